@@ -1,0 +1,30 @@
+"""Packshot: from a pile of product photos to a fine-tuned text-to-image model, in one timed cycle.
+
+The map
+-------
+The import graph is the data flow, reversed: a later step may import an earlier one, never the other way.
+
+    catalog -> captions -> review -> selection -> datasets -> training -> evaluation -> cycles -> demo
+    (beneath all of them: settings, errors, database, storage, people, jobs; above all of them: broker, web, cli)
+
+`workers` holds the Celery tasks and everything that touches torch; `app` never imports it and asks for work by
+name: a Job row is written, and `broker` sends a hint after the commit.
+
+Glossary (one word per thing: table, URL, template folder, job name, button)
+----------------------------------------------------------------------------
+- **Catalog**: a named pile of product photos. **Intake**: one taking-in of a folder. **Source file**: a file an
+  intake met, accepted or refused with a reason. **Image**: an accepted product photo, known by its SHA-256.
+- **Signal**: a measured number about an image. **Caption**: text saying what an image shows; history is appended.
+- **Decision**: keep, reject or needs work, by a person or a review rule. **Selection**: a filter over images.
+- **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it.
+  **Manifest**: the same as a file that a trainer reads. **Split**: train or validation, grouped by product.
+- **Recipe**: every knob of a fine-tune, typed and hashed. **Run**: one training run. **Checkpoint**: saved weights
+  of a run at a step; step 0 is the base model. **Base**: the model a run starts from.
+- **Suite**: fixed prompts and seeds. **Sheet**: a suite drawn by every checkpoint of a run. **Sample**: one drawn
+  picture. **Comparison**: the page with checkpoints as columns and prompt + seed as rows.
+- **Model**: a neural network. Database classes live in `tables.py` files.
+- **Job**: queued work, a row; a **task** is the Celery function that does it. **Claim**: a worker's leased right to
+  a job, with a fencing token. **Sweep**: finding jobs whose lease ran out or whose message was lost.
+- **Cycle**: one timed day from photos to a model, with a budget. **Ledger**: what its jobs cost.
+- **Person**: somebody who signs in. **Link**: a one-time address that signs a browser in.
+"""

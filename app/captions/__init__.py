@@ -1,0 +1,1 @@
+"""Captions: what a photo is said to show, as an append-only history."""

@@ -1,0 +1,39 @@
+"""Captions: an append-only history; the current one is the row not superseded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.catalog.tables import Image
+from app.database import Base, BigId, Moment, utc_now
+from app.people import Person
+
+MAX_CHARACTERS = 4000
+
+
+class Caption(Base):
+    """What an image is said to show. Written by a captioner or a person; never edited, only superseded."""
+
+    __tablename__ = "caption"
+    __table_args__ = (
+        CheckConstraint("written_by in ('captioner','person')", name="written_by"),
+        CheckConstraint(f"length(text) <= {MAX_CHARACTERS}", name="length"),
+        Index(
+            "uq_caption_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")
+        ),
+    )
+
+    id: Mapped[BigId]
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), index=True)
+    text: Mapped[str] = mapped_column(Text)
+    written_by: Mapped[str] = mapped_column(Text)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
+    captioner: Mapped[str | None] = mapped_column(Text)  # "facts", or the model's name
+    settings: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("caption.id"))
+    created_at: Mapped[Moment] = mapped_column(default=utc_now)
+    superseded_at: Mapped[Moment | None]

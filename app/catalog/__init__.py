@@ -1,0 +1,1 @@
+"""The catalog: taking photos in and measuring them."""

@@ -1,0 +1,122 @@
+"""Tables of the catalog: what was taken in, and what was measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.database import Base, BigId, Moment, utc_now
+from app.jobs import Job
+
+
+class Catalog(Base):
+    """A named pile of product photos."""
+
+    __tablename__ = "catalog"
+
+    id: Mapped[BigId]
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    created_at: Mapped[Moment] = mapped_column(default=utc_now)
+
+
+class Intake(Base):
+    """One taking-in of a folder. Counts are final once the job is done."""
+
+    __tablename__ = "intake"
+
+    id: Mapped[BigId]
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id), index=True)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey(Job.id))
+    folder: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[Moment] = mapped_column(default=utc_now)
+    accepted: Mapped[int] = mapped_column(default=0)
+    already_there: Mapped[int] = mapped_column(default=0)
+    refused: Mapped[int] = mapped_column(default=0)
+
+
+class Image(Base):
+    """An accepted product photo, known by the SHA-256 of its original bytes.
+
+    `width_px` and `height_px` are those seen by a person: after the EXIF orientation was applied. `render_path` is the
+    file, relative to the data folder, that holds the picture as sRGB, upright and without alpha: the original itself
+    where that already is so, otherwise a lossless render.
+    """
+
+    __tablename__ = "image"
+    __table_args__ = (UniqueConstraint("catalog_id", "sha256"), Index("ix_image_catalog_id_id", "catalog_id", "id"))
+
+    id: Mapped[BigId]
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id))
+    intake_id: Mapped[int] = mapped_column(ForeignKey(Intake.id), index=True)
+    sha256: Mapped[str] = mapped_column(Text, index=True)
+    file_name: Mapped[str] = mapped_column(Text)
+    format: Mapped[str] = mapped_column(Text)
+    size_bytes: Mapped[int]
+    width_px: Mapped[int]
+    height_px: Mapped[int]
+    had_alpha: Mapped[bool] = mapped_column(default=False)
+    had_profile: Mapped[bool] = mapped_column(default=False)
+    was_turned: Mapped[bool] = mapped_column(default=False)
+    render_path: Mapped[str] = mapped_column(Text)
+    thumb_sha256: Mapped[str] = mapped_column(Text)
+    view_sha256: Mapped[str] = mapped_column(Text)
+    title: Mapped[str | None] = mapped_column(Text)
+    category: Mapped[str | None] = mapped_column(Text, index=True)
+    description: Mapped[str | None] = mapped_column(Text)
+    product: Mapped[str | None] = mapped_column(Text, index=True)
+    extra: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    taken_in_at: Mapped[Moment] = mapped_column(default=utc_now)
+
+
+class SourceFile(Base):
+    """A file that an intake met: accepted, a copy of the same bytes, or refused with a reason. Met again, it stays one row."""
+
+    __tablename__ = "source_file"
+    __table_args__ = (
+        UniqueConstraint("catalog_id", "file_name", "sha256"),
+        CheckConstraint("outcome in ('accepted','same_bytes','refused')", name="outcome"),
+    )
+
+    id: Mapped[BigId]
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id))
+    intake_id: Mapped[int] = mapped_column(ForeignKey(Intake.id), index=True)
+    image_id: Mapped[int | None] = mapped_column(ForeignKey(Image.id), index=True)
+    file_name: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(Text)
+    outcome: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str | None] = mapped_column(Text)
+
+
+class Signals(Base):
+    """What was measured on one image. None means "cannot tell", never zero.
+
+    Shares are 0 to 1 of the frame; offsets are signed shares of the frame side (right and down positive); the box is
+    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65. Definitions: `workers/image_signals.py`.
+    """
+
+    __tablename__ = "signals"
+
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int]
+    measured_at: Mapped[Moment] = mapped_column(default=utc_now)
+    sharpness: Mapped[float | None] = mapped_column(index=True)
+    background: Mapped[str] = mapped_column(Text, index=True)  # white | plain | scene | cannot tell
+    background_colour: Mapped[str | None] = mapped_column(Text)
+    whiteness: Mapped[float | None]
+    background_delta_e: Mapped[float | None]
+    uniformity: Mapped[float | None]
+    coverage: Mapped[float | None]
+    fill: Mapped[float | None]
+    offset_x: Mapped[float | None]
+    offset_y: Mapped[float | None]
+    box: Mapped[list[float] | None] = mapped_column(JSONB)
+    is_cropped: Mapped[bool | None]
+    cropped_edges: Mapped[list[str]] = mapped_column(JSONB, default=list)
+    subject_lab: Mapped[list[float] | None] = mapped_column(JSONB)
+    subject_colour: Mapped[str | None] = mapped_column(Text, index=True)
+    confidence: Mapped[float] = mapped_column(default=1.0)
+
+    image: Mapped[Image] = relationship()

@@ -1,0 +1,1 @@
+"""The timed cycle: clock, ledger of time and money."""

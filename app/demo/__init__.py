@@ -1,0 +1,1 @@
+"""The drawn demo catalogue: deterministic, with known truth, honest about being drawn."""

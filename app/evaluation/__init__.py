@@ -1,0 +1,1 @@
+"""Evaluation: suites of prompts, sheets of samples, and comparing checkpoints."""

@@ -1,0 +1,1 @@
+"""Review: people's decisions on photos, and the rules that decide the plain cases."""

@@ -1,0 +1,90 @@
+"""The one Settings object, read from the environment at the edges and passed on."""
+
+from __future__ import annotations
+
+import ipaddress
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting, its meaning and its default. Environment variables carry the prefix `PACKSHOT_`.
+
+    Raises pydantic.ValidationError for a value that cannot be used or would be unsafe.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PACKSHOT_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(
+        default=Path("packshot-data"), description="Folder that holds everything: database, files, models, logs."
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="PostgreSQL of the team, e.g. postgresql://user:password@host/name. "
+        "Unset: the embedded server in the data folder.",
+    )
+    redis_url: str | None = Field(
+        default=None, description="Redis of the team, e.g. redis://host:6379/0. Unset: the embedded server."
+    )
+    host: str = Field(default="127.0.0.1", description="Address the web app listens on; loopback unless told otherwise.")
+    port: int = Field(default=8700, ge=0, le=65535, description="Port of the web app; 0 takes a free one.")
+    public_url: str | None = Field(
+        default=None, description="Address people use, e.g. https://packshot.example.org; turns on secure cookies."
+    )
+    is_plain_http_allowed: bool = Field(
+        default=False,
+        description="Allow a non-loopback address without an https public_url, e.g. behind a trusted proxy.",
+    )
+    gpu_hour_price: Decimal | None = Field(
+        default=None, ge=0, description="What an hour on the worker's device costs, in `currency`. Unset: money is not counted."
+    )
+    budget: Decimal = Field(default=Decimal("80"), gt=0, description="Money of one cycle, in `currency`.")
+    currency: str = Field(default="€", min_length=1, max_length=3, description="Sign of the currency, shown before amounts.")
+    cycle_hours: int = Field(default=24, ge=1, le=240, description="Length of one cycle, in hours.")
+    base_model: str = Field(
+        default="models/nano", description="Base model a run starts from: a diffusers folder or a hub id."
+    )
+    caption_model: str | None = Field(
+        default=None,
+        description="Image-to-text model for captions: a local folder or a hub id. Unset: captions from facts only.",
+    )
+    max_image_megapixels: int = Field(
+        default=200, ge=1, le=2000, description="Larger images are refused at intake, before they are decoded."
+    )
+    worker_threads: int = Field(default=2, ge=1, le=256, description="CPU threads the gpu worker's torch may use.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _use_psycopg(cls, url: str | None) -> str | None:
+        """SQLAlchemy wants the driver in the URL; people write plain postgresql://."""
+        if url is None:
+            return None
+        for prefix in ("postgres://", "postgresql://"):
+            if url.startswith(prefix):
+                return "postgresql+psycopg://" + url.removeprefix(prefix)
+        if not url.startswith("postgresql+psycopg://"):
+            raise ValueError("PACKSHOT_DATABASE_URL must be a PostgreSQL address: postgresql://user:password@host/name.")
+        return url
+
+    @model_validator(mode="after")
+    def _refuse_open_plain_http(self) -> Settings:
+        has_https = (self.public_url or "").startswith("https://")
+        if not is_loopback(self.host) and not has_https and not self.is_plain_http_allowed:
+            raise ValueError(
+                f"Listening on {self.host} without https would send passwords in the clear. Set PACKSHOT_PUBLIC_URL "
+                "to an https address, or PACKSHOT_IS_PLAIN_HTTP_ALLOWED=true if a trusted proxy stands in front."
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

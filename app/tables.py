@@ -1,0 +1,12 @@
+"""Imports every table once, for Alembic and for `Base.metadata` to be whole. Nothing else belongs here."""
+
+from app import jobs, people
+from app.captions import tables as captions
+from app.catalog import tables as catalog
+from app.cycles import tables as cycles
+from app.datasets import tables as datasets
+from app.evaluation import tables as evaluation
+from app.review import tables as review
+from app.training import tables as training
+
+__all__ = ["captions", "catalog", "cycles", "datasets", "evaluation", "jobs", "people", "review", "training"]

@@ -1,0 +1,1 @@
+"""Training: recipes, runs, their events and checkpoints. Knows no torch."""

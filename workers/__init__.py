@@ -1,0 +1,1 @@
+"""Workers: Celery tasks and the programs they run; pictures in, values out."""

@@ -1,0 +1,185 @@
+"""The Celery application of the workers: queues `cpu` and `gpu`, JSON only, and one way to do a job.
+
+A task body is a plain function `body(work) -> dict | None`. `job_task` wraps it in the three beats of the house: claim
+(a transaction), compute (none), record (a transaction). A thread renews the lease while the body computes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery import Celery
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app import broker, jobs
+from app.database import engine_for, transaction
+from app.errors import AppError
+from app.settings import Settings
+from app.storage import Storage
+
+log = logging.getLogger(__name__)
+
+BEAT_EVERY_S = jobs.LEASE_S / 4
+
+
+class Cancelled(Exception):
+    """Somebody asked to stop; raised by `Work.tell` so that a body stops at its next step."""
+
+
+class Transient(Exception):
+    """A failure that may pass (a network, a busy device): the job is tried again, a limited number of times."""
+
+
+@dataclass
+class Work:
+    """What a task body gets: its arguments, the settings, the database, the files, and a way to tell how far it is."""
+
+    claim: jobs.Claim
+    settings: Settings
+    engine: Engine
+    storage: Storage
+    _is_cancel_asked: threading.Event = field(default_factory=threading.Event)
+    _is_lost: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The job's arguments, as they were asked for."""
+        return self.claim.arguments
+
+    @property
+    def is_cancel_asked(self) -> bool:
+        """Whether somebody asked to stop, without raising: for bodies that stop in their own way."""
+        return self._is_cancel_asked.is_set()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A transaction that commits at its end, and never under a lost lease."""
+        self.raise_if_lost()
+        with transaction(self.engine) as session:
+            yield session
+
+    def tell(self, done: int | None = None, total: int | None = None, note: str | None = None) -> None:
+        """Tell how far the work is. Raises Cancelled when a stop was asked, jobs.LeaseLost when the job is another's."""
+        self.beat(done, total, note)
+        if self.is_cancel_asked:
+            raise Cancelled
+
+    def beat(self, done: int | None = None, total: int | None = None, note: str | None = None) -> None:
+        """Renew the lease and note progress. Raises jobs.LeaseLost."""
+        self.raise_if_lost()
+        with transaction(self.engine) as session:
+            if jobs.beat(session, self.claim, done, total, note):
+                self._is_cancel_asked.set()
+
+    def raise_if_lost(self) -> None:
+        """Raises jobs.LeaseLost once the lease is known to be lost."""
+        if self._is_lost.is_set():
+            raise jobs.LeaseLost(f"Job {self.claim.job_id} is no longer this worker's.")
+
+    def send_due(self) -> None:
+        """Send jobs that the body has just asked for."""
+        broker.send_due(self.engine, redis_url(self.settings))
+
+
+Body = Callable[[Work], dict[str, Any] | None]
+
+
+def redis_url(settings: Settings) -> str:
+    """The broker's address. The supervisor hands the embedded server's to its workers."""
+    if settings.redis_url is None:
+        raise AppError("PACKSHOT_REDIS_URL is not set. Workers are started by `packshot up`, or with both addresses set.")
+    return settings.redis_url
+
+
+def database_url(settings: Settings) -> str:
+    """The database's address. The supervisor hands the embedded server's to its workers."""
+    if settings.database_url is None:
+        raise AppError("PACKSHOT_DATABASE_URL is not set. Workers are started by `packshot up`, or with both addresses set.")
+    return settings.database_url
+
+
+celery_app = Celery("packshot", broker=os.environ.get("PACKSHOT_REDIS_URL"), include=["workers.cpu", "workers.gpu"])
+celery_app.conf.update(broker.celery_settings())
+
+
+def job_task(kind: str) -> Callable[[Body], Body]:
+    """Register `body` as the task that does jobs of this kind. The body itself is returned, so tests call it plainly."""
+
+    def register(body: Body) -> Body:
+        @celery_app.task(name=kind)  # type: ignore[untyped-decorator]
+        def task(job_id: int) -> None:
+            do(job_id, body, Settings())
+
+        return body
+
+    return register
+
+
+def do(job_id: int, body: Body, settings: Settings) -> None:
+    """Claim a job, run its body, record the outcome. A job that is not there to be taken is left alone."""
+    engine = engine_for(database_url(settings))
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    with transaction(engine) as session:
+        claim = jobs.claim(session, job_id, worker)
+    if claim is None:
+        log.info("job %s: nothing to claim (delivered twice, or cancelled)", job_id)
+        return
+    work = Work(claim, settings, engine, Storage(settings.data_dir))
+    log.info("job %s: %s, attempt %s", job_id, claim.kind, claim.attempt)
+    try:
+        with _heartbeat(work):
+            result = body(work)
+        with transaction(engine) as session:
+            jobs.finish(session, claim, result)
+    except jobs.LeaseLost:
+        log.warning("job %s: the lease is lost; another worker has it", job_id)
+    except Cancelled:
+        with transaction(engine) as session:
+            jobs.end_cancelled(session, claim)
+    except AppError as refusal:
+        with transaction(engine) as session:
+            jobs.fail(session, claim, refusal.sentence)
+    except (Transient, OperationalError) as error:
+        with transaction(engine) as session:
+            jobs.retry(session, claim, str(error).splitlines()[0])
+    except Exception as error:
+        log.exception("job %s: %s crashed", job_id, claim.kind)
+        with transaction(engine) as session:
+            jobs.fail(session, claim, f"The worker crashed ({type(error).__name__}: {error}). The log has the details.")
+        raise
+    finally:
+        # What the body asked for was committed in its own transactions; send it now rather than at the next sweep.
+        work.send_due()
+
+
+@contextmanager
+def _heartbeat(work: Work) -> Iterator[None]:
+    """Renew the lease from a thread while the body computes, and carry a cancel or a lost lease to it."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(BEAT_EVERY_S):
+            try:
+                work.beat()
+            except jobs.LeaseLost:
+                work._is_lost.set()
+                return
+            except OperationalError:
+                log.warning("job %s: the database does not answer; the lease will be renewed when it does", work.claim.job_id)
+
+    thread = threading.Thread(target=beat, name=f"beat-{work.claim.job_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
