@@ -1,0 +1,207 @@
+"""The demo's steps, each asked for through the same domain functions as the pages and waited for in the terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.broker import send_due
+from app.catalog import intake
+from app.catalog.tables import Catalog
+from app.database import transaction
+from app.datasets import freezing
+from app.datasets.tables import DatasetVersion
+from app.demo.catalogue import held_out_prompts
+from app.errors import AppError, Refused
+from app.evaluation import sheets
+from app.people import Person
+from app.settings import Settings
+from app.training import runs
+from app.training.tables import TrainingRun
+
+POLL_S = 0.5
+# How long to wait for a follow-up job that a finished job should have asked for.
+FOLLOW_UP_WITHIN_S = 60.0
+HELD_OUT = 12
+
+KEPT = "decision:kept"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the database and the files of the running app look like to the demo."""
+
+    engine: Engine
+    redis_url: str
+    settings: Settings
+    owner: Person
+
+
+def catalog_named(stage: Stage, name: str) -> Catalog:
+    """The catalog of this name, made when it is not there."""
+    with transaction(stage.engine) as session:
+        catalog = session.scalars(select(Catalog).where(Catalog.name == name)).first()
+        if catalog is None:
+            catalog = Catalog(name=name)
+            session.add(catalog)
+            session.flush()
+        return catalog
+
+
+def take_in(stage: Stage, catalog: Catalog, photos: Path) -> None:
+    """Take the photos in and wait for what follows by itself: signals, captions and review rules."""
+    with transaction(stage.engine) as session:
+        asked = intake.request_intake(session, catalog, photos, stage.owner)
+        job_id = asked.job_id
+    assert job_id is not None
+    _send(stage)
+    done = wait(stage, job_id, "Take in")
+    say(f"          {_count(done, 'accepted')} accepted, {_count(done, 'already_there')} there already, "
+        f"{_count(done, 'refused')} refused with a reason")  # fmt: skip
+    for kind, words in (("signals.measure", "Signals"), ("captions.propose", "Captions"), ("review.apply_rules", "Rules")):
+        job_id = wait(stage, _follow_up(stage, kind, catalog.id, job_id), words).id
+
+
+def freeze(stage: Stage, catalog: Catalog) -> DatasetVersion:
+    """Freeze the kept photos; where the rules kept too few to learn from, everything that has a caption."""
+    with transaction(stage.engine) as session:
+        version = freezing.request_freeze(session, catalog, selection_for(session, catalog), stage.owner)
+        job_id = version.job_id
+    assert job_id is not None
+    _send(stage)
+    wait(stage, job_id, "Freeze")
+    with transaction(stage.engine) as session:
+        session.add(version)
+        session.refresh(version)
+        say(f"          version {version.number}: {version.sentence}")
+        say(f"          {version.train_count} to train, {version.validation_count} to validate, hash {(version.content_hash or '')[:8]}")
+        return version
+
+
+def fine_tune(stage: Stage, version: DatasetVersion, is_drawn: bool) -> TrainingRun:
+    """Fine-tune the base on the version, and settle beforehand which prompts the sheet will draw."""
+    recipe = runs.plan(stage.settings.base_model, threads=stage.settings.worker_threads)
+    extra = [
+        sheets.PromptText(prompt.text, "Held out", {"kind": prompt.kind, "colour": prompt.colour, "background": prompt.background})
+        for prompt in (held_out_prompts()[:: 64 // HELD_OUT][:HELD_OUT] if is_drawn else [])
+    ]
+    with transaction(stage.engine) as session:
+        sheets.suite_for(session, version, recipe, extra)
+        run = runs.request_run(session, version, stage.settings.base_model, recipe, stage.owner)
+        job_id = run.job_id
+    assert job_id is not None
+    _send(stage)
+    wait(stage, job_id, "Fine-tune")
+    with transaction(stage.engine) as session:
+        run = runs.get(session, run.id)
+        if not any(checkpoint.folder for checkpoint in runs.checkpoints(session, run.id)):
+            raise Refused(f"The run ended without a checkpoint: {run.reason or run.state}")
+        return run
+
+
+def draw_sheet(stage: Stage, run: TrainingRun) -> int:
+    """Wait for the sheet that the finished run asked for. Returns its id."""
+    deadline = time.monotonic() + FOLLOW_UP_WITHIN_S
+    while time.monotonic() < deadline:
+        with transaction(stage.engine) as session:
+            sheet = sheets.latest_of(session, run.id)
+        if sheet is not None and sheet.job_id is not None:
+            wait(stage, sheet.job_id, "Sheet")
+            return sheet.id
+        time.sleep(POLL_S)
+    raise Refused("The run ended, but nobody asked for its sheet. The gpu worker's log says why.")
+
+
+def wait(stage: Stage, job_id: int, words: str) -> jobs.Job:
+    """Show the job's progress until it is over. Raises Refused with its failure."""
+    began = time.monotonic()
+    line = Line(words)
+    while True:
+        with transaction(stage.engine) as session:
+            job = jobs.get(session, job_id)
+        line.show(job)
+        if job.is_over:
+            break
+        time.sleep(POLL_S)
+    line.end(f"{time.monotonic() - began:.0f} s")
+    if job.state != "done":
+        raise Refused(f"{words}: {job.failure or 'it was cancelled.'}")
+    return job
+
+
+class Line:
+    """One stage's line in the terminal: rewritten in place on a terminal, a new line now and then elsewhere."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+        self.is_terminal = sys.stdout.isatty()
+        self.shown_at = 0.0
+        self.text = ""
+
+    def show(self, job: jobs.Job) -> None:
+        """Tell how far the job is."""
+        share = f"{job.done:,} of {job.total:,}" if job.total else ("waits for a worker" if job.state == "queued" else "")
+        text = f"{self.words:<10}{share}{' · ' + job.note if job.note else ''}"
+        now = time.monotonic()
+        if text != self.text and (self.is_terminal or now - self.shown_at > 10):
+            self._write(text)
+            self.text, self.shown_at = text, now
+
+    def end(self, took: str) -> None:
+        """The stage is over."""
+        self._write(f"{self.words:<10}done in {took}", last=True)
+
+    def _write(self, text: str, last: bool = False) -> None:
+        if self.is_terminal:
+            sys.stdout.write(f"\r\x1b[2K{text[:118]}" + ("\n" if last else ""))
+        else:
+            sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def say(sentence: str) -> None:
+    """One line for the person at the terminal."""
+    sys.stdout.write(sentence + "\n")
+    sys.stdout.flush()
+
+
+def selection_for(session: Session, catalog: Catalog) -> str:
+    """The kept photos, or all captioned ones where the rules kept fewer than would teach anything."""
+    from app import selection
+
+    kept = selection.count(session, catalog.id, selection.parse(KEPT))
+    return KEPT if kept >= MINIMUM_KEPT else ""
+
+
+MINIMUM_KEPT = 16
+
+
+def _follow_up(stage: Stage, kind: str, catalog_id: int, after_id: int) -> int:
+    """The job of this kind that an earlier job of the chain asked for."""
+    deadline = time.monotonic() + FOLLOW_UP_WITHIN_S
+    while time.monotonic() < deadline:
+        with transaction(stage.engine) as session:
+            found = session.scalars(
+                select(jobs.Job.id)
+                .where(jobs.Job.kind == kind, jobs.Job.id > after_id, jobs.Job.arguments["catalog_id"].as_integer() == catalog_id)
+                .order_by(jobs.Job.id)
+            ).first()
+        if found is not None:
+            return found
+        time.sleep(POLL_S)
+    raise Refused(f"Nothing asked for the job {kind}. The cpu worker's log says why.")
+
+
+def _send(stage: Stage) -> None:
+    send_due(stage.engine, stage.redis_url)
+
+
+def _count(job: jobs.Job, name: str) -> str:
+    return f"{int(job.result.get(name, 0)):,}"
