@@ -16,7 +16,6 @@ from app.demo.shapes import Paint, Part, Points
 
 Pixels = NDArray[np.uint8]
 KINDS = {**base.KINDS, **fresh.KINDS}
-LYING = base.LYING | fresh.LYING
 
 FIXED_PAINT: dict[Paint, Rgb] = {
     "dark": (46, 45, 48),
@@ -24,7 +23,7 @@ FIXED_PAINT: dict[Paint, Rgb] = {
     "paper": (240, 238, 230),
     "flame": (255, 190, 60),
 }
-MAIN_PAINT: dict[Paint, float] = {"main": 1.0, "shade": 0.8, "light": 1.1, "inside": 0.5}
+MAIN_PAINT: dict[Paint, float] = {"main": 1.0, "shade": 0.8, "light": 1.1, "inside": 0.62}
 
 
 @lru_cache(maxsize=64)
@@ -33,7 +32,7 @@ def parts_of(kind: str, view: View) -> tuple[tuple[Part, ...], Points]:
 
     Raises KeyError for an unknown kind.
     """
-    parts = tuple(KINDS[kind][0](view))
+    parts = tuple(KINDS[kind].parts(view))
     outline = np.concatenate([part.outline for part in parts])
     return parts, np.stack([outline.min(axis=0), outline.max(axis=0)])
 
@@ -54,17 +53,17 @@ def draw(scene: Scene, width_px: int, height_px: int | None = None) -> Pixels:
     origin = np.array([scene.centre_x * width_px, scene.centre_y * height_px]) - middle
 
     def to_pixels(outline: Points) -> Points:
-        return outline * stretch * unit_px + origin
+        return np.asarray(outline * stretch * unit_px + origin, dtype=np.float64)
 
     if scene.shadow > 0:
         _cast_shadow(canvas, scene, to_pixels(box), [to_pixels(part.outline) for part in parts])
     colour = _tinted(COLOURS[scene.colour], scene.tint)
     for part in parts:
         _paint(canvas, part, to_pixels(part.outline), unit_px, origin, scene, colour)
-    picture = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
+    picture: Pixels = np.clip(canvas + 0.5, 0, 255).astype(np.uint8)
     if scene.blur > 0:
         defocus = ImageFilter.GaussianBlur(scene.blur * short)
-        picture = np.asarray(Pillow.fromarray(picture).filter(defocus))
+        picture = np.array(Pillow.fromarray(picture).filter(defocus))
     return picture
 
 
@@ -109,18 +108,19 @@ def _cast_shadow(canvas: Field, scene: Scene, box: Points, outlines: list[Points
     pen = ImageDraw.Draw(stencil)
     (left, top), (right, bottom) = box / coarser
     span = right - left
-    if (scene.kind, scene.view) in LYING:
+    if scene.view in KINDS[scene.kind].lying:
         for outline in outlines:
             shifted = outline / coarser + 0.035 * span
             pen.polygon([(float(x), float(y)) for x, y in shifted], fill=200)
         softness = 0.03 * max(span, bottom - top)
     else:
-        depth = 0.055 * span
-        lower = bottom - 0.35 * depth
-        pen.ellipse((left + 0.02 * span, lower - depth, right + 0.1 * span, lower + depth), fill=210)
+        thick = 0.055 * span
+        lower = bottom - 0.35 * thick
+        pen.ellipse((left + 0.02 * span, lower - thick, right + 0.1 * span, lower + thick), fill=210)
         softness = 0.03 * span
-    stencil = stencil.filter(ImageFilter.GaussianBlur(float(softness))).resize((width, height), Pillow.Resampling.BILINEAR)
-    shade = np.asarray(stencil, dtype=np.float32) * np.float32(scene.shadow / 255)
+    soft = stencil.filter(ImageFilter.GaussianBlur(float(softness)))
+    darkness = np.asarray(soft.resize((width, height), Pillow.Resampling.BILINEAR), dtype=np.float32)
+    shade = darkness * np.float32(scene.shadow / 255)
     canvas *= (1 - shade)[..., None]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import uniform_filter, uniform_filter1d
 
 from app.demo.scene import Material, Rgb
 from app.demo.shapes import Flat, Puffed, Sphere, Surface, Turned
@@ -13,7 +13,8 @@ Field = NDArray[np.float32]
 Normal = tuple[Field, Field, Field]
 
 LAMP = np.array([-0.48, -0.56, 0.68], dtype=np.float32)
-HALFWAY = (LAMP + (0, 0, 1)) / np.linalg.norm(LAMP + (0, 0, 1))
+VIEWER = np.array([0, 0, 1], dtype=np.float32)
+HALFWAY = (LAMP + VIEWER) / np.float32(np.linalg.norm(LAMP + VIEWER))
 
 
 def normals(surface: Surface, mask: Field, x: Field, y: Field, pixels_per_unit: float) -> Normal:
@@ -24,27 +25,37 @@ def normals(surface: Surface, mask: Field, x: Field, y: Field, pixels_per_unit: 
     """
     match surface:
         case Flat(normal):
-            unit = np.array(normal, dtype=np.float32) / np.float32(np.linalg.norm(normal))
-            return unit[0].reshape(1, 1), unit[1].reshape(1, 1), unit[2].reshape(1, 1)
-        case Turned(axis_x, heights, radii):
-            radius = np.interp(y[:, 0], heights, radii).astype(np.float32)[:, None]
-            slope = np.clip(np.gradient(radius[:, 0]) * pixels_per_unit, -1.5, 1.5).astype(np.float32)[:, None]
-            across = np.clip((x - np.float32(axis_x)) / np.maximum(radius, 1e-3), -1, 1)
-            length = 1 / np.sqrt(1 + slope * slope)
-            return across * length, -slope * length, np.sqrt(np.maximum(1 - across * across, 0)) * length
+            unit = (np.array(normal) / np.linalg.norm(normal)).astype(np.float32)
+            # A barely bowed plane: a truly flat one would take the whole highlight or none of it.
+            return unit[0] + 0.3 * (x - x.mean()), unit[1] + 0.3 * (y - y.mean()), unit[2].reshape(1, 1)
+        case Turned():
+            return _turned_normals(surface, x, y, pixels_per_unit)
         case Sphere(centre_x, centre_y, rx, ry):
             across, down = (x - np.float32(centre_x)) / np.float32(rx), (y - np.float32(centre_y)) / np.float32(ry)
-            depth = np.sqrt(np.maximum(1 - across * across - down * down, 0))
-            return across, down, depth
+            return across, down, np.sqrt(np.maximum(1 - across * across - down * down, 0))
         case Puffed(softness):
-            size = max(1, round(softness * pixels_per_unit * 1.2)) | 1
-            height = uniform_filter(uniform_filter(mask, size, mode="constant"), size, mode="constant")
-            down, across = np.gradient(np.sqrt(np.maximum(height, 0)), np.float32(size / 2.2)) \
-                if size < 3 else np.gradient(np.sqrt(np.maximum(height, 0)))
-            strength = np.float32(size * 0.9)
-            across, down = -across * strength, -down * strength
-            length = 1 / np.sqrt(1 + across * across + down * down)
-            return across * length, down * length, length
+            return _puffed_normals(mask, max(1, round(softness * pixels_per_unit * 1.2)) | 1)
+
+
+def _turned_normals(body: Turned, x: Field, y: Field, pixels_per_unit: float) -> Normal:
+    profile = np.interp(y[:, 0], body.heights, body.radii)
+    radius = profile.astype(np.float32)[:, None]
+    # The profile is a chain of straight lines; unsmoothed, its facets would show as bands.
+    steepness = uniform_filter1d(np.gradient(profile) * pixels_per_unit, max(1, round(0.12 * pixels_per_unit)))
+    slope = np.clip(steepness, -1.5, 1.5).astype(np.float32)[:, None]
+    across = np.clip((x - np.float32(body.axis_x)) / np.maximum(radius, np.float32(1e-3)), -1, 1)
+    length = 1 / np.sqrt(1 + slope * slope)
+    return across * length, -slope * length, np.sqrt(np.maximum(1 - across * across, 0)) * length
+
+
+def _puffed_normals(mask: Field, size: int) -> Normal:
+    """Normals of the mask blurred over `size` pixels, taken as a height."""
+    height = uniform_filter(uniform_filter(mask, size, mode="constant"), size, mode="constant")
+    rise_down, rise_across = np.gradient(np.sqrt(np.maximum(height, 0)))
+    steep = np.float32(-0.9 * size)
+    across, down = rise_across * steep, rise_down * steep
+    length = 1 / np.sqrt(1 + across * across + down * down)
+    return across * length, down * length, length
 
 
 def lit(colour: Rgb | Field, normal: Normal, material: Material, x: Field, y: Field, grain_seed: int) -> Field:
@@ -56,17 +67,16 @@ def lit(colour: Rgb | Field, normal: Normal, material: Material, x: Field, y: Fi
     diffuse = np.maximum(nx * LAMP[0] + ny * LAMP[1] + nz * LAMP[2], 0)
     shade = 0.56 + 0.56 * diffuse
     gleam: Field | float = 0.0
+    facing = (nx * HALFWAY[0] + ny * HALFWAY[1] + nz * HALFWAY[2]) / np.sqrt(nx * nx + ny * ny + nz * nz)
     if material == "glossy":
-        facing = np.maximum(nx * HALFWAY[0] + ny * HALFWAY[1] + nz * HALFWAY[2], 0)
-        gleam = 0.75 * facing**28
+        gleam = 0.75 * np.maximum(facing, 0) ** 60
     elif material == "steel":
-        shade = shade * (0.93 + 0.22 * np.sin(nx * 6.5 + ny * 3.0 + 0.6))
-        facing = np.maximum(nx * HALFWAY[0] + ny * HALFWAY[1] + nz * HALFWAY[2], 0)
-        gleam = 0.4 * facing**12
+        shade = shade * (0.95 + 0.2 * np.sin(nx * 6.5 + ny * 3.0 + 0.6))
+        gleam = 0.35 * np.maximum(facing, 0) ** 24
     elif material == "wooden":
         phase = grain_seed % 17
-        rings = np.sin(x * 9 + phase + 2.2 * np.sin(y * 2.3 + phase)) + 0.6 * np.sin(x * 23 + 1.7 * np.sin(y * 5))
-        shade = shade * (0.98 + 0.09 * rings)
+        waves = y + 0.1 * np.sin(x * 2.1 + phase)
+        shade = shade * (0.99 + 0.055 * np.sin(waves * 23 + phase) + 0.04 * np.sin(waves * 47 + 1.3 * phase + x))
     base = np.asarray(colour, dtype=np.float32)
     lightness = np.asarray(shade, dtype=np.float32)[..., None]
     sheen = np.asarray(gleam, dtype=np.float32)[..., None]

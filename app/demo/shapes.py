@@ -5,11 +5,14 @@ A `Part` is a closed outline with a surface that says how its normals run and a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from app.demo.scene import Material, View
 
 Points = NDArray[np.float64]
 Paint = Literal["main", "shade", "light", "dark", "steel", "paper", "inside", "flame"]
@@ -59,6 +62,19 @@ class Part:
     surface: Surface
     paint: Paint = "main"
     holes: tuple[Points, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of product: its parts from a view, the views it has (the usual one first) and believable materials.
+
+    From the `lying` views it rests on the ground, so its shadow falls beside it.
+    """
+
+    parts: Callable[[View], list[Part]]
+    views: tuple[View, ...]
+    materials: tuple[Material, ...]
+    lying: frozenset[View] = frozenset()
 
 
 def points(*pairs: tuple[float, float]) -> Points:
@@ -117,10 +133,11 @@ def turned(profile: tuple[tuple[float, float], ...], tilt: float = 0.0, paint: P
     """A turned body from (height, radius) pairs, top first; `tilt` is how far its end discs bulge (0..0.4)."""
     line = smooth_line(np.array([(radius, height) for height, radius in profile], dtype=np.float64), rounds)
     top, bottom = line[0], line[-1]
+    axis = np.array([axis_x, 0.0])
     outline = np.concatenate([
-        line + (axis_x, 0),
+        line + axis,
         ellipse(axis_x, bottom[1], bottom[0], bottom[0] * tilt, 0, np.pi),
-        line[::-1] * (-1, 1) + (axis_x, 0),
+        line[::-1] * (-1, 1) + axis,
         ellipse(axis_x, top[1], top[0], top[0] * tilt, np.pi, 2 * np.pi),
     ])
     return Part(outline, Turned(axis_x, line[:, 1].copy(), line[:, 0].copy()), paint)

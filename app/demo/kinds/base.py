@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-
 from app.demo.scene import View
 from app.demo.shapes import (
     Flat,
+    Kind,
     Part,
     Puffed,
     Sphere,
@@ -44,10 +42,9 @@ def mug(view: View) -> list[Part]:
 
 def bottle(view: View) -> list[Part]:
     return [
-        turned(((-0.8, 0.13), (-0.45, 0.13), (-0.3, 0.33), (-0.12, 0.37), (0.92, 0.37), (0.97, 0.33)), 0.08),
-        turned(((0.12, 0.372), (0.62, 0.372)), 0.08, "paper"),
-        turned(((0.2, 0.373), (0.3, 0.373)), 0.08, "main"),
-        turned(((-1.0, 0.16), (-0.76, 0.16)), 0.1, "dark"),
+        turned(((-0.8, 0.14), (-0.48, 0.14), (-0.32, 0.36), (-0.14, 0.42), (0.92, 0.42), (0.97, 0.38)), 0.08),
+        turned(((0.2, 0.422), (0.6, 0.422)), 0.08, "paper"),
+        turned(((-1.0, 0.18), (-0.76, 0.18)), 0.1, "dark"),
     ]
 
 
@@ -71,8 +68,8 @@ def box(view: View) -> list[Part]:
 def bowl(view: View) -> list[Part]:
     return [
         turned(((-0.35, 1.0), (-0.1, 0.98), (0.28, 0.75), (0.45, 0.4), (0.48, 0.36), (0.6, 0.38)), 0.1),
-        disc(0, -0.35, 1.0, 0.24, "light", UP),
-        disc(0, -0.33, 0.9, 0.19, "inside", (0.2, 0.5, 0.6)),
+        disc(0, -0.35, 1.0, 0.2, "light", UP),
+        disc(0, -0.335, 0.89, 0.155, "inside", (0.2, 0.5, 0.6)),
     ]
 
 
@@ -86,10 +83,10 @@ def vase(view: View) -> list[Part]:
 
 
 def jar(view: View) -> list[Part]:
+    body = turned(((-0.5, 0.5), (-0.42, 0.66), (-0.3, 0.7), (0.7, 0.7), (0.8, 0.6)), 0.1)
     return [
-        turned(((-0.5, 0.5), (-0.42, 0.66), (-0.3, 0.7), (0.7, 0.7), (0.8, 0.6)), 0.1),
-        turned(((-0.06, 0.702), (0.44, 0.702)), 0.1, "paper"),
-        turned(((0.06, 0.703), (0.14, 0.703)), 0.1, "main"),
+        body,
+        Part(rectangle(-0.4, 0.0, 0.4, 0.46, 0.05), body.surface, "paper"),
         turned(((-0.84, 0.56), (-0.5, 0.56)), 0.1, "steel"),
         disc(0, -0.84, 0.56, 0.07, "steel", UP),
     ]
@@ -103,10 +100,10 @@ def plate(view: View) -> list[Part]:
             disc(0.015, 0.02, 0.65, 0.65, "light", (-0.15, -0.2, 0.9)),
         ]
     return [
-        Part(ellipse(0, 0.1, 0.98, 0.3), Puffed(0.1), "shade"),
-        disc(0, 0, 1.0, 0.32, "main", (-0.1, -0.5, 0.7)),
-        disc(0, 0.01, 0.68, 0.2, "shade", (0.1, 0.1, 0.85)),
-        disc(0, 0.025, 0.64, 0.175, "light", (-0.1, -0.5, 0.7)),
+        Part(ellipse(0, 0.12, 0.97, 0.42), Puffed(0.1), "shade"),
+        disc(0, 0, 1.0, 0.44, "main", (-0.1, -0.5, 0.7)),
+        disc(0, 0.01, 0.68, 0.28, "shade", (0.1, 0.1, 0.85)),
+        disc(0, 0.03, 0.64, 0.25, "light", (-0.1, -0.5, 0.7)),
     ]
 
 
@@ -138,27 +135,24 @@ def book(view: View) -> list[Part]:
 def candle(view: View) -> list[Part]:
     flame = smooth(points((0, -1.15), (0.13, -0.75), (0.1, -0.58), (-0.1, -0.58), (-0.13, -0.75)))
     return [
-        turned(((0.72, 0.62), (0.84, 0.55), (0.9, 0.34)), 0.16, "steel"),
-        disc(0, 0.72, 0.62, 0.1, "steel", UP),
-        turned(((-0.36, 0.34), (0.7, 0.34)), 0.14),
-        disc(0, -0.36, 0.34, 0.07, "light", UP),
+        turned(((0.72, 0.72), (0.84, 0.64), (0.9, 0.4)), 0.16, "steel"),
+        disc(0, 0.72, 0.72, 0.11, "steel", UP),
+        turned(((-0.36, 0.4), (0.7, 0.4)), 0.14),
+        disc(0, -0.36, 0.4, 0.08, "light", UP),
         Part(rectangle(-0.025, -0.6, 0.025, -0.36), Flat(), "dark"),
         Part(flame, Puffed(0.12), "flame"),
     ]
 
 
-KINDS: dict[str, tuple[Callable[[View], list[Part]], tuple[View, ...]]] = {
-    "mug": (mug, ("side", "top")),
-    "bottle": (bottle, ("front",)),
-    "box": (box, ("three-quarter", "front")),
-    "bowl": (bowl, ("side",)),
-    "vase": (vase, ("front",)),
-    "jar": (jar, ("front",)),
-    "plate": (plate, ("three-quarter", "top")),
-    "ball": (ball, ("front",)),
-    "book": (book, ("three-quarter", "front")),
-    "candle": (candle, ("front",)),
+KINDS: dict[str, Kind] = {
+    "mug": Kind(mug, ("side", "top"), ("matte", "glossy", "steel"), frozenset({"top"})),
+    "bottle": Kind(bottle, ("front",), ("matte", "glossy", "steel")),
+    "box": Kind(box, ("three-quarter", "front"), ("matte", "glossy", "wooden")),
+    "bowl": Kind(bowl, ("side",), ("matte", "glossy", "steel", "wooden")),
+    "vase": Kind(vase, ("front",), ("matte", "glossy", "wooden")),
+    "jar": Kind(jar, ("front",), ("matte", "glossy")),
+    "plate": Kind(plate, ("three-quarter", "top"), ("matte", "glossy", "wooden"), frozenset({"top"})),
+    "ball": Kind(ball, ("front",), ("matte", "glossy")),
+    "book": Kind(book, ("three-quarter", "front"), ("matte", "glossy")),
+    "candle": Kind(candle, ("front",), ("matte",)),
 }
-
-LYING = frozenset({("mug", "top"), ("plate", "top")})
-

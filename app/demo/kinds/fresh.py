@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from app.demo.kinds.base import UP
 from app.demo.scene import View
-from app.demo.shapes import Flat, Part, Puffed, disc, ellipse, points, rectangle, smooth, tube, turned
+from app.demo.shapes import Flat, Kind, Part, Puffed, disc, ellipse, points, rectangle, smooth, tube, turned
 
 
 def kettle(view: View) -> list[Part]:
@@ -33,15 +31,15 @@ def lamp(view: View) -> list[Part]:
 def chair(view: View) -> list[Part]:
     if view == "side":
         return [
-            tube(points((-0.42, 0.1), (-0.48, 0.55), (-0.56, 1.0)), 0.12),
-            tube(points((0.46, 0.1), (0.5, 0.55), (0.54, 1.0)), 0.12),
-            tube(points((-0.6, -1.0), (-0.52, -0.6), (-0.44, -0.2), (-0.42, 0.1)), 0.15),
-            Part(rectangle(-0.52, 0.0, 0.6, 0.17, 0.07), Puffed(0.07), "light"),
+            tube(points((-0.42, 0.1), (-0.48, 0.55), (-0.56, 1.0)), 0.16),
+            tube(points((0.46, 0.1), (0.5, 0.55), (0.54, 1.0)), 0.16),
+            tube(points((-0.66, -1.0), (-0.56, -0.6), (-0.46, -0.2), (-0.42, 0.1)), 0.22),
+            Part(rectangle(-0.55, -0.02, 0.64, 0.2, 0.08), Puffed(0.08), "light"),
         ]
     return [
         tube(points((-0.34, 0.1), (-0.34, 0.4), (-0.34, 0.72)), 0.1, "shade"),
         tube(points((0.5, 0.0), (0.52, 0.4), (0.54, 0.66)), 0.1, "shade"),
-        Part(smooth(points((-0.42, -1.02), (0.52, -1.1), (0.56, -0.12), (-0.38, -0.04)), 2), Puffed(0.1)),
+        Part(smooth(points((-0.42, -1.02), (0.52, -1.1), (0.56, -0.12), (-0.38, -0.04)), 4), Puffed(0.1)),
         tube(points((-0.38, -0.9), (-0.37, -0.4), (-0.36, 0.1)), 0.11),
         tube(points((0.5, -0.95), (0.51, -0.4), (0.52, 0.05)), 0.11),
         Part(points((-0.66, 0.28), (-0.38, -0.02), (0.56, -0.08), (0.42, 0.22)), Flat(UP), "light"),
@@ -67,8 +65,8 @@ def backpack(view: View) -> list[Part]:
     body = points((-0.5, -0.82), (0.5, -0.82), (0.68, -0.4), (0.74, 0.9), (-0.74, 0.9), (-0.68, -0.4))
     return [
         tube(grip, 0.11, "dark"),
-        tube(points((-0.6, -0.3), (-0.92, 0.1), (-0.88, 0.6), (-0.66, 0.78)), 0.15, "dark"),
-        tube(points((0.6, -0.3), (0.92, 0.1), (0.88, 0.6), (0.66, 0.78)), 0.15, "dark"),
+        tube(points((-0.6, -0.3), (-0.92, 0.1), (-0.88, 0.55), (-0.45, 0.76)), 0.15, "dark"),
+        tube(points((0.6, -0.3), (0.92, 0.1), (0.88, 0.55), (0.45, 0.76)), 0.15, "dark"),
         Part(smooth(body), Puffed(0.24)),
         tube(points((-0.44, -0.2), (-0.4, -0.54), (0.4, -0.54), (0.44, -0.2)), 0.05, "dark"),
         Part(rectangle(-0.5, 0.14, 0.5, 0.76, 0.14), Puffed(0.14), "light"),
@@ -96,7 +94,7 @@ def sneaker(view: View) -> list[Part]:
         for x, y in ((-0.14, -0.34), (0.04, -0.22), (0.22, -0.14))
     ]
     return [
-        Part(ellipse(-0.66, -0.5, 0.32, 0.08), Flat((0, 0.5, 0.5)), "dark"),
+        Part(ellipse(-0.62, -0.49, 0.29, 0.07), Flat((0, 0.5, 0.5)), "dark"),
         Part(smooth(upper), Puffed(0.16)),
         Part(smooth(toe, 2), Puffed(0.12), "light"),
         tube(points((-0.72, 0.2), (-0.3, 0.2), (0.08, 0.02)), 0.09, "paper"),
@@ -107,26 +105,25 @@ def sneaker(view: View) -> list[Part]:
 
 def watch(view: View) -> list[Part]:
     strap_up = points((-0.27, -1.05), (0.27, -1.05), (0.36, -0.4), (-0.36, -0.4))
-    strap_down = points((-0.36, 0.4), (0.36, 0.4), (0.26, 0.98), (0.1, 1.12), (-0.1, 1.12), (-0.26, 0.98))
+    strap_down = points((-0.36, 0.3), (0.36, 0.3), (0.36, 0.45), (0.26, 0.98), (0.1, 1.12),
+                        (-0.1, 1.12), (-0.26, 0.98), (-0.36, 0.45))
     return [
         Part(strap_up, Puffed(0.1)),
-        Part(strap_down, Puffed(0.1)),
+        Part(smooth(strap_down, 2), Puffed(0.1)),
         Part(rectangle(0.5, -0.08, 0.66, 0.08, 0.03), Puffed(0.05), "steel"),
-        Part(ellipse(0, 0, 0.56, 0.56), Puffed(0.1), "steel"),
+        Part(ellipse(0, 0, 0.58, 0.58), Puffed(0.1), "steel"),
         disc(0, 0, 0.46, 0.46, "dark", (-0.1, -0.2, 0.9)),
-        disc(0, 0, 0.42, 0.42, "paper", (-0.1, -0.2, 0.9)),
-        tube(points((0, 0.04), (0, -0.15), (0, -0.32)), 0.07, "dark"),
-        tube(points((-0.03, 0), (0.1, 0.05), (0.24, 0.12)), 0.07, "dark"),
+        disc(0, 0, 0.42, 0.42, "light", (-0.1, -0.2, 0.9)),
+        tube(points((0, 0.04), (0, -0.15), (0, -0.32)), 0.08, "paper"),
+        tube(points((-0.03, 0), (0.1, 0.05), (0.24, 0.12)), 0.08, "paper"),
     ]
 
 
-KINDS: dict[str, tuple[Callable[[View], list[Part]], tuple[View, ...]]] = {
-    "kettle": (kettle, ("side",)),
-    "lamp": (lamp, ("front",)),
-    "chair": (chair, ("three-quarter", "side")),
-    "backpack": (backpack, ("front", "side")),
-    "sneaker": (sneaker, ("side", "top")),
-    "watch": (watch, ("front",)),
+KINDS: dict[str, Kind] = {
+    "kettle": Kind(kettle, ("side",), ("matte", "glossy", "steel")),
+    "lamp": Kind(lamp, ("front",), ("matte", "glossy", "steel")),
+    "chair": Kind(chair, ("three-quarter", "side"), ("matte", "glossy", "wooden")),
+    "backpack": Kind(backpack, ("front", "side"), ("matte", "glossy")),
+    "sneaker": Kind(sneaker, ("side", "top"), ("matte", "glossy"), frozenset({"top"})),
+    "watch": Kind(watch, ("front",), ("matte", "glossy"), frozenset({"front"})),
 }
-
-LYING = frozenset({("sneaker", "top"), ("watch", "front")})

@@ -1,0 +1,154 @@
+"""A first caption from plain facts: what the catalogue says and what the pixels show, in one sentence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+COLOUR_WORDS = frozenset({
+    "black", "grey", "gray", "white", "red", "orange", "yellow", "green", "teal", "blue", "navy", "purple", "pink",
+    "brown", "beige", "maroon",
+})
+MATERIAL_WORDS = (
+    "matte", "glossy", "steel", "wooden", "ceramic", "glass", "leather", "cotton", "linen", "plastic", "brass",
+    "copper", "rattan", "wool", "paper", "metal", "canvas", "rubber",
+)
+VIEW_WORDS = ("three-quarter view", "front view", "side view", "back view", "top view", "detail view")
+
+FRAMING_PHRASES = {
+    "centred": "centred",
+    "left of centre": "left of centre",
+    "right of centre": "right of centre",
+    "high": "high in the frame",
+    "low": "low in the frame",
+    "small in the frame": "small in the frame",
+    "close up": "close up",
+    "cropped at the edge": "cropped at the edge",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueFacts:
+    """What the catalogue says. `noun` is the bare thing ("kettle"); `title` replaces it in the sentence."""
+
+    noun: str | None = None
+    title: str | None = None
+    material: str | None = None
+    view: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredFacts:
+    """What was measured: names from `catalog.colours`, and a framing from `name_framing`."""
+
+    colour: str | None = None
+    background: str | None = None
+    framing: str | None = None
+
+
+def read_catalogue(title: str | None, category: str | None = None, description: str | None = None) -> CatalogueFacts:
+    """Facts in a catalogue row's texts; a material or view counts when its word stands there."""
+    texts = f"{title or ''} {description or ''}".lower()
+    words = set(_words(texts))
+    return CatalogueFacts(
+        noun=singular(category.strip().lower()) if category and category.strip() else None,
+        title=title.strip() if title and title.strip() else None,
+        material=next((word for word in MATERIAL_WORDS if word in words), None),
+        view=next((view for view in VIEW_WORDS if view in texts), None),
+    )
+
+
+def name_framing(left: float, top: float, right: float, bottom: float, margin: float = 0.004) -> str:
+    """A framing word from the subject's box, its edges as fractions 0..1 of the frame.
+
+    A box within `margin` of any edge is cropped. Sizes compare the box's longer side with its frame side.
+    """
+    longer = max(right - left, bottom - top)
+    across, down = (left + right) / 2 - 0.5, (top + bottom) / 2 - 0.5
+    if min(left, top, 1 - right, 1 - bottom) <= margin:
+        return "cropped at the edge"
+    if longer >= 0.885:
+        return "close up"
+    if longer <= 0.46:
+        return "small in the frame"
+    if max(abs(across), abs(down)) < 0.08:
+        return "centred"
+    if abs(across) >= abs(down):
+        return "left of centre" if across < 0 else "right of centre"
+    return "high" if down < 0 else "low"
+
+
+def sentence(catalogue: CatalogueFacts, measured: MeasuredFacts) -> str:
+    """One caption, for example "Red kettle, side view, centred on a pure white background.".
+
+    A missing fact is left out; a colour or material that the title already says is not said again. With no fact at
+    all the caption is "Product.".
+    """
+    clauses = [_subject(catalogue, measured.colour)]
+    if catalogue.view:
+        view = catalogue.view.lower()
+        clauses.append(view if view.endswith("view") else f"{view} view")
+    framing = FRAMING_PHRASES.get(measured.framing, measured.framing) if measured.framing else None
+    place = f"on {_article(measured.background)} {measured.background} background" if measured.background else None
+    if framing:
+        clauses.append(f"{framing} {place}" if place else framing)
+    elif place:
+        clauses = [*clauses, place] if catalogue.view else [f"{clauses[0]} {place}"]
+    text = ", ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def colour_conflict(catalogue: CatalogueFacts, measured: MeasuredFacts) -> str | None:
+    """A sentence when the title names another colour than the picture shows, else None."""
+    said = [word for word in _words(catalogue.title or "") if word in COLOUR_WORDS]
+    if not said or not measured.colour:
+        return None
+    seen = measured.colour.split()[-1]
+    if seen in said or frozenset({said[0], seen}) in NEIGHBOURS:
+        return None
+    return f"The title says {said[0]}, the picture looks {measured.colour}."
+
+
+# Pairs that people name either way.
+NEIGHBOURS = frozenset(map(frozenset, (
+    ("grey", "gray"), ("blue", "navy"), ("blue", "teal"), ("green", "teal"), ("red", "maroon"), ("brown", "maroon"),
+    ("white", "beige"), ("brown", "beige"), ("grey", "white"), ("grey", "black"), ("red", "orange"),
+    ("yellow", "orange"), ("pink", "purple"), ("brown", "orange"), ("yellow", "beige"), ("black", "navy"),
+)))
+
+
+def singular(noun: str) -> str:
+    """A plain English plural made singular: "kettles" -> "kettle", "watches" -> "watch"."""
+    if re.search(r"(ches|shes|sses|xes)$", noun):
+        return noun[:-2]
+    if noun.endswith("ies") and len(noun) > 4:
+        return noun[:-3] + "y"
+    return noun[:-1] if re.search(r"[^su]s$", noun) else noun
+
+
+def _subject(catalogue: CatalogueFacts, colour: str | None) -> str:
+    noun = _plain_case(catalogue.title, catalogue.noun) if catalogue.title else catalogue.noun or "product"
+    said = set(_words(noun))
+    first, _, rest = noun.partition(" ")
+    lead = [colour] if colour and not said & COLOUR_WORDS else []
+    if not lead and first.lower() in COLOUR_WORDS and rest:
+        lead, noun = [first], rest
+    if catalogue.material and catalogue.material.lower() not in said:
+        lead.append(catalogue.material.lower())
+    return " ".join([*lead, noun])
+
+
+def _plain_case(title: str, noun: str | None) -> str:
+    """The title with a plain first word in lower case, so that it can follow a colour; names keep their capital."""
+    first, _, rest = title.strip().rstrip(".").partition(" ")
+    plain = COLOUR_WORDS | set(MATERIAL_WORDS) | set((noun or "").split())
+    keeps_capital = first.lower() not in plain and bool(rest)
+    return f"{first if keeps_capital else first.lower()} {rest}".strip()
+
+
+def _article(name: str) -> str:
+    return "an" if name[0].lower() in "aeio" else "a"
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", text.lower())

@@ -1,0 +1,128 @@
+"""Colour as people name it: sRGB to CIELAB, and plain names for subject and background colours.
+
+Formulae: sRGB decoding and the D65 primaries matrix from IEC 61966-2-1:1999; CIELAB and the 1976 colour difference
+from CIE 15:2004. The names are plain English words of a shop; their prototypes are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Lab = NDArray[np.float64]
+
+SRGB_TO_XYZ = np.array([
+    [0.4124, 0.3576, 0.1805],
+    [0.2126, 0.7152, 0.0722],
+    [0.0193, 0.1192, 0.9505],
+])
+WHITE_D65 = SRGB_TO_XYZ.sum(axis=1)
+
+# Below this chroma a colour reads as a grey; the same number splits tinted backgrounds from neutral ones.
+NEUTRAL_CHROMA = 7.0
+COLOURED_CHROMA = 14.0
+
+_PROTOTYPES: dict[str, tuple[str, ...]] = {
+    "red": ("d62628", "c81e28", "ff0000", "e34234", "b21a1e"),
+    "orange": ("f78716", "ff7f00", "e06c10", "ffa544", "d1701d"),
+    "yellow": ("f7d528", "ffe135", "ffff00", "e3c020", "fbf1a0", "d9b92a"),
+    "green": ("30a042", "00a000", "1f7a34", "7dc142", "bfe0bf", "006400", "8fae8b", "00ff00", "556b2f"),
+    "teal": ("008080", "1a9e98", "0f6a6c", "40c4bf"),
+    "blue": ("2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb"),
+    "navy": ("000080", "16224d", "1f2a5c"),
+    "purple": ("8038a8", "800080", "6a2d8c", "a064c8", "c9b3e0", "4b1f66"),
+    "pink": ("f680b0", "ffc0cb", "ff69b4", "f6cbd2", "e0659a", "ff1493"),
+    "brown": ("7a4a28", "8b4513", "5f3a20", "96603a", "4a2c18"),
+    "beige": ("e5d2b2", "f5f5dc", "d8c3a0", "efe3cf", "c9b48f"),
+    "maroon": ("800000", "6b1020", "7a1f2b"),
+}
+
+
+def lab_from_srgb(srgb: ArrayLike) -> Lab:
+    """sRGB values in 0..255 of shape (..., 3) as CIELAB (D65, 2 degrees), float64 of the same shape.
+
+    L* runs 0..100; a* and b* roughly -110..110.
+    """
+    encoded = np.asarray(srgb, dtype=np.float64) / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    relative = linear @ SRGB_TO_XYZ.T / WHITE_D65
+    cubic = np.where(relative > (6 / 29) ** 3, np.cbrt(relative), relative / (3 * (6 / 29) ** 2) + 4 / 29)
+    fx, fy, fz = cubic[..., 0], cubic[..., 1], cubic[..., 2]
+    return np.stack([116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)], axis=-1)
+
+
+def delta_e76(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+    """CIE 1976 colour difference of Lab colours, shapes (..., 3) broadcasting to (...)."""
+    difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    return np.asarray(np.sqrt((difference * difference).sum(axis=-1)))
+
+
+def chroma(lab: ArrayLike) -> NDArray[np.float64]:
+    """Chroma C*ab of Lab colours of shape (..., 3)."""
+    values = np.asarray(lab, dtype=np.float64)
+    return np.asarray(np.hypot(values[..., 1], values[..., 2]))
+
+
+def dominant_colour(labs: ArrayLike) -> Lab:
+    """The colour a person would name a product by, from its subject's pixels: Lab (n, 3), n >= 1, to Lab (3,).
+
+    Labels, metal fittings and shade must not outvote the paint. So when a third of the pixels are clearly coloured,
+    it is the median of the lighter half of those; otherwise the median of the most common band of lightness.
+    """
+    pixels = np.asarray(labs, dtype=np.float64).reshape(-1, 3)
+    coloured = pixels[chroma(pixels) > COLOURED_CHROMA]
+    if len(coloured) >= len(pixels) / 3:
+        lighter = coloured[coloured[:, 0] >= np.median(coloured[:, 0])]
+        return np.asarray(np.median(lighter, axis=0))
+    lightness = pixels[:, 0]
+    counts = np.convolve(np.histogram(lightness, bins=25, range=(0, 100))[0], (1, 2, 3, 2, 1), mode="same")
+    crest = (int(counts.argmax()) + 0.5) * 4
+    return np.asarray(np.median(pixels[np.abs(lightness - crest) <= 12], axis=0))
+
+
+def name_colour(lab: Sequence[float] | Lab) -> str:
+    """The plain name of one Lab colour (3 numbers).
+
+    One of: black, dark grey, grey, light grey, white, red, orange, yellow, green, teal, blue, navy, purple, pink,
+    brown, beige, maroon.
+    """
+    colour = np.asarray(lab, dtype=np.float64)
+    if float(chroma(colour)) < NEUTRAL_CHROMA or float(colour[0]) < 9:
+        return _name_neutral(float(colour[0]))
+    return _NAMES[int(delta_e76(_PROTOTYPE_LABS, colour).argmin())]
+
+
+def name_background(lab: Sequence[float] | Lab, busy: bool = False) -> str:
+    """The plain name of a background from its Lab colour: "pure white", "light grey", "pale blue", "dark green"...
+
+    `busy` is the caller's finding that the background is no one colour; then the name is "busy".
+    """
+    if busy:
+        return "busy"
+    colour = np.asarray(lab, dtype=np.float64)
+    lightness = float(colour[0])
+    if lightness >= 99 and float(chroma(colour)) < 1.5:
+        return "pure white"
+    name = name_colour(colour)
+    if name == "white" and lightness < 93:
+        return "light grey"
+    if name in _NEUTRALS or name in {"beige", "navy", "maroon"}:
+        return name
+    if lightness >= 72:
+        return "yellow" if name == "yellow" and float(chroma(colour)) > 60 else f"pale {name}"
+    return f"dark {name}" if lightness < 35 else name
+
+
+def _name_neutral(lightness: float) -> str:
+    for limit, name in _NEUTRAL_STEPS:
+        if lightness < limit:
+            return name
+    return "white"
+
+
+_NEUTRAL_STEPS = ((27.0, "black"), (44.0, "dark grey"), (68.0, "grey"), (86.0, "light grey"))
+_NEUTRALS = frozenset({"black", "dark grey", "grey", "light grey", "white"})
+_NAMES = tuple(name for name, codes in _PROTOTYPES.items() for _ in codes)
+_PROTOTYPE_LABS = lab_from_srgb([list(bytes.fromhex(code)) for codes in _PROTOTYPES.values() for code in codes])
