@@ -1,0 +1,89 @@
+"""The manifest: a dataset version as plain rows in a file that a trainer reads without any database.
+
+JSON Lines, one member per line. `file` is absolute or relative to the manifest's own folder. The content hash depends
+on what is learned (picture bytes, captions, split, product), not on the order of lines or on where files lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+Split = Literal["train", "validation"]
+
+
+class ManifestError(ValueError):
+    """The file is no manifest; the message is one sentence that names the line."""
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One member: a picture file and the exact caption it is learned with.
+
+    `sha256` is the hex digest of the file's bytes; `product` groups views of one product into the same split.
+    """
+
+    file: str
+    caption: str
+    split: Split
+    product: str
+    sha256: str
+    width_px: int
+    height_px: int
+
+
+def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
+    """Write `rows` to `path`, complete or not at all: a temporary file beside it, fsync, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            for row in rows:
+                file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_manifest(path: Path) -> list[ManifestRow]:
+    """All rows of the file, in its order. Raises `ManifestError` for the first line that is not a member."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"The manifest {path} cannot be read: {error}.") from error
+    return [_row(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def content_hash(rows: Iterable[ManifestRow]) -> str:
+    """SHA-256 (hex) of what is learned from the rows: the sorted tuples (sha256, caption, split, product)."""
+    canonical = sorted([row.sha256, row.caption, row.split, row.product] for row in rows)
+    text = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+_KINDS: dict[str, type] = {f.name: int if f.name.endswith("_px") else str for f in fields(ManifestRow)}
+
+
+def _row(line: str, path: Path, number: int) -> ManifestRow:
+    where = f"Line {number} of {path.name}"
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ManifestError(f"{where} is not JSON: {error.msg}.") from error
+    if not isinstance(values, dict):
+        raise ManifestError(f"{where} is not a JSON object.")
+    if values.keys() != _KINDS.keys():
+        odd = ", ".join(sorted(values.keys() ^ _KINDS.keys()))
+        raise ManifestError(f"{where} has missing or unknown fields: {odd}.")
+    for name, kind in _KINDS.items():
+        if type(values[name]) is not kind:
+            raise ManifestError(f"{where}: {name} must be {'a whole number' if kind is int else 'text'}.")
+    if values["split"] not in get_args(Split):
+        raise ManifestError(f"{where}: split must be train or validation, not {values['split']!r}.")
+    return ManifestRow(**values)

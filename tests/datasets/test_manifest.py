@@ -1,0 +1,77 @@
+"""Manifests: round trip, content hash, and refusals that name the line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from app.datasets.manifest import ManifestError, ManifestRow, content_hash, read_manifest, write_manifest
+
+KETTLE = ManifestRow("pictures/kettle.png", "Red kettle – „glänzend“.", "train", "red-kettle", "a" * 64, 64, 48)
+LAMP = ManifestRow("/photos/lamp.png", "Blue lamp.", "validation", "blue-lamp", "b" * 64, 64, 64)
+
+
+def line(**changes: object) -> str:
+    return json.dumps({**asdict(KETTLE), **changes})
+
+
+def test_written_rows_read_back_equal_and_in_order(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "m.jsonl", [LAMP, KETTLE])
+    assert read_manifest(tmp_path / "m.jsonl") == [LAMP, KETTLE]
+    assert [file.name for file in tmp_path.iterdir()] == ["m.jsonl"]
+
+
+def test_writing_replaces_the_old_file_only_when_the_new_one_is_complete(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "m.jsonl", [KETTLE])
+
+    def broken() -> object:
+        yield LAMP
+        raise RuntimeError("no more rows")
+
+    with pytest.raises(RuntimeError):
+        write_manifest(tmp_path / "m.jsonl", broken())  # type: ignore[arg-type]
+    assert read_manifest(tmp_path / "m.jsonl") == [KETTLE]
+    assert [file.name for file in tmp_path.iterdir()] == ["m.jsonl"]
+
+
+def test_the_hash_ignores_order_and_place_of_files() -> None:
+    moved = replace(KETTLE, file="/elsewhere/k.png")
+    assert content_hash([KETTLE, LAMP]) == content_hash([LAMP, moved])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"caption": "Red pot."}, {"split": "validation"}, {"product": "pot"}, {"sha256": "c" * 64}]
+)
+def test_the_hash_sees_what_is_learned(changes: dict[str, str]) -> None:
+    assert content_hash([replace(KETTLE, **changes), LAMP]) != content_hash([KETTLE, LAMP])  # type: ignore[arg-type]
+
+
+def test_the_hash_counts_a_member_that_is_there_twice() -> None:
+    assert content_hash([KETTLE, KETTLE]) != content_hash([KETTLE])
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        (line(split="test"), "split"),
+        (line(width_px="64"), "width_px must be a whole number"),
+        (line(width_px=True), "width_px"),
+        (line(caption=None), "caption must be text"),
+        (line(weight=1), "weight"),
+        (json.dumps({"file": "a.png"}), "caption"),
+    ],
+)
+def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, bad: str, says: str) -> None:
+    (tmp_path / "m.jsonl").write_text(f"{line()}\n\n{bad}\n")
+    with pytest.raises(ManifestError, match=r"^Line 3 of m\.jsonl.*" + says):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+def test_a_missing_manifest_is_refused_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"gone\.jsonl"):
+        read_manifest(tmp_path / "gone.jsonl")

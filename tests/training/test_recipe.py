@@ -1,0 +1,88 @@
+"""Recipes: explained knobs, refused values, round trip, hashes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.training.recipe import Recipe, RecipeError, read_recipe, write_recipe
+
+RECIPES = Path(__file__).parents[2] / "workers" / "recipes"
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    return read_recipe(RECIPES / "nano_demo.yaml")
+
+
+def changed(recipe: Recipe, **changes: object) -> Recipe:
+    return Recipe.model_validate({**recipe.model_dump(), **changes})
+
+
+@pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_shipped_recipe_loads(file: Path) -> None:
+    assert read_recipe(file).name
+
+
+def test_every_knob_is_explained_in_one_sentence() -> None:
+    for name, field in Recipe.model_fields.items():
+        assert field.description and field.description.endswith("."), name
+        assert ". " not in field.description, name
+
+
+def test_a_written_recipe_reads_back_equal(recipe: Recipe, tmp_path: Path) -> None:
+    write_recipe(tmp_path / "recipe.yaml", recipe)
+    assert read_recipe(tmp_path / "recipe.yaml") == recipe
+    assert [file.name for file in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
+def test_the_hash_does_not_depend_on_the_order_of_knobs(recipe: Recipe) -> None:
+    reordered = Recipe.model_validate(dict(reversed(recipe.model_dump().items())))
+    assert reordered.recipe_hash() == recipe.recipe_hash()
+
+
+def test_every_knob_changes_the_hash_and_only_learned_ones_the_learning_hash(recipe: Recipe) -> None:
+    faster = changed(recipe, muon_lr=0.5)
+    assert faster.recipe_hash() != recipe.recipe_hash()
+    assert faster.learning_hash() != recipe.learning_hash()
+    longer = changed(recipe, max_wall_clock_s=9000.0)
+    assert longer.recipe_hash() != recipe.recipe_hash()
+    assert longer.learning_hash() == recipe.learning_hash()
+
+
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [
+        ("steps", 0),
+        ("muon_lr", float("nan")),
+        ("resolution_px", 63),
+        ("guidance", 0.5),
+        ("family", "unheard"),
+        ("ema_decay", 1.0),
+        ("optimizer", "muon"),
+    ],
+)
+def test_a_bad_knob_is_refused_by_name(recipe: Recipe, tmp_path: Path, knob: str, value: object) -> None:
+    write_recipe(tmp_path / "r.yaml", Recipe.model_construct(**{**recipe.model_dump(), knob: value}))
+    text = (tmp_path / "r.yaml").read_text()
+    (tmp_path / "r.yaml").write_text(text if knob in text else f"{text}{knob}: {value}\n")
+    with pytest.raises(RecipeError, match=knob):
+        read_recipe(tmp_path / "r.yaml")
+
+
+def test_warm_up_must_end_before_the_fall(recipe: Recipe) -> None:
+    with pytest.raises(ValueError, match="warmup_steps"):
+        changed(recipe, warmup_steps=500, constant_share=0.1)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "name: [", ""])
+def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(RecipeError):
+        read_recipe(tmp_path / "r.yaml")
+
+
+def test_a_missing_recipe_is_refused_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"gone\.yaml"):
+        read_recipe(tmp_path / "gone.yaml")

@@ -1,0 +1,156 @@
+"""Checkpoints: whole or not there, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from workers.finetune.checkpoint import (
+    is_complete,
+    latest_checkpoint,
+    load_state,
+    read_sidecar,
+    replaced_whole,
+    save_checkpoint,
+)
+from workers.refusals import Refusal
+
+
+def write(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+
+
+def save(out: Path, step: int, write_weights: Callable[[Path], None] = write) -> Path:
+    state = {"weights/w": torch.full((3,), float(step))}
+    return save_checkpoint(out, step, write_weights, state, {"recipe_hash": "r"}).folder
+
+
+def names(out: Path) -> list[str]:
+    return sorted(folder.name for folder in (out / "checkpoints").iterdir())
+
+
+def test_a_checkpoint_says_what_it_is(tmp_path: Path) -> None:
+    folder = save(tmp_path, 500)
+    assert folder == tmp_path / "checkpoints" / "step-000500"
+    sidecar = read_sidecar(folder)
+    assert (sidecar["step"], sidecar["recipe_hash"]) == (500, "r")
+    assert set(sidecar["files"]) == {"transformer/config.json", "state.safetensors"}
+    assert {"torch", "diffusers"} <= sidecar["libraries"].keys()
+    assert load_state(folder)["weights/w"].tolist() == [500.0] * 3
+
+
+def test_the_latest_is_the_highest_complete_one(tmp_path: Path) -> None:
+    assert latest_checkpoint(tmp_path) is None
+    older = save(tmp_path, 150)
+    newer = save(tmp_path, 1000)
+    assert latest_checkpoint(tmp_path) == newer
+    (newer / "transformer" / "config.json").write_text("")
+    assert latest_checkpoint(tmp_path) == older
+
+
+@pytest.mark.parametrize("fault", ["no sidecar", "torn sidecar", "sidecar without files", "missing file"])
+def test_incomplete_ones_are_passed_over(tmp_path: Path, fault: str) -> None:
+    older, newer = save(tmp_path, 1), save(tmp_path, 2)
+    match fault:
+        case "no sidecar":
+            (newer / "checkpoint.json").unlink()
+        case "torn sidecar":
+            (newer / "checkpoint.json").write_text('{"files": {')
+        case "sidecar without files":
+            (newer / "checkpoint.json").write_text("[]")
+        case "missing file":
+            (newer / "state.safetensors").unlink()
+    assert not is_complete(newer)
+    assert latest_checkpoint(tmp_path) == older
+
+
+def test_a_process_killed_inside_a_save_leaves_the_older_one(tmp_path: Path) -> None:
+    older = save(tmp_path, 1)
+
+    def die_half_way(folder: Path) -> None:
+        write(folder)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        save(tmp_path, 2, die_half_way)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert len(names(tmp_path)) == 2
+    assert latest_checkpoint(tmp_path) == older
+    assert latest_checkpoint(tmp_path) != save(tmp_path, 2)
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename"])
+def test_an_error_at_the_last_moment_leaves_the_older_one_and_no_rubbish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    older = save(tmp_path, 1)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os if call == "fsync" else Path, call, fail)
+    with pytest.raises(OSError, match="Input/output"):
+        save(tmp_path, 2)
+    assert names(tmp_path) == ["step-000001"]
+    assert latest_checkpoint(tmp_path) == older
+
+
+def test_a_full_disk_is_refused_in_words(tmp_path: Path) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    save(tmp_path, 1)
+    with pytest.raises(Refusal, match="The disk is full"):
+        save(tmp_path, 2, full)
+    assert names(tmp_path) == ["step-000001"]
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    folder = save(tmp_path, 1)
+    sidecar = json.loads((folder / "checkpoint.json").read_text())
+    sidecar["files"]["state.safetensors"]["sha256"] = "0" * 64
+    (folder / "checkpoint.json").write_text(json.dumps(sidecar))
+    with pytest.raises(Refusal, match=r"damaged: state\.safetensors"):
+        load_state(folder)
+
+
+def test_a_folder_is_replaced_only_when_the_new_one_is_whole(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    with replaced_whole(model) as temporary:
+        (temporary / "v").write_text("1")
+    with pytest.raises(RuntimeError), replaced_whole(model) as temporary:
+        (temporary / "v").write_text("2")
+        raise RuntimeError
+    assert (model / "v").read_text() == "1"
+    with replaced_whole(model) as temporary:
+        (temporary / "v").write_text("3")
+    assert (model / "v").read_text() == "3"
+    assert [folder.name for folder in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "model"
+    with replaced_whole(model) as temporary:
+        (temporary / "v").write_text("1")
+    rename = Path.rename
+
+    def only_the_old(path: Path, target: Path) -> Path:
+        if path.name.endswith(".new"):
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", only_the_old)
+    with pytest.raises(OSError, match="Input/output"), replaced_whole(model) as temporary:
+        (temporary / "v").write_text("2")
+    assert (model / "v").read_text() == "1"

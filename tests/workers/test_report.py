@@ -1,0 +1,82 @@
+"""The event log: numbered whole lines, stop requests, one process at a time; and the summing up of steps."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from workers.finetune.report import EventLog, Progress
+from workers.refusals import Refusal
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+
+
+def test_events_are_numbered_and_timed_in_utc(tmp_path: Path) -> None:
+    with EventLog(tmp_path / "out") as log:
+        log.tell("started", step=0, steps=10)
+        log.tell("checkpoint", step=5, folder="checkpoints/step-000005")
+    first, second = lines(tmp_path / "out")
+    assert (first["seq"], first["kind"], first["steps"]) == (1, "started", 10)
+    assert (second["seq"], second["kind"]) == (2, "checkpoint")
+    assert datetime.fromisoformat(first["at"]).utcoffset() == timedelta(0)
+
+
+def test_an_event_is_on_disk_as_soon_as_it_is_told(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        log.tell("started", step=0)
+        assert lines(tmp_path)[0]["kind"] == "started"
+
+
+def test_numbers_go_on_and_a_torn_line_is_cut_off(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        log.tell("started", step=0)
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"seq": 2, "kind": "st')
+    with EventLog(tmp_path) as log:
+        log.tell("started", step=0)
+    assert [event["seq"] for event in lines(tmp_path)] == [1, 2]
+
+
+def test_a_second_process_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with EventLog(tmp_path), pytest.raises(Refusal, match="already training"):
+        EventLog(tmp_path)
+    with EventLog(tmp_path) as log:
+        log.tell("started", step=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "request_"), [("keep", "keep"), ("discard\n", "discard"), ("", "keep"), ("whatever", "keep")]
+)
+def test_the_stop_file_is_the_stop_request_until_finished_is_told(tmp_path: Path, text: str, request_: str) -> None:
+    with EventLog(tmp_path) as log:
+        assert log.stop_request() is None
+        (tmp_path / "stop").write_text(text)
+        assert log.stop_request() == request_
+        log.tell("checkpoint", step=1)
+        assert log.stop_request() == request_
+        log.tell("finished", reason="stopped", step=1, kept=True)
+        assert log.stop_request() is None
+
+
+def test_progress_sums_up_the_steps_since_it_was_last_asked() -> None:
+    progress = Progress(batch_size=2)
+    for timesteps in ([0.1, 0.3], [0.9, 1.0]):
+        progress.begin()
+        progress.end(torch.tensor([1.0, 3.0]), torch.tensor(timesteps), grad_norm=0.25)
+        progress.rest()
+    facts = progress.facts(2, 0.001)
+    assert facts["loss"] == 2.0
+    assert facts["loss_by_band"] == [1.0, 3.0, None, 2.0]
+    assert (facts["step"], facts["lr"], facts["grad_norm"]) == (2, 0.001, 0.25)
+    assert isinstance(facts["images_per_s"], float)
+    assert facts["images_per_s"] > 0
+    progress.begin()
+    progress.end(torch.tensor([5.0, 5.0]), torch.tensor([0.5, 0.5]), grad_norm=0.5)
+    assert progress.facts(3, 0.001)["loss"] == 5.0

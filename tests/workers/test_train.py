@@ -1,0 +1,194 @@
+"""The training loop from outside: what it learns, how it stops, goes on, refuses, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from app.datasets.manifest import ManifestRow, read_manifest, write_manifest
+from app.training.recipe import Recipe
+from workers.finetune.checkpoint import read_sidecar
+from workers.finetune.learner import Diverged
+from workers.finetune.train import train
+from workers.refusals import Refusal
+
+CPU = torch.device("cpu")
+MakeRecipe = Callable[..., Recipe]
+
+
+def checkpoint(out: Path, step: int) -> Path:
+    return out / "checkpoints" / f"step-{step:06d}"
+
+
+def all_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    weights = load_file(folder / "transformer" / "diffusion_pytorch_model.safetensors")
+    return {**{f"ema/{name}": t for name, t in weights.items()}, **load_file(folder / "state.safetensors")}
+
+
+def assert_same(one: Path, other: Path) -> None:
+    first, second = all_tensors(one), all_tensors(other)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_it_overfits_one_batch(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
+    four = [row for row in read_manifest(manifest) if row.product.endswith("-6")]
+    write_manifest(manifest, four)
+    report = listener()
+    knobs = {"optimiser": "muon", "muon_lr": 0.01, "adamw_lr": 0.01, "caption_dropout": 0.0, "constant_share": 0.7}
+    train(recipe(steps=100, report_every=5, **knobs), manifest, tmp_path / "out", report, CPU, False)
+    losses = [facts["loss"] for facts in report.facts("step")]
+    assert sum(losses[-4:]) / 4 < 0.15 * losses[0]
+
+
+@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+def test_stopping_and_going_on_equals_going_straight_through(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, optimiser: str
+) -> None:
+    # Batches of 3 from 8 members: the stop at step 4 falls into the middle of an epoch.
+    knobs = recipe(steps=9, batch_size=3, report_every=1, checkpoint_every=100, optimiser=optimiser)
+    train(knobs, manifest, tmp_path / "straight", listener(), CPU, False)
+    assert train(knobs, manifest, tmp_path / "broken", listener(stop_at=4), CPU, False) == "stopped"
+    assert train(knobs, manifest, tmp_path / "broken", listener(stop_at=7), CPU, True) == "stopped"
+    last = listener()
+    assert train(knobs, manifest, tmp_path / "broken", last, CPU, True) == "completed"
+    assert last.facts("started")[0]["step"] == 7
+    assert_same(checkpoint(tmp_path / "straight", 9), checkpoint(tmp_path / "broken", 9))
+
+
+def test_the_validation_loss_after_a_resume_is_the_saved_one(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    knobs = recipe(steps=6, checkpoint_every=3, validate_every=3, report_every=1)
+    train(knobs, manifest, tmp_path / "out", listener(stop_at=3), CPU, False)
+    saved = read_sidecar(checkpoint(tmp_path / "out", 3))["losses"]["validation"]
+    again = listener()
+    train(knobs, manifest, tmp_path / "out", again, CPU, True)
+    assert again.facts("validation")[0] == saved
+
+
+def test_the_same_recipe_twice_gives_the_same_weights(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    for out in ("one", "two"):
+        train(recipe(steps=3), manifest, tmp_path / out, listener(), CPU, False)
+    assert_same(checkpoint(tmp_path / "one", 3), checkpoint(tmp_path / "two", 3))
+
+
+def test_bf16_autocast_learns_with_fp32_weights(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    train(recipe(steps=2, precision="bf16-autocast"), manifest, tmp_path / "out", listener(), CPU, False)
+    tensors = all_tensors(checkpoint(tmp_path / "out", 2))
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+
+
+def test_what_it_tells_and_leaves_behind(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
+    report = listener()
+    knobs = recipe(steps=5, checkpoint_every=2, validate_every=2, report_every=2)
+    assert train(knobs, manifest, tmp_path / "out", report, CPU, False) == "completed"
+    kinds = [kind for kind, _ in report.events]
+    assert kinds[:2] == ["started", "validation"]
+    assert kinds[-1] == "finished"
+    started = report.facts("started")[0]
+    assert (started["train_count"], started["validation_count"], started["steps"]) == (8, 4, 5)
+    assert [facts["step"] for facts in report.facts("step")] == [2, 4, 5]
+    assert [facts["step"] for facts in report.facts("validation")] == [0, 2, 4, 5]
+    assert [facts["step"] for facts in report.facts("checkpoint")] == [2, 4, 5]
+    assert all(len(facts["loss_by_band"]) == 4 for facts in report.facts("validation"))
+    for told in report.facts("checkpoint"):
+        folder = tmp_path / "out" / told["folder"]
+        assert told["size_bytes"] == sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        sidecar = read_sidecar(folder)
+        assert Recipe.model_validate(sidecar["recipe"]) == knobs
+        assert sidecar["dataset_hash"] == started["dataset_hash"]
+    json.dumps(report.events)
+
+
+@pytest.mark.parametrize(("request_", "kept"), [("keep", True), ("discard", False)])
+def test_a_stop_is_kept_or_discarded(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, request_: str, kept: bool
+) -> None:
+    report = listener(stop_at=2, request=request_)
+    knobs = recipe(steps=50, report_every=1, checkpoint_every=100)
+    assert train(knobs, manifest, tmp_path / "out", report, CPU, False) == "stopped"
+    assert checkpoint(tmp_path / "out", 2).exists() is kept
+    assert (tmp_path / "out" / "model" / "model_index.json").exists() is kept
+    assert report.facts("finished")[0]["kept"] is kept
+
+
+def test_out_of_time_ends_with_a_checkpoint(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
+    report = listener()
+    knobs = recipe(steps=100_000, max_wall_clock_s=0.1)
+    assert train(knobs, manifest, tmp_path / "out", report, CPU, False) == "out_of_time"
+    assert checkpoint(tmp_path / "out", report.facts("finished")[0]["step"]).exists()
+
+
+def test_time_of_earlier_sittings_counts(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
+    out = tmp_path / "out"
+    train(recipe(steps=50, report_every=1), manifest, out, listener(stop_at=3), CPU, False)
+    sidecar = checkpoint(out, 3) / "checkpoint.json"
+    told = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps({**told, "elapsed_s": 299.0}))
+    report = listener()
+    assert train(recipe(steps=50, report_every=1), manifest, out, report, CPU, True) == "out_of_time"
+    assert report.facts("finished")[0]["step"] == 4
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_saves_nothing(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    knobs = recipe(steps=200, muon_lr=1.0, adamw_lr=1.0, clip_norm=1000.0, timestep_mean=5.0, velocity_floor=1e-30)
+    knobs = knobs.model_copy(update={"adamw_lr": 1e30, "timestep_mean": 0.3})
+    with pytest.raises(Diverged, match=r"became (nan|inf) at step \d+, with a learning rate of 1\.0e\+30"):
+        train(knobs, manifest, tmp_path / "out", listener(), CPU, False)
+
+
+def test_a_run_is_not_resumed_under_another_recipe_or_other_members(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    out = tmp_path / "out"
+    train(recipe(steps=3), manifest, out, listener(), CPU, False)
+    with pytest.raises(Refusal, match="another recipe"):
+        train(recipe(steps=3, seed=99), manifest, out, listener(), CPU, True)
+    write_manifest(manifest, read_manifest(manifest)[:-1])
+    with pytest.raises(Refusal, match="other members"):
+        train(recipe(steps=3), manifest, out, listener(), CPU, True)
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    out = tmp_path / "out"
+    train(recipe(steps=3), manifest, out, listener(), CPU, False)
+    state = checkpoint(out, 3) / "state.safetensors"
+    content = bytearray(state.read_bytes())
+    content[-1] ^= 1
+    state.write_bytes(content)
+    with pytest.raises(Refusal, match=r"damaged: state\.safetensors"):
+        train(recipe(steps=3), manifest, out, listener(), CPU, True)
+
+
+def test_members_that_cannot_be_learned_from_are_refused(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    rows = read_manifest(manifest)
+    write_manifest(manifest, [row for row in rows if row.split == "validation"])
+    with pytest.raises(Refusal, match="no members to learn from"):
+        train(recipe(), manifest, tmp_path / "out", listener(), CPU, False)
+    (manifest.parent / "broken.png").write_bytes(b"no picture")
+    write_manifest(manifest, [*rows, ManifestRow("broken.png", "A box.", "train", "b", "0" * 64, 16, 16)])
+    with pytest.raises(Refusal, match=r"broken\.png cannot be read"):
+        train(recipe(), manifest, tmp_path / "out", listener(), CPU, False)
+
+
+def test_a_missing_base_is_refused(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
+    with pytest.raises(Refusal, match="is missing"):
+        train(recipe(base=str(tmp_path / "nowhere")), manifest, tmp_path / "out", listener(), CPU, False)

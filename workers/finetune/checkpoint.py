@@ -1,0 +1,151 @@
+"""Checkpoints: complete or not there, and able to say what they are.
+
+A checkpoint is written into a temporary folder beside its place, every file and folder is flushed to disk, then
+`checkpoint.json` with the sizes and SHA-256 of all files, then the folder takes its name. Nothing older is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from workers.refusals import Refusal
+
+SIDECAR = "checkpoint.json"
+_LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint that was just written."""
+
+    folder: Path
+    size_bytes: int
+
+
+def save_checkpoint(
+    out: Path,
+    step: int,
+    write_weights: Callable[[Path], None],
+    state: Mapping[str, torch.Tensor],
+    facts: Mapping[str, Any],
+) -> Saved:
+    """Write OUT/checkpoints/step-NNNNNN with `transformer/`, `state.safetensors` and the sidecar holding `facts`.
+
+    Raises `Refusal` when the disk is full; checkpoints that were there before are left as they are.
+    """
+    folder = out / "checkpoints" / f"step-{step:06d}"
+    with replaced_whole(folder) as temporary:
+        write_weights(temporary / "transformer")
+        safetensors.torch.save_file(dict(state), temporary / "state.safetensors", metadata={"step": str(step)})
+        files = {str(f.relative_to(temporary)): _file_facts(f) for f in _files(temporary)}
+        sidecar = {
+            "format": 1,
+            "step": step,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **facts,
+            "libraries": {name: version(name) for name in _LIBRARIES},
+            "files": files,
+        }
+        (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=1))
+    return Saved(folder, sum(f.stat().st_size for f in _files(folder)))
+
+
+def latest_checkpoint(out: Path) -> Path | None:
+    """The complete checkpoint with the highest step, or None. Incomplete ones are passed over."""
+    folders = sorted((out / "checkpoints").glob("step-*"), reverse=True)
+    return next((folder for folder in folders if is_complete(folder)), None)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the sidecar is there and every file it lists has the size it says."""
+    try:
+        files = read_sidecar(folder)["files"]
+        return all((folder / name).stat().st_size == facts["size_bytes"] for name, facts in files.items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def read_sidecar(folder: Path) -> dict[str, Any]:
+    """What the checkpoint says of itself. Raises `OSError` or `ValueError` when it does not."""
+    sidecar = json.loads((folder / SIDECAR).read_text())
+    if not isinstance(sidecar, dict):
+        raise ValueError(f"{folder / SIDECAR} is not a JSON object")
+    return sidecar
+
+
+def load_state(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors to resume from, on the CPU. Raises `Refusal` when a file is not what was saved."""
+    for name, facts in read_sidecar(folder)["files"].items():
+        if _file_facts(folder / name)["sha256"] != facts["sha256"]:
+            raise Refusal(f"The checkpoint {folder} is damaged: {name} is not what was saved.")
+    state: dict[str, torch.Tensor] = safetensors.torch.load_file(folder / "state.safetensors")
+    return state
+
+
+@contextmanager
+def replaced_whole(folder: Path) -> Iterator[Path]:
+    """`with replaced_whole(folder) as temporary`: what is written in `temporary` becomes `folder`, whole or not at all.
+
+    A folder already of that name stays until the new one is complete on disk. Raises `Refusal` when the disk is full.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for file in _files(temporary):
+            # safetensors writes for its own user alone; other roles of the installation read these files too.
+            file.chmod(0o644)
+            _flush(file)
+        for inner in _folders(temporary):
+            _flush(inner)
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+        _flush(folder.parent)
+    except (OSError, SafetensorError) as error:
+        # safetensors wraps the system's error, so that only its text tells a full disk from a fault.
+        if "No space left" in str(error):
+            raise Refusal(f"The disk is full: {folder} could not be written.") from error
+        raise
+    finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [*(path for path in folder.rglob("*") if path.is_dir()), folder]
+
+
+def _file_facts(file: Path) -> dict[str, Any]:
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return {"size_bytes": file.stat().st_size, "sha256": digest}
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

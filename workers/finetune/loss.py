@@ -1,0 +1,64 @@
+"""Timesteps, the course of the learning rate, and losses told apart by noise level."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import torch
+
+from app.training.recipe import Recipe
+
+BAND_COUNT = 4
+"""Losses are told for timesteps in [0, 1/4), [1/4, 1/2), [1/2, 3/4) and [3/4, 1]: 0 is clean, 1 is noise."""
+
+_SMALLEST_TIMESTEP = 1e-4
+
+
+def keyed_generator(device: torch.device, *key: int | str) -> torch.Generator:
+    """A generator whose draws depend on `key` alone, so that no draw of another step can shift them."""
+    digest = hashlib.sha256(repr(key).encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def draw_timesteps(count: int, recipe: Recipe, generator: torch.Generator) -> torch.Tensor:
+    """Timesteps float32 [count] in (0, 1): logit-normal (Esser et al. 2024, section 3.1), a share of them uniform."""
+    device = generator.device
+    normal = torch.randn(count, generator=generator, device=device) * recipe.timestep_sd + recipe.timestep_mean
+    uniform = torch.rand(count, generator=generator, device=device)
+    is_uniform = torch.rand(count, generator=generator, device=device) < recipe.timestep_uniform_share
+    return torch.where(is_uniform, uniform, normal.sigmoid()).clamp(_SMALLEST_TIMESTEP, 1.0)
+
+
+def lr_share(step: int, recipe: Recipe) -> float:
+    """Share of the peak learning rate used by step `step` (0-based): up in a line, constant, down in a line."""
+    if step < recipe.warmup_steps:
+        return (step + 1) / recipe.warmup_steps
+    fall_from = recipe.constant_share * recipe.steps
+    if step < fall_from:
+        return 1.0
+    left = (recipe.steps - 1 - step) / max(1.0, recipe.steps - 1 - fall_from)
+    return recipe.final_lr_share + (1.0 - recipe.final_lr_share) * left
+
+
+class BandedLoss:
+    """Mean losses since it was last told: all together, and by timestep band (None where nothing fell)."""
+
+    def __init__(self) -> None:
+        self._sums = [0.0] * BAND_COUNT
+        self._counts = [0] * BAND_COUNT
+
+    def add(self, errors: torch.Tensor, timesteps: torch.Tensor) -> None:
+        """Count the per-picture `errors` [B] under the bands of their `timesteps` [B]."""
+        for error, timestep in zip(errors.tolist(), timesteps.tolist(), strict=True):
+            band = min(int(timestep * BAND_COUNT), BAND_COUNT - 1)
+            self._sums[band] += error
+            self._counts[band] += 1
+
+    def mean(self) -> float:
+        """The mean over everything counted; NaN if nothing was."""
+        return sum(self._sums) / sum(self._counts) if sum(self._counts) else math.nan
+
+    def by_band(self) -> list[float | None]:
+        """The mean of each band, in the order of `BAND_COUNT`."""
+        return [s / n if n else None for s, n in zip(self._sums, self._counts, strict=True)]

@@ -1,0 +1,75 @@
+"""One device, one tenant: which device to use, the one pipeline that is loaded on it, and how to let go of it."""
+
+from __future__ import annotations
+
+import gc
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from workers.families.registry import Family
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What this process holds: main memory at its peak, and memory of the accelerator now (0 without one)."""
+
+    peak_resident_bytes: int
+    device_bytes: int
+
+
+def best_device() -> torch.device:
+    """The first GPU if there is one, else the CPU."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class Lease:
+    """Keeps the last model that was asked for loaded; asking for another one lets go of it first."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._base: tuple[str, str] | None = None
+        self._weights: Path | None = None
+        self._family: Family | None = None
+
+    def family(self, name: str, base: str, weights: Path | None = None) -> Family:
+        """The model of family `name` from `base`, with the saved `weights` (a folder) in place of its own if given.
+
+        Another checkpoint of the same base costs only the reading of its weights. Raises `Refusal` when the base or
+        the weights are not there.
+        """
+        import torch
+
+        from workers.families.registry import load_family
+
+        if self._family is None or self._base != (name, base) or (weights is None and self._weights is not None):
+            self.release()
+            torch.set_num_threads(self._threads)
+            self._family = load_family(name, base, best_device())
+            self._base = (name, base)
+        if weights is not None and weights != self._weights:
+            self._family.load_weights(weights)
+        self._weights = weights
+        return self._family
+
+    def memory(self) -> Memory:
+        """What is held at this moment."""
+        import torch
+
+        device_bytes = torch.cuda.memory_allocated() if torch.cuda.is_available() else 0
+        return Memory(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, device_bytes)
+
+    def release(self) -> None:
+        """Let go of the loaded model and give its memory back."""
+        import torch
+
+        self._family = self._base = self._weights = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

@@ -1,0 +1,7 @@
+"""Refused work: what a worker says when what it was given cannot be worked on, in one sentence and without a trace."""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):
+    """The input is at fault, not the program. The message is one sentence fit for the person who asked."""
