@@ -1,0 +1,124 @@
+"""First captions from facts, for many photos: which photos wait for one, and what the facts captioner says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Final
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.captions import facts
+from app.captions.facts import CatalogueFacts, MeasuredFacts
+from app.captions.tables import Caption
+from app.captions.writing import author, current, propose
+from app.catalog.tables import Catalog, Image, Signals
+from app.errors import NotFound, Refused
+from app.jobs import Job
+from app.people import Person
+from app.settings import Settings
+
+FACTS: Final = "facts"
+FACTS_VERSION: Final = 1
+# Below this confidence the subject's mask is a guess, and with it its colour and its place.
+SURE: Final = 0.35
+
+# Nouns that are plural in the singular, or come in pairs: "blue jeans", not "blue jean".
+_ALWAYS_PLURAL: Final = frozenset({
+    "boots", "glasses", "gloves", "headphones", "jeans", "leggings", "pants", "pyjamas", "sandals", "scissors", "shoes",
+    "shorts", "slippers", "sneakers", "socks", "sunglasses", "tights", "trainers", "trousers",
+})  # fmt: skip
+_NO_CATEGORY: Final = frozenset({"not sure", "other", "others", "misc", "unknown", "uncategorised"})
+
+
+def request_captions(
+    session: Session,
+    catalog_id: int,
+    settings: Settings,
+    person: Person | None = None,
+    image_ids: Sequence[int] | None = None,
+) -> Job:
+    """Ask for captions of these photos, or of every photo of the catalog that no person has captioned.
+
+    The captioner is the model of `settings.caption_model`, or the facts captioner where none is set. Raises NotFound
+    for an unknown catalog or photo, and Refused when every photo named has a person's caption.
+    """
+    if session.get(Catalog, catalog_id) is None:
+        raise NotFound(f"There is no catalog {catalog_id}.")
+    if image_ids is not None:
+        _refuse_written(session, catalog_id, image_ids)
+    arguments = {"catalog_id": catalog_id, "image_ids": None if image_ids is None else list(image_ids)}
+    if settings.caption_model is None:
+        return jobs.request(session, "captions.propose", arguments, person)
+    return jobs.request(session, "captions.look", {**arguments, "model": settings.caption_model}, person)
+
+
+def awaiting(session: Session, catalog_id: int, image_ids: Sequence[int] | None = None) -> list[int]:
+    """Ids of the photos that a captioner may caption, in the order of their taking in.
+
+    Of the photos named: all without a person's caption. Of a whole catalog: those without a caption, and those with
+    one from facts, for a model knows more and the measurements may have changed; never those a model captioned.
+    """
+    is_current = and_(Caption.image_id == Image.id, Caption.superseded_at.is_(None))
+    statement = select(Image.id).outerjoin(Caption, is_current).where(Image.catalog_id == catalog_id).order_by(Image.id)
+    if image_ids is not None:
+        statement = statement.where(Image.id.in_(image_ids), Caption.written_by.is_distinct_from("person"))
+    else:
+        statement = statement.where(or_(Caption.id.is_(None), Caption.captioner == FACTS))
+    return list(session.scalars(statement))
+
+
+def propose_facts(session: Session, image_ids: Collection[int]) -> int:
+    """Propose the facts captioner's caption for each photo; how many captions were new."""
+    rows = session.execute(
+        select(Image, Signals)
+        .outerjoin(Signals, Signals.image_id == Image.id)
+        .where(Image.id.in_(image_ids))
+        .order_by(Image.id)
+    )
+    written = 0
+    for image, signals in rows:
+        settings = {"version": FACTS_VERSION, "signals": signals.version if signals is not None else None}
+        written += propose(session, image, describe(image, signals), FACTS, settings) is not None
+    return written
+
+
+def describe(image: Image, signals: Signals | None) -> str:
+    """The facts captioner's sentence for one photo. A signal that could not be told is left out."""
+    return facts.sentence(catalogue_facts(image), measured_facts(signals))
+
+
+def catalogue_facts(image: Image) -> CatalogueFacts:
+    """What the catalogue row says; a category such as "Shoes" stays plural as a noun."""
+    read = facts.read_catalogue(image.title, image.category, image.description)
+    category = (image.category or "").strip().lower()
+    if category in _NO_CATEGORY:
+        return replace(read, noun=None)
+    return replace(read, noun=category) if category.split(" ")[-1] in _ALWAYS_PLURAL else read
+
+
+def measured_facts(signals: Signals | None) -> MeasuredFacts:
+    """What was measured, as the words that captions use; what cannot be told is None."""
+    if signals is None:
+        return MeasuredFacts()
+    is_one_colour = signals.background in ("white", "plain")
+    background = signals.background_colour if is_one_colour else "busy" if signals.background == "scene" else None
+    if signals.confidence < SURE:
+        return MeasuredFacts(background=background)
+    framing = facts.name_framing(*signals.box) if signals.box is not None else None
+    return MeasuredFacts(signals.subject_colour, background, "cropped at the edge" if signals.is_cropped else framing)
+
+
+def _refuse_written(session: Session, catalog_id: int, image_ids: Sequence[int]) -> None:
+    known = set(session.scalars(select(Image.id).where(Image.catalog_id == catalog_id, Image.id.in_(image_ids))))
+    for image_id in image_ids:
+        if image_id not in known:
+            raise NotFound(f"There is no photo {image_id} in this catalog.")
+    written = [caption for caption in current(session, image_ids).values() if caption.written_by == "person"]
+    if not image_ids:
+        raise Refused("There is no photo to caption.")
+    if len(written) == len(known):
+        names = ", ".join(sorted({author(session, caption) for caption in written}))
+        raise Refused(f"A captioner never replaces a person's caption, and this one is by {names}.")

@@ -1,0 +1,164 @@
+"""Writing captions: a captioner proposes, a person rewrites or restores. Nothing is edited; the newest one is current.
+
+Two people who write at once cannot both win: the current caption is superseded by a guarded update, and a partial
+unique index allows one current caption per image. The second writer gets a Conflict that carries the first one's text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.captions.tables import MAX_CHARACTERS, Caption
+from app.catalog.tables import Image
+from app.database import utc_now
+from app.errors import Conflict, NotFound, Refused
+from app.people import Person
+
+# Zero-width space, byte order mark, and the marks that turn the reading direction: they change a text unseen.
+_UNSEEN = frozenset("\u200b\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def tidy(text: str) -> str:
+    """Text as it is kept: Unicode NFC, no control characters, runs of white space as one space, none at the ends.
+
+    Raises Refused when nothing is left, or more than MAX_CHARACTERS characters are.
+    """
+    one_line = re.sub(r"\s+", " ", text)
+    seen = "".join(c for c in one_line if c not in _UNSEEN and unicodedata.category(c) not in ("Cc", "Cs"))
+    tidied = unicodedata.normalize("NFC", re.sub(" +", " ", seen).strip())
+    if not tidied:
+        raise Refused("A caption cannot be empty.")
+    if len(tidied) > MAX_CHARACTERS:
+        raise Refused(f"This caption has {len(tidied):,} characters; {MAX_CHARACTERS:,} is the most.")
+    return tidied
+
+
+def propose(session: Session, image: Image, text: str, captioner: str, settings: dict[str, Any]) -> Caption | None:
+    """A captioner's caption. None where nothing was written.
+
+    A person's caption stays, and so does the same text by the same captioner, and whatever somebody writes in this
+    very moment. Raises Refused for a text that `tidy` refuses.
+    """
+    tidied = tidy(text)
+    before = _current_now(session, image.id)
+    if before is not None:
+        is_same = before.text == tidied and before.captioner == captioner
+        if before.written_by == "person" or is_same or not _supersede(session, before.id):
+            return None
+    proposed = Caption(
+        image_id=image.id, text=tidied, written_by="captioner", captioner=captioner, settings=settings,
+        parent_id=before.id if before is not None else None,
+    )  # fmt: skip
+    return proposed if _is_first(session, proposed) else None
+
+
+def rewrite(session: Session, image_id: int, text: str, person: Person, expected_id: int | None) -> Caption:
+    """A person's caption in place of the one they saw, `expected_id` (None: they saw none).
+
+    Saving a captioner's text unchanged accepts it under the person's name; a text that a person's current caption
+    already has adds nothing, so that a form sent twice does no harm. Raises NotFound for an unknown image, Refused for
+    a text that `tidy` refuses, and Conflict with the other text when the current caption is not the expected one.
+    """
+    tidied = tidy(text)
+    if session.get(Image, image_id) is None:
+        raise NotFound(f"There is no photo {image_id}.")
+    before = _current_now(session, image_id)
+    if before is not None and before.written_by == "person" and before.text == tidied:
+        return before
+    if (before.id if before is not None else None) != expected_id:
+        raise _conflict(session, image_id)
+    if before is not None and not _supersede(session, before.id):
+        raise _conflict(session, image_id)
+    rewritten = Caption(
+        image_id=image_id, text=tidied, written_by="person", person_id=person.id, settings={}, parent_id=expected_id
+    )
+    if not _is_first(session, rewritten):
+        raise _conflict(session, image_id)
+    return rewritten
+
+
+def restore(session: Session, caption_id: int, person: Person) -> Caption:
+    """An older caption's text, made current again as a new caption of this person.
+
+    Raises NotFound for an unknown caption, and Conflict when somebody else writes in the same moment.
+    """
+    older = session.get(Caption, caption_id)
+    if older is None:
+        raise NotFound(f"There is no caption {caption_id}.")
+    if older.superseded_at is None:
+        return older
+    before = _current_now(session, older.image_id)
+    return rewrite(session, older.image_id, older.text, person, before.id if before is not None else None)
+
+
+def history(session: Session, image_id: int) -> list[Caption]:
+    """Every caption of an image, the current one first, then from newest to oldest."""
+    return list(
+        session.scalars(
+            select(Caption)
+            .where(Caption.image_id == image_id)
+            .order_by(Caption.superseded_at.is_not(None), Caption.id.desc())
+        )
+    )
+
+
+def current(session: Session, image_ids: Collection[int]) -> dict[int, Caption]:
+    """The current captions of these images, by image id; an image without one is left out."""
+    found = session.scalars(select(Caption).where(Caption.image_id.in_(image_ids), Caption.superseded_at.is_(None)))
+    return {caption.image_id: caption for caption in found}
+
+
+def author(session: Session, caption: Caption) -> str:
+    """Who wrote it, in words: "Ana", "the facts captioner", or the name of a model."""
+    if caption.written_by == "person":
+        person = session.get(Person, caption.person_id) if caption.person_id is not None else None
+        return person.name if person is not None else "somebody"
+    return "the facts captioner" if caption.captioner == "facts" else caption.captioner or "a captioner"
+
+
+def _current_now(session: Session, image_id: int) -> Caption | None:
+    """The current caption as the database has it at this moment, not as this session once read it."""
+    return session.scalars(
+        select(Caption)
+        .where(Caption.image_id == image_id, Caption.superseded_at.is_(None))
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def _supersede(session: Session, caption_id: int) -> bool:
+    """Mark a caption superseded. False when another transaction already did; waits for one that is about to."""
+    marked = session.execute(
+        update(Caption)
+        .where(Caption.id == caption_id, Caption.superseded_at.is_(None))
+        .values(superseded_at=utc_now())
+        .returning(Caption.id)
+    ).scalar_one_or_none()
+    return marked is not None
+
+
+def _is_first(session: Session, caption: Caption) -> bool:
+    """Add a caption as the current one. False when the unique index says that another was first."""
+    try:
+        with session.begin_nested():
+            session.add(caption)
+            session.flush()
+    except IntegrityError as error:
+        if "uq_caption_current" in str(error.orig):
+            return False
+        raise
+    return True
+
+
+def _conflict(session: Session, image_id: int) -> Conflict:
+    winner = _current_now(session, image_id)
+    if winner is None:
+        return Conflict("This caption is not the current one any more.")
+    name = author(session, winner)
+    return Conflict(f"{name[0].upper()}{name[1:]} wrote another caption meanwhile.", winner.text)

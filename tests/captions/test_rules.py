@@ -1,0 +1,90 @@
+"""Contradictions between a caption and what was measured; and the silence where nothing can be told."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.captions.facts import CatalogueFacts, MeasuredFacts, sentence
+from app.captions.rules import contradictions
+
+RED_ON_WHITE = MeasuredFacts("red", "pure white", "centred")
+
+
+@pytest.mark.parametrize(
+    ("caption", "measured", "said"),
+    [
+        ("Blue kettle, centred.", RED_ON_WHITE, "The caption says blue, the picture looks red."),
+        ("A navy t-shirt on a rug.", MeasuredFacts("orange"), "The caption says navy, the picture looks orange."),
+        (
+            "Red kettle on a pure white background.",
+            MeasuredFacts("red", "dark grey"),
+            "The caption says the background is pure white, it looks dark grey.",
+        ),
+        (
+            "Red kettle against a plain blue backdrop.",
+            MeasuredFacts("red", "busy"),
+            "The caption says the background is plain blue, it looks busy.",
+        ),
+        (
+            "Red kettle on a busy background.",
+            RED_ON_WHITE,
+            "The caption says the background is busy, it looks pure white.",
+        ),
+        (
+            "Red kettle, left of center on white.",
+            MeasuredFacts("red", "white", "right of centre"),
+            "The caption says left of centre, the picture looks right of centre.",
+        ),
+        (
+            "Red kettle, close-up.",
+            MeasuredFacts("red", "white", "small in the frame"),
+            "The caption says close up, the picture looks small in the frame.",
+        ),
+        (
+            "Red kettle, cropped at the edge.",
+            RED_ON_WHITE,
+            "The caption says cropped at the edge, the picture looks centred.",
+        ),
+    ],
+)
+def test_a_clear_contradiction_is_said_in_a_sentence(caption: str, measured: MeasuredFacts, said: str) -> None:
+    assert [finding.sentence for finding in contradictions(caption, measured)] == [said]
+
+
+@pytest.mark.parametrize(
+    ("caption", "measured"),
+    [
+        ("Grey kettle.", MeasuredFacts("light grey")),
+        ("Gray kettle.", MeasuredFacts("dark grey")),
+        ("Blue kettle.", MeasuredFacts("navy")),
+        ("Red and white striped shirt.", MeasuredFacts("blue")),
+        ("Red kettle, black handle.", MeasuredFacts("black")),
+        ("Kettle with a black handle.", MeasuredFacts("red")),
+        ("Bottle of red wine.", MeasuredFacts("green")),
+        ("Green tea in a box.", MeasuredFacts("yellow")),
+        ("Kettle on a white background.", MeasuredFacts("red", "light grey")),
+        ("Kettle on a white background.", MeasuredFacts("red", "pure white")),
+        ("Kettle on a grey background.", MeasuredFacts("red", "light grey")),
+        ("Kettle on a marble background.", MeasuredFacts("red", "grey")),
+        ("Kettle, centred.", MeasuredFacts("red", "white", "close up")),
+        ("Red kettle.", MeasuredFacts()),
+        ("Blue kettle on a green background, low in the frame.", MeasuredFacts()),
+        ("", RED_ON_WHITE),
+        ("赤いやかん", RED_ON_WHITE),
+    ],
+)
+def test_what_cannot_be_told_is_no_contradiction(caption: str, measured: MeasuredFacts) -> None:
+    assert contradictions(caption, measured) == []
+
+
+@pytest.mark.parametrize("background", ["pure white", "light grey", "beige", "pale blue", "dark grey", "busy"])
+@pytest.mark.parametrize("framing", ["centred", "left of centre", "high", "low", "close up", "cropped at the edge"])
+@pytest.mark.parametrize("colour", ["red", "orange", "dark grey", "navy"])
+def test_a_facts_caption_never_contradicts_its_own_facts(colour: str, background: str, framing: str) -> None:
+    measured = MeasuredFacts(colour, background, framing)
+    assert contradictions(sentence(CatalogueFacts(noun="kettle", material="steel"), measured), measured) == []
+
+
+def test_each_kind_is_found_once_in_one_caption() -> None:
+    found = contradictions("Blue kettle, left of centre on a dark green background.", RED_ON_WHITE)
+    assert [finding.kind for finding in found] == ["colour", "background", "framing"]
