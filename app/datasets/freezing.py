@@ -1,0 +1,233 @@
+"""Freezing: a selection becomes an immutable dataset version with exact captions and a split by product.
+
+Three steps, so that no transaction waits for the disk: `gather` reads what is selected, `arrange` checks files and
+splits, `record` writes members, manifest and content hash at once. A version with a content hash never changes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.captions.tables import Caption
+from app.catalog.tables import Catalog, Image
+from app.database import utc_now
+from app.datasets.manifest import ManifestRow, Split, content_hash, write_manifest
+from app.datasets.splitting import Group, group, split
+from app.datasets.tables import DatasetVersion, Member
+from app.errors import NotFound, Refused
+from app.jobs import Job
+from app.people import Person
+from app.selection import Selection, parse, sentence
+from app.storage import Storage
+
+KEPT: Final = "decision:kept"
+MANIFEST: Final = "manifest.jsonl"
+_INSERTED_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A selected photo with the caption that is current as the version is frozen. `file` lies under the data folder."""
+
+    image_id: int
+    file_name: str
+    file: str
+    width_px: int
+    height_px: int
+    product: str | None
+    category: str | None
+    caption_id: int
+    caption: str
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the picture file's bytes, which is its name."""
+        return Path(self.file).stem
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The candidates, oldest first, and how many selected photos have no caption and are left out."""
+
+    candidates: list[Candidate]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A candidate in its group and split."""
+
+    candidate: Candidate
+    group: str
+    split: Split
+
+
+def request_freeze(
+    session: Session, catalog_id: int, selection_text: str = KEPT, person: Person | None = None
+) -> DatasetVersion:
+    """Ask for a version of these photos; a selection that is being frozen already is not frozen twice.
+
+    An empty text means the kept photos. Raises NotFound for an unknown catalog, selection.NotUnderstood for a text that
+    does not parse, and Refused with counts when nothing is selected or no selected photo has a caption.
+    """
+    # The lock makes two people's version numbers follow one another, and a double click one version.
+    if session.get(Catalog, catalog_id, with_for_update={"key_share": True}) is None:
+        raise NotFound(f"There is no catalog {catalog_id}.")
+    chosen = parse(selection_text.strip() or KEPT, catalog_id)
+    _, captioned = _count(session, chosen)
+    under_way = session.scalars(
+        select(DatasetVersion)
+        .join(Job, Job.id == DatasetVersion.job_id)
+        .where(DatasetVersion.catalog_id == catalog_id, DatasetVersion.selection == chosen.query)
+        .where(Job.state.in_(("queued", "running")))
+    ).first()
+    if under_way is not None:
+        return under_way
+    last = session.scalar(select(func.max(DatasetVersion.number)).where(DatasetVersion.catalog_id == catalog_id))
+    version = DatasetVersion(
+        catalog_id=catalog_id,
+        number=(last or 0) + 1,
+        selection=chosen.query,
+        sentence=sentence(chosen, captioned),
+        created_by_id=person.id if person else None,
+    )
+    session.add(version)
+    session.flush()
+    version.job_id = jobs.request(session, "dataset.freeze", {"version_id": version.id}, person).id
+    session.flush()
+    return version
+
+
+def freeze(session: Session, storage: Storage, version: DatasetVersion) -> None:
+    """Freeze a version in one go. A version that is frozen stays as it is. Raises Refused, as the three steps do."""
+    if version.content_hash is None:
+        record(session, storage, version, arrange(storage, gather(session, version).candidates))
+
+
+def gather(session: Session, version: DatasetVersion) -> Gathered:
+    """The selected photos that have a caption now. Raises Refused with counts when there is none."""
+    chosen = parse(version.selection, version.catalog_id)
+    total, _ = _count(session, chosen)
+    rows = session.execute(
+        chosen.select(
+            Image.id,
+            Image.file_name,
+            Image.render_path,
+            Image.width_px,
+            Image.height_px,
+            Image.product,
+            Image.category,
+            Caption.id,
+            Caption.text,
+        )
+        .where(Caption.id.is_not(None))
+        .order_by(Image.id)
+    )
+    candidates = [Candidate(*row) for row in rows]
+    return Gathered(candidates, total - len(candidates))
+
+
+def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
+    """Every candidate in its group and split.
+
+    Raises Refused when a picture file is missing or empty, and when a product would be in both splits.
+    """
+    _refuse_missing_files(storage, candidates)
+    names = group([(one.product, one.sha256) for one in candidates])
+    sizes: dict[str, int] = defaultdict(int)
+    categories: dict[str, str] = {}
+    for one, name in zip(candidates, names, strict=True):
+        sizes[name] += 1
+        categories[name] = min(categories.get(name, one.category or ""), one.category or "")
+    splits = split({name: Group(size, categories[name]) for name, size in sizes.items()})
+    placed = [Placed(one, name, splits[name]) for one, name in zip(candidates, names, strict=True)]
+    refuse_leaks(placed)
+    return placed
+
+
+def refuse_leaks(placed: Sequence[Placed]) -> None:
+    """The leak test: no product and no picture in both splits. Raises Refused naming one that is."""
+    seen: dict[tuple[str, str], Split] = {}
+    for one in placed:
+        for key in (("product", one.candidate.product or ""), ("picture", one.candidate.sha256)):
+            if key[1].strip() and seen.setdefault(key, one.split) != one.split:
+                raise Refused(f"The {key[0]} “{key[1]}” would be in both train and validation, so nothing was frozen.")
+
+
+def record(session: Session, storage: Storage, version: DatasetVersion, placed: Sequence[Placed]) -> None:
+    """Write members, manifest and content hash. A version that another worker froze meanwhile stays as it is."""
+    session.refresh(version, with_for_update=True)
+    if version.content_hash is not None:
+        return
+    folder = storage.dataset_folder(version.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = list(_manifest_rows(storage, folder, placed))
+    members = [
+        {
+            "version_id": version.id,
+            "image_id": one.candidate.image_id,
+            "caption_id": one.candidate.caption_id,
+            "split": one.split,
+            "product": one.group,
+        }
+        for one in placed
+    ]
+    for start in range(0, len(members), _INSERTED_AT_ONCE):
+        session.execute(insert(Member), members[start : start + _INSERTED_AT_ONCE])
+    write_manifest(folder / MANIFEST, rows)
+    version.content_hash = content_hash(rows)
+    version.sentence = sentence(parse(version.selection, version.catalog_id), len(rows))
+    version.train_count = sum(row.split == "train" for row in rows)
+    version.validation_count = len(rows) - version.train_count
+    version.frozen_at = utc_now()
+    session.flush()
+
+
+def _count(session: Session, chosen: Selection) -> tuple[int, int]:
+    """How many photos are selected, and how many of them have a caption. Raises Refused when either is none."""
+    total, captioned = session.execute(chosen.select(func.count(Image.id), func.count(Caption.id))).one()
+    if total == 0:
+        raise Refused(f"No photo matches {chosen.query or 'this selection'}, so there is nothing to freeze.")
+    if captioned == 0:
+        many = f"None of the {total:,} selected photos has" if total > 1 else "The one selected photo does not have"
+        raise Refused(f"{many} a caption yet. Caption them first, then freeze.")
+    return total, captioned
+
+
+def _refuse_missing_files(storage: Storage, candidates: Sequence[Candidate]) -> None:
+    missing = [one for one in candidates if not _is_there(storage.root / one.file)]
+    if missing:
+        first = f"{missing[0].file_name} ({missing[0].file})"
+        many = f"{len(missing):,} picture files are missing, the first is {first}"
+        one = f"The picture file of {first} is missing"
+        raise Refused(f"{many if len(missing) > 1 else one}. Take its folder in again, then freeze.")
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> Iterator[ManifestRow]:
+    """Rows whose files are relative to the manifest's folder, so that a data folder can be moved as a whole."""
+    for one in placed:
+        yield ManifestRow(
+            file=Path(os.path.relpath(storage.root / one.candidate.file, folder)).as_posix(),
+            caption=one.candidate.caption,
+            split=one.split,
+            product=one.group,
+            sha256=one.candidate.sha256,
+            width_px=one.candidate.width_px,
+            height_px=one.candidate.height_px,
+        )

@@ -1,0 +1,229 @@
+"""Looking at frozen versions: what they hold, how they differ from the one before, and their photos page by page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, aliased
+
+from app.captions.tables import Caption
+from app.catalog.tables import Catalog, Image
+from app.datasets.manifest import Split
+from app.datasets.tables import DatasetVersion, Member
+from app.errors import NotFound, Refused
+from app.jobs import Job
+from app.people import Person
+from app.review.tables import Standing
+
+PAGE: Final = 60
+VERSIONS_AT_MOST: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A version in the list: its catalog, the job that freezes it and who asked for it."""
+
+    version: DatasetVersion
+    catalog_name: str
+    job: Job | None
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """A catalog's kept photos, and how many of them have a caption."""
+
+    catalog_id: int
+    name: str
+    kept: int
+    captioned: int
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryCount:
+    """Photos of one category (None: without one) in each split."""
+
+    category: str | None
+    train: int
+    validation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a version has that the last frozen one before it, number `since`, had not: photos and changed captions."""
+
+    since: int
+    since_id: int
+    added: int
+    removed: int
+    recaptioned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a frozen version holds. `leaking` counts products in both splits; `twin` is an older version just like it."""
+
+    categories: list[CategoryCount]
+    products: dict[str, int]
+    leaking: int
+    by_people: int
+    twin: DatasetVersion | None
+    difference: Difference | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One member as the grid shows it."""
+
+    image_id: int
+    title: str
+    width_px: int
+    height_px: int
+    caption: str
+    split: str
+    product: str | None
+
+
+def get(session: Session, version_id: int) -> Listed:
+    """The version with this id. Raises NotFound."""
+    row = session.execute(_listed().where(DatasetVersion.id == version_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no dataset version {version_id}.")
+    return Listed(*row)
+
+
+def versions(session: Session) -> list[Listed]:
+    """The newest versions of all catalogs, newest first."""
+    rows = session.execute(_listed().order_by(DatasetVersion.id.desc()).limit(VERSIONS_AT_MOST))
+    return [Listed(*row) for row in rows]
+
+
+def piles(session: Session) -> list[Pile]:
+    """What each catalog has to freeze, the newest catalog first; catalogs without a kept photo are left out."""
+    rows = session.execute(
+        select(
+            Catalog.id,
+            Catalog.name,
+            func.count(),
+            func.count().filter(Standing.captioned_by != "none"),
+        )
+        .join(Standing, Standing.catalog_id == Catalog.id)
+        .where(Standing.verdict == "kept")
+        .group_by(Catalog.id)
+        .order_by(Catalog.id.desc())
+    )
+    return [Pile(*row) for row in rows]
+
+
+def contents(session: Session, version: DatasetVersion) -> Contents:
+    """What a frozen version holds, counted."""
+    of_version = Member.version_id == version.id
+    products = session.execute(
+        select(Member.split, func.count(Member.product.distinct())).where(of_version).group_by(Member.split)
+    )
+    splits = func.count(Member.split.distinct())
+    cut = select(Member.product).where(of_version).group_by(Member.product).having(splits > 1)
+    by_people = (
+        select(func.count(Caption.id))
+        .join(Member, Member.caption_id == Caption.id)
+        .where(of_version, Caption.written_by == "person")
+    )
+    return Contents(
+        categories=_categories(session, version),
+        products={"train": 0, "validation": 0, **{row[0]: row[1] for row in products}},
+        leaking=session.scalar(select(func.count()).select_from(cut.subquery())) or 0,
+        by_people=session.scalar(by_people) or 0,
+        twin=_twin(session, version),
+        difference=_difference(session, version),
+    )
+
+
+def members(session: Session, version_id: int, split: str | None = None, after: int = 0) -> list[Shown]:
+    """Up to PAGE members behind image id `after`, of one split or both. Raises Refused for a split that is none."""
+    if split is not None and split not in get_args(Split):
+        raise Refused(f"A photo is in train or validation, not in “{split}”.")
+    statement = (
+        select(Member, Image, Caption.text)
+        .join(Image, Image.id == Member.image_id)
+        .join(Caption, Caption.id == Member.caption_id)
+        .where(Member.version_id == version_id, Member.image_id > after)
+        .order_by(Member.image_id)
+        .limit(PAGE)
+    )
+    if split is not None:
+        statement = statement.where(Member.split == split)
+    return [
+        Shown(
+            image_id=image.id,
+            title=image.title or image.file_name,
+            width_px=image.width_px,
+            height_px=image.height_px,
+            caption=caption,
+            split=member.split,
+            product=image.product,
+        )
+        for member, image, caption in session.execute(statement)
+    ]
+
+
+def _listed() -> Select[*tuple[Any, ...]]:
+    return (
+        select(DatasetVersion, Catalog.name, Job, Person.name)
+        .join(Catalog, Catalog.id == DatasetVersion.catalog_id)
+        .outerjoin(Job, Job.id == DatasetVersion.job_id)
+        .outerjoin(Person, Person.id == DatasetVersion.created_by_id)
+    )
+
+
+def _categories(session: Session, version: DatasetVersion) -> list[CategoryCount]:
+    """The largest category first."""
+    held_out = func.count().filter(Member.split == "validation")
+    rows = session.execute(
+        select(Image.category, func.count() - held_out, held_out)
+        .join(Member, Member.image_id == Image.id)
+        .where(Member.version_id == version.id)
+        .group_by(Image.category)
+        .order_by(func.count().desc(), Image.category)
+    )
+    return [CategoryCount(*row) for row in rows]
+
+
+def _twin(session: Session, version: DatasetVersion) -> DatasetVersion | None:
+    """The first version of the catalog with the same content hash, if it is another one."""
+    return session.scalars(
+        select(DatasetVersion)
+        .where(DatasetVersion.catalog_id == version.catalog_id, DatasetVersion.content_hash == version.content_hash)
+        .where(DatasetVersion.number < version.number)
+        .order_by(DatasetVersion.number)
+        .limit(1)
+    ).first()
+
+
+def _difference(session: Session, version: DatasetVersion) -> Difference | None:
+    """Against the last frozen version before this one; None where this is the first."""
+    before = session.scalars(
+        select(DatasetVersion)
+        .where(DatasetVersion.catalog_id == version.catalog_id, DatasetVersion.content_hash.is_not(None))
+        .where(DatasetVersion.number < version.number)
+        .order_by(DatasetVersion.number.desc())
+        .limit(1)
+    ).first()
+    if before is None:
+        return None
+    one, other, older = aliased(Member), aliased(Member), aliased(Caption)
+    shared, recaptioned = session.execute(
+        select(func.count(), func.count().filter(Caption.text != older.text))
+        .select_from(one)
+        .join(other, (other.image_id == one.image_id) & (other.version_id == before.id))
+        .join(Caption, Caption.id == one.caption_id)
+        .join(older, older.id == other.caption_id)
+        .where(one.version_id == version.id)
+    ).one()
+    added, removed = _size(version) - shared, _size(before) - shared
+    return Difference(before.number, before.id, added, removed, recaptioned)
+
+
+def _size(version: DatasetVersion) -> int:
+    return version.train_count + version.validation_count

@@ -1,0 +1,87 @@
+"""Train and validation: which photos belong together, and which groups are held out. Pure.
+
+Photos of one product, and photos with the same picture bytes, form a group that a split never cuts: a model must not be
+measured on a product it has learned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.datasets.manifest import Split
+
+VALIDATION_SHARE: Final = 0.10
+VALIDATION_AT_MOST: Final = 0.20
+# With fewer groups, a held-out one would be missed in training more than it would tell.
+GROUPS_TO_SPLIT: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Photos that stay together: how many, and the category that they count for."""
+
+    size: int
+    category: str
+
+
+def group(photos: Sequence[tuple[str | None, str]]) -> list[str]:
+    """The group of each photo, given as (product or None, SHA-256 of the picture).
+
+    A group is named by its product, the first by the alphabet where a shared picture joins several, or by the picture
+    where there is none; so the name does not depend on the order of photos.
+    """
+    parents: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def root(node: tuple[str, str]) -> tuple[str, str]:
+        while (above := parents.setdefault(node, node)) != node:
+            parents[node] = parents.setdefault(above, above)
+            node = parents[node]
+        return node
+
+    for product, picture in photos:
+        if named := " ".join((product or "").split()):
+            first, second = sorted((root(("product", named)), root(("picture", picture))), key=_rank)
+            parents[second] = first
+        else:
+            root(("picture", picture))
+    return [root(("picture", picture))[1] for _, picture in photos]
+
+
+def split(groups: Mapping[str, Group]) -> dict[str, Split]:
+    """Train or validation for each group: about a tenth of the photos held out, of each category alike.
+
+    Groups are drawn in the order of their names' SHA-256, so the same groups always split alike and a new one moves
+    few others. What rounding leaves over in one category counts for the next. With GROUPS_TO_SPLIT groups or more at
+    least one is held out, and never more than VALIDATION_AT_MOST of the photos.
+    """
+    if len(groups) < GROUPS_TO_SPLIT:
+        return dict.fromkeys(groups, "train")
+    at_most = VALIDATION_AT_MOST * sum(one.size for one in groups.values())
+    by_category: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(groups, key=_draw):
+        by_category[groups[name].category].append(name)
+    held_out: set[str] = set()
+    wanted, held = 0.0, 0
+    for category in sorted(by_category):
+        wanted += VALIDATION_SHARE * sum(groups[name].size for name in by_category[category])
+        for name in by_category[category]:
+            size = groups[name].size
+            if size <= 2 * wanted and held + size <= at_most:
+                held_out.add(name)
+                wanted, held = wanted - size, held + size
+    if not held_out:
+        held_out.add(min(groups, key=lambda name: (groups[name].size, _draw(name))))
+    return {name: "validation" if name in held_out else "train" for name in groups}
+
+
+def _rank(node: tuple[str, str]) -> tuple[bool, str]:
+    """Products before pictures, so that a picture names a group only where no product does."""
+    return node[0] == "picture", node[1]
+
+
+def _draw(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8")).hexdigest()

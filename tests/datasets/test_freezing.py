@@ -1,0 +1,207 @@
+"""Freezing a selection: exact captions, a split by product, and a version that nothing changes afterwards."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.captions import writing
+from app.datasets import freezing
+from app.datasets.manifest import content_hash, read_manifest
+from app.datasets.tables import DatasetVersion, Member
+from app.errors import NotFound, Refused
+from app.selection import NotUnderstood
+from app.storage import Storage
+from tests import cast
+from tests.datasets.cast import CAPTION, frozen, kept
+
+
+def members(session: Session, version: DatasetVersion) -> dict[int, Member]:
+    found = session.scalars(select(Member).where(Member.version_id == version.id))
+    return {member.image_id: member for member in found}
+
+
+def test_a_version_holds_the_kept_photos_with_their_captions(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    photos = [kept(session, storage, pile, product=f"P{number // 2}") for number in range(20)]
+    cast.image(session, pile, caption="Not looked at yet.")
+    person = cast.person(session)
+
+    version = freezing.request_freeze(session, pile.id, person=person)
+    job = jobs.get(session, version.job_id or 0)
+    assert (job.kind, job.arguments, job.requested_by_id) == ("dataset.freeze", {"version_id": version.id}, person.id)
+    assert version.content_hash is None
+    freezing.freeze(session, storage, version)
+
+    found = members(session, version)
+    captions = writing.current(session, [photo.id for photo in photos])
+    assert {image_id: member.caption_id for image_id, member in found.items()} == {
+        photo.id: captions[photo.id].id for photo in photos
+    }
+    assert (version.number, version.train_count, version.validation_count) == (1, 18, 2)
+    assert version.sentence == "20 kept photos."
+    assert version.frozen_at is not None
+
+
+def test_the_manifest_says_the_same_and_moves_with_the_data_folder(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    photo = kept(session, storage, pile, product="P1")
+    version = frozen(session, storage, pile)
+
+    (row,) = read_manifest(storage.dataset_folder(version.id) / freezing.MANIFEST)
+    assert (row.caption, row.product, row.split, row.width_px, row.height_px) == (CAPTION, "P1", "train", 800, 600)
+    assert row.sha256 == Path(photo.render_path).stem
+    assert version.content_hash == content_hash([row])
+
+    moved = storage.root.with_name("moved")
+    shutil.move(storage.root, moved)
+    folder = Storage(moved).dataset_folder(version.id)
+    assert not Path(row.file).is_absolute()
+    assert (folder / row.file).read_bytes() == b"a picture"
+
+
+def test_no_product_is_in_both_splits(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    for number in range(60):
+        kept(session, storage, pile, product=f"P{number % 12}", category=f"Kind {number % 3}")
+    version = frozen(session, storage, pile)
+
+    splits: dict[str, set[str]] = {}
+    for member in members(session, version).values():
+        splits.setdefault(member.product, set()).add(member.split)
+    assert len(splits) == 12
+    assert all(len(kinds) == 1 for kinds in splits.values())
+    assert 0 < version.validation_count <= 12
+
+
+def test_the_leak_test_refuses_a_split_that_cuts_a_product(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    for number in range(6):
+        kept(session, storage, pile, product=f"P{number // 2}")
+    version = freezing.request_freeze(session, pile.id)
+    one, other, *rest = freezing.arrange(storage, freezing.gather(session, version).candidates)
+    cut = [freezing.Placed(one.candidate, "P0", "train"), freezing.Placed(other.candidate, "P0 again", "validation")]
+    with pytest.raises(Refused, match="The product “P0” would be in both train and validation, so nothing was frozen"):
+        freezing.refuse_leaks([*cut, *rest])
+
+
+def test_a_later_caption_changes_neither_members_nor_hash(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    photo = kept(session, storage, pile)
+    version = frozen(session, storage, pile)
+    before = (version.content_hash, members(session, version)[photo.id].caption_id)
+    bytes_before = (storage.dataset_folder(version.id) / freezing.MANIFEST).read_bytes()
+
+    old = writing.current(session, [photo.id])[photo.id]
+    writing.rewrite(session, photo.id, "Maroon kettle.", cast.person(session), old.id)
+    freezing.freeze(session, storage, version)
+
+    session.expire_all()
+    assert (version.content_hash, members(session, version)[photo.id].caption_id) == before
+    assert (storage.dataset_folder(version.id) / freezing.MANIFEST).read_bytes() == bytes_before
+    again = frozen(session, storage, pile)
+    assert again.number == 2
+    assert again.content_hash != version.content_hash
+
+
+def test_the_same_selection_frozen_again_has_the_same_hash(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    for number in range(12):
+        kept(session, storage, pile, product=None if number % 2 else f"P{number}")
+    first, second = frozen(session, storage, pile), frozen(session, storage, pile)
+    assert first.id != second.id
+    assert first.content_hash == second.content_hash
+    split_of = [{key: one.split for key, one in members(session, version).items()} for version in (first, second)]
+    assert split_of[0] == split_of[1]
+
+
+def test_a_job_taken_up_again_after_a_crash_before_the_commit_freezes_once(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    kept(session, storage, pile)
+    version = freezing.request_freeze(session, pile.id)
+    with session.begin_nested() as attempt:
+        freezing.freeze(session, storage, version)
+        attempt.rollback()  # the worker died: its manifest lies on the disk, its rows do not exist
+    session.expire_all()
+    assert version.content_hash is None
+    freezing.freeze(session, storage, version)
+    assert version.train_count == len(members(session, version)) == 1
+
+
+def test_a_worker_that_comes_late_changes_nothing(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    photo = kept(session, storage, pile)
+    version = freezing.request_freeze(session, pile.id)
+    late = freezing.arrange(storage, freezing.gather(session, version).candidates)
+    old = writing.current(session, [photo.id])[photo.id]
+    writing.rewrite(session, photo.id, "Maroon kettle.", cast.person(session), old.id)
+    freezing.freeze(session, storage, version)
+    content = version.content_hash
+
+    freezing.record(session, storage, version, late)
+
+    assert version.content_hash == content
+    (row,) = read_manifest(storage.dataset_folder(version.id) / freezing.MANIFEST)
+    assert row.caption == "Maroon kettle."
+
+
+def test_a_double_click_is_one_version(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    kept(session, storage, pile)
+    first = freezing.request_freeze(session, pile.id)
+    assert freezing.request_freeze(session, pile.id, "  ") is first
+    assert freezing.request_freeze(session, pile.id, "decision:kept,rejected").number == 2
+
+
+def test_photos_without_a_caption_are_left_out_and_counted(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    photo = kept(session, storage, pile)
+    kept(session, storage, pile, caption=None)
+    version = freezing.request_freeze(session, pile.id)
+    gathered = freezing.gather(session, version)
+    assert [one.image_id for one in gathered.candidates] == [photo.id]
+    assert gathered.left_out == 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_photos_all_without_captions_are_refused_with_their_count(
+    session: Session, storage: Storage, count: int
+) -> None:
+    pile = cast.catalog(session)
+    for _ in range(count):
+        kept(session, storage, pile, caption=None)
+    said = "The one selected photo does not have" if count == 1 else "None of the 2 selected photos has"
+    with pytest.raises(Refused, match=f"^{said} a caption yet"):
+        freezing.request_freeze(session, pile.id)
+
+
+def test_an_empty_selection_is_refused(session: Session) -> None:
+    pile = cast.catalog(session)
+    cast.red_kettle(session, pile)
+    with pytest.raises(Refused, match="No photo matches decision:kept, so there is nothing to freeze"):
+        freezing.request_freeze(session, pile.id)
+    assert session.scalar(select(func.count(DatasetVersion.id)).where(DatasetVersion.catalog_id == pile.id)) == 0
+
+
+def test_a_missing_picture_file_is_named(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    kept(session, storage, pile)
+    gone = kept(session, storage, pile)
+    (storage.root / gone.render_path).unlink()
+    version = freezing.request_freeze(session, pile.id)
+    with pytest.raises(Refused, match=f"The picture file of {gone.file_name} .* is missing"):
+        freezing.freeze(session, storage, version)
+    assert version.content_hash is None
+
+
+def test_a_query_that_does_not_parse_and_a_catalog_that_is_not_there(session: Session) -> None:
+    pile = cast.catalog(session)
+    with pytest.raises(NotUnderstood):
+        freezing.request_freeze(session, pile.id, "sharpness:blue")
+    with pytest.raises(NotFound):
+        freezing.request_freeze(session, pile.id + 1_000_000)

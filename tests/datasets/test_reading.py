@@ -1,0 +1,94 @@
+"""What the pages tell about versions."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.captions import writing
+from app.datasets import freezing, reading
+from app.errors import NotFound, Refused
+from app.storage import Storage
+from tests import cast
+from tests.datasets.cast import frozen, kept
+
+
+def test_contents_count_categories_products_and_people(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    photos = [
+        kept(session, storage, pile, product=f"P{n // 2}", category="Shoes" if n < 4 else None) for n in range(12)
+    ]
+    writing.rewrite(
+        session, photos[0].id, "Ana's words.", cast.person(session), writing.history(session, photos[0].id)[0].id
+    )
+    version = frozen(session, storage, pile)
+
+    found = reading.contents(session, version)
+
+    assert [(one.category, one.train + one.validation) for one in found.categories] == [(None, 8), ("Shoes", 4)]
+    assert sum(one.validation for one in found.categories) == version.validation_count > 0
+    assert sum(found.products.values()) == 6
+    assert (found.leaking, found.by_people, found.twin, found.difference) == (0, 1, None, None)
+
+
+def test_a_version_is_told_from_the_one_before(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    photos = [kept(session, storage, pile) for _ in range(3)]
+    first = frozen(session, storage, pile)
+    alike = frozen(session, storage, pile)
+    assert reading.contents(session, alike).twin is first
+    assert reading.contents(session, alike).difference == reading.Difference(1, first.id, 0, 0, 0)
+
+    kept(session, storage, pile)
+    old = writing.current(session, [photos[0].id])[photos[0].id]
+    writing.rewrite(session, photos[0].id, "Ana's words.", cast.person(session), old.id)
+    accepted = writing.current(session, [photos[1].id])[photos[1].id]
+    writing.rewrite(session, photos[1].id, accepted.text, cast.person(session), accepted.id)
+    freezing.request_freeze(session, pile.id)  # never frozen, so nothing is compared with it
+    changed = frozen(session, storage, pile, f"id:{','.join(str(one.id) for one in photos[:2])},{photos[2].id + 1}")
+    assert reading.contents(session, changed).difference == reading.Difference(2, alike.id, 1, 1, 1)
+
+
+def test_members_come_page_by_page_in_order(
+    session: Session, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PAGE", 4)
+    pile = cast.catalog(session)
+    photos = [kept(session, storage, pile) for _ in range(10)]
+    version = frozen(session, storage, pile)
+    seen: list[int] = []
+    while page := reading.members(session, version.id, after=seen[-1] if seen else 0):
+        seen += [one.image_id for one in page]
+    assert seen == [photo.id for photo in photos]
+    held_out = reading.members(session, version.id, "validation")
+    assert {one.split for one in held_out} == {"validation"}
+    with pytest.raises(Refused, match="not in “test”"):
+        reading.members(session, version.id, "test")
+
+
+def test_versions_are_listed_newest_first_with_who_asked(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session, "Autumn")
+    kept(session, storage, pile)
+    first = frozen(session, storage, pile)
+    ana = cast.person(session)
+    second = freezing.request_freeze(session, pile.id, person=ana)
+    listed = [one for one in reading.versions(session) if one.version.catalog_id == pile.id]
+    assert [(one.version, one.catalog_name, one.by) for one in listed] == [
+        (second, "Autumn", "Ana"),
+        (first, "Autumn", None),
+    ]
+    job = reading.get(session, second.id).job
+    assert job is not None
+    assert job.state == "queued"
+    with pytest.raises(NotFound):
+        reading.get(session, second.id + 1_000_000)
+
+
+def test_piles_tell_what_can_be_frozen(session: Session, storage: Storage) -> None:
+    empty, pile = cast.catalog(session), cast.catalog(session, "Autumn")
+    cast.red_kettle(session, empty)
+    kept(session, storage, pile)
+    kept(session, storage, pile, caption=None)
+    found = {one.catalog_id: one for one in reading.piles(session)}
+    assert empty.id not in found
+    assert found[pile.id] == reading.Pile(pile.id, "Autumn", 2, 1)
