@@ -8,12 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
+from app import people
 from app.database import migrate
+from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
+from app.web import security
+from app.web.main import create_app
+from tests import cast
 
 # Tests never reach a hub, and never take more than one core each.
 os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
@@ -58,3 +65,52 @@ def storage(tmp_path: Path) -> Storage:
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(data_dir=tmp_path / "data", database_url=database_url, redis_url="redis://127.0.0.1:1/0")
+
+
+ADDRESS = "http://127.0.0.1:8700"
+
+
+@pytest.fixture
+def web(session: Session, settings: Settings) -> FastAPI:
+    """The web app, on the test's own transaction: each request gets a session whose commit is a savepoint of it."""
+    app = create_app(settings)
+    app.state.sessions = lambda: Session(
+        session.get_bind(), join_transaction_mode="create_savepoint", expire_on_commit=False
+    )
+    return app
+
+
+@pytest.fixture
+def me(session: Session) -> Person:
+    """The owner who is signed in as `client`."""
+    return cast.person(session, "Ana", role="owner")
+
+
+@pytest.fixture
+def stranger(web: FastAPI) -> TestClient:
+    """A browser that nobody is signed in with. Redirects are not followed."""
+    return TestClient(
+        web, base_url=ADDRESS, headers={"Origin": ADDRESS}, follow_redirects=False, client=("127.0.0.1", 50000)
+    )
+
+
+@pytest.fixture
+def client(web: FastAPI, session: Session, settings: Settings, me: Person) -> TestClient:
+    """A browser with `me` signed in, whose requests carry the page's token. Redirects are not followed.
+
+    What a test put in the database must be flushed before a request; rows that a request changed are read again with
+    `session.expire_all()`.
+    """
+    return sign_in(web, session, settings, me)
+
+
+def sign_in(web: FastAPI, session: Session, settings: Settings, person: Person) -> TestClient:
+    """A browser with `person` signed in."""
+    token = people.begin_session(session, person)
+    return TestClient(
+        web,
+        base_url=ADDRESS,
+        headers={"Origin": ADDRESS, "X-CSRF-Token": security.csrf_token(token)},
+        cookies={security.cookie_name(settings): token},
+        follow_redirects=False,
+    )

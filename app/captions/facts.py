@@ -5,13 +5,45 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-COLOUR_WORDS = frozenset({
-    "black", "grey", "gray", "white", "red", "orange", "yellow", "green", "teal", "blue", "navy", "purple", "pink",
-    "brown", "beige", "maroon",
-})
+COLOUR_WORDS = frozenset(
+    {
+        "black",
+        "grey",
+        "gray",
+        "white",
+        "red",
+        "orange",
+        "yellow",
+        "green",
+        "teal",
+        "blue",
+        "navy",
+        "purple",
+        "pink",
+        "brown",
+        "beige",
+        "maroon",
+    }
+)
 MATERIAL_WORDS = (
-    "matte", "glossy", "steel", "wooden", "ceramic", "glass", "leather", "cotton", "linen", "plastic", "brass",
-    "copper", "rattan", "wool", "paper", "metal", "canvas", "rubber",
+    "matte",
+    "glossy",
+    "steel",
+    "wooden",
+    "ceramic",
+    "glass",
+    "leather",
+    "cotton",
+    "linen",
+    "plastic",
+    "brass",
+    "copper",
+    "rattan",
+    "wool",
+    "paper",
+    "metal",
+    "canvas",
+    "rubber",
 )
 VIEW_WORDS = ("three-quarter view", "front view", "side view", "back view", "top view", "detail view")
 
@@ -110,11 +142,29 @@ def colour_conflict(catalogue: CatalogueFacts, measured: MeasuredFacts) -> str |
 
 
 # Pairs that people name either way.
-NEIGHBOURS = frozenset(map(frozenset, (
-    ("grey", "gray"), ("blue", "navy"), ("blue", "teal"), ("green", "teal"), ("red", "maroon"), ("brown", "maroon"),
-    ("white", "beige"), ("brown", "beige"), ("grey", "white"), ("grey", "black"), ("red", "orange"),
-    ("yellow", "orange"), ("pink", "purple"), ("brown", "orange"), ("yellow", "beige"), ("black", "navy"),
-)))
+NEIGHBOURS = frozenset(
+    map(
+        frozenset,
+        (
+            ("grey", "gray"),
+            ("blue", "navy"),
+            ("blue", "teal"),
+            ("green", "teal"),
+            ("red", "maroon"),
+            ("brown", "maroon"),
+            ("white", "beige"),
+            ("brown", "beige"),
+            ("grey", "white"),
+            ("grey", "black"),
+            ("red", "orange"),
+            ("yellow", "orange"),
+            ("pink", "purple"),
+            ("brown", "orange"),
+            ("yellow", "beige"),
+            ("black", "navy"),
+        ),
+    )
+)
 
 
 def singular(noun: str) -> str:

@@ -22,9 +22,7 @@ class Caption(Base):
     __table_args__ = (
         CheckConstraint("written_by in ('captioner','person')", name="written_by"),
         CheckConstraint(f"length(text) <= {MAX_CHARACTERS}", name="length"),
-        Index(
-            "uq_caption_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")
-        ),
+        Index("uq_caption_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
         Index("ix_caption_words", "words", postgresql_using="gin", postgresql_where=text("superseded_at is null")),
     )
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
 
-from app import jobs
+from app import browsing, jobs, selection
 from app.broker import send_due
 from app.catalog import intake
 from app.catalog.tables import Catalog
@@ -19,7 +17,7 @@ from app.database import transaction
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
 from app.demo.catalogue import held_out_prompts
-from app.errors import AppError, Refused
+from app.errors import Refused
 from app.evaluation import sheets
 from app.people import Person
 from app.settings import Settings
@@ -31,7 +29,11 @@ POLL_S = 0.5
 FOLLOW_UP_WITHIN_S = 60.0
 HELD_OUT = 12
 
+# What a finished intake asks for by itself, one after the other.
+FOLLOW_UPS = (("signals.measure", "Signals"), ("captions.propose", "Captions"), ("review.apply_rules", "Rules"))
 KEPT = "decision:kept"
+# Fewer kept photos than this teach nothing; the demo then freezes all it can.
+FEWEST = 16
 
 
 @dataclass(frozen=True)
@@ -60,28 +62,34 @@ def take_in(stage: Stage, catalog: Catalog, photos: Path) -> None:
     with transaction(stage.engine) as session:
         asked = intake.request_intake(session, catalog, photos, stage.owner)
         job_id = asked.job_id
-    assert job_id is not None
-    _send(stage)
-    done = wait(stage, job_id, "Take in")
-    say(f"          {_count(done, 'accepted')} accepted, {_count(done, 'already_there')} there already, "
-        f"{_count(done, 'refused')} refused with a reason")  # fmt: skip
-    for kind, words in (("signals.measure", "Signals"), ("captions.propose", "Captions"), ("review.apply_rules", "Rules")):
-        job_id = wait(stage, _follow_up(stage, kind, catalog.id, job_id), words).id
+    done = wait(stage, _sent(stage, job_id), "Take in")
+    say(
+        f"          {_count(done, 'accepted')} accepted, {_count(done, 'already_there')} there already, "
+        f"{_count(done, 'refused')} refused with a reason"
+    )
+    before = done.id
+    for kind, words in FOLLOW_UPS:
+        before = wait(stage, _follow_up(stage, kind, catalog.id, before), words).id
 
 
 def freeze(stage: Stage, catalog: Catalog) -> DatasetVersion:
     """Freeze the kept photos; where the rules kept too few to learn from, everything that has a caption."""
     with transaction(stage.engine) as session:
-        version = freezing.request_freeze(session, catalog, selection_for(session, catalog), stage.owner)
+        kept = browsing.count(session, selection.parse(KEPT, catalog.id))
+        chosen = KEPT if kept >= FEWEST else ""
+        if not chosen:
+            say(f"          the rules kept {kept}, too few to learn from; all photos with a caption are frozen")
+        version = freezing.request_freeze(session, catalog.id, chosen, stage.owner)
         job_id = version.job_id
-    assert job_id is not None
-    _send(stage)
-    wait(stage, job_id, "Freeze")
+    wait(stage, _sent(stage, job_id), "Freeze")
     with transaction(stage.engine) as session:
         session.add(version)
         session.refresh(version)
         say(f"          version {version.number}: {version.sentence}")
-        say(f"          {version.train_count} to train, {version.validation_count} to validate, hash {(version.content_hash or '')[:8]}")
+        say(
+            f"          {version.train_count} to train, {version.validation_count} to validate, "
+            f"hash {(version.content_hash or '')[:8]}"
+        )
         return version
 
 
@@ -89,16 +97,16 @@ def fine_tune(stage: Stage, version: DatasetVersion, is_drawn: bool) -> Training
     """Fine-tune the base on the version, and settle beforehand which prompts the sheet will draw."""
     recipe = runs.plan(stage.settings.base_model, threads=stage.settings.worker_threads)
     extra = [
-        sheets.PromptText(prompt.text, "Held out", {"kind": prompt.kind, "colour": prompt.colour, "background": prompt.background})
-        for prompt in (held_out_prompts()[:: 64 // HELD_OUT][:HELD_OUT] if is_drawn else [])
+        sheets.PromptText(
+            prompt.text, "Held out", {"kind": prompt.kind, "colour": prompt.colour, "background": prompt.background}
+        )
+        for prompt in (held_out_prompts(HELD_OUT) if is_drawn else [])
     ]
     with transaction(stage.engine) as session:
         sheets.suite_for(session, version, recipe, extra)
         run = runs.request_run(session, version, stage.settings.base_model, recipe, stage.owner)
         job_id = run.job_id
-    assert job_id is not None
-    _send(stage)
-    wait(stage, job_id, "Fine-tune")
+    wait(stage, _sent(stage, job_id), "Fine-tune")
     with transaction(stage.engine) as session:
         run = runs.get(session, run.id)
         if not any(checkpoint.folder for checkpoint in runs.checkpoints(session, run.id)):
@@ -147,7 +155,8 @@ class Line:
 
     def show(self, job: jobs.Job) -> None:
         """Tell how far the job is."""
-        share = f"{job.done:,} of {job.total:,}" if job.total else ("waits for a worker" if job.state == "queued" else "")
+        share = f"{job.done:,} of {job.total:,}" if job.total else ""
+        share = share if job.state != "queued" else "waits for a worker"
         text = f"{self.words:<10}{share}{' · ' + job.note if job.note else ''}"
         now = time.monotonic()
         if text != self.text and (self.is_terminal or now - self.shown_at > 10):
@@ -172,15 +181,9 @@ def say(sentence: str) -> None:
     sys.stdout.flush()
 
 
-def selection_for(session: Session, catalog: Catalog) -> str:
-    """The kept photos, or all captioned ones where the rules kept fewer than would teach anything."""
-    from app import selection
-
-    kept = selection.count(session, catalog.id, selection.parse(KEPT))
-    return KEPT if kept >= MINIMUM_KEPT else ""
-
-
-MINIMUM_KEPT = 16
+def minutes(seconds: float) -> str:
+    """A length of time in words: "8 min 05 s"."""
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
 
 
 def _follow_up(stage: Stage, kind: str, catalog_id: int, after_id: int) -> int:
@@ -190,7 +193,8 @@ def _follow_up(stage: Stage, kind: str, catalog_id: int, after_id: int) -> int:
         with transaction(stage.engine) as session:
             found = session.scalars(
                 select(jobs.Job.id)
-                .where(jobs.Job.kind == kind, jobs.Job.id > after_id, jobs.Job.arguments["catalog_id"].as_integer() == catalog_id)
+                .where(jobs.Job.kind == kind, jobs.Job.id > after_id)
+                .where(jobs.Job.arguments["catalog_id"].as_integer() == catalog_id)
                 .order_by(jobs.Job.id)
             ).first()
         if found is not None:
@@ -199,8 +203,12 @@ def _follow_up(stage: Stage, kind: str, catalog_id: int, after_id: int) -> int:
     raise Refused(f"Nothing asked for the job {kind}. The cpu worker's log says why.")
 
 
-def _send(stage: Stage) -> None:
+def _sent(stage: Stage, job_id: int | None) -> int:
+    """The job just asked for, its message sent."""
+    if job_id is None:
+        raise Refused("There is no job to wait for; the data folder is from another version of Packshot.")
     send_due(stage.engine, stage.redis_url)
+    return job_id
 
 
 def _count(job: jobs.Job, name: str) -> str:

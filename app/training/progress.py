@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.database import utc_now
 from app.training.runs import still_holds
 from app.training.tables import RunEvent, TrainingRun
 
@@ -107,6 +108,15 @@ def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
         select(inner.c.step, inner.c.at).where((inner.c.number - 1) % every == 0).order_by(inner.c.number)
     ).all()
     return forecast([(row[0], row[1]) for row in readings], run.steps)
+
+
+def latest_pace(session: Session, base: str) -> tuple[TrainingRun, float] | None:
+    """The newest run on this base that ended well, and its seconds a step; None when there is none."""
+    query = select(TrainingRun).where(
+        TrainingRun.base == base, TrainingRun.state.in_(("completed", "stopped")), TrainingRun.step > 0
+    )
+    run = session.scalars(query.order_by(TrainingRun.id.desc())).first()
+    return None if run is None else (run, spent_s(session, run, utc_now()) / run.step)
 
 
 def forecast(readings: Sequence[tuple[int, datetime]], steps: int) -> Forecast | None:

@@ -32,20 +32,24 @@ End = Literal["completed", "stopped", "discarded", "failed"]
 
 RECIPES: Final = Path(__file__).resolve().parents[2] / "workers" / "recipes"
 NANO_RECIPE: Final = RECIPES / "nano_demo.yaml"
+LOG: Final = "trainer.log"
+"""What a trainer says, in its run's folder."""
 
 
 class EventGapError(ValueError):
     """News arrived whose numbers do not follow those already kept: the trainer's file and the table disagree."""
 
 
-def plan(base: str, steps: int | None = None, threads: int | None = None, source: Path = NANO_RECIPE) -> Recipe:
-    """The recipe in `source` for another base, number of steps and CPU threads.
+def plan(
+    base: str | None = None, steps: int | None = None, threads: int | None = None, source: Path = NANO_RECIPE
+) -> Recipe:
+    """The recipe in `source`, or one like it for another base, number of steps and CPU threads.
 
     Warm-up, checkpoints and validations keep their share of the run. Raises Refused for a run it cannot describe.
     """
     try:
         known = read_recipe(source)
-        values = known.model_dump() | {"base": base, "threads": threads or known.threads}
+        values = known.model_dump() | {"base": base or known.base, "threads": threads or known.threads}
         if steps is not None:
             share = steps / known.steps
             values["steps"] = steps
@@ -58,6 +62,11 @@ def plan(base: str, steps: int | None = None, threads: int | None = None, source
     except ValidationError as error:
         fault = error.errors()[0]
         raise Refused(f"No run can be planned like that: {fault['loc'][0]}: {fault['msg'].lower()}.") from error
+
+
+def is_here(base: str) -> bool:
+    """Whether a base is a folder, in the project or at an absolute path, rather than a name on the model hub."""
+    return (RECIPES.parents[1] / base).is_dir()
 
 
 def request_run(
@@ -238,6 +247,12 @@ def milestones(session: Session, run_id: int, limit: int = 40) -> Sequence[RunEv
         .limit(limit)
     )
     return session.scalars(query).all()
+
+
+def device_job(session: Session, now: datetime) -> jobs.Job | None:
+    """The job that a gpu worker is doing at this moment; None when none is known to be at work."""
+    query = select(jobs.Job).where(jobs.Job.queue == "gpu", jobs.Job.state == "running", jobs.Job.lease_until > now)
+    return session.scalars(query.order_by(jobs.Job.id)).first()
 
 
 def still_holds(session: Session, run_id: int) -> ColumnElement[bool]:

@@ -48,21 +48,10 @@ def train(recipe: Recipe, manifest: Path, out: Path, report: Report, device: tor
     run = _Run(recipe, out, report, family, learner, content_hash(rows))
     first_step = run.resume() if resume else 0
     _check_space(out, learner)
-    progress = Progress(recipe.batch_size)
-    parameters = sum(p.numel() for p in learner.model.parameters())
-    report.tell(
-        "started",
-        step=first_step,
-        steps=recipe.steps,
-        train_count=len(training),
-        validation_count=len(validation),
-        parameters=parameters,
-        device=str(device),
-        recipe_hash=recipe.recipe_hash(),
-        dataset_hash=run.dataset_hash,
-    )
+    run.tell_started(first_step, len(training), len(validation))
     run.validate(validation, first_step)
-    reason: Reason = "completed"
+    progress = Progress(recipe.batch_size)
+    reason: Reason | None = None
     step = first_step
 
     for step, batch in enumerate(training_batches(training, recipe, first_step), start=first_step + 1):
@@ -75,29 +64,26 @@ def train(recipe: Recipe, manifest: Path, out: Path, report: Report, device: tor
         progress.end(errors.detach(), timesteps, grad_norm)
 
         # report
-        if step % recipe.report_every == 0 or step == recipe.steps:
+        if run.is_due(step, recipe.report_every):
             run.facts = progress.facts(step, learner.lr(step - 1))
             report.tell("step", **run.facts)
 
         # validate
-        if step % recipe.validate_every == 0 or step == recipe.steps:
+        if run.is_due(step, recipe.validate_every):
             run.validate(validation, step)
 
         # checkpoint
-        if step % recipe.checkpoint_every == 0 or step == recipe.steps:
+        if run.is_due(step, recipe.checkpoint_every):
             run.save(step)
         progress.rest()
 
         # stop?
-        if report.stop_request() is not None and step < recipe.steps:
-            reason = "stopped"
-            break
-        if run.is_out_of_time() and step < recipe.steps:
-            reason = "out_of_time"
+        reason = run.reason_to_end(step)
+        if reason is not None:
             break
 
-    run.finish(step, reason)
-    return reason
+    run.finish(step, reason or "completed")
+    return reason or "completed"
 
 
 def batch_errors(
@@ -156,6 +142,24 @@ class _Run:
         self._saved = (int(sidecar["step"]), folder)
         return int(sidecar["step"])
 
+    def tell_started(self, first_step: int, train_count: int, validation_count: int) -> None:
+        """Say what is about to run."""
+        self.report.tell(
+            "started",
+            step=first_step,
+            steps=self.recipe.steps,
+            train_count=train_count,
+            validation_count=validation_count,
+            parameters=sum(p.numel() for p in self.learner.model.parameters()),
+            device=str(self._device),
+            recipe_hash=self.recipe.recipe_hash(),
+            dataset_hash=self.dataset_hash,
+        )
+
+    def is_due(self, step: int, every: int) -> bool:
+        """Whether what happens every so many steps happens after `step`; the last step is always one."""
+        return step % every == 0 or step == self.recipe.steps
+
     def validate(self, members: Members, step: int) -> None:
         """The averaged weights' error on the validation members, under noise and timesteps that never change."""
         if len(members) == 0:
@@ -196,10 +200,19 @@ class _Run:
         folder = str(saved.folder.relative_to(self.out))
         self.report.tell("checkpoint", step=step, folder=folder, size_bytes=saved.size_bytes, seconds=round(seconds, 3))
 
-    def is_out_of_time(self) -> bool:
-        """Whether what is left of the wall clock is needed for the last checkpoint and the export."""
+    def reason_to_end(self, step: int) -> Reason | None:
+        """Why the run ends after `step`, if it does: the plan, a person, or the clock.
+
+        Of the wall clock enough is kept back for a last checkpoint and the export.
+        """
         needed_s = 1.0 + 2.0 * self._longest_save_s
-        return time.monotonic() - self._started + needed_s >= self.recipe.max_wall_clock_s
+        if step == self.recipe.steps:
+            return "completed"
+        if self.report.stop_request() is not None:
+            return "stopped"
+        if time.monotonic() - self._started + needed_s >= self.recipe.max_wall_clock_s:
+            return "out_of_time"
+        return None
 
     def finish(self, step: int, reason: Reason) -> None:
         """Save what is not yet saved and write OUT/model, unless the person asked to throw the rest away."""

@@ -1,0 +1,259 @@
+"""Browsing a selection: one page of the grid, the photos beside one photo, and counts for every facet.
+
+Pages go by key, never by offset: "after photo 1,234 in this order". Facets are counted in one statement; the counts of
+a facet follow every other filter but not its own, so that the other options show what choosing them would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    select,
+    text,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from app.captions.tables import Caption
+from app.catalog.tables import Image, Signals
+from app.errors import NotFound, Refused
+from app.review.decisions import contradictions
+from app.review.tables import Decision, Standing
+from app.selection import CHOICES, COLUMNS, RANGES, Selection, is_one_of, joined
+
+PAGE: Final = 120
+BINS: Final = 20
+# Unmeasured photos stand where the softest do.
+SHARPNESS: Final = func.coalesce(Standing.sharpness, -1.0)
+PIXELS: Final = Image.width_px * Image.height_px
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A sort order: its name for people, its key, and its direction. Ties go by photo number, the same way."""
+
+    label: str
+    key: ColumnElement[Any] | InstrumentedAttribute[Any]
+    is_descending: bool
+    of_image: bool = False  # the key is in `Image`, not in `Standing`
+
+
+SORTS: Final[dict[str, Order]] = {
+    "newest": Order("Newest first", Standing.image_id, True),
+    "oldest": Order("Oldest first", Standing.image_id, False),
+    "name": Order("File name", Image.file_name, False, of_image=True),
+    "sharpest": Order("Sharpest first", SHARPNESS, True),
+    "softest": Order("Softest first", SHARPNESS, False),
+    "largest": Order("Largest first", PIXELS, True, of_image=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One photo as the grid shows it. `verdict` is None while unseen, and `decision_id` is 0 then.
+
+    `contradictions` are sentences: what the caption says otherwise than the picture was measured.
+    """
+
+    id: int
+    name: str
+    width_px: int
+    height_px: int
+    verdict: str | None
+    reason: str | None
+    decision_id: int
+    contradictions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One value of a facet (None: missing), how many photos choosing it alone would show, and whether it is chosen."""
+
+    value: str | None
+    count: int
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """Exact counts for the facet pane. `bars` has `BINS` counts per range, from 0 to 1 in equal steps."""
+
+    total: int
+    options: dict[str, tuple[Option, ...]]
+    bars: dict[str, tuple[int, ...]]
+
+
+def order_named(name: str) -> Order:
+    """The sort order of this name. Raises Refused."""
+    if name not in SORTS:
+        raise Refused(f"“{name}” is not a sort order. Orders are: {', '.join(SORTS)}.")
+    return SORTS[name]
+
+
+def page(
+    session: Session, selection: Selection, sort: str = "newest", after: int | None = None, size: int = PAGE
+) -> list[Tile]:
+    """Up to `size` photos of the selection in this order, behind photo number `after`.
+
+    Raises Refused for an unknown order, NotFound for an unknown photo.
+    """
+    ids = _beside(session, selection, sort, after, size, forwards=True)
+    return tiles(session, ids)
+
+
+def tiles(session: Session, ids: list[int]) -> list[Tile]:
+    """The tiles of these photos, in this order; numbers that are no photo are left out."""
+    statement: Select[*tuple[Any, ...]] = joined(
+        select(
+            Image.id, Image.title, Image.file_name, Image.width_px, Image.height_px, Decision.verdict, Decision.reason,
+            func.coalesce(Decision.id, 0), Signals, Caption.text,
+        )
+    ).where(Image.id.in_(ids))  # fmt: skip
+    found = {}
+    for number, title, file_name, width, height, verdict, reason, decision_id, signals, caption in session.execute(
+        statement
+    ):
+        wrong = tuple(finding.sentence for finding in contradictions(signals, caption))
+        found[number] = Tile(number, title or file_name, width, height, verdict, reason, decision_id, wrong)
+    return [found[one] for one in ids if one in found]
+
+
+def neighbours(
+    session: Session, selection: Selection, sort: str, image_id: int, before: int, after: int
+) -> tuple[list[int], list[int]]:
+    """Numbers of the photos next to one photo: those before it and those behind it, both in the selection's order.
+
+    The photo itself need not match the selection (any more). Raises Refused for a bad order.
+    """
+    back = _beside(session, selection, sort, image_id, before, forwards=False)
+    return back[::-1], _beside(session, selection, sort, image_id, after, forwards=True)
+
+
+def position(session: Session, selection: Selection, sort: str, image_id: int) -> int:
+    """How many photos of the selection stand before this one, counting from 1 with the photo itself."""
+    order = order_named(sort)
+    before = _ids(selection, order).where(_beyond(session, order, image_id, forwards=False))
+    return (session.scalar(select(func.count()).select_from(before.subquery())) or 0) + 1
+
+
+def at(session: Session, selection: Selection, sort: str, place: int) -> int | None:
+    """The number of the photo just before `place` (from 1), for a jump; None for the beginning."""
+    if place <= 1:
+        return None
+    order = order_named(sort)
+    in_order = _ids(selection, order).order_by(*_ordering(order, forwards=True))
+    return session.scalars(in_order.offset(place - 2).limit(1)).first()
+
+
+def count(session: Session, selection: Selection) -> int:
+    """The exact number of photos."""
+    return session.scalar(select(func.count()).select_from(Standing).where(*_standing_clauses(selection).values())) or 0
+
+
+def facets(session: Session, selection: Selection) -> Facets:
+    """Counts for every facet and the exact total, in one statement.
+
+    Photos are first counted by every combination of listed values, which are few however many photos there are; each
+    facet then sums combinations. A histogram needs its own pass, for measured values have no combinations.
+    """
+    clauses = _standing_clauses(selection)
+    flags = {key: clauses.pop(key) for key in (*COLUMNS, *RANGES) if key in clauses}
+    rest = list(clauses.values())
+    bounds = [flags[key].label(f"is_{key}") for key in RANGES if key in flags]
+    columns: list[ColumnElement[Any]] = [*(column.label(key) for key, column in COLUMNS.items()), *bounds]
+    places = [text(str(place)) for place in range(1, len(columns) + 1)]
+    combined = select(*columns, func.count().label("n")).where(*rest).group_by(*places).cte("combined")
+    held: dict[str, ColumnElement[bool]] = {key: combined.c[f"is_{key}"] for key in RANGES if key in flags}
+    held |= {key: is_one_of(combined.c[key], getattr(selection, key)) for key in COLUMNS if key in flags}
+    photos = func.sum(combined.c.n)
+    parts: list[Select[*tuple[Any, ...]]] = [select(literal(TOTAL), literal(None, Text), photos).where(*held.values())]
+    for key in COLUMNS:
+        matching = photos.filter(and_(true(), *_without(held, key)))
+        parts.append(select(literal(key), combined.c[key], matching).group_by(combined.c[key]))
+    for key in RANGES:
+        column = getattr(Standing, key)
+        bar = cast(func.least(func.greatest(func.floor(column * BINS), 0), BINS - 1), Integer)
+        others = [column.is_not(None), *rest, *_without(flags, key)]
+        parts.append(select(literal(key), cast(bar, Text), func.count()).where(*others).group_by(bar))
+    return _read_facets(selection, session.execute(union_all(*parts)).all())
+
+
+def _without(flags: dict[str, ColumnElement[bool]], key: str) -> list[ColumnElement[bool]]:
+    return [flag for other, flag in flags.items() if other != key]
+
+
+TOTAL: Final = "total"
+
+
+def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) -> Facets:
+    counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, *COLUMNS, *RANGES)}
+    for row in rows:
+        counted[row[0]][row[1]] = int(row[2] or 0)
+    options = {}
+    for key in COLUMNS:
+        chosen = getattr(selection, key)
+        # A choice of the language stays with 0 photos; a name that no photo has stays only while it is chosen.
+        names = CHOICES[key] if key in CHOICES else (*counted[key], *(one for one in chosen if one not in counted[key]))
+        options[key] = tuple(Option(name, counted[key].get(name, 0), name in chosen) for name in names)
+    for key in ("category", "colour"):
+        options[key] = tuple(sorted(options[key], key=lambda one: (one.value is None, -one.count, one.value or "")))
+    bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in RANGES}
+    return Facets(counted[TOTAL][None], options, bars)
+
+
+def _standing_clauses(selection: Selection) -> dict[str, ColumnElement[bool]]:
+    """The selection's conditions on `Standing` alone; what asks for texts becomes one condition on the photo."""
+    clauses = selection.clauses()
+    asks_texts = [clauses.pop(key) for key in ("product", "file") if key in clauses]
+    if asks_texts:
+        clauses["texts"] = Standing.image_id.in_(
+            select(Image.id).where(Image.catalog_id == selection.catalog_id, *asks_texts)
+        )
+    return {"catalog": Standing.catalog_id == selection.catalog_id, **clauses}
+
+
+def _ids(selection: Selection, order: Order) -> Select[int]:
+    """Numbers of the selected photos, unordered, from as few tables as `order` allows."""
+    statement = select(Standing.image_id).where(*_standing_clauses(selection).values())
+    if order.of_image:
+        return statement.join(Image, Image.id == Standing.image_id).where(Image.catalog_id == selection.catalog_id)
+    return statement
+
+
+def _beside(
+    session: Session, selection: Selection, sort: str, image_id: int | None, size: int, forwards: bool
+) -> list[int]:
+    """Numbers of up to `size` photos behind (or before) a photo, nearest first; of the first ones for None."""
+    order = order_named(sort)
+    statement = _ids(selection, order).order_by(*_ordering(order, forwards)).limit(size)
+    if image_id is not None:
+        statement = statement.where(_beyond(session, order, image_id, forwards))
+    return list(session.scalars(statement))
+
+
+def _ordering(order: Order, forwards: bool) -> list[ColumnElement[Any]]:
+    is_down = order.is_descending == forwards
+    return [column.desc() if is_down else column.asc() for column in (order.key, Standing.image_id)]
+
+
+def _beyond(session: Session, order: Order, image_id: int, forwards: bool) -> ColumnElement[bool]:
+    """The condition of standing behind (or before) a photo in this order. Raises NotFound for an unknown photo."""
+    key = session.execute(joined(select(order.key)).where(Standing.image_id == image_id)).one_or_none()
+    if key is None:
+        raise NotFound(f"There is no photo {image_id}.")
+    here, there = tuple_(order.key, Standing.image_id), tuple_(literal(key[0]), literal(image_id))
+    return here < there if order.is_descending == forwards else here > there

@@ -1,0 +1,69 @@
+"""Looking things up in catalogs: a catalog, a photo, the photos of one product, how many copies a photo has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.catalog.tables import Catalog, Image, SourceFile
+from app.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A catalog and how many photos it holds."""
+
+    catalog: Catalog
+    photos: int
+
+
+def get(session: Session, catalog_id: int) -> Catalog:
+    """The catalog with this number. Raises NotFound."""
+    catalog = session.get(Catalog, catalog_id)
+    if catalog is None:
+        raise NotFound(f"There is no catalog {catalog_id}.")
+    return catalog
+
+
+def photo(session: Session, image_id: int) -> Image:
+    """The photo with this number. Raises NotFound."""
+    image = session.get(Image, image_id)
+    if image is None:
+        raise NotFound(f"There is no photo {image_id}.")
+    return image
+
+
+def everything(session: Session) -> list[Listed]:
+    """All catalogs, newest first."""
+    counts = select(Image.catalog_id, func.count().label("n")).group_by(Image.catalog_id).subquery()
+    rows = session.execute(
+        select(Catalog, func.coalesce(counts.c.n, 0))
+        .outerjoin(counts, counts.c.catalog_id == Catalog.id)
+        .order_by(Catalog.id.desc())
+    )
+    return [Listed(catalog, count) for catalog, count in rows]
+
+
+def of_same_product(session: Session, image: Image, limit: int = 6) -> Sequence[Image]:
+    """Other photos of this photo's product, oldest first; none where the product is not known."""
+    if image.product is None:
+        return []
+    return session.scalars(
+        select(Image)
+        .where(Image.catalog_id == image.catalog_id, Image.product == image.product, Image.id != image.id)
+        .order_by(Image.id)
+        .limit(limit)
+    ).all()
+
+
+def copies(session: Session, image_ids: Sequence[int]) -> dict[int, int]:
+    """How many more files of an intake had the same bytes, by photo; photos without copies are left out."""
+    rows = session.execute(
+        select(SourceFile.image_id, func.count())
+        .where(SourceFile.image_id.in_(image_ids), SourceFile.outcome == "same_bytes")
+        .group_by(SourceFile.image_id)
+    )
+    return {image_id: count for image_id, count in rows if image_id is not None}

@@ -1,0 +1,312 @@
+"""Taking in a folder of product photos: every file becomes an image, a second name of one, or a refusal with a reason.
+
+Done in batches, each committed on its own and each safe to do again: images are known by their bytes, so a job that was
+killed half-way, a folder taken in twice, and two people taking in the same folder at once all end with the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Protocol
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.catalog import metadata
+from app.catalog.decoding import Unreadable, read_picture
+from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
+from app.catalog.folders import Met, walk
+from app.catalog.metadata import Facts, read_metadata
+from app.catalog.tables import Catalog, Image, Intake, SourceFile
+from app.errors import NotFound, Refused
+from app.people import Person
+from app.storage import Storage, sha256_of
+
+BATCH: Final = 32
+MAX_FILE_BYTES: Final = 512 * 1024 * 1024
+# Threads pay twice: Pillow decodes and encodes without the interpreter lock, and disks flush several files at once.
+THREADS: Final = 4
+
+Begin = Callable[[], AbstractContextManager[Session]]
+
+
+class Tell(Protocol):
+    """Tells how far the work is; may raise to stop it."""
+
+    def __call__(self, done: int | None = None, total: int | None = None, note: str | None = None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A file whose bytes were read once: their SHA-256, or why there is none."""
+
+    met: Met
+    sha256: str
+    size_bytes: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A new picture whose files are kept: the columns of its image that follow from its bytes, and what was assumed."""
+
+    hashed: Hashed
+    columns: dict[str, Any]
+    note: str | None
+
+
+def request_intake(session: Session, catalog: Catalog, folder: Path, person: Person) -> Intake:
+    """Ask for a folder to be taken in: an Intake and its job `intake.take_in`.
+
+    Raises Refused when the path is not absolute, not a folder that can be read, or holds no picture files.
+    """
+    if not folder.is_absolute():
+        raise Refused(f"{folder} is not a full path; start it with /.")
+    if not folder.is_dir():
+        raise Refused(f"There is no folder {folder} on this machine.")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise Refused(f"The folder {folder} cannot be read: permission denied.")
+    if not any(met.kind == "picture" for met in walk(folder)):
+        raise Refused(f"There are no pictures in {folder}.")
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise Refused("The folder's name is not UTF-8 text; rename it first.") from None
+    intake = Intake(catalog_id=catalog.id, folder=str(folder))
+    session.add(intake)
+    session.flush()
+    intake.job_id = jobs.request(session, "intake.take_in", {"intake_id": intake.id}, person).id
+    session.flush()
+    return intake
+
+
+def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_megapixels: int) -> dict[str, Any]:
+    """Do an intake: read every picture below its folder, keep its files and rows, and ask for signals at the end.
+
+    `begin` opens a transaction, once a batch; `tell` is told after each. Returns counts for the job's result. Raises
+    Refused with nothing taken in when the folder or its metadata file cannot be used, and between batches when the disk
+    is full: what was taken in by then stays, and doing the intake again goes on from there.
+    """
+    with begin() as session:
+        intake = get(session, intake_id)
+        folder, catalog_id = Path(intake.folder), intake.catalog_id
+    if not folder.is_dir():
+        raise Refused(f"There is no folder {folder} on this machine any more.")
+    facts = read_metadata(folder)
+    found = [met for met in walk(folder) if met.name not in metadata.NAMES]
+    pictures = [met for met in found if met.kind == "picture"]
+    refused = [Hashed(met, "", 0, met.reason) for met in found if met.kind == "refused"]
+    unnamed = len(facts.keys() - {metadata.key_of(met.name) for met in pictures})
+    note = _unnamed_note(unnamed)
+    tell(done=0, total=len(pictures), note=note)
+    catalogued = _Catalogued(catalog_id, intake_id, facts)
+    for start in range(0, len(refused), BATCH):
+        with begin() as session:
+            _record(session, catalogued, [], refused[start : start + BATCH])
+    refusals, done = len(refused), 0
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(pictures), BATCH):
+            batch = pictures[start : start + BATCH]
+            hashed = list(pool.map(_hash, batch))
+            with begin() as session:
+                known = _known(session, catalog_id, hashed)
+            fresh = {one.sha256: one for one in reversed(hashed) if one.reason is None and one.sha256 not in known}
+            results = list(pool.map(lambda one: _store(storage, one, max_megapixels), fresh.values()))
+            why = {one.sha256: one.reason for one in results if isinstance(one, Hashed)}
+            hashed = [replace(one, reason=one.reason or why.get(one.sha256)) for one in hashed]
+            done += len(batch)
+            refusals += sum(one.reason is not None for one in hashed)
+            with begin() as session:
+                _record(session, catalogued, [one for one in results if isinstance(one, Stored)], hashed)
+                _count(session, intake_id, len(refused) + done, refusals)
+            tell(done=done)
+    with begin() as session:
+        counts = _count(session, intake_id, len(refused) + done, refusals)
+        jobs.request(session, "signals.measure", {"catalog_id": catalog_id, "image_ids": None})
+    others = sum(met.kind == "other" for met in found)
+    return {**counts, "other_files": others, "metadata_rows": len(facts), "metadata_rows_without_picture": unnamed}
+
+
+def _unnamed_note(rows: int) -> str:
+    if rows == 0:
+        return ""
+    return f"{rows:,} row{'s' if rows > 1 else ''} of the metadata file name{'' if rows > 1 else 's'} no picture here"
+
+
+def _hash(met: Met) -> Hashed:
+    try:
+        size_bytes = met.path.stat().st_size
+        if size_bytes > MAX_FILE_BYTES:
+            limit = MAX_FILE_BYTES // 1024**2
+            return Hashed(met, "", size_bytes, f"The file has {size_bytes // 1024**2:,} MB; {limit} MB are the limit.")
+        return Hashed(met, sha256_of(met.path), size_bytes)
+    except FileNotFoundError:
+        return Hashed(met, "", 0, "The file vanished while the folder was taken in.")
+    except PermissionError:
+        return Hashed(met, "", 0, "The file cannot be read: permission denied.")
+    except OSError as error:
+        return Hashed(met, "", 0, f"The file cannot be read: {error.strerror or 'input or output failed'}.")
+
+
+def _store(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Hashed:
+    """Read a new picture and keep its files, or say why not. Raises Refused when the disk is full."""
+    try:
+        data = hashed.met.path.read_bytes()
+    except OSError:
+        return replace(hashed, reason="The file vanished while the folder was taken in.")
+    if hashlib.sha256(data).hexdigest() != hashed.sha256:
+        return replace(hashed, reason="The file changed while it was read; take the folder in again.")
+    try:
+        picture = read_picture(data, max_megapixels)
+    except Unreadable as refusal:
+        return replace(hashed, reason=refusal.sentence)
+    suffix = SUFFIXES[picture.format]
+    shown = storage.path("originals", storage.put("originals", data, suffix), suffix)
+    if picture.render is not None:
+        shown = storage.path("renders", storage.put("renders", picture.render, ".png"), ".png")
+    columns = {
+        "sha256": hashed.sha256,
+        "file_name": hashed.met.name,
+        "format": picture.format,
+        "size_bytes": len(data),
+        "width_px": picture.width_px,
+        "height_px": picture.height_px,
+        "had_alpha": picture.had_alpha,
+        "had_profile": picture.had_profile,
+        "was_turned": picture.was_turned,
+        "render_path": shown.relative_to(storage.root).as_posix(),
+        "thumb_sha256": storage.put("thumbs", picture.thumb, SUFFIXES[THUMB_FORMAT]),
+        "view_sha256": storage.put("views", picture.view, SUFFIXES[VIEW_FORMAT]),
+    }
+    return Stored(hashed, columns, picture.note)
+
+
+def _known(session: Session, catalog_id: int, hashed: Iterable[Hashed]) -> dict[str, int]:
+    """Ids of the catalog's images by SHA-256, of those among the files."""
+    query = select(Image.sha256, Image.id).where(
+        Image.catalog_id == catalog_id, Image.sha256.in_({one.sha256 for one in hashed})
+    )
+    return {row.sha256: row.id for row in session.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Catalogued:
+    """What all rows of an intake share, and what the metadata file says about each."""
+
+    catalog_id: int
+    intake_id: int
+    facts: dict[str, Facts]
+
+    def row(self, stored: Stored) -> dict[str, Any]:
+        """The image row of a new picture."""
+        name = stored.hashed.met.name
+        said = self.facts.get(metadata.key_of(name), Facts(line=0))
+        return {
+            **stored.columns,
+            "catalog_id": self.catalog_id,
+            "intake_id": self.intake_id,
+            "title": said.title,
+            "category": said.category or category_of(name),
+            "description": said.description,
+            "product": said.product,
+            "extra": said.extra,
+        }
+
+
+def _record(session: Session, catalogued: _Catalogued, stored: Sequence[Stored], hashed: Sequence[Hashed]) -> None:
+    """Write a batch's images and source files.
+
+    Rows go in in the order of their keys, so that two intakes into one catalog never wait for each other in a circle.
+    """
+    added: dict[str, Stored] = {}
+    if stored:
+        by_sha256 = {one.hashed.sha256: one for one in sorted(stored, key=lambda one: one.hashed.sha256)}
+        query = insert(Image).values([catalogued.row(one) for one in by_sha256.values()])
+        returned = session.scalars(query.on_conflict_do_nothing().returning(Image.sha256))
+        added = {sha256: by_sha256[sha256] for sha256 in returned}
+    known = _known(session, catalogued.catalog_id, hashed)
+    files: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in hashed:
+        first = added.get(one.sha256)
+        row: dict[str, Any] = {"image_id": None, "outcome": "refused", "reason": one.reason}
+        if one.reason is None and first is not None and first.hashed.met == one.met:
+            row = {"image_id": known[one.sha256], "outcome": "accepted", "reason": first.note}
+        elif one.reason is None:
+            row = {"image_id": known[one.sha256], "outcome": "same_bytes", "reason": None}
+        row |= {"catalog_id": catalogued.catalog_id, "intake_id": catalogued.intake_id}
+        files[one.met.name, one.sha256] = row | {"file_name": one.met.name, "sha256": one.sha256}
+    _keep_source_files(session, [files[key] for key in sorted(files)])
+    met_again = {known[one.sha256]: one.met.name for one in hashed if one.sha256 in known.keys() - added.keys()}
+    _fill_in(session, met_again, catalogued.facts)
+
+
+def category_of(file_name: str) -> str | None:
+    """The category that a photo's own folder names, e.g. "t-shirt" of "clothing/t-shirt/1.jpg"; None at the top."""
+    folder = PurePosixPath(file_name).parent.name
+    return folder.replace("_", " ").strip()[:200] or None
+
+
+def _keep_source_files(session: Session, rows: list[dict[str, Any]]) -> None:
+    """A file met again stays one row as it was; only a refusal is replaced by the newest word about that file."""
+    if not rows:
+        return
+    new = insert(SourceFile).values(rows)
+    changed = {name: new.excluded[name] for name in ("intake_id", "image_id", "outcome", "reason")}
+    session.execute(
+        new.on_conflict_do_update(
+            index_elements=["catalog_id", "file_name", "sha256"], set_=changed, where=SourceFile.outcome == "refused"
+        )
+    )
+
+
+def _fill_in(session: Session, met_again: dict[int, str], facts: dict[str, Facts]) -> None:
+    """Give images that were there already what the metadata file says of them and they lack; overwrite nothing."""
+    said = {image_id: facts[key] for image_id, name in met_again.items() if (key := metadata.key_of(name)) in facts}
+    if not said:
+        return
+    lacking = or_(*(column.is_(None) for column in (Image.title, Image.category, Image.description, Image.product)))
+    for image in session.scalars(select(Image).where(Image.id.in_(said), lacking).order_by(Image.id).with_for_update()):
+        new = said[image.id]
+        if image.file_name != met_again[image.id]:
+            continue
+        image.title = image.title or new.title
+        image.category = image.category or new.category
+        image.description = image.description or new.description
+        image.product = image.product or new.product
+        image.extra = {**new.extra, **image.extra}
+
+
+def _count(session: Session, intake_id: int, met: int, refused: int) -> dict[str, int]:
+    """Bring the counts up to date: of the files `met` so far, those that became images of this intake are accepted."""
+    intake = session.get_one(Intake, intake_id)
+    intake.accepted = session.scalar(select(func.count()).where(Image.intake_id == intake_id)) or 0
+    intake.refused = refused
+    intake.already_there = met - intake.accepted - refused
+    return {"accepted": intake.accepted, "already_there": intake.already_there, "refused": refused}
+
+
+def get(session: Session, intake_id: int) -> Intake:
+    """The intake with this id. Raises NotFound."""
+    intake = session.get(Intake, intake_id)
+    if intake is None:
+        raise NotFound(f"There is no intake {intake_id}.")
+    return intake
+
+
+def refused_files(session: Session, intake_id: int, after: str = "", limit: int = 200) -> list[SourceFile]:
+    """Files that this intake refused, by name, starting after the name `after`."""
+    query = (
+        select(SourceFile)
+        .where(SourceFile.intake_id == intake_id, SourceFile.outcome == "refused", SourceFile.file_name > after)
+        .order_by(SourceFile.file_name)
+        .limit(limit)
+    )
+    return list(session.scalars(query))

@@ -1,0 +1,168 @@
+"""The `packshot` command. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+NOT_RUNNING = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns 0; 2 with a sentence when it is refused; 3 from `status` when nothing runs."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.command(options) or 0)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        for sentence in sentences(error):
+            print(f"packshot: {sentence}", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="packshot",
+        description="From a pile of product photos to a fine-tuned text-to-image model.",
+        epilog="Settings come from the environment (PACKSHOT_…); docs/settings.md explains each.",
+    )
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text)
+        one.set_defaults(command=function)
+        return one
+
+    def data(one: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        one.add_argument("--data", type=Path, metavar="DIR", help="the data folder (default: ./packshot-data)")
+        return one
+
+    one = data(command("up", _up, "Start everything and keep it running until Ctrl-C."))
+    one.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    one.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default: 8700)")
+    one.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    one = data(command("demo", _demo, "Walk the whole way once, on a drawn catalogue or on your own photos."))
+    one.add_argument("--images", type=Path, metavar="DIR", help="a folder of your own photos")
+    data(command("status", _status, "Tell what runs on a data folder; exit code 3 when nothing does."))
+    data(command("doctor", _doctor, "Check this machine and the settings, and tell how to mend what is wrong."))
+    one = data(command("link", _link, "Make a link that signs a browser in once."))
+    one.add_argument("email", nargs="?", help="whom to sign in (default: the owner)")
+    one = command("worker", _worker, "Run one worker, where PostgreSQL and Redis are your own.")
+    one.add_argument("queue", choices=("cpu", "gpu"))
+    one = command("web", _web, "Run the web app alone, where PostgreSQL and Redis are your own.")
+    one.add_argument("--descriptor", type=int, help=argparse.SUPPRESS)
+    command("sweeper", _sweeper, "Run the sweeper alone, where PostgreSQL and Redis are your own.")
+    command("migrate", _migrate, "Bring the database to this version, and make the owner when there is nobody.")
+    return top
+
+
+def sentences(error: Exception) -> list[str]:
+    """What to tell the person at the terminal about a refusal. Raises anything that is no refusal."""
+    from pydantic import ValidationError
+
+    from app.errors import AppError
+
+    if isinstance(error, AppError):
+        return [error.sentence]
+    if isinstance(error, ValidationError):
+        return [_setting_sentence(part) for part in error.errors()]
+    raise error
+
+
+def _setting_sentence(error: Any) -> str:
+    """One refused setting, in a sentence."""
+    message = error["msg"].removeprefix("Value error, ").rstrip(".")
+    if not error["loc"] or message.startswith("PACKSHOT_"):
+        return f"{message}."
+    return f"PACKSHOT_{str(error['loc'][0]).upper()} cannot be “{error['input']}”: {message[0].lower()}{message[1:]}."
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """The settings of the environment, under what was said on the command line."""
+    from app.settings import Settings
+
+    told = {"data_dir": "data", "host": "host", "port": "port"}
+    values = {name: getattr(options, option, None) for name, option in told.items()}
+    return Settings(**{name: value for name, value in values.items() if value is not None})
+
+
+def _up(options: argparse.Namespace) -> int:
+    from app.up import up
+
+    return up(_settings(options), is_browser_wanted=not options.no_browser)
+
+
+def _demo(options: argparse.Namespace) -> Any:
+    from app.demo.run import main as demo
+
+    return demo(_settings(options), options.images)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from app.status import status
+
+    return status(_settings(options).data_dir.resolve())
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from app.doctor import doctor
+
+    return doctor(_settings(options))
+
+
+def _link(options: argparse.Namespace) -> None:
+    from app.status import link
+
+    print(link(_settings(options), options.email))
+
+
+def _worker(options: argparse.Namespace) -> None:
+    from app.up import worker
+
+    os.execv(sys.executable, [sys.executable, *worker(options.queue)])  # noqa: S606
+
+
+def _sweeper(options: argparse.Namespace) -> None:
+    from app.up import SWEEPER
+
+    os.execv(sys.executable, [sys.executable, *SWEEPER])  # noqa: S606
+
+
+def _web(options: argparse.Namespace) -> None:
+    import socket
+
+    import uvicorn
+
+    from app.web.main import create_app
+
+    settings = _settings(options)
+    # Addresses of sign-in links must not end up in a log, so there is no access log.
+    config = uvicorn.Config(
+        create_app(settings), host=settings.host, port=settings.port, access_log=False, server_header=False,
+        timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    given = [socket.socket(fileno=options.descriptor)] if options.descriptor is not None else None
+    uvicorn.Server(config).run(sockets=given)
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    from app.errors import Refused
+    from app.up import make_database_ready
+
+    settings = _settings(options)
+    if settings.database_url is None:
+        raise Refused("PACKSHOT_DATABASE_URL is not set. `packshot up` migrates the embedded database by itself.")
+    make_database_ready(settings.database_url, has_other_workers=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""The cycle's clock: starting a cycle, and reading where in its day, its stages and its budget it stands.
+
+Nothing is stored but when a cycle began. Stages are read off what exists: jobs asked for since then, and decisions made
+by people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final, Literal
+
+from sqlalchemy import ColumnElement, ScalarSelect, func, select
+from sqlalchemy.orm import Session
+
+from app.catalog.tables import Catalog
+from app.cycles import ledger
+from app.cycles.ledger import Cost
+from app.cycles.tables import Cycle
+from app.database import utc_now
+from app.jobs import Job
+from app.people import Person
+from app.review.tables import Decision
+from app.settings import Settings
+
+State = Literal["done", "running", "failed", "next", "to come"]
+
+# A stage, its name on the page, and the kinds of job that belong to it, in the order of the day.
+STAGES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    ("take_in", "Take in", ("intake.take_in", "signals.measure")),
+    ("caption", "Caption", ("captions.propose", "captions.look")),
+    ("review", "Review", ("review.apply_rules",)),
+    ("freeze", "Freeze", ("dataset.freeze",)),
+    ("train", "Train", ("run.train",)),
+    ("compare", "Compare", ("sheet.draw",)),
+)
+
+# What the clock warns at: little time, little money.
+SHORT_OF_TIME_S: Final = 3600.0
+SHORT_OF_MONEY: Final = Decimal("0.1")
+
+_ONE_CYCLE_LOCK: Final = 0x7061636B
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of the day. `ended_at` is None while it runs or before it began; `cost` includes what runs now."""
+
+    key: str
+    name: str
+    state: State
+    began_at: datetime | None
+    ended_at: datetime | None
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of the day line: where it starts and how long it is, in shares of the day, 0 to 1."""
+
+    key: str
+    name: str
+    state: State
+    start: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where the current cycle stands at `now`. `spent` is None while an hour has no price and nothing was paid."""
+
+    cycle_id: int
+    number: int
+    catalog_id: int | None
+    started_at: datetime
+    ends_at: datetime
+    now: datetime
+    budget: Decimal
+    currency: str
+    spent: Decimal | None
+    stages: tuple[Stage, ...]
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that the cycle is in: the furthest that runs, failed or comes next; else the last one."""
+        current = (one for one in reversed(self.stages) if one.state in ("running", "failed", "next"))
+        return next(current, self.stages[-1])
+
+    @property
+    def seconds_left(self) -> float:
+        """Time to the end of the day; negative when it is over."""
+        return (self.ends_at - self.now).total_seconds()
+
+    @property
+    def share_gone(self) -> float:
+        """How much of the day is gone, 0 to 1."""
+        return min(1.0, (self.now - self.started_at) / (self.ends_at - self.started_at))
+
+    @property
+    def money_left(self) -> Decimal | None:
+        """Budget less what was spent; negative when overspent, None while an hour has no price."""
+        return None if self.spent is None else self.budget - self.spent
+
+    @property
+    def is_short_of_time(self) -> bool:
+        """Whether under an hour is left."""
+        return self.seconds_left < SHORT_OF_TIME_S
+
+    @property
+    def is_short_of_money(self) -> bool:
+        """Whether under a tenth of the budget is left."""
+        left = self.money_left
+        return left is not None and left < SHORT_OF_MONEY * self.budget
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The stages that began, as stretches of the day line, cut at its end."""
+        day = self.ends_at - self.started_at
+        found = []
+        for stage in self.stages:
+            if stage.began_at is None:
+                continue
+            start = max(0.0, (stage.began_at - self.started_at) / day)
+            end = min(1.0, ((stage.ended_at or self.now) - self.started_at) / day)
+            if start < 1.0:
+                found.append(Piece(stage.key, stage.name, stage.state, start, max(0.0, end - start)))
+        return tuple(found)
+
+
+def current(session: Session) -> Cycle | None:
+    """The cycle that runs, if one does."""
+    return session.scalars(select(Cycle).where(Cycle.ended_at.is_(None))).first()
+
+
+def start_cycle(session: Session, settings: Settings, catalog: Catalog | None) -> Cycle:
+    """Begin a cycle, ending the one that runs. Budget, currency and hours are those of the settings at this moment."""
+    # Two people starting at once queue up here; the second ends the first one's cycle.
+    session.execute(select(func.pg_advisory_xact_lock(_ONE_CYCLE_LOCK)))
+    now = utc_now()
+    running = current(session)
+    if running is not None:
+        running.ended_at = now
+        session.flush()
+    cycle = Cycle(
+        number=(session.scalar(select(func.max(Cycle.number))) or 0) + 1,
+        catalog_id=catalog.id if catalog else None,
+        hours=settings.cycle_hours,
+        budget=settings.budget,
+        currency=settings.currency,
+        started_at=now,
+    )
+    session.add(cycle)
+    session.flush()
+    return cycle
+
+
+def read(session: Session, settings: Settings, now: datetime | None = None) -> Clock | None:
+    """The clock of the current cycle; None when no cycle runs. A handful of small queries: every page shows it."""
+    cycle = current(session)
+    if cycle is None:
+        return None
+    now = now or utc_now()
+    costs = ledger.by_kind(session, cycle)
+    for kind, cost in ledger.running(session, cycle, settings).items():
+        costs[kind] = costs.get(kind, Cost()) + cost
+    total = sum(costs.values(), Cost())
+    return Clock(
+        cycle_id=cycle.id,
+        number=cycle.number,
+        catalog_id=cycle.catalog_id,
+        started_at=cycle.started_at,
+        ends_at=cycle.started_at + timedelta(hours=cycle.hours),
+        now=now,
+        budget=cycle.budget,
+        currency=cycle.currency,
+        spent=total.amount if total.amount is not None or settings.gpu_hour_price is None else Decimal(0),
+        stages=_stages(session, cycle, costs),
+    )
+
+
+def recent(session: Session, limit: int = 12) -> Sequence[Cycle]:
+    """The newest cycles first."""
+    return session.scalars(select(Cycle).order_by(Cycle.number.desc()).limit(limit)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class _Trace:
+    """What the jobs of some kinds left behind."""
+
+    is_running: bool = False
+    is_done: bool = False
+    has_failed: bool = False  # newer than anything done
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    def __add__(self, other: _Trace) -> _Trace:
+        return _Trace(
+            self.is_running or other.is_running,
+            self.is_done or other.is_done,
+            self.has_failed or other.has_failed,
+            min((at for at in (self.began_at, other.began_at) if at), default=None),
+            max((at for at in (self.ended_at, other.ended_at) if at), default=None),
+        )
+
+
+def _stages(session: Session, cycle: Cycle, costs: dict[str, Cost]) -> tuple[Stage, ...]:
+    traces = _traces(session, cycle)
+    merged = [sum((traces[kind] for kind in kinds if kind in traces), _Trace()) for _, _, kinds in STAGES]
+    merged[2] += _reviewing(session, cycle)
+    states = _states(merged)
+    return tuple(
+        Stage(
+            key, name, state, trace.began_at, None if state == "running" else trace.ended_at,
+            sum((costs[kind] for kind in kinds if kind in costs), Cost()),
+        )
+        for (key, name, kinds), state, trace in zip(STAGES, states, merged, strict=True)
+    )  # fmt: skip
+
+
+def _states(traces: list[_Trace]) -> list[State]:
+    """The state of each stage. One that nothing was asked of comes next when the one before it is done.
+
+    Review goes on until something is frozen: no job says when people are done with it.
+    """
+    furthest = max((place for place, trace in enumerate(traces) if trace.began_at or trace.is_running), default=-1)
+    states: list[State] = []
+    for place, trace in enumerate(traces):
+        if trace.is_running:
+            states.append("running")
+        elif trace.has_failed:
+            states.append("failed")
+        elif place == furthest and STAGES[place][0] == "review":
+            states.append("next")
+        elif trace.is_done:
+            states.append("done")
+        else:
+            is_next = place == furthest + 1 and (place == 0 or states[place - 1] == "done")
+            states.append("next" if is_next else "to come")
+    return states
+
+
+def _traces(session: Session, cycle: Cycle) -> dict[str, _Trace]:
+    def newest(state: str) -> ColumnElement[int]:
+        return func.coalesce(func.max(Job.id).filter(Job.state == state), 0)
+
+    rows = session.execute(
+        select(
+            Job.kind,
+            func.bool_or(Job.state.in_(("queued", "running"))),
+            func.bool_or(Job.state == "done"),
+            newest("failed") > newest("done"),
+            func.min(Job.started_at),
+            func.max(Job.ended_at),
+        )
+        .where(Job.requested_at >= cycle.started_at)
+        .group_by(Job.kind)
+    )
+    return {kind: _Trace(*rest) for kind, *rest in rows}
+
+
+def _reviewing(session: Session, cycle: Cycle) -> _Trace:
+    """From the first to the last decision that a person made in the cycle. One index lookup per person."""
+
+    def decided(order: ColumnElement[int]) -> ScalarSelect[datetime]:
+        return (
+            select(Decision.created_at)
+            .where(Decision.person_id == Person.id, Decision.created_at >= cycle.started_at)
+            .order_by(order)
+            .limit(1)
+            .correlate(Person)
+            .scalar_subquery()
+        )
+
+    first, last = session.execute(
+        select(func.min(decided(Decision.id.asc())), func.max(decided(Decision.id.desc()))).select_from(Person)
+    ).one()
+    return _Trace(is_done=first is not None, began_at=first, ended_at=last)

@@ -1,0 +1,86 @@
+"""The ledger: what each attempt at a job cost, in seconds and, where an hour has a price, in money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.cycles.tables import Cycle, LedgerEntry
+from app.database import utc_now
+from app.jobs import Job
+from app.settings import Settings
+
+_HOUR_S = Decimal(3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of work, seconds of them on the device, and money. `amount` is None while an hour has no price."""
+
+    seconds: float = 0.0
+    device_seconds: float = 0.0
+    amount: Decimal | None = None
+
+    def __add__(self, other: Cost) -> Cost:
+        amounts = [amount for amount in (self.amount, other.amount) if amount is not None]
+        return Cost(
+            self.seconds + other.seconds,
+            self.device_seconds + other.device_seconds,
+            sum(amounts, Decimal(0)) if amounts else None,
+        )
+
+
+def price(queue: str, seconds: float, settings: Settings) -> Decimal | None:
+    """What `seconds` cost: the device's hour on queue `gpu`, nothing on `cpu`. None while an hour has no price."""
+    if settings.gpu_hour_price is None:
+        return None
+    return settings.gpu_hour_price * Decimal(seconds) / _HOUR_S if queue == "gpu" else Decimal(0)
+
+
+def record(session: Session, job: Job, seconds: float, settings: Settings) -> LedgerEntry | None:
+    """Write down what one attempt cost. None when no cycle runs: then nobody's budget is touched."""
+    cycle_id = session.scalar(select(Cycle.id).where(Cycle.ended_at.is_(None)))
+    if cycle_id is None:
+        return None
+    entry = LedgerEntry(
+        cycle_id=cycle_id, job_id=job.id, seconds=seconds, amount=price(job.queue, seconds, settings), at=utc_now()
+    )
+    session.add(entry)
+    session.flush()
+    return entry
+
+
+def spent(session: Session, cycle: Cycle) -> Decimal:
+    """Money written down for the cycle; attempts that had no price count as nothing."""
+    return session.scalar(select(func.sum(LedgerEntry.amount)).where(LedgerEntry.cycle_id == cycle.id)) or Decimal(0)
+
+
+def by_kind(session: Session, cycle: Cycle) -> dict[str, Cost]:
+    """What each kind of job cost in the cycle."""
+    rows = session.execute(
+        select(Job.kind, Job.queue, func.sum(LedgerEntry.seconds), func.sum(LedgerEntry.amount))
+        .join(Job, Job.id == LedgerEntry.job_id)
+        .where(LedgerEntry.cycle_id == cycle.id)
+        .group_by(Job.kind, Job.queue)
+    )
+    return {kind: Cost(seconds, seconds if queue == "gpu" else 0.0, amount) for kind, queue, seconds, amount in rows}
+
+
+def running(session: Session, cycle: Cycle, settings: Settings) -> dict[str, Cost]:
+    """What the attempts under way have cost so far, by kind: an attempt is written down only when it ends."""
+    now = utc_now()
+    written = select(func.coalesce(func.sum(LedgerEntry.seconds), 0.0)).where(LedgerEntry.job_id == Job.id)
+    rows = session.execute(
+        select(Job.kind, Job.queue, Job.started_at, written.correlate(Job).scalar_subquery()).where(
+            Job.state == "running", Job.started_at >= cycle.started_at
+        )
+    )
+    found: dict[str, Cost] = {}
+    for kind, queue, started_at, known_s in rows:
+        seconds = max(0.0, (now - started_at).total_seconds() - float(known_s))
+        device_s = seconds if queue == "gpu" else 0.0
+        found[kind] = found.get(kind, Cost()) + Cost(seconds, device_s, price(queue, seconds, settings))
+    return found

@@ -1,0 +1,99 @@
+"""What a cycle has led to so far, and what earlier cycles took and cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.catalog.tables import Catalog
+from app.cycles.tables import Cycle, LedgerEntry
+from app.datasets.tables import DatasetVersion
+from app.evaluation.tables import Sheet
+from app.review.tables import Standing
+from app.training.tables import TrainingRun
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The catalog's photos by verdict, and the newest frozen version, run and sheet; None for what is not there yet."""
+
+    catalog: Catalog | None
+    photos: int
+    kept: int
+    rejected: int
+    needs_work: int
+    unseen: int
+    version: DatasetVersion | None
+    run: TrainingRun | None
+    sheet: Sheet | None
+
+
+@dataclass(frozen=True, slots=True)
+class PastCycle:
+    """A cycle that ended: how long it took in seconds, and its money; None where an hour had no price."""
+
+    number: int
+    catalog: str | None
+    took_s: float
+    spent: Decimal | None
+    currency: str
+
+
+def read(session: Session, catalog_id: int | None) -> Report:
+    """How far this catalog is on its way, or the newest one for None."""
+    catalog = session.get(Catalog, catalog_id) if catalog_id else newest_catalog(session)
+    if catalog is None:
+        return Report(None, 0, 0, 0, 0, 0, None, None, None)
+    rows = session.execute(
+        select(Standing.verdict, func.count()).where(Standing.catalog_id == catalog.id).group_by(Standing.verdict)
+    )
+    counts: dict[str, int] = {verdict: count for verdict, count in rows}
+    version = session.scalars(
+        select(DatasetVersion)
+        .where(DatasetVersion.catalog_id == catalog.id, DatasetVersion.content_hash.is_not(None))
+        .order_by(DatasetVersion.id.desc())
+    ).first()
+    run = session.scalars(
+        select(TrainingRun)
+        .join(DatasetVersion, DatasetVersion.id == TrainingRun.version_id)
+        .where(DatasetVersion.catalog_id == catalog.id)
+        .order_by(TrainingRun.id.desc())
+    ).first()
+    sheet = None
+    if run is not None:
+        sheet = session.scalars(select(Sheet).where(Sheet.run_id == run.id).order_by(Sheet.id.desc())).first()
+    return Report(
+        catalog=catalog,
+        photos=sum(counts.values()),
+        kept=counts.get("kept", 0),
+        rejected=counts.get("rejected", 0),
+        needs_work=counts.get("needs_work", 0),
+        unseen=counts.get("unseen", 0),
+        version=version,
+        run=run,
+        sheet=sheet,
+    )
+
+
+def newest_catalog(session: Session) -> Catalog | None:
+    """The catalog that was made last."""
+    return session.scalars(select(Catalog).order_by(Catalog.id.desc())).first()
+
+
+def past(session: Session, limit: int = 8) -> list[PastCycle]:
+    """Cycles that ended, the newest first."""
+    spent = select(func.sum(LedgerEntry.amount)).where(LedgerEntry.cycle_id == Cycle.id)
+    rows = session.execute(
+        select(Cycle, Catalog.name, spent.correlate(Cycle).scalar_subquery())
+        .outerjoin(Catalog, Catalog.id == Cycle.catalog_id)
+        .where(Cycle.ended_at.is_not(None))
+        .order_by(Cycle.number.desc())
+        .limit(limit)
+    )
+    return [
+        PastCycle(cycle.number, name, (cycle.ended_at - cycle.started_at).total_seconds(), amount, cycle.currency)
+        for cycle, name, amount in rows
+    ]

@@ -1,0 +1,258 @@
+"""Suites and sheets: the same prompts and seeds, drawn by every checkpoint of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.captions.tables import Caption
+from app.catalog.tables import Catalog, Image
+from app.database import utc_now
+from app.datasets.tables import DatasetVersion, Member
+from app.errors import NotFound, Refused
+from app.evaluation.tables import Prompt, Sample, Sheet, Suite
+from app.people import Person
+from app.training.recipe import Recipe
+from app.training.runs import checkpoints
+from app.training.tables import Checkpoint, TrainingRun
+
+SEEDS: Final = (11, 23)
+PROMPT_COUNT: Final = 12
+COLUMNS: Final = 8
+NO_CATEGORY: Final = "No category"
+
+
+@dataclass(frozen=True)
+class PromptText:
+    """A prompt to be: its text, the category it is filed under, and the claims it makes."""
+
+    text: str
+    category: str
+    atoms: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One place of a sheet: this checkpoint, this prompt, this seed."""
+
+    checkpoint_id: int
+    prompt_id: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A cell with its picture, kept in the files as a PNG."""
+
+    cell: Cell
+    sha256: str
+    width_px: int
+    height_px: int
+
+
+def choose_prompts(session: Session, version: DatasetVersion, count: int = PROMPT_COUNT) -> list[PromptText]:
+    """Captions of validation members, spread over the categories; of train members where no other are held out.
+
+    The choice depends on the members alone: within a category by the hash of the picture, categories taken in turn.
+    Raises Refused for a version without members.
+    """
+    rows = session.execute(
+        select(Image.sha256, Image.category, Caption.text, Member.split)
+        .join(Member, Member.image_id == Image.id)
+        .join(Caption, Caption.id == Member.caption_id)
+        .where(Member.version_id == version.id)
+        .order_by(Image.sha256)
+    ).all()
+    held_out = [row for row in rows if row.split == "validation"] or rows
+    by_category: dict[str, list[PromptText]] = defaultdict(list)
+    seen: set[str] = set()
+    for row in held_out:
+        if row.text not in seen:
+            seen.add(row.text)
+            category = row.category or NO_CATEGORY
+            by_category[category].append(PromptText(row.text, category))
+    if not seen:
+        raise Refused(f"Version {version.number} has no captions to draw from.")
+    piles = [by_category[name] for name in sorted(by_category)]
+    turns = max(len(pile) for pile in piles)
+    chosen = [pile[turn] for turn in range(turns) for pile in piles if turn < len(pile)][:count]
+    return sorted(chosen, key=lambda prompt: prompt.category)
+
+
+def suite_for(session: Session, version: DatasetVersion, recipe: Recipe, extra: Sequence[PromptText] = ()) -> Suite:
+    """The suite that sheets of this version use, sampled as the recipe says.
+
+    `extra` prompts are put behind the chosen captions; without them, the prompts that the version had before are
+    kept. Anything that differs makes a new version of the suite. Raises Refused for a version without members.
+    """
+    session.execute(select(DatasetVersion.id).where(DatasetVersion.id == version.id).with_for_update())
+    catalog = session.get_one(Catalog, version.catalog_id)
+    name = f"{catalog.name}, version {version.number}"
+    latest = session.scalars(select(Suite).where(Suite.name == name).order_by(Suite.version.desc())).first()
+    if latest is not None and not extra:
+        wanted = [PromptText(p.text, p.category, p.atoms) for p in prompts_of(session, latest)]
+    else:
+        wanted = [*choose_prompts(session, version), *extra]
+    sampling = {
+        "steps": recipe.sampling_steps,
+        "guidance": recipe.guidance,
+        "width_px": recipe.resolution_px,
+        "height_px": recipe.resolution_px,
+    }
+    content_hash = _hash(wanted, SEEDS, sampling)
+    same = session.scalars(select(Suite).where(Suite.content_hash == content_hash)).first()
+    if same is not None:
+        return same
+    number = 1 if latest is None else latest.version + 1
+    suite = Suite(name=name, version=number, content_hash=content_hash, seeds=list(SEEDS), sampling=sampling)
+    session.add(suite)
+    session.flush()
+    session.add_all(
+        Prompt(suite_id=suite.id, position=position, text=p.text, category=p.category, atoms=p.atoms)
+        for position, p in enumerate(wanted, start=1)
+    )
+    session.flush()
+    return suite
+
+
+def request_sheet(session: Session, run: TrainingRun, suite: Suite, person: Person | None = None) -> Sheet:
+    """Ask for the run's sheet to be drawn, or for what is missing of it. Asked twice, it is drawn once.
+
+    Raises Refused for a run without checkpoints.
+    """
+    session.refresh(run, with_for_update=True)
+    if not any(checkpoint.folder for checkpoint in checkpoints(session, run.id)):
+        raise Refused(f"Run {run.id} has no checkpoints to draw with.")
+    sheet = session.scalars(select(Sheet).where(Sheet.run_id == run.id, Sheet.suite_id == suite.id)).first()
+    if sheet is None:
+        sheet = Sheet(run_id=run.id, suite_id=suite.id)
+        session.add(sheet)
+        session.flush()
+    job = session.get(jobs.Job, sheet.job_id) if sheet.job_id else None
+    todo = missing(session, sheet)
+    if todo and (job is None or job.is_over):
+        done = cell_count(session, sheet) - len(todo)
+        job = jobs.request(session, "sheet.draw", {"sheet_id": sheet.id}, person, total=done + len(todo))
+        job.done, sheet.job_id = done, job.id
+        session.flush()
+    return sheet
+
+
+def columns(session: Session, run_id: int) -> list[Checkpoint]:
+    """The checkpoints a sheet is drawn with: the base, the last, the best on validation, the others evenly spaced.
+
+    All of them where there are at most `COLUMNS`.
+    """
+    found = list(checkpoints(session, run_id))
+    if len(found) <= COLUMNS:
+        return found
+    measured = [c for c in found[1:] if c.validation_loss is not None]
+    best = min(measured, key=lambda c: c.validation_loss or 0.0, default=found[-1])
+    taken = {found[0].id, found[-1].id, best.id}
+    spaced = [found[round(i * (len(found) - 1) / (COLUMNS - 1))] for i in range(1, COLUMNS - 1)]
+    for checkpoint in spaced:
+        if len(taken) < COLUMNS:
+            taken.add(checkpoint.id)
+    return [checkpoint for checkpoint in found if checkpoint.id in taken]
+
+
+def missing(session: Session, sheet: Sheet) -> list[Cell]:
+    """The cells not drawn yet, checkpoint by checkpoint (loading one is slow), then prompt, then seed."""
+    there = {
+        Cell(*row)
+        for row in session.execute(
+            select(Sample.checkpoint_id, Sample.prompt_id, Sample.seed).where(Sample.sheet_id == sheet.id)
+        )
+    }
+    suite = session.get_one(Suite, sheet.suite_id)
+    prompts = prompts_of(session, suite)
+    wanted = (
+        Cell(checkpoint.id, prompt.id, seed)
+        for checkpoint in columns(session, sheet.run_id)
+        for prompt in prompts
+        for seed in suite.seeds
+    )
+    return [cell for cell in wanted if cell not in there]
+
+
+def cell_count(session: Session, sheet: Sheet) -> int:
+    """How many cells the sheet has, drawn or not."""
+    suite = session.get_one(Suite, sheet.suite_id)
+    return len(columns(session, sheet.run_id)) * len(prompts_of(session, suite)) * len(suite.seeds)
+
+
+def record(session: Session, sheet: Sheet, drawn: Sequence[Drawn]) -> None:
+    """Keep samples; a cell that was drawn before keeps its first picture."""
+    if drawn:
+        moment = utc_now()  # one for the batch: the pace is measured between batches
+        rows = [
+            {
+                "sheet_id": sheet.id,
+                "checkpoint_id": d.cell.checkpoint_id,
+                "prompt_id": d.cell.prompt_id,
+                "seed": d.cell.seed,
+                "sha256": d.sha256,
+                "width_px": d.width_px,
+                "height_px": d.height_px,
+                "created_at": moment,
+            }
+            for d in drawn
+        ]
+        session.execute(insert(Sample).on_conflict_do_nothing(), rows)
+
+
+def prompts_of(session: Session, suite: Suite) -> Sequence[Prompt]:
+    """The suite's prompts in their order."""
+    return session.scalars(select(Prompt).where(Prompt.suite_id == suite.id).order_by(Prompt.position)).all()
+
+
+def get(session: Session, sheet_id: int) -> Sheet:
+    """The sheet with this id. Raises NotFound."""
+    sheet = session.get(Sheet, sheet_id)
+    if sheet is None:
+        raise NotFound(f"There is no sheet {sheet_id}.")
+    return sheet
+
+
+def suite(session: Session, sheet: Sheet) -> Suite:
+    """The suite that the sheet is drawn from."""
+    return session.get_one(Suite, sheet.suite_id)
+
+
+def sample(session: Session, sample_id: int) -> Sample:
+    """The sample with this id. Raises NotFound."""
+    found = session.get(Sample, sample_id)
+    if found is None:
+        raise NotFound(f"There is no sample {sample_id}.")
+    return found
+
+
+def latest_of(session: Session, run_id: int) -> Sheet | None:
+    """The run's newest sheet."""
+    return session.scalars(select(Sheet).where(Sheet.run_id == run_id).order_by(Sheet.id.desc())).first()
+
+
+def recent(session: Session, limit: int = 200) -> list[tuple[Sheet, int]]:
+    """The newest sheets first, each with how many of its samples are drawn."""
+    counted = select(Sample.sheet_id, func.count().label("n")).group_by(Sample.sheet_id).subquery()
+    rows = session.execute(
+        select(Sheet, func.coalesce(counted.c.n, 0))
+        .outerjoin(counted, counted.c.sheet_id == Sheet.id)
+        .order_by(Sheet.id.desc())
+        .limit(limit)
+    )
+    return [(sheet, count) for sheet, count in rows]
+
+
+def _hash(prompts: Sequence[PromptText], seeds: Sequence[int], sampling: dict[str, Any]) -> str:
+    content = [[[p.text, p.category, p.atoms] for p in prompts], list(seeds), sampling]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,361 @@
+"""Decisions: keep, reject or needs work, by a person or a review rule; undo; nothing is ever edited.
+
+The decisions of one act (one key, one bulk action) share `created_at`, which is how an act is undone as one. Whoever
+decides holds the catalog's lock (shared for one photo, alone for many) and the photo's row, so that two people's
+decisions follow one another and the second is told about the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from sqlalchemy import BigInteger, Integer, Select, and_, any_, cast, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+
+from app.captions import rules as caption_rules
+from app.captions.proposing import measured_facts
+from app.captions.rules import Contradiction
+from app.captions.tables import Caption
+from app.catalog.tables import Image, Signals
+from app.database import utc_now
+from app.errors import Conflict, NotFound, Refused
+from app.people import Person
+from app.review import rules
+from app.review.rules import Facts, Ruling, Thresholds
+from app.review.tables import Decision
+
+# What a person may give as the reason of a rejection; keys 1 to 9 on the desk.
+REASONS: Final = (
+    "blurred", "badly lit", "cropped", "cluttered", "text or logo over it", "wrong product", "copy of another",
+    "person in it", "other",
+)  # fmt: skip
+SAID: Final = {"kept": "kept", "rejected": "rejected", "needs_work": "marked as needing work", "unseen": "not decided"}
+REASON_MAX: Final = 300
+# Any fixed number does, it only has to be the same for everybody.
+LOCK: Final = 0x64656369
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What an undo did, in a sentence, and a photo to look at (None when there was nothing to undo)."""
+
+    sentence: str
+    image_id: int | None = None
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What the rules did to some photos: decisions per verdict, those they left as they were, and a person's."""
+
+    kept: int = 0
+    rejected: int = 0
+    needs_work: int = 0
+    unchanged: int = 0
+    left_to_people: int = 0
+
+    def __add__(self, other: Applied) -> Applied:
+        return Applied(*(getattr(self, name) + getattr(other, name) for name in Applied.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a bulk decision changed; `already` were so before, by a person's decision that stays."""
+
+    changed: int
+    already: int
+
+
+class Chosen(Protocol):
+    """What `decide_selection` needs of a selection, which this module lies below."""
+
+    @property
+    def catalog_id(self) -> int: ...
+
+    def select(self, *columns: Any) -> Select[*tuple[Any, ...]]: ...
+
+
+def decide(
+    session: Session,
+    image: Image,
+    person: Person,
+    verdict: str,
+    reason: str | None = None,
+    expected_id: int | None = None,
+) -> Decision:
+    """A person's decision on one photo, in place of the current one. The same decision twice is one.
+
+    `expected_id` is the decision that the person saw (0: none); None asks for no check. Raises Refused for an unknown
+    verdict, and Conflict when another person has decided otherwise since.
+    """
+    reason = _checked(verdict, reason)
+    _lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
+    session.execute(select(Image.id).where(Image.id == image.id).with_for_update(key_share=True))
+    before = current(session, image.id)
+    if before is not None and before.person_id is not None:
+        is_mine = before.person_id == person.id
+        if before.verdict == verdict and (not is_mine or before.reason == reason):
+            return before
+        if not is_mine and expected_id not in (None, before.id):
+            raise _conflict(session, before)
+    now = utc_now()
+    if before is not None:
+        before.superseded_at = now
+        session.flush()
+    decision = Decision(
+        image_id=image.id, verdict=verdict, reason=reason, person_id=person.id, created_at=now,
+        parent_id=before.id if before is not None else None,
+    )  # fmt: skip
+    session.add(decision)
+    session.flush()
+    return decision
+
+
+def decide_selection(
+    session: Session,
+    selection: Chosen,
+    person: Person,
+    verdict: str,
+    reason: str | None = None,
+    expected_count: int | None = None,
+) -> Decided:
+    """One person's decision on every photo of a selection, as one act.
+
+    `expected_count` is how many photos the person was told. Raises Refused for an unknown verdict, and Conflict when
+    the selection holds another number of photos now; then nothing is decided.
+    """
+    reason = _checked(verdict, reason)
+    _lock(session, selection.catalog_id)
+    is_so = and_(Decision.verdict == verdict, Decision.person_id.is_not(None))
+    rows = session.execute(selection.select(Image.id, func.coalesce(is_so, False))).all()
+    if expected_count is not None and len(rows) != expected_count:
+        raise Conflict(f"The filter gives {len(rows):,} photos now, not {expected_count:,}; nothing was decided.")
+    ids = [row[0] for row in rows if not row[1]]
+    _replace(session, ids, utc_now(), verdict=verdict, reason=reason, person_id=person.id)
+    return Decided(len(ids), len(rows) - len(ids))
+
+
+def current(session: Session, image_id: int) -> Decision | None:
+    """The current decision on a photo as the database has it at this moment, or None while it is unseen."""
+    return session.scalars(
+        select(Decision)
+        .where(Decision.image_id == image_id, Decision.superseded_at.is_(None))
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def history(session: Session, image_id: int) -> list[tuple[Decision, str]]:
+    """Every decision on a photo with who took it ("Ana", "a rule"), newest first."""
+    rows = session.execute(
+        select(Decision, Person.name)
+        .outerjoin(Person, Person.id == Decision.person_id)
+        .where(Decision.image_id == image_id)
+        .order_by(Decision.id.desc())
+    )
+    return [(decision, name or "a rule") for decision, name in rows]
+
+
+def undo(session: Session, person: Person) -> Undone:
+    """Take back the newest decision or caption of this person that is still current, and put back what was before it.
+
+    A bulk decision is taken back as one, as far as nobody decided again since. Undoing again goes further back.
+    """
+    mine = (Decision.person_id == person.id, Decision.superseded_at.is_(None))
+    decision = session.scalars(select(Decision).where(*mine).order_by(Decision.id.desc()).limit(1)).first()
+    caption = session.scalars(
+        select(Caption)
+        .where(Caption.person_id == person.id, Caption.superseded_at.is_(None))
+        .order_by(Caption.id.desc())
+        .limit(1)
+    ).first()
+    if caption is not None and (decision is None or caption.created_at > decision.created_at):
+        return _undo_caption(session, caption)
+    return _undo_act(session, decision) if decision is not None else Undone("There is nothing of yours to undo.")
+
+
+def apply_rules(session: Session, image_ids: Collection[int], thresholds: Thresholds = Thresholds()) -> Applied:
+    """Let the review rules decide on these photos of one catalog.
+
+    A person's decision stays, and so does a rule's that still holds. Raises NotFound when none of the photos exists.
+    """
+    catalog_id = session.scalar(select(Image.catalog_id).where(Image.id.in_(image_ids)).limit(1))
+    if catalog_id is None:
+        raise NotFound("There is no such photo.")
+    _lock(session, catalog_id)
+    now, applied = utc_now(), Applied()
+    changes: dict[Ruling, list[int]] = {}
+    for image, signals, text, decision in session.execute(_judged(image_ids)):
+        ruling = rules.judge(facts_of(image, signals, text), thresholds)
+        if decision is not None and decision.person_id is not None:
+            applied += Applied(left_to_people=1)
+        elif decision is not None and (decision.verdict, decision.rule, decision.reason) == (
+            ruling.verdict, ruling.rule, ruling.reason,
+        ):  # fmt: skip
+            applied += Applied(unchanged=1)
+        else:
+            changes.setdefault(ruling, []).append(image.id)
+            applied += Applied(**{ruling.verdict: 1})
+    for ruling, ids in changes.items():
+        _replace(session, ids, now, verdict=ruling.verdict, reason=ruling.reason, rule=ruling.rule)
+    return applied
+
+
+def reconsider(session: Session, image_id: int) -> None:
+    """After a caption has changed: where a rule decided on the photo, let the rules decide again."""
+    before = current(session, image_id)
+    if before is not None and before.rule is not None:
+        apply_rules(session, [image_id])
+
+
+def facts_of(image: Image, signals: Signals | None, caption: str | None) -> Facts:
+    """What the rules look at."""
+    return Facts(
+        sharpness=signals.sharpness if signals else None,
+        background=signals.background if signals else None,
+        cropped_edges=tuple(signals.cropped_edges) if signals else (),
+        confidence=signals.confidence if signals else 0.0,
+        caption=caption,
+        contradictions=tuple(finding.sentence for finding in contradictions(signals, caption)),
+    )
+
+
+def contradictions(signals: Signals | None, caption: str | None) -> list[Contradiction]:
+    """What the caption says otherwise than the picture was measured; nothing without a caption or signals."""
+    return caption_rules.contradictions(caption, measured_facts(signals)) if caption and signals else []
+
+
+def in_batches(session: Session, catalog_id: int, size: int = 200) -> Iterator[list[int]]:
+    """The numbers of a catalog's photos, oldest first, in lists of at most `size`."""
+    last = 0
+    while ids := list(
+        session.scalars(
+            select(Image.id).where(Image.catalog_id == catalog_id, Image.id > last).order_by(Image.id).limit(size)
+        )
+    ):
+        yield ids
+        last = ids[-1]
+
+
+def _lock(session: Session, catalog_id: int, kind: Any = func.pg_advisory_xact_lock) -> None:
+    """Hold the catalog's decisions until the transaction ends."""
+    session.execute(select(kind(literal(LOCK), cast(catalog_id, Integer))))
+
+
+def _replace(session: Session, ids: Sequence[int], now: datetime, **author_and_verdict: Any) -> None:
+    """Supersede what is current on these photos and decide anew; the caller holds the catalog's lock."""
+    if not ids:
+        return
+    chosen = func.unnest(cast(list(ids), ARRAY(BigInteger))).table_valued("id").render_derived()
+    session.execute(
+        update(Decision)
+        .where(Decision.image_id.in_(select(chosen.c.id)), Decision.superseded_at.is_(None))
+        .values(superseded_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    names = list(author_and_verdict)
+    rows = (
+        select(chosen.c.id, Decision.id, literal(now), *(literal(author_and_verdict[name]) for name in names))
+        .select_from(chosen)
+        .outerjoin(Decision, and_(Decision.image_id == chosen.c.id, Decision.superseded_at == now))
+    )
+    session.execute(insert(Decision).from_select(["image_id", "parent_id", "created_at", *names], rows))
+    session.expire_all()
+
+
+def _undo_act(session: Session, newest: Decision) -> Undone:
+    image = session.get_one(Image, newest.image_id)
+    _lock(session, image.catalog_id)
+    now = utc_now()
+    undone = session.execute(
+        update(Decision)
+        .where(Decision.person_id == newest.person_id, Decision.created_at == newest.created_at)
+        .where(Decision.superseded_at.is_(None))
+        .values(superseded_at=now, undone_at=now)
+        .returning(Decision.parent_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    parents = [parent_id for (parent_id,) in undone if parent_id is not None]
+    if parents:
+        session.execute(
+            update(Decision)
+            .where(Decision.id == any_(cast(parents, ARRAY(BigInteger))))
+            .values(superseded_at=None)
+            .execution_options(synchronize_session=False)
+        )
+    session.expire_all()
+    if len(undone) != 1:
+        return Undone(f"Took back {SAID[newest.verdict]} on {len(undone):,} photos.", image.id, len(undone))
+    before = current(session, image.id)
+    state = f"{SAID[before.verdict]} again" if before is not None else "not decided any more"
+    return Undone(f"{name_of(image)} is {state}.", image.id, 1)
+
+
+def _undo_caption(session: Session, caption: Caption) -> Undone:
+    image = session.get_one(Image, caption.image_id, with_for_update={"key_share": True})
+    taken_back = session.execute(
+        update(Caption)
+        .where(Caption.id == caption.id, Caption.superseded_at.is_(None))
+        .values(superseded_at=utc_now())
+        .returning(Caption.id)
+    ).scalar_one_or_none()
+    if taken_back is None:
+        return Undone(f"Somebody has just written another caption for {name_of(image)}; it stays.", image.id)
+    if caption.parent_id is not None:
+        session.get_one(Caption, caption.parent_id).superseded_at = None
+        session.flush()
+    reconsider(session, image.id)
+    return Undone(f"{name_of(image)} has its earlier caption again.", image.id, 1)
+
+
+def name_of(image: Image) -> str:
+    """What to call a photo in a sentence."""
+    return image.title or image.file_name
+
+
+def _judged(image_ids: Collection[int]) -> Select[Image, Signals, str, Decision]:
+    return (
+        select(Image, Signals, Caption.text, Decision)
+        .outerjoin(Signals, Signals.image_id == Image.id)
+        .outerjoin(Caption, and_(Caption.image_id == Image.id, Caption.superseded_at.is_(None)))
+        .outerjoin(Decision, and_(Decision.image_id == Image.id, Decision.superseded_at.is_(None)))
+        .where(Image.id.in_(image_ids))
+        .execution_options(populate_existing=True)
+    )
+
+
+def _checked(verdict: str, reason: str | None) -> str | None:
+    """The reason as it is kept. Raises Refused for an unknown verdict or a reason that is too long."""
+    if verdict not in rules.VERDICTS:
+        raise Refused(f"“{verdict}” is not a decision. Decisions are: {', '.join(rules.VERDICTS)}.")
+    tidy = " ".join((reason or "").replace("\0", "").split())
+    if len(tidy) > REASON_MAX:
+        raise Refused(f"A reason has at most {REASON_MAX} characters.")
+    return tidy or None
+
+
+def _conflict(session: Session, winner: Decision) -> Conflict:
+    person = session.get(Person, winner.person_id) if winner.person_id else None
+    name = person.name if person else "Somebody"
+    because = f": {winner.reason}" if winner.reason else ""
+    return Conflict(f"{name} {_DID[winner.verdict]} {_ago(winner.created_at)}{because}.", winner.verdict)
+
+
+_DID: Final = {
+    "kept": "kept this photo", "rejected": "rejected this photo", "needs_work": "marked this photo as needing work",
+}  # fmt: skip
+
+
+def _ago(moment: datetime) -> str:
+    """"a moment ago", "two minutes ago", "3 hours ago"."""
+    minutes = int((utc_now() - moment).total_seconds()) // 60
+    if minutes < 1:
+        return "a moment ago"
+    count, unit = (minutes, "minute") if minutes < 60 else (minutes // 60, "hour")
+    if count >= 48 and unit == "hour":
+        count, unit = count // 24, "day"
+    words = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    return f"{words[count] if count <= 10 else count} {unit}{'' if count == 1 else 's'} ago"

@@ -1,0 +1,86 @@
+"""The review queue of a catalog: contradicted captions first, then photos nobody has seen, then those that need work.
+
+Nobody's work is locked. Instead everybody walks the same ring of photos from another starting point, a golden-ratio
+step apart from one person to the next, so that two people meet only when the queue is nearly empty; then a conflict
+tells the second one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, case, func, literal, select, tuple_
+from sqlalchemy.orm import Session
+
+from app.people import Person
+from app.review.tables import Decision, Standing
+
+GOLDEN: Final = 0.6180339887498949
+TIERS: Final = ("contradicted", "unseen", "needs_work")
+_TIER: Final = case((Standing.rule == "contradicted", 0), (Standing.verdict == "unseen", 1), else_=2)
+_WAITS: Final = Standing.verdict.in_(("unseen", "needs_work"))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many photos wait in each tier, and how many the catalog has."""
+
+    contradicted: int
+    unseen: int
+    needs_work: int
+    photos: int
+
+    @property
+    def total(self) -> int:
+        """All that wait."""
+        return self.contradicted + self.unseen + self.needs_work
+
+
+def upcoming(session: Session, catalog_id: int, person: Person, after: int | None = None, count: int = 12) -> list[int]:
+    """Numbers of the next photos to review, in this person's order.
+
+    Behind photo `after` where that one still waits; otherwise from the head of the queue.
+    """
+    order = (_TIER, _ring(session, catalog_id, person), Standing.image_id)
+    statement = select(Standing.image_id).where(Standing.catalog_id == catalog_id, _WAITS)
+    if after is not None:
+        here = session.execute(select(*order).where(Standing.image_id == after, _WAITS)).one_or_none()
+        if here is not None:
+            statement = statement.where(tuple_(*order) > tuple_(*(literal(value) for value in here)))
+        statement = statement.where(Standing.image_id != after)
+    return list(session.scalars(statement.order_by(*order).limit(count)))
+
+
+def recent(session: Session, catalog_id: int, person: Person, count: int = 5) -> list[int]:
+    """Numbers of the photos that this person decided on last, the latest last."""
+    ids = session.scalars(
+        select(Decision.image_id)
+        .join(Standing, Standing.image_id == Decision.image_id)
+        .where(Decision.person_id == person.id, Decision.superseded_at.is_(None), Standing.catalog_id == catalog_id)
+        .order_by(Decision.id.desc())
+        .limit(count)
+    )
+    return list(ids)[::-1]
+
+
+def waiting(session: Session, catalog_id: int) -> Waiting:
+    """How much is left to review."""
+    rows = session.execute(
+        select(Standing.verdict, Standing.rule, func.count())
+        .where(Standing.catalog_id == catalog_id)
+        .group_by(Standing.verdict, Standing.rule)
+    )
+    tiers = dict.fromkeys((*TIERS, "done"), 0)
+    for verdict, rule, count in rows:
+        tiers["contradicted" if rule == "contradicted" else verdict if verdict in TIERS else "done"] += count
+    return Waiting(tiers["contradicted"], tiers["unseen"], tiers["needs_work"], sum(tiers.values()))
+
+
+def _ring(session: Session, catalog_id: int, person: Person) -> ColumnElement[Any]:
+    """0 from this person's starting point on, 1 before it."""
+    first, last = session.execute(
+        select(func.min(Standing.image_id), func.max(Standing.image_id)).where(Standing.catalog_id == catalog_id)
+    ).one()
+    start = (first or 0) + int((person.id * GOLDEN % 1) * ((last or 0) - (first or 0) + 1))
+    return case((Standing.image_id >= start, 0), else_=1)

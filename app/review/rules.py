@@ -1,0 +1,85 @@
+"""Review rules: what a machine may decide about a photo before a person looks. Pure: facts in, a ruling out.
+
+A rule rejects only what no caption can save (a blurred subject, a copy); everything doubtful is left to a person as
+"needs work". The first rule that applies decides, in the order of `NAMES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Verdict = Literal["kept", "rejected", "needs_work"]
+RuleName = Literal["copied", "blurred", "contradicted", "uncaptioned", "cropped", "busy", "clean"]
+
+VERDICTS: Final[tuple[Verdict, ...]] = ("kept", "rejected", "needs_work")
+NAMES: Final[tuple[RuleName, ...]] = (
+    "copied", "blurred", "contradicted", "uncaptioned", "cropped", "busy", "clean",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where the rules draw their lines. Chosen so that most sound catalogue photos are kept.
+
+    `blurred_below`: sharpness of the subject, 0..1; the line of `workers/image_signals.py`, where 0.2 is a blur of two
+    pixels when the subject is 512 px long. Soft photos, between 0.2 and 0.5, are kept: enough of them sell.
+
+    `unsure_below`: confidence of the subject's mask, 0..1; under it nothing measured on the mask is held against a
+    photo. The line under which captions leave such facts out too.
+    """
+
+    blurred_below: float = 0.2
+    unsure_below: float = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the rules look at. None means "cannot tell", and what cannot be told is never held against a photo.
+
+    `sharpness` and `confidence` run 0..1. `contradictions` are sentences, one per claim of the caption or the
+    catalogue that the picture does not bear out. `copy_of` names the photo that this one is a lesser copy of.
+    """
+
+    sharpness: float | None
+    background: str | None
+    cropped_edges: tuple[str, ...] = ()
+    confidence: float = 1.0
+    caption: str | None = None
+    contradictions: tuple[str, ...] = ()
+    copy_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a rule decides, which rule it was, and why in a sentence."""
+
+    verdict: Verdict
+    rule: RuleName
+    reason: str
+
+
+def judge(facts: Facts, thresholds: Thresholds = Thresholds()) -> Ruling:
+    """The ruling on one photo."""
+    is_sure = facts.confidence >= thresholds.unsure_below
+    if facts.copy_of:
+        return Ruling("rejected", "copied", f"A copy of {facts.copy_of}.")
+    if is_sure and facts.sharpness is not None and facts.sharpness < thresholds.blurred_below:
+        return Ruling(
+            "rejected", "blurred",
+            f"Blurred: sharpness {facts.sharpness:.2f}, under {thresholds.blurred_below:.2f}.",
+        )  # fmt: skip
+    if facts.contradictions:
+        return Ruling("needs_work", "contradicted", facts.contradictions[0])
+    if not (facts.caption or "").strip():
+        return Ruling("needs_work", "uncaptioned", "No caption yet.")
+    if is_sure and facts.cropped_edges:
+        return Ruling("needs_work", "cropped", f"The subject touches the {_and(facts.cropped_edges)} edge.")
+    if is_sure and facts.background == "scene":
+        return Ruling("needs_work", "busy", "The background is a scene, not white or plain.")
+    return Ruling("kept", "clean", "No rule found a fault.")
+
+
+def _and(words: tuple[str, ...]) -> str:
+    """"left", "left and top", "left, top and right"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,384 @@
+"""Selection: the one filter language over the photos of a catalog.
+
+    decision:kept,unseen background:white sharpness:>0.42 fill:75..96 category:"T-shirts" caption:none summer dress
+
+Query string <-> frozen `Selection` <-> SQL <-> a sentence with the exact count. Terms are joined by "and", values of
+one term by "or"; a value with a space, comma, colon or quote stands in double quotes; `none` is a missing value; words
+without a key are beginnings of words in the title, category, description, product, file name or current caption.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Text,
+    and_,
+    cast,
+    func,
+    intersect,
+    literal_column,
+    or_,
+    select,
+    union,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.captions.tables import Caption
+from app.catalog.tables import Image, Signals
+from app.database import WORD_GAP
+from app.errors import Refused
+from app.review import rules
+from app.review.tables import Decision, Standing
+
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "decision": (*rules.VERDICTS, "unseen"),
+    "background": ("white", "plain", "scene", "cannot tell"),
+    "caption": ("none", "captioner", "person"),
+    "rule": rules.NAMES,
+}
+RANGES: Final[tuple[str, ...]] = ("sharpness", "fill")
+TEXTS: Final = ("category", "colour", "product", "file")
+KEYS: Final = (
+    "decision", "background", "sharpness", "fill", "category", "colour", "caption", "rule", "product", "file", "id",
+)  # fmt: skip
+
+# What each listed facet is about.
+COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
+    "decision": Standing.verdict,
+    "background": Standing.background,
+    "category": Standing.category,
+    "colour": Standing.colour,
+    "caption": Standing.captioned_by,
+    "rule": Standing.rule,
+}
+
+
+class NotUnderstood(Refused):
+    """A query that does not parse: where (characters from the start, 0-based) and which words would be."""
+
+    title = "This filter is not understood"
+
+    def __init__(self, sentence: str, position: int, allowed: Sequence[str] = ()) -> None:
+        super().__init__(sentence)
+        self.position = position
+        self.allowed = tuple(allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bounds of a measured value: both given, they are included (`75..96`); one alone is not (`>0.42`)."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        if self.low is not None and self.high is not None:
+            return f"{_figure(self.low)}..{_figure(self.high)}"
+        return f">{_figure(self.low)}" if self.low is not None else f"<{_figure(self.high or 0.0)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A filter over one catalog. Empty means no limit; in `category`, `colour` and `product` None means "missing".
+
+    `sharpness` runs 0..1, `fill` is the share of the frame's side that the subject's longest side fills, in per cent.
+    """
+
+    catalog_id: int
+    decision: tuple[str, ...] = ()
+    background: tuple[str, ...] = ()
+    sharpness: Range | None = None
+    fill: Range | None = None
+    category: tuple[str | None, ...] = ()
+    colour: tuple[str | None, ...] = ()
+    caption: tuple[str, ...] = ()
+    rule: tuple[str, ...] = ()
+    product: tuple[str | None, ...] = ()
+    file: tuple[str | None, ...] = ()
+    id: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
+
+    @property
+    def query(self) -> str:
+        """The selection in the filter language; `parse` gives back an equal selection."""
+        terms = [f"{key}:{_written(value)}" for key in KEYS if (value := getattr(self, key))]
+        return " ".join(terms + [_quoted(word) for word in self.words])
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is filtered."""
+        return self == Selection(self.catalog_id)
+
+    def toggled(self, key: str, value: str | None) -> Selection:
+        """The same with one value of a listed facet taken in, or taken out where it was in."""
+        values = getattr(self, key)
+        values = tuple(one for one in values if one != value) if value in values else (*values, value)
+        return self.narrowed(**{key: _in_order(key, values)})
+
+    def narrowed(self, **changes: Any) -> Selection:
+        """The same with these fields set."""
+        return replace(self, **changes)
+
+    def clauses(self) -> dict[str, ColumnElement[bool]]:
+        """The SQL condition of each field that limits something, by field, so that a facet can leave its own out."""
+        found = {key: is_one_of(COLUMNS[key], values) for key in COLUMNS if (values := getattr(self, key))}
+        if self.sharpness:
+            found["sharpness"] = _is_within(Standing.sharpness, self.sharpness, 1)
+        if self.fill:
+            found["fill"] = _is_within(Standing.fill, self.fill, 100)
+        if self.product:
+            found["product"] = is_one_of(Image.product, self.product)
+        if self.file:
+            found["file"] = or_(*(Image.file_name.icontains(part or "", autoescape=True) for part in self.file))
+        if self.id:
+            found["id"] = Image.id.in_(self.id)
+        if self.words:
+            found["words"] = _has_words(self.words)
+        return found
+
+    def select(self, *columns: Any) -> Select[*tuple[Any, ...]]:
+        """`select(*columns)` over the matching photos; columns may be of Image, Standing, Signals, the current Caption
+        and the current Decision, of which the last three may be missing (None)."""
+        return joined(select(*columns)).where(Standing.catalog_id == self.catalog_id, *self.clauses().values())
+
+
+def joined(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """`statement` over photos with their standing, and their signals, current caption and decision where there are any.
+
+    PostgreSQL leaves out a joined table that the statement does not use.
+    """
+    return (
+        statement.select_from(Standing)
+        .join(Image, Image.id == Standing.image_id)
+        .outerjoin(Signals, Signals.image_id == Image.id)
+        .outerjoin(Caption, and_(Caption.image_id == Image.id, Caption.superseded_at.is_(None)))
+        .outerjoin(Decision, and_(Decision.image_id == Image.id, Decision.superseded_at.is_(None)))
+    )
+
+
+def sentence(selection: Selection, count: int) -> str:
+    """The selection in words: "1,372 kept photos on a white or plain background, sharper than 0.42."."""
+    if selection.is_everything:
+        return "No photos yet." if count == 0 else f"All {count:,} photos." if count > 1 else "The one photo."
+    noun = "photo" if count == 1 else "photos"
+    clauses = [clause for clause in _clauses_in_words(selection, count == 1) if clause]
+    if len(selection.decision) == 1 and selection.decision[0] in _ADJECTIVES:
+        noun = f"{_ADJECTIVES[selection.decision[0]]} {noun}"
+    return f"{count:,} {noun}{' ' if clauses else ''}{', '.join(clauses)}."
+
+
+def parse(text: str, catalog_id: int) -> Selection:
+    """Read a query. Raises NotUnderstood with the position and the words allowed there."""
+    found: dict[str, list[Any]] = {}
+    position = _past_space(text, 0)
+    while position < len(text):
+        start = position
+        if key := _KEY.match(text, position):
+            name = key[1].lower()
+            if name not in KEYS:
+                raise NotUnderstood(f"“{key[1]}” is not a filter.", start, KEYS)
+            if name in RANGES and name in found:
+                raise NotUnderstood(f"“{name}” is given twice.", start)
+            values, position = _read_values(text, name, key.end())
+            found.setdefault(name, []).extend(values)
+        else:
+            word, _, position = _read_value(text, position, _BARE_WORD)
+            found.setdefault("words", []).append(word)
+        position = _past_space(text, position)
+    ranges = {name: found.pop(name)[0] for name in RANGES if name in found}
+    return Selection(catalog_id).narrowed(**ranges, **{name: _in_order(name, values) for name, values in found.items()})
+
+
+_KEY = re.compile(r"([A-Za-z_]+):")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_BARE_VALUE = re.compile(r'[^\s",]+')
+_BARE_WORD = re.compile(r'[^\s"]+')
+_SPACE = re.compile(r"\s*")
+_NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
+_RANGE = re.compile(rf"(?:(?P<sign>[<>])(?P<bound>{_NUMBER})|(?P<low>{_NUMBER})\.\.(?P<high>{_NUMBER}))")
+_PLAIN = re.compile(r"[^\s\",:\\]+")
+
+
+def _past_space(text: str, position: int) -> int:
+    found = _SPACE.match(text, position)
+    return found.end() if found else position
+
+
+def _read_value(text: str, position: int, bare: re.Pattern[str]) -> tuple[str, bool, int]:
+    """One value at `position`: its text, whether it was quoted, and where it ends."""
+    if text.startswith('"', position):
+        quoted = _QUOTED.match(text, position)
+        if quoted is None:
+            raise NotUnderstood("This quote is never closed.", position, ('"',))
+        value = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL)
+    else:
+        quoted = bare.match(text, position)
+        if quoted is None:
+            raise NotUnderstood("A value is missing here.", position)
+        value = quoted[0]
+    if not value or "\0" in value:
+        raise NotUnderstood("This value is empty or holds a null character.", position)
+    return value, text.startswith('"', position), quoted.end()
+
+
+def _read_values(text: str, name: str, position: int) -> tuple[list[Any], int]:
+    """The comma-separated values of the key `name` from `position` on, and where they end."""
+    values: list[Any] = []
+    while True:
+        if position >= len(text) or text[position].isspace():
+            raise NotUnderstood(f"“{name}:” needs a value.", position, CHOICES.get(name, ()))
+        value, is_quoted, end = _read_value(text, position, _BARE_VALUE)
+        values.append(_understood(name, value, is_quoted, position))
+        if not text.startswith(",", end):
+            return values, end
+        if name in RANGES:
+            raise NotUnderstood(f"“{name}” takes one range.", end)
+        position = end + 1
+
+
+def _understood(name: str, value: str, is_quoted: bool, position: int) -> Any:
+    """`value` as the field `name` keeps it."""
+    if name in CHOICES:
+        if value.lower() not in CHOICES[name]:
+            raise NotUnderstood(f"“{value}” is not a value of “{name}”.", position, CHOICES[name])
+        return value.lower()
+    if name in RANGES:
+        return _read_range(name, value, position)
+    if name == "id":
+        if not re.fullmatch(r"[0-9]{1,18}", value):
+            raise NotUnderstood(f"“{value}” is not the number of a photo.", position)
+        return int(value)
+    return None if value == "none" and not is_quoted and name != "file" else value
+
+
+def _read_range(name: str, value: str, position: int) -> Range:
+    found = _RANGE.fullmatch(value)
+    if found is None:
+        example = "75..96, >75 or <96" if name == "fill" else "0.4..0.9, >0.4 or <0.9"
+        raise NotUnderstood(f"“{value}” is not a range; write {example}.", position)
+    if found["sign"]:
+        bound = round(float(found["bound"]), 6)
+        return Range(low=bound) if found["sign"] == ">" else Range(high=bound)
+    low, high = round(float(found["low"]), 6), round(float(found["high"]), 6)
+    if low > high:
+        raise NotUnderstood(f"In “{value}” the lower bound is above the upper one.", position)
+    return Range(low, high)
+
+
+def _in_order(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    """Values once each, in an order that does not depend on how they were written; words stay as they stand."""
+    once = dict.fromkeys(values)
+    if key == "words":
+        return tuple(once)
+    if key in CHOICES:
+        return tuple(choice for choice in CHOICES[key] if choice in once)
+    return tuple(sorted(once, key=lambda value: (value is None, value if value is not None else "")))
+
+
+def _figure(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Range):
+        return str(value)
+    return ",".join("none" if one is None else _quoted(str(one), "none") for one in value)
+
+
+def _quoted(text: str, *reserved: str) -> str:
+    """`text` as one value: in quotes where it would not be read back as it stands."""
+    if _PLAIN.fullmatch(text) and text not in reserved:
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_ADJECTIVES: Final = {"kept": "kept", "rejected": "rejected", "unseen": "unseen"}
+_ARE: Final = {"kept": "are kept", "rejected": "are rejected", "needs_work": "need work", "unseen": "are unseen"}
+_IS: Final = {"kept": "is kept", "rejected": "is rejected", "needs_work": "needs work", "unseen": "is unseen"}
+_CAPTIONS: Final = {
+    "none": "without a caption",
+    "captioner": "with a machine’s caption",
+    "person": "with a person’s caption",
+}
+
+
+def _clauses_in_words(chosen: Selection, is_one: bool) -> list[str]:
+    """What limits the selection, clause by clause; empty where a field does not."""
+    known = [one for one in chosen.background if one != "cannot tell"]
+    unknown = ["a background that cannot be told"] if "cannot tell" in chosen.background else []
+    backgrounds = ([f"a {_or(known)} background"] if known else []) + unknown
+    is_clause = len(chosen.decision) > 1 or chosen.decision == ("needs_work",)
+    verbs = _IS if is_one else _ARE
+    return [
+        f"that {_or([verbs[one] for one in chosen.decision])}" if is_clause else "",
+        f"on {_or(backgrounds)}" if backgrounds else "",
+        _range_in_words(chosen.sharpness, "sharper than {}", "softer than {}", "of sharpness {} to {}"),
+        _range_in_words(
+            chosen.fill, "longest side filling more than {} %", "longest side filling less than {} %",
+            "longest side filling {} to {} %",
+        ),
+        f"in {_or(_named(chosen.category, 'no category'))}" if chosen.category else "",
+        f"with a {_or(_named(chosen.colour, 'unknown'))} subject" if chosen.colour else "",
+        _or([_CAPTIONS[one] for one in chosen.caption]),
+        f"found {_or(chosen.rule)} by a rule" if chosen.rule else "",
+        f"of product {_or(_named(chosen.product, 'unknown'))}" if chosen.product else "",
+        f"with {_or(['“' + (part or '') + '”' for part in chosen.file])} in the file name" if chosen.file else "",
+        "chosen one by one" if chosen.id else "",
+        f"mentioning {' and '.join('“' + word + '”' for word in chosen.words)}" if chosen.words else "",
+    ]  # fmt: skip
+
+
+def _range_in_words(bounds: Range | None, above: str, below: str, between: str) -> str:
+    if bounds is None:
+        return ""
+    if bounds.low is not None and bounds.high is not None:
+        return between.format(_figure(bounds.low), _figure(bounds.high))
+    return above.format(_figure(bounds.low)) if bounds.low is not None else below.format(_figure(bounds.high or 0.0))
+
+
+def _named(values: Sequence[str | None], missing: str) -> list[str]:
+    return [missing if value is None else value for value in values]
+
+
+def _or(words: Sequence[str]) -> str:
+    """"a", "a or b", "a, b or c"."""
+    return words[-1] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}" if words else ""
+
+
+def is_one_of(column: ColumnElement[Any] | InstrumentedAttribute[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    """Whether `column` holds one of `values`, where None stands for a missing value."""
+    condition = column.in_([value for value in values if value is not None])
+    return or_(condition, column.is_(None)) if None in values else condition
+
+
+def _has_words(words: Sequence[str]) -> ColumnElement[bool]:
+    """Whether the photo's texts or its current caption hold, for each of `words`, a word that begins so.
+
+    In a phrase only the last word may be longer. The matches are found once, however often a statement asks.
+    """
+    found = [_photos_with(word) for word in words]
+    matches = (intersect(*found) if len(found) > 1 else found[0]).cte("worded")
+    return Standing.image_id.in_(select(matches.c[0]))
+
+
+def _photos_with(word: str) -> CompoundSelect[int]:
+    phrase = func.phraseto_tsquery(literal_column("'simple'"), func.regexp_replace(word, WORD_GAP, " ", "g"))
+    query = cast(func.nullif(cast(phrase, Text), "") + ":*", TSQUERY)
+    return union(
+        select(Image.id).where(Image.words.op("@@")(query)),
+        select(Caption.image_id).where(Caption.superseded_at.is_(None), Caption.words.op("@@")(query)),
+    )
+
+
+def _is_within(column: InstrumentedAttribute[Any], bounds: Range, unit: float) -> ColumnElement[bool]:
+    if bounds.low is not None and bounds.high is not None:
+        return column.between(bounds.low / unit, bounds.high / unit)
+    return column > bounds.low / unit if bounds.low is not None else column < (bounds.high or 0.0) / unit

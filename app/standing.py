@@ -1,0 +1,132 @@
+"""Who works on a data folder: one supervisor at a time, known by a lock, and what it runs, told in `up.json`."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from app import embedded, processes
+from app.errors import Conflict, Refused
+from app.processes import Known
+from app.storage import atomic_file
+
+STATE: Final = "up.json"
+FREE_BYTES_NEEDED: Final = 300 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What runs on a data folder, as its supervisor wrote it down. `since` is UTC, ISO 8601; a dead part is None."""
+
+    supervisor: Known
+    since: str
+    address: str
+    database_url: str
+    redis_url: str
+    is_ready: bool
+    parts: dict[str, Known | None]
+
+
+def standing(data_dir: Path) -> Standing | None:
+    """What runs on this data folder now; None when no supervisor does."""
+    found = _written_down(data_dir)
+    return found if found and found.supervisor.find() else None
+
+
+def write_down(data_dir: Path, state: Standing) -> None:
+    """Write down what runs. A full disk is no reason to stop."""
+    with suppress(OSError, Refused), atomic_file(data_dir / STATE) as file:
+        file.write(json.dumps(asdict(state), indent=1).encode())
+
+
+def forget(data_dir: Path) -> None:
+    """Nothing runs here any more."""
+    (data_dir / STATE).unlink(missing_ok=True)
+
+
+def make_folder(data_dir: Path) -> None:
+    """Make the data folder if need be, and see that it can be written to. Raises Refused with a sentence."""
+    try:
+        # Root's PostgreSQL runs as another user and walks through; nothing in the folder is open to others.
+        data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=data_dir) as probe:
+            probe.write(b"packshot")
+        (data_dir / "logs").mkdir(exist_ok=True)
+        free_bytes = shutil.disk_usage(data_dir).free
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Refused(f"The disk with {data_dir} is full.") from error
+        raise Refused(
+            f"The data folder {data_dir} cannot be used: {error.strerror}. Choose another with --data."
+        ) from error
+    if free_bytes < FREE_BYTES_NEEDED:
+        raise Refused(
+            f"The disk with {data_dir} has {free_bytes >> 20} MB free, and {FREE_BYTES_NEEDED >> 20} MB are needed to "
+            "start. Free some, or choose another folder with --data."
+        )
+
+
+@contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder; the kernel lets go when this process ends, however it ends. Raises Conflict, Refused."""
+    with (data_dir / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(_who_is_here(data_dir)) from error
+        except OSError as error:
+            raise Refused(
+                f"The data folder {data_dir} cannot be locked ({error.strerror}). Choose one on a local disk."
+            ) from error
+        yield
+
+
+def end_left_over(data_dir: Path) -> None:
+    """End what a killed supervisor left, where the kernel did not. Trainers go on; servers have an end of their own."""
+    found = _written_down(data_dir)
+    if found:
+        left = [one.find() for name, one in found.parts.items() if one and name not in embedded.NAMES]
+        processes.kill(processes.with_descendants(one for one in left if one) - set(trainers(data_dir)))
+
+
+def trainers(data_dir: Path) -> list[psutil.Process]:
+    """Training processes of this folder. They are in sessions of their own and may have outlived their worker."""
+    found = []
+    for record in data_dir.glob("runs/*/trainer.json"):
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            told = json.loads(record.read_text())
+            found.append(Known(told["pid"], told["started"]).find())
+    return [one for one in found if one]
+
+
+def _written_down(data_dir: Path) -> Standing | None:
+    """What the file says, true or not any more; None when it cannot be read."""
+    try:
+        told: dict[str, Any] = json.loads((data_dir / STATE).read_text())
+        told["supervisor"] = Known(**told["supervisor"])
+        told["parts"] = {name: Known(**part) if part else None for name, part in told["parts"].items()}
+        return Standing(**told)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _who_is_here(data_dir: Path) -> str:
+    """A sentence about the supervisor that holds the folder."""
+    found = standing(data_dir)
+    if found is None:
+        return f"The data folder {data_dir} is in use by another Packshot that is just starting or stopping."
+    return (
+        f"The data folder {data_dir} is in use: Packshot runs on it at {found.address} (pid {found.supervisor.pid}). "
+        "Stop that one, or choose another folder with --data."
+    )

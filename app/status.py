@@ -1,0 +1,81 @@
+"""`packshot status` and `packshot link`: looking at a running Packshot from the terminal, and getting into it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import NullPool, create_engine, func, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app import people
+from app.database import transaction
+from app.errors import NotFound, Refused
+from app.jobs import Job
+from app.people import Person
+from app.settings import Settings
+from app.standing import Standing, standing
+
+RUNNING: Final = 0
+NOT_RUNNING: Final = 3
+
+
+def status(data_dir: Path) -> int:
+    """Print what runs on a data folder. Returns 0; 3 when nothing does."""
+    found = standing(data_dir)
+    if found is None:
+        print(f"Nothing runs on {data_dir}. Start it with: packshot up --data {data_dir}")
+        return NOT_RUNNING
+    since = datetime.fromisoformat(found.since).astimezone()
+    how = "runs" if found.is_ready else "is starting"
+    print(f"Packshot {how} at {found.address} since {since:%Y-%m-%d %H:%M} (pid {found.supervisor.pid}).")
+    for name, part in found.parts.items():
+        print(
+            f"  {name:<12} {f'runs (pid {part.pid})' if part and part.find() else 'is down; it is being started again'}"
+        )
+    for line in _jobs(found):
+        print(f"  {line}")
+    return RUNNING
+
+
+def link(settings: Settings, email: str | None) -> str:
+    """An address that signs a browser in once. Raises Refused when nothing runs, NotFound for an unknown e-mail."""
+    found = standing(settings.data_dir.resolve())
+    url = found.database_url if found else settings.database_url
+    if not url:
+        raise Refused(f"Nothing runs on {settings.data_dir}. Start it first: packshot up")
+    with transaction(create_engine(url, poolclass=NullPool)) as session:
+        token = people.make_link(session, _person(session, email))
+    address = settings.public_url or (found.address if found else f"http://{settings.host}:{settings.port}")
+    return f"{address.rstrip('/')}/links/{token}"
+
+
+def _person(session: Session, email: str | None) -> Person:
+    """Whoever has this e-mail; the owner for None."""
+    if email is None:
+        return people.make_owner(session)
+    wanted = people.tidy_email(email)
+    for person in people.everybody(session):
+        if person.email == wanted:
+            return person
+    raise NotFound(f"Nobody here has the e-mail {wanted}.")
+
+
+def _jobs(found: Standing) -> list[str]:
+    """How many jobs wait and run on each queue."""
+    query = (
+        select(Job.queue, Job.state, func.count())
+        .where(Job.state.in_(("queued", "running")))
+        .group_by(Job.queue, Job.state)
+    )
+    try:
+        with transaction(create_engine(found.database_url, poolclass=NullPool)) as session:
+            counts = {(queue, state): count for queue, state, count in session.execute(query)}
+    except OperationalError:
+        return ["The database does not answer."]
+    return [
+        f"{queue} jobs: {counts.get((queue, 'running'), 0)} running, {counts.get((queue, 'queued'), 0)} waiting"
+        for queue in ("cpu", "gpu")
+    ]

@@ -1,0 +1,209 @@
+"""`packshot up`: the servers, a database made ready, the web app, the workers and the sweeper, under one supervisor."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from app import embedded, jobs, people, processes
+from app.database import migrate, transaction, utc_now
+from app.errors import AppError, Refused
+from app.listening import address_of, answers, listening
+from app.processes import Known
+from app.settings import Settings
+from app.standing import Standing, end_left_over, forget, locked, make_folder, standing, trainers, write_down
+from app.supervisor import Part, Signals, Supervisor, say
+
+__all__ = ["PROJECT", "Standing", "make_folder", "standing", "up"]
+
+PROJECT: Final = Path(__file__).resolve().parent.parent
+READY_WITHIN_S: Final = 60.0
+DEATHS_BEFORE_READY: Final = 3
+SWEEPER: Final = ("-m", "workers.sweeper")
+
+
+def up(settings: Settings, is_browser_wanted: bool = True) -> int:
+    """Run everything until a signal asks for the end; the exit code. Raises AppError with a sentence when it cannot."""
+    os.umask(0o077)
+    data_dir = settings.data_dir.resolve()
+    make_folder(data_dir)
+    with locked(data_dir), listening(settings.host, settings.port) as listener, Signals() as signals:
+        end_left_over(data_dir)
+        one = _Up(settings.model_copy(update={"data_dir": data_dir}), listener, signals)
+        try:
+            one.start(is_browser_wanted)
+        finally:
+            one.stop()
+    return 0
+
+
+class _Up:
+    """One `packshot up`, from start to stop."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, signals: Signals) -> None:
+        self.settings, self.listener, self.signals = settings, listener, signals
+        self.port: int = listener.getsockname()[1]
+        self.state = Standing(
+            supervisor=Known.of(os.getpid()),
+            since=datetime.now(UTC).isoformat(timespec="seconds"),
+            address=address_of(settings.host, self.port),
+            database_url="",
+            redis_url="",
+            is_ready=False,
+            parts={},
+        )
+        self.supervisor = Supervisor(signals, self._note)
+
+    def start(self, is_browser_wanted: bool) -> None:
+        """Start everything, say how to get in, and watch."""
+        say(f"Starting on {self.settings.data_dir}.")
+        database_url = self.settings.database_url or self._serve(embedded.postgres(self.settings.data_dir))
+        redis_url = self.settings.redis_url or self._serve(embedded.redis(self.settings.data_dir))
+        self.state = replace(self.state, database_url=database_url, redis_url=redis_url)
+        link = make_database_ready(database_url, has_other_workers=self.settings.database_url is not None)
+        for part in self._parts():
+            self.supervisor.add(part)
+        self._wait_for_web()
+        if self.signals.count:
+            return
+        self.state = replace(self.state, is_ready=True)
+        self._note(self.supervisor.parts)
+        self._welcome(link, is_browser_wanted)
+        self.supervisor.watch()
+
+    def stop(self) -> None:
+        """Stop everything, and forget what was written down."""
+        if self.signals.count:
+            say("Stopping. Ctrl-C again to hurry.")
+        self.supervisor.stop(partial(trainers, self.settings.data_dir))
+        forget(self.settings.data_dir)
+        if self.signals.count:
+            say("Stopped.")
+
+    def _serve(self, server: embedded.Server) -> str:
+        process = self.supervisor.add(Part(server.name, server.log, partial(embedded.start, server), server))
+        embedded.wait_until_ready(process, server)
+        return server.url
+
+    def _parts(self) -> Iterator[Part]:
+        """The web app, the workers and the sweeper, each with its log."""
+        descriptor = self.listener.fileno()
+        commands = {
+            "web app": ("-m", "app.cli", "web", "--descriptor", str(descriptor)),
+            "cpu worker": worker("cpu"),
+            "gpu worker": worker("gpu"),
+            "sweeper": SWEEPER,
+        }
+        if find_spec("torch") is None:
+            del commands["gpu worker"]
+            say("PyTorch is not installed, so nothing is trained or drawn here; see `packshot doctor`.")
+        for name, arguments in commands.items():
+            log = self.settings.data_dir / "logs" / f"{name.replace(' ', '-')}.log"
+            threads = self.settings.worker_threads if name == "gpu worker" else 1
+            start = partial(
+                processes.start, [sys.executable, *arguments], log, self._environment(threads), cwd=PROJECT,
+                pass_fds=[descriptor] if name == "web app" else [],
+            )  # fmt: skip
+            yield Part(name, log, start)
+
+    def _environment(self, threads: int) -> dict[str, str]:
+        """What the parts are told: our own environment, the addresses, and folders that hold wherever they run."""
+        told = {
+            "PACKSHOT_DATA_DIR": str(self.settings.data_dir),
+            "PACKSHOT_DATABASE_URL": self.state.database_url,
+            "PACKSHOT_REDIS_URL": self.state.redis_url,
+            "PACKSHOT_HOST": self.settings.host,
+            "PACKSHOT_PORT": str(self.port),
+            "PACKSHOT_BASE_MODEL": model_folder(self.settings.base_model),
+            "OMP_NUM_THREADS": str(threads),
+            "PYTHONUNBUFFERED": "1",
+        }
+        if self.settings.caption_model:
+            told["PACKSHOT_CAPTION_MODEL"] = model_folder(self.settings.caption_model)
+        return {**os.environ, **told}
+
+    def _wait_for_web(self) -> None:
+        """Wait until the web app answers. Raises AppError when it does not come up."""
+        web = next(part for part in self.supervisor.parts if part.name == "web app")
+        deadline = time.monotonic() + READY_WITHIN_S
+        is_well = False
+
+        def is_decided() -> bool:
+            nonlocal is_well
+            is_well = web.known is not None and answers(self.settings.host, self.port)
+            return is_well or web.deaths >= DEATHS_BEFORE_READY or time.monotonic() > deadline
+
+        self.supervisor.watch(is_decided, look_every_s=0.1)
+        if not is_well and not self.signals.count:
+            raise AppError(f"The web app does not start: {processes.last_words(web.log)} The whole log: {web.log}")
+
+    def _welcome(self, link: str, is_browser_wanted: bool) -> None:
+        door = f"{self.state.address}/links/{link}"
+        say(f"Packshot runs at {self.state.address}")
+        say(f"Sign in once, within 15 minutes: {door} (`packshot link` makes another)")
+        say(f"Logs: {self.settings.data_dir / 'logs'}. Ctrl-C stops everything.")
+        # Without a screen, Python would open a text browser in this very terminal.
+        if is_browser_wanted and (sys.platform == "darwin" or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ)):
+            import webbrowser
+
+            webbrowser.open(door)
+
+    def _note(self, parts: list[Part]) -> None:
+        self.state = replace(self.state, parts={part.name: part.known for part in parts})
+        write_down(self.settings.data_dir, self.state)
+
+
+def make_database_ready(url: str, has_other_workers: bool) -> str:
+    """Migrate, make the owner when there is nobody, free the jobs of workers that are gone; a token for one sign-in.
+
+    Raises Refused when the database does not answer or is of a newer Packshot.
+    """
+    from alembic.util import CommandError
+
+    try:
+        migrate(url)
+        with transaction(create_engine(url, poolclass=NullPool)) as session:
+            if not has_other_workers:
+                # Every worker of an embedded database died with its supervisor, whatever their leases say.
+                jobs.sweep(session, utc_now() + timedelta(seconds=jobs.LEASE_S))
+            return people.make_link(session, people.make_owner(session))
+    except (DBAPIError, ArgumentError) as error:
+        raise Refused(f"The database cannot be used: {first_line(error)}. Check PACKSHOT_DATABASE_URL.") from error
+    except CommandError as error:
+        raise Refused(f"This database was made by a newer Packshot ({error}) Install that one.") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what the database's driver said, without a full stop."""
+    return str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")
+
+
+def worker(queue: str) -> tuple[str, ...]:
+    """The arguments to Python of one worker: `cpu` does one or two jobs at a time, `gpu` one, in its own process."""
+    slots = str(max(1, min(2, (os.cpu_count() or 1) // 2)))
+    pool = ("--pool", "solo") if queue == "gpu" else ("--pool", "prefork", "--concurrency", slots)
+    return (
+        "-m", "celery", "--app", "workers.celery_app:celery_app", "worker", "--queues", queue,
+        "--hostname", f"{queue}@%h", *pool, "--loglevel", "INFO", "--without-gossip", "--without-mingle",
+        "--without-heartbeat",
+    )  # fmt: skip
+
+
+def model_folder(name: str) -> str:
+    """A model's folder, absolute: seen from here, else from the project. A name that is no folder is a hub id."""
+    for base in (Path.cwd(), PROJECT):
+        if (base / name).is_dir():
+            return str((base / name).resolve())
+    return name

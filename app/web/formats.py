@@ -1,0 +1,101 @@
+"""How figures are written: one way for each kind, used by templates as filters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from app.database import utc_now
+from app.jobs import Job
+
+
+def number(value: float, places: int = 0) -> str:
+    """3084 -> "3,084"; with places, 0.8134 -> "0.81"."""
+    return f"{value:,.{places}f}"
+
+
+def share(value: float, places: int = 0) -> str:
+    """0.84 -> "84 %"."""
+    return f"{value * 100:.{places}f} %"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """3, "photo" -> "3 photos"; 1 -> "1 photo"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def money(amount: Decimal | float, currency: str) -> str:
+    """25.44, "€" -> "€25.44"; whole amounts without cents, a sign before the currency."""
+    sign = "−" if amount < 0 else ""
+    rounded = round(Decimal(amount), 2)
+    places = 0 if rounded == rounded.to_integral_value() else 2
+    return f"{sign}{currency}{abs(rounded):,.{places}f}"
+
+
+def duration(seconds: float) -> str:
+    """22080 -> "6 h 08 m"; under an hour "48 m", under a minute "40 s". The sign is dropped."""
+    whole = int(abs(seconds))
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours} h {minutes:02d} m"
+    return f"{minutes} m" if minutes else f"{whole} s"
+
+
+def bytes_(size: float) -> str:
+    """1536000 -> "1.5 MB" (powers of ten)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def initials(name: str) -> str:
+    """Ana Lind -> "AL"."""
+    words = name.split()
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+
+
+JOBS = {
+    "intake.take_in": "Taking in photos",
+    "signals.measure": "Measuring photos",
+    "captions.propose": "Writing captions",
+    "captions.look": "Looking at photos",
+    "review.apply_rules": "Applying review rules",
+    "dataset.freeze": "Freezing the version",
+    "run.train": "Fine-tuning",
+    "sheet.draw": "Drawing the sheet",
+}
+
+
+def job_name(job: Job) -> str:
+    """What the job does, in words."""
+    return JOBS.get(job.kind, job.kind)
+
+
+def job_left(job: Job, now: datetime | None = None) -> str:
+    """How long the job still takes at its pace so far: "about 2 min left"; empty when that cannot be told yet."""
+    if job.state != "running" or not job.total or not job.done or job.started_at is None:
+        return ""
+    gone_s = ((now or utc_now()) - job.started_at).total_seconds()
+    if gone_s < 2:
+        return ""
+    left_s = gone_s / job.done * max(0, job.total - job.done)
+    if left_s < 60:
+        return "under a minute left"
+    minutes = round(left_s / 60)
+    return f"about {minutes} min left" if minutes < 60 else f"about {minutes // 60} h {minutes % 60:02d} min left"
+
+
+FILTERS: dict[str, Any] = {
+    "number": number,
+    "share": share,
+    "plural": plural,
+    "money": money,
+    "duration": duration,
+    "bytes": bytes_,
+    "initials": initials,
+    "job_name": job_name,
+    "job_left": job_left,
+}

@@ -1,0 +1,74 @@
+"""The gate before every route: known host, own origin, signed in.
+
+It is a middleware, so a route cannot forget it and a stranger's body is not even read. A test walks all routes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy.orm import Session
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import people
+from app.errors import AppError, SignInNeeded
+from app.people import Person
+from app.web import errors, security
+
+# Only these answer somebody who is not signed in.
+PUBLIC: Final = re.compile(r"/sign-in|/healthz|/links/[^/]+|/static/.+")
+
+
+class Gate:
+    """ASGI middleware. Sets `request.state.person` (a detached Person or None) and `request.state.token`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        request.state.person, request.state.token = None, None
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                security.add_headers(MutableHeaders(scope=message))
+            await send(message)
+
+        try:
+            security.check_host(request, request.app.state.settings)
+            security.check_origin(request, request.app.state.settings)
+            await find_person(request)
+        except AppError as error:
+            await errors.answer(request, error)(scope, receive, send_with_headers)
+            return
+        await self.app(scope, receive, send_with_headers)
+
+
+async def find_person(request: Request) -> None:
+    """Put the person into the request's state. Raises SignInNeeded when nobody is signed in and the page is not public."""
+    path = request.url.path
+    token = request.cookies.get(security.cookie_name(request.app.state.settings))
+    if token and not path.startswith("/static/"):
+        person = await run_in_threadpool(person_of, request.app.state.sessions, token)
+        if person is not None:
+            request.state.person, request.state.token = person, token
+            return
+    if not PUBLIC.fullmatch(path):
+        raise SignInNeeded("Sign in to go on.")
+
+
+def person_of(sessions: Callable[[], Session], token: str) -> Person | None:
+    """Whose browser holds the token, detached from the session that found them."""
+    with sessions() as session:
+        person = people.signed_in(session, token)
+        if person is not None:
+            session.expunge(person)
+        return person

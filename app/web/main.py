@@ -1,0 +1,139 @@
+"""The web application, put together. Start it through `packshot up`, or hand `create_app(Settings())` to a server."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+from fastapi import Depends, FastAPI
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
+from jinja2.runtime import Context
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+from starlette.templating import Jinja2Templates
+from starlette.types import Scope
+
+from app.database import engine_for
+from app.settings import Settings
+from app.storage import Storage
+from app.web import errors, formats, gate, pages, security
+from app.web.routes import (
+    captions,
+    catalogs,
+    compare,
+    cycle,
+    datasets,
+    decisions,
+    desk,
+    health,
+    home,
+    jobs,
+    people,
+    runs,
+    samples,
+)
+
+STATIC: Final = Path(__file__).parent / "static"
+TEMPLATES: Final = Path(__file__).resolve().parents[2] / "templates"
+# Larger bodies are refused before they are read; a route that takes uploads says so itself with `max_body_size`.
+MAX_BODY_BYTES: Final = 1 << 20
+
+# Templates whose macros make up `ui`.
+MACROS: Final = ("icons.html", "components.html", "fields.html", "shell.html")
+
+ROUTERS: Final = (
+    home.router,
+    people.router,
+    cycle.router,
+    jobs.router,
+    catalogs.router,
+    decisions.router,
+    desk.router,
+    health.router,
+    captions.router,
+    datasets.router,
+    runs.router,
+    compare.router,
+    samples.router,
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The app on the database of `settings`. Raises ValueError when they name none."""
+    if settings.database_url is None:
+        raise ValueError("create_app needs a database_url; `packshot up` starts the embedded server and sets it.")
+    app = FastAPI(
+        title="Packshot",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(security.check_token)],
+        max_body_size=MAX_BODY_BYTES,
+    )
+    engine = engine_for(settings.database_url)
+    app.state.settings = settings
+    app.state.engine = engine
+    app.state.sessions = lambda: Session(engine, expire_on_commit=False)
+    app.state.redis_url = settings.redis_url
+    app.state.storage = Storage(settings.data_dir)
+    digest = digest_of(STATIC)
+    app.state.templates = templates(digest)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.mount(f"/static/{digest}", Immutable(directory=STATIC), name="static")
+    errors.install(app)
+    app.add_middleware(gate.Gate)
+    app.state.places = pages.places_of(app)
+    return app
+
+
+class Immutable(StaticFiles):
+    """Files whose address changes with their content, so that browsers never ask again."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, to be kept for a year."""
+        response = await super().get_response(path, scope)
+        if response.status_code == 200:
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def digest_of(folder: Path) -> str:
+    """One short hash of a whole tree, so that modules can import each other by relative address."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(str(file.relative_to(folder)).encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def templates(digest: str) -> Jinja2Templates:
+    """The templates with what all of them see: `ui` (the macros), `static(path)`, `csrf_field()` and the formats."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(formats.FILTERS)
+
+    def static(path: str) -> str:
+        return f"/static/{digest}/{path}"
+
+    @pass_context
+    def csrf_field(context: Context) -> Markup:
+        return Markup('<input type="hidden" name="csrf" value="{}">').format(context["csrf"])
+
+    # The macros use each other through `ui`, so it has to be there before they are.
+    ui = SimpleNamespace()
+    known: dict[str, Any] = {"static": static, "csrf_field": csrf_field, "ui": ui}
+    environment.globals.update(known)
+    for name in MACROS:
+        macros = vars(environment.get_template(name).module)
+        vars(ui).update({key: macro for key, macro in macros.items() if not key.startswith("_")})
+    return Jinja2Templates(env=environment)

@@ -1,0 +1,94 @@
+"""The step that moves the cycle on, in words and with its address. The first one is the one filled button."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.cycles.clock import Clock
+from app.cycles.report import Report
+from app.web.formats import number, plural
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do, what is known about it, and the button that leads there."""
+
+    title: str
+    detail: str
+    label: str
+    href: str
+
+
+def next_steps(clock: Clock, report: Report) -> list[Step]:
+    """What comes next, the most important first."""
+    key, state = clock.stage.key, clock.stage.state
+    if report.catalog is None or report.photos == 0:
+        return [_take_in(report)]
+    if state == "failed":
+        return [_failed(clock, report)]
+    if key in ("take_in", "caption"):
+        return [_wait_for_photos(clock, report)]
+    if key == "review":
+        return _review(report)
+    if key == "freeze":
+        return [Step("A version is being frozen", _kept(report), "Open the datasets", "/datasets")]
+    if key == "train":
+        return [_train(report)]
+    return [_compare(clock, report)]
+
+
+def _take_in(report: Report) -> Step:
+    href = f"/catalogs/{report.catalog.id}" if report.catalog else "/catalogs"
+    return Step("Take in the photos", "Everything starts with a folder of product photos.", "Take in photos", href)
+
+
+def _failed(clock: Clock, report: Report) -> Step:
+    catalog = f"/catalogs/{report.catalog.id}" if report.catalog else "/catalogs"
+    places = {"freeze": "/datasets", "train": "/runs", "compare": "/compare"}
+    sentence = "Its last job failed; the page says why. What was done before is safe."
+    return Step(f"{clock.stage.name} failed", sentence, "See why", places.get(clock.stage.key, catalog))
+
+
+def _wait_for_photos(clock: Clock, report: Report) -> Step:
+    catalog = report.catalog.id if report.catalog else 0
+    doing = "Photos are being taken in" if clock.stage.key == "take_in" else "Captions are being written"
+    return Step(doing, f"{plural(report.photos, 'photo')} so far.", "Open the catalog", f"/catalogs/{catalog}")
+
+
+def _review(report: Report) -> list[Step]:
+    catalog = report.catalog.id if report.catalog else 0
+    waiting = report.unseen + report.needs_work
+    freeze = Step(
+        f"Freeze the {number(report.kept)} kept", "A frozen version never changes; runs are trained from it.",
+        "Look at the kept", f"/catalogs/{catalog}?q=decision%3Akept",
+    )  # fmt: skip
+    if waiting == 0:
+        return [freeze]
+    looks = f"{number(report.unseen)} not seen yet, {number(report.needs_work)} need work. {_kept(report)}"
+    review = Step(f"Review {plural(waiting, 'photo')}", looks, "Open the desk", "/desk")
+    return [review, freeze] if report.kept else [review]
+
+
+def _train(report: Report) -> Step:
+    run = report.run
+    if run is not None and run.ended_at is None:
+        far = f"Step {number(run.step)} of {number(run.steps)}." if run.step else "Waiting for the worker."
+        return Step(f"Run {run.id} is training", far, "Follow the run", f"/runs/{run.id}")
+    if report.version is None:
+        return Step("Freeze the kept photos", _kept(report), "Open the datasets", "/datasets")
+    version = report.version
+    detail = f"{number(version.train_count)} photos to learn from, {number(version.validation_count)} kept back."
+    return Step(f"Fine-tune from version {version.number}", detail, "Plan the run", f"/runs/new?version_id={version.id}")
+
+
+def _compare(clock: Clock, report: Report) -> Step:
+    if report.sheet is None:
+        href = f"/runs/{report.run.id}" if report.run else "/runs"
+        return Step("Draw a sheet", "The same prompts and seeds, drawn by every checkpoint.", "Open the run", href)
+    title = "The sheet is being drawn" if clock.stage.state == "running" else "Compare the checkpoints"
+    detail = "The same prompts and seeds, drawn by every checkpoint."
+    return Step(title, detail, "Open the comparison", f"/compare/{report.sheet.id}")
+
+
+def _kept(report: Report) -> str:
+    return f"{number(report.kept)} kept, {number(report.rejected)} rejected."

@@ -1,0 +1,113 @@
+"""One photo with everything that is known about it, for the catalog's detail pane and for the desk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from app.captions import writing
+from app.captions.rules import Contradiction
+from app.captions.tables import Caption
+from app.catalog import browse
+from app.catalog import signals as measured
+from app.catalog.tables import Image, Signals
+from app.review import decisions
+from app.review.rules import Thresholds
+from app.review.tables import Decision
+
+# Where a gauge ends: offsets and colour differences beyond these are as bad as it gets.
+OFFSET_END: Final = 0.25
+DELTA_E_END: Final = 40.0
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One signal: its value in words, its place 0..1 on the line (None: cannot tell), the limit, whether it fits."""
+
+    name: str
+    value: str
+    share: float | None
+    limit: float | None = None
+    fits: bool | None = None
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors."""
+
+    image: Image
+    signals: Signals | None
+    caption: Caption | None
+    author: str
+    findings: tuple[Contradiction, ...]
+    captions: tuple[tuple[Caption, str], ...]
+    decision: Decision | None
+    decisions: tuple[tuple[Decision, str], ...]
+    gauges: tuple[Gauge, ...]
+    same_product: Sequence[Image]
+
+    @property
+    def name(self) -> str:
+        """What to call the photo."""
+        return decisions.name_of(self.image)
+
+    @property
+    def machine_text(self) -> str:
+        """The newest caption by a captioner, or nothing."""
+        return next((caption.text for caption, _ in self.captions if caption.written_by == "captioner"), "")
+
+    @property
+    def description(self) -> str:
+        """What a reader of the page who does not see the picture is told."""
+        return self.caption.text if self.caption else self.name
+
+
+def read(session: Session, image_id: int) -> Photo:
+    """Everything about one photo. Raises NotFound."""
+    image = browse.photo(session, image_id)
+    signals = measured.of(session, image_id)
+    captions = tuple((caption, writing.author(session, caption)) for caption in writing.history(session, image_id))
+    is_captioned = bool(captions) and captions[0][0].superseded_at is None
+    caption, author = captions[0] if is_captioned else (None, "")
+    history = tuple(decisions.history(session, image_id))
+    return Photo(
+        image=image,
+        signals=signals,
+        caption=caption,
+        author=author,
+        findings=tuple(decisions.contradictions(signals, caption.text if caption else None)),
+        captions=captions,
+        decision=next((one for one, _ in history if one.superseded_at is None), None),
+        decisions=history,
+        gauges=gauges(signals),
+        same_product=browse.of_same_product(session, image),
+    )
+
+
+def gauges(signals: Signals | None) -> tuple[Gauge, ...]:
+    """The signals that pages show, or nothing before they were measured."""
+    if signals is None:
+        return ()
+    offset = None if signals.offset_x is None else max(abs(signals.offset_x), abs(signals.offset_y or 0.0))
+    line = Thresholds().blurred_below
+    is_sure = signals.confidence >= Thresholds().unsure_below
+    return (
+        _gauge("Sharpness", signals.sharpness, 1.0, "{:.2f}", limit=line, is_judged=is_sure),
+        _gauge("Fill, longest side", signals.fill, 1.0, "{:.0%}"),
+        _gauge("Centre offset", offset, OFFSET_END, "{:.1%}"),
+        _gauge("Background ΔE to white", signals.background_delta_e, DELTA_E_END, "{:.1f}"),
+        _gauge("Coverage", signals.coverage, 1.0, "{:.0%}"),
+    )
+
+
+def _gauge(
+    name: str, value: float | None, end: float, form: str, limit: float | None = None, is_judged: bool = True
+) -> Gauge:
+    if value is None:
+        return Gauge(name, "cannot tell", None)
+    share = min(max(value / end, 0.0), 1.0)
+    fits = value >= limit if limit is not None and is_judged else None
+    return Gauge(name, form.format(value).replace("%", " %"), share, limit, fits)

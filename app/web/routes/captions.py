@@ -1,0 +1,59 @@
+"""Captions of one photo: a person's rewrite, an older one brought back, a captioner asked again.
+
+A script that asks for JSON gets the caption that is current now; a plain form is led back to the desk.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+
+from app.captions import proposing, writing
+from app.captions.tables import Caption
+from app.errors import NotFound
+from app.review import decisions
+from app.web import errors
+from app.web.dependencies import Config, CurrentPerson, Write
+
+router = APIRouter()
+
+
+@router.post("/images/{image_id}/captions")
+def rewrite(
+    image_id: int,
+    request: Request,
+    session: Write,
+    me: CurrentPerson,
+    text: Annotated[str, Form()] = "",
+    expected_id: Annotated[int | None, Form()] = None,
+) -> Response:
+    """A person's caption in place of the one they saw, `expected_id`; without it they saw none."""
+    return _answer(request, session, writing.rewrite(session, image_id, text, me, expected_id))
+
+
+@router.post("/images/{image_id}/captions/{caption_id}/restoration")
+def restore(image_id: int, caption_id: int, request: Request, session: Write, me: CurrentPerson) -> Response:
+    """An older caption's text, current again."""
+    restored = writing.restore(session, caption_id, me)
+    if restored.image_id != image_id:
+        raise NotFound(f"Caption {caption_id} is not one of photo {image_id}.")
+    return _answer(request, session, restored)
+
+
+@router.post("/images/{image_id}/recaption")
+def recaption(image_id: int, request: Request, session: Write, config: Config, me: CurrentPerson) -> Response:
+    """Ask a captioner for a new caption of this photo."""
+    job = proposing.request_caption(session, image_id, config, me)
+    if errors.wants_json(request):
+        return JSONResponse({"job_id": job.id}, 202)
+    return RedirectResponse(f"/images/{image_id}", 303)
+
+
+def _answer(request: Request, session: Write, caption: Caption) -> Response:
+    decisions.reconsider(session, caption.image_id)
+    if errors.wants_json(request):
+        said = {"caption_id": caption.id, "text": caption.text, "author": writing.author(session, caption)}
+        return JSONResponse(said)
+    return RedirectResponse(f"/images/{caption.image_id}", 303)

@@ -1,0 +1,195 @@
+"""Catalogs: the list, and one catalog's grid with its filter.
+
+One address serves the page, the pieces that scripts swap in (`part=`), and the next photos; what is asked for is the
+same selection in all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy.orm import Session
+
+from app import browsing
+from app.browsing import PAGE, SORTS, Facets, Order, Tile
+from app.catalog import browse
+from app.catalog.browse import Listed
+from app.catalog.tables import Catalog
+from app.review.decisions import REASONS
+from app.selection import NotUnderstood, Selection, parse, sentence
+from app.web import facets as pane
+from app.web import photos
+from app.web.dependencies import Page, Read
+from app.web.facets import Histogram, Listing, address
+from app.web.photos import Photo
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class ListView:
+    """All catalogs, newest first."""
+
+    catalogs: list[Listed]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A query that was not understood, cut in three at the place, and the words that would be."""
+
+    sentence: str
+    before: str
+    there: str
+    allowed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TilesView:
+    """Some photos in a row. `first` is the place of the first one, from 1.
+
+    `next` is the address of the fragment with those behind, `next_page` that of the page that starts there, if any.
+    """
+
+    catalog: Catalog
+    selection: Selection
+    sort: str
+    tiles: list[Tile]
+    copies: dict[int, int]
+    first: int
+    next: str | None
+    next_page: str | None
+
+
+@dataclass(frozen=True)
+class GridView:
+    """A catalog's grid. `facets` and `tiles` belong to `selection`, `said` says it in words with the exact count."""
+
+    catalog: Catalog
+    selection: Selection
+    query: str
+    refusal: Refusal | None
+    sort: str
+    sorts: dict[str, Order]
+    facets: list[Listing | Histogram]
+    total: int
+    kept: int
+    catalog_total: int
+    said: str
+    tiles: TilesView
+    places: tuple[tuple[int, str], ...]
+    earlier: str | None
+    reasons: tuple[str, ...]
+    photo: Photo | None
+
+
+@dataclass(frozen=True)
+class CardView:
+    """The detail pane of one photo."""
+
+    photo: Photo
+
+
+@router.get("/catalogs")
+def index(session: Read, page: Page) -> Response:
+    """The list of catalogs, or the only one there is."""
+    catalogs = browse.everything(session)
+    if len(catalogs) == 1:
+        return RedirectResponse(f"/catalogs/{catalogs[0].catalog.id}", 303)
+    return page("catalog/index.html", ListView(catalogs))
+
+
+@router.get("/catalogs/{catalog_id}")
+def show(
+    catalog_id: int,
+    request: Request,
+    session: Read,
+    page: Page,
+    q: str = "",
+    sort: str = "newest",
+    after: int | None = None,
+    at: Annotated[int, Query(ge=1)] = 1,
+    part: str = "",
+) -> HTMLResponse:
+    """The grid. `at` jumps to a place; `part=tiles` gives the photos behind `after`, `part=grid` the page's inside."""
+    catalog = browse.get(session, catalog_id)
+    browsing.order_named(sort)
+    if part == "tiles":
+        return page.fragment("catalog/_tiles.html", _tiles(session, catalog, parse(q, catalog_id), sort, after, at))
+    view = _grid(session, catalog, q, sort, at)
+    if part == "grid":
+        return page.fragment("catalog/_grid.html", view)
+    return page("catalog/grid.html", view, status=422 if view.refusal else 200)
+
+
+@router.get("/images/{image_id}/card")
+def card(image_id: int, session: Read, page: Page) -> HTMLResponse:
+    """The detail pane of one photo, as a fragment."""
+    return page.fragment("catalog/_card.html", CardView(photos.read(session, image_id)))
+
+
+def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) -> GridView:
+    """The whole page. A query that is not understood shows what the whole catalog has, beside the refusal."""
+    refusal = None
+    try:
+        chosen = parse(query, catalog.id)
+    except NotUnderstood as error:
+        refusal = _refusal(error, query)
+        chosen = Selection(catalog.id)
+    counted = browsing.facets(session, chosen)
+    at = min(at, max(counted.total, 1))
+    tiles = _tiles(session, catalog, chosen, sort, browsing.at(session, chosen, sort, at), at)
+    return GridView(
+        catalog=catalog,
+        selection=chosen,
+        query=query if refusal else chosen.query,
+        refusal=refusal,
+        sort=sort,
+        sorts=SORTS,
+        facets=pane.draw(counted, chosen, sort),
+        total=counted.total,
+        kept=_kept(counted, chosen),
+        catalog_total=browsing.count(session, Selection(catalog.id)),
+        said=sentence(chosen, counted.total),
+        tiles=tiles,
+        places=_places(chosen, sort, counted.total),
+        earlier=address(catalog.id, chosen.query, sort, at=max(1, at - PAGE)) if at > 1 else None,
+        reasons=REASONS,
+        photo=photos.read(session, tiles.tiles[0].id) if tiles.tiles else None,
+    )
+
+
+def _tiles(
+    session: Session, catalog: Catalog, chosen: Selection, sort: str, after: int | None, first: int
+) -> TilesView:
+    tiles = browsing.page(session, chosen, sort, after)
+    copies = browse.copies(session, [tile.id for tile in tiles])
+    more = page = None
+    if len(tiles) == PAGE:
+        behind = first + PAGE
+        more = address(catalog.id, chosen.query, sort, part="tiles", after=tiles[-1].id, at=behind)
+        page = address(catalog.id, chosen.query, sort, at=behind)
+    return TilesView(catalog, chosen, sort, tiles, copies, first, more, page)
+
+
+def _kept(counted: Facets, chosen: Selection) -> int:
+    """How many of the selected photos are kept; freezing takes those."""
+    return sum(option.count for option in counted.options["decision"] if option.value == "kept" and _is_in(chosen))
+
+
+def _is_in(chosen: Selection) -> bool:
+    return not chosen.decision or "kept" in chosen.decision
+
+
+def _places(chosen: Selection, sort: str, total: int) -> tuple[tuple[int, str], ...]:
+    """Five places along the whole selection, each with the address that jumps there."""
+    marks = dict.fromkeys(max(1, round(total * quarter / 4)) for quarter in range(5))
+    return tuple((mark, address(chosen.catalog_id, chosen.query, sort, at=mark)) for mark in marks) if total else ()
+
+
+def _refusal(error: NotUnderstood, query: str) -> Refusal:
+    place = error.position
+    end = next((spot for spot in range(place, len(query)) if query[spot].isspace()), len(query))
+    return Refusal(error.sentence, query[:place], query[place:end] or " ", error.allowed)

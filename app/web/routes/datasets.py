@@ -1,0 +1,84 @@
+"""Dataset versions: the list, one version with its photos, freezing a selection, and the manifest as a file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+
+from app.datasets import freezing, reading
+from app.datasets.reading import Contents, Listed, Pile, Shown
+from app.errors import NotFound, Refused
+from app.training import runs
+from app.training.tables import TrainingRun
+from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class ListView:
+    """All versions, newest first, and what each catalog has to freeze now."""
+
+    versions: list[Listed]
+    piles: list[Pile]
+
+
+@dataclass(frozen=True)
+class VersionView:
+    """One version. `contents` is None until it is frozen; `next_after` is the image id that the next page starts behind."""
+
+    shown: Listed
+    contents: Contents | None
+    members: list[Shown]
+    split: str | None
+    after: int
+    next_after: int | None
+    runs: list[TrainingRun]
+
+
+@router.get("/datasets")
+def index(session: Read, page: Page) -> HTMLResponse:
+    """All versions."""
+    return page("datasets/index.html", ListView(reading.versions(session), reading.piles(session)))
+
+
+@router.get("/datasets/{version_id}")
+def show(version_id: int, session: Read, page: Page, split: str | None = None, after: int = 0) -> HTMLResponse:
+    """One version and a page of its photos."""
+    shown = reading.get(session, version_id)
+    is_frozen = shown.version.content_hash is not None
+    members = reading.members(session, version_id, split, after) if is_frozen else []
+    view = VersionView(
+        shown=shown,
+        contents=reading.contents(session, shown.version) if is_frozen else None,
+        members=members,
+        split=split,
+        after=after,
+        next_after=members[-1].image_id if len(members) == reading.PAGE else None,
+        runs=[run for run in runs.recent(session) if run.version_id == version_id],
+    )
+    return page("datasets/version.html", view)
+
+
+@router.post("/catalogs/{catalog_id}/versions")
+def freeze(catalog_id: int, session: Write, me: CurrentPerson, q: Annotated[str, Form()] = "") -> RedirectResponse:
+    """Freeze the photos that match `q`; without it, the kept ones."""
+    version = freezing.request_freeze(session, catalog_id, q, me)
+    return RedirectResponse(f"/datasets/{version.id}", 303)
+
+
+@router.get("/datasets/{version_id}/manifest.jsonl")
+def manifest(version_id: int, session: Read, files: Files) -> Response:
+    """The manifest as a file; its paths are relative to the version's own folder."""
+    shown = reading.get(session, version_id)
+    if shown.version.content_hash is None:
+        raise Refused("This version is not frozen yet, so it has no manifest.")
+    file = files.dataset_folder(version_id) / freezing.MANIFEST
+    if not file.is_file():
+        raise NotFound("The manifest of this version is not in the data folder any more. Freeze the selection again.")
+    name = re.sub(r"[^a-z0-9]+", "-", shown.catalog_name.lower()).strip("-") or "dataset"
+    return FileResponse(file, media_type="application/x-ndjson", filename=f"{name}-v{shown.version.number}.jsonl")

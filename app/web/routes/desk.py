@@ -1,0 +1,161 @@
+"""The desk: one photo, large, with everything that is known about it, and the next ones ready.
+
+Without `q` the desk follows the review queue; with it, the photos of that selection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy.orm import Session
+
+from app import browsing
+from app.browsing import Tile
+from app.catalog import browse
+from app.catalog.tables import Catalog
+from app.cycles import clock
+from app.people import Person
+from app.review import queue
+from app.review.decisions import REASONS
+from app.review.queue import Waiting
+from app.selection import parse, sentence
+from app.web import photos
+from app.web.dependencies import CurrentPerson, Page, Read
+from app.web.facets import address
+from app.web.photos import Photo
+
+router = APIRouter()
+
+BEFORE, AFTER = 5, 14
+
+
+@dataclass(frozen=True)
+class Row:
+    """The photos beside one: those before it, itself, those behind it. `q` is None in the queue; `grid` is the address
+    of the grid that the row comes from."""
+
+    before: list[Tile]
+    here: Tile
+    after: list[Tile]
+    q: str | None
+    sort: str
+    grid: str
+
+    @property
+    def previous_href(self) -> str:
+        """The address of the photo before this one, empty at the beginning."""
+        return self.href(self.before[-1]) if self.before else ""
+
+    @property
+    def next_href(self) -> str:
+        """The address of the photo behind this one; behind the last one, the head of the queue or the grid."""
+        return self.href(self.after[0]) if self.after else "/desk" if self.q is None else self.grid
+
+    def href(self, tile: Tile) -> str:
+        """The address of a photo on the desk, in this row."""
+        asked = {"q": self.q, "sort": self.sort} if self.q is not None else {}
+        return f"/images/{tile.id}{'?' if asked else ''}{urlencode(asked)}"
+
+
+@dataclass(frozen=True)
+class DeskView:
+    """One photo on the desk. `waiting` is set in the queue, `place`, `total` and `said` in a selection."""
+
+    catalog: Catalog
+    photo: Photo
+    row: Row
+    waiting: Waiting
+    reasons: tuple[str, ...]
+    place: int = 0
+    total: int = 0
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class DoneView:
+    """The desk with nothing left to review. `catalog` is None while there is no photo at all."""
+
+    catalog: Catalog | None
+    photos: int
+
+
+@router.get("/desk")
+def start(session: Read, page: Page, me: CurrentPerson) -> Response:
+    """The next photo to review."""
+    catalog = _catalog(session)
+    if catalog is None:
+        return page("desk/done.html", DoneView(None, 0))
+    ids = queue.upcoming(session, catalog.id, me, count=1)
+    if ids:
+        return RedirectResponse(f"/images/{ids[0]}", 303)
+    return page("desk/done.html", DoneView(catalog, queue.waiting(session, catalog.id).photos))
+
+
+@router.get("/images/{image_id}")
+def show(
+    image_id: int,
+    request: Request,
+    session: Read,
+    page: Page,
+    me: CurrentPerson,
+    q: str | None = None,
+    sort: str = "newest",
+) -> HTMLResponse:
+    """One photo on the desk."""
+    view = _queued(session, image_id, me) if q is None else _selected(session, image_id, q, sort)
+    if request.headers.get("x-fragment") == "1":
+        return page.fragment("desk/_desk.html", view)
+    return page("desk/desk.html", view)
+
+
+def _queued(session: Session, image_id: int, me: Person) -> DeskView:
+    """In the queue: behind the photo what waits, before it what this person decided on last."""
+    photo = photos.read(session, image_id)
+    catalog_id = photo.image.catalog_id
+    before, ahead = queue.recent(session, catalog_id, me, BEFORE), []
+    if image_id in before:
+        place = before.index(image_id)
+        before, ahead = before[:place], before[place + 1 :]
+    ahead += queue.upcoming(session, catalog_id, me, after=image_id, count=AFTER - len(ahead))
+    row = _row(session, before, image_id, ahead, None, "newest", f"/catalogs/{catalog_id}")
+    waiting = queue.waiting(session, catalog_id)
+    return DeskView(browse.get(session, catalog_id), photo, row, waiting, REASONS)
+
+
+def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
+    """In a selection, in its order."""
+    photo = photos.read(session, image_id)
+    catalog_id = photo.image.catalog_id
+    chosen = parse(q, catalog_id)
+    before, ahead = browsing.neighbours(session, chosen, sort, image_id, BEFORE, AFTER)
+    row = _row(session, before, image_id, ahead, chosen.query, sort, address(catalog_id, chosen.query, sort))
+    total = browsing.count(session, chosen)
+    return DeskView(
+        catalog=browse.get(session, catalog_id),
+        photo=photo,
+        row=row,
+        waiting=queue.waiting(session, catalog_id),
+        reasons=REASONS,
+        place=browsing.position(session, chosen, sort, image_id),
+        total=total,
+        said=sentence(chosen, total),
+    )
+
+
+def _row(
+    session: Session, before: list[int], here: int, after: list[int], q: str | None, sort: str, grid: str
+) -> Row:
+    tiles = browsing.tiles(session, [*before, here, *after])
+    place = len(before)
+    return Row(tiles[:place], tiles[place], tiles[place + 1 :], q, sort, grid)
+
+
+def _catalog(session: Session) -> Catalog | None:
+    """The catalog of the running cycle, otherwise the newest one with photos."""
+    cycle = clock.current(session)
+    if cycle is not None and cycle.catalog_id is not None:
+        return browse.get(session, cycle.catalog_id)
+    return next((one.catalog for one in browse.everything(session) if one.photos), None)

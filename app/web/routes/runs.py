@@ -1,0 +1,179 @@
+"""Runs: the list, launching one, watching it, stopping it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
+from sqlalchemy.orm import Session
+
+from app.datasets import reading
+from app.datasets.reading import Listed
+from app.errors import Refused
+from app.settings import Settings
+from app.training import progress, runs
+from app.training.recipe import Recipe
+from app.training.tables import TrainingRun
+from app.web import run_page
+from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
+from app.web.events import Batch, News, stream
+
+router = APIRouter()
+
+# Knobs worth a look before a launch; all of them are kept with the run.
+SHOWN: Final = ("batch_size", "resolution_px", "optimiser", "muon_lr", "ema_decay", "caption_dropout")
+SHARES: Final = (("Quick", 0.25), ("Balanced", 1.0), ("Long", 4.0))
+
+
+@dataclass(frozen=True)
+class ListView:
+    """All runs, newest first, each with its dataset version."""
+
+    runs: list[tuple[TrainingRun, Listed]]
+    states: dict[str, tuple[str, str, str]]
+    can_start: bool
+
+
+@dataclass(frozen=True)
+class Length:
+    """A number of steps to choose, and the seconds it would take at the pace of an earlier run, if there is one."""
+
+    name: str
+    steps: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model to choose. `is_here`: it lies in the project, so nothing has to be fetched."""
+
+    name: str
+    resolution_px: int
+    is_here: bool
+
+
+@dataclass(frozen=True)
+class LaunchView:
+    """The three choices, and what follows from them."""
+
+    versions: list[Listed]
+    chosen_id: int | None
+    bases: list[Base]
+    lengths: list[Length]
+    pace: tuple[TrainingRun, float] | None
+    recipe: Recipe
+    knobs: list[tuple[str, Any, str]]
+
+
+@router.get("/runs")
+def index(session: Read, page: Page) -> HTMLResponse:
+    """All runs."""
+    listed = [(run, reading.get(session, run.version_id)) for run in runs.recent(session)]
+    return page("runs/index.html", ListView(listed, run_page.STATES, bool(_trainable(session))))
+
+
+@router.get("/runs/new")
+def launch(session: Read, page: Page, config: Config, version_id: int | None = None) -> HTMLResponse:
+    """Choose a dataset version, a base and how far to go."""
+    recipe = runs.plan(config.base_model, threads=config.worker_threads)
+    pace = progress.latest_pace(session, config.base_model)
+    lengths = [round(recipe.steps * share) for _, share in SHARES]
+    fields = type(recipe).model_fields
+    view = LaunchView(
+        versions=_trainable(session),
+        chosen_id=version_id,
+        bases=_bases(config),
+        lengths=[
+            Length(name, steps, steps * pace[1] if pace else None)
+            for (name, _), steps in zip(SHARES, lengths, strict=True)
+        ],
+        pace=pace,
+        recipe=recipe,
+        knobs=[(name, getattr(recipe, name), fields[name].description or "") for name in SHOWN],
+    )
+    return page("runs/launch.html", view)
+
+
+@router.post("/runs")
+def start(
+    session: Write,
+    config: Config,
+    me: CurrentPerson,
+    version_id: Annotated[int, Form()],
+    base: Annotated[str, Form()] = "",
+    steps: Annotated[int | None, Form()] = None,
+    exact: Annotated[int | None, Form()] = None,
+) -> RedirectResponse:
+    """Ask for a run; asked twice, it is one run. Without base and steps: as the recipe has it, on the usual base."""
+    known = [one.name for one in _bases(config)]
+    if base and base not in known:
+        raise Refused(f"{base} is not a base of this Packshot; known are {', '.join(known)}.")
+    version = reading.get(session, version_id).version
+    recipe = runs.plan(base or config.base_model, exact or steps, config.worker_threads)
+    run = runs.request_run(session, version, recipe.base, recipe, me)
+    return RedirectResponse(f"/runs/{run.id}", 303)
+
+
+@router.get("/runs/{run_id}")
+def show(run_id: int, session: Read, page: Page, config: Config, files: Files) -> HTMLResponse:
+    """One run."""
+    return page("runs/run.html", run_page.run_view(session, runs.get(session, run_id), config, files))
+
+
+@router.get("/runs/{run_id}/live")
+def live(run_id: int, session: Read, page: Page, config: Config, files: Files) -> HTMLResponse:
+    """The parts of the run's page that change, as a fragment."""
+    view = run_page.live_view(session, runs.get(session, run_id), config, files)
+    return page.fragment("runs/_live.html", view, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/runs/{run_id}/curves")
+def curves(run_id: int, session: Read) -> JSONResponse:
+    """The run's curves, short enough to draw."""
+    found = progress.curves(session, runs.get(session, run_id))
+    return JSONResponse(run_page.curves_data(found), headers={"Cache-Control": "no-store"})
+
+
+@router.get("/runs/{run_id}/events")
+def events(run_id: int, request: Request, session: Read) -> StreamingResponse:
+    """The run's news as it comes, with replay from the last number seen."""
+    runs.get(session, run_id)
+    return stream(request, lambda session, after: news_of(session, run_id, after))
+
+
+def news_of(session: Session, run_id: int, after: int) -> Batch:
+    """News behind a number; over when the run is and all of it was given out."""
+    found = runs.events_after(session, run_id, after)
+    news = [News(event.seq, "news", {"kind": event.kind, **event.data}) for event in found]
+    return Batch(news, is_over=runs.get(session, run_id).ended_at is not None)
+
+
+@router.post("/runs/{run_id}/stop")
+def stop(run_id: int, session: Write, me: CurrentPerson, keep: Annotated[bool, Form()] = True) -> RedirectResponse:
+    """Stop and keep, or discard."""
+    runs.stop(session, runs.get(session, run_id), keep, me)
+    return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+@router.post("/runs/{run_id}/resumption")
+def resume(run_id: int, session: Write, me: CurrentPerson) -> RedirectResponse:
+    """Let a failed run go on from its last checkpoint."""
+    runs.resume(session, runs.get(session, run_id), me)
+    return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+def _trainable(session: Session) -> list[Listed]:
+    found: Sequence[Listed] = reading.versions(session)
+    return [one for one in found if one.version.content_hash is not None and one.version.train_count > 0]
+
+
+def _bases(config: Settings) -> list[Base]:
+    """The base of the settings, and the shipped one beside it."""
+    shipped = runs.plan()
+    return [
+        Base(name, shipped.resolution_px, runs.is_here(name))
+        for name in dict.fromkeys((config.base_model, shipped.base))
+    ]

@@ -1,0 +1,132 @@
+"""What makes a request trustworthy: a known host, our own origin, the token that forms carry; and the cookie."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from typing import Final
+from urllib.parse import urlsplit
+
+from fastapi import Request, Response
+from starlette.datastructures import MutableHeaders
+
+from app import people
+from app.errors import AppError, NotAllowed
+from app.settings import Settings
+
+SAFE_METHODS: Final = ("GET", "HEAD", "OPTIONS")
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # "no-referrer" would make browsers send "Origin: null" with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
+}
+
+
+class UnknownHost(AppError):
+    """The request names a host that is not ours: a wrong address, or a page that rebinds its DNS name to us."""
+
+    status = 400
+    title = "Unknown address"
+
+
+def check_host(request: Request, settings: Settings) -> None:
+    """Raises UnknownHost. An address of digits cannot be a name that was bound to us behind somebody's back."""
+    host = urlsplit("//" + request.headers.get("host", "")).hostname or ""
+    known = {"localhost", settings.host, urlsplit(settings.public_url or "").hostname}
+    if host not in known and not _is_ip(host):
+        raise UnknownHost(
+            f"Packshot does not answer to “{host[:100]}”. Open it by the address it was started with, or set "
+            "PACKSHOT_PUBLIC_URL to this one."
+        )
+
+
+def check_origin(request: Request, settings: Settings) -> None:
+    """Raises NotAllowed when a request that changes something does not come from a page of ours.
+
+    Browsers send at least one of the two headers; both have to agree where both are there.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    own = {request.headers.get("host", ""), urlsplit(settings.public_url or "").netloc}
+    is_own_origin = origin is None or (origin != "null" and urlsplit(origin).netloc in own - {""})
+    is_own_site = site is None or site == "same-origin"
+    if (origin is None and site is None) or not is_own_origin or not is_own_site:
+        raise NotAllowed("This request did not come from a page of Packshot, so nothing was done.")
+
+
+async def check_token(request: Request) -> None:
+    """Dependency of the whole app. Raises NotAllowed when a signed-in change lacks its page's token.
+
+    The token is in the header X-CSRF-Token or in the form field `csrf`. Signing in has no session to bind a token to;
+    the origin check stands alone there.
+    """
+    if request.method in SAFE_METHODS or request.state.token is None:
+        return
+    given = request.headers.get("x-csrf-token")
+    if given is None and request.headers.get("content-type", "").startswith(
+        ("application/x-www-form-urlencoded", "multipart/form-data")
+    ):
+        field = (await request.form()).get("csrf")
+        given = field if isinstance(field, str) else None
+    if given is None or not hmac.compare_digest(given.encode(), csrf_token(request.state.token).encode()):
+        raise NotAllowed("This page is from an earlier sign-in, so nothing was done. Reload it and try again.")
+
+
+def csrf_token(session_token: str) -> str:
+    """The token that this sign-in's forms carry; it cannot be turned back into the cookie."""
+    return hmac.new(session_token.encode(), b"csrf", hashlib.sha256).hexdigest()
+
+
+def cookie_name(settings: Settings) -> str:
+    """Cookies do not know ports, so the name does; over https the prefix ties it to this host."""
+    return f"__Host-packshot-{settings.port}" if _is_https(settings) else f"packshot-{settings.port}"
+
+
+def set_cookie(response: Response, settings: Settings, token: str) -> None:
+    """Sign the browser in."""
+    response.set_cookie(
+        cookie_name(settings), token, max_age=int(people.SIGN_IN_LASTS.total_seconds()), path="/", httponly=True,
+        samesite="lax", secure=_is_https(settings),
+    )  # fmt: skip
+
+
+def clear_cookie(response: Response, settings: Settings) -> None:
+    """Sign the browser out."""
+    response.delete_cookie(
+        cookie_name(settings), path="/", httponly=True, samesite="lax", secure=_is_https(settings)
+    )
+
+
+def add_headers(headers: MutableHeaders) -> None:
+    """The security headers of every answer; a route's own value wins."""
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+
+
+def safe_next(address: str | None) -> str:
+    """Where to go after signing in: a path of ours, or the beginning."""
+    if not address or not address.startswith("/") or address[1:2] in ("/", "\\") or "\n" in address or "\r" in address:
+        return "/"
+    return address
+
+
+def _is_https(settings: Settings) -> bool:
+    return (settings.public_url or "").startswith("https://")
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

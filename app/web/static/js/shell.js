@@ -1,0 +1,10 @@
+// What every page needs. A page's own behaviour is loaded by its `head` block.
+import "./theme.js";
+import "./keys.js";
+import "./dialog.js";
+import "./job.js";
+import "./copy.js";
+import "./clock.js";
+import "./times.js";
+import "./forms.js";
+import "./toast.js";

@@ -1,0 +1,48 @@
+// toast("Rejected Brown shoes: blurred", { label: "Undo", key: "z", run: undo }): what happened, lower left, for 8 seconds;
+// it stays while it is hovered or focused. The newest takes the place of the older. Errors are not toasts.
+const STAYS_MS = 8000;
+let timer = 0;
+
+export function toast(text, action = null) {
+  const region = document.getElementById("toasts");
+  if (!region) return;
+  clearTimeout(timer);
+  const box = document.createElement("div");
+  box.className = "toast";
+  const words = document.createElement("span");
+  words.textContent = text;
+  box.append(words);
+  if (action) box.append(button(action, box));
+  const leave = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => dismiss(box), STAYS_MS);
+  };
+  box.addEventListener("pointerenter", () => clearTimeout(timer));
+  box.addEventListener("pointerleave", leave);
+  box.addEventListener("focusin", () => clearTimeout(timer));
+  box.addEventListener("focusout", leave);
+  region.replaceChildren(box);
+  leave();
+}
+
+export function dismiss(box = document.querySelector(".toast")) {
+  box?.remove();
+}
+
+function button(action, box) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = "btn small";
+  made.textContent = action.label;
+  if (action.key) {
+    made.dataset.key = action.key;
+    const kbd = document.createElement("kbd");
+    kbd.textContent = action.key.length === 1 ? action.key.toUpperCase() : action.key;
+    made.append(" ", kbd);
+  }
+  made.addEventListener("click", () => {
+    dismiss(box);
+    action.run();
+  });
+  return made;
+}

@@ -1,0 +1,107 @@
+"""Walking a folder: what is met, what is passed over, and that nothing leads out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.catalog.folders import Met, walk
+from tests.catalog.conftest import encoded, picture
+
+
+def met(folder: Path) -> dict[str, Met]:
+    return {one.name: one for one in walk(folder)}
+
+
+def test_pictures_are_met_below_in_the_order_of_names(folder: Path) -> None:
+    for name in ("b.JPG", "sub/a.png", "a.jpg", "sub/deeper/c.webp"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    assert [(one.name, one.kind) for one in walk(folder)] == [
+        ("a.jpg", "picture"), ("b.JPG", "picture"), ("sub/a.png", "picture"), ("sub/deeper/c.webp", "picture"),
+    ]  # fmt: skip
+
+
+def test_a_picture_without_a_suffix_is_known_by_its_first_bytes(folder: Path) -> None:
+    (folder / "IMG_0001").write_bytes(encoded(picture()))
+    (folder / "LICENSE").write_text("Do as you like.")
+    assert {name: one.kind for name, one in met(folder).items()} == {"IMG_0001": "picture", "LICENSE": "other"}
+
+
+def test_hidden_files_and_archive_leavings_are_passed_over(folder: Path) -> None:
+    for name in (".DS_Store", "._a.jpg", ".cache/a.jpg", "__MACOSX/a.jpg", "sub/.b.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    assert met(folder) == {}
+
+
+def test_links_that_leave_the_folder_are_refused(folder: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "secret"
+    outside.mkdir()
+    (outside / "a.jpg").write_bytes(encoded(picture()))
+    (folder / "file.jpg").symlink_to(outside / "a.jpg")
+    (folder / "place").symlink_to(outside)
+    found = met(folder)
+    assert found["file.jpg"].reason == "A link that leaves the folder; such links are not followed."
+    assert found["place"].reason == "A link to a folder; such links are not followed."
+    assert {one.kind for one in found.values()} == {"refused"}
+
+
+def test_links_inside_are_followed_and_loops_end(folder: Path) -> None:
+    (folder / "a.jpg").write_bytes(encoded(picture()))
+    (folder / "again.jpg").symlink_to(folder / "a.jpg")
+    (folder / "loop").symlink_to(folder)
+    (folder / "self.jpg").symlink_to(folder / "self.jpg")
+    (folder / "gone.jpg").symlink_to(folder / "nothing.jpg")
+    found = met(folder)
+    assert found["again.jpg"].kind == "picture"
+    assert {name: one.kind for name, one in found.items() if name not in ("a.jpg", "again.jpg")} == {
+        "loop": "refused", "self.jpg": "refused", "gone.jpg": "refused",
+    }  # fmt: skip
+    assert found["gone.jpg"].reason == "A link that leads nowhere."
+
+
+def test_what_is_no_regular_file_is_never_opened(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.jpg")
+    assert met(folder)["pipe.jpg"].kind == "other"
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        (b"kettle\nred.jpg", "kettle\ufffdred.jpg"),
+        (b"caf\xe9.jpg", "caf\ufffd.jpg"),
+        ("cafe\u0301.jpg".encode(), "café.jpg"),
+        (b"tab\there\x1b[31m.jpg", "tab\ufffdhere\ufffd[31m.jpg"),
+        ("🫖 & <b>'\".jpg".encode(), "🫖 & <b>'\".jpg"),
+    ],
+)
+def test_odd_names_become_fit_to_keep(folder: Path, raw: bytes, name: str) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/" + raw)).write_bytes(b"x")
+    assert list(met(folder)) == [name]
+    name.encode()
+
+
+def test_very_long_names_keep_their_end(folder: Path) -> None:
+    deep = folder
+    for _ in range(4):
+        deep = deep / ("ä" * 120)
+    deep.mkdir(parents=True)
+    (deep / ("b" * 200 + ".jpg")).write_bytes(b"x")
+    (name,) = met(folder)
+    assert len(name) == 500 and name.startswith("…") and name.endswith("b.jpg")
+
+
+def test_a_folder_that_cannot_be_read_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "closed").mkdir()
+    scandir = os.scandir
+
+    def closed(place: str) -> object:
+        if str(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert met(folder)["closed"].reason == "The folder cannot be read."

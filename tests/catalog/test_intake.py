@@ -1,0 +1,413 @@
+"""Taking in a folder: every file ends as an image, a second name of one, or a refusal, however often it is done."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.orm import Session
+
+from app.catalog import intake
+from app.catalog.files import file_of
+from app.catalog.tables import Catalog, Image, Intake, SourceFile
+from app.database import transaction
+from app.errors import Refused
+from app.jobs import Job
+from app.storage import Storage
+from tests import cast
+from tests.catalog.conftest import encoded, picture, png_of_claimed_size
+
+Begin = Callable[[], AbstractContextManager[Session]]
+
+
+class Told:
+    """Remembers how far the work was told to be, and stops it at the call it was asked to."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self._stop_at = stop_at
+
+    def __call__(self, **facts: Any) -> None:
+        self.calls.append(facts)
+        if self._stop_at is not None and len(self.calls) > self._stop_at:
+            raise KeyboardInterrupt
+
+
+def add(folder: Path, *names: str) -> None:
+    """A different picture under each name."""
+    for name in names:
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(encoded(picture(zlib.crc32(name.encode()))))
+
+
+def ask(session: Session, pile: Catalog, folder: Path) -> Intake:
+    return intake.request_intake(session, pile, folder, cast.person(session))
+
+
+def take_in(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, tell: Told | None = None
+) -> tuple[Intake, dict[str, Any]]:
+    asked = ask(session, pile, folder)
+    result = intake.take_in(begin, tell or Told(), storage, asked.id, max_megapixels=50)
+    session.expire_all()
+    return asked, result
+
+
+def outcomes(session: Session) -> dict[str, tuple[str, str | None]]:
+    session.expire_all()
+    return {one.file_name: (one.outcome, one.reason) for one in session.scalars(select(SourceFile))}
+
+
+@pytest.fixture
+def pile(session: Session) -> Catalog:
+    return cast.catalog(session)
+
+
+def test_asking_writes_an_intake_and_its_job(session: Session, pile: Catalog, folder: Path) -> None:
+    add(folder, "a.jpg")
+    asked = ask(session, pile, folder)
+    job = session.get_one(Job, asked.job_id)
+    assert (job.kind, job.arguments) == ("intake.take_in", {"intake_id": asked.id})
+    assert asked.folder == str(folder)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("photos", "photos is not a full path; start it with /."),
+        ("/no/such/place", "There is no folder /no/such/place on this machine."),
+    ],
+)
+def test_a_folder_that_is_not_there_is_refused_at_once(
+    session: Session, pile: Catalog, place: str, expected: str
+) -> None:
+    with pytest.raises(Refused) as refusal:
+        ask(session, pile, Path(place))
+    assert refusal.value.sentence == expected
+
+
+def test_a_folder_without_pictures_is_refused_at_once(session: Session, pile: Catalog, folder: Path) -> None:
+    (folder / "notes.txt").write_text("nothing here")
+    with pytest.raises(Refused, match="There are no pictures in"):
+        ask(session, pile, folder)
+
+
+def test_pictures_become_images_with_their_files(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    original = encoded(picture(1, (300, 200)), exif=b"")
+    (folder / "t-shirt").mkdir()
+    (folder / "t-shirt" / "a.jpg").write_bytes(original)
+    asked, result = take_in(session, begin, storage, pile, folder)
+    image = session.scalars(select(Image)).one()
+    assert (image.file_name, image.format, image.width_px, image.height_px) == ("t-shirt/a.jpg", "JPEG", 300, 200)
+    assert (image.title, image.category, image.product) == (None, "t-shirt", None)
+    assert image.size_bytes == len(original)
+    path, content_type = file_of(storage, image, "original")
+    assert (path.read_bytes(), content_type) == (original, "image/jpeg")
+    assert storage.root / image.render_path == path
+    assert file_of(storage, image, "thumb")[0].is_file() and file_of(storage, image, "view")[0].is_file()
+    assert (asked.accepted, asked.already_there, asked.refused) == (1, 0, 0)
+    assert result["accepted"] == 1
+    assert outcomes(session) == {"t-shirt/a.jpg": ("accepted", None)}
+
+
+def test_a_picture_that_needs_it_gets_a_render_that_looks_right(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    (folder / "cut_out.png").write_bytes(encoded(picture(mode="RGBA"), "PNG"))
+    (folder / "print.jpg").write_bytes(encoded(picture(mode="CMYK")))
+    take_in(session, begin, storage, pile, folder)
+    paths = {image.file_name: image.render_path for image in session.scalars(select(Image))}
+    assert all(path.startswith("files/renders/") and (storage.root / path).is_file() for path in paths.values())
+    assert outcomes(session)["print.jpg"] == ("accepted", "CMYK without a usable profile: its colours are approximate.")
+
+
+def test_metadata_describes_pictures_and_rows_without_one_are_told(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    add(folder, "shoes/a.jpg", "b.jpg")
+    (folder / "metadata.csv").write_text(
+        "file_name,title,category,product,season\nshoes/a.jpg,Brown shoe,,s-1,autumn\ngone.jpg,Ghost,,,\n", "utf-8"
+    )
+    told = Told()
+    _, result = take_in(session, begin, storage, pile, folder, told)
+    found = {image.file_name: image for image in session.scalars(select(Image))}
+    assert found.keys() == {"shoes/a.jpg", "b.jpg"}
+    shoe = found["shoes/a.jpg"]
+    assert (shoe.title, shoe.category, shoe.product, shoe.extra) == ("Brown shoe", "shoes", "s-1", {"season": "autumn"})
+    assert found["b.jpg"].title is None and found["b.jpg"].category is None
+    assert (result["metadata_rows"], result["metadata_rows_without_picture"]) == (2, 1)
+    assert told.calls[0] == {"done": 0, "total": 2, "note": "1 row of the metadata file names no picture here"}
+
+
+def test_a_broken_metadata_file_stops_everything_before_it_starts(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    add(folder, "a.jpg")
+    (folder / "metadata.csv").write_text("file_name,title\na.jpg,Mug, red\n")
+    with pytest.raises(Refused, match="line 2"):
+        take_in(session, begin, storage, pile, folder)
+    assert session.scalar(select(func.count()).select_from(Image)) == 0
+    assert outcomes(session) == {}
+    assert not (storage.root / "files").exists()
+
+
+def test_bad_files_are_refused_with_a_reason_and_never_stop_the_rest(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, tmp_path: Path
+) -> None:
+    add(folder, "good.jpg", "zz.jpg")
+    (folder / "cut.jpg").write_bytes(encoded(picture(2, (400, 300)))[:3000])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "huge.gif").write_bytes(png_of_claimed_size(65_000, 65_000))
+    (folder / "words.jpg").write_text("this is no picture")
+    (tmp_path / "secret.jpg").write_bytes(encoded(picture(3)))
+    (folder / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (folder / "notes.txt").write_text("left alone")
+    (folder / "line\nbreak.png").write_bytes(b"\x89PNG broken")
+    asked, result = take_in(session, begin, storage, pile, folder)
+    found = outcomes(session)
+    assert {name for name, (outcome, _) in found.items() if outcome == "accepted"} == {"good.jpg", "zz.jpg"}
+    reasons = {name: reason for name, (outcome, reason) in found.items() if outcome == "refused"}
+    assert reasons == {
+        "cut.jpg": "The file is cut off before its end, so its picture cannot be read.",
+        "empty.png": "The file is empty.",
+        "huge.gif": "The picture has 65,000 × 65,000 pixels; 50 megapixels are the limit.",
+        "words.jpg": "The file is no picture that can be read: JPEG, PNG, WebP, TIFF, BMP or GIF.",
+        "link.jpg": "A link that leaves the folder; such links are not followed.",
+        "line\ufffdbreak.png": "The file is no picture that can be read: JPEG, PNG, WebP, TIFF, BMP or GIF.",
+    }
+    assert (asked.accepted, asked.already_there, asked.refused) == (2, 0, 6)
+    assert result["other_files"] == 1
+    assert [one.file_name for one in intake.refused_files(session, asked.id, after="d", limit=2)] == [
+        "empty.png", "huge.gif",
+    ]  # fmt: skip
+
+
+def test_the_same_bytes_under_two_names_are_one_image(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    for name in ("b.jpg", "a.jpg", "sub/c.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(encoded(picture(4)))
+    asked, _ = take_in(session, begin, storage, pile, folder)
+    assert session.scalars(select(Image)).one().file_name == "a.jpg"
+    assert {name: outcome for name, (outcome, _) in outcomes(session).items()} == {
+        "a.jpg": "accepted", "b.jpg": "same_bytes", "sub/c.png": "same_bytes",
+    }  # fmt: skip
+    assert (asked.accepted, asked.already_there) == (1, 2)
+
+
+def test_taking_in_twice_adds_nothing(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(folder, "a.jpg", "b.jpg")
+    (folder / "broken.jpg").write_bytes(b"broken")
+    take_in(session, begin, storage, pile, folder)
+    before = outcomes(session)
+    decoded: list[int] = []
+    real = intake.read_picture
+    monkeypatch.setattr(intake, "read_picture", lambda data, limit: decoded.append(len(data)) or real(data, limit))
+    again, _ = take_in(session, begin, storage, pile, folder)
+    assert (again.accepted, again.already_there, again.refused) == (0, 2, 1)
+    assert outcomes(session) == before
+    assert decoded == [len(b"broken")]
+    assert [one.file_name for one in intake.refused_files(session, again.id)] == ["broken.jpg"]
+
+
+def test_a_second_catalog_has_its_own_images_and_shares_the_files(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    add(folder, "a.jpg")
+    take_in(session, begin, storage, pile, folder)
+    take_in(session, begin, storage, cast.catalog(session), folder)
+    assert len(session.scalars(select(Image)).all()) == 2
+    assert len([path for path in (storage.root / "files" / "originals").rglob("*") if path.is_file()]) == 1
+
+
+def test_later_metadata_fills_in_what_is_missing_and_overwrites_nothing(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    add(folder, "mugs/a.jpg")
+    take_in(session, begin, storage, pile, folder)
+    (folder / "metadata.csv").write_text("file_name,title,category\nmugs/a.jpg,Red mug,Drinkware\n")
+    take_in(session, begin, storage, pile, folder)
+    image = session.scalars(select(Image)).one()
+    assert (image.title, image.category) == ("Red mug", "mugs")
+
+
+@pytest.mark.parametrize("stop_at", [1, 2])
+def test_an_intake_that_was_stopped_goes_on_where_it_was(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch,
+    stop_at: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(intake, "BATCH", 2)
+    add(folder, *(f"{number}.jpg" for number in range(5)))
+    (folder / "9.jpg").write_bytes(b"broken")
+    asked = ask(session, pile, folder)
+    with pytest.raises(KeyboardInterrupt):
+        intake.take_in(begin, Told(stop_at), storage, asked.id, max_megapixels=50)
+    assert session.scalar(select(func.count()).select_from(Image)) == 2 * stop_at
+    assert asked.accepted == 2 * stop_at
+    intake.take_in(begin, Told(), storage, asked.id, max_megapixels=50)
+    session.expire_all()
+    assert (asked.accepted, asked.already_there, asked.refused) == (5, 0, 1)
+    assert len(outcomes(session)) == 6
+
+
+def test_progress_is_told_after_each_batch(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "BATCH", 2)
+    add(folder, "a.jpg", "b.jpg", "c.jpg")
+    told = Told()
+    take_in(session, begin, storage, pile, folder, told)
+    assert [call["done"] for call in told.calls] == [0, 2, 3]
+
+
+def test_signals_are_asked_for_at_the_end(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    add(folder, "a.jpg")
+    take_in(session, begin, storage, pile, folder)
+    (asked,) = session.scalars(select(Job).where(Job.kind == "signals.measure"))
+    assert asked.arguments == {"catalog_id": pile.id, "image_ids": None}
+
+
+def test_a_file_that_vanishes_meanwhile_is_refused(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(folder, "early.jpg", "late.jpg", "stays.jpg")
+    real = intake._hash
+
+    def hashed(met: Any) -> Any:
+        if met.name == "early.jpg":
+            met.path.unlink()
+        result = real(met)
+        if met.name == "late.jpg":
+            met.path.unlink()
+        return result
+
+    monkeypatch.setattr(intake, "_hash", hashed)
+    take_in(session, begin, storage, pile, folder)
+    gone = ("refused", "The file vanished while the folder was taken in.")
+    assert outcomes(session) == {"early.jpg": gone, "late.jpg": gone, "stays.jpg": ("accepted", None)}
+
+
+def test_a_file_that_changes_meanwhile_is_refused(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(folder, "a.jpg")
+    real = intake._hash
+
+    def hashed(met: Any) -> Any:
+        result = real(met)
+        met.path.write_bytes(encoded(picture(99)))
+        return result
+
+    monkeypatch.setattr(intake, "_hash", hashed)
+    take_in(session, begin, storage, pile, folder)
+    assert outcomes(session)["a.jpg"] == ("refused", "The file changed while it was read; take the folder in again.")
+
+
+def test_a_file_that_may_not_be_read_is_refused(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(folder, "a.jpg")
+
+    def closed(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(intake, "sha256_of", closed)
+    take_in(session, begin, storage, pile, folder)
+    assert outcomes(session)["a.jpg"] == ("refused", "The file cannot be read: permission denied.")
+
+
+def test_a_file_too_large_to_be_a_photo_is_refused(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "MAX_FILE_BYTES", 3 * 1024**2)
+    with (folder / "a.tif").open("wb") as file:
+        file.truncate(5 * 1024**2)
+    take_in(session, begin, storage, pile, folder)
+    assert outcomes(session)["a.tif"] == ("refused", "The file has 5 MB; 3 MB are the limit.")
+
+
+def test_a_full_disk_stops_with_a_sentence_and_keeps_what_was_taken_in(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "BATCH", 1)
+    add(folder, "a.jpg", "b.jpg", "c.jpg")
+    kept: list[str] = []
+    put = Storage.put
+
+    def filling(self: Storage, kind: Any, data: bytes, suffix: str) -> str:
+        if len(kept) == 5:
+            raise Refused("The disk with /data is full. Nothing was lost; free some space and go on.")
+        kept.append(kind)
+        return put(self, kind, data, suffix)
+
+    monkeypatch.setattr(Storage, "put", filling)
+    with pytest.raises(Refused, match="full"):
+        take_in(session, begin, storage, pile, folder)
+    assert [image.file_name for image in session.scalars(select(Image))] == ["a.jpg"]
+    monkeypatch.setattr(Storage, "put", put)
+    again, _ = take_in(session, begin, storage, pile, folder)
+    assert (again.accepted, again.already_there) == (2, 1)
+
+
+def test_two_people_taking_in_the_same_pictures_at_once_make_each_image_once(
+    engine: Engine, storage: Storage, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On real transactions, batches of both starting together, the second folder in the opposite order of bytes."""
+    monkeypatch.setattr(intake, "BATCH", 4)
+    names = [f"{number:02d}.jpg" for number in range(12)]
+    add(folder, *names)
+    other = folder.parent / "other"
+    other.mkdir()
+    for name, mirrored in zip(names, reversed(names), strict=True):
+        (other / mirrored).write_bytes((folder / name).read_bytes())
+    try:
+        with transaction(engine) as session:
+            pile = cast.catalog(session)
+            asked = [ask(session, pile, place).id for place in (folder, other)]
+        gate = threading.Barrier(2, timeout=30)
+        failures: list[BaseException] = []
+
+        @contextmanager
+        def begin() -> Iterator[Session]:
+            with transaction(engine) as session:
+                yield session
+
+        def work(intake_id: int) -> None:
+            try:
+                intake.take_in(begin, lambda **_: gate.wait(), storage, intake_id, max_megapixels=50)  # type: ignore[misc]
+            except BaseException as error:
+                failures.append(error)
+                gate.abort()
+
+        threads = [threading.Thread(target=work, args=(intake_id,)) for intake_id in asked]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+        assert failures == []
+        with transaction(engine) as session:
+            images = session.scalars(select(Image)).all()
+            counts = [session.get_one(Intake, intake_id) for intake_id in asked]
+            files = session.scalars(select(SourceFile)).all()
+        assert len(images) == 12
+        assert sum(one.accepted for one in counts) == 12
+        assert [one.accepted + one.already_there for one in counts] == [12, 12]
+        assert sum(one.outcome == "accepted" for one in files) == 12
+    finally:
+        with transaction(engine) as session:
+            session.execute(text("truncate person, catalog, job cascade"))

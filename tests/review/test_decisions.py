@@ -1,0 +1,218 @@
+"""Decisions on the real database: history, conflicts, bulk, undo, and rules that never overrule a person."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, delete, select
+from sqlalchemy.orm import Session
+
+from app.captions import writing
+from app.captions.tables import Caption
+from app.catalog.tables import Catalog, Image, Intake
+from app.database import transaction, utc_now
+from app.errors import Conflict, Refused
+from app.people import Person
+from app.review.decisions import (
+    apply_rules,
+    current,
+    decide,
+    decide_selection,
+    history,
+    in_batches,
+    reconsider,
+    undo,
+)
+from app.review.tables import Decision, Standing
+from app.selection import parse
+from tests import cast
+
+
+@pytest.fixture
+def pile(session: Session) -> Catalog:
+    return cast.catalog(session)
+
+
+@pytest.fixture
+def ana(session: Session) -> Person:
+    return cast.person(session, "Ana")
+
+
+@pytest.fixture
+def mei(session: Session) -> Person:
+    return cast.person(session, "Mei")
+
+
+def standing(session: Session, image: Image) -> tuple[str, str | None, str]:
+    session.flush()
+    row = session.get_one(Standing, image.id, populate_existing=True)
+    return row.verdict, row.rule, row.captioned_by
+
+
+def test_a_decision_supersedes_the_one_before_and_keeps_it(session: Session, pile: Catalog, ana: Person) -> None:
+    kettle = cast.red_kettle(session, pile)
+    first = decide(session, kettle, ana, "kept")
+    second = decide(session, kettle, ana, "rejected", " badly  lit ", expected_id=first.id)
+    assert second.parent_id == first.id
+    assert [(one.verdict, one.reason, who) for one, who in history(session, kettle.id)] == [
+        ("rejected", "badly lit", "Ana"),
+        ("kept", None, "Ana"),
+    ]
+    assert standing(session, kettle)[0] == "rejected"
+
+
+def test_the_same_key_twice_is_one_decision(session: Session, pile: Catalog, ana: Person) -> None:
+    kettle = cast.red_kettle(session, pile)
+    assert decide(session, kettle, ana, "kept").id == decide(session, kettle, ana, "kept").id
+    assert len(history(session, kettle.id)) == 1
+
+
+def test_an_unknown_verdict_is_refused(session: Session, pile: Catalog, ana: Person) -> None:
+    with pytest.raises(Refused, match="maybe"):
+        decide(session, cast.red_kettle(session, pile), ana, "maybe")
+
+
+def test_the_second_of_two_people_is_told(session: Session, pile: Catalog, ana: Person, mei: Person) -> None:
+    kettle = cast.red_kettle(session, pile)
+    hers = decide(session, kettle, ana, "kept", expected_id=0)
+    hers.created_at = utc_now() - timedelta(minutes=2, seconds=5)
+    session.flush()
+    with pytest.raises(Conflict, match=r"Ana kept this photo two minutes ago\.") as conflict:
+        decide(session, kettle, mei, "rejected", expected_id=0)
+    assert conflict.value.other == "kept"
+    agreed = decide(session, kettle, mei, "kept", expected_id=0)
+    assert agreed.id == hers.id  # the same verdict is no conflict, and hers stays
+    assert decide(session, kettle, mei, "rejected", expected_id=hers.id).person_id == mei.id
+
+
+def test_a_rules_decision_never_conflicts(session: Session, pile: Catalog, ana: Person) -> None:
+    shoe = cast.blurred_shoe(session, pile)
+    apply_rules(session, [shoe.id])
+    assert decide(session, shoe, ana, "kept", expected_id=0).person_id == ana.id
+
+
+def test_bulk_decides_by_filter_as_one_act(session: Session, pile: Catalog, ana: Person, mei: Person) -> None:
+    photos = [cast.red_kettle(session, pile) for _ in range(3)]
+    outside = cast.blurred_shoe(session, pile)
+    hers = decide(session, photos[0], mei, "kept")
+    was = decide(session, photos[1], mei, "rejected")
+    decided = decide_selection(session, parse("category:Kettles", pile.id), ana, "kept", expected_count=3)
+    assert (decided.changed, decided.already) == (2, 1)
+    assert [standing(session, photo)[0] for photo in photos] == ["kept"] * 3
+    assert standing(session, outside)[0] == "unseen"
+    kept = current(session, photos[0].id)
+    assert kept is not None and kept.id == hers.id
+    undone = undo(session, ana)
+    assert undone.count == 2 and "2 photos" in undone.sentence
+    assert [standing(session, photo)[0] for photo in photos] == ["kept", "rejected", "unseen"]
+    back = current(session, photos[1].id)
+    assert back is not None and back.id == was.id
+
+
+def test_bulk_refuses_when_the_filter_moved_meanwhile(session: Session, pile: Catalog, ana: Person) -> None:
+    cast.red_kettle(session, pile)
+    with pytest.raises(Conflict, match="1 photos now, not 2"):
+        decide_selection(session, parse("", pile.id), ana, "rejected", expected_count=2)
+    assert session.scalars(select(Decision)).all() == []
+
+
+def test_undo_goes_back_step_by_step(session: Session, pile: Catalog, ana: Person) -> None:
+    kettle, shoe = cast.red_kettle(session, pile), cast.blurred_shoe(session, pile)
+    apply_rules(session, [shoe.id])
+    decide(session, kettle, ana, "kept")
+    decide(session, kettle, ana, "rejected")
+    decide(session, shoe, ana, "kept")
+    assert undo(session, ana).sentence == "Brown shoe is rejected again."
+    assert standing(session, shoe)[:2] == ("rejected", "blurred")
+    assert undo(session, ana).sentence == "Red kettle is kept again."
+    assert undo(session, ana).sentence == "Red kettle is not decided any more."
+    assert undo(session, ana).image_id is None
+    assert current(session, kettle.id) is None
+    assert len(history(session, kettle.id)) == 2  # what was undone stays in the history
+
+
+def test_undo_leaves_what_somebody_decided_since(session: Session, pile: Catalog, ana: Person, mei: Person) -> None:
+    kettle = cast.red_kettle(session, pile)
+    mine = decide(session, kettle, ana, "kept")
+    decide(session, kettle, mei, "rejected", expected_id=mine.id)
+    assert undo(session, ana).image_id is None
+    assert standing(session, kettle)[0] == "rejected"
+
+
+def test_undo_puts_an_earlier_caption_back(session: Session, pile: Catalog, ana: Person) -> None:
+    kettle = cast.image(session, pile, caption="Green kettle on a pure white background.")
+    apply_rules(session, [kettle.id])
+    assert standing(session, kettle) == ("needs_work", "contradicted", "captioner")
+    machine = writing.current(session, [kettle.id])[kettle.id]
+    decide(session, cast.red_kettle(session, pile), ana, "kept")
+    writing.rewrite(session, kettle.id, "Red kettle on a pure white background.", ana, machine.id)
+    reconsider(session, kettle.id)
+    assert standing(session, kettle) == ("kept", "clean", "person")
+    assert "earlier caption" in undo(session, ana).sentence
+    assert writing.current(session, [kettle.id])[kettle.id].id == machine.id
+    assert standing(session, kettle) == ("needs_work", "contradicted", "captioner")
+    assert "not decided" in undo(session, ana).sentence
+
+
+def test_undo_of_a_first_caption_leaves_none(session: Session, pile: Catalog, ana: Person) -> None:
+    bare = cast.image(session, pile)
+    writing.rewrite(session, bare.id, "Red kettle.", ana, None)
+    undo(session, ana)
+    assert standing(session, bare)[2] == "none"
+    assert session.scalars(select(Caption.text).where(Caption.image_id == bare.id)).all() == ["Red kettle."]
+
+
+def test_rules_decide_the_rest_and_never_overrule_a_person(session: Session, pile: Catalog, ana: Person) -> None:
+    kettle, shoe = cast.red_kettle(session, pile), cast.blurred_shoe(session, pile)
+    bare = cast.image(session, pile)
+    decide(session, bare, ana, "kept")
+    ids = [one for batch in in_batches(session, pile.id, 2) for one in batch]
+    applied = apply_rules(session, ids)
+    assert (applied.kept, applied.rejected, applied.needs_work, applied.left_to_people) == (1, 1, 0, 1)
+    assert standing(session, kettle)[:2] == ("kept", "clean")
+    assert standing(session, shoe)[:2] == ("rejected", "blurred")
+    assert standing(session, bare)[:2] == ("kept", None)
+
+
+def test_applying_again_changes_only_what_differs(session: Session, pile: Catalog) -> None:
+    kettle, shoe = cast.red_kettle(session, pile), cast.blurred_shoe(session, pile)
+    apply_rules(session, [kettle.id, shoe.id])
+    session.delete(session.scalars(select(Caption).where(Caption.image_id == kettle.id)).one())
+    session.flush()
+    applied = apply_rules(session, [kettle.id, shoe.id])
+    assert (applied.needs_work, applied.unchanged) == (1, 1)
+    assert len(history(session, kettle.id)) == 2
+    assert len(history(session, shoe.id)) == 1
+
+
+def test_two_people_deciding_at_the_same_moment_both_get_an_answer(engine: Engine) -> None:
+    """On two connections: one wins, the other is told; never a broken index."""
+    with transaction(engine) as session:
+        pile = cast.catalog(session)
+        kettle = cast.red_kettle(session, pile)
+        people = [cast.person(session, name) for name in ("Ana", "Mei")]
+    outcomes: list[str] = []
+    start = threading.Barrier(2)
+
+    def work(person: Person, verdict: str) -> None:
+        with transaction(engine) as session:
+            start.wait()
+            try:
+                decide(session, session.get_one(Image, kettle.id), person, verdict, expected_id=0)
+                outcomes.append("decided")
+            except Conflict:
+                outcomes.append("told")
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(people, ("kept", "rejected"), strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with transaction(engine) as session:
+        assert len(history(session, kettle.id)) == 1
+        for table in (Decision, Caption, Image, Intake, Catalog):
+            session.execute(delete(table))
+        session.execute(delete(Person).where(Person.id.in_([person.id for person in people])))
+    assert sorted(outcomes) == ["decided", "told"]

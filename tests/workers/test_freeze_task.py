@@ -1,0 +1,96 @@
+"""The task that freezes a version: done once, done again without harm, refused with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+
+from app import jobs
+from app.database import transaction, utc_now
+from app.datasets import freezing
+from app.datasets.tables import DatasetVersion
+from app.jobs import Job
+from app.settings import Settings
+from app.storage import Storage
+from tests import cast
+from tests.datasets.cast import kept
+from workers import celery_app, cpu
+
+
+@pytest.fixture(autouse=True)
+def _clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
+    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
+    yield
+    with transaction(engine) as session:
+        session.execute(text("truncate person, catalog, job cascade"))
+
+
+@pytest.fixture
+def version(engine: Engine, settings: Settings) -> DatasetVersion:
+    """A version of two photos, just asked for; a third photo has no caption."""
+    with transaction(engine) as session:
+        pile = cast.catalog(session)
+        storage = Storage(settings.data_dir)
+        for caption in ("Red kettle.", "Blue kettle.", None):
+            kept(session, storage, pile, caption=caption)
+        return freezing.request_freeze(session, pile.id)
+
+
+def freeze(engine: Engine, settings: Settings, version: DatasetVersion) -> tuple[Job, DatasetVersion]:
+    celery_app.do(version.job_id or 0, cpu.freeze, settings)
+    with transaction(engine) as session:
+        return jobs.get(session, version.job_id or 0), session.get_one(DatasetVersion, version.id)
+
+
+def test_a_version_is_frozen_and_says_how_many_were_left_out(
+    engine: Engine, settings: Settings, version: DatasetVersion
+) -> None:
+    job, frozen = freeze(engine, settings, version)
+    assert (job.state, job.result, job.done, job.total) == ("done", {"left_out": 1}, 2, 2)
+    assert (frozen.train_count, frozen.sentence) == (2, "2 kept photos.")
+    assert frozen.content_hash is not None
+
+
+def test_a_job_swept_after_a_crash_behind_the_commit_changes_nothing(
+    engine: Engine, settings: Settings, version: DatasetVersion
+) -> None:
+    _, before = freeze(engine, settings, version)
+    with transaction(engine) as session:  # the worker died before it could say "done"; the sweeper found the job
+        jobs.get(session, version.job_id or 0).state = "queued"
+    job, after = freeze(engine, settings, version)
+    assert job.state == "done"
+    assert (after.content_hash, after.frozen_at) == (before.content_hash, before.frozen_at)
+
+
+def test_a_worker_without_its_lease_records_nothing(
+    engine: Engine, settings: Settings, version: DatasetVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrange = freezing.arrange
+
+    def arrange_slowly(*arguments: object) -> object:
+        placed = arrange(*arguments)  # type: ignore[arg-type]
+        with transaction(engine) as session:
+            job = jobs.get(session, version.job_id or 0)
+            job.state, job.lease_until = "queued", utc_now()
+            session.flush()
+            assert jobs.claim(session, job.id, "another worker")
+        return placed
+
+    monkeypatch.setattr(freezing, "arrange", arrange_slowly)
+    _, left = freeze(engine, settings, version)
+    assert left.content_hash is None
+    assert not (Storage(settings.data_dir).dataset_folder(version.id) / freezing.MANIFEST).exists()
+
+
+def test_a_missing_file_fails_the_job_with_its_name(
+    engine: Engine, settings: Settings, version: DatasetVersion
+) -> None:
+    for file in Storage(settings.data_dir).root.rglob("*.jpg"):
+        file.unlink()
+    job, left = freeze(engine, settings, version)
+    assert job.state == "failed"
+    assert (job.failure or "").startswith("2 picture files are missing, the first is ")
+    assert left.content_hash is None

@@ -1,0 +1,369 @@
+"""A run's trainer: started once, followed, stopped, found again, never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.database import transaction, utc_now
+from app.evaluation import sheets
+from app.settings import Settings
+from app.storage import Storage
+from app.training import runs
+from app.training.tables import TrainingRun
+from tests.training.cast import one_run
+from workers import celery_app, trainer, training
+from workers.celery_app import Work, do
+from workers.trainer import Patience, Trainer
+
+FAKE = [sys.executable, str(Path(__file__).with_name("fake_trainer.py"))]
+QUICK = Patience(keep_s=5.0, discard_s=5.0, terminated_s=5.0, poll_s=0.02)
+IMPATIENT = Patience(keep_s=0.1, discard_s=0.1, terminated_s=0.1, poll_s=0.02)
+
+
+@pytest.fixture(autouse=True)
+def clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
+    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
+    training.stopped_for_good.clear()
+    yield
+    training.stopped_for_good.clear()
+    with transaction(engine) as session:
+        session.execute(text("truncate person, catalog, job, suite cascade"))
+
+
+@pytest.fixture
+def run_id(engine: Engine) -> int:
+    with transaction(engine) as session:
+        return one_run(session, steps=6).id
+
+
+@pytest.fixture
+def out(run_id: int, settings: Settings) -> Path:
+    return Storage(settings.data_dir).run_folder(run_id)
+
+
+def body(*behaviour: str, patience: Patience = QUICK) -> Callable[[Work], dict[str, object]]:
+    return lambda work: training.train(work, [*FAKE, *behaviour], patience)
+
+
+def read(engine: Engine, run_id: int) -> tuple[TrainingRun, jobs.Job]:
+    with transaction(engine) as session:
+        run = runs.get(session, run_id)
+        return run, jobs.get(session, run.job_id or 0)
+
+
+def train(engine: Engine, settings: Settings, run_id: int, *behaviour: str, patience: Patience = QUICK) -> TrainingRun:
+    """Do the run's job to its end."""
+    do(read(engine, run_id)[1].id, body(*behaviour, patience=patience), settings)
+    return read(engine, run_id)[0]
+
+
+@contextmanager
+def worker(
+    engine: Engine, settings: Settings, run_id: int, *behaviour: str, patience: Patience = QUICK
+) -> Iterator[None]:
+    """A worker doing the run's job in a thread; waited for at the end."""
+    thread = threading.Thread(target=train, args=(engine, settings, run_id, *behaviour), kwargs={"patience": patience})
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def steps_kept(engine: Engine, run_id: int) -> list[int]:
+    with transaction(engine) as session:
+        return [e.data["step"] for e in runs.events_after(session, run_id, 0) if e.kind == "step"]
+
+
+def starts(out: Path) -> list[int]:
+    """Pids of the trainers that were ever started."""
+    return [int(line) for line in (out / "starts").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def expire_lease(engine: Engine, run_id: int) -> None:
+    with transaction(engine) as session:
+        job = jobs.get(session, runs.get(session, run_id).job_id or 0)
+        job.lease_until = utc_now() - timedelta(seconds=1)
+        session.flush()
+        assert jobs.sweep(session) == (1, 0)
+
+
+def stop(engine: Engine, run_id: int, keep: bool) -> None:
+    with transaction(engine) as session:
+        runs.stop(session, runs.get(session, run_id), keep)
+
+
+def test_a_run_is_trained_to_its_end(engine: Engine, settings: Settings, run_id: int, out: Path) -> None:
+    run = train(engine, settings, run_id)
+    assert (run.state, run.reason, run.step) == ("completed", "All 6 steps are done.", 6)
+    assert steps_kept(engine, run_id) == [1, 2, 3, 4, 5, 6]
+    assert read(engine, run_id)[1].state == "done"
+    assert not (out / "trainer.json").exists()
+    with transaction(engine) as session:
+        assert [c.step for c in runs.checkpoints(session, run_id)] == [0, 2, 4, 6]
+        sheet = sheets.latest_of(session, run_id)
+        assert sheet is not None, "the end of a run asks for its sheet"
+        assert jobs.get(session, sheet.job_id or 0).kind == "sheet.draw"
+
+
+def test_a_message_delivered_twice_starts_one_trainer(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    with worker(engine, settings, run_id, "--after", "1", "wait"):
+        until(lambda: steps_kept(engine, run_id) == [1])
+        train(engine, settings, run_id)
+        (out / "go").touch()
+    assert len(starts(out)) == 1
+    assert read(engine, run_id)[0].state == "completed"
+
+
+def test_stop_and_keep_leaves_a_checkpoint_of_the_step_it_stopped_at(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    with worker(engine, settings, run_id, "--after", "3", "wait"):
+        until(lambda: 3 in steps_kept(engine, run_id))
+        stop(engine, run_id, keep=True)
+    run, job = read(engine, run_id)
+    assert (run.state, job.state) == ("stopped", "done")
+    assert run.reason == "Somebody stopped it. The checkpoint of step 3 is kept."
+    assert not is_alive(starts(out)[0])
+    with transaction(engine) as session:
+        assert sheets.latest_of(session, run_id) is not None
+
+
+def test_discard_forgets_what_was_learned(engine: Engine, settings: Settings, run_id: int, out: Path) -> None:
+    with worker(engine, settings, run_id, "--after", "3", "wait"):
+        until(lambda: 3 in steps_kept(engine, run_id))
+        stop(engine, run_id, keep=False)
+    run, _ = read(engine, run_id)
+    assert (run.state, run.ended_at is not None) == ("discarded", True)
+    assert not (out / "checkpoints").exists()
+    assert (out / "events.jsonl").exists()
+    with transaction(engine) as session:
+        assert not runs.checkpoints(session, run_id)
+        assert sheets.latest_of(session, run_id) is None
+
+
+def test_a_job_cancelled_elsewhere_stops_and_keeps(engine: Engine, settings: Settings, run_id: int, out: Path) -> None:
+    with worker(engine, settings, run_id, "--after", "3", "wait"), transaction(engine) as session:
+        until(lambda: 3 in steps_kept(engine, run_id))
+        jobs.cancel(session, runs.get(session, run_id).job_id or 0)
+    assert read(engine, run_id)[0].state == "stopped"
+
+
+def test_a_deaf_trainer_is_killed_with_all_it_started(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    with worker(engine, settings, run_id, "--deaf", "--child", "--after", "2", "wait", patience=IMPATIENT):
+        until(lambda: 2 in steps_kept(engine, run_id))
+        child = int((out / "child").read_text())
+        assert is_alive(child)
+        stop(engine, run_id, keep=True)
+    run, _ = read(engine, run_id)
+    assert run.state == "stopped"
+    assert run.reason == "Somebody stopped it. The checkpoint of step 2 is kept."
+    until(lambda: not is_alive(starts(out)[0]) and not is_alive(child))
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("die", "The trainer was ended from outside (Killed). Running out of memory is the usual cause."),
+        ("crash", "The trainer ended without telling why (exit code 1); its last words are in its log."),
+        ("refuse", "The base is not there."),
+    ],
+)
+def test_a_trainer_that_dies_fails_the_run_in_a_sentence(
+    engine: Engine, settings: Settings, run_id: int, out: Path, what: str, sentence: str
+) -> None:
+    run = train(engine, settings, run_id, "--child", "--after", "3", what)
+    job = read(engine, run_id)[1]
+    assert (run.state, run.reason) == ("failed", sentence)
+    assert (job.state, job.failure) == ("failed", sentence)
+    assert steps_kept(engine, run_id) == [1, 2, 3]
+    assert "step" in (out / runs.LOG).read_text()
+    child = int((out / "child").read_text())
+    until(lambda: not is_alive(child))
+
+
+def test_a_failed_run_goes_on_from_its_last_checkpoint(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    train(engine, settings, run_id, "--after", "3", "die")
+    with transaction(engine) as session:
+        runs.resume(session, runs.get(session, run_id))
+    run = train(engine, settings, run_id)
+    assert run.state == "completed"
+    assert steps_kept(engine, run_id) == [1, 2, 3, 3, 4, 5, 6]
+    assert len(starts(out)) == 2
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing_and_leaves_the_trainer(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    with worker(engine, settings, run_id, "--after", "2", "wait"):
+        until(lambda: 2 in steps_kept(engine, run_id))
+        expire_lease(engine, run_id)
+        with transaction(engine) as session:
+            assert jobs.claim(session, runs.get(session, run_id).job_id or 0, "the other worker")
+    (pid,) = starts(out)
+    assert is_alive(pid), "the trainer is the other worker's now"
+    assert steps_kept(engine, run_id) == [1, 2]
+    assert read(engine, run_id)[0].state == "running"
+    os.killpg(pid, signal.SIGKILL)
+
+
+def test_a_worker_that_comes_back_finds_its_trainer_and_goes_on(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    """The first worker is killed without a word while its trainer trains."""
+    code = (
+        "import sys; from app.settings import Settings; from workers import training;"
+        "from workers.celery_app import do; from workers.trainer import Patience;"
+        "do(int(sys.argv[1]), lambda work: training.train(work, sys.argv[2:], Patience(poll_s=0.02)), Settings())"
+    )
+    job_id = read(engine, run_id)[1].id
+    known = {
+        "PACKSHOT_DATABASE_URL": settings.database_url or "",
+        "PACKSHOT_REDIS_URL": settings.redis_url or "",
+        "PACKSHOT_DATA_DIR": str(settings.data_dir),
+    }
+    first = subprocess.Popen(
+        [sys.executable, "-c", code, str(job_id), *FAKE, "--after", "3", "wait"],
+        env={**os.environ, **known}, start_new_session=True,
+    )  # fmt: skip
+    until(lambda: 3 in steps_kept(engine, run_id))
+    first.kill()
+    first.wait()
+    found = Trainer.find(out)
+    assert found is not None, "the trainer outlives its worker"
+    expire_lease(engine, run_id)
+    (out / "go").touch()
+    run = train(engine, settings, run_id)
+    assert run.state == "completed"
+    assert steps_kept(engine, run_id) == [1, 2, 3, 4, 5, 6], "no gap, nothing twice"
+    assert len(starts(out)) == 1
+
+
+def test_a_trainer_that_ended_while_no_worker_looked_is_not_started_again(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    out.mkdir(parents=True)
+    (out / "recipe.yaml").write_text("steps: 6\n")
+    subprocess.run([*FAKE, out / "recipe.yaml", "none", out], check=True, capture_output=True)
+    assert train(engine, settings, run_id).state == "completed"
+    assert len(starts(out)) == 1
+
+
+def test_another_process_with_the_same_pid_is_not_the_trainer(tmp_path: Path) -> None:
+    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        child = Trainer.start(["sleep", "60"], tmp_path, threads=1)
+        assert Trainer.find(tmp_path) is not None
+        record = (tmp_path / "trainer.json").read_text()
+        own = str(child.started)
+        (tmp_path / "trainer.json").write_text(record.replace(own, str(child.started - 3600)))
+        assert Trainer.find(tmp_path) is None
+        (tmp_path / "trainer.json").write_text(record.replace('"host": "', '"host": "elsewhere-'))
+        assert Trainer.find(tmp_path) is None
+        child.clear_away()
+        child.wait(5)
+        assert Trainer.find(tmp_path) is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_worker_told_to_stop_saves_and_leaves_the_run_to_another(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    with worker(engine, settings, run_id, "--after", "3", "wait"):
+        until(lambda: 3 in steps_kept(engine, run_id))
+        training.stopped_for_good.set()
+    run, job = read(engine, run_id)
+    assert not is_alive(starts(out)[0]), "no orphan"
+    assert (run.state, job.state, run.ended_at) == ("running", "queued", None)
+    training.stopped_for_good.clear()
+    assert train(engine, settings, run_id).state == "completed"
+    assert steps_kept(engine, run_id) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_trainer_whose_run_is_over_is_ended_by_the_next_worker(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    out.mkdir(parents=True)
+    (out / "recipe.yaml").write_text("steps: 6\n")
+    stray = Trainer.start([*FAKE, "--after", "1", "wait", str(out / "recipe.yaml"), "none", str(out)], out, threads=1)
+    until(lambda: (out / "starts").exists())
+    assert trainer.end_strays(engine, Storage(settings.data_dir), QUICK) == 0, "its run still waits for a worker"
+    with transaction(engine) as session:
+        runs.end(session, runs.get(session, run_id), "failed", "The worker stopped answering.")
+    assert trainer.end_strays(engine, Storage(settings.data_dir), QUICK) == 1
+    assert stray.wait(5)
+    assert not (out / "trainer.json").exists()
+
+
+def test_the_trainer_knows_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKSHOT_DATABASE_URL", "postgresql://user:secret@host/name")
+    child = Trainer.start(["env"], tmp_path, threads=3)
+    assert child.wait(5)
+    child.clear_away()
+    words = (tmp_path / runs.LOG).read_text()
+    assert "OMP_NUM_THREADS=3" in words
+    assert "PACKSHOT_" not in words
+
+
+def test_half_a_line_of_news_waits_for_its_end(tmp_path: Path) -> None:
+    news = trainer.News(tmp_path)
+    assert news.read() == []
+    (tmp_path / "events.jsonl").write_text('{"seq": 1}\n{"seq"')
+    assert news.read() == [{"seq": 1}]
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write(": 2}\n")
+    assert news.read() == [{"seq": 2}]
+
+
+def test_events_of_a_lost_lease_are_refused(engine: Engine, settings: Settings, run_id: int) -> None:
+    with transaction(engine) as session:
+        job_id = runs.get(session, run_id).job_id or 0
+        claim = jobs.claim(session, job_id, "first")
+    assert claim is not None
+    expire_lease(engine, run_id)
+    with transaction(engine) as session:
+        assert jobs.claim(session, job_id, "second")
+    work = Work(claim, settings, engine, Storage(settings.data_dir))
+    told = [{"seq": 1, "at": utc_now().isoformat(), "kind": "started", "step": 0}]
+    with pytest.raises(jobs.LeaseLost):
+        training._record(work, run_id, told)
+    with Session(engine) as session:
+        assert runs.last_seq(session, run_id) == 0

@@ -1,0 +1,54 @@
+"""Tasks of the gpu queue: each a few lines. torch is imported only by what they call."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutting_down
+
+from app.database import engine_for
+from app.settings import Settings
+from app.storage import Storage
+from workers import captioning, drawing, training
+from workers.celery_app import Work, database_url, job_task
+from workers.lease import Lease
+from workers.trainer import Patience, end_strays
+
+
+@lru_cache(maxsize=1)
+def lease(threads: int) -> Lease:
+    """The one lease of this process: what is loaded stays loaded until something else is asked for."""
+    return Lease(threads)
+
+
+@job_task("captions.look")
+def look_at_photos(work: Work) -> dict[str, Any]:
+    """Caption photos with a model that looks at them."""
+    return captioning.look(work, lease(work.settings.worker_threads))
+
+
+@job_task("run.train")
+def train(work: Work) -> dict[str, Any]:
+    """Train a run in a process of its own, with the device to itself."""
+    lease(work.settings.worker_threads).release()
+    return training.train(work)
+
+
+@job_task("sheet.draw")
+def draw(work: Work) -> dict[str, Any]:
+    """Draw what is missing of a sheet."""
+    return drawing.draw_sheet(work, lease(work.settings.worker_threads))
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def end_left_over_trainers(**_: object) -> None:
+    """A worker that starts ends trainers whose runs ended without them."""
+    settings = Settings()
+    end_strays(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def stop_trainer(**_: object) -> None:
+    """A worker told to stop lets its trainer save and end."""
+    training.stopped_for_good.set()

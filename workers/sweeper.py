@@ -1,0 +1,49 @@
+"""The sweeper: every two seconds it puts back jobs whose worker is gone and sends those that were never sent."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import Final
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from app import broker, jobs
+from app.database import engine_for, transaction
+from app.settings import Settings
+from workers.celery_app import database_url, redis_url
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 2.0
+
+
+def sweep(engine: Engine, redis: str) -> None:
+    """One sweep. While the database or Redis is away, nothing is lost and nothing is done."""
+    try:
+        with transaction(engine) as session:
+            requeued, ended = jobs.sweep(session)
+        if requeued or ended:
+            log.warning("Jobs that lost their worker: %s put back, %s ended.", requeued, ended)
+        broker.send_due(engine, redis)
+    except OperationalError as error:
+        log.warning("The database does not answer: %s", str(error.orig).splitlines()[0])
+
+
+def main() -> None:
+    """Sweep until told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    settings = Settings()
+    engine, redis = engine_for(database_url(settings)), redis_url(settings)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        sweep(engine, redis)
+        stop.wait(EVERY_S)
+
+
+if __name__ == "__main__":
+    main()
