@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -76,14 +76,20 @@ def running(data_dir: Path, is_durable: bool = True) -> Iterator[tuple[str, str]
 
     Raises Refused with a sentence when one does not start.
     """
-    with ExitStack() as stack:
-        urls = []
-        for server in (postgres(data_dir, is_durable), redis(data_dir)):
-            process = start(server)
-            stack.callback(stop, process, server)
-            wait_until_ready(process, server)
-            urls.append(server.url)
-        yield urls[0], urls[1]
+    database, broker = postgres(data_dir, is_durable), redis(data_dir)
+    with run(database), run(broker):
+        yield database.url, broker.url
+
+
+@contextmanager
+def run(server: Server) -> Iterator[subprocess.Popen[bytes]]:
+    """One server, for as long as the block lasts. Call it from the main thread. Raises Refused."""
+    process = start(server)
+    try:
+        wait_until_ready(process, server)
+        yield process
+    finally:
+        stop(process, server)
 
 
 def postgres(data_dir: Path, is_durable: bool = True) -> Server:

@@ -57,11 +57,16 @@ def answers(host: str, port: int, timeout_s: float = 2.0) -> bool:
 
 def _by_whom(port: int) -> str:
     """Who listens on a port, where this user may know."""
-    with suppress(psutil.Error, ValueError):
+    with suppress(psutil.Error):
         listeners = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
-        # A socket may be shared with children; the oldest process is the one to stop.
-        pid = min(one.pid for one in listeners if one.pid and one.laddr and one.laddr.port == port)
-        return f" by {psutil.Process(pid).name()} (pid {pid})"
+        pid = next((one.pid for one in listeners if one.laddr and one.laddr.port == port), None)
+        if pid is None:
+            return ""
+        process = psutil.Process(pid)
+        if "app.cli" in process.cmdline():
+            # Our web app shares the socket with its supervisor, which would start it again.
+            return f" by another Packshot (pid {process.ppid()})"
+        return f" by {process.name()} (pid {pid})"
     return ""
 
 

@@ -155,7 +155,8 @@ class Supervisor:
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (part.deaths - 1))
         part.due_at, part.known = now + pause_s, None
         how = _how(part.process.returncode)
-        say(f"The {part.name} {how}; it is started again in {pause_s:g} s. Its last words are in {part.log}.")
+        who = f"The {part.name}" if part.server is None else part.name
+        say(f"{who} {how}; it is started again in {pause_s:g} s. Its last words are in {part.log}.")
         self._note(self.parts)
 
 

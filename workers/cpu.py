@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog import intake
+from app.catalog import intake, uploads
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
 from app.review import decisions
@@ -31,7 +32,11 @@ def take_in(work: Work) -> dict[str, Any]:
             yield session
 
     intake_id, limit = int(work.arguments["intake_id"]), work.settings.max_image_megapixels
-    return intake.take_in(begin, work.tell, work.storage, intake_id, limit)
+    with begin() as session:
+        folder = Path(intake.get(session, intake_id).folder)
+    result = intake.take_in(begin, work.tell, work.storage, intake_id, limit)
+    uploads.discard(work.storage, folder)
+    return result
 
 
 @job_task("signals.measure")

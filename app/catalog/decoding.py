@@ -96,7 +96,9 @@ def _read(opened: Pillow.Image) -> Picture:
     # JPEGs with several pictures inside (MPO) show the first.
     file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
     profile = opened.info.get("icc_profile")
-    is_plain = opened.mode in ("RGB", "L") and turn is None and not opened.has_transparency_data
+    # No browser shows TIFF, so it always gets a render.
+    is_plain = opened.mode in ("RGB", "L") and turn is None and file_format != "TIFF"
+    is_plain = is_plain and not opened.has_transparency_data
     transform, note = _transform(profile, opened.mode)
     width, height = opened.size
     if is_plain and transform is None:

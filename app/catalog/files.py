@@ -25,11 +25,16 @@ VIEW_FORMAT: Final = "JPEG"
 
 
 def file_of(storage: Storage, image: Image, shape: Shape) -> tuple[Path, str]:
-    """The file of one shape of an image and its content type, whether or not the file is there."""
+    """The file of one shape of an image and its content type, whether or not the file is there.
+
+    For a TIFF, which no browser shows, the original is its lossless render.
+    """
     if shape == "thumb":
         return storage.path("thumbs", image.thumb_sha256, SUFFIXES[THUMB_FORMAT]), CONTENT_TYPES[THUMB_FORMAT]
     if shape == "view":
         return view_path(storage, image.view_sha256), CONTENT_TYPES[VIEW_FORMAT]
+    if image.format == "TIFF":
+        return storage.root / image.render_path, CONTENT_TYPES["PNG"]
     return storage.path("originals", image.sha256, SUFFIXES[image.format]), CONTENT_TYPES[image.format]
 
 

@@ -20,13 +20,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog import metadata
+from app.catalog import browse, metadata
 from app.catalog.decoding import Unreadable, read_picture
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
 from app.catalog.folders import Met, walk
 from app.catalog.metadata import Facts, read_metadata
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.errors import NotFound, Refused
+from app.jobs import Job
 from app.people import Person
 from app.storage import Storage, sha256_of
 
@@ -308,5 +309,47 @@ def refused_files(session: Session, intake_id: int, after: str = "", limit: int 
         .where(SourceFile.intake_id == intake_id, SourceFile.outcome == "refused", SourceFile.file_name > after)
         .order_by(SourceFile.file_name)
         .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def catalog_for(session: Session, catalog_id: int | None, name: str) -> Catalog:
+    """The catalog with this number, or the one of this name, made where there is none. Names are trimmed.
+
+    Raises NotFound for an unknown number, Refused for a name that is empty or over 100 characters.
+    """
+    if catalog_id is not None:
+        return browse.get(session, catalog_id)
+    name = " ".join(name.split())
+    if not name or len(name) > 100:
+        raise Refused("Give the new catalog a name of at most 100 characters.")
+    session.execute(insert(Catalog).values(name=name).on_conflict_do_nothing())
+    return session.scalars(select(Catalog).where(Catalog.name == name)).one()
+
+
+def recent(session: Session, limit: int = 20) -> list[tuple[Intake, Catalog, Job | None]]:
+    """The newest intakes with their catalogs and jobs."""
+    query = (
+        select(Intake, Catalog, Job)
+        .join(Catalog, Catalog.id == Intake.catalog_id)
+        .outerjoin(Job, Job.id == Intake.job_id)
+        .order_by(Intake.id.desc())
+        .limit(limit)
+    )
+    return [(row[0], row[1], row[2]) for row in session.execute(query)]
+
+
+def under_way_after(session: Session, asked: Intake) -> list[Job]:
+    """Jobs that an intake led to and that are not over: its catalog's signals and captions. Oldest first."""
+    query = (
+        select(Job)
+        .where(
+            Job.kind.in_(("signals.measure", "captions.propose", "captions.look")),
+            Job.state.in_(("queued", "running")),
+            Job.id > (asked.job_id or 0),
+            Job.arguments["catalog_id"].as_integer() == asked.catalog_id,
+        )
+        .order_by(Job.id)
+        .limit(3)
     )
     return list(session.scalars(query))

@@ -6,12 +6,14 @@ asks for each step through the same domain functions as the pages, and tells in 
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -29,38 +31,46 @@ PROJECT: Final = Path(__file__).resolve().parents[2]
 READY_WITHIN_S: Final = 120.0
 STOPPED_WITHIN_S: Final = 30.0
 DRAWN: Final = "Drawn demo"
+ASSUMED_HOUR_PRICE: Final = Decimal("0.20")
 
 
 class Ended(Exception):  # noqa: N818  (not an error: a person asked)
     """A signal asked for the end."""
 
 
-def main(settings: Settings, photos: Path | None) -> int:
-    """Walk the whole way on `photos`, or on a drawn catalogue, and keep the app running until a signal. The exit code.
+def main(settings: Settings, photos: Path | None, stays: bool = True) -> int:
+    """Walk the whole way on `photos`, or on a drawn catalogue. The exit code.
 
-    Raises AppError with a sentence when a step cannot be done; what was done until then stays in the data folder.
+    The app then keeps running until a signal, unless `stays` is false. Raises AppError with a sentence when a step
+    cannot be done; what was done until then stays in the data folder.
     """
     if photos is not None and not photos.is_dir():
         raise Refused(f"There is no folder {photos}. Name one that holds your photos: make demo IMAGES=some/folder")
     began = time.monotonic()
+    settings = _priced(settings)
     with _signals(), _app(settings) as (running, child):
         engine = engine_for(running.database_url)
         with transaction(engine) as session:
             owner = people.make_owner(session)
-        stage = Stage(engine, running.redis_url, settings, owner)
-        try:
-            sheet_id = _walk(stage, photos)
-            with transaction(engine) as session:
-                link = people.make_link(session, owner)
-            say("")
-            say(f"From photos to compared checkpoints in {story.minutes(time.monotonic() - began)}.")
-            say(f"Open the comparison: {running.address}/links/{link}?next=/compare/{sheet_id}")
-            say(f"The address afterwards: {running.address}/compare/{sheet_id}   Ctrl-C stops everything.")
+        sheet_id = _walk(Stage(engine, running.redis_url, settings, owner), photos)
+        with transaction(engine) as session:
+            link = people.make_link(session, owner)
+        say("")
+        say(f"From photos to compared checkpoints in {story.minutes(time.monotonic() - began)}.")
+        say(f"Open the comparison: {running.address}/links/{link}?next=/compare/{sheet_id}")
+        say(f"Later, in the same browser: {running.address}/compare/{sheet_id}. Ctrl-C stops everything.")
+        if stays:
             child.wait()
-        except Ended:
-            say("")
-            say("Stopping.")
     return 0
+
+
+def _priced(settings: Settings) -> Settings:
+    """The settings with a price for an hour of this computer, so that the clock counts money too."""
+    if settings.gpu_hour_price is not None:
+        return settings
+    amount = f"{settings.currency}{ASSUMED_HOUR_PRICE}"
+    say(f"An hour of this computer is counted as {amount}, an assumption; PACKSHOT_GPU_HOUR_PRICE says what it costs.")
+    return settings.model_copy(update={"gpu_hour_price": ASSUMED_HOUR_PRICE})
 
 
 def _walk(stage: Stage, photos: Path | None) -> int:
@@ -96,11 +106,14 @@ def _app(settings: Settings) -> Iterator[tuple[Standing, subprocess.Popen[bytes]
     processes.rotate(log)
     command = [sys.executable, "-m", "app.cli", "up", "--data", str(data_dir), "--host", settings.host,
                "--port", str(settings.port), "--no-browser"]  # fmt: skip
-    child = processes.start(command, log, when_orphaned=signal.SIGTERM, cwd=PROJECT)
+    told = {**os.environ, "PACKSHOT_GPU_HOUR_PRICE": str(settings.gpu_hour_price)}
+    child = processes.start(command, log, told, when_orphaned=signal.SIGTERM, cwd=PROJECT)
     try:
         yield _ready(data_dir, child, log), child
     finally:
         if child.poll() is None:
+            say("")
+            say("Stopping.")
             child.terminate()
             try:
                 child.wait(STOPPED_WITHIN_S)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from app.database import transaction
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
 from tests import cast
+from tests.blocking import process_id, wait_until_blocked
 
 
 @pytest.fixture
@@ -157,20 +157,9 @@ def desk(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Desk]:
         session.execute(text("truncate catalog, person cascade"))
 
 
-def wait_until_blocked(engine: Engine, pid: int) -> None:
-    """Return once the connection with this process id waits for a lock."""
-    pause = threading.Event()
-    for _ in range(1000):
-        with engine.connect() as connection:
-            if connection.scalar(text("select cardinality(pg_blocking_pids(:pid))"), {"pid": pid}):
-                return
-        pause.wait(0.01)
-    raise AssertionError("the second writer never waited for the first")
-
-
 def test_of_two_writers_at_the_same_moment_one_wins_and_the_other_is_shown_it(desk: Desk) -> None:
     with Session(desk.engine) as first, Session(desk.engine) as second, ThreadPoolExecutor(1) as pool:
-        second_pid = second.scalar(text("select pg_backend_pid()"))
+        second_pid = process_id(second)
         mei = second.get_one(Person, desk.people[1])
         ana = first.get_one(Person, desk.people[0])
         writing.rewrite(first, desk.image_id, "Ana's words.", ana, desk.seen_id)
@@ -187,7 +176,7 @@ def test_of_two_writers_at_the_same_moment_one_wins_and_the_other_is_shown_it(de
 
 def test_a_captioner_that_meets_a_writing_person_gives_way(desk: Desk) -> None:
     with Session(desk.engine) as first, Session(desk.engine) as second, ThreadPoolExecutor(1) as pool:
-        second_pid = second.scalar(text("select pg_backend_pid()"))
+        second_pid = process_id(second)
         photo = second.get_one(Image, desk.image_id)
         writing.rewrite(first, desk.image_id, "Ana's words.", first.get_one(Person, desk.people[0]), desk.seen_id)
         proposal = pool.submit(writing.propose, second, photo, "A machine's words.", "facts", {})

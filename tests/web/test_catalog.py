@@ -141,7 +141,7 @@ def test_a_bulk_decision_by_filter(client: TestClient, session: Session, pile: C
     assert current(session, photos[0].id) is None
 
 
-def test_a_bulk_decision_on_chosen_photos(client: TestClient, session: Session, pile: Catalog, photos: list[Image]) -> None:
+def test_a_bulk_decision_on_chosen_photos(client: TestClient, pile: Catalog, photos: list[Image]) -> None:
     q = f"id:{photos[0].id},{photos[2].id}"
     answer = client.post(f"/catalogs/{pile.id}/decisions", data={"q": q, "verdict": "kept"})
     assert (answer.status_code, answer.headers["location"]) == (303, f"/catalogs/{pile.id}")

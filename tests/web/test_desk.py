@@ -71,7 +71,8 @@ def test_the_way_on_stays_in_this_house(client: TestClient, photos: list[Image])
 
 
 def test_a_script_gets_what_happened(client: TestClient, photos: list[Image]) -> None:
-    answer = client.post(f"/images/{photos[0].id}/decisions", data={"verdict": "kept", "expected_id": "0"}, headers=JSON)
+    sent = {"verdict": "kept", "expected_id": "0"}
+    answer = client.post(f"/images/{photos[0].id}/decisions", data=sent, headers=JSON)
     assert answer.json()["sentence"] == "Kept Kettle 0"
     assert answer.json()["waiting"] == 4
     undone = client.post("/undo", headers=JSON).json()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 
 from app import jobs
 from app.database import transaction, utc_now
@@ -15,6 +17,7 @@ from app.jobs import Job
 from app.settings import Settings
 from app.storage import Storage
 from tests import cast
+from tests.blocking import process_id, wait_until_blocked
 from tests.datasets.cast import kept
 from workers import celery_app, cpu
 
@@ -94,3 +97,18 @@ def test_a_missing_file_fails_the_job_with_its_name(
     assert job.state == "failed"
     assert (job.failure or "").startswith("2 picture files are missing, the first is ")
     assert left.content_hash is None
+
+
+@pytest.mark.parametrize(("query", "number"), [("decision:kept", 2), ("decision:kept,unseen", 3)])
+def test_two_people_who_freeze_at_once_get_one_version_or_two_numbers(
+    engine: Engine, settings: Settings, version: DatasetVersion, query: str, number: int
+) -> None:
+    freeze(engine, settings, version)
+    with Session(engine) as first, Session(engine) as second, ThreadPoolExecutor(1) as pool:
+        second_pid = process_id(second)
+        freezing.request_freeze(first, version.catalog_id)
+        other = pool.submit(freezing.request_freeze, second, version.catalog_id, query)
+        wait_until_blocked(engine, second_pid)
+        first.commit()
+        assert other.result(timeout=30).number == number
+        second.commit()
