@@ -232,13 +232,12 @@ def _end_left_over(folder: Path) -> None:
     """
     try:
         lines = (folder / "postmaster.pid").read_text().splitlines()
-        process = processes.Known(int(lines[0]), float(lines[2])).find()
+        known = processes.Known(int(lines[0]), float(lines[2]))
     except (FileNotFoundError, IndexError, ValueError):
         return
-    if process is None:
-        return
-    process.send_signal(signal.SIGINT)
-    _wait(lambda: not process.is_running(), READY_WITHIN_S)
+    if process := known.find():
+        process.send_signal(signal.SIGINT)
+        _wait(lambda: known.find() is None, READY_WITHIN_S)
 
 
 def _postgres_says(folder: Path, word: str) -> bool:

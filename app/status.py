@@ -14,6 +14,7 @@ from app import people
 from app.database import transaction
 from app.errors import NotFound, Refused
 from app.jobs import Job
+from app.listening import address_of
 from app.people import Person
 from app.settings import Settings
 from app.standing import Standing, standing
@@ -48,7 +49,7 @@ def link(settings: Settings, email: str | None) -> str:
         raise Refused(f"Nothing runs on {settings.data_dir}. Start it first: packshot up")
     with transaction(create_engine(url, poolclass=NullPool)) as session:
         token = people.make_link(session, _person(session, email))
-    address = settings.public_url or (found.address if found else f"http://{settings.host}:{settings.port}")
+    address = settings.public_url or (found.address if found else address_of(settings.host, settings.port))
     return f"{address.rstrip('/')}/links/{token}"
 
 

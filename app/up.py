@@ -58,7 +58,7 @@ class _Up:
         self.state = Standing(
             supervisor=Known.of(os.getpid()),
             since=datetime.now(UTC).isoformat(timespec="seconds"),
-            address=address_of(settings.host, self.port),
+            address=(settings.public_url or address_of(settings.host, self.port)).rstrip("/"),
             database_url="",
             redis_url="",
             is_ready=False,
@@ -195,9 +195,9 @@ def worker(queue: str) -> tuple[str, ...]:
     slots = str(max(1, min(2, (os.cpu_count() or 1) // 2)))
     pool = ("--pool", "solo") if queue == "gpu" else ("--pool", "prefork", "--concurrency", slots)
     return (
-        "-m", "celery", "--app", "workers.celery_app:celery_app", "worker", "--queues", queue,
-        "--hostname", f"{queue}@%h", *pool, "--loglevel", "INFO", "--without-gossip", "--without-mingle",
-        "--without-heartbeat",
+        "-m", "celery", "--app", "workers.celery_app:celery_app", "worker", "--include", f"workers.{queue}",
+        "--queues", queue, "--hostname", f"{queue}@%h", *pool, "--loglevel", "INFO", "--without-gossip",
+        "--without-mingle", "--without-heartbeat",
     )  # fmt: skip
 
 

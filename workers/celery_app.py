@@ -1,5 +1,8 @@
 """The Celery application of the workers: queues `cpu` and `gpu`, JSON only, and one way to do a job.
 
+A worker loads the tasks of its own queue only (`--include workers.cpu` or `workers.gpu`), so what a gpu worker does
+when it starts and stops is not done by a cpu worker too.
+
 A task body is a plain function `body(work) -> dict | None`. `job_task` wraps it in the three beats of the house: claim
 (a transaction), compute (none), record (a transaction). A thread renews the lease while the body computes.
 """
@@ -28,8 +31,6 @@ from app.storage import Storage
 
 log = logging.getLogger(__name__)
 
-BEAT_EVERY_S = jobs.LEASE_S / 4
-
 
 class Cancelled(Exception):
     """Somebody asked to stop; raised by `Work.tell` so that a body stops at its next step."""
@@ -47,6 +48,7 @@ class Work:
     settings: Settings
     engine: Engine
     storage: Storage
+    lease_s: float = jobs.LEASE_S
     _is_cancel_asked: threading.Event = field(default_factory=threading.Event)
     _is_lost: threading.Event = field(default_factory=threading.Event)
 
@@ -68,7 +70,7 @@ class Work:
             yield session
 
     def tell(self, done: int | None = None, total: int | None = None, note: str | None = None) -> None:
-        """Tell how far the work is. Raises Cancelled when a stop was asked, jobs.LeaseLost when the job is another's."""
+        """Tell how far the work is. Raises Cancelled when a stop was asked, jobs.LeaseLost when another has the job."""
         self.beat(done, total, note)
         if self.is_cancel_asked:
             raise Cancelled
@@ -77,7 +79,7 @@ class Work:
         """Renew the lease and note progress. Raises jobs.LeaseLost."""
         self.raise_if_lost()
         with transaction(self.engine) as session:
-            if jobs.beat(session, self.claim, done, total, note):
+            if jobs.beat(session, self.claim, done, total, note, self.lease_s):
                 self._is_cancel_asked.set()
 
     def raise_if_lost(self) -> None:
@@ -96,23 +98,23 @@ Body = Callable[[Work], dict[str, Any] | None]
 def redis_url(settings: Settings) -> str:
     """The broker's address. The supervisor hands the embedded server's to its workers."""
     if settings.redis_url is None:
-        raise AppError("PACKSHOT_REDIS_URL is not set. Workers are started by `packshot up`, or with both addresses set.")
+        raise AppError("PACKSHOT_REDIS_URL is not set. `packshot up` starts workers and sets it for them.")
     return settings.redis_url
 
 
 def database_url(settings: Settings) -> str:
     """The database's address. The supervisor hands the embedded server's to its workers."""
     if settings.database_url is None:
-        raise AppError("PACKSHOT_DATABASE_URL is not set. Workers are started by `packshot up`, or with both addresses set.")
+        raise AppError("PACKSHOT_DATABASE_URL is not set. `packshot up` starts workers and sets it for them.")
     return settings.database_url
 
 
-celery_app = Celery("packshot", broker=os.environ.get("PACKSHOT_REDIS_URL"), include=["workers.cpu", "workers.gpu"])
+celery_app = Celery("packshot", broker=os.environ.get("PACKSHOT_REDIS_URL"))
 celery_app.conf.update(broker.celery_settings())
 
 
 def job_task(kind: str) -> Callable[[Body], Body]:
-    """Register `body` as the task that does jobs of this kind. The body itself is returned, so tests call it plainly."""
+    """Register `body` as the task that does jobs of this kind. The body itself is returned: tests call it plainly."""
 
     def register(body: Body) -> Body:
         @celery_app.task(name=kind)  # type: ignore[untyped-decorator]
@@ -124,16 +126,16 @@ def job_task(kind: str) -> Callable[[Body], Body]:
     return register
 
 
-def do(job_id: int, body: Body, settings: Settings) -> None:
+def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_S) -> None:
     """Claim a job, run its body, record the outcome. A job that is not there to be taken is left alone."""
     engine = engine_for(database_url(settings))
     worker = f"{socket.gethostname()}:{os.getpid()}"
     with transaction(engine) as session:
-        claim = jobs.claim(session, job_id, worker)
+        claim = jobs.claim(session, job_id, worker, lease_s)
     if claim is None:
         log.info("job %s: nothing to claim (delivered twice, or cancelled)", job_id)
         return
-    work = Work(claim, settings, engine, Storage(settings.data_dir))
+    work = Work(claim, settings, engine, Storage(settings.data_dir), lease_s)
     log.info("job %s: %s, attempt %s", job_id, claim.kind, claim.attempt)
     try:
         with _heartbeat(work):
@@ -167,14 +169,14 @@ def _heartbeat(work: Work) -> Iterator[None]:
     stop = threading.Event()
 
     def beat() -> None:
-        while not stop.wait(BEAT_EVERY_S):
+        while not stop.wait(work.lease_s / 4):
             try:
                 work.beat()
             except jobs.LeaseLost:
                 work._is_lost.set()
                 return
             except OperationalError:
-                log.warning("job %s: the database does not answer; the lease will be renewed when it does", work.claim.job_id)
+                log.warning("job %s: the database does not answer; the lease waits for it", work.claim.job_id)
 
     thread = threading.Thread(target=beat, name=f"beat-{work.claim.job_id}", daemon=True)
     thread.start()

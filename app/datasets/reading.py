@@ -63,7 +63,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a frozen version holds. `leaking` counts products in both splits; `twin` is an older version of equal hash."""
+    """What a frozen version holds. `leaking` counts products in both splits; `twin` is an older one of equal hash."""
 
     categories: list[CategoryCount]
     products: dict[str, int]

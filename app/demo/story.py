@@ -34,6 +34,7 @@ FOLLOW_UPS = (("signals.measure", "Signals"), ("captions.propose", "Captions"), 
 KEPT = "decision:kept"
 # Fewer kept photos than this teach nothing; the demo then freezes all it can.
 FEWEST = 16
+KEPT_OR_DOUBTFUL = "decision:kept,needs_work"
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,12 @@ def take_in(stage: Stage, catalog: Catalog, photos: Path) -> None:
 
 
 def freeze(stage: Stage, catalog: Catalog) -> DatasetVersion:
-    """Freeze the kept photos; where the rules kept too few to learn from, everything that has a caption."""
+    """Freeze the kept photos; where the rules kept too few to learn from, also those that need work."""
     with transaction(stage.engine) as session:
         kept = browsing.count(session, selection.parse(KEPT, catalog.id))
-        chosen = KEPT if kept >= FEWEST else ""
-        if not chosen:
-            say(f"          the rules kept {kept}, too few to learn from; all photos with a caption are frozen")
+        chosen = KEPT if kept >= FEWEST else KEPT_OR_DOUBTFUL
+        if chosen != KEPT:
+            say(f"          the rules kept {kept}, too few to learn from; those that need work are frozen too")
         version = freezing.request_freeze(session, catalog.id, chosen, stage.owner)
         job_id = version.job_id
     wait(stage, _sent(stage, job_id), "Freeze")

@@ -41,11 +41,15 @@ LOCK: Final = 0x64656369
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What an undo did, in a sentence, and a photo to look at (None when there was nothing to undo)."""
+    """What an undo did, in a sentence, and a photo to look at (None when there was nothing to undo).
+
+    `decision` is the one that is current again on a single photo.
+    """
 
     sentence: str
     image_id: int | None = None
     count: int = 0
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +295,7 @@ def _undo_act(session: Session, newest: Decision) -> Undone:
         return Undone(f"Took back {SAID[newest.verdict]} on {len(undone):,} photos.", image.id, len(undone))
     before = current(session, image.id)
     state = f"{SAID[before.verdict]} again" if before is not None else "not decided any more"
-    return Undone(f"{name_of(image)} is {state}.", image.id, 1)
+    return Undone(f"{name_of(image)} is {state}.", image.id, 1, before)
 
 
 def _undo_caption(session: Session, caption: Caption) -> Undone:
@@ -308,7 +312,7 @@ def _undo_caption(session: Session, caption: Caption) -> Undone:
         session.get_one(Caption, caption.parent_id).superseded_at = None
         session.flush()
     reconsider(session, image.id)
-    return Undone(f"{name_of(image)} has its earlier caption again.", image.id, 1)
+    return Undone(f"{name_of(image)} has its earlier caption again.", image.id, 1, current(session, image.id))
 
 
 def name_of(image: Image) -> str:

@@ -105,7 +105,8 @@ def _ticks(clock: Clock) -> list[Tick]:
         share = hour / 24
         is_long = hour % 6 == 0
         inner, outer = point(share, MONEY_RADIUS - 20), point(share, MONEY_RADIUS - (12 if is_long else 15))
-        text = point(share, MONEY_RADIUS - 34)
+        # A time is wider than it is high.
+        text = point(share, MONEY_RADIUS - (42 if hour % 12 else 34))
         at = clock.started_at + share * (clock.ends_at - clock.started_at) if is_long else None
         found.append(Tick(*inner, *outer, text[0], text[1] + 4, at))
     return found

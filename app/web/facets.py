@@ -74,7 +74,10 @@ class Listing:
 
 @dataclass(frozen=True)
 class Histogram:
-    """A facet over a measured value. `low` and `high` are the handles, in the unit people see; `top` is the end."""
+    """A facet over a measured value. `low` and `high` are the handles, in the unit people see; `top` is the end.
+
+    `whole` is the address that limits the value to all of 0 to `top`, `free` the one that does not limit it.
+    """
 
     key: str
     name: str
@@ -85,6 +88,8 @@ class Histogram:
     top: float
     step: float
     ends: tuple[str, str]
+    whole: str
+    free: str
     is_open: bool = True
 
 
@@ -150,5 +155,6 @@ def _histogram(key: str, counts: tuple[int, ...], selection: Selection, href: Ca
     said = f"{low:.0f} to {high:.0f} %" if key == "fill" else f"{low:.2f} to {high:.2f}"
     ends = ("0 %", "100 %") if key == "fill" else ("soft", "sharp")
     return Histogram(
-        key, NAMES[key], said if bounds else "any", tuple(bars), low, high, top, 1.0 if key == "fill" else 0.01, ends
-    )
+        key, NAMES[key], said if bounds else "any", tuple(bars), low, high, top, 1.0 if key == "fill" else 0.01, ends,
+        whole=href(selection.narrowed(**{key: Range(0.0, top)})), free=href(selection.narrowed(**{key: None})),
+    )  # fmt: skip

@@ -29,7 +29,7 @@ class ListView:
 
 @dataclass(frozen=True)
 class VersionView:
-    """One version. `contents` is None until it is frozen; `next_after` is the image id that the next page starts behind."""
+    """One version. `contents` is None until it is frozen; the next page starts behind image `next_after`."""
 
     shown: Listed
     contents: Contents | None

@@ -71,7 +71,9 @@ def undo(request: Request, session: Write, me: CurrentPerson, next: Text = "") -
     """Take this person's last act back."""
     undone = decisions.undo(session, me)
     if errors.wants_json(request):
-        return JSONResponse({"sentence": undone.sentence, "image_id": undone.image_id, "count": undone.count})
+        now = {"verdict": undone.decision.verdict, "decision_id": undone.decision.id} if undone.decision else {}
+        said = {"sentence": undone.sentence, "image_id": undone.image_id, "count": undone.count}
+        return JSONResponse({"verdict": None, "decision_id": 0} | now | said)
     back = f"/images/{undone.image_id}" if undone.image_id and undone.count == 1 else "/catalogs"
     return RedirectResponse(safe_next(next) if next else back, 303)
 

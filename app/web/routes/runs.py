@@ -24,7 +24,14 @@ from app.web.events import Batch, News, stream
 router = APIRouter()
 
 # Knobs worth a look before a launch; all of them are kept with the run.
-SHOWN: Final = ("batch_size", "resolution_px", "optimiser", "muon_lr", "ema_decay", "caption_dropout")
+SHOWN: Final = {
+    "batch_size": "Pictures a step",
+    "resolution_px": "Resolution, px",
+    "optimiser": "Optimiser",
+    "muon_lr": "Learning rate",
+    "ema_decay": "Averaging of weights",
+    "caption_dropout": "Captions left out",
+}
 SHARES: Final = (("Quick", 0.25), ("Balanced", 1.0), ("Long", 4.0))
 
 
@@ -92,7 +99,7 @@ def launch(session: Read, page: Page, config: Config, version_id: int | None = N
         ],
         pace=pace,
         recipe=recipe,
-        knobs=[(name, getattr(recipe, name), fields[name].description or "") for name in SHOWN],
+        knobs=[(label, getattr(recipe, name), fields[name].description or "") for name, label in SHOWN.items()],
     )
     return page("runs/launch.html", view)
 

@@ -7,38 +7,55 @@ const number = new Intl.NumberFormat("en-GB");
 /**
  * Draw into `svg` at its present size.
  * series: [{points: [[x, y], ...], tone, label?, smooth?, dots?}] - `tone` is a class of parts.css, `smooth` the readings
- * in one mean, `dots` open circles; options: xMax, fromZero, now (x of the dotted line), right (px kept for labels),
- * digits (decimals of a label's value).
+ * in one mean, `dots` open circles; options: xMax, log (positive values on a logarithmic axis; else it starts at 0),
+ * now (x of the dotted line), right (px kept for labels).
  */
 export function draw(svg, series, options) {
-  const width = svg.clientWidth || svg.parentElement.clientWidth, height = svg.clientHeight || 190;
+  const width = svg.clientWidth, height = svg.clientHeight;
   const lines = series.map((one) => ({ ...one, mean: one.smooth ? smoothed(one.points, one.smooth) : one.points }));
-  const range = extent(lines, options.fromZero);
+  const values = lines.flatMap((one) => one.points.map((point) => point[1]));
+  if (!values.length || !width) return;
+  const scale = options.log ? logarithmic(values) : fromZero(values);
   const frame = { left: LEFT, right: width - (options.right ?? 14), top: TOP, bottom: height - BOTTOM };
   const x = (value) => frame.left + (value / Math.max(1, options.xMax)) * (frame.right - frame.left);
-  const y = (value) => frame.bottom - ((value - range.low) / (range.high - range.low)) * (frame.bottom - frame.top);
+  const y = (value) => frame.bottom - scale.share(value) * (frame.bottom - frame.top);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren();
-  axes(svg, frame, x, y, range, options.xMax);
-  const inside = add(svg, "g", { "clip-path": clip(svg, frame) });
-  for (const one of lines) drawLine(inside, one, x, y);
+  axes(svg, frame, x, y, scale.ticks, options.xMax);
+  for (const one of lines) drawLine(svg, one, x, y);
   if (options.now) add(svg, "line", { class: "now", x1: x(options.now), x2: x(options.now), y1: frame.top, y2: frame.bottom });
-  endLabels(svg, lines, x, y, frame, options.digits ?? 3);
-  if (range.above > range.high) {
-    const note = `first readings, up to ${range.above.toPrecision(3)}, are above the frame`;
-    text(svg, frame.right - 4, frame.top + 10, note, "end halo");
-  }
+  endLabels(svg, lines, x, y, frame);
 }
 
-/** The mean of up to `count` readings around each. */
+/** The geometric mean of up to `count` readings around each: what the eye would draw through them on this axis. */
 export function smoothed(points, count) {
-  const half = Math.floor(count / 2);
-  let sum = 0, from = 0, to = 0;
+  const logs = points.map((point) => Math.log(Math.max(point[1], 1e-12)));
   return points.map(([step], i) => {
-    while (to < Math.min(points.length, i + half + 1)) sum += points[to++][1];
-    while (from < i - half) sum -= points[from++][1];
-    return [step, sum / (to - from)];
+    const half = Math.min(Math.floor(count / 2), i); // at the steep start, no more after it than before it
+    const near = logs.slice(i - half, i + half + 1);
+    return [step, Math.exp(near.reduce((sum, value) => sum + value, 0) / near.length)];
   });
+}
+
+function logarithmic(values) {
+  const min = Math.max(1e-9, Math.min(...values)), max = Math.max(...values), room = (max / min) ** 0.04 * 1.01;
+  const low = Math.log(min / room), high = Math.log(max * room);
+  const marks = max / min < 4 ? ticks(min / room, max * room, 4).values : decades(min / room, max * room);
+  return { share: (value) => (Math.log(Math.max(value, 1e-9)) - low) / (high - low), ticks: marks };
+}
+
+/** 1, 2, 5 of each power of ten; only the powers where those would be too many. */
+function decades(low, high) {
+  const powers = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) powers.push(power);
+  const of = powers.length > 3 ? [1] : [1, 2, 5];
+  return powers.flatMap((power) => of.map((n) => n * 10 ** power)).filter((value) => value >= low && value <= high);
+}
+
+function fromZero(values) {
+  const { values: marks, step } = ticks(0, Math.max(...values) * 1.05, 4);
+  const high = (marks.at(-1) ?? 0) + (marks.at(-1) < Math.max(...values) ? step : 0);
+  return { share: (value) => value / high, ticks: marks };
 }
 
 /** Round values between low and high, about `count` of them. */
@@ -47,29 +64,14 @@ export function ticks(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((n) => n * power >= rough) * power;
   const found = [];
-  for (let value = Math.ceil(low / step - 1e-9) * step; value <= high + step * 1e-6; value += step) found.push(value);
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i++) found.push(i * step + 0); // + 0: no -0
   return { step, values: found };
 }
 
-function extent(lines, fromZero) {
-  // The first readings of a fresh model are far above the rest and would flatten it; what is cut off is said in words.
-  const settled = lines.flatMap((one) => (one.smooth ? one.mean.slice(Math.ceil(one.mean.length * 0.04)) : one.mean));
-  const values = settled.map((point) => point[1]);
-  if (values.length === 0) return { low: 0, high: 1, above: 0 };
-  const max = Math.max(...values), min = Math.min(...values);
-  const room = (max - min || Math.abs(max) || 1) * 0.12;
-  const { step } = ticks(fromZero ? 0 : min - room, max + room, 4);
-  const low = fromZero ? 0 : Math.max(0, Math.floor((min - room) / step) * step);
-  const above = lines.reduce((top, one) => one.points.reduce((best, point) => Math.max(best, point[1]), top), max);
-  return { low, high: Math.ceil((max + room) / step) * step, above: lines.some((one) => one.smooth) ? above : 0 };
-}
-
-function axes(svg, frame, x, y, range, xMax) {
-  const levels = ticks(range.low, range.high, 4);
-  const digits = Math.max(0, -Math.floor(Math.log10(levels.step)));
-  for (const value of levels.values) {
+function axes(svg, frame, x, y, levels, xMax) {
+  for (const value of levels) {
     add(svg, "line", { class: "grid", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) });
-    text(svg, frame.left - 6, y(value) + 4, value.toFixed(digits), "end");
+    text(svg, frame.left - 6, y(value) + 4, String(Number(value.toPrecision(3))), "end");
   }
   const room = Math.max(2, Math.floor((frame.right - frame.left) / 90));
   for (const value of ticks(0, xMax, room).values) {
@@ -86,7 +88,7 @@ function drawLine(parent, one, x, y) {
   for (const point of one.points) add(parent, "circle", { class: "dot", cx: x(point[0]), cy: y(point[1]), r: 3.5 });
 }
 
-function endLabels(svg, lines, x, y, frame, digits) {
+function endLabels(svg, lines, x, y, frame) {
   const ends = lines.filter((one) => one.label && one.mean.length).map((one) => ({ one, end: one.mean.at(-1) }));
   const places = ends.map(({ one, end }) => ({ one, end, at: Math.max(frame.top + 4, y(end[1]) + 4) }));
   places.sort((a, b) => a.at - b.at);
@@ -97,16 +99,9 @@ function endLabels(svg, lines, x, y, frame, digits) {
   }
   for (const { one, end, at } of places) {
     const label = text(svg, x(end[0]) + 10, at, "", "halo");
-    add(label, "tspan", { class: "k" }).textContent = end[1].toFixed(digits);
+    add(label, "tspan", { class: "k" }).textContent = end[1].toFixed(3);
     label.append(` ${one.label}`);
   }
-}
-
-function clip(svg, frame) {
-  const id = `clip-${svg.id}`;
-  const path = add(add(svg, "defs", {}), "clipPath", { id });
-  add(path, "rect", { x: frame.left - 6, y: frame.top - 6, width: frame.right - frame.left + 12, height: frame.bottom - frame.top + 12 });
-  return `url(#${id})`;
 }
 
 function text(parent, x, y, words, kind) {

@@ -19,11 +19,11 @@ function attach(page) {
     }));
     newest(page, "validation", curves.validation, (point) => [point[1].toFixed(3), `at step ${number.format(point[0])}`]);
     newest(page, "speed", curves.speed, (point) => [point[1].toFixed(1), ""]);
+    page.dataset.empty = curves.speed.length || curves.validation.length ? "0" : "1";
     const now = isLive && last ? last : undefined;
-    draw(page.querySelector("#loss"), bands, { xMax: steps, fromZero: true, now, right: 120 });
-    const validation = [{ points: curves.validation, tone: "", dots: true }];
-    draw(page.querySelector("#validation"), validation, { xMax: steps });
-    draw(page.querySelector("#speed"), [{ points: curves.speed, tone: "b3" }], { xMax: steps, fromZero: true });
+    draw(page.querySelector("#loss"), bands, { xMax: steps, log: true, now, right: 120 });
+    draw(page.querySelector("#validation"), [{ points: curves.validation, tone: "", dots: true }], { xMax: steps, log: true });
+    draw(page.querySelector("#speed"), [{ points: curves.speed, tone: "b3" }], { xMax: steps });
   };
   const redraw = () => { drawing ||= requestAnimationFrame(show); };
 
@@ -63,6 +63,8 @@ function attach(page) {
   new ResizeObserver(redraw).observe(page.querySelector("#loss"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   show();
+  const log = page.querySelector(".logtail");
+  log.scrollTop = log.scrollHeight;
   if (page.dataset.live === "1") follow(page, curves.last_seq, take, refresh);
 }
 

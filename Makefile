@@ -1,0 +1,77 @@
+# Every target sets itself up: a virtual environment in .venv, filled from constraints.txt. A second `make` finds it ready.
+#
+#   PYTHON=/path/to/python   another Python, 3.11 or newer
+#   TORCH=torch==2.13.0      another build of PyTorch; which one a plain name gets is your package index's choice
+#   IMAGES=some/folder       `make demo` on your own photos
+
+PYTHON ?= $(shell for one in python3.11 python3 python; do \
+	"$$one" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$one" && break; done)
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml; echo "$(TORCH)"; } | cksum | cut -d' ' -f1)
+
+# Two cores are shared by two test processes, so each takes one.
+TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+
+.PHONY: demo up test lint bench faults nano-base install chromium
+
+demo: $(READY)
+	@exec $(BIN)/packshot demo $(if $(IMAGES),--images "$(IMAGES)")
+
+up: $(READY)
+	@exec $(BIN)/packshot up
+
+# The linters tell what they find, and the tests run all the same; the closing line is pytest's.
+test: $(READY) chromium
+	@status=0; \
+	$(MAKE) --no-print-directory lint || status=1; \
+	$(TEST) $(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/faults || status=1; \
+	exit $$status
+
+lint: $(READY)
+	@$(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+# Slow tests: processes killed at chosen moments, full disks, signals.
+faults: $(READY)
+	@$(TEST) $(BIN)/python -m pytest tests/faults -p no:randomly
+
+bench: $(READY)
+	@status=0; \
+	for one in benchmarks/*.py; do echo; echo "== $$one"; $(BIN)/python "$$one" || status=1; done; \
+	exit $$status
+
+# The shipped base model, rebuilt from nothing: an hour and a half on one core.
+nano-base: $(READY)
+	$(BIN)/python -m app.demo.base_set build/nano/set
+	$(BIN)/python -m workers.families.nano build/nano/untrained
+	$(BIN)/python -m workers.finetune workers/recipes/nano_base.yaml build/nano/set/manifest.jsonl build/nano/run
+	@echo "The model is in build/nano/run/model; models/nano is a copy of such a folder."
+
+install: $(READY)
+
+$(READY): constraints.txt pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or newer is needed: install it, or name one with PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; fi
+	@echo "Installing into $(VENV); the first time this downloads about 0.9 GB."
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "1 of 2: $(TORCH)"
+	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt "$(TORCH)"
+	@echo "2 of 2: everything else"
+	@$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e ".[gpu,dev]"
+	@rm -f $(VENV)/ready-*
+	@touch $@
+
+# The browser tests drive the system's Chromium. Root on Debian gets it installed; with CI=true it has to be there.
+chromium:
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; \
+	then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the browser tests."; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq >/dev/null && \
+		apt-get install -y -qq --no-install-recommends chromium fonts-liberation >/dev/null && exit 0; fi; \
+	if [ "$$CI" = true ]; then echo "CI=true, and there is no Chromium for the browser tests." >&2; exit 1; fi; \
+	echo "NOTE: there is no Chromium, so the browser tests are skipped. On Debian: apt-get install chromium" >&2

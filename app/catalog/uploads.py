@@ -1,0 +1,111 @@
+"""Uploads: files on their way from a browser to an intake, in a folder of their own below the data folder.
+
+A browser sends many small requests, one for a few files each, so that a large catalogue needs no large request and can
+be told how far it is. The intake takes the folder in like any other, and then it is removed.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import time
+import unicodedata
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final
+
+from sqlalchemy.orm import Session
+
+from app.catalog import intake
+from app.catalog.tables import Catalog, Intake
+from app.errors import NotFound, Refused
+from app.people import Person
+from app.storage import Storage, atomic_file
+
+FOLDER: Final = "uploads"
+FORGOTTEN_AFTER_S: Final = 2 * 24 * 3600
+MAX_DEPTH: Final = 8
+MAX_PART_BYTES: Final = 180
+_CHUNK_BYTES: Final = 1 << 20
+
+
+def begin(storage: Storage, person: Person) -> str:
+    """A new, empty upload of this person; returns its name. Uploads that nobody touched for two days are removed."""
+    root = storage.root / FOLDER
+    root.mkdir(parents=True, exist_ok=True)
+    for old in root.iterdir():
+        if old.stat().st_mtime < time.time() - FORGOTTEN_AFTER_S:
+            discard(storage, old)
+    upload = f"{person.id}-{secrets.token_hex(16)}"
+    (root / upload).mkdir()
+    return upload
+
+
+def folder_of(storage: Storage, upload: str, person: Person) -> Path:
+    """The folder of this person's upload. Raises NotFound for one that is unknown, another's, or taken in already."""
+    folder = storage.root / FOLDER / upload
+    if not re.fullmatch(rf"{person.id}-[0-9a-f]{{32}}", upload) or not folder.is_dir():
+        raise NotFound("This upload is not there any more; choose the files again.")
+    return folder
+
+
+def keep(storage: Storage, upload: str, person: Person, name: str, source: BinaryIO) -> str:
+    """Keep one file of an upload under a tame version of its name, and return that. A name met again gets a number.
+
+    Raises NotFound, and Refused for a file over `intake.MAX_FILE_BYTES` or a full disk.
+    """
+    folder = folder_of(storage, upload, person)
+    tame = tame_name(name)
+    target = folder / tame
+    for number in range(2, 100_000):
+        if not target.exists():
+            break
+        target = (folder / tame).with_stem(f"{PurePosixPath(tame).stem} ({number})")
+    size_bytes = 0
+    with atomic_file(target) as file:
+        while chunk := source.read(_CHUNK_BYTES):
+            size_bytes += len(chunk)
+            if size_bytes > intake.MAX_FILE_BYTES:
+                limit = intake.MAX_FILE_BYTES // 1024**2
+                raise Refused(f"{tame} has more than {limit} MB, the limit of one file. Leave it out and go on.")
+            file.write(chunk)
+    folder.touch()
+    return target.relative_to(folder).as_posix()
+
+
+def tame_name(name: str) -> str:
+    """A relative path that stays in its folder: no dots, control characters or long parts; at most eight deep."""
+    parts = []
+    for part in unicodedata.normalize("NFC", name.replace("\\", "/")).split("/"):
+        kept = "".join(letter for letter in part if unicodedata.category(letter) not in ("Cc", "Cs")).strip()
+        if kept.strip("."):
+            parts.append(_shortened(kept))
+    return "/".join(parts[-MAX_DEPTH:]) or "unnamed"
+
+
+def _shortened(part: str) -> str:
+    path = PurePosixPath(part)
+    suffix = path.suffix if len(path.suffix) <= 10 else ""
+    stem = part.removesuffix(suffix).encode()[: MAX_PART_BYTES - len(suffix.encode())]
+    return stem.decode("utf-8", "ignore") + suffix
+
+
+def request_intake(session: Session, storage: Storage, catalog: Catalog, upload: str, person: Person) -> Intake:
+    """Ask for an upload to be taken in. Raises NotFound, and Refused when it holds no pictures; then it is removed."""
+    folder = folder_of(storage, upload, person)
+    try:
+        return intake.request_intake(session, catalog, folder, person)
+    except Refused:
+        discard(storage, folder)
+        raise Refused("There are no pictures among these files.") from None
+
+
+def is_upload(storage: Storage, folder: Path) -> bool:
+    """Whether a folder that was taken in was an upload, and is ours to remove."""
+    return folder.parent == storage.root / FOLDER
+
+
+def discard(storage: Storage, folder: Path) -> None:
+    """Remove an upload's folder; leaves every other folder alone."""
+    if is_upload(storage, folder):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,171 @@
+"""Taking in photos: the form, uploads from the browser, and one intake with what it refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from app import jobs
+from app.catalog import browse, intake, uploads
+from app.catalog.browse import Listed
+from app.catalog.tables import Catalog, Intake, SourceFile
+from app.errors import NotAllowed, Refused
+from app.jobs import Job
+from app.people import Person
+from app.storage import Storage
+from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
+
+router = APIRouter()
+
+# A request holds one file of the largest size or many small ones; its other fields are short.
+MAX_REQUEST_BYTES: Final = intake.MAX_FILE_BYTES + (16 << 20)
+REFUSED_PAGE: Final = 200
+
+
+@dataclass(frozen=True)
+class Told:
+    """One intake in a list: where from, into which catalog, and how it went."""
+
+    intake: Intake
+    catalog: Catalog
+    job: Job | None
+    source: str
+
+
+@dataclass(frozen=True)
+class FormView:
+    """The form and the newest intakes. Only owners may name a folder of the server."""
+
+    catalogs: list[Listed]
+    catalog_id: int | None
+    may_name_folder: bool
+    recent: list[Told]
+    max_file_mb: int
+
+
+@dataclass(frozen=True)
+class IntakeView:
+    """One intake. `next_after` is the file name that the next refused files start behind, None on the last page."""
+
+    told: Told
+    following: list[Job]
+    refused: list[SourceFile]
+    after: str
+    next_after: str | None
+    may_repeat: bool
+
+
+@router.get("/intakes")
+def form(session: Read, page: Page, files: Files, me: CurrentPerson, catalog_id: int | None = None) -> HTMLResponse:
+    """The form."""
+    view = FormView(
+        catalogs=browse.everything(session),
+        catalog_id=catalog_id,
+        may_name_folder=me.role == "owner",
+        recent=[_told(files, *row) for row in intake.recent(session)],
+        max_file_mb=intake.MAX_FILE_BYTES // 1024**2,
+    )
+    return page("intakes/index.html", view)
+
+
+@router.post("/intakes", max_body_size=MAX_REQUEST_BYTES)
+def take_in(
+    request: Request,
+    session: Write,
+    storage: Files,
+    me: CurrentPerson,
+    catalog_id: Annotated[str, Form()] = "",
+    name: Annotated[str, Form()] = "",
+    folder: Annotated[str, Form()] = "",
+    upload: Annotated[str, Form()] = "",
+    files: Annotated[list[UploadFile], File()] = [],  # noqa: B006
+) -> Response:
+    """Ask for a folder of the server, an upload, or the files of this very request to be taken in."""
+    chosen = [file for file in files if file.filename]
+    if not (folder.strip() or upload or chosen):
+        raise Refused("Choose files or a folder to take in.")
+    catalog = intake.catalog_for(session, int(catalog_id) if catalog_id.isdecimal() else None, name)
+    if chosen:
+        upload = uploads.begin(storage, me)
+        _keep(storage, upload, me, chosen)
+    if upload:
+        asked = uploads.request_intake(session, storage, catalog, upload, me)
+    else:
+        _refuse_members(me)
+        asked = intake.request_intake(session, catalog, Path(folder.strip()), me)
+    return _answer(request, asked)
+
+
+@router.post("/uploads")
+def begin_upload(storage: Files, me: CurrentPerson) -> dict[str, str]:
+    """Begin an upload; its files follow in requests of their own."""
+    return {"upload": uploads.begin(storage, me)}
+
+
+@router.post("/uploads/{upload}/files", max_body_size=MAX_REQUEST_BYTES)
+def add_files(
+    upload: str, storage: Files, me: CurrentPerson, files: Annotated[list[UploadFile], File()]
+) -> dict[str, Any]:
+    """Keep some files of an upload."""
+    return {"kept": _keep(storage, upload, me, [file for file in files if file.filename])}
+
+
+@router.get("/intakes/{intake_id}")
+def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentPerson, after: str = "") -> HTMLResponse:
+    """One intake: how far it is, what came of it, and which files were refused."""
+    asked = intake.get(session, intake_id)
+    job = jobs.get(session, asked.job_id) if asked.job_id is not None else None
+    told = _told(storage, asked, browse.get(session, asked.catalog_id), job)
+    refused = intake.refused_files(session, intake_id, after, REFUSED_PAGE)
+    view = IntakeView(
+        told=told,
+        following=intake.under_way_after(session, asked),
+        refused=refused,
+        after=after,
+        next_after=refused[-1].file_name if len(refused) == REFUSED_PAGE else None,
+        may_repeat=_may_repeat(storage, told, me),
+    )
+    return page("intakes/intake.html", view)
+
+
+@router.post("/intakes/{intake_id}/repetitions")
+def repeat(request: Request, intake_id: int, session: Write, storage: Files, me: CurrentPerson) -> Response:
+    """Take the same folder in again: after a failure, or because there is more in it now."""
+    before = intake.get(session, intake_id)
+    folder = Path(before.folder)
+    if not uploads.is_upload(storage, folder):
+        _refuse_members(me)
+    catalog = browse.get(session, before.catalog_id)
+    return _answer(request, intake.request_intake(session, catalog, folder, me))
+
+
+def _keep(storage: Storage, upload: str, me: Person, files: list[UploadFile]) -> list[str]:
+    return [uploads.keep(storage, upload, me, file.filename or "", file.file) for file in files]
+
+
+def _refuse_members(me: Person) -> None:
+    if me.role != "owner":
+        raise NotAllowed("Only an owner may take in a folder of the server. Choose files to upload instead.")
+
+
+def _may_repeat(storage: Storage, told: Told, me: Person) -> bool:
+    folder = Path(told.intake.folder)
+    is_over = told.job is None or told.job.is_over
+    return is_over and (me.role == "owner" or uploads.is_upload(storage, folder)) and folder.is_dir()
+
+
+def _told(storage: Storage, asked: Intake, catalog: Catalog, job: Job | None) -> Told:
+    source = "Files from a browser" if uploads.is_upload(storage, Path(asked.folder)) else asked.folder
+    return Told(asked, catalog, job, source)
+
+
+def _answer(request: Request, asked: Intake) -> Response:
+    """Scripts get the address of the intake, forms are led there."""
+    href = f"/intakes/{asked.id}"
+    if "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"href": href})
+    return RedirectResponse(href, 303)

@@ -1,0 +1,71 @@
+"""Taking in and measuring on real product photos, and the promises about them that drawings cannot test."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from PIL import ImageFilter
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.catalog import intake
+from app.catalog.files import view_path
+from app.catalog.tables import Image
+from app.storage import Storage
+from tests import cast
+from workers.image_signals import measure
+
+pytestmark = pytest.mark.photos
+
+
+def views_of(session: Session, storage: Storage, folder: Path) -> dict[str, Pillow.Image]:
+    """The views of a folder, taken in, by file name."""
+    asked = intake.request_intake(session, cast.catalog(session), folder, cast.person(session))
+    intake.take_in(lambda: nullcontext(session), lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
+    images = session.scalars(select(Image).where(Image.intake_id == asked.id))
+    return {image.file_name: Pillow.open(view_path(storage, image.view_sha256)).convert("RGB") for image in images}
+
+
+def test_catalogue_pictures_come_with_their_facts_and_in_srgb(session: Session, storage: Storage, photos: Path) -> None:
+    views = views_of(session, storage, photos / "grocery" / "packshots")
+    images = session.scalars(select(Image)).all()
+    assert len(views) == len(images) == 54
+    assert all(image.title and image.category and image.extra["department"] for image in images)
+    # Two thirds of them are in Adobe RGB.
+    assert sum("renders" in image.render_path for image in images) == 37
+
+
+def test_catalogue_pictures_are_white_whole_and_centred(session: Session, storage: Storage, photos: Path) -> None:
+    found = {name: measure(view) for name, view in views_of(session, storage, photos / "grocery" / "packshots").items()}
+    assert [name for name, one in found.items() if one.background != "white"] == []
+    assert np.mean([one.confidence == 1 for one in found.values()]) > 0.9
+    assert np.mean([abs(one.offset_x or 0) < 0.06 for one in found.values()]) > 0.9
+    assert np.mean([(one.fill or 0) > 0.8 for one in found.values()]) > 0.9
+    colours = {name: one.subject_colour for name, one in found.items()}
+    expected = {"Banana.jpg": "yellow", "Lime.jpg": "green", "Cucumber.jpg": "green", "Lemon.jpg": "yellow"}
+    assert {name: colours[name] for name in expected} == expected
+
+
+def test_blur_is_told_from_focus(photos: Path) -> None:
+    """Each photo against itself blurred by 1 % of its long side; one threshold for all of them."""
+    files = sorted((photos / "grocery" / "packshots").glob("*.jpg"))[::6]
+    files += [sorted(folder.glob("*.jpg"))[3] for folder in sorted((photos / "clothing").iterdir()) if folder.is_dir()]
+    sharp, blurred = [], []
+    for file in files:
+        picture = Pillow.open(file).convert("RGB")
+        sharp.append(measure(picture).sharpness or 0)
+        blurred.append(measure(picture.filter(ImageFilter.GaussianBlur(0.01 * max(picture.size)))).sharpness or 0)
+    assert min(sharp) > max(blurred)
+
+
+def test_clothes_on_floors_and_beds_are_found_or_said_not_to_be(photos: Path) -> None:
+    files = [file for folder in sorted((photos / "clothing").iterdir()) for file in sorted(folder.glob("*.jpg"))[:3]]
+    found = [measure(Pillow.open(file)) for file in files]
+    assert len(found) == 30
+    assert np.mean([one.subject_lab is not None for one in found]) > 0.6
+    # Hardly any has a studio background, so hardly any may be as sure as a packshot.
+    assert np.mean([one.confidence < 0.7 for one in found]) > 0.8

@@ -1,0 +1,68 @@
+"""The ledger: what attempts cost."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.cycles import clock, ledger, report
+from app.cycles.ledger import Cost
+from app.settings import Settings
+from tests import cast
+
+
+@pytest.fixture
+def priced(settings: Settings) -> Settings:
+    return settings.model_copy(update={"gpu_hour_price": Decimal("3.60")})
+
+
+def test_hour_of_the_device_has_its_price(priced: Settings, settings: Settings) -> None:
+    assert ledger.price("gpu", 1800, priced) == Decimal("1.80")
+    assert ledger.price("cpu", 1800, priced) == 0
+    assert ledger.price("gpu", 1800, settings) is None
+
+
+def test_attempts_add_up(session: Session, priced: Settings) -> None:
+    cycle = clock.start_cycle(session, priced, None)
+    train = jobs.request(session, "run.train", {})
+    freeze = jobs.request(session, "dataset.freeze", {})
+    for job, seconds in ((train, 1000.0), (train, 500.0), (freeze, 60.0)):
+        assert ledger.record(session, job, seconds, priced) is not None
+    assert ledger.spent(session, cycle) == Decimal("1.5")
+    costs = ledger.by_kind(session, cycle)
+    assert costs["run.train"] == Cost(1500.0, 1500.0, Decimal("1.5000"))
+    assert costs["dataset.freeze"] == Cost(60.0, 0.0, Decimal("0.0000"))
+
+
+def test_without_a_price_seconds_are_kept(session: Session, settings: Settings) -> None:
+    cycle = clock.start_cycle(session, settings, None)
+    entry = ledger.record(session, jobs.request(session, "run.train", {}), 90.0, settings)
+    assert entry is not None and entry.amount is None
+    assert ledger.spent(session, cycle) == 0
+    assert ledger.by_kind(session, cycle)["run.train"] == Cost(90.0, 90.0, None)
+
+
+def test_without_a_cycle_nothing_is_written(session: Session, priced: Settings) -> None:
+    assert ledger.record(session, jobs.request(session, "run.train", {}), 90.0, priced) is None
+
+
+def test_past_cycles_keep_their_ledger(session: Session, priced: Settings) -> None:
+    pile = cast.catalog(session, "Autumn")
+    clock.start_cycle(session, priced, pile)
+    ledger.record(session, jobs.request(session, "run.train", {}), 1000.0, priced)
+    clock.start_cycle(session, priced, pile)
+    (past,) = report.past(session)
+    assert (past.number, past.catalog, past.spent) == (1, "Autumn", Decimal("1.0000"))
+
+
+def test_report_counts_photos_by_verdict(session: Session) -> None:
+    assert report.read(session, None).photos == 0
+    pile = cast.catalog(session)
+    cast.red_kettle(session, pile)
+    cast.blurred_shoe(session, pile)
+    found = report.read(session, pile.id)
+    assert (found.photos, found.unseen, found.kept) == (2, 2, 0)
+    assert found.version is None and found.run is None and found.sheet is None

@@ -1,0 +1,140 @@
+"""The whole story once, on real parts: photos in, signals, captions, rules, freeze, fine-tune, sheet, compare, a look.
+
+The tasks are called in this process, one after the other, in the order in which they were asked for; everything else
+is as in the running app: a database of its own, files on disk, the trainer in its own process, a tiny real pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, create_engine, make_url, select, text
+from sqlalchemy.orm import Session
+
+from app import browsing, jobs, people, selection
+from app.catalog import intake
+from app.catalog.tables import Catalog, Image, SourceFile
+from app.database import migrate, transaction
+from app.datasets import freezing
+from app.datasets.manifest import read_manifest
+from app.datasets.tables import DatasetVersion
+from app.demo.catalogue import draw_catalogue
+from app.evaluation import comparison, sheets
+from app.evaluation.tables import Sample
+from app.settings import Settings
+from app.storage import Storage
+from app.training import runs
+from app.training.recipe import Recipe
+from app.web.main import create_app
+from tests.conftest import sign_in
+from tests.workers.conftest import recipe, tiny_base  # noqa: F401  (fixtures)
+
+PICTURES = 48
+
+
+@pytest.fixture
+def story_settings(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Settings on a migrated database of this test's own, as the environment tells them to a worker."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("create database story"))
+    url = make_url(engine.url).set(database="story").render_as_string(hide_password=False)
+    migrate(url)
+    monkeypatch.setenv("PACKSHOT_DATABASE_URL", url)
+    monkeypatch.setenv("PACKSHOT_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("PACKSHOT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("PACKSHOT_WORKER_THREADS", "1")
+    yield Settings()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("drop database story with (force)"))
+
+
+def work_off(engine: Engine) -> list[str]:
+    """Do every queued job as a worker would, until none is left. Returns their kinds, in order."""
+    import workers.cpu
+    import workers.gpu  # noqa: F401  (registers its tasks)
+    from workers.celery_app import celery_app
+
+    done = []
+    while True:
+        with transaction(engine) as session:
+            job = session.scalars(select(jobs.Job).where(jobs.Job.state == "queued").order_by(jobs.Job.id)).first()
+        if job is None:
+            return done
+        celery_app.tasks[job.kind](job.id)
+        with transaction(engine) as session:
+            after = jobs.get(session, job.id)
+        assert after.state == "done", f"{after.kind}: {after.state}, {after.failure}"
+        done.append(job.kind)
+
+
+def test_from_photos_to_compared_checkpoints(
+    story_settings: Settings, tmp_path: Path, tiny_base: Path, recipe: Callable[..., Recipe]  # noqa: F811
+) -> None:
+    settings = story_settings
+    truth = draw_catalogue(tmp_path / "photos", count=PICTURES, size_px=96)
+    engine = create_engine(str(settings.database_url))
+
+    with transaction(engine) as session:
+        owner = people.make_owner(session)
+        pile = Catalog(name="Story")
+        session.add(pile)
+        session.flush()
+        intake.request_intake(session, pile, tmp_path / "photos", owner)
+    assert work_off(engine) == ["intake.take_in", "signals.measure", "captions.propose", "review.apply_rules"]
+    _check_review(engine, pile, len(truth.photos), {photo.file_name for photo in truth.faulty("broken file")})
+
+    with transaction(engine) as session:
+        version = freezing.request_freeze(session, pile.id, "decision:kept", owner)
+    assert work_off(engine) == ["dataset.freeze"]
+    rows = read_manifest(Storage(settings.data_dir).dataset_folder(version.id) / "manifest.jsonl")
+    assert {row.split for row in rows} == {"train", "validation"}
+
+    with transaction(engine) as session:
+        version = session.get_one(DatasetVersion, version.id)
+        run = runs.request_run(session, version, str(tiny_base), recipe(steps=4, checkpoint_every=2), owner)
+    assert work_off(engine) == ["run.train", "sheet.draw"]
+
+    with transaction(engine) as session:
+        run = runs.get(session, run.id)
+        assert (run.state, run.step) == ("completed", 4)
+        assert [checkpoint.step for checkpoint in runs.checkpoints(session, run.id)] == [0, 2, 4]
+        sheet = sheets.latest_of(session, run.id)
+        assert sheet is not None
+        assert not sheets.missing(session, sheet)
+        compared = comparison.compare(session, sheet)
+        sample_id = session.scalars(select(Sample.id)).first()
+    assert len(compared.columns) == 3
+    _look_at_pages(settings, engine, sheet.id, sample_id, pile.id)
+    engine.dispose()
+
+
+def _check_review(engine: Engine, pile: Catalog, files: int, broken: set[str]) -> None:
+    """Every file became a row; the broken one a refusal with a reason; every photo has a caption and a decision."""
+    with transaction(engine) as session:
+        outcomes = session.scalars(select(SourceFile)).all()
+        photos = session.scalars(select(Image)).all()
+        assert len(outcomes) == files
+        assert {file.file_name for file in outcomes if file.outcome == "refused"} == broken
+        assert all(file.reason for file in outcomes if file.outcome == "refused")
+        assert browsing.count(session, selection.parse("caption:none", pile.id)) == 0
+        assert browsing.count(session, selection.parse("decision:unseen", pile.id)) == 0
+        kept = browsing.count(session, selection.parse("decision:kept", pile.id))
+        assert len(photos) // 2 < kept < len(photos)
+
+
+def _look_at_pages(settings: Settings, engine: Engine, sheet_id: int, sample_id: int | None, catalog_id: int) -> None:
+    """Each page of the story answers, and the drawn picture is a PNG that nobody named otherwise."""
+    app = create_app(settings)
+    with Session(engine) as session:
+        client: TestClient = sign_in(app, session, settings, people.make_owner(session))
+        session.commit()
+    for page in (f"/catalogs/{catalog_id}", "/images/1", "/datasets/1", "/runs/1", f"/compare/{sheet_id}", "/cycle"):
+        answer = client.get(page)
+        assert answer.status_code == 200, page
+    picture = client.get(f"/samples/{sample_id}")
+    assert picture.headers["content-type"] == "image/png"
+    assert picture.headers["x-content-type-options"] == "nosniff"
+    assert picture.content.startswith(b"\x89PNG")

@@ -1,0 +1,121 @@
+"""The cycle page, its dial and its next step; and how figures are written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.cycles import clock
+from app.cycles.ledger import Cost
+from app.cycles.report import Report
+from app.database import utc_now
+from app.settings import Settings
+from app.web import dial, formats
+from app.web.next_step import next_steps
+from tests import cast
+
+
+def test_no_cycle_offers_one(client: TestClient, session: Session) -> None:
+    answer = client.get("/cycle")
+    assert "No cycle runs." in answer.text
+    assert client.post("/cycles").headers["location"] == "/cycle"
+    assert clock.current(session) is not None
+    assert "Cycle 1" in client.get("/cycle").text
+
+
+def test_page_shows_stages_ledger_and_next_step(client: TestClient, session: Session, settings: Settings) -> None:
+    pile = cast.catalog(session, "Autumn 2026")
+    cast.red_kettle(session, pile)
+    cycle = clock.start_cycle(session, settings, pile)
+    job = jobs.request(session, "intake.take_in", {})
+    job.state, job.started_at, job.ended_at = "done", cycle.started_at, cycle.started_at + timedelta(seconds=90)
+    session.flush()
+    answer = client.get("/cycle")
+    assert "Autumn 2026, 1 photo" in answer.text
+    assert [row.stage.state for row in answer.context["rows"]][:2] == ["done", "next"]
+    assert answer.text.count("main-act") == 1
+    assert f'href="/catalogs/{pile.id}"' in answer.text
+
+
+def test_starting_another_asks_first(client: TestClient, session: Session, settings: Settings) -> None:
+    clock.start_cycle(session, settings, None)
+    text = client.get("/cycle").text
+    assert "Cycle 1 ends now and keeps its ledger." in text
+    client.post("/cycles")
+    assert "Cycle 2" in client.get("/cycle").text
+
+
+def stage(key: str, state: clock.State) -> clock.Stage:
+    return clock.Stage(key, key, state, None, None, Cost())
+
+
+def at(key: str, state: clock.State) -> clock.Clock:
+    """A clock whose stage is this one."""
+    now = utc_now()
+    return clock.Clock(
+        1, 1, 1, now, now + timedelta(hours=24), now + timedelta(hours=6), Decimal(80), "€", Decimal(20), (stage(key, state),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "state", "href"),
+    [
+        ("caption", "running", "/catalogs/"),
+        ("review", "next", "/desk"),
+        ("freeze", "running", "/datasets"),
+        ("train", "next", "/datasets"),
+        ("train", "failed", "/runs"),
+        ("compare", "next", "/runs"),
+    ],
+)
+def test_next_step_leads_to_its_place(session: Session, key: str, state: clock.State, href: str) -> None:
+    pile = cast.catalog(session)
+    report = Report(pile, 10, 6, 1, 2, 1, None, None, None)
+    assert next_steps(at(key, state), report)[0].href.startswith(href)
+
+
+def test_nothing_left_to_review_leads_to_freezing(session: Session) -> None:
+    report = Report(cast.catalog(session), 7, 6, 1, 0, 0, None, None, None)
+    (step,) = next_steps(at("review", "next"), report)
+    assert step.title == "Freeze the 6 kept"
+
+
+def test_dial_goes_around_once() -> None:
+    assert dial.point(0, 10) == (dial.MIDDLE, dial.MIDDLE - 10)
+    assert dial.point(0.25, 10) == (dial.MIDDLE + 10, dial.MIDDLE)
+    now = at("train", "running")
+    begun = replace(now.stages[0], began_at=now.started_at, ended_at=now.started_at + timedelta(seconds=1))
+    drawn = dial.dial(replace(now, stages=(begun,)))
+    assert len(drawn.arcs) == 1
+    assert len([tick for tick in drawn.ticks if tick.at]) == 4
+    assert drawn.money is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (formats.duration(22080), "6 h 08 m"),
+        (formats.duration(2880), "48 m"),
+        (formats.duration(-720), "12 m"),
+        (formats.duration(40), "40 s"),
+        (formats.money(Decimal("25.44"), "€"), "€25.44"),
+        (formats.money(80, "€"), "€80"),
+        (formats.money(Decimal("-0.5"), "$"), "−$0.50"),
+        (formats.share(0.843), "84 %"),
+        (formats.number(3084), "3,084"),
+        (formats.plural(1, "photo"), "1 photo"),
+        (formats.plural(1200, "photo"), "1,200 photos"),
+        (formats.bytes_(2_412_000_000), "2.4 GB"),
+        (formats.bytes_(900), "900 B"),
+        (formats.initials("Ana Maria Lind"), "AL"),
+        (formats.initials("Ana"), "A"),
+    ],
+)
+def test_figures_are_written_one_way(written: str, expected: str) -> None:
+    assert written == expected

@@ -1,0 +1,267 @@
+"""Taking in over HTTP: the form, uploads file by file, who may name a folder, and what came of an intake."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.catalog import intake, uploads
+from app.catalog.tables import Catalog, Intake, SourceFile
+from app.jobs import Job
+from app.people import Person
+from app.settings import Settings
+from app.storage import Storage
+from tests import cast
+from tests.catalog.conftest import encoded, picture
+from tests.conftest import sign_in
+
+JSON = {"Accept": "application/json"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "photos"
+    place.mkdir()
+    (place / "a.jpg").write_bytes(encoded(picture()))
+    return place
+
+
+@pytest.fixture
+def member(web: FastAPI, session: Session, settings: Settings) -> TestClient:
+    return sign_in(web, session, settings, cast.person(session, "Mei"))
+
+
+def sentence(answer: object) -> str:
+    return str(answer.json()["error"]["sentence"])  # type: ignore[attr-defined]
+
+
+def newest(session: Session) -> Intake:
+    session.expire_all()
+    return session.scalars(select(Intake).order_by(Intake.id.desc()).limit(1)).one()
+
+
+def begun(client: TestClient) -> str:
+    return str(client.post("/uploads").json()["upload"])
+
+
+def send(client: TestClient, upload: str, *files: tuple[str, bytes]) -> list[str]:
+    answer = client.post(f"/uploads/{upload}/files", files=[("files", file) for file in files])
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["kept"])
+
+
+def test_the_form_offers_catalogs_and_a_server_folder_to_owners(
+    client: TestClient, member: TestClient, session: Session
+) -> None:
+    pile = cast.catalog(session, "Spring chairs")
+    answer = client.get(f"/intakes?catalog_id={pile.id}")
+    assert answer.status_code == 200
+    assert "Spring chairs" in answer.text and 'name="folder"' in answer.text
+    assert 'name="folder"' not in member.get("/intakes").text
+
+
+def test_a_folder_of_the_server_is_taken_in(
+    client: TestClient, session: Session, folder: Path, me: Person
+) -> None:
+    answer = client.post("/intakes", data={"name": "  Autumn   2026 ", "folder": f" {folder} "})
+    asked = newest(session)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/intakes/{asked.id}")
+    assert asked.folder == str(folder)
+    assert session.get_one(Catalog, asked.catalog_id).name == "Autumn 2026"
+    job = session.get_one(Job, asked.job_id)
+    assert (job.kind, job.requested_by_id) == ("intake.take_in", me.id)
+
+
+def test_a_new_catalog_of_a_known_name_is_that_catalog(client: TestClient, session: Session, folder: Path) -> None:
+    pile = cast.catalog(session, "Autumn 2026")
+    client.post("/intakes", data={"name": "Autumn 2026", "folder": str(folder)})
+    assert newest(session).catalog_id == pile.id
+
+
+def test_a_member_may_not_name_a_folder(member: TestClient, session: Session, folder: Path) -> None:
+    answer = member.post("/intakes", data={"name": "x", "folder": str(folder)}, headers=JSON)
+    assert answer.status_code == 403
+    assert sentence(answer) == "Only an owner may take in a folder of the server. Choose files to upload instead."
+    assert session.scalars(select(Intake)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"name": "x"}, "Choose files or a folder to take in."),
+        ({"name": " ", "folder": "/"}, "Give the new catalog a name of at most 100 characters."),
+        ({"catalog_id": "987654", "folder": "/"}, "There is no catalog 987654."),
+        ({"name": "x", "folder": "/no/such/place"}, "There is no folder /no/such/place on this machine."),
+        ({"name": "x", "upload": "../../etc"}, "This upload is not there any more; choose the files again."),
+    ],
+)
+def test_what_cannot_be_taken_in_is_said(client: TestClient, data: dict[str, str], expected: str) -> None:
+    answer = client.post("/intakes", data=data, headers=JSON)
+    assert answer.status_code in (404, 422)
+    assert sentence(answer) == expected
+
+
+def test_a_member_uploads_files_a_few_at_a_time(
+    member: TestClient, session: Session, settings: Settings
+) -> None:
+    pile = cast.catalog(session)
+    upload = begun(member)
+    assert send(member, upload, ("shoes/a.jpg", encoded(picture(1))), ("b.png", b"b")) == ["shoes/a.jpg", "b.png"]
+    assert send(member, upload, ("metadata.csv", b"file_name,title\nshoes/a.jpg,Brown shoe\n")) == ["metadata.csv"]
+    answer = member.post("/intakes", data={"catalog_id": pile.id, "upload": upload}, headers=JSON)
+    asked = newest(session)
+    assert answer.json() == {"href": f"/intakes/{asked.id}"}
+    place = Path(asked.folder)
+    assert place.is_relative_to(settings.data_dir.resolve())
+    assert (place / "shoes" / "a.jpg").read_bytes() == encoded(picture(1))
+
+
+def test_files_of_one_plain_form_are_taken_in(client: TestClient, session: Session) -> None:
+    answer = client.post("/intakes", data={"name": "x"}, files=[("files", ("a.jpg", encoded(picture())))])
+    assert answer.status_code == 303
+    assert (Path(newest(session).folder) / "a.jpg").is_file()
+
+
+def test_an_upload_without_pictures_is_refused_and_removed(client: TestClient, settings: Settings) -> None:
+    upload = begun(client)
+    send(client, upload, ("notes.txt", b"words"))
+    answer = client.post("/intakes", data={"name": "x", "upload": upload}, headers=JSON)
+    assert (answer.status_code, sentence(answer)) == (422, "There are no pictures among these files.")
+    assert not (settings.data_dir / "uploads" / upload).exists()
+
+
+def test_nobody_reaches_another_persons_upload(client: TestClient, member: TestClient) -> None:
+    upload = begun(client)
+    answer = member.post(f"/uploads/{upload}/files", files=[("files", ("a.jpg", b"x"))], headers=JSON)
+    assert (answer.status_code, sentence(answer)) == (404, "This upload is not there any more; choose the files again.")
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../etc/passwd", "etc/passwd"),
+        ("/absolute/a.jpg", "absolute/a.jpg"),
+        ("C:\\photos\\a.jpg", "C:/photos/a.jpg"),
+        ("a/./b/../c.jpg", "a/b/c.jpg"),
+        ("line\nbreak\0.jpg", "linebreak.jpg"),
+        ("...", "unnamed"),
+        ("cafe\u0301.jpg", "café.jpg"),
+        ("ä" * 300 + ".jpeg", "ä" * 87 + ".jpeg"),
+        ("1/2/3/4/5/6/7/8/9/a.jpg", "3/4/5/6/7/8/9/a.jpg"),
+    ],
+)
+def test_names_of_uploaded_files_are_tamed(name: str, kept: str) -> None:
+    assert uploads.tame_name(name) == kept
+
+
+def test_the_same_name_twice_keeps_both_files(client: TestClient) -> None:
+    upload = begun(client)
+    kept = send(client, upload, ("a.jpg", b"1"), ("a.jpg", b"2"), ("a.jpg", b"3"))
+    assert kept == ["a.jpg", "a (2).jpg", "a (3).jpg"]
+
+
+def test_a_file_over_the_limit_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MAX_FILE_BYTES", 1024**2)
+    upload = begun(client)
+    answer = client.post(
+        f"/uploads/{upload}/files", files=[("files", ("big.tif", bytes(1024**2 + 1)))], headers=JSON
+    )
+    assert answer.status_code == 422
+    assert sentence(answer) == "big.tif has more than 1 MB, the limit of one file. Leave it out and go on."
+
+
+def test_uploads_that_nobody_finished_are_removed(client: TestClient, settings: Settings) -> None:
+    old, young = begun(client), begun(client)
+    place = settings.data_dir / "uploads"
+    os.utime(place / old, (time.time() - 3 * 24 * 3600,) * 2)
+    begun(client)
+    assert not (place / old).exists() and (place / young).exists()
+
+
+@pytest.fixture
+def over(session: Session, folder: Path) -> Callable[..., Intake]:
+    """An intake whose job ended in the state given."""
+
+    def make(state: str, failure: str | None = None, place: Path = folder) -> Intake:
+        asked = intake.request_intake(session, cast.catalog(session), place, cast.person(session))
+        job = jobs.get(session, asked.job_id or 0)
+        job.state, job.failure = state, failure
+        job.result = {"other_files": 2, "metadata_rows_without_picture": 3}
+        asked.accepted, asked.already_there, asked.refused = 12, 1, 2
+        session.flush()
+        return asked
+
+    return make
+
+
+def test_an_intake_under_way_shows_its_job(client: TestClient, session: Session, over: Callable[..., Intake]) -> None:
+    asked = over("queued")
+    text = client.get(f"/intakes/{asked.id}").text
+    assert f'data-job="/jobs/{asked.job_id}"' in text
+
+
+def test_a_finished_intake_shows_counts_refused_files_and_what_follows(
+    client: TestClient, session: Session, over: Callable[..., Intake]
+) -> None:
+    asked = over("done")
+    row = {"catalog_id": asked.catalog_id, "intake_id": asked.id, "outcome": "refused"}
+    session.add(SourceFile(file_name="<b>cut.jpg", sha256="", reason="The file is empty.", **row))
+    measuring = jobs.request(session, "signals.measure", {"catalog_id": asked.catalog_id, "image_ids": None})
+    answer = client.get(f"/intakes/{asked.id}")
+    assert [file.reason for file in answer.context["refused"]] == ["The file is empty."]
+    assert "&lt;b&gt;cut.jpg" in answer.text and "<b>cut.jpg" not in answer.text
+    assert "3 files that the folder does not hold" in answer.text and "2 other files left alone" in answer.text
+    assert [job.id for job in answer.context["following"]] == [measuring.id]
+
+
+def test_long_lists_of_refused_files_go_on(
+    client: TestClient, session: Session, over: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.routes.intakes.REFUSED_PAGE", 2)
+    asked = over("done")
+    row = {"catalog_id": asked.catalog_id, "intake_id": asked.id, "outcome": "refused", "reason": "The file is empty."}
+    session.add_all([SourceFile(file_name=f"{number} & more.jpg", sha256="", **row) for number in range(3)])
+    session.flush()
+    first = client.get(f"/intakes/{asked.id}")
+    assert "?after=1%20%26%20more.jpg" in first.text
+    rest = client.get(f"/intakes/{asked.id}", params={"after": "1 & more.jpg"})
+    assert [file.file_name for file in rest.context["refused"]] == ["2 & more.jpg"]
+
+
+def test_a_failed_intake_says_why_and_can_be_repeated(
+    client: TestClient, session: Session, over: Callable[..., Intake]
+) -> None:
+    asked = over("failed", "metadata.csv, line 2, has no file name. Nothing was taken in.")
+    assert "metadata.csv, line 2, has no file name." in client.get(f"/intakes/{asked.id}").text
+    answer = client.post(f"/intakes/{asked.id}/repetitions")
+    again = newest(session)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/intakes/{again.id}")
+    assert (again.folder, again.catalog_id, again.id != asked.id) == (asked.folder, asked.catalog_id, True)
+
+
+def test_a_member_may_not_repeat_an_intake_of_a_server_folder(
+    member: TestClient, session: Session, over: Callable[..., Intake]
+) -> None:
+    asked = over("failed", "The disk is full.")
+    assert "repetitions" not in member.get(f"/intakes/{asked.id}").text
+    assert member.post(f"/intakes/{asked.id}/repetitions", headers=JSON).status_code == 403
+
+
+def test_an_intake_that_does_not_exist(client: TestClient) -> None:
+    assert client.get("/intakes/987654").status_code == 404
+
+
+def test_discarding_touches_uploads_only(settings: Settings, folder: Path) -> None:
+    storage = Storage(settings.data_dir)
+    uploads.discard(storage, folder)
+    uploads.discard(storage, storage.root)
+    assert folder.is_dir()

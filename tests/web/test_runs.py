@@ -1,0 +1,245 @@
+"""The pages of runs: the list, the launch, and one run in each of its states."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.database import utc_now
+from app.people import Person
+from app.settings import Settings
+from app.storage import Storage
+from app.training import runs
+from app.training.tables import TrainingRun
+from app.web.routes.runs import news_of
+from tests.evaluation.cast import finished_run, sheet_of
+from tests.training.cast import frozen_version, news, one_run
+
+
+def step(seq: int, number: int) -> dict[str, object]:
+    return news(
+        seq, "step", step=number, loss=0.5, loss_by_band=[0.4, 0.3, None, 0.2], images_per_s=9.4, lr=1e-3, grad_norm=1.0
+    )
+
+
+def training(session: Session) -> TrainingRun:
+    """A run that a worker trains, twenty steps in."""
+    run = one_run(session, steps=100)
+    assert jobs.claim(session, run.job_id or 0, "worker")
+    runs.begin(session, run)
+    told = [
+        news(1, "started", step=0, device="cpu", parameters=2_400_000),
+        news(2, "validation", step=0, loss=0.9, loss_by_band=[1, 1, 1, 1]),
+        *(step(3 + i, 4 * (i + 1)) for i in range(5)),
+        news(8, "validation", step=20, loss=0.4, loss_by_band=[1, 1, 1, 1]),
+        news(9, "checkpoint", step=20, folder="checkpoints/step-000020", size_bytes=29_100_000, seconds=0.2),
+    ]
+    runs.record_events(session, run, told)
+    return run
+
+
+def test_without_a_version_the_list_says_what_to_do_first(client: TestClient) -> None:
+    assert "no frozen dataset version" in client.get("/runs").text
+    assert "No frozen dataset version to train from" in client.get("/runs/new").text
+
+
+def test_the_list_names_state_and_end(client: TestClient, session: Session) -> None:
+    run = training(session)
+    runs.end(session, run, "failed", "The disk is full.")
+    page = client.get("/runs").text
+    assert f"Run {run.id}" in page
+    assert "The disk is full." in page
+    assert "New run" in page
+
+
+def test_the_launch_offers_frozen_versions_and_three_lengths(client: TestClient, session: Session) -> None:
+    version = frozen_version(session)
+    unfrozen = frozen_version(session)
+    unfrozen.content_hash = None
+    session.flush()
+    view = client.get(f"/runs/new?version_id={version.id}").context
+    assert [one.version.id for one in view["versions"]] == [version.id]
+    assert [length.steps for length in view["lengths"]] == [150, 600, 2400]
+    assert [length.seconds for length in view["lengths"]] == [None, None, None]
+    assert [base.name for base in view["bases"]] == ["models/nano"]
+
+
+def test_the_launch_tells_the_pace_of_an_earlier_run(client: TestClient, session: Session) -> None:
+    run = training(session)
+    runs.end(session, run, "completed", "All 100 steps are done.")
+    view = client.get("/runs/new").context
+    # Nine events a second apart make eight seconds for twenty steps.
+    assert view["lengths"][1].seconds == pytest.approx(600 * 8 / 20)
+
+
+def test_starting_twice_is_one_run(client: TestClient, session: Session, me: Person) -> None:
+    version = frozen_version(session)
+    form = {"version_id": version.id, "base": "models/nano", "steps": 150}
+    first = client.post("/runs", data=form, follow_redirects=False)
+    again = client.post("/runs", data=form, follow_redirects=False)
+    assert first.status_code == 303
+    assert first.headers["location"] == again.headers["location"]
+    (run,) = runs.recent(session)
+    assert (run.steps, run.created_by_id) == (150, me.id)
+
+
+def test_a_number_of_steps_replaces_the_choice(client: TestClient, session: Session) -> None:
+    version = frozen_version(session)
+    client.post("/runs", data={"version_id": version.id, "steps": 600, "exact": 77})
+    assert runs.recent(session)[0].steps == 77
+
+
+def test_starting_with_the_version_alone_takes_the_recipe_as_it_is(client: TestClient, session: Session) -> None:
+    client.post("/runs", data={"version_id": frozen_version(session).id, "exact": ""})
+    run = runs.recent(session)[0]
+    assert (run.base, run.steps) == ("models/nano", 600)
+
+
+def test_an_unknown_base_is_refused(client: TestClient, session: Session) -> None:
+    form = {"version_id": frozen_version(session).id, "base": "/etc"}
+    answer = client.post("/runs", data=form, headers={"Accept": "application/json"})
+    assert answer.status_code == 422
+    assert "not a base" in answer.json()["error"]["sentence"]
+
+
+def test_a_run_that_waits_says_that_no_worker_is_there(client: TestClient, session: Session) -> None:
+    page = client.get(f"/runs/{one_run(session).id}")
+    assert "waits for a gpu worker; none is at work" in page.text
+    assert "Take it back" in page.text
+    assert "Nothing measured yet." in page.text
+
+
+def test_a_run_that_waits_behind_another_job_names_it(client: TestClient, session: Session) -> None:
+    training(session)
+    page = client.get(f"/runs/{one_run(session).id}")
+    assert "busy: fine-tuning, job" in page.text
+
+
+def test_a_running_run_shows_how_far_it_is(client: TestClient, session: Session) -> None:
+    run = training(session)
+    page = client.get(f"/runs/{run.id}")
+    assert "Step 20</b> of 100 · 640 pictures seen" in page.text
+    assert "Stop and keep" in page.text
+    assert page.context["live"].forecast is not None
+    assert [line.title for line in page.context["live"].lines] == [
+        "checkpoint 20", "validation", "step 20", "validation", "training began",
+    ]  # fmt: skip
+    assert page.context["live"].lines[1].more == "0.400 at step 20, best so far"
+
+
+def test_the_curves_lie_in_the_page_and_at_their_own_address(client: TestClient, session: Session) -> None:
+    run = training(session)
+    page = client.get(f"/runs/{run.id}").text
+    inline = page.split("data-curves>")[1].split("</script>")[0]
+    data = client.get(f"/runs/{run.id}/curves").json()
+    assert json.loads(inline) == data
+    assert data["bands"][2] == []
+    assert data["validation"] == [[0, 0.9], [20, 0.4]]
+    assert data["last_seq"] == 9
+
+
+def test_the_live_parts_are_those_of_the_page(client: TestClient, session: Session) -> None:
+    run = training(session)
+    page, parts = client.get(f"/runs/{run.id}").text, client.get(f"/runs/{run.id}/live").text
+    for part in ("head", "bill", "events", "samples", "log"):
+        assert f'data-part="{part}"' in page
+        assert f'data-part="{part}"' in parts
+    assert "<html" not in parts
+
+
+def test_money_is_counted_only_where_an_hour_has_a_price(client: TestClient, session: Session) -> None:
+    run = training(session)
+    assert "price of an hour not configured" in client.get(f"/runs/{run.id}").text
+
+
+def test_news_is_replayed_from_the_last_number_seen(session: Session) -> None:
+    run = training(session)
+    batch = news_of(session, run.id, after=7)
+    assert [(one.number, one.kind, one.data["kind"]) for one in batch.news] == [
+        (8, "news", "validation"), (9, "news", "checkpoint"),
+    ]  # fmt: skip
+    assert not batch.is_over
+    runs.end(session, run, "completed", "All 100 steps are done.")
+    assert news_of(session, run.id, after=9).is_over
+
+
+def test_the_stream_ends_with_the_run(client: TestClient, session: Session) -> None:
+    run = training(session)
+    runs.end(session, run, "completed", "All 100 steps are done.")
+    lines = client.get(f"/runs/{run.id}/events", headers={"Last-Event-ID": "8"}).text.splitlines()
+    assert "id: 9" in lines
+    assert "id: 8" not in lines
+    assert lines[-3:-1] == ["event: over", "data: {}"]
+
+
+def test_stop_and_keep(client: TestClient, session: Session) -> None:
+    run = training(session)
+    page = client.post(f"/runs/{run.id}/stop", data={"keep": "true"}, follow_redirects=True)
+    assert "The trainer finishes its step and saves." in page.text
+    session.expire_all()
+    assert runs.get(session, run.id).state == "stopping"
+
+
+def test_discard(client: TestClient, session: Session) -> None:
+    run = training(session)
+    page = client.post(f"/runs/{run.id}/stop", data={"keep": "false"}, follow_redirects=True)
+    assert "discarding" in page.text
+    assert "what it learned is deleted" in page.text
+
+
+def test_stopping_a_run_that_is_over_is_a_conflict(client: TestClient, session: Session) -> None:
+    run = training(session)
+    runs.end(session, run, "completed", "All 100 steps are done.")
+    answer = client.post(f"/runs/{run.id}/stop", data={"keep": "true"}, headers={"Accept": "application/json"})
+    assert answer.status_code == 409
+
+
+def test_a_failed_run_shows_why_the_log_and_the_next_step(
+    client: TestClient, session: Session, settings: Settings, storage: Storage
+) -> None:
+    run = training(session)
+    runs.end(session, run, "failed", "The trainer was ended from outside (Killed).")
+    folder: Path = Storage(settings.data_dir).run_folder(run.id)
+    folder.mkdir(parents=True)
+    (folder / runs.LOG).write_text("loading\nstep 20 <b>bold</b>\n")
+    page = client.get(f"/runs/{run.id}").text
+    assert "The trainer was ended from outside (Killed)." in page
+    assert "step 20 &lt;b&gt;bold" in page
+    assert "Go on from step 20" in page
+    client.post(f"/runs/{run.id}/resumption")
+    session.expire_all()
+    assert runs.get(session, run.id).state == "queued"
+
+
+def test_a_worker_that_fell_silent_is_said(client: TestClient, session: Session) -> None:
+    run = training(session)
+    jobs.get(session, run.job_id or 0).lease_until = utc_now() - timedelta(seconds=5)
+    session.flush()
+    assert "Another one takes over within a minute" in client.get(f"/runs/{run.id}").text
+
+
+def test_a_completed_run_shows_its_samples(client: TestClient, session: Session) -> None:
+    run = finished_run(session)
+    sheet = sheet_of(session, run, drawn=15)
+    page = client.get(f"/runs/{run.id}")
+    assert f'href="/compare/{sheet.id}"' in page.text
+    assert [row.category for row in page.context["live"].strip.rows] == ["Kettles", "Shoes", "Vases"]
+    assert "not drawn yet" in page.text
+
+
+def test_a_name_cannot_break_out_of_the_page(client: TestClient, session: Session) -> None:
+    run = training(session)
+    run.base = "</script><script>alert(1)</script>"
+    session.flush()
+    assert "<script>alert" not in client.get(f"/runs/{run.id}").text
+
+
+def test_an_unknown_run_is_not_here(client: TestClient) -> None:
+    assert client.get("/runs/4711").status_code == 404
+    assert client.get("/runs/4711/events").status_code == 404
