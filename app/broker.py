@@ -1,7 +1,7 @@
 """Sends queued jobs to Celery by name, after the commit. The only file in `app` that imports Celery.
 
-A lost message costs at most `jobs.RESEND_AFTER_S`: the sweeper sends what is still queued again, and `jobs.claim` lets only
-one delivery through.
+A lost message costs at most `jobs.RESEND_AFTER_S`: the sweeper sends what is still queued again, and `jobs.claim`
+lets only one delivery through.
 """
 
 from __future__ import annotations

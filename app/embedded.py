@@ -39,14 +39,14 @@ _POSTGRES_SOCKET: Final = ".s.PGSQL.5432"
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that is ready to be started: `url` is where it will answer, `is_ready` whether it does."""
+    """A server that can be started: `url` is where it will answer, `is_ready(pid)` whether that process does."""
 
     name: str
     command: tuple[str, ...]
     privileges: tuple[str, ...]
     log: Path
     url: str
-    is_ready: Callable[[], bool]
+    is_ready: Callable[[int], bool]
     stop_with: signal.Signals
     hurry_with: signal.Signals
 
@@ -113,7 +113,7 @@ def postgres(data_dir: Path, is_durable: bool = True) -> Server:
     )  # fmt: skip
     log = _log(data_dir, "postgresql.log")
     url = f"postgresql+psycopg://postgres@/postgres?host={quote_plus(str(sockets))}"
-    is_ready = partial(_postgres_says, folder, "ready")
+    is_ready = partial(_postgres_is_ready, folder)
     return Server("PostgreSQL", command, privileges, log, url, is_ready, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -133,7 +133,7 @@ def redis(data_dir: Path) -> Server:
     )  # fmt: skip
     url = f"redis+socket://{path}?virtual_host=0"
     log = _log(data_dir, "redis.log")
-    return Server("Redis", command, (), log, url, partial(_redis_answers, path), signal.SIGTERM, signal.SIGKILL)
+    return Server("Redis", command, (), log, url, lambda pid: _redis_answers(path), signal.SIGTERM, signal.SIGKILL)
 
 
 def start(server: Server) -> subprocess.Popen[bytes]:
@@ -143,7 +143,10 @@ def start(server: Server) -> subprocess.Popen[bytes]:
 
 def wait_until_ready(process: subprocess.Popen[bytes], server: Server) -> None:
     """Wait until it answers. Raises Refused with its last words when it ends or stays silent."""
-    if _wait(lambda: process.poll() is not None or server.is_ready(), READY_WITHIN_S) and process.poll() is None:
+    if (
+        _wait(lambda: process.poll() is not None or server.is_ready(process.pid), READY_WITHIN_S)
+        and process.poll() is None
+    ):
         return
     words = processes.last_words(server.log) or "it said nothing"
     raise Refused(f"{server.name} did not start: {words}. Log: {server.log}")
@@ -240,11 +243,12 @@ def _end_left_over(folder: Path) -> None:
         _wait(lambda: known.find() is None, READY_WITHIN_S)
 
 
-def _postgres_says(folder: Path, word: str) -> bool:
-    """Whether the status line of `postmaster.pid` is this word."""
+def _postgres_is_ready(folder: Path, pid: int) -> bool:
+    """Whether `postmaster.pid` is this process's own, and its eighth line says that it is ready."""
     try:
-        return (folder / "postmaster.pid").read_text().splitlines()[7].strip() == word
-    except (FileNotFoundError, IndexError):
+        lines = (folder / "postmaster.pid").read_text().splitlines()
+        return int(lines[0]) == pid and lines[7].strip() == "ready"
+    except (FileNotFoundError, IndexError, ValueError):
         return False
 
 

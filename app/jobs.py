@@ -168,9 +168,9 @@ def fail(session: Session, claim: Claim, sentence: str) -> None:
 
 
 def retry(session: Session, claim: Claim, sentence: str) -> bool:
-    """Put the job back after a transient failure, or fail it when its attempts are used up. True when it will be retried.
+    """Put the job back after a transient failure, or fail it when its attempts are used up.
 
-    Raises LeaseLost.
+    Returns whether it will be tried again. Raises LeaseLost.
     """
     if claim.attempt >= MAX_ATTEMPTS:
         fail(session, claim, f"{sentence} Tried {claim.attempt} times.")

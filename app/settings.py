@@ -29,7 +29,9 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         default=None, description="Redis of the team, e.g. redis://host:6379/0. Unset: the embedded server."
     )
-    host: str = Field(default="127.0.0.1", description="Address the web app listens on; loopback unless told otherwise.")
+    host: str = Field(
+        default="127.0.0.1", description="Address the web app listens on; loopback unless told otherwise."
+    )
     port: int = Field(default=8700, ge=0, le=65535, description="Port of the web app; 0 takes a free one.")
     public_url: str | None = Field(
         default=None, description="Address people use, e.g. https://packshot.example.org; turns on secure cookies."
@@ -39,10 +41,14 @@ class Settings(BaseSettings):
         description="Allow a non-loopback address without an https public_url, e.g. behind a trusted proxy.",
     )
     gpu_hour_price: Decimal | None = Field(
-        default=None, ge=0, description="What an hour on the worker's device costs, in `currency`. Unset: money is not counted."
+        default=None,
+        ge=0,
+        description="What an hour on the worker's device costs, in `currency`. Unset: money is not counted.",
     )
     budget: Decimal = Field(default=Decimal("80"), gt=0, description="Money of one cycle, in `currency`.")
-    currency: str = Field(default="€", min_length=1, max_length=3, description="Sign of the currency, shown before amounts.")
+    currency: str = Field(
+        default="€", min_length=1, max_length=3, description="Sign of the currency, shown before amounts."
+    )
     cycle_hours: int = Field(default=24, ge=1, le=240, description="Length of one cycle, in hours.")
     base_model: str = Field(
         default="models/nano", description="Base model a run starts from: a diffusers folder or a hub id."

@@ -97,12 +97,14 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        temporary.replace(target)
         temporary = None
         fsync_folder(target.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Refused(f"The disk with {target.parent} is full. Nothing was lost; free some space and go on.") from error
+            raise Refused(
+                f"The disk with {target.parent} is full. Nothing was lost; free some space and go on."
+            ) from error
         raise
     finally:
         if temporary is not None:

@@ -248,4 +248,6 @@ def _what_else(data: bytes) -> str:
         return "The file is a web page, not a picture."
     if b"<svg" in head:
         return "SVG drawings are not taken in; export them as PNG first."
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")):
+        return "The file is damaged, so its picture cannot be read."
     return "The file is no picture that can be read: JPEG, PNG, WebP, TIFF, BMP or GIF."

@@ -82,7 +82,7 @@ class Image(Base):
 
 
 class SourceFile(Base):
-    """A file that an intake met: accepted, a copy of the same bytes, or refused with a reason. Met again, it stays one row."""
+    """A file that an intake met: accepted, a copy of the same bytes, or refused with a reason. Met twice, one row."""
 
     __tablename__ = "source_file"
     __table_args__ = (

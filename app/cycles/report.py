@@ -50,7 +50,7 @@ def read(session: Session, catalog_id: int | None) -> Report:
     rows = session.execute(
         select(Standing.verdict, func.count()).where(Standing.catalog_id == catalog.id).group_by(Standing.verdict)
     )
-    counts: dict[str, int] = {verdict: count for verdict, count in rows}
+    counts: dict[str, int] = dict(rows.tuples().all())
     version = session.scalars(
         select(DatasetVersion)
         .where(DatasetVersion.catalog_id == catalog.id, DatasetVersion.content_hash.is_not(None))
@@ -87,13 +87,15 @@ def past(session: Session, limit: int = 8) -> list[PastCycle]:
     """Cycles that ended, the newest first."""
     spent = select(func.sum(LedgerEntry.amount)).where(LedgerEntry.cycle_id == Cycle.id)
     rows = session.execute(
-        select(Cycle, Catalog.name, spent.correlate(Cycle).scalar_subquery())
+        select(
+            Cycle, Catalog.name, func.extract("epoch", Cycle.ended_at - Cycle.started_at),
+            spent.correlate(Cycle).scalar_subquery(),
+        )
         .outerjoin(Catalog, Catalog.id == Cycle.catalog_id)
         .where(Cycle.ended_at.is_not(None))
         .order_by(Cycle.number.desc())
         .limit(limit)
-    )
+    )  # fmt: skip
     return [
-        PastCycle(cycle.number, name, (cycle.ended_at - cycle.started_at).total_seconds(), amount, cycle.currency)
-        for cycle, name, amount in rows
+        PastCycle(cycle.number, name, float(took_s), amount, cycle.currency) for cycle, name, took_s, amount in rows
     ]

@@ -16,7 +16,9 @@ class Cycle(Base):
     """One timed day from photos to a model, with a budget. One is current: the one not ended."""
 
     __tablename__ = "cycle"
-    __table_args__ = (Index("uq_cycle_current", text("(true)"), unique=True, postgresql_where=text("ended_at is null")),)
+    __table_args__ = (
+        Index("uq_cycle_current", text("(true)"), unique=True, postgresql_where=text("ended_at is null")),
+    )
 
     id: Mapped[BigId]
     number: Mapped[int] = mapped_column(unique=True)

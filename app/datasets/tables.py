@@ -13,7 +13,7 @@ from app.people import Person
 
 
 class DatasetVersion(Base):
-    """A selection of one catalog, frozen. `content_hash` is `manifest.content_hash` of its rows; None while freezing."""
+    """A frozen selection of one catalog. `content_hash` is `manifest.content_hash` of its rows, None while freezing."""
 
     __tablename__ = "dataset_version"
     __table_args__ = (UniqueConstraint("catalog_id", "number"),)

@@ -34,7 +34,7 @@ DRAWN: Final = "Drawn demo"
 ASSUMED_HOUR_PRICE: Final = Decimal("0.20")
 
 
-class Ended(Exception):  # noqa: N818  (not an error: a person asked)
+class Ended(Exception):
     """A signal asked for the end."""
 
 

@@ -26,7 +26,8 @@ class Thresholds:
     pixels when the subject is 512 px long. Soft photos, between 0.2 and 0.5, are kept: enough of them sell.
 
     `unsure_below`: confidence of the subject's mask, 0..1; under it nothing measured on the mask is held against a
-    photo. The line under which captions leave such facts out too.
+    photo. The line under which captions leave such facts out too. A scene stays a scene: there, it is the scene that
+    hides the subject.
     """
 
     blurred_below: float = 0.2
@@ -75,7 +76,7 @@ def judge(facts: Facts, thresholds: Thresholds = Thresholds()) -> Ruling:
         return Ruling("needs_work", "uncaptioned", "No caption yet.")
     if is_sure and facts.cropped_edges:
         return Ruling("needs_work", "cropped", f"The subject touches the {_and(facts.cropped_edges)} edge.")
-    if is_sure and facts.background == "scene":
+    if facts.background == "scene":
         return Ruling("needs_work", "busy", "The background is a scene, not white or plain.")
     return Ruling("kept", "clean", "No rule found a fault.")
 

@@ -47,7 +47,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """What the template draws, in a square of `size` units. `hand` is x1, y1, x2, y2; `money` is None while unpriced."""
+    """What the template draws, in a square of `size` units. `hand`: x1, y1, x2, y2; `money`: None while unpriced."""
 
     size: float
     arcs: list[Arc]

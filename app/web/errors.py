@@ -22,7 +22,10 @@ from app.web import pages, security
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request, Exception], Response]
-SENTENCES: Final = {405: "This address does not take that kind of request.", 413: "This is larger than what is taken here."}
+SENTENCES: Final = {
+    405: "This address does not take that kind of request.",
+    413: "This is larger than what is taken here.",
+}
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Gate:
 
 
 async def find_person(request: Request) -> None:
-    """Put the person into the request's state. Raises SignInNeeded when nobody is signed in and the page is not public."""
+    """Put the person into the request's state. Raises SignInNeeded for a stranger at a page that is not public."""
     path = request.url.path
     token = request.cookies.get(security.cookie_name(request.app.state.settings))
     if token and not path.startswith("/static/"):

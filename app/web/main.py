@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -115,6 +116,7 @@ def digest_of(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+@lru_cache(maxsize=2)
 def templates(digest: str) -> Jinja2Templates:
     """The templates with what all of them see: `ui` (the macros), `static(path)`, `csrf_field()` and the formats."""
     environment = Environment(

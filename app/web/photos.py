@@ -98,7 +98,7 @@ def gauges(signals: Signals | None) -> tuple[Gauge, ...]:
         _gauge("Sharpness", signals.sharpness, 1.0, "{:.2f}", limit=line, is_judged=is_sure),
         _gauge("Fill, longest side", signals.fill, 1.0, "{:.0%}"),
         _gauge("Centre offset", offset, OFFSET_END, "{:.1%}"),
-        _gauge("Background ΔE to white", signals.background_delta_e, DELTA_E_END, "{:.1f}"),
+        _gauge("Background ΔE", signals.background_delta_e, DELTA_E_END, "{:.1f}"),
         _gauge("Coverage", signals.coverage, 1.0, "{:.0%}"),
     )
 

@@ -227,7 +227,7 @@ def test_pixels_for_tracking_are_no_product_photos() -> None:
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC and AVIF photos are not taken in"),
         (b"8BPS\0\x01", "Photoshop files are not taken in"),
         (b"just words", "The file is no picture that can be read"),
-        (b"\xff\xd8\xff", "The file is no picture that can be read"),
+        (b"\xff\xd8\xff torn", "The file is damaged, so its picture cannot be read."),
     ],
 )
 def test_what_is_no_picture_is_named(data: bytes, sentence: str) -> None:

@@ -183,7 +183,7 @@ def test_bad_files_are_refused_with_a_reason_and_never_stop_the_rest(
         "huge.gif": "The picture has 65,000 × 65,000 pixels; 50 megapixels are the limit.",
         "words.jpg": "The file is no picture that can be read: JPEG, PNG, WebP, TIFF, BMP or GIF.",
         "link.jpg": "A link that leaves the folder; such links are not followed.",
-        "line\ufffdbreak.png": "The file is no picture that can be read: JPEG, PNG, WebP, TIFF, BMP or GIF.",
+        "line\ufffdbreak.png": "The file is damaged, so its picture cannot be read.",
     }
     assert (asked.accepted, asked.already_there, asked.refused) == (2, 0, 6)
     assert result["other_files"] == 1

@@ -23,6 +23,7 @@ SOUND = Facts(sharpness=0.8, background="white", caption="Red kettle on a pure w
         ({"caption": "  "}, "needs_work", "uncaptioned", "caption"),
         ({"cropped_edges": ("left", "top")}, "needs_work", "cropped", "left and top"),
         ({"background": "scene"}, "needs_work", "busy", "scene"),
+        ({"background": "scene", "confidence": 0.0}, "needs_work", "busy", "scene"),
     ],
 )
 def test_one_fault_one_ruling(changes: dict[str, Any], verdict: str, rule: str, word: str) -> None:
@@ -42,7 +43,7 @@ def test_one_fault_one_ruling(changes: dict[str, Any], verdict: str, rule: str, 
         {"background": "cannot tell"},
         {"sharpness": 0.01, "confidence": 0.2},
         {"cropped_edges": ("left",), "confidence": 0.2},
-        {"background": "scene", "confidence": 0.0},
+        {"background": "cannot tell", "confidence": 0.0},
     ],
 )
 def test_what_cannot_be_told_is_not_held_against_a_photo(changes: dict[str, Any]) -> None:

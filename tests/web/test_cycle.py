@@ -57,10 +57,9 @@ def stage(key: str, state: clock.State) -> clock.Stage:
 
 def at(key: str, state: clock.State) -> clock.Clock:
     """A clock whose stage is this one."""
-    now = utc_now()
-    return clock.Clock(
-        1, 1, 1, now, now + timedelta(hours=24), now + timedelta(hours=6), Decimal(80), "€", Decimal(20), (stage(key, state),)
-    )
+    begun = utc_now()
+    end, now = begun + timedelta(hours=24), begun + timedelta(hours=6)
+    return clock.Clock(1, 1, 1, begun, end, now, Decimal(80), "€", Decimal(20), (stage(key, state),))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Refused
 
@@ -102,6 +104,13 @@ def test_text_that_cannot_be_kept(client: TestClient) -> None:
 def test_body_too_large(client: TestClient) -> None:
     answer = client.post("/people", data={"name": "x" * (2 << 20), "email": "mei@example.org"}, headers=JSON)
     assert answer.status_code == 413
+
+
+def test_health_without_a_database(web: FastAPI, stranger: TestClient) -> None:
+    assert stranger.get("/healthz").json() == {"status": "ok"}
+    nowhere = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    web.state.sessions = lambda: Session(nowhere)
+    assert stranger.get("/healthz").status_code == 503
 
 
 def test_missing_thing(client: TestClient) -> None:
