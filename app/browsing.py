@@ -150,6 +150,12 @@ def position(session: Session, selection: Selection, sort: str, image_id: int) -
     return (session.scalar(select(func.count()).select_from(before.subquery())) or 0) + 1
 
 
+def holds(session: Session, selection: Selection, image_id: int) -> bool:
+    """Whether the photo is one of the selection, now."""
+    clauses = _standing_clauses(selection).values()
+    return session.scalar(select(Standing.image_id).where(Standing.image_id == image_id, *clauses)) is not None
+
+
 def at(session: Session, selection: Selection, sort: str, place: int) -> int | None:
     """The number of the photo just before `place` (from 1), for a jump; None for the beginning."""
     if place <= 1:
@@ -210,7 +216,10 @@ def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
         names = CHOICES[key] if key in CHOICES else (*counted[key], *(one for one in chosen if one not in counted[key]))
         options[key] = tuple(Option(name, counted[key].get(name, 0), name in chosen) for name in names)
     for key in ("category", "colour"):
-        options[key] = tuple(sorted(options[key], key=lambda one: (one.value is None, -one.count, one.value or "")))
+        # Chosen names first: they must be seen; missing ones last.
+        options[key] = tuple(
+            sorted(options[key], key=lambda one: (not one.is_on, one.value is None, -one.count, one.value or ""))
+        )
     bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in RANGES}
     return Facets(counted[TOTAL][None], options, bars)
 

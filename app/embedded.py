@@ -210,8 +210,9 @@ def _make_postgres(folder: Path, programs: Path, account: _Account | None, is_du
         capture_output=True, text=True, cwd="/", check=False,
     )  # fmt: skip
     if made.returncode:
-        lines = [line for line in made.stderr.splitlines() if "error" in line] or ["it said nothing"]
-        raise Refused(f"PostgreSQL could not make its folder in {folder.parent}: {lines[-1].split('error: ')[-1]}.")
+        lines = made.stderr.splitlines() or ["it said nothing"]
+        words = next((line for line in lines if "error: " in line), lines[-1]).rpartition("error: ")[2]
+        raise Refused(f"PostgreSQL could not make its folder in {folder.parent}: {words}.")
     unfinished.rename(folder)
 
 
@@ -299,7 +300,7 @@ def _takes_sockets(folder: Path, account: _Account | None) -> bool:
 def _log(data_dir: Path, name: str) -> Path:
     """Where a server's words go."""
     folder = data_dir / "logs"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder / name
 
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,7 +63,7 @@ def make_folder(data_dir: Path) -> None:
         data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=data_dir) as probe:
             probe.write(b"packshot")
-        (data_dir / "logs").mkdir(exist_ok=True)
+        (data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
         free_bytes = shutil.disk_usage(data_dir).free
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -80,7 +81,7 @@ def make_folder(data_dir: Path) -> None:
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
     """Hold the data folder; the kernel lets go when this process ends, however it ends. Raises Conflict, Refused."""
-    with (data_dir / "lock").open("w") as file:
+    with open(data_dir / "lock", "w", opener=partial(os.open, mode=0o600)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

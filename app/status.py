@@ -46,7 +46,7 @@ def link(settings: Settings, email: str | None) -> str:
     found = standing(settings.data_dir.resolve())
     url = found.database_url if found else settings.database_url
     if not url:
-        raise Refused(f"Nothing runs on {settings.data_dir}. Start it first: packshot up")
+        raise Refused(f"Nothing runs on {settings.data_dir}. Start it first: `packshot up`")
     with transaction(create_engine(url, poolclass=NullPool)) as session:
         token = people.make_link(session, _person(session, email))
     address = settings.public_url or (found.address if found else address_of(settings.host, settings.port))

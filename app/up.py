@@ -36,11 +36,11 @@ SWEEPER: Final = ("-m", "workers.sweeper")
 
 def up(settings: Settings, is_browser_wanted: bool = True) -> int:
     """Run everything until a signal asks for the end; the exit code. Raises AppError with a sentence when it cannot."""
-    os.umask(0o077)
     data_dir = settings.data_dir.resolve()
     make_folder(data_dir)
     with locked(data_dir), listening(settings.host, settings.port) as listener, Signals() as signals:
         end_left_over(data_dir)
+        os.umask(0o077)
         one = _Up(settings.model_copy(update={"data_dir": data_dir}), listener, signals)
         try:
             one.start(is_browser_wanted)

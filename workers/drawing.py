@@ -20,7 +20,6 @@ from app.training.recipe import Recipe
 from workers.celery_app import Cancelled, Transient, Work
 from workers.refusals import Refusal
 from workers.sampler import AT_ONCE, Drawn, Source, draw
-from workers.trainer import PROJECT
 from workers.training import stopped_for_good
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def draw_sheet(work: Work, lease: Lease, draw: Draw = draw) -> dict[str, Any]:
         raise Refused(str(refusal)) from refusal
     finally:
         with work.transaction() as session:
-            jobs.beat(session, work.claim)
+            jobs.beat(session, work.claim, lease_s=work.lease_s)
             ledger.record(session, jobs.get(session, work.claim.job_id), time.monotonic() - began, work.settings)
     return {}
 
@@ -78,7 +77,7 @@ def _missing(work: Work, sheet_id: int) -> tuple[list[_Portion], dict[str, Any]]
         checkpoints = {checkpoint.id: checkpoint for checkpoint in runs.checkpoints(session, run.id)}
         todo = sheets.missing(session, sheet)
         total = sheets.cell_count(session, sheet)
-        jobs.beat(session, work.claim, done=total - len(todo), total=total)
+        jobs.beat(session, work.claim, total - len(todo), total, lease_s=work.lease_s)
     source = partial(Source, recipe.family, _found(run.base))
     portions = []
     for checkpoint_id, cells in groupby(todo, key=lambda cell: cell.checkpoint_id):
@@ -108,7 +107,7 @@ def _keep(work: Work, sheet_id: int, portion: _Portion, batch: Sequence[Drawn]) 
         total = sheets.cell_count(session, sheet)
         done = total - len(sheets.missing(session, sheet))
         note = "base" if portion.step == 0 else f"step {portion.step:,}"
-        is_cancel_asked = jobs.beat(session, work.claim, done=done, total=total, note=note)
+        is_cancel_asked = jobs.beat(session, work.claim, done, total, note, work.lease_s)
     if is_cancel_asked:
         raise Cancelled
     if stopped_for_good.is_set():
@@ -128,5 +127,5 @@ def _png(picture: Image.Image) -> bytes:
 
 def _found(base: str) -> str:
     """A base that lies in the project as an absolute folder; anything else as it was given."""
-    folder = PROJECT / base
+    folder = runs.PROJECT / base
     return str(folder) if folder.is_dir() else base

@@ -13,7 +13,7 @@ from app.storage import Storage
 from workers import captioning, drawing, training
 from workers.celery_app import Work, database_url, job_task
 from workers.lease import Lease
-from workers.trainer import Patience, end_strays
+from workers.trainer import Patience
 
 
 @lru_cache(maxsize=1)
@@ -42,10 +42,10 @@ def draw(work: Work) -> dict[str, Any]:
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
-def end_left_over_trainers(**_: object) -> None:
-    """A worker that starts ends trainers whose runs ended without them."""
+def put_right(**_: object) -> None:
+    """A worker that starts settles runs whose job ended without them, and ends trainers whose run is over."""
     settings = Settings()
-    end_strays(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
+    training.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -29,7 +29,6 @@ from app.training import runs
 
 log = logging.getLogger(__name__)
 
-PROJECT: Final = Path(__file__).resolve().parent.parent
 _RECORD: Final = "trainer.json"
 _SAME_START_S: Final = 2.0  # the kernel's boot time, which start times are counted from, may be corrected by a second
 
@@ -72,7 +71,7 @@ class Trainer:
         (out / "stop").unlink(missing_ok=True)
         with (out / runs.LOG).open("ab") as words:
             child = subprocess.Popen(
-                command, cwd=PROJECT, env=_environment(threads), start_new_session=True,
+                command, cwd=runs.PROJECT, env=_environment(threads), start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=words, stderr=words,
             )  # fmt: skip
         process = psutil.Process(child.pid)

@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.cycles import ledger
+from app.database import transaction
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.evaluation import sheets
+from app.storage import Storage
 from app.training import progress, runs
 from app.training.recipe import Recipe, write_recipe
 from app.training.tables import RunEvent, TrainingRun
@@ -54,7 +57,7 @@ def train(work: Work, engine: Sequence[str] = ENGINE, patience: Patience | None 
     patience = patience or Patience()
     run_id = int(work.arguments["run_id"])
     out = work.storage.run_folder(run_id)
-    end_strays(work.engine, work.storage, patience)
+    put_right(work.engine, work.storage, patience)
     files = _prepare(work, run_id, out)
     if files is None:
         return {"state": "over"}
@@ -76,10 +79,17 @@ def train(work: Work, engine: Sequence[str] = ENGINE, patience: Patience | None 
     return {"state": verdict.state}
 
 
+def put_right(engine: Engine, storage: Storage, patience: Patience) -> None:
+    """Settle runs whose job ended without them, and end the trainers of runs that are over."""
+    with transaction(engine) as session:
+        runs.settle_lost(session)
+    end_strays(engine, storage, patience)
+
+
 def _prepare(work: Work, run_id: int, out: Path) -> tuple[Path, Path] | None:
     """Write the recipe beside the run; the recipe and the manifest, or None when there is nothing to train."""
     with work.transaction() as session:
-        jobs.beat(session, work.claim)
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
         if run.ended_at is not None or run.job_id != work.claim.job_id:
             return None
@@ -93,7 +103,7 @@ def _prepare(work: Work, run_id: int, out: Path) -> tuple[Path, Path] | None:
 def _is_over_already(work: Work, run_id: int, out: Path) -> bool:
     """Keep the news that an earlier worker did not get to; whether it, or a person, leaves nothing to train."""
     with work.transaction() as session:
-        jobs.beat(session, work.claim)
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
         if runs.record_events(session, run, News(out).read()):
             last = session.get_one(RunEvent, (run.id, runs.last_seq(session, run.id)))
@@ -127,10 +137,14 @@ def _record(work: Work, run_id: int, events: Sequence[dict[str, Any]]) -> str:
     """Keep the events under the job's token; the run's state as the page has it. Raises jobs.LeaseLost."""
     with work.transaction() as session:
         run = runs.get(session, run_id)
-        if jobs.beat(session, work.claim, done=run.step, note=f"step {run.step:,} of {run.steps:,}"):
+        if jobs.beat(session, work.claim, run.step, note=_how_far(run), lease_s=work.lease_s):
             runs.stop(session, run, keep=True)  # cancelled as a job; a run is stopped and kept unless told otherwise
         runs.record_events(session, run, events)
         return run.state
+
+
+def _how_far(run: TrainingRun) -> str:
+    return f"step {run.step:,} of {run.steps:,}"
 
 
 def _settle(work: Work, run_id: int, out: Path, exit_code: int | None, seconds: float) -> Verdict:
@@ -139,7 +153,7 @@ def _settle(work: Work, run_id: int, out: Path, exit_code: int | None, seconds: 
     `seconds` are the trainer's whole life, whichever worker started it: no other worker has put them on the bill.
     """
     with work.transaction() as session:
-        jobs.beat(session, work.claim)
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
         ledger.record(session, jobs.get(session, work.claim.job_id), seconds, work.settings)
         run = runs.get(session, run_id)
         verdict = _judge(session, run, out, exit_code)

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import time
 import unicodedata
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
@@ -34,8 +35,10 @@ def begin(storage: Storage, person: Person) -> str:
     root = storage.root / FOLDER
     root.mkdir(parents=True, exist_ok=True)
     for old in root.iterdir():
-        if old.stat().st_mtime < time.time() - FORGOTTEN_AFTER_S:
-            discard(storage, old)
+        # Another request may be removing the same one.
+        with suppress(FileNotFoundError):
+            if old.stat().st_mtime < time.time() - FORGOTTEN_AFTER_S:
+                discard(storage, old)
     upload = f"{person.id}-{secrets.token_hex(16)}"
     (root / upload).mkdir()
     return upload

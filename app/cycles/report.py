@@ -50,7 +50,7 @@ def read(session: Session, catalog_id: int | None) -> Report:
     rows = session.execute(
         select(Standing.verdict, func.count()).where(Standing.catalog_id == catalog.id).group_by(Standing.verdict)
     )
-    counts: dict[str, int] = dict(rows.tuples().all())
+    counts = {row[0]: row[1] for row in rows}
     version = session.scalars(
         select(DatasetVersion)
         .where(DatasetVersion.catalog_id == catalog.id, DatasetVersion.content_hash.is_not(None))

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.database import utc_now
-from app.training.runs import still_holds
+from app.training.runs import named, still_holds
 from app.training.tables import RunEvent, TrainingRun
 
 POINTS: Final = 600
@@ -113,7 +113,7 @@ def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
 def latest_pace(session: Session, base: str) -> tuple[TrainingRun, float] | None:
     """The newest run on this base that ended well, and its seconds a step; None when there is none."""
     query = select(TrainingRun).where(
-        TrainingRun.base == base, TrainingRun.state.in_(("completed", "stopped")), TrainingRun.step > 0
+        TrainingRun.base == named(base), TrainingRun.state.in_(("completed", "stopped")), TrainingRun.step > 0
     )
     run = session.scalars(query.order_by(TrainingRun.id.desc())).first()
     return None if run is None else (run, spent_s(session, run, utc_now()) / run.step)

@@ -30,7 +30,8 @@ from app.training.tables import Checkpoint, RunEvent, TrainingRun
 UNDER_WAY: Final = ("queued", "running", "stopping")
 End = Literal["completed", "stopped", "discarded", "failed"]
 
-RECIPES: Final = Path(__file__).resolve().parents[2] / "workers" / "recipes"
+PROJECT: Final = Path(__file__).resolve().parents[2]
+RECIPES: Final = PROJECT / "workers" / "recipes"
 NANO_RECIPE: Final = RECIPES / "nano_demo.yaml"
 LOG: Final = "trainer.log"
 """What a trainer says, in its run's folder."""
@@ -49,7 +50,7 @@ def plan(
     """
     try:
         known = read_recipe(source)
-        values = known.model_dump() | {"base": base or known.base, "threads": threads or known.threads}
+        values = known.model_dump() | {"base": named(base or known.base), "threads": threads or known.threads}
         if steps is not None:
             share = steps / known.steps
             values["steps"] = steps
@@ -64,9 +65,15 @@ def plan(
         raise Refused(f"No run can be planned like that: {fault['loc'][0]}: {fault['msg'].lower()}.") from error
 
 
+def named(base: str) -> str:
+    """A base that lies in the project by its path from there, so that its name is the same on every machine."""
+    folder = Path(base)
+    return folder.relative_to(PROJECT).as_posix() if folder.is_relative_to(PROJECT) else base
+
+
 def is_here(base: str) -> bool:
     """Whether a base is a folder, in the project or at an absolute path, rather than a name on the model hub."""
-    return (RECIPES.parents[1] / base).is_dir()
+    return (PROJECT / base).is_dir()
 
 
 def request_run(
@@ -80,6 +87,7 @@ def request_run(
         raise Refused(f"Version {version.number} is not frozen yet. Wait until freezing is done, then train from it.")
     if version.train_count == 0:
         raise Refused(f"Version {version.number} has no photos to learn from. Freeze a version with at least one.")
+    base = named(base)
     recipe = recipe.model_copy(update={"base": base})
     # Two clicks at the same moment queue up here, so that the second one sees the first one's run.
     session.execute(select(DatasetVersion.id).where(DatasetVersion.id == version.id).with_for_update())

@@ -72,13 +72,16 @@ def _review(report: Report) -> list[Step]:
 def _train(report: Report) -> Step:
     run = report.run
     if run is not None and run.ended_at is None:
-        far = f"Step {number(run.step)} of {number(run.steps)}." if run.step else "Waiting for the worker."
-        return Step(f"Run {run.id} is training", far, "Follow the run", f"/runs/{run.id}")
+        is_waiting = run.state == "queued"
+        far = "It waits for the worker." if is_waiting else f"Step {number(run.step)} of {number(run.steps)}."
+        title = f"Run {run.id} is next" if is_waiting else f"Run {run.id} is training"
+        return Step(title, far, "Follow the run", f"/runs/{run.id}")
     if report.version is None:
         return Step("Freeze the kept photos", _kept(report), "Open the datasets", "/datasets")
     version = report.version
     detail = f"{number(version.train_count)} photos to learn from, {number(version.validation_count)} kept back."
-    return Step(f"Fine-tune from version {version.number}", detail, "Plan the run", f"/runs/new?version_id={version.id}")
+    href = f"/runs/new?version_id={version.id}"
+    return Step(f"Fine-tune from version {version.number}", detail, "Plan the run", href)
 
 
 def _compare(clock: Clock, report: Report) -> Step:

@@ -165,6 +165,10 @@ def waits(session: Session, run: TrainingRun, job: Job | None, now: datetime) ->
     """Why nothing happens although the run is asked for; empty when it goes on."""
     if run.ended_at is not None or job is None:
         return ""
+    if job.is_over:
+        return f"Its job ended without it. {job.failure or ''} A gpu worker puts that right when it starts.".replace(
+            "  ", " "
+        )
     lost = "" if run.state == "queued" else "Its worker stopped answering. "
     if job.state == "queued":
         busy = runs.device_job(session, now)

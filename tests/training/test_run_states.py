@@ -26,6 +26,16 @@ def test_plan_refuses_a_run_of_no_steps() -> None:
         runs.plan("models/nano", steps=-1)
 
 
+def test_a_base_in_the_project_has_one_name_wherever_the_project_lies(session: Session) -> None:
+    assert runs.named(str(runs.PROJECT / "models" / "nano")) == "models/nano"
+    assert runs.named("models/nano") == "models/nano"
+    assert runs.named("/elsewhere/model") == "/elsewhere/model"
+    assert runs.named("Photoroom/prx") == "Photoroom/prx"
+    version, recipe = frozen_version(session), runs.plan(str(runs.PROJECT / "models" / "nano"), 100)
+    first = runs.request_run(session, version, str(runs.PROJECT / "models" / "nano"), recipe)
+    assert first.base == recipe.base == "models/nano"
+
+
 def test_a_double_click_is_one_run(session: Session) -> None:
     version, recipe = frozen_version(session), runs.plan("models/nano", 100)
     first = runs.request_run(session, version, "models/nano", recipe)

@@ -65,7 +65,8 @@ def test_the_launch_offers_frozen_versions_and_three_lengths(client: TestClient,
     session.flush()
     view = client.get(f"/runs/new?version_id={version.id}").context
     assert [one.version.id for one in view["versions"]] == [version.id]
-    assert [length.steps for length in view["lengths"]] == [150, 600, 2400]
+    usual = runs.plan().steps
+    assert [length.steps for length in view["lengths"]] == [usual // 4, usual, 4 * usual]
     assert [length.seconds for length in view["lengths"]] == [None, None, None]
     assert [base.name for base in view["bases"]] == ["models/nano"]
 
@@ -75,7 +76,7 @@ def test_the_launch_tells_the_pace_of_an_earlier_run(client: TestClient, session
     runs.end(session, run, "completed", "All 100 steps are done.")
     view = client.get("/runs/new").context
     # Nine events a second apart make eight seconds for twenty steps.
-    assert view["lengths"][1].seconds == pytest.approx(600 * 8 / 20)
+    assert view["lengths"][1].seconds == pytest.approx(runs.plan().steps * 8 / 20)
 
 
 def test_starting_twice_is_one_run(client: TestClient, session: Session, me: Person) -> None:
@@ -98,7 +99,7 @@ def test_a_number_of_steps_replaces_the_choice(client: TestClient, session: Sess
 def test_starting_with_the_version_alone_takes_the_recipe_as_it_is(client: TestClient, session: Session) -> None:
     client.post("/runs", data={"version_id": frozen_version(session).id, "exact": ""})
     run = runs.recent(session)[0]
-    assert (run.base, run.steps) == ("models/nano", 600)
+    assert (run.base, run.steps) == ("models/nano", runs.plan().steps)
 
 
 def test_an_unknown_base_is_refused(client: TestClient, session: Session) -> None:

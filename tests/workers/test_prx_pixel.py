@@ -109,7 +109,7 @@ def test_pictures_become_what_the_pipeline_gives_back(family: PrxPixel) -> None:
     assert torch.equal(torch.from_numpy(back * 255.0).round().to(torch.uint8), pictures)
 
 
-def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: PrxPixel, tmp_path: Path) -> None:
+def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: PrxPixel, tiny_base: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         for parameter in family.model.parameters():
             parameter.add_(0.01)
@@ -118,6 +118,8 @@ def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: PrxPixel, tm
     index = json.loads((tmp_path / "model" / "model_index.json").read_text())
     assert {part[0] for part in index.values() if isinstance(part, list)} == {"diffusers", "transformers"}
     assert not list((tmp_path / "model").rglob("*.py"))
+    for config in (tmp_path / "model").rglob("*.json"):
+        assert str(tiny_base.parent) not in config.read_text(), config.name
     exported = DiffusionPipeline.from_pretrained(tmp_path / "model")
     theirs = pipeline_picture(exported, "red box", 5, 3.0)
     assert torch.equal(theirs, pipeline_picture(family.pipeline, "red box", 5, 3.0))

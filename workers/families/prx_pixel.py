@@ -94,6 +94,7 @@ class PrxPixel:
 
     def save_weights(self, model: torch.nn.Module, folder: Path) -> None:
         cast(PRXTransformer2DModel, model).save_pretrained(folder, safe_serialization=True)
+        _forget_origin(folder / "config.json")
 
     def load_weights(self, folder: Path) -> None:
         try:
@@ -106,6 +107,7 @@ class PrxPixel:
         self.pipeline.save_pretrained(folder, safe_serialization=True)
         shutil.rmtree(folder / "transformer")
         shutil.copytree(weights, folder / "transformer")
+        _forget_origin(folder / "model_index.json")
 
     def _predict(
         self, latents: torch.Tensor, time: torch.Tensor, text: torch.Tensor, mask: torch.Tensor
@@ -146,3 +148,10 @@ def _check_kind(folder: Path) -> None:
         kind = None
     if kind != PRXPixelPipeline.__name__:
         raise Refusal(f"The base model in {folder} is not a PRX pixel pipeline.")
+
+
+def _forget_origin(config: Path) -> None:
+    # diffusers notes where it loaded a part from: a folder of this machine, in a file that is given away.
+    known = json.loads(config.read_text())
+    known.pop("_name_or_path", None)
+    config.write_text(json.dumps(known, indent=2) + "\n")

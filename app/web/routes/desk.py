@@ -62,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True)
 class DeskView:
-    """One photo on the desk. `waiting` is set in the queue, `place`, `total` and `said` in a selection."""
+    """One photo on the desk. In a selection, `place` counts from 1 and is 0 for a photo that is not in it any more."""
 
     catalog: Catalog
     photo: Photo
@@ -133,13 +133,14 @@ def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
     before, ahead = browsing.neighbours(session, chosen, sort, image_id, BEFORE, AFTER)
     row = _row(session, before, image_id, ahead, chosen.query, sort, address(catalog_id, chosen.query, sort))
     total = browsing.count(session, chosen)
+    is_in = browsing.holds(session, chosen, image_id)
     return DeskView(
         catalog=browse.get(session, catalog_id),
         photo=photo,
         row=row,
         waiting=queue.waiting(session, catalog_id),
         reasons=REASONS,
-        place=browsing.position(session, chosen, sort, image_id),
+        place=browsing.position(session, chosen, sort, image_id) if is_in else 0,
         total=total,
         said=sentence(chosen, total),
     )

@@ -78,7 +78,9 @@ class LaunchView:
 @router.get("/runs")
 def index(session: Read, page: Page) -> HTMLResponse:
     """All runs."""
-    listed = [(run, reading.get(session, run.version_id)) for run in runs.recent(session)]
+    found = runs.recent(session)
+    versions = {version_id: reading.get(session, version_id) for version_id in {run.version_id for run in found}}
+    listed = [(run, versions[run.version_id]) for run in found]
     return page("runs/index.html", ListView(listed, run_page.STATES, bool(_trainable(session))))
 
 
@@ -116,7 +118,7 @@ def start(
 ) -> RedirectResponse:
     """Ask for a run; asked twice, it is one run. Without base and steps: as the recipe has it, on the usual base."""
     known = [one.name for one in _bases(config)]
-    if base and base not in known:
+    if base and runs.named(base) not in known:
         raise Refused(f"{base} is not a base of this Packshot; known are {', '.join(known)}.")
     version = reading.get(session, version_id).version
     recipe = runs.plan(base or config.base_model, exact or steps, config.worker_threads)
@@ -182,5 +184,5 @@ def _bases(config: Settings) -> list[Base]:
     shipped = runs.plan()
     return [
         Base(name, shipped.resolution_px, runs.is_here(name))
-        for name in dict.fromkeys((config.base_model, shipped.base))
+        for name in dict.fromkeys((runs.named(config.base_model), shipped.base))
     ]

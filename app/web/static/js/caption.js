@@ -62,7 +62,7 @@ function settle() {
   showDiff(at);
   if (location.hash === "#text") {
     history.replaceState(null, "", location.pathname + location.search);
-    at.text.focus();
+    focusEnd(at.text);
   }
 }
 
@@ -178,9 +178,14 @@ async function recaption(form) {
   }
 }
 
-// A click into the text by its key: the end of what is there.
+function focusEnd(text) {
+  text.focus();
+  text.setSelectionRange(text.value.length, text.value.length);
+}
+
+// Pressed by its key.
 document.addEventListener("click", (event) => {
-  if (event.target.matches("[data-text]") && event.detail === 0) event.target.focus();
+  if (event.target.matches("[data-text]") && event.detail === 0) focusEnd(event.target);
 });
 
 document.addEventListener("swapped", (event) => {

@@ -1,0 +1,145 @@
+"""A real server and a real Chromium: the app under uvicorn on a database of its own, and a browser signed in by a link.
+
+Without Chromium these tests are skipped and say so; under CI=true they fail instead.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+from PIL import Image as Pillow
+from PIL import ImageDraw
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app import people
+from app.catalog.tables import Catalog, Image
+from app.database import Base, migrate, transaction
+from app.people import Person
+from app.settings import Settings
+from app.storage import Storage
+from app.web.main import create_app
+from tests import cast
+
+STARTS_WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """The running app: its address, its database and its files."""
+
+    url: str
+    engine: Engine
+    storage: Storage
+
+    def link_for(self, person: Person) -> str:
+        """A one-time address that signs a browser in."""
+        with transaction(self.engine) as session:
+            return f"{self.url}/links/{people.make_link(session, session.get_one(Person, person.id))}"
+
+    def photo(self, session: Session, pile: Catalog, colour: str, title: str, caption: str | None = None) -> Image:
+        """A drawn product on white with its thumbnail and view on disk; the signals of `cast.image`."""
+        drawn = Pillow.new("RGB", (800, 600), "white")
+        ImageDraw.Draw(drawn).ellipse((250, 150, 550, 450), fill=colour)
+        photo = cast.image(session, pile, title=title, caption=caption)
+        photo.thumb_sha256 = self._keep(drawn.resize((256, 192)), "thumbs", ".webp")
+        photo.view_sha256 = self._keep(drawn, "views", ".jpg")
+        session.flush()
+        return photo
+
+    def _keep(self, picture: Pillow.Image, kind: str, suffix: str) -> str:
+        from io import BytesIO
+
+        data = BytesIO()
+        picture.save(data, "WEBP" if suffix == ".webp" else "JPEG")
+        return self.storage.put(kind, data.getvalue(), suffix)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def _server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The app under uvicorn in a thread, on a database of its own beside the one of the other tests."""
+    maker = create_engine(database_url, isolation_level="AUTOCOMMIT")
+    with maker.connect() as connection:
+        connection.execute(text("create database browser"))
+    maker.dispose()
+    url = make_url(database_url).set(database="browser").render_as_string(hide_password=False)
+    migrate(url)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("site"), database_url=url, port=0)
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + STARTS_WITHIN_S
+    while not server.started:
+        assert thread.is_alive() and time.monotonic() < until, "the web app did not start"
+        thread.join(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Site(f"http://127.0.0.1:{port}", app.state.engine, app.state.storage)
+    server.should_exit = True
+    thread.join()
+    app.state.engine.dispose()
+
+
+@pytest.fixture
+def site(_server: Site) -> Site:
+    """The running app with an empty database."""
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    for tries_left in reversed(range(10)):
+        try:
+            with transaction(_server.engine) as session:
+                session.execute(text(f"truncate {tables} restart identity cascade"))
+            break
+        except OperationalError:  # a request of the test before is still being answered
+            if not tries_left:
+                raise
+    return _server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Chromium; skipped loudly where there is none, failed where CI says there must be one."""
+    path = os.environ.get("PACKSHOT_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None or not Path(path).exists():
+        missing = "No Chromium: install it or name it in PACKSHOT_TEST_CHROMIUM. No page was tested in a browser."
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+Visit = Callable[[Person], Page]
+
+
+@pytest.fixture
+def visit(site: Site, chromium: Browser) -> Iterator[Visit]:
+    """Opens a browser of its own for a person, signed in through a one-time link. A script error fails the test."""
+    contexts: list[BrowserContext] = []
+    errors: list[str] = []
+
+    def open_for(person: Person) -> Page:
+        context = chromium.new_context(viewport={"width": 1440, "height": 900})
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(site.link_for(person))
+        page.wait_for_url(lambda url: "/links/" not in url)
+        return page
+
+    yield open_for
+    for context in contexts:
+        context.close()
+    assert errors == []

@@ -1,0 +1,250 @@
+"""Reviewing by keyboard in a real browser: keep, undo, rewrite, and two people at the same photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy.orm import Session
+
+from app.captions import writing
+from app.captions.tables import Caption
+from app.catalog.tables import Catalog, Image
+from app.database import transaction
+from app.people import Person
+from app.review import decisions
+from app.review.decisions import current
+from app.review.queue import upcoming
+from app.review.tables import Decision
+from tests import cast
+from tests.browser.conftest import Site, Visit
+
+pytestmark = pytest.mark.browser
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A catalog with four photos, and two people."""
+
+    site: Site
+    pile: Catalog
+    photos: list[Image]
+    ana: Person
+    mei: Person
+
+    def decision(self, photo_id: int) -> Decision | None:
+        with transaction(self.site.engine) as session:
+            return current(session, photo_id)
+
+    def caption(self, photo_id: int) -> Caption:
+        with transaction(self.site.engine) as session:
+            return writing.current(session, [photo_id])[photo_id]
+
+    def queue(self) -> list[int]:
+        with transaction(self.site.engine) as session:
+            return upcoming(session, self.pile.id, self.ana)
+
+
+@pytest.fixture
+def scene(site: Site) -> Scene:
+    with transaction(site.engine) as session:
+        pile = cast.catalog(session, "Autumn 2026")
+        ana, mei = cast.person(session, "Ana", role="owner"), cast.person(session, "Mei")
+        photos = [
+            site.photo(session, pile, colour, f"{colour.capitalize()} kettle", caption=f"Red kettle number {number}.")
+            for number, colour in enumerate(("red", "maroon", "tomato", "crimson"))
+        ]
+    return Scene(site, pile, photos, ana, mei)
+
+
+def wait_for(page: Page, is_so: Callable[[], bool]) -> None:
+    """Until the server has it: the page moves on before."""
+    for _ in range(400):
+        if is_so():
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError("it never came to pass")
+
+
+def on_desk(page: Page) -> int:
+    return int(page.locator("[data-photo]").get_attribute("data-photo") or 0)
+
+
+def test_a_key_keeps_and_shows_the_next_photo_and_z_takes_it_back(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    order = scene.queue()
+    page.goto(f"{scene.site.url}/desk")
+    assert on_desk(page) == order[0]
+    page.wait_for_function("document.querySelector('[data-picture]').complete")
+    page.wait_for_load_state("networkidle")  # the next photo is fetched ahead by now
+    page.keyboard.press("a")
+    expect(page.locator("[data-photo]")).to_have_attribute("data-photo", str(order[1]))
+    expect(page.locator(".toast")).to_contain_text("Kept")
+    wait_for(page, lambda: scene.decision(order[0]) is not None)
+    kept = scene.decision(order[0])
+    assert kept is not None and (kept.verdict, kept.person_id) == ("kept", scene.ana.id)
+    page.keyboard.press("z")
+    expect(page.locator("[data-photo]")).to_have_attribute("data-photo", str(order[0]))
+    expect(page.locator(".toast")).to_contain_text("is not decided any more")
+    assert scene.decision(order[0]) is None
+
+
+def test_x_and_a_number_reject_with_a_reason(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    order = scene.queue()
+    page.goto(f"{scene.site.url}/desk")
+    page.keyboard.press("x")
+    expect(page.get_by_role("button", name="Blurred")).to_be_visible()
+    page.keyboard.press("1")
+    expect(page.locator("[data-photo]")).to_have_attribute("data-photo", str(order[1]))
+    expect(page.locator(".toast")).to_contain_text("blurred")
+    rejected = scene.decision(order[0])
+    assert rejected is not None and (rejected.verdict, rejected.reason) == ("rejected", "blurred")
+
+
+def test_fast_keys_decide_each_photo_once(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    order = scene.queue()
+    page.goto(f"{scene.site.url}/desk")
+    for photo in order[1:]:
+        page.keyboard.press("a")
+        expect(page.locator("[data-photo]")).to_have_attribute("data-photo", str(photo))
+    page.keyboard.press("f")
+    page.wait_for_url("**/images/*")
+    wait_for(page, lambda: all(scene.decision(photo) is not None for photo in order))
+    verdicts = [one.verdict for photo in order if (one := scene.decision(photo))]
+    assert verdicts == ["kept", "kept", "kept", "needs_work"]
+
+
+def test_a_caption_is_drafted_saved_and_taken_back(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    first = scene.queue()[0]
+    before = scene.caption(first)
+    page.goto(f"{scene.site.url}/images/{first}")
+    page.keyboard.press("e")
+    page.keyboard.type(" Seen from the side.")
+    expect(page.locator("[data-draft]")).to_contain_text("draft saved")
+    expect(page.locator("[data-diff] ins")).to_contain_text("side.")
+    page.reload()
+    expect(page.locator("[data-text]")).to_have_value(f"{before.text} Seen from the side.")
+    page.keyboard.press("e")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".toast")).to_contain_text("Saved the caption")
+    saved = scene.caption(first)
+    assert (saved.text, saved.person_id) == (f"{before.text} Seen from the side.", scene.ana.id)
+    assert on_desk(page) != first
+    assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('packshot-draft')).length") == 0
+    page.keyboard.press("z")
+    expect(page.locator("[data-text]")).to_have_value(before.text)
+    assert scene.caption(first).id == before.id
+
+
+def test_the_second_of_two_captions_loses_nothing(scene: Scene, visit: Visit) -> None:
+    ana, mei = visit(scene.ana), visit(scene.mei)
+    photo = scene.photos[0].id
+    for page in (ana, mei):
+        page.goto(f"{scene.site.url}/images/{photo}")
+        page.wait_for_load_state("networkidle")
+    for page, words in ((ana, "Ana’s words."), (mei, "Mei’s words.")):
+        page.locator("[data-text]").fill(words)
+        page.get_by_role("button", name="Save", exact=True).click()
+        if page is ana:
+            expect(page.locator(".toast")).to_contain_text("Saved")
+    expect(mei.locator("[data-trouble]")).to_contain_text("Ana wrote another caption meanwhile.")
+    expect(mei.locator("[data-text]")).to_have_value("Ana’s words.")
+    expect(mei.locator("[data-conflict]")).to_contain_text("Mei’s words.")
+    mei.get_by_role("button", name="Put mine in the editor").click()
+    mei.get_by_role("button", name="Save", exact=True).click()
+    expect(mei.locator(".toast")).to_contain_text("Saved")
+    assert scene.caption(photo).text == "Mei’s words."
+
+
+def test_the_second_of_two_decisions_is_told_and_goes_back(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.mei)
+    photo = scene.photos[0].id
+    page.goto(f"{scene.site.url}/images/{photo}?q=kettle&sort=oldest")
+    with transaction(scene.site.engine) as session:
+        decisions.decide(session, session.get_one(Image, photo), scene.ana, "kept")
+    page.keyboard.press("f")
+    expect(page.locator("[data-trouble]")).to_contain_text("Ana kept this photo a moment ago.")
+    expect(page.locator("[data-photo]")).to_have_attribute("data-photo", str(photo))
+    stays = scene.decision(photo)
+    assert stays is not None and stays.person_id == scene.ana.id
+
+
+def test_a_dead_network_loses_neither_place_nor_words(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    first = scene.queue()[0]
+    page.goto(f"{scene.site.url}/images/{first}")
+    page.wait_for_load_state("networkidle")
+    page.context.set_offline(True)
+    page.locator("[data-text]").fill("Words that must not be lost.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("[data-trouble]")).to_contain_text("does not answer")
+    page.context.set_offline(False)
+    page.goto(f"{scene.site.url}/images/{first}")
+    expect(page.locator("[data-text]")).to_have_value("Words that must not be lost.")
+    assert scene.caption(first).written_by == "captioner"
+
+
+def test_the_grid_decides_picked_photos_in_one_act(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    page.goto(f"{scene.site.url}/catalogs/{scene.pile.id}")
+    page.keyboard.press("Space")
+    page.keyboard.press("Shift+ArrowRight")
+    expect(page.locator("[data-bulk-said]")).to_have_text("2 selected of 4")
+    page.keyboard.press("a")
+    expect(page.locator(".toast")).to_contain_text("Kept 2 photos")
+    expect(page.locator(".facets")).to_contain_text("Kept2")
+    page.keyboard.press("Control+a")
+    expect(page.locator("[data-bulk-said]")).to_have_text("All 4 selected")
+    page.keyboard.press("f")
+    expect(page.locator(".toast")).to_contain_text("4 photos")
+    page.keyboard.press("z")
+    expect(page.locator("[data-mark] .keep")).to_have_count(2)
+    newest = [photo.id for photo in scene.photos[::-1]]
+    assert [bool(scene.decision(photo)) for photo in newest] == [True, True, False, False]
+
+
+def test_a_facet_filters_without_a_reload_and_back_undoes_it(scene: Scene, visit: Visit) -> None:
+    with transaction(scene.site.engine) as session:
+        decisions.decide(session, session.get_one(Image, scene.photos[1].id), scene.ana, "kept")
+    page = visit(scene.ana)
+    page.goto(f"{scene.site.url}/catalogs/{scene.pile.id}")
+    page.evaluate("window.isSamePage = true")
+    page.get_by_role("checkbox", name="Kept").click()
+    expect(page.locator("[data-tile]")).to_have_count(1)
+    expect(page.locator(".bar2")).to_contain_text("1 kept photo.")
+    expect(page.get_by_role("button", name="Freeze the 1 kept")).to_be_enabled()
+    assert page.url.endswith("?q=decision%3Akept")
+    page.go_back()
+    expect(page.locator("[data-tile]")).to_have_count(4)
+    assert page.evaluate("window.isSamePage")
+
+
+def test_a_histogram_handle_narrows_the_filter(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    page.goto(f"{scene.site.url}/catalogs/{scene.pile.id}")
+    handle = page.get_by_role("slider", name="Subject sharpness, from")
+    handle.focus()
+    for _ in range(3):
+        page.keyboard.press("PageUp")
+    page.wait_for_url("**sharpness**")
+    expect(page.locator(".bar2")).to_contain_text("of sharpness")
+
+
+def test_without_scripts_forms_still_decide(scene: Scene, visit: Visit, session: Session) -> None:
+    signed_in = visit(scene.ana)
+    context = signed_in.context.browser.new_context(  # type: ignore[union-attr]
+        java_script_enabled=False, storage_state=signed_in.context.storage_state()
+    )
+    page = context.new_page()
+    order = scene.queue()
+    page.goto(f"{scene.site.url}/desk")
+    page.get_by_role("button", name="Keep").click()
+    assert page.url.endswith(f"/images/{order[1]}")
+    kept = scene.decision(order[0])
+    assert kept is not None and kept.verdict == "kept"
+    context.close()
