@@ -36,16 +36,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-# In a text that is searched by words, everything that is no letter or digit parts words: "IMG_12.jpg" holds three.
-WORD_GAP = r"(\W|_)+"
-
-
-def words_of(*columns: str) -> str:
-    """SQL of a generated column with the words of some text columns, unstemmed, as a tsvector."""
-    joined = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
-    return f"to_tsvector('simple', regexp_replace({joined}, '{WORD_GAP}', ' ', 'g'))"
-
-
 @lru_cache(maxsize=8)
 def engine_for(url: str) -> Engine:
     """One engine per process and address. A connection that the server dropped is replaced on checkout."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,9 +35,9 @@ class Known:
         try:
             process = psutil.Process(self.pid)
             is_it = abs(process.create_time() - self.started) < _SAME_START_S
-            return process if is_it and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
+        return process if is_it and is_at_work(process) else None
 
 
 def start(
@@ -79,12 +80,25 @@ def with_descendants(processes: Iterable[psutil.Process]) -> set[psutil.Process]
 
 
 def kill(processes: Iterable[psutil.Process], within_s: float = 5.0) -> None:
-    """Kill processes and see them gone. psutil signals none whose pid has become another's."""
+    """Kill processes and see them gone; a child of ours is left to be reaped by whoever holds it.
+
+    psutil signals none whose pid has become another's.
+    """
     doomed = list(processes)
     for process in doomed:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(doomed, timeout=within_s)
+    deadline = time.monotonic() + within_s
+    while any(map(is_at_work, doomed)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def is_at_work(process: psutil.Process) -> bool:
+    """Whether it still runs; one that only waits to be reaped does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def last_words(log: Path) -> str:

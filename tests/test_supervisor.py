@@ -54,7 +54,7 @@ def test_a_part_that_ends_is_started_again_and_it_is_said(
     sleeper = part(tmp_path, "sleep", "60")
     first = keeper.add(sleeper)
     first.kill()
-    keeper.watch(lambda: sleeper.process is not first)
+    keeper.watch(lambda: sleeper.process is not first, look_every_s=0.1)
     assert sleeper.known is not None
     assert sleeper.known.find() is not None
     assert capsys.readouterr().out == (
@@ -92,7 +92,7 @@ def test_stopping_ends_what_a_part_started_in_a_session_of_its_own(keeper: Super
     until(lambda: parent.children(), "the parent's child")
     (child,) = parent.children()
     keeper.stop()
-    assert not child.is_running()
+    assert not processes.is_at_work(child)
 
 
 def test_another_signal_hurries_the_end(keeper: Supervisor, signals: Signals, tmp_path: Path) -> None:

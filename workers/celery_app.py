@@ -13,8 +13,9 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app import broker, jobs
+from app.cycles import ledger
 from app.database import engine_for, transaction
 from app.errors import AppError
 from app.settings import Settings
@@ -49,8 +51,14 @@ class Work:
     engine: Engine
     storage: Storage
     lease_s: float = jobs.LEASE_S
+    # Set by a body whose work may outlive this worker: it then calls `bill` when that work is over.
+    bills_itself: bool = False
     _is_cancel_asked: threading.Event = field(default_factory=threading.Event)
     _is_lost: threading.Event = field(default_factory=threading.Event)
+
+    def bill(self, session: Session, seconds: float) -> None:
+        """Write down what this attempt cost."""
+        ledger.record(session, jobs.get(session, self.claim.job_id), seconds, self.settings)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -136,6 +144,7 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
         log.info("job %s: nothing to claim (delivered twice, or cancelled)", job_id)
         return
     work = Work(claim, settings, engine, Storage(settings.data_dir), lease_s)
+    began = time.monotonic()
     log.info("job %s: %s, attempt %s", job_id, claim.kind, claim.attempt)
     try:
         with _heartbeat(work):
@@ -159,6 +168,9 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
             jobs.fail(session, claim, f"The worker crashed ({type(error).__name__}: {error}). The log has the details.")
         raise
     finally:
+        if not work.bills_itself:
+            with suppress(OperationalError), transaction(engine) as session:
+                work.bill(session, time.monotonic() - began)
         # What the body asked for was committed in its own transactions; send it now rather than at the next sweep.
         work.send_due()
 

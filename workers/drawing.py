@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,6 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from app import jobs
-from app.cycles import ledger
 from app.errors import Refused
 from app.evaluation import sheets
 from app.evaluation.tables import Suite
@@ -49,7 +47,6 @@ def draw_sheet(work: Work, lease: Lease, draw: Draw = draw) -> dict[str, Any]:
     """
     sheet_id = int(work.arguments["sheet_id"])
     portions, sampling = _missing(work, sheet_id)
-    began = time.monotonic()
     try:
         for portion in portions:
             texts = [text for _, text in portion.prompts]
@@ -59,10 +56,6 @@ def draw_sheet(work: Work, lease: Lease, draw: Draw = draw) -> dict[str, Any]:
                 _keep(work, sheet_id, portion, batch)
     except Refusal as refusal:
         raise Refused(str(refusal)) from refusal
-    finally:
-        with work.transaction() as session:
-            jobs.beat(session, work.claim, lease_s=work.lease_s)
-            ledger.record(session, jobs.get(session, work.claim.job_id), time.monotonic() - began, work.settings)
     return {}
 
 

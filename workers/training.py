@@ -18,7 +18,6 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.cycles import ledger
 from app.database import transaction
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
@@ -55,6 +54,7 @@ def train(work: Work, engine: Sequence[str] = ENGINE, patience: Patience | None 
     has the job.
     """
     patience = patience or Patience()
+    work.bills_itself = True
     run_id = int(work.arguments["run_id"])
     out = work.storage.run_folder(run_id)
     put_right(work.engine, work.storage, patience)
@@ -154,7 +154,7 @@ def _settle(work: Work, run_id: int, out: Path, exit_code: int | None, seconds: 
     """
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
-        ledger.record(session, jobs.get(session, work.claim.job_id), seconds, work.settings)
+        work.bill(session, seconds)
         run = runs.get(session, run_id)
         verdict = _judge(session, run, out, exit_code)
         if verdict is not None:

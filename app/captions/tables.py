@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Text, text
-from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.catalog.tables import Image
-from app.database import Base, BigId, Moment, utc_now, words_of
+from app.database import Base, BigId, Moment, utc_now
 from app.people import Person
 
 MAX_CHARACTERS = 4000
@@ -23,7 +23,6 @@ class Caption(Base):
         CheckConstraint("written_by in ('captioner','person')", name="written_by"),
         CheckConstraint(f"length(text) <= {MAX_CHARACTERS}", name="length"),
         Index("uq_caption_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
-        Index("ix_caption_words", "words", postgresql_using="gin", postgresql_where=text("superseded_at is null")),
     )
 
     id: Mapped[BigId]
@@ -36,4 +35,3 @@ class Caption(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("caption.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
-    words: Mapped[str] = mapped_column(TSVECTOR, Computed(words_of("text"), persisted=True), deferred=True)

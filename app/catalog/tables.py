@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Text, UniqueConstraint
-from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.database import Base, BigId, Moment, utc_now, words_of
+from app.database import Base, BigId, Moment, utc_now
 from app.jobs import Job
 
 
@@ -50,7 +50,6 @@ class Image(Base):
         UniqueConstraint("catalog_id", "sha256"),
         Index("ix_image_catalog_id_id", "catalog_id", "id"),
         Index("ix_image_catalog_id_file_name", "catalog_id", "file_name", "id"),
-        Index("ix_image_words", "words", postgresql_using="gin"),
     )
 
     id: Mapped[BigId]
@@ -74,11 +73,6 @@ class Image(Base):
     product: Mapped[str | None] = mapped_column(Text, index=True)
     extra: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     taken_in_at: Mapped[Moment] = mapped_column(default=utc_now)
-    words: Mapped[str] = mapped_column(
-        TSVECTOR,
-        Computed(words_of("title", "category", "description", "product", "file_name"), persisted=True),
-        deferred=True,
-    )
 
 
 class SourceFile(Base):
