@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 NOT_RUNNING = 3
+DEMO_DATA = "packshot-demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,15 +43,16 @@ def parser() -> argparse.ArgumentParser:
         one.set_defaults(command=function)
         return one
 
-    def data(one: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        one.add_argument("--data", type=Path, metavar="DIR", help="the data folder (default: ./packshot-data)")
+    def data(one: argparse.ArgumentParser, default: str = "packshot-data") -> argparse.ArgumentParser:
+        one.add_argument("--data", type=Path, metavar="DIR", help=f"the data folder (default: ./{default})")
         return one
 
     one = data(command("up", _up, "Start everything and keep it running until Ctrl-C."))
     one.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     one.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default: 8700)")
     one.add_argument("--no-browser", action="store_true", help="do not open a browser")
-    one = data(command("demo", _demo, "Walk the whole way once, on a drawn catalogue or on your own photos."))
+    demo = command("demo", _demo, "Walk the whole way once, on a drawn catalogue or on your own photos.")
+    one = data(demo, DEMO_DATA)
     one.add_argument("--images", type=Path, metavar="DIR", help="a folder of your own photos")
     data(command("status", _status, "Tell what runs on a data folder; exit code 3 when nothing does."))
     data(command("doctor", _doctor, "Check this machine and the settings, and tell how to mend what is wrong."))
@@ -104,6 +106,9 @@ def _up(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> Any:
     from app.demo.run import main as demo
 
+    # Drawn pictures do not belong among a team's photos.
+    if options.data is None and "PACKSHOT_DATA_DIR" not in os.environ:
+        options.data = Path(DEMO_DATA)
     return demo(_settings(options), options.images)
 
 

@@ -16,27 +16,23 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Select,
     Text,
     and_,
     cast,
     func,
-    intersect,
     literal_column,
     or_,
     select,
-    union,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.captions.tables import Caption
 from app.catalog.tables import Image, Signals
-from app.database import WORD_GAP
 from app.errors import Refused
 from app.review import rules
-from app.review.tables import Decision, Standing
+from app.review.tables import WORD_GAP, Decision, Standing, Wording
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "decision": (*rules.VERDICTS, "unseen"),
@@ -360,22 +356,17 @@ def is_one_of(column: ColumnElement[Any] | InstrumentedAttribute[Any], values: S
 
 
 def _has_words(words: Sequence[str]) -> ColumnElement[bool]:
-    """Whether the photo's texts or its current caption hold, for each of `words`, a word that begins so.
+    """Whether the photo's texts and current caption hold, for each of `words`, a word that begins so.
 
-    In a phrase only the last word may be longer. The matches are found once, however often a statement asks.
+    In a phrase only the last word may be longer.
     """
-    found = [_photos_with(word) for word in words]
-    matches = (intersect(*found) if len(found) > 1 else found[0]).cte("worded")
-    return Standing.image_id.in_(select(matches.c[0]))
+    found = and_(*(Wording.words.op("@@")(_tsquery(word)) for word in words))
+    return Standing.image_id.in_(select(Wording.image_id).where(found))
 
 
-def _photos_with(word: str) -> CompoundSelect[int]:
+def _tsquery(word: str) -> ColumnElement[Any]:
     phrase = func.phraseto_tsquery(literal_column("'simple'"), func.regexp_replace(word, WORD_GAP, " ", "g"))
-    query = cast(func.nullif(cast(phrase, Text), "") + ":*", TSQUERY)
-    return union(
-        select(Image.id).where(Image.words.op("@@")(query)),
-        select(Caption.image_id).where(Caption.superseded_at.is_(None), Caption.words.op("@@")(query)),
-    )
+    return cast(func.nullif(cast(phrase, Text), "") + ":*", TSQUERY)
 
 
 def _is_within(column: InstrumentedAttribute[Any], bounds: Range, unit: float) -> ColumnElement[bool]:

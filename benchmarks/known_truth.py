@@ -1,6 +1,6 @@
 """Does a fine-tune draw what was asked? Share of held-out prompts drawn right, judged against a known truth.
 
-    python benchmarks/known_truth.py --base models/nano --run OUT [--pictures SHEET.png]
+    python -m benchmarks.known_truth [--run OUT] [--pictures SHEET.png]
     python benchmarks/known_truth.py --base models/nano --checkpoint OUT/checkpoints/step-000600
 
 The prompts ask for kinds of products that only the demo catalogue shows, in combinations of kind, colour and
@@ -24,7 +24,9 @@ from PIL import Image as Pillow
 from app.demo.catalogue import held_out_prompts
 from app.demo.drawing import KINDS, draw
 from app.demo.judge import Verdict, judge
+from app.demo.run import main as demo
 from app.demo.worlds import BASE_WITHHELD, HeldOutPrompt, make_scene, prompts_for
+from app.settings import Settings
 from workers.finetune.checkpoint import is_complete
 from workers.lease import Lease
 from workers.sampler import Source
@@ -36,6 +38,8 @@ GUIDANCE = 3.0
 FAMILY = "prx_pixel"
 ASPECTS = ("background", "colour", "kind")
 TARGETS = (0.90, 0.80, 0.70)
+
+DEMO_DATA = Path("packshot-demo")
 
 Pictures = list[NDArray[np.uint8]]
 
@@ -96,6 +100,15 @@ def report_kinds(verdicts: Sequence[Verdict], prompts: Sequence[HeldOutPrompt], 
         print(f"  {kind:<10}{seen.count(kind):>3} of {len(seen)}{'; ' + others if others else ''}")
 
 
+def demo_run() -> Path:
+    """The newest finished run in the demo's data folder; without one, the demo is run first."""
+    runs = DEMO_DATA / "runs"
+    if not any(runs.glob("*/model")):
+        print("No demo run yet: running the demo first.", flush=True)
+        demo(Settings(data_dir=DEMO_DATA, port=0), photos=None, stays=False)
+    return max(runs.glob("*/model"), key=lambda model: model.stat().st_mtime).parent
+
+
 def save_sheet(path: Path, rows: Sequence[Pictures], columns: int = 24) -> None:
     """One band per pipeline with its first pictures."""
     bands = [np.concatenate(pictures[:: max(1, len(pictures) // columns)][:columns], axis=1) for pictures in rows]
@@ -104,8 +117,8 @@ def save_sheet(path: Path, rows: Sequence[Pictures], columns: int = 24) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", required=True, help="pipeline folder of the base model")
-    parser.add_argument("--run", type=Path, help="folder of a training run: all its complete checkpoints")
+    parser.add_argument("--base", default="models/nano", help="pipeline folder of the base model")
+    parser.add_argument("--run", type=Path, help="folder of a training run (default: the demo's; it is run if need be)")
     parser.add_argument("--checkpoint", type=Path, action="append", default=[], help="one more checkpoint folder")
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=2)
@@ -114,7 +127,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="also write a contact sheet here")
     given = parser.parse_args()
     prompts = prompts_for(BASE_WITHHELD, given.prompts) if given.base_kinds else held_out_prompts(given.prompts)
-    folders = sorted((given.run / "checkpoints").glob("step-*")) if given.run else []
+    run = given.run or (None if given.checkpoint or given.base_kinds else demo_run())
+    folders = sorted((run / "checkpoints").glob("step-*")) if run else []
     checkpoints = [folder for folder in [*folders, *given.checkpoint] if is_complete(folder)]
 
     print(f"{given.prompts} held-out prompts x {given.seeds} seeds, {STEPS} steps, guidance {GUIDANCE}")

@@ -58,7 +58,8 @@ def main(settings: Settings, photos: Path | None, stays: bool = True) -> int:
         say("")
         say(f"From photos to compared checkpoints in {story.minutes(time.monotonic() - began)}.")
         say(f"Open the comparison: {running.address}/links/{link}?next=/compare/{sheet_id}")
-        say(f"Later, in the same browser: {running.address}/compare/{sheet_id}. Ctrl-C stops everything.")
+        say(f"Later, in the same browser: {running.address}/compare/{sheet_id}")
+        say(f"Ctrl-C stops everything; `packshot up --data {settings.data_dir}` brings it back.")
         if stays:
             child.wait()
     return 0

@@ -25,10 +25,13 @@ from app.storage import Storage
 from app.training import progress, runs
 from app.training.progress import Curves, Forecast
 from app.training.tables import Checkpoint, RunEvent, TrainingRun
-from app.web.formats import bytes_, job_name, number
+from app.web.formats import bytes_, duration, job_name, number
 
 STRIP_ROWS: Final = 3
 TABLE_ROWS: Final = 12
+# News is overdue after a minute, or twenty times what it usually took.
+SILENCE_S: Final = 60.0
+SILENCE_TIMES: Final = 20.0
 
 # How a state is shown: the kind of its tag, its icon, its word.
 STATES: Final = {
@@ -146,18 +149,34 @@ def curves_data(curves: Curves) -> dict[str, object]:
 def _live(session: Session, run: TrainingRun, settings: Settings, storage: Storage) -> Live:
     job = jobs.get(session, run.job_id) if run.job_id else None
     forecast, now = progress.expected_end(session, run), utc_now()
+    told = lines(runs.milestones(session, run.id))
+    silence = silent(run, forecast, told[0].at, now) if told else ""
+    forecast = None if silence else forecast
     return Live(
         run=run,
         version=reading.get(session, run.version_id),
         job=job,
         is_live=run.ended_at is None,
-        waits=waits(session, run, job, now),
+        waits=waits(session, run, job, now) or silence,
         forecast=forecast,
         bill=_bill(progress.spent_s(session, run, now), run, forecast, settings, now),
-        lines=lines(runs.milestones(session, run.id)),
+        lines=told,
         checkpoints=runs.checkpoints(session, run.id),
         strip=_strip(session, run),
         log=progress.last_lines(storage.run_folder(run.id) / runs.LOG) if run.state == "failed" else [],
+    )
+
+
+def silent(run: TrainingRun, forecast: Forecast | None, newest: datetime, now: datetime) -> str:
+    """A sentence when news is overdue: a trainer that hangs looks alive to everything else. Else empty."""
+    if forecast is None:
+        return ""
+    usual_s = forecast.seconds_a_step * run.recipe["report_every"]
+    silence_s = (now - newest).total_seconds()
+    if silence_s < max(SILENCE_S, SILENCE_TIMES * usual_s):
+        return ""
+    return (
+        f"No news for {duration(silence_s)}; it used to come every {duration(max(1.0, usual_s))}. The trainer may hang."
     )
 
 

@@ -89,7 +89,8 @@ def test_a_second_signal_hurries(tmp_path: Path) -> None:
 @pytest.mark.parametrize("moment", ["Starting on", "postgresql.log", "web-app.log"])
 def test_a_signal_while_it_starts_stops_it(tmp_path: Path, moment: str) -> None:
     with started(tmp_path / "data") as one:
-        until(lambda: moment in one.said or (one.data_dir / "logs" / moment).exists(), f"the moment of {moment}")
+        logs = one.data_dir / "logs"
+        until(lambda: moment in one.said or (logs / moment).exists() or one.process.poll() is not None, moment)
         code, seconds = one.end(signal.SIGTERM)
         assert (code, one.family()) == (0, []), one.said
         assert seconds < 2 * STOPS_WITHIN_S

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from app.training import runs
 from app.training.tables import TrainingRun
 from app.web.routes.runs import news_of
 from tests.evaluation.cast import finished_run, sheet_of
-from tests.training.cast import frozen_version, news, one_run
+from tests.training.cast import BEGAN, frozen_version, news, one_run
 
 
 def step(seq: int, number: int) -> dict[str, object]:
@@ -28,8 +28,8 @@ def step(seq: int, number: int) -> dict[str, object]:
     )
 
 
-def training(session: Session) -> TrainingRun:
-    """A run that a worker trains, twenty steps in."""
+def training(session: Session, silent_s: float = 0.0) -> TrainingRun:
+    """A run that a worker trains, twenty steps in; its newest news is `silent_s` old."""
     run = one_run(session, steps=100)
     assert jobs.claim(session, run.job_id or 0, "worker")
     runs.begin(session, run)
@@ -40,7 +40,10 @@ def training(session: Session) -> TrainingRun:
         news(8, "validation", step=20, loss=0.4, loss_by_band=[1, 1, 1, 1]),
         news(9, "checkpoint", step=20, folder="checkpoints/step-000020", size_bytes=29_100_000, seconds=0.2),
     ]
-    runs.record_events(session, run, told)
+    shift = utc_now() - BEGAN - timedelta(seconds=9 + silent_s)
+    runs.record_events(
+        session, run, [one | {"at": (datetime.fromisoformat(str(one["at"])) + shift).isoformat()} for one in told]
+    )
     return run
 
 
@@ -216,6 +219,12 @@ def test_a_failed_run_shows_why_the_log_and_the_next_step(
     client.post(f"/runs/{run.id}/resumption")
     session.expire_all()
     assert runs.get(session, run.id).state == "queued"
+
+
+def test_a_trainer_that_hangs_is_said(client: TestClient, session: Session) -> None:
+    page = client.get(f"/runs/{training(session, silent_s=600).id}")
+    assert "No news for 10 m; it used to come every" in page.text
+    assert page.context["live"].forecast is None
 
 
 def test_a_worker_that_fell_silent_is_said(client: TestClient, session: Session) -> None:
