@@ -13,6 +13,9 @@ more, `uniformity` 1 for one flat colour, falling to 0 where a tenth of it lies 
 median. `background` is *white* up to a difference of 3.5, *plain* where another single colour fits it, *scene* where
 none does, and *cannot tell* where no subject could be told from it.
 
+**Colour.** `subject_lab` and its name are those of the subject's largest part of one hue, or of one grey; None where
+no such part has a third of the subject.
+
 **Sharpness.** Let an edge be a step blurred by a Gaussian of `s` px. Its Laplacian energy over its gradient energy is
 1 / (2 s^2), whatever its contrast. After a first blur of 1 px against noise, `sharpness` is twice the median of that
 ratio (2.5 times, for on the pixel grid a perfect step reaches 0.4) over the strongest twentieth of the edges inside
@@ -33,7 +36,7 @@ import numpy as np
 from PIL import Image as Pillow
 from scipy import ndimage
 
-from app.catalog.colours import dominant_colour, name_background, name_colour
+from app.catalog.colours import CLEAR_SHARE, leading_colour, name_background, name_colour
 from workers.image_mask import (
     MASK_SIDE_PX,
     Field,
@@ -50,7 +53,7 @@ from workers.image_mask import (
 )
 
 # Raise when a definition changes: images measured under an older version are measured again.
-SIGNALS_VERSION: Final = 1
+SIGNALS_VERSION: Final = 2
 
 SHARPNESS_SIDE_PX: Final = 512
 WHITE_DELTA_E: Final = 3.5
@@ -126,8 +129,8 @@ class _Background(TypedDict):
 
 
 class _Colour(TypedDict):
-    subject_lab: list[float]
-    subject_colour: str
+    subject_lab: list[float] | None
+    subject_colour: str | None
 
 
 def _framing(subject: Mask) -> _Framing:
@@ -173,8 +176,13 @@ def _background(pixels: Pixels, lab: Planes, finding: Finding) -> _Background:
 
 def _colour(lab: Planes, subject: Mask) -> _Colour:
     core = shrunk(subject, 2)
-    colour = dominant_colour(lab[:, core if core.sum() >= 50 else subject].T)
-    return {"subject_lab": [round(float(value), 2) for value in colour], "subject_colour": name_colour(colour)}
+    leading = leading_colour(lab[:, core if core.sum() >= 50 else subject].T)
+    if leading.share < CLEAR_SHARE:
+        return {"subject_lab": None, "subject_colour": None}
+    return {
+        "subject_lab": [round(float(value), 2) for value in leading.lab],
+        "subject_colour": name_colour(leading.lab),
+    }
 
 
 def _sharpness(picture: Pillow.Image, subject: Mask) -> float | None:

@@ -67,6 +67,8 @@ class Lease:
 
     def release(self) -> None:
         """Let go of the loaded model and give its memory back."""
+        if self._family is None:
+            return
         import torch
 
         self._family = self._base = self._weights = None

@@ -1,4 +1,7 @@
-"""The sweeper: every two seconds it puts back jobs whose worker is gone and sends those that were never sent."""
+"""The sweeper: every two seconds it puts back jobs whose worker is gone and sends those that were never sent.
+
+A run whose job ended without it, because no worker came back for it, is ended here too.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from app import broker, jobs
 from app.database import engine_for, transaction
 from app.settings import Settings
+from app.training import runs
 from workers.celery_app import database_url, redis_url
 
 log = logging.getLogger(__name__)
@@ -25,6 +29,7 @@ def sweep(engine: Engine, redis: str) -> None:
     try:
         with transaction(engine) as session:
             requeued, ended = jobs.sweep(session)
+            runs.settle_lost(session)
         if requeued or ended:
             log.warning("Jobs that lost their worker: %s put back, %s ended.", requeued, ended)
         broker.send_due(engine, redis)

@@ -1,12 +1,15 @@
 """Colour as people name it: sRGB to CIELAB, and plain names for subject and background colours.
 
 Formulae: sRGB decoding and the D65 primaries matrix from IEC 61966-2-1:1999; CIELAB and the 1976 colour difference
-from CIE 15:2004. The names are plain English words of a shop; their prototypes are ours.
+from CIE 15:2004. The names are plain English words of a shop. Their prototypes are ours; where those left gaps (amber, deep
+and muted blues, tinted greys) they are medians of the XKCD colour survey (R. Munroe, "Color survey results", 2010, some
+220,000 people on their own screens; xkcd.com/color/rgb, public domain) under names that end in the same word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,21 +26,34 @@ WHITE_D65 = SRGB_TO_XYZ.sum(axis=1)
 # Below this chroma a colour reads as a grey; the same number splits tinted backgrounds from neutral ones.
 NEUTRAL_CHROMA = 7.0
 COLOURED_CHROMA = 14.0
+# A subject's colour is clear when a third of its pixels have it.
+CLEAR_SHARE = 1 / 3
+
+_HUE_REACH = 30.0
+_LIGHTNESS_REACH = 12.0
+# A neutral wins over a colour only when clearly larger: shade, highlights and fittings are neutral on any product.
+_COLOUR_OVER_NEUTRAL = 0.8
 
 _PROTOTYPES: dict[str, tuple[str, ...]] = {
     "red": ("d62628", "c81e28", "ff0000", "e34234", "b21a1e"),
-    "orange": ("f78716", "ff7f00", "e06c10", "ffa544", "d1701d"),
-    "yellow": ("f7d528", "ffe135", "ffff00", "e3c020", "fbf1a0", "d9b92a"),
+    "orange": ("f78716", "ff7f00", "e06c10", "ffa544", "d1701d", "ffab0f"),
+    "yellow": ("f7d528", "ffe135", "ffff00", "e3c020", "fbf1a0", "d9b92a", "fec615"),
     "green": ("30a042", "00a000", "1f7a34", "7dc142", "bfe0bf", "006400", "8fae8b", "00ff00", "556b2f"),
     "teal": ("008080", "1a9e98", "0f6a6c", "40c4bf"),
-    "blue": ("2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb"),
-    "navy": ("000080", "16224d", "1f2a5c"),
+    "blue": (
+        "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb",
+        # Of the survey: cobalt, true, royal, slate, greyish, denim, dark slate, and grey blue, dark, middle and light.
+        "030aa7", "010fcc", "0504aa", "5b7c99", "5e819d", "3b638c", "214761", "29465b", "6b8ba4", "9dbcd4",
+    ),
+    "navy": ("000080", "16224d", "1f2a5c", "01153e"),
     "purple": ("8038a8", "800080", "6a2d8c", "a064c8", "c9b3e0", "4b1f66"),
     "pink": ("f680b0", "ffc0cb", "ff69b4", "f6cbd2", "e0659a", "ff1493"),
     "brown": ("7a4a28", "8b4513", "5f3a20", "96603a", "4a2c18"),
     "beige": ("e5d2b2", "f5f5dc", "d8c3a0", "efe3cf", "c9b48f"),
     "maroon": ("800000", "6b1020", "7a1f2b"),
-}
+    # Of the survey: slate, steel, cool, warm, charcoal and medium grey. `name_colour` tells greys by lightness alone.
+    "grey": ("516572", "6f828a", "95a3a6", "978a84", "3c4142", "7d7f7c"),
+}  # fmt: skip
 
 
 def lab_from_srgb(srgb: ArrayLike) -> Lab:
@@ -65,21 +81,36 @@ def chroma(lab: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.hypot(values[..., 1], values[..., 2]))
 
 
-def dominant_colour(labs: ArrayLike) -> Lab:
-    """The colour a person would name a product by, from its subject's pixels: Lab (n, 3), n >= 1, to Lab (3,).
+@dataclass(frozen=True, eq=False, slots=True)
+class LeadingColour:
+    """The colour of the largest part of a subject: its Lab (3,), and that part's share of the pixels, above 0 to 1."""
 
-    Labels, metal fittings and shade must not outvote the paint. So when a third of the pixels are clearly coloured,
-    it is the median of the lighter half of those; otherwise the median of the most common band of lightness.
+    lab: Lab
+    share: float
+
+
+def leading_colour(labs: ArrayLike) -> LeadingColour:
+    """The colour a person would name a product by, from its subject's pixels: Lab (n, 3), n >= 1.
+
+    The coloured pixels of about one hue stand against the neutral ones of about one lightness. The hue wins with a
+    third of the pixels, unless the neutral part is clearly larger. Shade and highlights both take chroma from a paint
+    (Shafer, "Using color to separate reflection components", 1985), so a paint's lightness and chroma are the medians
+    of its stronger half; its hue, which light hardly moves, is that of all its pixels.
     """
     pixels = np.asarray(labs, dtype=np.float64).reshape(-1, 3)
-    coloured = pixels[chroma(pixels) > COLOURED_CHROMA]
-    if len(coloured) >= len(pixels) / 3:
-        lighter = coloured[coloured[:, 0] >= np.median(coloured[:, 0])]
-        return np.asarray(np.median(lighter, axis=0))
-    lightness = pixels[:, 0]
-    counts = np.convolve(np.histogram(lightness, bins=25, range=(0, 100))[0], (1, 2, 3, 2, 1), mode="same")
-    crest = (int(counts.argmax()) + 0.5) * 4
-    return np.asarray(np.median(pixels[np.abs(lightness - crest) <= 12], axis=0))
+    strength = chroma(pixels)
+    is_coloured = strength > COLOURED_CHROMA
+    hued = _of_one_hue(pixels[is_coloured], strength[is_coloured])
+    neutral = _of_one_lightness(pixels[~is_coloured])
+    is_hue_clear = len(hued) >= len(pixels) * CLEAR_SHARE and len(hued) >= len(neutral) * _COLOUR_OVER_NEUTRAL
+    if is_hue_clear or len(neutral) == 0:
+        return LeadingColour(_paint(hued), len(hued) / len(pixels))
+    return LeadingColour(np.asarray(np.median(neutral, axis=0)), len(neutral) / len(pixels))
+
+
+def dominant_colour(labs: ArrayLike) -> Lab:
+    """The Lab (3,) of `leading_colour`, however small its share."""
+    return leading_colour(labs).lab
 
 
 def name_colour(lab: Sequence[float] | Lab) -> str:
@@ -91,7 +122,8 @@ def name_colour(lab: Sequence[float] | Lab) -> str:
     colour = np.asarray(lab, dtype=np.float64)
     if float(chroma(colour)) < NEUTRAL_CHROMA or float(colour[0]) < 9:
         return _name_neutral(float(colour[0]))
-    return _NAMES[int(delta_e76(_PROTOTYPE_LABS, colour).argmin())]
+    name = _NAMES[int(delta_e76(_PROTOTYPE_LABS, colour).argmin())]
+    return _name_neutral(float(colour[0])) if name == "grey" else name
 
 
 def name_background(lab: Sequence[float] | Lab, busy: bool = False) -> str:
@@ -113,6 +145,38 @@ def name_background(lab: Sequence[float] | Lab, busy: bool = False) -> str:
     if lightness >= 72:
         return "yellow" if name == "yellow" and float(chroma(colour)) > 60 else f"pale {name}"
     return f"dark {name}" if lightness < 35 else name
+
+
+def _of_one_hue(pixels: Lab, strength: NDArray[np.float64]) -> Lab:
+    """Of coloured pixels, those within 30 degrees of the hue that has the most chroma around it."""
+    if len(pixels) == 0:
+        return pixels
+    hues = np.degrees(np.arctan2(pixels[:, 2], pixels[:, 1])) % 360
+    weights = np.histogram(hues, bins=72, range=(0, 360), weights=strength)[0]
+    around = np.convolve(np.tile(weights, 3), np.ones(13), mode="same")[72:144]
+    centre = (float(around.argmax()) + 0.5) * 5
+    for _ in range(3):
+        away = (hues - centre + 180) % 360 - 180
+        is_near = np.abs(away) <= _HUE_REACH
+        centre += float(np.average(away[is_near], weights=strength[is_near]))
+    return pixels[np.abs((hues - centre + 180) % 360 - 180) <= _HUE_REACH]
+
+
+def _of_one_lightness(pixels: Lab) -> Lab:
+    """Of neutral pixels, those around their most common lightness."""
+    lightness = pixels[:, 0]
+    counts = np.convolve(np.histogram(lightness, bins=25, range=(0, 100))[0], (1, 2, 3, 2, 1), mode="same")
+    crest = (int(counts.argmax()) + 0.5) * 4
+    return pixels[np.abs(lightness - crest) <= _LIGHTNESS_REACH]
+
+
+def _paint(pixels: Lab) -> Lab:
+    """The colour of a paint from its pixels, lit and shaded: Lab (n, 3), n >= 1, to Lab (3,)."""
+    strength = chroma(pixels)
+    level, a, b = np.median(pixels[strength >= np.median(strength)], axis=0)
+    _, all_a, all_b = np.median(pixels, axis=0)
+    turn = np.hypot(a, b) / np.hypot(all_a, all_b)
+    return np.array([level, all_a * turn, all_b * turn])
 
 
 def _name_neutral(lightness: float) -> str:

@@ -1,7 +1,7 @@
 """Review rules: what a machine may decide about a photo before a person looks. Pure: facts in, a ruling out.
 
-A rule rejects only what no caption can save (a blurred subject, a copy); everything doubtful is left to a person as
-"needs work". The first rule that applies decides, in the order of `NAMES`.
+A rule rejects only what no caption can save, a blurred subject; everything doubtful is left to a person as "needs
+work". The first rule that applies decides, in the order of `NAMES`.
 """
 
 from __future__ import annotations
@@ -10,27 +10,28 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Verdict = Literal["kept", "rejected", "needs_work"]
-RuleName = Literal["copied", "blurred", "contradicted", "uncaptioned", "cropped", "busy", "clean"]
+RuleName = Literal["blurred", "contradicted", "uncaptioned", "cropped", "busy", "clean"]
 
 VERDICTS: Final[tuple[Verdict, ...]] = ("kept", "rejected", "needs_work")
-NAMES: Final[tuple[RuleName, ...]] = (
-    "copied", "blurred", "contradicted", "uncaptioned", "cropped", "busy", "clean",
-)  # fmt: skip
+NAMES: Final[tuple[RuleName, ...]] = ("blurred", "contradicted", "uncaptioned", "cropped", "busy", "clean")
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """Where the rules draw their lines. Chosen so that most sound catalogue photos are kept.
 
-    `blurred_below`: sharpness of the subject, 0..1; the line of `workers/image_signals.py`, where 0.2 is a blur of two
-    pixels when the subject is 512 px long. Soft photos, between 0.2 and 0.5, are kept: enough of them sell.
+    `blurred_below`: sharpness of the subject, 0..1, as `workers/image_signals.py` defines it: 1 / (1 + b^2) for edges
+    blurred by b pixels when the subject is 512 px long. The line lies at b = 4, where the edges are gone. Smooth
+    things have few edges and measure low without being blurred, so a stricter line would cost sound photos. Ours,
+    measured: of 334 real photos the softest has 0.45; of the demo's drawn ones 2 % of the sound and all of the
+    blurred lie below.
 
     `unsure_below`: confidence of the subject's mask, 0..1; under it nothing measured on the mask is held against a
     photo. The line under which captions leave such facts out too. A scene stays a scene: there, it is the scene that
     hides the subject.
     """
 
-    blurred_below: float = 0.2
+    blurred_below: float = 1 / 17
     unsure_below: float = 0.35
 
 
@@ -39,7 +40,7 @@ class Facts:
     """What the rules look at. None means "cannot tell", and what cannot be told is never held against a photo.
 
     `sharpness` and `confidence` run 0..1. `contradictions` are sentences, one per claim of the caption or the
-    catalogue that the picture does not bear out. `copy_of` names the photo that this one is a lesser copy of.
+    catalogue that the picture does not bear out.
     """
 
     sharpness: float | None
@@ -48,7 +49,6 @@ class Facts:
     confidence: float = 1.0
     caption: str | None = None
     contradictions: tuple[str, ...] = ()
-    copy_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,6 @@ class Ruling:
 def judge(facts: Facts, thresholds: Thresholds = Thresholds()) -> Ruling:
     """The ruling on one photo."""
     is_sure = facts.confidence >= thresholds.unsure_below
-    if facts.copy_of:
-        return Ruling("rejected", "copied", f"A copy of {facts.copy_of}.")
     if is_sure and facts.sharpness is not None and facts.sharpness < thresholds.blurred_below:
         return Ruling(
             "rejected", "blurred",
@@ -75,12 +73,14 @@ def judge(facts: Facts, thresholds: Thresholds = Thresholds()) -> Ruling:
     if not (facts.caption or "").strip():
         return Ruling("needs_work", "uncaptioned", "No caption yet.")
     if is_sure and facts.cropped_edges:
-        return Ruling("needs_work", "cropped", f"The subject touches the {_and(facts.cropped_edges)} edge.")
+        return Ruling("needs_work", "cropped", f"The subject touches the {_edges(facts.cropped_edges)}.")
     if facts.background == "scene":
         return Ruling("needs_work", "busy", "The background is a scene, not white or plain.")
     return Ruling("kept", "clean", "No rule found a fault.")
 
 
-def _and(words: tuple[str, ...]) -> str:
-    """"left", "left and top", "left, top and right"."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _edges(sides: tuple[str, ...]) -> str:
+    """"left edge", "left and top edges", "left, top and right edges"."""
+    if len(sides) == 1:
+        return f"{sides[0]} edge"
+    return f"{', '.join(sides[:-1])} and {sides[-1]} edges"

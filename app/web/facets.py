@@ -19,7 +19,7 @@ WORDS: Final = {
     "background": {"white": "White", "plain": "Plain", "scene": "Scene", "cannot tell": "Cannot tell"},
     "caption": {"none": "No caption", "captioner": "By a captioner", "person": "By a person"},
     "rule": {
-        "copied": "Copy", "blurred": "Blurred", "contradicted": "Caption contradicts", "uncaptioned": "No caption",
+        "blurred": "Blurred", "contradicted": "Caption contradicts", "uncaptioned": "No caption",
         "cropped": "Cropped", "busy": "Busy background", "clean": "Nothing found",
     },
 }  # fmt: skip

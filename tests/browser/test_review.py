@@ -91,6 +91,22 @@ def test_a_key_keeps_and_shows_the_next_photo_and_z_takes_it_back(scene: Scene, 
     assert scene.decision(order[0]) is None
 
 
+def test_the_next_photo_is_there_before_the_key_is_answered(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    order = scene.queue()
+    page.goto(f"{scene.site.url}/desk")
+    page.wait_for_load_state("networkidle")
+    shown = page.evaluate(
+        """() => {
+            document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "a", bubbles: true, cancelable: true }));
+            const picture = document.querySelector("[data-picture]");
+            return [document.querySelector("[data-photo]").dataset.photo, picture.complete && picture.naturalWidth > 0];
+        }"""
+    )
+    assert shown == [str(order[1]), True]
+    wait_for(page, lambda: scene.decision(order[0]) is not None)
+
+
 def test_x_and_a_number_reject_with_a_reason(scene: Scene, visit: Visit) -> None:
     page = visit(scene.ana)
     order = scene.queue()

@@ -12,7 +12,6 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from app.processes import Known
@@ -163,9 +162,3 @@ def test_a_disk_that_fills_up_is_survived(small_disk: Path) -> None:
         until(lambda: packshot("link", "--data", str(one.data_dir)).returncode == 0, "a link once there is room again")
         assert one.end(signal.SIGTERM)[0] == 0
         assert one.family() == []
-
-
-def test_family_sees_what_the_tests_above_rely_on(tmp_path: Path) -> None:
-    with up(tmp_path / "data") as one:
-        names = {psutil.Process(process.pid).name() for process in one.family()}
-        assert {"postgres", "redis-server"} <= names

@@ -30,6 +30,7 @@ from app.web.photos import Photo
 router = APIRouter()
 
 BEFORE, AFTER = 5, 14
+ROWS_BEFORE = 28
 
 
 @dataclass(frozen=True)
@@ -131,16 +132,20 @@ def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
     catalog_id = photo.image.catalog_id
     chosen = parse(q, catalog_id)
     before, ahead = browsing.neighbours(session, chosen, sort, image_id, BEFORE, AFTER)
-    row = _row(session, before, image_id, ahead, chosen.query, sort, address(catalog_id, chosen.query, sort))
     total = browsing.count(session, chosen)
     is_in = browsing.holds(session, chosen, image_id)
+    place = browsing.position(session, chosen, sort, image_id) if is_in else 0
+    # Back in the grid a few rows before the photo, and at the photo.
+    there = {"at": place - ROWS_BEFORE} if place > browsing.PAGE else {}
+    grid = f"{address(catalog_id, chosen.query, sort, **there)}#photo-{image_id}"
+    row = _row(session, before, image_id, ahead, chosen.query, sort, grid)
     return DeskView(
         catalog=browse.get(session, catalog_id),
         photo=photo,
         row=row,
         waiting=queue.waiting(session, catalog_id),
         reasons=REASONS,
-        place=browsing.position(session, chosen, sort, image_id) if is_in else 0,
+        place=place,
         total=total,
         said=sentence(chosen, total),
     )

@@ -6,6 +6,7 @@ import { isTyping } from "./keys.js";
 
 const box = document.querySelector("[data-desk]");
 const AHEAD = 3;
+const PAST = 5;
 const ready = new Map(); // address -> the article, built and decoded
 const coming = new Map(); // address -> the promise of it
 const made = new Map(); // photo -> what was decided here, for strips that were fetched before
@@ -59,10 +60,30 @@ export async function go(address, { push = true, isFresh = false } = {}) {
   }
   if (mine !== turn) return;
   ready.delete(address);
+  bringPast(next);
   box.replaceChildren(next);
   if (push && location.pathname + location.search !== address) history.pushState(null, "", address);
   settle();
   box.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
+}
+
+// A photo that was fetched before this one was decided does not know it as the one before.
+function bringPast(next) {
+  const here = box.querySelector(".cell.here");
+  const cells = next.querySelector(".cells");
+  const isThere = (cell) => cells.querySelector(`[data-cell="${cell.dataset.cell}"]`);
+  const past = [...box.querySelectorAll(".cell.past"), here];
+  if (isThere(here) || past.some((cell) => cell.dataset.cell === next.dataset.photo)) return;
+  cells.querySelectorAll(".past").forEach((cell) => cell.remove());
+  cells.prepend(...past.slice(-PAST).map((cell) => {
+    const copy = cell.cloneNode(true);
+    copy.classList.replace("here", "past");
+    copy.removeAttribute("aria-current");
+    return copy;
+  }));
+  const before = next.querySelector('[data-step="previous"]');
+  before.href = here.getAttribute("href");
+  before.hidden = false;
 }
 
 function settle() {

@@ -124,18 +124,26 @@ function showCard(tile) {
     const pane = box.querySelector("[data-card]");
     swap(pane, cards.get(id));
     pane.scrollTo(0, 0);
-    const edit = pane.querySelector("[data-edit]");
-    if (edit) edit.href = `${tile.href}#text`;
+    leadToEditor(tile);
   }, cards.has(tile.dataset.tile) ? 0 : WAIT_MS);
+}
+
+function leadToEditor(tile) {
+  const edit = box.querySelector("[data-card] [data-edit]");
+  if (edit && tile) edit.href = `${tile.href}#text`;
 }
 
 let known = null;
 function settle() {
   const holder = box.querySelector("[data-tiles]");
   if (holder !== known) picks.forget();
+  const isNew = holder !== known;
   known = holder;
   picks.settle();
   sayHowMany();
+  if (!isNew || !picks.current) return;
+  if (picks.current === picks.tiles[0]) leadToEditor(picks.current);
+  else showCard(picks.current);
 }
 box.addEventListener("swapped", (event) => {
   if (!event.target.closest("[data-card], [data-part]")) settle();

@@ -26,7 +26,7 @@ export class Picks {
   get current() { return this.find(this.currentId); }
   get count() { return this.isAll ? this.total : this.picked.size; }
 
-  find(id) { return id === null ? null : this.box.querySelector(`[data-tile="${id}"]`); }
+  find(id) { return id === null ? null : this.box.querySelector(`[data-tile="${CSS.escape(id)}"]`); }
 
   /** After new tiles came: make them answer, and keep what is picked. */
   settle() {
@@ -35,7 +35,12 @@ export class Picks {
     holder.setAttribute("role", "listbox");
     holder.setAttribute("aria-multiselectable", "true");
     holder.setAttribute("aria-label", "Photos");
-    if (!this.current) this.currentId = this.tiles[0]?.dataset.tile ?? null;
+    if (!this.current) {
+      // Back from the desk, the photo that was there is the current one.
+      const there = this.find(location.hash.replace("#photo-", "") || null);
+      this.currentId = (there ?? this.tiles[0])?.dataset.tile ?? null;
+      there?.scrollIntoView({ block: "center" });
+    }
     this.draw();
   }
 

@@ -1,0 +1,260 @@
+"""The house rules that a machine can check: imports, sizes, migrations, settings, job names, forbidden calls."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+
+import app.tables  # noqa: F401  (fills the metadata)
+from app.database import Base, migrations_folder
+from app.jobs import QUEUES
+from app.settings import Settings
+
+PROJECT = Path(__file__).resolve().parent.parent
+CODE = ("app", "workers")
+EVERYTHING = (*CODE, "tests", "benchmarks")
+HEAVY = ("torch", "diffusers", "transformers", "peft", "accelerate", "scipy")
+
+# The two places that commit: a transaction outside a request, and the one dependency of requests that write.
+COMMITS = {"app/database.py", "app/web/dependencies.py"}
+FORBIDDEN = {
+    "torch.load": "unpickles what it reads; use safetensors",
+    "pickle.load": "runs code that it reads",
+    "pickle.loads": "runs code that it reads",
+    "yaml.load": "builds objects that it reads; use yaml.safe_load",
+    "os.system": "goes through a shell",
+    "eval": "runs what it reads",
+    "exec": "runs what it reads",
+}
+
+
+def files(*folders: str, pattern: str = "*.py") -> list[Path]:
+    return sorted(path for folder in folders for path in (PROJECT / folder).rglob(pattern))
+
+
+def named(path: Path) -> str:
+    return path.relative_to(PROJECT).as_posix()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def functions(module: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The packages in memory after a statement, in a fresh Python."""
+    script = f"import sys; {statement}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_imports_follow_the_contracts() -> None:
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([program, "--no-cache"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_web_process_loads_nothing_heavy() -> None:
+    settings = "Settings(database_url='postgresql://nobody@127.0.0.1:1/none')"
+    create = "from app.settings import Settings; from app.web.main import create_app"
+    assert not set(HEAVY) & loaded_by(f"{create}; create_app({settings})")
+
+
+@pytest.mark.parametrize("module", ["workers.cpu", "workers.gpu", "workers.sweeper"])
+def test_a_worker_that_waits_loads_nothing_heavy(module: str) -> None:
+    assert not {"torch", "diffusers", "transformers"} & loaded_by(f"import {module}")
+
+
+def test_every_job_kind_has_a_task_on_its_queue() -> None:
+    for queue in ("cpu", "gpu"):
+        script = f"import workers.{queue}; from workers.celery_app import celery_app; print(*celery_app.tasks)"
+        done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+        tasks = {name for name in done.stdout.split() if not name.startswith("celery.")}
+        assert tasks == {kind for kind, its in QUEUES.items() if its == queue}
+
+
+def test_files_are_small() -> None:
+    """600 lines are too many, and more than 400 ask for a line “# Long because:”."""
+    counts = {path: lines(path) for path in files(*EVERYTHING)}
+    assert not {named(path): count for path, count in counts.items() if count > 600}
+    long = {named(path): count for path, count in counts.items() if count > 400}
+    assert not {name for name in long if "# Long because:" not in (PROJECT / name).read_text()}
+
+
+def test_functions_are_small() -> None:
+    assert not {
+        f"{named(path)}: {function.name}"
+        for path in files(*CODE, "benchmarks")
+        for function in functions(tree(path))
+        if (function.end_lineno or 0) - function.lineno >= 60
+    }
+
+
+@pytest.mark.parametrize(("folder", "pattern", "most"), [("templates", "*.html", 150), ("app/web/static", "*.js", 200)])
+def test_pages_are_small(folder: str, pattern: str, most: int) -> None:
+    assert not {named(path): lines(path) for path in files(folder, pattern=pattern) if lines(path) > most}
+
+
+def test_package_files_hold_a_docstring_and_nothing_else() -> None:
+    for path in files(*CODE, pattern="__init__.py"):
+        body = tree(path).body
+        assert len(body) == 1, named(path)
+        assert ast.get_docstring(tree(path)), named(path)
+
+
+def test_no_name_without_a_meaning() -> None:
+    names = {part for path in files(*CODE) for part in (path.stem, path.parent.name)}
+    assert not names & {"utils", "util", "helpers", "common", "core", "lib", "services", "managers", "misc"}
+
+
+def test_everything_public_says_what_it_is() -> None:
+    silent = {named(path) for path in files(*CODE) if not ast.get_docstring(tree(path))}
+    silent |= {
+        f"{named(path)}: {node.name}"
+        for path in files(*CODE)
+        if not named(path).startswith("app/demo/kinds/")  # a kind's function is its drawing
+        for node in tree(path).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and node.name != "main"  # what a file does when it is run, it says at its top
+        and not ast.get_docstring(node)
+    }
+    assert not silent
+
+
+def test_only_two_files_commit() -> None:
+    found = {named(path) for path in files(*CODE) if re.search(r"\.commit\(|session\.begin\(", path.read_text())}
+    assert found <= COMMITS
+
+
+def test_no_select_in_a_route() -> None:
+    for path in files("app/web"):
+        imported = {
+            alias.name
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy")
+            for alias in node.names
+        }
+        assert not imported & {"select", "insert", "update", "delete", "text"}, named(path)
+
+
+def test_nothing_dangerous_is_called() -> None:
+    for path in files(*CODE, "benchmarks"):
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            assert called not in FORBIDDEN, f"{named(path)}:{node.lineno}: {called} {FORBIDDEN.get(called)}"
+            shell = [word.value for word in node.keywords if word.arg == "shell"]
+            assert not any(isinstance(one, ast.Constant) and one.value for one in shell), f"{named(path)}:{node.lineno}"
+
+
+def test_there_is_one_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    assert len(ScriptDirectory.from_config(config).get_heads()) == 1
+    for path in files("migrations/versions"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d_[a-z_]+", path.stem), path.name
+
+
+def test_the_tables_are_what_the_migrations_make(engine: Engine) -> None:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_every_setting_is_explained() -> None:
+    told = (PROJECT / "docs" / "settings.md").read_text()
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert f"| `PACKSHOT_{name.upper()}` |" in told, f"docs/settings.md lacks PACKSHOT_{name.upper()}"
+        assert field.description in told, f"docs/settings.md tells something else about PACKSHOT_{name.upper()}"
+    known = {f"PACKSHOT_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"PACKSHOT_[A-Z_]+[A-Z]", told)) == known
+
+
+def test_no_setting_is_read_past_the_settings() -> None:
+    """`celery_app` needs its broker's address when it is imported, before there is a Settings."""
+    for path in files(*CODE):
+        if named(path) not in ("app/settings.py", "workers/celery_app.py"):
+            assert not re.search(r"environ(\.get\(|\[)\"PACKSHOT_", path.read_text()), named(path)
+
+
+def test_every_dependency_is_pinned() -> None:
+    text = (PROJECT / "constraints.txt").read_text()
+    pins = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", pin) for pin in pins)
+    pinned = {plain(pin.partition("==")[0]) for pin in pins}
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(name for extra in project["optional-dependencies"].values() for name in extra),
+    ]
+    assert {plain(name.partition("[")[0]) for name in wanted} <= pinned
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def compose() -> dict[str, dict[str, dict[str, object]]]:
+    loaded: dict[str, dict[str, dict[str, object]]] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+    return loaded
+
+
+def test_compose_runs_every_role_and_opens_one_door_on_this_machine_only() -> None:
+    services = compose()["services"]
+    roles = {tuple(service["command"]) for service in services.values() if service.get("image") == "packshot"}  # type: ignore[arg-type]
+    assert roles == {("migrate",), ("web",), ("worker", "cpu"), ("worker", "gpu"), ("sweeper",)}
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert list(ports) == ["web"]
+    assert all(str(port).startswith("127.0.0.1:") for port in ports["web"])  # type: ignore[attr-defined]
+
+
+def test_compose_has_no_default_password() -> None:
+    text = (PROJECT / "docker-compose.yml").read_text()
+    assert set(re.findall(r"\$\{POSTGRES_PASSWORD[^}]*\}", text)) == {"${POSTGRES_PASSWORD:?choose one in .env}"}
+    assert "\nPOSTGRES_PASSWORD=\n" in (PROJECT / ".env.example").read_text()
+
+
+def has_compose() -> bool:
+    docker = shutil.which("docker")
+    return (
+        bool(docker) and not subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode
+    )
+
+
+@pytest.mark.skipif(not has_compose(), reason="docker compose is not installed")
+def test_compose_reads_its_file(tmp_path: Path) -> None:
+    for name in ("docker-compose.yml", ".env.example"):
+        shutil.copy(PROJECT / name, tmp_path / name)
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=\n")
+    command = ["docker", "compose", "--profile", "gpu", "config", "--quiet"]
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "POSTGRES_PASSWORD" in refused.stderr
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=chosen\n")
+    taken = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert taken.returncode == 0, taken.stderr
