@@ -18,10 +18,12 @@ from app import broker, embedded, jobs, processes
 from app.database import transaction, utc_now
 from app.jobs import Job
 from app.settings import Settings
-from tests import slow_work
 from tests.waiting import until
 from workers import sweeper
 from workers.celery_app import Cancelled, Transient, Work, do
+
+# What tests/slow_work.py does. It is imported by workers only: here its task would be in the way of the real one.
+KIND = "signals.measure"
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -45,7 +47,7 @@ def redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
 def asked(engine: Engine) -> Iterator[int]:
     """A job that was asked for and committed; its id."""
     with transaction(engine) as session:
-        job_id = jobs.request(session, slow_work.KIND, {}).id
+        job_id = jobs.request(session, KIND, {}).id
     yield job_id
     with transaction(engine) as session:
         session.execute(delete(Job).where(Job.id == job_id))
@@ -107,10 +109,10 @@ def test_a_job_delivered_twice_is_done_once(
     assert broker.send_due(engine, str(settings.redis_url)) == 1
     assert broker.send_due(engine, str(settings.redis_url)) == 0
     for _ in range(3):
-        broker.client(str(settings.redis_url)).send_task(slow_work.KIND, args=[asked], queue="cpu")
+        broker.client(str(settings.redis_url)).send_task(KIND, args=[asked], queue="cpu")
     # One slot takes messages in order: when a later job is done, the copies have all been looked at.
     with transaction(engine) as session:
-        last = jobs.request(session, slow_work.KIND, {}).id
+        last = jobs.request(session, KIND, {}).id
     broker.send_due(engine, str(settings.redis_url))
     until(lambda: is_done(engine, last), "the last job done")
     assert is_done(engine, asked)

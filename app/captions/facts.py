@@ -79,11 +79,16 @@ class MeasuredFacts:
 
 
 def read_catalogue(title: str | None, category: str | None = None, description: str | None = None) -> CatalogueFacts:
-    """Facts in a catalogue row's texts; a material or view counts when its word stands there."""
+    """Facts in a catalogue row's texts.
+
+    A view counts wherever its words stand. A material counts in the title, and in the description where that says it
+    of the whole thing ("in a steel finish", "made of brass", "cotton dress"), not of a part ("a matte shell").
+    """
     texts = f"{title or ''} {description or ''}".lower()
-    words = set(_words(texts))
+    noun = singular(category.strip().lower()) if category and category.strip() else None
+    words = {*_words(title or ""), *_materials_said((description or "").lower(), noun)}
     return CatalogueFacts(
-        noun=singular(category.strip().lower()) if category and category.strip() else None,
+        noun=noun,
         title=title.strip() if title and title.strip() else None,
         material=next((word for word in MATERIAL_WORDS if word in words), None),
         view=next((view for view in VIEW_WORDS if view in texts), None),
@@ -167,8 +172,17 @@ NEIGHBOURS = frozenset(
 )
 
 
+# Nouns that are plural in the singular, or come in pairs: "blue jeans", not "blue jean".
+_ALWAYS_PLURAL = frozenset({
+    "boots", "glasses", "gloves", "headphones", "jeans", "leggings", "pants", "pyjamas", "sandals", "scissors", "shoes",
+    "shorts", "slippers", "sneakers", "socks", "sunglasses", "tights", "trainers", "trousers",
+})  # fmt: skip
+
+
 def singular(noun: str) -> str:
-    """A plain English plural made singular: "kettles" -> "kettle", "watches" -> "watch"."""
+    """A plain English plural made singular: "kettles" -> "kettle", "watches" -> "watch"; "blue jeans" stays."""
+    if noun.split(" ")[-1] in _ALWAYS_PLURAL:
+        return noun
     if re.search(r"(ches|shes|sses|xes)$", noun):
         return noun[:-2]
     if noun.endswith("ies") and len(noun) > 4:
@@ -189,11 +203,27 @@ def _subject(catalogue: CatalogueFacts, colour: str | None) -> str:
 
 
 def _plain_case(title: str, noun: str | None) -> str:
-    """The title with a plain first word in lower case, so that it can follow a colour; names keep their capital."""
-    first, _, rest = title.strip().rstrip(".").partition(" ")
+    """The title so that it can follow a colour: all in lower case where every word of it is plain.
+
+    Plain are colours, materials, the words of the noun, and a title's only word. Else a plain first word is in lower
+    case and the rest, a name, keeps its capitals.
+    """
+    words = title.strip().rstrip(".").split()
     plain = COLOUR_WORDS | set(MATERIAL_WORDS) | set((noun or "").split())
-    keeps_capital = first.lower() not in plain and bool(rest)
-    return f"{first if keeps_capital else first.lower()} {rest}".strip()
+    if len(words) == 1 or all(word.lower() in plain for word in words):
+        return " ".join(words).lower()
+    first = words[0].lower() if words[0].lower() in plain else words[0]
+    return " ".join([first, *words[1:]])
+
+
+def _materials_said(description: str, noun: str | None) -> list[str]:
+    """The materials that a description, in lower case, gives the whole thing."""
+    thing = rf"|(?: {re.escape(noun)}\b)" if noun else ""
+    return [
+        word
+        for word in MATERIAL_WORDS
+        if re.search(rf"\b{word}(?: finish\b{thing})|\bmade (?:of|from) (?:[a-z]+ )?{word}\b", description)
+    ]
 
 
 def _article(name: str) -> str:

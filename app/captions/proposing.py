@@ -21,15 +21,10 @@ from app.people import Person
 from app.settings import Settings
 
 FACTS: Final = "facts"
-FACTS_VERSION: Final = 1
+FACTS_VERSION: Final = 2
 # Below this confidence the subject's mask is a guess, and with it its colour and its place.
 SURE: Final = 0.35
 
-# Nouns that are plural in the singular, or come in pairs: "blue jeans", not "blue jean".
-_ALWAYS_PLURAL: Final = frozenset({
-    "boots", "glasses", "gloves", "headphones", "jeans", "leggings", "pants", "pyjamas", "sandals", "scissors", "shoes",
-    "shorts", "slippers", "sneakers", "socks", "sunglasses", "tights", "trainers", "trousers",
-})  # fmt: skip
 _NO_CATEGORY: Final = frozenset({"not sure", "other", "others", "misc", "unknown", "uncategorised"})
 
 
@@ -99,12 +94,9 @@ def describe(image: Image, signals: Signals | None) -> str:
 
 
 def catalogue_facts(image: Image) -> CatalogueFacts:
-    """What the catalogue row says; a category such as "Shoes" stays plural as a noun."""
+    """What the catalogue row says; a category that says nothing, such as "Other", gives no noun."""
     read = facts.read_catalogue(image.title, image.category, image.description)
-    category = (image.category or "").strip().lower()
-    if category in _NO_CATEGORY:
-        return replace(read, noun=None)
-    return replace(read, noun=category) if category.split(" ")[-1] in _ALWAYS_PLURAL else read
+    return replace(read, noun=None) if (image.category or "").strip().lower() in _NO_CATEGORY else read
 
 
 def measured_facts(signals: Signals | None) -> MeasuredFacts:

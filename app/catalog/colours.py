@@ -1,9 +1,9 @@
 """Colour as people name it: sRGB to CIELAB, and plain names for subject and background colours.
 
-Formulae: sRGB decoding and the D65 primaries matrix from IEC 61966-2-1:1999; CIELAB and the 1976 colour difference
-from CIE 15:2004. The names are plain English words of a shop. Their prototypes are ours; where those left gaps (amber, deep
-and muted blues, tinted greys) they are medians of the XKCD colour survey (R. Munroe, "Color survey results", 2010, some
-220,000 people on their own screens; xkcd.com/color/rgb, public domain) under names that end in the same word.
+Formulae: sRGB decoding and the D65 primaries matrix from IEC 61966-2-1:1999; CIELAB and the 1976 colour difference from
+CIE 15:2004. The names are plain English words of a shop. Their prototypes are ours; where those left gaps (amber,
+browns, olive, dark greens, deep and muted blues, tinted greys) they are medians of the XKCD colour survey under names
+that end in the same word (R. Munroe, "Color survey results", 2010; xkcd.com/color/rgb, public domain).
 """
 
 from __future__ import annotations
@@ -38,17 +38,21 @@ _PROTOTYPES: dict[str, tuple[str, ...]] = {
     "red": ("d62628", "c81e28", "ff0000", "e34234", "b21a1e"),
     "orange": ("f78716", "ff7f00", "e06c10", "ffa544", "d1701d", "ffab0f"),
     "yellow": ("f7d528", "ffe135", "ffff00", "e3c020", "fbf1a0", "d9b92a", "fec615"),
-    "green": ("30a042", "00a000", "1f7a34", "7dc142", "bfe0bf", "006400", "8fae8b", "00ff00", "556b2f"),
+    "green": (
+        "30a042", "00a000", "1f7a34", "7dc142", "bfe0bf", "006400", "8fae8b", "00ff00", "556b2f",
+        # Of the survey: light olive, olive, pea, pine and dark forest green.
+        "a4be5c", "677a04", "8eab12", "0a481e", "002d04",
+    ),
     "teal": ("008080", "1a9e98", "0f6a6c", "40c4bf"),
     "blue": (
         "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb",
-        # Of the survey: cobalt, true, royal, slate, greyish, denim, dark slate, and grey blue, dark, middle and light.
-        "030aa7", "010fcc", "0504aa", "5b7c99", "5e819d", "3b638c", "214761", "29465b", "6b8ba4", "9dbcd4",
+        # Of the survey: cobalt, true, royal, slate, greyish, denim, dark slate, grey and light grey blue.
+        "030aa7", "010fcc", "0504aa", "5b7c99", "5e819d", "3b638c", "214761", "6b8ba4", "9dbcd4",
     ),
     "navy": ("000080", "16224d", "1f2a5c", "01153e"),
     "purple": ("8038a8", "800080", "6a2d8c", "a064c8", "c9b3e0", "4b1f66"),
     "pink": ("f680b0", "ffc0cb", "ff69b4", "f6cbd2", "e0659a", "ff1493"),
-    "brown": ("7a4a28", "8b4513", "5f3a20", "96603a", "4a2c18"),
+    "brown": ("7a4a28", "8b4513", "5f3a20", "96603a", "4a2c18", "ad8150", "b27a01"),
     "beige": ("e5d2b2", "f5f5dc", "d8c3a0", "efe3cf", "c9b48f"),
     "maroon": ("800000", "6b1020", "7a1f2b"),
     # Of the survey: slate, steel, cool, warm, charcoal and medium grey. `name_colour` tells greys by lightness alone.
@@ -153,7 +157,8 @@ def _of_one_hue(pixels: Lab, strength: NDArray[np.float64]) -> Lab:
         return pixels
     hues = np.degrees(np.arctan2(pixels[:, 2], pixels[:, 1])) % 360
     weights = np.histogram(hues, bins=72, range=(0, 360), weights=strength)[0]
-    around = np.convolve(np.tile(weights, 3), np.ones(13), mode="same")[72:144]
+    # Eleven bins of 5 degrees stay within reach of their middle, so at least one pixel is near.
+    around = np.convolve(np.tile(weights, 3), np.ones(11), mode="same")[72:144]
     centre = (float(around.argmax()) + 0.5) * 5
     for _ in range(3):
         away = (hues - centre + 180) % 360 - 180

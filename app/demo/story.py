@@ -29,8 +29,6 @@ POLL_S = 0.5
 FOLLOW_UP_WITHIN_S = 60.0
 HELD_OUT = 12
 
-# What a finished intake asks for by itself, one after the other.
-FOLLOW_UPS = (("signals.measure", "Signals"), ("captions.propose", "Captions"), ("review.apply_rules", "Rules"))
 KEPT = "decision:kept"
 # Fewer kept photos than this teach nothing; the demo then freezes all it can.
 FEWEST = 16
@@ -59,7 +57,7 @@ def catalog_named(stage: Stage, name: str) -> Catalog:
 
 
 def take_in(stage: Stage, catalog: Catalog, photos: Path) -> None:
-    """Take the photos in and wait for what follows by itself: signals, captions and review rules."""
+    """Take the photos in and wait for what a finished intake asks for by itself: signals, captions, review rules."""
     with transaction(stage.engine) as session:
         asked = intake.request_intake(session, catalog, photos, stage.owner)
         job_id = asked.job_id
@@ -69,7 +67,9 @@ def take_in(stage: Stage, catalog: Catalog, photos: Path) -> None:
         f"{_count(done, 'refused')} refused with a reason"
     )
     before = done.id
-    for kind, words in FOLLOW_UPS:
+    captioning = "captions.look" if stage.settings.caption_model else "captions.propose"
+    follow_ups = (("signals.measure", "Signals"), (captioning, "Captions"), ("review.apply_rules", "Rules"))
+    for kind, words in follow_ups:
         before = wait(stage, _follow_up(stage, kind, catalog.id, before), words).id
 
 

@@ -115,7 +115,7 @@ def add_headers(headers: MutableHeaders) -> None:
 
 def safe_next(address: str | None) -> str:
     """Where to go after signing in: a path of ours, or the beginning."""
-    if not address or not address.startswith("/") or address[1:2] in ("/", "\\") or "\n" in address or "\r" in address:
+    if not address or not address.startswith("/") or address[1:2] in ("/", "\\") or any(c < " " for c in address):
         return "/"
     return address
 

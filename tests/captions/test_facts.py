@@ -58,6 +58,36 @@ def test_the_title_is_the_noun_and_nothing_is_said_twice(title: str, expected: s
     assert sentence(facts, MeasuredFacts("red")) == expected
 
 
+@pytest.mark.parametrize(
+    ("title", "noun", "expected"),
+    [
+        ("Passion Fruit", "passion fruit", "Brown passion fruit."),
+        ("Yellow Onion", "onion", "Yellow onion."),
+        ("Red Beet", "red beet", "Red beet."),
+        ("Floury Potato", "potato", "Brown Floury Potato."),
+        ("Orange Bell Pepper", "pepper", "Orange Bell Pepper."),
+        ("Kaiser", "pear", "Brown kaiser."),
+    ],
+)
+def test_plain_titles_are_in_lower_case_and_names_keep_their_capitals(title: str, noun: str, expected: str) -> None:
+    assert sentence(CatalogueFacts(noun, title=title), MeasuredFacts("brown")) == expected
+
+
+@pytest.mark.parametrize(
+    ("description", "material"),
+    [
+        ("Pear in a matte finish.", "matte"),
+        ("A glass pear.", "glass"),
+        ("Made of solid brass, front view.", "brass"),
+        ("The pear is drip-shaped with matte, medium-thick shell.", None),
+        ("Goes well with a glass of milk.", None),
+        ("Comes in a paper bag.", None),
+    ],
+)
+def test_a_material_counts_where_the_whole_thing_is_of_it(description: str, material: str | None) -> None:
+    assert read_catalogue("Kaiser", "Pears", description).material == material
+
+
 def test_a_row_of_the_catalogue_is_read() -> None:
     facts = read_catalogue("Red kettle", "Kettles", "Kettle in a steel finish, three-quarter view.")
     assert facts == CatalogueFacts("kettle", "Red kettle", "steel", "three-quarter view")
@@ -99,7 +129,7 @@ def test_framing_of_a_box(box: tuple[float, float, float, float], framing: str) 
 @pytest.mark.parametrize(
     ("plural", "noun"),
     [("kettles", "kettle"), ("watches", "watch"), ("boxes", "box"), ("dresses", "dress"), ("glass", "glass"),
-     ("accessories", "accessory"), ("shoes", "shoe"), ("t-shirts", "t-shirt")],
+     ("accessories", "accessory"), ("blue shoes", "blue shoes"), ("t-shirts", "t-shirt"), ("jeans", "jeans")],
 )  # fmt: skip
 def test_singular(plural: str, noun: str) -> None:
     assert singular(plural) == noun

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.catalog.colours import delta_e76, dominant_colour, lab_from_srgb, name_background, name_colour
+from app.catalog.colours import (
+    CLEAR_SHARE,
+    delta_e76,
+    dominant_colour,
+    lab_from_srgb,
+    leading_colour,
+    name_background,
+    name_colour,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +47,16 @@ def test_difference_is_the_euclidean_one() -> None:
         ("000080", "navy"), ("800080", "purple"), ("ffc0cb", "pink"), ("8b4513", "brown"), ("f5f5dc", "beige"),
         ("800000", "maroon"), ("f5deb3", "beige"), ("dc143c", "red"), ("4169e1", "blue"), ("303030", "black"),
         ("101018", "black"), ("555555", "dark grey"),
+        ("00008b", "navy"), ("4169aa", "blue"), ("ffae1a", "orange"), ("14320f", "green"),
     ],
 )  # fmt: skip
 def test_names_of_known_colours(code: str, name: str) -> None:
     assert name_colour(lab_from_srgb(list(bytes.fromhex(code)))) == name
+
+
+@pytest.mark.parametrize(("lab", "name"), [((30, -1, -7), "dark grey"), ((43, 0, -8), "dark grey")])
+def test_a_tinted_grey_is_a_grey(lab: tuple[float, float, float], name: str) -> None:
+    assert name_colour(lab) == name
 
 
 @pytest.mark.parametrize(
@@ -70,3 +84,27 @@ def test_a_label_and_shade_do_not_outvote_the_paint() -> None:
 def test_a_black_shoe_with_a_white_sole_is_black() -> None:
     pixels = lab_from_srgb([(34, 34, 38)] * 55 + [(240, 238, 230)] * 45)
     assert name_colour(dominant_colour(pixels)) == "black"
+
+
+def test_of_two_colours_the_larger_is_named() -> None:
+    blue, pink, white = (34, 98, 212), (246, 128, 176), (250, 250, 248)
+    assert name_colour(dominant_colour(lab_from_srgb([blue] * 60 + [pink] * 40))) == "blue"
+    carton = leading_colour(lab_from_srgb([white] * 55 + [blue] * 35 + [pink] * 10))
+    assert (name_colour(carton.lab), carton.share) == ("white", pytest.approx(0.55))
+
+
+def test_many_colours_have_no_clear_one() -> None:
+    patches = [(214, 38, 40), (247, 213, 40), (48, 160, 66), (34, 98, 212), (246, 128, 176), (128, 56, 168)]
+    patches += [(34, 34, 38), (250, 250, 248)]
+    assert leading_colour(lab_from_srgb(patches * 10)).share < CLEAR_SHARE
+
+
+def test_shade_and_highlights_do_not_move_the_hue() -> None:
+    orange = np.array([247, 135, 22])
+    lit = np.clip([orange * light + shine for light in np.linspace(0.4, 1, 20) for shine in (0, 20, 90)], 0, 255)
+    assert name_colour(dominant_colour(lab_from_srgb(lit))) == "orange"
+
+
+def test_one_pixel_is_enough() -> None:
+    assert dominant_colour([50, 60, 40]) == pytest.approx([50, 60, 40])
+    assert dominant_colour([0, 0, 0]) == pytest.approx([0, 0, 0])

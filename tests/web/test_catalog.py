@@ -131,7 +131,7 @@ def test_a_bulk_decision_by_filter(client: TestClient, session: Session, pile: C
         data={"q": "category:Kettles,Mugs", "verdict": "rejected:badly lit", "expected_count": "2"},
         headers=JSON,
     )
-    assert answer.json() == {"changed": 2, "verdict": "rejected", "sentence": "Rejected 2 photos"}
+    assert answer.json() == {"changed": 2, "verdict": "rejected", "sentence": "Rejected 2 photos: badly lit"}
     session.expire_all()
     decided = current(session, photos[0].id)
     assert decided is not None and (decided.verdict, decided.reason) == ("rejected", "badly lit")

@@ -139,6 +139,18 @@ def test_link_is_not_used_up_by_looking(stranger: TestClient, session: Session, 
     for _ in range(2):
         assert "Sign in as Ana" in stranger.get(f"/links/{token}").text
     assert stranger.post(f"/links/{token}").headers["location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("asked", "led"), [("/compare/3", "/compare/3"), ("//evil.example", "/"), ("https://evil.example", "/"), ("/\t/x", "/")]
+)
+def test_a_link_leads_where_it_was_made_for(
+    stranger: TestClient, session: Session, me: Person, asked: str, led: str
+) -> None:
+    token = people.make_link(session, me)
+    page = stranger.get(f"/links/{token}", params={"next": asked})
+    assert f'name="next" value="{led}"' in page.text
+    assert stranger.post(f"/links/{token}", data={"next": asked}).headers["location"] == led
     assert stranger.get("/people").status_code == 200
 
 

@@ -12,9 +12,8 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from app.catalog import browse
 from app.review import decisions, queue
-from app.review.decisions import SAID
 from app.selection import parse
-from app.web import errors
+from app.web import errors, formats
 from app.web.dependencies import CurrentPerson, Write
 from app.web.security import safe_next
 
@@ -39,7 +38,7 @@ def decide(
     if not errors.wants_json(request):
         return RedirectResponse(safe_next(next), 303)
     left = queue.waiting(session, image.catalog_id)
-    said = f"{_said(kind)} {decisions.name_of(image)}{': ' + decision.reason if decision.reason else ''}"
+    said = _said(kind, decisions.name_of(image), decision.reason)
     return JSONResponse({"decision_id": decision.id, "verdict": kind, "sentence": said, "waiting": left.total})
 
 
@@ -60,9 +59,8 @@ def decide_selection(
     decided = decisions.decide_selection(session, parse(q, catalog_id), me, kind, reason, expected_count)
     if not errors.wants_json(request):
         return RedirectResponse(safe_next(next) if next else f"/catalogs/{catalog_id}", 303)
-    photos = "photo" if decided.changed == 1 else "photos"
     already = f"; {decided.already:,} were so already" if decided.already else ""
-    said = f"{_said(kind)} {decided.changed:,} {photos}{already}"
+    said = _said(kind, formats.plural(decided.changed, "photo"), reason) + already
     return JSONResponse({"changed": decided.changed, "verdict": kind, "sentence": said})
 
 
@@ -78,6 +76,7 @@ def undo(request: Request, session: Write, me: CurrentPerson, next: Text = "") -
     return RedirectResponse(safe_next(next) if next else back, 303)
 
 
-def _said(verdict: str) -> str:
-    """"Kept", "Rejected", "Marked as needing work"."""
-    return SAID[verdict].capitalize()
+def _said(verdict: str, what: str, reason: str | None) -> str:
+    """"Kept Red kettle", "Rejected 3 photos: blurred", "Marked Red kettle as needing work"."""
+    told = {"kept": f"Kept {what}", "rejected": f"Rejected {what}", "needs_work": f"Marked {what} as needing work"}
+    return f"{told[verdict]}{': ' + reason if reason else ''}"

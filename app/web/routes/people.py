@@ -32,9 +32,10 @@ class SignInView:
 
 @dataclass(frozen=True)
 class LinkView:
-    """The page behind a one-time link; `is_automatic` on the machine that the app runs on."""
+    """The page behind a one-time link; `is_automatic` on the machine that the app runs on. `next` is where it leads."""
 
     token: str
+    next: str
     invited: Person
     is_automatic: bool
 
@@ -80,15 +81,17 @@ def sign_out(request: Request, session: Write, config: Config) -> Response:
 
 
 @router.get("/links/{token}")
-def open_link(token: str, request: Request, session: Read, page: Page) -> HTMLResponse:
+def open_link(token: str, request: Request, session: Read, page: Page, next: str = "/") -> HTMLResponse:
     """What a one-time link opens. It is not used up by looking: mail programs fetch links to preview them."""
-    return page("people/link.html", LinkView(token, people.person_of_link(session, token), _is_here(request)))
+    invited = people.person_of_link(session, token)
+    return page("people/link.html", LinkView(token, security.safe_next(next), invited, _is_here(request)))
 
 
 @router.post("/links/{token}")
-def use_link(token: str, session: Write, config: Config, password: Text = "") -> Response:
-    """Sign in by a one-time link, and set a password where one is given."""
-    return _signed_in(session, config, people.sign_in_by_link(session, token, password), "/")
+def use_link(token: str, session: Write, config: Config, password: Text = "", next: Text = "/") -> Response:
+    """Sign in by a one-time link, set a password where one is given, and go where the link leads."""
+    person = people.sign_in_by_link(session, token, password)
+    return _signed_in(session, config, person, security.safe_next(next))
 
 
 @router.get("/people")

@@ -133,10 +133,17 @@ box.addEventListener("ranged", (event) => show(event.detail));
 addEventListener("popstate", () => show(location.href, { push: false }));
 
 // The next photos -----------------------------------------------------------------------------------------------------
-const near = new IntersectionObserver(
-  (seen) => seen.filter((one) => one.isIntersecting).forEach((one) => fetchNext(one.target)),
-  { rootMargin: "1200px" },
-);
+let near = null;
+
+// Seen from the grid: it is what scrolls, so only its own margin reaches ahead.
+function watchNext() {
+  near?.disconnect();
+  near = new IntersectionObserver(
+    (seen) => seen.filter((one) => one.isIntersecting).forEach((one) => fetchNext(one.target)),
+    { root: box.querySelector("[data-grid]"), rootMargin: "1200px" },
+  );
+  box.querySelectorAll("[data-next]").forEach((link) => near.observe(link));
+}
 
 async function fetchNext(link) {
   near.unobserve(link);
@@ -181,7 +188,7 @@ box.addEventListener("click", (event) => {
 });
 
 function settle() {
-  box.querySelectorAll("[data-next]").forEach((link) => near.observe(link));
+  watchNext();
   box.querySelector("[data-grid]")?.addEventListener("scroll", follow, { passive: true });
   follow();
 }

@@ -68,10 +68,9 @@ function settle() {
 
 function showDiff({ section, text }) {
   const { machine } = section.dataset;
-  const place = section.querySelector("[data-diff]");
   const pieces = machine && machine.trim() !== text.value.trim() ? compare(machine, text.value) : null;
-  place.hidden = !pieces;
-  if (pieces) draw(place, pieces);
+  section.querySelector("[data-diff-box]").hidden = !pieces;
+  if (pieces) draw(section.querySelector("[data-diff]"), pieces);
 }
 
 function fit(text) {

@@ -2,7 +2,7 @@
 // A decision is sent after the page has moved on; when the answer is no, the page goes back to that photo and says why.
 import { post, getFragment, Refusal } from "./net.js";
 import { toast } from "./toast.js";
-import { isTyping } from "./keys.js";
+import { isTyping, onKey } from "./keys.js";
 
 const box = document.querySelector("[data-desk]");
 const AHEAD = 3;
@@ -153,6 +153,8 @@ export function undo() {
     }
   });
 }
+
+onKey((event, name) => name === "Ctrl+z" && Boolean(undo()));
 
 export function trouble(sentence) {
   const place = document.querySelector("[data-trouble]");

@@ -4,6 +4,7 @@ import { post, getFragment, swap, Refusal } from "./net.js";
 import { toast } from "./toast.js";
 import { recount, show, trouble } from "./browse.js";
 import { Picks } from "./picks.js";
+import { onKey } from "./keys.js";
 
 const box = document.querySelector("[data-browse]");
 const WAIT_MS = 80;
@@ -85,6 +86,8 @@ async function undo() {
     trouble(error.message);
   }
 }
+
+onKey((event, name) => name === "Ctrl+z" && Boolean(undo()));
 
 let counting = 0;
 function recountSoon() {

@@ -50,13 +50,15 @@ export class Picks {
     this.picked.clear();
   }
 
-  draw() {
-    for (const tile of this.tiles) {
+  /** Show what is picked and current, on these tiles or on all. */
+  draw(tiles = this.tiles) {
+    const { total } = this;
+    for (const tile of tiles) {
       const { tile: id, place, verdict, name } = tile.dataset;
       const isPicked = this.isAll || this.picked.has(id);
       tile.setAttribute("role", "option");
       tile.setAttribute("aria-selected", String(isPicked));
-      tile.setAttribute("aria-label", `photo ${place} of ${this.total}, ${WORDS[verdict]}, ${name}`);
+      tile.setAttribute("aria-label", `photo ${place} of ${total}, ${WORDS[verdict]}, ${name}`);
       tile.tabIndex = id === this.currentId ? 0 : -1;
       tile.classList.toggle("sel", isPicked);
       tile.classList.toggle("cur", id === this.currentId);
@@ -67,6 +69,7 @@ export class Picks {
   /** Make a photo the current one; with `extend`, pick all from the anchor to it. */
   go(tile, { extend = false, focus = true } = {}) {
     if (!tile) return;
+    const before = this.current;
     if (extend) {
       this.anchorId ??= this.currentId;
       const ids = this.tiles.map((one) => one.dataset.tile);
@@ -75,7 +78,8 @@ export class Picks {
       this.picked = new Set(ids.slice(from, to + 1));
     } else this.anchorId = null;
     this.currentId = tile.dataset.tile;
-    this.draw();
+    // A grid may hold thousands of tiles; a step changes two.
+    this.draw(extend ? this.tiles : [before, tile].filter(Boolean));
     if (focus) tile.focus({ preventScroll: true });
     tile.scrollIntoView({ block: "nearest" });
     this.moved(tile);
@@ -104,7 +108,8 @@ export class Picks {
   step(columns, rows, extend) {
     const tiles = this.tiles;
     const here = tiles.indexOf(this.current);
-    const perRow = Math.max(1, tiles.filter((one) => one.offsetTop === tiles[0]?.offsetTop).length);
+    const secondRow = tiles.findIndex((one) => one.offsetTop > tiles[0].offsetTop);
+    const perRow = secondRow > 0 ? secondRow : tiles.length;
     const wanted = Math.min(Math.max(here + columns + rows * perRow, 0), tiles.length - 1);
     this.go(tiles[wanted], { extend });
   }
