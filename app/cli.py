@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
 def sentences(error: Exception) -> list[str]:
     """What to tell the person at the terminal about a refusal. Raises anything that is no refusal."""
     from pydantic import ValidationError
+    from sqlalchemy.exc import ArgumentError, OperationalError
 
     from app.errors import AppError
 
@@ -77,6 +79,12 @@ def sentences(error: Exception) -> list[str]:
         return [error.sentence]
     if isinstance(error, ValidationError):
         return [_setting_sentence(part) for part in error.errors()]
+    if isinstance(error, (OperationalError, ArgumentError)):
+        from app.up import first_line
+
+        return [f"The database cannot be used: {first_line(error)}. `packshot doctor` tells more."]
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return [f"“{str(error.filename)[:60]}…” is too long for the name of a file or a folder."]
     raise error
 
 
@@ -131,14 +139,16 @@ def _link(options: argparse.Namespace) -> None:
 
 
 def _worker(options: argparse.Namespace) -> None:
-    from app.up import worker
+    from app.up import check_servers, worker
 
+    check_servers(_settings(options))
     os.execv(sys.executable, [sys.executable, *worker(options.queue)])  # noqa: S606
 
 
 def _sweeper(options: argparse.Namespace) -> None:
-    from app.up import SWEEPER
+    from app.up import SWEEPER, check_servers
 
+    check_servers(_settings(options))
     os.execv(sys.executable, [sys.executable, *SWEEPER])  # noqa: S606
 
 
@@ -147,9 +157,12 @@ def _web(options: argparse.Namespace) -> None:
 
     import uvicorn
 
+    from app.up import check_servers
     from app.web.main import create_app
 
     settings = _settings(options)
+    if options.descriptor is None:
+        check_servers(settings)  # a supervisor has seen to its own servers
     # Addresses of sign-in links must not end up in a log, so there is no access log.
     config = uvicorn.Config(
         create_app(settings), host=settings.host, port=settings.port, access_log=False, server_header=False,

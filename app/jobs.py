@@ -179,6 +179,12 @@ def retry(session: Session, claim: Claim, sentence: str) -> bool:
     return True
 
 
+def give_back(session: Session, claim: Claim, sentence: str) -> None:
+    """Put the job back because its worker was told to stop. The attempt does not count. Raises LeaseLost."""
+    values = {"state": "queued", "sent_at": None, "lease_until": None, "failure": sentence}
+    _guarded(session, claim, values | {"attempts": claim.attempt - 1})
+
+
 def end_cancelled(session: Session, claim: Claim) -> None:
     """The worker has stopped as asked. Raises LeaseLost."""
     _guarded(session, claim, {"state": "cancelled", "ended_at": utc_now(), "lease_until": None})
@@ -213,10 +219,11 @@ def unsent(session: Session, limit: int = 100) -> list[Job]:
     return list(session.scalars(query))
 
 
-def sweep(session: Session, now: datetime | None = None) -> tuple[int, int]:
+def sweep(session: Session, now: datetime | None = None, is_counted: bool = True) -> tuple[int, int]:
     """Find running jobs whose lease ran out: requeue those with attempts left, fail the rest, end the cancelled.
 
-    Returns (requeued, ended).
+    Where `is_counted` is False the workers were ended through no fault of their jobs: all are requeued, and the
+    attempts do not count. Returns (requeued, ended).
     """
     lost = session.scalars(
         select(Job)
@@ -228,11 +235,13 @@ def sweep(session: Session, now: datetime | None = None) -> tuple[int, int]:
         job.lease_until = None
         if job.is_cancel_asked:
             job.state, job.ended_at = "cancelled", utc_now()
-        elif job.attempts >= MAX_ATTEMPTS:
+        elif is_counted and job.attempts >= MAX_ATTEMPTS:
             job.state, job.ended_at = "failed", utc_now()
             job.failure = f"The worker doing this stopped answering, {job.attempts} times in a row."
         else:
             job.state, job.sent_at = "queued", None
+            if not is_counted:
+                job.attempts -= 1
             requeued += 1
     session.flush()
     return requeued, len(lost) - requeued

@@ -42,6 +42,12 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 RANGES: Final[tuple[str, ...]] = ("sharpness", "fill")
 TEXTS: Final = ("category", "colour", "product", "file")
+# What a query may hold, for the database asks about every word and value. Photos picked one by one in the grid come as
+# `id:`, which costs little and is not counted among the characters.
+MAX_CHARACTERS: Final = 4_000
+MAX_VALUES: Final = 200
+MAX_WORDS: Final = 50
+MAX_PICKED: Final = 10_000
 KEYS: Final = (
     "decision", "background", "sharpness", "fill", "category", "colour", "caption", "rule", "product", "file", "id",
 )  # fmt: skip
@@ -172,7 +178,7 @@ def sentence(selection: Selection, count: int) -> str:
 
 
 def parse(text: str, catalog_id: int) -> Selection:
-    """Read a query. Raises NotUnderstood with the position and the words allowed there."""
+    """Read a query. Raises NotUnderstood with the position and the words allowed there, also when it is too long."""
     found: dict[str, list[Any]] = {}
     position = _past_space(text, 0)
     while position < len(text):
@@ -185,12 +191,18 @@ def parse(text: str, catalog_id: int) -> Selection:
                 raise NotUnderstood(f"“{name}” is given twice.", start)
             values, position = _read_values(text, name, key.end())
             found.setdefault(name, []).extend(values)
+            _refuse_too_many(name, found[name], start)
         else:
             word, _, position = _read_value(text, position, _BARE_WORD)
             found.setdefault("words", []).append(word)
+            _refuse_too_many("words", found["words"], start)
         position = _past_space(text, position)
     ranges = {name: found.pop(name)[0] for name in RANGES if name in found}
-    return Selection(catalog_id).narrowed(**ranges, **{name: _in_order(name, values) for name, values in found.items()})
+    read = Selection(catalog_id).narrowed(**ranges, **{name: _in_order(name, values) for name, values in found.items()})
+    # Measured as it is written down, so that what was understood once is understood again.
+    if len(read.narrowed(id=()).query) > MAX_CHARACTERS:
+        raise NotUnderstood(f"A filter has at most {MAX_CHARACTERS:,} characters.", min(MAX_CHARACTERS, len(text)))
+    return read
 
 
 _KEY = re.compile(r"([A-Za-z_]+):")
@@ -238,6 +250,14 @@ def _read_values(text: str, name: str, position: int) -> tuple[list[Any], int]:
         if name in RANGES:
             raise NotUnderstood(f"“{name}” takes one range.", end)
         position = end + 1
+
+
+def _refuse_too_many(name: str, values: Sequence[Any], position: int) -> None:
+    if name == "words" and len(values) > MAX_WORDS:
+        raise NotUnderstood(f"A filter takes at most {MAX_WORDS} words.", position)
+    most = MAX_PICKED if name == "id" else MAX_VALUES
+    if len(values) > most:
+        raise NotUnderstood(f"“{name}” takes at most {most:,} values.", position)
 
 
 def _understood(name: str, value: str, is_quoted: bool, position: int) -> Any:
@@ -345,7 +365,7 @@ def _named(values: Sequence[str | None], missing: str) -> list[str]:
 
 
 def _or(words: Sequence[str]) -> str:
-    """"a", "a or b", "a, b or c"."""
+    """Alternatives in words: "a", "a or b", "a, b or c"."""
     return words[-1] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}" if words else ""
 
 

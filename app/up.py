@@ -23,13 +23,12 @@ from app.errors import AppError, Refused
 from app.listening import address_of, answers, listening
 from app.processes import Known
 from app.settings import Settings
-from app.standing import Standing, end_left_over, forget, locked, make_folder, standing, trainers, write_down
+from app.standing import Standing, end_left_over, forget, locked, make_folder, trainers, write_down
 from app.supervisor import Part, Signals, Supervisor, say
-
-__all__ = ["PROJECT", "Standing", "make_folder", "standing", "up"]
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 READY_WITHIN_S: Final = 60.0
+ANSWERS_WITHIN_S: Final = 5
 DEATHS_BEFORE_READY: Final = 3
 SWEEPER: Final = ("-m", "workers.sweeper")
 
@@ -165,6 +164,24 @@ class _Up:
         write_down(self.settings.data_dir, self.state)
 
 
+def check_servers(settings: Settings) -> None:
+    """For a part that is run alone: both addresses are there, and the database answers. Raises Refused.
+
+    Redis may come later; until it does, jobs wait in the database.
+    """
+    for name, url in (("DATABASE", settings.database_url), ("REDIS", settings.redis_url)):
+        if not url:
+            raise Refused(f"PACKSHOT_{name}_URL is not set. Only `packshot up` starts a server of its own.")
+    if not str(settings.redis_url).startswith(("redis://", "rediss://", "redis+socket://")):
+        raise Refused("PACKSHOT_REDIS_URL must be a Redis address: redis://host:6379/0.")
+    told = {"connect_timeout": ANSWERS_WITHIN_S}
+    try:
+        create_engine(str(settings.database_url), poolclass=NullPool, connect_args=told).connect().close()
+    # SQLAlchemy says ValueError of a port that is no number.
+    except (DBAPIError, ArgumentError, ValueError) as error:
+        raise Refused(f"The database cannot be used: {first_line(error)}. Check PACKSHOT_DATABASE_URL.") from error
+
+
 def make_database_ready(url: str, has_other_workers: bool) -> str:
     """Migrate, make the owner when there is nobody, free the jobs of workers that are gone; a token for one sign-in.
 
@@ -177,7 +194,7 @@ def make_database_ready(url: str, has_other_workers: bool) -> str:
         with transaction(create_engine(url, poolclass=NullPool)) as session:
             if not has_other_workers:
                 # Every worker of an embedded database died with its supervisor, whatever their leases say.
-                jobs.sweep(session, utc_now() + timedelta(seconds=jobs.LEASE_S))
+                jobs.sweep(session, utc_now() + timedelta(seconds=jobs.LEASE_S), is_counted=False)
             return people.make_link(session, people.make_owner(session))
     except (DBAPIError, ArgumentError) as error:
         raise Refused(f"The database cannot be used: {first_line(error)}. Check PACKSHOT_DATABASE_URL.") from error

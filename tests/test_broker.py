@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -100,6 +102,15 @@ def times_done(settings: Settings, job_id: int) -> int:
 def test_without_redis_a_job_waits_in_the_database(settings: Settings, engine: Engine, asked: int) -> None:
     assert broker.send_due(engine, str(settings.redis_url)) == 0
     assert (job_of(engine, asked).state, job_of(engine, asked).sent_at) == ("queued", None)
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_redis_that_is_away_or_mute_holds_the_sender_about_a_second(settings: Settings, engine: Engine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        for url in (str(settings.redis_url), f"redis://127.0.0.1:{mute.getsockname()[1]}/0"):
+            began = time.monotonic()
+            assert broker.send_due(engine, url) == 0
+            assert time.monotonic() - began < 3
 
 
 def test_a_job_delivered_twice_is_done_once(

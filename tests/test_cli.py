@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import uvicorn
 
 from app import cli
 from app.listening import answers
@@ -122,6 +123,56 @@ def test_a_database_that_does_not_answer_is_refused(
 ) -> None:
     monkeypatch.setenv("PACKSHOT_DATABASE_URL", "postgresql://me@127.0.0.1:1/none")
     assert "The database cannot be used: connection failed" in refusal(capsys, "migrate")
+
+
+@pytest.fixture
+def never_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails the test when a part is started after all, in place of the test process."""
+    for place, name in ((os, "execv"), (uvicorn.Server, "run")):
+        monkeypatch.setattr(place, name, lambda *_, **__: pytest.fail("it was started"))
+
+
+@pytest.mark.usefixtures("never_started")
+@pytest.mark.parametrize("command", ["web", "sweeper", "worker cpu"])
+@pytest.mark.parametrize(
+    ("database_url", "redis_url", "sentence"),
+    [
+        (None, "redis://127.0.0.1:1/0", "packshot: PACKSHOT_DATABASE_URL is not set."),
+        ("postgresql://me@127.0.0.1:1/none", None, "packshot: PACKSHOT_REDIS_URL is not set."),
+        ("postgresql://me@127.0.0.1:1/none", "http://here", "packshot: PACKSHOT_REDIS_URL must be a Redis address"),
+        ("postgresql://me@127.0.0.1:1/none", "redis://127.0.0.1:1/0", "packshot: The database cannot be used: conn"),
+        ("postgresql://me@here:port/none", "redis://127.0.0.1:1/0", "packshot: The database cannot be used: invalid"),
+    ],
+)
+def test_a_part_run_alone_needs_both_addresses_and_a_database_that_answers(
+    command: str,
+    database_url: str | None,
+    redis_url: str | None,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, url in (("DATABASE", database_url), ("REDIS", redis_url)):
+        monkeypatch.delenv(f"PACKSHOT_{name}_URL", raising=False)
+        if url is not None:
+            monkeypatch.setenv(f"PACKSHOT_{name}_URL", url)
+    said = refusal(capsys, *command.split())
+    assert said.startswith(sentence)
+    assert said.count("\n") == 1
+
+
+def test_a_link_from_a_database_that_does_not_answer_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PACKSHOT_DATABASE_URL", "postgresql://me@127.0.0.1:1/none")
+    said = refusal(capsys, "link", "--data", str(tmp_path))
+    assert said.startswith("packshot: The database cannot be used: connection failed")
+    assert said.count("\n") == 1
+
+
+def test_a_name_too_long_for_a_folder_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, "demo", "--images", "a" * 5000)
+    assert said == f"packshot: “{'a' * 60}…” is too long for the name of a file or a folder.\n"
 
 
 @pytest.mark.parametrize("arguments", [("migrate",), ("link",)])

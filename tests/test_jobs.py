@@ -130,7 +130,7 @@ def test_a_worker_whose_lease_ran_out_can_write_nothing(session: Session, write:
     assert new.token > old.token
     with pytest.raises(LeaseLost):
         write(session, old)
-    for write_why in (jobs.fail, jobs.retry):
+    for write_why in (jobs.fail, jobs.retry, jobs.give_back):
         with pytest.raises(LeaseLost):
             write_why(session, old, "late")
     assert (after(session, job).state, job.worker, job.failure) == ("running", "here:2", None)
@@ -195,6 +195,25 @@ def test_a_transient_failure_is_tried_three_times(session: Session) -> None:
         session.expire_all()
     assert again == [True, True, False]
     assert (after(session, job).state, job.failure) == ("failed", "The hub does not answer. Tried 3 times.")
+
+
+def test_planned_stops_use_up_no_attempts(session: Session) -> None:
+    job = ask(session)
+    for _ in range(jobs.MAX_ATTEMPTS + 1):
+        jobs.give_back(session, claimed(session, job), "The worker was told to stop.")
+        assert (after(session, job).state, job.attempts, job.sent_at) == ("queued", 0, None)
+    assert jobs.retry(session, claimed(session, job), "The hub does not answer.")
+
+
+def test_workers_that_died_with_their_supervisor_use_up_no_attempts(session: Session) -> None:
+    job, cancelled = ask(session), ask(session)
+    for _ in range(jobs.MAX_ATTEMPTS + 1):
+        claimed(session, job)
+        assert jobs.sweep(session, utc_now() + LATER, is_counted=False) == (1, 0)
+        assert (after(session, job).state, job.attempts) == ("queued", 0)
+    claimed(session, cancelled)
+    jobs.cancel(session, cancelled.id)
+    assert jobs.sweep(session, utc_now() + LATER, is_counted=False) == (0, 1)
 
 
 def test_a_queued_job_is_cancelled_at_once(session: Session) -> None:

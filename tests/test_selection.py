@@ -106,6 +106,33 @@ def test_malformed_values_are_refused(text: str) -> None:
         parse(text, 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        (" ".join(f"w{number}" for number in range(51)), "A filter takes at most 50 words."),
+        ("file:" + ",".join(f"f{number}" for number in range(201)), "“file” takes at most 200 values."),
+        (" ".join(f"product:p{number}" for number in range(201)), "“product” takes at most 200 values."),
+        ("id:" + ",".join(map(str, range(10_001))), "“id” takes at most 10,000 values."),
+        ('"' + "kettle " * 600 + '"', "A filter has at most 4,000 characters."),
+    ],
+)
+def test_a_filter_that_asks_for_too_much_is_refused(text: str, most: str) -> None:
+    with pytest.raises(NotUnderstood) as refusal:
+        parse(text, 1)
+    assert refusal.value.sentence == most
+    assert 0 <= refusal.value.position <= len(text)
+
+
+def test_a_filter_within_the_limits_is_read_again_as_it_is_kept() -> None:
+    chosen = parse(f"id:{','.join(map(str, range(100_000, 110_000)))} file:a,b", 1)
+    assert len(chosen.id) == 10_000
+    assert parse(chosen.query, 1) == chosen
+    words = " ".join(f"{number}:{'x' * 76}" for number in range(10, 60))
+    assert len(words) < 4_000
+    with pytest.raises(NotUnderstood, match="4,000 characters"):
+        parse(words, 1)  # in quotes, as it would be kept, it is longer
+
+
 def test_the_same_filter_written_otherwise_is_the_same() -> None:
     one = parse("background:plain,white decision:kept", 1)
     other = parse("  decision:KEPT background:white  background:plain ", 1)

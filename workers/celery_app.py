@@ -33,13 +33,19 @@ from app.storage import Storage
 
 log = logging.getLogger(__name__)
 
+stopped_for_good = threading.Event()
+"""Set when this worker is told to stop: long work ends at its next step, and its job waits for another worker."""
+
 
 class Cancelled(Exception):
     """Somebody asked to stop; raised by `Work.tell` so that a body stops at its next step."""
 
 
 class Transient(Exception):
-    """A failure that may pass (a network, a busy device): the job is tried again, a limited number of times."""
+    """A failure that may pass (a network, a busy device): the job is tried again, a limited number of times.
+
+    While `stopped_for_good` is set, the attempt does not count.
+    """
 
 
 @dataclass
@@ -160,8 +166,10 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
         with transaction(engine) as session:
             jobs.fail(session, claim, refusal.sentence)
     except (Transient, OperationalError) as error:
+        # A planned stop is no failure of the job, however often it happens.
+        put_back = jobs.give_back if stopped_for_good.is_set() else jobs.retry
         with transaction(engine) as session:
-            jobs.retry(session, claim, str(error).splitlines()[0])
+            put_back(session, claim, str(error).splitlines()[0])
     except Exception as error:
         log.exception("job %s: %s crashed", job_id, claim.kind)
         with transaction(engine) as session:

@@ -77,6 +77,8 @@ def apply_rules(work: Work) -> dict[str, Any]:
     applied, done = Applied(), 0
     for batch in batches:
         with work.transaction() as session:
+            # Under the job's token: a worker whose lease is lost writes nothing.
+            jobs.beat(session, work.claim)
             applied += decisions.apply_rules(session, batch)
         done += len(batch)
         work.tell(done=done, total=sum(map(len, batches)))

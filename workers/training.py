@@ -6,7 +6,6 @@ import logging
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,16 +26,15 @@ from app.storage import Storage
 from app.training import progress, runs
 from app.training.recipe import Recipe, write_recipe
 from app.training.tables import RunEvent, TrainingRun
-from workers.celery_app import Transient, Work
+from workers.celery_app import Transient, Work, stopped_for_good
 from workers.trainer import Ending, News, Patience, Trainer, end_strays
+
+__all__ = ["put_right", "stopped_for_good", "train"]
 
 log = logging.getLogger(__name__)
 
 ENGINE: Final = (sys.executable, "-m", "workers.finetune")
 REFUSED: Final = 3  # the engine's exit code for what it was given; its last word is then one sentence
-
-stopped_for_good = threading.Event()
-"""Set when this worker is told to stop: its trainer saves and ends too, and the job waits for another worker."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,13 @@ MATERIAL_WORDS = (
     "canvas",
     "rubber",
 )
+# Names of folders that hold pictures without saying of what.
+FOLDER_WORDS = frozenset({
+    "camera", "catalog", "catalogue", "dcim", "download", "downloads", "dump", "export", "exports", "folder", "image",
+    "images", "img", "imgs", "jpeg", "jpg", "master", "misc", "new", "original", "originals", "packshot", "packshots",
+    "photo", "photos", "pic", "pics", "picture", "pictures", "png", "raw", "studio", "temp", "tiff", "tmp", "upload",
+    "uploads", "webp",
+})
 VIEW_WORDS = ("three-quarter view", "front view", "side view", "back view", "top view", "detail view")
 
 FRAMING_PHRASES = {
@@ -85,7 +92,7 @@ def read_catalogue(title: str | None, category: str | None = None, description: 
     of the whole thing ("in a steel finish", "made of brass", "cotton dress"), not of a part ("a matte shell").
     """
     texts = f"{title or ''} {description or ''}".lower()
-    noun = singular(category.strip().lower()) if category and category.strip() else None
+    noun = singular(category.strip().lower()) if category and _names_a_thing(category) else None
     words = {*_words(title or ""), *_materials_said((description or "").lower(), noun)}
     return CatalogueFacts(
         noun=noun,
@@ -188,6 +195,12 @@ def singular(noun: str) -> str:
     if noun.endswith("ies") and len(noun) > 4:
         return noun[:-3] + "y"
     return noun[:-1] if re.search(r"[^su]s$", noun) else noun
+
+
+def _names_a_thing(category: str) -> bool:
+    """Whether a category says what is shown. It may be a folder's name, and "100CANON" or "photos" says nothing."""
+    words = set(_words(category))
+    return bool(words) and not words & FOLDER_WORDS and not any(letter.isdigit() for letter in category)
 
 
 def _subject(catalogue: CatalogueFacts, colour: str | None) -> str:

@@ -7,6 +7,7 @@ measured on a product it has learned.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ class Group:
 def group(photos: Sequence[tuple[str | None, str]]) -> list[str]:
     """The group of each photo, given as (product or None, SHA-256 of the picture).
 
-    A group is named by its product, the first by the alphabet where a shared picture joins several, or by the picture
-    where there is none; so the name does not depend on the order of photos.
+    A group is named by its product in small letters, the first by the alphabet where a shared picture joins several,
+    or by the picture where there is none; so the name does not depend on the order of photos.
     """
     parents: dict[tuple[str, str], tuple[str, str]] = {}
 
@@ -43,7 +44,8 @@ def group(photos: Sequence[tuple[str | None, str]]) -> list[str]:
         return node
 
     for product, picture in photos:
-        if named := " ".join((product or "").split()):
+        # "SKU-1" and "sku-1" are one product, whoever typed them.
+        if named := " ".join(unicodedata.normalize("NFKC", product or "").casefold().split()):
             first, second = sorted((root(("product", named)), root(("picture", picture))), key=_rank)
             parents[second] = first
         else:

@@ -242,4 +242,5 @@ def _write_texts(folder: Path, truth: Truth) -> None:
 
 
 def plural(kind: str) -> str:
+    """The kind's category: "watches"."""
     return f"{kind}es" if kind.endswith("ch") else f"{kind}s"

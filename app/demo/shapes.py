@@ -78,6 +78,7 @@ class Kind:
 
 
 def points(*pairs: tuple[float, float]) -> Points:
+    """Corners of an outline, [n, 2], in the product's own units."""
     return np.array(pairs, dtype=np.float64)
 
 
@@ -144,6 +145,7 @@ def turned(profile: tuple[tuple[float, float], ...], tilt: float = 0.0, paint: P
 
 
 def disc(x: float, y: float, rx: float, ry: float, paint: Paint, normal: tuple[float, float, float]) -> Part:
+    """A flat ellipse that faces along `normal`."""
     return Part(ellipse(x, y, rx, ry), Flat(normal), paint)
 
 

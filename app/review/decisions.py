@@ -2,7 +2,8 @@
 
 The decisions of one act (one key, one bulk action) share `created_at`, which is how an act is undone as one. Whoever
 decides holds the catalog's lock (shared for one photo, alone for many) and the photo's row, so that two people's
-decisions follow one another and the second is told about the first.
+decisions follow one another and the second is told about the first. The catalog's lock comes before any row, also where
+a caption is written that the rules look at afterwards: the other way round two people could wait for each other.
 """
 
 from __future__ import annotations
@@ -208,8 +209,16 @@ def apply_rules(session: Session, image_ids: Collection[int], thresholds: Thresh
     return applied
 
 
+def hold(session: Session, image_id: int) -> None:
+    """Before a caption of this photo changes: hold its catalog's decisions, as `reconsider` will, until the transaction
+    ends. Does nothing for an unknown photo."""
+    catalog_id = session.scalar(select(Image.catalog_id).where(Image.id == image_id))
+    if catalog_id is not None:
+        _lock(session, catalog_id)
+
+
 def reconsider(session: Session, image_id: int) -> None:
-    """After a caption has changed: where a rule decided on the photo, let the rules decide again."""
+    """After a caption has changed, under `hold`: where a rule decided on the photo, let the rules decide again."""
     before = current(session, image_id)
     if before is not None and before.rule is not None:
         apply_rules(session, [image_id])
@@ -299,7 +308,8 @@ def _undo_act(session: Session, newest: Decision) -> Undone:
 
 
 def _undo_caption(session: Session, caption: Caption) -> Undone:
-    image = session.get_one(Image, caption.image_id, with_for_update={"key_share": True})
+    image = session.get_one(Image, caption.image_id)
+    _lock(session, image.catalog_id)
     taken_back = session.execute(
         update(Caption)
         .where(Caption.id == caption.id, Caption.superseded_at.is_(None))
@@ -354,7 +364,7 @@ _DID: Final = {
 
 
 def _ago(moment: datetime) -> str:
-    """"a moment ago", "two minutes ago", "3 hours ago"."""
+    """How long ago: "a moment ago", "two minutes ago", "3 hours ago"."""
     minutes = int((utc_now() - moment).total_seconds()) // 60
     if minutes < 1:
         return "a moment ago"

@@ -80,7 +80,7 @@ def judge(facts: Facts, thresholds: Thresholds = Thresholds()) -> Ruling:
 
 
 def _edges(sides: tuple[str, ...]) -> str:
-    """"left edge", "left and top edges", "left, top and right edges"."""
+    """Sides in words: "left edge", "left and top edges", "left, top and right edges"."""
     if len(sides) == 1:
         return f"{sides[0]} edge"
     return f"{', '.join(sides[:-1])} and {sides[-1]} edges"

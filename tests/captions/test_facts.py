@@ -133,3 +133,9 @@ def test_framing_of_a_box(box: tuple[float, float, float, float], framing: str) 
 )  # fmt: skip
 def test_singular(plural: str, noun: str) -> None:
     assert singular(plural) == noun
+
+
+@pytest.mark.parametrize("folder", ["100CANON", "images", "2024-11-01", "New Folder", "packshots", "raw"])
+def test_a_folder_that_names_no_thing_is_no_noun(folder: str) -> None:
+    said = sentence(read_catalogue(None, folder), MeasuredFacts("red", "pure white", "centred"))
+    assert said == "Red product, centred on a pure white background."

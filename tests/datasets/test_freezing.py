@@ -54,7 +54,7 @@ def test_the_manifest_says_the_same_and_moves_with_the_data_folder(session: Sess
     version = frozen(session, storage, pile)
 
     (row,) = read_manifest(storage.dataset_folder(version.id) / freezing.MANIFEST)
-    assert (row.caption, row.product, row.split, row.width_px, row.height_px) == (CAPTION, "P1", "train", 800, 600)
+    assert (row.caption, row.product, row.split, row.width_px, row.height_px) == (CAPTION, "p1", "train", 800, 600)
     assert row.sha256 == Path(photo.render_path).stem
     assert version.content_hash == content_hash([row])
 

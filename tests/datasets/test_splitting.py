@@ -23,11 +23,11 @@ groups = st.dictionaries(
 
 def test_photos_of_a_product_and_equal_pictures_are_one_group() -> None:
     names = group([("Kettle", "aa"), ("Kettle", "bb"), (None, "bb"), (None, "cc"), ("  ", "cc"), ("Shoe", "dd")])
-    assert names == ["Kettle", "Kettle", "Kettle", "cc", "cc", "Shoe"]
+    assert names == ["kettle", "kettle", "kettle", "cc", "cc", "shoe"]
 
 
 def test_a_shared_picture_joins_two_products_under_the_first_name() -> None:
-    assert group([("Shoe", "aa"), ("Kettle", "aa"), ("Shoe", "bb")]) == ["Kettle"] * 3
+    assert group([("Shoe", "aa"), ("Kettle", "aa"), ("Shoe", "bb")]) == ["kettle"] * 3
 
 
 @given(photos, st.randoms())
@@ -78,3 +78,8 @@ def test_the_split_is_the_same_every_time_and_moves_little_when_a_product_comes(
 def test_no_group_larger_than_the_limit_is_held_out() -> None:
     splits = split({"large": Group(900, ""), **{f"small {number}": Group(1, "") for number in range(20)}})
     assert splits["large"] == "train"
+
+
+def test_letter_case_does_not_cut_a_product_in_two() -> None:
+    first, second, other = group([("SKU-1", "a"), ("sku-1 ", "b"), ("sku-2", "c")])
+    assert first == second != other

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import select
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from app.captions import writing
@@ -12,7 +15,12 @@ from app.captions.tables import Caption
 from app.catalog.tables import Image
 from app.jobs import Job
 from app.people import Person
+from app.review import decisions
+from app.settings import Settings
+from app.web.main import create_app
 from tests import cast
+from tests.blocking import process_id, wait_until_blocked
+from tests.conftest import sign_in
 
 JSON = {"Accept": "application/json"}
 
@@ -106,3 +114,47 @@ def test_a_captioner_is_asked_for_a_photo_that_no_person_wrote(
     refused = client.post(f"/images/{photo.id}/recaption", headers=JSON)
     assert refused.status_code == 422
     assert "A captioner never replaces a person's caption" in refused.json()["error"]["sentence"]
+
+
+@pytest.fixture
+def committed(engine: Engine) -> Iterator[Session]:
+    """A session whose rows other connections see; they are gone after the test."""
+    with Session(engine, expire_on_commit=False) as session:
+        yield session
+        session.rollback()
+        session.execute(text("truncate person, catalog cascade"))
+        session.commit()
+
+
+@pytest.mark.parametrize("act", ["rewrite", "restore", "undo"])
+def test_a_caption_and_a_decision_at_the_same_moment_both_go_through(
+    engine: Engine, settings: Settings, committed: Session, act: str
+) -> None:
+    """Ana's caption waits for Mei, who is deciding in the catalog, and holds nothing that Mei needs meanwhile."""
+    ana, mei = cast.person(committed, "Ana"), cast.person(committed, "Mei")
+    pile = cast.catalog(committed)
+    photo, other = (cast.red_kettle(committed, pile).id for _ in range(2))
+    machine = writing.current(committed, [photo])[photo]
+    hers = writing.rewrite(committed, photo, "Red kettle.", ana, machine.id)
+    address, fields, caption = {
+        "rewrite": (f"/images/{photo}/captions", {"text": "Maroon.", "expected_id": str(hers.id)}, "Maroon."),
+        "restore": (f"/images/{photo}/captions/{machine.id}/restoration", {}, machine.text),
+        "undo": ("/undo", {}, machine.text),
+    }[act]
+    decisions.apply_rules(committed, [photo])
+    web = create_app(settings)
+    browser = sign_in(web, committed, settings, ana)
+    committed.commit()
+    with engine.connect() as connection, ThreadPoolExecutor(1) as pool:
+        web.state.sessions = lambda: Session(connection, expire_on_commit=False)
+        with Session(connection) as session:
+            pid = process_id(session)
+        decisions.decide(committed, committed.get_one(Image, other), mei, "kept")
+        answer = pool.submit(browser.post, address, data=fields, headers=JSON)
+        wait_until_blocked(engine, pid)
+        decisions.decide(committed, committed.get_one(Image, photo), mei, "rejected")
+        committed.commit()
+        assert answer.result(timeout=30).status_code == 200
+    assert writing.current(committed, [photo])[photo].text == caption
+    decision = decisions.current(committed, photo)
+    assert decision is not None and (decision.verdict, decision.person_id) == ("rejected", mei.id)

@@ -39,9 +39,7 @@ def tile_ids(html: str) -> list[int]:
     return [int(found) for found in re.findall(r'data-tile="(\d+)"', html)]
 
 
-def test_the_grid_shows_photos_counts_and_the_sentence(
-    client: TestClient, pile: Catalog, photos: list[Image]
-) -> None:
+def test_the_grid_shows_photos_counts_and_the_sentence(client: TestClient, pile: Catalog, photos: list[Image]) -> None:
     answer = client.get(f"/catalogs/{pile.id}")
     assert answer.status_code == 200
     context = answer.context  # type: ignore[attr-defined]

@@ -30,12 +30,14 @@ def rewrite(
     expected_id: Annotated[int | None, Form()] = None,
 ) -> Response:
     """A person's caption in place of the one they saw, `expected_id`; without it they saw none."""
+    decisions.hold(session, image_id)
     return _answer(request, session, writing.rewrite(session, image_id, text, me, expected_id))
 
 
 @router.post("/images/{image_id}/captions/{caption_id}/restoration")
 def restore(image_id: int, caption_id: int, request: Request, session: Write, me: CurrentPerson) -> Response:
     """An older caption's text, current again."""
+    decisions.hold(session, image_id)
     restored = writing.restore(session, caption_id, me)
     if restored.image_id != image_id:
         raise NotFound(f"Caption {caption_id} is not one of photo {image_id}.")

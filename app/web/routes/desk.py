@@ -151,9 +151,7 @@ def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
     )
 
 
-def _row(
-    session: Session, before: list[int], here: int, after: list[int], q: str | None, sort: str, grid: str
-) -> Row:
+def _row(session: Session, before: list[int], here: int, after: list[int], q: str | None, sort: str, grid: str) -> Row:
     tiles = browsing.tiles(session, [*before, here, *after])
     place = len(before)
     return Row(tiles[:place], tiles[place], tiles[place + 1 :], q, sort, grid)

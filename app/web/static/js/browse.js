@@ -75,7 +75,7 @@ function remember() {
   const active = document.activeElement;
   const facet = active?.closest("[data-facet]")?.dataset.facet;
   const label = active?.querySelector(".cut")?.textContent;
-  const name = active?.name ?? active?.dataset?.handle;
+  const name = active?.name || active?.dataset?.handle;
   return () => {
     for (const one of box.querySelectorAll("[data-facet]")) {
       one.open = open.get(one.dataset.facet) ?? one.open;
