@@ -9,6 +9,7 @@ A task body is a plain function `body(work) -> dict | None`. `job_task` wraps it
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -21,7 +22,7 @@ from typing import Any
 
 from celery import Celery
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from app import broker, jobs
@@ -169,11 +170,11 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
         # A planned stop is no failure of the job, however often it happens.
         put_back = jobs.give_back if stopped_for_good.is_set() else jobs.retry
         with transaction(engine) as session:
-            put_back(session, claim, str(error).splitlines()[0])
+            put_back(session, claim, _first_line(error))
     except Exception as error:
         log.exception("job %s: %s crashed", job_id, claim.kind)
         with transaction(engine) as session:
-            jobs.fail(session, claim, f"The worker crashed ({type(error).__name__}: {error}). The log has the details.")
+            jobs.fail(session, claim, _why_it_broke(error, settings))
         raise
     finally:
         if not work.bills_itself:
@@ -181,6 +182,20 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
                 work.bill(session, time.monotonic() - began)
         # What the body asked for was committed in its own transactions; send it now rather than at the next sweep.
         work.send_due()
+
+
+def _why_it_broke(error: Exception, settings: Settings) -> str:
+    """A sentence for the person at the screen about a failure that nobody foresaw where it happened."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        folder = settings.data_dir.resolve()
+        return f"The disk with {folder} is full. What was done before is kept; free some space and ask again."
+    return f"The worker crashed ({type(error).__name__}: {_first_line(error)}). The log has the details."
+
+
+def _first_line(error: Exception) -> str:
+    """The error's own words, without the statement and the values that a database error repeats."""
+    words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return (words.splitlines() or [""])[0]
 
 
 @contextmanager

@@ -71,7 +71,8 @@ def request_intake(session: Session, catalog: Catalog, folder: Path, person: Per
     """
     if not folder.is_absolute():
         raise Refused(f"{folder} is not a full path; start it with /.")
-    if not folder.is_dir():
+    # Unlike Path.is_dir, this answers no to a name that is too long for the file system.
+    if not os.path.isdir(folder):  # noqa: PTH112
         raise Refused(f"There is no folder {folder} on this machine.")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise Refused(f"The folder {folder} cannot be read: permission denied.")
@@ -94,11 +95,14 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
 
     `begin` opens a transaction, once a batch; `tell` is told after each. Returns counts for the job's result. Raises
     Refused with nothing taken in when the folder or its metadata file cannot be used, and between batches when the disk
-    is full: what was taken in by then stays, and doing the intake again goes on from there.
+    is full: what was taken in by then stays, and doing the intake again goes on from there. Done to its end, it is not
+    done again: its folder may be gone by now.
     """
     with begin() as session:
         intake = get(session, intake_id)
         folder, catalog_id = Path(intake.folder), intake.catalog_id
+        if result := _job(session, intake).result:
+            return result
     if not folder.is_dir():
         raise Refused(f"There is no folder {folder} on this machine any more.")
     facts = read_metadata(folder)
@@ -112,7 +116,7 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
     for start in range(0, len(refused), BATCH):
         with begin() as session:
             _record(session, catalogued, [], refused[start : start + BATCH])
-    refusals, done = len(refused), 0
+    done, refusals, already_there = 0, len(refused), 0
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(pictures), BATCH):
             batch = pictures[start : start + BATCH]
@@ -126,14 +130,22 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
             done += len(batch)
             refusals += sum(one.reason is not None for one in hashed)
             with begin() as session:
-                _record(session, catalogued, [one for one in results if isinstance(one, Stored)], hashed)
-                _count(session, intake_id, len(refused) + done, refusals)
+                stored = [one for one in results if isinstance(one, Stored)]
+                already_there += _record(session, catalogued, stored, hashed)
+                _count(session, intake_id, already_there, refusals)
             tell(done=done)
-    with begin() as session:
-        counts = _count(session, intake_id, len(refused) + done, refusals)
-        jobs.request(session, "signals.measure", {"catalog_id": catalog_id, "image_ids": None})
     others = sum(met.kind == "other" for met in found)
-    return {**counts, "other_files": others, "metadata_rows": len(facts), "metadata_rows_without_picture": unnamed}
+    result = {"other_files": others, "metadata_rows": len(facts), "metadata_rows_without_picture": unnamed}
+    with begin() as session:
+        result |= _count(session, intake_id, already_there, refusals)
+        jobs.request(session, "signals.measure", {"catalog_id": catalog_id, "image_ids": None})
+        # Kept before the job ends: a worker that is killed in between may have removed an upload's folder.
+        _job(session, get(session, intake_id)).result = result
+    return result
+
+
+def _job(session: Session, intake: Intake) -> Job:
+    return session.scalars(select(Job).where(Job.id == intake.job_id)).one()
 
 
 def _unnamed_note(rows: int) -> str:
@@ -190,12 +202,21 @@ def _store(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Ha
     return Stored(hashed, columns, picture.note)
 
 
-def _known(session: Session, catalog_id: int, hashed: Iterable[Hashed]) -> dict[str, int]:
-    """Ids of the catalog's images by SHA-256, of those among the files."""
-    query = select(Image.sha256, Image.id).where(
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An image that the catalog has, and the intake and file it is from."""
+
+    image_id: int
+    intake_id: int
+    file_name: str
+
+
+def _known(session: Session, catalog_id: int, hashed: Iterable[Hashed]) -> dict[str, _Known]:
+    """The catalog's images by SHA-256, of those among the files."""
+    query = select(Image.sha256, Image.id, Image.intake_id, Image.file_name).where(
         Image.catalog_id == catalog_id, Image.sha256.in_({one.sha256 for one in hashed})
     )
-    return {row.sha256: row.id for row in session.execute(query)}
+    return {row.sha256: _Known(row.id, row.intake_id, row.file_name) for row in session.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +243,8 @@ class _Catalogued:
         }
 
 
-def _record(session: Session, catalogued: _Catalogued, stored: Sequence[Stored], hashed: Sequence[Hashed]) -> None:
-    """Write a batch's images and source files.
+def _record(session: Session, catalogued: _Catalogued, stored: Sequence[Stored], hashed: Sequence[Hashed]) -> int:
+    """Write a batch's images and source files; returns how many files are second names of images.
 
     Rows go in in the order of their keys, so that two intakes into one catalog never wait for each other in a circle.
     """
@@ -236,17 +257,21 @@ def _record(session: Session, catalogued: _Catalogued, stored: Sequence[Stored],
     known = _known(session, catalogued.catalog_id, hashed)
     files: dict[tuple[str, str], dict[str, Any]] = {}
     for one in hashed:
-        first = added.get(one.sha256)
         row: dict[str, Any] = {"image_id": None, "outcome": "refused", "reason": one.reason}
-        if one.reason is None and first is not None and first.hashed.met == one.met:
-            row = {"image_id": known[one.sha256], "outcome": "accepted", "reason": first.note}
-        elif one.reason is None:
-            row = {"image_id": known[one.sha256], "outcome": "same_bytes", "reason": None}
+        if one.reason is None:
+            image, new = known[one.sha256], added.get(one.sha256)
+            # Also where an earlier attempt at this intake made the image.
+            is_first = (image.intake_id, image.file_name) == (catalogued.intake_id, one.met.name)
+            row = {"image_id": image.image_id, "outcome": "accepted" if is_first else "same_bytes", "reason": None}
+            if is_first and new is not None:
+                row["reason"] = new.note
         row |= {"catalog_id": catalogued.catalog_id, "intake_id": catalogued.intake_id}
         files[one.met.name, one.sha256] = row | {"file_name": one.met.name, "sha256": one.sha256}
     _keep_source_files(session, [files[key] for key in sorted(files)])
-    met_again = {known[one.sha256]: one.met.name for one in hashed if one.sha256 in known.keys() - added.keys()}
+    old = known.keys() - added.keys()
+    met_again = {known[one.sha256].image_id: one.met.name for one in hashed if one.sha256 in old}
     _fill_in(session, met_again, catalogued.facts)
+    return sum(row["outcome"] == "same_bytes" for row in files.values())
 
 
 def category_of(file_name: str) -> str | None:
@@ -285,13 +310,13 @@ def _fill_in(session: Session, met_again: dict[int, str], facts: dict[str, Facts
         image.extra = {**new.extra, **image.extra}
 
 
-def _count(session: Session, intake_id: int, met: int, refused: int) -> dict[str, int]:
-    """Bring the counts up to date: of the files `met` so far, those that became images of this intake are accepted."""
+def _count(session: Session, intake_id: int, already_there: int, refused: int) -> dict[str, int]:
+    """Bring the counts up to date. They only grow: a job taken up again meets the same files once more."""
     intake = session.get_one(Intake, intake_id)
     intake.accepted = session.scalar(select(func.count()).where(Image.intake_id == intake_id)) or 0
-    intake.refused = refused
-    intake.already_there = met - intake.accepted - refused
-    return {"accepted": intake.accepted, "already_there": intake.already_there, "refused": refused}
+    intake.already_there = max(intake.already_there, already_there)
+    intake.refused = max(intake.refused, refused)
+    return {"accepted": intake.accepted, "already_there": intake.already_there, "refused": intake.refused}
 
 
 def get(session: Session, intake_id: int) -> Intake:
@@ -311,6 +336,12 @@ def refused_files(session: Session, intake_id: int, after: str = "", limit: int 
         .limit(limit)
     )
     return list(session.scalars(query))
+
+
+def met_again(session: Session, asked: Intake) -> int:
+    """How many files that this intake refused a later one met too: their rows are that one's now."""
+    query = select(func.count()).where(SourceFile.intake_id == asked.id, SourceFile.outcome == "refused")
+    return max(0, asked.refused - (session.scalar(query) or 0))
 
 
 def catalog_for(session: Session, catalog_id: int | None, name: str) -> Catalog:

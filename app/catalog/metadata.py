@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -119,12 +120,17 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     def refuse_constant(name: str) -> NoReturn:
         raise ValueError(f"{name} is no JSON")
 
+    def finite(digits: str) -> float:
+        if math.isinf(number := float(digits)):
+            raise ValueError(f"{digits} is too large a number")
+        return number
+
     # Only the newline parts lines: JSON texts may hold U+2028 and its like.
     for line, row in enumerate(text.split("\n"), start=1):
         if not row.strip():
             continue
         try:
-            value = json.loads(row, parse_constant=refuse_constant)
+            value = json.loads(row, parse_constant=refuse_constant, parse_float=finite)
         except (ValueError, RecursionError) as error:
             _refuse("metadata.jsonl", line, f"is not JSON: {str(error)[:200]}")
         if not isinstance(value, dict):
@@ -140,6 +146,8 @@ def _facts(source: str, line: int, row: dict[str, Any]) -> tuple[str, Facts]:
     name, texts, extra = "", {}, {}
     for column, value in row.items():
         heading = column.strip().lower()
+        if _is_unkept(heading):
+            _refuse(source, line, "has a column whose name holds a character that no database keeps")
         if heading in _KEYS:
             name = key_of(_text(source, line, heading, value, 4096) or "")
         elif heading in LIMITS:
@@ -164,9 +172,13 @@ def _text(source: str, line: int, heading: str, value: Any, limit: int) -> str |
     text = str(value).strip()
     if len(text) > limit:
         _refuse(source, line, f"has a {heading} of {len(text):,} characters; {limit:,} are the limit")
-    if "\0" in text or "\\u0000" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+    if _is_unkept(text):
         _refuse(source, line, f"has a {heading} with a character that no database keeps")
     return text or None
+
+
+def _is_unkept(text: str) -> bool:
+    return "\0" in text or "\\u0000" in text or any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _refuse(source: str, line: int, problem: str) -> NoReturn:

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import time
 import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
@@ -53,17 +54,19 @@ def folder_of(storage: Storage, upload: str, person: Person) -> Path:
 
 
 def keep(storage: Storage, upload: str, person: Person, name: str, source: BinaryIO) -> str:
-    """Keep one file of an upload under a tame version of its name, and return that. A name met again gets a number.
+    """Keep one file of an upload under a tame version of its name, and return that.
+
+    A name met again gets a number, and so does a folder whose name a file has.
 
     Raises NotFound, and Refused for a file over `intake.MAX_FILE_BYTES` or a full disk.
     """
     folder = folder_of(storage, upload, person)
     tame = tame_name(name)
-    target = folder / tame
-    for number in range(2, 100_000):
-        if not target.exists():
-            break
-        target = (folder / tame).with_stem(f"{PurePosixPath(tame).stem} ({number})")
+    *above, last = tame.split("/")
+    place = folder
+    for part in above:
+        place = _numbered(place / part, lambda path: path.exists() and not path.is_dir())
+    target = _numbered(place / last, Path.exists)
     size_bytes = 0
     with atomic_file(target) as file:
         while chunk := source.read(_CHUNK_BYTES):
@@ -74,6 +77,16 @@ def keep(storage: Storage, upload: str, person: Person, name: str, source: Binar
             file.write(chunk)
     folder.touch()
     return target.relative_to(folder).as_posix()
+
+
+def _numbered(path: Path, is_taken: Callable[[Path], bool]) -> Path:
+    """The path itself, or with the first number that makes it free: "a (2).jpg"."""
+    free = path
+    for number in range(2, 100_000):
+        if not is_taken(free):
+            break
+        free = path.with_stem(f"{path.stem} ({number})")
+    return free
 
 
 def tame_name(name: str) -> str:

@@ -68,6 +68,11 @@ def render(request: Request, problem: Problem) -> Response:
     return pages.render(request, "errors/error.html", context, problem.status)
 
 
+def too_large(request: Request) -> Response:
+    """The answer to a body over its route's limit."""
+    return _on_http_error(request, HTTPException(413))
+
+
 def wants_json(request: Request) -> bool:
     """Whether the request asks for data rather than a page."""
     accept = request.headers.get("accept", "")

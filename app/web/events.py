@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 POLL_S: Final = 0.5
+MAX_DIGITS: Final = 18  # what the database's numbers hold
 HEARTBEAT_S: Final = 15.0
 
 
@@ -45,7 +46,7 @@ def stream(request: Request, poll: Poll) -> StreamingResponse:
     thread.
     """
     asked = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
-    after = int(asked) if asked.isascii() and asked.isdigit() else 0
+    after = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= MAX_DIGITS else 0
     return StreamingResponse(
         _lines(request, poll, after),
         media_type="text/event-stream",

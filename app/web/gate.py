@@ -12,7 +12,7 @@ from typing import Final
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy.orm import Session
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import people
@@ -42,6 +42,18 @@ class Gate:
                 security.add_headers(MutableHeaders(scope=message))
             await send(message)
 
+        is_bare = False
+
+        async def send_in_words(message: Message) -> None:
+            # The framework refuses a large body in bare text; the person or script gets our answer instead.
+            nonlocal is_bare
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                is_bare = Headers(raw=message["headers"]).get("content-type", "").startswith("text/plain")
+                if is_bare:
+                    await errors.too_large(request)(scope, receive, send_with_headers)
+            if not is_bare:
+                await send_with_headers(message)
+
         try:
             security.check_host(request, request.app.state.settings)
             security.check_origin(request, request.app.state.settings)
@@ -49,7 +61,7 @@ class Gate:
         except AppError as error:
             await errors.answer(request, error)(scope, receive, send_with_headers)
             return
-        await self.app(scope, receive, send_with_headers)
+        await self.app(scope, receive, send_in_words)
 
 
 async def find_person(request: Request) -> None:

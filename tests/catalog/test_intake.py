@@ -1,4 +1,5 @@
 """Taking in a folder: every file ends as an image, a second name of one, or a refusal, however often it is done."""
+# Long because: each way in which a file or an intake can go wrong is a test of its own.
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import errno
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def test_asking_writes_an_intake_and_its_job(session: Session, pile: Catalog, fo
     [
         ("photos", "photos is not a full path; start it with /."),
         ("/no/such/place", "There is no folder /no/such/place on this machine."),
+        ("/" + "a" * 5000, f"There is no folder /{'a' * 5000} on this machine."),
     ],
 )
 def test_a_folder_that_is_not_there_is_refused_at_once(
@@ -261,6 +263,38 @@ def test_an_intake_that_was_stopped_goes_on_where_it_was(
     session.expire_all()
     assert (asked.accepted, asked.already_there, asked.refused) == (5, 0, 1)
     assert len(outcomes(session)) == 6
+
+
+def test_counts_never_shrink_while_an_intake_is_done_again(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "BATCH", 2)
+    add(folder, "0.jpg")
+    take_in(session, begin, storage, pile, folder)
+    add(folder, *(f"{number}.jpg" for number in range(2, 6)))
+    (folder / "1.jpg").write_bytes(b"broken")
+    asked = ask(session, pile, folder)
+    counts: list[tuple[int, int, int]] = []
+    for stop_at in (2, 1, 9):  # after four files, then after two, then not at all
+        with suppress(KeyboardInterrupt):
+            intake.take_in(begin, Told(stop_at), storage, asked.id, max_megapixels=50)
+        session.expire_all()
+        counts.append((asked.accepted, asked.already_there, asked.refused))
+    assert counts == [(2, 1, 1), (2, 1, 1), (4, 1, 1)]
+    kept = {name: outcome for name, (outcome, _) in outcomes(session).items()}
+    assert kept == {f"{number}.jpg": "refused" if number == 1 else "accepted" for number in range(6)}
+
+
+def test_refused_files_that_a_later_intake_met_are_counted(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    add(folder, "a.jpg")
+    (folder / "broken.jpg").write_bytes(b"broken")
+    first, _ = take_in(session, begin, storage, pile, folder)
+    assert intake.met_again(session, first) == 0
+    second, _ = take_in(session, begin, storage, pile, folder)
+    assert (intake.met_again(session, first), intake.met_again(session, second)) == (1, 0)
+    assert (first.refused, intake.refused_files(session, first.id)) == (1, [])
 
 
 def test_progress_is_told_after_each_batch(

@@ -121,6 +121,8 @@ def test_bytes_that_are_not_utf8_are_told_with_their_line(folder: Path) -> None:
         ('{"file_name": "b.jpg", "title": ["x"]}', "metadata.jsonl, line 2, has a title that is no text."),
         ('{"file_name": "b.jpg", "title": "\\ud800"}', "metadata.jsonl, line 2, has a title with a character"),
         ('{"file_name": "b.jpg", "more": {"a": "\\u0000"}}', "metadata.jsonl, line 2, has a more with a character"),
+        ('{"file_name": "b.jpg", "m\\u0000re": 1}', "metadata.jsonl, line 2, has a column whose name holds"),
+        ('{"file_name": "b.jpg", "price": 1e999}', "metadata.jsonl, line 2, is not JSON: 1e999 is too large a number"),
         ("[" * 100_000, "metadata.jsonl, line 2, is not JSON: "),
     ],
 )

@@ -104,6 +104,18 @@ def test_text_that_cannot_be_kept(client: TestClient) -> None:
 def test_body_too_large(client: TestClient) -> None:
     answer = client.post("/people", data={"name": "x" * (2 << 20), "email": "mei@example.org"}, headers=JSON)
     assert answer.status_code == 413
+    assert answer.json()["error"]["sentence"] == "This is larger than what is taken here."
+    page = client.post("/people", data={"name": "x" * (2 << 20)}, headers={"Accept": "text/html"})
+    assert page.status_code == 413
+    assert "This is larger than what is taken here." in page.text and 'class="rail"' in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_body_too_large_that_does_not_say_its_size(client: TestClient) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = client.post("/people", content=iter([b"name=", *[b"x" * (1 << 20)] * 2]), headers=JSON | form)
+    assert answer.status_code == 413
+    assert answer.json()["error"]["sentence"] == "This is larger than what is taken here."
 
 
 def test_health_without_a_database(web: FastAPI, stranger: TestClient) -> None:

@@ -83,7 +83,7 @@ def test_a_folder_of_the_server_is_taken_in(
 
 def test_a_new_catalog_of_a_known_name_is_that_catalog(client: TestClient, session: Session, folder: Path) -> None:
     pile = cast.catalog(session, "Autumn 2026")
-    client.post("/intakes", data={"name": "Autumn 2026", "folder": str(folder)})
+    client.post("/intakes", data={"catalog_id": "", "name": "Autumn 2026", "folder": str(folder)})
     assert newest(session).catalog_id == pile.id
 
 
@@ -101,6 +101,8 @@ def test_a_member_may_not_name_a_folder(member: TestClient, session: Session, fo
         ({"name": " ", "folder": "/"}, "Give the new catalog a name of at most 100 characters."),
         ({"catalog_id": "987654", "folder": "/"}, "There is no catalog 987654."),
         ({"name": "x", "folder": "/no/such/place"}, "There is no folder /no/such/place on this machine."),
+        ({"catalog_id": "9" * 5000, "folder": "/"}, "“catalog_id” cannot be read: unable to parse input "
+         "string as an integer, exceeded maximum size."),
         ({"name": "x", "upload": "../../etc"}, "This upload is not there any more; choose the files again."),
     ],
 )
@@ -169,6 +171,12 @@ def test_the_same_name_twice_keeps_both_files(client: TestClient) -> None:
     assert kept == ["a.jpg", "a (2).jpg", "a (3).jpg"]
 
 
+def test_a_file_and_a_folder_of_one_name_are_both_kept(client: TestClient) -> None:
+    upload = begun(client)
+    kept = send(client, upload, ("a", b"1"), ("a/b.jpg", b"2"), ("a/c/d.jpg", b"3"), ("a/b.jpg", b"4"), ("a", b"5"))
+    assert kept == ["a", "a (2)/b.jpg", "a (2)/c/d.jpg", "a (2)/b (2).jpg", "a (3)"]
+
+
 def test_a_file_over_the_limit_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MAX_FILE_BYTES", 1024**2)
     upload = begun(client)
@@ -235,6 +243,19 @@ def test_long_lists_of_refused_files_go_on(
     assert "?after=1%20%26%20more.jpg" in first.text
     rest = client.get(f"/intakes/{asked.id}", params={"after": "1 & more.jpg"})
     assert [file.file_name for file in rest.context["refused"]] == ["2 & more.jpg"]
+
+
+def test_refused_files_that_a_later_intake_met_are_said_to_be_there(
+    client: TestClient, session: Session, over: Callable[..., Intake]
+) -> None:
+    asked = over("done")
+    row = {"catalog_id": asked.catalog_id, "intake_id": asked.id, "outcome": "refused", "reason": "The file is empty."}
+    session.add(SourceFile(file_name="a.jpg", sha256="", **row))
+    session.flush()
+    assert "A later intake met 1 refused file again" in client.get(f"/intakes/{asked.id}").text
+    session.add(SourceFile(file_name="b.jpg", sha256="", **row))
+    session.flush()
+    assert "A later intake" not in client.get(f"/intakes/{asked.id}").text
 
 
 def test_a_failed_intake_says_why_and_can_be_repeated(

@@ -250,6 +250,16 @@ def test_a_name_cannot_break_out_of_the_page(client: TestClient, session: Sessio
     assert "<script>alert" not in client.get(f"/runs/{run.id}").text
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 19, "-1", "²", "x"])
+def test_events_after_a_number_that_is_none_start_at_the_first(
+    client: TestClient, session: Session, number: str
+) -> None:
+    run = training(session)
+    runs.end(session, run, "failed", "The trainer was ended from outside (Killed).")
+    address = f"/runs/{run.id}/events"
+    assert client.get(address, params={"after": number}).text == client.get(address).text
+
+
 def test_an_unknown_run_is_not_here(client: TestClient) -> None:
     assert client.get("/runs/4711").status_code == 404
     assert client.get("/runs/4711/events").status_code == 404

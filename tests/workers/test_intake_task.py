@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from PIL import Image as Pillow
 from sqlalchemy import Engine, select, text
 
 from app import jobs
-from app.catalog import intake
+from app.catalog import intake, uploads
 from app.catalog.files import view_path
 from app.catalog.tables import Catalog, Image, Signals
-from app.database import transaction
+from app.database import transaction, utc_now
 from app.demo.drawing import draw
 from app.demo.worlds import base_world
 from app.jobs import Job
@@ -100,6 +101,30 @@ def test_a_folder_that_is_gone_fails_with_its_sentence(
     assert (job(engine, job_id).state, job(engine, job_id).failure) == (
         "failed", f"There is no folder {folder} on this machine any more.",
     )  # fmt: skip
+
+
+def test_an_upload_whose_worker_was_killed_before_the_job_ended_is_done_all_the_same(
+    engine: Engine, settings: Settings, storage: Storage, pile: Catalog, folder: Path, ana: Person
+) -> None:
+    upload = uploads.begin(storage, ana)
+    place = uploads.folder_of(storage, upload, ana)
+    place.rmdir()
+    folder.rename(place)
+    (place / "broken.jpg").write_bytes(b"broken")
+    job_id = asked_intake(engine, pile, place, ana)
+    with transaction(engine) as session:
+        claim = jobs.claim(session, job_id, "killed")
+    assert claim is not None
+    result = cpu.take_in(celery_app.Work(claim, settings, engine, storage))
+    assert not place.exists()
+    with transaction(engine) as session:
+        jobs.sweep(session, now=utc_now() + timedelta(hours=1))
+    celery_app.do(job_id, cpu.take_in, settings)
+    again = job(engine, job_id)
+    assert (again.state, again.failure, again.attempts) == ("done", None, 2)
+    assert again.result == result
+    assert (result["accepted"], result["already_there"], result["refused"]) == (3, 0, 1)
+    assert len(waiting(engine, "signals.measure")) == 1
 
 
 def test_a_broken_metadata_file_fails_with_its_line(

@@ -7,6 +7,7 @@ or the loss broke down, and with 1 when the program is at fault. SIGTERM asks as
 from __future__ import annotations
 
 import argparse
+import errno
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
         _run(read_recipe(given.recipe), given.manifest, given.out, given.resume)
     except (Refusal, RecipeError) as refusal:
         print(refusal, file=sys.stderr)
+        return REFUSED
+    except OSError as error:
+        # On a full disk the event list cannot tell it either; the last line of the log still can.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"The disk with {given.out} is full. The last whole checkpoint is kept.", file=sys.stderr)
         return REFUSED
     return 0
 

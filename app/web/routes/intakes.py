@@ -49,11 +49,15 @@ class FormView:
 
 @dataclass(frozen=True)
 class IntakeView:
-    """One intake. `next_after` is the file name that the next refused files start behind, None on the last page."""
+    """One intake. `next_after` is the file name that the next refused files start behind, None on the last page.
+
+    `met_again` files were refused here and are told about by a later intake.
+    """
 
     told: Told
     following: list[Job]
     refused: list[SourceFile]
+    met_again: int
     after: str
     next_after: str | None
     may_repeat: bool
@@ -78,7 +82,7 @@ def take_in(
     session: Write,
     storage: Files,
     me: CurrentPerson,
-    catalog_id: Annotated[str, Form()] = "",
+    catalog_id: Annotated[int | None, Form()] = None,
     name: Annotated[str, Form()] = "",
     folder: Annotated[str, Form()] = "",
     upload: Annotated[str, Form()] = "",
@@ -88,7 +92,7 @@ def take_in(
     chosen = [file for file in files if file.filename]
     if not (folder.strip() or upload or chosen):
         raise Refused("Choose files or a folder to take in.")
-    catalog = intake.catalog_for(session, int(catalog_id) if catalog_id.isdecimal() else None, name)
+    catalog = intake.catalog_for(session, catalog_id, name)
     if chosen:
         upload = uploads.begin(storage, me)
         _keep(storage, upload, me, chosen)
@@ -125,6 +129,7 @@ def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentP
         told=told,
         following=intake.under_way_after(session, asked),
         refused=refused,
+        met_again=intake.met_again(session, asked),
         after=after,
         next_after=refused[-1].file_name if len(refused) == REFUSED_PAGE else None,
         may_repeat=_may_repeat(storage, told, me),
