@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--no-browser", action="store_true", help="do not open a browser")
     demo = command("demo", _demo, "Walk the whole way once, on a drawn catalogue or on your own photos.")
     one = data(demo, DEMO_DATA)
-    one.add_argument("--images", type=Path, metavar="DIR", help="a folder of your own photos")
+    one.add_argument("--images", metavar="DIR", help="a folder of your own photos")
     data(command("status", _status, "Tell what runs on a data folder; exit code 3 when nothing does."))
     data(command("doctor", _doctor, "Check this machine and the settings, and tell how to mend what is wrong."))
     one = data(command("link", _link, "Make a link that signs a browser in once."))
@@ -113,11 +113,14 @@ def _up(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> Any:
     from app.demo.run import main as demo
+    from app.errors import Refused
 
+    if options.images is not None and not options.images.strip():
+        raise Refused("No folder was named. Name one that holds your photos: packshot demo --images some/folder")
     # Drawn pictures do not belong among a team's photos.
     if options.data is None and "PACKSHOT_DATA_DIR" not in os.environ:
         options.data = Path(DEMO_DATA)
-    return demo(_settings(options), options.images)
+    return demo(_settings(options), Path(options.images) if options.images else None)
 
 
 def _status(options: argparse.Namespace) -> int:

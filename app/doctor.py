@@ -20,8 +20,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from app import embedded
 from app.errors import AppError
+from app.roster import make_folder, roster
 from app.settings import Settings
-from app.standing import make_folder, standing
 from app.up import first_line, model_folder
 
 GIB: Final = 1 << 30
@@ -69,7 +69,7 @@ def _python(settings: Settings) -> Finding:
 
 def _data_folder(settings: Settings) -> Finding:
     folder = settings.data_dir.resolve()
-    found = standing(folder)
+    found = roster(folder)
     if found:
         return Finding(True, f"Data folder {folder}: Packshot runs on it at {found.address}.")
     is_new = not folder.exists()
@@ -108,7 +108,7 @@ def _shared_memory(settings: Settings) -> Finding:
 
 
 def _database(settings: Settings) -> Finding:
-    found = standing(settings.data_dir.resolve())
+    found = roster(settings.data_dir.resolve())
     url = settings.database_url or (found.database_url if found else None)
     if url is None:
         return _embedded("PostgreSQL", embedded.postgres_programs)
@@ -127,7 +127,7 @@ def _database(settings: Settings) -> Finding:
 
 
 def _redis(settings: Settings) -> Finding:
-    found = standing(settings.data_dir.resolve())
+    found = roster(settings.data_dir.resolve())
     url = settings.redis_url or (found.redis_url if found else None)
     if url is None:
         return _embedded("Redis", embedded.redis_program)

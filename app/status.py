@@ -16,8 +16,8 @@ from app.errors import NotFound, Refused
 from app.jobs import Job
 from app.listening import address_of
 from app.people import Person
+from app.roster import Roster, roster
 from app.settings import Settings
-from app.standing import Standing, standing
 
 RUNNING: Final = 0
 NOT_RUNNING: Final = 3
@@ -25,7 +25,7 @@ NOT_RUNNING: Final = 3
 
 def status(data_dir: Path) -> int:
     """Print what runs on a data folder. Returns 0; 3 when nothing does."""
-    found = standing(data_dir)
+    found = roster(data_dir)
     if found is None:
         print(f"Nothing runs on {data_dir}. Start it with: packshot up --data {data_dir}")
         return NOT_RUNNING
@@ -43,7 +43,7 @@ def status(data_dir: Path) -> int:
 
 def link(settings: Settings, email: str | None) -> str:
     """An address that signs a browser in once. Raises Refused when nothing runs, NotFound for an unknown e-mail."""
-    found = standing(settings.data_dir.resolve())
+    found = roster(settings.data_dir.resolve())
     url = found.database_url if found else settings.database_url
     if not url:
         raise Refused(f"Nothing runs on {settings.data_dir}. Start it first: `packshot up`")
@@ -64,7 +64,7 @@ def _person(session: Session, email: str | None) -> Person:
     raise NotFound(f"Nobody here has the e-mail {wanted}.")
 
 
-def _jobs(found: Standing) -> list[str]:
+def _jobs(found: Roster) -> list[str]:
     """How many jobs wait and run on each queue."""
     query = (
         select(Job.queue, Job.state, func.count())

@@ -22,8 +22,8 @@ from app.database import migrate, transaction, utc_now
 from app.errors import AppError, Refused
 from app.listening import address_of, answers, listening
 from app.processes import Known
+from app.roster import Roster, end_left_over, forget, locked, make_folder, trainers, write_down
 from app.settings import Settings
-from app.standing import Standing, end_left_over, forget, locked, make_folder, trainers, write_down
 from app.supervisor import Part, Signals, Supervisor, say
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
@@ -54,7 +54,7 @@ class _Up:
     def __init__(self, settings: Settings, listener: socket.socket, signals: Signals) -> None:
         self.settings, self.listener, self.signals = settings, listener, signals
         self.port: int = listener.getsockname()[1]
-        self.state = Standing(
+        self.state = Roster(
             supervisor=Known.of(os.getpid()),
             since=datetime.now(UTC).isoformat(timespec="seconds"),
             address=(settings.public_url or address_of(settings.host, self.port)).rstrip("/"),

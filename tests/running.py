@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from app.standing import Standing, standing
+from app.roster import Roster, roster
 from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -34,14 +34,14 @@ class Up:
         return self.output.read_text()
 
     @property
-    def standing(self) -> Standing:
-        found = standing(self.data_dir)
+    def roster(self) -> Roster:
+        found = roster(self.data_dir)
         assert found is not None
         return found
 
     def pid(self, part: str) -> int:
         """The pid of a part that runs; 0 while it is down."""
-        known = self.standing.parts[part]
+        known = self.roster.parts[part]
         return known.pid if known else 0
 
     def link(self) -> str:

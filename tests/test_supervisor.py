@@ -16,7 +16,7 @@ import pytest
 
 from app import processes, supervisor
 from app.processes import Known
-from app.standing import Standing, end_left_over, standing, trainers, write_down
+from app.roster import Roster, end_left_over, roster, trainers, write_down
 from app.supervisor import Part, Signals, Supervisor
 from tests.waiting import until
 
@@ -120,8 +120,8 @@ def test_an_ignored_hangup_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def told(part: Known, gone: Known) -> Standing:
-    return Standing(gone, "2026-01-01T00:00:00+00:00", "http://127.0.0.1:1", "", "", True, {"web app": part})
+def told(part: Known, gone: Known) -> Roster:
+    return Roster(gone, "2026-01-01T00:00:00+00:00", "http://127.0.0.1:1", "", "", True, {"web app": part})
 
 
 def test_what_a_killed_supervisor_left_is_ended_by_the_next(tmp_path: Path) -> None:
@@ -133,14 +133,14 @@ def test_what_a_killed_supervisor_left_is_ended_by_the_next(tmp_path: Path) -> N
         write_down(tmp_path, told(Known.of(left.pid), gone))
         end_left_over(tmp_path)
         assert left.wait(5) == -signal.SIGKILL
-        assert standing(tmp_path) is None
+        assert roster(tmp_path) is None
         bystander.kill()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"supervisor": 7}', '{"supervisor": {"pid": 1}, "parts": {}}'])
 def test_a_torn_record_is_nobody(tmp_path: Path, text: str) -> None:
     (tmp_path / "up.json").write_text(text)
-    assert standing(tmp_path) is None
+    assert roster(tmp_path) is None
     end_left_over(tmp_path)
 
 

@@ -24,8 +24,8 @@ from app.database import engine_for, transaction
 from app.demo import catalogue, story
 from app.demo.story import Stage, say
 from app.errors import AppError, Refused
+from app.roster import Roster, make_folder, roster
 from app.settings import Settings
-from app.standing import Standing, make_folder, standing
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 READY_WITHIN_S: Final = 120.0
@@ -98,7 +98,7 @@ def _drawn(settings: Settings) -> Path:
 
 
 @contextmanager
-def _app(settings: Settings) -> Iterator[tuple[Standing, subprocess.Popen[bytes]]]:
+def _app(settings: Settings) -> Iterator[tuple[Roster, subprocess.Popen[bytes]]]:
     """`packshot up` as a child; stopped when the block ends, and by the kernel when this process is killed."""
     data_dir = settings.data_dir.resolve()
     make_folder(data_dir)
@@ -122,12 +122,12 @@ def _app(settings: Settings) -> Iterator[tuple[Standing, subprocess.Popen[bytes]
                 child.kill()
 
 
-def _ready(data_dir: Path, child: subprocess.Popen[bytes], log: Path) -> Standing:
+def _ready(data_dir: Path, child: subprocess.Popen[bytes], log: Path) -> Roster:
     """What runs, as soon as the web app answers. Raises AppError with the child's last words when it does not."""
     say("Starting PostgreSQL, Redis, the web app and the workers.")
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
-        found = standing(data_dir)
+        found = roster(data_dir)
         if found is not None and found.supervisor.pid == child.pid and found.is_ready:
             say(f"Packshot runs at {found.address}. Its logs: {log.parent}")
             return found

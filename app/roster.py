@@ -27,7 +27,7 @@ FREE_BYTES_NEEDED: Final = 300 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Roster:
     """What runs on a data folder, as its supervisor wrote it down. `since` is UTC, ISO 8601; a dead part is None."""
 
     supervisor: Known
@@ -39,13 +39,13 @@ class Standing:
     parts: dict[str, Known | None]
 
 
-def standing(data_dir: Path) -> Standing | None:
+def roster(data_dir: Path) -> Roster | None:
     """What runs on this data folder now; None when no supervisor does."""
     found = _written_down(data_dir)
     return found if found and found.supervisor.find() else None
 
 
-def write_down(data_dir: Path, state: Standing) -> None:
+def write_down(data_dir: Path, state: Roster) -> None:
     """Write down what runs. A full disk is no reason to stop."""
     with suppress(OSError, Refused), atomic_file(data_dir / STATE) as file:
         file.write(json.dumps(asdict(state), indent=1).encode())
@@ -111,20 +111,20 @@ def trainers(data_dir: Path) -> list[psutil.Process]:
     return [one for one in found if one]
 
 
-def _written_down(data_dir: Path) -> Standing | None:
+def _written_down(data_dir: Path) -> Roster | None:
     """What the file says, true or not any more; None when it cannot be read."""
     try:
         told: dict[str, Any] = json.loads((data_dir / STATE).read_text())
         told["supervisor"] = Known(**told["supervisor"])
         told["parts"] = {name: Known(**part) if part else None for name, part in told["parts"].items()}
-        return Standing(**told)
+        return Roster(**told)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def _who_is_here(data_dir: Path) -> str:
     """A sentence about the supervisor that holds the folder."""
-    found = standing(data_dir)
+    found = roster(data_dir)
     if found is None:
         return f"The data folder {data_dir} is in use by another Packshot that is just starting or stopping."
     return (
