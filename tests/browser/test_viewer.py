@@ -68,6 +68,12 @@ def test_arrows_move_between_cells_and_enter_opens_the_viewer(drawn: Page) -> No
     assert drawn.url.endswith("#row=2.11&a=0&b=50")
 
 
+def test_the_keys_work_without_a_click_first(drawn: Page) -> None:
+    drawn.evaluate("document.activeElement.blur()")
+    drawn.keyboard.press("Enter")
+    expect(drawn.locator("[data-viewer]")).to_be_visible()
+
+
 def test_keys_step_through_prompts_and_checkpoints(drawn: Page) -> None:
     drawn.locator("[data-cell]").first.click()
     press(drawn, "ArrowDown")

@@ -28,6 +28,14 @@ function attach(page) {
     const [row, column] = placeOf(grid, cell);
     focusCell(grid, row + step[0], column + step[1]);
   });
+  // The keys work from the start: with nothing focused, an arrow goes to the reachable cell and Enter opens it.
+  document.addEventListener("keydown", (event) => {
+    if (event.target !== document.body || viewer.isOpen || event.ctrlKey || event.metaKey || event.altKey) return;
+    const cell = grid.querySelector('[data-cell][tabindex="0"]');
+    if (!cell || !(event.key in STEPS || event.key === "Enter")) return;
+    event.preventDefault();
+    if (event.key === "Enter") cell.click(); else cell.focus();
+  });
   grid.addEventListener("focusin", (event) => {
     const cell = event.target.closest("[data-cell]");
     if (cell) makeReachable(grid, cell);
