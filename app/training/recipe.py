@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +30,9 @@ _NOT_LEARNED = frozenset(
         "report_every",
         "sampling_steps",
         "guidance",
+        "cache",
+        "compile",
+        "checkpointing",
     }
 )
 
@@ -36,28 +41,59 @@ class RecipeError(ValueError):
     """The file is no recipe; the message is one sentence that names the knobs at fault."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of the run with sizes of its own: its number, the step it begins before (0-based), and the sizes."""
+
+    number: int
+    first_step: int
+    resolution_px: int
+    batch_size: int
+    micro_batch: int
+
+
 class Recipe(BaseModel):
     """One fine-tune, fully described. Frozen; unknown knobs are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(min_length=1, max_length=80, description="What the team calls this recipe.")
-    family: Literal["prx_pixel"] = Field(description="The model family: how the base is loaded, trained and saved.")
+    family: Literal["prx", "prx_pixel", "sd15", "sdxl", "sd3", "flux", "flux2"] = Field(
+        description="The model family: how the base is loaded, trained and saved."
+    )
     base: str = Field(min_length=1, description="The model to start from: a folder, or a name on the model hub.")
-    method: Literal["full"] = Field(description="Which weights are trained: full trains all of the denoiser's.")
+    method: Literal["full", "lora"] = Field(
+        description="Which weights are trained: full trains all of the denoiser's, lora a small addition to them."
+    )
+    lora_rank: int = Field(
+        default=16, ge=1, le=512, description="Width of the addition that lora trains; its alpha is always the same."
+    )
     seed: int = Field(ge=0, lt=2**31, description="Fixes the order of pictures, the noise and the timesteps.")
 
     resolution_px: int = Field(
         ge=8, le=2048, multiple_of=8, description="Pictures are fitted into a square with this many pixels a side."
     )
+    buckets: bool = Field(
+        default=False, description="Keep pictures' proportions in a few sizes of about the same area, not in a square."
+    )
     batch_size: int = Field(ge=1, le=4096, description="Pictures looked at in each step.")
+    micro_batch: int = Field(
+        default=0, ge=0, le=4096, description="Pictures on the device at once, a step summing up several; 0 means all."
+    )
     steps: int = Field(ge=1, le=1_000_000, description="Steps in the whole run; the learning rate is planned for it.")
     caption_dropout: Share = Field(
         description="Share of captions replaced by nothing, so that guidance has something to compare with."
     )
+    short_caption_share: Share = Field(
+        default=0.0, description="Share of captions cut after their first sentence, so that short prompts work too."
+    )
+    cache: bool = Field(
+        default=True, description="Keep encoded pictures and captions on disk, known by what they were made from."
+    )
 
-    optimiser: Literal["muon", "adamw"] = Field(
-        description="Muon for the matrices of the blocks and AdamW for the rest, or AdamW for everything."
+    optimiser: Literal["muon", "adamw", "adamw8bit", "prodigy"] = Field(
+        description="Muon for the blocks' matrices and AdamW for the rest; AdamW; AdamW with its memory in 8 bits; "
+        "or Prodigy, which finds its own learning rate."
     )
     muon_lr: float = Field(gt=0.0, le=1.0, description="Muon's peak learning rate; not used by AdamW alone.")
     adamw_lr: float = Field(gt=0.0, le=1.0, description="AdamW's peak learning rate.")
@@ -71,14 +107,23 @@ class Recipe(BaseModel):
     final_lr_share: Share = Field(description="What is left of the peak learning rate at the last step.")
     clip_norm: float = Field(gt=0.0, le=1000.0, description="Gradients longer than this are shortened to it.")
     ema_decay: float = Field(
-        ge=0.0, lt=1.0, description="How slowly the averaged weights, which checkpoints hold, follow the trained ones."
+        ge=0.0,
+        lt=1.0,
+        description="How slowly the averaged weights, which checkpoints hold, follow the trained ones; 0: at once.",
     )
+    ema_every: int = Field(default=1, ge=1, le=1000, description="Steps between two updates of the averaged weights.")
 
     timestep_mean: float = Field(
         ge=-5.0, le=5.0, description="Centre of the logit-normal draw of timesteps; above 0 leans towards noise."
     )
     timestep_sd: float = Field(gt=0.0, le=5.0, description="Spread of the logit-normal draw of timesteps.")
     timestep_uniform_share: Share = Field(description="Share of timesteps drawn evenly from 0 to 1 instead.")
+    timestep_shift: float = Field(
+        default=1.0, ge=0.0, le=20.0, description="Above 1 leans towards noise, as drawing does; 0: as the base draws."
+    )
+    min_snr_gamma: float = Field(
+        default=0.0, ge=0.0, le=100.0, description="Bound on the weight of nearly clean pictures (sd15, sdxl); 0: none."
+    )
     velocity_floor: float = Field(
         gt=0.0, le=1.0, description="Smallest timestep the error is divided by, so that nearly clean pictures count."
     )
@@ -86,6 +131,33 @@ class Recipe(BaseModel):
     precision: Literal["fp32", "bf16-autocast"] = Field(
         description="Arithmetic of the forward pass; weights are kept and updated in fp32 either way."
     )
+    checkpointing: Literal["none", "half", "full"] = Field(
+        default="none", description="Blocks computed twice to save memory: none, every other one, or all."
+    )
+    compile: bool = Field(default=False, description="Compile the blocks first: slower to begin, faster afterwards.")
+    route_share: Share = Field(
+        default=0.0, description="Share of picture tokens that skip the middle blocks while training (TREAD); 0: none."
+    )
+    route_from: int = Field(default=2, ge=0, le=200, description="First block that routed tokens skip.")
+    teacher: str = Field(
+        default="", description="Folder of a DINO model whose view of the picture a middle block learns (REPA)."
+    )
+    teacher_weight: float = Field(default=0.5, ge=0.0, le=10.0, description="Weight of the teacher's loss.")
+    teacher_block: int = Field(default=8, ge=1, le=200, description="Which block learns from the teacher, from 1.")
+    teacher_until: Share = Field(default=1.0, description="Share of the run after which the teacher is let go.")
+    lpips: str = Field(default="", description="Folder of an LPIPS network: a perceptual loss for pixel models.")
+    lpips_weight: float = Field(default=0.1, ge=0.0, le=10.0, description="Weight of the LPIPS loss.")
+    dino: str = Field(default="", description="Folder of a DINO model: a perceptual loss for pixel models.")
+    dino_weight: float = Field(default=0.01, ge=0.0, le=10.0, description="Weight of the DINO loss.")
+
+    second_from: Share = Field(
+        default=1.0, description="Share of the run after which the second stage begins; 1 means never."
+    )
+    second_resolution_px: int = Field(
+        default=0, ge=0, le=2048, multiple_of=8, description="Resolution of the second stage."
+    )
+    second_batch_size: int = Field(default=0, ge=0, le=4096, description="Pictures in each step of the second stage.")
+
     threads: int = Field(ge=1, le=256, description="CPU threads the run may use.")
 
     checkpoint_every: int = Field(ge=1, description="Steps between saved checkpoints; the last step is always saved.")
@@ -101,10 +173,27 @@ class Recipe(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _warmup_fits(self) -> Recipe:
+    def _fits_together(self) -> Recipe:
         if self.warmup_steps > self.constant_share * self.steps:
             raise ValueError("warmup_steps must end before the learning rate starts to fall")
+        for batch_size in (self.batch_size, self.second_batch_size or self.batch_size):
+            if self.micro_batch and batch_size % self.micro_batch:
+                raise ValueError(f"batch_size {batch_size} is not a multiple of micro_batch {self.micro_batch}")
+        if self.second_from < 1.0 and not self.second_resolution_px:
+            raise ValueError("the second stage needs second_resolution_px")
+        if (self.lpips or self.dino) and self.family != "prx_pixel":
+            raise ValueError("lpips and dino are losses for pixel models (prx_pixel) only")
+        if self.min_snr_gamma and self.family not in ("sd15", "sdxl"):
+            raise ValueError("min_snr_gamma is for sd15 and sdxl; the others learn velocities on a straight line")
         return self
+
+    def stage(self, step: int) -> Stage:
+        """Sizes in use in step `step` (0-based)."""
+        second = math.ceil(self.second_from * self.steps)
+        if step < second:
+            return Stage(0, 0, self.resolution_px, self.batch_size, self.micro_batch or self.batch_size)
+        batch_size = self.second_batch_size or self.batch_size
+        return Stage(1, second, self.second_resolution_px, batch_size, self.micro_batch or batch_size)
 
     def recipe_hash(self) -> str:
         """SHA-256 (hex) of all knobs as canonical JSON."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -14,13 +15,39 @@ from app.jobs import Job
 from app.people import Person
 
 
+class Preflight(Base):
+    """A recipe tried on the device before it costs a run: what the gate found and what a few real steps measured."""
+
+    __tablename__ = "preflight"
+    __table_args__ = (
+        CheckConstraint("state in ('queued','running','passed','refused','failed','cancelled')", name="state"),
+        Index("ix_preflight_version_id_recipe_hash", "version_id", "recipe_hash"),
+    )
+
+    id: Mapped[BigId]
+    version_id: Mapped[int] = mapped_column(ForeignKey(DatasetVersion.id))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey(Job.id))
+    base: Mapped[str] = mapped_column(Text)
+    recipe: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    recipe_hash: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, default="queued")
+    reason: Mapped[str | None] = mapped_column(Text)  # why it was refused or failed, in a sentence
+    measured: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)  # `app/training/estimate.py` reads it
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)  # the gate's, `app/training/gate.py`
+    alternatives: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)  # measured, where it does not fit
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
+    created_at: Mapped[Moment] = mapped_column(default=utc_now)
+    ended_at: Mapped[Moment | None]
+
+
 class TrainingRun(Base):
     """One training run: a dataset version, a base and a resolved recipe. `folder` is relative to the data folder."""
 
     __tablename__ = "training_run"
     __table_args__ = (
         CheckConstraint(
-            "state in ('queued','running','stopping','completed','stopped','discarded','failed')", name="state"
+            "state in ('queued','running','paused','stopping','completed','stopped','discarded','failed')",
+            name="state",
         ),
     )
 
@@ -31,9 +58,23 @@ class TrainingRun(Base):
     recipe: Mapped[dict[str, Any]] = mapped_column(JSONB)
     recipe_hash: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, default="queued")
-    reason: Mapped[str | None] = mapped_column(Text)  # why it ended, in a sentence
+    reason: Mapped[str | None] = mapped_column(Text)  # why it ended or is paused, in a sentence
+    cause: Mapped[str | None] = mapped_column(Text)  # the same in a word, one of `app.training.runs.Cause`
     step: Mapped[int] = mapped_column(default=0)
     steps: Mapped[int]
+    resumptions: Mapped[int] = mapped_column(default=0, server_default="0")  # begun again without being asked
+    # The hard stop: seconds on the device, set-up, sampling and retries included, and the money they may cost.
+    max_seconds: Mapped[float | None]
+    max_amount: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))
+    hour_price: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))  # what an hour cost when it was launched
+    # What was foretold at the launch, beside what it took: seconds on the device.
+    preflight_id: Mapped[int | None] = mapped_column(ForeignKey(Preflight.id))
+    foretold_s: Mapped[float | None]
+    foretold_low_s: Mapped[float | None]
+    foretold_high_s: Mapped[float | None]
+    foretold_from: Mapped[str | None] = mapped_column(Text)  # the basis, in words
+    actual_s: Mapped[float | None]
+    peak_bytes: Mapped[int | None] = mapped_column(BigInteger)  # of the device's memory, or of main memory without one
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     started_at: Mapped[Moment | None]
@@ -50,6 +91,18 @@ class RunEvent(Base):
     kind: Mapped[str] = mapped_column(Text)
     at: Mapped[Moment]
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class RunNote(Base):
+    """What was seen of a run from outside its trainer: found again, hanging, ended by force, begun again, paused."""
+
+    __tablename__ = "run_note"
+
+    id: Mapped[BigId]
+    run_id: Mapped[int] = mapped_column(ForeignKey(TrainingRun.id, ondelete="CASCADE"), index=True)
+    at: Mapped[Moment] = mapped_column(default=utc_now)
+    kind: Mapped[str] = mapped_column(Text)
+    sentence: Mapped[str] = mapped_column(Text)
 
 
 class Checkpoint(Base):

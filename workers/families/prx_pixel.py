@@ -1,4 +1,4 @@
-"""PRX in pixel space: diffusers' `PRXPixelPipeline`, trained in full.
+"""PRX in pixel space: diffusers' `PRXPixelPipeline`.
 
 The transformer sees RGB pictures, predicts the clean picture x0, and is trained in velocity space (Li & He 2025, "Back
 to Basics: Let Denoising Generative Models Denoise"; the recipe of PRX part 3). With x_t = (1 - t) x + t n and noise
@@ -7,64 +7,71 @@ n ~ N(0, noise_scale^2), the velocity is v = n - x = (x_t - x) / t, so an error 
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import torch
-from diffusers import PRXPixelPipeline, PRXTransformer2DModel
-from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
+from diffusers import PRXPixelPipeline
 
-from workers.refusals import Refusal
+from app.training.recipe import Recipe
+from workers.families.pipelines import ENCODED_AT_ONCE, Pipeline, load_pipeline, seeded_noise
+from workers.families.registry import Text
 
 # Smallest t the pipeline divides by when it turns x0 into a velocity (diffusers, pipeline_prx_pixel.py).
 SAMPLING_FLOOR = 0.05
-_ENCODED_AT_ONCE = 64
 
 
-class PrxPixel:
+class PrxPixel(Pipeline):
     """A loaded PRX pixel model; see `Family` for what its methods promise."""
 
-    def __init__(self, pipeline: Any) -> None:
-        self.pipeline = pipeline
-        self.model: torch.nn.Module = pipeline.transformer.float()
-        self.device = next(self.model.parameters()).device
+    name = "prx_pixel"
+    lora_targets = ("img_qkv_proj", "txt_kv_proj", "to_out.0", "gate_proj", "up_proj", "down_proj")
 
-    def encode_texts(self, texts: Sequence[str]) -> list[torch.Tensor]:
-        encoded: list[torch.Tensor] = []
-        for start in range(0, len(texts), _ENCODED_AT_ONCE):
-            chunk = list(texts[start : start + _ENCODED_AT_ONCE])
+    def __init__(self, pipeline: Any) -> None:
+        super().__init__(pipeline)
+        self.noise_scale = float(pipeline.config.noise_scale)
+        self.size_multiple = int(pipeline.transformer.config.patch_size)
+
+    def encode_texts(self, texts: Sequence[str]) -> list[Text]:
+        self.to_device(*self.text_encoders)
+        encoded: list[Text] = []
+        for start in range(0, len(texts), ENCODED_AT_ONCE):
+            chunk = list(texts[start : start + ENCODED_AT_ONCE])
             embeddings, mask, _, _ = self.pipeline.encode_prompt(
                 chunk, device=self.device, do_classifier_free_guidance=False
             )
-            encoded += [row[kept].detach().clone() for row, kept in zip(embeddings, mask, strict=True)]
+            rows = zip(embeddings, mask, strict=True)
+            encoded += [{"tokens": row[kept].detach().to("cpu", torch.float32, copy=True)} for row, kept in rows]
         return encoded
 
-    def to_input(self, pictures: torch.Tensor) -> torch.Tensor:
+    def token_counts(self, texts: Sequence[str]) -> tuple[list[int], int]:
+        limit = int(self.pipeline.config.prompt_max_tokens)
+        return [len(self.pipeline.tokenizer(text)["input_ids"]) for text in texts], limit
+
+    def encode_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
         return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
-    def start_noise(self, shape: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-        noise = torch.randn(tuple(shape), generator=generator, device=generator.device)
-        return noise * float(self.pipeline.config.noise_scale)
+    def noisy(self, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        t = timesteps[:, None, None, None]
+        return (1.0 - t) * clean + t * noise
+
+    def predict(self, model: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
+        return cast(torch.Tensor, model(noisy, timesteps, text["tokens"], text["mask"], return_dict=False)[0])
 
     def errors(
         self,
-        model: torch.nn.Module,
+        prediction: torch.Tensor,
         clean: torch.Tensor,
         noise: torch.Tensor,
         timesteps: torch.Tensor,
-        text: torch.Tensor,
-        mask: torch.Tensor,
-        floor: float,
+        recipe: Recipe,
     ) -> torch.Tensor:
         t = timesteps[:, None, None, None]
-        noisy = (1.0 - t) * clean + t * noise
-        (predicted,) = model(noisy, timesteps, text, mask, return_dict=False)
-        velocity_error = (predicted.float() - clean) / t.clamp(min=floor)
-        return cast(torch.Tensor, velocity_error.square().mean(dim=(1, 2, 3)))
+        velocity_error = (prediction.float() - clean) / t.clamp(min=recipe.velocity_floor)
+        return velocity_error.square().mean(dim=(1, 2, 3))
+
+    def clean_from(self, prediction: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        return prediction.float()
 
     @torch.inference_mode()
     def draw(
@@ -73,43 +80,24 @@ class PrxPixel:
         # The pipeline's own loop hands the transformer two timesteps whatever the batch, so with guidance it draws
         # one picture at a time only. This is the same arithmetic for a batch; a test holds the two equal.
         pipeline = self.pipeline
+        self.to_device(*self.text_encoders)
         text, mask, no_text, no_mask = pipeline.encode_prompt(
             list(prompts), device=self.device, do_classifier_free_guidance=guidance > 1.0
         )
-        noise = [
-            self.start_noise((1, 3, size_px, size_px), torch.Generator(self.device).manual_seed(seed)) for seed in seeds
-        ]
-        latents = torch.cat(noise)
+        latents = seeded_noise((3, size_px, size_px), seeds, self.device) * self.noise_scale
         pipeline.scheduler.set_timesteps(steps, device=self.device)
         for t in pipeline.scheduler.timesteps:
             time = t.float() / pipeline.scheduler.config.num_train_timesteps
-            clean = self._predict(latents, time, text, mask)
+            clean = self._answer(latents, time, text, mask)
             if guidance > 1.0:
-                unguided = self._predict(latents, time, no_text, no_mask)
+                unguided = self._answer(latents, time, no_text, no_mask)
                 clean = unguided + guidance * (clean - unguided)
             velocity = (latents - clean) / time.clamp(min=SAMPLING_FLOOR)
             latents = pipeline.scheduler.step(velocity, t, latents).prev_sample
         pictures = (latents / 2 + 0.5).clamp(0.0, 1.0) * 255.0
         return pictures.permute(0, 2, 3, 1).round().to(torch.uint8).cpu()
 
-    def save_weights(self, model: torch.nn.Module, folder: Path) -> None:
-        cast(PRXTransformer2DModel, model).save_pretrained(folder, safe_serialization=True)
-        _forget_origin(folder / "config.json")
-
-    def load_weights(self, folder: Path) -> None:
-        try:
-            saved = PRXTransformer2DModel.from_pretrained(folder, low_cpu_mem_usage=False)
-            self.model.load_state_dict(saved.state_dict())
-        except (OSError, ValueError, RuntimeError) as error:
-            raise Refusal(f"The weights in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
-
-    def export(self, weights: Path, folder: Path) -> None:
-        self.pipeline.save_pretrained(folder, safe_serialization=True)
-        shutil.rmtree(folder / "transformer")
-        shutil.copytree(weights, folder / "transformer")
-        _forget_origin(folder / "model_index.json")
-
-    def _predict(
+    def _answer(
         self, latents: torch.Tensor, time: torch.Tensor, text: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
         timesteps = time.expand(latents.shape[0])
@@ -117,41 +105,9 @@ class PrxPixel:
 
 
 def load(base: str, device: torch.device) -> PrxPixel:
-    """Load the pipeline in the folder `base`, or of that name on the hub, in fp32 onto `device`.
-
-    Raises `Refusal` when it is not there or is no PRX pixel pipeline. Runs no code from the folder and unpickles
-    nothing: only this class and safetensors files are loaded.
-    """
-    folder = Path(base)
-    if folder.is_dir():
-        _check_kind(folder)
-    elif folder.is_absolute() or base.count("/") != 1:
-        raise Refusal(f"The base model folder {base} is missing.")
-    # Their bars draw over a run's own lines, some with every checkpoint.
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    try:
-        pipeline = PRXPixelPipeline.from_pretrained(base, use_safetensors=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise Refusal(f"The base model {base} cannot be loaded: {' '.join(str(error).split())}") from error
-    pipeline.set_progress_bar_config(disable=True)
-    return PrxPixel(pipeline.to(device))
-
-
-def _check_kind(folder: Path) -> None:
-    index = folder / "model_index.json"
-    if not index.is_file():
-        raise Refusal(f"The base model folder {folder} holds no pipeline.")
-    try:
-        kind = json.loads(index.read_text())["_class_name"]
-    except (ValueError, KeyError, TypeError):
-        kind = None
-    if kind != PRXPixelPipeline.__name__:
-        raise Refusal(f"The base model in {folder} is not a PRX pixel pipeline.")
-
-
-def _forget_origin(config: Path) -> None:
-    # diffusers notes where it loaded a part from: a folder of this machine, in a file that is given away.
-    known = json.loads(config.read_text())
-    known.pop("_name_or_path", None)
-    config.write_text(json.dumps(known, indent=2) + "\n")
+    """Load the pipeline `base` onto `device`, its transformer in fp32. Raises `Refusal`, see `load_pipeline`."""
+    pipeline, folder = load_pipeline(base, PRXPixelPipeline, "a PRX pixel pipeline")
+    pipeline.transformer.float()
+    family = PrxPixel(pipeline.to(device))
+    family.folder = folder
+    return family

@@ -1,0 +1,154 @@
+"""What the families share: loading a diffusers pipeline safely, drawing with seeds, saving, exporting.
+
+A family is a subclass of `Pipeline` that adds its own arithmetic; see `registry.Family` for what each method promises.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
+
+from workers.refusals import Refusal
+
+ENCODED_AT_ONCE = 64
+
+
+class Pipeline:
+    """A loaded pipeline whose part called `denoiser` is trained. Subclasses set what differs and add arithmetic."""
+
+    name: str
+    denoiser = "transformer"
+    text_encoders: tuple[str, ...] = ("text_encoder",)
+    tokenizers: tuple[str, ...] = ("tokenizer",)
+    noise_scale = 1.0
+    is_flow = True
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+        self.model: torch.nn.Module = getattr(pipeline, self.denoiser)
+        self.device = next(self.model.parameters()).device
+        for part in (*self.text_encoders, "vae"):
+            module = getattr(pipeline, part, None)
+            if module is not None:
+                module.eval().requires_grad_(False)
+        # Set by `load_pipeline`: where the parts lie, for the keys of caches.
+        self.folder: Path | None = None
+
+    @property
+    def encoder_files(self) -> tuple[Path, ...]:
+        """Folders of the text encoders and tokenizers."""
+        return self._folders(*self.text_encoders, *self.tokenizers)
+
+    @property
+    def autoencoder_files(self) -> tuple[Path, ...]:
+        """The autoencoder's folder, or nothing for a model without one."""
+        return self._folders("vae")
+
+    def free_encoders(self) -> None:
+        """Move text encoders and autoencoder to main memory."""
+        for part in (*self.text_encoders, "vae"):
+            module = getattr(self.pipeline, part, None)
+            if module is not None:
+                module.to("cpu")
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def to_device(self, *parts: str) -> None:
+        """Bring parts back that `free_encoders` moved away; those that are there cost nothing."""
+        for part in parts:
+            module = getattr(self.pipeline, part, None)
+            if module is not None:
+                module.to(self.device)
+
+    def shift(self, height_px: int, width_px: int) -> float:
+        """The fixed shift of the pipeline's scheduler."""
+        return float(getattr(self.pipeline.scheduler.config, "shift", 1.0) or 1.0)
+
+    def save_weights(self, folder: Path) -> None:
+        """The denoiser in diffusers' own format."""
+        self.model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+        forget_origin(folder / "config.json")
+
+    def load_weights(self, folder: Path) -> None:
+        """Weights that `save_weights` wrote. Raises `Refusal`."""
+        try:
+            saved = type(self.model).from_pretrained(folder, low_cpu_mem_usage=False)  # type: ignore[attr-defined]
+            self.model.load_state_dict(saved.state_dict())
+        except (OSError, ValueError, RuntimeError) as error:
+            raise Refusal(f"The weights in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
+
+    def export(self, weights: Path, folder: Path) -> None:
+        """The whole pipeline, its denoiser replaced by the saved weights."""
+        self.pipeline.save_pretrained(folder, safe_serialization=True)
+        shutil.rmtree(folder / self.denoiser)
+        shutil.copytree(weights, folder / self.denoiser)
+        forget_origin(folder / "model_index.json")
+
+    def _folders(self, *parts: str) -> tuple[Path, ...]:
+        there = (self.folder / part for part in parts if self.folder is not None)
+        return tuple(folder for folder in there if folder.is_dir())
+
+
+def load_pipeline(base: str, pipeline_class: Any, words: str, **options: Any) -> tuple[Any, Path]:
+    """The pipeline in the folder `base`, or of that name on the hub, on the CPU, and the folder it lies in.
+
+    `words` says what is wanted ("a PRX pixel pipeline"). Raises `Refusal` when it is not there or of another class.
+    Runs no code from the folder and unpickles nothing: only this class and safetensors files are loaded.
+    """
+    folder = Path(base)
+    if not folder.is_dir():
+        if folder.is_absolute() or base.count("/") != 1:
+            raise Refusal(f"The base model folder {base} is missing.")
+        folder = _from_hub(base)
+    _check_kind(folder, pipeline_class.__name__, words)
+    # Their bars draw over a run's own lines, some with every checkpoint.
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    try:
+        pipeline = pipeline_class.from_pretrained(folder, use_safetensors=True, **options)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise Refusal(f"The base model {base} cannot be loaded: {' '.join(str(error).split())}") from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline, folder
+
+
+def seeded_noise(shape: Sequence[int], seeds: Sequence[int], device: torch.device) -> torch.Tensor:
+    """Noise float32 [B, *shape], each picture's from its own seed alone, however many are drawn together."""
+    return torch.stack(
+        [torch.randn(tuple(shape), generator=torch.Generator(device).manual_seed(s), device=device) for s in seeds]
+    )
+
+
+def forget_origin(config: Path) -> None:
+    """Take out of a saved config where diffusers loaded it from: a folder of this machine, in a file to give away."""
+    known = json.loads(config.read_text())
+    known.pop("_name_or_path", None)
+    config.write_text(json.dumps(known, indent=2) + "\n")
+
+
+def _from_hub(base: str) -> Path:
+    from diffusers import DiffusionPipeline
+
+    try:
+        return Path(DiffusionPipeline.download(base, use_safetensors=True, trust_remote_code=False))
+    except (OSError, ValueError) as error:
+        raise Refusal(f"The base model {base} cannot be fetched: {' '.join(str(error).split())}") from error
+
+
+def _check_kind(folder: Path, wanted: str, words: str) -> None:
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise Refusal(f"The base model folder {folder} holds no pipeline.")
+    try:
+        kind = json.loads(index.read_text())["_class_name"]
+    except (ValueError, KeyError, TypeError):
+        kind = None
+    if kind != wanted:
+        raise Refusal(f"The base model in {folder} is not {words}.")
