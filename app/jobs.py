@@ -23,6 +23,8 @@ Queue = Literal["cpu", "gpu"]
 LEASE_S: Final = 60.0
 MAX_ATTEMPTS: Final = 3
 RESEND_AFTER_S: Final = 30.0
+SILENT: Final = "The worker doing this stopped answering"
+"""How the sentence of a job begins whose workers were lost again and again."""
 
 # Every kind of job, and the queue whose workers do it. test_house checks that each has a task.
 QUEUES: Final[dict[str, Queue]] = {
@@ -237,7 +239,7 @@ def sweep(session: Session, now: datetime | None = None, is_counted: bool = True
             job.state, job.ended_at = "cancelled", utc_now()
         elif is_counted and job.attempts >= MAX_ATTEMPTS:
             job.state, job.ended_at = "failed", utc_now()
-            job.failure = f"The worker doing this stopped answering, {job.attempts} times in a row."
+            job.failure = f"{SILENT}, {job.attempts} times in a row."
         else:
             job.state, job.sent_at = "queued", None
             if not is_counted:

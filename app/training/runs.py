@@ -1,11 +1,16 @@
 """Training runs: their states, their news, their checkpoints.
 
-    queued -> running -> [stopping ->] completed | stopped | failed
+    queued -> running -> [stopping ->] completed | stopped | failed | paused
               running -> discarded
+    failed, paused, stopped at the limit -> queued (resume, extend)
 
 A run is over when `ended_at` is set: by the worker, once the trainer is gone. `stopping` and `discarded` without
-`ended_at` are what a person asked for; the worker reads them. So what was asked survives the worker that was asked.
+`ended_at` are what a person asked for; the worker reads them. So what was asked survives the worker that was asked. A
+paused run is over until somebody lets it go on: its clock stands still. Why a run ended is told twice: `reason`, a
+sentence, and `cause`, a word with a next action in `NEXT_ACTIONS`.
 """
+
+# Long because: the states of a run and all that moves it from one to another are read together.
 
 from __future__ import annotations
 
@@ -24,11 +29,16 @@ from app.database import utc_now
 from app.datasets.tables import DatasetVersion
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
+from app.training.causes import AT_THE_LIMIT, BEGUN_AGAIN, MAX_RESUMPTIONS, NEXT_ACTIONS, Cause
+from app.training.limits import Foretold, Limits, bound_s, pace_after
 from app.training.recipe import Recipe, RecipeError, read_recipe
-from app.training.tables import Checkpoint, RunEvent, TrainingRun
+from app.training.tables import Checkpoint, Preflight, RunEvent, RunNote, TrainingRun
+
+# What others know by `runs.`, wherever it is kept.
+__all__ = ["AT_THE_LIMIT", "BEGUN_AGAIN", "MAX_RESUMPTIONS", "NEXT_ACTIONS", "Cause", "Foretold", "Limits"]
 
 UNDER_WAY: Final = ("queued", "running", "stopping")
-End = Literal["completed", "stopped", "discarded", "failed"]
+End = Literal["completed", "stopped", "discarded", "failed", "paused"]
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 RECIPES: Final = PROJECT / "workers" / "recipes"
@@ -77,16 +87,26 @@ def is_here(base: str) -> bool:
 
 
 def request_run(
-    session: Session, version: DatasetVersion, base: str, recipe: Recipe, person: Person | None = None
+    session: Session,
+    version: DatasetVersion,
+    base: str,
+    recipe: Recipe,
+    person: Person | None = None,
+    limits: Limits | None = None,
+    foretold: Foretold | None = None,
 ) -> TrainingRun:
     """Ask for a run, or find the one that is under way with the same version and recipe (a double click is one run).
 
-    Raises Refused for a version that is not frozen or teaches nothing.
+    `limits` are its hard stop: `app.cycles.hard_stop.left` tells what the cycle has left; None: the recipe's wall clock
+    alone. Raises Refused for a version that is not frozen or teaches nothing, and for limits with nothing in them.
     """
+    limits = limits or Limits(recipe.max_wall_clock_s)
     if version.content_hash is None:
         raise Refused(f"Version {version.number} is not frozen yet. Wait until freezing is done, then train from it.")
     if version.train_count == 0:
         raise Refused(f"Version {version.number} has no photos to learn from. Freeze a version with at least one.")
+    if limits.hard_stop()[0] <= 0:
+        raise Refused("Nothing is left of the time or the money for a run. Begin a new cycle, or raise the limit.")
     base = named(base)
     recipe = recipe.model_copy(update={"base": base})
     # Two clicks at the same moment queue up here, so that the second one sees the first one's run.
@@ -95,7 +115,7 @@ def request_run(
         select(TrainingRun).where(
             TrainingRun.version_id == version.id,
             TrainingRun.recipe_hash == recipe.recipe_hash(),
-            TrainingRun.state.in_(UNDER_WAY),
+            TrainingRun.state.in_((*UNDER_WAY, "paused")),
         )
     ).first()
     if same is not None:
@@ -107,26 +127,81 @@ def request_run(
         recipe_hash=recipe.recipe_hash(),
         state="queued",
         steps=recipe.steps,
+        pace={},
+        max_seconds=limits.max_seconds,
+        max_amount=limits.max_amount,
+        hour_price=limits.hour_price,
         created_by_id=person.id if person else None,
     )
+    if foretold is not None:
+        run.preflight_id, run.foretold_from = foretold.preflight_id, foretold.basis
+        run.foretold_s, run.foretold_low_s, run.foretold_high_s = foretold.seconds, foretold.low_s, foretold.high_s
+        run.pace = _foretold_pace(session, foretold.preflight_id)
     session.add(run)
     session.flush()
     _ask_for_work(session, run, person)
     return run
 
 
-def resume(session: Session, run: TrainingRun, person: Person | None = None) -> None:
-    """Ask for a failed run to go on from its last checkpoint, or from the start. Asked twice, it is asked once.
+def limits_of(run: TrainingRun) -> Limits:
+    """The run's hard stop; the recipe's wall clock where none was set."""
+    most_s = run.max_seconds if run.max_seconds is not None else float(run.recipe["max_wall_clock_s"])
+    return Limits(most_s, run.max_amount, run.hour_price)
 
-    Raises Conflict for a run that did not fail.
+
+def stop_bound_s(run: TrainingRun) -> float:
+    """Seconds within which the run has stopped and kept what it learned: promised, once asked; else as measured now."""
+    return run.stop_bound_s if run.stop_bound_s is not None else bound_s(run.pace)
+
+
+def why_not_resumed(run: TrainingRun) -> str | None:
+    """Why the run cannot go on, in a sentence; None when it can."""
+    seconds, binding = limits_of(run).hard_stop()
+    if run.state == "completed":
+        return f"Run {run.id} is completed: all {run.steps:,} steps are done, so going on would train nothing."
+    if run.state not in ("failed", "paused") and run.cause not in AT_THE_LIMIT:
+        return f"Run {run.id} is {run.state}; only a run that failed, is paused or reached its limit can go on."
+    if run.state == "stopped" and run.step >= run.steps:
+        return f"Run {run.id} has no steps left, so going on would train nothing."
+    if (run.actual_s or 0.0) >= seconds or run.cause in AT_THE_LIMIT:
+        return f"The {binding} limit of run {run.id} is used up. Raise it to go on."
+    return None
+
+
+def resume(session: Session, run: TrainingRun, person: Person | None = None) -> None:
+    """Ask for a failed or paused run to go on from its last checkpoint, or from the start. Asked twice, asked once.
+
+    Raises Conflict for a run that cannot go on; `extend` is for one that reached its limit.
     """
-    session.refresh(run, with_for_update=True)
+    _lock(session, run)
     if run.state in UNDER_WAY:
         return
-    if run.state != "failed":
-        raise Conflict(f"Run {run.id} is {run.state}; only a failed run can go on.")
-    run.state, run.reason, run.ended_at = "queued", None, None
+    refusal = why_not_resumed(run)
+    if refusal is not None:
+        raise Conflict(refusal)
+    note(session, run, "resumed", f"{_who(person)} let it go on from step {_last_saved(session, run):,}.")
+    run.state, run.reason, run.cause, run.ended_at, run.resumptions = "queued", None, None, None, 0
+    run.stop_asked_at = run.stop_bound_s = None
     _ask_for_work(session, run, person)
+
+
+def extend(session: Session, run: TrainingRun, limits: Limits, person: Person | None = None) -> None:
+    """Raise the limits of a run that is over, and let it go on.
+
+    Raises Refused when the new limit leaves it nothing, Conflict for a run that cannot go on whatever its limit.
+    """
+    _lock(session, run)
+    if run.state in UNDER_WAY:
+        raise Conflict(f"Run {run.id} is {run.state}; its limits can be raised once it is over.")
+    seconds, binding = limits.hard_stop()
+    if seconds <= (run.actual_s or 0.0) + bound_s(run.pace):
+        raise Refused(f"Run {run.id} has used more than this {binding} limit allows; nothing would be trained.")
+    run.max_seconds, run.max_amount, run.hour_price = limits.max_seconds, limits.max_amount, limits.hour_price
+    if run.state == "stopped" and run.cause in AT_THE_LIMIT and run.step < run.steps:
+        run.state, run.cause = "paused", None
+    note(session, run, "extended", f"{_who(person)} raised its limit to {seconds:,.0f} s on the device.")
+    session.flush()
+    resume(session, run, person)
 
 
 def stop(session: Session, run: TrainingRun, keep: bool, person: Person | None = None) -> None:
@@ -135,20 +210,24 @@ def stop(session: Session, run: TrainingRun, keep: bool, person: Person | None =
     A run that no worker has taken ends at once. Keeping may still be changed to discarding, not the reverse. Raises
     Conflict for a run that is over.
     """
-    # Workers lock the job before the run; the same order here cannot meet them head on.
-    session.execute(select(jobs.Job.id).where(jobs.Job.id == run.job_id).with_for_update())
-    session.refresh(run, with_for_update=True)
-    if run.ended_at is not None:
+    _lock(session, run)
+    if run.ended_at is not None and run.state != "paused":
         raise Conflict(f"Run {run.id} is over already. {run.reason or ''}".strip())
-    who = person.name if person else "Somebody"
+    who, was = _who(person), run.state
     # What an earlier sitting learned lies in files, which only a worker deletes.
     is_waiting = run.state == "queued" and run.job_id is not None and (keep or run.step == 0)
     if is_waiting and jobs.cancel(session, run.job_id or 0).state == "cancelled":
         end(session, run, "stopped" if keep else "discarded", f"{who} stopped it before a worker took it.")
     elif not keep:
-        run.state, run.reason = "discarded", f"{who} discarded it."
-    elif run.state in ("queued", "running"):
-        run.state, run.reason = "stopping", f"{who} stopped it."
+        run.state, run.reason, run.cause = "discarded", f"{who} discarded it.", None
+    elif run.state in ("queued", "running", "paused"):
+        run.state, run.reason, run.cause = "stopping", f"{who} stopped it.", None
+    if run.state != was:
+        note(session, run, "stop_asked" if keep else "discard_asked", f"{who} asked to {_wish(keep)}.")
+        run.stop_asked_at, run.stop_bound_s = utc_now(), bound_s(run.pace)
+    if was == "paused":
+        run.ended_at = None
+        _ask_for_work(session, run, person)
     session.flush()
 
 
@@ -157,18 +236,39 @@ def begin(session: Session, run: TrainingRun) -> None:
     if run.state == "queued":
         run.state = "running"
     run.started_at = run.started_at or utc_now()
+    run.pace = run.pace or _foretold_pace(session, run.preflight_id)
     # The base is the first column of every sheet.
     session.execute(
         insert(Checkpoint).values(run_id=run.id, step=0, size_bytes=0, created_at=utc_now()).on_conflict_do_nothing()
     )
 
 
-def end(session: Session, run: TrainingRun, state: End, reason: str) -> None:
+def end(session: Session, run: TrainingRun, state: End, reason: str, cause: Cause | None = None) -> None:
     """The run is over and its trainer is gone. Discarded, it forgets its checkpoints; their files are the worker's."""
-    run.state, run.reason, run.ended_at = state, reason, utc_now()
+    run.state, run.reason, run.cause, run.ended_at = state, reason, cause, utc_now()
     if state == "discarded":
         session.execute(delete(Checkpoint).where(Checkpoint.run_id == run.id))
     session.flush()
+
+
+def count_sitting(session: Session, run: TrainingRun, sitting: str, seconds: float) -> bool:
+    """Add one trainer's whole life to what the run took. Returns False when this sitting was counted before."""
+    if run.billed_sitting == sitting:
+        return False
+    run.billed_sitting, run.actual_s = sitting, (run.actual_s or 0.0) + seconds
+    session.flush()
+    return True
+
+
+def note(session: Session, run: TrainingRun, kind: str, sentence: str) -> None:
+    """Write down what was seen of the run, or asked of it, from outside its trainer."""
+    session.add(RunNote(run_id=run.id, kind=kind, sentence=sentence))
+    session.flush()
+
+
+def notes(session: Session, run_id: int) -> Sequence[RunNote]:
+    """What was seen of the run from outside its trainer, oldest first."""
+    return session.scalars(select(RunNote).where(RunNote.run_id == run_id).order_by(RunNote.id)).all()
 
 
 def record_events(session: Session, run: TrainingRun, events: Iterable[Mapping[str, Any]]) -> int:
@@ -201,7 +301,8 @@ def settle_lost(session: Session) -> int:
         if run.state == "discarded":
             end(session, run, "discarded", run.reason or "Discarded.")
         elif job.state == "failed":
-            end(session, run, "failed", job.failure or "The job failed without a word.")
+            cause: Cause = "lost" if (job.failure or "").startswith(jobs.SILENT) else "broken"
+            end(session, run, "failed", job.failure or "The job failed without a word.", cause)
         else:
             end(session, run, "stopped", run.reason or "Its job was cancelled.")
     return len(lost)
@@ -278,6 +379,35 @@ def still_holds(session: Session, run_id: int) -> ColumnElement[bool]:
     return and_(RunEvent.run_id == run_id, *(or_(RunEvent.seq >= seq, step <= at) for seq, at in starts))
 
 
+def _lock(session: Session, run: TrainingRun) -> None:
+    """Hold the run. Workers lock the job before the run; the same order here cannot meet them head on."""
+    session.execute(select(jobs.Job.id).where(jobs.Job.id == run.job_id).with_for_update())
+    session.refresh(run, with_for_update=True)
+
+
+def _who(person: Person | None) -> str:
+    return person.name if person else "Somebody"
+
+
+def _wish(keep: bool) -> str:
+    return "stop and keep what it learned" if keep else "discard it"
+
+
+def _last_saved(session: Session, run: TrainingRun) -> int:
+    return max((one.step for one in checkpoints(session, run.id) if one.folder), default=0)
+
+
+def _foretold_pace(session: Session, preflight_id: int | None) -> dict[str, Any]:
+    """A run's pace before it has begun: what its preflight measured, in seconds."""
+    preflight = session.get(Preflight, preflight_id) if preflight_id else None
+    if preflight is None:
+        return {}
+    told = {name: preflight.measured.get(name) for name in ("save_s", "export_s", "sample_s")}
+    steps = preflight.measured.get("step_s") or []
+    told["step_s"] = max(steps) if steps else None
+    return {name: float(value) for name, value in told.items() if value is not None}
+
+
 def _ask_for_work(session: Session, run: TrainingRun, person: Person | None) -> None:
     job = jobs.request(session, "run.train", {"run_id": run.id}, person, total=run.steps)
     run.job_id = job.id
@@ -295,7 +425,10 @@ def _take_note(session: Session, run: TrainingRun, event: Mapping[str, Any]) -> 
     kind = event["kind"]
     if kind in ("started", "step", "finished"):
         run.step = int(event["step"])
-    elif kind == "validation":
+    run.pace = pace_after(run.pace, kind, event)
+    if kind == "step" and event.get("memory_bytes"):
+        run.peak_bytes = max(run.peak_bytes or 0, int(event["memory_bytes"]))
+    if kind == "validation":
         _set_validation_loss(session, run.id, int(event["step"]), event["loss"])
     elif kind == "checkpoint":
         _register(session, run, event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -73,7 +73,12 @@ class TrainingRun(Base):
     foretold_low_s: Mapped[float | None]
     foretold_high_s: Mapped[float | None]
     foretold_from: Mapped[str | None] = mapped_column(Text)  # the basis, in words
-    actual_s: Mapped[float | None]
+    actual_s: Mapped[float | None]  # of the sittings that have ended
+    billed_sitting: Mapped[str | None] = mapped_column(Text)  # the last one counted: a sitting is billed once
+    # Seconds last seen for a step, a save and the finished model: `app/training/limits.py` reads it.
+    pace: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'"))
+    stop_asked_at: Mapped[Moment | None]
+    stop_bound_s: Mapped[float | None]  # what was promised then: seconds until it has stopped
     peak_bytes: Mapped[int | None] = mapped_column(BigInteger)  # of the device's memory, or of main memory without one
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)

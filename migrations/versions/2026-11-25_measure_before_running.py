@@ -24,8 +24,14 @@ NEW = {
     "foretold_high_s": sa.Float(),
     "foretold_from": sa.Text(),
     "actual_s": sa.Float(),
+    "billed_sitting": sa.Text(),
+    "pace": postgresql.JSONB(),
+    "stop_asked_at": sa.DateTime(timezone=True),
+    "stop_bound_s": sa.Float(),
     "peak_bytes": sa.BigInteger(),
 }
+
+DEFAULTS = {"resumptions": sa.text("0"), "pace": sa.text("'{}'")}
 
 
 def upgrade() -> None:
@@ -57,7 +63,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_preflight_version_id_recipe_hash", "preflight", ["version_id", "recipe_hash"])
     for name, kind in NEW.items():
-        default = "0" if name == "resumptions" else None
+        default = DEFAULTS.get(name)
         column = sa.Column(name, kind, server_default=default, nullable=default is None)
         op.add_column("training_run", column)
     op.create_foreign_key(

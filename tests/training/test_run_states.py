@@ -148,9 +148,10 @@ def test_a_failed_run_goes_on_with_a_new_job(session: Session) -> None:
     runs.resume(session, run)
     runs.resume(session, run)
     assert (run.state, run.reason, run.ended_at) == ("queued", None, None)
+    assert [one.sentence for one in runs.notes(session, run.id)] == ["Somebody let it go on from step 0."]
     assert run.job_id != first_job
     runs.end(session, run, "completed", "Done.")
-    with pytest.raises(Conflict, match="only a failed run"):
+    with pytest.raises(Conflict, match="would train nothing"):
         runs.resume(session, run)
 
 

@@ -1,0 +1,25 @@
+"""What the current cycle leaves for one more run: the hard stop it gets unless a person sets another."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from sqlalchemy.orm import Session
+
+from app.cycles import clock
+from app.settings import Settings
+from app.training.limits import Limits
+from app.training.recipe import Recipe
+
+
+def left(session: Session, settings: Settings, recipe: Recipe) -> Limits:
+    """The recipe's wall clock, cut to what is left of the current cycle's time and money.
+
+    Money counts only while an hour has a price. Without a cycle the recipe's wall clock stands alone.
+    """
+    now = clock.read(session, settings)
+    if now is None:
+        return Limits(recipe.max_wall_clock_s, hour_price=settings.gpu_hour_price)
+    seconds = max(0.0, min(recipe.max_wall_clock_s, now.seconds_left))
+    amount = now.money_left if settings.gpu_hour_price else None
+    return Limits(seconds, None if amount is None else max(amount, Decimal(0)), settings.gpu_hour_price)

@@ -1,0 +1,35 @@
+"""Why runs end other than by being done: a word for each cause, and what to do next, in a sentence for the page."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+Cause = Literal[
+    "out_of_memory", "diverged", "disk_full", "refused", "broken",  # told by the engine
+    "hung", "killed", "lost",  # seen by the worker
+    "out_of_time", "out_of_money",  # the hard stop
+]  # fmt: skip
+
+CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
+
+BEGUN_AGAIN: Final[frozenset[Cause]] = frozenset({"hung", "killed", "lost"})
+"""What may not happen a second time, so the worker goes on by itself; the others would only happen again."""
+
+MAX_RESUMPTIONS: Final = 2
+"""How often a run is begun again without being asked, until a person asks."""
+
+AT_THE_LIMIT: Final[frozenset[Cause]] = frozenset({"out_of_time", "out_of_money"})
+
+NEXT_ACTIONS: Final[dict[Cause, str]] = {
+    "out_of_memory": "Launch it again with fewer pictures at once or a lower resolution.",
+    "diverged": "Launch it again with a lower learning rate; the last good checkpoint is kept.",
+    "disk_full": "Free some space on the disk, then go on from the last checkpoint.",
+    "refused": "Put right what the sentence names, then launch it again.",
+    "broken": "Read the last lines of the log below and report them; then try to go on from the last checkpoint.",
+    "hung": "See that the device works (nvidia-smi answers), then go on from the last checkpoint.",
+    "killed": "See what else uses this machine's memory, then go on from the last checkpoint.",
+    "lost": "See that the machine and its gpu worker run, then go on from the last checkpoint.",
+    "out_of_time": "Raise the time limit to go on from the last checkpoint, or use what was learned.",
+    "out_of_money": "Raise the money limit to go on from the last checkpoint, or use what was learned.",
+}
+"""What a person can do about each cause: a short imperative sentence."""
