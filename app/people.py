@@ -37,6 +37,7 @@ _hasher: Final = PasswordHasher()
 # One hash takes 64 MiB and a core for some tens of milliseconds: a crowd of guessers must queue.
 _hashing: Final = threading.BoundedSemaphore(2)
 
+
 class Person(Base):
     """Somebody who signs in. `email` is kept in lower case."""
 
@@ -228,9 +229,7 @@ def change_password(session: Session, person_id: int, old: str, new: str, keep_t
     if person.password_hash is not None and not _is_password(person.password_hash, old):
         raise NotAllowed("The present password is not right. Nothing was changed.")
     set_password(session, person_id, new)
-    session.execute(
-        delete(SignIn).where(SignIn.person_id == person_id, SignIn.token_hash != hash_of(keep_token))
-    )
+    session.execute(delete(SignIn).where(SignIn.person_id == person_id, SignIn.token_hash != hash_of(keep_token)))
 
 
 def set_password(session: Session, person_id: int, password: str) -> None:

@@ -80,7 +80,9 @@ class Settings(BaseSettings):
             if url.startswith(prefix):
                 return "postgresql+psycopg://" + url.removeprefix(prefix)
         if not url.startswith("postgresql+psycopg://"):
-            raise ValueError("PACKSHOT_DATABASE_URL must be a PostgreSQL address: postgresql://user:password@host/name.")
+            raise ValueError(
+                "PACKSHOT_DATABASE_URL must be a PostgreSQL address: postgresql://user:password@host/name."
+            )
         return url
 
     @model_validator(mode="after")

@@ -46,12 +46,48 @@ MATERIAL_WORDS = (
     "rubber",
 )
 # Names of folders that hold pictures without saying of what.
-FOLDER_WORDS = frozenset({
-    "camera", "catalog", "catalogue", "dcim", "download", "downloads", "dump", "export", "exports", "folder", "image",
-    "images", "img", "imgs", "jpeg", "jpg", "master", "misc", "new", "original", "originals", "packshot", "packshots",
-    "photo", "photos", "pic", "pics", "picture", "pictures", "png", "raw", "studio", "temp", "tiff", "tmp", "upload",
-    "uploads", "webp",
-})
+FOLDER_WORDS = frozenset(
+    {
+        "camera",
+        "catalog",
+        "catalogue",
+        "dcim",
+        "download",
+        "downloads",
+        "dump",
+        "export",
+        "exports",
+        "folder",
+        "image",
+        "images",
+        "img",
+        "imgs",
+        "jpeg",
+        "jpg",
+        "master",
+        "misc",
+        "new",
+        "original",
+        "originals",
+        "packshot",
+        "packshots",
+        "photo",
+        "photos",
+        "pic",
+        "pics",
+        "picture",
+        "pictures",
+        "png",
+        "raw",
+        "studio",
+        "temp",
+        "tiff",
+        "tmp",
+        "upload",
+        "uploads",
+        "webp",
+    }
+)
 VIEW_WORDS = ("three-quarter view", "front view", "side view", "back view", "top view", "detail view")
 
 FRAMING_PHRASES = {

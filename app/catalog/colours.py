@@ -16,11 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 
 Lab = NDArray[np.float64]
 
-SRGB_TO_XYZ = np.array([
-    [0.4124, 0.3576, 0.1805],
-    [0.2126, 0.7152, 0.0722],
-    [0.0193, 0.1192, 0.9505],
-])
+SRGB_TO_XYZ = np.array(
+    [
+        [0.4124, 0.3576, 0.1805],
+        [0.2126, 0.7152, 0.0722],
+        [0.0193, 0.1192, 0.9505],
+    ]
+)
 WHITE_D65 = SRGB_TO_XYZ.sum(axis=1)
 
 # Below this chroma a colour reads as a grey; the same number splits tinted backgrounds from neutral ones.

@@ -29,15 +29,17 @@ def write_base_set(folder: Path, count: int, size_px: int, seed: int) -> None:
         Pillow.fromarray(draw(scene, size_px)).save(buffer, "PNG", compress_level=3)
         name = f"pictures/{index:05d}.png"
         (folder / name).write_bytes(buffer.getvalue())
-        rows.append(ManifestRow(
-            file=name,
-            caption=caption,
-            split="validation" if index % VALIDATION_EVERY == VALIDATION_EVERY - 1 else "train",
-            product=f"{scene.colour}-{scene.kind}",
-            sha256=hashlib.sha256(buffer.getvalue()).hexdigest(),
-            width_px=size_px,
-            height_px=size_px,
-        ))
+        rows.append(
+            ManifestRow(
+                file=name,
+                caption=caption,
+                split="validation" if index % VALIDATION_EVERY == VALIDATION_EVERY - 1 else "train",
+                product=f"{scene.colour}-{scene.kind}",
+                sha256=hashlib.sha256(buffer.getvalue()).hexdigest(),
+                width_px=size_px,
+                height_px=size_px,
+            )
+        )
     write_manifest(folder / "manifest.jsonl", rows)
     (folder / "vocabulary.txt").write_text("\n".join(vocabulary()) + "\n", encoding="utf-8")
 

@@ -129,12 +129,17 @@ def _plan(count: int, size_px: int, seed: int) -> list[_Plan]:
     sound = count - len(faults) - 1
     combinations = [
         (kind, colour, background)
-        for kind in fresh.KINDS for colour in COLOURS for background in BACKGROUNDS
+        for kind in fresh.KINDS
+        for colour in COLOURS
+        for background in BACKGROUNDS
         if (colour, background) not in UNREADABLE and (kind, colour, background) not in FRESH_WITHHELD
     ]
     rng.shuffle(combinations)
-    materials = {(kind, colour): KINDS[kind].materials[rng.integers(len(KINDS[kind].materials))]
-                 for kind in fresh.KINDS for colour in COLOURS}
+    materials = {
+        (kind, colour): KINDS[kind].materials[rng.integers(len(KINDS[kind].materials))]
+        for kind in fresh.KINDS
+        for colour in COLOURS
+    }
     plans: list[_Plan] = []
     numbers: dict[str, int] = {}
     for index in range(sound + len(own_faults)):
@@ -162,8 +167,9 @@ def _scene(kind: str, colour: str, background: str, fault: str | None, rng: np.r
     return scene
 
 
-def _new_photo(scene: Scene, fault: str | None, size_px: int, numbers: dict[str, int],
-               rng: np.random.Generator) -> _Plan:
+def _new_photo(
+    scene: Scene, fault: str | None, size_px: int, numbers: dict[str, int], rng: np.random.Generator
+) -> _Plan:
     product = f"{scene.kind}-{scene.colour}"
     numbers[product] = numbers.get(product, 0) + 1
     suffix = ("jpg", "png", "webp")[rng.choice(3, p=(0.65, 0.15, 0.2))]
@@ -172,11 +178,18 @@ def _new_photo(scene: Scene, fault: str | None, size_px: int, numbers: dict[str,
     side = size_px * rng.uniform(0.85, 1.15)
     finish = f" in a {scene.material} finish" if rng.random() < 0.8 else ""
     photo = Photo(
-        file_name=f"{plural(scene.kind)}/{product}-{numbers[product]:02d}.{suffix}", product=product,
-        kind=scene.kind, colour=scene.colour, material=scene.material, background=scene.background,
-        view=scene.view, framing=scene.framing, true_title=true_title,
+        file_name=f"{plural(scene.kind)}/{product}-{numbers[product]:02d}.{suffix}",
+        product=product,
+        kind=scene.kind,
+        colour=scene.colour,
+        material=scene.material,
+        background=scene.background,
+        view=scene.view,
+        framing=scene.framing,
+        true_title=true_title,
         title=_wrong_title(scene, rng) if fault == "wrong title" else true_title,
-        description=f"{scene.kind}{finish}, {scene.view} view.".capitalize(), fault=fault,
+        description=f"{scene.kind}{finish}, {scene.view} view.".capitalize(),
+        fault=fault,
     )
     return _Plan(photo, scene, round(side * wide), round(side * high))
 
@@ -207,8 +220,9 @@ def _write_picture(folder: Path, plan: _Plan) -> None:
     path, quality = folder / plan.photo.file_name, 92
     if plan.photo.fault == "padded copy":
         border = round(0.12 * max(picture.size))
-        wider = Pillow.new("RGB", (picture.width + 2 * border, picture.height + 2 * border),
-                           BACKGROUNDS[plan.scene.background])
+        wider = Pillow.new(
+            "RGB", (picture.width + 2 * border, picture.height + 2 * border), BACKGROUNDS[plan.scene.background]
+        )
         wider.paste(picture, (border, border))
         picture = wider
     if plan.photo.fault == "recompressed copy":

@@ -67,8 +67,9 @@ def draw(scene: Scene, width_px: int, height_px: int | None = None) -> Pixels:
     return picture
 
 
-def _paint(canvas: Field, part: Part, outline: Points, unit_px: float, origin: Points, scene: Scene,
-           colour: Rgb) -> None:
+def _paint(
+    canvas: Field, part: Part, outline: Points, unit_px: float, origin: Points, scene: Scene, colour: Rgb
+) -> None:
     height, width = canvas.shape[:2]
     left, top = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 1, 0)
     right, bottom = np.minimum(np.ceil(outline.max(axis=0)).astype(int) + 1, (width, height))

@@ -154,7 +154,7 @@ def _raster(patch: NDArray[np.float32]) -> NDArray[np.float32]:
     small = np.asarray(Pillow.fromarray(patch).resize(size, Pillow.Resampling.BOX))
     raster = np.zeros((GRID, GRID), dtype=np.float32)
     top, left = (GRID - size[1]) // 2, (GRID - size[0]) // 2
-    raster[top:top + size[1], left:left + size[0]] = small
+    raster[top : top + size[1], left : left + size[0]] = small
     return np.asarray(ndimage.uniform_filter(raster, 3), dtype=np.float32)
 
 

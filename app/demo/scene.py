@@ -38,11 +38,25 @@ BACKGROUNDS: dict[str, Rgb] = {
 BUSY = "busy"
 
 # Pairs of subject colour and background too close in Lab to make a readable packshot.
-UNREADABLE = frozenset({("white", "pure white"), ("white", "light grey"), ("black", "dark grey"),
-                        ("brown", "dark grey"), ("pink", "pale pink"), ("white", BUSY)})
+UNREADABLE = frozenset(
+    {
+        ("white", "pure white"),
+        ("white", "light grey"),
+        ("black", "dark grey"),
+        ("brown", "dark grey"),
+        ("pink", "pale pink"),
+        ("white", BUSY),
+    }
+)
 
 FRAMINGS: tuple[str, ...] = (
-    "centred", "left of centre", "right of centre", "high", "low", "small in the frame", "close up",
+    "centred",
+    "left of centre",
+    "right of centre",
+    "high",
+    "low",
+    "small in the frame",
+    "close up",
     "cropped at the edge",
 )
 

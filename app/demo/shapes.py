@@ -111,12 +111,14 @@ def rectangle(left: float, top: float, right: float, bottom: float, corner: floa
     if corner == 0:
         return points((left, top), (right, top), (right, bottom), (left, bottom))
     quarter = np.pi / 2
-    return np.concatenate([
-        ellipse(right - corner, top + corner, corner, corner, -quarter, 0)[::6],
-        ellipse(right - corner, bottom - corner, corner, corner, 0, quarter)[::6],
-        ellipse(left + corner, bottom - corner, corner, corner, quarter, 2 * quarter)[::6],
-        ellipse(left + corner, top + corner, corner, corner, 2 * quarter, 3 * quarter)[::6],
-    ])
+    return np.concatenate(
+        [
+            ellipse(right - corner, top + corner, corner, corner, -quarter, 0)[::6],
+            ellipse(right - corner, bottom - corner, corner, corner, 0, quarter)[::6],
+            ellipse(left + corner, bottom - corner, corner, corner, quarter, 2 * quarter)[::6],
+            ellipse(left + corner, top + corner, corner, corner, 2 * quarter, 3 * quarter)[::6],
+        ]
+    )
 
 
 def stroke(line: Points, start_width: float, stop_width: float | None = None) -> Points:
@@ -129,18 +131,25 @@ def stroke(line: Points, start_width: float, stop_width: float | None = None) ->
     return np.concatenate([line + across * half, (line - across * half)[::-1]])
 
 
-def turned(profile: tuple[tuple[float, float], ...], tilt: float = 0.0, paint: Paint = "main", axis_x: float = 0.0,
-           rounds: int = 3) -> Part:
+def turned(
+    profile: tuple[tuple[float, float], ...],
+    tilt: float = 0.0,
+    paint: Paint = "main",
+    axis_x: float = 0.0,
+    rounds: int = 3,
+) -> Part:
     """A turned body from (height, radius) pairs, top first; `tilt` is how far its end discs bulge (0..0.4)."""
     line = smooth_line(np.array([(radius, height) for height, radius in profile], dtype=np.float64), rounds)
     top, bottom = line[0], line[-1]
     axis = np.array([axis_x, 0.0])
-    outline = np.concatenate([
-        line + axis,
-        ellipse(axis_x, bottom[1], bottom[0], bottom[0] * tilt, 0, np.pi),
-        line[::-1] * (-1, 1) + axis,
-        ellipse(axis_x, top[1], top[0], top[0] * tilt, np.pi, 2 * np.pi),
-    ])
+    outline = np.concatenate(
+        [
+            line + axis,
+            ellipse(axis_x, bottom[1], bottom[0], bottom[0] * tilt, 0, np.pi),
+            line[::-1] * (-1, 1) + axis,
+            ellipse(axis_x, top[1], top[0], top[0] * tilt, np.pi, 2 * np.pi),
+        ]
+    )
     return Part(outline, Turned(axis_x, line[:, 1].copy(), line[:, 0].copy()), paint)
 
 

@@ -57,25 +57,43 @@ def place(framing: str, rng: np.random.Generator) -> tuple[float, float, float]:
     return float(x), float(y), float(scale)
 
 
-def make_scene(kind: str, colour: str, background: str, rng: np.random.Generator, framing: str = "centred",
-               usual_view: float = 0.72) -> Scene:
+def make_scene(
+    kind: str,
+    colour: str,
+    background: str,
+    rng: np.random.Generator,
+    framing: str = "centred",
+    usual_view: float = 0.72,
+) -> Scene:
     """A scene with the rest left to chance; `usual_view` is the probability of the kind's first view."""
     traits = KINDS[kind]
     view = traits.views[0] if rng.random() < usual_view else traits.views[rng.integers(len(traits.views))]
     x, y, scale = place(framing, rng)
     return Scene(
-        kind=kind, colour=colour, material=traits.materials[rng.integers(len(traits.materials))],
-        background=background, view=view, framing=framing, centre_x=x, centre_y=y, scale=scale,
-        shadow=float(rng.uniform(0.25, 0.5)), stretch=float(rng.uniform(0.95, 1.05)),
-        tint=float(rng.uniform(-1, 1)), seed=int(rng.integers(2**31)),
+        kind=kind,
+        colour=colour,
+        material=traits.materials[rng.integers(len(traits.materials))],
+        background=background,
+        view=view,
+        framing=framing,
+        centre_x=x,
+        centre_y=y,
+        scale=scale,
+        shadow=float(rng.uniform(0.25, 0.5)),
+        stretch=float(rng.uniform(0.95, 1.05)),
+        tint=float(rng.uniform(-1, 1)),
+        seed=int(rng.integers(2**31)),
     )
 
 
 def describe(scene: Scene, with_material: bool = True, with_view: bool = True) -> str:
     """The scene's full caption in the wording of `facts.sentence`."""
     return sentence(
-        CatalogueFacts(noun=scene.kind, material=scene.material if with_material else None,
-                       view=f"{scene.view} view" if with_view else None),
+        CatalogueFacts(
+            noun=scene.kind,
+            material=scene.material if with_material else None,
+            view=f"{scene.view} view" if with_view else None,
+        ),
         MeasuredFacts(scene.colour, scene.background, scene.framing),
     )
 

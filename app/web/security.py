@@ -102,9 +102,7 @@ def set_cookie(response: Response, settings: Settings, token: str) -> None:
 
 def clear_cookie(response: Response, settings: Settings) -> None:
     """Sign the browser out."""
-    response.delete_cookie(
-        cookie_name(settings), path="/", httponly=True, samesite="lax", secure=_is_https(settings)
-    )
+    response.delete_cookie(cookie_name(settings), path="/", httponly=True, samesite="lax", secure=_is_https(settings))
 
 
 def add_headers(headers: MutableHeaders) -> None:

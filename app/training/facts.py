@@ -1,0 +1,68 @@
+"""What a plan is made from: facts about a base, a dataset version and a device. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from app.training.recipe import Recipe
+
+Far = Literal["quick", "balanced", "best"]
+FAR: Final[tuple[Far, ...]] = get_args(Far)
+GIB: Final = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a base whose licence counts: its name, the licence, and what it asks of whoever gets the model."""
+
+    name: str
+    licence: str
+    binds: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFacts:
+    """What a base's folder says of it. `fault` is a sentence where it cannot be trained; the rest is then a guess.
+
+    `token_px`: pixels along the side of one token; 0 where the family has none. `parameters` counts the denoiser's.
+    `template` is a recipe that was tried on this very kind of base.
+    """
+
+    name: str
+    title: str
+    family: str
+    resolution_px: int
+    parameters: int
+    token_px: int
+    is_pixel: bool
+    size_bytes: int
+    parts: tuple[Part, ...] = ()
+    template: Recipe | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What is known of a dataset version: photos to learn from and held out, products, shapes, caption lengths."""
+
+    train: int
+    validation: int
+    products: int
+    oblong_share: float  # photos whose sides differ by more than a tenth
+    caption_words: float  # in the median
+    long_share: float  # captions of more than one sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a run will be. `memory_bytes` is the accelerator's, None without one or while nobody knows."""
+
+    name: str
+    memory_bytes: int | None
+    threads: int
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether there is an accelerator."""
+        return self.memory_bytes is not None

@@ -1,0 +1,143 @@
+"""The recipe that follows from three choices, and the reasons for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.training import bases, runs
+from app.training.defaults import LABELS, STARTS
+from app.training.facts import FAR, GIB, BaseFacts, DataFacts, Device
+from app.training.plan import changed, plan, written
+from app.training.recipe import Recipe, read_recipe
+
+SHOP = DataFacts(train=300, validation=30, products=120, oblong_share=0.4, caption_words=30, long_share=0.9)
+CPU = Device("CPU", None, 1)
+H100 = Device("NVIDIA H100", 80 * GIB, 8)
+RTX = Device("NVIDIA RTX 4090", 24 * GIB, 8)
+PRX = BaseFacts("models/prx", "PRX, 1.2B", "prx", 1024, 1_170_691_648, 16, False, 10 * GIB)
+
+
+@pytest.fixture
+def nano() -> BaseFacts:
+    return bases.read("models/nano")
+
+
+def test_the_shipped_base_gets_the_recipe_that_was_tried_on_it(nano: BaseFacts) -> None:
+    assert plan(nano, SHOP, CPU).recipe == runs.plan(threads=1)
+    assert plan(nano, SHOP, CPU, "quick").recipe == runs.plan(steps=150, threads=1)
+    best = plan(nano, SHOP, CPU, "best").recipe
+    assert (best.steps, best.checkpoint_every) == (2400, 600)
+    # A slow computer may take as much longer as there is more to do.
+    assert best.max_wall_clock_s == 4 * runs.plan().max_wall_clock_s
+
+
+@pytest.mark.parametrize("family", sorted(STARTS))
+@pytest.mark.parametrize("device", [CPU, RTX, H100], ids=lambda one: one.name)
+@pytest.mark.parametrize("photos", [12, 300, 3000])
+def test_every_family_gets_a_whole_recipe_with_a_reason_for_each_knob(family: str, device: Device, photos: int) -> None:
+    base = replace(PRX, family=family, is_pixel=family == "prx_pixel", token_px=0 if family in ("sd15", "sdxl") else 16)
+    for far in FAR:
+        made = plan(base, replace(SHOP, train=photos), device, far)
+        assert not made.faults
+        assert [knob.name for knob in made.knobs] == list(Recipe.model_fields) == list(LABELS)
+        assert all(knob.reason and knob.label and not knob.is_changed for knob in made.knobs)
+
+
+def test_few_photos_or_little_memory_mean_lora() -> None:
+    assert plan(PRX, SHOP, H100).recipe.method == "lora"
+    many = replace(SHOP, train=3000)
+    assert plan(PRX, many, RTX).recipe.method == "lora"
+    assert "24 GiB here" in plan(PRX, many, RTX).knob("method").reason
+    full = plan(PRX, many, H100).recipe
+    assert (full.method, full.clip_norm, full.adamw_lr, full.batch_size) == ("full", 0.2, 2e-5, 64)
+
+
+def test_rules_of_the_sources() -> None:
+    many = replace(SHOP, train=3000)
+    assert plan(PRX, many, H100).recipe.route_share > 0
+    assert plan(replace(PRX, resolution_px=256), many, H100).recipe.route_share == 0  # 256 tokens
+    assert plan(PRX, SHOP, H100).recipe.route_share == 0  # LoRA
+    lora = plan(PRX, SHOP, RTX).recipe
+    assert (lora.precision, lora.teacher, lora.optimiser, lora.lora_rank) == ("bf16-autocast", "", "adamw", 32)
+    assert lora.short_caption_share > 0
+    assert plan(PRX, replace(SHOP, long_share=0.1), RTX).recipe.short_caption_share == 0
+    sdxl = replace(PRX, family="sdxl", token_px=0)
+    assert (plan(sdxl, SHOP, RTX).recipe.min_snr_gamma, plan(PRX, SHOP, RTX).recipe.min_snr_gamma) == (5.0, 0.0)
+
+
+def test_more_photos_mean_more_steps_up_to_a_bound() -> None:
+    steps = [plan(PRX, replace(SHOP, train=count), RTX).recipe.steps for count in (20, 100, 400, 900, 9000)]
+    assert steps == [2000, 2000, 4000, 6000, 6000]
+
+
+def test_the_average_remembers_a_part_of_the_run_and_no_more() -> None:
+    for far in FAR:
+        recipe = plan(PRX, SHOP, RTX, far).recipe
+        assert 1 / (1 - recipe.ema_decay) <= recipe.steps / 15
+
+
+def test_a_change_is_taken_as_typed_and_named(nano: BaseFacts) -> None:
+    made = plan(nano, SHOP, CPU, changes={"batch_size": "16", "buckets": "true", "clip_norm": "1"})
+    assert (made.recipe.batch_size, made.recipe.buckets) == (16, True)
+    assert made.knob("batch_size").reason == "changed by you; it was 32"
+    assert changed(made.recipe, plan(nano, SHOP, CPU).recipe) == {"batch_size": 16, "buckets": True}
+    assert not made.knob("clip_norm").is_changed
+
+
+def test_everything_that_has_its_share_of_the_run_follows_the_steps(nano: BaseFacts) -> None:
+    made = plan(nano, SHOP, CPU, changes={"steps": "60", "checkpoint_every": "7"})
+    assert (made.recipe.steps, made.recipe.validate_every, made.recipe.checkpoint_every) == (60, 15, 7)
+    lora = plan(PRX, SHOP, RTX, changes={"steps": 64}).recipe
+    assert (lora.checkpoint_every, lora.warmup_steps) == (8, 6)
+
+
+def test_the_method_may_be_chosen_and_rates_follow(nano: BaseFacts) -> None:
+    assert plan(PRX, SHOP, H100, changes={"method": "full"}).recipe.adamw_lr == 2e-5
+    lora = plan(nano, SHOP, CPU, changes={"method": "lora"}).recipe
+    assert (lora.method, lora.adamw_lr, lora.resolution_px) == ("lora", 1e-4, 64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "knob"),
+    [
+        ({"batch_size": "many"}, "batch_size"),
+        ({"steps": "0"}, "steps"),
+        ({"steps": "x"}, "steps"),
+        ({"micro_batch": "5"}, "micro_batch"),
+        ({"lpips": "models/vgg"}, "lpips"),
+        ({"rank": "4"}, "rank"),
+    ],
+)
+def test_a_fault_is_named_and_the_rest_stands(changes: dict[str, str], knob: str) -> None:
+    made = plan(PRX, SHOP, RTX, changes=changes)
+    assert list(made.faults) == [knob]
+    assert made.fault.startswith("The recipe is refused: ") and made.fault.endswith(".")
+    assert made.recipe == plan(PRX, SHOP, RTX).recipe
+
+
+def test_a_base_is_no_knob() -> None:
+    assert plan(PRX, SHOP, RTX, changes={"base": "/etc", "family": "flux"}).recipe.base == "models/prx"
+
+
+def test_values_read_as_they_are_typed() -> None:
+    assert [written(one) for one in (1e-4, 0.05, 2000, True, "muon", 86400.0)] == [
+        "1e-4", "0.05", "2000", "true", "muon", "86400",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted(runs.RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_of_the_house_loads_and_says_where_it_comes_from(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe.name
+    assert path.read_text().startswith("# ")
+
+
+def test_the_24_hour_recipe_has_the_parts_of_the_post() -> None:
+    recipe = read_recipe(runs.RECIPES / "prx_pixel_24h.yaml")
+    assert [(s.first_step, s.resolution_px, s.batch_size) for s in (recipe.stage(0), recipe.stage(119_999))] == [
+        (0, 512, 1024), (100_000, 1024, 512),
+    ]  # fmt: skip
+    assert round(recipe.teacher_until * recipe.steps) == 100_000
