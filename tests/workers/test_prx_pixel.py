@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
+from app.training.recipe import Recipe
 from workers.families.prx_pixel import SAMPLING_FLOOR, PrxPixel, load
-from workers.families.registry import load_family
+from workers.families.registry import load_family, stacked
 from workers.refusals import Refusal
 
 CPU = torch.device("cpu")
@@ -67,23 +69,28 @@ def test_noise_and_timesteps_are_scaled_once_and_as_in_the_pipeline(
     assert torch.equal(seen[theirs][0], seen[0][0])
 
 
-def test_the_error_is_the_distance_of_velocities_as_the_pipeline_converts_them(family: PrxPixel) -> None:
+def test_the_error_is_the_distance_of_velocities_as_the_pipeline_converts_them(
+    family: PrxPixel, recipe: Callable[..., Recipe]
+) -> None:
     generator = torch.Generator().manual_seed(0)
     clean = torch.rand((4, 3, 16, 16), generator=generator) * 2 - 1
-    noise = family.start_noise(clean.shape, generator)
+    noise = torch.randn(clean.shape, generator=generator) * family.noise_scale
     timesteps = torch.tensor([0.02, 0.3, 0.6, 1.0])
-    text = family.encode_texts(["red box"])[0].repeat(4, 1, 1)
-    mask = torch.ones(text.shape[:2], dtype=torch.bool)
+    batch = stacked(family.encode_texts(["red box"]) * 4)
     t = timesteps[:, None, None, None]
-    noisy = (1 - t) * clean + t * noise
+    noisy = family.noisy(clean, noise, timesteps)
+    assert torch.equal(noisy, (1 - t) * clean + t * noise)
     with torch.no_grad():
-        errors = family.errors(family.model, clean, noise, timesteps, text, mask, SAMPLING_FLOOR)
-        predicted = family.model(noisy, timesteps, text, mask, return_dict=False)[0]
+        predicted = family.predict(family.model, noisy, timesteps, batch)
+        theirs = family.model(noisy, timesteps, batch["tokens"], batch["mask"], return_dict=False)[0]
+    assert torch.equal(predicted, theirs)
+    errors = family.errors(predicted, clean, noise, timesteps, recipe(velocity_floor=SAMPLING_FLOOR))
     # diffusers turns x0 into (x_t - x0) / max(t, 0.05); the true velocity is that of the true x0.
     wanted = (noisy - clean) / t.clamp(min=0.05)
     given = (noisy - predicted) / t.clamp(min=0.05)
     assert torch.allclose(errors, (given - wanted).square().mean(dim=(1, 2, 3)), rtol=1e-4)
     assert torch.allclose(wanted[1:], (noise - clean)[1:], atol=1e-4)
+    assert torch.equal(family.clean_from(predicted, noisy, timesteps), predicted)
 
 
 def test_texts_are_encoded_as_the_pipeline_encodes_them(family: PrxPixel) -> None:
@@ -91,19 +98,27 @@ def test_texts_are_encoded_as_the_pipeline_encodes_them(family: PrxPixel) -> Non
     encoded = family.encode_texts(texts)
     theirs, mask, _, _ = family.pipeline.encode_prompt(texts, do_classifier_free_guidance=False)
     for ours, row, kept in zip(encoded, theirs, mask, strict=True):
-        assert torch.equal(ours, row[kept])
-    assert len(encoded[1]) == 0
+        assert torch.equal(ours["tokens"], row[kept])
+    assert len(encoded[1]["tokens"]) == 0
 
 
 def test_a_batch_of_texts_is_encoded_like_each_alone(family: PrxPixel) -> None:
     texts = [f"box number {n}" for n in range(70)]
     together = family.encode_texts(texts)
-    assert torch.allclose(together[69], family.encode_texts([texts[69]])[0], atol=1e-5)
+    assert torch.allclose(together[69]["tokens"], family.encode_texts([texts[69]])[0]["tokens"], atol=1e-5)
+
+
+def test_tokens_are_counted_before_they_are_cut(family: PrxPixel) -> None:
+    counts, limit = family.token_counts(["red box", "box " * 40, "&amp;"])
+    assert limit == 16
+    assert counts[0] == len(family.encode_texts(["red box"])[0]["tokens"])
+    assert counts[1] == 40
+    assert counts[2] == len(family.encode_texts(["&amp;"])[0]["tokens"])
 
 
 def test_pictures_become_what_the_pipeline_gives_back(family: PrxPixel) -> None:
     pictures = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1).repeat(1, 1, 1, 3)
-    given = family.to_input(pictures)
+    given = family.encode_pictures(pictures)
     assert (given.min().item(), given.max().item()) == (-1.0, 1.0)
     back = family.pipeline.image_processor.postprocess(given, output_type="np")
     assert torch.equal(torch.from_numpy(back * 255.0).round().to(torch.uint8), pictures)
@@ -113,7 +128,7 @@ def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: PrxPixel, ti
     with torch.no_grad():
         for parameter in family.model.parameters():
             parameter.add_(0.01)
-    family.save_weights(family.model, tmp_path / "transformer")
+    family.save_weights(tmp_path / "transformer")
     family.export(tmp_path / "transformer", tmp_path / "model")
     index = json.loads((tmp_path / "model" / "model_index.json").read_text())
     assert {part[0] for part in index.values() if isinstance(part, list)} == {"diffusers", "transformers"}
@@ -128,7 +143,7 @@ def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: PrxPixel, ti
 def test_saved_weights_load_back(family: PrxPixel, tiny_base: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         next(family.model.parameters()).add_(1.0)
-    family.save_weights(family.model, tmp_path / "w")
+    family.save_weights(tmp_path / "w")
     other = load(str(tiny_base), CPU)
     other.load_weights(tmp_path / "w")
     for ours, theirs in zip(family.model.parameters(), other.model.parameters(), strict=True):
@@ -142,7 +157,7 @@ def test_what_is_not_there_or_of_another_kind_is_refused(family: PrxPixel, tmp_p
         load_family("prx_pixel", str(tmp_path), CPU)
     with pytest.raises(Refusal, match="cannot be loaded"):
         family.load_weights(tmp_path)
-    with pytest.raises(Refusal, match="cannot be loaded"):
+    with pytest.raises(Refusal, match="cannot be fetched"):
         load("nobody/nothing", CPU)
 
 

@@ -19,6 +19,9 @@ from workers.refusals import Refusal
 
 ENCODED_AT_ONCE = 64
 
+# Files of a base that `load_pipeline` never reads: pickles, other frameworks' weights, code, and half-size copies.
+_NEVER_LOADED = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack", "*.h5", "*.onnx", "*.py", "*.fp16.*", "*.non_ema.*")
+
 
 class Pipeline:
     """A loaded pipeline whose part called `denoiser` is trained. Subclasses set what differs and add arithmetic."""
@@ -71,6 +74,11 @@ class Pipeline:
         """The fixed shift of the pipeline's scheduler."""
         return float(getattr(self.pipeline.scheduler.config, "shift", 1.0) or 1.0)
 
+    def arithmetic(self) -> torch.autocast:
+        """`with family.arithmetic():` for drawing: bf16 on an accelerator and for weights kept in bf16, else fp32."""
+        is_narrow = self.device.type == "cuda" or next(self.model.parameters()).dtype == torch.bfloat16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=is_narrow)
+
     def save_weights(self, folder: Path) -> None:
         """The denoiser in diffusers' own format."""
         self.model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
@@ -85,11 +93,17 @@ class Pipeline:
             raise Refusal(f"The weights in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
 
     def export(self, weights: Path, folder: Path) -> None:
-        """The whole pipeline, its denoiser replaced by the saved weights."""
-        self.pipeline.save_pretrained(folder, safe_serialization=True)
-        shutil.rmtree(folder / self.denoiser)
+        """The base's own files, its denoiser replaced by the saved weights: all else is to the byte what was loaded."""
+        if self.folder is None:
+            raise Refusal("A pipeline that was not loaded from a folder cannot be exported.")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.folder / "model_index.json", folder)
+        for part in json.loads((folder / "model_index.json").read_text()):
+            if part != self.denoiser and (self.folder / part).is_dir():
+                shutil.copytree(self.folder / part, folder / part, ignore=shutil.ignore_patterns(*_NEVER_LOADED))
         shutil.copytree(weights, folder / self.denoiser)
-        forget_origin(folder / "model_index.json")
+        for config in (folder / "model_index.json", *folder.glob("*/*config.json")):
+            forget_origin(config)
 
     def _folders(self, *parts: str) -> tuple[Path, ...]:
         there = (self.folder / part for part in parts if self.folder is not None)
@@ -119,6 +133,12 @@ def load_pipeline(base: str, pipeline_class: Any, words: str, **options: Any) ->
     return pipeline, folder
 
 
+def precisions(device: torch.device) -> dict[str, torch.dtype]:
+    """Precision of a pipeline's parts by name: fp32, but text encoders (`default`) in bf16 on an accelerator."""
+    encoders = torch.bfloat16 if device.type == "cuda" else torch.float32
+    return {"transformer": torch.float32, "vae": torch.float32, "default": encoders}
+
+
 def seeded_noise(shape: Sequence[int], seeds: Sequence[int], device: torch.device) -> torch.Tensor:
     """Noise float32 [B, *shape], each picture's from its own seed alone, however many are drawn together."""
     return torch.stack(
@@ -129,8 +149,9 @@ def seeded_noise(shape: Sequence[int], seeds: Sequence[int], device: torch.devic
 def forget_origin(config: Path) -> None:
     """Take out of a saved config where diffusers loaded it from: a folder of this machine, in a file to give away."""
     known = json.loads(config.read_text())
-    known.pop("_name_or_path", None)
-    config.write_text(json.dumps(known, indent=2) + "\n")
+    if {"_name_or_path", "name_or_path"} & known.keys():
+        kept = {key: value for key, value in known.items() if key not in ("_name_or_path", "name_or_path")}
+        config.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
 
 
 def _from_hub(base: str) -> Path:
