@@ -54,7 +54,7 @@ def draw(
     """
     from PIL import Image
 
-    weights = None if source.checkpoint is None else source.checkpoint / "transformer"
+    weights = None if source.checkpoint is None else source.checkpoint / "weights"
     family = lease.family(source.family, source.base, weights)
     wanted = [(index, seed) for index in range(len(prompts)) for seed in seeds]
     for start in range(0, len(wanted), AT_ONCE):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -88,8 +89,9 @@ def manifest(tmp_path: Path) -> Path:
 class Listener:
     """A `Report` that remembers, and asks to stop once `stop_at` steps have been told."""
 
-    def __init__(self, stop_at: int | None = None, request: str = "keep") -> None:
+    def __init__(self, stop_at: int | None = None, request: str = "keep", earlier_s: float = 0.0) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self._began = time.monotonic() - earlier_s
         self._stop_at = stop_at
         self._request = request
 
@@ -99,6 +101,9 @@ class Listener:
     def stop_request(self) -> Any:
         steps = [facts["step"] for kind, facts in self.events if kind == "step"]
         return self._request if self._stop_at is not None and steps and steps[-1] >= self._stop_at else None
+
+    def spent_s(self) -> float:
+        return time.monotonic() - self._began
 
     def facts(self, kind: str) -> list[dict[str, Any]]:
         return [facts for told, facts in self.events if told == kind]

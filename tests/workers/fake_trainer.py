@@ -38,7 +38,7 @@ class Fake:
 
     def save(self, step: int) -> None:
         folder = self.out / "checkpoints" / f"step-{step:06d}"
-        (folder / "transformer").mkdir(parents=True, exist_ok=True)
+        (folder / "weights").mkdir(parents=True, exist_ok=True)
         self.tell("checkpoint", step=step, folder=str(folder.relative_to(self.out)), size_bytes=4, seconds=0.01)
 
     def finish(self, reason: str, step: int, kept: bool) -> None:

@@ -42,7 +42,7 @@ def test_a_checkpoint_says_what_it_is(tmp_path: Path) -> None:
     assert folder == tmp_path / "checkpoints" / "step-000500"
     sidecar = read_sidecar(folder)
     assert (sidecar["step"], sidecar["recipe_hash"]) == (500, "r")
-    assert set(sidecar["files"]) == {"transformer/config.json", "state.safetensors"}
+    assert set(sidecar["files"]) == {"weights/config.json", "state.safetensors"}
     assert {"torch", "diffusers"} <= sidecar["libraries"].keys()
     assert load_state(folder)["weights/w"].tolist() == [500.0] * 3
 
@@ -52,7 +52,7 @@ def test_the_latest_is_the_highest_complete_one(tmp_path: Path) -> None:
     older = save(tmp_path, 150)
     newer = save(tmp_path, 1000)
     assert latest_checkpoint(tmp_path) == newer
-    (newer / "transformer" / "config.json").write_text("")
+    (newer / "weights" / "config.json").write_text("")
     assert latest_checkpoint(tmp_path) == older
 
 

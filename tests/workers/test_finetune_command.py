@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -53,7 +54,7 @@ def test_a_folder_with_a_run_is_only_gone_on_with(
     (tmp_path / "out" / "stop").write_text("keep")
     assert main(command(knobs)) == 0
     before = events(tmp_path / "out")
-    assert (before[-1]["reason"], before[-1]["step"]) == ("stopped", 1)
+    assert (before[-1]["reason"], before[-1]["step"], before[-1]["kept"]) == ("stopped", 0, False)
     assert main(command(knobs)) == 3
     assert "already holds a run" in capsys.readouterr().err
     assert events(tmp_path / "out") == before
@@ -61,7 +62,7 @@ def test_a_folder_with_a_run_is_only_gone_on_with(
     assert main(command(knobs, "--resume")) == 0
     after = events(tmp_path / "out")[len(before) :]
     assert after[0]["seq"] == len(before) + 1
-    assert (after[0]["kind"], after[0]["step"]) == ("started", 1)
+    assert (after[0]["kind"], after[0]["resumed"]) == ("sitting", True)
     assert (after[-1]["reason"], after[-1]["kept"]) == ("stopped", False)
 
 
@@ -69,7 +70,8 @@ def test_resuming_before_the_first_checkpoint_starts_at_the_beginning(
     recipe: MakeRecipe, command: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     assert main(command(recipe(steps=2), "--resume")) == 0
-    assert events(tmp_path / "out")[0]["step"] == 0
+    started = next(event for event in events(tmp_path / "out") if event["kind"] == "started")
+    assert started["step"] == 0
 
 
 def test_refused_input_is_three_and_one_sentence(
@@ -87,18 +89,50 @@ def test_a_recipe_that_is_none_is_three(tmp_path: Path, capsys: pytest.CaptureFi
     assert not (tmp_path / "out").exists()
 
 
-def test_a_loss_that_breaks_down_is_three_with_its_cause(
+def test_a_loss_that_breaks_down_is_six_with_its_cause(
     recipe: MakeRecipe, command: Callable[..., list[str]], tiny_base: Path, tmp_path: Path
 ) -> None:
     family = load(str(tiny_base), torch.device("cpu"))
     with torch.no_grad():
         next(family.model.parameters()).fill_(torch.nan)
-    family.save_weights(family.model, tmp_path / "weights")
+    family.save_weights(tmp_path / "weights")
     family.export(tmp_path / "weights", tmp_path / "broken")
-    assert main(command(recipe(base=str(tmp_path / "broken")))) == 3
+    assert main(command(recipe(base=str(tmp_path / "broken")))) == 6
     told = events(tmp_path / "out")[-1]
-    assert told["kind"] == "failed"
+    assert (told["kind"], told["cause"]) == ("failed", "diverged")
     assert "became nan at step 1, with a learning rate of" in str(told["sentence"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "cause"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), 4, "out_of_memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), 5, "disk_full"),
+    ],
+)
+def test_what_the_machine_lacks_is_told_by_its_cause(
+    recipe: MakeRecipe,
+    command: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    code: int,
+    cause: str,
+) -> None:
+    def lack(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("workers.finetune.train.training_errors", lack)
+    assert main(command(recipe())) == code
+    assert events(tmp_path / "out")[-1]["cause"] == cause
+
+
+def test_a_finished_run_is_not_gone_on_with(
+    recipe: MakeRecipe, command: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(recipe(steps=2))) == 0
+    assert main(command(recipe(steps=2), "--resume")) == 3
+    assert "nothing is left to train" in capsys.readouterr().err
 
 
 def test_a_fault_of_the_program_is_told_and_not_hidden(

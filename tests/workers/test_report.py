@@ -22,16 +22,17 @@ def test_events_are_numbered_and_timed_in_utc(tmp_path: Path) -> None:
     with EventLog(tmp_path / "out") as log:
         log.tell("started", step=0, steps=10)
         log.tell("checkpoint", step=5, folder="checkpoints/step-000005")
-    first, second = lines(tmp_path / "out")
-    assert (first["seq"], first["kind"], first["steps"]) == (1, "started", 10)
-    assert (second["seq"], second["kind"]) == (2, "checkpoint")
+    sitting, first, second = lines(tmp_path / "out")
+    assert (sitting["seq"], sitting["kind"], sitting["resumed"], sitting["spent_s"]) == (1, "sitting", False, 0.0)
+    assert (first["seq"], first["kind"], first["steps"]) == (2, "started", 10)
+    assert (second["seq"], second["kind"]) == (3, "checkpoint")
     assert datetime.fromisoformat(first["at"]).utcoffset() == timedelta(0)
 
 
 def test_an_event_is_on_disk_as_soon_as_it_is_told(tmp_path: Path) -> None:
     with EventLog(tmp_path) as log:
         log.tell("started", step=0)
-        assert lines(tmp_path)[0]["kind"] == "started"
+        assert lines(tmp_path)[-1]["kind"] == "started"
 
 
 def test_numbers_go_on_and_a_torn_line_is_cut_off(tmp_path: Path) -> None:
@@ -41,7 +42,21 @@ def test_numbers_go_on_and_a_torn_line_is_cut_off(tmp_path: Path) -> None:
         file.write('{"seq": 2, "kind": "st')
     with EventLog(tmp_path) as log:
         log.tell("started", step=0)
-    assert [event["seq"] for event in lines(tmp_path)] == [1, 2]
+    assert [event["seq"] for event in lines(tmp_path)] == [1, 2, 3, 4]
+    assert [event["kind"] for event in lines(tmp_path)] == ["sitting", "started"] * 2
+
+
+def test_time_is_counted_over_all_sittings_and_not_between_them(tmp_path: Path) -> None:
+    moments = ["10:00:00", "10:00:30", "12:00:00", "12:00:05"]
+    told = [
+        {"seq": seq, "at": f"2026-11-25T{at}+00:00", "kind": "sitting" if seq % 2 else "step"}
+        for seq, at in enumerate(moments, start=1)
+    ]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in told))
+    with EventLog(tmp_path) as log:
+        assert lines(tmp_path)[-1]["spent_s"] == 35.0
+        assert lines(tmp_path)[-1]["resumed"] is True
+        assert log.spent_s() > 35.0
 
 
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -66,7 +81,7 @@ def test_the_stop_file_is_the_stop_request_until_finished_is_told(tmp_path: Path
 
 
 def test_progress_sums_up_the_steps_since_it_was_last_asked() -> None:
-    progress = Progress(batch_size=2)
+    progress = Progress()
     for timesteps in ([0.1, 0.3], [0.9, 1.0]):
         progress.begin()
         progress.end(torch.tensor([1.0, 3.0]), torch.tensor(timesteps), grad_norm=0.25)

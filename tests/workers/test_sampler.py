@@ -28,7 +28,7 @@ def checkpoint(tiny_base: Path, tmp_path: Path) -> Path:
     with torch.no_grad():
         for parameter in family.model.parameters():
             parameter.add_(0.02)
-    family.save_weights(family.model, tmp_path / "checkpoint" / "transformer")
+    family.save_weights(tmp_path / "checkpoint" / "weights")
     return tmp_path / "checkpoint"
 
 
@@ -68,7 +68,7 @@ def test_what_stays_loaded_is_not_loaded_again(base: Source, checkpoint: Path) -
     lease = Lease(threads=1)
     family = lease.family(base.family, base.base)
     assert lease.family(base.family, base.base) is family
-    assert lease.family(base.family, base.base, checkpoint / "transformer") is family
+    assert lease.family(base.family, base.base, checkpoint / "weights") is family
     assert lease.family(base.family, base.base) is not family
 
 

@@ -1,65 +1,110 @@
 """`python -m workers.finetune RECIPE MANIFEST OUT [--resume]`: run a recipe, with no queue and no database.
 
-Ends with 0 when the run finished or was stopped, with 3 and one sentence when what it was given cannot be worked on
-or the loss broke down, and with 1 when the program is at fault. SIGTERM asks as OUT/stop does: keep, then stop.
+`python -m workers.finetune preflight RECIPE MANIFEST OUT` measures instead what the run would take: OUT/preflight.json.
+
+Ends with 0 when the run finished or was stopped; with one sentence as the last word and 3 when what it was given cannot
+be worked on, 4 when the device's memory is too small, 5 when the disk is full, 6 when the loss broke down; and with 1
+when the program is at fault. SIGTERM asks as OUT/stop does: keep, then stop.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from app.training.recipe import Recipe, RecipeError, read_recipe
 from workers.refusals import Refusal
 
-REFUSED = 3
+EXIT_CODES: Final = {"broken": 1, "refused": 3, "out_of_memory": 4, "disk_full": 5, "diverged": 6}
+"""The exit code for each cause of a failure."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    is_preflight = words[:1] == ["preflight"]
     parser = argparse.ArgumentParser(prog="python -m workers.finetune", description="Run a fine-tune.")
     parser.add_argument("recipe", type=Path, help="a recipe file, YAML")
     parser.add_argument("manifest", type=Path, help="a manifest of members, JSON Lines")
     parser.add_argument("out", type=Path, help="the folder for events, checkpoints and the finished model")
-    parser.add_argument("--resume", action="store_true", help="go on from the latest complete checkpoint in OUT")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--cache", type=Path, help="the folder for encoded pictures and captions, else OUT/cache")
+    if not is_preflight:
+        parser.add_argument("--resume", action="store_true", help="go on from the latest complete checkpoint in OUT")
+    given = parser.parse_args(words[1:] if is_preflight else words)
+    cache = given.cache or given.out / "cache"
     try:
-        _run(read_recipe(given.recipe), given.manifest, given.out, given.resume)
+        recipe = read_recipe(given.recipe)
+        _run(recipe, given.manifest, given.out, None if is_preflight else given.resume, cache)
     except (Refusal, RecipeError) as refusal:
         print(refusal, file=sys.stderr)
-        return REFUSED
-    except OSError as error:
-        # On a full disk the event list cannot tell it either; the last line of the log still can.
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        print(f"The disk with {given.out} is full. The last whole checkpoint is kept.", file=sys.stderr)
-        return REFUSED
+        return EXIT_CODES[refusal.cause if isinstance(refusal, _Failed) else "refused"]
     return 0
 
 
-def _run(recipe: Recipe, manifest: Path, out: Path, resume: bool) -> None:
+class _Failed(Refusal):
+    """A failure whose sentence was told already; `cause` is one of `EXIT_CODES`."""
+
+    def __init__(self, sentence: str, cause: str) -> None:
+        super().__init__(sentence)
+        self.cause = cause
+
+
+def _run(recipe: Recipe, manifest: Path, out: Path, resume: bool | None, cache: Path) -> None:
+    """Train, or measure where `resume` is None. Raises `_Failed` for everything but a fault of the program."""
     # torch takes seconds to import; a refused recipe should not wait for it.
-    from workers.finetune.learner import Diverged
+    from workers.finetune.preflight import preflight
     from workers.finetune.report import EventLog
     from workers.finetune.train import train
     from workers.lease import best_device
 
-    if not resume and (out / "events.jsonl").exists():
+    if resume is False and (out / "events.jsonl").exists():
         raise Refusal(f"{out} already holds a run; go on with --resume or choose another folder.")
-    with EventLog(out) as report, _sigterm_asks_to_stop(out):
-        try:
-            train(recipe, manifest, out, report, best_device(), resume)
-        except (Refusal, Diverged) as error:
-            report.tell("failed", sentence=str(error))
-            raise Refusal(str(error)) from error
-        except BaseException as error:
-            report.tell("failed", sentence=f"The training program broke: {type(error).__name__}: {error}")
+    try:
+        with EventLog(out) as report, _sigterm_asks_to_stop(out):
+            try:
+                if resume is None:
+                    preflight(recipe, manifest, out, report, best_device(), cache)
+                elif resume and report.is_completed:
+                    raise Refusal(f"All {recipe.steps:,} steps of the run in {out} are done: nothing is left to train.")
+                else:
+                    train(recipe, manifest, out, report, best_device(), resume, cache)
+            except BaseException as error:
+                sentence, cause = why(error, out)
+                # On a full disk the event list cannot tell it either; the last line of the log still can.
+                with suppress(OSError):
+                    report.tell("failed", sentence=sentence, cause=cause)
+                if cause == "broken":
+                    raise
+                raise _Failed(sentence, cause) from error
+    except OSError as error:
+        sentence, cause = why(error, out)
+        if cause == "broken":
             raise
+        raise _Failed(sentence, cause) from error
+
+
+def why(error: BaseException, out: Path) -> tuple[str, str]:
+    """A failure in a sentence, and its cause: one of `EXIT_CODES`."""
+    import torch
+
+    from workers.finetune.checkpoint import is_disk_full
+    from workers.finetune.learner import Diverged
+
+    if is_disk_full(error) or is_disk_full(error.__cause__ or error):
+        return f"The disk with {out} is full. The last whole checkpoint is kept.", "disk_full"
+    if isinstance(error, Diverged):
+        return str(error), "diverged"
+    if isinstance(error, Refusal):
+        return str(error), "refused"
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+        words = " ".join(str(error).split("\n")[0].split()) or "no more memory"
+        return f"The device's memory is too small for this recipe: {words}", "out_of_memory"
+    return f"The training program broke: {type(error).__name__}: {error}", "broken"
 
 
 @contextmanager

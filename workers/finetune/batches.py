@@ -1,136 +1,224 @@
-"""Members as batches: which picture comes when depends on the seed and the step alone.
+"""Members as batches: pictures and captions encoded once, then put together step by step.
 
-Pictures are fitted into a square without cropping or distorting the product: what is missing is filled with the
-colour of the picture's own border.
+Which picture comes when, which caption is dropped or cut short: everything depends on the seed and the step alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 
 from app.datasets.manifest import ManifestRow
-from app.training.recipe import Recipe
-from workers.families.registry import Family
+from app.training.recipe import Recipe, Stage
+from workers.families.registry import Family, Text, stacked
+from workers.finetune.buckets import Size, Walk, nearest, sizes
+from workers.finetune.cache import TensorCache, identity, name_of
 from workers.finetune.loss import keyed_generator
+from workers.finetune.pictures import read_fitted
 from workers.refusals import Refusal
 
 KEPT_IN_MEMORY_BYTES = 2 * 1024**3
-# Sizes were vetted when the photos were taken in, against a limit of the team's own; Pillow's default is lower.
-Image.MAX_IMAGE_PIXELS = None
+TEXTS_AT_ONCE = 64
+
+Look = Callable[[int, int], None]
+"""Told how many of how many are done, now and then; may raise to end the work."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures uint8 [B, S, S, 3], their text [B, L, width] and its mask bool [B, L], true on real tokens."""
+    """Pictures uint8 [B, H, W, 3] or their clean inputs float32 [B, C, h, w], or both; text as `registry.stacked`.
 
-    pictures: torch.Tensor
-    text: torch.Tensor
-    mask: torch.Tensor
+    `places` are the pictures' positions in their step's whole batch, which their noise hangs on.
+    """
+
+    pictures: torch.Tensor | None
+    clean: torch.Tensor | None
+    text: dict[str, torch.Tensor]
+    places: list[int]
+    size: Size
+
+
+class Texts:
+    """Captions encoded once each, and the empty one."""
+
+    def __init__(self, rows: Sequence[ManifestRow], family: Family, cache: TensorCache | None, look: Look) -> None:
+        self.captions = sorted({row.caption for row in rows} | {first_sentence(row.caption) for row in rows} | {""})
+        self._encoded: dict[str, Text] = {}
+        made_by = identity(family.encoder_files)
+        names = {caption: name_of("text", family.name, made_by, caption) for caption in self.captions}
+        missing = []
+        for caption in self.captions:
+            found = cache.get(names[caption]) if cache else None
+            if found is None:
+                missing.append(caption)
+            else:
+                self._encoded[caption] = found
+        for start in range(0, len(missing), TEXTS_AT_ONCE):
+            chunk = missing[start : start + TEXTS_AT_ONCE]
+            with torch.no_grad():
+                encoded = family.encode_texts(chunk)
+            for caption, text in zip(chunk, encoded, strict=True):
+                self._encoded[caption] = text
+                if cache:
+                    cache.put(names[caption], text)
+            look(start + len(chunk), len(missing))
+
+    def batch(self, captions: Sequence[str]) -> dict[str, torch.Tensor]:
+        """The captions as one batch."""
+        return stacked([self._encoded[caption] for caption in captions])
 
 
 class Members:
-    """The members of one split, decoded on demand or held in memory, with their captions encoded once."""
+    """The members of one split at one resolution, sorted into buckets; encoded, decoded, or held in memory."""
 
-    def __init__(self, rows: Sequence[ManifestRow], folder: Path, size_px: int, family: Family) -> None:
+    def __init__(
+        self,
+        rows: Sequence[ManifestRow],
+        folder: Path,
+        family: Family,
+        texts: Texts,
+        resolution_px: int,
+        has_buckets: bool,
+        needs_pictures: bool = False,
+    ) -> None:
         self._files = [folder / row.file for row in rows]
-        self._size_px = size_px
-        captions = sorted({row.caption for row in rows} | {""})
-        places = {caption: place for place, caption in enumerate(captions)}
-        self._texts = family.encode_texts(captions)
-        self._text_of = [places[row.caption] for row in rows]
-        self._no_text = places[""]
-        self._pictures = self._decode_all() if len(rows) * size_px**2 * 3 <= KEPT_IN_MEMORY_BYTES else None
+        self._digests = [row.sha256 for row in rows]
+        self._captions = [row.caption for row in rows]
+        self._texts = texts
+        self._family = family
+        self._needs_pictures = needs_pictures
+        among = sizes(resolution_px, family.size_multiple, has_buckets)
+        self._sizes = [among[nearest(row.width_px, row.height_px, among)] for row in rows]
+        self.buckets = [[i for i, s in enumerate(self._sizes) if s == size] for size in among]
+        self._pictures: dict[int, np.ndarray] = {}
+        self._clean: dict[int, torch.Tensor] = {}
+        self._free_bytes = KEPT_IN_MEMORY_BYTES
+        self._cache: TensorCache | None = None
+        self._made_by = ""
 
     def __len__(self) -> int:
         return len(self._files)
 
-    def batch(self, indices: Sequence[int], dropped: Sequence[bool] | None = None) -> Batch:
-        """The members at `indices`; where `dropped` is true the caption is replaced by nothing."""
-        pictures = [self._picture(i) for i in indices]
-        texts = [self._texts[self._text_of[i]] for i in indices]
-        if dropped is not None:
-            texts = [self._texts[self._no_text] if d else text for d, text in zip(dropped, texts, strict=True)]
-        # At least one column: a batch of nothing but empty captions still needs a text axis.
-        lengths = torch.tensor([len(text) for text in texts])
-        longest = max(1, int(lengths.max()))
-        padded = torch.stack([torch.nn.functional.pad(text, (0, 0, 0, longest - len(text))) for text in texts])
-        mask = torch.arange(longest)[None, :] < lengths[:, None]
-        return Batch(torch.from_numpy(np.stack(pictures)), padded, mask.to(padded.device))
+    def size(self, index: int) -> Size:
+        """The size the member is fitted into."""
+        return self._sizes[index]
+
+    def encode(self, cache: TensorCache, look: Look) -> None:
+        """Encode every picture with the autoencoder, or find it in the cache. Raises `Refusal`, naming the file."""
+        self._cache = cache
+        self._made_by = identity(self._family.autoencoder_files)
+        for done, index in enumerate(i for bucket in self.buckets for i in bucket):
+            self._encoded(index)
+            look(done + 1, len(self))
+
+    def decode(self, look: Look) -> None:
+        """Read every picture once, for models without an autoencoder. Raises `Refusal`, naming the file."""
+        for index in range(len(self)):
+            self._picture(index)
+            look(index + 1, len(self))
+
+    def batch(self, indices: Sequence[int], places: Sequence[int], captions: Sequence[str] | None = None) -> Batch:
+        """The members at `indices`, all of one bucket, with their own captions or with `captions`."""
+        texts = self._texts.batch(captions if captions is not None else [self._captions[i] for i in indices])
+        pictures = clean = None
+        if self._cache is not None:
+            clean = torch.stack([self._encoded(i) for i in indices])
+        if self._cache is None or self._needs_pictures:
+            pictures = torch.from_numpy(np.stack([self._picture(i) for i in indices]))
+        return Batch(pictures, clean, texts, list(places), self._sizes[indices[0]])
+
+    def caption(self, index: int) -> str:
+        """The member's caption."""
+        return self._captions[index]
 
     def _picture(self, index: int) -> np.ndarray:
-        if self._pictures is not None:
-            return self._pictures[index]
-        return read_square(self._files[index], self._size_px)
+        picture = self._pictures.get(index)
+        if picture is None:
+            picture = read_fitted(self._files[index], self._sizes[index])
+            if self._has_room(picture.nbytes):
+                self._pictures[index] = picture
+        return picture
 
-    def _decode_all(self) -> list[np.ndarray]:
-        return [read_square(file, self._size_px) for file in self._files]
+    def _encoded(self, index: int) -> torch.Tensor:
+        clean = self._clean.get(index)
+        if clean is not None:
+            return clean
+        key = name_of("picture", self._family.name, self._made_by, self._digests[index], self._sizes[index])
+        found = self._cache.get(key) if self._cache else None
+        clean = found["clean"] if found else self._encode(index)
+        if not bool(clean.isfinite().all()):
+            raise Refusal(f"The picture {self._files[index]} becomes no finite numbers in the autoencoder.")
+        if found is None and self._cache:
+            self._cache.put(key, {"clean": clean})
+        if self._has_room(clean.nbytes):
+            self._clean[index] = clean
+        return clean
+
+    def _encode(self, index: int) -> torch.Tensor:
+        picture = torch.from_numpy(read_fitted(self._files[index], self._sizes[index])[None])
+        with torch.no_grad():
+            device = next(self._family.model.parameters()).device
+            return self._family.encode_pictures(picture.to(device))[0].to("cpu", torch.float32).clone()
+
+    def _has_room(self, size_bytes: int) -> bool:
+        self._free_bytes -= size_bytes
+        return self._free_bytes >= 0
 
 
-def training_batches(members: Members, recipe: Recipe, first_step: int) -> Iterator[Batch]:
-    """The batches of steps `first_step`, `first_step` + 1, ... up to the recipe's last, one prepared ahead."""
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        waiting = ahead.submit(_step_batch, members, recipe, first_step)
-        for step in range(first_step + 1, recipe.steps + 1):
-            batch = waiting.result()
-            if step < recipe.steps:
-                waiting = ahead.submit(_step_batch, members, recipe, step)
-            yield batch
+def training_batches(
+    members: Sequence[Members], recipe: Recipe, first_step: int, rank: int = 0, of: int = 1
+) -> Iterator[list[Batch]]:
+    """The micro-batches of steps `first_step`, `first_step` + 1, ... up to the last, one step prepared ahead.
 
-
-def order(step: int, member_count: int, recipe: Recipe) -> list[int]:
-    """Members of one step: the run walks through shuffled epochs one after the other, each shuffled by its number."""
-    places = range(step * recipe.batch_size, (step + 1) * recipe.batch_size)
-    epochs = {place // member_count for place in places}
-    shuffled = {
-        epoch: torch.randperm(
-            member_count, generator=keyed_generator(torch.device("cpu"), recipe.seed, "epoch", epoch)
-        ).tolist()
-        for epoch in epochs
-    }
-    return [shuffled[place // member_count][place % member_count] for place in places]
-
-
-def read_square(file: Path, size_px: int) -> np.ndarray:
-    """The picture as uint8 [size_px, size_px, 3], upright, on white where it is transparent.
-
-    Raises `Refusal`, naming the file, when it cannot be read.
+    `members` holds the training members of each stage. Of `of` processes, this one gets every `of`-th micro-batch.
     """
-    try:
-        with Image.open(file) as opened:
-            # A large JPEG is decoded at a fraction of its size, still twice as fine as what is kept of it.
-            opened.draft("RGB", (2 * size_px, 2 * size_px))
-            picture = ImageOps.exif_transpose(opened)
-            if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-                picture = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-            picture = picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:
-        raise Refusal(f"The picture {file} cannot be read: {error}.") from error
-    scale = size_px / max(picture.size)
-    fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    if fitted != picture.size:
-        picture = picture.resize(fitted, Image.Resampling.LANCZOS)
-    if fitted != (size_px, size_px):
-        square = Image.new("RGB", (size_px, size_px), _border_colour(np.asarray(picture)))
-        square.paste(picture, ((size_px - fitted[0]) // 2, (size_px - fitted[1]) // 2))
-        picture = square
-    return np.asarray(picture)
+    walks = {
+        stage.number: Walk(members[stage.number].buckets, stage.micro_batch, recipe.seed, stage.number)
+        for stage in {recipe.stage(0), recipe.stage(recipe.steps - 1)}
+    }
+
+    def of_step(step: int) -> list[Batch]:
+        stage = recipe.stage(step)
+        return step_batches(members[stage.number], walks[stage.number], recipe, stage, step)[rank::of]
+
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        waiting = ahead.submit(of_step, first_step)
+        for step in range(first_step + 1, recipe.steps + 1):
+            batches = waiting.result()
+            if step < recipe.steps:
+                waiting = ahead.submit(of_step, step)
+            yield batches
 
 
-def _border_colour(pixels: np.ndarray) -> tuple[int, int, int]:
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    red, green, blue = np.median(border, axis=0).astype(int).tolist()
-    return red, green, blue
-
-
-def _step_batch(members: Members, recipe: Recipe, step: int) -> Batch:
+def step_batches(members: Members, walk: Walk, recipe: Recipe, stage: Stage, step: int) -> list[Batch]:
+    """All micro-batches of one step (0-based)."""
+    count = stage.batch_size // stage.micro_batch
+    first = (step - stage.first_step) * count
     generator = keyed_generator(torch.device("cpu"), recipe.seed, "captions", step)
-    dropped = torch.rand(recipe.batch_size, generator=generator) < recipe.caption_dropout
-    return members.batch(order(step, len(members), recipe), dropped.tolist())
+    is_dropped = (torch.rand(stage.batch_size, generator=generator) < recipe.caption_dropout).tolist()
+    is_short = (torch.rand(stage.batch_size, generator=generator) < recipe.short_caption_share).tolist()
+    found = []
+    for number in range(count):
+        indices = walk.at(first + number)
+        places = range(number * stage.micro_batch, (number + 1) * stage.micro_batch)
+        captions = [
+            "" if is_dropped[place] else _cut(members.caption(index), is_short[place])
+            for index, place in zip(indices, places, strict=True)
+        ]
+        found.append(members.batch(indices, places, captions))
+    return found
+
+
+def first_sentence(caption: str) -> str:
+    """A caption up to its first full stop that ends a sentence: what people type where captions are long."""
+    sentence, stop, _ = caption.partition(". ")
+    return sentence + stop.rstrip() if stop else caption
+
+
+def _cut(caption: str, is_short: bool) -> str:
+    return first_sentence(caption) if is_short else caption

@@ -6,6 +6,7 @@ A checkpoint is written into a temporary folder beside its place, every file and
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -25,7 +26,13 @@ from safetensors import SafetensorError
 from workers.refusals import Refusal
 
 SIDECAR = "checkpoint.json"
+WEIGHTS = "weights"
+STATE = "state.safetensors"
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
+
+
+class DiskFull(Refusal):
+    """There is no room for what has to be written."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +50,14 @@ def save_checkpoint(
     state: Mapping[str, torch.Tensor],
     facts: Mapping[str, Any],
 ) -> Saved:
-    """Write OUT/checkpoints/step-NNNNNN with `transformer/`, `state.safetensors` and the sidecar holding `facts`.
+    """Write OUT/checkpoints/step-NNNNNN with `weights/`, `state.safetensors` and the sidecar holding `facts`.
 
-    Raises `Refusal` when the disk is full; checkpoints that were there before are left as they are.
+    Raises `DiskFull` when the disk is full; checkpoints that were there before are left as they are.
     """
     folder = out / "checkpoints" / f"step-{step:06d}"
     with replaced_whole(folder) as temporary:
-        write_weights(temporary / "transformer")
-        safetensors.torch.save_file(dict(state), temporary / "state.safetensors", metadata={"step": str(step)})
+        write_weights(temporary / WEIGHTS)
+        safetensors.torch.save_file(dict(state), temporary / STATE, metadata={"step": str(step)})
         files = {str(f.relative_to(temporary)): _file_facts(f) for f in _files(temporary)}
         sidecar = {
             "format": 1,
@@ -67,7 +74,25 @@ def save_checkpoint(
 def latest_checkpoint(out: Path) -> Path | None:
     """The complete checkpoint with the highest step, or None. Incomplete ones are passed over."""
     folders = sorted((out / "checkpoints").glob("step-*"), reverse=True)
-    return next((folder for folder in folders if is_complete(folder)), None)
+    return next((folder for folder in folders if is_complete(folder) and (folder / STATE).exists()), None)
+
+
+def let_go_of_states(out: Path, keep: int) -> None:
+    """Delete what only resuming needs from all checkpoints but the newest `keep`; their weights stay.
+
+    The state is three times as large as the weights. The sidecar stops listing it before it is deleted, so that the
+    checkpoint is complete at every moment. Called after a newer checkpoint is whole on disk.
+    """
+    whole = [folder for folder in sorted((out / "checkpoints").glob("step-*")) if (folder / STATE).exists()]
+    for folder in whole[:-keep]:
+        sidecar = read_sidecar(folder)
+        sidecar["files"].pop(STATE, None)
+        temporary = folder / f".{SIDECAR}.{os.getpid()}"
+        temporary.write_text(json.dumps(sidecar, indent=1))
+        _flush(temporary)
+        temporary.replace(folder / SIDECAR)
+        _flush(folder)
+        (folder / STATE).unlink()
 
 
 def is_complete(folder: Path) -> bool:
@@ -92,7 +117,7 @@ def load_state(folder: Path) -> dict[str, torch.Tensor]:
     for name, facts in read_sidecar(folder)["files"].items():
         if _file_facts(folder / name)["sha256"] != facts["sha256"]:
             raise Refusal(f"The checkpoint {folder} is damaged: {name} is not what was saved.")
-    state: dict[str, torch.Tensor] = safetensors.torch.load_file(folder / "state.safetensors")
+    state: dict[str, torch.Tensor] = safetensors.torch.load_file(folder / STATE)
     return state
 
 
@@ -100,7 +125,7 @@ def load_state(folder: Path) -> dict[str, torch.Tensor]:
 def replaced_whole(folder: Path) -> Iterator[Path]:
     """`with replaced_whole(folder) as temporary`: what is written in `temporary` becomes `folder`, whole or not at all.
 
-    A folder already of that name stays until the new one is complete on disk. Raises `Refusal` when the disk is full.
+    A folder already of that name stays until the new one is complete on disk. Raises `DiskFull` when the disk is full.
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
@@ -119,14 +144,21 @@ def replaced_whole(folder: Path) -> Iterator[Path]:
         _flush(folder.parent)
     except (OSError, SafetensorError) as error:
         # safetensors wraps the system's error, so that only its text tells a full disk from a fault.
-        if "No space left" in str(error):
-            raise Refusal(f"The disk is full: {folder} could not be written.") from error
+        if is_disk_full(error):
+            raise DiskFull(f"The disk is full: {folder} could not be written.") from error
         raise
     finally:
         if old.exists() and not folder.exists():
             old.rename(folder)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that the disk, or somebody's share of it, is full."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return "No space left" in str(error) or "Disk quota exceeded" in str(error)
 
 
 def _files(folder: Path) -> list[Path]:

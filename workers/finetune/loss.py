@@ -1,9 +1,10 @@
-"""Timesteps, the course of the learning rate, and losses told apart by noise level."""
+"""Timesteps, noise, the course of the learning rate, and losses told apart by noise level."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -15,19 +16,36 @@ BAND_COUNT = 4
 _SMALLEST_TIMESTEP = 1e-4
 
 
+def key_number(*key: int | str) -> int:
+    """A number in [0, 2^63) that depends on `key` alone."""
+    return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8], "big") >> 1
+
+
 def keyed_generator(device: torch.device, *key: int | str) -> torch.Generator:
     """A generator whose draws depend on `key` alone, so that no draw of another step can shift them."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return torch.Generator(device).manual_seed(key_number(*key))
 
 
-def draw_timesteps(count: int, recipe: Recipe, generator: torch.Generator) -> torch.Tensor:
-    """Timesteps float32 [count] in (0, 1): logit-normal (Esser et al. 2024, section 3.1), a share of them uniform."""
+def keyed_noise(shape: Sequence[int], device: torch.device, places: Sequence[int], *key: int | str) -> torch.Tensor:
+    """Standard normal noise float32 [len(places), *shape]; each picture's depends on `key` and its place alone.
+
+    So the same picture of a step meets the same noise however the step is cut into micro-batches and processes.
+    """
+    noise = [torch.randn(tuple(shape), generator=keyed_generator(device, *key, p), device=device) for p in places]
+    return torch.stack(noise)
+
+
+def draw_timesteps(count: int, recipe: Recipe, generator: torch.Generator, shift: float = 1.0) -> torch.Tensor:
+    """Timesteps float32 [count] in (0, 1): logit-normal (Esser et al. 2024, section 3.1), a share of them uniform.
+
+    A `shift` above 1 then moves all of them towards noise, t' = s t / (1 + (s - 1) t) (the same paper, section 5.3.2).
+    """
     device = generator.device
     normal = torch.randn(count, generator=generator, device=device) * recipe.timestep_sd + recipe.timestep_mean
     uniform = torch.rand(count, generator=generator, device=device)
     is_uniform = torch.rand(count, generator=generator, device=device) < recipe.timestep_uniform_share
-    return torch.where(is_uniform, uniform, normal.sigmoid()).clamp(_SMALLEST_TIMESTEP, 1.0)
+    drawn = torch.where(is_uniform, uniform, normal.sigmoid())
+    return (shift * drawn / (1.0 + (shift - 1.0) * drawn)).clamp(_SMALLEST_TIMESTEP, 1.0)
 
 
 def lr_share(step: int, recipe: Recipe) -> float:
@@ -54,6 +72,10 @@ class BandedLoss:
             band = min(int(timestep * BAND_COUNT), BAND_COUNT - 1)
             self._sums[band] += error
             self._counts[band] += 1
+
+    def count(self) -> int:
+        """How many errors were counted."""
+        return sum(self._counts)
 
     def mean(self) -> float:
         """The mean over everything counted; NaN if nothing was."""

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import statistics
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
+import psutil
 import torch
 
 from workers.finetune.loss import BandedLoss
 from workers.refusals import Refusal
 
-Kind = Literal["started", "step", "validation", "checkpoint", "finished", "failed"]
+Kind = Literal[
+    "sitting", "phase", "started", "step", "validation", "samples", "checkpoint", "slow", "finished", "failed"
+]
 StopRequest = Literal["keep", "discard"]
 
 
@@ -32,6 +38,10 @@ class Report(Protocol):
 
     def stop_request(self) -> StopRequest | None:
         """`keep` to stop after a last checkpoint, `discard` to stop without one, None to go on."""
+        ...
+
+    def spent_s(self) -> float:
+        """Seconds that the run has taken on the device so far: earlier sittings, and this one since it began."""
         ...
 
 
@@ -57,7 +67,12 @@ class EventLog:
         written = self._file.read()
         whole = written[: written.rfind(b"\n") + 1]
         self._file.truncate(len(whole))
-        self._seq = int(json.loads(whole.splitlines()[-1])["seq"]) if whole else 0
+        told = [json.loads(line) for line in whole.splitlines()]
+        self._seq = int(told[-1]["seq"]) if told else 0
+        self.is_completed = any(event["kind"] == "finished" and event["reason"] == "completed" for event in told)
+        self._earlier_s = _spent_s(told)
+        self._began = time.monotonic() - _age_s()
+        self.tell("sitting", resumed=bool(told), pid=os.getpid(), spent_s=round(self._earlier_s, 3))
 
     def __enter__(self) -> EventLog:
         return self
@@ -80,12 +95,14 @@ class EventLog:
             return None
         return "discard" if self._stop.read_text().strip() == "discard" else "keep"
 
+    def spent_s(self) -> float:
+        return self._earlier_s + time.monotonic() - self._began
+
 
 class Progress:
     """Sums up the steps since the last `step` event."""
 
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size = batch_size
+    def __init__(self) -> None:
         self._waiting_since = self._begun = time.perf_counter()
         self._clear()
 
@@ -95,9 +112,9 @@ class Progress:
         self._data_wait_s += self._begun - self._waiting_since
 
     def end(self, errors: torch.Tensor, timesteps: torch.Tensor, grad_norm: float) -> None:
-        """The weights are updated with this batch."""
-        self._step_s += time.perf_counter() - self._begun
-        self._steps += 1
+        """The weights are updated with these pictures: their errors float32 [B] under timesteps float32 [B]."""
+        self._step_s.append(time.perf_counter() - self._begun)
+        self._pictures += len(errors)
         self._losses.add(errors, timesteps)
         self._grad_norm = grad_norm
 
@@ -107,14 +124,15 @@ class Progress:
 
     def facts(self, step: int, lr: float) -> dict[str, object]:
         """The facts of a `step` event; counting starts anew."""
-        busy_s = self._step_s + self._data_wait_s
+        busy_s = sum(self._step_s) + self._data_wait_s
         facts: dict[str, object] = {
             "step": step,
             "loss": self._losses.mean(),
             "loss_by_band": self._losses.by_band(),
             "lr": lr,
-            "images_per_s": self._steps * self._batch_size / busy_s,
+            "images_per_s": self._pictures / busy_s,
             "data_wait_s": self._data_wait_s,
+            "step_s": statistics.median(self._step_s),
             "grad_norm": self._grad_norm,
         }
         self._clear()
@@ -122,10 +140,36 @@ class Progress:
 
     def _clear(self) -> None:
         self._losses = BandedLoss()
-        self._steps = 0
-        self._step_s: float = 0.0
+        self._pictures = 0
+        self._step_s: list[float] = []
         self._data_wait_s: float = 0.0
         self._grad_norm = 0.0
+
+
+def memory(device: torch.device) -> dict[str, object]:
+    """The most memory held since it was last asked, in bytes, and all there is: the device's, or main memory's."""
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        return {"memory_bytes": peak, "memory_total_bytes": torch.cuda.get_device_properties(device).total_memory}
+    return {"memory_bytes": psutil.Process().memory_info().rss, "memory_total_bytes": psutil.virtual_memory().total}
+
+
+def _spent_s(told: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds from the first to the last news of each sitting, added up."""
+    total, began = 0.0, None
+    for number, event in enumerate(told):
+        at = datetime.fromisoformat(event["at"])
+        if began is None or event["kind"] == "sitting":
+            began = at
+        if number + 1 == len(told) or told[number + 1]["kind"] == "sitting":
+            total += max(0.0, (at - began).total_seconds())
+    return total
+
+
+def _age_s() -> float:
+    """Seconds since this process was started: imports are paid for too."""
+    return max(0.0, time.time() - psutil.Process().create_time())
 
 
 def _short(value: object) -> object:

@@ -3,230 +3,126 @@
 from __future__ import annotations
 
 import shutil
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from app.datasets.manifest import ManifestError, ManifestRow, content_hash, read_manifest
 from app.training.recipe import Recipe
 from workers.families.registry import Family, load_family
-from workers.finetune.batches import Batch, Members, training_batches
-from workers.finetune.checkpoint import (
-    latest_checkpoint,
-    load_state,
-    read_sidecar,
-    replaced_whole,
-    save_checkpoint,
-)
+from workers.finetune.batches import Members, Texts, training_batches
+from workers.finetune.cache import TensorCache
+from workers.finetune.clock import Clock, Ended, Reason
 from workers.finetune.learner import Learner
-from workers.finetune.loss import BAND_COUNT, BandedLoss, draw_timesteps, keyed_generator
+from workers.finetune.loss import key_number
+from workers.finetune.passes import training_errors
 from workers.finetune.report import Progress, Report
+from workers.finetune.sitting import Sitting
 from workers.refusals import Refusal
 
 VALIDATION_AT_MOST = 64
-Reason = Literal["completed", "stopped", "out_of_time"]
 
 
-def train(recipe: Recipe, manifest: Path, out: Path, report: Report, device: torch.device, resume: bool) -> Reason:
+def train(
+    recipe: Recipe,
+    manifest: Path,
+    out: Path,
+    report: Report,
+    device: torch.device,
+    resume: bool,
+    cache: Path | None = None,
+) -> Reason:
     """Train the recipe's base with the manifest's members; checkpoints and the finished model go to `out`.
 
-    Returns why it ended. Raises `Refusal` for input that cannot be worked on, `Diverged` when the loss is no number.
+    Encoded pictures and captions are kept in `cache`, by default OUT/cache. Returns why it ended. Raises `Refusal` for
+    input that cannot be worked on, `Diverged` when the loss is no number.
     """
     # load
-    out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(recipe.threads)
-    rows = _read_rows(manifest)
+    clock = Clock(recipe, out, report)
+    clock.sign_of_life("load", 0)
+    rows = read_rows(manifest)
     family = load_family(recipe.family, recipe.base, device)
-    training = Members([r for r in rows if r.split == "train"], manifest.parent, recipe.resolution_px, family)
-    validation = Members(_validation_rows(rows), manifest.parent, recipe.resolution_px, family)
+    run = Sitting(recipe, out, report, clock, family, content_hash(rows))
+    if resume:
+        run.look_back()
+    reason: Reason = "completed"
 
-    # prepare
-    learner = Learner(family.model, recipe)
-    run = _Run(recipe, out, report, family, learner, content_hash(rows))
-    first_step = run.resume() if resume else 0
-    _check_space(out, learner)
-    run.tell_started(first_step, len(training), len(validation))
-    run.validate(validation, first_step)
-    progress = Progress(recipe.batch_size)
-    reason: Reason | None = None
-    step = first_step
+    try:
+        # prepare
+        training, validation = encode(rows, manifest.parent, recipe, family, clock, cache or out / "cache")
+        run.take_up(Learner(family.model, dict(family.model.requires_grad_(True).named_parameters()), recipe))
+        check_space(out, run.trained)
+        run.tell_started(training[0], validation)
+        run.validate(validation)
+        if run.step == 0:
+            run.sample()
+        progress = Progress()
 
-    for step, batch in enumerate(training_batches(training, recipe, first_step), start=first_step + 1):
-        # step
-        progress.begin()
-        generator = keyed_generator(device, recipe.seed, "step", step)
-        timesteps = draw_timesteps(len(batch.pictures), recipe, generator)
-        errors = batch_errors(family, learner.model, batch, timesteps, generator, recipe)
-        grad_norm = learner.update(errors.mean(), step - 1)
-        progress.end(errors.detach(), timesteps, grad_norm)
+        for batches in training_batches(training, recipe, run.step):
+            # step
+            progress.begin()
+            torch.manual_seed(key_number(recipe.seed, "dropout", run.step))
+            told = []
+            for batch in batches:
+                errors, timesteps = training_errors(family, batch, recipe, run.step, device)
+                run.trained.gather(errors.mean() / len(batches))
+                told.append((errors.detach(), timesteps))
+            grad_norm = run.trained.update(run.step)
+            run.step += 1
+            progress.end(torch.cat([e for e, _ in told]), torch.cat([t for _, t in told]), grad_norm)
 
-        # report
-        if run.is_due(step, recipe.report_every):
-            run.facts = progress.facts(step, learner.lr(step - 1))
-            report.tell("step", **run.facts)
+            # report
+            if run.is_due(recipe.report_every):
+                run.tell_step(progress.facts(run.step, run.trained.lr(run.step - 1)))
 
-        # validate
-        if run.is_due(step, recipe.validate_every):
-            run.validate(validation, step)
+            # validate
+            if run.is_due(recipe.validate_every):
+                run.validate(validation)
 
-        # checkpoint
-        if run.is_due(step, recipe.checkpoint_every):
-            run.save(step)
-        progress.rest()
+            # checkpoint, sample
+            if run.is_due(recipe.checkpoint_every):
+                run.save()
+                run.sample()
+            progress.rest()
 
-        # stop?
-        reason = run.reason_to_end(step)
-        if reason is not None:
-            break
+            # stop?
+            if run.step < recipe.steps:
+                clock.look("train", run.step, recipe.steps)
+    except Ended as ended:
+        reason = ended.reason
 
-    run.finish(step, reason or "completed")
-    return reason or "completed"
-
-
-def batch_errors(
-    family: Family,
-    model: torch.nn.Module,
-    batch: Batch,
-    timesteps: torch.Tensor,
-    generator: torch.Generator,
-    recipe: Recipe,
-) -> torch.Tensor:
-    """The error of each picture of the batch, float32 [B], under noise drawn from `generator`."""
-    device = timesteps.device
-    clean = family.to_input(batch.pictures.to(device))
-    noise = family.start_noise(clean.shape, generator)
-    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16-autocast"):
-        return family.errors(
-            model, clean, noise, timesteps, batch.text.to(device), batch.mask.to(device), recipe.velocity_floor
-        )
+    run.finish(reason)
+    return reason
 
 
-@dataclass
-class _Run:
-    """What the loop keeps beside the weights: the clock, the last losses, and what is already on disk."""
+def encode(
+    rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Family, clock: Clock, cache: Path
+) -> tuple[list[Members], Members]:
+    """The training members of each stage and the validation members, captions and pictures encoded or found again.
 
-    recipe: Recipe
-    out: Path
-    report: Report
-    family: Family
-    learner: Learner
-    dataset_hash: str
-
-    def __post_init__(self) -> None:
-        self.facts: dict[str, object] = {}
-        self._validation: dict[str, object] = {}
-        self._saved: tuple[int, Path] | None = None
-        self._longest_save_s = 0.0
-        self._started = time.monotonic()
-        self._device = next(self.learner.model.parameters()).device
-
-    def resume(self) -> int:
-        """Put back the latest complete checkpoint; its step, or 0 when there is none yet."""
-        folder = latest_checkpoint(self.out)
-        if folder is None:
-            return 0
-        sidecar = read_sidecar(folder)
-        if sidecar["learning_hash"] != self.recipe.learning_hash():
-            raise Refusal(f"{folder} was learned with another recipe; start a new run or restore the recipe.")
-        if sidecar["dataset_hash"] != self.dataset_hash:
-            raise Refusal(f"{folder} was learned from other members; start a new run or restore the manifest.")
-        state = load_state(folder)
-        # The averaged weights pass through the model because only the family knows how they are stored.
-        self.family.load_weights(folder / "transformer")
-        averaged = {name: tensor.clone() for name, tensor in self.learner.model.state_dict().items()}
-        self.learner.restore(state, averaged)
-        self._started -= float(sidecar["elapsed_s"])
-        self._saved = (int(sidecar["step"]), folder)
-        return int(sidecar["step"])
-
-    def tell_started(self, first_step: int, train_count: int, validation_count: int) -> None:
-        """Say what is about to run."""
-        self.report.tell(
-            "started",
-            step=first_step,
-            steps=self.recipe.steps,
-            train_count=train_count,
-            validation_count=validation_count,
-            parameters=sum(p.numel() for p in self.learner.model.parameters()),
-            device=str(self._device),
-            recipe_hash=self.recipe.recipe_hash(),
-            dataset_hash=self.dataset_hash,
-        )
-
-    def is_due(self, step: int, every: int) -> bool:
-        """Whether what happens every so many steps happens after `step`; the last step is always one."""
-        return step % every == 0 or step == self.recipe.steps
-
-    def validate(self, members: Members, step: int) -> None:
-        """The averaged weights' error on the validation members, under noise and timesteps that never change."""
-        if len(members) == 0:
-            return
-        losses = BandedLoss()
-        with torch.inference_mode():
-            for start in range(0, len(members), self.recipe.batch_size):
-                batch = members.batch(range(start, min(start + self.recipe.batch_size, len(members))))
-                for band in range(BAND_COUNT):
-                    timesteps = torch.full((len(batch.pictures),), (band + 0.5) / BAND_COUNT, device=self._device)
-                    generator = keyed_generator(self._device, self.recipe.seed, "validation", start)
-                    errors = batch_errors(self.family, self.learner.ema, batch, timesteps, generator, self.recipe)
-                    losses.add(errors, timesteps)
-        self.learner.check(losses.mean(), "validation loss", max(step, 1) - 1)
-        self._validation = {"step": step, "loss": losses.mean(), "loss_by_band": losses.by_band()}
-        self.report.tell("validation", **self._validation)
-
-    def save(self, step: int) -> None:
-        """Write the checkpoint of `step`."""
-        started = time.monotonic()
-        saved = save_checkpoint(
-            self.out,
-            step,
-            lambda folder: self.family.save_weights(self.learner.ema, folder),
-            self.learner.state(),
-            {
-                "recipe": self.recipe.model_dump(mode="json"),
-                "recipe_hash": self.recipe.recipe_hash(),
-                "learning_hash": self.recipe.learning_hash(),
-                "dataset_hash": self.dataset_hash,
-                "elapsed_s": time.monotonic() - self._started,
-                "losses": {"training": self.facts, "validation": self._validation},
-            },
-        )
-        seconds = time.monotonic() - started
-        self._longest_save_s = max(self._longest_save_s, seconds)
-        self._saved = (step, saved.folder)
-        folder = str(saved.folder.relative_to(self.out))
-        self.report.tell("checkpoint", step=step, folder=folder, size_bytes=saved.size_bytes, seconds=round(seconds, 3))
-
-    def reason_to_end(self, step: int) -> Reason | None:
-        """Why the run ends after `step`, if it does: the plan, a person, or the clock.
-
-        Of the wall clock enough is kept back for a last checkpoint and the export.
-        """
-        needed_s = 1.0 + 2.0 * self._longest_save_s
-        if step == self.recipe.steps:
-            return "completed"
-        if self.report.stop_request() is not None:
-            return "stopped"
-        if time.monotonic() - self._started + needed_s >= self.recipe.max_wall_clock_s:
-            return "out_of_time"
-        return None
-
-    def finish(self, step: int, reason: Reason) -> None:
-        """Save what is not yet saved and write OUT/model, unless the person asked to throw the rest away."""
-        kept = not (reason == "stopped" and self.report.stop_request() == "discard")
-        if kept and (self._saved is None or self._saved[0] != step):
-            self.save(step)
-        if kept and self._saved is not None:
-            with replaced_whole(self.out / "model") as temporary:
-                self.family.export(self._saved[1] / "transformer", temporary)
-        elapsed_s = round(time.monotonic() - self._started, 3)
-        self.report.tell("finished", reason=reason, step=step, kept=kept, elapsed_s=elapsed_s)
+    Afterwards the encoders have left the device. Raises `Ended` in between when the run has to end.
+    """
+    kept = TensorCache(cache)
+    clock.begin("encode", len(rows))
+    learned = [row for row in rows if row.split == "train"]
+    held_out = validation_rows(rows)
+    texts = Texts([*learned, *held_out], family, kept if recipe.cache else None, clock.looking("encode"))
+    stages = sorted({recipe.stage(0), recipe.stage(recipe.steps - 1)}, key=lambda stage: stage.number)
+    training = [Members(learned, folder, family, texts, stage.resolution_px, recipe.buckets) for stage in stages]
+    # Validation stays at the first stage's size, so that its curve is one curve.
+    validation = Members(held_out, folder, family, texts, recipe.resolution_px, recipe.buckets)
+    for members in (*training, validation):
+        if family.autoencoder_files and recipe.cache:
+            members.encode(kept, clock.looking("encode"))
+        else:
+            members.decode(clock.looking("encode"))
+    family.free_encoders()
+    return training, validation
 
 
-def _read_rows(manifest: Path) -> list[ManifestRow]:
+def read_rows(manifest: Path) -> list[ManifestRow]:
+    """The manifest's members. Raises `Refusal` when there are none to learn from."""
     try:
         rows = read_manifest(manifest)
     except ManifestError as error:
@@ -236,14 +132,16 @@ def _read_rows(manifest: Path) -> list[ManifestRow]:
     return rows
 
 
-def _validation_rows(rows: list[ManifestRow]) -> list[ManifestRow]:
+def validation_rows(rows: list[ManifestRow]) -> list[ManifestRow]:
+    """At most `VALIDATION_AT_MOST` of the members held out, evenly spaced in an order that files cannot change."""
     held_out = sorted((r for r in rows if r.split == "validation"), key=lambda r: (r.sha256, r.caption))
     return held_out[:: -(-len(held_out) // VALIDATION_AT_MOST) or 1]
 
 
-def _check_space(out: Path, learner: Learner) -> None:
+def check_space(out: Path, learner: Learner) -> None:
+    """Raise `Refusal` when the disk cannot hold two checkpoints."""
     # A checkpoint holds the averaged and the trained weights and up to two numbers of memory for each weight.
-    weights_bytes = sum(p.numel() * p.element_size() for p in learner.model.parameters())
+    weights_bytes = sum(p.numel() * p.element_size() for p in learner.parameters.values())
     needed, free = 2 * 4 * weights_bytes, shutil.disk_usage(out).free
     if free < needed:
         raise Refusal(f"The disk of {out} has {free:,} bytes free; two checkpoints need {needed:,}.")

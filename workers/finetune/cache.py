@@ -1,0 +1,71 @@
+"""Encoded pictures and captions kept on disk, known by what they were made from.
+
+A name is the SHA-256 of everything that decides the content: the picture's bytes or the caption's words, the size, and
+the files of the encoder. So nothing can go stale: another encoder, another size or another word is another name. A file
+appears whole or not at all, and one that cannot be read is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+_READ_AT_ONCE = 1 << 22
+
+
+class TensorCache:
+    """Named tensors by name, one file each, under `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, name: str) -> dict[str, torch.Tensor] | None:
+        """What was kept under `name`, or None when it is not there or not whole."""
+        try:
+            tensors: dict[str, torch.Tensor] = safetensors.torch.load_file(self._path(name))
+        except (OSError, SafetensorError):
+            return None
+        return tensors
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name; only `get` tells whether it is whole."""
+        return self._path(name).exists()
+
+    def put(self, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Keep tensors under `name`. Raises OSError when the disk is full."""
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.write_bytes(safetensors.torch.save({n: t.contiguous() for n, t in tensors.items()}))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[:2] / f"{name}.safetensors"
+
+
+def name_of(*facts: object) -> str:
+    """The name for something made from `facts`, plain JSON values: SHA-256, hex."""
+    return hashlib.sha256(json.dumps(facts, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def identity(folders: Sequence[Path]) -> str:
+    """SHA-256 (hex) of all files in `folders`, names and bytes: two encoders with the same one give the same."""
+    digest = hashlib.sha256()
+    for number, folder in enumerate(folders):
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(f"{number}/{file.relative_to(folder).as_posix()}\0".encode())
+            with file.open("rb") as opened:
+                while chunk := opened.read(_READ_AT_ONCE):
+                    digest.update(chunk)
+            digest.update(b"\0")
+    return digest.hexdigest()

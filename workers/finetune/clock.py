@@ -1,0 +1,106 @@
+"""When a run has to end: its limit in seconds, a person's wish, and signs of life while nothing else is told."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from app.training.recipe import Recipe
+from workers.finetune.report import Report
+from workers.refusals import Refusal
+
+Reason = Literal["completed", "stopped", "out_of_time", "out_of_money"]
+LIMITS = "limits.json"
+SIGN_OF_LIFE_S = 5.0
+
+
+class Ended(Exception):
+    """The run has to end now, before its next piece of work."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds on the device over all sittings, what they stand for, and seconds to keep back for others afterwards."""
+
+    seconds: float
+    binding: Literal["time", "money"] = "time"
+    reserve_s: float = 0.0
+
+
+def read_limits(out: Path, recipe: Recipe) -> Limits:
+    """What OUT/limits.json allows, or what the recipe does where that is less. Raises `Refusal` for a broken file."""
+    file = out / LIMITS
+    if not file.exists():
+        return Limits(recipe.max_wall_clock_s)
+    try:
+        given = Limits(**json.loads(file.read_text()))
+        is_less = float(given.seconds) < recipe.max_wall_clock_s
+    except (ValueError, TypeError) as error:
+        raise Refusal(f"The limits in {file} cannot be read: {error}.") from error
+    return given if is_less else Limits(recipe.max_wall_clock_s, "time", given.reserve_s)
+
+
+class Clock:
+    """Knows how long the run may go on, and what its ending will take as far as it was measured."""
+
+    def __init__(self, recipe: Recipe, out: Path, report: Report) -> None:
+        self._limits = read_limits(out, recipe)
+        self._report = report
+        self._told_at = time.monotonic()
+        self._longest: dict[str, float] = {}
+
+    def took(self, what: str, seconds: float) -> None:
+        """Remember how long a step, a save or an export took; the longest of each counts."""
+        self._longest[what] = max(seconds, self._longest.get(what, 0.0))
+
+    @property
+    def ending_s(self) -> float:
+        """Seconds to keep back: one more step, the last save and export, and what others need afterwards."""
+        save_s = self._longest.get("save", 0.0)
+        export_s = self._longest.get("export", save_s)
+        return 1.0 + 1.5 * self._longest.get("step", 0.0) + save_s + export_s + self._limits.reserve_s
+
+    def reason_to_end(self) -> Reason | None:
+        """Why the run has to end now, if it has to."""
+        if self._report.stop_request() is not None:
+            return "stopped"
+        if self._report.spent_s() + self.ending_s >= self._limits.seconds:
+            return "out_of_money" if self._limits.binding == "money" else "out_of_time"
+        return None
+
+    def begin(self, phase: str, total: int | None = None) -> None:
+        """Tell that a phase begins. Raises `Ended`."""
+        self._tell(phase, 0, total)
+        self.look(phase, 0, total)
+
+    def look(self, phase: str, done: int, total: int | None = None) -> None:
+        """Between two pieces of work: a sign of life now and then. Raises `Ended` when the run has to end."""
+        self.sign_of_life(phase, done, total)
+        reason = self.reason_to_end()
+        if reason is not None:
+            raise Ended(reason)
+
+    def sign_of_life(self, phase: str, done: int, total: int | None = None) -> None:
+        """Tell how far a phase is, at most every few seconds, so that silence means that it hangs."""
+        if time.monotonic() - self._told_at >= SIGN_OF_LIFE_S:
+            self._tell(phase, done, total)
+
+    def looking(self, phase: str) -> Callable[[int, int], None]:
+        """`look` for work that counts its own pieces."""
+        return lambda done, total: self.look(phase, done, total)
+
+    def heard(self) -> None:
+        """Something else was told just now."""
+        self._told_at = time.monotonic()
+
+    def _tell(self, phase: str, done: int, total: int | None) -> None:
+        self._report.tell("phase", phase=phase, done=done, total=total)
+        self.heard()

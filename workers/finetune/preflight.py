@@ -1,0 +1,264 @@
+"""Preflight by doing: load, real steps at the largest size, one sample, one checkpoint, and what the gate asks about.
+
+Nothing is multiplied with constants of somebody else's machine. What was found is in OUT/preflight.json, whole or not
+at all, and is written early too: where the steps do not fit in memory, what was known before is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from app.datasets.manifest import ManifestRow
+from app.training.recipe import Recipe
+from workers.families.registry import Family, load_family
+from workers.finetune.batches import Members, Texts, step_batches
+from workers.finetune.buckets import Walk, nearest, sizes
+from workers.finetune.cache import TensorCache, identity
+from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
+from workers.finetune.clock import Clock, Ended
+from workers.finetune.learner import Learner
+from workers.finetune.passes import training_errors, validation_errors
+from workers.finetune.pictures import read_fitted
+from workers.finetune.report import Report, memory
+from workers.finetune.sitting import Pulse, draw_pulse, read_pulse
+from workers.finetune.train import read_rows, validation_rows
+from workers.refusals import Refusal
+
+FACTS: Final = "preflight.json"
+WARM, TIMED = 3, 5
+"""Steps before the clock counts, and steps it counts."""
+EXAMPLES = 5
+_PROBED = 8
+
+
+def preflight(
+    recipe: Recipe, manifest: Path, out: Path, report: Report, device: torch.device, cache: Path
+) -> dict[str, Any]:
+    """Measure what a run of `recipe` would need; the facts, as they stand in OUT/preflight.json.
+
+    Stopped by a person, it tells so and measures no further. Raises `Refusal` when a run could not begin, and torch's
+    own error when a step does not fit in memory.
+    """
+    try:
+        return _preflight(recipe, manifest, out, report, device, cache)
+    except Ended as ended:
+        report.tell("finished", reason=ended.reason, step=0, kept=False, elapsed_s=round(report.spent_s(), 3))
+        return {}
+
+
+def _preflight(
+    recipe: Recipe, manifest: Path, out: Path, report: Report, device: torch.device, cache: Path
+) -> dict[str, Any]:
+    torch.set_num_threads(recipe.threads)
+    clock = Clock(recipe, out, report)
+    clock.begin("load")
+    rows = read_rows(manifest)
+    began = time.perf_counter()
+    family = load_family(recipe.family, recipe.base, device)
+    facts: dict[str, Any] = {"device": _device_name(device), "load_s": time.perf_counter() - began}
+    facts |= _gate(rows, manifest.parent, recipe, family, clock)
+    _write(out, facts)
+    if facts["undecodable"]:
+        first = facts["undecodable"][0]
+        raise Refusal(f"{len(facts['undecodable'])} pictures cannot be read; the first is {first['file']}.")
+    facts |= _measure(rows, manifest.parent, recipe, family, clock, out, device, cache)
+    _write(out, facts)
+    report.tell("finished", reason="completed", step=0, kept=False, elapsed_s=round(report.spent_s(), 3))
+    return facts
+
+
+def _gate(rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Family, clock: Clock) -> dict[str, Any]:
+    """What the pictures, captions and weights are like."""
+    undecodable = []
+    for done, row in enumerate(rows):
+        try:
+            read_fitted(folder / row.file, (16, 16))
+        except Refusal as refusal:
+            undecodable.append({"file": row.file, "why": str(refusal)})
+        clock.look("decode", done + 1, len(rows))
+    captions = [row.caption for row in rows if row.caption.strip()]
+    counts, limit = family.token_counts(captions) if captions else ([], 0)
+    among = sizes(recipe.resolution_px, family.size_multiple, recipe.buckets)
+    fitted = [among[nearest(row.width_px, row.height_px, among)] for row in rows if row.split == "train"]
+    over = [caption for caption, count in zip(captions, counts, strict=True) if count > limit]
+    return {
+        "undecodable": undecodable,
+        "captions_empty": len(rows) - len(captions),
+        "tokens": {"limit": limit, "longest": max(counts, default=0), "over": len(over), "examples": over[:EXAMPLES]},
+        "buckets": [[*size, fitted.count(size)] for size in among if size in fitted],
+        "weights": [
+            {"part": part.name, "sha256": identity([part]), "size_bytes": _size_bytes(part)} for part in _parts(family)
+        ],
+    }
+
+
+def _measure(
+    rows: list[ManifestRow],
+    folder: Path,
+    recipe: Recipe,
+    family: Family,
+    clock: Clock,
+    out: Path,
+    device: torch.device,
+    cache: Path,
+) -> dict[str, Any]:
+    """Encode a few members, take real steps at the largest size, validate, draw, save, read back and export."""
+    learned, held_out = [row for row in rows if row.split == "train"], validation_rows(rows)
+    kept = TensorCache(cache)
+    clock.begin("encode", _PROBED)
+    probe = _largest(learned, recipe, family)
+    memory(device)
+    texts, text_s = timed(lambda: Texts(probe, family, None, clock.looking("encode")), device)
+    members = Members(probe, folder, family, texts, _resolution(recipe), recipe.buckets)
+    encode = members.encode if family.autoencoder_files and recipe.cache else None
+    _, picture_s = timed(
+        lambda: encode(kept, clock.looking("encode")) if encode else members.decode(clock.looking("encode")), device
+    )
+    family.free_encoders()
+    learner = Learner(family.model, dict(family.model.requires_grad_(True).named_parameters()), recipe)
+    seconds = _steps(members, recipe, family, learner, clock, device)
+    facts = {
+        "texts": len({row.caption for row in [*learned, *held_out]}) + 1,
+        "text_s": text_s / len(texts.captions),
+        "pictures": len(learned) + len(held_out),
+        "picture_s": picture_s / len(probe),
+        "warm_s": seconds[:WARM],
+        "step_s": seconds[WARM:],
+        "bucket_area_ratio": _area_ratio(learned, recipe, family),
+    }
+    with learner.averaged():
+        facts |= _validation_s(members, recipe, family, min(len(held_out), len(probe)), len(held_out), device)
+        facts["sample_s"] = _sample_s(recipe, family, clock, out, device)
+    used = memory(device)
+    facts |= {"peak_bytes": used["memory_bytes"], "memory_total_bytes": used["memory_total_bytes"]}
+    return facts | _saves(recipe, family, learner, clock, out, device)
+
+
+def _steps(
+    members: Members, recipe: Recipe, family: Family, learner: Learner, clock: Clock, device: torch.device
+) -> list[float]:
+    """Seconds of each of the warm and the timed steps, all at the largest size."""
+    stage = recipe.stage(recipe.steps - 1)
+    walk = Walk(members.buckets, stage.micro_batch, recipe.seed, stage.number)
+    first = recipe.steps - 1 if stage.number else 0
+    found = []
+    for number in range(WARM + TIMED):
+        clock.look("train", number, WARM + TIMED)
+
+        def step() -> None:
+            batches = step_batches(members, walk, recipe, stage, first)
+            for batch in batches:
+                errors, _ = training_errors(family, batch, recipe, first, device)
+                learner.gather(errors.mean() / len(batches))
+            learner.update(first)
+
+        found.append(timed(step, device)[1])
+    return found
+
+
+def _validation_s(
+    members: Members, recipe: Recipe, family: Family, probed: int, count: int, device: torch.device
+) -> dict[str, float]:
+    """Seconds of one validation, from a part of it."""
+    if count == 0:
+        return {"validation_s": 0.0}
+    done = 0
+
+    def validate() -> None:
+        nonlocal done
+        for errors, _ in validation_errors(family, members, recipe):
+            done += len(errors)
+            if done >= 4 * max(1, probed):
+                break
+
+    _, seconds = timed(validate, device)
+    return {"validation_s": seconds / done * 4 * count}
+
+
+def _sample_s(recipe: Recipe, family: Family, clock: Clock, out: Path, device: torch.device) -> float:
+    """Seconds of one picture, drawn as the run will draw them."""
+    clock.look("sample", 0, 1)
+    pulse = read_pulse(out)[:1] or [Pulse(0, "product on a white background", recipe.seed)]
+    _, seconds = timed(lambda: draw_pulse(family, recipe, pulse), device)
+    family.free_encoders()
+    return seconds
+
+
+def _saves(
+    recipe: Recipe, family: Family, learner: Learner, clock: Clock, out: Path, device: torch.device
+) -> dict[str, Any]:
+    """Seconds and bytes of one checkpoint, written and read back, and of one export. Nothing of it stays."""
+    clock.look("save", 0, 1)
+    folder = out / "preflight"
+    try:
+        saved, save_s = timed(
+            lambda: save_checkpoint(folder, 0, family.save_weights, learner.state(), {"recipe_hash": ""}), device
+        )
+        load_state(saved.folder)
+        clock.look("export", 0, 1)
+        _, export_s = timed(lambda: family.export(saved.folder / WEIGHTS, folder / "model"), device)
+        weights_bytes = _size_bytes(saved.folder / WEIGHTS)
+        return {
+            "save_s": save_s,
+            "checkpoint_bytes": saved.size_bytes,
+            "weights_bytes": weights_bytes,
+            "export_s": export_s,
+            "export_bytes": _size_bytes(folder / "model"),
+        }
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def timed(work: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
+    """What `work` gives, and the seconds it took until the device was done too."""
+    began = time.perf_counter()
+    given = work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return given, time.perf_counter() - began
+
+
+def _largest(rows: list[ManifestRow], recipe: Recipe, family: Family) -> list[ManifestRow]:
+    """A few members of the size with the most pixels."""
+    among = sizes(_resolution(recipe), family.size_multiple, recipe.buckets)
+    chosen = {row.sha256: among[nearest(row.width_px, row.height_px, among)] for row in rows}
+    most = max(width * height for width, height in chosen.values())
+    return [row for row in rows if chosen[row.sha256][0] * chosen[row.sha256][1] == most][:_PROBED]
+
+
+def _area_ratio(rows: list[ManifestRow], recipe: Recipe, family: Family) -> float:
+    """Mean pixels of a member over the pixels of the largest size in use."""
+    among = sizes(_resolution(recipe), family.size_multiple, recipe.buckets)
+    areas = [width * height for width, height in (among[nearest(r.width_px, r.height_px, among)] for r in rows)]
+    return sum(areas) / len(areas) / max(areas)
+
+
+def _resolution(recipe: Recipe) -> int:
+    return max(recipe.stage(0).resolution_px, recipe.stage(recipe.steps - 1).resolution_px)
+
+
+def _parts(family: Family) -> list[Path]:
+    folder = getattr(family, "folder", None)
+    return [] if folder is None else sorted({file.parent for file in Path(folder).rglob("*.safetensors")})
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != SIDECAR)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def _write(out: Path, facts: dict[str, Any]) -> None:
+    temporary = out / f".{FACTS}.{os.getpid()}"
+    temporary.write_text(json.dumps(facts))
+    temporary.replace(out / FACTS)

@@ -1,0 +1,271 @@
+"""What the loop keeps beside the weights: what is on disk, the last losses, and how a run begins, pauses and ends."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from app.training.recipe import Recipe
+from workers.families.registry import Family
+from workers.finetune.batches import Members
+from workers.finetune.checkpoint import (
+    WEIGHTS,
+    latest_checkpoint,
+    let_go_of_states,
+    load_state,
+    read_sidecar,
+    replaced_whole,
+    save_checkpoint,
+)
+from workers.finetune.clock import Clock, Reason
+from workers.finetune.learner import Learner
+from workers.finetune.loss import BAND_COUNT, BandedLoss
+from workers.finetune.passes import validation_errors
+from workers.finetune.report import Report, memory
+from workers.refusals import Refusal
+
+PULSE = "pulse.json"
+STATES_KEPT = 2
+_DRAWN_AT_ONCE = 4
+_SLOW = 2.0
+_USUAL_AFTER = 3
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """A picture drawn again and again while the run goes on."""
+
+    prompt_id: int
+    text: str
+    seed: int
+
+
+@dataclass
+class Sitting:
+    """One process's work on a run."""
+
+    recipe: Recipe
+    out: Path
+    report: Report
+    clock: Clock
+    family: Family
+    dataset_hash: str
+    learner: Learner | None = None
+    facts: dict[str, object] = field(default_factory=dict)
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        self._validation: dict[str, Any] = {}
+        self._best: dict[str, Any] = {}
+        self._saved: tuple[int, Path] | None = None
+        self._speeds: list[float] = []
+        self._is_slow = False
+
+    @property
+    def trained(self) -> Learner:
+        """The learner, once there is one."""
+        assert self.learner is not None  # noqa: S101 - set before the first step
+        return self.learner
+
+    def look_back(self) -> None:
+        """Find the latest complete checkpoint, if there is one. Raises `Refusal` when it is another run's."""
+        folder = latest_checkpoint(self.out)
+        if folder is None:
+            return
+        sidecar = read_sidecar(folder)
+        if sidecar["learning_hash"] != self.recipe.learning_hash():
+            raise Refusal(f"{folder} was learned with another recipe; start a new run or restore the recipe.")
+        if sidecar["dataset_hash"] != self.dataset_hash:
+            raise Refusal(f"{folder} was learned from other members; start a new run or restore the manifest.")
+        self.step = int(sidecar["step"])
+        self._saved = (self.step, folder)
+        self._validation = dict(sidecar["losses"]["validation"])
+        self._best = dict(sidecar["best"])
+
+    def take_up(self, learner: Learner) -> None:
+        """Learn with `learner` from here on: from what was found looking back, or from the beginning."""
+        self.learner = learner
+        if self._saved is not None:
+            folder = self._saved[1]
+            state = load_state(folder)
+            # The averaged weights pass through the model because only the family knows how they are stored.
+            self.family.load_weights(folder / WEIGHTS)
+            learner.restore(state)
+
+    def tell_started(self, training: Members, validation: Members) -> None:
+        """Say what is about to run."""
+        self._tell(
+            "started",
+            step=self.step,
+            steps=self.recipe.steps,
+            train_count=len(training),
+            validation_count=len(validation),
+            parameters=sum(p.numel() for p in self.family.model.parameters()),
+            trained_parameters=sum(p.numel() for p in self.trained.parameters.values()),
+            device=_name(next(self.family.model.parameters()).device),
+            buckets=[[*training.size(bucket[0]), len(bucket)] for bucket in training.buckets if bucket],
+            recipe_hash=self.recipe.recipe_hash(),
+            dataset_hash=self.dataset_hash,
+        )
+
+    def is_due(self, every: int) -> bool:
+        """Whether what happens every so many steps happens now; the last step is always one."""
+        return self.step % every == 0 or self.step == self.recipe.steps
+
+    def tell_step(self, facts: dict[str, object]) -> None:
+        """Tell what the last steps were like, and when they became slow."""
+        self.facts = facts
+        self._tell("step", **facts, **memory(next(self.family.model.parameters()).device))
+        step_s = float(str(facts["step_s"]))
+        self.clock.took("step", step_s)
+        usual_s = statistics.median(self._speeds) if self._speeds else step_s
+        is_slow = len(self._speeds) >= _USUAL_AFTER and step_s > _SLOW * usual_s
+        if is_slow and not self._is_slow:
+            waits = float(str(facts["data_wait_s"])) > 0.2 * step_s
+            hint = "it waits for pictures" if waits else "memory may be full, or other work shares the device"
+            self._tell("slow", step=self.step, step_s=step_s, usual_s=usual_s, hint=hint)
+        self._is_slow = is_slow
+        if not is_slow:
+            self._speeds = [*self._speeds[-99:], step_s]
+
+    def expect_another_speed(self) -> None:
+        """A new stage begins: what was usual is so no longer."""
+        self._speeds = []
+
+    def validate(self, members: Members) -> None:
+        """The averaged weights' error on the validation members, under noise and timesteps that never change.
+
+        After a resume it has to be what was saved: a checkpoint that was not really put back shows here.
+        """
+        if len(members) == 0:
+            return
+        self.clock.begin("validate", len(members) * BAND_COUNT)
+        losses = BandedLoss()
+        with self.trained.averaged():
+            for errors, timesteps in validation_errors(self.family, members, self.recipe):
+                losses.add(errors, timesteps)
+                self.clock.look("validate", losses.count(), len(members) * BAND_COUNT)
+        loss = losses.mean()
+        self.trained.check(loss, "validation loss", max(self.step, 1) - 1)
+        if self._validation.get("step") == self.step and not math.isclose(
+            loss, self._validation["loss"], rel_tol=0.0 if self._device.type == "cpu" else 1e-3
+        ):
+            raise Refusal(
+                f"The checkpoint of step {self.step} gives the validation loss {loss:.6f} and was saved with "
+                f"{self._validation['loss']:.6f}: it was not put back as it was."
+            )
+        self._validation = {"step": self.step, "loss": loss, "loss_by_band": losses.by_band()}
+        if not self._best or loss < self._best["loss"]:
+            self._best = {"step": self.step, "loss": loss}
+        self._tell("validation", **self._validation)
+
+    def save(self) -> None:
+        """Write the checkpoint of this step."""
+        self.clock.sign_of_life("save", 0)
+        started = time.monotonic()
+        saved = save_checkpoint(
+            self.out,
+            self.step,
+            self._write_averaged,
+            self.trained.state(),
+            {
+                "recipe": self.recipe.model_dump(mode="json"),
+                "recipe_hash": self.recipe.recipe_hash(),
+                "learning_hash": self.recipe.learning_hash(),
+                "dataset_hash": self.dataset_hash,
+                "elapsed_s": self.report.spent_s(),
+                "losses": {"training": self.facts, "validation": self._validation},
+                "best": self._best,
+            },
+        )
+        seconds = time.monotonic() - started
+        self.clock.took("save", seconds)
+        self._saved = (self.step, saved.folder)
+        folder = str(saved.folder.relative_to(self.out))
+        self._tell("checkpoint", step=self.step, folder=folder, size_bytes=saved.size_bytes, seconds=round(seconds, 3))
+        let_go_of_states(self.out, STATES_KEPT)
+
+    def sample(self) -> None:
+        """Draw the pulse's pictures with the averaged weights, as they will be drawn from the finished model."""
+        pulse = read_pulse(self.out)
+        if not pulse:
+            return
+        self.clock.begin("sample", len(pulse))
+        started = time.monotonic()
+        folder = self.out / "samples" / f"step-{self.step:06d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        files = []
+        with self.trained.averaged():
+            for start in range(0, len(pulse), _DRAWN_AT_ONCE):
+                chunk = pulse[start : start + _DRAWN_AT_ONCE]
+                for one, picture in zip(chunk, draw_pulse(self.family, self.recipe, chunk), strict=True):
+                    file = folder / f"{one.prompt_id}-{one.seed}.png"
+                    Image.fromarray(picture.numpy()).save(file)
+                    files.append(
+                        {"prompt_id": one.prompt_id, "seed": one.seed, "file": str(file.relative_to(self.out))}
+                    )
+                self.clock.look("sample", len(files), len(pulse))
+        self.family.free_encoders()
+        seconds = time.monotonic() - started
+        self._tell("samples", step=self.step, files=files, seconds=round(seconds, 3))
+
+    def finish(self, reason: Reason) -> None:
+        """Save what is not yet saved and write OUT/model, unless the person asked to throw the rest away."""
+        is_wanted = not (reason == "stopped" and self.report.stop_request() == "discard")
+        if is_wanted and self.learner is not None and self.step > 0 and (self._saved or (0,))[0] != self.step:
+            self.save()
+        if is_wanted and self._saved is not None:
+            self._export(self._saved[1])
+        kept = is_wanted and self._saved is not None
+        self._tell("finished", reason=reason, step=self.step, kept=kept, elapsed_s=round(self.report.spent_s(), 3))
+
+    def _export(self, checkpoint: Path) -> None:
+        self.clock.sign_of_life("export", 0)
+        started = time.monotonic()
+        with replaced_whole(self.out / "model") as temporary:
+            self.family.export(checkpoint / WEIGHTS, temporary)
+        self.clock.took("export", time.monotonic() - started)
+
+    def _write_averaged(self, folder: Path) -> None:
+        with self.trained.averaged():
+            self.family.save_weights(folder)
+
+    def _tell(self, kind: Any, **facts: object) -> None:
+        self.report.tell(kind, **facts)
+        self.clock.heard()
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.family.model.parameters()).device
+
+
+def read_pulse(out: Path) -> list[Pulse]:
+    """What OUT/pulse.json asks to be drawn; nothing without it. Raises `Refusal` for a broken file."""
+    file = out / PULSE
+    if not file.exists():
+        return []
+    try:
+        return [
+            Pulse(int(one["prompt_id"]), str(one["text"]), int(one["seed"])) for one in json.loads(file.read_text())
+        ]
+    except (ValueError, TypeError, KeyError) as error:
+        raise Refusal(f"The pictures asked for in {file} cannot be read: {error}.") from error
+
+
+def draw_pulse(family: Family, recipe: Recipe, pulse: Sequence[Pulse]) -> torch.Tensor:
+    """Pictures uint8 [len(pulse), S, S, 3], drawn as the recipe says."""
+    texts, seeds = [one.text for one in pulse], [one.seed for one in pulse]
+    return family.draw(texts, seeds, recipe.resolution_px, recipe.sampling_steps, recipe.guidance)
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
