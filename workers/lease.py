@@ -39,22 +39,28 @@ class Lease:
         self._family: Family | None = None
 
     def family(self, name: str, base: str, weights: Path | None = None) -> Family:
-        """The model of family `name` from `base`, with the saved `weights` (a folder) in place of its own if given.
+        """The model of family `name` from `base`, with the saved `weights` (a folder, whole or an adapter) if given.
 
         Another checkpoint of the same base costs only the reading of its weights. Raises `Refusal` when the base or
         the weights are not there.
         """
         import torch
 
+        from workers.families import weights as saved
         from workers.families.registry import load_family
 
-        if self._family is None or self._base != (name, base) or (weights is None and self._weights is not None):
+        if self._family is None or self._base != (name, base):
             self.release()
             torch.set_num_threads(self._threads)
             self._family = load_family(name, base, best_device())
             self._base = (name, base)
-        if weights is not None and weights != self._weights:
-            self._family.load_weights(weights)
+        if weights != self._weights:
+            try:
+                saved.load(self._family, weights)
+            except BaseException:
+                # Half of one model and half of another must not be drawn with.
+                self.release()
+                raise
         self._weights = weights
         return self._family
 

@@ -26,7 +26,7 @@ from workers.families import metadata
 from workers.families.registry import Family
 from workers.refusals import Refusal
 
-FILE = LORA_WEIGHT_NAME_SAFE
+FILE: str = LORA_WEIGHT_NAME_SAFE
 """Name of the file in a LoRA checkpoint's `weights/`; a folder without it holds a whole denoiser."""
 
 _ADAPTER = "default"

@@ -41,8 +41,9 @@ class Pipeline:
             module = getattr(pipeline, part, None)
             if module is not None:
                 module.eval().requires_grad_(False)
-        # Set by `load_pipeline`: where the parts lie, for the keys of caches.
+        # Set by whoever loaded it: where the parts lie.
         self.folder: Path | None = None
+        self.holds_base = True
 
     @property
     def encoder_files(self) -> tuple[Path, ...]:
@@ -91,6 +92,14 @@ class Pipeline:
             self.model.load_state_dict(saved.state_dict())
         except (OSError, ValueError, RuntimeError) as error:
             raise Refusal(f"The weights in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
+        self.holds_base = False
+
+    def load_base(self) -> None:
+        """The base's own weights again. Raises `Refusal`."""
+        if self.folder is None:
+            raise Refusal("A pipeline that was not loaded from a folder cannot go back to it.")
+        self.load_weights(self.folder / self.denoiser)
+        self.holds_base = True
 
     def export(self, weights: Path, folder: Path) -> None:
         """The base's own files, its denoiser replaced by the saved weights: all else is to the byte what was loaded."""

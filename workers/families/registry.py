@@ -50,6 +50,8 @@ class Family(Protocol):
     """What cached texts depend on besides their words: the text encoders' folders and tokenizers'."""
     autoencoder_files: tuple[Path, ...]
     """What cached pictures depend on besides their pixels: the autoencoder's folder; empty without one."""
+    holds_base: bool
+    """Whether the denoiser's own weights are the base's: until others are loaded or they are trained themselves."""
     is_flow: bool
     """Whether timesteps are a straight line from clean to noise (shifted and logit-normal draws make sense)."""
 
@@ -113,6 +115,10 @@ class Family(Protocol):
 
     def load_weights(self, folder: Path) -> None:
         """Put weights that `save_weights` wrote into `model`. Raises `Refusal` when they do not fit."""
+        ...
+
+    def load_base(self) -> None:
+        """Put the base's own weights back. Raises `Refusal`."""
         ...
 
     def export(self, weights: Path, folder: Path) -> None:
