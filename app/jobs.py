@@ -34,6 +34,7 @@ QUEUES: Final[dict[str, Queue]] = {
     "captions.look": "gpu",
     "review.apply_rules": "cpu",
     "dataset.freeze": "cpu",
+    "run.preflight": "gpu",
     "run.train": "gpu",
     "sheet.draw": "gpu",
 }

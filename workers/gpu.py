@@ -10,7 +10,8 @@ from celery.signals import worker_ready, worker_shutting_down
 from app.database import engine_for
 from app.settings import Settings
 from app.storage import Storage
-from workers import captioning, drawing, training
+from app.training import devices
+from workers import accelerator, captioning, drawing, preflighting, training
 from workers.celery_app import Work, database_url, job_task
 from workers.lease import Lease
 from workers.trainer import Patience
@@ -26,6 +27,13 @@ def lease(threads: int) -> Lease:
 def look_at_photos(work: Work) -> dict[str, Any]:
     """Caption photos with a model that looks at them."""
     return captioning.look(work, lease(work.settings.worker_threads))
+
+
+@job_task("run.preflight")
+def preflight(work: Work) -> dict[str, Any]:
+    """Try a recipe in a process of its own, with the device to itself."""
+    lease(work.settings.worker_threads).release()
+    return preflighting.preflight(work)
 
 
 @job_task("run.train")
@@ -46,6 +54,8 @@ def put_right(**_: object) -> None:
     """A worker that starts settles runs whose job ended without them, and ends trainers whose run is over."""
     settings = Settings()
     training.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
+    preflighting.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
+    devices.tell(settings.data_dir, *accelerator.describe())
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

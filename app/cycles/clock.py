@@ -7,7 +7,7 @@ by people.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
@@ -33,9 +33,12 @@ STAGES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("caption", "Caption", ("captions.propose", "captions.look")),
     ("review", "Review", ("review.apply_rules",)),
     ("freeze", "Freeze", ("dataset.freeze",)),
-    ("train", "Train", ("run.train",)),
+    ("train", "Train", ("run.preflight", "run.train")),
     ("compare", "Compare", ("sheet.draw",)),
 )
+
+# Begins its stage and costs, but neither ends it nor lets it fail: the run that it was for may come or not.
+_BEFORE: Final = "run.preflight"
 
 # What the clock warns at: little time, little money.
 SHORT_OF_TIME_S: Final = 3600.0
@@ -207,6 +210,8 @@ class _Trace:
 
 def _stages(session: Session, cycle: Cycle, costs: dict[str, Cost]) -> tuple[Stage, ...]:
     traces = _traces(session, cycle)
+    if _BEFORE in traces:
+        traces[_BEFORE] = replace(traces[_BEFORE], is_done=False, has_failed=False)
     merged = [sum((traces[kind] for kind in kinds if kind in traces), _Trace()) for _, _, kinds in STAGES]
     merged[2] += _reviewing(session, cycle)
     states = _states(merged)
@@ -231,7 +236,7 @@ def _states(traces: list[_Trace]) -> list[State]:
             states.append("running")
         elif trace.has_failed:
             states.append("failed")
-        elif place == furthest and STAGES[place][0] == "review":
+        elif place == furthest and (STAGES[place][0] == "review" or not trace.is_done):
             states.append("next")
         elif trace.is_done:
             states.append("done")

@@ -64,6 +64,7 @@ JOBS = {
     "captions.look": "Looking at photos",
     "review.apply_rules": "Applying review rules",
     "dataset.freeze": "Freezing the version",
+    "run.preflight": "Measuring",
     "run.train": "Fine-tuning",
     "sheet.draw": "Drawing the sheet",
 }

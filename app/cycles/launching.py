@@ -1,0 +1,146 @@
+"""What is known before a run, put together for the page and the worker alike: estimate, gate, limits, and the run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from app.cycles import clock, hard_stop
+from app.datasets.tables import DatasetVersion
+from app.evaluation import sheets
+from app.people import Person
+from app.settings import Settings
+from app.training import bases, devices, gate, members, preflights, runs
+from app.training.estimate import Estimate, Work, estimate
+from app.training.facts import BaseFacts
+from app.training.gate import Finding, Left, Place
+from app.training.limits import Limits
+from app.training.plan import changed, plan, written
+from app.training.preflights import Wish
+from app.training.recipe import Recipe
+from app.training.tables import Preflight, TrainingRun
+
+PULSE_PICTURES: Final = 4
+"""Pictures drawn before the first step and with each checkpoint."""
+
+_MARGIN: Final = 1.25
+"""Where nobody sets a hard stop, a run may take a quarter more than the most that is expected of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is foretold of a run: the estimate (None before a preflight), the gate, and what there is for it."""
+
+    estimate: Estimate | None
+    findings: list[Finding]
+    left: Left
+    limits: Limits
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing stands in the way."""
+        return gate.is_open(self.findings)
+
+    @property
+    def reason(self) -> str:
+        """What stands in the way, in a sentence; empty when nothing does."""
+        return next((f"{one.name}: {one.sentence}." for one in self.findings if one.state == "failed"), "")
+
+
+def outlook(
+    session: Session,
+    settings: Settings,
+    version: DatasetVersion,
+    recipe: Recipe,
+    base: BaseFacts | None = None,
+    preflight: Preflight | None = None,
+    measured: Mapping[str, Any] | None = None,
+    wish: Wish | None = None,
+    busy: str = "",
+) -> Outlook:
+    """What is known of a run before it is asked for. `measured` stands for the preflight's while that is not kept."""
+    base = base or bases.read(recipe.base)
+    known = measured if measured is not None else (preflight.measured if preflight else None)
+    foretold = None
+    if known and "step_s" in known:
+        foretold = estimate(known, recipe, drawn(recipe), preflights.history(session))
+    limits = limits_for(session, settings, recipe, wish, foretold)
+    place = Place(
+        free_bytes=shutil.disk_usage(_there(settings)).free,
+        device=devices.known(settings.data_dir, settings.worker_threads).name,
+        busy=busy,
+        known_weights=preflights.known_weights(session, recipe.base, preflight.id if preflight else None),
+    )
+    left = left_of(session, settings, limits)
+    counted = members.counted(session, version)
+    return Outlook(foretold, gate.findings(recipe, base, counted, place, left, known, foretold), left, limits)
+
+
+def drawn(recipe: Recipe) -> Work:
+    """What is drawn for such a run: the pulse while it goes on, and the sheet of its checkpoints and the base after."""
+    columns = min(sheets.COLUMNS, 1 + -(-recipe.steps // recipe.checkpoint_every))
+    return Work(PULSE_PICTURES, columns * sheets.PROMPT_COUNT * len(sheets.SEEDS))
+
+
+def limits_for(
+    session: Session, settings: Settings, recipe: Recipe, wish: Wish | None, foretold: Estimate | None
+) -> Limits:
+    """The hard stop: what the cycle has left, or less where a person set less or the estimate asks for less."""
+    left = hard_stop.left(session, settings, recipe)
+    seconds, amount = left.max_seconds, left.max_amount
+    if wish is not None and wish.max_seconds is not None:
+        seconds = min(seconds, wish.max_seconds)
+    elif foretold is not None and foretold.in_all[1] < seconds:
+        seconds = min(seconds, max(60.0, _MARGIN * foretold.in_all[2]))
+    if wish is not None and wish.max_amount is not None:
+        asked = Decimal(wish.max_amount)
+        amount = asked if amount is None else min(amount, asked)
+    return Limits(seconds, amount, left.hour_price)
+
+
+def left_of(session: Session, settings: Settings, limits: Limits | None = None) -> Left:
+    """What the cycle has left in time and money, beside a run's own limits."""
+    now = clock.read(session, settings)
+    price = settings.gpu_hour_price
+    if now is None:
+        return Left(None, None, price, settings.currency, limits)
+    return Left(now.seconds_left, now.money_left if price else None, price, settings.currency, limits)
+
+
+def start(
+    session: Session,
+    version: DatasetVersion,
+    recipe: Recipe,
+    known: Outlook,
+    preflight: Preflight | None,
+    person: Person | None,
+) -> TrainingRun:
+    """Ask for the run, with its limits and what was foretold of it."""
+    foretold = None
+    if known.estimate is not None:
+        foretold = known.estimate.foretold(preflight.id if preflight else None)
+    return runs.request_run(session, version, recipe.base, recipe, person, known.limits, foretold)
+
+
+def on_top(
+    session: Session, settings: Settings, version: DatasetVersion, recipe: Recipe, more: Mapping[str, Any]
+) -> tuple[Recipe, dict[str, str]]:
+    """A recipe with `more` changes on top of those that a person made, and all of them as a page's address has them."""
+    base, device = bases.read(recipe.base), devices.known(settings.data_dir, settings.worker_threads)
+    facts = members.facts(session, version)
+    chosen = {"steps": recipe.steps, "method": recipe.method}
+    derived = plan(base, facts, device, "balanced", chosen).recipe
+    changes = {**chosen, **changed(recipe, derived), **more}
+    changes = {name: value for name, value in changes.items() if name != "name"}
+    return plan(base, facts, device, "balanced", changes).recipe, {n: written(value) for n, value in changes.items()}
+
+
+def _there(settings: Settings) -> Any:
+    """The data folder, or the nearest folder above it that exists."""
+    folder = settings.data_dir.resolve()
+    return next(one for one in (folder, *folder.parents) if one.is_dir())

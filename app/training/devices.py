@@ -1,0 +1,27 @@
+"""The device that runs will be on, as the gpu worker told of it when it started: a small file in the data folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from app.storage import atomic_file
+from app.training.facts import Device
+
+FILE: Final = "device.json"
+
+
+def tell(data_dir: Path, name: str, memory_bytes: int | None) -> None:
+    """Write down what a gpu worker found: the device's name, and its memory unless it is the processor."""
+    with atomic_file(data_dir / FILE) as file:
+        file.write(json.dumps({"name": name, "memory_bytes": memory_bytes}).encode())
+
+
+def known(data_dir: Path, threads: int) -> Device:
+    """The device, its name empty while no worker has told of one."""
+    try:
+        told = json.loads((data_dir / FILE).read_text())
+        return Device(str(told["name"]), told["memory_bytes"], threads)
+    except (OSError, ValueError, KeyError, TypeError):
+        return Device("", None, threads)

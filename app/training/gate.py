@@ -1,0 +1,286 @@
+"""The gate before a run: what is in order, what to know, what stands in the way, and what nobody can tell yet. Pure.
+
+Each finding says what was found in one sentence. The button lights while nothing failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from app.training.estimate import Estimate, duration
+from app.training.facts import BaseFacts
+from app.training.limits import Limits
+from app.training.recipe import Recipe
+
+State = Literal["passed", "to_know", "failed", "cannot_tell"]
+
+_NOT_YET: Final = "not measured yet; the preflight tells"
+_FULL_BYTES: Final = 16  # of a checkpoint, for each weight that is trained: the weight, its average, two memories
+_LORA_SHARE: Final = 0.03  # of the base's weights, at the ranks offered
+_TEXT_BYTES: Final = 4 * 4096  # of one encoded token, at the widest
+_SAMPLE_BYTES: Final = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: its name, how it stands, and a sentence. `link` leads to what can be done."""
+
+    name: str
+    state: State
+    sentence: str
+    link: str = ""
+    link_words: str = ""
+
+    def row(self) -> dict[str, str]:
+        """As it is kept in the database."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What the database knows of a version's members: how many, and what is wrong with them."""
+
+    version_id: int
+    train: int
+    validation: int
+    empty_captions: int
+    leaking_products: int
+    leaking_pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run would be: the disk's free bytes, the device's name ("" while unknown), and what it is busy with.
+
+    `known_weights` are hashes by part that an earlier preflight of this base took.
+    """
+
+    free_bytes: int
+    device: str = ""
+    busy: str = ""
+    known_weights: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What there is for a run: seconds and money of the cycle (None without one, or a price), and the run's limits."""
+
+    seconds: float | None
+    amount: Decimal | None
+    hour_price: Decimal | None
+    currency: str
+    limits: Limits | None = None
+
+    @property
+    def available_s(self) -> float | None:
+        """Seconds on the device that a run and its sheet may take; None where nothing bounds them."""
+        bounds = [self.seconds] if self.seconds is not None else []
+        if self.amount is not None and self.hour_price:
+            bounds.append(float(self.amount / self.hour_price * 3600))
+        if self.limits is not None:
+            bounds.append(self.limits.hard_stop()[0])
+        return max(0.0, min(bounds)) if bounds else None
+
+
+def findings(
+    recipe: Recipe,
+    base: BaseFacts,
+    members: Members,
+    place: Place,
+    left: Left,
+    measured: Mapping[str, Any] | None = None,
+    estimate: Estimate | None = None,
+) -> list[Finding]:
+    """Everything that is known before a run, in the order of the page. `measured` is a preflight's, if there is one."""
+    return [
+        _pictures(members, measured),
+        _captions(members, measured),
+        _tokens(members, measured),
+        _sizes(recipe, measured),
+        _leakage(members),
+        _weights(base, place, measured),
+        _disk(recipe, base, place, measured),
+        _device(place, measured),
+        *_licences(base),
+        _time(left, estimate),
+        _money(left, estimate),
+    ]
+
+
+def is_open(found: list[Finding]) -> bool:
+    """Whether nothing stands in the way."""
+    return all(one.state != "failed" for one in found)
+
+
+def counted(found: list[Finding]) -> str:
+    """ "9 passed · 2 to know · 1 cannot tell": only what there is."""
+    words: dict[State, str] = {
+        "failed": "failed",
+        "passed": "passed",
+        "to_know": "to know",
+        "cannot_tell": "cannot tell",
+    }
+    counts = {state: sum(one.state == state for one in found) for state in words}
+    return " · ".join(f"{counts[state]} {word}" for state, word in words.items() if counts[state])
+
+
+def _pictures(members: Members, measured: Mapping[str, Any] | None) -> Finding:
+    count = members.train + members.validation
+    broken = (measured or {}).get("undecodable")
+    if broken is None:
+        return Finding("Pictures", "cannot_tell", f"{count:,} of them; {_NOT_YET}")
+    if not broken:
+        return Finding("Pictures", "passed", f"all {count:,} decode")
+    many = f"{len(broken):,} pictures do" if len(broken) > 1 else "one picture does"
+    return Finding("Pictures", "failed", f"{many} not decode; the first is {broken[0]['file']}: {broken[0]['why']}")
+
+
+def _captions(members: Members, measured: Mapping[str, Any] | None) -> Finding:
+    empty = max(members.empty_captions, (measured or {}).get("captions_empty", 0))
+    if not empty:
+        return Finding("Captions", "passed", "none empty")
+    many = f"{empty:,} are" if empty > 1 else "one is"
+    link = f"/datasets/{members.version_id}"
+    return Finding("Captions", "failed", f"{many} empty; such photos teach nothing", link, "Open the version")
+
+
+def _tokens(members: Members, measured: Mapping[str, Any] | None) -> Finding:
+    tokens = (measured or {}).get("tokens")
+    if tokens is None:
+        return Finding("Tokens", "cannot_tell", _NOT_YET)
+    limit, over = tokens["limit"], tokens["over"]
+    if not over:
+        return Finding("Tokens", "passed", f"the longest caption has {tokens['longest']:,} of {limit:,}")
+    many = f"{over:,} captions pass" if over > 1 else "one caption passes"
+    return Finding("Tokens", "to_know", f"{many} the encoder’s {limit:,}; the tail is not read")
+
+
+def _sizes(recipe: Recipe, measured: Mapping[str, Any] | None) -> Finding:
+    buckets = (measured or {}).get("buckets")
+    if buckets is None:
+        return Finding("Sizes", "cannot_tell", _NOT_YET)
+    smallest = min(count for _, _, count in buckets)
+    batch = recipe.micro_batch or recipe.batch_size
+    if len(buckets) == 1:
+        width, height, count = buckets[0]
+        return Finding("Sizes", "passed", f"one size, {width} × {height}, for all {count:,}")
+    state: State = "passed" if smallest >= batch else "to_know"
+    rare = "" if state == "passed" else f"; a batch takes {batch}, so some photos of it come again"
+    return Finding("Sizes", state, f"{len(buckets)} buckets, the smallest holds {smallest:,}{rare}")
+
+
+def _leakage(members: Members) -> Finding:
+    leaks = members.leaking_products + members.leaking_pictures
+    if not members.validation:
+        return Finding("Leakage", "to_know", "no photo is held out, so nobody can tell whether it learns by heart")
+    if not leaks:
+        return Finding("Leakage", "passed", "no product and no picture in both splits")
+    products = _many(members.leaking_products, "product")
+    what = " and ".join(words for words in (products, _many(members.leaking_pictures, "picture")) if words)
+    words = f"{what} {'is' if leaks == 1 else 'are'} in both splits"
+    link = f"/datasets/{members.version_id}"
+    return Finding("Leakage", "failed", f"{words}; freeze a new version", link, "Open the version")
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}s" if count > 1 else f"one {noun}" if count else ""
+
+
+def _weights(base: BaseFacts, place: Place, measured: Mapping[str, Any] | None) -> Finding:
+    if base.fault:
+        return Finding("Weights", "failed", base.fault)
+    parts = (measured or {}).get("weights")
+    if parts is None:
+        return Finding("Weights", "passed", f"on this machine, {bytes_(base.size_bytes)}")
+    taken = {part["part"]: part["sha256"] for part in parts}
+    known = place.known_weights
+    if known is not None and known != taken:
+        odd = sorted(name for name in taken.keys() | known.keys() if taken.get(name) != known.get(name))
+        return Finding("Weights", "to_know", f"{', '.join(odd)} changed since the last preflight of this base")
+    again = "the same as before" if known is not None else "hashed for the first time"
+    return Finding("Weights", "passed", f"present, {len(parts)} parts, {again}")
+
+
+def _disk(recipe: Recipe, base: BaseFacts, place: Place, measured: Mapping[str, Any] | None) -> Finding:
+    needed = needed_bytes(recipe, base, measured or {})
+    how = "" if measured and "checkpoint_bytes" in measured else ", by the number of weights"
+    words = f"{bytes_(needed)} needed{how}, {bytes_(place.free_bytes)} free"
+    return Finding("Disk", "passed" if needed <= place.free_bytes else "failed", words)
+
+
+def needed_bytes(recipe: Recipe, base: BaseFacts, measured: Mapping[str, Any]) -> int:
+    """Bytes that a run writes: two whole checkpoints, the weights of all, the model, caches and samples."""
+    trained = base.parameters * (1.0 if recipe.method == "full" else _LORA_SHARE)
+    checkpoint = measured.get("checkpoint_bytes", _FULL_BYTES * trained)
+    weights = measured.get("weights_bytes", checkpoint / 4)
+    model = measured.get("export_bytes", base.size_bytes)
+    saves = -(-recipe.steps // recipe.checkpoint_every)
+    tokens = measured.get("tokens", {}).get("longest", 0) * measured.get("texts", 0) * _TEXT_BYTES
+    # Latents of the autoencoders in use hold four bytes for each four pixels' colours: about one byte a pixel.
+    latents = 0 if base.is_pixel else measured.get("pictures", 0) * recipe.resolution_px**2
+    return int(2 * checkpoint + saves * weights + model + tokens + latents + saves * 4 * _SAMPLE_BYTES)
+
+
+def _device(place: Place, measured: Mapping[str, Any] | None) -> Finding:
+    name = (measured or {}).get("device") or place.device
+    if not name:
+        return Finding("Device", "cannot_tell", "no gpu worker has told of its device yet; `packshot up` starts one")
+    if place.busy:
+        return Finding("Device", "to_know", f"{name}, busy: {place.busy}; the run waits for it")
+    return Finding("Device", "passed", f"{name}, free")
+
+
+def _licences(base: BaseFacts) -> Iterator[Finding]:
+    """Those that bind nobody further in one line; each other one in its own words."""
+    free = [part for part in base.parts if not part.binds]
+    if not base.parts:
+        yield Finding("Licence", "cannot_tell", f"{base.name} says nothing of its licences")
+    if free:
+        yield Finding("Licence", "passed", "; ".join(f"{part.name}: {part.licence}" for part in free))
+    for part in base.parts:
+        if part.binds:
+            yield Finding("Licence", "to_know", f"{part.name}: {part.licence}. {part.binds}")
+
+
+def _time(left: Left, estimate: Estimate | None) -> Finding:
+    if estimate is None:
+        return Finding("Time", "cannot_tell", _NOT_YET)
+    _, expected, most = estimate.in_all
+    bounds = [one for one in (left.seconds, left.limits.max_seconds if left.limits else None) if one is not None]
+    if not bounds:
+        return Finding("Time", "to_know", f"about {duration(expected)}; no cycle runs, so nothing ends it earlier")
+    spare = min(bounds) - expected
+    if spare < 0:
+        return Finding("Time", "failed", f"takes {duration(expected)}; {duration(min(bounds))} are left")
+    if most > min(bounds):
+        return Finding("Time", "to_know", f"may take {duration(most)}; {duration(min(bounds))} are left")
+    return Finding("Time", "passed", f"ends {duration(spare)} before it must")
+
+
+def _money(left: Left, estimate: Estimate | None) -> Finding:
+    if not left.hour_price:
+        return Finding("Money", "cannot_tell", "not counted: the price of an hour is not configured")
+    if estimate is None:
+        return Finding("Money", "cannot_tell", _NOT_YET)
+    _, expected, most = estimate.money(left.hour_price)
+    amounts = [one for one in (left.amount, left.limits.max_amount if left.limits else None) if one is not None]
+    sign = left.currency
+    if not amounts:
+        return Finding("Money", "to_know", f"about {sign}{expected:,.2f}; no cycle runs, so no budget bounds it")
+    if expected > min(amounts):
+        return Finding("Money", "failed", f"costs {sign}{expected:,.2f}; {sign}{min(amounts):,.2f} are left")
+    if most > min(amounts):
+        return Finding("Money", "to_know", f"may cost {sign}{most:,.2f}; {sign}{min(amounts):,.2f} are left")
+    return Finding("Money", "passed", f"{sign}{min(amounts) - expected:,.2f} are left after it")
+
+
+def bytes_(size: float) -> str:
+    """1536000 -> "1.5 MB" (powers of ten)."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB" if size < 100 else f"{size:,.0f} GB"

@@ -1,0 +1,229 @@
+"""Preflights: a recipe tried on the device before it costs a run. Asked for, found again, recorded.
+
+    queued -> running -> passed | refused | failed | cancelled
+
+`refused`: it was measured, and something stands in the way; `failed`: it could not be measured. What was measured
+holds for every recipe that differs only in knobs that neither time nor memory depend on: how long the run goes on, how
+fast it learns, its seed. So the three lengths share one preflight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.database import utc_now
+from app.datasets.tables import DatasetVersion
+from app.errors import NotFound, Refused
+from app.jobs import Job
+from app.people import Person
+from app.training.gate import Finding
+from app.training.recipe import Recipe
+from app.training.tables import Preflight, TrainingRun
+
+KIND: Final = "run.preflight"
+FACTS: Final = "preflight.json"
+End = Literal["passed", "refused", "failed", "cancelled"]
+
+# Knobs that change neither what a step costs nor what a checkpoint weighs.
+_NOT_MEASURED: Final = frozenset(
+    {
+        "name",
+        "seed",
+        "steps",
+        "caption_dropout",
+        "muon_lr",
+        "adamw_lr",
+        "adamw_beta1",
+        "adamw_beta2",
+        "weight_decay",
+        "warmup_steps",
+        "constant_share",
+        "final_lr_share",
+        "clip_norm",
+        "ema_decay",
+        "ema_every",
+        "timestep_mean",
+        "timestep_sd",
+        "timestep_uniform_share",
+        "timestep_shift",
+        "min_snr_gamma",
+        "velocity_floor",
+        "teacher_weight",
+        "teacher_until",
+        "lpips_weight",
+        "dino_weight",
+        "checkpoint_every",
+        "validate_every",
+        "report_every",
+        "max_wall_clock_s",
+    }
+)
+_LOOKED_BACK: Final = 100
+_HISTORY: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The run to start when a preflight passes: its limits as a person set them; None leaves them to the cycle."""
+
+    max_seconds: float | None = None
+    max_amount: str | None = None
+
+
+def request_preflight(
+    session: Session,
+    version: DatasetVersion,
+    recipe: Recipe,
+    person: Person | None = None,
+    wish: Wish | None = None,
+) -> Preflight:
+    """Ask for a recipe to be measured, or find the measuring under way. With a `wish` the run follows by itself.
+
+    Raises Refused for a version that is not frozen or teaches nothing.
+    """
+    if version.content_hash is None:
+        raise Refused(f"Version {version.number} is not frozen yet. Wait until freezing is done, then measure.")
+    if version.train_count == 0:
+        raise Refused(f"Version {version.number} has no photos to learn from. Freeze a version with at least one.")
+    # Two clicks at the same moment queue up here, so that the second one sees the first one's preflight.
+    session.execute(select(DatasetVersion.id).where(DatasetVersion.id == version.id).with_for_update())
+    under_way = session.scalars(
+        select(Preflight).where(
+            Preflight.version_id == version.id,
+            Preflight.recipe_hash == recipe.recipe_hash(),
+            Preflight.state.in_(("queued", "running")),
+        )
+    ).first()
+    if under_way is not None:
+        return under_way
+    found = _new(version.id, recipe, person.id if person else None)
+    session.add(found)
+    session.flush()
+    arguments: dict[str, Any] = {"preflight_id": found.id}
+    if wish is not None:
+        arguments["start"] = {"max_seconds": wish.max_seconds, "max_amount": wish.max_amount}
+    found.job_id = jobs.request(session, KIND, arguments, person).id
+    session.flush()
+    return found
+
+
+def wish_of(arguments: Mapping[str, Any]) -> Wish | None:
+    """The run that a preflight's job is to start."""
+    asked = arguments.get("start")
+    return None if asked is None else Wish(asked.get("max_seconds"), asked.get("max_amount"))
+
+
+def add_tried(session: Session, parent: Preflight, recipe: Recipe) -> Preflight:
+    """Another recipe, tried in the course of a preflight; its job is its parent's."""
+    found = _new(parent.version_id, recipe, parent.created_by_id)
+    found.state, found.job_id = "running", parent.job_id
+    session.add(found)
+    session.flush()
+    return found
+
+
+def get(session: Session, preflight_id: int) -> Preflight:
+    """The preflight with this id. Raises NotFound."""
+    found = session.get(Preflight, preflight_id)
+    if found is None:
+        raise NotFound(f"There is no preflight {preflight_id}.")
+    return found
+
+
+def find(session: Session, version_id: int, recipe: Recipe) -> Preflight | None:
+    """The newest preflight whose measuring holds for this recipe."""
+    rows = session.scalars(
+        select(Preflight)
+        .where(Preflight.version_id == version_id, Preflight.base == recipe.base, Preflight.state != "cancelled")
+        .order_by(Preflight.id.desc())
+        .limit(_LOOKED_BACK)
+    )
+    wanted = measured_knobs(recipe.model_dump(mode="json"))
+    return next((row for row in rows if measured_knobs(row.recipe) == wanted), None)
+
+
+def measured_knobs(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The knobs that what is measured depends on."""
+    return {name: value for name, value in values.items() if name not in _NOT_MEASURED}
+
+
+def begin(session: Session, preflight: Preflight) -> bool:
+    """A worker has taken it. Returns False when it is over already."""
+    if preflight.ended_at is not None:
+        return False
+    preflight.state = "running"
+    session.flush()
+    return True
+
+
+def end(
+    session: Session,
+    preflight: Preflight,
+    state: End,
+    reason: str | None = None,
+    measured: Mapping[str, Any] | None = None,
+    findings: Sequence[Finding] = (),
+) -> None:
+    """Record what was found."""
+    preflight.state, preflight.reason, preflight.ended_at = state, reason, utc_now()
+    preflight.measured = dict(measured or {})
+    preflight.findings = [one.row() for one in findings]
+    session.flush()
+
+
+def settle_lost(session: Session) -> int:
+    """End preflights whose job ended without them. Returns how many."""
+    lost = session.execute(
+        select(Preflight, Job)
+        .join(Job, Job.id == Preflight.job_id)
+        .where(Preflight.ended_at.is_(None), Job.state.in_(("done", "failed", "cancelled")))
+        .with_for_update(of=Preflight, skip_locked=True)
+    ).all()
+    for preflight, job in lost:
+        state: End = "cancelled" if job.state == "cancelled" else "failed"
+        end(session, preflight, state, job.failure or "Its job was stopped.")
+    return len(lost)
+
+
+def is_wanted(session: Session, preflight_id: int) -> bool:
+    """Whether a process that measures it still has somebody to measure for."""
+    preflight = session.get(Preflight, preflight_id)
+    if preflight is None or preflight.ended_at is not None:
+        return False
+    job = session.get(Job, preflight.job_id) if preflight.job_id else None
+    return job is not None and not job.is_over
+
+
+def history(session: Session) -> list[float]:
+    """What runs that did all their steps took, in shares of what was foretold; the newest first."""
+    rows = session.execute(
+        select(TrainingRun.actual_s, TrainingRun.foretold_s)
+        .where(TrainingRun.state == "completed", TrainingRun.step == TrainingRun.steps)
+        .where(TrainingRun.foretold_s > 0, TrainingRun.actual_s > 0, TrainingRun.resumptions == 0)
+        .order_by(TrainingRun.id.desc())
+        .limit(_HISTORY)
+    )
+    return [float(actual) / float(foretold) for actual, foretold in rows if actual and foretold]
+
+
+def known_weights(session: Session, base: str, before: int | None = None) -> dict[str, str] | None:
+    """Hashes of the base's parts as the newest preflight (older than `before`) took them; None when none did."""
+    query = select(Preflight.measured).where(Preflight.base == base, Preflight.measured.has_key("weights"))
+    if before is not None:
+        query = query.where(Preflight.id < before)
+    measured = session.scalars(query.order_by(Preflight.id.desc())).first()
+    return None if measured is None else {part["part"]: part["sha256"] for part in measured["weights"]}
+
+
+def _new(version_id: int, recipe: Recipe, person_id: int | None) -> Preflight:
+    return Preflight(
+        version_id=version_id, base=recipe.base, recipe=recipe.model_dump(mode="json"),
+        recipe_hash=recipe.recipe_hash(), state="queued", measured={}, findings=[], alternatives=[],
+        created_by_id=person_id,
+    )  # fmt: skip

@@ -1,0 +1,145 @@
+"""What the gate finds before a run, from the database and from what a preflight measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from app.training import bases, gate, runs
+from app.training.estimate import Work, estimate
+from app.training.facts import Part
+from app.training.gate import Finding, Left, Members, Place
+from app.training.limits import Limits
+from app.training.smaller import smaller
+from tests.training.test_estimate import MEASURED as TIMES
+
+RECIPE = runs.plan()
+BASE = bases.read("models/nano")
+MEMBERS = Members(7, 300, 30, 0, 0, 0)
+PLACE = Place(10**12, "CPU")
+LEFT = Left(86_000.0, Decimal(70), Decimal("3.20"), "€")
+MEASURED: dict[str, Any] = {
+    **TIMES,
+    "undecodable": [], "captions_empty": 0, "tokens": {"limit": 48, "longest": 31, "over": 0, "examples": []},
+    "buckets": [[64, 64, 300]], "weights": [{"part": "transformer", "sha256": "ab", "size_bytes": 9}],
+    "checkpoint_bytes": 40_000_000, "weights_bytes": 10_000_000, "export_bytes": 20_000_000,
+}  # fmt: skip
+
+
+def found(name: str, **changes: Any) -> list[Finding]:
+    """The findings of this name, with some facts changed."""
+    measured = changes.pop("measured", MEASURED)
+    facts: dict[str, Any] = {
+        "recipe": RECIPE, "base": BASE, "members": MEMBERS, "place": PLACE, "left": LEFT, "measured": measured,
+        "estimate": estimate(measured, RECIPE) if measured and "step_s" in measured else None,
+    }  # fmt: skip
+    return [one for one in gate.findings(**{**facts, **changes}) if one.name == name]
+
+
+def one(name: str, **changes: Any) -> Finding:
+    (finding,) = found(name, **changes)
+    return finding
+
+
+def saw(**facts: Any) -> dict[str, Any]:
+    """A preflight that measured this too."""
+    return {"measured": {**MEASURED, **facts}}
+
+
+def test_all_is_well() -> None:
+    every = gate.findings(RECIPE, BASE, MEMBERS, PLACE, LEFT, MEASURED, estimate(MEASURED, RECIPE))
+    assert gate.is_open(every)
+    assert [finding.name for finding in every if finding.state == "passed"] == [
+        "Pictures", "Captions", "Tokens", "Sizes", "Leakage", "Weights", "Disk", "Device", "Time", "Money",
+    ]  # fmt: skip
+    assert all(not finding.sentence.endswith(".") for finding in every)
+
+
+def test_before_a_preflight_what_needs_measuring_cannot_be_told() -> None:
+    every = gate.findings(RECIPE, BASE, MEMBERS, Place(10**12), LEFT)
+    untold = [finding.name for finding in every if finding.state == "cannot_tell"]
+    assert untold == ["Pictures", "Tokens", "Sizes", "Device", "Licence", "Time", "Money"]
+    assert gate.is_open(every)
+    assert gate.counted(every) == "4 passed · 7 cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "state", "words"),
+    [
+        ("Pictures", saw(undecodable=[{"file": "a.jpg", "why": "it is cut off"}]), "failed", "a.jpg: it is cut off"),
+        ("Captions", {"members": replace(MEMBERS, empty_captions=3)}, "failed", "3 are empty"),
+        ("Captions", saw(captions_empty=1), "failed", "one is empty"),
+        ("Tokens", saw(tokens={"limit": 48, "longest": 60, "over": 14}), "to_know", "14 captions pass the"),
+        ("Sizes", saw(buckets=[[64, 64, 290], [48, 80, 10]]), "to_know", "smallest holds 10; a batch takes 32"),
+        ("Leakage", {"members": replace(MEMBERS, leaking_products=2)}, "failed", "2 products are in both splits"),
+        ("Leakage", {"members": replace(MEMBERS, leaking_pictures=1)}, "failed", "one picture is in both splits"),
+        ("Leakage", {"members": replace(MEMBERS, validation=0)}, "to_know", "no photo is held out"),
+        ("Weights", {"base": replace(BASE, fault="It is not there.")}, "failed", "It is not there."),
+        ("Weights", {"place": replace(PLACE, known_weights={"transformer": "cd"})}, "to_know", "transformer changed"),
+        ("Weights", {"place": replace(PLACE, known_weights={"transformer": "ab"})}, "passed", "the same as before"),
+        ("Disk", {"place": replace(PLACE, free_bytes=10**8)}, "failed", "needed, 100 MB free"),
+        ("Device", {"place": replace(PLACE, busy="fine-tuning, job 4")}, "to_know", "busy: fine-tuning, job 4"),
+        ("Time", {"left": replace(LEFT, seconds=60.0)}, "failed", "1 m are left"),
+        ("Time", {"left": replace(LEFT, limits=Limits(340.0))}, "to_know", "may take"),
+        ("Time", {"left": replace(LEFT, seconds=None)}, "to_know", "no cycle runs"),
+        ("Money", {"left": replace(LEFT, amount=Decimal("0.10"))}, "failed", "€0.10 are left"),
+        ("Money", {"left": replace(LEFT, hour_price=None)}, "cannot_tell", "not configured"),
+    ],
+)  # fmt: skip
+def test_what_is_found(name: str, changes: dict[str, Any], state: str, words: str) -> None:
+    finding = one(name, **changes)
+    assert (finding.state, words in finding.sentence) == (state, True), finding.sentence
+
+
+def test_a_failed_finding_closes_the_gate() -> None:
+    broken = gate.findings(RECIPE, BASE, replace(MEMBERS, empty_captions=1), PLACE, LEFT)
+    assert not gate.is_open(broken)
+    assert gate.counted(broken).startswith("1 failed · ")
+
+
+def test_licences_that_bind_are_said_one_by_one() -> None:
+    parts = (Part("transformer", "Apache 2.0"), Part("text encoder", "Gemma terms", "They bind whoever gets the model"))
+    free, binding = found("Licence", base=replace(BASE, parts=parts))
+    assert (free.state, free.sentence) == ("passed", "transformer: Apache 2.0")
+    assert (binding.state, binding.sentence) == (
+        "to_know",
+        "text encoder: Gemma terms. They bind whoever gets the model",
+    )
+    assert one("Licence").state == "cannot_tell"
+
+
+def test_the_disk_needs_room_for_what_a_run_writes() -> None:
+    # Two whole checkpoints, the weights of four, the model, and samples.
+    least = 2 * 40_000_000 + 4 * 10_000_000 + 20_000_000
+    assert least < gate.needed_bytes(RECIPE, BASE, MEASURED) < least + 60_000_000
+    guessed = gate.needed_bytes(RECIPE, BASE, {})
+    assert 0.5 * least < guessed < 3 * least
+
+
+def test_what_is_available_is_the_least_of_all_bounds() -> None:
+    assert LEFT.available_s == pytest.approx(70 / 3.2 * 3600)
+    assert replace(LEFT, limits=Limits(600.0)).available_s == 600.0
+    assert Left(None, None, None, "€").available_s is None
+
+
+def test_smaller_things_are_tried_in_a_fixed_order() -> None:
+    big = RECIPE.model_copy(update={"batch_size": 64, "micro_batch": 8, "resolution_px": 1024})
+    tried = smaller(big)
+    assert [dict(one.changes) for one in tried] == [
+        {"micro_batch": 4},
+        {"micro_batch": 2, "checkpointing": "full"},
+        {"micro_batch": 2, "checkpointing": "full", "resolution_px": 768},
+        {"method": "lora", "checkpointing": "full"},
+    ]
+    assert tried[0].words == "4 pictures at once instead of 8; a batch stays 64"
+    lora = big.model_copy(update={"method": "lora", "micro_batch": 1, "checkpointing": "full", "resolution_px": 512})
+    assert [dict(one.changes) for one in smaller(lora)] == [{"resolution_px": 384}]
+    assert smaller(lora.model_copy(update={"resolution_px": 64})) == []
+
+
+def test_estimates_and_sheets_share_the_time() -> None:
+    told = estimate(MEASURED, RECIPE, Work(sheet_pictures=1000))
+    assert one("Time", estimate=told, left=replace(LEFT, seconds=told.seconds)).state == "failed"
