@@ -1,0 +1,314 @@
+"""SD 1.5 and SDXL against diffusers' own arithmetic: same noise, same targets, same weights, same pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline, EulerAncestralDiscreteScheduler
+from diffusers.training_utils import compute_snr
+from diffusers.utils import logging
+
+from app.training.recipe import Recipe
+from tests.workers.families.tiny_unets import PICTURE_PX, TOKENS, build_sd15, build_sdxl
+from workers.families.registry import load_family, stacked
+from workers.families.unet import Unet
+from workers.refusals import Refusal
+
+# EulerDiscreteScheduler makes an array of a tensor in a way that NumPy is about to give up.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+CPU = torch.device("cpu")
+BUILDERS: dict[str, Callable[..., Path]] = {"sd15": build_sd15, "sdxl": build_sdxl}
+LEVELS = torch.tensor([0, 1, 10, 250, 499, 750, 998, 999])
+TIMESTEPS = (LEVELS + 0.5) / 1000
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    """A base for each family and each kind of answer."""
+    logging.disable_progress_bar()
+    folder = tmp_path_factory.mktemp("unets")
+    return {
+        (name, answer): build(folder / f"{name}-{answer}", prediction_type=answer)
+        for name, build in BUILDERS.items()
+        for answer in ("epsilon", "v_prediction")
+    }
+
+
+@pytest.fixture(params=BUILDERS)
+def base(request: pytest.FixtureRequest, folders: dict[tuple[str, str], Path]) -> Path:
+    return folders[request.param, "epsilon"]
+
+
+@pytest.fixture
+def family(base: Path) -> Unet:
+    return unet(base)
+
+
+@pytest.fixture(params=["epsilon", "v_prediction"])
+def either(request: pytest.FixtureRequest, folders: dict[tuple[str, str], Path]) -> Unet:
+    """A family that answers with n, and one that answers with v."""
+    return unet(folders["sd15", request.param])
+
+
+def unet(base: Path) -> Unet:
+    loaded = load_family(base.name.partition("-")[0], str(base), CPU)
+    assert isinstance(loaded, Unet)
+    return loaded
+
+
+def schedule(family: Unet) -> DDPMScheduler:
+    assert family.folder is not None
+    return DDPMScheduler.from_pretrained(family.folder / "scheduler")
+
+
+def latents(seed: int, count: int = len(LEVELS)) -> torch.Tensor:
+    return torch.randn((count, 4, 8, 8), generator=torch.Generator().manual_seed(seed))
+
+
+def pipeline_picture(pipeline: Any, prompt: str, seed: int, guidance: float) -> torch.Tensor:
+    """What diffusers draws by itself, uint8 [16, 16, 3]."""
+    pipeline.set_progress_bar_config(disable=True)
+    drawn = pipeline(
+        prompt,
+        height=PICTURE_PX,
+        width=PICTURE_PX,
+        num_inference_steps=5,
+        guidance_scale=guidance,
+        generator=torch.Generator().manual_seed(seed),
+        output_type="np",
+    ).images[0]
+    return torch.from_numpy(drawn * 255.0).round().to(torch.uint8)
+
+
+def test_even_timesteps_meet_every_noise_level_equally_often(either: Unet) -> None:
+    evenly = (torch.arange(100_000) + 0.5) / 100_000
+    assert torch.equal(torch.bincount(either.levels(evenly)), torch.full((1000,), 100))
+    assert either.levels(torch.tensor([1e-4, 0.5, 0.50001, 1.0])).tolist() == [0, 499, 500, 999]
+
+
+def test_noise_is_added_as_the_base_was_trained(either: Unet) -> None:
+    clean, noise = latents(0), latents(1)
+    theirs = schedule(either).add_noise(clean, noise, LEVELS)
+    assert torch.equal(either.noisy(clean, noise, TIMESTEPS), theirs)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 5.0])
+def test_errors_are_weighted_distances_from_what_the_base_answers_with(
+    either: Unet, recipe: Callable[..., Recipe], gamma: float
+) -> None:
+    clean, noise, answer = latents(0), latents(1), latents(2)
+    theirs = schedule(either)
+    is_velocity = theirs.config.prediction_type == "v_prediction"
+    target = theirs.get_velocity(clean, noise, LEVELS) if is_velocity else noise
+    errors = torch.nn.functional.mse_loss(answer, target, reduction="none").mean(dim=(1, 2, 3))
+    if gamma:
+        snr = compute_snr(theirs, LEVELS)
+        errors *= torch.minimum(snr, torch.full_like(snr, gamma)) / (snr + 1 if is_velocity else snr)
+    ours = either.errors(answer, clean, noise, TIMESTEPS, recipe(family="sd15", min_snr_gamma=gamma))
+    torch.testing.assert_close(ours, errors, rtol=1e-4, atol=1e-7)
+
+
+def test_weighted_errors_of_either_answer_are_the_same_in_clean_latents(
+    either: Unet, recipe: Callable[..., Recipe]
+) -> None:
+    clean, noise, answer = latents(0), latents(1), latents(2)
+    weighted = either.errors(answer, clean, noise, TIMESTEPS, recipe(family="sd15", min_snr_gamma=5.0))
+    given = either.clean_from(answer, either.noisy(clean, noise, TIMESTEPS), TIMESTEPS)
+    snr = compute_snr(schedule(either), LEVELS)
+    wanted = snr.clamp(max=5.0) * (given - clean).square().mean(dim=(1, 2, 3))
+    torch.testing.assert_close(weighted, wanted, rtol=1e-3, atol=1e-6)
+
+
+def test_without_signal_the_weight_is_a_number(tmp_path: Path) -> None:
+    for answer, weight in (("epsilon", 1.0), ("v_prediction", 0.0)):
+        silent = unet(build_sdxl(tmp_path / f"sdxl-{answer}", prediction_type=answer, rescale_betas_zero_snr=True))
+        assert silent.min_snr_weights(torch.tensor([1.0]), 5.0).item() == pytest.approx(weight, abs=1e-6)
+
+
+def test_the_clean_latents_are_those_of_a_step_of_drawing(either: Unet) -> None:
+    clean, noise, answer = latents(0), latents(1), latents(2)
+    seen = either.noisy(clean, noise, TIMESTEPS)
+    ours = either.clean_from(answer, seen, TIMESTEPS)
+    drawing = DDIMScheduler.from_config(schedule(either).config, clip_sample=False)
+    drawing.set_timesteps(1000)
+    for row, level in enumerate(LEVELS):
+        step = drawing.step(answer[row], level, seen[row])
+        torch.testing.assert_close(ours[row], step.pred_original_sample, rtol=1e-5, atol=1e-4)
+
+
+def test_the_network_is_asked_as_the_pipeline_asks_it(family: Unet, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[torch.Tensor, Any, torch.Tensor]] = []
+    forward = family.model.forward
+
+    def watch(sample: torch.Tensor, timestep: Any, *rest: Any, **named: Any) -> Any:
+        answer = forward(sample, timestep, *rest, **named)
+        asked.append((sample.clone(), timestep, answer[0].clone()))
+        return answer
+
+    with monkeypatch.context() as watching:
+        watching.setattr(family.model, "forward", watch)
+        pipeline_picture(family.pipeline, "red mug", 7, 1.0)
+    assert len(asked) >= 5
+    text = stacked(family.encode_texts(["red mug"]))
+    for sample, level, theirs in asked:
+        with torch.no_grad():
+            ours = family.predict(family.model, sample, torch.tensor([(float(level) + 1) / 1000]), text)
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_a_batch_draws_what_the_pipeline_draws_one_by_one(family: Unet, guidance: float) -> None:
+    prompts, seeds = ["red mug", "", "Zlorf &amp; Café ÆØ-31"], [1, 2, 3]
+    ours = family.draw(prompts, seeds, PICTURE_PX, 5, guidance)
+    assert (ours.dtype, ours.shape) == (torch.uint8, (3, PICTURE_PX, PICTURE_PX, 3))
+    for picture, prompt, seed in zip(ours, prompts, seeds, strict=True):
+        theirs = pipeline_picture(family.pipeline, prompt, seed, guidance)
+        assert (picture.int() - theirs.int()).abs().max() <= 1
+    assert (ours[0].int() - ours[1].int()).abs().max() > 5
+
+
+def test_a_picture_depends_on_its_own_seed_also_where_drawing_adds_noise(family: Unet) -> None:
+    family.pipeline.scheduler = EulerAncestralDiscreteScheduler.from_config(family.pipeline.scheduler.config)
+    one = family.draw(["red mug"], [4], PICTURE_PX, 5, 2.0)[0]
+    beside_another = family.draw(["blue box", "red mug"], [3, 4], PICTURE_PX, 5, 2.0)[1]
+    assert (one.int() - beside_another.int()).abs().max() <= 1
+
+
+def test_pictures_become_the_scaled_middle_of_the_posterior(family: Unet) -> None:
+    pictures = torch.randint(0, 256, (2, PICTURE_PX, PICTURE_PX + 8, 3), dtype=torch.uint8)
+    ours = family.encode_pictures(pictures)
+    vae, processor = family.pipeline.vae, family.pipeline.image_processor
+    prepared = processor.preprocess(pictures.permute(0, 3, 1, 2) / 255.0)
+    theirs = vae.encode(prepared).latent_dist.mode() * vae.config.scaling_factor
+    torch.testing.assert_close(ours, theirs)
+    assert ours.shape == (2, 4, 8, 12)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(family.encode_pictures(pictures), ours)
+
+
+def test_texts_are_encoded_as_the_pipeline_encodes_them(family: Unet) -> None:
+    texts = ["  Red mug, “matte” &amp; small ", "Café box", "mug " * 30]
+    device = {"device": CPU, "num_images_per_prompt": 1, "do_classifier_free_guidance": False}
+    theirs = family.pipeline.encode_prompt(texts, **device)
+    for row, ours in enumerate(family.encode_texts(texts)):
+        assert torch.equal(ours["tokens"], theirs[0][row])
+        if "pooled" in ours:
+            assert torch.equal(ours["pooled"], theirs[2][row])
+
+
+def test_the_empty_text_is_the_unguided_branch(family: Unet) -> None:
+    device = {"device": CPU, "num_images_per_prompt": 1, "do_classifier_free_guidance": True}
+    theirs = family.pipeline.encode_prompt(["red mug"], **device)
+    alone, beside = family.encode_texts([""])[0], family.encode_texts(["red mug", ""])[1]
+    for ours in (alone, beside):
+        torch.testing.assert_close(ours["tokens"], theirs[1][0])
+        if "pooled" in ours:
+            torch.testing.assert_close(ours["pooled"], theirs[3][0])
+
+
+def test_many_texts_are_encoded_like_each_alone(family: Unet) -> None:
+    texts = [f"box number {n}" for n in range(70)]
+    together, alone = family.encode_texts(texts), family.encode_texts([texts[69]])[0]
+    torch.testing.assert_close(together[69], alone, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(together[68]["tokens"], alone["tokens"])
+
+
+def test_tokens_are_counted_before_the_cut(family: Unet) -> None:
+    counts, limit = family.token_counts(["", "red", "mug " * 30])
+    assert limit == TOKENS
+    assert counts[0] == 2
+    assert counts[0] < counts[1] < limit < counts[2]
+
+
+def test_sides_can_be_halved_by_autoencoder_and_network(family: Unet) -> None:
+    assert family.size_multiple == 4
+    assert not family.is_flow
+    assert family.shift(512, 512) == 1.0
+
+
+def test_computing_blocks_twice_gives_the_same_gradients(family: Unet, recipe: Callable[..., Recipe]) -> None:
+    plain = gradients(family, recipe(family=family.name))
+    family.model.enable_gradient_checkpointing()  # type: ignore[operator]
+    twice = gradients(family, recipe(family=family.name))
+    torch.testing.assert_close(plain, twice)
+
+
+def test_autocast_changes_the_error_by_its_rounding_only(family: Unet, recipe: Callable[..., Recipe]) -> None:
+    plain = batch_errors(family, recipe(family=family.name))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = batch_errors(family, recipe(family=family.name))
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(plain, rounded)
+    torch.testing.assert_close(plain, rounded, rtol=0.03, atol=0.03)
+
+
+def batch_errors(family: Unet, recipe: Recipe) -> torch.Tensor:
+    clean, noise, timesteps = latents(0, 2), latents(1, 2), torch.tensor([0.2, 0.9])
+    text = stacked(family.encode_texts(["red mug", ""]))
+    answer = family.predict(family.model, family.noisy(clean, noise, timesteps), timesteps, text)
+    return family.errors(answer, clean, noise, timesteps, recipe)
+
+
+def gradients(family: Unet, recipe: Recipe) -> list[torch.Tensor]:
+    family.model.train().zero_grad()
+    batch_errors(family, recipe).mean().backward()
+    return [p.grad.clone() for p in family.model.parameters() if p.grad is not None]
+
+
+def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: Unet, base: Path, tmp_path: Path) -> None:
+    nudge(family)
+    family.save_weights(tmp_path / "unet")
+    family.export(tmp_path / "unet", tmp_path / "model")
+    index = json.loads((tmp_path / "model" / "model_index.json").read_text())
+    assert {part[0] for part in index.values() if isinstance(part, list)} - {None} == {"diffusers", "transformers"}
+    for config in (tmp_path / "model").rglob("*.json"):
+        assert str(base.parent) not in config.read_text(), config.name
+    exported = DiffusionPipeline.from_pretrained(tmp_path / "model")
+    theirs = pipeline_picture(exported, "red mug", 5, 3.0)
+    assert torch.equal(theirs, pipeline_picture(family.pipeline, "red mug", 5, 3.0))
+    assert not torch.equal(theirs, pipeline_picture(unet(base).pipeline, "red mug", 5, 3.0))
+
+
+def test_saved_weights_load_back(family: Unet, base: Path, tmp_path: Path) -> None:
+    nudge(family)
+    family.save_weights(tmp_path / "w")
+    other = unet(base)
+    other.load_weights(tmp_path / "w")
+    for ours, theirs in zip(family.model.parameters(), other.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def nudge(family: Unet) -> None:
+    with torch.no_grad():
+        for parameter in family.model.parameters():
+            parameter.add_(0.01)
+
+
+def test_a_base_for_another_task_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="is not a"):
+        load_family("sd15" if base.name.startswith("sdxl") else "sdxl", str(base), CPU)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "why"),
+    [
+        ("scheduler", {"prediction_type": "sample"}, "noise or velocity"),
+        ("unet", {"time_cond_proj_dim": 8}, "text alone"),
+    ],
+)
+def test_a_base_that_was_trained_otherwise_is_refused(
+    base: Path, tmp_path: Path, part: str, changes: dict[str, Any], why: str
+) -> None:
+    folder = tmp_path / base.name
+    name = base.name.partition("-")[0]
+    BUILDERS[name](folder)
+    config = next((folder / part).glob("*config.json"))
+    config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
+    with pytest.raises(Refusal, match=why):
+        load_family(name, str(folder), CPU)
