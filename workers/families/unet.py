@@ -135,7 +135,7 @@ class Unet(Pipeline):
     ) -> torch.Tensor:
         # A generator for each picture, so that also the noise that some schedulers add underway is its own.
         self.to_device(*self.text_encoders, "vae")
-        pictures = self.pipeline(
+        pictures: torch.Tensor = self.pipeline(
             list(prompts),
             height=size_px,
             width=size_px,

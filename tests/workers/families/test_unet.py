@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline, EulerAncestralDiscreteScheduler
 from diffusers.training_utils import compute_snr
-from diffusers.utils import logging
 
 from app.training.recipe import Recipe
-from tests.workers.families.tiny_unets import PICTURE_PX, TOKENS, build_sd15, build_sdxl
+from tests.workers.families import tiny
+from tests.workers.families.tiny_unets import PICTURE_PX, TOKENS
 from workers.families.registry import load_family, stacked
 from workers.families.unet import Unet
 from workers.refusals import Refusal
@@ -23,41 +24,30 @@ from workers.refusals import Refusal
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 CPU = torch.device("cpu")
-BUILDERS: dict[str, Callable[..., Path]] = {"sd15": build_sd15, "sdxl": build_sdxl}
+NAMES = ("sd15", "sdxl")
 LEVELS = torch.tensor([0, 1, 10, 250, 499, 750, 998, 999])
 TIMESTEPS = (LEVELS + 0.5) / 1000
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
-    """A base for each family and each kind of answer."""
-    logging.disable_progress_bar()
-    folder = tmp_path_factory.mktemp("unets")
-    return {
-        (name, answer): build(folder / f"{name}-{answer}", prediction_type=answer)
-        for name, build in BUILDERS.items()
-        for answer in ("epsilon", "v_prediction")
-    }
-
-
-@pytest.fixture(params=BUILDERS)
-def base(request: pytest.FixtureRequest, folders: dict[tuple[str, str], Path]) -> Path:
-    return folders[request.param, "epsilon"]
+@pytest.fixture(params=NAMES)
+def folder(request: pytest.FixtureRequest, base: Callable[..., Path]) -> Path:
+    """A base of each of the two families."""
+    return base(request.param, prediction_type="epsilon")
 
 
 @pytest.fixture
-def family(base: Path) -> Unet:
-    return unet(base)
+def family(folder: Path) -> Unet:
+    return unet(folder)
 
 
 @pytest.fixture(params=["epsilon", "v_prediction"])
-def either(request: pytest.FixtureRequest, folders: dict[tuple[str, str], Path]) -> Unet:
+def either(request: pytest.FixtureRequest, base: Callable[..., Path]) -> Unet:
     """A family that answers with n, and one that answers with v."""
-    return unet(folders["sd15", request.param])
+    return unet(base("sd15", prediction_type=request.param))
 
 
-def unet(base: Path) -> Unet:
-    loaded = load_family(base.name.partition("-")[0], str(base), CPU)
+def unet(folder: Path) -> Unet:
+    loaded = load_family(folder.name.partition("-")[0], str(folder), CPU)
     assert isinstance(loaded, Unet)
     return loaded
 
@@ -127,7 +117,7 @@ def test_weighted_errors_of_either_answer_are_the_same_in_clean_latents(
 
 def test_without_signal_the_weight_is_a_number(tmp_path: Path) -> None:
     for answer, weight in (("epsilon", 1.0), ("v_prediction", 0.0)):
-        silent = unet(build_sdxl(tmp_path / f"sdxl-{answer}", prediction_type=answer, rescale_betas_zero_snr=True))
+        silent = unet(tiny.sdxl(tmp_path / f"sdxl-{answer}", prediction_type=answer, rescale_betas_zero_snr=True))
         assert silent.min_snr_weights(torch.tensor([1.0]), 5.0).item() == pytest.approx(weight, abs=1e-6)
 
 
@@ -261,24 +251,24 @@ def gradients(family: Unet, recipe: Recipe) -> list[torch.Tensor]:
     return [p.grad.clone() for p in family.model.parameters() if p.grad is not None]
 
 
-def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: Unet, base: Path, tmp_path: Path) -> None:
+def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: Unet, folder: Path, tmp_path: Path) -> None:
     nudge(family)
     family.save_weights(tmp_path / "unet")
     family.export(tmp_path / "unet", tmp_path / "model")
     index = json.loads((tmp_path / "model" / "model_index.json").read_text())
     assert {part[0] for part in index.values() if isinstance(part, list)} - {None} == {"diffusers", "transformers"}
     for config in (tmp_path / "model").rglob("*.json"):
-        assert str(base.parent) not in config.read_text(), config.name
+        assert str(folder.parent) not in config.read_text(), config.name
     exported = DiffusionPipeline.from_pretrained(tmp_path / "model")
     theirs = pipeline_picture(exported, "red mug", 5, 3.0)
     assert torch.equal(theirs, pipeline_picture(family.pipeline, "red mug", 5, 3.0))
-    assert not torch.equal(theirs, pipeline_picture(unet(base).pipeline, "red mug", 5, 3.0))
+    assert not torch.equal(theirs, pipeline_picture(unet(folder).pipeline, "red mug", 5, 3.0))
 
 
-def test_saved_weights_load_back(family: Unet, base: Path, tmp_path: Path) -> None:
+def test_saved_weights_load_back(family: Unet, folder: Path, tmp_path: Path) -> None:
     nudge(family)
     family.save_weights(tmp_path / "w")
-    other = unet(base)
+    other = unet(folder)
     other.load_weights(tmp_path / "w")
     for ours, theirs in zip(family.model.parameters(), other.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -290,9 +280,10 @@ def nudge(family: Unet) -> None:
             parameter.add_(0.01)
 
 
-def test_a_base_for_another_task_is_refused(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="is not a"):
-        load_family("sd15" if base.name.startswith("sdxl") else "sdxl", str(base), CPU)
+def test_the_other_family_is_refused(folder: Path) -> None:
+    other = NAMES[1 - NAMES.index(folder.name.partition("-")[0])]
+    with pytest.raises(Refusal, match="is not a Stable Diffusion"):
+        load_family(other, str(folder), CPU)
 
 
 @pytest.mark.parametrize(
@@ -303,12 +294,10 @@ def test_a_base_for_another_task_is_refused(base: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_base_that_was_trained_otherwise_is_refused(
-    base: Path, tmp_path: Path, part: str, changes: dict[str, Any], why: str
+    folder: Path, tmp_path: Path, part: str, changes: dict[str, Any], why: str
 ) -> None:
-    folder = tmp_path / base.name
-    name = base.name.partition("-")[0]
-    BUILDERS[name](folder)
-    config = next((folder / part).glob("*config.json"))
+    changed = shutil.copytree(folder, tmp_path / folder.name)
+    config = next((changed / part).glob("*config.json"))
     config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
     with pytest.raises(Refusal, match=why):
-        load_family(name, str(folder), CPU)
+        unet(changed)

@@ -53,6 +53,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def text_config(vocabulary_size: int) -> CLIPTextConfig:
+    """The config of a CLIP text encoder of two layers."""
     return CLIPTextConfig(
         vocab_size=vocabulary_size,
         hidden_size=WIDTH,
@@ -68,6 +69,7 @@ def text_config(vocabulary_size: int) -> CLIPTextConfig:
 
 
 def autoencoder(scaling_factor: float) -> AutoencoderKL:
+    """An autoencoder that halves each side."""
     return AutoencoderKL(
         block_out_channels=(8, 16),
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -81,6 +83,7 @@ def autoencoder(scaling_factor: float) -> AutoencoderKL:
 
 
 def unet(**more: Any) -> UNet2DConditionModel:
+    """A U-Net of two levels, the lower one with attention to the text."""
     return UNet2DConditionModel(
         sample_size=PICTURE_PX // 2,
         block_out_channels=(16, 32),
@@ -93,7 +96,7 @@ def unet(**more: Any) -> UNet2DConditionModel:
     )
 
 
-def build_sd15(folder: Path, **schedule: Any) -> Path:
+def sd15(folder: Path, **schedule: Any) -> Path:
     """Write an SD 1.5 pipeline into `folder`; `schedule` changes its scheduler's config."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -111,7 +114,7 @@ def build_sd15(folder: Path, **schedule: Any) -> Path:
     return folder
 
 
-def build_sdxl(folder: Path, forces_zeros: bool = True, **schedule: Any) -> Path:
+def sdxl(folder: Path, forces_zeros: bool = True, **schedule: Any) -> Path:
     """Write an SDXL pipeline into `folder`; `schedule` changes its scheduler's config."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
