@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline, EulerAncestralDiscreteScheduler
 from diffusers.training_utils import compute_snr
+from diffusers.utils import logging
+from peft import get_peft_model_state_dict
 
 from app.training.recipe import Recipe
 from tests.workers.families import tiny
 from tests.workers.families.tiny_unets import PICTURE_PX, TOKENS
+from workers.families import lora
 from workers.families.registry import load_family, stacked
 from workers.families.unet import Unet
 from workers.refusals import Refusal
@@ -252,7 +256,7 @@ def gradients(family: Unet, recipe: Recipe) -> list[torch.Tensor]:
 
 
 def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: Unet, folder: Path, tmp_path: Path) -> None:
-    nudge(family)
+    nudge(family.model.parameters())
     family.save_weights(tmp_path / "unet")
     family.export(tmp_path / "unet", tmp_path / "model")
     index = json.loads((tmp_path / "model" / "model_index.json").read_text())
@@ -266,7 +270,7 @@ def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: Unet, folder
 
 
 def test_saved_weights_load_back(family: Unet, folder: Path, tmp_path: Path) -> None:
-    nudge(family)
+    nudge(family.model.parameters())
     family.save_weights(tmp_path / "w")
     other = unet(folder)
     other.load_weights(tmp_path / "w")
@@ -274,10 +278,50 @@ def test_saved_weights_load_back(family: Unet, folder: Path, tmp_path: Path) -> 
         assert torch.equal(ours, theirs)
 
 
-def nudge(family: Unet) -> None:
+def nudge(parameters: Iterable[torch.nn.Parameter]) -> None:
     with torch.no_grad():
-        for parameter in family.model.parameters():
+        for parameter in parameters:
             parameter.add_(0.01)
+
+
+def test_an_adapter_loads_into_the_pipeline_with_no_key_left_over(
+    family: Unet, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parameters = lora.put_on(family, 4, seed=1)
+    nudge(parameters)
+    lora.save(family, tmp_path)
+    saved = safetensors.torch.load_file(tmp_path / lora.FILE)
+    assert all(name.startswith("unet.") for name in saved)
+    theirs = DiffusionPipeline.from_pretrained(folder)
+    logging.enable_propagation()
+    try:
+        theirs.load_lora_weights(tmp_path)
+    finally:
+        logging.disable_propagation()
+    # It says that there is nothing for the text encoders, and must have nothing else to say.
+    told = [record.getMessage() for record in caplog.records]
+    assert not [line for line in told if not line.startswith("No LoRA keys associated to CLIPText")]
+    loaded = {
+        f"unet.{name}": value
+        for name, value in get_peft_model_state_dict(theirs.unet, adapter_name="default_0").items()
+    }
+    assert loaded.keys() == saved.keys()
+    assert all(torch.equal(loaded[name], saved[name]) for name in saved)
+    drawn = pipeline_picture(theirs, "red mug", 5, 3.0)
+    assert torch.equal(drawn, family.draw(["red mug"], [5], PICTURE_PX, 5, 3.0)[0])
+    assert not torch.equal(drawn, unet(folder).draw(["red mug"], [5], PICTURE_PX, 5, 3.0)[0])
+
+
+def test_an_adapter_loads_back_and_merges_into_a_plain_network(family: Unet, folder: Path, tmp_path: Path) -> None:
+    nudge(lora.put_on(family, 4, seed=1))
+    lora.save(family, tmp_path)
+    drawn = family.draw(["red mug"], [5], PICTURE_PX, 5, 3.0)
+    other = unet(folder)
+    lora.load(other, tmp_path)
+    assert torch.equal(other.draw(["red mug"], [5], PICTURE_PX, 5, 3.0), drawn)
+    with lora.merged(other):
+        merged = other.draw(["red mug"], [5], PICTURE_PX, 5, 3.0)
+    assert (merged.int() - drawn.int()).abs().max() <= 1
 
 
 def test_the_other_family_is_refused(folder: Path) -> None:

@@ -68,8 +68,8 @@ def text_config(vocabulary_size: int) -> CLIPTextConfig:
     )
 
 
-def autoencoder(scaling_factor: float) -> AutoencoderKL:
-    """An autoencoder that halves each side."""
+def autoencoder() -> AutoencoderKL:
+    """An autoencoder that halves each side; its factor makes latents about as large as the noise, as real ones do."""
     return AutoencoderKL(
         block_out_channels=(8, 16),
         down_block_types=("DownEncoderBlock2D",) * 2,
@@ -78,18 +78,18 @@ def autoencoder(scaling_factor: float) -> AutoencoderKL:
         latent_channels=4,
         norm_num_groups=4,
         sample_size=PICTURE_PX,
-        scaling_factor=scaling_factor,
+        scaling_factor=4.0,
     )
 
 
 def unet(**more: Any) -> UNet2DConditionModel:
-    """A U-Net of two levels, the lower one with attention to the text."""
+    """A U-Net of two levels, both with attention to the text."""
     return UNet2DConditionModel(
         sample_size=PICTURE_PX // 2,
         block_out_channels=(16, 32),
         layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
         attention_head_dim=4,
         norm_num_groups=4,
         **more,
@@ -102,7 +102,7 @@ def sd15(folder: Path, **schedule: Any) -> Path:
         torch.manual_seed(0)
         words = tokenizer()
         StableDiffusionPipeline(
-            vae=autoencoder(0.18215),
+            vae=autoencoder(),
             text_encoder=CLIPTextModel(text_config(len(words))).eval(),
             tokenizer=words,
             unet=unet(cross_attention_dim=WIDTH),
@@ -120,7 +120,7 @@ def sdxl(folder: Path, forces_zeros: bool = True, **schedule: Any) -> Path:
         torch.manual_seed(0)
         words = tokenizer()
         StableDiffusionXLPipeline(
-            vae=autoencoder(0.13025),
+            vae=autoencoder(),
             text_encoder=CLIPTextModel(text_config(len(words))).eval(),
             text_encoder_2=CLIPTextModelWithProjection(text_config(len(words))).eval(),
             tokenizer=words,
