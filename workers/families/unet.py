@@ -8,8 +8,8 @@ of t gives each level the same chance. At a level with `alphas_cumprod` a the ne
 and answers with n (`epsilon`) or with v = sqrt(a) n - sqrt(1 - a) x (`v_prediction`, Salimans & Ho 2022), as the
 scheduler in its folder says. The signal-to-noise ratio is a / (1 - a).
 
-Pictures are drawn by the pipeline's own call. A safety checker in the base's folder is not loaded: it blackens
-pictures, and a run must show what its weights draw.
+Pictures are drawn by the pipeline's own call. A safety checker in the base's folder is not loaded, for it blackens
+pictures and a run must show what its weights draw; an export has it again.
 """
 
 from __future__ import annotations

@@ -59,10 +59,10 @@ def name_of(*facts: object) -> str:
 
 
 def identity(folders: Sequence[Path]) -> str:
-    """SHA-256 (hex) of all files in `folders`, names and bytes: two encoders with the same one give the same."""
+    """SHA-256 (hex) of all files in `folders`, or that are among them, names and bytes: the same for the same encoder."""
     digest = hashlib.sha256()
     for number, folder in enumerate(folders):
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        for file in sorted(path for path in (folder, *folder.rglob("*")) if path.is_file()):
             digest.update(f"{number}/{file.relative_to(folder).as_posix()}\0".encode())
             with file.open("rb") as opened:
                 while chunk := opened.read(_READ_AT_ONCE):

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import DiffusionPipeline
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from transformers import CLIPConfig, CLIPImageProcessorPil
 
+from tests.workers.families.tiny_unets import PICTURE_PX
 from workers.families.sd15 import Sd15, load
 
 CPU = torch.device("cpu")
@@ -25,22 +29,34 @@ def family(folder: Path) -> Sd15:
     return load(str(folder), CPU)
 
 
-def test_a_base_with_a_safety_checker_loads_without_it(folder: Path, tmp_path: Path) -> None:
-    checked = shutil.copytree(folder, tmp_path / "checked")
-    index = json.loads((checked / "model_index.json").read_text())
-    index |= {
-        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
-        "feature_extractor": ["transformers", "CLIPImageProcessor"],
-        "requires_safety_checker": True,
-    }
-    (checked / "model_index.json").write_text(json.dumps(index))
+def test_a_bases_safety_checker_is_not_loaded_and_not_lost(folder: Path, tmp_path: Path) -> None:
+    checked = with_checker(folder, tmp_path / "checked")
     family = load(str(checked), CPU)
     assert family.pipeline.safety_checker is None
+    plain = load(str(folder), CPU).draw(["red mug"], [1], PICTURE_PX, 4, 3.0)
+    assert torch.equal(family.draw(["red mug"], [1], PICTURE_PX, 4, 3.0), plain)
     family.save_weights(tmp_path / "unet")
     family.export(tmp_path / "unet", tmp_path / "model")
-    exported = json.loads((tmp_path / "model" / "model_index.json").read_text())
-    assert exported["safety_checker"] == [None, None]
-    assert exported["requires_safety_checker"] is False
+    exported = DiffusionPipeline.from_pretrained(tmp_path / "model")
+    assert type(exported.safety_checker).__name__ == "StableDiffusionSafetyChecker"
+
+
+def with_checker(folder: Path, changed: Path) -> Path:
+    """A copy of a base that has a (tiny, random) safety checker."""
+    shutil.copytree(folder, changed)
+    part = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    seeing = {**part, "image_size": 32, "patch_size": 16}
+    config = CLIPConfig(text_config=part, vision_config=seeing, projection_dim=8)
+    StableDiffusionSafetyChecker(config).save_pretrained(changed / "safety_checker")
+    CLIPImageProcessorPil(size=32, crop_size=32).save_pretrained(changed / "feature_extractor")
+    index = json.loads((changed / "model_index.json").read_text())
+    index |= {
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "feature_extractor": ["transformers", "CLIPImageProcessorPil"],
+        "requires_safety_checker": True,
+    }
+    (changed / "model_index.json").write_text(json.dumps(index))
+    return changed
 
 
 def test_adapters_go_on_attention_and_feed_forward_only(family: Sd15) -> None:

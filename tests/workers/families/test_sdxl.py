@@ -15,6 +15,7 @@ from tests.workers.families import tiny
 from tests.workers.families.tiny_unets import PICTURE_PX, WIDTH
 from workers.families.registry import stacked
 from workers.families.sdxl import Sdxl, load
+from workers.finetune.cache import identity
 
 # EulerDiscreteScheduler makes an array of a tensor in a way that NumPy is about to give up.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -79,9 +80,12 @@ def test_the_empty_text_is_zeros_only_where_the_pipeline_says_so(family: Sdxl, t
     torch.testing.assert_close(kept["pooled"], pooled[0])
 
 
-def test_cached_texts_depend_on_what_the_empty_text_is(family: Sdxl) -> None:
-    names = [path.name for path in family.encoder_files]
-    assert names == ["text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "model_index.json"]
+def test_cached_texts_depend_on_what_the_empty_text_is(family: Sdxl, folder: Path, tmp_path: Path) -> None:
+    other = load(str(shutil.copytree(folder, tmp_path / "base")), CPU)
+    assert identity(other.encoder_files) == identity(family.encoder_files)
+    index = tmp_path / "base" / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "force_zeros_for_empty_prompt": False}))
+    assert identity(other.encoder_files) != identity(family.encoder_files)
 
 
 def test_channels_with_their_own_mean_and_spread_come_back_through_the_pipeline(folder: Path, tmp_path: Path) -> None:
