@@ -59,7 +59,7 @@ def name_of(*facts: object) -> str:
 
 
 def identity(folders: Sequence[Path]) -> str:
-    """SHA-256 (hex) of all files in `folders`, or that are among them, names and bytes: the same for the same encoder."""
+    """SHA-256 (hex) of all files in `folders`, or that are among them, names and bytes: equal for equal encoders."""
     digest = hashlib.sha256()
     for number, folder in enumerate(folders):
         for file in sorted(path for path in (folder, *folder.rglob("*")) if path.is_file()):
