@@ -12,7 +12,7 @@ Binding = Literal["time", "money"]
 _HOUR_S: Final = 3600
 # Stands for what was not measured yet: a step, a save, the finished model. The engine looks for a stop between pieces
 # of work in every phase, so before the first step only such a piece has to end.
-_UNKNOWN_S: Final = {"step_s": 10.0, "save_s": 10.0, "export_s": 10.0}
+_UNKNOWN_S: Final = {"step_s": 10.0, "save_s": 30.0, "export_s": 20.0}
 _ANSWER_S: Final = 3.0  # until the worker and the engine have looked
 
 
@@ -47,12 +47,17 @@ class Foretold:
 
 
 def pace_after(pace: Mapping[str, Any], kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of a run's pace after one more event: `step_s` (newest) and `save_s` (the longest), in seconds."""
+    """What is known of a run's pace after one more event: in seconds.
+
+    `step_s` is the newest step, `save_s` the longest save, `sample_s` the newest test picture.
+    """
     known = dict(pace)
     if kind == "step" and facts.get("step_s"):
         known["step_s"] = float(facts["step_s"])
     if kind == "checkpoint":
         known["save_s"] = max(float(facts["seconds"]), float(known.get("save_s", 0.0)))
+    if kind == "samples" and facts.get("files"):
+        known["sample_s"] = float(facts["seconds"]) / len(facts["files"])
     return known
 
 
@@ -60,3 +65,14 @@ def bound_s(pace: Mapping[str, Any]) -> float:
     """Seconds within which a trainer has stopped and kept: two steps, the longest save, and writing the model."""
     known = {name: float(pace.get(name, unknown)) for name, unknown in _UNKNOWN_S.items()}
     return _ANSWER_S + 2 * known["step_s"] + known["save_s"] + known["export_s"]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words of two parts at most: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"
