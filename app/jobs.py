@@ -160,6 +160,11 @@ def beat(
     return _guarded(session, claim, values)
 
 
+def count_anew(session: Session, claim: Claim) -> None:
+    """There was progress that a lost worker cannot undo, so lost workers are counted from here on. Raises LeaseLost."""
+    _guarded(session, claim, {"attempts": 1})
+
+
 def finish(session: Session, claim: Claim, result: dict[str, Any] | None = None) -> None:
     """The work is done. Raises LeaseLost."""
     _guarded(session, claim, {"state": "done", "result": result or {}, "ended_at": utc_now(), "lease_until": None})
@@ -185,7 +190,7 @@ def retry(session: Session, claim: Claim, sentence: str) -> bool:
 def give_back(session: Session, claim: Claim, sentence: str) -> None:
     """Put the job back because its worker was told to stop. The attempt does not count. Raises LeaseLost."""
     values = {"state": "queued", "sent_at": None, "lease_until": None, "failure": sentence}
-    _guarded(session, claim, values | {"attempts": claim.attempt - 1})
+    _guarded(session, claim, values | {"attempts": Job.attempts - 1})
 
 
 def end_cancelled(session: Session, claim: Claim) -> None:

@@ -28,6 +28,10 @@ KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "samples")
 _CHUNK_BYTES = 1 << 20
 
 
+class DiskFull(Refused):
+    """There is no room for a file; what was there before is as it was."""
+
+
 class Storage:
     """Content-addressed files under one data folder."""
 
@@ -86,7 +90,7 @@ def sha256_of(path: Path) -> str:
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
     """Write a file whole or not at all: temporary name, fsync, rename, fsync of the folder.
 
-    Raises Refused with a sentence when the disk is full.
+    Raises DiskFull with a sentence.
     """
     temporary: Path | None = None
     try:
@@ -102,7 +106,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
         fsync_folder(target.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Refused(
+            raise DiskFull(
                 f"The disk with {target.parent} is full. Nothing was lost; free some space and go on."
             ) from error
         raise

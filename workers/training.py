@@ -1,19 +1,19 @@
-"""The body of `run.train`: one trainer, followed to its end, and what its end means for the run."""
+"""The body of `run.train`: trainers, one after the other, followed to their ends, and what these mean for the run."""
 
 from __future__ import annotations
 
+import errno
+import json
 import logging
+import math
 import shutil
-import signal
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -22,54 +22,57 @@ from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.evaluation import sheets
-from app.storage import Storage
-from app.training import progress, runs
+from app.storage import DiskFull, Storage, atomic_file
+from app.training import runs
+from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
 from app.training.recipe import Recipe, write_recipe
-from app.training.tables import RunEvent, TrainingRun
+from app.training.tables import Preflight, RunEvent, TrainingRun
 from workers.celery_app import Transient, Work, stopped_for_good
-from workers.trainer import Ending, News, Patience, Trainer, end_strays
+from workers.following import Following
+from workers.trainer import News, Patience, Record, Trainer, end, end_strays, forget_record, read_record
+from workers.verdict import PAUSED, Ended, Standing, Verdict, judge
+from workers.watch import Plan
 
 __all__ = ["put_right", "stopped_for_good", "train"]
 
 log = logging.getLogger(__name__)
 
 ENGINE: Final = (sys.executable, "-m", "workers.finetune")
-REFUSED: Final = 3  # the engine's exit code for what it was given; its last word is then one sentence
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How a run ended, and why, in a sentence."""
+class _Task:
+    """A run that is to be trained: what its trainer is given, and what it is measured against."""
 
-    state: runs.End
-    reason: str
+    recipe: Path
+    manifest: Path
+    plan: Plan
+    bound_s: float
+    billed_sitting: str | None
 
 
-def train(work: Work, engine: Sequence[str] = ENGINE, patience: Patience | None = None) -> dict[str, Any]:
-    """Start the run's trainer, or find it at work, and follow it to its end.
+def train(
+    work: Work, engine: Sequence[str] = ENGINE, patience: Patience | None = None, pass_fds: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Start the run's trainer, or find it at work, and follow it to its end; begin again where that may help.
 
-    Raises Refused when the run failed, Transient when this worker was told to stop, jobs.LeaseLost when another worker
-    has the job.
+    Trainers inherit `pass_fds`. Raises Refused when the run failed, Transient when this worker was told to stop,
+    jobs.LeaseLost when another worker has the job.
     """
     patience = patience or Patience()
     work.bills_itself = True
     run_id = int(work.arguments["run_id"])
     out = work.storage.run_folder(run_id)
     put_right(work.engine, work.storage, patience)
-    files = _prepare(work, run_id, out)
-    if files is None:
-        return {"state": "over"}
-    trainer, exit_code, seconds = Trainer.find(out), None, 0.0
-    if trainer is None and not _is_over_already(work, run_id, out):
-        resume = ["--resume"] if (out / "events.jsonl").exists() else []
-        trainer = Trainer.start([*engine, *map(str, files), str(out), *resume], out, work.settings.worker_threads)
-    if trainer is not None:
-        try:
-            _follow(work, run_id, trainer, patience)
-            exit_code, seconds = trainer.exit_code(), time.time() - trainer.started
-        finally:
-            trainer.hand_over()
-    verdict = _settle(work, run_id, out, exit_code, seconds)
+    try:
+        verdict = None
+        while verdict is None:
+            task = _prepare(work, run_id, out, patience)
+            verdict = task if isinstance(task, Verdict) else _sit(work, run_id, out, task, engine, patience, pass_fds)
+    except (OSError, DiskFull) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        verdict = _pause(work, run_id, f"The disk with {work.storage.root} is full.")
     if verdict.state == "discarded":
         _forget(out)
     if verdict.state == "failed":
@@ -84,128 +87,207 @@ def put_right(engine: Engine, storage: Storage, patience: Patience) -> None:
     end_strays(engine, storage, patience)
 
 
-def _prepare(work: Work, run_id: int, out: Path) -> tuple[Path, Path] | None:
-    """Write the recipe beside the run; the recipe and the manifest, or None when there is nothing to train."""
+def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | Verdict:
+    """Write recipe and limits beside the run; or how it has ended, where there is nothing to train."""
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
         if run.ended_at is not None or run.job_id != work.claim.job_id:
-            return None
+            return Verdict("stopped", "It is over.")
         runs.begin(session, run)
         recipe, version_id = Recipe.model_validate(run.recipe), run.version_id
+        seconds, binding = runs.limits_of(run).hard_stop()
+        needed_bytes, reserve_s = _space_needed(session, run), _reserve_s(run, recipe, seconds)
+        stage = math.ceil(recipe.second_from * recipe.steps)
+        plan = Plan(
+            run.steps, seconds, binding, run.actual_s or 0.0, stage if stage < run.steps else None,
+            patience.least_silence_s, patience.first_silence_s,
+        )  # fmt: skip
+        bound_s, billed = runs.stop_bound_s(run), run.billed_sitting
+        is_wanted = run.state == "running"
     out.mkdir(parents=True, exist_ok=True)
-    write_recipe(out / "recipe.yaml", recipe)
-    return out / "recipe.yaml", work.storage.dataset_folder(version_id) / MANIFEST
+    free_bytes = shutil.disk_usage(out).free
+    if is_wanted and free_bytes < needed_bytes and Trainer.find(out) is None:
+        short = f"The disk with {out} has {free_bytes / 1e9:.1f} GB free; {needed_bytes / 1e9:.1f} GB are needed."
+        return _pause(work, run_id, short)
+    # A limit that was raised later is above the recipe's own wall clock, which the engine heeds too.
+    wall_clock_s = max(recipe.max_wall_clock_s, min(seconds, 604_800.0))
+    write_recipe(out / "recipe.yaml", recipe.model_copy(update={"max_wall_clock_s": wall_clock_s}))
+    with atomic_file(out / "limits.json") as file:
+        file.write(json.dumps({"seconds": seconds, "binding": binding, "reserve_s": reserve_s}).encode())
+    return _Task(out / "recipe.yaml", work.storage.dataset_folder(version_id) / MANIFEST, plan, bound_s, billed)
 
 
-def _is_over_already(work: Work, run_id: int, out: Path) -> bool:
-    """Keep the news that an earlier worker did not get to; whether it, or a person, leaves nothing to train."""
-    with work.transaction() as session:
-        jobs.beat(session, work.claim, lease_s=work.lease_s)
-        run = runs.get(session, run_id)
-        if runs.record_events(session, run, News(out).read()):
-            last = session.get_one(RunEvent, (run.id, runs.last_seq(session, run.id)))
-            if last.kind == "failed" or (last.kind == "finished" and last.data["reason"] != "stopped"):
-                return True
-        return run.state != "running"
+def _sit(
+    work: Work,
+    run_id: int,
+    out: Path,
+    task: _Task,
+    engine: Sequence[str],
+    patience: Patience,
+    pass_fds: Sequence[int],
+) -> Verdict | None:
+    """One sitting of a trainer, found or started, to its end. None when another one is to follow."""
+    trainer = _find(work, run_id, out, task, patience)
+    is_found = trainer is not None
+    if trainer is None:
+        left, (is_over, is_interrupted) = read_record(out), _catch_up(work, run_id, out)
+        is_ours = left is not None and left.job_id == work.claim.job_id and left.sitting != task.billed_sitting
+        if is_ours or is_over:
+            return _settle(work, run_id, out, Ended(None, is_worker_stopping=is_interrupted), left)
+        if left is not None:
+            _bill_unseen(work, run_id, out, left)
+        if task.plan.spent_s >= task.plan.limit_s:
+            return _settle(work, run_id, out, Ended(None, is_past_limit=True), None)
+        resume = ["--resume"] if (out / "events.jsonl").exists() else []
+        command = [*engine, str(task.recipe), str(task.manifest), str(out), *resume]
+        trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, pass_fds)
+    try:
+        ended = Following(work, run_id, trainer, task.plan, patience, is_found).to_the_end()
+        return _settle(work, run_id, out, ended, trainer.record, trainer.lived_s())
+    finally:
+        trainer.hand_over()
 
 
-def _follow(work: Work, run_id: int, trainer: Trainer, patience: Patience) -> None:
-    """Carry news into the database and wishes to the trainer, until it is gone and all its news is kept."""
-    news, ending = News(trainer.out), Ending(trainer, patience)
-    waiting: list[dict[str, Any]] = []
-    state = "running"
-    while True:
-        is_gone = trainer.wait(patience.poll_s)
-        waiting += news.read()
-        try:
-            state = _record(work, run_id, waiting)
-            waiting.clear()
-        except OperationalError:
-            # The trainer needs no database; its news waits in its file until this one answers again.
-            log.warning("run %s: the database does not answer; %s events wait", run_id, len(waiting))
-        if is_gone and not waiting:
-            trainer.clear_away()
-            return
-        if not is_gone and (state != "running" or stopped_for_good.is_set()):
-            ending.press(keep=state != "discarded")
+def _find(work: Work, run_id: int, out: Path, task: _Task, patience: Patience) -> Trainer | None:
+    """The run's trainer at work, now followed under this claim. One of another lineage is ended."""
+    trainer = Trainer.find(out, work.claim)
+    if trainer is not None:
+        with work.transaction() as session:
+            run = runs.get(session, run_id)
+            runs.note(session, run, "found_again", f"A worker found its trainer at work (pid {trainer.record.pid}).")
+        trainer.write_down(work.claim)
+        return trainer
+    stranger = Trainer.find(out)
+    if stranger is not None:
+        log.warning("run %s: its trainer was started for job %s: ending it", run_id, stranger.record.job_id)
+        end(stranger, keep=True, within_s=task.bound_s, patience=patience)
+    return None
 
 
-def _record(work: Work, run_id: int, events: Sequence[dict[str, Any]]) -> str:
-    """Keep the events under the job's token; the run's state as the page has it. Raises jobs.LeaseLost."""
-    with work.transaction() as session:
-        run = runs.get(session, run_id)
-        if jobs.beat(session, work.claim, run.step, note=_how_far(run), lease_s=work.lease_s):
-            runs.stop(session, run, keep=True)  # cancelled as a job; a run is stopped and kept unless told otherwise
-        runs.record_events(session, run, events)
-        return run.state
+def _catch_up(work: Work, run_id: int, out: Path) -> tuple[bool, bool]:
+    """Keep the news that an earlier worker did not get to.
 
-
-def _how_far(run: TrainingRun) -> str:
-    return f"step {run.step:,} of {run.steps:,}"
-
-
-def _settle(work: Work, run_id: int, out: Path, exit_code: int | None, seconds: float) -> Verdict:
-    """Record how the run ended and what it cost, and ask for its sheet. Raises Transient when it goes on elsewhere.
-
-    `seconds` are the trainer's whole life, whichever worker started it: no other worker has put them on the bill.
+    Returns whether it, or a person, leaves nothing to train; and whether the last trainer was only interrupted by its
+    worker's end: it told so, or the stop file is still there.
     """
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
-        work.bill(session, seconds)
         run = runs.get(session, run_id)
-        verdict = _judge(session, run, out, exit_code)
+        is_new = runs.record_events(session, run, News(out).read()) > 0
+        last = session.get(RunEvent, (run.id, runs.last_seq(session, run.id)))
+        has_stopped = last is not None and last.kind == "finished" and last.data["reason"] == "stopped"
+        has_ended = last is not None and last.kind in ("finished", "failed") and not has_stopped
+        return (is_new and has_ended) or run.state != "running", has_stopped or (out / "stop").exists()
+
+
+def _settle(
+    work: Work, run_id: int, out: Path, ended: Ended, record: Record | None, seconds: float | None = None
+) -> Verdict | None:
+    """Record how the run ended and what it cost, and ask for its sheet. None when it is to be begun again.
+
+    `seconds` are the trainer's whole life, whichever workers followed it; None: as its files tell. Raises Transient
+    when it goes on elsewhere.
+    """
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        run = runs.get(session, run_id)
+        if record is not None:
+            _bill(work, session, run, record, _lived_s(out, record) if seconds is None else seconds)
+        verdict = _judged(session, run, out, ended)
         if verdict is not None:
-            runs.end(session, run, verdict.state, verdict.reason)
+            runs.end(session, run, verdict.state, verdict.reason, verdict.cause)
             if verdict.state in ("completed", "stopped") and any(c.folder for c in runs.checkpoints(session, run.id)):
                 version = session.get_one(DatasetVersion, run.version_id)
                 suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
                 sheets.request_sheet(session, run, suite)
-    if verdict is None:
+    forget_record(out)
+    if verdict is None and stopped_for_good.is_set():
         raise Transient("The worker was told to stop; training goes on from the last checkpoint when one is back.")
     return verdict
 
 
-def _judge(session: Session, run: TrainingRun, out: Path, exit_code: int | None) -> Verdict | None:
-    """What the last news and the person's wish make of the end; None when the run is only interrupted."""
+def _judged(session: Session, run: TrainingRun, out: Path, ended: Ended) -> Verdict | None:
+    """The run's verdict; None when its trainer is to be started again: interrupted, or ended by what may not recur."""
     last = session.get(RunEvent, (run.id, runs.last_seq(session, run.id)))
-    told = last.data if last is not None and last.kind in ("finished", "failed") else {}
-    if run.state == "discarded":
-        return Verdict("discarded", run.reason or "Discarded.")
-    if "sentence" in told:
-        return Verdict("failed", str(told["sentence"]))
-    if told.get("reason") == "completed":
-        if (out / "model").is_dir():
-            return Verdict("completed", f"All {run.steps:,} steps are done.")
-        return Verdict("failed", "The trainer says that it completed, but the finished model is not there.")
-    if told.get("reason") == "out_of_time":
-        return Verdict("stopped", f"Its time limit was reached at step {run.step:,}; what it learned is kept.")
-    if run.state == "stopping":
-        return Verdict("stopped", f"{run.reason or 'Stopped.'} {_what_is_kept(session, run)}")
-    if stopped_for_good.is_set():
-        return None
-    if told.get("reason") == "stopped":
-        return Verdict("stopped", f"The trainer was asked to stop from outside. {_what_is_kept(session, run)}")
-    return Verdict("failed", why_it_died(exit_code, progress.last_lines(out / runs.LOG)))
+    kind, told = (last.kind, last.data) if last is not None else (None, {})
+    standing = _standing(session, run)
+    verdict = judge(standing, kind, told, ended, out)
+    if verdict is None or verdict.cause not in BEGUN_AGAIN or run.state != "running":
+        return verdict
+    if run.resumptions >= MAX_RESUMPTIONS:
+        why = f"{verdict.reason} It was begun again {run.resumptions} times already, so it waits for a person."
+        return Verdict(verdict.state, why, verdict.cause)
+    run.resumptions += 1
+    times = f"{run.resumptions} of at most {MAX_RESUMPTIONS} times"
+    runs.note(
+        session, run, "begun_again",
+        f"{verdict.reason} It was begun again from step {standing.saved_step or 0:,} without being asked, {times}.",
+    )  # fmt: skip
+    return None
 
 
-def _what_is_kept(session: Session, run: TrainingRun) -> str:
+def _standing(session: Session, run: TrainingRun) -> Standing:
     saved = [checkpoint.step for checkpoint in runs.checkpoints(session, run.id) if checkpoint.folder]
-    return f"The checkpoint of step {saved[-1]:,} is kept." if saved else "It ended before its first checkpoint."
+    sampled = session.scalars(
+        select(RunEvent.data["step"].as_integer())
+        .where(RunEvent.run_id == run.id, RunEvent.kind == "samples")
+        .order_by(RunEvent.seq.desc())
+        .limit(1)
+    ).first()
+    limits = runs.limits_of(run)
+    return Standing(run.state, run.reason, run.step, run.steps, saved[-1] if saved else None, sampled, limits)
 
 
-def why_it_died(exit_code: int | None, words: Sequence[str]) -> str:
-    """A sentence for a trainer that ended without telling why; `words` are the last lines of its log."""
-    if exit_code == REFUSED and words:
-        return words[-1]
-    if exit_code is not None and exit_code < 0:
-        hint = " Running out of memory is the usual cause." if -exit_code == signal.SIGKILL else ""
-        return f"The trainer was ended from outside ({signal.strsignal(-exit_code)}).{hint}"
-    how = "" if exit_code is None else f" (exit code {exit_code})"
-    return f"The trainer ended without telling why{how}; its last words are in its log."
+def _pause(work: Work, run_id: int, sentence: str) -> Verdict:
+    """No disk to train on: the run waits, and its clock with it."""
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        run = runs.get(session, run_id)
+        verdict = Verdict("paused", f"{sentence} {PAUSED} {_standing(session, run).kept}", "disk_full")
+        runs.end(session, run, verdict.state, verdict.reason, verdict.cause)
+    return verdict
+
+
+def _bill(work: Work, session: Session, run: TrainingRun, record: Record, seconds: float) -> None:
+    """Count a sitting and put it on the bill, once."""
+    if runs.count_sitting(session, run, record.sitting, seconds):
+        work.bill(session, seconds)
+
+
+def _bill_unseen(work: Work, run_id: int, out: Path, record: Record) -> None:
+    """Count a sitting of an earlier job that no worker saw the end of."""
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        _bill(work, session, runs.get(session, run_id), record, _lived_s(out, record))
+    forget_record(out)
+
+
+def _lived_s(out: Path, record: Record) -> float:
+    """How long a trainer lived whose end nobody saw: until its last sign of life in its files."""
+    signs = [file.stat().st_mtime for file in (out / "events.jsonl", out / runs.LOG) if file.exists()]
+    return max(0.0, max(signs, default=record.started) - record.started)
+
+
+def _space_needed(session: Session, run: TrainingRun) -> int:
+    """Bytes for two more checkpoints and the finished model, as far as they are known; 0 when they are not."""
+    saved = max((one.size_bytes for one in runs.checkpoints(session, run.id)), default=0)
+    preflight = session.get(Preflight, run.preflight_id) if run.preflight_id else None
+    measured = preflight.measured if preflight else {}
+    return 2 * (saved or int(measured.get("checkpoint_bytes") or 0)) + int(measured.get("export_bytes") or 0)
+
+
+def _reserve_s(run: TrainingRun, recipe: Recipe, limit_s: float) -> float:
+    """Seconds to keep back for the sheet that is drawn afterwards, where a picture's time is known.
+
+    At most half of the limit: a run too short for its sheet still learns something.
+    """
+    columns = min(sheets.COLUMNS, 1 + math.ceil(recipe.steps / recipe.checkpoint_every))
+    pictures = columns * sheets.PROMPT_COUNT * len(sheets.SEEDS)
+    return min(pictures * float(run.pace.get("sample_s", 0.0)), limit_s / 2)
 
 
 def _forget(out: Path) -> None:
     """Delete what a discarded run has learned. Its events, log and recipe stay."""
-    for name in ("checkpoints", "model"):
+    for name in ("checkpoints", "model", "lora", "samples"):
         shutil.rmtree(out / name, ignore_errors=True)

@@ -1,7 +1,10 @@
-"""Stands in for the engine: RECIPE MANIFEST OUT [--resume], the same files, no learning. How it behaves is told before.
+"""Stands in for `python -m workers.finetune`: the same command line, files and events, steps that cost nothing.
 
-`--after N WHAT`: once step N is done, do WHAT: `wait` (until OUT/go is there), `die` (SIGKILL), `crash` (a traceback),
-`refuse` (a sentence and exit code 3). `--deaf`: hears neither the stop file nor SIGTERM. `--child`: starts a process.
+`--after N WHAT`: after step N it waits for the file `go` in its folder (`wait`), goes silent (`hang`), dies (`die`:
+SIGKILL), breaks (`crash`: a traceback), refuses (`refuse`: a sentence, exit code 3), reaches its limit (`limit`), slows
+down (`slow`), or fails as the engine would, told in its news (`fail-CAUSE`) or by its exit code alone (`exit-CODE`).
+`--once`: only in its first sitting. `--deaf`: hears neither the stop file nor SIGTERM. `--child`, `--daemon`: starts a
+process, in its own session or in another one with no parent. `--unfinished`: the finished model is cut short.
 """
 
 from __future__ import annotations
@@ -17,11 +20,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 EVERY = 2
+EXIT_CODES = {"broken": 1, "refused": 3, "out_of_memory": 4, "disk_full": 5, "diverged": 6}
+WEIGHTS = b'{"w":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
+DAEMON = "import os, sys; os.fork() and os._exit(0); os.setsid(); open(sys.argv[1], 'w').write(str(os.getpid())); "
 
 
 class Fake:
-    def __init__(self, out: Path, is_deaf: bool) -> None:
-        self.out, self.is_deaf = out, is_deaf
+    def __init__(self, out: Path, is_deaf: bool, is_unfinished: bool) -> None:
+        self.out, self.is_deaf, self.is_unfinished = out, is_deaf, is_unfinished
         self.log = out / "events.jsonl"
         self.seq = len(self.log.read_bytes().splitlines()) if self.log.exists() else 0
 
@@ -37,17 +43,22 @@ class Fake:
         return stop.read_text() if stop.exists() and not self.is_deaf else None
 
     def save(self, step: int) -> None:
+        self.tell("phase", phase="save", done=0, total=1)
         folder = self.out / "checkpoints" / f"step-{step:06d}"
         (folder / "weights").mkdir(parents=True, exist_ok=True)
         self.tell("checkpoint", step=step, folder=str(folder.relative_to(self.out)), size_bytes=4, seconds=0.01)
 
     def finish(self, reason: str, step: int, kept: bool) -> None:
         if kept:
-            (self.out / "model").mkdir(exist_ok=True)
+            model = self.out / "model"
+            model.mkdir(exist_ok=True)
+            (model / "model_index.json").write_text("{}")
+            weights = len(WEIGHTS).to_bytes(8, "little") + WEIGHTS + b"1234"
+            (model / "weights.safetensors").write_bytes(weights[:-2] if self.is_unfinished else weights)
         self.tell("finished", reason=reason, step=step, kept=kept, elapsed_s=1.0)
         (self.out / "stop").unlink(missing_ok=True)
 
-    def misbehave(self, what: str) -> int | None:
+    def misbehave(self, what: str, step: int) -> int | None:
         if what == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "crash":
@@ -55,7 +66,20 @@ class Fake:
         if what == "refuse":
             print("The base is not there.", file=sys.stderr)
             return 3
-        while not (self.out / "go").exists() and not self.stop_asked():
+        if what.startswith("exit-"):
+            return int(what.removeprefix("exit-"))
+        if what.startswith("fail-"):
+            cause = what.removeprefix("fail-")
+            self.tell("failed", cause=cause, sentence=f"The engine says {cause}.")
+            return EXIT_CODES[cause]
+        if what == "limit":
+            self.save(step)
+            self.finish(f"out_of_{json.loads((self.out / 'limits.json').read_text())['binding']}", step, kept=True)
+            return 0
+        if what == "slow":
+            self.tell("slow", step=step, step_s=3.0, usual_s=1.0, hint="The card is hot.")
+            return None
+        while what == "hang" or (not (self.out / "go").exists() and not self.stop_asked()):
             time.sleep(0.02)
         return None
 
@@ -63,36 +87,42 @@ class Fake:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--after", nargs=2, default=("-1", ""))
-    parser.add_argument("--deaf", action="store_true")
-    parser.add_argument("--child", action="store_true")
+    for flag in ("--once", "--deaf", "--child", "--daemon", "--unfinished", "--resume"):
+        parser.add_argument(flag, action="store_true")
     parser.add_argument("recipe", type=Path)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--resume", action="store_true")
     given = parser.parse_args()
     steps = int(next(x for x in given.recipe.read_text().splitlines() if x.startswith("steps:")).split()[1])
     if given.deaf:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    else:
+    elif given.after[1] != "hang":
         signal.signal(signal.SIGTERM, lambda *_: (given.out / "stop").write_text("keep"))
-    fake = Fake(given.out, given.deaf)
-    with (given.out / "starts").open("a") as starts:
+    fake = Fake(given.out, given.deaf, given.unfinished)
+    with (given.out / "starts").open("a+") as starts:
         starts.write(f"{os.getpid()}\n")
+        starts.seek(0)
+        is_first = len(starts.readlines()) == 1
     if given.child:
         child = subprocess.Popen(["sleep", "600"])
         (given.out / "child").write_text(str(child.pid))
+    if given.daemon:
+        code = f"{DAEMON} import time; time.sleep(600)"
+        subprocess.run([sys.executable, "-c", code, str(given.out / "daemon")], check=True, close_fds=True)
     saved = sorted((given.out / "checkpoints").glob("step-*")) if given.resume else []
     step = int(saved[-1].name.removeprefix("step-")) if saved else 0
+    fake.tell("sitting", resumed=given.resume, pid=os.getpid(), spent_s=0.0)
+    fake.tell("phase", phase="load", done=0, total=1)
     fake.tell("started", step=step, steps=steps, device="cpu")
     while step < steps:
         step += 1
-        facts = {"loss": 1 / step, "loss_by_band": [0.1, 0.2, 0.3, None], "images_per_s": 9.0}
-        fake.tell("step", step=step, **facts)
+        facts = {"loss": 1 / step, "loss_by_band": [0.1, 0.2, 0.3, None], "images_per_s": 9.0, "step_s": 0.01}
+        fake.tell("step", step=step, data_wait_s=0.0, memory_bytes=5, memory_total_bytes=None, **facts)
         if step % EVERY == 0:
             fake.tell("validation", step=step, loss=1 / step, loss_by_band=[0.1, 0.2, 0.3, 0.4])
             fake.save(step)
-        if step == int(given.after[0]):
-            code = fake.misbehave(given.after[1])
+        if step == int(given.after[0]) and (is_first or not given.once):
+            code = fake.misbehave(given.after[1], step)
             if code is not None:
                 return code
         asked = fake.stop_asked()
@@ -101,6 +131,7 @@ def main() -> int:
                 fake.save(step)
             fake.finish("stopped", step, kept=asked == "keep")
             return 0
+    fake.tell("samples", step=step, files=[], seconds=0.0)
     fake.finish("completed", step, kept=True)
     return 0
 

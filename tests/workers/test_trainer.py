@@ -6,11 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -24,15 +20,27 @@ from app.evaluation import sheets
 from app.settings import Settings
 from app.storage import Storage
 from app.training import runs
-from app.training.tables import TrainingRun
 from tests.training.cast import one_run
+from tests.workers.trained import (
+    FAKE,
+    IMPATIENT,
+    QUICK,
+    expire_lease,
+    is_alive,
+    notes,
+    read,
+    starts,
+    steps_kept,
+    stop,
+    train,
+    until,
+    worker,
+)  # fmt: skip
 from workers import celery_app, trainer, training
-from workers.celery_app import Work, do
-from workers.trainer import Patience, Trainer
-
-FAKE = [sys.executable, str(Path(__file__).with_name("fake_trainer.py"))]
-QUICK = Patience(keep_s=5.0, discard_s=5.0, terminated_s=5.0, poll_s=0.02)
-IMPATIENT = Patience(keep_s=0.1, discard_s=0.1, terminated_s=0.1, poll_s=0.02)
+from workers.celery_app import Work
+from workers.following import Following
+from workers.trainer import Record, Trainer
+from workers.watch import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -57,75 +65,13 @@ def out(run_id: int, settings: Settings) -> Path:
     return Storage(settings.data_dir).run_folder(run_id)
 
 
-def body(*behaviour: str, patience: Patience = QUICK) -> Callable[[Work], dict[str, object]]:
-    return lambda work: training.train(work, [*FAKE, *behaviour], patience)
-
-
-def read(engine: Engine, run_id: int) -> tuple[TrainingRun, jobs.Job]:
-    with transaction(engine) as session:
-        run = runs.get(session, run_id)
-        return run, jobs.get(session, run.job_id or 0)
-
-
-def train(engine: Engine, settings: Settings, run_id: int, *behaviour: str, patience: Patience = QUICK) -> TrainingRun:
-    """Do the run's job to its end."""
-    do(read(engine, run_id)[1].id, body(*behaviour, patience=patience), settings)
-    return read(engine, run_id)[0]
-
-
-@contextmanager
-def worker(
-    engine: Engine, settings: Settings, run_id: int, *behaviour: str, patience: Patience = QUICK
-) -> Iterator[None]:
-    """A worker doing the run's job in a thread; waited for at the end."""
-    thread = threading.Thread(target=train, args=(engine, settings, run_id, *behaviour), kwargs={"patience": patience})
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(20)
-        assert not thread.is_alive()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
-def steps_kept(engine: Engine, run_id: int) -> list[int]:
-    with transaction(engine) as session:
-        return [e.data["step"] for e in runs.events_after(session, run_id, 0) if e.kind == "step"]
-
-
-def starts(out: Path) -> list[int]:
-    """Pids of the trainers that were ever started."""
-    return [int(line) for line in (out / "starts").read_text().split()]
-
-
-def is_alive(pid: int) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def expire_lease(engine: Engine, run_id: int) -> None:
-    with transaction(engine) as session:
-        job = jobs.get(session, runs.get(session, run_id).job_id or 0)
-        job.lease_until = utc_now() - timedelta(seconds=1)
-        session.flush()
-        assert jobs.sweep(session) == (1, 0)
-
-
-def stop(engine: Engine, run_id: int, keep: bool) -> None:
-    with transaction(engine) as session:
-        runs.stop(session, runs.get(session, run_id), keep)
-
-
 def test_a_run_is_trained_to_its_end(engine: Engine, settings: Settings, run_id: int, out: Path) -> None:
     run = train(engine, settings, run_id)
-    assert (run.state, run.reason, run.step) == ("completed", "All 6 steps are done.", 6)
+    assert (run.state, run.reason, run.step) == (
+        "completed",
+        "All 6 steps are done and the model is whole. Test pictures of step 6 are there, and its sheet is drawn next.",
+        6,
+    )
     assert steps_kept(engine, run_id) == [1, 2, 3, 4, 5, 6]
     assert read(engine, run_id)[1].state == "done"
     assert not (out / "trainer.json").exists()
@@ -195,31 +141,10 @@ def test_a_deaf_trainer_is_killed_with_all_it_started(
     until(lambda: not is_alive(starts(out)[0]) and not is_alive(child))
 
 
-@pytest.mark.parametrize(
-    ("what", "sentence"),
-    [
-        ("die", "The trainer was ended from outside (Killed). Running out of memory is the usual cause."),
-        ("crash", "The trainer ended without telling why (exit code 1); its last words are in its log."),
-        ("refuse", "The base is not there."),
-    ],
-)
-def test_a_trainer_that_dies_fails_the_run_in_a_sentence(
-    engine: Engine, settings: Settings, run_id: int, out: Path, what: str, sentence: str
-) -> None:
-    run = train(engine, settings, run_id, "--child", "--after", "3", what)
-    job = read(engine, run_id)[1]
-    assert (run.state, run.reason) == ("failed", sentence)
-    assert (job.state, job.failure) == ("failed", sentence)
-    assert steps_kept(engine, run_id) == [1, 2, 3]
-    assert "step" in (out / runs.LOG).read_text()
-    child = int((out / "child").read_text())
-    until(lambda: not is_alive(child))
-
-
 def test_a_failed_run_goes_on_from_its_last_checkpoint(
     engine: Engine, settings: Settings, run_id: int, out: Path
 ) -> None:
-    train(engine, settings, run_id, "--after", "3", "die")
+    train(engine, settings, run_id, "--after", "3", "crash")
     with transaction(engine) as session:
         runs.resume(session, runs.get(session, run_id))
     run = train(engine, settings, run_id)
@@ -268,11 +193,13 @@ def test_a_worker_that_comes_back_finds_its_trainer_and_goes_on(
     found = Trainer.find(out)
     assert found is not None, "the trainer outlives its worker"
     expire_lease(engine, run_id)
-    (out / "go").touch()
-    run = train(engine, settings, run_id)
-    assert run.state == "completed"
+    with worker(engine, settings, run_id):
+        until(lambda: [kind for kind, _ in notes(engine, run_id)] == ["found_again"])
+        (out / "go").touch()
+    assert read(engine, run_id)[0].state == "completed"
     assert steps_kept(engine, run_id) == [1, 2, 3, 4, 5, 6], "no gap, nothing twice"
     assert len(starts(out)) == 1
+    assert trainer.read_record(out) is None
 
 
 def test_a_trainer_that_ended_while_no_worker_looked_is_not_started_again(
@@ -291,8 +218,8 @@ def test_another_process_with_the_same_pid_is_not_the_trainer(tmp_path: Path) ->
         child = Trainer.start(["sleep", "60"], tmp_path, threads=1)
         assert Trainer.find(tmp_path) is not None
         record = (tmp_path / "trainer.json").read_text()
-        own = str(child.started)
-        (tmp_path / "trainer.json").write_text(record.replace(own, str(child.started - 3600)))
+        own = str(child.record.started)
+        (tmp_path / "trainer.json").write_text(record.replace(own, str(child.record.started - 3600)))
         assert Trainer.find(tmp_path) is None
         (tmp_path / "trainer.json").write_text(record.replace('"host": "', '"host": "elsewhere-'))
         assert Trainer.find(tmp_path) is None
@@ -364,7 +291,7 @@ def test_half_a_line_of_news_waits_for_its_end(tmp_path: Path) -> None:
     assert news.read() == [{"seq": 2}]
 
 
-def test_events_of_a_lost_lease_are_refused(engine: Engine, settings: Settings, run_id: int) -> None:
+def test_events_of_a_lost_lease_are_refused(engine: Engine, settings: Settings, run_id: int, tmp_path: Path) -> None:
     with transaction(engine) as session:
         job_id = runs.get(session, run_id).job_id or 0
         claim = jobs.claim(session, job_id, "first")
@@ -374,7 +301,9 @@ def test_events_of_a_lost_lease_are_refused(engine: Engine, settings: Settings, 
         assert jobs.claim(session, job_id, "second")
     work = Work(claim, settings, engine, Storage(settings.data_dir))
     told = [{"seq": 1, "at": utc_now().isoformat(), "kind": "started", "step": 0}]
+    mine = Trainer(psutil.Process(), tmp_path, Record("here", os.getpid(), 0.0))
+    following = Following(work, run_id, mine, Plan(6, 60.0, "time"), QUICK, is_found=False)
     with pytest.raises(jobs.LeaseLost):
-        training._record(work, run_id, told)
+        following._record(told, [])
     with Session(engine) as session:
         assert runs.last_seq(session, run_id) == 0

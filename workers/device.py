@@ -1,0 +1,70 @@
+"""What this machine tells of its devices without importing torch: which there are, whose memory they hold."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_ANSWERS_WITHIN_S: Final = 10.0
+_LOOKS_EVERY_S: Final = 0.2
+
+
+def memory_holders() -> set[int]:
+    """Pids that hold memory of an NVIDIA GPU, as its driver tells; none where there is no driver.
+
+    Inside a container the driver may tell the host's pids, or none: then nothing is waited for.
+    """
+    told = _nvidia_smi("--query-compute-apps=pid", "--format=csv,noheader")
+    return {int(line) for line in told.split() if line.isdigit()}
+
+
+def wait_until_released(pids: Collection[int], within_s: float) -> bool:
+    """Wait until no GPU holds memory of these processes, which are gone; whether that came within so many seconds."""
+    deadline = time.monotonic() + within_s
+    while memory_holders() & set(pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOKS_EVERY_S)
+    return True
+
+
+def out_of_memory_kills(own: Path = Path("/proc/self/cgroup"), groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """How many processes of this control group the kernel has ended for want of main memory; None: cannot be told."""
+    for counts in _memory_counts(own, groups):
+        with suppress(OSError, ValueError, KeyError):
+            lines = (line.split() for line in counts.read_text().splitlines())
+            return int(dict(pair for pair in lines if len(pair) == 2)["oom_kill"])
+    return None
+
+
+def _memory_counts(own: Path, groups: Path) -> list[Path]:
+    """The files that may count them: those of this group, or of the whole container, in both versions of groups."""
+    found: list[Path] = []
+    with suppress(OSError, ValueError):
+        for line in own.read_text().splitlines():
+            _, controllers, inside = line.split(":", 2)
+            if controllers == "":
+                found += [groups / inside.strip("/") / "memory.events", groups / "memory.events"]
+            elif "memory" in controllers.split(","):
+                folder = groups / "memory"
+                found += [folder / inside.strip("/") / "memory.oom_control", folder / "memory.oom_control"]
+    return found
+
+
+def _nvidia_smi(*arguments: str) -> str:
+    """What the driver's tool says; empty where there is none, or where it does not answer."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ""
+    try:
+        done = subprocess.run(
+            [tool, *arguments], capture_output=True, text=True, timeout=_ANSWERS_WITHIN_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""

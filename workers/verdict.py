@@ -1,0 +1,186 @@
+"""What the end of a trainer means for its run: one true state, its cause in a word, and a sentence. No database."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from app.training import runs
+from app.training.causes import CAUSES, Cause
+from app.training.limits import Limits, duration
+
+EXIT_CODES: Final[dict[int, Cause]] = {
+    1: "broken",
+    3: "refused",
+    4: "out_of_memory",
+    5: "disk_full",
+    6: "diverged",
+}
+"""What the engine's exit codes mean where its news does not tell."""
+
+_WORDS: Final[dict[Cause, str]] = {
+    "out_of_memory": "The device has too little memory for this recipe.",
+    "diverged": "The loss was no number any more.",
+    "disk_full": "The disk is full.",
+}
+PAUSED: Final = "The run is paused and its clock stands still: until it goes on, neither time nor money counts."
+_LENGTH_BYTES: Final = 8  # of the header's size, at the start of a safetensors file
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a run ended, and why, in a sentence and in a word."""
+
+    state: runs.End
+    reason: str
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the worker knows of the end of a trainer."""
+
+    exit_code: int | None  # negative for a signal; None when this worker did not start it
+    words: Sequence[str] = ()  # the last lines of its log
+    hang: str | None = None  # a sentence, when the worker ended it because it hung
+    is_past_limit: bool = False  # the worker ended it because it went on behind the hard stop
+    is_kernel_short: bool = False  # the kernel ended something for want of main memory while it lived
+    is_worker_stopping: bool = False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the run stands when its trainer is gone: what was asked of it, how far it is, what is kept."""
+
+    state: str
+    reason: str | None
+    step: int
+    steps: int
+    saved_step: int | None  # of the newest checkpoint
+    sampled_step: int | None  # of the newest test pictures
+    limits: Limits
+
+    @property
+    def kept(self) -> str:
+        """A sentence about what is left of it."""
+        if self.saved_step is None:
+            return "It ended before its first checkpoint."
+        return f"The checkpoint of step {self.saved_step:,} is kept."
+
+
+def judge(standing: Standing, kind: str | None, told: Mapping[str, Any], ended: Ended, out: Path) -> Verdict | None:
+    """The end of a run; `kind` and `told` are its last news. None when it is only interrupted by its worker's end."""
+    is_finished = kind == "finished"
+    if standing.state == "discarded":
+        return Verdict("discarded", standing.reason or "Discarded.")
+    if kind == "failed":
+        return _told_to_have_failed(standing, told, ended)
+    if is_finished and told["reason"] == "completed":
+        return _completed(standing, out)
+    if is_finished and told["reason"] in ("out_of_time", "out_of_money"):
+        return _at_the_limit(standing, told["reason"], "")
+    if standing.state == "stopping":
+        return Verdict("stopped", f"{standing.reason or 'Stopped.'} {standing.kept}")
+    if ended.hang is not None:
+        return Verdict("failed", f"{ended.hang} It was ended by force. {standing.kept}", "hung")
+    if ended.is_past_limit:
+        binding = standing.limits.hard_stop()[1]
+        by_force = " The trainer did not end by itself and was ended."
+        return _at_the_limit(standing, "out_of_money" if binding == "money" else "out_of_time", by_force)
+    if ended.is_worker_stopping:
+        return None
+    if is_finished:
+        return Verdict("stopped", f"The trainer was asked to stop from outside. {standing.kept}")
+    return _died(standing, ended)
+
+
+def is_loadable(model: Path) -> str | None:
+    """What is wrong with a finished model, in words; None when its index is there and all its weights read whole."""
+    try:
+        json.loads((model / "model_index.json").read_text())
+    except (OSError, ValueError):
+        return "its model_index.json is not there or cannot be read"
+    weights = sorted(model.rglob("*.safetensors"))
+    if not weights:
+        return "it has no weights"
+    for file in weights:
+        try:
+            with file.open("rb") as opened:
+                length = int.from_bytes(opened.read(_LENGTH_BYTES), "little")
+                header = json.loads(opened.read(length))
+            ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+            is_whole = file.stat().st_size == _LENGTH_BYTES + length + max(ends, default=0)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, OverflowError):
+            is_whole = False
+        if not is_whole:
+            return f"{file.relative_to(model)} is not whole"
+    return None
+
+
+def _completed(standing: Standing, out: Path) -> Verdict:
+    fault = is_loadable(out / "model")
+    if fault is not None:
+        return Verdict("failed", f"The trainer says that it completed, but {fault}. {standing.kept}", "broken")
+    if standing.sampled_step is not None:
+        pictures = f"Test pictures of step {standing.sampled_step:,} are there, and its sheet is drawn next."
+    else:
+        pictures = "Its first test pictures are drawn next, in its sheet."
+    return Verdict("completed", f"All {standing.steps:,} steps are done and the model is whole. {pictures}")
+
+
+def _at_the_limit(standing: Standing, cause: Literal["out_of_time", "out_of_money"], how: str) -> Verdict:
+    seconds, _ = standing.limits.hard_stop()
+    limit = "money limit" if cause == "out_of_money" else "time limit"
+    if standing.saved_step is None:
+        kept = "It was not enough to learn anything that could be kept."
+    else:
+        kept = f"What it learned until step {standing.saved_step:,} is kept."
+    return Verdict(
+        "stopped",
+        f"Its {limit} of {duration(seconds)} on the device was reached at step {standing.step:,} of "
+        f"{standing.steps:,}.{how} {kept}",
+        cause,
+    )
+
+
+def _told_to_have_failed(standing: Standing, told: Mapping[str, Any], ended: Ended) -> Verdict:
+    cause: Cause = told["cause"] if told.get("cause") in CAUSES else EXIT_CODES.get(ended.exit_code or 1, "broken")
+    return _failed(standing, cause, str(told["sentence"]))
+
+
+def _failed(standing: Standing, cause: Cause, sentence: str) -> Verdict:
+    """A failure that the engine saw. A full disk only pauses the run."""
+    if cause != "disk_full":
+        return Verdict("failed", sentence, cause)
+    if standing.state == "stopping":
+        return Verdict("stopped", f"{standing.reason or 'Stopped.'} {sentence} {standing.kept}")
+    return Verdict("paused", f"{sentence} {PAUSED} {standing.kept}", cause)
+
+
+def _died(standing: Standing, ended: Ended) -> Verdict:
+    """A trainer that ended without telling why."""
+    code = ended.exit_code
+    if code is None:
+        why = "The trainer is gone and its last worker with it, so nobody saw why."
+        return Verdict("failed", f"{why} {standing.kept}", "lost")
+    if code < 0:
+        if ended.is_kernel_short:
+            why = "The kernel ended the trainer because main memory ran out."
+            return Verdict("failed", f"{why} {standing.kept}", "out_of_memory")
+        hint = " Running out of main memory is the usual cause." if -code == signal.SIGKILL else ""
+        why = f"The trainer was ended from outside ({signal.strsignal(-code)}).{hint}"
+        return Verdict("failed", f"{why} {standing.kept}", "killed")
+    cause = EXIT_CODES.get(code, "broken")
+    if cause == "refused" and ended.words:
+        return Verdict("failed", ended.words[-1], cause)
+    if cause in _WORDS:
+        return _failed(standing, cause, _WORDS[cause])
+    return Verdict(
+        "failed",
+        f"The trainer ended without telling why (exit code {code}); its last words are in its log. {standing.kept}",
+        cause,
+    )
