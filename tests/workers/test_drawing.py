@@ -152,7 +152,7 @@ def test_the_real_engine_trains_a_run_and_the_real_sampler_draws_its_sheet(
     do(job_id, training.train, settings)
     with transaction(engine) as session:
         run = runs.get(session, run_id)
-        assert (run.state, run.reason) == ("completed", "All 4 steps are done.")
+        assert run.state == "completed", run.reason
         found = runs.checkpoints(session, run_id)
         assert [(c.step, c.validation_loss is not None) for c in found] == [(0, True), (2, True), (4, True)]
         assert all(progress.curves(session, run).bands)
