@@ -349,9 +349,10 @@ def events_after(session: Session, run_id: int, seq: int, limit: int = 500) -> S
 def milestones(session: Session, run_id: int, limit: int = 40) -> Sequence[RunEvent]:
     """What a person wants to read, newest first: everything but steps and phases, and the newest step."""
     newest_step = select(func.max(RunEvent.seq)).where(RunEvent.run_id == run_id, RunEvent.kind == "step")
+    is_rare = RunEvent.kind.not_in(("step", "phase"))
     query = (
         select(RunEvent)
-        .where(RunEvent.run_id == run_id, or_(RunEvent.kind.not_in(("step", "phase")), RunEvent.seq == newest_step.scalar_subquery()))
+        .where(RunEvent.run_id == run_id, or_(is_rare, RunEvent.seq == newest_step.scalar_subquery()))
         .order_by(RunEvent.seq.desc())
         .limit(limit)
     )
