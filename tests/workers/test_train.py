@@ -8,14 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from app.datasets.manifest import ManifestRow, read_manifest, write_manifest
 from app.training.recipe import Recipe
+from workers.families.prx_pixel import load
 from workers.finetune.checkpoint import is_complete, read_sidecar
+from workers.finetune.clock import Clock
 from workers.finetune.learner import Diverged
+from workers.finetune.sitting import Sitting
 from workers.finetune.train import train
 from workers.refusals import Refusal
 
@@ -27,8 +32,13 @@ def checkpoint(out: Path, step: int) -> Path:
     return out / "checkpoints" / f"step-{step:06d}"
 
 
+def pixels(file: Path) -> np.ndarray:
+    with Image.open(file) as picture:
+        return np.asarray(picture)
+
+
 def all_tensors(folder: Path) -> dict[str, torch.Tensor]:
-    weights = load_file(folder / "weights" / "diffusion_pytorch_model.safetensors")
+    weights = load_file(next((folder / "weights").glob("*.safetensors")))
     return {**{f"ema/{name}": t for name, t in weights.items()}, **load_file(folder / "state.safetensors")}
 
 
@@ -49,12 +59,23 @@ def test_it_overfits_one_batch(recipe: MakeRecipe, manifest: Path, tmp_path: Pat
     assert sum(losses[-8:]) / 8 < 0.25 * losses[0]
 
 
-@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimiser": "muon"},
+        {"optimiser": "adamw", "ema_every": 2},
+        {"optimiser": "prodigy"},
+        {"optimiser": "adamw8bit"},
+        {"optimiser": "muon", "method": "lora", "lora_rank": 4},
+        {"optimiser": "adamw", "batch_size": 4, "micro_batch": 2, "caption_dropout": 0.5, "short_caption_share": 0.5},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
 def test_stopping_and_going_on_equals_going_straight_through(
-    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, optimiser: str
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, changes: dict[str, Any]
 ) -> None:
     # Batches of 3 from 8 members: the stop at step 4 falls into the middle of an epoch.
-    knobs = recipe(steps=9, batch_size=3, report_every=1, checkpoint_every=100, optimiser=optimiser)
+    knobs = recipe(**{"steps": 9, "batch_size": 3, "report_every": 1, "checkpoint_every": 100, **changes})
     train(knobs, manifest, tmp_path / "straight", listener(), CPU, False)
     assert train(knobs, manifest, tmp_path / "broken", listener(stop_at=4), CPU, False) == "stopped"
     assert train(knobs, manifest, tmp_path / "broken", listener(stop_at=7), CPU, True) == "stopped"
@@ -62,6 +83,64 @@ def test_stopping_and_going_on_equals_going_straight_through(
     assert train(knobs, manifest, tmp_path / "broken", last, CPU, True) == "completed"
     assert last.facts("started")[0]["step"] == 7
     assert_same(checkpoint(tmp_path / "straight", 9), checkpoint(tmp_path / "broken", 9))
+
+
+def test_micro_batches_learn_what_the_whole_batch_does(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    for micro in (0, 2):
+        knobs = recipe(steps=3, batch_size=4, micro_batch=micro, optimiser="adamw")
+        train(knobs, manifest, tmp_path / str(micro), listener(), CPU, False)
+    one, other = (all_tensors(checkpoint(tmp_path / micro, 3)) for micro in ("0", "2"))
+    for name in one:
+        assert torch.allclose(one[name], other[name], rtol=1e-3, atol=1e-5), name
+
+
+def test_a_resume_that_changes_nothing_is_found_out(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: None)
+    with pytest.raises(Refusal, match="changed no weight"):
+        train(recipe(optimiser="adamw"), manifest, tmp_path / "out", listener(), CPU, False)
+
+
+def test_a_checkpoint_that_was_not_put_back_is_found_out(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    train(recipe(steps=6, checkpoint_every=3, report_every=1), manifest, out, listener(stop_at=4), CPU, False)
+    shutil.rmtree(checkpoint(out, 4))
+    monkeypatch.setattr("workers.finetune.sitting.weights.load", lambda *_: None)
+    with pytest.raises(Refusal, match="was not put back as it was"):
+        train(recipe(steps=6, checkpoint_every=3, report_every=1), manifest, out, listener(), CPU, True)
+
+
+def test_pulse_pictures_are_drawn_at_the_start_and_at_each_checkpoint(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    out, report = tmp_path / "out", listener()
+    out.mkdir()
+    asked = [{"prompt_id": 7, "text": "red box", "seed": 11}, {"prompt_id": 9, "text": "blue box", "seed": 11}]
+    (out / "pulse.json").write_text(json.dumps(asked))
+    train(recipe(steps=4, checkpoint_every=2), manifest, out, report, CPU, False)
+    assert [facts["step"] for facts in report.facts("samples")] == [0, 2, 4]
+    for facts in report.facts("samples"):
+        assert [(one["prompt_id"], one["seed"]) for one in facts["files"]] == [(7, 11), (9, 11)]
+        assert all(pixels(out / one["file"]).shape == (16, 16, 3) for one in facts["files"])
+    # What was shown while training is what the finished model draws.
+    family = load(str(out / "model"), CPU)
+    drawn = family.draw(["red box", "blue box"], [11, 11], 16, 4, 2.0)
+    shown = [pixels(out / one["file"]) for one in report.facts("samples")[-1]["files"]]
+    assert (drawn.numpy() == np.stack(shown)).all()
+
+
+def test_slow_steps_are_told_once(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
+    report = listener()
+    run = Sitting(recipe(), tmp_path, report, Clock(recipe(), tmp_path, report), load(recipe().base, CPU), "hash")
+    for step_s in (1.0, 1.0, 1.1, 1.0, 2.5, 2.5, 1.0, 2.5):
+        run.tell_step({"step": 1, "step_s": step_s, "data_wait_s": 0.0})
+    assert [facts["step_s"] for facts in report.facts("slow")] == [2.5, 2.5]
+    assert report.facts("slow")[0]["usual_s"] == 1.0
 
 
 def test_the_validation_loss_after_a_resume_is_the_saved_one(

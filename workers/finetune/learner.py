@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import torch
 
 from app.training.recipe import Recipe
+from workers.families import weights
+from workers.families.registry import Family
 from workers.finetune.loss import lr_share
 from workers.finetune.optimisers import make_optimisers
 from workers.refusals import Refusal
@@ -16,6 +18,18 @@ from workers.refusals import Refusal
 
 class Diverged(Exception):
     """The numbers are no numbers any more. The message is one sentence with the cause as far as it is known."""
+
+
+def make_learner(family: Family, recipe: Recipe) -> Learner:
+    """What `recipe` trains of `family`'s model: all of it, or an adapter put on it now. Raises `Refusal`."""
+    if (
+        recipe.method == "lora"
+        and recipe.precision == "bf16-autocast"
+        and next(family.model.parameters()).device.type == "cuda"
+    ):
+        # The frozen base is only multiplied with, in bf16: it takes half the memory. What is trained stays fp32.
+        family.model.to(torch.bfloat16)
+    return Learner(family.model, weights.to_train(family, recipe.method, recipe.lora_rank, recipe.seed), recipe)
 
 
 class Learner:

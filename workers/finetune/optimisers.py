@@ -7,10 +7,16 @@ from collections.abc import Mapping
 import torch
 
 from app.training.recipe import Recipe
+from workers.finetune.methods.adamw8bit import make_adamw8bit
+from workers.finetune.methods.prodigy import make_prodigy
 
 
 def make_optimisers(parameters: Mapping[str, torch.nn.Parameter], recipe: Recipe) -> dict[str, torch.optim.Optimizer]:
     """The recipe's optimisers by name; together they hold every weight once, each with its peak learning rate."""
+    if recipe.optimiser == "prodigy":
+        return {"prodigy": make_prodigy(parameters.values(), recipe)}
+    if recipe.optimiser == "adamw8bit":
+        return {"adamw8bit": make_adamw8bit(parameters.values(), recipe)}
     # Muon is defined for the hidden matrices only (Jordan et al. 2024): inputs, outputs, gains and biases stay with
     # AdamW. Its update is scaled to AdamW's size, so the same range of learning rates fits both.
     matrices: list[torch.nn.Parameter] = []

@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +19,14 @@ import torch
 
 from app.datasets.manifest import ManifestRow
 from app.training.recipe import Recipe
+from workers.families import weights
 from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, step_batches
 from workers.finetune.buckets import Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity
 from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
 from workers.finetune.clock import Clock, Ended
-from workers.finetune.learner import Learner
+from workers.finetune.learner import Learner, make_learner
 from workers.finetune.passes import training_errors, validation_errors
 from workers.finetune.pictures import read_fitted
 from workers.finetune.report import Report, memory
@@ -123,7 +125,7 @@ def _measure(
         lambda: encode(kept, clock.looking("encode")) if encode else members.decode(clock.looking("encode")), device
     )
     family.free_encoders()
-    learner = Learner(family.model, dict(family.model.requires_grad_(True).named_parameters()), recipe)
+    learner = make_learner(family, recipe)
     seconds = _steps(members, recipe, family, learner, clock, device)
     facts = {
         "texts": len({row.caption for row in [*learned, *held_out]}) + 1,
@@ -200,7 +202,8 @@ def _saves(
     folder = out / "preflight"
     try:
         saved, save_s = timed(
-            lambda: save_checkpoint(folder, 0, family.save_weights, learner.state(), {"recipe_hash": ""}), device
+            lambda: save_checkpoint(folder, 0, partial(weights.save, family), learner.state(), {"recipe_hash": ""}),
+            device,
         )
         load_state(saved.folder)
         clock.look("export", 0, 1)

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from app.training.recipe import Recipe
+from workers.families import weights
 from workers.families.registry import Family
 from workers.finetune.batches import Members
 from workers.finetune.checkpoint import (
@@ -98,7 +99,7 @@ class Sitting:
             folder = self._saved[1]
             state = load_state(folder)
             # The averaged weights pass through the model because only the family knows how they are stored.
-            self.family.load_weights(folder / WEIGHTS)
+            weights.load(self.family, folder / WEIGHTS)
             learner.restore(state)
 
     def tell_started(self, training: Members, validation: Members) -> None:
@@ -237,7 +238,7 @@ class Sitting:
 
     def _write_averaged(self, folder: Path) -> None:
         with self.trained.averaged():
-            self.family.save_weights(folder)
+            weights.save(self.family, folder)
 
     def _tell(self, kind: Any, **facts: object) -> None:
         self.report.tell(kind, **facts)

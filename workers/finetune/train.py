@@ -13,7 +13,7 @@ from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, training_batches
 from workers.finetune.cache import TensorCache
 from workers.finetune.clock import Clock, Ended, Reason
-from workers.finetune.learner import Learner
+from workers.finetune.learner import Learner, make_learner
 from workers.finetune.loss import key_number
 from workers.finetune.passes import training_errors
 from workers.finetune.report import Progress, Report
@@ -51,7 +51,7 @@ def train(
     try:
         # prepare
         training, validation = encode(rows, manifest.parent, recipe, family, clock, cache or out / "cache")
-        run.take_up(Learner(family.model, dict(family.model.requires_grad_(True).named_parameters()), recipe))
+        run.take_up(make_learner(family, recipe))
         check_space(out, run.trained)
         run.tell_started(training[0], validation)
         run.validate(validation)
