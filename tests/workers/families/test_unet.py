@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
@@ -15,13 +16,16 @@ from diffusers import DDIMScheduler, DDPMScheduler, DiffusionPipeline, EulerAnce
 from diffusers.training_utils import compute_snr
 from diffusers.utils import logging
 from peft import get_peft_model_state_dict
+from PIL import Image
 
+from app.datasets.manifest import ManifestRow, write_manifest
 from app.training.recipe import Recipe
 from tests.workers.families import tiny
 from tests.workers.families.tiny_unets import PICTURE_PX, TOKENS
 from workers.families import lora
 from workers.families.registry import load_family, stacked
 from workers.families.unet import Unet
+from workers.finetune.train import train
 from workers.refusals import Refusal
 
 # EulerDiscreteScheduler makes an array of a tensor in a way that NumPy is about to give up.
@@ -33,18 +37,25 @@ LEVELS = torch.tensor([0, 1, 10, 250, 499, 750, 998, 999])
 TIMESTEPS = (LEVELS + 0.5) / 1000
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=NAMES, scope="module")
 def folder(request: pytest.FixtureRequest, base: Callable[..., Path]) -> Path:
     """A base of each of the two families."""
     return base(request.param, prediction_type="epsilon")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def family(folder: Path) -> Unet:
+    """A loaded one that no test changes."""
     return unet(folder)
 
 
-@pytest.fixture(params=["epsilon", "v_prediction"])
+@pytest.fixture
+def fresh(folder: Path) -> Unet:
+    """One loaded for this test alone."""
+    return unet(folder)
+
+
+@pytest.fixture(params=["epsilon", "v_prediction"], scope="module")
 def either(request: pytest.FixtureRequest, base: Callable[..., Path]) -> Unet:
     """A family that answers with n, and one that answers with v."""
     return unet(base("sd15", prediction_type=request.param))
@@ -167,10 +178,10 @@ def test_a_batch_draws_what_the_pipeline_draws_one_by_one(family: Unet, guidance
     assert (ours[0].int() - ours[1].int()).abs().max() > 5
 
 
-def test_a_picture_depends_on_its_own_seed_also_where_drawing_adds_noise(family: Unet) -> None:
-    family.pipeline.scheduler = EulerAncestralDiscreteScheduler.from_config(family.pipeline.scheduler.config)
-    one = family.draw(["red mug"], [4], PICTURE_PX, 5, 2.0)[0]
-    beside_another = family.draw(["blue box", "red mug"], [3, 4], PICTURE_PX, 5, 2.0)[1]
+def test_a_picture_depends_on_its_own_seed_also_where_drawing_adds_noise(fresh: Unet) -> None:
+    fresh.pipeline.scheduler = EulerAncestralDiscreteScheduler.from_config(fresh.pipeline.scheduler.config)
+    one = fresh.draw(["red mug"], [4], PICTURE_PX, 5, 2.0)[0]
+    beside_another = fresh.draw(["blue box", "red mug"], [3, 4], PICTURE_PX, 5, 2.0)[1]
     assert (one.int() - beside_another.int()).abs().max() <= 1
 
 
@@ -226,10 +237,10 @@ def test_sides_can_be_halved_by_autoencoder_and_network(family: Unet) -> None:
     assert family.shift(512, 512) == 1.0
 
 
-def test_computing_blocks_twice_gives_the_same_gradients(family: Unet, recipe: Callable[..., Recipe]) -> None:
-    plain = gradients(family, recipe(family=family.name))
-    family.model.enable_gradient_checkpointing()  # type: ignore[operator]
-    twice = gradients(family, recipe(family=family.name))
+def test_computing_blocks_twice_gives_the_same_gradients(fresh: Unet, recipe: Callable[..., Recipe]) -> None:
+    plain = gradients(fresh, recipe(family=fresh.name))
+    fresh.model.enable_gradient_checkpointing()  # type: ignore[operator]
+    twice = gradients(fresh, recipe(family=fresh.name))
     torch.testing.assert_close(plain, twice)
 
 
@@ -255,26 +266,26 @@ def gradients(family: Unet, recipe: Recipe) -> list[torch.Tensor]:
     return [p.grad.clone() for p in family.model.parameters() if p.grad is not None]
 
 
-def test_an_export_needs_no_code_of_ours_and_draws_the_same(family: Unet, folder: Path, tmp_path: Path) -> None:
-    nudge(family.model.parameters())
-    family.save_weights(tmp_path / "unet")
-    family.export(tmp_path / "unet", tmp_path / "model")
+def test_an_export_needs_no_code_of_ours_and_draws_the_same(fresh: Unet, folder: Path, tmp_path: Path) -> None:
+    nudge(fresh.model.parameters())
+    fresh.save_weights(tmp_path / "unet")
+    fresh.export(tmp_path / "unet", tmp_path / "model")
     index = json.loads((tmp_path / "model" / "model_index.json").read_text())
     assert {part[0] for part in index.values() if isinstance(part, list)} - {None} == {"diffusers", "transformers"}
     for config in (tmp_path / "model").rglob("*.json"):
         assert str(folder.parent) not in config.read_text(), config.name
     exported = DiffusionPipeline.from_pretrained(tmp_path / "model")
     theirs = pipeline_picture(exported, "red mug", 5, 3.0)
-    assert torch.equal(theirs, pipeline_picture(family.pipeline, "red mug", 5, 3.0))
+    assert torch.equal(theirs, pipeline_picture(fresh.pipeline, "red mug", 5, 3.0))
     assert not torch.equal(theirs, pipeline_picture(unet(folder).pipeline, "red mug", 5, 3.0))
 
 
-def test_saved_weights_load_back(family: Unet, folder: Path, tmp_path: Path) -> None:
-    nudge(family.model.parameters())
-    family.save_weights(tmp_path / "w")
+def test_saved_weights_load_back(fresh: Unet, folder: Path, tmp_path: Path) -> None:
+    nudge(fresh.model.parameters())
+    fresh.save_weights(tmp_path / "w")
     other = unet(folder)
     other.load_weights(tmp_path / "w")
-    for ours, theirs in zip(family.model.parameters(), other.model.parameters(), strict=True):
+    for ours, theirs in zip(fresh.model.parameters(), other.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
 
 
@@ -285,11 +296,11 @@ def nudge(parameters: Iterable[torch.nn.Parameter]) -> None:
 
 
 def test_an_adapter_loads_into_the_pipeline_with_no_key_left_over(
-    family: Unet, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    fresh: Unet, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    parameters = lora.put_on(family, 4, seed=1)
+    parameters = lora.put_on(fresh, 4, seed=1)
     nudge(parameters)
-    lora.save(family, tmp_path)
+    lora.save(fresh, tmp_path)
     saved = safetensors.torch.load_file(tmp_path / lora.FILE)
     assert all(name.startswith("unet.") for name in saved)
     theirs = DiffusionPipeline.from_pretrained(folder)
@@ -308,14 +319,14 @@ def test_an_adapter_loads_into_the_pipeline_with_no_key_left_over(
     assert loaded.keys() == saved.keys()
     assert all(torch.equal(loaded[name], saved[name]) for name in saved)
     drawn = pipeline_picture(theirs, "red mug", 5, 3.0)
-    assert torch.equal(drawn, family.draw(["red mug"], [5], PICTURE_PX, 5, 3.0)[0])
+    assert torch.equal(drawn, fresh.draw(["red mug"], [5], PICTURE_PX, 5, 3.0)[0])
     assert not torch.equal(drawn, unet(folder).draw(["red mug"], [5], PICTURE_PX, 5, 3.0)[0])
 
 
-def test_an_adapter_loads_back_and_merges_into_a_plain_network(family: Unet, folder: Path, tmp_path: Path) -> None:
-    nudge(lora.put_on(family, 4, seed=1))
-    lora.save(family, tmp_path)
-    drawn = family.draw(["red mug"], [5], PICTURE_PX, 5, 3.0)
+def test_an_adapter_loads_back_and_merges_into_a_plain_network(fresh: Unet, folder: Path, tmp_path: Path) -> None:
+    nudge(lora.put_on(fresh, 4, seed=1))
+    lora.save(fresh, tmp_path)
+    drawn = fresh.draw(["red mug"], [5], PICTURE_PX, 5, 3.0)
     other = unet(folder)
     lora.load(other, tmp_path)
     assert torch.equal(other.draw(["red mug"], [5], PICTURE_PX, 5, 3.0), drawn)
@@ -345,3 +356,38 @@ def test_a_base_that_was_trained_otherwise_is_refused(
     config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
     with pytest.raises(Refusal, match=why):
         unet(changed)
+
+
+def test_it_overfits_one_picture_and_its_adapter_another(
+    folder: Path, recipe: Callable[..., Recipe], listener: Any, tmp_path: Path
+) -> None:
+    name = folder.name.partition("-")[0]
+    knobs: dict[str, Any] = {
+        "family": name, "steps": 40, "batch_size": 16, "adamw_lr": 4e-3, "adamw_beta2": 0.99, "ema_decay": 0.0,
+        "caption_dropout": 0.0, "timestep_uniform_share": 1.0, "validate_every": 40, "checkpoint_every": 40,
+    }  # fmt: skip
+    report = listener()
+    dark = one_picture(tmp_path / "dark", (20, 20, 20), "blue box")
+    train(recipe(base=str(folder), **knobs), dark, tmp_path / "full", report, CPU, False)
+    before, after = (facts["loss"] for facts in report.facts("validation"))
+    assert after < 0.3 * before
+    drawn = Path(tmp_path / "full" / "model")
+    report = listener()
+    bright = one_picture(tmp_path / "bright", (230, 60, 40), "red mug")
+    knobs |= {"adamw_lr": 1e-2, "method": "lora", "lora_rank": 8}
+    train(recipe(base=str(drawn), **knobs), bright, tmp_path / "lora", report, CPU, False)
+    before, after = (facts["loss"] for facts in report.facts("validation"))
+    assert after < 0.6 * before
+
+
+def one_picture(folder: Path, colour: tuple[int, int, int], caption: str) -> Path:
+    """A manifest with one picture, to learn from and to look at."""
+    folder.mkdir()
+    Image.new("RGB", (PICTURE_PX, PICTURE_PX), colour).save(folder / "one.png")
+    digest = hashlib.sha256((folder / "one.png").read_bytes()).hexdigest()
+    rows = [
+        ManifestRow("one.png", caption, split, split, digest, PICTURE_PX, PICTURE_PX)
+        for split in ("train", "validation")
+    ]
+    write_manifest(folder / "manifest.jsonl", rows)
+    return folder / "manifest.jsonl"
