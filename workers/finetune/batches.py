@@ -160,7 +160,7 @@ class Members:
         return clean
 
     def _encode(self, index: int) -> torch.Tensor:
-        picture = torch.from_numpy(read_fitted(self._files[index], self._sizes[index])[None])
+        picture = torch.from_numpy(np.stack([read_fitted(self._files[index], self._sizes[index])]))
         with torch.no_grad():
             device = next(self._family.model.parameters()).device
             return self._family.encode_pictures(picture.to(device))[0].to("cpu", torch.float32).clone()
