@@ -46,7 +46,7 @@ _handed_over: list[subprocess.Popen[bytes]] = []
 class Patience:
     """Seconds to wait for a trainer before something is done about it."""
 
-    keep_s: float | None = None  # asked to stop and keep; None: what the run's page promises
+    keep_s: float | None = None  # asked to stop and keep; None: what the run's page promises, else as to discard
     discard_s: float = 30.0
     terminated_s: float = 20.0
     released_s: float = 60.0  # for the device's memory, once its processes are gone
@@ -213,16 +213,18 @@ class Ending:
         self._left: list[signal.Signals] = []
         self.is_forced = False
 
-    def press(self, keep: bool, within_s: float) -> None:
+    def press(self, keep: bool, within_s: float | None = None) -> None:
         """Do what is due by now. Called again and again until the trainer is gone.
 
-        It has `within_s` seconds from the first call on; SIGTERM then asks once more, and SIGKILL ends it.
+        It has `within_s` seconds from the first call on (None: as its patience says); SIGTERM then asks once more, and
+        SIGKILL ends it.
         """
         if self._asked is not keep:
             self._trainer.ask_to_stop(keep)
             self._asked = keep
             self._left = [signal.SIGTERM, signal.SIGKILL]
-            self._deadline = time.monotonic() + within_s
+            usual_s = self._patience.discard_s if not keep or self._patience.keep_s is None else self._patience.keep_s
+            self._deadline = time.monotonic() + (usual_s if within_s is None else within_s)
         elif self._left and time.monotonic() >= self._deadline:
             number = self._left.pop(0)
             self.is_forced = number is signal.SIGKILL
@@ -250,8 +252,8 @@ class News:
         return [json.loads(line) for line in whole.splitlines()]
 
 
-def end(trainer: Trainer, keep: bool, within_s: float, patience: Patience) -> None:
-    """End a trainer that nobody follows, and wait until all of it is gone."""
+def end(trainer: Trainer, keep: bool, patience: Patience, within_s: float | None = None) -> None:
+    """End a trainer that nobody follows, and wait until all of it is gone; `within_s` as in `Ending.press`."""
     ending = Ending(trainer, patience)
     while not trainer.wait(patience.poll_s):
         ending.press(keep, within_s)
@@ -271,8 +273,7 @@ def end_strays(engine: Engine, storage: Storage, patience: Patience) -> int:
             is_wanted, keep = runs.wants_trainer(session, int(path.parent.name))
         if trainer is not None and not is_wanted:
             log.warning("run %s is over but its trainer is not: ending it", path.parent.name)
-            within_s = patience.discard_s if not keep or patience.keep_s is None else patience.keep_s
-            end(trainer, keep, within_s, patience)
+            end(trainer, keep, patience)
             forget_record(path.parent)
             ended += 1
     return ended

@@ -161,7 +161,7 @@ def _find(work: Work, run_id: int, out: Path, task: _Task, patience: Patience) -
     stranger = Trainer.find(out)
     if stranger is not None:
         log.warning("run %s: its trainer was started for job %s: ending it", run_id, stranger.record.job_id)
-        end(stranger, keep=True, within_s=task.bound_s, patience=patience)
+        end(stranger, keep=True, patience=patience, within_s=task.bound_s)
     return None
 
 
