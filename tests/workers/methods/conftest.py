@@ -10,16 +10,8 @@ from diffusers import PRXTransformer2DModel
 from safetensors.torch import save_file
 from transformers import Dinov2Config, Dinov2Model, DINOv3ViTConfig, DINOv3ViTModel
 
+from tests.workers.methods.shaken import shaken
 from workers.families.prx_pixel import PrxPixel, load
-
-
-def shaken(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """With no weight left at zero: fresh PRX blocks change nothing, since what gates them starts at 0."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.05)
-    return model
 
 
 @pytest.fixture

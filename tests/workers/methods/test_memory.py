@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,11 +17,11 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
+from tests.workers.methods.shaken import shaken
 from workers.families.prx_pixel import PrxPixel
+from workers.finetune.methods import memory
 from workers.finetune.methods.memory import blocks_of, wrap_blocks
 from workers.refusals import Refusal
-
-from .conftest import shaken
 
 Ask = Callable[[torch.nn.Module], torch.Tensor]
 
@@ -154,7 +155,7 @@ def test_compiled_blocks_share_their_code_and_serve_training_only(monkeypatch: p
         return run
 
     monkeypatch.setattr(torch, "compile", compile_)
-    monkeypatch.setattr(memory, "_wrapped", memory._wrapped.__wrapped__)  # nothing fake stays in its cache
+    monkeypatch.setattr(memory, "_wrapped", cache(memory._wrapped.__wrapped__))  # nothing fake stays in its cache
     model, ask = prx()
     wrap_blocks(model, "none", is_compiled=True)
     ask(model)
