@@ -15,7 +15,6 @@ from transformers import AutoModel
 
 from app.training.recipe import Recipe
 from workers.families.prx_pixel import PrxPixel
-from workers.finetune.loss import keyed_generator
 from workers.finetune.methods.aids import Aids, build_aids
 from workers.finetune.methods.dino import Dino
 from workers.finetune.methods.perceptual import Lpips, dino_errors, lpips_errors
@@ -29,7 +28,7 @@ Pass = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor], torch.Tensor]
 def extra_loss(aids: Aids, family: PrxPixel, one_pass: Pass, step: int = 0) -> torch.Tensor | None:
     """One training pass with the aids around it, and their loss."""
     noisy, timesteps, text, pictures = one_pass
-    with aids.around(step, keyed_generator(CPU, "test", step)):
+    with aids.around(step, range(3)):
         prediction = family.predict(family.model, noisy, timesteps, text)
     return aids.terms(family, prediction, noisy, family.encode_pictures(pictures), timesteps, pictures, step)
 
@@ -38,7 +37,7 @@ def test_nothing_is_on_unless_asked_for(family: PrxPixel, recipe: MakeRecipe, on
     aids = build_aids(recipe(), family)
     noisy, timesteps, text, _ = one_pass
     plain = family.predict(family.model, noisy, timesteps, text)
-    with aids.around(0, torch.Generator()):
+    with aids.around(0, range(3)):
         assert torch.equal(plain, family.predict(family.model, noisy, timesteps, text))
     assert extra_loss(aids, family, one_pass) is None
     assert (len(aids.modules), aids.needs_pictures, aids.notes) == (0, False, ())
@@ -178,7 +177,9 @@ def test_gradients_are_numbers_where_nothing_is_seen(lpips_folder: Path) -> None
     for convolution in lpips.features.values():
         convolution.bias.data.fill_(-10.0)
     given = torch.zeros((1, 3, 32, 32), requires_grad=True)
-    lpips(given, torch.ones((1, 3, 32, 32))).sum().backward()
+    distance = lpips(given, torch.ones((1, 3, 32, 32)))
+    distance.sum().backward()
+    assert distance.isfinite().all()
     assert given.grad is not None
     assert given.grad.isfinite().all()
 
@@ -210,6 +211,26 @@ def test_perceptual_losses_add_up_by_their_weights(
     assert loss is not None
     assert torch.allclose(loss, wanted)
     assert loss.shape == (3,)
+
+
+def test_what_is_routed_hangs_on_the_picture_however_the_step_is_cut(
+    family: PrxPixel, recipe: MakeRecipe, one_pass: Pass
+) -> None:
+    noisy, timesteps, text, _ = one_pass
+    aids = build_aids(recipe(route_share=0.5, route_from=1), family)
+    assert aids.routing is not None
+
+    def kept(step: int, places: list[int]) -> torch.Tensor:
+        some = {name: tensor[places] for name, tensor in text.items()}
+        with aids.around(step, places):
+            family.predict(family.model, noisy[places], timesteps[places], some)
+        assert aids.routing is not None
+        assert aids.routing.kept is not None
+        return aids.routing.kept
+
+    whole = kept(7, [0, 1, 2])
+    assert torch.equal(whole, torch.cat([kept(7, [0]), kept(7, [1, 2])]))
+    assert not torch.equal(whole, kept(8, [0, 1, 2]))
 
 
 def test_few_tokens_are_worth_a_note(family: PrxPixel, recipe: MakeRecipe) -> None:

@@ -19,8 +19,9 @@ Pass = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor], torch.Tensor]
 TOKENS = 24
 
 
-def keyed() -> torch.Generator:
-    return keyed_generator(CPU, "test")
+def keyed() -> list[torch.Generator]:
+    """A generator for each picture of `one_pass`."""
+    return [keyed_generator(CPU, "test", place) for place in range(3)]
 
 
 def outputs(model: Any) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

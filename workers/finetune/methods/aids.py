@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -10,6 +10,7 @@ import torch
 
 from app.training.recipe import Recipe
 from workers.families.registry import Family
+from workers.finetune.loss import keyed_generator
 from workers.finetune.methods.dino import Dino
 from workers.finetune.methods.perceptual import SMALLEST_SIDE_PX, Lpips, dino_errors, lpips_errors
 from workers.finetune.methods.routing import PAYS_FROM_TOKENS, Routing
@@ -37,16 +38,19 @@ class Aids:
         return self.teacher is not None
 
     @contextmanager
-    def around(self, step: int, generator: torch.Generator) -> Iterator[None]:
-        """Put around training passes of step `step` (0-based), and around no others.
+    def around(self, step: int, places: Sequence[int]) -> Iterator[None]:
+        """Put around one training pass of step `step` (0-based), and around no others; the way back may lie outside.
 
-        Routing draws from `generator`, once a pass. The way back may be taken outside.
+        `places` are the pictures' positions in their step's whole batch: which tokens are routed hangs on the seed,
+        the step and the place alone, however the step is cut into micro-batches and processes.
         """
         with ExitStack() as aids:
             if self.teacher is not None and self.teacher.is_on(step):
                 aids.enter_context(self.teacher.watching())
             if self.routing is not None:
-                aids.enter_context(self.routing.on(generator))
+                seed = self.recipe.seed
+                own = [keyed_generator(torch.device("cpu"), seed, "routing", step, place) for place in places]
+                aids.enter_context(self.routing.on(own))
             yield
 
     def terms(

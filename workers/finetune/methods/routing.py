@@ -8,7 +8,7 @@ tokens on, and PRX part 2 that it harms at 256.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -44,15 +44,15 @@ class Routing:
         self._positions: torch.Tensor | None = None
 
     @contextmanager
-    def on(self, generator: torch.Generator) -> Iterator[None]:
-        """Route the passes made inside. Each draws B x L numbers from `generator`, whatever its device."""
+    def on(self, generators: Sequence[torch.Generator]) -> Iterator[None]:
+        """Route the passes made inside: which tokens of a picture stay is drawn from its own generator, on the CPU."""
         blocks = self._model.blocks
         with ExitStack() as hooks:
 
             def leave(_: torch.nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
                 given = dict(zip(_NAMES, args, strict=False)) | named
                 tokens, positions = given["hidden_states"], given["image_rotary_emb"]
-                self.kept = self._draw(tokens.shape[0], tokens.shape[1], generator).to(tokens.device)
+                self.kept = self._draw(tokens.shape[1], generators).to(tokens.device)
                 self._all_tokens = tokens
                 # [B, 1, L, width / 2, 2, 2]: one rotation for each token, shared by the heads.
                 places = self.kept[:, None, :, None, None, None]
@@ -76,10 +76,10 @@ class Routing:
             hooks.callback(blocks[self.last].register_forward_hook(come_back).remove)
             yield
 
-    def _draw(self, batch: int, tokens: int, generator: torch.Generator) -> torch.Tensor:
-        """Places of the tokens that stay, in order, int64 [batch, K]; K = tokens minus the rounded share."""
+    def _draw(self, tokens: int, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """Places of the tokens that stay, in order, int64 [B, K]; K = tokens minus the rounded share."""
         kept = max(1, tokens - round(self._share * tokens))
-        drawn = torch.rand((batch, tokens), generator=generator, device=generator.device)
+        drawn = torch.stack([torch.rand(tokens, generator=generator) for generator in generators])
         return drawn.argsort(dim=1)[:, :kept].sort(dim=1).values
 
     def _columns(self, tokens: torch.Tensor) -> torch.Tensor:
