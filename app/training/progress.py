@@ -1,9 +1,9 @@
-"""How far a run is: curves short enough to draw, the time it took, and when it will end."""
+"""How far a run is: curves short enough to draw, the time it took, what it is doing, and when it will end."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -14,27 +14,77 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.database import utc_now
+from app.training import stretches
+from app.training.recipe import Recipe
 from app.training.runs import named, still_holds
-from app.training.tables import RunEvent, TrainingRun
+from app.training.stretches import BANDS as BAND_COUNT
+from app.training.stretches import MEMORY, SPEED, Reading
+from app.training.tables import RunEvent, RunStretch, TrainingRun
 
 POINTS: Final = 600
 BANDS: Final = ("least noise", "low", "high", "most noise")
 """The bands of a step's `loss_by_band`, in its order: timesteps from clean to noise."""
+PREPARING: Final = ("load", "encode", "compile")
+"""Phases of a sitting before its first step."""
 
 _WINDOWS: Final = 32
 _LEAST_WINDOWS: Final = 3
+_LOG_BYTES: Final = 65_536
 
-Point = tuple[int, float]
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series over the points of `Curves`: the least, mean and greatest reading of each; None where none told it."""
+
+    low: list[float | None]
+    mean: list[float | None]
+    high: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One look at the validation members: the step it was made after, and where that lies on the other two axes."""
+
+    step: int
+    seconds: float
+    pictures: int
+    loss: float
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """What a run's page draws. Points are (step, value); at most `POINTS` in each of `bands` and `speed`."""
+    """What a run's page draws. `steps`, `seconds` worked and `pictures` seen are the three axes of the same points."""
 
-    bands: list[list[Point]]  # training loss, one list for each of BANDS
-    validation: list[Point]
-    speed: list[Point]  # pictures a second
+    steps: list[int]
+    seconds: list[float]
+    pictures: list[int]
+    bands: list[Line]  # training loss, one for each of BANDS
+    speed: Line  # pictures a second
+    memory: Line  # bytes
+    validation: list[Measured]
+    steps_a_point: int
     last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """The work of one trainer process, from its first event to its last. `before_s`: seconds of earlier sittings."""
+
+    first_seq: int
+    began: datetime
+    last_news: datetime
+    before_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What a trainer is doing, besides steps: how much of how much is done, where that is known, and since when."""
+
+    name: str
+    done: int | None
+    total: int | None
+    since: datetime
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,52 +95,107 @@ class Forecast:
     earliest: datetime
     latest: datetime
     seconds_a_step: float
+    step: int  # the last one known,
+    at: datetime  # and when it was told
+
+    def reaches(self, step: int) -> datetime:
+        """When a step to come will be done."""
+        return self.at + timedelta(seconds=(step - self.step) * self.seconds_a_step)
 
 
 def curves(session: Session, run: TrainingRun, points: int = POINTS) -> Curves:
-    """The run's curves, averaged over equal stretches of steps in the database so that long runs stay quick."""
-    step = RunEvent.data["step"].as_integer()
-    holds = still_holds(session, run.id)
-    longest = session.scalar(select(func.max(step)).where(holds, RunEvent.kind == "step")) or 0
-    stretch = ((step - 1) // (-(-longest // points) or 1)).label("stretch")
-    bands = [func.avg(RunEvent.data["loss_by_band"][band].as_float()) for band in range(len(BANDS))]
-    rows = session.execute(
-        select(func.max(step), func.avg(RunEvent.data["images_per_s"].as_float()), *bands, stretch)
-        .where(holds, RunEvent.kind == "step")
-        .group_by("stretch")
-        .order_by("stretch")
-    ).all()
-    validation = session.execute(
-        select(step, RunEvent.data["loss"].as_float())
-        .where(holds, RunEvent.kind == "validation")
-        .order_by(RunEvent.seq)
-    ).all()
+    """The run's curves, in at most `points` points however long it is, with every spike in the bounds of its point."""
+    found, width = stretches.readings(session, run.id, points)
+    sat, recipe = sittings(session, run), Recipe.model_validate(run.recipe)
     last = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id)) or 0
     return Curves(
-        bands=[_points((row[0], row[2 + band]) for row in rows) for band in range(len(BANDS))],
-        validation=_points((row[0], row[1]) for row in validation),
-        speed=_points((row[0], row[1]) for row in rows),
+        steps=[one.step for one in found],
+        seconds=[round(worked_s(sat, one.at), 1) for one in found],
+        pictures=[pictures_seen(recipe, one.step) for one in found],
+        bands=[_line(found, band) for band in range(BAND_COUNT)],
+        speed=_line(found, SPEED),
+        memory=_line(found, MEMORY),
+        validation=_validation(session, run, sat, recipe, points),
+        steps_a_point=width,
         last_seq=last,
     )
 
 
-def spent_s(session: Session, run: TrainingRun, now: datetime) -> float:
-    """Seconds the trainer has worked, over all its sittings; the time between two sittings is not counted."""
-    starts = session.execute(
-        select(RunEvent.seq, RunEvent.at)
-        .where(RunEvent.run_id == run.id, RunEvent.kind == "started")
+def pictures_seen(recipe: Recipe, step: int) -> int:
+    """Pictures looked at in the first `step` steps, with the batch of each stage."""
+    second = recipe.stage(recipe.steps).first_step
+    if not second or step <= second:
+        return step * recipe.batch_size
+    return second * recipe.batch_size + (step - second) * recipe.stage(step).batch_size
+
+
+def sittings(session: Session, run: TrainingRun) -> list[Sitting]:
+    """The run's sittings, oldest first. One begins with a `sitting` event; with `started` where a run has none."""
+    rows = session.execute(
+        select(RunEvent.seq, RunEvent.kind, RunEvent.at)
+        .where(RunEvent.run_id == run.id, RunEvent.kind.in_(("sitting", "started")))
         .order_by(RunEvent.seq)
     ).all()
-    if not starts:
+    if not rows:
+        return []
+    has_said = False
+    starts: list[tuple[int, datetime]] = []
+    for seq, kind, at in rows:
+        if kind == "sitting" or not has_said:
+            starts.append((seq, at))
+        has_said = kind == "sitting"
+    last = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id)) or 0
+    ends = [seq - 1 for seq, _ in starts[1:]] + [last]
+    news = session.scalars(select(RunEvent).where(RunEvent.run_id == run.id, RunEvent.seq.in_(ends)))
+    told = {event.seq: event.at for event in news}
+    found: list[Sitting] = []
+    before_s = 0.0
+    for (seq, began), end in zip(starts, ends, strict=True):
+        found.append(Sitting(seq, began, max(began, told.get(end, began)), before_s))
+        before_s += (found[-1].last_news - began).total_seconds()
+    return found
+
+
+def worked_s(sat: Sequence[Sitting], moment: datetime) -> float:
+    """Seconds that trainers had worked by a moment; the time between two sittings is not counted."""
+    for sitting in reversed(sat):
+        if sitting.began <= moment:
+            return sitting.before_s + (min(moment, sitting.last_news) - sitting.began).total_seconds()
+    return 0.0
+
+
+def spent_s(session: Session, run: TrainingRun, now: datetime) -> float:
+    """Seconds that trainers have worked on the run, set-up and all sittings included."""
+    sat = sittings(session, run)
+    if not sat:
         return 0.0
-    last_seqs = [seq - 1 for seq, _ in starts[1:]]
-    last_seqs.append(session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id)) or 0)
-    ends = session.scalars(
-        select(RunEvent.at).where(RunEvent.run_id == run.id, RunEvent.seq.in_(last_seqs)).order_by(RunEvent.seq)
+    seconds = worked_s(sat, sat[-1].last_news)
+    is_at_work = run.ended_at is None and run.state in ("running", "stopping", "discarded")
+    return seconds + (max(0.0, (now - sat[-1].last_news).total_seconds()) if is_at_work else 0.0)
+
+
+def phase(session: Session, run: TrainingRun) -> Phase | None:
+    """What the trainer is doing besides steps, told after the newest step; None where it makes steps or is gone."""
+    if run.ended_at is not None or run.state not in ("running", "stopping", "discarded"):
+        return None
+    newest = session.scalars(
+        select(RunEvent).where(RunEvent.run_id == run.id).order_by(RunEvent.seq.desc()).limit(40)
     ).all()
-    seconds: float = sum((end - began).total_seconds() for (_, began), end in zip(starts, ends, strict=True))
-    since_last_news = max(0.0, (now - ends[-1]).total_seconds())
-    return seconds + (since_last_news if run.ended_at is None else 0.0)
+    current: RunEvent | None = None
+    since: datetime | None = None
+    for event in newest:
+        if event.kind in ("step", "finished", "failed", "sitting"):
+            break
+        if event.kind == "phase":
+            if current is None:
+                current = event
+            elif event.data["phase"] != current.data["phase"]:
+                break
+            since = event.at
+    if current is None or since is None or current.data["phase"] == "train":
+        return None
+    facts = current.data
+    return Phase(facts["phase"], facts.get("done"), facts.get("total"), since, current.at)
 
 
 def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
@@ -98,16 +203,21 @@ def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
     began = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id, RunEvent.kind == "started"))
     if began is None or run.state != "running":
         return None
-    step = RunEvent.data["step"].as_integer()
-    is_reading = (RunEvent.run_id == run.id) & (RunEvent.seq > began) & (RunEvent.kind == "step")
-    count = session.scalar(select(func.count()).where(is_reading)) or 0
-    numbered = select(step.label("step"), RunEvent.at, func.row_number().over(order_by=RunEvent.seq).label("number"))
-    inner = numbered.where(is_reading).subquery()
-    every = -(-count // _WINDOWS) or 1
-    readings = session.execute(
-        select(inner.c.step, inner.c.at).where((inner.c.number - 1) % every == 0).order_by(inner.c.number)
+    # Of a long sitting the stretches, of a short one every reading: either way the steps are read off a clock.
+    old = session.execute(
+        select(RunStretch.step, RunStretch.at)
+        .where(RunStretch.run_id == run.id, RunStretch.first_seq > began)
+        .order_by(RunStretch.seq)
     ).all()
-    return forecast([(row[0], row[1]) for row in readings], run.steps)
+    known = session.scalar(select(func.max(RunStretch.seq)).where(RunStretch.run_id == run.id)) or 0
+    new = session.execute(
+        select(RunEvent.data["step"].as_integer(), RunEvent.at)
+        .where(RunEvent.run_id == run.id, RunEvent.seq > max(began, known), RunEvent.kind == "step")
+        .order_by(RunEvent.seq)
+    ).all()
+    readings = [(step, at) for step, at in [*old, *new]]
+    every = -(-len(readings) // _WINDOWS) or 1
+    return forecast(readings[::-1][::every][::-1], run.steps)
 
 
 def latest_pace(session: Session, base: str) -> tuple[TrainingRun, float] | None:
@@ -140,18 +250,70 @@ def forecast(readings: Sequence[tuple[int, datetime]], steps: int) -> Forecast |
         earliest=at + timedelta(seconds=left * min(tenths[0], mean)),
         latest=at + timedelta(seconds=left * max(tenths[-1], mean)),
         seconds_a_step=mean,
+        step=last_step,
+        at=at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Whole lines of a log, and the byte behind them: where the next look goes on."""
+
+    lines: list[str]
+    offset: int
 
 
 def last_lines(log: Path, count: int = 40) -> list[str]:
     """The last lines of a trainer's log, oldest first; none when there is no log."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 65_536))
+            file.seek(max(0, log.stat().st_size - _LOG_BYTES))
             return file.read().decode("utf-8", errors="replace").splitlines()[-count:]
     except OSError:
         return []
 
 
-def _points(pairs: Iterable[tuple[int, float | None]]) -> list[Point]:
-    return [(step, float(value)) for step, value in pairs if value is not None]
+def log_behind(log: Path, offset: int, count: int = 200) -> Tail:
+    """The whole lines behind byte `offset` of a log, the last `count` of them; from near its end where that is far.
+
+    A log that is shorter than the offset was begun anew and is told from its beginning.
+    """
+    try:
+        with log.open("rb") as file:
+            size = log.stat().st_size
+            begin = max(offset if 0 <= offset <= size else 0, size - _LOG_BYTES)
+            file.seek(begin)
+            text = file.read(_LOG_BYTES)
+    except OSError:
+        return Tail([], 0)
+    whole = text[: text.rfind(b"\n") + 1]
+    return Tail(whole.decode("utf-8", errors="replace").splitlines()[-count:], begin + len(whole))
+
+
+def _line(found: Sequence[Reading], series: int) -> Line:
+    def short(value: float | None) -> float | None:
+        return None if value is None else float(f"{value:.5g}")
+
+    return Line(
+        low=[short(one.low[series]) for one in found],
+        mean=[short(one.mean[series]) for one in found],
+        high=[short(one.high[series]) for one in found],
+    )
+
+
+def _validation(
+    session: Session, run: TrainingRun, sat: Sequence[Sitting], recipe: Recipe, points: int
+) -> list[Measured]:
+    """The looks that still hold, by step; of more than `points` the extremes of each part, the first and the last."""
+    rows = session.execute(
+        select(RunEvent.data["step"].as_integer(), RunEvent.at, RunEvent.data["loss"].as_float())
+        .where(still_holds(session, run.id), RunEvent.kind == "validation")
+        .order_by(RunEvent.seq)
+    ).all()
+    told = [(step, at, loss) for step, at, loss in rows if loss is not None]
+    if len(told) > points:
+        size = -(-2 * len(told) // points)
+        parts = [told[begin : begin + size] for begin in range(0, len(told), size)]
+        bounds = [(min(part, key=lambda one: one[2]), max(part, key=lambda one: one[2])) for part in parts]
+        told = [told[0], *dict.fromkeys(one for pair in bounds for one in sorted(pair)), told[-1]]
+    return [Measured(step, round(worked_s(sat, at), 1), pictures_seen(recipe, step), loss) for step, at, loss in told]

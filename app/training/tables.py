@@ -5,8 +5,19 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Numeric,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base, BigId, Moment, utc_now
@@ -90,12 +101,37 @@ class RunEvent(Base):
     """One piece of news of a run, numbered without gaps by the trainer. Kinds: `workers/finetune/report.py`."""
 
     __tablename__ = "run_event"
+    __table_args__ = (
+        # A long run has a hundred thousand steps and a few hundred pieces of other news; pages ask for the latter.
+        Index("ix_run_event_news", "run_id", "seq", postgresql_where=text("kind <> 'step'")),
+    )
 
     run_id: Mapped[int] = mapped_column(ForeignKey(TrainingRun.id, ondelete="CASCADE"), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(Text)
     at: Mapped[Moment]
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class RunStretch(Base):
+    """Consecutive `step` events of a run in one row, so that its curves are drawn from few rows however long it is.
+
+    Derived from the events by `app/training/stretches.py`, and cut back with the run. `seq` is the last event's. The
+    arrays hold one value for each of its SERIES: how many events told it, and its least, mean and greatest value.
+    """
+
+    __tablename__ = "run_stretch"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey(TrainingRun.id, ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    first_seq: Mapped[int]
+    first_step: Mapped[int]
+    step: Mapped[int]
+    at: Mapped[Moment]
+    counts: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+    low: Mapped[list[float | None]] = mapped_column(ARRAY(Float))
+    mean: Mapped[list[float | None]] = mapped_column(ARRAY(Float))
+    high: Mapped[list[float | None]] = mapped_column(ARRAY(Float))
 
 
 class RunNote(Base):

@@ -1,4 +1,4 @@
-"""measure before running: preflights, hard stops, what was foretold, notes from outside the trainer, paused runs"""
+"""measure before running: preflights, hard stops, what was foretold, notes from outside the trainer, paused runs, curves summed up"""
 
 from collections.abc import Sequence
 
@@ -83,9 +83,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_note")),
     )
     op.create_index(op.f("ix_run_note_run_id"), "run_note", ["run_id"])
+    op.create_table(
+        "run_stretch",
+        sa.Column("run_id", sa.BigInteger(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("first_seq", sa.Integer(), nullable=False),
+        sa.Column("first_step", sa.Integer(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("counts", postgresql.ARRAY(sa.Integer()), nullable=False),
+        sa.Column("low", postgresql.ARRAY(sa.Float()), nullable=False),
+        sa.Column("mean", postgresql.ARRAY(sa.Float()), nullable=False),
+        sa.Column("high", postgresql.ARRAY(sa.Float()), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["training_run.id"], name=op.f("fk_run_stretch_run_id_training_run"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("run_id", "seq", name=op.f("pk_run_stretch")),
+    )
+    op.create_index(
+        "ix_run_event_news", "run_event", ["run_id", "seq"], postgresql_where=sa.text("kind <> 'step'")
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_run_event_news", "run_event")
+    op.drop_table("run_stretch")
     op.drop_table("run_note")
     op.execute("update training_run set state = 'failed' where state = 'paused'")
     _states(*STATES)

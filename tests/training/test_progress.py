@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from app.training import progress, runs
-from app.training.tables import RunEvent
 from tests.training.cast import BEGAN, news, one_run
 
 
-def step(seq: int, number: int, loss: float = 0.5) -> dict[str, object]:
-    return news(seq, "step", step=number, loss=loss, loss_by_band=[loss, loss, None, loss], images_per_s=8.0)
+def step(seq: int, number: int, loss: float | None = 0.5, **more: object) -> dict[str, object]:
+    bands = [loss, loss, None, loss]
+    return news(seq, "step", step=number, loss=loss, loss_by_band=bands, images_per_s=8.0, **more)
 
 
-def test_curves_leave_out_bands_that_were_not_measured(session: Session) -> None:
+def test_curves_leave_gaps_where_nothing_was_measured(session: Session) -> None:
     run = one_run(session)
-    runs.record_events(session, run, [news(1, "started", step=0), step(2, 10), step(3, 20, 0.25)])
+    told = [news(1, "started", step=0), step(2, 10), step(3, 20, None), step(4, 30, 0.25, memory_bytes=7)]
+    runs.record_events(session, run, told)
     curves = progress.curves(session, run)
-    assert curves.bands == [[(10, 0.5), (20, 0.25)], [(10, 0.5), (20, 0.25)], [], [(10, 0.5), (20, 0.25)]]
-    assert curves.speed == [(10, 8.0), (20, 8.0)]
-    assert curves.last_seq == 3
+    assert curves.steps == [10, 20, 30]
+    assert [band.mean for band in curves.bands] == [[0.5, None, 0.25], [0.5, None, 0.25], [None] * 3, [0.5, None, 0.25]]
+    assert curves.speed.mean == [8.0] * 3
+    assert curves.memory.high == [None, None, 7.0]
+    assert curves.last_seq == 4
+
+
+def test_points_lie_on_three_axes(session: Session) -> None:
+    run = one_run(session)
+    told = [news(1, "sitting", resumed=False), news(5, "started", step=0), news(6, "validation", step=0, loss=0.9)]
+    told = [one | {"seq": seq} for seq, one in enumerate([*told, step(9, 10), step(15, 20)], 1)]
+    runs.record_events(session, run, told)
+    curves = progress.curves(session, run)
+    assert (curves.steps, curves.seconds) == ([10, 20], [8.0, 14.0])
+    assert curves.pictures == [10 * run.recipe["batch_size"], 20 * run.recipe["batch_size"]]
+    assert curves.validation == [progress.Measured(0, 5.0, 0, 0.9)]
+
+
+def test_pictures_of_a_second_stage_are_counted_with_its_batch() -> None:
+    recipe = runs.plan(steps=100).model_copy(
+        update={"batch_size": 32, "second_from": 0.5, "second_resolution_px": 128, "second_batch_size": 8}
+    )
+    assert [progress.pictures_seen(recipe, step) for step in (0, 50, 60, 100)] == [0, 1600, 1680, 2000]
 
 
 def test_curves_are_cut_back_to_where_a_killed_trainer_went_on(session: Session) -> None:
@@ -35,35 +54,60 @@ def test_curves_are_cut_back_to_where_a_killed_trainer_went_on(session: Session)
     after = [news(6, "started", step=10), step(7, 20, 0.1), news(8, "validation", step=20, loss=1.0)]
     runs.record_events(session, run, before + after)
     curves = progress.curves(session, run)
-    assert curves.bands[0] == [(10, 0.5), (20, 0.1)]
-    assert curves.validation == [(20, 1.0)]
-
-
-def test_a_hundred_thousand_steps_stay_short_and_quick(session: Session) -> None:
-    run = one_run(session)
-    band = {"loss_by_band": [1.0, 2.0, 3.0, 4.0], "images_per_s": 9.0}
-    rows = [
-        {"run_id": run.id, "seq": i, "kind": "step", "at": BEGAN, "data": {"step": i * 10, "loss": 1.0, **band}}
-        for i in range(1, 10_001)
-    ]
-    session.execute(insert(RunEvent), rows)
-    started = time.perf_counter()
-    curves = progress.curves(session, run)
-    seconds = time.perf_counter() - started
-    assert all(1 < len(points) <= progress.POINTS for points in [*curves.bands, curves.speed])
-    assert curves.bands[2][-1] == (100_000, 3.0)
-    assert seconds < 2.0
+    assert (curves.steps, curves.bands[0].mean) == ([10, 20], [0.5, 0.1])
+    assert [one.loss for one in curves.validation] == [1.0]
 
 
 def test_time_between_two_sittings_is_not_counted(session: Session) -> None:
     run = one_run(session)
     later = {**news(4, "started", step=10), "at": (BEGAN + timedelta(hours=5)).isoformat()}
     last = {**step(5, 20), "at": (BEGAN + timedelta(hours=5, seconds=7)).isoformat()}
+    runs.begin(session, run)
     runs.record_events(session, run, [news(1, "started", step=0), step(2, 10), step(3, 20), later, last])
     now = BEGAN + timedelta(hours=5, seconds=10)
     assert progress.spent_s(session, run, now) == pytest.approx(2 + 10)
     runs.end(session, run, "stopped", "Ana stopped it.")
     assert progress.spent_s(session, run, now) == pytest.approx(2 + 7)
+
+
+def test_setting_up_counts_and_waiting_between_sittings_does_not(session: Session) -> None:
+    run = one_run(session)
+    runs.begin(session, run)
+
+    def at(hours: float, one: dict[str, object]) -> dict[str, object]:
+        return one | {"at": (BEGAN + timedelta(hours=hours)).isoformat()}
+
+    first = [at(0, news(1, "sitting", resumed=False)), at(1, news(2, "started", step=0)), at(2, step(3, 10))]
+    again = [at(7, news(4, "sitting", resumed=True)), at(8, news(5, "started", step=10)), at(9, step(6, 20))]
+    runs.record_events(session, run, [*first, *again])
+    assert progress.spent_s(session, run, BEGAN + timedelta(hours=9.5)) == pytest.approx(4.5 * 3600)
+    assert progress.curves(session, run).seconds == [2 * 3600, 4 * 3600]
+
+
+def test_a_run_that_waits_for_a_worker_spends_nothing(session: Session) -> None:
+    run = one_run(session)
+    runs.record_events(session, run, [news(1, "started", step=0), step(2, 10)])
+    run.state = "queued"
+    assert progress.spent_s(session, run, BEGAN + timedelta(hours=5)) == 1.0
+
+
+def test_what_a_trainer_does_before_its_first_step(session: Session) -> None:
+    run = one_run(session)
+    runs.begin(session, run)
+    told = [
+        news(1, "sitting", resumed=False), news(2, "phase", phase="load", done=0, total=None),
+        news(3, "phase", phase="encode", done=0, total=340), news(4, "phase", phase="encode", done=212, total=340),
+    ]  # fmt: skip
+    runs.record_events(session, run, told)
+    doing = progress.phase(session, run)
+    assert doing == progress.Phase("encode", 212, 340, BEGAN + timedelta(seconds=3), BEGAN + timedelta(seconds=4))
+    runs.record_events(session, run, [news(5, "started", step=0), step(6, 10)])
+    assert progress.phase(session, run) is None
+    runs.record_events(session, run, [news(7, "phase", phase="save", done=None, total=None)])
+    saving = progress.phase(session, run)
+    assert saving is not None and saving.name == "save"
+    runs.end(session, run, "failed", "The trainer was ended from outside (Killed).")
+    assert progress.phase(session, run) is None
 
 
 def test_a_run_without_news_has_spent_nothing(session: Session) -> None:
@@ -121,3 +165,16 @@ def test_the_last_lines_of_a_log(tmp_path: Path) -> None:
     assert progress.last_lines(log) == []
     log.write_bytes(b"\xff odd\n" + b"\n".join(b"line %d" % i for i in range(9000)))
     assert progress.last_lines(log, 2) == ["line 8998", "line 8999"]
+
+
+def test_a_log_is_told_from_where_one_stopped_reading(tmp_path: Path) -> None:
+    log = tmp_path / "trainer.log"
+    assert progress.log_behind(log, 0) == progress.Tail([], 0)
+    log.write_bytes(b"one\ntwo\nthr")
+    tail = progress.log_behind(log, 0)
+    assert tail == progress.Tail(["one", "two"], 8)
+    log.write_bytes(b"one\ntwo\nthree\n")
+    assert progress.log_behind(log, tail.offset) == progress.Tail(["three"], 14)
+    assert progress.log_behind(log, 999).lines == ["one", "two", "three"]
+    log.write_bytes(b"\xff\n" + b"a line\n" * 50_000)
+    assert len(progress.log_behind(log, 0).lines) == 200

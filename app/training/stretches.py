@@ -1,0 +1,184 @@
+"""The readings of a run in few rows: old `step` events summed up, their spikes kept, the newest left as they are.
+
+A run of 100,000 readings is about 6,200 stretches and a tail of single readings. What is summed up here can be made
+again from the events at any time; a run without stretches is drawn from its events alone, only more slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Final
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from app.training.tables import RunEvent, RunStretch
+
+LENGTH: Final = 16
+"""Readings in one stretch."""
+MOST_SINGLE: Final = 1200
+LEAST_SINGLE: Final = 600
+"""So many of the newest readings stay single: more than MOST_SINGLE are brought down to LEAST_SINGLE."""
+
+BANDS: Final = 4
+SPEED: Final = 4
+MEMORY: Final = 5
+SERIES: Final = 6
+"""A reading's values: the loss of each band from clean to noise, pictures a second, bytes of memory."""
+
+Values = Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One `step` event, or several consecutive ones: the last one's step and moment, and each series' bounds and mean.
+
+    A series that no event told has the count 0 and no values. Means are over the events that told it.
+    """
+
+    step: int
+    at: datetime
+    counts: Sequence[int]
+    low: Values
+    mean: Values
+    high: Values
+
+
+def sum_up(session: Session, run_id: int) -> None:
+    """Put old single readings into stretches. Called after events are recorded.
+
+    A start from an earlier step undoes what was told behind that step.
+    """
+    known = _last(session, run_id)
+    for seq, step in _starts(session, run_id, known):
+        _cut_back(session, run_id, seq, step)
+    newest = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run_id)) or 0
+    if newest - known <= MOST_SINGLE:
+        return
+    single = _holding(session, run_id, _last(session, run_id))
+    if len(single) > MOST_SINGLE:
+        _add(session, run_id, single[: (len(single) - LEAST_SINGLE) // LENGTH * LENGTH])
+
+
+def readings(session: Session, run_id: int, points: int) -> tuple[list[Reading], int]:
+    """The readings that still hold, oldest first, at most `points` of them; and how many steps one of them spans."""
+    single = [reading for _, reading in _holding(session, run_id, _last(session, run_id))]
+    longest = single[-1].step if single else session.scalar(_of(func.max(RunStretch.step), run_id)) or 0
+    width = -(-longest // points) or 1
+    old = _summed(session, run_id, width)
+    parts = groupby([*old, *single], key=lambda reading: (reading.step - 1) // width)
+    return [merged(list(part)) for _, part in parts], width
+
+
+def merged(found: Sequence[Reading]) -> Reading:
+    """Several readings as one. Raises IndexError when there are none."""
+    last = found[-1]
+    if len(found) == 1:
+        return last
+    every = range(SERIES)
+    counts = [sum(one.counts[series] for one in found) for series in every]
+    sums = [sum((one.mean[series] or 0.0) * one.counts[series] for one in found) for series in every]
+    return Reading(
+        step=last.step,
+        at=last.at,
+        counts=counts,
+        low=[_bound(min, (one.low[series] for one in found)) for series in every],
+        mean=[total / count if count else None for total, count in zip(sums, counts, strict=True)],
+        high=[_bound(max, (one.high[series] for one in found)) for series in every],
+    )
+
+
+def _bound(choose: Any, values: Iterable[float | None]) -> float | None:
+    told = [value for value in values if value is not None]
+    found: float | None = choose(told) if told else None
+    return found
+
+
+def _of(what: Any, run_id: int) -> Any:
+    return select(what).where(RunStretch.run_id == run_id)
+
+
+def _last(session: Session, run_id: int) -> int:
+    """The number of the last event in a stretch."""
+    return session.scalar(_of(func.max(RunStretch.seq), run_id)) or 0
+
+
+def _summed(session: Session, run_id: int, width: int) -> list[Reading]:
+    """The stretches, those that end within the same `width` steps put together in the database."""
+    part = ((RunStretch.step - 1) // width).label("part")
+    columns = []
+    for series in range(1, SERIES + 1):
+        count = RunStretch.counts[series]
+        total = func.sum(RunStretch.mean[series] * count)
+        columns += [func.sum(count), func.min(RunStretch.low[series]), total / func.nullif(func.sum(count), 0)]
+        columns += [func.max(RunStretch.high[series])]
+    rows = session.execute(
+        select(func.max(RunStretch.step), func.max(RunStretch.at), *columns, part)
+        .where(RunStretch.run_id == run_id)
+        .group_by("part")
+        .order_by("part")
+    )
+    return [Reading(row[0], row[1], row[2:-1:4], row[3:-1:4], row[4:-1:4], row[5:-1:4]) for row in rows]
+
+
+def _starts(session: Session, run_id: int, after: int, before: int | None = None) -> list[tuple[int, int]]:
+    """Number and step of each start between two numbers."""
+    query = select(RunEvent.seq, RunEvent.data["step"].as_integer()).where(
+        RunEvent.run_id == run_id, RunEvent.kind == "started", RunEvent.seq > after
+    )
+    if before is not None:
+        query = query.where(RunEvent.seq < before)
+    return [(seq, step) for seq, step in session.execute(query.order_by(RunEvent.seq))]
+
+
+def _holding(session: Session, run_id: int, after: int, before: int | None = None) -> list[tuple[int, Reading]]:
+    """The `step` events between two numbers that no start between them undoes, with their numbers."""
+    query = select(RunEvent.seq, RunEvent.at, RunEvent.data).where(
+        RunEvent.run_id == run_id, RunEvent.kind == "step", RunEvent.seq > after
+    )
+    if before is not None:
+        query = query.where(RunEvent.seq < before)
+    found = [(seq, _reading(at, data)) for seq, at, data in session.execute(query.order_by(RunEvent.seq))]
+    for seq, step in _starts(session, run_id, after, before):
+        found = [one for one in found if one[0] >= seq or one[1].step <= step]
+    return found
+
+
+def _reading(at: datetime, facts: Mapping[str, Any]) -> Reading:
+    bands = list(facts.get("loss_by_band") or ())[:BANDS]
+    told = [*bands, *[None] * (BANDS - len(bands)), facts.get("images_per_s"), facts.get("memory_bytes")]
+    values = [None if value is None else float(value) for value in told]
+    return Reading(int(facts["step"]), at, [int(value is not None) for value in values], values, values, values)
+
+
+def _add(session: Session, run_id: int, found: Sequence[tuple[int, Reading]]) -> None:
+    """Keep readings as stretches of at most LENGTH."""
+    rows = []
+    for begin in range(0, len(found), LENGTH):
+        part = found[begin : begin + LENGTH]
+        one = merged([reading for _, reading in part])
+        rows.append(
+            {
+                "run_id": run_id, "seq": part[-1][0], "first_seq": part[0][0], "first_step": part[0][1].step,
+                "step": one.step, "at": one.at, "counts": one.counts, "low": one.low, "mean": one.mean,
+                "high": one.high,
+            }
+        )  # fmt: skip
+    if rows:
+        session.execute(insert(RunStretch), rows)
+
+
+def _cut_back(session: Session, run_id: int, seq: int, step: int) -> None:
+    """Undo the stretches before event `seq` behind `step`; of the one that it lies in, the part before is kept."""
+    undone = session.execute(
+        delete(RunStretch)
+        .where(RunStretch.run_id == run_id, RunStretch.seq < seq, RunStretch.step > step)
+        .returning(RunStretch.first_seq, RunStretch.first_step, RunStretch.seq)
+    ).all()
+    for first_seq, first_step, last_seq in undone:
+        if first_step <= step:
+            inside = _holding(session, run_id, first_seq - 1, last_seq + 1)
+            _add(session, run_id, [one for one in inside if one[1].step <= step])
