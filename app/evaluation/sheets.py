@@ -28,6 +28,8 @@ from app.training.tables import Checkpoint, TrainingRun
 SEEDS: Final = (11, 23)
 PROMPT_COUNT: Final = 12
 COLUMNS: Final = 8
+PULSE: Final = 3
+"""Prompts drawn by each checkpoint while its run goes on, with the first seed."""
 NO_CATEGORY: Final = "No category"
 
 
@@ -132,11 +134,7 @@ def request_sheet(session: Session, run: TrainingRun, suite: Suite, person: Pers
     session.refresh(run, with_for_update=True)
     if not any(checkpoint.folder for checkpoint in checkpoints(session, run.id)):
         raise Refused(f"Run {run.id} has no checkpoints to draw with.")
-    sheet = session.scalars(select(Sheet).where(Sheet.run_id == run.id, Sheet.suite_id == suite.id)).first()
-    if sheet is None:
-        sheet = Sheet(run_id=run.id, suite_id=suite.id)
-        session.add(sheet)
-        session.flush()
+    sheet = open_sheet(session, run, suite)
     job = session.get(jobs.Job, sheet.job_id) if sheet.job_id else None
     todo = missing(session, sheet)
     if todo and (job is None or job.is_over):
@@ -190,9 +188,9 @@ def cell_count(session: Session, sheet: Sheet) -> int:
     return len(columns(session, sheet.run_id)) * len(prompts_of(session, suite)) * len(suite.seeds)
 
 
-def record(session: Session, sheet: Sheet, drawn: Sequence[Drawn]) -> None:
+def record(session: Session, sheet: Sheet, pictures: Sequence[Drawn]) -> None:
     """Keep samples; a cell that was drawn before keeps its first picture."""
-    if drawn:
+    if pictures:
         moment = utc_now()  # one for the batch: the pace is measured between batches
         rows = [
             {
@@ -205,7 +203,7 @@ def record(session: Session, sheet: Sheet, drawn: Sequence[Drawn]) -> None:
                 "height_px": d.height_px,
                 "created_at": moment,
             }
-            for d in drawn
+            for d in pictures
         ]
         session.execute(insert(Sample).on_conflict_do_nothing(), rows)
 
@@ -213,6 +211,34 @@ def record(session: Session, sheet: Sheet, drawn: Sequence[Drawn]) -> None:
 def prompts_of(session: Session, suite: Suite) -> Sequence[Prompt]:
     """The suite's prompts in their order."""
     return session.scalars(select(Prompt).where(Prompt.suite_id == suite.id).order_by(Prompt.position)).all()
+
+
+def pulse_prompts(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The few of a suite's prompts that tell most at a glance: of as many categories as there are, in their order."""
+    by_category: dict[str, list[Prompt]] = defaultdict(list)
+    for prompt in prompts:
+        by_category[prompt.category].append(prompt)
+    turns = max((len(pile) for pile in by_category.values()), default=0)
+    in_turn = [pile[turn] for turn in range(turns) for pile in by_category.values() if turn < len(pile)]
+    return sorted(in_turn[:PULSE], key=lambda prompt: prompt.position)
+
+
+def open_sheet(session: Session, run: TrainingRun, suite: Suite) -> Sheet:
+    """The run's sheet of this suite; a new one with nothing drawn, and no job that would, where there is none."""
+    session.execute(
+        insert(Sheet).values(run_id=run.id, suite_id=suite.id, created_at=utc_now()).on_conflict_do_nothing()
+    )
+    return session.scalars(select(Sheet).where(Sheet.run_id == run.id, Sheet.suite_id == suite.id)).one()
+
+
+def drawn(session: Session, sheet: Sheet) -> dict[tuple[int, int, int], int]:
+    """The sheet's samples by step of the checkpoint, prompt and seed."""
+    rows = session.execute(
+        select(Checkpoint.step, Sample.prompt_id, Sample.seed, Sample.id)
+        .join(Checkpoint, Checkpoint.id == Sample.checkpoint_id)
+        .where(Sample.sheet_id == sheet.id)
+    )
+    return {(step, prompt_id, seed): sample_id for step, prompt_id, seed, sample_id in rows}
 
 
 def get(session: Session, sheet_id: int) -> Sheet:

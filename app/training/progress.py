@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -24,12 +24,14 @@ from app.training.tables import RunEvent, RunStretch, TrainingRun
 POINTS: Final = 600
 BANDS: Final = ("least noise", "low", "high", "most noise")
 """The bands of a step's `loss_by_band`, in its order: timesteps from clean to noise."""
-PREPARING: Final = ("load", "encode", "compile")
-"""Phases of a sitting before its first step."""
+PREPARING: Final = ("start", "load", "encode", "compile")
+"""Phases of a sitting before its first step; `start` is until the trainer tells the first of its own."""
 
 _WINDOWS: Final = 32
 _LEAST_WINDOWS: Final = 3
+_STARTS: Final = 100
 _LOG_BYTES: Final = 65_536
+_SIGNS: Final = 60  # signs of life looked at: five minutes of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Curves:
     speed: Line  # pictures a second
     memory: Line  # bytes
     validation: list[Measured]
+    joins: list[tuple[int, float, int]]  # where later sittings went on: step, seconds, pictures
     steps_a_point: int
     last_seq: int
 
@@ -116,6 +119,7 @@ def curves(session: Session, run: TrainingRun, points: int = POINTS) -> Curves:
         speed=_line(found, SPEED),
         memory=_line(found, MEMORY),
         validation=_validation(session, run, sat, recipe, points),
+        joins=_joins(session, run, sat, recipe),
         steps_a_point=width,
         last_seq=last,
     )
@@ -164,6 +168,18 @@ def worked_s(sat: Sequence[Sitting], moment: datetime) -> float:
     return 0.0
 
 
+def places(session: Session, run: TrainingRun) -> Callable[[RunEvent], dict[str, float]]:
+    """Tells where an event with a step lies on the curves' other axes: `seconds` worked and `pictures` seen."""
+    sat, recipe = sittings(session, run), Recipe.model_validate(run.recipe)
+
+    def place(event: RunEvent) -> dict[str, float]:
+        if "step" not in event.data:
+            return {}
+        return {"seconds": round(worked_s(sat, event.at), 1), "pictures": pictures_seen(recipe, event.data["step"])}
+
+    return place
+
+
 def spent_s(session: Session, run: TrainingRun, now: datetime) -> float:
     """Seconds that trainers have worked on the run, set-up and all sittings included."""
     sat = sittings(session, run)
@@ -178,24 +194,40 @@ def phase(session: Session, run: TrainingRun) -> Phase | None:
     """What the trainer is doing besides steps, told after the newest step; None where it makes steps or is gone."""
     if run.ended_at is not None or run.state not in ("running", "stopping", "discarded"):
         return None
-    newest = session.scalars(
-        select(RunEvent).where(RunEvent.run_id == run.id).order_by(RunEvent.seq.desc()).limit(40)
-    ).all()
-    current: RunEvent | None = None
-    since: datetime | None = None
+    newest = newest_events(session, run.id, _SIGNS)
+    if not newest or newest[0].kind == "sitting":
+        at = newest[0].at if newest else run.started_at or run.created_at
+        return Phase("start", None, None, at, at)
+    current, since = newest[0], newest[0].at
     for event in newest:
-        if event.kind in ("step", "finished", "failed", "sitting"):
+        if event.kind != "phase" or event.data["phase"] != current.data.get("phase"):
             break
-        if event.kind == "phase":
-            if current is None:
-                current = event
-            elif event.data["phase"] != current.data["phase"]:
-                break
-            since = event.at
-    if current is None or since is None or current.data["phase"] == "train":
+        if event.data.get("total") != current.data.get("total") or (event.data["done"] or 0) > (
+            current.data["done"] or 0
+        ):
+            break  # the same phase with other things to count
+        since = event.at
+    if current.kind != "phase" or current.data["phase"] == "train":
         return None
-    facts = current.data
-    return Phase(facts["phase"], facts.get("done"), facts.get("total"), since, current.at)
+    return Phase(current.data["phase"], current.data["done"], current.data.get("total"), since, current.at)
+
+
+def newest_events(session: Session, run_id: int, count: int, kind: str | None = None) -> Sequence[RunEvent]:
+    """The newest events, of one kind or of all, newest first."""
+    query = select(RunEvent).where(RunEvent.run_id == run_id).order_by(RunEvent.seq.desc()).limit(count)
+    return session.scalars(query if kind is None else query.where(RunEvent.kind == kind)).all()
+
+
+def milestones(session: Session, run_id: int, count: int = 40) -> list[RunEvent]:
+    """What a person wants to read, newest first: the newest step, and everything but steps and signs of life."""
+    others = session.scalars(
+        select(RunEvent)
+        .where(RunEvent.run_id == run_id, RunEvent.kind != "step", RunEvent.kind != "phase")
+        .order_by(RunEvent.seq.desc())
+        .limit(count)
+    )
+    found = [*others, *newest_events(session, run_id, 1, "step")]
+    return sorted(found, key=lambda event: event.seq, reverse=True)[:count]
 
 
 def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
@@ -317,3 +349,14 @@ def _validation(
         bounds = [(min(part, key=lambda one: one[2]), max(part, key=lambda one: one[2])) for part in parts]
         told = [told[0], *dict.fromkeys(one for pair in bounds for one in sorted(pair)), told[-1]]
     return [Measured(step, round(worked_s(sat, at), 1), pictures_seen(recipe, step), loss) for step, at, loss in told]
+
+
+def _joins(session: Session, run: TrainingRun, sat: Sequence[Sitting], recipe: Recipe) -> list[tuple[int, float, int]]:
+    """Where sittings went on behind step 0 and were not undone by a later one."""
+    holding: list[tuple[int, float, int]] = []
+    for event in newest_events(session, run.id, _STARTS, "started")[::-1]:
+        step = int(event.data["step"])
+        holding = [join for join in holding if join[0] < step]
+        if step:
+            holding.append((step, round(worked_s(sat, event.at), 1), pictures_seen(recipe, step)))
+    return holding

@@ -348,19 +348,6 @@ def events_after(session: Session, run_id: int, seq: int, limit: int = 500) -> S
     return session.scalars(query).all()
 
 
-def milestones(session: Session, run_id: int, limit: int = 40) -> Sequence[RunEvent]:
-    """What a person wants to read, newest first: everything but steps and phases, and the newest step."""
-    newest_step = select(func.max(RunEvent.seq)).where(RunEvent.run_id == run_id, RunEvent.kind == "step")
-    is_rare = RunEvent.kind.not_in(("step", "phase"))
-    query = (
-        select(RunEvent)
-        .where(RunEvent.run_id == run_id, or_(is_rare, RunEvent.seq == newest_step.scalar_subquery()))
-        .order_by(RunEvent.seq.desc())
-        .limit(limit)
-    )
-    return session.scalars(query).all()
-
-
 def device_job(session: Session, now: datetime) -> jobs.Job | None:
     """The job that a gpu worker is doing at this moment; None when none is known to be at work."""
     query = select(jobs.Job).where(jobs.Job.queue == "gpu", jobs.Job.state == "running", jobs.Job.lease_until > now)

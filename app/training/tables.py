@@ -102,8 +102,8 @@ class RunEvent(Base):
 
     __tablename__ = "run_event"
     __table_args__ = (
-        # A long run has a hundred thousand steps and a few hundred pieces of other news; pages ask for the latter.
-        Index("ix_run_event_news", "run_id", "seq", postgresql_where=text("kind <> 'step'")),
+        # A long run has 100,000 steps and signs of life, and a few hundred pieces of news that its page asks for.
+        Index("ix_run_event_news", "run_id", "seq", postgresql_where=text("kind <> 'step' and kind <> 'phase'")),
     )
 
     run_id: Mapped[int] = mapped_column(ForeignKey(TrainingRun.id, ondelete="CASCADE"), primary_key=True)

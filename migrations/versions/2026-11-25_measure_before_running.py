@@ -101,7 +101,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "seq", name=op.f("pk_run_stretch")),
     )
     op.create_index(
-        "ix_run_event_news", "run_event", ["run_id", "seq"], postgresql_where=sa.text("kind <> 'step'")
+        "ix_run_event_news",
+        "run_event",
+        ["run_id", "seq"],
+        postgresql_where=sa.text("kind <> 'step' and kind <> 'phase'"),
     )
 
 

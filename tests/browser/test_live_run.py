@@ -1,7 +1,8 @@
-"""A run's page in a browser: charts that grow with the news, parts that follow, and the dialog before discarding."""
+"""A run's page in a browser: charts that grow with the news and miss none, its keys, the dialog before discarding."""
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -13,21 +14,39 @@ from app.database import transaction, utc_now
 from app.training import runs
 from tests import cast
 from tests.browser.conftest import Site, Visit
+from tests.browser.cutting import wire
 from tests.training.cast import one_run
 
 pytestmark = pytest.mark.browser
+RECONNECTS_WITHIN_MS = 15_000
 
 
-def told(first: int, count: int) -> list[dict[str, Any]]:
+def told(first: int, count: int, step: int | None = None) -> list[dict[str, Any]]:
     """Steps told a second apart, the newest now."""
     at = utc_now() - timedelta(seconds=count)
+    begin = 2 * (first - 1) if step is None else step
     return [
         {
-            "seq": seq, "at": (at + timedelta(seconds=seq - first)).isoformat(), "kind": "step", "step": 2 * (seq - 1),
-            "loss": 0.5, "loss_by_band": [0.4 / seq, 0.3 / seq, None, 0.2], "images_per_s": 9.0,
+            "seq": first + i, "at": (at + timedelta(seconds=i)).isoformat(), "kind": "step", "step": begin + 2 * i,
+            "loss": 0.5, "loss_by_band": [0.4 / (first + i), 0.3 / (first + i), None, 0.2], "images_per_s": 9.0 + i % 3,
+            "memory_bytes": 3 * 2**30, "memory_total_bytes": 8 * 2**30,
         }
-        for seq in range(first, first + count)
+        for i in range(count)
     ]  # fmt: skip
+
+
+def tell(site: Site, run_id: int, events: list[dict[str, Any]]) -> None:
+    with transaction(site.engine) as session:
+        runs.record_events(session, runs.get(session, run_id), events)
+
+
+def drawn(page: Page, plot: str = "speed") -> str:
+    """The path of a chart's line: the same points make the same path."""
+    return page.locator(f"#{plot} path.line").last.get_attribute("d") or ""
+
+
+def points(page: Page, plot: str = "speed") -> int:
+    return len(re.findall("[ML]", drawn(page, plot)))
 
 
 @pytest.fixture
@@ -47,18 +66,77 @@ def page(site: Site, visit: Visit, run_id: int) -> Page:
         me = cast.person(session)
     page = visit(me)
     page.goto(f"{site.url}/runs/{run_id}")
-    expect(page.locator("#loss polyline.line")).to_have_count(4)
+    expect(page.locator("#loss path.line")).to_have_count(4)
     return page
 
 
 def test_news_moves_curves_and_numbers_without_a_reload(page: Page, site: Site, run_id: int) -> None:
     expect(page.locator("[data-part=head]")).to_contain_text("Step 18 of 100")
     width = page.locator("#loss line.now").get_attribute("x1")
-    with transaction(site.engine) as session:
-        runs.record_events(session, runs.get(session, run_id), told(11, 10))
+    tell(site, run_id, told(11, 10))
     expect(page.locator("[data-part=head]")).to_contain_text("Step 38 of 100")
     expect(page.locator("[data-part=events] li").first).to_contain_text("step 38")
     assert page.locator("#loss line.now").get_attribute("x1") != width
+    assert points(page) == 19
+
+
+def test_a_band_without_a_picture_is_a_gap_and_has_no_label(page: Page) -> None:
+    expect(page.locator("#loss text.halo")).to_have_count(3)
+    assert page.locator("#loss path.line.b2").get_attribute("d") == ""
+
+
+def test_a_cut_connection_misses_and_doubles_nothing(page: Page, site: Site, run_id: int) -> None:
+    with wire(site.url) as line:
+        page.goto(f"{line.url}/runs/{run_id}")
+        expect(page.locator("[data-connection=live]")).to_be_visible()
+        tell(site, run_id, told(11, 5))
+        expect(page.locator("[data-part=events] li").first).to_contain_text("step 28")
+        line.cut()
+        expect(page.locator("[data-connection=again]")).to_contain_text("nothing will be missed")
+        # Meanwhile the trainer is killed, goes on from step 20 and tells steps 22 and 24 again.
+        again = {"seq": 16, "at": utc_now().isoformat(), "kind": "started", "step": 20, "device": "cpu"}
+        tell(site, run_id, [again, *told(17, 4, step=22)])
+        line.mend()
+        expect(page.locator("[data-connection=live]")).to_be_visible(timeout=RECONNECTS_WITHIN_MS)
+        tell(site, run_id, told(21, 2, step=30))
+        expect(page.locator("[data-part=events] li").first).to_contain_text("step 32")
+        assert points(page) == 16
+        live, loss = drawn(page), drawn(page, "loss")
+        expect(page.locator("#loss line.join")).to_have_count(1)
+        page.reload()
+        expect(page.locator("#speed path.line")).to_have_count(1)
+        assert (drawn(page), drawn(page, "loss")) == (live, loss)
+
+
+def test_the_axis_turns_by_key_and_is_kept(page: Page) -> None:
+    steps = drawn(page)
+    page.keyboard.press("t")
+    expect(page.get_by_role("button", name="Time")).to_have_attribute("aria-pressed", "true")
+    assert drawn(page) != steps
+    page.keyboard.press("t")
+    expect(page.locator("#loss text.mid").last).to_contain_text(re.compile(r"^\d,\d{3}$"))
+    page.reload()
+    expect(page.get_by_role("button", name="Pictures")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Step", exact=True).click()
+    assert drawn(page) == steps
+
+
+def test_keys_go_to_samples_and_events(page: Page) -> None:
+    page.keyboard.press("p")
+    expect(page.locator("[data-samples]")).to_be_focused()
+    page.keyboard.press("l")
+    expect(page.locator("[data-events]")).to_be_focused()
+
+
+def test_the_open_log_grows(page: Page, site: Site, run_id: int) -> None:
+    folder = site.storage.run_folder(run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / runs.LOG).write_text("loading\n")
+    page.reload()
+    page.get_by_text("Log of the trainer").click()
+    with (folder / runs.LOG).open("a") as log:
+        log.write("step 20  loss 0.5\n")
+    expect(page.locator(".logtail")).to_have_text("loading\nstep 20  loss 0.5")
 
 
 def test_a_run_that_ends_says_so_on_the_open_page(page: Page, site: Site, run_id: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app import jobs
 from app.captions.tables import Caption
 from app.catalog.tables import Image
 from app.database import utc_now
@@ -50,3 +51,30 @@ def one_run(session: Session, steps: int = 100) -> TrainingRun:
 def news(seq: int, kind: str, **facts: Any) -> dict[str, Any]:
     """One event, told `seq` seconds after the run began."""
     return {"seq": seq, "at": (BEGAN + timedelta(seconds=seq)).isoformat(), "kind": kind, **facts}
+
+
+def step_told(seq: int, number: int) -> dict[str, object]:
+    """A `step` event with everything that a trainer tells; no picture fell into the third band."""
+    return news(
+        seq, "step", step=number, loss=0.5, loss_by_band=[0.4, 0.3, None, 0.2], images_per_s=9.4, lr=1e-3,
+        grad_norm=1.0, data_wait_s=0.136, step_s=3.4, memory_bytes=71_000_000_000, memory_total_bytes=85_899_345_920,
+    )  # fmt: skip
+
+
+def training(session: Session, silent_s: float = 0.0) -> TrainingRun:
+    """A run that a worker trains, twenty steps in; its newest news is `silent_s` old."""
+    run = one_run(session, steps=100)
+    assert jobs.claim(session, run.job_id or 0, "worker")
+    runs.begin(session, run)
+    told = [
+        news(1, "started", step=0, device="cpu", parameters=2_400_000),
+        news(2, "validation", step=0, loss=0.9, loss_by_band=[1, 1, 1, 1]),
+        *(step_told(3 + i, 4 * (i + 1)) for i in range(5)),
+        news(8, "validation", step=20, loss=0.4, loss_by_band=[1, 1, 1, 1]),
+        news(9, "checkpoint", step=20, folder="checkpoints/step-000020", size_bytes=29_100_000, seconds=0.2),
+    ]
+    shift = utc_now() - BEGAN - timedelta(seconds=9 + silent_s)
+    runs.record_events(
+        session, run, [one | {"at": (datetime.fromisoformat(str(one["at"])) + shift).isoformat()} for one in told]
+    )
+    return run

@@ -178,3 +178,13 @@ def test_a_log_is_told_from_where_one_stopped_reading(tmp_path: Path) -> None:
     assert progress.log_behind(log, 999).lines == ["one", "two", "three"]
     log.write_bytes(b"\xff\n" + b"a line\n" * 50_000)
     assert len(progress.log_behind(log, 0).lines) == 200
+
+
+def test_milestones_leave_out_all_steps_but_the_newest_and_signs_of_life(session: Session) -> None:
+    run = one_run(session)
+    signs = [news(10 + i, "phase", phase="train", done=8, total=100) for i in range(60)]
+    told = [news(1, "started", step=0), *(step(i, i) for i in range(2, 9)), news(9, "validation", step=8, loss=1.0)]
+    runs.record_events(session, run, [*told, *signs])
+    assert [(event.kind, event.seq) for event in progress.milestones(session, run.id)] == [
+        ("validation", 9), ("step", 8), ("started", 1),
+    ]  # fmt: skip

@@ -169,13 +169,3 @@ def test_a_run_whose_job_ended_without_it_is_settled(session: Session, asked: st
     assert run.state == state
     assert run.ended_at is not None
     assert run.reason
-
-
-def test_milestones_leave_out_all_steps_but_the_newest(session: Session) -> None:
-    run = one_run(session)
-    steps = [news(i, "step", step=i) for i in range(2, 9)]
-    told = [news(1, "started", step=0), *steps, news(9, "validation", step=8, loss=1.0)]
-    runs.record_events(session, run, told)
-    assert [(event.kind, event.seq) for event in runs.milestones(session, run.id)] == [
-        ("validation", 9), ("step", 8), ("started", 1),
-    ]  # fmt: skip

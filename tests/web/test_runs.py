@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,35 +16,9 @@ from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
 from app.training import runs
-from app.training.tables import TrainingRun
 from app.web.routes.runs import news_of
 from tests.evaluation.cast import finished_run, sheet_of
-from tests.training.cast import BEGAN, frozen_version, news, one_run
-
-
-def step(seq: int, number: int) -> dict[str, object]:
-    return news(
-        seq, "step", step=number, loss=0.5, loss_by_band=[0.4, 0.3, None, 0.2], images_per_s=9.4, lr=1e-3, grad_norm=1.0
-    )
-
-
-def training(session: Session, silent_s: float = 0.0) -> TrainingRun:
-    """A run that a worker trains, twenty steps in; its newest news is `silent_s` old."""
-    run = one_run(session, steps=100)
-    assert jobs.claim(session, run.job_id or 0, "worker")
-    runs.begin(session, run)
-    told = [
-        news(1, "started", step=0, device="cpu", parameters=2_400_000),
-        news(2, "validation", step=0, loss=0.9, loss_by_band=[1, 1, 1, 1]),
-        *(step(3 + i, 4 * (i + 1)) for i in range(5)),
-        news(8, "validation", step=20, loss=0.4, loss_by_band=[1, 1, 1, 1]),
-        news(9, "checkpoint", step=20, folder="checkpoints/step-000020", size_bytes=29_100_000, seconds=0.2),
-    ]
-    shift = utc_now() - BEGAN - timedelta(seconds=9 + silent_s)
-    runs.record_events(
-        session, run, [one | {"at": (datetime.fromisoformat(str(one["at"])) + shift).isoformat()} for one in told]
-    )
-    return run
+from tests.training.cast import frozen_version, one_run, training
 
 
 def test_without_a_version_the_list_says_what_to_do_first(client: TestClient) -> None:
@@ -143,8 +117,12 @@ def test_the_curves_lie_in_the_page_and_at_their_own_address(client: TestClient,
     inline = page.split("data-curves>")[1].split("</script>")[0]
     data = client.get(f"/runs/{run.id}/curves").json()
     assert json.loads(inline) == data
-    assert data["bands"][2] == []
-    assert data["validation"] == [[0, 0.9], [20, 0.4]]
+    assert data["axes"]["step"] == [4, 8, 12, 16, 20]
+    assert data["axes"]["time"] == [2, 3, 4, 5, 6]
+    assert data["axes"]["pictures"] == [number * run.recipe["batch_size"] for number in (4, 8, 12, 16, 20)]
+    assert data["bands"][2] == {"mean": [None] * 5}
+    assert data["memory"]["mean"] == [71e9] * 5
+    assert (data["validation"]["axes"]["step"], data["validation"]["mean"]) == ([0, 20], [0.9, 0.4])
     assert data["last_seq"] == 9
 
 
@@ -185,7 +163,8 @@ def test_the_stream_ends_with_the_run(client: TestClient, session: Session) -> N
 def test_stop_and_keep(client: TestClient, session: Session) -> None:
     run = training(session)
     page = client.post(f"/runs/{run.id}/stop", data={"keep": "true"}, follow_redirects=True)
-    assert "The trainer finishes its step and saves." in page.text
+    assert "The trainer finishes its step and saves, within" in page.text
+    assert "Surely stopped by" in page.text
     session.expire_all()
     assert runs.get(session, run.id).state == "stopping"
 
@@ -239,7 +218,7 @@ def test_a_completed_run_shows_its_samples(client: TestClient, session: Session)
     sheet = sheet_of(session, run, drawn=15)
     page = client.get(f"/runs/{run.id}")
     assert f'href="/compare/{sheet.id}"' in page.text
-    assert [row.category for row in page.context["live"].strip.rows] == ["Kettles", "Shoes", "Vases"]
+    assert [row.text.split()[0] for row in page.context["live"].strip.rows] == ["Kettle", "Shoe", "Vase"]
     assert "not drawn yet" in page.text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, Request
@@ -15,9 +16,10 @@ from app.datasets.reading import Listed
 from app.errors import Refused
 from app.settings import Settings
 from app.training import progress, runs
+from app.training.limits import Limits
 from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
-from app.web import run_page
+from app.web import run_page, run_words
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
 from app.web.events import Batch, News, stream
 
@@ -32,15 +34,15 @@ SHOWN: Final = {
     "ema_decay": "Averaging of weights",
     "caption_dropout": "Captions left out",
 }
+MOST_HOURS: Final = 168  # a week, as the recipe's wall clock has it
 SHARES: Final = (("Quick", 0.25), ("Balanced", 1.0), ("Long", 4.0))
 
 
 @dataclass(frozen=True)
 class ListView:
-    """All runs, newest first, each with its dataset version."""
+    """All runs, newest first, each with its dataset version and its state as a tag."""
 
-    runs: list[tuple[TrainingRun, Listed]]
-    states: dict[str, tuple[str, str, str]]
+    runs: list[tuple[TrainingRun, Listed, run_words.State]]
     can_start: bool
 
 
@@ -80,8 +82,8 @@ def index(session: Read, page: Page) -> HTMLResponse:
     """All runs."""
     found = runs.recent(session)
     versions = {version_id: reading.get(session, version_id) for version_id in {run.version_id for run in found}}
-    listed = [(run, versions[run.version_id]) for run in found]
-    return page("runs/index.html", ListView(listed, run_page.STATES, bool(_trainable(session))))
+    listed = [(run, versions[run.version_id], run_words.state(run)) for run in found]
+    return page("runs/index.html", ListView(listed, bool(_trainable(session))))
 
 
 @router.get("/runs/new")
@@ -146,6 +148,13 @@ def curves(run_id: int, session: Read) -> JSONResponse:
     return JSONResponse(run_page.curves_data(found), headers={"Cache-Control": "no-store"})
 
 
+@router.get("/runs/{run_id}/log")
+def log(run_id: int, session: Read, files: Files, after: int = 0) -> JSONResponse:
+    """Whole lines of the trainer's log behind a byte, and the byte to ask for next."""
+    tail = progress.log_behind(files.run_folder(runs.get(session, run_id).id) / runs.LOG, after)
+    return JSONResponse({"lines": tail.lines, "offset": tail.offset}, headers={"Cache-Control": "no-store"})
+
+
 @router.get("/runs/{run_id}/events")
 def events(run_id: int, request: Request, session: Read) -> StreamingResponse:
     """The run's news as it comes, with replay from the last number seen."""
@@ -154,10 +163,12 @@ def events(run_id: int, request: Request, session: Read) -> StreamingResponse:
 
 
 def news_of(session: Session, run_id: int, after: int) -> Batch:
-    """News behind a number; over when the run is and all of it was given out."""
+    """News behind a number, each with its place on the curves' axes; over when the run is and all was given out."""
+    run = runs.get(session, run_id)
     found = runs.events_after(session, run_id, after)
-    news = [News(event.seq, "news", {"kind": event.kind, **event.data}) for event in found]
-    return Batch(news, is_over=runs.get(session, run_id).ended_at is not None)
+    place = progress.places(session, run) if found else None
+    news = [News(event.seq, "news", {"kind": event.kind, **event.data, **place(event)}) for event in found if place]
+    return Batch(news, is_over=run.ended_at is not None)
 
 
 @router.post("/runs/{run_id}/stop")
@@ -169,8 +180,25 @@ def stop(run_id: int, session: Write, me: CurrentPerson, keep: Annotated[bool, F
 
 @router.post("/runs/{run_id}/resumption")
 def resume(run_id: int, session: Write, me: CurrentPerson) -> RedirectResponse:
-    """Let a failed run go on from its last checkpoint."""
+    """Let a run that failed or is paused go on from its last checkpoint."""
     runs.resume(session, runs.get(session, run_id), me)
+    return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+@router.post("/runs/{run_id}/extension")
+def extend(
+    run_id: int,
+    session: Write,
+    config: Config,
+    me: CurrentPerson,
+    hours: Annotated[float, Form(gt=0, le=MOST_HOURS)],
+    amount: Annotated[Decimal | None, Form(gt=0, decimal_places=2, max_digits=10)] = None,
+) -> RedirectResponse:
+    """Raise the limits of a run that reached them, and let it go on. `amount` is in the settings' currency."""
+    run = runs.get(session, run_id)
+    known = runs.limits_of(run)
+    price = known.hour_price if known.hour_price is not None else config.gpu_hour_price
+    runs.extend(session, run, Limits(hours * 3600, known.max_amount if amount is None else amount, price), me)
     return RedirectResponse(f"/runs/{run_id}", 303)
 
 

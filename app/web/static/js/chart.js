@@ -1,44 +1,67 @@
-// Lines over steps as SVG: a thin raw line, a smoothed line on top, open circles for measured points, labels at the ends.
+// Lines as SVG: a thin raw line, a smoothed line on top, open circles for measured points, labels at the ends of the lines.
+// A null among the values is a gap: no line crosses it.
 
 const NS = "http://www.w3.org/2000/svg";
 const TOP = 10, BOTTOM = 24, LEFT = 40, LABEL_HEIGHT = 15;
 const number = new Intl.NumberFormat("en-GB");
+const isTold = (value) => value !== null && value !== undefined;
 
 /**
  * Draw into `svg` at its present size.
- * series: [{points: [[x, y], ...], tone, label?, smooth?, dots?}] - `tone` is a class of parts.css, `smooth` the readings
- * in one mean, `dots` open circles; options: xMax, log (positive values on a logarithmic axis; else it starts at 0),
- * now (x of the dotted line), right (px kept for labels).
+ * series: [{x: [...], mean: [...], low?, high?, tone, label?, smooth?, dots?}] - `low` and `high` bound what a point sums
+ * up, `tone` is a class of parts.css, `smooth` the points in one mean, `dots` open circles.
+ * options: xMax; seconds: the x axis is time; log: positive values on a logarithmic axis, else it starts at 0; gate: a
+ * limit, drawn red; now: x of the dotted line; joins: x of small marks; right: px kept for labels.
+ * Returns the least and greatest value, or null when there is nothing to draw.
  */
 export function draw(svg, series, options) {
   const width = svg.clientWidth, height = svg.clientHeight;
-  const lines = series.map((one) => ({ ...one, mean: one.smooth ? smoothed(one.points, one.smooth) : one.points }));
-  const values = lines.flatMap((one) => one.points.map((point) => point[1]));
-  if (!values.length || !width) return;
-  const scale = options.log ? logarithmic(values) : fromZero(values);
+  const lines = series.map((one) => ({ ...one, line: one.smooth ? smoothed(one.mean, one.smooth) : one.mean }));
+  const [least, greatest] = bounds(lines);
+  svg.replaceChildren();
+  if (least === Infinity || !width) return null;
+  const scale = options.log ? logarithmic(least, greatest) : fromZero(Math.max(greatest, options.gate ?? 0));
   const frame = { left: LEFT, right: width - (options.right ?? 14), top: TOP, bottom: height - BOTTOM };
-  const x = (value) => frame.left + (value / Math.max(1, options.xMax)) * (frame.right - frame.left);
+  const x = (value) => frame.left + (value / Math.max(1e-9, options.xMax)) * (frame.right - frame.left);
   const y = (value) => frame.bottom - scale.share(value) * (frame.bottom - frame.top);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.replaceChildren();
-  axes(svg, frame, x, y, scale.ticks, options.xMax);
+  axes(svg, frame, x, y, scale.ticks, options);
+  if (options.gate) add(svg, "line", { class: "gate", x1: frame.left, x2: frame.right, y1: y(options.gate), y2: y(options.gate) });
+  for (const at of options.joins ?? []) add(svg, "line", { class: "join", x1: x(at), x2: x(at), y1: frame.top, y2: frame.bottom });
   for (const one of lines) drawLine(svg, one, x, y);
   if (options.now) add(svg, "line", { class: "now", x1: x(options.now), x2: x(options.now), y1: frame.top, y2: frame.bottom });
   endLabels(svg, lines, x, y, frame);
+  return [least, greatest];
 }
 
-/** The geometric mean of up to `count` readings around each: what the eye would draw through them on this axis. */
-export function smoothed(points, count) {
-  const logs = points.map((point) => Math.log(Math.max(point[1], 1e-12)));
-  return points.map(([step], i) => {
+function bounds(lines) {
+  let least = Infinity, greatest = -Infinity;
+  for (const one of lines) {
+    for (const values of [one.low ?? one.mean, one.high ?? one.mean]) {
+      for (const value of values) {
+        if (!isTold(value)) continue;
+        if (value < least) least = value;
+        if (value > greatest) greatest = value;
+      }
+    }
+  }
+  return [least, greatest];
+}
+
+/** The geometric mean of up to `count` points around each, gaps left out: what the eye would draw on a log axis. */
+export function smoothed(values, count) {
+  return values.map((_, i) => {
     const half = Math.min(Math.floor(count / 2), i); // at the steep start, no more after it than before it
-    const near = logs.slice(i - half, i + half + 1);
-    return [step, Math.exp(near.reduce((sum, value) => sum + value, 0) / near.length)];
+    let sum = 0, told = 0;
+    for (let near = i - half; near <= i + half && near < values.length; near++) {
+      if (isTold(values[near])) { sum += Math.log(Math.max(values[near], 1e-12)); told++; }
+    }
+    return told ? Math.exp(sum / told) : null;
   });
 }
 
-function logarithmic(values) {
-  const min = Math.max(1e-9, Math.min(...values)), max = Math.max(...values), room = (max / min) ** 0.04 * 1.01;
+function logarithmic(least, greatest) {
+  const min = Math.max(1e-9, least), max = Math.max(min, greatest), room = (max / min) ** 0.04 * 1.01;
   const low = Math.log(min / room), high = Math.log(max * room);
   const marks = max / min < 4 ? ticks(min / room, max * room, 4).values : decades(min / room, max * room);
   return { share: (value) => (Math.log(Math.max(value, 1e-9)) - low) / (high - low), ticks: marks };
@@ -52,55 +75,86 @@ function decades(low, high) {
   return powers.flatMap((power) => of.map((n) => n * 10 ** power)).filter((value) => value >= low && value <= high);
 }
 
-function fromZero(values) {
-  const { values: marks, step } = ticks(0, Math.max(...values) * 1.05, 4);
-  const high = (marks.at(-1) ?? 0) + (marks.at(-1) < Math.max(...values) ? step : 0);
+function fromZero(greatest) {
+  const { values: marks, step } = ticks(0, greatest * 1.05, 3);
+  const top = marks.at(-1) ?? 0;
+  if (top < greatest) marks.push(top + step);
+  const high = marks.at(-1) || 1;
   return { share: (value) => value / high, ticks: marks };
 }
 
 /** Round values between low and high, about `count` of them. */
-export function ticks(low, high, count) {
+export function ticks(low, high, count, of = [1, 2, 5, 10]) {
   const rough = (high - low) / count || 1;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].find((n) => n * power >= rough) * power;
+  const power = of.at(-1) === 10 ? 10 ** Math.floor(Math.log10(rough)) : 1;
+  const step = (of.find((n) => n * power >= rough) ?? of.at(-1)) * power;
   const found = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i++) found.push(i * step + 0); // + 0: no -0
   return { step, values: found };
 }
 
-function axes(svg, frame, x, y, levels, xMax) {
+const SPANS = [1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
+
+function clock(seconds) {
+  const hours = Math.floor(seconds / 3600), minutes = Math.floor((seconds % 3600) / 60);
+  if (hours) return minutes ? `${hours} h ${String(minutes).padStart(2, "0")}` : `${hours} h`;
+  return minutes ? (seconds % 60 ? `${minutes} m ${seconds % 60}` : `${minutes} m`) : `${seconds} s`;
+}
+
+function axes(svg, frame, x, y, levels, options) {
   for (const value of levels) {
     add(svg, "line", { class: "grid", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) });
     text(svg, frame.left - 6, y(value) + 4, String(Number(value.toPrecision(3))), "end");
   }
   const room = Math.max(2, Math.floor((frame.right - frame.left) / 90));
-  for (const value of ticks(0, xMax, room).values) {
+  for (const value of ticks(0, options.xMax, room, options.seconds ? SPANS : undefined).values) {
     add(svg, "line", { class: "axis", x1: x(value), x2: x(value), y1: frame.bottom, y2: frame.bottom + 4 });
-    text(svg, x(value), frame.bottom + 18, number.format(value), "mid");
+    text(svg, x(value), frame.bottom + 18, options.seconds ? clock(value) : number.format(value), "mid");
   }
 }
 
+/** A path through the values, lifted over gaps; a value between two gaps is a dot. */
+function path(xs, values, x, y) {
+  let found = "", isDown = false;
+  for (let i = 0; i < values.length; i++) {
+    if (!isTold(values[i])) { isDown = false; continue; }
+    const at = `${x(xs[i]).toFixed(1)},${y(values[i]).toFixed(1)}`;
+    found += isDown ? `L${at}` : `M${at}h0`;
+    isDown = true;
+  }
+  return found;
+}
+
+/** What the points sum up: up and down between the bounds of each, so that a spike of one step is seen. */
+function span(one, x, y) {
+  const xs = one.x.flatMap((value) => [value, value]);
+  return path(xs, one.low.flatMap((value, i) => (i % 2 ? [one.high[i], value] : [value, one.high[i]])), x, y);
+}
+
 function drawLine(parent, one, x, y) {
-  const path = (points) => points.map((point) => `${x(point[0]).toFixed(1)},${y(point[1]).toFixed(1)}`).join(" ");
-  if (one.smooth) add(parent, "polyline", { class: `raw ${one.tone}`, points: path(one.points) });
-  add(parent, "polyline", { class: `line ${one.tone}`, points: path(one.mean) });
+  if (one.low || one.smooth) {
+    const raw = one.low ? span(one, x, y) : path(one.x, one.mean, x, y);
+    add(parent, "path", { class: `raw ${one.tone}`, d: raw });
+  }
+  add(parent, "path", { class: `line ${one.tone}`, d: path(one.x, one.line, x, y) });
   if (!one.dots) return;
-  for (const point of one.points) add(parent, "circle", { class: "dot", cx: x(point[0]), cy: y(point[1]), r: 3.5 });
+  one.x.forEach((value, i) => add(parent, "circle", { class: "dot", cx: x(value), cy: y(one.mean[i]), r: 3.5 }));
 }
 
 function endLabels(svg, lines, x, y, frame) {
-  const ends = lines.filter((one) => one.label && one.mean.length).map((one) => ({ one, end: one.mean.at(-1) }));
-  const places = ends.map(({ one, end }) => ({ one, end, at: Math.max(frame.top + 4, y(end[1]) + 4) }));
+  const ends = lines.filter((one) => one.label).map((one) => ({ one, last: one.line.findLastIndex(isTold) }));
+  const places = ends.filter(({ last }) => last >= 0).map(({ one, last }) => (
+    { one, x: one.x.at(-1), value: one.line[last], at: Math.max(frame.top + 4, y(one.line[last]) + 4) }));
   places.sort((a, b) => a.at - b.at);
   places.forEach((place, i) => { if (i) place.at = Math.max(place.at, places[i - 1].at + LABEL_HEIGHT); });
   // Pushed below the frame by the ones above, they move up together.
   for (let i = places.length - 1, limit = frame.bottom + 4; i >= 0; i--, limit -= LABEL_HEIGHT) {
     places[i].at = Math.min(places[i].at, limit);
   }
-  for (const { one, end, at } of places) {
-    const label = text(svg, x(end[0]) + 10, at, "", "halo");
-    add(label, "tspan", { class: "k" }).textContent = end[1].toFixed(3);
-    label.append(` ${one.label}`);
+  for (const place of places) {
+    const label = text(svg, x(place.x) + 10, place.at, "", "halo");
+    add(label, "tspan", { class: "k" }).textContent = place.value.toFixed(3);
+    label.append(` ${place.one.label}`);
   }
 }
 

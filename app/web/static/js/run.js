@@ -1,105 +1,175 @@
-// The run page: draws its charts, and follows the run's news without missing any.
-// Attached to [data-run]; the curves lie beside it as JSON, the news comes from the address in data-news.
+// The run page: draws its charts over steps, time or pictures, and follows the run's news without missing any.
+// Attached to [data-run], whose value is the run's address; the curves lie inside as JSON.
 
 import { draw } from "./chart.js";
+import { grow } from "./curves.js";
+import { onKey } from "./keys.js";
 
-const REFRESH_MS = 2000, MOST_POINTS = 1200;
+const REFRESH_MS = 2000, MOST_POINTS = 1200, LOOK_AGAIN_MS = 15000, GIB = 2 ** 30;
+const AXES = ["step", "time", "pictures"], KEPT = "packshot-run-axis";
 const number = new Intl.NumberFormat("en-GB");
+const last = (values) => values.findLast((value) => value !== null);
 
 function attach(page) {
   let curves = JSON.parse(page.querySelector("[data-curves]").textContent);
-  let pending = 0, drawing = 0;
+  let axis = kept(), pending = 0, drawing = 0, isReloading = false, seen = curves.last_seq;
 
   const show = () => {
     drawing = 0;
-    const steps = Number(page.dataset.steps), isLive = page.dataset.live === "1";
-    const last = Math.max(0, ...curves.bands.map((points) => points.at(-1)?.[0] ?? 0));
-    const bands = curves.bands.map((points, i) => ({
-      points, tone: `b${curves.bands.length - i}`, label: curves.names[i], smooth: 10,
-    }));
-    newest(page, "validation", curves.validation, (point) => [point[1].toFixed(3), `at step ${number.format(point[0])}`]);
-    newest(page, "speed", curves.speed, (point) => [point[1].toFixed(1), ""]);
-    page.dataset.empty = curves.speed.length || curves.validation.length ? "0" : "1";
-    const now = isLive && last ? last : undefined;
-    draw(page.querySelector("#loss"), bands, { xMax: steps, log: true, now, right: 120 });
-    draw(page.querySelector("#validation"), [{ points: curves.validation, tone: "", dots: true }], { xMax: steps, log: true });
-    draw(page.querySelector("#speed"), [{ points: curves.speed, tone: "b3" }], { xMax: steps });
+    charts(page, curves, axis);
   };
   const redraw = () => { drawing ||= requestAnimationFrame(show); };
 
+  const turn = (to) => {
+    axis = to;
+    try { localStorage.setItem(KEPT, axis); } catch { /* kept for this page only */ }
+    for (const button of page.querySelectorAll("[data-axis]")) {
+      button.classList.toggle("on", button.dataset.axis === axis);
+      button.setAttribute("aria-pressed", String(button.dataset.axis === axis));
+    }
+    show();
+  };
+
   const refresh = async () => {
     pending = 0;
-    const answer = await fetch(page.dataset.parts, { headers: { "X-Fragment": "1" } });
-    if (!answer.ok) return;
+    const answer = await fetch(`${page.dataset.run}/live`, { headers: { "X-Fragment": "1" } }).catch(() => null);
+    if (!answer?.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of fresh.querySelectorAll("[data-part]")) {
-      const old = page.querySelector(`[data-part="${part.dataset.part}"]`);
-      // A dialog that is open, or a button just reached with the Tab key, is not pulled from under the person.
-      if (old && !old.contains(document.activeElement)) old.replaceWith(part);
-    }
+    const root = fresh.querySelector("[data-live]");
+    // Ended, or begun again, it is another page: other panels in another order.
+    if (page.dataset.live !== root.dataset.live) return location.reload();
+    page.dataset.seconds = root.dataset.seconds;
+    for (const part of fresh.querySelectorAll("[data-part]")) replace(page, part);
     page.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
-    page.dataset.live = fresh.querySelector("[data-live]")?.dataset.live ?? page.dataset.live;
-    say(page, page.dataset.live === "1" ? "live" : "over");
     redraw();
   };
 
+  // Asks again until what it got reaches up to the newest event told meanwhile.
   const reload = async () => {
-    const answer = await fetch(page.dataset.curvesAt);
-    if (answer.ok) { curves = await answer.json(); redraw(); }
+    if (isReloading) return;
+    isReloading = true;
+    const answer = await fetch(`${page.dataset.run}/curves`).catch(() => null);
+    isReloading = false;
+    if (!answer?.ok) return;
+    curves = await answer.json();
+    if (curves.last_seq < seen) return reload();
+    seen = curves.last_seq;
+    redraw();
   };
 
   const take = (event) => {
-    if (event.kind === "started") cutBack(curves, event.step);
-    if (event.kind === "step") {
-      event.loss_by_band.forEach((loss, band) => { if (loss !== null) curves.bands[band].push([event.step, loss]); });
-      curves.speed.push([event.step, event.images_per_s]);
-      if (curves.speed.length > MOST_POINTS) reload();
-    }
-    if (event.kind === "validation") curves.validation.push([event.step, event.loss]);
-    redraw();
+    if (event.seq <= seen) return; // told twice around a cut
+    const isNext = event.seq === seen + 1;
+    seen = event.seq;
+    if (!isNext || curves.axes.step.length >= MOST_POINTS) reload();
+    else if (!isReloading && grow(curves, event)) redraw();
     pending ||= setTimeout(refresh, REFRESH_MS);
   };
 
+  page.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-axis]");
+    if (button) turn(button.dataset.axis);
+  });
+  onKey((event, name) => {
+    if (name === "t") turn(AXES[(AXES.indexOf(axis) + 1) % AXES.length]);
+    else if (name === "p" || name === "l") go(page.querySelector(name === "p" ? "[data-samples]" : "[data-events]"));
+    else return false;
+    return true;
+  });
   new ResizeObserver(redraw).observe(page.querySelector("#loss"));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  show();
-  const log = page.querySelector(".logtail");
-  log.scrollTop = log.scrollHeight;
-  if (page.dataset.live === "1") follow(page, curves.last_seq, take, refresh);
+  turn(axis);
+  followLog(page);
+  if (page.dataset.live === "1") follow(page, () => seen, take, refresh);
+  else if (!["completed", "discarded"].includes(page.dataset.state)) setInterval(refresh, LOOK_AGAIN_MS);
 }
 
-/** The present value stands in the panel's head. */
-function newest(page, name, points, words) {
-  const place = page.querySelector(`[data-newest="${name}"]`);
-  if (!place || !points.length) return;
-  const [value, note] = words(points.at(-1));
-  place.firstElementChild.textContent = value;
-  place.lastElementChild.textContent = note;
+function kept() {
+  try { return AXES.find((axis) => axis === localStorage.getItem(KEPT)) ?? "step"; } catch { return "step"; }
 }
 
-function follow(page, lastSeq, take, refresh) {
-  const source = new EventSource(`${page.dataset.news}?after=${lastSeq}`);
+/** All charts on one axis. */
+function charts(page, curves, axis) {
+  const xs = curves.axes[axis], looks = curves.validation;
+  const end = { step: Number(page.dataset.steps), time: Number(page.dataset.seconds), pictures: Number(page.dataset.pictures) }[axis];
+  const newest = Math.max(0, xs.at(-1) ?? 0, looks.axes[axis].at(-1) ?? 0);
+  const shared = { xMax: Math.max(end, newest) || 1, seconds: axis === "time", joins: curves.joins.map((join) => join[axis]) };
+  const put = (id, series, options = {}) => {
+    const svg = page.querySelector(`#${id}`);
+    const isThere = series.some((one) => one.mean.some((value) => value !== null));
+    svg.parentElement.dataset.empty = isThere ? "0" : "1";
+    return draw(svg, series, { ...shared, ...options });
+  };
+  const bands = curves.bands.map((band, i) => (
+    { x: xs, ...band, tone: `b${curves.bands.length - i}`, label: curves.names[i], smooth: 10 }));
+  const now = page.dataset.live === "1" && xs.length ? newest : undefined;
+  const range = put("loss", bands, { log: true, now, right: 120 });
+  page.querySelector("[data-range]").textContent = range ? `log scale, ${range.map((one) => Number(one.toPrecision(2))).join(" to ")} · ` : "";
+  put("validation", [{ x: looks.axes[axis], mean: looks.mean, tone: "", dots: looks.mean.length <= 40 }], { log: true });
+  put("speed", [{ x: xs, ...curves.speed, tone: "b3" }]);
+  const gib = curves.memory.mean.map((bytes) => (bytes === null ? null : bytes / GIB));
+  const total = Number(page.querySelector("#memory").dataset.total);
+  put("memory", [{ x: xs, mean: gib, tone: "b4" }], { gate: total || undefined });
+  heads(page, curves, looks, gib);
+}
+
+/** The present values stand in the panels' heads. */
+function heads(page, curves, looks, gib) {
+  const say = (name, value) => { if (value !== undefined) page.querySelector(`[data-newest="${name}"]`).firstElementChild.textContent = value; };
+  say("validation", looks.mean.at(-1)?.toFixed(3));
+  if (looks.mean.length) page.querySelector('[data-newest="validation"]').lastElementChild.textContent = `at step ${number.format(looks.axes.step.at(-1))}`;
+  say("speed", last(curves.speed.high ? curves.speed.mean.slice(-1) : curves.speed.mean)?.toFixed(1));
+  say("memory", last(gib)?.toFixed(1));
+}
+
+/** A part that somebody is in, or reads, is not pulled from under them. */
+function replace(page, part) {
+  const old = page.querySelector(`[data-part="${part.dataset.part}"]`);
+  if (!old || old.contains(document.activeElement)) return;
+  if (part.dataset.part === "log" && old.querySelector("details[open]")) return;
+  const list = old.querySelector(".evs"), top = list?.scrollTop ?? 0;
+  old.replaceWith(part);
+  if (top) part.querySelector(".evs").scrollTop = top;
+  if (part.dataset.part === "log") followLog(page);
+}
+
+function go(panel) {
+  panel?.scrollIntoView({ block: "nearest" });
+  panel?.focus({ preventScroll: true });
+}
+
+function follow(page, seen, take, refresh) {
+  const source = new EventSource(`${page.dataset.run}/events?after=${seen()}`);
   source.addEventListener("open", () => say(page, "live"));
   source.addEventListener("error", () => say(page, source.readyState === EventSource.CLOSED ? "lost" : "again"));
-  source.addEventListener("news", (message) => take({ seq: Number(message.lastEventId), ...JSON.parse(message.data) }));
+  source.addEventListener("news", (message) => take({ ...JSON.parse(message.data), seq: Number(message.lastEventId) }));
   source.addEventListener("over", () => { source.close(); refresh(); });
 }
 
-/** A trainer that went on from an earlier checkpoint tells later steps again. */
-function cutBack(curves, step) {
-  const keep = (points) => points.filter((point) => point[0] <= step);
-  curves.bands = curves.bands.map(keep);
-  curves.speed = keep(curves.speed);
-  curves.validation = keep(curves.validation);
-}
-
-const WORDS = {
-  live: "live, nothing missed", again: "reconnecting; nothing will be missed", lost: "not live; reload the page", over: "",
-};
+const WORDS = { live: "live, nothing missed", again: "reconnecting; nothing will be missed", lost: "not live; reload the page" };
 
 function say(page, state) {
   const place = page.querySelector("[data-connection]");
   if (place) { place.dataset.connection = state; place.lastElementChild.textContent = WORDS[state]; }
+}
+
+/** The log, while it is open: what was written behind the last byte read. */
+function followLog(page) {
+  const box = page.querySelector("[data-log]"), words = box.querySelector("pre");
+  words.scrollTop = words.scrollHeight;
+  box.addEventListener("toggle", async () => {
+    words.scrollTop = words.scrollHeight;
+    while (box.open && box.isConnected && page.dataset.live === "1") {
+      const answer = await fetch(`${box.dataset.log}?after=${box.dataset.offset}`).catch(() => null);
+      const { lines, offset } = answer?.ok ? await answer.json() : { lines: [], offset: box.dataset.offset };
+      if (lines.length) {
+        const isAtEnd = words.scrollTop + words.clientHeight >= words.scrollHeight - 4;
+        words.textContent = [...words.textContent.split("\n"), ...lines].slice(-400).join("\n");
+        box.dataset.offset = offset;
+        if (isAtEnd) words.scrollTop = words.scrollHeight;
+      }
+      await new Promise((done) => setTimeout(done, REFRESH_MS));
+    }
+  });
 }
 
 document.querySelectorAll("[data-run]").forEach(attach);

@@ -1,0 +1,83 @@
+"""Time and money of a run against its hard stop: spent, expected, foretold, kept back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from app.settings import Settings
+from app.training import progress, runs
+from app.training.limits import Binding
+from app.training.progress import Forecast
+from app.training.tables import TrainingRun
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Seconds on the device; each has its price by `money`. What cannot be told is None.
+
+    `in_all_s`: least, expected and most at the end. `kept_back_s`: not trained in, so that the end finds its time.
+    """
+
+    spent_s: float
+    in_all_s: tuple[float, float, float] | None
+    foretold_s: tuple[float, float, float] | None
+    limit_s: float
+    binding: Binding
+    must_end_at: datetime | None
+    kept_back_s: float | None
+    hour_price: Decimal | None
+    currency: str
+
+    def money(self, seconds: float) -> Decimal | None:
+        """What so many seconds cost; None while an hour has no price."""
+        return None if self.hour_price is None else self.hour_price * Decimal(seconds) / 3600
+
+
+def bill(
+    session: Session, run: TrainingRun, forecast: Forecast | None, settings: Settings, folder: Path, now: datetime
+) -> Bill:
+    """The run's bill at a moment. `folder` is the run's own."""
+    limits = runs.limits_of(run)
+    limit_s, binding = limits.hard_stop()
+    # What was billed counts a trainer's whole life; its news begins a little later.
+    spent_s = max(progress.spent_s(session, run, now), run.actual_s or 0.0)
+    in_all = None
+    if forecast is not None:
+        ends = (forecast.earliest, forecast.ends_at, forecast.latest)
+        least, expected, most = (min(limit_s, spent_s + max(0.0, (end - now).total_seconds())) for end in ends)
+        in_all = (least, expected, most)
+    foretold = None
+    if run.foretold_s is not None:
+        foretold = (run.foretold_low_s or run.foretold_s, run.foretold_s, run.foretold_high_s or run.foretold_s)
+    is_training = run.state == "running" and spent_s > 0
+    return Bill(
+        spent_s=spent_s,
+        in_all_s=in_all,
+        foretold_s=foretold,
+        limit_s=limit_s,
+        binding=binding,
+        must_end_at=now + timedelta(seconds=limit_s - spent_s) if is_training else None,
+        kept_back_s=kept_back_s(run, folder),
+        hour_price=limits.hour_price if limits.hour_price is not None else settings.gpu_hour_price,
+        currency=settings.currency,
+    )
+
+
+def kept_back_s(run: TrainingRun, folder: Path) -> float | None:
+    """Seconds the trainer keeps back: for the sheet, one more step, the last save and the finished model.
+
+    None while nothing says how many. The same sum as `ending_s` of `workers/finetune/clock.py`.
+    """
+    try:
+        reserve_s = float(json.loads((folder / "limits.json").read_text())["reserve_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    save_s = float(run.pace.get("save_s") or 0.0)
+    step_s, export_s = float(run.pace.get("step_s") or 0.0), float(run.pace.get("export_s") or save_s)
+    return reserve_s + 1.0 + 1.5 * step_s + save_s + export_s

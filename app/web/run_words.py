@@ -1,0 +1,197 @@
+"""A run in words: its state, what it is doing, why it waits, and its events and notes in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from app.jobs import Job
+from app.training import runs
+from app.training.progress import PREPARING, Forecast, Phase
+from app.training.tables import RunEvent, RunNote, TrainingRun
+from app.web.formats import bytes_, duration, job_name, number, plural
+
+# News is overdue after a minute, or twenty times what it usually took.
+SILENCE_S: Final = 60.0
+SILENCE_TIMES: Final = 20.0
+
+State = tuple[str, str, str]
+"""How a state is shown: the kind of its tag, its icon, its word."""
+
+_STATES: Final[dict[str, State]] = {
+    "queued": ("", "", "waiting"),
+    "running": ("act", "play", "training"),
+    "paused": ("work", "pause", "paused"),
+    "stopping": ("work", "stop", "stopping"),
+    "completed": ("keep", "tick", "completed"),
+    "stopped": ("", "stop", "stopped"),
+    "discarded": ("", "bin", "discarded"),
+    "failed": ("drop", "warn", "failed"),
+}
+_PHASES: Final = {
+    "start": "starting the trainer",
+    "load": "loading the base model",
+    "encode": "encoding photos and captions",
+    "compile": "compiling the model",
+    "train": "training",
+    "validate": "looking at the validation photos",
+    "sample": "drawing samples",
+    "save": "saving a checkpoint",
+    "export": "writing the finished model",
+}
+_CAUSES: Final = {
+    "out_of_memory": "out of memory",
+    "diverged": "the loss diverged",
+    "disk_full": "the disk is full",
+    "refused": "refused",
+    "broken": "broken",
+    "hung": "the trainer hung",
+    "killed": "ended from outside",
+    "lost": "the worker was lost",
+    "out_of_time": "time limit",
+    "out_of_money": "money limit",
+}
+_NOTES: Final = {
+    "resumed": "let go on",
+    "extended": "limit raised",
+    "stop_asked": "stop asked",
+    "discard_asked": "discarding asked",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the events: when, what, and a little more. `kind` colours it: work, drop or nothing."""
+
+    at: datetime
+    title: str
+    more: str
+    kind: str = ""
+
+
+def state(run: TrainingRun, phase: Phase | None = None) -> State:
+    """The run's state as a tag."""
+    if run.state == "running" and phase is not None and phase.name in PREPARING:
+        return ("act", "play", "preparing")
+    if run.state == "discarded" and run.ended_at is None:
+        return ("work", "bin", "discarding")
+    if run.state == "stopped" and run.cause in runs.AT_THE_LIMIT:
+        return ("work", "stop", f"stopped at the {'money' if run.cause == 'out_of_money' else 'time'} limit")
+    return _STATES[run.state]
+
+
+def cause(run: TrainingRun) -> str:
+    """Why the run ended, in a word or three; empty where there is no cause."""
+    return _CAUSES.get(run.cause or "", (run.cause or "").replace("_", " "))
+
+
+def doing(phase: Phase | None) -> tuple[str, str]:
+    """What the trainer does besides steps, and how far it is with it: "212 of 340 · about 40 s left"."""
+    if phase is None:
+        return "", ""
+    words = _PHASES.get(phase.name, phase.name)
+    if phase.done is None or not phase.total:
+        return words, ""
+    gone_s = (phase.at - phase.since).total_seconds()
+    left = gone_s / phase.done * (phase.total - phase.done) if phase.done and gone_s >= 2 else None
+    still = f" · about {duration(max(1.0, left))} left" if left is not None else ""
+    return words, f"{number(phase.done)} of {number(phase.total)}{still}"
+
+
+def silent(run: TrainingRun, forecast: Forecast | None, newest: datetime, now: datetime) -> str:
+    """A sentence when news is overdue: a trainer that hangs looks alive to everything else. Else empty."""
+    if forecast is None:
+        return ""
+    usual_s = forecast.seconds_a_step * run.recipe["report_every"]
+    silence_s = (now - newest).total_seconds()
+    if silence_s < max(SILENCE_S, SILENCE_TIMES * usual_s):
+        return ""
+    return (
+        f"No news for {duration(silence_s)}; it used to come every {duration(max(1.0, usual_s))}. The trainer may hang."
+    )
+
+
+def waits(session: Session, run: TrainingRun, job: Job | None, now: datetime) -> str:
+    """Why nothing happens although the run is asked for, or what its end waits for; empty when it goes on."""
+    if run.ended_at is not None or job is None:
+        return ""
+    if job.is_over:
+        why = f" {job.failure}" if job.failure else ""
+        return f"Its job ended without it.{why} A gpu worker puts that right when it starts."
+    lost = "" if run.state == "queued" else "Its worker stopped answering. "
+    if job.state == "queued":
+        busy = runs.device_job(session, now)
+        if busy is None:
+            return f"{lost}It waits for a gpu worker; none is at work. `packshot up` starts one."
+        return f"{lost}It waits for the gpu worker, which is busy: {job_name(busy).lower()}, job {busy.id}."
+    if job.state == "running" and job.lease_until is not None and job.lease_until < now:
+        return f"{lost}Another one takes over within a minute; the trainer may still be at work."
+    if run.state == "stopping":
+        bound = duration(runs.stop_bound_s(run))
+        return f"The trainer finishes its step and saves, within {bound}. If that takes longer, it is ended by force."
+    if run.state == "discarded":
+        return "The trainer is being ended; then what it learned is deleted."
+    return ""
+
+
+def lines(events: Iterable[RunEvent], notes: Sequence[RunNote] = ()) -> list[Line]:
+    """Events and notes in words, newest first; given newest first. A validation is "best so far" among those given."""
+    found: list[Line] = []
+    best: float | None = None
+    for event in reversed(list(events)):
+        is_best = False
+        if event.kind == "validation" and event.data["loss"] is not None:
+            is_best = best is not None and event.data["loss"] < best
+            best = event.data["loss"] if best is None else min(best, event.data["loss"])
+        found.append(_line(event, is_best))
+    found += [Line(one.at, _NOTES.get(one.kind, one.kind.replace("_", " ")), one.sentence, "work") for one in notes]
+    # Of one moment the event comes first: what was seen from outside is seen later.
+    return sorted(found, key=lambda line: line.at)[::-1]
+
+
+def stops_by(run: TrainingRun) -> datetime | None:
+    """When a run that was asked to stop has surely stopped; None when nobody asked."""
+    if run.state not in ("stopping", "discarded") or run.ended_at is not None or run.stop_asked_at is None:
+        return None
+    return run.stop_asked_at + timedelta(seconds=runs.stop_bound_s(run))
+
+
+def _line(event: RunEvent, is_best: bool) -> Line:
+    facts = event.data
+    step = number(facts["step"]) if "step" in facts else ""
+    match event.kind:
+        case "sitting":
+            before = f"{duration(facts['spent_s'])} worked before" if facts.get("spent_s") else "a process of its own"
+            return Line(event.at, "trainer started again" if facts.get("resumed") else "trainer started", before)
+        case "started" if facts.get("step"):
+            return Line(event.at, f"went on from step {step}", "curves are cut back to it and joined", "work")
+        case "started":
+            size = f", {facts['parameters'] / 1e6:.1f} million weights" if facts.get("parameters") else ""
+            return Line(event.at, "training began", f"on {facts.get('device', 'its device')}{size}")
+        case "step":
+            loss = f", loss {facts['loss']:.3f}" if facts.get("loss") is not None else ""
+            return Line(event.at, f"step {step}", f"{facts['images_per_s']:.1f} pictures/s{loss}")
+        case "validation":
+            value = "cannot tell" if facts["loss"] is None else f"{facts['loss']:.3f}"
+            return Line(event.at, "validation", f"{value} at step {step}{', best so far' if is_best else ''}")
+        case "samples":
+            return Line(event.at, "samples", f"{plural(len(facts.get('files', ())), 'picture')} at step {step}")
+        case "checkpoint":
+            written = f"{bytes_(facts['size_bytes'])}, written in {facts['seconds']:.1f} s"
+            return Line(event.at, f"checkpoint {step}", written)
+        case "slow":
+            usual = f"{facts['step_s']:.2f} s a step, usually {facts['usual_s']:.2f} s"
+            return Line(event.at, "slower than usual", f"{usual}. {facts.get('hint') or ''}".strip(), "work")
+        case "failed":
+            return Line(event.at, "failed", facts["sentence"], "drop")
+        case "finished":
+            words = {"completed": "training ended", "out_of_time": "time limit reached",
+                     "out_of_money": "money limit reached"}  # fmt: skip
+            kept = "the model is written" if facts["kept"] else "nothing kept"
+            return Line(event.at, words.get(facts["reason"], "stopped"), f"at step {step}; {kept}")
+        case _:
+            return Line(event.at, event.kind.replace("_", " "), "")

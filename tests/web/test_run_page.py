@@ -1,0 +1,217 @@
+"""The page of one run in each of its states: what it says, what it offers, and what it does not know."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.database import utc_now
+from app.datasets.tables import DatasetVersion
+from app.evaluation import sheets
+from app.settings import Settings
+from app.storage import Storage
+from app.training import runs
+from app.training.recipe import Recipe
+from app.training.tables import TrainingRun
+from app.web.routes.runs import news_of
+from tests.training.cast import news, one_run, step_told, training
+
+
+def tell(session: Session, run: TrainingRun, *events: dict[str, object]) -> None:
+    """News of this moment."""
+    runs.record_events(session, run, [one | {"at": utc_now().isoformat()} for one in events])
+
+
+def at_work(session: Session, steps: int = 100) -> TrainingRun:
+    """A run that a worker has taken and whose trainer has told nothing yet."""
+    run = one_run(session, steps=steps)
+    assert jobs.claim(session, run.job_id or 0, "worker")
+    runs.begin(session, run)
+    return run
+
+
+def text_of(client: TestClient, run: TrainingRun) -> str:
+    return " ".join(re.sub(r"<[^>]+>", "", client.get(f"/runs/{run.id}/live").text).split())
+
+
+def test_preparing_says_what_is_done_and_how_far(client: TestClient, session: Session) -> None:
+    run = at_work(session)
+    assert "preparing" in text_of(client, run)
+    assert "Starting the trainer" in text_of(client, run)
+    began = news(1, "sitting", resumed=False, pid=1, spent_s=0.0)
+    tell(session, run, began, news(2, "phase", phase="encode", done=0, total=340))
+    tell(session, run, news(3, "phase", phase="encode", done=212, total=340))
+    assert "Encoding photos and captions · 212 of 340" in text_of(client, run)
+    tell(session, run, news(4, "started", step=0, device="cpu", parameters=2_400_000), step_told(5, 4))
+    assert "Step 4 of 100" in text_of(client, run)
+    tell(session, run, news(6, "phase", phase="save", done=0, total=None))
+    assert "in · saving a checkpoint" in text_of(client, run)
+
+
+def test_present_values_stand_in_the_heads(client: TestClient, session: Session) -> None:
+    page = client.get(f"/runs/{training(session).id}")
+    # 0.136 s of waiting at 9.4 pictures/s are 1.28 of the 128 pictures of four steps.
+    assert page.context["present"].wait_share == pytest.approx(0.136 * 9.4 / 128)
+    assert "data wait 1.0 %" in page.text
+    assert "of 80 GiB" in page.text
+    assert "Main memory" in page.text
+
+
+def test_what_the_trainer_does_not_tell_is_said_to_be_unknown(client: TestClient, session: Session) -> None:
+    run = at_work(session)
+    told = {name: value for name, value in step_told(2, 4).items() if name not in ("data_wait_s", "memory_bytes")}
+    tell(session, run, news(1, "started", step=0, device="NVIDIA H100"), told)
+    page = client.get(f"/runs/{run.id}").text
+    assert "data wait not told" in page
+    assert "GPU memory" in page
+    assert "Not told by this trainer." in page
+
+
+def test_time_and_money_stand_against_the_hard_stop(client: TestClient, session: Session, settings: Settings) -> None:
+    run = training(session)
+    run.max_seconds, run.max_amount, run.hour_price = 7200.0, Decimal("3.00"), Decimal("3.60")
+    run.foretold_s, run.foretold_low_s, run.foretold_high_s, run.foretold_from = 60.0, 50.0, 75.0, "5 steps measured"
+    folder = Storage(settings.data_dir).run_folder(run.id)
+    folder.mkdir(parents=True)
+    session.flush()
+    (folder / "limits.json").write_text(json.dumps({"seconds": 3000, "binding": "money", "reserve_s": 600.0}))
+    bill = client.get(f"/runs/{run.id}").context["live"].bill
+    assert (bill.limit_s, bill.binding) == (3000.0, "money")
+    assert bill.money(bill.limit_s) == Decimal(3)
+    # The sheet's ten minutes, a second, one and a half steps, the last save and as much for the model.
+    assert bill.kept_back_s == pytest.approx(600 + 1 + 1.5 * 3.4 + 0.2 + 0.2)
+    words = text_of(client, run)
+    assert "stops at $3" in words.replace(settings.currency, "$")
+    assert "50 s to 1 m, 5 steps measured" in words
+    assert "money decides" in words
+
+
+def test_a_run_without_a_preflight_foretells_nothing(client: TestClient, session: Session) -> None:
+    words = text_of(client, training(session))
+    assert "nothing: launched without a preflight" in words
+    assert "cannot tell until it begins" in words
+
+
+def test_notes_and_events_are_one_list(client: TestClient, session: Session) -> None:
+    run = training(session)
+    runs.note(session, run, "found_again", "The trainer kept running; the new worker found it by its token.")
+    tell(session, run, news(10, "slow", step=20, step_s=0.9, usual_s=0.4, hint="Another process uses the device."))
+    titles = [line.title for line in client.get(f"/runs/{run.id}").context["live"].lines]
+    assert titles[:3] == ["slower than usual", "found again", "checkpoint 20"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "sentence", "action"),
+    [
+        ("out_of_memory", "The device ran out of memory.", "Launch it again …"),
+        ("hung", "No step for 3 minutes.", "Go on from step 20"),
+    ],
+)
+def test_a_failed_run_says_the_cause_and_what_to_do(
+    client: TestClient, session: Session, cause: runs.Cause, sentence: str, action: str
+) -> None:
+    run = training(session)
+    runs.end(session, run, "failed", sentence, cause)
+    page = client.get(f"/runs/{run.id}").text
+    for words in (sentence, runs.NEXT_ACTIONS[cause], action, "up to step 20 is safe", "Copy details"):
+        assert words in page
+
+
+def test_a_run_paused_for_a_full_disk_goes_on_or_ends(client: TestClient, session: Session) -> None:
+    run = training(session)
+    runs.end(session, run, "paused", "The disk is full: 1.2 GB are needed, 0.3 GB are free.", "disk_full")
+    words = text_of(client, run)
+    for told in ("Paused at step 20 of 100: the disk is full.", "No time and no money is spent", "Go on from step 20",
+                 "Stop and keep", "Discard …"):  # fmt: skip
+        assert told in words
+    assert client.post(f"/runs/{run.id}/resumption").status_code == 303
+    session.expire_all()
+    assert runs.get(session, run.id).state == "queued"
+
+
+def test_a_run_that_reached_its_limit_goes_on_under_a_higher_one(client: TestClient, session: Session) -> None:
+    run = training(session)
+    run.max_seconds, run.max_amount, run.hour_price, run.actual_s = 3600.0, Decimal("5"), Decimal("3.60"), 3600.0
+    runs.end(session, run, "stopped", "Its time limit was reached at step 20; what it learned is kept.", "out_of_time")
+    words = text_of(client, run)
+    assert "stopped at the time limit" in words
+    assert "Raise it and go on from step 20" in words
+    address = f"/runs/{run.id}/extension"
+    small = client.post(address, data={"hours": "0.5"}, headers={"Accept": "application/json"})
+    assert small.status_code == 422
+    assert client.post(address, data={"hours": "0"}, headers={"Accept": "application/json"}).status_code == 422
+    assert client.post(address, data={"hours": "2.5", "amount": "9.50"}).status_code == 303
+    session.expire_all()
+    run = runs.get(session, run.id)
+    assert (run.state, run.max_seconds, run.max_amount) == ("queued", 9000.0, Decimal("9.5"))
+
+
+def test_a_run_that_a_person_stopped_offers_nothing(client: TestClient, session: Session) -> None:
+    run = training(session)
+    runs.end(session, run, "stopped", "Ana stopped it. The checkpoint of step 20 is kept.")
+    words = text_of(client, run)
+    assert "Ana stopped it." in words
+    assert "Go on" not in words
+
+
+def test_a_discarded_run_keeps_its_curves_and_shows_no_samples(client: TestClient, session: Session) -> None:
+    run = training(session)
+    runs.end(session, run, "discarded", "Ana discarded it.")
+    words = text_of(client, run)
+    assert "discarded with the checkpoints that drew them" in words
+    assert client.get(f"/runs/{run.id}/curves").json()["axes"]["step"] == [4, 8, 12, 16, 20]
+
+
+def test_a_resumed_run_says_where_it_went_on(client: TestClient, session: Session) -> None:
+    run = training(session)
+    tell(session, run, step_told(10, 24), news(11, "sitting", resumed=True, pid=2, spent_s=9.0))
+    tell(session, run, news(12, "started", step=20, device="cpu"), step_told(13, 24))
+    words = text_of(client, run)
+    assert "It went on from step 20, its last checkpoint." in words
+    data = client.get(f"/runs/{run.id}/curves").json()
+    assert data["axes"]["step"] == [4, 8, 12, 16, 20, 24]
+    assert [join["step"] for join in data["joins"]] == [20]
+
+
+def test_samples_to_come_have_a_place_and_a_time(client: TestClient, session: Session) -> None:
+    run = training(session)
+    version = session.get_one(DatasetVersion, run.version_id)
+    suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
+    sheet = sheets.open_sheet(session, run, suite)
+    base, saved = runs.checkpoints(session, run.id)
+    for prompt in sheets.pulse_prompts(sheets.prompts_of(session, suite)):
+        cell = sheets.Cell(base.id, prompt.id, suite.seeds[0])
+        sheets.record(session, sheet, [sheets.Drawn(cell, "5e" * 32, 64, 64)])
+    strip = client.get(f"/runs/{run.id}").context["live"].strip
+    every = run.recipe["checkpoint_every"]
+    assert strip.steps == [0, saved.step, every, 2 * every]
+    for row in strip.rows:
+        assert row.spots[0].sample_id is not None
+        assert row.spots[1].why == "being drawn"
+        assert row.spots[2].due_at is not None
+    assert "about" in text_of(client, run)
+
+
+def test_the_log_is_told_from_a_byte_on(client: TestClient, session: Session, settings: Settings) -> None:
+    run = training(session)
+    folder = Storage(settings.data_dir).run_folder(run.id)
+    folder.mkdir(parents=True)
+    (folder / runs.LOG).write_text("one\ntwo\n")
+    first = client.get(f"/runs/{run.id}/log").json()
+    assert first == {"lines": ["one", "two"], "offset": 8}
+    (folder / runs.LOG).write_text("one\ntwo\nthree\n")
+    assert client.get(f"/runs/{run.id}/log", params={"after": first["offset"]}).json()["lines"] == ["three"]
+    assert client.get(f"/runs/{run.id}/log", params={"after": -5}).json()["lines"] == ["one", "two", "three"]
+
+
+def test_news_says_where_it_lies_on_every_axis(session: Session) -> None:
+    run = training(session)
+    (batch,) = news_of(session, run.id, after=8).news
+    assert batch.data["pictures"] == 20 * run.recipe["batch_size"]
+    assert batch.data["seconds"] == 8.0
