@@ -67,6 +67,8 @@ def test_it_overfits_one_batch(recipe: MakeRecipe, manifest: Path, tmp_path: Pat
         {"optimiser": "prodigy"},
         {"optimiser": "adamw8bit"},
         {"optimiser": "muon", "method": "lora", "lora_rank": 4},
+        {"optimiser": "adamw", "batch_size": 4, "route_share": 0.5, "route_from": 0},
+        {"optimiser": "adamw", "second_from": 0.5, "second_resolution_px": 24, "second_batch_size": 2},
         {"optimiser": "adamw", "batch_size": 4, "micro_batch": 2, "caption_dropout": 0.5, "short_caption_share": 0.5},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),

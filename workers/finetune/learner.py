@@ -12,6 +12,8 @@ from app.training.recipe import Recipe
 from workers.families import weights
 from workers.families.registry import Family
 from workers.finetune.loss import lr_share
+from workers.finetune.methods.aids import Aids, build_aids
+from workers.finetune.methods.memory import wrap_blocks
 from workers.finetune.optimisers import make_optimisers
 from workers.refusals import Refusal
 
@@ -20,16 +22,20 @@ class Diverged(Exception):
     """The numbers are no numbers any more. The message is one sentence with the cause as far as it is known."""
 
 
-def make_learner(family: Family, recipe: Recipe) -> Learner:
-    """What `recipe` trains of `family`'s model: all of it, or an adapter put on it now. Raises `Refusal`."""
-    if (
-        recipe.method == "lora"
-        and recipe.precision == "bf16-autocast"
-        and next(family.model.parameters()).device.type == "cuda"
-    ):
+def make_learner(family: Family, recipe: Recipe) -> tuple[Learner, Aids]:
+    """What `recipe` trains of `family`'s model, all of it or an adapter put on it now, and what helps it.
+
+    Raises `Refusal` for what the model cannot do.
+    """
+    is_on_gpu = next(family.model.parameters()).device.type == "cuda"
+    if recipe.method == "lora" and recipe.precision == "bf16-autocast" and is_on_gpu:
         # The frozen base is only multiplied with, in bf16: it takes half the memory. What is trained stays fp32.
         family.model.to(torch.bfloat16)
-    return Learner(family.model, weights.to_train(family, recipe.method, recipe.lora_rank, recipe.seed), recipe)
+    parameters = weights.to_train(family, recipe.method, recipe.lora_rank, recipe.seed)
+    aids = build_aids(recipe, family)
+    wrap_blocks(family.model, recipe.checkpointing, recipe.compile)
+    helping = {f"aids.{name}": parameter for name, parameter in aids.modules.named_parameters()}
+    return Learner(family.model, {**parameters, **helping}, recipe), aids
 
 
 class Learner:

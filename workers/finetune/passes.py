@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 
@@ -10,14 +11,22 @@ from app.training.recipe import Recipe
 from workers.families.registry import Family, Text
 from workers.finetune.batches import Batch, Members
 from workers.finetune.loss import BAND_COUNT, draw_timesteps, keyed_generator, keyed_noise
+from workers.finetune.methods.aids import Aids
 
 
-def training_errors(
-    family: Family, batch: Batch, recipe: Recipe, step: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each picture's error float32 [B] in step `step` (0-based), with its gradient, and its timestep float32 [B].
+@dataclass(frozen=True)
+class Pass:
+    """One micro-batch seen by the model: each picture's loss with its gradient, its plain error, its timestep; [B]."""
 
-    Noise and timestep hang on the seed, the step and the picture's place in the step's whole batch.
+    loss: torch.Tensor
+    errors: torch.Tensor
+    timesteps: torch.Tensor
+
+
+def training_pass(family: Family, batch: Batch, recipe: Recipe, step: int, device: torch.device, aids: Aids) -> Pass:
+    """What the model makes of a micro-batch in step `step` (0-based).
+
+    Noise, timestep and routing hang on the seed, the step and the picture's place in the step's whole batch.
     """
     stage = recipe.stage(step)
     clean = clean_input(family, batch, device)
@@ -25,7 +34,15 @@ def training_errors(
     shift = recipe.timestep_shift or family.shift(batch.size[1], batch.size[0])
     generator = keyed_generator(torch.device("cpu"), recipe.seed, "timesteps", step)
     timesteps = draw_timesteps(stage.batch_size, recipe, generator, shift)[batch.places].to(device)
-    return _errors(family, clean, noise, timesteps, _moved(batch.text, device), recipe), timesteps
+    noisy = family.noisy(clean, noise, timesteps)
+    routes = keyed_generator(torch.device("cpu"), recipe.seed, "routes", step, batch.places[0])
+    with _autocast(recipe, device):
+        with aids.around(step, routes):
+            prediction = family.predict(family.model, noisy, timesteps, _moved(batch.text, device))
+        pictures = batch.pictures.to(device) if batch.pictures is not None and aids.needs_pictures else None
+        extra = aids.terms(family, prediction, noisy, clean, timesteps, pictures, step)
+    errors = family.errors(prediction.float(), clean, noise, timesteps, recipe)
+    return Pass(errors if extra is None else errors + extra, errors.detach(), timesteps)
 
 
 @torch.no_grad()
@@ -42,7 +59,10 @@ def validation_errors(family: Family, members: Members, recipe: Recipe) -> Itera
             text = _moved(batch.text, device)
             for band in range(BAND_COUNT):
                 timesteps = torch.full((len(indices),), (band + 0.5) / BAND_COUNT, device=device)
-                yield _errors(family, clean, noise, timesteps, text, recipe), timesteps
+                noisy = family.noisy(clean, noise, timesteps)
+                with _autocast(recipe, device):
+                    prediction = family.predict(family.model, noisy, timesteps, text)
+                yield family.errors(prediction.float(), clean, noise, timesteps, recipe), timesteps
 
 
 def clean_input(family: Family, batch: Batch, device: torch.device) -> torch.Tensor:
@@ -54,18 +74,8 @@ def clean_input(family: Family, batch: Batch, device: torch.device) -> torch.Ten
         return family.encode_pictures(batch.pictures.to(device))
 
 
-def _errors(
-    family: Family,
-    clean: torch.Tensor,
-    noise: torch.Tensor,
-    timesteps: torch.Tensor,
-    text: Text,
-    recipe: Recipe,
-) -> torch.Tensor:
-    noisy = family.noisy(clean, noise, timesteps)
-    with torch.autocast(clean.device.type, torch.bfloat16, enabled=recipe.precision == "bf16-autocast"):
-        prediction = family.predict(family.model, noisy, timesteps, text)
-    return family.errors(prediction.float(), clean, noise, timesteps, recipe)
+def _autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bf16-autocast")
 
 
 def _moved(text: Text, device: torch.device) -> dict[str, torch.Tensor]:

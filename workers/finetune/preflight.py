@@ -27,7 +27,8 @@ from workers.finetune.cache import TensorCache, identity
 from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
 from workers.finetune.clock import Clock, Ended
 from workers.finetune.learner import Learner, make_learner
-from workers.finetune.passes import training_errors, validation_errors
+from workers.finetune.methods.aids import Aids
+from workers.finetune.passes import training_pass, validation_errors
 from workers.finetune.pictures import read_fitted
 from workers.finetune.report import Report, memory
 from workers.finetune.sitting import Pulse, draw_pulse, read_pulse
@@ -119,14 +120,14 @@ def _measure(
     probe = _largest(learned, recipe, family)
     memory(device)
     texts, text_s = timed(lambda: Texts(probe, family, None, clock.looking("encode")), device)
-    members = Members(probe, folder, family, texts, _resolution(recipe), recipe.buckets)
+    members = Members(probe, folder, family, texts, _resolution(recipe), recipe.buckets, bool(recipe.teacher))
     encode = members.encode if family.autoencoder_files and recipe.cache else None
     _, picture_s = timed(
         lambda: encode(kept, clock.looking("encode")) if encode else members.decode(clock.looking("encode")), device
     )
     family.free_encoders()
-    learner = make_learner(family, recipe)
-    seconds = _steps(members, recipe, family, learner, clock, device)
+    learner, aids = make_learner(family, recipe)
+    seconds = _steps(members, recipe, family, learner, aids, clock, device)
     facts = {
         "texts": len({row.caption for row in [*learned, *held_out]}) + 1,
         "text_s": text_s / len(texts.captions),
@@ -145,7 +146,13 @@ def _measure(
 
 
 def _steps(
-    members: Members, recipe: Recipe, family: Family, learner: Learner, clock: Clock, device: torch.device
+    members: Members,
+    recipe: Recipe,
+    family: Family,
+    learner: Learner,
+    aids: Aids,
+    clock: Clock,
+    device: torch.device,
 ) -> list[float]:
     """Seconds of each of the warm and the timed steps, all at the largest size."""
     stage = recipe.stage(recipe.steps - 1)
@@ -158,8 +165,8 @@ def _steps(
         def step() -> None:
             batches = step_batches(members, walk, recipe, stage, first)
             for batch in batches:
-                errors, _ = training_errors(family, batch, recipe, first, device)
-                learner.gather(errors.mean() / len(batches))
+                seen = training_pass(family, batch, recipe, first, device, aids)
+                learner.gather(seen.loss.mean() / len(batches))
             learner.update(first)
 
         found.append(timed(step, device)[1])

@@ -70,6 +70,7 @@ class Sitting:
         self._saved: tuple[int, Path] | None = None
         self._speeds: list[float] = []
         self._is_slow = False
+        self._stage = 0
 
     @property
     def trained(self) -> Learner:
@@ -128,6 +129,10 @@ class Sitting:
         self._tell("step", **facts, **memory(next(self.family.model.parameters()).device))
         step_s = float(str(facts["step_s"]))
         self.clock.took("step", step_s)
+        stage = self.recipe.stage(max(0, self.step - 1)).number
+        if stage != self._stage:
+            # Other sizes, another speed: what was usual is so no longer.
+            self._stage, self._speeds = stage, []
         usual_s = statistics.median(self._speeds) if self._speeds else step_s
         is_slow = len(self._speeds) >= _USUAL_AFTER and step_s > _SLOW * usual_s
         if is_slow and not self._is_slow:
@@ -137,10 +142,6 @@ class Sitting:
         self._is_slow = is_slow
         if not is_slow:
             self._speeds = [*self._speeds[-99:], step_s]
-
-    def expect_another_speed(self) -> None:
-        """A new stage begins: what was usual is so no longer."""
-        self._speeds = []
 
     def validate(self, members: Members) -> None:
         """The averaged weights' error on the validation members, under noise and timesteps that never change.
@@ -219,8 +220,13 @@ class Sitting:
         seconds = time.monotonic() - started
         self._tell("samples", step=self.step, files=files, seconds=round(seconds, 3))
 
-    def finish(self, reason: Reason) -> None:
-        """Save what is not yet saved and write OUT/model, unless the person asked to throw the rest away."""
+    def finish(self, reason: Reason) -> Reason:
+        """Save what is not yet saved and write OUT/model, unless the person asked to throw the rest away.
+
+        The reason that was told: a clock that runs out after the last step has ended nothing.
+        """
+        if self.step == self.recipe.steps and reason != "stopped":
+            reason = "completed"
         is_wanted = not (reason == "stopped" and self.report.stop_request() == "discard")
         if is_wanted and self.learner is not None and self.step > 0 and (self._saved or (0,))[0] != self.step:
             self.save()
@@ -228,6 +234,7 @@ class Sitting:
             self._export(self._saved[1])
         kept = is_wanted and self._saved is not None
         self._tell("finished", reason=reason, step=self.step, kept=kept, elapsed_s=round(self.report.spent_s(), 3))
+        return reason
 
     def _export(self, checkpoint: Path) -> None:
         self.clock.sign_of_life("export", 0)

@@ -15,7 +15,7 @@ from workers.finetune.cache import TensorCache
 from workers.finetune.clock import Clock, Ended, Reason
 from workers.finetune.learner import Learner, make_learner
 from workers.finetune.loss import key_number
-from workers.finetune.passes import training_errors
+from workers.finetune.passes import training_pass
 from workers.finetune.report import Progress, Report
 from workers.finetune.sitting import Sitting
 from workers.refusals import Refusal
@@ -51,8 +51,9 @@ def train(
     try:
         # prepare
         training, validation = encode(rows, manifest.parent, recipe, family, clock, cache or out / "cache")
-        run.take_up(make_learner(family, recipe))
-        check_space(out, run.trained)
+        learner, aids = make_learner(family, recipe)
+        run.take_up(learner)
+        check_space(out, learner)
         run.tell_started(training[0], validation)
         run.validate(validation)
         if run.step == 0:
@@ -63,18 +64,18 @@ def train(
             # step
             progress.begin()
             torch.manual_seed(key_number(recipe.seed, "dropout", run.step))
-            told = []
+            passes = []
             for batch in batches:
-                errors, timesteps = training_errors(family, batch, recipe, run.step, device)
-                run.trained.gather(errors.mean() / len(batches))
-                told.append((errors.detach(), timesteps))
-            grad_norm = run.trained.update(run.step)
+                seen = training_pass(family, batch, recipe, run.step, device, aids)
+                learner.gather(seen.loss.mean() / len(batches))
+                passes.append(seen)
+            grad_norm = learner.update(run.step)
             run.step += 1
-            progress.end(torch.cat([e for e, _ in told]), torch.cat([t for _, t in told]), grad_norm)
+            progress.end(torch.cat([p.errors for p in passes]), torch.cat([p.timesteps for p in passes]), grad_norm)
 
             # report
             if run.is_due(recipe.report_every):
-                run.tell_step(progress.facts(run.step, run.trained.lr(run.step - 1)))
+                run.tell_step(progress.facts(run.step, learner.lr(run.step - 1)))
 
             # validate
             if run.is_due(recipe.validate_every):
@@ -92,8 +93,7 @@ def train(
     except Ended as ended:
         reason = ended.reason
 
-    run.finish(reason)
-    return reason
+    return run.finish(reason)
 
 
 def encode(
@@ -109,7 +109,10 @@ def encode(
     held_out = validation_rows(rows)
     texts = Texts([*learned, *held_out], family, kept if recipe.cache else None, clock.looking("encode"))
     stages = sorted({recipe.stage(0), recipe.stage(recipe.steps - 1)}, key=lambda stage: stage.number)
-    training = [Members(learned, folder, family, texts, stage.resolution_px, recipe.buckets) for stage in stages]
+    training = [
+        Members(learned, folder, family, texts, stage.resolution_px, recipe.buckets, bool(recipe.teacher))
+        for stage in stages
+    ]
     # Validation stays at the first stage's size, so that its curve is one curve.
     validation = Members(held_out, folder, family, texts, recipe.resolution_px, recipe.buckets)
     for members in (*training, validation):
