@@ -35,9 +35,8 @@ def training_pass(family: Family, batch: Batch, recipe: Recipe, step: int, devic
     generator = keyed_generator(torch.device("cpu"), recipe.seed, "timesteps", step)
     timesteps = draw_timesteps(stage.batch_size, recipe, generator, shift)[batch.places].to(device)
     noisy = family.noisy(clean, noise, timesteps)
-    routes = keyed_generator(torch.device("cpu"), recipe.seed, "routes", step, batch.places[0])
     with _autocast(recipe, device):
-        with aids.around(step, routes):
+        with aids.around(step, batch.places):
             prediction = family.predict(family.model, noisy, timesteps, _moved(batch.text, device))
         pictures = batch.pictures.to(device) if batch.pictures is not None and aids.needs_pictures else None
         extra = aids.terms(family, prediction, noisy, clean, timesteps, pictures, step)
