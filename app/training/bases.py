@@ -16,6 +16,7 @@ from typing import Any, Final
 from app.training import runs
 from app.training.defaults import STARTS
 from app.training.facts import BaseFacts
+from app.training.licences import of_folder
 from app.training.recipe import Recipe, read_recipe
 
 # The pipeline classes that can be fine-tuned, their family, and the name of the part that is trained.
@@ -87,6 +88,7 @@ def _read(name: str, folder: Path, stamp: int) -> BaseFacts:
         token_px=_token_px(family, config, reduction),
         is_pixel=is_pixel,
         size_bytes=sum(file.stat().st_size for file in folder.rglob("*.safetensors")),
+        parts=of_folder(folder, name),
         template=_template(name, family, parameters),
         fault="" if weights else f"{name} has no safetensors weights in its folder {part}.",
     )
