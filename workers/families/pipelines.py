@@ -6,8 +6,10 @@ A family is a subclass of `Pipeline` that adds its own arithmetic; see `registry
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +112,7 @@ class Pipeline:
         for part in json.loads((folder / "model_index.json").read_text()):
             if part != self.denoiser and (self.folder / part).is_dir():
                 shutil.copytree(self.folder / part, folder / part, ignore=shutil.ignore_patterns(*_NEVER_LOADED))
-        shutil.copytree(weights, folder / self.denoiser)
+        shutil.copytree(weights, folder / self.denoiser, copy_function=_linked)
         for config in (folder / "model_index.json", *folder.glob("*/*config.json")):
             forget_origin(config)
 
@@ -161,6 +163,15 @@ def forget_origin(config: Path) -> None:
     if {"_name_or_path", "name_or_path"} & known.keys():
         kept = {key: value for key, value in known.items() if key not in ("_name_or_path", "name_or_path")}
         config.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+
+
+def _linked(source: str, target: str) -> None:
+    """One copy of the weights on the disk where that is possible. What changes a file later replaces it whole."""
+    if source.endswith(".safetensors"):
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copy2(source, target)
 
 
 def _from_hub(base: str) -> Path:

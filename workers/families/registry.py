@@ -38,6 +38,10 @@ class Family(Protocol):
 
     name: str
     pipeline: Any
+    denoiser: str
+    """What the pipeline calls the part that is trained: its folder's name."""
+    folder: Path | None
+    """Where the base's parts lie."""
     model: torch.nn.Module
     """The denoiser. Its weights are fp32 when it is trained in full; with LoRA only the adapter's have to be."""
     size_multiple: int

@@ -5,6 +5,8 @@ A checkpoint's `weights/` is a denoiser in diffusers' own format, or holds `pyto
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -53,6 +55,26 @@ def load(family: Family, folder: Path | None) -> None:
         lora.take_off(family)
     else:
         lora.load(family, folder)
+
+
+@contextmanager
+def loaded(family: Family, folder: Path) -> Iterator[None]:
+    """`with loaded(family, folder):` the denoiser is what `folder` holds; an adapter is afterwards what it was before.
+
+    Raises `Refusal`, see `load`.
+    """
+    before = {name: weight.detach().clone() for name, weight in lora.weights(family).items()}
+    load(family, folder)
+    try:
+        yield
+    finally:
+        after = lora.weights(family)
+        if not before:
+            lora.take_off(family)
+        elif before.keys() == after.keys():
+            with torch.no_grad():
+                for name, weight in before.items():
+                    after[name].copy_(weight)
 
 
 def is_lora(folder: Path) -> bool:

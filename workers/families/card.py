@@ -1,0 +1,62 @@
+"""The model card of an export: how to draw with it, what it was made from, and the licence of each part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from app.training.facts import Part
+from app.training.recipe import Recipe
+
+# What drawing with each family has to be told besides prompt, steps and guidance, to draw as Packshot does.
+_OPTIONS = {
+    "prx": ", skip_text_cleaning=True, use_resolution_binning=False",
+    "prx_pixel": ", use_resolution_binning=False",
+}
+_WORDS = (
+    "\nCaptions were learned with their words as they are written. diffusers' PRX pipeline lower-cases prompts and "
+    "deletes brackets,\narticle numbers, Chinese and Japanese unless it is told `skip_text_cleaning=True`.\n"
+)
+
+
+def text(family: str, parts: Sequence[Part], told: Mapping[str, str], recipe: Recipe) -> str:
+    """The card's Markdown. `told` are the facts that the weights' files carry."""
+    rows = "\n".join(f"| {part.name} | {part.licence} | {part.binds or 'nothing further'} |" for part in parts)
+    is_free = bool(parts) and all(part.licence == "Apache-2.0" for part in parts)
+    base = told["base"]
+    # A name on the hub, as against a folder, is linked to from the new model's page.
+    kin = f"base_model: {base}" if base.count("/") == 1 and not base.startswith("models/") else "tags: [packshot]"
+    call = f'"...", num_inference_steps={recipe.sampling_steps}, guidance_scale={recipe.guidance}'
+    made = f"a LoRA of rank {told['rank']}, merged" if told["method"] == "lora" else "all weights of the denoiser"
+    return f"""---
+license: {"apache-2.0" if is_free else "other"}
+library_name: diffusers
+pipeline_tag: text-to-image
+{kin}
+---
+
+# {recipe.name}
+
+A text-to-image model, fine-tuned with Packshot from `{base}`: {made}, {told["step"]} steps.
+
+    from diffusers import DiffusionPipeline
+    pipeline = DiffusionPipeline.from_pretrained("THIS FOLDER")
+    pipeline({call}{_OPTIONS.get(family, "")}).images[0]
+{_WORDS if family == "prx" else ""}
+## Licences
+
+A fine-tune carries the licences of everything in it. Known when this was written; read them before giving the model
+away.
+
+| part | licence | what it binds to |
+|---|---|---|
+{rows}
+
+## Made from
+
+| | |
+|---|---|
+| base | `{base}`, weights SHA-256 `{told["base_sha256"]}` |
+| dataset version | SHA-256 `{told["dataset_hash"]}` |
+| recipe | SHA-256 `{told["recipe_hash"]}`, in full in `packshot.json` |
+| trained words | {told["trained_words"]} |
+"""

@@ -1,0 +1,105 @@
+"""Giving a trained model away: a folder that plain diffusers loads, a LoRA in two layouts, and where it all comes from.
+
+Every safetensors file that training changed tells in its header what it was trained on, from and with; `packshot.json`
+tells the same and the whole recipe; `README.md` is a model card with the licence of each part. None of them holds a
+folder of this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import safetensors.torch
+
+from app.training.facts import Part
+from app.training.recipe import Recipe
+from workers.families import card, layouts, licences, lora, metadata, weights
+from workers.families.registry import Family
+
+FACTS = "packshot.json"
+_LIBRARIES = ("torch", "diffusers", "transformers", "peft", "safetensors")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where weights come from: the recipe, the members' hash (hex), and how many steps were made."""
+
+    recipe: Recipe
+    dataset_hash: str
+    step: int
+
+
+def export(family: Family, saved: Path, model: Path, origin: Origin) -> None:
+    """Write the pipeline with the `saved` weights (a checkpoint's folder, either kind) into the folder `model`.
+
+    A LoRA is merged into it, and also written beside it: `lora/diffusers.safetensors` and `lora/comfyui.safetensors`
+    in the folder that `model` is in. The family's own weights are afterwards what they were, see `weights.loaded`.
+    Raises `Refusal` when the weights do not fit.
+    """
+    parts = licences.of(family, origin.recipe.base)
+    told = _told(family, parts, origin)
+    if weights.is_lora(saved):
+        model.mkdir(parents=True, exist_ok=True)
+        with weights.loaded(family, saved):
+            with lora.merged(family), TemporaryDirectory(dir=model) as merged:
+                family.save_weights(Path(merged))
+                family.export(Path(merged), model)
+            _write_lora(family, model.parent / "lora", told)
+    else:
+        family.export(saved, model)
+    for file in (model / family.denoiser).glob("*.safetensors"):
+        metadata.write(file, told)
+    (model / FACTS).write_text(json.dumps(_facts(told, parts, origin), indent=1, ensure_ascii=False) + "\n")
+    (model / "README.md").write_text(card.text(family.name, parts, told, origin.recipe), encoding="utf-8")
+
+
+def _told(family: Family, parts: tuple[Part, ...], origin: Origin) -> dict[str, str]:
+    """What each file says of itself, as safetensors' metadata wants it: text by name."""
+    recipe = origin.recipe
+    return {
+        "made_with": "Packshot",
+        "family": recipe.family,
+        "method": recipe.method,
+        **({"rank": str(recipe.lora_rank), "alpha": str(recipe.lora_rank)} if recipe.method == "lora" else {}),
+        "base": public(recipe.base),
+        "base_sha256": "" if family.folder is None else licences.sha256(family.folder / family.denoiser),
+        "dataset_hash": origin.dataset_hash,
+        "recipe_hash": recipe.recipe_hash(),
+        "step": str(origin.step),
+        "licence": licences.of_trained(parts, family.denoiser),
+        "trained_words": "none",
+    }
+
+
+def public(value: str) -> str:
+    """A base's name as it can be given away: a name on the hub, or the last part of a folder's path."""
+    return Path(value).name if Path(value).is_absolute() else value
+
+
+def _facts(told: Mapping[str, str], parts: tuple[Part, ...], origin: Origin) -> dict[str, Any]:
+    knobs = origin.recipe.model_dump(mode="json")
+    return {
+        "format": 1,
+        **told,
+        "step": origin.step,
+        "licences": [asdict(part) for part in parts],
+        "recipe": {key: public(value) if isinstance(value, str) else value for key, value in knobs.items()},
+        "libraries": {name: version(name) for name in _LIBRARIES},
+    }
+
+
+def _write_lora(family: Family, folder: Path, told: Mapping[str, str]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lora.save(family, folder, told)
+    diffusers = (folder / lora.FILE).rename(folder / "diffusers.safetensors")
+    comfyui = layouts.comfyui(family.name, lora.read(diffusers), family.model)
+    tensors = {name: tensor.contiguous() for name, tensor in comfyui.items()}
+    safetensors.torch.save_file(tensors, folder / "comfyui.safetensors")
+    metadata.write(folder / "comfyui.safetensors", {"format": "pt", **told})
