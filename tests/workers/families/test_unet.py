@@ -361,33 +361,32 @@ def test_a_base_that_was_trained_otherwise_is_refused(
 def test_it_overfits_one_picture_and_its_adapter_another(
     folder: Path, recipe: Callable[..., Recipe], listener: Any, tmp_path: Path
 ) -> None:
-    name = folder.name.partition("-")[0]
     knobs: dict[str, Any] = {
-        "family": name, "steps": 40, "batch_size": 16, "adamw_lr": 4e-3, "adamw_beta2": 0.99, "ema_decay": 0.0,
-        "caption_dropout": 0.0, "timestep_uniform_share": 1.0, "validate_every": 40, "checkpoint_every": 40,
+        "family": folder.name.partition("-")[0], "steps": 30, "batch_size": 16, "adamw_beta2": 0.99, "ema_decay": 0.0,
+        "constant_share": 0.8, "caption_dropout": 0.0, "timestep_uniform_share": 1.0, "validate_every": 30,
+        "checkpoint_every": 30, "lora_rank": 8,
     }  # fmt: skip
-    report = listener()
-    dark = one_picture(tmp_path / "dark", (20, 20, 20), "blue box")
-    train(recipe(base=str(folder), **knobs), dark, tmp_path / "full", report, CPU, False)
-    before, after = (facts["loss"] for facts in report.facts("validation"))
+    dark, half = tmp_path / "dark", tmp_path / "half"
+    full, adapter = listener(), listener()
+    one, other = one_picture(dark, "black", "black", "blue box"), one_picture(half, "white", "red", "red mug")
+    train(recipe(base=str(folder), method="full", adamw_lr=4e-3, **knobs), one, dark, full, CPU, False)
+    train(recipe(base=str(dark / "model"), method="lora", adamw_lr=1e-2, **knobs), other, half, adapter, CPU, False)
+    before, after = (facts["loss"] for facts in full.facts("validation"))
     assert after < 0.3 * before
-    drawn = Path(tmp_path / "full" / "model")
-    report = listener()
-    bright = one_picture(tmp_path / "bright", (230, 60, 40), "red mug")
-    knobs |= {"adamw_lr": 1e-2, "method": "lora", "lora_rank": 8}
-    train(recipe(base=str(drawn), **knobs), bright, tmp_path / "lora", report, CPU, False)
-    before, after = (facts["loss"] for facts in report.facts("validation"))
-    assert after < 0.6 * before
+    # Nearly clean, the noise can be told only by who knows the picture.
+    before, after = (facts["loss_by_band"][0] for facts in adapter.facts("validation"))
+    assert after < 0.65 * before
+    assert [file.name for file in (half / "checkpoints" / "step-000030" / "weights").iterdir()] == [lora.FILE]
 
 
-def one_picture(folder: Path, colour: tuple[int, int, int], caption: str) -> Path:
-    """A manifest with one picture, to learn from and to look at."""
+def one_picture(folder: Path, left: str, right: str, caption: str) -> Path:
+    """A manifest with one picture, of two halves, to learn from and to look at."""
     folder.mkdir()
-    Image.new("RGB", (PICTURE_PX, PICTURE_PX), colour).save(folder / "one.png")
+    picture = Image.new("RGB", (PICTURE_PX, PICTURE_PX), left)
+    picture.paste(right, (PICTURE_PX // 2, 0, PICTURE_PX, PICTURE_PX))
+    picture.save(folder / "one.png")
     digest = hashlib.sha256((folder / "one.png").read_bytes()).hexdigest()
-    rows = [
-        ManifestRow("one.png", caption, split, split, digest, PICTURE_PX, PICTURE_PX)
-        for split in ("train", "validation")
-    ]
+    shape = (digest, PICTURE_PX, PICTURE_PX)
+    rows = [ManifestRow("one.png", caption, split, split, *shape) for split in ("train", "validation")]
     write_manifest(folder / "manifest.jsonl", rows)
     return folder / "manifest.jsonl"
