@@ -1,0 +1,288 @@
+"""SD 3, FLUX.1 and FLUX.2 against diffusers' own pipelines: the network is told the same, and the line is straight."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from tests.workers.families import tiny_flow
+from workers.families.registry import Text, load_family, stacked
+from workers.families.velocity import Velocity
+
+CPU = torch.device("cpu")
+NAMES = ("sd3", "flux", "flux2")
+SIZE = 16
+Calls = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder with an untrained pipeline of each family."""
+    made = {name: getattr(tiny_flow, name) for name in NAMES}
+    return {name: tiny_flow.built(made[name], tmp_path_factory.mktemp("tiny") / name) for name in NAMES}
+
+
+@pytest.fixture(params=NAMES)
+def family(bases: dict[str, Path], request: pytest.FixtureRequest) -> Velocity:
+    return loaded(bases, request.param)
+
+
+def loaded(bases: dict[str, Path], name: str) -> Velocity:
+    found = load_family(name, str(bases[name]), CPU)
+    assert isinstance(found, Velocity)
+    return found
+
+
+def picture(seed: int = 0) -> torch.Tensor:
+    """Something to learn or encode, uint8 [1, 16, 16, 3]."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (1, SIZE, SIZE, 3), generator=generator, dtype=torch.uint8)
+
+
+def listened_to(family: Velocity) -> Calls:
+    """What the transformer is called with from now on, by name."""
+    calls: Calls = []
+
+    def listen(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        assert not given
+        calls.append({key: value.clone() if torch.is_tensor(value) else value for key, value in named.items()})
+
+    family.model.register_forward_pre_hook(listen, with_kwargs=True)
+    return calls
+
+
+def spread(family: Velocity, latents: torch.Tensor) -> torch.Tensor:
+    """What a pipeline shows its transformer as points [B, C, h, w], by the pipeline's own functions."""
+    if family.name == "sd3":
+        return latents
+    if family.name == "flux":
+        return family.pipeline._unpack_latents(latents, SIZE, SIZE, family.pipeline.vae_scale_factor)
+    side = SIZE // family.size_multiple
+    ids = family.pipeline._prepare_latent_ids(torch.zeros(len(latents), 1, side, side))
+    return family.pipeline._unpack_latents_with_ids(latents, ids, side, side)
+
+
+def packed(family: Velocity, points: torch.Tensor) -> torch.Tensor:
+    """The other way round."""
+    if family.name == "sd3":
+        return points
+    return (
+        family.pipeline._pack_latents(points, *points.shape)
+        if family.name == "flux"
+        else family.pipeline._pack_latents(points)
+    )
+
+
+def one_text(family: Velocity, count: int = 1) -> Text:
+    return stacked(family.encode_texts(["a red Zlorf box"] * count))
+
+
+def test_the_transformer_is_told_what_the_pipeline_tells_it(family: Velocity) -> None:
+    prompts = ["a red Zlorf box", "blue mug"]
+    calls = listened_to(family)
+    family.draw(prompts, [1, 2], SIZE, 4, 1.0)
+    theirs = list(calls)
+    assert len(theirs) == 4
+    text = stacked(family.encode_texts(prompts))
+    for given, sigma in zip(theirs, family.pipeline.scheduler.sigmas, strict=False):
+        calls.clear()
+        with torch.no_grad():
+            answer = family.predict(family.model, spread(family, given["hidden_states"]), sigma.expand(2), text)
+            wanted = spread(family, family.model(**given)[0])
+        (ours,) = calls[:1]
+        assert torch.allclose(ours.pop("timestep"), given.pop("timestep"), rtol=1e-6)
+        assert not given.pop("joint_attention_kwargs")
+        assert ours.keys() == given.keys()
+        for name, value in given.items():
+            assert torch.equal(ours[name], value) if torch.is_tensor(value) else ours[name] == value, name
+        assert torch.allclose(answer, wanted, atol=1e-5)
+
+
+def test_a_step_along_the_true_velocity_stays_on_the_line(family: Velocity) -> None:
+    generator = torch.Generator().manual_seed(0)
+    clean = family.encode_pictures(picture())
+    noise = torch.randn(clean.shape, generator=generator)
+    scheduler = family.pipeline.scheduler
+    scheduler.set_timesteps(5, mu=1.1)
+    for index, t in enumerate(scheduler.timesteps):
+        here, there = scheduler.sigmas[index : index + 2]
+        noisy = family.noisy(clean, noise, here[None])
+        moved = scheduler.step(noise - clean, t, noisy).prev_sample
+        assert torch.allclose(moved, family.noisy(clean, noise, there[None]), atol=1e-5)
+        assert torch.allclose(family.clean_from(noise - clean, noisy, here[None]), clean, atol=1e-5)
+
+
+def test_the_error_is_that_of_the_velocity_and_the_same_at_every_timestep(family: Velocity) -> None:
+    clean, noise = torch.randn(3, 4, 4, 4), torch.randn(3, 4, 4, 4)
+    timesteps = torch.tensor([0.01, 0.5, 1.0])
+    recipe: Any = None  # nothing in it is asked for
+    assert family.errors(noise - clean, clean, noise, timesteps, recipe).tolist() == [0.0, 0.0, 0.0]
+    errors = family.errors((noise - clean + 2.0).bfloat16(), clean, noise, timesteps, recipe)
+    assert errors.dtype is torch.float32
+    assert torch.allclose(errors, torch.full((3,), 4.0), rtol=0.02)
+
+
+def test_a_network_that_knows_the_velocity_draws_the_encoded_picture(
+    family: Velocity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Encoding, normalising, packing, the scheduler's direction and the pipeline's decoding fit together."""
+    clean = family.encode_pictures(picture())
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(7))
+
+    def know(**given: Any) -> tuple[torch.Tensor]:
+        return (packed(family, noise - clean),)
+
+    monkeypatch.setattr(family.model, "forward", know)
+    drawn = family.draw(["box"], [7], SIZE, 3, 1.0)
+    vae = family.pipeline.vae
+    with torch.no_grad():
+        pixels = picture().permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        there_and_back = vae.decode(vae.encode(pixels).latent_dist.mode()).sample
+    wanted = ((there_and_back / 2 + 0.5).clamp(0, 1) * 255.0).round().permute(0, 2, 3, 1)
+    assert (drawn.float() - wanted).abs().max() <= 1
+    assert drawn.float().std() > 5
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.5])
+def test_a_batch_draws_what_the_pipeline_draws_one_by_one(family: Velocity, guidance: float) -> None:
+    prompts, seeds = ["a red Zlorf box", "", "blue mug SKU-77"], [1, 2, 3]
+    ours = family.draw(prompts, seeds, SIZE, 3, guidance)
+    for drawn, prompt, seed in zip(ours, prompts, seeds, strict=True):
+        theirs = family.pipeline(
+            prompt=prompt,
+            height=SIZE,
+            width=SIZE,
+            num_inference_steps=3,
+            guidance_scale=guidance,
+            generator=torch.Generator().manual_seed(seed),
+            output_type="np",
+        ).images[0]
+        assert (drawn.int() - torch.from_numpy(theirs * 255.0).round().int()).abs().max() <= 1
+    assert not torch.equal(ours[0], family.draw([prompts[0]], [9], SIZE, 3, guidance)[0])
+
+
+def test_guidance_and_words_change_the_picture(family: Velocity) -> None:
+    plain = family.draw(["a red Zlorf box"], [1], SIZE, 3, 1.0).int()
+    assert (plain - family.draw(["a red Zlorf box"], [1], SIZE, 3, 6.0).int()).abs().max() > 0
+    assert (plain - family.draw(["blue mug"], [1], SIZE, 3, 1.0).int()).abs().max() > 0
+
+
+def test_a_text_is_encoded_alike_alone_and_in_company(family: Velocity) -> None:
+    texts = [f"box SKU-77 {word}" for word in tiny_flow.WORDS]
+    together = family.encode_texts(texts)
+    (alone,) = family.encode_texts(texts[-1:])
+    for name, part in alone.items():
+        assert torch.allclose(together[-1][name], part, atol=1e-5), name
+        assert part.untyped_storage().nbytes() == part.numel() * part.element_size(), name
+
+
+def test_pictures_are_encoded_to_the_same_bits_in_any_company(family: Velocity) -> None:
+    both = family.encode_pictures(torch.cat([picture(0), picture(1)]))
+    assert both.dtype is torch.float32
+    assert torch.equal(both[1:], family.encode_pictures(picture(1)))
+
+
+def test_pictures_of_any_shape_are_predicted(family: Velocity) -> None:
+    tall = torch.randint(0, 256, (1, 24, 8, 3), dtype=torch.uint8)
+    clean = family.encode_pictures(tall)
+    with torch.no_grad():
+        answer = family.predict(family.model, clean, torch.tensor([0.5]), one_text(family))
+    assert answer.shape == clean.shape
+
+
+# FLUX.1's norms are then not fused, which torch tells; they are right all the same.
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")
+def test_mixed_precision_as_on_an_accelerator(family: Velocity) -> None:
+    """Encoders in bf16, the rest in fp32, the forward pass under autocast."""
+    for part in family.text_encoders:
+        getattr(family.pipeline, part).bfloat16()
+    (text,) = family.encode_texts(["a red Zlorf box"])
+    assert text["tokens"].dtype is torch.bfloat16
+    clean = family.encode_pictures(picture())
+    with torch.autocast("cpu", torch.bfloat16):
+        answer = family.predict(family.model, clean, torch.tensor([0.5]), stacked([text]))
+        drawn = family.pipeline(
+            prompt="a red Zlorf box", height=SIZE, width=SIZE, num_inference_steps=2, output_type="pt"
+        ).images
+    assert answer.shape == clean.shape
+    assert torch.isfinite(drawn).all()
+    answer.float().square().mean().backward()
+    assert all(parameter.dtype is torch.float32 for parameter in family.model.parameters())
+
+
+def test_encoders_that_were_put_away_come_back(family: Velocity) -> None:
+    before = family.draw(["blue mug"], [1], SIZE, 2, 1.0)
+    family.free_encoders()
+    assert torch.equal(family.draw(["blue mug"], [1], SIZE, 2, 1.0), before)
+    assert {folder.name for folder in family.encoder_files} == {*family.text_encoders, *family.tokenizers}
+    assert [folder.name for folder in family.autoencoder_files] == ["vae"]
+
+
+def test_saved_weights_load_back_and_an_export_draws_the_same(
+    family: Velocity, bases: dict[str, Path], tmp_path: Path
+) -> None:
+    with torch.no_grad():
+        for parameter in family.model.parameters():
+            parameter.mul_(1.02)
+    mine = family.draw(["a red Zlorf box"], [5], SIZE, 2, 2.0)
+    family.save_weights(tmp_path / "weights")
+    other = loaded(bases, family.name)
+    assert not torch.equal(other.draw(["a red Zlorf box"], [5], SIZE, 2, 2.0), mine)
+    other.load_weights(tmp_path / "weights")
+    assert torch.equal(other.draw(["a red Zlorf box"], [5], SIZE, 2, 2.0), mine)
+    loaded(bases, family.name).export(tmp_path / "weights", tmp_path / "model")
+    index = json.loads((tmp_path / "model" / "model_index.json").read_text())
+    assert {part[0] for part in index.values() if isinstance(part, list)} <= {"diffusers", "transformers", None}
+    exported = DiffusionPipeline.from_pretrained(tmp_path / "model")
+    exported.set_progress_bar_config(disable=True)
+    theirs = exported(
+        prompt="a red Zlorf box",
+        height=SIZE,
+        width=SIZE,
+        num_inference_steps=2,
+        guidance_scale=2.0,
+        generator=torch.Generator().manual_seed(5),
+        output_type="np",
+    ).images[0]
+    assert torch.equal(torch.from_numpy(theirs * 255.0).round().to(torch.uint8), mine[0])
+
+
+def overfit(family: Velocity, trained: list[torch.nn.Parameter], lr: float, steps: int) -> tuple[float, float]:
+    """How far from the one picture's latents a drawing ends, before and after learning it: mean squares."""
+    clean = family.encode_pictures(picture())
+    text = one_text(family, 8)
+    before = missed(family, clean)
+    optimiser = torch.optim.AdamW(trained, lr=lr, weight_decay=0.0)
+    generator = torch.Generator().manual_seed(0)
+    many = clean.expand(8, -1, -1, -1)
+    for _ in range(steps):
+        noise = torch.randn(many.shape, generator=generator)
+        timesteps = torch.rand(8, generator=generator).clamp(min=1e-3)
+        answer = family.predict(family.model, family.noisy(many, noise, timesteps), timesteps, text)
+        recipe: Any = None
+        family.errors(answer, many, noise, timesteps, recipe).mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return before, missed(family, clean)
+
+
+def missed(family: Velocity, clean: torch.Tensor) -> float:
+    seen: list[torch.Tensor] = []
+    decode: Callable[..., Any] = family.pipeline.vae.decode
+    family.pipeline.vae.decode = lambda latents, **named: (seen.append(latents), decode(latents, **named))[1]
+    family.draw(["a red Zlorf box"], [3], SIZE, 8, 1.0)
+    del family.pipeline.vae.decode
+    (given,) = seen
+    return float((family.normalised(given) - clean).square().mean())
+
+
+def test_one_picture_is_learned_by_heart(family: Velocity) -> None:
+    before, after = overfit(family, list(family.model.parameters()), lr=3e-3, steps=60)
+    print(before, after)
+    assert after < before / 10

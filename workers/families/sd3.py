@@ -1,0 +1,78 @@
+"""Stable Diffusion 3 and 3.5: diffusers' `StableDiffusion3Pipeline`.
+
+Three text encoders: two CLIPs, read at their last layer but one and laid side by side, then T5 behind them; and the two
+CLIPs' summaries as one vector. A base may come without T5 (the pipeline then shows zeros in its place, as the model
+saw now and then in training); without a CLIP the pipeline cannot draw, so such a base is refused.
+
+The transformer is told t * 1000. Guidance is classifier-free: against the empty text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from diffusers import StableDiffusion3Pipeline
+
+from workers.families.registry import Text
+from workers.families.velocity import Velocity, load_velocity
+from workers.refusals import Refusal
+
+# Tokens of T5 that the pipeline's call shows the transformer when it is not told otherwise.
+_T5_TOKENS = 256
+
+
+class Sd3(Velocity):
+    """A loaded SD 3 model; see `Family` for what its methods promise. A `Text` has `tokens` and `pooled`."""
+
+    name = "sd3"
+    text_encoders = ("text_encoder", "text_encoder_2", "text_encoder_3")
+    tokenizers = ("tokenizer", "tokenizer_2", "tokenizer_3")
+    # The layers of diffusers' LoRA script for SD 3: attention, of pictures (twice in some blocks of 3.5) and of texts.
+    lora_targets = (
+        *("to_q", "to_k", "to_v", "to_out.0"),
+        *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
+    )
+
+    def __init__(self, pipeline: Any) -> None:
+        super().__init__(pipeline)
+        self._time_scale = float(pipeline.scheduler.config.num_train_timesteps)
+
+    def encode_prompts(self, prompts: list[str]) -> dict[str, torch.Tensor]:
+        """`tokens` [B, 77 + 256, 4096], padding included: the pipeline does not mask it; `pooled` [B, 768 + 1280]."""
+        embeddings, _, pooled, _ = self.pipeline.encode_prompt(
+            prompts,
+            prompt_2=None,
+            prompt_3=None,
+            device=self.device,
+            do_classifier_free_guidance=False,
+            max_sequence_length=_T5_TOKENS,
+        )
+        return {"tokens": embeddings, "pooled": pooled}
+
+    def token_counts(self, texts: Sequence[str]) -> tuple[list[int], int]:
+        """T5's, which reads on where the CLIPs stop; the first CLIP's without it."""
+        if self.pipeline.text_encoder_3 is None:
+            tokenizer, limit = self.pipeline.tokenizer, int(self.pipeline.tokenizer_max_length)
+        else:
+            tokenizer, limit = self.pipeline.tokenizer_3, _T5_TOKENS
+        return [len(tokenizer(text)["input_ids"]) for text in texts], limit
+
+    def predict(self, model: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
+        answer = model(
+            hidden_states=noisy,
+            timestep=timesteps * self._time_scale,
+            encoder_hidden_states=text["tokens"].to(noisy.dtype),
+            pooled_projections=text["pooled"].to(noisy.dtype),
+            return_dict=False,
+        )
+        return cast(torch.Tensor, answer[0])
+
+
+def load(base: str, device: torch.device) -> Sd3:
+    """Load the pipeline `base` onto `device`. Raises `Refusal`, also when one of its CLIP encoders is missing."""
+    family = load_velocity(Sd3, StableDiffusion3Pipeline, "a Stable Diffusion 3 pipeline", base, device)
+    if family.pipeline.text_encoder is None or family.pipeline.text_encoder_2 is None:
+        raise Refusal(f"The base model {base} lacks a CLIP text encoder; only the T5 encoder may be left out.")
+    return family

@@ -1,0 +1,155 @@
+"""What SD 3, FLUX.1 and FLUX.2 share: a straight line from clean latents to noise, and a network that tells its slope.
+
+With x_t = (1 - t) x + t n and noise n ~ N(0, 1), the velocity v = n - x is the same all along the line. The error is
+the squared distance of velocities and no timestep counts more than another: which ones are looked at is for the
+recipe's draw to say, as in Esser et al. 2024 (section 3.1, rf/lognorm), from which SD 3 came, and in diffusers'
+training scripts for FLUX.1 and FLUX.2. (Its script for SD 3 measures in x instead, which makes an error at t count
+t^2 as much; the paper does not, and neither do we.)
+
+On an accelerator the text encoders are kept in bf16, as their makers publish them, and pictures are drawn under bf16
+autocast; the autoencoder and the transformer are loaded in fp32, and latents are encoded in fp32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import torch
+
+from app.training.recipe import Recipe
+from workers.families.pipelines import ENCODED_AT_ONCE, Pipeline, load_pipeline
+from workers.families.registry import Text
+
+_Loaded = TypeVar("_Loaded", bound="Velocity")
+
+
+class Velocity(Pipeline):
+    """A loaded pipeline of one of them; see `Family` for what its methods promise. Subclasses encode and predict."""
+
+    texts_at_once = ENCODED_AT_ONCE
+    """Texts encoded together."""
+
+    def __init__(self, pipeline: Any) -> None:
+        super().__init__(pipeline)
+        # All three lay patches of 2 x 2 latents side by side as one token.
+        self.size_multiple = 2 * int(pipeline.vae_scale_factor)
+
+    def encode_texts(self, texts: Sequence[str]) -> list[Text]:
+        """As the pipeline does, with the padding that its transformer is shown too, in the encoder's own precision."""
+        self.to_device(*self.text_encoders)
+        encoded: list[Text] = []
+        for start in range(0, len(texts), self.texts_at_once):
+            with torch.no_grad():
+                parts = self.encode_prompts(list(texts[start : start + self.texts_at_once]))
+            rows = zip(*parts.values(), strict=True)
+            # Copied, or each text would keep all that were encoded with it in memory.
+            encoded += [dict(zip(parts, (part.to("cpu", copy=True) for part in row), strict=True)) for row in rows]
+        return encoded
+
+    def encode_prompts(self, prompts: list[str]) -> dict[str, torch.Tensor]:
+        """The parts of `Text` for all `prompts`, each with a first axis for them, on the device."""
+        raise NotImplementedError
+
+    def encode_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
+        """The middle of the autoencoder's posterior, normalised. One by one, so that company changes no bit of it."""
+        self.to_device("vae")
+        given = pictures.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            modes = [self.pipeline.vae.encode(picture[None]).latent_dist.mode() for picture in given]
+            return self.normalised(torch.cat(modes))
+
+    def normalised(self, latents: torch.Tensor) -> torch.Tensor:
+        """The autoencoder's latents as the transformer knows them: around zero, about as large as the noise."""
+        config = self.pipeline.vae.config
+        return (latents - float(config.shift_factor)) * float(config.scaling_factor)
+
+    def shift(self, height_px: int, width_px: int) -> float:
+        """The scheduler's fixed shift, or the one that its `mu` for so many picture tokens amounts to.
+
+        diffusers turns a timestep t into s / (s + 1 / t - 1) = s t / (1 + (s - 1) t) with s = exp(mu), or s = mu for
+        schedulers whose shift is "linear".
+        """
+        config = self.pipeline.scheduler.config
+        if not config.use_dynamic_shifting:
+            return float(config.shift)
+        mu = self.mu((height_px // self.size_multiple) * (width_px // self.size_multiple))
+        return math.exp(mu) if config.time_shift_type == "exponential" else mu
+
+    def mu(self, tokens: int) -> float:
+        """The parameter of a dynamic shift for a picture of so many tokens, on the scheduler's line between two."""
+        config = self.pipeline.scheduler.config
+        per_token = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
+        return float(config.base_shift + per_token * (tokens - config.base_image_seq_len))
+
+    def noisy(self, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """The point at t on the line from `clean` to `noise`."""
+        t = timesteps[:, None, None, None]
+        return (1.0 - t) * clean + t * noise
+
+    def errors(
+        self,
+        prediction: torch.Tensor,
+        clean: torch.Tensor,
+        noise: torch.Tensor,
+        timesteps: torch.Tensor,
+        recipe: Recipe,
+    ) -> torch.Tensor:
+        """In velocities, unweighted."""
+        return (prediction.float() - (noise - clean)).square().mean(dim=(1, 2, 3))
+
+    def clean_from(self, prediction: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """Back along the line to its clean end: x = x_t - t v."""
+        return noisy.float() - timesteps[:, None, None, None] * prediction.float()
+
+    def draw(
+        self, prompts: Sequence[str], seeds: Sequence[int], size_px: int, steps: int, guidance: float
+    ) -> torch.Tensor:
+        """By the pipeline's own call, with a generator for each picture."""
+        self.to_device(*self.text_encoders, "vae")
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            pictures = self.pipeline(
+                prompt=list(prompts),
+                height=size_px,
+                width=size_px,
+                num_inference_steps=steps,
+                generator=[torch.Generator(self.device).manual_seed(seed) for seed in seeds],
+                output_type="pt",
+                **self.drawing_options(guidance),
+            ).images
+        levels: torch.Tensor = (pictures.float() * 255.0).round().to(torch.uint8)
+        return levels.permute(0, 2, 3, 1).cpu()
+
+    def drawing_options(self, guidance: float) -> Mapping[str, Any]:
+        """What the pipeline's call is told besides prompts, sizes, steps and generators."""
+        return {"guidance_scale": guidance}
+
+
+def load_velocity(kind: type[_Loaded], pipeline_class: Any, words: str, base: str, device: torch.device) -> _Loaded:
+    """The pipeline `base` as `kind`, on `device`. Raises `Refusal`, see `load_pipeline` for it and for `words`."""
+    pipeline, folder = load_pipeline(base, pipeline_class, words, dtype=dtypes(device))
+    loaded = kind(pipeline.to(device))
+    loaded.folder = folder
+    return loaded
+
+
+def dtypes(device: torch.device) -> dict[str, torch.dtype]:
+    """Precision of the parts by name; `default` is that of the text encoders."""
+    encoders = torch.bfloat16 if device.type == "cuda" else torch.float32
+    return {"transformer": torch.float32, "vae": torch.float32, "default": encoders}
+
+
+def patches(latents: torch.Tensor) -> torch.Tensor:
+    """Latents [B, C, h, w] as [B, 4 C, h / 2, w / 2]: each square of 2 x 2 as one point of four times the channels."""
+    return torch.nn.functional.pixel_unshuffle(latents, 2)
+
+
+def tokens(points: torch.Tensor) -> torch.Tensor:
+    """Points [B, C, h, w] as a sequence [B, h w, C], row by row."""
+    return points.flatten(2).transpose(1, 2)
+
+
+def points(tokens: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """A sequence [B, h w, C] as points [B, C, h, w] again."""
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)
