@@ -12,7 +12,7 @@ is trained the number is 1: the pictures to be learned are to be drawn as they a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -20,9 +20,6 @@ from diffusers import FluxPipeline
 
 from workers.families.registry import Text
 from workers.families.velocity import Velocity, load_velocity, patches, points, tokens
-
-# Tokens of T5 that the models were made with (black-forest-labs/flux).
-_T5_TOKENS, _T5_TOKENS_SCHNELL = 512, 256
 
 
 class Flux(Velocity):
@@ -42,18 +39,19 @@ class Flux(Velocity):
     def __init__(self, pipeline: Any) -> None:
         super().__init__(pipeline)
         self.is_guided = bool(pipeline.transformer.config.guidance_embeds)
-        self._text_tokens = _T5_TOKENS if self.is_guided else _T5_TOKENS_SCHNELL
+        # Of T5, as the makers' own code (black-forest-labs/flux) has it for dev and for schnell.
+        self.text_tokens = 512 if self.is_guided else 256
 
     def encode_prompts(self, prompts: list[str]) -> dict[str, torch.Tensor]:
         """`tokens` [B, 512 or 256, 4096], padding included: the pipeline does not mask it; `pooled` [B, 768]."""
         embeddings, pooled, _ = self.pipeline.encode_prompt(
-            prompts, device=self.device, max_sequence_length=self._text_tokens
+            prompts, device=self.device, max_sequence_length=self.text_tokens
         )
         return {"tokens": embeddings, "pooled": pooled}
 
     def token_counts(self, texts: Sequence[str]) -> tuple[list[int], int]:
         """T5's: CLIP's summary stops at 77, but no word is lost by that."""
-        return [len(self.pipeline.tokenizer_2(text)["input_ids"]) for text in texts], self._text_tokens
+        return [len(self.pipeline.tokenizer_2(text)["input_ids"]) for text in texts], self.text_tokens
 
     def predict(self, model: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
         squares = patches(noisy)
@@ -69,10 +67,6 @@ class Flux(Velocity):
             return_dict=False,
         )
         return torch.nn.functional.pixel_shuffle(points(cast(torch.Tensor, answer[0]), height, width), 2)
-
-    def drawing_options(self, guidance: float) -> Mapping[str, Any]:
-        """The guidance that the transformer is told, and as many text tokens as in training."""
-        return {"guidance_scale": guidance, "max_sequence_length": self._text_tokens}
 
 
 def _places(height: int, width: int) -> torch.Tensor:

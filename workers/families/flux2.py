@@ -12,7 +12,7 @@ LoRA also fits the distilled model of the same size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -30,6 +30,7 @@ class Flux2(Velocity):
     """A loaded FLUX.2 klein model; see `Family` for what its methods promise. A `Text` has `tokens` only."""
 
     name = "flux2"
+    text_tokens = 512
     # The encoder also works out which word comes next, for all its words at each place: large, and of no use here.
     texts_at_once = 8
 
@@ -47,7 +48,7 @@ class Flux2(Velocity):
 
     def encode_prompts(self, prompts: list[str]) -> dict[str, torch.Tensor]:
         """`tokens` [B, 512, 3 x width], padding included: the pipeline does not mask it."""
-        embeddings, _ = self.pipeline.encode_prompt(prompts, device=self.device)
+        embeddings, _ = self.pipeline.encode_prompt(prompts, device=self.device, max_sequence_length=self.text_tokens)
         return {"tokens": embeddings}
 
     def token_counts(self, texts: Sequence[str]) -> tuple[list[int], int]:
@@ -59,7 +60,7 @@ class Flux2(Velocity):
             )
             for text in texts
         ]
-        return [len(tokenizer(chat)["input_ids"]) for chat in chats], int(self.pipeline.tokenizer_max_length)
+        return [len(tokenizer(chat)["input_ids"]) for chat in chats], self.text_tokens
 
     def normalised(self, latents: torch.Tensor) -> torch.Tensor:
         """Squares of 2 x 2, each channel by its running mean and variance."""
@@ -85,9 +86,9 @@ class Flux2(Velocity):
         )
         return points(cast(torch.Tensor, answer[0]), height, width)
 
-    def drawing_options(self, guidance: float) -> Mapping[str, Any]:
+    def usable_guidance(self, guidance: float) -> float:
         """A distilled model takes none, and the pipeline would say so with each picture."""
-        return {"guidance_scale": 1.0 if self.is_distilled else guidance}
+        return 1.0 if self.is_distilled else guidance
 
 
 def _places(height: int, width: int, length: int) -> torch.Tensor:

@@ -1,8 +1,9 @@
 """Stable Diffusion 3 and 3.5: diffusers' `StableDiffusion3Pipeline`.
 
 Three text encoders: two CLIPs, read at their last layer but one and laid side by side, then T5 behind them; and the two
-CLIPs' summaries as one vector. A base may come without T5 (the pipeline then shows zeros in its place, as the model
-saw now and then in training); without a CLIP the pipeline cannot draw, so such a base is refused.
+CLIPs' summaries as one vector. A base may come without T5: the pipeline then shows zeros in its place, as the model
+saw now and then in training, and diffusers loads it, and what is exported from it, when told `text_encoder_3=None,
+tokenizer_3=None`. Without a CLIP the pipeline cannot draw, so such a base is refused.
 
 The transformer is told t * 1000. Guidance is classifier-free: against the empty text.
 """
@@ -10,6 +11,7 @@ The transformer is told t * 1000. Guidance is classifier-free: against the empty
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -19,9 +21,6 @@ from workers.families.registry import Text
 from workers.families.velocity import Velocity, load_velocity
 from workers.refusals import Refusal
 
-# Tokens of T5 that the pipeline's call shows the transformer when it is not told otherwise.
-_T5_TOKENS = 256
-
 
 class Sd3(Velocity):
     """A loaded SD 3 model; see `Family` for what its methods promise. A `Text` has `tokens` and `pooled`."""
@@ -29,6 +28,7 @@ class Sd3(Velocity):
     name = "sd3"
     text_encoders = ("text_encoder", "text_encoder_2", "text_encoder_3")
     tokenizers = ("tokenizer", "tokenizer_2", "tokenizer_3")
+    text_tokens = 256
     # The layers of diffusers' LoRA script for SD 3: attention, of pictures (twice in some blocks of 3.5) and of texts.
     lora_targets = (
         *("to_q", "to_k", "to_v", "to_out.0"),
@@ -47,7 +47,7 @@ class Sd3(Velocity):
             prompt_3=None,
             device=self.device,
             do_classifier_free_guidance=False,
-            max_sequence_length=_T5_TOKENS,
+            max_sequence_length=self.text_tokens,
         )
         return {"tokens": embeddings, "pooled": pooled}
 
@@ -56,7 +56,7 @@ class Sd3(Velocity):
         if self.pipeline.text_encoder_3 is None:
             tokenizer, limit = self.pipeline.tokenizer, int(self.pipeline.tokenizer_max_length)
         else:
-            tokenizer, limit = self.pipeline.tokenizer_3, _T5_TOKENS
+            tokenizer, limit = self.pipeline.tokenizer_3, self.text_tokens
         return [len(tokenizer(text)["input_ids"]) for text in texts], limit
 
     def predict(self, model: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
@@ -72,7 +72,10 @@ class Sd3(Velocity):
 
 def load(base: str, device: torch.device) -> Sd3:
     """Load the pipeline `base` onto `device`. Raises `Refusal`, also when one of its CLIP encoders is missing."""
-    family = load_velocity(Sd3, StableDiffusion3Pipeline, "a Stable Diffusion 3 pipeline", base, device)
+    folder = Path(base)
+    parts = (*Sd3.text_encoders, *Sd3.tokenizers)
+    absent = dict.fromkeys(part for part in parts if folder.is_dir() and not (folder / part).is_dir())
+    family = load_velocity(Sd3, StableDiffusion3Pipeline, "a Stable Diffusion 3 pipeline", base, device, **absent)
     if family.pipeline.text_encoder is None or family.pipeline.text_encoder_2 is None:
         raise Refusal(f"The base model {base} lacks a CLIP text encoder; only the T5 encoder may be left out.")
     return family

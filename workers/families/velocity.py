@@ -13,7 +13,7 @@ autocast; the autoencoder and the transformer are loaded in fp32, and latents ar
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -28,6 +28,8 @@ _Loaded = TypeVar("_Loaded", bound="Velocity")
 class Velocity(Pipeline):
     """A loaded pipeline of one of them; see `Family` for what its methods promise. Subclasses encode and predict."""
 
+    text_tokens: int
+    """Tokens of the (longest-reading) text encoder that the transformer is shown, padding included."""
     texts_at_once = ENCODED_AT_ONCE
     """Texts encoded together."""
 
@@ -116,19 +118,22 @@ class Velocity(Pipeline):
                 num_inference_steps=steps,
                 generator=[torch.Generator(self.device).manual_seed(seed) for seed in seeds],
                 output_type="pt",
-                **self.drawing_options(guidance),
+                guidance_scale=self.usable_guidance(guidance),
+                max_sequence_length=self.text_tokens,
             ).images
         levels: torch.Tensor = (pictures.float() * 255.0).round().to(torch.uint8)
         return levels.permute(0, 2, 3, 1).cpu()
 
-    def drawing_options(self, guidance: float) -> Mapping[str, Any]:
-        """What the pipeline's call is told besides prompts, sizes, steps and generators."""
-        return {"guidance_scale": guidance}
+    def usable_guidance(self, guidance: float) -> float:
+        """The `guidance` that the pipeline's call is told."""
+        return guidance
 
 
-def load_velocity(kind: type[_Loaded], pipeline_class: Any, words: str, base: str, device: torch.device) -> _Loaded:
-    """The pipeline `base` as `kind`, on `device`. Raises `Refusal`, see `load_pipeline` for it and for `words`."""
-    pipeline, folder = load_pipeline(base, pipeline_class, words, dtype=dtypes(device))
+def load_velocity(
+    kind: type[_Loaded], pipeline_class: Any, words: str, base: str, device: torch.device, **options: Any
+) -> _Loaded:
+    """The pipeline `base` as `kind`, on `device`. Raises `Refusal`; see `load_pipeline` for the rest."""
+    pipeline, folder = load_pipeline(base, pipeline_class, words, dtype=dtypes(device), **options)
     loaded = kind(pipeline.to(device))
     loaded.folder = folder
     return loaded

@@ -1,0 +1,80 @@
+"""What is FLUX.2 klein's own: Qwen3's middle layers, normalised squares of latents, four numbers of place, a shift."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
+
+from tests.workers.families import tiny_flow
+from workers.families.flux2 import Flux2, load
+from workers.families.registry import stacked
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_flow.built(tiny_flow.flux2, tmp_path_factory.mktemp("tiny") / "base")
+
+
+@pytest.fixture(scope="module")
+def distilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_flow.built(tiny_flow.flux2, tmp_path_factory.mktemp("tiny") / "distilled", is_distilled=True)
+
+
+def test_texts_are_three_layers_side_by_side_with_the_chats_marks(base: Path) -> None:
+    family = load(str(base), CPU)
+    texts = ["a red Zlorf box", ""]
+    embeddings, ids = family.pipeline.encode_prompt(texts)
+    for row, text in enumerate(family.encode_texts(texts)):
+        assert torch.equal(text["tokens"], embeddings[row])
+    assert embeddings.shape[1:] == (512, 3 * 8)
+    assert ids[0, :, 3].tolist() == list(range(512))
+    assert family.token_counts(["a red Zlorf box", ""]) == ([6, 2], 512)
+
+
+def test_latents_are_normalised_as_the_pipeline_does_with_reference_pictures(base: Path) -> None:
+    family = load(str(base), CPU)
+    pictures = torch.randint(0, 256, (2, 16, 24, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pixels = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    with torch.no_grad():
+        theirs = [family.pipeline._encode_vae_image(picture[None], torch.Generator()) for picture in pixels]
+    ours = family.encode_pictures(pictures)
+    assert ours.shape == (2, 16, 4, 6)
+    assert torch.allclose(ours, torch.cat(theirs), atol=1e-5)
+
+
+def test_the_network_is_told_t_itself_and_no_guidance(base: Path) -> None:
+    family = load(str(base), CPU)
+    calls: list[dict[str, torch.Tensor]] = []
+    family.model.register_forward_pre_hook(lambda _, given, named: calls.append(named), with_kwargs=True)
+    text = stacked(family.encode_texts(["box", "mug"]))
+    with torch.no_grad():
+        family.predict(family.model, torch.zeros(2, 16, 2, 3), torch.tensor([0.25, 1.0]), text)
+    assert calls[0]["timestep"].tolist() == [0.25, 1.0]
+    assert calls[0]["guidance"] is None
+    assert calls[0]["img_ids"][0].tolist() == [[0, row, column, 0] for row in range(2) for column in range(3)]
+
+
+def test_the_shift_is_the_pipelines_fit_for_so_many_tokens() -> None:
+    family = Flux2(tiny_flow.flux2(levels=4))
+    assert family.size_multiple == 16
+    for height, width in ((512, 512), (768, 1344), (1024, 1024), (1536, 1536)):
+        latents, _ = family.pipeline.prepare_latents(1, 4, height, width, torch.float32, CPU, torch.Generator())
+        assert latents.shape[1] == (height // 16) * (width // 16)
+        mu = compute_empirical_mu(latents.shape[1], 50)
+        assert family.shift(height, width) == pytest.approx(math.exp(mu))
+    assert Flux2(tiny_flow.flux2(is_distilled=True, levels=4)).shift(1024, 1024) == pytest.approx(
+        math.exp(compute_empirical_mu(4096, 4))
+    )
+
+
+def test_a_base_compares_with_the_empty_text_and_a_distilled_model_with_nothing(base: Path, distilled: Path) -> None:
+    family = load(str(base), CPU)
+    assert not torch.equal(family.draw(["box"], [1], 16, 2, 1.0), family.draw(["box"], [1], 16, 2, 5.0))
+    other = load(str(distilled), CPU)
+    assert torch.equal(other.draw(["box"], [1], 16, 2, 1.0), other.draw(["box"], [1], 16, 2, 5.0))
