@@ -6,8 +6,7 @@ recipe's draw to say, as in Esser et al. 2024 (section 3.1, rf/lognorm), from wh
 training scripts for FLUX.1 and FLUX.2. (Its script for SD 3 measures in x instead, which makes an error at t count
 t^2 as much; the paper does not, and neither do we.)
 
-On an accelerator the text encoders are kept in bf16, as their makers publish them, and pictures are drawn under bf16
-autocast; the autoencoder and the transformer are loaded in fp32, and latents are encoded in fp32.
+Latents are encoded in fp32; texts in the precision of their encoders, which is how they are also kept.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 import torch
 
 from app.training.recipe import Recipe
-from workers.families.pipelines import ENCODED_AT_ONCE, Pipeline, load_pipeline
+from workers.families.pipelines import ENCODED_AT_ONCE, Pipeline, load_pipeline, precisions
 from workers.families.registry import Text
 
 _Loaded = TypeVar("_Loaded", bound="Velocity")
@@ -110,7 +109,7 @@ class Velocity(Pipeline):
     ) -> torch.Tensor:
         """By the pipeline's own call, with a generator for each picture."""
         self.to_device(*self.text_encoders, "vae")
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with self.arithmetic():
             pictures = self.pipeline(
                 prompt=list(prompts),
                 height=size_px,
@@ -133,16 +132,10 @@ def load_velocity(
     kind: type[_Loaded], pipeline_class: Any, words: str, base: str, device: torch.device, **options: Any
 ) -> _Loaded:
     """The pipeline `base` as `kind`, on `device`. Raises `Refusal`; see `load_pipeline` for the rest."""
-    pipeline, folder = load_pipeline(base, pipeline_class, words, dtype=dtypes(device), **options)
+    pipeline, folder = load_pipeline(base, pipeline_class, words, dtype=precisions(device), **options)
     loaded = kind(pipeline.to(device))
     loaded.folder = folder
     return loaded
-
-
-def dtypes(device: torch.device) -> dict[str, torch.dtype]:
-    """Precision of the parts by name; `default` is that of the text encoders."""
-    encoders = torch.bfloat16 if device.type == "cuda" else torch.float32
-    return {"transformer": torch.float32, "vae": torch.float32, "default": encoders}
 
 
 def patches(latents: torch.Tensor) -> torch.Tensor:
