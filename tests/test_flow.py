@@ -23,11 +23,12 @@ from app.datasets.manifest import read_manifest
 from app.datasets.tables import DatasetVersion
 from app.demo.catalogue import draw_catalogue
 from app.evaluation import comparison, sheets
-from app.evaluation.tables import Sample
+from app.evaluation.tables import Sample, Sheet
 from app.settings import Settings
 from app.storage import Storage
 from app.training import runs
 from app.training.recipe import Recipe
+from app.training.tables import TrainingRun
 from app.web.main import create_app
 from tests.conftest import sign_in
 from tests.workers.conftest import recipe, tiny_base  # noqa: F401  (fixtures)
@@ -104,11 +105,21 @@ def test_from_photos_to_compared_checkpoints(
         sheet = sheets.latest_of(session, run.id)
         assert sheet is not None
         assert not sheets.missing(session, sheet)
+        _check_pulse(session, run, sheet)
         compared = comparison.compare(session, sheet)
         sample_id = session.scalars(select(Sample.id)).first()
     assert len(compared.columns) == 3
     _look_at_pages(settings, engine, sheet.id, sample_id, pile.id)
     engine.dispose()
+
+
+def _check_pulse(session: Session, run: TrainingRun, sheet: Sheet) -> None:
+    """The trainer's own samples of each checkpoint were kept as they came; the sheet drew only the others."""
+    asked_at = jobs.get(session, sheet.job_id or 0).requested_at
+    early = session.scalars(select(Sample).where(Sample.sheet_id == sheet.id, Sample.created_at < asked_at)).all()
+    prompts = sheets.pulse_prompts(sheets.prompts_of(session, sheets.suite(session, sheet)))
+    saved = runs.checkpoints(session, run.id)
+    assert {(one.checkpoint_id, one.prompt_id) for one in early} == {(c.id, p.id) for c in saved for p in prompts}
 
 
 def _check_review(engine: Engine, pile: Catalog, files: int, broken: set[str]) -> None:

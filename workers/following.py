@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from app import jobs
 from app.training import progress, runs
 from app.training.tables import TrainingRun
-from workers import device
+from workers import device, pulse
 from workers.celery_app import Work, stopped_for_good
 from workers.trainer import Ending, News, Patience, Trainer
 from workers.verdict import Ended
@@ -82,6 +82,8 @@ class Following:
             if runs.record_events(session, run, events) and not self._has_progressed:
                 jobs.count_anew(session, work.claim)
                 self._has_progressed = True
+            for event in events:
+                pulse.keep(session, work.storage, run, event, self._trainer.out)
             for remark in remarks:
                 runs.note(session, run, remark.kind, remark.sentence)
             return _Wish(run.state, runs.stop_bound_s(run))

@@ -27,6 +27,7 @@ from app.training import runs
 from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
 from app.training.recipe import Recipe, write_recipe
 from app.training.tables import Preflight, RunEvent, TrainingRun
+from workers import pulse
 from workers.celery_app import Transient, Work, stopped_for_good
 from workers.following import Following
 from workers.trainer import News, Patience, Record, Trainer, end, end_strays, forget_record, read_record
@@ -105,6 +106,8 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
         )  # fmt: skip
         bound_s, billed = runs.stop_bound_s(run), run.billed_sitting
         is_wanted = run.state == "running"
+        if is_wanted:
+            pulse.write(session, run, out)
     out.mkdir(parents=True, exist_ok=True)
     free_bytes = shutil.disk_usage(out).free
     if is_wanted and free_bytes < needed_bytes and Trainer.find(out) is None:
@@ -174,7 +177,10 @@ def _catch_up(work: Work, run_id: int, out: Path) -> tuple[bool, bool]:
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
-        is_new = runs.record_events(session, run, News(out).read()) > 0
+        news = News(out).read()
+        is_new = runs.record_events(session, run, news) > 0
+        for event in news:
+            pulse.keep(session, work.storage, run, event, out)
         last = session.get(RunEvent, (run.id, runs.last_seq(session, run.id)))
         has_stopped = last is not None and last.kind == "finished" and last.data["reason"] == "stopped"
         has_ended = last is not None and last.kind in ("finished", "failed") and not has_stopped
