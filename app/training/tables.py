@@ -156,6 +156,6 @@ class Checkpoint(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey(TrainingRun.id, ondelete="CASCADE"), index=True)
     step: Mapped[int]
     folder: Mapped[str | None] = mapped_column(Text)  # relative to the data folder; None for the base
-    size_bytes: Mapped[int] = mapped_column(default=0)
+    size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)  # a whole denoiser has more than 2 GB
     validation_loss: Mapped[float | None]
     created_at: Mapped[Moment] = mapped_column(default=utc_now)

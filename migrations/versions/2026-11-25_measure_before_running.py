@@ -83,6 +83,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_run_note")),
     )
     op.create_index(op.f("ix_run_note_run_id"), "run_note", ["run_id"])
+    op.alter_column("checkpoint", "size_bytes", type_=sa.BigInteger())  # a whole denoiser has more than 2 GB
     op.create_table(
         "run_stretch",
         sa.Column("run_id", sa.BigInteger(), nullable=False),
@@ -111,6 +112,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_run_event_news", "run_event")
     op.drop_table("run_stretch")
+    op.alter_column("checkpoint", "size_bytes", type_=sa.Integer(), postgresql_using="least(size_bytes, 2147483647)")
     op.drop_table("run_note")
     op.execute("update training_run set state = 'failed' where state = 'paused'")
     _states(*STATES)

@@ -169,3 +169,11 @@ def test_a_run_whose_job_ended_without_it_is_settled(session: Session, asked: st
     assert run.state == state
     assert run.ended_at is not None
     assert run.reason
+
+
+def test_a_checkpoint_may_have_more_than_two_gigabytes(session: Session) -> None:
+    run = one_run(session)
+    big = news(2, "checkpoint", step=10, folder="checkpoints/step-000010", size_bytes=5_200_000_000, seconds=9.0)
+    runs.record_events(session, run, [news(1, "started", step=0), big])
+    session.expire_all()
+    assert runs.checkpoints(session, run.id)[0].size_bytes == 5_200_000_000
