@@ -136,6 +136,19 @@ def test_pulse_pictures_are_drawn_at_the_start_and_at_each_checkpoint(
     assert (drawn.numpy() == np.stack(shown)).all()
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_the_finished_model_says_where_it_comes_from(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, method: str
+) -> None:
+    out, report = tmp_path / "out", listener()
+    train(recipe(steps=2, method=method), manifest, out, report, CPU, False)
+    told = json.loads((out / "model" / "packshot.json").read_text())
+    assert told["dataset_hash"] == report.facts("started")[0]["dataset_hash"]
+    assert (told["step"], told["method"]) == (2, method)
+    assert (out / "lora" / "comfyui.safetensors").exists() is (method == "lora")
+    assert load(str(out / "model"), CPU)
+
+
 def test_slow_steps_are_told_once(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
     report = listener()
     run = Sitting(recipe(), tmp_path, report, Clock(recipe(), tmp_path, report), load(recipe().base, CPU), "hash")

@@ -20,6 +20,7 @@ import torch
 from app.datasets.manifest import ManifestRow
 from app.training.recipe import Recipe
 from workers.families import weights
+from workers.families.export import Origin, export
 from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, step_batches
 from workers.finetune.buckets import Walk, nearest, sizes
@@ -214,7 +215,8 @@ def _saves(
         )
         load_state(saved.folder)
         clock.look("export", 0, 1)
-        _, export_s = timed(lambda: family.export(saved.folder / WEIGHTS, folder / "model"), device)
+        origin = Origin(recipe, "", 0)
+        _, export_s = timed(lambda: export(family, saved.folder / WEIGHTS, folder / "model", origin), device)
         weights_bytes = _size_bytes(saved.folder / WEIGHTS)
         return {
             "save_s": save_s,

@@ -16,6 +16,7 @@ from PIL import Image
 
 from app.training.recipe import Recipe
 from workers.families import weights
+from workers.families.export import Origin, export
 from workers.families.registry import Family
 from workers.finetune.batches import Members
 from workers.finetune.checkpoint import (
@@ -239,8 +240,9 @@ class Sitting:
     def _export(self, checkpoint: Path) -> None:
         self.clock.sign_of_life("export", 0)
         started = time.monotonic()
+        origin = Origin(self.recipe, self.dataset_hash, self.step)
         with replaced_whole(self.out / "model") as temporary:
-            self.family.export(checkpoint / WEIGHTS, temporary)
+            export(self.family, checkpoint / WEIGHTS, temporary, origin)
         self.clock.took("export", time.monotonic() - started)
 
     def _write_averaged(self, folder: Path) -> None:
