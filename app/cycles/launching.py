@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -25,9 +25,10 @@ from app.training.preflights import Wish
 from app.training.recipe import Recipe
 from app.training.tables import Preflight, TrainingRun
 
-PULSE_PICTURES: Final = 4
+PULSE_PICTURES: Final = 3
 """Pictures drawn before the first step and with each checkpoint."""
 
+_CENT: Final = Decimal("0.01")
 _MARGIN: Final = 1.25
 """Where nobody sets a hard stop, a run may take a quarter more than the most that is expected of it."""
 
@@ -97,8 +98,12 @@ def limits_for(
         seconds = min(seconds, wish.max_seconds)
     elif foretold is not None and foretold.in_all[1] < seconds:
         seconds = min(seconds, max(60.0, _MARGIN * foretold.in_all[2]))
+    asked = None
     if wish is not None and wish.max_amount is not None:
         asked = Decimal(wish.max_amount)
+    elif foretold is not None and left.hour_price:
+        asked = (Decimal(_MARGIN) * foretold.money(left.hour_price)[2]).quantize(_CENT, ROUND_UP)
+    if asked is not None:
         amount = asked if amount is None else min(amount, asked)
     return Limits(seconds, amount, left.hour_price)
 

@@ -51,22 +51,20 @@ def _from_template(
     values["warmup_steps"] = min(values["warmup_steps"], int(known.constant_share * wanted))
     if share > 1:
         values["max_wall_clock_s"] = min(_DAY_S, known.max_wall_clock_s * share)
-    reasons = dict.fromkeys(values, f"from the recipe “{known.name}”, tried on this base")
+    reasons = dict.fromkeys(values, "as tried on this base")
     reasons |= {
-        "steps": f"{far}: {SHARES[far]:g} × the {known.steps:,} of the tried recipe"
-        if steps is None
-        else "your number",
+        "steps": f"{SHARES[far]:g} × the {known.steps:,} tried on this base" if steps is None else "your number",
         "base": "your choice",
         "family": "from the base",
-        "method": f"{base.parameters / 1e6:.1f} million weights: small enough to train them all",
+        "method": f"only {base.parameters / 1e6:.1f} million of them",
         "resolution_px": "the base’s own",
         "threads": "as the worker is set up",
         "warmup_steps": "short: the base is trained already",
         "checkpoint_every": "four in the run",
         "validate_every": "before each checkpoint",
-        "ema_decay": f"remembers the last {1 / (1 - known.ema_decay):.0f} steps; slower would still be the base",
-        "seed": "the same in every run, so that two differ only in what was changed",
-        "precision": "weights and arithmetic in fp32: at this width bf16 is no faster",
+        "ema_decay": f"remembers the last {1 / (1 - known.ema_decay):.0f} steps",
+        "seed": "the same in every run",
+        "precision": "bf16 is no faster at this width",
     }
     return values, reasons
 
@@ -88,7 +86,7 @@ def _from_table(
         "family": "from the base",
         "base": "your choice",
         "method": why,
-        "seed": "the same in every run, so that two differ only in what was changed",
+        "seed": "the same in every run",
         "steps": why_steps,
     }
     _put(values, reasons, _sizes(start, base, data, device, method, resolution_px))

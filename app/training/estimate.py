@@ -36,6 +36,11 @@ class Part:
     name: str
     seconds: float
 
+    @property
+    def words(self) -> str:
+        """Its seconds in words, with tenths below a minute."""
+        return f"{self.seconds:.1f} s" if self.seconds < 60 else duration(self.seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -56,7 +61,13 @@ class Estimate:
     sheet_s: float
     step_s: float
     basis: str
+    runs: int  # how many earlier runs the range comes from
     error: str  # how right we were before, in words
+
+    @property
+    def sheet(self) -> Part:
+        """The sheet as a part of its own."""
+        return Part("sheet", self.sheet_s)
 
     @property
     def in_all(self) -> tuple[float, float, float]:
@@ -113,6 +124,7 @@ def estimate(
         sheet_s=work.sheet_pictures * measured["sample_s"],
         step_s=step_s,
         basis=_basis(measured, history),
+        runs=len(history),
         error=_error(history),
     )
 

@@ -201,7 +201,7 @@ def _weights(base: BaseFacts, place: Place, measured: Mapping[str, Any] | None) 
         odd = sorted(name for name in taken.keys() | known.keys() if taken.get(name) != known.get(name))
         return Finding("Weights", "to_know", f"{', '.join(odd)} changed since the last preflight of this base")
     again = "the same as before" if known is not None else "hashed for the first time"
-    return Finding("Weights", "passed", f"present, {len(parts)} parts, {again}")
+    return Finding("Weights", "passed", f"present, {_many(len(parts), 'part')}, {again}")
 
 
 def _disk(recipe: Recipe, base: BaseFacts, place: Place, measured: Mapping[str, Any] | None) -> Finding:
@@ -274,7 +274,9 @@ def _money(left: Left, estimate: Estimate | None) -> Finding:
         return Finding("Money", "failed", f"costs {sign}{expected:,.2f}; {sign}{min(amounts):,.2f} are left")
     if most > min(amounts):
         return Finding("Money", "to_know", f"may cost {sign}{most:,.2f}; {sign}{min(amounts):,.2f} are left")
-    return Finding("Money", "passed", f"{sign}{min(amounts) - expected:,.2f} are left after it")
+    if left.amount is None:
+        return Finding("Money", "passed", f"{sign}{min(amounts) - expected:,.2f} below its hard stop")
+    return Finding("Money", "passed", f"{sign}{left.amount - expected:,.2f} are left after it")
 
 
 def bytes_(size: float) -> str:

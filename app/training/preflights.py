@@ -200,6 +200,12 @@ def is_wanted(session: Session, preflight_id: int) -> bool:
     return job is not None and not job.is_over
 
 
+def run_of(session: Session, preflight_id: int) -> TrainingRun | None:
+    """The run that this preflight was for, once it was asked for."""
+    query = select(TrainingRun).where(TrainingRun.preflight_id == preflight_id)
+    return session.scalars(query.order_by(TrainingRun.id.desc())).first()
+
+
 def history(session: Session) -> list[float]:
     """What runs that did all their steps took, in shares of what was foretold; the newest first."""
     rows = session.execute(

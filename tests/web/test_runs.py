@@ -12,13 +12,12 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.database import utc_now
-from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
 from app.training import runs
 from app.web.routes.runs import news_of
 from tests.evaluation.cast import finished_run, sheet_of
-from tests.training.cast import frozen_version, one_run, training
+from tests.training.cast import one_run, training
 
 
 def test_without_a_version_the_list_says_what_to_do_first(client: TestClient) -> None:
@@ -33,57 +32,6 @@ def test_the_list_names_state_and_end(client: TestClient, session: Session) -> N
     assert f"Run {run.id}" in page
     assert "The disk is full." in page
     assert "New run" in page
-
-
-def test_the_launch_offers_frozen_versions_and_three_lengths(client: TestClient, session: Session) -> None:
-    version = frozen_version(session)
-    unfrozen = frozen_version(session)
-    unfrozen.content_hash = None
-    session.flush()
-    view = client.get(f"/runs/new?version_id={version.id}").context
-    assert [one.version.id for one in view["versions"]] == [version.id]
-    usual = runs.plan().steps
-    assert [length.steps for length in view["lengths"]] == [usual // 4, usual, 4 * usual]
-    assert [length.seconds for length in view["lengths"]] == [None, None, None]
-    assert [base.name for base in view["bases"]] == ["models/nano"]
-
-
-def test_the_launch_tells_the_pace_of_an_earlier_run(client: TestClient, session: Session) -> None:
-    run = training(session)
-    runs.end(session, run, "completed", "All 100 steps are done.")
-    view = client.get("/runs/new").context
-    # Nine events a second apart make eight seconds for twenty steps.
-    assert view["lengths"][1].seconds == pytest.approx(runs.plan().steps * 8 / 20)
-
-
-def test_starting_twice_is_one_run(client: TestClient, session: Session, me: Person) -> None:
-    version = frozen_version(session)
-    form = {"version_id": version.id, "base": "models/nano", "steps": 150}
-    first = client.post("/runs", data=form, follow_redirects=False)
-    again = client.post("/runs", data=form, follow_redirects=False)
-    assert first.status_code == 303
-    assert first.headers["location"] == again.headers["location"]
-    (run,) = runs.recent(session)
-    assert (run.steps, run.created_by_id) == (150, me.id)
-
-
-def test_a_number_of_steps_replaces_the_choice(client: TestClient, session: Session) -> None:
-    version = frozen_version(session)
-    client.post("/runs", data={"version_id": version.id, "steps": 600, "exact": 77})
-    assert runs.recent(session)[0].steps == 77
-
-
-def test_starting_with_the_version_alone_takes_the_recipe_as_it_is(client: TestClient, session: Session) -> None:
-    client.post("/runs", data={"version_id": frozen_version(session).id, "exact": ""})
-    run = runs.recent(session)[0]
-    assert (run.base, run.steps) == ("models/nano", runs.plan().steps)
-
-
-def test_an_unknown_base_is_refused(client: TestClient, session: Session) -> None:
-    form = {"version_id": frozen_version(session).id, "base": "/etc"}
-    answer = client.post("/runs", data=form, headers={"Accept": "application/json"})
-    assert answer.status_code == 422
-    assert "not a base" in answer.json()["error"]["sentence"]
 
 
 def test_a_run_that_waits_says_that_no_worker_is_there(client: TestClient, session: Session) -> None:

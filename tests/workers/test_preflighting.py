@@ -86,7 +86,7 @@ def test_a_run_that_waits_for_it_starts_by_itself_with_what_was_foretold(engine:
     assert (run.recipe_hash, run.preflight_id, run.max_seconds) == (RECIPE.recipe_hash(), done.id, 500.0)
     assert run.foretold_low_s < run.foretold_s < run.foretold_high_s  # type: ignore[operator]
     # 100 steps of a tenth of a second, five validations, and what is drawn and written
-    assert run.foretold_s == pytest.approx(done.measured["start_s"] + 1.0 + 0.24 + 10.0 + 2.5 + 2.0 + 0.8 + 0.3)
+    assert run.foretold_s == pytest.approx(done.measured["start_s"] + 1.0 + 0.24 + 10.0 + 2.5 + 1.5 + 0.8 + 0.3)
     assert "5 steps measured on CPU" in (run.foretold_from or "")
     with transaction(engine) as session:
         assert jobs.get(session, run.job_id or 0).state == "queued"

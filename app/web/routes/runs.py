@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
@@ -13,29 +12,16 @@ from sqlalchemy.orm import Session
 
 from app.datasets import reading
 from app.datasets.reading import Listed
-from app.errors import Refused
-from app.settings import Settings
 from app.training import progress, runs
 from app.training.limits import Limits
-from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
-from app.web import run_page, run_words
+from app.web import launch_page, run_page, run_words
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
 from app.web.events import Batch, News, stream
 
 router = APIRouter()
 
-# Knobs worth a look before a launch; all of them are kept with the run.
-SHOWN: Final = {
-    "batch_size": "Pictures a step",
-    "resolution_px": "Resolution, px",
-    "optimiser": "Optimiser",
-    "muon_lr": "Learning rate",
-    "ema_decay": "Averaging of weights",
-    "caption_dropout": "Captions left out",
-}
 MOST_HOURS: Final = 168  # a week, as the recipe's wall clock has it
-SHARES: Final = (("Quick", 0.25), ("Balanced", 1.0), ("Long", 4.0))
 
 
 @dataclass(frozen=True)
@@ -46,86 +32,13 @@ class ListView:
     can_start: bool
 
 
-@dataclass(frozen=True)
-class Length:
-    """A number of steps to choose, and the seconds it would take at the pace of an earlier run, if there is one."""
-
-    name: str
-    steps: int
-    seconds: float | None
-
-
-@dataclass(frozen=True)
-class Base:
-    """A base model to choose. `is_here`: it lies in the project, so nothing has to be fetched."""
-
-    name: str
-    resolution_px: int
-    is_here: bool
-
-
-@dataclass(frozen=True)
-class LaunchView:
-    """The three choices, and what follows from them."""
-
-    versions: list[Listed]
-    chosen_id: int | None
-    bases: list[Base]
-    lengths: list[Length]
-    pace: tuple[TrainingRun, float] | None
-    recipe: Recipe
-    knobs: list[tuple[str, Any, str]]
-
-
 @router.get("/runs")
 def index(session: Read, page: Page) -> HTMLResponse:
     """All runs."""
     found = runs.recent(session)
     versions = {version_id: reading.get(session, version_id) for version_id in {run.version_id for run in found}}
     listed = [(run, versions[run.version_id], run_words.state(run)) for run in found]
-    return page("runs/index.html", ListView(listed, bool(_trainable(session))))
-
-
-@router.get("/runs/new")
-def launch(session: Read, page: Page, config: Config, version_id: int | None = None) -> HTMLResponse:
-    """Choose a dataset version, a base and how far to go."""
-    recipe = runs.plan(config.base_model, threads=config.worker_threads)
-    pace = progress.latest_pace(session, config.base_model)
-    lengths = [round(recipe.steps * share) for _, share in SHARES]
-    fields = type(recipe).model_fields
-    view = LaunchView(
-        versions=_trainable(session),
-        chosen_id=version_id,
-        bases=_bases(config),
-        lengths=[
-            Length(name, steps, steps * pace[1] if pace else None)
-            for (name, _), steps in zip(SHARES, lengths, strict=True)
-        ],
-        pace=pace,
-        recipe=recipe,
-        knobs=[(label, getattr(recipe, name), fields[name].description or "") for name, label in SHOWN.items()],
-    )
-    return page("runs/launch.html", view)
-
-
-@router.post("/runs")
-def start(
-    session: Write,
-    config: Config,
-    me: CurrentPerson,
-    version_id: Annotated[int, Form()],
-    base: Annotated[str, Form()] = "",
-    steps: Annotated[int | None, Form()] = None,
-    exact: Annotated[int | None, Form()] = None,
-) -> RedirectResponse:
-    """Ask for a run; asked twice, it is one run. Without base and steps: as the recipe has it, on the usual base."""
-    known = [one.name for one in _bases(config)]
-    if base and runs.named(base) not in known:
-        raise Refused(f"{base} is not a base of this Packshot; known are {', '.join(known)}.")
-    version = reading.get(session, version_id).version
-    recipe = runs.plan(base or config.base_model, exact or steps, config.worker_threads)
-    run = runs.request_run(session, version, recipe.base, recipe, me)
-    return RedirectResponse(f"/runs/{run.id}", 303)
+    return page("runs/index.html", ListView(listed, bool(launch_page.trainable(session))))
 
 
 @router.get("/runs/{run_id}")
@@ -200,17 +113,3 @@ def extend(
     price = known.hour_price if known.hour_price is not None else config.gpu_hour_price
     runs.extend(session, run, Limits(hours * 3600, known.max_amount if amount is None else amount, price), me)
     return RedirectResponse(f"/runs/{run_id}", 303)
-
-
-def _trainable(session: Session) -> list[Listed]:
-    found: Sequence[Listed] = reading.versions(session)
-    return [one for one in found if one.version.content_hash is not None and one.version.train_count > 0]
-
-
-def _bases(config: Settings) -> list[Base]:
-    """The base of the settings, and the shipped one beside it."""
-    shipped = runs.plan()
-    return [
-        Base(name, shipped.resolution_px, runs.is_here(name))
-        for name in dict.fromkeys((runs.named(config.base_model), shipped.base))
-    ]

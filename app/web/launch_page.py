@@ -1,0 +1,322 @@
+"""What the launch page shows: three choices, the recipe that follows, what was measured, the gate, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.cycles import clock, launching
+from app.cycles.launching import Outlook
+from app.database import utc_now
+from app.datasets import reading
+from app.datasets.reading import Listed
+from app.jobs import Job
+from app.settings import Settings
+from app.storage import Storage
+from app.training import bases, devices, gate, members, preflights, progress, runs
+from app.training.estimate import duration, steps_that_fit
+from app.training.facts import FAR, BaseFacts, DataFacts, Device, Far
+from app.training.plan import Knob, Plan, plan, written
+from app.training.recipe import Recipe
+from app.training.tables import Preflight
+from app.web import launch_drawer, launch_words
+from app.web.formats import job_name, money, plural
+from app.web.launch_drawer import Group
+from app.web.launch_plot import Plot, plot
+from app.web.launch_words import Bar, Fact
+
+VERSIONS: Final = 8
+NOT_KNOBS: Final = frozenset({"base", "family"})
+WORDS: Final[dict[Far, str]] = {"quick": "Quick", "balanced": "Balanced", "best": "Best"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the page's address asks for: the three choices, and a person's knobs and limits as typed."""
+
+    version_id: int | None
+    base: str
+    far: Far
+    changes: Mapping[str, str]
+    money: str = ""
+    time: str = ""
+    measuring: int | None = None
+
+    def address(self, **other: Any) -> str:
+        """The page's address with other choices: `far`, `base`, `version_id`, or `changes` as a whole."""
+        told: dict[str, Any] = {"version_id": self.version_id, "base": self.base, "far": self.far}
+        told |= {name: value for name, value in other.items() if name != "changes"}
+        changes = other.get("changes", self.changes)
+        return "/runs/new?" + urlencode({name: value for name, value in {**told, **changes}.items() if value})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing to choose. `off` ones cannot be taken."""
+
+    value: Any
+    title: str
+    note: str
+    is_on: bool
+    is_off: bool = False
+    moment: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Other:
+    """An alternative: what it changes, what was measured of it, and the address that takes it ("" where it fails)."""
+
+    words: str
+    told: str
+    href: str
+
+
+@dataclass(frozen=True)
+class LaunchView:
+    """The whole page. `state` is one of: empty, unmeasured, waiting, measured, too_large, refused, failed."""
+
+    asked: Asked
+    versions: list[Choice]
+    bases: list[Choice]
+    lengths: list[Choice]
+    plan: Plan | None
+    shown: list[Knob]
+    groups: list[Group]
+    state: str
+    preflight: Preflight | None
+    job: Job | None
+    waits: str
+    facts: list[Fact]
+    outlook: Outlook | None
+    counted: str
+    others: list[Other]
+    plot: Plot | None
+    bars: list[Bar]
+    cycle: int | None
+    costs: tuple[str, str] | None  # expected, and its range
+    kept_back: str
+    stop_time: str
+    stop_money: str
+    currency: str
+    faults: Mapping[str, str]
+    log: list[str]
+    why_not: str  # why the main button is not lit
+
+
+def view(
+    session: Session, config: Settings, files: Storage, asked: Asked, faults: Mapping[str, str] | None = None
+) -> LaunchView:
+    """The page for what is asked. `faults` are of fields that were sent."""
+    found = trainable(session)
+    chosen = next((one for one in found if one.version.id == asked.version_id), found[0] if found else None)
+    offered = known_bases(config)
+    base = next((one for one in offered if one.name == asked.base), offered[0])
+    asked = Asked(
+        chosen.version.id if chosen else None, base.name, asked.far, asked.changes, asked.money, asked.time,
+        asked.measuring,
+    )  # fmt: skip
+    if chosen is None:
+        return _empty(asked, config)
+    device = devices.known(config.data_dir, config.worker_threads)
+    data = members.facts(session, chosen.version)
+    asked, planned = _planned(asked, base, data, device)
+    return _Page(session, config, files, asked, chosen, base, data, device, planned, dict(faults or {})).view(
+        found, offered
+    )
+
+
+def trainable(session: Session) -> list[Listed]:
+    """Frozen versions with something to learn from, the newest first."""
+    return [
+        one for one in reading.versions(session) if one.version.content_hash is not None and one.version.train_count > 0
+    ]
+
+
+def known_bases(config: Settings) -> list[BaseFacts]:
+    """The bases to choose from: the settings' one first."""
+    return bases.offered(config.base_model, [runs.PROJECT / "models", config.data_dir.resolve() / "models"])
+
+
+def planned_for(session: Session, config: Settings, asked: Asked) -> Plan:
+    """The plan for a version and a base that are known to exist."""
+    version = reading.get(session, asked.version_id or 0).version
+    device = devices.known(config.data_dir, config.worker_threads)
+    return plan(bases.read(asked.base), members.facts(session, version), device, asked.far, asked.changes)
+
+
+def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: Device) -> tuple[Asked, Plan]:
+    """The plan, and what is asked without the fields that were left as they were derived."""
+    derived = plan(base, data, device, asked.far)
+    known = {knob.name: written(knob.value) for knob in derived.knobs}
+    changes = {name: value for name, value in asked.changes.items() if known.get(name) != value}
+    asked = Asked(asked.version_id, asked.base, asked.far, changes, asked.money, asked.time, asked.measuring)
+    return asked, plan(base, data, device, asked.far, changes)
+
+
+def _empty(asked: Asked, config: Settings) -> LaunchView:
+    return LaunchView(
+        asked, [], [], [], None, [], [], "empty", None, None, "", [], None, "", [], None, [], None, None, "", "", "",
+        config.currency, {}, [], "no version is frozen yet",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Page:
+    """The page of one version, base and plan, put together."""
+
+    session: Session
+    config: Settings
+    files: Storage
+    asked: Asked
+    chosen: Listed
+    base: BaseFacts
+    data: DataFacts
+    device: Device
+    planned: Plan
+    faults: dict[str, str]
+
+    def view(self, found: list[Listed], offered: list[BaseFacts]) -> LaunchView:
+        """All of it."""
+        recipe, preflight = (
+            self.planned.recipe,
+            preflights.find(self.session, self.chosen.version.id, self.planned.recipe),
+        )
+        wish, faults = launch_words.wish_of(self.asked.time, self.asked.money)
+        known = launching.outlook(
+            self.session,
+            self.config,
+            self.chosen.version,
+            recipe,
+            self.base,
+            preflight,
+            None,
+            wish,
+            self._busy(preflight),
+        )
+        state = self._state(preflight, known)
+        job = jobs.get(self.session, preflight.job_id) if preflight and preflight.job_id else None
+        foretold, now_clock = known.estimate, clock.read(self.session, self.config)
+        price = self.config.gpu_hour_price
+        return LaunchView(
+            asked=self.asked,
+            versions=self._versions(found),
+            bases=[self._base(one) for one in offered],
+            lengths=[self._length(far, preflight) for far in FAR],
+            plan=self.planned,
+            shown=launch_drawer.shown(self.planned),
+            groups=launch_drawer.groups(self.planned, self.asked.changes),
+            state=state,
+            preflight=preflight,
+            job=job,
+            waits=_waits(self.session, preflight),
+            facts=launch_words.facts(preflight, recipe) if foretold else [],
+            outlook=known,
+            counted=gate.counted(known.findings),
+            others=self._others(preflight, known, recipe),
+            plot=plot(foretold, known.limits.hard_stop()[0], utc_now()) if foretold else None,
+            bars=launch_words.bars(now_clock, known, price),
+            cycle=now_clock.number if now_clock else None,
+            costs=launch_words.costs(known, price, self.config.currency),
+            kept_back=launch_words.kept_back(known, price, self.config.currency),
+            stop_time=self.asked.time or (launch_words.hours(known.limits.max_seconds) if foretold else ""),
+            stop_money=self.asked.money or launch_words.amount_of(known.limits.max_amount if foretold else None),
+            currency=self.config.currency,
+            faults={**faults, **self.faults},
+            log=self._log(preflight) if state == "failed" else [],
+            why_not=self._why_not(state, known, faults),
+        )
+
+    def _state(self, preflight: Preflight | None, known: Outlook) -> str:
+        if preflight is None:
+            return "unmeasured"
+        if preflight.state in ("queued", "running"):
+            return "waiting"
+        if known.estimate is not None:
+            return "measured"
+        if preflight.state == "refused" and "weights" in preflight.measured:
+            return "too_large"
+        return preflight.state
+
+    def _why_not(self, state: str, known: Outlook, faults: Mapping[str, str]) -> str:
+        if self.planned.fault or faults or self.faults:
+            return self.planned.fault or "A field is not understood."
+        if state == "waiting":
+            return "It is being measured; that has to end first."
+        return known.reason
+
+    def _busy(self, preflight: Preflight | None) -> str:
+        job = runs.device_job(self.session, utc_now())
+        if job is None or (preflight is not None and preflight.job_id == job.id):
+            return ""
+        return f"{job_name(job).lower()}, job {job.id}"
+
+    def _versions(self, found: list[Listed]) -> list[Choice]:
+        newest = found[:VERSIONS]
+        shown = newest if self.chosen in newest else [self.chosen, *newest[:-1]]
+        return [
+            Choice(
+                one.version.id, f"{one.catalog_name}, version {one.version.number}",
+                f"{plural(one.version.train_count, 'photo')}, {one.version.validation_count:,} held out",
+                one is self.chosen, moment=one.version.frozen_at,
+            )
+            for one in shown
+        ]  # fmt: skip
+
+    def _base(self, base: BaseFacts) -> Choice:
+        names = {part.licence for part in base.parts}
+        licences = f"{len(names)} licences, see gate" if len(names) > 1 else next(iter(names), "licence not told")
+        note = base.fault or f"{base.resolution_px} px · {licences}"
+        return Choice(base.name, f"{base.title} · {base.name}", note, base.name == self.base.name, bool(base.fault))
+
+    def _length(self, far: Far, preflight: Preflight | None) -> Choice:
+        """A length with its steps and, where it was measured, its time and money."""
+        changes = {name: value for name, value in self.asked.changes.items() if name != "steps"}
+        recipe = plan(self.base, self.data, self.device, far, changes).recipe
+        known = launching.outlook(self.session, self.config, self.chosen.version, recipe, self.base, preflight)
+        note = plural(recipe.steps, "step")
+        if known.estimate is not None:
+            _, seconds, _ = known.estimate.in_all
+            note += f" · {duration(seconds)}"
+            if self.config.gpu_hour_price:
+                note += f" · {money(known.estimate.money(self.config.gpu_hour_price)[1], self.config.currency)}"
+        is_late = any(one.state == "failed" and one.name in ("Time", "Money") for one in known.findings)
+        note += ": more than is left" if is_late else ""
+        return Choice(far, WORDS[far], note, far == self.asked.far and "steps" not in self.asked.changes)
+
+    def _others(self, preflight: Preflight | None, known: Outlook, recipe: Recipe) -> list[Other]:
+        """Measured alternatives: those the preflight tried, and fewer steps where the run would end too late."""
+        found = []
+        for row in preflight.alternatives if preflight and known.estimate is None else []:
+            href = self.asked.address(changes=row["changes"]) if row["state"] == "fits" else ""
+            told = f"{row['step_s']:.2g} s a step, {duration(row['seconds'])} in all" if row.get("step_s") else "fits"
+            found.append(Other(row["words"], told if href else "does not fit either", href))
+        late = any(one.state == "failed" and one.name in ("Time", "Money") for one in known.findings)
+        available_s = known.left.available_s
+        if late and preflight is not None and known.estimate is not None and available_s is not None:
+            fewer = steps_that_fit(
+                preflight.measured, recipe, available_s, launching.drawn(recipe), preflights.history(self.session)
+            )
+            if fewer:
+                href = self.asked.address(changes={**self.asked.changes, "steps": str(fewer)})
+                found.append(Other(f"{fewer:,} steps instead of {recipe.steps:,}", "ends in time", href))
+        return found
+
+    def _log(self, preflight: Preflight | None) -> list[str]:
+        folder = self.files.root / "preflights" / str(preflight.id if preflight else 0)
+        return progress.last_lines(folder / runs.LOG)
+
+
+def _waits(session: Session, preflight: Preflight | None) -> str:
+    """Why nothing happens although the preflight is asked for."""
+    if preflight is None or preflight.state != "queued":
+        return ""
+    busy = runs.device_job(session, utc_now())
+    if busy is None:
+        return "It waits for a gpu worker; none is at work. `packshot up` starts one."
+    return f"It waits for the gpu worker, which is busy: {job_name(busy).lower()}, job {busy.id}."

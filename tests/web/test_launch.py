@@ -1,0 +1,303 @@
+"""The launch page: three choices, what follows from them, each state of a preflight, and what the button does."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.catalog.tables import Catalog
+from app.cycles import clock
+from app.datasets.tables import DatasetVersion
+from app.people import Person
+from app.settings import Settings
+from app.storage import Storage
+from app.training import gate, preflights, runs
+from app.training.preflights import Wish
+from app.training.recipe import Recipe
+from app.training.tables import Preflight
+from tests.conftest import sign_in
+from tests.training.cast import frozen_version
+from tests.training.test_gate import MEASURED
+
+PLANNED = runs.plan(threads=1)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"worker_threads": 1, "gpu_hour_price": Decimal("3.20")})
+
+
+@pytest.fixture
+def version(session: Session) -> DatasetVersion:
+    return frozen_version(session)
+
+
+def measured(
+    session: Session, version: DatasetVersion, recipe: Recipe = PLANNED, wish: Wish | None = None, **facts: Any
+) -> Preflight:
+    """A preflight that passed."""
+    found = preflights.request_preflight(session, version, recipe, wish=wish)
+    jobs.get(session, found.job_id or 0).state = "done"
+    preflights.end(session, found, "passed", None, {**MEASURED, "peak_bytes": 1 << 30, **facts})
+    return found
+
+
+def ended(session: Session, version: DatasetVersion, state: preflights.End, reason: str, **more: Any) -> Preflight:
+    found = preflights.request_preflight(session, version, PLANNED)
+    jobs.get(session, found.job_id or 0).state = "done"
+    preflights.end(session, found, state, reason, more.pop("measured", {}))
+    found.alternatives = more.pop("alternatives", [])
+    session.flush()
+    return found
+
+
+def test_without_a_version_it_says_what_to_do_first(client: TestClient) -> None:
+    page = client.get("/runs/new")
+    assert "No frozen dataset version to train from" in page.text
+    assert page.context["state"] == "empty"
+
+
+def test_three_choices_and_the_recipe_that_follows(
+    client: TestClient, session: Session, version: DatasetVersion
+) -> None:
+    unfrozen = frozen_version(session)
+    unfrozen.content_hash = None
+    session.flush()
+    page = client.get(f"/runs/new?version_id={version.id}")
+    view = page.context
+    assert [(one.value, one.is_on) for one in view["versions"]] == [(version.id, True)]
+    assert [one.value for one in view["bases"]] == ["models/nano"]
+    assert [(one.title, one.note, one.is_on) for one in view["lengths"]] == [
+        ("Quick", "150 steps", False), ("Balanced", "600 steps", True), ("Best", "2,400 steps", False),
+    ]  # fmt: skip
+    assert view["plan"].recipe == PLANNED
+    assert view["state"] == "unmeasured"
+    assert "Measure, then fine-tune" in page.text
+    assert 'action="/preflights"' in page.text
+    assert PLANNED.recipe_hash()[:4] in page.text
+
+
+def test_each_length_is_a_recipe_of_its_own(client: TestClient, version: DatasetVersion) -> None:
+    view = client.get("/runs/new?far=quick").context
+    assert view["plan"].recipe.steps == 150
+    assert [one.is_on for one in view["lengths"]] == [True, False, False]
+
+
+def test_knobs_may_be_changed_and_only_changes_stay_in_the_address(client: TestClient, version: DatasetVersion) -> None:
+    page = client.get("/runs/new?batch_size=16&seed=11&clip_norm=1")
+    assert page.context["asked"].changes == {"batch_size": "16"}
+    assert page.context["plan"].recipe == PLANNED.model_copy(update={"batch_size": 16})
+    assert "changed by you; it was 32" in page.text
+    assert '<input type="hidden" form="go" name="batch_size" value="16">' in page.text
+
+
+def test_a_fault_is_named_and_what_was_typed_stays(client: TestClient, version: DatasetVersion) -> None:
+    page = client.get("/runs/new?batch_size=lots&clip_norm=2")
+    assert 'name="batch_size" value="lots"' in page.text
+    assert "The recipe is refused: Batch: " in page.text
+    assert page.context["why_not"] == page.context["plan"].fault
+    answer = client.post("/runs", data={"version_id": version.id, "batch_size": "lots"})
+    assert answer.status_code == 422
+    assert 'name="batch_size" value="lots"' in answer.text
+
+
+def test_measuring_is_asked_for_once_and_the_run_is_to_follow(
+    client: TestClient, session: Session, version: DatasetVersion, me: Person
+) -> None:
+    form = {"version_id": version.id, "base": "models/nano", "far": "quick", "start": "1", "max_time": "0:30"}
+    first = client.post("/preflights", data=form)
+    again = client.post("/preflights", data=form)
+    assert first.status_code == 303
+    assert first.headers["location"] == again.headers["location"]
+    (asked,) = session.scalars(select(Preflight))
+    assert (asked.recipe["steps"], asked.created_by_id) == (150, me.id)
+    job = jobs.get(session, asked.job_id or 0)
+    assert preflights.wish_of(job.arguments) == Wish(max_seconds=1800.0)
+    assert parse_qs(urlsplit(first.headers["location"]).query)["measuring"] == [str(asked.id)]
+    page = client.get(first.headers["location"])
+    assert page.context["state"] == "waiting"
+    assert "It waits for a gpu worker; none is at work." in page.text
+    assert "The run starts by itself" in page.text
+    assert page.context["why_not"] == "It is being measured; that has to end first."
+
+
+def test_without_the_tick_nothing_follows(client: TestClient, session: Session, version: DatasetVersion) -> None:
+    page = client.post("/preflights", data={"version_id": version.id}, follow_redirects=True)
+    (asked,) = session.scalars(select(Preflight))
+    assert preflights.wish_of(jobs.get(session, asked.job_id or 0).arguments) is None
+    assert "Nothing starts by itself" in page.text
+
+
+def test_a_measured_recipe_shows_its_end_its_cost_and_starts_at_once(
+    client: TestClient, session: Session, version: DatasetVersion
+) -> None:
+    known = measured(session, version)
+    page = client.get(f"/runs/new?version_id={version.id}")
+    view = page.context
+    assert view["state"] == "measured" and view["why_not"] == ""
+    assert [fact.name for fact in view["facts"]] == ["Load", "Peak memory", "One step", "Sample", "Checkpoint"]
+    assert (view["facts"][2].value, view["facts"][4].more) == ("0.50 s", "40.0 MB, written and read back")
+    expected = view["outlook"].estimate.in_all[1]
+    assert view["costs"][0] == f"€{3.2 * expected / 3600:,.2f}"
+    assert view["plot"].low.x < view["plot"].expected.x < view["plot"].high.x < view["plot"].stop.x
+    assert "Fine-tune now" in page.text and 'action="/runs"' in page.text
+    assert "no run was measured against its estimate yet" in page.text
+    # What was measured holds for the other lengths too.
+    assert [note.count("€") for note in (one.note for one in view["lengths"])] == [1, 1, 1]
+    started = client.post("/runs", data={"version_id": version.id, "max_time": "0:20", "max_amount": "1.50"})
+    run = runs.recent(session)[0]
+    assert started.headers["location"] == f"/runs/{run.id}"
+    assert (run.preflight_id, run.max_seconds, run.max_amount) == (known.id, 1200.0, Decimal("1.50"))
+    assert run.foretold_s == view["outlook"].estimate.seconds
+    assert "5 steps measured on CPU" in (run.foretold_from or "")
+
+
+def test_a_run_that_started_by_itself_is_gone_to(client: TestClient, session: Session, version: DatasetVersion) -> None:
+    known = measured(session, version)
+    client.post("/runs", data={"version_id": version.id})
+    answer = client.get(f"/runs/new?measuring={known.id}")
+    assert answer.headers["location"] == f"/runs/{runs.recent(session)[0].id}"
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "words"),
+    [
+        ("max_time", "soon", "hours and minutes"),
+        ("max_time", "1:75", "hours and minutes"),
+        ("max_amount", "-3", "an amount"),
+    ],
+)
+def test_a_hard_stop_that_is_none_is_named(
+    client: TestClient, session: Session, version: DatasetVersion, field: str, typed: str, words: str
+) -> None:
+    measured(session, version)
+    answer = client.post("/runs", data={"version_id": version.id, field: typed})
+    assert answer.status_code == 422
+    assert words in answer.text and f'value="{typed}"' in answer.text
+    assert runs.recent(session) == []
+
+
+def test_what_cannot_end_in_time_offers_the_steps_that_do(
+    client: TestClient, session: Session, version: DatasetVersion, settings: Settings
+) -> None:
+    measured(session, version, step_s=[60.0] * 5)
+    page = client.get(f"/runs/new?version_id={version.id}")
+    view = page.context
+    assert "Time" in view["why_not"] and "are left" in view["why_not"]
+    (other,) = view["others"]
+    steps = int(parse_qs(urlsplit(other.href).query)["steps"][0])
+    assert other.words == f"{steps:,} steps instead of 600"
+    assert "more than is left" in view["lengths"][1].note
+    answer = client.post("/runs", data={"version_id": version.id}, headers={"Accept": "application/json"})
+    assert answer.status_code == 422
+    # One click later it fits, with what was measured before.
+    shorter = client.get(other.href).context
+    assert shorter["state"] == "measured" and shorter["why_not"] == ""
+
+
+def test_what_does_not_fit_offers_what_does(client: TestClient, session: Session, version: DatasetVersion) -> None:
+    smaller = PLANNED.model_copy(update={"micro_batch": 8})
+    fits = measured(session, version, smaller)
+    row = {"words": "8 at once", "state": "fits", "changes": {"micro_batch": "8"}, "preflight_id": fits.id,
+           "sentence": "", "step_s": 0.7, "seconds": 500.0}  # fmt: skip
+    too_large = {**row, "words": "16 at once", "state": "too_large", "step_s": None}
+    ended(
+        session, version, "refused", "It does not fit into the device’s memory.", alternatives=[too_large, row],
+        measured={name: MEASURED[name] for name in ("weights", "undecodable", "tokens", "buckets")},
+    )  # fmt: skip
+    page = client.get("/runs/new")
+    view = page.context
+    assert view["state"] == "too_large"
+    assert [(one.words, one.told, bool(one.href)) for one in view["others"]] == [
+        ("16 at once", "does not fit either", False), ("8 at once", "0.7 s a step, 8 m 20 s in all", True),
+    ]  # fmt: skip
+    assert client.get(view["others"][1].href).context["state"] == "measured"
+
+
+def test_a_refusal_and_a_failure_say_why(
+    client: TestClient, session: Session, version: DatasetVersion, storage: Storage
+) -> None:
+    ended(session, version, "refused", "The base model folder x is missing.")
+    page = client.get("/runs/new")
+    assert page.context["state"] == "refused" and "The base model folder x is missing." in page.text
+    broken = ended(session, version, "failed", "It ended without telling why.")
+    folder = storage.root / "preflights" / str(broken.id)
+    folder.mkdir(parents=True)
+    (folder / runs.LOG).write_text("Traceback\nRuntimeError: <b>\n")
+    page = client.get("/runs/new")
+    assert page.context["state"] == "failed" and "RuntimeError: &lt;b&gt;" in page.text
+    assert "Measure, then fine-tune" in page.text
+
+
+def test_a_failed_finding_keeps_the_button_dark(client: TestClient, session: Session, version: DatasetVersion) -> None:
+    measured(session, version, captions_empty=2)
+    page = client.get("/runs/new")
+    assert page.context["why_not"] == "Captions: 2 are empty; such photos teach nothing."
+    assert "disabled" in page.text.split("Fine-tune now")[0][-200:]
+    assert client.post("/runs", data={"version_id": version.id}).status_code == 422
+
+
+def test_the_cycle_bounds_it(client: TestClient, session: Session, version: DatasetVersion, settings: Settings) -> None:
+    pile = session.get_one(Catalog, version.catalog_id)
+    clock.start_cycle(session, settings, pile)
+    measured(session, version)
+    view = client.get("/runs/new").context
+    assert [bar.name for bar in view["bars"]] == ["Time", "Money"]
+    assert view["cycle"] == 1
+    assert view["outlook"].limits.max_seconds < 1800
+
+
+def test_starting_twice_is_one_run(client: TestClient, session: Session, version: DatasetVersion, me: Person) -> None:
+    form = {"version_id": version.id, "base": "models/nano", "steps": 150}
+    first = client.post("/runs", data=form)
+    again = client.post("/runs", data=form)
+    assert first.status_code == 303
+    assert first.headers["location"] == again.headers["location"]
+    (run,) = runs.recent(session)
+    assert (run.steps, run.created_by_id) == (150, me.id)
+
+
+def test_a_number_of_steps_replaces_the_choice(client: TestClient, session: Session, version: DatasetVersion) -> None:
+    client.post("/runs", data={"version_id": version.id, "steps": 600, "exact": 77})
+    assert runs.recent(session)[0].steps == 77
+
+
+def test_starting_with_the_version_alone_takes_the_recipe_as_it_is(
+    client: TestClient, session: Session, version: DatasetVersion
+) -> None:
+    client.post("/runs", data={"version_id": version.id, "exact": ""})
+    run = runs.recent(session)[0]
+    assert (run.base, run.steps, run.foretold_s) == ("models/nano", runs.plan().steps, None)
+
+
+def test_an_unknown_base_is_refused(client: TestClient, version: DatasetVersion) -> None:
+    form = {"version_id": version.id, "base": "/etc"}
+    answer = client.post("/runs", data=form, headers={"Accept": "application/json"})
+    assert answer.status_code == 422
+    assert "not a base" in answer.json()["error"]["sentence"]
+
+
+def test_a_base_that_cannot_be_trained_is_there_with_the_reason(
+    web: FastAPI, session: Session, settings: Settings, version: DatasetVersion, me: Person
+) -> None:
+    web.state.settings = settings.model_copy(update={"base_model": "somebody/elsewhere"})
+    client = sign_in(web, session, settings, me)
+    page = client.get("/runs/new")
+    first, second = page.context["bases"]
+    assert first.is_off and "is not on this machine" in first.note
+    assert not second.is_off
+    assert page.context["why_not"].startswith("Weights: ")
+
+
+def test_findings_have_words_for_readers(client: TestClient, version: DatasetVersion) -> None:
+    page = client.get("/runs/new")
+    assert page.context["counted"] == gate.counted(page.context["outlook"].findings)
+    assert '<span class="sr">cannot tell</span>' in page.text
