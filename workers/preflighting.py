@@ -51,7 +51,6 @@ _PHASES: Final = {
     "export": "writing the model",
 }
 _EXIT_CAUSES: Final = {3: "refused", 4: "out_of_memory", 5: "disk_full"}
-_TOO_LARGE: Final = "It does not fit into the device’s memory"
 
 
 @dataclass(frozen=True)
@@ -274,9 +273,7 @@ def _record(
 
 
 def _verdict(outcome: Outcome, known: launching.Outlook) -> tuple[preflights.End, str | None]:
-    if outcome.cause == "out_of_memory":
-        return "refused", f"{_TOO_LARGE}. {outcome.sentence}"
-    if outcome.cause in ("refused", "disk_full"):
+    if outcome.cause in ("out_of_memory", "refused", "disk_full"):
         return "refused", outcome.sentence
     if outcome.cause:
         return "failed", outcome.sentence

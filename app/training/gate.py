@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from app.training.estimate import Estimate, duration
 from app.training.facts import BaseFacts
+from app.training.licences import UNKNOWN
 from app.training.limits import Limits
 from app.training.recipe import Recipe
 
@@ -234,29 +235,32 @@ def _device(place: Place, measured: Mapping[str, Any] | None) -> Finding:
 
 
 def _licences(base: BaseFacts) -> Iterator[Finding]:
-    """Those that bind nobody further in one line; each other one in its own words."""
-    free = [part for part in base.parts if not part.binds]
+    """Each licence once, with the parts that are under it."""
     if not base.parts:
         yield Finding("Licence", "cannot_tell", f"{base.name} says nothing of its licences")
-    if free:
-        yield Finding("Licence", "passed", "; ".join(f"{part.name}: {part.licence}" for part in free))
+    together: dict[tuple[str, str], list[str]] = {}
     for part in base.parts:
-        if part.binds:
-            yield Finding("Licence", "to_know", f"{part.name}: {part.licence}. {part.binds}")
+        together.setdefault((part.licence, part.binds), []).append(part.name)
+    for (licence, binds), names in sorted(together.items(), key=lambda item: bool(item[0][1])):
+        state: State = "cannot_tell" if licence == UNKNOWN else "to_know" if binds else "passed"
+        words = f"{', '.join(names)}: {licence}"
+        yield Finding("Licence", state, f"{words}. {binds.rstrip('.')}" if binds else words)
 
 
 def _time(left: Left, estimate: Estimate | None) -> Finding:
     if estimate is None:
         return Finding("Time", "cannot_tell", _NOT_YET)
     _, expected, most = estimate.in_all
-    bounds = [one for one in (left.seconds, left.limits.max_seconds if left.limits else None) if one is not None]
-    if not bounds:
+    bounds = [(left.seconds, "left"), (left.limits.max_seconds if left.limits else None, "allowed")]
+    known = [(seconds, word) for seconds, word in bounds if seconds is not None]
+    if not known:
         return Finding("Time", "to_know", f"about {duration(expected)}; no cycle runs, so nothing ends it earlier")
-    spare = min(bounds) - expected
+    most_s, word = min(known)
+    spare = most_s - expected
     if spare < 0:
-        return Finding("Time", "failed", f"takes {duration(expected)}; {duration(min(bounds))} are left")
-    if most > min(bounds):
-        return Finding("Time", "to_know", f"may take {duration(most)}; {duration(min(bounds))} are left")
+        return Finding("Time", "failed", f"takes {duration(expected)}; {duration(most_s)} are {word}")
+    if most > most_s:
+        return Finding("Time", "to_know", f"may take {duration(most)}; {duration(most_s)} are {word}")
     return Finding("Time", "passed", f"ends {duration(spare)} before it must")
 
 

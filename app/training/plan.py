@@ -109,8 +109,28 @@ def _changed(derived: Recipe, changes: Mapping[str, Any]) -> tuple[Recipe, dict[
         for one in error.errors():
             # A fault between two knobs has no place of its own; its words name them.
             name = str(one["loc"][0]) if one["loc"] else next((n for n in typed if n in one["msg"]), "name")
-            faults[name] = one["msg"].removeprefix("Value error, ")
-        return derived, {name: words[:1].lower() + words[1:] for name, words in faults.items()}
+            faults[name] = _plain(one)
+        return derived, faults
+
+
+def _plain(error: Mapping[str, Any]) -> str:
+    """What is wrong with a value, in words of the trade rather than of the program."""
+    bounds = error.get("ctx", {})
+    known = {
+        "int_parsing": "a whole number is needed",
+        "int_from_float": "a whole number is needed",
+        "float_parsing": "a number is needed",
+        "finite_number": "a number is needed",
+        "bool_parsing": "yes or no is needed",
+        "literal_error": f"one of {bounds.get('expected')} is needed",
+        "greater_than": f"more than {bounds.get('gt')} is needed",
+        "greater_than_equal": f"at least {bounds.get('ge')} is needed",
+        "less_than": f"less than {bounds.get('lt')} is needed",
+        "less_than_equal": f"at most {bounds.get('le')} is allowed",
+        "multiple_of": f"a multiple of {bounds.get('multiple_of')} is needed",
+    }
+    words = str(known.get(str(error["type"]), error["msg"])).removeprefix("Value error, ")
+    return words[:1].lower() + words[1:]
 
 
 def _knobs(recipe: Recipe, derived: Recipe, reasons: Mapping[str, str], changes: Mapping[str, Any]) -> tuple[Knob, ...]:

@@ -17,7 +17,7 @@ from app.training.smaller import smaller
 from tests.training.test_estimate import MEASURED as TIMES
 
 RECIPE = runs.plan()
-BASE = bases.read("models/nano")
+BASE = replace(bases.read("models/nano"), parts=())  # nothing is told of its licences
 MEMBERS = Members(7, 300, 30, 0, 0, 0)
 PLACE = Place(10**12, "CPU")
 LEFT = Left(86_000.0, Decimal(70), Decimal("3.20"), "€")
@@ -100,14 +100,18 @@ def test_a_failed_finding_closes_the_gate() -> None:
     assert gate.counted(broken).startswith("1 failed · ")
 
 
-def test_licences_that_bind_are_said_one_by_one() -> None:
-    parts = (Part("transformer", "Apache 2.0"), Part("text encoder", "Gemma terms", "They bind whoever gets the model"))
-    free, binding = found("Licence", base=replace(BASE, parts=parts))
-    assert (free.state, free.sentence) == ("passed", "transformer: Apache 2.0")
-    assert (binding.state, binding.sentence) == (
-        "to_know",
-        "text encoder: Gemma terms. They bind whoever gets the model",
+def test_each_licence_is_said_once_with_what_it_binds_to() -> None:
+    parts = (
+        Part("transformer", "Apache-2.0"),
+        Part("text encoder", "Gemma Terms of Use", "They bind whoever gets the model."),
+        Part("tokenizer", "Apache-2.0"),
+        Part("vae", "not known", "Look at the model's card."),
     )
+    assert [(one.state, one.sentence) for one in found("Licence", base=replace(BASE, parts=parts))] == [
+        ("passed", "transformer, tokenizer: Apache-2.0"),
+        ("to_know", "text encoder: Gemma Terms of Use. They bind whoever gets the model"),
+        ("cannot_tell", "vae: not known. Look at the model's card"),
+    ]
     assert one("Licence").state == "cannot_tell"
 
 

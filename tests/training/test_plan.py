@@ -118,6 +118,21 @@ def test_a_fault_is_named_and_the_rest_stands(changes: dict[str, str], knob: str
     assert made.recipe == plan(PRX, SHOP, RTX).recipe
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"batch_size": "many"}, "Batch: a whole number is needed"),
+        ({"clip_norm": "x"}, "Clip: a number is needed"),
+        ({"ema_decay": "1"}, "Weights kept: less than 1.0 is needed"),
+        ({"resolution_px": "65"}, "Resolution: a multiple of 8 is needed"),
+        ({"optimiser": "sgd"}, "Optimiser: one of 'muon', 'adamw', 'adamw8bit' or 'prodigy' is needed"),
+        ({"micro_batch": "5"}, "At once: batch_size 8 is not a multiple of micro_batch 5"),
+    ],
+)
+def test_faults_are_said_in_plain_words(changes: dict[str, str], words: str) -> None:
+    assert plan(PRX, SHOP, RTX, changes=changes).fault == f"The recipe is refused: {words}."
+
+
 def test_a_base_is_no_knob() -> None:
     assert plan(PRX, SHOP, RTX, changes={"base": "/etc", "family": "flux"}).recipe.base == "models/prx"
 

@@ -191,7 +191,7 @@ def test_what_cannot_end_in_time_offers_the_steps_that_do(
     measured(session, version, step_s=[60.0] * 5)
     page = client.get(f"/runs/new?version_id={version.id}")
     view = page.context
-    assert "Time" in view["why_not"] and "are left" in view["why_not"]
+    assert "Time" in view["why_not"] and "are allowed" in view["why_not"]
     (other,) = view["others"]
     steps = int(parse_qs(urlsplit(other.href).query)["steps"][0])
     assert other.words == f"{steps:,} steps instead of 600"
