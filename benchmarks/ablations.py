@@ -1,6 +1,6 @@
 """What each training method does on the nano model, off against on: a markdown table on the standard output.
 
-    python benchmarks/ablations.py [--only NAME ...] [--steps 150]
+    python -m benchmarks.ablations [--only NAME ...] [--steps 150]
 
 Every row is a real run of the training engine, one thread, batches of 16, on the same drawn pictures of six kinds that
 the base has never seen, with the same seed; "plain, another seed" shows how far two runs differ by chance. Losses are
@@ -241,7 +241,7 @@ def write_set(folder: Path) -> None:
 
 def write_sd15(folder: Path) -> None:
     """A Stable Diffusion 1.5 of random weights, small enough for one core, with an autoencoder of 4x."""
-    from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
     torch.manual_seed(0)
@@ -263,7 +263,9 @@ def write_sd15(folder: Path) -> None:
             up_block_types=("UpDecoderBlock2D",) * 3, layers_per_block=1, latent_channels=4, scaling_factor=4.0,
         ),
         text_encoder=CLIPTextModel(text), tokenizer=tokenizer,
-        scheduler=DDPMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"),
+        scheduler=PNDMScheduler(
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, skip_prk_steps=True
+        ),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(folder, safe_serialization=True)  # fmt: skip
 
