@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,14 @@ from workers.refusals import Refusal
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_flow.built(tiny_flow.flux, tmp_path_factory.mktemp("tiny") / "dev")
+@pytest.fixture
+def dev(base: Callable[..., Path]) -> Path:
+    return base("flux", kind="dev")
 
 
-@pytest.fixture(scope="module")
-def schnell(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_flow.built(tiny_flow.flux, tmp_path_factory.mktemp("tiny") / "schnell", guided=False)
+@pytest.fixture
+def schnell(base: Callable[..., Path]) -> Path:
+    return base("flux", kind="schnell")
 
 
 def told(family: Flux) -> dict[str, torch.Tensor]:
@@ -76,7 +77,7 @@ def test_texts_are_t5s_tokens_and_clips_summary(dev: Path, schnell: Path) -> Non
 
 
 def test_devs_shift_grows_with_the_picture_as_in_the_pipeline() -> None:
-    family = Flux(tiny_flow.flux(levels=4))
+    family = Flux(tiny_flow.flux_pipeline(levels=4))
     assert family.size_multiple == 16
     for height, width in ((256, 256), (512, 512), (768, 1344), (1024, 1024)):
         # The token count is the pipeline's: of packed latents, a quarter of the autoencoder's points.
@@ -88,7 +89,7 @@ def test_devs_shift_grows_with_the_picture_as_in_the_pipeline() -> None:
 
 
 def test_the_shift_moves_timesteps_as_the_scheduler_does() -> None:
-    family = Flux(tiny_flow.flux(levels=4))
+    family = Flux(tiny_flow.flux_pipeline(levels=4))
     scheduler = family.pipeline.scheduler
     scheduler.set_timesteps(sigmas=[1.0, 0.75, 0.5, 0.25], mu=family.mu(1024))
     shift, even = family.shift(512, 512), torch.tensor([1.0, 0.75, 0.5, 0.25])
@@ -96,7 +97,7 @@ def test_the_shift_moves_timesteps_as_the_scheduler_does() -> None:
 
 
 def test_schnell_draws_unshifted() -> None:
-    assert Flux(tiny_flow.flux(guided=False, levels=4)).shift(1024, 1024) == 1.0
+    assert Flux(tiny_flow.flux_pipeline(guided=False, levels=4)).shift(1024, 1024) == 1.0
 
 
 def test_latents_become_tokens_as_in_the_pipeline_and_back() -> None:

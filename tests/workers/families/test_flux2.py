@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,20 +15,11 @@ from workers.families.flux2 import Flux2, load
 from workers.families.registry import stacked
 
 CPU = torch.device("cpu")
+Base = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_flow.built(tiny_flow.flux2, tmp_path_factory.mktemp("tiny") / "base")
-
-
-@pytest.fixture(scope="module")
-def distilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_flow.built(tiny_flow.flux2, tmp_path_factory.mktemp("tiny") / "distilled", is_distilled=True)
-
-
-def test_texts_are_three_layers_side_by_side_with_the_chats_marks(base: Path) -> None:
-    family = load(str(base), CPU)
+def test_texts_are_three_layers_side_by_side_with_the_chats_marks(base: Base) -> None:
+    family = load(str(base("flux2")), CPU)
     texts = ["a red Zlorf box", ""]
     embeddings, ids = family.pipeline.encode_prompt(texts)
     for row, text in enumerate(family.encode_texts(texts)):
@@ -37,8 +29,8 @@ def test_texts_are_three_layers_side_by_side_with_the_chats_marks(base: Path) ->
     assert family.token_counts(["a red Zlorf box", ""]) == ([6, 2], 512)
 
 
-def test_latents_are_normalised_as_the_pipeline_does_with_reference_pictures(base: Path) -> None:
-    family = load(str(base), CPU)
+def test_latents_are_normalised_as_the_pipeline_does_with_reference_pictures(base: Base) -> None:
+    family = load(str(base("flux2")), CPU)
     pictures = torch.randint(0, 256, (2, 16, 24, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     pixels = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1.0
     with torch.no_grad():
@@ -48,8 +40,8 @@ def test_latents_are_normalised_as_the_pipeline_does_with_reference_pictures(bas
     assert torch.allclose(ours, torch.cat(theirs), atol=1e-5)
 
 
-def test_the_network_is_told_t_itself_and_no_guidance(base: Path) -> None:
-    family = load(str(base), CPU)
+def test_the_network_is_told_t_itself_and_no_guidance(base: Base) -> None:
+    family = load(str(base("flux2")), CPU)
     calls: list[dict[str, torch.Tensor]] = []
     family.model.register_forward_pre_hook(lambda _, given, named: calls.append(named), with_kwargs=True)
     text = stacked(family.encode_texts(["box", "mug"]))
@@ -61,20 +53,20 @@ def test_the_network_is_told_t_itself_and_no_guidance(base: Path) -> None:
 
 
 def test_the_shift_is_the_pipelines_fit_for_so_many_tokens() -> None:
-    family = Flux2(tiny_flow.flux2(levels=4))
+    family = Flux2(tiny_flow.flux2_pipeline(levels=4))
     assert family.size_multiple == 16
     for height, width in ((512, 512), (768, 1344), (1024, 1024), (1536, 1536)):
         latents, _ = family.pipeline.prepare_latents(1, 4, height, width, torch.float32, CPU, torch.Generator())
         assert latents.shape[1] == (height // 16) * (width // 16)
         mu = compute_empirical_mu(latents.shape[1], 50)
         assert family.shift(height, width) == pytest.approx(math.exp(mu))
-    assert Flux2(tiny_flow.flux2(is_distilled=True, levels=4)).shift(1024, 1024) == pytest.approx(
+    assert Flux2(tiny_flow.flux2_pipeline(is_distilled=True, levels=4)).shift(1024, 1024) == pytest.approx(
         math.exp(compute_empirical_mu(4096, 4))
     )
 
 
-def test_a_base_compares_with_the_empty_text_and_a_distilled_model_with_nothing(base: Path, distilled: Path) -> None:
-    family = load(str(base), CPU)
+def test_a_base_compares_with_the_empty_text_and_a_distilled_model_with_nothing(base: Base) -> None:
+    family = load(str(base("flux2")), CPU)
     assert not torch.equal(family.draw(["box"], [1], 16, 2, 1.0), family.draw(["box"], [1], 16, 2, 5.0))
-    other = load(str(distilled), CPU)
+    other = load(str(base("flux2", kind="distilled")), CPU)
     assert torch.equal(other.draw(["box"], [1], 16, 2, 1.0), other.draw(["box"], [1], 16, 2, 5.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,11 @@ from workers.families.sd3 import Sd3, load
 from workers.refusals import Refusal
 
 CPU = torch.device("cpu")
+Base = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_flow.built(tiny_flow.sd3, tmp_path_factory.mktemp("tiny") / "sd3")
-
-
-def test_texts_are_the_clips_side_by_side_and_then_t5(base: Path) -> None:
-    family = load(str(base), CPU)
+def test_texts_are_the_clips_side_by_side_and_then_t5(base: Base) -> None:
+    family = load(str(base("sd3")), CPU)
     texts = ["a red Zlorf box", ""]
     embeddings, _, pooled, _ = family.pipeline.encode_prompt(texts, None, None, do_classifier_free_guidance=False)
     for row, text in enumerate(family.encode_texts(texts)):
@@ -32,16 +29,16 @@ def test_texts_are_the_clips_side_by_side_and_then_t5(base: Path) -> None:
     assert embeddings.shape[1] == tiny_flow.CLIP_TOKENS + 256
 
 
-def test_the_empty_text_is_what_guidance_compares_with(base: Path) -> None:
-    family = load(str(base), CPU)
+def test_the_empty_text_is_what_guidance_compares_with(base: Base) -> None:
+    family = load(str(base("sd3")), CPU)
     _, empty, _, empty_pooled = family.pipeline.encode_prompt(["box"], None, None)
     (ours,) = family.encode_texts([""])
     assert torch.equal(ours["tokens"], empty[0])
     assert torch.equal(ours["pooled"], empty_pooled[0])
 
 
-def test_the_timestep_is_told_a_thousandfold(base: Path) -> None:
-    family = load(str(base), CPU)
+def test_the_timestep_is_told_a_thousandfold(base: Base) -> None:
+    family = load(str(base("sd3")), CPU)
     told: list[torch.Tensor] = []
     family.model.register_forward_pre_hook(lambda _, given, named: told.append(named["timestep"]), with_kwargs=True)
     clean = torch.zeros(2, 4, 8, 8)
@@ -51,9 +48,9 @@ def test_the_timestep_is_told_a_thousandfold(base: Path) -> None:
     assert told[0].tolist() == [250.0, 1000.0]
 
 
-def test_a_base_without_t5_is_loaded_trained_and_drawn(tmp_path: Path) -> None:
-    base = tiny_flow.built(tiny_flow.sd3, tmp_path / "sd3", with_t5=False)
-    family = load(str(base), CPU)
+def test_a_base_without_t5_is_loaded_trained_and_drawn(base: Base) -> None:
+    folder = base("sd3", t5="without")
+    family = load(str(folder), CPU)
     (text,) = family.encode_texts(["a red Zlorf box"])
     assert text["tokens"].shape[0] == tiny_flow.CLIP_TOKENS + 256
     assert not text["tokens"][tiny_flow.CLIP_TOKENS :].any()
@@ -61,30 +58,30 @@ def test_a_base_without_t5_is_loaded_trained_and_drawn(tmp_path: Path) -> None:
     assert family.draw(["a red Zlorf box"], [1], 16, 2, 3.0).shape == (1, 16, 16, 3)
     assert family.pipeline.text_encoder_3 is None
     assert family.encoder_files == tuple(
-        base / part for part in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+        folder / part for part in ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
     )
 
 
 def test_a_base_without_a_clip_is_refused(tmp_path: Path) -> None:
-    pipeline = tiny_flow.sd3()
+    pipeline = tiny_flow.sd3_pipeline()
     pipeline.register_modules(text_encoder=None, tokenizer=None)
     pipeline.save_pretrained(tmp_path / "sd3")
     with pytest.raises(Refusal, match="lacks a CLIP text encoder"):
         load(str(tmp_path / "sd3"), CPU)
 
 
-def test_long_captions_are_counted_by_the_encoder_that_reads_on(base: Path) -> None:
-    assert load(str(base), CPU).token_counts(["box", "a red Zlorf box " * 70]) == ([1, 280], 256)
+def test_long_captions_are_counted_by_the_encoder_that_reads_on(base: Base) -> None:
+    assert load(str(base("sd3")), CPU).token_counts(["box", "a red Zlorf box " * 70]) == ([1, 280], 256)
 
 
 def test_the_shift_is_the_schedulers_at_every_size() -> None:
-    family = Sd3(tiny_flow.sd3(levels=4))
+    family = Sd3(tiny_flow.sd3_pipeline(levels=4))
     assert family.size_multiple == 16
     assert (family.shift(1024, 1024), family.shift(512, 768)) == (3.0, 3.0)
 
 
 def test_a_dynamic_shift_is_the_one_that_the_pipeline_works_out() -> None:
-    pipeline = tiny_flow.sd3(levels=4)
+    pipeline = tiny_flow.sd3_pipeline(levels=4)
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, max_shift=1.16)
     family = Sd3(pipeline)
     for height, width in ((1024, 1024), (512, 768)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +22,16 @@ CPU = torch.device("cpu")
 NAMES = ("sd3", "flux", "flux2")
 SIZE = 16
 Calls = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A folder with an untrained pipeline of each family."""
-    made = {name: getattr(tiny_flow, name) for name in NAMES}
-    return {name: tiny_flow.built(made[name], tmp_path_factory.mktemp("tiny") / name) for name in NAMES}
+Base = Callable[..., Path]
 
 
 @pytest.fixture(params=NAMES)
-def family(bases: dict[str, Path], request: pytest.FixtureRequest) -> Velocity:
-    return loaded(bases, request.param)
+def family(base: Base, request: pytest.FixtureRequest) -> Velocity:
+    return loaded(base, request.param)
 
 
-def loaded(bases: dict[str, Path], name: str) -> Velocity:
-    found = load_family(name, str(bases[name]), CPU)
+def loaded(base: Base, name: str) -> Velocity:
+    found = load_family(name, str(base(name)), CPU)
     assert isinstance(found, Velocity)
     return found
 
@@ -229,19 +223,17 @@ def test_encoders_that_were_put_away_come_back(family: Velocity) -> None:
     assert [folder.name for folder in family.autoencoder_files] == ["vae"]
 
 
-def test_saved_weights_load_back_and_an_export_draws_the_same(
-    family: Velocity, bases: dict[str, Path], tmp_path: Path
-) -> None:
+def test_saved_weights_load_back_and_an_export_draws_the_same(family: Velocity, base: Base, tmp_path: Path) -> None:
     with torch.no_grad():
         for parameter in family.model.parameters():
             parameter.mul_(1.02)
     mine = family.draw(["a red Zlorf box"], [5], SIZE, 2, 2.0)
     family.save_weights(tmp_path / "weights")
-    other = loaded(bases, family.name)
+    other = loaded(base, family.name)
     assert not torch.equal(other.draw(["a red Zlorf box"], [5], SIZE, 2, 2.0), mine)
     other.load_weights(tmp_path / "weights")
     assert torch.equal(other.draw(["a red Zlorf box"], [5], SIZE, 2, 2.0), mine)
-    loaded(bases, family.name).export(tmp_path / "weights", tmp_path / "model")
+    loaded(base, family.name).export(tmp_path / "weights", tmp_path / "model")
     index = json.loads((tmp_path / "model" / "model_index.json").read_text())
     assert {part[0] for part in index.values() if isinstance(part, list)} <= {"diffusers", "transformers", None}
     exported = DiffusionPipeline.from_pretrained(tmp_path / "model")
@@ -304,7 +296,7 @@ def test_one_picture_is_learned_by_heart_and_another_one_on_top_with_lora(family
 
 
 def test_a_saved_lora_is_loaded_by_the_pipeline_itself_with_every_key(
-    family: Velocity, bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: Velocity, base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parameters = lora.put_on(family, 4, seed=5)
     with torch.no_grad():
@@ -314,7 +306,7 @@ def test_a_saved_lora_is_loaded_by_the_pipeline_itself_with_every_key(
     lora.save(family, tmp_path)
     saved = {key.removeprefix("transformer."): value for key, value in lora.read(tmp_path / lora.FILE).items()}
 
-    pipeline = loaded(bases, family.name).pipeline
+    pipeline = loaded(base, family.name).pipeline
     complaints: list[str] = []
     monkeypatch.setattr(peft_loader.logger, "warning", complaints.append)
     pipeline.load_lora_weights(tmp_path)
@@ -324,7 +316,7 @@ def test_a_saved_lora_is_loaded_by_the_pipeline_itself_with_every_key(
     assert all(torch.equal(taken[key], value) for key, value in saved.items())
     theirs = type(family)(pipeline).draw(["a red Zlorf box"], [3], SIZE, 2, 1.0)
     assert torch.equal(theirs, mine)
-    assert not torch.equal(loaded(bases, family.name).draw(["a red Zlorf box"], [3], SIZE, 2, 1.0), mine)
+    assert not torch.equal(loaded(base, family.name).draw(["a red Zlorf box"], [3], SIZE, 2, 1.0), mine)
 
 
 def test_an_adapter_reaches_every_block(family: Velocity) -> None:

@@ -21,6 +21,7 @@ from diffusers import (
 from transformers.models.t5gemma.configuration_t5gemma import T5GemmaConfig, T5GemmaModuleConfig
 from transformers.models.t5gemma.modeling_t5gemma import T5GemmaEncoder
 
+from tests.workers.families.tiny_flow import flux, flux2, sd3  # noqa: F401  (found by name)
 from tests.workers.families.tiny_unets import sd15, sdxl  # noqa: F401  (found by name)
 from workers.families import nano
 

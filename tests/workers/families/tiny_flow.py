@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import (
@@ -104,7 +103,7 @@ def vae(levels: int) -> AutoencoderKL:
     )
 
 
-def sd3(with_t5: bool = True, levels: int = 2) -> StableDiffusion3Pipeline:
+def sd3_pipeline(with_t5: bool = True, levels: int = 2) -> StableDiffusion3Pipeline:
     return StableDiffusion3Pipeline(
         transformer=SD3Transformer2DModel(
             sample_size=8,
@@ -132,7 +131,7 @@ def sd3(with_t5: bool = True, levels: int = 2) -> StableDiffusion3Pipeline:
     )
 
 
-def flux(guided: bool = True, levels: int = 2) -> FluxPipeline:
+def flux_pipeline(guided: bool = True, levels: int = 2) -> FluxPipeline:
     return FluxPipeline(
         transformer=FluxTransformer2DModel(
             patch_size=1,
@@ -155,7 +154,7 @@ def flux(guided: bool = True, levels: int = 2) -> FluxPipeline:
     )
 
 
-def flux2(is_distilled: bool = False, levels: int = 2) -> Flux2KleinPipeline:
+def flux2_pipeline(is_distilled: bool = False, levels: int = 2) -> Flux2KleinPipeline:
     words = tokenizer(4096)
     words.chat_template = CHAT
     autoencoder = AutoencoderKLFlux2(**vae_options(levels))
@@ -196,12 +195,26 @@ def flux2(is_distilled: bool = False, levels: int = 2) -> Flux2KleinPipeline:
     )
 
 
-def built(pipeline: Callable[..., Any], folder: Path, **options: Any) -> Path:
-    """The pipeline saved in `folder`, its weights drawn from a fixed seed and large enough that pictures differ."""
-    with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+def sd3(folder: Path, t5: Literal["with", "without"] = "with") -> Path:
+    """An SD 3.5 pipeline in `folder`."""
+    return _written(lambda: sd3_pipeline(with_t5=t5 == "with"), folder)
+
+
+def flux(folder: Path, kind: Literal["dev", "schnell"] = "dev") -> Path:
+    """A FLUX.1 pipeline in `folder`."""
+    return _written(lambda: flux_pipeline(guided=kind == "dev"), folder)
+
+
+def flux2(folder: Path, kind: Literal["base", "distilled"] = "base") -> Path:
+    """A FLUX.2 klein pipeline in `folder`."""
+    return _written(lambda: flux2_pipeline(is_distilled=kind == "distilled"), folder)
+
+
+def _written(pipeline: Callable[[], Any], folder: Path) -> Path:
+    # The same weights each time, and large enough that pictures differ by their words.
+    with torch.random.fork_rng():
         torch.manual_seed(0)
-        made = pipeline(**options)
+        made = pipeline()
         for parameter in made.transformer.parameters():
             parameter.data += 0.05 * torch.randn(parameter.shape)
         made.save_pretrained(folder, safe_serialization=True)
