@@ -26,7 +26,8 @@ from app.evaluation import comparison, sheets
 from app.evaluation.tables import Sample, Sheet
 from app.settings import Settings
 from app.storage import Storage
-from app.training import runs
+from app.training import preflights, runs
+from app.training.preflights import Wish
 from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
 from app.web.main import create_app
@@ -95,12 +96,15 @@ def test_from_photos_to_compared_checkpoints(
 
     with transaction(engine) as session:
         version = session.get_one(DatasetVersion, version.id)
-        run = runs.request_run(session, version, str(tiny_base), recipe(steps=4, checkpoint_every=2), owner)
-    assert work_off(engine) == ["run.train", "sheet.draw"]
+        asked = preflights.request_preflight(session, version, recipe(steps=4, checkpoint_every=2), owner, Wish())
+    assert work_off(engine) == ["run.preflight", "run.train", "sheet.draw"]
 
     with transaction(engine) as session:
-        run = runs.get(session, run.id)
-        assert (run.state, run.step) == ("completed", 4)
+        asked = preflights.get(session, asked.id)
+        assert asked.state == "passed", asked.reason
+        run = runs.get(session, 1)
+        assert (run.state, run.step, run.preflight_id) == ("completed", 4, asked.id)
+        assert run.foretold_s and run.actual_s
         assert [checkpoint.step for checkpoint in runs.checkpoints(session, run.id)] == [0, 2, 4]
         sheet = sheets.latest_of(session, run.id)
         assert sheet is not None

@@ -20,7 +20,7 @@ from app.training.estimate import Estimate, Work, estimate
 from app.training.facts import BaseFacts
 from app.training.gate import Finding, Left, Place
 from app.training.limits import Limits
-from app.training.plan import changed, plan, written
+from app.training.plan import Plan, changed, plan, written
 from app.training.preflights import Wish
 from app.training.recipe import Recipe
 from app.training.tables import Preflight, TrainingRun
@@ -132,17 +132,28 @@ def start(
     return runs.request_run(session, version, recipe.base, recipe, person, known.limits, foretold)
 
 
+def planned(
+    session: Session,
+    settings: Settings,
+    version: DatasetVersion,
+    base: str,
+    changes: Mapping[str, Any] | None = None,
+) -> Plan:
+    """The balanced plan for a version and a base on the device at hand, with a person's changes."""
+    device = devices.known(settings.data_dir, settings.worker_threads)
+    return plan(bases.read(runs.named(base)), members.facts(session, version), device, "balanced", changes)
+
+
 def on_top(
     session: Session, settings: Settings, version: DatasetVersion, recipe: Recipe, more: Mapping[str, Any]
 ) -> tuple[Recipe, dict[str, str]]:
     """A recipe with `more` changes on top of those that a person made, and all of them as a page's address has them."""
-    base, device = bases.read(recipe.base), devices.known(settings.data_dir, settings.worker_threads)
-    facts = members.facts(session, version)
     chosen = {"steps": recipe.steps, "method": recipe.method}
-    derived = plan(base, facts, device, "balanced", chosen).recipe
+    derived = planned(session, settings, version, recipe.base, chosen).recipe
     changes = {**chosen, **changed(recipe, derived), **more}
     changes = {name: value for name, value in changes.items() if name != "name"}
-    return plan(base, facts, device, "balanced", changes).recipe, {n: written(value) for n, value in changes.items()}
+    found = planned(session, settings, version, recipe.base, changes).recipe
+    return found, {name: written(value) for name, value in changes.items()}
 
 
 def _there(settings: Settings) -> Any:

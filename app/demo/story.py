@@ -13,6 +13,7 @@ from app import browsing, jobs, selection
 from app.broker import send_due
 from app.catalog import intake
 from app.catalog.tables import Catalog
+from app.cycles import launching
 from app.database import transaction
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
@@ -21,7 +22,8 @@ from app.errors import Refused
 from app.evaluation import sheets
 from app.people import Person
 from app.settings import Settings
-from app.training import runs
+from app.training import preflights, runs
+from app.training.estimate import duration
 from app.training.tables import TrainingRun
 
 POLL_S = 0.5
@@ -95,8 +97,11 @@ def freeze(stage: Stage, catalog: Catalog) -> DatasetVersion:
 
 
 def fine_tune(stage: Stage, version: DatasetVersion, is_drawn: bool) -> TrainingRun:
-    """Fine-tune the base on the version, and settle beforehand which prompts the sheet will draw."""
-    recipe = runs.plan(stage.settings.base_model, threads=stage.settings.worker_threads)
+    """Measure the derived recipe on the device; the run follows by itself, as after one click on the launch page.
+
+    Settles beforehand which prompts the sheet will draw. On a computer too slow for the recipe's time limit, as many
+    steps are taken as end in time.
+    """
     extra = [
         sheets.PromptText(
             prompt.text, "Held out", {"kind": prompt.kind, "colour": prompt.colour, "background": prompt.background}
@@ -104,14 +109,36 @@ def fine_tune(stage: Stage, version: DatasetVersion, is_drawn: bool) -> Training
         for prompt in (held_out_prompts(HELD_OUT) if is_drawn else [])
     ]
     with transaction(stage.engine) as session:
+        recipe = launching.planned(session, stage.settings, version, stage.settings.base_model).recipe
         sheets.suite_for(session, version, recipe, extra)
-        run = runs.request_run(session, version, stage.settings.base_model, recipe, stage.owner)
-        job_id = run.job_id
-    wait(stage, _sent(stage, job_id), "Fine-tune")
+        asked = preflights.request_preflight(session, version, recipe, stage.owner, preflights.Wish())
+    wait(stage, _sent(stage, asked.job_id), "Measure")
+    run = _launched(stage, version, asked.id)
+    wait(stage, _sent(stage, run.job_id), "Fine-tune")
     with transaction(stage.engine) as session:
         run = runs.get(session, run.id)
         if not any(checkpoint.folder for checkpoint in runs.checkpoints(session, run.id)):
             raise Refused(f"The run ended without a checkpoint: {run.reason or run.state}")
+        if run.actual_s and run.foretold_s:
+            say(f"          took {duration(run.actual_s)}, foretold were {duration(run.foretold_s)}")
+        return run
+
+
+def _launched(stage: Stage, version: DatasetVersion, preflight_id: int) -> TrainingRun:
+    """The run that followed a preflight, or the one with as many steps as end in time; and what is foretold of it."""
+    with transaction(stage.engine) as session:
+        asked = preflights.get(session, preflight_id)
+        run = preflights.run_of(session, preflight_id)
+        if run is None:
+            fits = [row for row in asked.alternatives if row["state"] == "fits"]
+            if not fits:
+                raise Refused(asked.reason or f"The preflight is {asked.state}.")
+            say(f"          {asked.reason} Instead: {fits[-1]['words']}")
+            plan = launching.planned(session, stage.settings, version, asked.base, fits[-1]["changes"])
+            known = launching.outlook(session, stage.settings, version, plan.recipe, preflight=asked)
+            run = launching.start(session, version, plan.recipe, known, asked, stage.owner)
+        words = f"{duration(run.foretold_low_s or 0)} to {duration(run.foretold_high_s or 0)}"
+        say(f"          about {duration(run.foretold_s or 0)} ({words}): {run.foretold_from}")
         return run
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -50,7 +51,9 @@ def read(name: str) -> BaseFacts:
     """What the base of this name is; its `fault` says why it cannot be trained, where it cannot."""
     folder = runs.PROJECT / name
     if not folder.is_dir():
-        words = f"{name} is not on this machine, so nothing is known of it. Put its folder under models/."
+        folder = _fetched(name) or folder
+    if not folder.is_dir():
+        words = f"{name} is not on this machine, so nothing is known of it. Fetch it, or put its folder under models/"
         return BaseFacts(name, name, "prx", 512, 0, 0, False, 0, fault=words)
     try:
         stamp = max(one.stat().st_mtime_ns for one in (folder, folder / "model_index.json"))
@@ -58,6 +61,18 @@ def read(name: str) -> BaseFacts:
     except (OSError, ValueError, KeyError, TypeError) as error:
         words = f"{name} holds no pipeline that can be read: {' '.join(str(error).split())[:200]}"
         return BaseFacts(name, folder.name, "prx", 512, 0, 0, False, 0, fault=words)
+
+
+def _fetched(name: str) -> Path | None:
+    """Where a model hub's own cache on this machine keeps the base of this name; None when it is not there."""
+    if name.count("/") != 1 or name.startswith("/"):
+        return None
+    home = os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
+    kept = Path(os.environ.get("HF_HUB_CACHE", str(Path(home) / "hub"))) / f"models--{name.replace('/', '--')}"
+    try:
+        return kept / "snapshots" / (kept / "refs" / "main").read_text().strip()
+    except OSError:
+        return None
 
 
 @lru_cache(maxsize=1)

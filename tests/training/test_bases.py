@@ -82,6 +82,19 @@ def test_what_cannot_be_trained_says_why(tmp_path: Path, prepare: object, words:
     assert words in bases.read(str(tmp_path / "base")).fault
 
 
+def test_a_base_that_was_fetched_from_a_hub_is_found_in_its_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    kept = tmp_path / "models--Photoroom--prx"
+    pipeline(kept / "snapshots" / "abc", "PRXPipeline", "transformer", {"patch_size": 2}, default_sample_size=512)
+    assert "is not on this machine" in bases.read("Photoroom/prx").fault
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text("abc")
+    found = bases.read("Photoroom/prx")
+    assert (found.name, found.family, found.fault) == ("Photoroom/prx", "prx", "")
+
+
 def test_a_folder_written_anew_is_read_anew(tmp_path: Path) -> None:
     folder = pipeline(tmp_path / "base", "PRXPipeline", "transformer", {"patch_size": 2}, default_sample_size=512)
     assert bases.read(str(folder)).resolution_px == 512
