@@ -30,6 +30,7 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Job**: queued work, a row; a **task** is the Celery function that does it. **Claim**: a worker's leased right to
   a job, with a fencing token. **Sweep**: finding jobs whose lease ran out or whose message was lost.
 - **Roster**: which processes work on a data folder. **Supervisor**: the one that starts and stops the others.
+- **Device**: a GPU, a slice of one, or the CPU. **Tenancy**: a gpu worker's sole right to a device.
 - **Cycle**: one timed day from photos to a model, with a budget. **Ledger**: what its jobs cost.
 - **Person**: somebody who signs in. **Link**: a one-time address that signs a browser in.
 """

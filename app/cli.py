@@ -61,6 +61,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("email", nargs="?", help="whom to sign in (default: the owner)")
     one = command("worker", _worker, "Run one worker, where PostgreSQL and Redis are your own.")
     one.add_argument("queue", choices=("cpu", "gpu"))
+    told = "of a gpu worker: a number or identifier that nvidia-smi lists, or cpu:0 (default: the first that is free)"
+    one.add_argument("--device", metavar="N", help=told)
     one = command("web", _web, "Run the web app alone, where PostgreSQL and Redis are your own.")
     one.add_argument("--descriptor", type=int, help=argparse.SUPPRESS)
     command("sweeper", _sweeper, "Run the sweeper alone, where PostgreSQL and Redis are your own.")
@@ -142,10 +144,19 @@ def _link(options: argparse.Namespace) -> None:
 
 
 def _worker(options: argparse.Namespace) -> None:
+    from app import tenancy
+    from app.errors import Refused
     from app.up import check_servers, worker
 
     check_servers(_settings(options))
-    os.execv(sys.executable, [sys.executable, *worker(options.queue)])  # noqa: S606
+    name = None
+    if options.device is not None:
+        if options.queue != "gpu":
+            raise Refused("Only a gpu worker has a device.")
+        device = tenancy.named(options.device)
+        os.environ.update(PACKSHOT_DEVICE=device.key)
+        name = f"gpu-{device.index.replace(':', '-')}-{os.getpid()}"
+    os.execv(sys.executable, [sys.executable, *worker(options.queue, name)])  # noqa: S606
 
 
 def _sweeper(options: argparse.Namespace) -> None:

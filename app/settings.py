@@ -61,6 +61,11 @@ class Settings(BaseSettings):
     max_image_megapixels: int = Field(
         default=200, ge=1, le=2000, description="Larger images are refused at intake, before they are decoded."
     )
+    device: str | None = Field(
+        default=None,
+        description="Device of the gpu worker: a number or identifier that nvidia-smi lists, or cpu:0. "
+        "Unset: the first that is free.",
+    )
     # With all cores, torch falls to a fraction of its speed as soon as anything else runs; with one less it hardly
     # notices (2 cores: 2.5 steps/s on both, 2.0 on one, 0.2 on both beside another busy process).
     worker_threads: int = Field(

@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from app import embedded, jobs, people, processes
+from app import embedded, jobs, people, processes, tenancy
 from app.database import migrate, transaction, utc_now
 from app.errors import AppError, Refused
 from app.listening import address_of, answers, listening
@@ -25,6 +25,7 @@ from app.processes import Known
 from app.roster import Roster, end_left_over, forget, locked, make_folder, trainers, write_down
 from app.settings import Settings
 from app.supervisor import Part, Signals, Supervisor, say
+from app.tenancy import Device
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 READY_WITHIN_S: Final = 60.0
@@ -102,20 +103,32 @@ class _Up:
         commands = {
             "web app": ("-m", "app.cli", "web", "--descriptor", str(descriptor)),
             "cpu worker": worker("cpu"),
-            "gpu worker": worker("gpu"),
             "sweeper": SWEEPER,
         }
-        if find_spec("torch") is None:
-            del commands["gpu worker"]
+        found = tenancy.named_parts(self._devices())
+        if not found:
             say("PyTorch is not installed, so nothing is trained or drawn here; see `packshot doctor`.")
+        commands |= {name: worker("gpu", name.replace(" ", "-")) for name in found}
         for name, arguments in commands.items():
             log = self.settings.data_dir / "logs" / f"{name.replace(' ', '-')}.log"
-            threads = self.settings.worker_threads if name == "gpu worker" else 1
+            environment = self._environment(1)
+            if name in found:
+                threads = str(max(1, self.settings.worker_threads // len(found)))
+                told = {"OMP_NUM_THREADS": threads, "PACKSHOT_WORKER_THREADS": threads}
+                environment |= told | {"PACKSHOT_DEVICE": found[name].key}
             start = partial(
-                processes.start, [sys.executable, *arguments], log, self._environment(threads), cwd=PROJECT,
+                processes.start, [sys.executable, *arguments], log, environment, cwd=PROJECT,
                 pass_fds=[descriptor] if name == "web app" else [],
             )  # fmt: skip
             yield Part(name, log, start)
+
+    def _devices(self) -> list[Device]:
+        """The devices to start a gpu worker for; none where PyTorch is not installed."""
+        if find_spec("torch") is None:
+            return []
+        if self.settings.device is not None:
+            return [tenancy.named(self.settings.device)]
+        return tenancy.devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
 
     def _environment(self, threads: int) -> dict[str, str]:
         """What the parts are told: our own environment, the addresses, and folders that hold wherever they run."""
@@ -207,13 +220,16 @@ def first_line(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")
 
 
-def worker(queue: str) -> tuple[str, ...]:
-    """The arguments to Python of one worker: `cpu` does one or two jobs at a time, `gpu` one, in its own process."""
+def worker(queue: str, name: str | None = None) -> tuple[str, ...]:
+    """The arguments to Python of one worker: `cpu` does one or two jobs at a time, `gpu` one, in its own process.
+
+    `name` tells several workers of a queue apart.
+    """
     slots = str(max(1, min(2, (os.cpu_count() or 1) // 2)))
     pool = ("--pool", "solo") if queue == "gpu" else ("--pool", "prefork", "--concurrency", slots)
     return (
         "-m", "celery", "--app", "workers.celery_app:celery_app", "worker", "--include", f"workers.{queue}",
-        "--queues", queue, "--hostname", f"{queue}@%h", *pool, "--loglevel", "INFO", "--without-gossip",
+        "--queues", queue, "--hostname", f"{name or queue}@%h", *pool, "--loglevel", "INFO", "--without-gossip",
         "--without-mingle", "--without-heartbeat",
     )  # fmt: skip
 

@@ -49,6 +49,10 @@ class Transient(Exception):
     """
 
 
+class Busy(Exception):
+    """The device is somebody else's for now: the job goes back to the queue, and the attempt does not count."""
+
+
 @dataclass
 class Work:
     """What a task body gets: its arguments, the settings, the database, the files, and a way to tell how far it is."""
@@ -166,9 +170,10 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
     except AppError as refusal:
         with transaction(engine) as session:
             jobs.fail(session, claim, refusal.sentence)
-    except (Transient, OperationalError) as error:
-        # A planned stop is no failure of the job, however often it happens.
-        put_back = jobs.give_back if stopped_for_good.is_set() else jobs.retry
+    except (Transient, Busy, OperationalError) as error:
+        # A planned stop is no failure of the job, however often it happens, and neither is a device that is taken.
+        is_blameless = stopped_for_good.is_set() or isinstance(error, Busy)
+        put_back = jobs.give_back if is_blameless else jobs.retry
         with transaction(engine) as session:
             put_back(session, claim, _first_line(error))
     except Exception as error:

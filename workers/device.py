@@ -1,26 +1,16 @@
-"""What this machine tells of its devices without importing torch: which there are, whose memory they hold."""
+"""What a trainer's end left on the machine: device memory that is still held, and what the kernel ended."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_ANSWERS_WITHIN_S: Final = 10.0
+from app.tenancy import memory_holders
+
 _LOOKS_EVERY_S: Final = 0.2
-
-
-def memory_holders() -> set[int]:
-    """Pids that hold memory of an NVIDIA GPU, as its driver tells; none where there is no driver.
-
-    Inside a container the driver may tell the host's pids, or none: then nothing is waited for.
-    """
-    told = _nvidia_smi("--query-compute-apps=pid", "--format=csv,noheader")
-    return {int(line) for line in told.split() if line.isdigit()}
 
 
 def wait_until_released(pids: Collection[int], within_s: float) -> bool:
@@ -54,17 +44,3 @@ def _memory_counts(own: Path, groups: Path) -> list[Path]:
                 folder = groups / "memory"
                 found += [folder / inside.strip("/") / "memory.oom_control", folder / "memory.oom_control"]
     return found
-
-
-def _nvidia_smi(*arguments: str) -> str:
-    """What the driver's tool says; empty where there is none, or where it does not answer."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return ""
-    try:
-        done = subprocess.run(
-            [tool, *arguments], capture_output=True, text=True, timeout=_ANSWERS_WITHIN_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from app.database import engine_for
+from app.errors import AppError
 from app.settings import Settings
 from app.storage import Storage
 from app.training import devices
-from workers import accelerator, captioning, drawing, preflighting, training
+from workers import accelerator, captioning, drawing, preflighting, tenant, training
 from workers.celery_app import Work, database_url, job_task
 from workers.lease import Lease
-from workers.trainer import Patience
+from workers.trainer import Patience, Trainer
 
 
 @lru_cache(maxsize=1)
@@ -26,12 +28,14 @@ def lease(threads: int) -> Lease:
 @job_task("captions.look")
 def look_at_photos(work: Work) -> dict[str, Any]:
     """Caption photos with a model that looks at them."""
+    tenant.hold(work)
     return captioning.look(work, lease(work.settings.worker_threads))
 
 
 @job_task("run.preflight")
 def preflight(work: Work) -> dict[str, Any]:
     """Try a recipe in a process of its own, with the device to itself."""
+    tenant.hold(work)
     lease(work.settings.worker_threads).release()
     return preflighting.preflight(work)
 
@@ -40,13 +44,25 @@ def preflight(work: Work) -> dict[str, Any]:
 def train(work: Work) -> dict[str, Any]:
     """Train a run in a process of its own, with the device to itself."""
     lease(work.settings.worker_threads).release()
-    return training.train(work)
+    trainer = Trainer.find(work.storage.run_folder(int(work.arguments["run_id"])), work.claim)
+    return training.train(work, pass_fds=tenant.hold(work, is_found=trainer is not None))
 
 
 @job_task("sheet.draw")
 def draw(work: Work) -> dict[str, Any]:
     """Draw what is missing of a sheet."""
+    tenant.hold(work)
     return drawing.draw_sheet(work, lease(work.settings.worker_threads))
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def take_device(**_: object) -> None:
+    """A worker that starts takes its device, and waits for it where another one has it."""
+    try:
+        tenant.take(Settings())
+    except AppError as refusal:
+        print(f"packshot: {refusal.sentence}", file=sys.stderr)
+        raise SystemExit(2) from refusal
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

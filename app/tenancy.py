@@ -1,0 +1,190 @@
+"""Which devices this machine has, without importing torch, and who may work on each: one gpu worker at a time.
+
+A device is leased by a lock on a file, which the kernel lets go when everybody who holds it is gone, however they end.
+A GPU's file lies in a place of the whole machine, named by the GPU's own identifier, so that two data folders never
+share one; containers see each other's locks only where they share that folder. A CPU has memory for several: its file
+lies in the data folder. A trainer inherits the lock, so a device stays leased while a trainer outlives its worker.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from app.errors import Refused
+from app.processes import Known
+
+ANSWERS_WITHIN_S: Final = 10.0
+_GPU: Final = re.compile(r"^GPU (\d+): (.+?) \(UUID: ([^)]+)\)")
+_SLICE: Final = re.compile(r"^\s+MIG (\S+).*\(UUID: ([^)]+)\)")
+_CPU: Final = re.compile(r"^cpu:\d{1,3}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device: `key` names it on the whole machine, `visible` is what CUDA_VISIBLE_DEVICES has to say for it."""
+
+    key: str
+    name: str
+    index: str
+    visible: str
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether it is no accelerator."""
+        return self.visible == ""
+
+
+def cpu(key: str = "cpu:0") -> Device:
+    """The processor, as one of several tenants."""
+    return Device(key, "CPU" if key == "cpu:0" else f"CPU {key.partition(':')[2]}", key, "")
+
+
+def devices(visible: str | None = None) -> list[Device]:
+    """The CUDA devices that the driver's tool lists, GPU by GPU or slice by slice; one CPU where there is none.
+
+    `visible` is a CUDA_VISIBLE_DEVICES that limits them: numbers or identifiers, or their beginnings.
+    """
+    found: list[Device] = []
+    for line in nvidia_smi("-L").splitlines():
+        if gpu := _GPU.match(line):
+            index, name, key = gpu.groups()
+            found.append(Device(key, f"GPU {index} ({name})", index, key))
+        elif (part := _SLICE.match(line)) and found:
+            whole = found[-1]
+            if whole.key.startswith("GPU-"):
+                found.pop()
+            index = whole.index.partition(".")[0]
+            number = sum(one.index.startswith(f"{index}.") for one in found)
+            found.append(Device(part[2], f"GPU {index}, slice {number} ({part[1]})", f"{index}.{number}", part[2]))
+    if visible is not None:
+        wanted = [word.strip() for word in visible.split(",") if word.strip()]
+        found = [
+            one for one in found if any(one.index == word or (word and one.key.startswith(word)) for word in wanted)
+        ]
+    return found or [cpu()]
+
+
+def named(text: str) -> Device:
+    """The device that `text` names: its number, its identifier, or `cpu:0`. Raises Refused when it is not there."""
+    if _CPU.match(text):
+        return cpu(text)
+    known = devices()
+    for one in known:
+        if text in (one.index, one.key):
+            return one
+    listed = ", ".join(f"{one.index} is {one.name}" for one in known)
+    raise Refused(f"There is no device “{text}” on this machine; {listed}. A CPU worker is cpu:0.")
+
+
+class Tenancy:
+    """A worker's sole right to a device, once it is taken."""
+
+    def __init__(self, device: Device, data_dir: Path) -> None:
+        self.device = device
+        self._data_dir = data_dir.resolve()
+        folder = self._data_dir / "locks" if device.is_cpu else Path(tempfile.gettempdir()) / "packshot-devices"
+        self._path = folder / f"{re.sub(r'[^A-Za-z0-9.-]', '-', device.key)}.lock"
+        self._descriptor: int | None = None
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What a trainer has to inherit, so that the device is leased for as long as it lives."""
+        return () if self._descriptor is None else (self._descriptor,)
+
+    def take(self) -> bool:
+        """Take the device, or keep it; False when somebody else holds it. Raises Refused where no lock can be."""
+        if self._descriptor is not None:
+            return True
+        descriptor = self._open()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        me = Known.of(os.getpid())
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps([me.pid, me.started, str(self._data_dir)]).encode(), 0)
+        return True
+
+    def give_back(self) -> None:
+        """Let the next one have it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def is_with_a_trainer_of_ours(self) -> bool:
+        """Whether the worker that took it is gone and worked for this data folder: then its trainer holds the lock."""
+        holder = self._holder()
+        return holder is not None and holder[0].find() is None and holder[1] == str(self._data_dir)
+
+    def who(self) -> str:
+        """A sentence about who holds the device."""
+        holder = self._holder()
+        if holder is None:
+            return f"{self.device.name} is in use by another Packshot worker."
+        known, data_dir = holder
+        by = f"a worker (pid {known.pid})" if known.find() else "a training process"
+        return f"{self.device.name} is in use by {by} of the data folder {data_dir}."
+
+    def _open(self) -> int:
+        folder, is_shared = self._path.parent, not self.device.is_cpu
+        try:
+            folder.mkdir(mode=0o1777 if is_shared else 0o700, parents=True, exist_ok=True)
+            if is_shared:
+                with suppress(PermissionError):
+                    folder.chmod(0o1777)  # mkdir's mode is cut by the umask
+            flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+            try:
+                # Where another user made the file, a sticky folder does not let us say that we would make it.
+                return os.open(self._path, flags)
+            except FileNotFoundError:
+                descriptor = os.open(self._path, flags | os.O_CREAT, 0o666)
+                os.fchmod(descriptor, 0o666 if is_shared else 0o600)
+                return descriptor
+        except OSError as error:
+            raise Refused(f"{self.device.name} cannot be leased: {self._path}: {error.strerror}.") from error
+
+    def _holder(self) -> tuple[Known, str] | None:
+        try:
+            pid, started, data_dir = json.loads(self._path.read_text())
+            return Known(int(pid), float(started)), str(data_dir)
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+def memory_holders() -> set[int]:
+    """Pids that hold memory of an NVIDIA GPU, as its driver tells; none where there is no driver.
+
+    Inside a container the driver may tell the host's pids, or none: then nothing can be waited for.
+    """
+    told = nvidia_smi("--query-compute-apps=pid", "--format=csv,noheader")
+    return {int(line) for line in told.split() if line.isdigit()}
+
+
+def nvidia_smi(*arguments: str) -> str:
+    """What the driver's tool says; empty where there is none, or where it does not answer."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ""
+    try:
+        done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=ANSWERS_WITHIN_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def named_parts(found: Collection[Device]) -> dict[str, Device]:
+    """What the supervisor calls the gpu workers of these devices."""
+    return {"gpu worker" if len(found) == 1 else f"gpu worker {one.index}": one for one in found}

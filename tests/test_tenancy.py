@@ -1,0 +1,152 @@
+"""Devices as the driver lists them, and one tenant for each."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app import tenancy
+from app.errors import Refused
+from app.processes import Known
+from app.settings import Settings
+from app.tenancy import Device, Tenancy, cpu, devices, named
+from tests.running import PROJECT
+from tests.waiting import until
+from workers import tenant
+
+LISTED = """GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa-0)
+GPU 1: NVIDIA A100 (UUID: GPU-bbbb-1)
+  MIG 3g.20gb     Device  0: (UUID: MIG-cccc-0)
+  MIG 3g.20gb     Device  1: (UUID: MIG-cccc-1)
+"""
+TAKE = (
+    "import sys; from pathlib import Path; from app.tenancy import *; import time\n"
+    "one = Tenancy(named(sys.argv[1]), Path(sys.argv[2]))\n"
+    "print(one.take(), flush=True)\n"
+    "time.sleep(60)"
+)
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenancy, "nvidia_smi", lambda *arguments: LISTED if arguments == ("-L",) else "")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place of the whole machine that is this test's alone."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "machine"))
+    (tmp_path / "machine").mkdir()
+    return tmp_path / "machine" / "packshot-devices"
+
+
+def test_each_gpu_and_each_slice_of_one_is_a_device(driver: None) -> None:
+    assert [(one.index, one.name, one.visible) for one in devices()] == [
+        ("0", "GPU 0 (NVIDIA H100 80GB HBM3)", "GPU-aaaa-0"),
+        ("1.0", "GPU 1, slice 0 (3g.20gb)", "MIG-cccc-0"),
+        ("1.1", "GPU 1, slice 1 (3g.20gb)", "MIG-cccc-1"),
+    ]
+
+
+def test_cuda_visible_devices_limits_them(driver: None) -> None:
+    assert [one.key for one in devices("0")] == ["GPU-aaaa-0"]
+    assert [one.key for one in devices("MIG-cccc-1,GPU-aaaa")] == ["GPU-aaaa-0", "MIG-cccc-1"]
+    assert devices("") == devices("-1") == [cpu()]
+
+
+def test_without_a_driver_there_is_one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenancy, "nvidia_smi", lambda *_: "")
+    assert devices() == [cpu()]
+
+
+def test_a_device_is_named_by_number_or_identifier(driver: None) -> None:
+    assert named("0").key == named("GPU-aaaa-0").key == "GPU-aaaa-0"
+    assert named("cpu:1") == Device("cpu:1", "CPU 1", "cpu:1", "")
+    with pytest.raises(Refused, match="There is no device “7” on this machine; 0 is GPU 0"):
+        named("7")
+
+
+def test_each_device_has_a_part_of_its_own(driver: None) -> None:
+    assert list(tenancy.named_parts(devices())) == ["gpu worker 0", "gpu worker 1.0", "gpu worker 1.1"]
+    assert list(tenancy.named_parts([cpu()])) == ["gpu worker"]
+
+
+def test_two_data_folders_never_share_a_gpu(tmp_path: Path, machine: Path) -> None:
+    gpu = Device("GPU-aaaa-0", "GPU 0 (H100)", "0", "GPU-aaaa-0")
+    first, second = Tenancy(gpu, tmp_path / "one"), Tenancy(gpu, tmp_path / "two")
+    assert first.take()
+    assert first.take(), "what is taken stays taken"
+    assert not second.take()
+    assert second.who() == (
+        f"GPU 0 (H100) is in use by a worker (pid {os.getpid()}) of the data folder {tmp_path / 'one'}."
+    )
+    assert not second.is_with_a_trainer_of_ours()
+    assert (machine / "GPU-aaaa-0.lock").exists()
+    first.give_back()
+    assert second.take()
+    second.give_back()
+
+
+def test_a_cpu_has_room_for_several_tenants_but_each_place_for_one(tmp_path: Path) -> None:
+    places = [Tenancy(cpu(key), tmp_path / folder) for key, folder in (("cpu:0", "a"), ("cpu:1", "a"), ("cpu:0", "b"))]
+    assert all(place.take() for place in places)
+    assert not Tenancy(cpu(), tmp_path / "a").take()
+    for place in places:
+        place.give_back()
+
+
+def test_a_trainer_keeps_the_device_of_a_worker_that_was_killed(tmp_path: Path) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-c", TAKE, "cpu:0", str(tmp_path)], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "True\n"
+    next_one = Tenancy(cpu(), tmp_path)
+    assert not next_one.take()
+    assert not next_one.is_with_a_trainer_of_ours()
+    mine = Tenancy(cpu("cpu:1"), tmp_path)
+    assert mine.take()
+    trainer = subprocess.Popen(["sleep", "60"], pass_fds=mine.descriptors)
+    mine.give_back()
+    worker.kill()
+    worker.communicate()
+    until(next_one.take, "the device of the killed worker")
+    held = Tenancy(cpu("cpu:1"), tmp_path)
+    assert not held.take(), "the trainer has inherited it"
+    lock = tmp_path / "locks" / "cpu-1.lock"
+    lock.write_text(lock.read_text().replace(f"[{os.getpid()},", f"[{worker.pid},"))
+    assert held.is_with_a_trainer_of_ours()
+    assert not Tenancy(cpu("cpu:1"), tmp_path / "elsewhere").is_with_a_trainer_of_ours()
+    trainer.kill()
+    trainer.wait()
+    assert held.take()
+    next_one.give_back()
+    held.give_back()
+
+
+def test_a_worker_waits_in_words_for_a_device_that_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(tenant, "_mine", None)
+    taken = Tenancy(cpu(), tmp_path)
+    assert taken.take()
+    mine = tenant.take(Settings(data_dir=tmp_path), pause=lambda _: taken.give_back())
+    said = capsys.readouterr().err
+    assert f"CPU is in use by a worker (pid {os.getpid()})" in said
+    assert said.endswith("This worker waits until it is free.\nThis worker works on CPU.\n")
+    mine.give_back()
+
+
+def test_a_killed_holder_is_known_by_its_start_too(tmp_path: Path) -> None:
+    taken = Tenancy(cpu(), tmp_path)
+    assert taken.take()
+    me = Known.of(os.getpid())
+    lock = tmp_path / "locks" / "cpu-0.lock"
+    lock.write_text(lock.read_text().replace(str(me.started), str(me.started - 3600)))
+    assert Tenancy(cpu(), tmp_path).is_with_a_trainer_of_ours()
+    taken.give_back()
