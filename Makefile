@@ -32,9 +32,9 @@ test: $(READY) chromium
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-# Slow tests: processes killed at chosen moments, full disks, signals.
+# Slow tests: processes killed at chosen and at random moments, full disks, signals. PACKSHOT_KILLS=20 makes it shorter.
 faults: $(READY)
-	@$(TEST) $(BIN)/python -m pytest tests/faults -p no:randomly
+	@$(TEST) $(BIN)/python -m pytest tests/faults -p no:randomly -rP
 
 # One benchmark for each promise; those of training take longer and have targets of their own.
 BENCH := startup grid intake known_truth run_page

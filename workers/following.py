@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.exc import OperationalError
 
@@ -20,6 +20,8 @@ from workers.verdict import Ended
 from workers.watch import Plan, Remark, Watch
 
 log = logging.getLogger(__name__)
+
+_BEATS_EVERY_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Following:
         self._hang: str | None = None
         self._is_past_limit = False
         self._has_progressed = False
+        self._beat_at = 0.0
         self._kills_before = device.out_of_memory_kills()
 
     def to_the_end(self) -> Ended:
@@ -74,9 +77,13 @@ class Following:
 
     def _record(self, events: Sequence[dict[str, Any]], remarks: Sequence[Remark]) -> _Wish:
         """Keep the news under the job's token; what the page asks for. Raises jobs.LeaseLost."""
-        work = self._work
+        work, now = self._work, time.monotonic()
         with work.transaction() as session:
             run = runs.get(session, self._run_id)
+            if not events and not remarks and now - self._beat_at < _BEATS_EVERY_S:
+                # Only a look: a wish has to be seen quickly, and most looks find nothing.
+                return _Wish(run.state, runs.stop_bound_s(run))
+            self._beat_at = now
             if jobs.beat(session, work.claim, run.step, note=_how_far(run), lease_s=work.lease_s):
                 runs.stop(session, run, keep=True)  # cancelled as a job; stopped and kept unless told otherwise
             if runs.record_events(session, run, events) and not self._has_progressed:

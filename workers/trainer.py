@@ -52,7 +52,7 @@ class Patience:
     released_s: float = 60.0  # for the device's memory, once its processes are gone
     least_silence_s: float = 60.0  # no shorter silence is a hang
     first_silence_s: float = 300.0  # nor shorter than this before the trainer has shown a habit
-    poll_s: float = 0.5
+    poll_s: float = 0.2
 
 
 @dataclass(frozen=True)

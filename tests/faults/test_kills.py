@@ -15,9 +15,9 @@ COUNT = int(os.environ.get("PACKSHOT_KILLS", "200"))
 
 
 def test_every_killed_run_ends_like_one_that_nobody_killed(
-    recipe: Callable[..., Recipe],
-    manifest: Path,
-    tmp_path: Path,  # noqa: F811
+    recipe: Callable[..., Recipe],  # noqa: F811
+    manifest: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     seed = random.SystemRandom().randrange(2**31)
     write_recipe(tmp_path / "recipe.yaml", recipe(steps=10, checkpoint_every=2, validate_every=4, report_every=1))

@@ -109,7 +109,7 @@ def why(error: BaseException, out: Path) -> tuple[str, str]:
 
 @contextmanager
 def _sigterm_asks_to_stop(out: Path) -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, lambda *_: (out / "stop").write_text("keep"))
+    before = signal.signal(signal.SIGTERM, lambda *_: (out / "stop").exists() or (out / "stop").write_text("keep"))
     try:
         yield
     finally:
