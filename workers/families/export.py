@@ -8,7 +8,6 @@ folder of this machine.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from app.training.facts import Part
 from app.training.recipe import Recipe
 from workers.families import card, layouts, licences, lora, metadata, weights
 from workers.families.registry import Family
+from workers.finetune.checkpoint import replaced_whole
 
 FACTS = "packshot.json"
 _LIBRARIES = ("torch", "diffusers", "transformers", "peft", "safetensors")
@@ -96,10 +96,10 @@ def _facts(told: Mapping[str, str], parts: tuple[Part, ...], origin: Origin) -> 
 
 
 def _write_lora(family: Family, folder: Path, told: Mapping[str, str]) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    lora.save(family, folder, told)
-    diffusers = (folder / lora.FILE).rename(folder / "diffusers.safetensors")
-    comfyui = layouts.comfyui(family.name, lora.read(diffusers), family.model)
-    tensors = {name: tensor.contiguous() for name, tensor in comfyui.items()}
-    safetensors.torch.save_file(tensors, folder / "comfyui.safetensors")
-    metadata.write(folder / "comfyui.safetensors", {"format": "pt", **told})
+    with replaced_whole(folder) as temporary:
+        lora.save(family, temporary, told)
+        diffusers = (temporary / lora.FILE).rename(temporary / "diffusers.safetensors")
+        comfyui = layouts.comfyui(family.name, lora.read(diffusers), family.model)
+        tensors = {name: tensor.contiguous() for name, tensor in comfyui.items()}
+        safetensors.torch.save_file(tensors, temporary / "comfyui.safetensors")
+        metadata.write(temporary / "comfyui.safetensors", {"format": "pt", **told})
