@@ -48,7 +48,7 @@ def test_it_overfits_one_picture_and_its_adapter_another(
     if name == "prx_pixel":
         (drawn,) = load_family(name, str(half / "model"), CPU).draw(["red mug"], [1], SIZE_PX, 8, 1.0)
         near, far = (float((drawn - pixels(place / "one.png")).abs().mean()) for place in (half, dark))
-        assert near < 0.5 * far
+        assert near < 0.8 * far
     assert json.loads((half / "model" / "packshot.json").read_text())["step"] == 60
     assert {file.name for file in (half / "lora").iterdir()} == {"diffusers.safetensors", "comfyui.safetensors"}
 
