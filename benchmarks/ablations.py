@@ -1,6 +1,6 @@
 """What each training method does on the nano model, off against on: a markdown table on the standard output.
 
-    python -m benchmarks.ablations [--only NAME ...] [--steps 150]
+    python -m benchmarks.ablations [--only NAME ...] [--steps 200]
 
 Every row is a real run of the training engine, one thread, batches of 16, on the same drawn pictures of six kinds that
 the base has never seen, with the same seed; "plain, another seed" shows how far two runs differ by chance. Losses are
@@ -8,8 +8,8 @@ those of the finished model on held-out pictures under the plain recipe's error,
 noise). "Long" and "short" are shares of prompts drawn right, judged against known truth: kind, colour and background
 of a whole caption, kind and colour of two words. Peak memory is counted above what the process held before the run.
 
-Methods whose worth cannot be seen in 150 steps or with random teachers are run for a few steps for their price only.
-What 64 tokens and 150 steps say about thousands of tokens and a day, they say by accident.
+Methods whose worth cannot be seen in 200 steps or with random teachers are run for a few steps for their price only.
+What 64 tokens and 200 steps say about thousands of tokens and a day, they say by accident.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def rows(teachers: Path) -> list[Row]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], help="rows whose name holds this; may be repeated")
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=200)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
@@ -154,7 +154,8 @@ def recipe_of(row: Row, folder: Path, steps: int) -> Recipe:
     base = PROJECT / "models/nano" if row.base == "nano" else folder / row.base
     knobs = {
         "base": str(base), "batch_size": 16, "steps": steps, "threads": 1, "seed": 11, "report_every": 4,
-        "checkpoint_every": steps, "validate_every": steps, "warmup_steps": min(10, steps // 3),
+        "muon_lr": 0.002, "adamw_lr": 0.002, "checkpoint_every": steps, "validate_every": steps,
+        "warmup_steps": min(10, steps // 3),
     }  # fmt: skip
     return Recipe.model_validate({**read_recipe(NANO_RECIPE).model_dump(), **knobs, **row.changes})
 

@@ -66,8 +66,7 @@ def drawings(prompts: Sequence[HeldOutPrompt], seeds: int) -> Pictures:
     return pictures
 
 
-def samples(lease: Lease, base: str, checkpoint: Path | None, prompts: Sequence[HeldOutPrompt],
-            seeds: int) -> Pictures:
+def samples(lease: Lease, base: str, checkpoint: Path | None, prompts: Sequence[HeldOutPrompt], seeds: int) -> Pictures:
     """A pipeline's pictures, in the order of `drawings`."""
     source = Source(FAMILY, base, checkpoint)
     texts = [prompt.text for prompt in prompts]
@@ -79,10 +78,12 @@ def report(name: str, pictures: Pictures, prompts: Sequence[HeldOutPrompt], seed
     """Prints one row of shares with their intervals."""
     asked = [prompt for prompt in prompts for _ in range(seeds)]
     verdicts = [judge(picture) for picture in pictures]
-    right = np.array([
-        verdict.right(prompt.kind, prompt.colour, prompt.background)
-        for verdict, prompt in zip(verdicts, asked, strict=True)
-    ])
+    right = np.array(
+        [
+            verdict.right(prompt.kind, prompt.colour, prompt.background)
+            for verdict, prompt in zip(verdicts, asked, strict=True)
+        ]
+    )
     cells = []
     for count in (*right.sum(axis=0), right.all(axis=1).sum()):
         low, high = wilson(int(count), len(asked))
