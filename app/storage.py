@@ -75,6 +75,11 @@ class Storage:
         """The folder of one training run."""
         return self.root / "runs" / str(run_id)
 
+    @property
+    def cache_folder(self) -> Path:
+        """Encoded pictures and captions, shared by all runs. What is deleted here is only made again."""
+        return self.root / "cache"
+
     def dataset_folder(self, version_id: int) -> Path:
         """The folder of one frozen dataset version."""
         return self.root / "datasets" / str(version_id)

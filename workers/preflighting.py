@@ -133,7 +133,8 @@ def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Outcome:
         out.mkdir(parents=True)
         write_recipe(out / "recipe.yaml", recipe)
         manifest = work.storage.dataset_folder(asked.version_id) / MANIFEST
-        command = [*bench.engine, "preflight", str(out / "recipe.yaml"), str(manifest), str(out)]
+        cache = ["--cache", str(work.storage.cache_folder)]
+        command = [*bench.engine, "preflight", str(out / "recipe.yaml"), str(manifest), str(out), *cache]
         trainer = Trainer.start(command, out, work.settings.worker_threads)
     began = time.time()
     try:

@@ -143,7 +143,8 @@ def _sit(
         if task.plan.spent_s >= task.plan.limit_s:
             return _settle(work, run_id, out, Ended(None, is_past_limit=True), None)
         resume = ["--resume"] if (out / "events.jsonl").exists() else []
-        command = [*engine, str(task.recipe), str(task.manifest), str(out), *resume]
+        cache = ["--cache", str(work.storage.cache_folder)]
+        command = [*engine, str(task.recipe), str(task.manifest), str(out), *cache, *resume]
         trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, pass_fds)
     try:
         ended = Following(work, run_id, trainer, task.plan, patience, is_found).to_the_end()

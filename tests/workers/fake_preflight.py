@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--cache", type=Path)
     given = parser.parse_args()
     recipe = yaml.safe_load(given.recipe.read_text())
     seq = 0

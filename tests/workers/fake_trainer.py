@@ -92,6 +92,7 @@ def main() -> int:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--cache", type=Path)
     given = parser.parse_args()
     steps = int(next(x for x in given.recipe.read_text().splitlines() if x.startswith("steps:")).split()[1])
     if given.deaf:
