@@ -19,7 +19,7 @@ import torch
 
 from app.datasets.manifest import ManifestRow
 from app.training.recipe import Recipe
-from workers.families import weights
+from workers.families import licences, weights
 from workers.families.export import Origin, export
 from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, step_batches
@@ -93,13 +93,20 @@ def _gate(rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Family,
     among = sizes(recipe.resolution_px, family.size_multiple, recipe.buckets)
     fitted = [among[nearest(row.width_px, row.height_px, among)] for row in rows if row.split == "train"]
     over = [caption for caption, count in zip(captions, counts, strict=True) if count > limit]
+    licence = {part.name.replace(" ", "_"): part.licence for part in licences.of(family, recipe.base)}
     return {
         "undecodable": undecodable,
         "captions_empty": len(rows) - len(captions),
         "tokens": {"limit": limit, "longest": max(counts, default=0), "over": len(over), "examples": over[:EXAMPLES]},
         "buckets": [[*size, fitted.count(size)] for size in among if size in fitted],
         "weights": [
-            {"part": part.name, "sha256": identity([part]), "size_bytes": _size_bytes(part)} for part in _parts(family)
+            {
+                "part": part.name,
+                "sha256": identity([part]),
+                "size_bytes": _size_bytes(part),
+                "licence": licence.get(part.name),
+            }
+            for part in _parts(family)
         ],
     }
 

@@ -14,7 +14,7 @@ from diffusers.loaders.lora_pipeline import Flux2LoraLoaderMixin
 from diffusers.utils import logging
 from peft.utils import get_peft_model_state_dict
 
-from tests.workers.families import tiny_unets
+from tests.workers.families import tiny_flow, tiny_unets
 from workers.families import layouts, lora
 from workers.families.registry import load_family
 
@@ -26,13 +26,10 @@ RANK = 2
 def test_a_unets_file_loads_into_the_pipeline(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = getattr(tiny_unets, name)(tmp_path / name)
     family = load_family(name, str(folder), CPU)
-    for number, weight in enumerate(lora.put_on(family, RANK, seed=1)):
-        weight.data = torch.randn(weight.shape, generator=torch.Generator().manual_seed(number)) * 0.2
+    adapted(family)
     ours = {key.removeprefix("unet."): weight.detach() for key, weight in lora.weights(family).items()}
     comfyui = layouts.comfyui(name, lora.weights(family), family.model)
-    safetensors.torch.save_file(
-        {k: v.detach().contiguous() for k, v in comfyui.items()}, tmp_path / "comfyui.safetensors"
-    )
+    write(comfyui, tmp_path / "comfyui.safetensors")
     # kohya knows SDXL by the names of its first code, SD 1.5 by diffusers'.
     wanted = {
         "sd15": "lora_unet_up_blocks_1_attentions_0_transformer_blocks_0_attn2_to_out_0.lora_up.weight",
@@ -54,6 +51,50 @@ def test_a_unets_file_loads_into_the_pipeline(name: str, tmp_path: Path, caplog:
     assert loaded.keys() == ours.keys()
     assert all(torch.equal(loaded[key], ours[key]) for key in ours)
     assert {module.scaling["default_0"] for module in theirs.unet.modules() if hasattr(module, "scaling")} == {1.0}
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux2"])
+def test_a_transformers_file_loads_into_the_pipeline_and_draws_the_same(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = getattr(tiny_flow, name)(tmp_path / name)
+    family = load_family(name, str(folder), CPU)
+    adapted(family)
+    comfyui = layouts.comfyui(name, lora.weights(family), family.model)
+    write(comfyui, tmp_path / "comfyui.safetensors")
+    wanted = family.draw(["red mug"], [1], 16, 2, 3.0)
+    plain = load_family(name, str(folder), CPU)
+    logging.enable_propagation()
+    try:
+        plain.pipeline.load_lora_weights(tmp_path, weight_name="comfyui.safetensors")
+    finally:
+        logging.disable_propagation()
+    assert not [record for record in caplog.records if "keys" in record.getMessage() and "CLIP" not in record.message]
+    assert (plain.draw(["red mug"], [1], 16, 2, 3.0).int() - wanted.int()).abs().max() <= 1
+    loaded = get_peft_model_state_dict(plain.model, adapter_name="default_0")
+    ours = {key.removeprefix("transformer."): weight for key, weight in lora.weights(family).items()}
+    assert loaded.keys() == ours.keys()
+    assert all(torch.equal(loaded[key], ours[key]) for key in ours)
+
+
+def test_every_layer_that_flux_trains_has_a_place(tmp_path: Path) -> None:
+    family = load_family("flux", str(tiny_flow.flux(tmp_path / "flux")), CPU)
+    adapted(family)
+    comfyui = layouts.comfyui("flux", lora.weights(family), family.model)
+    ranks = sum(len(value) for key, value in comfyui.items() if key.endswith("lora_down.weight"))
+    singles = len(family.model.single_transformer_blocks)  # type: ignore[arg-type]
+    assert ranks == RANK * (len(lora.weights(family)) // 2 + singles)
+
+
+def adapted(family: Any) -> None:
+    """An adapter that does something."""
+    for number, weight in enumerate(lora.put_on(family, RANK, seed=1)):
+        weight.data = torch.randn(weight.shape, generator=torch.Generator().manual_seed(number)) * 0.2
+
+
+def write(tensors: dict[str, torch.Tensor], file: Path) -> None:
+    """A safetensors file with these tensors."""
+    safetensors.torch.save_file({name: value.detach().contiguous() for name, value in tensors.items()}, file)
 
 
 FLUX = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
