@@ -24,6 +24,10 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   **Manifest**: the same as a file that a trainer reads. **Split**: train or validation, grouped by product.
 - **Recipe**: every knob of a fine-tune, typed and hashed. **Run**: one training run. **Checkpoint**: saved weights
   of a run at a step; step 0 is the base model. **Base**: the model a run starts from.
+- **Knob**: one value of a recipe, with the reason for it; the **plan** derives all of them from three choices.
+  **Preflight**: a recipe tried on the device before it costs a run. **Gate**: what is looked at before a run; each
+  thing found is a **finding**. **Estimate**: how long a run takes, from what a preflight measured. **Hard stop**: the
+  time and money after which a run is ended, whatever it is doing.
 - **Suite**: fixed prompts and seeds. **Sheet**: a suite drawn by every checkpoint of a run. **Sample**: one drawn
   picture. **Comparison**: the page with checkpoints as columns and prompt + seed as rows.
 - **Model**: a neural network. Database classes live in `tables.py` files.

@@ -190,14 +190,24 @@ def _hung(told: Sequence[Mapping[str, Any]], silent_s: float) -> str:
     return f"It told nothing for {duration(silent_s)} while {_phase(told)}, so it was ended by force."
 
 
-def _outcome(out: Path, told: Sequence[Mapping[str, Any]], exit_code: int | None, began: float) -> Outcome:
-    """What the process left behind: facts in a file, and how it ended in its last news, its exit code or its log."""
+def facts_of(out: Path, told: Sequence[Mapping[str, Any]], began: float, ended: float) -> dict[str, Any]:
+    """What a preflight left in `out`, and what starting and ending a process took: `start_s`, seconds in all.
+
+    `told` is its news; `began` and `ended` are in seconds since 1970. Nothing where it left nothing.
+    """
     try:
         measured = dict(json.loads((out / FACTS).read_text()))
     except (OSError, ValueError):
-        measured = {}
-    if told and "at" in told[0]:
-        measured["start_s"] = round(max(0.0, datetime.fromisoformat(told[0]["at"]).timestamp() - began), 3)
+        return {}
+    at = [datetime.fromisoformat(event["at"]).timestamp() for event in told if "at" in event]
+    if at:
+        measured["start_s"] = round(max(0.0, at[0] - began) + max(0.0, ended - at[-1]), 3)
+    return measured
+
+
+def _outcome(out: Path, told: Sequence[Mapping[str, Any]], exit_code: int | None, began: float) -> Outcome:
+    """What the process left behind: facts in a file, and how it ended in its last news, its exit code or its log."""
+    measured = facts_of(out, told, began, time.time())
     last = told[-1] if told else {}
     if "step_s" in measured and exit_code in (0, None):
         return Outcome(measured, "", "")

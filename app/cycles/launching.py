@@ -25,9 +25,6 @@ from app.training.preflights import Wish
 from app.training.recipe import Recipe
 from app.training.tables import Preflight, TrainingRun
 
-PULSE_PICTURES: Final = 3
-"""Pictures drawn before the first step and with each checkpoint."""
-
 _CENT: Final = Decimal("0.01")
 _MARGIN: Final = 1.25
 """Where nobody sets a hard stop, a run may take a quarter more than the most that is expected of it."""
@@ -85,7 +82,7 @@ def outlook(
 def drawn(recipe: Recipe) -> Work:
     """What is drawn for such a run: the pulse while it goes on, and the sheet of its checkpoints and the base after."""
     columns = min(sheets.COLUMNS, 1 + -(-recipe.steps // recipe.checkpoint_every))
-    return Work(PULSE_PICTURES, columns * sheets.PROMPT_COUNT * len(sheets.SEEDS))
+    return Work(sheets.PULSE, columns * sheets.PROMPT_COUNT * len(sheets.SEEDS))
 
 
 def limits_for(

@@ -13,10 +13,9 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.database import utc_now
 from app.training import stretches
 from app.training.recipe import Recipe
-from app.training.runs import named, still_holds
+from app.training.runs import still_holds
 from app.training.stretches import BANDS as BAND_COUNT
 from app.training.stretches import MEMORY, SPEED, Reading
 from app.training.tables import RunEvent, RunStretch, TrainingRun
@@ -250,15 +249,6 @@ def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
     readings = [(step, at) for step, at in [*old, *new]]
     every = -(-len(readings) // _WINDOWS) or 1
     return forecast(readings[::-1][::every][::-1], run.steps)
-
-
-def latest_pace(session: Session, base: str) -> tuple[TrainingRun, float] | None:
-    """The newest run on this base that ended well, and its seconds a step; None when there is none."""
-    query = select(TrainingRun).where(
-        TrainingRun.base == named(base), TrainingRun.state.in_(("completed", "stopped")), TrainingRun.step > 0
-    )
-    run = session.scalars(query.order_by(TrainingRun.id.desc())).first()
-    return None if run is None else (run, spent_s(session, run, utc_now()) / run.step)
 
 
 def forecast(readings: Sequence[tuple[int, datetime]], steps: int) -> Forecast | None:
