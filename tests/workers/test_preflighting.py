@@ -155,7 +155,8 @@ def test_a_broken_program_fails_the_job(engine: Engine, settings: Settings) -> N
 def test_silence_is_a_hang_and_is_ended(engine: Engine, settings: Settings) -> None:
     done, job = measure(engine, settings, ask(engine), "--mute", silent_s=0.5)
     assert done.state == job.state == "failed"
-    assert done.reason == "It told nothing for 0 s while loading the model, so it was ended by force."
+    assert (done.reason or "").startswith("It told nothing for 0 s while ")
+    assert (done.reason or "").endswith(", so it was ended by force.")
 
 
 def test_it_can_be_stopped(engine: Engine, settings: Settings) -> None:
