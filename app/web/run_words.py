@@ -171,7 +171,8 @@ def _line(event: RunEvent, is_best: bool) -> Line:
             return Line(event.at, f"went on from step {step}", "curves are cut back to it and joined", "work")
         case "started":
             size = f", {facts['parameters'] / 1e6:.1f} million weights" if facts.get("parameters") else ""
-            return Line(event.at, "training began", f"on {facts.get('device', 'its device')}{size}")
+            note = f". {facts['note']}" if facts.get("note") else ""
+            return Line(event.at, "training began", f"on {facts.get('device', 'its device')}{size}{note}")
         case "step":
             loss = f", loss {facts['loss']:.3f}" if facts.get("loss") is not None else ""
             return Line(event.at, f"step {step}", f"{facts['images_per_s']:.1f} pictures/s{loss}")

@@ -104,8 +104,8 @@ class Sitting:
             weights.load(self.family, folder / WEIGHTS)
             learner.restore(state)
 
-    def tell_started(self, training: Members, validation: Members) -> None:
-        """Say what is about to run."""
+    def tell_started(self, training: Members, validation: Members, notes: Sequence[str]) -> None:
+        """Say what is about to run, and what is worth knowing about it."""
         self._tell(
             "started",
             step=self.step,
@@ -118,6 +118,7 @@ class Sitting:
             buckets=[[*training.size(bucket[0]), len(bucket)] for bucket in training.buckets if bucket],
             recipe_hash=self.recipe.recipe_hash(),
             dataset_hash=self.dataset_hash,
+            **({"note": " ".join(notes)} if notes else {}),
         )
 
     def is_due(self, every: int) -> bool:

@@ -54,7 +54,7 @@ def train(
         learner, aids = make_learner(family, recipe)
         run.take_up(learner)
         check_space(out, learner)
-        run.tell_started(training[0], validation)
+        run.tell_started(training[0], validation, aids.notes)
         run.validate(validation)
         if run.step == 0:
             run.sample()

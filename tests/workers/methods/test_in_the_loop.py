@@ -36,7 +36,9 @@ def test_a_run_with_a_teacher_goes_on_where_it_stopped(
         checkpointing="half",
         precision="bf16-autocast",
     )
-    train(knobs, manifest, tmp_path / "straight", listener(), CPU, False)
+    report = listener()
+    train(knobs, manifest, tmp_path / "straight", report, CPU, False)
+    assert "Token routing is on with about 16 tokens" in report.facts("started")[0]["note"]
     train(knobs, manifest, tmp_path / "broken", listener(stop_at=2), CPU, False)
     train(knobs, manifest, tmp_path / "broken", listener(), CPU, True)
     states = [
