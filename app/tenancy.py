@@ -1,9 +1,9 @@
 """Which devices this machine has, without importing torch, and who may work on each: one gpu worker at a time.
 
 A device is leased by a lock on a file, which the kernel lets go when everybody who holds it is gone, however they end.
-A GPU's file lies in a place of the whole machine, named by the GPU's own identifier, so that two data folders never
-share one; containers see each other's locks only where they share that folder. A CPU has memory for several: its file
-lies in the data folder. A trainer inherits the lock, so a device stays leased while a trainer outlives its worker.
+A GPU has two, named by its own identifier: one in a place of the whole machine, so that two data folders never share
+it, and one in the data folder, so that containers that work on the same folder do not. A CPU has memory for several
+folders, so it has the second only. A trainer inherits the locks: a device stays leased while it outlives its worker.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Collection
@@ -93,75 +94,84 @@ class Tenancy:
     def __init__(self, device: Device, data_dir: Path) -> None:
         self.device = device
         self._data_dir = data_dir.resolve()
-        folder = self._data_dir / "locks" if device.is_cpu else Path(tempfile.gettempdir()) / "packshot-devices"
-        self._path = folder / f"{re.sub(r'[^A-Za-z0-9.-]', '-', device.key)}.lock"
-        self._descriptor: int | None = None
+        name = f"{re.sub(r'[^A-Za-z0-9.-]', '-', device.key)}.lock"
+        self._paths = [self._data_dir / "locks" / name]
+        if not device.is_cpu:
+            self._paths.append(Path(tempfile.gettempdir()) / "packshot-devices" / name)
+        self._descriptors: list[int] = []
+        self._taken = self._paths[0]  # the one that somebody else was last seen to hold
 
     @property
     def descriptors(self) -> tuple[int, ...]:
         """What a trainer has to inherit, so that the device is leased for as long as it lives."""
-        return () if self._descriptor is None else (self._descriptor,)
+        return tuple(self._descriptors)
 
     def take(self) -> bool:
         """Take the device, or keep it; False when somebody else holds it. Raises Refused where no lock can be."""
-        if self._descriptor is not None:
+        if self._descriptors:
             return True
-        descriptor = self._open()
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
+        for path in self._paths:
+            descriptor = self._open(path)
+            self._descriptors.append(descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._taken = path
+                self.give_back()
+                return False
         me = Known.of(os.getpid())
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps([me.pid, me.started, str(self._data_dir)]).encode(), 0)
+        for descriptor in self._descriptors:
+            os.ftruncate(descriptor, 0)
+            told = [socket.gethostname(), me.pid, me.started, str(self._data_dir)]
+            os.pwrite(descriptor, json.dumps(told).encode(), 0)
         return True
 
     def give_back(self) -> None:
         """Let the next one have it."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
 
     def is_with_a_trainer_of_ours(self) -> bool:
-        """Whether the worker that took it is gone and worked for this data folder: then its trainer holds the lock."""
-        holder = self._holder()
-        return holder is not None and holder[0].find() is None and holder[1] == str(self._data_dir)
+        """Whether the worker that took it was this host's and this data folder's, and is gone: its trainer holds it."""
+        host, known, data_dir = self._holder()
+        is_here = known is not None and host == socket.gethostname() and data_dir == str(self._data_dir)
+        return is_here and known is not None and known.find() is None
 
     def who(self) -> str:
         """A sentence about who holds the device."""
-        holder = self._holder()
-        if holder is None:
+        host, known, data_dir = self._holder()
+        if known is None:
             return f"{self.device.name} is in use by another Packshot worker."
-        known, data_dir = holder
+        if host != socket.gethostname():
+            return f"{self.device.name} is in use by a worker on {host}, of the data folder {data_dir}."
         by = f"a worker (pid {known.pid})" if known.find() else "a training process"
         return f"{self.device.name} is in use by {by} of the data folder {data_dir}."
 
-    def _open(self) -> int:
-        folder, is_shared = self._path.parent, not self.device.is_cpu
+    def _open(self, path: Path) -> int:
+        is_shared = not path.is_relative_to(self._data_dir)
         try:
-            folder.mkdir(mode=0o1777 if is_shared else 0o700, parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o1777 if is_shared else 0o700, parents=True, exist_ok=True)
             if is_shared:
                 with suppress(PermissionError):
-                    folder.chmod(0o1777)  # mkdir's mode is cut by the umask
+                    path.parent.chmod(0o1777)  # mkdir's mode is cut by the umask
             flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
             try:
                 # Where another user made the file, a sticky folder does not let us say that we would make it.
-                return os.open(self._path, flags)
+                return os.open(path, flags)
             except FileNotFoundError:
-                descriptor = os.open(self._path, flags | os.O_CREAT, 0o666)
+                descriptor = os.open(path, flags | os.O_CREAT, 0o666)
                 os.fchmod(descriptor, 0o666 if is_shared else 0o600)
                 return descriptor
         except OSError as error:
-            raise Refused(f"{self.device.name} cannot be leased: {self._path}: {error.strerror}.") from error
+            raise Refused(f"{self.device.name} cannot be leased: {path}: {error.strerror}.") from error
 
-    def _holder(self) -> tuple[Known, str] | None:
+    def _holder(self) -> tuple[str, Known | None, str]:
         try:
-            pid, started, data_dir = json.loads(self._path.read_text())
-            return Known(int(pid), float(started)), str(data_dir)
+            host, pid, started, data_dir = json.loads(self._taken.read_text())
+            return str(host), Known(int(pid), float(started)), str(data_dir)
         except (OSError, ValueError, TypeError):
-            return None
+            return "", None, ""
 
 
 def memory_holders() -> set[int]:

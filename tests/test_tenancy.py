@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -85,7 +86,10 @@ def test_two_data_folders_never_share_a_gpu(tmp_path: Path, machine: Path) -> No
         f"GPU 0 (H100) is in use by a worker (pid {os.getpid()}) of the data folder {tmp_path / 'one'}."
     )
     assert not second.is_with_a_trainer_of_ours()
-    assert (machine / "GPU-aaaa-0.lock").exists()
+    lock = machine / "GPU-aaaa-0.lock"
+    lock.write_text(lock.read_text().replace(f'"{socket.gethostname()}"', '"other"'))
+    assert second.who() == f"GPU 0 (H100) is in use by a worker on other, of the data folder {tmp_path / 'one'}."
+    assert not Tenancy(gpu, tmp_path / "one").is_with_a_trainer_of_ours(), "a pid of another container says nothing"
     first.give_back()
     assert second.take()
     second.give_back()
@@ -118,7 +122,7 @@ def test_a_trainer_keeps_the_device_of_a_worker_that_was_killed(tmp_path: Path) 
     held = Tenancy(cpu("cpu:1"), tmp_path)
     assert not held.take(), "the trainer has inherited it"
     lock = tmp_path / "locks" / "cpu-1.lock"
-    lock.write_text(lock.read_text().replace(f"[{os.getpid()},", f"[{worker.pid},"))
+    lock.write_text(lock.read_text().replace(f" {os.getpid()},", f" {worker.pid},"))
     assert held.is_with_a_trainer_of_ours()
     assert not Tenancy(cpu("cpu:1"), tmp_path / "elsewhere").is_with_a_trainer_of_ours()
     trainer.kill()

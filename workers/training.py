@@ -32,7 +32,7 @@ from workers.celery_app import Transient, Work, stopped_for_good
 from workers.following import Following
 from workers.trainer import News, Patience, Record, Trainer, end, end_strays, forget_record, read_record
 from workers.verdict import PAUSED, Ended, Standing, Verdict, judge
-from workers.watch import Plan
+from workers.watch import TIMES_THE_HABIT, Plan
 
 __all__ = ["put_right", "stopped_for_good", "train"]
 
@@ -100,9 +100,10 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
         seconds, binding = runs.limits_of(run).hard_stop()
         needed_bytes, reserve_s = _space_needed(session, run), _reserve_s(run, recipe, seconds)
         stage = math.ceil(recipe.second_from * recipe.steps)
+        first_s = max(patience.first_silence_s, TIMES_THE_HABIT * float(run.pace.get("step_s", 0.0)))
         plan = Plan(
             run.steps, seconds, binding, run.actual_s or 0.0, stage if stage < run.steps else None,
-            patience.least_silence_s, patience.first_silence_s,
+            patience.least_silence_s, first_s,
         )  # fmt: skip
         bound_s, billed = runs.stop_bound_s(run), run.billed_sitting
         is_wanted = run.state == "running"

@@ -111,6 +111,8 @@ def suite_for(session: Session, version: DatasetVersion, recipe: Recipe, extra: 
         "height_px": recipe.resolution_px,
     }
     content_hash = _hash(wanted, SEEDS, sampling)
+    # Two versions may come to the same suite at the same moment, on two devices.
+    session.execute(select(func.pg_advisory_xact_lock(int(content_hash[:15], 16))))
     same = session.scalars(select(Suite).where(Suite.content_hash == content_hash)).first()
     if same is not None:
         return same
