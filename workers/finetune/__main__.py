@@ -10,6 +10,7 @@ when the program is at fault. SIGTERM asks as OUT/stop does: keep, then stop.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -117,4 +118,8 @@ def _sigterm_asks_to_stop(out: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    # All is on disk; taking torch apart in order would keep the device for seconds, and whoever waits for it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
