@@ -14,7 +14,8 @@ pictures and a run must show what its weights draw; an export has it again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import torch
@@ -135,16 +136,32 @@ class Unet(Pipeline):
     ) -> torch.Tensor:
         # A generator for each picture, so that also the noise that some schedulers add underway is its own.
         self.to_device(*self.text_encoders, "vae")
-        pictures: torch.Tensor = self.pipeline(
-            list(prompts),
-            height=size_px,
-            width=size_px,
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            generator=[torch.Generator(self.device).manual_seed(seed) for seed in seeds],
-            output_type="pt",
-        ).images
+        with self._asked_quickly():
+            pictures: torch.Tensor = self.pipeline(
+                list(prompts),
+                height=size_px,
+                width=size_px,
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                generator=[torch.Generator(self.device).manual_seed(seed) for seed in seeds],
+                output_type="pt",
+            ).images
         return (pictures.float() * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1).cpu()
+
+    @contextmanager
+    def _asked_quickly(self) -> Iterator[None]:
+        """The U-Net in the arithmetic of drawing; texts, latents between the steps and pictures stay in fp32."""
+        forward = self.model.forward
+
+        def answer(*given: Any, **named: Any) -> tuple[torch.Tensor]:
+            with self.arithmetic():
+                return (forward(*given, **named)[0].float(),)
+
+        vars(self.model)["forward"] = answer
+        try:
+            yield
+        finally:
+            del vars(self.model)["forward"]
 
     def _shares(self, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """sqrt(a) and sqrt(1 - a) at each timestep, float32 [B, 1, 1, 1]."""

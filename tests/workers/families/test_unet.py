@@ -253,6 +253,19 @@ def test_autocast_changes_the_error_by_its_rounding_only(family: Unet, recipe: C
     torch.testing.assert_close(plain, rounded, rtol=0.03, atol=0.03)
 
 
+def test_a_base_kept_in_bf16_learns_and_draws_nearly_the_same(fresh: Unet, recipe: Callable[..., Recipe]) -> None:
+    plain = batch_errors(fresh, recipe(family=fresh.name))
+    drawn = fresh.draw(["red mug"], [5], PICTURE_PX, 5, 3.0)
+    fresh.model.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = batch_errors(fresh, recipe(family=fresh.name))
+    torch.testing.assert_close(plain, rounded, rtol=0.03, atol=0.03)
+    narrow = fresh.draw(["red mug"], [5], PICTURE_PX, 5, 3.0)
+    assert not torch.equal(narrow, drawn)
+    assert (narrow.int() - drawn.int()).abs().float().mean() < 3
+    assert "forward" not in vars(fresh.model)
+
+
 def batch_errors(family: Unet, recipe: Recipe) -> torch.Tensor:
     clean, noise, timesteps = latents(0, 2), latents(1, 2), torch.tensor([0.2, 0.9])
     text = stacked(family.encode_texts(["red mug", ""]))
