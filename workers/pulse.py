@@ -22,7 +22,7 @@ from app.evaluation import sheets
 from app.evaluation.tables import Sheet, Suite
 from app.storage import Storage, atomic_file
 from app.training.recipe import Recipe
-from app.training.tables import Checkpoint, RunEvent, TrainingRun
+from app.training.tables import IS_NEWS, Checkpoint, RunEvent, TrainingRun
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,8 @@ def _told(session: Session, run_id: int, step: int) -> Mapping[str, Any] | None:
     """The newest `samples` event of a step."""
     return session.scalar(
         select(RunEvent.data)
-        .where(RunEvent.run_id == run_id, RunEvent.kind == "samples", RunEvent.data["step"].as_integer() == step)
+        .where(IS_NEWS, RunEvent.run_id == run_id, RunEvent.kind == "samples")
+        .where(RunEvent.data["step"].as_integer() == step)
         .order_by(RunEvent.seq.desc())
         .limit(1)
     )

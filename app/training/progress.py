@@ -17,10 +17,9 @@ from app.training import stretches
 from app.training.recipe import Recipe
 from app.training.runs import still_holds
 from app.training.stretches import BANDS as BAND_COUNT
-from app.training.stretches import MEMORY, SPEED, Reading
-from app.training.tables import RunEvent, RunStretch, TrainingRun
+from app.training.stretches import MEMORY, POINTS, SPEED, Reading
+from app.training.tables import IS_NEWS, RunEvent, RunStretch, TrainingRun
 
-POINTS: Final = 600
 BANDS: Final = ("least noise", "low", "high", "most noise")
 """The bands of a step's `loss_by_band`, in its order: timesteps from clean to noise."""
 PREPARING: Final = ("start", "load", "encode", "compile")
@@ -119,7 +118,7 @@ def curves(session: Session, run: TrainingRun, points: int = POINTS) -> Curves:
         memory=_line(found, MEMORY),
         validation=_validation(session, run, sat, recipe, points),
         joins=_joins(session, run, sat, recipe),
-        steps_a_point=width,
+        steps_a_point=width if any(max(one.counts) > 1 for one in found) else 1,
         last_seq=last,
     )
 
@@ -136,7 +135,7 @@ def sittings(session: Session, run: TrainingRun) -> list[Sitting]:
     """The run's sittings, oldest first. One begins with a `sitting` event; with `started` where a run has none."""
     rows = session.execute(
         select(RunEvent.seq, RunEvent.kind, RunEvent.at)
-        .where(RunEvent.run_id == run.id, RunEvent.kind.in_(("sitting", "started")))
+        .where(IS_NEWS, RunEvent.run_id == run.id, RunEvent.kind.in_(("sitting", "started")))
         .order_by(RunEvent.seq)
     ).all()
     if not rows:
@@ -214,16 +213,15 @@ def phase(session: Session, run: TrainingRun) -> Phase | None:
 def newest_events(session: Session, run_id: int, count: int, kind: str | None = None) -> Sequence[RunEvent]:
     """The newest events, of one kind or of all, newest first."""
     query = select(RunEvent).where(RunEvent.run_id == run_id).order_by(RunEvent.seq.desc()).limit(count)
-    return session.scalars(query if kind is None else query.where(RunEvent.kind == kind)).all()
+    if kind is not None:
+        query = query.where(RunEvent.kind == kind)
+    return session.scalars(query if kind in (None, "step") else query.where(IS_NEWS)).all()
 
 
 def milestones(session: Session, run_id: int, count: int = 40) -> list[RunEvent]:
     """What a person wants to read, newest first: the newest step, and everything but steps and signs of life."""
     others = session.scalars(
-        select(RunEvent)
-        .where(RunEvent.run_id == run_id, RunEvent.kind != "step", RunEvent.kind != "phase")
-        .order_by(RunEvent.seq.desc())
-        .limit(count)
+        select(RunEvent).where(IS_NEWS, RunEvent.run_id == run_id).order_by(RunEvent.seq.desc()).limit(count)
     )
     found = [*others, *newest_events(session, run_id, 1, "step")]
     return sorted(found, key=lambda event: event.seq, reverse=True)[:count]
@@ -231,24 +229,26 @@ def milestones(session: Session, run_id: int, count: int = 40) -> list[RunEvent]
 
 def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
     """When the run will be done, measured in its present sitting, or None while that cannot be told."""
-    began = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id, RunEvent.kind == "started"))
-    if began is None or run.state != "running":
+    starts = newest_events(session, run.id, 1, "started")
+    if not starts or run.state != "running":
         return None
-    # Of a long sitting the stretches, of a short one every reading: either way the steps are read off a clock.
-    old = session.execute(
-        select(RunStretch.step, RunStretch.at)
-        .where(RunStretch.run_id == run.id, RunStretch.first_seq > began)
-        .order_by(RunStretch.seq)
-    ).all()
+    began = starts[0].seq
     known = session.scalar(select(func.max(RunStretch.seq)).where(RunStretch.run_id == run.id)) or 0
+    part = RunStretch.seq * _WINDOWS // max(1, known)
+    old = session.execute(
+        select(func.max(RunStretch.step), func.max(RunStretch.at))
+        .where(RunStretch.run_id == run.id, RunStretch.first_seq > began)
+        .group_by(part)
+        .order_by(part)
+    ).all()
     new = session.execute(
         select(RunEvent.data["step"].as_integer(), RunEvent.at)
         .where(RunEvent.run_id == run.id, RunEvent.seq > max(began, known), RunEvent.kind == "step")
         .order_by(RunEvent.seq)
     ).all()
-    readings = [(step, at) for step, at in [*old, *new]]
-    every = -(-len(readings) // _WINDOWS) or 1
-    return forecast(readings[::-1][::every][::-1], run.steps)
+    # Of a long sitting its stretches and the newest step, of a short one every so many steps: read off a clock.
+    every = len(new) if len(old) > _LEAST_WINDOWS else -(-len(new) // _WINDOWS)
+    return forecast([(step, at) for step, at in [*old, *new[:: -(every or 1)][::-1]]], run.steps)
 
 
 def forecast(readings: Sequence[tuple[int, datetime]], steps: int) -> Forecast | None:
@@ -329,7 +329,7 @@ def _validation(
     """The looks that still hold, by step; of more than `points` the extremes of each part, the first and the last."""
     rows = session.execute(
         select(RunEvent.data["step"].as_integer(), RunEvent.at, RunEvent.data["loss"].as_float())
-        .where(still_holds(session, run.id), RunEvent.kind == "validation")
+        .where(IS_NEWS, still_holds(session, run.id), RunEvent.kind == "validation")
         .order_by(RunEvent.seq)
     ).all()
     told = [(step, at, loss) for step, at, loss in rows if loss is not None]

@@ -33,7 +33,7 @@ from app.training import stretches
 from app.training.causes import AT_THE_LIMIT, BEGUN_AGAIN, MAX_RESUMPTIONS, NEXT_ACTIONS, Cause
 from app.training.limits import Foretold, Limits, bound_s, pace_after
 from app.training.recipe import Recipe, RecipeError, read_recipe
-from app.training.tables import Checkpoint, Preflight, RunEvent, RunNote, TrainingRun
+from app.training.tables import IS_NEWS, Checkpoint, Preflight, RunEvent, RunNote, TrainingRun
 
 # What others know by `runs.`, wherever it is kept.
 __all__ = ["AT_THE_LIMIT", "BEGUN_AGAIN", "MAX_RESUMPTIONS", "NEXT_ACTIONS", "Cause", "Foretold", "Limits"]
@@ -362,7 +362,7 @@ def still_holds(session: Session, run_id: int) -> ColumnElement[bool]:
     """
     starts = session.execute(
         select(RunEvent.seq, RunEvent.data["step"].as_integer()).where(
-            RunEvent.run_id == run_id, RunEvent.kind == "started", RunEvent.seq > 1
+            IS_NEWS, RunEvent.run_id == run_id, RunEvent.kind == "started", RunEvent.seq > 1
         )
     ).all()
     step = RunEvent.data["step"].as_integer()
@@ -435,7 +435,8 @@ def _register(session: Session, run: TrainingRun, event: Mapping[str, Any]) -> N
     # The trainer validates before it saves.
     told = session.scalar(
         select(RunEvent.data["loss"].as_float())
-        .where(RunEvent.run_id == run.id, RunEvent.kind == "validation", RunEvent.data["step"].as_integer() == step)
+        .where(IS_NEWS, RunEvent.run_id == run.id, RunEvent.kind == "validation")
+        .where(RunEvent.data["step"].as_integer() == step)
         .order_by(RunEvent.seq.desc())
         .limit(1)
     )

@@ -1,7 +1,8 @@
 """The readings of a run in few rows: old `step` events summed up, their spikes kept, the newest left as they are.
 
-A run of 100,000 readings is about 6,200 stretches and a tail of single readings. What is summed up here can be made
-again from the events at any time; a run without stretches is drawn from its events alone, only more slowly.
+A run of 100,000 readings is about 2,000 stretches and a tail of single readings: a stretch is as long as a point of the
+drawn curves will at least be, so the later in a run, the longer. What is summed up here can be made again from the
+events at any time; a run without stretches is drawn from its events alone, only more slowly.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from typing import Any, Final
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from app.training.tables import RunEvent, RunStretch
+from app.training.tables import IS_NEWS, RunEvent, RunStretch
 
+POINTS: Final = 600
+"""Points that curves are drawn with, at most."""
 LENGTH: Final = 16
-"""Readings in one stretch."""
+"""Readings in one stretch, while a point would have fewer."""
 MOST_SINGLE: Final = 1200
 LEAST_SINGLE: Final = 600
 """So many of the newest readings stay single: more than MOST_SINGLE are brought down to LEAST_SINGLE."""
+LONG: Final = LENGTH * POINTS
+"""A run with more events than this keeps a tenth of that: its newest readings share a point soon."""
 
 BANDS: Final = 4
 SPEED: Final = 4
@@ -56,14 +61,15 @@ def sum_up(session: Session, run_id: int) -> None:
     for seq, step in _starts(session, run_id, known):
         _cut_back(session, run_id, seq, step)
     newest = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run_id)) or 0
-    if newest - known <= MOST_SINGLE:
+    most, least = (MOST_SINGLE, LEAST_SINGLE) if newest < LONG else (MOST_SINGLE // 10, LEAST_SINGLE // 10)
+    if newest - known <= most:
         return
     single = _holding(session, run_id, _last(session, run_id))
-    if len(single) > MOST_SINGLE:
-        _add(session, run_id, single[: (len(single) - LEAST_SINGLE) // LENGTH * LENGTH])
+    if len(single) > most:
+        _add(session, run_id, single[:-least])
 
 
-def readings(session: Session, run_id: int, points: int) -> tuple[list[Reading], int]:
+def readings(session: Session, run_id: int, points: int = POINTS) -> tuple[list[Reading], int]:
     """The readings that still hold, oldest first, at most `points` of them; and how many steps one of them spans."""
     single = [reading for _, reading in _holding(session, run_id, _last(session, run_id))]
     longest = single[-1].step if single else session.scalar(_of(func.max(RunStretch.step), run_id)) or 0
@@ -127,7 +133,7 @@ def _summed(session: Session, run_id: int, width: int) -> list[Reading]:
 def _starts(session: Session, run_id: int, after: int, before: int | None = None) -> list[tuple[int, int]]:
     """Number and step of each start between two numbers."""
     query = select(RunEvent.seq, RunEvent.data["step"].as_integer()).where(
-        RunEvent.run_id == run_id, RunEvent.kind == "started", RunEvent.seq > after
+        IS_NEWS, RunEvent.run_id == run_id, RunEvent.kind == "started", RunEvent.seq > after
     )
     if before is not None:
         query = query.where(RunEvent.seq < before)
@@ -155,10 +161,11 @@ def _reading(at: datetime, facts: Mapping[str, Any]) -> Reading:
 
 
 def _add(session: Session, run_id: int, found: Sequence[tuple[int, Reading]]) -> None:
-    """Keep readings as stretches of at most LENGTH."""
-    rows = []
-    for begin in range(0, len(found), LENGTH):
-        part = found[begin : begin + LENGTH]
+    """Keep readings as stretches, each as long as its place in the run allows."""
+    rows, begin = [], 0
+    while begin < len(found):
+        part = found[begin : begin + max(LENGTH, found[begin][0] // POINTS)]
+        begin += len(part)
         one = merged([reading for _, reading in part])
         rows.append(
             {

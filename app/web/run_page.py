@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -69,7 +69,7 @@ class Live:
     waits: str
     stops_by: datetime | None
     is_preparing: bool
-    doing: tuple[str, str]
+    doing: run_words.Doing
     pictures: int
     forecast: Forecast | None
     bill: Bill
@@ -127,7 +127,7 @@ def curves_data(curves: Curves) -> dict[str, object]:
     """The curves as the page's script reads them. Bounds are left out where every point is one reading."""
 
     def line(one: Line) -> dict[str, object]:
-        return {"mean": one.mean} if one.low == one.high else asdict(one)
+        return {"mean": one.mean} if one.low == one.high else {"low": one.low, "mean": one.mean, "high": one.high}
 
     looks = curves.validation
     return {

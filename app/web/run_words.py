@@ -89,17 +89,26 @@ def cause(run: TrainingRun) -> str:
     return _CAUSES.get(run.cause or "", (run.cause or "").replace("_", " "))
 
 
-def doing(phase: Phase | None) -> tuple[str, str]:
-    """What the trainer does besides steps, and how far it is with it: "212 of 340 · about 40 s left"."""
+@dataclass(frozen=True)
+class Doing:
+    """What the trainer does besides steps, how far it is with it ("212 of 340 · about 40 s left"), and as a share."""
+
+    words: str = ""
+    how_far: str = ""
+    share: float | None = None
+
+
+def doing(phase: Phase | None) -> Doing:
+    """A phase in words."""
     if phase is None:
-        return "", ""
+        return Doing()
     words = _PHASES.get(phase.name, phase.name)
     if phase.done is None or not phase.total:
-        return words, ""
+        return Doing(words)
     gone_s = (phase.at - phase.since).total_seconds()
     left = gone_s / phase.done * (phase.total - phase.done) if phase.done and gone_s >= 2 else None
     still = f" · about {duration(max(1.0, left))} left" if left is not None else ""
-    return words, f"{number(phase.done)} of {number(phase.total)}{still}"
+    return Doing(words, f"{number(phase.done)} of {number(phase.total)}{still}", min(1.0, phase.done / phase.total))
 
 
 def silent(run: TrainingRun, forecast: Forecast | None, newest: datetime, now: datetime) -> str:
@@ -170,7 +179,8 @@ def _line(event: RunEvent, is_best: bool) -> Line:
         case "started" if facts.get("step"):
             return Line(event.at, f"went on from step {step}", "curves are cut back to it and joined", "work")
         case "started":
-            size = f", {facts['parameters'] / 1e6:.1f} million weights" if facts.get("parameters") else ""
+            millions = (facts.get("parameters") or 0) / 1e6
+            size = f", {millions:,.{0 if millions >= 100 else 1}f} million weights" if millions else ""
             note = f". {facts['note']}" if facts.get("note") else ""
             return Line(event.at, "training began", f"on {facts.get('device', 'its device')}{size}{note}")
         case "step":

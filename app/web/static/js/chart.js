@@ -53,6 +53,7 @@ export function smoothed(values, count) {
   return values.map((_, i) => {
     const half = Math.min(Math.floor(count / 2), i); // at the steep start, no more after it than before it
     let sum = 0, told = 0;
+    if (![values[i - 1], values[i], values[i + 1]].some(isTold)) return null; // three in a row are a gap, not chance
     for (let near = i - half; near <= i + half && near < values.length; near++) {
       if (isTold(values[near])) { sum += Math.log(Math.max(values[near], 1e-12)); told++; }
     }
