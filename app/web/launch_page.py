@@ -106,6 +106,7 @@ class LaunchView:
     currency: str
     faults: Mapping[str, str]
     log: list[str]
+    long_captions: list[str]  # a few of those that the encoder does not read to their end
     why_not: str  # why the main button is not lit
 
 
@@ -162,7 +163,7 @@ def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: Device) -> 
 def _empty(asked: Asked, config: Settings) -> LaunchView:
     return LaunchView(
         asked, [], [], [], None, [], [], "empty", None, None, "", [], None, "", [], None, [], None, None, "", "", "",
-        config.currency, {}, [], "no version is frozen yet",
+        config.currency, {}, [], [], "no version is frozen yet",
     )  # fmt: skip
 
 
@@ -229,6 +230,7 @@ class _Page:
             currency=self.config.currency,
             faults={**faults, **self.faults},
             log=self._log(preflight) if state == "failed" else [],
+            long_captions=(preflight.measured.get("tokens", {}).get("examples", []) if preflight else []),
             why_not=self._why_not(state, known, faults),
         )
 

@@ -245,6 +245,21 @@ def test_a_failed_finding_keeps_the_button_dark(client: TestClient, session: Ses
     assert client.post("/runs", data={"version_id": version.id}).status_code == 422
 
 
+def test_captions_that_are_cut_off_can_be_seen(client: TestClient, session: Session, version: DatasetVersion) -> None:
+    measured(session, version, tokens={"limit": 48, "longest": 61, "over": 1, "examples": ["A very <long> caption"]})
+    page = client.get("/runs/new").text
+    assert "one caption passes the encoder’s 48; the tail is not read" in page
+    assert "A very &lt;long&gt; caption" in page
+
+
+def test_a_measured_recipe_may_be_measured_again(client: TestClient, session: Session, version: DatasetVersion) -> None:
+    measured(session, version)
+    assert 'formaction="/preflights"' in client.get("/runs/new").text
+    client.post("/preflights", data={"version_id": version.id, "max_time": "0:20", "max_amount": "2"})
+    assert [one.state for one in session.scalars(select(Preflight).order_by(Preflight.id))] == ["passed", "queued"]
+    assert client.get("/runs/new").context["state"] == "waiting"
+
+
 def test_the_cycle_bounds_it(client: TestClient, session: Session, version: DatasetVersion, settings: Settings) -> None:
     pile = session.get_one(Catalog, version.catalog_id)
     clock.start_cycle(session, settings, pile)

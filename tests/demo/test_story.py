@@ -1,0 +1,88 @@
+"""The demo's fine-tune: measured first, and on a slow computer as many steps as end in time. Engines are stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+
+from app import jobs
+from app.cycles import launching
+from app.database import transaction
+from app.demo import story
+from app.demo.story import Stage
+from app.settings import Settings
+from app.training import runs
+from tests import cast
+from tests.training.cast import frozen_version
+from tests.workers import test_preflighting, test_trainer
+from workers import celery_app, preflighting, training
+from workers.celery_app import do
+
+
+@pytest.fixture
+def stage(engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A stage whose jobs are done as soon as they are waited for."""
+    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
+    monkeypatch.setattr(story, "send_due", lambda *_: 0)
+    with transaction(engine) as session:
+        owner = cast.person(session, "Ana", role="owner")
+    yield Stage(engine, "redis://nowhere", settings, owner)
+    with transaction(engine) as session:
+        session.execute(text("truncate person, catalog, job, suite cascade"))
+
+
+def done_at_once(monkeypatch: pytest.MonkeyPatch, stage: Stage, *behaviour: str) -> None:
+    bodies = {
+        "run.preflight": lambda work: preflighting.preflight(
+            work, [*test_preflighting.FAKE, *behaviour], test_preflighting.QUICK
+        ),
+        "run.train": lambda work: training.train(work, test_trainer.FAKE, test_trainer.QUICK),
+    }
+
+    def wait(stage: Stage, job_id: int, words: str) -> jobs.Job:
+        with transaction(stage.engine) as session:
+            kind = jobs.get(session, job_id).kind
+        do(job_id, bodies[kind], stage.settings)
+        with transaction(stage.engine) as session:
+            return jobs.get(session, job_id)
+
+    monkeypatch.setattr(story, "wait", wait)
+
+
+def test_the_run_follows_its_preflight_and_is_foretold(
+    stage: Stage, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done_at_once(monkeypatch, stage)
+    planned = launching.planned
+    monkeypatch.setattr(launching, "planned", lambda *given: planned(*given, {"steps": 40}))  # the stand-in is slow
+    with transaction(engine) as session:
+        version = frozen_version(session)
+    run = story.fine_tune(stage, version, is_drawn=True)
+    assert (run.state, run.steps) == ("completed", 40)
+    told = capsys.readouterr().out
+    assert "5 steps measured on CPU" in told
+    assert "took " in told and ", foretold were " in told
+
+
+def test_a_slow_computer_takes_as_many_steps_as_end_in_time(
+    stage: Stage, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done_at_once(monkeypatch, stage, "--step", "20")
+    with transaction(engine) as session:
+        version = frozen_version(session)
+    run = story.fine_tune(stage, version, is_drawn=False)
+    assert 50 < run.steps < 90
+    assert run.foretold_s is not None and run.foretold_s < runs.plan().max_wall_clock_s
+    assert "steps instead of 600" in capsys.readouterr().out
+
+
+def test_a_refusal_ends_the_demo_with_its_sentence(
+    stage: Stage, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done_at_once(monkeypatch, stage, "--refuse")
+    with transaction(engine) as session:
+        version = frozen_version(session)
+    with pytest.raises(story.Refused, match="The base model folder x is missing"):
+        story.fine_tune(stage, version, is_drawn=False)
