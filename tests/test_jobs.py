@@ -187,6 +187,13 @@ def test_two_sweepers_put_a_job_back_once(engine: Engine, committed: int) -> Non
         assert jobs.sweep(second, utc_now() + LATER) == (0, 0)
 
 
+def test_a_job_that_gets_on_may_lose_more_than_three_workers(session: Session) -> None:
+    job = ask(session)
+    for _ in range(2 * jobs.MAX_ATTEMPTS):
+        jobs.count_anew(session, claimed(session, job))
+        assert jobs.sweep(session, utc_now() + LATER) == (1, 0), "not in a row"
+
+
 def test_a_transient_failure_is_tried_three_times(session: Session) -> None:
     job = ask(session)
     again = []
