@@ -19,6 +19,7 @@ from app.up import worker
 from tests.running import PROJECT
 from tests.training.cast import one_run
 from tests.waiting import until
+from workers.trainer import Trainer
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +74,6 @@ def test_workers_on_two_devices_take_different_runs(engine: Engine, settings: Se
             for one in workers:
                 one.kill()
                 one.wait()
+            for folder in (settings.data_dir / "runs").glob("*"):
+                if (left := Trainer.find(folder)) is not None:
+                    left.clear_away()
