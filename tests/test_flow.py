@@ -73,7 +73,10 @@ def work_off(engine: Engine) -> list[str]:
 
 
 def test_from_photos_to_compared_checkpoints(
-    story_settings: Settings, tmp_path: Path, tiny_base: Path, recipe: Callable[..., Recipe]  # noqa: F811
+    story_settings: Settings,
+    tmp_path: Path,
+    tiny_base: Path,
+    recipe: Callable[..., Recipe],  # noqa: F811
 ) -> None:
     settings = story_settings
     truth = draw_catalogue(tmp_path / "photos", count=PICTURES, size_px=96)

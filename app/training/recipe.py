@@ -33,6 +33,8 @@ _NOT_LEARNED = frozenset(
         "cache",
         "compile",
         "checkpointing",
+        "processes",
+        "sharding",
     }
 )
 
@@ -159,6 +161,13 @@ class Recipe(BaseModel):
     second_batch_size: int = Field(default=0, ge=0, le=4096, description="Pictures in each step of the second stage.")
 
     threads: int = Field(ge=1, le=256, description="CPU threads the run may use.")
+    processes: int = Field(
+        default=1, ge=1, le=64, description="Processes, one per device, that share each step's pictures."
+    )
+    sharding: Literal["none", "full"] = Field(
+        default="none",
+        description="With several processes: each holds all weights, or a part of them and of what belongs to them.",
+    )
 
     checkpoint_every: int = Field(ge=1, description="Steps between saved checkpoints; the last step is always saved.")
     validate_every: int = Field(ge=1, description="Steps between looks at the validation members; step 0 is one.")
@@ -185,7 +194,22 @@ class Recipe(BaseModel):
             raise ValueError("lpips and dino are losses for pixel models (prx_pixel) only")
         if self.min_snr_gamma and self.family not in ("sd15", "sdxl"):
             raise ValueError("min_snr_gamma is for sd15 and sdxl; the others learn velocities on a straight line")
+        if (uneven := self.uneven_for(self.processes)) is not None:
+            raise ValueError(uneven)
+        if self.sharding == "full" and (self.method, self.optimiser, self.teacher) != ("full", "adamw", ""):
+            raise ValueError("sharding full needs method full, optimiser adamw and no teacher")
         return self
+
+    def uneven_for(self, processes: int) -> str | None:
+        """Why so many processes cannot share each step's micro-batches evenly, or None when they can."""
+        for stage in {self.stage(0), self.stage(self.steps - 1)}:
+            count = stage.batch_size // stage.micro_batch
+            if count % processes:
+                return (
+                    f"batch_size {stage.batch_size} in micro-batches of {stage.micro_batch} makes {count}, "
+                    f"which {processes} processes cannot share evenly"
+                )
+        return None
 
     def stage(self, step: int) -> Stage:
         """Sizes in use in step `step` (0-based)."""

@@ -52,8 +52,9 @@ def test_the_same_seed_draws_the_same_bytes(drawn: tuple[Path, Truth], tmp_path:
 
 def test_copies_relate_to_their_originals_as_told(drawn: tuple[Path, Truth]) -> None:
     folder, truth = drawn
-    digests = {photo.file_name: hashlib.sha256((folder / photo.file_name).read_bytes()).digest()
-               for photo in truth.photos}
+    digests = {
+        photo.file_name: hashlib.sha256((folder / photo.file_name).read_bytes()).digest() for photo in truth.photos
+    }
     for photo in truth.photos:
         if photo.original is None:
             continue

@@ -114,5 +114,3 @@ def test_every_answer_carries_the_security_headers(client: TestClient, stranger:
         assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "same-origin"
-
-

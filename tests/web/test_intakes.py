@@ -69,9 +69,7 @@ def test_the_form_offers_catalogs_and_a_server_folder_to_owners(
     assert 'name="folder"' not in member.get("/intakes").text
 
 
-def test_a_folder_of_the_server_is_taken_in(
-    client: TestClient, session: Session, folder: Path, me: Person
-) -> None:
+def test_a_folder_of_the_server_is_taken_in(client: TestClient, session: Session, folder: Path, me: Person) -> None:
     answer = client.post("/intakes", data={"name": "  Autumn   2026 ", "folder": f" {folder} "})
     asked = newest(session)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/intakes/{asked.id}")
@@ -101,8 +99,10 @@ def test_a_member_may_not_name_a_folder(member: TestClient, session: Session, fo
         ({"name": " ", "folder": "/"}, "Give the new catalog a name of at most 100 characters."),
         ({"catalog_id": "987654", "folder": "/"}, "There is no catalog 987654."),
         ({"name": "x", "folder": "/no/such/place"}, "There is no folder /no/such/place on this machine."),
-        ({"catalog_id": "9" * 5000, "folder": "/"}, "“catalog_id” cannot be read: unable to parse input "
-         "string as an integer, exceeded maximum size."),
+        (
+            {"catalog_id": "9" * 5000, "folder": "/"},
+            "“catalog_id” cannot be read: unable to parse input string as an integer, exceeded maximum size.",
+        ),
         ({"name": "x", "upload": "../../etc"}, "This upload is not there any more; choose the files again."),
     ],
 )
@@ -112,9 +112,7 @@ def test_what_cannot_be_taken_in_is_said(client: TestClient, data: dict[str, str
     assert sentence(answer) == expected
 
 
-def test_a_member_uploads_files_a_few_at_a_time(
-    member: TestClient, session: Session, settings: Settings
-) -> None:
+def test_a_member_uploads_files_a_few_at_a_time(member: TestClient, session: Session, settings: Settings) -> None:
     pile = cast.catalog(session)
     upload = begun(member)
     assert send(member, upload, ("shoes/a.jpg", encoded(picture(1))), ("b.png", b"b")) == ["shoes/a.jpg", "b.png"]
@@ -180,9 +178,7 @@ def test_a_file_and_a_folder_of_one_name_are_both_kept(client: TestClient) -> No
 def test_a_file_over_the_limit_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MAX_FILE_BYTES", 1024**2)
     upload = begun(client)
-    answer = client.post(
-        f"/uploads/{upload}/files", files=[("files", ("big.tif", bytes(1024**2 + 1)))], headers=JSON
-    )
+    answer = client.post(f"/uploads/{upload}/files", files=[("files", ("big.tif", bytes(1024**2 + 1)))], headers=JSON)
     assert answer.status_code == 422
     assert sentence(answer) == "big.tif has more than 1 MB, the limit of one file. Leave it out and go on."
 

@@ -55,9 +55,7 @@ def test_clock_says_that_money_is_not_counted(client: TestClient, session: Sessi
     assert "Cycle 1 · Take in next" in text
 
 
-def test_clock_shows_money_left(
-    web: FastAPI, client: TestClient, session: Session, settings: Settings
-) -> None:
+def test_clock_shows_money_left(web: FastAPI, client: TestClient, session: Session, settings: Settings) -> None:
     web.state.settings = settings.model_copy(update={"gpu_hour_price": Decimal("3.20")})
     clock.start_cycle(session, settings, None)
     text = client.get("/people").text

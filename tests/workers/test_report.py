@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from workers.finetune.ranks import ALONE
 from workers.finetune.report import EventLog, Progress
 from workers.refusals import Refusal
 
@@ -86,7 +87,7 @@ def test_progress_sums_up_the_steps_since_it_was_last_asked() -> None:
         progress.begin()
         progress.end(torch.tensor([1.0, 3.0]), torch.tensor(timesteps), grad_norm=0.25)
         progress.rest()
-    facts = progress.facts(2, 0.001)
+    facts = progress.facts(2, 0.001, ALONE)
     assert facts["loss"] == 2.0
     assert facts["loss_by_band"] == [1.0, 3.0, None, 2.0]
     assert (facts["step"], facts["lr"], facts["grad_norm"]) == (2, 0.001, 0.25)
@@ -94,4 +95,4 @@ def test_progress_sums_up_the_steps_since_it_was_last_asked() -> None:
     assert facts["images_per_s"] > 0
     progress.begin()
     progress.end(torch.tensor([5.0, 5.0]), torch.tensor([0.5, 0.5]), grad_norm=0.5)
-    assert progress.facts(3, 0.001)["loss"] == 5.0
+    assert progress.facts(3, 0.001, ALONE)["loss"] == 5.0

@@ -13,13 +13,16 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from app.training.recipe import Recipe, RecipeError, read_recipe
 from workers.refusals import Refusal
+
+if TYPE_CHECKING:
+    from workers.finetune.report import Report
 
 EXIT_CODES: Final = {"broken": 1, "refused": 3, "out_of_memory": 4, "disk_full": 5, "diverged": 6}
 """The exit code for each cause of a failure."""
@@ -40,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     cache = given.cache or given.out / "cache"
     try:
         recipe = read_recipe(given.recipe)
-        _run(recipe, given.manifest, given.out, None if is_preflight else given.resume, cache)
+        _run(recipe, given.manifest, given.out, None if is_preflight else given.resume, cache, words)
     except (Refusal, RecipeError) as refusal:
         print(refusal, file=sys.stderr)
         return EXIT_CODES[refusal.cause if isinstance(refusal, _Failed) else "refused"]
@@ -55,38 +58,51 @@ class _Failed(Refusal):
         self.cause = cause
 
 
-def _run(recipe: Recipe, manifest: Path, out: Path, resume: bool | None, cache: Path) -> None:
-    """Train, or measure where `resume` is None. Raises `_Failed` for everything but a fault of the program."""
-    # torch takes seconds to import; a refused recipe should not wait for it.
-    from workers.finetune.preflight import preflight
-    from workers.finetune.report import EventLog
-    from workers.finetune.train import train
-    from workers.lease import best_device
+def _run(recipe: Recipe, manifest: Path, out: Path, resume: bool | None, cache: Path, words: Sequence[str]) -> None:
+    """Train, or measure where `resume` is None. Raises `_Failed` for everything but a fault of the program.
 
-    if resume is False and (out / "events.jsonl").exists():
-        raise Refusal(f"{out} already holds a run; go on with --resume or choose another folder.")
+    `words` is the command line, for the run's other processes.
+    """
+    # torch takes seconds to import; a refused recipe should not wait for it.
+    from workers.finetune.company import joined
+    from workers.finetune.preflight import preflight
+    from workers.finetune.report import EventLog, Silence
+    from workers.finetune.train import train
+
     try:
-        with EventLog(out) as report, _sigterm_asks_to_stop(out):
-            try:
-                if resume is None:
-                    preflight(recipe, manifest, out, report, best_device(), cache)
-                elif resume and report.is_completed:
-                    raise Refusal(f"All {recipe.steps:,} steps of the run in {out} are done: nothing is left to train.")
-                else:
-                    train(recipe, manifest, out, report, best_device(), resume, cache)
-            except BaseException as error:
-                sentence, cause = why(error, out)
-                # On a full disk the event list cannot tell it either; the last line of the log still can.
-                with suppress(OSError):
-                    report.tell("failed", sentence=sentence, cause=cause)
-                if cause == "broken":
-                    raise
-                raise _Failed(sentence, cause) from error
+        with joined(recipe, words) as company:
+            ranks, device = company.ranks, company.device
+            if resume is False and ranks.is_first and (out / "events.jsonl").exists():
+                raise Refusal(f"{out} already holds a run; go on with --resume or choose another folder.")
+            with EventLog(out) if ranks.is_first else Silence() as report, _sigterm_asks_to_stop(out):
+                company.tell_for_others = lambda sentence, cause: _tell_failed(report, sentence, cause)
+                try:
+                    if resume is None:
+                        preflight(recipe, manifest, out, report, device, cache, ranks)
+                    elif resume and report.is_completed:
+                        done = f"All {recipe.steps:,} steps of the run in {out} are done"
+                        raise Refusal(f"{done}: nothing is left to train.")
+                    else:
+                        train(recipe, manifest, out, report, device, resume, cache, ranks)
+                except BaseException as error:
+                    sentence, cause = company.blame(error, why(error, out))
+                    _tell_failed(report, sentence, cause)
+                    if cause == "broken":
+                        raise
+                    raise _Failed(sentence, cause) from error
     except OSError as error:
         sentence, cause = why(error, out)
         if cause == "broken":
             raise
         raise _Failed(sentence, cause) from error
+
+
+def _tell_failed(report: Report, sentence: str, cause: str) -> int:
+    """Tell a failure; its exit code."""
+    # On a full disk the event list cannot tell it either; the last line of the log still can.
+    with suppress(OSError):
+        report.tell("failed", sentence=sentence, cause=cause)
+    return EXIT_CODES[cause]
 
 
 def why(error: BaseException, out: Path) -> tuple[str, str]:
@@ -110,11 +126,20 @@ def why(error: BaseException, out: Path) -> tuple[str, str]:
 
 @contextmanager
 def _sigterm_asks_to_stop(out: Path) -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, lambda *_: (out / "stop").exists() or (out / "stop").write_text("keep"))
+    stop, asked = out / "stop", []
+
+    def ask(*_: object) -> None:
+        if not stop.exists():
+            asked.append(stop.write_text("keep"))
+
+    before = signal.signal(signal.SIGTERM, ask)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        if asked:
+            # The signal was for this sitting alone, whatever became of it.
+            stop.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

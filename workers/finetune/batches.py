@@ -20,6 +20,7 @@ from workers.finetune.buckets import Size, Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity, name_of
 from workers.finetune.loss import keyed_generator
 from workers.finetune.pictures import read_fitted
+from workers.finetune.ranks import ALONE, Ranks
 from workers.refusals import Refusal
 
 KEPT_IN_MEMORY_BYTES = 2 * 1024**3
@@ -46,27 +47,49 @@ class Batch:
 class Texts:
     """Captions encoded once each, and the empty one."""
 
-    def __init__(self, rows: Sequence[ManifestRow], family: Family, cache: TensorCache | None, look: Look) -> None:
+    def __init__(
+        self,
+        rows: Sequence[ManifestRow],
+        family: Family,
+        cache: TensorCache | None,
+        look: Look,
+        ranks: Ranks = ALONE,
+    ) -> None:
         self.captions = sorted({row.caption for row in rows} | {first_sentence(row.caption) for row in rows} | {""})
         self._encoded: dict[str, Text] = {}
-        made_by = identity(family.encoder_files)
-        names = {caption: name_of("text", family.name, made_by, caption) for caption in self.captions}
-        missing = []
-        for caption in self.captions:
-            found = cache.get(names[caption]) if cache else None
-            if found is None:
-                missing.append(caption)
-            else:
+        self._family = family
+        self._cache = cache
+        self._made_by = identity(family.encoder_files)
+        missing = [caption for caption in self.captions if not self._find(caption)]
+        ranks.wait()  # nobody adds to the cache before all have looked what is missing there
+        turns = ranks.turns(ranks.same(len(missing))) if cache else range(len(missing))
+        for start in range(0, len(turns), TEXTS_AT_ONCE):
+            chunk = turns[start : start + TEXTS_AT_ONCE]
+            self._encode([missing[i] for i in chunk if i < len(missing)])
+            look(min(chunk[-1] + 1, len(missing)), len(missing))
+        ranks.wait()
+        self._encode([caption for caption in missing if not self._find(caption)])
+
+    def _find(self, caption: str) -> bool:
+        """Whether the caption is encoded, here or in the cache."""
+        if caption not in self._encoded and self._cache:
+            found = self._cache.get(self._name(caption))
+            if found is not None:
                 self._encoded[caption] = found
-        for start in range(0, len(missing), TEXTS_AT_ONCE):
-            chunk = missing[start : start + TEXTS_AT_ONCE]
-            with torch.no_grad():
-                encoded = family.encode_texts(chunk)
-            for caption, text in zip(chunk, encoded, strict=True):
-                self._encoded[caption] = text
-                if cache:
-                    cache.put(names[caption], text)
-            look(start + len(chunk), len(missing))
+        return caption in self._encoded
+
+    def _encode(self, captions: Sequence[str]) -> None:
+        if not captions:
+            return
+        with torch.no_grad():
+            encoded = self._family.encode_texts(captions)
+        for caption, text in zip(captions, encoded, strict=True):
+            self._encoded[caption] = text
+            if self._cache:
+                self._cache.put(self._name(caption), text)
+
+    def _name(self, caption: str) -> str:
+        return name_of("text", self._family.name, self._made_by, caption)
 
     def batch(self, captions: Sequence[str]) -> dict[str, torch.Tensor]:
         """The captions as one batch."""
@@ -108,19 +131,27 @@ class Members:
         """The size the member is fitted into."""
         return self._sizes[index]
 
-    def encode(self, cache: TensorCache, look: Look) -> None:
-        """Encode every picture with the autoencoder, or find it in the cache. Raises `Refusal`, naming the file."""
+    def encode(self, cache: TensorCache, look: Look, ranks: Ranks = ALONE) -> None:
+        """Encode every picture with the autoencoder, or find it in the cache; several processes share them out.
+
+        Raises `Refusal`, naming the file.
+        """
         self._cache = cache
         self._made_by = identity(self._family.autoencoder_files)
-        for done, index in enumerate(i for bucket in self.buckets for i in bucket):
-            self._encoded(index)
-            look(done + 1, len(self))
+        order = [i for bucket in self.buckets for i in bucket]
+        for turn in ranks.turns(len(self)):
+            self._encoded(order[turn % len(self)])
+            look(min(turn + 1, len(self)), len(self))
+        ranks.wait()
 
-    def decode(self, look: Look) -> None:
-        """Read every picture once, for models without an autoencoder. Raises `Refusal`, naming the file."""
-        for index in range(len(self)):
-            self._picture(index)
-            look(index + 1, len(self))
+    def decode(self, look: Look, ranks: Ranks = ALONE) -> None:
+        """Read every picture once, for models without an autoencoder; several processes share them out.
+
+        Raises `Refusal`, naming the file.
+        """
+        for turn in ranks.turns(len(self)):
+            self._picture(turn % len(self))
+            look(min(turn + 1, len(self)), len(self))
 
     def batch(self, indices: Sequence[int], places: Sequence[int], captions: Sequence[str] | None = None) -> Batch:
         """The members at `indices`, all of one bucket, with their own captions or with `captions`."""
@@ -184,7 +215,7 @@ def training_batches(
 
     def of_step(step: int) -> list[Batch]:
         stage = recipe.stage(step)
-        return step_batches(members[stage.number], walks[stage.number], recipe, stage, step)[rank::of]
+        return step_batches(members[stage.number], walks[stage.number], recipe, stage, step, rank, of)
 
     with ThreadPoolExecutor(max_workers=1) as ahead:
         waiting = ahead.submit(of_step, first_step)
@@ -195,15 +226,17 @@ def training_batches(
             yield batches
 
 
-def step_batches(members: Members, walk: Walk, recipe: Recipe, stage: Stage, step: int) -> list[Batch]:
-    """All micro-batches of one step (0-based)."""
+def step_batches(
+    members: Members, walk: Walk, recipe: Recipe, stage: Stage, step: int, rank: int = 0, of: int = 1
+) -> list[Batch]:
+    """All micro-batches of one step (0-based), or every `of`-th from `rank` on."""
     count = stage.batch_size // stage.micro_batch
     first = (step - stage.first_step) * count
     generator = keyed_generator(torch.device("cpu"), recipe.seed, "captions", step)
     is_dropped = (torch.rand(stage.batch_size, generator=generator) < recipe.caption_dropout).tolist()
     is_short = (torch.rand(stage.batch_size, generator=generator) < recipe.short_caption_share).tolist()
     found = []
-    for number in range(count):
+    for number in range(rank, count, of):
         indices = walk.at(first + number)
         places = range(number * stage.micro_batch, (number + 1) * stage.micro_batch)
         captions = [

@@ -54,7 +54,7 @@ def save_checkpoint(
 
     Raises `DiskFull` when the disk is full; checkpoints that were there before are left as they are.
     """
-    folder = out / "checkpoints" / f"step-{step:06d}"
+    folder = checkpoint_folder(out, step)
     with replaced_whole(folder) as temporary:
         write_weights(temporary / WEIGHTS)
         safetensors.torch.save_file(dict(state), temporary / STATE, metadata={"step": str(step)})
@@ -69,6 +69,11 @@ def save_checkpoint(
         }
         (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=1))
     return Saved(folder, sum(f.stat().st_size for f in _files(folder)))
+
+
+def checkpoint_folder(out: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return out / "checkpoints" / f"step-{step:06d}"
 
 
 def latest_checkpoint(out: Path) -> Path | None:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from app.training.recipe import Recipe
+from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report
 from workers.refusals import Refusal
 
 Reason = Literal["completed", "stopped", "out_of_time", "out_of_money"]
 LIMITS = "limits.json"
 SIGN_OF_LIFE_S = 5.0
+_ENDS: tuple[Reason | None, ...] = (None, "stopped", "out_of_time", "out_of_money")
 
 
 class Ended(Exception):
@@ -51,7 +53,8 @@ def read_limits(out: Path, recipe: Recipe) -> Limits:
 class Clock:
     """Knows how long the run may go on, and what its ending will take as far as it was measured."""
 
-    def __init__(self, recipe: Recipe, out: Path, report: Report) -> None:
+    def __init__(self, recipe: Recipe, out: Path, report: Report, ranks: Ranks = ALONE) -> None:
+        self._ranks = ranks
         self._limits = read_limits(out, recipe)
         self._report = report
         self._told_at = time.monotonic()
@@ -82,9 +85,12 @@ class Clock:
         self.look(phase, 0, total)
 
     def look(self, phase: str, done: int, total: int | None = None) -> None:
-        """Between two pieces of work: a sign of life now and then. Raises `Ended` when the run has to end."""
+        """Between two pieces of work: a sign of life now and then. Raises `Ended` when the run has to end.
+
+        For all processes: the first one decides, so that all end at the same place.
+        """
         self.sign_of_life(phase, done, total)
-        reason = self.reason_to_end()
+        reason = _ENDS[self._ranks.same(_ENDS.index(self.reason_to_end()))]
         if reason is not None:
             raise Ended(reason)
 

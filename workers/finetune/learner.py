@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -15,6 +16,7 @@ from workers.finetune.loss import lr_share
 from workers.finetune.methods.aids import Aids, build_aids
 from workers.finetune.methods.memory import wrap_blocks
 from workers.finetune.optimisers import make_optimisers
+from workers.finetune.ranks import ALONE, Ranks
 from workers.refusals import Refusal
 
 
@@ -22,9 +24,12 @@ class Diverged(Exception):
     """The numbers are no numbers any more. The message is one sentence with the cause as far as it is known."""
 
 
-def make_learner(family: Family, recipe: Recipe) -> tuple[Learner, Aids]:
+def make_learner(
+    family: Family, recipe: Recipe, ranks: Ranks = ALONE, saved: Path | None = None
+) -> tuple[Learner, Aids]:
     """What `recipe` trains of `family`'s model, all of it or an adapter put on it now, and what helps it.
 
+    The model begins with the averaged weights in the folder `saved`, where there are some.
     Raises `Refusal` for what the model cannot do.
     """
     is_on_gpu = next(family.model.parameters()).device.type == "cuda"
@@ -32,10 +37,13 @@ def make_learner(family: Family, recipe: Recipe) -> tuple[Learner, Aids]:
         # The frozen base is only multiplied with, in bf16: it takes half the memory. What is trained stays fp32.
         family.model.to(torch.bfloat16)
     parameters = weights.to_train(family, recipe.method, recipe.lora_rank, recipe.seed)
+    if saved is not None:
+        # Only the family knows how they are stored, and only a whole model takes them.
+        weights.load(family, saved)
     aids = build_aids(recipe, family)
     wrap_blocks(family.model, recipe.checkpointing, recipe.compile)
     helping = {f"aids.{name}": parameter for name, parameter in aids.modules.named_parameters()}
-    return Learner(family.model, {**parameters, **helping}, recipe), aids
+    return Learner(family.model, {**ranks.split(family.model, parameters), **helping}, recipe, ranks), aids
 
 
 class Learner:
@@ -45,7 +53,13 @@ class Learner:
     moving average of each lies beside it; `averaged` puts the averages in the weights' place for a while.
     """
 
-    def __init__(self, model: torch.nn.Module, parameters: Mapping[str, torch.nn.Parameter], recipe: Recipe) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        parameters: Mapping[str, torch.nn.Parameter],
+        recipe: Recipe,
+        ranks: Ranks = ALONE,
+    ) -> None:
         self.model = model.train()
         self.parameters = dict(parameters)
         if narrow := [name for name, p in self.parameters.items() if p.dtype != torch.float32]:
@@ -53,6 +67,8 @@ class Learner:
             raise Refusal(f"{len(narrow)} trained weights are not fp32 ({narrow[0]} first): small steps would be lost.")
         self._averages = {name: p.detach().clone() for name, p in self.parameters.items()}
         self._recipe = recipe
+        self._ranks = ranks
+        ranks.follow(self.parameters, recipe)
         self._optimisers = make_optimisers(self.parameters, recipe)
         self._peak_lr = {name: float(o.param_groups[0]["lr"]) for name, o in self._optimisers.items()}
         self._losses: list[torch.Tensor] = []
@@ -63,9 +79,9 @@ class Learner:
         peak = self._peak_lr.get("adamw", next(iter(self._peak_lr.values())))
         return peak * lr_share(step, self._recipe)
 
-    def gather(self, loss: torch.Tensor) -> None:
-        """Add the gradient of one micro-batch's share of the step's loss."""
-        loss.backward()  # type: ignore[no-untyped-call]
+    def gather(self, loss: torch.Tensor, is_last: bool) -> None:
+        """Add the gradient of one micro-batch's share of the loss of this process's part of the step."""
+        self._ranks.go_back(loss, is_last)
         self._losses.append(loss.detach())
 
     def update(self, step: int) -> float:
@@ -75,7 +91,8 @@ class Learner:
         """
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self._recipe.clip_norm)
         # One wait for the device in each step: both numbers come over together.
-        loss, grad_norm = torch.stack([torch.stack(self._losses).sum(), norm.float()]).tolist()
+        numbers = torch.stack([torch.stack(self._losses).sum(), self._ranks.whole(norm).float()])
+        loss, grad_norm = self._ranks.mean(numbers).tolist()
         self._losses.clear()
         self.check(loss, "loss", step)
         self.check(grad_norm, "gradient", step)
@@ -107,14 +124,17 @@ class Learner:
             self._swap()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Trained weights and optimiser memory, by name; the averaged weights are saved on their own."""
+        """Trained weights and optimiser memory, by name; the averaged weights are saved on their own.
+
+        For all processes; the first one has all of it, whole, however many there are.
+        """
         names = {id(p): name for name, p in self.parameters.items()}
         tensors = {f"weights/{name}": p.detach() for name, p in self.parameters.items()}
         for kind, optimiser in self._optimisers.items():
             for parameter, memory in optimiser.state.items():
                 for key, value in memory.items():
                     tensors[f"{kind}/{key}/{names[id(parameter)]}"] = torch.as_tensor(value)
-        return {name: tensor.contiguous() for name, tensor in tensors.items()}
+        return {name: self._ranks.collected(tensor).contiguous() for name, tensor in tensors.items()}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """Put back what `state` gave; the weights in the model now are taken as the averaged ones.
@@ -127,16 +147,17 @@ class Learner:
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 self._averages[name].copy_(parameter)
-                parameter.copy_(state[f"weights/{name}"])
+                parameter.copy_(self._ranks.part(state[f"weights/{name}"], parameter))
         for kind, optimiser in self._optimisers.items():
             for key, value in state.items():
                 if key.startswith(f"{kind}/"):
                     _, memory, name = key.split("/", 2)
-                    moved = value.clone() if memory == "step" else value.to(self.parameters[name].device, copy=True)
-                    optimiser.state[self.parameters[name]][memory] = moved
-            held = sum(len(group["params"]) for group in optimiser.param_groups)
-            if len(optimiser.state) != held:
-                raise Refusal(f"The saved run has {kind} memory for {len(optimiser.state)} of {held} weights.")
+                    parameter = self.parameters[name]
+                    held = value if memory == "step" else self._ranks.part(value, parameter)
+                    optimiser.state[parameter][memory] = held.clone()
+            count = sum(len(group["params"]) for group in optimiser.param_groups)
+            if len(optimiser.state) != count:
+                raise Refusal(f"The saved run has {kind} memory for {len(optimiser.state)} of {count} weights.")
 
     def check(self, value: float, what: str, step: int) -> None:
         """Raise `Diverged` when `value`, called `what`, is no finite number in step `step` (0-based)."""
@@ -149,8 +170,13 @@ class Learner:
     def _sum(self) -> float:
         """A number that changes when any weight does: the guard against runs that learn nothing, unseen."""
         with torch.no_grad():
-            return float(torch.stack([p.double().abs().sum() for p in self.parameters.values()]).sum())
+            sums = [self._ranks.whole(p.double().abs().sum()) for p in self.parameters.values()]
+            return float(torch.stack(sums).sum())
 
+    @torch.no_grad()
     def _swap(self) -> None:
+        # In place: where a process holds a part of a weight, FSDP keeps views of the same memory.
         for name, parameter in self.parameters.items():
-            parameter.data, self._averages[name] = self._averages[name], parameter.data
+            trained = parameter.detach().clone()
+            parameter.copy_(self._averages[name])
+            self._averages[name].copy_(trained)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from app.training.recipe import Recipe
+from workers.finetune.ranks import Ranks
 
 BAND_COUNT = 4
 """Losses are told for timesteps in [0, 1/4), [1/4, 1/2), [1/2, 3/4) and [3/4, 1]: 0 is clean, 1 is noise."""
@@ -72,6 +73,11 @@ class BandedLoss:
             band = min(int(timestep * BAND_COUNT), BAND_COUNT - 1)
             self._sums[band] += error
             self._counts[band] += 1
+
+    def add_others(self, ranks: Ranks) -> None:
+        """Count what all other processes have counted, too. For all processes."""
+        totals = ranks.totals([*self._sums, *self._counts])
+        self._sums, self._counts = totals[:BAND_COUNT], [int(count) for count in totals[BAND_COUNT:]]
 
     def count(self) -> int:
         """How many errors were counted."""

@@ -12,6 +12,7 @@ from workers.families.registry import Family, Text
 from workers.finetune.batches import Batch, Members
 from workers.finetune.loss import BAND_COUNT, draw_timesteps, keyed_generator, keyed_noise
 from workers.finetune.methods.aids import Aids
+from workers.finetune.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -45,23 +46,29 @@ def training_pass(family: Family, batch: Batch, recipe: Recipe, step: int, devic
 
 
 @torch.no_grad()
-def validation_errors(family: Family, members: Members, recipe: Recipe) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Errors and timesteps of all members in the middle of each band, each member with one noise of its own."""
+def validation_errors(
+    family: Family, members: Members, recipe: Recipe, ranks: Ranks = ALONE
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Errors and timesteps of all members in the middle of each band, each member with one noise of its own.
+
+    Of several processes each gets a part; passes in which one has no part of its own, it makes and gives nothing.
+    """
     device = next(family.model.parameters()).device
     at_once = recipe.stage(0).micro_batch
-    for bucket in members.buckets:
-        for start in range(0, len(bucket), at_once):
-            indices = bucket[start : start + at_once]
-            batch = members.batch(indices, indices)
-            clean = clean_input(family, batch, device)
-            noise = keyed_noise(clean.shape[1:], device, indices, recipe.seed, "validation") * family.noise_scale
-            text = _moved(batch.text, device)
-            for band in range(BAND_COUNT):
-                timesteps = torch.full((len(indices),), (band + 0.5) / BAND_COUNT, device=device)
-                noisy = family.noisy(clean, noise, timesteps)
-                with _autocast(recipe, device):
-                    prediction = family.predict(family.model, noisy, timesteps, text)
-                yield family.errors(prediction.float(), clean, noise, timesteps, recipe), timesteps
+    chunks = [bucket[start : start + at_once] for bucket in members.buckets for start in range(0, len(bucket), at_once)]
+    for turn in ranks.turns(len(chunks)):
+        indices = chunks[turn % len(chunks)]
+        own = len(indices) if turn < len(chunks) else 0
+        batch = members.batch(indices, indices)
+        clean = clean_input(family, batch, device)
+        noise = keyed_noise(clean.shape[1:], device, indices, recipe.seed, "validation") * family.noise_scale
+        text = _moved(batch.text, device)
+        for band in range(BAND_COUNT):
+            timesteps = torch.full((len(indices),), (band + 0.5) / BAND_COUNT, device=device)
+            noisy = family.noisy(clean, noise, timesteps)
+            with _autocast(recipe, device):
+                prediction = family.predict(family.model, noisy, timesteps, text)
+            yield family.errors(prediction.float(), clean, noise, timesteps, recipe)[:own], timesteps[:own]
 
 
 def clean_input(family: Family, batch: Batch, device: torch.device) -> torch.Tensor:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,7 @@ from workers.finetune.learner import Learner, make_learner
 from workers.finetune.methods.aids import Aids
 from workers.finetune.passes import training_pass, validation_errors
 from workers.finetune.pictures import read_fitted
+from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
 from workers.finetune.sitting import Pulse, draw_pulse, read_pulse
 from workers.finetune.train import read_rows, validation_rows
@@ -44,37 +45,47 @@ _PROBED = 8
 
 
 def preflight(
-    recipe: Recipe, manifest: Path, out: Path, report: Report, device: torch.device, cache: Path
+    recipe: Recipe,
+    manifest: Path,
+    out: Path,
+    report: Report,
+    device: torch.device,
+    cache: Path,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Any]:
     """Measure what a run of `recipe` would need; the facts, as they stand in OUT/preflight.json.
+
+    Several processes measure a run of so many.
 
     Stopped by a person, it tells so and measures no further. Raises `Refusal` when a run could not begin, and torch's
     own error when a step does not fit in memory.
     """
     try:
-        return _preflight(recipe, manifest, out, report, device, cache)
+        return _preflight(recipe, manifest, out, report, device, cache, ranks)
     except Ended as ended:
         report.tell("finished", reason=ended.reason, step=0, kept=False, elapsed_s=round(report.spent_s(), 3))
         return {}
 
 
 def _preflight(
-    recipe: Recipe, manifest: Path, out: Path, report: Report, device: torch.device, cache: Path
+    recipe: Recipe, manifest: Path, out: Path, report: Report, device: torch.device, cache: Path, ranks: Ranks
 ) -> dict[str, Any]:
-    torch.set_num_threads(recipe.threads)
-    clock = Clock(recipe, out, report)
+    torch.set_num_threads(max(1, recipe.threads // ranks.of))
+    clock = Clock(recipe, out, report, ranks)
     clock.begin("load")
     rows = read_rows(manifest)
     began = time.perf_counter()
     family = load_family(recipe.family, recipe.base, device)
     facts: dict[str, Any] = {"device": _device_name(device), "load_s": time.perf_counter() - began}
     facts |= _gate(rows, manifest.parent, recipe, family, clock)
-    _write(out, facts)
+    if ranks.is_first:
+        _write(out, facts)
     if facts["undecodable"]:
         first = facts["undecodable"][0]
         raise Refusal(f"{len(facts['undecodable'])} pictures cannot be read; the first is {first['file']}.")
-    facts |= _measure(rows, manifest.parent, recipe, family, clock, out, device, cache)
-    _write(out, facts)
+    facts |= _measure(rows, manifest.parent, recipe, family, clock, out, device, cache, ranks)
+    if ranks.is_first:
+        _write(out, facts)
     report.tell("finished", reason="completed", step=0, kept=False, elapsed_s=round(report.spent_s(), 3))
     return facts
 
@@ -120,6 +131,7 @@ def _measure(
     out: Path,
     device: torch.device,
     cache: Path,
+    ranks: Ranks,
 ) -> dict[str, Any]:
     """Encode a few members, take real steps at the largest size, validate, draw, save, read back and export."""
     learned, held_out = [row for row in rows if row.split == "train"], validation_rows(rows)
@@ -131,11 +143,14 @@ def _measure(
     members = Members(probe, folder, family, texts, _resolution(recipe), recipe.buckets, bool(recipe.teacher))
     encode = members.encode if family.autoencoder_files and recipe.cache else None
     _, picture_s = timed(
-        lambda: encode(kept, clock.looking("encode")) if encode else members.decode(clock.looking("encode")), device
+        lambda: (
+            encode(kept, clock.looking("encode"), ranks) if encode else members.decode(clock.looking("encode"), ranks)
+        ),
+        device,
     )
     family.free_encoders()
-    learner, aids = make_learner(family, recipe)
-    seconds = _steps(members, recipe, family, learner, aids, clock, device)
+    learner, aids = make_learner(family, recipe, ranks)
+    seconds = _steps(members, recipe, family, learner, aids, clock, device, ranks)
     facts = {
         "texts": len({row.caption for row in [*learned, *held_out]}) + 1,
         "text_s": text_s / len(texts.captions),
@@ -146,11 +161,13 @@ def _measure(
         "bucket_area_ratio": _area_ratio(learned, recipe, family),
     }
     with learner.averaged():
-        facts |= _validation_s(members, recipe, family, min(len(held_out), len(probe)), len(held_out), device)
+        facts |= _validation_s(
+            members, recipe, family, min(len(held_out), len(probe)), len(held_out) / ranks.of, device
+        )
         facts["sample_s"] = _sample_s(recipe, family, clock, out, device)
     used = memory(device)
     facts |= {"peak_bytes": used["memory_bytes"], "memory_total_bytes": used["memory_total_bytes"]}
-    return facts | _saves(recipe, family, learner, clock, out, device)
+    return facts | _saves(family, learner, clock, out, device, ranks)
 
 
 def _steps(
@@ -161,6 +178,7 @@ def _steps(
     aids: Aids,
     clock: Clock,
     device: torch.device,
+    ranks: Ranks,
 ) -> list[float]:
     """Seconds of each of the warm and the timed steps, all at the largest size."""
     stage = recipe.stage(recipe.steps - 1)
@@ -171,10 +189,10 @@ def _steps(
         clock.look("train", number, WARM + TIMED)
 
         def step() -> None:
-            batches = step_batches(members, walk, recipe, stage, first)
+            batches = step_batches(members, walk, recipe, stage, first, ranks.rank, ranks.of)
             for batch in batches:
                 seen = training_pass(family, batch, recipe, first, device, aids)
-                learner.gather(seen.loss.mean() / len(batches))
+                learner.gather(seen.loss.mean() / len(batches), is_last=batch is batches[-1])
             learner.update(first)
 
         found.append(timed(step, device)[1])
@@ -182,9 +200,9 @@ def _steps(
 
 
 def _validation_s(
-    members: Members, recipe: Recipe, family: Family, probed: int, count: int, device: torch.device
+    members: Members, recipe: Recipe, family: Family, probed: int, count: float, device: torch.device
 ) -> dict[str, float]:
-    """Seconds of one validation, from a part of it."""
+    """Seconds of one validation of `count` members, from a part of it."""
     if count == 0:
         return {"validation_s": 0.0}
     done = 0
@@ -210,25 +228,34 @@ def _sample_s(recipe: Recipe, family: Family, clock: Clock, out: Path, device: t
 
 
 def _saves(
-    recipe: Recipe, family: Family, learner: Learner, clock: Clock, out: Path, device: torch.device
+    family: Family, learner: Learner, clock: Clock, out: Path, device: torch.device, ranks: Ranks
 ) -> dict[str, Any]:
     """Seconds and bytes of one checkpoint, written and read back, and of one export. Nothing of it stays."""
     clock.look("save", 0, 1)
-    folder = out / "preflight"
+    state, collected_s = timed(learner.state, device)
+    with ranks.as_loaded(family.model):
+        facts = _written(recipe, family, state, clock, out / "preflight") if ranks.is_first else {"save_s": 0.0}
+    ranks.wait()
+    return facts | {"save_s": facts["save_s"] + collected_s}
+
+
+def _written(
+    recipe: Recipe, family: Family, state: Mapping[str, torch.Tensor], clock: Clock, folder: Path
+) -> dict[str, Any]:
+    """Seconds and bytes of what the first process writes."""
+    device = next(family.model.parameters()).device
     try:
         saved, save_s = timed(
-            lambda: save_checkpoint(folder, 0, partial(weights.save, family), learner.state(), {"recipe_hash": ""}),
-            device,
+            lambda: save_checkpoint(folder, 0, partial(weights.save, family), state, {"recipe_hash": ""}), device
         )
         load_state(saved.folder)
-        clock.look("export", 0, 1)
+        clock.sign_of_life("export", 0, 1)
         origin = Origin(recipe, "", 0)
         _, export_s = timed(lambda: export(family, saved.folder / WEIGHTS, folder / "model", origin), device)
-        weights_bytes = _size_bytes(saved.folder / WEIGHTS)
         return {
             "save_s": save_s,
             "checkpoint_bytes": saved.size_bytes,
-            "weights_bytes": weights_bytes,
+            "weights_bytes": _size_bytes(saved.folder / WEIGHTS),
             "export_s": export_s,
             "export_bytes": _size_bytes(folder / "model"),
         }

@@ -21,6 +21,7 @@ import psutil
 import torch
 
 from workers.finetune.loss import BandedLoss
+from workers.finetune.ranks import Ranks
 from workers.refusals import Refusal
 
 Kind = Literal[
@@ -99,6 +100,27 @@ class EventLog:
         return self._earlier_s + time.monotonic() - self._began
 
 
+class Silence:
+    """The report of a process that is not a run's first one: it tells nothing and decides nothing."""
+
+    is_completed = False
+
+    def __enter__(self) -> Silence:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def tell(self, kind: Kind, **facts: object) -> None:
+        pass
+
+    def stop_request(self) -> StopRequest | None:
+        return None
+
+    def spent_s(self) -> float:
+        return 0.0
+
+
 class Progress:
     """Sums up the steps since the last `step` event."""
 
@@ -122,15 +144,17 @@ class Progress:
         """Whatever else the loop did in this round is done."""
         self._waiting_since = time.perf_counter()
 
-    def facts(self, step: int, lr: float) -> dict[str, object]:
-        """The facts of a `step` event; counting starts anew."""
+    def facts(self, step: int, lr: float, ranks: Ranks) -> dict[str, object]:
+        """The facts of a `step` event, of all processes together; counting starts anew."""
+        self._losses.add_others(ranks)
+        (pictures,) = ranks.totals([self._pictures])
         busy_s = sum(self._step_s) + self._data_wait_s
         facts: dict[str, object] = {
             "step": step,
             "loss": self._losses.mean(),
             "loss_by_band": self._losses.by_band(),
             "lr": lr,
-            "images_per_s": self._pictures / busy_s,
+            "images_per_s": pictures / busy_s,
             "data_wait_s": self._data_wait_s,
             "step_s": statistics.median(self._step_s),
             "grad_norm": self._grad_norm,

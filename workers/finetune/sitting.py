@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from workers.families.registry import Family
 from workers.finetune.batches import Members
 from workers.finetune.checkpoint import (
     WEIGHTS,
+    checkpoint_folder,
     latest_checkpoint,
     let_go_of_states,
     load_state,
@@ -32,6 +33,7 @@ from workers.finetune.clock import Clock, Reason
 from workers.finetune.learner import Learner
 from workers.finetune.loss import BAND_COUNT, BandedLoss
 from workers.finetune.passes import validation_errors
+from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
 from workers.refusals import Refusal
 
@@ -61,6 +63,7 @@ class Sitting:
     clock: Clock
     family: Family
     dataset_hash: str
+    ranks: Ranks = ALONE
     learner: Learner | None = None
     facts: dict[str, object] = field(default_factory=dict)
     step: int = 0
@@ -94,15 +97,19 @@ class Sitting:
         self._validation = dict(sidecar["losses"]["validation"])
         self._best = dict(sidecar["best"])
 
+    @property
+    def saved_weights(self) -> Path | None:
+        """The averaged weights that were found looking back, or None to start from the base's."""
+        return self._saved[1] / WEIGHTS if self._saved is not None else None
+
     def take_up(self, learner: Learner) -> None:
-        """Learn with `learner` from here on: from what was found looking back, or from the beginning."""
+        """Learn with `learner` from here on: from what was found looking back, or from the beginning.
+
+        Its model already holds `saved_weights`.
+        """
         self.learner = learner
         if self._saved is not None:
-            folder = self._saved[1]
-            state = load_state(folder)
-            # The averaged weights pass through the model because only the family knows how they are stored.
-            weights.load(self.family, folder / WEIGHTS)
-            learner.restore(state)
+            learner.restore(load_state(self._saved[1]))
 
     def tell_started(self, training: Members, validation: Members, notes: Sequence[str]) -> None:
         """Say what is about to run, and what is worth knowing about it."""
@@ -155,13 +162,15 @@ class Sitting:
         self.clock.begin("validate", len(members) * BAND_COUNT)
         losses = BandedLoss()
         with self.trained.averaged():
-            for errors, timesteps in validation_errors(self.family, members, self.recipe):
+            for errors, timesteps in validation_errors(self.family, members, self.recipe, self.ranks):
                 losses.add(errors, timesteps)
-                self.clock.look("validate", losses.count(), len(members) * BAND_COUNT)
+                self.clock.look("validate", losses.count() * self.ranks.of, len(members) * BAND_COUNT)
+        losses.add_others(self.ranks)
         loss = losses.mean()
         self.trained.check(loss, "validation loss", max(self.step, 1) - 1)
+        # Other threads and processes add up in another order.
         if self._validation.get("step") == self.step and not math.isclose(
-            loss, self._validation["loss"], rel_tol=0.0 if self._device.type == "cpu" else 1e-3
+            loss, self._validation["loss"], rel_tol=1e-6 if self._device.type == "cpu" else 1e-3
         ):
             raise Refusal(
                 f"The checkpoint of step {self.step} gives the validation loss {loss:.6f} and was saved with "
@@ -173,33 +182,28 @@ class Sitting:
         self._tell("validation", **self._validation)
 
     def save(self) -> None:
-        """Write the checkpoint of this step."""
+        """Write the checkpoint of this step: the same whole one, however many processes there are."""
         self.clock.sign_of_life("save", 0)
         started = time.monotonic()
-        saved = save_checkpoint(
-            self.out,
-            self.step,
-            self._write_averaged,
-            self.trained.state(),
-            {
-                "recipe": self.recipe.model_dump(mode="json"),
-                "recipe_hash": self.recipe.recipe_hash(),
-                "learning_hash": self.recipe.learning_hash(),
-                "dataset_hash": self.dataset_hash,
-                "elapsed_s": self.report.spent_s(),
-                "losses": {"training": self.facts, "validation": self._validation},
-                "best": self._best,
-            },
-        )
-        seconds = time.monotonic() - started
-        self.clock.took("save", seconds)
-        self._saved = (self.step, saved.folder)
-        folder = str(saved.folder.relative_to(self.out))
-        self._tell("checkpoint", step=self.step, folder=folder, size_bytes=saved.size_bytes, seconds=round(seconds, 3))
-        let_go_of_states(self.out, STATES_KEPT)
+        state = self.trained.state()
+        folder = checkpoint_folder(self.out, self.step)
+        if self.ranks.is_first:
+            size_bytes = self._write(state)
+            seconds = round(time.monotonic() - started, 3)
+            told = str(folder.relative_to(self.out))
+            self._tell("checkpoint", step=self.step, folder=told, size_bytes=size_bytes, seconds=seconds)
+            let_go_of_states(self.out, STATES_KEPT)
+        else:
+            self._write_averaged(folder)
+        self.ranks.wait()
+        self.clock.took("save", time.monotonic() - started)
+        self._saved = (self.step, folder)
 
     def sample(self) -> None:
-        """Draw the pulse's pictures with the averaged weights, as they will be drawn from the finished model."""
+        """Draw the pulse's pictures with the averaged weights, as they will be drawn from the finished model.
+
+        All processes draw them all, because each may hold only a part of the weights.
+        """
         pulse = read_pulse(self.out)
         if not pulse:
             return
@@ -213,7 +217,8 @@ class Sitting:
                 chunk = pulse[start : start + _DRAWN_AT_ONCE]
                 for one, picture in zip(chunk, draw_pulse(self.family, self.recipe, chunk), strict=True):
                     file = folder / f"{one.prompt_id}-{one.seed}.png"
-                    Image.fromarray(picture.numpy()).save(file)
+                    if self.ranks.is_first:
+                        Image.fromarray(picture.numpy()).save(file)
                     files.append(
                         {"prompt_id": one.prompt_id, "seed": one.seed, "file": str(file.relative_to(self.out))}
                     )
@@ -229,7 +234,8 @@ class Sitting:
         """
         if self.step == self.recipe.steps and reason != "stopped":
             reason = "completed"
-        is_wanted = not (reason == "stopped" and self.report.stop_request() == "discard")
+        is_discarded = reason == "stopped" and self.report.stop_request() == "discard"
+        is_wanted = not self.ranks.same(is_discarded)
         if is_wanted and self.learner is not None and self.step > 0 and (self._saved or (0,))[0] != self.step:
             self.save()
         if is_wanted and self._saved is not None:
@@ -242,13 +248,30 @@ class Sitting:
         self.clock.sign_of_life("export", 0)
         started = time.monotonic()
         origin = Origin(self.recipe, self.dataset_hash, self.step)
-        with replaced_whole(self.out / "model") as temporary:
-            export(self.family, checkpoint / WEIGHTS, temporary, origin)
+        with self.ranks.as_loaded(self.family.model):
+            if self.ranks.is_first:
+                with replaced_whole(self.out / "model") as temporary:
+                    export(self.family, checkpoint / WEIGHTS, temporary, origin)
+        self.ranks.wait()
         self.clock.took("export", time.monotonic() - started)
 
+    def _write(self, state: Mapping[str, torch.Tensor]) -> int:
+        """Write the checkpoint of this step; its bytes."""
+        facts = {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "recipe_hash": self.recipe.recipe_hash(),
+            "learning_hash": self.recipe.learning_hash(),
+            "dataset_hash": self.dataset_hash,
+            "elapsed_s": self.report.spent_s(),
+            "losses": {"training": self.facts, "validation": self._validation},
+            "best": self._best,
+        }
+        return save_checkpoint(self.out, self.step, self._write_averaged, state, facts).size_bytes
+
     def _write_averaged(self, folder: Path) -> None:
-        with self.trained.averaged():
-            weights.save(self.family, folder)
+        with self.trained.averaged(), self.ranks.as_loaded(self.family.model):
+            if self.ranks.is_first:
+                weights.save(self.family, folder)
 
     def _tell(self, kind: Any, **facts: object) -> None:
         self.report.tell(kind, **facts)

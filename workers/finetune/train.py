@@ -16,6 +16,7 @@ from workers.finetune.clock import Clock, Ended, Reason
 from workers.finetune.learner import Learner, make_learner
 from workers.finetune.loss import key_number
 from workers.finetune.passes import training_pass
+from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Progress, Report
 from workers.finetune.sitting import Sitting
 from workers.refusals import Refusal
@@ -31,27 +32,29 @@ def train(
     device: torch.device,
     resume: bool,
     cache: Path | None = None,
+    ranks: Ranks = ALONE,
 ) -> Reason:
     """Train the recipe's base with the manifest's members; checkpoints and the finished model go to `out`.
 
-    Encoded pictures and captions are kept in `cache`, by default OUT/cache. Returns why it ended. Raises `Refusal` for
-    input that cannot be worked on, `Diverged` when the loss is no number.
+    Encoded pictures and captions are kept in `cache`, by default OUT/cache. Returns why it ended. Of several processes
+    each calls this with its own `ranks`. Raises `Refusal` for input that cannot be worked on, `Diverged` when the loss
+    is no number.
     """
     # load
-    torch.set_num_threads(recipe.threads)
-    clock = Clock(recipe, out, report)
+    torch.set_num_threads(max(1, recipe.threads // ranks.of))
+    clock = Clock(recipe, out, report, ranks)
     clock.sign_of_life("load", 0)
     rows = read_rows(manifest)
     family = load_family(recipe.family, recipe.base, device)
-    run = Sitting(recipe, out, report, clock, family, content_hash(rows))
+    run = Sitting(recipe, out, report, clock, family, content_hash(rows), ranks)
     if resume:
         run.look_back()
     reason: Reason = "completed"
 
     try:
         # prepare
-        training, validation = encode(rows, manifest.parent, recipe, family, clock, cache or out / "cache")
-        learner, aids = make_learner(family, recipe)
+        training, validation = encode(rows, manifest.parent, recipe, family, clock, cache or out / "cache", ranks)
+        learner, aids = make_learner(family, recipe, ranks, run.saved_weights)
         run.take_up(learner)
         check_space(out, learner)
         run.tell_started(training[0], validation, aids.notes)
@@ -60,14 +63,14 @@ def train(
             run.sample()
         progress = Progress()
 
-        for batches in training_batches(training, recipe, run.step):
+        for batches in training_batches(training, recipe, run.step, ranks.rank, ranks.of):
             # step
             progress.begin()
-            torch.manual_seed(key_number(recipe.seed, "dropout", run.step))
             passes = []
             for batch in batches:
+                torch.manual_seed(key_number(recipe.seed, "dropout", run.step, batch.places[0]))
                 seen = training_pass(family, batch, recipe, run.step, device, aids)
-                learner.gather(seen.loss.mean() / len(batches))
+                learner.gather(seen.loss.mean() / len(batches), is_last=batch is batches[-1])
                 passes.append(seen)
             grad_norm = learner.update(run.step)
             run.step += 1
@@ -75,7 +78,7 @@ def train(
 
             # report
             if run.is_due(recipe.report_every):
-                run.tell_step(progress.facts(run.step, learner.lr(run.step - 1)))
+                run.tell_step(progress.facts(run.step, learner.lr(run.step - 1), ranks))
 
             # validate
             if run.is_due(recipe.validate_every):
@@ -97,7 +100,7 @@ def train(
 
 
 def encode(
-    rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Family, clock: Clock, cache: Path
+    rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Family, clock: Clock, cache: Path, ranks: Ranks
 ) -> tuple[list[Members], Members]:
     """The training members of each stage and the validation members, captions and pictures encoded or found again.
 
@@ -107,7 +110,7 @@ def encode(
     clock.begin("encode", len(rows))
     learned = [row for row in rows if row.split == "train"]
     held_out = validation_rows(rows)
-    texts = Texts([*learned, *held_out], family, kept if recipe.cache else None, clock.looking("encode"))
+    texts = Texts([*learned, *held_out], family, kept if recipe.cache else None, clock.looking("encode"), ranks)
     stages = sorted({recipe.stage(0), recipe.stage(recipe.steps - 1)}, key=lambda stage: stage.number)
     training = [
         Members(learned, folder, family, texts, stage.resolution_px, recipe.buckets, bool(recipe.teacher))
@@ -117,9 +120,9 @@ def encode(
     validation = Members(held_out, folder, family, texts, recipe.resolution_px, recipe.buckets)
     for members in (*training, validation):
         if family.autoencoder_files and recipe.cache:
-            members.encode(kept, clock.looking("encode"))
+            members.encode(kept, clock.looking("encode"), ranks)
         else:
-            members.decode(clock.looking("encode"))
+            members.decode(clock.looking("encode"), ranks)
     family.free_encoders()
     return training, validation
 
