@@ -126,6 +126,8 @@ LABELS: Final[dict[str, str]] = {
     "second_resolution_px": "Second resolution",
     "second_batch_size": "Second batch",
     "threads": "CPU threads",
+    "processes": "Processes",
+    "sharding": "Weights shared out",
     "checkpoint_every": "Checkpoints every",
     "validate_every": "Validated every",
     "report_every": "Told every",

@@ -167,7 +167,7 @@ def _measure(
         facts["sample_s"] = _sample_s(recipe, family, clock, out, device)
     used = memory(device)
     facts |= {"peak_bytes": used["memory_bytes"], "memory_total_bytes": used["memory_total_bytes"]}
-    return facts | _saves(family, learner, clock, out, device, ranks)
+    return facts | _saves(recipe, family, learner, clock, out, ranks)
 
 
 def _steps(
@@ -227,12 +227,10 @@ def _sample_s(recipe: Recipe, family: Family, clock: Clock, out: Path, device: t
     return seconds
 
 
-def _saves(
-    family: Family, learner: Learner, clock: Clock, out: Path, device: torch.device, ranks: Ranks
-) -> dict[str, Any]:
+def _saves(recipe: Recipe, family: Family, learner: Learner, clock: Clock, out: Path, ranks: Ranks) -> dict[str, Any]:
     """Seconds and bytes of one checkpoint, written and read back, and of one export. Nothing of it stays."""
     clock.look("save", 0, 1)
-    state, collected_s = timed(learner.state, device)
+    state, collected_s = timed(learner.state, next(family.model.parameters()).device)
     with ranks.as_loaded(family.model):
         facts = _written(recipe, family, state, clock, out / "preflight") if ranks.is_first else {"save_s": 0.0}
     ranks.wait()
