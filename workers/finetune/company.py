@@ -97,7 +97,7 @@ class _Several(Company):
 
     def _watch(self) -> None:
         # A connection of its own: the other one may be waiting.
-        store = self._store.clone()
+        store = self._store.clone()  # type: ignore[attr-defined]  # the stubs lack it
         while not self._is_over.wait(_LOOK_EVERY_S):
             if any(child.poll() for child in self._children) or _is_failed(store):
                 break

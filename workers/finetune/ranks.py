@@ -152,7 +152,7 @@ class Shards(Ranks):
     def as_loaded(self, model: torch.nn.Module) -> Iterator[None]:
         classes = [(module, type(module)) for module in model.modules() if isinstance(module, FSDPModule)]
         held = [
-            (module, name, weight)
+            (module, name, cast(torch.nn.Parameter, weight))
             for module in model.modules()
             for name, weight in module._parameters.items()
             if isinstance(weight, DTensor)
