@@ -6,15 +6,19 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from app import tenancy
+from app import cli, tenancy
 from app.errors import Refused
 from app.processes import Known
 from app.settings import Settings
+from app.supervisor import Signals
 from app.tenancy import Device, Tenancy, cpu, devices, named
+from app.up import _Up
 from tests.running import PROJECT
 from tests.waiting import until
 from workers import tenant
@@ -154,3 +158,30 @@ def test_a_killed_holder_is_known_by_its_start_too(tmp_path: Path) -> None:
     lock.write_text(lock.read_text().replace(str(me.started), str(me.started - 3600)))
     assert Tenancy(cpu(), tmp_path).is_with_a_trainer_of_ours()
     taken.give_back()
+
+
+def test_a_worker_is_started_on_the_device_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setenv("PACKSHOT_DEVICE", "")
+    monkeypatch.setattr("app.up.check_servers", lambda _: None)
+    monkeypatch.setattr(os, "execv", lambda _, command: started.append(command))
+    assert cli.main(["worker", "gpu", "--device", "cpu:1"]) == 0
+    assert os.environ["PACKSHOT_DEVICE"] == "cpu:1"
+    assert any(word.startswith("gpu-cpu-1-") for word in started[0])
+    assert cli.main(["worker", "gpu", "--device", "seven"]) == 2
+    assert cli.main(["worker", "cpu", "--device", "cpu:1"]) == 2
+
+
+def test_the_supervisor_starts_a_worker_for_each_device(
+    driver: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    settings = Settings(data_dir=tmp_path, worker_threads=7)
+    with socket.create_server(("127.0.0.1", 0)) as listener, Signals() as signals:
+        parts = {part.name: part.start for part in _Up(settings, listener, signals)._parts()}
+    told = {name: cast("partial[object]", start).args[2] for name, start in parts.items()}
+    assert {name: told[name]["PACKSHOT_DEVICE"] for name in parts if name.startswith("gpu worker")} == {
+        "gpu worker 0": "GPU-aaaa-0", "gpu worker 1.0": "MIG-cccc-0", "gpu worker 1.1": "MIG-cccc-1",
+    }  # fmt: skip
+    assert told["gpu worker 0"]["PACKSHOT_WORKER_THREADS"] == "2"
+    assert "PACKSHOT_DEVICE" not in told["cpu worker"]

@@ -194,12 +194,7 @@ class Trainer:
 
     def _all(self) -> set[psutil.Process]:
         """What descends from it or carries its mark, itself included."""
-        found = processes.with_descendants([self._process])
-        for one in psutil.process_iter():
-            with suppress(psutil.Error):
-                if one.environ().get(_MARK) == str(self.out):
-                    found.add(one)
-        return found
+        return processes.with_descendants([self._process]) | _marked(self.out)
 
 
 class Ending:
@@ -252,6 +247,17 @@ class News:
         return [json.loads(line) for line in whole.splitlines()]
 
 
+def end_unrecorded(out: Path) -> None:
+    """End what still works in `out` though no trainer is known there.
+
+    Its worker was killed in the moment between starting it and writing it down, or it was left by a trainer that died.
+    """
+    left = _marked(out)
+    if left:
+        log.warning("%s: ending %s processes that nobody knows", out, len(left))
+        processes.kill(left)
+
+
 def end(trainer: Trainer, keep: bool, patience: Patience, within_s: float | None = None) -> None:
     """End a trainer that nobody follows, and wait until all of it is gone; `within_s` as in `Ending.press`."""
     ending = Ending(trainer, patience)
@@ -277,6 +283,16 @@ def end_strays(engine: Engine, storage: Storage, patience: Patience) -> int:
             forget_record(path.parent)
             ended += 1
     return ended
+
+
+def _marked(out: Path) -> set[psutil.Process]:
+    """All processes that carry the mark of a trainer in `out`."""
+    found: set[psutil.Process] = set()
+    for one in psutil.process_iter():
+        with suppress(psutil.Error):
+            if one.environ().get(_MARK) == str(out):
+                found.add(one)
+    return found
 
 
 def _environment(threads: int, out: Path) -> dict[str, str]:

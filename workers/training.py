@@ -30,7 +30,7 @@ from app.training.tables import Preflight, RunEvent, TrainingRun
 from workers import pulse
 from workers.celery_app import Transient, Work, stopped_for_good
 from workers.following import Following
-from workers.trainer import News, Patience, Record, Trainer, end, end_strays, forget_record, read_record
+from workers.trainer import News, Patience, Record, Trainer, end, end_strays, end_unrecorded, forget_record, read_record
 from workers.verdict import PAUSED, Ended, Standing, Verdict, judge
 from workers.watch import TIMES_THE_HABIT, Plan
 
@@ -143,6 +143,7 @@ def _sit(
             _bill_unseen(work, run_id, out, left)
         if task.plan.spent_s >= task.plan.limit_s:
             return _settle(work, run_id, out, Ended(None, is_past_limit=True), None)
+        end_unrecorded(out)
         resume = ["--resume"] if (out / "events.jsonl").exists() else []
         cache = ["--cache", str(work.storage.cache_folder)]
         command = [*engine, str(task.recipe), str(task.manifest), str(out), *cache, *resume]

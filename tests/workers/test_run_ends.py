@@ -301,6 +301,17 @@ def test_a_trainer_of_another_job_is_ended_before_one_is_started(
     assert steps_kept(engine, run_id) == [1, 2, 3, 4, 5, 6], "it saved what it had before it ended"
 
 
+def test_a_trainer_that_its_worker_could_not_write_down_is_ended(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    """The worker was killed right after it had started the trainer."""
+    out.mkdir(parents=True)
+    unknown = Trainer.start(["sleep", "600"], out, 1)
+    (out / "trainer.json").unlink()
+    assert train(engine, settings, run_id).state == "completed"
+    assert unknown.wait(5)
+
+
 def test_an_older_claim_does_not_find_the_trainer(tmp_path: Path) -> None:
     def claim(token: int) -> jobs.Claim:
         return jobs.Claim(7, token, "run.train", {}, 1)
