@@ -129,28 +129,46 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def narrow(family: Family) -> None:
+    """Keep the frozen base's matrices and convolutions in bf16, half the memory, for runs under bf16 autocast.
+
+    They are only multiplied with, in bf16 anyhow: predictions and gradients are to the bit what they were. Norms and
+    all else stay fp32, and `merged` adds to the base as its files have it.
+    """
+    for module in family.model.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.bfloat16()
+
+
 @contextmanager
 def merged(family: Family) -> Iterator[None]:
     """`with merged(family):` the denoiser is a plain one whose weights hold the adapter; afterwards all is as before.
 
-    Sums are taken in fp32 and kept in the base's own dtype.
+    Weights that were kept narrow are fp32 inside, from the base's files.
     """
-    layers = list(_layers(family.model))
+    model, layers, config = family.model, list(_layers(family.model)), family.model.peft_config
+    for name, layer in layers:
+        _replace(model, name, layer.get_base_layer())
+    del family.model.peft_config
+    kept = [(parameter, parameter.data.cpu()) for parameter in model.parameters() if parameter.dtype == torch.bfloat16]
+    for parameter, _ in kept:
+        parameter.data = parameter.data.float()
+    if kept:
+        family.load_base()
     originals = [layer.get_base_layer().weight.data for _, layer in layers]
-    config = family.model.peft_config
     with torch.no_grad():
         for _, layer in layers:
             weight = layer.get_base_layer().weight
-            weight.data = (weight.data.float() + layer.get_delta_weight(_ADAPTER).float()).to(weight.dtype)
-    for name, layer in layers:
-        _replace(family.model, name, layer.get_base_layer())
-    del family.model.peft_config
+            weight.data = weight.data + layer.get_delta_weight(_ADAPTER)
     try:
         yield
     finally:
         for (name, layer), original in zip(layers, originals, strict=True):
             layer.get_base_layer().weight.data = original
-            _replace(family.model, name, layer)
+            _replace(model, name, layer)
+        for parameter, data in kept:
+            parameter.data = data.to(parameter.device)
         family.model.peft_config = config
 
 

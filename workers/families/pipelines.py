@@ -79,8 +79,13 @@ class Pipeline:
 
     def arithmetic(self) -> torch.autocast:
         """`with family.arithmetic():` for drawing: bf16 on an accelerator and for weights kept in bf16, else fp32."""
-        is_narrow = self.device.type == "cuda" or next(self.model.parameters()).dtype == torch.bfloat16
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=is_narrow)
+        is_bf16 = self.device.type == "cuda" or self.is_narrow
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether matrices of the denoiser are kept in bf16 (see `lora.narrow`): it cannot be asked in fp32 then."""
+        return any(parameter.dtype == torch.bfloat16 for parameter in self.model.parameters())
 
     def save_weights(self, folder: Path) -> None:
         """The denoiser in diffusers' own format."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from app.training.recipe import Recipe
-from workers.families import weights
+from workers.families import lora, weights
 from workers.families.registry import Family
 from workers.finetune.loss import lr_share
 from workers.finetune.methods.aids import Aids, build_aids
@@ -34,8 +34,7 @@ def make_learner(
     """
     is_on_gpu = next(family.model.parameters()).device.type == "cuda"
     if recipe.method == "lora" and recipe.precision == "bf16-autocast" and is_on_gpu:
-        # The frozen base is only multiplied with, in bf16: it takes half the memory. What is trained stays fp32.
-        family.model.to(torch.bfloat16)
+        lora.narrow(family)
     parameters = weights.to_train(family, recipe.method, recipe.lora_rank, recipe.seed)
     if saved is not None:
         # Only the family knows how they are stored, and only a whole model takes them.

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
+from app.training.recipe import Recipe
+from tests.workers.families import tiny, tiny_flow, tiny_unets
 from workers.families import lora, metadata
 from workers.families.prx_pixel import PrxPixel, load
+from workers.families.registry import load_family, stacked
 from workers.refusals import Refusal
 
 CPU = torch.device("cpu")
@@ -25,7 +29,7 @@ def drawn(family: PrxPixel) -> torch.Tensor:
     return family.draw(["red box", "blue box"], [1, 2], 16, 4, 3.0)
 
 
-def trained(family: PrxPixel, rank: int = 4) -> list[torch.nn.Parameter]:
+def trained(family: Any, rank: int = 4) -> list[torch.nn.Parameter]:
     """An adapter that has learned something: every weight moved off its start."""
     parameters = lora.put_on(family, rank, seed=5)
     with torch.no_grad():
@@ -67,19 +71,51 @@ def test_taken_off_the_base_is_what_it_was_to_the_bit(family: PrxPixel) -> None:
     assert not lora.is_on(family)
 
 
-def test_a_base_kept_in_bf16_has_an_adapter_in_fp32(family: PrxPixel) -> None:
-    family.model.bfloat16()
-    parameters = trained(family)
-    assert {p.dtype for p in parameters} == {torch.float32}
-    kept = {p.dtype for p in family.model.parameters() if not p.requires_grad}
-    assert kept == {torch.bfloat16}
-    text = family.encode_texts(["red box"])[0]
-    batch = {"tokens": text["tokens"][None], "mask": torch.ones(1, len(text["tokens"]), dtype=torch.bool)}
-    clean = torch.zeros(1, 3, 16, 16)
-    with torch.autocast("cpu", torch.bfloat16):
-        answer = family.predict(family.model, clean, torch.tensor([0.5]), batch)
-    answer.float().square().mean().backward()
-    assert all(p.grad is not None and p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in parameters)
+FAMILIES = {
+    "prx": lambda folder: tiny.prx(folder),
+    "prx_pixel": lambda folder: tiny.prx_pixel(folder),
+    "sd15": lambda folder: tiny_unets.sd15(folder),
+    "sdxl": lambda folder: tiny_unets.sdxl(folder),
+    "sd3": lambda folder: tiny_flow.sd3(folder),
+    "flux": lambda folder: tiny_flow.flux(folder),
+    "flux2": lambda folder: tiny_flow.flux2(folder),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`LoraLoaderMixin` is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight:UserWarning")
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_narrow_base_trains_to_the_bit_as_a_wide_one_and_merges_as_wide(
+    name: str, recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    wide: Any = load_family(name, str(FAMILIES[name](tmp_path / name)), CPU)
+    narrowed: Any = load_family(name, str(tmp_path / name), CPU)
+    lora.narrow(narrowed)
+    assert narrowed.is_narrow
+    assert not wide.is_narrow
+    told = []
+    for family in (wide, narrowed):
+        parameters = trained(family)
+        assert {p.dtype for p in parameters} == {torch.float32}
+        clean = family.encode_pictures(torch.arange(2 * 16 * 16 * 3).reshape(2, 16, 16, 3).to(torch.uint8))
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(1)) * family.noise_scale
+        timesteps, batch = torch.tensor([0.3, 0.8]), stacked(family.encode_texts(["red box", "blue mug"]))
+        with torch.autocast("cpu", torch.bfloat16):
+            answer = family.predict(family.model, family.noisy(clean, noise, timesteps), timesteps, batch)
+            errors = family.errors(answer, clean, noise, timesteps, recipe())
+        errors.mean().backward()
+        told.append([errors.detach(), *(p.grad for p in parameters)])
+        assert sum(bool(p.grad.any()) for p in parameters) > len(parameters) / 2
+        assert family.draw(["red box"], [1], 16, 2, 3.0).shape == (1, 16, 16, 3)
+    assert all(torch.equal(one, same) for one, same in zip(*told, strict=True))
+    before = {key: value.clone() for key, value in narrowed.model.state_dict().items()}
+    with lora.merged(wide), lora.merged(narrowed):
+        sums = wide.model.state_dict()
+        assert all(torch.equal(sums[key], value) for key, value in narrowed.model.state_dict().items())
+        assert not narrowed.is_narrow
+    after = narrowed.model.state_dict()
+    assert all(torch.equal(after[key], value) and after[key].dtype == value.dtype for key, value in before.items())
 
 
 def test_saved_it_loads_back_to_the_bit_and_in_place(
