@@ -27,12 +27,12 @@ def family(tiny_base: Path) -> PrxPixel:
 
 @pytest.fixture(scope="session")
 def dino_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A DINOv2 of one narrow layer with patches of 4 pixels."""
+    """A DINOv2 of one narrow layer, with the real one's patches of 14 pixels."""
     folder = tmp_path_factory.mktemp("dino2")
     with torch.random.fork_rng():
         torch.manual_seed(2)
         config = Dinov2Config(
-            hidden_size=24, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=2, image_size=16, patch_size=4
+            hidden_size=24, num_hidden_layers=1, num_attention_heads=2, mlp_ratio=2, image_size=28, patch_size=14
         )
         Dinov2Model(config).save_pretrained(folder)
     return folder

@@ -46,8 +46,10 @@ def test_nothing_is_on_unless_asked_for(family: PrxPixel, recipe: MakeRecipe, on
 @pytest.mark.parametrize("folder", ["dino_folder", "dino3_folder"])
 def test_features_are_those_of_the_model_without_its_other_tokens(folder: str, request: pytest.FixtureRequest) -> None:
     path = str(request.getfixturevalue(folder))
-    pictures = torch.rand((2, 3, 12, 20), generator=torch.Generator().manual_seed(1))
-    seen = Dino(path, CPU, is_bf16=False).patches(pictures, 3, 5)
+    dino = Dino(path, CPU, is_bf16=False)
+    size = (3 * dino.patch_px, 5 * dino.patch_px)
+    pictures = torch.rand((2, 3, *size), generator=torch.Generator().manual_seed(1))
+    seen = dino.patches(pictures, 3, 5)
     mean, spread = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     given = (pictures - mean[:, None, None]) / spread[:, None, None]
     with torch.no_grad():
