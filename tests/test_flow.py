@@ -75,7 +75,7 @@ def work_off(engine: Engine) -> list[str]:
 def test_from_photos_to_compared_checkpoints(
     story_settings: Settings,
     tmp_path: Path,
-    tiny_base: Path,
+    tiny_base: Path,  # noqa: F811
     recipe: Callable[..., Recipe],  # noqa: F811
 ) -> None:
     settings = story_settings
