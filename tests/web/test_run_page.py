@@ -59,6 +59,8 @@ def test_present_values_stand_in_the_heads(client: TestClient, session: Session)
     # 0.136 s of waiting at 9.4 pictures/s are 1.28 of the 128 pictures of four steps.
     assert page.context["present"].wait_share == pytest.approx(0.136 * 9.4 / 128)
     assert "data wait 1.0 %" in page.text
+    assert 'data-empty="1"' not in page.text  # without scripts, nothing says that nothing was measured
+    assert "0.4000</td>" in page.text  # the validation's value in the table
     assert "of 80 GiB" in page.text
     assert "Main memory" in page.text
 
