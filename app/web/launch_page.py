@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -274,7 +275,8 @@ class _Page:
         names = {part.licence for part in base.parts}
         licences = f"{len(names)} licences, see gate" if len(names) > 1 else next(iter(names), "licence not told")
         note = base.fault or f"{base.resolution_px} px · {licences}"
-        return Choice(base.name, f"{base.title} · {base.name}", note, base.name == self.base.name, bool(base.fault))
+        name = Path(base.name).name if base.name.startswith("/") else base.name
+        return Choice(base.name, f"{base.title} · {name}", note, base.name == self.base.name, bool(base.fault))
 
     def _length(self, far: Far, preflight: Preflight | None) -> Choice:
         """A length with its steps and, where it was measured, its time and money."""
