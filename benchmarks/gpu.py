@@ -37,7 +37,7 @@ from workers.families.prx_pixel import PrxPixel
 from workers.families.registry import Family, stacked
 from workers.finetune.batches import Batch
 from workers.finetune.learner import make_learner
-from workers.finetune.passes import training_pass
+from workers.finetune.passes import training_passes
 
 # Dense bf16 of the makers' data sheets, operations a second. The longer name is looked for first.
 CARDS = {
@@ -157,8 +157,7 @@ def our_step(case: Case, device: torch.device) -> Callable[[int], None]:
     batches = [batch_of(case, number) for number in range(2)]
 
     def step(number: int) -> None:
-        seen = training_pass(family, batches[number % 2], recipe, number, device, aids)
-        learner.gather(seen.loss.mean())
+        training_passes(family, [batches[number % 2]], recipe, number, device, aids, learner.gather)
         learner.update(number)
 
     return step

@@ -122,7 +122,7 @@ def test_what_the_machine_lacks_is_told_by_its_cause(
     def lack(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("workers.finetune.train.training_pass", lack)
+    monkeypatch.setattr("workers.finetune.train.training_passes", lack)
     assert main(command(recipe())) == code
     assert events(tmp_path / "out")[-1]["cause"] == cause
 

@@ -92,7 +92,7 @@ def test_too_little_memory_is_four_and_keeps_what_is_known(
     def lack(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr("workers.finetune.preflight.training_pass", lack)
+    monkeypatch.setattr("workers.finetune.preflight.training_passes", lack)
     assert run(recipe(), manifest, tmp_path / "out") == 4
     assert facts(tmp_path / "out")["buckets"] == [[16, 16, 8]]
     assert "step_s" not in facts(tmp_path / "out")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ import torch
 from app.training.recipe import Recipe
 from workers.families.registry import Family, Text
 from workers.finetune.batches import Batch, Members
-from workers.finetune.loss import BAND_COUNT, draw_timesteps, keyed_generator, keyed_noise
+from workers.finetune.loss import BAND_COUNT, draw_timesteps, key_number, keyed_generator, keyed_noise
 from workers.finetune.methods.aids import Aids
 from workers.finetune.ranks import ALONE, Ranks
 
@@ -22,6 +22,29 @@ class Pass:
     loss: torch.Tensor
     errors: torch.Tensor
     timesteps: torch.Tensor
+
+
+def training_passes(
+    family: Family,
+    batches: Sequence[Batch],
+    recipe: Recipe,
+    step: int,
+    device: torch.device,
+    aids: Aids,
+    gather: Callable[[torch.Tensor, bool], None],
+) -> Pass:
+    """All of this process's micro-batches of step `step` (0-based), each one's share of the loss given to `gather`.
+
+    `gather` gets it with whether it is the step's last. Returns what was seen of all pictures together.
+    """
+    seen = []
+    for batch in batches:
+        # For models with dropout; everything else that is drawn has generators of its own.
+        torch.manual_seed(key_number(recipe.seed, "dropout", step, batch.places[0]))
+        one = training_pass(family, batch, recipe, step, device, aids)
+        gather(one.loss.mean() / len(batches), batch is batches[-1])
+        seen.append(Pass(one.loss.detach(), one.errors, one.timesteps))
+    return Pass(*(torch.cat(parts) for parts in zip(*((p.loss, p.errors, p.timesteps) for p in seen), strict=True)))
 
 
 def training_pass(family: Family, batch: Batch, recipe: Recipe, step: int, device: torch.device, aids: Aids) -> Pass:

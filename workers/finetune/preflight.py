@@ -29,7 +29,7 @@ from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_check
 from workers.finetune.clock import Clock, Ended
 from workers.finetune.learner import Learner, make_learner
 from workers.finetune.methods.aids import Aids
-from workers.finetune.passes import training_pass, validation_errors
+from workers.finetune.passes import training_passes, validation_errors
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
@@ -190,9 +190,7 @@ def _steps(
 
         def step() -> None:
             batches = step_batches(members, walk, recipe, stage, first, ranks.rank, ranks.of)
-            for batch in batches:
-                seen = training_pass(family, batch, recipe, first, device, aids)
-                learner.gather(seen.loss.mean() / len(batches), is_last=batch is batches[-1])
+            training_passes(family, batches, recipe, first, device, aids, learner.gather)
             learner.update(first)
 
         found.append(timed(step, device)[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -111,8 +112,12 @@ class Sitting:
         if self._saved is not None:
             learner.restore(load_state(self._saved[1]))
 
-    def tell_started(self, training: Members, validation: Members, notes: Sequence[str]) -> None:
-        """Say what is about to run, and what is worth knowing about it."""
+    def begin(self, training: Members, validation: Members, notes: Sequence[str]) -> None:
+        """Say what is about to run and what is worth knowing about it, and measure and draw where it starts from.
+
+        Raises `Refusal` when the disk cannot hold two checkpoints.
+        """
+        self._check_space()
         self._tell(
             "started",
             step=self.step,
@@ -127,6 +132,14 @@ class Sitting:
             dataset_hash=self.dataset_hash,
             **({"note": " ".join(notes)} if notes else {}),
         )
+        self.validate(validation)
+        if self.step == 0:
+            self.sample()
+
+    def look(self) -> None:
+        """Between two steps: raises `Ended` when the run has to end before its last one."""
+        if self.step < self.recipe.steps:
+            self.clock.look("train", self.step, self.recipe.steps)
 
     def is_due(self, every: int) -> bool:
         """Whether what happens every so many steps happens now; the last step is always one."""
@@ -267,6 +280,13 @@ class Sitting:
             "best": self._best,
         }
         return save_checkpoint(self.out, self.step, self._write_averaged, state, facts).size_bytes
+
+    def _check_space(self) -> None:
+        # A checkpoint holds the averaged and the trained weights and up to two numbers of memory for each weight.
+        weights_bytes = sum(p.numel() * p.element_size() for p in self.trained.parameters.values())
+        needed, free = 2 * 4 * weights_bytes, shutil.disk_usage(self.out).free
+        if free < needed:
+            raise Refusal(f"The disk of {self.out} has {free:,} bytes free; two checkpoints need {needed:,}.")
 
     def _write_averaged(self, folder: Path) -> None:
         with self.trained.averaged(), self.ranks.as_loaded(self.family.model):

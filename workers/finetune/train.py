@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -13,9 +12,8 @@ from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, training_batches
 from workers.finetune.cache import TensorCache
 from workers.finetune.clock import Clock, Ended, Reason
-from workers.finetune.learner import Learner, make_learner
-from workers.finetune.loss import key_number
-from workers.finetune.passes import training_pass
+from workers.finetune.learner import make_learner
+from workers.finetune.passes import training_passes
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Progress, Report
 from workers.finetune.sitting import Sitting
@@ -36,9 +34,8 @@ def train(
 ) -> Reason:
     """Train the recipe's base with the manifest's members; checkpoints and the finished model go to `out`.
 
-    Encoded pictures and captions are kept in `cache`, by default OUT/cache. Returns why it ended. Of several processes
-    each calls this with its own `ranks`. Raises `Refusal` for input that cannot be worked on, `Diverged` when the loss
-    is no number.
+    Encoded pictures and captions are kept in `cache`, by default OUT/cache. Each of several processes calls this with
+    its own `ranks`. Returns why it ended. Raises `Refusal` for bad input, `Diverged` when the loss is no number.
     """
     # load
     torch.set_num_threads(max(1, recipe.threads // ranks.of))
@@ -49,32 +46,22 @@ def train(
     run = Sitting(recipe, out, report, clock, family, content_hash(rows), ranks)
     if resume:
         run.look_back()
-    reason: Reason = "completed"
 
     try:
         # prepare
         training, validation = encode(rows, manifest.parent, recipe, family, clock, cache or out / "cache", ranks)
         learner, aids = make_learner(family, recipe, ranks, run.saved_weights)
         run.take_up(learner)
-        check_space(out, learner)
-        run.tell_started(training[0], validation, aids.notes)
-        run.validate(validation)
-        if run.step == 0:
-            run.sample()
+        run.begin(training[0], validation, aids.notes)
         progress = Progress()
 
         for batches in training_batches(training, recipe, run.step, ranks.rank, ranks.of):
             # step
             progress.begin()
-            passes = []
-            for batch in batches:
-                torch.manual_seed(key_number(recipe.seed, "dropout", run.step, batch.places[0]))
-                seen = training_pass(family, batch, recipe, run.step, device, aids)
-                learner.gather(seen.loss.mean() / len(batches), is_last=batch is batches[-1])
-                passes.append(seen)
+            passes = training_passes(family, batches, recipe, run.step, device, aids, learner.gather)
             grad_norm = learner.update(run.step)
             run.step += 1
-            progress.end(torch.cat([p.errors for p in passes]), torch.cat([p.timesteps for p in passes]), grad_norm)
+            progress.end(passes.errors, passes.timesteps, grad_norm)
 
             # report
             if run.is_due(recipe.report_every):
@@ -91,12 +78,10 @@ def train(
             progress.rest()
 
             # stop?
-            if run.step < recipe.steps:
-                clock.look("train", run.step, recipe.steps)
+            run.look()
     except Ended as ended:
-        reason = ended.reason
-
-    return run.finish(reason)
+        return run.finish(ended.reason)
+    return run.finish("completed")
 
 
 def encode(
@@ -142,12 +127,3 @@ def validation_rows(rows: list[ManifestRow]) -> list[ManifestRow]:
     """At most `VALIDATION_AT_MOST` of the members held out, evenly spaced in an order that files cannot change."""
     held_out = sorted((r for r in rows if r.split == "validation"), key=lambda r: (r.sha256, r.caption))
     return held_out[:: -(-len(held_out) // VALIDATION_AT_MOST) or 1]
-
-
-def check_space(out: Path, learner: Learner) -> None:
-    """Raise `Refusal` when the disk cannot hold two checkpoints."""
-    # A checkpoint holds the averaged and the trained weights and up to two numbers of memory for each weight.
-    weights_bytes = sum(p.numel() * p.element_size() for p in learner.parameters.values())
-    needed, free = 2 * 4 * weights_bytes, shutil.disk_usage(out).free
-    if free < needed:
-        raise Refusal(f"The disk of {out} has {free:,} bytes free; two checkpoints need {needed:,}.")
