@@ -80,7 +80,11 @@ def _told(family: Family, parts: tuple[Part, ...], origin: Origin) -> dict[str, 
 
 def public(value: str) -> str:
     """A base's name as it can be given away: a name on the hub, or the last part of a folder's path."""
-    return Path(value).name if Path(value).is_absolute() else value
+    if not Path(value).is_absolute():
+        return value
+    # A hub's cache keeps MAKER/BASE in .../models--MAKER--BASE/snapshots/REVISION.
+    cached = [part for part in Path(value).parts if part.startswith("models--")]
+    return cached[-1].removeprefix("models--").replace("--", "/", 1) if cached else Path(value).name
 
 
 def _facts(told: Mapping[str, str], parts: tuple[Part, ...], origin: Origin) -> dict[str, Any]:

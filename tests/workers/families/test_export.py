@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline
 
 from app.training.recipe import Recipe
 from workers.families import licences, lora, metadata, weights
-from workers.families.export import Origin, export
+from workers.families.export import Origin, export, public
 from workers.families.registry import load_family
 
 pytestmark = pytest.mark.filterwarnings("ignore:`LoraLoaderMixin` is deprecated:FutureWarning")
@@ -155,3 +155,16 @@ def test_an_export_of_other_weights_gives_the_trained_ones_back(
     assert lora.is_on(family) == is_before
     if is_before:
         assert all(one is same for one, same in zip(lora.weights(family).values(), held, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("base", "name"),
+    [
+        ("models/nano", "models/nano"),
+        ("Photoroom/prx-512-t2i", "Photoroom/prx-512-t2i"),
+        ("/home/ana/bases/mugs", "mugs"),
+        ("/root/.cache/hub/models--Photoroom--prx-512-t2i/snapshots/0f3a", "Photoroom/prx-512-t2i"),
+    ],
+)
+def test_a_base_is_named_without_the_machine_it_was_on(base: str, name: str) -> None:
+    assert public(base) == name
