@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image as Pillow
+from torch._inductor import config as inductor
 
 from app.datasets.manifest import ManifestRow, read_manifest, write_manifest
 from app.demo.catalogue import held_out_prompts
@@ -120,7 +121,7 @@ def main() -> int:
         if any(str(folder) in str(row.changes) for row in chosen):
             write_teachers(folder)
         print(f"{given.steps} steps of 16 pictures at {SIDE_PX} px, torch {torch.__version__}, one thread; "
-              f"price rows {PRICE_STEPS} steps\n")  # fmt: skip
+              f"price rows {min(PRICE_STEPS, given.steps)} steps\n")  # fmt: skip
         print("| method | loss | by noise level | long | short | steps/s | peak MB | seconds before step 1 |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
         failed = 0
@@ -134,6 +135,7 @@ def main() -> int:
 
 def measured(row: Row, folder: Path, steps: int) -> dict[str, Any]:
     """Train, look at the events, and try the finished model."""
+    inductor.force_disable_caches = True  # what another run has compiled is no measure
     recipe = recipe_of(row, folder, min(PRICE_STEPS, steps) if row.is_price else steps)
     out = folder / "runs" / row.name
     manifest = folder / "set" / "manifest.jsonl"
