@@ -292,8 +292,8 @@ def sheet_rate(card: str) -> float | None:
 
 def clear(device: torch.device) -> None:
     """Give back what earlier loops held, and begin to count memory anew."""
-    gc.collect()
     if device.type == "cuda":
+        gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 

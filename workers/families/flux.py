@@ -39,8 +39,11 @@ class Flux(Velocity):
     def __init__(self, pipeline: Any) -> None:
         super().__init__(pipeline)
         self.is_guided = bool(pipeline.transformer.config.guidance_embeds)
-        # Of T5, as the makers' own code (black-forest-labs/flux) has it for dev and for schnell.
-        self.text_tokens = 512 if self.is_guided else 256
+
+    @property
+    def text_tokens(self) -> int:  # type: ignore[override]
+        """Of T5, as the makers' own code (black-forest-labs/flux) has it for dev and for schnell."""
+        return 512 if self.is_guided else 256
 
     def encode_prompts(self, prompts: list[str]) -> dict[str, torch.Tensor]:
         """`tokens` [B, 512 or 256, 4096], padding included: the pipeline does not mask it; `pooled` [B, 768]."""
