@@ -64,7 +64,7 @@ class Family(Protocol):
         ...
 
     def token_counts(self, texts: Sequence[str]) -> tuple[list[int], int]:
-        """How many tokens each text has before any cut, and how many the (smallest) encoder reads."""
+        """How many tokens each text has before any cut, and how many are read: beyond those, words are lost."""
         ...
 
     def encode_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
