@@ -19,7 +19,7 @@ _GROUPS: Final[dict[str, tuple[str, ...]]] = {
                  "constant_share", "final_lr_share", "clip_norm", "ema_decay", "ema_every"),
     "Noise and loss": ("timestep_mean", "timestep_sd", "timestep_uniform_share", "timestep_shift", "min_snr_gamma",
                        "velocity_floor"),
-    "Device": ("precision", "checkpointing", "compile", "threads"),
+    "Device": ("precision", "checkpointing", "compile", "threads", "processes", "sharding"),
     "Additions": ("route_share", "route_from", "teacher", "teacher_weight", "teacher_block", "teacher_until", "lpips",
                   "lpips_weight", "dino", "dino_weight", "second_from", "second_resolution_px", "second_batch_size"),
 }  # fmt: skip
