@@ -166,6 +166,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing_and_leaves_the_trainer(
     assert steps_kept(engine, run_id) == [1, 2]
     assert read(engine, run_id)[0].state == "running"
     os.killpg(pid, signal.SIGKILL)
+    trainer._handed_over.pop().wait(5)
 
 
 def test_a_worker_that_comes_back_finds_its_trainer_and_goes_on(
