@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch.distributed import TCPStore  # type: ignore[attr-defined]  # it is not in its `__all__`
@@ -17,12 +17,19 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["workers.finetune.train", "workers.families.prx_pixel", "workers.finetune.company"])
 
 
-def run_together(arguments: Sequence[str], of: int, timeout_s: float = 120.0) -> list[int | None]:
-    """The exit codes of `of` processes of `python -m workers.finetune ARGUMENTS`; those that hang are killed."""
+def run_together(
+    arguments: Sequence[str], of: int, meanwhile: Callable[[list[int]], None] | None = None, timeout_s: float = 300.0
+) -> list[int | None]:
+    """The exit codes of `of` processes of `python -m workers.finetune ARGUMENTS`; those that hang are killed.
+
+    `meanwhile` is called with their process ids while they run.
+    """
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     processes = [_FORKS.Process(target=_one, args=(list(arguments), rank, of, store.port)) for rank in range(of)]
     for process in processes:
         process.start()
+    if meanwhile is not None:
+        meanwhile([process.pid or 0 for process in processes])
     for process in processes:
         process.join(timeout_s)
     hanging = [process for process in processes if process.is_alive()]
@@ -40,6 +47,6 @@ def _one(arguments: list[str], rank: int, of: int, port: int) -> None:
     )  # fmt: skip
     from workers.finetune.__main__ import main
 
-    words = Path(arguments[2]).with_name(f"words-{rank}.txt").open("a", buffering=1)
-    sys.stderr = words
+    recipe = next(word for word in arguments if word.endswith(".yaml"))
+    sys.stderr = Path(recipe).with_name(f"words-{rank}.txt").open("a", buffering=1)
     sys.exit(main(arguments))

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from app.datasets.manifest import read_manifest
 from app.training.recipe import Recipe, write_recipe
 from tests.workers.pair import run_together
 from workers.finetune.__main__ import main
-from workers.finetune.checkpoint import is_complete, latest_checkpoint
+from workers.finetune.checkpoint import is_complete, latest_checkpoint, read_sidecar
 
 ROOT = Path(__file__).parents[2]
 MakeRecipe = Callable[..., Recipe]
@@ -54,6 +55,23 @@ def command(tmp_path: Path, manifest: Path) -> Command:
 def told(out: Path, kind: str | None = None) -> list[dict[str, Any]]:
     events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     return [event for event in events if kind in (None, event["kind"])]
+
+
+def wait_for_checkpoint(out: Path, after: int = 0) -> None:
+    """Wait until a checkpoint of a step beyond `after` is told."""
+    deadline = time.monotonic() + 300.0
+    while time.monotonic() < deadline:
+        if (out / "events.jsonl").exists() and any(e["step"] > after for e in told_whole(out, "checkpoint")):
+            return
+        time.sleep(0.1)
+    raise AssertionError("no checkpoint within five minutes")
+
+
+def told_whole(out: Path, kind: str) -> list[dict[str, Any]]:
+    """Like `told`, while somebody writes."""
+    text = (out / "events.jsonl").read_text()
+    events = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    return [event for event in events if event["kind"] == kind]
 
 
 def tensors(out: Path, step: int) -> dict[str, torch.Tensor]:
@@ -118,25 +136,41 @@ def test_a_run_goes_on_with_another_count_of_processes(
         assert furthest(tmp_path / "one", tmp_path / name, 4) == 0.0
 
 
+@pytest.mark.parametrize("sharding", ["none", "full"])
 def test_only_the_first_writes_and_a_stop_ends_all_at_the_same_step(
-    knobs: MakeRecipe, command: Command, tmp_path: Path
+    knobs: MakeRecipe, command: Command, tmp_path: Path, sharding: str
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "pulse.json").write_text(json.dumps([{"prompt_id": 3, "text": "red box", "seed": 11}]))
-    # A limit that is reached while it trains: looking at the pulse, validating and saving count too.
-    (out / "limits.json").write_text(json.dumps({"seconds": 20.0, "binding": "money", "reserve_s": 3.0}))
-    codes = run_together(command(knobs(steps=100_000, checkpoint_every=5, validate_every=5), "out"), of=2)
-    assert codes == [0, 0]
+    endless = knobs(steps=100_000, checkpoint_every=5, validate_every=5, sharding=sharding)
+
+    def stop(_: list[int]) -> None:
+        wait_for_checkpoint(out)
+        (out / "stop").write_text("keep")
+
+    assert run_together(command(endless, "out"), of=2, meanwhile=stop) == [0, 0]
     events = told(out)
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    ended = events[-1]
-    assert (ended["kind"], ended["reason"], ended["kept"]) == ("finished", "out_of_money", True)
-    assert is_complete(latest_checkpoint(out) or out)
-    assert json.loads((latest_checkpoint(out) / "checkpoint.json").read_text())["step"] == ended["step"]
+    ended, saved = events[-1], latest_checkpoint(out)
+    assert (ended["kind"], ended["reason"], ended["kept"]) == ("finished", "stopped", True)
+    assert saved is not None
+    assert is_complete(saved)
+    assert read_sidecar(saved)["step"] == ended["step"]
     assert (out / "samples" / "step-000005" / "3-11.png").is_file()
     assert (out / "model" / "model_index.json").is_file()
-    assert [line.split()[0] for line in (tmp_path / "words-1.txt").read_text().splitlines()] == []
+    assert (tmp_path / "words-1.txt").read_text() == ""
+
+
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_a_preflight_measures_as_many_processes(
+    knobs: MakeRecipe, command: Command, tmp_path: Path, sharding: str
+) -> None:
+    assert run_together(["preflight", *command(knobs(sharding=sharding), "out")], of=2) == [0, 0]
+    facts = json.loads((tmp_path / "out" / "preflight.json").read_text())
+    assert len(facts["step_s"]) == 5
+    assert min(facts["validation_s"], facts["save_s"], facts["checkpoint_bytes"], facts["export_bytes"]) > 0
+    assert not (tmp_path / "out" / "preflight").exists()
 
 
 def test_too_many_processes_for_a_step_are_refused_in_a_sentence(
@@ -161,64 +195,32 @@ def test_what_one_process_cannot_work_on_ends_all_in_its_words(
     assert len(told(tmp_path / "out", "failed")) == 1
 
 
-@pytest.fixture
-def started(command: Command, knobs: MakeRecipe, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts the real command with a recipe that asks for two processes; ends what is left of its group."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start(*more: str) -> subprocess.Popen[bytes]:
-        recipe = knobs(steps=100_000, checkpoint_every=5, validate_every=100_000, processes=2)
-        engine = [sys.executable, "-m", "workers.finetune", *command(recipe, "out", *more)]
-        with (tmp_path / "words.txt").open("ab") as words:
-            running.append(subprocess.Popen(engine, cwd=ROOT, stderr=words, start_new_session=True))
-        return running[-1]
-
-    yield start
-    for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def wait_for_checkpoint(out: Path, process: subprocess.Popen[bytes], after: int = 0) -> int:
-    """The step of the first checkpoint told after step `after`."""
-    while process.poll() is None:
-        if (out / "events.jsonl").exists():
-            steps = [event["step"] for event in told_whole(out, "checkpoint") if event["step"] > after]
-            if steps:
-                return int(steps[0])
-        time.sleep(0.1)
-    raise AssertionError("it ended before its checkpoint")
-
-
-def told_whole(out: Path, kind: str) -> list[dict[str, Any]]:
-    """Like `told`, while somebody writes."""
-    text = (out / "events.jsonl").read_text()
-    events = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-    return [event for event in events if event["kind"] == kind]
-
-
 def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
-    started: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+    knobs: MakeRecipe, command: Command, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = started()
-    wait_for_checkpoint(out, process)
-    everyone = psutil.Process(process.pid).children(recursive=True)
-    assert [os.getpgid(child.pid) for child in everyone] == [process.pid]
-    everyone[0].kill()
-    began = time.monotonic()
-    assert process.wait(30.0) == -signal.SIGKILL
-    assert psutil.wait_procs(everyone, timeout=30.0 - (time.monotonic() - began))[1] == []
+    arguments = command(knobs(steps=100_000, checkpoint_every=5, validate_every=100_000, processes=2), "out")
+    engine = [sys.executable, "-m", "workers.finetune", *arguments]
+    with subprocess.Popen(engine, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            wait_for_checkpoint(out)
+            (other,) = psutil.Process(process.pid).children(recursive=True)
+            assert os.getpgid(other.pid) == process.pid
+            other.kill()
+            assert process.wait(30.0) == -signal.SIGKILL
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     assert told(out, "failed") == []
     saved = latest_checkpoint(out)
-    assert saved is not None and is_complete(saved)
-    step = int(saved.name.removeprefix("step-"))
+    assert saved is not None
+    step = int(read_sidecar(saved)["step"])
 
-    again = started("--resume")
-    wait_for_checkpoint(out, again, step)
-    again.send_signal(signal.SIGTERM)
-    assert again.wait(60.0) == 0
+    def end(pids: list[int]) -> None:
+        wait_for_checkpoint(out, step)
+        os.kill(pids[1], signal.SIGTERM)
+
+    assert run_together([*arguments, "--resume"], of=2, meanwhile=end) == [0, 0]
     assert [event["step"] for event in told(out, "started")] == [0, step]
     assert told(out)[-1]["reason"] == "stopped"
     assert not (out / "stop").exists()
