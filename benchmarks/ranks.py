@@ -1,6 +1,6 @@
 """What a second process costs and gives: the same steps in one process and in two, on the CPU over gloo, in turns.
 
-    python benchmarks/ranks.py [steps] [rounds]
+    python -m benchmarks.ranks [steps] [rounds]
 
 Each process gets one thread. On a machine whose two cores have other work the ratio says little; the overhead of a step
 is what two processes take beyond the half of the pictures that each computes.
@@ -18,12 +18,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from app.datasets.manifest import ManifestRow, write_manifest
+from app.training.recipe import Recipe, read_recipe, write_recipe
+
 PROJECT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(PROJECT))
-
-from app.datasets.manifest import ManifestRow, write_manifest  # noqa: E402  # found by the line above
-from app.training.recipe import Recipe, read_recipe, write_recipe  # noqa: E402
-
 MEMBERS = 16
 WAYS = {"one process": (1, "none"), "two, DDP": (2, "none"), "two, FSDP": (2, "full")}
 

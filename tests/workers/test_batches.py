@@ -20,6 +20,7 @@ from workers.finetune.batches import Members, Texts, first_sentence, training_ba
 from workers.finetune.buckets import Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity, name_of
 from workers.finetune.pictures import read_fitted
+from workers.finetune.ranks import Ranks
 from workers.refusals import Refusal
 
 MakeRecipe = Callable[..., Recipe]
@@ -245,6 +246,31 @@ def test_texts_are_encoded_once_and_found_again(manifest: Path, family: PrxPixel
     rows[0] = ManifestRow(**{**vars(rows[0]), "caption": "a new caption"})
     Texts(rows, Deaf(), cache, look)  # type: ignore[arg-type]
     assert asked == ["a new caption"]
+
+
+def test_several_processes_encode_a_part_each(manifest: Path, family: PrxPixel, tmp_path: Path) -> None:
+    rows = read_manifest(manifest)
+    asked: list[list[str]] = []
+
+    class Telling:
+        name, encoder_files = family.name, family.encoder_files
+
+        def encode_texts(self, texts: list[str]) -> list[dict[str, torch.Tensor]]:
+            asked.append(list(texts))
+            return [dict(text) for text in family.encode_texts(texts)]
+
+    class Second(Ranks):
+        """The second of two; while it waits for the first, the first does its part."""
+
+        def wait(self) -> None:
+            if self.rank == 1 and len(asked) == 1:
+                Texts(rows, Telling(), cache, look, Second(0, 2))  # type: ignore[arg-type]
+
+    cache = TensorCache(tmp_path / "cache")
+    texts = Texts(rows, Telling(), cache, look, Second(1, 2))  # type: ignore[arg-type]
+    assert asked[0] == texts.captions[1::2]
+    assert sorted(caption for chunk in asked for caption in chunk) == texts.captions
+    assert texts.batch(texts.captions)["mask"].shape[0] == len(texts.captions)
 
 
 def test_another_encoder_is_another_name(tmp_path: Path) -> None:
