@@ -53,7 +53,7 @@ def step_s(folder: Path, manifest: Path, knobs: Recipe) -> float:
         quiet = {**os.environ, "OMP_NUM_THREADS": "1"}
         subprocess.run(command, cwd=PROJECT, env=quiet, check=True, stderr=subprocess.DEVNULL)
         told = [json.loads(line) for line in (Path(place) / "events.jsonl").read_text().splitlines()]
-    return statistics.median([event["step_s"] for event in told if event["kind"] == "step"][3:])
+    return float(statistics.median([event["step_s"] for event in told if event["kind"] == "step"][3:]))
 
 
 def main() -> int:
