@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -271,6 +272,18 @@ def test_several_processes_encode_a_part_each(manifest: Path, family: PrxPixel, 
     assert asked[0] == texts.captions[1::2]
     assert sorted(caption for chunk in asked for caption in chunk) == texts.captions
     assert texts.batch(texts.captions)["mask"].shape[0] == len(texts.captions)
+
+
+def test_texts_too_many_for_memory_are_read_when_needed(
+    manifest: Path, family: PrxPixel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read_manifest(manifest)
+    whole = Texts(rows, family, None, look)
+    monkeypatch.setattr(batches, "KEPT_IN_MEMORY_BYTES", 0)
+    reading = Texts(rows, family, TensorCache(tmp_path / "cache"), look)
+    assert torch.equal(reading.batch(["red box", ""])["tokens"], whole.batch(["red box", ""])["tokens"])
+    shutil.rmtree(tmp_path / "cache")
+    assert torch.equal(reading.batch(["blue box"])["tokens"], whole.batch(["blue box"])["tokens"])
 
 
 def test_another_encoder_is_another_name(tmp_path: Path) -> None:

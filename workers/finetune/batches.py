@@ -57,10 +57,11 @@ class Texts:
     ) -> None:
         self.captions = sorted({row.caption for row in rows} | {first_sentence(row.caption) for row in rows} | {""})
         self._encoded: dict[str, Text] = {}
+        self._free_bytes = KEPT_IN_MEMORY_BYTES
         self._family = family
         self._cache = cache
         self._made_by = identity(family.encoder_files)
-        missing = [caption for caption in self.captions if not self._find(caption)]
+        missing = [caption for caption in self.captions if self._found(caption) is None]
         ranks.wait()  # nobody adds to the cache before all have looked what is missing there
         turns = ranks.turns(ranks.same(len(missing))) if cache else range(len(missing))
         for start in range(0, len(turns), TEXTS_AT_ONCE):
@@ -68,32 +69,45 @@ class Texts:
             self._encode([missing[i] for i in chunk if i < len(missing)])
             look(min(chunk[-1] + 1, len(missing)), len(missing))
         ranks.wait()
-        self._encode([caption for caption in missing if not self._find(caption)])
-
-    def _find(self, caption: str) -> bool:
-        """Whether the caption is encoded, here or in the cache."""
-        if caption not in self._encoded and self._cache:
-            found = self._cache.get(self._name(caption))
-            if found is not None:
-                self._encoded[caption] = found
-        return caption in self._encoded
-
-    def _encode(self, captions: Sequence[str]) -> None:
-        if not captions:
-            return
-        with torch.no_grad():
-            encoded = self._family.encode_texts(captions)
-        for caption, text in zip(captions, encoded, strict=True):
-            self._encoded[caption] = text
-            if self._cache:
-                self._cache.put(self._name(caption), text)
-
-    def _name(self, caption: str) -> str:
-        return name_of("text", self._family.name, self._made_by, caption)
+        self._encode([caption for caption in missing if self._found(caption) is None])
 
     def batch(self, captions: Sequence[str]) -> dict[str, torch.Tensor]:
         """The captions as one batch."""
-        return stacked([self._encoded[caption] for caption in captions])
+        return stacked([self._text(caption) for caption in captions])
+
+    def _text(self, caption: str) -> Text:
+        text = self._found(caption)
+        # Somebody may have emptied the cache meanwhile.
+        return self._encode([caption])[0] if text is None else text
+
+    def _found(self, caption: str) -> Text | None:
+        """The caption's encoding from memory or from the cache; None when it is in neither."""
+        text = self._encoded.get(caption)
+        if text is None and self._cache:
+            text = self._cache.get(self._name(caption))
+            if text is not None:
+                self._hold(caption, text)
+        return text
+
+    def _encode(self, captions: Sequence[str]) -> list[Text]:
+        if not captions:
+            return []
+        with torch.no_grad():
+            encoded = self._family.encode_texts(captions)
+        for caption, text in zip(captions, encoded, strict=True):
+            self._hold(caption, text)
+            if self._cache:
+                self._cache.put(self._name(caption), text)
+        return encoded
+
+    def _hold(self, caption: str, text: Text) -> None:
+        """Keep an encoding in memory; where it can be read again from the cache, only while there is room."""
+        self._free_bytes -= sum(tensor.nbytes for tensor in text.values())
+        if self._free_bytes >= 0 or self._cache is None:
+            self._encoded[caption] = text
+
+    def _name(self, caption: str) -> str:
+        return name_of("text", self._family.name, self._made_by, caption)
 
 
 class Members:
