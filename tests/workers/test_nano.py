@@ -25,7 +25,7 @@ def family(untrained: Path) -> PrxPixel:
 
 def likeness(family: PrxPixel, one: str, other: str) -> float:
     """Cosine of the mean encodings: 1 for texts that cannot be told apart."""
-    first, second = (encoding.mean(dim=0) for encoding in family.encode_texts([one, other]))
+    first, second = (text["tokens"].mean(dim=0) for text in family.encode_texts([one, other]))
     return float(torch.nn.functional.cosine_similarity(first, second, dim=0))
 
 
@@ -45,7 +45,7 @@ def test_two_words_are_far_apart(family: PrxPixel, one: str, other: str) -> None
 
 def test_which_noun_a_colour_belongs_to_can_be_read(family: PrxPixel) -> None:
     red_mug, white_mug = family.encode_texts(["red mug on a white background", "white mug on a red background"])
-    noun = torch.nn.functional.cosine_similarity(red_mug[1], white_mug[1], dim=0)
+    noun = torch.nn.functional.cosine_similarity(red_mug["tokens"][1], white_mug["tokens"][1], dim=0)
     assert noun < 0.95
 
 

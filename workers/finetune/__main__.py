@@ -13,6 +13,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ EXIT_CODES: Final = {"broken": 1, "refused": 3, "out_of_memory": 4, "disk_full":
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
+    began = time.monotonic()
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_preflight = words[:1] == ["preflight"]
     parser = argparse.ArgumentParser(prog="python -m workers.finetune", description="Run a fine-tune.")
@@ -43,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     cache = given.cache or given.out / "cache"
     try:
         recipe = read_recipe(given.recipe)
-        _run(recipe, given.manifest, given.out, None if is_preflight else given.resume, cache, words)
+        _run(recipe, given.manifest, given.out, None if is_preflight else given.resume, cache, words, began)
     except (Refusal, RecipeError) as refusal:
         print(refusal, file=sys.stderr)
         return EXIT_CODES[refusal.cause if isinstance(refusal, _Failed) else "refused"]
@@ -58,7 +60,9 @@ class _Failed(Refusal):
         self.cause = cause
 
 
-def _run(recipe: Recipe, manifest: Path, out: Path, resume: bool | None, cache: Path, words: Sequence[str]) -> None:
+def _run(
+    recipe: Recipe, manifest: Path, out: Path, resume: bool | None, cache: Path, words: Sequence[str], began: float
+) -> None:
     """Train, or measure where `resume` is None. Raises `_Failed` for everything but a fault of the program.
 
     `words` is the command line, for the run's other processes.
@@ -74,7 +78,7 @@ def _run(recipe: Recipe, manifest: Path, out: Path, resume: bool | None, cache: 
             ranks, device = company.ranks, company.device
             if resume is False and ranks.is_first and (out / "events.jsonl").exists():
                 raise Refusal(f"{out} already holds a run; go on with --resume or choose another folder.")
-            with EventLog(out) if ranks.is_first else Silence() as report, _sigterm_asks_to_stop(out):
+            with EventLog(out, began) if ranks.is_first else Silence() as report, _sigterm_asks_to_stop(out):
                 company.tell_for_others = lambda sentence, cause: _tell_failed(report, sentence, cause)
                 try:
                     if resume is None:

@@ -55,7 +55,8 @@ class EventLog:
     context manager: leaving it closes the file.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, began: float | None = None) -> None:
+        """`began` is when this sitting did (`time.monotonic`), by default now: loading libraries is paid for too."""
         out.mkdir(parents=True, exist_ok=True)
         self._stop = out / "stop"
         self._file = (out / "events.jsonl").open("a+b")
@@ -72,7 +73,7 @@ class EventLog:
         self._seq = int(told[-1]["seq"]) if told else 0
         self.is_completed = any(event["kind"] == "finished" and event["reason"] == "completed" for event in told)
         self._earlier_s = _spent_s(told)
-        self._began = time.monotonic() - _age_s()
+        self._began = time.monotonic() if began is None else began
         self.tell("sitting", resumed=bool(told), pid=os.getpid(), spent_s=round(self._earlier_s, 3))
 
     def __enter__(self) -> EventLog:
@@ -189,11 +190,6 @@ def _spent_s(told: Sequence[Mapping[str, Any]]) -> float:
         if number + 1 == len(told) or told[number + 1]["kind"] == "sitting":
             total += max(0.0, (at - began).total_seconds())
     return total
-
-
-def _age_s() -> float:
-    """Seconds since this process was started: imports are paid for too."""
-    return max(0.0, time.time() - psutil.Process().create_time())
 
 
 def _short(value: object) -> object:
