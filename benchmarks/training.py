@@ -26,6 +26,7 @@ from app.demo.base_set import write_base_set
 from app.training.recipe import Recipe, read_recipe
 from app.training.runs import NANO_RECIPE, PROJECT
 from workers.families.registry import load_family, stacked
+from workers.finetune.methods.muon import make_muon
 from workers.finetune.pictures import read_fitted
 from workers.finetune.report import EventLog
 from workers.finetune.train import train
@@ -120,7 +121,7 @@ def bare_speed(recipe: Recipe, members: Path, steps: int) -> float:
     rest = [p for n, p in model.named_parameters() if not ("blocks." in n and p.ndim == 2)]
     optimisers = [
         torch.optim.AdamW(rest, lr=recipe.adamw_lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
-        torch.optim.Muon(matrices, lr=recipe.muon_lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+        make_muon(matrices, recipe),
     ]
     averages = [p.detach().clone() for p in model.parameters()]
     weights: list[torch.Tensor] = list(model.parameters())

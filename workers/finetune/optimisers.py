@@ -8,6 +8,7 @@ import torch
 
 from app.training.recipe import Recipe
 from workers.finetune.methods.adamw8bit import make_adamw8bit
+from workers.finetune.methods.muon import make_muon
 from workers.finetune.methods.prodigy import make_prodigy
 
 
@@ -34,7 +35,5 @@ def make_optimisers(parameters: Mapping[str, torch.nn.Parameter], recipe: Recipe
             fused=True,
         )
     if matrices:
-        optimisers["muon"] = torch.optim.Muon(
-            matrices, lr=recipe.muon_lr, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"
-        )
+        optimisers["muon"] = make_muon(matrices, recipe)
     return optimisers

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from app.training.recipe import Recipe
 from workers.finetune.methods.adamw8bit import make_adamw8bit
+from workers.finetune.methods.muon import make_muon
 from workers.finetune.methods.prodigy import make_prodigy
 
 MakeRecipe = Callable[..., Recipe]
@@ -83,3 +84,21 @@ def test_prodigy_finds_its_learning_rate(recipe: MakeRecipe) -> None:
     learn(optimiser, weights, range(40))
     d = optimiser.param_groups[0]["d"]
     assert 1e-4 < d < 1.0
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8)])
+def test_muon_in_fp32_makes_the_steps_of_torchs_own(recipe: Callable[..., Recipe], shape: tuple[int, int]) -> None:
+    knobs = recipe(muon_lr=0.01, weight_decay=0.1)
+    generator = torch.Generator().manual_seed(1)
+    start = torch.randn(shape, generator=generator)
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    muon = make_muon([ours], knobs)
+    torchs = torch.optim.Muon([theirs], lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for _ in range(5):
+        gradient = torch.randn(shape, generator=generator)
+        for weight, optimiser in ((ours, muon), (theirs, torchs)):
+            weight.grad = gradient.clone()
+            optimiser.step()
+    moved = (theirs - start).norm()
+    # What is left between them is bf16's rounding.
+    assert (ours - theirs).norm() < 0.02 * moved
