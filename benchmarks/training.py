@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from app.datasets.manifest import read_manifest
 from app.demo.base_set import write_base_set
 from app.training.recipe import Recipe, read_recipe
 from app.training.runs import NANO_RECIPE, PROJECT
@@ -109,13 +110,13 @@ def bare_speed(recipe: Recipe, members: Path, steps: int) -> float:
     """Steps a second of the loop that somebody would write by hand, its pictures and texts ready in memory."""
     family = load_family(recipe.family, recipe.base, CPU)
     model = family.model.train().requires_grad_(True)
-    files = sorted((members / "pictures").iterdir())
+    rows = [row for row in read_manifest(members / "manifest.jsonl") if row.split == "train"]
     batches = []
-    for start in range(0, len(files) - recipe.batch_size + 1, recipe.batch_size):
-        chosen = files[start : start + recipe.batch_size]
-        pictures = torch.stack([torch.from_numpy(read_fitted(file, (64, 64)).copy()) for file in chosen])
+    for start in range(0, len(rows) - recipe.batch_size + 1, recipe.batch_size):
+        chosen = rows[start : start + recipe.batch_size]
+        pictures = torch.stack([torch.from_numpy(read_fitted(members / r.file, (64, 64)).copy()) for r in chosen])
         with torch.no_grad():
-            text = stacked(family.encode_texts(["a red mug on a white background"] * recipe.batch_size))
+            text = stacked(family.encode_texts([row.caption for row in chosen]))
         batches.append((family.encode_pictures(pictures), text["tokens"], text["mask"]))
     matrices = [p for n, p in model.named_parameters() if "blocks." in n and p.ndim == 2]
     rest = [p for n, p in model.named_parameters() if not ("blocks." in n and p.ndim == 2)]
