@@ -72,6 +72,11 @@ class Job(Base):
     failure: Mapped[str | None] = mapped_column(Text)
 
     @property
+    def devices(self) -> int:
+        """How many devices work on it at once."""
+        return int(self.arguments.get("devices", 1))
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing more will happen to this job."""
         return self.state in ("done", "failed", "cancelled")

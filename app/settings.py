@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     gpu_hour_price: Decimal | None = Field(
         default=None,
         ge=0,
-        description="What an hour on the worker's device costs, in `currency`. Unset: money is not counted.",
+        description="What an hour on one device costs, in `currency`. Unset: money is not counted.",
     )
     budget: Decimal = Field(default=Decimal("80"), gt=0, description="Money of one cycle, in `currency`.")
     currency: str = Field(

@@ -4,6 +4,9 @@ A device is leased by a lock on a file, which the kernel lets go when everybody 
 A GPU has two, named by its own identifier: one in a place of the whole machine, so that two data folders never share
 it, and one in the data folder, so that containers that work on the same folder do not. A CPU has memory for several
 folders, so it has the second only. A trainer inherits the locks: a device stays leased while it outlives its worker.
+
+A worker holds its device as long as it lives, and while it works a second lock says so. One run on several devices
+borrows those whose workers have nothing to do: it takes their second locks, and they wait until it is done.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +47,11 @@ class Device:
     def is_cpu(self) -> bool:
         """Whether it is no accelerator."""
         return self.visible == ""
+
+    @property
+    def is_slice(self) -> bool:
+        """Whether it is a part of a GPU. A process sees one part only, so parts cannot train a run together."""
+        return self.key.startswith("MIG-")
 
 
 def cpu(key: str = "cpu:0") -> Device:
@@ -88,31 +96,29 @@ def named(text: str) -> Device:
     raise Refused(f"There is no device “{text}” on this machine; {listed}. A CPU worker is cpu:0.")
 
 
-class Tenancy:
-    """A worker's sole right to a device, once it is taken."""
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What a process that works on devices is given: locks to inherit, and what CUDA shows it (None: as it is)."""
 
-    def __init__(self, device: Device, data_dir: Path) -> None:
-        self.device = device
-        self._data_dir = data_dir.resolve()
-        name = f"{re.sub(r'[^A-Za-z0-9.-]', '-', device.key)}.lock"
-        self._paths = [self._data_dir / "locks" / name]
-        if not device.is_cpu:
-            self._paths.append(Path(tempfile.gettempdir()) / "packshot-devices" / name)
-        self._descriptors: list[int] = []
-        self._taken = self._paths[0]  # the one that somebody else was last seen to hold
+    descriptors: tuple[int, ...] = ()
+    visible: str | None = None
 
-    @property
-    def descriptors(self) -> tuple[int, ...]:
-        """What a trainer has to inherit, so that the device is leased for as long as it lives."""
-        return tuple(self._descriptors)
+
+class _Locks:
+    """Files locked together or not at all, in which the holder says who it is."""
+
+    def __init__(self, paths: Sequence[Path], data_dir: Path) -> None:
+        self.descriptors: list[int] = []
+        self._paths, self._data_dir = paths, data_dir
+        self._taken = paths[0]  # the one that somebody else was last seen to hold
 
     def take(self) -> bool:
-        """Take the device, or keep it; False when somebody else holds it. Raises Refused where no lock can be."""
-        if self._descriptors:
+        """Take them, or keep them; False when somebody else holds one. Raises OSError where no lock can be."""
+        if self.descriptors:
             return True
         for path in self._paths:
             descriptor = self._open(path)
-            self._descriptors.append(descriptor)
+            self.descriptors.append(descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -120,27 +126,98 @@ class Tenancy:
                 self.give_back()
                 return False
         me = Known.of(os.getpid())
-        for descriptor in self._descriptors:
+        for descriptor in self.descriptors:
             os.ftruncate(descriptor, 0)
             told = [socket.gethostname(), me.pid, me.started, str(self._data_dir)]
             os.pwrite(descriptor, json.dumps(told).encode(), 0)
         return True
 
     def give_back(self) -> None:
-        """Let the next one have it."""
-        for descriptor in self._descriptors:
+        """Let the next one have them."""
+        for descriptor in self.descriptors:
             os.close(descriptor)
-        self._descriptors.clear()
+        self.descriptors.clear()
+
+    def holder(self) -> tuple[str, Known | None, str]:
+        """Host, process and data folder of whoever took them last; empty and None where that cannot be told."""
+        try:
+            host, pid, started, data_dir = json.loads(self._taken.read_text())
+            return str(host), Known(int(pid), float(started)), str(data_dir)
+        except (OSError, ValueError, TypeError):
+            return "", None, ""
+
+    def _open(self, path: Path) -> int:
+        is_shared = not path.is_relative_to(self._data_dir)
+        path.parent.mkdir(mode=0o1777 if is_shared else 0o700, parents=True, exist_ok=True)
+        if is_shared:
+            with suppress(PermissionError):
+                path.parent.chmod(0o1777)  # mkdir's mode is cut by the umask
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            # Where another user made the file, a sticky folder does not let us say that we would make it.
+            return os.open(path, flags)
+        except FileNotFoundError:
+            descriptor = os.open(path, flags | os.O_CREAT, 0o666)
+            os.fchmod(descriptor, 0o666 if is_shared else 0o600)
+            return descriptor
+
+
+class Tenancy:
+    """A worker's sole right to a device, once it is taken."""
+
+    def __init__(self, device: Device, data_dir: Path) -> None:
+        self.device = device
+        self._data_dir = data_dir.resolve()
+        places = [self._data_dir / "locks"]
+        if not device.is_cpu:
+            places.append(Path(tempfile.gettempdir()) / "packshot-devices")
+        name = re.sub(r"[^A-Za-z0-9.-]", "-", device.key)
+        self._device_locks = _Locks([place / f"{name}.lock" for place in places], self._data_dir)
+        self._work_locks = _Locks([place / f"{name}.work.lock" for place in places], self._data_dir)
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What a trainer has to inherit, so that the device is leased for as long as it lives."""
+        return (*self._device_locks.descriptors, *self._work_locks.descriptors)
+
+    def take(self) -> bool:
+        """Take the device, or keep it; False when somebody else holds it. Raises Refused where no lock can be."""
+        return self._took(self._device_locks)
+
+    def begin_work(self) -> bool:
+        """Work on a device that was taken; False while one run on several devices has borrowed it."""
+        return self._took(self._work_locks)
+
+    def end_work(self) -> None:
+        """Let others borrow it."""
+        self._work_locks.give_back()
+
+    def borrow(self) -> bool:
+        """Work on a device that nobody has, or whose worker is of this data folder and has nothing to do."""
+        if not self.take():
+            host, _, data_dir = self._device_locks.holder()
+            if (host, data_dir) != (socket.gethostname(), str(self._data_dir)):
+                return False
+        if self.begin_work():
+            return True
+        self.give_back()
+        return False
+
+    def give_back(self) -> None:
+        """Let the next one have it."""
+        self._work_locks.give_back()
+        self._device_locks.give_back()
 
     def is_with_a_trainer_of_ours(self) -> bool:
         """Whether the worker that took it was this host's and this data folder's, and is gone: its trainer holds it."""
-        host, known, data_dir = self._holder()
+        host, known, data_dir = self._device_locks.holder()
         is_here = known is not None and host == socket.gethostname() and data_dir == str(self._data_dir)
         return is_here and known is not None and known.find() is None
 
     def who(self) -> str:
-        """A sentence about who holds the device."""
-        host, known, data_dir = self._holder()
+        """A sentence about who holds the device, or has borrowed it from the worker that does."""
+        locks = self._work_locks if self._device_locks.descriptors else self._device_locks
+        host, known, data_dir = locks.holder()
         if known is None:
             return f"{self.device.name} is in use by another Packshot worker."
         if host != socket.gethostname():
@@ -148,30 +225,13 @@ class Tenancy:
         by = f"a worker (pid {known.pid})" if known.find() else "a training process"
         return f"{self.device.name} is in use by {by} of the data folder {data_dir}."
 
-    def _open(self, path: Path) -> int:
-        is_shared = not path.is_relative_to(self._data_dir)
+    def _took(self, locks: _Locks) -> bool:
         try:
-            path.parent.mkdir(mode=0o1777 if is_shared else 0o700, parents=True, exist_ok=True)
-            if is_shared:
-                with suppress(PermissionError):
-                    path.parent.chmod(0o1777)  # mkdir's mode is cut by the umask
-            flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-            try:
-                # Where another user made the file, a sticky folder does not let us say that we would make it.
-                return os.open(path, flags)
-            except FileNotFoundError:
-                descriptor = os.open(path, flags | os.O_CREAT, 0o666)
-                os.fchmod(descriptor, 0o666 if is_shared else 0o600)
-                return descriptor
+            return locks.take()
         except OSError as error:
-            raise Refused(f"{self.device.name} cannot be leased: {path}: {error.strerror}.") from error
-
-    def _holder(self) -> tuple[str, Known | None, str]:
-        try:
-            host, pid, started, data_dir = json.loads(self._taken.read_text())
-            return str(host), Known(int(pid), float(started)), str(data_dir)
-        except (OSError, ValueError, TypeError):
-            return "", None, ""
+            raise Refused(
+                f"{self.device.name} cannot be leased: {error.filename or 'its lock'}: {error.strerror}."
+            ) from error
 
 
 def memory_holders() -> set[int]:

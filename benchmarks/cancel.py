@@ -1,10 +1,11 @@
 """How long a stop takes, from the click to the last process gone, over real runs of the nano base.
 
-    python benchmarks/cancel.py [cancels]
+    python -m benchmarks.cancel [cancels]
 
-Each run is stopped and kept at a random moment: while its model loads, while pictures are encoded, between steps, or
-inside a save. Beside each time stands what two of that run's longest steps and its longest save took, the limit of the
-promise; the p95 of the one is held to the p95 of the other. What the page shows (`runs.stop_bound_s`) is checked too.
+Each run has the demo's batches and is stopped and kept at a random moment: while its libraries or its model load, while
+pictures are encoded, between steps, or inside a save. Beside each time stands what two of that run's longest steps and
+its longest save took, the limit of the promise; the p95 of the one is held to the p95 of the other. What the page shows
+(`runs.stop_bound_s`) is checked too.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from workers.trainer import read_record  # noqa: E402
 CANCELS: Final = 30
 LONGEST_S: Final = 120.0
 EVERY: Final = 5
+BATCH: Final = 32
 LOOKS_EVERY_S: Final = 0.02
 
 
@@ -69,7 +71,7 @@ def main() -> int:
 
 def one_cancel(engine: Engine, settings: Settings, chance: random.Random, number: int) -> Cancel:
     """Start a run, stop it at a random moment of its life, and watch its processes go."""
-    run_id, job_id = real_run.ask(engine, settings.data_dir, steps=100_000, every=EVERY, seed=number)
+    run_id, job_id = real_run.ask(engine, settings.data_dir, steps=100_000, every=EVERY, seed=number, batch_size=BATCH)
     out = settings.data_dir / "runs" / str(run_id)
     worker = threading.Thread(target=do, args=(job_id, training.train, settings))
     worker.start()

@@ -19,12 +19,13 @@ from tests.training.cast import frozen_version
 RECIPE = runs.RECIPES / "nano_quick.yaml"
 
 
-def ask(engine: Engine, data_dir: Path, steps: int, every: int, seed: int = 3) -> tuple[int, int]:
+def ask(engine: Engine, data_dir: Path, steps: int, every: int, seed: int = 3, batch_size: int = 1) -> tuple[int, int]:
     """Freeze a version, write its manifest and ask for a run of so many steps; the run's and its job's ids."""
     with transaction(engine) as session:
         version = frozen_version(session)
         _write_members(Storage(data_dir).dataset_folder(version.id))
-        run = runs.request_run(session, version, "models/nano", recipe(steps, every, seed), None, Limits(86_400.0))
+        wanted = recipe(steps, every, seed).model_copy(update={"batch_size": batch_size})
+        run = runs.request_run(session, version, "models/nano", wanted, None, Limits(86_400.0))
         assert run.job_id is not None
         return run.id, run.job_id
 

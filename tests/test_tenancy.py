@@ -8,7 +8,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -22,6 +22,10 @@ from app.up import _Up
 from tests.running import PROJECT
 from tests.waiting import until
 from workers import tenant
+from workers.celery_app import Busy
+
+if TYPE_CHECKING:
+    from workers.celery_app import Work
 
 LISTED = """GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-aaaa-0)
 GPU 1: NVIDIA A100 (UUID: GPU-bbbb-1)
@@ -134,6 +138,87 @@ def test_a_trainer_keeps_the_device_of_a_worker_that_was_killed(tmp_path: Path) 
     assert held.take()
     next_one.give_back()
     held.give_back()
+
+
+GPUS = [Device(f"GPU-{name}", f"GPU {index}", str(index), f"GPU-{name}") for index, name in enumerate("abc")]
+
+
+def test_what_has_nothing_to_do_may_be_borrowed(tmp_path: Path, machine: Path) -> None:
+    worker, borrower, stranger = (Tenancy(GPUS[0], tmp_path / place) for place in ("one", "one", "two"))
+    assert worker.take()
+    assert not stranger.borrow(), "never by another data folder"
+    assert borrower.borrow()
+    assert not worker.begin_work()
+    assert worker.who() == f"GPU 0 is in use by a worker (pid {os.getpid()}) of the data folder {tmp_path / 'one'}."
+    borrower.give_back()
+    assert worker.begin_work()
+    assert not borrower.borrow()
+    worker.give_back()
+    assert borrower.borrow(), "one that nobody has"
+    assert not stranger.take()
+    borrower.give_back()
+
+
+class Asked:
+    """A job's work, as far as a hold needs it."""
+
+    def __init__(self, data_dir: Path, devices: int) -> None:
+        self.settings, self.arguments, self.beats = Settings(data_dir=data_dir), {"devices": devices}, 0
+
+    def beat(self) -> None:
+        self.beats += 1
+
+
+def hold(data_dir: Path, devices: int) -> tenant.Hold:
+    return tenant.Hold(cast("Work", Asked(data_dir, devices)), within_s=0.0)
+
+
+def test_a_run_on_several_devices_has_all_or_none(
+    tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, *others = (Tenancy(one, tmp_path) for one in GPUS)
+    assert all(one.take() for one in (mine, *others))
+    monkeypatch.setattr(tenant, "_mine", mine)
+    monkeypatch.setattr(tenant, "_allowed", GPUS)
+    alone, two, three, four = (hold(tmp_path, count) for count in (1, 2, 3, 4))
+    assert others[1].begin_work()
+    with pytest.raises(Busy, match="needs 3 devices of this machine at once"):
+        three.take()
+    assert others[0].begin_work(), "what there was is let go"
+    others[0].end_work()
+    seat = two.take()
+    assert seat.visible == "GPU-a,GPU-b"
+    assert two.take() == seat, "what is held is kept"
+    assert not others[0].begin_work()
+    trainer = subprocess.Popen(["sleep", "60"], pass_fds=seat.descriptors)
+    two.give_back()
+    assert not others[0].begin_work(), "the trainer has inherited it"
+    with pytest.raises(Busy, match="GPU 0 is in use by a worker"):
+        alone.take()
+    trainer.kill()
+    trainer.wait()
+    assert alone.take().visible is None
+    alone.give_back()
+    with pytest.raises(Refused, match=r"asks for 4 devices. This worker sees 3."):
+        four.take()
+    for one in (mine, *others):
+        one.give_back()
+
+
+def test_a_slice_works_alone_and_processes_share_a_cpu(
+    tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Device("MIG-a", "GPU 0, slice 0 (3g.20gb)", "0.0", "MIG-a")
+    monkeypatch.setattr(tenant, "_allowed", [part, *GPUS])
+    monkeypatch.setattr(tenant, "_mine", Tenancy(part, tmp_path))
+    with pytest.raises(Refused, match=r"asks for 2 devices. A slice of a GPU works alone."):
+        hold(tmp_path, 2).take()
+    monkeypatch.setattr(tenant, "_mine", Tenancy(GPUS[0], tmp_path))
+    assert tenant.together() == GPUS
+    on_cpu = Tenancy(cpu(), tmp_path)
+    monkeypatch.setattr(tenant, "_mine", on_cpu)
+    assert len(hold(tmp_path, 2).take().descriptors) == 2
+    on_cpu.give_back()
 
 
 def test_a_worker_waits_in_words_for_a_device_that_is_taken(

@@ -1,24 +1,25 @@
-"""The accelerator of this machine by name, told without importing torch: a worker that waits loads nothing heavy."""
+"""A device by its name and memory, told without importing torch: a worker that waits loads nothing heavy."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
+import re
 from typing import Final
 
-_ANSWERS_WITHIN_S: Final = 10.0
+from app.tenancy import Device, nvidia_smi
+
 _MIB: Final = 1 << 20
+_GB: Final = 10**9
+_SLICE: Final = re.compile(r"\.(\d+)gb")
 
 
-def describe() -> tuple[str, int | None]:
-    """The first NVIDIA GPU and its memory in bytes, or the processor, which has none of its own."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
+def describe(device: Device | None) -> tuple[str, int | None]:
+    """The device's name and its memory in bytes; the processor has none of its own. None: the first GPU, if any."""
+    if device is not None and device.is_cpu:
         return "CPU", None
-    asked = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=_ANSWERS_WITHIN_S, check=True)
-        name, _, mebibytes = done.stdout.splitlines()[0].rpartition(",")
-        return name.strip(), int(mebibytes) * _MIB
-    except (OSError, subprocess.SubprocessError, IndexError, ValueError):
-        return "CPU", None
+    if device is not None and device.is_slice:
+        size = _SLICE.search(device.name)
+        return device.name, int(size[1]) * _GB if size else None
+    which = ["-i", device.key] if device is not None else []
+    told = nvidia_smi(*which, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits").splitlines()
+    name, _, mebibytes = told[0].rpartition(",") if told else ("", "", "")
+    return (name.strip(), int(mebibytes) * _MIB) if mebibytes.strip().isdigit() else ("CPU", None)

@@ -46,6 +46,7 @@ class Following:
         self._hang: str | None = None
         self._is_past_limit = False
         self._has_progressed = False
+        self._has_started = False
         self._beat_at = 0.0
         self._kills_before = device.out_of_memory_kills()
 
@@ -59,6 +60,7 @@ class Following:
             is_gone = self._trainer.wait(self._patience.poll_s)
             fresh = news.read()
             heard = self._watch.hear(fresh, time.monotonic())
+            self._has_started = self._has_started or any(event["kind"] == "started" for event in fresh)
             # What an earlier worker has heard and remarked on comes first, all at once.
             remarks += [] if self._is_found else heard
             self._is_found = self._is_found and not fresh
@@ -104,9 +106,13 @@ class Following:
         over_s = self._plan.spent_s + self._trainer.lived_s() - self._plan.limit_s
         self._is_past_limit = self._is_past_limit or over_s > wish.bound_s
         keep_s = wish.bound_s if self._patience.keep_s is None else self._patience.keep_s
+        discard_s = self._patience.discard_s
+        if not self._has_started:
+            # Nothing was ever learned: while libraries and the model are loaded there is nothing to wait for.
+            keep_s = discard_s = 0.0
         was_forced = self._ending.is_forced
         if wish.state == "discarded":
-            self._ending.press(keep=False, within_s=self._patience.discard_s)
+            self._ending.press(keep=False, within_s=discard_s)
         elif self._hang is not None:
             self._ending.press(keep=True, within_s=0.0)
         elif wish.state != "running" or stopped_for_good.is_set() or self._is_past_limit:

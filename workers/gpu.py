@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -28,31 +30,48 @@ def lease(threads: int) -> Lease:
 @job_task("captions.look")
 def look_at_photos(work: Work) -> dict[str, Any]:
     """Caption photos with a model that looks at them."""
-    tenant.hold(work)
-    return captioning.look(work, lease(work.settings.worker_threads))
+    with _own_device(work) as mine:
+        return captioning.look(work, mine)
 
 
 @job_task("run.preflight")
 def preflight(work: Work) -> dict[str, Any]:
     """Try a recipe in a process of its own, with the device to itself."""
-    tenant.hold(work)
     lease(work.settings.worker_threads).release()
-    return preflighting.preflight(work)
+    with tenant.devices_for(work) as hold:
+        hold.take()
+        return preflighting.preflight(work, hold=hold.take)
 
 
 @job_task("run.train")
 def train(work: Work) -> dict[str, Any]:
     """Train a run in a process of its own, with the device to itself."""
     lease(work.settings.worker_threads).release()
-    trainer = Trainer.find(work.storage.run_folder(int(work.arguments["run_id"])), work.claim)
-    return training.train(work, pass_fds=tenant.hold(work, is_found=trainer is not None))
+    with tenant.devices_for(work) as hold:
+        # A trainer that is found again has its devices.
+        if Trainer.find(work.storage.run_folder(int(work.arguments["run_id"])), work.claim) is None:
+            hold.take()
+        return training.train(work, hold=hold.take)
 
 
 @job_task("sheet.draw")
 def draw(work: Work) -> dict[str, Any]:
     """Draw what is missing of a sheet."""
-    tenant.hold(work)
-    return drawing.draw_sheet(work, lease(work.settings.worker_threads))
+    with _own_device(work) as mine:
+        return drawing.draw_sheet(work, mine)
+
+
+@contextmanager
+def _own_device(work: Work) -> Iterator[Lease]:
+    """The device for work in this process. Where others may borrow it afterwards, nothing stays loaded on it."""
+    mine = lease(work.settings.worker_threads)
+    with tenant.devices_for(work) as hold:
+        hold.take()
+        try:
+            yield mine
+        finally:
+            if len(tenant.together()) > 1:
+                mine.release()
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]
@@ -71,7 +90,7 @@ def put_right(**_: object) -> None:
     settings = Settings()
     training.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
     preflighting.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
-    devices.tell(settings.data_dir, *accelerator.describe())
+    devices.tell(settings.data_dir, *accelerator.describe(tenant.device()), len(tenant.together()))
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

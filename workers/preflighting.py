@@ -11,7 +11,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.people import Person
 from app.storage import Storage
+from app.tenancy import Seat
 from app.training import preflights, progress, runs
 from app.training.estimate import duration, steps_that_fit
 from app.training.preflights import FACTS
@@ -70,18 +71,24 @@ class Bench:
     engine: Sequence[str]
     patience: Patience
     silent_s: float
+    hold: Callable[[], Seat]
     spent_s: float = field(default=0.0)
 
 
 def preflight(
-    work: Work, engine: Sequence[str] = ENGINE, patience: Patience | None = None, silent_s: float = SILENT_S
+    work: Work,
+    engine: Sequence[str] = ENGINE,
+    patience: Patience | None = None,
+    silent_s: float = SILENT_S,
+    hold: Callable[[], Seat] = Seat,
 ) -> dict[str, Any]:
     """Measure the job's preflight, try smaller recipes where it does not fit, and start the run that waits for it.
 
+    Each recipe is tried on what `hold` gives.
     Raises Refused when it could not be measured, Cancelled and Transient as other bodies do.
     """
     work.bills_itself = True
-    bench = Bench(work, engine, patience or Patience(), silent_s)
+    bench = Bench(work, engine, patience or Patience(), silent_s, hold)
     put_right(work.engine, work.storage, bench.patience)
     preflight_id = int(work.arguments["preflight_id"])
     with work.transaction() as session:
@@ -135,7 +142,7 @@ def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Outcome:
         manifest = work.storage.dataset_folder(asked.version_id) / MANIFEST
         cache = ["--cache", str(work.storage.cache_folder)]
         command = [*bench.engine, "preflight", str(out / "recipe.yaml"), str(manifest), str(out), *cache]
-        trainer = Trainer.start(command, out, work.settings.worker_threads)
+        trainer = Trainer.start(command, out, work.settings.worker_threads, seat=bench.hold())
     began = time.time()
     try:
         told = _follow(bench, trainer)

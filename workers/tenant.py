@@ -1,22 +1,31 @@
-"""This gpu worker's device: taken when the worker starts, held while it lives, and inherited by its trainers."""
+"""This gpu worker's device: taken when the worker starts, held while it lives, and inherited by its trainers.
+
+A job that needs several devices borrows those of other workers that have nothing to do: all at once or none, so that
+two such jobs never wait for each other.
+"""
 
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from app import tenancy
+from app.errors import Refused
 from app.settings import Settings
-from app.tenancy import Tenancy
+from app.tenancy import Device, Seat, Tenancy
 from workers.celery_app import Busy, Work
 
 _LOOKS_EVERY_S: Final = 0.5
 _WAITS_S: Final = 10.0
 
 _mine: Tenancy | None = None
+_allowed: list[Device] = []
+"""The devices that this worker may use for one run: as CUDA_VISIBLE_DEVICES had them before it settled on one."""
 
 
 def take(settings: Settings, pause: Callable[[float], None] = time.sleep) -> Tenancy:
@@ -25,10 +34,9 @@ def take(settings: Settings, pause: Callable[[float], None] = time.sleep) -> Ten
     From here on torch sees no other device. A device whose worker is gone but whose trainer is this data folder's is
     taken too: the trainer holds the lock and is about to be found again. Raises Refused for a device that is not there.
     """
-    if settings.device is not None:
-        known = [tenancy.named(settings.device)]
-    else:
-        known = tenancy.devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    global _allowed
+    _allowed = tenancy.devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    known = [tenancy.named(settings.device)] if settings.device is not None else _allowed
     wanted = [Tenancy(one, settings.data_dir) for one in known]
     has_said = False
     while True:
@@ -42,21 +50,88 @@ def take(settings: Settings, pause: Callable[[float], None] = time.sleep) -> Ten
         pause(_LOOKS_EVERY_S)
 
 
-def hold(work: Work, is_found: bool = False, within_s: float = _WAITS_S) -> tuple[int, ...]:
-    """Hold the device for a job: the descriptors that its trainer is to inherit; none outside of a gpu worker.
+def device() -> Device | None:
+    """The device of this worker; None outside of a gpu worker."""
+    return None if _mine is None else _mine.device
 
-    `is_found` says that the job's own trainer is at work and holds the device. Raises Busy, which puts the job back,
-    when another trainer of ours that has outlived its worker still holds it after so many seconds.
-    """
+
+def together() -> list[Device]:
+    """The devices of this machine that can work on one run: this worker's first. A slice of a GPU works alone."""
     if _mine is None:
-        return ()
-    deadline = time.monotonic() + within_s
-    while not _mine.take() and not is_found:
-        if time.monotonic() > deadline:
-            raise Busy(f"{_mine.who()} The job waits until it is free.")
-        work.beat()
-        time.sleep(_LOOKS_EVERY_S)
-    return _mine.descriptors
+        return []
+    mine = _mine.device
+    if mine.is_cpu or mine.is_slice:
+        return [mine]
+    return [mine, *(one for one in _allowed if one.key != mine.key and not one.is_slice)]
+
+
+class Hold:
+    """The right to the devices of a job, from `take` on."""
+
+    def __init__(self, work: Work, within_s: float = _WAITS_S) -> None:
+        self._work, self._within_s = work, within_s
+        self._borrowed: list[Tenancy] = []
+
+    def take(self) -> Seat:
+        """Take them, or keep them; what a process that works on them is to be given. Nothing outside of a gpu worker.
+
+        A CPU counts as one however many processes share it. Raises Busy, which puts the job back, when they are not
+        free within so many seconds; Refused where this machine has too few.
+        """
+        if _mine is None:
+            return Seat()
+        count = 1 if _mine.device.is_cpu else int(self._work.arguments.get("devices", 1))
+        found = together()
+        if len(found) < count:
+            alone = "A slice of a GPU works alone." if _mine.device.is_slice else f"This worker sees {len(found)}."
+            raise Refused(f"The recipe asks for {count} devices. {alone}")
+        others = [Tenancy(one, self._work.settings.data_dir) for one in found[1:]] if count > 1 else []
+        deadline = time.monotonic() + self._within_s
+        while not self._take_all(_mine, others, count):
+            if time.monotonic() > deadline:
+                raise Busy(self._why(_mine, count))
+            self._work.beat()
+            # Two jobs that borrow from each other must not go on doing so in step.
+            time.sleep(_LOOKS_EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        if count == 1:
+            return Seat(_mine.descriptors)
+        held = [_mine, *self._borrowed]
+        descriptors = tuple(number for one in held for number in one.descriptors)
+        return Seat(descriptors, ",".join(one.device.visible for one in held))
+
+    def give_back(self) -> None:
+        """Let others borrow this worker's device, and work on those it had borrowed; what a trainer inherited stays."""
+        for one in self._borrowed:
+            one.give_back()
+        self._borrowed.clear()
+        if _mine is not None:
+            _mine.end_work()
+
+    def _take_all(self, mine: Tenancy, others: list[Tenancy], count: int) -> bool:
+        if not (mine.take() and mine.begin_work()):
+            return False
+        for one in others:
+            if len(self._borrowed) < count - 1 and one not in self._borrowed and one.borrow():
+                self._borrowed.append(one)
+        if len(self._borrowed) == count - 1:
+            return True
+        self.give_back()
+        return False
+
+    def _why(self, mine: Tenancy, count: int) -> str:
+        if count == 1:
+            return f"{mine.who()} The job waits until it is free."
+        return f"The run needs {count} devices of this machine at once. The job waits until so many are free."
+
+
+@contextmanager
+def devices_for(work: Work) -> Iterator[Hold]:
+    """`with devices_for(work) as hold`: what `hold` has taken is given back at the end."""
+    hold = Hold(work)
+    try:
+        yield hold
+    finally:
+        hold.give_back()
 
 
 def _settle_on(one: Tenancy) -> Tenancy:

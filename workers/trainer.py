@@ -29,6 +29,7 @@ from app.database import transaction
 from app.jobs import Claim
 from app.processes import Known
 from app.storage import DiskFull, Storage, atomic_file
+from app.tenancy import Seat
 from app.training import runs
 from workers import device
 
@@ -52,7 +53,7 @@ class Patience:
     released_s: float = 60.0  # for the device's memory, once its processes are gone
     least_silence_s: float = 60.0  # no shorter silence is a hang
     first_silence_s: float = 300.0  # nor shorter than this before the trainer has shown a habit
-    poll_s: float = 0.2
+    poll_s: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,16 @@ class Trainer:
 
     @classmethod
     def start(
-        cls, command: Sequence[str], out: Path, threads: int, claim: Claim | None = None, pass_fds: Sequence[int] = ()
+        cls, command: Sequence[str], out: Path, threads: int, claim: Claim | None = None, seat: Seat | None = None
     ) -> Trainer:
-        """Start the engine in its own session, its words going to the log in `out`. It inherits `pass_fds`."""
+        """Start the engine on `seat`, in its own session, its words going to the log in `out`."""
+        seat = seat or Seat()
         out.mkdir(parents=True, exist_ok=True)
         (out / "stop").unlink(missing_ok=True)
         with (out / runs.LOG).open("ab") as words:
             child = subprocess.Popen(
-                command, cwd=runs.PROJECT, env=_environment(threads, out), start_new_session=True, pass_fds=pass_fds,
+                command, cwd=runs.PROJECT, env=_environment(threads, out, seat), start_new_session=True,
+                pass_fds=seat.descriptors,
                 stdin=subprocess.DEVNULL, stdout=words, stderr=words,
             )  # fmt: skip
         process = psutil.Process(child.pid)
@@ -295,7 +298,8 @@ def _marked(out: Path) -> set[psutil.Process]:
     return found
 
 
-def _environment(threads: int, out: Path) -> dict[str, str]:
+def _environment(threads: int, out: Path, seat: Seat) -> dict[str, str]:
     """The trainer knows no database: what this worker knows of one stays here."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PACKSHOT_")}
-    return {**kept, "OMP_NUM_THREADS": str(threads), _MARK: str(out)}
+    shown = {} if seat.visible is None else {"CUDA_VISIBLE_DEVICES": seat.visible}
+    return {**kept, **shown, "OMP_NUM_THREADS": str(threads), _MARK: str(out)}

@@ -8,7 +8,7 @@ import logging
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,10 +23,11 @@ from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.evaluation import sheets
 from app.storage import DiskFull, Storage, atomic_file
+from app.tenancy import Seat
 from app.training import runs
 from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
 from app.training.recipe import Recipe, write_recipe
-from app.training.tables import Preflight, RunEvent, TrainingRun
+from app.training.tables import IS_NEWS, Preflight, RunEvent, TrainingRun
 from workers import pulse
 from workers.celery_app import Transient, Work, stopped_for_good
 from workers.following import Following
@@ -53,12 +54,12 @@ class _Task:
 
 
 def train(
-    work: Work, engine: Sequence[str] = ENGINE, patience: Patience | None = None, pass_fds: Sequence[int] = ()
+    work: Work, engine: Sequence[str] = ENGINE, patience: Patience | None = None, hold: Callable[[], Seat] = Seat
 ) -> dict[str, Any]:
     """Start the run's trainer, or find it at work, and follow it to its end; begin again where that may help.
 
-    Trainers inherit `pass_fds`. Raises Refused when the run failed, Transient when this worker was told to stop,
-    jobs.LeaseLost when another worker has the job.
+    Each trainer is started on what `hold` gives. Raises Refused when the run failed, Transient when this worker was
+    told to stop, jobs.LeaseLost when another worker has the job.
     """
     patience = patience or Patience()
     work.bills_itself = True
@@ -69,7 +70,7 @@ def train(
         verdict = None
         while verdict is None:
             task = _prepare(work, run_id, out, patience)
-            verdict = task if isinstance(task, Verdict) else _sit(work, run_id, out, task, engine, patience, pass_fds)
+            verdict = task if isinstance(task, Verdict) else _sit(work, run_id, out, task, engine, patience, hold)
     except (OSError, DiskFull) as error:
         if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -129,7 +130,7 @@ def _sit(
     task: _Task,
     engine: Sequence[str],
     patience: Patience,
-    pass_fds: Sequence[int],
+    hold: Callable[[], Seat],
 ) -> Verdict | None:
     """One sitting of a trainer, found or started, to its end. None when another one is to follow."""
     trainer = _find(work, run_id, out, task, patience)
@@ -147,7 +148,7 @@ def _sit(
         resume = ["--resume"] if (out / "events.jsonl").exists() else []
         cache = ["--cache", str(work.storage.cache_folder)]
         command = [*engine, str(task.recipe), str(task.manifest), str(out), *cache, *resume]
-        trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, pass_fds)
+        trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, hold())
     try:
         ended = Following(work, run_id, trainer, task.plan, patience, is_found).to_the_end()
         return _settle(work, run_id, out, ended, trainer.record, trainer.lived_s())
@@ -240,7 +241,7 @@ def _standing(session: Session, run: TrainingRun) -> Standing:
     saved = [checkpoint.step for checkpoint in runs.checkpoints(session, run.id) if checkpoint.folder]
     sampled = session.scalars(
         select(RunEvent.data["step"].as_integer())
-        .where(RunEvent.run_id == run.id, RunEvent.kind == "samples")
+        .where(RunEvent.run_id == run.id, IS_NEWS, RunEvent.kind == "samples")
         .order_by(RunEvent.seq.desc())
         .limit(1)
     ).first()

@@ -17,9 +17,14 @@ def left(session: Session, settings: Settings, recipe: Recipe) -> Limits:
 
     Money counts only while an hour has a price. Without a cycle the recipe's wall clock stands alone.
     """
-    now = clock.read(session, settings)
+    now, price = clock.read(session, settings), hour_price(settings, recipe.processes)
     if now is None:
-        return Limits(recipe.max_wall_clock_s, hour_price=settings.gpu_hour_price)
+        return Limits(recipe.max_wall_clock_s, hour_price=price)
     seconds = max(0.0, min(recipe.max_wall_clock_s, now.seconds_left))
-    amount = now.money_left if settings.gpu_hour_price else None
-    return Limits(seconds, None if amount is None else max(amount, Decimal(0)), settings.gpu_hour_price)
+    amount = now.money_left if price else None
+    return Limits(seconds, None if amount is None else max(amount, Decimal(0)), price)
+
+
+def hour_price(settings: Settings, devices: int) -> Decimal | None:
+    """What an hour of so many devices costs; None while an hour has no price."""
+    return None if settings.gpu_hour_price is None else settings.gpu_hour_price * devices

@@ -68,9 +68,11 @@ def outlook(
     if known and "step_s" in known:
         foretold = estimate(known, recipe, drawn(recipe), preflights.history(session))
     limits = limits_for(session, settings, recipe, wish, foretold)
+    device = devices.known(settings.data_dir, settings.worker_threads)
     place = Place(
         free_bytes=shutil.disk_usage(_there(settings)).free,
-        device=devices.known(settings.data_dir, settings.worker_threads).name,
+        device=device.name,
+        devices=device.count if device.has_gpu else None,
         busy=busy,
         known_weights=preflights.known_weights(session, recipe.base, preflight.id if preflight else None),
     )
@@ -105,10 +107,9 @@ def limits_for(
     return Limits(seconds, amount, left.hour_price)
 
 
-def left_of(session: Session, settings: Settings, limits: Limits | None = None) -> Left:
+def left_of(session: Session, settings: Settings, limits: Limits) -> Left:
     """What the cycle has left in time and money, beside a run's own limits."""
-    now = clock.read(session, settings)
-    price = settings.gpu_hour_price
+    now, price = clock.read(session, settings), limits.hour_price
     if now is None:
         return Left(None, None, price, settings.currency, limits)
     return Left(now.seconds_left, now.money_left if price else None, price, settings.currency, limits)

@@ -14,11 +14,12 @@ from app.jobs import Job
 from app.settings import Settings
 
 _HOUR_S = Decimal(3600)
+_DEVICES = func.coalesce(Job.arguments["devices"].as_integer(), 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of work, seconds of them on the device, and money. `amount` is None while an hour has no price."""
+    """Seconds of work, seconds of devices, and money. `amount` is None while an hour has no price."""
 
     seconds: float = 0.0
     device_seconds: float = 0.0
@@ -33,11 +34,11 @@ class Cost:
         )
 
 
-def price(queue: str, seconds: float, settings: Settings) -> Decimal | None:
-    """What `seconds` cost: the device's hour on queue `gpu`, nothing on `cpu`. None while an hour has no price."""
+def price(queue: str, seconds: float, devices: int, settings: Settings) -> Decimal | None:
+    """What `seconds` cost: an hour of each device on queue `gpu`, nothing on `cpu`. None while an hour has no price."""
     if settings.gpu_hour_price is None:
         return None
-    return settings.gpu_hour_price * Decimal(seconds) / _HOUR_S if queue == "gpu" else Decimal(0)
+    return settings.gpu_hour_price * devices * Decimal(seconds) / _HOUR_S if queue == "gpu" else Decimal(0)
 
 
 def record(session: Session, job: Job, seconds: float, settings: Settings) -> LedgerEntry | None:
@@ -45,9 +46,8 @@ def record(session: Session, job: Job, seconds: float, settings: Settings) -> Le
     cycle_id = session.scalar(select(Cycle.id).where(Cycle.ended_at.is_(None)))
     if cycle_id is None:
         return None
-    entry = LedgerEntry(
-        cycle_id=cycle_id, job_id=job.id, seconds=seconds, amount=price(job.queue, seconds, settings), at=utc_now()
-    )
+    amount = price(job.queue, seconds, job.devices, settings)
+    entry = LedgerEntry(cycle_id=cycle_id, job_id=job.id, seconds=seconds, amount=amount, at=utc_now())
     session.add(entry)
     session.flush()
     return entry
@@ -60,13 +60,16 @@ def spent(session: Session, cycle: Cycle) -> Decimal:
 
 def by_kind(session: Session, cycle: Cycle) -> dict[str, Cost]:
     """What each kind of job cost in the cycle."""
+    device_seconds = func.sum(LedgerEntry.seconds * _DEVICES).filter(Job.queue == "gpu")
     rows = session.execute(
-        select(Job.kind, Job.queue, func.sum(LedgerEntry.seconds), func.sum(LedgerEntry.amount))
+        select(
+            Job.kind, func.sum(LedgerEntry.seconds), func.coalesce(device_seconds, 0.0), func.sum(LedgerEntry.amount)
+        )
         .join(Job, Job.id == LedgerEntry.job_id)
         .where(LedgerEntry.cycle_id == cycle.id)
-        .group_by(Job.kind, Job.queue)
+        .group_by(Job.kind)
     )
-    return {kind: Cost(seconds, seconds if queue == "gpu" else 0.0, amount) for kind, queue, seconds, amount in rows}
+    return {kind: Cost(seconds, device_s, amount) for kind, seconds, device_s, amount in rows}
 
 
 def running(session: Session, cycle: Cycle, settings: Settings) -> dict[str, Cost]:
@@ -74,13 +77,13 @@ def running(session: Session, cycle: Cycle, settings: Settings) -> dict[str, Cos
     now = utc_now()
     written = select(func.coalesce(func.sum(LedgerEntry.seconds), 0.0)).where(LedgerEntry.job_id == Job.id)
     rows = session.execute(
-        select(Job.kind, Job.queue, Job.started_at, written.correlate(Job).scalar_subquery()).where(
+        select(Job.kind, Job.queue, _DEVICES, Job.started_at, written.correlate(Job).scalar_subquery()).where(
             Job.state == "running", Job.started_at >= cycle.started_at
         )
     )
     found: dict[str, Cost] = {}
-    for kind, queue, started_at, known_s in rows:
+    for kind, queue, devices, started_at, known_s in rows:
         seconds = max(0.0, (now - started_at).total_seconds() - float(known_s))
-        device_s = seconds if queue == "gpu" else 0.0
-        found[kind] = found.get(kind, Cost()) + Cost(seconds, device_s, price(queue, seconds, settings))
+        device_s = seconds * devices if queue == "gpu" else 0.0
+        found[kind] = found.get(kind, Cost()) + Cost(seconds, device_s, price(queue, seconds, devices, settings))
     return found

@@ -12,16 +12,17 @@ from app.training.facts import Device
 FILE: Final = "device.json"
 
 
-def tell(data_dir: Path, name: str, memory_bytes: int | None) -> None:
-    """Write down what a gpu worker found: the device's name, and its memory unless it is the processor."""
+def tell(data_dir: Path, name: str, memory_bytes: int | None, count: int = 1) -> None:
+    """Write down what a gpu worker found: its device's name, its memory unless it is the processor, and how many
+    devices it can put to work on one run."""
     with atomic_file(data_dir / FILE) as file:
-        file.write(json.dumps({"name": name, "memory_bytes": memory_bytes}).encode())
+        file.write(json.dumps({"name": name, "memory_bytes": memory_bytes, "count": count}).encode())
 
 
 def known(data_dir: Path, threads: int) -> Device:
     """The device, its name empty while no worker has told of one."""
     try:
         told = json.loads((data_dir / FILE).read_text())
-        return Device(str(told["name"]), told["memory_bytes"], threads)
+        return Device(str(told["name"]), told["memory_bytes"], threads, int(told.get("count", 1)))
     except (OSError, ValueError, KeyError, TypeError):
         return Device("", None, threads)

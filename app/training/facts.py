@@ -56,11 +56,15 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where a run will be. `memory_bytes` is the accelerator's, None without one or while nobody knows."""
+    """Where a run will be. `memory_bytes` is the accelerator's, None without one or while nobody knows.
+
+    `count`: how many of its kind can work on one run together.
+    """
 
     name: str
     memory_bytes: int | None
     threads: int
+    count: int = 1
 
     @property
     def has_gpu(self) -> bool:

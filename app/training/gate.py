@@ -56,6 +56,7 @@ class Members:
 class Place:
     """Where a run would be: the disk's free bytes, the device's name ("" while unknown), and what it is busy with.
 
+    `devices`: how many accelerators can work on one run together; None where there is none or nobody knows.
     `known_weights` are hashes by part that an earlier preflight of this base took.
     """
 
@@ -63,6 +64,7 @@ class Place:
     device: str = ""
     busy: str = ""
     known_weights: Mapping[str, str] | None = None
+    devices: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def findings(
         _leakage(members),
         _weights(base, place, measured),
         _disk(recipe, base, place, measured),
-        _device(place, measured),
+        _device(recipe, place, measured),
         *_licences(base),
         _time(left, estimate),
         _money(left, estimate),
@@ -225,10 +227,15 @@ def needed_bytes(recipe: Recipe, base: BaseFacts, measured: Mapping[str, Any]) -
     return int(2 * checkpoint + saves * weights + model + tokens + latents + saves * 4 * _SAMPLE_BYTES)
 
 
-def _device(place: Place, measured: Mapping[str, Any] | None) -> Finding:
+def _device(recipe: Recipe, place: Place, measured: Mapping[str, Any] | None) -> Finding:
     name = (measured or {}).get("device") or place.device
     if not name:
         return Finding("Device", "cannot_tell", "no gpu worker has told of its device yet; `packshot up` starts one")
+    if place.devices is not None and place.devices < recipe.processes:
+        can = "only one can" if place.devices == 1 else f"only {place.devices} can"
+        return Finding("Device", "failed", f"the recipe asks for {recipe.processes} devices; {can} work on a run here")
+    if recipe.processes > 1 and place.devices is not None:
+        name = f"{recipe.processes} × {name}"
     if place.busy:
         return Finding("Device", "to_know", f"{name}, busy: {place.busy}; the run waits for it")
     return Finding("Device", "passed", f"{name}, free")

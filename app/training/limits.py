@@ -20,7 +20,7 @@ _ANSWER_S: Final = 3.0  # until the worker and the engine have looked
 class Limits:
     """The hard stop of one run: seconds on the device over all its sittings, and the money they may cost.
 
-    Money binds only where an hour has a price (`hour_price`, in the settings' currency).
+    Money binds only where an hour has a price (`hour_price`: of all the run's devices, in the settings' currency).
     """
 
     max_seconds: float

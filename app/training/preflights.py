@@ -105,7 +105,7 @@ def request_preflight(
     found = _new(version.id, recipe, person.id if person else None)
     session.add(found)
     session.flush()
-    arguments: dict[str, Any] = {"preflight_id": found.id}
+    arguments: dict[str, Any] = {"preflight_id": found.id, "devices": recipe.processes}
     if wish is not None:
         arguments["start"] = {"max_seconds": wish.max_seconds, "max_amount": wish.max_amount}
     found.job_id = jobs.request(session, KIND, arguments, person).id

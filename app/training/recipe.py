@@ -162,7 +162,10 @@ class Recipe(BaseModel):
 
     threads: int = Field(ge=1, le=256, description="CPU threads the run may use.")
     processes: int = Field(
-        default=1, ge=1, le=64, description="Processes, one per device, that share each step's pictures."
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes, one per device, that share each step's pictures; each device costs.",
     )
     sharding: Literal["none", "full"] = Field(
         default="none",

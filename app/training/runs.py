@@ -399,7 +399,8 @@ def _foretold_pace(session: Session, preflight_id: int | None) -> dict[str, Any]
 
 
 def _ask_for_work(session: Session, run: TrainingRun, person: Person | None) -> None:
-    job = jobs.request(session, "run.train", {"run_id": run.id}, person, total=run.steps)
+    arguments = {"run_id": run.id, "devices": run.recipe.get("processes", 1)}
+    job = jobs.request(session, "run.train", arguments, person, total=run.steps)
     run.job_id = job.id
     session.flush()
 

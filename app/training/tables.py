@@ -77,7 +77,9 @@ class TrainingRun(Base):
     # The hard stop: seconds on the device, set-up, sampling and retries included, and the money they may cost.
     max_seconds: Mapped[float | None]
     max_amount: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))
-    hour_price: Mapped[Decimal | None] = mapped_column(Numeric(12, 4))  # what an hour cost when it was launched
+    hour_price: Mapped[Decimal | None] = mapped_column(
+        Numeric(12, 4)
+    )  # of an hour on all its devices, when it was launched
     # What was foretold at the launch, beside what it took: seconds on the device.
     preflight_id: Mapped[int | None] = mapped_column(ForeignKey(Preflight.id))
     foretold_s: Mapped[float | None]

@@ -204,7 +204,7 @@ class _Page:
         state = self._state(preflight, known)
         job = jobs.get(self.session, preflight.job_id) if preflight and preflight.job_id else None
         foretold, now_clock = known.estimate, clock.read(self.session, self.config)
-        price = self.config.gpu_hour_price
+        price = known.limits.hour_price
         return LaunchView(
             asked=self.asked,
             versions=self._versions(found),
@@ -287,8 +287,8 @@ class _Page:
         if known.estimate is not None:
             _, seconds, _ = known.estimate.in_all
             note += f" · {duration(seconds)}"
-            if self.config.gpu_hour_price:
-                note += f" · {money(known.estimate.money(self.config.gpu_hour_price)[1], self.config.currency)}"
+            if known.limits.hour_price:
+                note += f" · {money(known.estimate.money(known.limits.hour_price)[1], self.config.currency)}"
         is_late = any(one.state == "failed" and one.name in ("Time", "Money") for one in known.findings)
         note += ": more than is left" if is_late else ""
         return Choice(far, WORDS[far], note, far == self.asked.far and "steps" not in self.asked.changes)

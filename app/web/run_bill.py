@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from app.cycles import hard_stop
 from app.settings import Settings
 from app.training import progress, runs
 from app.training.limits import Binding
@@ -64,7 +65,7 @@ def bill(
         binding=binding,
         must_end_at=now + timedelta(seconds=limit_s - spent_s) if is_training else None,
         kept_back_s=kept_back_s(run, folder),
-        hour_price=limits.hour_price if limits.hour_price is not None else settings.gpu_hour_price,
+        hour_price=limits.hour_price or hard_stop.hour_price(settings, int(run.recipe.get("processes", 1))),
         currency=settings.currency,
     )
 

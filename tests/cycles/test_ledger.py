@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.cycles import clock, ledger, report
 from app.cycles.ledger import Cost
+from app.database import utc_now
 from app.settings import Settings
 from tests import cast
 
@@ -20,9 +22,9 @@ def priced(settings: Settings) -> Settings:
 
 
 def test_hour_of_the_device_has_its_price(priced: Settings, settings: Settings) -> None:
-    assert ledger.price("gpu", 1800, priced) == Decimal("1.80")
-    assert ledger.price("cpu", 1800, priced) == 0
-    assert ledger.price("gpu", 1800, settings) is None
+    assert ledger.price("gpu", 1800, 1, priced) == Decimal("1.80")
+    assert ledger.price("cpu", 1800, 1, priced) == 0
+    assert ledger.price("gpu", 1800, 1, settings) is None
 
 
 def test_attempts_add_up(session: Session, priced: Settings) -> None:
@@ -35,6 +37,21 @@ def test_attempts_add_up(session: Session, priced: Settings) -> None:
     costs = ledger.by_kind(session, cycle)
     assert costs["run.train"] == Cost(1500.0, 1500.0, Decimal("1.5000"))
     assert costs["dataset.freeze"] == Cost(60.0, 0.0, Decimal("0.0000"))
+
+
+def test_each_device_of_a_run_has_its_price(session: Session, priced: Settings) -> None:
+    cycle = clock.start_cycle(session, priced, None)
+    alone, together = (jobs.request(session, "run.train", {"run_id": 1, "devices": count}) for count in (1, 4))
+    for job in (alone, together):
+        ledger.record(session, job, 1000.0, priced)
+        assert jobs.claim(session, job.id, "worker") is not None
+    assert ledger.by_kind(session, cycle)["run.train"] == Cost(2000.0, 5000.0, Decimal("5.0000"))
+    for job in (alone, together):
+        job.started_at = utc_now() - timedelta(seconds=1500)
+    cycle.started_at -= timedelta(hours=1)
+    session.flush()
+    now = ledger.running(session, cycle, priced)["run.train"]
+    assert (round(now.seconds), round(now.device_seconds), round(now.amount or 0, 1)) == (1000, 2500, Decimal("2.5"))
 
 
 def test_without_a_price_seconds_are_kept(session: Session, settings: Settings) -> None:

@@ -49,6 +49,17 @@ def saw(**facts: Any) -> dict[str, Any]:
     return {"measured": {**MEASURED, **facts}}
 
 
+def test_a_recipe_for_several_devices_needs_so_many() -> None:
+    wide = RECIPE.model_copy(update={"processes": 4})
+    few, many = (Place(10**12, "NVIDIA H100", devices=count) for count in (2, 8))
+    assert one("Device", recipe=wide, place=many, measured=None).sentence == "4 × NVIDIA H100, free"
+    lacking = one("Device", recipe=wide, place=few, measured=None)
+    assert (lacking.state, lacking.sentence) == (
+        "failed", "the recipe asks for 4 devices; only 2 can work on a run here",
+    )  # fmt: skip
+    assert one("Device", recipe=wide).state == "passed", "processes on a CPU share it"
+
+
 def test_all_is_well() -> None:
     every = gate.findings(RECIPE, BASE, MEMBERS, PLACE, LEFT, MEASURED, estimate(MEASURED, RECIPE))
     assert gate.is_open(every)

@@ -86,6 +86,8 @@ def test_the_cycle_leaves_its_time_and_money(session: Session, settings: Setting
     assert 3590 < left.max_seconds <= 3600
     assert (left.max_amount, left.hour_price) == (Decimal(10), Decimal(2))
     assert hard_stop.left(session, settings, recipe).max_amount is None, "money is not counted without a price"
+    wide = recipe.model_copy(update={"processes": 8})
+    assert hard_stop.left(session, priced, wide).hard_stop() == (2250.0, "money"), "each device costs"
 
 
 def test_the_bound_follows_what_was_seen(session: Session) -> None:

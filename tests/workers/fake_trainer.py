@@ -5,6 +5,7 @@ SIGKILL), breaks (`crash`: a traceback), refuses (`refuse`: a sentence, exit cod
 down (`slow`), or fails as the engine would, told in its news (`fail-CAUSE`) or by its exit code alone (`exit-CODE`).
 `--once`: only in its first sitting. `--deaf`: hears neither the stop file nor SIGTERM. `--child`, `--daemon`: starts a
 process, in its own session or in another one with no parent. `--unfinished`: the finished model is cut short.
+`--loads`: it never comes further than loading its libraries.
 """
 
 from __future__ import annotations
@@ -87,13 +88,16 @@ class Fake:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--after", nargs=2, default=("-1", ""))
-    for flag in ("--once", "--deaf", "--child", "--daemon", "--unfinished", "--resume"):
+    for flag in ("--once", "--deaf", "--child", "--daemon", "--unfinished", "--loads", "--resume"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("recipe", type=Path)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--cache", type=Path)
     given = parser.parse_args()
+    if given.loads:
+        (given.out / "starts").write_text(f"{os.getpid()}\n")
+        time.sleep(600)
     steps = int(next(x for x in given.recipe.read_text().splitlines() if x.startswith("steps:")).split()[1])
     if given.deaf:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from app.settings import Settings
 from workers import gpu, tenant, training
-from workers.celery_app import celery_app, do
+from workers.celery_app import Work, celery_app, do
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_trainer.py")), "--after", "3", "wait")
 __all__ = ["gpu"]
@@ -18,4 +19,10 @@ celery_app.tasks.unregister("run.train")
 @celery_app.task(name="run.train")
 def train(job_id: int) -> None:
     """`run.train`, its steps costing nothing."""
-    do(job_id, lambda work: training.train(work, FAKE, pass_fds=tenant.hold(work)), Settings())
+
+    def body(work: Work) -> dict[str, Any]:
+        with tenant.devices_for(work) as hold:
+            hold.take()
+            return training.train(work, FAKE, hold=hold.take)
+
+    do(job_id, body, Settings())

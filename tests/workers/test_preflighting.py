@@ -19,6 +19,7 @@ from app.database import transaction
 from app.datasets.tables import DatasetVersion
 from app.settings import Settings
 from app.storage import Storage
+from app.tenancy import Device, cpu
 from app.training import preflights, runs
 from app.training.preflights import Wish
 from app.training.recipe import Recipe, write_recipe
@@ -245,10 +246,14 @@ def test_what_was_measured_holds_for_another_length_but_not_for_another_size(eng
 
 def test_the_device_is_told_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert accelerator.describe() == ("CPU", None)
+    assert accelerator.describe(None) == ("CPU", None)
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 'NVIDIA H100 80GB HBM3, 81559'\n")
     program.chmod(0o755)
-    assert accelerator.describe() == ("NVIDIA H100 80GB HBM3", 81559 << 20)
+    assert accelerator.describe(None) == ("NVIDIA H100 80GB HBM3", 81559 << 20)
+    assert accelerator.describe(Device("GPU-1", "GPU 0", "0", "GPU-1")) == ("NVIDIA H100 80GB HBM3", 81559 << 20)
+    assert accelerator.describe(cpu()) == ("CPU", None), "a worker on the processor says so beside a GPU too"
+    part = Device("MIG-1", "GPU 0, slice 1 (3g.20gb)", "0.1", "MIG-1")
+    assert accelerator.describe(part) == ("GPU 0, slice 1 (3g.20gb)", 20 * 10**9)
     program.write_text("#!/bin/sh\nexit 9\n")
-    assert accelerator.describe() == ("CPU", None)
+    assert accelerator.describe(None) == ("CPU", None)

@@ -39,7 +39,7 @@ from tests.workers.trained import (
 from workers import celery_app, trainer, training
 from workers.celery_app import Work
 from workers.following import Following
-from workers.trainer import Record, Trainer
+from workers.trainer import Patience, Record, Trainer
 from workers.watch import Plan
 
 
@@ -105,6 +105,23 @@ def test_stop_and_keep_leaves_a_checkpoint_of_the_step_it_stopped_at(
     assert not is_alive(starts(out)[0])
     with transaction(engine) as session:
         assert sheets.latest_of(session, run_id) is not None
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_what_only_loads_its_libraries_is_not_waited_for(
+    engine: Engine, settings: Settings, run_id: int, out: Path, keep: bool
+) -> None:
+    patience = Patience(keep_s=600.0, discard_s=600.0, terminated_s=600.0, poll_s=0.02)
+    with worker(engine, settings, run_id, "--loads", patience=patience):
+        until(lambda: (out / "starts").exists())
+        stop(engine, run_id, keep)
+    run, _ = read(engine, run_id)
+    assert (run.state, run.reason) == (
+        ("stopped", "Somebody stopped it. It ended before its first checkpoint.")
+        if keep
+        else ("discarded", "Somebody discarded it.")
+    )
+    assert not is_alive(starts(out)[0])
 
 
 def test_discard_forgets_what_was_learned(engine: Engine, settings: Settings, run_id: int, out: Path) -> None:

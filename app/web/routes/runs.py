@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 from sqlalchemy.orm import Session
 
+from app.cycles import hard_stop
 from app.datasets import reading
 from app.datasets.reading import Listed
 from app.training import progress, runs
@@ -110,6 +111,6 @@ def extend(
     """Raise the limits of a run that reached them, and let it go on. `amount` is in the settings' currency."""
     run = runs.get(session, run_id)
     known = runs.limits_of(run)
-    price = known.hour_price if known.hour_price is not None else config.gpu_hour_price
+    price = known.hour_price or hard_stop.hour_price(config, int(run.recipe.get("processes", 1)))
     runs.extend(session, run, Limits(hours * 3600, known.max_amount if amount is None else amount, price), me)
     return RedirectResponse(f"/runs/{run_id}", 303)
