@@ -228,6 +228,35 @@ def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
     assert not (out / "stop").exists()
 
 
+CAUGHT = """
+import subprocess, sys, time
+import torch
+from torch.distributed import PrefixStore, TCPStore
+from workers.finetune import company
+from workers.finetune.ranks import Replicas
+
+company.GRACE_S = 0.5
+store = PrefixStore("run", TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False))
+others = [subprocess.Popen(["sh", "-c", "sleep 1; exit 1"])]
+me = company._Several(Replicas(0, 2), torch.device("cpu"), store, others)
+me.tell_for_others = lambda sentence, cause: print(sentence, cause, flush=True) or 5
+if sys.argv[1]:
+    store.set("failed", sys.argv[1])
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("left", "said", "code"),
+    [("", "", -signal.SIGKILL), ('["The disk is full.", "disk_full"]', "The disk is full. disk_full\n", 5)],
+)
+def test_one_that_is_caught_in_long_work_notices_that_another_ended(left: str, said: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CAUGHT, left], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=50, check=False
+    )
+    assert (done.stdout, done.returncode) == (said, code)
+
+
 def test_torchrun_starts_it_too(knobs: MakeRecipe, command: Command, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     engine = [*torchrun, "-m", "workers.finetune", *command(knobs(steps=2), "out")]
