@@ -24,6 +24,8 @@ _RECOVERED_AT: Final = 1.5
 _WARM: Final = 3  # readings of a sitting or a stage that say nothing yet
 _LEAST_READINGS: Final = 15
 _RECENT: Final = 5
+# What moves bytes tells of them often, but also puts models together, which has no pieces to tell of.
+_UNEVEN: Final = frozenset({"save", "export"})
 _NEARLY_FULL: Final = 0.95
 _MUCH_WAITING: Final = 0.2
 _GIB: Final = 1 << 30
@@ -71,21 +73,23 @@ class Watch:
         for event in events:
             self._heard_at = now
             at = datetime.fromisoformat(event["at"])
+            phase = str(event["phase"]) if event["kind"] == "phase" else "train"
             if event["kind"] == "sitting" or self._began_at is None:
                 self._begin(at)
-            elif self._last_at is not None:
+            elif self._last_at is not None and (phase == self.phase or event["kind"] != "phase"):
+                # A phase that begins at once after other news says nothing of how long the one before is silent.
                 self._gaps[self.phase].append(max(0.0, (at - self._last_at).total_seconds()))
-            self._last_at = at
-            self.phase = str(event["phase"]) if event["kind"] == "phase" else "train"
+            self._last_at, self.phase = at, phase
             remarks += self._pace.hear(event, (at - (self._began_at or at)).total_seconds())
         return remarks
 
     def deadline_s(self) -> float:
         """How long a silence may last now, in seconds."""
         gaps = self._gaps.get(self.phase)
+        unknown_s = max(self.plan.least_s, self.plan.first_s)
         if not gaps:
-            return max(self.plan.least_s, self.plan.first_s)
-        return max(self.plan.least_s, TIMES_THE_HABIT * statistics.median(gaps))
+            return unknown_s
+        return max(unknown_s if self.phase in _UNEVEN else self.plan.least_s, TIMES_THE_HABIT * statistics.median(gaps))
 
     def silent_s(self, now: float) -> float:
         """How long it has told nothing, in seconds."""

@@ -61,10 +61,30 @@ def test_a_slow_trainer_may_be_silent_for_twenty_of_its_reports(story: Story) ->
 def test_each_phase_has_a_habit_of_its_own(story: Story) -> None:
     story.steps(5, 30.0)
     for done in range(3):
-        story.tell(5, "phase", phase="save", done=done, total=3)
-    assert story.watch.phase == "save"
-    assert story.is_hung_after(101), "saving tells something every 5 s"
+        story.tell(5, "phase", phase="encode", done=done, total=3)
+    assert story.watch.phase == "encode"
+    assert story.is_hung_after(101), "encoding tells something every 5 s"
     assert not story.is_hung_after(99)
+
+
+def test_a_save_keeps_its_five_minutes_however_often_it_tells_of_bytes(story: Story) -> None:
+    for _ in range(3):
+        story.steps(5, 30.0)
+        for _ in range(4):
+            story.tell(5, "phase", phase="save", done=0, total=None)
+        assert not story.is_hung_after(299)
+        assert story.is_hung_after(301)
+        story.tell(5, "checkpoint", step=story.step)
+
+
+def test_a_phase_that_begins_at_once_does_not_make_the_one_before_look_talkative(story: Story) -> None:
+    for _ in range(5):
+        story.steps(1, 30.0)
+        for phase in ("save", "sample"):
+            story.tell(0, "phase", phase=phase, done=0, total=None)
+            story.tell(1, "checkpoint" if phase == "save" else "samples", step=story.step)
+    story.steps(1, 30.0)
+    assert not story.is_hung_after(599)
 
 
 def test_another_sitting_begins_without_habits(story: Story) -> None:

@@ -15,8 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import safetensors.torch
-
 from app.training.facts import Part
 from app.training.recipe import Recipe
 from workers.families import card, layouts, licences, lora, metadata, weights
@@ -104,6 +102,4 @@ def _write_lora(family: Family, folder: Path, told: Mapping[str, str]) -> None:
         lora.save(family, temporary, told)
         diffusers = (temporary / lora.FILE).rename(temporary / "diffusers.safetensors")
         comfyui = layouts.comfyui(family.name, lora.read(diffusers), family.model)
-        tensors = {name: tensor.contiguous() for name, tensor in comfyui.items()}
-        safetensors.torch.save_file(tensors, temporary / "comfyui.safetensors")
-        metadata.write(temporary / "comfyui.safetensors", {"format": "pt", **told})
+        metadata.save(temporary / "comfyui.safetensors", comfyui, {"format": "pt", **told})

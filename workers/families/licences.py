@@ -7,9 +7,8 @@ from pathlib import Path
 
 from app.training.facts import Part
 from app.training.licences import UNKNOWN, of_folder
+from workers import moving
 from workers.families.registry import Family
-
-_READ_AT_ONCE = 1 << 24
 
 
 def of(family: Family, base: str = "") -> tuple[Part, ...]:
@@ -25,13 +24,5 @@ def of_trained(parts: tuple[Part, ...], denoiser: str) -> str:
 def sha256(folder: Path) -> str:
     """SHA-256 (hex) of a part's weights: of the one file, or of the lines `SHA-256 NAME` of several."""
     files = sorted(folder.glob("*.safetensors"))
-    lines = [f"{_sha256(file)}  {file.name}" for file in files]
+    lines = [f"{moving.sha256(file)}  {file.name}" for file in files]
     return lines[0].split()[0] if len(lines) == 1 else hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while chunk := opened.read(_READ_AT_ONCE):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -90,13 +90,12 @@ def weights(family: Family) -> dict[str, torch.nn.Parameter]:
 def save(family: Family, folder: Path, facts: Mapping[str, str] | None = None) -> None:
     """Write the adapter into `folder` as diffusers' pipelines load it; `facts` go into the file's metadata."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: weight.detach().float().cpu().contiguous() for name, weight in weights(family).items()}
+    tensors = {name: weight.detach().float() for name, weight in weights(family).items()}
     config = family.model.peft_config[_ADAPTER].to_dict()  # type: ignore[union-attr, index]
     told = {f"{_prefix(family)}.{key}": _plain(value) for key, value in config.items()}
     # peft leaves the order of a set to chance; sorted, the same adapter is the same file.
     own = {"format": "pt", "rank": str(rank_of(family)), LORA_ADAPTER_METADATA_KEY: json.dumps(told, sort_keys=True)}
-    safetensors.torch.save_file(tensors, folder / FILE)
-    metadata.write(folder / FILE, {**(facts or {}), **own})
+    metadata.save(folder / FILE, tensors, {**(facts or {}), **own})
 
 
 def load(family: Family, folder: Path) -> None:

@@ -1,22 +1,41 @@
-"""What a safetensors file says of itself: facts as text in its header, beside the tensors.
+"""Safetensors files written a tensor at a time, and what each says of itself: facts as text in its header.
 
 A safetensors file is 8 bytes with the header's length (little endian), the header as JSON, then the tensors' bytes,
 whose offsets count from the header's end (https://github.com/huggingface/safetensors, "Format"). So the facts can be
 changed without reading a tensor. The library writes them in an order of chance; here the same facts are the same file.
+
+The library also has all tensors of a file in main memory before it writes the first one, and tells nothing until the
+last is written.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import torch
+
+from workers import moving
 
 _LENGTH_BYTES = 8
 # Tensors begin at a multiple of this; the header is filled up with spaces.
 _ALIGNMENT = 8
+_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 def read(file: Path) -> dict[str, str]:
@@ -28,14 +47,32 @@ def write(file: Path, facts: Mapping[str, str]) -> None:
     """Put `facts` beside those that the file tells already; the file is replaced whole."""
     header, tensors_from = _header(file)
     told = {**header.pop("__metadata__", {}), **facts}
-    text = json.dumps({"__metadata__": dict(sorted(told.items())), **header}, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _ALIGNMENT)
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with file.open("rb") as old, temporary.open("wb") as new:
-        old.seek(tensors_from)
-        new.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
-        shutil.copyfileobj(old, new, 1 << 24)
+    moving.write(temporary, chain([_head(told, header)], moving.pieces(file, tensors_from)))
     temporary.replace(file)
+
+
+def save(file: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, str]) -> None:
+    """Write `tensors`, wherever they are, into `file`, one by one: only one of them at a time is in main memory."""
+    # The widest numbers first, as the library has it, so that each begins at a multiple of its own width.
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
+    header: dict[str, Any] = {}
+    end = 0
+    for name, tensor in ordered:
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    moving.write(file, chain([_head(facts, header)], (_bytes(tensor) for _, tensor in ordered)))
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def _head(facts: Mapping[str, str], tensors: Mapping[str, Any]) -> bytes:
+    """What a file begins with, before the first tensor's bytes."""
+    text = json.dumps({"__metadata__": dict(sorted(facts.items())), **tensors}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _ALIGNMENT)
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
 def _header(file: Path) -> tuple[dict[str, Any], int]:

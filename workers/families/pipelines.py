@@ -14,12 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.utils import SAFE_WEIGHTS_INDEX_NAME
 from diffusers.utils import logging as diffusers_logging
+from huggingface_hub import split_torch_state_dict_into_shards
 from transformers.utils import logging as transformers_logging
 
+from workers import moving
+from workers.families import metadata
 from workers.refusals import Refusal
 
 ENCODED_AT_ONCE = 64
+
+_SHARDS = "diffusion_pytorch_model{suffix}.safetensors"
+_SHARD_SIZE = "10GB"
 
 # Files of a base that `load_pipeline` never reads: pickles, other frameworks' weights, code, and half-size copies.
 _NEVER_LOADED = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack", "*.h5", "*.onnx", "*.py", "*.fp16.*", "*.non_ema.*")
@@ -88,9 +95,16 @@ class Pipeline:
         return any(parameter.dtype == torch.bfloat16 for parameter in self.model.parameters())
 
     def save_weights(self, folder: Path) -> None:
-        """The denoiser in diffusers' own format."""
-        self.model.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+        """The denoiser in diffusers' own format, as its `save_pretrained` writes it."""
+        self.model.save_config(folder)  # type: ignore[operator]
         forget_origin(folder / "config.json")
+        tensors = self.model.state_dict()
+        split = split_torch_state_dict_into_shards(tensors, filename_pattern=_SHARDS, max_shard_size=_SHARD_SIZE)
+        for file, names in split.filename_to_tensors.items():
+            metadata.save(folder / file, {name: tensors[name] for name in names}, {"format": "pt"})
+        if split.is_sharded:
+            index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+            (folder / SAFE_WEIGHTS_INDEX_NAME).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
 
     def load_weights(self, folder: Path) -> None:
         """Weights that `save_weights` wrote. Raises `Refusal`."""
@@ -116,7 +130,8 @@ class Pipeline:
         shutil.copy(self.folder / "model_index.json", folder)
         for part in json.loads((folder / "model_index.json").read_text()):
             if part != self.denoiser and (self.folder / part).is_dir():
-                shutil.copytree(self.folder / part, folder / part, ignore=shutil.ignore_patterns(*_NEVER_LOADED))
+                never = shutil.ignore_patterns(*_NEVER_LOADED)
+                shutil.copytree(self.folder / part, folder / part, ignore=never, copy_function=moving.copy)
         shutil.copytree(weights, folder / self.denoiser, copy_function=_linked)
         for config in (folder / "model_index.json", *folder.glob("*/*config.json")):
             forget_origin(config)
@@ -176,7 +191,7 @@ def _linked(source: str, target: str) -> None:
         with suppress(OSError):
             os.link(source, target)
             return
-    shutil.copy2(source, target)
+    moving.copy(source, target)
 
 
 def _from_hub(base: str) -> Path:

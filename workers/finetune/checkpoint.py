@@ -7,7 +7,6 @@ A checkpoint is written into a temporary folder beside its place, every file and
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -23,6 +22,8 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from workers import moving
+from workers.families import metadata
 from workers.refusals import Refusal
 
 SIDECAR = "checkpoint.json"
@@ -57,7 +58,7 @@ def save_checkpoint(
     folder = checkpoint_folder(out, step)
     with replaced_whole(folder) as temporary:
         write_weights(temporary / WEIGHTS)
-        safetensors.torch.save_file(dict(state), temporary / STATE, metadata={"step": str(step)})
+        metadata.save(temporary / STATE, state, {"step": str(step)})
         files = {str(f.relative_to(temporary)): _file_facts(f) for f in _files(temporary)}
         sidecar = {
             "format": 1,
@@ -94,9 +95,9 @@ def let_go_of_states(out: Path, keep: int) -> None:
         sidecar["files"].pop(STATE, None)
         temporary = folder / f".{SIDECAR}.{os.getpid()}"
         temporary.write_text(json.dumps(sidecar, indent=1))
-        _flush(temporary)
+        moving.flush(temporary)
         temporary.replace(folder / SIDECAR)
-        _flush(folder)
+        moving.flush(folder)
         (folder / STATE).unlink()
 
 
@@ -140,13 +141,13 @@ def replaced_whole(folder: Path) -> Iterator[Path]:
         for file in _files(temporary):
             # safetensors writes for its own user alone; other roles of the installation read these files too.
             file.chmod(0o644)
-            _flush(file)
+            moving.flush(file)
         for inner in _folders(temporary):
-            _flush(inner)
+            moving.flush(inner)
         if folder.exists():
             folder.rename(old)
         temporary.rename(folder)
-        _flush(folder.parent)
+        moving.flush(folder.parent)
     except (OSError, SafetensorError) as error:
         # safetensors wraps the system's error, so that only its text tells a full disk from a fault.
         if is_disk_full(error):
@@ -175,14 +176,4 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _file_facts(file: Path) -> dict[str, Any]:
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return {"size_bytes": file.stat().st_size, "sha256": digest}
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return {"size_bytes": file.stat().st_size, "sha256": moving.sha256(file)}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from app.training.recipe import Recipe
+from workers import moving
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report
 from workers.refusals import Refusal
@@ -102,6 +104,16 @@ class Clock:
     def looking(self, phase: str) -> Callable[[int, int], None]:
         """`look` for work that counts its own pieces."""
         return lambda done, total: self.look(phase, done, total)
+
+    @contextmanager
+    def moving(self, phase: str) -> Iterator[None]:
+        """Inside the block a phase goes on that has no pieces to count: each byte that moved is a sign of its life.
+
+        Not a timer: a disk that hangs has to look as it is.
+        """
+        self._tell(phase, 0, None)
+        with moving.heard(lambda: self.sign_of_life(phase, 0)):
+            yield
 
     def heard(self) -> None:
         """Something else was told just now."""

@@ -241,13 +241,14 @@ def _written(
     """Seconds and bytes of what the first process writes."""
     device = next(family.model.parameters()).device
     try:
-        saved, save_s = timed(
-            lambda: save_checkpoint(folder, 0, partial(weights.save, family), state, {"recipe_hash": ""}), device
-        )
-        load_state(saved.folder)
-        clock.sign_of_life("export", 0, 1)
+        with clock.moving("save"):
+            saved, save_s = timed(
+                lambda: save_checkpoint(folder, 0, partial(weights.save, family), state, {"recipe_hash": ""}), device
+            )
+            load_state(saved.folder)
         origin = Origin(recipe, "", 0)
-        _, export_s = timed(lambda: export(family, saved.folder / WEIGHTS, folder / "model", origin), device)
+        with clock.moving("export"):
+            _, export_s = timed(lambda: export(family, saved.folder / WEIGHTS, folder / "model", origin), device)
         return {
             "save_s": save_s,
             "checkpoint_bytes": saved.size_bytes,

@@ -196,18 +196,19 @@ class Sitting:
 
     def save(self) -> None:
         """Write the checkpoint of this step: the same whole one, however many processes there are."""
-        self.clock.sign_of_life("save", 0)
         started = time.monotonic()
-        state = self.trained.state()
         folder = checkpoint_folder(self.out, self.step)
+        with self.clock.moving("save"):
+            state = self.trained.state()
+            if self.ranks.is_first:
+                size_bytes = self._write(state)
+            else:
+                self._write_averaged(folder)
         if self.ranks.is_first:
-            size_bytes = self._write(state)
             seconds = round(time.monotonic() - started, 3)
             told = str(folder.relative_to(self.out))
             self._tell("checkpoint", step=self.step, folder=told, size_bytes=size_bytes, seconds=seconds)
             let_go_of_states(self.out, STATES_KEPT)
-        else:
-            self._write_averaged(folder)
         self.ranks.wait()
         self.clock.took("save", time.monotonic() - started)
         self._saved = (self.step, folder)
@@ -258,10 +259,9 @@ class Sitting:
         return reason
 
     def _export(self, checkpoint: Path) -> None:
-        self.clock.sign_of_life("export", 0)
         started = time.monotonic()
         origin = Origin(self.recipe, self.dataset_hash, self.step)
-        with self.ranks.as_loaded(self.family.model):
+        with self.clock.moving("export"), self.ranks.as_loaded(self.family.model):
             if self.ranks.is_first:
                 with replaced_whole(self.out / "model") as temporary:
                     export(self.family, checkpoint / WEIGHTS, temporary, origin)
