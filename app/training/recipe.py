@@ -228,7 +228,10 @@ class Recipe(BaseModel):
 
     def learning_hash(self) -> str:
         """SHA-256 (hex) of the knobs that decide what is learned: equal for runs that may resume one another."""
-        return _hash(self.model_dump(mode="json", exclude=set(_NOT_LEARNED)))
+        # FLUX.2 works out its timesteps' shift from the steps that it is drawn in.
+        is_by_steps = self.family == "flux2" and self.timestep_shift == 0.0
+        learned = {"sampling_steps"} if is_by_steps else set()
+        return _hash(self.model_dump(mode="json", exclude=set(_NOT_LEARNED - learned)))
 
 
 def read_recipe(path: Path) -> Recipe:

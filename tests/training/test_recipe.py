@@ -52,6 +52,17 @@ def test_every_knob_changes_the_hash_and_only_learned_ones_the_learning_hash(rec
 
 
 @pytest.mark.parametrize(
+    ("family", "shift", "is_learned"), [("flux2", 0.0, True), ("flux2", 1.5, False), ("flux", 0.0, False)]
+)
+def test_the_steps_drawn_with_are_learned_where_the_shift_goes_by_them(
+    recipe: Recipe, family: str, shift: float, is_learned: bool
+) -> None:
+    knobs = {"family": family, "method": "lora", "lora_rank": 4, "timestep_shift": shift}
+    hashes = {changed(recipe, **knobs, sampling_steps=steps).learning_hash() for steps in (28, 50)}
+    assert len(hashes) == (2 if is_learned else 1)
+
+
+@pytest.mark.parametrize(
     ("knob", "value"),
     [
         ("steps", 0),

@@ -22,9 +22,6 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 from workers.families.registry import Text
 from workers.families.velocity import Velocity, load_velocity, patches, points, tokens
 
-# Steps that the makers draw with; the shift depends on them.
-_STEPS, _STEPS_DISTILLED = 50, 4
-
 
 class Flux2(Velocity):
     """A loaded FLUX.2 klein model; see `Family` for what its methods promise. A `Text` has `tokens` only."""
@@ -69,9 +66,9 @@ class Flux2(Velocity):
         variance: torch.Tensor = norm.running_var.float() + float(self.pipeline.vae.config.batch_norm_eps)
         return (patches(latents) - mean[:, None, None]) / variance.sqrt()[:, None, None]
 
-    def mu(self, tokens: int) -> float:
-        """The pipeline's own fit to what looked best, at the number of steps that the model is made for."""
-        return float(compute_empirical_mu(tokens, _STEPS_DISTILLED if self.is_distilled else _STEPS))
+    def mu(self, tokens: int, steps: int) -> float:
+        """The pipeline's own fit to what looked best, for so many tokens and steps."""
+        return float(compute_empirical_mu(tokens, steps))
 
     def predict(self, model: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
         batch, _, height, width = noisy.shape

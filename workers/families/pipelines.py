@@ -80,7 +80,7 @@ class Pipeline:
             if module is not None:
                 module.to(self.device)
 
-    def shift(self, height_px: int, width_px: int) -> float:
+    def shift(self, height_px: int, width_px: int, steps: int) -> float:
         """The fixed shift of the pipeline's scheduler."""
         return float(getattr(self.pipeline.scheduler.config, "shift", 1.0) or 1.0)
 

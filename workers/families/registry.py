@@ -75,8 +75,8 @@ class Family(Protocol):
         """Give back the device memory of the text encoders and the autoencoder; they come back when asked for."""
         ...
 
-    def shift(self, height_px: int, width_px: int) -> float:
-        """The timestep shift that drawing at this size uses: 1 is none. See `loss.draw_timesteps`."""
+    def shift(self, height_px: int, width_px: int, steps: int) -> float:
+        """The timestep shift that drawing at this size in `steps` steps uses: 1 is none. See `loss.draw_timesteps`."""
         ...
 
     def noisy(self, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:

@@ -55,7 +55,7 @@ def training_pass(family: Family, batch: Batch, recipe: Recipe, step: int, devic
     stage = recipe.stage(step)
     clean = clean_input(family, batch, device)
     noise = keyed_noise(clean.shape[1:], device, batch.places, recipe.seed, "noise", step) * family.noise_scale
-    shift = recipe.timestep_shift or family.shift(batch.size[1], batch.size[0])
+    shift = recipe.timestep_shift or family.shift(batch.size[1], batch.size[0], recipe.sampling_steps)
     generator = keyed_generator(torch.device("cpu"), recipe.seed, "timesteps", step)
     timesteps = draw_timesteps(stage.batch_size, recipe, generator, shift)[batch.places].to(device)
     noisy = family.noisy(clean, noise, timesteps)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
+from app.training.recipe import Recipe
 from tests.workers.families import tiny_flow
 from workers.families.flux2 import Flux2, load
 from workers.families.registry import stacked
+from workers.finetune.batches import Batch
+from workers.finetune.methods.aids import Aids
+from workers.finetune.passes import training_pass
 
 CPU = torch.device("cpu")
 Base = Callable[..., Path]
@@ -52,17 +57,40 @@ def test_the_network_is_told_t_itself_and_no_guidance(base: Base) -> None:
     assert calls[0]["img_ids"][0].tolist() == [[0, row, column, 0] for row in range(2) for column in range(3)]
 
 
-def test_the_shift_is_the_pipelines_fit_for_so_many_tokens() -> None:
-    family = Flux2(tiny_flow.flux2_pipeline(levels=4))
+@pytest.mark.parametrize("is_distilled", [False, True])
+@pytest.mark.parametrize("steps", [4, 28, 50])
+def test_the_shift_is_the_pipelines_fit_for_so_many_tokens_and_steps(steps: int, is_distilled: bool) -> None:
+    family = Flux2(tiny_flow.flux2_pipeline(is_distilled=is_distilled, levels=4))
     assert family.size_multiple == 16
     for height, width in ((512, 512), (768, 1344), (1024, 1024), (1536, 1536)):
         latents, _ = family.pipeline.prepare_latents(1, 4, height, width, torch.float32, CPU, torch.Generator())
         assert latents.shape[1] == (height // 16) * (width // 16)
-        mu = compute_empirical_mu(latents.shape[1], 50)
-        assert family.shift(height, width) == pytest.approx(math.exp(mu))
-    assert Flux2(tiny_flow.flux2_pipeline(is_distilled=True, levels=4)).shift(1024, 1024) == pytest.approx(
-        math.exp(compute_empirical_mu(4096, 4))
-    )
+        mu = compute_empirical_mu(latents.shape[1], steps)
+        assert family.shift(height, width, steps) == pytest.approx(math.exp(mu))
+    assert family.shift(1024, 1024, 4) != family.shift(1024, 1024, 50)
+
+
+@pytest.mark.parametrize("steps", [2, 9])
+def test_drawing_uses_the_shift_that_training_asks_for(
+    base: Base, recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    family = load(str(base("flux2")), CPU)
+    drawn: list[float] = []
+    asked: list[float] = []
+    set_timesteps, shift = family.pipeline.scheduler.set_timesteps, family.shift
+
+    def watched(sigmas: Any, device: torch.device, mu: float) -> None:
+        drawn.append(math.exp(mu))
+        set_timesteps(sigmas=sigmas, device=device, mu=mu)
+
+    monkeypatch.setattr(family.pipeline.scheduler, "set_timesteps", watched)
+    family.draw(["box"], [1], 16, steps, 1.0)
+    monkeypatch.setattr(family, "shift", lambda *given: asked.append(shift(*given)) or asked[-1])
+    made = recipe(family="flux2", base="flux2", sampling_steps=steps, timestep_shift=0.0)
+    text = stacked(family.encode_texts(["box"]))
+    batch = Batch(torch.zeros(1, 16, 16, 3, dtype=torch.uint8), None, text, [0], (16, 16))
+    training_pass(family, batch, made, 0, CPU, Aids(made))
+    assert asked == pytest.approx(drawn)
 
 
 def test_a_base_compares_with_the_empty_text_and_a_distilled_model_with_nothing(base: Base) -> None:
