@@ -40,7 +40,7 @@ class Pipeline:
     text_encoders: tuple[str, ...] = ("text_encoder",)
     tokenizers: tuple[str, ...] = ("tokenizer",)
     noise_scale = 1.0
-    is_flow = True
+    is_flow: bool
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline

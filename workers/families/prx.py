@@ -1,8 +1,7 @@
 """PRX in the latents of an autoencoder: diffusers' `PRXPipeline`, with the Flux VAE (KL) or DC-AE.
 
-With latents x, noise n ~ N(0, 1) and x_t = (1 - t) x + t n, the transformer is told t itself, between 0 and 1 (it
-multiplies it by 1000 inside, once), and answers with the velocity v = n - x, the same all along the line. The error is
-the squared distance of velocities; which timesteps are looked at is for the recipe's draw to say.
+The transformer is told t itself, between 0 and 1 (it multiplies it by 1000 inside, once). The line from picture to
+noise and the error are those of `flow`.
 
 Prompts keep their words. The pipeline's own cleaning lower-cases them and deletes brackets, article numbers, Chinese
 and Japanese; with `skip_text_cleaning` it only mends broken letters and HTML. A product's caption is learned as it is
@@ -28,8 +27,8 @@ import torch
 from diffusers import PRXPipeline
 from transformers.models.t5gemma.configuration_t5gemma import T5GemmaConfig, T5GemmaModuleConfig
 
-from app.training.recipe import Recipe
-from workers.families.pipelines import ENCODED_AT_ONCE, Pipeline, load_pipeline, precisions, seeded_noise
+from workers.families.flow import Flow
+from workers.families.pipelines import ENCODED_AT_ONCE, load_pipeline, precisions, seeded_noise
 from workers.families.registry import Text
 from workers.refusals import Refusal
 
@@ -37,7 +36,7 @@ from workers.refusals import Refusal
 _ENCODER_ALONE = "t5_gemma_module"
 
 
-class Prx(Pipeline):
+class Prx(Flow):
     """A loaded PRX model; see `Family` for what its methods promise. A `Text` has `tokens`, without padding."""
 
     name = "prx"
@@ -66,38 +65,8 @@ class Prx(Pipeline):
         """Tokens of a prompt that the pipeline reads."""
         return int(self.pipeline.tokenizer.model_max_length)
 
-    def encode_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
-        """The middle of the posterior, normalised. One by one, so that company changes no bit of it."""
-        self.to_device("vae")
-        given = pictures.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        vae, config = self.pipeline.vae, self.pipeline.vae.config
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            answers = [vae.encode(picture[None]) for picture in given]
-        # DC-AE has no posterior: it answers with the latents.
-        latents = torch.cat([a.latent if hasattr(a, "latent") else a.latent_dist.mode() for a in answers])
-        return (latents - _shift(config)) * float(config.scaling_factor)
-
-    def noisy(self, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        t = timesteps[:, None, None, None]
-        return (1.0 - t) * clean + t * noise
-
     def predict(self, model: torch.nn.Module, noisy: torch.Tensor, timesteps: torch.Tensor, text: Text) -> torch.Tensor:
         return cast(torch.Tensor, model(noisy, timesteps, text["tokens"], text["mask"], return_dict=False)[0])
-
-    def errors(
-        self,
-        prediction: torch.Tensor,
-        clean: torch.Tensor,
-        noise: torch.Tensor,
-        timesteps: torch.Tensor,
-        recipe: Recipe,
-    ) -> torch.Tensor:
-        """In velocities, unweighted."""
-        return (prediction.float() - (noise - clean)).square().mean(dim=(1, 2, 3))
-
-    def clean_from(self, prediction: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """Back along the line to its clean end: x = x_t - t v."""
-        return noisy.float() - timesteps[:, None, None, None] * prediction.float()
 
     @torch.inference_mode()
     def draw(
@@ -133,8 +102,7 @@ class Prx(Pipeline):
 
     def decoded(self, points: torch.Tensor) -> torch.Tensor:
         """Pictures [B, 3, H, W] between -1 and 1 from the model's clean inputs."""
-        config = self.pipeline.vae.config
-        latents = points / float(config.scaling_factor) + _shift(config)
+        latents = points / float(self.pipeline.vae.config.scaling_factor) + self.latent_shift
         return cast(torch.Tensor, self.pipeline.vae.decode(latents, return_dict=False)[0])
 
     def export(self, weights: Path, folder: Path) -> None:
@@ -165,11 +133,6 @@ def load(base: str, device: torch.device) -> Prx:
     family = Prx(pipeline.to(device))
     family.folder = folder if readable == base else Path(base)
     return family
-
-
-def _shift(autoencoder: Any) -> float:
-    # A DC-AE has none; a KL autoencoder may name it and leave it empty.
-    return float(getattr(autoencoder, "shift_factor", None) or 0.0)
 
 
 @contextmanager

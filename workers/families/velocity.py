@@ -1,12 +1,6 @@
-"""What SD 3, FLUX.1 and FLUX.2 share: a straight line from clean latents to noise, and a network that tells its slope.
+"""What SD 3, FLUX.1 and FLUX.2 share beside the line of `flow`: how texts are encoded, the shift, and drawing.
 
-With x_t = (1 - t) x + t n and noise n ~ N(0, 1), the velocity v = n - x is the same all along the line. The error is
-the squared distance of velocities and no timestep counts more than another: which ones are looked at is for the
-recipe's draw to say, as in Esser et al. 2024 (section 3.1, rf/lognorm), from which SD 3 came, and in diffusers'
-training scripts for FLUX.1 and FLUX.2. (Its script for SD 3 measures in x instead, which makes an error at t count
-t^2 as much; the paper does not, and neither do we.)
-
-Latents are encoded in fp32; texts in the precision of their encoders, which is how they are also kept.
+Texts are encoded in the precision of their encoders, which is how they are also kept.
 """
 
 from __future__ import annotations
@@ -17,14 +11,14 @@ from typing import Any, TypeVar
 
 import torch
 
-from app.training.recipe import Recipe
-from workers.families.pipelines import ENCODED_AT_ONCE, Pipeline, load_pipeline, precisions
+from workers.families.flow import Flow
+from workers.families.pipelines import ENCODED_AT_ONCE, load_pipeline, precisions
 from workers.families.registry import Text
 
 _Loaded = TypeVar("_Loaded", bound="Velocity")
 
 
-class Velocity(Pipeline):
+class Velocity(Flow):
     """A loaded pipeline of one of them; see `Family` for what its methods promise. Subclasses encode and predict."""
 
     text_tokens: int
@@ -53,19 +47,6 @@ class Velocity(Pipeline):
         """The parts of `Text` for all `prompts`, each with a first axis for them, on the device."""
         raise NotImplementedError
 
-    def encode_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
-        """The middle of the autoencoder's posterior, normalised. One by one, so that company changes no bit of it."""
-        self.to_device("vae")
-        given = pictures.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            modes = [self.pipeline.vae.encode(picture[None]).latent_dist.mode() for picture in given]
-            return self.normalised(torch.cat(modes))
-
-    def normalised(self, latents: torch.Tensor) -> torch.Tensor:
-        """The autoencoder's latents as the transformer knows them: around zero, about as large as the noise."""
-        config = self.pipeline.vae.config
-        return (latents - float(config.shift_factor)) * float(config.scaling_factor)
-
     def shift(self, height_px: int, width_px: int, steps: int) -> float:
         """The scheduler's fixed shift, or the one that its `mu` for so many picture tokens and steps amounts to.
 
@@ -86,26 +67,6 @@ class Velocity(Pipeline):
         config = self.pipeline.scheduler.config
         per_token = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
         return float(config.base_shift + per_token * (tokens - config.base_image_seq_len))
-
-    def noisy(self, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """The point at t on the line from `clean` to `noise`."""
-        t = timesteps[:, None, None, None]
-        return (1.0 - t) * clean + t * noise
-
-    def errors(
-        self,
-        prediction: torch.Tensor,
-        clean: torch.Tensor,
-        noise: torch.Tensor,
-        timesteps: torch.Tensor,
-        recipe: Recipe,
-    ) -> torch.Tensor:
-        """In velocities, unweighted."""
-        return (prediction.float() - (noise - clean)).square().mean(dim=(1, 2, 3))
-
-    def clean_from(self, prediction: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """Back along the line to its clean end: x = x_t - t v."""
-        return noisy.float() - timesteps[:, None, None, None] * prediction.float()
 
     def draw(
         self, prompts: Sequence[str], seeds: Sequence[int], size_px: int, steps: int, guidance: float
