@@ -17,9 +17,11 @@ from safetensors.torch import load_file
 from app.datasets.manifest import ManifestRow, read_manifest, write_manifest
 from app.training.recipe import Recipe
 from workers.families.prx_pixel import load
+from workers.families.registry import load_family
 from workers.finetune.checkpoint import is_complete, read_sidecar
 from workers.finetune.clock import Clock
-from workers.finetune.learner import Diverged
+from workers.finetune.learner import Diverged, keeps_base_narrow
+from workers.finetune.preflight import preflight
 from workers.finetune.sitting import Sitting
 from workers.finetune.train import train
 from workers.refusals import Refusal
@@ -47,6 +49,44 @@ def assert_same(one: Path, other: Path) -> None:
     assert first.keys() == second.keys()
     for name in first:
         assert torch.equal(first[name], second[name]), name
+
+
+@pytest.mark.parametrize(
+    ("method", "precision", "device", "is_narrow"),
+    [
+        ("lora", "bf16-autocast", "cuda", True),
+        ("lora", "bf16-autocast", "cpu", False),
+        ("lora", "fp32", "cuda", False),
+        ("full", "bf16-autocast", "cuda", False),
+    ],
+)
+def test_only_a_frozen_base_that_is_asked_in_bf16_on_a_gpu_is_kept_narrow(
+    recipe: MakeRecipe, method: str, precision: str, device: str, is_narrow: bool
+) -> None:
+    knobs = recipe(method=method, lora_rank=4, precision=precision)
+    assert keeps_base_narrow(knobs, torch.device(device)) == is_narrow
+
+
+def test_a_base_that_is_kept_narrow_is_loaded_so_and_exported_wide(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+
+    def watched(*given: Any) -> Any:
+        family = load_family(*given)
+        loaded.append({module.weight.dtype for module in family.model.modules() if type(module) is torch.nn.Linear})
+        return family
+
+    knobs = recipe(steps=2, method="lora", lora_rank=4, precision="bf16-autocast")
+    for module in ("train", "preflight"):
+        monkeypatch.setattr(f"workers.finetune.{module}.keeps_base_narrow", lambda *_: True)
+        monkeypatch.setattr(f"workers.finetune.{module}.load_family", watched)
+    (tmp_path / "before").mkdir()
+    preflight(knobs, manifest, tmp_path / "before", listener(), CPU, tmp_path / "cache")
+    train(knobs, manifest, tmp_path / "out", listener(), CPU, resume=False)
+    assert loaded == [{torch.bfloat16}] * 2
+    (exported,) = (tmp_path / "out" / "model" / "transformer").glob("*.safetensors")
+    assert {tensor.dtype for tensor in load_file(exported).values()} == {torch.float32}
 
 
 def test_it_overfits_one_batch(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:

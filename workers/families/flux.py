@@ -78,6 +78,6 @@ def _places(height: int, width: int) -> torch.Tensor:
     return torch.cartesian_prod(zero, torch.arange(height), torch.arange(width))
 
 
-def load(base: str, device: torch.device) -> Flux:
+def load(base: str, device: torch.device, is_narrow: bool = False) -> Flux:
     """Load the pipeline `base` onto `device`. Raises `Refusal`, see `load_pipeline`."""
-    return load_velocity(Flux, FluxPipeline, "a FLUX.1 pipeline", base, device)
+    return load_velocity(Flux, FluxPipeline, "a FLUX.1 pipeline", base, device, is_narrow)

@@ -94,6 +94,6 @@ def _places(height: int, width: int, length: int) -> torch.Tensor:
     return torch.cartesian_prod(zero, torch.arange(height), torch.arange(width), torch.arange(length))
 
 
-def load(base: str, device: torch.device) -> Flux2:
+def load(base: str, device: torch.device, is_narrow: bool = False) -> Flux2:
     """Load the pipeline `base` onto `device`. Raises `Refusal`, see `load_pipeline`."""
-    return load_velocity(Flux2, Flux2KleinPipeline, "a FLUX.2 klein pipeline", base, device)
+    return load_velocity(Flux2, Flux2KleinPipeline, "a FLUX.2 klein pipeline", base, device, is_narrow)

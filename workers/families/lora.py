@@ -128,18 +128,6 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def narrow(family: Family) -> None:
-    """Keep the frozen base's matrices and convolutions in bf16, half the memory, for runs under bf16 autocast.
-
-    They are only multiplied with, in bf16 anyhow: predictions and gradients are to the bit what they were. Norms and
-    all else stay fp32, and `merged` adds to the base as its files have it.
-    """
-    for module in family.model.modules():
-        if isinstance(module, torch.nn.Linear | torch.nn.Conv2d):
-            for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.bfloat16()
-
-
 @contextmanager
 def merged(family: Family) -> Iterator[None]:
     """`with merged(family):` the denoiser is a plain one whose weights hold the adapter; afterwards all is as before.

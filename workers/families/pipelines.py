@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from workers import moving
 from workers.families import metadata
+from workers.families.narrow import widen_the_rest
 from workers.refusals import Refusal
 
 ENCODED_AT_ONCE = 64
@@ -91,7 +92,7 @@ class Pipeline:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether matrices of the denoiser are kept in bf16 (see `lora.narrow`): it cannot be asked in fp32 then."""
+        """Whether matrices of the denoiser are kept in bf16 (see `narrow`): it cannot be asked in fp32 then."""
         return any(parameter.dtype == torch.bfloat16 for parameter in self.model.parameters())
 
     def save_weights(self, folder: Path) -> None:
@@ -141,10 +142,18 @@ class Pipeline:
         return tuple(folder for folder in there if folder.is_dir())
 
 
-def load_pipeline(base: str, pipeline_class: Any, words: str, **options: Any) -> tuple[Any, Path]:
+def load_pipeline(
+    base: str,
+    pipeline_class: Any,
+    words: str,
+    dtype: Mapping[str, torch.dtype],
+    narrow: str | None = None,
+    **options: Any,
+) -> tuple[Any, Path]:
     """The pipeline in the folder `base`, or of that name on the hub, on the CPU, and the folder it lies in.
 
-    `words` says what is wanted ("a PRX pixel pipeline"). Raises `Refusal` when it is not there or of another class.
+    `words` says what is wanted ("a PRX pixel pipeline"), `dtype` the precision of each part by name, `narrow` the part
+    whose matrices are kept in bf16, if any. Raises `Refusal` when it is not there or of another class.
     Runs no code from the folder and unpickles nothing: only this class and safetensors files are loaded.
     """
     folder = Path(base)
@@ -156,11 +165,16 @@ def load_pipeline(base: str, pipeline_class: Any, words: str, **options: Any) ->
     # Their bars draw over a run's own lines, some with every checkpoint.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
+    wanted = {**dtype, narrow: torch.bfloat16} if narrow else {**dtype}
     try:
-        pipeline = pipeline_class.from_pretrained(folder, use_safetensors=True, **options)
+        pipeline = pipeline_class.from_pretrained(folder, use_safetensors=True, dtype=wanted, **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise Refusal(f"The base model {base} cannot be loaded: {' '.join(str(error).split())}") from error
     pipeline.set_progress_bar_config(disable=True)
+    if narrow:
+        files = sorted((folder / narrow).glob("*.safetensors"))
+        read = [file for file in files if not any(file.match(pattern) for pattern in _NEVER_LOADED)]
+        widen_the_rest(getattr(pipeline, narrow), read)
     return pipeline, folder
 
 

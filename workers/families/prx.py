@@ -122,12 +122,13 @@ class Prx(Flow):
             return self.predict(self.model, points, time.expand(len(points)), batch).float()
 
 
-def load(base: str, device: torch.device) -> Prx:
-    """Load the pipeline `base` onto `device`, transformer and autoencoder in fp32. Raises `Refusal`."""
+def load(base: str, device: torch.device, is_narrow: bool = False) -> Prx:
+    """Load the pipeline `base` onto `device`, its autoencoder in fp32. Raises `Refusal`."""
+    narrow = Prx.denoiser if is_narrow else None
     with warnings.catch_warnings(), _readable(base) as readable:
         # The pipeline inherits a loader of LoRAs for UNets, which does not work for it and is going away.
         warnings.filterwarnings("ignore", "`LoraLoaderMixin` is deprecated", FutureWarning)
-        pipeline, folder = load_pipeline(readable, PRXPipeline, "a PRX pipeline", dtype=precisions(device))
+        pipeline, folder = load_pipeline(readable, PRXPipeline, "a PRX pipeline", precisions(device), narrow)
     if pipeline.vae is None:
         raise Refusal(f"The base model {base} has no autoencoder, so it can neither learn from pictures nor draw one.")
     family = Prx(pipeline.to(device))

@@ -69,9 +69,10 @@ class PrxPixel(Prx):
         return points
 
 
-def load(base: str, device: torch.device) -> PrxPixel:
-    """Load the pipeline `base` onto `device`, its transformer in fp32. Raises `Refusal`, see `load_pipeline`."""
-    pipeline, folder = load_pipeline(base, PRXPixelPipeline, "a PRX pixel pipeline", dtype=precisions(device))
+def load(base: str, device: torch.device, is_narrow: bool = False) -> PrxPixel:
+    """Load the pipeline `base` onto `device`. Raises `Refusal`, see `load_pipeline`."""
+    narrow = PrxPixel.denoiser if is_narrow else None
+    pipeline, folder = load_pipeline(base, PRXPixelPipeline, "a PRX pixel pipeline", precisions(device), narrow)
     family = PrxPixel(pipeline.to(device))
     family.folder = folder
     return family

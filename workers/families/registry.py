@@ -140,11 +140,12 @@ def stacked(texts: Sequence[Text]) -> dict[str, torch.Tensor]:
     return {**batch, "tokens": torch.stack(padded), "mask": torch.arange(longest) < lengths[:, None]}
 
 
-def load_family(name: str, base: str, device: torch.device) -> Family:
+def load_family(name: str, base: str, device: torch.device, is_narrow: bool = False) -> Family:
     """Load the base (a folder or a hub name) of the named family onto `device`.
 
-    Raises `Refusal` for an unknown family or a base that is missing or of another kind.
+    `is_narrow` is for a denoiser that stays as it is and is asked under bf16 autocast: see `narrow`. Raises `Refusal`
+    for an unknown family or a base that is missing or of another kind.
     """
     if name not in _MODULES:
         raise Refusal(f"There is no model family called {name}; known are {', '.join(sorted(_MODULES))}.")
-    return cast(Family, import_module(_MODULES[name]).load(base, device))
+    return cast(Family, import_module(_MODULES[name]).load(base, device, is_narrow))

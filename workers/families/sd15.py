@@ -19,7 +19,9 @@ class Sd15(Unet):
         return {"tokens": tokens}
 
 
-def load(base: str, device: torch.device) -> Sd15:
-    """Load the pipeline `base` onto `device`, in fp32 and without its safety checker. Raises `Refusal`."""
+def load(base: str, device: torch.device, is_narrow: bool = False) -> Sd15:
+    """Load the pipeline `base` onto `device`, without its safety checker. Raises `Refusal`."""
     without_checker = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    return load_unet(Sd15, StableDiffusionPipeline, "a Stable Diffusion 1 pipeline", base, device, **without_checker)
+    return load_unet(
+        Sd15, StableDiffusionPipeline, "a Stable Diffusion 1 pipeline", base, device, is_narrow, **without_checker
+    )

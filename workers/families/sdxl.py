@@ -58,8 +58,7 @@ class Sdxl(Unet):
         return {"added_cond_kwargs": {"text_embeds": text["pooled"], "time_ids": sizes.repeat(len(noisy), 1)}}
 
 
-def load(base: str, device: torch.device) -> Sdxl:
-    """Load the pipeline `base` onto `device`, in fp32 and drawing without a watermark. Raises `Refusal`."""
-    return load_unet(
-        Sdxl, StableDiffusionXLPipeline, "a Stable Diffusion XL pipeline", base, device, add_watermarker=False
-    )
+def load(base: str, device: torch.device, is_narrow: bool = False) -> Sdxl:
+    """Load the pipeline `base` onto `device`, drawing without a watermark. Raises `Refusal`."""
+    words = "a Stable Diffusion XL pipeline"
+    return load_unet(Sdxl, StableDiffusionXLPipeline, words, base, device, is_narrow, add_watermarker=False)

@@ -170,13 +170,20 @@ class Unet(Pipeline):
 
 
 def load_unet(
-    family: type[Loaded], pipeline_class: Any, words: str, base: str, device: torch.device, **options: Any
+    family: type[Loaded],
+    pipeline_class: Any,
+    words: str,
+    base: str,
+    device: torch.device,
+    is_narrow: bool,
+    **options: Any,
 ) -> Loaded:
-    """Load `base` as `family` onto `device`, all of it in fp32. `words` and `options`: see `load_pipeline`.
+    """Load `base` as `family` onto `device`, in fp32 but for what is kept narrow. For the rest see `load_pipeline`.
 
     Raises `Refusal` also for a base of the right class that was not trained on DDPM noise, or for another task.
     """
-    pipeline, folder = load_pipeline(base, pipeline_class, words, dtype=torch.float32, **options)
+    narrow = family.denoiser if is_narrow else None
+    pipeline, folder = load_pipeline(base, pipeline_class, words, {"default": torch.float32}, narrow, **options)
     schedule, unet = pipeline.scheduler.config, pipeline.unet.config
     if "beta_schedule" not in schedule or schedule.get("prediction_type", "epsilon") not in _ANSWERS:
         raise Refusal(f"The base model in {folder} was not trained to tell noise or velocity on a DDPM schedule.")

@@ -93,10 +93,17 @@ class Velocity(Flow):
 
 
 def load_velocity(
-    kind: type[_Loaded], pipeline_class: Any, words: str, base: str, device: torch.device, **options: Any
+    kind: type[_Loaded],
+    pipeline_class: Any,
+    words: str,
+    base: str,
+    device: torch.device,
+    is_narrow: bool,
+    **options: Any,
 ) -> _Loaded:
     """The pipeline `base` as `kind`, on `device`. Raises `Refusal`; see `load_pipeline` for the rest."""
-    pipeline, folder = load_pipeline(base, pipeline_class, words, dtype=precisions(device), **options)
+    narrow = kind.denoiser if is_narrow else None
+    pipeline, folder = load_pipeline(base, pipeline_class, words, precisions(device), narrow, **options)
     loaded = kind(pipeline.to(device))
     loaded.folder = folder
     return loaded

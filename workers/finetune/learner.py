@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from app.training.recipe import Recipe
-from workers.families import lora, weights
+from workers.families import weights
 from workers.families.registry import Family
 from workers.finetune.loss import lr_share
 from workers.finetune.methods.aids import Aids, build_aids
@@ -24,6 +24,11 @@ class Diverged(Exception):
     """The numbers are no numbers any more. The message is one sentence with the cause as far as it is known."""
 
 
+def keeps_base_narrow(recipe: Recipe, device: torch.device) -> bool:
+    """Whether a run of `recipe` on `device` leaves the base as it is and asks it in bf16: see `families.narrow`."""
+    return recipe.method == "lora" and recipe.precision == "bf16-autocast" and device.type == "cuda"
+
+
 def make_learner(
     family: Family, recipe: Recipe, ranks: Ranks = ALONE, saved: Path | None = None
 ) -> tuple[Learner, Aids]:
@@ -32,9 +37,6 @@ def make_learner(
     The model begins with the averaged weights in the folder `saved`, where there are some.
     Raises `Refusal` for what the model cannot do.
     """
-    is_on_gpu = next(family.model.parameters()).device.type == "cuda"
-    if recipe.method == "lora" and recipe.precision == "bf16-autocast" and is_on_gpu:
-        lora.narrow(family)
     parameters = weights.to_train(family, recipe.method, recipe.lora_rank, recipe.seed)
     if saved is not None:
         # Only the family knows how they are stored, and only a whole model takes them.

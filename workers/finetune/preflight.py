@@ -27,7 +27,7 @@ from workers.finetune.buckets import Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity
 from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
 from workers.finetune.clock import Clock, Ended
-from workers.finetune.learner import Learner, make_learner
+from workers.finetune.learner import Learner, keeps_base_narrow, make_learner
 from workers.finetune.methods.aids import Aids
 from workers.finetune.passes import training_passes, validation_errors
 from workers.finetune.pictures import read_fitted
@@ -75,7 +75,7 @@ def _preflight(
     clock.begin("load")
     rows = read_rows(manifest)
     began = time.perf_counter()
-    family = load_family(recipe.family, recipe.base, device)
+    family = load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device))
     facts: dict[str, Any] = {"device": _device_name(device), "load_s": time.perf_counter() - began}
     facts |= _gate(rows, manifest.parent, recipe, family, clock)
     if ranks.is_first:

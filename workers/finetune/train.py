@@ -12,7 +12,7 @@ from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, training_batches
 from workers.finetune.cache import TensorCache
 from workers.finetune.clock import Clock, Ended, Reason
-from workers.finetune.learner import make_learner
+from workers.finetune.learner import keeps_base_narrow, make_learner
 from workers.finetune.passes import training_passes
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Progress, Report
@@ -42,7 +42,7 @@ def train(
     clock = Clock(recipe, out, report, ranks)
     clock.sign_of_life("load", 0)
     rows = read_rows(manifest)
-    family = load_family(recipe.family, recipe.base, device)
+    family = load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device))
     run = Sitting(recipe, out, report, clock, family, content_hash(rows), ranks)
     if resume:
         run.look_back()

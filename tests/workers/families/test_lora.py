@@ -90,8 +90,7 @@ def test_a_narrow_base_trains_to_the_bit_as_a_wide_one_and_merges_as_wide(
     name: str, recipe: Callable[..., Recipe], tmp_path: Path
 ) -> None:
     wide: Any = load_family(name, str(FAMILIES[name](tmp_path / name)), CPU)
-    narrowed: Any = load_family(name, str(tmp_path / name), CPU)
-    lora.narrow(narrowed)
+    narrowed: Any = load_family(name, str(tmp_path / name), CPU, is_narrow=True)
     assert narrowed.is_narrow
     assert not wide.is_narrow
     told = []
