@@ -42,6 +42,11 @@ def test_a_run_is_the_sum_of_its_parts(recipe: Recipe) -> None:
     assert found.in_all[1] == pytest.approx(found.seconds + 150)
 
 
+def test_what_is_in_the_cache_is_not_encoded_again(recipe: Recipe) -> None:
+    found = estimate({**MEASURED, "texts_cached": 90, "pictures_cached": 300}, recipe)
+    assert {part.name: part.seconds for part in found.parts}["encode"] == pytest.approx(10 * 0.01)
+
+
 def test_the_last_step_saves_too(recipe: Recipe) -> None:
     odd = recipe.model_copy(update={"steps": 601})
     saves = {part.name: part.seconds for part in estimate(MEASURED, odd).parts}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,16 @@ import torch
 
 from app.datasets.manifest import ManifestRow, read_manifest, write_manifest
 from app.training.recipe import Recipe, write_recipe
+from tests.workers.families import tiny
 from workers.finetune.__main__ import main
 
 MakeRecipe = Callable[..., Recipe]
 
 
-def run(knobs: Recipe, manifest: Path, out: Path) -> int:
+def run(knobs: Recipe, manifest: Path, out: Path, *options: str) -> int:
     out.mkdir(exist_ok=True)
     write_recipe(out.parent / "recipe.yaml", knobs)
-    return main(["preflight", str(out.parent / "recipe.yaml"), str(manifest), str(out)])
+    return main(["preflight", str(out.parent / "recipe.yaml"), str(manifest), str(out), *options])
 
 
 def facts(out: Path) -> dict[str, Any]:
@@ -39,6 +41,7 @@ def test_it_measures_what_a_run_would_need(recipe: MakeRecipe, manifest: Path, t
     assert found["checkpoint_bytes"] > 3 * found["weights_bytes"] > 0
     assert found["export_bytes"] > found["weights_bytes"]
     assert (found["pictures"], found["texts"]) == (12, 5)
+    assert (found["pictures_cached"], found["texts_cached"]) == (0, 0)
     assert found["buckets"] == [[16, 16, 8]]
     assert found["bucket_area_ratio"] == 1.0
     assert found["undecodable"] == []
@@ -105,9 +108,39 @@ def test_a_stop_ends_it_and_nothing_is_measured(recipe: MakeRecipe, manifest: Pa
     assert not (tmp_path / "out" / "preflight.json").exists()
 
 
-def test_a_run_after_it_finds_what_was_encoded_and_learns_as_without_it(
+@pytest.mark.filterwarnings("ignore:`LoraLoaderMixin` is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_what_an_earlier_run_encoded_is_counted_as_there(recipe: MakeRecipe, manifest: Path, tmp_path: Path) -> None:
+    tiny.prx(tmp_path / "prx")
+    knobs = recipe(family="prx", base=str(tmp_path / "prx"), steps=2, batch_size=2)
+    cache = ("--cache", str(tmp_path / "cache"))
+    assert run(knobs, manifest, tmp_path / "first", *cache) == 0
+    assert main([str(tmp_path / "recipe.yaml"), str(manifest), str(tmp_path / "run"), *cache]) == 0
+    # A member more, whose picture and caption were not met before: two texts, for its first sentence is one too.
+    shutil.copy(manifest.parent / "red-4.png", manifest.parent / "new.png")
+    new = ManifestRow("new.png", "new box. It shines.", "train", "new", "0" * 64, 16, 16)
+    write_manifest(manifest, [*read_manifest(manifest), new])
+    assert run(knobs, manifest, tmp_path / "second", *cache) == 0
+    assert run(knobs.model_copy(update={"cache": False}), manifest, tmp_path / "third", *cache) == 0
+    names = ("texts", "texts_cached", "pictures", "pictures_cached")
+    assert [[facts(tmp_path / out)[name] for name in names] for out in ("first", "second", "third")] == [
+        [5, 0, 12, 0],
+        [7, 5, 13, 12],
+        [7, 0, 13, 0],
+    ]
+    first, second = (facts(tmp_path / out)["picture_s"] for out in ("first", "second"))
+    assert second > first / 10, "it was measured, not found"
+
+
+def test_a_picture_is_counted_at_each_size_that_a_stage_shows_it_at(
     recipe: MakeRecipe, manifest: Path, tmp_path: Path
 ) -> None:
+    knobs = recipe(steps=2, second_from=0.5, second_resolution_px=32)
+    assert run(knobs, manifest, tmp_path / "out") == 0
+    assert facts(tmp_path / "out")["pictures"] == 8 + 4 + 8
+
+
+def test_a_run_after_it_learns_as_without_it(recipe: MakeRecipe, manifest: Path, tmp_path: Path) -> None:
     knobs = recipe(steps=2)
     assert run(knobs, manifest, tmp_path / "out") == 0
     losses = []

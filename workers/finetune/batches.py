@@ -55,12 +55,12 @@ class Texts:
         look: Look,
         ranks: Ranks = ALONE,
     ) -> None:
-        self.captions = sorted({row.caption for row in rows} | {first_sentence(row.caption) for row in rows} | {""})
+        self.captions = captions_of(rows)
         self._encoded: dict[str, Text] = {}
         self._free_bytes = KEPT_IN_MEMORY_BYTES
         self._family = family
         self._cache = cache
-        self._made_by = identity(family.encoder_files)
+        self._made_by = identity(family.encoder_files) if cache else ""
         missing = [caption for caption in self.captions if self._found(caption) is None]
         ranks.wait()  # nobody adds to the cache before all have looked what is missing there
         turns = ranks.turns(ranks.same(len(missing))) if cache else range(len(missing))
@@ -107,7 +107,7 @@ class Texts:
             self._encoded[caption] = text
 
     def _name(self, caption: str) -> str:
-        return name_of("text", self._family.name, self._made_by, caption)
+        return text_name(self._family, self._made_by, caption)
 
 
 class Members:
@@ -135,6 +135,7 @@ class Members:
         self._pictures: dict[int, np.ndarray] = {}
         self._clean: dict[int, torch.Tensor] = {}
         self._free_bytes = KEPT_IN_MEMORY_BYTES
+        self._is_encoded = False
         self._cache: TensorCache | None = None
         self._made_by = ""
 
@@ -145,13 +146,13 @@ class Members:
         """The size the member is fitted into."""
         return self._sizes[index]
 
-    def encode(self, cache: TensorCache, look: Look, ranks: Ranks = ALONE) -> None:
+    def encode(self, cache: TensorCache | None, look: Look, ranks: Ranks = ALONE) -> None:
         """Encode every picture with the autoencoder, or find it in the cache; several processes share them out.
 
         Raises `Refusal`, naming the file.
         """
-        self._cache = cache
-        self._made_by = identity(self._family.autoencoder_files)
+        self._is_encoded, self._cache = True, cache
+        self._made_by = identity(self._family.autoencoder_files) if cache else ""
         order = [i for bucket in self.buckets for i in bucket]
         for turn in ranks.turns(len(self)):
             self._encoded(order[turn % len(self)])
@@ -171,9 +172,9 @@ class Members:
         """The members at `indices`, all of one bucket, with their own captions or with `captions`."""
         texts = self._texts.batch(captions if captions is not None else [self._captions[i] for i in indices])
         pictures = clean = None
-        if self._cache is not None:
+        if self._is_encoded:
             clean = torch.stack([self._encoded(i) for i in indices])
-        if self._cache is None or self._needs_pictures:
+        if not self._is_encoded or self._needs_pictures:
             pictures = torch.from_numpy(np.stack([self._picture(i) for i in indices]))
         return Batch(pictures, clean, texts, list(places), self._sizes[indices[0]])
 
@@ -193,7 +194,7 @@ class Members:
         clean = self._clean.get(index)
         if clean is not None:
             return clean
-        key = name_of("picture", self._family.name, self._made_by, self._digests[index], self._sizes[index])
+        key = picture_name(self._family, self._made_by, self._digests[index], self._sizes[index])
         found = self._cache.get(key) if self._cache else None
         clean = found["clean"] if found else self._encode(index)
         if not bool(clean.isfinite().all()):
@@ -259,6 +260,21 @@ def step_batches(
         ]
         found.append(members.batch(indices, places, captions))
     return found
+
+
+def captions_of(rows: Sequence[ManifestRow]) -> list[str]:
+    """All that a run may show of the members' captions: each, its first sentence, and nothing at all."""
+    return sorted({row.caption for row in rows} | {first_sentence(row.caption) for row in rows} | {""})
+
+
+def text_name(family: Family, made_by: str, caption: str) -> str:
+    """A caption's name in the cache; `made_by` is the `identity` of the encoders' files."""
+    return name_of("text", family.name, made_by, caption)
+
+
+def picture_name(family: Family, made_by: str, sha256: str, size: Size) -> str:
+    """A picture's name in the cache; `made_by` is the `identity` of the autoencoder's files."""
+    return name_of("picture", family.name, made_by, sha256, size)
 
 
 def first_sentence(caption: str) -> str:

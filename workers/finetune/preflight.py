@@ -22,8 +22,8 @@ from app.training.recipe import Recipe
 from workers.families import licences, weights
 from workers.families.export import Origin, export
 from workers.families.registry import Family, load_family
-from workers.finetune.batches import Members, Texts, step_batches
-from workers.finetune.buckets import Walk, nearest, sizes
+from workers.finetune.batches import Members, Texts, captions_of, picture_name, step_batches, text_name
+from workers.finetune.buckets import Size, Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity
 from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
 from workers.finetune.clock import Clock, Ended
@@ -101,15 +101,14 @@ def _gate(rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Family,
         clock.look("decode", done + 1, len(rows))
     captions = [row.caption for row in rows if row.caption.strip()]
     counts, limit = family.token_counts(captions) if captions else ([], 0)
-    among = sizes(recipe.resolution_px, family.size_multiple, recipe.buckets)
-    fitted = [among[nearest(row.width_px, row.height_px, among)] for row in rows if row.split == "train"]
+    fitted = _fitted([row for row in rows if row.split == "train"], recipe.resolution_px, recipe, family)
     over = [caption for caption, count in zip(captions, counts, strict=True) if count > limit]
     licence = {part.name.replace(" ", "_"): part.licence for part in licences.of(family, recipe.base)}
     return {
         "undecodable": undecodable,
         "captions_empty": len(rows) - len(captions),
         "tokens": {"limit": limit, "longest": max(counts, default=0), "over": len(over), "examples": over[:EXAMPLES]},
-        "buckets": [[*size, fitted.count(size)] for size in among if size in fitted],
+        "buckets": [[*size, fitted.count(size)] for size in sorted(set(fitted))],
         "weights": [
             {
                 "part": part.name,
@@ -135,27 +134,21 @@ def _measure(
 ) -> dict[str, Any]:
     """Encode a few members, take real steps at the largest size, validate, draw, save, read back and export."""
     learned, held_out = [row for row in rows if row.split == "train"], validation_rows(rows)
-    kept = TensorCache(cache)
     clock.begin("encode", _PROBED)
     probe = _largest(learned, recipe, family)
     memory(device)
     texts, text_s = timed(lambda: Texts(probe, family, None, clock.looking("encode")), device)
     members = Members(probe, folder, family, texts, _resolution(recipe), recipe.buckets, bool(recipe.teacher))
-    encode = members.encode if family.autoencoder_files and recipe.cache else None
-    _, picture_s = timed(
-        lambda: (
-            encode(kept, clock.looking("encode"), ranks) if encode else members.decode(clock.looking("encode"), ranks)
-        ),
-        device,
-    )
+    is_encoded, look = bool(family.autoencoder_files) and recipe.cache, clock.looking("encode")
+    # Without the cache: what is found there says nothing of how long the others take.
+    _, picture_s = timed(lambda: members.encode(None, look) if is_encoded else members.decode(look), device)
     family.free_encoders()
     learner, aids = make_learner(family, recipe, ranks)
     seconds = _steps(members, recipe, family, learner, aids, clock, device, ranks)
     facts = {
-        "texts": len({row.caption for row in [*learned, *held_out]}) + 1,
+        **_to_encode(learned, held_out, recipe, family, TensorCache(cache)),
         "text_s": text_s / len(texts.captions),
-        "pictures": len(learned) + len(held_out),
-        "picture_s": picture_s / len(probe),
+        "picture_s": picture_s / len(probe) / ranks.of,
         "warm_s": seconds[:WARM],
         "step_s": seconds[WARM:],
         "bucket_area_ratio": _area_ratio(learned, recipe, family),
@@ -168,6 +161,26 @@ def _measure(
     used = memory(device)
     facts |= {"peak_bytes": used["memory_bytes"], "memory_total_bytes": used["memory_total_bytes"]}
     return facts | _saves(recipe, family, learner, clock, out, ranks)
+
+
+def _to_encode(
+    learned: list[ManifestRow], held_out: list[ManifestRow], recipe: Recipe, family: Family, cache: TensorCache
+) -> dict[str, int]:
+    """How many captions and pictures a run encodes, in all its stages, and how many of them are in the cache."""
+    captions = captions_of([*learned, *held_out])
+    shown = {
+        (row.sha256, size)
+        for px, rows in ((recipe.resolution_px, [*learned, *held_out]), (_last_resolution(recipe), learned))
+        for row, size in zip(rows, _fitted(rows, px, recipe, family), strict=True)
+    }
+    known = {"texts": len(captions), "texts_cached": 0, "pictures": len(shown), "pictures_cached": 0}
+    if recipe.cache:
+        made_by = identity(family.encoder_files)
+        known["texts_cached"] = sum(cache.has(text_name(family, made_by, caption)) for caption in captions)
+    if recipe.cache and family.autoencoder_files:
+        made_by = identity(family.autoencoder_files)
+        known["pictures_cached"] = sum(cache.has(picture_name(family, made_by, *one)) for one in shown)
+    return known
 
 
 def _steps(
@@ -271,21 +284,28 @@ def timed(work: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
 
 def _largest(rows: list[ManifestRow], recipe: Recipe, family: Family) -> list[ManifestRow]:
     """A few members of the size with the most pixels."""
-    among = sizes(_resolution(recipe), family.size_multiple, recipe.buckets)
-    chosen = {row.sha256: among[nearest(row.width_px, row.height_px, among)] for row in rows}
-    most = max(width * height for width, height in chosen.values())
-    return [row for row in rows if chosen[row.sha256][0] * chosen[row.sha256][1] == most][:_PROBED]
+    areas = [width * height for width, height in _fitted(rows, _resolution(recipe), recipe, family)]
+    return [row for row, area in zip(rows, areas, strict=True) if area == max(areas)][:_PROBED]
 
 
 def _area_ratio(rows: list[ManifestRow], recipe: Recipe, family: Family) -> float:
     """Mean pixels of a member over the pixels of the largest size in use."""
-    among = sizes(_resolution(recipe), family.size_multiple, recipe.buckets)
-    areas = [width * height for width, height in (among[nearest(r.width_px, r.height_px, among)] for r in rows)]
+    areas = [width * height for width, height in _fitted(rows, _resolution(recipe), recipe, family)]
     return sum(areas) / len(areas) / max(areas)
 
 
+def _fitted(rows: list[ManifestRow], resolution_px: int, recipe: Recipe, family: Family) -> list[Size]:
+    """The size that each member is fitted into."""
+    among = sizes(resolution_px, family.size_multiple, recipe.buckets)
+    return [among[nearest(row.width_px, row.height_px, among)] for row in rows]
+
+
 def _resolution(recipe: Recipe) -> int:
-    return max(recipe.stage(0).resolution_px, recipe.stage(recipe.steps - 1).resolution_px)
+    return max(recipe.resolution_px, _last_resolution(recipe))
+
+
+def _last_resolution(recipe: Recipe) -> int:
+    return recipe.stage(recipe.steps - 1).resolution_px
 
 
 def _parts(family: Family) -> list[Path]:
