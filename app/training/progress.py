@@ -229,8 +229,13 @@ def milestones(session: Session, run_id: int, count: int = 40) -> list[RunEvent]
 
 def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
     """When the run will be done, measured in its present sitting, or None while that cannot be told."""
+    return pace(session, run) if run.state == "running" else None
+
+
+def pace(session: Session, run: TrainingRun) -> Forecast | None:
+    """How quickly the newest sitting went on, as if it still did; None where too few steps tell."""
     starts = newest_events(session, run.id, 1, "started")
-    if not starts or run.state != "running":
+    if not starts:
         return None
     began = starts[0].seq
     known = session.scalar(select(func.max(RunStretch.seq)).where(RunStretch.run_id == run.id)) or 0

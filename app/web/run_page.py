@@ -26,6 +26,7 @@ from app.training.recipe import Recipe
 from app.training.tables import Checkpoint, TrainingRun
 from app.web import run_bill, run_samples, run_words
 from app.web.run_bill import Bill
+from app.web.run_extension import Extension, extension
 from app.web.run_samples import Strip
 from app.web.run_words import State
 
@@ -47,14 +48,14 @@ class Present:
 class End:
     """How to read a run that is over, and how it can go on. `refusal`: why it cannot, in a sentence; empty when it can.
 
-    `at_limit`: going on needs a raised limit. `saved`: the last checkpoint's step, 0 without one.
+    `extension`: limits to suggest, where going on needs a raised one. `saved`: the last checkpoint's step, 0 without.
     """
 
     cause: str
     next_action: str
     saved: int
     refusal: str
-    at_limit: bool
+    extension: Extension | None
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
     phase = progress.phase(session, run)
     folder = storage.run_folder(run.id)
     saved = runs.checkpoints(session, run.id)
+    bill = run_bill.bill(session, run, forecast, settings, folder, now)
     return Live(
         run=run,
         state=run_words.state(run, phase),
@@ -172,12 +174,12 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
         doing=run_words.doing(phase),
         pictures=progress.pictures_seen(Recipe.model_validate(run.recipe), run.step),
         forecast=forecast,
-        bill=run_bill.bill(session, run, forecast, settings, folder, now),
+        bill=bill,
         lines=run_words.lines(events, runs.notes(session, run.id)),
         checkpoints=saved,
         resumed_at=[event.data["step"] for event in events if event.kind == "started" and event.data.get("step")],
         strip=run_samples.strip(session, run, forecast),
-        end=_end(run, saved),
+        end=_end(session, run, saved, bill),
         log=_log(folder / runs.LOG),
     )
 
@@ -187,18 +189,19 @@ def _log(path: Path) -> Tail:
     return Tail(progress.last_lines(path), progress.log_behind(path, 0).offset)
 
 
-def _end(run: TrainingRun, checkpoints: Sequence[Checkpoint]) -> End | None:
+def _end(session: Session, run: TrainingRun, checkpoints: Sequence[Checkpoint], bill: Bill) -> End | None:
     if run.ended_at is None or run.state in ("completed", "discarded"):
         return None
     refusal = runs.why_not_resumed(run) or ""
     is_used_up = "limit of run" in refusal
     actions = {str(name): action for name, action in NEXT_ACTIONS.items()}
+    saved = max((checkpoint.step for checkpoint in checkpoints if checkpoint.folder), default=0)
     return End(
         cause=run_words.cause(run),
         next_action=actions.get(run.cause or "", ""),
-        saved=max((checkpoint.step for checkpoint in checkpoints if checkpoint.folder), default=0),
+        saved=saved,
         refusal="" if is_used_up else refusal,
-        at_limit=is_used_up,
+        extension=extension(session, run, bill, saved) if is_used_up else None,
     )
 
 

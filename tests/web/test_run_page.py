@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -152,6 +153,55 @@ def test_a_run_that_reached_its_limit_goes_on_under_a_higher_one(client: TestCli
     session.expire_all()
     run = runs.get(session, run.id)
     assert (run.state, run.max_seconds, run.max_amount) == ("queued", 9000.0, Decimal("9.5"))
+
+
+def suggested(client: TestClient, run: TrainingRun) -> dict[str, str]:
+    """What the form for a higher limit holds before anybody types."""
+    page = client.get(f"/runs/{run.id}").text
+    found = {name: re.search(rf'name="{name}" value="([^"]*)"', page) for name in ("hours", "amount")}
+    return {name: match.group(1) for name, match in found.items() if match}
+
+
+@pytest.mark.parametrize(("most_s", "most"), [(36_000.0, "1.00"), (3600.0, "50.00"), (3600.0, "3.60")])
+def test_the_form_for_a_higher_limit_holds_what_the_rest_needs(
+    client: TestClient, session: Session, most_s: float, most: str
+) -> None:
+    run = training(session)
+    run.max_seconds, run.max_amount, run.hour_price = most_s, Decimal(most), Decimal("3.60")
+    run.actual_s = runs.limits_of(run).hard_stop()[0]
+    runs.end(session, run, "stopped", "A limit was reached at step 20; what it learned is kept.", "out_of_time")
+    values = suggested(client, run)
+    # 80 steps at a quarter of a second, as the twenty before.
+    needed_s = run.actual_s + 80 * 0.25
+    assert float(values["hours"]) * 3600 >= max(needed_s, most_s)
+    assert Decimal(values["amount"]) >= max(Decimal(needed_s) * Decimal("3.60") / 3600, Decimal(most))
+    assert float(values["hours"]) <= max(most_s / 3600, needed_s / 3600 + 0.15), "rounded up, not made up"
+    assert "Suggested: the" in text_of(client, run)
+    assert "from step 20 to the end at the pace measured so far, rounded up." in text_of(client, run)
+    assert client.post(f"/runs/{run.id}/extension", data=values).status_code == 303
+    session.expire_all()
+    assert runs.get(session, run.id).state == "queued"
+
+
+def test_steps_that_were_not_saved_are_needed_again(client: TestClient, session: Session) -> None:
+    run = training(session)
+    now = utc_now()
+    further = [step_told(10 + i, 24 + 4 * i) | {"at": (now + timedelta(seconds=i - 1)).isoformat()} for i in range(5)]
+    runs.record_events(session, run, further)
+    run.max_seconds = run.actual_s = 60.0
+    run.pace = {"step_s": 0.25, "save_s": 0.1, "export_s": 0.1}
+    runs.end(session, run, "stopped", "Its time limit was reached at step 40.", "out_of_time")
+    found = re.search(r"used and about (\d+) s from step 20 to the end", text_of(client, run))
+    assert found and 19 <= int(found.group(1)) <= 25, "eighty steps, though sixty were never made"
+
+
+def test_where_the_rest_cannot_be_told_the_present_limits_stand(client: TestClient, session: Session) -> None:
+    run = at_work(session)
+    tell(session, run, news(1, "sitting", resumed=False, pid=1, spent_s=0.0), news(2, "started", step=0, device="cpu"))
+    run.max_seconds, run.max_amount, run.hour_price, run.actual_s = 5400.0, Decimal("5"), Decimal("2"), 5400.0
+    runs.end(session, run, "stopped", "Its time limit was reached at step 0.", "out_of_time")
+    assert suggested(client, run) == {"hours": "1.5", "amount": "5.00"}
+    assert "cannot be told: too few steps were measured. The fields hold the present limits." in text_of(client, run)
 
 
 def test_a_run_that_a_person_stopped_offers_nothing(client: TestClient, session: Session) -> None:
