@@ -165,7 +165,7 @@ class Asked:
     def __init__(self, data_dir: Path, devices: int) -> None:
         self.settings, self.arguments, self.beats = Settings(data_dir=data_dir), {"devices": devices}, 0
 
-    def beat(self) -> None:
+    def beat(self, note: str) -> None:
         self.beats += 1
 
 

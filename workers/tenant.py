@@ -88,9 +88,10 @@ class Hold:
         others = [Tenancy(one, self._work.settings.data_dir) for one in found[1:]] if count > 1 else []
         deadline = time.monotonic() + self._within_s
         while not self._take_all(_mine, others, count):
+            why = self._why(_mine, count)
             if time.monotonic() > deadline:
-                raise Busy(self._why(_mine, count))
-            self._work.beat()
+                raise Busy(why)
+            self._work.beat(note=why)
             # Two jobs that borrow from each other must not go on doing so in step.
             time.sleep(_LOOKS_EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         if count == 1:

@@ -132,6 +132,10 @@ def waits(session: Session, run: TrainingRun, job: Job | None, now: datetime) ->
         why = f" {job.failure}" if job.failure else ""
         return f"Its job ended without it.{why} A gpu worker puts that right when it starts."
     lost = "" if run.state == "queued" else "Its worker stopped answering. "
+    if job.state == "queued" and job.failure:
+        return job.failure
+    if job.state == "running" and run.state == "queued" and job.note:
+        return job.note
     if job.state == "queued":
         busy = runs.device_job(session, now)
         if busy is None:

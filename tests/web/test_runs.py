@@ -47,6 +47,19 @@ def test_a_run_that_waits_behind_another_job_names_it(client: TestClient, sessio
     assert "busy: fine-tuning, job" in page.text
 
 
+def test_a_run_that_waits_for_devices_says_so(client: TestClient, session: Session) -> None:
+    run = one_run(session)
+    claim = jobs.claim(session, run.job_id or 0, "worker")
+    assert claim is not None
+    sentence = "The run needs 2 devices of this machine at once. The job waits until so many are free."
+    jobs.beat(session, claim, note=sentence)
+    session.commit()
+    assert sentence in client.get(f"/runs/{run.id}").text
+    jobs.give_back(session, claim, sentence)
+    session.commit()
+    assert sentence in client.get(f"/runs/{run.id}").text
+
+
 def test_a_running_run_shows_how_far_it_is(client: TestClient, session: Session) -> None:
     run = training(session)
     page = client.get(f"/runs/{run.id}")

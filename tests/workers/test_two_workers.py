@@ -129,9 +129,10 @@ def test_one_run_on_two_devices_has_both_and_another_waits(
         def waits() -> bool:
             with transaction(engine) as session:
                 job = jobs.get(session, runs.get(session, narrow).job_id or 0)
-                return "The job waits until it is free." in (job.failure or "")
+                return "The job waits until it is free." in job.note
 
         until(waits, "the other run told that it waits")
+        assert states(engine, [narrow]) == ["queued"]
         (folder / "go").touch()
         until(lambda: states(engine, [wide]) == ["completed"], "the run on both completed")
         until(lambda: (settings.data_dir / "runs" / str(narrow) / "starts").exists(), "the other run under way")

@@ -46,8 +46,8 @@ def export(family: Family, saved: Path, model: Path, origin: Origin) -> None:
     if weights.is_lora(saved):
         model.mkdir(parents=True, exist_ok=True)
         with weights.loaded(family, saved):
-            with lora.merged(family), TemporaryDirectory(dir=model) as merged:
-                family.save_weights(Path(merged))
+            with TemporaryDirectory(dir=model) as merged:
+                lora.save_merged(family, Path(merged))
                 family.export(Path(merged), model)
             _write_lora(family, model.parent / "lora", told)
     else:

@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import torch
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY, LORA_WEIGHT_NAME_SAFE
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from workers.families import metadata
 from workers.families.registry import Family
@@ -128,44 +127,40 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-@contextmanager
-def merged(family: Family) -> Iterator[None]:
-    """`with merged(family):` the denoiser is a plain one whose weights hold the adapter; afterwards all is as before.
+def save_merged(family: Family, folder: Path) -> None:
+    """Write the denoiser with the adapter added to its weights into `folder`, as the base's own files have it.
 
-    Weights that were kept narrow are fp32 inside, from the base's files.
+    A sum is made in fp32 and kept in the precision of the base's file. Only one weight at a time is held, so that a
+    base that fills the device can be merged too. Raises `Refusal` where the base cannot be read.
     """
-    model, layers, config = family.model, list(_layers(family.model)), family.model.peft_config
-    for name, layer in layers:
-        _replace(model, name, layer.get_base_layer())
-    del family.model.peft_config
-    kept = [(parameter, parameter.data.cpu()) for parameter in model.parameters() if parameter.dtype == torch.bfloat16]
-    for parameter, _ in kept:
-        parameter.data = parameter.data.float()
-    if kept:
-        family.load_base()
-    originals = [layer.get_base_layer().weight.data for _, layer in layers]
+    layers = {f"{name}.weight": layer for name, layer in _layers(family.model)}
+    files = family.base_files()
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        if file.suffix != ".safetensors":
+            (folder / file.name).write_bytes(file.read_bytes())
+            continue
+        try:
+            with safe_open(file, framework="pt") as opened:
+
+                def made(name: str, opened: Any = opened) -> torch.Tensor:
+                    weight: torch.Tensor = opened.get_tensor(name)
+                    layer = layers.get(name)
+                    return weight if layer is None else _sum(weight, layer)
+
+                metadata.save_made(folder / file.name, metadata.kinds(file), made, {"format": "pt"})
+        except (ValueError, SafetensorError) as error:
+            raise Refusal(f"The base's weights cannot be merged: {' '.join(str(error).split())}") from error
+
+
+def _sum(weight: torch.Tensor, layer: Any) -> torch.Tensor:
     with torch.no_grad():
-        for _, layer in layers:
-            weight = layer.get_base_layer().weight
-            weight.data = weight.data + layer.get_delta_weight(_ADAPTER)
-    try:
-        yield
-    finally:
-        for (name, layer), original in zip(layers, originals, strict=True):
-            layer.get_base_layer().weight.data = original
-            _replace(model, name, layer)
-        for parameter, data in kept:
-            parameter.data = data.to(parameter.device)
-        family.model.peft_config = config
+        added: torch.Tensor = layer.get_delta_weight(_ADAPTER).cpu()
+        return (weight.float() + added).to(weight.dtype)
 
 
 def _layers(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
     return ((name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer))
-
-
-def _replace(model: torch.nn.Module, name: str, module: torch.nn.Module) -> None:
-    parent, _, own = name.rpartition(".")
-    setattr(model.get_submodule(parent), own, module)
 
 
 def _prefix(family: Family) -> str:

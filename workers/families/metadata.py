@@ -11,8 +11,9 @@ last is written.
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,16 @@ def read(file: Path) -> dict[str, str]:
     return dict(_header(file)[0].get("__metadata__", {}))
 
 
+def kinds(file: Path) -> dict[str, tuple[torch.dtype, list[int]]]:
+    """Dtype and shape of each tensor in a safetensors file. Raises `ValueError` for unknown kinds of numbers."""
+    header, _ = _header(file)
+    known = {told: dtype for dtype, told in _DTYPES.items()}
+    found = {name: (known.get(one["dtype"]), one["shape"]) for name, one in header.items() if name != "__metadata__"}
+    if odd := sorted(name for name, (dtype, _) in found.items() if dtype is None):
+        raise ValueError(f"{file} holds numbers of the kind {header[odd[0]]['dtype']}")
+    return {name: (dtype, shape) for name, (dtype, shape) in found.items() if dtype is not None}
+
+
 def write(file: Path, facts: Mapping[str, str]) -> None:
     """Put `facts` beside those that the file tells already; the file is replaced whole."""
     header, tensors_from = _header(file)
@@ -54,14 +65,25 @@ def write(file: Path, facts: Mapping[str, str]) -> None:
 
 def save(file: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, str]) -> None:
     """Write `tensors`, wherever they are, into `file`, one by one: only one of them at a time is in main memory."""
+    save_made(file, {name: (one.dtype, one.shape) for name, one in tensors.items()}, tensors.__getitem__, facts)
+
+
+def save_made(
+    file: Path,
+    kinds: Mapping[str, tuple[torch.dtype, Sequence[int]]],
+    make: Callable[[str], torch.Tensor],
+    facts: Mapping[str, str],
+) -> None:
+    """Write tensors that are made when it is their turn: dtype and shape of each by name, and what makes it."""
     # The widest numbers first, as the library has it, so that each begins at a multiple of its own width.
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
+    ordered = sorted(kinds, key=lambda name: (-kinds[name][0].itemsize, name))
     header: dict[str, Any] = {}
     end = 0
-    for name, tensor in ordered:
-        begin, end = end, end + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
-    moving.write(file, chain([_head(facts, header)], (_bytes(tensor) for _, tensor in ordered)))
+    for name in ordered:
+        dtype, shape = kinds[name]
+        begin, end = end, end + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": _DTYPES[dtype], "shape": list(shape), "data_offsets": [begin, end]}
+    moving.write(file, chain([_head(facts, header)], (_bytes(make(name)) for name in ordered)))
 
 
 def _bytes(tensor: torch.Tensor) -> memoryview:

@@ -123,6 +123,12 @@ class Pipeline:
         self.load_weights(self.folder / self.denoiser)
         self.holds_base = True
 
+    def base_files(self) -> list[Path]:
+        """The files of the base's denoiser: configuration, index, weights. Raises `Refusal`."""
+        if self.folder is None:
+            raise Refusal("A pipeline that was not loaded from a folder has no files.")
+        return loaded_files(self.folder / self.denoiser)
+
     def export(self, weights: Path, folder: Path) -> None:
         """The base's own files, its denoiser replaced by the saved weights: all else is to the byte what was loaded."""
         if self.folder is None:
@@ -172,10 +178,15 @@ def load_pipeline(
         raise Refusal(f"The base model {base} cannot be loaded: {' '.join(str(error).split())}") from error
     pipeline.set_progress_bar_config(disable=True)
     if narrow:
-        files = sorted((folder / narrow).glob("*.safetensors"))
-        read = [file for file in files if not any(file.match(pattern) for pattern in _NEVER_LOADED)]
+        read = [file for file in loaded_files(folder / narrow) if file.suffix == ".safetensors"]
         widen_the_rest(getattr(pipeline, narrow), read)
     return pipeline, folder
+
+
+def loaded_files(part: Path) -> list[Path]:
+    """The files of a pipeline's part that `load_pipeline` reads."""
+    files = sorted(file for file in part.iterdir() if file.is_file())
+    return [file for file in files if not any(file.match(pattern) for pattern in _NEVER_LOADED)]
 
 
 def precisions(device: torch.device) -> dict[str, torch.dtype]:

@@ -121,6 +121,10 @@ class Family(Protocol):
         """Put weights that `save_weights` wrote into `model`. Raises `Refusal` when they do not fit."""
         ...
 
+    def base_files(self) -> list[Path]:
+        """The files that hold the base's denoiser: configuration, index, weights. Raises `Refusal`."""
+        ...
+
     def load_base(self) -> None:
         """Put the base's own weights back. Raises `Refusal`."""
         ...

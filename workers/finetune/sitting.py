@@ -42,6 +42,7 @@ PULSE = "pulse.json"
 STATES_KEPT = 2
 _DRAWN_AT_ONCE = 4
 _SLOW = 2.0
+_SLOW_TIMES = 2
 _USUAL_AFTER = 3
 
 
@@ -74,7 +75,7 @@ class Sitting:
         self._best: dict[str, Any] = {}
         self._saved: tuple[int, Path] | None = None
         self._speeds: list[float] = []
-        self._is_slow = False
+        self._slow_in_a_row = 0
         self._stage = 0
 
     @property
@@ -157,11 +158,12 @@ class Sitting:
             self._stage, self._speeds = stage, []
         usual_s = statistics.median(self._speeds) if self._speeds else step_s
         is_slow = len(self._speeds) >= _USUAL_AFTER and step_s > _SLOW * usual_s
-        if is_slow and not self._is_slow:
+        self._slow_in_a_row = self._slow_in_a_row + 1 if is_slow else 0
+        # Once may be a hiccup of the machine.
+        if self._slow_in_a_row == _SLOW_TIMES:
             waits = float(str(facts["data_wait_s"])) > 0.2 * step_s
             hint = "it waits for pictures" if waits else "memory may be full, or other work shares the device"
             self._tell("slow", step=self.step, step_s=step_s, usual_s=usual_s, hint=hint)
-        self._is_slow = is_slow
         if not is_slow:
             self._speeds = [*self._speeds[-99:], step_s]
 

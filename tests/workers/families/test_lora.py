@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,13 +109,11 @@ def test_a_narrow_base_trains_to_the_bit_as_a_wide_one_and_merges_as_wide(
         assert sum(bool(p.grad.any()) for p in parameters) > len(parameters) / 2
         assert family.draw(["red box"], [1], 16, 2, 3.0).shape == (1, 16, 16, 3)
     assert all(torch.equal(one, same) for one, same in zip(*told, strict=True))
-    before = {key: value.clone() for key, value in narrowed.model.state_dict().items()}
-    with lora.merged(wide), lora.merged(narrowed):
-        sums = wide.model.state_dict()
-        assert all(torch.equal(sums[key], value) for key, value in narrowed.model.state_dict().items())
-        assert not narrowed.is_narrow
-    after = narrowed.model.state_dict()
-    assert all(torch.equal(after[key], value) and after[key].dtype == value.dtype for key, value in before.items())
+    for family, place in ((wide, "wide"), (narrowed, "narrow")):
+        lora.save_merged(family, tmp_path / place)
+    files = sorted(file.name for file in (tmp_path / "wide").glob("*.safetensors"))
+    assert files
+    assert all((tmp_path / "wide" / one).read_bytes() == (tmp_path / "narrow" / one).read_bytes() for one in files)
 
 
 def test_saved_it_loads_back_to_the_bit_and_in_place(
@@ -142,18 +141,33 @@ def test_the_same_adapter_is_the_same_file(family: PrxPixel, tmp_path: Path) -> 
     assert (told["format"], told["rank"], told["dataset_hash"]) == ("pt", "4", "d" * 64)
 
 
-def test_merged_it_draws_the_same_and_leaves_nothing_behind(family: PrxPixel) -> None:
+def test_merged_it_draws_the_same(family: PrxPixel, base: Callable[..., Path], tmp_path: Path) -> None:
     trained(family)
-    wanted = drawn(family)
-    before = {name: value.clone() for name, value in family.model.state_dict().items()}
-    with lora.merged(family):
-        assert not lora.is_on(family)
-        assert (drawn(family).int() - wanted.int()).abs().max() <= 1
-        assert not any("lora" in name for name in family.model.state_dict())
-    after = family.model.state_dict()
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    assert torch.equal(drawn(family), wanted)
+    lora.save_merged(family, tmp_path)
+    assert lora.is_on(family)
+    plain = load(str(base("prx_pixel")), CPU)
+    assert not torch.equal(drawn(plain), drawn(family))
+    plain.load_weights(tmp_path)
+    assert (drawn(plain).int() - drawn(family).int()).abs().max() <= 1
+
+
+def test_a_base_in_shards_and_in_bf16_is_merged_as_it_lies(
+    family: PrxPixel, base: Callable[..., Path], tmp_path: Path
+) -> None:
+    shutil.copytree(base("prx_pixel"), tmp_path / "base")
+    shutil.rmtree(tmp_path / "base/transformer")
+    family.model.to(torch.bfloat16).save_pretrained(tmp_path / "base/transformer", max_shard_size="60KB")
+    there = sorted(file.name for file in (tmp_path / "base/transformer").iterdir())
+    assert len(there) > 4
+    lying = load(str(tmp_path / "base"), CPU)
+    trained(lying)
+    layer = next(name.removesuffix(".lora_B.weight") for name in lora.weights(lying) if name.endswith("lora_B.weight"))
+    lora.save_merged(lying, tmp_path / "merged")
+    assert sorted(file.name for file in (tmp_path / "merged").iterdir()) == there
+    saved = type(lying.model).from_pretrained(tmp_path / "merged", torch_dtype=torch.bfloat16).state_dict()
+    module = lying.model.get_submodule(layer.removeprefix("transformer."))
+    wanted = (module.base_layer.weight + module.get_delta_weight("default")).bfloat16()
+    assert torch.equal(saved[f"{layer.removeprefix('transformer.')}.weight"], wanted)
 
 
 def test_what_does_not_fit_is_refused(family: PrxPixel, tmp_path: Path) -> None:
