@@ -7,9 +7,11 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 from app.cycles import clock
+from app.cycles.ledger import hour_price
 from app.settings import Settings
 from app.training.limits import Limits
 from app.training.recipe import Recipe
+from app.training.tables import TrainingRun
 
 
 def left(session: Session, settings: Settings, recipe: Recipe) -> Limits:
@@ -25,6 +27,6 @@ def left(session: Session, settings: Settings, recipe: Recipe) -> Limits:
     return Limits(seconds, None if amount is None else max(amount, Decimal(0)), price)
 
 
-def hour_price(settings: Settings, devices: int) -> Decimal | None:
-    """What an hour of so many devices costs; None while an hour has no price."""
-    return None if settings.gpu_hour_price is None else settings.gpu_hour_price * devices
+def price_of(settings: Settings, run: TrainingRun) -> Decimal | None:
+    """An hour of the run's devices at the price it was launched or last extended at; today's where none was set."""
+    return hour_price(settings, int(run.recipe.get("processes", 1))) if run.hour_price is None else run.hour_price

@@ -12,9 +12,16 @@ from app.cycles.tables import Cycle, LedgerEntry
 from app.database import utc_now
 from app.jobs import Job
 from app.settings import Settings
+from app.training.tables import TrainingRun
 
 _HOUR_S = Decimal(3600)
 _DEVICES = func.coalesce(Job.arguments["devices"].as_integer(), 1)
+_AGREED = (
+    select(TrainingRun.hour_price)
+    .where(Job.kind == "run.train", TrainingRun.id == Job.arguments["run_id"].as_integer())
+    .correlate(Job)
+    .scalar_subquery()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +41,22 @@ class Cost:
         )
 
 
-def price(queue: str, seconds: float, devices: int, settings: Settings) -> Decimal | None:
-    """What `seconds` cost: an hour of each device on queue `gpu`, nothing on `cpu`. None while an hour has no price."""
-    if settings.gpu_hour_price is None:
-        return None
-    return settings.gpu_hour_price * devices * Decimal(seconds) / _HOUR_S if queue == "gpu" else Decimal(0)
+def hour_price(settings: Settings, devices: int) -> Decimal | None:
+    """What an hour of so many devices costs today; None while an hour has no price."""
+    return None if settings.gpu_hour_price is None else settings.gpu_hour_price * devices
+
+
+def price(
+    queue: str, seconds: float, devices: int, settings: Settings, agreed: Decimal | None = None
+) -> Decimal | None:
+    """What `seconds` cost: an hour of each device on queue `gpu`, nothing on `cpu`. None while an hour has no price.
+
+    `agreed`: the price of an hour of all devices that a run was launched at; it holds whatever an hour costs today.
+    """
+    an_hour = hour_price(settings, devices) if agreed is None else agreed
+    if an_hour is None or queue != "gpu":
+        return None if an_hour is None else Decimal(0)
+    return an_hour * Decimal(seconds) / _HOUR_S
 
 
 def record(session: Session, job: Job, seconds: float, settings: Settings) -> LedgerEntry | None:
@@ -46,7 +64,8 @@ def record(session: Session, job: Job, seconds: float, settings: Settings) -> Le
     cycle_id = session.scalar(select(Cycle.id).where(Cycle.ended_at.is_(None)))
     if cycle_id is None:
         return None
-    amount = price(job.queue, seconds, job.devices, settings)
+    agreed = session.scalar(select(_AGREED).where(Job.id == job.id))
+    amount = price(job.queue, seconds, job.devices, settings, agreed)
     entry = LedgerEntry(cycle_id=cycle_id, job_id=job.id, seconds=seconds, amount=amount, at=utc_now())
     session.add(entry)
     session.flush()
@@ -77,13 +96,15 @@ def running(session: Session, cycle: Cycle, settings: Settings) -> dict[str, Cos
     now = utc_now()
     written = select(func.coalesce(func.sum(LedgerEntry.seconds), 0.0)).where(LedgerEntry.job_id == Job.id)
     rows = session.execute(
-        select(Job.kind, Job.queue, _DEVICES, Job.started_at, written.correlate(Job).scalar_subquery()).where(
+        select(Job.kind, Job.queue, _DEVICES, _AGREED, Job.started_at, written.correlate(Job).scalar_subquery()).where(
             Job.state == "running", Job.started_at >= cycle.started_at
         )
     )
     found: dict[str, Cost] = {}
-    for kind, queue, devices, started_at, known_s in rows:
+    for kind, queue, devices, agreed, started_at, known_s in rows:
         seconds = max(0.0, (now - started_at).total_seconds() - float(known_s))
         device_s = seconds * devices if queue == "gpu" else 0.0
-        found[kind] = found.get(kind, Cost()) + Cost(seconds, device_s, price(queue, seconds, devices, settings))
+        found[kind] = found.get(kind, Cost()) + Cost(
+            seconds, device_s, price(queue, seconds, devices, settings, agreed)
+        )
     return found

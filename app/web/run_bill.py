@@ -65,7 +65,7 @@ def bill(
         binding=binding,
         must_end_at=now + timedelta(seconds=limit_s - spent_s) if is_training else None,
         kept_back_s=kept_back_s(run, folder),
-        hour_price=limits.hour_price or hard_stop.hour_price(settings, int(run.recipe.get("processes", 1))),
+        hour_price=hard_stop.price_of(settings, run),
         currency=settings.currency,
     )
 

@@ -13,7 +13,10 @@ from app.cycles import clock, ledger, report
 from app.cycles.ledger import Cost
 from app.database import utc_now
 from app.settings import Settings
+from app.training import runs
+from app.training.limits import Limits
 from tests import cast
+from tests.training.cast import frozen_version
 
 
 @pytest.fixture
@@ -52,6 +55,28 @@ def test_each_device_of_a_run_has_its_price(session: Session, priced: Settings) 
     session.flush()
     now = ledger.running(session, cycle, priced)["run.train"]
     assert (round(now.seconds), round(now.device_seconds), round(now.amount or 0, 1)) == (1000, 2500, Decimal("2.5"))
+
+
+def test_run_costs_what_an_hour_cost_when_it_was_launched(session: Session, priced: Settings) -> None:
+    cycle = clock.start_cycle(session, priced, None)
+    cycle.started_at -= timedelta(hours=1)
+    recipe = runs.plan("models/nano", 100)
+    run = runs.request_run(
+        session, frozen_version(session), "models/nano", recipe, None, Limits(36_000, Decimal("3.60"), Decimal("7.20"))
+    )
+    seconds, binding = runs.limits_of(run).hard_stop()
+    assert (seconds, binding) == (1800.0, "money")
+    dear = priced.model_copy(update={"gpu_hour_price": Decimal("36")})
+    train = jobs.get(session, run.job_id or 0)
+    entry = ledger.record(session, train, seconds, dear)
+    assert entry is not None and entry.amount == run.max_amount
+    assert jobs.claim(session, train.id, "worker") is not None
+    session.refresh(train)
+    train.started_at = utc_now() - timedelta(seconds=1800 + 900)
+    session.flush()
+    assert round(ledger.running(session, cycle, dear)["run.train"].amount or 0, 1) == Decimal("1.8")
+    measured = ledger.record(session, jobs.request(session, "run.preflight", {"run_id": run.id}), 100.0, dear)
+    assert measured is not None and measured.amount == Decimal("1"), "everything else costs what an hour costs today"
 
 
 def test_without_a_price_seconds_are_kept(session: Session, settings: Settings) -> None:

@@ -111,6 +111,6 @@ def extend(
     """Raise the limits of a run that reached them, and let it go on. `amount` is in the settings' currency."""
     run = runs.get(session, run_id)
     known = runs.limits_of(run)
-    price = known.hour_price or hard_stop.hour_price(config, int(run.recipe.get("processes", 1)))
+    price = hard_stop.price_of(config, run)
     runs.extend(session, run, Limits(hours * 3600, known.max_amount if amount is None else amount, price), me)
     return RedirectResponse(f"/runs/{run_id}", 303)
