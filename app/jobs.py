@@ -62,7 +62,8 @@ class Job(Base):
     token: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None] = mapped_column(Text)
     lease_until: Mapped[Moment | None]
-    started_at: Mapped[Moment | None]
+    started_at: Mapped[Moment | None]  # the first attempt
+    claimed_at: Mapped[Moment | None]  # the newest attempt
     ended_at: Mapped[Moment | None]
     is_cancel_asked: Mapped[bool] = mapped_column(default=False)
     done: Mapped[int] = mapped_column(default=0)
@@ -141,6 +142,7 @@ def claim(session: Session, job_id: int, worker: str, lease_s: float = LEASE_S) 
             attempts=Job.attempts + 1,
             lease_until=now + timedelta(seconds=lease_s),
             started_at=func.coalesce(Job.started_at, now),
+            claimed_at=now,
             failure=None,
         )
         .returning(Job.id, Job.token, Job.kind, Job.arguments, Job.attempts)

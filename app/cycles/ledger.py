@@ -92,17 +92,22 @@ def by_kind(session: Session, cycle: Cycle) -> dict[str, Cost]:
 
 
 def running(session: Session, cycle: Cycle, settings: Settings) -> dict[str, Cost]:
-    """What the attempts under way have cost so far, by kind: an attempt is written down only when it ends."""
+    """What the attempts under way have cost so far, by kind, less what is written down of them.
+
+    Time in the queue between two attempts costs nothing.
+    """
     now = utc_now()
-    written = select(func.coalesce(func.sum(LedgerEntry.seconds), 0.0)).where(LedgerEntry.job_id == Job.id)
+    written = select(func.coalesce(func.sum(LedgerEntry.seconds), 0.0)).where(
+        LedgerEntry.job_id == Job.id, LedgerEntry.at >= Job.claimed_at
+    )
     rows = session.execute(
-        select(Job.kind, Job.queue, _DEVICES, _AGREED, Job.started_at, written.correlate(Job).scalar_subquery()).where(
-            Job.state == "running", Job.started_at >= cycle.started_at
+        select(Job.kind, Job.queue, _DEVICES, _AGREED, Job.claimed_at, written.correlate(Job).scalar_subquery()).where(
+            Job.state == "running", Job.claimed_at >= cycle.started_at
         )
     )
     found: dict[str, Cost] = {}
-    for kind, queue, devices, agreed, started_at, known_s in rows:
-        seconds = max(0.0, (now - started_at).total_seconds() - float(known_s))
+    for kind, queue, devices, agreed, claimed_at, known_s in rows:
+        seconds = max(0.0, (now - claimed_at).total_seconds() - float(known_s))
         device_s = seconds * devices if queue == "gpu" else 0.0
         found[kind] = found.get(kind, Cost()) + Cost(
             seconds, device_s, price(queue, seconds, devices, settings, agreed)

@@ -1,4 +1,4 @@
-"""measure before running: preflights, hard stops, what was foretold, notes from outside the trainer, paused runs, curves summed up"""
+"""measure before running: preflights, hard stops, when an attempt began, what was foretold, notes from outside the trainer, paused runs, curves summed up"""
 
 from collections.abc import Sequence
 
@@ -61,6 +61,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["created_by_id"], ["person.id"], name=op.f("fk_preflight_created_by_id_person")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_preflight")),
     )
+    op.add_column("job", sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True))
+    op.execute("update job set claimed_at = started_at where state = 'running'")
     op.create_index("ix_preflight_version_id_recipe_hash", "preflight", ["version_id", "recipe_hash"])
     for name, kind in NEW.items():
         default = DEFAULTS.get(name)
@@ -119,6 +121,7 @@ def downgrade() -> None:
     op.drop_constraint(op.f("fk_training_run_preflight_id_preflight"), "training_run", type_="foreignkey")
     for name in NEW:
         op.drop_column("training_run", name)
+    op.drop_column("job", "claimed_at")
     op.drop_table("preflight")
 
 

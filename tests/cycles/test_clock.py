@@ -39,7 +39,7 @@ def did(
 ) -> Job:
     """A job of the cycle, in hours since it began; `end_h` None: it still runs."""
     job = jobs.request(session, kind, {})
-    job.requested_at = job.started_at = cycle.started_at + start_h * HOUR
+    job.requested_at = job.started_at = job.claimed_at = cycle.started_at + start_h * HOUR
     job.state = state or ("running" if end_h is None else "done")
     job.ended_at = None if end_h is None else cycle.started_at + end_h * HOUR
     session.flush()

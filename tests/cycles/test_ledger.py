@@ -50,11 +50,32 @@ def test_each_device_of_a_run_has_its_price(session: Session, priced: Settings) 
         assert jobs.claim(session, job.id, "worker") is not None
     assert ledger.by_kind(session, cycle)["run.train"] == Cost(2000.0, 5000.0, Decimal("5.0000"))
     for job in (alone, together):
-        job.started_at = utc_now() - timedelta(seconds=1500)
+        job.claimed_at = utc_now() - timedelta(seconds=1500)
     cycle.started_at -= timedelta(hours=1)
     session.flush()
     now = ledger.running(session, cycle, priced)["run.train"]
     assert (round(now.seconds), round(now.device_seconds), round(now.amount or 0, 1)) == (1000, 2500, Decimal("2.5"))
+
+
+def test_time_in_the_queue_costs_nothing(session: Session, priced: Settings) -> None:
+    cycle = clock.start_cycle(session, priced, None)
+    cycle.started_at -= timedelta(hours=9)
+    job = jobs.request(session, "run.train", {})
+    began = utc_now() - timedelta(hours=8)
+    first = jobs.claim(session, job.id, "worker")
+    session.refresh(job)
+    job.started_at = job.claimed_at = began
+    entry = ledger.record(session, job, 600.0, priced)
+    assert entry is not None and first is not None
+    entry.at = began + timedelta(seconds=600)
+    jobs.give_back(session, first, "The worker was told to stop.")
+    assert jobs.claim(session, job.id, "another worker") is not None
+    session.refresh(job)
+    assert job.started_at == began
+    assert ledger.running(session, cycle, priced)["run.train"].seconds < 60
+    job.claimed_at = utc_now() - timedelta(seconds=1000)
+    ledger.record(session, job, 400.0, priced)
+    assert 600 <= ledger.running(session, cycle, priced)["run.train"].seconds < 660, "less its own sittings only"
 
 
 def test_run_costs_what_an_hour_cost_when_it_was_launched(session: Session, priced: Settings) -> None:
@@ -72,7 +93,7 @@ def test_run_costs_what_an_hour_cost_when_it_was_launched(session: Session, pric
     assert entry is not None and entry.amount == run.max_amount
     assert jobs.claim(session, train.id, "worker") is not None
     session.refresh(train)
-    train.started_at = utc_now() - timedelta(seconds=1800 + 900)
+    train.claimed_at = utc_now() - timedelta(seconds=1800 + 900)
     session.flush()
     assert round(ledger.running(session, cycle, dear)["run.train"].amount or 0, 1) == Decimal("1.8")
     measured = ledger.record(session, jobs.request(session, "run.preflight", {"run_id": run.id}), 100.0, dear)
