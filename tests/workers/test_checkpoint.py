@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from workers.finetune.checkpoint import (
+    clear_leftovers,
     is_complete,
     latest_checkpoint,
     load_state,
@@ -85,7 +86,39 @@ def test_a_process_killed_inside_a_save_leaves_the_older_one(tmp_path: Path) -> 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert len(names(tmp_path)) == 2
     assert latest_checkpoint(tmp_path) == older
+    clear_leftovers(tmp_path)
+    assert names(tmp_path) == ["step-000001"]
     assert latest_checkpoint(tmp_path) != save(tmp_path, 2)
+
+
+def leave(folder: Path, content: str) -> None:
+    """A folder that a killed process left behind, or one that it had finished."""
+    folder.mkdir(parents=True)
+    (folder / "v").write_text(content)
+
+
+@pytest.mark.parametrize("name", ["model", "lora", "checkpoints/step-000002"])
+@pytest.mark.parametrize("is_in_place", [True, False])
+def test_leftovers_of_killed_processes_are_put_right(tmp_path: Path, name: str, is_in_place: bool) -> None:
+    folder = tmp_path / name
+    leave(folder.with_name(f".{folder.name}.77.old"), "the one before")
+    leave(folder.with_name(f".{folder.name}.77.new"), "half")
+    leave(folder.with_name(f".{folder.name}.78.new"), "another half")
+    if is_in_place:
+        leave(folder, "whole")
+    clear_leftovers(tmp_path)
+    assert [one.name for one in folder.parent.iterdir()] == [folder.name]
+    assert (folder / "v").read_text() == ("whole" if is_in_place else "the one before")
+
+
+def test_leftovers_of_the_same_process_number_stop_no_save(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    for name in ("model", f".model.{os.getpid()}.new", f".model.{os.getpid()}.old"):
+        leave(tmp_path / name, "left")
+    with replaced_whole(model) as temporary:
+        (temporary / "w").write_text("new")
+    assert [one.name for one in tmp_path.iterdir()] == ["model"]
+    assert [one.name for one in model.iterdir()] == ["w"]
 
 
 @pytest.mark.parametrize("call", ["fsync", "rename"])

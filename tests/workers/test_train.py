@@ -210,6 +210,18 @@ def test_the_validation_loss_after_a_resume_is_the_saved_one(
     assert again.facts("validation")[0] == saved
 
 
+def test_a_sitting_clears_away_what_a_killed_one_left(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    out = tmp_path / "out"
+    left = [out / ".model.99.new", out / ".lora.99.new", out / "checkpoints" / ".step-000002.99.new"]
+    for folder in left:
+        folder.mkdir(parents=True)
+    train(recipe(steps=2), manifest, out, listener(), CPU, resume=True)
+    assert not any(folder.exists() for folder in left)
+    assert checkpoint(out, 2).exists()
+
+
 def test_the_same_recipe_twice_gives_the_same_weights(
     recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
 ) -> None:

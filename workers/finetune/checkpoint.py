@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ SIDECAR = "checkpoint.json"
 WEIGHTS = "weights"
 STATE = "state.safetensors"
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(new|old)")
 
 
 class DiskFull(Refusal):
@@ -135,6 +137,8 @@ def replaced_whole(folder: Path) -> Iterator[Path]:
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    # Process numbers come round again: a process killed here may have had this one's.
+    _put_right(folder, old, temporary)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -154,10 +158,18 @@ def replaced_whole(folder: Path) -> Iterator[Path]:
             raise DiskFull(f"The disk is full: {folder} could not be written.") from error
         raise
     finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        _put_right(folder, old, temporary)
+
+
+def clear_leftovers(out: Path) -> None:
+    """Put right what processes killed inside `replaced_whole` left in `out` and its checkpoints.
+
+    Only for who knows that no other process is at work in `out`: what one is still writing would be deleted.
+    """
+    for parent in (out, out / "checkpoints"):
+        for left in sorted(parent.glob(".*")):
+            if (named := _LEFTOVER.fullmatch(left.name)) is not None and left.is_dir():
+                _put_right(parent / named["name"], left.with_suffix(".old"), left.with_suffix(".new"))
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -165,6 +177,14 @@ def is_disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return "No space left" in str(error) or "Disk quota exceeded" in str(error)
+
+
+def _put_right(folder: Path, old: Path, temporary: Path) -> None:
+    """Have `folder` again where only `old` is left of it, and nothing else beside it."""
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _files(folder: Path) -> list[Path]:

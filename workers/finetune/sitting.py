@@ -23,6 +23,7 @@ from workers.finetune.batches import Members
 from workers.finetune.checkpoint import (
     WEIGHTS,
     checkpoint_folder,
+    clear_leftovers,
     latest_checkpoint,
     let_go_of_states,
     load_state,
@@ -85,7 +86,13 @@ class Sitting:
         return self.learner
 
     def look_back(self) -> None:
-        """Find the latest complete checkpoint, if there is one. Raises `Refusal` when it is another run's."""
+        """Find the latest complete checkpoint, if there is one. Raises `Refusal` when it is another run's.
+
+        Nobody else may be at work in `out`: what an earlier sitting left half-written is deleted.
+        """
+        if self.ranks.is_first:
+            clear_leftovers(self.out)
+        self.ranks.wait()
         folder = latest_checkpoint(self.out)
         if folder is None:
             return
