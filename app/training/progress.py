@@ -13,12 +13,13 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.jobs import Job
 from app.training import stretches
 from app.training.recipe import Recipe
 from app.training.runs import still_holds
 from app.training.stretches import BANDS as BAND_COUNT
 from app.training.stretches import MEMORY, POINTS, SPEED, Reading
-from app.training.tables import IS_NEWS, RunEvent, RunStretch, TrainingRun
+from app.training.tables import IS_NEWS, RunEvent, RunNote, RunStretch, TrainingRun
 
 BANDS: Final = ("least noise", "low", "high", "most noise")
 """The bands of a step's `loss_by_band`, in its order: timesteps from clean to noise."""
@@ -30,6 +31,9 @@ _LEAST_WINDOWS: Final = 3
 _STARTS: Final = 100
 _LOG_BYTES: Final = 65_536
 _SIGNS: Final = 60  # signs of life looked at: five minutes of them
+_LAST_WORDS: Final = ("finished", "failed")
+_GONE: Final = ("begun_again", "forced")
+"""Notes of a trainer that is gone whether or not it told so itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +182,31 @@ def places(session: Session, run: TrainingRun) -> Callable[[RunEvent], dict[str,
     return place
 
 
+def present_sitting(session: Session, run: TrainingRun) -> Sitting | None:
+    """The sitting whose trainer works on the run now, as far as the database knows; None while there is none.
+
+    A run that goes on keeps the news of its earlier sittings, and the new trainer says nothing for some seconds. So
+    the newest sitting is the present one only while nothing has ended it, and when it began in the present job.
+    """
+    if run.ended_at is not None or run.state not in ("running", "stopping", "discarded"):
+        return None
+    job = session.get(Job, run.job_id) if run.job_id else None
+    sat = sittings(session, run)
+    if not sat or job is None or job.started_at is None or sat[-1].began < job.started_at:
+        return None
+    if newest_events(session, run.id, 1)[0].kind in _LAST_WORDS:
+        return None
+    is_gone = session.scalars(
+        select(RunNote.id).where(RunNote.run_id == run.id, RunNote.kind.in_(_GONE), RunNote.at > sat[-1].began).limit(1)
+    ).first()
+    return sat[-1] if is_gone is None else None
+
+
 def spent_s(session: Session, run: TrainingRun, now: datetime) -> float:
     """Seconds that trainers have worked on the run, set-up and all sittings included."""
-    sat = sittings(session, run)
-    if not sat:
-        return 0.0
-    seconds = worked_s(sat, sat[-1].last_news)
-    is_at_work = run.ended_at is None and run.state in ("running", "stopping", "discarded")
-    return seconds + (max(0.0, (now - sat[-1].last_news).total_seconds()) if is_at_work else 0.0)
+    sat, present = sittings(session, run), present_sitting(session, run)
+    seconds = worked_s(sat, sat[-1].last_news) if sat else 0.0
+    return seconds + (max(0.0, (now - present.last_news).total_seconds()) if present else 0.0)
 
 
 def phase(session: Session, run: TrainingRun) -> Phase | None:
@@ -193,10 +214,15 @@ def phase(session: Session, run: TrainingRun) -> Phase | None:
     if run.ended_at is not None or run.state not in ("running", "stopping", "discarded"):
         return None
     newest = newest_events(session, run.id, _SIGNS)
-    if not newest or newest[0].kind == "sitting":
-        at = newest[0].at if newest else run.started_at or run.created_at
+    if present_sitting(session, run) is None:
+        job = session.get(Job, run.job_id) if run.job_id else None
+        if run.state != "running" or job is None or job.state != "running":
+            return None
+        at = job.started_at or run.created_at
         return Phase("start", None, None, at, at)
     current, since = newest[0], newest[0].at
+    if current.kind == "sitting":
+        return Phase("start", None, None, since, since)
     for event in newest:
         if event.kind != "phase" or event.data["phase"] != current.data.get("phase"):
             break
@@ -229,7 +255,10 @@ def milestones(session: Session, run_id: int, count: int = 40) -> list[RunEvent]
 
 def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
     """When the run will be done, measured in its present sitting, or None while that cannot be told."""
-    return pace(session, run) if run.state == "running" else None
+    present = present_sitting(session, run) if run.state == "running" else None
+    starts = newest_events(session, run.id, 1, "started")
+    is_started = present is not None and bool(starts) and starts[0].seq >= present.first_seq
+    return pace(session, run) if is_started else None
 
 
 def pace(session: Session, run: TrainingRun) -> Forecast | None:

@@ -164,7 +164,7 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
     bill = run_bill.bill(session, run, forecast, settings, folder, now)
     return Live(
         run=run,
-        state=run_words.state(run, phase),
+        state=run_words.state(run, phase, job),
         version=reading.get(session, run.version_id),
         job=job,
         is_live=run.ended_at is None,

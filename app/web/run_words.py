@@ -73,8 +73,10 @@ class Line:
     kind: str = ""
 
 
-def state(run: TrainingRun, phase: Phase | None = None) -> State:
+def state(run: TrainingRun, phase: Phase | None = None, job: Job | None = None) -> State:
     """The run's state as a tag."""
+    if run.state == "running" and job is not None and job.state == "queued" and job.failure:
+        return _STATES["queued"]  # its worker put it back and has ended the trainer
     if run.state == "running" and phase is not None and phase.name in PREPARING:
         return ("act", "play", "preparing")
     if run.state == "discarded" and run.ended_at is None:

@@ -48,6 +48,13 @@ def one_run(session: Session, steps: int = 100) -> TrainingRun:
     return runs.request_run(session, version, "models/nano", runs.plan("models/nano", steps), cast.person(session))
 
 
+def take(session: Session, run: TrainingRun, at: datetime = BEGAN) -> None:
+    """A worker took the run's job at this moment and begins it."""
+    assert jobs.claim(session, run.job_id or 0, "worker")
+    jobs.get(session, run.job_id or 0).started_at = at
+    runs.begin(session, run)
+
+
 def news(seq: int, kind: str, **facts: Any) -> dict[str, Any]:
     """One event, told `seq` seconds after the run began."""
     return {"seq": seq, "at": (BEGAN + timedelta(seconds=seq)).isoformat(), "kind": kind, **facts}
@@ -64,8 +71,8 @@ def step_told(seq: int, number: int) -> dict[str, object]:
 def training(session: Session, silent_s: float = 0.0) -> TrainingRun:
     """A run that a worker trains, twenty steps in; its newest news is `silent_s` old."""
     run = one_run(session, steps=100)
-    assert jobs.claim(session, run.job_id or 0, "worker")
-    runs.begin(session, run)
+    shift = utc_now() - BEGAN - timedelta(seconds=9 + silent_s)
+    take(session, run, BEGAN + shift)
     told = [
         news(1, "started", step=0, device="cpu", parameters=2_400_000),
         news(2, "validation", step=0, loss=0.9, loss_by_band=[1, 1, 1, 1]),
@@ -73,7 +80,6 @@ def training(session: Session, silent_s: float = 0.0) -> TrainingRun:
         news(8, "validation", step=20, loss=0.4, loss_by_band=[1, 1, 1, 1]),
         news(9, "checkpoint", step=20, folder="checkpoints/step-000020", size_bytes=29_100_000, seconds=0.2),
     ]
-    shift = utc_now() - BEGAN - timedelta(seconds=9 + silent_s)
     runs.record_events(
         session, run, [one | {"at": (datetime.fromisoformat(str(one["at"])) + shift).isoformat()} for one in told]
     )

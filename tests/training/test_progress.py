@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.training import progress, runs
-from tests.training.cast import BEGAN, news, one_run
+from tests.training.cast import BEGAN, news, one_run, take
 
 
 def step(seq: int, number: int, loss: float | None = 0.5, **more: object) -> dict[str, object]:
@@ -62,7 +62,7 @@ def test_time_between_two_sittings_is_not_counted(session: Session) -> None:
     run = one_run(session)
     later = {**news(4, "started", step=10), "at": (BEGAN + timedelta(hours=5)).isoformat()}
     last = {**step(5, 20), "at": (BEGAN + timedelta(hours=5, seconds=7)).isoformat()}
-    runs.begin(session, run)
+    take(session, run)
     runs.record_events(session, run, [news(1, "started", step=0), step(2, 10), step(3, 20), later, last])
     now = BEGAN + timedelta(hours=5, seconds=10)
     assert progress.spent_s(session, run, now) == pytest.approx(2 + 10)
@@ -72,7 +72,7 @@ def test_time_between_two_sittings_is_not_counted(session: Session) -> None:
 
 def test_setting_up_counts_and_waiting_between_sittings_does_not(session: Session) -> None:
     run = one_run(session)
-    runs.begin(session, run)
+    take(session, run)
 
     def at(hours: float, one: dict[str, object]) -> dict[str, object]:
         return one | {"at": (BEGAN + timedelta(hours=hours)).isoformat()}
@@ -91,9 +91,50 @@ def test_a_run_that_waits_for_a_worker_spends_nothing(session: Session) -> None:
     assert progress.spent_s(session, run, BEGAN + timedelta(hours=5)) == 1.0
 
 
+def test_the_night_before_a_run_went_on_is_neither_time_nor_a_hang(session: Session) -> None:
+    run = one_run(session)
+    take(session, run)
+    before = [news(1, "sitting", resumed=False), news(2, "started", step=0), *(step(i, i * 10) for i in range(3, 8))]
+    runs.record_events(session, run, [*before, news(8, "failed", cause="broken", sentence="It broke.")])
+    runs.end(session, run, "failed", "It broke.", "broken")
+    morning = BEGAN + timedelta(hours=12)
+    runs.resume(session, run)
+    take(session, run, morning)
+    now = morning + timedelta(seconds=6)
+    assert progress.spent_s(session, run, now) == 7, "the new trainer has not told anything yet"
+    doing = progress.phase(session, run)
+    assert doing is not None and doing.name == "start"
+    assert progress.expected_end(session, run) is None
+    again = {**news(9, "sitting", resumed=True), "at": (morning + timedelta(seconds=3)).isoformat()}
+    runs.record_events(session, run, [again])
+    assert progress.spent_s(session, run, now) == 7 + 3
+    assert progress.expected_end(session, run) is None, "the pace of last night foretells nothing of today"
+
+
+def test_a_trainer_that_a_worker_saw_end_does_not_work_on(session: Session) -> None:
+    run = one_run(session)
+    take(session, run)
+    runs.record_events(session, run, [news(1, "sitting", resumed=False), news(2, "started", step=0), step(3, 10)])
+    later = BEGAN + timedelta(hours=1)
+    assert progress.spent_s(session, run, later) == 3599, "told by nobody, it may still be at work"
+    runs.note(session, run, "begun_again", "The trainer was ended from outside. It was begun again from step 0.")
+    assert progress.spent_s(session, run, later) == 2
+    doing = progress.phase(session, run)
+    assert doing is not None and doing.name == "start"
+
+
+def test_a_paused_run_that_is_discarded_starts_no_trainer(session: Session) -> None:
+    run = one_run(session)
+    take(session, run)
+    runs.record_events(session, run, [news(1, "sitting", resumed=False), news(2, "started", step=0), step(3, 10)])
+    runs.end(session, run, "paused", "The disk is full.", "disk_full")
+    runs.stop(session, run, keep=False)
+    assert (progress.spent_s(session, run, BEGAN + timedelta(hours=9)), progress.phase(session, run)) == (2, None)
+
+
 def test_what_a_trainer_does_before_its_first_step(session: Session) -> None:
     run = one_run(session)
-    runs.begin(session, run)
+    take(session, run)
     told = [
         news(1, "sitting", resumed=False), news(2, "phase", phase="load", done=0, total=None),
         news(3, "phase", phase="encode", done=0, total=340), news(4, "phase", phase="encode", done=212, total=340),
@@ -143,7 +184,7 @@ def test_nothing_is_foretold_from_two_readings() -> None:
 
 def test_the_end_is_measured_in_the_present_sitting(session: Session) -> None:
     run = one_run(session, steps=1000)
-    runs.begin(session, run)
+    take(session, run)
     slow = [
         news(1, "started", step=0),
         *({**step(i, i * 10), "at": (BEGAN + timedelta(hours=i)).isoformat()} for i in range(2, 8)),

@@ -21,7 +21,7 @@ from app.training import runs
 from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
 from app.web.routes.runs import news_of
-from tests.training.cast import news, one_run, step_told, training
+from tests.training.cast import news, one_run, step_told, take, training
 
 
 def tell(session: Session, run: TrainingRun, *events: dict[str, object]) -> None:
@@ -53,6 +53,30 @@ def test_preparing_says_what_is_done_and_how_far(client: TestClient, session: Se
     assert "Step 4 of 100" in text_of(client, run)
     tell(session, run, news(6, "phase", phase="save", done=0, total=None))
     assert "in · saving a checkpoint" in text_of(client, run)
+
+
+def test_a_run_that_went_on_in_the_morning_prepares_and_has_not_spent_the_night(
+    client: TestClient, session: Session
+) -> None:
+    run = training(session, silent_s=12 * 3600)
+    night = (utc_now() - timedelta(hours=12)).isoformat()
+    runs.record_events(session, run, [news(10, "failed", cause="broken", sentence="It broke.") | {"at": night}])
+    runs.end(session, run, "failed", "It broke.", "broken")
+    runs.resume(session, run)
+    take(session, run, utc_now())
+    words = text_of(client, run)
+    assert "preparing" in words and "Starting the trainer · 8 s in" in words
+    assert "12 h" not in words and "hang" not in words
+
+
+def test_a_run_that_its_worker_put_back_waits(client: TestClient, session: Session) -> None:
+    run = training(session)
+    tell(session, run, news(10, "finished", reason="stopped", step=20, kept=True))
+    job = jobs.get(session, run.job_id or 0)
+    job.state, job.failure = "queued", "The worker was told to stop; training goes on when one is back."
+    session.flush()
+    words = text_of(client, run)
+    assert "waiting" in words and job.failure in words and "Starting the trainer" not in words
 
 
 def test_present_values_stand_in_the_heads(client: TestClient, session: Session) -> None:
