@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -10,6 +11,7 @@ from app.training.recipe import Recipe
 Far = Literal["quick", "balanced", "best"]
 FAR: Final[tuple[Far, ...]] = get_args(Far)
 GIB: Final = 1 << 30
+_SLICE: Final = re.compile(r"\d+g\.\d+gb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +72,15 @@ class Device:
     def has_gpu(self) -> bool:
         """Whether there is an accelerator."""
         return self.memory_bytes is not None
+
+
+def may_be_same(one: str, other: str) -> bool:
+    """Whether two names may be of the same kind of device. An empty one is not known, so it may be any.
+
+    A slice is "GPU 0, slice 1 (3g.20gb)" to a worker and "NVIDIA A100 MIG 3g.20gb" to torch; a processor is "CPU" or
+    "cpu".
+    """
+    if not one or not other:
+        return True
+    slices = [found[0] for found in (_SLICE.search(one), _SLICE.search(other)) if found]
+    return slices[0] == slices[1] if len(slices) == 2 else one.casefold() == other.casefold()

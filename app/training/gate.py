@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from app.training.estimate import Estimate, duration
-from app.training.facts import BaseFacts
+from app.training.facts import BaseFacts, may_be_same
 from app.training.licences import UNKNOWN
 from app.training.limits import Limits
 from app.training.recipe import Recipe
@@ -228,14 +228,18 @@ def needed_bytes(recipe: Recipe, base: BaseFacts, measured: Mapping[str, Any]) -
 
 
 def _device(recipe: Recipe, place: Place, measured: Mapping[str, Any] | None) -> Finding:
-    name = (measured or {}).get("device") or place.device
+    name, tried_on = place.device, (measured or {}).get("device", "")
     if not name:
-        return Finding("Device", "cannot_tell", "no gpu worker has told of its device yet; `packshot up` starts one")
+        before = f"measured on {tried_on}; " if tried_on else ""
+        words = f"{before}no gpu worker has told of its device yet; `packshot up` starts one"
+        return Finding("Device", "cannot_tell", words)
     if place.devices is not None and place.devices < recipe.processes:
         can = "only one can" if place.devices == 1 else f"only {place.devices} can"
         return Finding("Device", "failed", f"the recipe asks for {recipe.processes} devices; {can} work on a run here")
     if recipe.processes > 1 and place.devices is not None:
         name = f"{recipe.processes} × {name}"
+    if not may_be_same(place.device, tried_on):
+        return Finding("Device", "to_know", f"{name}; measured on {tried_on}, so time and memory may differ")
     if place.busy:
         return Finding("Device", "to_know", f"{name}, busy: {place.busy}; the run waits for it")
     return Finding("Device", "passed", f"{name}, free")

@@ -4,12 +4,12 @@
 
 `refused`: it was measured, and something stands in the way; `failed`: it could not be measured. What was measured
 holds for every recipe that differs only in knobs that neither time nor memory depend on: how long the run goes on, how
-fast it learns, its seed. So the three lengths share one preflight.
+fast it learns, its seed. So the three lengths share one preflight. It holds on the device that it was measured on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -22,6 +22,7 @@ from app.datasets.tables import DatasetVersion
 from app.errors import NotFound, Refused
 from app.jobs import Job
 from app.people import Person
+from app.training.facts import may_be_same
 from app.training.gate import Finding
 from app.training.recipe import Recipe
 from app.training.tables import Preflight, TrainingRun
@@ -136,16 +137,30 @@ def get(session: Session, preflight_id: int) -> Preflight:
     return found
 
 
-def find(session: Session, version_id: int, recipe: Recipe) -> Preflight | None:
-    """The newest preflight whose measuring holds for this recipe."""
+def find(session: Session, version_id: int, recipe: Recipe, device: str) -> Preflight | None:
+    """The newest preflight whose measuring holds for this recipe on this device ("" while nobody knows which)."""
+    rows = _alike(session, version_id, recipe)
+    return next((row for row in rows if may_be_same(row.measured.get("device", ""), device)), None)
+
+
+def measured_elsewhere(session: Session, version_id: int, recipe: Recipe, device: str) -> str:
+    """The device that this recipe was last measured on, where that is not this one; else empty."""
+    devices = (row.measured.get("device", "") for row in _alike(session, version_id, recipe))
+    return next((one for one in devices if not may_be_same(one, device)), "")
+
+
+def _alike(session: Session, version_id: int, recipe: Recipe) -> Iterator[Preflight]:
+    """Preflights of such a recipe, newest first. One that could not be measured tells of its very own recipe only."""
     rows = session.scalars(
         select(Preflight)
         .where(Preflight.version_id == version_id, Preflight.base == recipe.base, Preflight.state != "cancelled")
         .order_by(Preflight.id.desc())
         .limit(_LOOKED_BACK)
     )
-    wanted = measured_knobs(recipe.model_dump(mode="json"))
-    return next((row for row in rows if measured_knobs(row.recipe) == wanted), None)
+    wanted, own = measured_knobs(recipe.model_dump(mode="json")), recipe.recipe_hash()
+    for row in rows:
+        if row.recipe_hash == own or (row.state != "failed" and measured_knobs(row.recipe) == wanted):
+            yield row
 
 
 def measured_knobs(values: Mapping[str, Any]) -> dict[str, Any]:

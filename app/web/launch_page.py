@@ -91,6 +91,7 @@ class LaunchView:
     groups: list[Group]
     state: str
     preflight: Preflight | None
+    elsewhere: str  # why what was measured does not hold, in a sentence
     job: Job | None
     waits: str
     facts: list[Fact]
@@ -163,7 +164,7 @@ def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: Device) -> 
 
 def _empty(asked: Asked, config: Settings) -> LaunchView:
     return LaunchView(
-        asked, [], [], [], None, [], [], "empty", None, None, "", [], None, "", [], None, [], None, None, "", "", "",
+        asked, [], [], [], None, [], [], "empty", None, "", None, "", [], None, "", [], None, [], None, None, "", "", "",
         config.currency, {}, [], [], "no version is frozen yet",
     )  # fmt: skip
 
@@ -185,10 +186,9 @@ class _Page:
 
     def view(self, found: list[Listed], offered: list[BaseFacts]) -> LaunchView:
         """All of it."""
-        recipe, preflight = (
-            self.planned.recipe,
-            preflights.find(self.session, self.chosen.version.id, self.planned.recipe),
-        )
+        recipe, on = self.planned.recipe, (self.chosen.version.id, self.planned.recipe, self.device.name)
+        preflight = preflights.find(self.session, *on)
+        elsewhere = "" if preflight else preflights.measured_elsewhere(self.session, *on)
         wish, faults = launch_words.wish_of(self.asked.time, self.asked.money)
         known = launching.outlook(
             self.session,
@@ -215,6 +215,7 @@ class _Page:
             groups=launch_drawer.groups(self.planned, self.asked.changes),
             state=state,
             preflight=preflight,
+            elsewhere=launch_words.elsewhere(elsewhere, self.device.name),
             job=job,
             waits=_waits(self.session, preflight),
             facts=launch_words.facts(preflight, recipe) if foretold else [],

@@ -77,6 +77,13 @@ def facts(preflight: Preflight | None, recipe: Recipe) -> list[Fact]:
     ]
 
 
+def elsewhere(measured_on: str, device: str) -> str:
+    """Why what was measured on another device does not hold; empty where nothing was."""
+    if not measured_on:
+        return ""
+    return f"It was measured on {measured_on}, and the gpu worker now has {device}: measure it again on this device."
+
+
 def costs(known: Outlook, price: Decimal | None, currency: str) -> tuple[str, str] | None:
     """What it will cost, and the range of that; None without a price or an estimate."""
     if known.estimate is None or not price:

@@ -10,7 +10,7 @@ import pytest
 
 from app.training import bases, gate, runs
 from app.training.estimate import Work, estimate
-from app.training.facts import Part
+from app.training.facts import Part, may_be_same
 from app.training.gate import Finding, Left, Members, Place
 from app.training.limits import Limits
 from app.training.smaller import smaller
@@ -58,6 +58,36 @@ def test_a_recipe_for_several_devices_needs_so_many() -> None:
         "failed", "the recipe asks for 4 devices; only 2 can work on a run here",
     )  # fmt: skip
     assert one("Device", recipe=wide).state == "passed", "processes on a CPU share it"
+
+
+def test_the_device_is_the_one_that_the_worker_tells_of_now() -> None:
+    on_h100 = {**MEASURED, "device": "NVIDIA H100 80GB HBM3"}
+    other = one("Device", measured=on_h100, place=Place(10**12, "Tesla T4", devices=1))
+    assert (other.state, other.sentence) == (
+        "to_know", "Tesla T4; measured on NVIDIA H100 80GB HBM3, so time and memory may differ",
+    )  # fmt: skip
+    untold = one("Device", measured=on_h100, place=Place(10**12))
+    assert untold.state == "cannot_tell"
+    assert untold.sentence.startswith("measured on NVIDIA H100 80GB HBM3; no gpu worker has told")
+    few = one("Device", measured=on_h100, place=Place(10**12, "NVIDIA H100 80GB HBM3", devices=1),
+              recipe=RECIPE.model_copy(update={"processes": 2}))  # fmt: skip
+    assert (few.state, few.sentence) == ("failed", "the recipe asks for 2 devices; only one can work on a run here")
+
+
+@pytest.mark.parametrize(
+    ("told", "measured", "is_same"),
+    [
+        ("CPU", "cpu", True),
+        ("NVIDIA H100 80GB HBM3", "NVIDIA H100 80GB HBM3", True),
+        ("GPU 0, slice 1 (3g.20gb)", "NVIDIA A100-SXM4-40GB MIG 3g.20gb", True),
+        ("GPU 0, slice 1 (1g.5gb)", "NVIDIA A100-SXM4-40GB MIG 3g.20gb", False),
+        ("NVIDIA A100-SXM4-40GB", "NVIDIA A100-SXM4-40GB MIG 3g.20gb", False),
+        ("CPU", "Tesla T4", False),
+        ("", "Tesla T4", True),
+    ],
+)
+def test_names_of_one_device_are_told_from_those_of_another(told: str, measured: str, is_same: bool) -> None:
+    assert may_be_same(told, measured) is is_same
 
 
 def test_all_is_well() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from fastapi import FastAPI
@@ -19,7 +19,7 @@ from app.datasets.tables import DatasetVersion
 from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
-from app.training import gate, preflights, runs
+from app.training import devices, gate, preflights, runs
 from app.training.preflights import Wish
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
@@ -164,6 +164,23 @@ def test_a_measured_recipe_shows_its_end_its_cost_and_starts_at_once(
     assert (run.preflight_id, run.max_seconds, run.max_amount) == (known.id, 1200.0, Decimal("1.50"))
     assert run.foretold_s == view["outlook"].estimate.seconds
     assert "5 steps measured on CPU" in (run.foretold_from or "")
+
+
+def test_what_was_measured_on_another_device_does_not_hold(
+    client: TestClient, session: Session, version: DatasetVersion, settings: Settings
+) -> None:
+    devices.tell(settings.data_dir, "CPU", None)
+    here = measured(session, version)
+    measured(session, version, device="NVIDIA H100 80GB HBM3")
+    assert client.get("/runs/new").context["preflight"].id == here.id, "the newest one of this very device holds"
+    devices.tell(settings.data_dir, "Tesla T4", 15 << 30)
+    page = client.get("/runs/new?" + urlencode(PLANNED.model_dump(exclude={"base", "family"}, exclude_none=True)))
+    assert page.context["plan"].recipe == PLANNED
+    assert page.context["state"] == "unmeasured"
+    assert "measured on NVIDIA H100 80GB HBM3, and the gpu worker now has Tesla T4: measure it again" in page.text
+    assert "Measure, then fine-tune" in page.text
+    (device,) = [one for one in page.context["outlook"].findings if one.name == "Device"]
+    assert device.sentence == "Tesla T4, free"
 
 
 def test_a_run_that_started_by_itself_is_gone_to(client: TestClient, session: Session, version: DatasetVersion) -> None:

@@ -131,7 +131,7 @@ def test_smaller_recipes_are_measured_where_it_does_not_fit(engine: Engine, sett
         tried = preflights.get(session, fits["preflight_id"])
         recipe = Recipe.model_validate(tried.recipe)
         assert (tried.state, recipe.micro_batch, recipe.checkpointing, recipe.steps) == ("passed", 8, "full", 100)
-        assert preflights.find(session, asked.version_id, recipe) is tried
+        assert preflights.find(session, asked.version_id, recipe, "") is tried
     assert fits["changes"]["micro_batch"] == "8"
 
 
@@ -172,7 +172,7 @@ def test_it_can_be_stopped(engine: Engine, settings: Settings) -> None:
     with transaction(engine) as session:
         assert preflights.get(session, asked.id).state == "cancelled"
         assert jobs.get(session, asked.job_id or 0).state == "cancelled"
-        assert preflights.find(session, asked.version_id, RECIPE) is None
+        assert preflights.find(session, asked.version_id, RECIPE, "") is None
     assert Trainer.find(out) is None
 
 
@@ -239,9 +239,9 @@ def test_asking_twice_is_one_preflight(engine: Engine) -> None:
 def test_what_was_measured_holds_for_another_length_but_not_for_another_size(engine: Engine) -> None:
     with transaction(engine) as session:
         version = session.get_one(DatasetVersion, ask(engine).version_id)
-        assert preflights.find(session, version.id, runs.plan("models/nano", 400)) is not None
-        assert preflights.find(session, version.id, RECIPE.model_copy(update={"micro_batch": 8})) is None
-        assert preflights.find(session, version.id + 1, RECIPE) is None
+        assert preflights.find(session, version.id, runs.plan("models/nano", 400), "CPU") is not None
+        assert preflights.find(session, version.id, RECIPE.model_copy(update={"micro_batch": 8}), "CPU") is None
+        assert preflights.find(session, version.id + 1, RECIPE, "CPU") is None
 
 
 def test_the_device_is_told_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from app.cycles import launching
 from app.datasets import reading
 from app.errors import Refused
 from app.settings import Settings
-from app.training import preflights, runs
+from app.training import devices, preflights, runs
 from app.training.facts import FAR
 from app.training.plan import Plan
 from app.training.preflights import Wish
@@ -67,7 +67,8 @@ def start(session: Write, page: Page, config: Config, files: Files, me: CurrentP
     if plan.faults or faults:
         return _again(session, page, config, files, asked, faults)
     version = reading.get(session, asked.version_id or 0).version
-    preflight = preflights.find(session, version.id, plan.recipe)
+    device = devices.known(config.data_dir, config.worker_threads).name
+    preflight = preflights.find(session, version.id, plan.recipe, device)
     known = _refuse_closed(session, config, plan, asked, wish, preflight)
     run = launching.start(session, version, plan.recipe, known, preflight if known.estimate else None, me)
     return RedirectResponse(f"/runs/{run.id}", 303)
