@@ -117,13 +117,14 @@ class _Locks:
         if self.descriptors:
             return True
         for path in self._paths:
-            descriptor = self._open(path)
-            self.descriptors.append(descriptor)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._taken = path
+                self.descriptors.append(self._open(path))
+                fcntl.flock(self.descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
                 self.give_back()
+                if not isinstance(error, BlockingIOError):
+                    raise
+                self._taken = path
                 return False
         me = Known.of(os.getpid())
         for descriptor in self.descriptors:

@@ -170,7 +170,7 @@ class Asked:
 
 
 def hold(data_dir: Path, devices: int) -> tenant.Hold:
-    return tenant.Hold(cast("Work", Asked(data_dir, devices)), within_s=0.0)
+    return tenant.Hold(cast("Work", Asked(data_dir, devices)))
 
 
 def test_a_run_on_several_devices_has_all_or_none(
@@ -179,6 +179,7 @@ def test_a_run_on_several_devices_has_all_or_none(
     mine, *others = (Tenancy(one, tmp_path) for one in GPUS)
     assert all(one.take() for one in (mine, *others))
     monkeypatch.setattr(tenant, "_mine", mine)
+    monkeypatch.setattr(tenant, "_WAITS_S", 0.0)
     monkeypatch.setattr(tenant, "_allowed", GPUS)
     alone, two, three, four = (hold(tmp_path, count) for count in (1, 2, 3, 4))
     assert others[1].begin_work()

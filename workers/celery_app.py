@@ -64,6 +64,8 @@ class Work:
     lease_s: float = jobs.LEASE_S
     # Set by a body whose work may outlive this worker: it then calls `bill` when that work is over.
     bills_itself: bool = False
+    # When its work began, as time.monotonic tells; waiting for a device is no work.
+    began: float = field(default_factory=time.monotonic)
     _is_cancel_asked: threading.Event = field(default_factory=threading.Event)
     _is_lost: threading.Event = field(default_factory=threading.Event)
 
@@ -155,7 +157,7 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
         log.info("job %s: nothing to claim (delivered twice, or cancelled)", job_id)
         return
     work = Work(claim, settings, engine, Storage(settings.data_dir), lease_s)
-    began = time.monotonic()
+    is_billed = True
     log.info("job %s: %s, attempt %s", job_id, claim.kind, claim.attempt)
     try:
         with _heartbeat(work):
@@ -173,6 +175,7 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
     except (Transient, Busy, OperationalError) as error:
         # A planned stop is no failure of the job, however often it happens, and neither is a device that is taken.
         is_blameless = stopped_for_good.is_set() or isinstance(error, Busy)
+        is_billed = not isinstance(error, Busy)
         put_back = jobs.give_back if is_blameless else jobs.retry
         with transaction(engine) as session:
             put_back(session, claim, _first_line(error))
@@ -182,9 +185,9 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
             jobs.fail(session, claim, _why_it_broke(error, settings))
         raise
     finally:
-        if not work.bills_itself:
+        if is_billed and not work.bills_itself:
             with suppress(OperationalError), transaction(engine) as session:
-                work.bill(session, time.monotonic() - began)
+                work.bill(session, time.monotonic() - work.began)
         # What the body asked for was committed in its own transactions; send it now rather than at the next sweep.
         work.send_due()
 

@@ -33,16 +33,27 @@ class _Wish:
 
 
 class Following:
-    """One sitting, followed by this worker. `is_found` says that another worker started it."""
+    """One sitting, followed by this worker.
+
+    `is_found` says that another worker started it, `is_saved` that the run has a checkpoint.
+    """
 
     def __init__(
-        self, work: Work, run_id: int, trainer: Trainer, plan: Plan, patience: Patience, is_found: bool
+        self,
+        work: Work,
+        run_id: int,
+        trainer: Trainer,
+        plan: Plan,
+        patience: Patience,
+        is_found: bool,
+        is_saved: bool = False,
     ) -> None:
         self._work, self._run_id, self._trainer, self._patience = work, run_id, trainer, patience
         self._plan = plan
         self._watch = Watch(plan, time.monotonic())
         self._ending = Ending(trainer, patience)
         self._is_found = is_found
+        self._is_saved = is_saved
         self._hang: str | None = None
         self._is_past_limit = False
         self._has_progressed = False
@@ -52,7 +63,7 @@ class Following:
 
     def to_the_end(self) -> Ended:
         """Follow until the trainer is gone and all its news is kept. Raises jobs.LeaseLost."""
-        news = News(self._trainer.out)
+        news = News(self._trainer.out, self._trainer.record.after_byte)
         waiting: list[dict[str, Any]] = []
         remarks: list[Remark] = []
         wish = _Wish("running", self._patience.discard_s)
@@ -108,8 +119,9 @@ class Following:
         keep_s = wish.bound_s if self._patience.keep_s is None else self._patience.keep_s
         discard_s = self._patience.discard_s
         if not self._has_started:
-            # Nothing was ever learned: while libraries and the model are loaded there is nothing to wait for.
-            keep_s = discard_s = 0.0
+            # While libraries and the model are loaded there is nothing to wait for, unless it has to write the model of
+            # a checkpoint that is there.
+            keep_s, discard_s = keep_s if self._is_saved else 0.0, 0.0
         was_forced = self._ending.is_forced
         if wish.state == "discarded":
             self._ending.press(keep=False, within_s=discard_s)

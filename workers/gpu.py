@@ -18,7 +18,7 @@ from app.training import devices
 from workers import accelerator, captioning, drawing, preflighting, tenant, training
 from workers.celery_app import Work, database_url, job_task
 from workers.lease import Lease
-from workers.trainer import Patience, Trainer
+from workers.trainer import Patience
 
 
 @lru_cache(maxsize=1)
@@ -39,7 +39,8 @@ def preflight(work: Work) -> dict[str, Any]:
     """Try a recipe in a process of its own, with the device to itself."""
     lease(work.settings.worker_threads).release()
     with tenant.devices_for(work) as hold:
-        hold.take()
+        if not preflighting.make_way(work):
+            hold.take()
         return preflighting.preflight(work, hold=hold.take)
 
 
@@ -48,8 +49,7 @@ def train(work: Work) -> dict[str, Any]:
     """Train a run in a process of its own, with the device to itself."""
     lease(work.settings.worker_threads).release()
     with tenant.devices_for(work) as hold:
-        # A trainer that is found again has its devices.
-        if Trainer.find(work.storage.run_folder(int(work.arguments["run_id"])), work.claim) is None:
+        if not training.make_way(work):
             hold.take()
         return training.train(work, hold=hold.take)
 

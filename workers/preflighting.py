@@ -113,6 +113,15 @@ def preflight(
     return {"state": state}
 
 
+def make_way(work: Work, patience: Patience | None = None) -> bool:
+    """Before its device is taken: end processes that hold it for nobody.
+
+    Returns whether the job's own is at work, and so has its devices.
+    """
+    put_right(work.engine, work.storage, patience or Patience())
+    return Trainer.find(_folder(work.storage, int(work.arguments["preflight_id"]))) is not None
+
+
 def put_right(engine: Engine, storage: Storage, patience: Patience) -> int:
     """Settle preflights whose job ended without them, and end processes nobody waits for. Returns how many ended."""
     with transaction(engine) as session:
@@ -133,7 +142,7 @@ def put_right(engine: Engine, storage: Storage, patience: Patience) -> int:
 def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Outcome:
     """One recipe in one process, from its start to its end."""
     work = bench.work
-    out = work.storage.root / "preflights" / str(asked.id)
+    out = _folder(work.storage, asked.id)
     trainer = Trainer.find(out)
     if trainer is None:
         shutil.rmtree(out, ignore_errors=True)
@@ -150,6 +159,10 @@ def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Outcome:
         bench.spent_s += time.time() - began
         trainer.hand_over()
     return _outcome(out, told, trainer.exit_code(), began)
+
+
+def _folder(storage: Storage, preflight_id: int) -> Path:
+    return storage.root / "preflights" / str(preflight_id)
 
 
 def _follow(bench: Bench, trainer: Trainer) -> list[dict[str, Any]]:

@@ -68,9 +68,10 @@ def together() -> list[Device]:
 class Hold:
     """The right to the devices of a job, from `take` on."""
 
-    def __init__(self, work: Work, within_s: float = _WAITS_S) -> None:
-        self._work, self._within_s = work, within_s
+    def __init__(self, work: Work) -> None:
+        self._work = work
         self._borrowed: list[Tenancy] = []
+        self._is_waiting = True
 
     def take(self) -> Seat:
         """Take them, or keep them; what a process that works on them is to be given. Nothing outside of a gpu worker.
@@ -86,7 +87,7 @@ class Hold:
             alone = "A slice of a GPU works alone." if _mine.device.is_slice else f"This worker sees {len(found)}."
             raise Refused(f"The recipe asks for {count} devices. {alone}")
         others = [Tenancy(one, self._work.settings.data_dir) for one in found[1:]] if count > 1 else []
-        deadline = time.monotonic() + self._within_s
+        deadline = time.monotonic() + _WAITS_S
         while not self._take_all(_mine, others, count):
             why = self._why(_mine, count)
             if time.monotonic() > deadline:
@@ -94,6 +95,8 @@ class Hold:
             self._work.beat(note=why)
             # Two jobs that borrow from each other must not go on doing so in step.
             time.sleep(_LOOKS_EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        if self._is_waiting:
+            self._is_waiting, self._work.began = False, time.monotonic()
         if count == 1:
             return Seat(_mine.descriptors)
         held = [_mine, *self._borrowed]

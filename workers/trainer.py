@@ -58,13 +58,18 @@ class Patience:
 
 @dataclass(frozen=True)
 class Record:
-    """How a trainer is known again. `started` is in seconds since 1970; job 0 is nobody's."""
+    """How a trainer is known again. `started` is in seconds since 1970; job 0 is nobody's.
+
+    What the run's news held before is an earlier trainer's: up to event `after_seq`, `after_byte` bytes of it.
+    """
 
     host: str
     pid: int
     started: float
     job_id: int = 0
     token: int = 0
+    after_seq: int = 0
+    after_byte: int = 0
 
     @property
     def sitting(self) -> str:
@@ -107,12 +112,22 @@ class Trainer:
 
     @classmethod
     def start(
-        cls, command: Sequence[str], out: Path, threads: int, claim: Claim | None = None, seat: Seat | None = None
+        cls,
+        command: Sequence[str],
+        out: Path,
+        threads: int,
+        claim: Claim | None = None,
+        seat: Seat | None = None,
+        after_seq: int = 0,
     ) -> Trainer:
-        """Start the engine on `seat`, in its own session, its words going to the log in `out`."""
+        """Start the engine on `seat`, in its own session, its words going to the log in `out`.
+
+        `after_seq`: the last event that an earlier trainer told.
+        """
         seat = seat or Seat()
         out.mkdir(parents=True, exist_ok=True)
         (out / "stop").unlink(missing_ok=True)
+        news_bytes = News(out).size()
         with (out / runs.LOG).open("ab") as words:
             child = subprocess.Popen(
                 command, cwd=runs.PROJECT, env=_environment(threads, out, seat), start_new_session=True,
@@ -120,7 +135,9 @@ class Trainer:
                 stdin=subprocess.DEVNULL, stdout=words, stderr=words,
             )  # fmt: skip
         process = psutil.Process(child.pid)
-        record = Record(socket.gethostname(), child.pid, process.create_time())
+        record = Record(
+            socket.gethostname(), child.pid, process.create_time(), after_seq=after_seq, after_byte=news_bytes
+        )
         trainer = cls(process, out, record, child)
         try:
             trainer.write_down(claim)
@@ -231,11 +248,15 @@ class Ending:
 
 
 class News:
-    """The whole lines of an events.jsonl that were not read yet."""
+    """The whole lines of an events.jsonl that were not read yet, from the byte `after` on."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, after: int = 0) -> None:
         self._path = out / "events.jsonl"
-        self._offset = 0
+        self._offset = after
+
+    def size(self) -> int:
+        """Bytes that were told so far."""
+        return self._path.stat().st_size if self._path.exists() else 0
 
     def read(self) -> list[dict[str, Any]]:
         """The new events, oldest first. A line that is still being written waits for its end."""

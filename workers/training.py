@@ -51,6 +51,7 @@ class _Task:
     plan: Plan
     bound_s: float
     billed_sitting: str | None
+    is_saved: bool
 
 
 def train(
@@ -89,6 +90,30 @@ def put_right(engine: Engine, storage: Storage, patience: Patience) -> None:
     end_strays(engine, storage, patience)
 
 
+def make_way(work: Work, patience: Patience | None = None) -> bool:
+    """Before its device is taken: end trainers that hold it and that nobody will follow any more.
+
+    Returns whether the job's own trainer is at work, and so has its devices.
+    """
+    patience, run_id = patience or Patience(), int(work.arguments["run_id"])
+    out = work.storage.run_folder(run_id)
+    put_right(work.engine, work.storage, patience)
+    if Trainer.find(out, work.claim) is not None:
+        return True
+    with work.transaction() as session:
+        bound_s = runs.stop_bound_s(runs.get(session, run_id))
+    _end_stranger(out, patience, bound_s)
+    return False
+
+
+def _end_stranger(out: Path, patience: Patience, bound_s: float) -> None:
+    """End a trainer that was started for another job of the run."""
+    stranger = Trainer.find(out)
+    if stranger is not None:
+        log.warning("%s: its trainer was started for job %s: ending it", out, stranger.record.job_id)
+        end(stranger, keep=True, patience=patience, within_s=bound_s)
+
+
 def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | Verdict:
     """Write recipe and limits beside the run; or how it has ended, where there is nothing to train."""
     with work.transaction() as session:
@@ -107,6 +132,7 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
             patience.least_silence_s, first_s,
         )  # fmt: skip
         bound_s, billed = runs.stop_bound_s(run), run.billed_sitting
+        is_saved = any(checkpoint.folder for checkpoint in runs.checkpoints(session, run.id))
         is_wanted = run.state == "running"
         if is_wanted:
             pulse.write(session, run, out)
@@ -120,7 +146,8 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
     write_recipe(out / "recipe.yaml", recipe.model_copy(update={"max_wall_clock_s": wall_clock_s}))
     with atomic_file(out / "limits.json") as file:
         file.write(json.dumps({"seconds": seconds, "binding": binding, "reserve_s": reserve_s}).encode())
-    return _Task(out / "recipe.yaml", work.storage.dataset_folder(version_id) / MANIFEST, plan, bound_s, billed)
+    manifest = work.storage.dataset_folder(version_id) / MANIFEST
+    return _Task(out / "recipe.yaml", manifest, plan, bound_s, billed, is_saved)
 
 
 def _sit(
@@ -136,22 +163,26 @@ def _sit(
     trainer = _find(work, run_id, out, task, patience)
     is_found = trainer is not None
     if trainer is None:
-        left, (is_over, is_interrupted) = read_record(out), _catch_up(work, run_id, out)
+        left = read_record(out)
+        past = _catch_up(work, run_id, out, left)
         is_ours = left is not None and left.job_id == work.claim.job_id and left.sitting != task.billed_sitting
-        if is_ours or is_over:
-            return _settle(work, run_id, out, Ended(None, is_worker_stopping=is_interrupted), left)
+        if is_ours or past.is_over:
+            ended = Ended(None, is_worker_stopping=past.is_interrupted)
+            return _settle(work, run_id, out, ended, left, past.after_seq)
         if left is not None:
+            # It counts: what is left of the limit is worked out anew.
             _bill_unseen(work, run_id, out, left)
+            return None
         if task.plan.spent_s >= task.plan.limit_s:
-            return _settle(work, run_id, out, Ended(None, is_past_limit=True), None)
+            return _settle(work, run_id, out, Ended(None, is_past_limit=True), None, past.last_seq)
         end_unrecorded(out)
         resume = ["--resume"] if (out / "events.jsonl").exists() else []
         cache = ["--cache", str(work.storage.cache_folder)]
         command = [*engine, str(task.recipe), str(task.manifest), str(out), *cache, *resume]
-        trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, hold())
+        trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, hold(), past.last_seq)
     try:
-        ended = Following(work, run_id, trainer, task.plan, patience, is_found).to_the_end()
-        return _settle(work, run_id, out, ended, trainer.record, trainer.lived_s())
+        ended = Following(work, run_id, trainer, task.plan, patience, is_found, task.is_saved).to_the_end()
+        return _settle(work, run_id, out, ended, trainer.record, trainer.record.after_seq, trainer.lived_s())
     finally:
         trainer.hand_over()
 
@@ -165,46 +196,62 @@ def _find(work: Work, run_id: int, out: Path, task: _Task, patience: Patience) -
             runs.note(session, run, "found_again", f"A worker found its trainer at work (pid {trainer.record.pid}).")
         trainer.write_down(work.claim)
         return trainer
-    stranger = Trainer.find(out)
-    if stranger is not None:
-        log.warning("run %s: its trainer was started for job %s: ending it", run_id, stranger.record.job_id)
-        end(stranger, keep=True, patience=patience, within_s=task.bound_s)
+    _end_stranger(out, patience, task.bound_s)
     return None
 
 
-def _catch_up(work: Work, run_id: int, out: Path) -> tuple[bool, bool]:
-    """Keep the news that an earlier worker did not get to.
+@dataclass(frozen=True)
+class _Past:
+    """What happened to a run before this worker looks: events up to `after_seq` were told before its last trainer.
 
-    Returns whether it, or a person, leaves nothing to train; and whether the last trainer was only interrupted by its
-    worker's end: it told so, or the stop file is still there.
+    `is_over`: the last trainer, or a person, left nothing to train. `is_interrupted`: that trainer only ended with its
+    worker, as it told, or as the stop file shows that is still there.
     """
+
+    is_over: bool
+    is_interrupted: bool
+    after_seq: int
+    last_seq: int
+
+
+def _catch_up(work: Work, run_id: int, out: Path, left: Record | None) -> _Past:
+    """Keep the news that an earlier worker did not get to; `left` is the last trainer's record."""
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
         news = News(out).read()
+        after_seq = runs.last_seq(session, run.id) if left is None else left.after_seq
         is_new = runs.record_events(session, run, news) > 0
         for event in news:
             pulse.keep(session, work.storage, run, event, out)
-        last = session.get(RunEvent, (run.id, runs.last_seq(session, run.id)))
+        last_seq = runs.last_seq(session, run.id)
+        last = session.get(RunEvent, (run.id, last_seq)) if last_seq > after_seq else None
         has_stopped = last is not None and last.kind == "finished" and last.data["reason"] == "stopped"
         has_ended = last is not None and last.kind in ("finished", "failed") and not has_stopped
-        return (is_new and has_ended) or run.state != "running", has_stopped or (out / "stop").exists()
+        is_over = (is_new and has_ended) or run.state != "running"
+        return _Past(is_over, has_stopped or (out / "stop").exists(), after_seq, last_seq)
 
 
 def _settle(
-    work: Work, run_id: int, out: Path, ended: Ended, record: Record | None, seconds: float | None = None
+    work: Work,
+    run_id: int,
+    out: Path,
+    ended: Ended,
+    record: Record | None,
+    after_seq: int,
+    seconds: float | None = None,
 ) -> Verdict | None:
     """Record how the run ended and what it cost, and ask for its sheet. None when it is to be begun again.
 
-    `seconds` are the trainer's whole life, whichever workers followed it; None: as its files tell. Raises Transient
-    when it goes on elsewhere.
+    News up to `after_seq` is an earlier trainer's. `seconds` are the trainer's whole life, whichever workers followed
+    it; None: as its files tell. Raises Transient when it goes on elsewhere.
     """
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
         if record is not None:
             _bill(work, session, run, record, _lived_s(out, record) if seconds is None else seconds)
-        verdict = _judged(session, run, out, ended)
+        verdict = _judged(session, run, out, ended, after_seq)
         if verdict is not None:
             runs.end(session, run, verdict.state, verdict.reason, verdict.cause)
             if verdict.state in ("completed", "stopped") and any(c.folder for c in runs.checkpoints(session, run.id)):
@@ -217,10 +264,10 @@ def _settle(
     return verdict
 
 
-def _judged(session: Session, run: TrainingRun, out: Path, ended: Ended) -> Verdict | None:
+def _judged(session: Session, run: TrainingRun, out: Path, ended: Ended, after_seq: int) -> Verdict | None:
     """The run's verdict; None when its trainer is to be started again: interrupted, or ended by what may not recur."""
     last = session.get(RunEvent, (run.id, runs.last_seq(session, run.id)))
-    kind, told = (last.kind, last.data) if last is not None else (None, {})
+    kind, told = (last.kind, last.data) if last is not None and last.seq > after_seq else (None, {})
     standing = _standing(session, run)
     verdict = judge(standing, kind, told, ended, out)
     if verdict is None or verdict.cause not in BEGUN_AGAIN or run.state != "running":
