@@ -158,7 +158,7 @@ def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Outcome:
     finally:
         bench.spent_s += time.time() - began
         trainer.hand_over()
-    return _outcome(out, told, trainer.exit_code(), began)
+    return _outcome(out, told, trainer.exit_code(), began, recipe)
 
 
 def _folder(storage: Storage, preflight_id: int) -> Path:
@@ -225,7 +225,9 @@ def facts_of(out: Path, told: Sequence[Mapping[str, Any]], began: float, ended: 
     return measured
 
 
-def _outcome(out: Path, told: Sequence[Mapping[str, Any]], exit_code: int | None, began: float) -> Outcome:
+def _outcome(
+    out: Path, told: Sequence[Mapping[str, Any]], exit_code: int | None, began: float, recipe: Recipe
+) -> Outcome:
     """What the process left behind: facts in a file, and how it ended in its last news, its exit code or its log."""
     measured = facts_of(out, told, began, time.time())
     last = told[-1] if told else {}
@@ -233,6 +235,9 @@ def _outcome(out: Path, told: Sequence[Mapping[str, Any]], exit_code: int | None
         return Outcome(measured, "", "")
     if last.get("kind") == "failed":
         return Outcome(measured, str(last.get("cause", "broken")), str(last["sentence"]))
+    if last.get("kind") == "finished" and last["reason"] == "out_of_time":
+        late = f"The recipe’s time limit of {duration(recipe.max_wall_clock_s)} ended it before all was measured."
+        return Outcome(measured, "out_of_time", f"{late} Raise “Time limit, s” in the recipe and measure again.")
     cause = _EXIT_CAUSES.get(exit_code or 0, "broken")
     words = progress.last_lines(out / runs.LOG)
     if cause != "broken" and words:

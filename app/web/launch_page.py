@@ -164,8 +164,8 @@ def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: Device) -> 
 
 def _empty(asked: Asked, config: Settings) -> LaunchView:
     return LaunchView(
-        asked, [], [], [], None, [], [], "empty", None, "", None, "", [], None, "", [], None, [], None, None, "", "", "",
-        config.currency, {}, [], [], "no version is frozen yet",
+        asked, [], [], [], None, [], [], "empty", None, "", None, "", [], None, "", [], None, [], None, None, "", "",
+        "", config.currency, {}, [], [], "no version is frozen yet",
     )  # fmt: skip
 
 

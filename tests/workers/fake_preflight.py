@@ -2,7 +2,7 @@
 
 `--holds N`: more pictures at once than N are out of memory, unless all blocks are computed twice (then 4 N are not).
 `--step S`: seconds a step is said to take. `--refuse`, `--crash`, `--mute`: a sentence and exit code 3; a traceback;
-silence for ever. `--wait`: until OUT/go is there or a stop is asked for.
+silence for ever. `--wait`: until OUT/go is there or a stop is asked for. `--late`: its time limit ends it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--holds", type=int, default=10_000)
     parser.add_argument("--step", type=float, default=0.1)
-    for name in ("--refuse", "--crash", "--mute", "--wait"):
+    for name in ("--refuse", "--crash", "--mute", "--wait", "--late"):
         parser.add_argument(name, action="store_true")
     parser.add_argument("command", choices=["preflight"])
     parser.add_argument("recipe", type=Path)
@@ -58,6 +58,9 @@ def main() -> int:
         time.sleep(0.02)
     (given.out / "preflight.json").write_text(json.dumps(GATE))
     tell("phase", phase="train", done=3, total=8)
+    if given.late:
+        tell("finished", reason="out_of_time", step=0, kept=False, elapsed_s=1.0)
+        return 0
     at_once = (recipe["micro_batch"] or recipe["batch_size"]) * (recipe["resolution_px"] / 64) ** 2
     if at_once > given.holds * (4 if recipe["checkpointing"] == "full" else 1):
         tell("failed", sentence="The device's memory is too small for this recipe.", cause="out_of_memory")

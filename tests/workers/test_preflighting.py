@@ -153,6 +153,19 @@ def test_a_broken_program_fails_the_job(engine: Engine, settings: Settings) -> N
     assert done.reason == job.failure == "It ended without telling why (exit code 1); its last words are in its log."
 
 
+def test_a_time_limit_too_short_to_measure_in_is_named(engine: Engine, settings: Settings) -> None:
+    short = RECIPE.model_copy(update={"max_wall_clock_s": 20.0})
+    done, job = measure(engine, settings, ask(engine, short, Wish()), "--late")
+    assert done.state == job.state == "failed"
+    assert done.reason == (
+        "The recipe’s time limit of 20 s ended it before all was measured. "
+        "Raise “Time limit, s” in the recipe and measure again."
+    )
+    assert all_runs(engine) == []
+    with transaction(engine) as session:
+        assert preflights.find(session, done.version_id, RECIPE, "CPU") is None, "with more time it can be measured"
+
+
 def test_silence_is_a_hang_and_is_ended(engine: Engine, settings: Settings) -> None:
     done, job = measure(engine, settings, ask(engine), "--mute", silent_s=0.5)
     assert done.state == job.state == "failed"
