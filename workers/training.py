@@ -17,6 +17,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app import jobs
+from app.cycles import hard_stop
 from app.database import transaction
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
@@ -122,6 +123,7 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
         if run.ended_at is not None or run.job_id != work.claim.job_id:
             return Verdict("stopped", "It is over.")
         runs.begin(session, run)
+        hard_stop.lower(session, work.settings, run)
         recipe, version_id = Recipe.model_validate(run.recipe), run.version_id
         seconds, binding = runs.limits_of(run).hard_stop()
         needed_bytes, reserve_s = _space_needed(session, run), _reserve_s(run, recipe, seconds)

@@ -67,7 +67,8 @@ def outlook(
     foretold = None
     if known and "step_s" in known:
         foretold = estimate(known, recipe, drawn(recipe), preflights.history(session))
-    limits = limits_for(session, settings, recipe, wish, foretold)
+    twin = runs.under_way(session, version, recipe)
+    limits = limits_for(session, settings, recipe, wish, foretold, twin)
     device = devices.known(settings.data_dir, settings.worker_threads)
     place = Place(
         free_bytes=shutil.disk_usage(_there(settings)).free,
@@ -76,7 +77,7 @@ def outlook(
         busy=busy,
         known_weights=preflights.known_weights(session, recipe.base, preflight.id if preflight else None),
     )
-    left = left_of(session, settings, limits)
+    left = left_of(session, settings, limits, twin)
     counted = members.counted(session, version)
     return Outlook(foretold, gate.findings(recipe, base, counted, place, left, known, foretold), left, limits)
 
@@ -88,10 +89,18 @@ def drawn(recipe: Recipe) -> Work:
 
 
 def limits_for(
-    session: Session, settings: Settings, recipe: Recipe, wish: Wish | None, foretold: Estimate | None
+    session: Session,
+    settings: Settings,
+    recipe: Recipe,
+    wish: Wish | None,
+    foretold: Estimate | None,
+    twin: TrainingRun | None,
 ) -> Limits:
-    """The hard stop: what the cycle has left, or less where a person set less or the estimate asks for less."""
-    left = hard_stop.left(session, settings, recipe)
+    """The hard stop: what the cycle has left, or less where a person set less or the estimate asks for less.
+
+    `twin`: the very run that is asked for, where it is under way; what it has reserved is its own.
+    """
+    left = hard_stop.left(session, settings, recipe, twin)
     seconds, amount = left.max_seconds, left.max_amount
     if wish is not None and wish.max_seconds is not None:
         seconds = min(seconds, wish.max_seconds)
@@ -107,12 +116,15 @@ def limits_for(
     return Limits(seconds, amount, left.hour_price)
 
 
-def left_of(session: Session, settings: Settings, limits: Limits) -> Left:
-    """What the cycle has left in time and money, beside a run's own limits."""
+def left_of(session: Session, settings: Settings, limits: Limits, twin: TrainingRun | None) -> Left:
+    """What the cycle has left in time and money that no other run has reserved, beside a run's own limits."""
     now, price = clock.read(session, settings), limits.hour_price
     if now is None:
         return Left(None, None, price, settings.currency, limits)
-    return Left(now.seconds_left, now.money_left if price else None, price, settings.currency, limits)
+    if now.money_left is None or not price:
+        return Left(now.seconds_left, None, price, settings.currency, limits)
+    kept = hard_stop.reserved(session, settings, twin)
+    return Left(now.seconds_left, now.money_left - kept, price, settings.currency, limits, kept)
 
 
 def start(

@@ -92,7 +92,15 @@ def by_kind(session: Session, cycle: Cycle) -> dict[str, Cost]:
 
 
 def running(session: Session, cycle: Cycle, settings: Settings) -> dict[str, Cost]:
-    """What the attempts under way have cost so far, by kind, less what is written down of them.
+    """What the attempts under way have cost so far, by kind."""
+    found: dict[str, Cost] = {}
+    for kind, cost in under_way(session, cycle, settings).values():
+        found[kind] = found.get(kind, Cost()) + cost
+    return found
+
+
+def under_way(session: Session, cycle: Cycle, settings: Settings) -> dict[int, tuple[str, Cost]]:
+    """Each job at work, with its kind and what its attempt has cost so far, less what is written down of it.
 
     Time in the queue between two attempts costs nothing.
     """
@@ -101,15 +109,13 @@ def running(session: Session, cycle: Cycle, settings: Settings) -> dict[str, Cos
         LedgerEntry.job_id == Job.id, LedgerEntry.at >= Job.claimed_at
     )
     rows = session.execute(
-        select(Job.kind, Job.queue, _DEVICES, _AGREED, Job.claimed_at, written.correlate(Job).scalar_subquery()).where(
-            Job.state == "running", Job.claimed_at >= cycle.started_at
-        )
+        select(
+            Job.id, Job.kind, Job.queue, _DEVICES, _AGREED, Job.claimed_at, written.correlate(Job).scalar_subquery()
+        ).where(Job.state == "running", Job.claimed_at >= cycle.started_at)
     )
-    found: dict[str, Cost] = {}
-    for kind, queue, devices, agreed, claimed_at, known_s in rows:
+    found = {}
+    for job_id, kind, queue, devices, agreed, claimed_at, known_s in rows:
         seconds = max(0.0, (now - claimed_at).total_seconds() - float(known_s))
         device_s = seconds * devices if queue == "gpu" else 0.0
-        found[kind] = found.get(kind, Cost()) + Cost(
-            seconds, device_s, price(queue, seconds, devices, settings, agreed)
-        )
+        found[job_id] = kind, Cost(seconds, device_s, price(queue, seconds, devices, settings, agreed))
     return found

@@ -69,13 +69,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What there is for a run: seconds and money of the cycle (None without one, or a price), and the run's limits."""
+    """What there is for a run: seconds and money of the cycle (None without one, or a price), and the run's limits.
+
+    `amount` is what is left beside `reserved`, the money that other runs under way may still cost.
+    """
 
     seconds: float | None
     amount: Decimal | None
     hour_price: Decimal | None
     currency: str
     limits: Limits | None = None
+    reserved: Decimal = Decimal(0)
 
     @property
     def available_s(self) -> float | None:
@@ -285,13 +289,14 @@ def _money(left: Left, estimate: Estimate | None) -> Finding:
     sign = left.currency
     if not amounts:
         return Finding("Money", "to_know", f"about {sign}{expected:,.2f}; no cycle runs, so no budget bounds it")
+    others = f", {sign}{left.reserved:,.2f} are reserved by other runs" if left.reserved else ""
     if expected > min(amounts):
-        return Finding("Money", "failed", f"costs {sign}{expected:,.2f}; {sign}{min(amounts):,.2f} are left")
+        return Finding("Money", "failed", f"costs {sign}{expected:,.2f}; {sign}{min(amounts):,.2f} are left{others}")
     if most > min(amounts):
-        return Finding("Money", "to_know", f"may cost {sign}{most:,.2f}; {sign}{min(amounts):,.2f} are left")
+        return Finding("Money", "to_know", f"may cost {sign}{most:,.2f}; {sign}{min(amounts):,.2f} are left{others}")
     if left.amount is None:
         return Finding("Money", "passed", f"{sign}{min(amounts) - expected:,.2f} below its hard stop")
-    return Finding("Money", "passed", f"{sign}{left.amount - expected:,.2f} are left after it")
+    return Finding("Money", "passed", f"{sign}{left.amount - expected:,.2f} are left after it{others}")
 
 
 def bytes_(size: float) -> str:

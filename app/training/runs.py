@@ -106,21 +106,15 @@ def request_run(
         raise Refused(f"Version {version.number} is not frozen yet. Wait until freezing is done, then train from it.")
     if version.train_count == 0:
         raise Refused(f"Version {version.number} has no photos to learn from. Freeze a version with at least one.")
-    if limits.hard_stop()[0] <= 0:
-        raise Refused("Nothing is left of the time or the money for a run. Begin a new cycle, or raise the limit.")
     base = named(base)
     recipe = recipe.model_copy(update={"base": base})
     # Two clicks at the same moment queue up here, so that the second one sees the first one's run.
     session.execute(select(DatasetVersion.id).where(DatasetVersion.id == version.id).with_for_update())
-    same = session.scalars(
-        select(TrainingRun).where(
-            TrainingRun.version_id == version.id,
-            TrainingRun.recipe_hash == recipe.recipe_hash(),
-            TrainingRun.state.in_((*UNDER_WAY, "paused")),
-        )
-    ).first()
+    same = under_way(session, version, recipe)
     if same is not None:
         return same
+    if limits.hard_stop()[0] <= 0:
+        raise Refused("Nothing is left of the time or the money for a run. Begin a new cycle, or raise the limit.")
     run = TrainingRun(
         version_id=version.id,
         base=base,
@@ -142,6 +136,17 @@ def request_run(
     session.flush()
     _ask_for_work(session, run, person)
     return run
+
+
+def under_way(session: Session, version: DatasetVersion, recipe: Recipe) -> TrainingRun | None:
+    """The run of this version and recipe that is not over yet."""
+    return session.scalars(
+        select(TrainingRun).where(
+            TrainingRun.version_id == version.id,
+            TrainingRun.recipe_hash == recipe.recipe_hash(),
+            TrainingRun.state.in_((*UNDER_WAY, "paused")),
+        )
+    ).first()
 
 
 def limits_of(run: TrainingRun) -> Limits:

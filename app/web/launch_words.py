@@ -137,7 +137,7 @@ def bars(now: Clock | None, known: Outlook, price: Decimal | None) -> list[Bar]:
     found = [_bar("Time", left_s, duration(left_s), day_s - now.seconds_left, run_s, day_s)]
     if now.money_left is not None and price:
         cost = foretold.money(price)[1] if foretold else Decimal(0)
-        left = now.money_left - cost
-        used = float(now.budget - now.money_left)
+        free = now.money_left - known.left.reserved
+        left, used = free - cost, float(now.budget - free)
         found.append(_bar("Money", float(left), money(left, now.currency), used, float(cost), float(now.budget)))
     return found

@@ -7,13 +7,14 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, func, select, text
 
 from app import jobs
-from app.cycles import clock
+from app.cycles import clock, ledger
 from app.cycles.tables import LedgerEntry
 from app.database import transaction
 from app.evaluation import sheets
@@ -220,6 +221,18 @@ def test_a_run_whose_limit_is_used_up_is_not_started(
         run.max_seconds, run.actual_s = 100.0, 100.0
     run = train(engine, settings, run_id)
     assert (run.state, run.cause) == ("stopped", "out_of_time")
+    assert not (out / "starts").exists()
+
+
+def test_a_run_that_the_cycle_has_no_money_for_is_not_started(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    priced = settings.model_copy(update={"gpu_hour_price": Decimal("2")})
+    with transaction(engine) as session:
+        spent = ledger.record(session, jobs.request(session, "captions.look", {}), 60 * 3600.0, priced)
+        assert spent is not None and spent.amount == 120
+    run = train(engine, priced, run_id)
+    assert (run.state, run.cause, run.max_amount) == ("stopped", "out_of_money", 0)
     assert not (out / "starts").exists()
 
 
