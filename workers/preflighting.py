@@ -20,7 +20,7 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from app import jobs
-from app.cycles import launching
+from app.cycles import hard_stop, launching
 from app.database import transaction
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
@@ -97,6 +97,9 @@ def preflight(
         if not preflights.begin(session, asked):
             return {"state": asked.state}
         recipe = Recipe.model_validate(asked.recipe)
+        if hard_stop.left(session, work.settings, recipe).has_no_money:
+            preflights.end(session, asked, "refused", preflights.NO_MONEY)
+            return {"state": asked.state}
     try:
         outcome = _try(bench, asked, recipe)
         tried = _try_smaller(bench, asked, recipe) if outcome.cause == "out_of_memory" else []
@@ -247,9 +250,12 @@ def _outcome(
 
 
 def _try_smaller(bench: Bench, asked: Preflight, recipe: Recipe) -> list[dict[str, Any]]:
-    """Smaller recipes in a fixed order, each measured, until enough of them fit."""
+    """Smaller recipes in a fixed order, each measured, until enough of them fit or the money is used up."""
     found: list[dict[str, Any]] = []
     for one in smaller(recipe):
+        with bench.work.transaction() as session:
+            if hard_stop.left(session, bench.work.settings, recipe).has_no_money:
+                break
         found.append(_try_one(bench, asked, recipe, one))
         if sum(row["state"] == "fits" for row in found) == ENOUGH:
             break

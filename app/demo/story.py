@@ -13,7 +13,7 @@ from app import browsing, jobs, selection
 from app.broker import send_due
 from app.catalog import intake
 from app.catalog.tables import Catalog
-from app.cycles import launching
+from app.cycles import hard_stop, launching
 from app.database import transaction
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
@@ -111,7 +111,8 @@ def fine_tune(stage: Stage, version: DatasetVersion, is_drawn: bool) -> Training
     with transaction(stage.engine) as session:
         recipe = launching.planned(session, stage.settings, version, stage.settings.base_model).recipe
         sheets.suite_for(session, version, recipe, extra)
-        asked = preflights.request_preflight(session, version, recipe, stage.owner, preflights.Wish())
+        left = hard_stop.left(session, stage.settings, recipe)
+        asked = preflights.request_preflight(session, version, recipe, stage.owner, preflights.Wish(), left)
     wait(stage, _sent(stage, asked.job_id), "Measure")
     run = _launched(stage, version, asked.id)
     wait(stage, _sent(stage, run.job_id), "Fine-tune")

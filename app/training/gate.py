@@ -282,14 +282,16 @@ def _time(left: Left, estimate: Estimate | None) -> Finding:
 def _money(left: Left, estimate: Estimate | None) -> Finding:
     if not left.hour_price:
         return Finding("Money", "cannot_tell", "not counted: the price of an hour is not configured")
+    sign = left.currency
+    others = f", {sign}{left.reserved:,.2f} are reserved by other runs" if left.reserved else ""
+    if left.amount is not None and left.amount <= 0:
+        return Finding("Money", "failed", f"nothing is left of the cycle’s budget{others}")
     if estimate is None:
-        return Finding("Money", "cannot_tell", _NOT_YET)
+        return Finding("Money", "cannot_tell", f"{_NOT_YET}{others}")
     _, expected, most = estimate.money(left.hour_price)
     amounts = [one for one in (left.amount, left.limits.max_amount if left.limits else None) if one is not None]
-    sign = left.currency
     if not amounts:
         return Finding("Money", "to_know", f"about {sign}{expected:,.2f}; no cycle runs, so no budget bounds it")
-    others = f", {sign}{left.reserved:,.2f} are reserved by other runs" if left.reserved else ""
     if expected > min(amounts):
         return Finding("Money", "failed", f"costs {sign}{expected:,.2f}; {sign}{min(amounts):,.2f} are left{others}")
     if most > min(amounts):

@@ -27,6 +27,11 @@ class Limits:
     max_amount: Decimal | None = None
     hour_price: Decimal | None = None
 
+    @property
+    def has_no_money(self) -> bool:
+        """Whether money binds and there is none."""
+        return self.max_amount is not None and self.max_amount <= 0
+
     def hard_stop(self) -> tuple[float, Binding]:
         """Seconds on the device after which the run is ended, and whether time or money decides them."""
         if self.max_amount is None or not self.hour_price:

@@ -24,11 +24,13 @@ from app.jobs import Job
 from app.people import Person
 from app.training.facts import may_be_same
 from app.training.gate import Finding
+from app.training.limits import Limits
 from app.training.recipe import Recipe
 from app.training.tables import Preflight, TrainingRun
 
 KIND: Final = "run.preflight"
 FACTS: Final = "preflight.json"
+NO_MONEY: Final = "Nothing is left of the cycle’s money to measure with. Begin a new cycle, or wait for the other runs."
 End = Literal["passed", "refused", "failed", "cancelled"]
 
 # Knobs that change neither what a step costs nor what a checkpoint weighs.
@@ -83,10 +85,12 @@ def request_preflight(
     recipe: Recipe,
     person: Person | None = None,
     wish: Wish | None = None,
+    limits: Limits | None = None,
 ) -> Preflight:
     """Ask for a recipe to be measured, or find the measuring under way. With a `wish` the run follows by itself.
 
-    Raises Refused for a version that is not frozen or teaches nothing.
+    `limits`: what `app.cycles.hard_stop.left` tells that there is for the run. Raises Refused where that is no money,
+    and for a version that is not frozen or teaches nothing.
     """
     if version.content_hash is None:
         raise Refused(f"Version {version.number} is not frozen yet. Wait until freezing is done, then measure.")
@@ -103,6 +107,8 @@ def request_preflight(
     ).first()
     if under_way is not None:
         return under_way
+    if limits is not None and limits.has_no_money:
+        raise Refused(NO_MONEY)
     found = _new(version.id, recipe, person.id if person else None)
     session.add(found)
     session.flush()

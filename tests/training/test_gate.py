@@ -128,6 +128,7 @@ def test_before_a_preflight_what_needs_measuring_cannot_be_told() -> None:
         ("Time", {"left": replace(LEFT, seconds=None)}, "to_know", "no cycle runs"),
         ("Money", {"left": replace(LEFT, amount=Decimal("0.10"))}, "failed", "€0.10 are left"),
         ("Money", {"left": replace(LEFT, reserved=Decimal(8))}, "passed", "after it, €8.00 are reserved by other runs"),
+        ("Money", {"left": replace(LEFT, amount=Decimal(-1)), "measured": None}, "failed", "nothing is left of the"),
         ("Money", {"left": replace(LEFT, hour_price=None)}, "cannot_tell", "not configured"),
     ],
 )  # fmt: skip

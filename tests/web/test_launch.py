@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog.tables import Catalog
-from app.cycles import clock
+from app.cycles import clock, ledger
 from app.datasets.tables import DatasetVersion
 from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
 from app.training import devices, gate, preflights, runs
+from app.training.limits import Limits
 from app.training.preflights import Wish
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
@@ -291,6 +292,29 @@ def test_the_cycle_bounds_it(client: TestClient, session: Session, version: Data
     assert [bar.name for bar in view["bars"]] == ["Time", "Money"]
     assert view["cycle"] == 1
     assert view["outlook"].limits.max_seconds < 1800
+
+
+def test_without_money_nothing_is_measured(
+    client: TestClient, session: Session, version: DatasetVersion, settings: Settings
+) -> None:
+    clock.start_cycle(session, settings, None)
+    ledger.record(session, jobs.request(session, "captions.look", {}), 100 * 3600.0, settings)
+    assert "nothing is left of the cycle’s budget" in client.get("/runs/new").text
+    assert client.post("/preflights", data={"version_id": version.id}).status_code == 422
+    assert session.scalars(select(Preflight)).all() == []
+
+
+def test_what_other_runs_may_cost_is_shown_as_reserved(
+    client: TestClient, session: Session, version: DatasetVersion, settings: Settings
+) -> None:
+    clock.start_cycle(session, settings, None)
+    other = PLANNED.model_copy(update={"seed": 5})
+    runs.request_run(session, version, "models/nano", other, None, Limits(3600.0, Decimal(2), Decimal("3.20")))
+    measured(session, version)
+    page = client.get("/runs/new")
+    assert "€2.00 are reserved by other runs" in page.text
+    money = page.context["bars"][1]
+    assert money.used == pytest.approx(2 / 80)
 
 
 def test_starting_twice_is_one_run(client: TestClient, session: Session, version: DatasetVersion, me: Person) -> None:

@@ -13,10 +13,11 @@ from sqlalchemy import Engine, select, text
 
 from app import jobs
 from app.catalog.tables import Catalog
-from app.cycles import clock
+from app.cycles import clock, hard_stop
 from app.cycles.tables import LedgerEntry
 from app.database import transaction
 from app.datasets.tables import DatasetVersion
+from app.errors import Refused
 from app.settings import Settings
 from app.storage import Storage
 from app.tenancy import Device, cpu
@@ -238,6 +239,23 @@ def test_its_time_is_on_the_bill_and_in_the_stage(engine: Engine, settings: Sett
         train = next(stage for stage in now.stages if stage.key == "train")
         # Measuring is not training: the stage is still the next step.
         assert train.state == "next" and train.cost.amount == entry.amount
+
+
+def test_nothing_is_measured_with_money_that_is_not_there(engine: Engine, settings: Settings) -> None:
+    priced = settings.model_copy(update={"gpu_hour_price": Decimal(36_000), "budget": Decimal("1")})  # 10 a second
+    with transaction(engine) as session:
+        clock.start_cycle(session, priced, session.get(Catalog, 1))
+    done, _ = measure(engine, priced, ask(engine), "--holds", "5")
+    assert (done.state, done.alternatives) == ("refused", []), "the first try used up what there was"
+    with transaction(engine) as session:
+        version = session.get_one(DatasetVersion, done.version_id)
+        left = hard_stop.left(session, priced, RECIPE)
+        with pytest.raises(Refused, match="Nothing is left of the cycle’s money"):
+            preflights.request_preflight(session, version, RECIPE, limits=left)
+        late = preflights.request_preflight(session, version, RECIPE)
+    refused, job = measure(engine, priced, late)
+    assert (refused.state, refused.reason, job.state) == ("refused", preflights.NO_MONEY, "done")
+    assert not (Storage(settings.data_dir).root / "preflights" / str(late.id)).exists()
 
 
 def test_asking_twice_is_one_preflight(engine: Engine) -> None:

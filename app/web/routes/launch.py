@@ -52,9 +52,9 @@ def measure(session: Write, page: Page, config: Config, files: Files, me: Curren
     if plan.faults or faults:
         return _again(session, page, config, files, asked, faults)
     version = reading.get(session, asked.version_id or 0).version
-    _refuse_closed(session, config, plan, asked, None)
+    known = _refuse_closed(session, config, plan, asked, None)
     follows = (wish or Wish()) if form.get("start") else None
-    preflight = preflights.request_preflight(session, version, plan.recipe, me, follows)
+    preflight = preflights.request_preflight(session, version, plan.recipe, me, follows, known.limits)
     return RedirectResponse(f"{asked.address()}&measuring={preflight.id}", 303)
 
 
