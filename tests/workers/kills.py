@@ -86,7 +86,7 @@ class Kills:
         """After a kill the newest checkpoint that was told of is there and whole."""
         self.inside_saves += is_inside_save
         told = [int(str(one["step"])) for one in events(out) if one["kind"] == "checkpoint"]
-        newest = latest_checkpoint(out)
+        newest = latest_checkpoint(out)[0]
         if not told:
             self.before_any += newest is None
             self.found += newest is not None
@@ -132,7 +132,7 @@ def events(out: Path) -> list[dict[str, object]]:
 
 def ending(out: Path) -> dict[str, str]:
     """Digests of all that the last checkpoint and the finished model hold."""
-    newest = latest_checkpoint(out)
+    newest = latest_checkpoint(out)[0]
     assert newest is not None, (out / "log").read_text()
     last = {f"{newest.name}/{name}": str(facts["sha256"]) for name, facts in read_sidecar(newest)["files"].items()}
     return last | {str(one.relative_to(out)): digest(one) for one in sorted((out / "model").rglob("*.safetensors"))}

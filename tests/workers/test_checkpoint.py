@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from workers import moving
 from workers.finetune.checkpoint import (
     clear_leftovers,
     is_complete,
@@ -49,12 +50,12 @@ def test_a_checkpoint_says_what_it_is(tmp_path: Path) -> None:
 
 
 def test_the_latest_is_the_highest_complete_one(tmp_path: Path) -> None:
-    assert latest_checkpoint(tmp_path) is None
+    assert latest_checkpoint(tmp_path)[0] is None
     older = save(tmp_path, 150)
     newer = save(tmp_path, 1000)
-    assert latest_checkpoint(tmp_path) == newer
+    assert latest_checkpoint(tmp_path)[0] == newer
     (newer / "weights" / "config.json").write_text("")
-    assert latest_checkpoint(tmp_path) == older
+    assert latest_checkpoint(tmp_path)[0] == older
 
 
 @pytest.mark.parametrize("fault", ["no sidecar", "torn sidecar", "sidecar without files", "missing file"])
@@ -70,7 +71,7 @@ def test_incomplete_ones_are_passed_over(tmp_path: Path, fault: str) -> None:
         case "missing file":
             (newer / "state.safetensors").unlink()
     assert not is_complete(newer)
-    assert latest_checkpoint(tmp_path) == older
+    assert latest_checkpoint(tmp_path)[0] == older
 
 
 def test_a_process_killed_inside_a_save_leaves_the_older_one(tmp_path: Path) -> None:
@@ -85,10 +86,10 @@ def test_a_process_killed_inside_a_save_leaves_the_older_one(tmp_path: Path) -> 
         save(tmp_path, 2, die_half_way)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert len(names(tmp_path)) == 2
-    assert latest_checkpoint(tmp_path) == older
+    assert latest_checkpoint(tmp_path)[0] == older
     clear_leftovers(tmp_path)
     assert names(tmp_path) == ["step-000001"]
-    assert latest_checkpoint(tmp_path) != save(tmp_path, 2)
+    assert latest_checkpoint(tmp_path)[0] != save(tmp_path, 2)
 
 
 def leave(folder: Path, content: str) -> None:
@@ -134,7 +135,7 @@ def test_an_error_at_the_last_moment_leaves_the_older_one_and_no_rubbish(
     with pytest.raises(OSError, match="Input/output"):
         save(tmp_path, 2)
     assert names(tmp_path) == ["step-000001"]
-    assert latest_checkpoint(tmp_path) == older
+    assert latest_checkpoint(tmp_path)[0] == older
 
 
 def test_a_full_disk_is_refused_in_words(tmp_path: Path) -> None:
@@ -147,13 +148,34 @@ def test_a_full_disk_is_refused_in_words(tmp_path: Path) -> None:
     assert names(tmp_path) == ["step-000001"]
 
 
-def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["state.safetensors", "weights/config.json"])
+@pytest.mark.parametrize("fault", ["bytes", "unreadable", "size"])
+def test_a_damaged_one_is_passed_over_and_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fault: str
+) -> None:
+    older, newer = save(tmp_path, 1), save(tmp_path, 2)
+    content = bytearray((newer / name).read_bytes())
+    content[-1] ^= 1
+    (newer / name).write_bytes(content if fault == "bytes" else content[:-1] if fault == "size" else content)
+    if fault == "unreadable":
+        read = moving.sha256
+
+        def broken(file: Path) -> str:
+            if file == newer / name:
+                raise OSError(errno.EIO, "Input/output error")
+            return read(file)
+
+        monkeypatch.setattr(moving, "sha256", broken)
+    what = "is incomplete" if fault == "size" else f"is damaged: {name} is not what was saved"
+    assert latest_checkpoint(tmp_path) == (older, [f"The checkpoint step-000002 {what}."])
+
+
+def test_a_state_that_was_about_to_be_deleted_is_not_gone_on_from(tmp_path: Path) -> None:
     folder = save(tmp_path, 1)
-    sidecar = json.loads((folder / "checkpoint.json").read_text())
-    sidecar["files"]["state.safetensors"]["sha256"] = "0" * 64
+    sidecar = read_sidecar(folder)
+    del sidecar["files"]["state.safetensors"]
     (folder / "checkpoint.json").write_text(json.dumps(sidecar))
-    with pytest.raises(Refusal, match=r"damaged: state\.safetensors"):
-        load_state(folder)
+    assert latest_checkpoint(tmp_path) == (None, ["The checkpoint step-000001 holds no state to go on from."])
 
 
 def test_a_folder_is_replaced_only_when_the_new_one_is_whole(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_only_the_first_writes_and_a_stop_ends_all_at_the_same_step(
     assert run_together(command(endless, "out"), of=2, meanwhile=stop) == [0, 0]
     events = told(out)
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    ended, saved = events[-1], latest_checkpoint(out)
+    ended, saved = events[-1], latest_checkpoint(out)[0]
     assert (ended["kind"], ended["reason"], ended["kept"]) == ("finished", "stopped", True)
     assert saved is not None
     assert is_complete(saved)
@@ -214,7 +214,7 @@ def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     assert told(out, "failed") == []
-    saved = latest_checkpoint(out)
+    saved = latest_checkpoint(out)[0]
     assert saved is not None
     step = int(read_sidecar(saved)["step"])
 

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from app.datasets.manifest import ManifestRow, read_manifest, write_manifest
+from app.datasets.manifest import ManifestRow, content_hash, read_manifest, write_manifest
 from app.training.recipe import Recipe
 from workers.families.prx_pixel import load
 from workers.families.registry import load_family
@@ -22,6 +22,7 @@ from workers.finetune.checkpoint import is_complete, read_sidecar
 from workers.finetune.clock import Clock
 from workers.finetune.learner import Diverged, keeps_base_narrow
 from workers.finetune.preflight import preflight
+from workers.finetune.ranks import Ranks
 from workers.finetune.sitting import Sitting
 from workers.finetune.train import train
 from workers.refusals import Refusal
@@ -322,17 +323,56 @@ def test_a_run_is_not_resumed_under_another_recipe_or_other_members(
         train(recipe(steps=3), manifest, out, listener(), CPU, True)
 
 
-def test_a_damaged_checkpoint_is_refused_by_name(
+def damage(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_run_with_nothing_whole_to_go_on_from_is_refused_by_name(
     recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
 ) -> None:
     out = tmp_path / "out"
     train(recipe(steps=3), manifest, out, listener(), CPU, False)
-    state = checkpoint(out, 3) / "state.safetensors"
-    content = bytearray(state.read_bytes())
-    content[-1] ^= 1
-    state.write_bytes(content)
+    damage(checkpoint(out, 3) / "state.safetensors")
     with pytest.raises(Refusal, match=r"damaged: state\.safetensors"):
         train(recipe(steps=3), manifest, out, listener(), CPU, True)
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before_and_told_of(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    knobs, out = recipe(steps=6, checkpoint_every=2, report_every=1), tmp_path / "out"
+    train(knobs, manifest, tmp_path / "straight", listener(), CPU, False)
+    train(knobs, manifest, out, listener(stop_at=4), CPU, False)
+    damage(checkpoint(out, 4) / "state.safetensors")
+    again = listener()
+    assert train(knobs, manifest, out, again, CPU, True) == "completed"
+    started = again.facts("started")[0]
+    assert started["step"] == 2
+    assert started["note"].startswith(
+        "The checkpoint step-000004 is damaged: state.safetensors is not what was saved. "
+        "The run goes on from step 2 instead."
+    )
+    assert_same(checkpoint(tmp_path / "straight", 6), checkpoint(out, 6))
+
+
+def test_all_processes_go_on_from_the_first_ones_checkpoint(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    class Second(Ranks):
+        """The second of two; the first one has found only the checkpoint of step 2 whole."""
+
+        def same(self, number: int) -> int:
+            return 2
+
+    knobs, out = recipe(steps=4, checkpoint_every=2), tmp_path / "out"
+    train(knobs, manifest, out, listener(), CPU, False)
+    assert checkpoint(out, 4).exists()
+    report, digest = listener(), content_hash(read_manifest(manifest))
+    run = Sitting(knobs, out, report, Clock(knobs, out, report), cast(Any, None), digest, Second(1, 2))
+    run.look_back()
+    assert (run.step, run.saved_weights) == (2, checkpoint(out, 2) / "weights")
 
 
 def test_members_that_cannot_be_learned_from_are_refused(

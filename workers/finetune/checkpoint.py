@@ -79,10 +79,17 @@ def checkpoint_folder(out: Path, step: int) -> Path:
     return out / "checkpoints" / f"step-{step:06d}"
 
 
-def latest_checkpoint(out: Path) -> Path | None:
-    """The complete checkpoint with the highest step, or None. Incomplete ones are passed over."""
-    folders = sorted((out / "checkpoints").glob("step-*"), reverse=True)
-    return next((folder for folder in folders if is_complete(folder) and (folder / STATE).exists()), None)
+def latest_checkpoint(out: Path) -> tuple[Path | None, list[str]]:
+    """The checkpoint with the highest step that can be gone on from, or None; and what is wrong with newer ones.
+
+    Every byte of it is read: a disk that gives back something else than was saved does not say so.
+    """
+    faults: list[str] = []
+    for folder in sorted((out / "checkpoints").glob("step-*"), reverse=True):
+        if (fault := _fault(folder)) is None:
+            return folder, faults
+        faults.append(f"The checkpoint {folder.name} {fault}.")
+    return None, faults
 
 
 def let_go_of_states(out: Path, keep: int) -> None:
@@ -121,10 +128,7 @@ def read_sidecar(folder: Path) -> dict[str, Any]:
 
 
 def load_state(folder: Path) -> dict[str, torch.Tensor]:
-    """The tensors to resume from, on the CPU. Raises `Refusal` when a file is not what was saved."""
-    for name, facts in read_sidecar(folder)["files"].items():
-        if _file_facts(folder / name)["sha256"] != facts["sha256"]:
-            raise Refusal(f"The checkpoint {folder} is damaged: {name} is not what was saved.")
+    """The tensors to resume from, on the CPU; `latest_checkpoint` has looked whether they are what was saved."""
     state: dict[str, torch.Tensor] = safetensors.torch.load_file(folder / STATE)
     return state
 
@@ -177,6 +181,23 @@ def is_disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return "No space left" in str(error) or "Disk quota exceeded" in str(error)
+
+
+def _fault(folder: Path) -> str | None:
+    """What keeps a checkpoint from being gone on from, said of it; None when nothing does."""
+    if not is_complete(folder):
+        return "is incomplete"
+    files = read_sidecar(folder)["files"]
+    if STATE not in files:
+        return "holds no state to go on from"
+    for name, facts in files.items():
+        try:
+            is_whole = moving.sha256(folder / name) == facts["sha256"]
+        except OSError:
+            is_whole = False
+        if not is_whole:
+            return f"is damaged: {name} is not what was saved"
+    return None
 
 
 def _put_right(folder: Path, old: Path, temporary: Path) -> None:

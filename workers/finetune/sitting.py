@@ -78,6 +78,7 @@ class Sitting:
         self._speeds: list[float] = []
         self._slow_in_a_row = 0
         self._stage = 0
+        self._passed_over: list[str] = []
 
     @property
     def trained(self) -> Learner:
@@ -86,23 +87,22 @@ class Sitting:
         return self.learner
 
     def look_back(self) -> None:
-        """Find the latest complete checkpoint, if there is one. Raises `Refusal` when it is another run's.
+        """Find the latest checkpoint that is what was saved, if there is one: the same for all processes.
 
-        Nobody else may be at work in `out`: what an earlier sitting left half-written is deleted.
+        Nobody else may be at work in `out`: what an earlier sitting left half-written is deleted. Raises `Refusal` when
+        it is another run's, and when none of several is whole: to begin again is for a person to decide.
         """
-        if self.ranks.is_first:
-            clear_leftovers(self.out)
-        self.ranks.wait()
-        folder = latest_checkpoint(self.out)
-        if folder is None:
+        step = self.ranks.same(self._saved_step() if self.ranks.is_first else 0)
+        if step == 0:
             return
+        folder = checkpoint_folder(self.out, step)
         sidecar = read_sidecar(folder)
         if sidecar["learning_hash"] != self.recipe.learning_hash():
             raise Refusal(f"{folder} was learned with another recipe; start a new run or restore the recipe.")
         if sidecar["dataset_hash"] != self.dataset_hash:
             raise Refusal(f"{folder} was learned from other members; start a new run or restore the manifest.")
-        self.step = int(sidecar["step"])
-        self._saved = (self.step, folder)
+        self.step = step
+        self._saved = (step, folder)
         self._validation = dict(sidecar["losses"]["validation"])
         self._best = dict(sidecar["best"])
 
@@ -126,6 +126,7 @@ class Sitting:
         Raises `Refusal` when the disk cannot hold two checkpoints.
         """
         self._check_space()
+        told = [*self._passed_over, *notes]
         self._tell(
             "started",
             step=self.step,
@@ -138,7 +139,7 @@ class Sitting:
             buckets=[[*training.size(bucket[0]), len(bucket)] for bucket in training.buckets if bucket],
             recipe_hash=self.recipe.recipe_hash(),
             dataset_hash=self.dataset_hash,
-            **({"note": " ".join(notes)} if notes else {}),
+            **({"note": " ".join(told)} if told else {}),
         )
         self.validate(validation)
         if self.step == 0:
@@ -266,6 +267,17 @@ class Sitting:
         kept = is_wanted and self._saved is not None
         self._tell("finished", reason=reason, step=self.step, kept=kept, elapsed_s=round(self.report.spent_s(), 3))
         return reason
+
+    def _saved_step(self) -> int:
+        """The step of the latest checkpoint that can be gone on from; 0 without any. Newer ones are told of."""
+        clear_leftovers(self.out)
+        with self.clock.moving("load"):
+            folder, faults = latest_checkpoint(self.out)
+        if folder is None and faults:
+            raise Refusal(f"Nothing in {self.out} can be gone on from. {' '.join(faults)}")
+        step = int(read_sidecar(folder)["step"]) if folder is not None else 0
+        self._passed_over = [*faults, f"The run goes on from step {step:,} instead."] if faults else []
+        return step
 
     def _export(self, checkpoint: Path) -> None:
         started = time.monotonic()
