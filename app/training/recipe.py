@@ -191,6 +191,8 @@ class Recipe(BaseModel):
         for batch_size in (self.batch_size, self.second_batch_size or self.batch_size):
             if self.micro_batch and batch_size % self.micro_batch:
                 raise ValueError(f"batch_size {batch_size} is not a multiple of micro_batch {self.micro_batch}")
+        if self.second_from == 0.0:
+            raise ValueError("second_from 0 leaves no first stage: give the sizes of the second as the run's own")
         if self.second_from < 1.0 and not self.second_resolution_px:
             raise ValueError("the second stage needs second_resolution_px")
         if (self.lpips or self.dino) and self.family != "prx_pixel":

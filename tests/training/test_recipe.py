@@ -87,6 +87,12 @@ def test_warm_up_must_end_before_the_fall(recipe: Recipe) -> None:
         changed(recipe, warmup_steps=500, constant_share=0.1)
 
 
+def test_a_second_stage_needs_a_first_one(recipe: Recipe) -> None:
+    assert changed(recipe, second_from=1e-9, second_resolution_px=64).stage(1).number == 1
+    with pytest.raises(ValueError, match="second_from 0 leaves no first stage"):
+        changed(recipe, second_from=0.0, second_resolution_px=64)
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "name: [", ""])
 def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "r.yaml").write_text(text)
