@@ -259,7 +259,7 @@ def _settle(
             if verdict.state in ("completed", "stopped") and any(c.folder for c in runs.checkpoints(session, run.id)):
                 version = session.get_one(DatasetVersion, run.version_id)
                 suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
-                sheets.request_sheet(session, run, suite)
+                sheets.request_sheet(session, run, suite, within_run=True)
     forget_record(out)
     if verdict is None and stopped_for_good.is_set():
         raise Transient("The worker was told to stop; training goes on from the last checkpoint when one is back.")

@@ -1,16 +1,20 @@
-"""What the current cycle leaves for one more run: the hard stop it gets unless a person sets another."""
+"""What the current cycle leaves for one more run and its sheet: the hard stop they get unless a person sets another."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.cycles import clock, ledger
-from app.cycles.ledger import hour_price
-from app.cycles.tables import Cycle
+from app.cycles.ledger import Cost, hour_price
+from app.cycles.tables import Cycle, LedgerEntry
+from app.evaluation.tables import Sheet
+from app.jobs import Job
 from app.settings import Settings
 from app.training import runs
 from app.training.limits import Limits
@@ -19,6 +23,16 @@ from app.training.tables import TrainingRun
 
 _HOUR_S: Final = Decimal(3600)
 _CENT: Final = Decimal("0.01")
+# A sheet that follows its run is a part of it, and has what the run left of its limits.
+_FOLLOWS: Final = Job.arguments["within_run"].as_boolean()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Seconds that drawing a sheet may take on its device, and what ends it then, in words."""
+
+    seconds: float = math.inf
+    ends: str = ""
 
 
 def left(session: Session, settings: Settings, recipe: Recipe, but: TrainingRun | None = None) -> Limits:
@@ -51,13 +65,48 @@ def most(settings: Settings, run: TrainingRun) -> Decimal:
 def reserved(
     session: Session, settings: Settings, but: TrainingRun | None = None, states: tuple[str, ...] = runs.UNDER_WAY
 ) -> Decimal:
-    """The money that runs under way, other than `but`, may still cost by their own limits."""
+    """The money that runs under way, other than `but`, may still cost by their own limits, their sheets included."""
     cycle = clock.current(session)
+    drawing = (
+        select(Sheet.run_id).join(Job, Job.id == Sheet.job_id).where(_FOLLOWS, Job.state.in_(("queued", "running")))
+    )
     others = session.scalars(
-        select(TrainingRun).where(TrainingRun.state.in_(states), TrainingRun.id != (but.id if but else 0))
+        select(TrainingRun).where(
+            or_(TrainingRun.state.in_(states), TrainingRun.id.in_(drawing)), TrainingRun.id != (but.id if but else 0)
+        )
     ).all()
     costs = ledger.under_way(session, cycle, settings) if cycle and others else {}
-    return sum((max(most(settings, one) - _spent(settings, one, costs), Decimal(0)) for one in others), Decimal(0))
+    found = Decimal(0)
+    for run in others:
+        rest = most(settings, run) - _spent(settings, run, costs)
+        if run.ended_at is not None:
+            rest -= _drawn(session, run, costs).amount or Decimal(0)
+        found += max(rest, Decimal(0))
+    return found
+
+
+def for_sheet(session: Session, settings: Settings, run: TrainingRun, job: Job) -> Allowance:
+    """What the attempt at drawing the run's sheet that begins may take.
+
+    A sheet that follows its run has what the run left of its limits, and what the cycle has left; one that a person
+    asked for has what the cycle has left.
+    """
+    bounds = [Allowance()]
+    now, cycle, price = clock.read(session, settings), clock.current(session), hour_price(settings, 1)
+    costs = ledger.under_way(session, cycle, settings) if cycle else {}
+    _, own = costs.pop(job.id, ("", Cost()))
+    follows = bool(job.arguments.get("within_run"))
+    if follows:
+        limits, drawn = runs.limits_of(run), _drawn(session, run, costs)
+        left_s = limits.max_seconds - (run.actual_s or 0.0) - drawn.seconds
+        bounds.append(Allowance(left_s, "the run\u2019s time limit ended it"))
+        if limits.max_amount is not None and price:
+            amount = limits.max_amount - _spent(settings, run, costs) - (drawn.amount or Decimal(0))
+            bounds.append(Allowance(_bought_s(amount, price), "the run\u2019s money limit ended it"))
+    if now is not None and now.money_left is not None and price:
+        amount = now.money_left + (own.amount or Decimal(0)) - reserved(session, settings, run if follows else None)
+        bounds.append(Allowance(_bought_s(amount, price), "the cycle has no more money for it"))
+    return min(bounds, key=lambda one: one.seconds)
 
 
 def lower(session: Session, settings: Settings, run: TrainingRun) -> None:
@@ -78,8 +127,25 @@ def lower(session: Session, settings: Settings, run: TrainingRun) -> None:
     runs.note(session, run, "limit_lowered", words)
 
 
-def _spent(settings: Settings, run: TrainingRun, costs: dict[int, tuple[str, ledger.Cost]]) -> Decimal:
+def _spent(settings: Settings, run: TrainingRun, costs: dict[int, tuple[str, Cost]]) -> Decimal:
     """What the run's sittings have cost, the one under way included."""
     ended = (price_of(settings, run) or Decimal(0)) * Decimal(run.actual_s or 0.0) / _HOUR_S
-    _, at_work = costs.get(run.job_id or 0, ("", ledger.Cost()))
+    _, at_work = costs.get(run.job_id or 0, ("", Cost()))
     return ended + (at_work.amount or Decimal(0))
+
+
+def _drawn(session: Session, run: TrainingRun, costs: dict[int, tuple[str, Cost]]) -> Cost:
+    """What drawing that followed the run has cost, attempts under way included."""
+    of_run = select(Sheet.id).where(Sheet.run_id == run.id)
+    follows = (Job.kind == "sheet.draw", _FOLLOWS, Job.arguments["sheet_id"].as_integer().in_(of_run))
+    seconds, amount = session.execute(
+        select(func.coalesce(func.sum(LedgerEntry.seconds), 0.0), func.sum(LedgerEntry.amount))
+        .join(Job, Job.id == LedgerEntry.job_id)
+        .where(*follows)
+    ).one()
+    at_work = session.scalars(select(Job.id).where(*follows, Job.state == "running"))
+    return sum((costs[one][1] for one in at_work if one in costs), Cost(seconds, seconds, amount))
+
+
+def _bought_s(amount: Decimal, price: Decimal) -> float:
+    return float(amount / price * _HOUR_S)

@@ -128,10 +128,13 @@ def suite_for(session: Session, version: DatasetVersion, recipe: Recipe, extra: 
     return suite
 
 
-def request_sheet(session: Session, run: TrainingRun, suite: Suite, person: Person | None = None) -> Sheet:
+def request_sheet(
+    session: Session, run: TrainingRun, suite: Suite, person: Person | None = None, within_run: bool = False
+) -> Sheet:
     """Ask for the run's sheet to be drawn, or for what is missing of it. Asked twice, it is drawn once.
 
-    Raises Refused for a run without checkpoints.
+    `within_run`: it follows the run, and ends with what the run has left of its limits. Raises Refused for a run
+    without checkpoints.
     """
     session.refresh(run, with_for_update=True)
     if not any(checkpoint.folder for checkpoint in checkpoints(session, run.id)):
@@ -141,7 +144,8 @@ def request_sheet(session: Session, run: TrainingRun, suite: Suite, person: Pers
     todo = missing(session, sheet)
     if todo and (job is None or job.is_over):
         done = cell_count(session, sheet) - len(todo)
-        job = jobs.request(session, "sheet.draw", {"sheet_id": sheet.id}, person, total=done + len(todo))
+        arguments = {"sheet_id": sheet.id, "within_run": within_run}
+        job = jobs.request(session, "sheet.draw", arguments, person, total=done + len(todo))
         job.done, sheet.job_id = done, job.id
         session.flush()
     return sheet
@@ -166,7 +170,10 @@ def columns(session: Session, run_id: int) -> list[Checkpoint]:
 
 
 def missing(session: Session, sheet: Sheet) -> list[Cell]:
-    """The cells not drawn yet, checkpoint by checkpoint (loading one is slow), then prompt, then seed."""
+    """The cells not drawn yet, checkpoint by checkpoint (loading one is slow), then prompt, then seed.
+
+    The last checkpoint comes first: where time or money ends the drawing, it is the one to see.
+    """
     there = {
         Cell(*row)
         for row in session.execute(
@@ -175,9 +182,10 @@ def missing(session: Session, sheet: Sheet) -> list[Cell]:
     }
     suite = session.get_one(Suite, sheet.suite_id)
     prompts = prompts_of(session, suite)
+    drawn_with = columns(session, sheet.run_id)
     wanted = (
         Cell(checkpoint.id, prompt.id, seed)
-        for checkpoint in columns(session, sheet.run_id)
+        for checkpoint in (*drawn_with[-1:], *drawn_with[:-1])
         for prompt in prompts
         for seed in suite.seeds
     )

@@ -11,14 +11,16 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.cycles import clock, hard_stop, launching, ledger
+from app.cycles.hard_stop import Allowance
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
+from app.evaluation import sheets
 from app.settings import Settings
 from app.training import runs
 from app.training.limits import Limits
 from app.training.recipe import Recipe
-from app.training.tables import TrainingRun
+from app.training.tables import Checkpoint, TrainingRun
 from tests.training.cast import frozen_version
 
 HOUR = Decimal("2")
@@ -134,3 +136,50 @@ def test_a_run_keeps_what_it_has_spent(session: Session, priced: Settings, versi
     ledger.record(session, jobs.request(session, "captions.look", {}), 2 * 3600.0, priced)
     hard_stop.lower(session, priced, run)
     assert run.max_amount == 6, "4 are left, and it has spent 2 of its own"
+
+
+def following(session: Session, run: TrainingRun) -> jobs.Job:
+    """The drawing that follows a run which took an hour, and is over."""
+    runs.begin(session, run)
+    session.add(Checkpoint(run_id=run.id, step=100, folder="a", size_bytes=1))
+    assert runs.count_sitting(session, run, "only", 3600.0)
+    runs.end(session, run, "stopped", "Its money limit was reached.", "out_of_money")
+    version = session.get_one(DatasetVersion, run.version_id)
+    suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
+    return jobs.get(session, sheets.request_sheet(session, run, suite, within_run=True).job_id or 0)
+
+
+def test_a_sheet_has_what_its_run_left(session: Session, priced: Settings, version: DatasetVersion) -> None:
+    run = asked(session, version, 1, "3")
+    job = following(session, run)
+    allowed = hard_stop.for_sheet(session, priced, run, job)
+    assert allowed == Allowance(1800.0, "the run’s money limit ended it")
+    assert hard_stop.reserved(session, priced) == 1, "until it is drawn, the money is its"
+    ledger.record(session, job, 1200.0, priced)
+    assert hard_stop.for_sheet(session, priced, run, job).seconds == pytest.approx(600.0, abs=0.1)
+    run.max_seconds = 3600.0 + 1200.0
+    assert hard_stop.for_sheet(session, priced, run, job) == Allowance(0.0, "the run’s time limit ended it")
+    job.state = "done"
+    assert hard_stop.reserved(session, priced) == 0
+
+
+def test_no_sheet_takes_what_the_cycle_has_not(session: Session, priced: Settings, version: DatasetVersion) -> None:
+    run = asked(session, version, 1, "9")
+    job = following(session, run)
+    asked(session, version, 2, "8")
+    assert jobs.claim(session, job.id, "worker")
+    session.refresh(job)
+    job.claimed_at = utc_now() - timedelta(seconds=900)
+    known = hard_stop.for_sheet(session, priced, run, job)
+    assert known.ends == "the cycle has no more money for it"
+    assert known.seconds == pytest.approx(3600.0, abs=1), "10 less the 8 of the other run; its own attempt begins"
+    job.arguments = {**job.arguments, "within_run": False}
+    ledger.record(session, jobs.request(session, "captions.look", {}), 1800.0, priced)
+    assert hard_stop.for_sheet(session, priced, run, job).seconds == pytest.approx(1800.0, abs=1)
+
+
+def test_without_a_cycle_a_sheet_asked_for_by_hand_is_drawn_whole(session: Session, priced: Settings) -> None:
+    run = asked(session, frozen_version(session), 1, "9")
+    job = following(session, run)
+    job.arguments = {**job.arguments, "within_run": False}
+    assert hard_stop.for_sheet(session, priced, run, job) == Allowance()

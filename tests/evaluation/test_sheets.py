@@ -94,11 +94,12 @@ def test_a_run_without_checkpoints_has_no_sheet(session: Session) -> None:
         sheet_of(session, run)
 
 
-def test_cells_come_checkpoint_by_checkpoint(session: Session) -> None:
-    sheet = sheet_of(session, finished_run(session), drawn=3)
+def test_cells_come_checkpoint_by_checkpoint_the_last_one_first(session: Session) -> None:
+    run = finished_run(session)
+    sheet = sheet_of(session, run, drawn=3)
     cells = sheets.missing(session, sheet)
-    order = [cell.checkpoint_id for cell in cells]
-    assert order == sorted(order)
+    base, first, last = (checkpoint.id for checkpoint in runs.checkpoints(session, run.id))
+    assert [cell.checkpoint_id for cell in cells] == [last] * 9 + [base] * 12 + [first] * 12
     assert len(cells) == 3 * 6 * 2 - 3 == sheets.cell_count(session, sheet) - 3
 
 

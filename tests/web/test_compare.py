@@ -60,6 +60,16 @@ def test_drawing_the_missing_asks_once(client: TestClient, session: Session) -> 
     assert before != asked == sheet.job_id
 
 
+def test_what_ended_the_drawing_is_told(client: TestClient, session: Session) -> None:
+    sheet = sheet_of(session, finished_run(session), drawn=12)
+    job = jobs.get(session, sheet.job_id or 0)
+    job.state, job.result = "done", {"sentence": "12 of 36 pictures were drawn; the run’s money limit ended it."}
+    session.flush()
+    page = client.get(f"/compare/{sheet.id}").text
+    assert "12 of 36 pictures were drawn; the run’s money limit ended it. What is there stays." in page
+    assert "Draw the missing 24" in page
+
+
 def test_categories_are_chips_with_counts_and_filter_by_the_address(client: TestClient, session: Session) -> None:
     sheet = sheet_of(session, finished_run(session))
     page = client.get(f"/compare/{sheet.id}?category=Shoes")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +15,9 @@ from PIL import Image
 from sqlalchemy import Engine, text
 
 from app import jobs
+from app.cycles import clock, ledger
 from app.database import transaction
+from app.datasets.tables import DatasetVersion
 from app.evaluation import comparison, sheets
 from app.settings import Settings
 from app.storage import Storage
@@ -34,7 +39,7 @@ def clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     yield
     training.stopped_for_good.clear()
     with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job, suite cascade"))
+        session.execute(text("truncate person, catalog, job, suite, cycle cascade"))
 
 
 @pytest.fixture
@@ -85,8 +90,8 @@ def test_every_checkpoint_draws_every_prompt_with_every_seed(engine: Engine, set
     job = draw(engine, settings, sheet_id, brush)
     assert (job.state, job.done, job.total) == ("done", 36, 36)
     folders = [source.checkpoint for source, *_ in brush.calls]
-    assert [folder and folder.name for folder in folders] == [None, "step-000050", "step-000100"]
-    assert folders[1] is not None and folders[1].is_relative_to(settings.data_dir.resolve())
+    assert [folder and folder.name for folder in folders] == ["step-000100", None, "step-000050"]
+    assert folders[0] is not None and folders[0].is_relative_to(settings.data_dir.resolve())
     assert all((prompts, seeds) == (6, (11, 23)) for _, prompts, seeds, _ in brush.calls)
     assert brush.calls[0][3] == (64, 25, 3.0), "size, steps, guidance"
 
@@ -108,6 +113,48 @@ def test_a_job_taken_up_again_draws_only_what_is_missing(engine: Engine, setting
     second = Brush()
     assert draw(engine, settings, sheet_id, second).state == "done"
     assert second.pictures == 36 - 12
+
+
+@pytest.mark.parametrize(
+    ("within_run", "spent_s", "seconds", "told"),
+    [
+        (True, 3550.0, 100.0, "20 of 36 pictures were drawn; the run’s time limit ended it."),
+        (True, 3550.0, 10.0, None),
+        (False, 3550.0, 100.0, None),
+        (True, 3600.0, 0.0, "0 of 36 pictures were drawn; the run’s time limit ended it."),
+    ],
+)
+def test_a_sheet_that_follows_its_run_ends_with_the_runs_limit(
+    engine: Engine,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    within_run: bool,
+    spent_s: float,
+    seconds: float,
+    told: str | None,
+) -> None:
+    late = [0.0]
+    monkeypatch.setattr(drawing, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + late[0]))
+    with transaction(engine) as session:
+        run = finished_run(session)
+        run.max_seconds, run.actual_s = 3600.0, spent_s
+        suite = sheets.suite_for(
+            session, session.get_one(DatasetVersion, run.version_id), Recipe.model_validate(run.recipe)
+        )
+        sheet_id = sheets.request_sheet(session, run, suite, within_run=within_run).id
+    brush = Brush(before=14, do=lambda: late.append(late.pop() + seconds))
+    job = draw(engine, settings, sheet_id, brush)
+    assert (job.state, job.result.get("sentence")) == ("done", told)
+    assert brush.pictures == count(engine, sheet_id) == int((told or "36").split()[0])
+
+
+def test_what_the_cycle_has_left_ends_every_sheet(engine: Engine, settings: Settings, sheet_id: int) -> None:
+    priced = settings.model_copy(update={"gpu_hour_price": Decimal(2), "budget": Decimal(10)})
+    with transaction(engine) as session:
+        clock.start_cycle(session, priced, None)
+        ledger.record(session, jobs.request(session, "captions.look", {}), 5 * 3600.0, priced)
+    job = draw(engine, priced, sheet_id, Brush())
+    assert job.result == {"sentence": "0 of 36 pictures were drawn; the cycle has no more money for it."}
 
 
 def test_a_sheet_is_stopped_between_batches(engine: Engine, settings: Settings, sheet_id: int) -> None:
