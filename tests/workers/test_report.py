@@ -60,6 +60,60 @@ def test_time_is_counted_over_all_sittings_and_not_between_them(tmp_path: Path) 
         assert log.spent_s() > 35.0
 
 
+@pytest.mark.parametrize(
+    ("left", "told_seq", "first"),
+    [(0, 7, 8), (2, 7, 8), (2, 2, 3), (2, 0, 3), (2, None, 3)],
+    ids=["file gone", "file behind", "even", "nothing kept elsewhere", "said by nobody"],
+)
+def test_numbers_go_on_from_what_is_kept_elsewhere(tmp_path: Path, left: int, told_seq: int | None, first: int) -> None:
+    if left:
+        with EventLog(tmp_path) as log:
+            log.tell("started", step=0)
+    told = {} if told_seq is None else {"told_seq": told_seq}
+    (tmp_path / "limits.json").write_text(json.dumps({"seconds": 100.0, **told}))
+    with EventLog(tmp_path) as log:
+        log.tell("started", step=0)
+    sitting, started = lines(tmp_path)[-2:]
+    assert (sitting["seq"], started["seq"], sitting["resumed"]) == (first, first + 1, True)
+
+
+@pytest.mark.parametrize(
+    "torn",
+    ['{"seq": 3, "kind": "st', "\0" * 90, "\0" * 90 + '\n{"seq": 9, "kind": "step"}\n', "7\n"],
+    ids=["half a line", "zeros", "zeros and more", "no event"],
+)
+def test_what_a_power_loss_tore_is_cut_off(tmp_path: Path, torn: str) -> None:
+    with EventLog(tmp_path) as log:
+        log.tell("started", step=0)
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write(torn)
+    (tmp_path / "limits.json").write_text('{"seconds": 100.0, "told_seq": 5}')
+    with EventLog(tmp_path) as log:
+        log.tell("started", step=0)
+    assert [event["seq"] for event in lines(tmp_path)] == [1, 2, 6, 7]
+
+
+@pytest.mark.parametrize(("spent_s", "counted"), [(712.0, 712.0), (2.0, 35.0), (None, 35.0)])
+def test_time_counts_as_it_is_billed_where_that_is_more(tmp_path: Path, spent_s: float | None, counted: float) -> None:
+    told = [
+        {"seq": 1, "at": "2026-11-25T10:00:00+00:00", "kind": "sitting"},
+        {"seq": 2, "at": "2026-11-25T10:00:35+00:00", "kind": "step"},
+    ]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in told))
+    billed = {} if spent_s is None else {"spent_s": spent_s}
+    (tmp_path / "limits.json").write_text(json.dumps({"seconds": 9000.0, **billed}))
+    with EventLog(tmp_path) as log:
+        assert lines(tmp_path)[-1]["spent_s"] == counted
+        assert log.spent_s() >= counted
+
+
+def test_limits_that_cannot_be_read_do_not_keep_a_run_from_saying_so(tmp_path: Path) -> None:
+    (tmp_path / "limits.json").write_text("{")
+    with EventLog(tmp_path) as log:
+        log.tell("failed", sentence="The limits cannot be read.", cause="refused")
+    assert [event["seq"] for event in lines(tmp_path)] == [1, 2]
+
+
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with EventLog(tmp_path), pytest.raises(Refusal, match="already training"):
         EventLog(tmp_path)

@@ -283,7 +283,8 @@ def test_the_hard_stop_ends_with_a_checkpoint_and_a_model(
 ) -> None:
     out, report = tmp_path / "out", listener()
     out.mkdir()
-    (out / "limits.json").write_text(json.dumps({"seconds": 280.0, "binding": binding, "reserve_s": 60.0}))
+    known = {"told_seq": 3, "spent_s": 1.5}
+    (out / "limits.json").write_text(json.dumps({"seconds": 280.0, "binding": binding, "reserve_s": 60.0, **known}))
     # Each step that was told counts as 70 seconds: after four, nothing is left beside what is kept back.
     report.spent_s = lambda: 70.0 * len(report.facts("step"))
     assert train(recipe(steps=50, report_every=1), manifest, out, report, CPU, False) == reason

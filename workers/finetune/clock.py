@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from app.training.recipe import Recipe
 from workers import moving
+from workers.finetune.limits import Limits, read_limits
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report
-from workers.refusals import Refusal
 
 Reason = Literal["completed", "stopped", "out_of_time", "out_of_money"]
-LIMITS = "limits.json"
 SIGN_OF_LIFE_S = 5.0
 _ENDS: tuple[Reason | None, ...] = (None, "stopped", "out_of_time", "out_of_money")
 
@@ -30,34 +27,13 @@ class Ended(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Seconds on the device over all sittings, what they stand for, and seconds to keep back for others afterwards."""
-
-    seconds: float
-    binding: Literal["time", "money"] = "time"
-    reserve_s: float = 0.0
-
-
-def read_limits(out: Path, recipe: Recipe) -> Limits:
-    """What OUT/limits.json allows, or what the recipe does where that is less. Raises `Refusal` for a broken file."""
-    file = out / LIMITS
-    if not file.exists():
-        return Limits(recipe.max_wall_clock_s)
-    try:
-        given = Limits(**json.loads(file.read_text()))
-        is_less = float(given.seconds) < recipe.max_wall_clock_s
-    except (ValueError, TypeError) as error:
-        raise Refusal(f"The limits in {file} cannot be read: {error}.") from error
-    return given if is_less else Limits(recipe.max_wall_clock_s, "time", given.reserve_s)
-
-
 class Clock:
     """Knows how long the run may go on, and what its ending will take as far as it was measured."""
 
     def __init__(self, recipe: Recipe, out: Path, report: Report, ranks: Ranks = ALONE) -> None:
         self._ranks = ranks
-        self._limits = read_limits(out, recipe)
+        given, most_s = read_limits(out), recipe.max_wall_clock_s
+        self._limits = given if given.seconds < most_s else Limits(most_s, "time", given.reserve_s)
         self._report = report
         self._told_at = time.monotonic()
         self._longest: dict[str, float] = {}

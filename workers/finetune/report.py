@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import statistics
 import sys
@@ -20,6 +21,7 @@ from typing import Any, Literal, Protocol, cast
 import psutil
 import torch
 
+from workers.finetune.limits import Limits, read_limits
 from workers.finetune.loss import BandedLoss
 from workers.finetune.ranks import Ranks
 from workers.refusals import Refusal
@@ -49,10 +51,11 @@ class Report(Protocol):
 class EventLog:
     """Appends one JSON object per line to OUT/events.jsonl: `seq` from 1 upwards, `at` (UTC, ISO 8601), `kind`, facts.
 
-    Lines are flushed one by one and a torn last line, left by a killed process, is cut off before the next one. The
-    stop request is the file OUT/stop, whose text is `keep` or `discard`; it is removed once `finished` is told. The
-    open file is locked, so that two processes cannot train in one folder; the second gets a `Refusal`. Use it as a
-    context manager: leaving it closes the file.
+    Lines are flushed one by one, and what a killed process or a power loss left torn is cut off before the next one.
+    Numbers and seconds go on from what OUT/limits.json says of them where that is more. The stop request is the file
+    OUT/stop, whose text is `keep` or `discard`; it is removed once `finished` is told. The open file is locked, so that
+    two processes cannot train in one folder; the second gets a `Refusal`. Use it as a context manager: leaving it
+    closes the file.
     """
 
     def __init__(self, out: Path, began: float | None = None) -> None:
@@ -66,15 +69,14 @@ class EventLog:
             self._file.close()
             raise Refusal(f"Another process is already training in {out}.") from error
         self._file.seek(0)
-        written = self._file.read()
-        whole = written[: written.rfind(b"\n") + 1]
-        self._file.truncate(len(whole))
-        told = [json.loads(line) for line in whole.splitlines()]
-        self._seq = int(told[-1]["seq"]) if told else 0
+        told, size_bytes = _whole(self._file.read())
+        self._file.truncate(size_bytes)
+        known = _known_elsewhere(out)
+        self._seq = max(int(told[-1]["seq"]) if told else 0, known.told_seq)
         self.is_completed = any(event["kind"] == "finished" and event["reason"] == "completed" for event in told)
-        self._earlier_s = _spent_s(told)
+        self._earlier_s = max(_spent_s(told), known.spent_s)
         self._began = time.monotonic() if began is None else began
-        self.tell("sitting", resumed=bool(told), pid=os.getpid(), spent_s=round(self._earlier_s, 3))
+        self.tell("sitting", resumed=self._seq > 0, pid=os.getpid(), spent_s=round(self._earlier_s, 3))
 
     def __enter__(self) -> EventLog:
         return self
@@ -178,6 +180,30 @@ def memory(device: torch.device) -> dict[str, object]:
         torch.cuda.reset_peak_memory_stats(device)
         return {"memory_bytes": peak, "memory_total_bytes": torch.cuda.get_device_properties(device).total_memory}
     return {"memory_bytes": psutil.Process().memory_info().rss, "memory_total_bytes": psutil.virtual_memory().total}
+
+
+def _whole(written: bytes) -> tuple[list[dict[str, Any]], int]:
+    """The events in the file up to the first line that is none, and the bytes they take."""
+    told: list[dict[str, Any]] = []
+    size_bytes = 0
+    for line in written.splitlines(keepends=True):
+        try:
+            event = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):
+            break
+        told.append(event)
+        size_bytes += len(line)
+    return told, size_bytes
+
+
+def _known_elsewhere(out: Path) -> Limits:
+    """What whoever follows the run knows of it, or nothing where that cannot be read: the clock refuses it, aloud."""
+    try:
+        return read_limits(out)
+    except Refusal:
+        return Limits(math.inf)
 
 
 def _spent_s(told: Sequence[Mapping[str, Any]]) -> float:
