@@ -81,7 +81,7 @@ def elsewhere(measured_on: str, device: str) -> str:
     """Why what was measured on another device does not hold; empty where nothing was."""
     if not measured_on:
         return ""
-    return f"It was measured on {measured_on}, and the gpu worker now has {device}: measure it again on this device."
+    return f"It was measured on {measured_on}, and the gpu worker now works on {device}: measure it again there."
 
 
 def costs(known: Outlook, price: Decimal | None, currency: str) -> tuple[str, str] | None:

@@ -156,3 +156,20 @@ def test_discarding_asks_first_and_starts_on_the_safe_side(page: Page, site: Sit
     page.get_by_role("button", name="Discard …").click()
     page.get_by_role("button", name=f"Discard run {run_id}").click()
     expect(page.locator("[data-part=head]")).to_contain_text("discarding")
+
+
+def test_on_a_phone_nothing_is_cut(page: Page, site: Site, run_id: int) -> None:
+    with transaction(site.engine) as session:
+        run = runs.get(session, run_id)
+        runs.note(session, run, "hung", "No step for 3 minutes.")
+        runs.end(session, run, "paused", "The disk with /srv/packshot/data/runs/1/checkpoints is full.", "disk_full")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for address in (f"/runs/{run_id}", "/runs"):
+        page.goto(site.url + address)
+        wide = page.locator("html, main, .panel, .rhead *, .runs .scroll-x").evaluate_all(
+            "found => found.filter(one => one.clientWidth && one.scrollWidth > one.clientWidth + 1)"
+            ".map(one => one.className)"
+        )
+        assert wide == []
+    page.goto(f"{site.url}/runs/{run_id}")
+    assert len(page.locator(".rhead code").evaluate("one => [...one.getClientRects()]")) == 1, "the hash is on one line"

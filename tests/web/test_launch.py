@@ -178,7 +178,10 @@ def test_what_was_measured_on_another_device_does_not_hold(
     page = client.get("/runs/new?" + urlencode(PLANNED.model_dump(exclude={"base", "family"}, exclude_none=True)))
     assert page.context["plan"].recipe == PLANNED
     assert page.context["state"] == "unmeasured"
-    assert "measured on NVIDIA H100 80GB HBM3, and the gpu worker now has Tesla T4: measure it again" in page.text
+    assert (
+        "measured on NVIDIA H100 80GB HBM3, and the gpu worker now works on Tesla T4: measure it again there"
+        in page.text
+    )
     assert "Measure, then fine-tune" in page.text
     (device,) = [one for one in page.context["outlook"].findings if one.name == "Device"]
     assert device.sentence == "Tesla T4, free"

@@ -119,6 +119,24 @@ def test_time_and_money_stand_against_the_hard_stop(client: TestClient, session:
     assert "money decides" in words
 
 
+def test_an_end_that_is_sure_to_the_minute_has_no_range(client: TestClient, session: Session) -> None:
+    run = training(session)
+    words = text_of(client, run)
+    assert "ends about" in words and "between" not in words
+    assert " to " not in words.split("Now expected")[1].split(" s a step")[0]
+
+
+def test_a_run_that_is_being_discarded_expects_and_offers_nothing(client: TestClient, session: Session) -> None:
+    run = training(session)
+    version = session.get_one(DatasetVersion, run.version_id)
+    sheets.request_sheet(session, run, sheets.suite_for(session, version, Recipe.model_validate(run.recipe)))
+    assert "Open in compare" in text_of(client, run)
+    runs.stop(session, run, keep=False)
+    words = text_of(client, run)
+    assert "discarding" in words
+    assert not [said for said in ("Open in compare", "Now expected", "Kept back") if said in words]
+
+
 def test_a_run_without_a_preflight_foretells_nothing(client: TestClient, session: Session) -> None:
     words = text_of(client, training(session))
     assert "nothing: launched without a preflight" in words
