@@ -235,7 +235,7 @@ def test_texts_are_encoded_once_and_found_again(manifest: Path, family: PrxPixel
     asked: list[str] = []
 
     class Deaf:
-        name, encoder_files = family.name, family.encoder_files
+        name, encoder_files, encoder_precision = family.name, family.encoder_files, family.encoder_precision
 
         def encode_texts(self, texts: list[str]) -> list[dict[str, torch.Tensor]]:
             asked.extend(texts)
@@ -254,7 +254,7 @@ def test_several_processes_encode_a_part_each(manifest: Path, family: PrxPixel, 
     asked: list[list[str]] = []
 
     class Telling:
-        name, encoder_files = family.name, family.encoder_files
+        name, encoder_files, encoder_precision = family.name, family.encoder_files, family.encoder_precision
 
         def encode_texts(self, texts: list[str]) -> list[dict[str, torch.Tensor]]:
             asked.append(list(texts))
@@ -294,6 +294,18 @@ def test_another_encoder_is_another_name(tmp_path: Path) -> None:
     assert one == two != three
     assert name_of("text", one, "red") != name_of("text", three, "red")
     assert name_of("text", one, "red") != name_of("text", one, "red ")
+
+
+def test_an_encoder_that_computes_in_bf16_does_not_find_what_one_in_fp32_made(
+    manifest: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    rows, cache = read_manifest(manifest), TensorCache(tmp_path / "cache")
+    Texts(rows, load(str(tiny_base), torch.device("cpu")), cache, look)
+    narrow = load(str(tiny_base), torch.device("cpu"))
+    narrow.pipeline.text_encoder.to(torch.bfloat16)
+    (own,) = narrow.encode_texts(["red box"])
+    assert torch.equal(Texts(rows, narrow, cache, look).batch(["red box"])["tokens"][0], own["tokens"])
+    assert torch.equal(Texts(rows, narrow, cache, look).batch(["red box"])["tokens"][0], own["tokens"]), "kept as well"
 
 
 def test_a_torn_cache_file_is_made_again(tmp_path: Path) -> None:

@@ -61,6 +61,12 @@ class Pipeline:
         return self._folders(*self.text_encoders, *self.tokenizers)
 
     @property
+    def encoder_precision(self) -> tuple[str, ...]:
+        """The dtype of each text encoder's weights."""
+        encoders = (getattr(self.pipeline, part, None) for part in self.text_encoders)
+        return tuple(str(next(encoder.parameters()).dtype) for encoder in encoders if encoder is not None)
+
+    @property
     def autoencoder_files(self) -> tuple[Path, ...]:
         """The autoencoder's folder, or nothing for a model without one."""
         return self._folders("vae")

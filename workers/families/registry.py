@@ -52,8 +52,11 @@ class Family(Protocol):
     """Suffixes of the names of the linear layers that an adapter is put on."""
     encoder_files: tuple[Path, ...]
     """What cached texts depend on besides their words: the text encoders' folders and tokenizers'."""
+    encoder_precision: tuple[str, ...]
+    """What each text encoder computes in, which cached texts depend on too: it differs between devices."""
     autoencoder_files: tuple[Path, ...]
-    """What cached pictures depend on besides their pixels: the autoencoder's folder; empty without one."""
+    """What cached pictures depend on besides their pixels: the autoencoder's folder; empty without one. It computes in
+    fp32 wherever it is."""
     holds_base: bool
     """Whether the denoiser's own weights are the base's: until others are loaded or they are trained themselves."""
     is_flow: bool

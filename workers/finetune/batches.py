@@ -269,7 +269,7 @@ def captions_of(rows: Sequence[ManifestRow]) -> list[str]:
 
 def text_name(family: Family, made_by: str, caption: str) -> str:
     """A caption's name in the cache; `made_by` is the `identity` of the encoders' files."""
-    return name_of("text", family.name, made_by, caption)
+    return name_of("text", family.name, family.encoder_precision, made_by, caption)
 
 
 def picture_name(family: Family, made_by: str, sha256: str, size: Size) -> str:

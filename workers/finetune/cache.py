@@ -1,8 +1,9 @@
 """Encoded pictures and captions kept on disk, known by what they were made from.
 
-A name is the SHA-256 of everything that decides the content: the picture's bytes or the caption's words, the size, and
-the files of the encoder. So nothing can go stale: another encoder, another size or another word is another name. A file
-appears whole or not at all, and one that cannot be read is made again.
+A name is the SHA-256 of everything that decides the content: the picture's bytes or the caption's words, the size, the
+files of the encoder, and what it computes in where that is not always the same. So nothing can go stale: another
+encoder, another size or another word is another name. A file appears whole or not at all, and one that cannot be read
+is made again.
 """
 
 from __future__ import annotations
