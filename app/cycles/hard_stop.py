@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.cycles import clock, ledger
 from app.cycles.ledger import Cost, hour_price
 from app.cycles.tables import Cycle, LedgerEntry
+from app.errors import Refused
 from app.evaluation.tables import Sheet
 from app.jobs import Job
 from app.settings import Settings
@@ -114,17 +115,39 @@ def lower(session: Session, settings: Settings, run: TrainingRun) -> None:
 
     Two runs may have been asked for at the same moment, and money spent since.
     """
-    cycle = session.scalars(select(Cycle).where(Cycle.ended_at.is_(None)).with_for_update(key_share=True)).first()
-    now, price = clock.read(session, settings), price_of(settings, run)
-    if cycle is None or now is None or now.money_left is None or not price:
+    session.execute(select(Cycle.id).where(Cycle.ended_at.is_(None)).with_for_update(key_share=True))
+    amount = _at_most(session, settings, run, ("running", "stopping"))
+    if amount is None or most(settings, run) <= amount + _CENT:
         return
-    free = max(now.money_left - reserved(session, settings, run, ("running", "stopping")), Decimal(0))
-    amount = _spent(settings, run, ledger.under_way(session, cycle, settings)) + free
-    if most(settings, run) <= amount + _CENT:
-        return
-    run.max_amount, run.hour_price = amount.quantize(_CENT, ROUND_DOWN), price
-    words = f"Its money limit is {now.currency}{run.max_amount:,.2f} now: the cycle has no more left for it."
+    run.max_amount, run.hour_price = amount, price_of(settings, run)
+    words = f"Its money limit is {settings.currency}{amount:,.2f} now: the cycle has no more left for it."
     runs.note(session, run, "limit_lowered", words)
+
+
+def raised(session: Session, settings: Settings, run: TrainingRun, limits: Limits) -> Limits:
+    """Limits that a run is to go on with, cut to the money that the cycle has for it.
+
+    Raises Refused where it has none.
+    """
+    amount = _at_most(session, settings, run, runs.UNDER_WAY)
+    if amount is None or not limits.hour_price:
+        return limits
+    if amount <= _spent(settings, run, {}) + _CENT:
+        raise Refused(f"The cycle has no money left for run {run.id}. Begin a new cycle, or wait for the other runs.")
+    return replace(limits, max_amount=amount if limits.max_amount is None else min(limits.max_amount, amount))
+
+
+def _at_most(session: Session, settings: Settings, run: TrainingRun, states: tuple[str, ...]) -> Decimal | None:
+    """What all of the run's sittings may cost in the current cycle, in whole cents; None where no money binds.
+
+    That is what it has cost, and what is left beside other runs in `states`.
+    """
+    cycle, now = clock.current(session), clock.read(session, settings)
+    if cycle is None or now is None or now.money_left is None or not price_of(settings, run):
+        return None
+    free = max(now.money_left - reserved(session, settings, run, states), Decimal(0))
+    spent = _spent(settings, run, ledger.under_way(session, cycle, settings))
+    return (spent + free).quantize(_CENT, ROUND_DOWN)
 
 
 def _spent(settings: Settings, run: TrainingRun, costs: dict[int, tuple[str, Cost]]) -> Decimal:

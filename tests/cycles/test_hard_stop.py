@@ -138,6 +138,22 @@ def test_a_run_keeps_what_it_has_spent(session: Session, priced: Settings, versi
     assert run.max_amount == 6, "4 are left, and it has spent 2 of its own"
 
 
+def test_a_limit_is_raised_no_further_than_the_cycle_has(
+    session: Session, priced: Settings, version: DatasetVersion
+) -> None:
+    run = asked(session, version, 1, "2")
+    runs.begin(session, run)
+    assert runs.count_sitting(session, run, "first", 3600.0)
+    ledger.record(session, jobs.get(session, run.job_id or 0), 3600.0, priced)
+    runs.end(session, run, "stopped", "Its money limit was reached.", "out_of_money")
+    wanted = Limits(86_400.0, Decimal(20), HOUR)
+    assert hard_stop.raised(session, priced, run, wanted).max_amount == 10
+    assert hard_stop.raised(session, priced, run, Limits(86_400.0, Decimal(4), HOUR)).max_amount == 4
+    asked(session, version, 2, "8")
+    with pytest.raises(Refused, match=f"no money left for run {run.id}"):
+        hard_stop.raised(session, priced, run, wanted)
+
+
 def following(session: Session, run: TrainingRun) -> jobs.Job:
     """The drawing that follows a run which took an hour, and is over."""
     runs.begin(session, run)

@@ -112,5 +112,6 @@ def extend(
     run = runs.get(session, run_id)
     known = runs.limits_of(run)
     price = hard_stop.price_of(config, run)
-    runs.extend(session, run, Limits(hours * 3600, known.max_amount if amount is None else amount, price), me)
+    wanted = Limits(hours * 3600, known.max_amount if amount is None else amount, price)
+    runs.extend(session, run, hard_stop.raised(session, config, run, wanted), me)
     return RedirectResponse(f"/runs/{run_id}", 303)
