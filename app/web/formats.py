@@ -1,10 +1,13 @@
-"""How figures are written: one way for each kind, used by templates as filters."""
+"""How figures are written, and commands in sentences: one way for each kind, used by templates as filters."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from app.database import utc_now
 from app.jobs import Job
@@ -13,6 +16,11 @@ from app.jobs import Job
 def number(value: float, places: int = 0) -> str:
     """3084 -> "3,084"; with places, 0.8134 -> "0.81"."""
     return f"{value:,.{places}f}"
+
+
+def commands(sentence: str) -> Markup:
+    """A sentence for a page: what is `in backticks` is set as a command is, and everything is escaped."""
+    return Markup(re.sub(r"`([^`]+)`", r'<code class="mono">\1</code>', str(escape(sentence))))  # noqa: S704
 
 
 def share(value: float, places: int = 0) -> str:
@@ -91,6 +99,7 @@ def job_left(job: Job, now: datetime | None = None) -> str:
 
 FILTERS: dict[str, Any] = {
     "number": number,
+    "commands": commands,
     "share": share,
     "plural": plural,
     "money": money,

@@ -79,6 +79,17 @@ def test_a_run_that_its_worker_put_back_waits(client: TestClient, session: Sessi
     assert "waiting" in words and job.failure in words and "Starting the trainer" not in words
 
 
+def test_a_command_in_a_sentence_is_set_as_one_and_nothing_else_is_let_through(
+    client: TestClient, session: Session
+) -> None:
+    run = one_run(session)
+    assert 'none is at work. <code class="mono">packshot up</code> starts one.' in client.get(f"/runs/{run.id}").text
+    jobs.get(session, run.job_id or 0).failure = "The disk <b> is full; see `df <b>`."
+    session.flush()
+    page = client.get(f"/runs/{run.id}").text
+    assert 'The disk &lt;b&gt; is full; see <code class="mono">df &lt;b&gt;</code>.' in page
+
+
 def test_present_values_stand_in_the_heads(client: TestClient, session: Session) -> None:
     page = client.get(f"/runs/{training(session).id}")
     # 0.136 s of waiting at 9.4 pictures/s are 1.28 of the 128 pictures of four steps.
