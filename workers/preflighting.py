@@ -46,6 +46,7 @@ _PHASES: Final = {
     "decode": "looking at every picture",
     "encode": "encoding a few members",
     "train": "timing steps",
+    "compile": "compiling",
     "validate": "timing a validation",
     "sample": "drawing one picture",
     "save": "writing a checkpoint",
@@ -310,7 +311,7 @@ def _record(
         asked.alternatives = tried
         if state == "passed" and wish is not None:
             person = session.get(Person, asked.created_by_id) if asked.created_by_id else None
-            launching.start(session, version, recipe, known, asked, person)
+            launching.start(session, version, known, asked, person)
     return state
 
 

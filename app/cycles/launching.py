@@ -20,6 +20,7 @@ from app.training.estimate import Estimate, Work, estimate
 from app.training.facts import BaseFacts
 from app.training.gate import Finding, Left, Place
 from app.training.limits import Limits
+from app.training.pace import as_launched
 from app.training.plan import Plan, changed, plan, written
 from app.training.preflights import Wish
 from app.training.recipe import Recipe
@@ -32,8 +33,12 @@ _MARGIN: Final = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is foretold of a run: the estimate (None before a preflight), the gate, and what there is for it."""
+    """What is foretold of a run: the estimate (None before a preflight), the gate, and what there is for it.
 
+    `recipe` is the one that a run would get: where compiling was not shown to pay, it does without.
+    """
+
+    recipe: Recipe
     estimate: Estimate | None
     findings: list[Finding]
     left: Left
@@ -67,7 +72,8 @@ def outlook(
     foretold = None
     if known and "step_s" in known:
         foretold = estimate(known, recipe, drawn(recipe), preflights.history(session))
-    twin = runs.under_way(session, version, recipe)
+    launched = as_launched(recipe, known)
+    twin = runs.under_way(session, version, launched)
     limits = limits_for(session, settings, recipe, wish, foretold, twin)
     device = devices.known(settings.data_dir, settings.worker_threads)
     place = Place(
@@ -79,7 +85,8 @@ def outlook(
     )
     left = left_of(session, settings, limits, twin)
     counted = members.counted(session, version)
-    return Outlook(foretold, gate.findings(recipe, base, counted, place, left, known, foretold), left, limits)
+    found = gate.findings(recipe, base, counted, place, left, known, foretold)
+    return Outlook(launched, foretold, found, left, limits)
 
 
 def drawn(recipe: Recipe) -> Work:
@@ -130,16 +137,15 @@ def left_of(session: Session, settings: Settings, limits: Limits, twin: Training
 def start(
     session: Session,
     version: DatasetVersion,
-    recipe: Recipe,
     known: Outlook,
     preflight: Preflight | None,
     person: Person | None,
 ) -> TrainingRun:
-    """Ask for the run, with its limits and what was foretold of it."""
+    """Ask for the run that the outlook is of, with its limits and what was foretold of it."""
     foretold = None
     if known.estimate is not None:
         foretold = known.estimate.foretold(preflight.id if preflight else None)
-    return runs.request_run(session, version, recipe.base, recipe, person, known.limits, foretold)
+    return runs.request_run(session, version, known.recipe.base, known.recipe, person, known.limits, foretold)
 
 
 def planned(

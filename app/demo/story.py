@@ -137,7 +137,7 @@ def _launched(stage: Stage, version: DatasetVersion, preflight_id: int) -> Train
             say(f"          {asked.reason} Instead: {fits[-1]['words']}")
             plan = launching.planned(session, stage.settings, version, asked.base, fits[-1]["changes"])
             known = launching.outlook(session, stage.settings, version, plan.recipe, preflight=asked)
-            run = launching.start(session, version, plan.recipe, known, asked, stage.owner)
+            run = launching.start(session, version, known, asked, stage.owner)
         words = f"{duration(run.foretold_low_s or 0)} to {duration(run.foretold_high_s or 0)}"
         say(f"          about {duration(run.foretold_s or 0)} ({words}): {run.foretold_from}")
         return run

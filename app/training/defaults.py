@@ -76,6 +76,14 @@ BYTES_A_WEIGHT: Final = 20
 ROUTED_TOKENS: Final = 1024
 """TREAD pays from this many tokens on; at 256 px it made PRX worse (FID 18.2 to 21.6, PRX part 2)."""
 
+COMPILED_STEPS: Final = 2000
+"""A run of fewer steps does not try compiling: it takes a minute or two, trying it as long again, and the most that was
+seen of it were 0.1 s of a step (Krea 2), so both are paid back after about so many."""
+
+UNREPEATED_COMPILED_STEPS: Final = 10_000
+"""The same where no block is computed twice: there Krea 2 gained nothing, so only a long run, of which trying is a
+small part, tries it. [ours]"""
+
 LABELS: Final[dict[str, str]] = {
     "name": "Name",
     "family": "Family",

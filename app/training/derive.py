@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from app.training.defaults import BYTES_A_WEIGHT, FULL_NEEDS_PHOTOS, ROUTED_TOKENS, SMALL, STARTS, Start
+from app.training.defaults import (
+    BYTES_A_WEIGHT,
+    COMPILED_STEPS,
+    FULL_NEEDS_PHOTOS,
+    ROUTED_TOKENS,
+    SMALL,
+    STARTS,
+    UNREPEATED_COMPILED_STEPS,
+    Start,
+)
 from app.training.facts import GIB, BaseFacts, DataFacts, Device, Far
 from app.training.recipe import Recipe
 
@@ -90,6 +99,7 @@ def _from_table(
         "steps": why_steps,
     }
     _put(values, reasons, _sizes(start, base, data, device, method, resolution_px))
+    _put(values, reasons, {"compile": _compile(base, device, values["checkpointing"], count)})
     _put(values, reasons, _rates(start, base, device, method, count))
     _put(values, reasons, _losses(start, base, data, method, resolution_px))
     _put(values, reasons, _rhythm(count))
@@ -156,8 +166,19 @@ def _sizes(start: Start, base: BaseFacts, data: DataFacts, device: Device, metho
         "precision": _precision(base, device),
         "threads": (device.threads, "as the worker is set up"),
         "cache": (True, "pictures and captions are encoded once"),
-        "compile": (False, "off: its warm-up must be paid back first"),
     }
+
+
+def _compile(base: BaseFacts, device: Device, blocks: str, steps: int) -> tuple[bool, str]:
+    """Whether the preflight tries compiling. A try costs minutes, so only where it may pay."""
+    if not device.has_gpu:
+        return False, "off: on a CPU it takes long and gains nothing"
+    if base.parameters < SMALL:
+        return False, "off: the steps of so small a model are too short to pay it back"
+    least = UNREPEATED_COMPILED_STEPS if blocks == "none" else COMPILED_STEPS
+    if steps < least:
+        return False, f"off: with fewer than {least:,} steps it is hardly paid back"
+    return True, "tried by the preflight; the run is compiled only where that pays"
 
 
 def _precision(base: BaseFacts, device: Device) -> tuple[str, str]:

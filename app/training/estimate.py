@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from app.training.limits import Foretold
+from app.training.pace import Pace, pace
 from app.training.recipe import Recipe
 
 # Of the mean of n readings, nine in ten times: Student's t for 90 % by n - 1 degrees of freedom.
@@ -98,7 +99,7 @@ def estimate(
     `history` holds what earlier runs took, in shares of what was foretold of them (1 is as foretold).
     """
     work = work or Work()
-    step_s = _step_s(measured, recipe)
+    way = pace(measured, recipe)
     saves = _times(recipe.steps, recipe.checkpoint_every)
     validations = 1 + _times(recipe.steps, recipe.validate_every)
     # What an earlier run left in the cache is only read; preflights of before did not count it.
@@ -108,7 +109,8 @@ def estimate(
         Part("start", float(measured.get("start_s", 0.0))),
         Part("load", float(measured["load_s"])),
         Part("encode", texts + pictures),
-        Part("steps", recipe.steps * step_s + _warming_s(measured)),
+        *([Part("compiling", way.compile_s)] if way.is_compiled else []),
+        Part("steps", recipe.steps * way.step_s + way.warming_s),
         Part("validation", validations * measured["validation_s"]),
         Part("samples", (1 + saves) * work.pulse_pictures * measured["sample_s"]),
         Part("saves", (saves - 1) * measured["save_s"]),
@@ -116,15 +118,15 @@ def estimate(
         Part("export", float(measured["export_s"])),
     )
     seconds = sum(part.seconds for part in parts)
-    low, high = _range(measured["step_s"], history)
+    low, high = _range(way.timed_s, history)
     return Estimate(
         parts=parts,
         seconds=seconds,
         low_s=seconds * low,
         high_s=seconds * high,
         sheet_s=work.sheet_pictures * measured["sample_s"],
-        step_s=step_s,
-        basis=_basis(measured, history),
+        step_s=way.step_s,
+        basis=_basis(measured, way, history),
         runs=len(history),
         error=_error(history),
     )
@@ -142,7 +144,7 @@ def steps_that_fit(
     Checkpoints and validations keep their share of the run, so only the steps shrink. Rounded down to two figures.
     """
     whole = estimate(measured, recipe, work, history)
-    _, high = _range(measured["step_s"], history)
+    _, high = _range(pace(measured, recipe).timed_s, history)
     fixed_s = whole.seconds - recipe.steps * whole.step_s
     count = int(((seconds - whole.sheet_s) / high - fixed_s) / whole.step_s)
     if count < 1:
@@ -160,27 +162,6 @@ def duration(seconds: float) -> str:
     if minutes >= 10 or (minutes and whole % 60 == 0):
         return f"{minutes} m"
     return f"{minutes} m {whole % 60:02d} s" if minutes else f"{whole} s"
-
-
-def _step_s(measured: Mapping[str, Any], recipe: Recipe) -> float:
-    """Seconds of a step in the mean: timed at the largest size, and smaller pictures take their share of it.
-
-    In a first stage at a lower resolution a step takes its share by pixels and pictures.
-    """
-    last = recipe.stage(recipe.steps - 1)
-    largest_s = statistics.median(measured["step_s"]) * measured.get("bucket_area_ratio", 1.0)
-    if last.number == 0:
-        return float(largest_s)
-    first = recipe.stage(0)
-    share = last.first_step / recipe.steps
-    pixels = (first.resolution_px / last.resolution_px) ** 2 * first.batch_size / last.batch_size
-    return float(largest_s * (share * pixels + 1 - share))
-
-
-def _warming_s(measured: Mapping[str, Any]) -> float:
-    """What the first steps took longer than the others: compiling, and a cold device."""
-    usual = statistics.median(measured["step_s"])
-    return float(max(0.0, sum(measured.get("warm_s", ())) - usual * len(measured.get("warm_s", ()))))
 
 
 def _times(steps: int, every: int) -> int:
@@ -208,8 +189,11 @@ def _spread(step_s: Sequence[float]) -> float:
     return min(0.5, wide / statistics.mean(step_s))
 
 
-def _basis(measured: Mapping[str, Any], history: Sequence[float]) -> str:
-    timed = f"{len(measured['step_s'])} steps measured on {measured['device']}"
+def _basis(measured: Mapping[str, Any], way: Pace, history: Sequence[float]) -> str:
+    kind = "compiled steps" if way.is_compiled else "steps"
+    timed = f"{len(way.timed_s)} {kind} measured on {measured['device']}"
+    if way.found and not way.is_compiled:
+        timed += f" ({way.found})"
     if not history:
         return f"{timed}; {NO_HISTORY}"
     return f"{timed} and {len(history)} earlier {'run' if len(history) == 1 else 'runs'}"

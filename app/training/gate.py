@@ -14,6 +14,7 @@ from app.training.estimate import Estimate, duration
 from app.training.facts import BaseFacts, may_be_same
 from app.training.licences import UNKNOWN
 from app.training.limits import Limits
+from app.training.pace import pace
 from app.training.recipe import Recipe
 
 State = Literal["passed", "to_know", "failed", "cannot_tell"]
@@ -111,6 +112,7 @@ def findings(
         _weights(base, place, measured),
         _disk(recipe, base, place, measured),
         _device(recipe, place, measured),
+        *_compile(recipe, measured),
         *_licences(base),
         _time(left, estimate),
         _money(left, estimate),
@@ -247,6 +249,17 @@ def _device(recipe: Recipe, place: Place, measured: Mapping[str, Any] | None) ->
     if place.busy:
         return Finding("Device", "to_know", f"{name}, busy: {place.busy}; the run waits for it")
     return Finding("Device", "passed", f"{name}, free")
+
+
+def _compile(recipe: Recipe, measured: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """What was found of compiling, where the recipe asks for it."""
+    if not recipe.compile:
+        return
+    way = pace(measured, recipe) if measured and "step_s" in measured else None
+    if way is None or not way.found:
+        yield Finding("Compile", "cannot_tell", f"{_NOT_YET}, and without it nothing is compiled")
+    else:
+        yield Finding("Compile", "passed" if way.is_compiled else "to_know", way.found)
 
 
 def _licences(base: BaseFacts) -> Iterator[Finding]:

@@ -4,7 +4,8 @@
 
 `refused`: it was measured, and something stands in the way; `failed`: it could not be measured. What was measured
 holds for every recipe that differs only in knobs that neither time nor memory depend on: how long the run goes on, how
-fast it learns, its seed. So the three lengths share one preflight. It holds on the device that it was measured on.
+fast it learns, its seed. So the three lengths share one preflight, except that one without compiling says nothing of
+a longer run that would try it. It holds on the device that it was measured on.
 """
 
 from __future__ import annotations
@@ -165,8 +166,14 @@ def _alike(session: Session, version_id: int, recipe: Recipe) -> Iterator[Prefli
     )
     wanted, own = measured_knobs(recipe.model_dump(mode="json")), recipe.recipe_hash()
     for row in rows:
-        if row.recipe_hash == own or (row.state != "failed" and measured_knobs(row.recipe) == wanted):
+        if row.recipe_hash == own or (row.state != "failed" and _holds(row, wanted)):
             yield row
+
+
+def _holds(row: Preflight, wanted: Mapping[str, Any]) -> bool:
+    known = measured_knobs(row.recipe)
+    # One that tried compiling timed the steps as they are, too.
+    return known == wanted or ("compiled" in row.measured and known == {**wanted, "compile": True})
 
 
 def measured_knobs(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,6 +84,8 @@ def shown(plan: Plan) -> list[Knob]:
         line("clip_norm", f"{recipe.clip_norm:g}"),
         line("seed", f"{recipe.seed}"),
     ]  # fmt: skip
+    if recipe.compile:
+        found.append(line("compile", "where it pays"))
     seen = {knob.name for knob in found}
     return found + [knob for knob in plan.knobs if knob.is_changed and knob.name not in seen]
 

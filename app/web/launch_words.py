@@ -9,6 +9,7 @@ from app.cycles.clock import Clock
 from app.cycles.launching import Outlook
 from app.training import gate
 from app.training.estimate import duration
+from app.training.pace import pace
 from app.training.preflights import Wish
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
@@ -61,9 +62,11 @@ def facts(preflight: Preflight | None, recipe: Recipe) -> list[Fact]:
         return []
     told = preflight.measured
     at_once = recipe.micro_batch or recipe.batch_size
-    peak = _gib(told["peak_bytes"])
+    way = pace(told, recipe)
+    peak = _gib(way.peak_bytes)
     total = told.get("memory_total_bytes")
-    steps = sorted(told["step_s"])
+    steps = sorted(way.timed_s)
+    timed = f"median of {len(steps)}{' compiled' if way.is_compiled else ''}, after {len(told['warm_s'])} warm"
     return [
         Fact("Load", _seconds(told["load_s"]), "all parts of the base"),
         Fact(
@@ -71,7 +74,7 @@ def facts(preflight: Preflight | None, recipe: Recipe) -> list[Fact]:
             f"{peak} of {_gib(total)} GiB" if total else f"{peak} GiB",
             f"largest size, {at_once} at once",
         ),
-        Fact("One step", _seconds(steps[len(steps) // 2]), f"median of {len(steps)}, after {len(told['warm_s'])} warm"),
+        Fact("One step", _seconds(steps[len(steps) // 2]), timed),
         Fact("Sample", _seconds(told["sample_s"]), f"1 picture, {recipe.sampling_steps} steps"),
         Fact("Checkpoint", _seconds(told["save_s"]), f"{gate.bytes_(told['checkpoint_bytes'])}, written and read back"),
     ]

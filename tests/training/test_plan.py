@@ -68,6 +68,26 @@ def test_rules_of_the_sources() -> None:
     assert (plan(sdxl, SHOP, RTX).recipe.min_snr_gamma, plan(PRX, SHOP, RTX).recipe.min_snr_gamma) == (5.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("base", "device", "photos", "steps", "tries"),
+    [
+        (PRX, RTX, 300, None, True),  # LoRA, all blocks twice, 3,500 steps
+        (PRX, RTX, 300, 1999, False),
+        (PRX, H100, 300, None, False),  # no block is computed twice
+        (PRX, H100, 300, 10_000, True),
+        (PRX, H100, 3000, None, True),  # all weights
+        (PRX, CPU, 300, None, False),
+        (replace(PRX, parameters=2_400_000), RTX, 300, 50_000, False),
+    ],
+)
+def test_compiling_is_tried_where_it_may_pay(
+    base: BaseFacts, device: Device, photos: int, steps: int | None, tries: bool
+) -> None:
+    made = plan(base, replace(SHOP, train=photos), device, changes={} if steps is None else {"steps": steps})
+    assert made.recipe.compile == tries
+    assert made.knob("compile").reason.startswith("tried by the preflight; " if tries else "off: ")
+
+
 def test_more_photos_mean_more_steps_up_to_a_bound() -> None:
     steps = [plan(PRX, replace(SHOP, train=count), RTX).recipe.steps for count in (20, 100, 400, 900, 9000)]
     assert steps == [2000, 2000, 4000, 6000, 6000]

@@ -187,6 +187,27 @@ def test_what_was_measured_on_another_device_does_not_hold(
     assert device.sentence == "Tesla T4, free"
 
 
+def test_a_run_does_without_compiling_that_does_not_pay(
+    client: TestClient, session: Session, version: DatasetVersion
+) -> None:
+    both = {"sizes": [[64, 64, 90.0]], "warm_s": [0.4] * 3, "step_s": [0.4] * 5, "peak_bytes": 1 << 30}
+    measured(session, version, PLANNED.model_copy(update={"compile": True}), compiled=both)
+    page = client.get(f"/runs/new?version_id={version.id}&compile=true")
+    assert page.context["state"] == "measured"
+    assert "compiling does not pay: steps take 0.40 s instead of 0.50 s" in page.text
+    assert PLANNED.recipe_hash()[:4] in page.text
+    longer = client.get(f"/runs/new?version_id={version.id}&compile=true&far=best")
+    assert "90 s of compiling are paid back after 900 of 2,400 steps" in longer.text
+    assert longer.context["facts"][2].more == "median of 5 compiled, after 3 warm"
+    # What was timed without compiling holds for a recipe that never asks for it.
+    assert client.get(f"/runs/new?version_id={version.id}").context["state"] == "measured"
+    client.post("/runs", data={"version_id": version.id, "compile": "true"})
+    (run,) = runs.recent(session)
+    assert (run.recipe["compile"], run.recipe_hash) == (False, PLANNED.recipe_hash())
+    client.post("/runs", data={"version_id": version.id, "compile": "true"})
+    assert runs.recent(session) == [run], "asked for twice it is one run"
+
+
 def test_a_run_that_started_by_itself_is_gone_to(client: TestClient, session: Session, version: DatasetVersion) -> None:
     known = measured(session, version)
     client.post("/runs", data={"version_id": version.id})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import torch
 from app.datasets.manifest import ManifestRow, read_manifest, write_manifest
 from app.training.recipe import Recipe, write_recipe
 from tests.workers.families import tiny
+from workers.finetune import preflight
 from workers.finetune.__main__ import main
+from workers.finetune.methods import memory as blocks
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -44,6 +48,7 @@ def test_it_measures_what_a_run_would_need(recipe: MakeRecipe, manifest: Path, t
     assert (found["pictures_cached"], found["texts_cached"]) == (0, 0)
     assert found["buckets"] == [[16, 16, 8]]
     assert found["bucket_area_ratio"] == 1.0
+    assert "compiled" not in found
     assert found["undecodable"] == []
     assert found["captions_empty"] == 0
     assert (found["tokens"]["limit"], found["tokens"]["longest"], found["tokens"]["over"]) == (16, 2, 0)
@@ -95,7 +100,7 @@ def test_too_little_memory_is_four_and_keeps_what_is_known(
     def lack(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr("workers.finetune.preflight.training_passes", lack)
+    monkeypatch.setattr("workers.finetune.timing.training_passes", lack)
     assert run(recipe(), manifest, tmp_path / "out") == 4
     assert facts(tmp_path / "out")["buckets"] == [[16, 16, 8]]
     assert "step_s" not in facts(tmp_path / "out")
@@ -149,3 +154,74 @@ def test_a_run_after_it_learns_as_without_it(recipe: MakeRecipe, manifest: Path,
         events = [json.loads(line) for line in (tmp_path / out / "events.jsonl").read_text().splitlines()]
         losses.append([event["loss"] for event in events if event["kind"] == "validation"])
     assert losses[0] == losses[1]
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Compiler:
+    """The real compiler with nothing behind it, which takes a second where the usual one takes a minute."""
+    seen, compile_ = Compiler(), torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function: compile_(function, backend=seen))
+    monkeypatch.setattr(blocks, "_wrapped", cache(blocks._wrapped.__wrapped__))  # nothing of it stays in its cache
+    torch._dynamo.reset()
+    return seen
+
+
+@dataclass
+class Compiler:
+    """Takes what was traced as it is, counts how often it is asked and run; or breaks."""
+
+    is_broken: bool = False
+    asked: int = 0
+    ran: int = 0
+
+    def __call__(self, traced: torch.fx.GraphModule, _: list[torch.Tensor]) -> Callable[..., Any]:
+        self.asked += 1
+        if self.is_broken:
+            raise RuntimeError("no C++ compiler\nis here")
+
+        def run_traced(*inputs: Any) -> Any:
+            self.ran += 1
+            return traced(*inputs)
+
+        return run_traced
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_steps_are_timed_as_they_are_and_compiled(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, compiler: Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran_before: list[int] = []
+    draw = preflight._sample_s
+    monkeypatch.setattr(preflight, "_sample_s", lambda *given: ran_before.append(compiler.ran) or draw(*given))
+    rows = [
+        ManifestRow(**{**vars(row), "width_px": 16, "height_px": 32 if number % 3 else 16})
+        for number, row in enumerate(read_manifest(manifest))
+    ]
+    write_manifest(manifest, rows)
+    knobs = recipe(compile=True, buckets=True, resolution_px=32, batch_size=4, micro_batch=2)
+    assert run(knobs, manifest, tmp_path / "out") == 0
+    found = facts(tmp_path / "out")
+    assert ran_before == [0], "the steps before were not compiled"
+    assert compiler.asked > 0, found["compiled"]
+    # Two blocks: at each of the two sizes two passes, then eight steps of two passes.
+    assert compiler.ran == 2 * (2 * 2 + 8 * 2)
+    both = found["compiled"]
+    assert (len(found["warm_s"]), len(found["step_s"])) == (len(both["warm_s"]), len(both["step_s"])) == (3, 5)
+    assert [size[:2] for size in both["sizes"]] == sorted(
+        (bucket[:2] for bucket in found["buckets"]), key=lambda size: -size[0] * size[1]
+    )
+    assert both["sizes"][0][2] > 10 * both["step_s"][0], "the first one was compiled"
+    assert both["peak_bytes"] > 0
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+def test_a_compiler_that_breaks_costs_nothing_but_itself(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, compiler: Compiler
+) -> None:
+    compiler.is_broken = True
+    assert run(recipe(compile=True), manifest, tmp_path / "out") == 0
+    found = facts(tmp_path / "out")
+    assert len(found["step_s"]) == 5 and found["export_bytes"] > 0
+    assert list(found["compiled"]) == ["why_not"]
+    assert found["compiled"]["why_not"].startswith("the compiler broke: ")
+    assert "no C++ compiler is here" in found["compiled"]["why_not"]

@@ -94,6 +94,24 @@ def test_a_run_that_waits_for_it_starts_by_itself_with_what_was_foretold(engine:
         assert jobs.get(session, run.job_id or 0).state == "queued"
 
 
+@pytest.mark.parametrize(("steps", "pays"), [(100, False), (400, True)])
+def test_the_run_that_follows_is_compiled_only_where_that_pays(
+    engine: Engine, settings: Settings, steps: int, pays: bool
+) -> None:
+    recipe = runs.plan("models/nano", steps).model_copy(update={"compile": True})
+    done, _ = measure(engine, settings, ask(engine, recipe, Wish()))
+    (run,) = all_runs(engine)
+    as_it_was_done = recipe.model_copy(update={"compile": pays})
+    assert (run.recipe["compile"], run.recipe_hash) == (pays, as_it_was_done.recipe_hash())
+    assert (run.preflight_id, done.recipe["compile"]) == (done.id, True)
+    (found,) = [one["sentence"] for one in done.findings if one["name"] == "Compile"]
+    assert "10 s of compiling" in found
+    if not pays:
+        assert "compiling does not pay" in (run.foretold_from or "")
+    with transaction(engine) as session:
+        assert preflights.find(session, done.version_id, as_it_was_done, "CPU") is not None
+
+
 def test_without_limits_of_a_person_the_hard_stop_lies_above_the_most_expected(
     engine: Engine, settings: Settings
 ) -> None:

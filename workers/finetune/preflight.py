@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,28 +18,26 @@ from typing import Any, Final
 import torch
 
 from app.datasets.manifest import ManifestRow
-from app.training.recipe import Recipe
+from app.training.recipe import Recipe, Stage
 from workers.families import licences, weights
 from workers.families.export import Origin, export
 from workers.families.registry import Family, load_family
-from workers.finetune.batches import Members, Texts, captions_of, picture_name, step_batches, text_name
-from workers.finetune.buckets import Size, Walk, nearest, sizes
+from workers.finetune.batches import Members, Texts, captions_of, picture_name, text_name
+from workers.finetune.buckets import Size, nearest, sizes
 from workers.finetune.cache import TensorCache, identity
 from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
 from workers.finetune.clock import Clock, Ended
 from workers.finetune.learner import Learner, keeps_base_narrow, make_learner
-from workers.finetune.methods.aids import Aids
-from workers.finetune.passes import training_passes, validation_errors
+from workers.finetune.passes import validation_errors
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
 from workers.finetune.sitting import Pulse, draw_pulse, read_pulse
+from workers.finetune.timing import WARM, Steps, timed
 from workers.finetune.train import read_rows, validation_rows
 from workers.refusals import Refusal
 
 FACTS: Final = "preflight.json"
-WARM, TIMED = 3, 5
-"""Steps before the clock counts, and steps it counts."""
 EXAMPLES = 5
 _PROBED = 8
 
@@ -132,19 +130,32 @@ def _measure(
     cache: Path,
     ranks: Ranks,
 ) -> dict[str, Any]:
-    """Encode a few members, take real steps at the largest size, validate, draw, save, read back and export."""
+    """Encode a few members, take real steps at the largest size, validate, draw, save, read back and export.
+
+    Compiled steps come last, so that nothing else is lost where they cannot be taken.
+    """
     learned, held_out = [row for row in rows if row.split == "train"], validation_rows(rows)
     clock.begin("encode", _PROBED)
     probe = _largest(learned, recipe, family)
     memory(device)
-    texts, text_s = timed(lambda: Texts(probe, family, None, clock.looking("encode")), device)
-    members = Members(probe, folder, family, texts, _resolution(recipe), recipe.buckets, bool(recipe.teacher))
+    each = _each_size(learned, recipe, family) if recipe.compile else []
+    shown = [*probe, *(row for _, ones in each for row in ones)]
+    texts, text_s = timed(lambda: Texts(shown, family, None, clock.looking("encode")), device)
+
+    def of(some: list[ManifestRow], px: int) -> Members:
+        return Members(some, folder, family, texts, px, recipe.buckets, bool(recipe.teacher))
+
+    members = of(probe, _resolution(recipe))
+    to_compile = [(stage, of(ones, stage.resolution_px)) for stage, ones in each]
     is_encoded, look = bool(family.autoencoder_files) and recipe.cache, clock.looking("encode")
     # Without the cache: what is found there says nothing of how long the others take.
     _, picture_s = timed(lambda: members.encode(None, look) if is_encoded else members.decode(look), device)
+    for _, ones in to_compile:
+        ones.encode(None, look) if is_encoded else ones.decode(look)
     family.free_encoders()
     learner, aids = make_learner(family, recipe, ranks)
-    seconds = _steps(members, recipe, family, learner, aids, clock, device, ranks)
+    steps = Steps(recipe, family, learner, aids, members, clock, device, ranks)
+    seconds = steps.plain()
     facts = {
         **_to_encode(learned, held_out, recipe, family, TensorCache(cache)),
         "text_s": text_s / len(texts.captions),
@@ -160,7 +171,8 @@ def _measure(
         facts["sample_s"] = _sample_s(recipe, family, clock, out, device)
     used = memory(device)
     facts |= {"peak_bytes": used["memory_bytes"], "memory_total_bytes": used["memory_total_bytes"]}
-    return facts | _saves(recipe, family, learner, clock, out, ranks)
+    facts |= _saves(recipe, family, learner, clock, out, ranks)
+    return facts | ({"compiled": steps.compiled(to_compile)} if recipe.compile else {})
 
 
 def _to_encode(
@@ -183,30 +195,12 @@ def _to_encode(
     return known
 
 
-def _steps(
-    members: Members,
-    recipe: Recipe,
-    family: Family,
-    learner: Learner,
-    aids: Aids,
-    clock: Clock,
-    device: torch.device,
-    ranks: Ranks,
-) -> list[float]:
-    """Seconds of each of the warm and the timed steps, all at the largest size."""
-    stage = recipe.stage(recipe.steps - 1)
-    walk = Walk(members.buckets, stage.micro_batch, recipe.seed, stage.number)
-    first = recipe.steps - 1 if stage.number else 0
+def _each_size(rows: list[ManifestRow], recipe: Recipe, family: Family) -> list[tuple[Stage, list[ManifestRow]]]:
+    """For each stage a member of each size it shows, the largest first."""
     found = []
-    for number in range(WARM + TIMED):
-        clock.look("train", number, WARM + TIMED)
-
-        def step() -> None:
-            batches = step_batches(members, walk, recipe, stage, first, ranks.rank, ranks.of)
-            training_passes(family, batches, recipe, first, device, aids, learner.gather)
-            learner.update(first)
-
-        found.append(timed(step, device)[1])
+    for stage in sorted({recipe.stage(0), recipe.stage(recipe.steps - 1)}, key=lambda stage: -stage.resolution_px):
+        ones = dict(zip(_fitted(rows, stage.resolution_px, recipe, family), rows, strict=True))
+        found.append((stage, [ones[size] for size in sorted(ones, key=lambda size: -size[0] * size[1])]))
     return found
 
 
@@ -271,15 +265,6 @@ def _written(
         }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def timed(work: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
-    """What `work` gives, and the seconds it took until the device was done too."""
-    began = time.perf_counter()
-    given = work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return given, time.perf_counter() - began
 
 
 def _largest(rows: list[ManifestRow], recipe: Recipe, family: Family) -> list[ManifestRow]:

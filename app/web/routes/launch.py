@@ -70,7 +70,7 @@ def start(session: Write, page: Page, config: Config, files: Files, me: CurrentP
     device = devices.known(config.data_dir, config.worker_threads).name
     preflight = preflights.find(session, version.id, plan.recipe, device)
     known = _refuse_closed(session, config, plan, asked, wish, preflight)
-    run = launching.start(session, version, plan.recipe, known, preflight if known.estimate else None, me)
+    run = launching.start(session, version, known, preflight if known.estimate else None, me)
     return RedirectResponse(f"/runs/{run.id}", 303)
 
 

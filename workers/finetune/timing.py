@@ -1,0 +1,130 @@
+"""Real steps on the clock: as they are, and compiled where the recipe asks for it. What pays is for others to weigh.
+
+Both are timed with the same model: its compiled blocks can be told to run as they are.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import torch
+
+from app.training.recipe import Recipe, Stage
+from workers.families.registry import Family
+from workers.finetune.batches import Batch, Members, step_batches
+from workers.finetune.buckets import Size, Walk
+from workers.finetune.clock import Clock
+from workers.finetune.learner import Learner
+from workers.finetune.methods.aids import Aids
+from workers.finetune.passes import training_passes
+from workers.finetune.ranks import Ranks
+from workers.finetune.report import memory
+
+WARM, TIMED = 3, 5
+"""Steps before the clock counts, and steps it counts."""
+_PASSES: Final = 2
+_WORDS: Final = 200
+
+
+@dataclass(frozen=True)
+class Steps:
+    """All that takes steps of a recipe. `members` are of the largest size."""
+
+    recipe: Recipe
+    family: Family
+    learner: Learner
+    aids: Aids
+    members: Members
+    clock: Clock
+    device: torch.device
+    ranks: Ranks
+
+    def plain(self) -> list[float]:
+        """Seconds of each of the warm and the timed steps, all at the largest size, nothing compiled."""
+        # Only where it is needed: the compiler takes seconds to import.
+        with torch.compiler.set_stance("force_eager") if self.recipe.compile else nullcontext():
+            return self._timed()
+
+    def compiled(self, each: Sequence[tuple[Stage, Members]]) -> dict[str, Any]:
+        """The same steps compiled, and what compiling took at each size: width and height in px, seconds.
+
+        `each` has one member of each size of each stage. Where the compiler breaks, or what it made does not fit in
+        memory, only `why_not` is told, a sentence; several processes end as they do when any step breaks.
+        """
+        from torch._dynamo.exc import TorchDynamoException
+
+        memory(self.device)  # its peak begins anew
+        try:
+            # Before the steps, for what is compiled for many sizes may be slower than what is compiled for one.
+            sizes = self._at_each_size(each)
+            seconds = self._timed()
+        except (torch.OutOfMemoryError, TorchDynamoException) as error:
+            if self.ranks.of > 1:
+                raise
+            return {"why_not": _why_not(error)}
+        stage = self.recipe.stage(self.recipe.steps - 1)
+        passes = stage.batch_size // stage.micro_batch // self.ranks.of
+        usual_s = statistics.median(seconds[WARM:]) * _PASSES / passes
+        return {
+            "sizes": [[*size, max(0.0, took_s - usual_s)] for size, took_s in sizes],
+            "warm_s": seconds[:WARM],
+            "step_s": seconds[WARM:],
+            "peak_bytes": memory(self.device)["memory_bytes"],
+        }
+
+    def _timed(self) -> list[float]:
+        recipe, ranks = self.recipe, self.ranks
+        stage = recipe.stage(recipe.steps - 1)
+        walk = Walk(self.members.buckets, stage.micro_batch, recipe.seed, stage.number)
+        first = recipe.steps - 1 if stage.number else 0
+        found = []
+        for number in range(WARM + TIMED):
+            self.clock.look("train", number, WARM + TIMED)
+            batches = partial(step_batches, self.members, walk, recipe, stage, first, ranks.rank, ranks.of)
+            found.append(self._step_s(batches, first))
+        return found
+
+    def _at_each_size(self, each: Sequence[tuple[Stage, Members]]) -> list[tuple[Size, float]]:
+        """Seconds of a first step of `_PASSES` micro-batches at each size: captions with words, and without any."""
+        count, found = sum(len(members) for _, members in each), list[tuple[Size, float]]()
+        self.clock.begin("compile", count)
+        for stage, members in each:
+            step = self.recipe.steps - 1 if stage.number else 0
+            for number in range(len(members)):
+                self.clock.look("compile", len(found), count)
+                took_s = self._step_s(partial(_with_and_without_words, members, number, stage.micro_batch), step)
+                found.append((members.size(number), took_s))
+        return found
+
+    def _step_s(self, batches: Callable[[], list[Batch]], step: int) -> float:
+        def take() -> None:
+            training_passes(self.family, batches(), self.recipe, step, self.device, self.aids, self.learner.gather)
+            self.learner.update(step)
+
+        return timed(take, self.device)[1]
+
+
+def _with_and_without_words(members: Members, number: int, count: int) -> list[Batch]:
+    alike, places = [number] * count, range(count)
+    return [members.batch(alike, places), members.batch(alike, places, [""] * count)]
+
+
+def timed(work: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
+    """What `work` gives, and the seconds it took until the device was done too."""
+    began = time.perf_counter()
+    given = work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return given, time.perf_counter() - began
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        return "compiled, a step does not fit in the device's memory"
+    return f"the compiler broke: {' '.join(str(error).split())[:_WORDS]}"
