@@ -134,6 +134,8 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
             patience.least_silence_s, first_s,
         )  # fmt: skip
         bound_s, billed = runs.stop_bound_s(run), run.billed_sitting
+        # What the engine may not know of itself: news that a power loss took from its file, sittings it saw no end of.
+        known = {"told_seq": runs.last_seq(session, run.id), "spent_s": run.actual_s or 0.0}
         is_saved = any(checkpoint.folder for checkpoint in runs.checkpoints(session, run.id))
         is_wanted = run.state == "running"
         if is_wanted:
@@ -147,7 +149,7 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
     wall_clock_s = max(recipe.max_wall_clock_s, min(seconds, 604_800.0))
     write_recipe(out / "recipe.yaml", recipe.model_copy(update={"max_wall_clock_s": wall_clock_s}))
     with atomic_file(out / "limits.json") as file:
-        file.write(json.dumps({"seconds": seconds, "binding": binding, "reserve_s": reserve_s}).encode())
+        file.write(json.dumps({"seconds": seconds, "binding": binding, "reserve_s": reserve_s, **known}).encode())
     manifest = work.storage.dataset_folder(version_id) / MANIFEST
     return _Task(out / "recipe.yaml", manifest, plan, bound_s, billed, is_saved)
 
@@ -178,7 +180,7 @@ def _sit(
         if task.plan.spent_s >= task.plan.limit_s:
             return _settle(work, run_id, out, Ended(None, is_past_limit=True), None, past.last_seq)
         end_unrecorded(out)
-        resume = ["--resume"] if (out / "events.jsonl").exists() else []
+        resume = ["--resume"] if past.last_seq or (out / "events.jsonl").exists() else []
         cache = ["--cache", str(work.storage.cache_folder)]
         command = [*engine, str(task.recipe), str(task.manifest), str(out), *cache, *resume]
         trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, hold(), past.last_seq)

@@ -18,7 +18,7 @@ from app.database import transaction
 from app.settings import Settings
 from app.storage import Storage
 from app.tenancy import Seat, Tenancy, cpu
-from app.training import preflights, runs
+from app.training import preflights, progress, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from tests.training.cast import frozen_version, one_run
@@ -143,6 +143,23 @@ def test_a_slow_second_start_is_no_hang(engine: Engine, settings: Settings, run_
             resume(engine, run_id)
     assert read(engine, run_id)[0].state == "completed"
     assert not [kind for kind, _ in notes(engine, run_id) if kind in ("hung", "forced")]
+
+
+@pytest.mark.parametrize("lost", [6, 100])
+def test_news_that_a_power_loss_took_from_the_file_hides_none_that_comes(
+    engine: Engine, settings: Settings, run_id: int, out: Path, lost: int
+) -> None:
+    train(engine, settings, run_id, "--after", "5", "fail-broken", "--once")
+    lines = (out / "events.jsonl").read_bytes().splitlines(keepends=True)
+    (out / "events.jsonl").write_bytes(b"".join(lines[:-lost]))
+    if lost > len(lines):
+        (out / "events.jsonl").unlink()
+    resume(engine, run_id)
+    assert train(engine, settings, run_id).state == "completed"
+    with transaction(engine) as session:
+        run = runs.get(session, run_id)
+        assert len(progress.sittings(session, run)) == 2
+        assert progress.curves(session, run).steps[-1] == 6
 
 
 @pytest.fixture
