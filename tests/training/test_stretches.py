@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
+from app import jobs
 from app.training import progress, runs, stretches
 from app.training.tables import RunStretch, TrainingRun
 from tests.training.cast import BEGAN, news, one_run
@@ -79,6 +80,8 @@ def test_a_start_from_an_earlier_step_cuts_stretches_back(session: Session, back
 
 def test_the_end_of_a_long_run_is_foretold_from_its_stretches(session: Session) -> None:
     run = one_run(session, steps=2 * MANY)
+    jobs.claim(session, run.job_id or 0, "worker")
+    jobs.get(session, run.job_id or 0).started_at = BEGAN
     runs.begin(session, run)
     tell(session, run, [news(1, "started", step=0), *(step(n + 1, n) for n in range(1, MANY + 1))])
     foretold = progress.expected_end(session, run)
