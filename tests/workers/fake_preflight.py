@@ -3,7 +3,7 @@
 `--holds N`: more pictures at once than N are out of memory, unless all blocks are computed twice (then 4 N are not).
 `--step S`: seconds a step is said to take; compiled, where the recipe asks for it, half of that after 10 s at one size.
 `--refuse`, `--crash`, `--mute`: a sentence and exit code 3; a traceback; silence for ever. `--wait`: until OUT/go is
-there or a stop is asked for. `--late`: its time limit ends it.
+there or a stop is asked for. `--late`: its time limit ends it. `--takes S`: so many seconds before its first step.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--holds", type=int, default=10_000)
     parser.add_argument("--step", type=float, default=0.1)
+    parser.add_argument("--takes", type=float, default=0.0)
     for name in ("--refuse", "--crash", "--mute", "--wait", "--late"):
         parser.add_argument(name, action="store_true")
     parser.add_argument("command", choices=["preflight"])
@@ -58,6 +59,7 @@ def main() -> int:
     while given.wait and not (given.out / "go").exists() and not (given.out / "stop").exists():
         time.sleep(0.02)
     (given.out / "preflight.json").write_text(json.dumps(GATE))
+    time.sleep(given.takes)
     tell("phase", phase="train", done=3, total=8)
     if given.late:
         tell("finished", reason="out_of_time", step=0, kept=False, elapsed_s=1.0)
