@@ -260,12 +260,10 @@ def test_its_time_is_on_the_bill_and_in_the_stage(engine: Engine, settings: Sett
 
 
 def test_nothing_is_measured_with_money_that_is_not_there(engine: Engine, settings: Settings) -> None:
-    priced = settings.model_copy(
-        update={"gpu_hour_price": Decimal(3_600_000), "budget": Decimal("1")}
-    )  # 1,000 a second
+    priced = settings.model_copy(update={"gpu_hour_price": Decimal(3_600), "budget": Decimal("2")})  # 1 a second
     with transaction(engine) as session:
         clock.start_cycle(session, priced, session.get(Catalog, 1))
-    done, _ = measure(engine, priced, ask(engine), "--holds", "5")
+    done, _ = measure(engine, priced, ask(engine), "--holds", "5", "--takes", "2")
     assert (done.state, done.alternatives) == ("refused", []), "the first try used up what there was"
     with transaction(engine) as session:
         version = session.get_one(DatasetVersion, done.version_id)
