@@ -167,6 +167,11 @@ def beat(
     return _guarded(session, claim, values)
 
 
+def began(session: Session, claim: Claim, at: datetime) -> None:
+    """The work under this claim began earlier, under another one, and costs since then. Raises LeaseLost."""
+    _guarded(session, claim, {"claimed_at": at})
+
+
 def count_anew(session: Session, claim: Claim) -> None:
     """There was progress that a lost worker cannot undo, so lost workers are counted from here on. Raises LeaseLost."""
     _guarded(session, claim, {"attempts": 1})

@@ -165,6 +165,8 @@ class Asked:
     def __init__(self, data_dir: Path, devices: int) -> None:
         self.settings, self.arguments, self.beats = Settings(data_dir=data_dir), {"devices": devices}, 0
 
+    is_cancel_asked = False
+
     def beat(self, note: str) -> None:
         self.beats += 1
 

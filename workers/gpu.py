@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.storage import Storage
 from app.training import devices
 from workers import accelerator, captioning, drawing, preflighting, tenant, training
-from workers.celery_app import Work, database_url, job_task
+from workers.celery_app import Cancelled, Work, database_url, job_task
 from workers.lease import Lease
 from workers.trainer import Patience
 
@@ -40,7 +40,11 @@ def preflight(work: Work) -> dict[str, Any]:
     lease(work.settings.worker_threads).release()
     with tenant.devices_for(work) as hold:
         if not preflighting.make_way(work):
-            hold.take()
+            try:
+                hold.take()
+            except Cancelled:
+                preflighting.cancel(work)
+                raise
         return preflighting.preflight(work, hold=hold.take)
 
 
@@ -50,7 +54,9 @@ def train(work: Work) -> dict[str, Any]:
     lease(work.settings.worker_threads).release()
     with tenant.devices_for(work) as hold:
         if not training.make_way(work):
-            hold.take()
+            # A run that was stopped while it waited is ended without its devices.
+            with suppress(Cancelled):
+                hold.take()
         return training.train(work, hold=hold.take)
 
 

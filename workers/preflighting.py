@@ -106,8 +106,7 @@ def preflight(
         tried = _try_smaller(bench, asked, recipe) if outcome.cause == "out_of_memory" else []
         state = _record(bench, preflight_id, recipe, outcome, tried)
     except Cancelled:
-        with work.transaction() as session:
-            preflights.end(session, preflights.get(session, preflight_id), "cancelled", "It was stopped.")
+        cancel(work)
         raise
     finally:
         with transaction(work.engine) as session:
@@ -115,6 +114,14 @@ def preflight(
     if state == "failed":
         raise Refused(outcome.sentence)
     return {"state": state}
+
+
+def cancel(work: Work) -> None:
+    """End the job's preflight as one that a person stopped."""
+    with work.transaction() as session:
+        preflights.end(
+            session, preflights.get(session, int(work.arguments["preflight_id"])), "cancelled", "It was stopped."
+        )
 
 
 def make_way(work: Work, patience: Patience | None = None) -> bool:

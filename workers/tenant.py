@@ -18,7 +18,7 @@ from app import tenancy
 from app.errors import Refused
 from app.settings import Settings
 from app.tenancy import Device, Seat, Tenancy
-from workers.celery_app import Busy, Work
+from workers.celery_app import Busy, Cancelled, Work
 
 _LOOKS_EVERY_S: Final = 0.5
 _WAITS_S: Final = 10.0
@@ -77,7 +77,8 @@ class Hold:
         """Take them, or keep them; what a process that works on them is to be given. Nothing outside of a gpu worker.
 
         A CPU counts as one however many processes share it. Raises Busy, which puts the job back, when they are not
-        free within so many seconds; Refused where this machine has too few.
+        free within so many seconds; Cancelled when a stop is asked for meanwhile; Refused where the machine has too
+        few.
         """
         if _mine is None:
             return Seat()
@@ -90,6 +91,8 @@ class Hold:
         deadline = time.monotonic() + _WAITS_S
         while not self._take_all(_mine, others, count):
             why = self._why(_mine, count)
+            if self._work.is_cancel_asked:
+                raise Cancelled
             if time.monotonic() > deadline:
                 raise Busy(why)
             self._work.beat(note=why)

@@ -32,6 +32,7 @@ from app.storage import DiskFull, Storage, atomic_file
 from app.tenancy import Seat
 from app.training import runs
 from workers import device
+from workers.news import whole
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class Trainer:
         seat = seat or Seat()
         out.mkdir(parents=True, exist_ok=True)
         (out / "stop").unlink(missing_ok=True)
-        news_bytes = News(out).size()
+        news_bytes = News(out).cut()
         with (out / runs.LOG).open("ab") as words:
             child = subprocess.Popen(
                 command, cwd=runs.PROJECT, env=_environment(threads, out, seat), start_new_session=True,
@@ -254,9 +255,14 @@ class News:
         self._path = out / "events.jsonl"
         self._offset = after
 
-    def size(self) -> int:
-        """Bytes that were told so far."""
-        return self._path.stat().st_size if self._path.exists() else 0
+    def cut(self) -> int:
+        """Cut off what a crash left of an event, as the next trainer would; the bytes that stay. Nobody may write."""
+        if not self._path.exists():
+            return 0
+        with self._path.open("r+b") as file:
+            _, size_bytes = whole(file.read())
+            file.truncate(size_bytes)
+        return size_bytes
 
     def read(self) -> list[dict[str, Any]]:
         """The new events, oldest first. A line that is still being written waits for its end."""

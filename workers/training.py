@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,7 +95,8 @@ def put_right(engine: Engine, storage: Storage, patience: Patience) -> None:
 def make_way(work: Work, patience: Patience | None = None) -> bool:
     """Before its device is taken: end trainers that hold it and that nobody will follow any more.
 
-    Returns whether the job's own trainer is at work, and so has its devices.
+    Returns whether it needs none: its own trainer is at work and has its devices, or nothing is to be trained. Raises
+    jobs.LeaseLost.
     """
     patience, run_id = patience or Patience(), int(work.arguments["run_id"])
     out = work.storage.run_folder(run_id)
@@ -102,7 +104,11 @@ def make_way(work: Work, patience: Patience | None = None) -> bool:
     if Trainer.find(out, work.claim) is not None:
         return True
     with work.transaction() as session:
-        bound_s = runs.stop_bound_s(runs.get(session, run_id))
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        run = runs.get(session, run_id)
+        bound_s = runs.stop_bound_s(run)
+        if run.job_id != work.claim.job_id or run.state not in ("queued", "running"):
+            return True
     _end_stranger(out, patience, bound_s)
     return False
 
@@ -127,6 +133,8 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
         recipe, version_id = Recipe.model_validate(run.recipe), run.version_id
         seconds, binding = runs.limits_of(run).hard_stop()
         needed_bytes, reserve_s = _space_needed(session, run), _reserve_s(run, recipe, seconds)
+        # Where no picture's time is known yet, the engine learns it from those that it draws.
+        reserve = {"reserve_pictures": _pictures(recipe)}
         stage = math.ceil(recipe.second_from * recipe.steps)
         first_s = max(patience.first_silence_s, TIMES_THE_HABIT * float(run.pace.get("step_s", 0.0)))
         plan = Plan(
@@ -149,7 +157,9 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
     wall_clock_s = max(recipe.max_wall_clock_s, min(seconds, 604_800.0))
     write_recipe(out / "recipe.yaml", recipe.model_copy(update={"max_wall_clock_s": wall_clock_s}))
     with atomic_file(out / "limits.json") as file:
-        file.write(json.dumps({"seconds": seconds, "binding": binding, "reserve_s": reserve_s, **known}).encode())
+        file.write(
+            json.dumps({"seconds": seconds, "binding": binding, "reserve_s": reserve_s, **reserve, **known}).encode()
+        )
     manifest = work.storage.dataset_folder(version_id) / MANIFEST
     return _Task(out / "recipe.yaml", manifest, plan, bound_s, billed, is_saved)
 
@@ -198,6 +208,7 @@ def _find(work: Work, run_id: int, out: Path, task: _Task, patience: Patience) -
         with work.transaction() as session:
             run = runs.get(session, run_id)
             runs.note(session, run, "found_again", f"A worker found its trainer at work (pid {trainer.record.pid}).")
+            jobs.began(session, work.claim, datetime.fromtimestamp(trainer.record.started, UTC))
         trainer.write_down(work.claim)
         return trainer
     _end_stranger(out, patience, task.bound_s)
@@ -343,9 +354,13 @@ def _reserve_s(run: TrainingRun, recipe: Recipe, limit_s: float) -> float:
 
     At most half of the limit: a run too short for its sheet still learns something.
     """
+    return min(_pictures(recipe) * float(run.pace.get("sample_s", 0.0)), limit_s / 2)
+
+
+def _pictures(recipe: Recipe) -> int:
+    """How many pictures a run's sheet has."""
     columns = min(sheets.COLUMNS, 1 + math.ceil(recipe.steps / recipe.checkpoint_every))
-    pictures = columns * sheets.PROMPT_COUNT * len(sheets.SEEDS)
-    return min(pictures * float(run.pace.get("sample_s", 0.0)), limit_s / 2)
+    return columns * sheets.PROMPT_COUNT * len(sheets.SEEDS)
 
 
 def _forget(out: Path) -> None:

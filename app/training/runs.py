@@ -421,6 +421,10 @@ def _take_note(session: Session, run: TrainingRun, event: Mapping[str, Any]) -> 
     kind = event["kind"]
     if kind in ("started", "step", "finished"):
         run.step = int(event["step"])
+    if kind == "started":
+        # It may have gone on from an earlier checkpoint than the newest one, which was damaged.
+        later = (Checkpoint.run_id == run.id, Checkpoint.step > run.step)
+        session.execute(delete(Checkpoint).where(*later).execution_options(synchronize_session=False))
     run.pace = pace_after(run.pace, kind, event)
     if kind == "step" and event.get("memory_bytes"):
         run.peak_bytes = max(run.peak_bytes or 0, int(event["memory_bytes"]))

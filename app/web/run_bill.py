@@ -76,7 +76,9 @@ def kept_back_s(run: TrainingRun, folder: Path) -> float | None:
     None while nothing says how many. The same sum as `ending_s` of `workers/finetune/clock.py`.
     """
     try:
-        reserve_s = float(json.loads((folder / "limits.json").read_text())["reserve_s"])
+        told = json.loads((folder / "limits.json").read_text())
+        drawing_s = int(told.get("reserve_pictures", 0)) * float(run.pace.get("sample_s") or 0.0)
+        reserve_s = max(float(told["reserve_s"]), min(drawing_s, float(told["seconds"]) / 2))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     save_s = float(run.pace.get("save_s") or 0.0)

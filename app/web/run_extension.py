@@ -51,7 +51,9 @@ def _left_s(session: Session, run: TrainingRun, bill: Bill, saved: int) -> float
     started = progress.newest_events(session, run.id, 1, "started")
     if pace is None or not started:
         return None
-    start_s = (started[0].at - progress.sittings(session, run)[-1].began).total_seconds()
+    # The newest sitting may have ended before it had started to train.
+    began = max(one.began for one in progress.sittings(session, run) if one.began <= started[0].at)
+    start_s = (started[0].at - began).total_seconds()
     again_s = (pace.step - saved) * pace.seconds_a_step
     steps_s = (pace.latest - pace.at).total_seconds() + again_s
     # A limit that leaves less than it takes to stop is refused.

@@ -46,6 +46,15 @@ def test_a_double_click_is_one_run(session: Session) -> None:
     assert Recipe.model_validate(first.recipe).recipe_hash() == first.recipe_hash
 
 
+def test_a_checkpoint_behind_the_one_it_went_on_from_is_no_more(session: Session) -> None:
+    run = one_run(session)
+    runs.begin(session, run)
+    saved = [news(n, "checkpoint", step=10 * n, folder=f"c{n}", size_bytes=1, seconds=0.1) for n in (1, 2)]
+    runs.record_events(session, run, saved)
+    runs.record_events(session, run, [news(3, "started", step=10)])
+    assert [one.step for one in runs.checkpoints(session, run.id)] == [0, 10]
+
+
 def test_the_same_run_may_be_asked_for_again_once_it_is_over(session: Session) -> None:
     run = one_run(session)
     runs.stop(session, run, keep=True)

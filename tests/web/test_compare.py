@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
@@ -68,6 +69,15 @@ def test_what_ended_the_drawing_is_told(client: TestClient, session: Session) ->
     page = client.get(f"/compare/{sheet.id}").text
     assert "12 of 36 pictures were drawn; the run’s money limit ended it. What is there stays." in page
     assert "Draw the missing 24" in page
+
+
+@pytest.mark.parametrize("state", ["done", "cancelled"])
+def test_where_nothing_was_told_the_page_only_counts(client: TestClient, session: Session, state: str) -> None:
+    sheet = sheet_of(session, finished_run(session), drawn=12)
+    jobs.get(session, sheet.job_id or 0).state = state
+    session.flush()
+    page = client.get(f"/compare/{sheet.id}")
+    assert "12 of 36 pictures are drawn. What is there stays." in page.text
 
 
 def test_categories_are_chips_with_counts_and_filter_by_the_address(client: TestClient, session: Session) -> None:

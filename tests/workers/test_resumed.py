@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +23,8 @@ from app.training import preflights, progress, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from tests.training.cast import frozen_version, one_run
-from tests.workers.trained import FAKE, QUICK, notes, read, train, until, worker
-from workers import celery_app, preflighting, tenant, training
+from tests.workers.trained import FAKE, QUICK, expire_lease, notes, read, steps_kept, train, until, worker
+from workers import celery_app, gpu, preflighting, tenant, training
 from workers.celery_app import Work, do
 from workers.trainer import Patience, Trainer
 
@@ -162,6 +163,53 @@ def test_news_that_a_power_loss_took_from_the_file_hides_none_that_comes(
         assert progress.curves(session, run).steps[-1] == 6
 
 
+@pytest.mark.parametrize("torn", [b'{"seq": 9, "at"', b"\0" * 4000 + b"\n"])
+def test_what_a_crash_left_of_an_event_hides_none_that_comes(
+    engine: Engine, settings: Settings, run_id: int, out: Path, torn: bytes
+) -> None:
+    train(engine, settings, run_id, "--after", "3", "fail-broken", "--once")
+    with (out / "events.jsonl").open("ab") as file:
+        file.write(torn)
+    resume(engine, run_id)
+    assert train(engine, settings, run_id).state == "completed"
+    assert steps_kept(engine, run_id) == [1, 2, 3, 3, 4, 5, 6]
+
+
+def test_the_trainer_of_a_newer_job_is_not_a_stranger(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    with transaction(engine) as session:
+        run = runs.get(session, run_id)
+        old = jobs.claim(session, run.job_id or 0, "worker")
+        runs.begin(session, run)
+        runs.end(session, run, "failed", "It broke.", "broken")
+        runs.resume(session, run)
+        new = jobs.claim(session, run.job_id or 0, "worker")
+        runs.begin(session, run)
+    assert old is not None
+    theirs = Trainer.start([sys.executable, "-c", "import time; time.sleep(600)"], out, 1, new)
+    assert training.make_way(Work(old, settings, engine, Storage(settings.data_dir)), Patience(keep_s=0.0))
+    assert not theirs.wait(0.5)
+    theirs.send(signal.SIGKILL)
+    assert theirs.wait(10.0)
+
+
+def test_a_trainer_that_is_found_again_has_cost_since_it_began(
+    engine: Engine, settings: Settings, run_id: int, out: Path
+) -> None:
+    with worker(engine, settings, run_id, "--after", "3", "wait"):
+        until(lambda: 3 in steps_kept(engine, run_id))
+        began = Trainer.find(out)
+        assert began is not None
+        expire_lease(engine, run_id)
+        with worker(engine, settings, run_id, "--after", "3", "wait"):
+            until(lambda: "found_again" in [kind for kind, _ in notes(engine, run_id)])
+            claimed_at = read(engine, run_id)[1].claimed_at
+            (out / "go").touch()
+    assert claimed_at is not None
+    assert abs(claimed_at.timestamp() - began.record.started) < 0.01
+
+
 @pytest.fixture
 def mine(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenancy]:
     """This worker's device, not taken yet; a job waits for it no longer than a moment."""
@@ -217,6 +265,30 @@ def test_a_preflight_at_work_is_found_and_not_waited_for(engine: Engine, setting
         preflights.end(session, preflights.get(session, preflight_id), "cancelled", "It was stopped.")
     assert not preflighting.make_way(work), "ended: nobody waits for it any more"
     assert left.wait(0.0)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_run_that_waits_for_its_device_can_be_stopped(
+    engine: Engine, settings: Settings, run_id: int, mine: Tenancy, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    monkeypatch.setattr(tenant, "_WAITS_S", 60.0)
+    other = Tenancy(cpu(), settings.data_dir)
+    assert other.take()
+    job_id = read(engine, run_id)[1].id
+    thread = threading.Thread(target=do, args=(job_id, gpu_train, settings))
+    thread.start()
+    until(lambda: "waits until it is free" in read(engine, run_id)[1].note)
+    with transaction(engine) as session:
+        runs.stop(session, runs.get(session, run_id), keep)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert read(engine, run_id)[0].state == ("stopped" if keep else "discarded")
+    other.give_back()
+
+
+def gpu_train(work: Work) -> dict[str, object]:
+    """The task itself."""
+    return gpu.train(work)
 
 
 def test_waiting_for_a_device_costs_nothing(engine: Engine, settings: Settings, run_id: int, mine: Tenancy) -> None:

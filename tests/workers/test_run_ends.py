@@ -191,7 +191,14 @@ def test_the_engine_stops_at_its_limit_and_the_run_goes_on_with_a_higher_one(
     assert run.reason == (
         "Its time limit of 2 h on the device was reached at step 3 of 6. What it learned until step 3 is kept."
     )
-    told = {"seconds": 7200.0, "binding": "time", "reserve_s": 0.0, "told_seq": 0, "spent_s": 0.0}
+    told = {
+        "seconds": 7200.0,
+        "binding": "time",
+        "reserve_s": 0.0,
+        "told_seq": 0,
+        "spent_s": 0.0,
+        "reserve_pictures": 96,
+    }
     assert json.loads((out / "limits.json").read_text()) == told
     with transaction(engine) as session:
         assert sheets.latest_of(session, run_id) is not None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from app.training.recipe import Recipe
 from workers import moving
-from workers.finetune.limits import Limits, read_limits
+from workers.finetune.limits import read_limits
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report
 
@@ -33,13 +34,13 @@ class Clock:
     def __init__(self, recipe: Recipe, out: Path, report: Report, ranks: Ranks = ALONE) -> None:
         self._ranks = ranks
         given, most_s = read_limits(out), recipe.max_wall_clock_s
-        self._limits = given if given.seconds < most_s else Limits(most_s, "time", given.reserve_s)
+        self._limits = given if given.seconds < most_s else replace(given, seconds=most_s, binding="time")
         self._report = report
         self._told_at = time.monotonic()
         self._longest: dict[str, float] = {}
 
     def took(self, what: str, seconds: float) -> None:
-        """Remember how long a step, a save or an export took; the longest of each counts."""
+        """Remember how long a step, a save, an export or a picture took; the longest of each counts."""
         self._longest[what] = max(seconds, self._longest.get(what, 0.0))
 
     @property
@@ -47,7 +48,9 @@ class Clock:
         """Seconds to keep back: one more step, the last save and export, and what others need afterwards."""
         save_s = self._longest.get("save", 0.0)
         export_s = self._longest.get("export", save_s)
-        return 1.0 + 1.5 * self._longest.get("step", 0.0) + save_s + export_s + self._limits.reserve_s
+        drawing_s = min(self._limits.reserve_pictures * self._longest.get("picture", 0.0), self._limits.seconds / 2)
+        reserve_s = max(self._limits.reserve_s, drawing_s)
+        return 1.0 + 1.5 * self._longest.get("step", 0.0) + save_s + export_s + reserve_s
 
     def reason_to_end(self) -> Reason | None:
         """Why the run has to end now, if it has to."""

@@ -24,6 +24,7 @@ import torch
 from workers.finetune.limits import Limits, read_limits
 from workers.finetune.loss import BandedLoss
 from workers.finetune.ranks import Ranks
+from workers.news import whole
 from workers.refusals import Refusal
 
 Kind = Literal[
@@ -69,7 +70,7 @@ class EventLog:
             self._file.close()
             raise Refusal(f"Another process is already training in {out}.") from error
         self._file.seek(0)
-        told, size_bytes = _whole(self._file.read())
+        told, size_bytes = whole(self._file.read())
         self._file.truncate(size_bytes)
         known = _known_elsewhere(out)
         self._seq = max(int(told[-1]["seq"]) if told else 0, known.told_seq)
@@ -180,22 +181,6 @@ def memory(device: torch.device) -> dict[str, object]:
         torch.cuda.reset_peak_memory_stats(device)
         return {"memory_bytes": peak, "memory_total_bytes": torch.cuda.get_device_properties(device).total_memory}
     return {"memory_bytes": psutil.Process().memory_info().rss, "memory_total_bytes": psutil.virtual_memory().total}
-
-
-def _whole(written: bytes) -> tuple[list[dict[str, Any]], int]:
-    """The events in the file up to the first line that is none, and the bytes they take."""
-    told: list[dict[str, Any]] = []
-    size_bytes = 0
-    for line in written.splitlines(keepends=True):
-        try:
-            event = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            event = None
-        if not isinstance(event, dict):
-            break
-        told.append(event)
-        size_bytes += len(line)
-    return told, size_bytes
 
 
 def _known_elsewhere(out: Path) -> Limits:

@@ -249,6 +249,7 @@ class Sitting:
                 self.clock.look("sample", len(files), len(pulse))
         self.family.free_encoders()
         seconds = time.monotonic() - started
+        self.clock.took("picture", seconds / len(files))
         self._tell("samples", step=self.step, files=files, seconds=round(seconds, 3))
 
     def finish(self, reason: Reason) -> Reason:
