@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from app.database import utc_now
 from app.jobs import Job
+from app.training import estimate
 
 
 def number(value: float, places: int = 0) -> str:
@@ -104,6 +105,7 @@ FILTERS: dict[str, Any] = {
     "plural": plural,
     "money": money,
     "duration": duration,
+    "time_taken": estimate.duration,
     "bytes": bytes_,
     "initials": initials,
     "job_name": job_name,

@@ -126,7 +126,7 @@ def test_time_and_money_stand_against_the_hard_stop(client: TestClient, session:
     assert bill.kept_back_s == pytest.approx(600 + 1 + 1.5 * 3.4 + 0.2 + 0.2)
     words = text_of(client, run)
     assert "stops at $3" in words.replace(settings.currency, "$")
-    assert "50 s to 1 m, 5 steps measured" in words
+    assert "50 s to 1 m 15 s, 5 steps measured" in words
     assert "money decides" in words
 
 
