@@ -1,19 +1,24 @@
-"""A real pipeline of a few thousand weights, built offline, and a handful of drawn members to train it on."""
+"""A real pipeline of a few thousand weights, built offline, drawn members to train it on, and a run asked for."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
+from sqlalchemy import Engine, text
 
+from app.database import transaction
 from app.datasets.manifest import ManifestRow, write_manifest
+from app.settings import Settings
+from app.storage import Storage
 from app.training.recipe import Recipe, read_recipe
+from tests.training.cast import one_run
 
 RECIPES = Path(__file__).parents[2] / "workers" / "recipes"
 COLOURS = {"red": (200, 40, 40), "blue": (40, 60, 200), "green": (40, 160, 60), "white": (245, 245, 245)}
@@ -112,3 +117,29 @@ class Listener:
 @pytest.fixture
 def listener() -> type[Listener]:
     return Listener
+
+
+@pytest.fixture
+def committed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For tests whose workers commit: what they leave is taken away. Nothing is sent to a Redis."""
+    from workers import celery_app
+
+    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
+    celery_app.stopped_for_good.clear()
+    yield
+    celery_app.stopped_for_good.clear()
+    with transaction(engine) as session:
+        session.execute(text("truncate person, catalog, job, suite, cycle cascade"))
+
+
+@pytest.fixture
+def run_id(engine: Engine) -> int:
+    """A run of six steps that was asked for."""
+    with transaction(engine) as session:
+        return one_run(session, steps=6).id
+
+
+@pytest.fixture
+def out(run_id: int, settings: Settings) -> Path:
+    """That run's folder."""
+    return Storage(settings.data_dir).run_folder(run_id)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from app import jobs
 from app.cycles import clock, ledger
@@ -25,21 +25,13 @@ from app.training import progress, runs
 from app.training.recipe import Recipe
 from tests.evaluation.cast import finished_run, sheet_of
 from tests.training.cast import frozen_version
-from workers import celery_app, drawing, training
+from workers import drawing, training
 from workers.celery_app import Work, do
 from workers.lease import Lease
 from workers.refusals import Refusal
 from workers.sampler import Drawn, Source
 
-
-@pytest.fixture(autouse=True)
-def clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
-    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
-    yield
-    training.stopped_for_good.clear()
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job, suite, cycle cascade"))
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 
 from app import jobs
 from app.catalog.tables import Catalog
@@ -27,7 +26,7 @@ from app.training.recipe import Recipe, write_recipe
 from app.training.tables import Preflight, TrainingRun
 from tests.training.cast import frozen_version
 from tests.waiting import until
-from workers import accelerator, celery_app, preflighting
+from workers import accelerator, preflighting
 from workers.celery_app import do
 from workers.trainer import Patience, Trainer
 
@@ -36,15 +35,7 @@ QUICK = Patience(keep_s=5.0, discard_s=0.5, terminated_s=5.0, poll_s=0.02)
 RECIPE = runs.plan("models/nano", 100)
 
 
-@pytest.fixture(autouse=True)
-def clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
-    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
-    celery_app.stopped_for_good.clear()
-    yield
-    celery_app.stopped_for_good.clear()
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job, cycle cascade"))
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 def ask(engine: Engine, recipe: Recipe = RECIPE, wish: Wish | None = None) -> Preflight:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 
 from app import jobs
 from app.cycles import clock
@@ -22,9 +22,9 @@ from app.tenancy import Seat, Tenancy, cpu
 from app.training import preflights, progress, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
-from tests.training.cast import frozen_version, one_run
+from tests.training.cast import frozen_version
 from tests.workers.trained import FAKE, QUICK, expire_lease, notes, read, steps_kept, train, until, worker
-from workers import celery_app, gpu, preflighting, tenant, training
+from workers import gpu, preflighting, tenant, training
 from workers.celery_app import Work, do
 from workers.trainer import Patience, Trainer
 
@@ -34,26 +34,7 @@ ENDS_EARLY = {
 }
 
 
-@pytest.fixture(autouse=True)
-def clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
-    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
-    training.stopped_for_good.clear()
-    yield
-    training.stopped_for_good.clear()
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job, suite, cycle cascade"))
-
-
-@pytest.fixture
-def run_id(engine: Engine) -> int:
-    with transaction(engine) as session:
-        return one_run(session, steps=6).id
-
-
-@pytest.fixture
-def out(run_id: int, settings: Settings) -> Path:
-    return Storage(settings.data_dir).run_folder(run_id)
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 def resume(engine: Engine, run_id: int) -> None:

@@ -6,12 +6,11 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, func, select
 
 from app import jobs
 from app.cycles import clock, ledger
@@ -19,7 +18,6 @@ from app.cycles.tables import LedgerEntry
 from app.database import transaction
 from app.evaluation import sheets
 from app.settings import Settings
-from app.storage import Storage
 from app.training import runs
 from app.training.limits import Limits
 from app.training.tables import Preflight
@@ -37,21 +35,12 @@ from tests.workers.trained import (
     until,
     worker,
 )  # fmt: skip
-from workers import celery_app, training
 from workers.trainer import Patience, Trainer, read_record
 
 WATCHFUL = Patience(keep_s=5.0, discard_s=5.0, terminated_s=0.3, least_silence_s=0.5, first_silence_s=10.0, poll_s=0.02)
 
 
-@pytest.fixture(autouse=True)
-def clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
-    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
-    training.stopped_for_good.clear()
-    yield
-    training.stopped_for_good.clear()
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job, suite, cycle cascade"))
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture
@@ -59,11 +48,6 @@ def run_id(engine: Engine, settings: Settings) -> int:
     with transaction(engine) as session:
         clock.start_cycle(session, settings, None)
         return one_run(session, steps=6).id
-
-
-@pytest.fixture
-def out(run_id: int, settings: Settings) -> Path:
-    return Storage(settings.data_dir).run_folder(run_id)
 
 
 def bills(engine: Engine) -> tuple[int, float]:

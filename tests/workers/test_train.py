@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -292,17 +291,6 @@ def test_the_hard_stop_ends_with_a_checkpoint_and_a_model(
     assert report.facts("finished")[0]["step"] == 4
     assert checkpoint(out, 4).exists()
     assert (out / "model" / "model_index.json").exists()
-
-
-def test_time_for_the_sheet_is_kept_back_once_a_picture_was_drawn(
-    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
-) -> None:
-    clock_of = partial(Clock, recipe(max_wall_clock_s=5000.0), report=listener(earlier_s=150.0))
-    for pictures, seconds, ends in ((0, 280.0, False), (30, 280.0, True), (30, 1000.0, False), (10, 280.0, False)):
-        (tmp_path / "limits.json").write_text(json.dumps({"seconds": seconds, "reserve_pictures": pictures}))
-        clock = clock_of(out=tmp_path)
-        clock.took("picture", 10.0)
-        assert (clock.reason_to_end() == "out_of_time") is ends, (pictures, seconds)
 
 
 def test_time_of_earlier_sittings_counts(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:

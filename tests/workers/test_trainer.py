@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -20,7 +19,6 @@ from app.evaluation import sheets
 from app.settings import Settings
 from app.storage import Storage
 from app.training import runs
-from tests.training.cast import one_run
 from tests.workers.trained import (
     FAKE,
     IMPATIENT,
@@ -36,33 +34,13 @@ from tests.workers.trained import (
     until,
     worker,
 )  # fmt: skip
-from workers import celery_app, trainer, training
+from workers import trainer, training
 from workers.celery_app import Work
 from workers.following import Following
 from workers.trainer import Patience, Record, Trainer
 from workers.watch import Plan
 
-
-@pytest.fixture(autouse=True)
-def clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
-    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
-    training.stopped_for_good.clear()
-    yield
-    training.stopped_for_good.clear()
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job, suite cascade"))
-
-
-@pytest.fixture
-def run_id(engine: Engine) -> int:
-    with transaction(engine) as session:
-        return one_run(session, steps=6).id
-
-
-@pytest.fixture
-def out(run_id: int, settings: Settings) -> Path:
-    return Storage(settings.data_dir).run_folder(run_id)
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 def test_a_run_is_trained_to_its_end(engine: Engine, settings: Settings, run_id: int, out: Path) -> None:
