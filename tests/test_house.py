@@ -62,6 +62,13 @@ def functions(module: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDe
     return (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
+def imported(path: Path) -> set[str]:
+    """The packages that a file imports, wherever in it."""
+    found = {alias.name for node in ast.walk(tree(path)) if isinstance(node, ast.Import) for alias in node.names}
+    found |= {node.module or "." for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in found}
+
+
 def loaded_by(statement: str) -> set[str]:
     """The packages in memory after a statement, in a fresh Python."""
     script = f"import sys; {statement}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
@@ -80,6 +87,11 @@ def test_the_web_process_loads_nothing_heavy() -> None:
     settings = "Settings(database_url='postgresql://nobody@127.0.0.1:1/none')"
     create = "from app.settings import Settings; from app.web.main import create_app"
     assert not set(HEAVY) & loaded_by(f"{create}; create_app({settings})")
+
+
+def test_migrations_import_no_code_that_goes_on_changing() -> None:
+    for path in files("migrations/versions"):
+        assert imported(path) <= {"__future__", "alembic", "collections", "sqlalchemy"}, named(path)
 
 
 @pytest.mark.parametrize("module", ["workers.cpu", "workers.gpu", "workers.sweeper"])
@@ -177,6 +189,14 @@ def test_there_is_one_newest_migration() -> None:
     assert len(ScriptDirectory.from_config(config).get_heads()) == 1
     for path in files("migrations/versions"):
         assert re.fullmatch(r"\d{4}-\d\d-\d\d_[a-z_]+", path.stem), path.name
+
+
+def test_no_two_branches_can_make_the_same_migration_number() -> None:
+    """Numbers that count collide when two people branch; the first three are older than this rule."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    for script in ScriptDirectory.from_config(config).walk_revisions():
+        assert script.revision in {"0001", "0002", "0003"} or re.fullmatch(r"[0-9a-f]{12}", script.revision)
 
 
 def test_the_tables_are_what_the_migrations_make(engine: Engine) -> None:
