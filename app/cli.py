@@ -82,7 +82,7 @@ def sentences(error: Exception) -> list[str]:
     if isinstance(error, ValidationError):
         return [_setting_sentence(part) for part in error.errors()]
     if isinstance(error, (OperationalError, ArgumentError)):
-        from app.up import first_line
+        from app.host.up import first_line
 
         return [f"The database cannot be used: {first_line(error)}. `packshot doctor` tells more."]
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
@@ -108,7 +108,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _up(options: argparse.Namespace) -> int:
-    from app.up import up
+    from app.host.up import up
 
     return up(_settings(options), is_browser_wanted=not options.no_browser)
 
@@ -126,41 +126,41 @@ def _demo(options: argparse.Namespace) -> Any:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from app.status import status
+    from app.host.status import status
 
     return status(_settings(options).data_dir.resolve())
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from app.doctor import doctor
+    from app.host.doctor import doctor
 
     return doctor(_settings(options))
 
 
 def _link(options: argparse.Namespace) -> None:
-    from app.status import link
+    from app.host.status import link
 
     print(link(_settings(options), options.email))
 
 
 def _worker(options: argparse.Namespace) -> None:
-    from app import tenancy
     from app.errors import Refused
-    from app.up import check_servers, worker
+    from app.host import devices
+    from app.host.up import check_servers, worker
 
     check_servers(_settings(options))
     name = None
     if options.device is not None:
         if options.queue != "gpu":
             raise Refused("Only a gpu worker has a device.")
-        device = tenancy.named(options.device)
+        device = devices.named(options.device)
         os.environ.update(PACKSHOT_DEVICE=device.key)
         name = f"gpu-{device.index.replace(':', '-')}-{os.getpid()}"
     os.execv(sys.executable, [sys.executable, *worker(options.queue, name)])  # noqa: S606
 
 
 def _sweeper(options: argparse.Namespace) -> None:
-    from app.up import SWEEPER, check_servers
+    from app.host.up import SWEEPER, check_servers
 
     check_servers(_settings(options))
     os.execv(sys.executable, [sys.executable, *SWEEPER])  # noqa: S606
@@ -171,7 +171,7 @@ def _web(options: argparse.Namespace) -> None:
 
     import uvicorn
 
-    from app.up import check_servers
+    from app.host.up import check_servers
     from app.web.main import create_app
 
     settings = _settings(options)
@@ -188,7 +188,7 @@ def _web(options: argparse.Namespace) -> None:
 
 def _migrate(options: argparse.Namespace) -> None:
     from app.errors import Refused
-    from app.up import make_database_ready
+    from app.host.up import make_database_ready
 
     settings = _settings(options)
     if settings.database_url is None:

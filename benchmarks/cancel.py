@@ -27,8 +27,8 @@ sys.path.insert(0, str(PROJECT))
 import psutil  # noqa: E402
 from sqlalchemy import Engine, create_engine  # noqa: E402
 
-from app import embedded  # noqa: E402
 from app.database import migrate, transaction  # noqa: E402
+from app.host import servers  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from app.training import runs  # noqa: E402
 from tests import real_run  # noqa: E402
@@ -60,7 +60,7 @@ def main() -> int:
     chance = random.Random(26)
     with tempfile.TemporaryDirectory(prefix="cancel-") as place:
         data_dir = Path(place)
-        with embedded.running(data_dir, is_durable=False) as (database_url, redis_url):
+        with servers.running(data_dir, is_durable=False) as (database_url, redis_url):
             migrate(database_url)
             settings = Settings(data_dir=data_dir, database_url=database_url, redis_url=redis_url, worker_threads=1)
             engine = create_engine(database_url)

@@ -28,11 +28,12 @@ import psutil  # noqa: E402
 from sqlalchemy import Engine, create_engine  # noqa: E402
 from sqlalchemy.exc import OperationalError  # noqa: E402
 
-from app import broker, embedded, processes  # noqa: E402
+from app import broker  # noqa: E402
 from app.database import migrate, transaction  # noqa: E402
-from app.supervisor import Part, Signals, Supervisor  # noqa: E402
+from app.host import processes, servers  # noqa: E402
+from app.host.supervisor import Part, Signals, Supervisor  # noqa: E402
+from app.host.up import worker  # noqa: E402
 from app.training import runs  # noqa: E402
-from app.up import worker  # noqa: E402
 from tests import real_run  # noqa: E402
 
 HOURS: Final = 24
@@ -52,9 +53,9 @@ class Day:
 
     def start(self) -> Engine:
         """Everything but the run."""
-        for server in (embedded.postgres(self.data_dir), embedded.redis(self.data_dir)):
-            process = self.supervisor.add(Part(server.name, server.log, partial(embedded.start, server), server))
-            embedded.wait_until_ready(process, server)
+        for server in (servers.postgres(self.data_dir), servers.redis(self.data_dir)):
+            process = self.supervisor.add(Part(server.name, server.log, partial(servers.start, server), server))
+            servers.wait_until_ready(process, server)
             self.urls[server.name] = server.url
         migrate(self.urls["PostgreSQL"])
         self._add("web app", ("-m", "app.cli", "web"))

@@ -22,9 +22,10 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 
 import app.tables  # noqa: F401  (fills the metadata)
-from app import browsing, embedded
+from app import browsing
 from app.catalog.tables import Image
 from app.database import Base, transaction
+from app.host import servers
 from app.people import Person
 from app.review import decisions, queue
 from app.selection import Selection, parse
@@ -45,8 +46,8 @@ CATEGORIES = ("T-shirts", "Dresses", "Outerwear", "Shoes", "Hats", "Kettles", "M
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory() as folder:
-        server = embedded.postgres(Path(folder), is_durable=False)
-        with embedded.run(server):
+        server = servers.postgres(Path(folder), is_durable=False)
+        with servers.run(server):
             engine = create_engine(server.url)
             fill(engine, count)
             report(engine, count)

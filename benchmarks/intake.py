@@ -24,13 +24,13 @@ from PIL import ImageFilter
 from scipy import ndimage
 from sqlalchemy import Engine, create_engine, func, select
 
-from app import embedded
 from app.catalog import intake
 from app.catalog.tables import Catalog, Image
 from app.database import migrate, transaction
 from app.demo.drawing import draw, parts_of
 from app.demo.scene import Scene
 from app.demo.worlds import base_world
+from app.host import servers
 from app.people import Person
 from app.storage import Storage
 from workers.image_signals import measure
@@ -42,8 +42,8 @@ BLUR_SHARE = 0.006
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     with tempfile.TemporaryDirectory() as place:
-        server = embedded.postgres(Path(place) / "pg", is_durable=False)
-        with embedded.run(server):
+        server = servers.postgres(Path(place) / "pg", is_durable=False)
+        with servers.run(server):
             migrate(server.url)
             engine = create_engine(server.url)
             taking_in(engine, Path(place), count)

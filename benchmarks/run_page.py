@@ -28,10 +28,11 @@ from fastapi import FastAPI
 from playwright.sync_api import sync_playwright
 from sqlalchemy import text
 
-from app import embedded, jobs, people
+from app import jobs, people
 from app.catalog.tables import Catalog
 from app.database import migrate, transaction, utc_now
 from app.datasets.tables import DatasetVersion
+from app.host import servers
 from app.people import Person
 from app.settings import Settings
 from app.training import runs
@@ -145,8 +146,8 @@ def draw(app: FastAPI, url: str, run_id: int) -> None:
 def _app(folder: Path) -> Iterator[tuple[FastAPI, str]]:
     """The app on an empty database, and its address."""
     (folder / "pg").mkdir()
-    server = embedded.postgres(folder / "pg", is_durable=False)
-    with embedded.run(server):
+    server = servers.postgres(folder / "pg", is_durable=False)
+    with servers.run(server):
         migrate(server.url)
         app = create_app(Settings(data_dir=folder / "data", database_url=server.url))
         web = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))

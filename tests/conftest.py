@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
-from app import embedded, people
+from app import people
 from app.database import migrate
+from app.host import servers
 from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
@@ -28,8 +29,8 @@ os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELIS
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A migrated database on an embedded server of this test process."""
-    server = embedded.postgres(tmp_path_factory.mktemp("pg"), is_durable=False)
-    with embedded.run(server):
+    server = servers.postgres(tmp_path_factory.mktemp("pg"), is_durable=False)
+    with servers.run(server):
         migrate(server.url)
         yield server.url
 

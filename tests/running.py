@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from app.roster import Roster, roster
+from app.host.state import Roster, roster
 from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parent.parent

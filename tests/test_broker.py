@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, delete
 
-from app import broker, embedded, jobs, processes
+from app import broker, jobs
 from app.database import transaction, utc_now
+from app.host import processes, servers
 from app.jobs import Job
 from app.settings import Settings
 from tests.waiting import until
@@ -35,13 +36,13 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     """Settings whose Redis is not started yet."""
     (tmp_path / "data").mkdir()
     return Settings(
-        data_dir=tmp_path / "data", database_url=database_url, redis_url=embedded.redis(tmp_path / "data").url
+        data_dir=tmp_path / "data", database_url=database_url, redis_url=servers.redis(tmp_path / "data").url
     )
 
 
 @pytest.fixture
 def redis(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    with embedded.run(embedded.redis(settings.data_dir)) as process:
+    with servers.run(servers.redis(settings.data_dir)) as process:
         yield process
 
 
@@ -140,7 +141,7 @@ def test_a_job_whose_message_died_with_redis_is_sent_again(
     redis.kill()
     redis.wait()
     let_go(settings)
-    with embedded.run(embedded.redis(settings.data_dir)):
+    with servers.run(servers.redis(settings.data_dir)):
         process = start_worker(settings)
         try:
             sweeper.sweep(engine, url)
@@ -165,7 +166,7 @@ def test_a_worker_survives_the_death_of_redis(
     redis.kill()
     redis.wait()
     let_go(settings)
-    with embedded.run(embedded.redis(settings.data_dir)):
+    with servers.run(servers.redis(settings.data_dir)):
         broker.send_due(engine, str(settings.redis_url))
         until(lambda: is_done(engine, asked), "the job done")
         assert worker.poll() is None

@@ -17,8 +17,8 @@ import pytest
 import uvicorn
 
 from app import cli
-from app.listening import answers
-from app.roster import roster
+from app.host.listener import answers
+from app.host.state import roster
 from tests.running import PROJECT, STOPS_WITHIN_S, Up, packshot, up
 
 

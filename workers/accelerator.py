@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from app.tenancy import Device, nvidia_smi
+from app.host.devices import Device, nvidia_smi
 
 _MIB: Final = 1 << 20
 _GB: Final = 10**9

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from app.tenancy import memory_holders
+from app.host.devices import memory_holders
 
 _LOOKS_EVERY_S: Final = 0.2
 

@@ -25,9 +25,9 @@ from app.database import transaction
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
+from app.host.devices import Seat
 from app.people import Person
 from app.storage import Storage
-from app.tenancy import Seat
 from app.training import preflights, progress, runs
 from app.training.estimate import duration, steps_that_fit
 from app.training.preflights import FACTS

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from app import tenancy
 from app.errors import Refused
+from app.host import devices
+from app.host.devices import Device, Seat, Tenancy
 from app.settings import Settings
-from app.tenancy import Device, Seat, Tenancy
 from workers.celery_app import Busy, Cancelled, Work
 
 _LOOKS_EVERY_S: Final = 0.5
@@ -35,8 +35,8 @@ def take(settings: Settings, pause: Callable[[float], None] = time.sleep) -> Ten
     taken too: the trainer holds the lock and is about to be found again. Raises Refused for a device that is not there.
     """
     global _allowed
-    _allowed = tenancy.devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
-    known = [tenancy.named(settings.device)] if settings.device is not None else _allowed
+    _allowed = devices.list_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    known = [devices.named(settings.device)] if settings.device is not None else _allowed
     wanted = [Tenancy(one, settings.data_dir) for one in known]
     has_said = False
     while True:

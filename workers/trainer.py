@@ -24,12 +24,12 @@ from typing import Any, Final
 import psutil
 from sqlalchemy import Engine
 
-from app import processes
 from app.database import transaction
+from app.host import processes
+from app.host.devices import Seat
+from app.host.processes import Known
 from app.jobs import Claim
-from app.processes import Known
 from app.storage import DiskFull, Storage, atomic_file
-from app.tenancy import Seat
 from app.training import runs
 from workers import device
 from workers.news import whole

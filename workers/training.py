@@ -24,8 +24,8 @@ from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.evaluation import sheets
+from app.host.devices import Seat
 from app.storage import DiskFull, Storage, atomic_file
-from app.tenancy import Seat
 from app.training import runs
 from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
 from app.training.recipe import Recipe, write_recipe

@@ -18,13 +18,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from app import people, processes
+from app import people
 from app.cycles import clock
 from app.database import engine_for, transaction
 from app.demo import catalogue, story
 from app.demo.story import Stage, say
 from app.errors import AppError, Refused
-from app.roster import Roster, make_folder, roster
+from app.host import processes
+from app.host.state import Roster, make_folder, roster
 from app.settings import Settings
 
 PROJECT: Final = Path(__file__).resolve().parents[2]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from app.processes import Known
-from app.roster import roster
+from app.host.processes import Known
+from app.host.state import roster
 from tests.running import PROJECT, STOPS_WITHIN_S, Up, packshot, started, up
 from tests.waiting import until
 

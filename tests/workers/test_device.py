@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app import tenancy
+from app.host import devices
 from workers import device
 
 
@@ -25,13 +25,13 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_a_driver_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert tenancy.memory_holders() == set()
+    assert devices.memory_holders() == set()
     assert device.wait_until_released({1, 2}, 0.0)
 
 
 def test_a_process_is_gone_when_its_device_memory_is(driver: Path) -> None:
     driver.write_text("4711\n4712\n[Insufficient Permissions]\n")
-    assert tenancy.memory_holders() == {4711, 4712}
+    assert devices.memory_holders() == {4711, 4712}
     assert device.wait_until_released({1}, 0.0)
     assert not device.wait_until_released({4711, 5}, 0.3)
     Path(f"{driver}.once").touch()

@@ -17,9 +17,9 @@ from app.cycles.tables import LedgerEntry
 from app.database import transaction
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
+from app.host.devices import Device, cpu
 from app.settings import Settings
 from app.storage import Storage
-from app.tenancy import Device, cpu
 from app.training import preflights, runs
 from app.training.preflights import Wish
 from app.training.recipe import Recipe, write_recipe

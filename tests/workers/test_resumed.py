@@ -16,9 +16,9 @@ from app import jobs
 from app.cycles import clock
 from app.cycles.tables import LedgerEntry
 from app.database import transaction
+from app.host.devices import Seat, Tenancy, cpu
 from app.settings import Settings
 from app.storage import Storage
-from app.tenancy import Seat, Tenancy, cpu
 from app.training import preflights, progress, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun

@@ -13,12 +13,13 @@ import psutil
 import pytest
 from sqlalchemy import Engine, text
 
-from app import broker, embedded, jobs, processes
+from app import broker, jobs
 from app.database import transaction
 from app.datasets.tables import DatasetVersion
+from app.host import processes, servers
+from app.host.up import worker
 from app.settings import Settings
 from app.training import runs
-from app.up import worker
 from tests.running import PROJECT
 from tests.training.cast import frozen_version, one_run
 from tests.waiting import until
@@ -36,7 +37,7 @@ def clean_tables(engine: Engine) -> Iterator[None]:
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
     (tmp_path / "data").mkdir()
-    url = embedded.redis(tmp_path / "data").url
+    url = servers.redis(tmp_path / "data").url
     return Settings(data_dir=tmp_path / "data", database_url=database_url, redis_url=url)
 
 
@@ -68,7 +69,7 @@ def start(settings: Settings, device: str, log: Path) -> subprocess.Popen[bytes]
 def workers(settings: Settings, *places: tuple[str, Path]) -> Iterator[None]:
     """Workers on devices, each with its log; what they leave is ended."""
     started: list[subprocess.Popen[bytes]] = []
-    with embedded.run(embedded.redis(settings.data_dir)):
+    with servers.run(servers.redis(settings.data_dir)):
         try:
             started += [start(settings, device, log) for device, log in places]
             yield

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from app.errors import Refused
-from app.processes import Known
+from app.host.processes import Known
 
 ANSWERS_WITHIN_S: Final = 10.0
 _GPU: Final = re.compile(r"^GPU (\d+): (.+?) \(UUID: ([^)]+)\)")
@@ -59,7 +59,7 @@ def cpu(key: str = "cpu:0") -> Device:
     return Device(key, "CPU" if key == "cpu:0" else f"CPU {key.partition(':')[2]}", key, "")
 
 
-def devices(visible: str | None = None) -> list[Device]:
+def list_devices(visible: str | None = None) -> list[Device]:
     """The CUDA devices that the driver's tool lists, GPU by GPU or slice by slice; one CPU where there is none.
 
     `visible` is a CUDA_VISIBLE_DEVICES that limits them: numbers or identifiers, or their beginnings.
@@ -88,7 +88,7 @@ def named(text: str) -> Device:
     """The device that `text` names: its number, its identifier, or `cpu:0`. Raises Refused when it is not there."""
     if _CPU.match(text):
         return cpu(text)
-    known = devices()
+    known = list_devices()
     for one in known:
         if text in (one.index, one.key):
             return one

@@ -17,11 +17,11 @@ import psycopg
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
-from app import embedded, processes
 from app.errors import Refused
+from app.host import processes, servers
 from tests.waiting import until
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 AS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not AS_ROOT, reason="only root runs PostgreSQL as somebody else")
 
@@ -33,8 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def postgres(folder: Path) -> embedded.Server:
-    return embedded.postgres(folder, is_durable=False)
+def postgres(folder: Path) -> servers.Server:
+    return servers.postgres(folder, is_durable=False)
 
 
 def ask(url: str, sql: str) -> object:
@@ -49,7 +49,7 @@ def tcp_ports(process: psutil.Process) -> list[int]:
 
 def test_both_servers_answer_on_sockets_and_open_no_port(folder: Path) -> None:
     before = set(psutil.Process().children())
-    with embedded.running(folder, is_durable=False) as (database_url, redis_url):
+    with servers.running(folder, is_durable=False) as (database_url, redis_url):
         assert ask(database_url, "select 1") == 1
         assert ask(database_url, "select count(*) from pg_available_extensions where name = 'vector'") == 1
         assert redis_url.startswith("redis+socket:///")
@@ -59,56 +59,56 @@ def test_both_servers_answer_on_sockets_and_open_no_port(folder: Path) -> None:
     assert not [one for one in ours if one.is_running()]
 
 
-def test_what_was_written_is_there_after_a_restart(postgres: embedded.Server) -> None:
-    with embedded.run(postgres):
+def test_what_was_written_is_there_after_a_restart(postgres: servers.Server) -> None:
+    with servers.run(postgres):
         ask(postgres.url, "create table note as select 'kept' as words")
-    with embedded.run(postgres):
+    with servers.run(postgres):
         assert ask(postgres.url, "select words from note") == "kept"
 
 
-def test_text_is_compared_the_same_on_every_machine(postgres: embedded.Server) -> None:
-    with embedded.run(postgres):
+def test_text_is_compared_the_same_on_every_machine(postgres: servers.Server) -> None:
+    with servers.run(postgres):
         assert ask(postgres.url, "select lower('ÄÖÉ')") == "äöé"
         assert ask(postgres.url, "select 'Z' < 'a'") is True
 
 
-def test_a_server_that_was_left_running_is_ended_first(folder: Path, postgres: embedded.Server) -> None:
-    with embedded.run(postgres) as left:
-        again = embedded.postgres(folder, is_durable=False)
+def test_a_server_that_was_left_running_is_ended_first(folder: Path, postgres: servers.Server) -> None:
+    with servers.run(postgres) as left:
+        again = servers.postgres(folder, is_durable=False)
         assert left.wait(10) == 0
-        with embedded.run(again):
+        with servers.run(again):
             assert ask(again.url, "select 1") == 1
 
 
 def test_a_redis_that_was_left_running_is_ended_first(folder: Path) -> None:
-    with embedded.run(embedded.redis(folder)) as left:
-        again = embedded.redis(folder)
+    with servers.run(servers.redis(folder)) as left:
+        again = servers.redis(folder)
         assert left.wait(10) == 0
-        with embedded.run(again):
+        with servers.run(again):
             pass
 
 
-def test_a_process_with_the_pid_of_a_dead_server_is_left_alone(folder: Path, postgres: embedded.Server) -> None:
-    with embedded.run(postgres) as process:
+def test_a_process_with_the_pid_of_a_dead_server_is_left_alone(folder: Path, postgres: servers.Server) -> None:
+    with servers.run(postgres) as process:
         record = (folder / "postgres" / "postmaster.pid").read_text().splitlines()
         process.kill()
         process.wait()
     with subprocess.Popen(["sleep", "60"]) as bystander:
         record[0], record[2] = str(bystander.pid), "1000000000"
         (folder / "postgres" / "postmaster.pid").write_text("\n".join(record) + "\n")
-        embedded.postgres(folder, is_durable=False)
+        servers.postgres(folder, is_durable=False)
         assert bystander.poll() is None
         bystander.kill()
     (folder / "postgres" / "postmaster.pid").unlink()
 
 
 def test_a_killed_postgres_has_what_was_committed(folder: Path) -> None:
-    server = embedded.postgres(folder)
-    with embedded.run(server) as process:
+    server = servers.postgres(folder)
+    with servers.run(server) as process:
         ask(server.url, "create table survivor as select 7 as number")
         process.kill()
         process.wait()
-    with embedded.run(server):
+    with servers.run(server):
         assert ask(server.url, "select number from survivor") == 7
 
 
@@ -117,8 +117,8 @@ def test_servers_end_when_their_starter_is_killed(tmp_path: Path) -> None:
     script = """
 import sys, threading
 from pathlib import Path
-from app import embedded
-with embedded.running(Path(sys.argv[1]), is_durable=False):
+from app.host import servers
+with servers.running(Path(sys.argv[1]), is_durable=False):
     print("ready", flush=True)
     threading.Event().wait()
 """
@@ -127,15 +127,15 @@ with embedded.running(Path(sys.argv[1]), is_durable=False):
     ) as starter:
         assert starter.stdout is not None
         assert starter.stdout.readline() == b"ready\n"
-        servers = psutil.Process(starter.pid).children()
-        assert sorted(one.name() for one in servers) == ["postgres", "redis-server"]
+        children = psutil.Process(starter.pid).children()
+        assert sorted(one.name() for one in children) == ["postgres", "redis-server"]
         starter.kill()
-    until(lambda: not [one for one in servers if one.is_running()], "both servers gone")
+    until(lambda: not [one for one in children if one.is_running()], "both children gone")
     assert "database system is shut down" in (tmp_path / "logs" / "postgresql.log").read_text()
 
 
-def test_nobody_else_may_enter(folder: Path, postgres: embedded.Server) -> None:
-    with embedded.run(postgres):
+def test_nobody_else_may_enter(folder: Path, postgres: servers.Server) -> None:
+    with servers.run(postgres):
         for name in ("postgres", "run"):
             assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700
         with pytest.raises(psycopg.OperationalError, match=r"[Pp]eer authentication failed|role"):
@@ -145,10 +145,10 @@ def test_nobody_else_may_enter(folder: Path, postgres: embedded.Server) -> None:
 @pytest.mark.parametrize("name", ["x" * 120, "photos, autumn", "Füße & Schuhe"])
 def test_folders_that_no_socket_can_have_get_a_short_one(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    server = embedded.redis(tmp_path / name)
+    server = servers.redis(tmp_path / name)
     path = Path(server.url.removeprefix("redis+socket://").partition("?")[0])
     assert len(os.fsencode(path)) < 100
-    with embedded.run(server):
+    with servers.run(server):
         assert path.is_socket()
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     shutil.rmtree(path.parent)
@@ -157,22 +157,22 @@ def test_folders_that_no_socket_can_have_get_a_short_one(tmp_path: Path, name: s
 def test_the_short_folder_of_somebody_else_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data_dir = tmp_path / ("x" * 120)
     data_dir.mkdir()
-    path = Path(embedded.redis(data_dir).url.removeprefix("redis+socket://").partition("?")[0])
+    path = Path(servers.redis(data_dir).url.removeprefix("redis+socket://").partition("?")[0])
     shutil.rmtree(path.parent)
     path.parent.symlink_to(tmp_path)
     try:
         with pytest.raises(Refused, match="can hold a socket"):
-            embedded.redis(data_dir)
+            servers.redis(data_dir)
     finally:
         path.parent.unlink()
 
 
-def test_a_start_that_fails_says_the_servers_last_words(postgres: embedded.Server, folder: Path) -> None:
+def test_a_start_that_fails_says_the_servers_last_words(postgres: servers.Server, folder: Path) -> None:
     version = folder / "postgres" / "PG_VERSION"
     kept = version.read_text()
     version.write_text("11\n")
     try:
-        with pytest.raises(Refused, match=r"PostgreSQL did not start: .*version 11"), embedded.run(postgres):
+        with pytest.raises(Refused, match=r"PostgreSQL did not start: .*version 11"), servers.run(postgres):
             pass
     finally:
         version.write_text(kept)
@@ -181,7 +181,7 @@ def test_a_start_that_fails_says_the_servers_last_words(postgres: embedded.Serve
 def test_a_folder_that_was_half_made_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "postgres.unfinished").mkdir()
     (tmp_path / "postgres.unfinished" / "PG_VERSION").write_text("18\n")
-    with embedded.run(embedded.postgres(tmp_path, is_durable=False)):
+    with servers.run(servers.postgres(tmp_path, is_durable=False)):
         assert not (tmp_path / "postgres.unfinished").exists()
 
 
@@ -190,8 +190,8 @@ def test_root_runs_it_as_nobody_and_keeps_closed_folders_closed(tmp_path: Path) 
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     (closed / "data").mkdir()
-    server = embedded.postgres(closed / "data", is_durable=False)
-    with embedded.run(server) as process:
+    server = servers.postgres(closed / "data", is_durable=False)
+    with servers.run(server) as process:
         assert psutil.Process(process.pid).uids().effective == pwd.getpwnam("nobody").pw_uid
         assert ask(server.url, "select 1") == 1
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
@@ -200,13 +200,13 @@ def test_root_runs_it_as_nobody_and_keeps_closed_folders_closed(tmp_path: Path) 
 @needs_root
 def test_a_folder_of_an_ordinary_user_stays_that_users(folder: Path) -> None:
     pgdata = folder / "postgres"
-    embedded.postgres(folder, is_durable=False)
+    servers.postgres(folder, is_durable=False)
     before = pgdata.stat().st_uid
     someone = next(one for one in pwd.getpwall() if one.pw_uid not in (0, before))
     try:
         for place in (pgdata, *pgdata.rglob("*")):
             os.chown(place, someone.pw_uid, someone.pw_gid)
-        with embedded.run(embedded.postgres(folder, is_durable=False)) as process:
+        with servers.run(servers.postgres(folder, is_durable=False)) as process:
             assert psutil.Process(process.pid).uids().effective == someone.pw_uid
     finally:
         for place in (pgdata, *pgdata.rglob("*")):

@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import psutil
 
-from app import embedded, processes
 from app.errors import Conflict, Refused
-from app.processes import Known
+from app.host import processes, servers
+from app.host.processes import Known
 from app.storage import atomic_file
 
 STATE: Final = "up.json"
@@ -97,7 +97,7 @@ def end_left_over(data_dir: Path) -> None:
     """End what a killed supervisor left, where the kernel did not. Trainers go on; servers have an end of their own."""
     found = _written_down(data_dir)
     if found:
-        left = [one.find() for name, one in found.parts.items() if one and name not in embedded.NAMES]
+        left = [one.find() for name, one in found.parts.items() if one and name not in servers.NAMES]
         processes.kill(processes.with_descendants(one for one in left if one) - set(trainers(data_dir)))
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from app import cli, tenancy
+from app import cli
 from app.errors import Refused
-from app.processes import Known
+from app.host import devices
+from app.host.devices import Device, Tenancy, cpu, list_devices, named
+from app.host.processes import Known
+from app.host.supervisor import Signals
+from app.host.up import _Up
 from app.settings import Settings
-from app.supervisor import Signals
-from app.tenancy import Device, Tenancy, cpu, devices, named
-from app.up import _Up
 from tests.running import PROJECT
 from tests.waiting import until
 from workers import tenant
@@ -33,7 +34,7 @@ GPU 1: NVIDIA A100 (UUID: GPU-bbbb-1)
   MIG 3g.20gb     Device  1: (UUID: MIG-cccc-1)
 """
 TAKE = (
-    "import sys; from pathlib import Path; from app.tenancy import *; import time\n"
+    "import sys; from pathlib import Path; from app.host.devices import *; import time\n"
     "one = Tenancy(named(sys.argv[1]), Path(sys.argv[2]))\n"
     "print(one.take(), flush=True)\n"
     "time.sleep(60)"
@@ -42,7 +43,7 @@ TAKE = (
 
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenancy, "nvidia_smi", lambda *arguments: LISTED if arguments == ("-L",) else "")
+    monkeypatch.setattr(devices, "nvidia_smi", lambda *arguments: LISTED if arguments == ("-L",) else "")
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_gpu_and_each_slice_of_one_is_a_device(driver: None) -> None:
-    assert [(one.index, one.name, one.visible) for one in devices()] == [
+    assert [(one.index, one.name, one.visible) for one in list_devices()] == [
         ("0", "GPU 0 (NVIDIA H100 80GB HBM3)", "GPU-aaaa-0"),
         ("1.0", "GPU 1, slice 0 (3g.20gb)", "MIG-cccc-0"),
         ("1.1", "GPU 1, slice 1 (3g.20gb)", "MIG-cccc-1"),
@@ -62,14 +63,14 @@ def test_each_gpu_and_each_slice_of_one_is_a_device(driver: None) -> None:
 
 
 def test_cuda_visible_devices_limits_them(driver: None) -> None:
-    assert [one.key for one in devices("0")] == ["GPU-aaaa-0"]
-    assert [one.key for one in devices("MIG-cccc-1,GPU-aaaa")] == ["GPU-aaaa-0", "MIG-cccc-1"]
-    assert devices("") == devices("-1") == [cpu()]
+    assert [one.key for one in list_devices("0")] == ["GPU-aaaa-0"]
+    assert [one.key for one in list_devices("MIG-cccc-1,GPU-aaaa")] == ["GPU-aaaa-0", "MIG-cccc-1"]
+    assert list_devices("") == list_devices("-1") == [cpu()]
 
 
 def test_without_a_driver_there_is_one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tenancy, "nvidia_smi", lambda *_: "")
-    assert devices() == [cpu()]
+    monkeypatch.setattr(devices, "nvidia_smi", lambda *_: "")
+    assert list_devices() == [cpu()]
 
 
 def test_a_device_is_named_by_number_or_identifier(driver: None) -> None:
@@ -80,8 +81,8 @@ def test_a_device_is_named_by_number_or_identifier(driver: None) -> None:
 
 
 def test_each_device_has_a_part_of_its_own(driver: None) -> None:
-    assert list(tenancy.named_parts(devices())) == ["gpu worker 0", "gpu worker 1.0", "gpu worker 1.1"]
-    assert list(tenancy.named_parts([cpu()])) == ["gpu worker"]
+    assert list(devices.named_parts(list_devices())) == ["gpu worker 0", "gpu worker 1.0", "gpu worker 1.1"]
+    assert list(devices.named_parts([cpu()])) == ["gpu worker"]
 
 
 def test_two_data_folders_never_share_a_gpu(tmp_path: Path, machine: Path) -> None:
@@ -251,7 +252,7 @@ def test_a_killed_holder_is_known_by_its_start_too(tmp_path: Path) -> None:
 def test_a_worker_is_started_on_the_device_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     monkeypatch.setenv("PACKSHOT_DEVICE", "")
-    monkeypatch.setattr("app.up.check_servers", lambda _: None)
+    monkeypatch.setattr("app.host.up.check_servers", lambda _: None)
     monkeypatch.setattr(os, "execv", lambda _, command: started.append(command))
     assert cli.main(["worker", "gpu", "--device", "cpu:1"]) == 0
     assert os.environ["PACKSHOT_DEVICE"] == "cpu:1"

@@ -17,17 +17,18 @@ from typing import Final
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from app import embedded, jobs, people, processes, tenancy
+from app import jobs, people
 from app.database import migrate, transaction, utc_now
 from app.errors import AppError, Refused
-from app.listening import address_of, answers, listening
-from app.processes import Known
-from app.roster import Roster, end_left_over, forget, locked, make_folder, trainers, write_down
+from app.host import devices, processes, servers
+from app.host.devices import Device
+from app.host.listener import address_of, answers, listening
+from app.host.processes import Known
+from app.host.state import Roster, end_left_over, forget, locked, make_folder, trainers, write_down
+from app.host.supervisor import Part, Signals, Supervisor, say
 from app.settings import Settings
-from app.supervisor import Part, Signals, Supervisor, say
-from app.tenancy import Device
 
-PROJECT: Final = Path(__file__).resolve().parent.parent
+PROJECT: Final = Path(__file__).resolve().parents[2]
 READY_WITHIN_S: Final = 60.0
 ANSWERS_WITHIN_S: Final = 5
 DEATHS_BEFORE_READY: Final = 3
@@ -69,8 +70,8 @@ class _Up:
     def start(self, is_browser_wanted: bool) -> None:
         """Start everything, say how to get in, and watch."""
         say(f"Starting on {self.settings.data_dir}.")
-        database_url = self.settings.database_url or self._serve(embedded.postgres(self.settings.data_dir))
-        redis_url = self.settings.redis_url or self._serve(embedded.redis(self.settings.data_dir))
+        database_url = self.settings.database_url or self._serve(servers.postgres(self.settings.data_dir))
+        redis_url = self.settings.redis_url or self._serve(servers.redis(self.settings.data_dir))
         self.state = replace(self.state, database_url=database_url, redis_url=redis_url)
         link = make_database_ready(database_url, has_other_workers=self.settings.database_url is not None)
         for part in self._parts():
@@ -92,9 +93,9 @@ class _Up:
         if self.signals.count:
             say("Stopped.")
 
-    def _serve(self, server: embedded.Server) -> str:
-        process = self.supervisor.add(Part(server.name, server.log, partial(embedded.start, server), server))
-        embedded.wait_until_ready(process, server)
+    def _serve(self, server: servers.Server) -> str:
+        process = self.supervisor.add(Part(server.name, server.log, partial(servers.start, server), server))
+        servers.wait_until_ready(process, server)
         return server.url
 
     def _parts(self) -> Iterator[Part]:
@@ -105,7 +106,7 @@ class _Up:
             "cpu worker": worker("cpu"),
             "sweeper": SWEEPER,
         }
-        found = tenancy.named_parts(self._devices())
+        found = devices.named_parts(self._devices())
         if not found:
             say("PyTorch is not installed, so nothing is trained or drawn here; see `packshot doctor`.")
         commands |= {name: worker("gpu", name.replace(" ", "-")) for name in found}
@@ -127,8 +128,8 @@ class _Up:
         if find_spec("torch") is None:
             return []
         if self.settings.device is not None:
-            return [tenancy.named(self.settings.device)]
-        return tenancy.devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
+            return [devices.named(self.settings.device)]
+        return devices.list_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
 
     def _environment(self, threads: int) -> dict[str, str]:
         """What the parts are told: our own environment, the addresses, and folders that hold wherever they run."""

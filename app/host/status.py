@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from app import people
 from app.database import transaction
 from app.errors import NotFound, Refused
+from app.host.listener import address_of
+from app.host.state import Roster, roster
 from app.jobs import Job
-from app.listening import address_of
 from app.people import Person
-from app.roster import Roster, roster
 from app.settings import Settings
 
 RUNNING: Final = 0

@@ -19,8 +19,8 @@ from typing import Final, Self
 
 import psutil
 
-from app import embedded, processes
-from app.processes import Known
+from app.host import processes, servers
+from app.host.processes import Known
 
 GRACE_S: Final = 6.0
 FIRST_PAUSE_S: Final = 0.5
@@ -80,7 +80,7 @@ class Part:
     name: str
     log: Path
     start: Callable[[], subprocess.Popen[bytes]]
-    server: embedded.Server | None = None
+    server: servers.Server | None = None
     process: subprocess.Popen[bytes] | None = None
     known: Known | None = None
     started_at: float = 0.0
@@ -127,10 +127,10 @@ class Supervisor:
             family |= processes.with_descendants(one for part in ordinary for one in _found(part))
             self.signals.wait(0.2)
         processes.kill({*family, *others()})
-        patience_s = embedded.STOPPED_WITHIN_S if self.signals.count <= asked else 2.0
+        patience_s = servers.STOPPED_WITHIN_S if self.signals.count <= asked else 2.0
         for part in reversed(self.parts):
             if part.server is not None and part.process is not None:
-                embedded.stop(part.process, part.server, patience_s)
+                servers.stop(part.process, part.server, patience_s)
             elif part.process is not None:
                 part.process.wait()
         self.parts.clear()

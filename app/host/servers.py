@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote_plus
 
-from app import processes
 from app.errors import Refused
+from app.host import processes
 
 NAMES: Final = ("PostgreSQL", "Redis")
 READY_WITHIN_S: Final = 60.0  # a server that was killed may have a log to replay

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app import processes, supervisor
-from app.processes import Known
-from app.roster import Roster, end_left_over, roster, trainers, write_down
-from app.supervisor import Part, Signals, Supervisor
+from app.host import processes, supervisor
+from app.host.processes import Known
+from app.host.state import Roster, end_left_over, roster, trainers, write_down
+from app.host.supervisor import Part, Signals, Supervisor
 from tests.waiting import until
 
 STUBBORN = (

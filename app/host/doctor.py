@@ -18,11 +18,11 @@ import psutil
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from app import embedded
 from app.errors import AppError
-from app.roster import make_folder, roster
+from app.host import servers
+from app.host.state import make_folder, roster
+from app.host.up import first_line, model_folder
 from app.settings import Settings
-from app.up import first_line, model_folder
 
 GIB: Final = 1 << 30
 MEMORY_NEEDED_GIB: Final = 4
@@ -111,7 +111,7 @@ def _database(settings: Settings) -> Finding:
     found = roster(settings.data_dir.resolve())
     url = settings.database_url or (found.database_url if found else None)
     if url is None:
-        return _embedded("PostgreSQL", embedded.postgres_programs)
+        return _embedded("PostgreSQL", servers.postgres_programs)
     try:
         engine = create_engine(url, poolclass=NullPool)
         with engine.connect() as connection:
@@ -130,7 +130,7 @@ def _redis(settings: Settings) -> Finding:
     found = roster(settings.data_dir.resolve())
     url = settings.redis_url or (found.redis_url if found else None)
     if url is None:
-        return _embedded("Redis", embedded.redis_program)
+        return _embedded("Redis", servers.redis_program)
     place = urlsplit(url)
     try:
         if place.hostname is None:
