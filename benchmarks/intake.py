@@ -24,13 +24,13 @@ from PIL import ImageFilter
 from scipy import ndimage
 from sqlalchemy import Engine, create_engine, func, select
 
-from app.catalog import intake
 from app.catalog.tables import Catalog, Image
 from app.database import migrate, transaction
 from app.demo.drawing import draw, parts_of
 from app.demo.scene import Scene
 from app.demo.worlds import base_world
 from app.host import servers
+from app.intake import ingest
 from app.people import Person
 from app.storage import Storage
 from workers.image_signals import measure
@@ -86,8 +86,8 @@ def whole_intake(engine: Engine, storage: Storage, folder: Path) -> None:
         catalog = Catalog(name=folder.name)
         session.add_all([person, catalog])
         session.flush()
-        asked = intake.request_intake(session, catalog, folder, person).id
-    intake.take_in(lambda: transaction(engine), lambda **_: None, storage, asked, 100)  # type: ignore[misc]
+        asked = ingest.request_intake(session, catalog, folder, person).id
+    ingest.take_in(lambda: transaction(engine), lambda **_: None, storage, asked, 100)  # type: ignore[misc]
 
 
 def bare_loop(folder: Path, out: Path) -> None:

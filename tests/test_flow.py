@@ -15,7 +15,6 @@ from sqlalchemy import Engine, create_engine, make_url, select, text
 from sqlalchemy.orm import Session
 
 from app import browsing, jobs, people, selection
-from app.catalog import intake
 from app.catalog.tables import Catalog, Image, SourceFile
 from app.database import migrate, transaction
 from app.datasets import freezing
@@ -24,6 +23,7 @@ from app.datasets.tables import DatasetVersion
 from app.demo.catalogue import draw_catalogue
 from app.evaluation import comparison, sheets
 from app.evaluation.tables import Sample, Sheet
+from app.intake import ingest
 from app.settings import Settings
 from app.storage import Storage
 from app.training import preflights, runs
@@ -87,7 +87,7 @@ def test_from_photos_to_compared_checkpoints(
         pile = Catalog(name="Story")
         session.add(pile)
         session.flush()
-        intake.request_intake(session, pile, tmp_path / "photos", owner)
+        ingest.request_intake(session, pile, tmp_path / "photos", owner)
     assert work_off(engine) == ["intake.take_in", "signals.measure", "captions.propose", "review.apply_rules"]
     _check_review(engine, pile, len(truth.photos), {photo.file_name for photo in truth.faulty("broken file")})
 

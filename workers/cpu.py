@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog import intake, uploads
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
+from app.intake import ingest, uploads
 from app.review import decisions
 from app.review.decisions import Applied
 from workers import captioning, measuring
@@ -33,8 +33,8 @@ def take_in(work: Work) -> dict[str, Any]:
 
     intake_id, limit = int(work.arguments["intake_id"]), work.settings.max_image_megapixels
     with begin() as session:
-        folder = Path(intake.get(session, intake_id).folder)
-    result = intake.take_in(begin, work.tell, work.storage, intake_id, limit)
+        folder = Path(ingest.get(session, intake_id).folder)
+    result = ingest.take_in(begin, work.tell, work.storage, intake_id, limit)
     uploads.discard(work.storage, folder)
     return result
 

@@ -1,1 +1,1 @@
-"""The catalog: taking photos in and measuring them."""
+"""The catalog: the photos of a team, their files and what was measured of them."""

@@ -11,7 +11,6 @@ from sqlalchemy import Engine, select
 
 from app import browsing, jobs, selection
 from app.broker import send_due
-from app.catalog import intake
 from app.catalog.tables import Catalog
 from app.cycles import hard_stop, launching
 from app.database import transaction
@@ -20,6 +19,7 @@ from app.datasets.tables import DatasetVersion
 from app.demo.catalogue import held_out_prompts
 from app.errors import Refused
 from app.evaluation import sheets
+from app.intake import ingest
 from app.people import Person
 from app.settings import Settings
 from app.training import preflights, runs
@@ -61,7 +61,7 @@ def catalog_named(stage: Stage, name: str) -> Catalog:
 def take_in(stage: Stage, catalog: Catalog, photos: Path) -> None:
     """Take the photos in and wait for what a finished intake asks for by itself: signals, captions, review rules."""
     with transaction(stage.engine) as session:
-        asked = intake.request_intake(session, catalog, photos, stage.owner)
+        asked = ingest.request_intake(session, catalog, photos, stage.owner)
         job_id = asked.job_id
     done = wait(stage, _sent(stage, job_id), "Take in")
     say(

@@ -10,21 +10,21 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.catalog import intake
 from app.catalog.files import file_of
 from app.catalog.tables import Image
+from app.intake import ingest
 from app.settings import Settings
 from app.storage import Storage
 from tests import cast
-from tests.catalog.conftest import encoded, picture
+from tests.intake.conftest import encoded, picture
 
 
 def taken_in(session: Session, storage: Storage, place: Path, data: bytes) -> Image:
     """One photo, taken in from a folder."""
     place.mkdir()
     (place / "photo.jpg").write_bytes(data)
-    asked = intake.request_intake(session, cast.catalog(session), place, cast.person(session))
-    intake.take_in(lambda: nullcontext(session), lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
+    asked = ingest.request_intake(session, cast.catalog(session), place, cast.person(session))
+    ingest.take_in(lambda: nullcontext(session), lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
     return session.scalars(select(Image).where(Image.intake_id == asked.id)).one()
 
 

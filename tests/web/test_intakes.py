@@ -14,15 +14,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog import intake, uploads
 from app.catalog.tables import Catalog, Intake, SourceFile
+from app.intake import ingest, uploads
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
 from tests import cast
-from tests.catalog.conftest import encoded, picture
 from tests.conftest import sign_in
+from tests.intake.conftest import encoded, picture
 
 JSON = {"Accept": "application/json"}
 
@@ -176,7 +176,7 @@ def test_a_file_and_a_folder_of_one_name_are_both_kept(client: TestClient) -> No
 
 
 def test_a_file_over_the_limit_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "MAX_FILE_BYTES", 1024**2)
+    monkeypatch.setattr(ingest, "MAX_FILE_BYTES", 1024**2)
     upload = begun(client)
     answer = client.post(f"/uploads/{upload}/files", files=[("files", ("big.tif", bytes(1024**2 + 1)))], headers=JSON)
     assert answer.status_code == 422
@@ -196,7 +196,7 @@ def over(session: Session, folder: Path) -> Callable[..., Intake]:
     """An intake whose job ended in the state given."""
 
     def make(state: str, failure: str | None = None, place: Path = folder) -> Intake:
-        asked = intake.request_intake(session, cast.catalog(session), place, cast.person(session))
+        asked = ingest.request_intake(session, cast.catalog(session), place, cast.person(session))
         job = jobs.get(session, asked.job_id or 0)
         job.state, job.failure = state, failure
         job.result = {"other_files": 2, "metadata_rows_without_picture": 3}

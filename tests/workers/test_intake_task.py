@@ -11,12 +11,12 @@ from PIL import Image as Pillow
 from sqlalchemy import Engine, select, text
 
 from app import jobs
-from app.catalog import intake, uploads
 from app.catalog.files import view_path
 from app.catalog.tables import Catalog, Image, Signals
 from app.database import transaction, utc_now
 from app.demo.drawing import draw
 from app.demo.worlds import base_world
+from app.intake import ingest, uploads
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 
 def asked_intake(engine: Engine, pile: Catalog, folder: Path, ana: Person) -> int:
     with transaction(engine) as session:
-        job_id = intake.request_intake(session, session.merge(pile), folder, session.merge(ana)).job_id
+        job_id = ingest.request_intake(session, session.merge(pile), folder, session.merge(ana)).job_id
     assert job_id is not None
     return job_id
 
@@ -140,16 +140,16 @@ def test_a_broken_metadata_file_fails_with_its_line(
 def test_stopping_keeps_what_was_taken_in(
     engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "BATCH", 1)
+    monkeypatch.setattr(ingest, "BATCH", 1)
     job_id = asked_intake(engine, pile, folder, ana)
-    real = intake._store
+    real = ingest._store
 
     def store(*arguments: object) -> object:
         with transaction(engine) as session:
             jobs.cancel(session, job_id)
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(intake, "_store", store)
+    monkeypatch.setattr(ingest, "_store", store)
     celery_app.do(job_id, cpu.take_in, settings)
     assert job(engine, job_id).state == "cancelled"
     with transaction(engine) as session:
@@ -161,7 +161,7 @@ def test_a_worker_that_lost_its_job_writes_nothing_more(
 ) -> None:
     """Another worker claims the job while this one reads its first batch."""
     job_id = asked_intake(engine, pile, folder, ana)
-    real, taken = intake._hash, list[int]()
+    real, taken = ingest._hash, list[int]()
 
     def hashed(met: object) -> object:
         if not taken:
@@ -172,8 +172,8 @@ def test_a_worker_that_lost_its_job_writes_nothing_more(
                 jobs.claim(session, job_id, "another")
         return real(met)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(intake, "THREADS", 1)
-    monkeypatch.setattr(intake, "_hash", hashed)
+    monkeypatch.setattr(ingest, "THREADS", 1)
+    monkeypatch.setattr(ingest, "_hash", hashed)
     celery_app.do(job_id, cpu.take_in, settings)
     with transaction(engine) as session:
         assert session.scalars(select(Image)).all() == []

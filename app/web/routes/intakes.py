@@ -10,10 +10,11 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from app import jobs
-from app.catalog import browse, intake, uploads
+from app.catalog import browse
 from app.catalog.browse import Listed
 from app.catalog.tables import Catalog, Intake, SourceFile
 from app.errors import NotAllowed, Refused
+from app.intake import ingest, uploads
 from app.jobs import Job
 from app.people import Person
 from app.storage import Storage
@@ -22,7 +23,7 @@ from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
 router = APIRouter()
 
 # A request holds one file of the largest size or many small ones; its other fields are short.
-MAX_REQUEST_BYTES: Final = intake.MAX_FILE_BYTES + (16 << 20)
+MAX_REQUEST_BYTES: Final = ingest.MAX_FILE_BYTES + (16 << 20)
 REFUSED_PAGE: Final = 200
 
 
@@ -70,8 +71,8 @@ def form(session: Read, page: Page, files: Files, me: CurrentPerson, catalog_id:
         catalogs=browse.everything(session),
         catalog_id=catalog_id,
         may_name_folder=me.role == "owner",
-        recent=[_told(files, *row) for row in intake.recent(session)],
-        max_file_mb=intake.MAX_FILE_BYTES // 1024**2,
+        recent=[_told(files, *row) for row in ingest.recent(session)],
+        max_file_mb=ingest.MAX_FILE_BYTES // 1024**2,
     )
     return page("intakes/index.html", view)
 
@@ -92,7 +93,7 @@ def take_in(
     chosen = [file for file in files if file.filename]
     if not (folder.strip() or upload or chosen):
         raise Refused("Choose files or a folder to take in.")
-    catalog = intake.catalog_for(session, catalog_id, name)
+    catalog = ingest.catalog_for(session, catalog_id, name)
     if chosen:
         upload = uploads.begin(storage, me)
         _keep(storage, upload, me, chosen)
@@ -100,7 +101,7 @@ def take_in(
         asked = uploads.request_intake(session, storage, catalog, upload, me)
     else:
         _refuse_members(me)
-        asked = intake.request_intake(session, catalog, Path(folder.strip()), me)
+        asked = ingest.request_intake(session, catalog, Path(folder.strip()), me)
     return _answer(request, asked)
 
 
@@ -121,15 +122,15 @@ def add_files(
 @router.get("/intakes/{intake_id}")
 def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentPerson, after: str = "") -> HTMLResponse:
     """One intake: how far it is, what came of it, and which files were refused."""
-    asked = intake.get(session, intake_id)
+    asked = ingest.get(session, intake_id)
     job = jobs.get(session, asked.job_id) if asked.job_id is not None else None
     told = _told(storage, asked, browse.get(session, asked.catalog_id), job)
-    refused = intake.refused_files(session, intake_id, after, REFUSED_PAGE)
+    refused = ingest.refused_files(session, intake_id, after, REFUSED_PAGE)
     view = IntakeView(
         told=told,
-        following=intake.under_way_after(session, asked),
+        following=ingest.under_way_after(session, asked),
         refused=refused,
-        met_again=intake.met_again(session, asked),
+        met_again=ingest.met_again(session, asked),
         after=after,
         next_after=refused[-1].file_name if len(refused) == REFUSED_PAGE else None,
         may_repeat=_may_repeat(storage, told, me),
@@ -140,12 +141,12 @@ def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentP
 @router.post("/intakes/{intake_id}/repetitions")
 def repeat(request: Request, intake_id: int, session: Write, storage: Files, me: CurrentPerson) -> Response:
     """Take the same folder in again: after a failure, or because there is more in it now."""
-    before = intake.get(session, intake_id)
+    before = ingest.get(session, intake_id)
     folder = Path(before.folder)
     if not uploads.is_upload(storage, folder):
         _refuse_members(me)
     catalog = browse.get(session, before.catalog_id)
-    return _answer(request, intake.request_intake(session, catalog, folder, me))
+    return _answer(request, ingest.request_intake(session, catalog, folder, me))
 
 
 def _keep(storage: Storage, upload: str, me: Person, files: list[UploadFile]) -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from app.catalog.decoding import Picture, Unreadable, read_picture
-from tests.catalog.conftest import encoded, picture, png_of_claimed_size
+from app.intake.decoding import Picture, Unreadable, read_picture
+from tests.intake.conftest import encoded, picture, png_of_claimed_size
 
 
 def read(data: bytes) -> Picture:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.metadata import Facts, read_metadata
 from app.errors import Refused
+from app.intake.metadata import Facts, read_metadata
 
 
 def csv_file(folder: Path, text: str, encoding: str = "utf-8") -> Path:

@@ -12,9 +12,9 @@ from PIL import ImageFilter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.catalog import intake
 from app.catalog.files import view_path
 from app.catalog.tables import Image
+from app.intake import ingest
 from app.storage import Storage
 from tests import cast
 from workers.image_signals import measure
@@ -47,8 +47,8 @@ CLOTHES = {
 
 def views_of(session: Session, storage: Storage, folder: Path) -> dict[str, Pillow.Image]:
     """The views of a folder, taken in, by file name."""
-    asked = intake.request_intake(session, cast.catalog(session), folder, cast.person(session))
-    intake.take_in(lambda: nullcontext(session), lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
+    asked = ingest.request_intake(session, cast.catalog(session), folder, cast.person(session))
+    ingest.take_in(lambda: nullcontext(session), lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
     images = session.scalars(select(Image).where(Image.intake_id == asked.id))
     return {image.file_name: Pillow.open(view_path(storage, image.view_sha256)).convert("RGB") for image in images}
 

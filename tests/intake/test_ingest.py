@@ -15,15 +15,15 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
-from app.catalog import intake
 from app.catalog.files import file_of
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.database import transaction
 from app.errors import Refused
+from app.intake import ingest
 from app.jobs import Job
 from app.storage import Storage
 from tests import cast
-from tests.catalog.conftest import encoded, picture, png_of_claimed_size
+from tests.intake.conftest import encoded, picture, png_of_claimed_size
 
 Begin = Callable[[], AbstractContextManager[Session]]
 
@@ -50,14 +50,14 @@ def add(folder: Path, *names: str) -> None:
 
 
 def ask(session: Session, pile: Catalog, folder: Path) -> Intake:
-    return intake.request_intake(session, pile, folder, cast.person(session))
+    return ingest.request_intake(session, pile, folder, cast.person(session))
 
 
 def take_in(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, tell: Told | None = None
 ) -> tuple[Intake, dict[str, Any]]:
     asked = ask(session, pile, folder)
-    result = intake.take_in(begin, tell or Told(), storage, asked.id, max_megapixels=50)
+    result = ingest.take_in(begin, tell or Told(), storage, asked.id, max_megapixels=50)
     session.expire_all()
     return asked, result
 
@@ -189,7 +189,7 @@ def test_bad_files_are_refused_with_a_reason_and_never_stop_the_rest(
     }
     assert (asked.accepted, asked.already_there, asked.refused) == (2, 0, 6)
     assert result["other_files"] == 1
-    assert [one.file_name for one in intake.refused_files(session, asked.id, after="d", limit=2)] == [
+    assert [one.file_name for one in ingest.refused_files(session, asked.id, after="d", limit=2)] == [
         "empty.png", "huge.gif",
     ]  # fmt: skip
 
@@ -216,13 +216,13 @@ def test_taking_in_twice_adds_nothing(
     take_in(session, begin, storage, pile, folder)
     before = outcomes(session)
     decoded: list[int] = []
-    real = intake.read_picture
-    monkeypatch.setattr(intake, "read_picture", lambda data, limit: decoded.append(len(data)) or real(data, limit))
+    real = ingest.read_picture
+    monkeypatch.setattr(ingest, "read_picture", lambda data, limit: decoded.append(len(data)) or real(data, limit))
     again, _ = take_in(session, begin, storage, pile, folder)
     assert (again.accepted, again.already_there, again.refused) == (0, 2, 1)
     assert outcomes(session) == before
     assert decoded == [len(b"broken")]
-    assert [one.file_name for one in intake.refused_files(session, again.id)] == ["broken.jpg"]
+    assert [one.file_name for one in ingest.refused_files(session, again.id)] == ["broken.jpg"]
 
 
 def test_a_second_catalog_has_its_own_images_and_shares_the_files(
@@ -251,15 +251,15 @@ def test_an_intake_that_was_stopped_goes_on_where_it_was(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch,
     stop_at: int,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(intake, "BATCH", 2)
+    monkeypatch.setattr(ingest, "BATCH", 2)
     add(folder, *(f"{number}.jpg" for number in range(5)))
     (folder / "9.jpg").write_bytes(b"broken")
     asked = ask(session, pile, folder)
     with pytest.raises(KeyboardInterrupt):
-        intake.take_in(begin, Told(stop_at), storage, asked.id, max_megapixels=50)
+        ingest.take_in(begin, Told(stop_at), storage, asked.id, max_megapixels=50)
     assert session.scalar(select(func.count()).select_from(Image)) == 2 * stop_at
     assert asked.accepted == 2 * stop_at
-    intake.take_in(begin, Told(), storage, asked.id, max_megapixels=50)
+    ingest.take_in(begin, Told(), storage, asked.id, max_megapixels=50)
     session.expire_all()
     assert (asked.accepted, asked.already_there, asked.refused) == (5, 0, 1)
     assert len(outcomes(session)) == 6
@@ -268,7 +268,7 @@ def test_an_intake_that_was_stopped_goes_on_where_it_was(
 def test_counts_never_shrink_while_an_intake_is_done_again(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "BATCH", 2)
+    monkeypatch.setattr(ingest, "BATCH", 2)
     add(folder, "0.jpg")
     take_in(session, begin, storage, pile, folder)
     add(folder, *(f"{number}.jpg" for number in range(2, 6)))
@@ -277,7 +277,7 @@ def test_counts_never_shrink_while_an_intake_is_done_again(
     counts: list[tuple[int, int, int]] = []
     for stop_at in (2, 1, 9):  # after four files, then after two, then not at all
         with suppress(KeyboardInterrupt):
-            intake.take_in(begin, Told(stop_at), storage, asked.id, max_megapixels=50)
+            ingest.take_in(begin, Told(stop_at), storage, asked.id, max_megapixels=50)
         session.expire_all()
         counts.append((asked.accepted, asked.already_there, asked.refused))
     assert counts == [(2, 1, 1), (2, 1, 1), (4, 1, 1)]
@@ -291,16 +291,16 @@ def test_refused_files_that_a_later_intake_met_are_counted(
     add(folder, "a.jpg")
     (folder / "broken.jpg").write_bytes(b"broken")
     first, _ = take_in(session, begin, storage, pile, folder)
-    assert intake.met_again(session, first) == 0
+    assert ingest.met_again(session, first) == 0
     second, _ = take_in(session, begin, storage, pile, folder)
-    assert (intake.met_again(session, first), intake.met_again(session, second)) == (1, 0)
-    assert (first.refused, intake.refused_files(session, first.id)) == (1, [])
+    assert (ingest.met_again(session, first), ingest.met_again(session, second)) == (1, 0)
+    assert (first.refused, ingest.refused_files(session, first.id)) == (1, [])
 
 
 def test_progress_is_told_after_each_batch(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "BATCH", 2)
+    monkeypatch.setattr(ingest, "BATCH", 2)
     add(folder, "a.jpg", "b.jpg", "c.jpg")
     told = Told()
     take_in(session, begin, storage, pile, folder, told)
@@ -320,7 +320,7 @@ def test_a_file_that_vanishes_meanwhile_is_refused(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(folder, "early.jpg", "late.jpg", "stays.jpg")
-    real = intake._hash
+    real = ingest._hash
 
     def hashed(met: Any) -> Any:
         if met.name == "early.jpg":
@@ -330,7 +330,7 @@ def test_a_file_that_vanishes_meanwhile_is_refused(
             met.path.unlink()
         return result
 
-    monkeypatch.setattr(intake, "_hash", hashed)
+    monkeypatch.setattr(ingest, "_hash", hashed)
     take_in(session, begin, storage, pile, folder)
     gone = ("refused", "The file vanished while the folder was taken in.")
     assert outcomes(session) == {"early.jpg": gone, "late.jpg": gone, "stays.jpg": ("accepted", None)}
@@ -340,14 +340,14 @@ def test_a_file_that_changes_meanwhile_is_refused(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(folder, "a.jpg")
-    real = intake._hash
+    real = ingest._hash
 
     def hashed(met: Any) -> Any:
         result = real(met)
         met.path.write_bytes(encoded(picture(99)))
         return result
 
-    monkeypatch.setattr(intake, "_hash", hashed)
+    monkeypatch.setattr(ingest, "_hash", hashed)
     take_in(session, begin, storage, pile, folder)
     assert outcomes(session)["a.jpg"] == ("refused", "The file changed while it was read; take the folder in again.")
 
@@ -360,7 +360,7 @@ def test_a_file_that_may_not_be_read_is_refused(
     def closed(path: Path) -> str:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(intake, "sha256_of", closed)
+    monkeypatch.setattr(ingest, "sha256_of", closed)
     take_in(session, begin, storage, pile, folder)
     assert outcomes(session)["a.jpg"] == ("refused", "The file cannot be read: permission denied.")
 
@@ -368,7 +368,7 @@ def test_a_file_that_may_not_be_read_is_refused(
 def test_a_file_too_large_to_be_a_photo_is_refused(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "MAX_FILE_BYTES", 3 * 1024**2)
+    monkeypatch.setattr(ingest, "MAX_FILE_BYTES", 3 * 1024**2)
     with (folder / "a.tif").open("wb") as file:
         file.truncate(5 * 1024**2)
     take_in(session, begin, storage, pile, folder)
@@ -378,7 +378,7 @@ def test_a_file_too_large_to_be_a_photo_is_refused(
 def test_a_full_disk_stops_with_a_sentence_and_keeps_what_was_taken_in(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "BATCH", 1)
+    monkeypatch.setattr(ingest, "BATCH", 1)
     add(folder, "a.jpg", "b.jpg", "c.jpg")
     kept: list[str] = []
     put = Storage.put
@@ -402,7 +402,7 @@ def test_two_people_taking_in_the_same_pictures_at_once_make_each_image_once(
     engine: Engine, storage: Storage, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On real transactions, batches of both starting together, the second folder in the opposite order of bytes."""
-    monkeypatch.setattr(intake, "BATCH", 4)
+    monkeypatch.setattr(ingest, "BATCH", 4)
     names = [f"{number:02d}.jpg" for number in range(12)]
     add(folder, *names)
     other = folder.parent / "other"
@@ -423,7 +423,7 @@ def test_two_people_taking_in_the_same_pictures_at_once_make_each_image_once(
 
         def work(intake_id: int) -> None:
             try:
-                intake.take_in(begin, lambda **_: gate.wait(), storage, intake_id, max_megapixels=50)  # type: ignore[misc]
+                ingest.take_in(begin, lambda **_: gate.wait(), storage, intake_id, max_megapixels=50)  # type: ignore[misc]
             except BaseException as error:
                 failures.append(error)
                 gate.abort()

@@ -20,13 +20,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog import browse, metadata
-from app.catalog.decoding import Unreadable, read_picture
+from app.catalog import browse
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
-from app.catalog.folders import Met, walk
-from app.catalog.metadata import Facts, read_metadata
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.errors import NotFound, Refused
+from app.intake import metadata
+from app.intake.decoding import Unreadable, read_picture
+from app.intake.folders import Met, walk
+from app.intake.metadata import Facts, read_metadata
 from app.jobs import Job
 from app.people import Person
 from app.storage import Storage, sha256_of

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.catalog.folders import Met, walk
-from tests.catalog.conftest import encoded, picture
+from app.intake.folders import Met, walk
+from tests.intake.conftest import encoded, picture
 
 
 def met(folder: Path) -> dict[str, Met]:

@@ -18,9 +18,9 @@ from typing import BinaryIO, Final
 
 from sqlalchemy.orm import Session
 
-from app.catalog import intake
 from app.catalog.tables import Catalog, Intake
 from app.errors import NotFound, Refused
+from app.intake import ingest
 from app.people import Person
 from app.storage import Storage, atomic_file
 
@@ -71,8 +71,8 @@ def keep(storage: Storage, upload: str, person: Person, name: str, source: Binar
     with atomic_file(target) as file:
         while chunk := source.read(_CHUNK_BYTES):
             size_bytes += len(chunk)
-            if size_bytes > intake.MAX_FILE_BYTES:
-                limit = intake.MAX_FILE_BYTES // 1024**2
+            if size_bytes > ingest.MAX_FILE_BYTES:
+                limit = ingest.MAX_FILE_BYTES // 1024**2
                 raise Refused(f"{tame} has more than {limit} MB, the limit of one file. Leave it out and go on.")
             file.write(chunk)
     folder.touch()
@@ -110,7 +110,7 @@ def request_intake(session: Session, storage: Storage, catalog: Catalog, upload:
     """Ask for an upload to be taken in. Raises NotFound, and Refused when it holds no pictures; then it is removed."""
     folder = folder_of(storage, upload, person)
     try:
-        return intake.request_intake(session, catalog, folder, person)
+        return ingest.request_intake(session, catalog, folder, person)
     except Refused:
         discard(storage, folder)
         raise Refused("There are no pictures among these files.") from None

@@ -1,0 +1,1 @@
+"""Intake: photos on their way in, from a folder or a browser: found, decoded, kept or refused with a reason."""
