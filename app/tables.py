@@ -7,6 +7,18 @@ from app.cycles import tables as cycles
 from app.datasets import tables as datasets
 from app.evaluation import tables as evaluation
 from app.review import tables as review
+from app.selection import tables as selection
 from app.training import tables as training
 
-__all__ = ["captions", "catalog", "cycles", "datasets", "evaluation", "jobs", "people", "review", "training"]
+__all__ = [
+    "captions",
+    "catalog",
+    "cycles",
+    "datasets",
+    "evaluation",
+    "jobs",
+    "people",
+    "review",
+    "selection",
+    "training",
+]

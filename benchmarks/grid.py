@@ -22,13 +22,14 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 
 import app.tables  # noqa: F401  (fills the metadata)
-from app import browsing
 from app.catalog.tables import Image
 from app.database import Base, transaction
+from app.desk import queue
 from app.host import servers
 from app.people import Person
-from app.review import decisions, queue
-from app.selection import Selection, parse
+from app.review import decisions
+from app.selection import browse
+from app.selection.query import Selection, parse
 
 FILTERS = (
     "",
@@ -124,13 +125,13 @@ def report(engine: Engine, count: int) -> None:
     print(f"{count:,} photos, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(f"{'':28}{'p50':>7}{'p95':>7}{'limit':>7}  ms")
     filters = [parse(query, 1) for query in FILTERS for _ in range(TURNS)]
-    _line("grid page", PAGE_MS, [_timed(engine, browsing.page, chosen) for chosen in filters])
-    _line("grid page, far down", PAGE_MS, [_timed(engine, browsing.page, one, "newest", middle) for one in filters])
-    _line("facets and exact count", FACETS_MS, [_timed(engine, browsing.facets, chosen) for chosen in filters])
-    for sort in browsing.SORTS:
-        times = [_timed(engine, browsing.page, parse("", 1), sort, middle) for _ in range(TURNS)]
-        _line(f"grid page, {browsing.SORTS[sort].label.lower()}", PAGE_MS, times)
-    _line("jump to the middle", PAGE_MS, [_timed(engine, browsing.at, one, "newest", middle) for one in filters])
+    _line("grid page", PAGE_MS, [_timed(engine, browse.page, chosen) for chosen in filters])
+    _line("grid page, far down", PAGE_MS, [_timed(engine, browse.page, one, "newest", middle) for one in filters])
+    _line("facets and exact count", FACETS_MS, [_timed(engine, browse.facets, chosen) for chosen in filters])
+    for sort in browse.SORTS:
+        times = [_timed(engine, browse.page, parse("", 1), sort, middle) for _ in range(TURNS)]
+        _line(f"grid page, {browse.SORTS[sort].label.lower()}", PAGE_MS, times)
+    _line("jump to the middle", PAGE_MS, [_timed(engine, browse.at, one, "newest", middle) for one in filters])
     _line("next in the queue", PAGE_MS, [_timed(engine, _next) for _ in range(TURNS)])
     _line("decision", SAVE_MS, [_timed(engine, _keep, number) for number in range(1, 61)])
     _line("undo", SAVE_MS, [_timed(engine, _undo) for _ in range(20)])

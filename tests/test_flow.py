@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine, make_url, select, text
 from sqlalchemy.orm import Session
 
-from app import browsing, jobs, people, selection
+from app import jobs, people
 from app.catalog.tables import Catalog, Image, SourceFile
 from app.database import migrate, transaction
 from app.datasets import freezing
@@ -24,6 +24,7 @@ from app.demo.catalogue import draw_catalogue
 from app.evaluation import comparison, sheets
 from app.evaluation.tables import Sample, Sheet
 from app.intake import ingest
+from app.selection import browse, query
 from app.settings import Settings
 from app.storage import Storage
 from app.training import preflights, runs
@@ -137,9 +138,9 @@ def _check_review(engine: Engine, pile: Catalog, files: int, broken: set[str]) -
         assert len(outcomes) == files
         assert {file.file_name for file in outcomes if file.outcome == "refused"} == broken
         assert all(file.reason for file in outcomes if file.outcome == "refused")
-        assert browsing.count(session, selection.parse("caption:none", pile.id)) == 0
-        assert browsing.count(session, selection.parse("decision:unseen", pile.id)) == 0
-        kept = browsing.count(session, selection.parse("decision:kept", pile.id))
+        assert browse.count(session, query.parse("caption:none", pile.id)) == 0
+        assert browse.count(session, query.parse("decision:unseen", pile.id)) == 0
+        kept = browse.count(session, query.parse("decision:kept", pile.id))
         assert len(photos) // 2 < kept < len(photos)
 
 

@@ -12,7 +12,7 @@ from app.catalog.tables import Catalog
 from app.cycles.tables import Cycle, LedgerEntry
 from app.datasets.tables import DatasetVersion
 from app.evaluation.tables import Sheet
-from app.review.tables import Standing
+from app.selection.tables import Standing
 from app.training.tables import TrainingRun
 
 

@@ -15,7 +15,7 @@ from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
 from app.jobs import Job
 from app.people import Person
-from app.review.tables import Standing
+from app.selection.tables import Standing
 
 PAGE: Final = 60
 VERSIONS_AT_MOST: Final = 200

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from app import browsing, jobs, selection
+from app import jobs
 from app.broker import send_due
 from app.catalog.tables import Catalog
 from app.cycles import hard_stop, launching
@@ -21,6 +21,7 @@ from app.errors import Refused
 from app.evaluation import sheets
 from app.intake import ingest
 from app.people import Person
+from app.selection import browse, query
 from app.settings import Settings
 from app.training import preflights, runs
 from app.training.estimate import duration
@@ -78,7 +79,7 @@ def take_in(stage: Stage, catalog: Catalog, photos: Path) -> None:
 def freeze(stage: Stage, catalog: Catalog) -> DatasetVersion:
     """Freeze the kept photos; where the rules kept too few to learn from, also those that need work."""
     with transaction(stage.engine) as session:
-        kept = browsing.count(session, selection.parse(KEPT, catalog.id))
+        kept = browse.count(session, query.parse(KEPT, catalog.id))
         chosen = KEPT if kept >= FEWEST else KEPT_OR_DOUBTFUL
         if chosen != KEPT:
             say(f"          the rules kept {kept}, too few to learn from; those that need work are frozen too")

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog import browse
+from app.catalog import reading
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.errors import NotFound, Refused
@@ -351,7 +351,7 @@ def catalog_for(session: Session, catalog_id: int | None, name: str) -> Catalog:
     Raises NotFound for an unknown number, Refused for a name that is empty or over 100 characters.
     """
     if catalog_id is not None:
-        return browse.get(session, catalog_id)
+        return reading.get(session, catalog_id)
     name = " ".join(name.split())
     if not name or len(name) > 100:
         raise Refused("Give the new catalog a name of at most 100 characters.")

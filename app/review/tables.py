@@ -1,9 +1,8 @@
-"""Decisions: an append-only history; the current one is the row not superseded. And what filters ask of a photo."""
+"""Decisions: an append-only history; the current one is the row not superseded."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, Connection, ForeignKey, Index, MetaData, Text, event, text
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.catalog.tables import Image
@@ -32,103 +31,3 @@ class Decision(Base):
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
     undone_at: Mapped[Moment | None]
-
-
-class Standing(Base):
-    """Where a photo stands now, in one narrow row: everything that a filter or a facet asks for, without a join.
-
-    Counting facets over four joined tables is what makes a grid slow. Triggers keep this table (see `TRIGGERS`), in the
-    writer's own transaction and whoever writes, so it never differs from the rows it repeats; nothing else writes it.
-    """
-
-    __tablename__ = "standing"
-    __table_args__ = (Index("ix_standing_catalog_id_image_id", "catalog_id", "image_id"),)
-
-    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
-    catalog_id: Mapped[int] = mapped_column(BigInteger)
-    category: Mapped[str | None] = mapped_column(Text)
-    background: Mapped[str] = mapped_column(Text, server_default="cannot tell")
-    colour: Mapped[str | None] = mapped_column(Text)
-    sharpness: Mapped[float | None]
-    fill: Mapped[float | None]
-    captioned_by: Mapped[str] = mapped_column(Text, server_default="none")
-    verdict: Mapped[str] = mapped_column(Text, server_default="unseen")
-    rule: Mapped[str | None] = mapped_column(Text)
-
-
-class Wording(Base):
-    """The words of a photo's texts and of its current caption, unstemmed, for finding photos by words.
-
-    Kept by triggers like `Standing`, and apart from it, which would no longer be narrow.
-    """
-
-    __tablename__ = "wording"
-    __table_args__ = (Index("ix_wording_words", "words", postgresql_using="gin"),)
-
-    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
-    of_image: Mapped[str] = mapped_column(TSVECTOR, server_default="")
-    of_caption: Mapped[str] = mapped_column(TSVECTOR, server_default="")
-    words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption", persisted=True))
-
-
-# Everything that is no letter or digit parts words: "IMG_12.jpg" holds three.
-WORD_GAP = r"(\W|_)+"
-
-# Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
-_KEEPERS = {
-    "image": r"""
-        insert into standing (image_id, catalog_id, category) select id, catalog_id, category from changed
-        on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category
-        where (standing.catalog_id, standing.category) is distinct from (excluded.catalog_id, excluded.category);
-        insert into wording (image_id, of_image)
-        select id, to_tsvector('simple', regexp_replace(
-            concat_ws(' ', title, category, description, product, file_name), '(\W|_)+', ' ', 'g')) from changed
-        on conflict (image_id) do update set of_image = excluded.of_image
-        where wording.of_image is distinct from excluded.of_image""",
-    "signals": """
-        update standing set background = changed.background, colour = changed.subject_colour,
-            sharpness = changed.sharpness, fill = changed.fill
-        from changed where standing.image_id = changed.image_id""",
-    "caption": r"""
-        update standing set captioned_by = coalesce(caption.written_by, 'none')
-        from (select distinct image_id from changed) as touched
-        left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
-        where standing.image_id = touched.image_id
-            and standing.captioned_by is distinct from coalesce(caption.written_by, 'none');
-        update wording set of_caption = fresh.words
-        from (
-            select touched.image_id,
-                to_tsvector('simple', regexp_replace(coalesce(caption.text, ''), '(\W|_)+', ' ', 'g')) as words
-            from (select distinct image_id from changed) as touched
-            left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
-        ) as fresh
-        where wording.image_id = fresh.image_id and wording.of_caption is distinct from fresh.words""",
-    "decision": """
-        update standing set verdict = coalesce(decision.verdict, 'unseen'), rule = decision.rule
-        from (select distinct image_id from changed) as touched
-        left join decision on decision.image_id = touched.image_id and decision.superseded_at is null
-        where standing.image_id = touched.image_id and
-            (standing.verdict, standing.rule) is distinct from (coalesce(decision.verdict, 'unseen'), decision.rule)""",
-}
-TRIGGERS: tuple[str, ...] = tuple(
-    statement
-    for source, body in _KEEPERS.items()
-    for statement in (
-        f"create or replace function keep_standing_of_{source}() returns trigger language plpgsql as "
-        f"$$ begin {body}; return null; end $$",
-        *(
-            f"create or replace trigger keep_standing_{event} after {event} on {source} "
-            f"referencing {rows} table as changed for each statement execute function keep_standing_of_{source}()"
-            for event, rows in (("insert", "new"), ("update", "new"), ("delete", "old"))
-            if event != "delete" or source in ("caption", "decision")
-        ),
-    )
-)
-
-
-def _keep_standing(_metadata: MetaData, connection: Connection, **_: object) -> None:
-    for statement in TRIGGERS:
-        connection.exec_driver_sql(statement)
-
-
-event.listen(Base.metadata, "after_create", _keep_standing)

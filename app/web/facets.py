@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from app.browsing import BINS, Facets, Option
-from app.selection import Range, Selection
+from app.selection.browse import BINS, Facets, Option
+from app.selection.query import Range, Selection
 
 NAMES: Final = {
     "decision": "Decision", "background": "Background", "sharpness": "Subject sharpness", "fill": "Longest-side fill",

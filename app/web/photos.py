@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.captions import writing
 from app.captions.rules import Contradiction
 from app.captions.tables import Caption
-from app.catalog import browse
+from app.catalog import reading
 from app.catalog import signals as measured
 from app.catalog.tables import Image, Signals
 from app.review import decisions
@@ -67,7 +67,7 @@ class Photo:
 
 def read(session: Session, image_id: int) -> Photo:
     """Everything about one photo. Raises NotFound."""
-    image = browse.photo(session, image_id)
+    image = reading.photo(session, image_id)
     signals = measured.of(session, image_id)
     captions = tuple((caption, writing.author(session, caption)) for caption in writing.history(session, image_id))
     is_captioned = bool(captions) and captions[0][0].superseded_at is None
@@ -83,7 +83,7 @@ def read(session: Session, image_id: int) -> Photo:
         decision=next((one for one, _ in history if one.superseded_at is None), None),
         decisions=history,
         gauges=gauges(signals),
-        same_product=browse.of_same_product(session, image),
+        same_product=reading.of_same_product(session, image),
     )
 
 

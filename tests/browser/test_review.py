@@ -13,10 +13,10 @@ from app.captions import writing
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
 from app.database import transaction
+from app.desk.queue import upcoming
 from app.people import Person
 from app.review import decisions
 from app.review.decisions import current
-from app.review.queue import upcoming
 from app.review.tables import Decision
 from tests import cast
 from tests.browser.conftest import Site, Visit

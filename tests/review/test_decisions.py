@@ -25,8 +25,9 @@ from app.review.decisions import (
     reconsider,
     undo,
 )
-from app.review.tables import Decision, Standing
-from app.selection import parse
+from app.review.tables import Decision
+from app.selection.query import parse
+from app.selection.tables import Standing
 from tests import cast
 
 

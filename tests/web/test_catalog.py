@@ -8,10 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from app import browsing
 from app.catalog.tables import Catalog, Image
 from app.people import Person
 from app.review.decisions import apply_rules, current, decide
+from app.selection import browse
 from tests import cast
 
 JSON = {"Accept": "application/json"}
@@ -99,7 +99,7 @@ def test_the_next_photos_come_as_a_fragment(
     from app.web.routes import catalogs
 
     monkeypatch.setattr(catalogs, "PAGE", 4)
-    monkeypatch.setattr(browsing.page, "__defaults__", ("newest", None, 4))
+    monkeypatch.setattr(browse.page, "__defaults__", ("newest", None, 4))
     ids = [cast.red_kettle(session, pile).id for _ in range(10)][::-1]
     session.flush()
     seen, address = [], f"/catalogs/{pile.id}"

@@ -7,9 +7,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from app.catalog.tables import Catalog, Image
+from app.desk.queue import upcoming
 from app.people import Person
 from app.review.decisions import apply_rules, current, decide
-from app.review.queue import upcoming
 from tests import cast
 
 JSON = {"Accept": "application/json"}

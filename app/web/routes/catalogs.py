@@ -13,13 +13,13 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app import browsing
-from app.browsing import PAGE, SORTS, Facets, Order, Tile
-from app.catalog import browse
-from app.catalog.browse import Listed
+from app.catalog import reading
+from app.catalog.reading import Listed
 from app.catalog.tables import Catalog
 from app.review.decisions import REASONS
-from app.selection import NotUnderstood, Selection, parse, sentence
+from app.selection import browse
+from app.selection.browse import PAGE, SORTS, Facets, Order, Tile
+from app.selection.query import NotUnderstood, Selection, parse, sentence
 from app.web import facets as pane
 from app.web import photos
 from app.web.dependencies import Page, Read
@@ -95,7 +95,7 @@ class CardView:
 @router.get("/catalogs")
 def index(session: Read, page: Page) -> Response:
     """The list of catalogs, or the only one there is."""
-    catalogs = browse.everything(session)
+    catalogs = reading.everything(session)
     if len(catalogs) == 1:
         return RedirectResponse(f"/catalogs/{catalogs[0].catalog.id}", 303)
     return page("catalog/index.html", ListView(catalogs))
@@ -114,8 +114,8 @@ def show(
     part: str = "",
 ) -> HTMLResponse:
     """The grid. `at` jumps to a place; `part=tiles` gives the photos behind `after`, `part=grid` the page's inside."""
-    catalog = browse.get(session, catalog_id)
-    browsing.order_named(sort)
+    catalog = reading.get(session, catalog_id)
+    browse.order_named(sort)
     if part == "tiles":
         return page.fragment("catalog/_tiles.html", _tiles(session, catalog, parse(q, catalog_id), sort, after, at))
     view = _grid(session, catalog, q, sort, at)
@@ -138,9 +138,9 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
     except NotUnderstood as error:
         refusal = _refusal(error, query)
         chosen = Selection(catalog.id)
-    counted = browsing.facets(session, chosen)
+    counted = browse.facets(session, chosen)
     at = min(at, max(counted.total, 1))
-    tiles = _tiles(session, catalog, chosen, sort, browsing.at(session, chosen, sort, at), at)
+    tiles = _tiles(session, catalog, chosen, sort, browse.at(session, chosen, sort, at), at)
     return GridView(
         catalog=catalog,
         selection=chosen,
@@ -151,7 +151,7 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
         facets=pane.draw(counted, chosen, sort),
         total=counted.total,
         kept=_kept(counted, chosen),
-        catalog_total=browsing.count(session, Selection(catalog.id)),
+        catalog_total=browse.count(session, Selection(catalog.id)),
         said=sentence(chosen, counted.total),
         tiles=tiles,
         places=_places(chosen, sort, counted.total),
@@ -164,8 +164,8 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
 def _tiles(
     session: Session, catalog: Catalog, chosen: Selection, sort: str, after: int | None, first: int
 ) -> TilesView:
-    tiles = browsing.page(session, chosen, sort, after)
-    copies = browse.copies(session, [tile.id for tile in tiles])
+    tiles = browse.page(session, chosen, sort, after)
+    copies = reading.copies(session, [tile.id for tile in tiles])
     more = page = None
     if len(tiles) == PAGE:
         behind = first + PAGE

@@ -10,9 +10,10 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from app.catalog import browse
-from app.review import decisions, queue
-from app.selection import parse
+from app.catalog import reading
+from app.desk import queue
+from app.review import decisions
+from app.selection.query import parse
 from app.web import errors, formats
 from app.web.dependencies import CurrentPerson, Write
 from app.web.security import safe_next
@@ -32,7 +33,7 @@ def decide(
     next: Text = "/desk",
 ) -> Response:
     """Keep, reject or needs work. A rejection may carry its reason: `rejected:blurred`."""
-    image = browse.photo(session, image_id)
+    image = reading.photo(session, image_id)
     kind, _, reason = verdict.partition(":")
     decision = decisions.decide(session, image, me, kind, reason, expected_id)
     if not errors.wants_json(request):
@@ -54,7 +55,7 @@ def decide_selection(
     next: Text = "",
 ) -> Response:
     """The same decision on every photo that matches `q`, as one act."""
-    browse.get(session, catalog_id)
+    reading.get(session, catalog_id)
     kind, _, reason = verdict.partition(":")
     decided = decisions.decide_selection(session, parse(q, catalog_id), me, kind, reason, expected_count)
     if not errors.wants_json(request):

@@ -12,16 +12,16 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app import browsing
-from app.browsing import Tile
-from app.catalog import browse
+from app.catalog import reading
 from app.catalog.tables import Catalog
 from app.cycles import clock
+from app.desk import queue
+from app.desk.queue import Waiting
 from app.people import Person
-from app.review import queue
 from app.review.decisions import REASONS
-from app.review.queue import Waiting
-from app.selection import parse, sentence
+from app.selection import browse
+from app.selection.browse import Tile
+from app.selection.query import parse, sentence
 from app.web import photos
 from app.web.dependencies import CurrentPerson, Page, Read
 from app.web.facets import address
@@ -123,7 +123,7 @@ def _queued(session: Session, image_id: int, me: Person) -> DeskView:
     ahead += queue.upcoming(session, catalog_id, me, after=image_id, count=AFTER - len(ahead))
     row = _row(session, before, image_id, ahead, None, "newest", f"/catalogs/{catalog_id}")
     waiting = queue.waiting(session, catalog_id)
-    return DeskView(browse.get(session, catalog_id), photo, row, waiting, REASONS)
+    return DeskView(reading.get(session, catalog_id), photo, row, waiting, REASONS)
 
 
 def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
@@ -131,16 +131,16 @@ def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
     photo = photos.read(session, image_id)
     catalog_id = photo.image.catalog_id
     chosen = parse(q, catalog_id)
-    before, ahead = browsing.neighbours(session, chosen, sort, image_id, BEFORE, AFTER)
-    total = browsing.count(session, chosen)
-    is_in = browsing.holds(session, chosen, image_id)
-    place = browsing.position(session, chosen, sort, image_id) if is_in else 0
+    before, ahead = browse.neighbours(session, chosen, sort, image_id, BEFORE, AFTER)
+    total = browse.count(session, chosen)
+    is_in = browse.holds(session, chosen, image_id)
+    place = browse.position(session, chosen, sort, image_id) if is_in else 0
     # Back in the grid a few rows before the photo, and at the photo.
-    there = {"at": place - ROWS_BEFORE} if place > browsing.PAGE else {}
+    there = {"at": place - ROWS_BEFORE} if place > browse.PAGE else {}
     grid = f"{address(catalog_id, chosen.query, sort, **there)}#photo-{image_id}"
     row = _row(session, before, image_id, ahead, chosen.query, sort, grid)
     return DeskView(
-        catalog=browse.get(session, catalog_id),
+        catalog=reading.get(session, catalog_id),
         photo=photo,
         row=row,
         waiting=queue.waiting(session, catalog_id),
@@ -152,7 +152,7 @@ def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
 
 
 def _row(session: Session, before: list[int], here: int, after: list[int], q: str | None, sort: str, grid: str) -> Row:
-    tiles = browsing.tiles(session, [*before, here, *after])
+    tiles = browse.tiles(session, [*before, here, *after])
     place = len(before)
     return Row(tiles[:place], tiles[place], tiles[place + 1 :], q, sort, grid)
 
@@ -161,5 +161,5 @@ def _catalog(session: Session) -> Catalog | None:
     """The catalog of the running cycle, otherwise the newest one with photos."""
     cycle = clock.current(session)
     if cycle is not None and cycle.catalog_id is not None:
-        return browse.get(session, cycle.catalog_id)
-    return next((one.catalog for one in browse.everything(session) if one.photos), None)
+        return reading.get(session, cycle.catalog_id)
+    return next((one.catalog for one in reading.everything(session) if one.photos), None)

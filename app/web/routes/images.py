@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 from sqlalchemy.orm import Session
 
-from app.catalog import browse
+from app.catalog import reading
 from app.catalog.files import Shape, file_of
 from app.errors import NotFound
 from app.storage import Storage
@@ -38,7 +38,7 @@ def original(image_id: int, session: Read, files: Files) -> FileResponse:
 
 
 def _file(image_id: int, shape: Shape, session: Session, files: Storage) -> FileResponse:
-    path, content_type = file_of(files, browse.photo(session, image_id), shape)
+    path, content_type = file_of(files, reading.photo(session, image_id), shape)
     if not path.is_file():
         raise NotFound("The file of this photo is not in the data folder any more. Take its folder in again.")
     return FileResponse(path, media_type=content_type, headers=KEPT_FOR_A_YEAR)

@@ -10,8 +10,8 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from app import jobs
-from app.catalog import browse
-from app.catalog.browse import Listed
+from app.catalog import reading
+from app.catalog.reading import Listed
 from app.catalog.tables import Catalog, Intake, SourceFile
 from app.errors import NotAllowed, Refused
 from app.intake import ingest, uploads
@@ -68,7 +68,7 @@ class IntakeView:
 def form(session: Read, page: Page, files: Files, me: CurrentPerson, catalog_id: int | None = None) -> HTMLResponse:
     """The form."""
     view = FormView(
-        catalogs=browse.everything(session),
+        catalogs=reading.everything(session),
         catalog_id=catalog_id,
         may_name_folder=me.role == "owner",
         recent=[_told(files, *row) for row in ingest.recent(session)],
@@ -124,7 +124,7 @@ def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentP
     """One intake: how far it is, what came of it, and which files were refused."""
     asked = ingest.get(session, intake_id)
     job = jobs.get(session, asked.job_id) if asked.job_id is not None else None
-    told = _told(storage, asked, browse.get(session, asked.catalog_id), job)
+    told = _told(storage, asked, reading.get(session, asked.catalog_id), job)
     refused = ingest.refused_files(session, intake_id, after, REFUSED_PAGE)
     view = IntakeView(
         told=told,
@@ -145,7 +145,7 @@ def repeat(request: Request, intake_id: int, session: Write, storage: Files, me:
     folder = Path(before.folder)
     if not uploads.is_upload(storage, folder):
         _refuse_members(me)
-    catalog = browse.get(session, before.catalog_id)
+    catalog = reading.get(session, before.catalog_id)
     return _answer(request, ingest.request_intake(session, catalog, folder, me))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from app.desk.queue import TIERS, recent, upcoming, waiting
 from app.review.decisions import apply_rules, decide
-from app.review.queue import TIERS, recent, upcoming, waiting
-from app.review.tables import Standing
+from app.selection.tables import Standing
 from tests import cast
 
 

@@ -32,7 +32,8 @@ from app.captions.tables import Caption
 from app.catalog.tables import Image, Signals
 from app.errors import Refused
 from app.review import rules
-from app.review.tables import WORD_GAP, Decision, Standing, Wording
+from app.review.tables import Decision
+from app.selection.tables import WORD_GAP, Standing, Wording
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "decision": (*rules.VERDICTS, "unseen"),

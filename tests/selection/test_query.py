@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from app import selection
 from app.catalog.tables import Catalog, Image, Signals
 from app.errors import Refused
 from app.review import rules
 from app.review.tables import Decision
-from app.selection import CHOICES, NotUnderstood, Range, Selection, parse, sentence
+from app.selection import query
+from app.selection.query import CHOICES, NotUnderstood, Range, Selection, parse, sentence
 from tests import cast
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -228,4 +228,4 @@ def test_toggling_a_value_twice_changes_nothing() -> None:
 
 def test_rule_names_are_words_of_the_language() -> None:
     assert CHOICES["rule"] == rules.NAMES
-    assert selection.parse("rule:contradicted", 1).rule == ("contradicted",)
+    assert query.parse("rule:contradicted", 1).rule == ("contradicted",)

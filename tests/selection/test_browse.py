@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import browsing
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image, Signals
 from app.errors import NotFound, Refused
 from app.review.decisions import apply_rules, decide
-from app.review.tables import Decision, Standing
-from app.selection import joined, parse
+from app.review.tables import Decision
+from app.selection import browse
+from app.selection.query import joined, parse
+from app.selection.tables import Standing
 from tests import cast
 
 
@@ -47,29 +48,29 @@ def pile(session: Session) -> Catalog:
 FILTERS = ("", "decision:kept,unseen", "background:white,plain sharpness:0.2..1", "kettle fill:>30", "category:none")
 
 
-@pytest.mark.parametrize("sort", browsing.SORTS)
+@pytest.mark.parametrize("sort", browse.SORTS)
 @pytest.mark.parametrize("query", FILTERS)
 def test_pages_by_key_give_everything_once_in_order(session: Session, pile: Catalog, sort: str, query: str) -> None:
     chosen = parse(query, pile.id)
     seen: list[int] = []
-    while page := browsing.page(session, chosen, sort, seen[-1] if seen else None, size=7):
+    while page := browse.page(session, chosen, sort, seen[-1] if seen else None, size=7):
         seen += [tile.id for tile in page]
-    order = browsing.SORTS[sort]
+    order = browse.SORTS[sort]
     ordering = [column.desc() if order.is_descending else column.asc() for column in (order.key, Image.id)]
     assert seen == list(session.scalars(chosen.select(Image.id).order_by(*ordering)))
-    assert browsing.count(session, chosen) == len(seen)
+    assert browse.count(session, chosen) == len(seen)
     if len(seen) > 5:
-        before, after = browsing.neighbours(session, chosen, sort, seen[4], before=2, after=3)
+        before, after = browse.neighbours(session, chosen, sort, seen[4], before=2, after=3)
         assert (before, after) == (seen[2:4], seen[5:8])
-        assert browsing.position(session, chosen, sort, seen[4]) == 5
-        assert browsing.at(session, chosen, sort, 4) == seen[2]
-    assert browsing.at(session, chosen, sort, 1) is None
+        assert browse.position(session, chosen, sort, seen[4]) == 5
+        assert browse.at(session, chosen, sort, 4) == seen[2]
+    assert browse.at(session, chosen, sort, 1) is None
 
 
 @pytest.mark.parametrize("query", [*FILTERS, "decision:kept rule:clean colour:red fill:10..90"])
 def test_facets_count_what_choosing_would_show(session: Session, pile: Catalog, query: str) -> None:
     chosen = parse(query, pile.id)
-    facets = browsing.facets(session, chosen)
+    facets = browse.facets(session, chosen)
     assert facets.total == len(session.scalars(chosen.select(Image.id)).all())
     for key, options in facets.options.items():
         free = chosen.narrowed(**{key: ()})
@@ -81,14 +82,14 @@ def test_facets_count_what_choosing_would_show(session: Session, pile: Catalog, 
         free = chosen.narrowed(**{key: None})
         column = getattr(Signals, key)
         values = [value for value in session.scalars(free.select(column)) if value is not None]
-        bins = Counter(min(int(value * browsing.BINS), browsing.BINS - 1) for value in values)
-        assert list(facets.bars[key]) == [bins[place] for place in range(browsing.BINS)]
+        bins = Counter(min(int(value * browse.BINS), browse.BINS - 1) for value in values)
+        assert list(facets.bars[key]) == [bins[place] for place in range(browse.BINS)]
 
 
 def test_choices_of_the_language_stay_with_no_photos(session: Session) -> None:
-    facets = browsing.facets(session, parse("category:Hats", cast.catalog(session).id))
+    facets = browse.facets(session, parse("category:Hats", cast.catalog(session).id))
     assert [option.value for option in facets.options["decision"]] == ["kept", "rejected", "needs_work", "unseen"]
-    assert facets.options["category"] == (browsing.Option("Hats", 0, True),)
+    assert facets.options["category"] == (browse.Option("Hats", 0, True),)
     assert facets.total == 0
 
 
@@ -96,7 +97,7 @@ def test_a_tile_carries_what_its_caption_gets_wrong(session: Session) -> None:
     pile = cast.catalog(session)
     wrong = cast.image(session, pile, caption="Green kettle.")
     right = cast.red_kettle(session, pile)
-    found = browsing.tiles(session, [right.id, wrong.id, 10**9])
+    found = browse.tiles(session, [right.id, wrong.id, 10**9])
     assert [tile.id for tile in found] == [right.id, wrong.id]
     assert found[0].contradictions == ()
     assert "green" in found[1].contradictions[0]
@@ -104,9 +105,9 @@ def test_a_tile_carries_what_its_caption_gets_wrong(session: Session) -> None:
 
 def test_unknown_orders_and_photos_are_refused(session: Session, pile: Catalog) -> None:
     with pytest.raises(Refused, match="best"):
-        browsing.page(session, parse("", pile.id), "best")
+        browse.page(session, parse("", pile.id), "best")
     with pytest.raises(NotFound):
-        browsing.page(session, parse("", pile.id), after=10**9)
+        browse.page(session, parse("", pile.id), after=10**9)
 
 
 def test_standing_repeats_what_it_stands_for(session: Session, pile: Catalog) -> None:

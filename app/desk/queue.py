@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, case, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.people import Person
-from app.review.tables import Decision, Standing
+from app.review.tables import Decision
+from app.selection.tables import Standing
 
 GOLDEN: Final = 0.6180339887498949
 TIERS: Final = ("contradicted", "unseen", "needs_work")

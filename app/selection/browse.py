@@ -32,8 +32,9 @@ from app.captions.tables import Caption
 from app.catalog.tables import Image, Signals
 from app.errors import NotFound, Refused
 from app.review.decisions import contradictions
-from app.review.tables import Decision, Standing
-from app.selection import CHOICES, COLUMNS, RANGES, Selection, is_one_of, joined
+from app.review.tables import Decision
+from app.selection.query import CHOICES, COLUMNS, RANGES, Selection, is_one_of, joined
+from app.selection.tables import Standing
 
 PAGE: Final = 120
 BINS: Final = 20
