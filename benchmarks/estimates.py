@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 
 from app.demo import base_set
+from app.launch.estimate import estimate
 from app.training import runs
-from app.training.estimate import estimate
 from app.training.recipe import Recipe, write_recipe
 from workers.preflighting import facts_of
 

@@ -24,11 +24,12 @@ from app.demo.catalogue import draw_catalogue
 from app.evaluation import comparison, sheets
 from app.evaluation.tables import Sample, Sheet
 from app.intake import ingest
+from app.launch import preflights
+from app.launch.preflights import Wish
 from app.selection import browse, query
 from app.settings import Settings
 from app.storage import Storage
-from app.training import preflights, runs
-from app.training.preflights import Wish
+from app.training import runs
 from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
 from app.web.main import create_app

@@ -12,9 +12,9 @@ from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from app.database import engine_for
 from app.errors import AppError
+from app.launch import devices
 from app.settings import Settings
 from app.storage import Storage
-from app.training import devices
 from workers import accelerator, captioning, drawing, preflighting, tenant, training
 from workers.celery_app import Cancelled, Work, database_url, job_task
 from workers.lease import Lease

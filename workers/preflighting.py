@@ -20,19 +20,20 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from app import jobs
-from app.cycles import hard_stop, launching
+from app.cycles import hard_stop
 from app.database import transaction
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.host.devices import Seat
+from app.launch import outlook, preflights
+from app.launch.estimate import duration, steps_that_fit
+from app.launch.preflights import FACTS
+from app.launch.smaller import ENOUGH, Smaller, smaller
 from app.people import Person
 from app.storage import Storage
-from app.training import preflights, progress, runs
-from app.training.estimate import duration, steps_that_fit
-from app.training.preflights import FACTS
+from app.training import progress, runs
 from app.training.recipe import Recipe, write_recipe
-from app.training.smaller import ENOUGH, Smaller, smaller
 from app.training.tables import Preflight
 from workers.celery_app import Cancelled, Transient, Work, stopped_for_good
 from workers.trainer import Ending, News, Patience, Trainer
@@ -275,7 +276,7 @@ def _try_one(bench: Bench, asked: Preflight, recipe: Recipe, one: Smaller) -> di
     work = bench.work
     with work.transaction() as session:
         version = session.get_one(DatasetVersion, asked.version_id)
-        lesser, changes = launching.on_top(session, work.settings, version, recipe, one.changes)
+        lesser, changes = outlook.on_top(session, work.settings, version, recipe, one.changes)
         tried = preflights.add_tried(session, asked, lesser)
     outcome = _try(bench, tried, lesser)
     row: dict[str, Any] = {
@@ -286,7 +287,7 @@ def _try_one(bench: Bench, asked: Preflight, recipe: Recipe, one: Smaller) -> di
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         tried = preflights.get(session, tried.id)
         version = session.get_one(DatasetVersion, tried.version_id)
-        known = launching.outlook(session, work.settings, version, lesser, None, tried, outcome.measured)
+        known = outlook.outlook(session, work.settings, version, lesser, None, tried, outcome.measured)
         state: preflights.End = "passed" if not outcome.cause and known.is_open else "refused"
         preflights.end(session, tried, state, outcome.sentence or known.reason, outcome.measured, known.findings)
         if known.estimate is not None:
@@ -307,22 +308,22 @@ def _record(
         asked = preflights.get(session, preflight_id)
         version = session.get_one(DatasetVersion, asked.version_id)
         wish = preflights.wish_of(work.arguments)
-        known = launching.outlook(session, work.settings, version, recipe, None, asked, outcome.measured, wish)
+        known = outlook.outlook(session, work.settings, version, recipe, None, asked, outcome.measured, wish)
         state, reason = _verdict(outcome, known)
         preflights.end(session, asked, state, reason, outcome.measured, known.findings)
         fewer = _fewer_steps(known, recipe, outcome.measured)
         if fewer:
-            changes = launching.on_top(session, work.settings, version, recipe, {"steps": fewer})[1]
+            changes = outlook.on_top(session, work.settings, version, recipe, {"steps": fewer})[1]
             words = f"{fewer:,} steps instead of {recipe.steps:,}"
             tried = [*tried, {"words": words, "state": "fits", "sentence": "", "changes": changes}]
         asked.alternatives = tried
         if state == "passed" and wish is not None:
             person = session.get(Person, asked.created_by_id) if asked.created_by_id else None
-            launching.start(session, version, known, asked, person)
+            outlook.start(session, version, known, asked, person)
     return state
 
 
-def _verdict(outcome: Outcome, known: launching.Outlook) -> tuple[preflights.End, str | None]:
+def _verdict(outcome: Outcome, known: outlook.Outlook) -> tuple[preflights.End, str | None]:
     if outcome.cause in ("out_of_memory", "refused", "disk_full"):
         return "refused", outcome.sentence
     if outcome.cause:
@@ -330,10 +331,10 @@ def _verdict(outcome: Outcome, known: launching.Outlook) -> tuple[preflights.End
     return ("passed", None) if known.is_open else ("refused", known.reason)
 
 
-def _fewer_steps(known: launching.Outlook, recipe: Recipe, measured: Mapping[str, Any]) -> int:
+def _fewer_steps(known: outlook.Outlook, recipe: Recipe, measured: Mapping[str, Any]) -> int:
     """How many steps end in time and within the money, where this recipe does not; 0 where none do."""
     late = any(one.state == "failed" and one.name in ("Time", "Money") for one in known.findings)
     available_s = known.left.available_s
     if not late or available_s is None or "step_s" not in measured:
         return 0
-    return steps_that_fit(measured, recipe, available_s, launching.drawn(recipe))
+    return steps_that_fit(measured, recipe, available_s, outlook.drawn(recipe))

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 from app import jobs
 from app.broker import send_due
 from app.catalog.tables import Catalog
-from app.cycles import hard_stop, launching
+from app.cycles import hard_stop
 from app.database import transaction
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
@@ -20,11 +20,12 @@ from app.demo.catalogue import held_out_prompts
 from app.errors import Refused
 from app.evaluation import sheets
 from app.intake import ingest
+from app.launch import outlook, preflights
+from app.launch.estimate import duration
 from app.people import Person
 from app.selection import browse, query
 from app.settings import Settings
-from app.training import preflights, runs
-from app.training.estimate import duration
+from app.training import runs
 from app.training.tables import TrainingRun
 
 POLL_S = 0.5
@@ -110,7 +111,7 @@ def fine_tune(stage: Stage, version: DatasetVersion, is_drawn: bool) -> Training
         for prompt in (held_out_prompts(HELD_OUT) if is_drawn else [])
     ]
     with transaction(stage.engine) as session:
-        recipe = launching.planned(session, stage.settings, version, stage.settings.base_model).recipe
+        recipe = outlook.planned(session, stage.settings, version, stage.settings.base_model).recipe
         sheets.suite_for(session, version, recipe, extra)
         left = hard_stop.left(session, stage.settings, recipe)
         asked = preflights.request_preflight(session, version, recipe, stage.owner, preflights.Wish(), left)
@@ -136,9 +137,9 @@ def _launched(stage: Stage, version: DatasetVersion, preflight_id: int) -> Train
             if not fits:
                 raise Refused(asked.reason or f"The preflight is {asked.state}.")
             say(f"          {asked.reason} Instead: {fits[-1]['words']}")
-            plan = launching.planned(session, stage.settings, version, asked.base, fits[-1]["changes"])
-            known = launching.outlook(session, stage.settings, version, plan.recipe, preflight=asked)
-            run = launching.start(session, version, known, asked, stage.owner)
+            plan = outlook.planned(session, stage.settings, version, asked.base, fits[-1]["changes"])
+            known = outlook.outlook(session, stage.settings, version, plan.recipe, preflight=asked)
+            run = outlook.start(session, version, known, asked, stage.owner)
         words = f"{duration(run.foretold_low_s or 0)} to {duration(run.foretold_high_s or 0)}"
         say(f"          about {duration(run.foretold_s or 0)} ({words}): {run.foretold_from}")
         return run

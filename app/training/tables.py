@@ -43,8 +43,8 @@ class Preflight(Base):
     recipe_hash: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, default="queued")
     reason: Mapped[str | None] = mapped_column(Text)  # why it was refused or failed, in a sentence
-    measured: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)  # `app/training/estimate.py` reads it
-    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)  # the gate's, `app/training/gate.py`
+    measured: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)  # `app/launch/estimate.py` reads it
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)  # the gate's, `app/launch/checks.py`
     alternatives: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)  # measured, where it does not fit
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from app.database import utc_now
 from app.jobs import Job
-from app.training import estimate
+from app.launch import estimate
 
 
 def number(value: float, places: int = 0) -> str:

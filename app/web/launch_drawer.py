@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args, get_origin
 
-from app.training.plan import Knob, Plan, written
+from app.launch.plan import Knob, Plan, written
 from app.training.recipe import Recipe
 
 _GROUPS: Final[dict[str, tuple[str, ...]]] = {

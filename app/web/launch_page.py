@@ -12,18 +12,19 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.cycles import clock, launching
-from app.cycles.launching import Outlook
+from app.cycles import clock
 from app.database import utc_now
 from app.datasets import reading
 from app.datasets.reading import Listed
 from app.jobs import Job
+from app.launch import bases, checks, devices, members, outlook, preflights
+from app.launch.estimate import duration, steps_that_fit
+from app.launch.facts import FAR, BaseFacts, DataFacts, Device, Far
+from app.launch.outlook import Outlook
+from app.launch.plan import Knob, Plan, plan, written
 from app.settings import Settings
 from app.storage import Storage
-from app.training import bases, devices, gate, members, preflights, progress, runs
-from app.training.estimate import duration, steps_that_fit
-from app.training.facts import FAR, BaseFacts, DataFacts, Device, Far
-from app.training.plan import Knob, Plan, plan, written
+from app.training import progress, runs
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
 from app.web import launch_drawer, launch_words
@@ -190,7 +191,7 @@ class _Page:
         preflight = preflights.find(self.session, *on)
         elsewhere = "" if preflight else preflights.measured_elsewhere(self.session, *on)
         wish, faults = launch_words.wish_of(self.asked.time, self.asked.money)
-        known = launching.outlook(
+        known = outlook.outlook(
             self.session,
             self.config,
             self.chosen.version,
@@ -220,7 +221,7 @@ class _Page:
             waits=_waits(self.session, preflight),
             facts=launch_words.facts(preflight, recipe) if foretold else [],
             outlook=known,
-            counted=gate.counted(known.findings),
+            counted=checks.counted(known.findings),
             others=self._others(preflight, known, recipe),
             plot=plot(foretold, known.limits.hard_stop()[0], utc_now()) if foretold else None,
             bars=launch_words.bars(now_clock, known, price),
@@ -283,7 +284,7 @@ class _Page:
         """A length with its steps and, where it was measured, its time and money."""
         changes = {name: value for name, value in self.asked.changes.items() if name != "steps"}
         recipe = plan(self.base, self.data, self.device, far, changes).recipe
-        known = launching.outlook(self.session, self.config, self.chosen.version, recipe, self.base, preflight)
+        known = outlook.outlook(self.session, self.config, self.chosen.version, recipe, self.base, preflight)
         note = plural(recipe.steps, "step")
         if known.estimate is not None:
             _, seconds, _ = known.estimate.in_all
@@ -305,7 +306,7 @@ class _Page:
         available_s = known.left.available_s
         if late and preflight is not None and known.estimate is not None and available_s is not None:
             fewer = steps_that_fit(
-                preflight.measured, recipe, available_s, launching.drawn(recipe), preflights.history(self.session)
+                preflight.measured, recipe, available_s, outlook.drawn(recipe), preflights.history(self.session)
             )
             if fewer:
                 href = self.asked.address(changes={**self.asked.changes, "steps": str(fewer)})

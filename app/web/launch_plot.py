@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from app.training.estimate import Estimate
+from app.launch.estimate import Estimate
 
 # Distances between marks of the time line, in seconds: the first that leaves at most TICKS of them is taken.
 _GRAINS: Final = (5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 10_800, 14_400, 21_600, 43_200, 86_400)

@@ -10,12 +10,13 @@ from playwright.sync_api import Page, expect
 from app import jobs
 from app.database import transaction
 from app.datasets.tables import DatasetVersion
-from app.training import preflights, runs
+from app.launch import preflights
+from app.training import runs
 from app.training.recipe import Recipe
 from tests import cast
 from tests.browser.conftest import Site, Visit
+from tests.launch.test_checks import MEASURED
 from tests.training.cast import frozen_version
-from tests.training.test_gate import MEASURED
 
 pytestmark = pytest.mark.browser
 

@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.cycles import clock, hard_stop, launching, ledger
+from app.cycles import clock, hard_stop, ledger
 from app.cycles.hard_stop import Allowance
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.evaluation import sheets
+from app.launch import outlook
 from app.settings import Settings
 from app.training import runs
 from app.training.limits import Limits
@@ -61,17 +62,17 @@ def left(session: Session, settings: Settings) -> Decimal | None:
 def test_runs_under_way_have_their_money_reserved(session: Session, priced: Settings, version: DatasetVersion) -> None:
     kept = Decimal(0)
     for seed in range(2):
-        known = launching.outlook(session, priced, version, recipe(seed, 250), None, None, MEASURED)
-        run = launching.start(session, version, known, None, None)
+        known = outlook.outlook(session, priced, version, recipe(seed, 250), None, None, MEASURED)
+        run = outlook.start(session, version, known, None, None)
         sentence = next(one.sentence for one in known.findings if one.name == "Money")
         assert sentence.endswith(f"€{kept:,.2f} are reserved by other runs" if kept else "after it")
         kept += min(run.max_amount or Decimal(0), HOUR * Decimal(run.max_seconds or 0) / 3600)
         assert 0 < kept < 10 and left(session, priced) == pytest.approx(10 - kept)
     for seed in range(2, 9):
-        known = launching.outlook(session, priced, version, recipe(seed), None, None, MEASURED)
+        known = outlook.outlook(session, priced, version, recipe(seed), None, None, MEASURED)
         if not known.is_open:
             break
-        launching.start(session, version, known, None, None)
+        outlook.start(session, version, known, None, None)
     assert sum(run.max_amount or 0 for run in runs.recent(session)) <= 10
     assert known.reason.startswith("Money: ") and "reserved by other runs" in known.reason
 
@@ -100,14 +101,14 @@ def test_time_may_cost_less_than_the_money_limit(session: Session, priced: Setti
 
 
 def test_asked_twice_it_is_one_run(session: Session, priced: Settings, version: DatasetVersion) -> None:
-    first = launching.outlook(session, priced, version, recipe(1))
-    run = launching.start(session, version, first, None, None)
+    first = outlook.outlook(session, priced, version, recipe(1))
+    run = outlook.start(session, version, first, None, None)
     assert run.max_amount == 10 and left(session, priced) == 0
-    again = launching.outlook(session, priced, version, recipe(1))
-    assert again.is_open and launching.start(session, version, again, None, None) is run
-    other = launching.outlook(session, priced, version, recipe(2))
+    again = outlook.outlook(session, priced, version, recipe(1))
+    assert again.is_open and outlook.start(session, version, again, None, None) is run
+    other = outlook.outlook(session, priced, version, recipe(2))
     with pytest.raises(Refused, match="Nothing is left"):
-        launching.start(session, version, other, None, None)
+        outlook.start(session, version, other, None, None)
 
 
 def test_a_run_that_begins_gets_what_is_really_left(

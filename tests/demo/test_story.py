@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app import jobs
-from app.cycles import launching
 from app.database import transaction
 from app.demo import story
 from app.demo.story import Stage
+from app.launch import outlook
 from app.settings import Settings
 from app.training import runs
 from tests import cast
@@ -55,8 +55,8 @@ def test_the_run_follows_its_preflight_and_is_foretold(
     stage: Stage, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done_at_once(monkeypatch, stage)
-    planned = launching.planned
-    monkeypatch.setattr(launching, "planned", lambda *given: planned(*given, {"steps": 40}))  # the stand-in is slow
+    planned = outlook.planned
+    monkeypatch.setattr(outlook, "planned", lambda *given: planned(*given, {"steps": 40}))  # the stand-in is slow
     with transaction(engine) as session:
         version = frozen_version(session)
     run = story.fine_tune(stage, version, is_drawn=True)

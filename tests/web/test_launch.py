@@ -16,17 +16,18 @@ from app import jobs
 from app.catalog.tables import Catalog
 from app.cycles import clock, ledger
 from app.datasets.tables import DatasetVersion
+from app.launch import checks, devices, preflights
+from app.launch.preflights import Wish
 from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
-from app.training import devices, gate, preflights, runs
+from app.training import runs
 from app.training.limits import Limits
-from app.training.preflights import Wish
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
 from tests.conftest import sign_in
+from tests.launch.test_checks import MEASURED
 from tests.training.cast import frozen_version
-from tests.training.test_gate import MEASURED
 
 PLANNED = runs.plan(threads=1)
 
@@ -385,5 +386,5 @@ def test_a_base_that_cannot_be_trained_is_there_with_the_reason(
 
 def test_findings_have_words_for_readers(client: TestClient, version: DatasetVersion) -> None:
     page = client.get("/runs/new")
-    assert page.context["counted"] == gate.counted(page.context["outlook"].findings)
+    assert page.context["counted"] == checks.counted(page.context["outlook"].findings)
     assert '<span class="sr">cannot tell</span>' in page.text

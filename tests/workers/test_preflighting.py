@@ -18,10 +18,11 @@ from app.database import transaction
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.host.devices import Device, cpu
+from app.launch import preflights
+from app.launch.preflights import Wish
 from app.settings import Settings
 from app.storage import Storage
-from app.training import preflights, runs
-from app.training.preflights import Wish
+from app.training import runs
 from app.training.recipe import Recipe, write_recipe
 from app.training.tables import Preflight, TrainingRun
 from tests.training.cast import frozen_version

@@ -17,9 +17,10 @@ from app.cycles import clock
 from app.cycles.tables import LedgerEntry
 from app.database import transaction
 from app.host.devices import Seat, Tenancy, cpu
+from app.launch import preflights
 from app.settings import Settings
 from app.storage import Storage
-from app.training import preflights, progress, runs
+from app.training import progress, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from tests.training.cast import frozen_version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from app.training.facts import Part
+from app.launch.facts import Part
 from app.training.recipe import Recipe
 
 # What drawing with each family has to be told besides prompt, steps and guidance, to draw as Packshot does.

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from app.training.facts import Part
+from app.launch.facts import Part
 from app.training.recipe import Recipe
 from workers.families import card, layouts, licences, lora, metadata, weights
 from workers.families.registry import Family

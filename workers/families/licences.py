@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from app.training.facts import Part
-from app.training.licences import UNKNOWN, of_folder
+from app.launch.facts import Part
+from app.launch.licences import UNKNOWN, of_folder
 from workers import moving
 from workers.families.registry import Family
 

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app.cycles import launching
 from app.datasets import reading
 from app.errors import Refused
+from app.launch import devices, outlook, preflights
+from app.launch.facts import FAR
+from app.launch.plan import Plan
+from app.launch.preflights import Wish
 from app.settings import Settings
-from app.training import devices, preflights, runs
-from app.training.facts import FAR
-from app.training.plan import Plan
-from app.training.preflights import Wish
+from app.training import runs
 from app.training.recipe import Recipe
 from app.web import launch_page, launch_words
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
@@ -70,7 +70,7 @@ def start(session: Write, page: Page, config: Config, files: Files, me: CurrentP
     device = devices.known(config.data_dir, config.worker_threads).name
     preflight = preflights.find(session, version.id, plan.recipe, device)
     known = _refuse_closed(session, config, plan, asked, wish, preflight)
-    run = launching.start(session, version, known, preflight if known.estimate else None, me)
+    run = outlook.start(session, version, known, preflight if known.estimate else None, me)
     return RedirectResponse(f"/runs/{run.id}", 303)
 
 
@@ -101,10 +101,10 @@ def _understood(
 
 def _refuse_closed(
     session: Session, config: Settings, plan: Plan, asked: Asked, wish: Wish | None, preflight: Any = None
-) -> launching.Outlook:
+) -> outlook.Outlook:
     """The outlook of a run. Raises Refused where the gate is closed."""
     version = reading.get(session, asked.version_id or 0).version
-    known = launching.outlook(session, config, version, plan.recipe, None, preflight, None, wish)
+    known = outlook.outlook(session, config, version, plan.recipe, None, preflight, None, wish)
     if not known.is_open:
         raise Refused(known.reason)
     return known

@@ -14,10 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from app.launch.defaults import STARTS
+from app.launch.facts import BaseFacts
+from app.launch.licences import of_folder
 from app.training import runs
-from app.training.defaults import STARTS
-from app.training.facts import BaseFacts
-from app.training.licences import of_folder
 from app.training.recipe import Recipe, read_recipe
 
 # The pipeline classes that can be fine-tuned, their family, and the name of the part that is trained.

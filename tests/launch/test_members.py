@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from app.captions.tables import Caption
 from app.catalog.tables import Image
 from app.datasets.tables import Member
-from app.training import devices, members
-from app.training.facts import Device
+from app.launch import devices, members
+from app.launch.facts import Device
 from tests.training.cast import frozen_version
 
 

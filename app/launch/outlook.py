@@ -13,16 +13,17 @@ from sqlalchemy.orm import Session
 from app.cycles import clock, hard_stop
 from app.datasets.tables import DatasetVersion
 from app.evaluation import sheets
+from app.launch import bases, checks, devices, members, preflights
+from app.launch.checks import Finding, Left, Place
+from app.launch.estimate import Estimate, Work, estimate
+from app.launch.facts import BaseFacts
+from app.launch.pace import as_launched
+from app.launch.plan import Plan, changed, plan, written
+from app.launch.preflights import Wish
 from app.people import Person
 from app.settings import Settings
-from app.training import bases, devices, gate, members, preflights, runs
-from app.training.estimate import Estimate, Work, estimate
-from app.training.facts import BaseFacts
-from app.training.gate import Finding, Left, Place
+from app.training import runs
 from app.training.limits import Limits
-from app.training.pace import as_launched
-from app.training.plan import Plan, changed, plan, written
-from app.training.preflights import Wish
 from app.training.recipe import Recipe
 from app.training.tables import Preflight, TrainingRun
 
@@ -47,7 +48,7 @@ class Outlook:
     @property
     def is_open(self) -> bool:
         """Whether nothing stands in the way."""
-        return gate.is_open(self.findings)
+        return checks.is_open(self.findings)
 
     @property
     def reason(self) -> str:
@@ -85,7 +86,7 @@ def outlook(
     )
     left = left_of(session, settings, limits, twin)
     counted = members.counted(session, version)
-    found = gate.findings(recipe, base, counted, place, left, known, foretold)
+    found = checks.findings(recipe, base, counted, place, left, known, foretold)
     return Outlook(launched, foretold, found, left, limits)
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from app.launch.pace import Pace, pace
 from app.training.limits import Foretold
-from app.training.pace import Pace, pace
 from app.training.recipe import Recipe
 
 # Of the mean of n readings, nine in ten times: Student's t for 90 % by n - 1 degrees of freedom.

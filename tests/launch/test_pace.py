@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from app.training import gate, runs
-from app.training.estimate import estimate, steps_that_fit
-from app.training.pace import as_launched, pace
+from app.launch import checks
+from app.launch.estimate import estimate, steps_that_fit
+from app.launch.pace import as_launched, pace
+from app.training import runs
 from app.training.recipe import Recipe
-from tests.training.test_gate import BASE, LEFT, MEASURED, MEMBERS, PLACE
+from tests.launch.test_checks import BASE, LEFT, MEASURED, MEMBERS, PLACE
 
 BOTH: dict[str, Any] = {
     **MEASURED, "step_s": [0.53] * 5, "warm_s": [2.53, 0.53, 0.53], "peak_bytes": 1 << 30,
@@ -106,7 +107,7 @@ def test_the_steps_that_fit_end_in_time_whatever_their_pace() -> None:
 )
 def test_the_gate_says_what_was_found(measured: dict[str, Any] | None, steps: int, state: str, words: str) -> None:
     (found,) = [
-        one for one in gate.findings(asking(steps), BASE, MEMBERS, PLACE, LEFT, measured) if one.name == "Compile"
+        one for one in checks.findings(asking(steps), BASE, MEMBERS, PLACE, LEFT, measured) if one.name == "Compile"
     ]
     assert (found.state, words in found.sentence) == (state, True), found.sentence
-    assert gate.is_open([found])
+    assert checks.is_open([found])

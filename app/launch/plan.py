@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from app.training.defaults import LABELS
-from app.training.derive import derive
-from app.training.facts import BaseFacts, DataFacts, Device, Far
+from app.launch.defaults import LABELS
+from app.launch.derive import derive
+from app.launch.facts import BaseFacts, DataFacts, Device, Far
 from app.training.recipe import Recipe
 
 # The base is a choice of its own, and its family follows from it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from app.training.defaults import (
+from app.launch.defaults import (
     BYTES_A_WEIGHT,
     COMPILED_STEPS,
     FULL_NEEDS_PHOTOS,
@@ -15,7 +15,7 @@ from app.training.defaults import (
     UNREPEATED_COMPILED_STEPS,
     Start,
 )
-from app.training.facts import GIB, BaseFacts, DataFacts, Device, Far
+from app.launch.facts import GIB, BaseFacts, DataFacts, Device, Far
 from app.training.recipe import Recipe
 
 SHARES: Final[dict[Far, float]] = {"quick": 0.25, "balanced": 1.0, "best": 4.0}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.training import bases, runs
+from app.launch import bases
+from app.training import runs
 
 
 def header(file: Path, shapes: dict[str, list[int]]) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from app.training import bases, gate, runs
-from app.training.estimate import Work, estimate
-from app.training.facts import Part, may_be_same
-from app.training.gate import Finding, Left, Members, Place
+from app.launch import bases, checks
+from app.launch.checks import Finding, Left, Members, Place
+from app.launch.estimate import Work, estimate
+from app.launch.facts import Part, may_be_same
+from app.launch.smaller import smaller
+from app.training import runs
 from app.training.limits import Limits
-from app.training.smaller import smaller
-from tests.training.test_estimate import MEASURED as TIMES
+from tests.launch.test_estimate import MEASURED as TIMES
 
 RECIPE = runs.plan()
 BASE = replace(bases.read("models/nano"), parts=())  # nothing is told of its licences
@@ -36,7 +37,7 @@ def found(name: str, **changes: Any) -> list[Finding]:
         "recipe": RECIPE, "base": BASE, "members": MEMBERS, "place": PLACE, "left": LEFT, "measured": measured,
         "estimate": estimate(measured, RECIPE) if measured and "step_s" in measured else None,
     }  # fmt: skip
-    return [one for one in gate.findings(**{**facts, **changes}) if one.name == name]
+    return [one for one in checks.findings(**{**facts, **changes}) if one.name == name]
 
 
 def one(name: str, **changes: Any) -> Finding:
@@ -91,8 +92,8 @@ def test_names_of_one_device_are_told_from_those_of_another(told: str, measured:
 
 
 def test_all_is_well() -> None:
-    every = gate.findings(RECIPE, BASE, MEMBERS, PLACE, LEFT, MEASURED, estimate(MEASURED, RECIPE))
-    assert gate.is_open(every)
+    every = checks.findings(RECIPE, BASE, MEMBERS, PLACE, LEFT, MEASURED, estimate(MEASURED, RECIPE))
+    assert checks.is_open(every)
     assert [finding.name for finding in every if finding.state == "passed"] == [
         "Pictures", "Captions", "Tokens", "Sizes", "Leakage", "Weights", "Disk", "Device", "Time", "Money",
     ]  # fmt: skip
@@ -100,11 +101,11 @@ def test_all_is_well() -> None:
 
 
 def test_before_a_preflight_what_needs_measuring_cannot_be_told() -> None:
-    every = gate.findings(RECIPE, BASE, MEMBERS, Place(10**12), LEFT)
+    every = checks.findings(RECIPE, BASE, MEMBERS, Place(10**12), LEFT)
     untold = [finding.name for finding in every if finding.state == "cannot_tell"]
     assert untold == ["Pictures", "Tokens", "Sizes", "Device", "Licence", "Time", "Money"]
-    assert gate.is_open(every)
-    assert gate.counted(every) == "4 passed · 7 cannot tell"
+    assert checks.is_open(every)
+    assert checks.counted(every) == "4 passed · 7 cannot tell"
 
 
 @pytest.mark.parametrize(
@@ -138,9 +139,9 @@ def test_what_is_found(name: str, changes: dict[str, Any], state: str, words: st
 
 
 def test_a_failed_finding_closes_the_gate() -> None:
-    broken = gate.findings(RECIPE, BASE, replace(MEMBERS, empty_captions=1), PLACE, LEFT)
-    assert not gate.is_open(broken)
-    assert gate.counted(broken).startswith("1 failed · ")
+    broken = checks.findings(RECIPE, BASE, replace(MEMBERS, empty_captions=1), PLACE, LEFT)
+    assert not checks.is_open(broken)
+    assert checks.counted(broken).startswith("1 failed · ")
 
 
 def test_each_licence_is_said_once_with_what_it_binds_to() -> None:
@@ -161,8 +162,8 @@ def test_each_licence_is_said_once_with_what_it_binds_to() -> None:
 def test_the_disk_needs_room_for_what_a_run_writes() -> None:
     # Two whole checkpoints, the weights of four, the model, and samples.
     least = 2 * 40_000_000 + 4 * 10_000_000 + 20_000_000
-    assert least < gate.needed_bytes(RECIPE, BASE, MEASURED) < least + 60_000_000
-    guessed = gate.needed_bytes(RECIPE, BASE, {})
+    assert least < checks.needed_bytes(RECIPE, BASE, MEASURED) < least + 60_000_000
+    guessed = checks.needed_bytes(RECIPE, BASE, {})
     assert 0.5 * least < guessed < 3 * least
 
 

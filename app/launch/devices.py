@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Final
 
+from app.launch.facts import Device
 from app.storage import atomic_file
-from app.training.facts import Device
 
 FILE: Final = "device.json"
 

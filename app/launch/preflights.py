@@ -22,9 +22,9 @@ from app.database import utc_now
 from app.datasets.tables import DatasetVersion
 from app.errors import NotFound, Refused
 from app.jobs import Job
+from app.launch.checks import Finding
+from app.launch.facts import may_be_same
 from app.people import Person
-from app.training.facts import may_be_same
-from app.training.gate import Finding
 from app.training.limits import Limits
 from app.training.recipe import Recipe
 from app.training.tables import Preflight, TrainingRun

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from app.captions.tables import Caption
 from app.catalog.tables import Image
 from app.datasets.tables import DatasetVersion, Member
-from app.training.facts import DataFacts
-from app.training.gate import Members
+from app.launch.checks import Members
+from app.launch.facts import DataFacts
 
 _OBLONG = 1.1
 _WORD = r"\S+"

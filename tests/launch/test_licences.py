@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.training import licences, runs
+from app.launch import licences
+from app.training import runs
 
 FLUX_VAE = {"latent_channels": 16, "scaling_factor": 0.3611, "shift_factor": 0.1159}
 

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from app.training.estimate import Estimate, duration
-from app.training.facts import BaseFacts, may_be_same
-from app.training.licences import UNKNOWN
+from app.launch.estimate import Estimate, duration
+from app.launch.facts import BaseFacts, may_be_same
+from app.launch.licences import UNKNOWN
+from app.launch.pace import pace
 from app.training.limits import Limits
-from app.training.pace import pace
 from app.training.recipe import Recipe
 
 State = Literal["passed", "to_know", "failed", "cannot_tell"]

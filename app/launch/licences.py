@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from app.training.facts import Part
+from app.launch.facts import Part
 
 UNKNOWN: Final = "not known"
 _LOOK: Final = "Look at the model's card before giving the model or its pictures away."

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.training import bases, runs
-from app.training.defaults import LABELS, STARTS
-from app.training.facts import FAR, GIB, BaseFacts, DataFacts, Device
-from app.training.plan import changed, plan, written
+from app.launch import bases
+from app.launch.defaults import LABELS, STARTS
+from app.launch.facts import FAR, GIB, BaseFacts, DataFacts, Device
+from app.launch.plan import changed, plan, written
+from app.training import runs
 from app.training.recipe import Recipe, read_recipe
 
 SHOP = DataFacts(train=300, validation=30, products=120, oblong_share=0.4, caption_words=30, long_share=0.9)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from app.launch.estimate import NO_HISTORY, Work, duration, estimate, steps_that_fit
 from app.training import runs
-from app.training.estimate import NO_HISTORY, Work, duration, estimate, steps_that_fit
 from app.training.recipe import Recipe
 
 MEASURED: dict[str, Any] = {
