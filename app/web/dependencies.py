@@ -6,8 +6,8 @@ would still have answered 200.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from sqlalchemy import event
@@ -84,3 +84,11 @@ def renderer(request: Request, session: Read) -> Renderer:
 
 
 Page = Annotated[Renderer, Depends(renderer)]
+
+
+async def sent(request: Request) -> Mapping[str, Any]:
+    """The fields of the form that was sent."""
+    return await request.form()
+
+
+Sent = Annotated[Mapping[str, Any], Depends(sent)]

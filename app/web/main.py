@@ -21,7 +21,7 @@ from starlette.types import Scope
 from app.database import engine_for
 from app.settings import Settings
 from app.storage import Storage
-from app.web import errors, formats, gate, pages, security
+from app.web import errors, formats, middleware, pages, security
 from app.web.routes import (
     captions,
     catalogs,
@@ -93,7 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router, max_body_size=MAX_BODY_BYTES)
     app.mount(f"/static/{digest}", Immutable(directory=STATIC), name="static")
     errors.install(app)
-    app.add_middleware(gate.Gate)
+    app.add_middleware(middleware.Gate)
     app.state.places = pages.places_of(app)
     return app
 

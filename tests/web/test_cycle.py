@@ -16,8 +16,9 @@ from app.cycles.ledger import Cost
 from app.cycles.report import Report
 from app.database import utc_now
 from app.settings import Settings
-from app.web import dial, formats
-from app.web.next_step import next_steps
+from app.web import formats
+from app.web.views import cycle_dial
+from app.web.views.next_step import next_steps
 from tests import cast
 
 
@@ -86,11 +87,11 @@ def test_nothing_left_to_review_leads_to_freezing(session: Session) -> None:
 
 
 def test_dial_goes_around_once() -> None:
-    assert dial.point(0, 10) == (dial.MIDDLE, dial.MIDDLE - 10)
-    assert dial.point(0.25, 10) == (dial.MIDDLE + 10, dial.MIDDLE)
+    assert cycle_dial.point(0, 10) == (cycle_dial.MIDDLE, cycle_dial.MIDDLE - 10)
+    assert cycle_dial.point(0.25, 10) == (cycle_dial.MIDDLE + 10, cycle_dial.MIDDLE)
     now = at("train", "running")
     begun = replace(now.stages[0], began_at=now.started_at, ended_at=now.started_at + timedelta(seconds=1))
-    drawn = dial.dial(replace(now, stages=(begun,)))
+    drawn = cycle_dial.dial(replace(now, stages=(begun,)))
     assert len(drawn.arcs) == 1
     assert len([tick for tick in drawn.ticks if tick.at]) == 4
     assert drawn.money is not None

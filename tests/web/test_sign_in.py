@@ -15,8 +15,8 @@ from app import people
 from app.database import utc_now
 from app.people import Person, SignIn, SignInLink
 from app.settings import Settings
-from app.web.gate import PUBLIC
 from app.web.main import create_app
+from app.web.middleware import PUBLIC
 from tests import cast
 from tests.conftest import ADDRESS, sign_in
 from tests.web.test_csrf import paths

@@ -20,11 +20,11 @@ from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import PAGE, SORTS, Facets, Order, Tile
 from app.selection.query import NotUnderstood, Selection, parse, sentence
-from app.web import facets as pane
-from app.web import photos
 from app.web.dependencies import Page, Read
-from app.web.facets import Histogram, Listing, address
-from app.web.photos import Photo
+from app.web.views import facets as pane
+from app.web.views import photos
+from app.web.views.facets import Histogram, Listing, address
+from app.web.views.photos import Photo
 
 router = APIRouter()
 

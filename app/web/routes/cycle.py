@@ -12,8 +12,8 @@ from app.cycles import clock, report
 from app.cycles.clock import Clock
 from app.cycles.report import PastCycle, Report
 from app.web.dependencies import Config, CurrentPerson, Page, Read, Write
-from app.web.dial import Dial, dial
-from app.web.next_step import Step, next_steps
+from app.web.views.cycle_dial import Dial, dial
+from app.web.views.next_step import Step, next_steps
 
 router = APIRouter()
 

@@ -22,10 +22,10 @@ from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import Tile
 from app.selection.query import parse, sentence
-from app.web import photos
 from app.web.dependencies import CurrentPerson, Page, Read
-from app.web.facets import address
-from app.web.photos import Photo
+from app.web.views import photos
+from app.web.views.facets import address
+from app.web.views.photos import Photo
 
 router = APIRouter()
 

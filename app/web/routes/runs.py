@@ -7,18 +7,23 @@ from decimal import Decimal
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from sqlalchemy.orm import Session
 
 from app.cycles import hard_stop
 from app.datasets import reading
 from app.datasets.reading import Listed
+from app.errors import Refused
+from app.launch import devices, outlook, preflights
 from app.training import progress, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
-from app.web import launch_page, run_page, run_words
-from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
+from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Write
 from app.web.events import Batch, News, stream
+from app.web.views.launch import page as launch_page
+from app.web.views.launch.form import open_outlook, understood
+from app.web.views.run import page as run_page
+from app.web.views.run import wording
 
 router = APIRouter()
 
@@ -29,7 +34,7 @@ MOST_HOURS: Final = 168  # a week, as the recipe's wall clock has it
 class ListView:
     """All runs, newest first, each with its dataset version and its state as a tag."""
 
-    runs: list[tuple[TrainingRun, Listed, run_words.State]]
+    runs: list[tuple[TrainingRun, Listed, wording.State]]
     can_start: bool
 
 
@@ -38,8 +43,24 @@ def index(session: Read, page: Page) -> HTMLResponse:
     """All runs."""
     found = runs.recent(session)
     versions = {version_id: reading.get(session, version_id) for version_id in {run.version_id for run in found}}
-    listed = [(run, versions[run.version_id], run_words.state(run)) for run in found]
+    listed = [(run, versions[run.version_id], wording.state(run)) for run in found]
     return page("runs/index.html", ListView(listed, bool(launch_page.trainable(session))))
+
+
+@router.post("/runs")
+def start(session: Write, page: Page, config: Config, files: Files, me: CurrentPerson, form: Sent) -> Response:
+    """Ask for a run; asked twice, it is one run. Without base and steps: as the recipe has it, on the usual base."""
+    asked, plan, wish, faults = understood(session, config, form)
+    if plan.faults and "steps" in plan.faults:
+        raise Refused(plan.fault)
+    if plan.faults or faults:
+        return page("runs/launch.html", launch_page.view(session, config, files, asked, faults), status=422)
+    version = reading.get(session, asked.version_id or 0).version
+    device = devices.known(config.data_dir, config.worker_threads).name
+    preflight = preflights.find(session, version.id, plan.recipe, device)
+    known = open_outlook(session, config, plan, asked, wish, preflight)
+    run = outlook.start(session, version, known, preflight if known.estimate else None, me)
+    return RedirectResponse(f"/runs/{run.id}", 303)
 
 
 @router.get("/runs/{run_id}")

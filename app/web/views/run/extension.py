@@ -12,7 +12,7 @@ from app.training import progress, runs
 from app.training.limits import bound_s
 from app.training.tables import TrainingRun
 from app.web.formats import duration
-from app.web.run_bill import Bill
+from app.web.views.run.cost import Bill
 
 _CENT = Decimal("0.01")
 

@@ -24,11 +24,11 @@ from app.training.causes import NEXT_ACTIONS
 from app.training.progress import Curves, Forecast, Line, Tail
 from app.training.recipe import Recipe
 from app.training.tables import Checkpoint, TrainingRun
-from app.web import run_bill, run_samples, run_words
-from app.web.run_bill import Bill
-from app.web.run_extension import Extension, extension
-from app.web.run_samples import Strip
-from app.web.run_words import State
+from app.web.views.run import cost, samples, wording
+from app.web.views.run.cost import Bill
+from app.web.views.run.extension import Extension, extension
+from app.web.views.run.samples import Strip
+from app.web.views.run.wording import State
 
 TABLE_ROWS: Final = 12
 
@@ -70,11 +70,11 @@ class Live:
     waits: str
     stops_by: datetime | None
     is_preparing: bool
-    doing: run_words.Doing
+    doing: wording.Doing
     pictures: int
     forecast: Forecast | None
     bill: Bill
-    lines: list[run_words.Line]
+    lines: list[wording.Line]
     checkpoints: Sequence[Checkpoint]
     resumed_at: list[int]
     strip: Strip | None
@@ -155,30 +155,30 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
     job = jobs.get(session, run.job_id) if run.job_id else None
     forecast, now = progress.expected_end(session, run), utc_now()
     newest = progress.newest_events(session, run.id, 1)
-    silence = run_words.silent(run, forecast, newest[0].at, now) if newest else ""
+    silence = wording.silent(run, forecast, newest[0].at, now) if newest else ""
     events = progress.milestones(session, run.id)
     forecast = None if silence else forecast
     phase = progress.phase(session, run)
     folder = storage.run_folder(run.id)
     saved = runs.checkpoints(session, run.id)
-    bill = run_bill.bill(session, run, forecast, settings, folder, now)
+    bill = cost.bill(session, run, forecast, settings, folder, now)
     return Live(
         run=run,
-        state=run_words.state(run, phase, job),
+        state=wording.state(run, phase, job),
         version=reading.get(session, run.version_id),
         job=job,
         is_live=run.ended_at is None,
-        waits=run_words.waits(session, run, job, now) or silence,
-        stops_by=run_words.stops_by(run),
+        waits=wording.waits(session, run, job, now) or silence,
+        stops_by=wording.stops_by(run),
         is_preparing=phase is not None and phase.name in progress.PREPARING,
-        doing=run_words.doing(phase),
+        doing=wording.doing(phase),
         pictures=progress.pictures_seen(Recipe.model_validate(run.recipe), run.step),
         forecast=forecast,
         bill=bill,
-        lines=run_words.lines(events, runs.notes(session, run.id)),
+        lines=wording.lines(events, runs.notes(session, run.id)),
         checkpoints=saved,
         resumed_at=[event.data["step"] for event in events if event.kind == "started" and event.data.get("step")],
-        strip=run_samples.strip(session, run, forecast),
+        strip=samples.strip(session, run, forecast),
         end=_end(session, run, saved, bill),
         log=_log(folder / runs.LOG),
     )
@@ -197,7 +197,7 @@ def _end(session: Session, run: TrainingRun, checkpoints: Sequence[Checkpoint], 
     actions = {str(name): action for name, action in NEXT_ACTIONS.items()}
     saved = max((checkpoint.step for checkpoint in checkpoints if checkpoint.folder), default=0)
     return End(
-        cause=run_words.cause(run),
+        cause=wording.cause(run),
         next_action=actions.get(run.cause or "", ""),
         saved=saved,
         refusal="" if is_used_up else refusal,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
@@ -17,7 +16,7 @@ from app.database import utc_now
 from app.datasets import reading
 from app.datasets.reading import Listed
 from app.jobs import Job
-from app.launch import bases, checks, devices, members, outlook, preflights
+from app.launch import checks, devices, members, outlook, preflights
 from app.launch.estimate import duration, steps_that_fit
 from app.launch.facts import FAR, BaseFacts, DataFacts, Device, Far
 from app.launch.outlook import Outlook
@@ -27,35 +26,15 @@ from app.storage import Storage
 from app.training import progress, runs
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
-from app.web import launch_drawer, launch_words
 from app.web.formats import job_name, money, plural
-from app.web.launch_drawer import Group
-from app.web.launch_plot import Plot, plot
-from app.web.launch_words import Bar, Fact
+from app.web.views.launch import drawer, wording
+from app.web.views.launch.drawer import Group
+from app.web.views.launch.form import Asked, known_bases
+from app.web.views.launch.plot import Plot, plot
+from app.web.views.launch.wording import Bar, Fact
 
 VERSIONS: Final = 8
-NOT_KNOBS: Final = frozenset({"base", "family"})
 WORDS: Final[dict[Far, str]] = {"quick": "Quick", "balanced": "Balanced", "best": "Best"}
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the page's address asks for: the three choices, and a person's knobs and limits as typed."""
-
-    version_id: int | None
-    base: str
-    far: Far
-    changes: Mapping[str, str]
-    money: str = ""
-    time: str = ""
-    measuring: int | None = None
-
-    def address(self, **other: Any) -> str:
-        """The page's address with other choices: `far`, `base`, `version_id`, or `changes` as a whole."""
-        told: dict[str, Any] = {"version_id": self.version_id, "base": self.base, "far": self.far}
-        told |= {name: value for name, value in other.items() if name != "changes"}
-        changes = other.get("changes", self.changes)
-        return "/runs/new?" + urlencode({name: value for name, value in {**told, **changes}.items() if value})
 
 
 @dataclass(frozen=True)
@@ -142,18 +121,6 @@ def trainable(session: Session) -> list[Listed]:
     ]
 
 
-def known_bases(config: Settings) -> list[BaseFacts]:
-    """The bases to choose from: the settings' one first."""
-    return bases.offered(config.base_model, [runs.PROJECT / "models", config.data_dir.resolve() / "models"])
-
-
-def planned_for(session: Session, config: Settings, asked: Asked) -> Plan:
-    """The plan for a version and a base that are known to exist."""
-    version = reading.get(session, asked.version_id or 0).version
-    device = devices.known(config.data_dir, config.worker_threads)
-    return plan(bases.read(asked.base), members.facts(session, version), device, asked.far, asked.changes)
-
-
 def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: Device) -> tuple[Asked, Plan]:
     """The plan, and what is asked without the fields that were left as they were derived."""
     derived = plan(base, data, device, asked.far)
@@ -190,7 +157,7 @@ class _Page:
         recipe, on = self.planned.recipe, (self.chosen.version.id, self.planned.recipe, self.device.name)
         preflight = preflights.find(self.session, *on)
         elsewhere = "" if preflight else preflights.measured_elsewhere(self.session, *on)
-        wish, faults = launch_words.wish_of(self.asked.time, self.asked.money)
+        wish, faults = wording.wish_of(self.asked.time, self.asked.money)
         known = outlook.outlook(
             self.session,
             self.config,
@@ -212,24 +179,24 @@ class _Page:
             bases=[self._base(one) for one in offered],
             lengths=[self._length(far, preflight) for far in FAR],
             plan=self.planned,
-            shown=launch_drawer.shown(self.planned),
-            groups=launch_drawer.groups(self.planned, self.asked.changes),
+            shown=drawer.shown(self.planned),
+            groups=drawer.groups(self.planned, self.asked.changes),
             state=state,
             preflight=preflight,
-            elsewhere=launch_words.elsewhere(elsewhere, self.device.name),
+            elsewhere=wording.elsewhere(elsewhere, self.device.name),
             job=job,
             waits=_waits(self.session, preflight),
-            facts=launch_words.facts(preflight, recipe) if foretold else [],
+            facts=wording.facts(preflight, recipe) if foretold else [],
             outlook=known,
             counted=checks.counted(known.findings),
             others=self._others(preflight, known, recipe),
             plot=plot(foretold, known.limits.hard_stop()[0], utc_now()) if foretold else None,
-            bars=launch_words.bars(now_clock, known, price),
+            bars=wording.bars(now_clock, known, price),
             cycle=now_clock.number if now_clock else None,
-            costs=launch_words.costs(known, price, self.config.currency),
-            kept_back=launch_words.kept_back(known, price, self.config.currency),
-            stop_time=self.asked.time or (launch_words.hours(known.limits.max_seconds) if foretold else ""),
-            stop_money=self.asked.money or launch_words.amount_of(known.limits.max_amount if foretold else None),
+            costs=wording.costs(known, price, self.config.currency),
+            kept_back=wording.kept_back(known, price, self.config.currency),
+            stop_time=self.asked.time or (wording.hours(known.limits.max_seconds) if foretold else ""),
+            stop_money=self.asked.money or wording.amount_of(known.limits.max_amount if foretold else None),
             currency=self.config.currency,
             faults={**faults, **self.faults},
             log=self._log(preflight) if state == "failed" else [],

@@ -1,0 +1,103 @@
+"""The launch page's address and form, understood: what is asked, and the plan and the limits that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from sqlalchemy.orm import Session
+
+from app.datasets import reading
+from app.errors import Refused
+from app.launch import bases, devices, members, outlook
+from app.launch.facts import FAR, BaseFacts, Far
+from app.launch.outlook import Outlook
+from app.launch.plan import Plan, plan
+from app.launch.preflights import Wish
+from app.settings import Settings
+from app.training import runs
+from app.training.recipe import Recipe
+from app.training.tables import Preflight
+from app.web.views.launch import wording
+
+_NOT_KNOBS: Final = frozenset({"base", "family"})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the page's address asks for: the three choices, and a person's knobs and limits as typed."""
+
+    version_id: int | None
+    base: str
+    far: Far
+    changes: Mapping[str, str]
+    money: str = ""
+    time: str = ""
+    measuring: int | None = None
+
+    def address(self, **other: Any) -> str:
+        """The page's address with other choices: `far`, `base`, `version_id`, or `changes` as a whole."""
+        told: dict[str, Any] = {"version_id": self.version_id, "base": self.base, "far": self.far}
+        told |= {name: value for name, value in other.items() if name != "changes"}
+        changes = other.get("changes", self.changes)
+        return "/runs/new?" + urlencode({name: value for name, value in {**told, **changes}.items() if value})
+
+
+def known_bases(config: Settings) -> list[BaseFacts]:
+    """The bases to choose from: the settings' one first."""
+    return bases.offered(config.base_model, [runs.PROJECT / "models", config.data_dir.resolve() / "models"])
+
+
+def planned_for(session: Session, config: Settings, asked: Asked) -> Plan:
+    """The plan for a version and a base that are known to exist."""
+    version = reading.get(session, asked.version_id or 0).version
+    device = devices.known(config.data_dir, config.worker_threads)
+    return plan(bases.read(asked.base), members.facts(session, version), device, asked.far, asked.changes)
+
+
+def asked_in(fields: Mapping[str, Any], config: Settings) -> Asked:
+    """What an address or a form asks for. Raises Refused for choices that do not exist."""
+    told = {name: str(value).strip() for name, value in fields.items() if isinstance(value, str) and value.strip()}
+    base = runs.named(told.get("base", config.base_model))
+    known = [one.name for one in known_bases(config)]
+    if base not in known:
+        raise Refused(f"{base} is not a base of this Packshot; known are {', '.join(known)}.")
+    changes = {name: told[name] for name in Recipe.model_fields if name in told and name not in _NOT_KNOBS}
+    if "exact" in told:
+        changes["steps"] = told["exact"]
+    far = told.get("far", "balanced")
+    return Asked(
+        _number(told.get("version_id")), base, next((one for one in FAR if one == far), "balanced"), changes,
+        told.get("max_amount", ""), told.get("max_time", ""), _number(told.get("measuring")),
+    )  # fmt: skip
+
+
+def understood(
+    session: Session, config: Settings, form: Mapping[str, Any]
+) -> tuple[Asked, Plan, Wish | None, dict[str, str]]:
+    """What a form asks for, the plan of it, its limits, and what is wrong by field. Raises Refused as `asked_in`."""
+    asked = asked_in(form, config)
+    wish, faults = wording.wish_of(asked.time, asked.money)
+    return asked, planned_for(session, config, asked), wish, faults
+
+
+def open_outlook(
+    session: Session,
+    config: Settings,
+    planned: Plan,
+    asked: Asked,
+    wish: Wish | None = None,
+    preflight: Preflight | None = None,
+) -> Outlook:
+    """The outlook of a run. Raises Refused where the gate is closed."""
+    version = reading.get(session, asked.version_id or 0).version
+    known = outlook.outlook(session, config, version, planned.recipe, None, preflight, None, wish)
+    if not known.is_open:
+        raise Refused(known.reason)
+    return known
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else None
