@@ -32,9 +32,9 @@ from app.host import servers  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from app.training import runs  # noqa: E402
 from tests import real_run  # noqa: E402
-from workers import training  # noqa: E402
 from workers.celery_app import do  # noqa: E402
-from workers.trainer import read_record  # noqa: E402
+from workers.trainer import run_job  # noqa: E402
+from workers.trainer.process import read_record  # noqa: E402
 
 CANCELS: Final = 30
 LONGEST_S: Final = 120.0
@@ -73,7 +73,7 @@ def one_cancel(engine: Engine, settings: Settings, chance: random.Random, number
     """Start a run, stop it at a random moment of its life, and watch its processes go."""
     run_id, job_id = real_run.ask(engine, settings.data_dir, steps=100_000, every=EVERY, seed=number, batch_size=BATCH)
     out = settings.data_dir / "runs" / str(run_id)
-    worker = threading.Thread(target=do, args=(job_id, training.train, settings))
+    worker = threading.Thread(target=do, args=(job_id, run_job.train, settings))
     worker.start()
     wait_for(lambda: read_record(out) is not None, "a trainer")
     record = read_record(out)

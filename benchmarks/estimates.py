@@ -24,7 +24,7 @@ from app.demo import base_set
 from app.launch.estimate import estimate
 from app.training import runs
 from app.training.recipe import Recipe, write_recipe
-from workers.preflighting import facts_of
+from workers.trainer.preflight_job import facts_of
 
 TARGET = 0.15
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}

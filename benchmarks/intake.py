@@ -33,7 +33,7 @@ from app.host import servers
 from app.intake import ingest
 from app.people import Person
 from app.storage import Storage
-from workers.image_signals import measure
+from workers.signals.measure import measure
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 BLUR_SHARE = 0.006

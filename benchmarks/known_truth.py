@@ -27,10 +27,10 @@ from app.demo.judge import Verdict, judge
 from app.demo.run import main as demo
 from app.demo.worlds import BASE_WITHHELD, HeldOutPrompt, make_scene, prompts_for
 from app.settings import Settings
+from workers.devices.model_cache import Lease
 from workers.finetune.checkpoint import is_complete
-from workers.lease import Lease
-from workers.sampler import Source
-from workers.sampler import draw as draw_samples
+from workers.sampling.sampler import Source
+from workers.sampling.sampler import draw as draw_samples
 
 SIZE_PX = 64
 STEPS = 25

@@ -15,15 +15,18 @@ from app.errors import AppError
 from app.launch import devices
 from app.settings import Settings
 from app.storage import Storage
-from workers import accelerator, captioning, drawing, preflighting, tenant, training
+from workers.captions import caption_job
 from workers.celery_app import Cancelled, Work, database_url, job_task
-from workers.lease import Lease
-from workers.trainer import Patience
+from workers.devices import accelerator, lease
+from workers.devices.model_cache import Lease
+from workers.sampling import sheet_job
+from workers.trainer import preflight_job, run_job
+from workers.trainer.process import Patience
 
 
 @lru_cache(maxsize=1)
-def lease(threads: int) -> Lease:
-    """The one lease of this process: what is loaded stays loaded until something else is asked for."""
+def models(threads: int) -> Lease:
+    """The one model cache of this process: what is loaded stays loaded until something else is asked for."""
     return Lease(threads)
 
 
@@ -31,52 +34,52 @@ def lease(threads: int) -> Lease:
 def look_at_photos(work: Work) -> dict[str, Any]:
     """Caption photos with a model that looks at them."""
     with _own_device(work) as mine:
-        return captioning.look(work, mine)
+        return caption_job.look(work, mine)
 
 
 @job_task("run.preflight")
 def preflight(work: Work) -> dict[str, Any]:
     """Try a recipe in a process of its own, with the device to itself."""
-    lease(work.settings.worker_threads).release()
-    with tenant.devices_for(work) as hold:
-        if not preflighting.make_way(work):
+    models(work.settings.worker_threads).release()
+    with lease.devices_for(work) as hold:
+        if not preflight_job.make_way(work):
             try:
                 hold.take()
             except Cancelled:
-                preflighting.cancel(work)
+                preflight_job.cancel(work)
                 raise
-        return preflighting.preflight(work, hold=hold.take)
+        return preflight_job.preflight(work, hold=hold.take)
 
 
 @job_task("run.train")
 def train(work: Work) -> dict[str, Any]:
     """Train a run in a process of its own, with the device to itself."""
-    lease(work.settings.worker_threads).release()
-    with tenant.devices_for(work) as hold:
-        if not training.make_way(work):
+    models(work.settings.worker_threads).release()
+    with lease.devices_for(work) as hold:
+        if not run_job.make_way(work):
             # A run that was stopped while it waited is ended without its devices.
             with suppress(Cancelled):
                 hold.take()
-        return training.train(work, hold=hold.take)
+        return run_job.train(work, hold=hold.take)
 
 
 @job_task("sheet.draw")
 def draw(work: Work) -> dict[str, Any]:
     """Draw what is missing of a sheet."""
     with _own_device(work) as mine:
-        return drawing.draw_sheet(work, mine)
+        return sheet_job.draw_sheet(work, mine)
 
 
 @contextmanager
 def _own_device(work: Work) -> Iterator[Lease]:
     """The device for work in this process. Where others may borrow it afterwards, nothing stays loaded on it."""
-    mine = lease(work.settings.worker_threads)
-    with tenant.devices_for(work) as hold:
+    mine = models(work.settings.worker_threads)
+    with lease.devices_for(work) as hold:
         hold.take()
         try:
             yield mine
         finally:
-            if len(tenant.together()) > 1:
+            if len(lease.together()) > 1:
                 mine.release()
 
 
@@ -84,7 +87,7 @@ def _own_device(work: Work) -> Iterator[Lease]:
 def take_device(**_: object) -> None:
     """A worker that starts takes its device, and waits for it where another one has it."""
     try:
-        tenant.take(Settings())
+        lease.take(Settings())
     except AppError as refusal:
         print(f"packshot: {refusal.sentence}", file=sys.stderr)
         raise SystemExit(2) from refusal
@@ -94,12 +97,12 @@ def take_device(**_: object) -> None:
 def put_right(**_: object) -> None:
     """A worker that starts settles runs whose job ended without them, and ends trainers whose run is over."""
     settings = Settings()
-    training.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
-    preflighting.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
-    devices.tell(settings.data_dir, *accelerator.describe(tenant.device()), len(tenant.together()))
+    run_job.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
+    preflight_job.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
+    devices.tell(settings.data_dir, *accelerator.describe(lease.device()), len(lease.together()))
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def stop_trainer(**_: object) -> None:
     """A worker told to stop lets its trainer save and end."""
-    training.stopped_for_good.set()
+    run_job.stopped_for_good.set()

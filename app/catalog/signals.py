@@ -1,4 +1,4 @@
-"""Recording and reading what was measured on images. The measuring itself is `workers/image_signals.py`."""
+"""Recording and reading what was measured on images. The measuring itself is `workers/signals/measure.py`."""
 
 from __future__ import annotations
 

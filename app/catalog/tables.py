@@ -98,7 +98,7 @@ class Signals(Base):
     """What was measured on one image. None means "cannot tell", never zero.
 
     Shares are 0 to 1 of the frame; offsets are signed shares of the frame side (right and down positive); the box is
-    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65. Definitions: `workers/image_signals.py`.
+    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65. Definitions: `workers/signals/measure.py`.
     """
 
     __tablename__ = "signals"

@@ -20,7 +20,7 @@ NAMES: Final[tuple[RuleName, ...]] = ("blurred", "contradicted", "uncaptioned", 
 class Thresholds:
     """Where the rules draw their lines. Chosen so that most sound catalogue photos are kept.
 
-    `blurred_below`: sharpness of the subject, 0..1, as `workers/image_signals.py` defines it: 1 / (1 + b^2) for edges
+    `blurred_below`: sharpness of the subject, 0..1, as `workers/signals/measure.py` defines it: 1 / (1 + b^2) for edges
     blurred by b pixels when the subject is 512 px long. The line lies at b = 4, where the edges are gone. Smooth
     things have few edges and measure low without being blurred, so a stricter line would cost sound photos. Ours,
     measured: of 334 real photos the softest has 0.45; of the demo's drawn ones 2 % of the sound and all of the

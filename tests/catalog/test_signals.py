@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.catalog import signals
 from app.catalog.tables import Image, Intake
 from tests import cast
-from workers.image_signals import SignalValues
+from workers.signals.measure import SignalValues
 
 
 def unmeasured_image(session: Session, measured: Image) -> Image:

@@ -16,9 +16,10 @@ from app.settings import Settings
 from app.training import runs
 from tests import cast
 from tests.training.cast import frozen_version
-from tests.workers import test_preflighting, test_trainer
-from workers import celery_app, preflighting, training
+from tests.workers.trainer import test_preflight_job, test_run_job
+from workers import celery_app
 from workers.celery_app import do
+from workers.trainer import preflight_job, run_job
 
 
 @pytest.fixture
@@ -35,10 +36,10 @@ def stage(engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch) -
 
 def done_at_once(monkeypatch: pytest.MonkeyPatch, stage: Stage, *behaviour: str) -> None:
     bodies = {
-        "run.preflight": lambda work: preflighting.preflight(
-            work, [*test_preflighting.FAKE, *behaviour], test_preflighting.QUICK
+        "run.preflight": lambda work: preflight_job.preflight(
+            work, [*test_preflight_job.FAKE, *behaviour], test_preflight_job.QUICK
         ),
-        "run.train": lambda work: training.train(work, test_trainer.FAKE, test_trainer.QUICK),
+        "run.train": lambda work: run_job.train(work, test_run_job.FAKE, test_run_job.QUICK),
     }
 
     def wait(stage: Stage, job_id: int, words: str) -> jobs.Job:

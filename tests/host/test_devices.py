@@ -22,8 +22,8 @@ from app.host.up import _Up
 from app.settings import Settings
 from tests.running import PROJECT
 from tests.waiting import until
-from workers import tenant
 from workers.celery_app import Busy
+from workers.devices import lease
 
 if TYPE_CHECKING:
     from workers.celery_app import Work
@@ -172,8 +172,8 @@ class Asked:
         self.beats += 1
 
 
-def hold(data_dir: Path, devices: int) -> tenant.Hold:
-    return tenant.Hold(cast("Work", Asked(data_dir, devices)))
+def hold(data_dir: Path, devices: int) -> lease.Hold:
+    return lease.Hold(cast("Work", Asked(data_dir, devices)))
 
 
 def test_a_run_on_several_devices_has_all_or_none(
@@ -181,9 +181,9 @@ def test_a_run_on_several_devices_has_all_or_none(
 ) -> None:
     mine, *others = (Tenancy(one, tmp_path) for one in GPUS)
     assert all(one.take() for one in (mine, *others))
-    monkeypatch.setattr(tenant, "_mine", mine)
-    monkeypatch.setattr(tenant, "_WAITS_S", 0.0)
-    monkeypatch.setattr(tenant, "_allowed", GPUS)
+    monkeypatch.setattr(lease, "_mine", mine)
+    monkeypatch.setattr(lease, "_WAITS_S", 0.0)
+    monkeypatch.setattr(lease, "_allowed", GPUS)
     alone, two, three, four = (hold(tmp_path, count) for count in (1, 2, 3, 4))
     assert others[1].begin_work()
     with pytest.raises(Busy, match="needs 3 devices of this machine at once"):
@@ -213,14 +213,14 @@ def test_a_slice_works_alone_and_processes_share_a_cpu(
     tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = Device("MIG-a", "GPU 0, slice 0 (3g.20gb)", "0.0", "MIG-a")
-    monkeypatch.setattr(tenant, "_allowed", [part, *GPUS])
-    monkeypatch.setattr(tenant, "_mine", Tenancy(part, tmp_path))
+    monkeypatch.setattr(lease, "_allowed", [part, *GPUS])
+    monkeypatch.setattr(lease, "_mine", Tenancy(part, tmp_path))
     with pytest.raises(Refused, match=r"asks for 2 devices. A slice of a GPU works alone."):
         hold(tmp_path, 2).take()
-    monkeypatch.setattr(tenant, "_mine", Tenancy(GPUS[0], tmp_path))
-    assert tenant.together() == GPUS
+    monkeypatch.setattr(lease, "_mine", Tenancy(GPUS[0], tmp_path))
+    assert lease.together() == GPUS
     on_cpu = Tenancy(cpu(), tmp_path)
-    monkeypatch.setattr(tenant, "_mine", on_cpu)
+    monkeypatch.setattr(lease, "_mine", on_cpu)
     assert len(hold(tmp_path, 2).take().descriptors) == 2
     on_cpu.give_back()
 
@@ -229,10 +229,10 @@ def test_a_worker_waits_in_words_for_a_device_that_is_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(tenant, "_mine", None)
+    monkeypatch.setattr(lease, "_mine", None)
     taken = Tenancy(cpu(), tmp_path)
     assert taken.take()
-    mine = tenant.take(Settings(data_dir=tmp_path), pause=lambda _: taken.give_back())
+    mine = lease.take(Settings(data_dir=tmp_path), pause=lambda _: taken.give_back())
     said = capsys.readouterr().err
     assert f"CPU is in use by a worker (pid {os.getpid()})" in said
     assert said.endswith("This worker waits until it is free.\nThis worker works on CPU.\n")

@@ -17,7 +17,7 @@ from app.catalog.tables import Image
 from app.intake import ingest
 from app.storage import Storage
 from tests import cast
-from workers.image_signals import measure
+from workers.signals.measure import measure
 
 pytestmark = pytest.mark.photos
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from app.settings import Settings
-from workers import gpu, tenant, training
+from workers import gpu
 from workers.celery_app import Work, celery_app, do
+from workers.devices import lease
+from workers.trainer import run_job
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_trainer.py")), "--after", "3", "wait")
 __all__ = ["gpu"]
@@ -21,8 +23,8 @@ def train(job_id: int) -> None:
     """`run.train`, its steps costing nothing."""
 
     def body(work: Work) -> dict[str, Any]:
-        with tenant.devices_for(work) as hold:
+        with lease.devices_for(work) as hold:
             hold.take()
-            return training.train(work, FAKE, hold=hold.take)
+            return run_job.train(work, FAKE, hold=hold.take)
 
     do(job_id, body, Settings())

@@ -18,9 +18,9 @@ from app.database import transaction, utc_now
 from app.settings import Settings
 from app.training import runs
 from app.training.tables import TrainingRun
-from workers import training
 from workers.celery_app import Work, do
-from workers.trainer import Patience
+from workers.trainer import run_job
+from workers.trainer.process import Patience
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_trainer.py"))]
 QUICK = Patience(keep_s=5.0, discard_s=5.0, terminated_s=5.0, poll_s=0.02)
@@ -28,7 +28,7 @@ IMPATIENT = Patience(keep_s=0.1, discard_s=0.1, terminated_s=0.1, poll_s=0.02)
 
 
 def body(*behaviour: str, patience: Patience = QUICK) -> Callable[[Work], dict[str, object]]:
-    return lambda work: training.train(work, [*FAKE, *behaviour], patience)
+    return lambda work: run_job.train(work, [*FAKE, *behaviour], patience)
 
 
 def read(engine: Engine, run_id: int) -> tuple[TrainingRun, jobs.Job]:

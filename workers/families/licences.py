@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.launch.facts import Part
 from app.launch.licences import UNKNOWN, of_folder
-from workers import moving
+from workers import disk
 from workers.families.registry import Family
 
 
@@ -24,5 +24,5 @@ def of_trained(parts: tuple[Part, ...], denoiser: str) -> str:
 def sha256(folder: Path) -> str:
     """SHA-256 (hex) of a part's weights: of the one file, or of the lines `SHA-256 NAME` of several."""
     files = sorted(folder.glob("*.safetensors"))
-    lines = [f"{moving.sha256(file)}  {file.name}" for file in files]
+    lines = [f"{disk.sha256(file)}  {file.name}" for file in files]
     return lines[0].split()[0] if len(lines) == 1 else hashlib.sha256("\n".join(lines).encode()).hexdigest()

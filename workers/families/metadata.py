@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from workers import moving
+from workers import disk
 
 _LENGTH_BYTES = 8
 # Tensors begin at a multiple of this; the header is filled up with spaces.
@@ -59,7 +59,7 @@ def write(file: Path, facts: Mapping[str, str]) -> None:
     header, tensors_from = _header(file)
     told = {**header.pop("__metadata__", {}), **facts}
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    moving.write(temporary, chain([_head(told, header)], moving.pieces(file, tensors_from)))
+    disk.write(temporary, chain([_head(told, header)], disk.pieces(file, tensors_from)))
     temporary.replace(file)
 
 
@@ -83,7 +83,7 @@ def save_made(
         dtype, shape = kinds[name]
         begin, end = end, end + math.prod(shape) * dtype.itemsize
         header[name] = {"dtype": _DTYPES[dtype], "shape": list(shape), "data_offsets": [begin, end]}
-    moving.write(file, chain([_head(facts, header)], (_bytes(make(name)) for name in ordered)))
+    disk.write(file, chain([_head(facts, header)], (_bytes(make(name)) for name in ordered)))
 
 
 def _bytes(tensor: torch.Tensor) -> memoryview:

@@ -19,7 +19,7 @@ from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import split_torch_state_dict_into_shards
 from transformers.utils import logging as transformers_logging
 
-from workers import moving
+from workers import disk
 from workers.families import metadata
 from workers.families.narrow import widen_the_rest
 from workers.refusals import Refusal
@@ -144,7 +144,7 @@ class Pipeline:
         for part in json.loads((folder / "model_index.json").read_text()):
             if part != self.denoiser and (self.folder / part).is_dir():
                 never = shutil.ignore_patterns(*_NEVER_LOADED)
-                shutil.copytree(self.folder / part, folder / part, ignore=never, copy_function=moving.copy)
+                shutil.copytree(self.folder / part, folder / part, ignore=never, copy_function=disk.copy)
         shutil.copytree(weights, folder / self.denoiser, copy_function=_linked)
         for config in (folder / "model_index.json", *folder.glob("*/*config.json")):
             forget_origin(config)
@@ -222,7 +222,7 @@ def _linked(source: str, target: str) -> None:
         with suppress(OSError):
             os.link(source, target)
             return
-    moving.copy(source, target)
+    disk.copy(source, target)
 
 
 def _from_hub(base: str) -> Path:

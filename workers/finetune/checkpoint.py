@@ -23,7 +23,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from workers import moving
+from workers import disk
 from workers.families import metadata
 from workers.refusals import Refusal
 
@@ -104,9 +104,9 @@ def let_go_of_states(out: Path, keep: int) -> None:
         sidecar["files"].pop(STATE, None)
         temporary = folder / f".{SIDECAR}.{os.getpid()}"
         temporary.write_text(json.dumps(sidecar, indent=1))
-        moving.flush(temporary)
+        disk.flush(temporary)
         temporary.replace(folder / SIDECAR)
-        moving.flush(folder)
+        disk.flush(folder)
         (folder / STATE).unlink()
 
 
@@ -149,13 +149,13 @@ def replaced_whole(folder: Path) -> Iterator[Path]:
         for file in _files(temporary):
             # safetensors writes for its own user alone; other roles of the installation read these files too.
             file.chmod(0o644)
-            moving.flush(file)
+            disk.flush(file)
         for inner in _folders(temporary):
-            moving.flush(inner)
+            disk.flush(inner)
         if folder.exists():
             folder.rename(old)
         temporary.rename(folder)
-        moving.flush(folder.parent)
+        disk.flush(folder.parent)
     except (OSError, SafetensorError) as error:
         # safetensors wraps the system's error, so that only its text tells a full disk from a fault.
         if is_disk_full(error):
@@ -192,7 +192,7 @@ def _fault(folder: Path) -> str | None:
         return "holds no state to go on from"
     for name, facts in files.items():
         try:
-            is_whole = moving.sha256(folder / name) == facts["sha256"]
+            is_whole = disk.sha256(folder / name) == facts["sha256"]
         except OSError:
             is_whole = False
         if not is_whole:
@@ -217,4 +217,4 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _file_facts(file: Path) -> dict[str, Any]:
-    return {"size_bytes": file.stat().st_size, "sha256": moving.sha256(file)}
+    return {"size_bytes": file.stat().st_size, "sha256": disk.sha256(file)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.training.recipe import Recipe
-from workers import moving
+from workers import disk
 from workers.finetune.limits import read_limits
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report
@@ -91,7 +91,7 @@ class Clock:
         Not a timer: a disk that hangs has to look as it is.
         """
         self._tell(phase, 0, None)
-        with moving.heard(lambda: self.sign_of_life(phase, 0)):
+        with disk.heard(lambda: self.sign_of_life(phase, 0)):
             yield
 
     def heard(self) -> None:

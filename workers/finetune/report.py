@@ -21,10 +21,10 @@ from typing import Any, Literal, Protocol, cast
 import psutil
 import torch
 
+from workers.events import whole
 from workers.finetune.limits import Limits, read_limits
 from workers.finetune.loss import BandedLoss
 from workers.finetune.ranks import Ranks
-from workers.news import whole
 from workers.refusals import Refusal
 
 Kind = Literal[

@@ -1,0 +1,208 @@
+"""The jobs `intake.take_in` and `signals.measure` as a worker does them, from a folder to captions asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pillow
+from sqlalchemy import Engine, select, text
+
+from app import jobs
+from app.catalog.files import view_path
+from app.catalog.tables import Catalog, Image, Signals
+from app.database import transaction, utc_now
+from app.demo.drawing import draw
+from app.demo.worlds import base_world
+from app.intake import ingest, uploads
+from app.jobs import Job
+from app.people import Person
+from app.settings import Settings
+from app.storage import Storage
+from tests import cast
+from workers import celery_app, cpu
+from workers.signals import signal_job
+from workers.signals.measure import SIGNALS_VERSION
+
+
+@pytest.fixture(autouse=True)
+def _clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
+    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
+    yield
+    with transaction(engine) as session:
+        session.execute(text("truncate person, catalog, job cascade"))
+
+
+@pytest.fixture
+def ana(engine: Engine) -> Person:
+    with transaction(engine) as session:
+        return cast.person(session)
+
+
+@pytest.fixture
+def pile(engine: Engine) -> Catalog:
+    with transaction(engine) as session:
+        return cast.catalog(session)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three drawn packshots."""
+    place = tmp_path / "photos"
+    place.mkdir()
+    for number, (scene, _) in enumerate(base_world(3, 21)):
+        Pillow.fromarray(draw(scene, 256)).save(place / f"{number}.png")
+    return place
+
+
+def asked_intake(engine: Engine, pile: Catalog, folder: Path, ana: Person) -> int:
+    with transaction(engine) as session:
+        job_id = ingest.request_intake(session, session.merge(pile), folder, session.merge(ana)).job_id
+    assert job_id is not None
+    return job_id
+
+
+def job(engine: Engine, job_id: int) -> Job:
+    with transaction(engine) as session:
+        return jobs.get(session, job_id)
+
+
+def waiting(engine: Engine, kind: str) -> list[Job]:
+    with transaction(engine) as session:
+        return list(session.scalars(select(Job).where(Job.kind == kind, Job.state == "queued").order_by(Job.id)))
+
+
+def test_a_folder_becomes_measured_photos_and_captions_are_asked_for(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person
+) -> None:
+    job_id = asked_intake(engine, pile, folder, ana)
+    celery_app.do(job_id, cpu.take_in, settings)
+    done = job(engine, job_id)
+    assert (done.state, done.done, done.total, done.result["accepted"]) == ("done", 3, 3, 3)
+    (asked,) = waiting(engine, "signals.measure")
+    celery_app.do(asked.id, cpu.measure, settings)
+    assert job(engine, asked.id).result == {"photos": 3, "passed_over": []}
+    with transaction(engine) as session:
+        measured = session.scalars(select(Signals)).all()
+    assert len(measured) == 3
+    assert {one.version for one in measured} == {SIGNALS_VERSION}
+    assert all(one.subject_colour and one.box for one in measured)
+    assert [one.arguments["catalog_id"] for one in waiting(engine, "captions.propose")] == [pile.id]
+
+
+def test_a_folder_that_is_gone_fails_with_its_sentence(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person
+) -> None:
+    job_id = asked_intake(engine, pile, folder, ana)
+    folder.rename(folder.parent / "elsewhere")
+    celery_app.do(job_id, cpu.take_in, settings)
+    assert (job(engine, job_id).state, job(engine, job_id).failure) == (
+        "failed", f"There is no folder {folder} on this machine any more.",
+    )  # fmt: skip
+
+
+def test_an_upload_whose_worker_was_killed_before_the_job_ended_is_done_all_the_same(
+    engine: Engine, settings: Settings, storage: Storage, pile: Catalog, folder: Path, ana: Person
+) -> None:
+    upload = uploads.begin(storage, ana)
+    place = uploads.folder_of(storage, upload, ana)
+    place.rmdir()
+    folder.rename(place)
+    (place / "broken.jpg").write_bytes(b"broken")
+    job_id = asked_intake(engine, pile, place, ana)
+    with transaction(engine) as session:
+        claim = jobs.claim(session, job_id, "killed")
+    assert claim is not None
+    result = cpu.take_in(celery_app.Work(claim, settings, engine, storage))
+    assert not place.exists()
+    with transaction(engine) as session:
+        jobs.sweep(session, now=utc_now() + timedelta(hours=1))
+    celery_app.do(job_id, cpu.take_in, settings)
+    again = job(engine, job_id)
+    assert (again.state, again.failure, again.attempts) == ("done", None, 2)
+    assert again.result == result
+    assert (result["accepted"], result["already_there"], result["refused"]) == (3, 0, 1)
+    assert len(waiting(engine, "signals.measure")) == 1
+
+
+def test_a_broken_metadata_file_fails_with_its_line(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person
+) -> None:
+    (folder / "metadata.csv").write_text("file_name,title\n0.png,Mug, red\n")
+    job_id = asked_intake(engine, pile, folder, ana)
+    celery_app.do(job_id, cpu.take_in, settings)
+    assert "metadata.csv, line 2" in (job(engine, job_id).failure or "")
+    assert waiting(engine, "signals.measure") == []
+
+
+def test_stopping_keeps_what_was_taken_in(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "BATCH", 1)
+    job_id = asked_intake(engine, pile, folder, ana)
+    real = ingest._store
+
+    def store(*arguments: object) -> object:
+        with transaction(engine) as session:
+            jobs.cancel(session, job_id)
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ingest, "_store", store)
+    celery_app.do(job_id, cpu.take_in, settings)
+    assert job(engine, job_id).state == "cancelled"
+    with transaction(engine) as session:
+        assert len(session.scalars(select(Image)).all()) == 1
+
+
+def test_a_worker_that_lost_its_job_writes_nothing_more(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker claims the job while this one reads its first batch."""
+    job_id = asked_intake(engine, pile, folder, ana)
+    real, taken = ingest._hash, list[int]()
+
+    def hashed(met: object) -> object:
+        if not taken:
+            taken.append(1)
+            with transaction(engine) as session:
+                jobs.get(session, job_id).state = "queued"
+            with transaction(engine) as session:
+                jobs.claim(session, job_id, "another")
+        return real(met)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ingest, "THREADS", 1)
+    monkeypatch.setattr(ingest, "_hash", hashed)
+    celery_app.do(job_id, cpu.take_in, settings)
+    with transaction(engine) as session:
+        assert session.scalars(select(Image)).all() == []
+    assert job(engine, job_id).state == "running"
+
+
+def test_measuring_again_measures_nothing(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    celery_app.do(asked_intake(engine, pile, folder, ana), cpu.take_in, settings)
+    for asked in waiting(engine, "signals.measure"):
+        celery_app.do(asked.id, cpu.measure, settings)
+    monkeypatch.setattr(signal_job, "measure", lambda view: pytest.fail("measured again"))
+    with transaction(engine) as session:
+        again = jobs.request(session, "signals.measure", {"catalog_id": pile.id, "image_ids": None})
+    celery_app.do(again.id, cpu.measure, settings)
+    assert job(engine, again.id).result == {"photos": 0, "passed_over": []}
+
+
+def test_a_view_that_cannot_be_read_is_told_and_passed_over(
+    engine: Engine, settings: Settings, storage: Storage, pile: Catalog, folder: Path, ana: Person
+) -> None:
+    celery_app.do(asked_intake(engine, pile, folder, ana), cpu.take_in, settings)
+    with transaction(engine) as session:
+        first = session.scalars(select(Image).where(Image.file_name == "0.png")).one()
+    view_path(storage, first.view_sha256).write_bytes(b"torn")
+    (asked,) = waiting(engine, "signals.measure")
+    celery_app.do(asked.id, cpu.measure, settings)
+    assert job(engine, asked.id).result == {"photos": 3, "passed_over": ["0.png cannot be read"]}
+    with transaction(engine) as session:
+        assert len(session.scalars(select(Signals)).all()) == 2

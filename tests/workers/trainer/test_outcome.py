@@ -1,0 +1,68 @@
+"""What an end means, in cases that no fake trainer can play: the kernel's kills, models that do not load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.training.limits import Limits
+from workers.trainer.outcome import Ended, Standing, is_loadable, judge
+
+STANDING = Standing("running", None, 30, 100, 20, None, Limits(3600.0))
+MODEL = Path(__file__).resolve().parents[3] / "models" / "nano"
+
+
+def test_a_kill_by_the_kernel_for_want_of_memory_is_out_of_memory(tmp_path: Path) -> None:
+    verdict = judge(STANDING, "step", {}, Ended(-9, is_kernel_short=True), tmp_path)
+    assert verdict is not None
+    assert (verdict.state, verdict.cause) == ("failed", "out_of_memory")
+    assert "because main memory ran out" in verdict.reason
+
+
+def test_a_run_that_completes_while_it_is_stopped_is_completed(tmp_path: Path) -> None:
+    (tmp_path / "model").symlink_to(MODEL)
+    stopping = Standing("stopping", "Ana stopped it.", 100, 100, 100, None, Limits(3600.0))
+    verdict = judge(stopping, "finished", {"reason": "completed"}, Ended(0), tmp_path)
+    assert verdict is not None
+    assert verdict.state == "completed"
+    assert verdict.reason.endswith("Its first test pictures are drawn next, in its sheet.")
+
+
+def test_a_disk_that_fills_while_a_run_is_stopped_stops_it(tmp_path: Path) -> None:
+    stopping = Standing("stopping", "Ana stopped it.", 30, 100, 20, None, Limits(3600.0))
+    told = {"sentence": "The disk is full.", "cause": "disk_full"}
+    verdict = judge(stopping, "failed", told, Ended(5), tmp_path)
+    assert verdict is not None
+    assert (verdict.state, verdict.reason) == (
+        "stopped", "Ana stopped it. The disk is full. The checkpoint of step 20 is kept.",
+    )  # fmt: skip
+
+
+def test_a_run_that_its_worker_interrupts_has_no_verdict(tmp_path: Path) -> None:
+    for kind, told in (("finished", {"reason": "stopped"}), ("step", {})):
+        assert judge(STANDING, kind, told, Ended(0, is_worker_stopping=True), tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda model: None, None),
+        (lambda model: (model / "model_index.json").unlink(), "its model_index.json is not there or cannot be read"),
+        (lambda model: (model / "a" / "w.safetensors").unlink(), "it has no weights"),
+        (lambda model: (model / "a" / "w.safetensors").write_bytes(b"\xff" * 20), "a/w.safetensors is not whole"),
+        (lambda model: (model / "a" / "w.safetensors").write_bytes(b""), "a/w.safetensors is not whole"),
+    ],
+)
+def test_a_model_is_loadable_when_it_is_whole(tmp_path: Path, spoil: object, fault: str | None) -> None:
+    header = b'{"__metadata__":{"by":"us"},"w":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
+    (tmp_path / "a").mkdir()
+    (tmp_path / "model_index.json").write_text("{}")
+    (tmp_path / "a" / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
+    assert callable(spoil)
+    spoil(tmp_path)
+    assert is_loadable(tmp_path) == fault
+
+
+def test_the_shipped_model_is_loadable() -> None:
+    assert is_loadable(MODEL) is None

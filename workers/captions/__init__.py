@@ -1,0 +1,1 @@
+"""Captions: written from facts, or by a model that looks at photos."""

@@ -1,0 +1,139 @@
+"""The bodies of `captions.propose` and `captions.look`: captions for many photos, kept as they come.
+
+A job taken up again goes over its photos again and adds nothing where the caption already stands.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from PIL import Image as Pillow
+from sqlalchemy import select
+
+from app import jobs
+from app.captions import proposing
+from app.captions.writing import propose
+from app.catalog.tables import Image
+from app.errors import Refused
+from workers.captions import captioner
+from workers.captions.captioner import Captioner
+from workers.celery_app import Cancelled, Work
+from workers.devices.model_cache import Lease, best_device
+from workers.refusals import Refusal
+
+log = logging.getLogger(__name__)
+
+FACTS_AT_ONCE: Final = 200
+LOOKS_AT_ONCE: Final = 4
+NAMED_AT_MOST: Final = 20
+
+Load = Callable[[str, Any], Captioner]
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One photo, read: RGB, upright."""
+
+    image_id: int
+    file_name: str
+    picture: Pillow.Image
+
+
+def propose_all(work: Work) -> dict[str, Any]:
+    """Facts captions for the photos asked for, then the review rules. Raises Cancelled between batches."""
+    ids = _awaiting(work)
+    written = 0
+    for done, batch in _batches(ids, FACTS_AT_ONCE):
+        with work.transaction() as session:
+            is_cancel_asked = jobs.beat(session, work.claim, done=done, total=len(ids))
+            written += proposing.propose_facts(session, batch)
+        if is_cancel_asked:
+            raise Cancelled
+    _ask_for_rules(work)
+    return {"photos": len(ids), "written": written}
+
+
+def look(work: Work, lease: Lease, load: Load = captioner.load) -> dict[str, Any]:
+    """A model's captions for the photos asked for, then the review rules.
+
+    A photo whose file cannot be read, or of which the model says nothing, is told and passed over. Raises Refused when
+    the model cannot be used, Cancelled between batches.
+    """
+    model = str(work.arguments["model"])
+    ids = _awaiting(work)
+    lease.release()
+    work.tell(total=len(ids), note=f"Loading {model}")
+    try:
+        looking = load(model, best_device())
+    except Refusal as refusal:
+        raise Refused(str(refusal)) from refusal
+    written, passed_over = 0, list[str]()
+    for done, batch in _batches(ids, LOOKS_AT_ONCE):
+        photos, unread = _read(work, batch)
+        passed_over += unread
+        texts = looking.caption([photo.picture for photo in photos])
+        for photo, text in zip(photos, texts, strict=True):
+            if text:
+                written += _keep(work, photo.image_id, text, looking)
+            else:
+                passed_over.append(f"{photo.file_name}: the model wrote nothing")
+        work.tell(done=done, note=f"{len(passed_over)} passed over" if passed_over else "")
+    del looking
+    gc.collect()
+    lease.release()
+    _ask_for_rules(work)
+    return {"photos": len(ids), "written": written, "passed_over": passed_over[:NAMED_AT_MOST]}
+
+
+def _awaiting(work: Work) -> list[int]:
+    with work.transaction() as session:
+        return proposing.awaiting(session, int(work.arguments["catalog_id"]), work.arguments["image_ids"])
+
+
+def _batches(ids: Sequence[int], size: int) -> Iterator[tuple[int, Sequence[int]]]:
+    """Batches of ids, each with how many are done after it."""
+    for start in range(0, len(ids), size):
+        batch = ids[start : start + size]
+        yield start + len(batch), batch
+
+
+def _read(work: Work, ids: Sequence[int]) -> tuple[list[Photo], list[str]]:
+    """The photos that can be read, and a sentence for each one that cannot."""
+    with work.transaction() as session:
+        rows = session.execute(
+            select(Image.id, Image.file_name, Image.render_path).where(Image.id.in_(ids)).order_by(Image.id)
+        ).all()
+    photos, unread = [], []
+    for row in rows:
+        try:
+            with Pillow.open(work.storage.root / row.render_path) as opened:
+                photos.append(Photo(row.id, row.file_name, opened.convert("RGB")))
+        # Pillow says SyntaxError of a broken PNG.
+        except (OSError, SyntaxError, Pillow.DecompressionBombError) as error:
+            log.warning("photo %s cannot be read: %s", row.id, error)
+            unread.append(f"{row.file_name} cannot be read")
+    return photos, unread
+
+
+def _keep(work: Work, image_id: int, text: str, looking: Captioner) -> bool:
+    """Propose one caption under the job's token. False when nothing was written."""
+    settings = {
+        "prompt": captioner.PROMPT if looking.is_asked else None,
+        "max_new_tokens": captioner.MAX_NEW_TOKENS,
+        "longest_side_px": captioner.LONGEST_SIDE_PX,
+    }
+    with work.transaction() as session:
+        jobs.beat(session, work.claim)
+        image = session.get(Image, image_id)
+        return image is not None and propose(session, image, text, looking.name, settings) is not None
+
+
+def _ask_for_rules(work: Work) -> None:
+    """What the captions say changes what the review rules find."""
+    with work.transaction() as session:
+        jobs.beat(session, work.claim)
+        jobs.request(session, "review.apply_rules", {"catalog_id": int(work.arguments["catalog_id"])})

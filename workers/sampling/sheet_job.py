@@ -1,0 +1,155 @@
+"""The body of `sheet.draw`: what is missing of a sheet, drawn checkpoint by checkpoint and kept batch by batch.
+
+It ends between batches when what there is of time and money is used up.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Any
+
+from app import jobs
+from app.cycles import hard_stop
+from app.cycles.hard_stop import Allowance
+from app.errors import Refused
+from app.evaluation import sheets
+from app.evaluation.tables import Suite
+from app.training import runs
+from app.training.recipe import Recipe
+from workers.celery_app import Cancelled, Transient, Work
+from workers.refusals import Refusal
+from workers.sampling.sampler import AT_ONCE, Drawn, Source, draw
+from workers.trainer.run_job import stopped_for_good
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from workers.devices.model_cache import Lease
+
+Draw = Callable[..., Iterator[Drawn]]
+
+
+@dataclass(frozen=True)
+class _Portion:
+    """Prompts that miss the same seeds of one checkpoint."""
+
+    source: Source
+    step: int
+    checkpoint_id: int
+    prompts: list[tuple[int, str]]  # id and text
+    seeds: tuple[int, ...]
+
+
+@dataclass
+class _Meter:
+    """Lets batches through while there is time for one more like the last."""
+
+    ends_at: float  # as time.monotonic tells
+    batch_s: float = 0.0
+
+    def within(self, pictures: Iterator[Drawn]) -> Iterator[list[Drawn]]:
+        began = time.monotonic()
+        while self.is_open and (batch := list(islice(pictures, AT_ONCE))):
+            yield batch
+            began, self.batch_s = time.monotonic(), time.monotonic() - began
+
+    @property
+    def is_open(self) -> bool:
+        return time.monotonic() + self.batch_s < self.ends_at
+
+
+def draw_sheet(work: Work, lease: Lease, draw: Draw = draw) -> dict[str, Any]:
+    """Draw every missing cell of the sheet. A job taken up again draws only what is still missing.
+
+    Returns a `sentence` where time or money ended it. Raises Refused when the base or a checkpoint is not there,
+    Cancelled when a person stopped it, Transient when this worker was told to stop.
+    """
+    sheet_id = int(work.arguments["sheet_id"])
+    portions, sampling, allowed = _missing(work, sheet_id)
+    meter = _Meter(work.began + allowed.seconds)
+    try:
+        for portion in portions:
+            if not meter.is_open:
+                break
+            texts = [text for _, text in portion.prompts]
+            size_px, steps, guidance = sampling["width_px"], sampling["steps"], sampling["guidance"]
+            pictures = draw(lease, portion.source, texts, portion.seeds, size_px, steps, guidance)
+            for batch in meter.within(pictures):
+                _keep(work, sheet_id, portion, batch)
+    except Refusal as refusal:
+        raise Refused(str(refusal)) from refusal
+    return {} if meter.is_open else _told(work, sheet_id, allowed)
+
+
+def _told(work: Work, sheet_id: int, allowed: Allowance) -> dict[str, Any]:
+    """What ended the drawing, where pictures are missing."""
+    with work.transaction() as session:
+        sheet = sheets.get(session, sheet_id)
+        total, missing = sheets.cell_count(session, sheet), len(sheets.missing(session, sheet))
+    return {"sentence": f"{total - missing} of {total} pictures were drawn; {allowed.ends}."} if missing else {}
+
+
+def _missing(work: Work, sheet_id: int) -> tuple[list[_Portion], dict[str, Any], Allowance]:
+    """What is left to draw, the suite's sampling settings, and what drawing may take."""
+    with work.transaction() as session:
+        sheet = sheets.get(session, sheet_id)
+        suite = session.get_one(Suite, sheet.suite_id)
+        run = runs.get(session, sheet.run_id)
+        recipe = Recipe.model_validate(run.recipe)
+        texts = {prompt.id: prompt.text for prompt in sheets.prompts_of(session, suite)}
+        checkpoints = {checkpoint.id: checkpoint for checkpoint in runs.checkpoints(session, run.id)}
+        todo = sheets.missing(session, sheet)
+        total = sheets.cell_count(session, sheet)
+        jobs.beat(session, work.claim, total - len(todo), total, lease_s=work.lease_s)
+        allowed = hard_stop.for_sheet(session, work.settings, run, jobs.get(session, work.claim.job_id))
+    source = partial(Source, recipe.family, _found(run.base))
+    portions = []
+    for checkpoint_id, cells in groupby(todo, key=lambda cell: cell.checkpoint_id):
+        checkpoint = checkpoints[checkpoint_id]
+        folder = work.storage.root / checkpoint.folder if checkpoint.folder else None
+        for seeds, prompts in groupby(_seeds_by_prompt(cells), key=lambda pair: pair[1]):
+            named = [(prompt_id, texts[prompt_id]) for prompt_id, _ in prompts]
+            portions.append(_Portion(source(folder), checkpoint.step, checkpoint_id, named, seeds))
+    return portions, suite.sampling, allowed
+
+
+def _seeds_by_prompt(cells: Iterable[sheets.Cell]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    for prompt_id, group in groupby(cells, key=lambda cell: cell.prompt_id):
+        yield prompt_id, tuple(cell.seed for cell in group)
+
+
+def _keep(work: Work, sheet_id: int, portion: _Portion, batch: Sequence[Drawn]) -> None:
+    """Keep a batch under the job's token. Raises Cancelled, Transient, jobs.LeaseLost."""
+    drawn = []
+    for one in batch:
+        cell = sheets.Cell(portion.checkpoint_id, portion.prompts[one.prompt_index][0], one.seed)
+        sha256 = work.storage.put("samples", _png(one.picture), ".png")
+        drawn.append(sheets.Drawn(cell, sha256, one.picture.width, one.picture.height))
+    with work.transaction() as session:
+        sheet = sheets.get(session, sheet_id)
+        sheets.record(session, sheet, drawn)
+        total = sheets.cell_count(session, sheet)
+        done = total - len(sheets.missing(session, sheet))
+        note = "base" if portion.step == 0 else f"step {portion.step:,}"
+        is_cancel_asked = jobs.beat(session, work.claim, done, total, note, work.lease_s)
+    if is_cancel_asked:
+        raise Cancelled
+    if stopped_for_good.is_set():
+        raise Transient("The worker was told to stop; drawing goes on when one is back.")
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def _found(base: str) -> str:
+    """A base that lies in the project as an absolute folder; anything else as it was given."""
+    folder = runs.PROJECT / base
+    return str(folder) if folder.is_dir() else base

@@ -1,0 +1,1 @@
+"""Signals: what can be measured of a photo, one file for each kind of measurement."""

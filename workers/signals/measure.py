@@ -1,0 +1,247 @@
+"""What can be measured on a product photo: framing, background, colour and sharpness.
+
+Everything is measured on the picture as a person sees it (sRGB, upright, no alpha), scaled to a long side of at most
+320 px; sharpness alone looks at finer pixels. None means "cannot tell", never zero. No database, no torch.
+
+**Framing.** `box` is x0, y0, x1, y1 of the subject in shares of the frame; `offset_x`, `offset_y` its centre less the
+frame's (right and down positive); `fill` the larger of its two sides in shares of the frame's; `coverage` the share of
+the frame that the subject covers. `cropped_edges` are the frame edges of which the subject touches more than 1 %.
+
+**Background.** Measured 3 px away from the subject, for compression smears every edge. `background_delta_e` is the
+CIE 1976 difference of its median colour to pure white, `whiteness` the share of it whose darkest channel is 250 or
+more, `uniformity` 1 for one flat colour, falling to 0 where a tenth of it lies 20 or further (CIE 1976) from its
+median. `background` is *white* up to a difference of 3.5, *plain* where another single colour fits it, *scene* where
+none does, and *cannot tell* where no subject could be told from it.
+
+**Colour.** `subject_lab` and its name are those of the subject's largest part of one hue, or of one grey; None where
+no such part has a third of the subject.
+
+**Sharpness.** Let an edge be a step blurred by a Gaussian of `s` px. Its Laplacian energy over its gradient energy is
+1 / (2 s^2), whatever its contrast. After a first blur of 1 px against noise, `sharpness` is twice the median of that
+ratio (2.5 times, for on the pixel grid a perfect step reaches 0.4) over the strongest twentieth of the edges inside
+the subject, scaled so that the subject is 512 px long:
+
+    sharpness = 1 / (1 + b^2),  b = blur of the edges in 1/512 of the subject's longer side
+
+so 1 is as sharp as pixels can be, 0.5 (`SOFT_BELOW`) is a blur of one such pixel, 0.2 (`BLURRED_BELOW`) of two.
+Small subjects are not enlarged. Edges too faint to tell from noise give None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, TypedDict
+
+import numpy as np
+from PIL import Image as Pillow
+from scipy import ndimage
+
+from app.catalog.colours import CLEAR_SHARE, leading_colour, name_background, name_colour
+from workers.signals.mask import (
+    MASK_SIDE_PX,
+    Field,
+    Finding,
+    Mask,
+    Pixels,
+    Planes,
+    distance,
+    find_subject,
+    grown,
+    lab_planes,
+    ring_of,
+    shrunk,
+)
+
+# Raise when a definition changes: images measured under an older version are measured again.
+SIGNALS_VERSION: Final = 2
+
+SHARPNESS_SIDE_PX: Final = 512
+WHITE_DELTA_E: Final = 3.5
+PLAIN_DELTA_E: Final = 10.0
+WHITE_CHANNEL: Final = 250
+CROPPED_SHARE: Final = 0.01
+SOFT_BELOW: Final = 0.5
+BLURRED_BELOW: Final = 0.2
+FAINTEST_EDGE: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class SignalValues:
+    """What was measured on one image; the names are the columns of `catalog.tables.Signals`."""
+
+    background: str
+    confidence: float
+    sharpness: float | None = None
+    background_colour: str | None = None
+    whiteness: float | None = None
+    background_delta_e: float | None = None
+    uniformity: float | None = None
+    coverage: float | None = None
+    fill: float | None = None
+    offset_x: float | None = None
+    offset_y: float | None = None
+    box: list[float] | None = None
+    is_cropped: bool | None = None
+    cropped_edges: list[str] = field(default_factory=list)
+    subject_lab: list[float] | None = None
+    subject_colour: str | None = None
+
+
+def measure(picture: Pillow.Image) -> SignalValues:
+    """Measure one picture: any mode Pillow turns into RGB, any size from 1 x 1 px; alpha is laid on white.
+
+    Raises OSError when the picture's pixels cannot be read.
+    """
+    picture = _on_white(picture)
+    small = np.asarray(_within(picture, MASK_SIDE_PX))
+    lab = lab_planes(small)
+    if min(small.shape[:2]) < 16:
+        return SignalValues(background="cannot tell", confidence=0.0)
+    finding = find_subject(lab)
+    if finding.subject is None:
+        kind = "cannot tell" if finding.is_plain else "scene"
+        return SignalValues(background=kind, confidence=0.0, sharpness=_sharpness(picture, _middle(lab)))
+    return SignalValues(
+        confidence=round(finding.confidence, 3),
+        sharpness=_sharpness(picture, finding.subject),
+        **_framing(finding.subject),
+        **_background(small, lab, finding),
+        **_colour(lab, finding.subject),
+    )
+
+
+class _Framing(TypedDict):
+    box: list[float]
+    offset_x: float
+    offset_y: float
+    fill: float
+    coverage: float
+    is_cropped: bool
+    cropped_edges: list[str]
+
+
+class _Background(TypedDict):
+    background: str
+    background_colour: str | None
+    background_delta_e: float | None
+    whiteness: float | None
+    uniformity: float | None
+
+
+class _Colour(TypedDict):
+    subject_lab: list[float] | None
+    subject_colour: str | None
+
+
+def _framing(subject: Mask) -> _Framing:
+    height, width = subject.shape
+    columns, rows = np.flatnonzero(subject.any(axis=0)), np.flatnonzero(subject.any(axis=1))
+    x0, x1 = float(columns[0] / width), float((columns[-1] + 1) / width)
+    y0, y1 = float(rows[0] / height), float((rows[-1] + 1) / height)
+    lines = {"left": subject[:, 0], "top": subject[0], "right": subject[:, -1], "bottom": subject[-1]}
+    cropped = [name for name, line in lines.items() if float(line.mean()) > CROPPED_SHARE]
+    return {
+        "box": [round(edge, 4) for edge in (x0, y0, x1, y1)],
+        "offset_x": round((x0 + x1) / 2 - 0.5, 4),
+        "offset_y": round((y0 + y1) / 2 - 0.5, 4),
+        "fill": round(max(x1 - x0, y1 - y0), 4),
+        "coverage": round(float(subject.mean()), 4),
+        "is_cropped": bool(cropped),
+        "cropped_edges": cropped,
+    }
+
+
+def _background(pixels: Pixels, lab: Planes, finding: Finding) -> _Background:
+    ground = shrunk(finding.background, 3)
+    if ground.sum() < 50:
+        return {
+            "background": "cannot tell", "background_colour": None, "background_delta_e": None, "whiteness": None,
+            "uniformity": None,
+        }  # fmt: skip
+    colours = lab[:, ground]
+    middle = np.median(colours, axis=1)
+    off = distance(colours, middle[:, None])
+    delta_e = float(distance(middle, np.array([100, 0, 0], dtype=np.float32)))
+    kind = "plain" if finding.is_plain or np.percentile(off, 75) <= PLAIN_DELTA_E else "scene"
+    if kind == "plain" and delta_e <= WHITE_DELTA_E:
+        kind = "white"
+    return {
+        "background": kind,
+        "background_colour": name_background(middle.astype(np.float64), busy=kind == "scene"),
+        "background_delta_e": round(delta_e, 2),
+        "whiteness": round(float((pixels[ground].min(axis=1) >= WHITE_CHANNEL).mean()), 4),
+        "uniformity": round(1 - min(1.0, float(np.percentile(off, 90)) / 20), 4),
+    }
+
+
+def _colour(lab: Planes, subject: Mask) -> _Colour:
+    core = shrunk(subject, 2)
+    leading = leading_colour(lab[:, core if core.sum() >= 50 else subject].T)
+    if leading.share < CLEAR_SHARE:
+        return {"subject_lab": None, "subject_colour": None}
+    return {
+        "subject_lab": [round(float(value), 2) for value in leading.lab],
+        "subject_colour": name_colour(leading.lab),
+    }
+
+
+def _sharpness(picture: Pillow.Image, subject: Mask) -> float | None:
+    grey, mask = _close_up(picture, subject)
+    smooth = ndimage.gaussian_filter(grey, 1.0, truncate=3.0)
+    slope, bend = _energies(smooth)
+    # Inside first: a cut-out has a crisp outline even where the product is out of focus.
+    for where in (shrunk(mask, 5), grown(mask, 3)):
+        if where.sum() < 200:
+            continue
+        slopes = slope[where]
+        strongest = slopes >= np.percentile(slopes, 95)
+        if float(np.median(slopes[strongest])) >= FAINTEST_EDGE:
+            ratio = float(np.median(bend[where][strongest] / slopes[strongest]))
+            return round(min(1.0, 2.5 * ratio), 4)
+    return None
+
+
+def _energies(grey: Field) -> tuple[Field, Field]:
+    """Gradient energy and Laplacian energy of a picture, each a mean over 5 x 5 px, float32 (h, w)."""
+    padded = np.pad(grey, 1, mode="edge")
+    left, right, up, down = padded[1:-1, :-2], padded[1:-1, 2:], padded[:-2, 1:-1], padded[2:, 1:-1]
+    across, along = (right - left) / 2, (down - up) / 2
+    bend = left + right + up + down - 4 * grey
+    return ndimage.uniform_filter(across * across + along * along, 5), ndimage.uniform_filter(bend * bend, 5)
+
+
+def _close_up(picture: Pillow.Image, subject: Mask) -> tuple[Field, Mask]:
+    """Grey levels float32 and mask of the subject's box with a margin, its longer side at most 512 px."""
+    height, width = subject.shape
+    columns, rows = np.flatnonzero(subject.any(axis=0)), np.flatnonzero(subject.any(axis=1))
+    across, down = picture.width / width, picture.height / height
+    box = (
+        max(0, round((columns[0] - 4) * across)), max(0, round((rows[0] - 4) * down)),
+        min(picture.width, round((columns[-1] + 5) * across)), min(picture.height, round((rows[-1] + 5) * down)),
+    )  # fmt: skip
+    grey = _within(picture.crop(box).convert("L"), SHARPNESS_SIDE_PX)
+    shares = (box[0] / across, box[1] / down, box[2] / across, box[3] / down)
+    mask = Pillow.fromarray(subject).resize(grey.size, Pillow.Resampling.NEAREST, box=shares)
+    return np.asarray(grey, dtype=np.float32), np.asarray(mask, dtype=bool)
+
+
+def _middle(lab: Planes) -> Mask:
+    """All but the outer tenth of the frame, where no subject is known."""
+    height, width = lab.shape[1:]
+    return ~ring_of(height, width, share=0.1)
+
+
+def _on_white(picture: Pillow.Image) -> Pillow.Image:
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    cut_out = picture.convert("RGBA")
+    paper = Pillow.new("RGBA", cut_out.size, "white")
+    return Pillow.alpha_composite(paper, cut_out).convert("RGB")
+
+
+def _within(picture: Pillow.Image, side_px: int) -> Pillow.Image:
+    longest = max(picture.size)
+    if longest <= side_px:
+        return picture
+    size = (max(1, round(picture.width * side_px / longest)), max(1, round(picture.height * side_px / longest)))
+    return picture.resize(size, Pillow.Resampling.BOX)

@@ -1,0 +1,52 @@
+"""The body of `signals.measure`: the signals of many images, kept batch by batch, and captions asked for at the end."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import Any, Final
+
+from PIL import Image as Pillow
+
+from app import jobs
+from app.captions import proposing
+from app.catalog import signals
+from app.catalog.files import view_path
+from workers.celery_app import Cancelled, Work
+from workers.signals.measure import SIGNALS_VERSION, measure
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 32
+NAMED_AT_MOST: Final = 20
+
+
+def measure_all(work: Work) -> dict[str, Any]:
+    """Measure the images asked for that lack signals of this version, then ask for their captions.
+
+    An image whose view cannot be read is told and passed over. Raises Cancelled between batches.
+    """
+    catalog_id = int(work.arguments["catalog_id"])
+    with work.transaction() as session:
+        waiting = signals.unmeasured(session, catalog_id, SIGNALS_VERSION, work.arguments.get("image_ids"))
+    work.tell(done=0, total=len(waiting))
+    passed_over: list[str] = []
+    for start in range(0, len(waiting), BATCH):
+        batch = waiting[start : start + BATCH]
+        measured: dict[int, dict[str, Any]] = {}
+        for image in batch:
+            try:
+                with Pillow.open(view_path(work.storage, image.view_sha256)) as view:
+                    measured[image.image_id] = asdict(measure(view))
+            except (OSError, SyntaxError) as error:
+                log.warning("view of image %s cannot be read: %s", image.image_id, error)
+                passed_over.append(f"{image.file_name} cannot be read")
+        with work.transaction() as session:
+            is_cancel_asked = jobs.beat(session, work.claim, done=start + len(batch))
+            signals.record(session, SIGNALS_VERSION, measured)
+        if is_cancel_asked:
+            raise Cancelled
+    with work.transaction() as session:
+        jobs.beat(session, work.claim)
+        proposing.request_captions(session, catalog_id, work.settings)
+    return {"photos": len(waiting), "passed_over": passed_over[:NAMED_AT_MOST]}

@@ -1,0 +1,379 @@
+"""The body of `run.train`: trainers, one after the other, followed to their ends, and what these mean for the run."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import math
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.cycles import hard_stop
+from app.database import transaction
+from app.datasets.freezing import MANIFEST
+from app.datasets.tables import DatasetVersion
+from app.errors import Refused
+from app.evaluation import sheets
+from app.host.devices import Seat
+from app.storage import DiskFull, Storage, atomic_file
+from app.training import runs
+from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
+from app.training.recipe import Recipe, write_recipe
+from app.training.tables import IS_NEWS, Preflight, RunEvent, TrainingRun
+from workers.celery_app import Transient, Work, stopped_for_good
+from workers.sampling import previews
+from workers.trainer.follow import Following
+from workers.trainer.outcome import PAUSED, Ended, Standing, Verdict, judge
+from workers.trainer.process import (
+    News,
+    Patience,
+    Record,
+    Trainer,
+    end,
+    end_strays,
+    end_unrecorded,
+    forget_record,
+    read_record,
+)
+from workers.trainer.watchdog import TIMES_THE_HABIT, Plan
+
+__all__ = ["put_right", "stopped_for_good", "train"]
+
+log = logging.getLogger(__name__)
+
+ENGINE: Final = (sys.executable, "-m", "workers.finetune")
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A run that is to be trained: what its trainer is given, and what it is measured against."""
+
+    recipe: Path
+    manifest: Path
+    plan: Plan
+    bound_s: float
+    billed_sitting: str | None
+    is_saved: bool
+
+
+def train(
+    work: Work, engine: Sequence[str] = ENGINE, patience: Patience | None = None, hold: Callable[[], Seat] = Seat
+) -> dict[str, Any]:
+    """Start the run's trainer, or find it at work, and follow it to its end; begin again where that may help.
+
+    Each trainer is started on what `hold` gives. Raises Refused when the run failed, Transient when this worker was
+    told to stop, jobs.LeaseLost when another worker has the job.
+    """
+    patience = patience or Patience()
+    work.bills_itself = True
+    run_id = int(work.arguments["run_id"])
+    out = work.storage.run_folder(run_id)
+    put_right(work.engine, work.storage, patience)
+    try:
+        verdict = None
+        while verdict is None:
+            task = _prepare(work, run_id, out, patience)
+            verdict = task if isinstance(task, Verdict) else _sit(work, run_id, out, task, engine, patience, hold)
+    except (OSError, DiskFull) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        verdict = _pause(work, run_id, f"The disk with {work.storage.root} is full.")
+    if verdict.state == "discarded":
+        _forget(out)
+    if verdict.state == "failed":
+        raise Refused(verdict.reason)
+    return {"state": verdict.state}
+
+
+def put_right(engine: Engine, storage: Storage, patience: Patience) -> None:
+    """Settle runs whose job ended without them, and end the trainers of runs that are over."""
+    with transaction(engine) as session:
+        runs.settle_lost(session)
+    end_strays(engine, storage, patience)
+
+
+def make_way(work: Work, patience: Patience | None = None) -> bool:
+    """Before its device is taken: end trainers that hold it and that nobody will follow any more.
+
+    Returns whether it needs none: its own trainer is at work and has its devices, or nothing is to be trained. Raises
+    jobs.LeaseLost.
+    """
+    patience, run_id = patience or Patience(), int(work.arguments["run_id"])
+    out = work.storage.run_folder(run_id)
+    put_right(work.engine, work.storage, patience)
+    if Trainer.find(out, work.claim) is not None:
+        return True
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        run = runs.get(session, run_id)
+        bound_s = runs.stop_bound_s(run)
+        if run.job_id != work.claim.job_id or run.state not in ("queued", "running"):
+            return True
+    _end_stranger(out, patience, bound_s)
+    return False
+
+
+def _end_stranger(out: Path, patience: Patience, bound_s: float) -> None:
+    """End a trainer that was started for another job of the run."""
+    stranger = Trainer.find(out)
+    if stranger is not None:
+        log.warning("%s: its trainer was started for job %s: ending it", out, stranger.record.job_id)
+        end(stranger, keep=True, patience=patience, within_s=bound_s)
+
+
+def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | Verdict:
+    """Write recipe and limits beside the run; or how it has ended, where there is nothing to train."""
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        run = runs.get(session, run_id)
+        if run.ended_at is not None or run.job_id != work.claim.job_id:
+            return Verdict("stopped", "It is over.")
+        runs.begin(session, run)
+        hard_stop.lower(session, work.settings, run)
+        recipe, version_id = Recipe.model_validate(run.recipe), run.version_id
+        seconds, binding = runs.limits_of(run).hard_stop()
+        needed_bytes, reserve_s = _space_needed(session, run), _reserve_s(run, recipe, seconds)
+        # Where no picture's time is known yet, the engine learns it from those that it draws.
+        reserve = {"reserve_pictures": _pictures(recipe)}
+        stage = math.ceil(recipe.second_from * recipe.steps)
+        first_s = max(patience.first_silence_s, TIMES_THE_HABIT * float(run.pace.get("step_s", 0.0)))
+        plan = Plan(
+            run.steps, seconds, binding, run.actual_s or 0.0, stage if stage < run.steps else None,
+            patience.least_silence_s, first_s,
+        )  # fmt: skip
+        bound_s, billed = runs.stop_bound_s(run), run.billed_sitting
+        # What the engine may not know of itself: news that a power loss took from its file, sittings it saw no end of.
+        known = {"told_seq": runs.last_seq(session, run.id), "spent_s": run.actual_s or 0.0}
+        is_saved = any(checkpoint.folder for checkpoint in runs.checkpoints(session, run.id))
+        is_wanted = run.state == "running"
+        if is_wanted:
+            previews.write(session, run, out)
+    out.mkdir(parents=True, exist_ok=True)
+    free_bytes = shutil.disk_usage(out).free
+    if is_wanted and free_bytes < needed_bytes and Trainer.find(out) is None:
+        short = f"The disk with {out} has {free_bytes / 1e9:.1f} GB free; {needed_bytes / 1e9:.1f} GB are needed."
+        return _pause(work, run_id, short)
+    # A limit that was raised later is above the recipe's own wall clock, which the engine heeds too.
+    wall_clock_s = max(recipe.max_wall_clock_s, min(seconds, 604_800.0))
+    write_recipe(out / "recipe.yaml", recipe.model_copy(update={"max_wall_clock_s": wall_clock_s}))
+    with atomic_file(out / "limits.json") as file:
+        file.write(
+            json.dumps({"seconds": seconds, "binding": binding, "reserve_s": reserve_s, **reserve, **known}).encode()
+        )
+    manifest = work.storage.dataset_folder(version_id) / MANIFEST
+    return _Task(out / "recipe.yaml", manifest, plan, bound_s, billed, is_saved)
+
+
+def _sit(
+    work: Work,
+    run_id: int,
+    out: Path,
+    task: _Task,
+    engine: Sequence[str],
+    patience: Patience,
+    hold: Callable[[], Seat],
+) -> Verdict | None:
+    """One sitting of a trainer, found or started, to its end. None when another one is to follow."""
+    trainer = _find(work, run_id, out, task, patience)
+    is_found = trainer is not None
+    if trainer is None:
+        left = read_record(out)
+        past = _catch_up(work, run_id, out, left)
+        is_ours = left is not None and left.job_id == work.claim.job_id and left.sitting != task.billed_sitting
+        if is_ours or past.is_over:
+            ended = Ended(None, is_worker_stopping=past.is_interrupted)
+            return _settle(work, run_id, out, ended, left, past.after_seq)
+        if left is not None:
+            # It counts: what is left of the limit is worked out anew.
+            _bill_unseen(work, run_id, out, left)
+            return None
+        if task.plan.spent_s >= task.plan.limit_s:
+            return _settle(work, run_id, out, Ended(None, is_past_limit=True), None, past.last_seq)
+        end_unrecorded(out)
+        resume = ["--resume"] if past.last_seq or (out / "events.jsonl").exists() else []
+        cache = ["--cache", str(work.storage.cache_folder)]
+        command = [*engine, str(task.recipe), str(task.manifest), str(out), *cache, *resume]
+        trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, hold(), past.last_seq)
+    try:
+        ended = Following(work, run_id, trainer, task.plan, patience, is_found, task.is_saved).to_the_end()
+        return _settle(work, run_id, out, ended, trainer.record, trainer.record.after_seq, trainer.lived_s())
+    finally:
+        trainer.hand_over()
+
+
+def _find(work: Work, run_id: int, out: Path, task: _Task, patience: Patience) -> Trainer | None:
+    """The run's trainer at work, now followed under this claim. One of another lineage is ended."""
+    trainer = Trainer.find(out, work.claim)
+    if trainer is not None:
+        with work.transaction() as session:
+            run = runs.get(session, run_id)
+            runs.note(session, run, "found_again", f"A worker found its trainer at work (pid {trainer.record.pid}).")
+            jobs.began(session, work.claim, datetime.fromtimestamp(trainer.record.started, UTC))
+        trainer.write_down(work.claim)
+        return trainer
+    _end_stranger(out, patience, task.bound_s)
+    return None
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What happened to a run before this worker looks: events up to `after_seq` were told before its last trainer.
+
+    `is_over`: the last trainer, or a person, left nothing to train. `is_interrupted`: that trainer only ended with its
+    worker, as it told, or as the stop file shows that is still there.
+    """
+
+    is_over: bool
+    is_interrupted: bool
+    after_seq: int
+    last_seq: int
+
+
+def _catch_up(work: Work, run_id: int, out: Path, left: Record | None) -> _Past:
+    """Keep the news that an earlier worker did not get to; `left` is the last trainer's record."""
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        run = runs.get(session, run_id)
+        news = News(out).read()
+        after_seq = runs.last_seq(session, run.id) if left is None else left.after_seq
+        is_new = runs.record_events(session, run, news) > 0
+        for event in news:
+            previews.keep(session, work.storage, run, event, out)
+        last_seq = runs.last_seq(session, run.id)
+        last = session.get(RunEvent, (run.id, last_seq)) if last_seq > after_seq else None
+        has_stopped = last is not None and last.kind == "finished" and last.data["reason"] == "stopped"
+        has_ended = last is not None and last.kind in ("finished", "failed") and not has_stopped
+        is_over = (is_new and has_ended) or run.state != "running"
+        return _Past(is_over, has_stopped or (out / "stop").exists(), after_seq, last_seq)
+
+
+def _settle(
+    work: Work,
+    run_id: int,
+    out: Path,
+    ended: Ended,
+    record: Record | None,
+    after_seq: int,
+    seconds: float | None = None,
+) -> Verdict | None:
+    """Record how the run ended and what it cost, and ask for its sheet. None when it is to be begun again.
+
+    News up to `after_seq` is an earlier trainer's. `seconds` are the trainer's whole life, whichever workers followed
+    it; None: as its files tell. Raises Transient when it goes on elsewhere.
+    """
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        run = runs.get(session, run_id)
+        if record is not None:
+            _bill(work, session, run, record, _lived_s(out, record) if seconds is None else seconds)
+        verdict = _judged(session, run, out, ended, after_seq)
+        if verdict is not None:
+            runs.end(session, run, verdict.state, verdict.reason, verdict.cause)
+            if verdict.state in ("completed", "stopped") and any(c.folder for c in runs.checkpoints(session, run.id)):
+                version = session.get_one(DatasetVersion, run.version_id)
+                suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
+                sheets.request_sheet(session, run, suite, within_run=True)
+    forget_record(out)
+    if verdict is None and stopped_for_good.is_set():
+        raise Transient("The worker was told to stop; training goes on from the last checkpoint when one is back.")
+    return verdict
+
+
+def _judged(session: Session, run: TrainingRun, out: Path, ended: Ended, after_seq: int) -> Verdict | None:
+    """The run's verdict; None when its trainer is to be started again: interrupted, or ended by what may not recur."""
+    last = session.get(RunEvent, (run.id, runs.last_seq(session, run.id)))
+    kind, told = (last.kind, last.data) if last is not None and last.seq > after_seq else (None, {})
+    standing = _standing(session, run)
+    verdict = judge(standing, kind, told, ended, out)
+    if verdict is None or verdict.cause not in BEGUN_AGAIN or run.state != "running":
+        return verdict
+    if run.resumptions >= MAX_RESUMPTIONS:
+        why = f"{verdict.reason} It was begun again {run.resumptions} times already, so it waits for a person."
+        return Verdict(verdict.state, why, verdict.cause)
+    run.resumptions += 1
+    times = f"{run.resumptions} of at most {MAX_RESUMPTIONS} times"
+    runs.note(
+        session, run, "begun_again",
+        f"{verdict.reason} It was begun again from step {standing.saved_step or 0:,} without being asked, {times}.",
+    )  # fmt: skip
+    return None
+
+
+def _standing(session: Session, run: TrainingRun) -> Standing:
+    saved = [checkpoint.step for checkpoint in runs.checkpoints(session, run.id) if checkpoint.folder]
+    sampled = session.scalars(
+        select(RunEvent.data["step"].as_integer())
+        .where(RunEvent.run_id == run.id, IS_NEWS, RunEvent.kind == "samples")
+        .order_by(RunEvent.seq.desc())
+        .limit(1)
+    ).first()
+    limits = runs.limits_of(run)
+    return Standing(run.state, run.reason, run.step, run.steps, saved[-1] if saved else None, sampled, limits)
+
+
+def _pause(work: Work, run_id: int, sentence: str) -> Verdict:
+    """No disk to train on: the run waits, and its clock with it."""
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        run = runs.get(session, run_id)
+        verdict = Verdict("paused", f"{sentence} {PAUSED} {_standing(session, run).kept}", "disk_full")
+        runs.end(session, run, verdict.state, verdict.reason, verdict.cause)
+    return verdict
+
+
+def _bill(work: Work, session: Session, run: TrainingRun, record: Record, seconds: float) -> None:
+    """Count a sitting and put it on the bill, once."""
+    if runs.count_sitting(session, run, record.sitting, seconds):
+        work.bill(session, seconds)
+
+
+def _bill_unseen(work: Work, run_id: int, out: Path, record: Record) -> None:
+    """Count a sitting of an earlier job that no worker saw the end of."""
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        _bill(work, session, runs.get(session, run_id), record, _lived_s(out, record))
+    forget_record(out)
+
+
+def _lived_s(out: Path, record: Record) -> float:
+    """How long a trainer lived whose end nobody saw: until its last sign of life in its files."""
+    signs = [file.stat().st_mtime for file in (out / "events.jsonl", out / runs.LOG) if file.exists()]
+    return max(0.0, max(signs, default=record.started) - record.started)
+
+
+def _space_needed(session: Session, run: TrainingRun) -> int:
+    """Bytes for two more checkpoints and the finished model, as far as they are known; 0 when they are not."""
+    saved = max((one.size_bytes for one in runs.checkpoints(session, run.id)), default=0)
+    preflight = session.get(Preflight, run.preflight_id) if run.preflight_id else None
+    measured = preflight.measured if preflight else {}
+    return 2 * (saved or int(measured.get("checkpoint_bytes") or 0)) + int(measured.get("export_bytes") or 0)
+
+
+def _reserve_s(run: TrainingRun, recipe: Recipe, limit_s: float) -> float:
+    """Seconds to keep back for the sheet that is drawn afterwards, where a picture's time is known.
+
+    At most half of the limit: a run too short for its sheet still learns something.
+    """
+    return min(_pictures(recipe) * float(run.pace.get("sample_s", 0.0)), limit_s / 2)
+
+
+def _pictures(recipe: Recipe) -> int:
+    """How many pictures a run's sheet has."""
+    columns = min(sheets.COLUMNS, 1 + math.ceil(recipe.steps / recipe.checkpoint_every))
+    return columns * sheets.PROMPT_COUNT * len(sheets.SEEDS)
+
+
+def _forget(out: Path) -> None:
+    """Delete what a discarded run has learned. Its events, log and recipe stay."""
+    for name in ("checkpoints", "model", "lora", "samples"):
+        shutil.rmtree(out / name, ignore_errors=True)
