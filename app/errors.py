@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class AppError(Exception):
     """A named refusal. `sentence` is shown as it is; `status` is the HTTP status a page answers with."""
@@ -51,3 +53,17 @@ class Refused(AppError):
 
     status = 422
     title = "This cannot be done as asked"
+
+
+class DiskFull(Refused):
+    """There is no room for a file; what was there before is as it was."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that the disk, or somebody's share of it, is full.
+
+    Libraries that write files of their own (safetensors) wrap the system's error, so that only its text tells.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return isinstance(error, DiskFull) or "No space left" in str(error) or "Disk quota exceeded" in str(error)

@@ -12,7 +12,6 @@ file and a kill at any moment leaves at most a stray temporary file.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import tempfile
@@ -21,15 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from app.errors import Refused
+from app.errors import DiskFull, Refused, is_disk_full
 
 Kind = Literal["originals", "renders", "thumbs", "views", "samples"]
 KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "samples")
 _CHUNK_BYTES = 1 << 20
-
-
-class DiskFull(Refused):
-    """There is no room for a file; what was there before is as it was."""
 
 
 class Storage:
@@ -110,7 +105,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
         temporary = None
         fsync_folder(target.parent)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             raise DiskFull(
                 f"The disk with {target.parent} is full. Nothing was lost; free some space and go on."
             ) from error

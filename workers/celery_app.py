@@ -9,7 +9,6 @@ A task body is a plain function `body(work) -> dict | None`. `job_task` wraps it
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import socket
@@ -28,7 +27,7 @@ from sqlalchemy.orm import Session
 from app import broker, jobs
 from app.cycles import ledger
 from app.database import engine_for, transaction
-from app.errors import AppError
+from app.errors import AppError, is_disk_full
 from app.settings import Settings
 from app.storage import Storage
 
@@ -194,7 +193,7 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
 
 def _why_it_broke(error: Exception, settings: Settings) -> str:
     """A sentence for the person at the screen about a failure that nobody foresaw where it happened."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and is_disk_full(error):
         folder = settings.data_dir.resolve()
         return f"The disk with {folder} is full. What was done before is kept; free some space and ask again."
     return f"The worker crashed ({type(error).__name__}: {_first_line(error)}). The log has the details."

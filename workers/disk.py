@@ -2,20 +2,27 @@
 
 Writing and copying a large model takes minutes, in which nothing else can show that the work goes on. So files are
 read, copied, hashed and flushed here. A disk that hangs is not covered up: where no byte moves, nobody is told.
+
+And folders that are there whole or not at all: written beside their place, flushed, renamed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from app.errors import DiskFull, is_disk_full
+
 _PIECE_BYTES = 1 << 24
 # Written bytes wait in main memory. Left until the end, all of them would be flushed at once and in silence.
 _WAITING_BYTES = 1 << 28
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(new|old)")
 
 _listener: ContextVar[Callable[[], None]] = ContextVar("listener", default=lambda: None)
 
@@ -74,3 +81,63 @@ def flush(path: Path) -> None:
     finally:
         os.close(handle)
     _listener.get()()
+
+
+@contextmanager
+def replaced_whole(folder: Path) -> Iterator[Path]:
+    """`with replaced_whole(folder) as temporary`: what is written in `temporary` becomes `folder`, whole or not at all.
+
+    A folder already of that name stays until the new one is complete on disk. Raises `DiskFull` when the disk is full.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    # Process numbers come round again: a process killed here may have had this one's.
+    _reconcile(folder, old, temporary)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for file in files(temporary):
+            # safetensors writes for its own user alone; other roles of the installation read these files too.
+            file.chmod(0o644)
+            flush(file)
+        for inner in _folders(temporary):
+            flush(inner)
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+        flush(folder.parent)
+    except Exception as error:
+        # Libraries have errors of their own for a full disk.
+        if is_disk_full(error):
+            raise DiskFull(f"The disk is full: {folder} could not be written.") from error
+        raise
+    finally:
+        _reconcile(folder, old, temporary)
+
+
+def clear_leftovers(out: Path) -> None:
+    """Reconcile what processes killed inside `replaced_whole` left in `out` and its checkpoints.
+
+    Only for who knows that no other process is at work in `out`: what one is still writing would be deleted.
+    """
+    for parent in (out, out / "checkpoints"):
+        for left in sorted(parent.glob(".*")):
+            if (named := _LEFTOVER.fullmatch(left.name)) is not None and left.is_dir():
+                _reconcile(parent / named["name"], left.with_suffix(".old"), left.with_suffix(".new"))
+
+
+def files(folder: Path) -> list[Path]:
+    """Every file below a folder, sorted by path."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _reconcile(folder: Path, old: Path, temporary: Path) -> None:
+    """Have `folder` again where only `old` is left of it, and nothing else beside it."""
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [*(path for path in folder.rglob("*") if path.is_dir()), folder]

@@ -16,7 +16,7 @@ from app.launch import devices
 from app.settings import Settings
 from app.storage import Storage
 from workers.captions import caption_job
-from workers.celery_app import Cancelled, Work, database_url, job_task
+from workers.celery_app import Cancelled, Work, database_url, job_task, stopped_for_good
 from workers.devices import accelerator, lease
 from workers.devices.model_cache import Lease
 from workers.sampling import sheet_job
@@ -105,4 +105,4 @@ def put_right(**_: object) -> None:
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def stop_trainer(**_: object) -> None:
     """A worker told to stop lets its trainer save and end."""
-    run_job.stopped_for_good.set()
+    stopped_for_good.set()

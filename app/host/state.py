@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 import psutil
 
-from app.errors import Conflict, Refused
+from app.errors import Conflict, Refused, is_disk_full
 from app.host import processes, servers
 from app.host.processes import Known
 from app.storage import atomic_file
@@ -66,7 +65,7 @@ def make_folder(data_dir: Path) -> None:
         (data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
         free_bytes = shutil.disk_usage(data_dir).free
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             raise Refused(f"The disk with {data_dir} is full.") from error
         raise Refused(
             f"The data folder {data_dir} cannot be used: {error.strerror}. Choose another with --data."

@@ -22,7 +22,8 @@ from app.errors import Refused
 from workers.captions import captioner
 from workers.captions.captioner import Captioner
 from workers.celery_app import Cancelled, Work
-from workers.devices.model_cache import Lease, best_device
+from workers.devices.model_cache import Lease
+from workers.devices.torch_device import best_device
 from workers.refusals import Refusal
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import torch
+from workers.devices.torch_device import best_device
 
+if TYPE_CHECKING:
     from workers.families.registry import Family
 
 
@@ -20,13 +20,6 @@ class Memory:
 
     peak_resident_bytes: int
     device_bytes: int
-
-
-def best_device() -> torch.device:
-    """The first GPU if there is one, else the CPU."""
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Lease:

@@ -17,9 +17,9 @@ from typing import Any
 
 from app.launch.facts import Part
 from app.training.recipe import Recipe
+from workers.disk import replaced_whole
 from workers.families import card, layouts, licences, lora, metadata, weights
 from workers.families.registry import Family
-from workers.finetune.checkpoint import replaced_whole
 
 FACTS = "packshot.json"
 _LIBRARIES = ("torch", "diffusers", "transformers", "peft", "safetensors")

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from app.errors import is_disk_full
 from app.training.recipe import Recipe, RecipeError, read_recipe
 from workers.refusals import Refusal
 
@@ -113,7 +114,6 @@ def why(error: BaseException, out: Path) -> tuple[str, str]:
     """A failure in a sentence, and its cause: one of `EXIT_CODES`."""
     import torch
 
-    from workers.finetune.checkpoint import is_disk_full
     from workers.finetune.learner import Diverged
 
     if is_disk_full(error) or is_disk_full(error.__cause__ or error):

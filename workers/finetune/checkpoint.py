@@ -6,13 +6,9 @@ A checkpoint is written into a temporary folder beside its place, every file and
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,21 +17,14 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 
 from workers import disk
 from workers.families import metadata
-from workers.refusals import Refusal
 
 SIDECAR = "checkpoint.json"
 WEIGHTS = "weights"
 STATE = "state.safetensors"
 _LIBRARIES = ("torch", "diffusers", "transformers", "safetensors")
-_LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(new|old)")
-
-
-class DiskFull(Refusal):
-    """There is no room for what has to be written."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +47,10 @@ def save_checkpoint(
     Raises `DiskFull` when the disk is full; checkpoints that were there before are left as they are.
     """
     folder = checkpoint_folder(out, step)
-    with replaced_whole(folder) as temporary:
+    with disk.replaced_whole(folder) as temporary:
         write_weights(temporary / WEIGHTS)
         metadata.save(temporary / STATE, state, {"step": str(step)})
-        files = {str(f.relative_to(temporary)): _file_facts(f) for f in _files(temporary)}
+        files = {str(f.relative_to(temporary)): _file_facts(f) for f in disk.files(temporary)}
         sidecar = {
             "format": 1,
             "step": step,
@@ -71,7 +60,7 @@ def save_checkpoint(
             "files": files,
         }
         (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=1))
-    return Saved(folder, sum(f.stat().st_size for f in _files(folder)))
+    return Saved(folder, sum(f.stat().st_size for f in disk.files(folder)))
 
 
 def checkpoint_folder(out: Path, step: int) -> Path:
@@ -133,56 +122,6 @@ def load_state(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-@contextmanager
-def replaced_whole(folder: Path) -> Iterator[Path]:
-    """`with replaced_whole(folder) as temporary`: what is written in `temporary` becomes `folder`, whole or not at all.
-
-    A folder already of that name stays until the new one is complete on disk. Raises `DiskFull` when the disk is full.
-    """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    # Process numbers come round again: a process killed here may have had this one's.
-    _put_right(folder, old, temporary)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        for file in _files(temporary):
-            # safetensors writes for its own user alone; other roles of the installation read these files too.
-            file.chmod(0o644)
-            disk.flush(file)
-        for inner in _folders(temporary):
-            disk.flush(inner)
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
-        disk.flush(folder.parent)
-    except (OSError, SafetensorError) as error:
-        # safetensors wraps the system's error, so that only its text tells a full disk from a fault.
-        if is_disk_full(error):
-            raise DiskFull(f"The disk is full: {folder} could not be written.") from error
-        raise
-    finally:
-        _put_right(folder, old, temporary)
-
-
-def clear_leftovers(out: Path) -> None:
-    """Put right what processes killed inside `replaced_whole` left in `out` and its checkpoints.
-
-    Only for who knows that no other process is at work in `out`: what one is still writing would be deleted.
-    """
-    for parent in (out, out / "checkpoints"):
-        for left in sorted(parent.glob(".*")):
-            if (named := _LEFTOVER.fullmatch(left.name)) is not None and left.is_dir():
-                _put_right(parent / named["name"], left.with_suffix(".old"), left.with_suffix(".new"))
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error says that the disk, or somebody's share of it, is full."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return "No space left" in str(error) or "Disk quota exceeded" in str(error)
-
-
 def _fault(folder: Path) -> str | None:
     """What keeps a checkpoint from being gone on from, said of it; None when nothing does."""
     if not is_complete(folder):
@@ -198,22 +137,6 @@ def _fault(folder: Path) -> str | None:
         if not is_whole:
             return f"is damaged: {name} is not what was saved"
     return None
-
-
-def _put_right(folder: Path, old: Path, temporary: Path) -> None:
-    """Have `folder` again where only `old` is left of it, and nothing else beside it."""
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [*(path for path in folder.rglob("*") if path.is_dir()), folder]
 
 
 def _file_facts(file: Path) -> dict[str, Any]:

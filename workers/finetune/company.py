@@ -29,7 +29,7 @@ import torch.distributed as dist
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # they are not in its `__all__`
 
 from app.training.recipe import Recipe
-from workers.devices.model_cache import best_device
+from workers.devices.torch_device import best_device
 from workers.finetune.ranks import ALONE, Ranks, Replicas, Shards
 from workers.refusals import Refusal
 

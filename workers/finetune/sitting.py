@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from app.training.recipe import Recipe
+from workers.disk import clear_leftovers, replaced_whole
 from workers.families import weights
 from workers.families.export import Origin, export
 from workers.families.registry import Family
@@ -23,12 +24,10 @@ from workers.finetune.batches import Members
 from workers.finetune.checkpoint import (
     WEIGHTS,
     checkpoint_folder,
-    clear_leftovers,
     latest_checkpoint,
     let_go_of_states,
     load_state,
     read_sidecar,
-    replaced_whole,
     save_checkpoint,
 )
 from workers.finetune.clock import Clock, Reason

@@ -37,7 +37,7 @@ class Unfit(ValueError):
 def write(session: Session, run: TrainingRun, out: Path) -> None:
     """Tell the trainer in OUT/pulse.json what to draw: the suite's `pulse_prompts` with its first seed.
 
-    A run whose version has no captions draws nothing. Raises app.storage.DiskFull.
+    A run whose version has no captions draws nothing. Raises DiskFull.
     """
     try:
         suite = _suite(session, run)

@@ -21,10 +21,9 @@ from app.evaluation import sheets
 from app.evaluation.tables import Suite
 from app.training import runs
 from app.training.recipe import Recipe
-from workers.celery_app import Cancelled, Transient, Work
+from workers.celery_app import Cancelled, Transient, Work, stopped_for_good
 from workers.refusals import Refusal
 from workers.sampling.sampler import AT_ONCE, Drawn, Source, draw
-from workers.trainer.run_job import stopped_for_good
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -25,11 +25,12 @@ import psutil
 from sqlalchemy import Engine
 
 from app.database import transaction
+from app.errors import DiskFull
 from app.host import processes
 from app.host.devices import Seat
 from app.host.processes import Known
 from app.jobs import Claim
-from app.storage import DiskFull, Storage, atomic_file
+from app.storage import Storage, atomic_file
 from app.training import runs
 from workers.devices import memory
 from workers.events import whole

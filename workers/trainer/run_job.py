@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import math
@@ -22,10 +21,10 @@ from app.cycles import hard_stop
 from app.database import transaction
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
-from app.errors import Refused
+from app.errors import DiskFull, Refused, is_disk_full
 from app.evaluation import sheets
 from app.host.devices import Seat
-from app.storage import DiskFull, Storage, atomic_file
+from app.storage import Storage, atomic_file
 from app.training import runs
 from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
 from app.training.recipe import Recipe, write_recipe
@@ -46,8 +45,6 @@ from workers.trainer.process import (
     read_record,
 )
 from workers.trainer.watchdog import TIMES_THE_HABIT, Plan
-
-__all__ = ["put_right", "stopped_for_good", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +82,7 @@ def train(
             task = _prepare(work, run_id, out, patience)
             verdict = task if isinstance(task, Verdict) else _sit(work, run_id, out, task, engine, patience, hold)
     except (OSError, DiskFull) as error:
-        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_disk_full(error):
             raise
         verdict = _pause(work, run_id, f"The disk with {work.storage.root} is full.")
     if verdict.state == "discarded":

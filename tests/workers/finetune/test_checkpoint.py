@@ -12,17 +12,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from app.errors import DiskFull
 from workers import disk
+from workers.disk import clear_leftovers, replaced_whole
 from workers.finetune.checkpoint import (
-    clear_leftovers,
     is_complete,
     latest_checkpoint,
     load_state,
     read_sidecar,
-    replaced_whole,
     save_checkpoint,
 )
-from workers.refusals import Refusal
 
 
 def write(folder: Path) -> None:
@@ -143,7 +142,7 @@ def test_a_full_disk_is_refused_in_words(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     save(tmp_path, 1)
-    with pytest.raises(Refusal, match="The disk is full"):
+    with pytest.raises(DiskFull, match="The disk is full"):
         save(tmp_path, 2, full)
     assert names(tmp_path) == ["step-000001"]
 

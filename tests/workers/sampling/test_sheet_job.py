@@ -25,6 +25,7 @@ from app.training import progress, runs
 from app.training.recipe import Recipe
 from tests.evaluation.cast import finished_run, sheet_of
 from tests.training.cast import frozen_version
+from workers import celery_app
 from workers.celery_app import Work, do
 from workers.devices.model_cache import Lease
 from workers.refusals import Refusal
@@ -99,10 +100,10 @@ def test_pictures_lie_in_the_files_as_png(engine: Engine, settings: Settings, sh
 
 
 def test_a_job_taken_up_again_draws_only_what_is_missing(engine: Engine, settings: Settings, sheet_id: int) -> None:
-    first = Brush(before=9, do=run_job.stopped_for_good.set)
+    first = Brush(before=9, do=celery_app.stopped_for_good.set)
     assert draw(engine, settings, sheet_id, first).state == "queued"
     assert count(engine, sheet_id) == 12, "the batches that were done are kept"
-    run_job.stopped_for_good.clear()
+    celery_app.stopped_for_good.clear()
     second = Brush()
     assert draw(engine, settings, sheet_id, second).state == "done"
     assert second.pictures == 36 - 12

@@ -25,7 +25,7 @@ from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from tests.training.cast import frozen_version
 from tests.workers.trained import FAKE, QUICK, expire_lease, notes, read, steps_kept, train, until, worker
-from workers import gpu
+from workers import celery_app, gpu
 from workers.celery_app import Work, do
 from workers.devices import lease
 from workers.trainer import preflight_job, run_job
@@ -111,7 +111,7 @@ def test_a_worker_that_ends_while_it_loads_leaves_it_to_the_next(
     (out / "starts").unlink()
     with worker(engine, settings, run_id, "--loads"):
         until(lambda: (out / "starts").exists())
-        run_job.stopped_for_good.set()
+        celery_app.stopped_for_good.set()
     run, job = read(engine, run_id)
     assert (run.state, job.state) == ("running", "queued")
 

@@ -34,8 +34,9 @@ from tests.workers.trained import (
     until,
     worker,
 )  # fmt: skip
+from workers import celery_app
 from workers.celery_app import Work
-from workers.trainer import process, run_job
+from workers.trainer import process
 from workers.trainer.follow import Following
 from workers.trainer.process import Patience, Record, Trainer
 from workers.trainer.watchdog import Plan
@@ -232,11 +233,11 @@ def test_a_worker_told_to_stop_saves_and_leaves_the_run_to_another(
 ) -> None:
     with worker(engine, settings, run_id, "--after", "3", "wait"):
         until(lambda: 3 in steps_kept(engine, run_id))
-        run_job.stopped_for_good.set()
+        celery_app.stopped_for_good.set()
     run, job = read(engine, run_id)
     assert not is_alive(starts(out)[0]), "no orphan"
     assert (run.state, job.state, run.ended_at) == ("running", "queued", None)
-    run_job.stopped_for_good.clear()
+    celery_app.stopped_for_good.clear()
     assert train(engine, settings, run_id).state == "completed"
     assert steps_kept(engine, run_id) == [1, 2, 3, 4, 5, 6]
 
@@ -245,10 +246,10 @@ def test_stopped_again_and_again_a_worker_loses_no_run(engine: Engine, settings:
     for stops in range(1, jobs.MAX_ATTEMPTS + 2):
         with worker(engine, settings, run_id, "--after", str(stops), "wait"):
             until(lambda stops=stops: stops in steps_kept(engine, run_id))  # type: ignore[misc]
-            run_job.stopped_for_good.set()
+            celery_app.stopped_for_good.set()
         run, job = read(engine, run_id)
         assert (run.state, job.state, job.attempts) == ("running", "queued", 0)
-        run_job.stopped_for_good.clear()
+        celery_app.stopped_for_good.clear()
     assert train(engine, settings, run_id).state == "completed"
 
 
