@@ -170,9 +170,9 @@ def test_a_worker_that_comes_back_finds_its_trainer_and_goes_on(
 ) -> None:
     """The first worker is killed without a word while its trainer trains."""
     code = (
-        "import sys; from app.settings import Settings; from workers import training;"
+        "import sys; from app.settings import Settings; from workers.trainer import run_job;"
         "from workers.celery_app import do; from workers.trainer.process import Patience;"
-        "do(int(sys.argv[1]), lambda work: training.train(work, sys.argv[2:], Patience(poll_s=0.02)), Settings())"
+        "do(int(sys.argv[1]), lambda work: run_job.train(work, sys.argv[2:], Patience(poll_s=0.02)), Settings())"
     )
     job_id = read(engine, run_id)[1].id
     known = {
