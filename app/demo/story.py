@@ -21,12 +21,12 @@ from app.errors import Refused
 from app.evaluation import sheets
 from app.intake import ingest
 from app.launch import outlook, preflights
-from app.launch.estimate import duration
 from app.people import Person
 from app.selection import browse, query
 from app.settings import Settings
 from app.training import runs
 from app.training.tables import TrainingRun
+from app.units import duration
 
 POLL_S = 0.5
 # How long to wait for a follow-up job that a finished job should have asked for.

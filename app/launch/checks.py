@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from app.launch.estimate import Estimate, duration
+from app.launch.estimate import Estimate
 from app.launch.facts import BaseFacts, may_be_same
 from app.launch.licences import UNKNOWN
 from app.launch.pace import pace
 from app.training.limits import Limits
 from app.training.recipe import Recipe
+from app.units import bytes_, duration
 
 State = Literal["passed", "to_know", "failed", "cannot_tell"]
 
@@ -312,12 +313,3 @@ def _money(left: Left, estimate: Estimate | None) -> Finding:
     if left.amount is None:
         return Finding("Money", "passed", f"{sign}{min(amounts) - expected:,.2f} below its hard stop")
     return Finding("Money", "passed", f"{sign}{left.amount - expected:,.2f} are left after it{others}")
-
-
-def bytes_(size: float) -> str:
-    """1536000 -> "1.5 MB" (powers of ten)."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} GB" if size < 100 else f"{size:,.0f} GB"

@@ -17,6 +17,7 @@ from typing import Any, Final
 from app.launch.pace import Pace, pace
 from app.training.limits import Foretold
 from app.training.recipe import Recipe
+from app.units import duration
 
 # Of the mean of n readings, nine in ten times: Student's t for 90 % by n - 1 degrees of freedom.
 _T90: Final = {1: 6.314, 2: 2.920, 3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.895}
@@ -151,17 +152,6 @@ def steps_that_fit(
         return 0
     grain = 10 ** max(0, len(str(count)) - 2)
     return min(recipe.steps, int(count // grain * grain))
-
-
-def duration(seconds: float) -> str:
-    """22080 -> "6 h 08 m"; under an hour "48 m", under ten minutes "4 m 05 s", under a minute "40 s"."""
-    whole = max(0, round(seconds))
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    if hours:
-        return f"{hours} h {minutes:02d} m"
-    if minutes >= 10 or (minutes and whole % 60 == 0):
-        return f"{minutes} m"
-    return f"{minutes} m {whole % 60:02d} s" if minutes else f"{whole} s"
 
 
 def _times(steps: int, every: int) -> int:

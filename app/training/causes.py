@@ -18,6 +18,11 @@ BEGUN_AGAIN: Final[frozenset[Cause]] = frozenset({"hung", "killed", "lost"})
 MAX_RESUMPTIONS: Final = 2
 """How often a run is begun again without being asked, until a person asks."""
 
+EXIT_CODES: Final[dict[Cause, int]] = {"broken": 1, "refused": 3, "out_of_memory": 4, "disk_full": 5, "diverged": 6}
+"""The exit code of an engine for each cause that it tells."""
+
+CAUSE_OF_EXIT: Final[dict[int, Cause]] = {code: cause for cause, code in EXIT_CODES.items()}
+
 AT_THE_LIMIT: Final[frozenset[Cause]] = frozenset({"out_of_time", "out_of_money"})
 
 NEXT_ACTIONS: Final[dict[Cause, str]] = {

@@ -70,14 +70,3 @@ def bound_s(pace: Mapping[str, Any]) -> float:
     """Seconds within which a trainer has stopped and kept: two steps, the longest save, and writing the model."""
     known = {name: float(pace.get(name, unknown)) for name, unknown in _UNKNOWN_S.items()}
     return _ANSWER_S + 2 * known["step_s"] + known["save_s"] + known["export_s"]
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words of two parts at most: 45 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    return f"{hours:,} h {rest} min" if rest else f"{hours:,} h"

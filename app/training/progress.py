@@ -23,9 +23,6 @@ from app.training.tables import IS_NEWS, RunEvent, RunNote, RunStretch, Training
 
 BANDS: Final = ("least noise", "low", "high", "most noise")
 """The bands of a step's `loss_by_band`, in its order: timesteps from clean to noise."""
-PREPARING: Final = ("start", "load", "encode", "compile")
-"""Phases of a sitting before its first step; `start` is until the trainer tells the first of its own."""
-
 _WINDOWS: Final = 32
 _LEAST_WINDOWS: Final = 3
 _STARTS: Final = 100

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from app.database import utc_now
 from app.jobs import Job
-from app.launch import estimate
+from app.units import bytes_, duration
 
 
 def number(value: float, places: int = 0) -> str:
@@ -40,24 +40,6 @@ def money(amount: Decimal | float, currency: str) -> str:
     rounded = round(Decimal(amount), 2)
     places = 0 if rounded == rounded.to_integral_value() else 2
     return f"{sign}{currency}{abs(rounded):,.{places}f}"
-
-
-def duration(seconds: float) -> str:
-    """22080 -> "6 h 08 m"; under an hour "48 m", under a minute "40 s". The sign is dropped."""
-    whole = int(abs(seconds))
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    if hours:
-        return f"{hours} h {minutes:02d} m"
-    return f"{minutes} m" if minutes else f"{whole} s"
-
-
-def bytes_(size: float) -> str:
-    """1536000 -> "1.5 MB" (powers of ten)."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def initials(name: str) -> str:
@@ -105,7 +87,7 @@ FILTERS: dict[str, Any] = {
     "plural": plural,
     "money": money,
     "duration": duration,
-    "time_taken": estimate.duration,
+    "time_taken": duration,
     "bytes": bytes_,
     "initials": initials,
     "job_name": job_name,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.launch.estimate import NO_HISTORY, Work, duration, estimate, steps_that_fit
+from app.launch.estimate import NO_HISTORY, Work, estimate, steps_that_fit
 from app.training import runs
 from app.training.recipe import Recipe
 
@@ -95,11 +95,3 @@ def test_the_steps_that_fit_end_in_time(recipe: Recipe) -> None:
     assert estimate(MEASURED, runs.plan(steps=count + 20), work).in_all[2] > 200 * 0.98
     assert steps_that_fit(MEASURED, recipe, 20, work) == 0
     assert steps_that_fit(MEASURED, recipe, 1e6, work) == 600
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(22080, "6 h 08 m"), (2880, "48 m"), (245, "4 m 05 s"), (120, "2 m"), (40.4, "40 s"), (-3, "0 s")],
-)
-def test_durations(seconds: float, words: str) -> None:
-    assert duration(seconds) == words

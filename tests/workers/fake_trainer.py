@@ -29,7 +29,7 @@ DAEMON = "import os, sys; os.fork() and os._exit(0); os.setsid(); open(sys.argv[
 class Fake:
     def __init__(self, out: Path, is_deaf: bool, is_unfinished: bool) -> None:
         self.out, self.is_deaf, self.is_unfinished = out, is_deaf, is_unfinished
-        self.log = out / "events.jsonl"
+        self.log, self.step_s = out / "events.jsonl", 0.01
         told = self.log.read_bytes().splitlines() if self.log.exists() else []
         limits = json.loads((out / "limits.json").read_text()) if (out / "limits.json").exists() else {}
         self.seq = max(json.loads(told[-1])["seq"] if told else 0, limits.get("told_seq", 0))
@@ -80,7 +80,7 @@ class Fake:
             self.finish(f"out_of_{json.loads((self.out / 'limits.json').read_text())['binding']}", step, kept=True)
             return 0
         if what == "slow":
-            self.tell("slow", step=step, step_s=3.0, usual_s=1.0, hint="The card is hot.")
+            self.step_s = 3.0
             return None
         while what == "hang" or (not (self.out / "go").exists() and not self.stop_asked()):
             time.sleep(0.02)
@@ -123,7 +123,7 @@ def main() -> int:
     fake.tell("started", step=step, steps=steps, device="cpu")
     while step < steps:
         step += 1
-        facts = {"loss": 1 / step, "loss_by_band": [0.1, 0.2, 0.3, None], "images_per_s": 9.0, "step_s": 0.01}
+        facts = {"loss": 1 / step, "loss_by_band": [0.1, 0.2, 0.3, None], "images_per_s": 9.0, "step_s": fake.step_s}
         fake.tell("step", step=step, data_wait_s=0.0, memory_bytes=5, memory_total_bytes=None, **facts)
         if step % EVERY == 0:
             fake.tell("validation", step=step, loss=1 / step, loss_by_band=[0.1, 0.2, 0.3, 0.4])

@@ -17,17 +17,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from app.errors import is_disk_full
+from app.training.causes import EXIT_CODES, Cause
 from app.training.recipe import Recipe, RecipeError, read_recipe
 from workers.refusals import Refusal
 
 if TYPE_CHECKING:
     from workers.finetune.report import Report
-
-EXIT_CODES: Final = {"broken": 1, "refused": 3, "out_of_memory": 4, "disk_full": 5, "diverged": 6}
-"""The exit code for each cause of a failure."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 class _Failed(Refusal):
     """A failure whose sentence was told already; `cause` is one of `EXIT_CODES`."""
 
-    def __init__(self, sentence: str, cause: str) -> None:
+    def __init__(self, sentence: str, cause: Cause) -> None:
         super().__init__(sentence)
         self.cause = cause
 
@@ -102,7 +100,7 @@ def _run(
         raise _Failed(sentence, cause) from error
 
 
-def _tell_failed(report: Report, sentence: str, cause: str) -> int:
+def _tell_failed(report: Report, sentence: str, cause: Cause) -> int:
     """Tell a failure; its exit code."""
     # On a full disk the event list cannot tell it either; the last line of the log still can.
     with suppress(OSError):
@@ -110,7 +108,7 @@ def _tell_failed(report: Report, sentence: str, cause: str) -> int:
     return EXIT_CODES[cause]
 
 
-def why(error: BaseException, out: Path) -> tuple[str, str]:
+def why(error: BaseException, out: Path) -> tuple[str, Cause]:
     """A failure in a sentence, and its cause: one of `EXIT_CODES`."""
     import torch
 

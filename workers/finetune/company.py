@@ -22,12 +22,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import torch
 import torch.distributed as dist
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # they are not in its `__all__`
 
+from app.training.causes import Cause
 from app.training.recipe import Recipe
 from workers.devices.torch_device import best_device
 from workers.finetune.ranks import ALONE, Ranks, Replicas, Shards
@@ -50,10 +51,10 @@ class Company:
     def __init__(self, ranks: Ranks = ALONE, device: torch.device | None = None) -> None:
         self.ranks = ranks
         self.device = device or best_device()
-        self.tell_for_others: Callable[[str, str], int] = lambda sentence, cause: 1
+        self.tell_for_others: Callable[[str, Cause], int] = lambda sentence, cause: 1
         """Tells that another process failed when this one cannot do so itself any more; gives the exit code."""
 
-    def blame(self, error: BaseException, own: tuple[str, str]) -> tuple[str, str]:
+    def blame(self, error: BaseException, own: tuple[str, Cause]) -> tuple[str, Cause]:
         """Sentence and cause of the process that failed first: `own`, or another's when `error` only says it is gone.
 
         Does not come back when another one was killed.
@@ -76,7 +77,7 @@ class _Several(Company):
         self._is_over = threading.Event()
         threading.Thread(target=self._watch, name="company", daemon=True).start()
 
-    def blame(self, error: BaseException, own: tuple[str, str]) -> tuple[str, str]:
+    def blame(self, error: BaseException, own: tuple[str, Cause]) -> tuple[str, Cause]:
         self._is_over.set()
         if not _says_that_one_is_gone(error):
             with suppress(RuntimeError):
@@ -213,12 +214,12 @@ def _is_failed(store: Store) -> bool:
         return True  # who kept the store is gone
 
 
-def _told(store: Store) -> tuple[str, str] | None:
+def _told(store: Store) -> tuple[str, Cause] | None:
     """Sentence and cause of the process that failed first, if one could still tell."""
     try:
         if not store.check([_FAILED]):
             return None
         sentence, cause = json.loads(store.get(_FAILED))
-        return str(sentence), str(cause)
+        return str(sentence), cast(Cause, str(cause))
     except RuntimeError:
         return None

@@ -27,9 +27,7 @@ from workers.finetune.loss import BandedLoss
 from workers.finetune.ranks import Ranks
 from workers.refusals import Refusal
 
-Kind = Literal[
-    "sitting", "phase", "started", "step", "validation", "samples", "checkpoint", "slow", "finished", "failed"
-]
+Kind = Literal["sitting", "phase", "started", "step", "validation", "samples", "checkpoint", "finished", "failed"]
 StopRequest = Literal["keep", "discard"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,9 +40,6 @@ from workers.refusals import Refusal
 PULSE = "pulse.json"
 STATES_KEPT = 2
 _DRAWN_AT_ONCE = 4
-_SLOW = 2.0
-_SLOW_TIMES = 2
-_USUAL_AFTER = 3
 
 
 @dataclass(frozen=True)
@@ -74,9 +70,6 @@ class Sitting:
         self._validation: dict[str, Any] = {}
         self._best: dict[str, Any] = {}
         self._saved: tuple[int, Path] | None = None
-        self._speeds: list[float] = []
-        self._slow_in_a_row = 0
-        self._stage = 0
         self._passed_over: list[str] = []
 
     @property
@@ -154,25 +147,10 @@ class Sitting:
         return self.step % every == 0 or self.step == self.recipe.steps
 
     def tell_step(self, facts: dict[str, object]) -> None:
-        """Tell what the last steps were like, and when they became slow."""
+        """Tell what the last steps were like."""
         self.facts = facts
         self._tell("step", **facts, **memory(next(self.family.model.parameters()).device))
-        step_s = float(str(facts["step_s"]))
-        self.clock.took("step", step_s)
-        stage = self.recipe.stage(max(0, self.step - 1)).number
-        if stage != self._stage:
-            # Other sizes, another speed: what was usual is so no longer.
-            self._stage, self._speeds = stage, []
-        usual_s = statistics.median(self._speeds) if self._speeds else step_s
-        is_slow = len(self._speeds) >= _USUAL_AFTER and step_s > _SLOW * usual_s
-        self._slow_in_a_row = self._slow_in_a_row + 1 if is_slow else 0
-        # Once may be a hiccup of the machine.
-        if self._slow_in_a_row == _SLOW_TIMES:
-            waits = float(str(facts["data_wait_s"])) > 0.2 * step_s
-            hint = "it waits for pictures" if waits else "memory may be full, or other work shares the device"
-            self._tell("slow", step=self.step, step_s=step_s, usual_s=usual_s, hint=hint)
-        if not is_slow:
-            self._speeds = [*self._speeds[-99:], step_s]
+        self.clock.took("step", float(str(facts["step_s"])))
 
     def validate(self, members: Members) -> None:
         """The averaged weights' error on the validation members, under noise and timesteps that never change.

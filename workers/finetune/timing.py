@@ -85,7 +85,7 @@ class Steps:
         first = recipe.steps - 1 if stage.number else 0
         found = []
         for number in range(WARM + TIMED):
-            self.clock.look("train", number, WARM + TIMED)
+            self.clock.look("measure", number, WARM + TIMED)
             batches = partial(step_batches, self.members, walk, recipe, stage, first, ranks.rank, ranks.of)
             found.append(self._step_s(batches, first))
         return found

@@ -10,17 +10,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from app.training import runs
-from app.training.causes import CAUSES, Cause
-from app.training.limits import Limits, duration
-
-EXIT_CODES: Final[dict[int, Cause]] = {
-    1: "broken",
-    3: "refused",
-    4: "out_of_memory",
-    5: "disk_full",
-    6: "diverged",
-}
-"""What the engine's exit codes mean where its news does not tell."""
+from app.training.causes import CAUSE_OF_EXIT, CAUSES, Cause
+from app.training.limits import Limits
+from app.units import duration
 
 _WORDS: Final[dict[Cause, str]] = {
     "out_of_memory": "The device has too little memory for this recipe.",
@@ -148,7 +140,7 @@ def _at_the_limit(standing: Standing, cause: Literal["out_of_time", "out_of_mone
 
 
 def _told_to_have_failed(standing: Standing, told: Mapping[str, Any], ended: Ended) -> Verdict:
-    cause: Cause = told["cause"] if told.get("cause") in CAUSES else EXIT_CODES.get(ended.exit_code or 1, "broken")
+    cause: Cause = told["cause"] if told.get("cause") in CAUSES else CAUSE_OF_EXIT.get(ended.exit_code or 1, "broken")
     return _failed(standing, cause, str(told["sentence"]))
 
 
@@ -174,7 +166,7 @@ def _died(standing: Standing, ended: Ended) -> Verdict:
         hint = " Running out of main memory is the usual cause." if -code == signal.SIGKILL else ""
         why = f"The trainer was ended from outside ({signal.strsignal(-code)}).{hint}"
         return Verdict("failed", f"{why} {standing.kept}", "killed")
-    cause = EXIT_CODES.get(code, "broken")
+    cause = CAUSE_OF_EXIT.get(code, "broken")
     if cause == "refused" and ended.words:
         return Verdict("failed", ended.words[-1], cause)
     if cause in _WORDS:

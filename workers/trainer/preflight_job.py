@@ -27,33 +27,20 @@ from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.host.devices import Seat
 from app.launch import outlook, preflights
-from app.launch.estimate import duration, steps_that_fit
+from app.launch.estimate import steps_that_fit
 from app.launch.preflights import FACTS
 from app.launch.smaller import ENOUGH, Smaller, smaller
 from app.people import Person
 from app.storage import Storage
-from app.training import progress, runs
+from app.training import phases, progress, runs, silence
+from app.training.causes import CAUSE_OF_EXIT
 from app.training.recipe import Recipe, write_recipe
 from app.training.tables import Preflight
+from app.units import duration
 from workers.celery_app import Cancelled, Transient, Work, stopped_for_good
 from workers.trainer.process import Ending, News, Patience, Trainer
 
 ENGINE: Final = (sys.executable, "-m", "workers.finetune")
-SILENT_S: Final = 300.0
-"""A preflight tells something every few seconds; one that is silent for so long hangs."""
-
-_PHASES: Final = {
-    "load": "loading the model",
-    "decode": "looking at every picture",
-    "encode": "encoding a few members",
-    "train": "timing steps",
-    "compile": "compiling",
-    "validate": "timing a validation",
-    "sample": "drawing one picture",
-    "save": "writing a checkpoint",
-    "export": "writing the model",
-}
-_EXIT_CAUSES: Final = {3: "refused", 4: "out_of_memory", 5: "disk_full"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +68,7 @@ def preflight(
     work: Work,
     engine: Sequence[str] = ENGINE,
     patience: Patience | None = None,
-    silent_s: float = SILENT_S,
+    silent_s: float = silence.FIRST_S,
     hold: Callable[[], Seat] = Seat,
 ) -> dict[str, Any]:
     """Measure the job's preflight, try smaller recipes where it does not fit, and start the run that waits for it.
@@ -213,7 +200,7 @@ def _phase(told: Sequence[Mapping[str, Any]]) -> str:
     """What it is doing now, in words."""
     for event in reversed(told):
         if event["kind"] == "phase":
-            words = _PHASES.get(event["phase"], event["phase"])
+            words = phases.words(event["phase"])
             return f"{words}, {event['done']} of {event['total']}" if event.get("total") else words
     return "starting"
 
@@ -250,7 +237,7 @@ def _outcome(
     if last.get("kind") == "finished" and last["reason"] == "out_of_time":
         late = f"The recipe’s time limit of {duration(recipe.max_wall_clock_s)} ended it before all was measured."
         return Outcome(measured, "out_of_time", f"{late} Raise “Time limit, s” in the recipe and measure again.")
-    cause = _EXIT_CAUSES.get(exit_code or 0, "broken")
+    cause = CAUSE_OF_EXIT.get(exit_code or 0, "broken")
     words = progress.last_lines(out / runs.LOG)
     if cause != "broken" and words:
         return Outcome(measured, cause, words[-1])

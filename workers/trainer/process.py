@@ -31,7 +31,7 @@ from app.host.devices import Seat
 from app.host.processes import Known
 from app.jobs import Claim
 from app.storage import Storage, atomic_file
-from app.training import runs
+from app.training import runs, silence
 from workers.devices import memory
 from workers.events import whole
 
@@ -53,8 +53,8 @@ class Patience:
     discard_s: float = 30.0
     terminated_s: float = 20.0
     released_s: float = 60.0  # for the device's memory, once its processes are gone
-    least_silence_s: float = 60.0  # no shorter silence is a hang
-    first_silence_s: float = 300.0  # nor shorter than this before the trainer has shown a habit
+    least_silence_s: float = silence.LEAST_S
+    first_silence_s: float = silence.FIRST_S
     poll_s: float = 0.1
 
 

@@ -25,7 +25,7 @@ from app.errors import DiskFull, Refused, is_disk_full
 from app.evaluation import sheets
 from app.host.devices import Seat
 from app.storage import Storage, atomic_file
-from app.training import runs
+from app.training import runs, silence
 from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
 from app.training.recipe import Recipe, write_recipe
 from app.training.tables import IS_NEWS, Preflight, RunEvent, TrainingRun
@@ -44,7 +44,7 @@ from workers.trainer.process import (
     forget_record,
     read_record,
 )
-from workers.trainer.watchdog import TIMES_THE_HABIT, Plan
+from workers.trainer.watchdog import Plan
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
         # Where no picture's time is known yet, the engine learns it from those that it draws.
         reserve = {"reserve_pictures": _pictures(recipe)}
         stage = math.ceil(recipe.second_from * recipe.steps)
-        first_s = max(patience.first_silence_s, TIMES_THE_HABIT * float(run.pace.get("step_s", 0.0)))
+        first_s = silence.deadline_s(float(run.pace.get("step_s", 0.0)), patience.first_silence_s)
         plan = Plan(
             run.steps, seconds, binding, run.actual_s or 0.0, stage if stage < run.steps else None,
             patience.least_silence_s, first_s,

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from app.training.limits import Binding, duration
+from app.training import silence
+from app.training.limits import Binding
+from app.units import duration
 
 Kind = Literal["slow", "late"]
 
-TIMES_THE_HABIT: Final = 20.0
 SLOW_AT: Final = 2.0
 _RECOVERED_AT: Final = 1.5
 _WARM: Final = 3  # readings of a sitting or a stage that say nothing yet
@@ -48,8 +49,8 @@ class Plan:
     binding: Binding
     spent_s: float = 0.0  # by earlier sittings
     second_stage_from: int | None = None  # the first step whose pace may rightly be another
-    least_s: float = 60.0  # no silence shorter than this is a hang
-    first_s: float = 300.0  # nor shorter than this where the trainer has shown no habit yet
+    least_s: float = silence.LEAST_S  # no silence shorter than this is a hang
+    first_s: float = silence.FIRST_S  # nor shorter than this where the trainer has shown no habit yet
 
 
 @dataclass
@@ -89,7 +90,8 @@ class Watch:
         unknown_s = max(self.plan.least_s, self.plan.first_s)
         if not gaps:
             return unknown_s
-        return max(unknown_s if self.phase in _UNEVEN else self.plan.least_s, TIMES_THE_HABIT * statistics.median(gaps))
+        least_s = unknown_s if self.phase in _UNEVEN else self.plan.least_s
+        return silence.deadline_s(statistics.median(gaps), least_s)
 
     def silent_s(self, now: float) -> float:
         """How long it has told nothing, in seconds."""
@@ -128,10 +130,6 @@ class _Pace:
 
     def hear(self, event: Mapping[str, Any], elapsed_s: float) -> list[Remark]:
         """One event, `elapsed_s` into the sitting."""
-        if event["kind"] == "slow" and not self._is_slow:
-            self._is_slow, self._told_ago = True, 0
-            usual_s, step_s = float(event["usual_s"]), float(event["step_s"])
-            return [Remark("slow", f"{_slower(step_s, usual_s)} {event['hint']} {self._end(elapsed_s)}".strip())]
         if event["kind"] != "step" or not event.get("step_s"):
             return []
         before, self._step = self._step, int(event["step"])
@@ -144,9 +142,9 @@ class _Pace:
             self._to_skip -= 1
             return []
         self._readings.append(float(event["step_s"]))
-        return [*self._slowness(event, self._step - before, elapsed_s), *self._lateness(elapsed_s)]
+        return [*self._slowness(event, self._step - before), *self._lateness(elapsed_s)]
 
-    def _slowness(self, event: Mapping[str, Any], steps: int, elapsed_s: float) -> list[Remark]:
+    def _slowness(self, event: Mapping[str, Any], steps: int) -> list[Remark]:
         if len(self._readings) < _LEAST_READINGS:
             return []
         usual_s = statistics.median(self._readings)
@@ -158,7 +156,7 @@ class _Pace:
         if recent_s < SLOW_AT * usual_s:
             return []
         self._is_slow, self._told_ago = True, 0
-        return [Remark("slow", f"{_slower(recent_s, usual_s)} {hint(event, steps)} {self._end(elapsed_s)}".strip())]
+        return [Remark("slow", f"{_slower(recent_s, usual_s)} {hint(event, steps)} {self._end()}".strip())]
 
     def _lateness(self, elapsed_s: float) -> list[Remark]:
         """Whether the last step would come after the hard stop, told once until it looks well again."""
@@ -191,7 +189,7 @@ class _Pace:
             return None
         return self.plan.spent_s + elapsed_s + (self.plan.steps - self._step) * self._step_s()
 
-    def _end(self, elapsed_s: float) -> str:
+    def _end(self) -> str:
         if not self._readings:
             return ""
         left_s = (self.plan.steps - self._step) * statistics.median(list(self._readings)[-_RECENT:])

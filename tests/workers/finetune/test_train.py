@@ -190,15 +190,6 @@ def test_the_finished_model_says_where_it_comes_from(
     assert load(str(out / "model"), CPU)
 
 
-def test_slow_steps_are_told_once(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
-    report = listener()
-    run = Sitting(recipe(), tmp_path, report, Clock(recipe(), tmp_path, report), load(recipe().base, CPU), "hash")
-    for step_s in (1.0, 1.0, 1.1, 1.0, 9.0, 1.0, 2.5, 2.6, 2.7, 1.0, 2.5, 3.5):
-        run.tell_step({"step": 1, "step_s": step_s, "data_wait_s": 0.0})
-    assert [facts["step_s"] for facts in report.facts("slow")] == [2.6, 3.5], "not of a single one"
-    assert report.facts("slow")[0]["usual_s"] == 1.0
-
-
 def test_the_validation_loss_after_a_resume_is_the_saved_one(
     recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
 ) -> None:

@@ -1,10 +1,13 @@
 // data-until="2026-01-01T00:00:00+00:00": the time left, kept up to date, written as the server writes it.
 export function duration(seconds) {
-  const whole = Math.floor(Math.abs(seconds));
+  const whole = Math.round(Math.abs(seconds));
   const hours = Math.floor(whole / 3600);
   const minutes = Math.floor((whole % 3600) / 60);
-  if (hours) return `${hours} h ${String(minutes).padStart(2, "0")} m`;
-  return minutes ? `${minutes} m` : `${whole} s`;
+  const rest = whole % 60;
+  const two = (value) => String(value).padStart(2, "0");
+  if (hours) return `${hours.toLocaleString("en-GB")} h ${two(minutes)} m`;
+  if (minutes >= 10 || (minutes && !rest)) return `${minutes} m`;
+  return minutes ? `${minutes} m ${two(rest)} s` : `${whole} s`;
 }
 
 function tick() {

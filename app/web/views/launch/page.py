@@ -17,7 +17,7 @@ from app.datasets import reading
 from app.datasets.reading import Listed
 from app.jobs import Job
 from app.launch import checks, devices, members, outlook, preflights
-from app.launch.estimate import duration, steps_that_fit
+from app.launch.estimate import steps_that_fit
 from app.launch.facts import FAR, BaseFacts, DataFacts, Device, Far
 from app.launch.outlook import Outlook
 from app.launch.plan import Knob, Plan, plan, written
@@ -26,6 +26,7 @@ from app.storage import Storage
 from app.training import progress, runs
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
+from app.units import duration
 from app.web.formats import job_name, money, plural
 from app.web.views.launch import drawer, wording
 from app.web.views.launch.drawer import Group

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from app.cycles.clock import Clock
-from app.launch import checks
-from app.launch.estimate import duration
 from app.launch.outlook import Outlook
 from app.launch.pace import pace
 from app.launch.preflights import Wish
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
+from app.units import bytes_, duration
 from app.web.formats import money
 
 
@@ -76,9 +75,7 @@ def facts(preflight: Preflight | None, recipe: Recipe) -> list[Fact]:
         ),
         Fact("One step", _seconds(steps[len(steps) // 2]), timed),
         Fact("Sample", _seconds(told["sample_s"]), f"1 picture, {recipe.sampling_steps} steps"),
-        Fact(
-            "Checkpoint", _seconds(told["save_s"]), f"{checks.bytes_(told['checkpoint_bytes'])}, written and read back"
-        ),
+        Fact("Checkpoint", _seconds(told["save_s"]), f"{bytes_(told['checkpoint_bytes'])}, written and read back"),
     ]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.training import progress, runs
 from app.training.limits import bound_s
 from app.training.tables import TrainingRun
-from app.web.formats import duration
+from app.units import duration
 from app.web.views.run.cost import Bill
 
 _CENT = Decimal("0.01")

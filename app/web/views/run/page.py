@@ -19,7 +19,7 @@ from app.datasets.reading import Listed
 from app.jobs import Job
 from app.settings import Settings
 from app.storage import Storage
-from app.training import progress, runs
+from app.training import phases, progress, runs
 from app.training.causes import NEXT_ACTIONS
 from app.training.progress import Curves, Forecast, Line, Tail
 from app.training.recipe import Recipe
@@ -170,7 +170,7 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
         is_live=run.ended_at is None,
         waits=wording.waits(session, run, job, now) or silence,
         stops_by=wording.stops_by(run),
-        is_preparing=phase is not None and phase.name in progress.PREPARING,
+        is_preparing=phase is not None and phase.name in phases.PREPARING,
         doing=wording.doing(phase),
         pictures=progress.pictures_seen(Recipe.model_validate(run.recipe), run.step),
         forecast=forecast,

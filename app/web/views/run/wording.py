@@ -10,14 +10,12 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from app.jobs import Job
-from app.training import runs
-from app.training.progress import PREPARING, Forecast, Phase
+from app.training import phases, runs
+from app.training import silence as silences
+from app.training.progress import Forecast, Phase
 from app.training.tables import RunEvent, RunNote, TrainingRun
-from app.web.formats import bytes_, duration, job_name, number, plural
-
-# News is overdue after a minute, or twenty times what it usually took.
-SILENCE_S: Final = 60.0
-SILENCE_TIMES: Final = 20.0
+from app.units import bytes_, duration
+from app.web.formats import job_name, number, plural
 
 State = tuple[str, str, str]
 """How a state is shown: the kind of its tag, its icon, its word."""
@@ -31,17 +29,6 @@ _STATES: Final[dict[str, State]] = {
     "stopped": ("", "stop", "stopped"),
     "discarded": ("", "bin", "discarded"),
     "failed": ("drop", "warn", "failed"),
-}
-_PHASES: Final = {
-    "start": "starting the trainer",
-    "load": "loading the base model",
-    "encode": "encoding photos and captions",
-    "compile": "compiling the model",
-    "train": "training",
-    "validate": "looking at the validation photos",
-    "sample": "drawing samples",
-    "save": "saving a checkpoint",
-    "export": "writing the finished model",
 }
 _CAUSES: Final = {
     "out_of_memory": "out of memory",
@@ -77,7 +64,7 @@ def state(run: TrainingRun, phase: Phase | None = None, job: Job | None = None) 
     """The run's state as a tag."""
     if run.state == "running" and job is not None and job.state == "queued" and job.failure:
         return _STATES["queued"]  # its worker put it back and has ended the trainer
-    if run.state == "running" and phase is not None and phase.name in PREPARING:
+    if run.state == "running" and phase is not None and phase.name in phases.PREPARING:
         return ("act", "play", "preparing")
     if run.state == "discarded" and run.ended_at is None:
         return ("work", "bin", "discarding")
@@ -104,7 +91,7 @@ def doing(phase: Phase | None) -> Doing:
     """A phase in words."""
     if phase is None:
         return Doing()
-    words = _PHASES.get(phase.name, phase.name)
+    words = phases.words(phase.name)
     if phase.done is None or not phase.total:
         return Doing(words)
     gone_s = (phase.at - phase.since).total_seconds()
@@ -119,7 +106,7 @@ def silent(run: TrainingRun, forecast: Forecast | None, newest: datetime, now: d
         return ""
     usual_s = forecast.seconds_a_step * run.recipe["report_every"]
     silence_s = (now - newest).total_seconds()
-    if silence_s < max(SILENCE_S, SILENCE_TIMES * usual_s):
+    if silence_s < silences.deadline_s(usual_s):
         return ""
     return (
         f"No news for {duration(silence_s)}; it used to come every {duration(max(1.0, usual_s))}. The trainer may hang."
