@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,12 @@ class Drawn:
     sha256: str
     width_px: int
     height_px: int
+
+
+def picture_count(recipe: Recipe) -> int:
+    """How many pictures the sheet of such a run has: its checkpoints and the base, as far as a sheet has columns."""
+    columns = min(COLUMNS, 1 + math.ceil(recipe.steps / recipe.checkpoint_every))
+    return columns * PROMPT_COUNT * len(SEEDS)
 
 
 def choose_prompts(session: Session, version: DatasetVersion, count: int = PROMPT_COUNT) -> list[PromptText]:

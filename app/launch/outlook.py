@@ -92,8 +92,7 @@ def outlook(
 
 def drawn(recipe: Recipe) -> Work:
     """What is drawn for such a run: the pulse while it goes on, and the sheet of its checkpoints and the base after."""
-    columns = min(sheets.COLUMNS, 1 + -(-recipe.steps // recipe.checkpoint_every))
-    return Work(sheets.PULSE, columns * sheets.PROMPT_COUNT * len(sheets.SEEDS))
+    return Work(sheets.PULSE, sheets.picture_count(recipe))
 
 
 def limits_for(

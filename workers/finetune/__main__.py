@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from app.errors import is_disk_full
 from app.training.causes import EXIT_CODES, Cause
 from app.training.recipe import Recipe, RecipeError, read_recipe
+from workers.events import FILE as EVENTS
 from workers.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _run(
     try:
         with joined(recipe, words) as company:
             ranks, device = company.ranks, company.device
-            if resume is False and ranks.is_first and (out / "events.jsonl").exists():
+            if resume is False and ranks.is_first and (out / EVENTS).exists():
                 raise Refusal(f"{out} already holds a run; go on with --resume or choose another folder.")
             with EventLog(out, began) if ranks.is_first else Silence() as report, _sigterm_asks_to_stop(out):
                 company.tell_for_others = lambda sentence, cause: _tell_failed(report, sentence, cause)

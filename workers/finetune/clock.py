@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from app.training import trainer_limits
 from app.training.recipe import Recipe
+from app.training.trainer_limits import TrainerLimits
 from workers import disk
-from workers.finetune.limits import read_limits
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report
+from workers.refusals import Refusal
 
 Reason = Literal["completed", "stopped", "out_of_time", "out_of_money"]
 SIGN_OF_LIFE_S = 5.0
@@ -33,7 +35,7 @@ class Clock:
 
     def __init__(self, recipe: Recipe, out: Path, report: Report, ranks: Ranks = ALONE) -> None:
         self._ranks = ranks
-        given, most_s = read_limits(out), recipe.max_wall_clock_s
+        given, most_s = _given(out), recipe.max_wall_clock_s
         self._limits = given if given.seconds < most_s else replace(given, seconds=most_s, binding="time")
         self._report = report
         self._told_at = time.monotonic()
@@ -48,9 +50,8 @@ class Clock:
         """Seconds to keep back: one more step, the last save and export, and what others need afterwards."""
         save_s = self._longest.get("save", 0.0)
         export_s = self._longest.get("export", save_s)
-        drawing_s = min(self._limits.reserve_pictures * self._longest.get("picture", 0.0), self._limits.seconds / 2)
-        reserve_s = max(self._limits.reserve_s, drawing_s)
-        return 1.0 + 1.5 * self._longest.get("step", 0.0) + save_s + export_s + reserve_s
+        reserved_s = self._limits.reserved_s(self._longest.get("picture", 0.0))
+        return trainer_limits.ending_s(self._longest.get("step", 0.0), save_s, export_s, reserved_s)
 
     def reason_to_end(self) -> Reason | None:
         """Why the run has to end now, if it has to."""
@@ -101,3 +102,10 @@ class Clock:
     def _tell(self, phase: str, done: int, total: int | None) -> None:
         self._report.tell("phase", phase=phase, done=done, total=total)
         self.heard()
+
+
+def _given(out: Path) -> TrainerLimits:
+    try:
+        return trainer_limits.read(out)
+    except ValueError as error:
+        raise Refusal(str(error)) from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import statistics
 import sys
@@ -21,8 +20,9 @@ from typing import Any, Literal, Protocol, cast
 import psutil
 import torch
 
-from workers.events import whole
-from workers.finetune.limits import Limits, read_limits
+from app.training import trainer_limits
+from app.training.trainer_limits import TrainerLimits
+from workers.events import FILE, whole
 from workers.finetune.loss import BandedLoss
 from workers.finetune.ranks import Ranks
 from workers.refusals import Refusal
@@ -61,7 +61,7 @@ class EventLog:
         """`began` is when this sitting did (`time.monotonic`), by default now: loading libraries is paid for too."""
         out.mkdir(parents=True, exist_ok=True)
         self._stop = out / "stop"
-        self._file = (out / "events.jsonl").open("a+b")
+        self._file = (out / FILE).open("a+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -181,12 +181,12 @@ def memory(device: torch.device) -> dict[str, object]:
     return {"memory_bytes": psutil.Process().memory_info().rss, "memory_total_bytes": psutil.virtual_memory().total}
 
 
-def _known_elsewhere(out: Path) -> Limits:
+def _known_elsewhere(out: Path) -> TrainerLimits:
     """What whoever follows the run knows of it, or nothing where that cannot be read: the clock refuses it, aloud."""
     try:
-        return read_limits(out)
-    except Refusal:
-        return Limits(math.inf)
+        return trainer_limits.read(out)
+    except ValueError:
+        return TrainerLimits()
 
 
 def _spent_s(told: Sequence[Mapping[str, Any]]) -> float:

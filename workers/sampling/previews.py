@@ -5,7 +5,6 @@ The pictures are seen while the run goes on, and the sheet that is drawn at the 
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from app.evaluation.tables import Sheet, Suite
 from app.storage import Storage, atomic_file
 from app.training.recipe import Recipe
 from app.training.tables import IS_NEWS, Checkpoint, RunEvent, TrainingRun
+from workers.sampling.png import png
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def keep(session: Session, storage: Storage, run: TrainingRun, event: Mapping[st
             if one["prompt_id"] not in known or one["seed"] not in suite.seeds:
                 raise Unfit("the suite has no such prompt and seed")
             picture = _read(out, str(one["file"]), suite)
-            sha256 = storage.put("samples", _png(picture), ".png")
+            sha256 = storage.put("samples", png(picture), ".png")
         except (Unfit, Refused) as error:
             log.warning("run %s: %s at step %s is not kept: %s", run.id, one["file"], told["step"], error)
             continue
@@ -124,9 +124,3 @@ def _read(out: Path, name: str, suite: Suite) -> Image.Image:
             return opened.convert("RGB")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise Unfit(f"it cannot be read ({error})") from error
-
-
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()

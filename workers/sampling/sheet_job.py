@@ -5,7 +5,6 @@ It ends between batches when what there is of time and money is used up.
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,11 +22,10 @@ from app.training import runs
 from app.training.recipe import Recipe
 from workers.celery_app import Cancelled, Transient, Work, stopped_for_good
 from workers.refusals import Refusal
+from workers.sampling.png import png
 from workers.sampling.sampler import AT_ONCE, Drawn, Source, draw
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from workers.devices.model_cache import Lease
 
 Draw = Callable[..., Iterator[Drawn]]
@@ -127,7 +125,7 @@ def _keep(work: Work, sheet_id: int, portion: _Portion, batch: Sequence[Drawn]) 
     drawn = []
     for one in batch:
         cell = sheets.Cell(portion.checkpoint_id, portion.prompts[one.prompt_index][0], one.seed)
-        sha256 = work.storage.put("samples", _png(one.picture), ".png")
+        sha256 = work.storage.put("samples", png(one.picture), ".png")
         drawn.append(sheets.Drawn(cell, sha256, one.picture.width, one.picture.height))
     with work.transaction() as session:
         sheet = sheets.get(session, sheet_id)
@@ -140,12 +138,6 @@ def _keep(work: Work, sheet_id: int, portion: _Portion, batch: Sequence[Drawn]) 
         raise Cancelled
     if stopped_for_good.is_set():
         raise Transient("The worker was told to stop; drawing goes on when one is back.")
-
-
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
 
 
 def _found(base: str) -> str:

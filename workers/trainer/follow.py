@@ -15,9 +15,10 @@ from app.training import progress, runs
 from app.training.tables import TrainingRun
 from workers.celery_app import Work, stopped_for_good
 from workers.devices import memory
+from workers.events import EventReader
 from workers.sampling import previews
 from workers.trainer.outcome import Ended
-from workers.trainer.process import Ending, News, Patience, Trainer
+from workers.trainer.process import Ending, Patience, Trainer
 from workers.trainer.watchdog import Plan, Remark, Watch
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class Following:
 
     def to_the_end(self) -> Ended:
         """Follow until the trainer is gone and all its news is kept. Raises jobs.LeaseLost."""
-        news = News(self._trainer.out, self._trainer.record.after_byte)
+        news = EventReader(self._trainer.out, self._trainer.record.after_byte)
         waiting: list[dict[str, Any]] = []
         remarks: list[Remark] = []
         wish = _Wish("running", self._patience.discard_s)

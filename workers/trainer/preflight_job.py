@@ -38,7 +38,8 @@ from app.training.recipe import Recipe, write_recipe
 from app.training.tables import Preflight
 from app.units import duration
 from workers.celery_app import Cancelled, Transient, Work, stopped_for_good
-from workers.trainer.process import Ending, News, Patience, Trainer
+from workers.events import EventReader
+from workers.trainer.process import Ending, Patience, Trainer
 
 ENGINE: Final = (sys.executable, "-m", "workers.finetune")
 
@@ -166,7 +167,7 @@ def _folder(storage: Storage, preflight_id: int) -> Path:
 
 def _follow(bench: Bench, trainer: Trainer) -> list[dict[str, Any]]:
     """Carry its news to the job's page until it is gone; all it told. Raises Cancelled and Transient once it is."""
-    work, news, told = bench.work, News(trainer.out), list[dict[str, Any]]()
+    work, news, told = bench.work, EventReader(trainer.out), list[dict[str, Any]]()
     heard_at = time.monotonic()
     while not trainer.wait(bench.patience.poll_s):
         fresh = news.read()

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 from sqlalchemy import Engine
@@ -32,8 +32,8 @@ from app.host.processes import Known
 from app.jobs import Claim
 from app.storage import Storage, atomic_file
 from app.training import runs, silence
+from workers import events
 from workers.devices import memory
-from workers.events import whole
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Trainer:
         seat = seat or Seat()
         out.mkdir(parents=True, exist_ok=True)
         (out / "stop").unlink(missing_ok=True)
-        news_bytes = News(out).cut()
+        news_bytes = events.cut(out)
         with (out / runs.LOG).open("ab") as words:
             child = subprocess.Popen(
                 command, cwd=runs.PROJECT, env=_environment(threads, out, seat), start_new_session=True,
@@ -247,44 +247,6 @@ class Ending:
             self.is_forced = number is signal.SIGKILL
             self._trainer.send(number)
             self._deadline = time.monotonic() + self._patience.terminated_s
-
-
-class News:
-    """The whole lines of an events.jsonl that were not read yet, from the byte `after` on."""
-
-    def __init__(self, out: Path, after: int = 0) -> None:
-        self._path = out / "events.jsonl"
-        self._offset = after
-
-    def cut(self) -> int:
-        """Cut off what a crash left of an event, as the next trainer would; the bytes that stay. Nobody may write."""
-        if not self._path.exists():
-            return 0
-        with self._path.open("r+b") as file:
-            _, size_bytes = whole(file.read())
-            file.truncate(size_bytes)
-        return size_bytes
-
-    def read(self) -> list[dict[str, Any]]:
-        """The new events, oldest first. A line that is still being written waits for its end."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                text = file.read()
-        except FileNotFoundError:
-            return []
-        whole = text[: text.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return [event for line in whole.splitlines() if (event := _event(line)) is not None]
-
-
-def _event(line: bytes) -> dict[str, Any] | None:
-    """An event; None for what a power loss left of one."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "seq" in event else None
 
 
 def end_unrecorded(out: Path) -> None:

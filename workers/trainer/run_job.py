@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -25,16 +24,18 @@ from app.errors import DiskFull, Refused, is_disk_full
 from app.evaluation import sheets
 from app.host.devices import Seat
 from app.storage import Storage, atomic_file
-from app.training import runs, silence
+from app.training import runs, silence, trainer_limits
 from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
 from app.training.recipe import Recipe, write_recipe
 from app.training.tables import IS_NEWS, Preflight, RunEvent, TrainingRun
+from app.training.trainer_limits import TrainerLimits, drawing_s
+from workers import events
 from workers.celery_app import Transient, Work, stopped_for_good
+from workers.events import EventReader
 from workers.sampling import previews
 from workers.trainer.follow import Following
 from workers.trainer.outcome import PAUSED, Ended, Standing, Verdict, judge
 from workers.trainer.process import (
-    News,
     Patience,
     Record,
     Trainer,
@@ -139,9 +140,7 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
         hard_stop.lower(session, work.settings, run)
         recipe, version_id = Recipe.model_validate(run.recipe), run.version_id
         seconds, binding = runs.limits_of(run).hard_stop()
-        needed_bytes, reserve_s = _space_needed(session, run), _reserve_s(run, recipe, seconds)
-        # Where no picture's time is known yet, the engine learns it from those that it draws.
-        reserve = {"reserve_pictures": _pictures(recipe)}
+        needed_bytes, pictures = _space_needed(session, run), sheets.picture_count(recipe)
         stage = math.ceil(recipe.second_from * recipe.steps)
         first_s = silence.deadline_s(float(run.pace.get("step_s", 0.0)), patience.first_silence_s)
         plan = Plan(
@@ -149,8 +148,13 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
             patience.least_silence_s, first_s,
         )  # fmt: skip
         bound_s, billed = runs.stop_bound_s(run), run.billed_sitting
-        # What the engine may not know of itself: news that a power loss took from its file, sittings it saw no end of.
-        known = {"told_seq": runs.last_seq(session, run.id), "spent_s": run.actual_s or 0.0}
+        given = TrainerLimits(
+            seconds, binding, drawing_s(pictures, float(run.pace.get("sample_s", 0.0)), seconds),
+            # What the engine may not know of itself: events that a power loss took from its file, ends it did not see.
+            runs.last_seq(session, run.id), run.actual_s or 0.0,
+            # Where no picture's time is known yet, the engine learns it from those that it draws.
+            pictures,
+        )  # fmt: skip
         is_saved = any(checkpoint.folder for checkpoint in runs.checkpoints(session, run.id))
         is_wanted = run.state == "running"
         if is_wanted:
@@ -163,10 +167,8 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
     # A limit that was raised later is above the recipe's own wall clock, which the engine heeds too.
     wall_clock_s = max(recipe.max_wall_clock_s, min(seconds, 604_800.0))
     write_recipe(out / "recipe.yaml", recipe.model_copy(update={"max_wall_clock_s": wall_clock_s}))
-    with atomic_file(out / "limits.json") as file:
-        file.write(
-            json.dumps({"seconds": seconds, "binding": binding, "reserve_s": reserve_s, **reserve, **known}).encode()
-        )
+    with atomic_file(out / trainer_limits.FILE) as file:
+        file.write(given.written())
     manifest = work.storage.dataset_folder(version_id) / MANIFEST
     return _Task(out / "recipe.yaml", manifest, plan, bound_s, billed, is_saved)
 
@@ -197,7 +199,7 @@ def _sit(
         if task.plan.spent_s >= task.plan.limit_s:
             return _settle(work, run_id, out, Ended(None, is_past_limit=True), None, past.last_seq)
         end_unrecorded(out)
-        resume = ["--resume"] if past.last_seq or (out / "events.jsonl").exists() else []
+        resume = ["--resume"] if past.last_seq or (out / events.FILE).exists() else []
         cache = ["--cache", str(work.storage.cache_folder)]
         command = [*engine, str(task.recipe), str(task.manifest), str(out), *cache, *resume]
         trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, hold(), past.last_seq)
@@ -241,7 +243,7 @@ def _catch_up(work: Work, run_id: int, out: Path, left: Record | None) -> _Past:
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
-        news = News(out).read()
+        news = EventReader(out).read()
         after_seq = runs.last_seq(session, run.id) if left is None else left.after_seq
         is_new = runs.record_events(session, run, news) > 0
         for event in news:
@@ -344,7 +346,7 @@ def _bill_unseen(work: Work, run_id: int, out: Path, record: Record) -> None:
 
 def _lived_s(out: Path, record: Record) -> float:
     """How long a trainer lived whose end nobody saw: until its last sign of life in its files."""
-    signs = [file.stat().st_mtime for file in (out / "events.jsonl", out / runs.LOG) if file.exists()]
+    signs = [file.stat().st_mtime for file in (out / events.FILE, out / runs.LOG) if file.exists()]
     return max(0.0, max(signs, default=record.started) - record.started)
 
 
@@ -354,20 +356,6 @@ def _space_needed(session: Session, run: TrainingRun) -> int:
     preflight = session.get(Preflight, run.preflight_id) if run.preflight_id else None
     measured = preflight.measured if preflight else {}
     return 2 * (saved or int(measured.get("checkpoint_bytes") or 0)) + int(measured.get("export_bytes") or 0)
-
-
-def _reserve_s(run: TrainingRun, recipe: Recipe, limit_s: float) -> float:
-    """Seconds to keep back for the sheet that is drawn afterwards, where a picture's time is known.
-
-    At most half of the limit: a run too short for its sheet still learns something.
-    """
-    return min(_pictures(recipe) * float(run.pace.get("sample_s", 0.0)), limit_s / 2)
-
-
-def _pictures(recipe: Recipe) -> int:
-    """How many pictures a run's sheet has."""
-    columns = min(sheets.COLUMNS, 1 + math.ceil(recipe.steps / recipe.checkpoint_every))
-    return columns * sheets.PROMPT_COUNT * len(sheets.SEEDS)
 
 
 def _forget(out: Path) -> None:

@@ -181,7 +181,7 @@ def test_a_time_limit_too_short_to_measure_in_is_named(engine: Engine, settings:
 def test_silence_is_a_hang_and_is_ended(engine: Engine, settings: Settings) -> None:
     done, job = measure(engine, settings, ask(engine), "--mute", silent_s=0.5)
     assert done.state == job.state == "failed"
-    assert (done.reason or "").startswith("It told nothing for 0 s while ")
+    assert (done.reason or "").startswith("It told nothing for 0.5 s while ")
     assert (done.reason or "").endswith(", so it was ended by force.")
 
 
@@ -228,7 +228,7 @@ def test_a_worker_that_comes_back_finds_the_process_at_work(engine: Engine, sett
     # A second process would be told to crash; the first one goes on to its end.
     thread = threading.Thread(target=measure, args=(engine, settings, asked, "--crash"))
     thread.start()
-    until(lambda: job_of(engine, asked).note == "loading the model", "the worker follows it")
+    until(lambda: job_of(engine, asked).note == "loading the base model", "the worker follows it")
     (out / "go").touch()
     assert earlier.wait(10)
     thread.join(20)

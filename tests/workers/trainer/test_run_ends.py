@@ -173,7 +173,7 @@ def test_the_engine_stops_at_its_limit_and_the_run_goes_on_with_a_higher_one(
     run = train(engine, settings, run_id, "--after", "3", "limit")
     assert (run.state, run.cause) == ("stopped", "out_of_time")
     assert run.reason == (
-        "Its time limit of 2 h on the device was reached at step 3 of 6. What it learned until step 3 is kept."
+        "Its time limit of 2 h 00 m on the device was reached at step 3 of 6. What it learned until step 3 is kept."
     )
     told = {
         "seconds": 7200.0,

@@ -278,16 +278,6 @@ def test_the_trainer_knows_no_database(tmp_path: Path, monkeypatch: pytest.Monke
     assert "PACKSHOT_" not in words
 
 
-def test_half_a_line_of_news_waits_for_its_end(tmp_path: Path) -> None:
-    news = process.News(tmp_path)
-    assert news.read() == []
-    (tmp_path / "events.jsonl").write_text('{"seq": 1}\n{"seq"')
-    assert news.read() == [{"seq": 1}]
-    with (tmp_path / "events.jsonl").open("a") as file:
-        file.write(": 2}\n\0\0\0\n[3]\n")
-    assert news.read() == [{"seq": 2}], "what a power loss leaves is no news"
-
-
 def test_events_of_a_lost_lease_are_refused(engine: Engine, settings: Settings, run_id: int, tmp_path: Path) -> None:
     with transaction(engine) as session:
         job_id = runs.get(session, run_id).job_id or 0

@@ -49,7 +49,7 @@ def test_a_quick_trainer_may_be_silent_for_a_minute(story: Story) -> None:
     story.steps(5, 0.2)
     assert not story.is_hung_after(60)
     assert story.is_hung_after(61)
-    assert "told nothing for 61 s in the phase “train”" in story.watch.hang(story.now + 61)
+    assert "told nothing for 1 m 01 s in the phase “train”" in story.watch.hang(story.now + 61)
 
 
 def test_a_slow_trainer_may_be_silent_for_twenty_of_its_reports(story: Story) -> None:

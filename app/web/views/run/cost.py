@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.cycles import hard_stop
 from app.settings import Settings
-from app.training import progress, runs
+from app.training import progress, runs, trainer_limits
 from app.training.limits import Binding
 from app.training.progress import Forecast
 from app.training.tables import TrainingRun
@@ -73,14 +72,15 @@ def bill(
 def kept_back_s(run: TrainingRun, folder: Path) -> float | None:
     """Seconds the trainer keeps back: for the sheet, one more step, the last save and the finished model.
 
-    None while nothing says how many. The same sum as `ending_s` of `workers/finetune/clock.py`.
+    None while nothing says how many.
     """
+    if not (folder / trainer_limits.FILE).exists():
+        return None
     try:
-        told = json.loads((folder / "limits.json").read_text())
-        drawing_s = int(told.get("reserve_pictures", 0)) * float(run.pace.get("sample_s") or 0.0)
-        reserve_s = max(float(told["reserve_s"]), min(drawing_s, float(told["seconds"]) / 2))
-    except (OSError, ValueError, KeyError, TypeError):
+        given = trainer_limits.read(folder)
+    except ValueError:
         return None
     save_s = float(run.pace.get("save_s") or 0.0)
     step_s, export_s = float(run.pace.get("step_s") or 0.0), float(run.pace.get("export_s") or save_s)
-    return reserve_s + 1.0 + 1.5 * step_s + save_s + export_s
+    reserved_s = given.reserved_s(float(run.pace.get("sample_s") or 0.0))
+    return trainer_limits.ending_s(step_s, save_s, export_s, reserved_s)
