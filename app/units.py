@@ -9,7 +9,7 @@ def duration(seconds: float) -> str:
     Under a second "0.4 s". The sign is dropped. The pages' clock writes the same: `app/web/static/js/clock.js`.
     """
     seconds = abs(seconds)
-    if 0 < seconds < 1:
+    if 0.05 <= seconds < 0.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     hours, minutes = whole // 3600, whole % 3600 // 60

@@ -28,8 +28,8 @@ import app.tables  # noqa: F401  (fills the metadata)
 from app import jobs
 from app.database import Base, migrate, migrations_folder
 from app.datasets.manifest import content_hash, read_manifest
+from app.launch import preflights
 from app.settings import Settings
-from app.training import preflights
 from app.training.recipe import read_recipe
 from app.web import security
 from tests.kept.pages import facts, found, pictures, shown, signed_in, with_cookie, words
@@ -257,7 +257,7 @@ def test_the_runs_are_listed(client: TestClient) -> None:
 
 def test_a_finished_run_tells_what_it_took_and_what_happened(client: TestClient) -> None:
     page = shown(client, "/runs/1")
-    assert "Step 1,400 of 1,400 · 2,800 pictures seen · 53 s" in page
+    assert "Step 1,400 of 1,400 · 2,800 pictures seen · 54 s" in page
     assert "29 s · €0.29 23 s to 35 s, 5 steps measured on CPU" in page
     assert "54 s · €0.54 85.4 % more than" in page
     assert "50 m · €30 money decides" in page
@@ -266,7 +266,7 @@ def test_a_finished_run_tells_what_it_took_and_what_happened(client: TestClient)
         ("03:06:12", "samples 3 pictures at step 700"),
         ("03:06:12", "checkpoint 700 325 kB"),
         ("03:06:15", "begun again The trainer was ended from outside (Killed)."),
-        ("03:06:21", "trainer started again 30 s worked before"),
+        ("03:06:21", "trainer started again 31 s worked before"),
         ("03:06:21", "went on from step 700"),
         ("03:06:33", "slow Steps take 0.0386 s, 2.1 times their usual 0.0188 s."),
         ("03:06:37", "step 1,400 113.5 pictures/s, loss 0.023"),
@@ -333,7 +333,7 @@ def test_the_cycle_has_its_ledger(client: TestClient) -> None:
     page = shown(client, "/cycle")
     assert "Cycle 2" in page
     assert "€79.01 left of €80" in page
-    assert "Train 1 m 1 m €0.92 Compare 6 s 6 s €0.07 So far 1 m 1 m €0.99" in page
+    assert "Train 1 m 32 s 1 m 32 s €0.92 Compare 7 s 7 s €0.07 So far 1 m 40 s 1 m 39 s €0.99" in page
     assert "1 Autumn not counted 0 s" in page
 
 
