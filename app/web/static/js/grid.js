@@ -15,7 +15,10 @@ function sayHowMany() {
   const form = box.querySelector("[data-bulk]");
   const { count, total } = picks;
   form.querySelector("[data-bulk-said]").textContent =
-    picks.isAll ? `All ${format(total)} selected` : count ? `${format(count)} selected of ${format(total)}` : total ? "1 photo" : "No photo";
+    picks.isAll ? `All ${format(total)} selected`
+    : count ? `${format(count)} selected of ${format(total)}`
+    : total ? "1 photo"
+    : "No photo";
   form.querySelector("[data-bulk-total]").textContent = format(total);
   form.querySelector("[data-bulk-all]").hidden = picks.isAll || total < 2;
   form.querySelector("[data-bulk-none]").hidden = !count;

@@ -15,7 +15,8 @@ export function nameOf(event) {
 }
 
 export function isTyping(target) {
-  return target.isContentEditable || (target.matches?.("input, textarea, select") && !target.matches("[type=checkbox], [type=radio], [type=button]"));
+  if (target.isContentEditable) return true;
+  return target.matches?.("input, textarea, select") && !target.matches("[type=checkbox], [type=radio], [type=button]");
 }
 
 // Handle keys in a script: run(event, name) returns true when it took the key. Asked before data-key buttons.
@@ -115,7 +116,9 @@ function openList() {
   if (own.size) heading(list, "On this page");
   for (const [key, word] of own) add(list, shown(key), word);
   heading(list, "Everywhere");
-  for (const place of document.querySelectorAll("[data-go]")) add(list, ["G", place.dataset.go.toUpperCase()], `go to ${place.dataset.goName}`);
+  for (const place of document.querySelectorAll("[data-go]")) {
+    add(list, ["G", place.dataset.go.toUpperCase()], `go to ${place.dataset.goName}`);
+  }
   add(list, ["?"], "this list");
   add(list, ["Esc"], "close");
   dialog.querySelector("[data-keys-list]").replaceChildren(list);

@@ -103,7 +103,8 @@ function charts(page, curves, axis) {
     { x: xs, ...band, tone: `b${curves.bands.length - i}`, label: curves.names[i], smooth: 10 }));
   const now = page.dataset.live === "1" && xs.length ? newest : undefined;
   const range = put("loss", bands, { log: true, now, right: 120 });
-  page.querySelector("[data-range]").textContent = range ? `log scale, ${range.map((one) => Number(one.toPrecision(2))).join(" to ")} · ` : "";
+  const told = range?.map((one) => Number(one.toPrecision(2))).join(" to ");
+  page.querySelector("[data-range]").textContent = range ? `log scale, ${told} · ` : "";
   put("validation", [{ x: looks.axes[axis], mean: looks.mean, tone: "", dots: looks.mean.length <= 40 }], { log: true });
   put("speed", [{ x: xs, ...curves.speed, tone: "b3" }]);
   const gib = curves.memory.mean.map((bytes) => (bytes === null ? null : bytes / GIB));
@@ -114,9 +115,10 @@ function charts(page, curves, axis) {
 
 /** The present values stand in the panels' heads. */
 function heads(page, curves, looks, gib) {
-  const say = (name, value) => { if (value !== undefined) page.querySelector(`[data-newest="${name}"]`).firstElementChild.textContent = value; };
+  const place = (name) => page.querySelector(`[data-newest="${name}"]`);
+  const say = (name, value) => { if (value !== undefined) place(name).firstElementChild.textContent = value; };
   say("validation", looks.mean.at(-1)?.toFixed(3));
-  if (looks.mean.length) page.querySelector('[data-newest="validation"]').lastElementChild.textContent = `at step ${number.format(looks.axes.step.at(-1))}`;
+  if (looks.mean.length) place("validation").lastElementChild.textContent = `at step ${number.format(looks.axes.step.at(-1))}`;
   say("speed", last(curves.speed.high ? curves.speed.mean.slice(-1) : curves.speed.mean)?.toFixed(1));
   say("memory", last(gib)?.toFixed(1));
 }
