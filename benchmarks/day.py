@@ -31,7 +31,7 @@ from sqlalchemy.exc import OperationalError  # noqa: E402
 from app import broker  # noqa: E402
 from app.database import migrate, transaction  # noqa: E402
 from app.host import processes, servers  # noqa: E402
-from app.host.supervisor import Part, Signals, Supervisor  # noqa: E402
+from app.host.supervisor import ManagedProcess, StopSignals, Supervisor  # noqa: E402
 from app.host.up import worker  # noqa: E402
 from app.training import runs  # noqa: E402
 from tests import real_run  # noqa: E402
@@ -44,7 +44,7 @@ WITHIN_S: Final = 120.0
 class Day:
     """The parts of one day, and what was seen of the trainer."""
 
-    def __init__(self, data_dir: Path, signals: Signals, hour_s: float) -> None:
+    def __init__(self, data_dir: Path, signals: StopSignals, hour_s: float) -> None:
         self.data_dir, self.hour_s = data_dir, hour_s
         self.supervisor = Supervisor(signals, note=lambda _: None)
         self.urls: dict[str, str] = {}
@@ -54,7 +54,9 @@ class Day:
     def start(self) -> Engine:
         """Everything but the run."""
         for server in (servers.postgres(self.data_dir), servers.redis(self.data_dir)):
-            process = self.supervisor.add(Part(server.name, server.log, partial(servers.start, server), server))
+            process = self.supervisor.add(
+                ManagedProcess(server.name, server.log, partial(servers.start, server), server)
+            )
             servers.wait_until_ready(process, server)
             self.urls[server.name] = server.url
         migrate(self.urls["PostgreSQL"])
@@ -94,9 +96,9 @@ class Day:
             "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": "", **told,
         }  # fmt: skip
         command = [sys.executable, *arguments]
-        self.supervisor.add(Part(name, log, partial(processes.start, command, log, environment, cwd=PROJECT)))
+        self.supervisor.add(ManagedProcess(name, log, partial(processes.start, command, log, environment, cwd=PROJECT)))
 
-    def _part(self, name: str) -> Part:
+    def _part(self, name: str) -> ManagedProcess:
         return next(part for part in self.supervisor.parts if part.name == name)
 
     def _deliver_again(self, job_id: int) -> None:
@@ -141,7 +143,7 @@ class Day:
 @contextmanager
 def day(hour_s: float) -> Iterator[Day]:
     """A data folder with everything on it, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="day-") as place, Signals() as signals:
+    with tempfile.TemporaryDirectory(prefix="day-") as place, StopSignals() as signals:
         one = Day(Path(place), signals, hour_s)
         try:
             yield one

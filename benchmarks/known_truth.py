@@ -23,11 +23,11 @@ from PIL import Image as Pillow
 
 from app.demo.catalogue import held_out_prompts
 from app.demo.drawing import KINDS, draw
-from app.demo.judge import Verdict, judge
+from app.demo.judge import Judgement, judge
 from app.demo.run import main as demo
 from app.demo.worlds import BASE_WITHHELD, HeldOutPrompt, make_scene, prompts_for
 from app.settings import Settings
-from workers.devices.model_cache import Lease
+from workers.devices.model_cache import ModelCache
 from workers.finetune.checkpoint import is_complete
 from workers.sampling.sampler import Source
 from workers.sampling.sampler import draw as draw_samples
@@ -66,7 +66,9 @@ def drawings(prompts: Sequence[HeldOutPrompt], seeds: int) -> Pictures:
     return pictures
 
 
-def samples(lease: Lease, base: str, checkpoint: Path | None, prompts: Sequence[HeldOutPrompt], seeds: int) -> Pictures:
+def samples(
+    lease: ModelCache, base: str, checkpoint: Path | None, prompts: Sequence[HeldOutPrompt], seeds: int
+) -> Pictures:
     """A pipeline's pictures, in the order of `drawings`."""
     source = Source(FAMILY, base, checkpoint)
     texts = [prompt.text for prompt in prompts]
@@ -74,7 +76,7 @@ def samples(lease: Lease, base: str, checkpoint: Path | None, prompts: Sequence[
     return [np.asarray(sample.picture) for sample in drawn]
 
 
-def report(name: str, pictures: Pictures, prompts: Sequence[HeldOutPrompt], seeds: int) -> list[Verdict]:
+def report(name: str, pictures: Pictures, prompts: Sequence[HeldOutPrompt], seeds: int) -> list[Judgement]:
     """Prints one row of shares with their intervals."""
     asked = [prompt for prompt in prompts for _ in range(seeds)]
     verdicts = [judge(picture) for picture in pictures]
@@ -92,7 +94,7 @@ def report(name: str, pictures: Pictures, prompts: Sequence[HeldOutPrompt], seed
     return verdicts
 
 
-def report_kinds(verdicts: Sequence[Verdict], prompts: Sequence[HeldOutPrompt], seeds: int) -> None:
+def report_kinds(verdicts: Sequence[Judgement], prompts: Sequence[HeldOutPrompt], seeds: int) -> None:
     """Prints, kind by kind, how many were right and what the others were taken for."""
     asked = [prompt.kind for prompt in prompts for _ in range(seeds)]
     for kind in sorted(set(asked)):
@@ -136,7 +138,7 @@ def main() -> None:
     print(f"{'':<26}{'n':>4}  {' '.join(name.ljust(17) for name in (*ASPECTS, 'all three'))}")
     bands = [drawings(prompts, given.seeds)]
     verdicts = report("drawings (ceiling)", bands[0], prompts, given.seeds)
-    lease = Lease(threads=given.threads)
+    lease = ModelCache(threads=given.threads)
     for name, checkpoint in [("base", None), *((folder.name, folder) for folder in checkpoints)]:
         bands.append(samples(lease, given.base, checkpoint, prompts, given.seeds))
         verdicts = report(name, bands[-1], prompts, given.seeds)

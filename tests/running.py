@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from app.host.state import Roster, roster
+from app.host.state import HostState, roster
 from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ class Up:
         return self.output.read_text()
 
     @property
-    def roster(self) -> Roster:
+    def roster(self) -> HostState:
         found = roster(self.data_dir)
         assert found is not None
         return found

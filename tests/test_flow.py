@@ -25,7 +25,7 @@ from app.evaluation import comparison, sheets
 from app.evaluation.tables import Sample, Sheet
 from app.intake import ingest
 from app.launch import preflights
-from app.launch.preflights import Wish
+from app.launch.preflights import RequestedLimits
 from app.selection import browse, query
 from app.settings import Settings
 from app.storage import Storage
@@ -101,7 +101,9 @@ def test_from_photos_to_compared_checkpoints(
 
     with transaction(engine) as session:
         version = session.get_one(DatasetVersion, version.id)
-        asked = preflights.request_preflight(session, version, recipe(steps=4, checkpoint_every=2), owner, Wish())
+        asked = preflights.request_preflight(
+            session, version, recipe(steps=4, checkpoint_every=2), owner, RequestedLimits()
+        )
     assert work_off(engine) == ["run.preflight", "run.train", "sheet.draw"]
 
     with transaction(engine) as session:

@@ -18,16 +18,16 @@ from app.storage import Storage
 from workers.captions import caption_job
 from workers.celery_app import Cancelled, Work, database_url, job_task, stopped_for_good
 from workers.devices import accelerator, lease
-from workers.devices.model_cache import Lease
+from workers.devices.model_cache import ModelCache
 from workers.sampling import sheet_job
 from workers.trainer import preflight_job, run_job
 from workers.trainer.process import Patience
 
 
 @lru_cache(maxsize=1)
-def models(threads: int) -> Lease:
+def models(threads: int) -> ModelCache:
     """The one model cache of this process: what is loaded stays loaded until something else is asked for."""
-    return Lease(threads)
+    return ModelCache(threads)
 
 
 @job_task("captions.look")
@@ -71,7 +71,7 @@ def draw(work: Work) -> dict[str, Any]:
 
 
 @contextmanager
-def _own_device(work: Work) -> Iterator[Lease]:
+def _own_device(work: Work) -> Iterator[ModelCache]:
     """The device for work in this process. Where others may borrow it afterwards, nothing stays loaded on it."""
     mine = models(work.settings.worker_threads)
     with lease.devices_for(work) as hold:

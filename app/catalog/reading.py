@@ -13,7 +13,7 @@ from app.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class CatalogRow:
     """A catalog and how many photos it holds."""
 
     catalog: Catalog
@@ -36,7 +36,7 @@ def photo(session: Session, image_id: int) -> Image:
     return image
 
 
-def everything(session: Session) -> list[Listed]:
+def everything(session: Session) -> list[CatalogRow]:
     """All catalogs, newest first."""
     counts = select(Image.catalog_id, func.count().label("n")).group_by(Image.catalog_id).subquery()
     rows = session.execute(
@@ -44,7 +44,7 @@ def everything(session: Session) -> list[Listed]:
         .outerjoin(counts, counts.c.catalog_id == Catalog.id)
         .order_by(Catalog.id.desc())
     )
-    return [Listed(catalog, count) for catalog, count in rows]
+    return [CatalogRow(catalog, count) for catalog, count in rows]
 
 
 def of_same_product(session: Session, image: Image, limit: int = 6) -> Sequence[Image]:

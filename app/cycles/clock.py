@@ -48,7 +48,7 @@ _ONE_CYCLE_LOCK: Final = 0x7061636B
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class CycleStage:
     """One stage of the day. `ended_at` is None while it runs or before it began; `cost` includes what runs now."""
 
     key: str
@@ -71,7 +71,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class CycleClock:
     """Where the current cycle stands at `now`. `spent` is None while an hour has no price and nothing was paid."""
 
     cycle_id: int
@@ -83,10 +83,10 @@ class Clock:
     budget: Decimal
     currency: str
     spent: Decimal | None
-    stages: tuple[Stage, ...]
+    stages: tuple[CycleStage, ...]
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> CycleStage:
         """The stage that the cycle is in: the furthest that runs, failed or comes next; else the last one."""
         current = (one for one in reversed(self.stages) if one.state in ("running", "failed", "next"))
         return next(current, self.stages[-1])
@@ -159,7 +159,7 @@ def start_cycle(session: Session, settings: Settings, catalog: Catalog | None) -
     return cycle
 
 
-def read(session: Session, settings: Settings, now: datetime | None = None) -> Clock | None:
+def read(session: Session, settings: Settings, now: datetime | None = None) -> CycleClock | None:
     """The clock of the current cycle; None when no cycle runs. A handful of small queries: every page shows it."""
     cycle = current(session)
     if cycle is None:
@@ -169,7 +169,7 @@ def read(session: Session, settings: Settings, now: datetime | None = None) -> C
     for kind, cost in ledger.running(session, cycle, settings).items():
         costs[kind] = costs.get(kind, Cost()) + cost
     total = sum(costs.values(), Cost())
-    return Clock(
+    return CycleClock(
         cycle_id=cycle.id,
         number=cycle.number,
         catalog_id=cycle.catalog_id,
@@ -208,7 +208,7 @@ class _Trace:
         )
 
 
-def _stages(session: Session, cycle: Cycle, costs: dict[str, Cost]) -> tuple[Stage, ...]:
+def _stages(session: Session, cycle: Cycle, costs: dict[str, Cost]) -> tuple[CycleStage, ...]:
     traces = _traces(session, cycle)
     if _BEFORE in traces:
         traces[_BEFORE] = replace(traces[_BEFORE], is_done=False, has_failed=False)
@@ -216,7 +216,7 @@ def _stages(session: Session, cycle: Cycle, costs: dict[str, Cost]) -> tuple[Sta
     merged[2] += _reviewing(session, cycle)
     states = _states(merged)
     return tuple(
-        Stage(
+        CycleStage(
             key, name, state, trace.began_at, None if state == "running" else trace.ended_at,
             sum((costs[kind] for kind in kinds if kind in costs), Cost()),
         )

@@ -12,12 +12,12 @@ from app.catalog.tables import Catalog
 from app.cycles.tables import Cycle, LedgerEntry
 from app.datasets.tables import DatasetVersion
 from app.evaluation.tables import Sheet
-from app.selection.tables import Standing
+from app.selection.tables import PhotoIndex
 from app.training.tables import TrainingRun
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CycleReport:
     """The catalog's photos by verdict, and the newest frozen version, run and sheet; None for what is not there yet."""
 
     catalog: Catalog | None
@@ -42,13 +42,13 @@ class PastCycle:
     currency: str
 
 
-def read(session: Session, catalog_id: int | None) -> Report:
+def read(session: Session, catalog_id: int | None) -> CycleReport:
     """How far this catalog is on its way, or the newest one for None."""
     catalog = session.get(Catalog, catalog_id) if catalog_id else newest_catalog(session)
     if catalog is None:
-        return Report(None, 0, 0, 0, 0, 0, None, None, None)
+        return CycleReport(None, 0, 0, 0, 0, 0, None, None, None)
     rows = session.execute(
-        select(Standing.verdict, func.count()).where(Standing.catalog_id == catalog.id).group_by(Standing.verdict)
+        select(PhotoIndex.verdict, func.count()).where(PhotoIndex.catalog_id == catalog.id).group_by(PhotoIndex.verdict)
     )
     counts = {row[0]: row[1] for row in rows}
     version = session.scalars(
@@ -65,7 +65,7 @@ def read(session: Session, catalog_id: int | None) -> Report:
     sheet = None
     if run is not None:
         sheet = session.scalars(select(Sheet).where(Sheet.run_id == run.id).order_by(Sheet.id.desc())).first()
-    return Report(
+    return CycleReport(
         catalog=catalog,
         photos=sum(counts.values()),
         kept=counts.get("kept", 0),

@@ -15,14 +15,14 @@ from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
 from app.jobs import Job
 from app.people import Person
-from app.selection.tables import Standing
+from app.selection.tables import PhotoIndex
 
 PAGE: Final = 60
 VERSIONS_AT_MOST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class VersionRow:
     """A version in the list: its catalog, the job that freezes it and who asked for it."""
 
     version: DatasetVersion
@@ -86,18 +86,18 @@ class Shown:
     product: str | None
 
 
-def get(session: Session, version_id: int) -> Listed:
+def get(session: Session, version_id: int) -> VersionRow:
     """The version with this id. Raises NotFound."""
     row = session.execute(_listed().where(DatasetVersion.id == version_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no dataset version {version_id}.")
-    return Listed(*row)
+    return VersionRow(*row)
 
 
-def versions(session: Session) -> list[Listed]:
+def versions(session: Session) -> list[VersionRow]:
     """The newest versions of all catalogs, newest first."""
     rows = session.execute(_listed().order_by(DatasetVersion.id.desc()).limit(VERSIONS_AT_MOST))
-    return [Listed(*row) for row in rows]
+    return [VersionRow(*row) for row in rows]
 
 
 def piles(session: Session) -> list[Pile]:
@@ -107,10 +107,10 @@ def piles(session: Session) -> list[Pile]:
             Catalog.id,
             Catalog.name,
             func.count(),
-            func.count().filter(Standing.captioned_by != "none"),
+            func.count().filter(PhotoIndex.captioned_by != "none"),
         )
-        .join(Standing, Standing.catalog_id == Catalog.id)
-        .where(Standing.verdict == "kept")
+        .join(PhotoIndex, PhotoIndex.catalog_id == Catalog.id)
+        .where(PhotoIndex.verdict == "kept")
         .group_by(Catalog.id)
         .order_by(Catalog.id.desc())
     )

@@ -49,7 +49,7 @@ truth.json    what each picture really shows and which faults were planted; neve
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class DrawnPhoto:
     """One file of the catalogue: what it shows, what the metadata says, and its planted fault, if any.
 
     `original` is the file a copy was made from. `title` is what the metadata says and `true_title` what it should.
@@ -75,15 +75,15 @@ class Truth:
     """The truth of a drawn catalogue, in the order of its metadata."""
 
     seed: int
-    photos: tuple[Photo, ...]
+    photos: tuple[DrawnPhoto, ...]
 
-    def faulty(self, fault: str) -> tuple[Photo, ...]:
+    def faulty(self, fault: str) -> tuple[DrawnPhoto, ...]:
         return tuple(photo for photo in self.photos if photo.fault == fault)
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    photo: Photo
+    photo: DrawnPhoto
     scene: Scene
     width_px: int
     height_px: int
@@ -110,7 +110,7 @@ def draw_catalogue(folder: Path, count: int = 360, size_px: int = 512, seed: int
 def read_truth(folder: Path) -> Truth:
     """The truth that `draw_catalogue` wrote beside the metadata. Raises FileNotFoundError where there is none."""
     told = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
-    return Truth(told["seed"], tuple(Photo(**photo) for photo in told["photos"]))
+    return Truth(told["seed"], tuple(DrawnPhoto(**photo) for photo in told["photos"]))
 
 
 def held_out_prompts(count: int = 64) -> list[HeldOutPrompt]:
@@ -177,7 +177,7 @@ def _new_photo(
     wide, high = ((1, 1), (1, 1), (1, 1), (1, 1), (1.15, 1), (1, 1.15))[rng.integers(6)]
     side = size_px * rng.uniform(0.85, 1.15)
     finish = f" in a {scene.material} finish" if rng.random() < 0.8 else ""
-    photo = Photo(
+    photo = DrawnPhoto(
         file_name=f"{plural(scene.kind)}/{product}-{numbers[product]:02d}.{suffix}",
         product=product,
         kind=scene.kind,

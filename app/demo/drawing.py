@@ -12,7 +12,7 @@ from PIL import ImageDraw, ImageFilter
 from app.demo.kinds import base, fresh
 from app.demo.scene import BACKGROUNDS, BUSY, COLOURS, Rgb, Scene, View
 from app.demo.shading import Field, lit, normals
-from app.demo.shapes import Paint, Part, Points
+from app.demo.shapes import Paint, Points, ShapePart
 
 Pixels = NDArray[np.uint8]
 KINDS = {**base.KINDS, **fresh.KINDS}
@@ -27,7 +27,7 @@ MAIN_PAINT: dict[Paint, float] = {"main": 1.0, "shade": 0.8, "light": 1.1, "insi
 
 
 @lru_cache(maxsize=64)
-def parts_of(kind: str, view: View) -> tuple[tuple[Part, ...], Points]:
+def parts_of(kind: str, view: View) -> tuple[tuple[ShapePart, ...], Points]:
     """Parts of a kind, back to front, and their box [[left, top], [right, bottom]] in unit coordinates.
 
     Raises KeyError for an unknown kind.
@@ -68,7 +68,7 @@ def draw(scene: Scene, width_px: int, height_px: int | None = None) -> Pixels:
 
 
 def _paint(
-    canvas: Field, part: Part, outline: Points, unit_px: float, origin: Points, scene: Scene, colour: Rgb
+    canvas: Field, part: ShapePart, outline: Points, unit_px: float, origin: Points, scene: Scene, colour: Rgb
 ) -> None:
     height, width = canvas.shape[:2]
     left, top = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 1, 0)

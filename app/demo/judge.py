@@ -37,7 +37,7 @@ _FARTHEST = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """What the judge saw (a name or "cannot tell") and how far, in its feature space, the nearest template lay."""
 
     background: str
@@ -50,16 +50,16 @@ class Verdict:
         return self.background == background, self.colour == colour, self.kind == kind
 
 
-def judge(picture: Pixels) -> Verdict:
+def judge(picture: Pixels) -> Judgement:
     """Judges one uint8 sRGB picture of shape (h, w, 3), its shorter side at least 64 px."""
     lab = lab_from_srgb(_small(picture))
     background, reference = _background(lab)
     mask = _subject(lab, reference)
     if background == CANNOT_TELL or mask.mean() < _SMALLEST_SUBJECT:
-        return Verdict(background, CANNOT_TELL, CANNOT_TELL, float("inf"))
+        return Judgement(background, CANNOT_TELL, CANNOT_TELL, float("inf"))
     known = _templates()
     kind, distance = _nearest_kind(_features(lab, reference), known)
-    return Verdict(background, _nearest_colour(_paint(lab, mask), known.colours), kind, distance)
+    return Judgement(background, _nearest_colour(_paint(lab, mask), known.colours), kind, distance)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -22,10 +22,10 @@ from app import people
 from app.cycles import clock
 from app.database import engine_for, transaction
 from app.demo import catalogue, story
-from app.demo.story import Stage, say
+from app.demo.story import DemoApp, say
 from app.errors import AppError, Refused
 from app.host import processes
-from app.host.state import Roster, make_folder, roster
+from app.host.state import HostState, make_folder, roster
 from app.settings import Settings
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ DRAWN: Final = "Drawn demo"
 ASSUMED_HOUR_PRICE: Final = Decimal("0.20")
 
 
-class Ended(Exception):
+class StopAsked(Exception):
     """A signal asked for the end."""
 
 
@@ -53,7 +53,7 @@ def main(settings: Settings, photos: Path | None, stays: bool = True) -> int:
         engine = engine_for(running.database_url)
         with transaction(engine) as session:
             owner = people.make_owner(session)
-        sheet_id = _walk(Stage(engine, running.redis_url, settings, owner), photos)
+        sheet_id = _walk(DemoApp(engine, running.redis_url, settings, owner), photos)
         with transaction(engine) as session:
             link = people.make_link(session, owner)
         say("")
@@ -75,7 +75,7 @@ def _priced(settings: Settings) -> Settings:
     return settings.model_copy(update={"gpu_hour_price": ASSUMED_HOUR_PRICE})
 
 
-def _walk(stage: Stage, photos: Path | None) -> int:
+def _walk(stage: DemoApp, photos: Path | None) -> int:
     """Every step of the way. Returns the id of the sheet."""
     folder = photos.resolve() if photos else _drawn(stage.settings)
     pile = story.catalog_named(stage, folder.name if photos else DRAWN)
@@ -99,7 +99,7 @@ def _drawn(settings: Settings) -> Path:
 
 
 @contextmanager
-def _app(settings: Settings) -> Iterator[tuple[Roster, subprocess.Popen[bytes]]]:
+def _app(settings: Settings) -> Iterator[tuple[HostState, subprocess.Popen[bytes]]]:
     """`packshot up` as a child; stopped when the block ends, and by the kernel when this process is killed."""
     data_dir = settings.data_dir.resolve()
     make_folder(data_dir)
@@ -123,7 +123,7 @@ def _app(settings: Settings) -> Iterator[tuple[Roster, subprocess.Popen[bytes]]]
                 child.kill()
 
 
-def _ready(data_dir: Path, child: subprocess.Popen[bytes], log: Path) -> Roster:
+def _ready(data_dir: Path, child: subprocess.Popen[bytes], log: Path) -> HostState:
     """What runs, as soon as the web app answers. Raises AppError with the child's last words when it does not."""
     say("Starting PostgreSQL, Redis, the web app and the workers.")
     deadline = time.monotonic() + READY_WITHIN_S
@@ -140,17 +140,17 @@ def _ready(data_dir: Path, child: subprocess.Popen[bytes], log: Path) -> Roster:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Turn the first signal that asks for the end into `Ended`."""
+    """Turn the first signal that asks for the end into `StopAsked`."""
 
     def end(number: int, frame: FrameType | None) -> None:
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, signal.SIG_IGN)
-        raise Ended
+        raise StopAsked
 
     before = {name: signal.signal(name, end) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
-    except Ended:
+    except StopAsked:
         say("Stopped.")
     finally:
         for name, handler in before.items():

@@ -1,6 +1,6 @@
 """Outlines of product parts in unit coordinates: x to the right, y down, a product spans roughly -1..1.
 
-A `Part` is a closed outline with a surface that says how its normals run and a paint that says which colour it takes.
+A `ShapePart` is a closed outline with a surface that says how its normals run, and a paint: which colour it takes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ Surface = Turned | Flat | Sphere | Puffed
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Part:
+class ShapePart:
     """One painted piece; `outline` and each hole are float64 arrays of shape (n, 2), n >= 3."""
 
     outline: Points
@@ -71,7 +71,7 @@ class Kind:
     From the `lying` views it rests on the ground, so its shadow falls beside it.
     """
 
-    parts: Callable[[View], list[Part]]
+    parts: Callable[[View], list[ShapePart]]
     views: tuple[View, ...]
     materials: tuple[Material, ...]
     lying: frozenset[View] = frozenset()
@@ -137,7 +137,7 @@ def turned(
     paint: Paint = "main",
     axis_x: float = 0.0,
     rounds: int = 3,
-) -> Part:
+) -> ShapePart:
     """A turned body from (height, radius) pairs, top first; `tilt` is how far its end discs bulge (0..0.4)."""
     line = smooth_line(np.array([(radius, height) for height, radius in profile], dtype=np.float64), rounds)
     top, bottom = line[0], line[-1]
@@ -150,14 +150,14 @@ def turned(
             ellipse(axis_x, top[1], top[0], top[0] * tilt, np.pi, 2 * np.pi),
         ]
     )
-    return Part(outline, Turned(axis_x, line[:, 1].copy(), line[:, 0].copy()), paint)
+    return ShapePart(outline, Turned(axis_x, line[:, 1].copy(), line[:, 0].copy()), paint)
 
 
-def disc(x: float, y: float, rx: float, ry: float, paint: Paint, normal: tuple[float, float, float]) -> Part:
+def disc(x: float, y: float, rx: float, ry: float, paint: Paint, normal: tuple[float, float, float]) -> ShapePart:
     """A flat ellipse that faces along `normal`."""
-    return Part(ellipse(x, y, rx, ry), Flat(normal), paint)
+    return ShapePart(ellipse(x, y, rx, ry), Flat(normal), paint)
 
 
-def tube(line: Points, width: float, paint: Paint = "main", stop_width: float | None = None) -> Part:
+def tube(line: Points, width: float, paint: Paint = "main", stop_width: float | None = None) -> ShapePart:
     """A rounded pipe along an open line."""
-    return Part(stroke(smooth_line(line), width, stop_width), Puffed(width * 0.5), paint)
+    return ShapePart(stroke(smooth_line(line), width, stop_width), Puffed(width * 0.5), paint)

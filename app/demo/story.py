@@ -40,7 +40,7 @@ KEPT_OR_DOUBTFUL = "decision:kept,needs_work"
 
 
 @dataclass(frozen=True)
-class Stage:
+class DemoApp:
     """What the database and the files of the running app look like to the demo."""
 
     engine: Engine
@@ -49,7 +49,7 @@ class Stage:
     owner: Person
 
 
-def catalog_named(stage: Stage, name: str) -> Catalog:
+def catalog_named(stage: DemoApp, name: str) -> Catalog:
     """The catalog of this name, made when it is not there."""
     with transaction(stage.engine) as session:
         catalog = session.scalars(select(Catalog).where(Catalog.name == name)).first()
@@ -60,7 +60,7 @@ def catalog_named(stage: Stage, name: str) -> Catalog:
         return catalog
 
 
-def take_in(stage: Stage, catalog: Catalog, photos: Path) -> None:
+def take_in(stage: DemoApp, catalog: Catalog, photos: Path) -> None:
     """Take the photos in and wait for what a finished intake asks for by itself: signals, captions, review rules."""
     with transaction(stage.engine) as session:
         asked = ingest.request_intake(session, catalog, photos, stage.owner)
@@ -77,7 +77,7 @@ def take_in(stage: Stage, catalog: Catalog, photos: Path) -> None:
         before = wait(stage, _follow_up(stage, kind, catalog.id, before), words).id
 
 
-def freeze(stage: Stage, catalog: Catalog) -> DatasetVersion:
+def freeze(stage: DemoApp, catalog: Catalog) -> DatasetVersion:
     """Freeze the kept photos; where the rules kept too few to learn from, also those that need work."""
     with transaction(stage.engine) as session:
         kept = browse.count(session, query.parse(KEPT, catalog.id))
@@ -98,7 +98,7 @@ def freeze(stage: Stage, catalog: Catalog) -> DatasetVersion:
         return version
 
 
-def fine_tune(stage: Stage, version: DatasetVersion, is_drawn: bool) -> TrainingRun:
+def fine_tune(stage: DemoApp, version: DatasetVersion, is_drawn: bool) -> TrainingRun:
     """Measure the derived recipe on the device; the run follows by itself, as after one click on the launch page.
 
     Settles beforehand which prompts the sheet will draw. On a computer too slow for the recipe's time limit, as many
@@ -114,7 +114,7 @@ def fine_tune(stage: Stage, version: DatasetVersion, is_drawn: bool) -> Training
         recipe = outlook.planned(session, stage.settings, version, stage.settings.base_model).recipe
         sheets.suite_for(session, version, recipe, extra)
         left = hard_stop.left(session, stage.settings, recipe)
-        asked = preflights.request_preflight(session, version, recipe, stage.owner, preflights.Wish(), left)
+        asked = preflights.request_preflight(session, version, recipe, stage.owner, preflights.RequestedLimits(), left)
     wait(stage, _sent(stage, asked.job_id), "Measure")
     run = _launched(stage, version, asked.id)
     wait(stage, _sent(stage, run.job_id), "Fine-tune")
@@ -127,7 +127,7 @@ def fine_tune(stage: Stage, version: DatasetVersion, is_drawn: bool) -> Training
         return run
 
 
-def _launched(stage: Stage, version: DatasetVersion, preflight_id: int) -> TrainingRun:
+def _launched(stage: DemoApp, version: DatasetVersion, preflight_id: int) -> TrainingRun:
     """The run that followed a preflight, or the one with as many steps as end in time; and what is foretold of it."""
     with transaction(stage.engine) as session:
         asked = preflights.get(session, preflight_id)
@@ -145,7 +145,7 @@ def _launched(stage: Stage, version: DatasetVersion, preflight_id: int) -> Train
         return run
 
 
-def draw_sheet(stage: Stage, run: TrainingRun) -> int:
+def draw_sheet(stage: DemoApp, run: TrainingRun) -> int:
     """Wait for the sheet that the finished run asked for. Returns its id."""
     deadline = time.monotonic() + FOLLOW_UP_WITHIN_S
     while time.monotonic() < deadline:
@@ -158,10 +158,10 @@ def draw_sheet(stage: Stage, run: TrainingRun) -> int:
     raise Refused("The run ended, but nobody asked for its sheet. The gpu worker's log says why.")
 
 
-def wait(stage: Stage, job_id: int, words: str) -> jobs.Job:
+def wait(stage: DemoApp, job_id: int, words: str) -> jobs.Job:
     """Show the job's progress until it is over. Raises Refused with its failure."""
     began = time.monotonic()
-    line = Line(words)
+    line = ProgressLine(words)
     while True:
         with transaction(stage.engine) as session:
             job = jobs.get(session, job_id)
@@ -175,7 +175,7 @@ def wait(stage: Stage, job_id: int, words: str) -> jobs.Job:
     return job
 
 
-class Line:
+class ProgressLine:
     """One stage's line in the terminal: rewritten in place on a terminal, a new line now and then elsewhere."""
 
     def __init__(self, words: str) -> None:
@@ -217,7 +217,7 @@ def minutes(seconds: float) -> str:
     return f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
 
 
-def _follow_up(stage: Stage, kind: str, catalog_id: int, after_id: int) -> int:
+def _follow_up(stage: DemoApp, kind: str, catalog_id: int, after_id: int) -> int:
     """The job of this kind that an earlier job of the chain asked for."""
     deadline = time.monotonic() + FOLLOW_UP_WITHIN_S
     while time.monotonic() < deadline:
@@ -234,7 +234,7 @@ def _follow_up(stage: Stage, kind: str, catalog_id: int, after_id: int) -> int:
     raise Refused(f"Nothing asked for the job {kind}. The cpu worker's log says why.")
 
 
-def _sent(stage: Stage, job_id: int | None) -> int:
+def _sent(stage: DemoApp, job_id: int | None) -> int:
     """The job just asked for, its message sent."""
     if job_id is None:
         raise Refused("There is no job to wait for; the data folder is from another version of Packshot.")

@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 
 from app.people import Person
 from app.review.tables import Decision
-from app.selection.tables import Standing
+from app.selection.tables import PhotoIndex
 
 GOLDEN: Final = 0.6180339887498949
 TIERS: Final = ("contradicted", "unseen", "needs_work")
-_TIER: Final = case((Standing.rule == "contradicted", 0), (Standing.verdict == "unseen", 1), else_=2)
-_WAITS: Final = Standing.verdict.in_(("unseen", "needs_work"))
+_TIER: Final = case((PhotoIndex.rule == "contradicted", 0), (PhotoIndex.verdict == "unseen", 1), else_=2)
+_WAITS: Final = PhotoIndex.verdict.in_(("unseen", "needs_work"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ def upcoming(session: Session, catalog_id: int, person: Person, after: int | Non
 
     Behind photo `after` where that one still waits; otherwise from the head of the queue.
     """
-    order = (_TIER, _ring(session, catalog_id, person), Standing.image_id)
-    statement = select(Standing.image_id).where(Standing.catalog_id == catalog_id, _WAITS)
+    order = (_TIER, _ring(session, catalog_id, person), PhotoIndex.image_id)
+    statement = select(PhotoIndex.image_id).where(PhotoIndex.catalog_id == catalog_id, _WAITS)
     if after is not None:
-        here = session.execute(select(*order).where(Standing.image_id == after, _WAITS)).one_or_none()
+        here = session.execute(select(*order).where(PhotoIndex.image_id == after, _WAITS)).one_or_none()
         if here is not None:
             statement = statement.where(tuple_(*order) > tuple_(*(literal(value) for value in here)))
-        statement = statement.where(Standing.image_id != after)
+        statement = statement.where(PhotoIndex.image_id != after)
     return list(session.scalars(statement.order_by(*order).limit(count)))
 
 
@@ -57,8 +57,8 @@ def recent(session: Session, catalog_id: int, person: Person, count: int = 5) ->
     """Numbers of the photos that this person decided on last, the latest last."""
     ids = session.scalars(
         select(Decision.image_id)
-        .join(Standing, Standing.image_id == Decision.image_id)
-        .where(Decision.person_id == person.id, Decision.superseded_at.is_(None), Standing.catalog_id == catalog_id)
+        .join(PhotoIndex, PhotoIndex.image_id == Decision.image_id)
+        .where(Decision.person_id == person.id, Decision.superseded_at.is_(None), PhotoIndex.catalog_id == catalog_id)
         .order_by(Decision.id.desc())
         .limit(count)
     )
@@ -68,9 +68,9 @@ def recent(session: Session, catalog_id: int, person: Person, count: int = 5) ->
 def waiting(session: Session, catalog_id: int) -> Waiting:
     """How much is left to review."""
     rows = session.execute(
-        select(Standing.verdict, Standing.rule, func.count())
-        .where(Standing.catalog_id == catalog_id)
-        .group_by(Standing.verdict, Standing.rule)
+        select(PhotoIndex.verdict, PhotoIndex.rule, func.count())
+        .where(PhotoIndex.catalog_id == catalog_id)
+        .group_by(PhotoIndex.verdict, PhotoIndex.rule)
     )
     tiers = dict.fromkeys((*TIERS, "done"), 0)
     for verdict, rule, count in rows:
@@ -81,7 +81,7 @@ def waiting(session: Session, catalog_id: int) -> Waiting:
 def _ring(session: Session, catalog_id: int, person: Person) -> ColumnElement[Any]:
     """0 from this person's starting point on, 1 before it."""
     first, last = session.execute(
-        select(func.min(Standing.image_id), func.max(Standing.image_id)).where(Standing.catalog_id == catalog_id)
+        select(func.min(PhotoIndex.image_id), func.max(PhotoIndex.image_id)).where(PhotoIndex.catalog_id == catalog_id)
     ).one()
     start = (first or 0) + int((person.id * GOLDEN % 1) * ((last or 0) - (first or 0) + 1))
-    return case((Standing.image_id >= start, 0), else_=1)
+    return case((PhotoIndex.image_id >= start, 0), else_=1)

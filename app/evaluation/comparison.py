@@ -25,7 +25,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ComparisonCell:
     """A cell: the sample, or the reason why there is none."""
 
     step: int
@@ -34,14 +34,14 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparisonRow:
     """A prompt and a seed. `key` names the row in addresses: position of the prompt, dot, seed."""
 
     key: str
     text: str
     category: str
     seed: int
-    pictures: list[Picture]
+    pictures: list[ComparisonCell]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Comparison:
     """Everything the page of one sheet shows. `rows` are those of `category`, or all."""
 
     columns: list[Column]
-    rows: list[Row]
+    rows: list[ComparisonRow]
     row_count: int
     categories: list[tuple[str, int]]  # with the number of rows in each
     category: str | None
@@ -74,14 +74,14 @@ def compare(session: Session, sheet: Sheet, category: str | None = None) -> Comp
     measured = [c for c in drawn_with if c.step > 0 and c.validation_loss is not None]
     best = min(measured, key=lambda c: c.validation_loss or 0.0, default=None)
 
-    def picture(cell: Cell, step: int) -> Picture:
+    def picture(cell: Cell, step: int) -> ComparisonCell:
         sample_id = samples.get(cell)
-        return Picture(step, sample_id, "" if sample_id else _why(job, due[cell], pace_s))
+        return ComparisonCell(step, sample_id, "" if sample_id else _why(job, due[cell], pace_s))
 
     return Comparison(
         columns=[Column(c.id, c.step, c.validation_loss, c is best) for c in drawn_with],
         rows=[
-            Row(
+            ComparisonRow(
                 key=f"{prompt.position}.{seed}",
                 text=prompt.text,
                 category=prompt.category,

@@ -53,7 +53,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnCell:
     """A cell with its picture, kept in the files as a PNG."""
 
     cell: Cell
@@ -205,7 +205,7 @@ def cell_count(session: Session, sheet: Sheet) -> int:
     return len(columns(session, sheet.run_id)) * len(prompts_of(session, suite)) * len(suite.seeds)
 
 
-def record(session: Session, sheet: Sheet, pictures: Sequence[Drawn]) -> None:
+def record(session: Session, sheet: Sheet, pictures: Sequence[DrawnCell]) -> None:
     """Keep samples; a cell that was drawn before keeps its first picture."""
     if pictures:
         moment = utc_now()  # one for the batch: the pace is measured between batches

@@ -97,7 +97,7 @@ def named(text: str) -> Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class DeviceAllocation:
     """What a process that works on devices is given: locks to inherit, and what CUDA shows it (None: as it is)."""
 
     descriptors: tuple[int, ...] = ()
@@ -163,7 +163,7 @@ class _Locks:
             return descriptor
 
 
-class Tenancy:
+class DeviceLock:
     """A worker's sole right to a device, once it is taken."""
 
     def __init__(self, device: Device, data_dir: Path) -> None:

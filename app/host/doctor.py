@@ -32,7 +32,7 @@ CHROMIUMS: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One thing looked at, and how to mend it. What `is_needed` and not well keeps Packshot from working."""
 
     is_well: bool
@@ -53,61 +53,61 @@ def doctor(settings: Settings) -> int:
     return 1 if has_trouble else 0
 
 
-def findings(settings: Settings) -> Iterator[Finding]:
+def findings(settings: Settings) -> Iterator[Diagnosis]:
     """Look at one thing after the other."""
-    looks: tuple[Callable[[Settings], Finding], ...] = (
+    looks: tuple[Callable[[Settings], Diagnosis], ...] = (
         _python, _data_folder, _disk, _memory, _shared_memory, _database, _redis, _torch, _gpu, _base_model,
         _caption_model, _chromium,
     )  # fmt: skip
     return (look(settings) for look in looks)
 
 
-def _python(settings: Settings) -> Finding:
+def _python(settings: Settings) -> Diagnosis:
     version = ".".join(map(str, sys.version_info[:3]))
-    return Finding(sys.version_info >= (3, 11), f"Python {version}.", "Python 3.11 or newer is needed.")
+    return Diagnosis(sys.version_info >= (3, 11), f"Python {version}.", "Python 3.11 or newer is needed.")
 
 
-def _data_folder(settings: Settings) -> Finding:
+def _data_folder(settings: Settings) -> Diagnosis:
     folder = settings.data_dir.resolve()
     found = roster(folder)
     if found:
-        return Finding(True, f"Data folder {folder}: Packshot runs on it at {found.address}.")
+        return Diagnosis(True, f"Data folder {folder}: Packshot runs on it at {found.address}.")
     is_new = not folder.exists()
     try:
         make_folder(folder)
     except AppError as error:
-        return Finding(False, error.sentence)
+        return Diagnosis(False, error.sentence)
     finally:
         if is_new:
             shutil.rmtree(folder, ignore_errors=True)
-    return Finding(True, f"Data folder {folder}: {'can be made' if is_new else 'can be written to'}.")
+    return Diagnosis(True, f"Data folder {folder}: {'can be made' if is_new else 'can be written to'}.")
 
 
-def _disk(settings: Settings) -> Finding:
+def _disk(settings: Settings) -> Diagnosis:
     folder = settings.data_dir.resolve()
     while not folder.exists():
         folder = folder.parent
     free_gib = shutil.disk_usage(folder).free / GIB
     mend = "Checkpoints take the most: delete runs you do not need, or choose another folder with --data."
-    return Finding(free_gib >= DISK_WISHED_GIB, f"Disk: {free_gib:.0f} GiB free.", mend, is_needed=False)
+    return Diagnosis(free_gib >= DISK_WISHED_GIB, f"Disk: {free_gib:.0f} GiB free.", mend, is_needed=False)
 
 
-def _memory(settings: Settings) -> Finding:
+def _memory(settings: Settings) -> Diagnosis:
     memory = psutil.virtual_memory()
     sentence = f"Memory: {memory.available / GIB:.0f} of {memory.total / GIB:.0f} GiB available."
-    return Finding(memory.available >= MEMORY_NEEDED_GIB * GIB, sentence, "Training needs 4 GiB.", is_needed=False)
+    return Diagnosis(memory.available >= MEMORY_NEEDED_GIB * GIB, sentence, "Training needs 4 GiB.", is_needed=False)
 
 
-def _shared_memory(settings: Settings) -> Finding:
+def _shared_memory(settings: Settings) -> Diagnosis:
     folder = Path("/dev/shm")  # noqa: S108
     if not folder.is_dir():
-        return Finding(sys.platform == "darwin", "There is no /dev/shm.", "PostgreSQL wants it: mount a tmpfs there.")
+        return Diagnosis(sys.platform == "darwin", "There is no /dev/shm.", "PostgreSQL wants it: mount a tmpfs there.")
     free_mib = shutil.disk_usage(folder).free >> 20
     mend = "In a container: give it --shm-size=256m."
-    return Finding(free_mib >= SHARED_MEMORY_WISHED_MIB, f"Shared memory: {free_mib} MiB.", mend, is_needed=False)
+    return Diagnosis(free_mib >= SHARED_MEMORY_WISHED_MIB, f"Shared memory: {free_mib} MiB.", mend, is_needed=False)
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> Diagnosis:
     found = roster(settings.data_dir.resolve())
     url = settings.database_url or (found.database_url if found else None)
     if url is None:
@@ -119,14 +119,14 @@ def _database(settings: Settings) -> Finding:
             sql = "select count(*) from pg_available_extensions where name = 'vector'"
             has_vector = bool(connection.exec_driver_sql(sql).scalar_one())
     except (DBAPIError, ArgumentError) as error:
-        return Finding(False, f"PostgreSQL does not answer: {first_line(error)}.", "Check PACKSHOT_DATABASE_URL.")
+        return Diagnosis(False, f"PostgreSQL does not answer: {first_line(error)}.", "Check PACKSHOT_DATABASE_URL.")
     where = "your own" if settings.database_url else "the one of the data folder"
-    return Finding(
+    return Diagnosis(
         has_vector, f"PostgreSQL {version} answers ({where}).", "It lacks the extension pgvector: install it there."
     )
 
 
-def _redis(settings: Settings) -> Finding:
+def _redis(settings: Settings) -> Diagnosis:
     found = roster(settings.data_dir.resolve())
     url = settings.redis_url or (found.redis_url if found else None)
     if url is None:
@@ -139,60 +139,60 @@ def _redis(settings: Settings) -> Finding:
         else:
             socket.create_connection((place.hostname, place.port or 6379), timeout=3).close()
     except (OSError, ValueError) as error:
-        return Finding(False, f"Redis does not take connections: {error}", "Check PACKSHOT_REDIS_URL.")
-    return Finding(True, f"Redis takes connections ({'your own' if settings.redis_url else 'of the data folder'}).")
+        return Diagnosis(False, f"Redis does not take connections: {error}", "Check PACKSHOT_REDIS_URL.")
+    return Diagnosis(True, f"Redis takes connections ({'your own' if settings.redis_url else 'of the data folder'}).")
 
 
-def _embedded(name: str, find: Callable[[], Path]) -> Finding:
+def _embedded(name: str, find: Callable[[], Path]) -> Diagnosis:
     try:
         program = find()
     except AppError as error:
-        return Finding(False, error.sentence)
+        return Diagnosis(False, error.sentence)
     is_there = os.access(program, os.X_OK)
-    return Finding(is_there, f"{name}: the one that came with the installation.", "Install Packshot again: make up")
+    return Diagnosis(is_there, f"{name}: the one that came with the installation.", "Install Packshot again: make up")
 
 
-def _torch(settings: Settings) -> Finding:
+def _torch(settings: Settings) -> Diagnosis:
     is_there = find_spec("torch") is not None
     sentence = "PyTorch is installed." if is_there else "PyTorch is not installed: nothing is trained or drawn here."
-    return Finding(is_there, sentence, 'Install it: pip install -c constraints.txt -e ".[gpu]"', is_needed=False)
+    return Diagnosis(is_there, sentence, 'Install it: pip install -c constraints.txt -e ".[gpu]"', is_needed=False)
 
 
-def _gpu(settings: Settings) -> Finding:
+def _gpu(settings: Settings) -> Diagnosis:
     """Asks the driver's own program, so that torch need not be loaded."""
     program = shutil.which("nvidia-smi")
     if program is None:
-        return Finding(True, "No NVIDIA GPU here: training runs on the processor, which is enough for the demo only.")
+        return Diagnosis(True, "No NVIDIA GPU here: training runs on the processor, which is enough for the demo only.")
     query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         told = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
     except (subprocess.SubprocessError, OSError) as error:
-        return Finding(False, f"The GPU does not answer ({error}).", "Check the driver: nvidia-smi", is_needed=False)
-    return Finding(True, f"GPU: {'; '.join(told.strip().splitlines())}.")
+        return Diagnosis(False, f"The GPU does not answer ({error}).", "Check the driver: nvidia-smi", is_needed=False)
+    return Diagnosis(True, f"GPU: {'; '.join(told.strip().splitlines())}.")
 
 
-def _base_model(settings: Settings) -> Finding:
+def _base_model(settings: Settings) -> Diagnosis:
     return _model("Base model", "PACKSHOT_BASE_MODEL", settings.base_model, is_needed=find_spec("torch") is not None)
 
 
-def _caption_model(settings: Settings) -> Finding:
+def _caption_model(settings: Settings) -> Diagnosis:
     if settings.caption_model is None:
-        return Finding(True, "Caption model: none; captions are written from facts.")
+        return Diagnosis(True, "Caption model: none; captions are written from facts.")
     return _model("Caption model", "PACKSHOT_CAPTION_MODEL", settings.caption_model, is_needed=False)
 
 
-def _model(what: str, setting: str, name: str, is_needed: bool) -> Finding:
+def _model(what: str, setting: str, name: str, is_needed: bool) -> Diagnosis:
     """A model in a folder is looked for; one that is a hub's name can only be named."""
     folder = Path(model_folder(name))
     if folder.is_dir():
         is_whole = any((folder / file).is_file() for file in ("model_index.json", "config.json"))
-        return Finding(is_whole, f"{what}: {folder}.", "It holds no model_index.json or config.json.", is_needed)
+        return Diagnosis(is_whole, f"{what}: {folder}.", "It holds no model_index.json or config.json.", is_needed)
     if name.startswith((".", "/", "models/")) or name.count("/") != 1:
-        return Finding(False, f"{what}: there is no folder {name}.", f"Set {setting} to a model's folder.", is_needed)
-    return Finding(True, f"{what}: “{name}”, to be fetched from the hub when it is first used.")
+        return Diagnosis(False, f"{what}: there is no folder {name}.", f"Set {setting} to a model's folder.", is_needed)
+    return Diagnosis(True, f"{what}: “{name}”, to be fetched from the hub when it is first used.")
 
 
-def _chromium(settings: Settings) -> Finding:
+def _chromium(settings: Settings) -> Diagnosis:
     found = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
     sentence = f"Chromium: {found}." if found else "Chromium is not installed; only the browser tests want it."
-    return Finding(found is not None, sentence, "On Debian: apt-get install chromium", is_needed=False)
+    return Diagnosis(found is not None, sentence, "On Debian: apt-get install chromium", is_needed=False)

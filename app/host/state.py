@@ -26,7 +26,7 @@ FREE_BYTES_NEEDED: Final = 300 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class HostState:
     """What runs on a data folder, as its supervisor wrote it down. `since` is UTC, ISO 8601; a dead part is None."""
 
     supervisor: Known
@@ -38,13 +38,13 @@ class Roster:
     parts: dict[str, Known | None]
 
 
-def roster(data_dir: Path) -> Roster | None:
+def roster(data_dir: Path) -> HostState | None:
     """What runs on this data folder now; None when no supervisor does."""
     found = _written_down(data_dir)
     return found if found and found.supervisor.find() else None
 
 
-def write_down(data_dir: Path, state: Roster) -> None:
+def write_down(data_dir: Path, state: HostState) -> None:
     """Write down what runs. A full disk is no reason to stop."""
     with suppress(OSError, Refused), atomic_file(data_dir / STATE) as file:
         file.write(json.dumps(asdict(state), indent=1).encode())
@@ -110,13 +110,13 @@ def trainers(data_dir: Path) -> list[psutil.Process]:
     return [one for one in found if one]
 
 
-def _written_down(data_dir: Path) -> Roster | None:
+def _written_down(data_dir: Path) -> HostState | None:
     """What the file says, true or not any more; None when it cannot be read."""
     try:
         told: dict[str, Any] = json.loads((data_dir / STATE).read_text())
         told["supervisor"] = Known(**told["supervisor"])
         told["parts"] = {name: Known(**part) if part else None for name, part in told["parts"].items()}
-        return Roster(**told)
+        return HostState(**told)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 

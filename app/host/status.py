@@ -14,7 +14,7 @@ from app import people
 from app.database import transaction
 from app.errors import NotFound, Refused
 from app.host.listener import address_of
-from app.host.state import Roster, roster
+from app.host.state import HostState, roster
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
@@ -64,7 +64,7 @@ def _person(session: Session, email: str | None) -> Person:
     raise NotFound(f"Nobody here has the e-mail {wanted}.")
 
 
-def _jobs(found: Roster) -> list[str]:
+def _jobs(found: HostState) -> list[str]:
     """How many jobs wait and run on each queue."""
     query = (
         select(Job.queue, Job.state, func.count())

@@ -35,7 +35,7 @@ def say(sentence: str) -> None:
         print(sentence, flush=True)
 
 
-class Signals:
+class StopSignals:
     """While entered: SIGINT, SIGTERM and SIGHUP are counted instead of ending the process, and cut a wait short.
 
     A child's end cuts a wait short too. A signal that was ignored before (nohup) stays ignored.
@@ -74,7 +74,7 @@ class Signals:
 
 
 @dataclass
-class Part:
+class ManagedProcess:
     """A process that is kept running. One with a `server` is needed by the others, and is stopped after them."""
 
     name: str
@@ -91,12 +91,12 @@ class Part:
 class Supervisor:
     """Keeps parts running. `note` is called with all parts after each change, to write down what runs."""
 
-    def __init__(self, signals: Signals, note: Callable[[list[Part]], None]) -> None:
+    def __init__(self, signals: StopSignals, note: Callable[[list[ManagedProcess]], None]) -> None:
         self.signals = signals
-        self.parts: list[Part] = []
+        self.parts: list[ManagedProcess] = []
         self._note = note
 
-    def add(self, part: Part) -> subprocess.Popen[bytes]:
+    def add(self, part: ManagedProcess) -> subprocess.Popen[bytes]:
         """Start a part, and keep it running from here on."""
         processes.rotate(part.log)
         self.parts.append(part)
@@ -135,14 +135,14 @@ class Supervisor:
                 part.process.wait()
         self.parts.clear()
 
-    def _start(self, part: Part) -> subprocess.Popen[bytes]:
+    def _start(self, part: ManagedProcess) -> subprocess.Popen[bytes]:
         process = part.process = part.start()
         part.known = Known.of(process.pid)
         part.started_at, part.due_at = time.monotonic(), None
         self._note(self.parts)
         return process
 
-    def _look_after(self, part: Part) -> None:
+    def _look_after(self, part: ManagedProcess) -> None:
         """Notice a part's end, and start it again after a pause that grows with each death from half a second to 30."""
         now = time.monotonic()
         if part.due_at is not None:
@@ -160,7 +160,7 @@ class Supervisor:
         self._note(self.parts)
 
 
-def _found(part: Part) -> list[psutil.Process]:
+def _found(part: ManagedProcess) -> list[psutil.Process]:
     process = part.known.find() if part.known else None
     return [process] if process else []
 

@@ -24,8 +24,8 @@ from app.host import devices, processes, servers
 from app.host.devices import Device
 from app.host.listener import address_of, answers, listening
 from app.host.processes import Known
-from app.host.state import Roster, end_left_over, forget, locked, make_folder, trainers, write_down
-from app.host.supervisor import Part, Signals, Supervisor, say
+from app.host.state import HostState, end_left_over, forget, locked, make_folder, trainers, write_down
+from app.host.supervisor import ManagedProcess, StopSignals, Supervisor, say
 from app.settings import Settings
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ def up(settings: Settings, is_browser_wanted: bool = True) -> int:
     """Run everything until a signal asks for the end; the exit code. Raises AppError with a sentence when it cannot."""
     data_dir = settings.data_dir.resolve()
     make_folder(data_dir)
-    with locked(data_dir), listening(settings.host, settings.port) as listener, Signals() as signals:
+    with locked(data_dir), listening(settings.host, settings.port) as listener, StopSignals() as signals:
         end_left_over(data_dir)
         os.umask(0o077)
         one = _Up(settings.model_copy(update={"data_dir": data_dir}), listener, signals)
@@ -53,10 +53,10 @@ def up(settings: Settings, is_browser_wanted: bool = True) -> int:
 class _Up:
     """One `packshot up`, from start to stop."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, signals: Signals) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, signals: StopSignals) -> None:
         self.settings, self.listener, self.signals = settings, listener, signals
         self.port: int = listener.getsockname()[1]
-        self.state = Roster(
+        self.state = HostState(
             supervisor=Known.of(os.getpid()),
             since=datetime.now(UTC).isoformat(timespec="seconds"),
             address=(settings.public_url or address_of(settings.host, self.port)).rstrip("/"),
@@ -94,11 +94,11 @@ class _Up:
             say("Stopped.")
 
     def _serve(self, server: servers.Server) -> str:
-        process = self.supervisor.add(Part(server.name, server.log, partial(servers.start, server), server))
+        process = self.supervisor.add(ManagedProcess(server.name, server.log, partial(servers.start, server), server))
         servers.wait_until_ready(process, server)
         return server.url
 
-    def _parts(self) -> Iterator[Part]:
+    def _parts(self) -> Iterator[ManagedProcess]:
         """The web app, the workers and the sweeper, each with its log."""
         descriptor = self.listener.fileno()
         commands = {
@@ -121,7 +121,7 @@ class _Up:
                 processes.start, [sys.executable, *arguments], log, environment, cwd=PROJECT,
                 pass_fds=[descriptor] if name == "web app" else [],
             )  # fmt: skip
-            yield Part(name, log, start)
+            yield ManagedProcess(name, log, start)
 
     def _devices(self) -> list[Device]:
         """The devices to start a gpu worker for; none where PyTorch is not installed."""
@@ -173,7 +173,7 @@ class _Up:
 
             webbrowser.open(door)
 
-    def _note(self, parts: list[Part]) -> None:
+    def _note(self, parts: list[ManagedProcess]) -> None:
         self.state = replace(self.state, parts={part.name: part.known for part in parts})
         write_down(self.settings.data_dir, self.state)
 

@@ -48,7 +48,7 @@ class Unreadable(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DecodedPicture:
     """A photo that was read. `render` is None where the original itself already looks right everywhere.
 
     `format` is one of JPEG, PNG, WEBP, TIFF, BMP, GIF; sizes are as a person sees the picture; `thumb` and `view` are
@@ -67,7 +67,7 @@ class Picture:
     note: str | None
 
 
-def read_picture(data: bytes, max_megapixels: int) -> Picture:
+def read_picture(data: bytes, max_megapixels: int) -> DecodedPicture:
     """Read a photo from its bytes, whatever its name said; of several frames or pages, the first.
 
     Raises Unreadable for bytes that are no picture of a known format, damaged, cut off, larger than `max_megapixels`
@@ -91,7 +91,7 @@ def read_picture(data: bytes, max_megapixels: int) -> Picture:
         raise Unreadable(f"The file {why}, so its picture cannot be read.") from None
 
 
-def _read(opened: Pillow.Image) -> Picture:
+def _read(opened: Pillow.Image) -> DecodedPicture:
     turn = _turn(opened)
     # JPEGs with several pictures inside (MPO) show the first.
     file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
@@ -105,7 +105,7 @@ def _read(opened: Pillow.Image) -> Picture:
         # Nothing but smaller pictures are wanted, and JPEG can be decoded at a half, a quarter or an eighth.
         opened.draft(opened.mode, _within(opened.size, VIEW_SIDE_PX))
         view = _shrink(opened, VIEW_SIDE_PX)
-        return Picture(
+        return DecodedPicture(
             file_format, width, height, False, profile is not None, False, None, _encode(view, VIEW_FORMAT),
             _encode(_shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), note,
         )  # fmt: skip
@@ -114,7 +114,7 @@ def _read(opened: Pillow.Image) -> Picture:
     # Pillow turns TIFF pages by itself.
     upright = flat if turn is None or file_format == "TIFF" else flat.transpose(turn)
     view = _shrink(upright, VIEW_SIDE_PX)
-    return Picture(
+    return DecodedPicture(
         file_format, upright.width, upright.height, had_alpha, profile is not None, turn is not None,
         _encode(upright, "PNG"), _encode(view, VIEW_FORMAT), _encode(_shrink(view, THUMB_SIDE_PX), THUMB_FORMAT),
         note or assumed,

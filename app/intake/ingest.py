@@ -27,7 +27,7 @@ from app.errors import NotFound, Refused
 from app.intake import metadata
 from app.intake.decoding import Unreadable, read_picture
 from app.intake.folders import Met, walk
-from app.intake.metadata import Facts, read_metadata
+from app.intake.metadata import PhotoMetadata, read_metadata
 from app.jobs import Job
 from app.people import Person
 from app.storage import Storage, sha256_of
@@ -226,12 +226,12 @@ class _Catalogued:
 
     catalog_id: int
     intake_id: int
-    facts: dict[str, Facts]
+    facts: dict[str, PhotoMetadata]
 
     def row(self, stored: Stored) -> dict[str, Any]:
         """The image row of a new picture."""
         name = stored.hashed.met.name
-        said = self.facts.get(metadata.key_of(name), Facts(line=0))
+        said = self.facts.get(metadata.key_of(name), PhotoMetadata(line=0))
         return {
             **stored.columns,
             "catalog_id": self.catalog_id,
@@ -294,7 +294,7 @@ def _keep_source_files(session: Session, rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _fill_in(session: Session, met_again: dict[int, str], facts: dict[str, Facts]) -> None:
+def _fill_in(session: Session, met_again: dict[int, str], facts: dict[str, PhotoMetadata]) -> None:
     """Give images that were there already what the metadata file says of them and they lack; overwrite nothing."""
     said = {image_id: facts[key] for image_id, name in met_again.items() if (key := metadata.key_of(name)) in facts}
     if not said:

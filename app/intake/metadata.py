@@ -28,7 +28,7 @@ _KEYS: Final = ("file_name", "filename")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class PhotoMetadata:
     """What the metadata file says about one photo, and on which line. Empty texts are None."""
 
     line: int
@@ -39,7 +39,7 @@ class Facts:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def read_metadata(folder: Path) -> dict[str, Facts]:
+def read_metadata(folder: Path) -> dict[str, PhotoMetadata]:
     """Facts by photo, from the metadata file at the top of `folder`; empty without one. Keys are `key_of` paths.
 
     Raises Refused, naming file and line: both files present, not UTF-8 (UTF-16 with a mark is fine), no column
@@ -52,7 +52,7 @@ def read_metadata(folder: Path) -> dict[str, Facts]:
         return {}
     text = _decode(present[0])
     rows = _csv_rows(text) if present[0].suffix == ".csv" else _json_rows(text)
-    found: dict[str, Facts] = {}
+    found: dict[str, PhotoMetadata] = {}
     for line, row in rows:
         name, facts = _facts(present[0].name, line, row)
         if name in found:
@@ -142,7 +142,7 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         yield line, value
 
 
-def _facts(source: str, line: int, row: dict[str, Any]) -> tuple[str, Facts]:
+def _facts(source: str, line: int, row: dict[str, Any]) -> tuple[str, PhotoMetadata]:
     name, texts, extra = "", {}, {}
     for column, value in row.items():
         heading = column.strip().lower()
@@ -160,7 +160,7 @@ def _facts(source: str, line: int, row: dict[str, Any]) -> tuple[str, Facts]:
             extra[column.strip()[:100]] = value
     if not name:
         _refuse(source, line, "has no file name")
-    return name, Facts(line=line, extra=extra, **texts)
+    return name, PhotoMetadata(line=line, extra=extra, **texts)
 
 
 def _text(source: str, line: int, heading: str, value: Any, limit: int) -> str | None:

@@ -43,7 +43,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class MemberCounts:
     """What the database knows of a version's members: how many, and what is wrong with them."""
 
     version_id: int
@@ -55,7 +55,7 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RunSite:
     """Where a run would be: the disk's free bytes, the device's name ("" while unknown), and what it is busy with.
 
     `devices`: how many accelerators can work on one run together; None where there is none or nobody knows.
@@ -97,8 +97,8 @@ class Left:
 def findings(
     recipe: Recipe,
     base: BaseFacts,
-    members: Members,
-    place: Place,
+    members: MemberCounts,
+    place: RunSite,
     left: Left,
     measured: Mapping[str, Any] | None = None,
     estimate: Estimate | None = None,
@@ -137,7 +137,7 @@ def counted(found: list[Finding]) -> str:
     return " · ".join(f"{counts[state]} {word}" for state, word in words.items() if counts[state])
 
 
-def _pictures(members: Members, measured: Mapping[str, Any] | None) -> Finding:
+def _pictures(members: MemberCounts, measured: Mapping[str, Any] | None) -> Finding:
     count = members.train + members.validation
     broken = (measured or {}).get("undecodable")
     if broken is None:
@@ -148,7 +148,7 @@ def _pictures(members: Members, measured: Mapping[str, Any] | None) -> Finding:
     return Finding("Pictures", "failed", f"{many} not decode; the first is {broken[0]['file']}: {broken[0]['why']}")
 
 
-def _captions(members: Members, measured: Mapping[str, Any] | None) -> Finding:
+def _captions(members: MemberCounts, measured: Mapping[str, Any] | None) -> Finding:
     empty = max(members.empty_captions, (measured or {}).get("captions_empty", 0))
     if not empty:
         return Finding("Captions", "passed", "none empty")
@@ -157,7 +157,7 @@ def _captions(members: Members, measured: Mapping[str, Any] | None) -> Finding:
     return Finding("Captions", "failed", f"{many} empty; such photos teach nothing", link, "Open the version")
 
 
-def _tokens(members: Members, measured: Mapping[str, Any] | None) -> Finding:
+def _tokens(members: MemberCounts, measured: Mapping[str, Any] | None) -> Finding:
     tokens = (measured or {}).get("tokens")
     if tokens is None:
         return Finding("Tokens", "cannot_tell", _NOT_YET)
@@ -182,7 +182,7 @@ def _sizes(recipe: Recipe, measured: Mapping[str, Any] | None) -> Finding:
     return Finding("Sizes", state, f"{len(buckets)} buckets, the smallest holds {smallest:,}{rare}")
 
 
-def _leakage(members: Members) -> Finding:
+def _leakage(members: MemberCounts) -> Finding:
     leaks = members.leaking_products + members.leaking_pictures
     if not members.validation:
         return Finding("Leakage", "to_know", "no photo is held out, so nobody can tell whether it learns by heart")
@@ -199,7 +199,7 @@ def _many(count: int, noun: str) -> str:
     return f"{count:,} {noun}s" if count > 1 else f"one {noun}" if count else ""
 
 
-def _weights(base: BaseFacts, place: Place, measured: Mapping[str, Any] | None) -> Finding:
+def _weights(base: BaseFacts, place: RunSite, measured: Mapping[str, Any] | None) -> Finding:
     if base.fault:
         return Finding("Weights", "failed", base.fault)
     parts = (measured or {}).get("weights")
@@ -214,7 +214,7 @@ def _weights(base: BaseFacts, place: Place, measured: Mapping[str, Any] | None) 
     return Finding("Weights", "passed", f"present, {_many(len(parts), 'part')}, {again}")
 
 
-def _disk(recipe: Recipe, base: BaseFacts, place: Place, measured: Mapping[str, Any] | None) -> Finding:
+def _disk(recipe: Recipe, base: BaseFacts, place: RunSite, measured: Mapping[str, Any] | None) -> Finding:
     needed = needed_bytes(recipe, base, measured or {})
     how = "" if measured and "checkpoint_bytes" in measured else ", by the number of weights"
     words = f"{bytes_(needed)} needed{how}, {bytes_(place.free_bytes)} free"
@@ -234,7 +234,7 @@ def needed_bytes(recipe: Recipe, base: BaseFacts, measured: Mapping[str, Any]) -
     return int(2 * checkpoint + saves * weights + model + tokens + latents + saves * 4 * _SAMPLE_BYTES)
 
 
-def _device(recipe: Recipe, place: Place, measured: Mapping[str, Any] | None) -> Finding:
+def _device(recipe: Recipe, place: RunSite, measured: Mapping[str, Any] | None) -> Finding:
     name, tried_on = place.device, (measured or {}).get("device", "")
     if not name:
         before = f"measured on {tried_on}; " if tried_on else ""

@@ -15,10 +15,10 @@ from app.launch.defaults import (
     UNREPEATED_COMPILED_STEPS,
     Start,
 )
-from app.launch.facts import GIB, BaseFacts, DataFacts, Device, Far
+from app.launch.facts import GIB, BaseFacts, DataFacts, DeviceFacts, Preset
 from app.training.recipe import Recipe
 
-SHARES: Final[dict[Far, float]] = {"quick": 0.25, "balanced": 1.0, "best": 4.0}
+SHARES: Final[dict[Preset, float]] = {"quick": 0.25, "balanced": 1.0, "best": 4.0}
 """Steps of each choice, in shares of the balanced run. With LoRA the best goes on twice as long, not four times:
 published LoRA recipes end there, and longer ones learn the photos by heart."""
 
@@ -34,7 +34,7 @@ Reasons = dict[str, str]
 
 
 def derive(
-    base: BaseFacts, data: DataFacts, device: Device, far: Far, steps: int | None, method: str | None
+    base: BaseFacts, data: DataFacts, device: DeviceFacts, far: Preset, steps: int | None, method: str | None
 ) -> tuple[Values, Reasons]:
     """Every knob's value and reason. `steps` and `method` are a person's, where they chose: much follows from them."""
     if base.template is not None and method in (None, base.template.method):
@@ -49,7 +49,7 @@ def derive(
 
 
 def _from_template(
-    known: Recipe, base: BaseFacts, device: Device, far: Far, steps: int | None
+    known: Recipe, base: BaseFacts, device: DeviceFacts, far: Preset, steps: int | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """A recipe that was tried on this base; warm-up, checkpoints and validations keep their share of the run."""
     wanted = steps or round(known.steps * SHARES[far])
@@ -79,7 +79,7 @@ def _from_template(
 
 
 def _from_table(
-    base: BaseFacts, data: DataFacts, device: Device, far: Far, steps: int | None, method: str | None
+    base: BaseFacts, data: DataFacts, device: DeviceFacts, far: Preset, steps: int | None, method: str | None
 ) -> tuple[Values, Reasons]:
     """The family's starting point, fitted to the photos and the device."""
     start = STARTS[base.family]
@@ -106,7 +106,7 @@ def _from_table(
     return values, reasons
 
 
-def _method(base: BaseFacts, data: DataFacts, device: Device) -> tuple[str, str]:
+def _method(base: BaseFacts, data: DataFacts, device: DeviceFacts) -> tuple[str, str]:
     size = (
         f"{base.parameters / 1e9:.1f} billion weights"
         if base.parameters >= 1e9
@@ -123,7 +123,7 @@ def _method(base: BaseFacts, data: DataFacts, device: Device) -> tuple[str, str]
     return "full", f"{data.train:,} photos, and {needed / GIB:.0f} GiB of weights and optimiser fit"
 
 
-def _steps(start: Start, data: DataFacts, method: str, far: Far) -> tuple[int, str]:
+def _steps(start: Start, data: DataFacts, method: str, far: Preset) -> tuple[int, str]:
     """LoRA: the published number for 20 to 100 photos, growing with the root of more of them, at most threefold."""
     if method == "full":
         return round(start.full_steps * SHARES[far]), f"{far}: {SHARES[far]:g} × {start.full_steps:,} for all weights"
@@ -141,7 +141,9 @@ def _put(values: Values, reasons: Reasons, found: Found) -> None:
         values[name], reasons[name] = value, reason
 
 
-def _sizes(start: Start, base: BaseFacts, data: DataFacts, device: Device, method: str, resolution_px: int) -> Found:
+def _sizes(
+    start: Start, base: BaseFacts, data: DataFacts, device: DeviceFacts, method: str, resolution_px: int
+) -> Found:
     batch = start.lora_batch if method == "lora" else start.full_batch
     memory = 0.0 if device.memory_bytes is None else device.memory_bytes / GIB
     # A first guess; the preflight measures it, and offers a smaller one where it does not fit.
@@ -169,7 +171,7 @@ def _sizes(start: Start, base: BaseFacts, data: DataFacts, device: Device, metho
     }
 
 
-def _compile(base: BaseFacts, device: Device, blocks: str, steps: int) -> tuple[bool, str]:
+def _compile(base: BaseFacts, device: DeviceFacts, blocks: str, steps: int) -> tuple[bool, str]:
     """Whether the preflight tries compiling. A try costs minutes, so only where it may pay."""
     if not device.has_gpu:
         return False, "off: on a CPU it takes long and gains nothing"
@@ -181,13 +183,13 @@ def _compile(base: BaseFacts, device: Device, blocks: str, steps: int) -> tuple[
     return True, "tried by the preflight; the run is compiled only where that pays"
 
 
-def _precision(base: BaseFacts, device: Device) -> tuple[str, str]:
+def _precision(base: BaseFacts, device: DeviceFacts) -> tuple[str, str]:
     if base.parameters < SMALL and not device.has_gpu:
         return "fp32", "a small model on a CPU: bf16 is no faster"
     return "bf16-autocast", "weights stay in fp32: stored in bf16 they cost PRX 3.7 points of FID"
 
 
-def _rates(start: Start, base: BaseFacts, device: Device, method: str, steps: int) -> Found:
+def _rates(start: Start, base: BaseFacts, device: DeviceFacts, method: str, steps: int) -> Found:
     rate = start.lora_lr if method == "lora" else start.full_lr
     warmup = min(100 if method == "lora" else start.full_warmup, steps // 10)
     needed = BYTES_A_WEIGHT * base.parameters

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-from app.launch.facts import Device
+from app.launch.facts import DeviceFacts
 from app.storage import atomic_file
 
 FILE: Final = "device.json"
@@ -19,10 +19,10 @@ def tell(data_dir: Path, name: str, memory_bytes: int | None, count: int = 1) ->
         file.write(json.dumps({"name": name, "memory_bytes": memory_bytes, "count": count}).encode())
 
 
-def known(data_dir: Path, threads: int) -> Device:
+def known(data_dir: Path, threads: int) -> DeviceFacts:
     """The device, its name empty while no worker has told of one."""
     try:
         told = json.loads((data_dir / FILE).read_text())
-        return Device(str(told["name"]), told["memory_bytes"], threads, int(told.get("count", 1)))
+        return DeviceFacts(str(told["name"]), told["memory_bytes"], threads, int(told.get("count", 1)))
     except (OSError, ValueError, KeyError, TypeError):
-        return Device("", None, threads)
+        return DeviceFacts("", None, threads)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from app.launch.pace import Pace, pace
-from app.training.limits import Foretold
+from app.training.limits import LaunchEstimate
 from app.training.recipe import Recipe
 from app.units import duration
 
@@ -32,7 +32,7 @@ NO_HISTORY: Final = "no run was measured against its estimate yet"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class EstimatePart:
     """One part of a run: its name and its seconds."""
 
     name: str
@@ -45,7 +45,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class PictureCounts:
     """What is drawn beside training: pictures of each pulse, and pictures of the sheet afterwards."""
 
     pulse_pictures: int = 0
@@ -56,7 +56,7 @@ class Work:
 class Estimate:
     """Seconds on the device: the run's parts, their sum with its range, and the sheet after it. `basis` in words."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[EstimatePart, ...]
     seconds: float
     low_s: float
     high_s: float
@@ -67,9 +67,9 @@ class Estimate:
     error: str  # how right we were before, in words
 
     @property
-    def sheet(self) -> Part:
+    def sheet(self) -> EstimatePart:
         """The sheet as a part of its own."""
-        return Part("sheet", self.sheet_s)
+        return EstimatePart("sheet", self.sheet_s)
 
     @property
     def in_all(self) -> tuple[float, float, float]:
@@ -87,19 +87,19 @@ class Estimate:
         least, expected, most = (hour_price * Decimal(seconds) / _HOUR_S for seconds in self.in_all)
         return least, expected, most
 
-    def foretold(self, preflight_id: int | None) -> Foretold:
+    def foretold(self, preflight_id: int | None) -> LaunchEstimate:
         """What is kept with the run, to be measured against it."""
-        return Foretold(self.seconds, self.low_s, self.high_s, self.basis, preflight_id)
+        return LaunchEstimate(self.seconds, self.low_s, self.high_s, self.basis, preflight_id)
 
 
 def estimate(
-    measured: Mapping[str, Any], recipe: Recipe, work: Work | None = None, history: Sequence[float] = ()
+    measured: Mapping[str, Any], recipe: Recipe, work: PictureCounts | None = None, history: Sequence[float] = ()
 ) -> Estimate:
     """The estimate for a recipe whose preflight measured these facts.
 
     `history` holds what earlier runs took, in shares of what was foretold of them (1 is as foretold).
     """
-    work = work or Work()
+    work = work or PictureCounts()
     way = pace(measured, recipe)
     saves = _times(recipe.steps, recipe.checkpoint_every)
     validations = 1 + _times(recipe.steps, recipe.validate_every)
@@ -107,16 +107,16 @@ def estimate(
     texts = (measured["texts"] - measured.get("texts_cached", 0)) * measured["text_s"]
     pictures = (measured["pictures"] - measured.get("pictures_cached", 0)) * measured["picture_s"]
     parts = (
-        Part("start", float(measured.get("start_s", 0.0))),
-        Part("load", float(measured["load_s"])),
-        Part("encode", texts + pictures),
-        *([Part("compiling", way.compile_s)] if way.is_compiled else []),
-        Part("steps", recipe.steps * way.step_s + way.warming_s),
-        Part("validation", validations * measured["validation_s"]),
-        Part("samples", (1 + saves) * work.pulse_pictures * measured["sample_s"]),
-        Part("saves", (saves - 1) * measured["save_s"]),
-        Part("last save", float(measured["save_s"])),
-        Part("export", float(measured["export_s"])),
+        EstimatePart("start", float(measured.get("start_s", 0.0))),
+        EstimatePart("load", float(measured["load_s"])),
+        EstimatePart("encode", texts + pictures),
+        *([EstimatePart("compiling", way.compile_s)] if way.is_compiled else []),
+        EstimatePart("steps", recipe.steps * way.step_s + way.warming_s),
+        EstimatePart("validation", validations * measured["validation_s"]),
+        EstimatePart("samples", (1 + saves) * work.pulse_pictures * measured["sample_s"]),
+        EstimatePart("saves", (saves - 1) * measured["save_s"]),
+        EstimatePart("last save", float(measured["save_s"])),
+        EstimatePart("export", float(measured["export_s"])),
     )
     seconds = sum(part.seconds for part in parts)
     low, high = _range(way.timed_s, history)
@@ -137,7 +137,7 @@ def steps_that_fit(
     measured: Mapping[str, Any],
     recipe: Recipe,
     seconds: float,
-    work: Work | None = None,
+    work: PictureCounts | None = None,
     history: Sequence[float] = (),
 ) -> int:
     """The most steps whose run and sheet most likely end within `seconds`; 0 where not even one does.

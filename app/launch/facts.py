@@ -8,14 +8,14 @@ from typing import Final, Literal, get_args
 
 from app.training.recipe import Recipe
 
-Far = Literal["quick", "balanced", "best"]
-FAR: Final[tuple[Far, ...]] = get_args(Far)
+Preset = Literal["quick", "balanced", "best"]
+FAR: Final[tuple[Preset, ...]] = get_args(Preset)
 GIB: Final = 1 << 30
 _SLICE: Final = re.compile(r"\d+g\.\d+gb")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LicensedPart:
     """A part of a base whose licence counts: its name, the licence, and what it asks of whoever gets the model."""
 
     name: str
@@ -39,7 +39,7 @@ class BaseFacts:
     token_px: int
     is_pixel: bool
     size_bytes: int
-    parts: tuple[Part, ...] = ()
+    parts: tuple[LicensedPart, ...] = ()
     template: Recipe | None = None
     fault: str = ""
 
@@ -57,7 +57,7 @@ class DataFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceFacts:
     """Where a run will be. `memory_bytes` is the accelerator's, None without one or while nobody knows.
 
     `count`: how many of its kind can work on one run together.

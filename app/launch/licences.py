@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from app.launch.facts import Part
+from app.launch.facts import LicensedPart
 
 UNKNOWN: Final = "not known"
 _LOOK: Final = "Look at the model's card before giving the model or its pictures away."
@@ -62,7 +62,7 @@ _ENCODERS: Final[dict[str, str]] = {"T5GemmaEncoder": "gemma"}
 _FLUX_VAE: Final = {"latent_channels": 16, "scaling_factor": 0.3611, "shift_factor": 0.1159}
 
 
-def of_folder(folder: Path, name: str = "") -> tuple[Part, ...]:
+def of_folder(folder: Path, name: str = "") -> tuple[LicensedPart, ...]:
     """The parts with weights of the pipeline in `folder`, known as `name`, and their licences.
 
     Nothing when the folder holds no pipeline. Reads its index, its card and small configs, never weights.
@@ -73,7 +73,7 @@ def of_folder(folder: Path, name: str = "") -> tuple[Part, ...]:
     for part, told in index.items():
         if isinstance(told, list) and (folder / part).is_dir() and list((folder / part).glob("*.safetensors")):
             licence, binds = _of_part(folder, part, str(told[1]), str(index.get("_class_name")), own)
-            parts.append(Part(part.replace("_", " "), licence, binds))
+            parts.append(LicensedPart(part.replace("_", " "), licence, binds))
     return tuple(parts)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.captions.tables import Caption
 from app.catalog.tables import Image
 from app.datasets.tables import DatasetVersion, Member
-from app.launch.checks import Members
+from app.launch.checks import MemberCounts
 from app.launch.facts import DataFacts
 
 _OBLONG = 1.1
@@ -41,7 +41,7 @@ def facts(session: Session, version: DatasetVersion) -> DataFacts:
     )
 
 
-def counted(session: Session, version: DatasetVersion) -> Members:
+def counted(session: Session, version: DatasetVersion) -> MemberCounts:
     """What the gate looks at: empty captions, and what is in both splits."""
     of_version = Member.version_id == version.id
     empty = (
@@ -59,7 +59,7 @@ def counted(session: Session, version: DatasetVersion) -> Members:
         .group_by(Image.sha256)
         .having(in_both)
     )
-    return Members(
+    return MemberCounts(
         version_id=version.id,
         train=version.train_count,
         validation=version.validation_count,

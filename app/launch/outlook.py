@@ -14,12 +14,12 @@ from app.cycles import clock, hard_stop
 from app.datasets.tables import DatasetVersion
 from app.evaluation import sheets
 from app.launch import bases, checks, devices, members, preflights
-from app.launch.checks import Finding, Left, Place
-from app.launch.estimate import Estimate, Work, estimate
+from app.launch.checks import Finding, Left, RunSite
+from app.launch.estimate import Estimate, PictureCounts, estimate
 from app.launch.facts import BaseFacts
 from app.launch.pace import as_launched
 from app.launch.plan import Plan, changed, plan, written
-from app.launch.preflights import Wish
+from app.launch.preflights import RequestedLimits
 from app.people import Person
 from app.settings import Settings
 from app.training import runs
@@ -33,7 +33,7 @@ _MARGIN: Final = 1.25
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Assessment:
     """What is foretold of a run: the estimate (None before a preflight), the gate, and what there is for it.
 
     `recipe` is the one that a run would get: where compiling was not shown to pay, it does without.
@@ -64,9 +64,9 @@ def outlook(
     base: BaseFacts | None = None,
     preflight: Preflight | None = None,
     measured: Mapping[str, Any] | None = None,
-    wish: Wish | None = None,
+    wish: RequestedLimits | None = None,
     busy: str = "",
-) -> Outlook:
+) -> Assessment:
     """What is known of a run before it is asked for. `measured` stands for the preflight's while that is not kept."""
     base = base or bases.read(recipe.base)
     known = measured if measured is not None else (preflight.measured if preflight else None)
@@ -77,7 +77,7 @@ def outlook(
     twin = runs.under_way(session, version, launched)
     limits = limits_for(session, settings, recipe, wish, foretold, twin)
     device = devices.known(settings.data_dir, settings.worker_threads)
-    place = Place(
+    place = RunSite(
         free_bytes=shutil.disk_usage(_there(settings)).free,
         device=device.name,
         devices=device.count if device.has_gpu else None,
@@ -87,19 +87,19 @@ def outlook(
     left = left_of(session, settings, limits, twin)
     counted = members.counted(session, version)
     found = checks.findings(recipe, base, counted, place, left, known, foretold)
-    return Outlook(launched, foretold, found, left, limits)
+    return Assessment(launched, foretold, found, left, limits)
 
 
-def drawn(recipe: Recipe) -> Work:
+def drawn(recipe: Recipe) -> PictureCounts:
     """What is drawn for such a run: the pulse while it goes on, and the sheet of its checkpoints and the base after."""
-    return Work(sheets.PULSE, sheets.picture_count(recipe))
+    return PictureCounts(sheets.PULSE, sheets.picture_count(recipe))
 
 
 def limits_for(
     session: Session,
     settings: Settings,
     recipe: Recipe,
-    wish: Wish | None,
+    wish: RequestedLimits | None,
     foretold: Estimate | None,
     twin: TrainingRun | None,
 ) -> Limits:
@@ -137,7 +137,7 @@ def left_of(session: Session, settings: Settings, limits: Limits, twin: Training
 def start(
     session: Session,
     version: DatasetVersion,
-    known: Outlook,
+    known: Assessment,
     preflight: Preflight | None,
     person: Person | None,
 ) -> TrainingRun:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from app.launch.defaults import LABELS
 from app.launch.derive import derive
-from app.launch.facts import BaseFacts, DataFacts, Device, Far
+from app.launch.facts import BaseFacts, DataFacts, DeviceFacts, Preset
 from app.training.recipe import Recipe
 
 # The base is a choice of its own, and its family follows from it.
@@ -56,8 +56,8 @@ class Plan:
 def plan(
     base: BaseFacts,
     data: DataFacts,
-    device: Device,
-    far: Far = "balanced",
+    device: DeviceFacts,
+    far: Preset = "balanced",
     changes: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The recipe for these facts. `changes` are a person's values by knob, as typed; those equal to ours are no change.

@@ -73,7 +73,7 @@ _HISTORY: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RequestedLimits:
     """The run to start when a preflight passes: its limits as a person set them; None leaves them to the cycle."""
 
     max_seconds: float | None = None
@@ -85,7 +85,7 @@ def request_preflight(
     version: DatasetVersion,
     recipe: Recipe,
     person: Person | None = None,
-    wish: Wish | None = None,
+    wish: RequestedLimits | None = None,
     limits: Limits | None = None,
 ) -> Preflight:
     """Ask for a recipe to be measured, or find the measuring under way. With a `wish` the run follows by itself.
@@ -121,10 +121,10 @@ def request_preflight(
     return found
 
 
-def wish_of(arguments: Mapping[str, Any]) -> Wish | None:
+def wish_of(arguments: Mapping[str, Any]) -> RequestedLimits | None:
     """The run that a preflight's job is to start."""
     asked = arguments.get("start")
-    return None if asked is None else Wish(asked.get("max_seconds"), asked.get("max_amount"))
+    return None if asked is None else RequestedLimits(asked.get("max_seconds"), asked.get("max_amount"))
 
 
 def add_tried(session: Session, parent: Preflight, recipe: Recipe) -> Preflight:

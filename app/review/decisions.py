@@ -26,7 +26,7 @@ from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
 from app.review import rules
-from app.review.rules import Facts, Ruling, Thresholds
+from app.review.rules import PhotoFacts, Ruling, Thresholds
 from app.review.tables import Decision
 
 # What a person may give as the reason of a rejection; keys 1 to 9 on the desk.
@@ -224,9 +224,9 @@ def reconsider(session: Session, image_id: int) -> None:
         apply_rules(session, [image_id])
 
 
-def facts_of(image: Image, signals: Signals | None, caption: str | None) -> Facts:
+def facts_of(image: Image, signals: Signals | None, caption: str | None) -> PhotoFacts:
     """What the rules look at."""
-    return Facts(
+    return PhotoFacts(
         sharpness=signals.sharpness if signals else None,
         background=signals.background if signals else None,
         cropped_edges=tuple(signals.cropped_edges) if signals else (),

@@ -36,7 +36,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class PhotoFacts:
     """What the rules look at. None means "cannot tell", and what cannot be told is never held against a photo.
 
     `sharpness` and `confidence` run 0..1. `contradictions` are sentences, one per claim of the caption or the
@@ -60,7 +60,7 @@ class Ruling:
     reason: str
 
 
-def judge(facts: Facts, thresholds: Thresholds = Thresholds()) -> Ruling:
+def judge(facts: PhotoFacts, thresholds: Thresholds = Thresholds()) -> Ruling:
     """The ruling on one photo."""
     is_sure = facts.confidence >= thresholds.unsure_below
     if is_sure and facts.sharpness is not None and facts.sharpness < thresholds.blurred_below:

@@ -34,12 +34,12 @@ from app.errors import NotFound, Refused
 from app.review.decisions import contradictions
 from app.review.tables import Decision
 from app.selection.query import CHOICES, COLUMNS, RANGES, Selection, is_one_of, joined
-from app.selection.tables import Standing
+from app.selection.tables import PhotoIndex
 
 PAGE: Final = 120
 BINS: Final = 20
 # Unmeasured photos stand where the softest do.
-SHARPNESS: Final = func.coalesce(Standing.sharpness, -1.0)
+SHARPNESS: Final = func.coalesce(PhotoIndex.sharpness, -1.0)
 PIXELS: Final = Image.width_px * Image.height_px
 
 
@@ -50,12 +50,12 @@ class Order:
     label: str
     key: ColumnElement[Any] | InstrumentedAttribute[Any]
     is_descending: bool
-    of_image: bool = False  # the key is in `Image`, not in `Standing`
+    of_image: bool = False  # the key is in `Image`, not in `PhotoIndex`
 
 
 SORTS: Final[dict[str, Order]] = {
-    "newest": Order("Newest first", Standing.image_id, True),
-    "oldest": Order("Oldest first", Standing.image_id, False),
+    "newest": Order("Newest first", PhotoIndex.image_id, True),
+    "oldest": Order("Oldest first", PhotoIndex.image_id, False),
     "name": Order("File name", Image.file_name, False, of_image=True),
     "sharpest": Order("Sharpest first", SHARPNESS, True),
     "softest": Order("Softest first", SHARPNESS, False),
@@ -154,7 +154,7 @@ def position(session: Session, selection: Selection, sort: str, image_id: int) -
 def holds(session: Session, selection: Selection, image_id: int) -> bool:
     """Whether the photo is one of the selection, now."""
     clauses = _standing_clauses(selection).values()
-    return session.scalar(select(Standing.image_id).where(Standing.image_id == image_id, *clauses)) is not None
+    return session.scalar(select(PhotoIndex.image_id).where(PhotoIndex.image_id == image_id, *clauses)) is not None
 
 
 def at(session: Session, selection: Selection, sort: str, place: int) -> int | None:
@@ -168,7 +168,9 @@ def at(session: Session, selection: Selection, sort: str, place: int) -> int | N
 
 def count(session: Session, selection: Selection) -> int:
     """The exact number of photos."""
-    return session.scalar(select(func.count()).select_from(Standing).where(*_standing_clauses(selection).values())) or 0
+    return (
+        session.scalar(select(func.count()).select_from(PhotoIndex).where(*_standing_clauses(selection).values())) or 0
+    )
 
 
 def facets(session: Session, selection: Selection) -> Facets:
@@ -192,7 +194,7 @@ def facets(session: Session, selection: Selection) -> Facets:
         matching = photos.filter(and_(true(), *_without(held, key)))
         parts.append(select(literal(key), combined.c[key], matching).group_by(combined.c[key]))
     for key in RANGES:
-        column = getattr(Standing, key)
+        column = getattr(PhotoIndex, key)
         bar = cast(func.least(func.greatest(func.floor(column * BINS), 0), BINS - 1), Integer)
         others = [column.is_not(None), *rest, *_without(flags, key)]
         parts.append(select(literal(key), cast(bar, Text), func.count()).where(*others).group_by(bar))
@@ -226,21 +228,21 @@ def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
 
 
 def _standing_clauses(selection: Selection) -> dict[str, ColumnElement[bool]]:
-    """The selection's conditions on `Standing` alone; what asks for texts becomes one condition on the photo."""
+    """The selection's conditions on `PhotoIndex` alone; what asks for texts becomes one condition on the photo."""
     clauses = selection.clauses()
     asks_texts = [clauses.pop(key) for key in ("product", "file") if key in clauses]
     if asks_texts:
-        clauses["texts"] = Standing.image_id.in_(
+        clauses["texts"] = PhotoIndex.image_id.in_(
             select(Image.id).where(Image.catalog_id == selection.catalog_id, *asks_texts)
         )
-    return {"catalog": Standing.catalog_id == selection.catalog_id, **clauses}
+    return {"catalog": PhotoIndex.catalog_id == selection.catalog_id, **clauses}
 
 
 def _ids(selection: Selection, order: Order) -> Select[int]:
     """Numbers of the selected photos, unordered, from as few tables as `order` allows."""
-    statement = select(Standing.image_id).where(*_standing_clauses(selection).values())
+    statement = select(PhotoIndex.image_id).where(*_standing_clauses(selection).values())
     if order.of_image:
-        return statement.join(Image, Image.id == Standing.image_id).where(Image.catalog_id == selection.catalog_id)
+        return statement.join(Image, Image.id == PhotoIndex.image_id).where(Image.catalog_id == selection.catalog_id)
     return statement
 
 
@@ -257,13 +259,13 @@ def _beside(
 
 def _ordering(order: Order, forwards: bool) -> list[ColumnElement[Any]]:
     is_down = order.is_descending == forwards
-    return [column.desc() if is_down else column.asc() for column in (order.key, Standing.image_id)]
+    return [column.desc() if is_down else column.asc() for column in (order.key, PhotoIndex.image_id)]
 
 
 def _beyond(session: Session, order: Order, image_id: int, forwards: bool) -> ColumnElement[bool]:
     """The condition of standing behind (or before) a photo in this order. Raises NotFound for an unknown photo."""
-    key = session.execute(joined(select(order.key)).where(Standing.image_id == image_id)).one_or_none()
+    key = session.execute(joined(select(order.key)).where(PhotoIndex.image_id == image_id)).one_or_none()
     if key is None:
         raise NotFound(f"There is no photo {image_id}.")
-    here, there = tuple_(order.key, Standing.image_id), tuple_(literal(key[0]), literal(image_id))
+    here, there = tuple_(order.key, PhotoIndex.image_id), tuple_(literal(key[0]), literal(image_id))
     return here < there if order.is_descending == forwards else here > there

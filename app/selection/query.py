@@ -33,7 +33,7 @@ from app.catalog.tables import Image, Signals
 from app.errors import Refused
 from app.review import rules
 from app.review.tables import Decision
-from app.selection.tables import WORD_GAP, Standing, Wording
+from app.selection.tables import WORD_GAP, PhotoIndex, PhotoText
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "decision": (*rules.VERDICTS, "unseen"),
@@ -55,12 +55,12 @@ KEYS: Final = (
 
 # What each listed facet is about.
 COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
-    "decision": Standing.verdict,
-    "background": Standing.background,
-    "category": Standing.category,
-    "colour": Standing.colour,
-    "caption": Standing.captioned_by,
-    "rule": Standing.rule,
+    "decision": PhotoIndex.verdict,
+    "background": PhotoIndex.background,
+    "category": PhotoIndex.category,
+    "colour": PhotoIndex.colour,
+    "caption": PhotoIndex.captioned_by,
+    "rule": PhotoIndex.rule,
 }
 
 
@@ -134,9 +134,9 @@ class Selection:
         """The SQL condition of each field that limits something, by field, so that a facet can leave its own out."""
         found = {key: is_one_of(COLUMNS[key], values) for key in COLUMNS if (values := getattr(self, key))}
         if self.sharpness:
-            found["sharpness"] = _is_within(Standing.sharpness, self.sharpness, 1)
+            found["sharpness"] = _is_within(PhotoIndex.sharpness, self.sharpness, 1)
         if self.fill:
-            found["fill"] = _is_within(Standing.fill, self.fill, 100)
+            found["fill"] = _is_within(PhotoIndex.fill, self.fill, 100)
         if self.product:
             found["product"] = is_one_of(Image.product, self.product)
         if self.file:
@@ -148,9 +148,9 @@ class Selection:
         return found
 
     def select(self, *columns: Any) -> Select[*tuple[Any, ...]]:
-        """`select(*columns)` over the matching photos; columns may be of Image, Standing, Signals, the current Caption
-        and the current Decision, of which the last three may be missing (None)."""
-        return joined(select(*columns)).where(Standing.catalog_id == self.catalog_id, *self.clauses().values())
+        """`select(*columns)` over the matching photos; columns may be of Image, PhotoIndex, Signals, the current
+        Caption and the current Decision, of which the last three may be missing (None)."""
+        return joined(select(*columns)).where(PhotoIndex.catalog_id == self.catalog_id, *self.clauses().values())
 
 
 def joined(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
@@ -159,8 +159,8 @@ def joined(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     PostgreSQL leaves out a joined table that the statement does not use.
     """
     return (
-        statement.select_from(Standing)
-        .join(Image, Image.id == Standing.image_id)
+        statement.select_from(PhotoIndex)
+        .join(Image, Image.id == PhotoIndex.image_id)
         .outerjoin(Signals, Signals.image_id == Image.id)
         .outerjoin(Caption, and_(Caption.image_id == Image.id, Caption.superseded_at.is_(None)))
         .outerjoin(Decision, and_(Decision.image_id == Image.id, Decision.superseded_at.is_(None)))
@@ -381,8 +381,8 @@ def _has_words(words: Sequence[str]) -> ColumnElement[bool]:
 
     In a phrase only the last word may be longer.
     """
-    found = and_(*(Wording.words.op("@@")(_tsquery(word)) for word in words))
-    return Standing.image_id.in_(select(Wording.image_id).where(found))
+    found = and_(*(PhotoText.words.op("@@")(_tsquery(word)) for word in words))
+    return PhotoIndex.image_id.in_(select(PhotoText.image_id).where(found))
 
 
 def _tsquery(word: str) -> ColumnElement[Any]:

@@ -13,7 +13,7 @@ from app.catalog.tables import Image
 from app.database import Base
 
 
-class Standing(Base):
+class PhotoIndex(Base):
     """Where a photo stands now, in one narrow row: everything that a filter or a facet asks for, without a join.
 
     Counting facets over four joined tables is what makes a grid slow. Triggers keep this table (see `TRIGGERS`), in the
@@ -35,10 +35,10 @@ class Standing(Base):
     rule: Mapped[str | None] = mapped_column(Text)
 
 
-class Wording(Base):
+class PhotoText(Base):
     """The words of a photo's texts and of its current caption, unstemmed, for finding photos by words.
 
-    Kept by triggers like `Standing`, and apart from it, which would no longer be narrow.
+    Kept by triggers like `PhotoIndex`, and apart from it, which would no longer be narrow.
     """
 
     __tablename__ = "wording"

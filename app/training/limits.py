@@ -41,7 +41,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Foretold:
+class LaunchEstimate:
     """What was said at the launch: seconds on the device, their range, from what, and the preflight if any."""
 
     seconds: float

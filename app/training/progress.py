@@ -18,8 +18,8 @@ from app.training import stretches
 from app.training.recipe import Recipe
 from app.training.runs import still_holds
 from app.training.stretches import BANDS as BAND_COUNT
-from app.training.stretches import MEMORY, POINTS, SPEED, Reading
-from app.training.tables import IS_NEWS, RunEvent, RunNote, RunStretch, TrainingRun
+from app.training.stretches import MEMORY, POINTS, SPEED, MetricPoint
+from app.training.tables import IS_NEWS, RunEvent, RunNote, RunRollup, TrainingRun
 
 BANDS: Final = ("least noise", "low", "high", "most noise")
 """The bands of a step's `loss_by_band`, in its order: timesteps from clean to noise."""
@@ -34,7 +34,7 @@ _GONE: Final = ("begun_again", "forced")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Series:
     """One series over the points of `Curves`: the least, mean and greatest reading of each; None where none told it."""
 
     low: list[float | None]
@@ -59,9 +59,9 @@ class Curves:
     steps: list[int]
     seconds: list[float]
     pictures: list[int]
-    bands: list[Line]  # training loss, one for each of BANDS
-    speed: Line  # pictures a second
-    memory: Line  # bytes
+    bands: list[Series]  # training loss, one for each of BANDS
+    speed: Series  # pictures a second
+    memory: Series  # bytes
     validation: list[Measured]
     joins: list[tuple[int, float, int]]  # where later sittings went on: step, seconds, pictures
     steps_a_point: int
@@ -69,7 +69,7 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True)
-class Sitting:
+class TrainerAttempt:
     """The work of one trainer process, from its first event to its last. `before_s`: seconds of earlier sittings."""
 
     first_seq: int
@@ -132,7 +132,7 @@ def pictures_seen(recipe: Recipe, step: int) -> int:
     return second * recipe.batch_size + (step - second) * recipe.stage(step).batch_size
 
 
-def sittings(session: Session, run: TrainingRun) -> list[Sitting]:
+def sittings(session: Session, run: TrainingRun) -> list[TrainerAttempt]:
     """The run's sittings, oldest first. One begins with a `sitting` event; with `started` where a run has none."""
     rows = session.execute(
         select(RunEvent.seq, RunEvent.kind, RunEvent.at)
@@ -151,15 +151,15 @@ def sittings(session: Session, run: TrainingRun) -> list[Sitting]:
     ends = [seq - 1 for seq, _ in starts[1:]] + [last]
     news = session.scalars(select(RunEvent).where(RunEvent.run_id == run.id, RunEvent.seq.in_(ends)))
     told = {event.seq: event.at for event in news}
-    found: list[Sitting] = []
+    found: list[TrainerAttempt] = []
     before_s = 0.0
     for (seq, began), end in zip(starts, ends, strict=True):
-        found.append(Sitting(seq, began, max(began, told.get(end, began)), before_s))
+        found.append(TrainerAttempt(seq, began, max(began, told.get(end, began)), before_s))
         before_s += (found[-1].last_news - began).total_seconds()
     return found
 
 
-def worked_s(sat: Sequence[Sitting], moment: datetime) -> float:
+def worked_s(sat: Sequence[TrainerAttempt], moment: datetime) -> float:
     """Seconds that trainers had worked by a moment; the time between two sittings is not counted."""
     for sitting in reversed(sat):
         if sitting.began <= moment:
@@ -179,7 +179,7 @@ def places(session: Session, run: TrainingRun) -> Callable[[RunEvent], dict[str,
     return place
 
 
-def present_sitting(session: Session, run: TrainingRun) -> Sitting | None:
+def present_sitting(session: Session, run: TrainingRun) -> TrainerAttempt | None:
     """The sitting whose trainer works on the run now, as far as the database knows; None while there is none.
 
     A run that goes on keeps the news of its earlier sittings, and the new trainer says nothing for some seconds. So
@@ -264,11 +264,11 @@ def pace(session: Session, run: TrainingRun) -> Forecast | None:
     if not starts:
         return None
     began = starts[0].seq
-    known = session.scalar(select(func.max(RunStretch.seq)).where(RunStretch.run_id == run.id)) or 0
-    part = RunStretch.seq * _WINDOWS // max(1, known)
+    known = session.scalar(select(func.max(RunRollup.seq)).where(RunRollup.run_id == run.id)) or 0
+    part = RunRollup.seq * _WINDOWS // max(1, known)
     old = session.execute(
-        select(func.max(RunStretch.step), func.max(RunStretch.at))
-        .where(RunStretch.run_id == run.id, RunStretch.first_seq > began)
+        select(func.max(RunRollup.step), func.max(RunRollup.at))
+        .where(RunRollup.run_id == run.id, RunRollup.first_seq > began)
         .group_by(part)
         .order_by(part)
     ).all()
@@ -343,11 +343,11 @@ def log_behind(log: Path, offset: int, count: int = 200) -> Tail:
     return Tail(whole.decode("utf-8", errors="replace").splitlines()[-count:], begin + len(whole))
 
 
-def _line(found: Sequence[Reading], series: int) -> Line:
+def _line(found: Sequence[MetricPoint], series: int) -> Series:
     def short(value: float | None) -> float | None:
         return None if value is None else float(f"{value:.5g}")
 
-    return Line(
+    return Series(
         low=[short(one.low[series]) for one in found],
         mean=[short(one.mean[series]) for one in found],
         high=[short(one.high[series]) for one in found],
@@ -355,7 +355,7 @@ def _line(found: Sequence[Reading], series: int) -> Line:
 
 
 def _validation(
-    session: Session, run: TrainingRun, sat: Sequence[Sitting], recipe: Recipe, points: int
+    session: Session, run: TrainingRun, sat: Sequence[TrainerAttempt], recipe: Recipe, points: int
 ) -> list[Measured]:
     """The looks that still hold, by step; of more than `points` the extremes of each part, the first and the last."""
     rows = session.execute(
@@ -372,7 +372,9 @@ def _validation(
     return [Measured(step, round(worked_s(sat, at), 1), pictures_seen(recipe, step), loss) for step, at, loss in told]
 
 
-def _joins(session: Session, run: TrainingRun, sat: Sequence[Sitting], recipe: Recipe) -> list[tuple[int, float, int]]:
+def _joins(
+    session: Session, run: TrainingRun, sat: Sequence[TrainerAttempt], recipe: Recipe
+) -> list[tuple[int, float, int]]:
     """Where sittings went on behind step 0 and were not undone by a later one."""
     holding: list[tuple[int, float, int]] = []
     for event in newest_events(session, run.id, _STARTS, "started")[::-1]:

@@ -31,12 +31,12 @@ from app.errors import Conflict, NotFound, Refused
 from app.people import Person
 from app.training import stretches
 from app.training.causes import AT_THE_LIMIT, BEGUN_AGAIN, MAX_RESUMPTIONS, NEXT_ACTIONS, Cause
-from app.training.limits import Foretold, Limits, bound_s, pace_after
+from app.training.limits import LaunchEstimate, Limits, bound_s, pace_after
 from app.training.recipe import Recipe, RecipeError, read_recipe
 from app.training.tables import IS_NEWS, Checkpoint, Preflight, RunEvent, RunNote, TrainingRun
 
 # What others know by `runs.`, wherever it is kept.
-__all__ = ["AT_THE_LIMIT", "BEGUN_AGAIN", "MAX_RESUMPTIONS", "NEXT_ACTIONS", "Cause", "Foretold", "Limits"]
+__all__ = ["AT_THE_LIMIT", "BEGUN_AGAIN", "MAX_RESUMPTIONS", "NEXT_ACTIONS", "Cause", "LaunchEstimate", "Limits"]
 
 UNDER_WAY: Final = ("queued", "running", "stopping")
 End = Literal["completed", "stopped", "discarded", "failed", "paused"]
@@ -94,7 +94,7 @@ def request_run(
     recipe: Recipe,
     person: Person | None = None,
     limits: Limits | None = None,
-    foretold: Foretold | None = None,
+    foretold: LaunchEstimate | None = None,
 ) -> TrainingRun:
     """Ask for a run, or find the one that is under way with the same version and recipe (a double click is one run).
 

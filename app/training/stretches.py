@@ -16,7 +16,7 @@ from typing import Any, Final
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from app.training.tables import IS_NEWS, RunEvent, RunStretch
+from app.training.tables import IS_NEWS, RunEvent, RunRollup
 
 POINTS: Final = 600
 """Points that curves are drawn with, at most."""
@@ -38,7 +38,7 @@ Values = Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MetricPoint:
     """One `step` event, or several consecutive ones: the last one's step and moment, and each series' bounds and mean.
 
     A series that no event told has the count 0 and no values. Means are over the events that told it.
@@ -69,17 +69,17 @@ def sum_up(session: Session, run_id: int) -> None:
         _add(session, run_id, single[:-least])
 
 
-def readings(session: Session, run_id: int, points: int = POINTS) -> tuple[list[Reading], int]:
+def readings(session: Session, run_id: int, points: int = POINTS) -> tuple[list[MetricPoint], int]:
     """The readings that still hold, oldest first, at most `points` of them; and how many steps one of them spans."""
     single = [reading for _, reading in _holding(session, run_id, _last(session, run_id))]
-    longest = single[-1].step if single else session.scalar(_of(func.max(RunStretch.step), run_id)) or 0
+    longest = single[-1].step if single else session.scalar(_of(func.max(RunRollup.step), run_id)) or 0
     width = -(-longest // points) or 1
     old = _summed(session, run_id, width)
     parts = groupby([*old, *single], key=lambda reading: (reading.step - 1) // width)
     return [merged(list(part)) for _, part in parts], width
 
 
-def merged(found: Sequence[Reading]) -> Reading:
+def merged(found: Sequence[MetricPoint]) -> MetricPoint:
     """Several readings as one. Raises IndexError when there are none."""
     last = found[-1]
     if len(found) == 1:
@@ -87,7 +87,7 @@ def merged(found: Sequence[Reading]) -> Reading:
     every = range(SERIES)
     counts = [sum(one.counts[series] for one in found) for series in every]
     sums = [sum((one.mean[series] or 0.0) * one.counts[series] for one in found) for series in every]
-    return Reading(
+    return MetricPoint(
         step=last.step,
         at=last.at,
         counts=counts,
@@ -104,30 +104,30 @@ def _bound(choose: Any, values: Iterable[float | None]) -> float | None:
 
 
 def _of(what: Any, run_id: int) -> Any:
-    return select(what).where(RunStretch.run_id == run_id)
+    return select(what).where(RunRollup.run_id == run_id)
 
 
 def _last(session: Session, run_id: int) -> int:
     """The number of the last event in a stretch."""
-    return session.scalar(_of(func.max(RunStretch.seq), run_id)) or 0
+    return session.scalar(_of(func.max(RunRollup.seq), run_id)) or 0
 
 
-def _summed(session: Session, run_id: int, width: int) -> list[Reading]:
+def _summed(session: Session, run_id: int, width: int) -> list[MetricPoint]:
     """The stretches, those that end within the same `width` steps put together in the database."""
-    part = ((RunStretch.step - 1) // width).label("part")
+    part = ((RunRollup.step - 1) // width).label("part")
     columns = []
     for series in range(1, SERIES + 1):
-        count = RunStretch.counts[series]
-        total = func.sum(RunStretch.mean[series] * count)
-        columns += [func.sum(count), func.min(RunStretch.low[series]), total / func.nullif(func.sum(count), 0)]
-        columns += [func.max(RunStretch.high[series])]
+        count = RunRollup.counts[series]
+        total = func.sum(RunRollup.mean[series] * count)
+        columns += [func.sum(count), func.min(RunRollup.low[series]), total / func.nullif(func.sum(count), 0)]
+        columns += [func.max(RunRollup.high[series])]
     rows = session.execute(
-        select(func.max(RunStretch.step), func.max(RunStretch.at), *columns, part)
-        .where(RunStretch.run_id == run_id)
+        select(func.max(RunRollup.step), func.max(RunRollup.at), *columns, part)
+        .where(RunRollup.run_id == run_id)
         .group_by("part")
         .order_by("part")
     )
-    return [Reading(row[0], row[1], row[2:-1:4], row[3:-1:4], row[4:-1:4], row[5:-1:4]) for row in rows]
+    return [MetricPoint(row[0], row[1], row[2:-1:4], row[3:-1:4], row[4:-1:4], row[5:-1:4]) for row in rows]
 
 
 def _starts(session: Session, run_id: int, after: int, before: int | None = None) -> list[tuple[int, int]]:
@@ -140,7 +140,7 @@ def _starts(session: Session, run_id: int, after: int, before: int | None = None
     return [(seq, step) for seq, step in session.execute(query.order_by(RunEvent.seq))]
 
 
-def _holding(session: Session, run_id: int, after: int, before: int | None = None) -> list[tuple[int, Reading]]:
+def _holding(session: Session, run_id: int, after: int, before: int | None = None) -> list[tuple[int, MetricPoint]]:
     """The `step` events between two numbers that no start between them undoes, with their numbers."""
     query = select(RunEvent.seq, RunEvent.at, RunEvent.data).where(
         RunEvent.run_id == run_id, RunEvent.kind == "step", RunEvent.seq > after
@@ -153,14 +153,14 @@ def _holding(session: Session, run_id: int, after: int, before: int | None = Non
     return found
 
 
-def _reading(at: datetime, facts: Mapping[str, Any]) -> Reading:
+def _reading(at: datetime, facts: Mapping[str, Any]) -> MetricPoint:
     bands = list(facts.get("loss_by_band") or ())[:BANDS]
     told = [*bands, *[None] * (BANDS - len(bands)), facts.get("images_per_s"), facts.get("memory_bytes")]
     values = [None if value is None else float(value) for value in told]
-    return Reading(int(facts["step"]), at, [int(value is not None) for value in values], values, values, values)
+    return MetricPoint(int(facts["step"]), at, [int(value is not None) for value in values], values, values, values)
 
 
-def _add(session: Session, run_id: int, found: Sequence[tuple[int, Reading]]) -> None:
+def _add(session: Session, run_id: int, found: Sequence[tuple[int, MetricPoint]]) -> None:
     """Keep readings as stretches, each as long as its place in the run allows."""
     rows, begin = [], 0
     while begin < len(found):
@@ -175,15 +175,15 @@ def _add(session: Session, run_id: int, found: Sequence[tuple[int, Reading]]) ->
             }
         )  # fmt: skip
     if rows:
-        session.execute(insert(RunStretch), rows)
+        session.execute(insert(RunRollup), rows)
 
 
 def _cut_back(session: Session, run_id: int, seq: int, step: int) -> None:
     """Undo the stretches before event `seq` behind `step`; of the one that it lies in, the part before is kept."""
     undone = session.execute(
-        delete(RunStretch)
-        .where(RunStretch.run_id == run_id, RunStretch.seq < seq, RunStretch.step > step)
-        .returning(RunStretch.first_seq, RunStretch.first_step, RunStretch.seq)
+        delete(RunRollup)
+        .where(RunRollup.run_id == run_id, RunRollup.seq < seq, RunRollup.step > step)
+        .returning(RunRollup.first_seq, RunRollup.first_step, RunRollup.seq)
     ).all()
     for first_seq, first_step, last_seq in undone:
         if first_step <= step:

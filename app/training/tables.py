@@ -120,7 +120,7 @@ IS_NEWS = text("run_event.kind <> 'step' and run_event.kind <> 'phase'")
 also where it plans a query once for all values; without it, looking for the last start walks through all steps."""
 
 
-class RunStretch(Base):
+class RunRollup(Base):
     """Consecutive `step` events of a run in one row, so that its curves are drawn from few rows however long it is.
 
     Derived from the events by `app/training/stretches.py`, and cut back with the run. `seq` is the last event's. The

@@ -20,7 +20,7 @@ HEARTBEAT_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class StreamEvent:
     """One event: its number, its kind and what it says."""
 
     number: int
@@ -29,14 +29,14 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class EventBatch:
     """News behind a number, oldest first; `is_over` when nothing more will come behind them."""
 
-    news: Sequence[News]
+    news: Sequence[StreamEvent]
     is_over: bool
 
 
-Poll = Callable[[Session, int], Batch]
+Poll = Callable[[Session, int], EventBatch]
 
 
 def stream(request: Request, poll: Poll) -> StreamingResponse:
@@ -55,7 +55,7 @@ def stream(request: Request, poll: Poll) -> StreamingResponse:
 
 
 async def _lines(request: Request, poll: Poll, after: int) -> AsyncIterator[str]:
-    def look() -> Batch:
+    def look() -> EventBatch:
         with request.app.state.sessions() as session:
             return poll(session, after)
 

@@ -93,7 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router, max_body_size=MAX_BODY_BYTES)
     app.mount(f"/static/{digest}", Immutable(directory=STATIC), name="static")
     errors.install(app)
-    app.add_middleware(middleware.Gate)
+    app.add_middleware(middleware.AccessControl)
     app.state.places = pages.places_of(app)
     return app
 

@@ -24,7 +24,7 @@ from app.web import errors, security
 PUBLIC: Final = re.compile(r"/sign-in|/healthz|/links/[^/]+|/static/.+")
 
 
-class Gate:
+class AccessControl:
     """ASGI middleware. Sets `request.state.person` (a detached Person or None) and `request.state.token`."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from starlette.templating import Jinja2Templates
 
 from app.cycles import clock as cycle_clock
-from app.cycles.clock import Clock
+from app.cycles.clock import CycleClock
 from app.people import Person
 from app.settings import Settings
 from app.web import security
@@ -52,7 +52,7 @@ class Shell:
     theme: str | None
     places: tuple[Place, ...]
     here: Place | None
-    clock: Clock | None
+    clock: CycleClock | None
     path: str
 
 
@@ -84,7 +84,7 @@ class Renderer:
         return render(self.request, template, fields_of(context), status, headers)
 
 
-def shell(request: Request, clock: Clock | None) -> Shell:
+def shell(request: Request, clock: CycleClock | None) -> Shell:
     """What surrounds the page that this request asks for."""
     person = getattr(request.state, "person", None)
     token = getattr(request.state, "token", None)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.cycles import clock, ledger
-from app.cycles.clock import Clock
+from app.cycles.clock import CycleClock
 from app.cycles.tables import Cycle
 from app.jobs import Job
 from app.review.tables import Decision
@@ -46,7 +46,7 @@ def did(
     return job
 
 
-def read(session: Session, settings: Settings, at: datetime | None = None) -> Clock:
+def read(session: Session, settings: Settings, at: datetime | None = None) -> CycleClock:
     found = clock.read(session, settings, at)
     assert found is not None
     return found

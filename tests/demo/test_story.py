@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from app import jobs
 from app.database import transaction
 from app.demo import story
-from app.demo.story import Stage
+from app.demo.story import DemoApp
 from app.launch import outlook
 from app.settings import Settings
 from app.training import runs
@@ -23,18 +23,18 @@ from workers.trainer import preflight_job, run_job
 
 
 @pytest.fixture
-def stage(engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoApp]:
     """A stage whose jobs are done as soon as they are waited for."""
     monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
     monkeypatch.setattr(story, "send_due", lambda *_: 0)
     with transaction(engine) as session:
         owner = cast.person(session, "Ana", role="owner")
-    yield Stage(engine, "redis://nowhere", settings, owner)
+    yield DemoApp(engine, "redis://nowhere", settings, owner)
     with transaction(engine) as session:
         session.execute(text("truncate person, catalog, job, suite cascade"))
 
 
-def done_at_once(monkeypatch: pytest.MonkeyPatch, stage: Stage, *behaviour: str) -> None:
+def done_at_once(monkeypatch: pytest.MonkeyPatch, stage: DemoApp, *behaviour: str) -> None:
     bodies = {
         "run.preflight": lambda work: preflight_job.preflight(
             work, [*test_preflight_job.FAKE, *behaviour], test_preflight_job.QUICK
@@ -42,7 +42,7 @@ def done_at_once(monkeypatch: pytest.MonkeyPatch, stage: Stage, *behaviour: str)
         "run.train": lambda work: run_job.train(work, test_run_job.FAKE, test_run_job.QUICK),
     }
 
-    def wait(stage: Stage, job_id: int, words: str) -> jobs.Job:
+    def wait(stage: DemoApp, job_id: int, words: str) -> jobs.Job:
         with transaction(stage.engine) as session:
             kind = jobs.get(session, job_id).kind
         do(job_id, bodies[kind], stage.settings)
@@ -53,7 +53,7 @@ def done_at_once(monkeypatch: pytest.MonkeyPatch, stage: Stage, *behaviour: str)
 
 
 def test_the_run_follows_its_preflight_and_is_foretold(
-    stage: Stage, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stage: DemoApp, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done_at_once(monkeypatch, stage)
     planned = outlook.planned
@@ -68,7 +68,7 @@ def test_the_run_follows_its_preflight_and_is_foretold(
 
 
 def test_a_slow_computer_takes_as_many_steps_as_end_in_time(
-    stage: Stage, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stage: DemoApp, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done_at_once(monkeypatch, stage, "--step", "20")
     with transaction(engine) as session:
@@ -80,7 +80,7 @@ def test_a_slow_computer_takes_as_many_steps_as_end_in_time(
 
 
 def test_a_refusal_ends_the_demo_with_its_sentence(
-    stage: Stage, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    stage: DemoApp, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done_at_once(monkeypatch, stage, "--refuse")
     with transaction(engine) as session:

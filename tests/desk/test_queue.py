@@ -6,12 +6,12 @@ from sqlalchemy.orm import Session
 
 from app.desk.queue import TIERS, recent, upcoming, waiting
 from app.review.decisions import apply_rules, decide
-from app.selection.tables import Standing
+from app.selection.tables import PhotoIndex
 from tests import cast
 
 
 def tiers(session: Session, ids: list[int]) -> list[str]:
-    rows = [session.get_one(Standing, one, populate_existing=True) for one in ids]
+    rows = [session.get_one(PhotoIndex, one, populate_existing=True) for one in ids]
     return [row.rule if row.rule in TIERS else row.verdict for row in rows]
 
 

@@ -9,7 +9,7 @@ from app import jobs
 from app.datasets.tables import DatasetVersion
 from app.errors import NotFound, Refused
 from app.evaluation import sheets
-from app.evaluation.sheets import Drawn, PromptText
+from app.evaluation.sheets import DrawnCell, PromptText
 from app.training import runs
 from tests.evaluation.cast import finished_run, sheet_of
 from tests.training.cast import CATEGORIES, frozen_version, one_run
@@ -106,8 +106,8 @@ def test_cells_come_checkpoint_by_checkpoint_the_last_one_first(session: Session
 def test_a_cell_keeps_its_first_picture(session: Session) -> None:
     sheet = sheet_of(session, finished_run(session))
     cell = sheets.missing(session, sheet)[0]
-    sheets.record(session, sheet, [Drawn(cell, "a" * 64, 64, 64)])
-    sheets.record(session, sheet, [Drawn(cell, "b" * 64, 64, 64)])
+    sheets.record(session, sheet, [DrawnCell(cell, "a" * 64, 64, 64)])
+    sheets.record(session, sheet, [DrawnCell(cell, "b" * 64, 64, 64)])
     assert cell not in sheets.missing(session, sheet)
     (only,) = session.query(sheets.Sample).filter_by(sheet_id=sheet.id)
     assert only.sha256 == "a" * 64

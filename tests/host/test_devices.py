@@ -15,9 +15,9 @@ import pytest
 from app import cli
 from app.errors import Refused
 from app.host import devices
-from app.host.devices import Device, Tenancy, cpu, list_devices, named
+from app.host.devices import Device, DeviceLock, cpu, list_devices, named
 from app.host.processes import Known
-from app.host.supervisor import Signals
+from app.host.supervisor import StopSignals
 from app.host.up import _Up
 from app.settings import Settings
 from tests.running import PROJECT
@@ -35,7 +35,7 @@ GPU 1: NVIDIA A100 (UUID: GPU-bbbb-1)
 """
 TAKE = (
     "import sys; from pathlib import Path; from app.host.devices import *; import time\n"
-    "one = Tenancy(named(sys.argv[1]), Path(sys.argv[2]))\n"
+    "one = DeviceLock(named(sys.argv[1]), Path(sys.argv[2]))\n"
     "print(one.take(), flush=True)\n"
     "time.sleep(60)"
 )
@@ -87,7 +87,7 @@ def test_each_device_has_a_part_of_its_own(driver: None) -> None:
 
 def test_two_data_folders_never_share_a_gpu(tmp_path: Path, machine: Path) -> None:
     gpu = Device("GPU-aaaa-0", "GPU 0 (H100)", "0", "GPU-aaaa-0")
-    first, second = Tenancy(gpu, tmp_path / "one"), Tenancy(gpu, tmp_path / "two")
+    first, second = DeviceLock(gpu, tmp_path / "one"), DeviceLock(gpu, tmp_path / "two")
     assert first.take()
     assert first.take(), "what is taken stays taken"
     assert not second.take()
@@ -98,16 +98,18 @@ def test_two_data_folders_never_share_a_gpu(tmp_path: Path, machine: Path) -> No
     lock = machine / "GPU-aaaa-0.lock"
     lock.write_text(lock.read_text().replace(f'"{socket.gethostname()}"', '"other"'))
     assert second.who() == f"GPU 0 (H100) is in use by a worker on other, of the data folder {tmp_path / 'one'}."
-    assert not Tenancy(gpu, tmp_path / "one").is_with_a_trainer_of_ours(), "a pid of another container says nothing"
+    assert not DeviceLock(gpu, tmp_path / "one").is_with_a_trainer_of_ours(), "a pid of another container says nothing"
     first.give_back()
     assert second.take()
     second.give_back()
 
 
 def test_a_cpu_has_room_for_several_tenants_but_each_place_for_one(tmp_path: Path) -> None:
-    places = [Tenancy(cpu(key), tmp_path / folder) for key, folder in (("cpu:0", "a"), ("cpu:1", "a"), ("cpu:0", "b"))]
+    places = [
+        DeviceLock(cpu(key), tmp_path / folder) for key, folder in (("cpu:0", "a"), ("cpu:1", "a"), ("cpu:0", "b"))
+    ]
     assert all(place.take() for place in places)
-    assert not Tenancy(cpu(), tmp_path / "a").take()
+    assert not DeviceLock(cpu(), tmp_path / "a").take()
     for place in places:
         place.give_back()
 
@@ -118,22 +120,22 @@ def test_a_trainer_keeps_the_device_of_a_worker_that_was_killed(tmp_path: Path) 
     )
     assert worker.stdout is not None
     assert worker.stdout.readline() == "True\n"
-    next_one = Tenancy(cpu(), tmp_path)
+    next_one = DeviceLock(cpu(), tmp_path)
     assert not next_one.take()
     assert not next_one.is_with_a_trainer_of_ours()
-    mine = Tenancy(cpu("cpu:1"), tmp_path)
+    mine = DeviceLock(cpu("cpu:1"), tmp_path)
     assert mine.take()
     trainer = subprocess.Popen(["sleep", "60"], pass_fds=mine.descriptors)
     mine.give_back()
     worker.kill()
     worker.communicate()
     until(next_one.take, "the device of the killed worker")
-    held = Tenancy(cpu("cpu:1"), tmp_path)
+    held = DeviceLock(cpu("cpu:1"), tmp_path)
     assert not held.take(), "the trainer has inherited it"
     lock = tmp_path / "locks" / "cpu-1.lock"
     lock.write_text(lock.read_text().replace(f" {os.getpid()},", f" {worker.pid},"))
     assert held.is_with_a_trainer_of_ours()
-    assert not Tenancy(cpu("cpu:1"), tmp_path / "elsewhere").is_with_a_trainer_of_ours()
+    assert not DeviceLock(cpu("cpu:1"), tmp_path / "elsewhere").is_with_a_trainer_of_ours()
     trainer.kill()
     trainer.wait()
     assert held.take()
@@ -145,7 +147,7 @@ GPUS = [Device(f"GPU-{name}", f"GPU {index}", str(index), f"GPU-{name}") for ind
 
 
 def test_what_has_nothing_to_do_may_be_borrowed(tmp_path: Path, machine: Path) -> None:
-    worker, borrower, stranger = (Tenancy(GPUS[0], tmp_path / place) for place in ("one", "one", "two"))
+    worker, borrower, stranger = (DeviceLock(GPUS[0], tmp_path / place) for place in ("one", "one", "two"))
     assert worker.take()
     assert not stranger.borrow(), "never by another data folder"
     assert borrower.borrow()
@@ -179,7 +181,7 @@ def hold(data_dir: Path, devices: int) -> lease.Hold:
 def test_a_run_on_several_devices_has_all_or_none(
     tmp_path: Path, machine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine, *others = (Tenancy(one, tmp_path) for one in GPUS)
+    mine, *others = (DeviceLock(one, tmp_path) for one in GPUS)
     assert all(one.take() for one in (mine, *others))
     monkeypatch.setattr(lease, "_mine", mine)
     monkeypatch.setattr(lease, "_WAITS_S", 0.0)
@@ -214,12 +216,12 @@ def test_a_slice_works_alone_and_processes_share_a_cpu(
 ) -> None:
     part = Device("MIG-a", "GPU 0, slice 0 (3g.20gb)", "0.0", "MIG-a")
     monkeypatch.setattr(lease, "_allowed", [part, *GPUS])
-    monkeypatch.setattr(lease, "_mine", Tenancy(part, tmp_path))
+    monkeypatch.setattr(lease, "_mine", DeviceLock(part, tmp_path))
     with pytest.raises(Refused, match=r"asks for 2 devices. A slice of a GPU works alone."):
         hold(tmp_path, 2).take()
-    monkeypatch.setattr(lease, "_mine", Tenancy(GPUS[0], tmp_path))
+    monkeypatch.setattr(lease, "_mine", DeviceLock(GPUS[0], tmp_path))
     assert lease.together() == GPUS
-    on_cpu = Tenancy(cpu(), tmp_path)
+    on_cpu = DeviceLock(cpu(), tmp_path)
     monkeypatch.setattr(lease, "_mine", on_cpu)
     assert len(hold(tmp_path, 2).take().descriptors) == 2
     on_cpu.give_back()
@@ -230,7 +232,7 @@ def test_a_worker_waits_in_words_for_a_device_that_is_taken(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(lease, "_mine", None)
-    taken = Tenancy(cpu(), tmp_path)
+    taken = DeviceLock(cpu(), tmp_path)
     assert taken.take()
     mine = lease.take(Settings(data_dir=tmp_path), pause=lambda _: taken.give_back())
     said = capsys.readouterr().err
@@ -240,12 +242,12 @@ def test_a_worker_waits_in_words_for_a_device_that_is_taken(
 
 
 def test_a_killed_holder_is_known_by_its_start_too(tmp_path: Path) -> None:
-    taken = Tenancy(cpu(), tmp_path)
+    taken = DeviceLock(cpu(), tmp_path)
     assert taken.take()
     me = Known.of(os.getpid())
     lock = tmp_path / "locks" / "cpu-0.lock"
     lock.write_text(lock.read_text().replace(str(me.started), str(me.started - 3600)))
-    assert Tenancy(cpu(), tmp_path).is_with_a_trainer_of_ours()
+    assert DeviceLock(cpu(), tmp_path).is_with_a_trainer_of_ours()
     taken.give_back()
 
 
@@ -266,7 +268,7 @@ def test_the_supervisor_starts_a_worker_for_each_device(
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     settings = Settings(data_dir=tmp_path, worker_threads=7)
-    with socket.create_server(("127.0.0.1", 0)) as listener, Signals() as signals:
+    with socket.create_server(("127.0.0.1", 0)) as listener, StopSignals() as signals:
         parts = {part.name: part.start for part in _Up(settings, listener, signals)._parts()}
     told = {name: cast("partial[object]", start).args[2] for name, start in parts.items()}
     assert {name: told[name]["PACKSHOT_DEVICE"] for name in parts if name.startswith("gpu worker")} == {

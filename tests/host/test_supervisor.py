@@ -16,8 +16,8 @@ import pytest
 
 from app.host import processes, supervisor
 from app.host.processes import Known
-from app.host.state import Roster, end_left_over, roster, trainers, write_down
-from app.host.supervisor import Part, Signals, Supervisor
+from app.host.state import HostState, end_left_over, roster, trainers, write_down
+from app.host.supervisor import ManagedProcess, StopSignals, Supervisor
 from tests.waiting import until
 
 STUBBORN = (
@@ -27,24 +27,24 @@ PARENT = "import subprocess, time; subprocess.Popen(['sleep', '60'], start_new_s
 
 
 @pytest.fixture
-def signals() -> Iterator[Signals]:
-    with Signals() as signals:
+def signals() -> Iterator[StopSignals]:
+    with StopSignals() as signals:
         yield signals
 
 
 @pytest.fixture
-def keeper(signals: Signals) -> Iterator[Supervisor]:
+def keeper(signals: StopSignals) -> Iterator[Supervisor]:
     keeper = Supervisor(signals, note=lambda parts: None)
     yield keeper
     keeper.stop()
 
 
-def part(folder: Path, *command: str, name: str = "sleeper") -> Part:
+def part(folder: Path, *command: str, name: str = "sleeper") -> ManagedProcess:
     log = folder / f"{name}.log"
-    return Part(name, log, partial(processes.start, command, log))
+    return ManagedProcess(name, log, partial(processes.start, command, log))
 
 
-def script(folder: Path, text: str) -> Part:
+def script(folder: Path, text: str) -> ManagedProcess:
     return part(folder, sys.executable, "-c", text)
 
 
@@ -95,7 +95,7 @@ def test_stopping_ends_what_a_part_started_in_a_session_of_its_own(keeper: Super
     assert not processes.is_at_work(child)
 
 
-def test_another_signal_hurries_the_end(keeper: Supervisor, signals: Signals, tmp_path: Path) -> None:
+def test_another_signal_hurries_the_end(keeper: Supervisor, signals: StopSignals, tmp_path: Path) -> None:
     deaf = keeper.add(script(tmp_path, STUBBORN))
     until(lambda: "deaf" in (tmp_path / "sleeper.log").read_text(), "the deaf one listening")
     signals.count = 1
@@ -104,7 +104,7 @@ def test_another_signal_hurries_the_end(keeper: Supervisor, signals: Signals, tm
     assert (deaf.returncode, signals.count) == (-signal.SIGKILL, 2)
 
 
-def test_a_signal_cuts_a_wait_short(signals: Signals) -> None:
+def test_a_signal_cuts_a_wait_short(signals: StopSignals) -> None:
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
     signals.wait(60)
     assert signals.count == 1
@@ -113,15 +113,15 @@ def test_a_signal_cuts_a_wait_short(signals: Signals) -> None:
 def test_an_ignored_hangup_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Signals() as signals:
+        with StopSignals() as signals:
             os.kill(os.getpid(), signal.SIGHUP)
             assert signals.count == 0
     finally:
         signal.signal(signal.SIGHUP, before)
 
 
-def told(part: Known, gone: Known) -> Roster:
-    return Roster(gone, "2026-01-01T00:00:00+00:00", "http://127.0.0.1:1", "", "", True, {"web app": part})
+def told(part: Known, gone: Known) -> HostState:
+    return HostState(gone, "2026-01-01T00:00:00+00:00", "http://127.0.0.1:1", "", "", True, {"web app": part})
 
 
 def test_what_a_killed_supervisor_left_is_ended_by_the_next(tmp_path: Path) -> None:

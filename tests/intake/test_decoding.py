@@ -10,11 +10,11 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from app.intake.decoding import Picture, Unreadable, read_picture
+from app.intake.decoding import DecodedPicture, Unreadable, read_picture
 from tests.intake.conftest import encoded, picture, png_of_claimed_size
 
 
-def read(data: bytes) -> Picture:
+def read(data: bytes) -> DecodedPicture:
     return read_picture(data, max_megapixels=100)
 
 

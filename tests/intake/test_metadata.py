@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import Refused
-from app.intake.metadata import Facts, read_metadata
+from app.intake.metadata import PhotoMetadata, read_metadata
 
 
 def csv_file(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -36,7 +36,7 @@ def test_known_columns_are_facts_and_others_are_kept(folder: Path) -> None:
     header = "file_name,title,category,description,product,season"
     csv_file(folder, f"{header}\na.jpg,Red kettle,Kettles,Holds 2 l,k-1,autumn\n")
     assert read_metadata(folder) == {
-        "a.jpg": Facts(2, "Red kettle", "Kettles", "Holds 2 l", "k-1", {"season": "autumn"})
+        "a.jpg": PhotoMetadata(2, "Red kettle", "Kettles", "Holds 2 l", "k-1", {"season": "autumn"})
     }
 
 
@@ -52,7 +52,7 @@ def test_quoted_texts_may_hold_separators_and_line_breaks(folder: Path) -> None:
     csv_file(folder, 'file_name,title,description\na.jpg,"Mug, red","Two\nlines"\nb.jpg,Bowl,\n')
     facts = read_metadata(folder)
     assert (facts["a.jpg"].title, facts["a.jpg"].description) == ("Mug, red", "Two\nlines")
-    assert facts["b.jpg"] == Facts(4, title="Bowl")
+    assert facts["b.jpg"] == PhotoMetadata(4, title="Bowl")
 
 
 def test_decomposed_names_match_composed_ones(folder: Path) -> None:
@@ -62,12 +62,12 @@ def test_decomposed_names_match_composed_ones(folder: Path) -> None:
 
 def test_blank_lines_and_empty_fields_say_nothing(folder: Path) -> None:
     csv_file(folder, "file_name,title,colour\n\n ./a.jpg ,  ,\n,,\n")
-    assert read_metadata(folder) == {"a.jpg": Facts(3)}
+    assert read_metadata(folder) == {"a.jpg": PhotoMetadata(3)}
 
 
 def test_json_lines_keep_numbers_and_lists(folder: Path) -> None:
     json_file(folder, {"file_name": "a.jpg", "title": 501, "price": 12.5, "tags": ["red"], "note": None}, "")
-    assert read_metadata(folder) == {"a.jpg": Facts(1, title="501", extra={"price": 12.5, "tags": ["red"]})}
+    assert read_metadata(folder) == {"a.jpg": PhotoMetadata(1, title="501", extra={"price": 12.5, "tags": ["red"]})}
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app.launch import bases, checks
-from app.launch.checks import Finding, Left, Members, Place
-from app.launch.estimate import Work, estimate
-from app.launch.facts import Part, may_be_same
+from app.launch.checks import Finding, Left, MemberCounts, RunSite
+from app.launch.estimate import PictureCounts, estimate
+from app.launch.facts import LicensedPart, may_be_same
 from app.launch.smaller import smaller
 from app.training import runs
 from app.training.limits import Limits
@@ -19,8 +19,8 @@ from tests.launch.test_estimate import MEASURED as TIMES
 
 RECIPE = runs.plan()
 BASE = replace(bases.read("models/nano"), parts=())  # nothing is told of its licences
-MEMBERS = Members(7, 300, 30, 0, 0, 0)
-PLACE = Place(10**12, "CPU")
+MEMBERS = MemberCounts(7, 300, 30, 0, 0, 0)
+PLACE = RunSite(10**12, "CPU")
 LEFT = Left(86_000.0, Decimal(70), Decimal("3.20"), "€")
 MEASURED: dict[str, Any] = {
     **TIMES,
@@ -52,7 +52,7 @@ def saw(**facts: Any) -> dict[str, Any]:
 
 def test_a_recipe_for_several_devices_needs_so_many() -> None:
     wide = RECIPE.model_copy(update={"processes": 4})
-    few, many = (Place(10**12, "NVIDIA H100", devices=count) for count in (2, 8))
+    few, many = (RunSite(10**12, "NVIDIA H100", devices=count) for count in (2, 8))
     assert one("Device", recipe=wide, place=many, measured=None).sentence == "4 × NVIDIA H100, free"
     lacking = one("Device", recipe=wide, place=few, measured=None)
     assert (lacking.state, lacking.sentence) == (
@@ -63,14 +63,14 @@ def test_a_recipe_for_several_devices_needs_so_many() -> None:
 
 def test_the_device_is_the_one_that_the_worker_tells_of_now() -> None:
     on_h100 = {**MEASURED, "device": "NVIDIA H100 80GB HBM3"}
-    other = one("Device", measured=on_h100, place=Place(10**12, "Tesla T4", devices=1))
+    other = one("Device", measured=on_h100, place=RunSite(10**12, "Tesla T4", devices=1))
     assert (other.state, other.sentence) == (
         "to_know", "Tesla T4; measured on NVIDIA H100 80GB HBM3, so time and memory may differ",
     )  # fmt: skip
-    untold = one("Device", measured=on_h100, place=Place(10**12))
+    untold = one("Device", measured=on_h100, place=RunSite(10**12))
     assert untold.state == "cannot_tell"
     assert untold.sentence.startswith("measured on NVIDIA H100 80GB HBM3; no gpu worker has told")
-    few = one("Device", measured=on_h100, place=Place(10**12, "NVIDIA H100 80GB HBM3", devices=1),
+    few = one("Device", measured=on_h100, place=RunSite(10**12, "NVIDIA H100 80GB HBM3", devices=1),
               recipe=RECIPE.model_copy(update={"processes": 2}))  # fmt: skip
     assert (few.state, few.sentence) == ("failed", "the recipe asks for 2 devices; only one can work on a run here")
 
@@ -101,7 +101,7 @@ def test_all_is_well() -> None:
 
 
 def test_before_a_preflight_what_needs_measuring_cannot_be_told() -> None:
-    every = checks.findings(RECIPE, BASE, MEMBERS, Place(10**12), LEFT)
+    every = checks.findings(RECIPE, BASE, MEMBERS, RunSite(10**12), LEFT)
     untold = [finding.name for finding in every if finding.state == "cannot_tell"]
     assert untold == ["Pictures", "Tokens", "Sizes", "Device", "Licence", "Time", "Money"]
     assert checks.is_open(every)
@@ -146,10 +146,10 @@ def test_a_failed_finding_closes_the_gate() -> None:
 
 def test_each_licence_is_said_once_with_what_it_binds_to() -> None:
     parts = (
-        Part("transformer", "Apache-2.0"),
-        Part("text encoder", "Gemma Terms of Use", "They bind whoever gets the model."),
-        Part("tokenizer", "Apache-2.0"),
-        Part("vae", "not known", "Look at the model's card."),
+        LicensedPart("transformer", "Apache-2.0"),
+        LicensedPart("text encoder", "Gemma Terms of Use", "They bind whoever gets the model."),
+        LicensedPart("tokenizer", "Apache-2.0"),
+        LicensedPart("vae", "not known", "Look at the model's card."),
     )
     assert [(one.state, one.sentence) for one in found("Licence", base=replace(BASE, parts=parts))] == [
         ("passed", "transformer, tokenizer: Apache-2.0"),
@@ -189,5 +189,5 @@ def test_smaller_things_are_tried_in_a_fixed_order() -> None:
 
 
 def test_estimates_and_sheets_share_the_time() -> None:
-    told = estimate(MEASURED, RECIPE, Work(sheet_pictures=1000))
+    told = estimate(MEASURED, RECIPE, PictureCounts(sheet_pictures=1000))
     assert one("Time", estimate=told, left=replace(LEFT, seconds=told.seconds)).state == "failed"

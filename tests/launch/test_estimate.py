@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.launch.estimate import NO_HISTORY, Work, estimate, steps_that_fit
+from app.launch.estimate import NO_HISTORY, PictureCounts, estimate, steps_that_fit
 from app.training import runs
 from app.training.recipe import Recipe
 
@@ -24,7 +24,7 @@ def recipe() -> Recipe:
 
 
 def test_a_run_is_the_sum_of_its_parts(recipe: Recipe) -> None:
-    found = estimate(MEASURED, recipe, Work(pulse_pictures=2, sheet_pictures=100))
+    found = estimate(MEASURED, recipe, PictureCounts(pulse_pictures=2, sheet_pictures=100))
     assert {part.name: part.seconds for part in found.parts} == {
         "start": 4.0,
         "load": 2.0,
@@ -80,14 +80,14 @@ def test_earlier_runs_narrow_the_range_and_are_told(recipe: Recipe) -> None:
 
 
 def test_money_counts_the_sheet(recipe: Recipe) -> None:
-    found = estimate(MEASURED, recipe, Work(sheet_pictures=100))
+    found = estimate(MEASURED, recipe, PictureCounts(sheet_pictures=100))
     least, expected, most = found.money(Decimal("3.20"))
     assert expected == pytest.approx(Decimal("3.20") * Decimal(found.seconds + 150) / 3600)
     assert least < expected < most
 
 
 def test_the_steps_that_fit_end_in_time(recipe: Recipe) -> None:
-    work = Work(sheet_pictures=10)
+    work = PictureCounts(sheet_pictures=10)
     count = steps_that_fit(MEASURED, recipe, 200, work)
     assert 0 < count < 600 and count % 10 == 0
     shorter = runs.plan(steps=count)

@@ -11,7 +11,7 @@ from app.captions.tables import Caption
 from app.catalog.tables import Image
 from app.datasets.tables import Member
 from app.launch import devices, members
-from app.launch.facts import Device
+from app.launch.facts import DeviceFacts
 from tests.training.cast import frozen_version
 
 
@@ -48,9 +48,9 @@ def test_a_version_without_members_is_all_zeros(session: Session) -> None:
 
 
 def test_the_device_is_what_a_worker_told(tmp_path: Path) -> None:
-    assert devices.known(tmp_path, 2) == Device("", None, 2)
+    assert devices.known(tmp_path, 2) == DeviceFacts("", None, 2)
     devices.tell(tmp_path, "NVIDIA H100", 80 << 30)
-    assert devices.known(tmp_path, 2) == Device("NVIDIA H100", 80 << 30, 2)
+    assert devices.known(tmp_path, 2) == DeviceFacts("NVIDIA H100", 80 << 30, 2)
     assert devices.known(tmp_path, 2).has_gpu
     (tmp_path / devices.FILE).write_text("{")
     assert devices.known(tmp_path, 2).name == ""

@@ -9,15 +9,15 @@ import pytest
 
 from app.launch import bases
 from app.launch.defaults import LABELS, STARTS
-from app.launch.facts import FAR, GIB, BaseFacts, DataFacts, Device
+from app.launch.facts import FAR, GIB, BaseFacts, DataFacts, DeviceFacts
 from app.launch.plan import changed, plan, written
 from app.training import runs
 from app.training.recipe import Recipe, read_recipe
 
 SHOP = DataFacts(train=300, validation=30, products=120, oblong_share=0.4, caption_words=30, long_share=0.9)
-CPU = Device("CPU", None, 1)
-H100 = Device("NVIDIA H100", 80 * GIB, 8)
-RTX = Device("NVIDIA RTX 4090", 24 * GIB, 8)
+CPU = DeviceFacts("CPU", None, 1)
+H100 = DeviceFacts("NVIDIA H100", 80 * GIB, 8)
+RTX = DeviceFacts("NVIDIA RTX 4090", 24 * GIB, 8)
 PRX = BaseFacts("models/prx", "PRX, 1.2B", "prx", 1024, 1_170_691_648, 16, False, 10 * GIB)
 
 
@@ -38,7 +38,9 @@ def test_the_shipped_base_gets_the_recipe_that_was_tried_on_it(nano: BaseFacts) 
 @pytest.mark.parametrize("family", sorted(STARTS))
 @pytest.mark.parametrize("device", [CPU, RTX, H100], ids=lambda one: one.name)
 @pytest.mark.parametrize("photos", [12, 300, 3000])
-def test_every_family_gets_a_whole_recipe_with_a_reason_for_each_knob(family: str, device: Device, photos: int) -> None:
+def test_every_family_gets_a_whole_recipe_with_a_reason_for_each_knob(
+    family: str, device: DeviceFacts, photos: int
+) -> None:
     base = replace(PRX, family=family, is_pixel=family == "prx_pixel", token_px=0 if family in ("sd15", "sdxl") else 16)
     for far in FAR:
         made = plan(base, replace(SHOP, train=photos), device, far)
@@ -82,7 +84,7 @@ def test_rules_of_the_sources() -> None:
     ],
 )
 def test_compiling_is_tried_where_it_may_pay(
-    base: BaseFacts, device: Device, photos: int, steps: int | None, tries: bool
+    base: BaseFacts, device: DeviceFacts, photos: int, steps: int | None, tries: bool
 ) -> None:
     made = plan(base, replace(SHOP, train=photos), device, changes={} if steps is None else {"steps": steps})
     assert made.recipe.compile == tries

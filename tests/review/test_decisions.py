@@ -27,7 +27,7 @@ from app.review.decisions import (
 )
 from app.review.tables import Decision
 from app.selection.query import parse
-from app.selection.tables import Standing
+from app.selection.tables import PhotoIndex
 from tests import cast
 
 
@@ -48,7 +48,7 @@ def mei(session: Session) -> Person:
 
 def standing(session: Session, image: Image) -> tuple[str, str | None, str]:
     session.flush()
-    row = session.get_one(Standing, image.id, populate_existing=True)
+    row = session.get_one(PhotoIndex, image.id, populate_existing=True)
     return row.verdict, row.rule, row.captioned_by
 
 

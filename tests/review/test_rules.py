@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.review.rules import NAMES, VERDICTS, Facts, Thresholds, judge
+from app.review.rules import NAMES, VERDICTS, PhotoFacts, Thresholds, judge
 
-SOUND = Facts(sharpness=0.8, background="white", caption="Red kettle on a pure white background.")
+SOUND = PhotoFacts(sharpness=0.8, background="white", caption="Red kettle on a pure white background.")
 
 
 @pytest.mark.parametrize(

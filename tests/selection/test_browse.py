@@ -16,7 +16,7 @@ from app.review.decisions import apply_rules, decide
 from app.review.tables import Decision
 from app.selection import browse
 from app.selection.query import joined, parse
-from app.selection.tables import Standing
+from app.selection.tables import PhotoIndex
 from tests import cast
 
 
@@ -114,14 +114,14 @@ def test_standing_repeats_what_it_stands_for(session: Session, pile: Catalog) ->
     rows = session.execute(
         joined(
             select(
-                Standing.image_id, Standing.category, Standing.background, Standing.colour, Standing.sharpness,
-                Standing.fill, Standing.captioned_by, Standing.verdict, Standing.rule, Image.category,
+                PhotoIndex.image_id, PhotoIndex.category, PhotoIndex.background, PhotoIndex.colour,
+                PhotoIndex.sharpness, PhotoIndex.fill, PhotoIndex.captioned_by, PhotoIndex.verdict, PhotoIndex.rule, Image.category,
                 func.coalesce(Signals.background, "cannot tell"), Signals.subject_colour, Signals.sharpness,
                 Signals.fill,
                 func.coalesce(Caption.written_by, "none"), func.coalesce(Decision.verdict, "unseen"),
                 Decision.rule,
             )
-        ).where(Standing.catalog_id == pile.id)
+        ).where(PhotoIndex.catalog_id == pile.id)
     ).all()  # fmt: skip
     assert len(rows) == 40
     assert all(tuple(row[1:9]) == tuple(row[9:]) for row in rows)

@@ -14,7 +14,7 @@ from app.errors import Conflict, Refused
 from app.settings import Settings
 from app.training import runs
 from app.training.causes import CAUSES
-from app.training.limits import Foretold, Limits, bound_s
+from app.training.limits import LaunchEstimate, Limits, bound_s
 from app.training.recipe import Recipe
 from app.training.tables import Preflight, TrainingRun
 from tests import cast
@@ -59,7 +59,7 @@ def test_a_run_keeps_the_limit_and_the_forecast_of_its_launch(session: Session) 
     )  # fmt: skip
     session.add(preflight)
     session.flush()
-    foretold = Foretold(120.0, 100.0, 150.0, "from 5 steps measured on this device", preflight.id)
+    foretold = LaunchEstimate(120.0, 100.0, 150.0, "from 5 steps measured on this device", preflight.id)
     limits = Limits(600.0, Decimal("1.5"), Decimal(3))
     run = runs.request_run(session, version, "models/nano", recipe, None, limits, foretold)
     assert runs.limits_of(run) == limits

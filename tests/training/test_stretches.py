@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.training import progress, runs, stretches
-from app.training.tables import RunStretch, TrainingRun
+from app.training.tables import RunRollup, TrainingRun
 from tests.training.cast import BEGAN, news, one_run
 
 MANY = 3 * stretches.MOST_SINGLE
@@ -28,7 +28,7 @@ def tell(session: Session, run: TrainingRun, events: list[dict[str, object]], po
 
 
 def count(session: Session, run: TrainingRun) -> int:
-    return session.scalar(select(func.count()).where(RunStretch.run_id == run.id)) or 0
+    return session.scalar(select(func.count()).where(RunRollup.run_id == run.id)) or 0
 
 
 def test_stretches_change_no_curve(session: Session) -> None:
@@ -36,7 +36,7 @@ def test_stretches_change_no_curve(session: Session) -> None:
     tell(session, run, [news(1, "started", step=0), *(step(n + 1, n, n % 13) for n in range(1, MANY + 1))])
     assert count(session, run) > 50
     quick = progress.curves(session, run, points=100)
-    session.execute(delete(RunStretch).where(RunStretch.run_id == run.id))
+    session.execute(delete(RunRollup).where(RunRollup.run_id == run.id))
     slow = progress.curves(session, run, points=100)
     assert len(quick.steps) <= 100
     assert quick.steps_a_point == slow.steps_a_point == MANY // 100

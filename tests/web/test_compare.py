@@ -102,7 +102,7 @@ def test_a_sample_is_an_immutable_png(client: TestClient, session: Session, sett
     sheet = sheet_of(session, finished_run(session))
     cell = sheets.missing(session, sheet)[0]
     sha256 = Storage(settings.data_dir).put("samples", b"\x89PNG picture", ".png")
-    sheets.record(session, sheet, [sheets.Drawn(cell, sha256, 64, 64)])
+    sheets.record(session, sheet, [sheets.DrawnCell(cell, sha256, 64, 64)])
     sample = session.query(Sample).filter_by(sheet_id=sheet.id).one()
     answer = client.get(f"/samples/{sample.id}")
     assert answer.content == b"\x89PNG picture"

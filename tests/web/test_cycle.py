@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.cycles import clock
 from app.cycles.ledger import Cost
-from app.cycles.report import Report
+from app.cycles.report import CycleReport
 from app.database import utc_now
 from app.settings import Settings
 from app.web import formats
@@ -52,15 +52,15 @@ def test_starting_another_asks_first(client: TestClient, session: Session, setti
     assert "Cycle 2" in client.get("/cycle").text
 
 
-def stage(key: str, state: clock.State) -> clock.Stage:
-    return clock.Stage(key, key, state, None, None, Cost())
+def stage(key: str, state: clock.State) -> clock.CycleStage:
+    return clock.CycleStage(key, key, state, None, None, Cost())
 
 
-def at(key: str, state: clock.State) -> clock.Clock:
+def at(key: str, state: clock.State) -> clock.CycleClock:
     """A clock whose stage is this one."""
     begun = utc_now()
     end, now = begun + timedelta(hours=24), begun + timedelta(hours=6)
-    return clock.Clock(1, 1, 1, begun, end, now, Decimal(80), "€", Decimal(20), (stage(key, state),))
+    return clock.CycleClock(1, 1, 1, begun, end, now, Decimal(80), "€", Decimal(20), (stage(key, state),))
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def at(key: str, state: clock.State) -> clock.Clock:
 )
 def test_next_step_leads_to_its_place(session: Session, key: str, state: clock.State, href: str) -> None:
     pile = cast.catalog(session)
-    report = Report(pile, 10, 6, 1, 2, 1, None, None, None)
+    report = CycleReport(pile, 10, 6, 1, 2, 1, None, None, None)
     assert next_steps(at(key, state), report)[0].href.startswith(href)
 
 
 def test_nothing_left_to_review_leads_to_freezing(session: Session) -> None:
-    report = Report(cast.catalog(session), 7, 6, 1, 0, 0, None, None, None)
+    report = CycleReport(cast.catalog(session), 7, 6, 1, 0, 0, None, None, None)
     (step,) = next_steps(at("review", "next"), report)
     assert step.title == "Freeze the 6 kept"
 

@@ -17,7 +17,7 @@ from app.catalog.tables import Catalog
 from app.cycles import clock, ledger
 from app.datasets.tables import DatasetVersion
 from app.launch import checks, devices, preflights
-from app.launch.preflights import Wish
+from app.launch.preflights import RequestedLimits
 from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
@@ -43,7 +43,11 @@ def version(session: Session) -> DatasetVersion:
 
 
 def measured(
-    session: Session, version: DatasetVersion, recipe: Recipe = PLANNED, wish: Wish | None = None, **facts: Any
+    session: Session,
+    version: DatasetVersion,
+    recipe: Recipe = PLANNED,
+    wish: RequestedLimits | None = None,
+    **facts: Any,
 ) -> Preflight:
     """A preflight that passed."""
     found = preflights.request_preflight(session, version, recipe, wish=wish)
@@ -128,7 +132,7 @@ def test_measuring_is_asked_for_once_and_the_run_is_to_follow(
     (asked,) = session.scalars(select(Preflight))
     assert (asked.recipe["steps"], asked.created_by_id) == (150, me.id)
     job = jobs.get(session, asked.job_id or 0)
-    assert preflights.wish_of(job.arguments) == Wish(max_seconds=1800.0)
+    assert preflights.wish_of(job.arguments) == RequestedLimits(max_seconds=1800.0)
     assert parse_qs(urlsplit(first.headers["location"]).query)["measuring"] == [str(asked.id)]
     page = client.get(first.headers["location"])
     assert page.context["state"] == "waiting"

@@ -292,7 +292,7 @@ def test_samples_to_come_have_a_place_and_a_time(client: TestClient, session: Se
     base, saved = runs.checkpoints(session, run.id)
     for prompt in sheets.pulse_prompts(sheets.prompts_of(session, suite)):
         cell = sheets.Cell(base.id, prompt.id, suite.seeds[0])
-        sheets.record(session, sheet, [sheets.Drawn(cell, "5e" * 32, 64, 64)])
+        sheets.record(session, sheet, [sheets.DrawnCell(cell, "5e" * 32, 64, 64)])
     strip = client.get(f"/runs/{run.id}").context["live"].strip
     every = run.recipe["checkpoint_every"]
     assert strip.steps == [0, saved.step, every, 2 * every]

@@ -19,7 +19,7 @@ from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
 from app.web.dependencies import Page, Read, Write
-from app.web.events import Batch, News, stream
+from app.web.events import EventBatch, StreamEvent, stream
 from app.web.main import STATIC, TEMPLATES
 from tests import cast
 
@@ -175,10 +175,10 @@ def test_fields_of_the_view_are_the_context(web: FastAPI, client: TestClient) ->
 
 
 def test_events_replay_from_the_last_one_seen(web: FastAPI, client: TestClient) -> None:
-    news = [News(number, "step", {"step": number, "name": "é\n"}) for number in (1, 2, 3)]
+    news = [StreamEvent(number, "step", {"step": number, "name": "é\n"}) for number in (1, 2, 3)]
 
-    def poll(session: Session, after: int) -> Batch:
-        return Batch([one for one in news if one.number > after][:1], is_over=True)
+    def poll(session: Session, after: int) -> EventBatch:
+        return EventBatch([one for one in news if one.number > after][:1], is_over=True)
 
     @web.get("/stream")
     def told(request: Request) -> StreamingResponse:

@@ -22,9 +22,9 @@ from app.errors import Refused
 from workers.captions import captioner
 from workers.captions.captioner import Captioner
 from workers.celery_app import Cancelled, Work
-from workers.devices.model_cache import Lease
+from workers.devices.model_cache import ModelCache
 from workers.devices.torch_device import best_device
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ Load = Callable[[str, Any], Captioner]
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class ReadPhoto:
     """One photo, read: RGB, upright."""
 
     image_id: int
@@ -58,7 +58,7 @@ def propose_all(work: Work) -> dict[str, Any]:
     return {"photos": len(ids), "written": written}
 
 
-def look(work: Work, lease: Lease, load: Load = captioner.load) -> dict[str, Any]:
+def look(work: Work, lease: ModelCache, load: Load = captioner.load) -> dict[str, Any]:
     """A model's captions for the photos asked for, then the review rules.
 
     A photo whose file cannot be read, or of which the model says nothing, is told and passed over. Raises Refused when
@@ -70,7 +70,7 @@ def look(work: Work, lease: Lease, load: Load = captioner.load) -> dict[str, Any
     work.tell(total=len(ids), note=f"Loading {model}")
     try:
         looking = load(model, best_device())
-    except Refusal as refusal:
+    except InputError as refusal:
         raise Refused(str(refusal)) from refusal
     written, passed_over = 0, list[str]()
     for done, batch in _batches(ids, LOOKS_AT_ONCE):
@@ -102,7 +102,7 @@ def _batches(ids: Sequence[int], size: int) -> Iterator[tuple[int, Sequence[int]
         yield start + len(batch), batch
 
 
-def _read(work: Work, ids: Sequence[int]) -> tuple[list[Photo], list[str]]:
+def _read(work: Work, ids: Sequence[int]) -> tuple[list[ReadPhoto], list[str]]:
     """The photos that can be read, and a sentence for each one that cannot."""
     with work.transaction() as session:
         rows = session.execute(
@@ -112,7 +112,7 @@ def _read(work: Work, ids: Sequence[int]) -> tuple[list[Photo], list[str]]:
     for row in rows:
         try:
             with Pillow.open(work.storage.root / row.render_path) as opened:
-                photos.append(Photo(row.id, row.file_name, opened.convert("RGB")))
+                photos.append(ReadPhoto(row.id, row.file_name, opened.convert("RGB")))
         # Pillow says SyntaxError of a broken PNG.
         except (OSError, SyntaxError, Pillow.DecompressionBombError) as error:
             log.warning("photo %s cannot be read: %s", row.id, error)

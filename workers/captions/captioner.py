@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +75,7 @@ class Captioner:
 def load(model: str, device: str | torch.device) -> Captioner:
     """The captioner in a local folder or of a hub id, on `device`: bfloat16 on an accelerator, float32 on a CPU.
 
-    With HF_HUB_OFFLINE set, only models already on this machine are found. Raises Refusal in one sentence when the
+    With HF_HUB_OFFLINE set, only models already on this machine are found. Raises InputError in one sentence when the
     model is not there, has no safetensors weights, wants to run code of its own, or writes no text about images.
     """
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # else a hub model without safetensors is converted by a service
@@ -87,7 +87,7 @@ def load(model: str, device: str | torch.device) -> Captioner:
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         if type(config) not in AutoModelForImageTextToText._model_mapping:
-            raise Refusal(
+            raise InputError(
                 f"The caption model {model} is a {config.model_type} model, which writes no text about images."
             )
         network: Any = AutoModelForImageTextToText.from_pretrained(
@@ -99,7 +99,7 @@ def load(model: str, device: str | torch.device) -> Captioner:
         )
         processor, tokenizer = _reader(source, config.model_type)
     except (OSError, ValueError, ImportError) as error:
-        raise Refusal(_why(model, error)) from error
+        raise InputError(_why(model, error)) from error
     tokenizer.padding_side = "left"  # answers of a batch begin where its prompts end
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -127,15 +127,15 @@ def _source(model: str) -> str:
     folder = Path(model).expanduser()
     if folder.is_dir():
         if not any(folder.glob("*.safetensors")):
-            raise Refusal(
+            raise InputError(
                 f"The caption model {model} has no safetensors weights, and pickled ones (.bin) are never loaded."
             )
         if not any(list(folder.glob(name)) for name in _TOKENISER_FILES):
             # transformers would make up an empty tokeniser, and the captions would be gibberish.
-            raise Refusal(f"The caption model {model} has no tokeniser beside it; copy its whole folder.")
+            raise InputError(f"The caption model {model} has no tokeniser beside it; copy its whole folder.")
         return str(folder)
     if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
-        raise Refusal(f"There is no caption model in {model}; set PACKSHOT_CAPTION_MODEL to a folder or a hub id.")
+        raise InputError(f"There is no caption model in {model}; set PACKSHOT_CAPTION_MODEL to a folder or a hub id.")
     return model
 
 

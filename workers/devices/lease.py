@@ -16,19 +16,19 @@ from typing import Final
 
 from app.errors import Refused
 from app.host import devices
-from app.host.devices import Device, Seat, Tenancy
+from app.host.devices import Device, DeviceAllocation, DeviceLock
 from app.settings import Settings
 from workers.celery_app import Busy, Cancelled, Work
 
 _LOOKS_EVERY_S: Final = 0.5
 _WAITS_S: Final = 10.0
 
-_mine: Tenancy | None = None
+_mine: DeviceLock | None = None
 _allowed: list[Device] = []
 """The devices that this worker may use for one run: as CUDA_VISIBLE_DEVICES had them before it settled on one."""
 
 
-def take(settings: Settings, pause: Callable[[float], None] = time.sleep) -> Tenancy:
+def take(settings: Settings, pause: Callable[[float], None] = time.sleep) -> DeviceLock:
     """Take the device that the settings name, or the first free one; while there is none, wait and say for whom.
 
     From here on torch sees no other device. A device whose worker is gone but whose trainer is this data folder's is
@@ -37,7 +37,7 @@ def take(settings: Settings, pause: Callable[[float], None] = time.sleep) -> Ten
     global _allowed
     _allowed = devices.list_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
     known = [devices.named(settings.device)] if settings.device is not None else _allowed
-    wanted = [Tenancy(one, settings.data_dir) for one in known]
+    wanted = [DeviceLock(one, settings.data_dir) for one in known]
     has_said = False
     while True:
         for one in wanted:
@@ -70,10 +70,10 @@ class Hold:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._borrowed: list[Tenancy] = []
+        self._borrowed: list[DeviceLock] = []
         self._is_waiting = True
 
-    def take(self) -> Seat:
+    def take(self) -> DeviceAllocation:
         """Take them, or keep them; what a process that works on them is to be given. Nothing outside of a gpu worker.
 
         A CPU counts as one however many processes share it. Raises Busy, which puts the job back, when they are not
@@ -81,13 +81,13 @@ class Hold:
         few.
         """
         if _mine is None:
-            return Seat()
+            return DeviceAllocation()
         count = 1 if _mine.device.is_cpu else int(self._work.arguments.get("devices", 1))
         found = together()
         if len(found) < count:
             alone = "A slice of a GPU works alone." if _mine.device.is_slice else f"This worker sees {len(found)}."
             raise Refused(f"The recipe asks for {count} devices. {alone}")
-        others = [Tenancy(one, self._work.settings.data_dir) for one in found[1:]] if count > 1 else []
+        others = [DeviceLock(one, self._work.settings.data_dir) for one in found[1:]] if count > 1 else []
         deadline = time.monotonic() + _WAITS_S
         while not self._take_all(_mine, others, count):
             why = self._why(_mine, count)
@@ -101,10 +101,10 @@ class Hold:
         if self._is_waiting:
             self._is_waiting, self._work.began = False, time.monotonic()
         if count == 1:
-            return Seat(_mine.descriptors)
+            return DeviceAllocation(_mine.descriptors)
         held = [_mine, *self._borrowed]
         descriptors = tuple(number for one in held for number in one.descriptors)
-        return Seat(descriptors, ",".join(one.device.visible for one in held))
+        return DeviceAllocation(descriptors, ",".join(one.device.visible for one in held))
 
     def give_back(self) -> None:
         """Let others borrow this worker's device, and work on those it had borrowed; what a trainer inherited stays."""
@@ -114,7 +114,7 @@ class Hold:
         if _mine is not None:
             _mine.end_work()
 
-    def _take_all(self, mine: Tenancy, others: list[Tenancy], count: int) -> bool:
+    def _take_all(self, mine: DeviceLock, others: list[DeviceLock], count: int) -> bool:
         if not (mine.take() and mine.begin_work()):
             return False
         for one in others:
@@ -125,7 +125,7 @@ class Hold:
         self.give_back()
         return False
 
-    def _why(self, mine: Tenancy, count: int) -> str:
+    def _why(self, mine: DeviceLock, count: int) -> str:
         if count == 1:
             return f"{mine.who()} The job waits until it is free."
         return f"The run needs {count} devices of this machine at once. The job waits until so many are free."
@@ -141,7 +141,7 @@ def devices_for(work: Work) -> Iterator[Hold]:
         hold.give_back()
 
 
-def _settle_on(one: Tenancy) -> Tenancy:
+def _settle_on(one: DeviceLock) -> DeviceLock:
     global _mine
     _mine = one
     os.environ["CUDA_VISIBLE_DEVICES"] = one.device.visible

@@ -22,7 +22,7 @@ class Memory:
     device_bytes: int
 
 
-class Lease:
+class ModelCache:
     """Keeps the last model that was asked for loaded; asking for another one lets go of it first."""
 
     def __init__(self, threads: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from app.launch.facts import Part
+from app.launch.facts import LicensedPart
 from app.training.recipe import Recipe
 
 # What drawing with each family has to be told besides prompt, steps and guidance, to draw as Packshot does.
@@ -18,7 +18,7 @@ _WORDS = (
 )
 
 
-def text(family: str, parts: Sequence[Part], told: Mapping[str, str], recipe: Recipe) -> str:
+def text(family: str, parts: Sequence[LicensedPart], told: Mapping[str, str], recipe: Recipe) -> str:
     """The card's Markdown. `told` are the facts that the weights' files carry."""
     rows = "\n".join(f"| {part.name} | {part.licence} | {part.binds or 'nothing further'} |" for part in parts)
     is_free = bool(parts) and all(part.licence == "Apache-2.0" for part in parts)

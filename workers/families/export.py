@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from app.launch.facts import Part
+from app.launch.facts import LicensedPart
 from app.training.recipe import Recipe
 from workers.disk import replaced_whole
 from workers.families import card, layouts, licences, lora, metadata, weights
@@ -58,7 +58,7 @@ def export(family: Family, saved: Path, model: Path, origin: Origin) -> None:
     (model / "README.md").write_text(card.text(family.name, parts, told, origin.recipe), encoding="utf-8")
 
 
-def _told(family: Family, parts: tuple[Part, ...], origin: Origin) -> dict[str, str]:
+def _told(family: Family, parts: tuple[LicensedPart, ...], origin: Origin) -> dict[str, str]:
     """What each file says of itself, as safetensors' metadata wants it: text by name."""
     recipe = origin.recipe
     return {
@@ -85,7 +85,7 @@ def public(value: str) -> str:
     return cached[-1].removeprefix("models--").replace("--", "/", 1) if cached else Path(value).name
 
 
-def _facts(told: Mapping[str, str], parts: tuple[Part, ...], origin: Origin) -> dict[str, Any]:
+def _facts(told: Mapping[str, str], parts: tuple[LicensedPart, ...], origin: Origin) -> dict[str, Any]:
     knobs = origin.recipe.model_dump(mode="json")
     return {
         "format": 1,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from workers.families.export import FACTS
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 TOKEN = "HF_TOKEN"  # noqa: S105 - the name of the variable, not its value
 
@@ -33,9 +33,9 @@ class Hub(Protocol):
 
 
 def push(folder: Path, name: str, is_public: bool = False, hub: Hub | None = None) -> str:
-    """Upload the export in `folder` as `name`; where it lies now. Raises `Refusal`."""
+    """Upload the export in `folder` as `name`; where it lies now. Raises `InputError`."""
     if name.count("/") != 1 or not all(name.split("/")):
-        raise Refusal(f"{name} is no name on a hub; it has the form maker/model.")
+        raise InputError(f"{name} is no name on a hub; it has the form maker/model.")
     facts = _facts(folder)
     hub = hub or _hub()
     try:
@@ -45,12 +45,12 @@ def push(folder: Path, name: str, is_public: bool = False, hub: Hub | None = Non
     except (OSError, ValueError) as error:  # all errors of the hub are one of them
         token = os.environ.get(TOKEN, "")
         words = " ".join(str(error).split())
-        raise Refusal(f"The hub did not take {name}: {words.replace(token, '...') if token else words}") from None
+        raise InputError(f"The hub did not take {name}: {words.replace(token, '...') if token else words}") from None
     return str(at)
 
 
 def binding(folder: Path) -> list[str]:
-    """What the licences in an export bind to, a sentence for each part that is not free. Raises `Refusal`."""
+    """What the licences in an export bind to, a sentence for each part that is not free. Raises `InputError`."""
     return [
         f"{part['name']}: {part['licence']}. {part['binds']}" for part in _facts(folder)["licences"] if part["binds"]
     ]
@@ -60,7 +60,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     try:
         facts = json.loads((folder / FACTS).read_text())
     except (OSError, ValueError) as error:
-        raise Refusal(f"{folder} is no model that Packshot exported: it has no {FACTS}.") from error
+        raise InputError(f"{folder} is no model that Packshot exported: it has no {FACTS}.") from error
     return dict(facts)
 
 
@@ -69,7 +69,7 @@ def _hub() -> Hub:
 
     token = os.environ.get(TOKEN)
     if not token:
-        raise Refusal(f"No token is configured: set {TOKEN} to one that may write to the hub.")
+        raise InputError(f"No token is configured: set {TOKEN} to one that may write to the hub.")
     hub: Hub = HfApi(token=token)
     return hub
 
@@ -85,7 +85,7 @@ def main() -> None:
         for sentence in binding(given.folder):
             print(sentence, file=sys.stderr)
         print(push(given.folder, given.name, given.public))
-    except Refusal as refusal:
+    except InputError as refusal:
         sys.exit(str(refusal))
 
 

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 
 from workers.families import metadata
 from workers.families.registry import Family
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 FILE: str = LORA_WEIGHT_NAME_SAFE
 """Name of the file in a LoRA checkpoint's `weights/`; a folder without it holds a whole denoiser."""
@@ -34,7 +34,7 @@ _ADAPTER = "default"
 def put_on(family: Family, rank: int, seed: int) -> list[torch.nn.Parameter]:
     """Freeze the denoiser and put an adapter on its `lora_targets`; the adapter's weights, all that is to be trained.
 
-    They are the same for the same seed on every device. Raises `Refusal` when no layer has the names of the targets.
+    They are the same for the same seed on every device. Raises `InputError` when no layer has the names of the targets.
     """
     take_off(family)
     model = family.model.requires_grad_(False)
@@ -42,7 +42,7 @@ def put_on(family: Family, rank: int, seed: int) -> list[torch.nn.Parameter]:
     try:
         inject_adapter_in_model(config, model, _ADAPTER)
     except ValueError as error:
-        raise Refusal(f"No layer of the model is one of {', '.join(family.lora_targets)}.") from error
+        raise InputError(f"No layer of the model is one of {', '.join(family.lora_targets)}.") from error
     trained = list(weights(family).items())
     for name, parameter in trained:
         parameter.data = parameter.data.float()
@@ -100,30 +100,30 @@ def save(family: Family, folder: Path, facts: Mapping[str, str] | None = None) -
 def load(family: Family, folder: Path) -> None:
     """Put the adapter in `folder` on; one of the same rank that is on already takes its values, in place.
 
-    Raises `Refusal` when the file is not there or does not fit: a missing, an unknown and a misshapen weight all do.
+    Raises `InputError` when the file is not there or does not fit: a missing, an unknown and a misshapen weight all do.
     """
     saved = read(folder / FILE)
     prefix = _prefix(family)
     ranks = {len(tensor) for name, tensor in saved.items() if name.endswith("lora_A.weight")}
     if len(ranks) != 1 or not all(name.startswith(f"{prefix}.") for name in saved):
-        raise Refusal(f"The file {folder / FILE} is no LoRA for a model of the family {family.name}.")
+        raise InputError(f"The file {folder / FILE} is no LoRA for a model of the family {family.name}.")
     rank = ranks.pop()
     if not is_on(family) or rank_of(family) != rank:
         put_on(family, rank, seed=0)
     own = weights(family)
     if {name: weight.shape for name, weight in own.items()} != {name: t.shape for name, t in saved.items()}:
-        raise Refusal(f"The LoRA in {folder / FILE} does not fit the layers of this base.")
+        raise InputError(f"The LoRA in {folder / FILE} does not fit the layers of this base.")
     with torch.no_grad():
         for name, weight in own.items():
             weight.copy_(saved[name])
 
 
 def read(file: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file, on the CPU. Raises `Refusal`."""
+    """The tensors of a safetensors file, on the CPU. Raises `InputError`."""
     try:
         tensors: dict[str, torch.Tensor] = safetensors.torch.load_file(file)
     except (OSError, SafetensorError) as error:
-        raise Refusal(f"The weights in {file} cannot be loaded: {' '.join(str(error).split())}") from error
+        raise InputError(f"The weights in {file} cannot be loaded: {' '.join(str(error).split())}") from error
     return tensors
 
 
@@ -131,7 +131,7 @@ def save_merged(family: Family, folder: Path) -> None:
     """Write the denoiser with the adapter added to its weights into `folder`, as the base's own files have it.
 
     A sum is made in fp32 and kept in the precision of the base's file. Only one weight at a time is held, so that a
-    base that fills the device can be merged too. Raises `Refusal` where the base cannot be read.
+    base that fills the device can be merged too. Raises `InputError` where the base cannot be read.
     """
     layers = {f"{name}.weight": layer for name, layer in _layers(family.model)}
     files = family.base_files()
@@ -150,7 +150,7 @@ def save_merged(family: Family, folder: Path) -> None:
 
                 metadata.save_made(folder / file.name, metadata.kinds(file), made, {"format": "pt"})
         except (ValueError, SafetensorError) as error:
-            raise Refusal(f"The base's weights cannot be merged: {' '.join(str(error).split())}") from error
+            raise InputError(f"The base's weights cannot be merged: {' '.join(str(error).split())}") from error
 
 
 def _sum(weight: torch.Tensor, layer: Any) -> torch.Tensor:

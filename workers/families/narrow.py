@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 
 def widen_the_rest(model: torch.nn.Module, files: Iterable[Path]) -> None:
     """Give a model that was loaded in bf16 what is no matrix and no convolution in fp32 again, as its `files` have it.
 
-    Raises `Refusal` when a weight is in none of them.
+    Raises `InputError` when a weight is in none of them.
     """
     wanted: set[str] = set()
     for place, module in model.named_modules():
@@ -36,4 +36,4 @@ def widen_the_rest(model: torch.nn.Module, files: Iterable[Path]) -> None:
         model.load_state_dict(found, strict=False)
         wanted -= found.keys()
     if wanted:
-        raise Refusal(f"The base model's files lack {len(wanted)} weights ({min(wanted)} first).")
+        raise InputError(f"The base model's files lack {len(wanted)} weights ({min(wanted)} first).")

@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 from workers import disk
 from workers.families import metadata
 from workers.families.narrow import widen_the_rest
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 ENCODED_AT_ONCE = 64
 
@@ -114,31 +114,31 @@ class Pipeline:
             (folder / SAFE_WEIGHTS_INDEX_NAME).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
 
     def load_weights(self, folder: Path) -> None:
-        """Weights that `save_weights` wrote. Raises `Refusal`."""
+        """Weights that `save_weights` wrote. Raises `InputError`."""
         try:
             saved = type(self.model).from_pretrained(folder, low_cpu_mem_usage=False)  # type: ignore[attr-defined]
             self.model.load_state_dict(saved.state_dict())
         except (OSError, ValueError, RuntimeError) as error:
-            raise Refusal(f"The weights in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
+            raise InputError(f"The weights in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
         self.holds_base = False
 
     def load_base(self) -> None:
-        """The base's own weights again. Raises `Refusal`."""
+        """The base's own weights again. Raises `InputError`."""
         if self.folder is None:
-            raise Refusal("A pipeline that was not loaded from a folder cannot go back to it.")
+            raise InputError("A pipeline that was not loaded from a folder cannot go back to it.")
         self.load_weights(self.folder / self.denoiser)
         self.holds_base = True
 
     def base_files(self) -> list[Path]:
-        """The files of the base's denoiser: configuration, index, weights. Raises `Refusal`."""
+        """The files of the base's denoiser: configuration, index, weights. Raises `InputError`."""
         if self.folder is None:
-            raise Refusal("A pipeline that was not loaded from a folder has no files.")
+            raise InputError("A pipeline that was not loaded from a folder has no files.")
         return loaded_files(self.folder / self.denoiser)
 
     def export(self, weights: Path, folder: Path) -> None:
         """The base's own files, its denoiser replaced by the saved weights: all else is to the byte what was loaded."""
         if self.folder is None:
-            raise Refusal("A pipeline that was not loaded from a folder cannot be exported.")
+            raise InputError("A pipeline that was not loaded from a folder cannot be exported.")
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(self.folder / "model_index.json", folder)
         for part in json.loads((folder / "model_index.json").read_text()):
@@ -165,13 +165,13 @@ def load_pipeline(
     """The pipeline in the folder `base`, or of that name on the hub, on the CPU, and the folder it lies in.
 
     `words` says what is wanted ("a PRX pixel pipeline"), `dtype` the precision of each part by name, `narrow` the part
-    whose matrices are kept in bf16, if any. Raises `Refusal` when it is not there or of another class.
+    whose matrices are kept in bf16, if any. Raises `InputError` when it is not there or of another class.
     Runs no code from the folder and unpickles nothing: only this class and safetensors files are loaded.
     """
     folder = Path(base)
     if not folder.is_dir():
         if folder.is_absolute() or base.count("/") != 1:
-            raise Refusal(f"The base model folder {base} is missing.")
+            raise InputError(f"The base model folder {base} is missing.")
         folder = _from_hub(base)
     _check_kind(folder, pipeline_class.__name__, words)
     # Their bars draw over a run's own lines, some with every checkpoint.
@@ -181,7 +181,7 @@ def load_pipeline(
     try:
         pipeline = pipeline_class.from_pretrained(folder, use_safetensors=True, dtype=wanted, **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise Refusal(f"The base model {base} cannot be loaded: {' '.join(str(error).split())}") from error
+        raise InputError(f"The base model {base} cannot be loaded: {' '.join(str(error).split())}") from error
     pipeline.set_progress_bar_config(disable=True)
     if narrow:
         read = [file for file in loaded_files(folder / narrow) if file.suffix == ".safetensors"]
@@ -231,16 +231,16 @@ def _from_hub(base: str) -> Path:
     try:
         return Path(DiffusionPipeline.download(base, use_safetensors=True, trust_remote_code=False))
     except (OSError, ValueError) as error:
-        raise Refusal(f"The base model {base} cannot be fetched: {' '.join(str(error).split())}") from error
+        raise InputError(f"The base model {base} cannot be fetched: {' '.join(str(error).split())}") from error
 
 
 def _check_kind(folder: Path, wanted: str, words: str) -> None:
     index = folder / "model_index.json"
     if not index.is_file():
-        raise Refusal(f"The base model folder {folder} holds no pipeline.")
+        raise InputError(f"The base model folder {folder} holds no pipeline.")
     try:
         kind = json.loads(index.read_text())["_class_name"]
     except (ValueError, KeyError, TypeError):
         kind = None
     if kind != wanted:
-        raise Refusal(f"The base model in {folder} is not {words}.")
+        raise InputError(f"The base model in {folder} is not {words}.")

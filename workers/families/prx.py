@@ -30,7 +30,7 @@ from transformers.models.t5gemma.configuration_t5gemma import T5GemmaConfig, T5G
 from workers.families.flow import Flow
 from workers.families.pipelines import ENCODED_AT_ONCE, load_pipeline, precisions, seeded_noise
 from workers.families.registry import Text
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 # What transformers calls the encoder's own config, as against the one of encoder and decoder, `t5gemma`.
 _ENCODER_ALONE = "t5_gemma_module"
@@ -123,14 +123,16 @@ class Prx(Flow):
 
 
 def load(base: str, device: torch.device, is_narrow: bool = False) -> Prx:
-    """Load the pipeline `base` onto `device`, its autoencoder in fp32. Raises `Refusal`."""
+    """Load the pipeline `base` onto `device`, its autoencoder in fp32. Raises `InputError`."""
     narrow = Prx.denoiser if is_narrow else None
     with warnings.catch_warnings(), _readable(base) as readable:
         # The pipeline inherits a loader of LoRAs for UNets, which does not work for it and is going away.
         warnings.filterwarnings("ignore", "`LoraLoaderMixin` is deprecated", FutureWarning)
         pipeline, folder = load_pipeline(readable, PRXPipeline, "a PRX pipeline", precisions(device), narrow)
     if pipeline.vae is None:
-        raise Refusal(f"The base model {base} has no autoencoder, so it can neither learn from pictures nor draw one.")
+        raise InputError(
+            f"The base model {base} has no autoencoder, so it can neither learn from pictures nor draw one."
+        )
     family = Prx(pipeline.to(device))
     family.folder = folder if readable == base else Path(base)
     return family

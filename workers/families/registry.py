@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import torch
 
 from app.training.recipe import Recipe
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 Text = Mapping[str, torch.Tensor]
 """One caption encoded: `tokens` [L, width] without padding where the family masks it, and what else it needs by name,
@@ -121,15 +121,15 @@ class Family(Protocol):
         ...
 
     def load_weights(self, folder: Path) -> None:
-        """Put weights that `save_weights` wrote into `model`. Raises `Refusal` when they do not fit."""
+        """Put weights that `save_weights` wrote into `model`. Raises `InputError` when they do not fit."""
         ...
 
     def base_files(self) -> list[Path]:
-        """The files that hold the base's denoiser: configuration, index, weights. Raises `Refusal`."""
+        """The files that hold the base's denoiser: configuration, index, weights. Raises `InputError`."""
         ...
 
     def load_base(self) -> None:
-        """Put the base's own weights back. Raises `Refusal`."""
+        """Put the base's own weights back. Raises `InputError`."""
         ...
 
     def export(self, weights: Path, folder: Path) -> None:
@@ -150,9 +150,9 @@ def stacked(texts: Sequence[Text]) -> dict[str, torch.Tensor]:
 def load_family(name: str, base: str, device: torch.device, is_narrow: bool = False) -> Family:
     """Load the base (a folder or a hub name) of the named family onto `device`.
 
-    `is_narrow` is for a denoiser that stays as it is and is asked under bf16 autocast: see `narrow`. Raises `Refusal`
-    for an unknown family or a base that is missing or of another kind.
+    `is_narrow` is for a denoiser that stays as it is and is asked under bf16 autocast: see `narrow`. Raises
+    `InputError` for an unknown family or a base that is missing or of another kind.
     """
     if name not in _MODULES:
-        raise Refusal(f"There is no model family called {name}; known are {', '.join(sorted(_MODULES))}.")
+        raise InputError(f"There is no model family called {name}; known are {', '.join(sorted(_MODULES))}.")
     return cast(Family, import_module(_MODULES[name]).load(base, device, is_narrow))

@@ -19,7 +19,7 @@ from diffusers import StableDiffusion3Pipeline
 
 from workers.families.registry import Text
 from workers.families.velocity import Velocity, load_velocity
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 
 class Sd3(Velocity):
@@ -71,7 +71,7 @@ class Sd3(Velocity):
 
 
 def load(base: str, device: torch.device, is_narrow: bool = False) -> Sd3:
-    """Load the pipeline `base` onto `device`. Raises `Refusal`, also when one of its CLIP encoders is missing."""
+    """Load the pipeline `base` onto `device`. Raises `InputError`, also when one of its CLIP encoders is missing."""
     folder = Path(base)
     parts = (*Sd3.text_encoders, *Sd3.tokenizers)
     absent = dict.fromkeys(part for part in parts if folder.is_dir() and not (folder / part).is_dir())
@@ -79,5 +79,5 @@ def load(base: str, device: torch.device, is_narrow: bool = False) -> Sd3:
         Sd3, StableDiffusion3Pipeline, "a Stable Diffusion 3 pipeline", base, device, is_narrow, **absent
     )
     if family.pipeline.text_encoder is None or family.pipeline.text_encoder_2 is None:
-        raise Refusal(f"The base model {base} lacks a CLIP text encoder; only the T5 encoder may be left out.")
+        raise InputError(f"The base model {base} lacks a CLIP text encoder; only the T5 encoder may be left out.")
     return family

@@ -24,7 +24,7 @@ from diffusers import DDPMScheduler
 from app.training.recipe import Recipe
 from workers.families.pipelines import ENCODED_AT_ONCE, Pipeline, load_pipeline
 from workers.families.registry import Text
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 _ANSWERS = ("epsilon", "v_prediction")
 # Attention and feed-forward, the layers that LoRA trainers for these models put adapters on.
@@ -180,15 +180,17 @@ def load_unet(
 ) -> Loaded:
     """Load `base` as `family` onto `device`, in fp32 but for what is kept narrow. For the rest see `load_pipeline`.
 
-    Raises `Refusal` also for a base of the right class that was not trained on DDPM noise, or for another task.
+    Raises `InputError` also for a base of the right class that was not trained on DDPM noise, or for another task.
     """
     narrow = family.denoiser if is_narrow else None
     pipeline, folder = load_pipeline(base, pipeline_class, words, {"default": torch.float32}, narrow, **options)
     schedule, unet = pipeline.scheduler.config, pipeline.unet.config
     if "beta_schedule" not in schedule or schedule.get("prediction_type", "epsilon") not in _ANSWERS:
-        raise Refusal(f"The base model in {folder} was not trained to tell noise or velocity on a DDPM schedule.")
+        raise InputError(f"The base model in {folder} was not trained to tell noise or velocity on a DDPM schedule.")
     if unet.in_channels != pipeline.vae.config.latent_channels or unet.time_cond_proj_dim is not None:
-        raise Refusal(f"The base model in {folder} was not trained to draw from text alone without distilled guidance.")
+        raise InputError(
+            f"The base model in {folder} was not trained to draw from text alone without distilled guidance."
+        )
     loaded = family(pipeline.to(device))
     loaded.folder = folder
     return loaded

@@ -14,13 +14,13 @@ import torch
 
 from workers.families import lora
 from workers.families.registry import Family
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 
 def to_train(family: Family, method: Literal["full", "lora"], rank: int, seed: int) -> dict[str, torch.nn.Parameter]:
     """What a run with this method trains, by name: every weight of the denoiser, or a new adapter's (see `lora`).
 
-    A frozen base may be held in bf16; weights that are trained are fp32. Raises `Refusal`, see `lora.put_on`.
+    A frozen base may be held in bf16; weights that are trained are fp32. Raises `InputError`, see `lora.put_on`.
     """
     if method == "lora":
         lora.put_on(family, rank, seed)
@@ -42,7 +42,7 @@ def load(family: Family, folder: Path | None) -> None:
     """Make the denoiser what `folder` says, or what the base was when there is none.
 
     Weights are read into the parameters that are there; only an adapter that comes, goes or changes its rank replaces
-    layers. Raises `Refusal` when the folder does not hold weights that fit.
+    layers. Raises `InputError` when the folder does not hold weights that fit.
     """
     if folder is not None and not is_lora(folder):
         lora.take_off(family)
@@ -61,7 +61,7 @@ def load(family: Family, folder: Path | None) -> None:
 def loaded(family: Family, folder: Path) -> Iterator[None]:
     """`with loaded(family, folder):` the denoiser is what `folder` holds; an adapter is afterwards what it was before.
 
-    Raises `Refusal`, see `load`.
+    Raises `InputError`, see `load`.
     """
     before = {name: weight.detach().clone() for name, weight in lora.weights(family).items()}
     load(family, folder)
@@ -78,7 +78,7 @@ def loaded(family: Family, folder: Path) -> Iterator[None]:
 
 
 def is_lora(folder: Path) -> bool:
-    """Whether a checkpoint's weights are an adapter. Raises `Refusal` when they are not there at all."""
+    """Whether a checkpoint's weights are an adapter. Raises `InputError` when they are not there at all."""
     if not folder.is_dir():
-        raise Refusal(f"The weights {folder} are missing.")
+        raise InputError(f"The weights {folder} are missing.")
     return (folder / lora.FILE).is_file()

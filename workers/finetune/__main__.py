@@ -23,7 +23,7 @@ from app.errors import is_disk_full
 from app.training.causes import EXIT_CODES, Cause
 from app.training.recipe import Recipe, RecipeError, read_recipe
 from workers.events import FILE as EVENTS
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 if TYPE_CHECKING:
     from workers.finetune.report import Report
@@ -46,13 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         recipe = read_recipe(given.recipe)
         _run(recipe, given.manifest, given.out, None if is_preflight else given.resume, cache, words, began)
-    except (Refusal, RecipeError) as refusal:
+    except (InputError, RecipeError) as refusal:
         print(refusal, file=sys.stderr)
         return EXIT_CODES[refusal.cause if isinstance(refusal, _Failed) else "refused"]
     return 0
 
 
-class _Failed(Refusal):
+class _Failed(InputError):
     """A failure whose sentence was told already; `cause` is one of `EXIT_CODES`."""
 
     def __init__(self, sentence: str, cause: Cause) -> None:
@@ -77,7 +77,7 @@ def _run(
         with joined(recipe, words) as company:
             ranks, device = company.ranks, company.device
             if resume is False and ranks.is_first and (out / EVENTS).exists():
-                raise Refusal(f"{out} already holds a run; go on with --resume or choose another folder.")
+                raise InputError(f"{out} already holds a run; go on with --resume or choose another folder.")
             with EventLog(out, began) if ranks.is_first else Silence() as report, _sigterm_asks_to_stop(out):
                 company.tell_for_others = lambda sentence, cause: _tell_failed(report, sentence, cause)
                 try:
@@ -85,7 +85,7 @@ def _run(
                         preflight(recipe, manifest, out, report, device, cache, ranks)
                     elif resume and report.is_completed:
                         done = f"All {recipe.steps:,} steps of the run in {out} are done"
-                        raise Refusal(f"{done}: nothing is left to train.")
+                        raise InputError(f"{done}: nothing is left to train.")
                     else:
                         train(recipe, manifest, out, report, device, resume, cache, ranks)
                 except BaseException as error:
@@ -119,7 +119,7 @@ def why(error: BaseException, out: Path) -> tuple[str, Cause]:
         return f"The disk with {out} is full. The last whole checkpoint is kept.", "disk_full"
     if isinstance(error, Diverged):
         return str(error), "diverged"
-    if isinstance(error, Refusal):
+    if isinstance(error, InputError):
         return str(error), "refused"
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
         words = " ".join(str(error).split("\n")[0].split()) or "no more memory"

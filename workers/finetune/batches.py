@@ -21,7 +21,7 @@ from workers.finetune.cache import TensorCache, identity, name_of
 from workers.finetune.loss import keyed_generator
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 KEPT_IN_MEMORY_BYTES = 2 * 1024**3
 TEXTS_AT_ONCE = 64
@@ -149,7 +149,7 @@ class Members:
     def encode(self, cache: TensorCache | None, look: Look, ranks: Ranks = ALONE) -> None:
         """Encode every picture with the autoencoder, or find it in the cache; several processes share them out.
 
-        Raises `Refusal`, naming the file.
+        Raises `InputError`, naming the file.
         """
         self._is_encoded, self._cache = True, cache
         self._made_by = identity(self._family.autoencoder_files) if cache else ""
@@ -162,7 +162,7 @@ class Members:
     def decode(self, look: Look, ranks: Ranks = ALONE) -> None:
         """Read every picture once, for models without an autoencoder; several processes share them out.
 
-        Raises `Refusal`, naming the file.
+        Raises `InputError`, naming the file.
         """
         for turn in ranks.turns(len(self)):
             self._picture(turn % len(self))
@@ -198,7 +198,7 @@ class Members:
         found = self._cache.get(key) if self._cache else None
         clean = found["clean"] if found else self._encode(index)
         if not bool(clean.isfinite().all()):
-            raise Refusal(f"The picture {self._files[index]} becomes no finite numbers in the autoencoder.")
+            raise InputError(f"The picture {self._files[index]} becomes no finite numbers in the autoencoder.")
         if found is None and self._cache:
             self._cache.put(key, {"clean": clean})
         if self._has_room(clean.nbytes):

@@ -15,14 +15,14 @@ from app.training.trainer_limits import TrainerLimits
 from workers import disk
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 Reason = Literal["completed", "stopped", "out_of_time", "out_of_money"]
 SIGN_OF_LIFE_S = 5.0
 _ENDS: tuple[Reason | None, ...] = (None, "stopped", "out_of_time", "out_of_money")
 
 
-class Ended(Exception):
+class RunEnded(Exception):
     """The run has to end now, before its next piece of work."""
 
     def __init__(self, reason: Reason) -> None:
@@ -62,19 +62,19 @@ class Clock:
         return None
 
     def begin(self, phase: str, total: int | None = None) -> None:
-        """Tell that a phase begins. Raises `Ended`."""
+        """Tell that a phase begins. Raises `RunEnded`."""
         self._tell(phase, 0, total)
         self.look(phase, 0, total)
 
     def look(self, phase: str, done: int, total: int | None = None) -> None:
-        """Between two pieces of work: a sign of life now and then. Raises `Ended` when the run has to end.
+        """Between two pieces of work: a sign of life now and then. Raises `RunEnded` when the run has to end.
 
         For all processes: the first one decides, so that all end at the same place.
         """
         self.sign_of_life(phase, done, total)
         reason = _ENDS[self._ranks.same(_ENDS.index(self.reason_to_end()))]
         if reason is not None:
-            raise Ended(reason)
+            raise RunEnded(reason)
 
     def sign_of_life(self, phase: str, done: int, total: int | None = None) -> None:
         """Tell how far a phase is, at most every few seconds, so that silence means that it hangs."""
@@ -108,4 +108,4 @@ def _given(out: Path) -> TrainerLimits:
     try:
         return trainer_limits.read(out)
     except ValueError as error:
-        raise Refusal(str(error)) from error
+        raise InputError(str(error)) from error

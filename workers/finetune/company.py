@@ -32,7 +32,7 @@ from app.training.causes import Cause
 from app.training.recipe import Recipe
 from workers.devices.torch_device import best_device
 from workers.finetune.ranks import ALONE, Ranks, Replicas, Shards
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
@@ -45,7 +45,7 @@ _LOOK_EVERY_S: Final = 1.0
 _FAILED: Final = "failed"
 
 
-class Company:
+class ProcessGroup:
     """The processes of a run, as one of them sees them. This class is the company of a process that is alone."""
 
     def __init__(self, ranks: Ranks = ALONE, device: torch.device | None = None) -> None:
@@ -65,7 +65,7 @@ class Company:
         """The work is done: wait until the others have ended too."""
 
 
-class _Several(Company):
+class _Several(ProcessGroup):
     """The company of one of several processes; `children` are those that it started."""
 
     def __init__(
@@ -120,16 +120,16 @@ class _Several(Company):
 
 
 @contextmanager
-def joined(recipe: Recipe, arguments: Sequence[str]) -> Iterator[Company]:
+def joined(recipe: Recipe, arguments: Sequence[str]) -> Iterator[ProcessGroup]:
     """`with joined(recipe, arguments) as company`: together with the run's other processes, all there.
 
     They are started here with the same command-line `arguments`, or were by torchrun. None outlives the block. Raises
-    `Refusal` when the steps or the devices do not suffice for so many.
+    `InputError` when the steps or the devices do not suffice for so many.
     """
     children: list[subprocess.Popen[bytes]] = []
     try:
         if "RANK" not in os.environ and recipe.processes == 1:
-            yield Company()
+            yield ProcessGroup()
             return
         if "RANK" not in os.environ:
             store = _invite(recipe.processes)
@@ -181,15 +181,17 @@ def _find() -> Store:
     )
 
 
-def _come_together(recipe: Recipe, store: Store, children: Sequence[subprocess.Popen[bytes]]) -> Company:
+def _come_together(recipe: Recipe, store: Store, children: Sequence[subprocess.Popen[bytes]]) -> ProcessGroup:
     rank, of = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if (uneven := recipe.uneven_for(of)) is not None:
-        raise Refusal(f"The recipe does not fit its processes: {uneven}.")
+        raise InputError(f"The recipe does not fit its processes: {uneven}.")
     device = best_device()
     here = int(os.environ.get("LOCAL_WORLD_SIZE", of))
     if device.type == "cuda":
         if torch.cuda.device_count() < here:
-            raise Refusal(f"The run asks for {here} processes, one per device; here are {torch.cuda.device_count()}.")
+            raise InputError(
+                f"The run asks for {here} processes, one per device; here are {torch.cuda.device_count()}."
+            )
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     shared = PrefixStore("run", store)

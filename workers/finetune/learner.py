@@ -13,11 +13,11 @@ from app.training.recipe import Recipe
 from workers.families import weights
 from workers.families.registry import Family
 from workers.finetune.loss import lr_share
-from workers.finetune.methods.aids import Aids, build_aids
+from workers.finetune.methods.aids import AuxiliaryLosses, build_aids
 from workers.finetune.methods.memory import wrap_blocks
 from workers.finetune.optimisers import make_optimisers
 from workers.finetune.ranks import ALONE, Ranks
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 
 class Diverged(Exception):
@@ -31,11 +31,11 @@ def keeps_base_narrow(recipe: Recipe, device: torch.device) -> bool:
 
 def make_learner(
     family: Family, recipe: Recipe, ranks: Ranks = ALONE, saved: Path | None = None
-) -> tuple[Learner, Aids]:
+) -> tuple[TrainState, AuxiliaryLosses]:
     """What `recipe` trains of `family`'s model, all of it or an adapter put on it now, and what helps it.
 
     The model begins with the averaged weights in the folder `saved`, where there are some.
-    Raises `Refusal` for what the model cannot do.
+    Raises `InputError` for what the model cannot do.
     """
     parameters = weights.to_train(family, recipe.method, recipe.lora_rank, recipe.seed)
     if saved is not None:
@@ -44,10 +44,10 @@ def make_learner(
     aids = build_aids(recipe, family)
     wrap_blocks(family.model, recipe.checkpointing, recipe.compile)
     helping = {f"aids.{name}": parameter for name, parameter in aids.modules.named_parameters()}
-    return Learner(family.model, {**ranks.split(family.model, parameters), **helping}, recipe, ranks), aids
+    return TrainState(family.model, {**ranks.split(family.model, parameters), **helping}, recipe, ranks), aids
 
 
-class Learner:
+class TrainState:
     """A model with everything that changes while it is trained.
 
     `parameters` are the trained weights by name, fp32: the model's own, an adapter's, or a teacher's projection. The
@@ -65,7 +65,9 @@ class Learner:
         self.parameters = dict(parameters)
         if narrow := [name for name, p in self.parameters.items() if p.dtype != torch.float32]:
             # Photoroom measured FID 18.2 against 21.9 when trained weights were stored in bf16 (PRX part 2).
-            raise Refusal(f"{len(narrow)} trained weights are not fp32 ({narrow[0]} first): small steps would be lost.")
+            raise InputError(
+                f"{len(narrow)} trained weights are not fp32 ({narrow[0]} first): small steps would be lost."
+            )
         self._averages = {name: p.detach().clone() for name, p in self.parameters.items()}
         self._recipe = recipe
         self._ranks = ranks
@@ -104,7 +106,7 @@ class Learner:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         if self._is_first and grad_norm > 0.0 and lr_share(step, self._recipe) > 0.0 and self._sum() == before:
-            raise Refusal(f"Step {step + 1} changed no weight although it has a gradient: nothing is being trained.")
+            raise InputError(f"Step {step + 1} changed no weight although it has a gradient: nothing is being trained.")
         self._is_first = False
         if (step + 1) % self._recipe.ema_every == 0:
             with torch.no_grad():
@@ -140,11 +142,13 @@ class Learner:
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """Put back what `state` gave; the weights in the model now are taken as the averaged ones.
 
-        Raises `Refusal` when weights or optimiser memory are missing.
+        Raises `InputError` when weights or optimiser memory are missing.
         """
         missing = [name for name in self.parameters if f"weights/{name}" not in state]
         if missing:
-            raise Refusal(f"The saved run lacks {len(missing)} of {len(self.parameters)} weights ({missing[0]} first).")
+            raise InputError(
+                f"The saved run lacks {len(missing)} of {len(self.parameters)} weights ({missing[0]} first)."
+            )
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 self._averages[name].copy_(parameter)
@@ -158,7 +162,7 @@ class Learner:
                     optimiser.state[parameter][memory] = held.clone()
             count = sum(len(group["params"]) for group in optimiser.param_groups)
             if len(optimiser.state) != count:
-                raise Refusal(f"The saved run has {kind} memory for {len(optimiser.state)} of {count} weights.")
+                raise InputError(f"The saved run has {kind} memory for {len(optimiser.state)} of {count} weights.")
 
     def check(self, value: float, what: str, step: int) -> None:
         """Raise `Diverged` when `value`, called `what`, is no finite number in step `step` (0-based)."""

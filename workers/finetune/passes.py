@@ -11,7 +11,7 @@ from app.training.recipe import Recipe
 from workers.families.registry import Family, Text
 from workers.finetune.batches import Batch, Members
 from workers.finetune.loss import BAND_COUNT, draw_timesteps, key_number, keyed_generator, keyed_noise
-from workers.finetune.methods.aids import Aids
+from workers.finetune.methods.aids import AuxiliaryLosses
 from workers.finetune.ranks import ALONE, Ranks
 
 
@@ -30,7 +30,7 @@ def training_passes(
     recipe: Recipe,
     step: int,
     device: torch.device,
-    aids: Aids,
+    aids: AuxiliaryLosses,
     gather: Callable[[torch.Tensor, bool], None],
 ) -> Pass:
     """All of this process's micro-batches of step `step` (0-based), each one's share of the loss given to `gather`.
@@ -47,7 +47,9 @@ def training_passes(
     return Pass(*(torch.cat(parts) for parts in zip(*((p.loss, p.errors, p.timesteps) for p in seen), strict=True)))
 
 
-def training_pass(family: Family, batch: Batch, recipe: Recipe, step: int, device: torch.device, aids: Aids) -> Pass:
+def training_pass(
+    family: Family, batch: Batch, recipe: Recipe, step: int, device: torch.device, aids: AuxiliaryLosses
+) -> Pass:
     """What the model makes of a micro-batch in step `step` (0-based).
 
     Noise, timestep and routing hang on the seed, the step and the picture's place in the step's whole batch.

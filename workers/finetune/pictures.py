@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from workers.finetune.buckets import Size
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 # Sizes were vetted when the photos were taken in, against a limit of the team's own; Pillow's default is lower.
 Image.MAX_IMAGE_PIXELS = None
@@ -20,7 +20,7 @@ Image.MAX_IMAGE_PIXELS = None
 def read_fitted(file: Path, size: Size) -> np.ndarray:
     """The picture as uint8 [height, width, 3], upright, on white where it is transparent.
 
-    Raises `Refusal`, naming the file, when it cannot be read.
+    Raises `InputError`, naming the file, when it cannot be read.
     """
     width_px, height_px = size
     try:
@@ -33,7 +33,7 @@ def read_fitted(file: Path, size: Size) -> np.ndarray:
                 picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
             picture = picture.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:
-        raise Refusal(f"The picture {file} cannot be read: {error}.") from error
+        raise InputError(f"The picture {file} cannot be read: {error}.") from error
     scale = min(width_px / picture.width, height_px / picture.height)
     fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     if fitted != picture.size:

@@ -26,16 +26,16 @@ from workers.finetune.batches import Members, Texts, captions_of, picture_name, 
 from workers.finetune.buckets import Size, nearest, sizes
 from workers.finetune.cache import TensorCache, identity
 from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
-from workers.finetune.clock import Clock, Ended
-from workers.finetune.learner import Learner, keeps_base_narrow, make_learner
+from workers.finetune.clock import Clock, RunEnded
+from workers.finetune.learner import TrainState, keeps_base_narrow, make_learner
 from workers.finetune.passes import validation_errors
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
-from workers.finetune.sitting import Pulse, draw_pulse, read_pulse
+from workers.finetune.sitting import Preview, draw_pulse, read_pulse
 from workers.finetune.timing import WARM, Steps, timed
 from workers.finetune.train import read_rows, validation_rows
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 FACTS: Final = "preflight.json"
 EXAMPLES = 5
@@ -55,12 +55,12 @@ def preflight(
 
     Several processes measure a run of so many.
 
-    Stopped by a person, it tells so and measures no further. Raises `Refusal` when a run could not begin, and torch's
-    own error when a step does not fit in memory.
+    Stopped by a person, it tells so and measures no further. Raises `InputError` when a run could not begin, and
+    torch's own error when a step does not fit in memory.
     """
     try:
         return _preflight(recipe, manifest, out, report, device, cache, ranks)
-    except Ended as ended:
+    except RunEnded as ended:
         report.tell("finished", reason=ended.reason, step=0, kept=False, elapsed_s=round(report.spent_s(), 3))
         return {}
 
@@ -80,7 +80,7 @@ def _preflight(
         _write(out, facts)
     if facts["undecodable"]:
         first = facts["undecodable"][0]
-        raise Refusal(f"{len(facts['undecodable'])} pictures cannot be read; the first is {first['file']}.")
+        raise InputError(f"{len(facts['undecodable'])} pictures cannot be read; the first is {first['file']}.")
     facts |= _measure(rows, manifest.parent, recipe, family, clock, out, device, cache, ranks)
     if ranks.is_first:
         _write(out, facts)
@@ -94,7 +94,7 @@ def _gate(rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Family,
     for done, row in enumerate(rows):
         try:
             read_fitted(folder / row.file, (16, 16))
-        except Refusal as refusal:
+        except InputError as refusal:
             undecodable.append({"file": row.file, "why": str(refusal)})
         clock.look("decode", done + 1, len(rows))
     captions = [row.caption for row in rows if row.caption.strip()]
@@ -226,13 +226,15 @@ def _validation_s(
 def _sample_s(recipe: Recipe, family: Family, clock: Clock, out: Path, device: torch.device) -> float:
     """Seconds of one picture, drawn as the run will draw them."""
     clock.look("sample", 0, 1)
-    pulse = read_pulse(out)[:1] or [Pulse(0, "product on a white background", recipe.seed)]
+    pulse = read_pulse(out)[:1] or [Preview(0, "product on a white background", recipe.seed)]
     _, seconds = timed(lambda: draw_pulse(family, recipe, pulse), device)
     family.free_encoders()
     return seconds
 
 
-def _saves(recipe: Recipe, family: Family, learner: Learner, clock: Clock, out: Path, ranks: Ranks) -> dict[str, Any]:
+def _saves(
+    recipe: Recipe, family: Family, learner: TrainState, clock: Clock, out: Path, ranks: Ranks
+) -> dict[str, Any]:
     """Seconds and bytes of one checkpoint, written and read back, and of one export. Nothing of it stays."""
     clock.look("save", 0, 1)
     state, collected_s = timed(learner.state, next(family.model.parameters()).device)

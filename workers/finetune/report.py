@@ -25,7 +25,7 @@ from app.training.trainer_limits import TrainerLimits
 from workers.events import FILE, whole
 from workers.finetune.loss import BandedLoss
 from workers.finetune.ranks import Ranks
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 Kind = Literal["sitting", "phase", "started", "step", "validation", "samples", "checkpoint", "finished", "failed"]
 StopRequest = Literal["keep", "discard"]
@@ -53,7 +53,7 @@ class EventLog:
     Lines are flushed one by one, and what a killed process or a power loss left torn is cut off before the next one.
     Numbers and seconds go on from what OUT/limits.json says of them where that is more. The stop request is the file
     OUT/stop, whose text is `keep` or `discard`; it is removed once `finished` is told. The open file is locked, so that
-    two processes cannot train in one folder; the second gets a `Refusal`. Use it as a context manager: leaving it
+    two processes cannot train in one folder; the second gets a `InputError`. Use it as a context manager: leaving it
     closes the file.
     """
 
@@ -66,7 +66,7 @@ class EventLog:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise Refusal(f"Another process is already training in {out}.") from error
+            raise InputError(f"Another process is already training in {out}.") from error
         self._file.seek(0)
         told, size_bytes = whole(self._file.read())
         self._file.truncate(size_bytes)

@@ -30,12 +30,12 @@ from workers.finetune.checkpoint import (
     save_checkpoint,
 )
 from workers.finetune.clock import Clock, Reason
-from workers.finetune.learner import Learner
+from workers.finetune.learner import TrainState
 from workers.finetune.loss import BAND_COUNT, BandedLoss
 from workers.finetune.passes import validation_errors
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 PULSE = "pulse.json"
 STATES_KEPT = 2
@@ -43,7 +43,7 @@ _DRAWN_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
-class Pulse:
+class Preview:
     """A picture drawn again and again while the run goes on."""
 
     prompt_id: int
@@ -52,7 +52,7 @@ class Pulse:
 
 
 @dataclass
-class Sitting:
+class LoopState:
     """One process's work on a run."""
 
     recipe: Recipe
@@ -62,7 +62,7 @@ class Sitting:
     family: Family
     dataset_hash: str
     ranks: Ranks = ALONE
-    learner: Learner | None = None
+    learner: TrainState | None = None
     facts: dict[str, object] = field(default_factory=dict)
     step: int = 0
 
@@ -73,7 +73,7 @@ class Sitting:
         self._passed_over: list[str] = []
 
     @property
-    def trained(self) -> Learner:
+    def trained(self) -> TrainState:
         """The learner, once there is one."""
         assert self.learner is not None  # noqa: S101 - set before the first step
         return self.learner
@@ -81,8 +81,8 @@ class Sitting:
     def look_back(self) -> None:
         """Find the latest checkpoint that is what was saved, if there is one: the same for all processes.
 
-        Nobody else may be at work in `out`: what an earlier sitting left half-written is deleted. Raises `Refusal` when
-        it is another run's, and when none of several is whole: to begin again is for a person to decide.
+        Nobody else may be at work in `out`: what an earlier sitting left half-written is deleted. Raises `InputError`
+        when it is another run's, and when none of several is whole: to begin again is for a person to decide.
         """
         step = self.ranks.same(self._saved_step() if self.ranks.is_first else 0)
         if step == 0:
@@ -90,9 +90,9 @@ class Sitting:
         folder = checkpoint_folder(self.out, step)
         sidecar = read_sidecar(folder)
         if sidecar["learning_hash"] != self.recipe.learning_hash():
-            raise Refusal(f"{folder} was learned with another recipe; start a new run or restore the recipe.")
+            raise InputError(f"{folder} was learned with another recipe; start a new run or restore the recipe.")
         if sidecar["dataset_hash"] != self.dataset_hash:
-            raise Refusal(f"{folder} was learned from other members; start a new run or restore the manifest.")
+            raise InputError(f"{folder} was learned from other members; start a new run or restore the manifest.")
         self.step = step
         self._saved = (step, folder)
         self._validation = dict(sidecar["losses"]["validation"])
@@ -103,7 +103,7 @@ class Sitting:
         """The averaged weights that were found looking back, or None to start from the base's."""
         return self._saved[1] / WEIGHTS if self._saved is not None else None
 
-    def take_up(self, learner: Learner) -> None:
+    def take_up(self, learner: TrainState) -> None:
         """Learn with `learner` from here on: from what was found looking back, or from the beginning.
 
         Its model already holds `saved_weights`.
@@ -115,7 +115,7 @@ class Sitting:
     def begin(self, training: Members, validation: Members, notes: Sequence[str]) -> None:
         """Say what is about to run and what is worth knowing about it, and measure and draw where it starts from.
 
-        Raises `Refusal` when the disk cannot hold two checkpoints.
+        Raises `InputError` when the disk cannot hold two checkpoints.
         """
         self._check_space()
         told = [*self._passed_over, *notes]
@@ -172,7 +172,7 @@ class Sitting:
         if self._validation.get("step") == self.step and not math.isclose(
             loss, self._validation["loss"], rel_tol=1e-6 if self._device.type == "cpu" else 1e-3
         ):
-            raise Refusal(
+            raise InputError(
                 f"The checkpoint of step {self.step} gives the validation loss {loss:.6f} and was saved with "
                 f"{self._validation['loss']:.6f}: it was not put back as it was."
             )
@@ -252,7 +252,7 @@ class Sitting:
         with self.clock.moving("load"):
             folder, faults = latest_checkpoint(self.out)
         if folder is None and faults:
-            raise Refusal(f"Nothing in {self.out} can be gone on from. {' '.join(faults)}")
+            raise InputError(f"Nothing in {self.out} can be gone on from. {' '.join(faults)}")
         step = int(read_sidecar(folder)["step"]) if folder is not None else 0
         self._passed_over = [*faults, f"The run goes on from step {step:,} instead."] if faults else []
         return step
@@ -285,7 +285,7 @@ class Sitting:
         weights_bytes = sum(p.numel() * p.element_size() for p in self.trained.parameters.values())
         needed, free = 2 * 4 * weights_bytes, shutil.disk_usage(self.out).free
         if free < needed:
-            raise Refusal(f"The disk of {self.out} has {free:,} bytes free; two checkpoints need {needed:,}.")
+            raise InputError(f"The disk of {self.out} has {free:,} bytes free; two checkpoints need {needed:,}.")
 
     def _write_averaged(self, folder: Path) -> None:
         with self.trained.averaged(), self.ranks.as_loaded(self.family.model):
@@ -301,20 +301,20 @@ class Sitting:
         return next(self.family.model.parameters()).device
 
 
-def read_pulse(out: Path) -> list[Pulse]:
-    """What OUT/pulse.json asks to be drawn; nothing without it. Raises `Refusal` for a broken file."""
+def read_pulse(out: Path) -> list[Preview]:
+    """What OUT/pulse.json asks to be drawn; nothing without it. Raises `InputError` for a broken file."""
     file = out / PULSE
     if not file.exists():
         return []
     try:
         return [
-            Pulse(int(one["prompt_id"]), str(one["text"]), int(one["seed"])) for one in json.loads(file.read_text())
+            Preview(int(one["prompt_id"]), str(one["text"]), int(one["seed"])) for one in json.loads(file.read_text())
         ]
     except (ValueError, TypeError, KeyError) as error:
-        raise Refusal(f"The pictures asked for in {file} cannot be read: {error}.") from error
+        raise InputError(f"The pictures asked for in {file} cannot be read: {error}.") from error
 
 
-def draw_pulse(family: Family, recipe: Recipe, pulse: Sequence[Pulse]) -> torch.Tensor:
+def draw_pulse(family: Family, recipe: Recipe, pulse: Sequence[Preview]) -> torch.Tensor:
     """Pictures uint8 [len(pulse), S, S, 3], drawn as the recipe says."""
     texts, seeds = [one.text for one in pulse], [one.seed for one in pulse]
     return family.draw(texts, seeds, recipe.resolution_px, recipe.sampling_steps, recipe.guidance)

@@ -20,8 +20,8 @@ from workers.families.registry import Family
 from workers.finetune.batches import Batch, Members, step_batches
 from workers.finetune.buckets import Size, Walk
 from workers.finetune.clock import Clock
-from workers.finetune.learner import Learner
-from workers.finetune.methods.aids import Aids
+from workers.finetune.learner import TrainState
+from workers.finetune.methods.aids import AuxiliaryLosses
 from workers.finetune.passes import training_passes
 from workers.finetune.ranks import Ranks
 from workers.finetune.report import memory
@@ -38,8 +38,8 @@ class Steps:
 
     recipe: Recipe
     family: Family
-    learner: Learner
-    aids: Aids
+    learner: TrainState
+    aids: AuxiliaryLosses
     members: Members
     clock: Clock
     device: torch.device

@@ -11,13 +11,13 @@ from app.training.recipe import Recipe
 from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, training_batches
 from workers.finetune.cache import TensorCache
-from workers.finetune.clock import Clock, Ended, Reason
+from workers.finetune.clock import Clock, Reason, RunEnded
 from workers.finetune.learner import keeps_base_narrow, make_learner
 from workers.finetune.passes import training_passes
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Progress, Report
-from workers.finetune.sitting import Sitting
-from workers.refusals import Refusal
+from workers.finetune.sitting import LoopState
+from workers.errors import InputError
 
 VALIDATION_AT_MOST = 64
 
@@ -35,7 +35,7 @@ def train(
     """Train the recipe's base with the manifest's members; checkpoints and the finished model go to `out`.
 
     Encoded pictures and captions are kept in `cache`, by default OUT/cache. Each of several processes calls this with
-    its own `ranks`. Returns why it ended. Raises `Refusal` for bad input, `Diverged` when the loss is no number.
+    its own `ranks`. Returns why it ended. Raises `InputError` for bad input, `Diverged` when the loss is no number.
     """
     # load
     torch.set_num_threads(max(1, recipe.threads // ranks.of))
@@ -43,7 +43,7 @@ def train(
     clock.sign_of_life("load", 0)
     rows = read_rows(manifest)
     family = load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device))
-    run = Sitting(recipe, out, report, clock, family, content_hash(rows), ranks)
+    run = LoopState(recipe, out, report, clock, family, content_hash(rows), ranks)
     if resume:
         run.look_back()
 
@@ -79,7 +79,7 @@ def train(
 
             # stop?
             run.look()
-    except Ended as ended:
+    except RunEnded as ended:
         return run.finish(ended.reason)
     return run.finish("completed")
 
@@ -89,7 +89,7 @@ def encode(
 ) -> tuple[list[Members], Members]:
     """The training members of each stage and the validation members, captions and pictures encoded or found again.
 
-    Afterwards the encoders have left the device. Raises `Ended` in between when the run has to end.
+    Afterwards the encoders have left the device. Raises `RunEnded` in between when the run has to end.
     """
     kept = TensorCache(cache)
     clock.begin("encode", len(rows))
@@ -113,13 +113,13 @@ def encode(
 
 
 def read_rows(manifest: Path) -> list[ManifestRow]:
-    """The manifest's members. Raises `Refusal` when there are none to learn from."""
+    """The manifest's members. Raises `InputError` when there are none to learn from."""
     try:
         rows = read_manifest(manifest)
     except ManifestError as error:
-        raise Refusal(str(error)) from error
+        raise InputError(str(error)) from error
     if not any(row.split == "train" for row in rows):
-        raise Refusal(f"The manifest {manifest} has no members to learn from.")
+        raise InputError(f"The manifest {manifest} has no members to learn from.")
     return rows
 
 

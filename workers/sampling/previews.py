@@ -71,7 +71,7 @@ def keep(session: Session, storage: Storage, run: TrainingRun, event: Mapping[st
     sheet = sheets.open_sheet(session, run, suite)
     known = {prompt.id for prompt in sheets.prompts_of(session, suite)}
     there = sheets.drawn(session, sheet)
-    drawn: list[sheets.Drawn] = []
+    drawn: list[sheets.DrawnCell] = []
     for one in told["files"]:
         if (checkpoint.step, one["prompt_id"], one["seed"]) in there:
             continue
@@ -84,7 +84,7 @@ def keep(session: Session, storage: Storage, run: TrainingRun, event: Mapping[st
             log.warning("run %s: %s at step %s is not kept: %s", run.id, one["file"], told["step"], error)
             continue
         cell = sheets.Cell(checkpoint.id, one["prompt_id"], one["seed"])
-        drawn.append(sheets.Drawn(cell, sha256, picture.width, picture.height))
+        drawn.append(sheets.DrawnCell(cell, sha256, picture.width, picture.height))
     sheets.record(session, sheet, drawn)
     return len(drawn)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workers.devices.model_cache import Lease
+from workers.devices.model_cache import ModelCache
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,7 +39,7 @@ class Drawn:
 
 
 def draw(
-    lease: Lease,
+    lease: ModelCache,
     source: Source,
     prompts: Sequence[str],
     seeds: Sequence[int],

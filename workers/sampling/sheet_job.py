@@ -21,12 +21,12 @@ from app.evaluation.tables import Suite
 from app.training import runs
 from app.training.recipe import Recipe
 from workers.celery_app import Cancelled, Transient, Work, stopped_for_good
-from workers.refusals import Refusal
+from workers.errors import InputError
 from workers.sampling.png import png
 from workers.sampling.sampler import AT_ONCE, Drawn, Source, draw
 
 if TYPE_CHECKING:
-    from workers.devices.model_cache import Lease
+    from workers.devices.model_cache import ModelCache
 
 Draw = Callable[..., Iterator[Drawn]]
 
@@ -60,7 +60,7 @@ class _Meter:
         return time.monotonic() + self.batch_s < self.ends_at
 
 
-def draw_sheet(work: Work, lease: Lease, draw: Draw = draw) -> dict[str, Any]:
+def draw_sheet(work: Work, lease: ModelCache, draw: Draw = draw) -> dict[str, Any]:
     """Draw every missing cell of the sheet. A job taken up again draws only what is still missing.
 
     Returns a `sentence` where time or money ended it. Raises Refused when the base or a checkpoint is not there,
@@ -78,7 +78,7 @@ def draw_sheet(work: Work, lease: Lease, draw: Draw = draw) -> dict[str, Any]:
             pictures = draw(lease, portion.source, texts, portion.seeds, size_px, steps, guidance)
             for batch in meter.within(pictures):
                 _keep(work, sheet_id, portion, batch)
-    except Refusal as refusal:
+    except InputError as refusal:
         raise Refused(str(refusal)) from refusal
     return {} if meter.is_open else _told(work, sheet_id, allowed)
 
@@ -126,7 +126,7 @@ def _keep(work: Work, sheet_id: int, portion: _Portion, batch: Sequence[Drawn]) 
     for one in batch:
         cell = sheets.Cell(portion.checkpoint_id, portion.prompts[one.prompt_index][0], one.seed)
         sha256 = work.storage.put("samples", png(one.picture), ".png")
-        drawn.append(sheets.Drawn(cell, sha256, one.picture.width, one.picture.height))
+        drawn.append(sheets.DrawnCell(cell, sha256, one.picture.width, one.picture.height))
     with work.transaction() as session:
         sheet = sheets.get(session, sheet_id)
         sheets.record(session, sheet, drawn)

@@ -62,7 +62,7 @@ class Backdrop:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Segmentation:
     """A subject mask, bool (h, w), None where none can be told; all that is not product; and how sure it is, 0 to 1.
 
     `is_plain` says that the border is one smooth colour, so that the flood decided and not the palette.
@@ -83,7 +83,7 @@ def lab_planes(pixels: Pixels) -> Planes:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-def find_subject(lab: Planes) -> Finding:
+def find_subject(lab: Planes) -> Segmentation:
     """The subject of a photo given as CIELAB (3, h, w), long side about `MASK_SIDE_PX`, at least 16 px a side."""
     backdrop = fit_backdrop(lab)
     if backdrop.agreement < RING_AGREES or backdrop.noise > PLAIN_NOISE:
@@ -246,10 +246,10 @@ def _main_parts(mask: Mask) -> Mask:
     return np.asarray(kept | ((sizes > 0) & (sizes < 0.01 * mask.size))[holes], dtype=bool)
 
 
-def _finding(subject: Mask, is_plain: bool, confidence: float) -> Finding:
+def _finding(subject: Mask, is_plain: bool, confidence: float) -> Segmentation:
     if confidence == 0 or not SMALLEST_SUBJECT <= float(subject.mean()) <= LARGEST_SUBJECT:
-        return Finding(None, ~subject, is_plain, 0.0)
-    return Finding(subject, ~subject, is_plain, confidence)
+        return Segmentation(None, ~subject, is_plain, 0.0)
+    return Segmentation(subject, ~subject, is_plain, confidence)
 
 
 def distance(first: Planes, second: Planes) -> Field:

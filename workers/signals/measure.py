@@ -40,10 +40,10 @@ from app.catalog.colours import CLEAR_SHARE, leading_colour, name_background, na
 from workers.signals.mask import (
     MASK_SIDE_PX,
     Field,
-    Finding,
     Mask,
     Pixels,
     Planes,
+    Segmentation,
     distance,
     find_subject,
     grown,
@@ -151,7 +151,7 @@ def _framing(subject: Mask) -> _Framing:
     }
 
 
-def _background(pixels: Pixels, lab: Planes, finding: Finding) -> _Background:
+def _background(pixels: Pixels, lab: Planes, finding: Segmentation) -> _Background:
     ground = shrunk(finding.background, 3)
     if ground.sum() < 50:
         return {

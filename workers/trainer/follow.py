@@ -17,9 +17,9 @@ from workers.celery_app import Work, stopped_for_good
 from workers.devices import memory
 from workers.events import EventReader
 from workers.sampling import previews
-from workers.trainer.outcome import Ended
+from workers.trainer.outcome import TrainerEnd
 from workers.trainer.process import Ending, Patience, Trainer
-from workers.trainer.watchdog import Plan, Remark, Watch
+from workers.trainer.watchdog import Remark, Watch, WatchPlan
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class _Wish:
     bound_s: float
 
 
-class Following:
+class Follower:
     """One sitting, followed by this worker.
 
     `is_found` says that another worker started it, `is_saved` that the run has a checkpoint.
@@ -45,7 +45,7 @@ class Following:
         work: Work,
         run_id: int,
         trainer: Trainer,
-        plan: Plan,
+        plan: WatchPlan,
         patience: Patience,
         is_found: bool,
         is_saved: bool = False,
@@ -63,7 +63,7 @@ class Following:
         self._beat_at = 0.0
         self._kills_before = memory.out_of_memory_kills()
 
-    def to_the_end(self) -> Ended:
+    def to_the_end(self) -> TrainerEnd:
         """Follow until the trainer is gone and all its news is kept. Raises jobs.LeaseLost."""
         news = EventReader(self._trainer.out, self._trainer.record.after_byte)
         waiting: list[dict[str, Any]] = []
@@ -143,13 +143,13 @@ class Following:
         except OperationalError:
             log.warning("run %s: the database does not answer; this stays in the log", self._run_id)
 
-    def _ended(self) -> Ended:
+    def _ended(self) -> TrainerEnd:
         """It is gone: see that all it started and its device memory are gone too."""
         if not self._trainer.clear_away(self._patience.released_s):
             self._say("held", "Its processes are gone, but the device still shows memory of them.")
         kills = memory.out_of_memory_kills()
         before = self._kills_before
-        return Ended(
+        return TrainerEnd(
             exit_code=self._trainer.exit_code(),
             words=progress.last_lines(self._trainer.out / runs.LOG),
             hang=self._hang,

@@ -24,7 +24,7 @@ _LENGTH_BYTES: Final = 8  # of the header's size, at the start of a safetensors 
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """How a run ended, and why, in a sentence and in a word."""
 
     state: runs.End
@@ -33,7 +33,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Ended:
+class TrainerEnd:
     """What the worker knows of the end of a trainer."""
 
     exit_code: int | None  # negative for a signal; None when this worker did not start it
@@ -45,7 +45,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunSnapshot:
     """How the run stands when its trainer is gone: what was asked of it, how far it is, what is kept."""
 
     state: str
@@ -64,11 +64,13 @@ class Standing:
         return f"The checkpoint of step {self.saved_step:,} is kept."
 
 
-def judge(standing: Standing, kind: str | None, told: Mapping[str, Any], ended: Ended, out: Path) -> Verdict | None:
+def judge(
+    standing: RunSnapshot, kind: str | None, told: Mapping[str, Any], ended: TrainerEnd, out: Path
+) -> Outcome | None:
     """The end of a run; `kind` and `told` are its last news. None when it is only interrupted by its worker's end."""
     is_finished = kind == "finished"
     if standing.state == "discarded":
-        return Verdict("discarded", standing.reason or "Discarded.")
+        return Outcome("discarded", standing.reason or "Discarded.")
     if kind == "failed":
         return _told_to_have_failed(standing, told, ended)
     if is_finished and told["reason"] == "completed":
@@ -76,9 +78,9 @@ def judge(standing: Standing, kind: str | None, told: Mapping[str, Any], ended: 
     if is_finished and told["reason"] in ("out_of_time", "out_of_money"):
         return _at_the_limit(standing, told["reason"], "")
     if standing.state == "stopping":
-        return Verdict("stopped", f"{standing.reason or 'Stopped.'} {standing.kept}")
+        return Outcome("stopped", f"{standing.reason or 'Stopped.'} {standing.kept}")
     if ended.hang is not None:
-        return Verdict("failed", f"{ended.hang} It was ended by force. {standing.kept}", "hung")
+        return Outcome("failed", f"{ended.hang} It was ended by force. {standing.kept}", "hung")
     if ended.is_past_limit:
         binding = standing.limits.hard_stop()[1]
         by_force = " The trainer did not end by itself and was ended."
@@ -86,7 +88,7 @@ def judge(standing: Standing, kind: str | None, told: Mapping[str, Any], ended: 
     if ended.is_worker_stopping:
         return None
     if is_finished:
-        return Verdict("stopped", f"The trainer was asked to stop from outside. {standing.kept}")
+        return Outcome("stopped", f"The trainer was asked to stop from outside. {standing.kept}")
     return _died(standing, ended)
 
 
@@ -113,25 +115,25 @@ def is_loadable(model: Path) -> str | None:
     return None
 
 
-def _completed(standing: Standing, out: Path) -> Verdict:
+def _completed(standing: RunSnapshot, out: Path) -> Outcome:
     fault = is_loadable(out / "model")
     if fault is not None:
-        return Verdict("failed", f"The trainer says that it completed, but {fault}. {standing.kept}", "broken")
+        return Outcome("failed", f"The trainer says that it completed, but {fault}. {standing.kept}", "broken")
     if standing.sampled_step is not None:
         pictures = f"Test pictures of step {standing.sampled_step:,} are there, and its sheet is drawn next."
     else:
         pictures = "Its first test pictures are drawn next, in its sheet."
-    return Verdict("completed", f"All {standing.steps:,} steps are done and the model is whole. {pictures}")
+    return Outcome("completed", f"All {standing.steps:,} steps are done and the model is whole. {pictures}")
 
 
-def _at_the_limit(standing: Standing, cause: Literal["out_of_time", "out_of_money"], how: str) -> Verdict:
+def _at_the_limit(standing: RunSnapshot, cause: Literal["out_of_time", "out_of_money"], how: str) -> Outcome:
     seconds, _ = standing.limits.hard_stop()
     limit = "money limit" if cause == "out_of_money" else "time limit"
     if standing.saved_step is None:
         kept = "It was not enough to learn anything that could be kept."
     else:
         kept = f"What it learned until step {standing.saved_step:,} is kept."
-    return Verdict(
+    return Outcome(
         "stopped",
         f"Its {limit} of {duration(seconds)} on the device was reached at step {standing.step:,} of "
         f"{standing.steps:,}.{how} {kept}",
@@ -139,39 +141,39 @@ def _at_the_limit(standing: Standing, cause: Literal["out_of_time", "out_of_mone
     )
 
 
-def _told_to_have_failed(standing: Standing, told: Mapping[str, Any], ended: Ended) -> Verdict:
+def _told_to_have_failed(standing: RunSnapshot, told: Mapping[str, Any], ended: TrainerEnd) -> Outcome:
     cause: Cause = told["cause"] if told.get("cause") in CAUSES else CAUSE_OF_EXIT.get(ended.exit_code or 1, "broken")
     return _failed(standing, cause, str(told["sentence"]))
 
 
-def _failed(standing: Standing, cause: Cause, sentence: str) -> Verdict:
+def _failed(standing: RunSnapshot, cause: Cause, sentence: str) -> Outcome:
     """A failure that the engine saw. A full disk only pauses the run."""
     if cause != "disk_full":
-        return Verdict("failed", sentence, cause)
+        return Outcome("failed", sentence, cause)
     if standing.state == "stopping":
-        return Verdict("stopped", f"{standing.reason or 'Stopped.'} {sentence} {standing.kept}")
-    return Verdict("paused", f"{sentence} {PAUSED} {standing.kept}", cause)
+        return Outcome("stopped", f"{standing.reason or 'Stopped.'} {sentence} {standing.kept}")
+    return Outcome("paused", f"{sentence} {PAUSED} {standing.kept}", cause)
 
 
-def _died(standing: Standing, ended: Ended) -> Verdict:
+def _died(standing: RunSnapshot, ended: TrainerEnd) -> Outcome:
     """A trainer that ended without telling why."""
     code = ended.exit_code
     if code is None:
         why = "The trainer is gone and its last worker with it, so nobody saw why."
-        return Verdict("failed", f"{why} {standing.kept}", "lost")
+        return Outcome("failed", f"{why} {standing.kept}", "lost")
     if code < 0:
         if ended.is_kernel_short:
             why = "The kernel ended the trainer because main memory ran out."
-            return Verdict("failed", f"{why} {standing.kept}", "out_of_memory")
+            return Outcome("failed", f"{why} {standing.kept}", "out_of_memory")
         hint = " Running out of main memory is the usual cause." if -code == signal.SIGKILL else ""
         why = f"The trainer was ended from outside ({signal.strsignal(-code)}).{hint}"
-        return Verdict("failed", f"{why} {standing.kept}", "killed")
+        return Outcome("failed", f"{why} {standing.kept}", "killed")
     cause = CAUSE_OF_EXIT.get(code, "broken")
     if cause == "refused" and ended.words:
-        return Verdict("failed", ended.words[-1], cause)
+        return Outcome("failed", ended.words[-1], cause)
     if cause in _WORDS:
         return _failed(standing, cause, _WORDS[cause])
-    return Verdict(
+    return Outcome(
         "failed",
         f"The trainer ended without telling why (exit code {code}); its last words are in its log. {standing.kept}",
         cause,

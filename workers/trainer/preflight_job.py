@@ -25,7 +25,7 @@ from app.database import transaction
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
-from app.host.devices import Seat
+from app.host.devices import DeviceAllocation
 from app.launch import outlook, preflights
 from app.launch.estimate import steps_that_fit
 from app.launch.preflights import FACTS
@@ -45,7 +45,7 @@ ENGINE: Final = (sys.executable, "-m", "workers.finetune")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Measurement:
     """How one process ended: what it measured, its cause in a word ("" when it measured all), and a sentence."""
 
     measured: Mapping[str, Any]
@@ -61,7 +61,7 @@ class Bench:
     engine: Sequence[str]
     patience: Patience
     silent_s: float
-    hold: Callable[[], Seat]
+    hold: Callable[[], DeviceAllocation]
     spent_s: float = field(default=0.0)
 
 
@@ -70,7 +70,7 @@ def preflight(
     engine: Sequence[str] = ENGINE,
     patience: Patience | None = None,
     silent_s: float = silence.FIRST_S,
-    hold: Callable[[], Seat] = Seat,
+    hold: Callable[[], DeviceAllocation] = DeviceAllocation,
 ) -> dict[str, Any]:
     """Measure the job's preflight, try smaller recipes where it does not fit, and start the run that waits for it.
 
@@ -139,7 +139,7 @@ def put_right(engine: Engine, storage: Storage, patience: Patience) -> int:
     return ended
 
 
-def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Outcome:
+def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Measurement:
     """One recipe in one process, from its start to its end."""
     work = bench.work
     out = _folder(work.storage, asked.id)
@@ -227,23 +227,23 @@ def facts_of(out: Path, told: Sequence[Mapping[str, Any]], began: float, ended: 
 
 def _outcome(
     out: Path, told: Sequence[Mapping[str, Any]], exit_code: int | None, began: float, recipe: Recipe
-) -> Outcome:
+) -> Measurement:
     """What the process left behind: facts in a file, and how it ended in its last news, its exit code or its log."""
     measured = facts_of(out, told, began, time.time())
     last = told[-1] if told else {}
     if "step_s" in measured and exit_code in (0, None):
-        return Outcome(measured, "", "")
+        return Measurement(measured, "", "")
     if last.get("kind") == "failed":
-        return Outcome(measured, str(last.get("cause", "broken")), str(last["sentence"]))
+        return Measurement(measured, str(last.get("cause", "broken")), str(last["sentence"]))
     if last.get("kind") == "finished" and last["reason"] == "out_of_time":
         late = f"The recipe’s time limit of {duration(recipe.max_wall_clock_s)} ended it before all was measured."
-        return Outcome(measured, "out_of_time", f"{late} Raise “Time limit, s” in the recipe and measure again.")
+        return Measurement(measured, "out_of_time", f"{late} Raise “Time limit, s” in the recipe and measure again.")
     cause = CAUSE_OF_EXIT.get(exit_code or 0, "broken")
     words = progress.last_lines(out / runs.LOG)
     if cause != "broken" and words:
-        return Outcome(measured, cause, words[-1])
+        return Measurement(measured, cause, words[-1])
     how = "" if exit_code is None else f" (exit code {exit_code})"
-    return Outcome(measured, "broken", f"It ended without telling why{how}; its last words are in its log.")
+    return Measurement(measured, "broken", f"It ended without telling why{how}; its last words are in its log.")
 
 
 def _try_smaller(bench: Bench, asked: Preflight, recipe: Recipe) -> list[dict[str, Any]]:
@@ -287,7 +287,7 @@ def _try_one(bench: Bench, asked: Preflight, recipe: Recipe, one: Smaller) -> di
 
 
 def _record(
-    bench: Bench, preflight_id: int, recipe: Recipe, outcome: Outcome, tried: list[dict[str, Any]]
+    bench: Bench, preflight_id: int, recipe: Recipe, outcome: Measurement, tried: list[dict[str, Any]]
 ) -> preflights.End:
     """Record what was found and, when a run waits for it and nothing stands in its way, ask for that run."""
     work = bench.work
@@ -311,7 +311,7 @@ def _record(
     return state
 
 
-def _verdict(outcome: Outcome, known: outlook.Outlook) -> tuple[preflights.End, str | None]:
+def _verdict(outcome: Measurement, known: outlook.Assessment) -> tuple[preflights.End, str | None]:
     if outcome.cause in ("out_of_memory", "refused", "disk_full"):
         return "refused", outcome.sentence
     if outcome.cause:
@@ -319,7 +319,7 @@ def _verdict(outcome: Outcome, known: outlook.Outlook) -> tuple[preflights.End, 
     return ("passed", None) if known.is_open else ("refused", known.reason)
 
 
-def _fewer_steps(known: outlook.Outlook, recipe: Recipe, measured: Mapping[str, Any]) -> int:
+def _fewer_steps(known: outlook.Assessment, recipe: Recipe, measured: Mapping[str, Any]) -> int:
     """How many steps end in time and within the money, where this recipe does not; 0 where none do."""
     late = any(one.state == "failed" and one.name in ("Time", "Money") for one in known.findings)
     available_s = known.left.available_s

@@ -27,7 +27,7 @@ from sqlalchemy import Engine
 from app.database import transaction
 from app.errors import DiskFull
 from app.host import processes
-from app.host.devices import Seat
+from app.host.devices import DeviceAllocation
 from app.host.processes import Known
 from app.jobs import Claim
 from app.storage import Storage, atomic_file
@@ -119,14 +119,14 @@ class Trainer:
         out: Path,
         threads: int,
         claim: Claim | None = None,
-        seat: Seat | None = None,
+        seat: DeviceAllocation | None = None,
         after_seq: int = 0,
     ) -> Trainer:
         """Start the engine on `seat`, in its own session, its words going to the log in `out`.
 
         `after_seq`: the last event that an earlier trainer told.
         """
-        seat = seat or Seat()
+        seat = seat or DeviceAllocation()
         out.mkdir(parents=True, exist_ok=True)
         (out / "stop").unlink(missing_ok=True)
         news_bytes = events.cut(out)
@@ -297,7 +297,7 @@ def _marked(out: Path) -> set[psutil.Process]:
     return found
 
 
-def _environment(threads: int, out: Path, seat: Seat) -> dict[str, str]:
+def _environment(threads: int, out: Path, seat: DeviceAllocation) -> dict[str, str]:
     """The trainer knows no database: what this worker knows of one stays here."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PACKSHOT_")}
     shown = {} if seat.visible is None else {"CUDA_VISIBLE_DEVICES": seat.visible}

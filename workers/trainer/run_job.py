@@ -22,7 +22,7 @@ from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import DiskFull, Refused, is_disk_full
 from app.evaluation import sheets
-from app.host.devices import Seat
+from app.host.devices import DeviceAllocation
 from app.storage import Storage, atomic_file
 from app.training import runs, silence, trainer_limits
 from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
@@ -33,8 +33,8 @@ from workers import events
 from workers.celery_app import Transient, Work, stopped_for_good
 from workers.events import EventReader
 from workers.sampling import previews
-from workers.trainer.follow import Following
-from workers.trainer.outcome import PAUSED, Ended, Standing, Verdict, judge
+from workers.trainer.follow import Follower
+from workers.trainer.outcome import PAUSED, Outcome, RunSnapshot, TrainerEnd, judge
 from workers.trainer.process import (
     Patience,
     Record,
@@ -45,7 +45,7 @@ from workers.trainer.process import (
     forget_record,
     read_record,
 )
-from workers.trainer.watchdog import Plan
+from workers.trainer.watchdog import WatchPlan
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +58,17 @@ class _Task:
 
     recipe: Path
     manifest: Path
-    plan: Plan
+    plan: WatchPlan
     bound_s: float
     billed_sitting: str | None
     is_saved: bool
 
 
 def train(
-    work: Work, engine: Sequence[str] = ENGINE, patience: Patience | None = None, hold: Callable[[], Seat] = Seat
+    work: Work,
+    engine: Sequence[str] = ENGINE,
+    patience: Patience | None = None,
+    hold: Callable[[], DeviceAllocation] = DeviceAllocation,
 ) -> dict[str, Any]:
     """Start the run's trainer, or find it at work, and follow it to its end; begin again where that may help.
 
@@ -81,7 +84,7 @@ def train(
         verdict = None
         while verdict is None:
             task = _prepare(work, run_id, out, patience)
-            verdict = task if isinstance(task, Verdict) else _sit(work, run_id, out, task, engine, patience, hold)
+            verdict = task if isinstance(task, Outcome) else _sit(work, run_id, out, task, engine, patience, hold)
     except (OSError, DiskFull) as error:
         if not is_disk_full(error):
             raise
@@ -129,13 +132,13 @@ def _end_stranger(out: Path, patience: Patience, bound_s: float) -> None:
         end(stranger, keep=True, patience=patience, within_s=bound_s)
 
 
-def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | Verdict:
+def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | Outcome:
     """Write recipe and limits beside the run; or how it has ended, where there is nothing to train."""
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
         if run.ended_at is not None or run.job_id != work.claim.job_id:
-            return Verdict("stopped", "It is over.")
+            return Outcome("stopped", "It is over.")
         runs.begin(session, run)
         hard_stop.lower(session, work.settings, run)
         recipe, version_id = Recipe.model_validate(run.recipe), run.version_id
@@ -143,7 +146,7 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
         needed_bytes, pictures = _space_needed(session, run), sheets.picture_count(recipe)
         stage = math.ceil(recipe.second_from * recipe.steps)
         first_s = silence.deadline_s(float(run.pace.get("step_s", 0.0)), patience.first_silence_s)
-        plan = Plan(
+        plan = WatchPlan(
             run.steps, seconds, binding, run.actual_s or 0.0, stage if stage < run.steps else None,
             patience.least_silence_s, first_s,
         )  # fmt: skip
@@ -180,8 +183,8 @@ def _sit(
     task: _Task,
     engine: Sequence[str],
     patience: Patience,
-    hold: Callable[[], Seat],
-) -> Verdict | None:
+    hold: Callable[[], DeviceAllocation],
+) -> Outcome | None:
     """One sitting of a trainer, found or started, to its end. None when another one is to follow."""
     trainer = _find(work, run_id, out, task, patience)
     is_found = trainer is not None
@@ -190,21 +193,21 @@ def _sit(
         past = _catch_up(work, run_id, out, left)
         is_ours = left is not None and left.job_id == work.claim.job_id and left.sitting != task.billed_sitting
         if is_ours or past.is_over:
-            ended = Ended(None, is_worker_stopping=past.is_interrupted)
+            ended = TrainerEnd(None, is_worker_stopping=past.is_interrupted)
             return _settle(work, run_id, out, ended, left, past.after_seq)
         if left is not None:
             # It counts: what is left of the limit is worked out anew.
             _bill_unseen(work, run_id, out, left)
             return None
         if task.plan.spent_s >= task.plan.limit_s:
-            return _settle(work, run_id, out, Ended(None, is_past_limit=True), None, past.last_seq)
+            return _settle(work, run_id, out, TrainerEnd(None, is_past_limit=True), None, past.last_seq)
         end_unrecorded(out)
         resume = ["--resume"] if past.last_seq or (out / events.FILE).exists() else []
         cache = ["--cache", str(work.storage.cache_folder)]
         command = [*engine, str(task.recipe), str(task.manifest), str(out), *cache, *resume]
         trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, hold(), past.last_seq)
     try:
-        ended = Following(work, run_id, trainer, task.plan, patience, is_found, task.is_saved).to_the_end()
+        ended = Follower(work, run_id, trainer, task.plan, patience, is_found, task.is_saved).to_the_end()
         return _settle(work, run_id, out, ended, trainer.record, trainer.record.after_seq, trainer.lived_s())
     finally:
         trainer.hand_over()
@@ -260,11 +263,11 @@ def _settle(
     work: Work,
     run_id: int,
     out: Path,
-    ended: Ended,
+    ended: TrainerEnd,
     record: Record | None,
     after_seq: int,
     seconds: float | None = None,
-) -> Verdict | None:
+) -> Outcome | None:
     """Record how the run ended and what it cost, and ask for its sheet. None when it is to be begun again.
 
     News up to `after_seq` is an earlier trainer's. `seconds` are the trainer's whole life, whichever workers followed
@@ -288,7 +291,7 @@ def _settle(
     return verdict
 
 
-def _judged(session: Session, run: TrainingRun, out: Path, ended: Ended, after_seq: int) -> Verdict | None:
+def _judged(session: Session, run: TrainingRun, out: Path, ended: TrainerEnd, after_seq: int) -> Outcome | None:
     """The run's verdict; None when its trainer is to be started again: interrupted, or ended by what may not recur."""
     last = session.get(RunEvent, (run.id, runs.last_seq(session, run.id)))
     kind, told = (last.kind, last.data) if last is not None and last.seq > after_seq else (None, {})
@@ -298,7 +301,7 @@ def _judged(session: Session, run: TrainingRun, out: Path, ended: Ended, after_s
         return verdict
     if run.resumptions >= MAX_RESUMPTIONS:
         why = f"{verdict.reason} It was begun again {run.resumptions} times already, so it waits for a person."
-        return Verdict(verdict.state, why, verdict.cause)
+        return Outcome(verdict.state, why, verdict.cause)
     run.resumptions += 1
     times = f"{run.resumptions} of at most {MAX_RESUMPTIONS} times"
     runs.note(
@@ -308,7 +311,7 @@ def _judged(session: Session, run: TrainingRun, out: Path, ended: Ended, after_s
     return None
 
 
-def _standing(session: Session, run: TrainingRun) -> Standing:
+def _standing(session: Session, run: TrainingRun) -> RunSnapshot:
     saved = [checkpoint.step for checkpoint in runs.checkpoints(session, run.id) if checkpoint.folder]
     sampled = session.scalars(
         select(RunEvent.data["step"].as_integer())
@@ -317,15 +320,15 @@ def _standing(session: Session, run: TrainingRun) -> Standing:
         .limit(1)
     ).first()
     limits = runs.limits_of(run)
-    return Standing(run.state, run.reason, run.step, run.steps, saved[-1] if saved else None, sampled, limits)
+    return RunSnapshot(run.state, run.reason, run.step, run.steps, saved[-1] if saved else None, sampled, limits)
 
 
-def _pause(work: Work, run_id: int, sentence: str) -> Verdict:
+def _pause(work: Work, run_id: int, sentence: str) -> Outcome:
     """No disk to train on: the run waits, and its clock with it."""
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
-        verdict = Verdict("paused", f"{sentence} {PAUSED} {_standing(session, run).kept}", "disk_full")
+        verdict = Outcome("paused", f"{sentence} {PAUSED} {_standing(session, run).kept}", "disk_full")
         runs.end(session, run, verdict.state, verdict.reason, verdict.cause)
     return verdict
 

@@ -41,7 +41,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WatchPlan:
     """What the run is measured against: seconds are those on the device."""
 
     steps: int
@@ -57,7 +57,7 @@ class Plan:
 class Watch:
     """Follows one sitting of a trainer."""
 
-    plan: Plan
+    plan: WatchPlan
     now: float  # the clock, in seconds, when the watch began
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class Watch:
 class _Pace:
     """Step times of one sitting against their own median, and where they lead."""
 
-    plan: Plan
+    plan: WatchPlan
     _readings: deque[float] = field(default_factory=lambda: deque(maxlen=2000))
     _marks: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=200))
     _to_skip: int = _WARM

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app.catalog import reading
-from app.catalog.reading import Listed
+from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog
 from app.review.decisions import REASONS
 from app.selection import browse
@@ -30,14 +30,14 @@ router = APIRouter()
 
 
 @dataclass(frozen=True)
-class ListView:
+class CatalogsView:
     """All catalogs, newest first."""
 
-    catalogs: list[Listed]
+    catalogs: list[CatalogRow]
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedFilter:
     """A query that was not understood, cut in three at the place, and the words that would be."""
 
     sentence: str
@@ -70,7 +70,7 @@ class GridView:
     catalog: Catalog
     selection: Selection
     query: str
-    refusal: Refusal | None
+    refusal: RefusedFilter | None
     sort: str
     sorts: dict[str, Order]
     facets: list[Listing | Histogram]
@@ -98,7 +98,7 @@ def index(session: Read, page: Page) -> Response:
     catalogs = reading.everything(session)
     if len(catalogs) == 1:
         return RedirectResponse(f"/catalogs/{catalogs[0].catalog.id}", 303)
-    return page("catalog/index.html", ListView(catalogs))
+    return page("catalog/index.html", CatalogsView(catalogs))
 
 
 @router.get("/catalogs/{catalog_id}")
@@ -189,7 +189,7 @@ def _places(chosen: Selection, sort: str, total: int) -> tuple[tuple[int, str], 
     return tuple((mark, address(chosen.catalog_id, chosen.query, sort, at=mark)) for mark in marks) if total else ()
 
 
-def _refusal(error: NotUnderstood, query: str) -> Refusal:
+def _refusal(error: NotUnderstood, query: str) -> RefusedFilter:
     place = error.position
     end = next((spot for spot in range(place, len(query)) if query[spot].isspace()), len(query))
-    return Refusal(error.sentence, query[:place], query[place:end] or " ", error.allowed)
+    return RefusedFilter(error.sentence, query[:place], query[place:end] or " ", error.allowed)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.datasets import reading
-from app.datasets.reading import Listed
+from app.datasets.reading import VersionRow
 from app.evaluation import comparison, sheets
 from app.evaluation.comparison import Comparison
 from app.evaluation.tables import Sheet, Suite
@@ -29,14 +29,14 @@ class ListedSheet:
     sheet: Sheet
     suite: Suite
     run: TrainingRun
-    version: Listed
+    version: VersionRow
     job: Job | None
     drawn: int
     wanted: int
 
 
 @dataclass(frozen=True)
-class ListView:
+class SheetsView:
     """All sheets, newest first."""
 
     sheets: list[ListedSheet]
@@ -49,7 +49,7 @@ class SheetView:
     sheet: Sheet
     suite: Suite
     run: TrainingRun
-    version: Listed
+    version: VersionRow
     page: Comparison
     job: Job | None
     is_live: bool
@@ -60,7 +60,7 @@ class SheetView:
 @router.get("/compare")
 def index(session: Read, page: Page) -> HTMLResponse:
     """All sheets."""
-    return page("compare/index.html", ListView([_listed(session, *one) for one in sheets.recent(session)]))
+    return page("compare/index.html", SheetsView([_listed(session, *one) for one in sheets.recent(session)]))
 
 
 @router.get("/compare/{sheet_id}")

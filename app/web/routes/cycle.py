@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.cycles import clock, report
-from app.cycles.clock import Clock
-from app.cycles.report import PastCycle, Report
+from app.cycles.clock import CycleClock
+from app.cycles.report import CycleReport, PastCycle
 from app.web.dependencies import Config, CurrentPerson, Page, Read, Write
 from app.web.views.cycle_dial import Dial, dial
 from app.web.views.next_step import Step, next_steps
@@ -19,10 +19,10 @@ router = APIRouter()
 
 
 @dataclass(frozen=True)
-class Row:
+class StageRow:
     """A stage in the tables: `start` and `width` are shares of the time from the cycle's beginning until now."""
 
-    stage: clock.Stage
+    stage: clock.CycleStage
     seconds: float | None
     start: float
     width: float
@@ -32,10 +32,10 @@ class Row:
 class CycleView:
     """The cycle page; `clock`, `dial` and `report` are None while no cycle runs."""
 
-    clock: Clock | None
+    clock: CycleClock | None
     dial: Dial | None
-    rows: Sequence[Row]
-    report: Report | None
+    rows: Sequence[StageRow]
+    report: CycleReport | None
     steps: Sequence[Step]
     past: Sequence[PastCycle]
     hours: int
@@ -72,15 +72,15 @@ def start(session: Write, config: Config, me: CurrentPerson) -> RedirectResponse
     return RedirectResponse("/cycle", status_code=303)
 
 
-def rows_of(now: Clock) -> list[Row]:
+def rows_of(now: CycleClock) -> list[StageRow]:
     """The stages with their times. What has not begun has none."""
     gone_s = max(1.0, (now.now - now.started_at).total_seconds())
     found = []
     for stage in now.stages:
         if stage.began_at is None:
-            found.append(Row(stage, None, 0.0, 0.0))
+            found.append(StageRow(stage, None, 0.0, 0.0))
             continue
         began_s = max(0.0, (stage.began_at - now.started_at).total_seconds())
         seconds = ((stage.ended_at or now.now) - stage.began_at).total_seconds()
-        found.append(Row(stage, seconds, min(1.0, began_s / gone_s), min(1.0, seconds / gone_s)))
+        found.append(StageRow(stage, seconds, min(1.0, began_s / gone_s), min(1.0, seconds / gone_s)))
     return found

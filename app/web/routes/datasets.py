@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from app.datasets import freezing, reading
-from app.datasets.reading import Contents, Listed, Pile, Shown
+from app.datasets.reading import Contents, Pile, Shown, VersionRow
 from app.errors import NotFound, Refused
 from app.training import runs
 from app.training.tables import TrainingRun
@@ -20,10 +20,10 @@ router = APIRouter()
 
 
 @dataclass(frozen=True)
-class ListView:
+class DatasetsView:
     """All versions, newest first, and what each catalog has to freeze now."""
 
-    versions: list[Listed]
+    versions: list[VersionRow]
     piles: list[Pile]
 
 
@@ -31,7 +31,7 @@ class ListView:
 class VersionView:
     """One version. `contents` is None until it is frozen; the next page starts behind image `next_after`."""
 
-    shown: Listed
+    shown: VersionRow
     contents: Contents | None
     members: list[Shown]
     split: str | None
@@ -43,7 +43,7 @@ class VersionView:
 @router.get("/datasets")
 def index(session: Read, page: Page) -> HTMLResponse:
     """All versions."""
-    return page("datasets/index.html", ListView(reading.versions(session), reading.piles(session)))
+    return page("datasets/index.html", DatasetsView(reading.versions(session), reading.piles(session)))
 
 
 @router.get("/datasets/{version_id}")

@@ -34,7 +34,7 @@ ROWS_BEFORE = 28
 
 
 @dataclass(frozen=True)
-class Row:
+class Filmstrip:
     """The photos beside one: those before it, itself, those behind it. `q` is None in the queue; `grid` is the address
     of the grid that the row comes from."""
 
@@ -67,7 +67,7 @@ class DeskView:
 
     catalog: Catalog
     photo: Photo
-    row: Row
+    row: Filmstrip
     waiting: Waiting
     reasons: tuple[str, ...]
     place: int = 0
@@ -151,10 +151,12 @@ def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
     )
 
 
-def _row(session: Session, before: list[int], here: int, after: list[int], q: str | None, sort: str, grid: str) -> Row:
+def _row(
+    session: Session, before: list[int], here: int, after: list[int], q: str | None, sort: str, grid: str
+) -> Filmstrip:
     tiles = browse.tiles(session, [*before, here, *after])
     place = len(before)
-    return Row(tiles[:place], tiles[place], tiles[place + 1 :], q, sort, grid)
+    return Filmstrip(tiles[:place], tiles[place], tiles[place + 1 :], q, sort, grid)
 
 
 def _catalog(session: Session) -> Catalog | None:

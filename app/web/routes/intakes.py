@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 
 from app import jobs
 from app.catalog import reading
-from app.catalog.reading import Listed
+from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog, Intake, SourceFile
 from app.errors import NotAllowed, Refused
 from app.intake import ingest, uploads
@@ -41,7 +41,7 @@ class Told:
 class FormView:
     """The form and the newest intakes. Only owners may name a folder of the server."""
 
-    catalogs: list[Listed]
+    catalogs: list[CatalogRow]
     catalog_id: int | None
     may_name_folder: bool
     recent: list[Told]

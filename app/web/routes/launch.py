@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.datasets import reading
 from app.launch import preflights
-from app.launch.preflights import Wish
+from app.launch.preflights import RequestedLimits
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Write
 from app.web.views.launch import page as launch_page
 from app.web.views.launch.form import asked_in, open_outlook, understood
@@ -34,6 +34,6 @@ def measure(session: Write, page: Page, config: Config, files: Files, me: Curren
         return page("runs/launch.html", launch_page.view(session, config, files, asked, faults), status=422)
     version = reading.get(session, asked.version_id or 0).version
     known = open_outlook(session, config, plan, asked)
-    follows = (wish or Wish()) if form.get("start") else None
+    follows = (wish or RequestedLimits()) if form.get("start") else None
     preflight = preflights.request_preflight(session, version, plan.recipe, me, follows, known.limits)
     return RedirectResponse(f"{asked.address()}&measuring={preflight.id}", 303)

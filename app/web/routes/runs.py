@@ -12,14 +12,14 @@ from sqlalchemy.orm import Session
 
 from app.cycles import hard_stop
 from app.datasets import reading
-from app.datasets.reading import Listed
+from app.datasets.reading import VersionRow
 from app.errors import Refused
 from app.launch import devices, outlook, preflights
 from app.training import progress, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Write
-from app.web.events import Batch, News, stream
+from app.web.events import EventBatch, StreamEvent, stream
 from app.web.views.launch import page as launch_page
 from app.web.views.launch.form import open_outlook, understood
 from app.web.views.run import page as run_page
@@ -31,10 +31,10 @@ MOST_HOURS: Final = 168  # a week, as the recipe's wall clock has it
 
 
 @dataclass(frozen=True)
-class ListView:
+class RunsView:
     """All runs, newest first, each with its dataset version and its state as a tag."""
 
-    runs: list[tuple[TrainingRun, Listed, wording.State]]
+    runs: list[tuple[TrainingRun, VersionRow, wording.State]]
     can_start: bool
 
 
@@ -44,7 +44,7 @@ def index(session: Read, page: Page) -> HTMLResponse:
     found = runs.recent(session)
     versions = {version_id: reading.get(session, version_id) for version_id in {run.version_id for run in found}}
     listed = [(run, versions[run.version_id], wording.state(run)) for run in found]
-    return page("runs/index.html", ListView(listed, bool(launch_page.trainable(session))))
+    return page("runs/index.html", RunsView(listed, bool(launch_page.trainable(session))))
 
 
 @router.post("/runs")
@@ -97,13 +97,15 @@ def events(run_id: int, request: Request, session: Read) -> StreamingResponse:
     return stream(request, lambda session, after: news_of(session, run_id, after))
 
 
-def news_of(session: Session, run_id: int, after: int) -> Batch:
+def news_of(session: Session, run_id: int, after: int) -> EventBatch:
     """News behind a number, each with its place on the curves' axes; over when the run is and all was given out."""
     run = runs.get(session, run_id)
     found = runs.events_after(session, run_id, after)
     place = progress.places(session, run) if found else None
-    news = [News(event.seq, "news", {"kind": event.kind, **event.data, **place(event)}) for event in found if place]
-    return Batch(news, is_over=run.ended_at is not None)
+    news = [
+        StreamEvent(event.seq, "news", {"kind": event.kind, **event.data, **place(event)}) for event in found if place
+    ]
+    return EventBatch(news, is_over=run.ended_at is not None)
 
 
 @router.post("/runs/{run_id}/stop")

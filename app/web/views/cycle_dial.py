@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from app.cycles.clock import Clock, State
+from app.cycles.clock import CycleClock, State
 
 SIZE: Final = 420.0
 MIDDLE: Final = SIZE / 2
@@ -56,7 +56,7 @@ class Dial:
     money: str | None
 
 
-def dial(clock: Clock) -> Dial:
+def dial(clock: CycleClock) -> Dial:
     """The clock as a dial that starts at the top and goes once around in the cycle's hours."""
     share_spent = None if clock.spent is None else float(clock.spent / clock.budget)
     hand = (*point(clock.share_gone, MONEY_RADIUS - 20), *point(clock.share_gone, DAY_RADIUS + 16))
@@ -82,7 +82,7 @@ def arc(start: float, end: float, radius: float) -> str:
     return f"M{x1} {y1}A{radius:g} {radius:g} 0 {int(end - start > 0.5)} 1 {x2} {y2}"
 
 
-def _arcs(clock: Clock) -> list[Arc]:
+def _arcs(clock: CycleClock) -> list[Arc]:
     found: list[Arc] = []
     named_at = -1.0
     for piece in clock.pieces:
@@ -99,7 +99,7 @@ def _arcs(clock: Clock) -> list[Arc]:
     return found
 
 
-def _ticks(clock: Clock) -> list[Tick]:
+def _ticks(clock: CycleClock) -> list[Tick]:
     found = []
     for hour in range(24):
         share = hour / 24

@@ -30,7 +30,7 @@ SHOWN_AT_FIRST: Final = 8
 
 
 @dataclass(frozen=True)
-class Choice:
+class FacetChoice:
     """One line of a listed facet; `share` of the longest line, 0..1."""
 
     label: str
@@ -58,16 +58,16 @@ class Listing:
     key: str
     name: str
     range: str
-    choices: tuple[Choice, ...]
+    choices: tuple[FacetChoice, ...]
     is_open: bool
 
     @property
-    def first(self) -> tuple[Choice, ...]:
+    def first(self) -> tuple[FacetChoice, ...]:
         """The choices that are always shown."""
         return self.choices[:SHOWN_AT_FIRST]
 
     @property
-    def more(self) -> tuple[Choice, ...]:
+    def more(self) -> tuple[FacetChoice, ...]:
         """The others."""
         return self.choices[SHOWN_AT_FIRST:]
 
@@ -121,7 +121,7 @@ def _listing(
     longest = max([option.count for option in options] + [1])
     chosen = sum(option.is_on for option in options)
     choices = tuple(
-        Choice(
+        FacetChoice(
             _word(key, option.value), option.count, option.count / longest, option.is_on,
             href(selection.toggled(key, option.value)),
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.cycles.clock import Clock
-from app.cycles.report import Report
+from app.cycles.clock import CycleClock
+from app.cycles.report import CycleReport
 from app.web.formats import number, plural
 
 
@@ -19,7 +19,7 @@ class Step:
     href: str
 
 
-def next_steps(clock: Clock, report: Report) -> list[Step]:
+def next_steps(clock: CycleClock, report: CycleReport) -> list[Step]:
     """What comes next, the most important first."""
     key, state = clock.stage.key, clock.stage.state
     if report.catalog is None or report.photos == 0:
@@ -37,25 +37,25 @@ def next_steps(clock: Clock, report: Report) -> list[Step]:
     return [_compare(clock, report)]
 
 
-def _take_in(report: Report) -> Step:
+def _take_in(report: CycleReport) -> Step:
     href = f"/catalogs/{report.catalog.id}" if report.catalog else "/catalogs"
     return Step("Take in the photos", "Everything starts with a folder of product photos.", "Take in photos", href)
 
 
-def _failed(clock: Clock, report: Report) -> Step:
+def _failed(clock: CycleClock, report: CycleReport) -> Step:
     catalog = f"/catalogs/{report.catalog.id}" if report.catalog else "/catalogs"
     places = {"freeze": "/datasets", "train": "/runs", "compare": "/compare"}
     sentence = "Its last job failed; the page says why. What was done before is safe."
     return Step(f"{clock.stage.name} failed", sentence, "See why", places.get(clock.stage.key, catalog))
 
 
-def _wait_for_photos(clock: Clock, report: Report) -> Step:
+def _wait_for_photos(clock: CycleClock, report: CycleReport) -> Step:
     catalog = report.catalog.id if report.catalog else 0
     doing = "Photos are being taken in" if clock.stage.key == "take_in" else "Captions are being written"
     return Step(doing, f"{plural(report.photos, 'photo')} so far.", "Open the catalog", f"/catalogs/{catalog}")
 
 
-def _review(report: Report) -> list[Step]:
+def _review(report: CycleReport) -> list[Step]:
     catalog = report.catalog.id if report.catalog else 0
     waiting = report.unseen + report.needs_work
     freeze = Step(
@@ -69,7 +69,7 @@ def _review(report: Report) -> list[Step]:
     return [review, freeze] if report.kept else [review]
 
 
-def _train(report: Report) -> Step:
+def _train(report: CycleReport) -> Step:
     run = report.run
     if run is not None and run.ended_at is None:
         is_waiting = run.state == "queued"
@@ -84,7 +84,7 @@ def _train(report: Report) -> Step:
     return Step(f"Fine-tune from version {version.number}", detail, "Plan the run", href)
 
 
-def _compare(clock: Clock, report: Report) -> Step:
+def _compare(clock: CycleClock, report: CycleReport) -> Step:
     if report.sheet is None:
         href = f"/runs/{report.run.id}" if report.run else "/runs"
         return Step("Draw a sheet", "The same prompts and seeds, drawn by every checkpoint.", "Open the run", href)
@@ -93,5 +93,5 @@ def _compare(clock: Clock, report: Report) -> Step:
     return Step(title, detail, "Open the comparison", f"/compare/{report.sheet.id}")
 
 
-def _kept(report: Report) -> str:
+def _kept(report: CycleReport) -> str:
     return f"{number(report.kept)} kept, {number(report.rejected)} rejected."

@@ -23,8 +23,8 @@ from tests import cast
 from workers import celery_app, cpu
 from workers.captions import caption_job
 from workers.celery_app import Work
-from workers.devices.model_cache import Lease
-from workers.refusals import Refusal
+from workers.devices.model_cache import ModelCache
+from workers.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ class Parrot:
 
 
 def looking(parrot: Parrot) -> Callable[[Work], Any]:
-    return lambda work: caption_job.look(work, Lease(threads=1), load=lambda *_: parrot)  # type: ignore[return-value, arg-type]
+    return lambda work: caption_job.look(work, ModelCache(threads=1), load=lambda *_: parrot)  # type: ignore[return-value, arg-type]
 
 
 def test_a_catalog_is_captioned_from_facts_then_the_rules_are_asked(
@@ -208,8 +208,8 @@ def test_a_model_that_cannot_be_used_fails_the_job_with_its_sentence(
     engine: Engine, settings: Settings, pile: Catalog
 ) -> None:
     def refuse(*_: object) -> Any:
-        raise Refusal("The caption model org/none is not on this machine.")
+        raise InputError("The caption model org/none is not on this machine.")
 
-    body = lambda work: caption_job.look(work, Lease(threads=1), load=refuse)  # noqa: E731
+    body = lambda work: caption_job.look(work, ModelCache(threads=1), load=refuse)  # noqa: E731
     job = do(engine, settings, body, "captions.look", catalog_id=pile.id, model="org/none")
     assert (job.state, job.failure) == ("failed", "The caption model org/none is not on this machine.")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.workers.captions import tiny_captioners
 from workers.captions import captioner
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 PICTURES = [
     Image.new("RGB", (300, 200), (200, 30, 30)),
@@ -48,7 +48,7 @@ def test_a_chat_models_answer_does_not_repeat_the_question(tmp_path: Path) -> No
 def test_pickled_weights_are_refused_unread(tmp_path: Path) -> None:
     folder = tiny_captioners.blip(tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(Refusal, match=r"no safetensors weights, and pickled ones \(\.bin\) are never loaded\.$"):
+    with pytest.raises(InputError, match=r"no safetensors weights, and pickled ones \(\.bin\) are never loaded\.$"):
         captioner.load(str(folder), "cpu")
 
 
@@ -56,13 +56,13 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path: Path) -> None:
     folder = tiny_captioners.blip(tmp_path)
     (folder / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": {"AutoConfig": "own.Config"}}))
     (folder / "own.py").write_text("raise SystemExit('ran')")
-    with pytest.raises(Refusal, match="brings code of its own, which is never run"):
+    with pytest.raises(InputError, match="brings code of its own, which is never run"):
         captioner.load(str(folder), "cpu")
 
 
 def test_a_model_that_writes_no_text_about_images_is_refused(tmp_path: Path) -> None:
     tiny_captioners.llama_alone(tmp_path)
-    with pytest.raises(Refusal, match="is a llama model, which writes no text about images"):
+    with pytest.raises(InputError, match="is a llama model, which writes no text about images"):
         captioner.load(str(tmp_path), "cpu")
 
 
@@ -75,7 +75,7 @@ def test_a_model_that_writes_no_text_about_images_is_refused(tmp_path: Path) -> 
     ],
 )
 def test_a_missing_model_says_what_to_set(model: str, sentence: str) -> None:
-    with pytest.raises(Refusal, match=sentence) as refused:
+    with pytest.raises(InputError, match=sentence) as refused:
         captioner.load(model, "cpu")
     assert "\n" not in str(refused.value)
 
@@ -83,5 +83,5 @@ def test_a_missing_model_says_what_to_set(model: str, sentence: str) -> None:
 def test_a_folder_without_a_tokeniser_is_refused_in_one_sentence(tmp_path: Path) -> None:
     folder = tiny_captioners.blip(tmp_path)
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(Refusal, match="has no tokeniser beside it; copy its whole folder"):
+    with pytest.raises(InputError, match="has no tokeniser beside it; copy its whole folder"):
         captioner.load(str(folder), "cpu")

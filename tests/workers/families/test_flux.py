@@ -13,7 +13,7 @@ from tests.workers.families import tiny_flow
 from workers.families.flux import Flux, load
 from workers.families.registry import stacked
 from workers.families.velocity import patches, points, tokens
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -109,5 +109,5 @@ def test_latents_become_tokens_as_in_the_pipeline_and_back() -> None:
 
 def test_another_pipeline_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text('{"_class_name": "FluxFillPipeline"}')
-    with pytest.raises(Refusal, match=r"is not a FLUX.1 pipeline"):
+    with pytest.raises(InputError, match=r"is not a FLUX.1 pipeline"):
         load(str(tmp_path), CPU)

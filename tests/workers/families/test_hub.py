@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from workers.families import hub
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 SECRET = "hf_abcdefghijklmnop"
 
@@ -61,11 +61,11 @@ def test_the_folder_goes_to_a_repository_that_is_private_unless_told(export: Pat
 
 def test_the_token_is_the_environments_and_is_told_nobody(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(hub.TOKEN, raising=False)
-    with pytest.raises(Refusal, match="set HF_TOKEN"):
+    with pytest.raises(InputError, match="set HF_TOKEN"):
         hub.push(export, "team/mugs")
     monkeypatch.setenv(hub.TOKEN, SECRET)
     assert hub._hub().token == SECRET  # type: ignore[attr-defined]
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(InputError) as refused:
         hub.push(export, "team/mugs", hub=FakeHub(OSError(f"401: {SECRET} may not write")))
     assert SECRET not in str(refused.value)
     assert "401" in str(refused.value)
@@ -73,10 +73,10 @@ def test_the_token_is_the_environments_and_is_told_nobody(export: Path, monkeypa
 
 
 def test_only_an_export_under_a_name_is_pushed(export: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with pytest.raises(Refusal, match="no model that Packshot exported"):
+    with pytest.raises(InputError, match="no model that Packshot exported"):
         hub.push(tmp_path_factory.mktemp("other"), "team/mugs", hub=FakeHub())
     for name in ("mugs", "team/", "a/b/c"):
-        with pytest.raises(Refusal, match="no name on a hub"):
+        with pytest.raises(InputError, match="no name on a hub"):
             hub.push(export, name, hub=FakeHub())
 
 

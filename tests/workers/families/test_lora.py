@@ -16,7 +16,7 @@ from tests.workers.families import tiny, tiny_flow, tiny_unets
 from workers.families import lora, metadata
 from workers.families.prx_pixel import PrxPixel, load
 from workers.families.registry import load_family, stacked
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -171,7 +171,7 @@ def test_a_base_in_shards_and_in_bf16_is_merged_as_it_lies(
 
 
 def test_what_does_not_fit_is_refused(family: PrxPixel, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="cannot be loaded"):
+    with pytest.raises(InputError, match="cannot be loaded"):
         lora.load(family, tmp_path)
     trained(family)
     lora.save(family, tmp_path)
@@ -183,11 +183,11 @@ def test_what_does_not_fit_is_refused(family: PrxPixel, tmp_path: Path) -> None:
         {**saved, name: torch.zeros(4, 5)},
     ):
         safetensors.torch.save_file(changed, tmp_path / lora.FILE)
-        with pytest.raises(Refusal, match="does not fit"):
+        with pytest.raises(InputError, match="does not fit"):
             lora.load(family, tmp_path)
     safetensors.torch.save_file({"unet.x.lora_A.weight": torch.zeros(4, 5)}, tmp_path / lora.FILE)
-    with pytest.raises(Refusal, match="is no LoRA"):
+    with pytest.raises(InputError, match="is no LoRA"):
         lora.load(family, tmp_path)
     family.lora_targets = ("nothing_like_it",)
-    with pytest.raises(Refusal, match="nothing_like_it"):
+    with pytest.raises(InputError, match="nothing_like_it"):
         lora.put_on(family, 4, seed=0)

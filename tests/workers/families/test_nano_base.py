@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline, PRXPixelPipeline
 from app.demo.judge import judge
 from app.demo.worlds import BASE_WITHHELD, prompts_for
 from app.training.recipe import Recipe, read_recipe, write_recipe
-from workers.devices.model_cache import Lease
+from workers.devices.model_cache import ModelCache
 from workers.families import nano
 from workers.finetune.__main__ import main
 from workers.sampling.sampler import Source, draw
@@ -29,7 +29,7 @@ def test_it_loads_with_diffusers_alone_and_is_small() -> None:
 def test_it_draws_combinations_it_never_saw() -> None:
     prompts = prompts_for(BASE_WITHHELD, 6)
     source = Source("prx_pixel", str(BASE))
-    samples = draw(Lease(threads=1), source, [p.text for p in prompts], [1], size_px=64, steps=20, guidance=3.0)
+    samples = draw(ModelCache(threads=1), source, [p.text for p in prompts], [1], size_px=64, steps=20, guidance=3.0)
     right = [
         judge(np.asarray(sample.picture)).right(asked.kind, asked.colour, asked.background)
         for sample, asked in zip(samples, prompts, strict=True)

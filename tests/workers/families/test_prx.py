@@ -15,7 +15,7 @@ from diffusers import DiffusionPipeline
 from app.training.recipe import Recipe
 from workers.families.prx import Prx, load
 from workers.families.registry import stacked
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:`LoraLoaderMixin` is deprecated:FutureWarning")
 
@@ -204,11 +204,11 @@ def test_saved_weights_load_back(kl: Prx, base: Base, tmp_path: Path) -> None:
 
 
 def test_a_base_without_an_autoencoder_or_of_another_kind_is_refused(base: Base, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="not a PRX pipeline"):
+    with pytest.raises(InputError, match="not a PRX pipeline"):
         load(str(base("prx_pixel")), CPU)
     folder = tmp_path / "no_vae"
     shutil.copytree(base("prx", vae="kl", encoder="t5"), folder)
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps({**index, "vae": [None, None]}))
-    with pytest.raises(Refusal, match="no autoencoder"):
+    with pytest.raises(InputError, match="no autoencoder"):
         load(str(folder), CPU)

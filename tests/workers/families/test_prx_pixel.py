@@ -15,7 +15,7 @@ from diffusers import DiffusionPipeline
 from app.training.recipe import Recipe
 from workers.families.prx_pixel import SAMPLING_FLOOR, PrxPixel, load
 from workers.families.registry import load_family, stacked
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -151,13 +151,13 @@ def test_saved_weights_load_back(family: PrxPixel, tiny_base: Path, tmp_path: Pa
 
 
 def test_what_is_not_there_or_of_another_kind_is_refused(family: PrxPixel, tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="no model family called unheard"):
+    with pytest.raises(InputError, match="no model family called unheard"):
         load_family("unheard", str(tmp_path), CPU)
-    with pytest.raises(Refusal, match="holds no pipeline"):
+    with pytest.raises(InputError, match="holds no pipeline"):
         load_family("prx_pixel", str(tmp_path), CPU)
-    with pytest.raises(Refusal, match="cannot be loaded"):
+    with pytest.raises(InputError, match="cannot be loaded"):
         family.load_weights(tmp_path)
-    with pytest.raises(Refusal, match="cannot be fetched"):
+    with pytest.raises(InputError, match="cannot be fetched"):
         load("nobody/nothing", CPU)
 
 
@@ -167,12 +167,12 @@ def test_what_is_not_there_or_of_another_kind_is_refused(family: PrxPixel, tmp_p
 def test_a_folder_with_another_kind_of_pipeline_is_refused_before_it_is_loaded(tmp_path: Path, index: str) -> None:
     (tmp_path / "model_index.json").write_text(index)
     (tmp_path / "pipeline.py").write_text("raise AssertionError('code of a model folder was run')")
-    with pytest.raises(Refusal, match="not a PRX pixel pipeline"):
+    with pytest.raises(InputError, match="not a PRX pixel pipeline"):
         load(str(tmp_path), CPU)
 
 
 def test_a_broken_pipeline_folder_is_refused(tiny_base: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_base, tmp_path / "base")
     shutil.rmtree(tmp_path / "base" / "text_encoder")
-    with pytest.raises(Refusal, match="cannot be loaded"):
+    with pytest.raises(InputError, match="cannot be loaded"):
         load(str(tmp_path / "base"), CPU)

@@ -13,7 +13,7 @@ from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import c
 from tests.workers.families import tiny_flow
 from workers.families.registry import stacked
 from workers.families.sd3 import Sd3, load
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 CPU = torch.device("cpu")
 Base = Callable[..., Path]
@@ -66,7 +66,7 @@ def test_a_base_without_a_clip_is_refused(tmp_path: Path) -> None:
     pipeline = tiny_flow.sd3_pipeline()
     pipeline.register_modules(text_encoder=None, tokenizer=None)
     pipeline.save_pretrained(tmp_path / "sd3")
-    with pytest.raises(Refusal, match="lacks a CLIP text encoder"):
+    with pytest.raises(InputError, match="lacks a CLIP text encoder"):
         load(str(tmp_path / "sd3"), CPU)
 
 

@@ -27,7 +27,7 @@ from workers.families import lora
 from workers.families.registry import load_family, stacked
 from workers.families.unet import Unet
 from workers.finetune.train import train
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 # EulerDiscreteScheduler makes an array of a tensor in a way that NumPy is about to give up.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -353,7 +353,7 @@ def test_an_adapter_loads_back_and_merges_into_a_plain_network(fresh: Unet, fold
 
 def test_the_other_family_is_refused(folder: Path) -> None:
     other = NAMES[1 - NAMES.index(folder.name.partition("-")[0])]
-    with pytest.raises(Refusal, match="is not a Stable Diffusion"):
+    with pytest.raises(InputError, match="is not a Stable Diffusion"):
         load_family(other, str(folder), CPU)
 
 
@@ -370,7 +370,7 @@ def test_a_base_that_was_trained_otherwise_is_refused(
     changed = shutil.copytree(folder, tmp_path / folder.name)
     config = next((changed / part).glob("*config.json"))
     config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
-    with pytest.raises(Refusal, match=why):
+    with pytest.raises(InputError, match=why):
         unet(changed)
 
 

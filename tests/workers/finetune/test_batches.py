@@ -22,7 +22,7 @@ from workers.finetune.buckets import Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity, name_of
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import Ranks
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 MakeRecipe = Callable[..., Recipe]
 TEAL, GREY = (0, 128, 128), (200, 200, 200)
@@ -70,14 +70,14 @@ def test_transparency_becomes_white_and_rotation_is_undone(tmp_path: Path) -> No
 def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "bad.png").write_bytes(content)
-    with pytest.raises(Refusal, match=r"bad\.png cannot be read"):
+    with pytest.raises(InputError, match=r"bad\.png cannot be read"):
         read_fitted(tmp_path / "bad.png", (8, 8))
 
 
 def test_a_cut_off_picture_is_named(tmp_path: Path) -> None:
     whole = picture(tmp_path, (64, 64)).read_bytes()
     (tmp_path / "picture.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(Refusal, match=r"picture\.png cannot be read"):
+    with pytest.raises(InputError, match=r"picture\.png cannot be read"):
         read_fitted(tmp_path / "picture.png", (8, 8))
 
 
@@ -205,7 +205,7 @@ def test_pictures_too_many_for_memory_are_read_when_needed(
     assert torch.equal(one.pictures, other.pictures)  # type: ignore[arg-type]
     rows = [row for row in read_manifest(manifest) if row.split == "train"]
     (manifest.parent / rows[3].file).unlink()
-    with pytest.raises(Refusal):
+    with pytest.raises(InputError):
         reading.batch([3], [0])
 
 

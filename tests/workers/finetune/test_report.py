@@ -12,7 +12,7 @@ import torch
 
 from workers.finetune.ranks import ALONE
 from workers.finetune.report import EventLog, Progress
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
@@ -115,7 +115,7 @@ def test_limits_that_cannot_be_read_do_not_keep_a_run_from_saying_so(tmp_path: P
 
 
 def test_a_second_process_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with EventLog(tmp_path), pytest.raises(Refusal, match="already training"):
+    with EventLog(tmp_path), pytest.raises(InputError, match="already training"):
         EventLog(tmp_path)
     with EventLog(tmp_path) as log:
         log.tell("started", step=0)

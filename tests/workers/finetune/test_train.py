@@ -23,9 +23,9 @@ from workers.finetune.clock import Clock
 from workers.finetune.learner import Diverged, keeps_base_narrow
 from workers.finetune.preflight import preflight
 from workers.finetune.ranks import Ranks
-from workers.finetune.sitting import Sitting
+from workers.finetune.sitting import LoopState
 from workers.finetune.train import train
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 CPU = torch.device("cpu")
 MakeRecipe = Callable[..., Recipe]
@@ -143,7 +143,7 @@ def test_a_resume_that_changes_nothing_is_found_out(
     recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *_: None)
-    with pytest.raises(Refusal, match="changed no weight"):
+    with pytest.raises(InputError, match="changed no weight"):
         train(recipe(optimiser="adamw"), manifest, tmp_path / "out", listener(), CPU, False)
 
 
@@ -154,7 +154,7 @@ def test_a_checkpoint_that_was_not_put_back_is_found_out(
     train(recipe(steps=6, checkpoint_every=3, report_every=1), manifest, out, listener(stop_at=4), CPU, False)
     shutil.rmtree(checkpoint(out, 4))
     monkeypatch.setattr("workers.finetune.sitting.weights.load", lambda *_: None)
-    with pytest.raises(Refusal, match="was not put back as it was"):
+    with pytest.raises(InputError, match="was not put back as it was"):
         train(recipe(steps=6, checkpoint_every=3, report_every=1), manifest, out, listener(), CPU, True)
 
 
@@ -308,10 +308,10 @@ def test_a_run_is_not_resumed_under_another_recipe_or_other_members(
 ) -> None:
     out = tmp_path / "out"
     train(recipe(steps=3), manifest, out, listener(), CPU, False)
-    with pytest.raises(Refusal, match="another recipe"):
+    with pytest.raises(InputError, match="another recipe"):
         train(recipe(steps=3, seed=99), manifest, out, listener(), CPU, True)
     write_manifest(manifest, read_manifest(manifest)[:-1])
-    with pytest.raises(Refusal, match="other members"):
+    with pytest.raises(InputError, match="other members"):
         train(recipe(steps=3), manifest, out, listener(), CPU, True)
 
 
@@ -327,7 +327,7 @@ def test_a_run_with_nothing_whole_to_go_on_from_is_refused_by_name(
     out = tmp_path / "out"
     train(recipe(steps=3), manifest, out, listener(), CPU, False)
     damage(checkpoint(out, 3) / "state.safetensors")
-    with pytest.raises(Refusal, match=r"damaged: state\.safetensors"):
+    with pytest.raises(InputError, match=r"damaged: state\.safetensors"):
         train(recipe(steps=3), manifest, out, listener(), CPU, True)
 
 
@@ -362,7 +362,7 @@ def test_all_processes_go_on_from_the_first_ones_checkpoint(
     train(knobs, manifest, out, listener(), CPU, False)
     assert checkpoint(out, 4).exists()
     report, digest = listener(), content_hash(read_manifest(manifest))
-    run = Sitting(knobs, out, report, Clock(knobs, out, report), cast(Any, None), digest, Second(1, 2))
+    run = LoopState(knobs, out, report, Clock(knobs, out, report), cast(Any, None), digest, Second(1, 2))
     run.look_back()
     assert (run.step, run.saved_weights) == (2, checkpoint(out, 2) / "weights")
 
@@ -372,14 +372,14 @@ def test_members_that_cannot_be_learned_from_are_refused(
 ) -> None:
     rows = read_manifest(manifest)
     write_manifest(manifest, [row for row in rows if row.split == "validation"])
-    with pytest.raises(Refusal, match="no members to learn from"):
+    with pytest.raises(InputError, match="no members to learn from"):
         train(recipe(), manifest, tmp_path / "out", listener(), CPU, False)
     (manifest.parent / "broken.png").write_bytes(b"no picture")
     write_manifest(manifest, [*rows, ManifestRow("broken.png", "A box.", "train", "b", "0" * 64, 16, 16)])
-    with pytest.raises(Refusal, match=r"broken\.png cannot be read"):
+    with pytest.raises(InputError, match=r"broken\.png cannot be read"):
         train(recipe(), manifest, tmp_path / "out", listener(), CPU, False)
 
 
 def test_a_missing_base_is_refused(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
-    with pytest.raises(Refusal, match="is missing"):
+    with pytest.raises(InputError, match="is missing"):
         train(recipe(base=str(tmp_path / "nowhere")), manifest, tmp_path / "out", listener(), CPU, False)

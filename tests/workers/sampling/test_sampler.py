@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tests.workers.families import tiny
-from workers.devices.model_cache import Lease
+from workers.devices.model_cache import ModelCache
 from workers.families import weights
 from workers.families.prx_pixel import load
-from workers.refusals import Refusal
+from workers.errors import InputError
 from workers.sampling.sampler import Drawn, Source, draw
 
 PROMPTS = ["red box", "blue mug on a white background", ""]
@@ -45,8 +45,8 @@ def adapted(base: Source, tmp_path: Path) -> Path:
     return tmp_path / "adapted"
 
 
-def drawn(source: Source, prompts: list[str], seeds: list[int], lease: Lease | None = None) -> list[Drawn]:
-    return list(draw(lease or Lease(threads=1), source, prompts, seeds, size_px=16, steps=4, guidance=3.0))
+def drawn(source: Source, prompts: list[str], seeds: list[int], lease: ModelCache | None = None) -> list[Drawn]:
+    return list(draw(lease or ModelCache(threads=1), source, prompts, seeds, size_px=16, steps=4, guidance=3.0))
 
 
 def differ(one: Drawn, other: Drawn) -> int:
@@ -70,7 +70,7 @@ def test_a_sample_does_not_depend_on_what_else_is_drawn(base: Source) -> None:
 
 def test_switching_checkpoints_leaves_no_trace(base: Source, checkpoint: Path) -> None:
     trained = Source(base.family, base.base, checkpoint)
-    lease = Lease(threads=1)
+    lease = ModelCache(threads=1)
     first, second, third = (drawn(source, ["red box"], [1], lease)[0] for source in (base, trained, base))
     assert differ(first, second) > 1
     assert differ(first, third) == 0
@@ -80,7 +80,7 @@ def test_switching_checkpoints_leaves_no_trace(base: Source, checkpoint: Path) -
 def test_an_adapter_comes_and_goes_between_the_base_and_whole_checkpoints(
     base: Source, checkpoint: Path, adapted: Path
 ) -> None:
-    lease = Lease(threads=1)
+    lease = ModelCache(threads=1)
     orders = [None, adapted, checkpoint, adapted, None, checkpoint, None]
     pictures = [drawn(Source(base.family, base.base, folder), ["red box"], [1], lease)[0] for folder in orders]
     alone = {folder: drawn(Source(base.family, base.base, folder), ["red box"], [1])[0] for folder in set(orders)}
@@ -91,7 +91,7 @@ def test_an_adapter_comes_and_goes_between_the_base_and_whole_checkpoints(
 
 
 def test_what_stays_loaded_is_not_loaded_again(base: Source, checkpoint: Path) -> None:
-    lease = Lease(threads=1)
+    lease = ModelCache(threads=1)
     family = lease.family(base.family, base.base)
     assert lease.family(base.family, base.base) is family
     assert lease.family(base.family, base.base, checkpoint / "weights") is family
@@ -99,7 +99,7 @@ def test_what_stays_loaded_is_not_loaded_again(base: Source, checkpoint: Path) -
 
 
 def test_a_released_lease_loads_again_and_reports_memory(base: Source) -> None:
-    lease = Lease(threads=1)
+    lease = ModelCache(threads=1)
     family = lease.family(base.family, base.base)
     assert lease.memory().peak_resident_bytes > 10_000_000
     lease.release()
@@ -107,10 +107,10 @@ def test_a_released_lease_loads_again_and_reports_memory(base: Source) -> None:
 
 
 def test_missing_weights_are_refused(base: Source, tmp_path: Path) -> None:
-    lease = Lease(threads=1)
-    with pytest.raises(Refusal, match="are missing"):
+    lease = ModelCache(threads=1)
+    with pytest.raises(InputError, match="are missing"):
         drawn(Source(base.family, base.base, tmp_path / "gone"), ["red box"], [1], lease)
     (tmp_path / "empty" / "weights").mkdir(parents=True)
-    with pytest.raises(Refusal, match="cannot be loaded"):
+    with pytest.raises(InputError, match="cannot be loaded"):
         drawn(Source(base.family, base.base, tmp_path / "empty"), ["red box"], [1], lease)
     assert drawn(base, ["red box"], [1], lease)

@@ -27,8 +27,8 @@ from tests.evaluation.cast import finished_run, sheet_of
 from tests.training.cast import frozen_version
 from workers import celery_app
 from workers.celery_app import Work, do
-from workers.devices.model_cache import Lease
-from workers.refusals import Refusal
+from workers.devices.model_cache import ModelCache
+from workers.errors import InputError
 from workers.sampling import sheet_job
 from workers.sampling.sampler import Drawn, Source
 from workers.trainer import run_job
@@ -51,7 +51,7 @@ class Brush:
         self.before, self.do = before, do
 
     def __call__(
-        self, lease: Lease, source: Source, prompts: Sequence[str], seeds: Sequence[int], *settings: float
+        self, lease: ModelCache, source: Source, prompts: Sequence[str], seeds: Sequence[int], *settings: float
     ) -> Iterator[Drawn]:
         self.calls.append((source, len(prompts), tuple(seeds), settings))
         for index in range(len(prompts)):
@@ -64,7 +64,7 @@ class Brush:
 
 def draw(engine: Engine, settings: Settings, sheet_id: int, brush: Brush) -> jobs.Job:
     def body(work: Work) -> dict[str, Any]:
-        return sheet_job.draw_sheet(work, Lease(1), brush)
+        return sheet_job.draw_sheet(work, ModelCache(1), brush)
 
     with transaction(engine) as session:
         job_id = sheets.get(session, sheet_id).job_id or 0
@@ -163,7 +163,7 @@ def test_a_sheet_is_stopped_between_batches(engine: Engine, settings: Settings, 
 
 def test_a_missing_base_fails_the_job_in_a_sentence(engine: Engine, settings: Settings, sheet_id: int) -> None:
     def refuse() -> None:
-        raise Refusal("The base models/nano is not there.")
+        raise InputError("The base models/nano is not there.")
 
     job = draw(engine, settings, sheet_id, Brush(before=0, do=refuse))
     assert (job.state, job.failure) == ("failed", "The base models/nano is not there.")
@@ -200,7 +200,7 @@ def test_the_real_engine_trains_a_run_and_the_real_sampler_draws_its_sheet(
         sheet = sheets.latest_of(session, run_id)
         assert sheet is not None
         sheet_id, drawing_id = sheet.id, sheet.job_id or 0
-    do(drawing_id, lambda work: sheet_job.draw_sheet(work, Lease(1)), settings)
+    do(drawing_id, lambda work: sheet_job.draw_sheet(work, ModelCache(1)), settings)
     with transaction(engine) as session:
         job = jobs.get(session, drawing_id)
         assert (job.state, job.failure) == ("done", None)

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from app.training.limits import Limits
-from workers.trainer.outcome import Ended, Standing, is_loadable, judge
+from workers.trainer.outcome import RunSnapshot, TrainerEnd, is_loadable, judge
 
-STANDING = Standing("running", None, 30, 100, 20, None, Limits(3600.0))
+STANDING = RunSnapshot("running", None, 30, 100, 20, None, Limits(3600.0))
 MODEL = Path(__file__).resolve().parents[3] / "models" / "nano"
 
 
 def test_a_kill_by_the_kernel_for_want_of_memory_is_out_of_memory(tmp_path: Path) -> None:
-    verdict = judge(STANDING, "step", {}, Ended(-9, is_kernel_short=True), tmp_path)
+    verdict = judge(STANDING, "step", {}, TrainerEnd(-9, is_kernel_short=True), tmp_path)
     assert verdict is not None
     assert (verdict.state, verdict.cause) == ("failed", "out_of_memory")
     assert "because main memory ran out" in verdict.reason
@@ -22,17 +22,17 @@ def test_a_kill_by_the_kernel_for_want_of_memory_is_out_of_memory(tmp_path: Path
 
 def test_a_run_that_completes_while_it_is_stopped_is_completed(tmp_path: Path) -> None:
     (tmp_path / "model").symlink_to(MODEL)
-    stopping = Standing("stopping", "Ana stopped it.", 100, 100, 100, None, Limits(3600.0))
-    verdict = judge(stopping, "finished", {"reason": "completed"}, Ended(0), tmp_path)
+    stopping = RunSnapshot("stopping", "Ana stopped it.", 100, 100, 100, None, Limits(3600.0))
+    verdict = judge(stopping, "finished", {"reason": "completed"}, TrainerEnd(0), tmp_path)
     assert verdict is not None
     assert verdict.state == "completed"
     assert verdict.reason.endswith("Its first test pictures are drawn next, in its sheet.")
 
 
 def test_a_disk_that_fills_while_a_run_is_stopped_stops_it(tmp_path: Path) -> None:
-    stopping = Standing("stopping", "Ana stopped it.", 30, 100, 20, None, Limits(3600.0))
+    stopping = RunSnapshot("stopping", "Ana stopped it.", 30, 100, 20, None, Limits(3600.0))
     told = {"sentence": "The disk is full.", "cause": "disk_full"}
-    verdict = judge(stopping, "failed", told, Ended(5), tmp_path)
+    verdict = judge(stopping, "failed", told, TrainerEnd(5), tmp_path)
     assert verdict is not None
     assert (verdict.state, verdict.reason) == (
         "stopped", "Ana stopped it. The disk is full. The checkpoint of step 20 is kept.",
@@ -41,7 +41,7 @@ def test_a_disk_that_fills_while_a_run_is_stopped_stops_it(tmp_path: Path) -> No
 
 def test_a_run_that_its_worker_interrupts_has_no_verdict(tmp_path: Path) -> None:
     for kind, told in (("finished", {"reason": "stopped"}), ("step", {})):
-        assert judge(STANDING, kind, told, Ended(0, is_worker_stopping=True), tmp_path) is None
+        assert judge(STANDING, kind, told, TrainerEnd(0, is_worker_stopping=True), tmp_path) is None
 
 
 @pytest.mark.parametrize(

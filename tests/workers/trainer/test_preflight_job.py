@@ -19,7 +19,7 @@ from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.host.devices import Device, cpu
 from app.launch import preflights
-from app.launch.preflights import Wish
+from app.launch.preflights import RequestedLimits
 from app.settings import Settings
 from app.storage import Storage
 from app.training import runs
@@ -40,7 +40,7 @@ RECIPE = runs.plan("models/nano", 100)
 pytestmark = pytest.mark.usefixtures("committed")
 
 
-def ask(engine: Engine, recipe: Recipe = RECIPE, wish: Wish | None = None) -> Preflight:
+def ask(engine: Engine, recipe: Recipe = RECIPE, wish: RequestedLimits | None = None) -> Preflight:
     with transaction(engine) as session:
         return preflights.request_preflight(session, frozen_version(session), recipe, wish=wish)
 
@@ -76,7 +76,7 @@ def test_what_was_measured_and_found_is_kept(engine: Engine, settings: Settings)
 
 
 def test_a_run_that_waits_for_it_starts_by_itself_with_what_was_foretold(engine: Engine, settings: Settings) -> None:
-    done, _ = measure(engine, settings, ask(engine, wish=Wish(max_seconds=500.0)))
+    done, _ = measure(engine, settings, ask(engine, wish=RequestedLimits(max_seconds=500.0)))
     (run,) = all_runs(engine)
     assert (run.recipe_hash, run.preflight_id, run.max_seconds) == (RECIPE.recipe_hash(), done.id, 500.0)
     assert run.foretold_low_s < run.foretold_s < run.foretold_high_s  # type: ignore[operator]
@@ -92,7 +92,7 @@ def test_the_run_that_follows_is_compiled_only_where_that_pays(
     engine: Engine, settings: Settings, steps: int, pays: bool
 ) -> None:
     recipe = runs.plan("models/nano", steps).model_copy(update={"compile": True})
-    done, _ = measure(engine, settings, ask(engine, recipe, Wish()))
+    done, _ = measure(engine, settings, ask(engine, recipe, RequestedLimits()))
     (run,) = all_runs(engine)
     as_it_was_done = recipe.model_copy(update={"compile": pays})
     assert (run.recipe["compile"], run.recipe_hash) == (pays, as_it_was_done.recipe_hash())
@@ -108,7 +108,7 @@ def test_the_run_that_follows_is_compiled_only_where_that_pays(
 def test_without_limits_of_a_person_the_hard_stop_lies_above_the_most_expected(
     engine: Engine, settings: Settings
 ) -> None:
-    measure(engine, settings, ask(engine, wish=Wish()))
+    measure(engine, settings, ask(engine, wish=RequestedLimits()))
     (run,) = all_runs(engine)
     assert run.foretold_high_s is not None
     assert run.foretold_high_s < (run.max_seconds or 0) < RECIPE.max_wall_clock_s
@@ -117,7 +117,7 @@ def test_without_limits_of_a_person_the_hard_stop_lies_above_the_most_expected(
 def test_a_run_that_cannot_end_in_time_is_not_started_and_fewer_steps_are_offered(
     engine: Engine, settings: Settings
 ) -> None:
-    done, job = measure(engine, settings, ask(engine, wish=Wish(max_seconds=40.0)), "--step", "2")
+    done, job = measure(engine, settings, ask(engine, wish=RequestedLimits(max_seconds=40.0)), "--step", "2")
     assert (done.state, job.state) == ("refused", "done")
     assert (done.reason or "").startswith("Time: takes ") and (done.reason or "").endswith("; 40 s are allowed.")
     assert all_runs(engine) == []
@@ -154,20 +154,20 @@ def test_enough_that_fit_end_the_search(engine: Engine, settings: Settings) -> N
 
 
 def test_a_refusal_says_the_engines_last_word(engine: Engine, settings: Settings) -> None:
-    done, job = measure(engine, settings, ask(engine, wish=Wish()), "--refuse")
+    done, job = measure(engine, settings, ask(engine, wish=RequestedLimits()), "--refuse")
     assert (done.state, done.reason, job.state) == ("refused", "The base model folder x is missing.", "done")
     assert all_runs(engine) == []
 
 
 def test_a_broken_program_fails_the_job(engine: Engine, settings: Settings) -> None:
-    done, job = measure(engine, settings, ask(engine, wish=Wish()), "--crash")
+    done, job = measure(engine, settings, ask(engine, wish=RequestedLimits()), "--crash")
     assert done.state == job.state == "failed"
     assert done.reason == job.failure == "It ended without telling why (exit code 1); its last words are in its log."
 
 
 def test_a_time_limit_too_short_to_measure_in_is_named(engine: Engine, settings: Settings) -> None:
     short = RECIPE.model_copy(update={"max_wall_clock_s": 20.0})
-    done, job = measure(engine, settings, ask(engine, short, Wish()), "--late")
+    done, job = measure(engine, settings, ask(engine, short, RequestedLimits()), "--late")
     assert done.state == job.state == "failed"
     assert done.reason == (
         "The recipe’s time limit of 20 s ended it before all was measured. "
@@ -186,7 +186,7 @@ def test_silence_is_a_hang_and_is_ended(engine: Engine, settings: Settings) -> N
 
 
 def test_it_can_be_stopped(engine: Engine, settings: Settings) -> None:
-    asked = ask(engine, wish=Wish())
+    asked = ask(engine, wish=RequestedLimits())
     out = settings.data_dir / "preflights" / str(asked.id)
     thread = threading.Thread(target=measure, args=(engine, settings, asked, "--wait"))
     thread.start()

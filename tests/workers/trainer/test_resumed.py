@@ -16,7 +16,7 @@ from app import jobs
 from app.cycles import clock
 from app.cycles.tables import LedgerEntry
 from app.database import transaction
-from app.host.devices import Seat, Tenancy, cpu
+from app.host.devices import DeviceAllocation, DeviceLock, cpu
 from app.launch import preflights
 from app.settings import Settings
 from app.storage import Storage
@@ -195,9 +195,9 @@ def test_a_trainer_that_is_found_again_has_cost_since_it_began(
 
 
 @pytest.fixture
-def mine(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenancy]:
+def mine(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeviceLock]:
     """This worker's device, not taken yet; a job waits for it no longer than a moment."""
-    one = Tenancy(cpu(), settings.data_dir)
+    one = DeviceLock(cpu(), settings.data_dir)
     monkeypatch.setattr(lease, "_mine", one)
     monkeypatch.setattr(lease, "_WAITS_S", 0.2)
     yield one
@@ -205,7 +205,7 @@ def mine(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenanc
 
 
 def test_a_trainer_that_nobody_follows_any_more_does_not_keep_its_run_waiting(
-    engine: Engine, settings: Settings, run_id: int, out: Path, mine: Tenancy
+    engine: Engine, settings: Settings, run_id: int, out: Path, mine: DeviceLock
 ) -> None:
     """Its three workers were lost in a row, the run was settled, and a person let it go on."""
     with transaction(engine) as session:
@@ -215,9 +215,11 @@ def test_a_trainer_that_nobody_follows_any_more_does_not_keep_its_run_waiting(
         jobs.get(session, run.job_id or 0).state = "failed"
         session.flush()
         runs.settle_lost(session)
-    gone = Tenancy(cpu(), settings.data_dir)
+    gone = DeviceLock(cpu(), settings.data_dir)
     assert gone.take()
-    left = Trainer.start([sys.executable, "-c", "import time; time.sleep(600)"], out, 1, claim, Seat(gone.descriptors))
+    left = Trainer.start(
+        [sys.executable, "-c", "import time; time.sleep(600)"], out, 1, claim, DeviceAllocation(gone.descriptors)
+    )
     gone.give_back()
     resume(engine, run_id)
     do(read(engine, run_id)[1].id, seated, settings)
@@ -233,7 +235,7 @@ def seated(work: Work) -> dict[str, object]:
         return run_job.train(work, FAKE, QUICK, hold=hold.take)
 
 
-def test_a_preflight_at_work_is_found_and_not_waited_for(engine: Engine, settings: Settings, mine: Tenancy) -> None:
+def test_a_preflight_at_work_is_found_and_not_waited_for(engine: Engine, settings: Settings, mine: DeviceLock) -> None:
     with transaction(engine) as session:
         asked = preflights.request_preflight(session, frozen_version(session), runs.plan("models/nano", 100))
         preflight_id, job_id = asked.id, asked.job_id or 0
@@ -253,10 +255,10 @@ def test_a_preflight_at_work_is_found_and_not_waited_for(engine: Engine, setting
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_run_that_waits_for_its_device_can_be_stopped(
-    engine: Engine, settings: Settings, run_id: int, mine: Tenancy, monkeypatch: pytest.MonkeyPatch, keep: bool
+    engine: Engine, settings: Settings, run_id: int, mine: DeviceLock, monkeypatch: pytest.MonkeyPatch, keep: bool
 ) -> None:
     monkeypatch.setattr(lease, "_WAITS_S", 60.0)
-    other = Tenancy(cpu(), settings.data_dir)
+    other = DeviceLock(cpu(), settings.data_dir)
     assert other.take()
     job_id = read(engine, run_id)[1].id
     thread = threading.Thread(target=do, args=(job_id, gpu_train, settings))
@@ -275,10 +277,10 @@ def gpu_train(work: Work) -> dict[str, object]:
     return gpu.train(work)
 
 
-def test_waiting_for_a_device_costs_nothing(engine: Engine, settings: Settings, run_id: int, mine: Tenancy) -> None:
+def test_waiting_for_a_device_costs_nothing(engine: Engine, settings: Settings, run_id: int, mine: DeviceLock) -> None:
     with transaction(engine) as session:
         clock.start_cycle(session, settings, None)
-    other = Tenancy(cpu(), settings.data_dir)
+    other = DeviceLock(cpu(), settings.data_dir)
     assert other.take()
 
     def body(work: Work) -> None:

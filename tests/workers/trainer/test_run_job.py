@@ -37,9 +37,9 @@ from tests.workers.trained import (
 from workers import celery_app
 from workers.celery_app import Work
 from workers.trainer import process
-from workers.trainer.follow import Following
+from workers.trainer.follow import Follower
 from workers.trainer.process import Patience, Record, Trainer
-from workers.trainer.watchdog import Plan
+from workers.trainer.watchdog import WatchPlan
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -289,7 +289,7 @@ def test_events_of_a_lost_lease_are_refused(engine: Engine, settings: Settings, 
     work = Work(claim, settings, engine, Storage(settings.data_dir))
     told = [{"seq": 1, "at": utc_now().isoformat(), "kind": "started", "step": 0}]
     mine = Trainer(psutil.Process(), tmp_path, Record("here", os.getpid(), 0.0))
-    following = Following(work, run_id, mine, Plan(6, 60.0, "time"), QUICK, is_found=False)
+    following = Follower(work, run_id, mine, WatchPlan(6, 60.0, "time"), QUICK, is_found=False)
     with pytest.raises(jobs.LeaseLost):
         following._record(told, [])
     with Session(engine) as session:

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from workers.trainer.watchdog import Plan, Remark, Watch
+from workers.trainer.watchdog import Remark, Watch, WatchPlan
 
 BEGAN = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
-PLAN = Plan(steps=1000, limit_s=100_000.0, binding="time")
+PLAN = WatchPlan(steps=1000, limit_s=100_000.0, binding="time")
 
 
 class Story:
     """A trainer's news told on a clock that only moves when told."""
 
-    def __init__(self, plan: Plan = PLAN) -> None:
+    def __init__(self, plan: WatchPlan = PLAN) -> None:
         self.now, self.step = 0.0, 0
         self.watch = Watch(plan, self.now)
         self.remarks: list[Remark] = []
@@ -124,14 +124,14 @@ def test_a_slowness_that_nothing_explains_is_said_to_be_so(story: Story) -> None
 
 
 def test_the_second_stage_has_a_pace_of_its_own() -> None:
-    story = Story(Plan(1000, 100_000.0, "time", second_stage_from=40))
+    story = Story(WatchPlan(1000, 100_000.0, "time", second_stage_from=40))
     story.steps(40, 0.5)
     story.steps(60, 2.0)
     assert story.remarks == []
 
 
 def test_an_end_behind_the_hard_stop_is_foretold_once() -> None:
-    story = Story(Plan(1000, 600.0, "money", spent_s=100.0))
+    story = Story(WatchPlan(1000, 600.0, "money", spent_s=100.0))
     story.steps(60, 1.0)
     (remark,) = story.remarks
     assert remark.kind == "late"
@@ -141,6 +141,6 @@ def test_an_end_behind_the_hard_stop_is_foretold_once() -> None:
 
 
 def test_an_end_before_the_hard_stop_is_no_news() -> None:
-    story = Story(Plan(1000, 1200.0, "time", spent_s=100.0))
+    story = Story(WatchPlan(1000, 1200.0, "time", spent_s=100.0))
     story.steps(60, 1.0)
     assert story.remarks == []

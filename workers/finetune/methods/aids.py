@@ -15,11 +15,11 @@ from workers.finetune.methods.dino import Dino
 from workers.finetune.methods.perceptual import SMALLEST_SIDE_PX, Lpips, dino_errors, lpips_errors
 from workers.finetune.methods.routing import PAYS_FROM_TOKENS, Routing
 from workers.finetune.methods.teacher import Teacher
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 
 @dataclass
-class Aids:
+class AuxiliaryLosses:
     """All that the recipe switches on."""
 
     recipe: Recipe
@@ -80,12 +80,12 @@ class Aids:
         return torch.stack(terms).sum(dim=0) if terms else None
 
 
-def build_aids(recipe: Recipe, family: Family) -> Aids:
+def build_aids(recipe: Recipe, family: Family) -> AuxiliaryLosses:
     """What `recipe` switches on, for `family`'s model on its device.
 
-    Raises `Refusal` when a folder is missing or broken, or when the model cannot do what is asked.
+    Raises `InputError` when a folder is missing or broken, or when the model cannot do what is asked.
     """
-    aids = Aids(recipe)
+    aids = AuxiliaryLosses(recipe)
     device = next(family.model.parameters()).device
     is_bf16 = recipe.precision == "bf16-autocast"
     dinos = {folder: Dino(folder, device, is_bf16) for folder in {recipe.teacher, recipe.dino} if folder}
@@ -106,7 +106,9 @@ def _lpips(recipe: Recipe, family: Family, device: torch.device) -> Lpips:
     # Buckets reach a proportion of 2: the shorter side is then 1 / sqrt(2) of the square's.
     shortest = recipe.resolution_px // 2 if recipe.buckets else recipe.resolution_px
     if shortest < SMALLEST_SIDE_PX:
-        raise Refusal(f"LPIPS needs pictures of at least {SMALLEST_SIDE_PX} pixels a side; these can have {shortest}.")
+        raise InputError(
+            f"LPIPS needs pictures of at least {SMALLEST_SIDE_PX} pixels a side; these can have {shortest}."
+        )
     return Lpips(recipe.lpips, device, recipe.precision == "bf16-autocast")
 
 

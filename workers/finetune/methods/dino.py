@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModel
 from transformers.utils import logging as transformers_logging
 
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 _KINDS = ("dinov2", "dinov2_with_registers", "dinov3_vit")
 # ImageNet's, which DINO uses when the folder says nothing.
@@ -25,7 +25,7 @@ class Dino:
     """A frozen DINO vision transformer on one device, float32."""
 
     def __init__(self, folder: str, device: torch.device, is_bf16: bool) -> None:
-        """`is_bf16`: compute under bf16 autocast. Raises `Refusal` when the folder holds no whole DINO model."""
+        """`is_bf16`: compute under bf16 autocast. Raises `InputError` when the folder holds no whole DINO model."""
         _check_kind(Path(folder))
         transformers_logging.disable_progress_bar()
         try:
@@ -33,9 +33,11 @@ class Dino:
                 folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, output_loading_info=True
             )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise Refusal(f"The DINO model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
+            raise InputError(f"The DINO model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
         if told["missing_keys"]:
-            raise Refusal(f"The DINO model in {folder} lacks weights: {', '.join(sorted(told['missing_keys'])[:3])}.")
+            raise InputError(
+                f"The DINO model in {folder} lacks weights: {', '.join(sorted(told['missing_keys'])[:3])}."
+            )
         self._model: Any = model.float().eval().requires_grad_(False).to(device)
         self._is_bf16 = is_bf16
         self.patch_px = int(model.config.patch_size)
@@ -62,9 +64,9 @@ def _check_kind(folder: Path) -> None:
     try:
         kind = json.loads((folder / "config.json").read_text())["model_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refusal(f"The folder {folder} holds no DINO model: its config.json is missing or broken.") from error
+        raise InputError(f"The folder {folder} holds no DINO model: its config.json is missing or broken.") from error
     if kind not in _KINDS:
-        raise Refusal(f"The model in {folder} is a {kind}, not one of {', '.join(_KINDS)}.")
+        raise InputError(f"The model in {folder} is a {kind}, not one of {', '.join(_KINDS)}.")
 
 
 def _colours(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 Level = Literal["none", "half", "full"]
 
@@ -34,10 +34,12 @@ _BLOCKS = frozenset(
 
 
 def blocks_of(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The blocks that `model` repeats, in the order of its modules. Raises `Refusal` for a model without known ones."""
+    """The blocks that `model` repeats, in the order of its modules. Raises `InputError` where none are known."""
     blocks = [module for module in model.modules() if type(module).__name__ in _BLOCKS]
     if not blocks:
-        raise Refusal(f"Nothing is known of the blocks of a {type(model).__name__}: set checkpointing and compile off.")
+        raise InputError(
+            f"Nothing is known of the blocks of a {type(model).__name__}: set checkpointing and compile off."
+        )
     return blocks
 
 
@@ -45,7 +47,7 @@ def wrap_blocks(model: torch.nn.Module, checkpointing: Level, is_compiled: bool)
     """Compute all blocks twice, every other one, or none, to keep only their inputs in memory; compile them if asked.
 
     Changes the blocks' class in place: names of weights stay, and a copied model keeps what was set. Gradients are
-    the same numbers; compiled blocks round differently. Raises `Refusal`, see `blocks_of`.
+    the same numbers; compiled blocks round differently. Raises `InputError`, see `blocks_of`.
     """
     if checkpointing == "none" and not is_compiled:
         return

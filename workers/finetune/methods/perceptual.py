@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from workers.finetune.methods.dino import Dino
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 # Convolutions of VGG16 (Simonyan & Zisserman 2014, configuration D) in five stages between which the size is halved:
 # (place in torchvision's `features`, channels in, channels out).
@@ -41,7 +41,7 @@ class Lpips(torch.nn.Module):
     """The LPIPS distance on VGG16, frozen, float32."""
 
     def __init__(self, folder: str, device: torch.device, is_bf16: bool) -> None:
-        """`is_bf16`: compute under bf16 autocast. Raises `Refusal` when the folder lacks weights."""
+        """`is_bf16`: compute under bf16 autocast. Raises `InputError` when the folder lacks weights."""
         super().__init__()
         self._is_bf16 = is_bf16
         self.features = torch.nn.ModuleDict(
@@ -53,14 +53,14 @@ class Lpips(torch.nn.Module):
         names = [*(f"features.{name}" for name in self.features.state_dict()), *self._weights]
         missing = [name for name in names if name not in tensors]
         if missing:
-            raise Refusal(f"The LPIPS folder {folder} lacks {missing[0]}" + f" and {len(missing) - 1} more.")
+            raise InputError(f"The LPIPS folder {folder} lacks {missing[0]}" + f" and {len(missing) - 1} more.")
         try:
             self.features.load_state_dict({n: tensors[f"features.{n}"] for n in self.features.state_dict()})
             self.channels = [
                 tensors[n].float().reshape(s[-1][2], 1, 1) for n, s in zip(self._weights, _STAGES, strict=True)
             ]
         except RuntimeError as error:
-            raise Refusal(f"The LPIPS weights in {folder} do not fit: {' '.join(str(error).split())}") from error
+            raise InputError(f"The LPIPS weights in {folder} do not fit: {' '.join(str(error).split())}") from error
         self.requires_grad_(False).eval().to(device)
         self.channels = [weight.to(device) for weight in self.channels]
         self._shift = torch.tensor(_SHIFT, device=device)[:, None, None]
@@ -110,11 +110,11 @@ def dino_errors(dino: Dino, given: torch.Tensor, true: torch.Tensor) -> torch.Te
 def _read(folder: Path) -> dict[str, torch.Tensor]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise Refusal(f"The LPIPS folder {folder} is missing or holds no safetensors files.")
+        raise InputError(f"The LPIPS folder {folder} is missing or holds no safetensors files.")
     tensors: dict[str, torch.Tensor] = {}
     for file in files:
         try:
             tensors |= load_file(file)
         except (OSError, SafetensorError) as error:
-            raise Refusal(f"The LPIPS file {file} cannot be read: {error}.") from error
+            raise InputError(f"The LPIPS file {file} cannot be read: {error}.") from error
     return tensors

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from diffusers import PRXTransformer2DModel
 
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 PAYS_FROM_TOKENS = 1024
 
@@ -26,16 +26,16 @@ class Routing:
     """Token routing for one PRX transformer. `kept` tells which tokens stayed in the last pass, int64 [B, K]."""
 
     def __init__(self, model: torch.nn.Module, share: float, first: int) -> None:
-        """Blocks are counted from 0. Raises `Refusal` for other models, and when no block is left to skip."""
+        """Blocks are counted from 0. Raises `InputError` for other models, and when no block is left to skip."""
         if not isinstance(model, PRXTransformer2DModel):
-            raise Refusal(f"Token routing (route_share) knows PRX models only, not a {type(model).__name__}.")
+            raise InputError(f"Token routing (route_share) knows PRX models only, not a {type(model).__name__}.")
         depth = len(model.blocks)
         if first > depth - 2:
-            raise Refusal(
+            raise InputError(
                 f"route_from {first} leaves no block to skip: the model has {depth}, and the last is never skipped."
             )
         if share >= 1.0:
-            raise Refusal("route_share 1 leaves no token for the middle blocks.")
+            raise InputError("route_share 1 leaves no token for the middle blocks.")
         self._model = model
         self._share = share
         self.first, self.last = first, depth - 2

@@ -18,7 +18,7 @@ from diffusers import PRXTransformer2DModel
 from app.training.recipe import Recipe
 from workers.finetune.methods.dino import Dino
 from workers.finetune.methods.routing import Routing
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 # The teacher looks at no more patches a side than this; for a finer grid its features are stretched.
 PATCHES_AT_MOST = 32
@@ -30,11 +30,13 @@ class Teacher:
     """Catches the output of block `recipe.teacher_block` (from 1) and measures it against the teacher's view."""
 
     def __init__(self, model: torch.nn.Module, recipe: Recipe, dino: Dino, routing: Routing | None) -> None:
-        """Raises `Refusal` for models other than PRX and for a block they do not have."""
+        """Raises `InputError` for models other than PRX and for a block they do not have."""
         if not isinstance(model, PRXTransformer2DModel):
-            raise Refusal(f"A teacher (REPA) can be set before PRX models only, not before a {type(model).__name__}.")
+            raise InputError(
+                f"A teacher (REPA) can be set before PRX models only, not before a {type(model).__name__}."
+            )
         if recipe.teacher_block > len(model.blocks):
-            raise Refusal(
+            raise InputError(
                 f"teacher_block {recipe.teacher_block} is too high: the model has {len(model.blocks)} blocks."
             )
         self._model = model

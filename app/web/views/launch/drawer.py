@@ -41,17 +41,17 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Group:
+class FieldGroup:
     """Fields that belong together."""
 
     name: str
     fields: list[Field]
 
 
-def groups(plan: Plan, typed: Mapping[str, str]) -> list[Group]:
+def groups(plan: Plan, typed: Mapping[str, str]) -> list[FieldGroup]:
     """Every knob but the base and its family, with what a person typed."""
     return [
-        Group(name, [_field(plan.knob(knob), typed, plan.faults.get(knob, "")) for knob in knobs])
+        FieldGroup(name, [_field(plan.knob(knob), typed, plan.faults.get(knob, "")) for knob in knobs])
         for name, knobs in _GROUPS.items()
     ]
 

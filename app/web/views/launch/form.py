@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from app.datasets import reading
 from app.errors import Refused
 from app.launch import bases, devices, members, outlook
-from app.launch.facts import FAR, BaseFacts, Far
-from app.launch.outlook import Outlook
+from app.launch.facts import FAR, BaseFacts, Preset
+from app.launch.outlook import Assessment
 from app.launch.plan import Plan, plan
-from app.launch.preflights import Wish
+from app.launch.preflights import RequestedLimits
 from app.settings import Settings
 from app.training import runs
 from app.training.recipe import Recipe
@@ -31,7 +31,7 @@ class Asked:
 
     version_id: int | None
     base: str
-    far: Far
+    far: Preset
     changes: Mapping[str, str]
     money: str = ""
     time: str = ""
@@ -76,7 +76,7 @@ def asked_in(fields: Mapping[str, Any], config: Settings) -> Asked:
 
 def understood(
     session: Session, config: Settings, form: Mapping[str, Any]
-) -> tuple[Asked, Plan, Wish | None, dict[str, str]]:
+) -> tuple[Asked, Plan, RequestedLimits | None, dict[str, str]]:
     """What a form asks for, the plan of it, its limits, and what is wrong by field. Raises Refused as `asked_in`."""
     asked = asked_in(form, config)
     wish, faults = wording.wish_of(asked.time, asked.money)
@@ -88,9 +88,9 @@ def open_outlook(
     config: Settings,
     planned: Plan,
     asked: Asked,
-    wish: Wish | None = None,
+    wish: RequestedLimits | None = None,
     preflight: Preflight | None = None,
-) -> Outlook:
+) -> Assessment:
     """The outlook of a run. Raises Refused where the gate is closed."""
     version = reading.get(session, asked.version_id or 0).version
     known = outlook.outlook(session, config, version, planned.recipe, None, preflight, None, wish)

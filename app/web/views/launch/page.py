@@ -14,12 +14,12 @@ from app import jobs
 from app.cycles import clock
 from app.database import utc_now
 from app.datasets import reading
-from app.datasets.reading import Listed
+from app.datasets.reading import VersionRow
 from app.jobs import Job
 from app.launch import checks, devices, members, outlook, preflights
 from app.launch.estimate import steps_that_fit
-from app.launch.facts import FAR, BaseFacts, DataFacts, Device, Far
-from app.launch.outlook import Outlook
+from app.launch.facts import FAR, BaseFacts, DataFacts, DeviceFacts, Preset
+from app.launch.outlook import Assessment
 from app.launch.plan import Knob, Plan, plan, written
 from app.settings import Settings
 from app.storage import Storage
@@ -29,13 +29,13 @@ from app.training.tables import Preflight
 from app.units import duration
 from app.web.formats import job_name, money, plural
 from app.web.views.launch import drawer, wording
-from app.web.views.launch.drawer import Group
+from app.web.views.launch.drawer import FieldGroup
 from app.web.views.launch.form import Asked, known_bases
 from app.web.views.launch.plot import Plot, plot
-from app.web.views.launch.wording import Bar, Fact
+from app.web.views.launch.wording import BudgetBar, Fact
 
 VERSIONS: Final = 8
-WORDS: Final[dict[Far, str]] = {"quick": "Quick", "balanced": "Balanced", "best": "Best"}
+WORDS: Final[dict[Preset, str]] = {"quick": "Quick", "balanced": "Balanced", "best": "Best"}
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,18 @@ class LaunchView:
     lengths: list[Choice]
     plan: Plan | None
     shown: list[Knob]
-    groups: list[Group]
+    groups: list[FieldGroup]
     state: str
     preflight: Preflight | None
     elsewhere: str  # why what was measured does not hold, in a sentence
     job: Job | None
     waits: str
     facts: list[Fact]
-    outlook: Outlook | None
+    outlook: Assessment | None
     counted: str
     others: list[Other]
     plot: Plot | None
-    bars: list[Bar]
+    bars: list[BudgetBar]
     cycle: int | None
     costs: tuple[str, str] | None  # expected, and its range
     kept_back: str
@@ -115,14 +115,14 @@ def view(
     )
 
 
-def trainable(session: Session) -> list[Listed]:
+def trainable(session: Session) -> list[VersionRow]:
     """Frozen versions with something to learn from, the newest first."""
     return [
         one for one in reading.versions(session) if one.version.content_hash is not None and one.version.train_count > 0
     ]
 
 
-def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: Device) -> tuple[Asked, Plan]:
+def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: DeviceFacts) -> tuple[Asked, Plan]:
     """The plan, and what is asked without the fields that were left as they were derived."""
     derived = plan(base, data, device, asked.far)
     known = {knob.name: written(knob.value) for knob in derived.knobs}
@@ -146,14 +146,14 @@ class _Page:
     config: Settings
     files: Storage
     asked: Asked
-    chosen: Listed
+    chosen: VersionRow
     base: BaseFacts
     data: DataFacts
-    device: Device
+    device: DeviceFacts
     planned: Plan
     faults: dict[str, str]
 
-    def view(self, found: list[Listed], offered: list[BaseFacts]) -> LaunchView:
+    def view(self, found: list[VersionRow], offered: list[BaseFacts]) -> LaunchView:
         """All of it."""
         recipe, on = self.planned.recipe, (self.chosen.version.id, self.planned.recipe, self.device.name)
         preflight = preflights.find(self.session, *on)
@@ -205,7 +205,7 @@ class _Page:
             why_not=self._why_not(state, known, faults),
         )
 
-    def _state(self, preflight: Preflight | None, known: Outlook) -> str:
+    def _state(self, preflight: Preflight | None, known: Assessment) -> str:
         if preflight is None:
             return "unmeasured"
         if preflight.state in ("queued", "running"):
@@ -216,7 +216,7 @@ class _Page:
             return "too_large"
         return preflight.state
 
-    def _why_not(self, state: str, known: Outlook, faults: Mapping[str, str]) -> str:
+    def _why_not(self, state: str, known: Assessment, faults: Mapping[str, str]) -> str:
         if self.planned.fault or faults or self.faults:
             return self.planned.fault or "A field is not understood."
         if state == "waiting":
@@ -229,7 +229,7 @@ class _Page:
             return ""
         return f"{job_name(job).lower()}, job {job.id}"
 
-    def _versions(self, found: list[Listed]) -> list[Choice]:
+    def _versions(self, found: list[VersionRow]) -> list[Choice]:
         newest = found[:VERSIONS]
         shown = newest if self.chosen in newest else [self.chosen, *newest[:-1]]
         return [
@@ -248,7 +248,7 @@ class _Page:
         name = Path(base.name).name if base.name.startswith("/") else base.name
         return Choice(base.name, f"{base.title} · {name}", note, base.name == self.base.name, bool(base.fault))
 
-    def _length(self, far: Far, preflight: Preflight | None) -> Choice:
+    def _length(self, far: Preset, preflight: Preflight | None) -> Choice:
         """A length with its steps and, where it was measured, its time and money."""
         changes = {name: value for name, value in self.asked.changes.items() if name != "steps"}
         recipe = plan(self.base, self.data, self.device, far, changes).recipe
@@ -263,7 +263,7 @@ class _Page:
         note += ": more than is left" if is_late else ""
         return Choice(far, WORDS[far], note, far == self.asked.far and "steps" not in self.asked.changes)
 
-    def _others(self, preflight: Preflight | None, known: Outlook, recipe: Recipe) -> list[Other]:
+    def _others(self, preflight: Preflight | None, known: Assessment, recipe: Recipe) -> list[Other]:
         """Measured alternatives: those the preflight tried, and fewer steps where the run would end too late."""
         found = []
         for row in preflight.alternatives if preflight and known.estimate is None else []:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from app.cycles.clock import Clock
-from app.launch.outlook import Outlook
+from app.cycles.clock import CycleClock
+from app.launch.outlook import Assessment
 from app.launch.pace import pace
-from app.launch.preflights import Wish
+from app.launch.preflights import RequestedLimits
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
 from app.units import bytes_, duration
@@ -25,7 +25,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Bar:
+class BudgetBar:
     """What is left of something after this run, and shares of the whole: used, and for this run."""
 
     name: str
@@ -35,7 +35,7 @@ class Bar:
     is_over: bool
 
 
-def wish_of(time: str, amount_typed: str) -> tuple[Wish | None, dict[str, str]]:
+def wish_of(time: str, amount_typed: str) -> tuple[RequestedLimits | None, dict[str, str]]:
     """The hard stop as typed, and what is wrong with it by field."""
     faults: dict[str, str] = {}
     seconds, amount = None, None
@@ -51,7 +51,7 @@ def wish_of(time: str, amount_typed: str) -> tuple[Wish | None, dict[str, str]]:
         amount = str(Decimal(typed)) if is_number and Decimal(typed) > 0 else None
         if amount is None:
             faults["money"] = "an amount, such as 34.00"
-    wish = Wish(seconds, amount) if seconds is not None or amount is not None else None
+    wish = RequestedLimits(seconds, amount) if seconds is not None or amount is not None else None
     return wish, faults
 
 
@@ -86,7 +86,7 @@ def elsewhere(measured_on: str, device: str) -> str:
     return f"It was measured on {measured_on}, and the gpu worker now works on {device}: measure it again there."
 
 
-def costs(known: Outlook, price: Decimal | None, currency: str) -> tuple[str, str] | None:
+def costs(known: Assessment, price: Decimal | None, currency: str) -> tuple[str, str] | None:
     """What it will cost, and the range of that; None without a price or an estimate."""
     if known.estimate is None or not price:
         return None
@@ -94,7 +94,7 @@ def costs(known: Outlook, price: Decimal | None, currency: str) -> tuple[str, st
     return expected, f"{least} to {most} at {currency}{price:,.2f} an hour"
 
 
-def kept_back(known: Outlook, price: Decimal | None, currency: str) -> str:
+def kept_back(known: Assessment, price: Decimal | None, currency: str) -> str:
     """What is kept back for the end."""
     if known.estimate is None:
         return ""
@@ -103,10 +103,10 @@ def kept_back(known: Outlook, price: Decimal | None, currency: str) -> str:
     return f"{duration(seconds)}{and_money}"
 
 
-def _bar(name: str, left: float, words: str, used: float, planned: float, whole: float) -> Bar:
+def _bar(name: str, left: float, words: str, used: float, planned: float, whole: float) -> BudgetBar:
     share = min(1.0, max(0.0, used / whole))
     over = f"over by {words.removeprefix('−')}" if left < 0 else words
-    return Bar(name, over, share, min(1.0 - share, max(0.0, planned / whole)), left < 0)
+    return BudgetBar(name, over, share, min(1.0 - share, max(0.0, planned / whole)), left < 0)
 
 
 def _seconds(seconds: float) -> str:
@@ -128,7 +128,7 @@ def amount_of(amount: Decimal | None) -> str:
     return f"{amount:.2f}" if amount is not None else ""
 
 
-def bars(now: Clock | None, known: Outlook, price: Decimal | None) -> list[Bar]:
+def bars(now: CycleClock | None, known: Assessment, price: Decimal | None) -> list[BudgetBar]:
     """Time and money of the cycle: used, for this run, and left after it. None without a cycle."""
     if now is None:
         return []

@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.database import utc_now
 from app.datasets import reading
-from app.datasets.reading import Listed
+from app.datasets.reading import VersionRow
 from app.jobs import Job
 from app.settings import Settings
 from app.storage import Storage
 from app.training import phases, progress, runs
 from app.training.causes import NEXT_ACTIONS
-from app.training.progress import Curves, Forecast, Line, Tail
+from app.training.progress import Curves, Forecast, Series, Tail
 from app.training.recipe import Recipe
 from app.training.tables import Checkpoint, TrainingRun
 from app.web.views.run import cost, samples, wording
@@ -64,7 +64,7 @@ class Live:
 
     run: TrainingRun
     state: State
-    version: Listed
+    version: VersionRow
     job: Job | None
     is_live: bool
     waits: str
@@ -74,7 +74,7 @@ class Live:
     pictures: int
     forecast: Forecast | None
     bill: Bill
-    lines: list[wording.Line]
+    lines: list[wording.EventLine]
     checkpoints: Sequence[Checkpoint]
     resumed_at: list[int]
     strip: Strip | None
@@ -127,7 +127,7 @@ def run_view(session: Session, run: TrainingRun, settings: Settings, storage: St
 def curves_data(curves: Curves) -> dict[str, object]:
     """The curves as the page's script reads them. Bounds are left out where every point is one reading."""
 
-    def line(one: Line) -> dict[str, object]:
+    def line(one: Series) -> dict[str, object]:
         return {"mean": one.mean} if one.low == one.high else {"low": one.low, "mean": one.mean, "high": one.high}
 
     looks = curves.validation

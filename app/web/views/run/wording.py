@@ -51,7 +51,7 @@ _NOTES: Final = {
 
 
 @dataclass(frozen=True)
-class Line:
+class EventLine:
     """One line of the events: when, what, and a little more. `kind` colours it: work, drop or nothing."""
 
     at: datetime
@@ -140,9 +140,9 @@ def waits(session: Session, run: TrainingRun, job: Job | None, now: datetime) ->
     return ""
 
 
-def lines(events: Iterable[RunEvent], notes: Sequence[RunNote] = ()) -> list[Line]:
+def lines(events: Iterable[RunEvent], notes: Sequence[RunNote] = ()) -> list[EventLine]:
     """Events and notes in words, newest first; given newest first. A validation is "best so far" among those given."""
-    found: list[Line] = []
+    found: list[EventLine] = []
     best: float | None = None
     for event in reversed(list(events)):
         is_best = False
@@ -150,7 +150,9 @@ def lines(events: Iterable[RunEvent], notes: Sequence[RunNote] = ()) -> list[Lin
             is_best = best is not None and event.data["loss"] < best
             best = event.data["loss"] if best is None else min(best, event.data["loss"])
         found.append(_line(event, is_best))
-    found += [Line(one.at, _NOTES.get(one.kind, one.kind.replace("_", " ")), one.sentence, "work") for one in notes]
+    found += [
+        EventLine(one.at, _NOTES.get(one.kind, one.kind.replace("_", " ")), one.sentence, "work") for one in notes
+    ]
     # Of one moment the event comes first: what was seen from outside is seen later.
     return sorted(found, key=lambda line: line.at)[::-1]
 
@@ -162,40 +164,40 @@ def stops_by(run: TrainingRun) -> datetime | None:
     return run.stop_asked_at + timedelta(seconds=runs.stop_bound_s(run))
 
 
-def _line(event: RunEvent, is_best: bool) -> Line:
+def _line(event: RunEvent, is_best: bool) -> EventLine:
     facts = event.data
     step = number(facts["step"]) if "step" in facts else ""
     match event.kind:
         case "sitting":
             before = f"{duration(facts['spent_s'])} worked before" if facts.get("spent_s") else "a process of its own"
-            return Line(event.at, "trainer started again" if facts.get("resumed") else "trainer started", before)
+            return EventLine(event.at, "trainer started again" if facts.get("resumed") else "trainer started", before)
         case "started" if facts.get("step"):
-            return Line(event.at, f"went on from step {step}", "curves are cut back to it and joined", "work")
+            return EventLine(event.at, f"went on from step {step}", "curves are cut back to it and joined", "work")
         case "started":
             millions = (facts.get("parameters") or 0) / 1e6
             size = f", {millions:,.{0 if millions >= 100 else 1}f} million weights" if millions else ""
             note = f". {facts['note']}" if facts.get("note") else ""
-            return Line(event.at, "training began", f"on {facts.get('device', 'its device')}{size}{note}")
+            return EventLine(event.at, "training began", f"on {facts.get('device', 'its device')}{size}{note}")
         case "step":
             loss = f", loss {facts['loss']:.3f}" if facts.get("loss") is not None else ""
-            return Line(event.at, f"step {step}", f"{facts['images_per_s']:.1f} pictures/s{loss}")
+            return EventLine(event.at, f"step {step}", f"{facts['images_per_s']:.1f} pictures/s{loss}")
         case "validation":
             value = "cannot tell" if facts["loss"] is None else f"{facts['loss']:.3f}"
-            return Line(event.at, "validation", f"{value} at step {step}{', best so far' if is_best else ''}")
+            return EventLine(event.at, "validation", f"{value} at step {step}{', best so far' if is_best else ''}")
         case "samples":
-            return Line(event.at, "samples", f"{plural(len(facts.get('files', ())), 'picture')} at step {step}")
+            return EventLine(event.at, "samples", f"{plural(len(facts.get('files', ())), 'picture')} at step {step}")
         case "checkpoint":
             written = f"{bytes_(facts['size_bytes'])}, written in {facts['seconds']:.1f} s"
-            return Line(event.at, f"checkpoint {step}", written)
+            return EventLine(event.at, f"checkpoint {step}", written)
         case "slow":
             usual = f"{facts['step_s']:.2f} s a step, usually {facts['usual_s']:.2f} s"
-            return Line(event.at, "slower than usual", f"{usual}. {facts.get('hint') or ''}".strip(), "work")
+            return EventLine(event.at, "slower than usual", f"{usual}. {facts.get('hint') or ''}".strip(), "work")
         case "failed":
-            return Line(event.at, "failed", facts["sentence"], "drop")
+            return EventLine(event.at, "failed", facts["sentence"], "drop")
         case "finished":
             words = {"completed": "training ended", "out_of_time": "time limit reached",
                      "out_of_money": "money limit reached"}  # fmt: skip
             kept = "the model is written" if facts["kept"] else "nothing kept"
-            return Line(event.at, words.get(facts["reason"], "stopped"), f"at step {step}; {kept}")
+            return EventLine(event.at, words.get(facts["reason"], "stopped"), f"at step {step}; {kept}")
         case _:
-            return Line(event.at, event.kind.replace("_", " "), "")
+            return EventLine(event.at, event.kind.replace("_", " "), "")

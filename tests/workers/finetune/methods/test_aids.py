@@ -15,17 +15,17 @@ from transformers import AutoModel
 
 from app.training.recipe import Recipe
 from workers.families.prx_pixel import PrxPixel
-from workers.finetune.methods.aids import Aids, build_aids
+from workers.finetune.methods.aids import AuxiliaryLosses, build_aids
 from workers.finetune.methods.dino import Dino
 from workers.finetune.methods.perceptual import Lpips, dino_errors, lpips_errors
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 CPU = torch.device("cpu")
 MakeRecipe = Callable[..., Recipe]
 Pass = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor], torch.Tensor]
 
 
-def extra_loss(aids: Aids, family: PrxPixel, one_pass: Pass, step: int = 0) -> torch.Tensor | None:
+def extra_loss(aids: AuxiliaryLosses, family: PrxPixel, one_pass: Pass, step: int = 0) -> torch.Tensor | None:
     """One training pass with the aids around it, and their loss."""
     noisy, timesteps, text, pictures = one_pass
     with aids.around(step, range(3)):
@@ -245,7 +245,7 @@ def test_what_is_missing_or_does_not_fit_is_refused(
     family: PrxPixel, recipe: MakeRecipe, tmp_path: Path, dino_folder: Path, lpips_folder: Path
 ) -> None:
     def refused(**knobs: Any) -> str:
-        with pytest.raises(Refusal) as refusal:
+        with pytest.raises(InputError) as refusal:
             build_aids(recipe(**knobs), family)
         return str(refusal.value)
 
@@ -273,5 +273,5 @@ def test_what_is_missing_or_does_not_fit_is_refused(
 def test_a_pickled_teacher_is_refused(family: PrxPixel, recipe: MakeRecipe, dino_folder: Path, tmp_path: Path) -> None:
     shutil.copy(dino_folder / "config.json", tmp_path)
     torch.save(load_file(dino_folder / "model.safetensors"), tmp_path / "pytorch_model.bin")
-    with pytest.raises(Refusal, match="cannot be loaded"):
+    with pytest.raises(InputError, match="cannot be loaded"):
         build_aids(recipe(teacher=str(tmp_path), teacher_block=1), family)

@@ -21,7 +21,7 @@ from tests.workers.finetune.methods.shaken import shaken
 from workers.families.prx_pixel import PrxPixel
 from workers.finetune.methods import memory
 from workers.finetune.methods.memory import blocks_of, wrap_blocks
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 Ask = Callable[[torch.nn.Module], torch.Tensor]
 
@@ -135,7 +135,7 @@ def test_names_of_weights_and_classes_stay(family: PrxPixel) -> None:
 
 
 def test_an_unknown_model_is_refused() -> None:
-    with pytest.raises(Refusal, match="Nothing is known of the blocks of a Linear"):
+    with pytest.raises(InputError, match="Nothing is known of the blocks of a Linear"):
         wrap_blocks(torch.nn.Linear(1, 1), "full", is_compiled=False)
     wrap_blocks(torch.nn.Linear(1, 1), "none", is_compiled=False)
 

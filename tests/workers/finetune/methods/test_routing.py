@@ -12,7 +12,7 @@ from workers.families.prx_pixel import PrxPixel
 from workers.finetune.loss import keyed_generator
 from workers.finetune.methods.memory import wrap_blocks
 from workers.finetune.methods.routing import Routing
-from workers.refusals import Refusal
+from workers.errors import InputError
 
 CPU = torch.device("cpu")
 Pass = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor], torch.Tensor]
@@ -119,10 +119,10 @@ def test_gradients_are_the_same_with_checkpointing(family: PrxPixel, one_pass: P
 
 
 def test_what_cannot_be_routed_is_refused(family: PrxPixel) -> None:
-    with pytest.raises(Refusal, match="route_from 4 leaves no block"):
+    with pytest.raises(InputError, match="route_from 4 leaves no block"):
         Routing(family.model, 0.5, 4)
-    with pytest.raises(Refusal, match="PRX models only, not a Linear"):
+    with pytest.raises(InputError, match="PRX models only, not a Linear"):
         Routing(torch.nn.Linear(1, 1), 0.5, 0)
-    with pytest.raises(Refusal, match="no token"):
+    with pytest.raises(InputError, match="no token"):
         Routing(family.model, 1.0, 1)
     assert isinstance(family.model, PRXTransformer2DModel)

@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class Refusal(Exception):
+class InputError(Exception):
     """The input is at fault, not the program. The message is one sentence fit for the person who asked."""
