@@ -47,8 +47,8 @@ from app.training.runs import NANO_RECIPE, PROJECT
 from workers.families import nano
 from workers.families.registry import load_family
 from workers.finetune.batches import Members, Texts
+from workers.finetune.forward import validation_errors
 from workers.finetune.loss import BandedLoss
-from workers.finetune.passes import validation_errors
 from workers.finetune.report import EventLog
 from workers.finetune.train import train
 

@@ -36,8 +36,8 @@ from workers.families.prx import Prx
 from workers.families.prx_pixel import PrxPixel
 from workers.families.registry import Family, stacked
 from workers.finetune.batches import Batch
-from workers.finetune.learner import make_learner
-from workers.finetune.passes import training_passes
+from workers.finetune.forward import training_passes
+from workers.finetune.train_state import make_learner
 
 # Dense bf16 of the makers' data sheets, operations a second. The longer name is looked for first.
 CARDS = {

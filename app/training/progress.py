@@ -14,11 +14,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.jobs import Job
-from app.training import stretches
+from app.training import rollups
 from app.training.recipe import Recipe
+from app.training.rollups import BANDS as BAND_COUNT
+from app.training.rollups import MEMORY, POINTS, SPEED, MetricPoint
 from app.training.runs import still_holds
-from app.training.stretches import BANDS as BAND_COUNT
-from app.training.stretches import MEMORY, POINTS, SPEED, MetricPoint
 from app.training.tables import IS_NEWS, RunEvent, RunNote, RunRollup, TrainingRun
 
 BANDS: Final = ("least noise", "low", "high", "most noise")
@@ -107,7 +107,7 @@ class Forecast:
 
 def curves(session: Session, run: TrainingRun, points: int = POINTS) -> Curves:
     """The run's curves, in at most `points` points however long it is, with every spike in the bounds of its point."""
-    found, width = stretches.readings(session, run.id, points)
+    found, width = rollups.readings(session, run.id, points)
     sat, recipe = sittings(session, run), Recipe.model_validate(run.recipe)
     last = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id)) or 0
     return Curves(

@@ -29,7 +29,7 @@ from app.database import utc_now
 from app.datasets.tables import DatasetVersion
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
-from app.training import stretches
+from app.training import rollups
 from app.training.causes import AT_THE_LIMIT, BEGUN_AGAIN, MAX_RESUMPTIONS, NEXT_ACTIONS, Cause
 from app.training.limits import LaunchEstimate, Limits, bound_s, pace_after
 from app.training.recipe import Recipe, RecipeError, read_recipe
@@ -292,7 +292,7 @@ def record_events(session: Session, run: TrainingRun, events: Iterable[Mapping[s
     for event in fresh:
         _take_note(session, run, event)
     session.flush()
-    stretches.sum_up(session, run.id)
+    rollups.sum_up(session, run.id)
     return len(fresh)
 
 

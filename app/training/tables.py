@@ -123,7 +123,7 @@ also where it plans a query once for all values; without it, looking for the las
 class RunRollup(Base):
     """Consecutive `step` events of a run in one row, so that its curves are drawn from few rows however long it is.
 
-    Derived from the events by `app/training/stretches.py`, and cut back with the run. `seq` is the last event's. The
+    Derived from the events by `app/training/rollups.py`, and cut back with the run. `seq` is the last event's. The
     arrays hold one value for each of its SERIES: how many events told it, and its least, mean and greatest value.
     """
 

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
-from workers.families.export import FACTS
 from workers.errors import InputError
+from workers.families.export import FACTS
 
 TOKEN = "HF_TOKEN"  # noqa: S105 - the name of the variable, not its value
 

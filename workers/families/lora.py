@@ -21,9 +21,9 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
 
+from workers.errors import InputError
 from workers.families import metadata
 from workers.families.registry import Family
-from workers.errors import InputError
 
 FILE: str = LORA_WEIGHT_NAME_SAFE
 """Name of the file in a LoRA checkpoint's `weights/`; a folder without it holds a whole denoiser."""

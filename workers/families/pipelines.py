@@ -20,9 +20,9 @@ from huggingface_hub import split_torch_state_dict_into_shards
 from transformers.utils import logging as transformers_logging
 
 from workers import disk
+from workers.errors import InputError
 from workers.families import metadata
 from workers.families.narrow import widen_the_rest
-from workers.errors import InputError
 
 ENCODED_AT_ONCE = 64
 

@@ -27,10 +27,10 @@ import torch
 from diffusers import PRXPipeline
 from transformers.models.t5gemma.configuration_t5gemma import T5GemmaConfig, T5GemmaModuleConfig
 
+from workers.errors import InputError
 from workers.families.flow import Flow
 from workers.families.pipelines import ENCODED_AT_ONCE, load_pipeline, precisions, seeded_noise
 from workers.families.registry import Text
-from workers.errors import InputError
 
 # What transformers calls the encoder's own config, as against the one of encoder and decoder, `t5gemma`.
 _ENCODER_ALONE = "t5_gemma_module"

@@ -17,9 +17,9 @@ from typing import Any, cast
 import torch
 from diffusers import StableDiffusion3Pipeline
 
+from workers.errors import InputError
 from workers.families.registry import Text
 from workers.families.velocity import Velocity, load_velocity
-from workers.errors import InputError
 
 
 class Sd3(Velocity):

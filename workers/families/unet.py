@@ -22,9 +22,9 @@ import torch
 from diffusers import DDPMScheduler
 
 from app.training.recipe import Recipe
+from workers.errors import InputError
 from workers.families.pipelines import ENCODED_AT_ONCE, Pipeline, load_pipeline
 from workers.families.registry import Text
-from workers.errors import InputError
 
 _ANSWERS = ("epsilon", "v_prediction")
 # Attention and feed-forward, the layers that LoRA trainers for these models put adapters on.

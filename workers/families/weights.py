@@ -12,9 +12,9 @@ from typing import Literal
 
 import torch
 
+from workers.errors import InputError
 from workers.families import lora
 from workers.families.registry import Family
-from workers.errors import InputError
 
 
 def to_train(family: Family, method: Literal["full", "lora"], rank: int, seed: int) -> dict[str, torch.nn.Parameter]:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from app.errors import is_disk_full
 from app.training.causes import EXIT_CODES, Cause
 from app.training.recipe import Recipe, RecipeError, read_recipe
-from workers.events import FILE as EVENTS
 from workers.errors import InputError
+from workers.events import FILE as EVENTS
 
 if TYPE_CHECKING:
     from workers.finetune.report import Report
@@ -68,8 +68,8 @@ def _run(
     `words` is the command line, for the run's other processes.
     """
     # torch takes seconds to import; a refused recipe should not wait for it.
-    from workers.finetune.company import joined
     from workers.finetune.preflight import preflight
+    from workers.finetune.process_group import joined
     from workers.finetune.report import EventLog, Silence
     from workers.finetune.train import train
 
@@ -113,7 +113,7 @@ def why(error: BaseException, out: Path) -> tuple[str, Cause]:
     """A failure in a sentence, and its cause: one of `EXIT_CODES`."""
     import torch
 
-    from workers.finetune.learner import Diverged
+    from workers.finetune.train_state import Diverged
 
     if is_disk_full(error) or is_disk_full(error.__cause__ or error):
         return f"The disk with {out} is full. The last whole checkpoint is kept.", "disk_full"

@@ -15,13 +15,13 @@ import torch
 
 from app.datasets.manifest import ManifestRow
 from app.training.recipe import Recipe, Stage
+from workers.errors import InputError
 from workers.families.registry import Family, Text, stacked
 from workers.finetune.buckets import Size, Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity, name_of
 from workers.finetune.loss import keyed_generator
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
-from workers.errors import InputError
 
 KEPT_IN_MEMORY_BYTES = 2 * 1024**3
 TEXTS_AT_ONCE = 64

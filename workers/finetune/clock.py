@@ -13,9 +13,9 @@ from app.training import trainer_limits
 from app.training.recipe import Recipe
 from app.training.trainer_limits import TrainerLimits
 from workers import disk
+from workers.errors import InputError
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report
-from workers.errors import InputError
 
 Reason = Literal["completed", "stopped", "out_of_time", "out_of_money"]
 SIGN_OF_LIFE_S = 5.0

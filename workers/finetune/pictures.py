@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from workers.finetune.buckets import Size
 from workers.errors import InputError
+from workers.finetune.buckets import Size
 
 # Sizes were vetted when the photos were taken in, against a limit of the team's own; Pillow's default is lower.
 Image.MAX_IMAGE_PIXELS = None

@@ -19,6 +19,7 @@ import torch
 
 from app.datasets.manifest import ManifestRow
 from app.training.recipe import Recipe, Stage
+from workers.errors import InputError
 from workers.families import licences, weights
 from workers.families.export import Origin, export
 from workers.families.registry import Family, load_family
@@ -27,15 +28,14 @@ from workers.finetune.buckets import Size, nearest, sizes
 from workers.finetune.cache import TensorCache, identity
 from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
 from workers.finetune.clock import Clock, RunEnded
-from workers.finetune.learner import TrainState, keeps_base_narrow, make_learner
-from workers.finetune.passes import validation_errors
+from workers.finetune.forward import validation_errors
+from workers.finetune.loop_state import Preview, draw_pulse, read_pulse
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
-from workers.finetune.sitting import Preview, draw_pulse, read_pulse
 from workers.finetune.timing import WARM, Steps, timed
 from workers.finetune.train import read_rows, validation_rows
-from workers.errors import InputError
+from workers.finetune.train_state import TrainState, keeps_base_narrow, make_learner
 
 FACTS: Final = "preflight.json"
 EXAMPLES = 5

@@ -22,10 +22,10 @@ import torch
 
 from app.training import trainer_limits
 from app.training.trainer_limits import TrainerLimits
+from workers.errors import InputError
 from workers.events import FILE, whole
 from workers.finetune.loss import BandedLoss
 from workers.finetune.ranks import Ranks
-from workers.errors import InputError
 
 Kind = Literal["sitting", "phase", "started", "step", "validation", "samples", "checkpoint", "finished", "failed"]
 StopRequest = Literal["keep", "discard"]

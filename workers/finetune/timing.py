@@ -20,11 +20,11 @@ from workers.families.registry import Family
 from workers.finetune.batches import Batch, Members, step_batches
 from workers.finetune.buckets import Size, Walk
 from workers.finetune.clock import Clock
-from workers.finetune.learner import TrainState
-from workers.finetune.methods.aids import AuxiliaryLosses
-from workers.finetune.passes import training_passes
+from workers.finetune.forward import training_passes
+from workers.finetune.methods.auxiliary import AuxiliaryLosses
 from workers.finetune.ranks import Ranks
 from workers.finetune.report import memory
+from workers.finetune.train_state import TrainState
 
 WARM, TIMED = 3, 5
 """Steps before the clock counts, and steps it counts."""

@@ -8,16 +8,16 @@ import torch
 
 from app.datasets.manifest import ManifestError, ManifestRow, content_hash, read_manifest
 from app.training.recipe import Recipe
+from workers.errors import InputError
 from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, training_batches
 from workers.finetune.cache import TensorCache
 from workers.finetune.clock import Clock, Reason, RunEnded
-from workers.finetune.learner import keeps_base_narrow, make_learner
-from workers.finetune.passes import training_passes
+from workers.finetune.forward import training_passes
+from workers.finetune.loop_state import LoopState
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Progress, Report
-from workers.finetune.sitting import LoopState
-from workers.errors import InputError
+from workers.finetune.train_state import keeps_base_narrow, make_learner
 
 VALIDATION_AT_MOST = 64
 

@@ -10,10 +10,10 @@ import torch
 from diffusers.pipelines.flux.pipeline_flux import FluxPipeline, calculate_shift
 
 from tests.workers.families import tiny_flow
+from workers.errors import InputError
 from workers.families.flux import Flux, load
 from workers.families.registry import stacked
 from workers.families.velocity import patches, points, tokens
-from workers.errors import InputError
 
 CPU = torch.device("cpu")
 

@@ -16,8 +16,8 @@ from tests.workers.families import tiny_flow
 from workers.families.flux2 import Flux2, load
 from workers.families.registry import stacked
 from workers.finetune.batches import Batch
-from workers.finetune.methods.aids import AuxiliaryLosses
-from workers.finetune.passes import training_pass
+from workers.finetune.forward import training_pass
+from workers.finetune.methods.auxiliary import AuxiliaryLosses
 
 CPU = torch.device("cpu")
 Base = Callable[..., Path]

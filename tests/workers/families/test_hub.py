@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from workers.families import hub
 from workers.errors import InputError
+from workers.families import hub
 
 SECRET = "hf_abcdefghijklmnop"
 

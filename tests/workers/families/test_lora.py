@@ -13,10 +13,10 @@ import torch
 
 from app.training.recipe import Recipe
 from tests.workers.families import tiny, tiny_flow, tiny_unets
+from workers.errors import InputError
 from workers.families import lora, metadata
 from workers.families.prx_pixel import PrxPixel, load
 from workers.families.registry import load_family, stacked
-from workers.errors import InputError
 
 CPU = torch.device("cpu")
 

@@ -13,9 +13,9 @@ import torch
 from diffusers import DiffusionPipeline
 
 from app.training.recipe import Recipe
+from workers.errors import InputError
 from workers.families.prx import Prx, load
 from workers.families.registry import stacked
-from workers.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:`LoraLoaderMixin` is deprecated:FutureWarning")
 

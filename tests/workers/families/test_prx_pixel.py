@@ -13,9 +13,9 @@ import torch
 from diffusers import DiffusionPipeline
 
 from app.training.recipe import Recipe
+from workers.errors import InputError
 from workers.families.prx_pixel import SAMPLING_FLOOR, PrxPixel, load
 from workers.families.registry import load_family, stacked
-from workers.errors import InputError
 
 CPU = torch.device("cpu")
 

@@ -11,9 +11,9 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.stable_diffusion_3.pipeline_stable_diffusion_3 import calculate_shift
 
 from tests.workers.families import tiny_flow
+from workers.errors import InputError
 from workers.families.registry import stacked
 from workers.families.sd3 import Sd3, load
-from workers.errors import InputError
 
 CPU = torch.device("cpu")
 Base = Callable[..., Path]

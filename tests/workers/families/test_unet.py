@@ -23,11 +23,11 @@ from app.datasets.manifest import ManifestRow, write_manifest
 from app.training.recipe import Recipe
 from tests.workers.families import tiny
 from tests.workers.families.tiny_unets import PICTURE_PX, TOKENS
+from workers.errors import InputError
 from workers.families import lora
 from workers.families.registry import load_family, stacked
 from workers.families.unet import Unet
 from workers.finetune.train import train
-from workers.errors import InputError
 
 # EulerDiscreteScheduler makes an array of a tensor in a way that NumPy is about to give up.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from app.datasets.manifest import ManifestRow, read_manifest
 from app.training.recipe import Recipe
+from workers.errors import InputError
 from workers.families.prx_pixel import PrxPixel, load
 from workers.finetune import batches
 from workers.finetune.batches import Members, Texts, first_sentence, training_batches
@@ -22,7 +23,6 @@ from workers.finetune.buckets import Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity, name_of
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import Ranks
-from workers.errors import InputError
 
 MakeRecipe = Callable[..., Recipe]
 TEAL, GREY = (0, 128, 128), (200, 200, 200)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from workers.errors import InputError
 from workers.finetune.ranks import ALONE
 from workers.finetune.report import EventLog, Progress
-from workers.errors import InputError
 
 
 def lines(out: Path) -> list[dict[str, Any]]:

@@ -16,16 +16,16 @@ from safetensors.torch import load_file
 
 from app.datasets.manifest import ManifestRow, content_hash, read_manifest, write_manifest
 from app.training.recipe import Recipe
+from workers.errors import InputError
 from workers.families.prx_pixel import load
 from workers.families.registry import load_family
 from workers.finetune.checkpoint import is_complete, read_sidecar
 from workers.finetune.clock import Clock
-from workers.finetune.learner import Diverged, keeps_base_narrow
+from workers.finetune.loop_state import LoopState
 from workers.finetune.preflight import preflight
 from workers.finetune.ranks import Ranks
-from workers.finetune.sitting import LoopState
 from workers.finetune.train import train
-from workers.errors import InputError
+from workers.finetune.train_state import Diverged, keeps_base_narrow
 
 CPU = torch.device("cpu")
 MakeRecipe = Callable[..., Recipe]
@@ -153,7 +153,7 @@ def test_a_checkpoint_that_was_not_put_back_is_found_out(
     out = tmp_path / "out"
     train(recipe(steps=6, checkpoint_every=3, report_every=1), manifest, out, listener(stop_at=4), CPU, False)
     shutil.rmtree(checkpoint(out, 4))
-    monkeypatch.setattr("workers.finetune.sitting.weights.load", lambda *_: None)
+    monkeypatch.setattr("workers.finetune.loop_state.weights.load", lambda *_: None)
     with pytest.raises(InputError, match="was not put back as it was"):
         train(recipe(steps=6, checkpoint_every=3, report_every=1), manifest, out, listener(), CPU, True)
 

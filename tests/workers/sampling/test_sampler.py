@@ -10,9 +10,9 @@ import torch
 
 from tests.workers.families import tiny
 from workers.devices.model_cache import ModelCache
+from workers.errors import InputError
 from workers.families import weights
 from workers.families.prx_pixel import load
-from workers.errors import InputError
 from workers.sampling.sampler import Drawn, Source, draw
 
 PROMPTS = ["red box", "blue mug on a white background", ""]

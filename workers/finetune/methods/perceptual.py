@@ -17,8 +17,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from workers.finetune.methods.dino import Dino
 from workers.errors import InputError
+from workers.finetune.methods.dino import Dino
 
 # Convolutions of VGG16 (Simonyan & Zisserman 2014, configuration D) in five stages between which the size is halved:
 # (place in torchvision's `features`, channels in, channels out).

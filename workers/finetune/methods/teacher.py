@@ -16,9 +16,9 @@ import torch
 from diffusers import PRXTransformer2DModel
 
 from app.training.recipe import Recipe
+from workers.errors import InputError
 from workers.finetune.methods.dino import Dino
 from workers.finetune.methods.routing import Routing
-from workers.errors import InputError
 
 # The teacher looks at no more patches a side than this; for a finer grid its features are stretched.
 PATCHES_AT_MOST = 32

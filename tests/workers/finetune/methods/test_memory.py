@@ -18,10 +18,10 @@ from diffusers import (
 )
 
 from tests.workers.finetune.methods.shaken import shaken
+from workers.errors import InputError
 from workers.families.prx_pixel import PrxPixel
 from workers.finetune.methods import memory
 from workers.finetune.methods.memory import blocks_of, wrap_blocks
-from workers.errors import InputError
 
 Ask = Callable[[torch.nn.Module], torch.Tensor]
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from diffusers import PRXTransformer2DModel
 
+from workers.errors import InputError
 from workers.families.prx_pixel import PrxPixel
 from workers.finetune.loss import keyed_generator
 from workers.finetune.methods.memory import wrap_blocks
 from workers.finetune.methods.routing import Routing
-from workers.errors import InputError
 
 CPU = torch.device("cpu")
 Pass = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor], torch.Tensor]

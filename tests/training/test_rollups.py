@@ -10,11 +10,11 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.training import progress, runs, stretches
+from app.training import progress, rollups, runs
 from app.training.tables import RunRollup, TrainingRun
 from tests.training.cast import BEGAN, news, one_run
 
-MANY = 3 * stretches.MOST_SINGLE
+MANY = 3 * rollups.MOST_SINGLE
 
 
 def step(seq: int, number: int, loss: float = 0.5) -> dict[str, object]:
@@ -101,7 +101,7 @@ def test_a_hundred_thousand_readings_stay_short_and_quick(session: Session) -> N
         ),
         {"run_id": run.id},
     )
-    stretches.sum_up(session, run.id)
+    rollups.sum_up(session, run.id)
     assert 1500 < count(session, run) < 2500
     started = time.perf_counter()
     curves = progress.curves(session, run)

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 
 from app.training.recipe import Recipe
+from workers.errors import InputError
 from workers.families import weights
 from workers.families.registry import Family
 from workers.finetune.loss import lr_share
-from workers.finetune.methods.aids import AuxiliaryLosses, build_aids
+from workers.finetune.methods.auxiliary import AuxiliaryLosses, build_aids
 from workers.finetune.methods.memory import wrap_blocks
 from workers.finetune.optimisers import make_optimisers
 from workers.finetune.ranks import ALONE, Ranks
-from workers.errors import InputError
 
 
 class Diverged(Exception):

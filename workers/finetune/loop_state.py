@@ -16,6 +16,7 @@ from PIL import Image
 
 from app.training.recipe import Recipe
 from workers.disk import clear_leftovers, replaced_whole
+from workers.errors import InputError
 from workers.families import weights
 from workers.families.export import Origin, export
 from workers.families.registry import Family
@@ -30,12 +31,11 @@ from workers.finetune.checkpoint import (
     save_checkpoint,
 )
 from workers.finetune.clock import Clock, Reason
-from workers.finetune.learner import TrainState
+from workers.finetune.forward import validation_errors
 from workers.finetune.loss import BAND_COUNT, BandedLoss
-from workers.finetune.passes import validation_errors
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
-from workers.errors import InputError
+from workers.finetune.train_state import TrainState
 
 PULSE = "pulse.json"
 STATES_KEPT = 2

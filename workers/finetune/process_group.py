@@ -31,8 +31,8 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 from app.training.causes import Cause
 from app.training.recipe import Recipe
 from workers.devices.torch_device import best_device
-from workers.finetune.ranks import ALONE, Ranks, Replicas, Shards
 from workers.errors import InputError
+from workers.finetune.ranks import ALONE, Ranks, Replicas, Shards
 
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store

@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from app.training.recipe import Recipe
+from workers.errors import InputError
 from workers.families.prx_pixel import PrxPixel
-from workers.finetune.methods.aids import AuxiliaryLosses, build_aids
+from workers.finetune.methods.auxiliary import AuxiliaryLosses, build_aids
 from workers.finetune.methods.dino import Dino
 from workers.finetune.methods.perceptual import Lpips, dino_errors, lpips_errors
-from workers.errors import InputError
 
 CPU = torch.device("cpu")
 MakeRecipe = Callable[..., Recipe]

@@ -11,7 +11,7 @@ from app.training.recipe import Recipe
 from workers.families.registry import Family, Text
 from workers.finetune.batches import Batch, Members
 from workers.finetune.loss import BAND_COUNT, draw_timesteps, key_number, keyed_generator, keyed_noise
-from workers.finetune.methods.aids import AuxiliaryLosses
+from workers.finetune.methods.auxiliary import AuxiliaryLosses
 from workers.finetune.ranks import ALONE, Ranks
 
 

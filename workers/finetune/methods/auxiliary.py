@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import torch
 
 from app.training.recipe import Recipe
+from workers.errors import InputError
 from workers.families.registry import Family
 from workers.finetune.loss import keyed_generator
 from workers.finetune.methods.dino import Dino
 from workers.finetune.methods.perceptual import SMALLEST_SIDE_PX, Lpips, dino_errors, lpips_errors
 from workers.finetune.methods.routing import PAYS_FROM_TOKENS, Routing
 from workers.finetune.methods.teacher import Teacher
-from workers.errors import InputError
 
 
 @dataclass
