@@ -28,10 +28,10 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   **Preflight**: a recipe tried on the device before it costs a run. **Gate**: what is looked at before a run; each
   thing found is a **finding**. **Estimate**: how long a run takes, from what a preflight measured. **Hard stop**: the
   time and money after which a run is ended, whatever it is doing.
-- **Reading**: what a run told of its last steps. **Stretch**: old readings of a run summed up in one row.
+- **Reading**: what a run told of its last steps. **Rollup**: old readings of a run summed up in one row.
 - **Suite**: fixed prompts and seeds. **Sheet**: a suite drawn by every checkpoint of a run. **Sample**: one drawn
   picture. **Comparison**: the page with checkpoints as columns and prompt + seed as rows.
-- **Pulse**: the few prompts of a suite that a run draws at each checkpoint while it goes on.
+- **Preview**: the few prompts of a suite that a run draws at each checkpoint while it goes on.
 - **Model**: a neural network. Database classes live in `tables.py` files.
 - **Job**: queued work, a row; a **task** is the Celery function that does it. **Claim**: a worker's leased right to
   a job, with a fencing token. **Sweep**: finding jobs whose lease ran out or whose message was lost.

@@ -23,8 +23,9 @@ Queue = Literal["cpu", "gpu"]
 LEASE_S: Final = 60.0
 MAX_ATTEMPTS: Final = 3
 RESEND_AFTER_S: Final = 30.0
-SILENT: Final = "The worker doing this stopped answering"
-"""How the sentence of a job begins whose workers were lost again and again."""
+FailureKind = Literal["refused", "crashed", "lost", "gave_up"]
+"""Why a job failed, in a word: it cannot be done as asked; a fault of the program; its workers were lost again and
+again; a failure that might have passed did not."""
 
 # Every kind of job, and the queue whose workers do it. test_house checks that each has a task.
 QUEUES: Final[dict[str, Queue]] = {
@@ -46,6 +47,7 @@ class Job(Base):
     __tablename__ = "job"
     __table_args__ = (
         CheckConstraint("state in ('queued','running','done','failed','cancelled')", name="state"),
+        CheckConstraint("failure_kind in ('refused','crashed','lost','gave_up')", name="failure_kind"),
         Index("ix_job_waiting", "queue", "id", postgresql_where=text("state = 'queued'")),
         Index("ix_job_leased", "lease_until", postgresql_where=text("state = 'running'")),
     )
@@ -70,7 +72,8 @@ class Job(Base):
     total: Mapped[int | None]
     note: Mapped[str] = mapped_column(Text, default="")
     result: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
-    failure: Mapped[str | None] = mapped_column(Text)
+    failure: Mapped[str | None] = mapped_column(Text)  # a sentence; of a queued job, why it was put back
+    failure_kind: Mapped[str | None] = mapped_column(Text)  # the same in a word, one of `FailureKind`
 
     @property
     def devices(self) -> int:
@@ -182,9 +185,10 @@ def finish(session: Session, claim: Claim, result: dict[str, Any] | None = None)
     _guarded(session, claim, {"state": "done", "result": result or {}, "ended_at": utc_now(), "lease_until": None})
 
 
-def fail(session: Session, claim: Claim, sentence: str) -> None:
+def fail(session: Session, claim: Claim, sentence: str, kind: FailureKind = "refused") -> None:
     """The work failed for good; `sentence` says why, for the person at the screen. Raises LeaseLost."""
-    _guarded(session, claim, {"state": "failed", "failure": sentence, "ended_at": utc_now(), "lease_until": None})
+    values = {"state": "failed", "failure": sentence, "failure_kind": kind, "ended_at": utc_now(), "lease_until": None}
+    _guarded(session, claim, values)
 
 
 def retry(session: Session, claim: Claim, sentence: str) -> bool:
@@ -193,7 +197,7 @@ def retry(session: Session, claim: Claim, sentence: str) -> bool:
     Returns whether it will be tried again. Raises LeaseLost.
     """
     if claim.attempt >= MAX_ATTEMPTS:
-        fail(session, claim, f"{sentence} Tried {claim.attempt} times.")
+        fail(session, claim, f"{sentence} Tried {claim.attempt} times.", "gave_up")
         return False
     _guarded(session, claim, {"state": "queued", "sent_at": None, "lease_until": None, "failure": sentence})
     return True
@@ -257,7 +261,8 @@ def sweep(session: Session, now: datetime | None = None, is_counted: bool = True
             job.state, job.ended_at = "cancelled", utc_now()
         elif is_counted and job.attempts >= MAX_ATTEMPTS:
             job.state, job.ended_at = "failed", utc_now()
-            job.failure = f"{SILENT}, {job.attempts} times in a row."
+            job.failure = f"The worker doing this stopped answering, {job.attempts} times in a row."
+            job.failure_kind = "lost"
         else:
             job.state, job.sent_at = "queued", None
             if not is_counted:

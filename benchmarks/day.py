@@ -165,16 +165,16 @@ def main() -> int:
             notes = [note.kind for note in runs.notes(session, run_id)]
         engine.dispose()
     steps = [event.data["step"] for event in told if event.kind == "step"]
-    sittings = sum(event.kind == "sitting" for event in told)
+    attempts = sum(event.kind == "attempt" for event in told)
     gaps = sum(event.seq != place for place, event in enumerate(told, start=1))
     doubles = len(steps) - len(set(steps))
     missing = max(steps) - len(set(steps))
     print(
         f"{HOURS} hours of {hour_s:g} s, {len(one.killed)} parts killed: {one.most_trainers} trainer at most, "
-        f"{sittings} sitting, found again {notes.count('found_again')} times; {len(told):,} events with {gaps} gaps; "
+        f"{attempts} attempt, found again {notes.count('found_again')} times; {len(told):,} events with {gaps} gaps; "
         f"{len(steps):,} steps, {doubles} double, {missing} missing; it ended {run.state}: {run.reason}"
     )
-    is_well = (one.most_trainers, sittings, gaps, doubles, missing, run.state) == (1, 1, 0, 0, 0, "stopped")
+    is_well = (one.most_trainers, attempts, gaps, doubles, missing, run.state) == (1, 1, 0, 0, 0, "stopped")
     print("as promised" if is_well else "NOT as promised")
     return 0 if is_well else 1
 

@@ -1,4 +1,4 @@
-"""How right an estimate is: runs of many sizes, each foretold after its preflight and then measured to its end.
+"""How right an estimate is: runs of many sizes, each estimated after its preflight and then measured to its end.
 
     python -m benchmarks.estimates [--runs 20]
 
@@ -62,19 +62,19 @@ def engine(*words: object) -> tuple[float, float]:
 
 
 def one(recipe: Recipe, manifest: Path, folder: Path) -> tuple[float, float]:
-    """Seconds foretold and seconds taken."""
+    """Seconds estimated and seconds taken."""
     folder.mkdir()
     write_recipe(folder / "recipe.yaml", recipe)
     measuring, training = folder / "preflight", folder / "run"
     began, ended = engine("preflight", folder / "recipe.yaml", manifest, measuring)
     told = [json.loads(line) for line in (measuring / "events.jsonl").read_text().splitlines()]
-    foretold = estimate(facts_of(measuring, told, began, ended), recipe)
+    estimated = estimate(facts_of(measuring, told, began, ended), recipe)
     began, ended = engine(folder / "recipe.yaml", manifest, training)
-    return foretold.seconds, ended - began
+    return estimated.seconds, ended - began
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Foretold against measured.")
+    parser = argparse.ArgumentParser(description="Estimated against measured.")
     parser.add_argument("--runs", type=int, default=20)
     given = parser.parse_args()
     errors = []
@@ -82,12 +82,12 @@ def main() -> int:
         folder = Path(name)
         base_set.write_base_set(folder / "set", 120, 64, seed=1)
         for number, recipe in enumerate(varied(given.runs), start=1):
-            foretold, took = one(recipe, folder / "set" / "manifest.jsonl", folder / str(number))
-            errors.append(abs(foretold / took - 1))
+            estimated, took = one(recipe, folder / "set" / "manifest.jsonl", folder / str(number))
+            errors.append(abs(estimated / took - 1))
             print(
                 f"{number:>3}  {recipe.steps:>3} steps of {recipe.batch_size:>2} at {recipe.resolution_px} px, "
-                f"saved every {recipe.checkpoint_every:>2}: foretold {foretold:6.1f} s, took {took:6.1f} s, "
-                f"{(foretold / took - 1) * 100:+5.1f} %",
+                f"saved every {recipe.checkpoint_every:>2}: estimated {estimated:6.1f} s, took {took:6.1f} s, "
+                f"{(estimated / took - 1) * 100:+5.1f} %",
                 flush=True,
             )
     median, worst = statistics.median(errors), max(errors)

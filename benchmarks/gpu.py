@@ -36,8 +36,8 @@ from workers.families.prx import Prx
 from workers.families.prx_pixel import PrxPixel
 from workers.families.registry import Family, stacked
 from workers.finetune.batches import Batch
-from workers.finetune.forward import training_passes
-from workers.finetune.train_state import make_learner
+from workers.finetune.forward import forward_batches
+from workers.finetune.train_state import make_train_state
 
 # Dense bf16 of the makers' data sheets, operations a second. The longer name is looked for first.
 CARDS = {
@@ -153,12 +153,12 @@ def our_step(case: Case, device: torch.device) -> Callable[[int], None]:
     clear(device)
     recipe = recipe_of(case)
     family = family_of(case, device)
-    learner, aids = make_learner(family, recipe)
+    train_state, auxiliary = make_train_state(family, recipe)
     batches = [batch_of(case, number) for number in range(2)]
 
     def step(number: int) -> None:
-        training_passes(family, [batches[number % 2]], recipe, number, device, aids, learner.gather)
-        learner.update(number)
+        forward_batches(family, [batches[number % 2]], recipe, number, device, auxiliary, train_state.gather)
+        train_state.update(number)
 
     return step
 

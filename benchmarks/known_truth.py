@@ -67,12 +67,12 @@ def drawings(prompts: Sequence[HeldOutPrompt], seeds: int) -> Pictures:
 
 
 def samples(
-    lease: ModelCache, base: str, checkpoint: Path | None, prompts: Sequence[HeldOutPrompt], seeds: int
+    models: ModelCache, base: str, checkpoint: Path | None, prompts: Sequence[HeldOutPrompt], seeds: int
 ) -> Pictures:
     """A pipeline's pictures, in the order of `drawings`."""
     source = Source(FAMILY, base, checkpoint)
     texts = [prompt.text for prompt in prompts]
-    drawn = draw_samples(lease, source, texts, range(seeds), SIZE_PX, STEPS, GUIDANCE)
+    drawn = draw_samples(models, source, texts, range(seeds), SIZE_PX, STEPS, GUIDANCE)
     return [np.asarray(sample.picture) for sample in drawn]
 
 
@@ -138,9 +138,9 @@ def main() -> None:
     print(f"{'':<26}{'n':>4}  {' '.join(name.ljust(17) for name in (*ASPECTS, 'all three'))}")
     bands = [drawings(prompts, given.seeds)]
     verdicts = report("drawings (ceiling)", bands[0], prompts, given.seeds)
-    lease = ModelCache(threads=given.threads)
+    models = ModelCache(threads=given.threads)
     for name, checkpoint in [("base", None), *((folder.name, folder) for folder in checkpoints)]:
-        bands.append(samples(lease, given.base, checkpoint, prompts, given.seeds))
+        bands.append(samples(models, given.base, checkpoint, prompts, given.seeds))
         verdicts = report(name, bands[-1], prompts, given.seeds)
     print(f"{'target':<26}{'':>4}  {' '.join(f'{target:5.0%}'.ljust(17) for target in TARGETS)}")
     print("kinds in the last row:")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from app.host.state import HostState, roster
+from app.host.state import HostState, host_state
 from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -34,14 +34,14 @@ class Up:
         return self.output.read_text()
 
     @property
-    def roster(self) -> HostState:
-        found = roster(self.data_dir)
+    def host_state(self) -> HostState:
+        found = host_state(self.data_dir)
         assert found is not None
         return found
 
     def pid(self, part: str) -> int:
         """The pid of a part that runs; 0 while it is down."""
-        known = self.roster.parts[part]
+        known = self.state.parts[part]
         return known.pid if known else 0
 
     def link(self) -> str:

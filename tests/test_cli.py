@@ -18,7 +18,7 @@ import uvicorn
 
 from app import cli
 from app.host.listener import answers
-from app.host.state import roster
+from app.host.state import host_state
 from tests.running import PROJECT, STOPS_WITHIN_S, Up, packshot, up
 
 
@@ -209,25 +209,25 @@ def test_doctor_tells_how_to_mend_what_is_missing(
 def test_everything_runs_and_status_says_so(running: Up) -> None:
     told = packshot("status", "--data", str(running.data_dir))
     assert told.returncode == 0, told.stdout + told.stderr
-    assert running.roster.is_ready
-    assert set(running.roster.parts) >= {"PostgreSQL", "Redis", "web app", "cpu worker", "sweeper"}
-    for part in running.roster.parts:
+    assert running.state.is_ready
+    assert set(running.state.parts) >= {"PostgreSQL", "Redis", "web app", "cpu worker", "sweeper"}
+    for part in running.state.parts:
         assert f"{part:<12} runs" in told.stdout
     assert "cpu jobs: 0 running, 0 waiting" in told.stdout
 
 
 def test_doctor_sees_what_runs(running: Up) -> None:
     told = packshot("doctor", "--data", str(running.data_dir)).stdout
-    assert f"Packshot runs on it at {running.roster.address}" in told
+    assert f"Packshot runs on it at {running.state.address}" in told
     assert "Redis takes connections" in told
     assert "answers (the one of the data folder)" in told
 
 
 def test_the_address_answers_and_the_link_leads_in(running: Up) -> None:
-    host, _, port = running.roster.address.removeprefix("http://").partition(":")
+    host, _, port = running.state.address.removeprefix("http://").partition(":")
     assert answers(host, int(port))
     for link in (running.link(), packshot("link", "--data", str(running.data_dir)).stdout.strip()):
-        assert link.startswith(f"{running.roster.address}/links/")
+        assert link.startswith(f"{running.state.address}/links/")
     with urllib.request.urlopen(link, timeout=30) as page:  # noqa: S310
         assert page.status == 200
 
@@ -253,19 +253,19 @@ def test_a_second_start_on_the_folder_is_refused(running: Up) -> None:
     assert told.returncode == 2
     assert told.stdout == ""
     assert told.stderr == (
-        f"packshot: The data folder {running.data_dir} is in use: Packshot runs on it at {running.roster.address} "
+        f"packshot: The data folder {running.data_dir} is in use: Packshot runs on it at {running.state.address} "
         f"(pid {running.process.pid}). Stop that one, or choose another folder with --data.\n"
     )
 
 
 def test_a_port_of_another_packshot_names_its_supervisor(running: Up, tmp_path: Path) -> None:
-    port = running.roster.address.rpartition(":")[2]
+    port = running.state.address.rpartition(":")[2]
     told = packshot("up", "--data", str(tmp_path), "--port", port)
     assert f"Port {port} is taken by another Packshot (pid {running.process.pid})" in told.stderr
 
 
 def test_only_the_gpu_worker_may_load_torch(running: Up) -> None:
-    for part, known in running.roster.parts.items():
+    for part, known in running.state.parts.items():
         if known and part != "gpu worker":
             maps = Path(f"/proc/{known.pid}/maps").read_text()
             assert "libtorch" not in maps, part
@@ -277,7 +277,7 @@ def test_a_terminated_supervisor_stops_everything(tmp_path: Path) -> None:
         code, seconds = one.end(signal.SIGTERM)
         assert (code, one.family()) == (0, [])
         assert seconds < STOPS_WITHIN_S
-        assert roster(one.data_dir) is None
+        assert host_state(one.data_dir) is None
         assert not (one.data_dir / "up.json").exists()
         assert "database system is shut down" in (one.data_dir / "logs" / "postgresql.log").read_text()
         assert one.said.endswith("Stopping. Ctrl-C again to hurry.\nStopped.\n")

@@ -111,7 +111,7 @@ def test_from_photos_to_compared_checkpoints(
         assert asked.state == "passed", asked.reason
         run = runs.get(session, 1)
         assert (run.state, run.step, run.preflight_id) == ("completed", 4, asked.id)
-        assert run.foretold_s and run.actual_s
+        assert run.estimated_s and run.actual_s
         assert [checkpoint.step for checkpoint in runs.checkpoints(session, run.id)] == [0, 2, 4]
         sheet = sheets.latest_of(session, run.id)
         assert sheet is not None
@@ -128,7 +128,7 @@ def _check_pulse(session: Session, run: TrainingRun, sheet: Sheet) -> None:
     """The trainer's own samples of each checkpoint were kept as they came; the sheet drew only the others."""
     asked_at = jobs.get(session, sheet.job_id or 0).requested_at
     early = session.scalars(select(Sample).where(Sample.sheet_id == sheet.id, Sample.created_at < asked_at)).all()
-    prompts = sheets.pulse_prompts(sheets.prompts_of(session, sheets.suite(session, sheet)))
+    prompts = sheets.preview_prompts(sheets.prompts_of(session, sheets.suite(session, sheet)))
     saved = runs.checkpoints(session, run.id)
     assert {(one.checkpoint_id, one.prompt_id) for one in early} == {(c.id, p.id) for c in saved for p in prompts}
 

@@ -17,11 +17,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 import app.tables  # noqa: F401  (fills the metadata)
 from app.database import Base, migrations_folder
 from app.jobs import QUEUES
+from app.selection.tables import TRIGGERS
 from app.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -217,6 +218,19 @@ def test_the_tables_are_what_the_migrations_make(engine: Engine) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_triggers_are_what_the_migrations_make(engine: Engine) -> None:
+    def plain_sql(body: str) -> str:
+        return " ".join(body.split())
+
+    made = {
+        statement.split("$$")[0].split()[4]: statement.split("$$")[1] for statement in TRIGGERS if "$$" in statement
+    }
+    with engine.connect() as connection:
+        rows = connection.execute(text("select proname || '()', prosrc from pg_proc where proname like 'keep_%'"))
+        kept = {name: body for name, body in rows}
+    assert {name: plain_sql(body) for name, body in kept.items()} == {n: plain_sql(b) for n, b in made.items()}
 
 
 def test_every_setting_is_explained() -> None:

@@ -181,7 +181,7 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
     except Exception as error:
         log.exception("job %s: %s crashed", job_id, claim.kind)
         with transaction(engine) as session:
-            jobs.fail(session, claim, _why_it_broke(error, settings))
+            jobs.fail(session, claim, _why_it_broke(error, settings), "crashed")
         raise
     finally:
         if is_billed and not work.bills_itself:

@@ -61,4 +61,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
         event = json.loads(line)
     except ValueError:
         return None
-    return event if isinstance(event, dict) and "seq" in event else None
+    if not isinstance(event, dict) or "seq" not in event:
+        return None
+    # A run of an earlier version may go on; what this one calls an attempt was a sitting.
+    return {**event, "kind": "attempt"} if event.get("kind") == "sitting" else event

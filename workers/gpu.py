@@ -25,7 +25,7 @@ from workers.trainer.process import Patience
 
 
 @lru_cache(maxsize=1)
-def models(threads: int) -> ModelCache:
+def model_cache(threads: int) -> ModelCache:
     """The one model cache of this process: what is loaded stays loaded until something else is asked for."""
     return ModelCache(threads)
 
@@ -40,9 +40,9 @@ def look_at_photos(work: Work) -> dict[str, Any]:
 @job_task("run.preflight")
 def preflight(work: Work) -> dict[str, Any]:
     """Try a recipe in a process of its own, with the device to itself."""
-    models(work.settings.worker_threads).release()
+    model_cache(work.settings.worker_threads).release()
     with lease.devices_for(work) as hold:
-        if not preflight_job.make_way(work):
+        if not preflight_job.clear_device(work):
             try:
                 hold.take()
             except Cancelled:
@@ -54,9 +54,9 @@ def preflight(work: Work) -> dict[str, Any]:
 @job_task("run.train")
 def train(work: Work) -> dict[str, Any]:
     """Train a run in a process of its own, with the device to itself."""
-    models(work.settings.worker_threads).release()
+    model_cache(work.settings.worker_threads).release()
     with lease.devices_for(work) as hold:
-        if not run_job.make_way(work):
+        if not run_job.clear_device(work):
             # A run that was stopped while it waited is ended without its devices.
             with suppress(Cancelled):
                 hold.take()
@@ -73,7 +73,7 @@ def draw(work: Work) -> dict[str, Any]:
 @contextmanager
 def _own_device(work: Work) -> Iterator[ModelCache]:
     """The device for work in this process. Where others may borrow it afterwards, nothing stays loaded on it."""
-    mine = models(work.settings.worker_threads)
+    mine = model_cache(work.settings.worker_threads)
     with lease.devices_for(work) as hold:
         hold.take()
         try:
@@ -94,11 +94,11 @@ def take_device(**_: object) -> None:
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
-def put_right(**_: object) -> None:
+def reconcile(**_: object) -> None:
     """A worker that starts settles runs whose job ended without them, and ends trainers whose run is over."""
     settings = Settings()
-    run_job.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
-    preflight_job.put_right(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
+    run_job.reconcile(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
+    preflight_job.reconcile(engine_for(database_url(settings)), Storage(settings.data_dir), Patience())
     devices.tell(settings.data_dir, *accelerator.describe(lease.device()), len(lease.together()))
 
 

@@ -61,7 +61,7 @@ class CycleStage:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of the day line: where it starts and how long it is, in shares of the day, 0 to 1."""
+    """A rollup of the day line: where it starts and how long it is, in shares of the day, 0 to 1."""
 
     key: str
     name: str
@@ -119,7 +119,7 @@ class CycleClock:
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """The stages that began, as stretches of the day line, cut at its end."""
+        """The stages that began, as rollups of the day line, cut at its end."""
         day = self.ends_at - self.started_at
         found = []
         for stage in self.stages:

@@ -57,7 +57,7 @@ def price_of(settings: Settings, run: TrainingRun) -> Decimal | None:
 
 
 def most(settings: Settings, run: TrainingRun) -> Decimal:
-    """The money that all of the run's sittings may cost by its limits; 0 while an hour has no price."""
+    """The money that all of the run's attempts may cost by its limits; 0 while an hour has no price."""
     limits = runs.limits_of(run)
     by_time = (price_of(settings, run) or Decimal(0)) * Decimal(limits.max_seconds) / _HOUR_S
     return by_time if limits.max_amount is None else min(by_time, limits.max_amount)
@@ -138,7 +138,7 @@ def raised(session: Session, settings: Settings, run: TrainingRun, limits: Limit
 
 
 def _at_most(session: Session, settings: Settings, run: TrainingRun, states: tuple[str, ...]) -> Decimal | None:
-    """What all of the run's sittings may cost in the current cycle, in whole cents; None where no money binds.
+    """What all of the run's attempts may cost in the current cycle, in whole cents; None where no money binds.
 
     That is what it has cost, and what is left beside other runs in `states`.
     """
@@ -151,7 +151,7 @@ def _at_most(session: Session, settings: Settings, run: TrainingRun, states: tup
 
 
 def _spent(settings: Settings, run: TrainingRun, costs: dict[int, tuple[str, Cost]]) -> Decimal:
-    """What the run's sittings have cost, the one under way included."""
+    """What the run's attempts have cost, the one under way included."""
     ended = (price_of(settings, run) or Decimal(0)) * Decimal(run.actual_s or 0.0) / _HOUR_S
     _, at_work = costs.get(run.job_id or 0, ("", Cost()))
     return ended + (at_work.amount or Decimal(0))

@@ -177,7 +177,7 @@ def record(session: Session, storage: Storage, version: DatasetVersion, placed: 
             "image_id": one.candidate.image_id,
             "caption_id": one.candidate.caption_id,
             "split": one.split,
-            "product": one.group,
+            "group": one.group,
         }
         for one in placed
     ]
@@ -226,7 +226,7 @@ def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> 
             file=Path(os.path.relpath(storage.root / one.candidate.file, folder)).as_posix(),
             caption=one.candidate.caption,
             split=one.split,
-            product=one.group,
+            group=one.group,
             sha256=one.candidate.sha256,
             width_px=one.candidate.width_px,
             height_px=one.candidate.height_px,

@@ -1,7 +1,7 @@
 """The manifest: a dataset version as plain rows in a file that a trainer reads without any database.
 
 JSON Lines, one member per line. `file` is absolute or relative to the manifest's own folder. The content hash depends
-on what is learned (picture bytes, captions, split, product), not on the order of lines or on where files lie.
+on what is learned (picture bytes, captions, split, group), not on the order of lines or on where files lie.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ class ManifestError(ValueError):
 class ManifestRow:
     """One member: a picture file and the exact caption it is learned with.
 
-    `sha256` is the hex digest of the file's bytes; `product` groups views of one product into the same split.
+    `sha256` is the hex digest of the file's bytes; `group`, the views of one product or
+    one picture, is what the split never cuts.
     """
 
     file: str
     caption: str
     split: Split
-    product: str
+    group: str
     sha256: str
     width_px: int
     height_px: int
@@ -61,8 +62,8 @@ def read_manifest(path: Path) -> list[ManifestRow]:
 
 
 def content_hash(rows: Iterable[ManifestRow]) -> str:
-    """SHA-256 (hex) of what is learned from the rows: the sorted tuples (sha256, caption, split, product)."""
-    canonical = sorted([row.sha256, row.caption, row.split, row.product] for row in rows)
+    """SHA-256 (hex) of what is learned from the rows: the sorted tuples (sha256, caption, split, group)."""
+    canonical = sorted([row.sha256, row.caption, row.split, row.group] for row in rows)
     text = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
@@ -78,6 +79,8 @@ def _row(line: str, path: Path, number: int) -> ManifestRow:
         raise ManifestError(f"{where} is not JSON: {error.msg}.") from error
     if not isinstance(values, dict):
         raise ManifestError(f"{where} is not a JSON object.")
+    if "product" in values and "group" not in values:
+        values["group"] = values.pop("product")  # as versions before 30 November 2026 wrote it
     if values.keys() != _KINDS.keys():
         odd = ", ".join(sorted(values.keys() ^ _KINDS.keys()))
         raise ManifestError(f"{where} has missing or unknown fields: {odd}.")

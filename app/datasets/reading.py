@@ -121,10 +121,10 @@ def contents(session: Session, version: DatasetVersion) -> Contents:
     """What a frozen version holds, counted."""
     of_version = Member.version_id == version.id
     products = session.execute(
-        select(Member.split, func.count(Member.product.distinct())).where(of_version).group_by(Member.split)
+        select(Member.split, func.count(Member.group.distinct())).where(of_version).group_by(Member.split)
     )
     splits = func.count(Member.split.distinct())
-    cut = select(Member.product).where(of_version).group_by(Member.product).having(splits > 1)
+    cut = select(Member.group).where(of_version).group_by(Member.group).having(splits > 1)
     by_people = (
         select(func.count(Caption.id))
         .join(Member, Member.caption_id == Caption.id)

@@ -45,4 +45,4 @@ class Member(Base):
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id), primary_key=True)
     caption_id: Mapped[int] = mapped_column(ForeignKey(Caption.id))
     split: Mapped[str] = mapped_column(Text)
-    product: Mapped[str] = mapped_column(Text)  # the group that the split never cuts
+    group: Mapped[str] = mapped_column(Text)  # the group that the split never cuts

@@ -34,7 +34,7 @@ def write_base_set(folder: Path, count: int, size_px: int, seed: int) -> None:
                 file=name,
                 caption=caption,
                 split="validation" if index % VALIDATION_EVERY == VALIDATION_EVERY - 1 else "train",
-                product=f"{scene.colour}-{scene.kind}",
+                group=f"{scene.colour}-{scene.kind}",
                 sha256=hashlib.sha256(buffer.getvalue()).hexdigest(),
                 width_px=size_px,
                 height_px=size_px,

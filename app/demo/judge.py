@@ -38,7 +38,7 @@ _FARTHEST = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the judge saw (a name or "cannot tell") and how far, in its feature space, the nearest template lay."""
+    """What the judge saw (a name or "cannot tell") and how preset, in its feature space, the nearest template lay."""
 
     background: str
     colour: str

@@ -25,7 +25,7 @@ from app.demo import catalogue, story
 from app.demo.story import DemoApp, say
 from app.errors import AppError, Refused
 from app.host import processes
-from app.host.state import HostState, make_folder, roster
+from app.host.state import HostState, host_state, make_folder
 from app.settings import Settings
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
@@ -128,7 +128,7 @@ def _ready(data_dir: Path, child: subprocess.Popen[bytes], log: Path) -> HostSta
     say("Starting PostgreSQL, Redis, the web app and the workers.")
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
-        found = roster(data_dir)
+        found = host_state(data_dir)
         if found is not None and found.supervisor.pid == child.pid and found.is_ready:
             say(f"Packshot runs at {found.address}. Its logs: {log.parent}")
             return found

@@ -20,7 +20,7 @@ from app.demo.catalogue import held_out_prompts
 from app.errors import Refused
 from app.evaluation import sheets
 from app.intake import ingest
-from app.launch import outlook, preflights
+from app.launch import assessment, preflights
 from app.people import Person
 from app.selection import browse, query
 from app.settings import Settings
@@ -111,7 +111,7 @@ def fine_tune(stage: DemoApp, version: DatasetVersion, is_drawn: bool) -> Traini
         for prompt in (held_out_prompts(HELD_OUT) if is_drawn else [])
     ]
     with transaction(stage.engine) as session:
-        recipe = outlook.planned(session, stage.settings, version, stage.settings.base_model).recipe
+        recipe = assessment.planned(session, stage.settings, version, stage.settings.base_model).recipe
         sheets.suite_for(session, version, recipe, extra)
         left = hard_stop.left(session, stage.settings, recipe)
         asked = preflights.request_preflight(session, version, recipe, stage.owner, preflights.RequestedLimits(), left)
@@ -122,13 +122,13 @@ def fine_tune(stage: DemoApp, version: DatasetVersion, is_drawn: bool) -> Traini
         run = runs.get(session, run.id)
         if not any(checkpoint.folder for checkpoint in runs.checkpoints(session, run.id)):
             raise Refused(f"The run ended without a checkpoint: {run.reason or run.state}")
-        if run.actual_s and run.foretold_s:
-            say(f"          took {duration(run.actual_s)}, foretold were {duration(run.foretold_s)}")
+        if run.actual_s and run.estimated_s:
+            say(f"          took {duration(run.actual_s)}, the estimate was {duration(run.estimated_s)}")
         return run
 
 
 def _launched(stage: DemoApp, version: DatasetVersion, preflight_id: int) -> TrainingRun:
-    """The run that followed a preflight, or the one with as many steps as end in time; and what is foretold of it."""
+    """The run that followed a preflight, or the one with as many steps as end in time; and what is estimated of it."""
     with transaction(stage.engine) as session:
         asked = preflights.get(session, preflight_id)
         run = preflights.run_of(session, preflight_id)
@@ -137,11 +137,11 @@ def _launched(stage: DemoApp, version: DatasetVersion, preflight_id: int) -> Tra
             if not fits:
                 raise Refused(asked.reason or f"The preflight is {asked.state}.")
             say(f"          {asked.reason} Instead: {fits[-1]['words']}")
-            plan = outlook.planned(session, stage.settings, version, asked.base, fits[-1]["changes"])
-            known = outlook.outlook(session, stage.settings, version, plan.recipe, preflight=asked)
-            run = outlook.start(session, version, known, asked, stage.owner)
-        words = f"{duration(run.foretold_low_s or 0)} to {duration(run.foretold_high_s or 0)}"
-        say(f"          about {duration(run.foretold_s or 0)} ({words}): {run.foretold_from}")
+            plan = assessment.planned(session, stage.settings, version, asked.base, fits[-1]["changes"])
+            known = assessment.assess(session, stage.settings, version, plan.recipe, preflight=asked)
+            run = assessment.start(session, version, known, asked, stage.owner)
+        words = f"{duration(run.estimated_low_s or 0)} to {duration(run.estimated_high_s or 0)}"
+        say(f"          about {duration(run.estimated_s or 0)} ({words}): {run.estimated_from}")
         return run
 
 

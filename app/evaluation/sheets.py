@@ -29,7 +29,7 @@ from app.training.tables import Checkpoint, TrainingRun
 SEEDS: Final = (11, 23)
 PROMPT_COUNT: Final = 12
 COLUMNS: Final = 8
-PULSE: Final = 3
+PREVIEWS: Final = 3
 """Prompts drawn by each checkpoint while its run goes on, with the first seed."""
 NO_CATEGORY: Final = "No category"
 
@@ -230,14 +230,14 @@ def prompts_of(session: Session, suite: Suite) -> Sequence[Prompt]:
     return session.scalars(select(Prompt).where(Prompt.suite_id == suite.id).order_by(Prompt.position)).all()
 
 
-def pulse_prompts(prompts: Sequence[Prompt]) -> list[Prompt]:
+def preview_prompts(prompts: Sequence[Prompt]) -> list[Prompt]:
     """The few of a suite's prompts that tell most at a glance: of as many categories as there are, in their order."""
     by_category: dict[str, list[Prompt]] = defaultdict(list)
     for prompt in prompts:
         by_category[prompt.category].append(prompt)
     turns = max((len(pile) for pile in by_category.values()), default=0)
     in_turn = [pile[turn] for turn in range(turns) for pile in by_category.values() if turn < len(pile)]
-    return sorted(in_turn[:PULSE], key=lambda prompt: prompt.position)
+    return sorted(in_turn[:PREVIEWS], key=lambda prompt: prompt.position)
 
 
 def open_sheet(session: Session, run: TrainingRun, suite: Suite) -> Sheet:

@@ -20,14 +20,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from app.errors import AppError
 from app.host import servers
-from app.host.state import make_folder, roster
+from app.host.state import host_state, make_folder
 from app.host.up import first_line, model_folder
 from app.settings import Settings
 
 GIB: Final = 1 << 30
 MEMORY_NEEDED_GIB: Final = 4
-DISK_WISHED_GIB: Final = 10
-SHARED_MEMORY_WISHED_MIB: Final = 64
+DISK_RECOMMENDED_GIB: Final = 10
+SHARED_MEMORY_RECOMMENDED_MIB: Final = 64
 CHROMIUMS: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -69,7 +69,7 @@ def _python(settings: Settings) -> Diagnosis:
 
 def _data_folder(settings: Settings) -> Diagnosis:
     folder = settings.data_dir.resolve()
-    found = roster(folder)
+    found = host_state(folder)
     if found:
         return Diagnosis(True, f"Data folder {folder}: Packshot runs on it at {found.address}.")
     is_new = not folder.exists()
@@ -89,7 +89,7 @@ def _disk(settings: Settings) -> Diagnosis:
         folder = folder.parent
     free_gib = shutil.disk_usage(folder).free / GIB
     mend = "Checkpoints take the most: delete runs you do not need, or choose another folder with --data."
-    return Diagnosis(free_gib >= DISK_WISHED_GIB, f"Disk: {free_gib:.0f} GiB free.", mend, is_needed=False)
+    return Diagnosis(free_gib >= DISK_RECOMMENDED_GIB, f"Disk: {free_gib:.0f} GiB free.", mend, is_needed=False)
 
 
 def _memory(settings: Settings) -> Diagnosis:
@@ -104,11 +104,13 @@ def _shared_memory(settings: Settings) -> Diagnosis:
         return Diagnosis(sys.platform == "darwin", "There is no /dev/shm.", "PostgreSQL wants it: mount a tmpfs there.")
     free_mib = shutil.disk_usage(folder).free >> 20
     mend = "In a container: give it --shm-size=256m."
-    return Diagnosis(free_mib >= SHARED_MEMORY_WISHED_MIB, f"Shared memory: {free_mib} MiB.", mend, is_needed=False)
+    return Diagnosis(
+        free_mib >= SHARED_MEMORY_RECOMMENDED_MIB, f"Shared memory: {free_mib} MiB.", mend, is_needed=False
+    )
 
 
 def _database(settings: Settings) -> Diagnosis:
-    found = roster(settings.data_dir.resolve())
+    found = host_state(settings.data_dir.resolve())
     url = settings.database_url or (found.database_url if found else None)
     if url is None:
         return _embedded("PostgreSQL", servers.postgres_programs)
@@ -127,7 +129,7 @@ def _database(settings: Settings) -> Diagnosis:
 
 
 def _redis(settings: Settings) -> Diagnosis:
-    found = roster(settings.data_dir.resolve())
+    found = host_state(settings.data_dir.resolve())
     url = settings.redis_url or (found.redis_url if found else None)
     if url is None:
         return _embedded("Redis", servers.redis_program)

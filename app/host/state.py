@@ -38,7 +38,7 @@ class HostState:
     parts: dict[str, Known | None]
 
 
-def roster(data_dir: Path) -> HostState | None:
+def host_state(data_dir: Path) -> HostState | None:
     """What runs on this data folder now; None when no supervisor does."""
     found = _written_down(data_dir)
     return found if found and found.supervisor.find() else None
@@ -123,7 +123,7 @@ def _written_down(data_dir: Path) -> HostState | None:
 
 def _who_is_here(data_dir: Path) -> str:
     """A sentence about the supervisor that holds the folder."""
-    found = roster(data_dir)
+    found = host_state(data_dir)
     if found is None:
         return f"The data folder {data_dir} is in use by another Packshot that is just starting or stopping."
     return (

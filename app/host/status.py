@@ -14,7 +14,7 @@ from app import people
 from app.database import transaction
 from app.errors import NotFound, Refused
 from app.host.listener import address_of
-from app.host.state import HostState, roster
+from app.host.state import HostState, host_state
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
@@ -25,7 +25,7 @@ NOT_RUNNING: Final = 3
 
 def status(data_dir: Path) -> int:
     """Print what runs on a data folder. Returns 0; 3 when nothing does."""
-    found = roster(data_dir)
+    found = host_state(data_dir)
     if found is None:
         print(f"Nothing runs on {data_dir}. Start it with: packshot up --data {data_dir}")
         return NOT_RUNNING
@@ -43,7 +43,7 @@ def status(data_dir: Path) -> int:
 
 def link(settings: Settings, email: str | None) -> str:
     """An address that signs a browser in once. Raises Refused when nothing runs, NotFound for an unknown e-mail."""
-    found = roster(settings.data_dir.resolve())
+    found = host_state(settings.data_dir.resolve())
     url = found.database_url if found else settings.database_url
     if not url:
         raise Refused(f"Nothing runs on {settings.data_dir}. Start it first: `packshot up`")

@@ -262,9 +262,9 @@ def _record(session: Session, catalogued: _Catalogued, stored: Sequence[Stored],
         if one.reason is None:
             image, new = known[one.sha256], added.get(one.sha256)
             # Also where an earlier attempt at this intake made the image.
-            is_first = (image.intake_id, image.file_name) == (catalogued.intake_id, one.met.name)
-            row = {"image_id": image.image_id, "outcome": "accepted" if is_first else "same_bytes", "reason": None}
-            if is_first and new is not None:
+            is_main = (image.intake_id, image.file_name) == (catalogued.intake_id, one.met.name)
+            row = {"image_id": image.image_id, "outcome": "accepted" if is_main else "same_bytes", "reason": None}
+            if is_main and new is not None:
                 row["reason"] = new.note
         row |= {"catalog_id": catalogued.catalog_id, "intake_id": catalogued.intake_id}
         files[one.met.name, one.sha256] = row | {"file_name": one.met.name, "sha256": one.sha256}

@@ -1,10 +1,11 @@
-"""The gate before a run: what is in order, what to know, what stands in the way, and what nobody can tell yet. Pure.
+"""The checks before a run: what passed, warnings, what stands in the way, and what nobody can tell yet. Pure.
 
 Each finding says what was found in one sentence. The button lights while nothing failed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -18,7 +19,7 @@ from app.training.limits import Limits
 from app.training.recipe import Recipe
 from app.units import bytes_, duration
 
-State = Literal["passed", "to_know", "failed", "cannot_tell"]
+State = Literal["passed", "warning", "failed", "cannot_tell"]
 
 _NOT_YET: Final = "not measured yet; the preflight tells"
 _FULL_BYTES: Final = 16  # of a checkpoint, for each weight that is trained: the weight, its average, two memories
@@ -126,14 +127,14 @@ def is_open(found: list[Finding]) -> bool:
 
 
 def counted(found: list[Finding]) -> str:
-    """ "9 passed · 2 to know · 1 cannot tell": only what there is."""
+    """ "9 passed · 2 warnings · 1 cannot tell": only what there is."""
+    counts = Counter(finding.state for finding in found)
     words: dict[State, str] = {
         "failed": "failed",
         "passed": "passed",
-        "to_know": "to know",
+        "warning": "warning" if counts["warning"] == 1 else "warnings",
         "cannot_tell": "cannot tell",
     }
-    counts = {state: sum(one.state == state for one in found) for state in words}
     return " · ".join(f"{counts[state]} {word}" for state, word in words.items() if counts[state])
 
 
@@ -165,7 +166,7 @@ def _tokens(members: MemberCounts, measured: Mapping[str, Any] | None) -> Findin
     if not over:
         return Finding("Tokens", "passed", f"the longest caption has {tokens['longest']:,} of {limit:,}")
     many = f"{over:,} captions pass" if over > 1 else "one caption passes"
-    return Finding("Tokens", "to_know", f"{many} the encoder’s {limit:,}; the tail is not read")
+    return Finding("Tokens", "warning", f"{many} the encoder’s {limit:,}; the tail is not read")
 
 
 def _sizes(recipe: Recipe, measured: Mapping[str, Any] | None) -> Finding:
@@ -177,7 +178,7 @@ def _sizes(recipe: Recipe, measured: Mapping[str, Any] | None) -> Finding:
     if len(buckets) == 1:
         width, height, count = buckets[0]
         return Finding("Sizes", "passed", f"one size, {width} × {height}, for all {count:,}")
-    state: State = "passed" if smallest >= batch else "to_know"
+    state: State = "passed" if smallest >= batch else "warning"
     rare = "" if state == "passed" else f"; a batch takes {batch}, so some photos of it come again"
     return Finding("Sizes", state, f"{len(buckets)} buckets, the smallest holds {smallest:,}{rare}")
 
@@ -185,7 +186,7 @@ def _sizes(recipe: Recipe, measured: Mapping[str, Any] | None) -> Finding:
 def _leakage(members: MemberCounts) -> Finding:
     leaks = members.leaking_products + members.leaking_pictures
     if not members.validation:
-        return Finding("Leakage", "to_know", "no photo is held out, so nobody can tell whether it learns by heart")
+        return Finding("Leakage", "warning", "no validation photos: overfitting cannot be detected")
     if not leaks:
         return Finding("Leakage", "passed", "no product and no picture in both splits")
     products = _many(members.leaking_products, "product")
@@ -209,7 +210,7 @@ def _weights(base: BaseFacts, place: RunSite, measured: Mapping[str, Any] | None
     known = place.known_weights
     if known is not None and known != taken:
         odd = sorted(name for name in taken.keys() | known.keys() if taken.get(name) != known.get(name))
-        return Finding("Weights", "to_know", f"{', '.join(odd)} changed since the last preflight of this base")
+        return Finding("Weights", "warning", f"{', '.join(odd)} changed since the last preflight of this base")
     again = "the same as before" if known is not None else "hashed for the first time"
     return Finding("Weights", "passed", f"present, {_many(len(parts), 'part')}, {again}")
 
@@ -246,9 +247,9 @@ def _device(recipe: Recipe, place: RunSite, measured: Mapping[str, Any] | None) 
     if recipe.processes > 1 and place.devices is not None:
         name = f"{recipe.processes} × {name}"
     if not may_be_same(place.device, tried_on):
-        return Finding("Device", "to_know", f"{name}; measured on {tried_on}, so time and memory may differ")
+        return Finding("Device", "warning", f"{name}; measured on {tried_on}, so time and memory may differ")
     if place.busy:
-        return Finding("Device", "to_know", f"{name}, busy: {place.busy}; the run waits for it")
+        return Finding("Device", "warning", f"{name}, busy: {place.busy}; the run waits for it")
     return Finding("Device", "passed", f"{name}, free")
 
 
@@ -260,7 +261,7 @@ def _compile(recipe: Recipe, measured: Mapping[str, Any] | None) -> Iterator[Fin
     if way is None or not way.found:
         yield Finding("Compile", "cannot_tell", f"{_NOT_YET}, and without it nothing is compiled")
     else:
-        yield Finding("Compile", "passed" if way.is_compiled else "to_know", way.found)
+        yield Finding("Compile", "passed" if way.is_compiled else "warning", way.found)
 
 
 def _licences(base: BaseFacts) -> Iterator[Finding]:
@@ -271,7 +272,7 @@ def _licences(base: BaseFacts) -> Iterator[Finding]:
     for part in base.parts:
         together.setdefault((part.licence, part.binds), []).append(part.name)
     for (licence, binds), names in sorted(together.items(), key=lambda item: bool(item[0][1])):
-        state: State = "cannot_tell" if licence == UNKNOWN else "to_know" if binds else "passed"
+        state: State = "cannot_tell" if licence == UNKNOWN else "warning" if binds else "passed"
         words = f"{', '.join(names)}: {licence}"
         yield Finding("Licence", state, f"{words}. {binds.rstrip('.')}" if binds else words)
 
@@ -283,13 +284,13 @@ def _time(left: Left, estimate: Estimate | None) -> Finding:
     bounds = [(left.seconds, "left"), (left.limits.max_seconds if left.limits else None, "allowed")]
     known = [(seconds, word) for seconds, word in bounds if seconds is not None]
     if not known:
-        return Finding("Time", "to_know", f"about {duration(expected)}; no cycle runs, so nothing ends it earlier")
+        return Finding("Time", "warning", f"about {duration(expected)}; no cycle runs, so nothing ends it earlier")
     most_s, word = min(known)
     spare = most_s - expected
     if spare < 0:
         return Finding("Time", "failed", f"takes {duration(expected)}; {duration(most_s)} are {word}")
     if most > most_s:
-        return Finding("Time", "to_know", f"may take {duration(most)}; {duration(most_s)} are {word}")
+        return Finding("Time", "warning", f"may take {duration(most)}; {duration(most_s)} are {word}")
     return Finding("Time", "passed", f"ends {duration(spare)} before it must")
 
 
@@ -305,11 +306,11 @@ def _money(left: Left, estimate: Estimate | None) -> Finding:
     _, expected, most = estimate.money(left.hour_price)
     amounts = [one for one in (left.amount, left.limits.max_amount if left.limits else None) if one is not None]
     if not amounts:
-        return Finding("Money", "to_know", f"about {sign}{expected:,.2f}; no cycle runs, so no budget bounds it")
+        return Finding("Money", "warning", f"about {sign}{expected:,.2f}; no cycle runs, so no budget bounds it")
     if expected > min(amounts):
         return Finding("Money", "failed", f"costs {sign}{expected:,.2f}; {sign}{min(amounts):,.2f} are left{others}")
     if most > min(amounts):
-        return Finding("Money", "to_know", f"may cost {sign}{most:,.2f}; {sign}{min(amounts):,.2f} are left{others}")
+        return Finding("Money", "warning", f"may cost {sign}{most:,.2f}; {sign}{min(amounts):,.2f} are left{others}")
     if left.amount is None:
         return Finding("Money", "passed", f"{sign}{min(amounts) - expected:,.2f} below its hard stop")
     return Finding("Money", "passed", f"{sign}{left.amount - expected:,.2f} are left after it{others}")

@@ -34,13 +34,13 @@ Reasons = dict[str, str]
 
 
 def derive(
-    base: BaseFacts, data: DataFacts, device: DeviceFacts, far: Preset, steps: int | None, method: str | None
+    base: BaseFacts, data: DataFacts, device: DeviceFacts, preset: Preset, steps: int | None, method: str | None
 ) -> tuple[Values, Reasons]:
     """Every knob's value and reason. `steps` and `method` are a person's, where they chose: much follows from them."""
     if base.template is not None and method in (None, base.template.method):
-        values, reasons = _from_template(base.template, base, device, far, steps)
+        values, reasons = _from_template(base.template, base, device, preset, steps)
     else:
-        values, reasons = _from_table(base, data, device, far, steps, method)
+        values, reasons = _from_table(base, data, device, preset, steps, method)
     for name, field in Recipe.model_fields.items():
         if name not in values:
             values[name] = field.default
@@ -49,10 +49,10 @@ def derive(
 
 
 def _from_template(
-    known: Recipe, base: BaseFacts, device: DeviceFacts, far: Preset, steps: int | None
+    known: Recipe, base: BaseFacts, device: DeviceFacts, preset: Preset, steps: int | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """A recipe that was tried on this base; warm-up, checkpoints and validations keep their share of the run."""
-    wanted = steps or round(known.steps * SHARES[far])
+    wanted = steps or round(known.steps * SHARES[preset])
     share = wanted / known.steps
     values = known.model_dump() | {"base": base.name, "threads": device.threads, "steps": wanted}
     for name in ("warmup_steps", "checkpoint_every", "validate_every"):
@@ -62,7 +62,7 @@ def _from_template(
         values["max_wall_clock_s"] = min(_DAY_S, known.max_wall_clock_s * share)
     reasons = dict.fromkeys(values, "as tried on this base")
     reasons |= {
-        "steps": f"{SHARES[far]:g} × the {known.steps:,} tried on this base" if steps is None else "your number",
+        "steps": f"{SHARES[preset]:g} × the {known.steps:,} tried on this base" if steps is None else "your number",
         "base": "your choice",
         "family": "from the base",
         "method": f"only {base.parameters / 1e6:.1f} million of them",
@@ -79,17 +79,17 @@ def _from_template(
 
 
 def _from_table(
-    base: BaseFacts, data: DataFacts, device: DeviceFacts, far: Preset, steps: int | None, method: str | None
+    base: BaseFacts, data: DataFacts, device: DeviceFacts, preset: Preset, steps: int | None, method: str | None
 ) -> tuple[Values, Reasons]:
     """The family's starting point, fitted to the photos and the device."""
     start = STARTS[base.family]
     method, why = (method, "your choice") if method else _method(base, data, device)
-    count, why_steps = (steps, "your number") if steps else _steps(start, data, method, far)
+    count, why_steps = (steps, "your number") if steps else _steps(start, data, method, preset)
     resolution_px = base.resolution_px
-    if base.family == "flux" and far == "quick":
+    if base.family == "flux" and preset == "quick":
         resolution_px = min(512, resolution_px)
     values: Values = {"family": base.family, "base": base.name, "method": method, "seed": _SEED, "steps": count}
-    values["name"] = f"{start.title} {'LoRA' if method == 'lora' else 'full'}, {far}"
+    values["name"] = f"{start.title} {'LoRA' if method == 'lora' else 'full'}, {preset}"
     reasons: Reasons = {
         "name": "from the choices",
         "family": "from the base",
@@ -123,14 +123,16 @@ def _method(base: BaseFacts, data: DataFacts, device: DeviceFacts) -> tuple[str,
     return "full", f"{data.train:,} photos, and {needed / GIB:.0f} GiB of weights and optimiser fit"
 
 
-def _steps(start: Start, data: DataFacts, method: str, far: Preset) -> tuple[int, str]:
+def _steps(start: Start, data: DataFacts, method: str, preset: Preset) -> tuple[int, str]:
     """LoRA: the published number for 20 to 100 photos, growing with the root of more of them, at most threefold."""
     if method == "full":
-        return round(start.full_steps * SHARES[far]), f"{far}: {SHARES[far]:g} × {start.full_steps:,} for all weights"
+        return round(
+            start.full_steps * SHARES[preset]
+        ), f"{preset}: {SHARES[preset]:g} × {start.full_steps:,} for all weights"
     growth = min(3.0, max(1.0, math.sqrt(data.train / 100)))
-    share = _LORA_BEST if far == "best" else SHARES[far]
+    share = _LORA_BEST if preset == "best" else SHARES[preset]
     count = max(100, round(start.lora_steps * growth * share / 100) * 100)
-    return count, f"{far}: {share:g} × {start.lora_steps:,} for 100 photos, more for {data.train:,}"
+    return count, f"{preset}: {share:g} × {start.lora_steps:,} for 100 photos, more for {data.train:,}"
 
 
 Found = dict[str, tuple[Any, str]]

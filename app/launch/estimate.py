@@ -2,7 +2,7 @@
 
 A run is the sum of its parts, each measured on this device: nothing is taken from another machine. The range comes from
 the spread of the timed steps (Student's t for the mean of so few) and from what earlier runs took against what was
-foretold of them. The sheet is drawn after the run, by another job, and is a part of its own.
+estimated of them. The sheet is drawn after the run, by another job, and is a part of its own.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class EstimatePart:
 
 @dataclass(frozen=True, slots=True)
 class PictureCounts:
-    """What is drawn beside training: pictures of each pulse, and pictures of the sheet afterwards."""
+    """What is drawn beside training: pictures of each previews, and pictures of the sheet afterwards."""
 
-    pulse_pictures: int = 0
+    preview_pictures: int = 0
     sheet_pictures: int = 0
 
 
@@ -87,7 +87,7 @@ class Estimate:
         least, expected, most = (hour_price * Decimal(seconds) / _HOUR_S for seconds in self.in_all)
         return least, expected, most
 
-    def foretold(self, preflight_id: int | None) -> LaunchEstimate:
+    def estimated(self, preflight_id: int | None) -> LaunchEstimate:
         """What is kept with the run, to be measured against it."""
         return LaunchEstimate(self.seconds, self.low_s, self.high_s, self.basis, preflight_id)
 
@@ -97,7 +97,7 @@ def estimate(
 ) -> Estimate:
     """The estimate for a recipe whose preflight measured these facts.
 
-    `history` holds what earlier runs took, in shares of what was foretold of them (1 is as foretold).
+    `history` holds what earlier runs took, in shares of what was estimated of them (1 is as estimated).
     """
     work = work or PictureCounts()
     way = pace(measured, recipe)
@@ -113,7 +113,7 @@ def estimate(
         *([EstimatePart("compiling", way.compile_s)] if way.is_compiled else []),
         EstimatePart("steps", recipe.steps * way.step_s + way.warming_s),
         EstimatePart("validation", validations * measured["validation_s"]),
-        EstimatePart("samples", (1 + saves) * work.pulse_pictures * measured["sample_s"]),
+        EstimatePart("samples", (1 + saves) * work.preview_pictures * measured["sample_s"]),
         EstimatePart("saves", (saves - 1) * measured["save_s"]),
         EstimatePart("last save", float(measured["save_s"])),
         EstimatePart("export", float(measured["export_s"])),
@@ -194,4 +194,4 @@ def _error(history: Sequence[float]) -> str:
         return NO_HISTORY
     off = statistics.median(abs(ratio - 1) for ratio in history) * 100
     runs = f"{len(history)} earlier {'run' if len(history) == 1 else 'runs'}"
-    return f"{runs} took {off:.0f} % more or less than foretold, in the median"
+    return f"{runs} took {off:.0f} % more or less than estimated, in the median"

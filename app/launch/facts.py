@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 from app.training.recipe import Recipe
 
 Preset = Literal["quick", "balanced", "best"]
-FAR: Final[tuple[Preset, ...]] = get_args(Preset)
+PRESETS: Final[tuple[Preset, ...]] = get_args(Preset)
 GIB: Final = 1 << 30
 _SLICE: Final = re.compile(r"\d+g\.\d+gb")
 

@@ -22,7 +22,7 @@ def facts(session: Session, version: DatasetVersion) -> DataFacts:
     words = func.regexp_count(Caption.text, _WORD)
     row = session.execute(
         select(
-            func.count(Member.product.distinct()),
+            func.count(Member.group.distinct()),
             func.avg((sides > _OBLONG).cast(Integer)),
             func.percentile_cont(0.5).within_group(words),
             func.avg(Caption.text.regexp_match(_MORE_SENTENCES).cast(Integer)),
@@ -51,7 +51,7 @@ def counted(session: Session, version: DatasetVersion) -> MemberCounts:
         .where(of_version, ~Caption.text.regexp_match(_WORD))
     )
     in_both = func.count(Member.split.distinct()) > 1
-    products = select(Member.product).where(of_version).group_by(Member.product).having(in_both)
+    products = select(Member.group).where(of_version).group_by(Member.group).having(in_both)
     pictures = (
         select(Image.sha256)
         .join(Member, Member.image_id == Image.id)

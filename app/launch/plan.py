@@ -57,7 +57,7 @@ def plan(
     base: BaseFacts,
     data: DataFacts,
     device: DeviceFacts,
-    far: Preset = "balanced",
+    preset: Preset = "balanced",
     changes: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The recipe for these facts. `changes` are a person's values by knob, as typed; those equal to ours are no change.
@@ -67,7 +67,7 @@ def plan(
     changes = {name: value for name, value in (changes or {}).items() if name not in _CHOSEN}
     faults = {name: "there is no such knob" for name in changes if name not in Recipe.model_fields}
     wanted, fault = _asked_steps(changes)
-    values, reasons = derive(base, data, device, far, wanted, _asked_method(changes))
+    values, reasons = derive(base, data, device, preset, wanted, _asked_method(changes))
     derived = Recipe.model_validate(values)
     if fault:
         faults["steps"] = fault

@@ -85,10 +85,10 @@ def request_preflight(
     version: DatasetVersion,
     recipe: Recipe,
     person: Person | None = None,
-    wish: RequestedLimits | None = None,
+    requested: RequestedLimits | None = None,
     limits: Limits | None = None,
 ) -> Preflight:
-    """Ask for a recipe to be measured, or find the measuring under way. With a `wish` the run follows by itself.
+    """Ask for a recipe to be measured, or find the measuring under way. With a `requested` the run follows by itself.
 
     `limits`: what `app.cycles.hard_stop.left` tells that there is for the run. Raises Refused where that is no money,
     and for a version that is not frozen or teaches nothing.
@@ -114,14 +114,14 @@ def request_preflight(
     session.add(found)
     session.flush()
     arguments: dict[str, Any] = {"preflight_id": found.id, "devices": recipe.processes}
-    if wish is not None:
-        arguments["start"] = {"max_seconds": wish.max_seconds, "max_amount": wish.max_amount}
+    if requested is not None:
+        arguments["start"] = {"max_seconds": requested.max_seconds, "max_amount": requested.max_amount}
     found.job_id = jobs.request(session, KIND, arguments, person).id
     session.flush()
     return found
 
 
-def wish_of(arguments: Mapping[str, Any]) -> RequestedLimits | None:
+def requested_of(arguments: Mapping[str, Any]) -> RequestedLimits | None:
     """The run that a preflight's job is to start."""
     asked = arguments.get("start")
     return None if asked is None else RequestedLimits(asked.get("max_seconds"), asked.get("max_amount"))
@@ -235,15 +235,15 @@ def run_of(session: Session, preflight_id: int) -> TrainingRun | None:
 
 
 def history(session: Session) -> list[float]:
-    """What runs that did all their steps took, in shares of what was foretold; the newest first."""
+    """What runs that did all their steps took, in shares of what was estimated; the newest first."""
     rows = session.execute(
-        select(TrainingRun.actual_s, TrainingRun.foretold_s)
+        select(TrainingRun.actual_s, TrainingRun.estimated_s)
         .where(TrainingRun.state == "completed", TrainingRun.step == TrainingRun.steps)
-        .where(TrainingRun.foretold_s > 0, TrainingRun.actual_s > 0, TrainingRun.resumptions == 0)
+        .where(TrainingRun.estimated_s > 0, TrainingRun.actual_s > 0, TrainingRun.resumptions == 0)
         .order_by(TrainingRun.id.desc())
         .limit(_HISTORY)
     )
-    return [float(actual) / float(foretold) for actual, foretold in rows if actual and foretold]
+    return [float(actual) / float(estimated) for actual, estimated in rows if actual and estimated]
 
 
 def known_weights(session: Session, base: str, before: int | None = None) -> dict[str, str] | None:

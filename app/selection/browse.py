@@ -153,7 +153,7 @@ def position(session: Session, selection: Selection, sort: str, image_id: int) -
 
 def holds(session: Session, selection: Selection, image_id: int) -> bool:
     """Whether the photo is one of the selection, now."""
-    clauses = _standing_clauses(selection).values()
+    clauses = _index_clauses(selection).values()
     return session.scalar(select(PhotoIndex.image_id).where(PhotoIndex.image_id == image_id, *clauses)) is not None
 
 
@@ -168,9 +168,7 @@ def at(session: Session, selection: Selection, sort: str, place: int) -> int | N
 
 def count(session: Session, selection: Selection) -> int:
     """The exact number of photos."""
-    return (
-        session.scalar(select(func.count()).select_from(PhotoIndex).where(*_standing_clauses(selection).values())) or 0
-    )
+    return session.scalar(select(func.count()).select_from(PhotoIndex).where(*_index_clauses(selection).values())) or 0
 
 
 def facets(session: Session, selection: Selection) -> Facets:
@@ -179,7 +177,7 @@ def facets(session: Session, selection: Selection) -> Facets:
     Photos are first counted by every combination of listed values, which are few however many photos there are; each
     facet then sums combinations. A histogram needs its own pass, for measured values have no combinations.
     """
-    clauses = _standing_clauses(selection)
+    clauses = _index_clauses(selection)
     flags = {key: clauses.pop(key) for key in (*COLUMNS, *RANGES) if key in clauses}
     rest = list(clauses.values())
     bounds = [flags[key].label(f"is_{key}") for key in RANGES if key in flags]
@@ -227,7 +225,7 @@ def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
     return Facets(counted[TOTAL][None], options, bars)
 
 
-def _standing_clauses(selection: Selection) -> dict[str, ColumnElement[bool]]:
+def _index_clauses(selection: Selection) -> dict[str, ColumnElement[bool]]:
     """The selection's conditions on `PhotoIndex` alone; what asks for texts becomes one condition on the photo."""
     clauses = selection.clauses()
     asks_texts = [clauses.pop(key) for key in ("product", "file") if key in clauses]
@@ -240,7 +238,7 @@ def _standing_clauses(selection: Selection) -> dict[str, ColumnElement[bool]]:
 
 def _ids(selection: Selection, order: Order) -> Select[int]:
     """Numbers of the selected photos, unordered, from as few tables as `order` allows."""
-    statement = select(PhotoIndex.image_id).where(*_standing_clauses(selection).values())
+    statement = select(PhotoIndex.image_id).where(*_index_clauses(selection).values())
     if order.of_image:
         return statement.join(Image, Image.id == PhotoIndex.image_id).where(Image.catalog_id == selection.catalog_id)
     return statement
@@ -263,7 +261,7 @@ def _ordering(order: Order, forwards: bool) -> list[ColumnElement[Any]]:
 
 
 def _beyond(session: Session, order: Order, image_id: int, forwards: bool) -> ColumnElement[bool]:
-    """The condition of standing behind (or before) a photo in this order. Raises NotFound for an unknown photo."""
+    """The condition of lying behind (or before) a photo in this order. Raises NotFound for an unknown photo."""
     key = session.execute(joined(select(order.key)).where(PhotoIndex.image_id == image_id)).one_or_none()
     if key is None:
         raise NotFound(f"There is no photo {image_id}.")

@@ -154,7 +154,7 @@ class Selection:
 
 
 def joined(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """`statement` over photos with their standing, and their signals, current caption and decision where there are any.
+    """`statement` over photos with their index row and, where there are any, signals, current caption and decision.
 
     PostgreSQL leaves out a joined table that the statement does not use.
     """

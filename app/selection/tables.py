@@ -20,8 +20,8 @@ class PhotoIndex(Base):
     writer's own transaction and whoever writes, so it never differs from the rows it repeats; nothing else writes it.
     """
 
-    __tablename__ = "standing"
-    __table_args__ = (Index("ix_standing_catalog_id_image_id", "catalog_id", "image_id"),)
+    __tablename__ = "photo_index"
+    __table_args__ = (Index("ix_photo_index_catalog_id_image_id", "catalog_id", "image_id"),)
 
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     catalog_id: Mapped[int] = mapped_column(BigInteger)
@@ -41,8 +41,8 @@ class PhotoText(Base):
     Kept by triggers like `PhotoIndex`, and apart from it, which would no longer be narrow.
     """
 
-    __tablename__ = "wording"
-    __table_args__ = (Index("ix_wording_words", "words", postgresql_using="gin"),)
+    __tablename__ = "photo_text"
+    __table_args__ = (Index("ix_photo_text_words", "words", postgresql_using="gin"),)
 
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     of_image: Mapped[str] = mapped_column(TSVECTOR, server_default="")
@@ -56,48 +56,49 @@ WORD_GAP = r"(\W|_)+"
 # Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
 _KEEPERS = {
     "image": r"""
-        insert into standing (image_id, catalog_id, category) select id, catalog_id, category from changed
+        insert into photo_index (image_id, catalog_id, category) select id, catalog_id, category from changed
         on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category
-        where (standing.catalog_id, standing.category) is distinct from (excluded.catalog_id, excluded.category);
-        insert into wording (image_id, of_image)
+        where (photo_index.catalog_id, photo_index.category) is distinct from (excluded.catalog_id, excluded.category);
+        insert into photo_text (image_id, of_image)
         select id, to_tsvector('simple', regexp_replace(
             concat_ws(' ', title, category, description, product, file_name), '(\W|_)+', ' ', 'g')) from changed
         on conflict (image_id) do update set of_image = excluded.of_image
-        where wording.of_image is distinct from excluded.of_image""",
+        where photo_text.of_image is distinct from excluded.of_image""",
     "signals": """
-        update standing set background = changed.background, colour = changed.subject_colour,
+        update photo_index set background = changed.background, colour = changed.subject_colour,
             sharpness = changed.sharpness, fill = changed.fill
-        from changed where standing.image_id = changed.image_id""",
+        from changed where photo_index.image_id = changed.image_id""",
     "caption": r"""
-        update standing set captioned_by = coalesce(caption.written_by, 'none')
+        update photo_index set captioned_by = coalesce(caption.written_by, 'none')
         from (select distinct image_id from changed) as touched
         left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
-        where standing.image_id = touched.image_id
-            and standing.captioned_by is distinct from coalesce(caption.written_by, 'none');
-        update wording set of_caption = fresh.words
+        where photo_index.image_id = touched.image_id
+            and photo_index.captioned_by is distinct from coalesce(caption.written_by, 'none');
+        update photo_text set of_caption = fresh.words
         from (
             select touched.image_id,
                 to_tsvector('simple', regexp_replace(coalesce(caption.text, ''), '(\W|_)+', ' ', 'g')) as words
             from (select distinct image_id from changed) as touched
             left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
         ) as fresh
-        where wording.image_id = fresh.image_id and wording.of_caption is distinct from fresh.words""",
+        where photo_text.image_id = fresh.image_id and photo_text.of_caption is distinct from fresh.words""",
     "decision": """
-        update standing set verdict = coalesce(decision.verdict, 'unseen'), rule = decision.rule
+        update photo_index set verdict = coalesce(decision.verdict, 'unseen'), rule = decision.rule
         from (select distinct image_id from changed) as touched
         left join decision on decision.image_id = touched.image_id and decision.superseded_at is null
-        where standing.image_id = touched.image_id and
-            (standing.verdict, standing.rule) is distinct from (coalesce(decision.verdict, 'unseen'), decision.rule)""",
+        where photo_index.image_id = touched.image_id and
+            (photo_index.verdict, photo_index.rule) is distinct from
+            (coalesce(decision.verdict, 'unseen'), decision.rule)""",
 }
 TRIGGERS: tuple[str, ...] = tuple(
     statement
     for source, body in _KEEPERS.items()
     for statement in (
-        f"create or replace function keep_standing_of_{source}() returns trigger language plpgsql as "
+        f"create or replace function keep_photo_index_of_{source}() returns trigger language plpgsql as "
         f"$$ begin {body}; return null; end $$",
         *(
-            f"create or replace trigger keep_standing_{event} after {event} on {source} "
-            f"referencing {rows} table as changed for each statement execute function keep_standing_of_{source}()"
+            f"create or replace trigger keep_photo_index_{event} after {event} on {source} "
+            f"referencing {rows} table as changed for each statement execute function keep_photo_index_of_{source}()"
             for event, rows in (("insert", "new"), ("update", "new"), ("delete", "old"))
             if event != "delete" or source in ("caption", "decision")
         ),
@@ -105,9 +106,9 @@ TRIGGERS: tuple[str, ...] = tuple(
 )
 
 
-def _keep_standing(_metadata: MetaData, connection: Connection, **_: object) -> None:
+def _keep_photo_index(_metadata: MetaData, connection: Connection, **_: object) -> None:
     for statement in TRIGGERS:
         connection.exec_driver_sql(statement)
 
 
-event.listen(Base.metadata, "after_create", _keep_standing)
+event.listen(Base.metadata, "after_create", _keep_photo_index)

@@ -1,4 +1,4 @@
-"""A run's hard stop in time and money, what was foretold of it, and how soon it stops when asked. No database."""
+"""A run's hard stop in time and money, what was estimated of it, and how soon it stops when asked. No database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ANSWER_S: Final = 3.0  # until the worker and the engine have looked
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The hard stop of one run: seconds on the device over all its sittings, and the money they may cost.
+    """The hard stop of one run: seconds on the device over all its attempts, and the money they may cost.
 
     Money binds only where an hour has a price (`hour_price`: of all the run's devices, in the settings' currency).
     """

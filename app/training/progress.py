@@ -19,7 +19,7 @@ from app.training.recipe import Recipe
 from app.training.rollups import BANDS as BAND_COUNT
 from app.training.rollups import MEMORY, POINTS, SPEED, MetricPoint
 from app.training.runs import still_holds
-from app.training.tables import IS_NEWS, RunEvent, RunNote, RunRollup, TrainingRun
+from app.training.tables import IS_MILESTONE, RunEvent, RunNote, RunRollup, TrainingRun
 
 BANDS: Final = ("least noise", "low", "high", "most noise")
 """The bands of a step's `loss_by_band`, in its order: timesteps from clean to noise."""
@@ -63,18 +63,18 @@ class Curves:
     speed: Series  # pictures a second
     memory: Series  # bytes
     validation: list[Measured]
-    joins: list[tuple[int, float, int]]  # where later sittings went on: step, seconds, pictures
+    joins: list[tuple[int, float, int]]  # where later attempts went on: step, seconds, pictures
     steps_a_point: int
     last_seq: int
 
 
 @dataclass(frozen=True, slots=True)
 class TrainerAttempt:
-    """The work of one trainer process, from its first event to its last. `before_s`: seconds of earlier sittings."""
+    """The work of one trainer process, from its first event to its last. `before_s`: seconds of earlier attempts."""
 
     first_seq: int
     began: datetime
-    last_news: datetime
+    last_heard: datetime
     before_s: float
 
 
@@ -91,7 +91,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """When the last step will be done, if it goes on as it went; and the bounds that four in five stretches keep."""
+    """When the last step will be done, if it goes on as it went; and the bounds that four in five rollups keep."""
 
     ends_at: datetime
     earliest: datetime
@@ -108,7 +108,7 @@ class Forecast:
 def curves(session: Session, run: TrainingRun, points: int = POINTS) -> Curves:
     """The run's curves, in at most `points` points however long it is, with every spike in the bounds of its point."""
     found, width = rollups.readings(session, run.id, points)
-    sat, recipe = sittings(session, run), Recipe.model_validate(run.recipe)
+    sat, recipe = attempts(session, run), Recipe.model_validate(run.recipe)
     last = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id)) or 0
     return Curves(
         steps=[one.step for one in found],
@@ -132,11 +132,11 @@ def pictures_seen(recipe: Recipe, step: int) -> int:
     return second * recipe.batch_size + (step - second) * recipe.stage(step).batch_size
 
 
-def sittings(session: Session, run: TrainingRun) -> list[TrainerAttempt]:
-    """The run's sittings, oldest first. One begins with a `sitting` event; with `started` where a run has none."""
+def attempts(session: Session, run: TrainingRun) -> list[TrainerAttempt]:
+    """The run's attempts, oldest first. One begins with a `attempt` event; with `started` where a run has none."""
     rows = session.execute(
         select(RunEvent.seq, RunEvent.kind, RunEvent.at)
-        .where(IS_NEWS, RunEvent.run_id == run.id, RunEvent.kind.in_(("sitting", "started")))
+        .where(IS_MILESTONE, RunEvent.run_id == run.id, RunEvent.kind.in_(("attempt", "started")))
         .order_by(RunEvent.seq)
     ).all()
     if not rows:
@@ -144,9 +144,9 @@ def sittings(session: Session, run: TrainingRun) -> list[TrainerAttempt]:
     has_said = False
     starts: list[tuple[int, datetime]] = []
     for seq, kind, at in rows:
-        if kind == "sitting" or not has_said:
+        if kind == "attempt" or not has_said:
             starts.append((seq, at))
-        has_said = kind == "sitting"
+        has_said = kind == "attempt"
     last = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id)) or 0
     ends = [seq - 1 for seq, _ in starts[1:]] + [last]
     news = session.scalars(select(RunEvent).where(RunEvent.run_id == run.id, RunEvent.seq.in_(ends)))
@@ -155,21 +155,21 @@ def sittings(session: Session, run: TrainingRun) -> list[TrainerAttempt]:
     before_s = 0.0
     for (seq, began), end in zip(starts, ends, strict=True):
         found.append(TrainerAttempt(seq, began, max(began, told.get(end, began)), before_s))
-        before_s += (found[-1].last_news - began).total_seconds()
+        before_s += (found[-1].last_heard - began).total_seconds()
     return found
 
 
 def worked_s(sat: Sequence[TrainerAttempt], moment: datetime) -> float:
-    """Seconds that trainers had worked by a moment; the time between two sittings is not counted."""
-    for sitting in reversed(sat):
-        if sitting.began <= moment:
-            return sitting.before_s + (min(moment, sitting.last_news) - sitting.began).total_seconds()
+    """Seconds that trainers had worked by a moment; the time between two attempts is not counted."""
+    for attempt in reversed(sat):
+        if attempt.began <= moment:
+            return attempt.before_s + (min(moment, attempt.last_heard) - attempt.began).total_seconds()
     return 0.0
 
 
 def places(session: Session, run: TrainingRun) -> Callable[[RunEvent], dict[str, float]]:
     """Tells where an event with a step lies on the curves' other axes: `seconds` worked and `pictures` seen."""
-    sat, recipe = sittings(session, run), Recipe.model_validate(run.recipe)
+    sat, recipe = attempts(session, run), Recipe.model_validate(run.recipe)
 
     def place(event: RunEvent) -> dict[str, float]:
         if "step" not in event.data:
@@ -179,16 +179,16 @@ def places(session: Session, run: TrainingRun) -> Callable[[RunEvent], dict[str,
     return place
 
 
-def present_sitting(session: Session, run: TrainingRun) -> TrainerAttempt | None:
-    """The sitting whose trainer works on the run now, as far as the database knows; None while there is none.
+def present_attempt(session: Session, run: TrainingRun) -> TrainerAttempt | None:
+    """The attempt whose trainer works on the run now, as far as the database knows; None while there is none.
 
-    A run that goes on keeps the news of its earlier sittings, and the new trainer says nothing for some seconds. So
-    the newest sitting is the present one only while nothing has ended it, and when it began in the present job.
+    A run that goes on keeps the news of its earlier attempts, and the new trainer says nothing for some seconds. So
+    the newest attempt is the present one only while nothing has ended it, and when it began in the present job.
     """
     if run.ended_at is not None or run.state not in ("running", "stopping", "discarded"):
         return None
     job = session.get(Job, run.job_id) if run.job_id else None
-    sat = sittings(session, run)
+    sat = attempts(session, run)
     if not sat or job is None or job.started_at is None or sat[-1].began < job.started_at:
         return None
     if newest_events(session, run.id, 1)[0].kind in _LAST_WORDS:
@@ -200,10 +200,10 @@ def present_sitting(session: Session, run: TrainingRun) -> TrainerAttempt | None
 
 
 def spent_s(session: Session, run: TrainingRun, now: datetime) -> float:
-    """Seconds that trainers have worked on the run, set-up and all sittings included."""
-    sat, present = sittings(session, run), present_sitting(session, run)
-    seconds = worked_s(sat, sat[-1].last_news) if sat else 0.0
-    return seconds + (max(0.0, (now - present.last_news).total_seconds()) if present else 0.0)
+    """Seconds that trainers have worked on the run, set-up and all attempts included."""
+    sat, present = attempts(session, run), present_attempt(session, run)
+    seconds = worked_s(sat, sat[-1].last_heard) if sat else 0.0
+    return seconds + (max(0.0, (now - present.last_heard).total_seconds()) if present else 0.0)
 
 
 def phase(session: Session, run: TrainingRun) -> Phase | None:
@@ -211,14 +211,14 @@ def phase(session: Session, run: TrainingRun) -> Phase | None:
     if run.ended_at is not None or run.state not in ("running", "stopping", "discarded"):
         return None
     newest = newest_events(session, run.id, _SIGNS)
-    if present_sitting(session, run) is None:
+    if present_attempt(session, run) is None:
         job = session.get(Job, run.job_id) if run.job_id else None
         if run.state != "running" or job is None or job.state != "running":
             return None
         at = job.started_at or run.created_at
         return Phase("start", None, None, at, at)
     current, since = newest[0], newest[0].at
-    if current.kind == "sitting":
+    if current.kind == "attempt":
         return Phase("start", None, None, since, since)
     for event in newest:
         if event.kind != "phase" or event.data["phase"] != current.data.get("phase"):
@@ -238,28 +238,28 @@ def newest_events(session: Session, run_id: int, count: int, kind: str | None = 
     query = select(RunEvent).where(RunEvent.run_id == run_id).order_by(RunEvent.seq.desc()).limit(count)
     if kind is not None:
         query = query.where(RunEvent.kind == kind)
-    return session.scalars(query if kind in (None, "step") else query.where(IS_NEWS)).all()
+    return session.scalars(query if kind in (None, "step") else query.where(IS_MILESTONE)).all()
 
 
 def milestones(session: Session, run_id: int, count: int = 40) -> list[RunEvent]:
     """What a person wants to read, newest first: the newest step, and everything but steps and signs of life."""
     others = session.scalars(
-        select(RunEvent).where(IS_NEWS, RunEvent.run_id == run_id).order_by(RunEvent.seq.desc()).limit(count)
+        select(RunEvent).where(IS_MILESTONE, RunEvent.run_id == run_id).order_by(RunEvent.seq.desc()).limit(count)
     )
     found = [*others, *newest_events(session, run_id, 1, "step")]
     return sorted(found, key=lambda event: event.seq, reverse=True)[:count]
 
 
 def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
-    """When the run will be done, measured in its present sitting, or None while that cannot be told."""
-    present = present_sitting(session, run) if run.state == "running" else None
+    """When the run will be done, measured in its present attempt, or None while that cannot be told."""
+    present = present_attempt(session, run) if run.state == "running" else None
     starts = newest_events(session, run.id, 1, "started")
     is_started = present is not None and bool(starts) and starts[0].seq >= present.first_seq
     return pace(session, run) if is_started else None
 
 
 def pace(session: Session, run: TrainingRun) -> Forecast | None:
-    """How quickly the newest sitting went on, as if it still did; None where too few steps tell."""
+    """How quickly the newest attempt went on, as if it still did; None where too few steps tell."""
     starts = newest_events(session, run.id, 1, "started")
     if not starts:
         return None
@@ -277,13 +277,13 @@ def pace(session: Session, run: TrainingRun) -> Forecast | None:
         .where(RunEvent.run_id == run.id, RunEvent.seq > max(began, known), RunEvent.kind == "step")
         .order_by(RunEvent.seq)
     ).all()
-    # Of a long sitting its stretches and the newest step, of a short one every so many steps: read off a clock.
+    # Of a long attempt its rollups and the newest step, of a short one every so many steps: read off a clock.
     every = len(new) if len(old) > _LEAST_WINDOWS else -(-len(new) // _WINDOWS)
     return forecast([(step, at) for step, at in [*old, *new[:: -(every or 1)][::-1]]], run.steps)
 
 
 def forecast(readings: Sequence[tuple[int, datetime]], steps: int) -> Forecast | None:
-    """The end foretold by (step, moment) readings of one sitting: its mean pace, bounded by its slow and fast tenths.
+    """The end estimated by (step, moment) readings of one attempt: its mean pace, bounded by its slow and fast tenths.
 
     Pauses for validation and checkpoints fall between readings and so are counted. None with too few readings.
     """
@@ -360,7 +360,7 @@ def _validation(
     """The looks that still hold, by step; of more than `points` the extremes of each part, the first and the last."""
     rows = session.execute(
         select(RunEvent.data["step"].as_integer(), RunEvent.at, RunEvent.data["loss"].as_float())
-        .where(IS_NEWS, still_holds(session, run.id), RunEvent.kind == "validation")
+        .where(IS_MILESTONE, still_holds(session, run.id), RunEvent.kind == "validation")
         .order_by(RunEvent.seq)
     ).all()
     told = [(step, at, loss) for step, at, loss in rows if loss is not None]
@@ -375,7 +375,7 @@ def _validation(
 def _joins(
     session: Session, run: TrainingRun, sat: Sequence[TrainerAttempt], recipe: Recipe
 ) -> list[tuple[int, float, int]]:
-    """Where sittings went on behind step 0 and were not undone by a later one."""
+    """Where attempts went on behind step 0 and were not undone by a later one."""
     holding: list[tuple[int, float, int]] = []
     for event in newest_events(session, run.id, _STARTS, "started")[::-1]:
         step = int(event.data["step"])

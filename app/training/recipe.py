@@ -176,7 +176,7 @@ class Recipe(BaseModel):
     validate_every: int = Field(ge=1, description="Steps between looks at the validation members; step 0 is one.")
     report_every: int = Field(ge=1, le=10_000, description="Steps summed up in one line of progress.")
     max_wall_clock_s: float = Field(
-        gt=0.0, le=604_800.0, description="Hard limit in seconds, earlier sittings included; a checkpoint ends it."
+        gt=0.0, le=604_800.0, description="Hard limit in seconds, earlier attempts included; a checkpoint ends it."
     )
 
     sampling_steps: int = Field(ge=1, le=1000, description="Denoising steps when samples of this run are drawn.")

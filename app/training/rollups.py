@@ -1,8 +1,8 @@
 """The readings of a run in few rows: old `step` events summed up, their spikes kept, the newest left as they are.
 
-A run of 100,000 readings is about 2,000 stretches and a tail of single readings: a stretch is as long as a point of the
+A run of 100,000 readings is about 2,000 rollups and a tail of single readings: a rollup is as long as a point of the
 drawn curves will at least be, so the later in a run, the longer. What is summed up here can be made again from the
-events at any time; a run without stretches is drawn from its events alone, only more slowly.
+events at any time; a run without rollups is drawn from its events alone, only more slowly.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, Final
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from app.training.tables import IS_NEWS, RunEvent, RunRollup
+from app.training.tables import IS_MILESTONE, RunEvent, RunRollup
 
 POINTS: Final = 600
 """Points that curves are drawn with, at most."""
 LENGTH: Final = 16
-"""Readings in one stretch, while a point would have fewer."""
+"""Readings in one rollup, while a point would have fewer."""
 MOST_SINGLE: Final = 1200
 LEAST_SINGLE: Final = 600
 """So many of the newest readings stay single: more than MOST_SINGLE are brought down to LEAST_SINGLE."""
@@ -52,8 +52,8 @@ class MetricPoint:
     high: Values
 
 
-def sum_up(session: Session, run_id: int) -> None:
-    """Put old single readings into stretches. Called after events are recorded.
+def roll_up(session: Session, run_id: int) -> None:
+    """Put old single readings into rollups. Called after events are recorded.
 
     A start from an earlier step undoes what was told behind that step.
     """
@@ -108,12 +108,12 @@ def _of(what: Any, run_id: int) -> Any:
 
 
 def _last(session: Session, run_id: int) -> int:
-    """The number of the last event in a stretch."""
+    """The number of the last event in a rollup."""
     return session.scalar(_of(func.max(RunRollup.seq), run_id)) or 0
 
 
 def _summed(session: Session, run_id: int, width: int) -> list[MetricPoint]:
-    """The stretches, those that end within the same `width` steps put together in the database."""
+    """The rollups, those that end within the same `width` steps put together in the database."""
     part = ((RunRollup.step - 1) // width).label("part")
     columns = []
     for series in range(1, SERIES + 1):
@@ -133,7 +133,7 @@ def _summed(session: Session, run_id: int, width: int) -> list[MetricPoint]:
 def _starts(session: Session, run_id: int, after: int, before: int | None = None) -> list[tuple[int, int]]:
     """Number and step of each start between two numbers."""
     query = select(RunEvent.seq, RunEvent.data["step"].as_integer()).where(
-        IS_NEWS, RunEvent.run_id == run_id, RunEvent.kind == "started", RunEvent.seq > after
+        IS_MILESTONE, RunEvent.run_id == run_id, RunEvent.kind == "started", RunEvent.seq > after
     )
     if before is not None:
         query = query.where(RunEvent.seq < before)
@@ -161,7 +161,7 @@ def _reading(at: datetime, facts: Mapping[str, Any]) -> MetricPoint:
 
 
 def _add(session: Session, run_id: int, found: Sequence[tuple[int, MetricPoint]]) -> None:
-    """Keep readings as stretches, each as long as its place in the run allows."""
+    """Keep readings as rollups, each as long as its place in the run allows."""
     rows, begin = [], 0
     while begin < len(found):
         part = found[begin : begin + max(LENGTH, found[begin][0] // POINTS)]
@@ -179,7 +179,7 @@ def _add(session: Session, run_id: int, found: Sequence[tuple[int, MetricPoint]]
 
 
 def _cut_back(session: Session, run_id: int, seq: int, step: int) -> None:
-    """Undo the stretches before event `seq` behind `step`; of the one that it lies in, the part before is kept."""
+    """Undo the rollups before event `seq` behind `step`; of the one that it lies in, the part before is kept."""
     undone = session.execute(
         delete(RunRollup)
         .where(RunRollup.run_id == run_id, RunRollup.seq < seq, RunRollup.step > step)

@@ -33,7 +33,7 @@ from app.training import rollups
 from app.training.causes import AT_THE_LIMIT, BEGUN_AGAIN, MAX_RESUMPTIONS, NEXT_ACTIONS, Cause
 from app.training.limits import LaunchEstimate, Limits, bound_s, pace_after
 from app.training.recipe import Recipe, RecipeError, read_recipe
-from app.training.tables import IS_NEWS, Checkpoint, Preflight, RunEvent, RunNote, TrainingRun
+from app.training.tables import IS_MILESTONE, Checkpoint, Preflight, RunEvent, RunNote, TrainingRun
 
 # What others know by `runs.`, wherever it is kept.
 __all__ = ["AT_THE_LIMIT", "BEGUN_AGAIN", "MAX_RESUMPTIONS", "NEXT_ACTIONS", "Cause", "LaunchEstimate", "Limits"]
@@ -94,7 +94,7 @@ def request_run(
     recipe: Recipe,
     person: Person | None = None,
     limits: Limits | None = None,
-    foretold: LaunchEstimate | None = None,
+    estimated: LaunchEstimate | None = None,
 ) -> TrainingRun:
     """Ask for a run, or find the one that is under way with the same version and recipe (a double click is one run).
 
@@ -128,10 +128,14 @@ def request_run(
         hour_price=limits.hour_price,
         created_by_id=person.id if person else None,
     )
-    if foretold is not None:
-        run.preflight_id, run.foretold_from = foretold.preflight_id, foretold.basis
-        run.foretold_s, run.foretold_low_s, run.foretold_high_s = foretold.seconds, foretold.low_s, foretold.high_s
-        run.pace = _foretold_pace(session, foretold.preflight_id)
+    if estimated is not None:
+        run.preflight_id, run.estimated_from = estimated.preflight_id, estimated.basis
+        run.estimated_s, run.estimated_low_s, run.estimated_high_s = (
+            estimated.seconds,
+            estimated.low_s,
+            estimated.high_s,
+        )
+        run.pace = _estimated_pace(session, estimated.preflight_id)
     session.add(run)
     session.flush()
     _ask_for_work(session, run, person)
@@ -220,7 +224,7 @@ def stop(session: Session, run: TrainingRun, keep: bool, person: Person | None =
     if run.ended_at is not None and run.state != "paused":
         raise Conflict(f"Run {run.id} is over already. {run.reason or ''}".strip())
     who, was = _who(person), run.state
-    # What an earlier sitting learned lies in files, which only a worker deletes.
+    # What an earlier attempt learned lies in files, which only a worker deletes.
     is_waiting = run.state == "queued" and run.job_id is not None and (keep or run.step == 0)
     if is_waiting and jobs.cancel(session, run.job_id or 0).state == "cancelled":
         end(session, run, "stopped" if keep else "discarded", f"{who} stopped it before a worker took it.")
@@ -229,7 +233,7 @@ def stop(session: Session, run: TrainingRun, keep: bool, person: Person | None =
     elif run.state in ("queued", "running", "paused"):
         run.state, run.reason, run.cause = "stopping", f"{who} stopped it.", None
     if run.state != was:
-        note(session, run, "stop_asked" if keep else "discard_asked", f"{who} asked to {_wish(keep)}.")
+        note(session, run, "stop_asked" if keep else "discard_asked", f"{who} asked to {_in_words(keep)}.")
         run.stop_asked_at, run.stop_bound_s = utc_now(), bound_s(run.pace)
     if was == "paused":
         run.ended_at = None
@@ -242,7 +246,7 @@ def begin(session: Session, run: TrainingRun) -> None:
     if run.state == "queued":
         run.state = "running"
     run.started_at = run.started_at or utc_now()
-    run.pace = run.pace or _foretold_pace(session, run.preflight_id)
+    run.pace = run.pace or _estimated_pace(session, run.preflight_id)
     # The base is the first column of every sheet.
     session.execute(
         insert(Checkpoint).values(run_id=run.id, step=0, size_bytes=0, created_at=utc_now()).on_conflict_do_nothing()
@@ -257,11 +261,11 @@ def end(session: Session, run: TrainingRun, state: End, reason: str, cause: Caus
     session.flush()
 
 
-def count_sitting(session: Session, run: TrainingRun, sitting: str, seconds: float) -> bool:
-    """Add one trainer's whole life to what the run took. Returns False when this sitting was counted before."""
-    if run.billed_sitting == sitting:
+def count_attempt(session: Session, run: TrainingRun, attempt: str, seconds: float) -> bool:
+    """Add one trainer's whole life to what the run took. Returns False when this attempt was counted before."""
+    if run.billed_attempt == attempt:
         return False
-    run.billed_sitting, run.actual_s = sitting, (run.actual_s or 0.0) + seconds
+    run.billed_attempt, run.actual_s = attempt, (run.actual_s or 0.0) + seconds
     session.flush()
     return True
 
@@ -292,7 +296,7 @@ def record_events(session: Session, run: TrainingRun, events: Iterable[Mapping[s
     for event in fresh:
         _take_note(session, run, event)
     session.flush()
-    rollups.sum_up(session, run.id)
+    rollups.roll_up(session, run.id)
     return len(fresh)
 
 
@@ -308,7 +312,7 @@ def settle_lost(session: Session) -> int:
         if run.state == "discarded":
             end(session, run, "discarded", run.reason or "Discarded.")
         elif job.state == "failed":
-            cause: Cause = "lost" if (job.failure or "").startswith(jobs.SILENT) else "broken"
+            cause: Cause = "lost" if job.failure_kind == "lost" else "broken"
             end(session, run, "failed", job.failure or "The job failed without a word.", cause)
         else:
             end(session, run, "stopped", run.reason or "Its job was cancelled.")
@@ -367,7 +371,7 @@ def still_holds(session: Session, run_id: int) -> ColumnElement[bool]:
     """
     starts = session.execute(
         select(RunEvent.seq, RunEvent.data["step"].as_integer()).where(
-            IS_NEWS, RunEvent.run_id == run_id, RunEvent.kind == "started", RunEvent.seq > 1
+            IS_MILESTONE, RunEvent.run_id == run_id, RunEvent.kind == "started", RunEvent.seq > 1
         )
     ).all()
     step = RunEvent.data["step"].as_integer()
@@ -384,7 +388,7 @@ def _who(person: Person | None) -> str:
     return person.name if person else "Somebody"
 
 
-def _wish(keep: bool) -> str:
+def _in_words(keep: bool) -> str:
     return "stop and keep what it learned" if keep else "discard it"
 
 
@@ -392,7 +396,7 @@ def _last_saved(session: Session, run: TrainingRun) -> int:
     return max((one.step for one in checkpoints(session, run.id) if one.folder), default=0)
 
 
-def _foretold_pace(session: Session, preflight_id: int | None) -> dict[str, Any]:
+def _estimated_pace(session: Session, preflight_id: int | None) -> dict[str, Any]:
     """A run's pace before it has begun: what its preflight measured, in seconds."""
     preflight = session.get(Preflight, preflight_id) if preflight_id else None
     if preflight is None:
@@ -445,7 +449,7 @@ def _register(session: Session, run: TrainingRun, event: Mapping[str, Any]) -> N
     # The trainer validates before it saves.
     told = session.scalar(
         select(RunEvent.data["loss"].as_float())
-        .where(IS_NEWS, RunEvent.run_id == run.id, RunEvent.kind == "validation")
+        .where(IS_MILESTONE, RunEvent.run_id == run.id, RunEvent.kind == "validation")
         .where(RunEvent.data["step"].as_integer() == step)
         .order_by(RunEvent.seq.desc())
         .limit(1)

@@ -80,14 +80,14 @@ class TrainingRun(Base):
     hour_price: Mapped[Decimal | None] = mapped_column(
         Numeric(12, 4)
     )  # of an hour on all its devices, when it was launched
-    # What was foretold at the launch, beside what it took: seconds on the device.
+    # What was estimated at the launch, beside what it took: seconds on the device.
     preflight_id: Mapped[int | None] = mapped_column(ForeignKey(Preflight.id))
-    foretold_s: Mapped[float | None]
-    foretold_low_s: Mapped[float | None]
-    foretold_high_s: Mapped[float | None]
-    foretold_from: Mapped[str | None] = mapped_column(Text)  # the basis, in words
-    actual_s: Mapped[float | None]  # of the sittings that have ended
-    billed_sitting: Mapped[str | None] = mapped_column(Text)  # the last one counted: a sitting is billed once
+    estimated_s: Mapped[float | None]
+    estimated_low_s: Mapped[float | None]
+    estimated_high_s: Mapped[float | None]
+    estimated_from: Mapped[str | None] = mapped_column(Text)  # the basis, in words
+    actual_s: Mapped[float | None]  # of the attempts that have ended
+    billed_attempt: Mapped[str | None] = mapped_column(Text)  # the last one counted: a attempt is billed once
     # Seconds last seen for a step, a save and the finished model: `app/training/limits.py` reads it.
     pace: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'"))
     stop_asked_at: Mapped[Moment | None]
@@ -105,7 +105,7 @@ class RunEvent(Base):
     __tablename__ = "run_event"
     __table_args__ = (
         # A long run has 100,000 steps and signs of life, and a few hundred pieces of news that its page asks for.
-        Index("ix_run_event_news", "run_id", "seq", postgresql_where=text("kind <> 'step' and kind <> 'phase'")),
+        Index("ix_run_event_milestone", "run_id", "seq", postgresql_where=text("kind <> 'step' and kind <> 'phase'")),
     )
 
     run_id: Mapped[int] = mapped_column(ForeignKey(TrainingRun.id, ondelete="CASCADE"), primary_key=True)
@@ -115,8 +115,8 @@ class RunEvent(Base):
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
-IS_NEWS = text("run_event.kind <> 'step' and run_event.kind <> 'phase'")
-"""A condition on events: in `ix_run_event_news`. Told in the database's own words, so that it takes this small index
+IS_MILESTONE = text("run_event.kind <> 'step' and run_event.kind <> 'phase'")
+"""A condition on events: in `ix_run_event_milestone`. In the database's own words, so that it takes this small index
 also where it plans a query once for all values; without it, looking for the last start walks through all steps."""
 
 
@@ -127,7 +127,7 @@ class RunRollup(Base):
     arrays hold one value for each of its SERIES: how many events told it, and its least, mean and greatest value.
     """
 
-    __tablename__ = "run_stretch"
+    __tablename__ = "run_rollup"
 
     run_id: Mapped[int] = mapped_column(ForeignKey(TrainingRun.id, ondelete="CASCADE"), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)

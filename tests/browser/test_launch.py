@@ -35,13 +35,13 @@ def test_from_a_choice_to_a_run_without_a_second_click(page: Page, site: Site) -
     page.keyboard.press("3")
     expect(page.locator("[data-choice='3'] input:checked")).to_be_focused()
     page.get_by_text("Quick").click()
-    expect(page).to_have_url(re.compile("far=quick"))
+    expect(page).to_have_url(re.compile("preset=quick"))
     expect(page.locator(".recs")).to_contain_text("150")
     page.get_by_text("Expert: change knobs").click()
     page.locator("input[name=batch_size]").fill("16")
     page.get_by_role("button", name="Take these knobs").click()
     # Of all the fields only the changed one is in the address.
-    expect(page).to_have_url(re.compile(r"far=quick&batch_size=16$"))
+    expect(page).to_have_url(re.compile(r"preset=quick&batch_size=16$"))
     expect(page.locator(".recs .on")).to_contain_text("changed by you; it was 32")
 
     page.keyboard.press("Control+Enter")

@@ -16,7 +16,7 @@ from app.database import utc_now
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.evaluation import sheets
-from app.launch import outlook
+from app.launch import assessment
 from app.settings import Settings
 from app.training import runs
 from app.training.limits import Limits
@@ -62,17 +62,17 @@ def left(session: Session, settings: Settings) -> Decimal | None:
 def test_runs_under_way_have_their_money_reserved(session: Session, priced: Settings, version: DatasetVersion) -> None:
     kept = Decimal(0)
     for seed in range(2):
-        known = outlook.outlook(session, priced, version, recipe(seed, 250), None, None, MEASURED)
-        run = outlook.start(session, version, known, None, None)
+        known = assessment.assess(session, priced, version, recipe(seed, 250), None, None, MEASURED)
+        run = assessment.start(session, version, known, None, None)
         sentence = next(one.sentence for one in known.findings if one.name == "Money")
         assert sentence.endswith(f"€{kept:,.2f} are reserved by other runs" if kept else "after it")
         kept += min(run.max_amount or Decimal(0), HOUR * Decimal(run.max_seconds or 0) / 3600)
         assert 0 < kept < 10 and left(session, priced) == pytest.approx(10 - kept)
     for seed in range(2, 9):
-        known = outlook.outlook(session, priced, version, recipe(seed), None, None, MEASURED)
+        known = assessment.assess(session, priced, version, recipe(seed), None, None, MEASURED)
         if not known.is_open:
             break
-        outlook.start(session, version, known, None, None)
+        assessment.start(session, version, known, None, None)
     assert sum(run.max_amount or 0 for run in runs.recent(session)) <= 10
     assert known.reason.startswith("Money: ") and "reserved by other runs" in known.reason
 
@@ -84,7 +84,7 @@ def test_what_is_on_the_bill_is_not_reserved_again(session: Session, priced: Set
     runs.begin(session, run)
     session.refresh(job)
     job.claimed_at = utc_now() - timedelta(hours=1)
-    assert runs.count_sitting(session, run, "first", 1800.0)
+    assert runs.count_attempt(session, run, "first", 1800.0)
     ledger.record(session, job, 1800.0, priced)
     assert hard_stop.reserved(session, priced) == pytest.approx(Decimal(4), abs=Decimal("0.01"))
     assert left(session, priced) == pytest.approx(Decimal(4), abs=Decimal("0.01"))
@@ -101,14 +101,14 @@ def test_time_may_cost_less_than_the_money_limit(session: Session, priced: Setti
 
 
 def test_asked_twice_it_is_one_run(session: Session, priced: Settings, version: DatasetVersion) -> None:
-    first = outlook.outlook(session, priced, version, recipe(1))
-    run = outlook.start(session, version, first, None, None)
+    first = assessment.assess(session, priced, version, recipe(1))
+    run = assessment.start(session, version, first, None, None)
     assert run.max_amount == 10 and left(session, priced) == 0
-    again = outlook.outlook(session, priced, version, recipe(1))
-    assert again.is_open and outlook.start(session, version, again, None, None) is run
-    other = outlook.outlook(session, priced, version, recipe(2))
+    again = assessment.assess(session, priced, version, recipe(1))
+    assert again.is_open and assessment.start(session, version, again, None, None) is run
+    other = assessment.assess(session, priced, version, recipe(2))
     with pytest.raises(Refused, match="Nothing is left"):
-        outlook.start(session, version, other, None, None)
+        assessment.start(session, version, other, None, None)
 
 
 def test_a_run_that_begins_gets_what_is_really_left(
@@ -132,7 +132,7 @@ def test_a_run_keeps_what_it_has_spent(session: Session, priced: Settings, versi
     run = asked(session, version, 1, "9")
     runs.begin(session, run)
     job = jobs.get(session, run.job_id or 0)
-    assert runs.count_sitting(session, run, "first", 3600.0)
+    assert runs.count_attempt(session, run, "first", 3600.0)
     ledger.record(session, job, 3600.0, priced)
     ledger.record(session, jobs.request(session, "captions.look", {}), 2 * 3600.0, priced)
     hard_stop.lower(session, priced, run)
@@ -144,7 +144,7 @@ def test_a_limit_is_raised_no_further_than_the_cycle_has(
 ) -> None:
     run = asked(session, version, 1, "2")
     runs.begin(session, run)
-    assert runs.count_sitting(session, run, "first", 3600.0)
+    assert runs.count_attempt(session, run, "first", 3600.0)
     ledger.record(session, jobs.get(session, run.job_id or 0), 3600.0, priced)
     runs.end(session, run, "stopped", "Its money limit was reached.", "out_of_money")
     wanted = Limits(86_400.0, Decimal(20), HOUR)
@@ -159,7 +159,7 @@ def following(session: Session, run: TrainingRun) -> jobs.Job:
     """The drawing that follows a run which took an hour, and is over."""
     runs.begin(session, run)
     session.add(Checkpoint(run_id=run.id, step=100, folder="a", size_bytes=1))
-    assert runs.count_sitting(session, run, "only", 3600.0)
+    assert runs.count_attempt(session, run, "only", 3600.0)
     runs.end(session, run, "stopped", "Its money limit was reached.", "out_of_money")
     version = session.get_one(DatasetVersion, run.version_id)
     suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))

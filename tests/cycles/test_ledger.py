@@ -75,7 +75,7 @@ def test_time_in_the_queue_costs_nothing(session: Session, priced: Settings) -> 
     assert ledger.running(session, cycle, priced)["run.train"].seconds < 60
     job.claimed_at = utc_now() - timedelta(seconds=1000)
     ledger.record(session, job, 400.0, priced)
-    assert 600 <= ledger.running(session, cycle, priced)["run.train"].seconds < 660, "less its own sittings only"
+    assert 600 <= ledger.running(session, cycle, priced)["run.train"].seconds < 660, "less its own attempts only"
 
 
 def test_run_costs_what_an_hour_cost_when_it_was_launched(session: Session, priced: Settings) -> None:

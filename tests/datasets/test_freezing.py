@@ -54,7 +54,7 @@ def test_the_manifest_says_the_same_and_moves_with_the_data_folder(session: Sess
     version = frozen(session, storage, pile)
 
     (row,) = read_manifest(storage.dataset_folder(version.id) / freezing.MANIFEST)
-    assert (row.caption, row.product, row.split, row.width_px, row.height_px) == (CAPTION, "p1", "train", 800, 600)
+    assert (row.caption, row.group, row.split, row.width_px, row.height_px) == (CAPTION, "p1", "train", 800, 600)
     assert row.sha256 == Path(photo.render_path).stem
     assert version.content_hash == content_hash([row])
 
@@ -73,7 +73,7 @@ def test_no_product_is_in_both_splits(session: Session, storage: Storage) -> Non
 
     splits: dict[str, set[str]] = {}
     for member in members(session, version).values():
-        splits.setdefault(member.product, set()).add(member.split)
+        splits.setdefault(member.group, set()).add(member.split)
     assert len(splits) == 12
     assert all(len(kinds) == 1 for kinds in splits.values())
     assert 0 < version.validation_count <= 12

@@ -43,7 +43,7 @@ def test_the_hash_ignores_order_and_place_of_files() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"caption": "Red pot."}, {"split": "validation"}, {"product": "pot"}, {"sha256": "c" * 64}]
+    "changes", [{"caption": "Red pot."}, {"split": "validation"}, {"group": "pot"}, {"sha256": "c" * 64}]
 )
 def test_the_hash_sees_what_is_learned(changes: dict[str, str]) -> None:
     assert content_hash([replace(KETTLE, **changes), LAMP]) != content_hash([KETTLE, LAMP])  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from app import jobs
 from app.database import transaction
 from app.demo import story
 from app.demo.story import DemoApp
-from app.launch import outlook
+from app.launch import assessment
 from app.settings import Settings
 from app.training import runs
 from tests import cast
@@ -52,19 +52,19 @@ def done_at_once(monkeypatch: pytest.MonkeyPatch, stage: DemoApp, *behaviour: st
     monkeypatch.setattr(story, "wait", wait)
 
 
-def test_the_run_follows_its_preflight_and_is_foretold(
+def test_the_run_follows_its_preflight_and_is_estimated(
     stage: DemoApp, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done_at_once(monkeypatch, stage)
-    planned = outlook.planned
-    monkeypatch.setattr(outlook, "planned", lambda *given: planned(*given, {"steps": 40}))  # the stand-in is slow
+    planned = assessment.planned
+    monkeypatch.setattr(assessment, "planned", lambda *given: planned(*given, {"steps": 40}))  # the stand-in is slow
     with transaction(engine) as session:
         version = frozen_version(session)
     run = story.fine_tune(stage, version, is_drawn=True)
     assert (run.state, run.steps) == ("completed", 40)
     told = capsys.readouterr().out
     assert "5 steps measured on CPU" in told
-    assert "took " in told and ", foretold were " in told
+    assert "took " in told and ", the estimate was " in told
 
 
 def test_a_slow_computer_takes_as_many_steps_as_end_in_time(
@@ -75,7 +75,7 @@ def test_a_slow_computer_takes_as_many_steps_as_end_in_time(
         version = frozen_version(session)
     run = story.fine_tune(stage, version, is_drawn=False)
     assert 50 < run.steps < 90
-    assert run.foretold_s is not None and run.foretold_s < runs.plan().max_wall_clock_s
+    assert run.estimated_s is not None and run.estimated_s < runs.plan().max_wall_clock_s
     assert "steps instead of 600" in capsys.readouterr().out
 
 

@@ -39,7 +39,7 @@ def has_passed(engine: Engine, run_id: int, step: int) -> Callable[[], bool]:
 
 def test_one_trainer_trains_on_while_all_around_it_is_killed(tmp_path: Path) -> None:
     with up(tmp_path / "data", PACKSHOT_WORKER_THREADS="1", CUDA_VISIBLE_DEVICES="") as one:
-        engine = create_engine(one.roster.database_url, poolclass=NullPool)
+        engine = create_engine(one.state.database_url, poolclass=NullPool)
         run_id, _ = real_run.ask(engine, one.data_dir, steps=1_000_000, every=50)
         until(has_passed(engine, run_id, 2), "the first steps", LEASE_AND_SWEEP_S)
         for part in ("web app", "Redis", "PostgreSQL", "sweeper", "gpu worker"):
@@ -61,6 +61,6 @@ def test_one_trainer_trains_on_while_all_around_it_is_killed(tmp_path: Path) -> 
     assert notes.count("found_again") == 1
     assert "begun_again" not in notes
     assert [event.seq for event in told] == list(range(1, len(told) + 1)), "no gap, nothing twice"
-    assert sum(event.kind == "sitting" for event in told) == 1, "one trainer"
+    assert sum(event.kind == "attempt" for event in told) == 1, "one trainer"
     steps = [event.data["step"] for event in told if event.kind == "step"]
     assert steps == list(range(1, steps[-1] + 1))

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from app.host.processes import Known
-from app.host.state import roster
+from app.host.state import host_state
 from tests.running import PROJECT, STOPS_WITHIN_S, Up, packshot, started, up
 from tests.waiting import until
 
 
 def is_well(one: Up) -> bool:
     try:
-        with urllib.request.urlopen(f"{one.roster.address}/healthz", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{one.state.address}/healthz", timeout=10) as answer:  # noqa: S310
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -45,7 +45,7 @@ def test_after_kill_9_nothing_is_left_and_the_next_start_is_well(tmp_path: Path)
         one.process.kill()
         one.process.wait()
         until(lambda: not one.family(), "everything gone")
-        assert roster(one.data_dir) is None
+        assert host_state(one.data_dir) is None
         assert trainer.poll() is None  # training goes on, and is taken up again
     with up(tmp_path / "data") as again:
         assert is_well(again)

@@ -16,7 +16,7 @@ import pytest
 
 from app.host import processes, supervisor
 from app.host.processes import Known
-from app.host.state import HostState, end_left_over, roster, trainers, write_down
+from app.host.state import HostState, end_left_over, host_state, trainers, write_down
 from app.host.supervisor import ManagedProcess, StopSignals, Supervisor
 from tests.waiting import until
 
@@ -133,14 +133,14 @@ def test_what_a_killed_supervisor_left_is_ended_by_the_next(tmp_path: Path) -> N
         write_down(tmp_path, told(Known.of(left.pid), gone))
         end_left_over(tmp_path)
         assert left.wait(5) == -signal.SIGKILL
-        assert roster(tmp_path) is None
+        assert host_state(tmp_path) is None
         bystander.kill()
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"supervisor": 7}', '{"supervisor": {"pid": 1}, "parts": {}}'])
 def test_a_torn_record_is_nobody(tmp_path: Path, text: str) -> None:
     (tmp_path / "up.json").write_text(text)
-    assert roster(tmp_path) is None
+    assert host_state(tmp_path) is None
     end_left_over(tmp_path)
 
 

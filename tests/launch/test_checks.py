@@ -65,7 +65,7 @@ def test_the_device_is_the_one_that_the_worker_tells_of_now() -> None:
     on_h100 = {**MEASURED, "device": "NVIDIA H100 80GB HBM3"}
     other = one("Device", measured=on_h100, place=RunSite(10**12, "Tesla T4", devices=1))
     assert (other.state, other.sentence) == (
-        "to_know", "Tesla T4; measured on NVIDIA H100 80GB HBM3, so time and memory may differ",
+        "warning", "Tesla T4; measured on NVIDIA H100 80GB HBM3, so time and memory may differ",
     )  # fmt: skip
     untold = one("Device", measured=on_h100, place=RunSite(10**12))
     assert untold.state == "cannot_tell"
@@ -114,19 +114,19 @@ def test_before_a_preflight_what_needs_measuring_cannot_be_told() -> None:
         ("Pictures", saw(undecodable=[{"file": "a.jpg", "why": "it is cut off"}]), "failed", "a.jpg: it is cut off"),
         ("Captions", {"members": replace(MEMBERS, empty_captions=3)}, "failed", "3 are empty"),
         ("Captions", saw(captions_empty=1), "failed", "one is empty"),
-        ("Tokens", saw(tokens={"limit": 48, "longest": 60, "over": 14}), "to_know", "14 captions pass the"),
-        ("Sizes", saw(buckets=[[64, 64, 290], [48, 80, 10]]), "to_know", "smallest holds 10; a batch takes 32"),
+        ("Tokens", saw(tokens={"limit": 48, "longest": 60, "over": 14}), "warning", "14 captions pass the"),
+        ("Sizes", saw(buckets=[[64, 64, 290], [48, 80, 10]]), "warning", "smallest holds 10; a batch takes 32"),
         ("Leakage", {"members": replace(MEMBERS, leaking_products=2)}, "failed", "2 products are in both splits"),
         ("Leakage", {"members": replace(MEMBERS, leaking_pictures=1)}, "failed", "one picture is in both splits"),
-        ("Leakage", {"members": replace(MEMBERS, validation=0)}, "to_know", "no photo is held out"),
+        ("Leakage", {"members": replace(MEMBERS, validation=0)}, "warning", "overfitting cannot be detected"),
         ("Weights", {"base": replace(BASE, fault="It is not there.")}, "failed", "It is not there."),
-        ("Weights", {"place": replace(PLACE, known_weights={"transformer": "cd"})}, "to_know", "transformer changed"),
+        ("Weights", {"place": replace(PLACE, known_weights={"transformer": "cd"})}, "warning", "transformer changed"),
         ("Weights", {"place": replace(PLACE, known_weights={"transformer": "ab"})}, "passed", "the same as before"),
         ("Disk", {"place": replace(PLACE, free_bytes=10**8)}, "failed", "needed, 100 MB free"),
-        ("Device", {"place": replace(PLACE, busy="fine-tuning, job 4")}, "to_know", "busy: fine-tuning, job 4"),
+        ("Device", {"place": replace(PLACE, busy="fine-tuning, job 4")}, "warning", "busy: fine-tuning, job 4"),
         ("Time", {"left": replace(LEFT, seconds=60.0)}, "failed", "1 m are left"),
-        ("Time", {"left": replace(LEFT, limits=Limits(340.0))}, "to_know", "may take"),
-        ("Time", {"left": replace(LEFT, seconds=None)}, "to_know", "no cycle runs"),
+        ("Time", {"left": replace(LEFT, limits=Limits(340.0))}, "warning", "may take"),
+        ("Time", {"left": replace(LEFT, seconds=None)}, "warning", "no cycle runs"),
         ("Money", {"left": replace(LEFT, amount=Decimal("0.10"))}, "failed", "€0.10 are left"),
         ("Money", {"left": replace(LEFT, reserved=Decimal(8))}, "passed", "after it, €8.00 are reserved by other runs"),
         ("Money", {"left": replace(LEFT, amount=Decimal(-1)), "measured": None}, "failed", "nothing is left of the"),
@@ -153,7 +153,7 @@ def test_each_licence_is_said_once_with_what_it_binds_to() -> None:
     )
     assert [(one.state, one.sentence) for one in found("Licence", base=replace(BASE, parts=parts))] == [
         ("passed", "transformer, tokenizer: Apache-2.0"),
-        ("to_know", "text encoder: Gemma Terms of Use. They bind whoever gets the model"),
+        ("warning", "text encoder: Gemma Terms of Use. They bind whoever gets the model"),
         ("cannot_tell", "vae: not known. Look at the model's card"),
     ]
     assert one("Licence").state == "cannot_tell"

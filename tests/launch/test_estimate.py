@@ -24,7 +24,7 @@ def recipe() -> Recipe:
 
 
 def test_a_run_is_the_sum_of_its_parts(recipe: Recipe) -> None:
-    found = estimate(MEASURED, recipe, PictureCounts(pulse_pictures=2, sheet_pictures=100))
+    found = estimate(MEASURED, recipe, PictureCounts(preview_pictures=2, sheet_pictures=100))
     assert {part.name: part.seconds for part in found.parts} == {
         "start": 4.0,
         "load": 2.0,
@@ -74,7 +74,7 @@ def test_earlier_runs_narrow_the_range_and_are_told(recipe: Recipe) -> None:
     assert known.high_s - known.low_s < estimate(MEASURED, recipe).high_s - estimate(MEASURED, recipe).low_s
     assert sum(known.low_s <= known.seconds * ratio <= known.high_s for ratio in history) >= 9
     assert known.basis == "5 steps measured on CPU and 11 earlier runs"
-    assert known.error == "11 earlier runs took 3 % more or less than foretold, in the median"
+    assert known.error == "11 earlier runs took 3 % more or less than estimated, in the median"
     wrong = estimate(MEASURED, recipe, history=[2.0])
     assert wrong.high_s > 1.9 * wrong.seconds
 

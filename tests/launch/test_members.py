@@ -11,6 +11,7 @@ from app.captions.tables import Caption
 from app.catalog.tables import Image
 from app.datasets.tables import Member
 from app.launch import devices, members
+from app.launch.checks import MemberCounts
 from app.launch.facts import DeviceFacts
 from tests.training.cast import frozen_version
 
@@ -33,9 +34,9 @@ def test_shapes_and_captions_are_counted(session: Session) -> None:
 
 def test_empty_captions_and_leaks_are_found(session: Session) -> None:
     version = frozen_version(session, photos=12, validation=4)
-    assert members.counted(session, version) == members.Members(version.id, 8, 4, 0, 0, 0)
+    assert members.counted(session, version) == MemberCounts(version.id, 8, 4, 0, 0, 0)
     rows = session.scalars(select(Member).where(Member.version_id == version.id).order_by(Member.image_id)).all()
-    rows[0].product = rows[-1].product = "kettle"
+    rows[0].group = rows[-1].group = "kettle"
     session.get_one(Caption, rows[3].caption_id).text = " \n "
     session.flush()
     found = members.counted(session, version)

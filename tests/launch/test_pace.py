@@ -100,7 +100,7 @@ def test_the_steps_that_fit_end_in_time_whatever_their_pace() -> None:
     ("measured", "steps", "state", "words"),
     [
         (BOTH, 3000, "passed", "compiled steps take 0.41 s"),
-        (BOTH, 600, "to_know", "compiling does not pay: "),
+        (BOTH, 600, "warning", "compiling does not pay: "),
         (MEASURED, 3000, "cannot_tell", "without it nothing is compiled"),
         (None, 3000, "cannot_tell", "without it nothing is compiled"),
     ],

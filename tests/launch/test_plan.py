@@ -9,7 +9,7 @@ import pytest
 
 from app.launch import bases
 from app.launch.defaults import LABELS, STARTS
-from app.launch.facts import FAR, GIB, BaseFacts, DataFacts, DeviceFacts
+from app.launch.facts import GIB, PRESETS, BaseFacts, DataFacts, DeviceFacts
 from app.launch.plan import changed, plan, written
 from app.training import runs
 from app.training.recipe import Recipe, read_recipe
@@ -42,8 +42,8 @@ def test_every_family_gets_a_whole_recipe_with_a_reason_for_each_knob(
     family: str, device: DeviceFacts, photos: int
 ) -> None:
     base = replace(PRX, family=family, is_pixel=family == "prx_pixel", token_px=0 if family in ("sd15", "sdxl") else 16)
-    for far in FAR:
-        made = plan(base, replace(SHOP, train=photos), device, far)
+    for preset in PRESETS:
+        made = plan(base, replace(SHOP, train=photos), device, preset)
         assert not made.faults
         assert [knob.name for knob in made.knobs] == list(Recipe.model_fields) == list(LABELS)
         assert all(knob.reason and knob.label and not knob.is_changed for knob in made.knobs)
@@ -97,8 +97,8 @@ def test_more_photos_mean_more_steps_up_to_a_bound() -> None:
 
 
 def test_the_average_remembers_a_part_of_the_run_and_no_more() -> None:
-    for far in FAR:
-        recipe = plan(PRX, SHOP, RTX, far).recipe
+    for preset in PRESETS:
+        recipe = plan(PRX, SHOP, RTX, preset).recipe
         assert 1 / (1 - recipe.ema_decay) <= recipe.steps / 15
 
 

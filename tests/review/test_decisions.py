@@ -46,7 +46,7 @@ def mei(session: Session) -> Person:
     return cast.person(session, "Mei")
 
 
-def standing(session: Session, image: Image) -> tuple[str, str | None, str]:
+def index_row(session: Session, image: Image) -> tuple[str, str | None, str]:
     session.flush()
     row = session.get_one(PhotoIndex, image.id, populate_existing=True)
     return row.verdict, row.rule, row.captioned_by
@@ -61,7 +61,7 @@ def test_a_decision_supersedes_the_one_before_and_keeps_it(session: Session, pil
         ("rejected", "badly lit", "Ana"),
         ("kept", None, "Ana"),
     ]
-    assert standing(session, kettle)[0] == "rejected"
+    assert index_row(session, kettle)[0] == "rejected"
 
 
 def test_the_same_key_twice_is_one_decision(session: Session, pile: Catalog, ana: Person) -> None:
@@ -101,13 +101,13 @@ def test_bulk_decides_by_filter_as_one_act(session: Session, pile: Catalog, ana:
     was = decide(session, photos[1], mei, "rejected")
     decided = decide_selection(session, parse("category:Kettles", pile.id), ana, "kept", expected_count=3)
     assert (decided.changed, decided.already) == (2, 1)
-    assert [standing(session, photo)[0] for photo in photos] == ["kept"] * 3
-    assert standing(session, outside)[0] == "unseen"
+    assert [index_row(session, photo)[0] for photo in photos] == ["kept"] * 3
+    assert index_row(session, outside)[0] == "unseen"
     kept = current(session, photos[0].id)
     assert kept is not None and kept.id == hers.id
     undone = undo(session, ana)
     assert undone.count == 2 and "2 photos" in undone.sentence
-    assert [standing(session, photo)[0] for photo in photos] == ["kept", "rejected", "unseen"]
+    assert [index_row(session, photo)[0] for photo in photos] == ["kept", "rejected", "unseen"]
     back = current(session, photos[1].id)
     assert back is not None and back.id == was.id
 
@@ -126,7 +126,7 @@ def test_undo_goes_back_step_by_step(session: Session, pile: Catalog, ana: Perso
     decide(session, kettle, ana, "rejected")
     decide(session, shoe, ana, "kept")
     assert undo(session, ana).sentence == "Brown shoe is rejected again."
-    assert standing(session, shoe)[:2] == ("rejected", "blurred")
+    assert index_row(session, shoe)[:2] == ("rejected", "blurred")
     assert undo(session, ana).sentence == "Red kettle is kept again."
     assert undo(session, ana).sentence == "Red kettle is not decided any more."
     assert undo(session, ana).image_id is None
@@ -139,21 +139,21 @@ def test_undo_leaves_what_somebody_decided_since(session: Session, pile: Catalog
     mine = decide(session, kettle, ana, "kept")
     decide(session, kettle, mei, "rejected", expected_id=mine.id)
     assert undo(session, ana).image_id is None
-    assert standing(session, kettle)[0] == "rejected"
+    assert index_row(session, kettle)[0] == "rejected"
 
 
 def test_undo_puts_an_earlier_caption_back(session: Session, pile: Catalog, ana: Person) -> None:
     kettle = cast.image(session, pile, caption="Green kettle on a pure white background.")
     apply_rules(session, [kettle.id])
-    assert standing(session, kettle) == ("needs_work", "contradicted", "captioner")
+    assert index_row(session, kettle) == ("needs_work", "contradicted", "captioner")
     machine = writing.current(session, [kettle.id])[kettle.id]
     decide(session, cast.red_kettle(session, pile), ana, "kept")
     writing.rewrite(session, kettle.id, "Red kettle on a pure white background.", ana, machine.id)
     reconsider(session, kettle.id)
-    assert standing(session, kettle) == ("kept", "clean", "person")
+    assert index_row(session, kettle) == ("kept", "clean", "person")
     assert "earlier caption" in undo(session, ana).sentence
     assert writing.current(session, [kettle.id])[kettle.id].id == machine.id
-    assert standing(session, kettle) == ("needs_work", "contradicted", "captioner")
+    assert index_row(session, kettle) == ("needs_work", "contradicted", "captioner")
     assert "not decided" in undo(session, ana).sentence
 
 
@@ -161,7 +161,7 @@ def test_undo_of_a_first_caption_leaves_none(session: Session, pile: Catalog, an
     bare = cast.image(session, pile)
     writing.rewrite(session, bare.id, "Red kettle.", ana, None)
     undo(session, ana)
-    assert standing(session, bare)[2] == "none"
+    assert index_row(session, bare)[2] == "none"
     assert session.scalars(select(Caption.text).where(Caption.image_id == bare.id)).all() == ["Red kettle."]
 
 
@@ -172,9 +172,9 @@ def test_rules_decide_the_rest_and_never_overrule_a_person(session: Session, pil
     ids = [one for batch in in_batches(session, pile.id, 2) for one in batch]
     applied = apply_rules(session, ids)
     assert (applied.kept, applied.rejected, applied.needs_work, applied.left_to_people) == (1, 1, 0, 1)
-    assert standing(session, kettle)[:2] == ("kept", "clean")
-    assert standing(session, shoe)[:2] == ("rejected", "blurred")
-    assert standing(session, bare)[:2] == ("kept", None)
+    assert index_row(session, kettle)[:2] == ("kept", "clean")
+    assert index_row(session, shoe)[:2] == ("rejected", "blurred")
+    assert index_row(session, bare)[:2] == ("kept", None)
 
 
 def test_applying_again_changes_only_what_differs(session: Session, pile: Catalog) -> None:

@@ -115,7 +115,8 @@ def test_standing_repeats_what_it_stands_for(session: Session, pile: Catalog) ->
         joined(
             select(
                 PhotoIndex.image_id, PhotoIndex.category, PhotoIndex.background, PhotoIndex.colour,
-                PhotoIndex.sharpness, PhotoIndex.fill, PhotoIndex.captioned_by, PhotoIndex.verdict, PhotoIndex.rule, Image.category,
+                PhotoIndex.sharpness, PhotoIndex.fill, PhotoIndex.captioned_by, PhotoIndex.verdict, PhotoIndex.rule,
+                Image.category,
                 func.coalesce(Signals.background, "cannot tell"), Signals.subject_colour, Signals.sharpness,
                 Signals.fill,
                 func.coalesce(Caption.written_by, "none"), func.coalesce(Decision.verdict, "unseen"),

@@ -36,7 +36,7 @@ def frozen_version(session: Session, photos: int = 12, validation: int = 6) -> D
         caption = session.query(Caption).filter_by(image_id=photo.id).one()
         split = "validation" if number >= photos - validation else "train"
         session.add(
-            Member(version_id=version.id, image_id=photo.id, caption_id=caption.id, split=split, product=str(number))
+            Member(version_id=version.id, image_id=photo.id, caption_id=caption.id, split=split, group=str(number))
         )
     session.flush()
     return version

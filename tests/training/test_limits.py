@@ -30,7 +30,7 @@ def at_the_limit(session: Session, step: int = 60) -> TrainingRun:
     run = limited(session, Limits(100.0))
     runs.begin(session, run)
     run.step = step
-    assert runs.count_sitting(session, run, "here:1:1.0", 101.0)
+    assert runs.count_attempt(session, run, "here:1:1.0", 101.0)
     runs.end(session, run, "stopped", "Its time is used up.", "out_of_time")
     return run
 
@@ -59,11 +59,16 @@ def test_a_run_keeps_the_limit_and_the_forecast_of_its_launch(session: Session) 
     )  # fmt: skip
     session.add(preflight)
     session.flush()
-    foretold = LaunchEstimate(120.0, 100.0, 150.0, "from 5 steps measured on this device", preflight.id)
+    estimated = LaunchEstimate(120.0, 100.0, 150.0, "from 5 steps measured on this device", preflight.id)
     limits = Limits(600.0, Decimal("1.5"), Decimal(3))
-    run = runs.request_run(session, version, "models/nano", recipe, None, limits, foretold)
+    run = runs.request_run(session, version, "models/nano", recipe, None, limits, estimated)
     assert runs.limits_of(run) == limits
-    assert (run.foretold_s, run.foretold_low_s, run.foretold_high_s, run.preflight_id) == (120, 100, 150, preflight.id)
+    assert (run.estimated_s, run.estimated_low_s, run.estimated_high_s, run.preflight_id) == (
+        120,
+        100,
+        150,
+        preflight.id,
+    )
     assert runs.stop_bound_s(run) == 3.0 + 2 * 1.5 + 4.0 + 2.0
 
 
@@ -109,11 +114,11 @@ def test_the_bound_follows_what_was_seen(session: Session) -> None:
     assert runs.stop_bound_s(run) == 3.0 + 2 * 0.25 + 6.0 + 20.0, "what was promised stays promised"
 
 
-def test_a_sitting_is_counted_once(session: Session) -> None:
+def test_a_attempt_is_counted_once(session: Session) -> None:
     run = one_run(session)
-    assert runs.count_sitting(session, run, "here:7:1.5", 10.0)
-    assert not runs.count_sitting(session, run, "here:7:1.5", 12.0)
-    assert runs.count_sitting(session, run, "here:8:9.5", 5.0)
+    assert runs.count_attempt(session, run, "here:7:1.5", 10.0)
+    assert not runs.count_attempt(session, run, "here:7:1.5", 12.0)
+    assert runs.count_attempt(session, run, "here:8:9.5", 5.0)
     assert run.actual_s == 15.0
 
 

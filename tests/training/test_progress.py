@@ -1,4 +1,4 @@
-"""Curves, time and the end foretold."""
+"""Curves, time and the end estimated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_curves_leave_gaps_where_nothing_was_measured(session: Session) -> None:
 
 def test_points_lie_on_three_axes(session: Session) -> None:
     run = one_run(session)
-    told = [news(1, "sitting", resumed=False), news(5, "started", step=0), news(6, "validation", step=0, loss=0.9)]
+    told = [news(1, "attempt", resumed=False), news(5, "started", step=0), news(6, "validation", step=0, loss=0.9)]
     told = [one | {"seq": seq} for seq, one in enumerate([*told, step(9, 10), step(15, 20)], 1)]
     runs.record_events(session, run, told)
     curves = progress.curves(session, run)
@@ -58,7 +58,7 @@ def test_curves_are_cut_back_to_where_a_killed_trainer_went_on(session: Session)
     assert [one.loss for one in curves.validation] == [1.0]
 
 
-def test_time_between_two_sittings_is_not_counted(session: Session) -> None:
+def test_time_between_two_attempts_is_not_counted(session: Session) -> None:
     run = one_run(session)
     later = {**news(4, "started", step=10), "at": (BEGAN + timedelta(hours=5)).isoformat()}
     last = {**step(5, 20), "at": (BEGAN + timedelta(hours=5, seconds=7)).isoformat()}
@@ -70,15 +70,15 @@ def test_time_between_two_sittings_is_not_counted(session: Session) -> None:
     assert progress.spent_s(session, run, now) == pytest.approx(2 + 7)
 
 
-def test_setting_up_counts_and_waiting_between_sittings_does_not(session: Session) -> None:
+def test_setting_up_counts_and_waiting_between_attempts_does_not(session: Session) -> None:
     run = one_run(session)
     take(session, run)
 
     def at(hours: float, one: dict[str, object]) -> dict[str, object]:
         return one | {"at": (BEGAN + timedelta(hours=hours)).isoformat()}
 
-    first = [at(0, news(1, "sitting", resumed=False)), at(1, news(2, "started", step=0)), at(2, step(3, 10))]
-    again = [at(7, news(4, "sitting", resumed=True)), at(8, news(5, "started", step=10)), at(9, step(6, 20))]
+    first = [at(0, news(1, "attempt", resumed=False)), at(1, news(2, "started", step=0)), at(2, step(3, 10))]
+    again = [at(7, news(4, "attempt", resumed=True)), at(8, news(5, "started", step=10)), at(9, step(6, 20))]
     runs.record_events(session, run, [*first, *again])
     assert progress.spent_s(session, run, BEGAN + timedelta(hours=9.5)) == pytest.approx(4.5 * 3600)
     assert progress.curves(session, run).seconds == [2 * 3600, 4 * 3600]
@@ -94,7 +94,7 @@ def test_a_run_that_waits_for_a_worker_spends_nothing(session: Session) -> None:
 def test_the_night_before_a_run_went_on_is_neither_time_nor_a_hang(session: Session) -> None:
     run = one_run(session)
     take(session, run)
-    before = [news(1, "sitting", resumed=False), news(2, "started", step=0), *(step(i, i * 10) for i in range(3, 8))]
+    before = [news(1, "attempt", resumed=False), news(2, "started", step=0), *(step(i, i * 10) for i in range(3, 8))]
     runs.record_events(session, run, [*before, news(8, "failed", cause="broken", sentence="It broke.")])
     runs.end(session, run, "failed", "It broke.", "broken")
     morning = BEGAN + timedelta(hours=12)
@@ -105,16 +105,16 @@ def test_the_night_before_a_run_went_on_is_neither_time_nor_a_hang(session: Sess
     doing = progress.phase(session, run)
     assert doing is not None and doing.name == "start"
     assert progress.expected_end(session, run) is None
-    again = {**news(9, "sitting", resumed=True), "at": (morning + timedelta(seconds=3)).isoformat()}
+    again = {**news(9, "attempt", resumed=True), "at": (morning + timedelta(seconds=3)).isoformat()}
     runs.record_events(session, run, [again])
     assert progress.spent_s(session, run, now) == 7 + 3
-    assert progress.expected_end(session, run) is None, "the pace of last night foretells nothing of today"
+    assert progress.expected_end(session, run) is None, "the pace of last night says nothing of today"
 
 
 def test_a_trainer_that_a_worker_saw_end_does_not_work_on(session: Session) -> None:
     run = one_run(session)
     take(session, run)
-    runs.record_events(session, run, [news(1, "sitting", resumed=False), news(2, "started", step=0), step(3, 10)])
+    runs.record_events(session, run, [news(1, "attempt", resumed=False), news(2, "started", step=0), step(3, 10)])
     later = BEGAN + timedelta(hours=1)
     assert progress.spent_s(session, run, later) == 3599, "told by nobody, it may still be at work"
     runs.note(session, run, "begun_again", "The trainer was ended from outside. It was begun again from step 0.")
@@ -126,7 +126,7 @@ def test_a_trainer_that_a_worker_saw_end_does_not_work_on(session: Session) -> N
 def test_a_paused_run_that_is_discarded_starts_no_trainer(session: Session) -> None:
     run = one_run(session)
     take(session, run)
-    runs.record_events(session, run, [news(1, "sitting", resumed=False), news(2, "started", step=0), step(3, 10)])
+    runs.record_events(session, run, [news(1, "attempt", resumed=False), news(2, "started", step=0), step(3, 10)])
     runs.end(session, run, "paused", "The disk is full.", "disk_full")
     runs.stop(session, run, keep=False)
     assert (progress.spent_s(session, run, BEGAN + timedelta(hours=9)), progress.phase(session, run)) == (2, None)
@@ -136,7 +136,7 @@ def test_what_a_trainer_does_before_its_first_step(session: Session) -> None:
     run = one_run(session)
     take(session, run)
     told = [
-        news(1, "sitting", resumed=False), news(2, "phase", phase="load", done=0, total=None),
+        news(1, "attempt", resumed=False), news(2, "phase", phase="load", done=0, total=None),
         news(3, "phase", phase="encode", done=0, total=340), news(4, "phase", phase="encode", done=212, total=340),
     ]  # fmt: skip
     runs.record_events(session, run, told)
@@ -165,24 +165,24 @@ def readings(*paces_s: float) -> list[tuple[int, datetime]]:
 
 
 def test_a_steady_run_ends_when_its_pace_says() -> None:
-    foretold = progress.forecast(readings(*[2.0] * 5), steps=100)
-    assert foretold is not None
-    assert foretold.earliest == foretold.ends_at == foretold.latest == BEGAN + timedelta(seconds=200)
+    estimated = progress.forecast(readings(*[2.0] * 5), steps=100)
+    assert estimated is not None
+    assert estimated.earliest == estimated.ends_at == estimated.latest == BEGAN + timedelta(seconds=200)
 
 
 def test_an_uneven_run_says_how_uneven() -> None:
-    foretold = progress.forecast(readings(1.0, 3.0, 1.0, 3.0, 2.0), steps=100)
-    assert foretold is not None
-    assert foretold.earliest < foretold.ends_at < foretold.latest
-    assert foretold.seconds_a_step == pytest.approx(2.0)
+    estimated = progress.forecast(readings(1.0, 3.0, 1.0, 3.0, 2.0), steps=100)
+    assert estimated is not None
+    assert estimated.earliest < estimated.ends_at < estimated.latest
+    assert estimated.seconds_a_step == pytest.approx(2.0)
 
 
-def test_nothing_is_foretold_from_two_readings() -> None:
+def test_nothing_is_estimated_from_two_readings() -> None:
     assert progress.forecast(readings(2.0, 2.0), steps=100) is None
     assert progress.forecast([], steps=100) is None
 
 
-def test_the_end_is_measured_in_the_present_sitting(session: Session) -> None:
+def test_the_end_is_measured_in_the_present_attempt(session: Session) -> None:
     run = one_run(session, steps=1000)
     take(session, run)
     slow = [
@@ -195,10 +195,10 @@ def test_the_end_is_measured_in_the_present_sitting(session: Session) -> None:
         *({**step(9 + i, 80 + 10 * i), "at": (again + timedelta(seconds=10 * i)).isoformat()} for i in range(60)),
     ]
     runs.record_events(session, run, [*slow, *fast])
-    foretold = progress.expected_end(session, run)
-    assert foretold is not None
-    assert foretold.seconds_a_step == pytest.approx(1.0)
-    assert foretold.ends_at == again + timedelta(seconds=1000 - 80)
+    estimated = progress.expected_end(session, run)
+    assert estimated is not None
+    assert estimated.seconds_a_step == pytest.approx(1.0)
+    assert estimated.ends_at == again + timedelta(seconds=1000 - 80)
 
 
 def test_the_last_lines_of_a_log(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_stretches_change_no_curve(session: Session) -> None:
     slow = progress.curves(session, run, points=100)
     assert len(quick.steps) <= 100
     assert quick.steps_a_point == slow.steps_a_point == MANY // 100
-    # A stretch lies where it ends, so a point may take in up to a stretch more or less.
+    # A rollup lies where it ends, so a point may take in up to a rollup more or less.
     assert len(slow.steps) - len(quick.steps) <= 1
     assert quick.bands[0].high[0] == slow.bands[0].high[0] == 12
     means = [value for value in quick.bands[0].mean if value is not None]
@@ -78,17 +78,17 @@ def test_a_start_from_an_earlier_step_cuts_stretches_back(session: Session, back
     assert set(curves.bands[0].high[:-5]) <= {9.0}
 
 
-def test_the_end_of_a_long_run_is_foretold_from_its_stretches(session: Session) -> None:
+def test_the_end_of_a_long_run_is_estimated_from_its_stretches(session: Session) -> None:
     run = one_run(session, steps=2 * MANY)
     jobs.claim(session, run.job_id or 0, "worker")
     jobs.get(session, run.job_id or 0).started_at = BEGAN
     runs.begin(session, run)
     tell(session, run, [news(1, "started", step=0), *(step(n + 1, n) for n in range(1, MANY + 1))])
-    foretold = progress.expected_end(session, run)
-    assert foretold is not None
-    assert foretold.seconds_a_step == pytest.approx(1.0)
-    assert foretold.ends_at == BEGAN + timedelta(seconds=2 * MANY + 1)
-    assert foretold.reaches(MANY + 60) == BEGAN + timedelta(seconds=MANY + 61)
+    estimated = progress.expected_end(session, run)
+    assert estimated is not None
+    assert estimated.seconds_a_step == pytest.approx(1.0)
+    assert estimated.ends_at == BEGAN + timedelta(seconds=2 * MANY + 1)
+    assert estimated.reaches(MANY + 60) == BEGAN + timedelta(seconds=MANY + 61)
 
 
 def test_a_hundred_thousand_readings_stay_short_and_quick(session: Session) -> None:
@@ -101,7 +101,7 @@ def test_a_hundred_thousand_readings_stay_short_and_quick(session: Session) -> N
         ),
         {"run_id": run.id},
     )
-    rollups.sum_up(session, run.id)
+    rollups.roll_up(session, run.id)
     assert 1500 < count(session, run) < 2500
     started = time.perf_counter()
     curves = progress.curves(session, run)

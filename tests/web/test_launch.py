@@ -46,11 +46,11 @@ def measured(
     session: Session,
     version: DatasetVersion,
     recipe: Recipe = PLANNED,
-    wish: RequestedLimits | None = None,
+    requested: RequestedLimits | None = None,
     **facts: Any,
 ) -> Preflight:
     """A preflight that passed."""
-    found = preflights.request_preflight(session, version, recipe, wish=wish)
+    found = preflights.request_preflight(session, version, recipe, requested=requested)
     jobs.get(session, found.job_id or 0).state = "done"
     preflights.end(session, found, "passed", None, {**MEASURED, "peak_bytes": 1 << 30, **facts})
     return found
@@ -92,7 +92,7 @@ def test_three_choices_and_the_recipe_that_follows(
 
 
 def test_each_length_is_a_recipe_of_its_own(client: TestClient, version: DatasetVersion) -> None:
-    view = client.get("/runs/new?far=quick").context
+    view = client.get("/runs/new?preset=quick").context
     assert view["plan"].recipe.steps == 150
     assert [one.is_on for one in view["lengths"]] == [True, False, False]
 
@@ -124,7 +124,7 @@ def test_a_fault_is_named_and_what_was_typed_stays(client: TestClient, version: 
 def test_measuring_is_asked_for_once_and_the_run_is_to_follow(
     client: TestClient, session: Session, version: DatasetVersion, me: Person
 ) -> None:
-    form = {"version_id": version.id, "base": "models/nano", "far": "quick", "start": "1", "max_time": "0:30"}
+    form = {"version_id": version.id, "base": "models/nano", "preset": "quick", "start": "1", "max_time": "0:30"}
     first = client.post("/preflights", data=form)
     again = client.post("/preflights", data=form)
     assert first.status_code == 303
@@ -132,7 +132,7 @@ def test_measuring_is_asked_for_once_and_the_run_is_to_follow(
     (asked,) = session.scalars(select(Preflight))
     assert (asked.recipe["steps"], asked.created_by_id) == (150, me.id)
     job = jobs.get(session, asked.job_id or 0)
-    assert preflights.wish_of(job.arguments) == RequestedLimits(max_seconds=1800.0)
+    assert preflights.requested_of(job.arguments) == RequestedLimits(max_seconds=1800.0)
     assert parse_qs(urlsplit(first.headers["location"]).query)["measuring"] == [str(asked.id)]
     page = client.get(first.headers["location"])
     assert page.context["state"] == "waiting"
@@ -144,7 +144,7 @@ def test_measuring_is_asked_for_once_and_the_run_is_to_follow(
 def test_without_the_tick_nothing_follows(client: TestClient, session: Session, version: DatasetVersion) -> None:
     page = client.post("/preflights", data={"version_id": version.id}, follow_redirects=True)
     (asked,) = session.scalars(select(Preflight))
-    assert preflights.wish_of(jobs.get(session, asked.job_id or 0).arguments) is None
+    assert preflights.requested_of(jobs.get(session, asked.job_id or 0).arguments) is None
     assert "Nothing starts by itself" in page.text
 
 
@@ -157,7 +157,7 @@ def test_a_measured_recipe_shows_its_end_its_cost_and_starts_at_once(
     assert view["state"] == "measured" and view["why_not"] == ""
     assert [fact.name for fact in view["facts"]] == ["Load", "Peak memory", "One step", "Sample", "Checkpoint"]
     assert (view["facts"][2].value, view["facts"][4].more) == ("0.50 s", "40.0 MB, written and read back")
-    expected = view["outlook"].estimate.in_all[1]
+    expected = view["assessment"].estimate.in_all[1]
     assert view["costs"][0] == f"€{3.2 * expected / 3600:,.2f}"
     assert view["plot"].low.x < view["plot"].expected.x < view["plot"].high.x < view["plot"].stop.x
     assert "Fine-tune now" in page.text and 'action="/runs"' in page.text
@@ -168,8 +168,8 @@ def test_a_measured_recipe_shows_its_end_its_cost_and_starts_at_once(
     run = runs.recent(session)[0]
     assert started.headers["location"] == f"/runs/{run.id}"
     assert (run.preflight_id, run.max_seconds, run.max_amount) == (known.id, 1200.0, Decimal("1.50"))
-    assert run.foretold_s == view["outlook"].estimate.seconds
-    assert "5 steps measured on CPU" in (run.foretold_from or "")
+    assert run.estimated_s == view["assessment"].estimate.seconds
+    assert "5 steps measured on CPU" in (run.estimated_from or "")
 
 
 def test_what_was_measured_on_another_device_does_not_hold(
@@ -188,7 +188,7 @@ def test_what_was_measured_on_another_device_does_not_hold(
         in page.text
     )
     assert "Measure, then fine-tune" in page.text
-    (device,) = [one for one in page.context["outlook"].findings if one.name == "Device"]
+    (device,) = [one for one in page.context["assessment"].findings if one.name == "Device"]
     assert device.sentence == "Tesla T4, free"
 
 
@@ -201,7 +201,7 @@ def test_a_run_does_without_compiling_that_does_not_pay(
     assert page.context["state"] == "measured"
     assert "compiling does not pay: steps take 0.40 s instead of 0.50 s" in page.text
     assert PLANNED.recipe_hash()[:4] in page.text
-    longer = client.get(f"/runs/new?version_id={version.id}&compile=true&far=best")
+    longer = client.get(f"/runs/new?version_id={version.id}&compile=true&preset=best")
     assert "90 s of compiling are paid back after 900 of 2,400 steps" in longer.text
     assert longer.context["facts"][2].more == "median of 5 compiled, after 3 warm"
     # What was timed without compiling holds for a recipe that never asks for it.
@@ -320,7 +320,7 @@ def test_the_cycle_bounds_it(client: TestClient, session: Session, version: Data
     view = client.get("/runs/new").context
     assert [bar.name for bar in view["bars"]] == ["Time", "Money"]
     assert view["cycle"] == 1
-    assert view["outlook"].limits.max_seconds < 1800
+    assert view["assessment"].limits.max_seconds < 1800
 
 
 def test_without_money_nothing_is_measured(
@@ -366,7 +366,7 @@ def test_starting_with_the_version_alone_takes_the_recipe_as_it_is(
 ) -> None:
     client.post("/runs", data={"version_id": version.id, "exact": ""})
     run = runs.recent(session)[0]
-    assert (run.base, run.steps, run.foretold_s) == ("models/nano", runs.plan().steps, None)
+    assert (run.base, run.steps, run.estimated_s) == ("models/nano", runs.plan().steps, None)
 
 
 def test_an_unknown_base_is_refused(client: TestClient, version: DatasetVersion) -> None:
@@ -390,5 +390,5 @@ def test_a_base_that_cannot_be_trained_is_there_with_the_reason(
 
 def test_findings_have_words_for_readers(client: TestClient, version: DatasetVersion) -> None:
     page = client.get("/runs/new")
-    assert page.context["counted"] == checks.counted(page.context["outlook"].findings)
+    assert page.context["counted"] == checks.counted(page.context["assessment"].findings)
     assert '<span class="sr">cannot tell</span>' in page.text

@@ -45,7 +45,7 @@ def test_preparing_says_what_is_done_and_how_far(client: TestClient, session: Se
     run = at_work(session)
     assert "preparing" in text_of(client, run)
     assert "Starting the trainer" in text_of(client, run)
-    began = news(1, "sitting", resumed=False, pid=1, spent_s=0.0)
+    began = news(1, "attempt", resumed=False, pid=1, spent_s=0.0)
     tell(session, run, began, news(2, "phase", phase="encode", done=0, total=340))
     tell(session, run, news(3, "phase", phase="encode", done=212, total=340))
     assert "Encoding photos and captions · 212 of 340" in text_of(client, run)
@@ -114,7 +114,12 @@ def test_what_the_trainer_does_not_tell_is_said_to_be_unknown(client: TestClient
 def test_time_and_money_stand_against_the_hard_stop(client: TestClient, session: Session, settings: Settings) -> None:
     run = training(session)
     run.max_seconds, run.max_amount, run.hour_price = 7200.0, Decimal("3.00"), Decimal("3.60")
-    run.foretold_s, run.foretold_low_s, run.foretold_high_s, run.foretold_from = 60.0, 50.0, 75.0, "5 steps measured"
+    run.estimated_s, run.estimated_low_s, run.estimated_high_s, run.estimated_from = (
+        60.0,
+        50.0,
+        75.0,
+        "5 steps measured",
+    )
     folder = Storage(settings.data_dir).run_folder(run.id)
     folder.mkdir(parents=True)
     session.flush()
@@ -250,7 +255,7 @@ def test_steps_that_were_not_saved_are_needed_again(client: TestClient, session:
 
 def test_where_the_rest_cannot_be_told_the_present_limits_stand(client: TestClient, session: Session) -> None:
     run = at_work(session)
-    tell(session, run, news(1, "sitting", resumed=False, pid=1, spent_s=0.0), news(2, "started", step=0, device="cpu"))
+    tell(session, run, news(1, "attempt", resumed=False, pid=1, spent_s=0.0), news(2, "started", step=0, device="cpu"))
     run.max_seconds, run.max_amount, run.hour_price, run.actual_s = 5400.0, Decimal("5"), Decimal("2"), 5400.0
     runs.end(session, run, "stopped", "Its time limit was reached at step 0.", "out_of_time")
     assert suggested(client, run) == {"hours": "1.5", "amount": "5.00"}
@@ -275,7 +280,7 @@ def test_a_discarded_run_keeps_its_curves_and_shows_no_samples(client: TestClien
 
 def test_a_resumed_run_says_where_it_went_on(client: TestClient, session: Session) -> None:
     run = training(session)
-    tell(session, run, step_told(10, 24), news(11, "sitting", resumed=True, pid=2, spent_s=9.0))
+    tell(session, run, step_told(10, 24), news(11, "attempt", resumed=True, pid=2, spent_s=9.0))
     tell(session, run, news(12, "started", step=20, device="cpu"), step_told(13, 24))
     words = text_of(client, run)
     assert "It went on from step 20, its last checkpoint." in words
@@ -290,7 +295,7 @@ def test_samples_to_come_have_a_place_and_a_time(client: TestClient, session: Se
     suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
     sheet = sheets.open_sheet(session, run, suite)
     base, saved = runs.checkpoints(session, run.id)
-    for prompt in sheets.pulse_prompts(sheets.prompts_of(session, suite)):
+    for prompt in sheets.preview_prompts(sheets.prompts_of(session, suite)):
         cell = sheets.Cell(base.id, prompt.id, suite.seeds[0])
         sheets.record(session, sheet, [sheets.DrawnCell(cell, "5e" * 32, 64, 64)])
     strip = client.get(f"/runs/{run.id}").context["live"].strip

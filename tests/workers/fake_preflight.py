@@ -47,7 +47,7 @@ def main() -> int:
         with (given.out / "events.jsonl").open("a") as file:
             file.write(json.dumps(event) + "\n")
 
-    tell("sitting", resumed=False, pid=0, spent_s=0.0)
+    tell("attempt", resumed=False, pid=0, spent_s=0.0)
     tell("phase", phase="load", done=0, total=None)
     if given.refuse:
         print("The base model folder x is missing.", file=sys.stderr)

@@ -3,7 +3,7 @@
 `--after N WHAT`: after step N it waits for the file `go` in its folder (`wait`), goes silent (`hang`), dies (`die`:
 SIGKILL), breaks (`crash`: a traceback), refuses (`refuse`: a sentence, exit code 3), reaches its limit (`limit`), slows
 down (`slow`), or fails as the engine would, told in its news (`fail-CAUSE`) or by its exit code alone (`exit-CODE`).
-`--once`: only in its first sitting. `--deaf`: hears neither the stop file nor SIGTERM. `--child`, `--daemon`: starts a
+`--once`: only in its first attempt. `--deaf`: hears neither the stop file nor SIGTERM. `--child`, `--daemon`: starts a
 process, in its own session or in another one with no parent. `--unfinished`: the finished model is cut short.
 `--loads`: it never comes further than loading its libraries.
 """
@@ -109,7 +109,7 @@ def main() -> int:
     with (given.out / "starts").open("a+") as starts:
         starts.write(f"{os.getpid()}\n")
         starts.seek(0)
-        is_first = len(starts.readlines()) == 1
+        is_main = len(starts.readlines()) == 1
     if given.child:
         child = subprocess.Popen(["sleep", "600"])
         (given.out / "child").write_text(str(child.pid))
@@ -118,7 +118,7 @@ def main() -> int:
         subprocess.run([sys.executable, "-c", code, str(given.out / "daemon")], check=True, close_fds=True)
     saved = sorted((given.out / "checkpoints").glob("step-*")) if given.resume else []
     step = int(saved[-1].name.removeprefix("step-")) if saved else 0
-    fake.tell("sitting", resumed=given.resume, pid=os.getpid(), spent_s=0.0)
+    fake.tell("attempt", resumed=given.resume, pid=os.getpid(), spent_s=0.0)
     fake.tell("phase", phase="load", done=0, total=1)
     fake.tell("started", step=step, steps=steps, device="cpu")
     while step < steps:
@@ -128,7 +128,7 @@ def main() -> int:
         if step % EVERY == 0:
             fake.tell("validation", step=step, loss=1 / step, loss_by_band=[0.1, 0.2, 0.3, 0.4])
             fake.save(step)
-        if step == int(given.after[0]) and (is_first or not given.once):
+        if step == int(given.after[0]) and (is_main or not given.once):
             code = fake.misbehave(given.after[1], step)
             if code is not None:
                 return code

@@ -73,7 +73,7 @@ class Kills:
             is_resumed = (out / "events.jsonl").exists()
             self._look(out, is_inside_save)
             if any(one["kind"] == "finished" for one in events(out)):
-                break  # the kill came after the end had been told: a second sitting would be refused
+                break  # the kill came after the end had been told: a second attempt would be refused
         if any(one["kind"] == "finished" for one in events(out)):
             assert ending(out) == self.end, f"run {number} ended before it was killed, and not like the straight one"
         else:

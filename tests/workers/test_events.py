@@ -18,6 +18,11 @@ def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
     assert reader.read() == [{"seq": 2}], "what a power loss leaves is no event"
 
 
+def test_a_run_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text('{"seq": 1, "kind": "sitting", "pid": 7}\n')
+    assert EventReader(tmp_path).read() == [{"seq": 1, "kind": "attempt", "pid": 7}]
+
+
 def test_what_a_crash_leaves_is_cut_off(tmp_path: Path) -> None:
     assert events.cut(tmp_path) == 0
     (tmp_path / "events.jsonl").write_text('{"seq": 1}\n{"seq": 2}\n{"se')

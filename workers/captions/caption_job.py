@@ -58,7 +58,7 @@ def propose_all(work: Work) -> dict[str, Any]:
     return {"photos": len(ids), "written": written}
 
 
-def look(work: Work, lease: ModelCache, load: Load = captioner.load) -> dict[str, Any]:
+def look(work: Work, models: ModelCache, load: Load = captioner.load) -> dict[str, Any]:
     """A model's captions for the photos asked for, then the review rules.
 
     A photo whose file cannot be read, or of which the model says nothing, is told and passed over. Raises Refused when
@@ -66,7 +66,7 @@ def look(work: Work, lease: ModelCache, load: Load = captioner.load) -> dict[str
     """
     model = str(work.arguments["model"])
     ids = _awaiting(work)
-    lease.release()
+    models.release()
     work.tell(total=len(ids), note=f"Loading {model}")
     try:
         looking = load(model, best_device())
@@ -85,7 +85,7 @@ def look(work: Work, lease: ModelCache, load: Load = captioner.load) -> dict[str
         work.tell(done=done, note=f"{len(passed_over)} passed over" if passed_over else "")
     del looking
     gc.collect()
-    lease.release()
+    models.release()
     _ask_for_rules(work)
     return {"photos": len(ids), "written": written, "passed_over": passed_over[:NAMED_AT_MOST]}
 

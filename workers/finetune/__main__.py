@@ -76,9 +76,9 @@ def _run(
     try:
         with joined(recipe, words) as company:
             ranks, device = company.ranks, company.device
-            if resume is False and ranks.is_first and (out / EVENTS).exists():
+            if resume is False and ranks.is_main and (out / EVENTS).exists():
                 raise InputError(f"{out} already holds a run; go on with --resume or choose another folder.")
-            with EventLog(out, began) if ranks.is_first else Silence() as report, _sigterm_asks_to_stop(out):
+            with EventLog(out, began) if ranks.is_main else Silence() as report, _sigterm_asks_to_stop(out):
                 company.tell_for_others = lambda sentence, cause: _tell_failed(report, sentence, cause)
                 try:
                     if resume is None:
@@ -141,7 +141,7 @@ def _sigterm_asks_to_stop(out: Path) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGTERM, before)
         if asked:
-            # The signal was for this sitting alone, whatever became of it.
+            # The signal was for this attempt alone, whatever became of it.
             stop.unlink(missing_ok=True)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -119,7 +120,8 @@ def read_sidecar(folder: Path) -> dict[str, Any]:
 def load_state(folder: Path) -> dict[str, torch.Tensor]:
     """The tensors to resume from, on the CPU; `latest_checkpoint` has looked whether they are what was saved."""
     state: dict[str, torch.Tensor] = safetensors.torch.load_file(folder / STATE)
-    return state
+    # What helps the model to learn is called auxiliary since 30 November 2026; runs of before may go on.
+    return {re.sub(r"(^|/)aids\.", r"\1auxiliary.", name): tensor for name, tensor in state.items()}
 
 
 def _fault(folder: Path) -> str | None:

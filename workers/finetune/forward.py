@@ -24,13 +24,13 @@ class Pass:
     timesteps: torch.Tensor
 
 
-def training_passes(
+def forward_batches(
     family: Family,
     batches: Sequence[Batch],
     recipe: Recipe,
     step: int,
     device: torch.device,
-    aids: AuxiliaryLosses,
+    auxiliary: AuxiliaryLosses,
     gather: Callable[[torch.Tensor, bool], None],
 ) -> Pass:
     """All of this process's micro-batches of step `step` (0-based), each one's share of the loss given to `gather`.
@@ -41,14 +41,14 @@ def training_passes(
     for batch in batches:
         # For models with dropout; everything else that is drawn has generators of its own.
         torch.manual_seed(key_number(recipe.seed, "dropout", step, batch.places[0]))
-        one = training_pass(family, batch, recipe, step, device, aids)
+        one = forward(family, batch, recipe, step, device, auxiliary)
         gather(one.loss.mean() / len(batches), batch is batches[-1])
         seen.append(Pass(one.loss.detach(), one.errors, one.timesteps))
     return Pass(*(torch.cat(parts) for parts in zip(*((p.loss, p.errors, p.timesteps) for p in seen), strict=True)))
 
 
-def training_pass(
-    family: Family, batch: Batch, recipe: Recipe, step: int, device: torch.device, aids: AuxiliaryLosses
+def forward(
+    family: Family, batch: Batch, recipe: Recipe, step: int, device: torch.device, auxiliary: AuxiliaryLosses
 ) -> Pass:
     """What the model makes of a micro-batch in step `step` (0-based).
 
@@ -62,10 +62,10 @@ def training_pass(
     timesteps = draw_timesteps(stage.batch_size, recipe, generator, shift)[batch.places].to(device)
     noisy = family.noisy(clean, noise, timesteps)
     with _autocast(recipe, device):
-        with aids.around(step, batch.places):
+        with auxiliary.around(step, batch.places):
             prediction = family.predict(family.model, noisy, timesteps, _moved(batch.text, device))
-        pictures = batch.pictures.to(device) if batch.pictures is not None and aids.needs_pictures else None
-        extra = aids.terms(family, prediction, noisy, clean, timesteps, pictures, step)
+        pictures = batch.pictures.to(device) if batch.pictures is not None and auxiliary.needs_pictures else None
+        extra = auxiliary.terms(family, prediction, noisy, clean, timesteps, pictures, step)
     errors = family.errors(prediction.float(), clean, noise, timesteps, recipe)
     return Pass(errors if extra is None else errors + extra, errors.detach(), timesteps)
 

@@ -37,7 +37,7 @@ from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
 from workers.finetune.train_state import TrainState
 
-PULSE = "pulse.json"
+PREVIEWS = "previews.json"
 STATES_KEPT = 2
 _DRAWN_AT_ONCE = 4
 
@@ -62,7 +62,7 @@ class LoopState:
     family: Family
     dataset_hash: str
     ranks: Ranks = ALONE
-    learner: TrainState | None = None
+    train_state: TrainState | None = None
     facts: dict[str, object] = field(default_factory=dict)
     step: int = 0
 
@@ -74,17 +74,17 @@ class LoopState:
 
     @property
     def trained(self) -> TrainState:
-        """The learner, once there is one."""
-        assert self.learner is not None  # noqa: S101 - set before the first step
-        return self.learner
+        """The train_state, once there is one."""
+        assert self.train_state is not None  # noqa: S101 - set before the first step
+        return self.train_state
 
     def look_back(self) -> None:
         """Find the latest checkpoint that is what was saved, if there is one: the same for all processes.
 
-        Nobody else may be at work in `out`: what an earlier sitting left half-written is deleted. Raises `InputError`
+        Nobody else may be at work in `out`: what an earlier attempt left half-written is deleted. Raises `InputError`
         when it is another run's, and when none of several is whole: to begin again is for a person to decide.
         """
-        step = self.ranks.same(self._saved_step() if self.ranks.is_first else 0)
+        step = self.ranks.same(self._saved_step() if self.ranks.is_main else 0)
         if step == 0:
             return
         folder = checkpoint_folder(self.out, step)
@@ -103,14 +103,14 @@ class LoopState:
         """The averaged weights that were found looking back, or None to start from the base's."""
         return self._saved[1] / WEIGHTS if self._saved is not None else None
 
-    def take_up(self, learner: TrainState) -> None:
-        """Learn with `learner` from here on: from what was found looking back, or from the beginning.
+    def take_up(self, train_state: TrainState) -> None:
+        """Learn with `train_state` from here on: from what was found looking back, or from the beginning.
 
         Its model already holds `saved_weights`.
         """
-        self.learner = learner
+        self.train_state = train_state
         if self._saved is not None:
-            learner.restore(load_state(self._saved[1]))
+            train_state.restore(load_state(self._saved[1]))
 
     def begin(self, training: Members, validation: Members, notes: Sequence[str]) -> None:
         """Say what is about to run and what is worth knowing about it, and measure and draw where it starts from.
@@ -164,7 +164,7 @@ class LoopState:
         with self.trained.averaged():
             for errors, timesteps in validation_errors(self.family, members, self.recipe, self.ranks):
                 losses.add(errors, timesteps)
-                self.clock.look("validate", losses.count() * self.ranks.of, len(members) * BAND_COUNT)
+                self.clock.look("validate", losses.count() * self.ranks.world_size, len(members) * BAND_COUNT)
         losses.add_others(self.ranks)
         loss = losses.mean()
         self.trained.check(loss, "validation loss", max(self.step, 1) - 1)
@@ -187,11 +187,11 @@ class LoopState:
         folder = checkpoint_folder(self.out, self.step)
         with self.clock.moving("save"):
             state = self.trained.state()
-            if self.ranks.is_first:
+            if self.ranks.is_main:
                 size_bytes = self._write(state)
             else:
                 self._write_averaged(folder)
-        if self.ranks.is_first:
+        if self.ranks.is_main:
             seconds = round(time.monotonic() - started, 3)
             told = str(folder.relative_to(self.out))
             self._tell("checkpoint", step=self.step, folder=told, size_bytes=size_bytes, seconds=seconds)
@@ -201,29 +201,29 @@ class LoopState:
         self._saved = (self.step, folder)
 
     def sample(self) -> None:
-        """Draw the pulse's pictures with the averaged weights, as they will be drawn from the finished model.
+        """Draw the previews's pictures with the averaged weights, as they will be drawn from the finished model.
 
         All processes draw them all, because each may hold only a part of the weights.
         """
-        pulse = read_pulse(self.out)
-        if not pulse:
+        previews = read_previews(self.out)
+        if not previews:
             return
-        self.clock.begin("sample", len(pulse))
+        self.clock.begin("sample", len(previews))
         started = time.monotonic()
         folder = self.out / "samples" / f"step-{self.step:06d}"
         folder.mkdir(parents=True, exist_ok=True)
         files = []
         with self.trained.averaged():
-            for start in range(0, len(pulse), _DRAWN_AT_ONCE):
-                chunk = pulse[start : start + _DRAWN_AT_ONCE]
-                for one, picture in zip(chunk, draw_pulse(self.family, self.recipe, chunk), strict=True):
+            for start in range(0, len(previews), _DRAWN_AT_ONCE):
+                chunk = previews[start : start + _DRAWN_AT_ONCE]
+                for one, picture in zip(chunk, draw_previews(self.family, self.recipe, chunk), strict=True):
                     file = folder / f"{one.prompt_id}-{one.seed}.png"
-                    if self.ranks.is_first:
+                    if self.ranks.is_main:
                         Image.fromarray(picture.numpy()).save(file)
                     files.append(
                         {"prompt_id": one.prompt_id, "seed": one.seed, "file": str(file.relative_to(self.out))}
                     )
-                self.clock.look("sample", len(files), len(pulse))
+                self.clock.look("sample", len(files), len(previews))
         self.family.free_encoders()
         seconds = time.monotonic() - started
         self.clock.took("picture", seconds / len(files))
@@ -238,7 +238,7 @@ class LoopState:
             reason = "completed"
         is_discarded = reason == "stopped" and self.report.stop_request() == "discard"
         is_wanted = not self.ranks.same(is_discarded)
-        if is_wanted and self.learner is not None and self.step > 0 and (self._saved or (0,))[0] != self.step:
+        if is_wanted and self.train_state is not None and self.step > 0 and (self._saved or (0,))[0] != self.step:
             self.save()
         if is_wanted and self._saved is not None:
             self._export(self._saved[1])
@@ -261,7 +261,7 @@ class LoopState:
         started = time.monotonic()
         origin = Origin(self.recipe, self.dataset_hash, self.step)
         with self.clock.moving("export"), self.ranks.as_loaded(self.family.model):
-            if self.ranks.is_first:
+            if self.ranks.is_main:
                 with replaced_whole(self.out / "model") as temporary:
                     export(self.family, checkpoint / WEIGHTS, temporary, origin)
         self.ranks.wait()
@@ -289,7 +289,7 @@ class LoopState:
 
     def _write_averaged(self, folder: Path) -> None:
         with self.trained.averaged(), self.ranks.as_loaded(self.family.model):
-            if self.ranks.is_first:
+            if self.ranks.is_main:
                 weights.save(self.family, folder)
 
     def _tell(self, kind: Any, **facts: object) -> None:
@@ -301,9 +301,9 @@ class LoopState:
         return next(self.family.model.parameters()).device
 
 
-def read_pulse(out: Path) -> list[Preview]:
-    """What OUT/pulse.json asks to be drawn; nothing without it. Raises `InputError` for a broken file."""
-    file = out / PULSE
+def read_previews(out: Path) -> list[Preview]:
+    """What OUT/previews.json asks to be drawn; nothing without it. Raises `InputError` for a broken file."""
+    file = out / PREVIEWS
     if not file.exists():
         return []
     try:
@@ -314,9 +314,9 @@ def read_pulse(out: Path) -> list[Preview]:
         raise InputError(f"The pictures asked for in {file} cannot be read: {error}.") from error
 
 
-def draw_pulse(family: Family, recipe: Recipe, pulse: Sequence[Preview]) -> torch.Tensor:
-    """Pictures uint8 [len(pulse), S, S, 3], drawn as the recipe says."""
-    texts, seeds = [one.text for one in pulse], [one.seed for one in pulse]
+def draw_previews(family: Family, recipe: Recipe, previews: Sequence[Preview]) -> torch.Tensor:
+    """Pictures uint8 [len(previews), S, S, 3], drawn as the recipe says."""
+    texts, seeds = [one.text for one in previews], [one.seed for one in previews]
     return family.draw(texts, seeds, recipe.resolution_px, recipe.sampling_steps, recipe.guidance)
 
 

@@ -29,13 +29,13 @@ from workers.finetune.cache import TensorCache, identity
 from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
 from workers.finetune.clock import Clock, RunEnded
 from workers.finetune.forward import validation_errors
-from workers.finetune.loop_state import Preview, draw_pulse, read_pulse
+from workers.finetune.loop_state import Preview, draw_previews, read_previews
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
 from workers.finetune.timing import WARM, Steps, timed
 from workers.finetune.train import read_rows, validation_rows
-from workers.finetune.train_state import TrainState, keeps_base_narrow, make_learner
+from workers.finetune.train_state import TrainState, keeps_base_narrow, make_train_state
 
 FACTS: Final = "preflight.json"
 EXAMPLES = 5
@@ -68,7 +68,7 @@ def preflight(
 def _preflight(
     recipe: Recipe, manifest: Path, out: Path, report: Report, device: torch.device, cache: Path, ranks: Ranks
 ) -> dict[str, Any]:
-    torch.set_num_threads(max(1, recipe.threads // ranks.of))
+    torch.set_num_threads(max(1, recipe.threads // ranks.world_size))
     clock = Clock(recipe, out, report, ranks)
     clock.begin("load")
     rows = read_rows(manifest)
@@ -76,13 +76,13 @@ def _preflight(
     family = load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device))
     facts: dict[str, Any] = {"device": _device_name(device), "load_s": time.perf_counter() - began}
     facts |= _gate(rows, manifest.parent, recipe, family, clock)
-    if ranks.is_first:
+    if ranks.is_main:
         _write(out, facts)
     if facts["undecodable"]:
         first = facts["undecodable"][0]
         raise InputError(f"{len(facts['undecodable'])} pictures cannot be read; the first is {first['file']}.")
     facts |= _measure(rows, manifest.parent, recipe, family, clock, out, device, cache, ranks)
-    if ranks.is_first:
+    if ranks.is_main:
         _write(out, facts)
     report.tell("finished", reason="completed", step=0, kept=False, elapsed_s=round(report.spent_s(), 3))
     return facts
@@ -153,25 +153,25 @@ def _measure(
     for _, ones in to_compile:
         ones.encode(None, look) if is_encoded else ones.decode(look)
     family.free_encoders()
-    learner, aids = make_learner(family, recipe, ranks)
-    steps = Steps(recipe, family, learner, aids, members, clock, device, ranks)
+    train_state, auxiliary = make_train_state(family, recipe, ranks)
+    steps = Steps(recipe, family, train_state, auxiliary, members, clock, device, ranks)
     seconds = steps.plain()
     facts = {
         **_to_encode(learned, held_out, recipe, family, TensorCache(cache)),
         "text_s": text_s / len(texts.captions),
-        "picture_s": picture_s / len(probe) / ranks.of,
+        "picture_s": picture_s / len(probe) / ranks.world_size,
         "warm_s": seconds[:WARM],
         "step_s": seconds[WARM:],
         "bucket_area_ratio": _area_ratio(learned, recipe, family),
     }
-    with learner.averaged():
+    with train_state.averaged():
         facts |= _validation_s(
-            members, recipe, family, min(len(held_out), len(probe)), len(held_out) / ranks.of, device
+            members, recipe, family, min(len(held_out), len(probe)), len(held_out) / ranks.world_size, device
         )
         facts["sample_s"] = _sample_s(recipe, family, clock, out, device)
     used = memory(device)
     facts |= {"peak_bytes": used["memory_bytes"], "memory_total_bytes": used["memory_total_bytes"]}
-    facts |= _saves(recipe, family, learner, clock, out, ranks)
+    facts |= _saves(recipe, family, train_state, clock, out, ranks)
     return facts | ({"compiled": steps.compiled(to_compile)} if recipe.compile else {})
 
 
@@ -226,20 +226,20 @@ def _validation_s(
 def _sample_s(recipe: Recipe, family: Family, clock: Clock, out: Path, device: torch.device) -> float:
     """Seconds of one picture, drawn as the run will draw them."""
     clock.look("sample", 0, 1)
-    pulse = read_pulse(out)[:1] or [Preview(0, "product on a white background", recipe.seed)]
-    _, seconds = timed(lambda: draw_pulse(family, recipe, pulse), device)
+    previews = read_previews(out)[:1] or [Preview(0, "product on a white background", recipe.seed)]
+    _, seconds = timed(lambda: draw_previews(family, recipe, previews), device)
     family.free_encoders()
     return seconds
 
 
 def _saves(
-    recipe: Recipe, family: Family, learner: TrainState, clock: Clock, out: Path, ranks: Ranks
+    recipe: Recipe, family: Family, train_state: TrainState, clock: Clock, out: Path, ranks: Ranks
 ) -> dict[str, Any]:
     """Seconds and bytes of one checkpoint, written and read back, and of one export. Nothing of it stays."""
     clock.look("save", 0, 1)
-    state, collected_s = timed(learner.state, next(family.model.parameters()).device)
+    state, collected_s = timed(train_state.state, next(family.model.parameters()).device)
     with ranks.as_loaded(family.model):
-        facts = _written(recipe, family, state, clock, out / "preflight") if ranks.is_first else {"save_s": 0.0}
+        facts = _written(recipe, family, state, clock, out / "preflight") if ranks.is_main else {"save_s": 0.0}
     ranks.wait()
     return facts | {"save_s": facts["save_s"] + collected_s}
 

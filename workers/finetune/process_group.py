@@ -106,7 +106,7 @@ class _Several(ProcessGroup):
             return
         # The process is caught in an exchange with one that is gone.
         told = _told(store)
-        if told is None or not self.ranks.is_first:
+        if told is None or not self.ranks.is_main:
             self._end_as_killed()
         else:
             code = self.tell_for_others(*told)

@@ -25,18 +25,18 @@ from app.training.recipe import Recipe
 class Ranks:
     """One process, number `rank` of `of`. This class is the process that is alone: it has everything and asks nobody.
 
-    `is_first` is true for the one that writes: events, checkpoints, pictures, the finished model.
+    `is_main` is true for the one that writes: events, checkpoints, pictures, the finished model.
     """
 
     def __init__(self, rank: int = 0, of: int = 1) -> None:
-        self.rank, self.of, self.is_first = rank, of, rank == 0
+        self.rank, self.world_size, self.is_main = rank, of, rank == 0
 
     def turns(self, count: int) -> range:
         """Which of `count` pieces of work this process does; as many turns for each process.
 
         Where pieces run out the numbers go on: a turn at `count` or beyond has no piece of its own.
         """
-        return range(self.rank, -(-count // self.of) * self.of, self.of)
+        return range(self.rank, -(-count // self.world_size) * self.world_size, self.world_size)
 
     def same(self, number: int) -> int:
         """The first process's number, for all processes."""
@@ -100,7 +100,7 @@ class Replicas(Ranks):
     def mean(self, numbers: torch.Tensor) -> torch.Tensor:
         summed = numbers.clone()
         dist.all_reduce(summed)
-        return summed / self.of
+        return summed / self.world_size
 
     def wait(self) -> None:
         # By a number in main memory, not `barrier`: that one keeps a GPU busy for as long as it waits.
@@ -126,7 +126,7 @@ class Shards(Ranks):
 
     def split(self, model: torch.nn.Module, parameters: dict[str, torch.nn.Parameter]) -> dict[str, torch.nn.Parameter]:
         device = next(model.parameters()).device
-        mesh = init_device_mesh(device.type, (self.of,))
+        mesh = init_device_mesh(device.type, (self.world_size,))
         # At rest everything is split, the outermost weights too: they are changed in place, and a whole copy that
         # outlived its pass would not notice.
         for blocks in (child for child in model.children() if isinstance(child, torch.nn.ModuleList)):
@@ -141,7 +141,7 @@ class Shards(Ranks):
 
     def collected(self, tensor: torch.Tensor) -> torch.Tensor:
         found = self.whole(tensor)
-        return found.to("cpu", copy=True) if self.is_first else found.new_empty(0)
+        return found.to("cpu", copy=True) if self.is_main else found.new_empty(0)
 
     def part(self, tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         if not isinstance(like, DTensor):

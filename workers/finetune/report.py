@@ -27,7 +27,7 @@ from workers.events import FILE, whole
 from workers.finetune.loss import BandedLoss
 from workers.finetune.ranks import Ranks
 
-Kind = Literal["sitting", "phase", "started", "step", "validation", "samples", "checkpoint", "finished", "failed"]
+Kind = Literal["attempt", "phase", "started", "step", "validation", "samples", "checkpoint", "finished", "failed"]
 StopRequest = Literal["keep", "discard"]
 
 
@@ -43,7 +43,7 @@ class Report(Protocol):
         ...
 
     def spent_s(self) -> float:
-        """Seconds that the run has taken on the device so far: earlier sittings, and this one since it began."""
+        """Seconds that the run has taken on the device so far: earlier attempts, and this one since it began."""
         ...
 
 
@@ -58,7 +58,7 @@ class EventLog:
     """
 
     def __init__(self, out: Path, began: float | None = None) -> None:
-        """`began` is when this sitting did (`time.monotonic`), by default now: loading libraries is paid for too."""
+        """`began` is when this attempt did (`time.monotonic`), by default now: loading libraries is paid for too."""
         out.mkdir(parents=True, exist_ok=True)
         self._stop = out / "stop"
         self._file = (out / FILE).open("a+b")
@@ -75,7 +75,7 @@ class EventLog:
         self.is_completed = any(event["kind"] == "finished" and event["reason"] == "completed" for event in told)
         self._earlier_s = max(_spent_s(told), known.spent_s)
         self._began = time.monotonic() if began is None else began
-        self.tell("sitting", resumed=self._seq > 0, pid=os.getpid(), spent_s=round(self._earlier_s, 3))
+        self.tell("attempt", resumed=self._seq > 0, pid=os.getpid(), spent_s=round(self._earlier_s, 3))
 
     def __enter__(self) -> EventLog:
         return self
@@ -190,13 +190,13 @@ def _known_elsewhere(out: Path) -> TrainerLimits:
 
 
 def _spent_s(told: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds from the first to the last news of each sitting, added up."""
+    """Seconds from the first to the last news of each attempt, added up."""
     total, began = 0.0, None
     for number, event in enumerate(told):
         at = datetime.fromisoformat(event["at"])
-        if began is None or event["kind"] == "sitting":
+        if began is None or event["kind"] == "attempt":
             began = at
-        if number + 1 == len(told) or told[number + 1]["kind"] == "sitting":
+        if number + 1 == len(told) or told[number + 1]["kind"] == "attempt":
             total += max(0.0, (at - began).total_seconds())
     return total
 

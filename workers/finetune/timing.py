@@ -20,7 +20,7 @@ from workers.families.registry import Family
 from workers.finetune.batches import Batch, Members, step_batches
 from workers.finetune.buckets import Size, Walk
 from workers.finetune.clock import Clock
-from workers.finetune.forward import training_passes
+from workers.finetune.forward import forward_batches
 from workers.finetune.methods.auxiliary import AuxiliaryLosses
 from workers.finetune.ranks import Ranks
 from workers.finetune.report import memory
@@ -38,8 +38,8 @@ class Steps:
 
     recipe: Recipe
     family: Family
-    learner: TrainState
-    aids: AuxiliaryLosses
+    train_state: TrainState
+    auxiliary: AuxiliaryLosses
     members: Members
     clock: Clock
     device: torch.device
@@ -65,11 +65,11 @@ class Steps:
             sizes = self._at_each_size(each)
             seconds = self._timed()
         except (torch.OutOfMemoryError, TorchDynamoException) as error:
-            if self.ranks.of > 1:
+            if self.ranks.world_size > 1:
                 raise
             return {"why_not": _why_not(error)}
         stage = self.recipe.stage(self.recipe.steps - 1)
-        passes = stage.batch_size // stage.micro_batch // self.ranks.of
+        passes = stage.batch_size // stage.micro_batch // self.ranks.world_size
         usual_s = statistics.median(seconds[WARM:]) * _PASSES / passes
         return {
             "sizes": [[*size, max(0.0, took_s - usual_s)] for size, took_s in sizes],
@@ -86,7 +86,7 @@ class Steps:
         found = []
         for number in range(WARM + TIMED):
             self.clock.look("measure", number, WARM + TIMED)
-            batches = partial(step_batches, self.members, walk, recipe, stage, first, ranks.rank, ranks.of)
+            batches = partial(step_batches, self.members, walk, recipe, stage, first, ranks.rank, ranks.world_size)
             found.append(self._step_s(batches, first))
         return found
 
@@ -104,8 +104,10 @@ class Steps:
 
     def _step_s(self, batches: Callable[[], list[Batch]], step: int) -> float:
         def take() -> None:
-            training_passes(self.family, batches(), self.recipe, step, self.device, self.aids, self.learner.gather)
-            self.learner.update(step)
+            forward_batches(
+                self.family, batches(), self.recipe, step, self.device, self.auxiliary, self.train_state.gather
+            )
+            self.train_state.update(step)
 
         return timed(take, self.device)[1]
 

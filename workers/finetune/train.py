@@ -13,11 +13,11 @@ from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, training_batches
 from workers.finetune.cache import TensorCache
 from workers.finetune.clock import Clock, Reason, RunEnded
-from workers.finetune.forward import training_passes
+from workers.finetune.forward import forward_batches
 from workers.finetune.loop_state import LoopState
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Progress, Report
-from workers.finetune.train_state import keeps_base_narrow, make_learner
+from workers.finetune.train_state import keeps_base_narrow, make_train_state
 
 VALIDATION_AT_MOST = 64
 
@@ -38,7 +38,7 @@ def train(
     its own `ranks`. Returns why it ended. Raises `InputError` for bad input, `Diverged` when the loss is no number.
     """
     # load
-    torch.set_num_threads(max(1, recipe.threads // ranks.of))
+    torch.set_num_threads(max(1, recipe.threads // ranks.world_size))
     clock = Clock(recipe, out, report, ranks)
     clock.sign_of_life("load", 0)
     rows = read_rows(manifest)
@@ -50,22 +50,22 @@ def train(
     try:
         # prepare
         training, validation = encode(rows, manifest.parent, recipe, family, clock, cache or out / "cache", ranks)
-        learner, aids = make_learner(family, recipe, ranks, run.saved_weights)
-        run.take_up(learner)
-        run.begin(training[0], validation, aids.notes)
+        train_state, auxiliary = make_train_state(family, recipe, ranks, run.saved_weights)
+        run.take_up(train_state)
+        run.begin(training[0], validation, auxiliary.notes)
         progress = Progress()
 
-        for batches in training_batches(training, recipe, run.step, ranks.rank, ranks.of):
+        for batches in training_batches(training, recipe, run.step, ranks.rank, ranks.world_size):
             # step
             progress.begin()
-            passes = training_passes(family, batches, recipe, run.step, device, aids, learner.gather)
-            grad_norm = learner.update(run.step)
+            passes = forward_batches(family, batches, recipe, run.step, device, auxiliary, train_state.gather)
+            grad_norm = train_state.update(run.step)
             run.step += 1
             progress.end(passes.errors, passes.timesteps, grad_norm)
 
             # report
             if run.is_due(recipe.report_every):
-                run.tell_step(progress.facts(run.step, learner.lr(run.step - 1), ranks))
+                run.tell_step(progress.facts(run.step, train_state.lr(run.step - 1), ranks))
 
             # validate
             if run.is_due(recipe.validate_every):

@@ -14,7 +14,7 @@ from workers.errors import InputError
 from workers.families import weights
 from workers.families.registry import Family
 from workers.finetune.loss import lr_share
-from workers.finetune.methods.auxiliary import AuxiliaryLosses, build_aids
+from workers.finetune.methods.auxiliary import AuxiliaryLosses, build_auxiliary
 from workers.finetune.methods.memory import wrap_blocks
 from workers.finetune.optimisers import make_optimisers
 from workers.finetune.ranks import ALONE, Ranks
@@ -29,7 +29,7 @@ def keeps_base_narrow(recipe: Recipe, device: torch.device) -> bool:
     return recipe.method == "lora" and recipe.precision == "bf16-autocast" and device.type == "cuda"
 
 
-def make_learner(
+def make_train_state(
     family: Family, recipe: Recipe, ranks: Ranks = ALONE, saved: Path | None = None
 ) -> tuple[TrainState, AuxiliaryLosses]:
     """What `recipe` trains of `family`'s model, all of it or an adapter put on it now, and what helps it.
@@ -41,10 +41,10 @@ def make_learner(
     if saved is not None:
         # Only the family knows how they are stored, and only a whole model takes them.
         weights.load(family, saved)
-    aids = build_aids(recipe, family)
+    auxiliary = build_auxiliary(recipe, family)
     wrap_blocks(family.model, recipe.checkpointing, recipe.compile)
-    helping = {f"aids.{name}": parameter for name, parameter in aids.modules.named_parameters()}
-    return TrainState(family.model, {**ranks.split(family.model, parameters), **helping}, recipe, ranks), aids
+    helping = {f"auxiliary.{name}": parameter for name, parameter in auxiliary.modules.named_parameters()}
+    return TrainState(family.model, {**ranks.split(family.model, parameters), **helping}, recipe, ranks), auxiliary
 
 
 class TrainState:

@@ -1,4 +1,4 @@
-"""The pulse of a run: a few prompts of its suite that the trainer draws at each checkpoint, kept in the run's sheet.
+"""The previews of a run: a few prompts of its suite that the trainer draws at each checkpoint, kept in the run's sheet.
 
 The pictures are seen while the run goes on, and the sheet that is drawn at the end finds them there.
 """
@@ -21,12 +21,12 @@ from app.evaluation import sheets
 from app.evaluation.tables import Sheet, Suite
 from app.storage import Storage, atomic_file
 from app.training.recipe import Recipe
-from app.training.tables import IS_NEWS, Checkpoint, RunEvent, TrainingRun
+from app.training.tables import IS_MILESTONE, Checkpoint, RunEvent, TrainingRun
 from workers.sampling.png import png
 
 log = logging.getLogger(__name__)
 
-FILE: Final = "pulse.json"
+FILE: Final = "previews.json"
 MOST_BYTES: Final = 64 << 20  # a picture of 4,096 pixels a side, hardly compressed
 
 
@@ -35,7 +35,7 @@ class Unfit(ValueError):
 
 
 def write(session: Session, run: TrainingRun, out: Path) -> None:
-    """Tell the trainer in OUT/pulse.json what to draw: the suite's `pulse_prompts` with its first seed.
+    """Tell the trainer in OUT/previews.json what to draw: the suite's `preview_prompts` with its first seed.
 
     A run whose version has no captions draws nothing. Raises DiskFull.
     """
@@ -44,7 +44,7 @@ def write(session: Session, run: TrainingRun, out: Path) -> None:
     except Refused as refusal:
         log.warning("run %s draws no samples while it goes on: %s", run.id, refusal)
         return
-    prompts = sheets.pulse_prompts(sheets.prompts_of(session, suite))
+    prompts = sheets.preview_prompts(sheets.prompts_of(session, suite))
     asked = [{"prompt_id": prompt.id, "text": prompt.text, "seed": suite.seeds[0]} for prompt in prompts]
     with atomic_file(out / FILE) as file:
         file.write(json.dumps(asked, ensure_ascii=False).encode())
@@ -102,7 +102,7 @@ def _told(session: Session, run_id: int, step: int) -> Mapping[str, Any] | None:
     """The newest `samples` event of a step."""
     return session.scalar(
         select(RunEvent.data)
-        .where(IS_NEWS, RunEvent.run_id == run_id, RunEvent.kind == "samples")
+        .where(IS_MILESTONE, RunEvent.run_id == run_id, RunEvent.kind == "samples")
         .where(RunEvent.data["step"].as_integer() == step)
         .order_by(RunEvent.seq.desc())
         .limit(1)

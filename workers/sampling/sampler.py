@@ -39,7 +39,7 @@ class Drawn:
 
 
 def draw(
-    lease: ModelCache,
+    models: ModelCache,
     source: Source,
     prompts: Sequence[str],
     seeds: Sequence[int],
@@ -55,7 +55,7 @@ def draw(
     from PIL import Image
 
     weights = None if source.checkpoint is None else source.checkpoint / "weights"
-    family = lease.family(source.family, source.base, weights)
+    family = models.family(source.family, source.base, weights)
     wanted = [(index, seed) for index in range(len(prompts)) for seed in seeds]
     for start in range(0, len(wanted), AT_ONCE):
         batch = wanted[start : start + AT_ONCE]

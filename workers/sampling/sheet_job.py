@@ -60,7 +60,7 @@ class _Meter:
         return time.monotonic() + self.batch_s < self.ends_at
 
 
-def draw_sheet(work: Work, lease: ModelCache, draw: Draw = draw) -> dict[str, Any]:
+def draw_sheet(work: Work, models: ModelCache, draw: Draw = draw) -> dict[str, Any]:
     """Draw every missing cell of the sheet. A job taken up again draws only what is still missing.
 
     Returns a `sentence` where time or money ended it. Raises Refused when the base or a checkpoint is not there,
@@ -75,7 +75,7 @@ def draw_sheet(work: Work, lease: ModelCache, draw: Draw = draw) -> dict[str, An
                 break
             texts = [text for _, text in portion.prompts]
             size_px, steps, guidance = sampling["width_px"], sampling["steps"], sampling["guidance"]
-            pictures = draw(lease, portion.source, texts, portion.seeds, size_px, steps, guidance)
+            pictures = draw(models, portion.source, texts, portion.seeds, size_px, steps, guidance)
             for batch in meter.within(pictures):
                 _keep(work, sheet_id, portion, batch)
     except InputError as refusal:

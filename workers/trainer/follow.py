@@ -1,4 +1,4 @@
-"""Follows one trainer to its end: its news into the database, people's wishes and the limits to the trainer."""
+"""Follows one trainer to its end: its news into the database, what people ask and the limits to the trainer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BEATS_EVERY_S: Final = 2.0
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _Request:
     """What is asked of the run now, and how long the trainer may take to stop and keep."""
 
     state: str
@@ -35,7 +35,7 @@ class _Wish:
 
 
 class Follower:
-    """One sitting, followed by this worker.
+    """One attempt, followed by this worker.
 
     `is_found` says that another worker started it, `is_saved` that the run has a checkpoint.
     """
@@ -68,7 +68,7 @@ class Follower:
         news = EventReader(self._trainer.out, self._trainer.record.after_byte)
         waiting: list[dict[str, Any]] = []
         remarks: list[Remark] = []
-        wish = _Wish("running", self._patience.discard_s)
+        asked = _Request("running", self._patience.discard_s)
         while True:
             is_gone = self._trainer.wait(self._patience.poll_s)
             fresh = news.read()
@@ -79,7 +79,7 @@ class Follower:
             self._is_found = self._is_found and not fresh
             waiting += fresh
             try:
-                wish = self._record(waiting, remarks)
+                asked = self._record(waiting, remarks)
                 waiting.clear()
                 remarks.clear()
             except OperationalError:
@@ -88,16 +88,16 @@ class Follower:
             if is_gone and not waiting:
                 return self._ended()
             if not is_gone:
-                self._press(wish)
+                self._press(asked)
 
-    def _record(self, events: Sequence[dict[str, Any]], remarks: Sequence[Remark]) -> _Wish:
+    def _record(self, events: Sequence[dict[str, Any]], remarks: Sequence[Remark]) -> _Request:
         """Keep the news under the job's token; what the page asks for. Raises jobs.LeaseLost."""
         work, now = self._work, time.monotonic()
         with work.transaction() as session:
             run = runs.get(session, self._run_id)
             if not events and not remarks and now - self._beat_at < _BEATS_EVERY_S:
-                # Only a look: a wish has to be seen quickly, and most looks find nothing.
-                return _Wish(run.state, runs.stop_bound_s(run))
+                # Only a look: a asked has to be seen quickly, and most looks find nothing.
+                return _Request(run.state, runs.stop_bound_s(run))
             self._beat_at = now
             if jobs.beat(session, work.claim, run.step, note=_how_far(run), lease_s=work.lease_s):
                 runs.stop(session, run, keep=True)  # cancelled as a job; stopped and kept unless told otherwise
@@ -108,28 +108,28 @@ class Follower:
                 previews.keep(session, work.storage, run, event, self._trainer.out)
             for remark in remarks:
                 runs.note(session, run, remark.kind, remark.sentence)
-            return _Wish(run.state, runs.stop_bound_s(run))
+            return _Request(run.state, runs.stop_bound_s(run))
 
-    def _press(self, wish: _Wish) -> None:
+    def _press(self, asked: _Request) -> None:
         """End the trainer where that is wished for or due: by a person, its worker's end, its limit, its silence."""
         now = time.monotonic()
         if self._hang is None and self._watch.is_hung(now):
             self._hang = self._watch.hang(now)
             self._say("hung", self._hang)
         over_s = self._plan.spent_s + self._trainer.lived_s() - self._plan.limit_s
-        self._is_past_limit = self._is_past_limit or over_s > wish.bound_s
-        keep_s = wish.bound_s if self._patience.keep_s is None else self._patience.keep_s
+        self._is_past_limit = self._is_past_limit or over_s > asked.bound_s
+        keep_s = asked.bound_s if self._patience.keep_s is None else self._patience.keep_s
         discard_s = self._patience.discard_s
         if not self._has_started:
             # While libraries and the model are loaded there is nothing to wait for, unless it has to write the model of
             # a checkpoint that is there.
             keep_s, discard_s = keep_s if self._is_saved else 0.0, 0.0
         was_forced = self._ending.is_forced
-        if wish.state == "discarded":
+        if asked.state == "discarded":
             self._ending.press(keep=False, within_s=discard_s)
         elif self._hang is not None:
             self._ending.press(keep=True, within_s=0.0)
-        elif wish.state != "running" or stopped_for_good.is_set() or self._is_past_limit:
+        elif asked.state != "running" or stopped_for_good.is_set() or self._is_past_limit:
             self._ending.press(keep=True, within_s=keep_s)
         if self._ending.is_forced and not was_forced:
             self._say("forced", "The trainer did not end when asked, so it was ended by force (SIGKILL).")

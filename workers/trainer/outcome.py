@@ -65,31 +65,31 @@ class RunSnapshot:
 
 
 def judge(
-    standing: RunSnapshot, kind: str | None, told: Mapping[str, Any], ended: TrainerEnd, out: Path
+    snapshot: RunSnapshot, kind: str | None, told: Mapping[str, Any], ended: TrainerEnd, out: Path
 ) -> Outcome | None:
     """The end of a run; `kind` and `told` are its last news. None when it is only interrupted by its worker's end."""
     is_finished = kind == "finished"
-    if standing.state == "discarded":
-        return Outcome("discarded", standing.reason or "Discarded.")
+    if snapshot.state == "discarded":
+        return Outcome("discarded", snapshot.reason or "Discarded.")
     if kind == "failed":
-        return _told_to_have_failed(standing, told, ended)
+        return _told_to_have_failed(snapshot, told, ended)
     if is_finished and told["reason"] == "completed":
-        return _completed(standing, out)
+        return _completed(snapshot, out)
     if is_finished and told["reason"] in ("out_of_time", "out_of_money"):
-        return _at_the_limit(standing, told["reason"], "")
-    if standing.state == "stopping":
-        return Outcome("stopped", f"{standing.reason or 'Stopped.'} {standing.kept}")
+        return _at_the_limit(snapshot, told["reason"], "")
+    if snapshot.state == "stopping":
+        return Outcome("stopped", f"{snapshot.reason or 'Stopped.'} {snapshot.kept}")
     if ended.hang is not None:
-        return Outcome("failed", f"{ended.hang} It was ended by force. {standing.kept}", "hung")
+        return Outcome("failed", f"{ended.hang} It was ended by force. {snapshot.kept}", "hung")
     if ended.is_past_limit:
-        binding = standing.limits.hard_stop()[1]
+        binding = snapshot.limits.hard_stop()[1]
         by_force = " The trainer did not end by itself and was ended."
-        return _at_the_limit(standing, "out_of_money" if binding == "money" else "out_of_time", by_force)
+        return _at_the_limit(snapshot, "out_of_money" if binding == "money" else "out_of_time", by_force)
     if ended.is_worker_stopping:
         return None
     if is_finished:
-        return Outcome("stopped", f"The trainer was asked to stop from outside. {standing.kept}")
-    return _died(standing, ended)
+        return Outcome("stopped", f"The trainer was asked to stop from outside. {snapshot.kept}")
+    return _died(snapshot, ended)
 
 
 def is_loadable(model: Path) -> str | None:
@@ -115,66 +115,66 @@ def is_loadable(model: Path) -> str | None:
     return None
 
 
-def _completed(standing: RunSnapshot, out: Path) -> Outcome:
+def _completed(snapshot: RunSnapshot, out: Path) -> Outcome:
     fault = is_loadable(out / "model")
     if fault is not None:
-        return Outcome("failed", f"The trainer says that it completed, but {fault}. {standing.kept}", "broken")
-    if standing.sampled_step is not None:
-        pictures = f"Test pictures of step {standing.sampled_step:,} are there, and its sheet is drawn next."
+        return Outcome("failed", f"The trainer says that it completed, but {fault}. {snapshot.kept}", "broken")
+    if snapshot.sampled_step is not None:
+        pictures = f"Test pictures of step {snapshot.sampled_step:,} are there, and its sheet is drawn next."
     else:
         pictures = "Its first test pictures are drawn next, in its sheet."
-    return Outcome("completed", f"All {standing.steps:,} steps are done and the model is whole. {pictures}")
+    return Outcome("completed", f"All {snapshot.steps:,} steps are done and the model is whole. {pictures}")
 
 
-def _at_the_limit(standing: RunSnapshot, cause: Literal["out_of_time", "out_of_money"], how: str) -> Outcome:
-    seconds, _ = standing.limits.hard_stop()
+def _at_the_limit(snapshot: RunSnapshot, cause: Literal["out_of_time", "out_of_money"], how: str) -> Outcome:
+    seconds, _ = snapshot.limits.hard_stop()
     limit = "money limit" if cause == "out_of_money" else "time limit"
-    if standing.saved_step is None:
+    if snapshot.saved_step is None:
         kept = "It was not enough to learn anything that could be kept."
     else:
-        kept = f"What it learned until step {standing.saved_step:,} is kept."
+        kept = f"What it learned until step {snapshot.saved_step:,} is kept."
     return Outcome(
         "stopped",
-        f"Its {limit} of {duration(seconds)} on the device was reached at step {standing.step:,} of "
-        f"{standing.steps:,}.{how} {kept}",
+        f"Its {limit} of {duration(seconds)} on the device was reached at step {snapshot.step:,} of "
+        f"{snapshot.steps:,}.{how} {kept}",
         cause,
     )
 
 
-def _told_to_have_failed(standing: RunSnapshot, told: Mapping[str, Any], ended: TrainerEnd) -> Outcome:
+def _told_to_have_failed(snapshot: RunSnapshot, told: Mapping[str, Any], ended: TrainerEnd) -> Outcome:
     cause: Cause = told["cause"] if told.get("cause") in CAUSES else CAUSE_OF_EXIT.get(ended.exit_code or 1, "broken")
-    return _failed(standing, cause, str(told["sentence"]))
+    return _failed(snapshot, cause, str(told["sentence"]))
 
 
-def _failed(standing: RunSnapshot, cause: Cause, sentence: str) -> Outcome:
+def _failed(snapshot: RunSnapshot, cause: Cause, sentence: str) -> Outcome:
     """A failure that the engine saw. A full disk only pauses the run."""
     if cause != "disk_full":
         return Outcome("failed", sentence, cause)
-    if standing.state == "stopping":
-        return Outcome("stopped", f"{standing.reason or 'Stopped.'} {sentence} {standing.kept}")
-    return Outcome("paused", f"{sentence} {PAUSED} {standing.kept}", cause)
+    if snapshot.state == "stopping":
+        return Outcome("stopped", f"{snapshot.reason or 'Stopped.'} {sentence} {snapshot.kept}")
+    return Outcome("paused", f"{sentence} {PAUSED} {snapshot.kept}", cause)
 
 
-def _died(standing: RunSnapshot, ended: TrainerEnd) -> Outcome:
+def _died(snapshot: RunSnapshot, ended: TrainerEnd) -> Outcome:
     """A trainer that ended without telling why."""
     code = ended.exit_code
     if code is None:
         why = "The trainer is gone and its last worker with it, so nobody saw why."
-        return Outcome("failed", f"{why} {standing.kept}", "lost")
+        return Outcome("failed", f"{why} {snapshot.kept}", "lost")
     if code < 0:
         if ended.is_kernel_short:
             why = "The kernel ended the trainer because main memory ran out."
-            return Outcome("failed", f"{why} {standing.kept}", "out_of_memory")
+            return Outcome("failed", f"{why} {snapshot.kept}", "out_of_memory")
         hint = " Running out of main memory is the usual cause." if -code == signal.SIGKILL else ""
         why = f"The trainer was ended from outside ({signal.strsignal(-code)}).{hint}"
-        return Outcome("failed", f"{why} {standing.kept}", "killed")
+        return Outcome("failed", f"{why} {snapshot.kept}", "killed")
     cause = CAUSE_OF_EXIT.get(code, "broken")
     if cause == "refused" and ended.words:
         return Outcome("failed", ended.words[-1], cause)
     if cause in _WORDS:
-        return _failed(standing, cause, _WORDS[cause])
+        return _failed(snapshot, cause, _WORDS[cause])
     return Outcome(
         "failed",
-        f"The trainer ended without telling why (exit code {code}); its last words are in its log. {standing.kept}",
+        f"The trainer ended without telling why (exit code {code}); its last words are in its log. {snapshot.kept}",
         cause,
     )

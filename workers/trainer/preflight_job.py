@@ -26,7 +26,7 @@ from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.host.devices import DeviceAllocation
-from app.launch import outlook, preflights
+from app.launch import assessment, preflights
 from app.launch.estimate import steps_that_fit
 from app.launch.preflights import FACTS
 from app.launch.smaller import ENOUGH, Smaller, smaller
@@ -79,7 +79,7 @@ def preflight(
     """
     work.bills_itself = True
     bench = Bench(work, engine, patience or Patience(), silent_s, hold)
-    put_right(work.engine, work.storage, bench.patience)
+    reconcile(work.engine, work.storage, bench.patience)
     preflight_id = int(work.arguments["preflight_id"])
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
@@ -113,16 +113,16 @@ def cancel(work: Work) -> None:
         )
 
 
-def make_way(work: Work, patience: Patience | None = None) -> bool:
+def clear_device(work: Work, patience: Patience | None = None) -> bool:
     """Before its device is taken: end processes that hold it for nobody.
 
     Returns whether the job's own is at work, and so has its devices.
     """
-    put_right(work.engine, work.storage, patience or Patience())
+    reconcile(work.engine, work.storage, patience or Patience())
     return Trainer.find(_folder(work.storage, int(work.arguments["preflight_id"]))) is not None
 
 
-def put_right(engine: Engine, storage: Storage, patience: Patience) -> int:
+def reconcile(engine: Engine, storage: Storage, patience: Patience) -> int:
     """Settle preflights whose job ended without them, and end processes nobody waits for. Returns how many ended."""
     with transaction(engine) as session:
         preflights.settle_lost(session)
@@ -151,7 +151,7 @@ def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Measurement:
         manifest = work.storage.dataset_folder(asked.version_id) / MANIFEST
         cache = ["--cache", str(work.storage.cache_folder)]
         command = [*bench.engine, "preflight", str(out / "recipe.yaml"), str(manifest), str(out), *cache]
-        trainer = Trainer.start(command, out, work.settings.worker_threads, seat=bench.hold())
+        trainer = Trainer.start(command, out, work.settings.worker_threads, allocation=bench.hold())
     began = time.time()
     try:
         told = _follow(bench, trainer)
@@ -264,7 +264,7 @@ def _try_one(bench: Bench, asked: Preflight, recipe: Recipe, one: Smaller) -> di
     work = bench.work
     with work.transaction() as session:
         version = session.get_one(DatasetVersion, asked.version_id)
-        lesser, changes = outlook.on_top(session, work.settings, version, recipe, one.changes)
+        lesser, changes = assessment.on_top(session, work.settings, version, recipe, one.changes)
         tried = preflights.add_tried(session, asked, lesser)
     outcome = _try(bench, tried, lesser)
     row: dict[str, Any] = {
@@ -275,7 +275,7 @@ def _try_one(bench: Bench, asked: Preflight, recipe: Recipe, one: Smaller) -> di
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         tried = preflights.get(session, tried.id)
         version = session.get_one(DatasetVersion, tried.version_id)
-        known = outlook.outlook(session, work.settings, version, lesser, None, tried, outcome.measured)
+        known = assessment.assess(session, work.settings, version, lesser, None, tried, outcome.measured)
         state: preflights.End = "passed" if not outcome.cause and known.is_open else "refused"
         preflights.end(session, tried, state, outcome.sentence or known.reason, outcome.measured, known.findings)
         if known.estimate is not None:
@@ -295,23 +295,23 @@ def _record(
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         asked = preflights.get(session, preflight_id)
         version = session.get_one(DatasetVersion, asked.version_id)
-        wish = preflights.wish_of(work.arguments)
-        known = outlook.outlook(session, work.settings, version, recipe, None, asked, outcome.measured, wish)
+        requested = preflights.requested_of(work.arguments)
+        known = assessment.assess(session, work.settings, version, recipe, None, asked, outcome.measured, requested)
         state, reason = _verdict(outcome, known)
         preflights.end(session, asked, state, reason, outcome.measured, known.findings)
         fewer = _fewer_steps(known, recipe, outcome.measured)
         if fewer:
-            changes = outlook.on_top(session, work.settings, version, recipe, {"steps": fewer})[1]
+            changes = assessment.on_top(session, work.settings, version, recipe, {"steps": fewer})[1]
             words = f"{fewer:,} steps instead of {recipe.steps:,}"
             tried = [*tried, {"words": words, "state": "fits", "sentence": "", "changes": changes}]
         asked.alternatives = tried
-        if state == "passed" and wish is not None:
+        if state == "passed" and requested is not None:
             person = session.get(Person, asked.created_by_id) if asked.created_by_id else None
-            outlook.start(session, version, known, asked, person)
+            assessment.start(session, version, known, asked, person)
     return state
 
 
-def _verdict(outcome: Measurement, known: outlook.Assessment) -> tuple[preflights.End, str | None]:
+def _verdict(outcome: Measurement, known: assessment.Assessment) -> tuple[preflights.End, str | None]:
     if outcome.cause in ("out_of_memory", "refused", "disk_full"):
         return "refused", outcome.sentence
     if outcome.cause:
@@ -319,10 +319,10 @@ def _verdict(outcome: Measurement, known: outlook.Assessment) -> tuple[preflight
     return ("passed", None) if known.is_open else ("refused", known.reason)
 
 
-def _fewer_steps(known: outlook.Assessment, recipe: Recipe, measured: Mapping[str, Any]) -> int:
+def _fewer_steps(known: assessment.Assessment, recipe: Recipe, measured: Mapping[str, Any]) -> int:
     """How many steps end in time and within the money, where this recipe does not; 0 where none do."""
     late = any(one.state == "failed" and one.name in ("Time", "Money") for one in known.findings)
     available_s = known.left.available_s
     if not late or available_s is None or "step_s" not in measured:
         return 0
-    return steps_that_fit(measured, recipe, available_s, outlook.drawn(recipe))
+    return steps_that_fit(measured, recipe, available_s, assessment.drawn(recipe))

@@ -1,7 +1,7 @@
 """Runs the training engine as a process of its own, and follows its news into the database.
 
 The trainer is in its own session and keeps all it knows on disk, so it outlives the worker that started it. What it is
-known by lies in `trainer.json` in the run's folder until its sitting is settled: pid and start time on this host, the
+known by lies in `trainer.json` in the run's folder until its attempt is settled: pid and start time on this host, the
 job it was started for, and the fencing token of whoever follows it. A worker that comes back finds it there and goes on
 following, if its claim is of the same job and not an older one. Every write to the database carries the token.
 """
@@ -74,7 +74,7 @@ class Record:
     after_byte: int = 0
 
     @property
-    def sitting(self) -> str:
+    def attempt(self) -> str:
         """A name for this trainer's life that no other has."""
         return f"{self.host}:{self.pid}:{self.started:.2f}"
 
@@ -88,7 +88,7 @@ class Record:
 
 
 def read_record(out: Path) -> Record | None:
-    """What is written down of the last trainer in `out`, alive or not; None when its sitting is settled."""
+    """What is written down of the last trainer in `out`, alive or not; None when its attempt is settled."""
     try:
         return Record(**json.loads((out / _RECORD).read_text()))
     except (OSError, ValueError, TypeError):
@@ -96,7 +96,7 @@ def read_record(out: Path) -> Record | None:
 
 
 def forget_record(out: Path) -> None:
-    """The last trainer's sitting is settled: nobody needs to know it again."""
+    """The last trainer's attempt is settled: nobody needs to know it again."""
     (out / _RECORD).unlink(missing_ok=True)
 
 
@@ -119,21 +119,21 @@ class Trainer:
         out: Path,
         threads: int,
         claim: Claim | None = None,
-        seat: DeviceAllocation | None = None,
+        allocation: DeviceAllocation | None = None,
         after_seq: int = 0,
     ) -> Trainer:
-        """Start the engine on `seat`, in its own session, its words going to the log in `out`.
+        """Start the engine on `allocation`, in its own session, its words going to the log in `out`.
 
         `after_seq`: the last event that an earlier trainer told.
         """
-        seat = seat or DeviceAllocation()
+        allocation = allocation or DeviceAllocation()
         out.mkdir(parents=True, exist_ok=True)
         (out / "stop").unlink(missing_ok=True)
         news_bytes = events.cut(out)
         with (out / runs.LOG).open("ab") as words:
             child = subprocess.Popen(
-                command, cwd=runs.PROJECT, env=_environment(threads, out, seat), start_new_session=True,
-                pass_fds=seat.descriptors,
+                command, cwd=runs.PROJECT, env=_environment(threads, out, allocation), start_new_session=True,
+                pass_fds=allocation.descriptors,
                 stdin=subprocess.DEVNULL, stdout=words, stderr=words,
             )  # fmt: skip
         process = psutil.Process(child.pid)
@@ -297,8 +297,8 @@ def _marked(out: Path) -> set[psutil.Process]:
     return found
 
 
-def _environment(threads: int, out: Path, seat: DeviceAllocation) -> dict[str, str]:
+def _environment(threads: int, out: Path, allocation: DeviceAllocation) -> dict[str, str]:
     """The trainer knows no database: what this worker knows of one stays here."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PACKSHOT_")}
-    shown = {} if seat.visible is None else {"CUDA_VISIBLE_DEVICES": seat.visible}
+    shown = {} if allocation.visible is None else {"CUDA_VISIBLE_DEVICES": allocation.visible}
     return {**kept, **shown, "OMP_NUM_THREADS": str(threads), _MARK: str(out)}

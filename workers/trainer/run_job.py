@@ -27,7 +27,7 @@ from app.storage import Storage, atomic_file
 from app.training import runs, silence, trainer_limits
 from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
 from app.training.recipe import Recipe, write_recipe
-from app.training.tables import IS_NEWS, Preflight, RunEvent, TrainingRun
+from app.training.tables import IS_MILESTONE, Preflight, RunEvent, TrainingRun
 from app.training.trainer_limits import TrainerLimits, drawing_s
 from workers import events
 from workers.celery_app import Transient, Work, stopped_for_good
@@ -60,7 +60,7 @@ class _Task:
     manifest: Path
     plan: WatchPlan
     bound_s: float
-    billed_sitting: str | None
+    billed_attempt: str | None
     is_saved: bool
 
 
@@ -79,31 +79,31 @@ def train(
     work.bills_itself = True
     run_id = int(work.arguments["run_id"])
     out = work.storage.run_folder(run_id)
-    put_right(work.engine, work.storage, patience)
+    reconcile(work.engine, work.storage, patience)
     try:
-        verdict = None
-        while verdict is None:
+        outcome = None
+        while outcome is None:
             task = _prepare(work, run_id, out, patience)
-            verdict = task if isinstance(task, Outcome) else _sit(work, run_id, out, task, engine, patience, hold)
+            outcome = task if isinstance(task, Outcome) else _sit(work, run_id, out, task, engine, patience, hold)
     except (OSError, DiskFull) as error:
         if not is_disk_full(error):
             raise
-        verdict = _pause(work, run_id, f"The disk with {work.storage.root} is full.")
-    if verdict.state == "discarded":
+        outcome = _pause(work, run_id, f"The disk with {work.storage.root} is full.")
+    if outcome.state == "discarded":
         _forget(out)
-    if verdict.state == "failed":
-        raise Refused(verdict.reason)
-    return {"state": verdict.state}
+    if outcome.state == "failed":
+        raise Refused(outcome.reason)
+    return {"state": outcome.state}
 
 
-def put_right(engine: Engine, storage: Storage, patience: Patience) -> None:
+def reconcile(engine: Engine, storage: Storage, patience: Patience) -> None:
     """Settle runs whose job ended without them, and end the trainers of runs that are over."""
     with transaction(engine) as session:
         runs.settle_lost(session)
     end_strays(engine, storage, patience)
 
 
-def make_way(work: Work, patience: Patience | None = None) -> bool:
+def clear_device(work: Work, patience: Patience | None = None) -> bool:
     """Before its device is taken: end trainers that hold it and that nobody will follow any more.
 
     Returns whether it needs none: its own trainer is at work and has its devices, or nothing is to be trained. Raises
@@ -111,7 +111,7 @@ def make_way(work: Work, patience: Patience | None = None) -> bool:
     """
     patience, run_id = patience or Patience(), int(work.arguments["run_id"])
     out = work.storage.run_folder(run_id)
-    put_right(work.engine, work.storage, patience)
+    reconcile(work.engine, work.storage, patience)
     if Trainer.find(out, work.claim) is not None:
         return True
     with work.transaction() as session:
@@ -150,7 +150,7 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
             run.steps, seconds, binding, run.actual_s or 0.0, stage if stage < run.steps else None,
             patience.least_silence_s, first_s,
         )  # fmt: skip
-        bound_s, billed = runs.stop_bound_s(run), run.billed_sitting
+        bound_s, billed = runs.stop_bound_s(run), run.billed_attempt
         given = TrainerLimits(
             seconds, binding, drawing_s(pictures, float(run.pace.get("sample_s", 0.0)), seconds),
             # What the engine may not know of itself: events that a power loss took from its file, ends it did not see.
@@ -185,13 +185,13 @@ def _sit(
     patience: Patience,
     hold: Callable[[], DeviceAllocation],
 ) -> Outcome | None:
-    """One sitting of a trainer, found or started, to its end. None when another one is to follow."""
+    """One attempt of a trainer, found or started, to its end. None when another one is to follow."""
     trainer = _find(work, run_id, out, task, patience)
     is_found = trainer is not None
     if trainer is None:
         left = read_record(out)
         past = _catch_up(work, run_id, out, left)
-        is_ours = left is not None and left.job_id == work.claim.job_id and left.sitting != task.billed_sitting
+        is_ours = left is not None and left.job_id == work.claim.job_id and left.attempt != task.billed_attempt
         if is_ours or past.is_over:
             ended = TrainerEnd(None, is_worker_stopping=past.is_interrupted)
             return _settle(work, run_id, out, ended, left, past.after_seq)
@@ -278,44 +278,44 @@ def _settle(
         run = runs.get(session, run_id)
         if record is not None:
             _bill(work, session, run, record, _lived_s(out, record) if seconds is None else seconds)
-        verdict = _judged(session, run, out, ended, after_seq)
-        if verdict is not None:
-            runs.end(session, run, verdict.state, verdict.reason, verdict.cause)
-            if verdict.state in ("completed", "stopped") and any(c.folder for c in runs.checkpoints(session, run.id)):
+        outcome = _judged(session, run, out, ended, after_seq)
+        if outcome is not None:
+            runs.end(session, run, outcome.state, outcome.reason, outcome.cause)
+            if outcome.state in ("completed", "stopped") and any(c.folder for c in runs.checkpoints(session, run.id)):
                 version = session.get_one(DatasetVersion, run.version_id)
                 suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
                 sheets.request_sheet(session, run, suite, within_run=True)
     forget_record(out)
-    if verdict is None and stopped_for_good.is_set():
+    if outcome is None and stopped_for_good.is_set():
         raise Transient("The worker was told to stop; training goes on from the last checkpoint when one is back.")
-    return verdict
+    return outcome
 
 
 def _judged(session: Session, run: TrainingRun, out: Path, ended: TrainerEnd, after_seq: int) -> Outcome | None:
-    """The run's verdict; None when its trainer is to be started again: interrupted, or ended by what may not recur."""
+    """The run's outcome; None when its trainer is to be started again: interrupted, or ended by what may not recur."""
     last = session.get(RunEvent, (run.id, runs.last_seq(session, run.id)))
     kind, told = (last.kind, last.data) if last is not None and last.seq > after_seq else (None, {})
-    standing = _standing(session, run)
-    verdict = judge(standing, kind, told, ended, out)
-    if verdict is None or verdict.cause not in BEGUN_AGAIN or run.state != "running":
-        return verdict
+    snapshot = _snapshot(session, run)
+    outcome = judge(snapshot, kind, told, ended, out)
+    if outcome is None or outcome.cause not in BEGUN_AGAIN or run.state != "running":
+        return outcome
     if run.resumptions >= MAX_RESUMPTIONS:
-        why = f"{verdict.reason} It was begun again {run.resumptions} times already, so it waits for a person."
-        return Outcome(verdict.state, why, verdict.cause)
+        why = f"{outcome.reason} It was begun again {run.resumptions} times already, so it waits for a person."
+        return Outcome(outcome.state, why, outcome.cause)
     run.resumptions += 1
     times = f"{run.resumptions} of at most {MAX_RESUMPTIONS} times"
     runs.note(
         session, run, "begun_again",
-        f"{verdict.reason} It was begun again from step {standing.saved_step or 0:,} without being asked, {times}.",
+        f"{outcome.reason} It was begun again from step {snapshot.saved_step or 0:,} without being asked, {times}.",
     )  # fmt: skip
     return None
 
 
-def _standing(session: Session, run: TrainingRun) -> RunSnapshot:
+def _snapshot(session: Session, run: TrainingRun) -> RunSnapshot:
     saved = [checkpoint.step for checkpoint in runs.checkpoints(session, run.id) if checkpoint.folder]
     sampled = session.scalars(
         select(RunEvent.data["step"].as_integer())
-        .where(RunEvent.run_id == run.id, IS_NEWS, RunEvent.kind == "samples")
+        .where(RunEvent.run_id == run.id, IS_MILESTONE, RunEvent.kind == "samples")
         .order_by(RunEvent.seq.desc())
         .limit(1)
     ).first()
@@ -328,19 +328,19 @@ def _pause(work: Work, run_id: int, sentence: str) -> Outcome:
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
-        verdict = Outcome("paused", f"{sentence} {PAUSED} {_standing(session, run).kept}", "disk_full")
-        runs.end(session, run, verdict.state, verdict.reason, verdict.cause)
-    return verdict
+        outcome = Outcome("paused", f"{sentence} {PAUSED} {_snapshot(session, run).kept}", "disk_full")
+        runs.end(session, run, outcome.state, outcome.reason, outcome.cause)
+    return outcome
 
 
 def _bill(work: Work, session: Session, run: TrainingRun, record: Record, seconds: float) -> None:
-    """Count a sitting and put it on the bill, once."""
-    if runs.count_sitting(session, run, record.sitting, seconds):
+    """Count a attempt and put it on the bill, once."""
+    if runs.count_attempt(session, run, record.attempt, seconds):
         work.bill(session, seconds)
 
 
 def _bill_unseen(work: Work, run_id: int, out: Path, record: Record) -> None:
-    """Count a sitting of an earlier job that no worker saw the end of."""
+    """Count a attempt of an earlier job that no worker saw the end of."""
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         _bill(work, session, runs.get(session, run_id), record, _lived_s(out, record))

@@ -22,7 +22,7 @@ Kind = Literal["slow", "late"]
 
 SLOW_AT: Final = 2.0
 _RECOVERED_AT: Final = 1.5
-_WARM: Final = 3  # readings of a sitting or a stage that say nothing yet
+_WARM: Final = 3  # readings of a attempt or a stage that say nothing yet
 _LEAST_READINGS: Final = 15
 _RECENT: Final = 5
 # What moves bytes tells of them often, but also puts models together, which has no pieces to tell of.
@@ -47,7 +47,7 @@ class WatchPlan:
     steps: int
     limit_s: float  # the hard stop
     binding: Binding
-    spent_s: float = 0.0  # by earlier sittings
+    spent_s: float = 0.0  # by earlier attempts
     second_stage_from: int | None = None  # the first step whose pace may rightly be another
     least_s: float = silence.LEAST_S  # no silence shorter than this is a hang
     first_s: float = silence.FIRST_S  # nor shorter than this where the trainer has shown no habit yet
@@ -55,7 +55,7 @@ class WatchPlan:
 
 @dataclass
 class Watch:
-    """Follows one sitting of a trainer."""
+    """Follows one attempt of a trainer."""
 
     plan: WatchPlan
     now: float  # the clock, in seconds, when the watch began
@@ -75,7 +75,7 @@ class Watch:
             self._heard_at = now
             at = datetime.fromisoformat(event["at"])
             phase = str(event["phase"]) if event["kind"] == "phase" else "train"
-            if event["kind"] == "sitting" or self._began_at is None:
+            if event["kind"] == "attempt" or self._began_at is None:
                 self._begin(at)
             elif self._last_at is not None and (phase == self.phase or event["kind"] != "phase"):
                 # A phase that begins at once after other news says nothing of how long the one before is silent.
@@ -109,7 +109,7 @@ class Watch:
         )
 
     def _begin(self, at: datetime) -> None:
-        """A sitting begins: what came before it is another process's."""
+        """A attempt begins: what came before it is another process's."""
         self._began_at = at
         self._gaps.clear()
         self._pace = _Pace(self.plan)
@@ -117,7 +117,7 @@ class Watch:
 
 @dataclass
 class _Pace:
-    """Step times of one sitting against their own median, and where they lead."""
+    """Step times of one attempt against their own median, and where they lead."""
 
     plan: WatchPlan
     _readings: deque[float] = field(default_factory=lambda: deque(maxlen=2000))
@@ -129,7 +129,7 @@ class _Pace:
     _is_late: bool = False
 
     def hear(self, event: Mapping[str, Any], elapsed_s: float) -> list[Remark]:
-        """One event, `elapsed_s` into the sitting."""
+        """One event, `elapsed_s` into the attempt."""
         if event["kind"] != "step" or not event.get("step_s"):
             return []
         before, self._step = self._step, int(event["step"])
@@ -160,11 +160,11 @@ class _Pace:
 
     def _lateness(self, elapsed_s: float) -> list[Remark]:
         """Whether the last step would come after the hard stop, told once until it looks well again."""
-        foretold_s = self._foretold_s(elapsed_s)
-        if foretold_s is None:
+        estimated_s = self._estimated_s(elapsed_s)
+        if estimated_s is None:
             return []
-        if self._is_late or foretold_s <= self.plan.limit_s:
-            self._is_late = self._is_late and foretold_s > 0.95 * self.plan.limit_s
+        if self._is_late or estimated_s <= self.plan.limit_s:
+            self._is_late = self._is_late and estimated_s > 0.95 * self.plan.limit_s
             return []
         self._is_late = True
         left_s = self.plan.limit_s - self.plan.spent_s - elapsed_s
@@ -172,7 +172,7 @@ class _Pace:
         return [
             Remark(
                 "late",
-                f"At this pace the last step would be done after {duration(foretold_s)} on the device; the "
+                f"At this pace the last step would be done after {duration(estimated_s)} on the device; the "
                 f"{self.plan.binding} limit ends the run at {duration(self.plan.limit_s)}, at about step {last:,} of "
                 f"{self.plan.steps:,}. What it has learned by then is kept.",
             )
@@ -183,7 +183,7 @@ class _Pace:
         (first, began_s), (last, ended_s) = self._marks[0], self._marks[-1]
         return max(1e-6, (ended_s - began_s) / max(1, last - first))
 
-    def _foretold_s(self, elapsed_s: float) -> float | None:
+    def _estimated_s(self, elapsed_s: float) -> float | None:
         """Seconds on the device at the last step; None with too few readings."""
         if len(self._readings) < _LEAST_READINGS:
             return None

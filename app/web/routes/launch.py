@@ -10,7 +10,7 @@ from app.launch import preflights
 from app.launch.preflights import RequestedLimits
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Write
 from app.web.views.launch import page as launch_page
-from app.web.views.launch.form import asked_in, open_outlook, understood
+from app.web.views.launch.form import asked_in, open_assessment, understood
 
 router = APIRouter()
 
@@ -29,11 +29,11 @@ def launch(request: Request, session: Read, page: Page, config: Config, files: F
 @router.post("/preflights")
 def measure(session: Write, page: Page, config: Config, files: Files, me: CurrentPerson, form: Sent) -> Response:
     """Ask for the recipe to be measured; with `start` the run follows by itself when nothing stands in its way."""
-    asked, plan, wish, faults = understood(session, config, form)
+    asked, plan, requested, faults = understood(session, config, form)
     if plan.faults or faults:
         return page("runs/launch.html", launch_page.view(session, config, files, asked, faults), status=422)
     version = reading.get(session, asked.version_id or 0).version
-    known = open_outlook(session, config, plan, asked)
-    follows = (wish or RequestedLimits()) if form.get("start") else None
+    known = open_assessment(session, config, plan, asked)
+    follows = (requested or RequestedLimits()) if form.get("start") else None
     preflight = preflights.request_preflight(session, version, plan.recipe, me, follows, known.limits)
     return RedirectResponse(f"{asked.address()}&measuring={preflight.id}", 303)

@@ -14,14 +14,14 @@ from app.cycles import hard_stop
 from app.datasets import reading
 from app.datasets.reading import VersionRow
 from app.errors import Refused
-from app.launch import devices, outlook, preflights
+from app.launch import assessment, devices, preflights
 from app.training import progress, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Write
 from app.web.events import EventBatch, StreamEvent, stream
 from app.web.views.launch import page as launch_page
-from app.web.views.launch.form import open_outlook, understood
+from app.web.views.launch.form import open_assessment, understood
 from app.web.views.run import page as run_page
 from app.web.views.run import wording
 
@@ -50,7 +50,7 @@ def index(session: Read, page: Page) -> HTMLResponse:
 @router.post("/runs")
 def start(session: Write, page: Page, config: Config, files: Files, me: CurrentPerson, form: Sent) -> Response:
     """Ask for a run; asked twice, it is one run. Without base and steps: as the recipe has it, on the usual base."""
-    asked, plan, wish, faults = understood(session, config, form)
+    asked, plan, requested, faults = understood(session, config, form)
     if plan.faults and "steps" in plan.faults:
         raise Refused(plan.fault)
     if plan.faults or faults:
@@ -58,8 +58,8 @@ def start(session: Write, page: Page, config: Config, files: Files, me: CurrentP
     version = reading.get(session, asked.version_id or 0).version
     device = devices.known(config.data_dir, config.worker_threads).name
     preflight = preflights.find(session, version.id, plan.recipe, device)
-    known = open_outlook(session, config, plan, asked, wish, preflight)
-    run = outlook.start(session, version, known, preflight if known.estimate else None, me)
+    known = open_assessment(session, config, plan, asked, requested, preflight)
+    run = assessment.start(session, version, known, preflight if known.estimate else None, me)
     return RedirectResponse(f"/runs/{run.id}", 303)
 
 

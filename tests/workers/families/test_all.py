@@ -54,7 +54,7 @@ def test_a_base_is_trained_stopped_resumed_and_given_away(
     )
     out, cache = tmp_path / "out", tmp_path / "cache"
     out.mkdir()
-    (out / "pulse.json").write_text(json.dumps([{"prompt_id": 1, "text": "red box", "seed": 3}]))
+    (out / "previews.json").write_text(json.dumps([{"prompt_id": 1, "text": "red box", "seed": 3}]))
     assert train(made, manifest, out, listener(1), CPU, resume=False, cache=cache) == "stopped"
     report = listener()
     # A resume that is not put back as it was saved is refused by the loop itself.
@@ -71,13 +71,13 @@ def test_a_base_is_trained_stopped_resumed_and_given_away(
 
 
 def sample(out: Path, step: int) -> np.ndarray:
-    """The pulse's picture at a step."""
+    """The previews's picture at a step."""
     with Image.open(out / "samples" / f"step-{step:06d}" / "1-3.png") as picture:
         return np.asarray(picture)
 
 
 def drawn(pipeline: Any, made: Recipe) -> np.ndarray:
-    """The pulse's picture by the pipeline's own call."""
+    """The previews's picture by the pipeline's own call."""
     options = {"use_resolution_binning": False} if type(pipeline).__name__.startswith("PRX") else {}
     picture = pipeline(
         prompt="red box",

@@ -16,7 +16,7 @@ from tests.workers.families import tiny_flow
 from workers.families.flux2 import Flux2, load
 from workers.families.registry import stacked
 from workers.finetune.batches import Batch
-from workers.finetune.forward import training_pass
+from workers.finetune.forward import forward
 from workers.finetune.methods.auxiliary import AuxiliaryLosses
 
 CPU = torch.device("cpu")
@@ -89,7 +89,7 @@ def test_drawing_uses_the_shift_that_training_asks_for(
     made = recipe(family="flux2", base="flux2", sampling_steps=steps, timestep_shift=0.0)
     text = stacked(family.encode_texts(["box"]))
     batch = Batch(torch.zeros(1, 16, 16, 3, dtype=torch.uint8), None, text, [0], (16, 16))
-    training_pass(family, batch, made, 0, CPU, AuxiliaryLosses(made))
+    forward(family, batch, made, 0, CPU, AuxiliaryLosses(made))
     assert asked == pytest.approx(drawn)
 
 

@@ -62,7 +62,7 @@ def test_a_folder_with_a_run_is_only_gone_on_with(
     assert main(command(knobs, "--resume")) == 0
     after = events(tmp_path / "out")[len(before) :]
     assert after[0]["seq"] == len(before) + 1
-    assert (after[0]["kind"], after[0]["resumed"]) == ("sitting", True)
+    assert (after[0]["kind"], after[0]["resumed"]) == ("attempt", True)
     assert (after[-1]["reason"], after[-1]["kept"]) == ("stopped", False)
 
 
@@ -122,7 +122,7 @@ def test_what_the_machine_lacks_is_told_by_its_cause(
     def lack(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("workers.finetune.train.training_passes", lack)
+    monkeypatch.setattr("workers.finetune.train.forward_batches", lack)
     assert main(command(recipe())) == code
     assert events(tmp_path / "out")[-1]["cause"] == cause
 

@@ -57,7 +57,7 @@ def test_it_measures_what_a_run_would_need(recipe: MakeRecipe, manifest: Path, t
     kept = {path.name for path in out.iterdir()}
     assert kept <= {"preflight.json", "events.jsonl", "cache"}
     told = [json.loads(line)["kind"] for line in (out / "events.jsonl").read_text().splitlines()]
-    assert (told[0], told[-1]) == ("sitting", "finished")
+    assert (told[0], told[-1]) == ("attempt", "finished")
 
 
 def test_the_largest_bucket_is_measured(recipe: MakeRecipe, manifest: Path, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_too_little_memory_is_four_and_keeps_what_is_known(
     def lack(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr("workers.finetune.timing.training_passes", lack)
+    monkeypatch.setattr("workers.finetune.timing.forward_batches", lack)
     assert run(recipe(), manifest, tmp_path / "out") == 4
     assert facts(tmp_path / "out")["buckets"] == [[16, 16, 8]]
     assert "step_s" not in facts(tmp_path / "out")

@@ -143,7 +143,7 @@ def test_only_the_first_writes_and_a_stop_ends_all_at_the_same_step(
 ) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    (out / "pulse.json").write_text(json.dumps([{"prompt_id": 3, "text": "red box", "seed": 11}]))
+    (out / "previews.json").write_text(json.dumps([{"prompt_id": 3, "text": "red box", "seed": 11}]))
     endless = knobs(steps=100_000, checkpoint_every=5, validate_every=5, sharding=sharding)
 
     def stop(_: list[int]) -> None:

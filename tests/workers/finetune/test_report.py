@@ -23,8 +23,8 @@ def test_events_are_numbered_and_timed_in_utc(tmp_path: Path) -> None:
     with EventLog(tmp_path / "out") as log:
         log.tell("started", step=0, steps=10)
         log.tell("checkpoint", step=5, folder="checkpoints/step-000005")
-    sitting, first, second = lines(tmp_path / "out")
-    assert (sitting["seq"], sitting["kind"], sitting["resumed"], sitting["spent_s"]) == (1, "sitting", False, 0.0)
+    attempt, first, second = lines(tmp_path / "out")
+    assert (attempt["seq"], attempt["kind"], attempt["resumed"], attempt["spent_s"]) == (1, "attempt", False, 0.0)
     assert (first["seq"], first["kind"], first["steps"]) == (2, "started", 10)
     assert (second["seq"], second["kind"]) == (3, "checkpoint")
     assert datetime.fromisoformat(first["at"]).utcoffset() == timedelta(0)
@@ -44,13 +44,13 @@ def test_numbers_go_on_and_a_torn_line_is_cut_off(tmp_path: Path) -> None:
     with EventLog(tmp_path) as log:
         log.tell("started", step=0)
     assert [event["seq"] for event in lines(tmp_path)] == [1, 2, 3, 4]
-    assert [event["kind"] for event in lines(tmp_path)] == ["sitting", "started"] * 2
+    assert [event["kind"] for event in lines(tmp_path)] == ["attempt", "started"] * 2
 
 
-def test_time_is_counted_over_all_sittings_and_not_between_them(tmp_path: Path) -> None:
+def test_time_is_counted_over_all_attempts_and_not_between_them(tmp_path: Path) -> None:
     moments = ["10:00:00", "10:00:30", "12:00:00", "12:00:05"]
     told = [
-        {"seq": seq, "at": f"2026-11-25T{at}+00:00", "kind": "sitting" if seq % 2 else "step"}
+        {"seq": seq, "at": f"2026-11-25T{at}+00:00", "kind": "attempt" if seq % 2 else "step"}
         for seq, at in enumerate(moments, start=1)
     ]
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in told))
@@ -73,8 +73,8 @@ def test_numbers_go_on_from_what_is_kept_elsewhere(tmp_path: Path, left: int, to
     (tmp_path / "limits.json").write_text(json.dumps({"seconds": 100.0, **told}))
     with EventLog(tmp_path) as log:
         log.tell("started", step=0)
-    sitting, started = lines(tmp_path)[-2:]
-    assert (sitting["seq"], started["seq"], sitting["resumed"]) == (first, first + 1, True)
+    attempt, started = lines(tmp_path)[-2:]
+    assert (attempt["seq"], started["seq"], attempt["resumed"]) == (first, first + 1, True)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_a_power_loss_tore_is_cut_off(tmp_path: Path, torn: str) -> None:
 @pytest.mark.parametrize(("spent_s", "counted"), [(712.0, 712.0), (2.0, 35.0), (None, 35.0)])
 def test_time_counts_as_it_is_billed_where_that_is_more(tmp_path: Path, spent_s: float | None, counted: float) -> None:
     told = [
-        {"seq": 1, "at": "2026-11-25T10:00:00+00:00", "kind": "sitting"},
+        {"seq": 1, "at": "2026-11-25T10:00:00+00:00", "kind": "attempt"},
         {"seq": 2, "at": "2026-11-25T10:00:35+00:00", "kind": "step"},
     ]
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in told))

@@ -91,7 +91,7 @@ def test_a_base_that_is_kept_narrow_is_loaded_so_and_exported_wide(
 
 
 def test_it_overfits_one_batch(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
-    four = [row for row in read_manifest(manifest) if row.product.endswith("-6")]
+    four = [row for row in read_manifest(manifest) if row.group.endswith("-6")]
     write_manifest(manifest, four)
     report = listener()
     knobs = {"optimiser": "muon", "muon_lr": 0.01, "adamw_lr": 0.01, "caption_dropout": 0.0, "constant_share": 0.7}
@@ -164,7 +164,7 @@ def test_pulse_pictures_are_drawn_at_the_start_and_at_each_checkpoint(
     out, report = tmp_path / "out", listener()
     out.mkdir()
     asked = [{"prompt_id": 7, "text": "red box", "seed": 11}, {"prompt_id": 9, "text": "blue box", "seed": 11}]
-    (out / "pulse.json").write_text(json.dumps(asked))
+    (out / "previews.json").write_text(json.dumps(asked))
     train(recipe(steps=4, checkpoint_every=2), manifest, out, report, CPU, False)
     assert [facts["step"] for facts in report.facts("samples")] == [0, 2, 4]
     for facts in report.facts("samples"):
@@ -202,7 +202,7 @@ def test_the_validation_loss_after_a_resume_is_the_saved_one(
     assert again.facts("validation")[0] == saved
 
 
-def test_a_sitting_clears_away_what_a_killed_one_left(
+def test_a_attempt_clears_away_what_a_killed_one_left(
     recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
 ) -> None:
     out = tmp_path / "out"
@@ -284,7 +284,7 @@ def test_the_hard_stop_ends_with_a_checkpoint_and_a_model(
     assert (out / "model" / "model_index.json").exists()
 
 
-def test_time_of_earlier_sittings_counts(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
+def test_time_of_earlier_attempts_counts(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
     out = tmp_path / "out"
     train(recipe(steps=50, report_every=1), manifest, out, listener(stop_at=3), CPU, False)
     report = listener(earlier_s=299.5)

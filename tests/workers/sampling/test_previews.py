@@ -37,7 +37,7 @@ def out(tmp_path: Path) -> Path:
 
 def asked(session: Session, run: TrainingRun, out: Path) -> list[dict[str, Any]]:
     previews.write(session, run, out)
-    found: list[dict[str, Any]] = json.loads((out / "pulse.json").read_text())
+    found: list[dict[str, Any]] = json.loads((out / "previews.json").read_text())
     return found
 
 
@@ -83,7 +83,7 @@ def test_a_version_without_captions_is_trained_without_samples(session: Session,
         session.delete(member)
     session.flush()
     previews.write(session, run, out)
-    assert not (out / "pulse.json").exists()
+    assert not (out / "previews.json").exists()
 
 
 def test_samples_of_step_0_belong_to_the_base(session: Session, storage: Storage, run: TrainingRun, out: Path) -> None:

@@ -45,8 +45,8 @@ def adapted(base: Source, tmp_path: Path) -> Path:
     return tmp_path / "adapted"
 
 
-def drawn(source: Source, prompts: list[str], seeds: list[int], lease: ModelCache | None = None) -> list[Drawn]:
-    return list(draw(lease or ModelCache(threads=1), source, prompts, seeds, size_px=16, steps=4, guidance=3.0))
+def drawn(source: Source, prompts: list[str], seeds: list[int], models: ModelCache | None = None) -> list[Drawn]:
+    return list(draw(models or ModelCache(threads=1), source, prompts, seeds, size_px=16, steps=4, guidance=3.0))
 
 
 def differ(one: Drawn, other: Drawn) -> int:
@@ -70,8 +70,8 @@ def test_a_sample_does_not_depend_on_what_else_is_drawn(base: Source) -> None:
 
 def test_switching_checkpoints_leaves_no_trace(base: Source, checkpoint: Path) -> None:
     trained = Source(base.family, base.base, checkpoint)
-    lease = ModelCache(threads=1)
-    first, second, third = (drawn(source, ["red box"], [1], lease)[0] for source in (base, trained, base))
+    models = ModelCache(threads=1)
+    first, second, third = (drawn(source, ["red box"], [1], models)[0] for source in (base, trained, base))
     assert differ(first, second) > 1
     assert differ(first, third) == 0
     assert differ(second, drawn(trained, ["red box"], [1])[0]) == 0
@@ -80,9 +80,9 @@ def test_switching_checkpoints_leaves_no_trace(base: Source, checkpoint: Path) -
 def test_an_adapter_comes_and_goes_between_the_base_and_whole_checkpoints(
     base: Source, checkpoint: Path, adapted: Path
 ) -> None:
-    lease = ModelCache(threads=1)
+    models = ModelCache(threads=1)
     orders = [None, adapted, checkpoint, adapted, None, checkpoint, None]
-    pictures = [drawn(Source(base.family, base.base, folder), ["red box"], [1], lease)[0] for folder in orders]
+    pictures = [drawn(Source(base.family, base.base, folder), ["red box"], [1], models)[0] for folder in orders]
     alone = {folder: drawn(Source(base.family, base.base, folder), ["red box"], [1])[0] for folder in set(orders)}
     for folder, picture in zip(orders, pictures, strict=True):
         assert differ(picture, alone[folder]) == 0
@@ -91,26 +91,26 @@ def test_an_adapter_comes_and_goes_between_the_base_and_whole_checkpoints(
 
 
 def test_what_stays_loaded_is_not_loaded_again(base: Source, checkpoint: Path) -> None:
-    lease = ModelCache(threads=1)
-    family = lease.family(base.family, base.base)
-    assert lease.family(base.family, base.base) is family
-    assert lease.family(base.family, base.base, checkpoint / "weights") is family
-    assert lease.family(base.family, base.base) is family
+    models = ModelCache(threads=1)
+    family = models.family(base.family, base.base)
+    assert models.family(base.family, base.base) is family
+    assert models.family(base.family, base.base, checkpoint / "weights") is family
+    assert models.family(base.family, base.base) is family
 
 
 def test_a_released_lease_loads_again_and_reports_memory(base: Source) -> None:
-    lease = ModelCache(threads=1)
-    family = lease.family(base.family, base.base)
-    assert lease.memory().peak_resident_bytes > 10_000_000
-    lease.release()
-    assert lease.family(base.family, base.base) is not family
+    models = ModelCache(threads=1)
+    family = models.family(base.family, base.base)
+    assert models.memory().peak_resident_bytes > 10_000_000
+    models.release()
+    assert models.family(base.family, base.base) is not family
 
 
 def test_missing_weights_are_refused(base: Source, tmp_path: Path) -> None:
-    lease = ModelCache(threads=1)
+    models = ModelCache(threads=1)
     with pytest.raises(InputError, match="are missing"):
-        drawn(Source(base.family, base.base, tmp_path / "gone"), ["red box"], [1], lease)
+        drawn(Source(base.family, base.base, tmp_path / "gone"), ["red box"], [1], models)
     (tmp_path / "empty" / "weights").mkdir(parents=True)
     with pytest.raises(InputError, match="cannot be loaded"):
-        drawn(Source(base.family, base.base, tmp_path / "empty"), ["red box"], [1], lease)
-    assert drawn(base, ["red box"], [1], lease)
+        drawn(Source(base.family, base.base, tmp_path / "empty"), ["red box"], [1], models)
+    assert drawn(base, ["red box"], [1], models)

@@ -51,7 +51,7 @@ class Brush:
         self.before, self.do = before, do
 
     def __call__(
-        self, lease: ModelCache, source: Source, prompts: Sequence[str], seeds: Sequence[int], *settings: float
+        self, models: ModelCache, source: Source, prompts: Sequence[str], seeds: Sequence[int], *settings: float
     ) -> Iterator[Drawn]:
         self.calls.append((source, len(prompts), tuple(seeds), settings))
         for index in range(len(prompts)):

@@ -9,12 +9,12 @@ import pytest
 from app.training.limits import Limits
 from workers.trainer.outcome import RunSnapshot, TrainerEnd, is_loadable, judge
 
-STANDING = RunSnapshot("running", None, 30, 100, 20, None, Limits(3600.0))
+SNAPSHOT = RunSnapshot("running", None, 30, 100, 20, None, Limits(3600.0))
 MODEL = Path(__file__).resolve().parents[3] / "models" / "nano"
 
 
 def test_a_kill_by_the_kernel_for_want_of_memory_is_out_of_memory(tmp_path: Path) -> None:
-    verdict = judge(STANDING, "step", {}, TrainerEnd(-9, is_kernel_short=True), tmp_path)
+    verdict = judge(SNAPSHOT, "step", {}, TrainerEnd(-9, is_kernel_short=True), tmp_path)
     assert verdict is not None
     assert (verdict.state, verdict.cause) == ("failed", "out_of_memory")
     assert "because main memory ran out" in verdict.reason
@@ -41,7 +41,7 @@ def test_a_disk_that_fills_while_a_run_is_stopped_stops_it(tmp_path: Path) -> No
 
 def test_a_run_that_its_worker_interrupts_has_no_verdict(tmp_path: Path) -> None:
     for kind, told in (("finished", {"reason": "stopped"}), ("step", {})):
-        assert judge(STANDING, kind, told, TrainerEnd(0, is_worker_stopping=True), tmp_path) is None
+        assert judge(SNAPSHOT, kind, told, TrainerEnd(0, is_worker_stopping=True), tmp_path) is None
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,9 @@ RECIPE = runs.plan("models/nano", 100)
 pytestmark = pytest.mark.usefixtures("committed")
 
 
-def ask(engine: Engine, recipe: Recipe = RECIPE, wish: RequestedLimits | None = None) -> Preflight:
+def ask(engine: Engine, recipe: Recipe = RECIPE, requested: RequestedLimits | None = None) -> Preflight:
     with transaction(engine) as session:
-        return preflights.request_preflight(session, frozen_version(session), recipe, wish=wish)
+        return preflights.request_preflight(session, frozen_version(session), recipe, requested=requested)
 
 
 def measure(
@@ -75,14 +75,14 @@ def test_what_was_measured_and_found_is_kept(engine: Engine, settings: Settings)
     assert all_runs(engine) == []
 
 
-def test_a_run_that_waits_for_it_starts_by_itself_with_what_was_foretold(engine: Engine, settings: Settings) -> None:
-    done, _ = measure(engine, settings, ask(engine, wish=RequestedLimits(max_seconds=500.0)))
+def test_a_run_that_waits_for_it_starts_by_itself_with_what_was_estimated(engine: Engine, settings: Settings) -> None:
+    done, _ = measure(engine, settings, ask(engine, requested=RequestedLimits(max_seconds=500.0)))
     (run,) = all_runs(engine)
     assert (run.recipe_hash, run.preflight_id, run.max_seconds) == (RECIPE.recipe_hash(), done.id, 500.0)
-    assert run.foretold_low_s < run.foretold_s < run.foretold_high_s  # type: ignore[operator]
+    assert run.estimated_low_s < run.estimated_s < run.estimated_high_s  # type: ignore[operator]
     # 100 steps of a tenth of a second, five validations, and what is drawn and written
-    assert run.foretold_s == pytest.approx(done.measured["start_s"] + 1.0 + 0.24 + 10.0 + 2.5 + 1.5 + 0.8 + 0.3)
-    assert "5 steps measured on CPU" in (run.foretold_from or "")
+    assert run.estimated_s == pytest.approx(done.measured["start_s"] + 1.0 + 0.24 + 10.0 + 2.5 + 1.5 + 0.8 + 0.3)
+    assert "5 steps measured on CPU" in (run.estimated_from or "")
     with transaction(engine) as session:
         assert jobs.get(session, run.job_id or 0).state == "queued"
 
@@ -100,7 +100,7 @@ def test_the_run_that_follows_is_compiled_only_where_that_pays(
     (found,) = [one["sentence"] for one in done.findings if one["name"] == "Compile"]
     assert "10 s of compiling" in found
     if not pays:
-        assert "compiling does not pay" in (run.foretold_from or "")
+        assert "compiling does not pay" in (run.estimated_from or "")
     with transaction(engine) as session:
         assert preflights.find(session, done.version_id, as_it_was_done, "CPU") is not None
 
@@ -108,16 +108,16 @@ def test_the_run_that_follows_is_compiled_only_where_that_pays(
 def test_without_limits_of_a_person_the_hard_stop_lies_above_the_most_expected(
     engine: Engine, settings: Settings
 ) -> None:
-    measure(engine, settings, ask(engine, wish=RequestedLimits()))
+    measure(engine, settings, ask(engine, requested=RequestedLimits()))
     (run,) = all_runs(engine)
-    assert run.foretold_high_s is not None
-    assert run.foretold_high_s < (run.max_seconds or 0) < RECIPE.max_wall_clock_s
+    assert run.estimated_high_s is not None
+    assert run.estimated_high_s < (run.max_seconds or 0) < RECIPE.max_wall_clock_s
 
 
 def test_a_run_that_cannot_end_in_time_is_not_started_and_fewer_steps_are_offered(
     engine: Engine, settings: Settings
 ) -> None:
-    done, job = measure(engine, settings, ask(engine, wish=RequestedLimits(max_seconds=40.0)), "--step", "2")
+    done, job = measure(engine, settings, ask(engine, requested=RequestedLimits(max_seconds=40.0)), "--step", "2")
     assert (done.state, job.state) == ("refused", "done")
     assert (done.reason or "").startswith("Time: takes ") and (done.reason or "").endswith("; 40 s are allowed.")
     assert all_runs(engine) == []
@@ -154,13 +154,13 @@ def test_enough_that_fit_end_the_search(engine: Engine, settings: Settings) -> N
 
 
 def test_a_refusal_says_the_engines_last_word(engine: Engine, settings: Settings) -> None:
-    done, job = measure(engine, settings, ask(engine, wish=RequestedLimits()), "--refuse")
+    done, job = measure(engine, settings, ask(engine, requested=RequestedLimits()), "--refuse")
     assert (done.state, done.reason, job.state) == ("refused", "The base model folder x is missing.", "done")
     assert all_runs(engine) == []
 
 
 def test_a_broken_program_fails_the_job(engine: Engine, settings: Settings) -> None:
-    done, job = measure(engine, settings, ask(engine, wish=RequestedLimits()), "--crash")
+    done, job = measure(engine, settings, ask(engine, requested=RequestedLimits()), "--crash")
     assert done.state == job.state == "failed"
     assert done.reason == job.failure == "It ended without telling why (exit code 1); its last words are in its log."
 
@@ -186,7 +186,7 @@ def test_silence_is_a_hang_and_is_ended(engine: Engine, settings: Settings) -> N
 
 
 def test_it_can_be_stopped(engine: Engine, settings: Settings) -> None:
-    asked = ask(engine, wish=RequestedLimits())
+    asked = ask(engine, requested=RequestedLimits())
     out = settings.data_dir / "preflights" / str(asked.id)
     thread = threading.Thread(target=measure, args=(engine, settings, asked, "--wait"))
     thread.start()
@@ -208,10 +208,10 @@ def test_a_process_nobody_waits_for_is_ended(engine: Engine, settings: Settings)
     out.mkdir(parents=True)
     recipe.write_text("batch_size: 1\n")
     left = Trainer.start([*FAKE, "--mute", "preflight", str(recipe), "none", str(out)], out, 1)
-    assert preflight_job.put_right(engine, Storage(settings.data_dir), QUICK) == 0
+    assert preflight_job.reconcile(engine, Storage(settings.data_dir), QUICK) == 0
     with transaction(engine) as session:
         jobs.cancel(session, asked.job_id or 0)
-    assert preflight_job.put_right(engine, Storage(settings.data_dir), QUICK) == 1
+    assert preflight_job.reconcile(engine, Storage(settings.data_dir), QUICK) == 1
     assert left.wait(5)
     with transaction(engine) as session:
         assert preflights.get(session, asked.id).state == "cancelled"

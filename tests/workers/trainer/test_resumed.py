@@ -143,7 +143,7 @@ def test_news_that_a_power_loss_took_from_the_file_hides_none_that_comes(
     assert train(engine, settings, run_id).state == "completed"
     with transaction(engine) as session:
         run = runs.get(session, run_id)
-        assert len(progress.sittings(session, run)) == 2
+        assert len(progress.attempts(session, run)) == 2
         assert progress.curves(session, run).steps[-1] == 6
 
 
@@ -172,7 +172,7 @@ def test_the_trainer_of_a_newer_job_is_not_a_stranger(
         runs.begin(session, run)
     assert old is not None
     theirs = Trainer.start([sys.executable, "-c", "import time; time.sleep(600)"], out, 1, new)
-    assert run_job.make_way(Work(old, settings, engine, Storage(settings.data_dir)), Patience(keep_s=0.0))
+    assert run_job.clear_device(Work(old, settings, engine, Storage(settings.data_dir)), Patience(keep_s=0.0))
     assert not theirs.wait(0.5)
     theirs.send(signal.SIGKILL)
     assert theirs.wait(10.0)
@@ -230,7 +230,7 @@ def test_a_trainer_that_nobody_follows_any_more_does_not_keep_its_run_waiting(
 def seated(work: Work) -> dict[str, object]:
     """What `gpu.train` does, with the fake engine."""
     with lease.devices_for(work) as hold:
-        if not run_job.make_way(work, Patience(keep_s=0.1, terminated_s=0.1)):
+        if not run_job.clear_device(work, Patience(keep_s=0.1, terminated_s=0.1)):
             hold.take()
         return run_job.train(work, FAKE, QUICK, hold=hold.take)
 
@@ -244,12 +244,12 @@ def test_a_preflight_at_work_is_found_and_not_waited_for(engine: Engine, setting
     assert claim is not None
     work = Work(claim, settings, engine, Storage(settings.data_dir))
     folder = settings.data_dir / "preflights" / str(preflight_id)
-    assert not preflight_job.make_way(work)
+    assert not preflight_job.clear_device(work)
     left = Trainer.start([sys.executable, "-c", "import time; time.sleep(600)"], folder, 1)
-    assert preflight_job.make_way(work)
+    assert preflight_job.clear_device(work)
     with transaction(engine) as session:
         preflights.end(session, preflights.get(session, preflight_id), "cancelled", "It was stopped.")
-    assert not preflight_job.make_way(work), "ended: nobody waits for it any more"
+    assert not preflight_job.clear_device(work), "ended: nobody waits for it any more"
     assert left.wait(0.0)
 
 

@@ -51,7 +51,7 @@ def run_id(engine: Engine, settings: Settings) -> int:
 
 
 def bills(engine: Engine) -> tuple[int, float]:
-    """How many sittings are on the bill, and their seconds."""
+    """How many attempts are on the bill, and their seconds."""
     with transaction(engine) as session:
         count, seconds = session.execute(select(func.count(), func.sum(LedgerEntry.seconds))).one()
         return count, seconds or 0.0
@@ -109,7 +109,7 @@ def test_a_killed_trainer_is_begun_again_twice_and_then_waits(
     assert [kind for kind, _ in notes(engine, run_id)] == ["begun_again", "begun_again"]
     assert "begun again from step 2 without being asked, 1 of at most 2 times" in notes(engine, run_id)[0][1]
     count, seconds = bills(engine)
-    assert count == 3, "every sitting is billed, retries included"
+    assert count == 3, "every attempt is billed, retries included"
     assert run.actual_s == pytest.approx(seconds)
 
 
@@ -280,7 +280,7 @@ def test_a_trainer_that_was_asked_to_stop_with_its_worker_is_not_lost(
     assert bills(engine)[0] == 2
 
 
-def test_a_sitting_that_is_on_the_bill_is_not_billed_again(
+def test_a_attempt_that_is_on_the_bill_is_not_billed_again(
     engine: Engine, settings: Settings, run_id: int, out: Path
 ) -> None:
     """The worker died between the bill and forgetting the trainer."""
@@ -288,7 +288,7 @@ def test_a_sitting_that_is_on_the_bill_is_not_billed_again(
     record = read_record(out)
     assert record is not None
     with transaction(engine) as session:
-        runs.count_sitting(session, runs.get(session, run_id), record.sitting, 40.0)
+        runs.count_attempt(session, runs.get(session, run_id), record.attempt, 40.0)
     run = train(engine, settings, run_id)
     assert (run.state, run.resumptions) == ("completed", 0)
     assert bills(engine)[0] == 1

@@ -87,12 +87,12 @@ def test_a_phase_that_begins_at_once_does_not_make_the_one_before_look_talkative
     assert not story.is_hung_after(599)
 
 
-def test_another_sitting_begins_without_habits(story: Story) -> None:
+def test_another_attempt_begins_without_habits(story: Story) -> None:
     story.steps(5, 0.2)
-    story.tell(9000, "sitting", resumed=True, pid=1, spent_s=1.0)
+    story.tell(9000, "attempt", resumed=True, pid=1, spent_s=1.0)
     story.tell(1, "phase", phase="load", done=0, total=1)
     story.tell(5, "phase", phase="load", done=1, total=1)
-    assert not story.is_hung_after(60), "the pause between two sittings is no habit"
+    assert not story.is_hung_after(60), "the pause between two attempts is no habit"
     assert story.is_hung_after(101)
 
 
@@ -130,7 +130,7 @@ def test_the_second_stage_has_a_pace_of_its_own() -> None:
     assert story.remarks == []
 
 
-def test_an_end_behind_the_hard_stop_is_foretold_once() -> None:
+def test_an_end_behind_the_hard_stop_is_estimated_once() -> None:
     story = Story(WatchPlan(1000, 600.0, "money", spent_s=100.0))
     story.steps(60, 1.0)
     (remark,) = story.remarks

@@ -44,13 +44,13 @@ class AuxiliaryLosses:
         `places` are the pictures' positions in their step's whole batch: which tokens are routed hangs on the seed,
         the step and the place alone, however the step is cut into micro-batches and processes.
         """
-        with ExitStack() as aids:
+        with ExitStack() as auxiliary:
             if self.teacher is not None and self.teacher.is_on(step):
-                aids.enter_context(self.teacher.watching())
+                auxiliary.enter_context(self.teacher.watching())
             if self.routing is not None:
                 seed = self.recipe.seed
                 own = [keyed_generator(torch.device("cpu"), seed, "routing", step, place) for place in places]
-                aids.enter_context(self.routing.on(own))
+                auxiliary.enter_context(self.routing.on(own))
             yield
 
     def terms(
@@ -80,26 +80,26 @@ class AuxiliaryLosses:
         return torch.stack(terms).sum(dim=0) if terms else None
 
 
-def build_aids(recipe: Recipe, family: Family) -> AuxiliaryLosses:
+def build_auxiliary(recipe: Recipe, family: Family) -> AuxiliaryLosses:
     """What `recipe` switches on, for `family`'s model on its device.
 
     Raises `InputError` when a folder is missing or broken, or when the model cannot do what is asked.
     """
-    aids = AuxiliaryLosses(recipe)
+    auxiliary = AuxiliaryLosses(recipe)
     device = next(family.model.parameters()).device
     is_bf16 = recipe.precision == "bf16-autocast"
     dinos = {folder: Dino(folder, device, is_bf16) for folder in {recipe.teacher, recipe.dino} if folder}
     if recipe.route_share > 0.0:
-        aids.routing = Routing(family.model, recipe.route_share, recipe.route_from)
-        aids.notes = _notes_on_routing(recipe, family)
+        auxiliary.routing = Routing(family.model, recipe.route_share, recipe.route_from)
+        auxiliary.notes = _notes_on_routing(recipe, family)
     if recipe.teacher:
-        aids.teacher = Teacher(family.model, recipe, dinos[recipe.teacher], aids.routing)
-        aids.modules["teacher"] = aids.teacher.projection
+        auxiliary.teacher = Teacher(family.model, recipe, dinos[recipe.teacher], auxiliary.routing)
+        auxiliary.modules["teacher"] = auxiliary.teacher.projection
     if recipe.lpips:
-        aids.lpips = _lpips(recipe, family, device)
+        auxiliary.lpips = _lpips(recipe, family, device)
     if recipe.dino:
-        aids.dino = dinos[recipe.dino]
-    return aids
+        auxiliary.dino = dinos[recipe.dino]
+    return auxiliary
 
 
 def _lpips(recipe: Recipe, family: Family, device: torch.device) -> Lpips:

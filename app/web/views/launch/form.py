@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.datasets import reading
 from app.errors import Refused
-from app.launch import bases, devices, members, outlook
-from app.launch.facts import FAR, BaseFacts, Preset
-from app.launch.outlook import Assessment
+from app.launch import assessment, bases, devices, members
+from app.launch.assessment import Assessment
+from app.launch.facts import PRESETS, BaseFacts, Preset
 from app.launch.plan import Plan, plan
 from app.launch.preflights import RequestedLimits
 from app.settings import Settings
@@ -31,7 +31,7 @@ class Asked:
 
     version_id: int | None
     base: str
-    far: Preset
+    preset: Preset
     changes: Mapping[str, str]
     money: str = ""
     time: str = ""
@@ -39,7 +39,7 @@ class Asked:
 
     def address(self, **other: Any) -> str:
         """The page's address with other choices: `far`, `base`, `version_id`, or `changes` as a whole."""
-        told: dict[str, Any] = {"version_id": self.version_id, "base": self.base, "far": self.far}
+        told: dict[str, Any] = {"version_id": self.version_id, "base": self.base, "preset": self.preset}
         told |= {name: value for name, value in other.items() if name != "changes"}
         changes = other.get("changes", self.changes)
         return "/runs/new?" + urlencode({name: value for name, value in {**told, **changes}.items() if value})
@@ -54,7 +54,7 @@ def planned_for(session: Session, config: Settings, asked: Asked) -> Plan:
     """The plan for a version and a base that are known to exist."""
     version = reading.get(session, asked.version_id or 0).version
     device = devices.known(config.data_dir, config.worker_threads)
-    return plan(bases.read(asked.base), members.facts(session, version), device, asked.far, asked.changes)
+    return plan(bases.read(asked.base), members.facts(session, version), device, asked.preset, asked.changes)
 
 
 def asked_in(fields: Mapping[str, Any], config: Settings) -> Asked:
@@ -67,9 +67,9 @@ def asked_in(fields: Mapping[str, Any], config: Settings) -> Asked:
     changes = {name: told[name] for name in Recipe.model_fields if name in told and name not in _NOT_KNOBS}
     if "exact" in told:
         changes["steps"] = told["exact"]
-    far = told.get("far", "balanced")
+    preset = told.get("preset", "balanced")
     return Asked(
-        _number(told.get("version_id")), base, next((one for one in FAR if one == far), "balanced"), changes,
+        _number(told.get("version_id")), base, next((one for one in PRESETS if one == preset), "balanced"), changes,
         told.get("max_amount", ""), told.get("max_time", ""), _number(told.get("measuring")),
     )  # fmt: skip
 
@@ -79,21 +79,21 @@ def understood(
 ) -> tuple[Asked, Plan, RequestedLimits | None, dict[str, str]]:
     """What a form asks for, the plan of it, its limits, and what is wrong by field. Raises Refused as `asked_in`."""
     asked = asked_in(form, config)
-    wish, faults = wording.wish_of(asked.time, asked.money)
-    return asked, planned_for(session, config, asked), wish, faults
+    requested, faults = wording.requested_of(asked.time, asked.money)
+    return asked, planned_for(session, config, asked), requested, faults
 
 
-def open_outlook(
+def open_assessment(
     session: Session,
     config: Settings,
     planned: Plan,
     asked: Asked,
-    wish: RequestedLimits | None = None,
+    requested: RequestedLimits | None = None,
     preflight: Preflight | None = None,
 ) -> Assessment:
-    """The outlook of a run. Raises Refused where the gate is closed."""
+    """The assessment of a run. Raises Refused where the gate is closed."""
     version = reading.get(session, asked.version_id or 0).version
-    known = outlook.outlook(session, config, version, planned.recipe, None, preflight, None, wish)
+    known = assessment.assess(session, config, version, planned.recipe, None, preflight, None, requested)
     if not known.is_open:
         raise Refused(known.reason)
     return known

@@ -16,10 +16,10 @@ from app.database import utc_now
 from app.datasets import reading
 from app.datasets.reading import VersionRow
 from app.jobs import Job
-from app.launch import checks, devices, members, outlook, preflights
+from app.launch import assessment, checks, devices, members, preflights
+from app.launch.assessment import Assessment
 from app.launch.estimate import steps_that_fit
-from app.launch.facts import FAR, BaseFacts, DataFacts, DeviceFacts, Preset
-from app.launch.outlook import Assessment
+from app.launch.facts import PRESETS, BaseFacts, DataFacts, DeviceFacts, Preset
 from app.launch.plan import Knob, Plan, plan, written
 from app.settings import Settings
 from app.storage import Storage
@@ -76,7 +76,7 @@ class LaunchView:
     job: Job | None
     waits: str
     facts: list[Fact]
-    outlook: Assessment | None
+    assessment: Assessment | None
     counted: str
     others: list[Other]
     plot: Plot | None
@@ -102,7 +102,7 @@ def view(
     offered = known_bases(config)
     base = next((one for one in offered if one.name == asked.base), offered[0])
     asked = Asked(
-        chosen.version.id if chosen else None, base.name, asked.far, asked.changes, asked.money, asked.time,
+        chosen.version.id if chosen else None, base.name, asked.preset, asked.changes, asked.money, asked.time,
         asked.measuring,
     )  # fmt: skip
     if chosen is None:
@@ -124,11 +124,11 @@ def trainable(session: Session) -> list[VersionRow]:
 
 def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: DeviceFacts) -> tuple[Asked, Plan]:
     """The plan, and what is asked without the fields that were left as they were derived."""
-    derived = plan(base, data, device, asked.far)
+    derived = plan(base, data, device, asked.preset)
     known = {knob.name: written(knob.value) for knob in derived.knobs}
     changes = {name: value for name, value in asked.changes.items() if known.get(name) != value}
-    asked = Asked(asked.version_id, asked.base, asked.far, changes, asked.money, asked.time, asked.measuring)
-    return asked, plan(base, data, device, asked.far, changes)
+    asked = Asked(asked.version_id, asked.base, asked.preset, changes, asked.money, asked.time, asked.measuring)
+    return asked, plan(base, data, device, asked.preset, changes)
 
 
 def _empty(asked: Asked, config: Settings) -> LaunchView:
@@ -158,8 +158,8 @@ class _Page:
         recipe, on = self.planned.recipe, (self.chosen.version.id, self.planned.recipe, self.device.name)
         preflight = preflights.find(self.session, *on)
         elsewhere = "" if preflight else preflights.measured_elsewhere(self.session, *on)
-        wish, faults = wording.wish_of(self.asked.time, self.asked.money)
-        known = outlook.outlook(
+        requested, faults = wording.requested_of(self.asked.time, self.asked.money)
+        known = assessment.assess(
             self.session,
             self.config,
             self.chosen.version,
@@ -167,18 +167,18 @@ class _Page:
             self.base,
             preflight,
             None,
-            wish,
+            requested,
             self._busy(preflight),
         )
         state = self._state(preflight, known)
         job = jobs.get(self.session, preflight.job_id) if preflight and preflight.job_id else None
-        foretold, now_clock = known.estimate, clock.read(self.session, self.config)
+        estimated, now_clock = known.estimate, clock.read(self.session, self.config)
         price = known.limits.hour_price
         return LaunchView(
             asked=self.asked,
             versions=self._versions(found),
             bases=[self._base(one) for one in offered],
-            lengths=[self._length(far, preflight) for far in FAR],
+            lengths=[self._length(preset, preflight) for preset in PRESETS],
             plan=self.planned,
             shown=drawer.shown(self.planned),
             groups=drawer.groups(self.planned, self.asked.changes),
@@ -187,17 +187,17 @@ class _Page:
             elsewhere=wording.elsewhere(elsewhere, self.device.name),
             job=job,
             waits=_waits(self.session, preflight),
-            facts=wording.facts(preflight, recipe) if foretold else [],
-            outlook=known,
+            facts=wording.facts(preflight, recipe) if estimated else [],
+            assessment=known,
             counted=checks.counted(known.findings),
             others=self._others(preflight, known, recipe),
-            plot=plot(foretold, known.limits.hard_stop()[0], utc_now()) if foretold else None,
+            plot=plot(estimated, known.limits.hard_stop()[0], utc_now()) if estimated else None,
             bars=wording.bars(now_clock, known, price),
             cycle=now_clock.number if now_clock else None,
             costs=wording.costs(known, price, self.config.currency),
             kept_back=wording.kept_back(known, price, self.config.currency),
-            stop_time=self.asked.time or (wording.hours(known.limits.max_seconds) if foretold else ""),
-            stop_money=self.asked.money or wording.amount_of(known.limits.max_amount if foretold else None),
+            stop_time=self.asked.time or (wording.hours(known.limits.max_seconds) if estimated else ""),
+            stop_money=self.asked.money or wording.amount_of(known.limits.max_amount if estimated else None),
             currency=self.config.currency,
             faults={**faults, **self.faults},
             log=self._log(preflight) if state == "failed" else [],
@@ -248,11 +248,11 @@ class _Page:
         name = Path(base.name).name if base.name.startswith("/") else base.name
         return Choice(base.name, f"{base.title} · {name}", note, base.name == self.base.name, bool(base.fault))
 
-    def _length(self, far: Preset, preflight: Preflight | None) -> Choice:
+    def _length(self, preset: Preset, preflight: Preflight | None) -> Choice:
         """A length with its steps and, where it was measured, its time and money."""
         changes = {name: value for name, value in self.asked.changes.items() if name != "steps"}
-        recipe = plan(self.base, self.data, self.device, far, changes).recipe
-        known = outlook.outlook(self.session, self.config, self.chosen.version, recipe, self.base, preflight)
+        recipe = plan(self.base, self.data, self.device, preset, changes).recipe
+        known = assessment.assess(self.session, self.config, self.chosen.version, recipe, self.base, preflight)
         note = plural(recipe.steps, "step")
         if known.estimate is not None:
             _, seconds, _ = known.estimate.in_all
@@ -261,7 +261,7 @@ class _Page:
                 note += f" · {money(known.estimate.money(known.limits.hour_price)[1], self.config.currency)}"
         is_late = any(one.state == "failed" and one.name in ("Time", "Money") for one in known.findings)
         note += ": more than is left" if is_late else ""
-        return Choice(far, WORDS[far], note, far == self.asked.far and "steps" not in self.asked.changes)
+        return Choice(preset, WORDS[preset], note, preset == self.asked.preset and "steps" not in self.asked.changes)
 
     def _others(self, preflight: Preflight | None, known: Assessment, recipe: Recipe) -> list[Other]:
         """Measured alternatives: those the preflight tried, and fewer steps where the run would end too late."""
@@ -274,7 +274,7 @@ class _Page:
         available_s = known.left.available_s
         if late and preflight is not None and known.estimate is not None and available_s is not None:
             fewer = steps_that_fit(
-                preflight.measured, recipe, available_s, outlook.drawn(recipe), preflights.history(self.session)
+                preflight.measured, recipe, available_s, assessment.drawn(recipe), preflights.history(self.session)
             )
             if fewer:
                 href = self.asked.address(changes={**self.asked.changes, "steps": str(fewer)})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from app.cycles.clock import CycleClock
-from app.launch.outlook import Assessment
+from app.launch.assessment import Assessment
 from app.launch.pace import pace
 from app.launch.preflights import RequestedLimits
 from app.training.recipe import Recipe
@@ -35,7 +35,7 @@ class BudgetBar:
     is_over: bool
 
 
-def wish_of(time: str, amount_typed: str) -> tuple[RequestedLimits | None, dict[str, str]]:
+def requested_of(time: str, amount_typed: str) -> tuple[RequestedLimits | None, dict[str, str]]:
     """The hard stop as typed, and what is wrong with it by field."""
     faults: dict[str, str] = {}
     seconds, amount = None, None
@@ -51,8 +51,8 @@ def wish_of(time: str, amount_typed: str) -> tuple[RequestedLimits | None, dict[
         amount = str(Decimal(typed)) if is_number and Decimal(typed) > 0 else None
         if amount is None:
             faults["money"] = "an amount, such as 34.00"
-    wish = RequestedLimits(seconds, amount) if seconds is not None or amount is not None else None
-    return wish, faults
+    requested = RequestedLimits(seconds, amount) if seconds is not None or amount is not None else None
+    return requested, faults
 
 
 def facts(preflight: Preflight | None, recipe: Recipe) -> list[Fact]:
@@ -133,12 +133,12 @@ def bars(now: CycleClock | None, known: Assessment, price: Decimal | None) -> li
     if now is None:
         return []
     day_s = (now.ends_at - now.started_at).total_seconds()
-    foretold = known.estimate
-    run_s = foretold.in_all[1] if foretold else 0.0
+    estimated = known.estimate
+    run_s = estimated.in_all[1] if estimated else 0.0
     left_s = now.seconds_left - run_s
     found = [_bar("Time", left_s, duration(left_s), day_s - now.seconds_left, run_s, day_s)]
     if now.money_left is not None and price:
-        cost = foretold.money(price)[1] if foretold else Decimal(0)
+        cost = estimated.money(price)[1] if estimated else Decimal(0)
         free = now.money_left - known.left.reserved
         left, used = free - cost, float(now.budget - free)
         found.append(_bar("Money", float(left), money(left, now.currency), used, float(cost), float(now.budget)))

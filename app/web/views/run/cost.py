@@ -1,4 +1,4 @@
-"""Time and money of a run against its hard stop: spent, expected, foretold, kept back."""
+"""Time and money of a run against its hard stop: spent, expected, estimated, kept back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Bill:
 
     spent_s: float
     in_all_s: tuple[float, float, float] | None
-    foretold_s: tuple[float, float, float] | None
+    estimated_s: tuple[float, float, float] | None
     limit_s: float
     binding: Binding
     must_end_at: datetime | None
@@ -52,14 +52,14 @@ def bill(
         ends = (forecast.earliest, forecast.ends_at, forecast.latest)
         least, expected, most = (min(limit_s, spent_s + max(0.0, (end - now).total_seconds())) for end in ends)
         in_all = (least, expected, most)
-    foretold = None
-    if run.foretold_s is not None:
-        foretold = (run.foretold_low_s or run.foretold_s, run.foretold_s, run.foretold_high_s or run.foretold_s)
+    estimated = None
+    if run.estimated_s is not None:
+        estimated = (run.estimated_low_s or run.estimated_s, run.estimated_s, run.estimated_high_s or run.estimated_s)
     is_training = run.state == "running" and spent_s > 0
     return Bill(
         spent_s=spent_s,
         in_all_s=in_all,
-        foretold_s=foretold,
+        estimated_s=estimated,
         limit_s=limit_s,
         binding=binding,
         must_end_at=now + timedelta(seconds=limit_s - spent_s) if is_training else None,

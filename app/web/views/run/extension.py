@@ -51,8 +51,8 @@ def _left_s(session: Session, run: TrainingRun, bill: Bill, saved: int) -> float
     started = progress.newest_events(session, run.id, 1, "started")
     if pace is None or not started:
         return None
-    # The newest sitting may have ended before it had started to train.
-    began = max(one.began for one in progress.sittings(session, run) if one.began <= started[0].at)
+    # The newest attempt may have ended before it had started to train.
+    began = max(one.began for one in progress.attempts(session, run) if one.began <= started[0].at)
     start_s = (started[0].at - began).total_seconds()
     again_s = (pace.step - saved) * pace.seconds_a_step
     steps_s = (pace.latest - pace.at).total_seconds() + again_s

@@ -56,7 +56,7 @@ def strip(session: Session, run: TrainingRun, forecast: Forecast | None) -> Stri
     if sheet is None:
         return None
     suite = sheets.suite(session, sheet)
-    prompts = sheets.pulse_prompts(sheets.prompts_of(session, suite))
+    prompts = sheets.preview_prompts(sheets.prompts_of(session, suite))
     if run.ended_at is None:
         return _live(session, run, sheet, prompts, suite.seeds[0], forecast)
     page = comparison.compare(session, sheet)

@@ -168,7 +168,7 @@ def _line(event: RunEvent, is_best: bool) -> EventLine:
     facts = event.data
     step = number(facts["step"]) if "step" in facts else ""
     match event.kind:
-        case "sitting":
+        case "attempt":
             before = f"{duration(facts['spent_s'])} worked before" if facts.get("spent_s") else "a process of its own"
             return EventLine(event.at, "trainer started again" if facts.get("resumed") else "trainer started", before)
         case "started" if facts.get("step"):

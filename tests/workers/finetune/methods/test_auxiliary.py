@@ -16,7 +16,7 @@ from transformers import AutoModel
 from app.training.recipe import Recipe
 from workers.errors import InputError
 from workers.families.prx_pixel import PrxPixel
-from workers.finetune.methods.auxiliary import AuxiliaryLosses, build_aids
+from workers.finetune.methods.auxiliary import AuxiliaryLosses, build_auxiliary
 from workers.finetune.methods.dino import Dino
 from workers.finetune.methods.perceptual import Lpips, dino_errors, lpips_errors
 
@@ -25,22 +25,22 @@ MakeRecipe = Callable[..., Recipe]
 Pass = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor], torch.Tensor]
 
 
-def extra_loss(aids: AuxiliaryLosses, family: PrxPixel, one_pass: Pass, step: int = 0) -> torch.Tensor | None:
-    """One training pass with the aids around it, and their loss."""
+def extra_loss(auxiliary: AuxiliaryLosses, family: PrxPixel, one_pass: Pass, step: int = 0) -> torch.Tensor | None:
+    """One training pass with the auxiliary around it, and their loss."""
     noisy, timesteps, text, pictures = one_pass
-    with aids.around(step, range(3)):
+    with auxiliary.around(step, range(3)):
         prediction = family.predict(family.model, noisy, timesteps, text)
-    return aids.terms(family, prediction, noisy, family.encode_pictures(pictures), timesteps, pictures, step)
+    return auxiliary.terms(family, prediction, noisy, family.encode_pictures(pictures), timesteps, pictures, step)
 
 
 def test_nothing_is_on_unless_asked_for(family: PrxPixel, recipe: MakeRecipe, one_pass: Pass) -> None:
-    aids = build_aids(recipe(), family)
+    auxiliary = build_auxiliary(recipe(), family)
     noisy, timesteps, text, _ = one_pass
     plain = family.predict(family.model, noisy, timesteps, text)
-    with aids.around(0, range(3)):
+    with auxiliary.around(0, range(3)):
         assert torch.equal(plain, family.predict(family.model, noisy, timesteps, text))
-    assert extra_loss(aids, family, one_pass) is None
-    assert (len(aids.modules), aids.needs_pictures, aids.notes) == (0, False, ())
+    assert extra_loss(auxiliary, family, one_pass) is None
+    assert (len(auxiliary.modules), auxiliary.needs_pictures, auxiliary.notes) == (0, False, ())
 
 
 @pytest.mark.parametrize("folder", ["dino_folder", "dino3_folder"])
@@ -61,13 +61,13 @@ def test_features_are_those_of_the_model_without_its_other_tokens(folder: str, r
 def test_a_block_learns_to_see_as_the_teacher_does(
     family: PrxPixel, recipe: MakeRecipe, one_pass: Pass, dino_folder: Path
 ) -> None:
-    aids = build_aids(recipe(teacher=str(dino_folder), teacher_block=3, teacher_weight=1.0), family)
-    assert aids.needs_pictures
+    auxiliary = build_auxiliary(recipe(teacher=str(dino_folder), teacher_block=3, teacher_weight=1.0), family)
+    assert auxiliary.needs_pictures
     before = dict(family.model.named_parameters())
-    optimiser = torch.optim.Adam([*before.values(), *aids.modules.parameters()], lr=3e-3)
+    optimiser = torch.optim.Adam([*before.values(), *auxiliary.modules.parameters()], lr=3e-3)
     losses = []
     for _ in range(40):
-        loss = extra_loss(aids, family, one_pass)
+        loss = extra_loss(auxiliary, family, one_pass)
         assert loss is not None
         assert loss.shape == (3,)
         optimiser.zero_grad()
@@ -83,14 +83,14 @@ def test_a_block_learns_to_see_as_the_teacher_does(
 def test_the_loss_is_one_minus_the_cosine_of_each_token(
     family: PrxPixel, recipe: MakeRecipe, one_pass: Pass, dino_folder: Path
 ) -> None:
-    aids = build_aids(recipe(teacher=str(dino_folder), teacher_block=2, teacher_weight=0.5), family)
+    auxiliary = build_auxiliary(recipe(teacher=str(dino_folder), teacher_block=2, teacher_weight=0.5), family)
     caught: list[torch.Tensor] = []
     model: Any = family.model
     model.blocks[1].register_forward_hook(lambda _, __, out: caught.append(out))
-    loss = extra_loss(aids, family, one_pass)
+    loss = extra_loss(auxiliary, family, one_pass)
     pictures = one_pass[3].permute(0, 3, 1, 2) / 255.0
     wanted = Dino(str(dino_folder), CPU, is_bf16=False).patches(pictures, 4, 6)
-    given = aids.modules["teacher"](caught[0])
+    given = auxiliary.modules["teacher"](caught[0])
     cosine = (given * wanted).sum(dim=-1) / given.norm(dim=-1) / wanted.norm(dim=-1)
     assert loss is not None
     assert torch.allclose(loss, 0.5 * (1.0 - cosine).mean(dim=1), atol=1e-5)
@@ -102,13 +102,13 @@ def test_only_tokens_that_were_worked_on_are_taught(
 ) -> None:
     """Block 1 comes before routing, 2 to 4 are routed, and what comes out of 5 is measured on the kept ones."""
     knobs = recipe(teacher=str(dino_folder), teacher_block=block, teacher_weight=1.0, route_share=0.5, route_from=1)
-    aids = build_aids(knobs, family)
+    auxiliary = build_auxiliary(knobs, family)
     caught: list[torch.Tensor] = []
     model: Any = family.model
     model.blocks[block - 1].register_forward_hook(lambda _, __, out: caught.append(out))
-    loss = extra_loss(aids, family, one_pass)
-    assert aids.routing is not None
-    kept = aids.routing.kept
+    loss = extra_loss(auxiliary, family, one_pass)
+    assert auxiliary.routing is not None
+    kept = auxiliary.routing.kept
     assert kept is not None
     assert loss is not None
     pictures = one_pass[3].permute(0, 3, 1, 2) / 255.0
@@ -118,25 +118,25 @@ def test_only_tokens_that_were_worked_on_are_taught(
     if block > 1:
         wanted = wanted[rows, kept]
         given = given if given.shape[1] == kept.shape[1] else given[rows, kept]
-    cosine = torch.nn.functional.cosine_similarity(aids.modules["teacher"](given), wanted, dim=-1)
+    cosine = torch.nn.functional.cosine_similarity(auxiliary.modules["teacher"](given), wanted, dim=-1)
     assert torch.allclose(loss, (1.0 - cosine).mean(dim=1), atol=1e-5)
 
 
 def test_the_teacher_goes_when_its_time_is_over(
     family: PrxPixel, recipe: MakeRecipe, one_pass: Pass, dino_folder: Path
 ) -> None:
-    aids = build_aids(recipe(teacher=str(dino_folder), teacher_block=1, teacher_until=0.5, steps=10), family)
-    assert extra_loss(aids, family, one_pass, step=4) is not None
-    assert extra_loss(aids, family, one_pass, step=5) is None
+    auxiliary = build_auxiliary(recipe(teacher=str(dino_folder), teacher_block=1, teacher_until=0.5, steps=10), family)
+    assert extra_loss(auxiliary, family, one_pass, step=4) is not None
+    assert extra_loss(auxiliary, family, one_pass, step=5) is None
 
 
 def test_a_fine_grid_is_taught_from_a_coarser_one(
     family: PrxPixel, recipe: MakeRecipe, dino_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.finetune.methods.teacher.PATCHES_AT_MOST", 3)
-    aids = build_aids(recipe(teacher=str(dino_folder), teacher_block=1), family)
-    assert aids.teacher is not None
-    view = aids.teacher._view(torch.zeros((1, 16, 24, 3), dtype=torch.uint8), 4, 6)
+    auxiliary = build_auxiliary(recipe(teacher=str(dino_folder), teacher_block=1), family)
+    assert auxiliary.teacher is not None
+    view = auxiliary.teacher._view(torch.zeros((1, 16, 24, 3), dtype=torch.uint8), 4, 6)
     assert view.shape == (1, 24, 24)
 
 
@@ -201,13 +201,13 @@ def test_perceptual_losses_add_up_by_their_weights(
 ) -> None:
     both = {"lpips": str(lpips_folder), "dino": str(dino_folder)}
     knobs = recipe(**both, lpips_weight=0.1, dino_weight=0.01, resolution_px=32)
-    aids = build_aids(knobs, family)
-    assert (aids.needs_pictures, len(aids.modules)) == (False, 0)
+    auxiliary = build_auxiliary(knobs, family)
+    assert (auxiliary.needs_pictures, len(auxiliary.modules)) == (False, 0)
     pictures = torch.randint(0, 256, (3, 32, 32, 3), generator=torch.Generator().manual_seed(4), dtype=torch.uint8)
     clean = family.encode_pictures(pictures)
     noisy = torch.randn(clean.shape, generator=torch.Generator().manual_seed(5), requires_grad=True)
     timesteps = one_pass[1]
-    loss = aids.terms(family, noisy, noisy, clean, timesteps, None, 0)
+    loss = auxiliary.terms(family, noisy, noisy, clean, timesteps, None, 0)
     lpips, dino = Lpips(str(lpips_folder), CPU, is_bf16=False), Dino(str(dino_folder), CPU, is_bf16=False)
     wanted = 0.1 * lpips_errors(lpips, noisy, clean) + 0.01 * dino_errors(dino, noisy, clean)
     assert loss is not None
@@ -219,16 +219,16 @@ def test_what_is_routed_hangs_on_the_picture_however_the_step_is_cut(
     family: PrxPixel, recipe: MakeRecipe, one_pass: Pass
 ) -> None:
     noisy, timesteps, text, _ = one_pass
-    aids = build_aids(recipe(route_share=0.5, route_from=1), family)
-    assert aids.routing is not None
+    auxiliary = build_auxiliary(recipe(route_share=0.5, route_from=1), family)
+    assert auxiliary.routing is not None
 
     def kept(step: int, places: list[int]) -> torch.Tensor:
         some = {name: tensor[places] for name, tensor in text.items()}
-        with aids.around(step, places):
+        with auxiliary.around(step, places):
             family.predict(family.model, noisy[places], timesteps[places], some)
-        assert aids.routing is not None
-        assert aids.routing.kept is not None
-        return aids.routing.kept
+        assert auxiliary.routing is not None
+        assert auxiliary.routing.kept is not None
+        return auxiliary.routing.kept
 
     whole = kept(7, [0, 1, 2])
     assert torch.equal(whole, torch.cat([kept(7, [0]), kept(7, [1, 2])]))
@@ -236,9 +236,9 @@ def test_what_is_routed_hangs_on_the_picture_however_the_step_is_cut(
 
 
 def test_few_tokens_are_worth_a_note(family: PrxPixel, recipe: MakeRecipe) -> None:
-    (note,) = build_aids(recipe(route_share=0.5, route_from=1), family).notes
+    (note,) = build_auxiliary(recipe(route_share=0.5, route_from=1), family).notes
     assert "about 16 tokens" in note
-    assert build_aids(recipe(route_share=0.5, route_from=1, resolution_px=128), family).notes == ()
+    assert build_auxiliary(recipe(route_share=0.5, route_from=1, resolution_px=128), family).notes == ()
 
 
 def test_what_is_missing_or_does_not_fit_is_refused(
@@ -246,7 +246,7 @@ def test_what_is_missing_or_does_not_fit_is_refused(
 ) -> None:
     def refused(**knobs: Any) -> str:
         with pytest.raises(InputError) as refusal:
-            build_aids(recipe(**knobs), family)
+            build_auxiliary(recipe(**knobs), family)
         return str(refusal.value)
 
     assert "holds no DINO model" in refused(teacher=str(tmp_path))
@@ -274,4 +274,4 @@ def test_a_pickled_teacher_is_refused(family: PrxPixel, recipe: MakeRecipe, dino
     shutil.copy(dino_folder / "config.json", tmp_path)
     torch.save(load_file(dino_folder / "model.safetensors"), tmp_path / "pytorch_model.bin")
     with pytest.raises(InputError, match="cannot be loaded"):
-        build_aids(recipe(teacher=str(tmp_path), teacher_block=1), family)
+        build_auxiliary(recipe(teacher=str(tmp_path), teacher_block=1), family)

@@ -48,7 +48,7 @@ def test_it_learns(recipe: MakeRecipe, make: Make) -> None:
 
 @BOTH
 def test_stopping_in_between_changes_no_bit(recipe: MakeRecipe, make: Make, tmp_path: Path) -> None:
-    """Through a file, as the learner does it: each weight's memory by name, nothing else."""
+    """Through a file, as the train_state does it: each weight's memory by name, nothing else."""
     knobs = recipe(adamw_lr=0.01, weight_decay=0.01)
     straight = fresh_weights()
     learn(make(straight, knobs), straight, range(60))

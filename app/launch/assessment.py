@@ -34,7 +34,7 @@ _MARGIN: Final = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What is foretold of a run: the estimate (None before a preflight), the gate, and what there is for it.
+    """What is estimated of a run: the estimate (None before a preflight), the gate, and what there is for it.
 
     `recipe` is the one that a run would get: where compiling was not shown to pay, it does without.
     """
@@ -56,7 +56,7 @@ class Assessment:
         return next((f"{one.name}: {one.sentence}." for one in self.findings if one.state == "failed"), "")
 
 
-def outlook(
+def assess(
     session: Session,
     settings: Settings,
     version: DatasetVersion,
@@ -64,18 +64,18 @@ def outlook(
     base: BaseFacts | None = None,
     preflight: Preflight | None = None,
     measured: Mapping[str, Any] | None = None,
-    wish: RequestedLimits | None = None,
+    requested: RequestedLimits | None = None,
     busy: str = "",
 ) -> Assessment:
     """What is known of a run before it is asked for. `measured` stands for the preflight's while that is not kept."""
     base = base or bases.read(recipe.base)
     known = measured if measured is not None else (preflight.measured if preflight else None)
-    foretold = None
+    estimated = None
     if known and "step_s" in known:
-        foretold = estimate(known, recipe, drawn(recipe), preflights.history(session))
+        estimated = estimate(known, recipe, drawn(recipe), preflights.history(session))
     launched = as_launched(recipe, known)
     twin = runs.under_way(session, version, launched)
-    limits = limits_for(session, settings, recipe, wish, foretold, twin)
+    limits = limits_for(session, settings, recipe, requested, estimated, twin)
     device = devices.known(settings.data_dir, settings.worker_threads)
     place = RunSite(
         free_bytes=shutil.disk_usage(_there(settings)).free,
@@ -86,21 +86,21 @@ def outlook(
     )
     left = left_of(session, settings, limits, twin)
     counted = members.counted(session, version)
-    found = checks.findings(recipe, base, counted, place, left, known, foretold)
-    return Assessment(launched, foretold, found, left, limits)
+    found = checks.findings(recipe, base, counted, place, left, known, estimated)
+    return Assessment(launched, estimated, found, left, limits)
 
 
 def drawn(recipe: Recipe) -> PictureCounts:
-    """What is drawn for such a run: the pulse while it goes on, and the sheet of its checkpoints and the base after."""
-    return PictureCounts(sheets.PULSE, sheets.picture_count(recipe))
+    """What is drawn for such a run: previews while it goes on, and its sheet afterwards."""
+    return PictureCounts(sheets.PREVIEWS, sheets.picture_count(recipe))
 
 
 def limits_for(
     session: Session,
     settings: Settings,
     recipe: Recipe,
-    wish: RequestedLimits | None,
-    foretold: Estimate | None,
+    requested: RequestedLimits | None,
+    estimated: Estimate | None,
     twin: TrainingRun | None,
 ) -> Limits:
     """The hard stop: what the cycle has left, or less where a person set less or the estimate asks for less.
@@ -109,15 +109,15 @@ def limits_for(
     """
     left = hard_stop.left(session, settings, recipe, twin)
     seconds, amount = left.max_seconds, left.max_amount
-    if wish is not None and wish.max_seconds is not None:
-        seconds = min(seconds, wish.max_seconds)
-    elif foretold is not None and foretold.in_all[1] < seconds:
-        seconds = min(seconds, max(60.0, _MARGIN * foretold.in_all[2]))
+    if requested is not None and requested.max_seconds is not None:
+        seconds = min(seconds, requested.max_seconds)
+    elif estimated is not None and estimated.in_all[1] < seconds:
+        seconds = min(seconds, max(60.0, _MARGIN * estimated.in_all[2]))
     asked = None
-    if wish is not None and wish.max_amount is not None:
-        asked = Decimal(wish.max_amount)
-    elif foretold is not None and left.hour_price:
-        asked = (Decimal(_MARGIN) * foretold.money(left.hour_price)[2]).quantize(_CENT, ROUND_UP)
+    if requested is not None and requested.max_amount is not None:
+        asked = Decimal(requested.max_amount)
+    elif estimated is not None and left.hour_price:
+        asked = (Decimal(_MARGIN) * estimated.money(left.hour_price)[2]).quantize(_CENT, ROUND_UP)
     if asked is not None:
         amount = asked if amount is None else min(amount, asked)
     return Limits(seconds, amount, left.hour_price)
@@ -141,11 +141,11 @@ def start(
     preflight: Preflight | None,
     person: Person | None,
 ) -> TrainingRun:
-    """Ask for the run that the outlook is of, with its limits and what was foretold of it."""
-    foretold = None
+    """Ask for the run that the assessment is of, with its limits and what was estimated of it."""
+    estimated = None
     if known.estimate is not None:
-        foretold = known.estimate.foretold(preflight.id if preflight else None)
-    return runs.request_run(session, version, known.recipe.base, known.recipe, person, known.limits, foretold)
+        estimated = known.estimate.estimated(preflight.id if preflight else None)
+    return runs.request_run(session, version, known.recipe.base, known.recipe, person, known.limits, estimated)
 
 
 def planned(
