@@ -229,7 +229,7 @@ def test_the_triggers_are_what_the_migrations_make(engine: Engine) -> None:
     }
     with engine.connect() as connection:
         rows = connection.execute(text("select proname || '()', prosrc from pg_proc where proname like 'keep_%'"))
-        kept = {name: body for name, body in rows}
+        kept = {row[0]: row[1] for row in rows}
     assert {name: plain_sql(body) for name, body in kept.items()} == {n: plain_sql(b) for n, b in made.items()}
 
 
