@@ -173,7 +173,7 @@ def speed(out: Path) -> dict[str, Any]:
 
 
 def before_training_s(events: list[dict[str, Any]], usual_s: float) -> float:
-    """From the beginning of encoding to the first news of steps, less what those steps usually take."""
+    """From the beginning of encoding to the first event of steps, less what those steps usually take."""
     from datetime import datetime
 
     def at(kind: str, **facts: str) -> tuple[datetime, dict[str, Any]]:

@@ -126,7 +126,7 @@ def newest(engine: Engine, run_id: int, kind: str, fact: str) -> float:
 
 
 def phase_of(session: Any, run_id: int) -> str:
-    """What the run was doing, as its last news has it."""
+    """What the run was doing, as its last event has it."""
     told = runs.events_after(session, run_id, 0)
     if not told:
         return "start"

@@ -5,7 +5,7 @@
 Real parts: PostgreSQL, Redis, the web app, the sweeper, two gpu workers of Celery on two devices, and the real engine
 on the nano base, all but it kept running by the supervisor. Each hour the run's message is sent again, as Redis would
 once its visibility timeout is over; between the hours a part is ended with SIGKILL. Only leases are shorter than in
-life. The promise: one trainer all day, no gap in its news, and no step twice in its curve.
+life. The promise: one trainer all day, no gap in its events, and no step twice in its curve.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def measured(step: Callable[[int], None], case: Case, device: torch.device, step
 
 
 def our_step(case: Case, device: torch.device) -> Callable[[int], None]:
-    """One step of the training loop, from a batch as its data thread hands it over to the news it tells."""
+    """One step of the training loop, from a batch as its data thread hands it over to the event it logs."""
     clear(device)
     recipe = recipe_of(case)
     family = family_of(case, device)

@@ -15,6 +15,7 @@ from PIL import ImageCms, UnidentifiedImageError
 
 from app.catalog.files import THUMB_FORMAT, THUMB_SIDE_PX, VIEW_FORMAT, VIEW_SIDE_PX
 from app.errors import Refused
+from app.intake.thumbnails import encode, shrink, within
 
 SMALLEST_SIDE_PX: Final = 32
 _ORIENTATION: Final = 0x0112
@@ -26,11 +27,6 @@ _TURNS: Final = {
     6: Pillow.Transpose.ROTATE_270,
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
-}
-_SAVE: Final = {
-    "JPEG": {"quality": 92, "subsampling": 0},
-    "WEBP": {"quality": 82, "method": 1},
-    "PNG": {"compress_level": 1},
 }
 # What Pillow's readers raise on damaged files, besides its own OSError: parsers meet arbitrary bytes.
 _DAMAGE: Final = (
@@ -103,20 +99,20 @@ def _read(opened: Pillow.Image) -> DecodedPicture:
     width, height = opened.size
     if is_plain and transform is None:
         # Nothing but smaller pictures are wanted, and JPEG can be decoded at a half, a quarter or an eighth.
-        opened.draft(opened.mode, _within(opened.size, VIEW_SIDE_PX))
-        view = _shrink(opened, VIEW_SIDE_PX)
+        opened.draft(opened.mode, within(opened.size, VIEW_SIDE_PX))
+        view = shrink(opened, VIEW_SIDE_PX)
         return DecodedPicture(
-            file_format, width, height, False, profile is not None, False, None, _encode(view, VIEW_FORMAT),
-            _encode(_shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), note,
+            file_format, width, height, False, profile is not None, False, None, encode(view, VIEW_FORMAT),
+            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), note,
         )  # fmt: skip
     opened.load()
     flat, had_alpha, assumed = _flatten(opened, transform)
     # Pillow turns TIFF pages by itself.
     upright = flat if turn is None or file_format == "TIFF" else flat.transpose(turn)
-    view = _shrink(upright, VIEW_SIDE_PX)
+    view = shrink(upright, VIEW_SIDE_PX)
     return DecodedPicture(
         file_format, upright.width, upright.height, had_alpha, profile is not None, turn is not None,
-        _encode(upright, "PNG"), _encode(view, VIEW_FORMAT), _encode(_shrink(view, THUMB_SIDE_PX), THUMB_FORMAT),
+        encode(upright, "PNG"), encode(view, VIEW_FORMAT), encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT),
         note or assumed,
     )  # fmt: skip
 
@@ -215,26 +211,6 @@ def _apply(transform: ImageCms.ImageCmsTransform, picture: Pillow.Image) -> Pill
 @lru_cache(maxsize=1)
 def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-
-def _within(size: tuple[int, int], side_px: int) -> tuple[int, int]:
-    width, height = size
-    scale = min(1.0, side_px / max(size))
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _shrink(picture: Pillow.Image, side_px: int) -> Pillow.Image:
-    size = _within(picture.size, side_px)
-    return picture if size == picture.size else picture.resize(size, Pillow.Resampling.HAMMING, reducing_gap=2.0)
-
-
-def _encode(picture: Pillow.Image, file_format: str) -> bytes:
-    buffer = io.BytesIO()
-    # A fresh copy carries no profile and no EXIF block of the original along.
-    bare = picture.copy()
-    bare.info.clear()
-    bare.save(buffer, file_format, **_SAVE[file_format])
-    return buffer.getvalue()
 
 
 def _what_else(data: bytes) -> str:

@@ -29,7 +29,7 @@ NEXT_ACTIONS: Final[dict[Cause, str]] = {
     "out_of_memory": "Launch it again with fewer pictures at once or a lower resolution.",
     "diverged": "Launch it again with a lower learning rate; the last good checkpoint is kept.",
     "disk_full": "Free some space on the disk, then go on from the last checkpoint.",
-    "refused": "Put right what the sentence names, then launch it again.",
+    "refused": "Correct what the sentence names, then launch it again.",
     "broken": "Read the last lines of the log below and report them; then try to go on from the last checkpoint.",
     "hung": "See that the device works (nvidia-smi answers), then go on from the last checkpoint.",
     "killed": "See what else uses this machine's memory, then go on from the last checkpoint.",

@@ -149,8 +149,8 @@ def attempts(session: Session, run: TrainingRun) -> list[TrainerAttempt]:
         has_said = kind == "attempt"
     last = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id)) or 0
     ends = [seq - 1 for seq, _ in starts[1:]] + [last]
-    news = session.scalars(select(RunEvent).where(RunEvent.run_id == run.id, RunEvent.seq.in_(ends)))
-    told = {event.seq: event.at for event in news}
+    last_events = session.scalars(select(RunEvent).where(RunEvent.run_id == run.id, RunEvent.seq.in_(ends)))
+    told = {event.seq: event.at for event in last_events}
     found: list[TrainerAttempt] = []
     before_s = 0.0
     for (seq, began), end in zip(starts, ends, strict=True):
@@ -182,7 +182,7 @@ def places(session: Session, run: TrainingRun) -> Callable[[RunEvent], dict[str,
 def present_attempt(session: Session, run: TrainingRun) -> TrainerAttempt | None:
     """The attempt whose trainer works on the run now, as far as the database knows; None while there is none.
 
-    A run that goes on keeps the news of its earlier attempts, and the new trainer says nothing for some seconds. So
+    A run that goes on keeps the events of its earlier attempts, and the new trainer says nothing for some seconds. So
     the newest attempt is the present one only while nothing has ended it, and when it began in the present job.
     """
     if run.ended_at is not None or run.state not in ("running", "stopping", "discarded"):

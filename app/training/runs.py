@@ -1,4 +1,4 @@
-"""Training runs: their states, their news, their checkpoints.
+"""Training runs: their states, their events, their checkpoints.
 
     queued -> running -> [stopping ->] completed | stopped | failed | paused
               running -> discarded
@@ -49,7 +49,7 @@ LOG: Final = "trainer.log"
 
 
 class EventGapError(ValueError):
-    """News arrived whose numbers do not follow those already kept: the trainer's file and the table disagree."""
+    """Events arrived whose numbers do not follow those already kept: the trainer's file and the table disagree."""
 
 
 def plan(
@@ -282,7 +282,7 @@ def notes(session: Session, run_id: int) -> Sequence[RunNote]:
 
 
 def record_events(session: Session, run: TrainingRun, events: Iterable[Mapping[str, Any]]) -> int:
-    """Append the trainer's news; those already there are passed over. Returns how many were new.
+    """Append the trainer's events; those already there are passed over. Returns how many were new.
 
     `events` are the objects of its events.jsonl, in order. Raises EventGapError when a number is missing.
     """

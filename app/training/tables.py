@@ -100,11 +100,11 @@ class TrainingRun(Base):
 
 
 class RunEvent(Base):
-    """One piece of news of a run, numbered without gaps by the trainer. Kinds: `workers/finetune/report.py`."""
+    """One event of a run, numbered without gaps by the trainer. Kinds: `workers/finetune/report.py`."""
 
     __tablename__ = "run_event"
     __table_args__ = (
-        # A long run has 100,000 steps and signs of life, and a few hundred pieces of news that its page asks for.
+        # A long run has 100,000 steps and signs of life, and a few hundred milestones that its page asks for.
         Index("ix_run_event_milestone", "run_id", "seq", postgresql_where=text("kind <> 'step' and kind <> 'phase'")),
     )
 

@@ -1,4 +1,4 @@
-"""Server-sent events: replay from the last number seen, then news as it is committed, until it is over."""
+"""Server-sent events: replay from the last number seen, then events as they are committed, until it is over."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class StreamEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """News behind a number, oldest first; `is_over` when nothing more will come behind them."""
+    """Events behind a number, oldest first; `is_over` when nothing more will come behind them."""
 
-    news: Sequence[StreamEvent]
+    events: Sequence[StreamEvent]
     is_over: bool
 
 
@@ -63,15 +63,15 @@ async def _lines(request: Request, poll: Poll, after: int) -> AsyncIterator[str]
     spoke_at = time.monotonic()
     while not await request.is_disconnected():
         batch = await run_in_threadpool(look)
-        for one in batch.news:
+        for one in batch.events:
             after = one.number
             yield f"id: {one.number}\nevent: {one.kind}\ndata: {json.dumps(one.data, ensure_ascii=False)}\n\n"
             spoke_at = time.monotonic()
-        if batch.is_over and not batch.news:
+        if batch.is_over and not batch.events:
             yield "event: over\ndata: {}\n\n"
             return
         if time.monotonic() - spoke_at >= HEARTBEAT_S:
             yield ": still here\n\n"
             spoke_at = time.monotonic()
-        if not batch.news:
+        if not batch.events:
             await anyio.sleep(POLL_S)

@@ -20,7 +20,7 @@ from app.storage import Storage
 from app.training import runs
 from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
-from app.web.routes.runs import news_of
+from app.web.routes.runs import events_behind
 from tests.training.cast import news, one_run, step_told, take, training
 
 
@@ -322,6 +322,6 @@ def test_the_log_is_told_from_a_byte_on(client: TestClient, session: Session, se
 
 def test_news_says_where_it_lies_on_every_axis(session: Session) -> None:
     run = training(session)
-    (batch,) = news_of(session, run.id, after=8).news
+    (batch,) = events_behind(session, run.id, after=8).events
     assert batch.data["pictures"] == 20 * run.recipe["batch_size"]
     assert batch.data["seconds"] == 8.0

@@ -15,7 +15,7 @@ from app.database import utc_now
 from app.settings import Settings
 from app.storage import Storage
 from app.training import runs
-from app.web.routes.runs import news_of
+from app.web.routes.runs import events_behind
 from tests.evaluation.cast import finished_run, sheet_of
 from tests.training.cast import one_run, training
 
@@ -103,13 +103,13 @@ def test_money_is_counted_only_where_an_hour_has_a_price(client: TestClient, ses
 
 def test_news_is_replayed_from_the_last_number_seen(session: Session) -> None:
     run = training(session)
-    batch = news_of(session, run.id, after=7)
-    assert [(one.number, one.kind, one.data["kind"]) for one in batch.news] == [
-        (8, "news", "validation"), (9, "news", "checkpoint"),
+    batch = events_behind(session, run.id, after=7)
+    assert [(one.number, one.kind, one.data["kind"]) for one in batch.events] == [
+        (8, "run_event", "validation"), (9, "run_event", "checkpoint"),
     ]  # fmt: skip
     assert not batch.is_over
     runs.end(session, run, "completed", "All 100 steps are done.")
-    assert news_of(session, run.id, after=9).is_over
+    assert events_behind(session, run.id, after=9).is_over
 
 
 def test_the_stream_ends_with_the_run(client: TestClient, session: Session) -> None:

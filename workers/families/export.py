@@ -18,7 +18,7 @@ from typing import Any
 from app.launch.facts import LicensedPart
 from app.training.recipe import Recipe
 from workers.disk import replaced_whole
-from workers.families import card, layouts, licences, lora, metadata, weights
+from workers.families import card, layouts, licences, lora, lora_merge, metadata, weights
 from workers.families.registry import Family
 
 FACTS = "packshot.json"
@@ -47,7 +47,7 @@ def export(family: Family, saved: Path, model: Path, origin: Origin) -> None:
         model.mkdir(parents=True, exist_ok=True)
         with weights.loaded(family, saved):
             with TemporaryDirectory(dir=model) as merged:
-                lora.save_merged(family, Path(merged))
+                lora_merge.save_merged(family, Path(merged))
                 family.export(Path(merged), model)
             _write_lora(family, model.parent / "lora", told)
     else:

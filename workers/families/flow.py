@@ -23,7 +23,7 @@ class Flow(Pipeline):
     is_flow = True
 
     def encode_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
-        """The middle of the autoencoder's posterior, normalised. One by one, so that company changes no bit of it."""
+        """The middle of the autoencoder's posterior, normalised. One by one, so that a batch changes no bit of it."""
         self.to_device("vae")
         given = pictures.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1.0
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):

@@ -19,7 +19,7 @@ import torch
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY, LORA_WEIGHT_NAME_SAFE
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from workers.errors import InputError
 from workers.families import metadata
@@ -28,7 +28,7 @@ from workers.families.registry import Family
 FILE: str = LORA_WEIGHT_NAME_SAFE
 """Name of the file in a LoRA checkpoint's `weights/`; a folder without it holds a whole denoiser."""
 
-_ADAPTER = "default"
+ADAPTER = "default"
 
 
 def put_on(family: Family, rank: int, seed: int) -> list[torch.nn.Parameter]:
@@ -40,7 +40,7 @@ def put_on(family: Family, rank: int, seed: int) -> list[torch.nn.Parameter]:
     model = family.model.requires_grad_(False)
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(family.lora_targets))
     try:
-        inject_adapter_in_model(config, model, _ADAPTER)
+        inject_adapter_in_model(config, model, ADAPTER)
     except ValueError as error:
         raise InputError(f"No layer of the model is one of {', '.join(family.lora_targets)}.") from error
     trained = list(weights(family).items())
@@ -73,16 +73,16 @@ def is_on(family: Family) -> bool:
 
 def rank_of(family: Family) -> int:
     """The rank of the adapter that is on the denoiser."""
-    return next(int(layer.r[_ADAPTER]) for _, layer in _layers(family.model))
+    return next(int(layer.r[ADAPTER]) for _, layer in layers(family.model))
 
 
 def weights(family: Family) -> dict[str, torch.nn.Parameter]:
     """The adapter's own parameters by their names in a saved file, in the order of the model's layers."""
     prefix = _prefix(family)
     found: dict[str, torch.nn.Parameter] = {}
-    for name, layer in _layers(family.model):
-        found[f"{prefix}.{name}.lora_A.weight"] = layer.lora_A[_ADAPTER].weight
-        found[f"{prefix}.{name}.lora_B.weight"] = layer.lora_B[_ADAPTER].weight
+    for name, layer in layers(family.model):
+        found[f"{prefix}.{name}.lora_A.weight"] = layer.lora_A[ADAPTER].weight
+        found[f"{prefix}.{name}.lora_B.weight"] = layer.lora_B[ADAPTER].weight
     return found
 
 
@@ -90,7 +90,7 @@ def save(family: Family, folder: Path, facts: Mapping[str, str] | None = None) -
     """Write the adapter into `folder` as diffusers' pipelines load it; `facts` go into the file's metadata."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: weight.detach().float() for name, weight in weights(family).items()}
-    config = family.model.peft_config[_ADAPTER].to_dict()  # type: ignore[union-attr, index]
+    config = family.model.peft_config[ADAPTER].to_dict()  # type: ignore[union-attr, index]
     told = {f"{_prefix(family)}.{key}": _plain(value) for key, value in config.items()}
     # peft leaves the order of a set to chance; sorted, the same adapter is the same file.
     own = {"format": "pt", "rank": str(rank_of(family)), LORA_ADAPTER_METADATA_KEY: json.dumps(told, sort_keys=True)}
@@ -127,39 +127,8 @@ def read(file: Path) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def save_merged(family: Family, folder: Path) -> None:
-    """Write the denoiser with the adapter added to its weights into `folder`, as the base's own files have it.
-
-    A sum is made in fp32 and kept in the precision of the base's file. Only one weight at a time is held, so that a
-    base that fills the device can be merged too. Raises `InputError` where the base cannot be read.
-    """
-    layers = {f"{name}.weight": layer for name, layer in _layers(family.model)}
-    files = family.base_files()
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        if file.suffix != ".safetensors":
-            (folder / file.name).write_bytes(file.read_bytes())
-            continue
-        try:
-            with safe_open(file, framework="pt") as opened:
-
-                def made(name: str, opened: Any = opened) -> torch.Tensor:
-                    weight: torch.Tensor = opened.get_tensor(name)
-                    layer = layers.get(name)
-                    return weight if layer is None else _sum(weight, layer)
-
-                metadata.save_made(folder / file.name, metadata.kinds(file), made, {"format": "pt"})
-        except (ValueError, SafetensorError) as error:
-            raise InputError(f"The base's weights cannot be merged: {' '.join(str(error).split())}") from error
-
-
-def _sum(weight: torch.Tensor, layer: Any) -> torch.Tensor:
-    with torch.no_grad():
-        added: torch.Tensor = layer.get_delta_weight(_ADAPTER).cpu()
-        return (weight.float() + added).to(weight.dtype)
-
-
-def _layers(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
+def layers(model: torch.nn.Module) -> Iterator[tuple[str, Any]]:
+    """The layers that an adapter is on, with their names."""
     return ((name, module) for name, module in model.named_modules() if isinstance(module, LoraLayer))
 
 

@@ -140,7 +140,7 @@ def load(base: str, device: torch.device, is_narrow: bool = False) -> Prx:
 
 @contextmanager
 def _readable(base: str) -> Iterator[str]:
-    """The base itself, or a folder of links to it in which what diffusers misreads is put right."""
+    """The base itself, or a folder of links to it in which what diffusers misreads is corrected."""
     folder = Path(base).resolve()
     if not _is_misread(folder):
         yield base

@@ -1,1 +1,1 @@
-"""Fine-tuning: loop, batches, loss, checkpoints, news. Runs from the shell, without queue or database."""
+"""Fine-tuning: loop, batches, loss, checkpoints, events. Runs from the shell, without queue or database."""

@@ -74,12 +74,12 @@ def _run(
     from workers.finetune.train import train
 
     try:
-        with joined(recipe, words) as company:
-            ranks, device = company.ranks, company.device
+        with joined(recipe, words) as group:
+            ranks, device = group.ranks, group.device
             if resume is False and ranks.is_main and (out / EVENTS).exists():
                 raise InputError(f"{out} already holds a run; go on with --resume or choose another folder.")
             with EventLog(out, began) if ranks.is_main else Silence() as report, _sigterm_asks_to_stop(out):
-                company.tell_for_others = lambda sentence, cause: _tell_failed(report, sentence, cause)
+                group.tell_for_others = lambda sentence, cause: _tell_failed(report, sentence, cause)
                 try:
                     if resume is None:
                         preflight(recipe, manifest, out, report, device, cache, ranks)
@@ -89,7 +89,7 @@ def _run(
                     else:
                         train(recipe, manifest, out, report, device, resume, cache, ranks)
                 except BaseException as error:
-                    sentence, cause = company.blame(error, why(error, out))
+                    sentence, cause = group.blame(error, why(error, out))
                     _tell_failed(report, sentence, cause)
                     if cause == "broken":
                         raise

@@ -46,7 +46,7 @@ _FAILED: Final = "failed"
 
 
 class ProcessGroup:
-    """The processes of a run, as one of them sees them. This class is the company of a process that is alone."""
+    """The processes of a run, as one of them sees them. This class is the group of a process that is alone."""
 
     def __init__(self, ranks: Ranks = ALONE, device: torch.device | None = None) -> None:
         self.ranks = ranks
@@ -66,7 +66,7 @@ class ProcessGroup:
 
 
 class _Several(ProcessGroup):
-    """The company of one of several processes; `children` are those that it started."""
+    """The group as one of several processes sees it; `children` are those that it started."""
 
     def __init__(
         self, ranks: Ranks, device: torch.device, store: Store, children: Sequence[subprocess.Popen[bytes]]
@@ -75,7 +75,7 @@ class _Several(ProcessGroup):
         self._store = store
         self._children = children
         self._is_over = threading.Event()
-        threading.Thread(target=self._watch, name="company", daemon=True).start()
+        threading.Thread(target=self._watch, name="process-group", daemon=True).start()
 
     def blame(self, error: BaseException, own: tuple[str, Cause]) -> tuple[str, Cause]:
         self._is_over.set()
@@ -121,7 +121,7 @@ class _Several(ProcessGroup):
 
 @contextmanager
 def joined(recipe: Recipe, arguments: Sequence[str]) -> Iterator[ProcessGroup]:
-    """`with joined(recipe, arguments) as company`: together with the run's other processes, all there.
+    """`with joined(recipe, arguments) as group`: together with the run's other processes, all there.
 
     They are started here with the same command-line `arguments`, or were by torchrun. None outlives the block. Raises
     `InputError` when the steps or the devices do not suffice for so many.
@@ -136,9 +136,9 @@ def joined(recipe: Recipe, arguments: Sequence[str]) -> Iterator[ProcessGroup]:
             children += _start(arguments, recipe.processes)
         else:
             store = _find()
-        company = _come_together(recipe, store, children)
-        yield company
-        company.leave()
+        group = _come_together(recipe, store, children)
+        yield group
+        group.leave()
     finally:
         end(children)
 
@@ -195,10 +195,10 @@ def _come_together(recipe: Recipe, store: Store, children: Sequence[subprocess.P
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     shared = PrefixStore("run", store)
-    company = _Several((Shards if recipe.sharding == "full" else Replicas)(rank, of), device, shared, children)
+    group = _Several((Shards if recipe.sharding == "full" else Replicas)(rank, of), device, shared, children)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, store=shared, rank=rank, world_size=of, timeout=TIMEOUT)
-    return company
+    return group
 
 
 def _says_that_one_is_gone(error: BaseException) -> bool:

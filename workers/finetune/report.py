@@ -1,4 +1,4 @@
-"""The loop's news: what it tells, to whom, and whether somebody asked it to stop.
+"""The loop's events: what it tells, to whom, and whether somebody asked it to stop.
 
 The loop knows `Report` only. `EventLog` is the one that runs in production: a file that only ever grows, which
 another process follows into the database.
@@ -190,7 +190,7 @@ def _known_elsewhere(out: Path) -> TrainerLimits:
 
 
 def _spent_s(told: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds from the first to the last news of each attempt, added up."""
+    """Seconds from the first to the last event of each attempt, added up."""
     total, began = 0.0, None
     for number, event in enumerate(told):
         at = datetime.fromisoformat(event["at"])

@@ -1,4 +1,4 @@
-"""Follows one trainer to its end: its news into the database, what people ask and the limits to the trainer."""
+"""Follows one trainer to its end: its events into the database, what people ask and the limits to the trainer."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ class Follower:
         self._kills_before = memory.out_of_memory_kills()
 
     def to_the_end(self) -> TrainerEnd:
-        """Follow until the trainer is gone and all its news is kept. Raises jobs.LeaseLost."""
-        news = EventReader(self._trainer.out, self._trainer.record.after_byte)
+        """Follow until the trainer is gone and all its events are kept. Raises jobs.LeaseLost."""
+        reader = EventReader(self._trainer.out, self._trainer.record.after_byte)
         waiting: list[dict[str, Any]] = []
         remarks: list[Remark] = []
         asked = _Request("running", self._patience.discard_s)
         while True:
             is_gone = self._trainer.wait(self._patience.poll_s)
-            fresh = news.read()
+            fresh = reader.read()
             heard = self._watch.hear(fresh, time.monotonic())
             self._has_started = self._has_started or any(event["kind"] == "started" for event in fresh)
             # What an earlier worker has heard and remarked on comes first, all at once.
@@ -83,7 +83,7 @@ class Follower:
                 waiting.clear()
                 remarks.clear()
             except OperationalError:
-                # The trainer needs no database; its news waits in its file until this one answers again.
+                # The trainer needs no database; its events wait in their file until this one answers again.
                 log.warning("run %s: the database does not answer; %s events wait", self._run_id, len(waiting))
             if is_gone and not waiting:
                 return self._ended()
@@ -91,7 +91,7 @@ class Follower:
                 self._press(asked)
 
     def _record(self, events: Sequence[dict[str, Any]], remarks: Sequence[Remark]) -> _Request:
-        """Keep the news under the job's token; what the page asks for. Raises jobs.LeaseLost."""
+        """Keep the events under the job's token; what the page asks for. Raises jobs.LeaseLost."""
         work, now = self._work, time.monotonic()
         with work.transaction() as session:
             run = runs.get(session, self._run_id)

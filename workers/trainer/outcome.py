@@ -67,7 +67,7 @@ class RunSnapshot:
 def judge(
     snapshot: RunSnapshot, kind: str | None, told: Mapping[str, Any], ended: TrainerEnd, out: Path
 ) -> Outcome | None:
-    """The end of a run; `kind` and `told` are its last news. None when it is only interrupted by its worker's end."""
+    """The end of a run; `kind` and `told` are its last event. None when it is only interrupted by its worker's end."""
     is_finished = kind == "finished"
     if snapshot.state == "discarded":
         return Outcome("discarded", snapshot.reason or "Discarded.")

@@ -166,11 +166,11 @@ def _folder(storage: Storage, preflight_id: int) -> Path:
 
 
 def _follow(bench: Bench, trainer: Trainer) -> list[dict[str, Any]]:
-    """Carry its news to the job's page until it is gone; all it told. Raises Cancelled and Transient once it is."""
-    work, news, told = bench.work, EventReader(trainer.out), list[dict[str, Any]]()
+    """Carry its events to the job's page until it is gone; all it told. Raises Cancelled and Transient once it is."""
+    work, reader, told = bench.work, EventReader(trainer.out), list[dict[str, Any]]()
     heard_at = time.monotonic()
     while not trainer.wait(bench.patience.poll_s):
-        fresh = news.read()
+        fresh = reader.read()
         told += fresh
         if fresh:
             heard_at = time.monotonic()
@@ -184,7 +184,7 @@ def _follow(bench: Bench, trainer: Trainer) -> list[dict[str, Any]]:
             _end(trainer, bench.patience)
             told.append({"kind": "failed", "cause": "hung", "sentence": _hung(told, bench.silent_s)})
             return told
-    told += news.read()
+    told += reader.read()
     trainer.clear_away()
     return told
 
@@ -213,7 +213,7 @@ def _hung(told: Sequence[Mapping[str, Any]], silent_s: float) -> str:
 def facts_of(out: Path, told: Sequence[Mapping[str, Any]], began: float, ended: float) -> dict[str, Any]:
     """What a preflight left in `out`, and what starting and ending a process took: `start_s`, seconds in all.
 
-    `told` is its news; `began` and `ended` are in seconds since 1970. Nothing where it left nothing.
+    `told` are its events; `began` and `ended` are in seconds since 1970. Nothing where it left nothing.
     """
     try:
         measured = dict(json.loads((out / FACTS).read_text()))
@@ -228,7 +228,7 @@ def facts_of(out: Path, told: Sequence[Mapping[str, Any]], began: float, ended: 
 def _outcome(
     out: Path, told: Sequence[Mapping[str, Any]], exit_code: int | None, began: float, recipe: Recipe
 ) -> Measurement:
-    """What the process left behind: facts in a file, and how it ended in its last news, its exit code or its log."""
+    """What the process left behind: facts in a file, and how it ended in its last event, its exit code or its log."""
     measured = facts_of(out, told, began, time.time())
     last = told[-1] if told else {}
     if "step_s" in measured and exit_code in (0, None):

@@ -1,4 +1,4 @@
-"""Runs the training engine as a process of its own, and follows its news into the database.
+"""Runs the training engine as a process of its own, and follows its events into the database.
 
 The trainer is in its own session and keeps all it knows on disk, so it outlives the worker that started it. What it is
 known by lies in `trainer.json` in the run's folder until its attempt is settled: pid and start time on this host, the
@@ -62,7 +62,7 @@ class Patience:
 class Record:
     """How a trainer is known again. `started` is in seconds since 1970; job 0 is nobody's.
 
-    What the run's news held before is an earlier trainer's: up to event `after_seq`, `after_byte` bytes of it.
+    What the run's event file held before is an earlier trainer's: up to event `after_seq`, `after_byte` bytes of it.
     """
 
     host: str
@@ -129,7 +129,7 @@ class Trainer:
         allocation = allocation or DeviceAllocation()
         out.mkdir(parents=True, exist_ok=True)
         (out / "stop").unlink(missing_ok=True)
-        news_bytes = events.cut(out)
+        kept_bytes = events.cut(out)
         with (out / runs.LOG).open("ab") as words:
             child = subprocess.Popen(
                 command, cwd=runs.PROJECT, env=_environment(threads, out, allocation), start_new_session=True,
@@ -138,7 +138,7 @@ class Trainer:
             )  # fmt: skip
         process = psutil.Process(child.pid)
         record = Record(
-            socket.gethostname(), child.pid, process.create_time(), after_seq=after_seq, after_byte=news_bytes
+            socket.gethostname(), child.pid, process.create_time(), after_seq=after_seq, after_byte=kept_bytes
         )
         trainer = cls(process, out, record, child)
         try:

@@ -242,14 +242,14 @@ class _Past:
 
 
 def _catch_up(work: Work, run_id: int, out: Path, left: Record | None) -> _Past:
-    """Keep the news that an earlier worker did not get to; `left` is the last trainer's record."""
+    """Keep the events that an earlier worker did not get to; `left` is the last trainer's record."""
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
-        news = EventReader(out).read()
+        unread = EventReader(out).read()
         after_seq = runs.last_seq(session, run.id) if left is None else left.after_seq
-        is_new = runs.record_events(session, run, news) > 0
-        for event in news:
+        is_new = runs.record_events(session, run, unread) > 0
+        for event in unread:
             previews.keep(session, work.storage, run, event, out)
         last_seq = runs.last_seq(session, run.id)
         last = session.get(RunEvent, (run.id, last_seq)) if last_seq > after_seq else None
@@ -270,7 +270,7 @@ def _settle(
 ) -> Outcome | None:
     """Record how the run ended and what it cost, and ask for its sheet. None when it is to be begun again.
 
-    News up to `after_seq` is an earlier trainer's. `seconds` are the trainer's whole life, whichever workers followed
+    Events up to `after_seq` are an earlier trainer's. `seconds` are the trainer's whole life, whichever workers followed
     it; None: as its files tell. Raises Transient when it goes on elsewhere.
     """
     with work.transaction() as session:

@@ -1,4 +1,4 @@
-"""Watches a trainer by its news and a clock: whether it hangs, whether it slows down, whether it will end in time.
+"""Watches a trainer by its events and a clock: whether it hangs, whether it slows down, whether it will end in time.
 
 Pure: it is told the events and what the time is, and answers. A trainer tells something every few seconds in every
 phase, or at every report while it trains, so silence much longer than its own habit means that it hangs, even when its
@@ -78,7 +78,7 @@ class Watch:
             if event["kind"] == "attempt" or self._began_at is None:
                 self._begin(at)
             elif self._last_at is not None and (phase == self.phase or event["kind"] != "phase"):
-                # A phase that begins at once after other news says nothing of how long the one before is silent.
+                # A phase that begins at once after other events says nothing of how long the one before is silent.
                 self._gaps[self.phase].append(max(0.0, (at - self._last_at).total_seconds()))
             self._last_at, self.phase = at, phase
             remarks += self._pace.hear(event, (at - (self._began_at or at)).total_seconds())

@@ -92,20 +92,22 @@ def log(run_id: int, session: Read, files: Files, after: int = 0) -> JSONRespons
 
 @router.get("/runs/{run_id}/events")
 def events(run_id: int, request: Request, session: Read) -> StreamingResponse:
-    """The run's news as it comes, with replay from the last number seen."""
+    """The run's events as they come, with replay from the last number seen."""
     runs.get(session, run_id)
-    return stream(request, lambda session, after: news_of(session, run_id, after))
+    return stream(request, lambda session, after: events_behind(session, run_id, after))
 
 
-def news_of(session: Session, run_id: int, after: int) -> EventBatch:
-    """News behind a number, each with its place on the curves' axes; over when the run is and all was given out."""
+def events_behind(session: Session, run_id: int, after: int) -> EventBatch:
+    """Events behind a number, each with its place on the curves' axes; over when the run is and all was given out."""
     run = runs.get(session, run_id)
     found = runs.events_after(session, run_id, after)
     place = progress.places(session, run) if found else None
-    news = [
-        StreamEvent(event.seq, "news", {"kind": event.kind, **event.data, **place(event)}) for event in found if place
+    shown = [
+        StreamEvent(event.seq, "run_event", {"kind": event.kind, **event.data, **place(event)})
+        for event in found
+        if place
     ]
-    return EventBatch(news, is_over=run.ended_at is not None)
+    return EventBatch(shown, is_over=run.ended_at is not None)
 
 
 @router.post("/runs/{run_id}/stop")

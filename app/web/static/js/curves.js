@@ -1,4 +1,4 @@
-// A run's curves as the page keeps them: columns over one list of points, grown by the run's news, cut back with the run.
+// A run's curves as the page keeps them: columns over one list of points, grown by the run's events, cut back with the run.
 
 const AXES = ["step", "time", "pictures"];
 

@@ -1,4 +1,4 @@
-// The run page: draws its charts over steps, time or pictures, and follows the run's news without missing any.
+// The run page: draws its charts over steps, time or pictures, and follows the run's events without missing any.
 // Attached to [data-run], whose value is the run's address; the curves lie inside as JSON.
 
 import { draw } from "./chart.js";
@@ -143,7 +143,7 @@ function follow(page, seen, take, refresh) {
   const source = new EventSource(`${page.dataset.run}/events?after=${seen()}`);
   source.addEventListener("open", () => say(page, "live"));
   source.addEventListener("error", () => say(page, source.readyState === EventSource.CLOSED ? "lost" : "again"));
-  source.addEventListener("news", (message) => take({ ...JSON.parse(message.data), seq: Number(message.lastEventId) }));
+  source.addEventListener("run_event", (message) => take({ ...JSON.parse(message.data), seq: Number(message.lastEventId) }));
   source.addEventListener("over", () => { source.close(); refresh(); });
 }
 

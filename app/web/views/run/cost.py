@@ -45,7 +45,7 @@ def bill(
     """The run's bill at a moment. `folder` is the run's own."""
     limits = runs.limits_of(run)
     limit_s, binding = limits.hard_stop()
-    # What was billed counts a trainer's whole life; its news begins a little later.
+    # What was billed counts a trainer's whole life; its events begin a little later.
     spent_s = max(progress.spent_s(session, run, now), run.actual_s or 0.0)
     in_all = None
     if forecast is not None:

@@ -1,4 +1,4 @@
-"""What the page of one run shows, put together from the run, its news, its clock and its sheet."""
+"""What the page of one run shows, put together from the run, its events, its clock and its sheet."""
 
 from __future__ import annotations
 

@@ -101,16 +101,14 @@ def doing(phase: Phase | None) -> Doing:
 
 
 def silent(run: TrainingRun, forecast: Forecast | None, newest: datetime, now: datetime) -> str:
-    """A sentence when news is overdue: a trainer that hangs looks alive to everything else. Else empty."""
+    """A sentence when an event is overdue: a trainer that hangs looks alive to everything else. Else empty."""
     if forecast is None:
         return ""
     usual_s = forecast.seconds_a_step * run.recipe["report_every"]
     silence_s = (now - newest).total_seconds()
     if silence_s < silences.deadline_s(usual_s):
         return ""
-    return (
-        f"No news for {duration(silence_s)}; it used to come every {duration(max(1.0, usual_s))}. The trainer may hang."
-    )
+    return f"No event for {duration(silence_s)}; one used to come every {duration(max(1.0, usual_s))}. The trainer may hang."
 
 
 def waits(session: Session, run: TrainingRun, job: Job | None, now: datetime) -> str:
