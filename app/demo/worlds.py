@@ -1,4 +1,4 @@
-"""The drawn worlds: which scenes exist, how they are captioned, and which combinations are kept back.
+"""The drawn worlds: which scenes exist, how they are captioned, and which combinations are held out.
 
 The base world holds the ten everyday kinds and trains the demo's base model; the fresh kinds belong to the demo
 catalogue, which fine-tunes it. Both share colours, backgrounds, materials and framings.

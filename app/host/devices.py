@@ -55,7 +55,7 @@ class Device:
 
 
 def cpu(key: str = "cpu:0") -> Device:
-    """The processor, as one of several tenants."""
+    """The processor, as one of several devices: each worker on it locks its own."""
     return Device(key, "CPU" if key == "cpu:0" else f"CPU {key.partition(':')[2]}", key, "")
 
 

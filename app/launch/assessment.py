@@ -1,4 +1,4 @@
-"""What is known before a run, put together for the page and the worker alike: estimate, gate, limits, and the run."""
+"""What is known before a run, put together for the page and the worker alike: estimate, checks, limits, and the run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MARGIN: Final = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What is estimated of a run: the estimate (None before a preflight), the gate, and what there is for it.
+    """What is estimated of a run: the estimate (None before a preflight), the checks, and what there is for it.
 
     `recipe` is the one that a run would get: where compiling was not shown to pay, it does without.
     """

@@ -284,7 +284,7 @@ def _time(left: Left, estimate: Estimate | None) -> Finding:
     bounds = [(left.seconds, "left"), (left.limits.max_seconds if left.limits else None, "allowed")]
     known = [(seconds, word) for seconds, word in bounds if seconds is not None]
     if not known:
-        return Finding("Time", "warning", f"about {duration(expected)}; no cycle runs, so nothing ends it earlier")
+        return Finding("Time", "warning", f"about {duration(expected)}; no active cycle, so only its hard stop applies")
     most_s, word = min(known)
     spare = most_s - expected
     if spare < 0:
@@ -306,7 +306,7 @@ def _money(left: Left, estimate: Estimate | None) -> Finding:
     _, expected, most = estimate.money(left.hour_price)
     amounts = [one for one in (left.amount, left.limits.max_amount if left.limits else None) if one is not None]
     if not amounts:
-        return Finding("Money", "warning", f"about {sign}{expected:,.2f}; no cycle runs, so no budget bounds it")
+        return Finding("Money", "warning", f"about {sign}{expected:,.2f}; no active cycle, so no budget applies")
     if expected > min(amounts):
         return Finding("Money", "failed", f"costs {sign}{expected:,.2f}; {sign}{min(amounts):,.2f} are left{others}")
     if most > min(amounts):

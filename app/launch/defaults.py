@@ -68,7 +68,7 @@ SMALL: Final = 50_000_000
 """A denoiser with fewer weights than this is trained in full whatever the device: an addition would save nothing."""
 
 FULL_NEEDS_PHOTOS: Final = 1000
-"""Fewer photos than this teach an addition better than all weights: they would be learned by heart. [ours]"""
+"""Fewer photos than this teach an addition better than all weights: those would overfit. [ours]"""
 
 BYTES_A_WEIGHT: Final = 20
 """Full training: fp32 weight, gradient, AdamW's two memories and the averaged weight, four bytes each."""

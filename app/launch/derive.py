@@ -20,7 +20,7 @@ from app.training.recipe import Recipe
 
 SHARES: Final[dict[Preset, float]] = {"quick": 0.25, "balanced": 1.0, "best": 4.0}
 """Steps of each choice, in shares of the balanced run. With LoRA the best goes on twice as long, not four times:
-published LoRA recipes end there, and longer ones learn the photos by heart."""
+published LoRA recipes end there, and longer ones overfit."""
 
 _LORA_BEST: Final = 2.0
 _CHECKPOINTS: Final = 8
@@ -115,7 +115,7 @@ def _method(base: BaseFacts, data: DataFacts, device: DeviceFacts) -> tuple[str,
     if base.parameters < SMALL:
         return "full", f"{size}: small enough to train them all"
     if data.train < FULL_NEEDS_PHOTOS:
-        return "lora", f"{data.train:,} photos; below {FULL_NEEDS_PHOTOS:,} all weights would learn them by heart"
+        return "lora", f"{data.train:,} photos; below {FULL_NEEDS_PHOTOS:,} training all weights would overfit"
     needed = BYTES_A_WEIGHT * base.parameters
     if device.memory_bytes is None or needed > 0.6 * device.memory_bytes:
         room = "no accelerator known" if device.memory_bytes is None else f"{device.memory_bytes / GIB:.0f} GiB here"

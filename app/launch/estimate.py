@@ -77,7 +77,7 @@ class Estimate:
         return self.low_s + self.sheet_s, self.seconds + self.sheet_s, self.high_s + self.sheet_s
 
     @property
-    def kept_back_s(self) -> float:
+    def end_reserve_s(self) -> float:
         """Seconds for the last save, the export and the sheet."""
         ends = {part.name: part.seconds for part in self.parts}
         return ends["last save"] + ends["export"] + self.sheet_s

@@ -1,4 +1,4 @@
-"""What the database knows of a version's members: what a plan and the gate need, counted in a few queries."""
+"""What the database knows of a version's members: what a plan and the checks need, counted in a few queries."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def facts(session: Session, version: DatasetVersion) -> DataFacts:
 
 
 def counted(session: Session, version: DatasetVersion) -> MemberCounts:
-    """What the gate looks at: empty captions, and what is in both splits."""
+    """What the checks look at: empty captions, and what is in both splits."""
     of_version = Member.version_id == version.id
     empty = (
         select(func.count())

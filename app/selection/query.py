@@ -84,8 +84,8 @@ class Range:
 
     def __str__(self) -> str:
         if self.low is not None and self.high is not None:
-            return f"{_figure(self.low)}..{_figure(self.high)}"
-        return f">{_figure(self.low)}" if self.low is not None else f"<{_figure(self.high or 0.0)}"
+            return f"{figure(self.low)}..{figure(self.high)}"
+        return f">{figure(self.low)}" if self.low is not None else f"<{figure(self.high or 0.0)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +165,6 @@ def joined(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
         .outerjoin(Caption, and_(Caption.image_id == Image.id, Caption.superseded_at.is_(None)))
         .outerjoin(Decision, and_(Decision.image_id == Image.id, Decision.superseded_at.is_(None)))
     )
-
-
-def sentence(selection: Selection, count: int) -> str:
-    """The selection in words: "1,372 kept photos on a white or plain background, sharper than 0.42."."""
-    if selection.is_everything:
-        return "No photos yet." if count == 0 else f"All {count:,} photos." if count > 1 else "The one photo."
-    noun = "photo" if count == 1 else "photos"
-    clauses = [clause for clause in _clauses_in_words(selection, count == 1) if clause]
-    if len(selection.decision) == 1 and selection.decision[0] in _ADJECTIVES:
-        noun = f"{_ADJECTIVES[selection.decision[0]]} {noun}"
-    return f"{count:,} {noun}{' ' if clauses else ''}{', '.join(clauses)}."
 
 
 def parse(text: str, catalog_id: int) -> Selection:
@@ -300,7 +289,8 @@ def _in_order(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(sorted(once, key=lambda value: (value is None, value if value is not None else "")))
 
 
-def _figure(number: float) -> str:
+def figure(number: float) -> str:
+    """A bound of a range as it is written: at most six places, none too many."""
     return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
@@ -315,59 +305,6 @@ def _quoted(text: str, *reserved: str) -> str:
     if _PLAIN.fullmatch(text) and text not in reserved:
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-_ADJECTIVES: Final = {"kept": "kept", "rejected": "rejected", "unseen": "unseen"}
-_ARE: Final = {"kept": "are kept", "rejected": "are rejected", "needs_work": "need work", "unseen": "are unseen"}
-_IS: Final = {"kept": "is kept", "rejected": "is rejected", "needs_work": "needs work", "unseen": "is unseen"}
-_CAPTIONS: Final = {
-    "none": "without a caption",
-    "captioner": "with a machine’s caption",
-    "person": "with a person’s caption",
-}
-
-
-def _clauses_in_words(chosen: Selection, is_one: bool) -> list[str]:
-    """What limits the selection, clause by clause; empty where a field does not."""
-    known = [one for one in chosen.background if one != "cannot tell"]
-    unknown = ["a background that cannot be told"] if "cannot tell" in chosen.background else []
-    backgrounds = ([f"a {_or(known)} background"] if known else []) + unknown
-    is_clause = len(chosen.decision) > 1 or chosen.decision == ("needs_work",)
-    verbs = _IS if is_one else _ARE
-    return [
-        f"that {_or([verbs[one] for one in chosen.decision])}" if is_clause else "",
-        f"on {_or(backgrounds)}" if backgrounds else "",
-        _range_in_words(chosen.sharpness, "sharper than {}", "softer than {}", "of sharpness {} to {}"),
-        _range_in_words(
-            chosen.fill, "longest side filling more than {} %", "longest side filling less than {} %",
-            "longest side filling {} to {} %",
-        ),
-        f"in {_or(_named(chosen.category, 'no category'))}" if chosen.category else "",
-        f"with a {_or(_named(chosen.colour, 'unknown'))} subject" if chosen.colour else "",
-        _or([_CAPTIONS[one] for one in chosen.caption]),
-        f"found {_or(chosen.rule)} by a rule" if chosen.rule else "",
-        f"of product {_or(_named(chosen.product, 'unknown'))}" if chosen.product else "",
-        f"with {_or(['“' + (part or '') + '”' for part in chosen.file])} in the file name" if chosen.file else "",
-        "chosen one by one" if chosen.id else "",
-        f"mentioning {' and '.join('“' + word + '”' for word in chosen.words)}" if chosen.words else "",
-    ]  # fmt: skip
-
-
-def _range_in_words(bounds: Range | None, above: str, below: str, between: str) -> str:
-    if bounds is None:
-        return ""
-    if bounds.low is not None and bounds.high is not None:
-        return between.format(_figure(bounds.low), _figure(bounds.high))
-    return above.format(_figure(bounds.low)) if bounds.low is not None else below.format(_figure(bounds.high or 0.0))
-
-
-def _named(values: Sequence[str | None], missing: str) -> list[str]:
-    return [missing if value is None else value for value in values]
-
-
-def _or(words: Sequence[str]) -> str:
-    """Alternatives in words: "a", "a or b", "a, b or c"."""
-    return words[-1] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}" if words else ""
 
 
 def is_one_of(column: ColumnElement[Any] | InstrumentedAttribute[Any], values: Sequence[Any]) -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from app.training import rollups
 from app.training.recipe import Recipe
 from app.training.rollups import BANDS as BAND_COUNT
 from app.training.rollups import MEMORY, POINTS, SPEED, MetricPoint
-from app.training.runs import still_holds
+from app.training.run_events import still_holds
 from app.training.tables import IS_MILESTONE, RunEvent, RunNote, RunRollup, TrainingRun
 
 BANDS: Final = ("least noise", "low", "high", "most noise")

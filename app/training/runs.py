@@ -10,17 +10,16 @@ paused run is over until somebody lets it go on: its clock stands still. Why a r
 sentence, and `cause`, a word with a next action in `NEXT_ACTIONS`.
 """
 
-# Long because: the states of a run and all that moves it from one to another are read together.
-
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -29,11 +28,10 @@ from app.database import utc_now
 from app.datasets.tables import DatasetVersion
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
-from app.training import rollups
 from app.training.causes import AT_THE_LIMIT, BEGUN_AGAIN, MAX_RESUMPTIONS, NEXT_ACTIONS, Cause
-from app.training.limits import LaunchEstimate, Limits, bound_s, pace_after
+from app.training.limits import LaunchEstimate, Limits, bound_s
 from app.training.recipe import Recipe, RecipeError, read_recipe
-from app.training.tables import IS_MILESTONE, Checkpoint, Preflight, RunEvent, RunNote, TrainingRun
+from app.training.tables import Checkpoint, Preflight, RunNote, TrainingRun
 
 # What others know by `runs.`, wherever it is kept.
 __all__ = ["AT_THE_LIMIT", "BEGUN_AGAIN", "MAX_RESUMPTIONS", "NEXT_ACTIONS", "Cause", "LaunchEstimate", "Limits"]
@@ -46,10 +44,6 @@ RECIPES: Final = PROJECT / "workers" / "recipes"
 NANO_RECIPE: Final = RECIPES / "nano_demo.yaml"
 LOG: Final = "trainer.log"
 """What a trainer says, in its run's folder."""
-
-
-class EventGapError(ValueError):
-    """Events arrived whose numbers do not follow those already kept: the trainer's file and the table disagree."""
 
 
 def plan(
@@ -164,17 +158,27 @@ def stop_bound_s(run: TrainingRun) -> float:
     return run.stop_bound_s if run.stop_bound_s is not None else bound_s(run.pace)
 
 
-def why_not_resumed(run: TrainingRun) -> str | None:
-    """Why the run cannot go on, in a sentence; None when it can."""
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a run cannot go on: in a word, and in a sentence. `limit`: not before its limit is raised."""
+
+    kind: Literal["done", "state", "limit"]
+    sentence: str
+
+
+def why_not_resumed(run: TrainingRun) -> Obstacle | None:
+    """Why the run cannot go on; None when it can."""
     seconds, binding = limits_of(run).hard_stop()
+    nothing = "so going on would train nothing."
     if run.state == "completed":
-        return f"Run {run.id} is completed: all {run.steps:,} steps are done, so going on would train nothing."
+        return Obstacle("done", f"Run {run.id} is completed: all {run.steps:,} steps are done, {nothing}")
     if run.state not in ("failed", "paused") and run.cause not in AT_THE_LIMIT:
-        return f"Run {run.id} is {run.state}; only a run that failed, is paused or reached its limit can go on."
+        can = "only a run that failed, is paused or reached its limit can go on."
+        return Obstacle("state", f"Run {run.id} is {run.state}; {can}")
     if run.state == "stopped" and run.step >= run.steps:
-        return f"Run {run.id} has no steps left, so going on would train nothing."
+        return Obstacle("done", f"Run {run.id} has no steps left, {nothing}")
     if (run.actual_s or 0.0) >= seconds or run.cause in AT_THE_LIMIT:
-        return f"The {binding} limit of run {run.id} is used up. Raise it to go on."
+        return Obstacle("limit", f"The {binding} limit of run {run.id} is used up. Raise it to go on.")
     return None
 
 
@@ -186,9 +190,9 @@ def resume(session: Session, run: TrainingRun, person: Person | None = None) -> 
     _lock(session, run)
     if run.state in UNDER_WAY:
         return
-    refusal = why_not_resumed(run)
-    if refusal is not None:
-        raise Conflict(refusal)
+    obstacle = why_not_resumed(run)
+    if obstacle is not None:
+        raise Conflict(obstacle.sentence)
     note(session, run, "resumed", f"{_who(person)} let it go on from step {_last_saved(session, run):,}.")
     run.state, run.reason, run.cause, run.ended_at, run.resumptions = "queued", None, None, None, 0
     run.stop_asked_at = run.stop_bound_s = None
@@ -281,25 +285,6 @@ def notes(session: Session, run_id: int) -> Sequence[RunNote]:
     return session.scalars(select(RunNote).where(RunNote.run_id == run_id).order_by(RunNote.id)).all()
 
 
-def record_events(session: Session, run: TrainingRun, events: Iterable[Mapping[str, Any]]) -> int:
-    """Append the trainer's events; those already there are passed over. Returns how many were new.
-
-    `events` are the objects of its events.jsonl, in order. Raises EventGapError when a number is missing.
-    """
-    last = last_seq(session, run.id)
-    fresh = [event for event in events if event["seq"] > last]
-    if [event["seq"] for event in fresh] != list(range(last + 1, last + 1 + len(fresh))):
-        raise EventGapError(f"Run {run.id}: event {fresh[0]['seq']} does not follow {last}, or a later one is missing.")
-    if not fresh:
-        return 0
-    session.execute(insert(RunEvent), [_row(run.id, event) for event in fresh])
-    for event in fresh:
-        _take_note(session, run, event)
-    session.flush()
-    rollups.roll_up(session, run.id)
-    return len(fresh)
-
-
 def settle_lost(session: Session) -> int:
     """End the runs whose job ended without them: a worker that never came back, a job cancelled elsewhere."""
     lost = session.execute(
@@ -346,36 +331,10 @@ def checkpoints(session: Session, run_id: int) -> Sequence[Checkpoint]:
     return session.scalars(select(Checkpoint).where(Checkpoint.run_id == run_id).order_by(Checkpoint.step)).all()
 
 
-def last_seq(session: Session, run_id: int) -> int:
-    """The number of the newest event; 0 when there is none."""
-    return session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run_id)) or 0
-
-
-def events_after(session: Session, run_id: int, seq: int, limit: int = 500) -> Sequence[RunEvent]:
-    """Events numbered above `seq`, oldest first."""
-    query = select(RunEvent).where(RunEvent.run_id == run_id, RunEvent.seq > seq).order_by(RunEvent.seq).limit(limit)
-    return session.scalars(query).all()
-
-
 def device_job(session: Session, now: datetime) -> jobs.Job | None:
     """The job that a gpu worker is doing at this moment; None when none is known to be at work."""
     query = select(jobs.Job).where(jobs.Job.queue == "gpu", jobs.Job.state == "running", jobs.Job.lease_until > now)
     return session.scalars(query.order_by(jobs.Job.id)).first()
-
-
-def still_holds(session: Session, run_id: int) -> ColumnElement[bool]:
-    """A condition on events: not undone by a later start from an earlier checkpoint.
-
-    A trainer that was killed after its last checkpoint goes on from there and tells the same steps again; the curves
-    are cut back to where it went on.
-    """
-    starts = session.execute(
-        select(RunEvent.seq, RunEvent.data["step"].as_integer()).where(
-            IS_MILESTONE, RunEvent.run_id == run_id, RunEvent.kind == "started", RunEvent.seq > 1
-        )
-    ).all()
-    step = RunEvent.data["step"].as_integer()
-    return and_(RunEvent.run_id == run_id, *(or_(RunEvent.seq >= seq, step <= at) for seq, at in starts))
 
 
 def _lock(session: Session, run: TrainingRun) -> None:
@@ -412,51 +371,3 @@ def _ask_for_work(session: Session, run: TrainingRun, person: Person | None) -> 
     job = jobs.request(session, "run.train", arguments, person, total=run.steps)
     run.job_id = job.id
     session.flush()
-
-
-def _row(run_id: int, event: Mapping[str, Any]) -> dict[str, Any]:
-    data = {name: value for name, value in event.items() if name not in ("seq", "at", "kind")}
-    at = datetime.fromisoformat(event["at"])
-    return {"run_id": run_id, "seq": event["seq"], "kind": event["kind"], "at": at, "data": data}
-
-
-def _take_note(session: Session, run: TrainingRun, event: Mapping[str, Any]) -> None:
-    """What one event changes in the run and its checkpoints."""
-    kind = event["kind"]
-    if kind in ("started", "step", "finished"):
-        run.step = int(event["step"])
-    if kind == "started":
-        # It may have gone on from an earlier checkpoint than the newest one, which was damaged.
-        later = (Checkpoint.run_id == run.id, Checkpoint.step > run.step)
-        session.execute(delete(Checkpoint).where(*later).execution_options(synchronize_session=False))
-    run.pace = pace_after(run.pace, kind, event)
-    if kind == "step" and event.get("memory_bytes"):
-        run.peak_bytes = max(run.peak_bytes or 0, int(event["memory_bytes"]))
-    if kind == "validation":
-        _set_validation_loss(session, run.id, int(event["step"]), event["loss"])
-    elif kind == "checkpoint":
-        _register(session, run, event)
-
-
-def _register(session: Session, run: TrainingRun, event: Mapping[str, Any]) -> None:
-    step = int(event["step"])
-    values = {"folder": f"runs/{run.id}/{event['folder']}", "size_bytes": event["size_bytes"], "created_at": utc_now()}
-    session.execute(
-        insert(Checkpoint)
-        .values(run_id=run.id, step=step, **values)
-        .on_conflict_do_update(index_elements=["run_id", "step"], set_=values)
-    )
-    # The trainer validates before it saves.
-    told = session.scalar(
-        select(RunEvent.data["loss"].as_float())
-        .where(IS_MILESTONE, RunEvent.run_id == run.id, RunEvent.kind == "validation")
-        .where(RunEvent.data["step"].as_integer() == step)
-        .order_by(RunEvent.seq.desc())
-        .limit(1)
-    )
-    _set_validation_loss(session, run.id, step, told)
-
-
-def _set_validation_loss(session: Session, run_id: int, step: int, loss: float | None) -> None:
-    for checkpoint in session.scalars(select(Checkpoint).where(Checkpoint.run_id == run_id, Checkpoint.step == step)):
-        checkpoint.validation_loss = loss

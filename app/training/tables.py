@@ -27,7 +27,7 @@ from app.people import Person
 
 
 class Preflight(Base):
-    """A recipe tried on the device before it costs a run: what the gate found and what a few real steps measured."""
+    """A recipe tried on the device before it costs a run: what the checks found and what a few real steps measured."""
 
     __tablename__ = "preflight"
     __table_args__ = (
@@ -44,7 +44,7 @@ class Preflight(Base):
     state: Mapped[str] = mapped_column(Text, default="queued")
     reason: Mapped[str | None] = mapped_column(Text)  # why it was refused or failed, in a sentence
     measured: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)  # `app/launch/estimate.py` reads it
-    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)  # the gate's, `app/launch/checks.py`
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)  # of `app/launch/checks.py`
     alternatives: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)  # measured, where it does not fit
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)

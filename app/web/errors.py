@@ -112,6 +112,6 @@ def _on_crash(request: Request, error: Exception) -> Response:
     log.error("error %s at %s %s", code, request.method, request.url.path, exc_info=error)
     sentence = "Packshot met a fault of its own. Nothing of this request was saved; what was there before is safe."
     response = render(request, Problem(500, AppError.title, sentence, code=code))
-    # This answer leaves outside of the gate, which would have added them.
+    # This answer leaves outside of the middleware, which would have added them.
     security.add_headers(MutableHeaders(raw=response.raw_headers))
     return response

@@ -87,7 +87,6 @@ FILTERS: dict[str, Any] = {
     "plural": plural,
     "money": money,
     "duration": duration,
-    "time_taken": duration,
     "bytes": bytes_,
     "initials": initials,
     "job_name": job_name,

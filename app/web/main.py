@@ -89,7 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     digest = digest_of(STATIC)
     app.state.templates = templates(digest)
     for router in ROUTERS:
-        # Not a limit of the whole app: its bare answers would leave outside of the gate, which puts them into words.
+        # Not a limit of the whole app: its bare answers would pass by the middleware, which puts them into words.
         app.include_router(router, max_body_size=MAX_BODY_BYTES)
     app.mount(f"/static/{digest}", Immutable(directory=STATIC), name="static")
     errors.install(app)

@@ -1,4 +1,4 @@
-"""The gate before every route: known host, own origin, signed in.
+"""Access to every route: known host, own origin, signed in.
 
 It is a middleware, so a route cannot forget it and a stranger's body is not even read. A test walks all routes.
 """

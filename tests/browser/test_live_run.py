@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from app import jobs
 from app.database import transaction, utc_now
-from app.training import runs
+from app.training import run_events, runs
 from tests import cast
 from tests.browser.conftest import Site, Visit
 from tests.browser.cutting import wire
@@ -37,7 +37,7 @@ def told(first: int, count: int, step: int | None = None) -> list[dict[str, Any]
 
 def tell(site: Site, run_id: int, events: list[dict[str, Any]]) -> None:
     with transaction(site.engine) as session:
-        runs.record_events(session, runs.get(session, run_id), events)
+        run_events.record(session, runs.get(session, run_id), events)
 
 
 def drawn(page: Page, plot: str = "speed") -> str:
@@ -56,7 +56,7 @@ def run_id(site: Site) -> int:
         jobs.claim(session, run.job_id or 0, "worker", lease_s=3600)
         runs.begin(session, run)
         began = {"seq": 1, "at": utc_now().isoformat(), "kind": "started", "step": 0, "device": "cpu"}
-        runs.record_events(session, run, [began, *told(2, 9)])
+        run_events.record(session, run, [began, *told(2, 9)])
         return run.id
 
 

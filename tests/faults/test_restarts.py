@@ -11,7 +11,7 @@ from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 
 from app.database import transaction
-from app.training import runs
+from app.training import run_events, runs
 from app.training.tables import TrainingRun
 from tests import real_run
 from tests.running import up
@@ -55,7 +55,7 @@ def test_one_trainer_trains_on_while_all_around_it_is_killed(tmp_path: Path) -> 
         until(lambda: (run_of(engine, run_id) or TrainingRun(ended_at=None)).ended_at, "the run's end")
         with transaction(engine) as session:
             run = runs.get(session, run_id)
-            told = runs.events_after(session, run_id, 0, limit=1_000_000)
+            told = run_events.events_after(session, run_id, 0, limit=1_000_000)
             notes = [note.kind for note in runs.notes(session, run_id)]
     assert run.state == "stopped", run.reason
     assert notes.count("found_again") == 1

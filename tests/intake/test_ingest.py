@@ -1,5 +1,4 @@
 """Taking in a folder: every file ends as an image, a second name of one, or a refusal, however often it is done."""
-# Long because: each way in which a file or an intake can go wrong is a test of its own.
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gate finds before a run, from the database and from what a preflight measured."""
+"""What the checks find before a run, from the database and from what a preflight measured."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_before_a_preflight_what_needs_measuring_cannot_be_told() -> None:
         ("Device", {"place": replace(PLACE, busy="fine-tuning, job 4")}, "warning", "busy: fine-tuning, job 4"),
         ("Time", {"left": replace(LEFT, seconds=60.0)}, "failed", "1 m are left"),
         ("Time", {"left": replace(LEFT, limits=Limits(340.0))}, "warning", "may take"),
-        ("Time", {"left": replace(LEFT, seconds=None)}, "warning", "no cycle runs"),
+        ("Time", {"left": replace(LEFT, seconds=None)}, "warning", "no active cycle"),
         ("Money", {"left": replace(LEFT, amount=Decimal("0.10"))}, "failed", "€0.10 are left"),
         ("Money", {"left": replace(LEFT, reserved=Decimal(8))}, "passed", "after it, €8.00 are reserved by other runs"),
         ("Money", {"left": replace(LEFT, amount=Decimal(-1)), "measured": None}, "failed", "nothing is left of the"),

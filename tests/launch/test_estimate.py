@@ -38,7 +38,7 @@ def test_a_run_is_the_sum_of_its_parts(recipe: Recipe) -> None:
     }
     assert found.seconds == pytest.approx(sum(part.seconds for part in found.parts))
     assert found.sheet_s == 150.0
-    assert found.kept_back_s == pytest.approx(151.0)
+    assert found.end_reserve_s == pytest.approx(151.0)
     assert found.in_all[1] == pytest.approx(found.seconds + 150)
 
 

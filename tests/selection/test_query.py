@@ -12,7 +12,8 @@ from app.errors import Refused
 from app.review import rules
 from app.review.tables import Decision
 from app.selection import query
-from app.selection.query import CHOICES, NotUnderstood, Range, Selection, parse, sentence
+from app.selection.query import CHOICES, NotUnderstood, Range, Selection, parse
+from app.selection.wording import sentence
 from tests import cast
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12)

@@ -12,7 +12,7 @@ from app.captions.tables import Caption
 from app.catalog.tables import Image
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
-from app.training import runs
+from app.training import run_events, runs
 from app.training.tables import TrainingRun
 from tests import cast
 
@@ -80,7 +80,7 @@ def training(session: Session, silent_s: float = 0.0) -> TrainingRun:
         news(8, "validation", step=20, loss=0.4, loss_by_band=[1, 1, 1, 1]),
         news(9, "checkpoint", step=20, folder="checkpoints/step-000020", size_bytes=29_100_000, seconds=0.2),
     ]
-    runs.record_events(
+    run_events.record(
         session, run, [one | {"at": (datetime.fromisoformat(str(one["at"])) + shift).isoformat()} for one in told]
     )
     return run

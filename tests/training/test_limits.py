@@ -12,7 +12,7 @@ from app.cycles import clock, hard_stop
 from app.datasets.tables import DatasetVersion
 from app.errors import Conflict, Refused
 from app.settings import Settings
-from app.training import runs
+from app.training import run_events, runs
 from app.training.causes import CAUSES
 from app.training.limits import LaunchEstimate, Limits, bound_s
 from app.training.recipe import Recipe
@@ -106,11 +106,11 @@ def test_the_bound_follows_what_was_seen(session: Session) -> None:
         news(4, "step", step=2, step_s=0.25, memory_bytes=60),
         news(5, "checkpoint", step=2, folder="checkpoints/step-000002", size_bytes=1, seconds=2.0),
     ]
-    runs.record_events(session, run, told)
+    run_events.record(session, run, told)
     assert run.peak_bytes == 70
     assert runs.stop_bound_s(run) == 3.0 + 2 * 0.25 + 6.0 + 20.0
     runs.stop(session, run, keep=True)
-    runs.record_events(session, run, [news(6, "step", step=3, step_s=9.0)])
+    run_events.record(session, run, [news(6, "step", step=3, step_s=9.0)])
     assert runs.stop_bound_s(run) == 3.0 + 2 * 0.25 + 6.0 + 20.0, "what was promised stays promised"
 
 

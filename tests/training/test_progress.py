@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from app.training import progress, runs
+from app.training import progress, run_events, runs
 from tests.training.cast import BEGAN, news, one_run, take
 
 
@@ -20,7 +20,7 @@ def step(seq: int, number: int, loss: float | None = 0.5, **more: object) -> dic
 def test_curves_leave_gaps_where_nothing_was_measured(session: Session) -> None:
     run = one_run(session)
     told = [news(1, "started", step=0), step(2, 10), step(3, 20, None), step(4, 30, 0.25, memory_bytes=7)]
-    runs.record_events(session, run, told)
+    run_events.record(session, run, told)
     curves = progress.curves(session, run)
     assert curves.steps == [10, 20, 30]
     assert [band.mean for band in curves.bands] == [[0.5, None, 0.25], [0.5, None, 0.25], [None] * 3, [0.5, None, 0.25]]
@@ -33,7 +33,7 @@ def test_points_lie_on_three_axes(session: Session) -> None:
     run = one_run(session)
     told = [news(1, "attempt", resumed=False), news(5, "started", step=0), news(6, "validation", step=0, loss=0.9)]
     told = [one | {"seq": seq} for seq, one in enumerate([*told, step(9, 10), step(15, 20)], 1)]
-    runs.record_events(session, run, told)
+    run_events.record(session, run, told)
     curves = progress.curves(session, run)
     assert (curves.steps, curves.seconds) == ([10, 20], [8.0, 14.0])
     assert curves.pictures == [10 * run.recipe["batch_size"], 20 * run.recipe["batch_size"]]
@@ -52,7 +52,7 @@ def test_curves_are_cut_back_to_where_a_killed_trainer_went_on(session: Session)
     before = [news(1, "started", step=0), step(2, 10), step(3, 20), news(4, "validation", step=20, loss=3.0)]
     before.append(step(5, 30))
     after = [news(6, "started", step=10), step(7, 20, 0.1), news(8, "validation", step=20, loss=1.0)]
-    runs.record_events(session, run, before + after)
+    run_events.record(session, run, before + after)
     curves = progress.curves(session, run)
     assert (curves.steps, curves.bands[0].mean) == ([10, 20], [0.5, 0.1])
     assert [one.loss for one in curves.validation] == [1.0]
@@ -63,7 +63,7 @@ def test_time_between_two_attempts_is_not_counted(session: Session) -> None:
     later = {**news(4, "started", step=10), "at": (BEGAN + timedelta(hours=5)).isoformat()}
     last = {**step(5, 20), "at": (BEGAN + timedelta(hours=5, seconds=7)).isoformat()}
     take(session, run)
-    runs.record_events(session, run, [news(1, "started", step=0), step(2, 10), step(3, 20), later, last])
+    run_events.record(session, run, [news(1, "started", step=0), step(2, 10), step(3, 20), later, last])
     now = BEGAN + timedelta(hours=5, seconds=10)
     assert progress.spent_s(session, run, now) == pytest.approx(2 + 10)
     runs.end(session, run, "stopped", "Ana stopped it.")
@@ -79,14 +79,14 @@ def test_setting_up_counts_and_waiting_between_attempts_does_not(session: Sessio
 
     first = [at(0, news(1, "attempt", resumed=False)), at(1, news(2, "started", step=0)), at(2, step(3, 10))]
     again = [at(7, news(4, "attempt", resumed=True)), at(8, news(5, "started", step=10)), at(9, step(6, 20))]
-    runs.record_events(session, run, [*first, *again])
+    run_events.record(session, run, [*first, *again])
     assert progress.spent_s(session, run, BEGAN + timedelta(hours=9.5)) == pytest.approx(4.5 * 3600)
     assert progress.curves(session, run).seconds == [2 * 3600, 4 * 3600]
 
 
 def test_a_run_that_waits_for_a_worker_spends_nothing(session: Session) -> None:
     run = one_run(session)
-    runs.record_events(session, run, [news(1, "started", step=0), step(2, 10)])
+    run_events.record(session, run, [news(1, "started", step=0), step(2, 10)])
     run.state = "queued"
     assert progress.spent_s(session, run, BEGAN + timedelta(hours=5)) == 1.0
 
@@ -95,7 +95,7 @@ def test_the_night_before_a_run_went_on_is_neither_time_nor_a_hang(session: Sess
     run = one_run(session)
     take(session, run)
     before = [news(1, "attempt", resumed=False), news(2, "started", step=0), *(step(i, i * 10) for i in range(3, 8))]
-    runs.record_events(session, run, [*before, news(8, "failed", cause="broken", sentence="It broke.")])
+    run_events.record(session, run, [*before, news(8, "failed", cause="broken", sentence="It broke.")])
     runs.end(session, run, "failed", "It broke.", "broken")
     morning = BEGAN + timedelta(hours=12)
     runs.resume(session, run)
@@ -106,7 +106,7 @@ def test_the_night_before_a_run_went_on_is_neither_time_nor_a_hang(session: Sess
     assert doing is not None and doing.name == "start"
     assert progress.expected_end(session, run) is None
     again = {**news(9, "attempt", resumed=True), "at": (morning + timedelta(seconds=3)).isoformat()}
-    runs.record_events(session, run, [again])
+    run_events.record(session, run, [again])
     assert progress.spent_s(session, run, now) == 7 + 3
     assert progress.expected_end(session, run) is None, "the pace of last night says nothing of today"
 
@@ -114,7 +114,7 @@ def test_the_night_before_a_run_went_on_is_neither_time_nor_a_hang(session: Sess
 def test_a_trainer_that_a_worker_saw_end_does_not_work_on(session: Session) -> None:
     run = one_run(session)
     take(session, run)
-    runs.record_events(session, run, [news(1, "attempt", resumed=False), news(2, "started", step=0), step(3, 10)])
+    run_events.record(session, run, [news(1, "attempt", resumed=False), news(2, "started", step=0), step(3, 10)])
     later = BEGAN + timedelta(hours=1)
     assert progress.spent_s(session, run, later) == 3599, "told by nobody, it may still be at work"
     runs.note(session, run, "begun_again", "The trainer was ended from outside. It was begun again from step 0.")
@@ -126,7 +126,7 @@ def test_a_trainer_that_a_worker_saw_end_does_not_work_on(session: Session) -> N
 def test_a_paused_run_that_is_discarded_starts_no_trainer(session: Session) -> None:
     run = one_run(session)
     take(session, run)
-    runs.record_events(session, run, [news(1, "attempt", resumed=False), news(2, "started", step=0), step(3, 10)])
+    run_events.record(session, run, [news(1, "attempt", resumed=False), news(2, "started", step=0), step(3, 10)])
     runs.end(session, run, "paused", "The disk is full.", "disk_full")
     runs.stop(session, run, keep=False)
     assert (progress.spent_s(session, run, BEGAN + timedelta(hours=9)), progress.phase(session, run)) == (2, None)
@@ -139,12 +139,12 @@ def test_what_a_trainer_does_before_its_first_step(session: Session) -> None:
         news(1, "attempt", resumed=False), news(2, "phase", phase="load", done=0, total=None),
         news(3, "phase", phase="encode", done=0, total=340), news(4, "phase", phase="encode", done=212, total=340),
     ]  # fmt: skip
-    runs.record_events(session, run, told)
+    run_events.record(session, run, told)
     doing = progress.phase(session, run)
     assert doing == progress.Phase("encode", 212, 340, BEGAN + timedelta(seconds=3), BEGAN + timedelta(seconds=4))
-    runs.record_events(session, run, [news(5, "started", step=0), step(6, 10)])
+    run_events.record(session, run, [news(5, "started", step=0), step(6, 10)])
     assert progress.phase(session, run) is None
-    runs.record_events(session, run, [news(7, "phase", phase="save", done=None, total=None)])
+    run_events.record(session, run, [news(7, "phase", phase="save", done=None, total=None)])
     saving = progress.phase(session, run)
     assert saving is not None and saving.name == "save"
     runs.end(session, run, "failed", "The trainer was ended from outside (Killed).")
@@ -194,7 +194,7 @@ def test_the_end_is_measured_in_the_present_attempt(session: Session) -> None:
         {**news(8, "started", step=70), "at": again.isoformat()},
         *({**step(9 + i, 80 + 10 * i), "at": (again + timedelta(seconds=10 * i)).isoformat()} for i in range(60)),
     ]
-    runs.record_events(session, run, [*slow, *fast])
+    run_events.record(session, run, [*slow, *fast])
     estimated = progress.expected_end(session, run)
     assert estimated is not None
     assert estimated.seconds_a_step == pytest.approx(1.0)
@@ -225,7 +225,7 @@ def test_milestones_leave_out_all_steps_but_the_newest_and_signs_of_life(session
     run = one_run(session)
     signs = [news(10 + i, "phase", phase="train", done=8, total=100) for i in range(60)]
     told = [news(1, "started", step=0), *(step(i, i) for i in range(2, 9)), news(9, "validation", step=8, loss=1.0)]
-    runs.record_events(session, run, [*told, *signs])
+    run_events.record(session, run, [*told, *signs])
     assert [(event.kind, event.seq) for event in progress.milestones(session, run.id)] == [
         ("validation", 9), ("step", 8), ("started", 1),
     ]  # fmt: skip

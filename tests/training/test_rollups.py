@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.training import progress, rollups, runs
+from app.training import progress, rollups, run_events, runs
 from app.training.tables import RunRollup, TrainingRun
 from tests.training.cast import BEGAN, news, one_run
 
@@ -24,7 +24,7 @@ def step(seq: int, number: int, loss: float = 0.5) -> dict[str, object]:
 def tell(session: Session, run: TrainingRun, events: list[dict[str, object]], portion: int = 500) -> None:
     """As a worker does: a few at a time."""
     for begin in range(0, len(events), portion):
-        runs.record_events(session, run, events[begin : begin + portion])
+        run_events.record(session, run, events[begin : begin + portion])
 
 
 def count(session: Session, run: TrainingRun) -> int:

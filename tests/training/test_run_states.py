@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.datasets.tables import DatasetVersion
 from app.errors import Conflict, Refused
-from app.training import runs
+from app.training import run_events, runs
 from app.training.recipe import Recipe
 from tests import cast
 from tests.training.cast import frozen_version, news, one_run
@@ -50,8 +50,8 @@ def test_a_checkpoint_behind_the_one_it_went_on_from_is_no_more(session: Session
     run = one_run(session)
     runs.begin(session, run)
     saved = [news(n, "checkpoint", step=10 * n, folder=f"c{n}", size_bytes=1, seconds=0.1) for n in (1, 2)]
-    runs.record_events(session, run, saved)
-    runs.record_events(session, run, [news(3, "started", step=10)])
+    run_events.record(session, run, saved)
+    run_events.record(session, run, [news(3, "started", step=10)])
     assert [one.step for one in runs.checkpoints(session, run.id)] == [0, 10]
 
 
@@ -80,20 +80,20 @@ def test_a_version_that_teaches_nothing_is_refused(session: Session) -> None:
 def test_events_are_kept_once_and_without_gaps(session: Session) -> None:
     run = one_run(session)
     told = [news(1, "started", step=0), news(2, "step", step=10), news(3, "step", step=20)]
-    assert runs.record_events(session, run, told[:2]) == 2
-    assert runs.record_events(session, run, told) == 1
-    assert runs.record_events(session, run, told) == 0
-    assert (run.step, runs.last_seq(session, run.id)) == (20, 3)
-    assert [event.seq for event in runs.events_after(session, run.id, 1)] == [2, 3]
-    with pytest.raises(runs.EventGapError):
-        runs.record_events(session, run, [news(5, "step", step=40)])
+    assert run_events.record(session, run, told[:2]) == 2
+    assert run_events.record(session, run, told) == 1
+    assert run_events.record(session, run, told) == 0
+    assert (run.step, run_events.last_seq(session, run.id)) == (20, 3)
+    assert [event.seq for event in run_events.events_after(session, run.id, 1)] == [2, 3]
+    with pytest.raises(run_events.EventGapError):
+        run_events.record(session, run, [news(5, "step", step=40)])
 
 
 def test_checkpoints_are_registered_with_the_loss_measured_at_their_step(session: Session) -> None:
     run = one_run(session)
     runs.begin(session, run)
     folder = "checkpoints/step-000050"
-    runs.record_events(
+    run_events.record(
         session,
         run,
         [
@@ -114,8 +114,8 @@ def test_a_checkpoint_told_again_after_a_restart_is_the_same_one(session: Sessio
     run = one_run(session)
     runs.begin(session, run)
     saved = {"step": 50, "folder": "checkpoints/step-000050", "size_bytes": 12, "seconds": 0.1}
-    runs.record_events(session, run, [news(1, "started", step=0), news(2, "checkpoint", **saved)])
-    runs.record_events(session, run, [news(3, "started", step=0), news(4, "checkpoint", **saved)])
+    run_events.record(session, run, [news(1, "started", step=0), news(2, "checkpoint", **saved)])
+    run_events.record(session, run, [news(3, "started", step=0), news(4, "checkpoint", **saved)])
     assert [checkpoint.step for checkpoint in runs.checkpoints(session, run.id)] == [0, 50]
 
 
@@ -190,6 +190,6 @@ def test_a_run_whose_job_ended_without_it_is_settled(
 def test_a_checkpoint_may_have_more_than_two_gigabytes(session: Session) -> None:
     run = one_run(session)
     big = news(2, "checkpoint", step=10, folder="checkpoints/step-000010", size_bytes=5_200_000_000, seconds=9.0)
-    runs.record_events(session, run, [news(1, "started", step=0), big])
+    run_events.record(session, run, [news(1, "started", step=0), big])
     session.expire_all()
     assert runs.checkpoints(session, run.id)[0].size_bytes == 5_200_000_000

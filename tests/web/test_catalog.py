@@ -43,7 +43,7 @@ def test_the_grid_shows_photos_counts_and_the_sentence(client: TestClient, pile:
     answer = client.get(f"/catalogs/{pile.id}")
     assert answer.status_code == 200
     context = answer.context  # type: ignore[attr-defined]
-    assert (context["total"], context["kept"], context["said"]) == (3, 0, "All 3 photos.")
+    assert (context["total"], context["kept"], str(context["said"])) == (3, 0, "All 3 photos.")
     assert tile_ids(answer.text) == [photo.id for photo in reversed(photos)]
     assert "Freeze the 0 kept" in answer.text
     assert "The caption says green" in answer.text

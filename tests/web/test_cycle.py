@@ -24,7 +24,7 @@ from tests import cast
 
 def test_no_cycle_offers_one(client: TestClient, session: Session) -> None:
     answer = client.get("/cycle")
-    assert "No cycle runs." in answer.text
+    assert "No active cycle." in answer.text
     assert client.post("/cycles").headers["location"] == "/cycle"
     assert clock.current(session) is not None
     assert "Cycle 1" in client.get("/cycle").text

@@ -91,7 +91,7 @@ def test_the_second_of_two_people_sees_what_the_first_did(
     )
     assert answer.status_code == 409
     assert answer.json()["error"] == {
-        "title": "Somebody was first", "sentence": "Mei kept this photo a moment ago.", "other": "kept",
+        "title": "Changed by someone else", "sentence": "Mei kept this photo a moment ago.", "other": "kept",
     }  # fmt: skip
 
 

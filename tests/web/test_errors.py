@@ -40,7 +40,7 @@ def refusing(web: FastAPI, client: TestClient) -> TestClient:
 def test_refusal_as_a_page(refusing: TestClient) -> None:
     answer = refusing.get("/conflict", headers={"Accept": "text/html"})
     assert answer.status_code == 409
-    assert "<h1>Somebody was first</h1>" in answer.text
+    assert "<h1>Changed by someone else</h1>" in answer.text
     assert "Jonas rewrote &lt;this&gt; a minute ago." in answer.text
     assert "Blue &amp; grey." in answer.text
     assert 'class="rail"' in answer.text
@@ -56,7 +56,11 @@ def test_refusal_as_a_fragment(refusing: TestClient) -> None:
 def test_refusal_as_json(refusing: TestClient) -> None:
     answer = refusing.get("/conflict", headers=JSON)
     assert answer.status_code == 409
-    said = {"title": "Somebody was first", "sentence": "Jonas rewrote <this> a minute ago.", "other": "Blue & grey."}
+    said = {
+        "title": "Changed by someone else",
+        "sentence": "Jonas rewrote <this> a minute ago.",
+        "other": "Blue & grey.",
+    }
     assert answer.json() == {"error": said}
 
 

@@ -136,7 +136,7 @@ def test_measuring_is_asked_for_once_and_the_run_is_to_follow(
     assert parse_qs(urlsplit(first.headers["location"]).query)["measuring"] == [str(asked.id)]
     page = client.get(first.headers["location"])
     assert page.context["state"] == "waiting"
-    assert "It waits for a gpu worker; none is at work." in page.text
+    assert "No GPU worker is running." in page.text
     assert "The run starts by itself" in page.text
     assert page.context["why_not"] == "It is being measured; that has to end first."
 

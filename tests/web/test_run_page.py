@@ -17,7 +17,7 @@ from app.datasets.tables import DatasetVersion
 from app.evaluation import sheets
 from app.settings import Settings
 from app.storage import Storage
-from app.training import runs
+from app.training import run_events, runs
 from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
 from app.web.routes.runs import events_behind
@@ -26,7 +26,7 @@ from tests.training.cast import news, one_run, step_told, take, training
 
 def tell(session: Session, run: TrainingRun, *events: dict[str, object]) -> None:
     """News of this moment."""
-    runs.record_events(session, run, [one | {"at": utc_now().isoformat()} for one in events])
+    run_events.record(session, run, [one | {"at": utc_now().isoformat()} for one in events])
 
 
 def at_work(session: Session, steps: int = 100) -> TrainingRun:
@@ -60,7 +60,7 @@ def test_a_run_that_went_on_in_the_morning_prepares_and_has_not_spent_the_night(
 ) -> None:
     run = training(session, silent_s=12 * 3600)
     night = (utc_now() - timedelta(hours=12)).isoformat()
-    runs.record_events(session, run, [news(10, "failed", cause="broken", sentence="It broke.") | {"at": night}])
+    run_events.record(session, run, [news(10, "failed", cause="broken", sentence="It broke.") | {"at": night}])
     runs.end(session, run, "failed", "It broke.", "broken")
     runs.resume(session, run)
     take(session, run, utc_now())
@@ -83,7 +83,7 @@ def test_a_command_in_a_sentence_is_set_as_one_and_nothing_else_is_let_through(
     client: TestClient, session: Session
 ) -> None:
     run = one_run(session)
-    assert 'none is at work. <code class="mono">packshot up</code> starts one.' in client.get(f"/runs/{run.id}").text
+    assert 'Start one with <code class="mono">packshot up</code>.' in client.get(f"/runs/{run.id}").text
     jobs.get(session, run.job_id or 0).failure = "The disk <b> is full; see `df <b>`."
     session.flush()
     page = client.get(f"/runs/{run.id}").text
@@ -128,7 +128,7 @@ def test_time_and_money_stand_against_the_hard_stop(client: TestClient, session:
     assert (bill.limit_s, bill.binding) == (3000.0, "money")
     assert bill.money(bill.limit_s) == Decimal(3)
     # The sheet's ten minutes, a second, one and a half steps, the last save and as much for the model.
-    assert bill.kept_back_s == pytest.approx(600 + 1 + 1.5 * 3.4 + 0.2 + 0.2)
+    assert bill.end_reserve_s == pytest.approx(600 + 1 + 1.5 * 3.4 + 0.2 + 0.2)
     words = text_of(client, run)
     assert "stops at $3" in words.replace(settings.currency, "$")
     assert "50 s to 1 m 15 s, 5 steps measured" in words
@@ -150,7 +150,7 @@ def test_a_run_that_is_being_discarded_expects_and_offers_nothing(client: TestCl
     runs.stop(session, run, keep=False)
     words = text_of(client, run)
     assert "discarding" in words
-    assert not [said for said in ("Open in compare", "Now expected", "Kept back") if said in words]
+    assert not [said for said in ("Open in compare", "Now expected", "Reserved for") if said in words]
 
 
 def test_a_run_without_a_preflight_foretells_nothing(client: TestClient, session: Session) -> None:
@@ -245,7 +245,7 @@ def test_steps_that_were_not_saved_are_needed_again(client: TestClient, session:
     run = training(session)
     now = utc_now()
     further = [step_told(10 + i, 24 + 4 * i) | {"at": (now + timedelta(seconds=i - 1)).isoformat()} for i in range(5)]
-    runs.record_events(session, run, further)
+    run_events.record(session, run, further)
     run.max_seconds = run.actual_s = 60.0
     run.pace = {"step_s": 0.25, "save_s": 0.1, "export_s": 0.1}
     runs.end(session, run, "stopped", "Its time limit was reached at step 40.", "out_of_time")

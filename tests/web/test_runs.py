@@ -36,8 +36,8 @@ def test_the_list_names_state_and_end(client: TestClient, session: Session) -> N
 
 def test_a_run_that_waits_says_that_no_worker_is_there(client: TestClient, session: Session) -> None:
     page = client.get(f"/runs/{one_run(session).id}")
-    assert "waits for a gpu worker; none is at work" in page.text
-    assert "Take it back" in page.text
+    assert "No GPU worker is running." in page.text
+    assert "Cancel run" in page.text
     assert "Nothing measured yet." in page.text
 
 
@@ -90,7 +90,7 @@ def test_the_curves_lie_in_the_page_and_at_their_own_address(client: TestClient,
 def test_the_live_parts_are_those_of_the_page(client: TestClient, session: Session) -> None:
     run = training(session)
     page, parts = client.get(f"/runs/{run.id}").text, client.get(f"/runs/{run.id}/live").text
-    for part in ("head", "bill", "events", "samples", "log"):
+    for part in ("head", "cost", "events", "samples", "log"):
         assert f'data-part="{part}"' in page
         assert f'data-part="{part}"' in parts
     assert "<html" not in parts
@@ -163,7 +163,7 @@ def test_a_failed_run_shows_why_the_log_and_the_next_step(
 
 def test_a_trainer_that_hangs_is_said(client: TestClient, session: Session) -> None:
     page = client.get(f"/runs/{training(session, silent_s=600).id}")
-    assert "No news for 10 m; it used to come every" in page.text
+    assert "No event for 10 m; one used to come every" in page.text
     assert page.context["live"].forecast is None
 
 

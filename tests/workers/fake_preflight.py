@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-GATE = {
+CHECKED = {
     "device": "CPU", "load_s": 1.0, "undecodable": [], "captions_empty": 0,
     "tokens": {"limit": 48, "longest": 20, "over": 0, "examples": []}, "buckets": [[64, 64, 6]],
     "weights": [{"part": "transformer", "sha256": "ab" * 32, "size_bytes": 9_500_000}],
@@ -58,7 +58,7 @@ def main() -> int:
         time.sleep(0.05)
     while given.wait and not (given.out / "go").exists() and not (given.out / "stop").exists():
         time.sleep(0.02)
-    (given.out / "preflight.json").write_text(json.dumps(GATE))
+    (given.out / "preflight.json").write_text(json.dumps(CHECKED))
     time.sleep(given.takes)
     tell("phase", phase="train", done=3, total=8)
     if given.late:
@@ -79,7 +79,7 @@ def main() -> int:
         times["compiled"] = {
             "sizes": [[64, 64, 10.0]], "warm_s": [step / 2] * 3, "step_s": [step / 2] * 5, "peak_bytes": 700_000_000,
         }  # fmt: skip
-    (given.out / "preflight.json").write_text(json.dumps(GATE | times))
+    (given.out / "preflight.json").write_text(json.dumps(CHECKED | times))
     tell("finished", reason="completed", step=0, kept=False, elapsed_s=1.0)
     return 0
 

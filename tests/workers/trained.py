@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from app import jobs
 from app.database import transaction, utc_now
 from app.settings import Settings
-from app.training import runs
+from app.training import run_events, runs
 from app.training.tables import TrainingRun
 from workers.celery_app import Work, do
 from workers.trainer import run_job
@@ -66,7 +66,7 @@ def until(condition: Callable[[], object]) -> None:
 
 def steps_kept(engine: Engine, run_id: int) -> list[int]:
     with transaction(engine) as session:
-        return [e.data["step"] for e in runs.events_after(session, run_id, 0) if e.kind == "step"]
+        return [e.data["step"] for e in run_events.events_after(session, run_id, 0) if e.kind == "step"]
 
 
 def starts(out: Path) -> list[int]:

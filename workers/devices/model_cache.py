@@ -1,4 +1,4 @@
-"""One device, one tenant: which device to use, the one pipeline that is loaded on it, and how to let go of it."""
+"""The one pipeline that is loaded on the device, kept for the next use of it, and how to let go of it."""
 
 from __future__ import annotations
 

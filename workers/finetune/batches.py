@@ -34,7 +34,7 @@ Look = Callable[[int, int], None]
 class Batch:
     """Pictures uint8 [B, H, W, 3] or their clean inputs float32 [B, C, h, w], or both; text as `registry.stacked`.
 
-    `places` are the pictures' positions in their step's whole batch, which their noise hangs on.
+    `places` are the pictures' positions in their step's whole batch, which their noise depends on.
     """
 
     pictures: torch.Tensor | None

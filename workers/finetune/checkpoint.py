@@ -70,7 +70,7 @@ def checkpoint_folder(out: Path, step: int) -> Path:
 
 
 def latest_checkpoint(out: Path) -> tuple[Path | None, list[str]]:
-    """The checkpoint with the highest step that can be gone on from, or None; and what is wrong with newer ones.
+    """The checkpoint with the highest step that a run can go on from, or None; and what is wrong with newer ones.
 
     Every byte of it is read: a disk that gives back something else than was saved does not say so.
     """
@@ -125,7 +125,7 @@ def load_state(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _fault(folder: Path) -> str | None:
-    """What keeps a checkpoint from being gone on from, said of it; None when nothing does."""
+    """Why a run cannot go on from a checkpoint, said of it; None when nothing does."""
     if not is_complete(folder):
         return "is incomplete"
     files = read_sidecar(folder)["files"]

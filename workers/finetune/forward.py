@@ -52,7 +52,7 @@ def forward(
 ) -> Pass:
     """What the model makes of a micro-batch in step `step` (0-based).
 
-    Noise, timestep and routing hang on the seed, the step and the picture's place in the step's whole batch.
+    Noise, timestep and routing depend on the seed, the step and the picture's place in the step's whole batch.
     """
     stage = recipe.stage(step)
     clean = clean_input(family, batch, device)

@@ -247,12 +247,12 @@ class LoopState:
         return reason
 
     def _saved_step(self) -> int:
-        """The step of the latest checkpoint that can be gone on from; 0 without any. Newer ones are told of."""
+        """The step of the latest checkpoint that a run can go on from; 0 without any. Newer ones are told of."""
         clear_leftovers(self.out)
         with self.clock.moving("load"):
             folder, faults = latest_checkpoint(self.out)
         if folder is None and faults:
-            raise InputError(f"Nothing in {self.out} can be gone on from. {' '.join(faults)}")
+            raise InputError(f"No usable checkpoint in {self.out}. {' '.join(faults)}")
         step = int(read_sidecar(folder)["step"]) if folder is not None else 0
         self._passed_over = [*faults, f"The run goes on from step {step:,} instead."] if faults else []
         return step

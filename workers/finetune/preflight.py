@@ -1,4 +1,4 @@
-"""Preflight by doing: load, real steps at the largest size, one sample, one checkpoint, and what the gate asks about.
+"""Preflight by doing: load, real steps at the largest size, one sample, one checkpoint, and what the checks ask about.
 
 Nothing is multiplied with constants of somebody else's machine. What was found is in OUT/preflight.json, whole or not
 at all, and is written early too: where the steps do not fit in memory, what was known before is there.
@@ -75,7 +75,7 @@ def _preflight(
     began = time.perf_counter()
     family = load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device))
     facts: dict[str, Any] = {"device": _device_name(device), "load_s": time.perf_counter() - began}
-    facts |= _gate(rows, manifest.parent, recipe, family, clock)
+    facts |= _checked(rows, manifest.parent, recipe, family, clock)
     if ranks.is_main:
         _write(out, facts)
     if facts["undecodable"]:
@@ -88,7 +88,7 @@ def _preflight(
     return facts
 
 
-def _gate(rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Family, clock: Clock) -> dict[str, Any]:
+def _checked(rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Family, clock: Clock) -> dict[str, Any]:
     """What the pictures, captions and weights are like."""
     undecodable = []
     for done, row in enumerate(rows):

@@ -172,7 +172,7 @@ class Shards(Ranks):
 
 
 class _Loss(torch.nn.Module):
-    """What DDP is put around: it only has to know the weights and to see the loss before the way back begins.
+    """What DDP is put around: it only has to know the weights and to see the loss before the backward pass begins.
 
     So it fits whatever the loss was computed with, be it an adapter or a second network.
     """

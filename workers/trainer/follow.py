@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy.exc import OperationalError
 
 from app import jobs
-from app.training import progress, runs
+from app.training import progress, run_events, runs
 from app.training.tables import TrainingRun
 from workers.celery_app import Work, stopped_for_good
 from workers.devices import memory
@@ -101,7 +101,7 @@ class Follower:
             self._beat_at = now
             if jobs.beat(session, work.claim, run.step, note=_how_far(run), lease_s=work.lease_s):
                 runs.stop(session, run, keep=True)  # cancelled as a job; stopped and kept unless told otherwise
-            if runs.record_events(session, run, events) and not self._has_progressed:
+            if run_events.record(session, run, events) and not self._has_progressed:
                 jobs.count_anew(session, work.claim)
                 self._has_progressed = True
             for event in events:

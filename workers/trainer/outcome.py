@@ -16,7 +16,7 @@ from app.units import duration
 
 _WORDS: Final[dict[Cause, str]] = {
     "out_of_memory": "The device has too little memory for this recipe.",
-    "diverged": "The loss was no number any more.",
+    "diverged": "The loss became NaN or infinite.",
     "disk_full": "The disk is full.",
 }
 PAUSED: Final = "The run is paused and its clock stands still: until it goes on, neither time nor money counts."

@@ -24,7 +24,7 @@ from app.errors import DiskFull, Refused, is_disk_full
 from app.evaluation import sheets
 from app.host.devices import DeviceAllocation
 from app.storage import Storage, atomic_file
-from app.training import runs, silence, trainer_limits
+from app.training import run_events, runs, silence, trainer_limits
 from app.training.causes import BEGUN_AGAIN, MAX_RESUMPTIONS
 from app.training.recipe import Recipe, write_recipe
 from app.training.tables import IS_MILESTONE, Preflight, RunEvent, TrainingRun
@@ -154,7 +154,7 @@ def _prepare(work: Work, run_id: int, out: Path, patience: Patience) -> _Task | 
         given = TrainerLimits(
             seconds, binding, drawing_s(pictures, float(run.pace.get("sample_s", 0.0)), seconds),
             # What the engine may not know of itself: events that a power loss took from its file, ends it did not see.
-            runs.last_seq(session, run.id), run.actual_s or 0.0,
+            run_events.last_seq(session, run.id), run.actual_s or 0.0,
             # Where no picture's time is known yet, the engine learns it from those that it draws.
             pictures,
         )  # fmt: skip
@@ -247,11 +247,11 @@ def _catch_up(work: Work, run_id: int, out: Path, left: Record | None) -> _Past:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
         unread = EventReader(out).read()
-        after_seq = runs.last_seq(session, run.id) if left is None else left.after_seq
-        is_new = runs.record_events(session, run, unread) > 0
+        after_seq = run_events.last_seq(session, run.id) if left is None else left.after_seq
+        is_new = run_events.record(session, run, unread) > 0
         for event in unread:
             previews.keep(session, work.storage, run, event, out)
-        last_seq = runs.last_seq(session, run.id)
+        last_seq = run_events.last_seq(session, run.id)
         last = session.get(RunEvent, (run.id, last_seq)) if last_seq > after_seq else None
         has_stopped = last is not None and last.kind == "finished" and last.data["reason"] == "stopped"
         has_ended = last is not None and last.kind in ("finished", "failed") and not has_stopped
@@ -270,8 +270,8 @@ def _settle(
 ) -> Outcome | None:
     """Record how the run ended and what it cost, and ask for its sheet. None when it is to be begun again.
 
-    Events up to `after_seq` are an earlier trainer's. `seconds` are the trainer's whole life, whichever workers followed
-    it; None: as its files tell. Raises Transient when it goes on elsewhere.
+    Events up to `after_seq` are an earlier trainer's. `seconds` are the trainer's whole life, whichever workers
+    followed it; None: as its files tell. Raises Transient when it goes on elsewhere.
     """
     with work.transaction() as session:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
@@ -293,7 +293,7 @@ def _settle(
 
 def _judged(session: Session, run: TrainingRun, out: Path, ended: TrainerEnd, after_seq: int) -> Outcome | None:
     """The run's outcome; None when its trainer is to be started again: interrupted, or ended by what may not recur."""
-    last = session.get(RunEvent, (run.id, runs.last_seq(session, run.id)))
+    last = session.get(RunEvent, (run.id, run_events.last_seq(session, run.id)))
     kind, told = (last.kind, last.data) if last is not None and last.seq > after_seq else (None, {})
     snapshot = _snapshot(session, run)
     outcome = judge(snapshot, kind, told, ended, out)

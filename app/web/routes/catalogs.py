@@ -19,7 +19,8 @@ from app.catalog.tables import Catalog
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import PAGE, SORTS, Facets, Order, Tile
-from app.selection.query import NotUnderstood, Selection, parse, sentence
+from app.selection.query import NotUnderstood, Selection, parse
+from app.selection.wording import Description, describe
 from app.web.dependencies import Page, Read
 from app.web.views import facets as pane
 from app.web.views import photos
@@ -77,7 +78,7 @@ class GridView:
     total: int
     kept: int
     catalog_total: int
-    said: str
+    said: Description
     tiles: TilesView
     places: tuple[tuple[int, str], ...]
     earlier: str | None
@@ -152,7 +153,7 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
         total=counted.total,
         kept=_kept(counted, chosen),
         catalog_total=browse.count(session, Selection(catalog.id)),
-        said=sentence(chosen, counted.total),
+        said=describe(chosen, counted.total),
         tiles=tiles,
         places=_places(chosen, sort, counted.total),
         earlier=address(catalog.id, chosen.query, sort, at=max(1, at - PAGE)) if at > 1 else None,

@@ -21,7 +21,8 @@ from app.people import Person
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import Tile
-from app.selection.query import parse, sentence
+from app.selection.query import parse
+from app.selection.wording import sentence
 from app.web.dependencies import CurrentPerson, Page, Read
 from app.web.views import photos
 from app.web.views.facets import address

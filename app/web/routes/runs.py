@@ -15,7 +15,7 @@ from app.datasets import reading
 from app.datasets.reading import VersionRow
 from app.errors import Refused
 from app.launch import assessment, devices, preflights
-from app.training import progress, runs
+from app.training import progress, run_events, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Write
@@ -100,7 +100,7 @@ def events(run_id: int, request: Request, session: Read) -> StreamingResponse:
 def events_behind(session: Session, run_id: int, after: int) -> EventBatch:
     """Events behind a number, each with its place on the curves' axes; over when the run is and all was given out."""
     run = runs.get(session, run_id)
-    found = runs.events_after(session, run_id, after)
+    found = run_events.events_after(session, run_id, after)
     place = progress.places(session, run) if found else None
     shown = [
         StreamEvent(event.seq, "run_event", {"kind": event.kind, **event.data, **place(event)})

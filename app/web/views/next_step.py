@@ -79,7 +79,7 @@ def _train(report: CycleReport) -> Step:
     if report.version is None:
         return Step("Freeze the kept photos", _kept(report), "Open the datasets", "/datasets")
     version = report.version
-    detail = f"{number(version.train_count)} photos to learn from, {number(version.validation_count)} kept back."
+    detail = f"{number(version.train_count)} photos to learn from, {number(version.validation_count)} held out."
     href = f"/runs/new?version_id={version.id}"
     return Step(f"Fine-tune from version {version.number}", detail, "Plan the run", href)
 

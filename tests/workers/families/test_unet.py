@@ -1,6 +1,5 @@
 """SD 1.5 and SDXL against diffusers' own arithmetic: same noise, same targets, same weights, same pictures."""
 
-# Long because: the two share all their arithmetic, and each case is pinned for both.
 from __future__ import annotations
 
 import hashlib

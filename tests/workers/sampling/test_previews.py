@@ -16,7 +16,7 @@ from app.datasets.tables import DatasetVersion, Member
 from app.evaluation import sheets
 from app.evaluation.tables import Sample, Sheet
 from app.storage import Storage
-from app.training import runs
+from app.training import run_events, runs
 from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
 from tests.training.cast import news, one_run
@@ -58,7 +58,7 @@ def saved(step: int, seq: int) -> dict[str, Any]:
 
 def told(session: Session, storage: Storage, run: TrainingRun, out: Path, *events: dict[str, Any]) -> int:
     """The worker's part: recorded, then kept."""
-    runs.record_events(session, run, events)
+    run_events.record(session, run, events)
     return sum(previews.keep(session, storage, run, event, out) for event in events)
 
 

@@ -130,7 +130,7 @@ def test_smaller_recipes_are_measured_where_it_does_not_fit(engine: Engine, sett
     done, _ = measure(engine, settings, asked, "--holds", "5")
     assert done.state == "refused"
     assert done.reason == "The device's memory is too small for this recipe."
-    assert done.measured["weights"]  # the gate's facts are there all the same
+    assert done.measured["weights"]  # the checks' facts are there all the same
     words = [(one["words"], one["state"]) for one in done.alternatives]
     assert words == [
         ("16 pictures at once instead of 32; a batch stays 32", "too_large"),

@@ -18,7 +18,7 @@ from app.database import transaction, utc_now
 from app.evaluation import sheets
 from app.settings import Settings
 from app.storage import Storage
-from app.training import runs
+from app.training import run_events, runs
 from tests.workers.trained import (
     FAKE,
     IMPATIENT,
@@ -293,4 +293,4 @@ def test_events_of_a_lost_lease_are_refused(engine: Engine, settings: Settings, 
     with pytest.raises(jobs.LeaseLost):
         following._record(told, [])
     with Session(engine) as session:
-        assert runs.last_seq(session, run_id) == 0
+        assert run_events.last_seq(session, run_id) == 0

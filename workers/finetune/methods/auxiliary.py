@@ -39,9 +39,9 @@ class AuxiliaryLosses:
 
     @contextmanager
     def around(self, step: int, places: Sequence[int]) -> Iterator[None]:
-        """Put around one training pass of step `step` (0-based), and around no others; the way back may lie outside.
+        """Put around one training pass of step `step` (0-based) and no other; the backward pass may lie outside.
 
-        `places` are the pictures' positions in their step's whole batch: which tokens are routed hangs on the seed,
+        `places` are the pictures' positions in their step's whole batch: which tokens are routed depends on the seed,
         the step and the place alone, however the step is cut into micro-batches and processes.
         """
         with ExitStack() as auxiliary:

@@ -1,7 +1,7 @@
 """Memory for time and time for memory: blocks computed twice (Chen et al. 2016), and blocks compiled.
 
 Both are put around a block's `forward`, inside its hooks. So what hooks do, token routing among it, happens once, and
-when a block is computed again on the way back it sees the tokens it saw before. Nothing changes without gradients:
+when a block is computed again in the backward pass it sees the tokens it saw before. Nothing changes without gradients:
 validation and sampling run the blocks as they are.
 """
 

@@ -10,7 +10,7 @@ const isTold = (value) => value !== null && value !== undefined;
  * Draw into `svg` at its present size.
  * series: [{x: [...], mean: [...], low?, high?, tone, label?, smooth?, dots?}] - `low` and `high` bound what a point sums
  * up, `tone` is a class of parts.css, `smooth` the points in one mean, `dots` open circles.
- * options: xMax; seconds: the x axis is time; log: positive values on a logarithmic axis, else it starts at 0; gate: a
+ * options: xMax; seconds: the x axis is time; log: positive values on a logarithmic axis, else it starts at 0; limit: a
  * limit, drawn red; now: x of the dotted line; joins: x of small marks; right: px kept for labels.
  * Returns the least and greatest value, or null when there is nothing to draw.
  */
@@ -20,13 +20,13 @@ export function draw(svg, series, options) {
   const [least, greatest] = bounds(lines);
   svg.replaceChildren();
   if (least === Infinity || !width) return null;
-  const scale = options.log ? logarithmic(least, greatest) : fromZero(Math.max(greatest, options.gate ?? 0));
+  const scale = options.log ? logarithmic(least, greatest) : fromZero(Math.max(greatest, options.limit ?? 0));
   const frame = { left: LEFT, right: width - (options.right ?? 14), top: TOP, bottom: height - BOTTOM };
   const x = (value) => frame.left + (value / Math.max(1e-9, options.xMax)) * (frame.right - frame.left);
   const y = (value) => frame.bottom - scale.share(value) * (frame.bottom - frame.top);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   axes(svg, frame, x, y, scale.ticks, options);
-  if (options.gate) add(svg, "line", { class: "gate", x1: frame.left, x2: frame.right, y1: y(options.gate), y2: y(options.gate) });
+  if (options.limit) add(svg, "line", { class: "limit-line", x1: frame.left, x2: frame.right, y1: y(options.limit), y2: y(options.limit) });
   for (const at of options.joins ?? []) add(svg, "line", { class: "join", x1: x(at), x2: x(at), y1: frame.top, y2: frame.bottom });
   for (const one of lines) drawLine(svg, one, x, y);
   if (options.now) add(svg, "line", { class: "now", x1: x(options.now), x2: x(options.now), y1: frame.top, y2: frame.bottom });

@@ -109,7 +109,7 @@ function charts(page, curves, axis) {
   put("speed", [{ x: xs, ...curves.speed, tone: "b3" }]);
   const gib = curves.memory.mean.map((bytes) => (bytes === null ? null : bytes / GIB));
   const total = Number(page.querySelector("#memory").dataset.total);
-  put("memory", [{ x: xs, mean: gib, tone: "b4" }], { gate: total || undefined });
+  put("memory", [{ x: xs, mean: gib, tone: "b4" }], { limit: total || undefined });
   heads(page, curves, looks, gib);
 }
 

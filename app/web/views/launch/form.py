@@ -91,7 +91,7 @@ def open_assessment(
     requested: RequestedLimits | None = None,
     preflight: Preflight | None = None,
 ) -> Assessment:
-    """The assessment of a run. Raises Refused where the gate is closed."""
+    """The assessment of a run. Raises Refused where a check failed."""
     version = reading.get(session, asked.version_id or 0).version
     known = assessment.assess(session, config, version, planned.recipe, None, preflight, None, requested)
     if not known.is_open:

@@ -1,4 +1,4 @@
-"""What the launch page shows: three choices, the recipe that follows, what was measured, the gate, and what is left."""
+"""What the launch page shows: three choices, the recipe that follows, what was measured, checks, what is left."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ from app.training.recipe import Recipe
 from app.training.tables import Preflight
 from app.units import duration
 from app.web.formats import job_name, money, plural
+from app.web.views import waiting
 from app.web.views.launch import drawer, wording
 from app.web.views.launch.drawer import FieldGroup
 from app.web.views.launch.form import Asked, known_bases
 from app.web.views.launch.plot import Plot, plot
 from app.web.views.launch.wording import BudgetBar, Fact
+from app.web.views.waiting import Wait
 
 VERSIONS: Final = 8
 WORDS: Final[dict[Preset, str]] = {"quick": "Quick", "balanced": "Balanced", "best": "Best"}
@@ -74,7 +76,7 @@ class LaunchView:
     preflight: Preflight | None
     elsewhere: str  # why what was measured does not hold, in a sentence
     job: Job | None
-    waits: str
+    waits: Wait | None
     facts: list[Fact]
     assessment: Assessment | None
     counted: str
@@ -83,7 +85,7 @@ class LaunchView:
     bars: list[BudgetBar]
     cycle: int | None
     costs: tuple[str, str] | None  # expected, and its range
-    kept_back: str
+    end_reserve: str
     stop_time: str
     stop_money: str
     currency: str
@@ -133,7 +135,7 @@ def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: DeviceFacts
 
 def _empty(asked: Asked, config: Settings) -> LaunchView:
     return LaunchView(
-        asked, [], [], [], None, [], [], "empty", None, "", None, "", [], None, "", [], None, [], None, None, "", "",
+        asked, [], [], [], None, [], [], "empty", None, "", None, None, [], None, "", [], None, [], None, None, "", "",
         "", config.currency, {}, [], [], "no version is frozen yet",
     )  # fmt: skip
 
@@ -195,7 +197,7 @@ class _Page:
             bars=wording.bars(now_clock, known, price),
             cycle=now_clock.number if now_clock else None,
             costs=wording.costs(known, price, self.config.currency),
-            kept_back=wording.kept_back(known, price, self.config.currency),
+            end_reserve=wording.end_reserve(known, price, self.config.currency),
             stop_time=self.asked.time or (wording.hours(known.limits.max_seconds) if estimated else ""),
             stop_money=self.asked.money or wording.amount_of(known.limits.max_amount if estimated else None),
             currency=self.config.currency,
@@ -243,7 +245,7 @@ class _Page:
 
     def _base(self, base: BaseFacts) -> Choice:
         names = {part.licence for part in base.parts}
-        licences = f"{len(names)} licences, see gate" if len(names) > 1 else next(iter(names), "licence not told")
+        licences = f"{len(names)} licences, see checks" if len(names) > 1 else next(iter(names), "licence not told")
         note = base.fault or f"{base.resolution_px} px · {licences}"
         name = Path(base.name).name if base.name.startswith("/") else base.name
         return Choice(base.name, f"{base.title} · {name}", note, base.name == self.base.name, bool(base.fault))
@@ -286,11 +288,7 @@ class _Page:
         return progress.last_lines(folder / runs.LOG)
 
 
-def _waits(session: Session, preflight: Preflight | None) -> str:
+def _waits(session: Session, preflight: Preflight | None) -> Wait | None:
     """Why nothing happens although the preflight is asked for."""
-    if preflight is None or preflight.state != "queued":
-        return ""
-    busy = runs.device_job(session, utc_now())
-    if busy is None:
-        return "It waits for a gpu worker; none is at work. `packshot up` starts one."
-    return f"It waits for the gpu worker, which is busy: {job_name(busy).lower()}, job {busy.id}."
+    is_queued = preflight is not None and preflight.state == "queued"
+    return waiting.for_worker(session, utc_now()) if is_queued else None

@@ -94,11 +94,11 @@ def costs(known: Assessment, price: Decimal | None, currency: str) -> tuple[str,
     return expected, f"{least} to {most} at {currency}{price:,.2f} an hour"
 
 
-def kept_back(known: Assessment, price: Decimal | None, currency: str) -> str:
-    """What is kept back for the end."""
+def end_reserve(known: Assessment, price: Decimal | None, currency: str) -> str:
+    """What is reserved for the end."""
     if known.estimate is None:
         return ""
-    seconds = known.estimate.kept_back_s
+    seconds = known.estimate.end_reserve_s
     and_money = f" and {currency}{price * Decimal(seconds) / 3600:,.2f}" if price else ""
     return f"{duration(seconds)}{and_money}"
 

@@ -1,4 +1,4 @@
-"""Time and money of a run against its hard stop: spent, expected, estimated, kept back."""
+"""Time and money of a run against its hard stop: spent, expected, estimated, reserved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.training.tables import TrainingRun
 class Bill:
     """Seconds on the device; each has its price by `money`. What cannot be told is None.
 
-    `in_all_s`: least, expected and most at the end. `kept_back_s`: not trained in, so that the end finds its time.
+    `in_all_s`: least, expected and most at the end. `end_reserve_s`: not trained in, so that the end finds its time.
     """
 
     spent_s: float
@@ -30,7 +30,7 @@ class Bill:
     limit_s: float
     binding: Binding
     must_end_at: datetime | None
-    kept_back_s: float | None
+    end_reserve_s: float | None
     hour_price: Decimal | None
     currency: str
 
@@ -63,13 +63,13 @@ def bill(
         limit_s=limit_s,
         binding=binding,
         must_end_at=now + timedelta(seconds=limit_s - spent_s) if is_training else None,
-        kept_back_s=kept_back_s(run, folder),
+        end_reserve_s=end_reserve_s(run, folder),
         hour_price=hard_stop.price_of(settings, run),
         currency=settings.currency,
     )
 
 
-def kept_back_s(run: TrainingRun, folder: Path) -> float | None:
+def end_reserve_s(run: TrainingRun, folder: Path) -> float | None:
     """Seconds the trainer keeps back: for the sheet, one more step, the last save and the finished model.
 
     None while nothing says how many.

@@ -57,7 +57,7 @@ def _left_s(session: Session, run: TrainingRun, bill: Bill, saved: int) -> float
     again_s = (pace.step - saved) * pace.seconds_a_step
     steps_s = (pace.latest - pace.at).total_seconds() + again_s
     # A limit that leaves less than it takes to stop is refused.
-    return max(start_s + steps_s + (bill.kept_back_s or 0.0), bound_s(run.pace) + 1.0)
+    return max(start_s + steps_s + (bill.end_reserve_s or 0.0), bound_s(run.pace) + 1.0)
 
 
 def _rounded_up(hours: float) -> float:

@@ -29,6 +29,7 @@ from app.web.views.run.cost import Bill
 from app.web.views.run.extension import Extension, extension
 from app.web.views.run.samples import Strip
 from app.web.views.run.wording import State
+from app.web.views.waiting import Wait
 
 TABLE_ROWS: Final = 12
 
@@ -67,7 +68,7 @@ class Live:
     version: VersionRow
     job: Job | None
     is_live: bool
-    waits: str
+    waits: Wait | None
     stops_by: datetime | None
     is_preparing: bool
     doing: wording.Doing
@@ -155,7 +156,7 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
     job = jobs.get(session, run.job_id) if run.job_id else None
     forecast, now = progress.expected_end(session, run), utc_now()
     newest = progress.newest_events(session, run.id, 1)
-    silence = wording.silent(run, forecast, newest[0].at, now) if newest else ""
+    silence = wording.silent(run, forecast, newest[0].at, now) if newest else None
     events = progress.milestones(session, run.id)
     forecast = None if silence else forecast
     phase = progress.phase(session, run)
@@ -192,15 +193,15 @@ def _log(path: Path) -> Tail:
 def _end(session: Session, run: TrainingRun, checkpoints: Sequence[Checkpoint], bill: Bill) -> End | None:
     if run.ended_at is None or run.state in ("completed", "discarded"):
         return None
-    refusal = runs.why_not_resumed(run) or ""
-    is_used_up = "limit of run" in refusal
+    obstacle = runs.why_not_resumed(run)
+    is_used_up = obstacle is not None and obstacle.kind == "limit"
     actions = {str(name): action for name, action in NEXT_ACTIONS.items()}
     saved = max((checkpoint.step for checkpoint in checkpoints if checkpoint.folder), default=0)
     return End(
         cause=wording.cause(run),
         next_action=actions.get(run.cause or "", ""),
         saved=saved,
-        refusal="" if is_used_up else refusal,
+        refusal="" if obstacle is None or is_used_up else obstacle.sentence,
         extension=extension(session, run, bill, saved) if is_used_up else None,
     )
 

@@ -15,7 +15,9 @@ from app.training import silence as silences
 from app.training.progress import Forecast, Phase
 from app.training.tables import RunEvent, RunNote, TrainingRun
 from app.units import bytes_, duration
-from app.web.formats import job_name, number, plural
+from app.web.formats import number, plural
+from app.web.views import waiting
+from app.web.views.waiting import Wait
 
 State = tuple[str, str, str]
 """How a state is shown: the kind of its tag, its icon, its word."""
@@ -100,42 +102,43 @@ def doing(phase: Phase | None) -> Doing:
     return Doing(words, f"{number(phase.done)} of {number(phase.total)}{still}", min(1.0, phase.done / phase.total))
 
 
-def silent(run: TrainingRun, forecast: Forecast | None, newest: datetime, now: datetime) -> str:
-    """A sentence when an event is overdue: a trainer that hangs looks alive to everything else. Else empty."""
+def silent(run: TrainingRun, forecast: Forecast | None, newest: datetime, now: datetime) -> Wait | None:
+    """When an event is overdue: a trainer that hangs looks alive to everything else."""
     if forecast is None:
-        return ""
+        return None
     usual_s = forecast.seconds_a_step * run.recipe["report_every"]
     silence_s = (now - newest).total_seconds()
     if silence_s < silences.deadline_s(usual_s):
-        return ""
-    return f"No event for {duration(silence_s)}; one used to come every {duration(max(1.0, usual_s))}. The trainer may hang."
+        return None
+    usual = duration(max(1.0, usual_s))
+    return Wait("silent", f"No event for {duration(silence_s)}; one used to come every {usual}. The trainer may hang.")
 
 
-def waits(session: Session, run: TrainingRun, job: Job | None, now: datetime) -> str:
-    """Why nothing happens although the run is asked for, or what its end waits for; empty when it goes on."""
+def waits(session: Session, run: TrainingRun, job: Job | None, now: datetime) -> Wait | None:
+    """Why nothing happens although the run is asked for, or what its end waits for; None when it goes on."""
     if run.ended_at is not None or job is None:
-        return ""
+        return None
     if job.is_over:
         why = f" {job.failure}" if job.failure else ""
-        return f"Its job ended without it.{why} A gpu worker puts that right when it starts."
-    lost = "" if run.state == "queued" else "Its worker stopped answering. "
-    if job.state == "queued" and job.failure:
-        return job.failure
-    if job.state == "running" and run.state == "queued" and job.note:
-        return job.note
+        return Wait("lost", f"Its job ended without it.{why} A GPU worker reconciles that when it starts.")
     if job.state == "queued":
-        busy = runs.device_job(session, now)
-        if busy is None:
-            return f"{lost}It waits for a gpu worker; none is at work. `packshot up` starts one."
-        return f"{lost}It waits for the gpu worker, which is busy: {job_name(busy).lower()}, job {busy.id}."
+        if job.failure:
+            return Wait("queued", job.failure)
+        worker = waiting.for_worker(session, now)
+        if run.state == "queued":
+            return worker
+        return Wait("lost", f"Its worker stopped answering. {worker.sentence}")
+    if job.state == "running" and run.state == "queued" and job.note:
+        return Wait("queued", job.note)
     if job.state == "running" and job.lease_until is not None and job.lease_until < now:
-        return f"{lost}Another one takes over within a minute; the trainer may still be at work."
+        lost = "Its worker stopped answering. Another one takes over within a minute; the trainer may still be at work."
+        return Wait("lost", lost)
     if run.state == "stopping":
-        bound = duration(runs.stop_bound_s(run))
-        return f"The trainer finishes its step and saves, within {bound}. If that takes longer, it is ended by force."
+        bound = f"The trainer finishes its step and saves, within {duration(runs.stop_bound_s(run))}."
+        return Wait("stopping", f"{bound} If that takes longer, it is ended by force.")
     if run.state == "discarded":
-        return "The trainer is being ended; then what it learned is deleted."
-    return ""
+        return Wait("stopping", "The trainer is being ended; then what it learned is deleted.")
+    return None
 
 
 def lines(events: Iterable[RunEvent], notes: Sequence[RunNote] = ()) -> list[EventLine]:

@@ -26,7 +26,7 @@ def fresh_weights() -> list[torch.nn.Parameter]:
 
 
 def learn(optimiser: torch.optim.Optimizer, weights: list[torch.nn.Parameter], steps: range) -> float:
-    """Some steps of a least squares problem whose inputs hang on the step; the last loss."""
+    """Some steps of a least squares problem whose inputs depend on the step; the last loss."""
     loss = torch.zeros(())
     for step in steps:
         inputs = torch.randn((32, 96), generator=torch.Generator().manual_seed(step))
