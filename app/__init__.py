@@ -42,9 +42,9 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   preflight measured. **Assessment**: estimate, checks and limits of a run before it is asked for. **Hard stop**: the
   time and money after which a run is ended, whatever it is doing.
 - **Trainer**: the process that trains a run. **Attempt**: the life of one trainer; a run that goes on has several.
-- **Event**: what a trainer tells, numbered without gaps. **Milestone**: an event that a person wants to read, so no step
-  and no sign of life. **Note**: what was seen of a run from outside. **Metric point**: what a run measured over its last
-  steps. **Rollup**: old metric points of a run, downsampled into one row.
+- **Event**: what a trainer tells, numbered without gaps. **Milestone**: an event that a person wants to read, neither
+  a step nor a sign of life. **Note**: what was seen of a run from outside. **Metric point**: what a run measured over
+  its last steps. **Rollup**: old metric points of a run, downsampled into one row.
 - **Suite**: fixed prompts and seeds. **Sheet**: a suite drawn by every checkpoint of a run. **Sample**: one drawn
   picture. **Preview**: a sample that a run draws at each checkpoint while it goes on. **Comparison**: the page with
   checkpoints as columns and prompt + seed as rows.

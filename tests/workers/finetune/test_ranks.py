@@ -231,13 +231,13 @@ CAUGHT = """
 import subprocess, sys, time
 import torch
 from torch.distributed import PrefixStore, TCPStore
-from workers.finetune import company
+from workers.finetune import process_group
 from workers.finetune.ranks import Replicas
 
-company.GRACE_S = 0.5
+process_group.GRACE_S = 0.5
 store = PrefixStore("run", TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False))
 others = [subprocess.Popen(["sh", "-c", "sleep 1; exit 1"])]
-me = company._Several(Replicas(0, 2), torch.device("cpu"), store, others)
+me = process_group._Several(Replicas(0, 2), torch.device("cpu"), store, others)
 me.tell_for_others = lambda sentence, cause: print(sentence, cause, flush=True) or 5
 if sys.argv[1]:
     store.set("failed", sys.argv[1])
