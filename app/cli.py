@@ -5,29 +5,57 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
-NOT_RUNNING = 3
+READER_GONE = 141
 DEMO_DATA = "packshot-demo"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0; 2 with a sentence when it is refused; 3 from `status` when nothing runs."""
-    options = parser().parse_args(arguments)
+    """Run one command. Returns 0; 2 with a sentence when it is refused; 3 from `status` when nothing runs.
+
+    141, as a shell has it, when whoever read its output is gone (`packshot status | head -1`).
+    """
+    try:
+        try:
+            return _run(parser().parse_args(arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if all(_has_reader(stream) for stream in (sys.stdout, sys.stderr)):
+            raise  # another pipe than ours
+        # What is still to be written at the end has nowhere to go, and must not be told about.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        return READER_GONE
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         return int(options.command(options) or 0)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        raise
     except Exception as error:
         for sentence in sentences(error):
             print(f"packshot: {sentence}", file=sys.stderr)
         return 2
+
+
+def _has_reader(stream: TextIO) -> bool:
+    """Whether something still reads what is written to a stream; of one that is no pipe, whether it is open."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return not any(state & (select.POLLERR | select.POLLNVAL) for _, state in poll.poll(0))
 
 
 def parser() -> argparse.ArgumentParser:

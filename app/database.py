@@ -12,6 +12,8 @@ from typing import Annotated
 from sqlalchemy import BigInteger, DateTime, Engine, Identity, MetaData, create_engine
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 
+from app.settings import PROJECT
+
 # Alembic needs constraint names that do not depend on the engine's whims.
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -63,4 +65,4 @@ def migrate(url: str) -> None:
 
 def migrations_folder() -> Path:
     """The Alembic folder at the top of the project."""
-    return Path(__file__).resolve().parent.parent / "migrations"
+    return PROJECT / "migrations"

@@ -6,9 +6,15 @@ import ipaddress
 import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, Final
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT: Final = Path(__file__).resolve().parents[1]
+"""The folder that holds `app`, `workers`, `templates`, `migrations` and `models`."""
+
+_RENAMED: Final = {"PACKSHOT_IS_PLAIN_HTTP_ALLOWED": "PACKSHOT_ALLOW_PLAIN_HTTP"}
 
 
 class Settings(BaseSettings):
@@ -37,7 +43,7 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         default=None, description="Address people use, e.g. https://packshot.example.org; turns on secure cookies."
     )
-    is_plain_http_allowed: bool = Field(
+    allow_plain_http: bool = Field(
         default=False,
         description="Allow a non-loopback address without an https public_url, e.g. behind a trusted proxy.",
     )
@@ -75,6 +81,15 @@ class Settings(BaseSettings):
         description="CPU threads the gpu worker's torch may use.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_old_names(cls, values: Any) -> Any:
+        """A setting that goes unread is worse than one that is refused."""
+        for old, new in _RENAMED.items():
+            if old in os.environ:
+                raise ValueError(f"{old} is called {new} now; rename it.")
+        return values
+
     @field_validator("database_url")
     @classmethod
     def _use_psycopg(cls, url: str | None) -> str | None:
@@ -93,10 +108,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _refuse_open_plain_http(self) -> Settings:
         has_https = (self.public_url or "").startswith("https://")
-        if not is_loopback(self.host) and not has_https and not self.is_plain_http_allowed:
+        if not is_loopback(self.host) and not has_https and not self.allow_plain_http:
             raise ValueError(
                 f"Listening on {self.host} without https would send passwords in the clear. Set PACKSHOT_PUBLIC_URL "
-                "to an https address, or PACKSHOT_IS_PLAIN_HTTP_ALLOWED=true if a trusted proxy stands in front."
+                "to an https address, or PACKSHOT_ALLOW_PLAIN_HTTP=true if a trusted proxy stands in front."
             )
         return self
 

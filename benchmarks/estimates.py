@@ -22,6 +22,7 @@ from pathlib import Path
 
 from app.demo import base_set
 from app.launch.estimate import estimate
+from app.settings import PROJECT
 from app.training import runs
 from app.training.recipe import Recipe, write_recipe
 from workers.trainer.preflight_job import facts_of
@@ -55,7 +56,7 @@ def engine(*words: object) -> tuple[float, float]:
     """Run the engine's command line to its end: when it began and ended, in seconds since 1970."""
     began = time.time()
     command = [sys.executable, "-m", "workers.finetune", *map(str, words)]
-    done = subprocess.run(command, cwd=runs.PROJECT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=PROJECT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
     return began, time.time()

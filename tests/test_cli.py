@@ -281,3 +281,41 @@ def test_a_terminated_supervisor_stops_everything(tmp_path: Path) -> None:
         assert not (one.data_dir / "up.json").exists()
         assert "database system is shut down" in (one.data_dir / "logs" / "postgresql.log").read_text()
         assert one.said.endswith("Stopping. Ctrl-C again to hurry.\nStopped.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "codes"),
+    [(("doctor",), {141}), (("status",), {141}), (("--help",), {0, 141}), (("up", "--help"), {0, 141})],
+)
+def test_a_reader_that_is_gone_leaves_no_trace(tmp_path: Path, arguments: tuple[str, ...], codes: set[int]) -> None:
+    """`packshot status | head -0`: what cannot be read any more is not complained about."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as nowhere:
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli", *arguments],
+            cwd=PROJECT, stdout=nowhere, stderr=subprocess.PIPE, text=True, check=False,
+            env={**os.environ, "PACKSHOT_DATA_DIR": str(tmp_path)},
+        )  # fmt: skip
+    assert done.stderr == ""
+    assert done.returncode in codes
+
+
+def test_an_error_that_nobody_reads_leaves_no_trace(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as nowhere:
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli", "link"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=nowhere, check=False,
+            env={**os.environ, "PACKSHOT_DATA_DIR": str(tmp_path)},
+        )  # fmt: skip
+    assert (done.returncode, done.stdout) == (141, b"")
+
+
+def test_an_old_name_of_a_setting_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PACKSHOT_IS_PLAIN_HTTP_ALLOWED", "true")
+    assert cli.main(["status"]) == 2
+    said = "packshot: PACKSHOT_IS_PLAIN_HTTP_ALLOWED is called PACKSHOT_ALLOW_PLAIN_HTTP now; rename it.\n"
+    assert capsys.readouterr().err == said

@@ -26,9 +26,8 @@ from app.demo.story import DemoApp, say
 from app.errors import AppError, Refused
 from app.host import processes
 from app.host.state import HostState, host_state, make_folder
-from app.settings import Settings
+from app.settings import PROJECT, Settings
 
-PROJECT: Final = Path(__file__).resolve().parents[2]
 READY_WITHIN_S: Final = 120.0
 STOPPED_WITHIN_S: Final = 30.0
 DRAWN: Final = "Drawn demo"

@@ -26,9 +26,8 @@ from app.host.listener import address_of, answers, listening
 from app.host.processes import Known
 from app.host.state import HostState, end_left_over, forget, locked, make_folder, trainers, write_down
 from app.host.supervisor import ManagedProcess, StopSignals, Supervisor, say
-from app.settings import Settings
+from app.settings import PROJECT, Settings
 
-PROJECT: Final = Path(__file__).resolve().parents[2]
 READY_WITHIN_S: Final = 60.0
 ANSWERS_WITHIN_S: Final = 5
 DEATHS_BEFORE_READY: Final = 3

@@ -17,6 +17,7 @@ from typing import Any, Final
 from app.launch.defaults import STARTS
 from app.launch.facts import BaseFacts
 from app.launch.licences import of_folder
+from app.settings import PROJECT
 from app.training import runs
 from app.training.recipe import Recipe, read_recipe
 
@@ -49,7 +50,7 @@ def offered(settings_base: str, folders: Iterable[Path]) -> list[BaseFacts]:
 
 def read(name: str) -> BaseFacts:
     """What the base of this name is; its `fault` says why it cannot be trained, where it cannot."""
-    folder = runs.PROJECT / name
+    folder = PROJECT / name
     if not folder.is_dir():
         folder = _fetched(name) or folder
     if not folder.is_dir():
@@ -120,7 +121,7 @@ def _template(name: str, family: str, parameters: int) -> Recipe | None:
 @lru_cache(maxsize=1)
 def _nano_parameters() -> int:
     part = PIPELINES["PRXPixelPipeline"][1]
-    return sum(_count(file) for file in (runs.PROJECT / nano().base / part).glob("*.safetensors"))
+    return sum(_count(file) for file in (PROJECT / nano().base / part).glob("*.safetensors"))
 
 
 def _resolution(folder: Path, family: str, config: dict[str, Any], reduction: int) -> int:

@@ -28,6 +28,7 @@ from app.database import utc_now
 from app.datasets.tables import DatasetVersion
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
+from app.settings import PROJECT
 from app.training.causes import AT_THE_LIMIT, BEGUN_AGAIN, MAX_RESUMPTIONS, NEXT_ACTIONS, Cause
 from app.training.limits import LaunchEstimate, Limits, bound_s
 from app.training.recipe import Recipe, RecipeError, read_recipe
@@ -39,7 +40,6 @@ __all__ = ["AT_THE_LIMIT", "BEGUN_AGAIN", "MAX_RESUMPTIONS", "NEXT_ACTIONS", "Ca
 UNDER_WAY: Final = ("queued", "running", "stopping")
 End = Literal["completed", "stopped", "discarded", "failed", "paused"]
 
-PROJECT: Final = Path(__file__).resolve().parents[2]
 RECIPES: Final = PROJECT / "workers" / "recipes"
 NANO_RECIPE: Final = RECIPES / "nano_demo.yaml"
 LOG: Final = "trainer.log"

@@ -19,7 +19,7 @@ from starlette.templating import Jinja2Templates
 from starlette.types import Scope
 
 from app.database import engine_for
-from app.settings import Settings
+from app.settings import PROJECT, Settings
 from app.storage import Storage
 from app.web import errors, formats, middleware, pages, security
 from app.web.routes import (
@@ -42,7 +42,7 @@ from app.web.routes import (
 )
 
 STATIC: Final = Path(__file__).parent / "static"
-TEMPLATES: Final = Path(__file__).resolve().parents[2] / "templates"
+TEMPLATES: Final = PROJECT / "templates"
 # Larger bodies are refused before they are read; a route that takes uploads says so itself with `max_body_size`.
 MAX_BODY_BYTES: Final = 1 << 20
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.launch import bases
-from app.training import runs
+from app.settings import PROJECT
 
 
 def header(file: Path, shapes: dict[str, list[int]]) -> None:
@@ -65,7 +65,7 @@ def test_the_shipped_base() -> None:
 def test_folders_are_looked_through_and_each_base_is_offered_once(tmp_path: Path) -> None:
     pipeline(tmp_path / "mine", "FluxPipeline", "transformer", {"patch_size": 1})
     (tmp_path / "no-base").mkdir()
-    found = bases.offered("models/nano", [runs.PROJECT / "models", tmp_path])
+    found = bases.offered("models/nano", [PROJECT / "models", tmp_path])
     assert [one.name for one in found] == ["models/nano", str(tmp_path / "mine")]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.launch import licences
-from app.training import runs
+from app.settings import PROJECT
 
 FLUX_VAE = {"latent_channels": 16, "scaling_factor": 0.3611, "shift_factor": 0.1159}
 
@@ -34,7 +34,7 @@ def told(folder: Path, name: str = "") -> dict[str, str]:
 
 
 def test_the_shipped_base_binds_nobody() -> None:
-    parts = licences.of_folder(runs.PROJECT / "models" / "nano", "models/nano")
+    parts = licences.of_folder(PROJECT / "models" / "nano", "models/nano")
     assert {part.name: part.licence for part in parts} == {"transformer": "Apache-2.0", "text encoder": "Apache-2.0"}
     assert not any(part.binds for part in parts)
 

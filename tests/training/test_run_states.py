@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.datasets.tables import DatasetVersion
 from app.errors import Conflict, Refused
+from app.settings import PROJECT
 from app.training import run_events, runs
 from app.training.recipe import Recipe
 from tests import cast
@@ -27,12 +28,12 @@ def test_plan_refuses_a_run_of_no_steps() -> None:
 
 
 def test_a_base_in_the_project_has_one_name_wherever_the_project_lies(session: Session) -> None:
-    assert runs.named(str(runs.PROJECT / "models" / "nano")) == "models/nano"
+    assert runs.named(str(PROJECT / "models" / "nano")) == "models/nano"
     assert runs.named("models/nano") == "models/nano"
     assert runs.named("/elsewhere/model") == "/elsewhere/model"
     assert runs.named("Photoroom/prx") == "Photoroom/prx"
-    version, recipe = frozen_version(session), runs.plan(str(runs.PROJECT / "models" / "nano"), 100)
-    first = runs.request_run(session, version, str(runs.PROJECT / "models" / "nano"), recipe)
+    version, recipe = frozen_version(session), runs.plan(str(PROJECT / "models" / "nano"), 100)
+    first = runs.request_run(session, version, str(PROJECT / "models" / "nano"), recipe)
     assert first.base == recipe.base == "models/nano"
 
 

@@ -18,6 +18,7 @@ from app.cycles.hard_stop import Allowance
 from app.errors import Refused
 from app.evaluation import sheets
 from app.evaluation.tables import Suite
+from app.settings import PROJECT
 from app.training import runs
 from app.training.recipe import Recipe
 from workers.celery_app import Cancelled, Transient, Work, stopped_for_good
@@ -142,5 +143,5 @@ def _keep(work: Work, sheet_id: int, portion: _Portion, batch: Sequence[Drawn]) 
 
 def _found(base: str) -> str:
     """A base that lies in the project as an absolute folder; anything else as it was given."""
-    folder = runs.PROJECT / base
+    folder = PROJECT / base
     return str(folder) if folder.is_dir() else base

@@ -30,6 +30,7 @@ from app.host import processes
 from app.host.devices import DeviceAllocation
 from app.host.processes import Known
 from app.jobs import Claim
+from app.settings import PROJECT
 from app.storage import Storage, atomic_file
 from app.training import runs, silence
 from workers import events
@@ -132,7 +133,7 @@ class Trainer:
         kept_bytes = events.cut(out)
         with (out / runs.LOG).open("ab") as words:
             child = subprocess.Popen(
-                command, cwd=runs.PROJECT, env=_environment(threads, out, allocation), start_new_session=True,
+                command, cwd=PROJECT, env=_environment(threads, out, allocation), start_new_session=True,
                 pass_fds=allocation.descriptors,
                 stdin=subprocess.DEVNULL, stdout=words, stderr=words,
             )  # fmt: skip

@@ -16,7 +16,7 @@ from app.launch.assessment import Assessment
 from app.launch.facts import PRESETS, BaseFacts, Preset
 from app.launch.plan import Plan, plan
 from app.launch.preflights import RequestedLimits
-from app.settings import Settings
+from app.settings import PROJECT, Settings
 from app.training import runs
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
@@ -47,7 +47,7 @@ class Asked:
 
 def known_bases(config: Settings) -> list[BaseFacts]:
     """The bases to choose from: the settings' one first."""
-    return bases.offered(config.base_model, [runs.PROJECT / "models", config.data_dir.resolve() / "models"])
+    return bases.offered(config.base_model, [PROJECT / "models", config.data_dir.resolve() / "models"])
 
 
 def planned_for(session: Session, config: Settings, asked: Asked) -> Plan:
