@@ -3,6 +3,7 @@
 #   PYTHON=/path/to/python   another Python, 3.11 or newer
 #   TORCH=torch==2.13.0      another build of PyTorch; which one a plain name gets is your package index's choice
 #   IMAGES=some/folder       `make demo` on your own photos
+#   T=tests/selection        `make test` of a part: folders, files, or file::test
 
 PYTHON ?= $(shell for one in python3.11 python3 python; do \
 	"$$one" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$one" && break; done)
@@ -14,26 +15,44 @@ READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml; echo "$(TOR
 # Two cores are shared by two test processes, so each takes one.
 TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: demo up test lint bench bench-training bench-gpu ablations faults nano-base install chromium
+.PHONY: help demo up dev test lint format docs bench bench-training bench-gpu ablations faults nano-base install chromium
 
-demo: $(READY)
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target words; do \
+		printf '  make %-16s %s\n' "$$target" "$$words"; done
+
+demo: $(READY) ## The whole way on a drawn catalogue, or on IMAGES=some/folder, in under 10 minutes after installation
 	@exec $(BIN)/packshot demo $(if $(IMAGES),--images "$(IMAGES)")
 
-up: $(READY)
+up: $(READY) ## The app on ./packshot-data
 	@exec $(BIN)/packshot up
 
+# The whole of it starts again, workers too: what runs is what the files say.
+dev: $(READY) ## The app on ./packshot-data, started again whenever a file changes
+	@exec $(BIN)/watchfiles --ignore-permission-denied --sigint-timeout 20 "$(BIN)/packshot up --no-browser" app workers migrations
+
 # The linters tell what they find, and the tests run all the same; the closing line is pytest's.
-test: $(READY) chromium
+test: $(READY) chromium ## Linters and every test; T=path runs a part
+ifdef T
+	@$(TEST) $(BIN)/python -m pytest $(T)
+else
 	@status=0; \
 	$(MAKE) --no-print-directory lint || status=1; \
 	$(TEST) $(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/faults || status=1; \
 	exit $$status
+endif
 
-lint: $(READY)
+lint: $(READY) ## ruff, mypy, import contracts
 	@$(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
+format: $(READY) ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
+
+docs: $(READY) ## Write docs/files.md anew
+	@$(BIN)/python docs/list_files.py
+
 # Slow tests: processes killed at chosen and at random moments, full disks, signals. PACKSHOT_KILLS=20 makes it shorter.
-faults: $(READY)
+faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PACKSHOT_KILLS=20 makes it shorter
 	@$(TEST) $(BIN)/python -m pytest tests/faults -p no:randomly -rP
 
 # One benchmark for each promise; those of training take longer and have targets of their own.
@@ -45,28 +64,28 @@ define run-benchmarks
 	exit $$status
 endef
 
-bench: $(READY)
+bench: $(READY) ## Figures for the promises of the app
 	$(call run-benchmarks,$(BENCH))
 
-bench-training: $(READY)
+bench-training: $(READY) ## Figures for the promises of training
 	$(call run-benchmarks,$(BENCH_TRAINING))
 
 # What each training method does to the nano model: about half an hour.
-ablations: $(READY)
+ablations: $(READY) ## What each training method does to the nano model: half an hour
 	@$(BIN)/python -m benchmarks.ablations
 
 # Needs a CUDA device; random weights are enough.
-bench-gpu: $(READY)
+bench-gpu: $(READY) ## PRX at full size with random weights, on a CUDA device
 	@$(BIN)/python -m benchmarks.gpu
 
 # The shipped base model, rebuilt from nothing: an hour and a half on one core.
-nano-base: $(READY)
+nano-base: $(READY) ## The shipped base model, rebuilt: an hour and a half
 	$(BIN)/python -m app.demo.base_set build/nano/set
 	$(BIN)/python -m workers.families.nano build/nano/untrained
 	$(BIN)/python -m workers.finetune workers/recipes/nano_base.yaml build/nano/set/manifest.jsonl build/nano/run
 	@echo "The model is in build/nano/run/model; models/nano is a copy of such a folder."
 
-install: $(READY)
+install: $(READY) ## .venv with the pinned versions
 
 $(READY): constraints.txt pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \

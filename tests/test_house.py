@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -311,6 +312,26 @@ def test_every_dependency_is_pinned() -> None:
         *(name for extra in project["optional-dependencies"].values() for name in extra),
     ]
     assert {plain(name.partition("[")[0]) for name in wanted} <= pinned
+
+
+def test_the_page_of_files_is_what_the_files_say() -> None:
+    done = runpy.run_path(str(PROJECT / "docs" / "list_files.py"))
+    assert done["page"]() == (PROJECT / "docs" / "files.md").read_text(), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "CONTRIBUTING.md", "README.md"])
+def test_a_page_names_files_that_exist(name: str) -> None:
+    text = (PROJECT / name).read_text()
+    for path in re.findall(r"`((?:app|workers|tests|docs|benchmarks|migrations|templates)/[\w/.-]+)`", text):
+        assert (PROJECT / path).exists(), path
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert ((PROJECT / name).parent / link).exists(), link
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = PROJECT / "docs" / "decisions"
+    linked = set(re.findall(r"\]\(([a-z-]+\.md)\)", (folder / "README.md").read_text()))
+    assert linked == {path.name for path in folder.glob("*.md")} - {"README.md"}
 
 
 def plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The readings of a run in few rows: old `step` events summed up, their spikes kept, the newest left as they are.
+"""The curves of a run downsampled: old `step` events rolled up into few rows, spikes kept, the newest left as they are.
 
 A run of 100,000 readings is about 2,000 rollups and a tail of single readings: a rollup is as long as a point of the
 drawn curves will at least be, so the later in a run, the longer. What is summed up here can be made again from the

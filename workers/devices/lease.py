@@ -1,4 +1,4 @@
-"""This gpu worker's device: taken when the worker starts, held while it lives, and inherited by its trainers.
+"""The lease of a GPU: a gpu worker takes its device when it starts, holds it while it lives, its trainers inherit it.
 
 A job that needs several devices borrows those of other workers that have nothing to do: all at once or none, so that
 two such jobs never wait for each other.
