@@ -70,21 +70,21 @@ function copyAround(root) {
 function remember() {
   const pane = box.querySelector(".facets");
   const top = pane?.scrollTop ?? 0;
-  const open = new Map([...box.querySelectorAll("[data-facet]")].map((one) => [one.dataset.facet, one.open]));
-  const more = new Set([...box.querySelectorAll("[data-facet]:has(.more[open])")].map((one) => one.dataset.facet));
+  const open = new Map([...box.querySelectorAll("[data-facet]")].map((facet) => [facet.dataset.facet, facet.open]));
+  const more = new Set([...box.querySelectorAll("[data-facet]:has(.more[open])")].map((facet) => facet.dataset.facet));
   const active = document.activeElement;
   const facet = active?.closest("[data-facet]")?.dataset.facet;
   const label = active?.querySelector(".cut")?.textContent;
   const name = active?.name || active?.dataset?.handle;
   return () => {
-    for (const one of box.querySelectorAll("[data-facet]")) {
-      one.open = open.get(one.dataset.facet) ?? one.open;
-      if (more.has(one.dataset.facet)) one.querySelector(".more")?.setAttribute("open", "");
+    for (const panel of box.querySelectorAll("[data-facet]")) {
+      panel.open = open.get(panel.dataset.facet) ?? panel.open;
+      if (more.has(panel.dataset.facet)) panel.querySelector(".more")?.setAttribute("open", "");
     }
     box.querySelector(".facets")?.scrollTo(0, top);
     if (facet && label) {
       const links = [...box.querySelectorAll(`[data-facet="${facet}"] [data-filter]`)];
-      links.find((one) => one.querySelector(".cut")?.textContent === label)?.focus();
+      links.find((link) => link.querySelector(".cut")?.textContent === label)?.focus();
     } else if (facet && name) box.querySelector(`[data-facet="${facet}"] [data-handle="${name}"]`)?.focus();
     else if (name) box.querySelector(`[name="${CSS.escape(name)}"]`)?.focus();
   };
@@ -139,7 +139,7 @@ let near = null;
 function watchNext() {
   near?.disconnect();
   near = new IntersectionObserver(
-    (seen) => seen.filter((one) => one.isIntersecting).forEach((one) => fetchNext(one.target)),
+    (seen) => seen.filter((entry) => entry.isIntersecting).forEach((entry) => fetchNext(entry.target)),
     { root: box.querySelector("[data-grid]"), rootMargin: "1200px" },
   );
   box.querySelectorAll("[data-next]").forEach((link) => near.observe(link));

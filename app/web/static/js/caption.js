@@ -40,8 +40,8 @@ function draft(key) {
 
 // A draft that began from a caption which is not the current one any more.
 function olderDraft({ photo, key }) {
-  const keys = Object.keys(localStorage).filter((one) => one.startsWith(`${PREFIX}${photo}:`) && one !== key);
-  return keys.map((one) => [one, draft(one)]).find(([, kept]) => kept) ?? [null, null];
+  const keys = Object.keys(localStorage).filter((other) => other.startsWith(`${PREFIX}${photo}:`) && other !== key);
+  return keys.map((other) => [other, draft(other)]).find(([, kept]) => kept) ?? [null, null];
 }
 
 function say({ section }, sentence) {

@@ -16,7 +16,7 @@ const isTold = (value) => value !== null && value !== undefined;
  */
 export function draw(svg, series, options) {
   const width = svg.clientWidth, height = svg.clientHeight;
-  const lines = series.map((one) => ({ ...one, line: one.smooth ? smoothed(one.mean, one.smooth) : one.mean }));
+  const lines = series.map((given) => ({ ...given, line: given.smooth ? smoothed(given.mean, given.smooth) : given.mean }));
   const [least, greatest] = bounds(lines);
   svg.replaceChildren();
   if (least === Infinity || !width) return null;
@@ -28,7 +28,7 @@ export function draw(svg, series, options) {
   axes(svg, frame, x, y, scale.ticks, options);
   if (options.limit) add(svg, "line", { class: "limit-line", x1: frame.left, x2: frame.right, y1: y(options.limit), y2: y(options.limit) });
   for (const at of options.joins ?? []) add(svg, "line", { class: "join", x1: x(at), x2: x(at), y1: frame.top, y2: frame.bottom });
-  for (const one of lines) drawLine(svg, one, x, y);
+  for (const curve of lines) drawLine(svg, curve, x, y);
   if (options.now) add(svg, "line", { class: "now", x1: x(options.now), x2: x(options.now), y1: frame.top, y2: frame.bottom });
   endLabels(svg, lines, x, y, frame);
   return [least, greatest];
@@ -36,8 +36,8 @@ export function draw(svg, series, options) {
 
 function bounds(lines) {
   let least = Infinity, greatest = -Infinity;
-  for (const one of lines) {
-    for (const values of [one.low ?? one.mean, one.high ?? one.mean]) {
+  for (const curve of lines) {
+    for (const values of [curve.low ?? curve.mean, curve.high ?? curve.mean]) {
       for (const value of values) {
         if (!isTold(value)) continue;
         if (value < least) least = value;
@@ -52,12 +52,12 @@ function bounds(lines) {
 export function smoothed(values, count) {
   return values.map((_, i) => {
     const half = Math.min(Math.floor(count / 2), i); // at the steep start, no more after it than before it
-    let sum = 0, told = 0;
+    let sum = 0, measured = 0;
     if (![values[i - 1], values[i], values[i + 1]].some(isTold)) return null; // three in a row are a gap, not chance
     for (let near = i - half; near <= i + half && near < values.length; near++) {
-      if (isTold(values[near])) { sum += Math.log(Math.max(values[near], 1e-12)); told++; }
+      if (isTold(values[near])) { sum += Math.log(Math.max(values[near], 1e-12)); measured++; }
     }
-    return told ? Math.exp(sum / told) : null;
+    return measured ? Math.exp(sum / measured) : null;
   });
 }
 
@@ -89,9 +89,9 @@ export function ticks(low, high, count, of = [1, 2, 5, 10]) {
   const rough = (high - low) / count || 1;
   const power = of.at(-1) === 10 ? 10 ** Math.floor(Math.log10(rough)) : 1;
   const step = (of.find((n) => n * power >= rough) ?? of.at(-1)) * power;
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i++) found.push(i * step + 0); // + 0: no -0
-  return { step, values: found };
+  const marks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i++) marks.push(i * step + 0); // + 0: no -0
+  return { step, values: marks };
 }
 
 const SPANS = [1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];
@@ -116,36 +116,36 @@ function axes(svg, frame, x, y, levels, options) {
 
 /** A path through the values, lifted over gaps; a value between two gaps is a dot. */
 function path(xs, values, x, y) {
-  let found = "", isDown = false;
+  let shape = "", isDown = false;
   for (let i = 0; i < values.length; i++) {
     if (!isTold(values[i])) { isDown = false; continue; }
     const at = `${x(xs[i]).toFixed(1)},${y(values[i]).toFixed(1)}`;
-    found += isDown ? `L${at}` : `M${at}h0`;
+    shape += isDown ? `L${at}` : `M${at}h0`;
     isDown = true;
   }
-  return found;
+  return shape;
 }
 
 /** What the points sum up: up and down between the bounds of each, so that a spike of one step is seen. */
-function span(one, x, y) {
-  const xs = one.x.flatMap((value) => [value, value]);
-  return path(xs, one.low.flatMap((value, i) => (i % 2 ? [one.high[i], value] : [value, one.high[i]])), x, y);
+function span(curve, x, y) {
+  const xs = curve.x.flatMap((value) => [value, value]);
+  return path(xs, curve.low.flatMap((value, i) => (i % 2 ? [curve.high[i], value] : [value, curve.high[i]])), x, y);
 }
 
-function drawLine(parent, one, x, y) {
-  if (one.low || one.smooth) {
-    const raw = one.low ? span(one, x, y) : path(one.x, one.mean, x, y);
-    add(parent, "path", { class: `raw ${one.tone}`, d: raw });
+function drawLine(parent, curve, x, y) {
+  if (curve.low || curve.smooth) {
+    const raw = curve.low ? span(curve, x, y) : path(curve.x, curve.mean, x, y);
+    add(parent, "path", { class: `raw ${curve.tone}`, d: raw });
   }
-  add(parent, "path", { class: `line ${one.tone}`, d: path(one.x, one.line, x, y) });
-  if (!one.dots) return;
-  one.x.forEach((value, i) => add(parent, "circle", { class: "dot", cx: x(value), cy: y(one.mean[i]), r: 3.5 }));
+  add(parent, "path", { class: `line ${curve.tone}`, d: path(curve.x, curve.line, x, y) });
+  if (!curve.dots) return;
+  curve.x.forEach((value, i) => add(parent, "circle", { class: "dot", cx: x(value), cy: y(curve.mean[i]), r: 3.5 }));
 }
 
 function endLabels(svg, lines, x, y, frame) {
-  const ends = lines.filter((one) => one.label).map((one) => ({ one, last: one.line.findLastIndex(isTold) }));
-  const places = ends.filter(({ last }) => last >= 0).map(({ one, last }) => (
-    { one, x: one.x.at(-1), value: one.line[last], at: Math.max(frame.top + 4, y(one.line[last]) + 4) }));
+  const ends = lines.filter((curve) => curve.label).map((curve) => ({ curve, last: curve.line.findLastIndex(isTold) }));
+  const places = ends.filter(({ last }) => last >= 0).map(({ curve, last }) => (
+    { curve, x: curve.x.at(-1), value: curve.line[last], at: Math.max(frame.top + 4, y(curve.line[last]) + 4) }));
   places.sort((a, b) => a.at - b.at);
   places.forEach((place, i) => { if (i) place.at = Math.max(place.at, places[i - 1].at + LABEL_HEIGHT); });
   // Pushed below the frame by the ones above, they move up together.
@@ -155,7 +155,7 @@ function endLabels(svg, lines, x, y, frame) {
   for (const place of places) {
     const label = text(svg, x(place.x) + 10, place.at, "", "halo");
     add(label, "tspan", { class: "k" }).textContent = place.value.toFixed(3);
-    label.append(` ${place.one.label}`);
+    label.append(` ${place.curve.label}`);
   }
 }
 

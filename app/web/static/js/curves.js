@@ -31,13 +31,13 @@ function append(line, value) {
 
 /** A trainer that went on from an earlier checkpoint tells later steps again. */
 function cutBack(curves, step) {
-  const isKept = curves.axes.step.map((one) => one <= step);
+  const isKept = curves.axes.step.map((at) => at <= step);
   const keep = (values) => values.filter((_, i) => isKept[i]);
   for (const axis of AXES) curves.axes[axis] = keep(curves.axes[axis]);
   for (const line of [...curves.bands, curves.speed, curves.memory]) {
     for (const name of ["low", "mean", "high"]) if (line[name]) line[name] = keep(line[name]);
   }
-  const looks = curves.validation, isHeld = looks.axes.step.map((one) => one <= step);
+  const looks = curves.validation, isHeld = looks.axes.step.map((at) => at <= step);
   for (const axis of AXES) looks.axes[axis] = looks.axes[axis].filter((_, i) => isHeld[i]);
   looks.mean = looks.mean.filter((_, i) => isHeld[i]);
   curves.joins = curves.joins.filter((join) => join.step < step);

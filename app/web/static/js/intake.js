@@ -36,15 +36,15 @@ words.textContent = "Drop files or a folder here, or choose them.";
 const entriesOf = (reader) => new Promise((resolve, reject) => reader.readEntries(resolve, reject));
 const fileOf = (entry) => new Promise((resolve, reject) => entry.file(resolve, reject));
 
-async function walk(entry, prefix, found) {
+async function walk(entry, prefix, chosenFiles) {
   if (entry.isFile) {
-    found.push({ file: await fileOf(entry), name: prefix + entry.name });
+    chosenFiles.push({ file: await fileOf(entry), name: prefix + entry.name });
     return;
   }
   const reader = entry.createReader();
   // readEntries gives at most a hundred at a time.
   for (let some = await entriesOf(reader); some.length; some = await entriesOf(reader)) {
-    for (const one of some) await walk(one, `${prefix}${entry.name}/`, found);
+    for (const child of some) await walk(child, `${prefix}${entry.name}/`, chosenFiles);
   }
 }
 
@@ -57,22 +57,22 @@ zone.addEventListener("drop", async (event) => {
   event.preventDefault();
   zone.classList.remove("over");
   const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
-  const found = [];
-  for (const entry of entries) await walk(entry, "", found);
+  const chosenFiles = [];
+  for (const entry of entries) await walk(entry, "", chosenFiles);
   const isOneFolder = entries.length === 1 && entries[0].isDirectory;
-  choose(isOneFolder ? found.map(({ file, name }) => ({ file, name: below(name) })) : found);
+  choose(isOneFolder ? chosenFiles.map(({ file, name }) => ({ file, name: below(name) })) : chosenFiles);
 });
 
 function* batches(files) {
   let batch = [], bytes = 0;
-  for (const one of files) {
-    if (batch.length && (batch.length === FILES_AT_ONCE || bytes + one.file.size > BYTES_AT_ONCE)) {
+  for (const entry of files) {
+    if (batch.length && (batch.length === FILES_AT_ONCE || bytes + entry.file.size > BYTES_AT_ONCE)) {
       yield batch;
       batch = [];
       bytes = 0;
     }
-    batch.push(one);
-    bytes += one.file.size;
+    batch.push(entry);
+    bytes += entry.file.size;
   }
   if (batch.length) yield batch;
 }

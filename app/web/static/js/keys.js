@@ -69,24 +69,25 @@ document.addEventListener("click", (event) => {
 });
 
 function rows() {
-  const found = new Map();
+  const words = new Map();
   for (const element of document.querySelectorAll("[data-key]")) {
     const label = element.getAttribute("aria-label") || element.textContent;
     const kbd = element.querySelector("kbd")?.textContent ?? "";
-    found.set(element.dataset.key, label.trim().replace(new RegExp(`\\s*${kbd.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`), ""));
+    words.set(element.dataset.key, label.trim().replace(new RegExp(`\\s*${kbd.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`), ""));
   }
-  for (const element of document.querySelectorAll("[data-key-info]")) found.set(element.dataset.keyInfo, element.textContent.trim());
+  for (const element of document.querySelectorAll("[data-key-info]")) words.set(element.dataset.keyInfo, element.textContent.trim());
   for (const hint of document.querySelectorAll(".foot .key-hint")) {
     const keys = [...hint.querySelectorAll("kbd")].map((kbd) => kbd.textContent);
     const word = hint.lastChild.textContent.trim();
     const name = keys.join(" ");
-    if (name !== "?" && ![...found.keys()].some((key) => shown(key).join(" ").toLowerCase() === name.toLowerCase())) found.set(name, word);
+    if (name !== "?" && ![...words.keys()].some((key) => shown(key).join(" ").toLowerCase() === name.toLowerCase())) words.set(name, word);
   }
-  return found;
+  return words;
 }
 
 function shown(key) {
-  return key.split(" ").flatMap((one) => one.split(/\+(?=.)/)).map((one) => SHOWN[one] ?? (one.length === 1 ? one.toUpperCase() : one));
+  const names = key.split(" ").flatMap((chord) => chord.split(/\+(?=.)/));
+  return names.map((name) => SHOWN[name] ?? (name.length === 1 ? name.toUpperCase() : name));
 }
 
 function add(list, keys, word) {

@@ -16,8 +16,8 @@ function body(data) {
   if (data instanceof FormData || data instanceof URLSearchParams) return data;
   const fields = new URLSearchParams();
   for (const [name, value] of Object.entries(data ?? {})) {
-    for (const one of Array.isArray(value) ? value : [value]) {
-      if (one !== null && one !== undefined) fields.append(name, one);
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (each !== null && each !== undefined) fields.append(name, each);
     }
   }
   return fields;

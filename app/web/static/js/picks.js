@@ -72,7 +72,7 @@ export class Picks {
     const before = this.current;
     if (extend) {
       this.anchorId ??= this.currentId;
-      const ids = this.tiles.map((one) => one.dataset.tile);
+      const ids = this.tiles.map((tile) => tile.dataset.tile);
       const [from, to] = [ids.indexOf(this.anchorId), ids.indexOf(tile.dataset.tile)].sort((a, b) => a - b);
       this.isAll = false;
       this.picked = new Set(ids.slice(from, to + 1));
@@ -86,7 +86,7 @@ export class Picks {
   }
 
   toggle(tile) {
-    if (this.isAll) this.picked = new Set(this.tiles.map((one) => one.dataset.tile));
+    if (this.isAll) this.picked = new Set(this.tiles.map((tile) => tile.dataset.tile));
     this.isAll = false;
     const id = tile.dataset.tile;
     if (!this.picked.delete(id)) this.picked.add(id);
@@ -108,7 +108,7 @@ export class Picks {
   step(columns, rows, extend) {
     const tiles = this.tiles;
     const here = tiles.indexOf(this.current);
-    const secondRow = tiles.findIndex((one) => one.offsetTop > tiles[0].offsetTop);
+    const secondRow = tiles.findIndex((tile) => tile.offsetTop > tiles[0].offsetTop);
     const perRow = secondRow > 0 ? secondRow : tiles.length;
     const wanted = Math.min(Math.max(here + columns + rows * perRow, 0), tiles.length - 1);
     this.go(tiles[wanted], { extend });

@@ -95,7 +95,7 @@ function charts(page, curves, axis) {
   const shared = { xMax: Math.max(end, newest) || 1, seconds: axis === "time", joins: curves.joins.map((join) => join[axis]) };
   const put = (id, series, options = {}) => {
     const svg = page.querySelector(`#${id}`);
-    const isThere = series.some((one) => one.mean.some((value) => value !== null));
+    const isThere = series.some((line) => line.mean.some((value) => value !== null));
     svg.parentElement.dataset.empty = isThere ? "0" : "1";
     return draw(svg, series, { ...shared, ...options });
   };
@@ -103,8 +103,8 @@ function charts(page, curves, axis) {
     { x: xs, ...band, tone: `b${curves.bands.length - i}`, label: curves.names[i], smooth: 10 }));
   const now = page.dataset.live === "1" && xs.length ? newest : undefined;
   const range = put("loss", bands, { log: true, now, right: 120 });
-  const told = range?.map((one) => Number(one.toPrecision(2))).join(" to ");
-  page.querySelector("[data-range]").textContent = range ? `log scale, ${told} · ` : "";
+  const bounds = range?.map((bound) => Number(bound.toPrecision(2))).join(" to ");
+  page.querySelector("[data-range]").textContent = range ? `log scale, ${bounds} · ` : "";
   put("validation", [{ x: looks.axes[axis], mean: looks.mean, tone: "", dots: looks.mean.length <= 40 }], { log: true });
   put("speed", [{ x: xs, ...curves.speed, tone: "b3" }]);
   const gib = curves.memory.mean.map((bytes) => (bytes === null ? null : bytes / GIB));

@@ -6,9 +6,9 @@ document.addEventListener("click", (event) => {
   if (value) document.documentElement.dataset.theme = value;
   else delete document.documentElement.dataset.theme;
   document.cookie = `packshot-theme=${value}; path=/; samesite=lax; max-age=${value ? 31536000 : 0}`;
-  for (const one of button.parentElement.querySelectorAll("[data-theme-value]")) {
-    const isOn = one === button;
-    one.classList.toggle("on", isOn);
-    one.setAttribute("aria-pressed", isOn);
+  for (const choice of button.parentElement.querySelectorAll("[data-theme-value]")) {
+    const isOn = choice === button;
+    choice.classList.toggle("on", isOn);
+    choice.setAttribute("aria-pressed", isOn);
   }
 });

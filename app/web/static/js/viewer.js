@@ -62,7 +62,7 @@ export class Viewer {
 
   followAddress() {
     const wanted = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-    const row = this.sheet.findIndex((one) => one.key === wanted.row);
+    const row = this.sheet.findIndex((line) => line.key === wanted.row);
     if (row < 0) {
       if (this.isOpen) this.conceal();
       return;
@@ -119,16 +119,16 @@ export class Viewer {
 
   show() {
     const { row, a, b, mode, zoom, x, y, swipe, ground } = this.state;
-    const one = this.sheet[row];
+    const line = this.sheet[row];
     Object.assign(this.box.dataset, { mode, flicker: this.isFlickering ? "1" : "0" });
     document.documentElement.dataset.stage = ground; // roles.css knows light and black, and is mid for the rest
     for (const [name, value] of Object.entries({ zoom, x: `${x}%`, y: `${y}%`, swipe: `${swipe}%` })) {
       this.box.style.setProperty(`--${name}`, value);
     }
-    this.wall.hang("a", one.cells[a], "A");
-    this.wall.hang("b", one.cells[this.isFlickering ? 0 : b], "B");
+    this.wall.hang("a", line.cells[a], "A");
+    this.wall.hang("b", line.cells[this.isFlickering ? 0 : b], "B");
     this.wall.write({
-      prompt: one.text, category: one.category, seed: `seed ${one.seed}`,
+      prompt: line.text, category: line.category, seed: `seed ${line.seed}`,
       place: `${row + 1} of ${this.sheet.length}`, zoom: zoom === 1 ? "Fit" : `${zoom}×`,
     });
     this.wall.mark(a, b, mode, ground);
