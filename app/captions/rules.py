@@ -66,12 +66,12 @@ def contradictions(caption: str, measured: MeasuredFacts) -> list[Contradiction]
     text = " ".join(_SPELLINGS.get(word, word) for word in re.findall(r"[a-z]+(?:-[a-z]+)*|[,;.]", caption.lower()))
     backgrounds = [match.group(1).strip() for match in _BACKGROUND.finditer(text)]
     rest = _BACKGROUND.sub(" ", text)
-    found = [
+    findings = [
         _colour(rest, measured.colour),
         _background(backgrounds, measured.background),
         _framing(rest, measured.framing),
     ]
-    return [finding for finding in found if finding is not None]
+    return [finding for finding in findings if finding is not None]
 
 
 def _colour(text: str, measured: str | None) -> Contradiction | None:

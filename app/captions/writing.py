@@ -111,8 +111,8 @@ def history(session: Session, image_id: int) -> list[Caption]:
 
 def current(session: Session, image_ids: Collection[int]) -> dict[int, Caption]:
     """The current captions of these images, by image id; an image without one is left out."""
-    found = session.scalars(select(Caption).where(Caption.image_id.in_(image_ids), Caption.superseded_at.is_(None)))
-    return {caption.image_id: caption for caption in found}
+    captions = session.scalars(select(Caption).where(Caption.image_id.in_(image_ids), Caption.superseded_at.is_(None)))
+    return {caption.image_id: caption for caption in captions}
 
 
 def author(session: Session, caption: Caption) -> str:

@@ -124,13 +124,13 @@ def tiles(session: Session, ids: list[int]) -> list[Tile]:
             func.coalesce(Decision.id, 0), Signals, Caption.text,
         )
     ).where(Image.id.in_(ids))  # fmt: skip
-    found = {}
+    tiles_by_id = {}
     for number, title, file_name, width, height, verdict, reason, decision_id, signals, caption in session.execute(
         statement
     ):
         wrong = tuple(finding.sentence for finding in contradictions(signals, caption))
-        found[number] = Tile(number, title or file_name, width, height, verdict, reason, decision_id, wrong)
-    return [found[one] for one in ids if one in found]
+        tiles_by_id[number] = Tile(number, title or file_name, width, height, verdict, reason, decision_id, wrong)
+    return [tiles_by_id[image_id] for image_id in ids if image_id in tiles_by_id]
 
 
 def neighbours(
@@ -214,12 +214,17 @@ def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
     for key in COLUMNS:
         chosen = getattr(selection, key)
         # A choice of the language stays with 0 photos; a name that no photo has stays only while it is chosen.
-        names = CHOICES[key] if key in CHOICES else (*counted[key], *(one for one in chosen if one not in counted[key]))
+        names = (
+            CHOICES[key] if key in CHOICES else (*counted[key], *(name for name in chosen if name not in counted[key]))
+        )
         options[key] = tuple(Option(name, counted[key].get(name, 0), name in chosen) for name in names)
     for key in ("category", "colour"):
         # Chosen names first: they must be seen; missing ones last.
         options[key] = tuple(
-            sorted(options[key], key=lambda one: (not one.is_on, one.value is None, -one.count, one.value or ""))
+            sorted(
+                options[key],
+                key=lambda option: (not option.is_on, option.value is None, -option.count, option.value or ""),
+            )
         )
     bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in RANGES}
     return Facets(counted[TOTAL][None], options, bars)

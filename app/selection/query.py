@@ -123,7 +123,7 @@ class Selection:
     def toggled(self, key: str, value: str | None) -> Selection:
         """The same with one value of a listed facet taken in, or taken out where it was in."""
         values = getattr(self, key)
-        values = tuple(one for one in values if one != value) if value in values else (*values, value)
+        values = tuple(other for other in values if other != value) if value in values else (*values, value)
         return self.narrowed(**{key: _in_order(key, values)})
 
     def narrowed(self, **changes: Any) -> Selection:
@@ -132,20 +132,20 @@ class Selection:
 
     def clauses(self) -> dict[str, ColumnElement[bool]]:
         """The SQL condition of each field that limits something, by field, so that a facet can leave its own out."""
-        found = {key: is_one_of(COLUMNS[key], values) for key in COLUMNS if (values := getattr(self, key))}
+        conditions = {key: is_one_of(COLUMNS[key], values) for key in COLUMNS if (values := getattr(self, key))}
         if self.sharpness:
-            found["sharpness"] = _is_within(PhotoIndex.sharpness, self.sharpness, 1)
+            conditions["sharpness"] = _is_within(PhotoIndex.sharpness, self.sharpness, 1)
         if self.fill:
-            found["fill"] = _is_within(PhotoIndex.fill, self.fill, 100)
+            conditions["fill"] = _is_within(PhotoIndex.fill, self.fill, 100)
         if self.product:
-            found["product"] = is_one_of(Image.product, self.product)
+            conditions["product"] = is_one_of(Image.product, self.product)
         if self.file:
-            found["file"] = or_(*(Image.file_name.icontains(part or "", autoescape=True) for part in self.file))
+            conditions["file"] = or_(*(Image.file_name.icontains(part or "", autoescape=True) for part in self.file))
         if self.id:
-            found["id"] = Image.id.in_(self.id)
+            conditions["id"] = Image.id.in_(self.id)
         if self.words:
-            found["words"] = _has_words(self.words)
-        return found
+            conditions["words"] = _has_words(self.words)
+        return conditions
 
     def select(self, *columns: Any) -> Select[*tuple[Any, ...]]:
         """`select(*columns)` over the matching photos; columns may be of Image, PhotoIndex, Signals, the current
@@ -169,7 +169,7 @@ def joined(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 
 def parse(text: str, catalog_id: int) -> Selection:
     """Read a query. Raises NotUnderstood with the position and the words allowed there, also when it is too long."""
-    found: dict[str, list[Any]] = {}
+    filters: dict[str, list[Any]] = {}
     position = _past_space(text, 0)
     while position < len(text):
         start = position
@@ -177,18 +177,20 @@ def parse(text: str, catalog_id: int) -> Selection:
             name = key[1].lower()
             if name not in KEYS:
                 raise NotUnderstood(f"“{key[1]}” is not a filter.", start, KEYS)
-            if name in RANGES and name in found:
+            if name in RANGES and name in filters:
                 raise NotUnderstood(f"“{name}” is given twice.", start)
             values, position = _read_values(text, name, key.end())
-            found.setdefault(name, []).extend(values)
-            _refuse_too_many(name, found[name], start)
+            filters.setdefault(name, []).extend(values)
+            _refuse_too_many(name, filters[name], start)
         else:
             word, _, position = _read_value(text, position, _BARE_WORD)
-            found.setdefault("words", []).append(word)
-            _refuse_too_many("words", found["words"], start)
+            filters.setdefault("words", []).append(word)
+            _refuse_too_many("words", filters["words"], start)
         position = _past_space(text, position)
-    ranges = {name: found.pop(name)[0] for name in RANGES if name in found}
-    read = Selection(catalog_id).narrowed(**ranges, **{name: _in_order(name, values) for name, values in found.items()})
+    ranges = {name: filters.pop(name)[0] for name in RANGES if name in filters}
+    read = Selection(catalog_id).narrowed(
+        **ranges, **{name: _in_order(name, values) for name, values in filters.items()}
+    )
     # Measured as it is written down, so that what was understood once is understood again.
     if len(read.narrowed(id=()).query) > MAX_CHARACTERS:
         raise NotUnderstood(f"A filter has at most {MAX_CHARACTERS:,} characters.", min(MAX_CHARACTERS, len(text)))
@@ -206,8 +208,8 @@ _PLAIN = re.compile(r"[^\s\",:\\]+")
 
 
 def _past_space(text: str, position: int) -> int:
-    found = _SPACE.match(text, position)
-    return found.end() if found else position
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
 
 
 def _read_value(text: str, position: int, bare: re.Pattern[str]) -> tuple[str, bool, int]:
@@ -266,14 +268,14 @@ def _understood(name: str, value: str, is_quoted: bool, position: int) -> Any:
 
 
 def _read_range(name: str, value: str, position: int) -> Range:
-    found = _RANGE.fullmatch(value)
-    if found is None:
+    match = _RANGE.fullmatch(value)
+    if match is None:
         example = "75..96, >75 or <96" if name == "fill" else "0.4..0.9, >0.4 or <0.9"
         raise NotUnderstood(f"“{value}” is not a range; write {example}.", position)
-    if found["sign"]:
-        bound = round(float(found["bound"]), 6)
-        return Range(low=bound) if found["sign"] == ">" else Range(high=bound)
-    low, high = round(float(found["low"]), 6), round(float(found["high"]), 6)
+    if match["sign"]:
+        bound = round(float(match["bound"]), 6)
+        return Range(low=bound) if match["sign"] == ">" else Range(high=bound)
+    low, high = round(float(match["low"]), 6), round(float(match["high"]), 6)
     if low > high:
         raise NotUnderstood(f"In “{value}” the lower bound is above the upper one.", position)
     return Range(low, high)
@@ -297,7 +299,7 @@ def figure(number: float) -> str:
 def _written(value: Any) -> str:
     if isinstance(value, Range):
         return str(value)
-    return ",".join("none" if one is None else _quoted(str(one), "none") for one in value)
+    return ",".join("none" if choice is None else _quoted(str(choice), "none") for choice in value)
 
 
 def _quoted(text: str, *reserved: str) -> str:
@@ -318,8 +320,8 @@ def _has_words(words: Sequence[str]) -> ColumnElement[bool]:
 
     In a phrase only the last word may be longer.
     """
-    found = and_(*(PhotoText.words.op("@@")(_tsquery(word)) for word in words))
-    return PhotoIndex.image_id.in_(select(PhotoText.image_id).where(found))
+    condition = and_(*(PhotoText.words.op("@@")(_tsquery(word)) for word in words))
+    return PhotoIndex.image_id.in_(select(PhotoText.image_id).where(condition))
 
 
 def _tsquery(word: str) -> ColumnElement[Any]:

@@ -47,13 +47,13 @@ def sentence(selection: Selection, count: int) -> str:
 
 def _clauses_in_words(chosen: Selection, is_one: bool) -> list[str]:
     """What limits the selection, clause by clause; empty where a field does not."""
-    known = [one for one in chosen.background if one != "cannot tell"]
+    known = [background for background in chosen.background if background != "cannot tell"]
     unknown = ["a background that cannot be told"] if "cannot tell" in chosen.background else []
     backgrounds = ([f"a {_or(known)} background"] if known else []) + unknown
     is_clause = len(chosen.decision) > 1 or chosen.decision == ("needs_work",)
     verbs = _IS if is_one else _ARE
     return [
-        f"that {_or([verbs[one] for one in chosen.decision])}" if is_clause else "",
+        f"that {_or([verbs[verdict] for verdict in chosen.decision])}" if is_clause else "",
         f"on {_or(backgrounds)}" if backgrounds else "",
         _range_in_words(chosen.sharpness, "sharper than {}", "softer than {}", "of sharpness {} to {}"),
         _range_in_words(
@@ -62,7 +62,7 @@ def _clauses_in_words(chosen: Selection, is_one: bool) -> list[str]:
         ),
         f"in {_or(_named(chosen.category, 'no category'))}" if chosen.category else "",
         f"with a {_or(_named(chosen.colour, 'unknown'))} subject" if chosen.colour else "",
-        _or([_CAPTIONS[one] for one in chosen.caption]),
+        _or([_CAPTIONS[caption] for caption in chosen.caption]),
         f"found {_or(chosen.rule)} by a rule" if chosen.rule else "",
         f"of product {_or(_named(chosen.product, 'unknown'))}" if chosen.product else "",
         f"with {_or(['“' + (part or '') + '”' for part in chosen.file])} in the file name" if chosen.file else "",
