@@ -88,7 +88,7 @@ class CycleClock:
     @property
     def stage(self) -> CycleStage:
         """The stage that the cycle is in: the furthest that runs, failed or comes next; else the last one."""
-        current = (one for one in reversed(self.stages) if one.state in ("running", "failed", "next"))
+        current = (stage for stage in reversed(self.stages) if stage.state in ("running", "failed", "next"))
         return next(current, self.stages[-1])
 
     @property
@@ -121,15 +121,15 @@ class CycleClock:
     def pieces(self) -> tuple[Piece, ...]:
         """The stages that began, as rollups of the day line, cut at its end."""
         day = self.ends_at - self.started_at
-        found = []
+        pieces = []
         for stage in self.stages:
             if stage.began_at is None:
                 continue
             start = max(0.0, (stage.began_at - self.started_at) / day)
             end = min(1.0, ((stage.ended_at or self.now) - self.started_at) / day)
             if start < 1.0:
-                found.append(Piece(stage.key, stage.name, stage.state, start, max(0.0, end - start)))
-        return tuple(found)
+                pieces.append(Piece(stage.key, stage.name, stage.state, start, max(0.0, end - start)))
+        return tuple(pieces)
 
 
 def current(session: Session) -> Cycle | None:

@@ -77,13 +77,13 @@ def reserved(
         )
     ).all()
     costs = ledger.under_way(session, cycle, settings) if cycle and others else {}
-    found = Decimal(0)
+    total = Decimal(0)
     for run in others:
         rest = most(settings, run) - _spent(settings, run, costs)
         if run.ended_at is not None:
             rest -= _drawn(session, run, costs).amount or Decimal(0)
-        found += max(rest, Decimal(0))
-    return found
+        total += max(rest, Decimal(0))
+    return total
 
 
 def for_sheet(session: Session, settings: Settings, run: TrainingRun, job: Job) -> Allowance:
@@ -107,7 +107,7 @@ def for_sheet(session: Session, settings: Settings, run: TrainingRun, job: Job) 
     if now is not None and now.money_left is not None and price:
         amount = now.money_left + (own.amount or Decimal(0)) - reserved(session, settings, run if follows else None)
         bounds.append(Allowance(_bought_s(amount, price), "the cycle has no more money for it"))
-    return min(bounds, key=lambda one: one.seconds)
+    return min(bounds, key=lambda bound: bound.seconds)
 
 
 def lower(session: Session, settings: Settings, run: TrainingRun) -> None:
@@ -167,7 +167,7 @@ def _drawn(session: Session, run: TrainingRun, costs: dict[int, tuple[str, Cost]
         .where(*follows)
     ).one()
     at_work = session.scalars(select(Job.id).where(*follows, Job.state == "running"))
-    return sum((costs[one][1] for one in at_work if one in costs), Cost(seconds, seconds, amount))
+    return sum((costs[job_id][1] for job_id in at_work if job_id in costs), Cost(seconds, seconds, amount))
 
 
 def _bought_s(amount: Decimal, price: Decimal) -> float:

@@ -93,10 +93,10 @@ def by_kind(session: Session, cycle: Cycle) -> dict[str, Cost]:
 
 def running(session: Session, cycle: Cycle, settings: Settings) -> dict[str, Cost]:
     """What the attempts under way have cost so far, by kind."""
-    found: dict[str, Cost] = {}
+    costs: dict[str, Cost] = {}
     for kind, cost in under_way(session, cycle, settings).values():
-        found[kind] = found.get(kind, Cost()) + cost
-    return found
+        costs[kind] = costs.get(kind, Cost()) + cost
+    return costs
 
 
 def under_way(session: Session, cycle: Cycle, settings: Settings) -> dict[int, tuple[str, Cost]]:
@@ -113,9 +113,9 @@ def under_way(session: Session, cycle: Cycle, settings: Settings) -> dict[int, t
             Job.id, Job.kind, Job.queue, _DEVICES, _AGREED, Job.claimed_at, written.correlate(Job).scalar_subquery()
         ).where(Job.state == "running", Job.claimed_at >= cycle.started_at)
     )
-    found = {}
+    costs = {}
     for job_id, kind, queue, devices, agreed, claimed_at, known_s in rows:
         seconds = max(0.0, (now - claimed_at).total_seconds() - float(known_s))
         device_s = seconds * devices if queue == "gpu" else 0.0
-        found[job_id] = kind, Cost(seconds, device_s, price(queue, seconds, devices, settings, agreed))
-    return found
+        costs[job_id] = kind, Cost(seconds, device_s, price(queue, seconds, devices, settings, agreed))
+    return costs

@@ -143,14 +143,14 @@ def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
     Raises Refused when a picture file is missing or empty, and when a product would be in both splits.
     """
     _refuse_missing_files(storage, candidates)
-    names = group([(one.product, one.sha256) for one in candidates])
+    names = group([(candidate.product, candidate.sha256) for candidate in candidates])
     sizes: dict[str, int] = defaultdict(int)
     categories: dict[str, str] = {}
-    for one, name in zip(candidates, names, strict=True):
+    for candidate, name in zip(candidates, names, strict=True):
         sizes[name] += 1
-        categories[name] = min(categories.get(name, one.category or ""), one.category or "")
+        categories[name] = min(categories.get(name, candidate.category or ""), candidate.category or "")
     splits = split({name: Group(size, categories[name]) for name, size in sizes.items()})
-    placed = [Placed(one, name, splits[name]) for one, name in zip(candidates, names, strict=True)]
+    placed = [Placed(candidate, name, splits[name]) for candidate, name in zip(candidates, names, strict=True)]
     refuse_leaks(placed)
     return placed
 
@@ -158,9 +158,9 @@ def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
 def refuse_leaks(placed: Sequence[Placed]) -> None:
     """The leak test: no product and no picture in both splits. Raises Refused naming one that is."""
     seen: dict[tuple[str, str], Split] = {}
-    for one in placed:
-        for key in (("product", one.candidate.product or ""), ("picture", one.candidate.sha256)):
-            if key[1].strip() and seen.setdefault(key, one.split) != one.split:
+    for placement in placed:
+        for key in (("product", placement.candidate.product or ""), ("picture", placement.candidate.sha256)):
+            if key[1].strip() and seen.setdefault(key, placement.split) != placement.split:
                 raise Refused(f"The {key[0]} “{key[1]}” would be in both train and validation, so nothing was frozen.")
 
 
@@ -175,12 +175,12 @@ def record(session: Session, storage: Storage, version: DatasetVersion, placed: 
     members = [
         {
             "version_id": version.id,
-            "image_id": one.candidate.image_id,
-            "caption_id": one.candidate.caption_id,
-            "split": one.split,
-            "group": one.group,
+            "image_id": placement.candidate.image_id,
+            "caption_id": placement.candidate.caption_id,
+            "split": placement.split,
+            "group": placement.group,
         }
-        for one in placed
+        for placement in placed
     ]
     for start in range(0, len(members), _INSERTED_AT_ONCE):
         session.execute(insert(Member), members[start : start + _INSERTED_AT_ONCE])
@@ -205,12 +205,12 @@ def _count(session: Session, chosen: Selection) -> tuple[int, int]:
 
 
 def _refuse_missing_files(storage: Storage, candidates: Sequence[Candidate]) -> None:
-    missing = [one for one in candidates if not _is_there(storage.root / one.file)]
+    missing = [candidate for candidate in candidates if not _is_there(storage.root / candidate.file)]
     if missing:
         first = f"{missing[0].file_name} ({missing[0].file})"
-        many = f"{len(missing):,} picture files are missing, the first is {first}"
-        one = f"The picture file of {first} is missing"
-        raise Refused(f"{many if len(missing) > 1 else one}. Take its folder in again, then freeze.")
+        plural = f"{len(missing):,} picture files are missing, the first is {first}"
+        singular = f"The picture file of {first} is missing"
+        raise Refused(f"{plural if len(missing) > 1 else singular}. Take its folder in again, then freeze.")
 
 
 def _is_there(file: Path) -> bool:
@@ -222,13 +222,13 @@ def _is_there(file: Path) -> bool:
 
 def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> Iterator[ManifestRow]:
     """Rows whose files are relative to the manifest's folder, so that a data folder can be moved as a whole."""
-    for one in placed:
+    for placement in placed:
         yield ManifestRow(
-            file=Path(os.path.relpath(storage.root / one.candidate.file, folder)).as_posix(),
-            caption=one.candidate.caption,
-            split=one.split,
-            group=one.group,
-            sha256=one.candidate.sha256,
-            width_px=one.candidate.width_px,
-            height_px=one.candidate.height_px,
+            file=Path(os.path.relpath(storage.root / placement.candidate.file, folder)).as_posix(),
+            caption=placement.candidate.caption,
+            split=placement.split,
+            group=placement.group,
+            sha256=placement.candidate.sha256,
+            width_px=placement.candidate.width_px,
+            height_px=placement.candidate.height_px,
         )

@@ -212,14 +212,14 @@ def _difference(session: Session, version: DatasetVersion) -> Difference | None:
     ).first()
     if before is None:
         return None
-    one, other, older = aliased(Member), aliased(Member), aliased(Caption)
+    member, other, older = aliased(Member), aliased(Member), aliased(Caption)
     shared, recaptioned = session.execute(
         select(func.count(), func.count().filter(Caption.text != older.text))
-        .select_from(one)
-        .join(other, (other.image_id == one.image_id) & (other.version_id == before.id))
-        .join(Caption, Caption.id == one.caption_id)
+        .select_from(member)
+        .join(other, (other.image_id == member.image_id) & (other.version_id == before.id))
+        .join(Caption, Caption.id == member.caption_id)
         .join(older, older.id == other.caption_id)
-        .where(one.version_id == version.id)
+        .where(member.version_id == version.id)
     ).one()
     added, removed = _size(version) - shared, _size(before) - shared
     return Difference(before.number, before.id, added, removed, recaptioned)

@@ -62,7 +62,7 @@ def split(groups: Mapping[str, Group]) -> dict[str, Split]:
     """
     if len(groups) < GROUPS_TO_SPLIT:
         return dict.fromkeys(groups, "train")
-    at_most = VALIDATION_AT_MOST * sum(one.size for one in groups.values())
+    at_most = VALIDATION_AT_MOST * sum(groups[name].size for name in groups)
     by_category: dict[str, list[str]] = defaultdict(list)
     for name in sorted(groups, key=_draw):
         by_category[groups[name].category].append(name)
