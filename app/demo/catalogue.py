@@ -109,8 +109,8 @@ def draw_catalogue(folder: Path, count: int = 360, size_px: int = 512, seed: int
 
 def read_truth(folder: Path) -> Truth:
     """The truth that `draw_catalogue` wrote beside the metadata. Raises FileNotFoundError where there is none."""
-    told = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
-    return Truth(told["seed"], tuple(DrawnPhoto(**photo) for photo in told["photos"]))
+    record = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    return Truth(record["seed"], tuple(DrawnPhoto(**photo) for photo in record["photos"]))
 
 
 def held_out_prompts(count: int = 64) -> list[HeldOutPrompt]:
@@ -250,8 +250,8 @@ def _write_texts(folder: Path, truth: Truth) -> None:
         table.writerow(("file_name", "title", "category", "description", "product"))
         for photo in truth.photos:
             table.writerow((photo.file_name, photo.title, plural(photo.kind), photo.description, photo.product))
-    told = {"seed": truth.seed, "photos": [asdict(photo) for photo in truth.photos]}
-    (folder / "truth.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    record = {"seed": truth.seed, "photos": [asdict(photo) for photo in truth.photos]}
+    (folder / "truth.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (folder / "README.txt").write_text(README, encoding="utf-8")
 
 

@@ -107,8 +107,8 @@ def _app(settings: Settings) -> Iterator[tuple[HostState, subprocess.Popen[bytes
     processes.rotate(log)
     command = [sys.executable, "-m", "app.cli", "up", "--data", str(data_dir), "--host", settings.host,
                "--port", str(settings.port), "--no-browser"]  # fmt: skip
-    told = {**os.environ, "PACKSHOT_GPU_HOUR_PRICE": str(settings.gpu_hour_price)}
-    child = processes.start(command, log, told, when_orphaned=signal.SIGTERM, cwd=PROJECT)
+    environment = {**os.environ, "PACKSHOT_GPU_HOUR_PRICE": str(settings.gpu_hour_price)}
+    child = processes.start(command, log, environment, when_orphaned=signal.SIGTERM, cwd=PROJECT)
     try:
         yield _ready(data_dir, child, log), child
     finally:
@@ -127,10 +127,10 @@ def _ready(data_dir: Path, child: subprocess.Popen[bytes], log: Path) -> HostSta
     say("Starting PostgreSQL, Redis, the web app and the workers.")
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
-        found = host_state(data_dir)
-        if found is not None and found.supervisor.pid == child.pid and found.is_ready:
-            say(f"Packshot runs at {found.address}. Its logs: {log.parent}")
-            return found
+        state = host_state(data_dir)
+        if state is not None and state.supervisor.pid == child.pid and state.is_ready:
+            say(f"Packshot runs at {state.address}. Its logs: {log.parent}")
+            return state
         if child.poll() is not None:
             break
         time.sleep(0.1)

@@ -222,14 +222,14 @@ def _follow_up(stage: DemoApp, kind: str, catalog_id: int, after_id: int) -> int
     deadline = time.monotonic() + FOLLOW_UP_WITHIN_S
     while time.monotonic() < deadline:
         with transaction(stage.engine) as session:
-            found = session.scalars(
+            job_id = session.scalars(
                 select(jobs.Job.id)
                 .where(jobs.Job.kind == kind, jobs.Job.id > after_id)
                 .where(jobs.Job.arguments["catalog_id"].as_integer() == catalog_id)
                 .order_by(jobs.Job.id)
             ).first()
-        if found is not None:
-            return found
+        if job_id is not None:
+            return job_id
         time.sleep(POLL_S)
     raise Refused(f"Nothing asked for the job {kind}. The cpu worker's log says why.")
 

@@ -163,17 +163,17 @@ def columns(session: Session, run_id: int) -> list[Checkpoint]:
 
     All of them where there are at most `COLUMNS`.
     """
-    found = list(checkpoints(session, run_id))
-    if len(found) <= COLUMNS:
-        return found
-    measured = [c for c in found[1:] if c.validation_loss is not None]
-    best = min(measured, key=lambda c: c.validation_loss or 0.0, default=found[-1])
-    taken = {found[0].id, found[-1].id, best.id}
-    spaced = [found[round(i * (len(found) - 1) / (COLUMNS - 1))] for i in range(1, COLUMNS - 1)]
+    all_checkpoints = list(checkpoints(session, run_id))
+    if len(all_checkpoints) <= COLUMNS:
+        return all_checkpoints
+    measured = [c for c in all_checkpoints[1:] if c.validation_loss is not None]
+    best = min(measured, key=lambda c: c.validation_loss or 0.0, default=all_checkpoints[-1])
+    taken = {all_checkpoints[0].id, all_checkpoints[-1].id, best.id}
+    spaced = [all_checkpoints[round(i * (len(all_checkpoints) - 1) / (COLUMNS - 1))] for i in range(1, COLUMNS - 1)]
     for checkpoint in spaced:
         if len(taken) < COLUMNS:
             taken.add(checkpoint.id)
-    return [checkpoint for checkpoint in found if checkpoint.id in taken]
+    return [checkpoint for checkpoint in all_checkpoints if checkpoint.id in taken]
 
 
 def missing(session: Session, sheet: Sheet) -> list[Cell]:
@@ -273,10 +273,10 @@ def suite(session: Session, sheet: Sheet) -> Suite:
 
 def sample(session: Session, sample_id: int) -> Sample:
     """The sample with this id. Raises NotFound."""
-    found = session.get(Sample, sample_id)
-    if found is None:
+    row = session.get(Sample, sample_id)
+    if row is None:
         raise NotFound(f"There is no sample {sample_id}.")
-    return found
+    return row
 
 
 def latest_of(session: Session, run_id: int) -> Sheet | None:
