@@ -116,13 +116,13 @@ def with_access(session: Session) -> set[int]:
 
 def make_owner(session: Session, name: str = "Owner", email: str = "owner@localhost") -> Person:
     """The owner: the first one there is, or a new one. Asked twice at the same moment, it is made once."""
-    found = session.scalars(select(Person).where(Person.role == "owner").order_by(Person.id).limit(1)).first()
-    if found is None:
+    owner = session.scalars(select(Person).where(Person.role == "owner").order_by(Person.id).limit(1)).first()
+    if owner is None:
         session.execute(insert(Person).values(name=name, email=email, role="owner").on_conflict_do_nothing())
-        found = session.scalars(select(Person).where(Person.email == email)).one()
-        found.role = "owner"
+        owner = session.scalars(select(Person).where(Person.email == email)).one()
+        owner.role = "owner"
         session.flush()
-    return found
+    return owner
 
 
 def add(session: Session, by: Person, name: str, email: str) -> Person:

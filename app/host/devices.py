@@ -64,24 +64,26 @@ def list_devices(visible: str | None = None) -> list[Device]:
 
     `visible` is a CUDA_VISIBLE_DEVICES that limits them: numbers or identifiers, or their beginnings.
     """
-    found: list[Device] = []
+    devices: list[Device] = []
     for line in nvidia_smi("-L").splitlines():
         if gpu := _GPU.match(line):
             index, name, key = gpu.groups()
-            found.append(Device(key, f"GPU {index} ({name})", index, key))
-        elif (part := _SLICE.match(line)) and found:
-            whole = found[-1]
+            devices.append(Device(key, f"GPU {index} ({name})", index, key))
+        elif (part := _SLICE.match(line)) and devices:
+            whole = devices[-1]
             if whole.key.startswith("GPU-"):
-                found.pop()
+                devices.pop()
             index = whole.index.partition(".")[0]
-            number = sum(one.index.startswith(f"{index}.") for one in found)
-            found.append(Device(part[2], f"GPU {index}, slice {number} ({part[1]})", f"{index}.{number}", part[2]))
+            number = sum(device.index.startswith(f"{index}.") for device in devices)
+            devices.append(Device(part[2], f"GPU {index}, slice {number} ({part[1]})", f"{index}.{number}", part[2]))
     if visible is not None:
         wanted = [word.strip() for word in visible.split(",") if word.strip()]
-        found = [
-            one for one in found if any(one.index == word or (word and one.key.startswith(word)) for word in wanted)
+        devices = [
+            device
+            for device in devices
+            if any(device.index == word or (word and device.key.startswith(word)) for word in wanted)
         ]
-    return found or [cpu()]
+    return devices or [cpu()]
 
 
 def named(text: str) -> Device:
@@ -89,10 +91,10 @@ def named(text: str) -> Device:
     if _CPU.match(text):
         return cpu(text)
     known = list_devices()
-    for one in known:
-        if text in (one.index, one.key):
-            return one
-    listed = ", ".join(f"{one.index} is {one.name}" for one in known)
+    for device in known:
+        if text in (device.index, device.key):
+            return device
+    listed = ", ".join(f"{device.index} is {device.name}" for device in known)
     raise Refused(f"There is no device “{text}” on this machine; {listed}. A CPU worker is cpu:0.")
 
 
@@ -129,8 +131,8 @@ class _Locks:
         me = Known.of(os.getpid())
         for descriptor in self.descriptors:
             os.ftruncate(descriptor, 0)
-            told = [socket.gethostname(), me.pid, me.started, str(self._data_dir)]
-            os.pwrite(descriptor, json.dumps(told).encode(), 0)
+            holder = [socket.gethostname(), me.pid, me.started, str(self._data_dir)]
+            os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         return True
 
     def give_back(self) -> None:
@@ -240,8 +242,8 @@ def memory_holders() -> set[int]:
 
     Inside a container the driver may tell the host's pids, or none: then nothing can be waited for.
     """
-    told = nvidia_smi("--query-compute-apps=pid", "--format=csv,noheader")
-    return {int(line) for line in told.split() if line.isdigit()}
+    output = nvidia_smi("--query-compute-apps=pid", "--format=csv,noheader")
+    return {int(line) for line in output.split() if line.isdigit()}
 
 
 def nvidia_smi(*arguments: str) -> str:
@@ -256,6 +258,6 @@ def nvidia_smi(*arguments: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def named_parts(found: Collection[Device]) -> dict[str, Device]:
+def named_parts(devices: Collection[Device]) -> dict[str, Device]:
     """What the supervisor calls the gpu workers of these devices."""
-    return {"gpu worker" if len(found) == 1 else f"gpu worker {one.index}": one for one in found}
+    return {"gpu worker" if len(devices) == 1 else f"gpu worker {device.index}": device for device in devices}

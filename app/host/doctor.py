@@ -69,9 +69,9 @@ def _python(settings: Settings) -> Diagnosis:
 
 def _data_folder(settings: Settings) -> Diagnosis:
     folder = settings.data_dir.resolve()
-    found = host_state(folder)
-    if found:
-        return Diagnosis(True, f"Data folder {folder}: Packshot runs on it at {found.address}.")
+    state = host_state(folder)
+    if state:
+        return Diagnosis(True, f"Data folder {folder}: Packshot runs on it at {state.address}.")
     is_new = not folder.exists()
     try:
         make_folder(folder)
@@ -110,8 +110,8 @@ def _shared_memory(settings: Settings) -> Diagnosis:
 
 
 def _database(settings: Settings) -> Diagnosis:
-    found = host_state(settings.data_dir.resolve())
-    url = settings.database_url or (found.database_url if found else None)
+    state = host_state(settings.data_dir.resolve())
+    url = settings.database_url or (state.database_url if state else None)
     if url is None:
         return _embedded("PostgreSQL", servers.postgres_programs)
     try:
@@ -129,8 +129,8 @@ def _database(settings: Settings) -> Diagnosis:
 
 
 def _redis(settings: Settings) -> Diagnosis:
-    found = host_state(settings.data_dir.resolve())
-    url = settings.redis_url or (found.redis_url if found else None)
+    state = host_state(settings.data_dir.resolve())
+    url = settings.redis_url or (state.redis_url if state else None)
     if url is None:
         return _embedded("Redis", servers.redis_program)
     place = urlsplit(url)
@@ -167,10 +167,10 @@ def _gpu(settings: Settings) -> Diagnosis:
         return Diagnosis(True, "No NVIDIA GPU here: training runs on the processor, which is enough for the demo only.")
     query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        told = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+        output = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
     except (subprocess.SubprocessError, OSError) as error:
         return Diagnosis(False, f"The GPU does not answer ({error}).", "Check the driver: nvidia-smi", is_needed=False)
-    return Diagnosis(True, f"GPU: {'; '.join(told.strip().splitlines())}.")
+    return Diagnosis(True, f"GPU: {'; '.join(output.strip().splitlines())}.")
 
 
 def _base_model(settings: Settings) -> Diagnosis:
@@ -195,6 +195,6 @@ def _model(what: str, setting: str, name: str, is_needed: bool) -> Diagnosis:
 
 
 def _chromium(settings: Settings) -> Diagnosis:
-    found = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
-    sentence = f"Chromium: {found}." if found else "Chromium is not installed; only the browser tests want it."
-    return Diagnosis(found is not None, sentence, "On Debian: apt-get install chromium", is_needed=False)
+    program = next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
+    sentence = f"Chromium: {program}." if program else "Chromium is not installed; only the browser tests want it."
+    return Diagnosis(program is not None, sentence, "On Debian: apt-get install chromium", is_needed=False)

@@ -58,8 +58,10 @@ def answers(host: str, port: int, timeout_s: float = 2.0) -> bool:
 def _by_whom(port: int) -> str:
     """Who listens on a port, where this user may know."""
     with suppress(psutil.Error):
-        listeners = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
-        pid = next((one.pid for one in listeners if one.laddr and one.laddr.port == port), None)
+        listeners = [
+            connection for connection in psutil.net_connections("tcp") if connection.status == psutil.CONN_LISTEN
+        ]
+        pid = next((listener.pid for listener in listeners if listener.laddr and listener.laddr.port == port), None)
         if pid is None:
             return ""
         process = psutil.Process(pid)

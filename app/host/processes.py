@@ -72,11 +72,11 @@ def start(
 
 def with_descendants(processes: Iterable[psutil.Process]) -> set[psutil.Process]:
     """These processes and everything they started that still has a living chain of parents to them."""
-    found: set[psutil.Process] = set()
+    family: set[psutil.Process] = set()
     for process in processes:
         with suppress(psutil.NoSuchProcess):
-            found |= {process, *process.children(recursive=True)}
-    return found
+            family |= {process, *process.children(recursive=True)}
+    return family
 
 
 def kill(processes: Iterable[psutil.Process], within_s: float = 5.0) -> None:

@@ -282,15 +282,15 @@ def _takes_sockets(folder: Path, account: _Account | None) -> bool:
     owners = {os.geteuid()} | ({account.uid} if account else set())
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
+        status = folder.lstat()
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid not in owners:
             return False
         folder.chmod(0o700)
         if account:
             os.chown(folder, account.uid, account.gid)
         probe.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as one:
-            one.bind(str(probe))
+        with socket.socket(socket.AF_UNIX) as unix_socket:
+            unix_socket.bind(str(probe))
         probe.unlink()
     except OSError:
         return False

@@ -40,8 +40,8 @@ class HostState:
 
 def host_state(data_dir: Path) -> HostState | None:
     """What runs on this data folder now; None when no supervisor does."""
-    found = _written_down(data_dir)
-    return found if found and found.supervisor.find() else None
+    state = _written_down(data_dir)
+    return state if state and state.supervisor.find() else None
 
 
 def write_down(data_dir: Path, state: HostState) -> None:
@@ -94,39 +94,39 @@ def locked(data_dir: Path) -> Iterator[None]:
 
 def end_left_over(data_dir: Path) -> None:
     """End what a killed supervisor left, where the kernel did not. Trainers go on; servers have an end of their own."""
-    found = _written_down(data_dir)
-    if found:
-        left = [one.find() for name, one in found.parts.items() if one and name not in servers.NAMES]
-        processes.kill(processes.with_descendants(one for one in left if one) - set(trainers(data_dir)))
+    state = _written_down(data_dir)
+    if state:
+        left = [part.find() for name, part in state.parts.items() if part and name not in servers.NAMES]
+        processes.kill(processes.with_descendants(process for process in left if process) - set(trainers(data_dir)))
 
 
 def trainers(data_dir: Path) -> list[psutil.Process]:
     """Training processes of this folder. They are in sessions of their own and may have outlived their worker."""
-    found = []
+    candidates = []
     for record in data_dir.glob("runs/*/trainer.json"):
         with suppress(OSError, ValueError, TypeError, KeyError):
-            told = json.loads(record.read_text())
-            found.append(Known(told["pid"], told["started"]).find())
-    return [one for one in found if one]
+            trainer = json.loads(record.read_text())
+            candidates.append(Known(trainer["pid"], trainer["started"]).find())
+    return [process for process in candidates if process]
 
 
 def _written_down(data_dir: Path) -> HostState | None:
     """What the file says, true or not any more; None when it cannot be read."""
     try:
-        told: dict[str, Any] = json.loads((data_dir / STATE).read_text())
-        told["supervisor"] = Known(**told["supervisor"])
-        told["parts"] = {name: Known(**part) if part else None for name, part in told["parts"].items()}
-        return HostState(**told)
+        record: dict[str, Any] = json.loads((data_dir / STATE).read_text())
+        record["supervisor"] = Known(**record["supervisor"])
+        record["parts"] = {name: Known(**part) if part else None for name, part in record["parts"].items()}
+        return HostState(**record)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def _who_is_here(data_dir: Path) -> str:
     """A sentence about the supervisor that holds the folder."""
-    found = host_state(data_dir)
-    if found is None:
+    state = host_state(data_dir)
+    if state is None:
         return f"The data folder {data_dir} is in use by another Packshot that is just starting or stopping."
     return (
-        f"The data folder {data_dir} is in use: Packshot runs on it at {found.address} (pid {found.supervisor.pid}). "
+        f"The data folder {data_dir} is in use: Packshot runs on it at {state.address} (pid {state.supervisor.pid}). "
         "Stop that one, or choose another folder with --data."
     )

@@ -25,31 +25,31 @@ NOT_RUNNING: Final = 3
 
 def status(data_dir: Path) -> int:
     """Print what runs on a data folder. Returns 0; 3 when nothing does."""
-    found = host_state(data_dir)
-    if found is None:
+    state = host_state(data_dir)
+    if state is None:
         print(f"Nothing runs on {data_dir}. Start it with: packshot up --data {data_dir}")
         return NOT_RUNNING
-    since = datetime.fromisoformat(found.since).astimezone()
-    how = "runs" if found.is_ready else "is starting"
-    print(f"Packshot {how} at {found.address} since {since:%Y-%m-%d %H:%M} (pid {found.supervisor.pid}).")
-    for name, part in found.parts.items():
+    since = datetime.fromisoformat(state.since).astimezone()
+    how = "runs" if state.is_ready else "is starting"
+    print(f"Packshot {how} at {state.address} since {since:%Y-%m-%d %H:%M} (pid {state.supervisor.pid}).")
+    for name, part in state.parts.items():
         print(
             f"  {name:<12} {f'runs (pid {part.pid})' if part and part.find() else 'is down; it is being started again'}"
         )
-    for line in _jobs(found):
+    for line in _jobs(state):
         print(f"  {line}")
     return RUNNING
 
 
 def link(settings: Settings, email: str | None) -> str:
     """An address that signs a browser in once. Raises Refused when nothing runs, NotFound for an unknown e-mail."""
-    found = host_state(settings.data_dir.resolve())
-    url = found.database_url if found else settings.database_url
+    state = host_state(settings.data_dir.resolve())
+    url = state.database_url if state else settings.database_url
     if not url:
         raise Refused(f"Nothing runs on {settings.data_dir}. Start it first: `packshot up`")
     with transaction(create_engine(url, poolclass=NullPool)) as session:
         token = people.make_link(session, _person(session, email))
-    address = settings.public_url or (found.address if found else address_of(settings.host, settings.port))
+    address = settings.public_url or (state.address if state else address_of(settings.host, settings.port))
     return f"{address.rstrip('/')}/links/{token}"
 
 
@@ -64,7 +64,7 @@ def _person(session: Session, email: str | None) -> Person:
     raise NotFound(f"Nobody here has the e-mail {wanted}.")
 
 
-def _jobs(found: HostState) -> list[str]:
+def _jobs(state: HostState) -> list[str]:
     """How many jobs wait and run on each queue."""
     query = (
         select(Job.queue, Job.state, func.count())
@@ -72,8 +72,8 @@ def _jobs(found: HostState) -> list[str]:
         .group_by(Job.queue, Job.state)
     )
     try:
-        with transaction(create_engine(found.database_url, poolclass=NullPool)) as session:
-            counts = {(queue, state): count for queue, state, count in session.execute(query)}
+        with transaction(create_engine(state.database_url, poolclass=NullPool)) as session:
+            counts = {(queue, job_state): count for queue, job_state, count in session.execute(query)}
     except OperationalError:
         return ["The database does not answer."]
     return [

@@ -124,7 +124,7 @@ class Supervisor:
                 part.process.send_signal(signal.SIGTERM)
         while any(_found(part) for part in ordinary) and time.monotonic() < deadline and self.signals.count <= asked:
             # A part may start a process while it ends, and a process whose parent is gone is no descendant any more.
-            family |= processes.with_descendants(one for part in ordinary for one in _found(part))
+            family |= processes.with_descendants(process for part in ordinary for process in _found(part))
             self.signals.wait(0.2)
         processes.kill({*family, *others()})
         patience_s = servers.STOPPED_WITHIN_S if self.signals.count <= asked else 2.0

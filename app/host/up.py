@@ -41,11 +41,11 @@ def up(settings: Settings, is_browser_wanted: bool = True) -> int:
     with locked(data_dir), listening(settings.host, settings.port) as listener, StopSignals() as signals:
         end_left_over(data_dir)
         os.umask(0o077)
-        one = _Up(settings.model_copy(update={"data_dir": data_dir}), listener, signals)
+        stack = _Up(settings.model_copy(update={"data_dir": data_dir}), listener, signals)
         try:
-            one.start(is_browser_wanted)
+            stack.start(is_browser_wanted)
         finally:
-            one.stop()
+            stack.stop()
     return 0
 
 
@@ -105,17 +105,17 @@ class _Up:
             "cpu worker": worker("cpu"),
             "sweeper": SWEEPER,
         }
-        found = devices.named_parts(self._devices())
-        if not found:
+        gpu_workers = devices.named_parts(self._devices())
+        if not gpu_workers:
             say("PyTorch is not installed, so nothing is trained or drawn here; see `packshot doctor`.")
-        commands |= {name: worker("gpu", name.replace(" ", "-")) for name in found}
+        commands |= {name: worker("gpu", name.replace(" ", "-")) for name in gpu_workers}
         for name, arguments in commands.items():
             log = self.settings.data_dir / "logs" / f"{name.replace(' ', '-')}.log"
             environment = self._environment(1)
-            if name in found:
-                threads = str(max(1, self.settings.worker_threads // len(found)))
-                told = {"OMP_NUM_THREADS": threads, "PACKSHOT_WORKER_THREADS": threads}
-                environment |= told | {"PACKSHOT_DEVICE": found[name].key}
+            if name in gpu_workers:
+                threads = str(max(1, self.settings.worker_threads // len(gpu_workers)))
+                variables = {"OMP_NUM_THREADS": threads, "PACKSHOT_WORKER_THREADS": threads}
+                environment |= variables | {"PACKSHOT_DEVICE": gpu_workers[name].key}
             start = partial(
                 processes.start, [sys.executable, *arguments], log, environment, cwd=PROJECT,
                 pass_fds=[descriptor] if name == "web app" else [],
@@ -132,7 +132,7 @@ class _Up:
 
     def _environment(self, threads: int) -> dict[str, str]:
         """What the parts are told: our own environment, the addresses, and folders that hold wherever they run."""
-        told = {
+        variables = {
             "PACKSHOT_DATA_DIR": str(self.settings.data_dir),
             "PACKSHOT_DATABASE_URL": self.state.database_url,
             "PACKSHOT_REDIS_URL": self.state.redis_url,
@@ -143,8 +143,8 @@ class _Up:
             "PYTHONUNBUFFERED": "1",
         }
         if self.settings.caption_model:
-            told["PACKSHOT_CAPTION_MODEL"] = model_folder(self.settings.caption_model)
-        return {**os.environ, **told}
+            variables["PACKSHOT_CAPTION_MODEL"] = model_folder(self.settings.caption_model)
+        return {**os.environ, **variables}
 
     def _wait_for_web(self) -> None:
         """Wait until the web app answers. Raises AppError when it does not come up."""
@@ -187,9 +187,9 @@ def check_servers(settings: Settings) -> None:
             raise Refused(f"PACKSHOT_{name}_URL is not set. Only `packshot up` starts a server of its own.")
     if not str(settings.redis_url).startswith(("redis://", "rediss://", "redis+socket://")):
         raise Refused("PACKSHOT_REDIS_URL must be a Redis address: redis://host:6379/0.")
-    told = {"connect_timeout": ANSWERS_WITHIN_S}
+    connect_args = {"connect_timeout": ANSWERS_WITHIN_S}
     try:
-        create_engine(str(settings.database_url), poolclass=NullPool, connect_args=told).connect().close()
+        create_engine(str(settings.database_url), poolclass=NullPool, connect_args=connect_args).connect().close()
     # SQLAlchemy says ValueError of a port that is no number.
     except (DBAPIError, ArgumentError, ValueError) as error:
         raise Refused(f"The database cannot be used: {first_line(error)}. Check PACKSHOT_DATABASE_URL.") from error
