@@ -107,9 +107,9 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
     if not folder.is_dir():
         raise Refused(f"There is no folder {folder} on this machine any more.")
     facts = read_metadata(folder)
-    found = [met for met in walk(folder) if met.name not in metadata.NAMES]
-    pictures = [met for met in found if met.kind == "picture"]
-    refused = [Hashed(met, "", 0, met.reason) for met in found if met.kind == "refused"]
+    files = [met for met in walk(folder) if met.name not in metadata.NAMES]
+    pictures = [met for met in files if met.kind == "picture"]
+    refused = [Hashed(met, "", 0, met.reason) for met in files if met.kind == "refused"]
     unnamed = len(facts.keys() - {metadata.key_of(met.name) for met in pictures})
     note = _unnamed_note(unnamed)
     tell(done=0, total=len(pictures), note=note)
@@ -124,18 +124,18 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
             hashed = list(pool.map(_hash, batch))
             with begin() as session:
                 known = _known(session, catalog_id, hashed)
-            fresh = {one.sha256: one for one in reversed(hashed) if one.reason is None and one.sha256 not in known}
-            results = list(pool.map(lambda one: _store(storage, one, max_megapixels), fresh.values()))
-            why = {one.sha256: one.reason for one in results if isinstance(one, Hashed)}
-            hashed = [replace(one, reason=one.reason or why.get(one.sha256)) for one in hashed]
+            fresh = {file.sha256: file for file in reversed(hashed) if file.reason is None and file.sha256 not in known}
+            results = list(pool.map(lambda file: _store(storage, file, max_megapixels), fresh.values()))
+            why = {file.sha256: file.reason for file in results if isinstance(file, Hashed)}
+            hashed = [replace(file, reason=file.reason or why.get(file.sha256)) for file in hashed]
             done += len(batch)
-            refusals += sum(one.reason is not None for one in hashed)
+            refusals += sum(file.reason is not None for file in hashed)
             with begin() as session:
-                stored = [one for one in results if isinstance(one, Stored)]
+                stored = [picture for picture in results if isinstance(picture, Stored)]
                 already_there += _record(session, catalogued, stored, hashed)
                 _count(session, intake_id, already_there, refusals)
             tell(done=done)
-    others = sum(met.kind == "other" for met in found)
+    others = sum(met.kind == "other" for met in files)
     result = {"other_files": others, "metadata_rows": len(facts), "metadata_rows_without_picture": unnamed}
     with begin() as session:
         result |= _count(session, intake_id, already_there, refusals)
@@ -215,7 +215,7 @@ class _Known:
 def _known(session: Session, catalog_id: int, hashed: Iterable[Hashed]) -> dict[str, _Known]:
     """The catalog's images by SHA-256, of those among the files."""
     query = select(Image.sha256, Image.id, Image.intake_id, Image.file_name).where(
-        Image.catalog_id == catalog_id, Image.sha256.in_({one.sha256 for one in hashed})
+        Image.catalog_id == catalog_id, Image.sha256.in_({file.sha256 for file in hashed})
     )
     return {row.sha256: _Known(row.id, row.intake_id, row.file_name) for row in session.execute(query)}
 
@@ -251,26 +251,28 @@ def _record(session: Session, catalogued: _Catalogued, stored: Sequence[Stored],
     """
     added: dict[str, Stored] = {}
     if stored:
-        by_sha256 = {one.hashed.sha256: one for one in sorted(stored, key=lambda one: one.hashed.sha256)}
-        query = insert(Image).values([catalogued.row(one) for one in by_sha256.values()])
+        by_sha256 = {
+            picture.hashed.sha256: picture for picture in sorted(stored, key=lambda picture: picture.hashed.sha256)
+        }
+        query = insert(Image).values([catalogued.row(picture) for picture in by_sha256.values()])
         returned = session.scalars(query.on_conflict_do_nothing().returning(Image.sha256))
         added = {sha256: by_sha256[sha256] for sha256 in returned}
     known = _known(session, catalogued.catalog_id, hashed)
     files: dict[tuple[str, str], dict[str, Any]] = {}
-    for one in hashed:
-        row: dict[str, Any] = {"image_id": None, "outcome": "refused", "reason": one.reason}
-        if one.reason is None:
-            image, new = known[one.sha256], added.get(one.sha256)
+    for file in hashed:
+        row: dict[str, Any] = {"image_id": None, "outcome": "refused", "reason": file.reason}
+        if file.reason is None:
+            image, new = known[file.sha256], added.get(file.sha256)
             # Also where an earlier attempt at this intake made the image.
-            is_main = (image.intake_id, image.file_name) == (catalogued.intake_id, one.met.name)
+            is_main = (image.intake_id, image.file_name) == (catalogued.intake_id, file.met.name)
             row = {"image_id": image.image_id, "outcome": "accepted" if is_main else "same_bytes", "reason": None}
             if is_main and new is not None:
                 row["reason"] = new.note
         row |= {"catalog_id": catalogued.catalog_id, "intake_id": catalogued.intake_id}
-        files[one.met.name, one.sha256] = row | {"file_name": one.met.name, "sha256": one.sha256}
+        files[file.met.name, file.sha256] = row | {"file_name": file.met.name, "sha256": file.sha256}
     _keep_source_files(session, [files[key] for key in sorted(files)])
     old = known.keys() - added.keys()
-    met_again = {known[one.sha256].image_id: one.met.name for one in hashed if one.sha256 in old}
+    met_again = {known[file.sha256].image_id: file.met.name for file in hashed if file.sha256 in old}
     _fill_in(session, met_again, catalogued.facts)
     return sum(row["outcome"] == "same_bytes" for row in files.values())
 

@@ -52,13 +52,13 @@ def read_metadata(folder: Path) -> dict[str, PhotoMetadata]:
         return {}
     text = _decode(present[0])
     rows = _csv_rows(text) if present[0].suffix == ".csv" else _json_rows(text)
-    found: dict[str, PhotoMetadata] = {}
+    photos: dict[str, PhotoMetadata] = {}
     for line, row in rows:
         name, facts = _facts(present[0].name, line, row)
-        if name in found:
-            _refuse(present[0].name, line, f"names {name}, which line {found[name].line} names too")
-        found[name] = facts
-    return found
+        if name in photos:
+            _refuse(present[0].name, line, f"names {name}, which line {photos[name].line} names too")
+        photos[name] = facts
+    return photos
 
 
 def key_of(path: str) -> str:
