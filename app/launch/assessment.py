@@ -53,7 +53,9 @@ class Assessment:
     @property
     def reason(self) -> str:
         """What stands in the way, in a sentence; empty when nothing does."""
-        return next((f"{one.name}: {one.sentence}." for one in self.findings if one.state == "failed"), "")
+        return next(
+            (f"{finding.name}: {finding.sentence}." for finding in self.findings if finding.state == "failed"), ""
+        )
 
 
 def assess(
@@ -86,8 +88,8 @@ def assess(
     )
     left = left_of(session, settings, limits, twin)
     counted = members.counted(session, version)
-    found = checks.findings(recipe, base, counted, place, left, known, estimated)
-    return Assessment(launched, estimated, found, left, limits)
+    findings = checks.findings(recipe, base, counted, place, left, known, estimated)
+    return Assessment(launched, estimated, findings, left, limits)
 
 
 def drawn(recipe: Recipe) -> PictureCounts:
@@ -168,11 +170,11 @@ def on_top(
     derived = planned(session, settings, version, recipe.base, chosen).recipe
     changes = {**chosen, **changed(recipe, derived), **more}
     changes = {name: value for name, value in changes.items() if name != "name"}
-    found = planned(session, settings, version, recipe.base, changes).recipe
-    return found, {name: written(value) for name, value in changes.items()}
+    changed_recipe = planned(session, settings, version, recipe.base, changes).recipe
+    return changed_recipe, {name: written(value) for name, value in changes.items()}
 
 
 def _there(settings: Settings) -> Any:
     """The data folder, or the nearest folder above it that exists."""
     folder = settings.data_dir.resolve()
-    return next(one for one in (folder, *folder.parents) if one.is_dir())
+    return next(candidate for candidate in (folder, *folder.parents) if candidate.is_dir())

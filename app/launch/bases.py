@@ -42,10 +42,10 @@ def offered(settings_base: str, folders: Iterable[Path]) -> list[BaseFacts]:
 
     One that cannot be trained is there too, with the reason.
     """
-    found = [runs.named(settings_base), nano().base]
+    names = [runs.named(settings_base), nano().base]
     for folder in folders:
-        found += sorted(runs.named(str(one.parent)) for one in folder.glob("*/model_index.json"))
-    return [read(name) for name in dict.fromkeys(found)]
+        names += sorted(runs.named(str(index.parent)) for index in folder.glob("*/model_index.json"))
+    return [read(name) for name in dict.fromkeys(names)]
 
 
 def read(name: str) -> BaseFacts:
@@ -57,7 +57,7 @@ def read(name: str) -> BaseFacts:
         words = f"{name} is not on this machine, so nothing is known of it. Fetch it, or put its folder under models/"
         return BaseFacts(name, name, "prx", 512, 0, 0, False, 0, fault=words)
     try:
-        stamp = max(one.stat().st_mtime_ns for one in (folder, folder / "model_index.json"))
+        stamp = max(path.stat().st_mtime_ns for path in (folder, folder / "model_index.json"))
         return _read(name, folder, stamp)
     except (OSError, ValueError, KeyError, TypeError) as error:
         words = f"{name} holds no pipeline that can be read: {' '.join(str(error).split())[:200]}"
@@ -158,11 +158,11 @@ def _count(file: Path) -> int:
         if length > _LONGEST_HEADER_BYTES:
             raise ValueError(f"{file.name} is no safetensors file")
         header = json.loads(reader.read(length))
-    return sum(math.prod(one["shape"]) for name, one in header.items() if name != "__metadata__")
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
 
 
 def _json(file: Path) -> dict[str, Any]:
-    found = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
+    document = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(document, dict):
         raise ValueError(f"{file.name} is not a JSON object")
-    return found
+    return document

@@ -121,14 +121,14 @@ def findings(
     ]
 
 
-def is_open(found: list[Finding]) -> bool:
+def is_open(all_findings: list[Finding]) -> bool:
     """Whether nothing stands in the way."""
-    return all(one.state != "failed" for one in found)
+    return all(finding.state != "failed" for finding in all_findings)
 
 
-def counted(found: list[Finding]) -> str:
+def counted(all_findings: list[Finding]) -> str:
     """ "9 passed · 2 warnings · 1 cannot tell": only what there is."""
-    counts = Counter(finding.state for finding in found)
+    counts = Counter(finding.state for finding in all_findings)
     words: dict[State, str] = {
         "failed": "failed",
         "passed": "passed",
@@ -304,7 +304,9 @@ def _money(left: Left, estimate: Estimate | None) -> Finding:
     if estimate is None:
         return Finding("Money", "cannot_tell", f"{_NOT_YET}{others}")
     _, expected, most = estimate.money(left.hour_price)
-    amounts = [one for one in (left.amount, left.limits.max_amount if left.limits else None) if one is not None]
+    amounts = [
+        amount for amount in (left.amount, left.limits.max_amount if left.limits else None) if amount is not None
+    ]
     if not amounts:
         return Finding("Money", "warning", f"about {sign}{expected:,.2f}; no active cycle, so no budget applies")
     if expected > min(amounts):

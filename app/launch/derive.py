@@ -138,8 +138,8 @@ def _steps(start: Start, data: DataFacts, method: str, preset: Preset) -> tuple[
 Found = dict[str, tuple[Any, str]]
 
 
-def _put(values: Values, reasons: Reasons, found: Found) -> None:
-    for name, (value, reason) in found.items():
+def _put(values: Values, reasons: Reasons, knobs: Found) -> None:
+    for name, (value, reason) in knobs.items():
         values[name], reasons[name] = value, reason
 
 

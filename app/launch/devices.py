@@ -22,7 +22,7 @@ def tell(data_dir: Path, name: str, memory_bytes: int | None, count: int = 1) ->
 def known(data_dir: Path, threads: int) -> DeviceFacts:
     """The device, its name empty while no worker has told of one."""
     try:
-        told = json.loads((data_dir / FILE).read_text())
-        return DeviceFacts(str(told["name"]), told["memory_bytes"], threads, int(told.get("count", 1)))
+        record = json.loads((data_dir / FILE).read_text())
+        return DeviceFacts(str(record["name"]), record["memory_bytes"], threads, int(record.get("count", 1)))
     except (OSError, ValueError, KeyError, TypeError):
         return DeviceFacts("", None, threads)

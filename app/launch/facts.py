@@ -74,13 +74,13 @@ class DeviceFacts:
         return self.memory_bytes is not None
 
 
-def may_be_same(one: str, other: str) -> bool:
+def may_be_same(name: str, other: str) -> bool:
     """Whether two names may be of the same kind of device. An empty one is not known, so it may be any.
 
     A slice is "GPU 0, slice 1 (3g.20gb)" to a worker and "NVIDIA A100 MIG 3g.20gb" to torch; a processor is "CPU" or
     "cpu".
     """
-    if not one or not other:
+    if not name or not other:
         return True
-    slices = [found[0] for found in (_SLICE.search(one), _SLICE.search(other)) if found]
-    return slices[0] == slices[1] if len(slices) == 2 else one.casefold() == other.casefold()
+    slices = [match[0] for match in (_SLICE.search(name), _SLICE.search(other)) if match]
+    return slices[0] == slices[1] if len(slices) == 2 else name.casefold() == other.casefold()

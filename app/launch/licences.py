@@ -70,9 +70,9 @@ def of_folder(folder: Path, name: str = "") -> tuple[LicensedPart, ...]:
     index = _json(folder / "model_index.json")
     own = _own(folder, name or folder.as_posix())
     parts = []
-    for part, told in index.items():
-        if isinstance(told, list) and (folder / part).is_dir() and list((folder / part).glob("*.safetensors")):
-            licence, binds = _of_part(folder, part, str(told[1]), str(index.get("_class_name")), own)
+    for part, entry in index.items():
+        if isinstance(entry, list) and (folder / part).is_dir() and list((folder / part).glob("*.safetensors")):
+            licence, binds = _of_part(folder, part, str(entry[1]), str(index.get("_class_name")), own)
             parts.append(LicensedPart(part.replace("_", " "), licence, binds))
     return tuple(parts)
 
@@ -102,11 +102,11 @@ def _of_part(folder: Path, part: str, kind: str, pipeline: str, own: tuple[str, 
 def _own(folder: Path, name: str) -> tuple[str, str]:
     """The licence of the base as a whole: what its card says at its top, else what the table knows of its name."""
     card = _front_matter(folder / "README.md")
-    told = str(card.get("license") or "")
+    card_licence = str(card.get("license") or "")
     # "other" is how a card says that the licence has a name of its own.
-    told = str(card.get("license_name") or "") if told == "other" else told
-    if told:
-        return named(told)
+    card_licence = str(card.get("license_name") or "") if card_licence == "other" else card_licence
+    if card_licence:
+        return named(card_licence)
     # A hub's own folder on this disk is called models--MAKER--BASE.
     plain = name.lower().replace("--", "/")
     for maker, base, licence in _BASES:

@@ -48,10 +48,10 @@ def pace(measured: Mapping[str, Any], recipe: Recipe) -> Pace:
         return Pace(False, timed_s, plain_s, warming_s, peak_bytes=peak, found=f"it is not compiled: {both['why_not']}")
     compiled_s = statistics.median(both["step_s"]) * share
     compile_s = sum(seconds for *_, seconds in both["sizes"]) + _warming_s(both)
-    pays, found = _weighed(plain_s, compiled_s, compile_s, recipe.steps)
+    pays, reason = _weighed(plain_s, compiled_s, compile_s, recipe.steps)
     if not pays:
-        return Pace(False, timed_s, plain_s, warming_s, peak_bytes=peak, found=found)
-    return Pace(True, both["step_s"], compiled_s, warming_s, compile_s, both["peak_bytes"], found)
+        return Pace(False, timed_s, plain_s, warming_s, peak_bytes=peak, found=reason)
+    return Pace(True, both["step_s"], compiled_s, warming_s, compile_s, both["peak_bytes"], reason)
 
 
 def as_launched(recipe: Recipe, measured: Mapping[str, Any] | None) -> Recipe:
@@ -64,15 +64,18 @@ def as_launched(recipe: Recipe, measured: Mapping[str, Any] | None) -> Recipe:
 def _weighed(plain_s: float, compiled_s: float, compile_s: float, steps: int) -> tuple[bool, str]:
     """Whether compiling pays in a run of so many steps, and why, in a sentence."""
     if compiled_s >= plain_s:
-        told = f"steps take {_short(compiled_s)} compiled and {_short(plain_s)} as they are"
-        return False, f"compiling does not pay: {told}"
+        comparison = f"steps take {_short(compiled_s)} compiled and {_short(plain_s)} as they are"
+        return False, f"compiling does not pay: {comparison}"
     after = max(1, math.ceil(round(compile_s / (plain_s - compiled_s), 3)))
     grain = 10 ** max(0, len(str(after)) - 2)
-    told = f"{-(-after // grain) * grain:,}"
+    break_even = f"{-(-after // grain) * grain:,}"
     instead = f"steps take {_short(compiled_s)} instead of {_short(plain_s)}"
     if after <= steps:
-        return True, f"compiled {instead}; {compile_s:.0f} s of compiling are paid back after {told} of {steps:,} steps"
-    late = f"{compile_s:.0f} s of compiling would be paid back after {told} steps and the run has {steps:,}"
+        return (
+            True,
+            f"compiled {instead}; {compile_s:.0f} s of compiling are paid back after {break_even} of {steps:,} steps",
+        )
+    late = f"{compile_s:.0f} s of compiling would be paid back after {break_even} steps and the run has {steps:,}"
     return False, f"compiling does not pay: {instead}, but {late}"
 
 

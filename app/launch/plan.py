@@ -45,8 +45,8 @@ class Plan:
     @property
     def fault(self) -> str:
         """All faults in one sentence; empty without any."""
-        told = "; ".join(f"{LABELS.get(name, name)}: {fault}" for name, fault in self.faults.items())
-        return f"The recipe is refused: {told}." if told else ""
+        reasons = "; ".join(f"{LABELS.get(name, name)}: {fault}" for name, fault in self.faults.items())
+        return f"The recipe is refused: {reasons}." if reasons else ""
 
     def knob(self, name: str) -> Knob:
         """The knob of this name."""
@@ -106,10 +106,10 @@ def _changed(derived: Recipe, changes: Mapping[str, Any]) -> tuple[Recipe, dict[
         return Recipe.model_validate({**derived.model_dump(), **typed}), {}
     except ValidationError as error:
         faults: dict[str, str] = {}
-        for one in error.errors():
+        for detail in error.errors():
             # A fault between two knobs has no place of its own; its words name them.
-            name = str(one["loc"][0]) if one["loc"] else next((n for n in typed if n in one["msg"]), "name")
-            faults[name] = _plain(one)
+            name = str(detail["loc"][0]) if detail["loc"] else next((n for n in typed if n in detail["msg"]), "name")
+            faults[name] = _plain(detail)
         return derived, faults
 
 
@@ -134,13 +134,13 @@ def _plain(error: Mapping[str, Any]) -> str:
 
 
 def _knobs(recipe: Recipe, derived: Recipe, reasons: Mapping[str, str], changes: Mapping[str, Any]) -> tuple[Knob, ...]:
-    found = []
+    knobs = []
     for name in Recipe.model_fields:
         value, ours = getattr(recipe, name), getattr(derived, name)
         is_changed = value != ours or (name in changes and name in ("steps", "method"))
         reason = f"changed by you; it was {written(ours)}" if value != ours else reasons[name]
-        found.append(Knob(name, LABELS[name], value, reason, is_changed))
-    return tuple(found)
+        knobs.append(Knob(name, LABELS[name], value, reason, is_changed))
+    return tuple(knobs)
 
 
 def written(value: Any) -> str:

@@ -110,15 +110,15 @@ def request_preflight(
         return under_way
     if limits is not None and limits.has_no_money:
         raise Refused(NO_MONEY)
-    found = _new(version.id, recipe, person.id if person else None)
-    session.add(found)
+    preflight = _new(version.id, recipe, person.id if person else None)
+    session.add(preflight)
     session.flush()
-    arguments: dict[str, Any] = {"preflight_id": found.id, "devices": recipe.processes}
+    arguments: dict[str, Any] = {"preflight_id": preflight.id, "devices": recipe.processes}
     if requested is not None:
         arguments["start"] = {"max_seconds": requested.max_seconds, "max_amount": requested.max_amount}
-    found.job_id = jobs.request(session, KIND, arguments, person).id
+    preflight.job_id = jobs.request(session, KIND, arguments, person).id
     session.flush()
-    return found
+    return preflight
 
 
 def requested_of(arguments: Mapping[str, Any]) -> RequestedLimits | None:
@@ -129,19 +129,19 @@ def requested_of(arguments: Mapping[str, Any]) -> RequestedLimits | None:
 
 def add_tried(session: Session, parent: Preflight, recipe: Recipe) -> Preflight:
     """Another recipe, tried in the course of a preflight; its job is its parent's."""
-    found = _new(parent.version_id, recipe, parent.created_by_id)
-    found.state, found.job_id = "running", parent.job_id
-    session.add(found)
+    preflight = _new(parent.version_id, recipe, parent.created_by_id)
+    preflight.state, preflight.job_id = "running", parent.job_id
+    session.add(preflight)
     session.flush()
-    return found
+    return preflight
 
 
 def get(session: Session, preflight_id: int) -> Preflight:
     """The preflight with this id. Raises NotFound."""
-    found = session.get(Preflight, preflight_id)
-    if found is None:
+    preflight = session.get(Preflight, preflight_id)
+    if preflight is None:
         raise NotFound(f"There is no preflight {preflight_id}.")
-    return found
+    return preflight
 
 
 def find(session: Session, version_id: int, recipe: Recipe, device: str) -> Preflight | None:
@@ -153,7 +153,7 @@ def find(session: Session, version_id: int, recipe: Recipe, device: str) -> Pref
 def measured_elsewhere(session: Session, version_id: int, recipe: Recipe, device: str) -> str:
     """The device that this recipe was last measured on, where that is not this one; else empty."""
     devices = (row.measured.get("device", "") for row in _alike(session, version_id, recipe))
-    return next((one for one in devices if not may_be_same(one, device)), "")
+    return next((name for name in devices if not may_be_same(name, device)), "")
 
 
 def _alike(session: Session, version_id: int, recipe: Recipe) -> Iterator[Preflight]:
@@ -201,7 +201,7 @@ def end(
     """Record what was found."""
     preflight.state, preflight.reason, preflight.ended_at = state, reason, utc_now()
     preflight.measured = dict(measured or {})
-    preflight.findings = [one.row() for one in findings]
+    preflight.findings = [finding.row() for finding in findings]
     session.flush()
 
 

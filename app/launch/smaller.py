@@ -29,13 +29,13 @@ class Smaller:
 
 def smaller(recipe: Recipe) -> list[Smaller]:
     """What to try, in order; at most `TRIED_AT_MOST`."""
-    found: list[Smaller] = []
+    alternatives: list[Smaller] = []
     changes: dict[str, Any] = {}
     at_once = recipe.micro_batch or recipe.batch_size
     fewer = max((n for n in range(1, at_once // 2 + 1) if recipe.batch_size % n == 0), default=0)
     if fewer:
         changes["micro_batch"] = fewer
-        found.append(
+        alternatives.append(
             Smaller(f"{fewer} pictures at once instead of {at_once}; a batch stays {recipe.batch_size}", {**changes})
         )
     if recipe.checkpointing != "full":
@@ -45,13 +45,15 @@ def smaller(recipe: Recipe) -> list[Smaller]:
         else:
             words = "all blocks computed twice"
         changes["checkpointing"] = "full"
-        found.append(Smaller(f"{words}: slower, far less memory", {**changes}))
+        alternatives.append(Smaller(f"{words}: slower, far less memory", {**changes}))
     lower = recipe.resolution_px * 3 // 4 // _GRAIN_PX * _GRAIN_PX
     if lower >= _GRAIN_PX:
-        found.append(Smaller(f"{lower} px instead of {recipe.resolution_px} px", {**changes, "resolution_px": lower}))
+        alternatives.append(
+            Smaller(f"{lower} px instead of {recipe.resolution_px} px", {**changes, "resolution_px": lower})
+        )
     if recipe.method == "full":
-        found.append(Smaller("LoRA instead of all weights", {"method": "lora", "checkpointing": "full"}))
-    return found[:TRIED_AT_MOST]
+        alternatives.append(Smaller("LoRA instead of all weights", {"method": "lora", "checkpointing": "full"}))
+    return alternatives[:TRIED_AT_MOST]
 
 
 def _least(batch_size: int, at_most: int) -> int:
