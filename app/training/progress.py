@@ -107,19 +107,19 @@ class Forecast:
 
 def curves(session: Session, run: TrainingRun, points: int = POINTS) -> Curves:
     """The run's curves, in at most `points` points however long it is, with every spike in the bounds of its point."""
-    found, width = rollups.readings(session, run.id, points)
+    readings, width = rollups.readings(session, run.id, points)
     sat, recipe = attempts(session, run), Recipe.model_validate(run.recipe)
     last = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id)) or 0
     return Curves(
-        steps=[one.step for one in found],
-        seconds=[round(worked_s(sat, one.at), 1) for one in found],
-        pictures=[pictures_seen(recipe, one.step) for one in found],
-        bands=[_line(found, band) for band in range(BAND_COUNT)],
-        speed=_line(found, SPEED),
-        memory=_line(found, MEMORY),
+        steps=[reading.step for reading in readings],
+        seconds=[round(worked_s(sat, reading.at), 1) for reading in readings],
+        pictures=[pictures_seen(recipe, reading.step) for reading in readings],
+        bands=[_line(readings, band) for band in range(BAND_COUNT)],
+        speed=_line(readings, SPEED),
+        memory=_line(readings, MEMORY),
         validation=_validation(session, run, sat, recipe, points),
         joins=_joins(session, run, sat, recipe),
-        steps_a_point=width if any(max(one.counts) > 1 for one in found) else 1,
+        steps_a_point=width if any(max(reading.counts) > 1 for reading in readings) else 1,
         last_seq=last,
     )
 
@@ -150,13 +150,13 @@ def attempts(session: Session, run: TrainingRun) -> list[TrainerAttempt]:
     last = session.scalar(select(func.max(RunEvent.seq)).where(RunEvent.run_id == run.id)) or 0
     ends = [seq - 1 for seq, _ in starts[1:]] + [last]
     last_events = session.scalars(select(RunEvent).where(RunEvent.run_id == run.id, RunEvent.seq.in_(ends)))
-    told = {event.seq: event.at for event in last_events}
-    found: list[TrainerAttempt] = []
+    times = {event.seq: event.at for event in last_events}
+    trainer_attempts: list[TrainerAttempt] = []
     before_s = 0.0
     for (seq, began), end in zip(starts, ends, strict=True):
-        found.append(TrainerAttempt(seq, began, max(began, told.get(end, began)), before_s))
-        before_s += (found[-1].last_heard - began).total_seconds()
-    return found
+        trainer_attempts.append(TrainerAttempt(seq, began, max(began, times.get(end, began)), before_s))
+        before_s += (trainer_attempts[-1].last_heard - began).total_seconds()
+    return trainer_attempts
 
 
 def worked_s(sat: Sequence[TrainerAttempt], moment: datetime) -> float:
@@ -246,8 +246,8 @@ def milestones(session: Session, run_id: int, count: int = 40) -> list[RunEvent]
     others = session.scalars(
         select(RunEvent).where(IS_MILESTONE, RunEvent.run_id == run_id).order_by(RunEvent.seq.desc()).limit(count)
     )
-    found = [*others, *newest_events(session, run_id, 1, "step")]
-    return sorted(found, key=lambda event: event.seq, reverse=True)[:count]
+    events = [*others, *newest_events(session, run_id, 1, "step")]
+    return sorted(events, key=lambda event: event.seq, reverse=True)[:count]
 
 
 def expected_end(session: Session, run: TrainingRun) -> Forecast | None:
@@ -343,14 +343,14 @@ def log_behind(log: Path, offset: int, count: int = 200) -> Tail:
     return Tail(whole.decode("utf-8", errors="replace").splitlines()[-count:], begin + len(whole))
 
 
-def _line(found: Sequence[MetricPoint], series: int) -> Series:
+def _line(readings: Sequence[MetricPoint], series: int) -> Series:
     def short(value: float | None) -> float | None:
         return None if value is None else float(f"{value:.5g}")
 
     return Series(
-        low=[short(one.low[series]) for one in found],
-        mean=[short(one.mean[series]) for one in found],
-        high=[short(one.high[series]) for one in found],
+        low=[short(reading.low[series]) for reading in readings],
+        mean=[short(reading.mean[series]) for reading in readings],
+        high=[short(reading.high[series]) for reading in readings],
     )
 
 
@@ -363,13 +363,13 @@ def _validation(
         .where(IS_MILESTONE, still_holds(session, run.id), RunEvent.kind == "validation")
         .order_by(RunEvent.seq)
     ).all()
-    told = [(step, at, loss) for step, at, loss in rows if loss is not None]
-    if len(told) > points:
-        size = -(-2 * len(told) // points)
-        parts = [told[begin : begin + size] for begin in range(0, len(told), size)]
-        bounds = [(min(part, key=lambda one: one[2]), max(part, key=lambda one: one[2])) for part in parts]
-        told = [told[0], *dict.fromkeys(one for pair in bounds for one in sorted(pair)), told[-1]]
-    return [Measured(step, round(worked_s(sat, at), 1), pictures_seen(recipe, step), loss) for step, at, loss in told]
+    looks = [(step, at, loss) for step, at, loss in rows if loss is not None]
+    if len(looks) > points:
+        size = -(-2 * len(looks) // points)
+        parts = [looks[begin : begin + size] for begin in range(0, len(looks), size)]
+        bounds = [(min(part, key=lambda look: look[2]), max(part, key=lambda look: look[2])) for part in parts]
+        looks = [looks[0], *dict.fromkeys(look for pair in bounds for look in sorted(pair)), looks[-1]]
+    return [Measured(step, round(worked_s(sat, at), 1), pictures_seen(recipe, step), loss) for step, at, loss in looks]
 
 
 def _joins(

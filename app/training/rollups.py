@@ -79,28 +79,28 @@ def readings(session: Session, run_id: int, points: int = POINTS) -> tuple[list[
     return [merged(list(part)) for _, part in parts], width
 
 
-def merged(found: Sequence[MetricPoint]) -> MetricPoint:
+def merged(points: Sequence[MetricPoint]) -> MetricPoint:
     """Several readings as one. Raises IndexError when there are none."""
-    last = found[-1]
-    if len(found) == 1:
+    last = points[-1]
+    if len(points) == 1:
         return last
     every = range(SERIES)
-    counts = [sum(one.counts[series] for one in found) for series in every]
-    sums = [sum((one.mean[series] or 0.0) * one.counts[series] for one in found) for series in every]
+    counts = [sum(point.counts[series] for point in points) for series in every]
+    sums = [sum((point.mean[series] or 0.0) * point.counts[series] for point in points) for series in every]
     return MetricPoint(
         step=last.step,
         at=last.at,
         counts=counts,
-        low=[_bound(min, (one.low[series] for one in found)) for series in every],
+        low=[_bound(min, (point.low[series] for point in points)) for series in every],
         mean=[total / count if count else None for total, count in zip(sums, counts, strict=True)],
-        high=[_bound(max, (one.high[series] for one in found)) for series in every],
+        high=[_bound(max, (point.high[series] for point in points)) for series in every],
     )
 
 
 def _bound(choose: Any, values: Iterable[float | None]) -> float | None:
-    told = [value for value in values if value is not None]
-    found: float | None = choose(told) if told else None
-    return found
+    numbers = [value for value in values if value is not None]
+    bound: float | None = choose(numbers) if numbers else None
+    return bound
 
 
 def _of(what: Any, run_id: int) -> Any:
@@ -147,31 +147,31 @@ def _holding(session: Session, run_id: int, after: int, before: int | None = Non
     )
     if before is not None:
         query = query.where(RunEvent.seq < before)
-    found = [(seq, _reading(at, data)) for seq, at, data in session.execute(query.order_by(RunEvent.seq))]
+    step_events = [(seq, _reading(at, data)) for seq, at, data in session.execute(query.order_by(RunEvent.seq))]
     for seq, step in _starts(session, run_id, after, before):
-        found = [one for one in found if one[0] >= seq or one[1].step <= step]
-    return found
+        step_events = [event for event in step_events if event[0] >= seq or event[1].step <= step]
+    return step_events
 
 
 def _reading(at: datetime, facts: Mapping[str, Any]) -> MetricPoint:
     bands = list(facts.get("loss_by_band") or ())[:BANDS]
-    told = [*bands, *[None] * (BANDS - len(bands)), facts.get("images_per_s"), facts.get("memory_bytes")]
-    values = [None if value is None else float(value) for value in told]
+    raw_values = [*bands, *[None] * (BANDS - len(bands)), facts.get("images_per_s"), facts.get("memory_bytes")]
+    values = [None if value is None else float(value) for value in raw_values]
     return MetricPoint(int(facts["step"]), at, [int(value is not None) for value in values], values, values, values)
 
 
-def _add(session: Session, run_id: int, found: Sequence[tuple[int, MetricPoint]]) -> None:
+def _add(session: Session, run_id: int, step_events: Sequence[tuple[int, MetricPoint]]) -> None:
     """Keep readings as rollups, each as long as its place in the run allows."""
     rows, begin = [], 0
-    while begin < len(found):
-        part = found[begin : begin + max(LENGTH, found[begin][0] // POINTS)]
+    while begin < len(step_events):
+        part = step_events[begin : begin + max(LENGTH, step_events[begin][0] // POINTS)]
         begin += len(part)
-        one = merged([reading for _, reading in part])
+        rollup = merged([reading for _, reading in part])
         rows.append(
             {
                 "run_id": run_id, "seq": part[-1][0], "first_seq": part[0][0], "first_step": part[0][1].step,
-                "step": one.step, "at": one.at, "counts": one.counts, "low": one.low, "mean": one.mean,
-                "high": one.high,
+                "step": rollup.step, "at": rollup.at, "counts": rollup.counts, "low": rollup.low, "mean": rollup.mean,
+                "high": rollup.high,
             }
         )  # fmt: skip
     if rows:
@@ -188,4 +188,4 @@ def _cut_back(session: Session, run_id: int, seq: int, step: int) -> None:
     for first_seq, first_step, last_seq in undone:
         if first_step <= step:
             inside = _holding(session, run_id, first_seq - 1, last_seq + 1)
-            _add(session, run_id, [one for one in inside if one[1].step <= step])
+            _add(session, run_id, [event for event in inside if event[1].step <= step])

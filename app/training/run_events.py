@@ -101,14 +101,14 @@ def _register(session: Session, run: TrainingRun, event: Mapping[str, Any]) -> N
         .on_conflict_do_update(index_elements=["run_id", "step"], set_=values)
     )
     # The trainer validates before it saves.
-    told = session.scalar(
+    loss = session.scalar(
         select(RunEvent.data["loss"].as_float())
         .where(IS_MILESTONE, RunEvent.run_id == run.id, RunEvent.kind == "validation")
         .where(RunEvent.data["step"].as_integer() == step)
         .order_by(RunEvent.seq.desc())
         .limit(1)
     )
-    _set_validation_loss(session, run.id, step, told)
+    _set_validation_loss(session, run.id, step, loss)
 
 
 def _set_validation_loss(session: Session, run_id: int, step: int, loss: float | None) -> None:

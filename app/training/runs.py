@@ -352,7 +352,7 @@ def _in_words(keep: bool) -> str:
 
 
 def _last_saved(session: Session, run: TrainingRun) -> int:
-    return max((one.step for one in checkpoints(session, run.id) if one.folder), default=0)
+    return max((checkpoint.step for checkpoint in checkpoints(session, run.id) if checkpoint.folder), default=0)
 
 
 def _estimated_pace(session: Session, preflight_id: int | None) -> dict[str, Any]:
@@ -360,10 +360,10 @@ def _estimated_pace(session: Session, preflight_id: int | None) -> dict[str, Any
     preflight = session.get(Preflight, preflight_id) if preflight_id else None
     if preflight is None:
         return {}
-    told = {name: preflight.measured.get(name) for name in ("save_s", "export_s", "sample_s")}
+    durations = {name: preflight.measured.get(name) for name in ("save_s", "export_s", "sample_s")}
     steps = preflight.measured.get("step_s") or []
-    told["step_s"] = max(steps) if steps else None
-    return {name: float(value) for name, value in told.items() if value is not None}
+    durations["step_s"] = max(steps) if steps else None
+    return {name: float(value) for name, value in durations.items() if value is not None}
 
 
 def _ask_for_work(session: Session, run: TrainingRun, person: Person | None) -> None:
