@@ -62,8 +62,8 @@ CurrentPerson = Annotated[Person, Depends(current_person)]
 
 def storage(request: Request) -> Storage:
     """The files."""
-    found: Storage = request.app.state.storage
-    return found
+    app_storage: Storage = request.app.state.storage
+    return app_storage
 
 
 Files = Annotated[Storage, Depends(storage)]
@@ -71,8 +71,8 @@ Files = Annotated[Storage, Depends(storage)]
 
 def settings(request: Request) -> Settings:
     """The settings."""
-    found: Settings = request.app.state.settings
-    return found
+    app_settings: Settings = request.app.state.settings
+    return app_settings
 
 
 Config = Annotated[Settings, Depends(settings)]

@@ -63,9 +63,9 @@ async def _lines(request: Request, poll: Poll, after: int) -> AsyncIterator[str]
     spoke_at = time.monotonic()
     while not await request.is_disconnected():
         batch = await run_in_threadpool(look)
-        for one in batch.events:
-            after = one.number
-            yield f"id: {one.number}\nevent: {one.kind}\ndata: {json.dumps(one.data, ensure_ascii=False)}\n\n"
+        for event in batch.events:
+            after = event.number
+            yield f"id: {event.number}\nevent: {event.kind}\ndata: {json.dumps(event.data, ensure_ascii=False)}\n\n"
             spoke_at = time.monotonic()
         if batch.is_over and not batch.events:
             yield "event: over\ndata: {}\n\n"

@@ -29,9 +29,9 @@ def share(value: float, places: int = 0) -> str:
     return f"{value * 100:.{places}f} %"
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
+def plural(count: int, singular: str, many: str | None = None) -> str:
     """3, "photo" -> "3 photos"; 1 -> "1 photo"."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {singular if count == 1 else many or singular + 's'}"
 
 
 def money(amount: Decimal | float, currency: str) -> str:

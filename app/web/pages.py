@@ -66,8 +66,8 @@ class Renderer:
     @property
     def settings(self) -> Settings:
         """The app's settings."""
-        found: Settings = self.request.app.state.settings
-        return found
+        app_settings: Settings = self.request.app.state.settings
+        return app_settings
 
     def __call__(
         self, template: str, context: Any = None, status: int = 200, headers: dict[str, str] | None = None

@@ -60,7 +60,7 @@ class SheetView:
 @router.get("/compare")
 def index(session: Read, page: Page) -> HTMLResponse:
     """All sheets."""
-    return page("compare/index.html", SheetsView([_listed(session, *one) for one in sheets.recent(session)]))
+    return page("compare/index.html", SheetsView([_listed(session, *row) for row in sheets.recent(session)]))
 
 
 @router.get("/compare/{sheet_id}")

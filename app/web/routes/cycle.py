@@ -48,14 +48,14 @@ class CycleView:
 def show(session: Read, page: Page, config: Config) -> HTMLResponse:
     """The cycle that runs, or how to start one."""
     now = clock.read(session, config)
-    found = report.read(session, now.catalog_id) if now else None
+    cycle_report = report.read(session, now.catalog_id) if now else None
     past = report.past(session)
     view = CycleView(
         clock=now,
         dial=dial(now) if now else None,
         rows=rows_of(now) if now else (),
-        report=found,
-        steps=next_steps(now, found) if now and found else (),
+        report=cycle_report,
+        steps=next_steps(now, cycle_report) if now and cycle_report else (),
         past=past,
         hours=config.cycle_hours,
         budget=f"{config.currency}{config.budget:f}",
@@ -75,12 +75,12 @@ def start(session: Write, config: Config, me: CurrentPerson) -> RedirectResponse
 def rows_of(now: CycleClock) -> list[StageRow]:
     """The stages with their times. What has not begun has none."""
     gone_s = max(1.0, (now.now - now.started_at).total_seconds())
-    found = []
+    rows = []
     for stage in now.stages:
         if stage.began_at is None:
-            found.append(StageRow(stage, None, 0.0, 0.0))
+            rows.append(StageRow(stage, None, 0.0, 0.0))
             continue
         began_s = max(0.0, (stage.began_at - now.started_at).total_seconds())
         seconds = ((stage.ended_at or now.now) - stage.began_at).total_seconds()
-        found.append(StageRow(stage, seconds, min(1.0, began_s / gone_s), min(1.0, seconds / gone_s)))
-    return found
+        rows.append(StageRow(stage, seconds, min(1.0, began_s / gone_s), min(1.0, seconds / gone_s)))
+    return rows

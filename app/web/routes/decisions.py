@@ -79,5 +79,5 @@ def undo(request: Request, session: Write, me: CurrentPerson, next: Text = "") -
 
 def _said(verdict: str, what: str, reason: str | None) -> str:
     """What was done: "Kept Red kettle", "Rejected 3 photos: blurred", "Marked Red kettle as needing work"."""
-    told = {"kept": f"Kept {what}", "rejected": f"Rejected {what}", "needs_work": f"Marked {what} as needing work"}
-    return f"{told[verdict]}{': ' + reason if reason else ''}"
+    sentences = {"kept": f"Kept {what}", "rejected": f"Rejected {what}", "needs_work": f"Marked {what} as needing work"}
+    return f"{sentences[verdict]}{': ' + reason if reason else ''}"

@@ -165,4 +165,4 @@ def _catalog(session: Session) -> Catalog | None:
     cycle = clock.current(session)
     if cycle is not None and cycle.catalog_id is not None:
         return reading.get(session, cycle.catalog_id)
-    return next((one.catalog for one in reading.everything(session) if one.photos), None)
+    return next((row.catalog for row in reading.everything(session) if row.photos), None)

@@ -124,16 +124,16 @@ def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentP
     """One intake: how far it is, what came of it, and which files were refused."""
     asked = ingest.get(session, intake_id)
     job = jobs.get(session, asked.job_id) if asked.job_id is not None else None
-    told = _told(storage, asked, reading.get(session, asked.catalog_id), job)
+    intake_row = _told(storage, asked, reading.get(session, asked.catalog_id), job)
     refused = ingest.refused_files(session, intake_id, after, REFUSED_PAGE)
     view = IntakeView(
-        told=told,
+        told=intake_row,
         following=ingest.under_way_after(session, asked),
         refused=refused,
         met_again=ingest.met_again(session, asked),
         after=after,
         next_after=refused[-1].file_name if len(refused) == REFUSED_PAGE else None,
-        may_repeat=_may_repeat(storage, told, me),
+        may_repeat=_may_repeat(storage, intake_row, me),
     )
     return page("intakes/intake.html", view)
 
@@ -158,9 +158,9 @@ def _refuse_members(me: Person) -> None:
         raise NotAllowed("Only an owner may take in a folder of the server. Choose files to upload instead.")
 
 
-def _may_repeat(storage: Storage, told: Told, me: Person) -> bool:
-    folder = Path(told.intake.folder)
-    is_over = told.job is None or told.job.is_over
+def _may_repeat(storage: Storage, intake_row: Told, me: Person) -> bool:
+    folder = Path(intake_row.intake.folder)
+    is_over = intake_row.job is None or intake_row.job.is_over
     return is_over and (me.role == "owner" or uploads.is_upload(storage, folder)) and folder.is_dir()
 
 

@@ -63,12 +63,12 @@ def ask(request: Request, page: Page, next: str = "/") -> Response:
 @router.post("/sign-in")
 def sign_in(session: Write, page: Page, config: Config, email: Text, password: Text, next: Text = "/") -> Response:
     """Sign in by password."""
-    found = people.sign_in(session, email, password)
+    outcome = people.sign_in(session, email, password)
     address = security.safe_next(next)
-    if isinstance(found, SignInFailure):
-        view = SignInView(address, email, found.sentence)
-        return page("people/sign_in.html", view, status=429 if found.has_to_wait else 401)
-    return _signed_in(session, config, found, address)
+    if isinstance(outcome, SignInFailure):
+        view = SignInView(address, email, outcome.sentence)
+        return page("people/sign_in.html", view, status=429 if outcome.has_to_wait else 401)
+    return _signed_in(session, config, outcome, address)
 
 
 @router.post("/sign-out")

@@ -41,9 +41,9 @@ class RunsView:
 @router.get("/runs")
 def index(session: Read, page: Page) -> HTMLResponse:
     """All runs."""
-    found = runs.recent(session)
-    versions = {version_id: reading.get(session, version_id) for version_id in {run.version_id for run in found}}
-    listed = [(run, versions[run.version_id], wording.state(run)) for run in found]
+    recent_runs = runs.recent(session)
+    versions = {version_id: reading.get(session, version_id) for version_id in {run.version_id for run in recent_runs}}
+    listed = [(run, versions[run.version_id], wording.state(run)) for run in recent_runs]
     return page("runs/index.html", RunsView(listed, bool(launch_page.trainable(session))))
 
 
@@ -79,8 +79,8 @@ def live(run_id: int, session: Read, page: Page, config: Config, files: Files) -
 @router.get("/runs/{run_id}/curves")
 def curves(run_id: int, session: Read) -> JSONResponse:
     """The run's curves, short enough to draw."""
-    found = progress.curves(session, runs.get(session, run_id))
-    return JSONResponse(run_page.curves_data(found), headers={"Cache-Control": "no-store"})
+    run_curves = progress.curves(session, runs.get(session, run_id))
+    return JSONResponse(run_page.curves_data(run_curves), headers={"Cache-Control": "no-store"})
 
 
 @router.get("/runs/{run_id}/log")
@@ -100,11 +100,11 @@ def events(run_id: int, request: Request, session: Read) -> StreamingResponse:
 def events_behind(session: Session, run_id: int, after: int) -> EventBatch:
     """Events behind a number, each with its place on the curves' axes; over when the run is and all was given out."""
     run = runs.get(session, run_id)
-    found = run_events.events_after(session, run_id, after)
-    place = progress.places(session, run) if found else None
+    new_events = run_events.events_after(session, run_id, after)
+    place = progress.places(session, run) if new_events else None
     shown = [
         StreamEvent(event.seq, "run_event", {"kind": event.kind, **event.data, **place(event)})
-        for event in found
+        for event in new_events
         if place
     ]
     return EventBatch(shown, is_over=run.ended_at is not None)

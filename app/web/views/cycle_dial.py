@@ -83,7 +83,7 @@ def arc(start: float, end: float, radius: float) -> str:
 
 
 def _arcs(clock: CycleClock) -> list[Arc]:
-    found: list[Arc] = []
+    arcs: list[Arc] = []
     named_at = -1.0
     for piece in clock.pieces:
         width = max(piece.width, LEAST_SHARE)
@@ -95,12 +95,12 @@ def _arcs(clock: CycleClock) -> list[Arc]:
         anchor = "middle" if abs(side) < 0.3 else "start" if side > 0 else "end"
         # A hair of ground between neighbours.
         path = arc(piece.start, piece.start + max(width - 0.0015, LEAST_SHARE / 2), DAY_RADIUS)
-        found.append(Arc(path, piece.state, piece.name, piece.name if is_named else "", x, y + 4, anchor))
-    return found
+        arcs.append(Arc(path, piece.state, piece.name, piece.name if is_named else "", x, y + 4, anchor))
+    return arcs
 
 
 def _ticks(clock: CycleClock) -> list[Tick]:
-    found = []
+    ticks = []
     for hour in range(24):
         share = hour / 24
         is_long = hour % 6 == 0
@@ -108,5 +108,5 @@ def _ticks(clock: CycleClock) -> list[Tick]:
         # A time is wider than it is high.
         text = point(share, MONEY_RADIUS - (42 if hour % 12 else 34))
         at = clock.started_at + share * (clock.ends_at - clock.started_at) if is_long else None
-        found.append(Tick(*inner, *outer, text[0], text[1] + 4, at))
-    return found
+        ticks.append(Tick(*inner, *outer, text[0], text[1] + 4, at))
+    return ticks

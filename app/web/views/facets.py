@@ -96,8 +96,8 @@ class Histogram:
 def address(catalog_id: int, query: str = "", sort: str = "newest", **more: int | str) -> str:
     """The address of a catalog's grid; what is as usual is left out."""
     parts = {"q": query, "sort": "" if sort == "newest" else sort, **more}
-    found = urlencode({name: value for name, value in parts.items() if value != ""})
-    return f"/catalogs/{catalog_id}{'?' if found else ''}{found}"
+    parameters = urlencode({name: value for name, value in parts.items() if value != ""})
+    return f"/catalogs/{catalog_id}{'?' if parameters else ''}{parameters}"
 
 
 def draw(facets: Facets, selection: Selection, sort: str) -> list[Listing | Histogram]:

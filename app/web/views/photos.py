@@ -80,7 +80,7 @@ def read(session: Session, image_id: int) -> Photo:
         author=author,
         findings=tuple(decisions.contradictions(signals, caption.text if caption else None)),
         captions=captions,
-        decision=next((one for one, _ in history if one.superseded_at is None), None),
+        decision=next((decision for decision, _ in history if decision.superseded_at is None), None),
         decisions=history,
         gauges=gauges(signals),
         same_product=reading.of_same_product(session, image),

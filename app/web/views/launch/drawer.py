@@ -68,7 +68,7 @@ def shown(plan: Plan) -> list[Knob]:
     times = recipe.batch_size // recipe.micro_batch if recipe.micro_batch else 1
     batch = f"{recipe.batch_size}" if times == 1 else f"{recipe.batch_size}, {times} × {recipe.micro_batch}"
     stages = f", then {recipe.second_resolution_px} px" if recipe.second_from < 1 else ""
-    found = [
+    knobs = [
         line("steps", f"{recipe.steps:,}"),
         line("batch_size", batch),
         line(rate, written(getattr(recipe, rate)), "Learning rate"),
@@ -85,9 +85,9 @@ def shown(plan: Plan) -> list[Knob]:
         line("seed", f"{recipe.seed}"),
     ]  # fmt: skip
     if recipe.compile:
-        found.append(line("compile", "where it pays"))
-    seen = {knob.name for knob in found}
-    return found + [knob for knob in plan.knobs if knob.is_changed and knob.name not in seen]
+        knobs.append(line("compile", "where it pays"))
+    seen = {knob.name for knob in knobs}
+    return knobs + [knob for knob in plan.knobs if knob.is_changed and knob.name not in seen]
 
 
 def _field(knob: Knob, typed: Mapping[str, str], failure: str) -> Field:
@@ -100,6 +100,6 @@ def _options(kind: Any) -> tuple[str, ...]:
     if kind is bool:
         return ("true", "false")
     if get_origin(kind) is Literal:
-        return tuple(str(one) for one in get_args(kind))
+        return tuple(str(option) for option in get_args(kind))
     assert not isinstance(kind, types.UnionType)  # noqa: S101 - no knob may be one of several kinds
     return ()

@@ -39,10 +39,10 @@ class Asked:
 
     def address(self, **other: Any) -> str:
         """The page's address with other choices: `far`, `base`, `version_id`, or `changes` as a whole."""
-        told: dict[str, Any] = {"version_id": self.version_id, "base": self.base, "preset": self.preset}
-        told |= {name: value for name, value in other.items() if name != "changes"}
+        parameters: dict[str, Any] = {"version_id": self.version_id, "base": self.base, "preset": self.preset}
+        parameters |= {name: value for name, value in other.items() if name != "changes"}
         changes = other.get("changes", self.changes)
-        return "/runs/new?" + urlencode({name: value for name, value in {**told, **changes}.items() if value})
+        return "/runs/new?" + urlencode({name: value for name, value in {**parameters, **changes}.items() if value})
 
 
 def known_bases(config: Settings) -> list[BaseFacts]:
@@ -59,18 +59,18 @@ def planned_for(session: Session, config: Settings, asked: Asked) -> Plan:
 
 def asked_in(fields: Mapping[str, Any], config: Settings) -> Asked:
     """What an address or a form asks for. Raises Refused for choices that do not exist."""
-    told = {name: str(value).strip() for name, value in fields.items() if isinstance(value, str) and value.strip()}
-    base = runs.named(told.get("base", config.base_model))
-    known = [one.name for one in known_bases(config)]
+    values = {name: str(value).strip() for name, value in fields.items() if isinstance(value, str) and value.strip()}
+    base = runs.named(values.get("base", config.base_model))
+    known = [facts.name for facts in known_bases(config)]
     if base not in known:
         raise Refused(f"{base} is not a base of this Packshot; known are {', '.join(known)}.")
-    changes = {name: told[name] for name in Recipe.model_fields if name in told and name not in _NOT_KNOBS}
-    if "exact" in told:
-        changes["steps"] = told["exact"]
-    preset = told.get("preset", "balanced")
+    changes = {name: values[name] for name in Recipe.model_fields if name in values and name not in _NOT_KNOBS}
+    if "exact" in values:
+        changes["steps"] = values["exact"]
+    preset = values.get("preset", "balanced")
     return Asked(
-        _number(told.get("version_id")), base, next((one for one in PRESETS if one == preset), "balanced"), changes,
-        told.get("max_amount", ""), told.get("max_time", ""), _number(told.get("measuring")),
+        _number(values.get("version_id")), base, next((choice for choice in PRESETS if choice == preset), "balanced"),
+        changes, values.get("max_amount", ""), values.get("max_time", ""), _number(values.get("measuring")),
     )  # fmt: skip
 
 

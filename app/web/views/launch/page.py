@@ -99,10 +99,10 @@ def view(
     session: Session, config: Settings, files: Storage, asked: Asked, faults: Mapping[str, str] | None = None
 ) -> LaunchView:
     """The page for what is asked. `faults` are of fields that were sent."""
-    found = trainable(session)
-    chosen = next((one for one in found if one.version.id == asked.version_id), found[0] if found else None)
+    versions = trainable(session)
+    chosen = next((row for row in versions if row.version.id == asked.version_id), versions[0] if versions else None)
     offered = known_bases(config)
-    base = next((one for one in offered if one.name == asked.base), offered[0])
+    base = next((facts for facts in offered if facts.name == asked.base), offered[0])
     asked = Asked(
         chosen.version.id if chosen else None, base.name, asked.preset, asked.changes, asked.money, asked.time,
         asked.measuring,
@@ -113,14 +113,14 @@ def view(
     data = members.facts(session, chosen.version)
     asked, planned = _planned(asked, base, data, device)
     return _Page(session, config, files, asked, chosen, base, data, device, planned, dict(faults or {})).view(
-        found, offered
+        versions, offered
     )
 
 
 def trainable(session: Session) -> list[VersionRow]:
     """Frozen versions with something to learn from, the newest first."""
     return [
-        one for one in reading.versions(session) if one.version.content_hash is not None and one.version.train_count > 0
+        row for row in reading.versions(session) if row.version.content_hash is not None and row.version.train_count > 0
     ]
 
 
@@ -155,7 +155,7 @@ class _Page:
     planned: Plan
     faults: dict[str, str]
 
-    def view(self, found: list[VersionRow], offered: list[BaseFacts]) -> LaunchView:
+    def view(self, versions: list[VersionRow], offered: list[BaseFacts]) -> LaunchView:
         """All of it."""
         recipe, on = self.planned.recipe, (self.chosen.version.id, self.planned.recipe, self.device.name)
         preflight = preflights.find(self.session, *on)
@@ -178,8 +178,8 @@ class _Page:
         price = known.limits.hour_price
         return LaunchView(
             asked=self.asked,
-            versions=self._versions(found),
-            bases=[self._base(one) for one in offered],
+            versions=self._versions(versions),
+            bases=[self._base(facts) for facts in offered],
             lengths=[self._length(preset, preflight) for preset in PRESETS],
             plan=self.planned,
             shown=drawer.shown(self.planned),
@@ -231,16 +231,16 @@ class _Page:
             return ""
         return f"{job_name(job).lower()}, job {job.id}"
 
-    def _versions(self, found: list[VersionRow]) -> list[Choice]:
-        newest = found[:VERSIONS]
+    def _versions(self, versions: list[VersionRow]) -> list[Choice]:
+        newest = versions[:VERSIONS]
         shown = newest if self.chosen in newest else [self.chosen, *newest[:-1]]
         return [
             Choice(
-                one.version.id, f"{one.catalog_name}, version {one.version.number}",
-                f"{plural(one.version.train_count, 'photo')}, {one.version.validation_count:,} held out",
-                one is self.chosen, moment=one.version.frozen_at,
+                row.version.id, f"{row.catalog_name}, version {row.version.number}",
+                f"{plural(row.version.train_count, 'photo')}, {row.version.validation_count:,} held out",
+                row is self.chosen, moment=row.version.frozen_at,
             )
-            for one in shown
+            for row in shown
         ]  # fmt: skip
 
     def _base(self, base: BaseFacts) -> Choice:
@@ -261,18 +261,20 @@ class _Page:
             note += f" · {duration(seconds)}"
             if known.limits.hour_price:
                 note += f" · {money(known.estimate.money(known.limits.hour_price)[1], self.config.currency)}"
-        is_late = any(one.state == "failed" and one.name in ("Time", "Money") for one in known.findings)
+        is_late = any(finding.state == "failed" and finding.name in ("Time", "Money") for finding in known.findings)
         note += ": more than is left" if is_late else ""
         return Choice(preset, WORDS[preset], note, preset == self.asked.preset and "steps" not in self.asked.changes)
 
     def _others(self, preflight: Preflight | None, known: Assessment, recipe: Recipe) -> list[Other]:
         """Measured alternatives: those the preflight tried, and fewer steps where the run would end too late."""
-        found = []
+        others = []
         for row in preflight.alternatives if preflight and known.estimate is None else []:
             href = self.asked.address(changes=row["changes"]) if row["state"] == "fits" else ""
-            told = f"{row['step_s']:.2g} s a step, {duration(row['seconds'])} in all" if row.get("step_s") else "fits"
-            found.append(Other(row["words"], told if href else "does not fit either", href))
-        late = any(one.state == "failed" and one.name in ("Time", "Money") for one in known.findings)
+            figures = (
+                f"{row['step_s']:.2g} s a step, {duration(row['seconds'])} in all" if row.get("step_s") else "fits"
+            )
+            others.append(Other(row["words"], figures if href else "does not fit either", href))
+        late = any(finding.state == "failed" and finding.name in ("Time", "Money") for finding in known.findings)
         available_s = known.left.available_s
         if late and preflight is not None and known.estimate is not None and available_s is not None:
             fewer = steps_that_fit(
@@ -280,8 +282,8 @@ class _Page:
             )
             if fewer:
                 href = self.asked.address(changes={**self.asked.changes, "steps": str(fewer)})
-                found.append(Other(f"{fewer:,} steps instead of {recipe.steps:,}", "ends in time", href))
-        return found
+                others.append(Other(f"{fewer:,} steps instead of {recipe.steps:,}", "ends in time", href))
+        return others
 
     def _log(self, preflight: Preflight | None) -> list[str]:
         folder = self.files.root / "preflights" / str(preflight.id if preflight else 0)

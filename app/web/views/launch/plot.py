@@ -42,14 +42,14 @@ def plot(estimate: Estimate, stop_s: float, now: datetime) -> Plot:
     low_s, expected_s, high_s = estimate.in_all
     is_near = stop_s <= 2.5 * high_s
     whole_s = _ROOM * (max(high_s, stop_s) if is_near else high_s)
-    grain = next((one for one in _GRAINS if whole_s / one <= TICKS), _GRAINS[-1])
+    grain = next((grain_s for grain_s in _GRAINS if whole_s / grain_s <= TICKS), _GRAINS[-1])
 
     def mark(seconds: float) -> Mark:
         return Mark(round(100 * seconds / whole_s, 2), now + timedelta(seconds=seconds))
 
     style = "hms" if whole_s < 1200 else "hm"
     words = f"{{:%H:%M{':%S' if style == 'hms' else ''}}}"
-    told = [
+    times = [
         words.format((now + timedelta(seconds=seconds)).astimezone()) for seconds in (expected_s, low_s, high_s, stop_s)
     ]
     return Plot(
@@ -60,6 +60,6 @@ def plot(estimate: Estimate, stop_s: float, now: datetime) -> Plot:
         stop_at=now + timedelta(seconds=stop_s),
         ticks=[mark(float(seconds)) for seconds in range(0, int(whole_s), grain)],
         style=style,
-        label=f"Estimate: ends {told[0]}, between {told[1]} and {told[2]}; must end by {told[3]}",
+        label=f"Estimate: ends {times[0]}, between {times[1]} and {times[2]}; must end by {times[3]}",
         is_late=expected_s > stop_s,
     )

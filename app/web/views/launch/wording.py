@@ -59,23 +59,25 @@ def facts(preflight: Preflight | None, recipe: Recipe) -> list[Fact]:
     """What a preflight measured, five things worth a look."""
     if preflight is None:
         return []
-    told = preflight.measured
+    measured = preflight.measured
     at_once = recipe.micro_batch or recipe.batch_size
-    way = pace(told, recipe)
+    way = pace(measured, recipe)
     peak = _gib(way.peak_bytes)
-    total = told.get("memory_total_bytes")
+    total = measured.get("memory_total_bytes")
     steps = sorted(way.timed_s)
-    timed = f"median of {len(steps)}{' compiled' if way.is_compiled else ''}, after {len(told['warm_s'])} warm"
+    timed = f"median of {len(steps)}{' compiled' if way.is_compiled else ''}, after {len(measured['warm_s'])} warm"
     return [
-        Fact("Load", _seconds(told["load_s"]), "all parts of the base"),
+        Fact("Load", _seconds(measured["load_s"]), "all parts of the base"),
         Fact(
             "Peak memory",
             f"{peak} of {_gib(total)} GiB" if total else f"{peak} GiB",
             f"largest size, {at_once} at once",
         ),
         Fact("One step", _seconds(steps[len(steps) // 2]), timed),
-        Fact("Sample", _seconds(told["sample_s"]), f"1 picture, {recipe.sampling_steps} steps"),
-        Fact("Checkpoint", _seconds(told["save_s"]), f"{bytes_(told['checkpoint_bytes'])}, written and read back"),
+        Fact("Sample", _seconds(measured["sample_s"]), f"1 picture, {recipe.sampling_steps} steps"),
+        Fact(
+            "Checkpoint", _seconds(measured["save_s"]), f"{bytes_(measured['checkpoint_bytes'])}, written and read back"
+        ),
     ]
 
 
@@ -136,10 +138,10 @@ def bars(now: CycleClock | None, known: Assessment, price: Decimal | None) -> li
     estimated = known.estimate
     run_s = estimated.in_all[1] if estimated else 0.0
     left_s = now.seconds_left - run_s
-    found = [_bar("Time", left_s, duration(left_s), day_s - now.seconds_left, run_s, day_s)]
+    budget_bars = [_bar("Time", left_s, duration(left_s), day_s - now.seconds_left, run_s, day_s)]
     if now.money_left is not None and price:
         cost = estimated.money(price)[1] if estimated else Decimal(0)
         free = now.money_left - known.left.reserved
         left, used = free - cost, float(now.budget - free)
-        found.append(_bar("Money", float(left), money(left, now.currency), used, float(cost), float(now.budget)))
-    return found
+        budget_bars.append(_bar("Money", float(left), money(left, now.currency), used, float(cost), float(now.budget)))
+    return budget_bars

@@ -52,7 +52,7 @@ def _left_s(session: Session, run: TrainingRun, bill: Bill, saved: int) -> float
     if pace is None or not started:
         return None
     # The newest attempt may have ended before it had started to train.
-    began = max(one.began for one in progress.attempts(session, run) if one.began <= started[0].at)
+    began = max(attempt.began for attempt in progress.attempts(session, run) if attempt.began <= started[0].at)
     start_s = (started[0].at - began).total_seconds()
     again_s = (pace.step - saved) * pace.seconds_a_step
     steps_s = (pace.latest - pace.at).total_seconds() + again_s

@@ -128,8 +128,12 @@ def run_view(session: Session, run: TrainingRun, settings: Settings, storage: St
 def curves_data(curves: Curves) -> dict[str, object]:
     """The curves as the page's script reads them. Bounds are left out where every point is one reading."""
 
-    def line(one: Series) -> dict[str, object]:
-        return {"mean": one.mean} if one.low == one.high else {"low": one.low, "mean": one.mean, "high": one.high}
+    def line(series: Series) -> dict[str, object]:
+        return (
+            {"mean": series.mean}
+            if series.low == series.high
+            else {"low": series.low, "mean": series.mean, "high": series.high}
+        )
 
     looks = curves.validation
     return {

@@ -62,7 +62,9 @@ def strip(session: Session, run: TrainingRun, forecast: Forecast | None) -> Stri
     page = comparison.compare(session, sheet)
     keys = {f"{prompt.position}.{suite.seeds[0]}" for prompt in prompts}
     rows = [
-        StripRow(row.key, row.text, [Spot(one.step, one.sample_id, why=one.why) for one in row.pictures])
+        StripRow(
+            row.key, row.text, [Spot(picture.step, picture.sample_id, why=picture.why) for picture in row.pictures]
+        )
         for row in page.rows
         if row.key in keys
     ]
@@ -91,5 +93,7 @@ def _live(
         return Spot(step, why="drawn at the end" if step != newest else "being drawn")
 
     steps = [*shown, *coming]
-    rows = [StripRow(f"{one.position}.{seed}", one.text, [spot(one, step) for step in steps]) for one in prompts]
+    rows = [
+        StripRow(f"{prompt.position}.{seed}", prompt.text, [spot(prompt, step) for step in steps]) for prompt in prompts
+    ]
     return Strip(sheet.id, steps, newest, rows, None)

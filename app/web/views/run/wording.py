@@ -143,19 +143,19 @@ def waits(session: Session, run: TrainingRun, job: Job | None, now: datetime) ->
 
 def lines(events: Iterable[RunEvent], notes: Sequence[RunNote] = ()) -> list[EventLine]:
     """Events and notes in words, newest first; given newest first. A validation is "best so far" among those given."""
-    found: list[EventLine] = []
+    event_lines: list[EventLine] = []
     best: float | None = None
     for event in reversed(list(events)):
         is_best = False
         if event.kind == "validation" and event.data["loss"] is not None:
             is_best = best is not None and event.data["loss"] < best
             best = event.data["loss"] if best is None else min(best, event.data["loss"])
-        found.append(_line(event, is_best))
-    found += [
-        EventLine(one.at, _NOTES.get(one.kind, one.kind.replace("_", " ")), one.sentence, "work") for one in notes
+        event_lines.append(_line(event, is_best))
+    event_lines += [
+        EventLine(note.at, _NOTES.get(note.kind, note.kind.replace("_", " ")), note.sentence, "work") for note in notes
     ]
     # Of one moment the event comes first: what was seen from outside is seen later.
-    return sorted(found, key=lambda line: line.at)[::-1]
+    return sorted(event_lines, key=lambda line: line.at)[::-1]
 
 
 def stops_by(run: TrainingRun) -> datetime | None:
