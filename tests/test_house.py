@@ -207,6 +207,35 @@ def test_no_name_without_a_meaning() -> None:
     assert not names & {"utils", "util", "helpers", "common", "core", "lib", "services", "managers", "misc"}
 
 
+# Words that say nothing of what a variable holds, and the folders whose variables say it.
+EMPTY_NAMES = {"told", "one", "found"}
+NAMED_BY_NOUNS = ("app",)
+
+
+def variables(module: ast.AST) -> Iterator[tuple[str, int]]:
+    """Names that variables and arguments are given, with their lines. Fields of classes are not among them."""
+    classes = [node for node in ast.walk(module) if isinstance(node, ast.ClassDef)]
+    fields = {id(line.target) for node in classes for line in node.body if isinstance(line, ast.AnnAssign)}
+    for node in ast.walk(module):
+        if isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in fields:
+            yield node.id, node.lineno
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+            yield node.name, node.lineno
+
+
+def test_variables_are_nouns() -> None:
+    """What a variable holds has a name in the field: runs, a record, a finding."""
+    empty = [
+        f"{named(path)}:{line}: {name}"
+        for path in files(*NAMED_BY_NOUNS)
+        for name, line in variables(tree(path))
+        if name in EMPTY_NAMES
+    ]
+    assert not empty, "\n".join(empty)
+
+
 def test_everything_public_says_what_it_is() -> None:
     silent = {named(path) for path in files(*CODE) if not ast.get_docstring(tree(path))}
     silent |= {
