@@ -68,31 +68,30 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=text, description=text)
-        one.set_defaults(command=function)
-        return one
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=function)
+        return added
 
-    def data(one: argparse.ArgumentParser, default: str = "packshot-data") -> argparse.ArgumentParser:
-        one.add_argument("--data", type=Path, metavar="DIR", help=f"the data folder (default: ./{default})")
-        return one
+    def data(added: argparse.ArgumentParser, default: str = "packshot-data") -> argparse.ArgumentParser:
+        added.add_argument("--data", type=Path, metavar="DIR", help=f"the data folder (default: ./{default})")
+        return added
 
-    one = data(command("up", _up, "Start everything and keep it running until Ctrl-C."))
-    one.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
-    one.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default: 8700)")
-    one.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    up = data(command("up", _up, "Start everything and keep it running until Ctrl-C."))
+    up.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    up.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (default: 8700)")
+    up.add_argument("--no-browser", action="store_true", help="do not open a browser")
     demo = command("demo", _demo, "Walk the whole way once, on a drawn catalogue or on your own photos.")
-    one = data(demo, DEMO_DATA)
-    one.add_argument("--images", metavar="DIR", help="a folder of your own photos")
+    data(demo, DEMO_DATA).add_argument("--images", metavar="DIR", help="a folder of your own photos")
     data(command("status", _status, "Tell what runs on a data folder; exit code 3 when nothing does."))
     data(command("doctor", _doctor, "Check this machine and the settings, and tell how to mend what is wrong."))
-    one = data(command("link", _link, "Make a link that signs a browser in once."))
-    one.add_argument("email", nargs="?", help="whom to sign in (default: the owner)")
-    one = command("worker", _worker, "Run one worker, where PostgreSQL and Redis are your own.")
-    one.add_argument("queue", choices=("cpu", "gpu"))
-    told = "of a gpu worker: a number or identifier that nvidia-smi lists, or cpu:0 (default: the first that is free)"
-    one.add_argument("--device", metavar="N", help=told)
-    one = command("web", _web, "Run the web app alone, where PostgreSQL and Redis are your own.")
-    one.add_argument("--descriptor", type=int, help=argparse.SUPPRESS)
+    link = data(command("link", _link, "Make a link that signs a browser in once."))
+    link.add_argument("email", nargs="?", help="whom to sign in (default: the owner)")
+    worker = command("worker", _worker, "Run one worker, where PostgreSQL and Redis are your own.")
+    worker.add_argument("queue", choices=("cpu", "gpu"))
+    which = "of a gpu worker: a number or identifier that nvidia-smi lists, or cpu:0 (default: the first that is free)"
+    worker.add_argument("--device", metavar="N", help=which)
+    web = command("web", _web, "Run the web app alone, where PostgreSQL and Redis are your own.")
+    web.add_argument("--descriptor", type=int, help=argparse.SUPPRESS)
     command("sweeper", _sweeper, "Run the sweeper alone, where PostgreSQL and Redis are your own.")
     command("migrate", _migrate, "Bring the database to this version, and make the owner when there is nobody.")
     return top
@@ -130,8 +129,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     """The settings of the environment, under what was said on the command line."""
     from app.settings import Settings
 
-    told = {"data_dir": "data", "host": "host", "port": "port"}
-    values = {name: getattr(options, option, None) for name, option in told.items()}
+    options_of = {"data_dir": "data", "host": "host", "port": "port"}
+    values = {name: getattr(options, option, None) for name, option in options_of.items()}
     return Settings(**{name: value for name, value in values.items() if value is not None})
 
 
