@@ -14,15 +14,15 @@ def whole(written: bytes) -> tuple[list[dict[str, Any]], int]:
 
     What a full disk or a power loss leaves behind them is half a line, or zeros.
     """
-    told: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     size_bytes = 0
     for line in written.splitlines(keepends=True):
         event = _event(line) if line.endswith(b"\n") else None
         if event is None:
             break
-        told.append(event)
+        events.append(event)
         size_bytes += len(line)
-    return told, size_bytes
+    return events, size_bytes
 
 
 def cut(out: Path) -> int:

@@ -65,18 +65,18 @@ class RunSnapshot:
 
 
 def judge(
-    snapshot: RunSnapshot, kind: str | None, told: Mapping[str, Any], ended: TrainerEnd, out: Path
+    snapshot: RunSnapshot, kind: str | None, facts: Mapping[str, Any], ended: TrainerEnd, out: Path
 ) -> Outcome | None:
-    """The end of a run; `kind` and `told` are its last event. None when it is only interrupted by its worker's end."""
+    """The end of a run; `kind` and `facts` are its last event. None when it is only interrupted by its worker's end."""
     is_finished = kind == "finished"
     if snapshot.state == "discarded":
         return Outcome("discarded", snapshot.reason or "Discarded.")
     if kind == "failed":
-        return _told_to_have_failed(snapshot, told, ended)
-    if is_finished and told["reason"] == "completed":
+        return _told_to_have_failed(snapshot, facts, ended)
+    if is_finished and facts["reason"] == "completed":
         return _completed(snapshot, out)
-    if is_finished and told["reason"] in ("out_of_time", "out_of_money"):
-        return _at_the_limit(snapshot, told["reason"], "")
+    if is_finished and facts["reason"] in ("out_of_time", "out_of_money"):
+        return _at_the_limit(snapshot, facts["reason"], "")
     if snapshot.state == "stopping":
         return Outcome("stopped", f"{snapshot.reason or 'Stopped.'} {snapshot.kept}")
     if ended.hang is not None:
@@ -141,9 +141,9 @@ def _at_the_limit(snapshot: RunSnapshot, cause: Literal["out_of_time", "out_of_m
     )
 
 
-def _told_to_have_failed(snapshot: RunSnapshot, told: Mapping[str, Any], ended: TrainerEnd) -> Outcome:
-    cause: Cause = told["cause"] if told.get("cause") in CAUSES else CAUSE_OF_EXIT.get(ended.exit_code or 1, "broken")
-    return _failed(snapshot, cause, str(told["sentence"]))
+def _told_to_have_failed(snapshot: RunSnapshot, facts: Mapping[str, Any], ended: TrainerEnd) -> Outcome:
+    cause: Cause = facts["cause"] if facts.get("cause") in CAUSES else CAUSE_OF_EXIT.get(ended.exit_code or 1, "broken")
+    return _failed(snapshot, cause, str(facts["sentence"]))
 
 
 def _failed(snapshot: RunSnapshot, cause: Cause, sentence: str) -> Outcome:

@@ -154,11 +154,11 @@ def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Measurement:
         trainer = Trainer.start(command, out, work.settings.worker_threads, allocation=bench.hold())
     began = time.time()
     try:
-        told = _follow(bench, trainer)
+        events = _follow(bench, trainer)
     finally:
         bench.spent_s += time.time() - began
         trainer.hand_over()
-    return _outcome(out, told, trainer.exit_code(), began, recipe)
+    return _outcome(out, events, trainer.exit_code(), began, recipe)
 
 
 def _folder(storage: Storage, preflight_id: int) -> Path:
@@ -167,14 +167,14 @@ def _folder(storage: Storage, preflight_id: int) -> Path:
 
 def _follow(bench: Bench, trainer: Trainer) -> list[dict[str, Any]]:
     """Carry its events to the job's page until it is gone; all it told. Raises Cancelled and Transient once it is."""
-    work, reader, told = bench.work, EventReader(trainer.out), list[dict[str, Any]]()
+    work, reader, events = bench.work, EventReader(trainer.out), list[dict[str, Any]]()
     heard_at = time.monotonic()
     while not trainer.wait(bench.patience.poll_s):
         fresh = reader.read()
-        told += fresh
+        events += fresh
         if fresh:
             heard_at = time.monotonic()
-        work.beat(note=_phase(told))
+        work.beat(note=_phase(events))
         if work.is_cancel_asked or stopped_for_good.is_set():
             _end(trainer, bench.patience)
             if work.is_cancel_asked:
@@ -182,11 +182,11 @@ def _follow(bench: Bench, trainer: Trainer) -> list[dict[str, Any]]:
             raise Transient("The worker was told to stop; the preflight begins again when one is back.")
         if time.monotonic() - heard_at > bench.silent_s:
             _end(trainer, bench.patience)
-            told.append({"kind": "failed", "cause": "hung", "sentence": _hung(told, bench.silent_s)})
-            return told
-    told += reader.read()
+            events.append({"kind": "failed", "cause": "hung", "sentence": _hung(events, bench.silent_s)})
+            return events
+    events += reader.read()
     trainer.clear_away()
-    return told
+    return events
 
 
 def _end(trainer: Trainer, patience: Patience) -> None:
@@ -197,40 +197,40 @@ def _end(trainer: Trainer, patience: Patience) -> None:
     trainer.clear_away()
 
 
-def _phase(told: Sequence[Mapping[str, Any]]) -> str:
+def _phase(events: Sequence[Mapping[str, Any]]) -> str:
     """What it is doing now, in words."""
-    for event in reversed(told):
+    for event in reversed(events):
         if event["kind"] == "phase":
             words = phases.words(event["phase"])
             return f"{words}, {event['done']} of {event['total']}" if event.get("total") else words
     return "starting"
 
 
-def _hung(told: Sequence[Mapping[str, Any]], silent_s: float) -> str:
-    return f"It told nothing for {duration(silent_s)} while {_phase(told)}, so it was ended by force."
+def _hung(events: Sequence[Mapping[str, Any]], silent_s: float) -> str:
+    return f"It told nothing for {duration(silent_s)} while {_phase(events)}, so it was ended by force."
 
 
-def facts_of(out: Path, told: Sequence[Mapping[str, Any]], began: float, ended: float) -> dict[str, Any]:
+def facts_of(out: Path, events: Sequence[Mapping[str, Any]], began: float, ended: float) -> dict[str, Any]:
     """What a preflight left in `out`, and what starting and ending a process took: `start_s`, seconds in all.
 
-    `told` are its events; `began` and `ended` are in seconds since 1970. Nothing where it left nothing.
+    `events` are its events; `began` and `ended` are in seconds since 1970. Nothing where it left nothing.
     """
     try:
         measured = dict(json.loads((out / FACTS).read_text()))
     except (OSError, ValueError):
         return {}
-    at = [datetime.fromisoformat(event["at"]).timestamp() for event in told if "at" in event]
+    at = [datetime.fromisoformat(event["at"]).timestamp() for event in events if "at" in event]
     if at:
         measured["start_s"] = round(max(0.0, at[0] - began) + max(0.0, ended - at[-1]), 3)
     return measured
 
 
 def _outcome(
-    out: Path, told: Sequence[Mapping[str, Any]], exit_code: int | None, began: float, recipe: Recipe
+    out: Path, events: Sequence[Mapping[str, Any]], exit_code: int | None, began: float, recipe: Recipe
 ) -> Measurement:
     """What the process left behind: facts in a file, and how it ended in its last event, its exit code or its log."""
-    measured = facts_of(out, told, began, time.time())
-    last = told[-1] if told else {}
+    measured = facts_of(out, events, began, time.time())
+    last = events[-1] if events else {}
     if "step_s" in measured and exit_code in (0, None):
         return Measurement(measured, "", "")
     if last.get("kind") == "failed":
@@ -248,27 +248,27 @@ def _outcome(
 
 def _try_smaller(bench: Bench, asked: Preflight, recipe: Recipe) -> list[dict[str, Any]]:
     """Smaller recipes in a fixed order, each measured, until enough of them fit or the money is used up."""
-    found: list[dict[str, Any]] = []
-    for one in smaller(recipe):
+    rows: list[dict[str, Any]] = []
+    for candidate in smaller(recipe):
         with bench.work.transaction() as session:
             if hard_stop.left(session, bench.work.settings, recipe).has_no_money:
                 break
-        found.append(_try_one(bench, asked, recipe, one))
-        if sum(row["state"] == "fits" for row in found) == ENOUGH:
+        rows.append(_try_one(bench, asked, recipe, candidate))
+        if sum(row["state"] == "fits" for row in rows) == ENOUGH:
             break
-    return found
+    return rows
 
 
-def _try_one(bench: Bench, asked: Preflight, recipe: Recipe, one: Smaller) -> dict[str, Any]:
+def _try_one(bench: Bench, asked: Preflight, recipe: Recipe, candidate: Smaller) -> dict[str, Any]:
     """One smaller recipe, with a preflight of its own so that the page finds it measured."""
     work = bench.work
     with work.transaction() as session:
         version = session.get_one(DatasetVersion, asked.version_id)
-        lesser, changes = assessment.on_top(session, work.settings, version, recipe, one.changes)
+        lesser, changes = assessment.on_top(session, work.settings, version, recipe, candidate.changes)
         tried = preflights.add_tried(session, asked, lesser)
     outcome = _try(bench, tried, lesser)
     row: dict[str, Any] = {
-        "words": one.words, "changes": changes, "state": "too_large" if outcome.cause else "fits",
+        "words": candidate.words, "changes": changes, "state": "too_large" if outcome.cause else "fits",
         "preflight_id": tried.id, "sentence": outcome.sentence,
     }  # fmt: skip
     with work.transaction() as session:
@@ -321,7 +321,7 @@ def _verdict(outcome: Measurement, known: assessment.Assessment) -> tuple[prefli
 
 def _fewer_steps(known: assessment.Assessment, recipe: Recipe, measured: Mapping[str, Any]) -> int:
     """How many steps end in time and within the money, where this recipe does not; 0 where none do."""
-    late = any(one.state == "failed" and one.name in ("Time", "Money") for one in known.findings)
+    late = any(finding.state == "failed" and finding.name in ("Time", "Money") for finding in known.findings)
     available_s = known.left.available_s
     if not late or available_s is None or "step_s" not in measured:
         return 0

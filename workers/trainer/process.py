@@ -197,9 +197,9 @@ class Trainer:
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the trainer and everything it started, in whatever session that is."""
         self._family |= self._all()
-        for one in self._family:
+        for process in self._family:
             with suppress(psutil.NoSuchProcess):
-                one.send_signal(number)
+                process.send_signal(number)
 
     def clear_away(self, within_s: float = 60.0) -> bool:
         """After its end: end what it left behind, and wait until all of it and its device memory are gone.
@@ -208,7 +208,7 @@ class Trainer:
         """
         self._family |= self._all()
         processes.kill(self._family)
-        return memory.wait_until_released({one.pid for one in self._family}, within_s)
+        return memory.wait_until_released({process.pid for process in self._family}, within_s)
 
     def hand_over(self) -> None:
         """Another worker follows it from here, if it is still at work: leave it alone."""
@@ -290,12 +290,12 @@ def end_strays(engine: Engine, storage: Storage, patience: Patience) -> int:
 
 def _marked(out: Path) -> set[psutil.Process]:
     """All processes that carry the mark of a trainer in `out`."""
-    found: set[psutil.Process] = set()
-    for one in psutil.process_iter():
+    marked: set[psutil.Process] = set()
+    for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if one.environ().get(_MARK) == str(out):
-                found.add(one)
-    return found
+            if process.environ().get(_MARK) == str(out):
+                marked.add(process)
+    return marked
 
 
 def _environment(threads: int, out: Path, allocation: DeviceAllocation) -> dict[str, str]:

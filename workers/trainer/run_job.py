@@ -294,9 +294,9 @@ def _settle(
 def _judged(session: Session, run: TrainingRun, out: Path, ended: TrainerEnd, after_seq: int) -> Outcome | None:
     """The run's outcome; None when its trainer is to be started again: interrupted, or ended by what may not recur."""
     last = session.get(RunEvent, (run.id, run_events.last_seq(session, run.id)))
-    kind, told = (last.kind, last.data) if last is not None and last.seq > after_seq else (None, {})
+    kind, facts = (last.kind, last.data) if last is not None and last.seq > after_seq else (None, {})
     snapshot = _snapshot(session, run)
-    outcome = judge(snapshot, kind, told, ended, out)
+    outcome = judge(snapshot, kind, facts, ended, out)
     if outcome is None or outcome.cause not in BEGUN_AGAIN or run.state != "running":
         return outcome
     if run.resumptions >= MAX_RESUMPTIONS:
@@ -355,7 +355,7 @@ def _lived_s(out: Path, record: Record) -> float:
 
 def _space_needed(session: Session, run: TrainingRun) -> int:
     """Bytes for two more checkpoints and the finished model, as far as they are known; 0 when they are not."""
-    saved = max((one.size_bytes for one in runs.checkpoints(session, run.id)), default=0)
+    saved = max((checkpoint.size_bytes for checkpoint in runs.checkpoints(session, run.id)), default=0)
     preflight = session.get(Preflight, run.preflight_id) if run.preflight_id else None
     measured = preflight.measured if preflight else {}
     return 2 * (saved or int(measured.get("checkpoint_bytes") or 0)) + int(measured.get("export_bytes") or 0)
