@@ -62,12 +62,12 @@ class Captioner:
         return [" ".join(text.split()) for text in texts]
 
     def _asked(self, images: Sequence[Picture], prompt: str) -> Any:
-        talks = [
+        chats = [
             [{"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": prompt}]}]
             for image in images
         ]
         return self.processor.apply_chat_template(
-            talks, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
+            chats, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt",
             processor_kwargs={"padding": True},
         )  # fmt: skip
 
@@ -83,7 +83,7 @@ def load(model: str, device: str | torch.device) -> Captioner:
     from transformers import AutoConfig, AutoModelForImageTextToText
 
     source = _source(model)
-    on = torch.device(device)
+    target = torch.device(device)
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         if type(config) not in AutoModelForImageTextToText._model_mapping:
@@ -93,7 +93,7 @@ def load(model: str, device: str | torch.device) -> Captioner:
         network: Any = AutoModelForImageTextToText.from_pretrained(
             source,
             config=config,
-            dtype=torch.float32 if on.type == "cpu" else torch.bfloat16,
+            dtype=torch.float32 if target.type == "cpu" else torch.bfloat16,
             use_safetensors=True,
             trust_remote_code=False,
         )
@@ -104,7 +104,7 @@ def load(model: str, device: str | torch.device) -> Captioner:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     is_asked = getattr(processor, "chat_template", None) is not None
-    return Captioner(model, network.to(on).eval(), processor, tokenizer, is_asked)
+    return Captioner(model, network.to(target).eval(), processor, tokenizer, is_asked)
 
 
 def _reader(source: str, model_type: str) -> tuple[Any, Any]:

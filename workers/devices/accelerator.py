@@ -20,6 +20,6 @@ def describe(device: Device | None) -> tuple[str, int | None]:
         size = _SLICE.search(device.name)
         return device.name, int(size[1]) * _GB if size else None
     which = ["-i", device.key] if device is not None else []
-    told = nvidia_smi(*which, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits").splitlines()
-    name, _, mebibytes = told[0].rpartition(",") if told else ("", "", "")
+    lines = nvidia_smi(*which, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits").splitlines()
+    name, _, mebibytes = lines[0].rpartition(",") if lines else ("", "", "")
     return (name.strip(), int(mebibytes) * _MIB) if mebibytes.strip().isdigit() else ("CPU", None)

@@ -37,16 +37,16 @@ def take(settings: Settings, pause: Callable[[float], None] = time.sleep) -> Dev
     global _allowed
     _allowed = devices.list_devices(os.environ.get("CUDA_VISIBLE_DEVICES"))
     known = [devices.named(settings.device)] if settings.device is not None else _allowed
-    wanted = [DeviceLock(one, settings.data_dir) for one in known]
+    wanted = [DeviceLock(candidate, settings.data_dir) for candidate in known]
     has_said = False
     while True:
-        for one in wanted:
-            if one.take() or one.is_with_a_trainer_of_ours():
-                return _settle_on(one)
+        for lock in wanted:
+            if lock.take() or lock.is_with_a_trainer_of_ours():
+                return _settle_on(lock)
         if not has_said:
             has_said = True
-            for one in wanted:
-                print(f"{one.who()} This worker waits until it is free.", file=sys.stderr, flush=True)
+            for lock in wanted:
+                print(f"{lock.who()} This worker waits until it is free.", file=sys.stderr, flush=True)
         pause(_LOOKS_EVERY_S)
 
 
@@ -62,7 +62,7 @@ def together() -> list[Device]:
     mine = _mine.device
     if mine.is_cpu or mine.is_slice:
         return [mine]
-    return [mine, *(one for one in _allowed if one.key != mine.key and not one.is_slice)]
+    return [mine, *(other for other in _allowed if other.key != mine.key and not other.is_slice)]
 
 
 class Hold:
@@ -83,11 +83,13 @@ class Hold:
         if _mine is None:
             return DeviceAllocation()
         count = 1 if _mine.device.is_cpu else int(self._work.arguments.get("devices", 1))
-        found = together()
-        if len(found) < count:
-            alone = "A slice of a GPU works alone." if _mine.device.is_slice else f"This worker sees {len(found)}."
+        candidates = together()
+        if len(candidates) < count:
+            alone = "A slice of a GPU works alone." if _mine.device.is_slice else f"This worker sees {len(candidates)}."
             raise Refused(f"The recipe asks for {count} devices. {alone}")
-        others = [DeviceLock(one, self._work.settings.data_dir) for one in found[1:]] if count > 1 else []
+        others = (
+            [DeviceLock(candidate, self._work.settings.data_dir) for candidate in candidates[1:]] if count > 1 else []
+        )
         deadline = time.monotonic() + _WAITS_S
         while not self._take_all(_mine, others, count):
             why = self._why(_mine, count)
@@ -103,13 +105,13 @@ class Hold:
         if count == 1:
             return DeviceAllocation(_mine.descriptors)
         held = [_mine, *self._borrowed]
-        descriptors = tuple(number for one in held for number in one.descriptors)
-        return DeviceAllocation(descriptors, ",".join(one.device.visible for one in held))
+        descriptors = tuple(number for lock in held for number in lock.descriptors)
+        return DeviceAllocation(descriptors, ",".join(lock.device.visible for lock in held))
 
     def give_back(self) -> None:
         """Let others borrow this worker's device, and work on those it had borrowed; what a trainer inherited stays."""
-        for one in self._borrowed:
-            one.give_back()
+        for lock in self._borrowed:
+            lock.give_back()
         self._borrowed.clear()
         if _mine is not None:
             _mine.end_work()
@@ -117,9 +119,9 @@ class Hold:
     def _take_all(self, mine: DeviceLock, others: list[DeviceLock], count: int) -> bool:
         if not (mine.take() and mine.begin_work()):
             return False
-        for one in others:
-            if len(self._borrowed) < count - 1 and one not in self._borrowed and one.borrow():
-                self._borrowed.append(one)
+        for lock in others:
+            if len(self._borrowed) < count - 1 and lock not in self._borrowed and lock.borrow():
+                self._borrowed.append(lock)
         if len(self._borrowed) == count - 1:
             return True
         self.give_back()
@@ -141,9 +143,9 @@ def devices_for(work: Work) -> Iterator[Hold]:
         hold.give_back()
 
 
-def _settle_on(one: DeviceLock) -> DeviceLock:
+def _settle_on(lock: DeviceLock) -> DeviceLock:
     global _mine
-    _mine = one
-    os.environ["CUDA_VISIBLE_DEVICES"] = one.device.visible
-    print(f"This worker works on {one.device.name}.", file=sys.stderr, flush=True)
-    return one
+    _mine = lock
+    os.environ["CUDA_VISIBLE_DEVICES"] = lock.device.visible
+    print(f"This worker works on {lock.device.name}.", file=sys.stderr, flush=True)
+    return lock

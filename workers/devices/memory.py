@@ -34,13 +34,13 @@ def out_of_memory_kills(own: Path = Path("/proc/self/cgroup"), groups: Path = Pa
 
 def _memory_counts(own: Path, groups: Path) -> list[Path]:
     """The files that may count them: those of this group, or of the whole container, in both versions of groups."""
-    found: list[Path] = []
+    files: list[Path] = []
     with suppress(OSError, ValueError):
         for line in own.read_text().splitlines():
             _, controllers, inside = line.split(":", 2)
             if controllers == "":
-                found += [groups / inside.strip("/") / "memory.events", groups / "memory.events"]
+                files += [groups / inside.strip("/") / "memory.events", groups / "memory.events"]
             elif "memory" in controllers.split(","):
                 folder = groups / "memory"
-                found += [folder / inside.strip("/") / "memory.oom_control", folder / "memory.oom_control"]
-    return found
+                files += [folder / inside.strip("/") / "memory.oom_control", folder / "memory.oom_control"]
+    return files

@@ -57,33 +57,33 @@ def keep(session: Session, storage: Storage, run: TrainingRun, event: Mapping[st
     them may be told in either order: the later one of the two counts. A picture that cannot be kept is left to the
     sheet, which draws what is missing.
     """
-    told: Mapping[str, Any] | None = event if event["kind"] == "samples" else None
+    samples: Mapping[str, Any] | None = event if event["kind"] == "samples" else None
     if event["kind"] == "checkpoint":
-        told = _told(session, run.id, int(event["step"]))
-    if told is None:
+        samples = _told(session, run.id, int(event["step"]))
+    if samples is None:
         return 0
     checkpoint = session.scalars(
-        select(Checkpoint).where(Checkpoint.run_id == run.id, Checkpoint.step == int(told["step"]))
+        select(Checkpoint).where(Checkpoint.run_id == run.id, Checkpoint.step == int(samples["step"]))
     ).first()
     if checkpoint is None:
         return 0
     suite = _suite(session, run)
     sheet = sheets.open_sheet(session, run, suite)
     known = {prompt.id for prompt in sheets.prompts_of(session, suite)}
-    there = sheets.drawn(session, sheet)
+    already_drawn = sheets.drawn(session, sheet)
     drawn: list[sheets.DrawnCell] = []
-    for one in told["files"]:
-        if (checkpoint.step, one["prompt_id"], one["seed"]) in there:
+    for sample in samples["files"]:
+        if (checkpoint.step, sample["prompt_id"], sample["seed"]) in already_drawn:
             continue
         try:
-            if one["prompt_id"] not in known or one["seed"] not in suite.seeds:
+            if sample["prompt_id"] not in known or sample["seed"] not in suite.seeds:
                 raise Unfit("the suite has no such prompt and seed")
-            picture = _read(out, str(one["file"]), suite)
+            picture = _read(out, str(sample["file"]), suite)
             sha256 = storage.put("samples", png(picture), ".png")
         except (Unfit, Refused) as error:
-            log.warning("run %s: %s at step %s is not kept: %s", run.id, one["file"], told["step"], error)
+            log.warning("run %s: %s at step %s is not kept: %s", run.id, sample["file"], samples["step"], error)
             continue
-        cell = sheets.Cell(checkpoint.id, one["prompt_id"], one["seed"])
+        cell = sheets.Cell(checkpoint.id, sample["prompt_id"], sample["seed"])
         drawn.append(sheets.DrawnCell(cell, sha256, picture.width, picture.height))
     sheets.record(session, sheet, drawn)
     return len(drawn)

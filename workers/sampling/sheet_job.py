@@ -124,10 +124,10 @@ def _seeds_by_prompt(cells: Iterable[sheets.Cell]) -> Iterator[tuple[int, tuple[
 def _keep(work: Work, sheet_id: int, portion: _Portion, batch: Sequence[Drawn]) -> None:
     """Keep a batch under the job's token. Raises Cancelled, Transient, jobs.LeaseLost."""
     drawn = []
-    for one in batch:
-        cell = sheets.Cell(portion.checkpoint_id, portion.prompts[one.prompt_index][0], one.seed)
-        sha256 = work.storage.put("samples", png(one.picture), ".png")
-        drawn.append(sheets.DrawnCell(cell, sha256, one.picture.width, one.picture.height))
+    for sample in batch:
+        cell = sheets.Cell(portion.checkpoint_id, portion.prompts[sample.prompt_index][0], sample.seed)
+        sha256 = work.storage.put("samples", png(sample.picture), ".png")
+        drawn.append(sheets.DrawnCell(cell, sha256, sample.picture.width, sample.picture.height))
     with work.transaction() as session:
         sheet = sheets.get(session, sheet_id)
         sheets.record(session, sheet, drawn)
