@@ -18,25 +18,25 @@ _WORDS = (
 )
 
 
-def text(family: str, parts: Sequence[LicensedPart], told: Mapping[str, str], recipe: Recipe) -> str:
-    """The card's Markdown. `told` are the facts that the weights' files carry."""
+def text(family: str, parts: Sequence[LicensedPart], facts: Mapping[str, str], recipe: Recipe) -> str:
+    """The card's Markdown. `facts` are what the weights' files carry."""
     rows = "\n".join(f"| {part.name} | {part.licence} | {part.binds or 'nothing further'} |" for part in parts)
     is_free = bool(parts) and all(part.licence == "Apache-2.0" for part in parts)
-    base = told["base"]
+    base = facts["base"]
     # A name on the hub, as against a folder, is linked to from the new model's page.
-    kin = f"base_model: {base}" if base.count("/") == 1 and not base.startswith("models/") else "tags: [packshot]"
+    base_line = f"base_model: {base}" if base.count("/") == 1 and not base.startswith("models/") else "tags: [packshot]"
     call = f'"...", num_inference_steps={recipe.sampling_steps}, guidance_scale={recipe.guidance}'
-    made = f"a LoRA of rank {told['rank']}, merged" if told["method"] == "lora" else "all weights of the denoiser"
+    method = f"a LoRA of rank {facts['rank']}, merged" if facts["method"] == "lora" else "all weights of the denoiser"
     return f"""---
 license: {"apache-2.0" if is_free else "other"}
 library_name: diffusers
 pipeline_tag: text-to-image
-{kin}
+{base_line}
 ---
 
 # {recipe.name}
 
-A text-to-image model, fine-tuned with Packshot from `{base}`: {made}, {told["step"]} steps.
+A text-to-image model, fine-tuned with Packshot from `{base}`: {method}, {facts["step"]} steps.
 
     from diffusers import DiffusionPipeline
     pipeline = DiffusionPipeline.from_pretrained("THIS FOLDER")
@@ -55,8 +55,8 @@ away.
 
 | | |
 |---|---|
-| base | `{base}`, weights SHA-256 `{told["base_sha256"]}` |
-| dataset version | SHA-256 `{told["dataset_hash"]}` |
-| recipe | SHA-256 `{told["recipe_hash"]}`, in full in `packshot.json` |
-| trained words | {told["trained_words"]} |
+| base | `{base}`, weights SHA-256 `{facts["base_sha256"]}` |
+| dataset version | SHA-256 `{facts["dataset_hash"]}` |
+| recipe | SHA-256 `{facts["recipe_hash"]}`, in full in `packshot.json` |
+| trained words | {facts["trained_words"]} |
 """

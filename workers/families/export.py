@@ -42,20 +42,20 @@ def export(family: Family, saved: Path, model: Path, origin: Origin) -> None:
     Raises `Refusal` when the weights do not fit.
     """
     parts = licences.of(family, origin.recipe.base)
-    told = _told(family, parts, origin)
+    facts = _told(family, parts, origin)
     if weights.is_lora(saved):
         model.mkdir(parents=True, exist_ok=True)
         with weights.loaded(family, saved):
             with TemporaryDirectory(dir=model) as merged:
                 lora_merge.save_merged(family, Path(merged))
                 family.export(Path(merged), model)
-            _write_lora(family, model.parent / "lora", told)
+            _write_lora(family, model.parent / "lora", facts)
     else:
         family.export(saved, model)
     for file in (model / family.denoiser).glob("*.safetensors"):
-        metadata.write(file, told)
-    (model / FACTS).write_text(json.dumps(_facts(told, parts, origin), indent=1, ensure_ascii=False) + "\n")
-    (model / "README.md").write_text(card.text(family.name, parts, told, origin.recipe), encoding="utf-8")
+        metadata.write(file, facts)
+    (model / FACTS).write_text(json.dumps(_facts(facts, parts, origin), indent=1, ensure_ascii=False) + "\n")
+    (model / "README.md").write_text(card.text(family.name, parts, facts, origin.recipe), encoding="utf-8")
 
 
 def _told(family: Family, parts: tuple[LicensedPart, ...], origin: Origin) -> dict[str, str]:
@@ -85,11 +85,11 @@ def public(value: str) -> str:
     return cached[-1].removeprefix("models--").replace("--", "/", 1) if cached else Path(value).name
 
 
-def _facts(told: Mapping[str, str], parts: tuple[LicensedPart, ...], origin: Origin) -> dict[str, Any]:
+def _facts(facts: Mapping[str, str], parts: tuple[LicensedPart, ...], origin: Origin) -> dict[str, Any]:
     knobs = origin.recipe.model_dump(mode="json")
     return {
         "format": 1,
-        **told,
+        **facts,
         "step": origin.step,
         "licences": [asdict(part) for part in parts],
         "recipe": {key: public(value) if isinstance(value, str) else value for key, value in knobs.items()},
@@ -97,9 +97,9 @@ def _facts(told: Mapping[str, str], parts: tuple[LicensedPart, ...], origin: Ori
     }
 
 
-def _write_lora(family: Family, folder: Path, told: Mapping[str, str]) -> None:
+def _write_lora(family: Family, folder: Path, facts: Mapping[str, str]) -> None:
     with replaced_whole(folder) as temporary:
-        lora.save(family, temporary, told)
+        lora.save(family, temporary, facts)
         diffusers = (temporary / lora.FILE).rename(temporary / "diffusers.safetensors")
         comfyui = layouts.comfyui(family.name, lora.read(diffusers), family.model)
-        metadata.save(temporary / "comfyui.safetensors", comfyui, {"format": "pt", **told})
+        metadata.save(temporary / "comfyui.safetensors", comfyui, {"format": "pt", **facts})

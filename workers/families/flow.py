@@ -29,7 +29,7 @@ class Flow(Pipeline):
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             answers = [self.pipeline.vae.encode(picture[None]) for picture in given]
             # DC-AE has no posterior: it answers with the latents.
-            latents = [one.latent if hasattr(one, "latent") else one.latent_dist.mode() for one in answers]
+            latents = [answer.latent if hasattr(answer, "latent") else answer.latent_dist.mode() for answer in answers]
             return self.normalised(torch.cat(latents))
 
     def normalised(self, latents: torch.Tensor) -> torch.Tensor:

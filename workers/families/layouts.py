@@ -90,13 +90,13 @@ def _kohya(pairs: Mapping[str, Pair]) -> dict[str, torch.Tensor]:
 
 def _first_name(layer: str, per_block: int) -> str:
     """The name of a U-Net layer in an attention block, in the first code of SDXL: its blocks are numbered through."""
-    if found := re.fullmatch(r"(down|up)_blocks\.(\d+)\.attentions\.(\d+)\.(.+)", layer):
-        side, block, inner, rest = found.groups()
+    if match := re.fullmatch(r"(down|up)_blocks\.(\d+)\.attentions\.(\d+)\.(.+)", layer):
+        side, block, inner, rest = match.groups()
         number = int(block) * per_block + int(inner)
         # The first input block is the convolution before all others.
         head = f"input_blocks_{number + 1}" if side == "down" else f"output_blocks_{number}"
-    elif found := re.fullmatch(r"mid_block\.attentions\.0\.(.+)", layer):
-        head, rest = "middle_block", found[1]
+    elif match := re.fullmatch(r"mid_block\.attentions\.0\.(.+)", layer):
+        head, rest = "middle_block", match[1]
     else:
         raise ValueError(f"{layer} has no place in SDXL's first code.")
     return f"{head}_1_{rest.replace('.', '_')}"
@@ -109,7 +109,7 @@ def _fused(
     single: Mapping[str, tuple[str, ...]],
 ) -> dict[str, Pair]:
     """The layers of FLUX's blocks under their makers' names, those side by side as one."""
-    found: dict[str, Pair] = {}
+    fused: dict[str, Pair] = {}
     left = set(pairs)
     for block in sorted({layer.split(".")[0] + "." + layer.split(".")[1] for layer in pairs}, key=_in_order):
         kind, number = block.split(".")
@@ -119,11 +119,11 @@ def _fused(
             if left & set(layers):
                 name = f"{'single' if is_single else 'double'}_blocks_{number}_{theirs}"
                 outs = [int(model.get_submodule(layer).out_features) for layer in layers]  # type: ignore[arg-type]
-                found[name] = _side_by_side([pairs.get(layer) for layer in layers], outs)
+                fused[name] = _side_by_side([pairs.get(layer) for layer in layers], outs)
                 left -= set(layers)
     if left:
         raise ValueError(f"{min(left)} has no place in the first code of FLUX.")
-    return found
+    return fused
 
 
 def _in_order(block: str) -> tuple[str, int]:

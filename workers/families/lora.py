@@ -79,11 +79,11 @@ def rank_of(family: Family) -> int:
 def weights(family: Family) -> dict[str, torch.nn.Parameter]:
     """The adapter's own parameters by their names in a saved file, in the order of the model's layers."""
     prefix = _prefix(family)
-    found: dict[str, torch.nn.Parameter] = {}
+    parameters: dict[str, torch.nn.Parameter] = {}
     for name, layer in layers(family.model):
-        found[f"{prefix}.{name}.lora_A.weight"] = layer.lora_A[ADAPTER].weight
-        found[f"{prefix}.{name}.lora_B.weight"] = layer.lora_B[ADAPTER].weight
-    return found
+        parameters[f"{prefix}.{name}.lora_A.weight"] = layer.lora_A[ADAPTER].weight
+        parameters[f"{prefix}.{name}.lora_B.weight"] = layer.lora_B[ADAPTER].weight
+    return parameters
 
 
 def save(family: Family, folder: Path, facts: Mapping[str, str] | None = None) -> None:
@@ -91,9 +91,13 @@ def save(family: Family, folder: Path, facts: Mapping[str, str] | None = None) -
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: weight.detach().float() for name, weight in weights(family).items()}
     config = family.model.peft_config[ADAPTER].to_dict()  # type: ignore[union-attr, index]
-    told = {f"{_prefix(family)}.{key}": _plain(value) for key, value in config.items()}
+    adapter_metadata = {f"{_prefix(family)}.{key}": _plain(value) for key, value in config.items()}
     # peft leaves the order of a set to chance; sorted, the same adapter is the same file.
-    own = {"format": "pt", "rank": str(rank_of(family)), LORA_ADAPTER_METADATA_KEY: json.dumps(told, sort_keys=True)}
+    own = {
+        "format": "pt",
+        "rank": str(rank_of(family)),
+        LORA_ADAPTER_METADATA_KEY: json.dumps(adapter_metadata, sort_keys=True),
+    }
     metadata.save(folder / FILE, tensors, {**(facts or {}), **own})
 
 

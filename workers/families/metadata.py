@@ -47,25 +47,29 @@ def read(file: Path) -> dict[str, str]:
 def kinds(file: Path) -> dict[str, tuple[torch.dtype, list[int]]]:
     """Dtype and shape of each tensor in a safetensors file. Raises `ValueError` for unknown kinds of numbers."""
     header, _ = _header(file)
-    known = {told: dtype for dtype, told in _DTYPES.items()}
-    found = {name: (known.get(one["dtype"]), one["shape"]) for name, one in header.items() if name != "__metadata__"}
-    if odd := sorted(name for name, (dtype, _) in found.items() if dtype is None):
+    known = {code: dtype for dtype, code in _DTYPES.items()}
+    entries = {
+        name: (known.get(entry["dtype"]), entry["shape"]) for name, entry in header.items() if name != "__metadata__"
+    }
+    if odd := sorted(name for name, (dtype, _) in entries.items() if dtype is None):
         raise ValueError(f"{file} holds numbers of the kind {header[odd[0]]['dtype']}")
-    return {name: (dtype, shape) for name, (dtype, shape) in found.items() if dtype is not None}
+    return {name: (dtype, shape) for name, (dtype, shape) in entries.items() if dtype is not None}
 
 
 def write(file: Path, facts: Mapping[str, str]) -> None:
     """Put `facts` beside those that the file tells already; the file is replaced whole."""
     header, tensors_from = _header(file)
-    told = {**header.pop("__metadata__", {}), **facts}
+    all_facts = {**header.pop("__metadata__", {}), **facts}
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    disk.write(temporary, chain([_head(told, header)], disk.pieces(file, tensors_from)))
+    disk.write(temporary, chain([_head(all_facts, header)], disk.pieces(file, tensors_from)))
     temporary.replace(file)
 
 
 def save(file: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, str]) -> None:
     """Write `tensors`, wherever they are, into `file`, one by one: only one of them at a time is in main memory."""
-    save_made(file, {name: (one.dtype, one.shape) for name, one in tensors.items()}, tensors.__getitem__, facts)
+    save_made(
+        file, {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}, tensors.__getitem__, facts
+    )
 
 
 def save_made(

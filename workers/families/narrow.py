@@ -32,8 +32,8 @@ def widen_the_rest(model: torch.nn.Module, files: Iterable[Path]) -> None:
     wanted &= model.state_dict().keys()
     for file in files:
         with safe_open(file, framework="pt") as opened:
-            found = {name: opened.get_tensor(name) for name in wanted.intersection(opened.keys())}
-        model.load_state_dict(found, strict=False)
-        wanted -= found.keys()
+            tensors = {name: opened.get_tensor(name) for name in wanted.intersection(opened.keys())}
+        model.load_state_dict(tensors, strict=False)
+        wanted -= tensors.keys()
     if wanted:
         raise InputError(f"The base model's files lack {len(wanted)} weights ({min(wanted)} first).")
