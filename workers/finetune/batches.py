@@ -195,11 +195,11 @@ class Members:
         if clean is not None:
             return clean
         key = picture_name(self._family, self._made_by, self._digests[index], self._sizes[index])
-        found = self._cache.get(key) if self._cache else None
-        clean = found["clean"] if found else self._encode(index)
+        cached = self._cache.get(key) if self._cache else None
+        clean = cached["clean"] if cached else self._encode(index)
         if not bool(clean.isfinite().all()):
             raise InputError(f"The picture {self._files[index]} becomes no finite numbers in the autoencoder.")
-        if found is None and self._cache:
+        if cached is None and self._cache:
             self._cache.put(key, {"clean": clean})
         if self._has_room(clean.nbytes):
             self._clean[index] = clean
@@ -250,7 +250,7 @@ def step_batches(
     generator = keyed_generator(torch.device("cpu"), recipe.seed, "captions", step)
     is_dropped = (torch.rand(stage.batch_size, generator=generator) < recipe.caption_dropout).tolist()
     is_short = (torch.rand(stage.batch_size, generator=generator) < recipe.short_caption_share).tolist()
-    found = []
+    batches = []
     for number in range(rank, count, of):
         indices = walk.at(first + number)
         places = range(number * stage.micro_batch, (number + 1) * stage.micro_batch)
@@ -258,8 +258,8 @@ def step_batches(
             "" if is_dropped[place] else _cut(members.caption(index), is_short[place])
             for index, place in zip(indices, places, strict=True)
         ]
-        found.append(members.batch(indices, places, captions))
-    return found
+        batches.append(members.batch(indices, places, captions))
+    return batches
 
 
 def captions_of(rows: Sequence[ManifestRow]) -> list[str]:

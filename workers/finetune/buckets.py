@@ -26,11 +26,11 @@ def sizes(resolution_px: int, multiple: int, has_buckets: bool) -> list[Size]:
     """The sizes pictures are fitted into: one square, or about its area in `RATIOS`; sides are such multiples."""
     if not has_buckets:
         return [(resolution_px, resolution_px)]
-    found = {
+    shapes = {
         (_rounded(resolution_px * math.sqrt(ratio), multiple), _rounded(resolution_px / math.sqrt(ratio), multiple))
         for ratio in RATIOS
     }
-    return sorted(found)
+    return sorted(shapes)
 
 
 def nearest(width_px: int, height_px: int, among: Sequence[Size]) -> int:
@@ -82,12 +82,12 @@ class Walk:
             for _ in range(self._emissions(bucket, number), self._emissions(bucket, number + 1))
         ]
         following = [self._emissions(bucket, number) for bucket in range(len(self._buckets))]
-        found = []
+        micro_batches = []
         for turn in _shuffled(len(turns), *self._key, "round", number):
             bucket = turns[turn]
-            found.append((bucket, following[bucket]))
+            micro_batches.append((bucket, following[bucket]))
             following[bucket] += 1
-        return found
+        return micro_batches
 
     def _shuffled_members(self, bucket: int, time: int) -> list[int]:
         members = self._buckets[bucket]

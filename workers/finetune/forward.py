@@ -41,9 +41,9 @@ def forward_batches(
     for batch in batches:
         # For models with dropout; everything else that is drawn has generators of its own.
         torch.manual_seed(key_number(recipe.seed, "dropout", step, batch.places[0]))
-        one = forward(family, batch, recipe, step, device, auxiliary)
-        gather(one.loss.mean() / len(batches), batch is batches[-1])
-        seen.append(Pass(one.loss.detach(), one.errors, one.timesteps))
+        forward_pass = forward(family, batch, recipe, step, device, auxiliary)
+        gather(forward_pass.loss.mean() / len(batches), batch is batches[-1])
+        seen.append(Pass(forward_pass.loss.detach(), forward_pass.errors, forward_pass.timesteps))
     return Pass(*(torch.cat(parts) for parts in zip(*((p.loss, p.errors, p.timesteps) for p in seen), strict=True)))
 
 

@@ -118,7 +118,7 @@ class LoopState:
         Raises `InputError` when the disk cannot hold two checkpoints.
         """
         self._check_space()
-        told = [*self._passed_over, *notes]
+        remarks = [*self._passed_over, *notes]
         self._tell(
             "started",
             step=self.step,
@@ -131,7 +131,7 @@ class LoopState:
             buckets=[[*training.size(bucket[0]), len(bucket)] for bucket in training.buckets if bucket],
             recipe_hash=self.recipe.recipe_hash(),
             dataset_hash=self.dataset_hash,
-            **({"note": " ".join(told)} if told else {}),
+            **({"note": " ".join(remarks)} if remarks else {}),
         )
         self.validate(validation)
         if self.step == 0:
@@ -193,8 +193,8 @@ class LoopState:
                 self._write_averaged(folder)
         if self.ranks.is_main:
             seconds = round(time.monotonic() - started, 3)
-            told = str(folder.relative_to(self.out))
-            self._tell("checkpoint", step=self.step, folder=told, size_bytes=size_bytes, seconds=seconds)
+            relative_path = str(folder.relative_to(self.out))
+            self._tell("checkpoint", step=self.step, folder=relative_path, size_bytes=size_bytes, seconds=seconds)
             let_go_of_states(self.out, STATES_KEPT)
         self.ranks.wait()
         self.clock.took("save", time.monotonic() - started)
@@ -216,12 +216,12 @@ class LoopState:
         with self.trained.averaged():
             for start in range(0, len(previews), _DRAWN_AT_ONCE):
                 chunk = previews[start : start + _DRAWN_AT_ONCE]
-                for one, picture in zip(chunk, draw_previews(self.family, self.recipe, chunk), strict=True):
-                    file = folder / f"{one.prompt_id}-{one.seed}.png"
+                for preview, picture in zip(chunk, draw_previews(self.family, self.recipe, chunk), strict=True):
+                    file = folder / f"{preview.prompt_id}-{preview.seed}.png"
                     if self.ranks.is_main:
                         Image.fromarray(picture.numpy()).save(file)
                     files.append(
-                        {"prompt_id": one.prompt_id, "seed": one.seed, "file": str(file.relative_to(self.out))}
+                        {"prompt_id": preview.prompt_id, "seed": preview.seed, "file": str(file.relative_to(self.out))}
                     )
                 self.clock.look("sample", len(files), len(previews))
         self.family.free_encoders()
@@ -308,7 +308,8 @@ def read_previews(out: Path) -> list[Preview]:
         return []
     try:
         return [
-            Preview(int(one["prompt_id"]), str(one["text"]), int(one["seed"])) for one in json.loads(file.read_text())
+            Preview(int(entry["prompt_id"]), str(entry["text"]), int(entry["seed"]))
+            for entry in json.loads(file.read_text())
         ]
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"The pictures asked for in {file} cannot be read: {error}.") from error
@@ -316,7 +317,7 @@ def read_previews(out: Path) -> list[Preview]:
 
 def draw_previews(family: Family, recipe: Recipe, previews: Sequence[Preview]) -> torch.Tensor:
     """Pictures uint8 [len(previews), S, S, 3], drawn as the recipe says."""
-    texts, seeds = [one.text for one in previews], [one.seed for one in previews]
+    texts, seeds = [preview.text for preview in previews], [preview.seed for preview in previews]
     return family.draw(texts, seeds, recipe.resolution_px, recipe.sampling_steps, recipe.guidance)
 
 

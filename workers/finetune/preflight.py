@@ -139,19 +139,19 @@ def _measure(
     probe = _largest(learned, recipe, family)
     memory(device)
     each = _each_size(learned, recipe, family) if recipe.compile else []
-    shown = [*probe, *(row for _, ones in each for row in ones)]
+    shown = [*probe, *(row for _, examples in each for row in examples)]
     texts, text_s = timed(lambda: Texts(shown, family, None, clock.looking("encode")), device)
 
-    def of(some: list[ManifestRow], px: int) -> Members:
-        return Members(some, folder, family, texts, px, recipe.buckets, bool(recipe.teacher))
+    def of(manifest_rows: list[ManifestRow], px: int) -> Members:
+        return Members(manifest_rows, folder, family, texts, px, recipe.buckets, bool(recipe.teacher))
 
     members = of(probe, _resolution(recipe))
-    to_compile = [(stage, of(ones, stage.resolution_px)) for stage, ones in each]
+    to_compile = [(stage, of(examples, stage.resolution_px)) for stage, examples in each]
     is_encoded, look = bool(family.autoencoder_files) and recipe.cache, clock.looking("encode")
     # Without the cache: what is found there says nothing of how long the others take.
     _, picture_s = timed(lambda: members.encode(None, look) if is_encoded else members.decode(look), device)
-    for _, ones in to_compile:
-        ones.encode(None, look) if is_encoded else ones.decode(look)
+    for _, stage_members in to_compile:
+        stage_members.encode(None, look) if is_encoded else stage_members.decode(look)
     family.free_encoders()
     train_state, auxiliary = make_train_state(family, recipe, ranks)
     steps = Steps(recipe, family, train_state, auxiliary, members, clock, device, ranks)
@@ -191,17 +191,17 @@ def _to_encode(
         known["texts_cached"] = sum(cache.has(text_name(family, made_by, caption)) for caption in captions)
     if recipe.cache and family.autoencoder_files:
         made_by = identity(family.autoencoder_files)
-        known["pictures_cached"] = sum(cache.has(picture_name(family, made_by, *one)) for one in shown)
+        known["pictures_cached"] = sum(cache.has(picture_name(family, made_by, *picture)) for picture in shown)
     return known
 
 
 def _each_size(rows: list[ManifestRow], recipe: Recipe, family: Family) -> list[tuple[Stage, list[ManifestRow]]]:
     """For each stage a member of each size it shows, the largest first."""
-    found = []
+    by_stage = []
     for stage in sorted({recipe.stage(0), recipe.stage(recipe.steps - 1)}, key=lambda stage: -stage.resolution_px):
-        ones = dict(zip(_fitted(rows, stage.resolution_px, recipe, family), rows, strict=True))
-        found.append((stage, [ones[size] for size in sorted(ones, key=lambda size: -size[0] * size[1])]))
-    return found
+        row_of = dict(zip(_fitted(rows, stage.resolution_px, recipe, family), rows, strict=True))
+        by_stage.append((stage, [row_of[size] for size in sorted(row_of, key=lambda size: -size[0] * size[1])]))
+    return by_stage
 
 
 def _validation_s(

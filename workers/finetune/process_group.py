@@ -84,11 +84,11 @@ class _Several(ProcessGroup):
                 self._store.compare_set(_FAILED, "", json.dumps(own))
             return own
         deadline = time.monotonic() + GRACE_S / 2
-        while (told := _told(self._store)) is None and time.monotonic() < deadline:
+        while (failure := _told(self._store)) is None and time.monotonic() < deadline:
             time.sleep(_LOOK_EVERY_S / 4)
-        if told is None:
+        if failure is None:
             self._end_as_killed()
-        return told or own
+        return failure or own
 
     def leave(self) -> None:
         self._is_over.set()
@@ -105,11 +105,11 @@ class _Several(ProcessGroup):
         if self._is_over.wait(GRACE_S):
             return
         # The process is caught in an exchange with one that is gone.
-        told = _told(store)
-        if told is None or not self.ranks.is_main:
+        failure = _told(store)
+        if failure is None or not self.ranks.is_main:
             self._end_as_killed()
         else:
-            code = self.tell_for_others(*told)
+            code = self.tell_for_others(*failure)
             end(self._children)
             os._exit(code)
 
@@ -154,17 +154,17 @@ def end(children: Sequence[subprocess.Popen[bytes]]) -> None:
 def _invite(of: int) -> Store:
     """The store for processes on this machine; this one becomes the first of them."""
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "WORLD_SIZE": str(of), "RANK": "0"}
+    rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "WORLD_SIZE": str(of), "RANK": "0"}
     # Whoever has no name in the network can still reach itself.
-    os.environ.update(here | {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": str(of), "GLOO_SOCKET_IFNAME": "lo"})
+    os.environ.update(rendezvous | {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": str(of), "GLOO_SOCKET_IFNAME": "lo"})
     return store
 
 
 def _start(arguments: Sequence[str], of: int) -> list[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "workers.finetune", *arguments]
-    found = {"TORCHELASTIC_USE_AGENT_STORE": "True"}
+    rendezvous = {"TORCHELASTIC_USE_AGENT_STORE": "True"}
     return [
-        subprocess.Popen(command, env={**os.environ, **found, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        subprocess.Popen(command, env={**os.environ, **rendezvous, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(1, of)
     ]
 
@@ -186,11 +186,11 @@ def _come_together(recipe: Recipe, store: Store, children: Sequence[subprocess.P
     if (uneven := recipe.uneven_for(of)) is not None:
         raise InputError(f"The recipe does not fit its processes: {uneven}.")
     device = best_device()
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", of))
+    local_count = int(os.environ.get("LOCAL_WORLD_SIZE", of))
     if device.type == "cuda":
-        if torch.cuda.device_count() < here:
+        if torch.cuda.device_count() < local_count:
             raise InputError(
-                f"The run asks for {here} processes, one per device; here are {torch.cuda.device_count()}."
+                f"The run asks for {local_count} processes, one per device; here are {torch.cuda.device_count()}."
             )
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)

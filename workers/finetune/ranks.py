@@ -88,9 +88,9 @@ class Replicas(Ranks):
     """Every process has all weights; gradients are exchanged once in each step, while the last ones are computed."""
 
     def same(self, number: int) -> int:
-        told = torch.tensor([number])
-        dist.broadcast(told, src=0)
-        return int(told)
+        shared = torch.tensor([number])
+        dist.broadcast(shared, src=0)
+        return int(shared)
 
     def totals(self, numbers: Sequence[float]) -> list[float]:
         sums = torch.tensor(numbers, dtype=torch.float64)
@@ -140,8 +140,8 @@ class Shards(Ranks):
         return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
     def collected(self, tensor: torch.Tensor) -> torch.Tensor:
-        found = self.whole(tensor)
-        return found.to("cpu", copy=True) if self.is_main else found.new_empty(0)
+        full_tensor = self.whole(tensor)
+        return full_tensor.to("cpu", copy=True) if self.is_main else full_tensor.new_empty(0)
 
     def part(self, tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         if not isinstance(like, DTensor):

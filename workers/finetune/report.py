@@ -68,12 +68,12 @@ class EventLog:
             self._file.close()
             raise InputError(f"Another process is already training in {out}.") from error
         self._file.seek(0)
-        told, size_bytes = whole(self._file.read())
+        events, size_bytes = whole(self._file.read())
         self._file.truncate(size_bytes)
         known = _known_elsewhere(out)
-        self._seq = max(int(told[-1]["seq"]) if told else 0, known.told_seq)
-        self.is_completed = any(event["kind"] == "finished" and event["reason"] == "completed" for event in told)
-        self._earlier_s = max(_spent_s(told), known.spent_s)
+        self._seq = max(int(events[-1]["seq"]) if events else 0, known.told_seq)
+        self.is_completed = any(event["kind"] == "finished" and event["reason"] == "completed" for event in events)
+        self._earlier_s = max(_spent_s(events), known.spent_s)
         self._began = time.monotonic() if began is None else began
         self.tell("attempt", resumed=self._seq > 0, pid=os.getpid(), spent_s=round(self._earlier_s, 3))
 
@@ -189,14 +189,14 @@ def _known_elsewhere(out: Path) -> TrainerLimits:
         return TrainerLimits()
 
 
-def _spent_s(told: Sequence[Mapping[str, Any]]) -> float:
+def _spent_s(events: Sequence[Mapping[str, Any]]) -> float:
     """Seconds from the first to the last event of each attempt, added up."""
     total, began = 0.0, None
-    for number, event in enumerate(told):
+    for number, event in enumerate(events):
         at = datetime.fromisoformat(event["at"])
         if began is None or event["kind"] == "attempt":
             began = at
-        if number + 1 == len(told) or told[number + 1]["kind"] == "attempt":
+        if number + 1 == len(events) or events[number + 1]["kind"] == "attempt":
             total += max(0.0, (at - began).total_seconds())
     return total
 
@@ -211,5 +211,5 @@ def _line(kind: str, facts: dict[str, object]) -> str:
     if kind == "step":
         loss, speed = cast(float, facts["loss"]), cast(float, facts["images_per_s"])
         return f"step {facts['step']}  loss {loss:.4f}  lr {facts['lr']:.2e}  {speed:.1f} images/s"
-    told = "  ".join(f"{name} {value}" for name, value in facts.items() if not isinstance(value, (dict, list)))
-    return f"{kind}  {told}"
+    details = "  ".join(f"{name} {value}" for name, value in facts.items() if not isinstance(value, (dict, list)))
+    return f"{kind}  {details}"

@@ -83,24 +83,24 @@ class Steps:
         stage = recipe.stage(recipe.steps - 1)
         walk = Walk(self.members.buckets, stage.micro_batch, recipe.seed, stage.number)
         first = recipe.steps - 1 if stage.number else 0
-        found = []
+        times_s = []
         for number in range(WARM + TIMED):
             self.clock.look("measure", number, WARM + TIMED)
             batches = partial(step_batches, self.members, walk, recipe, stage, first, ranks.rank, ranks.world_size)
-            found.append(self._step_s(batches, first))
-        return found
+            times_s.append(self._step_s(batches, first))
+        return times_s
 
     def _at_each_size(self, each: Sequence[tuple[Stage, Members]]) -> list[tuple[Size, float]]:
         """Seconds of a first step of `_PASSES` micro-batches at each size: captions with words, and without any."""
-        count, found = sum(len(members) for _, members in each), list[tuple[Size, float]]()
+        count, measurements = sum(len(members) for _, members in each), list[tuple[Size, float]]()
         self.clock.begin("compile", count)
         for stage, members in each:
             step = self.recipe.steps - 1 if stage.number else 0
             for number in range(len(members)):
-                self.clock.look("compile", len(found), count)
+                self.clock.look("compile", len(measurements), count)
                 took_s = self._step_s(partial(_with_and_without_words, members, number, stage.micro_batch), step)
-                found.append((members.size(number), took_s))
-        return found
+                measurements.append((members.size(number), took_s))
+        return measurements
 
     def _step_s(self, batches: Callable[[], list[Batch]], step: int) -> float:
         def take() -> None:

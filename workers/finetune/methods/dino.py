@@ -29,14 +29,14 @@ class Dino:
         _check_kind(Path(folder))
         transformers_logging.disable_progress_bar()
         try:
-            model, told = AutoModel.from_pretrained(
+            model, loading_info = AutoModel.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, trust_remote_code=False, output_loading_info=True
             )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise InputError(f"The DINO model in {folder} cannot be loaded: {' '.join(str(error).split())}") from error
-        if told["missing_keys"]:
+        if loading_info["missing_keys"]:
             raise InputError(
-                f"The DINO model in {folder} lacks weights: {', '.join(sorted(told['missing_keys'])[:3])}."
+                f"The DINO model in {folder} lacks weights: {', '.join(sorted(loading_info['missing_keys'])[:3])}."
             )
         self._model: Any = model.float().eval().requires_grad_(False).to(device)
         self._is_bf16 = is_bf16
@@ -71,5 +71,5 @@ def _check_kind(folder: Path) -> None:
 
 def _colours(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     file = folder / "preprocessor_config.json"
-    told = json.loads(file.read_text()) if file.is_file() else {}
-    return tuple(told.get("image_mean", _MEAN)), tuple(told.get("image_std", _SPREAD))
+    config = json.loads(file.read_text()) if file.is_file() else {}
+    return tuple(config.get("image_mean", _MEAN)), tuple(config.get("image_std", _SPREAD))

@@ -42,9 +42,9 @@ def _orthogonal(update: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
     """The nearest matrix whose singular values are about 1, by Newton-Schulz steps of the group's coefficients."""
     a, b, c = group["ns_coefficients"]
     is_tall = update.shape[0] > update.shape[1]
-    found = update.T if is_tall else update
-    found = found / found.norm().clamp(min=group["eps"])
+    matrix = update.T if is_tall else update
+    matrix = matrix / matrix.norm().clamp(min=group["eps"])
     for _ in range(group["ns_steps"]):
-        square = found @ found.T
-        found = torch.addmm(found, torch.addmm(square, square, square, beta=b, alpha=c), found, beta=a)
-    return found.T if is_tall else found
+        square = matrix @ matrix.T
+        matrix = torch.addmm(matrix, torch.addmm(square, square, square, beta=b, alpha=c), matrix, beta=a)
+    return matrix.T if is_tall else matrix

@@ -45,7 +45,7 @@ class _Prodigy(pytorch_optimizer.Prodigy):  # type: ignore[misc]  # the library 
             group.update(d=d, d_max=d_max, d_numerator=of_estimate, step=int(step))
         loss: Any = super().step(closure)
         if self.state:
-            told = [group["d"], group["d_max"], float(group["d_numerator"]), group["step"]]
+            estimate = [group["d"], group["d_max"], float(group["d_numerator"]), group["step"]]
             holder = next(iter(self.state)) if holder is None else holder
-            self.state[holder][_ESTIMATE] = torch.tensor(told, dtype=torch.float64)
+            self.state[holder][_ESTIMATE] = torch.tensor(estimate, dtype=torch.float64)
         return None if loss is None else float(loss)
