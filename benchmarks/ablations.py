@@ -127,9 +127,9 @@ def main() -> int:
         failed = 0
         for row in chosen:
             print(f"{time.strftime('%H:%M:%S')} {row.name}", file=sys.stderr, flush=True)
-            told = apart(lambda row=row: measured(row, folder, given.steps))
-            failed += "error" in told
-            print(line(row, told), flush=True)
+            results = apart(lambda row=row: measured(row, folder, given.steps))
+            failed += "error" in results
+            print(line(row, results), flush=True)
     return 1 if failed else 0
 
 
@@ -142,13 +142,13 @@ def measured(row: Row, folder: Path, steps: int) -> dict[str, Any]:
     before = forget_peak()
     with contextlib.redirect_stderr(io.StringIO()), EventLog(out) as report:
         train(recipe, manifest, out, report, CPU, False, folder / "cache")
-    told = speed(out) | {"peak_mb": (peak_bytes() - before) / 1e6}
+    results = speed(out) | {"peak_mb": (peak_bytes() - before) / 1e6}
     if row.is_price:
-        return told
+        return results
     plain = recipe_of(Row(PLAIN, {"family": recipe.family}, base=row.base), folder, steps)
     family = load_family(recipe.family, str(out / "model"), CPU)
-    told |= losses(family, plain, manifest)
-    return told | (shares_right(family) if row.base == "nano" else {})
+    results |= losses(family, plain, manifest)
+    return results | (shares_right(family) if row.base == "nano" else {})
 
 
 def recipe_of(row: Row, folder: Path, steps: int) -> Recipe:
@@ -177,12 +177,12 @@ def before_training_s(events: list[dict[str, Any]], usual_s: float) -> float:
     from datetime import datetime
 
     def at(kind: str, **facts: str) -> tuple[datetime, dict[str, Any]]:
-        found = next(e for e in events if e["kind"] == kind and all(e.get(k) == v for k, v in facts.items()))
-        return datetime.fromisoformat(found["at"]), found
+        event = next(e for e in events if e["kind"] == kind and all(e.get(k) == v for k, v in facts.items()))
+        return datetime.fromisoformat(event["at"]), event
 
     encoding, _ = at("phase", phase="encode")
-    told, first = at("step")
-    return max(0.0, (told - encoding).total_seconds() - first["step"] * usual_s)
+    stepped_at, first = at("step")
+    return max(0.0, (stepped_at - encoding).total_seconds() - first["step"] * usual_s)
 
 
 def losses(family: Any, recipe: Recipe, manifest: Path) -> dict[str, Any]:
@@ -309,11 +309,11 @@ def apart(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     process.start()
     theirs.close()
     try:
-        told: dict[str, Any] = mine.recv()
+        results: dict[str, Any] = mine.recv()
     except EOFError:
-        told = {"error": "the process died"}
+        results = {"error": "the process died"}
     process.join()
-    return told
+    return results
 
 
 def forget_peak() -> int:
@@ -333,20 +333,20 @@ def status_bytes(name: str) -> int:
     return int(text.partition(f"{name}:")[2].split()[0]) * 1024
 
 
-def line(row: Row, told: dict[str, Any]) -> str:
+def line(row: Row, results: dict[str, Any]) -> str:
     """The table's line."""
-    if "error" in told:
-        return f"| {row.name} | {told['error'][:160]} | | | | | | |"
-    bands = " ".join(f"{band:.3f}" for band in told.get("bands", []))
+    if "error" in results:
+        return f"| {row.name} | {results['error'][:160]} | | | | | | |"
+    bands = " ".join(f"{band:.3f}" for band in results.get("bands", []))
     cells = [
         row.name,
-        f"{told['loss']:.4f}" if "loss" in told else "",
+        f"{results['loss']:.4f}" if "loss" in results else "",
         bands,
-        f"{told['long']:.0%}" if "long" in told else "",
-        f"{told['short']:.0%}" if "short" in told else "",
-        f"{told['steps_per_s']:.2f}",
-        f"{told['peak_mb']:.0f}",
-        f"{told['before_s']:.1f}",
+        f"{results['long']:.0%}" if "long" in results else "",
+        f"{results['short']:.0%}" if "short" in results else "",
+        f"{results['steps_per_s']:.2f}",
+        f"{results['peak_mb']:.0f}",
+        f"{results['before_s']:.1f}",
     ]
     return f"| {' | '.join(cells)} |"
 

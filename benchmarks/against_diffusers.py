@@ -117,8 +117,8 @@ def our_speed(recipe: Recipe, manifest: Path, out: Path) -> float:
     out.mkdir()
     report = Stopwatch()
     train(recipe, manifest, out, report, CPU, False, manifest.parent / "cache")
-    told = report.steps_at[WARM_STEPS - 1 :]
-    return (len(told) - 1) / (told[-1] - told[0])
+    times = report.steps_at[WARM_STEPS - 1 :]
+    return (len(times) - 1) / (times[-1] - times[0])
 
 
 def their_seconds(recipe: Recipe, members: Path) -> dict[str, float]:
@@ -134,13 +134,13 @@ def their_seconds(recipe: Recipe, members: Path) -> dict[str, float]:
     trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]
     noising = DDPMScheduler.from_config(family.pipeline.scheduler.config)
     optimiser = torch.optim.AdamW(trained, lr=recipe.adamw_lr, betas=(0.9, 0.999), weight_decay=0.01, eps=1e-8)
-    course = get_scheduler("constant", optimizer=optimiser, num_warmup_steps=0, num_training_steps=recipe.steps)
+    lr_scheduler = get_scheduler("constant", optimizer=optimiser, num_warmup_steps=0, num_training_steps=recipe.steps)
     rows = [row for row in read_manifest(members / "manifest.jsonl") if row.split == "train"]
     loader = torch.utils.data.DataLoader(
         _Decoded(rows, members, family), batch_size=recipe.batch_size, shuffle=True, drop_last=True
     )
     accelerator = Accelerator(cpu=True)
-    unet, optimiser, loader, course = accelerator.prepare(unet, optimiser, loader, course)
+    unet, optimiser, loader, lr_scheduler = accelerator.prepare(unet, optimiser, loader, lr_scheduler)
     unet.train()
     clock = _Parts()
     batches = _endless(loader)
@@ -165,7 +165,7 @@ def their_seconds(recipe: Recipe, members: Path) -> dict[str, float]:
             with clock.part("clip and update"):
                 accelerator.clip_grad_norm_(trained, 1.0)
                 optimiser.step()
-                course.step()
+                lr_scheduler.step()
                 optimiser.zero_grad()
     return clock.seconds
 

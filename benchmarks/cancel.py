@@ -90,7 +90,7 @@ def one_cancel(engine: Engine, settings: Settings, chance: random.Random, number
         runs.stop(session, run, keep=True)
         promised_s, phase = runs.stop_bound_s(run), phase_of(session, run_id)
     began = time.monotonic()
-    wait_for(lambda: not any(is_alive(one) for one in family), "its processes gone")
+    wait_for(lambda: not any(is_alive(process) for process in family), "its processes gone")
     gone_s = time.monotonic() - began
     worker.join(LONGEST_S)
     over_s = time.monotonic() - began
@@ -104,10 +104,11 @@ def one_cancel(engine: Engine, settings: Settings, chance: random.Random, number
 
 def tell(cancels: list[Cancel]) -> int:
     """The table, and whether the promise is kept."""
-    limits = [one.steps_and_save_s for one in cancels if one.steps_and_save_s is not None]
-    gone, limit = p95([one.gone_s for one in cancels]), p95(limits) if limits else 0.0
-    kept = sum(one.gone_s <= one.promised_s for one in cancels)
-    print(f"{len(cancels)} stops: processes gone after {statistics.median(o.gone_s for o in cancels):.2f} s (median)")
+    limits = [cancel.steps_and_save_s for cancel in cancels if cancel.steps_and_save_s is not None]
+    gone, limit = p95([cancel.gone_s for cancel in cancels]), p95(limits) if limits else 0.0
+    kept = sum(cancel.gone_s <= cancel.promised_s for cancel in cancels)
+    median_s = statistics.median(cancel.gone_s for cancel in cancels)
+    print(f"{len(cancels)} stops: processes gone after {median_s:.2f} s (median)")
     print(f"p95 {gone:.2f} s; two steps and the save, p95: {limit:.2f} s; that is {gone / limit if limit else 0:.2f} x")
     print(f"the bound shown on the page was kept {kept} times of {len(cancels)}")
     return 0 if gone <= limit and kept == len(cancels) else 1
@@ -121,18 +122,18 @@ def p95(values: list[float]) -> float:
 def newest(engine: Engine, run_id: int, kind: str, fact: str) -> float:
     """The largest a fact has been in events of this kind; 0 without one."""
     with transaction(engine) as session:
-        told = [
+        values = [
             event.data.get(fact) or 0.0 for event in run_events.events_after(session, run_id, 0) if event.kind == kind
         ]
-    return max(map(float, told), default=0.0)
+    return max(map(float, values), default=0.0)
 
 
 def phase_of(session: Any, run_id: int) -> str:
     """What the run was doing, as its last event has it."""
-    told = run_events.events_after(session, run_id, 0)
-    if not told:
+    events = run_events.events_after(session, run_id, 0)
+    if not events:
         return "start"
-    return str(told[-1].data["phase"]) if told[-1].kind == "phase" else str(told[-1].kind)
+    return str(events[-1].data["phase"]) if events[-1].kind == "phase" else str(events[-1].kind)
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -88,12 +88,12 @@ class Day:
             runs.stop(session, runs.get(session, run_id), keep=True)
         self._watch_until(lambda: self._ended(engine, run_id), WITHIN_S, "the run's end")
 
-    def _add(self, name: str, arguments: tuple[str, ...], **told: str) -> None:
+    def _add(self, name: str, arguments: tuple[str, ...], **variables: str) -> None:
         log = self.data_dir / f"{name.replace(' ', '-')}.log"
         environment = {
             **os.environ, "PACKSHOT_DATA_DIR": str(self.data_dir), "PACKSHOT_DATABASE_URL": self.urls["PostgreSQL"],
             "PACKSHOT_REDIS_URL": self.urls["Redis"], "PACKSHOT_PORT": "0", "PACKSHOT_WORKER_THREADS": "1",
-            "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": "", **told,
+            "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", "CUDA_VISIBLE_DEVICES": "", **variables,
         }  # fmt: skip
         command = [sys.executable, *arguments]
         self.supervisor.add(ManagedProcess(name, log, partial(processes.start, command, log, environment, cwd=PROJECT)))
@@ -120,12 +120,12 @@ class Day:
 
     def _look(self) -> bool:
         """Count the trainers that are at work at this moment."""
-        found = 0
-        for one in psutil.process_iter(["cmdline", "status"]):
-            words = one.info["cmdline"] or []
-            is_one = "workers.finetune" in words and any(str(self.data_dir) in word for word in words)
-            found += is_one and one.info["status"] != psutil.STATUS_ZOMBIE
-        self.most_trainers = max(self.most_trainers, found)
+        count = 0
+        for process in psutil.process_iter(["cmdline", "status"]):
+            words = process.info["cmdline"] or []
+            is_trainer = "workers.finetune" in words and any(str(self.data_dir) in word for word in words)
+            count += is_trainer and process.info["status"] != psutil.STATUS_ZOMBIE
+        self.most_trainers = max(self.most_trainers, count)
         return True
 
     def _step(self, engine: Engine, run_id: int) -> int:
@@ -144,47 +144,48 @@ class Day:
 def day(hour_s: float) -> Iterator[Day]:
     """A data folder with everything on it, gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="day-") as place, StopSignals() as signals:
-        one = Day(Path(place), signals, hour_s)
+        simulation = Day(Path(place), signals, hour_s)
         try:
-            yield one
+            yield simulation
         finally:
-            one.supervisor.stop(lambda: _left(Path(place)))
+            simulation.supervisor.stop(lambda: _left(Path(place)))
 
 
 def main() -> int:
     hour_s = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with day(hour_s) as one:
-        engine = one.start()
-        run_id, job_id = real_run.ask(engine, one.data_dir, steps=1_000_000, every=50)
-        one.live(engine, run_id, job_id)
-        one.stop_run(engine, run_id)
+    with day(hour_s) as simulation:
+        engine = simulation.start()
+        run_id, job_id = real_run.ask(engine, simulation.data_dir, steps=1_000_000, every=50)
+        simulation.live(engine, run_id, job_id)
+        simulation.stop_run(engine, run_id)
         with transaction(engine) as session:
             run = runs.get(session, run_id)
-            told = run_events.events_after(session, run_id, 0, limit=10_000_000)
+            events = run_events.events_after(session, run_id, 0, limit=10_000_000)
             notes = [note.kind for note in runs.notes(session, run_id)]
         engine.dispose()
-    steps = [event.data["step"] for event in told if event.kind == "step"]
-    attempts = sum(event.kind == "attempt" for event in told)
-    gaps = sum(event.seq != place for place, event in enumerate(told, start=1))
+    steps = [event.data["step"] for event in events if event.kind == "step"]
+    attempts = sum(event.kind == "attempt" for event in events)
+    gaps = sum(event.seq != place for place, event in enumerate(events, start=1))
     doubles = len(steps) - len(set(steps))
     missing = max(steps) - len(set(steps))
     print(
-        f"{HOURS} hours of {hour_s:g} s, {len(one.killed)} parts killed: {one.most_trainers} trainer at most, "
-        f"{attempts} attempt, found again {notes.count('found_again')} times; {len(told):,} events with {gaps} gaps; "
+        f"{HOURS} hours of {hour_s:g} s, {len(simulation.killed)} parts killed: "
+        f"{simulation.most_trainers} trainer at most, "
+        f"{attempts} attempt, found again {notes.count('found_again')} times; {len(events):,} events with {gaps} gaps; "
         f"{len(steps):,} steps, {doubles} double, {missing} missing; it ended {run.state}: {run.reason}"
     )
-    is_well = (one.most_trainers, attempts, gaps, doubles, missing, run.state) == (1, 1, 0, 0, 0, "stopped")
+    is_well = (simulation.most_trainers, attempts, gaps, doubles, missing, run.state) == (1, 1, 0, 0, 0, "stopped")
     print("as promised" if is_well else "NOT as promised")
     return 0 if is_well else 1
 
 
 def _left(folder: Path) -> list[psutil.Process]:
-    found = []
-    for one in psutil.process_iter(["cmdline"]):
-        if any(str(folder) in word for word in one.info["cmdline"] or []):
-            found.append(one)
-    return found
+    leftovers = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder) in word for word in process.info["cmdline"] or []):
+            leftovers.append(process)
+    return leftovers
 
 
 if __name__ == "__main__":

@@ -34,12 +34,12 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOK
 def varied(count: int) -> list[Recipe]:
     """Recipes that differ in all that costs time; the same for the same count."""
     chance = random.Random(20)
-    found = []
+    recipes = []
     for _ in range(count):
         steps = chance.choice((15, 30, 60, 90))
         known = runs.plan("models/nano", steps, threads=1)
         every = max(1, steps // chance.choice((1, 2, 4, 8)))
-        found.append(
+        recipes.append(
             known.model_copy(
                 update={
                     "batch_size": chance.choice((4, 8, 16, 32)),
@@ -49,7 +49,7 @@ def varied(count: int) -> list[Recipe]:
                 }
             )
         )
-    return found
+    return recipes
 
 
 def engine(*words: object) -> tuple[float, float]:
@@ -68,8 +68,8 @@ def one(recipe: Recipe, manifest: Path, folder: Path) -> tuple[float, float]:
     write_recipe(folder / "recipe.yaml", recipe)
     measuring, training = folder / "preflight", folder / "run"
     began, ended = engine("preflight", folder / "recipe.yaml", manifest, measuring)
-    told = [json.loads(line) for line in (measuring / "events.jsonl").read_text().splitlines()]
-    estimated = estimate(facts_of(measuring, told, began, ended), recipe)
+    events = [json.loads(line) for line in (measuring / "events.jsonl").read_text().splitlines()]
+    estimated = estimate(facts_of(measuring, events, began, ended), recipe)
     began, ended = engine(folder / "recipe.yaml", manifest, training)
     return estimated.seconds, ended - began
 

@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limit, product = sheet_rate(card), product_rate(device, 64 if given.tiny else 8192)
     print(f"{card}, torch {torch.__version__}; a product of large bf16 matrices runs at {product / 1e12:,.0f} TFLOP/s")
     print("case             method batch  ours/s  bare/s ours/bare   GiB ours  bare   of sheet  of product")
-    for case in [toy(one) for one in CASES] if given.tiny else CASES:
+    for case in [toy(full_case) for full_case in CASES] if given.tiny else CASES:
         row(case, device, given.steps, limit, product)
     return 0
 
@@ -203,12 +203,12 @@ def bare_loss(case: Case, family: Family, clean: torch.Tensor, text: dict[str, t
 def operations_of_a_step(case: Case, device: torch.device) -> float:
     """Operations of the model's matrix products and attention, forward and back, for one batch."""
     clear(device)
-    one = replace(case, batch=1)
-    family = family_of(one, device)
-    trained_by_hand(family, recipe_of(one), device)
-    ready = inputs(one, family, device)
+    single = replace(case, batch=1)
+    family = family_of(single, device)
+    trained_by_hand(family, recipe_of(single), device)
+    ready = inputs(single, family, device)
     with FlopCounterMode(display=False) as counter:
-        bare_loss(one, family, *ready).backward()  # type: ignore[no-untyped-call]
+        bare_loss(single, family, *ready).backward()  # type: ignore[no-untyped-call]
     return float(counter.get_total_flops()) * case.batch
 
 
@@ -274,13 +274,13 @@ def toy(case: Case) -> Case:
 
 def product_rate(device: torch.device, side: int) -> float:
     """Operations a second of a product of two bf16 matrices of `side` x `side`: what this card reaches at best."""
-    one, other = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     for _ in range(5):
-        one @ other
+        left @ right
     wait(device)
     began = time.perf_counter()
     for _ in range(20):
-        one @ other
+        left @ right
     wait(device)
     return 20 * 2.0 * side**3 / (time.perf_counter() - began)
 

@@ -79,8 +79,8 @@ def fill(engine: Engine, count: int) -> None:
 
 def _tables(draw: random.Random, count: int) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
     """Tables with their columns, and rows for them."""
-    things = [(draw.choice(COLOURS), draw.choice(CATEGORIES)) for _ in range(count)]
-    numbered = list(enumerate(things, 1))
+    products = [(draw.choice(COLOURS), draw.choice(CATEGORIES)) for _ in range(count)]
+    numbered = list(enumerate(products, 1))
     yield (
         "image (id, catalog_id, intake_id, sha256, file_name, format, size_bytes, width_px, height_px, had_alpha,"
         " had_profile, was_turned, render_path, thumb_sha256, view_sha256, title, category, product, extra,"
@@ -126,12 +126,12 @@ def report(engine: Engine, count: int) -> None:
     print(f"{'':28}{'p50':>7}{'p95':>7}{'limit':>7}  ms")
     filters = [parse(query, 1) for query in FILTERS for _ in range(TURNS)]
     _line("grid page", PAGE_MS, [_timed(engine, browse.page, chosen) for chosen in filters])
-    _line("grid page, far down", PAGE_MS, [_timed(engine, browse.page, one, "newest", middle) for one in filters])
+    _line("grid page, far down", PAGE_MS, [_timed(engine, browse.page, chosen, "newest", middle) for chosen in filters])
     _line("facets and exact count", FACETS_MS, [_timed(engine, browse.facets, chosen) for chosen in filters])
     for sort in browse.SORTS:
         times = [_timed(engine, browse.page, parse("", 1), sort, middle) for _ in range(TURNS)]
         _line(f"grid page, {browse.SORTS[sort].label.lower()}", PAGE_MS, times)
-    _line("jump to the middle", PAGE_MS, [_timed(engine, browse.at, one, "newest", middle) for one in filters])
+    _line("jump to the middle", PAGE_MS, [_timed(engine, browse.at, chosen, "newest", middle) for chosen in filters])
     _line("next in the queue", PAGE_MS, [_timed(engine, _next) for _ in range(TURNS)])
     _line("decision", SAVE_MS, [_timed(engine, _keep, number) for number in range(1, 61)])
     _line("undo", SAVE_MS, [_timed(engine, _undo) for _ in range(20)])

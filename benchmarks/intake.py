@@ -52,9 +52,9 @@ def main() -> None:
     pictures = {"drawn products": [Pillow.fromarray(draw(scene, 768)) for scene, _ in base_world(40, 5)]}
     if REAL.is_dir():
         pictures |= {"catalogue photos": real("grocery/packshots", 54), "clothes at home": real("clothing", 60)}
-    for name, some in pictures.items():
-        blur(name, some)
-    blur("all together", [one for some in pictures.values() for one in some])
+    for name, group in pictures.items():
+        blur(name, group)
+    blur("all together", [picture for group in pictures.values() for picture in group])
     framing()
 
 
@@ -120,9 +120,12 @@ def measuring() -> None:
 
 def blur(name: str, pictures: Sequence[Pillow.Image]) -> None:
     """Areas under the ROC curve of our sharpness and of the plain measure."""
-    blurred = [one.filter(ImageFilter.GaussianBlur(BLUR_SHARE * max(one.size))) for one in pictures]
-    ours = area([measure(one).sharpness or 0 for one in pictures], [measure(one).sharpness or 0 for one in blurred])
-    plain = area([laplacian(one) for one in pictures], [laplacian(one) for one in blurred])
+    blurred = [picture.filter(ImageFilter.GaussianBlur(BLUR_SHARE * max(picture.size))) for picture in pictures]
+    ours = area(
+        [measure(picture).sharpness or 0 for picture in pictures],
+        [measure(picture).sharpness or 0 for picture in blurred],
+    )
+    plain = area([laplacian(picture) for picture in pictures], [laplacian(picture) for picture in blurred])
     print(f"blur, {name:<16} AUC {ours:.3f}; variance of the Laplacian {plain:.3f} ({len(pictures)} photos)")
 
 
@@ -144,13 +147,13 @@ def framing() -> None:
     errors, missed, colours, grounds = [], 0, 0, 0
     scenes = [scene for scene, _ in base_world(240, 77) if scene.background != "busy"]
     for scene in scenes:
-        found = measure(Pillow.fromarray(draw(scene, 640)))
-        if found.box is None:
+        signals = measure(Pillow.fromarray(draw(scene, 640)))
+        if signals.box is None:
             missed += 1
             continue
-        errors.append(float(np.abs(np.asarray(found.box) - true_box(scene)).max()))
-        colours += found.subject_colour == scene.colour
-        grounds += found.background_colour == scene.background
+        errors.append(float(np.abs(np.asarray(signals.box) - true_box(scene)).max()))
+        colours += signals.subject_colour == scene.colour
+        grounds += signals.background_colour == scene.background
     p50, p99 = np.percentile(errors, [50, 99])
     print(f"framing, drawn       box error p50 {p50:.4f}, p99 {p99:.4f}; not found {missed} of {len(scenes)}")
     print(f"colour, drawn        product {colours / len(scenes):.3f}, background {grounds / len(scenes):.3f} right")

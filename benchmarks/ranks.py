@@ -52,8 +52,8 @@ def step_s(folder: Path, manifest: Path, knobs: Recipe) -> float:
         command = [sys.executable, "-m", "workers.finetune", str(Path(place) / "recipe.yaml"), str(manifest), place]
         quiet = {**os.environ, "OMP_NUM_THREADS": "1"}
         subprocess.run(command, cwd=PROJECT, env=quiet, check=True, stderr=subprocess.DEVNULL)
-        told = [json.loads(line) for line in (Path(place) / "events.jsonl").read_text().splitlines()]
-    return float(statistics.median([event["step_s"] for event in told if event["kind"] == "step"][3:]))
+        events = [json.loads(line) for line in (Path(place) / "events.jsonl").read_text().splitlines()]
+    return float(statistics.median([event["step_s"] for event in events if event["kind"] == "step"][3:]))
 
 
 def main() -> int:

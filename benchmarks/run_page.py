@@ -72,11 +72,11 @@ def fill(app: FastAPI, steps: int) -> tuple[int, str]:
     """A live run with so many steps told; its id, and a link that signs the owner in."""
     with transaction(app.state.engine) as session:
         owner = Person(name="Ana", email="ana@example.org", role="owner")
-        pile = Catalog(name="Autumn")
-        session.add_all([owner, pile])
+        catalog = Catalog(name="Autumn")
+        session.add_all([owner, catalog])
         session.flush()
         version = DatasetVersion(
-            catalog_id=pile.id, number=1, selection="", sentence="All photos.", content_hash="5e" * 32,
+            catalog_id=catalog.id, number=1, selection="", sentence="All photos.", content_hash="5e" * 32,
             train_count=1000, validation_count=100, frozen_at=utc_now(),
         )  # fmt: skip
         session.add(version)
@@ -87,8 +87,10 @@ def fill(app: FastAPI, steps: int) -> tuple[int, str]:
         run_events.record(session, run, [_event(1, "started", step=0, device="NVIDIA H100", parameters=1_290_000_000)])
         session.execute(text(FILL), {"run_id": run.id, "steps": steps})
         run.step = steps
-        looks = [_event(steps + 2 + n, "validation", step=n * 500, loss=0.4 - n / 1e4) for n in range(steps // 500)]
-        run_events.record(session, run, looks)
+        validations = [
+            _event(steps + 2 + n, "validation", step=n * 500, loss=0.4 - n / 1e4) for n in range(steps // 500)
+        ]
+        run_events.record(session, run, validations)
         run_id, link = run.id, people.make_link(session, owner)
     with app.state.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze"))

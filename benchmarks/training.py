@@ -84,7 +84,7 @@ def main() -> int:
     # The bare loop's turn before a turn of ours and the one after it: what drifts slowly cancels out.
     ratios = [(b + c) / 2 / o for b, o, c in zip(bare.turns_s, ours.turns_s, bare.turns_s[1:], strict=False)]
     low, ratio, high = statistics.quantiles(ratios, n=4)
-    wait, told = ours.wait_s / sum(ours.turns_s), ours.telling_s / sum(ours.turns_s)
+    wait, logging_share = ours.wait_s / sum(ours.turns_s), ours.telling_s / sum(ours.turns_s)
     latent_wait = latent.wait_s / sum(latent.turns_s)
     speeds = [_TURN / statistics.median(turns) for turns in (ours.turns_s, bare.turns_s)]
     print("ours {:.3f} steps/s, bare loop {:.3f} steps/s".format(*speeds))
@@ -92,15 +92,15 @@ def main() -> int:
     print(f"  half of its {len(ratios)} turns lie between {low:.3f} and {high:.3f}")
     print(f"data wait, pixels      {100 * wait:.2f} %  limit {100 * MOST_WAIT:.0f} %")
     print(f"data wait, latents     {100 * latent_wait:.2f} %  limit {100 * MOST_WAIT:.0f} %")
-    print(f"logging events         {100 * told:.3f} % limit {100 * MOST_LOGGING:.1f} %")
-    return 0 if ratio >= LEAST_SHARE and max(wait, latent_wait) < MOST_WAIT and told < MOST_LOGGING else 1
+    print(f"logging events         {100 * logging_share:.3f} % limit {100 * MOST_LOGGING:.1f} %")
+    return 0 if ratio >= LEAST_SHARE and max(wait, latent_wait) < MOST_WAIT and logging_share < MOST_LOGGING else 1
 
 
 def nano_recipe(steps: int) -> Recipe:
     """The demo's recipe with one thread, looking up as seldom as a long run does."""
     changes = {"steps": steps, "threads": 1, "base": str(PROJECT / "models/nano"), "report_every": _TURN}
-    seldom = {"checkpoint_every": 10_000, "validate_every": 10_000, "warmup_steps": 1}
-    return Recipe.model_validate({**read_recipe(NANO_RECIPE).model_dump(), **changes, **seldom})
+    intervals = {"checkpoint_every": 10_000, "validate_every": 10_000, "warmup_steps": 1}
+    return Recipe.model_validate({**read_recipe(NANO_RECIPE).model_dump(), **changes, **intervals})
 
 
 def timed_run(recipe: Recipe, members: Path, out: Path, meanwhile: Callable[[], None] = lambda: None) -> Stopwatch:
