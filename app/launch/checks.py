@@ -258,10 +258,10 @@ def _compile(recipe: Recipe, measured: Mapping[str, Any] | None) -> Iterator[Fin
     if not recipe.compile:
         return
     way = pace(measured, recipe) if measured and "step_s" in measured else None
-    if way is None or not way.found:
+    if way is None or not way.compiling:
         yield Finding("Compile", "cannot_tell", f"{_NOT_YET}, and without it nothing is compiled")
     else:
-        yield Finding("Compile", "passed" if way.is_compiled else "warning", way.found)
+        yield Finding("Compile", "passed" if way.is_compiled else "warning", way.compiling)
 
 
 def _licences(base: BaseFacts) -> Iterator[Finding]:

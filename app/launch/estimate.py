@@ -182,8 +182,8 @@ def _spread(step_s: Sequence[float]) -> float:
 def _basis(measured: Mapping[str, Any], way: Pace, history: Sequence[float]) -> str:
     kind = "compiled steps" if way.is_compiled else "steps"
     timed = f"{len(way.timed_s)} {kind} measured on {measured['device']}"
-    if way.found and not way.is_compiled:
-        timed += f" ({way.found})"
+    if way.compiling and not way.is_compiled:
+        timed += f" ({way.compiling})"
     if not history:
         return f"{timed}; {NO_HISTORY}"
     return f"{timed} and {len(history)} earlier {'run' if len(history) == 1 else 'runs'}"

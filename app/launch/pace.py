@@ -20,7 +20,7 @@ class Pace:
     """The way a run trains: the timed steps, their mean over the run, and what comes before them; all in seconds.
 
     `warming_s`: what the first steps took longer than the others. `compile_s`: compiling; 0 where it is not compiled.
-    `found` says what was found of compiling, "" where nothing was measured of it. `peak_bytes`: the most memory.
+    `compiling` says what was found of compiling, "" where nothing was measured of it. `peak_bytes`: the most memory.
     """
 
     is_compiled: bool
@@ -29,7 +29,7 @@ class Pace:
     warming_s: float
     compile_s: float = 0.0
     peak_bytes: int | None = None
-    found: str = ""
+    compiling: str = ""
 
 
 def pace(measured: Mapping[str, Any], recipe: Recipe) -> Pace:
@@ -45,12 +45,14 @@ def pace(measured: Mapping[str, Any], recipe: Recipe) -> Pace:
     if both is None:
         return Pace(False, timed_s, plain_s, warming_s, peak_bytes=peak)
     if "why_not" in both:
-        return Pace(False, timed_s, plain_s, warming_s, peak_bytes=peak, found=f"it is not compiled: {both['why_not']}")
+        return Pace(
+            False, timed_s, plain_s, warming_s, peak_bytes=peak, compiling=f"it is not compiled: {both['why_not']}"
+        )
     compiled_s = statistics.median(both["step_s"]) * share
     compile_s = sum(seconds for *_, seconds in both["sizes"]) + _warming_s(both)
     pays, reason = _weighed(plain_s, compiled_s, compile_s, recipe.steps)
     if not pays:
-        return Pace(False, timed_s, plain_s, warming_s, peak_bytes=peak, found=reason)
+        return Pace(False, timed_s, plain_s, warming_s, peak_bytes=peak, compiling=reason)
     return Pace(True, both["step_s"], compiled_s, warming_s, compile_s, both["peak_bytes"], reason)
 
 

@@ -35,7 +35,7 @@ def compiled(**facts: Any) -> dict[str, Any]:
 def test_what_saves_more_than_it_takes_is_compiled() -> None:
     way = pace(BOTH, asking())
     assert (way.is_compiled, way.step_s, way.peak_bytes) == (True, 0.41, 2 << 30)
-    assert way.found == (
+    assert way.compiling == (
         "compiled steps take 0.41 s instead of 0.53 s; 92 s of compiling are paid back after 770 of 3,000 steps"
     )
     assert as_launched(asking(), BOTH) == asking()
@@ -59,7 +59,7 @@ def test_what_saves_more_than_it_takes_is_compiled() -> None:
 def test_what_does_not_pay_is_launched_without(measured: dict[str, Any], steps: int, found: str) -> None:
     recipe = asking(steps)
     way = pace(measured, recipe)
-    assert (way.is_compiled, way.step_s, way.peak_bytes, way.found) == (False, 0.53, 1 << 30, found)
+    assert (way.is_compiled, way.step_s, way.peak_bytes, way.compiling) == (False, 0.53, 1 << 30, found)
     launched = as_launched(recipe, measured)
     assert not launched.compile and launched.recipe_hash() == runs.plan(steps=steps).recipe_hash()
 
@@ -68,11 +68,11 @@ def test_without_a_preflight_that_shows_it_nothing_is_compiled() -> None:
     for measured in (None, {}, {"weights": []}, MEASURED):
         assert not as_launched(asking(), measured).compile
     assert not as_launched(runs.plan(), BOTH).compile
-    assert pace(BOTH, runs.plan()).found == ""
+    assert pace(BOTH, runs.plan()).compiling == ""
 
 
 def test_smaller_pictures_save_less_a_step() -> None:
-    assert "take 0.33 s instead of 0.42 s" in pace({**BOTH, "bucket_area_ratio": 0.8}, asking()).found
+    assert "take 0.33 s instead of 0.42 s" in pace({**BOTH, "bucket_area_ratio": 0.8}, asking()).compiling
     assert pace(BOTH, asking(800)).is_compiled
     assert not pace({**BOTH, "bucket_area_ratio": 0.8}, asking(800)).is_compiled
 

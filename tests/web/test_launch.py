@@ -269,7 +269,7 @@ def test_what_does_not_fit_offers_what_does(client: TestClient, session: Session
     page = client.get("/runs/new")
     view = page.context
     assert view["state"] == "too_large"
-    assert [(one.words, one.told, bool(one.href)) for one in view["others"]] == [
+    assert [(one.words, one.measured, bool(one.href)) for one in view["others"]] == [
         ("16 at once", "does not fit either", False), ("8 at once", "0.7 s a step, 8 m 20 s in all", True),
     ]  # fmt: skip
     assert client.get(view["others"][1].href).context["state"] == "measured"

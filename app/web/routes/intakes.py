@@ -28,7 +28,7 @@ REFUSED_PAGE: Final = 200
 
 
 @dataclass(frozen=True)
-class Told:
+class IntakeRow:
     """One intake in a list: where from, into which catalog, and how it went."""
 
     intake: Intake
@@ -44,7 +44,7 @@ class FormView:
     catalogs: list[CatalogRow]
     catalog_id: int | None
     may_name_folder: bool
-    recent: list[Told]
+    recent: list[IntakeRow]
     max_file_mb: int
 
 
@@ -55,7 +55,7 @@ class IntakeView:
     `met_again` files were refused here and are told about by a later intake.
     """
 
-    told: Told
+    shown: IntakeRow
     following: list[Job]
     refused: list[SourceFile]
     met_again: int
@@ -71,7 +71,7 @@ def form(session: Read, page: Page, files: Files, me: CurrentPerson, catalog_id:
         catalogs=reading.everything(session),
         catalog_id=catalog_id,
         may_name_folder=me.role == "owner",
-        recent=[_told(files, *row) for row in ingest.recent(session)],
+        recent=[_row(files, *row) for row in ingest.recent(session)],
         max_file_mb=ingest.MAX_FILE_BYTES // 1024**2,
     )
     return page("intakes/index.html", view)
@@ -124,10 +124,10 @@ def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentP
     """One intake: how far it is, what came of it, and which files were refused."""
     asked = ingest.get(session, intake_id)
     job = jobs.get(session, asked.job_id) if asked.job_id is not None else None
-    intake_row = _told(storage, asked, reading.get(session, asked.catalog_id), job)
+    intake_row = _row(storage, asked, reading.get(session, asked.catalog_id), job)
     refused = ingest.refused_files(session, intake_id, after, REFUSED_PAGE)
     view = IntakeView(
-        told=intake_row,
+        shown=intake_row,
         following=ingest.under_way_after(session, asked),
         refused=refused,
         met_again=ingest.met_again(session, asked),
@@ -158,15 +158,15 @@ def _refuse_members(me: Person) -> None:
         raise NotAllowed("Only an owner may take in a folder of the server. Choose files to upload instead.")
 
 
-def _may_repeat(storage: Storage, intake_row: Told, me: Person) -> bool:
+def _may_repeat(storage: Storage, intake_row: IntakeRow, me: Person) -> bool:
     folder = Path(intake_row.intake.folder)
     is_over = intake_row.job is None or intake_row.job.is_over
     return is_over and (me.role == "owner" or uploads.is_upload(storage, folder)) and folder.is_dir()
 
 
-def _told(storage: Storage, asked: Intake, catalog: Catalog, job: Job | None) -> Told:
+def _row(storage: Storage, asked: Intake, catalog: Catalog, job: Job | None) -> IntakeRow:
     source = "Files from a browser" if uploads.is_upload(storage, Path(asked.folder)) else asked.folder
-    return Told(asked, catalog, job, source)
+    return IntakeRow(asked, catalog, job, source)
 
 
 def _answer(request: Request, asked: Intake) -> Response:

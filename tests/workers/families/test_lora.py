@@ -14,7 +14,7 @@ import torch
 from app.training.recipe import Recipe
 from tests.workers.families import tiny, tiny_flow, tiny_unets
 from workers.errors import InputError
-from workers.families import lora, metadata
+from workers.families import lora, lora_merge, metadata
 from workers.families.prx_pixel import PrxPixel, load
 from workers.families.registry import load_family, stacked
 
@@ -110,7 +110,7 @@ def test_a_narrow_base_trains_to_the_bit_as_a_wide_one_and_merges_as_wide(
         assert family.draw(["red box"], [1], 16, 2, 3.0).shape == (1, 16, 16, 3)
     assert all(torch.equal(one, same) for one, same in zip(*told, strict=True))
     for family, place in ((wide, "wide"), (narrowed, "narrow")):
-        lora.save_merged(family, tmp_path / place)
+        lora_merge.save_merged(family, tmp_path / place)
     files = sorted(file.name for file in (tmp_path / "wide").glob("*.safetensors"))
     assert files
     assert all((tmp_path / "wide" / one).read_bytes() == (tmp_path / "narrow" / one).read_bytes() for one in files)
@@ -143,7 +143,7 @@ def test_the_same_adapter_is_the_same_file(family: PrxPixel, tmp_path: Path) -> 
 
 def test_merged_it_draws_the_same(family: PrxPixel, base: Callable[..., Path], tmp_path: Path) -> None:
     trained(family)
-    lora.save_merged(family, tmp_path)
+    lora_merge.save_merged(family, tmp_path)
     assert lora.is_on(family)
     plain = load(str(base("prx_pixel")), CPU)
     assert not torch.equal(drawn(plain), drawn(family))
@@ -162,7 +162,7 @@ def test_a_base_in_shards_and_in_bf16_is_merged_as_it_lies(
     lying = load(str(tmp_path / "base"), CPU)
     trained(lying)
     layer = next(name.removesuffix(".lora_B.weight") for name in lora.weights(lying) if name.endswith("lora_B.weight"))
-    lora.save_merged(lying, tmp_path / "merged")
+    lora_merge.save_merged(lying, tmp_path / "merged")
     assert sorted(file.name for file in (tmp_path / "merged").iterdir()) == there
     saved = type(lying.model).from_pretrained(tmp_path / "merged", torch_dtype=torch.bfloat16).state_dict()
     module = lying.model.get_submodule(layer.removeprefix("transformer."))

@@ -23,7 +23,7 @@ from app.training.recipe import Recipe
 from tests.workers.families import tiny
 from tests.workers.families.tiny_unets import PICTURE_PX, TOKENS
 from workers.errors import InputError
-from workers.families import lora
+from workers.families import lora, lora_merge
 from workers.families.registry import load_family, stacked
 from workers.families.unet import Unet
 from workers.finetune.train import train
@@ -343,7 +343,7 @@ def test_an_adapter_loads_back_and_merges_into_a_plain_network(fresh: Unet, fold
     other = unet(folder)
     lora.load(other, tmp_path)
     assert torch.equal(other.draw(["red mug"], [5], PICTURE_PX, 5, 3.0), drawn)
-    lora.save_merged(other, tmp_path / "merged")
+    lora_merge.save_merged(other, tmp_path / "merged")
     lora.take_off(other)
     other.load_weights(tmp_path / "merged")
     merged = other.draw(["red mug"], [5], PICTURE_PX, 5, 3.0)

@@ -57,7 +57,7 @@ class Other:
     """An alternative: what it changes, what was measured of it, and the address that takes it ("" where it fails)."""
 
     words: str
-    told: str
+    measured: str
     href: str
 
 
