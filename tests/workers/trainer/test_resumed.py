@@ -24,7 +24,7 @@ from app.training import progress, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from tests.training.cast import frozen_version
-from tests.workers.trained import FAKE, QUICK, expire_lease, notes, read, steps_kept, train, until, worker
+from tests.workers.trained import FAKE, IMPATIENT, QUICK, expire_lease, notes, read, steps_kept, train, until, worker
 from workers import celery_app, gpu
 from workers.celery_app import Work, do
 from workers.devices import lease
@@ -222,6 +222,8 @@ def test_a_trainer_that_nobody_follows_any_more_does_not_keep_its_run_waiting(
     )
     gone.give_back()
     resume(engine, run_id)
+    with transaction(engine) as session:
+        runs.get(session, run_id).stop_bound_s = 0.2  # it hears no stop: how long it gets before it is ended
     do(read(engine, run_id)[1].id, seated, settings)
     assert read(engine, run_id)[0].state == "completed"
     assert left.wait(0.0)
@@ -246,10 +248,10 @@ def test_a_preflight_at_work_is_found_and_not_waited_for(engine: Engine, setting
     folder = settings.data_dir / "preflights" / str(preflight_id)
     assert not preflight_job.clear_device(work)
     left = Trainer.start([sys.executable, "-c", "import time; time.sleep(600)"], folder, 1)
-    assert preflight_job.clear_device(work)
+    assert preflight_job.clear_device(work, IMPATIENT)
     with transaction(engine) as session:
         preflights.end(session, preflights.get(session, preflight_id), "cancelled", "It was stopped.")
-    assert not preflight_job.clear_device(work), "ended: nobody waits for it any more"
+    assert not preflight_job.clear_device(work, IMPATIENT), "ended: nobody waits for it any more"
     assert left.wait(0.0)
 
 
