@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 from app import people
-from app.database import migrate
+from app.database import engine_for, migrate
 from app.host import servers
 from app.people import Person
 from app.settings import Settings
@@ -65,14 +65,34 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 ADDRESS = "http://127.0.0.1:8700"
 
 
+@pytest.fixture(scope="session")
+def _app(database_url: str) -> FastAPI:
+    """The web app, put together once in a process: its routes are what takes time. Tests ask for `web`."""
+    return create_app(Settings(database_url=database_url))
+
+
 @pytest.fixture
-def web(session: Session, settings: Settings) -> FastAPI:
-    """The web app, on the test's own transaction: each request gets a session whose commit is a savepoint of it."""
-    app = create_app(settings)
-    app.state.sessions = lambda: Session(
-        session.get_bind(), join_transaction_mode="create_savepoint", expire_on_commit=False
-    )
-    return app
+def web(session: Session, settings: Settings, _app: FastAPI) -> Iterator[FastAPI]:
+    """The web app, on the test's own transaction: each request gets a session whose commit is a savepoint of it.
+
+    What `create_app` makes of the settings is made of this test's; routes that a test adds are its own.
+    """
+    before, routes = dict(vars(_app.state)["_state"]), list(_app.router.routes)
+    changes = {
+        "settings": settings,
+        "engine": engine_for(str(settings.database_url)),
+        "redis_url": settings.redis_url,
+        "storage": Storage(settings.data_dir),
+        "sessions": lambda: Session(
+            session.get_bind(), join_transaction_mode="create_savepoint", expire_on_commit=False
+        ),
+    }
+    assert before.keys() == {*changes, "templates", "places"}, "what else does create_app keep?"
+    vars(_app.state)["_state"].update(changes)
+    yield _app
+    _app.router.routes[:] = routes
+    vars(_app.state)["_state"].clear()
+    vars(_app.state)["_state"].update(before)
 
 
 @pytest.fixture
