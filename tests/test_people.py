@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
+import argon2
 import pytest
+from argon2 import extract_parameters
 from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
@@ -16,6 +21,7 @@ from app.errors import NotFound, Refused
 from app.people import Person, SignIn, SignInAttempt, SignInFailure
 from tests import cast
 
+PROJECT = Path(__file__).resolve().parent.parent
 PASSWORD = "four words make one"
 
 
@@ -31,6 +37,15 @@ def test_password_is_not_kept(session: Session) -> None:
     session.refresh(ana)
     assert ana.password_hash is not None and ana.password_hash.startswith("$argon2id$")
     assert PASSWORD not in ana.password_hash
+
+
+def test_passwords_cost_guessers_as_much_as_is_recommended() -> None:
+    """In a Python of its own: the other tests hash at a lower cost."""
+    script = "from app import people; print(people._hasher.hash('four words make one'))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+    cost = extract_parameters(done.stdout.strip())
+    assert cost.type is argon2.Type.ID
+    assert (cost.memory_cost, cost.time_cost, cost.parallelism) == (65_536, 3, 4), "RFC 9106, where memory is scarce"
 
 
 @pytest.mark.parametrize("password", ["", "short", "nine char", "x" * 1001])
