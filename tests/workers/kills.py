@@ -23,10 +23,19 @@ _forked.set_forkserver_preload(["workers.families.prx_pixel", "workers.finetune.
 GIVES_UP_S = 120.0
 
 
-def engine(words: list[str], log: str) -> None:
-    """`python -m workers.finetune` in a process that was forked; its exit code is the engine's."""
+def start(words: list[str], log: Path, has_own_group: bool = False) -> multiprocessing.process.BaseProcess:
+    """`python -m workers.finetune WORDS` in a process that is forked, its words going to the end of `log`."""
+    process = _forked.Process(target=engine, args=(words, str(log), has_own_group))
+    process.start()
+    return process
+
+
+def engine(words: list[str], log: str, has_own_group: bool) -> None:
+    """What the forked process does; its exit code is the engine's."""
     from workers.finetune.__main__ import main
 
+    if has_own_group:
+        os.setsid()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -106,9 +115,7 @@ class Kills:
     def _start(self, out: Path, resume: bool) -> multiprocessing.process.BaseProcess:
         out.mkdir(exist_ok=True)
         words = [str(self.recipe), str(self.manifest), str(out), *(["--resume"] if resume else [])]
-        process = _forked.Process(target=engine, args=(words, str(out / "log")))
-        process.start()
-        return process
+        return start(words, out / "log")
 
     def _wait_for_save(self, out: Path, is_alive: Callable[[], bool]) -> bool:
         """Wait until a checkpoint is being written, one that chance picks; whether one was."""

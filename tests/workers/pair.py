@@ -19,6 +19,13 @@ _FORKS.set_forkserver_preload(
 )
 
 
+def forked(work: Callable[..., None], *given: str) -> multiprocessing.process.BaseProcess:
+    """A process, forked from the server, that does `work`, a function of a module."""
+    process = _FORKS.Process(target=work, args=given)
+    process.start()
+    return process
+
+
 def run_together(
     arguments: Sequence[str], of: int, meanwhile: Callable[[list[int]], None] | None = None, timeout_s: float = 300.0
 ) -> list[int | None]:

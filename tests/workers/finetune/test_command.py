@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +13,11 @@ import pytest
 import torch
 
 from app.training.recipe import Recipe, write_recipe
+from tests.waiting import until
+from tests.workers.kills import start
 from workers.families.prx_pixel import load
 from workers.finetune.__main__ import main
 
-ROOT = Path(__file__).parents[3]
 MakeRecipe = Callable[..., Recipe]
 
 
@@ -153,16 +153,12 @@ def test_sigterm_keeps_what_was_learned_and_a_kill_can_be_resumed(
     knobs = recipe(steps=100_000, checkpoint_every=5, validate_every=100_000, report_every=1)
     arguments = command(knobs, "--resume")
     for sign, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 0)):
-        with subprocess.Popen(
-            [sys.executable, "-m", "workers.finetune", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stderr is not None
-            for line in process.stderr:
-                if line.startswith("checkpoint"):
-                    process.send_signal(sign)
-                    break
-            process.stderr.read()
-        assert process.returncode == code
+        log = tmp_path / f"{sign.name}.log"
+        process = start(arguments, log)
+        until(lambda log=log: log.exists() and "\ncheckpoint" in log.read_text(), "a checkpoint")
+        os.kill(process.pid or 0, sign)
+        process.join(60.0)
+        assert process.exitcode == code, log.read_text()
     told = events(tmp_path / "out")
     resumed = [event for event in told if event["kind"] == "started"][1]
     assert int(str(resumed["step"])) >= 5

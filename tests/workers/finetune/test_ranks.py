@@ -18,12 +18,16 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributed import PrefixStore, TCPStore
 
 from app.datasets.manifest import read_manifest
 from app.training.recipe import Recipe, write_recipe
-from tests.workers.pair import run_together
+from tests.workers.kills import start
+from tests.workers.pair import forked, run_together
+from workers.finetune import process_group
 from workers.finetune.__main__ import main
 from workers.finetune.checkpoint import is_complete, latest_checkpoint, read_sidecar
+from workers.finetune.ranks import Replicas
 
 ROOT = Path(__file__).parents[3]
 MakeRecipe = Callable[..., Recipe]
@@ -201,17 +205,18 @@ def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
 ) -> None:
     out = tmp_path / "out"
     arguments = command(knobs(steps=100_000, checkpoint_every=5, validate_every=100_000, processes=2), "out")
-    engine = [sys.executable, "-m", "workers.finetune", *arguments]
-    with subprocess.Popen(engine, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True) as process:
-        try:
-            wait_for_checkpoint(out)
-            (other,) = psutil.Process(process.pid).children(recursive=True)
-            assert os.getpgid(other.pid) == process.pid
-            other.kill()
-            assert process.wait(30.0) == -signal.SIGKILL
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+    process = start(arguments, tmp_path / "log", has_own_group=True)
+    first = process.pid or 0
+    try:
+        wait_for_checkpoint(out)
+        (other,) = psutil.Process(first).children(recursive=True)
+        assert os.getpgid(other.pid) == first
+        other.kill()
+        process.join(30.0)
+        assert process.exitcode == -signal.SIGKILL
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(first, signal.SIGKILL)
     assert told(out, "failed") == []
     saved = latest_checkpoint(out)[0]
     assert saved is not None
@@ -227,33 +232,29 @@ def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
     assert not (out / "stop").exists()
 
 
-CAUGHT = """
-import subprocess, sys, time
-import torch
-from torch.distributed import PrefixStore, TCPStore
-from workers.finetune import process_group
-from workers.finetune.ranks import Replicas
-
-process_group.GRACE_S = 0.5
-store = PrefixStore("run", TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False))
-others = [subprocess.Popen(["sh", "-c", "sleep 1; exit 1"])]
-me = process_group._Several(Replicas(0, 2), torch.device("cpu"), store, others)
-me.tell_for_others = lambda sentence, cause: print(sentence, cause, flush=True) or 5
-if sys.argv[1]:
-    store.set("failed", sys.argv[1])
-time.sleep(60)
-"""
+def caught(left: str, words: str) -> None:
+    """One of two processes, in long work, the other one about to end; what it tells goes into the file `words`."""
+    process_group.GRACE_S = 0.5  # type: ignore[misc]
+    store = PrefixStore("run", TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False))
+    others = [subprocess.Popen(["sh", "-c", "sleep 1; exit 1"])]
+    me = process_group._Several(Replicas(0, 2), torch.device("cpu"), store, others)
+    me.tell_for_others = lambda sentence, cause: Path(words).write_text(f"{sentence} {cause}") and 5
+    if left:
+        store.set("failed", left)
+    time.sleep(60)
 
 
 @pytest.mark.parametrize(
     ("left", "said", "code"),
-    [("", "", -signal.SIGKILL), ('["The disk is full.", "disk_full"]', "The disk is full. disk_full\n", 5)],
+    [("", "", -signal.SIGKILL), ('["The disk is full.", "disk_full"]', "The disk is full. disk_full", 5)],
 )
-def test_one_that_is_caught_in_long_work_notices_that_another_ended(left: str, said: str, code: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CAUGHT, left], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=50, check=False
-    )
-    assert (done.stdout, done.returncode) == (said, code)
+def test_one_that_is_caught_in_long_work_notices_that_another_ended(
+    left: str, said: str, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "words").touch()
+    process = forked(caught, left, str(tmp_path / "words"))
+    process.join(50.0)
+    assert ((tmp_path / "words").read_text(), process.exitcode) == (said, code)
 
 
 def test_torchrun_starts_it_too(knobs: MakeRecipe, command: Command, tmp_path: Path) -> None:
