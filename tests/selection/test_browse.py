@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
@@ -20,9 +21,36 @@ from app.selection.tables import PhotoIndex
 from tests import cast
 
 
+@pytest.fixture(scope="module")
+def connection(engine: Engine) -> Iterator[Connection]:
+    """One transaction for the tests of this file, undone after them: what all of them look at is made once."""
+    with engine.connect() as connection:
+        outer = connection.begin()
+        yield connection
+        outer.rollback()
+
+
 @pytest.fixture
-def pile(session: Session) -> Catalog:
-    """Forty photos of all kinds."""
+def session(connection: Connection) -> Iterator[Session]:
+    """What a test does in it is undone after the test."""
+    with connection.begin_nested() as own:
+        with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
+            yield session
+        own.rollback()
+
+
+@pytest.fixture(scope="module")
+def pile(connection: Connection) -> Catalog:
+    """Forty photos of all kinds, that no test changes."""
+    with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
+        made = forty_photos(session)
+        session.commit()
+        session.refresh(made)
+        session.expunge(made)
+    return made
+
+
+def forty_photos(session: Session) -> Catalog:
     draw = random.Random(5)
     pile, ana = cast.catalog(session), cast.person(session)
     for number in range(40):
