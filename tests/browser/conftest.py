@@ -28,6 +28,7 @@ from app.database import Base, migrate, transaction
 from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
+from app.web import security
 from app.web.main import create_app
 from tests import cast
 
@@ -41,6 +42,8 @@ class Site:
     url: str
     engine: Engine
     storage: Storage
+    cookie: str
+    """The name of the cookie that signs a browser in."""
 
     def link_for(self, person: Person) -> str:
         """A one-time address that signs a browser in."""
@@ -84,7 +87,7 @@ def _server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         assert thread.is_alive() and time.monotonic() < until, "the web app did not start"
         thread.join(0.02)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Site(f"http://127.0.0.1:{port}", app.state.engine, app.state.storage)
+    yield Site(f"http://127.0.0.1:{port}", app.state.engine, app.state.storage, security.cookie_name(settings))
     server.should_exit = True
     thread.join()
     app.state.engine.dispose()
@@ -125,7 +128,7 @@ Visit = Callable[[Person], Page]
 
 @pytest.fixture
 def visit(site: Site, chromium: Browser) -> Iterator[Visit]:
-    """Opens a browser of its own for a person, signed in through a one-time link. A script error fails the test."""
+    """Opens a browser of its own for a person, signed in. A script error fails the test."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
 
@@ -133,10 +136,13 @@ def visit(site: Site, chromium: Browser) -> Iterator[Visit]:
         context = chromium.new_context(viewport={"width": 1440, "height": 900})
         context.set_default_timeout(20_000)
         contexts.append(context)
+        with transaction(site.engine) as session:
+            token = people.begin_session(session, session.get_one(Person, person.id))
+        context.add_cookies(
+            [{"name": site.cookie, "value": token, "url": site.url, "httpOnly": True, "sameSite": "Lax"}]
+        )
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(site.link_for(person))
-        page.wait_for_url(lambda url: "/links/" not in url)
         return page
 
     yield open_for

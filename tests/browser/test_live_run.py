@@ -23,7 +23,7 @@ RECONNECTS_WITHIN_MS = 15_000
 
 def told(first: int, count: int, step: int | None = None) -> list[dict[str, Any]]:
     """Steps told a second apart, the newest now."""
-    at = utc_now() - timedelta(seconds=count)
+    at = utc_now() - timedelta(seconds=count - 1)
     begin = 2 * (first - 1) if step is None else step
     return [
         {

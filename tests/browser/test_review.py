@@ -72,6 +72,19 @@ def on_desk(page: Page) -> int:
     return int(page.locator("[data-photo]").get_attribute("data-photo") or 0)
 
 
+def test_a_one_time_link_signs_a_browser_in(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.mei)
+    page.context.clear_cookies()
+    page.goto(f"{scene.site.url}/desk")
+    assert "/sign-in" in page.url
+    page.goto(scene.site.link_for(scene.mei))
+    page.wait_for_url(lambda url: "/links/" not in url)
+    page.goto(f"{scene.site.url}/desk")
+    assert on_desk(page) == scene.photos[0].id
+    (cookie,) = page.context.cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == (scene.site.cookie, True, "Lax")
+
+
 def test_a_key_keeps_and_shows_the_next_photo_and_z_takes_it_back(scene: Scene, visit: Visit) -> None:
     page = visit(scene.ana)
     order = scene.queue()
