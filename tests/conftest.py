@@ -27,6 +27,25 @@ from tests import cast
 os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow ones, in each test process: one of them at the end would leave the other process idle.
+
+    xdist gives each process an equal stretch of the list, before they take tests from each other. Last of all hooks,
+    so that a shuffle comes before.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    others = [item for item in items if not item.get_closest_marker("slow")]
+    share = -(-len(items) // processes)
+    ordered: list[pytest.Item] = []
+    for number in range(processes):
+        first = slow[number::processes]
+        ordered += [*first, *others[: share - len(first)]]
+        del others[: share - len(first)]
+    items[:] = [*ordered, *others]
+
+
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A migrated database on an embedded server of this test process."""

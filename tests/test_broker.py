@@ -133,6 +133,7 @@ def test_a_job_delivered_twice_is_done_once(
         session.execute(delete(Job).where(Job.id == last))
 
 
+@pytest.mark.slow
 def test_a_job_whose_message_died_with_redis_is_sent_again(
     settings: Settings, engine: Engine, redis: subprocess.Popen[bytes], asked: int
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_job_whose_message_died_with_redis_is_sent_again(
     assert times_done(settings, asked) == 1
 
 
+@pytest.mark.slow
 def test_a_worker_survives_the_death_of_redis(
     settings: Settings,
     engine: Engine,
@@ -173,6 +175,7 @@ def test_a_worker_survives_the_death_of_redis(
         stop_worker(worker)
 
 
+@pytest.mark.slow
 def test_a_job_whose_worker_was_killed_is_done_by_another(
     settings: Settings, engine: Engine, worker: subprocess.Popen[bytes], asked: int
 ) -> None:

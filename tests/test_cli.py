@@ -271,6 +271,7 @@ def test_only_the_gpu_worker_may_load_torch(running: Up) -> None:
             assert "libtorch" not in maps, part
 
 
+@pytest.mark.slow
 def test_a_terminated_supervisor_stops_everything(tmp_path: Path) -> None:
     with up(tmp_path / "data") as one:
         assert len(one.family()) >= 6

@@ -74,6 +74,7 @@ def work_off(engine: Engine) -> list[str]:
         done.append(job.kind)
 
 
+@pytest.mark.slow
 def test_from_photos_to_compared_checkpoints(
     story_settings: Settings,
     tmp_path: Path,

@@ -345,6 +345,7 @@ def test_what_was_measured_still_holds(client: TestClient, session: Session, set
     assert (measured.id, measured.recipe_hash) == (1, recipe.recipe_hash())
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_checkpoint_to_its_end(restore: Restore, monkeypatch: pytest.MonkeyPatch) -> None:
     import workers.gpu  # noqa: F401  (registers its tasks)
     from workers.celery_app import celery_app

@@ -85,6 +85,7 @@ def test_a_band_without_a_picture_is_a_gap_and_has_no_label(page: Page) -> None:
     assert page.locator("#loss path.line.b2").get_attribute("d") == ""
 
 
+@pytest.mark.slow
 def test_a_cut_connection_misses_and_doubles_nothing(page: Page, site: Site, run_id: int) -> None:
     with wire(site.url) as line:
         page.goto(f"{line.url}/runs/{run_id}")

@@ -373,6 +373,7 @@ def test_a_base_that_was_trained_otherwise_is_refused(
         unet(changed)
 
 
+@pytest.mark.slow
 def test_it_overfits_one_picture_and_its_adapter_another(
     folder: Path, recipe: Callable[..., Recipe], listener: Any, tmp_path: Path
 ) -> None:

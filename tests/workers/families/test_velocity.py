@@ -256,6 +256,7 @@ def test_saved_weights_load_back_and_an_export_draws_the_same(family: Velocity, 
     assert torch.equal(torch.from_numpy(theirs * 255.0).round().to(torch.uint8), mine[0])
 
 
+@pytest.mark.slow
 def test_one_picture_is_learned_by_heart_and_another_one_on_top_with_lora(
     family: Velocity, recipe: Callable[..., Recipe], listener: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

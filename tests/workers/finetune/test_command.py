@@ -147,6 +147,7 @@ def test_a_fault_of_the_program_is_told_and_not_hidden(
     assert events(tmp_path / "out")[-1]["sentence"] == "The training program broke: ZeroDivisionError: by nothing"
 
 
+@pytest.mark.slow
 def test_sigterm_keeps_what_was_learned_and_a_kill_can_be_resumed(
     recipe: MakeRecipe, command: Callable[..., list[str]], tmp_path: Path
 ) -> None:

@@ -6,10 +6,13 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from app.training.recipe import Recipe, write_recipe
 from tests.workers.kills import Kills
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_bit_by_bit_like_one_that_nobody_killed(
     recipe: Callable[..., Recipe], manifest: Path, tmp_path: Path
 ) -> None:

@@ -186,6 +186,7 @@ class Compiler:
         return run_traced
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 def test_steps_are_timed_as_they_are_and_compiled(
     recipe: MakeRecipe, manifest: Path, tmp_path: Path, compiler: Compiler, monkeypatch: pytest.MonkeyPatch

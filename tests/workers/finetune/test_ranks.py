@@ -100,6 +100,7 @@ def numbers(event: dict[str, Any]) -> list[float]:
 
 # FSDP sums up the gradient's norm in another order, so where it clips, the last bit of every gradient may differ; Adam
 # makes a whole step of gradients next to nothing, and weights that began at zero show it. Without clipping: no bit.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "most"),
     [
@@ -200,6 +201,7 @@ def test_what_one_process_cannot_work_on_ends_all_in_its_words(
     assert len(told(tmp_path / "out", "failed")) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
     knobs: MakeRecipe, command: Command, tmp_path: Path
 ) -> None:
@@ -257,6 +259,7 @@ def test_one_that_is_caught_in_long_work_notices_that_another_ended(
     assert ((tmp_path / "words").read_text(), process.exitcode) == (said, code)
 
 
+@pytest.mark.slow
 def test_torchrun_starts_it_too(knobs: MakeRecipe, command: Command, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     engine = [*torchrun, "-m", "workers.finetune", *command(knobs(steps=2), "out")]

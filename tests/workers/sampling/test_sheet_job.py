@@ -179,6 +179,7 @@ def test_a_worker_that_lost_its_lease_keeps_no_sample(engine: Engine, settings: 
     assert count(engine, sheet_id) == 8
 
 
+@pytest.mark.slow
 def test_the_real_engine_trains_a_run_and_the_real_sampler_draws_its_sheet(
     engine: Engine, settings: Settings, recipe: Callable[..., Recipe], manifest: Path
 ) -> None:
