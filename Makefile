@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml; echo "$(TOR
 # Two cores are shared by two test processes, so each takes one.
 TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: help demo up dev test lint format docs bench bench-training bench-gpu ablations faults nano-base install chromium
+.PHONY: help demo up dev test quick lint format docs bench bench-training bench-gpu ablations faults nano-base install chromium
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target words; do \
