@@ -2,8 +2,9 @@
 
 What changed is what differs from the branch `main` (or, on it, from its last commit), and every file that is new. First
 come the house rules, the test files that were changed and those that mirror a changed file (`tests/x/test_y.py` for
-`app/x/y.py`); then the quick ones of their folders. Where nothing is changed, or something that everything rests on,
-all quick ones are run. No test is begun once the time is used up; how many were left is told.
+`app/x/y.py`); then the quick tests of their folders, and last the slow ones of those files. Where nothing is changed,
+or something that everything rests on, all quick ones are run. No test is begun once the time is used up; how many were
+left is told.
 
 This file is a plugin of pytest too: it is how test processes learn when to stop.
 """
@@ -20,10 +21,12 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-BEGINS_FOR_S = 75.0
+BEGINS_FOR_S = 65.0
 """How long tests are begun for: the last ones, and the end of what they share, take a few seconds more."""
-COLLECTED_WITHIN_S = 30.0
+COLLECTED_WITHIN_S = 20.0
 """A second round that would have less time than this is not begun."""
+WIDE = 30
+"""So many changed files are a wide change: what belongs to each of them would take too long."""
 UNTIL = "PACKSHOT_TEST_UNTIL"
 HOUSE = "tests/test_house.py"
 SKIPPED = "tests/faults"
@@ -33,7 +36,7 @@ QUICK = "not slow and not browser and not gpu"
 
 @dataclass
 class Choice:
-    """What to run: whole files first, then the quick tests of `folders`; all quick ones where the change is wide."""
+    """What to run: `files` first, then the quick tests of `folders`; all quick ones where the change is wide."""
 
     files: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
@@ -54,14 +57,16 @@ def git(*words: str) -> list[str]:
 
 def changed() -> list[str]:
     """The files that differ from where this branch left `main`, those of the working tree and new ones included."""
-    bases = (git("merge-base", "HEAD", name) for name in ("main", "origin/main"))
-    base = next((found[0] for found in bases if found), "HEAD")
+    bases = [found[0] for name in ("main", "origin/main") if (found := git("merge-base", "HEAD", name))]
+    base = min(bases, key=lambda one: len(git("rev-list", f"{one}..HEAD")), default="HEAD")
     return sorted({*git("diff", "--name-only", base), *git("ls-files", "--others", "--exclude-standard")})
 
 
 def chosen(paths: list[str], project: Path = PROJECT) -> Choice:
     """What to run for these changed files, of which some may be gone."""
-    choice = Choice(is_wide=not paths)
+    if not paths or len(paths) > WIDE:
+        return Choice(is_wide=True)
+    choice = Choice()
     for path in map(Path, paths):
         top = path.parts[0]
         if top == "tests":
@@ -110,12 +115,14 @@ def rounds(choice: Choice, project: Path = PROJECT) -> list[list[str]]:
     whole = sorted(choice.files | {HOUSE})
     # A file that was run whole is not looked into again.
     apart = [f"--ignore={name}" for name in whole]
-    found = [["-m", "not gpu", *whole]]
+    found = [["-m", "not slow and not gpu", *whole]]
     if choice.folders:
         found.append(["-m", QUICK, *apart, *sorted(choice.folders)])
     if choice.is_wide:
         light = [f"--ignore={name}" for name in (*HEAVY, *sorted(choice.folders))]
         found.append(["-m", QUICK, *apart, *light, "tests"])
+    if choice.files:
+        found.append(["-m", "slow and not gpu", *sorted(choice.files)])
     return found
 
 

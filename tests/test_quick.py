@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.quick import HOUSE, chosen, rounds
+from tests.quick import HOUSE, Choice, chosen, rounds
 
 
 @pytest.fixture
@@ -46,6 +46,10 @@ def test_what_everything_rests_on_asks_for_all(project: Path, path: str) -> None
     assert chosen([path], project).is_wide
 
 
+def test_many_changed_files_ask_for_all(project: Path) -> None:
+    assert chosen([f"app/web/{number}.py" for number in range(100)], project) == Choice(is_wide=True)
+
+
 def test_where_nothing_has_changed_the_quick_ones_are_run(project: Path) -> None:
     whole, rest = rounds(chosen([], project))
     assert whole[-1] == HOUSE
@@ -54,7 +58,8 @@ def test_where_nothing_has_changed_the_quick_ones_are_run(project: Path) -> None
 
 
 def test_the_house_rules_are_always_run_and_nothing_twice(project: Path) -> None:
-    whole, rest = rounds(chosen(["app/web/launch.py"], project))
+    whole, rest, slow = rounds(chosen(["app/web/launch.py"], project))
     assert whole[-2:] == [HOUSE, "tests/web/test_launch.py"]
+    assert slow == ["-m", "slow and not gpu", "tests/web/test_launch.py"]
     assert rest[-1] == "tests/web"
     assert "--ignore=tests/web/test_launch.py" in rest
