@@ -31,19 +31,24 @@ os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELIS
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the slow ones, in each test process: one of them at the end would leave the other process idle.
 
-    xdist gives each process an equal stretch of the list, before they take tests from each other. Last of all hooks,
-    so that a shuffle comes before.
+    Those of a folder stay together, for what they share: a server that has torch, for one. xdist gives each process an
+    equal stretch of the list before they take tests from each other. Last of all hooks, so that a shuffle comes before.
     """
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    slow = [item for item in items if item.get_closest_marker("slow")]
+    folders: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("slow"):
+            folders.setdefault(item.path.parent, []).append(item)
+    firsts: list[list[pytest.Item]] = [[] for _ in range(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))]
+    for folder in sorted(folders.values(), key=len, reverse=True):
+        min(firsts, key=len).extend(folder)
     others = [item for item in items if not item.get_closest_marker("slow")]
-    share = -(-len(items) // processes)
-    ordered: list[pytest.Item] = []
-    for number in range(processes):
-        first = slow[number::processes]
-        ordered += [*first, *others[: share - len(first)]]
-        del others[: share - len(first)]
-    items[:] = [*ordered, *others]
+    share = -(-len(items) // len(firsts))
+    items.clear()
+    for first in firsts:
+        rest = max(0, share - len(first))
+        items += [*first, *others[:rest]]
+        del others[:rest]
+    items += others
 
 
 @pytest.fixture(scope="session")

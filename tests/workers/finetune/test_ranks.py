@@ -29,6 +29,8 @@ from workers.finetune.__main__ import main
 from workers.finetune.checkpoint import is_complete, latest_checkpoint, read_sidecar
 from workers.finetune.ranks import Replicas
 
+pytestmark = pytest.mark.slow  # all of them: the server they are forked from takes seconds
+
 ROOT = Path(__file__).parents[3]
 MakeRecipe = Callable[..., Recipe]
 Command = Callable[..., list[str]]
@@ -100,7 +102,6 @@ def numbers(event: dict[str, Any]) -> list[float]:
 
 # FSDP sums up the gradient's norm in another order, so where it clips, the last bit of every gradient may differ; Adam
 # makes a whole step of gradients next to nothing, and weights that began at zero show it. Without clipping: no bit.
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "most"),
     [
@@ -201,7 +202,6 @@ def test_what_one_process_cannot_work_on_ends_all_in_its_words(
     assert len(told(tmp_path / "out", "failed")) == 1
 
 
-@pytest.mark.slow
 def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
     knobs: MakeRecipe, command: Command, tmp_path: Path
 ) -> None:
@@ -259,7 +259,6 @@ def test_one_that_is_caught_in_long_work_notices_that_another_ended(
     assert ((tmp_path / "words").read_text(), process.exitcode) == (said, code)
 
 
-@pytest.mark.slow
 def test_torchrun_starts_it_too(knobs: MakeRecipe, command: Command, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     engine = [*torchrun, "-m", "workers.finetune", *command(knobs(steps=2), "out")]
