@@ -44,11 +44,11 @@ class Suite:
         return {**os.environ, **ONE_CORE_EACH, **quiet}
 
     def imports_its_own_code(self) -> bool:
-        told = subprocess.run(
+        locations = subprocess.run(
             [sys.executable, "-c", WHERE],
             cwd=self.folder, env=self.environment(), capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
-        return all(Path(line).is_relative_to(self.folder) for line in told.split())
+        return all(Path(line).is_relative_to(self.folder) for line in locations.split())
 
     def run(self, processes: int) -> str:
         """Run it once; pytest's last line."""
