@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml; echo "$(TOR
 # Two cores are shared by two test processes, so each takes one.
 TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: help demo up dev test quick lint format docs bench bench-training bench-gpu ablations faults nano-base install chromium
+.PHONY: help demo up dev test quick lint format docs bench bench-suite bench-training bench-gpu ablations faults nano-base install chromium
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target words; do \
@@ -42,6 +42,9 @@ else
 	exit $$status
 endif
 
+quick: $(READY) chromium ## The tests that matter for what was changed, in under 90 seconds
+	@$(TEST) $(BIN)/python -m tests.quick
+
 lint: $(READY) ## ruff, mypy, import contracts
 	@$(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
@@ -63,6 +66,9 @@ define run-benchmarks
 	for one in $(1); do echo; echo "== $$one"; $(BIN)/python -m "benchmarks.$$one" || status=1; done; \
 	exit $$status
 endef
+
+bench-suite: $(READY) chromium ## How long the tests take, against those of an earlier commit: a quarter of an hour
+	@$(BIN)/python -m benchmarks.suite
 
 bench: $(READY) ## Figures for the promises of the app
 	$(call run-benchmarks,$(BENCH))
