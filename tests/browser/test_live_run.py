@@ -160,6 +160,7 @@ def test_discarding_asks_first_and_starts_on_the_safe_side(page: Page, site: Sit
 
 
 def test_on_a_phone_nothing_is_cut(page: Page, site: Site, run_id: int) -> None:
+    page.goto("about:blank")  # the open page would look anew while another address is asked for
     with transaction(site.engine) as session:
         run = runs.get(session, run_id)
         runs.note(session, run, "hung", "No step for 3 minutes.")
