@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.distributed import PrefixStore, TCPStore
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from app.datasets.manifest import read_manifest
 from app.training.recipe import Recipe, write_recipe
@@ -63,11 +63,11 @@ def told(out: Path, kind: str | None = None) -> list[dict[str, Any]]:
     return [event for event in events if kind in (None, event["kind"])]
 
 
-def wait_for_checkpoint(out: Path, after: int = 0) -> None:
-    """Wait until a checkpoint of a step beyond `after` is told."""
+def wait_for_checkpoint(out: Path, after: int = 0, kind: str = "checkpoint") -> None:
+    """Wait until a checkpoint of a step beyond `after` is told, or its samples, which come next."""
     deadline = time.monotonic() + 300.0
     while time.monotonic() < deadline:
-        if (out / "events.jsonl").exists() and any(e["step"] > after for e in told_whole(out, "checkpoint")):
+        if (out / "events.jsonl").exists() and any(e["step"] > after for e in told_whole(out, kind)):
             return
         time.sleep(0.1)
     raise AssertionError("no checkpoint within five minutes")
@@ -153,7 +153,7 @@ def test_only_the_first_writes_and_a_stop_ends_all_at_the_same_step(
     endless = knobs(steps=100_000, checkpoint_every=5, validate_every=5, sharding=sharding)
 
     def stop(_: list[int]) -> None:
-        wait_for_checkpoint(out)
+        wait_for_checkpoint(out, kind="samples")
         (out / "stop").write_text("keep")
 
     assert run_together(command(endless, "out"), of=2, meanwhile=stop) == [0, 0]
@@ -259,9 +259,22 @@ def test_one_that_is_caught_in_long_work_notices_that_another_ended(
     assert ((tmp_path / "words").read_text(), process.exitcode) == (said, code)
 
 
+def launched(*arguments: str) -> None:
+    """What `torchrun --standalone --nproc-per-node 2 -m workers.finetune ARGUMENTS` does once it has read its options.
+
+    Its agent starts the processes, by a fork: they have torch already.
+    """
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=2, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+        run_id="test", start_method="fork", max_restarts=0, monitor_interval=0.05,
+    )  # fmt: skip
+    codes = elastic_launch(config, main)(list(arguments))
+    os._exit(0 if list(codes.values()) == [0, 0] else 1)
+
+
 def test_torchrun_starts_it_too(knobs: MakeRecipe, command: Command, tmp_path: Path) -> None:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    engine = [*torchrun, "-m", "workers.finetune", *command(knobs(steps=2), "out")]
-    done = subprocess.run(engine, cwd=ROOT, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"}, check=False)
-    assert done.returncode == 0
+    agent = forked(launched, *command(knobs(steps=2), "out"))
+    agent.join(100.0)
+    assert agent.exitcode == 0
     assert told(tmp_path / "out")[-1]["reason"] == "completed"
