@@ -58,4 +58,5 @@ def _one(arguments: list[str], rank: int, of: int, port: int) -> None:
 
     recipe = next(word for word in arguments if word.endswith(".yaml"))
     sys.stderr = Path(recipe).with_name(f"words-{rank}.txt").open("a", buffering=1)
-    sys.exit(main(arguments))
+    # As the command itself ends: without waiting for threads that torch may have left.
+    os._exit(main(arguments))
