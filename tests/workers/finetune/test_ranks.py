@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +19,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.distributed import PrefixStore, TCPStore
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from app.datasets.manifest import read_manifest
 from app.training.recipe import Recipe, write_recipe
@@ -259,22 +259,9 @@ def test_one_that_is_caught_in_long_work_notices_that_another_ended(
     assert ((tmp_path / "words").read_text(), process.exitcode) == (said, code)
 
 
-def launched(*arguments: str) -> None:
-    """What `torchrun --standalone --nproc-per-node 2 -m workers.finetune ARGUMENTS` does once it has read its options.
-
-    Its agent starts the processes, by a fork: they have torch already.
-    """
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=2, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
-        run_id="test", start_method="fork", max_restarts=0, monitor_interval=0.05,
-    )  # fmt: skip
-    codes = elastic_launch(config, main)(list(arguments))
-    os._exit(0 if list(codes.values()) == [0, 0] else 1)
-
-
 def test_torchrun_starts_it_too(knobs: MakeRecipe, command: Command, tmp_path: Path) -> None:
-    agent = forked(launched, *command(knobs(steps=2), "out"))
-    agent.join(100.0)
-    assert agent.exitcode == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    engine = [*torchrun, "-m", "workers.finetune", *command(knobs(steps=2), "out")]
+    done = subprocess.run(engine, cwd=ROOT, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"}, check=False)
+    assert done.returncode == 0
     assert told(tmp_path / "out")[-1]["reason"] == "completed"
