@@ -10,6 +10,7 @@ when the program is at fault. SIGTERM asks as OUT/stop does: keep, then stop.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -67,11 +68,16 @@ def _run(
 
     `words` is the command line, for the run's other processes.
     """
-    # torch takes seconds to import; a refused recipe should not wait for it.
+    # torch takes seconds to import; a refused recipe should not wait for it. Nothing that an import makes is garbage:
+    # a collector that looks again and again takes a quarter of those seconds, and later some of each step.
+    gc.disable()
     from workers.finetune.preflight import preflight
     from workers.finetune.process_group import joined
     from workers.finetune.report import EventLog, Silence
     from workers.finetune.train import train
+
+    gc.freeze()
+    gc.enable()
 
     try:
         with joined(recipe, words) as group:
