@@ -70,6 +70,9 @@ SMALL: Final = 50_000_000
 FULL_NEEDS_PHOTOS: Final = 1000
 """Fewer photos than this teach an addition better than all weights: those would overfit. [ours]"""
 
+PROCESSES_AT_MOST: Final = 4
+"""How many processes train a small model on a processor: each imports torch, which takes seconds and 0.4 GB. [ours]"""
+
 BYTES_A_WEIGHT: Final = 20
 """Full training: fp32 weight, gradient, AdamW's two memories and the averaged weight, four bytes each."""
 

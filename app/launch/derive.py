@@ -9,6 +9,7 @@ from app.launch.defaults import (
     BYTES_A_WEIGHT,
     COMPILED_STEPS,
     FULL_NEEDS_PHOTOS,
+    PROCESSES_AT_MOST,
     ROUTED_TOKENS,
     SMALL,
     STARTS,
@@ -54,7 +55,8 @@ def _from_template(
     """A recipe that was tried on this base; warm-up, checkpoints and validations keep their share of the run."""
     wanted = steps or round(known.steps * SHARES[preset])
     share = wanted / known.steps
-    values = known.model_dump() | {"base": base.name, "threads": device.threads, "steps": wanted}
+    threads, micro_batch, why = _threads(base, device, known.batch_size, known.micro_batch)
+    values = known.model_dump() | {"base": base.name, "threads": threads, "micro_batch": micro_batch, "steps": wanted}
     for name in ("warmup_steps", "checkpoint_every", "validate_every"):
         values[name] = max(1, round(values[name] * share))
     values["warmup_steps"] = min(values["warmup_steps"], int(known.constant_share * wanted))
@@ -67,7 +69,7 @@ def _from_template(
         "family": "from the base",
         "method": f"only {base.parameters / 1e6:.1f} million of them",
         "resolution_px": "the base’s own",
-        "threads": "as the worker is set up",
+        "threads": why,
         "warmup_steps": "short: the base is trained already",
         "checkpoint_every": "four in the run",
         "validate_every": "before each checkpoint",
@@ -160,6 +162,7 @@ def _sizes(
         if resolution_px == base.resolution_px
         else f"a draft; the base’s own is {base.resolution_px} px"
     )
+    threads, micro, why_threads = _threads(base, device, batch, micro)
     at_once = "all at once: the model is small" if micro == 0 else f"{batch // micro} times {micro} add up to a batch"
     return {
         "resolution_px": (resolution_px, own),
@@ -168,9 +171,18 @@ def _sizes(
         "micro_batch": (micro, at_once),
         "checkpointing": (blocks, "the least that should fit this device; the preflight tells"),
         "precision": _precision(base, device),
-        "threads": (device.threads, "as the worker is set up"),
+        "threads": (threads, why_threads),
         "cache": (True, "pictures and captions are encoded once"),
     }
+
+
+def _threads(base: BaseFacts, device: DeviceFacts, batch: int, micro_batch: int) -> tuple[int, int, str]:
+    """Threads, pictures at once, and why: on a processor a small model is trained by a process on each core, which take
+    equal parts of a batch."""
+    count = max(n for n in range(1, min(device.cores, PROCESSES_AT_MOST) + 1) if batch % n == 0)
+    if device.has_gpu or base.parameters >= SMALL or count == 1:
+        return device.threads, micro_batch, "as the worker is set up"
+    return count, batch // count, f"each of {count} cores learns from {batch // count} of the {batch} pictures"
 
 
 def _compile(base: BaseFacts, device: DeviceFacts, blocks: str, steps: int) -> tuple[bool, str]:

@@ -60,13 +60,15 @@ class DataFacts:
 class DeviceFacts:
     """Where a run will be. `memory_bytes` is the accelerator's, None without one or while nobody knows.
 
-    `count`: how many of its kind can work on one run together.
+    `count`: how many of its kind can work on one run together. `threads`: how many threads of one process it may keep
+    busy; `cores`: how many processes of one thread each.
     """
 
     name: str
     memory_bytes: int | None
     threads: int
     count: int = 1
+    cores: int = 1
 
     @property
     def has_gpu(self) -> bool:

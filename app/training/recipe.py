@@ -160,7 +160,12 @@ class Recipe(BaseModel):
     )
     second_batch_size: int = Field(default=0, ge=0, le=4096, description="Pictures in each step of the second stage.")
 
-    threads: int = Field(ge=1, le=256, description="CPU threads the run may use.")
+    threads: int = Field(
+        ge=1,
+        le=256,
+        description="CPU threads the run may use; without an accelerator a small model’s are processes of their own "
+        "where the micro-batches can be shared evenly.",
+    )
     processes: int = Field(
         default=1,
         ge=1,

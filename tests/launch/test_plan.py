@@ -35,6 +35,16 @@ def test_the_shipped_base_gets_the_recipe_that_was_tried_on_it(nano: BaseFacts) 
     assert best.max_wall_clock_s == 4 * runs.plan().max_wall_clock_s
 
 
+@pytest.mark.parametrize(("cores", "threads", "at_once"), [(1, 1, 0), (2, 2, 16), (3, 2, 16), (64, 4, 8)])
+def test_a_small_model_is_trained_by_a_process_on_each_core(
+    nano: BaseFacts, cores: int, threads: int, at_once: int
+) -> None:
+    recipe = plan(nano, SHOP, replace(CPU, cores=cores)).recipe
+    assert (recipe.threads, recipe.micro_batch, recipe.processes) == (threads, at_once, 1)
+    assert recipe.uneven_for(recipe.threads) is None
+    assert plan(nano, SHOP, replace(H100, cores=cores)).recipe.micro_batch == 0
+
+
 @pytest.mark.parametrize("family", sorted(STARTS))
 @pytest.mark.parametrize("device", [CPU, RTX, H100], ids=lambda one: one.name)
 @pytest.mark.parametrize("photos", [12, 300, 3000])

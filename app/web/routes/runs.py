@@ -56,7 +56,7 @@ def start(session: Write, page: Page, config: Config, files: Files, me: CurrentP
     if plan.faults or faults:
         return page("runs/launch.html", launch_page.view(session, config, files, asked, faults), status=422)
     version = reading.get(session, asked.version_id or 0).version
-    device = devices.known(config.data_dir, config.worker_threads).name
+    device = devices.known(config).name
     preflight = preflights.find(session, version.id, plan.recipe, device)
     known = open_assessment(session, config, plan, asked, requested, preflight)
     run = assessment.start(session, version, known, preflight if known.estimate else None, me)

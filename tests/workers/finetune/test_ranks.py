@@ -206,7 +206,8 @@ def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
     knobs: MakeRecipe, command: Command, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    arguments = command(knobs(steps=100_000, checkpoint_every=5, validate_every=100_000, processes=2), "out")
+    # On a processor two threads of a small model are two processes.
+    arguments = command(knobs(steps=100_000, checkpoint_every=5, validate_every=100_000, threads=2), "out")
     process = start(arguments, tmp_path / "log", has_own_group=True)
     first = process.pid or 0
     try:
@@ -232,6 +233,23 @@ def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
     assert [event["step"] for event in told(out, "started")] == [0, step]
     assert told(out)[-1]["reason"] == "stopped"
     assert not (out / "stop").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "device", "count"),
+    [
+        ({"threads": 2}, "cpu", 2),
+        ({"threads": 3}, "cpu", 1),  # three cannot share two micro-batches
+        ({"threads": 2}, "cuda", 1),
+        ({"threads": 4, "processes": 2}, "cpu", 2),
+    ],
+)
+def test_threads_of_a_small_model_on_a_processor_are_processes(
+    knobs: MakeRecipe, monkeypatch: pytest.MonkeyPatch, changes: dict[str, int], device: str, count: int
+) -> None:
+    assert process_group.processes_of(knobs(**changes), torch.device(device)) == count
+    monkeypatch.setattr(process_group, "SMALL_BYTES", 1000)
+    assert process_group.processes_of(knobs(**changes), torch.device(device)) == changes.get("processes", 1)
 
 
 def caught(left: str, words: str) -> None:

@@ -53,7 +53,7 @@ def known_bases(config: Settings) -> list[BaseFacts]:
 def planned_for(session: Session, config: Settings, asked: Asked) -> Plan:
     """The plan for a version and a base that are known to exist."""
     version = reading.get(session, asked.version_id or 0).version
-    device = devices.known(config.data_dir, config.worker_threads)
+    device = devices.known(config)
     return plan(bases.read(asked.base), members.facts(session, version), device, asked.preset, asked.changes)
 
 

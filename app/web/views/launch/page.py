@@ -109,7 +109,7 @@ def view(
     )  # fmt: skip
     if chosen is None:
         return _empty(asked, config)
-    device = devices.known(config.data_dir, config.worker_threads)
+    device = devices.known(config)
     data = members.facts(session, chosen.version)
     asked, planned = _planned(asked, base, data, device)
     return _Page(session, config, files, asked, chosen, base, data, device, planned, dict(faults or {})).view(
