@@ -103,7 +103,10 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
-    return Settings(data_dir=tmp_path / "data", database_url=database_url, redis_url="redis://127.0.0.1:1/0")
+    return Settings(
+        data_dir=tmp_path / "data", database_url=database_url, redis_url="redis://127.0.0.1:1/0",
+        intake_roots=(tmp_path,),
+    )  # fmt: skip
 
 
 ADDRESS = "http://127.0.0.1:8700"

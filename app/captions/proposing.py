@@ -14,6 +14,7 @@ from app.captions import facts
 from app.captions.facts import CatalogueFacts, MeasuredFacts
 from app.captions.tables import Caption
 from app.captions.writing import author, current, propose
+from app.catalog.colours import EMPTY_BELOW
 from app.catalog.tables import Catalog, Image, Signals
 from app.errors import NotFound, Refused
 from app.jobs import Job
@@ -62,14 +63,19 @@ def awaiting(session: Session, catalog_id: int, image_ids: Sequence[int] | None 
     """Ids of the photos that a captioner may caption, in the order of their taking in.
 
     Of the photos named: all without a person's caption. Of a whole catalog: those without a caption, and those with
-    one from facts, for a model knows more and the measurements may have changed; never those a model captioned.
+    one from facts, for a model knows more and the measurements may have changed; never those a model captioned, and
+    none that are empty: there is nothing on them to caption.
     """
     is_current = and_(Caption.image_id == Image.id, Caption.superseded_at.is_(None))
     statement = select(Image.id).outerjoin(Caption, is_current).where(Image.catalog_id == catalog_id).order_by(Image.id)
+    statement = statement.outerjoin(Signals, Signals.image_id == Image.id)
     if image_ids is not None:
         statement = statement.where(Image.id.in_(image_ids), Caption.written_by.is_distinct_from("person"))
     else:
-        statement = statement.where(or_(Caption.id.is_(None), Caption.captioner == FACTS))
+        statement = statement.where(
+            or_(Caption.id.is_(None), Caption.captioner == FACTS),
+            or_(Signals.contrast.is_(None), Signals.contrast >= EMPTY_BELOW),
+        )
     return list(session.scalars(statement))
 
 

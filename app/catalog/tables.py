@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.database import Base, BigId, Moment, utc_now
@@ -42,7 +42,8 @@ class Image(Base):
 
     `width_px` and `height_px` are those seen by a person: after the EXIF orientation was applied. `render_path` is the
     file, relative to the data folder, that holds the picture as sRGB, upright and without alpha: the original itself
-    where that already is so, otherwise a lossless render.
+    where that already is so, otherwise a lossless render. `notes` are words of `catalog.notes`: what had to be assumed.
+    `was_read_strictly` is false for photos that versions before 30 November 2026 took in, damaged ones among them.
     """
 
     __tablename__ = "image"
@@ -50,6 +51,8 @@ class Image(Base):
         UniqueConstraint("catalog_id", "sha256"),
         Index("ix_image_catalog_id_id", "catalog_id", "id"),
         Index("ix_image_catalog_id_file_name", "catalog_id", "file_name", "id"),
+        # For counting notes: few photos have any.
+        Index("ix_image_noted", "catalog_id", postgresql_where=text("notes <> '{}'")),
     )
 
     id: Mapped[BigId]
@@ -72,6 +75,8 @@ class Image(Base):
     description: Mapped[str | None] = mapped_column(Text)
     product: Mapped[str | None] = mapped_column(Text, index=True)
     extra: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    notes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
+    was_read_strictly: Mapped[bool] = mapped_column(default=True)
     taken_in_at: Mapped[Moment] = mapped_column(default=utc_now)
 
 
@@ -98,7 +103,8 @@ class Signals(Base):
     """What was measured on one image. None means "cannot tell", never zero.
 
     Shares are 0 to 1 of the frame; offsets are signed shares of the frame side (right and down positive); the box is
-    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65. Definitions: `workers/signals/measure.py`.
+    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65, contrast a difference in it. Definitions:
+    `workers/signals/measure.py`.
     """
 
     __tablename__ = "signals"
@@ -106,6 +112,7 @@ class Signals(Base):
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     version: Mapped[int]
     measured_at: Mapped[Moment] = mapped_column(default=utc_now)
+    contrast: Mapped[float | None]
     sharpness: Mapped[float | None] = mapped_column(index=True)
     background: Mapped[str] = mapped_column(Text, index=True)  # white | plain | scene | cannot tell
     background_colour: Mapped[str | None] = mapped_column(Text)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -21,6 +21,7 @@ from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
 from app.database import utc_now
 from app.datasets.manifest import ManifestRow, Split, content_hash, write_manifest
+from app.datasets.picture_files import refuse_unsound
 from app.datasets.splitting import Group, group, split
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
@@ -48,6 +49,9 @@ class Candidate:
     category: str | None
     caption_id: int
     caption: str
+    original_sha256: str
+    format: str
+    was_read_strictly: bool
 
     @property
     def sha256(self) -> str:
@@ -129,6 +133,9 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
             Image.category,
             Caption.id,
             Caption.text,
+            Image.sha256,
+            Image.format,
+            Image.was_read_strictly,
         )
         .where(Caption.id.is_not(None))
         .order_by(Image.id)
@@ -140,9 +147,10 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
 def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
     """Every candidate in its group and split.
 
-    Raises Refused when a picture file is missing or empty, and when a product would be in both splits.
+    Raises Refused, naming photos, when picture files are missing, changed or damaged, and when a product would be in
+    both splits.
     """
-    _refuse_missing_files(storage, candidates)
+    refuse_unsound(storage, candidates)
     names = group([(candidate.product, candidate.sha256) for candidate in candidates])
     sizes: dict[str, int] = defaultdict(int)
     categories: dict[str, str] = {}
@@ -185,6 +193,10 @@ def record(session: Session, storage: Storage, version: DatasetVersion, placed: 
     for start in range(0, len(members), _INSERTED_AT_ONCE):
         session.execute(insert(Member), members[start : start + _INSERTED_AT_ONCE])
     write_manifest(folder / MANIFEST, rows)
+    unread = [row.candidate.image_id for row in placed if not row.candidate.was_read_strictly]
+    for start in range(0, len(unread), _INSERTED_AT_ONCE):
+        now_read = Image.id.in_(unread[start : start + _INSERTED_AT_ONCE])
+        session.execute(update(Image).where(now_read).values(was_read_strictly=True))
     version.content_hash = content_hash(rows)
     version.sentence = sentence(parse(version.selection, version.catalog_id), len(rows))
     version.train_count = sum(row.split == "train" for row in rows)
@@ -202,22 +214,6 @@ def _count(session: Session, chosen: Selection) -> tuple[int, int]:
         many = f"None of the {total:,} selected photos has" if total > 1 else "The one selected photo does not have"
         raise Refused(f"{many} a caption yet. Caption them first, then freeze.")
     return total, captioned
-
-
-def _refuse_missing_files(storage: Storage, candidates: Sequence[Candidate]) -> None:
-    missing = [candidate for candidate in candidates if not _is_there(storage.root / candidate.file)]
-    if missing:
-        first = f"{missing[0].file_name} ({missing[0].file})"
-        plural = f"{len(missing):,} picture files are missing, the first is {first}"
-        singular = f"The picture file of {first} is missing"
-        raise Refused(f"{plural if len(missing) > 1 else singular}. Take its folder in again, then freeze.")
-
-
-def _is_there(file: Path) -> bool:
-    try:
-        return file.stat().st_size > 0
-    except OSError:
-        return False
 
 
 def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> Iterator[ManifestRow]:

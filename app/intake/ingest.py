@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -24,9 +25,9 @@ from app.catalog import reading
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.errors import NotFound, Refused
-from app.intake import metadata
+from app.intake import memory, metadata
 from app.intake.decoding import Unreadable, read_picture
-from app.intake.folders import Met, walk
+from app.intake.folders import Met, has_no_pictures, walk
 from app.intake.metadata import PhotoMetadata, read_metadata
 from app.jobs import Job
 from app.people import Person
@@ -58,11 +59,10 @@ class Hashed:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A new picture whose files are kept: the columns of its image that follow from its bytes, and what was assumed."""
+    """A new picture whose files are kept, and the columns of its image that follow from its bytes."""
 
     hashed: Hashed
     columns: dict[str, Any]
-    note: str | None
 
 
 def request_intake(session: Session, catalog: Catalog, folder: Path, person: Person) -> Intake:
@@ -77,7 +77,7 @@ def request_intake(session: Session, catalog: Catalog, folder: Path, person: Per
         raise Refused(f"There is no folder {folder} on this machine.")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise Refused(f"The folder {folder} cannot be read: permission denied.")
-    if not any(met.kind == "picture" for met in walk(folder)):
+    if has_no_pictures(folder):
         raise Refused(f"There are no pictures in {folder}.")
     try:
         str(folder).encode()
@@ -107,7 +107,7 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
     if not folder.is_dir():
         raise Refused(f"There is no folder {folder} on this machine any more.")
     facts = read_metadata(folder)
-    files = [met for met in walk(folder) if met.name not in metadata.NAMES]
+    files = [met for met in walk(folder, _beating(tell)) if met.name not in metadata.NAMES]
     pictures = [met for met in files if met.kind == "picture"]
     refused = [Hashed(met, "", 0, met.reason) for met in files if met.kind == "refused"]
     unnamed = len(facts.keys() - {metadata.key_of(met.name) for met in pictures})
@@ -124,6 +124,8 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
             hashed = list(pool.map(_hash, batch))
             with begin() as session:
                 known = _known(session, catalog_id, hashed)
+            # A picture whose file went missing gets it back.
+            known = {key: row for key, row in known.items() if (storage.root / row.render_path).is_file()}
             fresh = {file.sha256: file for file in reversed(hashed) if file.reason is None and file.sha256 not in known}
             results = list(pool.map(lambda file: _store(storage, file, max_megapixels), fresh.values()))
             why = {file.sha256: file.reason for file in results if isinstance(file, Hashed)}
@@ -143,6 +145,19 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
         # Kept before the job ends: a worker that is killed in between may have removed an upload's folder.
         _job(session, get(session, intake_id)).result = result
     return result
+
+
+def _beating(tell: Tell) -> Callable[[], None]:
+    """Tells at once and then every second that the work goes on, which is also when it hears of a stop."""
+    due = 0.0
+
+    def beat() -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + 1
+            tell()
+
+    return beat
 
 
 def _job(session: Session, intake: Intake) -> Job:
@@ -172,6 +187,11 @@ def _hash(met: Met) -> Hashed:
 
 def _store(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Hashed:
     """Read a new picture and keep its files, or say why not. Raises Refused when the disk is full."""
+    with memory.FILES.hold(hashed.size_bytes):
+        return _store_read(storage, hashed, max_megapixels)
+
+
+def _store_read(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Hashed:
     try:
         data = hashed.met.path.read_bytes()
     except OSError:
@@ -179,7 +199,7 @@ def _store(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Ha
     if hashlib.sha256(data).hexdigest() != hashed.sha256:
         return replace(hashed, reason="The file changed while it was read; take the folder in again.")
     try:
-        picture = read_picture(data, max_megapixels)
+        picture = read_picture(data, max_megapixels, hashed.met.name)
     except Unreadable as refusal:
         return replace(hashed, reason=refusal.sentence)
     suffix = SUFFIXES[picture.format]
@@ -196,28 +216,30 @@ def _store(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Ha
         "had_alpha": picture.had_alpha,
         "had_profile": picture.had_profile,
         "was_turned": picture.was_turned,
+        "notes": list(picture.notes),
         "render_path": shown.relative_to(storage.root).as_posix(),
         "thumb_sha256": storage.put("thumbs", picture.thumb, SUFFIXES[THUMB_FORMAT]),
         "view_sha256": storage.put("views", picture.view, SUFFIXES[VIEW_FORMAT]),
     }
-    return Stored(hashed, columns, picture.note)
+    return Stored(hashed, columns)
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """An image that the catalog has, and the intake and file it is from."""
+    """An image that the catalog has, the intake and file it is from, and where its picture lies."""
 
     image_id: int
     intake_id: int
     file_name: str
+    render_path: str
 
 
 def _known(session: Session, catalog_id: int, hashed: Iterable[Hashed]) -> dict[str, _Known]:
     """The catalog's images by SHA-256, of those among the files."""
-    query = select(Image.sha256, Image.id, Image.intake_id, Image.file_name).where(
+    query = select(Image.sha256, Image.id, Image.intake_id, Image.file_name, Image.render_path).where(
         Image.catalog_id == catalog_id, Image.sha256.in_({file.sha256 for file in hashed})
     )
-    return {row.sha256: _Known(row.id, row.intake_id, row.file_name) for row in session.execute(query)}
+    return {row.sha256: _Known(row.id, row.intake_id, row.file_name, row.render_path) for row in session.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,29 +271,26 @@ def _record(session: Session, catalogued: _Catalogued, stored: Sequence[Stored],
 
     Rows go in in the order of their keys, so that two intakes into one catalog never wait for each other in a circle.
     """
-    added: dict[str, Stored] = {}
+    added: set[str] = set()
     if stored:
         by_sha256 = {
             picture.hashed.sha256: picture for picture in sorted(stored, key=lambda picture: picture.hashed.sha256)
         }
         query = insert(Image).values([catalogued.row(picture) for picture in by_sha256.values()])
-        returned = session.scalars(query.on_conflict_do_nothing().returning(Image.sha256))
-        added = {sha256: by_sha256[sha256] for sha256 in returned}
+        added = set(session.scalars(query.on_conflict_do_nothing().returning(Image.sha256)))
     known = _known(session, catalogued.catalog_id, hashed)
     files: dict[tuple[str, str], dict[str, Any]] = {}
     for file in hashed:
         row: dict[str, Any] = {"image_id": None, "outcome": "refused", "reason": file.reason}
         if file.reason is None:
-            image, new = known[file.sha256], added.get(file.sha256)
+            image = known[file.sha256]
             # Also where an earlier attempt at this intake made the image.
             is_main = (image.intake_id, image.file_name) == (catalogued.intake_id, file.met.name)
             row = {"image_id": image.image_id, "outcome": "accepted" if is_main else "same_bytes", "reason": None}
-            if is_main and new is not None:
-                row["reason"] = new.note
         row |= {"catalog_id": catalogued.catalog_id, "intake_id": catalogued.intake_id}
         files[file.met.name, file.sha256] = row | {"file_name": file.met.name, "sha256": file.sha256}
     _keep_source_files(session, [files[key] for key in sorted(files)])
-    old = known.keys() - added.keys()
+    old = known.keys() - added
     met_again = {known[file.sha256].image_id: file.met.name for file in hashed if file.sha256 in old}
     _fill_in(session, met_again, catalogued.facts)
     return sum(row["outcome"] == "same_bytes" for row in files.values())

@@ -231,6 +231,8 @@ def facts_of(image: Image, signals: Signals | None, caption: str | None) -> Phot
         background=signals.background if signals else None,
         cropped_edges=tuple(signals.cropped_edges) if signals else (),
         confidence=signals.confidence if signals else 0.0,
+        contrast=signals.contrast if signals else None,
+        side_px=max(image.width_px, image.height_px),
         caption=caption,
         contradictions=tuple(finding.sentence for finding in contradictions(signals, caption)),
     )

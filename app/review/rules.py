@@ -1,7 +1,7 @@
 """Review rules: what a machine may decide about a photo before a person looks. Pure: facts in, a ruling out.
 
-A rule rejects only what no caption can save, a blurred subject; everything doubtful is left to a person as "needs
-work". The first rule that applies decides, in the order of `NAMES`.
+A rule rejects only what no caption can save: an empty picture, one too small to learn from, a blurred subject;
+everything doubtful is left to a person as "needs work". The first rule that applies decides, in the order of `NAMES`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from app.catalog.colours import EMPTY_BELOW
+
 Verdict = Literal["kept", "rejected", "needs_work"]
-RuleName = Literal["blurred", "contradicted", "uncaptioned", "cropped", "busy", "clean"]
+RuleName = Literal["empty", "small", "blurred", "contradicted", "uncaptioned", "cropped", "busy", "clean"]
 
 VERDICTS: Final[tuple[Verdict, ...]] = ("kept", "rejected", "needs_work")
-NAMES: Final[tuple[RuleName, ...]] = ("blurred", "contradicted", "uncaptioned", "cropped", "busy", "clean")
+NAMES: Final[tuple[RuleName, ...]] = (
+    "empty", "small", "blurred", "contradicted", "uncaptioned", "cropped", "busy", "clean",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """Where the rules draw their lines. Chosen so that most sound catalogue photos are kept.
+
+    `empty_below`: contrast of the whole frame, a CIE 1976 difference; its source: `app.catalog.colours.EMPTY_BELOW`.
+
+    `small_below`: the longest side in px. Models learn at 512 px and more, and what is smaller is enlarged for them: of
+    a photo under half of that, most pixels would be invented.
 
     `blurred_below`: sharpness of the subject, 0..1, as `workers/signals/measure.py` defines it: 1 / (1 + b^2) for edges
     blurred by b pixels when the subject is 512 px long. The line lies at b = 4, where the edges are gone. Smooth
@@ -31,6 +40,8 @@ class Thresholds:
     hides the subject.
     """
 
+    empty_below: float = EMPTY_BELOW
+    small_below: int = 256
     blurred_below: float = 1 / 17
     unsure_below: float = 0.35
 
@@ -39,14 +50,16 @@ class Thresholds:
 class PhotoFacts:
     """What the rules look at. None means "cannot tell", and what cannot be told is never held against a photo.
 
-    `sharpness` and `confidence` run 0..1. `contradictions` are sentences, one per claim of the caption or the
-    catalogue that the picture does not bear out.
+    `sharpness` and `confidence` run 0..1, `contrast` is a CIE 1976 difference, `side_px` the longest side.
+    `contradictions` are sentences, one per claim of the caption or the catalogue that the picture does not bear out.
     """
 
     sharpness: float | None
     background: str | None
     cropped_edges: tuple[str, ...] = ()
     confidence: float = 1.0
+    contrast: float | None = None
+    side_px: int | None = None
     caption: str | None = None
     contradictions: tuple[str, ...] = ()
 
@@ -63,6 +76,11 @@ class Ruling:
 def judge(facts: PhotoFacts, thresholds: Thresholds = Thresholds()) -> Ruling:
     """The ruling on one photo."""
     is_sure = facts.confidence >= thresholds.unsure_below
+    if facts.contrast is not None and facts.contrast < thresholds.empty_below:
+        return Ruling("rejected", "empty", "Empty: one colour all over.")
+    if facts.side_px is not None and facts.side_px < thresholds.small_below:
+        reason = f"Too small: its longest side has {facts.side_px} px, under {thresholds.small_below}."
+        return Ruling("rejected", "small", reason)
     if is_sure and facts.sharpness is not None and facts.sharpness < thresholds.blurred_below:
         return Ruling(
             "rejected", "blurred",

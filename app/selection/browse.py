@@ -33,7 +33,7 @@ from app.catalog.tables import Image, Signals
 from app.errors import NotFound, Refused
 from app.review.decisions import contradictions
 from app.review.tables import Decision
-from app.selection.query import CHOICES, COLUMNS, RANGES, Selection, is_one_of, joined
+from app.selection.query import CHOICES, COLUMNS, NO_NOTE, RANGES, Selection, is_one_of, joined
 from app.selection.tables import PhotoIndex
 
 PAGE: Final = 120
@@ -196,7 +196,27 @@ def facets(session: Session, selection: Selection) -> Facets:
         bar = cast(func.least(func.greatest(func.floor(column * BINS), 0), BINS - 1), Integer)
         others = [column.is_not(None), *rest, *_without(flags, key)]
         parts.append(select(literal(key), cast(bar, Text), func.count()).where(*others).group_by(bar))
+    parts += _note_counts(selection)
     return _read_facets(selection, session.execute(union_all(*parts)).all())
+
+
+def _note_counts(selection: Selection) -> list[Select[*tuple[Any, ...]]]:
+    """How many photos have each note, and where it is chosen, none. A photo may have several, so they are no column of
+    the combinations."""
+    name = func.unnest(Image.notes).table_valued("name").render_derived("noted")
+    others = _index_clauses(selection.narrowed(note=())).values()
+    noted = (
+        select(literal(NOTE), name.c.name, func.count())
+        .select_from(Image)
+        .join(name, true())
+        .where(Image.catalog_id == selection.catalog_id, Image.notes != [])
+        .where(Image.id.in_(select(PhotoIndex.image_id).where(*others)))
+        .group_by(name.c.name)
+    )
+    if NO_NOTE not in selection.note:
+        return [noted]
+    without = _index_clauses(selection.narrowed(note=(NO_NOTE,))).values()
+    return [noted, select(literal(NOTE), literal(NO_NOTE), func.count()).select_from(PhotoIndex).where(*without)]
 
 
 def _without(flags: dict[str, ColumnElement[bool]], key: str) -> list[ColumnElement[bool]]:
@@ -204,10 +224,11 @@ def _without(flags: dict[str, ColumnElement[bool]], key: str) -> list[ColumnElem
 
 
 TOTAL: Final = "total"
+NOTE: Final = "note"
 
 
 def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) -> Facets:
-    counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, *COLUMNS, *RANGES)}
+    counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, NOTE, *COLUMNS, *RANGES)}
     for row in rows:
         counted[row[0]][row[1]] = int(row[2] or 0)
     options = {}
@@ -226,6 +247,12 @@ def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
                 key=lambda option: (not option.is_on, option.value is None, -option.count, option.value or ""),
             )
         )
+    # Only what a photo has, or what is chosen: most catalogs have few.
+    options[NOTE] = tuple(
+        Option(name, counted[NOTE].get(name, 0), name in selection.note)
+        for name in CHOICES[NOTE]
+        if name in counted[NOTE] or name in selection.note
+    )
     bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in RANGES}
     return Facets(counted[TOTAL][None], options, bars)
 
@@ -233,7 +260,7 @@ def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
 def _index_clauses(selection: Selection) -> dict[str, ColumnElement[bool]]:
     """The selection's conditions on `PhotoIndex` alone; what asks for texts becomes one condition on the photo."""
     clauses = selection.clauses()
-    asks_texts = [clauses.pop(key) for key in ("product", "file") if key in clauses]
+    asks_texts = [clauses.pop(key) for key in ("product", "file", "note") if key in clauses]
     if asks_texts:
         clauses["texts"] = PhotoIndex.image_id.in_(
             select(Image.id).where(Image.catalog_id == selection.catalog_id, *asks_texts)

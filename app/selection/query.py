@@ -29,17 +29,20 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.captions.tables import Caption
+from app.catalog import notes
 from app.catalog.tables import Image, Signals
 from app.errors import Refused
 from app.review import rules
 from app.review.tables import Decision
 from app.selection.tables import WORD_GAP, PhotoIndex, PhotoText
 
+NO_NOTE: Final = "none"
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "decision": (*rules.VERDICTS, "unseen"),
     "background": ("white", "plain", "scene", "cannot tell"),
     "caption": ("none", "captioner", "person"),
     "rule": rules.NAMES,
+    "note": (NO_NOTE, *notes.NAMES),
 }
 RANGES: Final[tuple[str, ...]] = ("sharpness", "fill")
 TEXTS: Final = ("category", "colour", "product", "file")
@@ -50,7 +53,8 @@ MAX_VALUES: Final = 200
 MAX_WORDS: Final = 50
 MAX_PICKED: Final = 10_000
 KEYS: Final = (
-    "decision", "background", "sharpness", "fill", "category", "colour", "caption", "rule", "product", "file", "id",
+    "decision", "background", "sharpness", "fill", "category", "colour", "caption", "rule", "note", "product", "file",
+    "id",
 )  # fmt: skip
 
 # What each listed facet is about.
@@ -104,6 +108,7 @@ class Selection:
     colour: tuple[str | None, ...] = ()
     caption: tuple[str, ...] = ()
     rule: tuple[str, ...] = ()
+    note: tuple[str, ...] = ()
     product: tuple[str | None, ...] = ()
     file: tuple[str | None, ...] = ()
     id: tuple[int, ...] = ()
@@ -137,6 +142,8 @@ class Selection:
             conditions["sharpness"] = _is_within(PhotoIndex.sharpness, self.sharpness, 1)
         if self.fill:
             conditions["fill"] = _is_within(PhotoIndex.fill, self.fill, 100)
+        if self.note:
+            conditions["note"] = _is_noted(self.note)
         if self.product:
             conditions["product"] = is_one_of(Image.product, self.product)
         if self.file:
@@ -313,6 +320,12 @@ def is_one_of(column: ColumnElement[Any] | InstrumentedAttribute[Any], values: S
     """Whether `column` holds one of `values`, where None stands for a missing value."""
     condition = column.in_([value for value in values if value is not None])
     return or_(condition, column.is_(None)) if None in values else condition
+
+
+def _is_noted(names: Sequence[str]) -> ColumnElement[bool]:
+    """Whether intake noted one of these of the photo, or nothing where `NO_NOTE` is among them."""
+    noted = Image.notes.overlap([name for name in names if name != NO_NOTE])
+    return or_(noted, Image.notes == []) if NO_NOTE in names else noted
 
 
 def _has_words(words: Sequence[str]) -> ColumnElement[bool]:

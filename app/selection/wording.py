@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.selection.query import Range, Selection, figure
+from app.selection.query import NO_NOTE, Range, Selection, figure
 
 _ADJECTIVES: Final = {"kept": "kept", "rejected": "rejected", "unseen": "unseen"}
 _ARE: Final = {"kept": "are kept", "rejected": "are rejected", "needs_work": "need work", "unseen": "are unseen"}
@@ -64,6 +64,7 @@ def _clauses_in_words(chosen: Selection, is_one: bool) -> list[str]:
         f"with a {_or(_named(chosen.colour, 'unknown'))} subject" if chosen.colour else "",
         _or([_CAPTIONS[caption] for caption in chosen.caption]),
         f"found {_or(chosen.rule)} by a rule" if chosen.rule else "",
+        _or(["without a note" if note == NO_NOTE else f"noted as “{note.replace('-', ' ')}”" for note in chosen.note]),
         f"of product {_or(_named(chosen.product, 'unknown'))}" if chosen.product else "",
         f"with {_or(['“' + (part or '') + '”' for part in chosen.file])} in the file name" if chosen.file else "",
         "chosen one by one" if chosen.id else "",

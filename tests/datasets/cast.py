@@ -22,7 +22,8 @@ def kept(session: Session, storage: Storage, pile: Catalog, **facts: str | None)
     session.flush()
     file = storage.root / photo.render_path
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(b"a picture")
+    # The number that the photo is named after, whose hash the file's name is.
+    file.write_bytes(photo.file_name.removesuffix(".jpg").encode())
     return photo
 
 

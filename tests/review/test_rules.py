@@ -17,6 +17,8 @@ SOUND = PhotoFacts(sharpness=0.8, background="white", caption="Red kettle on a p
     [
         ({}, "kept", "clean", "No rule"),
         ({"sharpness": 0.05}, "rejected", "blurred", "0.05"),
+        ({"contrast": 0.4, "sharpness": None, "background": "cannot tell"}, "rejected", "empty", "Empty"),
+        ({"side_px": 160}, "rejected", "small", "160 px"),
         ({"contradictions": ("The caption says green.",)}, "needs_work", "contradicted", "green"),
         ({"caption": None}, "needs_work", "uncaptioned", "caption"),
         ({"caption": "  "}, "needs_work", "uncaptioned", "caption"),
@@ -38,6 +40,7 @@ def test_one_fault_one_ruling(changes: dict[str, Any], verdict: str, rule: str, 
     [
         {"sharpness": None},
         {"sharpness": 0.06},
+        {"contrast": 2.5, "side_px": 256},
         {"background": "plain"},
         {"background": "cannot tell"},
         {"sharpness": 0.01, "confidence": 0.2},

@@ -64,6 +64,7 @@ def forty_photos(session: Session) -> Catalog:
             caption=draw.choice((None, "Red kettle.", "Green mug.")),
         )
         photo.width_px = draw.choice((600, 800))
+        photo.notes = [["laid-on-white"], ["laid-on-white", "largest-page"], [], [], []][number % 5]
         session.get_one(Signals, photo.id).fill = number / 40
         if number % 3 == 0:
             apply_rules(session, [photo.id])
@@ -73,6 +74,7 @@ def forty_photos(session: Session) -> Catalog:
     return pile
 
 
+NOTED = ("note:largest-page", "note:none,largest-page kettle", "note:laid-on-white fill:>30", "note:broken-profile")
 FILTERS = ("", "decision:kept,unseen", "background:white,plain sharpness:0.2..1", "kettle fill:>30", "category:none")
 
 
@@ -95,7 +97,7 @@ def test_pages_by_key_give_everything_once_in_order(session: Session, pile: Cata
     assert browse.at(session, chosen, sort, 1) is None
 
 
-@pytest.mark.parametrize("query", [*FILTERS, "decision:kept rule:clean colour:red fill:10..90"])
+@pytest.mark.parametrize("query", [*FILTERS, "decision:kept rule:clean colour:red fill:10..90", *NOTED])
 def test_facets_count_what_choosing_would_show(session: Session, pile: Catalog, query: str) -> None:
     chosen = parse(query, pile.id)
     facets = browse.facets(session, chosen)

@@ -46,6 +46,7 @@ SELECTIONS = st.builds(
     colour=_some(st.none() | TEXT),
     caption=_choices("caption"),
     rule=_choices("rule"),
+    note=_choices("note"),
     product=_some(st.none() | TEXT),
     file=_some(TEXT | st.just("none")),
     id=st.sets(st.integers(0, 10**17), max_size=3).map(lambda found: tuple(sorted(found))),
@@ -158,6 +159,7 @@ def test_the_same_filter_written_otherwise_is_the_same() -> None:
         ),
         ('caption:none category:"T-shirts" wool', 2, "2 photos in T-shirts, without a caption, mentioning “wool”."),
         ("rule:blurred", 4, "4 photos found blurred by a rule."),
+        ("note:none,largest-page", 4, "4 photos without a note or noted as “largest page”."),
         ('background:white,"cannot tell"', 5, "5 photos on a white background or a background that cannot be told."),
     ],
 )  # fmt: skip
@@ -174,6 +176,7 @@ def pile(session: Session) -> Catalog:
     kettle.product = "K-1"
     session.add(Decision(image_id=kettle.id, verdict="kept", person_id=ana.id))
     shoe = cast.blurred_shoe(session, pile)
+    shoe.notes = ["cmyk-without-profile", "broken-profile"]
     session.add(Decision(image_id=shoe.id, verdict="rejected", rule="blurred", reason="Blurred."))
     bare = cast.image(session, pile, title="100%_wool hat", category=None, sharpness=None, background="scene")
     session.get_one(Signals, bare.id).subject_colour = None
@@ -201,6 +204,11 @@ def pile(session: Session) -> Catalog:
         ("caption:none", {"100%_wool hat"}),
         ("caption:captioner,person", {"Red kettle", "Brown shoe"}),
         ("rule:blurred", {"Brown shoe"}),
+        ("note:broken-profile", {"Brown shoe"}),
+        ("note:laid-on-white,cmyk-without-profile decision:rejected", {"Brown shoe"}),
+        ("note:cmyk-without-profile decision:kept", set()),
+        ("note:none", {"Red kettle", "100%_wool hat"}),
+        ("note:none,broken-profile", {"Red kettle", "Brown shoe", "100%_wool hat"}),
         ("product:K-1", {"Red kettle"}),
         ("product:none kettle", set()),
         ("file:.JPG", {"Red kettle", "Brown shoe", "100%_wool hat"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,11 +15,12 @@ from app.catalog import reading
 from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog, Intake, SourceFile
 from app.errors import NotAllowed, Refused
-from app.intake import ingest, uploads
+from app.intake import folders, ingest, uploads
 from app.jobs import Job
 from app.people import Person
+from app.settings import Settings
 from app.storage import Storage
-from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
+from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
 
 router = APIRouter()
 
@@ -82,6 +84,7 @@ def take_in(
     request: Request,
     session: Write,
     storage: Files,
+    config: Config,
     me: CurrentPerson,
     catalog_id: Annotated[int | None, Form()] = None,
     name: Annotated[str, Form()] = "",
@@ -101,7 +104,10 @@ def take_in(
         asked = uploads.request_intake(session, storage, catalog, upload, me)
     else:
         _refuse_members(me)
-        asked = ingest.request_intake(session, catalog, Path(folder.strip()), me)
+        place = Path(folder.strip())
+        if place.is_absolute():
+            folders.refuse_outside(place, config.roots)
+        asked = ingest.request_intake(session, catalog, place, me)
     return _answer(request, asked)
 
 
@@ -113,14 +119,22 @@ def begin_upload(storage: Files, me: CurrentPerson) -> dict[str, str]:
 
 @router.post("/uploads/{upload}/files", max_body_size=MAX_REQUEST_BYTES)
 def add_files(
-    upload: str, storage: Files, me: CurrentPerson, files: Annotated[list[UploadFile], File()]
+    upload: str,
+    storage: Files,
+    me: CurrentPerson,
+    files: Annotated[list[UploadFile], File()],
+    names: Annotated[list[str], Form()] = [],  # noqa: B006
 ) -> dict[str, Any]:
-    """Keep some files of an upload."""
-    return {"kept": _keep(storage, upload, me, [file for file in files if file.filename])}
+    """Keep some files of an upload; `names` are their paths below the chosen folder, as they are there."""
+    if names and len(names) != len(files):
+        raise Refused("Each file needs its name; send them again.")
+    return {"kept": _keep(storage, upload, me, files, names)}
 
 
 @router.get("/intakes/{intake_id}")
-def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentPerson, after: str = "") -> HTMLResponse:
+def show(
+    intake_id: int, session: Read, page: Page, storage: Files, config: Config, me: CurrentPerson, after: str = ""
+) -> HTMLResponse:
     """One intake: how far it is, what came of it, and which files were refused."""
     asked = ingest.get(session, intake_id)
     job = jobs.get(session, asked.job_id) if asked.job_id is not None else None
@@ -133,24 +147,34 @@ def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentP
         met_again=ingest.met_again(session, asked),
         after=after,
         next_after=refused[-1].file_name if len(refused) == REFUSED_PAGE else None,
-        may_repeat=_may_repeat(storage, intake_row, me),
+        may_repeat=_may_repeat(storage, config, intake_row, me),
     )
     return page("intakes/intake.html", view)
 
 
 @router.post("/intakes/{intake_id}/repetitions")
-def repeat(request: Request, intake_id: int, session: Write, storage: Files, me: CurrentPerson) -> Response:
+def repeat(
+    request: Request, intake_id: int, session: Write, storage: Files, config: Config, me: CurrentPerson
+) -> Response:
     """Take the same folder in again: after a failure, or because there is more in it now."""
     before = ingest.get(session, intake_id)
     folder = Path(before.folder)
     if not uploads.is_upload(storage, folder):
         _refuse_members(me)
+        folders.refuse_outside(folder, config.roots)
     catalog = reading.get(session, before.catalog_id)
     return _answer(request, ingest.request_intake(session, catalog, folder, me))
 
 
-def _keep(storage: Storage, upload: str, me: Person, files: list[UploadFile]) -> list[str]:
-    return [uploads.keep(storage, upload, me, file.filename or "", file.file) for file in files]
+def _keep(storage: Storage, upload: str, me: Person, files: list[UploadFile], names: Sequence[str] = ()) -> list[str]:
+    named = names or [_file_name(file) for file in files]
+    chosen = [(name, file) for name, file in zip(named, files, strict=True) if file.filename]
+    return [uploads.keep(storage, upload, me, name, file.file) for name, file in chosen]
+
+
+def _file_name(file: UploadFile) -> str:
+    """The name of a file in a plain form, where browsers write three characters otherwise (HTML, section 4.10.22.8)."""
+    return (file.filename or "").replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
 
 
 def _refuse_members(me: Person) -> None:
@@ -158,10 +182,11 @@ def _refuse_members(me: Person) -> None:
         raise NotAllowed("Only an owner may take in a folder of the server. Choose files to upload instead.")
 
 
-def _may_repeat(storage: Storage, intake_row: IntakeRow, me: Person) -> bool:
+def _may_repeat(storage: Storage, config: Settings, intake_row: IntakeRow, me: Person) -> bool:
     folder = Path(intake_row.intake.folder)
     is_over = intake_row.job is None or intake_row.job.is_over
-    return is_over and (me.role == "owner" or uploads.is_upload(storage, folder)) and folder.is_dir()
+    may_name = me.role == "owner" and folders.is_within(folder, config.roots)
+    return is_over and (may_name or uploads.is_upload(storage, folder)) and folder.is_dir()
 
 
 def _row(storage: Storage, asked: Intake, catalog: Catalog, job: Job | None) -> IntakeRow:

@@ -13,6 +13,7 @@ from app.selection.query import Range, Selection
 NAMES: Final = {
     "decision": "Decision", "background": "Background", "sharpness": "Subject sharpness", "fill": "Longest-side fill",
     "category": "Category", "colour": "Subject colour", "caption": "Caption", "rule": "Found by rules",
+    "note": "Noted at intake",
 }  # fmt: skip
 WORDS: Final = {
     "decision": {"kept": "Kept", "rejected": "Rejected", "needs_work": "Needs work", "unseen": "Not seen yet"},
@@ -20,12 +21,19 @@ WORDS: Final = {
     "caption": {"none": "No caption", "captioner": "By a captioner", "person": "By a person"},
     "rule": {
         "blurred": "Blurred", "contradicted": "Caption contradicts", "uncaptioned": "No caption",
-        "cropped": "Cropped", "busy": "Busy background", "clean": "Nothing found",
+        "cropped": "Cropped", "busy": "Busy background", "clean": "Nothing found", "empty": "Empty",
+        "small": "Too small",
+    },
+    "note": {
+        "none": "No note", "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
+        "large-profile": "Large profile", "large-text": "Large text", "first-of-several": "First of several pictures",
+        "largest-page": "Largest page", "missing-end-mark": "End mark missing", "laid-on-white": "Laid on white",
+        "reduced-to-8-bit": "Reduced to 8 bit",
     },
 }  # fmt: skip
 MISSING: Final = {"category": "No category", "colour": "Cannot tell"}
 # Facets that few people need all the time start closed.
-CLOSED: Final = ("colour", "rule")
+CLOSED: Final = ("colour", "rule", "note")
 SHOWN_AT_FIRST: Final = 8
 
 
@@ -110,7 +118,7 @@ def draw(facets: Facets, selection: Selection, sort: str) -> list[Listing | Hist
     for key in NAMES:
         if key in facets.bars:
             drawn.append(_histogram(key, facets.bars[key], selection, href))
-        else:
+        elif facets.options[key]:
             drawn.append(_listing(key, facets.options[key], facets.total, selection, href))
     return drawn
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.captions import writing
 from app.captions.rules import Contradiction
 from app.captions.tables import Caption
-from app.catalog import reading
+from app.catalog import notes, reading
 from app.catalog import signals as measured
 from app.catalog.tables import Image, Signals
 from app.review import decisions
@@ -53,6 +53,11 @@ class Photo:
     def name(self) -> str:
         """What to call the photo."""
         return decisions.name_of(self.image)
+
+    @property
+    def notes(self) -> list[str]:
+        """What intake had to assume, in sentences."""
+        return [sentence for note, sentence in notes.SENTENCES.items() if note in self.image.notes]
 
     @property
     def machine_text(self) -> str:

@@ -168,7 +168,7 @@ def test_a_transparent_picture_lies_on_white() -> None:
 
 def test_an_empty_frame_says_cannot_tell() -> None:
     found = measure(Pillow.new("RGB", (600, 400), WHITE))
-    assert found == SignalValues(background="cannot tell", confidence=0.0)
+    assert found == SignalValues(background="cannot tell", confidence=0.0, contrast=0.0)
 
 
 def test_a_frame_full_of_things_is_a_scene_with_nothing_told() -> None:
