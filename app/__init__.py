@@ -27,7 +27,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 ----------------------------------------------------------------------------
 - **Catalog**: a named pile of product photos. **Intake**: one taking-in of a folder. **Upload**: files on their way
   from a browser to an intake. **Source file**: a file an intake met, accepted or refused with a reason. **Image**: an
-  accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha.
+  accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha; its
+  **notes** are what had to be assumed to take it in.
 - **Signal**: a measured number about an image. **Caption**: text saying what an image shows; history is appended.
 - **Decision**: keep, reject or needs work, by a person or a review rule. **Selection**: a filter over images.
   **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.
@@ -43,8 +44,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   time and money after which a run is ended, whatever it is doing.
 - **Trainer**: the process that trains a run. **Attempt**: the life of one trainer; a run that goes on has several.
 - **Event**: what a trainer tells, numbered without gaps. **Milestone**: an event that a person wants to read, neither
-  a step nor a sign of life. **Note**: what was seen of a run from outside. **Metric point**: what a run measured over
-  its last steps. **Rollup**: old metric points of a run, downsampled into one row.
+  a step nor a sign of life. A run's **note**: what was seen of it from outside. **Metric point**: what a run measured
+  over its last steps. **Rollup**: old metric points of a run, downsampled into one row.
 - **Suite**: fixed prompts and seeds. **Sheet**: a suite drawn by every checkpoint of a run. **Sample**: one drawn
   picture. **Preview**: a sample that a run draws at each checkpoint while it goes on. **Comparison**: the page with
   checkpoints as columns and prompt + seed as rows.

@@ -245,8 +245,9 @@ def _flatten(
 
 def _is_negative(opened: Pillow.Image) -> bool:
     """Whether 0 is white: Pillow sees to that in a TIFF of 8 bits, not in one of 16."""
-    is_deep_tiff = isinstance(opened, TiffImagePlugin.TiffImageFile) and opened.mode.startswith("I;16")
-    return is_deep_tiff and opened.tag_v2.get(_PHOTOMETRIC) == 0
+    if not isinstance(opened, TiffImagePlugin.TiffImageFile) or not opened.mode.startswith("I;16"):
+        return False
+    return bool(opened.tag_v2.get(_PHOTOMETRIC) == 0)
 
 
 def _strips(opened: Pillow.Image) -> Iterator[tuple[int, Pillow.Image]]:

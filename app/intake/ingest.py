@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -358,6 +358,19 @@ def refused_files(session: Session, intake_id: int, after: str = "", limit: int 
         .limit(limit)
     )
     return list(session.scalars(query))
+
+
+def noted(session: Session, intake_id: int) -> dict[str, int]:
+    """What was assumed of the photos that this intake added: how many have each note."""
+    name = func.unnest(Image.notes).table_valued("name").render_derived("noted")
+    query = (
+        select(name.c.name, func.count())
+        .select_from(Image)
+        .join(name, true())
+        .where(Image.intake_id == intake_id)
+        .group_by(name.c.name)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def met_again(session: Session, asked: Intake) -> int:

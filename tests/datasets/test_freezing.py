@@ -15,10 +15,12 @@ from app.datasets import freezing
 from app.datasets.manifest import content_hash, read_manifest
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
+from app.review.tables import Decision
 from app.selection.query import NotUnderstood
 from app.storage import Storage
 from tests import cast
 from tests.datasets.cast import CAPTION, frozen, kept
+from tests.intake.conftest import encoded, picture
 
 
 def members(session: Session, version: DatasetVersion) -> dict[int, Member]:
@@ -197,6 +199,42 @@ def test_a_missing_picture_file_is_named(session: Session, storage: Storage) -> 
     with pytest.raises(Refused, match=f"The picture file of {gone.file_name} .* is missing"):
         freezing.freeze(session, storage, version)
     assert version.content_hash is None
+
+
+def test_a_changed_picture_file_is_named(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    kept(session, storage, pile)
+    changed = kept(session, storage, pile)
+    (storage.root / changed.render_path).write_bytes(b"other bytes")
+    version = freezing.request_freeze(session, pile.id)
+    with pytest.raises(Refused, match=f"The picture file of {changed.file_name} .* is not the one that was taken in"):
+        freezing.freeze(session, storage, version)
+    assert version.content_hash is None
+
+
+def test_photos_of_before_are_read_strictly_once_and_a_damaged_one_is_named(session: Session, storage: Storage) -> None:
+    """Versions that read tolerantly took in a PNG with a flipped bit; its render is a whole file of half a picture."""
+    pile = cast.catalog(session)
+    whole, torn = kept(session, storage, pile), kept(session, storage, pile)
+    data = encoded(picture(), "PNG")
+    for photo, original in ((whole, data), (torn, data[:100] + bytes([data[100] ^ 1]) + data[101:])):
+        photo.was_read_strictly, photo.format = False, "PNG"
+        photo.sha256 = storage.put("originals", original, ".png")
+    session.flush()
+    version = freezing.request_freeze(session, pile.id)
+    with pytest.raises(Refused) as refusal:
+        freezing.freeze(session, storage, version)
+    assert refusal.value.sentence == (
+        f"The picture file of {torn.file_name} ({torn.render_path}) is damaged. "
+        "Reject that photo, take in a whole copy of it, then freeze."
+    )
+    session.get_one(
+        Decision, session.scalars(select(Decision.id).where(Decision.image_id == torn.id)).one()
+    ).verdict = "rejected"
+    session.flush()
+    freezing.freeze(session, storage, version)
+    session.expire_all()
+    assert (whole.was_read_strictly, torn.was_read_strictly, version.train_count) == (True, False, 1)
 
 
 def test_a_query_that_does_not_parse_and_a_catalog_that_is_not_there(session: Session) -> None:

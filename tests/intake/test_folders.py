@@ -113,9 +113,9 @@ def test_a_folder_that_cannot_be_read_is_refused(folder: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     "name",
     [
-        "@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg", "#recycle/a.jpg", "#snapshot/a.jpg", "@Recycle/a.jpg", "$RECYCLE.BIN/a.jpg",
-        "System Volume Information/a.jpg", ".thumbnails/a.png", "__MACOSX/a.jpg", "Previews.lrdata/a.jpg", "Thumbs.db",
-        "desktop.ini", "sub/@eadir/a.jpg", "lost+found/a.jpg",
+        "@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg", "#recycle/a.jpg", "#snapshot/a.jpg", "@Recycle/a.jpg",
+        "$RECYCLE.BIN/a.jpg", "System Volume Information/a.jpg", ".thumbnails/a.png", "__MACOSX/a.jpg",
+        "Previews.lrdata/a.jpg", "Thumbs.db", "desktop.ini", "sub/@eadir/a.jpg", "lost+found/a.jpg",
     ],
 )  # fmt: skip
 def test_what_other_programs_leave_beside_photos_is_passed_over(folder: Path, name: str) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from PIL import ImageCms
 
 from app.intake import decoding, memory
 from app.intake.decoding import cost_bytes, read_picture
@@ -66,7 +65,9 @@ def test_reading_takes_no_more_than_was_asked_for(kind: str) -> None:
 
 def test_a_picture_of_the_largest_size_fits_the_budget() -> None:
     for mode in ("RGB", "RGBA", "CMYK", "I;16", "L"):
-        with Pillow.open(io.BytesIO(encoded(Pillow.new(mode, (64, 64)), "TIFF" if mode == "CMYK" else "PNG"))) as opened:
+        with Pillow.open(
+            io.BytesIO(encoded(Pillow.new(mode, (64, 64)), "TIFF" if mode == "CMYK" else "PNG"))
+        ) as opened:
             share = cost_bytes(opened) / (64 * 64)
         assert share * 60_000_000 <= memory.PICTURES.limit_bytes * (2 if mode == "CMYK" else 1)
 

@@ -43,7 +43,9 @@ def chunks_of(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
-    parts = [struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks]
+    parts = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    ]
     return soundness.PNG_MARK + b"".join(parts)
 
 
@@ -147,7 +149,8 @@ def test_a_png_that_inflates_to_more_than_its_header_says_is_refused() -> None:
 def test_a_file_that_lacks_only_its_end_mark_is_taken_in_and_noted(kind: str) -> None:
     jpeg, png, gif = encoded(textured(7)), encoded(textured(7), "PNG"), encoded(textured(7).quantize(16), "GIF")
     data = {
-        "jpeg": jpeg[:-2], "half a mark": jpeg[:-1], "png": png[:-12], "png with half an end": png[:-5], "gif": gif[:-1],
+        "jpeg": jpeg[:-2], "half a mark": jpeg[:-1], "png": png[:-12], "png with half an end": png[:-5],
+        "gif": gif[:-1],
     }[kind]  # fmt: skip
     assert read(data).notes == ("missing-end-mark",)
 

@@ -107,7 +107,9 @@ RAW = {
 
 @pytest.mark.parametrize("kind", RAW)
 def test_camera_raw_is_refused_by_its_content(kind: str) -> None:
-    with pytest.raises(Unreadable, match="Camera raw files are not taken in; develop them and export JPEG or TIFF first"):
+    with pytest.raises(
+        Unreadable, match="Camera raw files are not taken in; develop them and export JPEG or TIFF first"
+    ):
         read_picture(RAW[kind], 10, "renamed.tif")
 
 

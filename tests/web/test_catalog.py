@@ -61,6 +61,29 @@ def test_a_filter_narrows_grid_counts_and_what_is_frozen(
     assert 'value="decision:kept sharpness:&gt;0.5"' in answer.text
 
 
+def test_what_intake_assumed_is_shown_filtered_and_counted(
+    client: TestClient, session: Session, pile: Catalog, photos: list[Image]
+) -> None:
+    plain = client.get(f"/catalogs/{pile.id}").text
+    assert "Noted at intake" not in plain
+    photos[0].notes, photos[1].notes = ["cmyk-without-profile", "largest-page"], ["largest-page"]
+    session.flush()
+    answer = client.get(f"/catalogs/{pile.id}", params={"q": "note:cmyk-without-profile"})
+    assert tile_ids(answer.text) == [photos[0].id]
+    assert "noted as “cmyk without profile”" in answer.text
+    (facet,) = (one for one in answer.context["facets"] if one.key == "note")  # type: ignore[attr-defined]
+    assert [(choice.label, choice.count) for choice in facet.choices] == [
+        ("CMYK without a profile", 1), ("Largest page", 2),
+    ]  # fmt: skip
+    for address in (f"/images/{photos[0].id}/card", f"/images/{photos[0].id}"):
+        page = client.get(address).text
+        assert "CMYK without a usable profile: its colours are approximate." in page, address
+        assert "The file holds several pages; the largest was taken, not the first." in page
+    page = client.get(f"/intakes/{photos[0].intake_id}").text
+    assert f'<a href="/catalogs/{pile.id}?q=note:largest-page">1 photo</a>' in page
+    assert "CMYK without a usable profile" in page
+
+
 def test_a_query_that_is_not_understood_says_where(client: TestClient, pile: Catalog, photos: list[Image]) -> None:
     answer = client.get(f"/catalogs/{pile.id}", params={"q": "kettle shiny:yes"})
     assert answer.status_code == 422

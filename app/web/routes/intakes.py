@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 
 from app import jobs
 from app.catalog import reading
+from app.catalog.notes import SENTENCES
 from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog, Intake, SourceFile
 from app.errors import NotAllowed, Refused
@@ -54,13 +55,15 @@ class FormView:
 class IntakeView:
     """One intake. `next_after` is the file name that the next refused files start behind, None on the last page.
 
-    `met_again` files were refused here and are told about by a later intake.
+    `met_again` files were refused here and are told about by a later intake. `noted` are notes on its photos: the words
+    of the filter, their sentences, and how many photos have each.
     """
 
     shown: IntakeRow
     following: list[Job]
     refused: list[SourceFile]
     met_again: int
+    noted: list[tuple[str, str, int]]
     after: str
     next_after: str | None
     may_repeat: bool
@@ -139,12 +142,14 @@ def show(
     asked = ingest.get(session, intake_id)
     job = jobs.get(session, asked.job_id) if asked.job_id is not None else None
     intake_row = _row(storage, asked, reading.get(session, asked.catalog_id), job)
+    noted = ingest.noted(session, intake_id)
     refused = ingest.refused_files(session, intake_id, after, REFUSED_PAGE)
     view = IntakeView(
         shown=intake_row,
         following=ingest.under_way_after(session, asked),
         refused=refused,
         met_again=ingest.met_again(session, asked),
+        noted=[(note, sentence, noted[note]) for note, sentence in SENTENCES.items() if note in noted],
         after=after,
         next_after=refused[-1].file_name if len(refused) == REFUSED_PAGE else None,
         may_repeat=_may_repeat(storage, config, intake_row, me),
