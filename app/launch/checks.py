@@ -28,6 +28,10 @@ _TEXT_BYTES: Final = 4 * 4096  # of one encoded token, at the widest
 _SAMPLE_BYTES: Final = 300_000
 
 
+# No base learns at more: sides of larger photos are not counted.
+LARGE_PX: Final = 2048
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at: its name, how it stands, and a sentence. `link` leads to what can be done."""
@@ -45,7 +49,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class MemberCounts:
-    """What the database knows of a version's members: how many, and what is wrong with them."""
+    """What the database knows of a version's members: how many, and what is wrong with them.
+
+    `long_sides` are the longest sides in px of the smaller photos, under `LARGE_PX`, each with how many have it.
+    """
 
     version_id: int
     train: int
@@ -53,6 +60,7 @@ class MemberCounts:
     empty_captions: int
     leaking_products: int
     leaking_pictures: int
+    long_sides: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,7 @@ def findings(
         _captions(members, measured),
         _tokens(members, measured),
         _sizes(recipe, measured),
+        *_enlarged(recipe, members),
         _leakage(members),
         _weights(base, place, measured),
         _disk(recipe, base, place, measured),
@@ -181,6 +190,17 @@ def _sizes(recipe: Recipe, measured: Mapping[str, Any] | None) -> Finding:
     state: State = "passed" if smallest >= batch else "warning"
     rare = "" if state == "passed" else f"; a batch takes {batch}, so some photos of it come again"
     return Finding("Sizes", state, f"{len(buckets)} buckets, the smallest holds {smallest:,}{rare}")
+
+
+def _enlarged(recipe: Recipe, members: MemberCounts) -> Iterator[Finding]:
+    """Photos that are smaller than what is learned: most of their pixels would be invented."""
+    learned_px = max(recipe.resolution_px, recipe.second_resolution_px if recipe.second_from < 1.0 else 0)
+    small = [(side, count) for side, count in members.long_sides if side < learned_px]
+    if small:
+        many = _many(sum(count for _, count in small), "photo")
+        words = f"{many} under {learned_px} px; the smallest has {min(small)[0]}"
+        link = f"/datasets/{members.version_id}"
+        yield Finding("Enlarged", "warning", words, link, "Open the version")
 
 
 def _leakage(members: MemberCounts) -> Finding:

@@ -50,6 +50,14 @@ def saw(**facts: Any) -> dict[str, Any]:
     return {"measured": {**MEASURED, **facts}}
 
 
+def test_photos_that_would_be_enlarged_are_counted() -> None:
+    recipe = RECIPE.model_copy(update={"resolution_px": 512})
+    small = replace(MEMBERS, long_sides=((96, 2), (511, 3), (512, 9), (800, 300)))
+    finding = one("Enlarged", recipe=recipe, members=small)
+    assert (finding.state, finding.sentence) == ("warning", "5 photos under 512 px; the smallest has 96")
+    assert found("Enlarged", recipe=RECIPE, members=replace(MEMBERS, long_sides=((512, 9),))) == []
+
+
 def test_a_recipe_for_several_devices_needs_so_many() -> None:
     wide = RECIPE.model_copy(update={"processes": 4})
     few, many = (RunSite(10**12, "NVIDIA H100", devices=count) for count in (2, 8))
