@@ -232,7 +232,7 @@ def facts_of(image: Image, signals: Signals | None, caption: str | None) -> Phot
         cropped_edges=tuple(signals.cropped_edges) if signals else (),
         confidence=signals.confidence if signals else 0.0,
         contrast=signals.contrast if signals else None,
-        side_px=max(image.width_px, image.height_px),
+        size_px=(image.width_px, image.height_px),
         caption=caption,
         contradictions=tuple(finding.sentence for finding in contradictions(signals, caption)),
     )

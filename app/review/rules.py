@@ -27,7 +27,8 @@ class Thresholds:
     `empty_below`: contrast of the whole frame, a CIE 1976 difference; its source: `app.catalog.colours.EMPTY_BELOW`.
 
     `small_below`: the longest side in px. Models learn at 512 px and more, and what is smaller is enlarged for them: of
-    a photo under half of that, most pixels would be invented.
+    a photo under half of that, most pixels would be invented. The shorter side has at least a quarter of it: a strip,
+    fitted into a frame, shows no more than a line.
 
     `blurred_below`: sharpness of the subject, 0..1, as `workers/signals/measure.py` defines it: 1 / (1 + b^2) for edges
     blurred by b pixels when the subject is 512 px long. The line lies at b = 4, where the edges are gone. Smooth
@@ -50,7 +51,7 @@ class Thresholds:
 class PhotoFacts:
     """What the rules look at. None means "cannot tell", and what cannot be told is never held against a photo.
 
-    `sharpness` and `confidence` run 0..1, `contrast` is a CIE 1976 difference, `side_px` the longest side.
+    `sharpness` and `confidence` run 0..1, `contrast` is a CIE 1976 difference, `size_px` width and height.
     `contradictions` are sentences, one per claim of the caption or the catalogue that the picture does not bear out.
     """
 
@@ -59,7 +60,7 @@ class PhotoFacts:
     cropped_edges: tuple[str, ...] = ()
     confidence: float = 1.0
     contrast: float | None = None
-    side_px: int | None = None
+    size_px: tuple[int, int] | None = None
     caption: str | None = None
     contradictions: tuple[str, ...] = ()
 
@@ -78,9 +79,11 @@ def judge(facts: PhotoFacts, thresholds: Thresholds = Thresholds()) -> Ruling:
     is_sure = facts.confidence >= thresholds.unsure_below
     if facts.contrast is not None and facts.contrast < thresholds.empty_below:
         return Ruling("rejected", "empty", "Empty: one colour all over.")
-    if facts.side_px is not None and facts.side_px < thresholds.small_below:
-        reason = f"Too small: its longest side has {facts.side_px} px, under {thresholds.small_below}."
-        return Ruling("rejected", "small", reason)
+    if facts.size_px and (
+        max(facts.size_px) < thresholds.small_below or min(facts.size_px) < thresholds.small_below / 4
+    ):
+        width, height = facts.size_px
+        return Ruling("rejected", "small", f"Too small to learn from: {width:,} × {height:,} px.")
     if is_sure and facts.sharpness is not None and facts.sharpness < thresholds.blurred_below:
         return Ruling(
             "rejected", "blurred",

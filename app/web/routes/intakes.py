@@ -42,11 +42,12 @@ class IntakeRow:
 
 @dataclass(frozen=True)
 class FormView:
-    """The form and the newest intakes. Only owners may name a folder of the server."""
+    """The form and the newest intakes. Only owners may name a folder of the server, and one that lies in `roots`."""
 
     catalogs: list[CatalogRow]
     catalog_id: int | None
     may_name_folder: bool
+    roots: tuple[Path, ...]
     recent: list[IntakeRow]
     max_file_mb: int
 
@@ -70,12 +71,15 @@ class IntakeView:
 
 
 @router.get("/intakes")
-def form(session: Read, page: Page, files: Files, me: CurrentPerson, catalog_id: int | None = None) -> HTMLResponse:
+def form(
+    session: Read, page: Page, files: Files, config: Config, me: CurrentPerson, catalog_id: int | None = None
+) -> HTMLResponse:
     """The form."""
     view = FormView(
         catalogs=reading.everything(session),
         catalog_id=catalog_id,
         may_name_folder=me.role == "owner",
+        roots=config.roots,
         recent=[_row(files, *row) for row in ingest.recent(session)],
         max_file_mb=ingest.MAX_FILE_BYTES // 1024**2,
     )
