@@ -18,7 +18,8 @@ pytestmark = pytest.mark.browser
 
 NAMES = (
     'quo"te.jpg', "50%22 off.jpg", "back\\slash.jpg", "emoji \U0001f469\U0001f3fd\u200d\U0001f680.jpg",
-    "semi;colon, comma.jpg", "\u4e2d\u6587" * 40 + ".jpg", "x" * 251 + ".jpg", "caf\u00e9 #1?.jpg", "sub/deeper/quo\"te.jpg",
+    "semi;colon, comma.jpg",
+    "\u4e2d\u6587" * 40 + ".jpg", "x" * 251 + ".jpg", "caf\u00e9 #1?.jpg", "sub/deeper/quo\"te.jpg",
 )  # fmt: skip
 LEFT_AT_HOME = (
     "@eaDir/a.jpg",
