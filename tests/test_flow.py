@@ -82,7 +82,7 @@ def test_from_photos_to_compared_checkpoints(
     recipe: Callable[..., Recipe],  # noqa: F811
 ) -> None:
     settings = story_settings
-    truth = draw_catalogue(tmp_path / "photos", count=PICTURES, size_px=96)
+    truth = draw_catalogue(tmp_path / "photos", count=PICTURES, size_px=304)
     engine = create_engine(str(settings.database_url))
 
     with transaction(engine) as session:
