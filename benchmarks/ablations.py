@@ -192,7 +192,7 @@ def losses(family: Any, recipe: Recipe, manifest: Path) -> dict[str, Any]:
     members = Members(held_out, manifest.parent, family, texts, SIDE_PX, has_buckets=False)
     members.decode(lambda done, total: None)
     counted = BandedLoss()
-    for errors, timesteps in validation_errors(family, members, recipe):
+    for errors, timesteps, _ in validation_errors(family, members, recipe):
         counted.add(errors, timesteps)
     return {"loss": counted.mean(), "bands": counted.by_band()}
 
@@ -236,7 +236,7 @@ def write_set(folder: Path) -> None:
         Pillow.fromarray(draw(scene, width, height)).save(file, compress_level=1)
         members.append(ManifestRow(
             file=f"pictures/{file.name}", caption=f"{two_words(colour, kind)} {describe(scene)}",
-            split="train" if number < LEARNED else "validation", product=f"{colour}-{kind}",
+            split="train" if number < LEARNED else "validation", group=f"{colour}-{kind}",
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(), width_px=width, height_px=height,
         ))  # fmt: skip
     write_manifest(folder / "manifest.jsonl", members)

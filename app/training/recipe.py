@@ -28,6 +28,7 @@ _NOT_LEARNED = frozenset(
         "checkpoint_every",
         "validate_every",
         "report_every",
+        "patience",
         "sampling_steps",
         "guidance",
         "cache",
@@ -179,6 +180,12 @@ class Recipe(BaseModel):
 
     checkpoint_every: int = Field(ge=1, description="Steps between saved checkpoints; the last step is always saved.")
     validate_every: int = Field(ge=1, description="Steps between looks at the validation members; step 0 is one.")
+    patience: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Validations in a row that are no better, beyond noise, after which the run stops; 0: it goes on.",
+    )
     report_every: int = Field(ge=1, le=10_000, description="Steps summed up in one line of progress.")
     max_wall_clock_s: float = Field(
         gt=0.0, le=604_800.0, description="Hard limit in seconds, earlier attempts included; a checkpoint ends it."

@@ -126,6 +126,7 @@ class Members:
         self._files = [folder / row.file for row in rows]
         self._digests = [row.sha256 for row in rows]
         self._captions = [row.caption for row in rows]
+        self.groups = [row.group for row in rows]
         self._texts = texts
         self._family = family
         self._needs_pictures = needs_pictures

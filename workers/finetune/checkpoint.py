@@ -92,12 +92,16 @@ def let_go_of_states(out: Path, keep: int) -> None:
     for folder in whole[:-keep]:
         sidecar = read_sidecar(folder)
         sidecar["files"].pop(STATE, None)
-        temporary = folder / f".{SIDECAR}.{os.getpid()}"
-        temporary.write_text(json.dumps(sidecar, indent=1))
-        disk.flush(temporary)
-        temporary.replace(folder / SIDECAR)
-        disk.flush(folder)
+        _rewrite(folder, sidecar)
         (folder / STATE).unlink()
+
+
+def mark_exploded(out: Path, after_step: int) -> None:
+    """Write into the sidecars of all checkpoints behind `after_step` that no run can go on from them."""
+    for folder in sorted((out / "checkpoints").glob("step-*")):
+        sidecar = read_sidecar(folder)
+        if int(sidecar["step"]) > after_step:
+            _rewrite(folder, {**sidecar, "has_exploded": True})
 
 
 def is_complete(folder: Path) -> bool:
@@ -124,11 +128,22 @@ def load_state(folder: Path) -> dict[str, torch.Tensor]:
     return {re.sub(r"(^|/)aids\.", r"\1auxiliary.", name): tensor for name, tensor in state.items()}
 
 
+def _rewrite(folder: Path, sidecar: Mapping[str, Any]) -> None:
+    temporary = folder / f".{SIDECAR}.{os.getpid()}"
+    temporary.write_text(json.dumps(sidecar, indent=1))
+    disk.flush(temporary)
+    temporary.replace(folder / SIDECAR)
+    disk.flush(folder)
+
+
 def _fault(folder: Path) -> str | None:
     """Why a run cannot go on from a checkpoint, said of it; None when nothing does."""
     if not is_complete(folder):
         return "is incomplete"
-    files = read_sidecar(folder)["files"]
+    sidecar = read_sidecar(folder)
+    if sidecar.get("has_exploded"):
+        return "was saved when the loss had begun to explode"
+    files = sidecar["files"]
     if STATE not in files:
         return "holds no state to go on from"
     for name, facts in files.items():

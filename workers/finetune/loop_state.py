@@ -7,6 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import torch
 from PIL import Image
 
+from app.errors import DiskFull
+from app.training.learning import LEAST_PRODUCTS, Look
 from app.training.recipe import Recipe
 from workers.disk import clear_leftovers, replaced_whole
 from workers.errors import InputError
@@ -27,15 +30,17 @@ from workers.finetune.checkpoint import (
     latest_checkpoint,
     let_go_of_states,
     load_state,
+    mark_exploded,
     read_sidecar,
     save_checkpoint,
 )
-from workers.finetune.clock import Clock, Reason
-from workers.finetune.forward import validation_errors
+from workers.finetune.clock import Clock, Reason, RunEnded
+from workers.finetune.forward import Pass, validation_errors
+from workers.finetune.learning_watch import LearningWatch, told
 from workers.finetune.loss import BAND_COUNT, BandedLoss
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
-from workers.finetune.train_state import TrainState
+from workers.finetune.train_state import Diverged, TrainState
 
 PREVIEWS = "previews.json"
 STATES_KEPT = 2
@@ -70,6 +75,7 @@ class LoopState:
         self._validation: dict[str, Any] = {}
         self._best: dict[str, Any] = {}
         self._saved: tuple[int, Path] | None = None
+        self._watch = LearningWatch()
         self._passed_over: list[str] = []
 
     @property
@@ -97,6 +103,7 @@ class LoopState:
         self._saved = (step, folder)
         self._validation = dict(sidecar["losses"]["validation"])
         self._best = dict(sidecar["best"])
+        self._watch = LearningWatch(sidecar.get("watch"))
 
     @property
     def saved_weights(self) -> Path | None:
@@ -119,6 +126,10 @@ class LoopState:
         """
         self._check_space()
         remarks = [*self._passed_over, *notes]
+        products = len(set(validation.groups))
+        if self.recipe.patience and products < LEAST_PRODUCTS:
+            few = f"{products} of {LEAST_PRODUCTS} products that this takes are held out"
+            remarks.append(f"Nobody can tell when it stops learning, so it does not stop early: {few}.")
         self._tell(
             "started",
             step=self.step,
@@ -133,14 +144,22 @@ class LoopState:
             dataset_hash=self.dataset_hash,
             **({"note": " ".join(remarks)} if remarks else {}),
         )
-        self.validate(validation)
+        # A look that an interruption adds counts for nothing, so that the run ends where it would have.
+        self.validate(validation, is_counted=self.step == 0 or not self._watch.is_known)
         if self.step == 0:
             self.sample()
+        self._look_at_learning()
 
     def look(self) -> None:
-        """Between two steps: raises `Ended` when the run has to end before its last one."""
+        """Between two steps: raises `RunEnded` when the run has to end before its last one."""
         if self.step < self.recipe.steps:
             self.clock.look("train", self.step, self.recipe.steps)
+        self._look_at_learning()
+
+    def watch(self, passes: Pass) -> bool:
+        """Take in the errors of the step that was just made; whether the loss has exploded."""
+        stage = self.recipe.stage(self.step - 1).number
+        return self._watch.step(self.step, stage, passes.errors, passes.timesteps, self.ranks)
 
     def is_due(self, every: int) -> bool:
         """Whether what happens every so many steps happens now; the last step is always one."""
@@ -152,20 +171,24 @@ class LoopState:
         self._tell("step", **facts, **memory(next(self.family.model.parameters()).device))
         self.clock.took("step", float(str(facts["step_s"])))
 
-    def validate(self, members: Members) -> None:
+    def validate(self, members: Members, is_counted: bool = True) -> None:
         """The averaged weights' error on the validation members, under noise and timesteps that never change.
 
-        After a resume it has to be what was saved: a checkpoint that was not really put back shows here.
+        After a resume it has to be what was saved: a checkpoint that was not really put back shows here. Raises
+        `Diverged` where the weights are worse than the base by so much that the loss has exploded.
         """
         if len(members) == 0:
             return
         self.clock.begin("validate", len(members) * BAND_COUNT)
-        losses = BandedLoss()
+        losses, by_member = BandedLoss(), [0.0] * len(members)
         with self.trained.averaged():
-            for errors, timesteps in validation_errors(self.family, members, self.recipe, self.ranks):
+            for errors, timesteps, numbers in validation_errors(self.family, members, self.recipe, self.ranks):
                 losses.add(errors, timesteps)
+                for number, error in zip(numbers, errors.tolist(), strict=True):
+                    by_member[number] += error / BAND_COUNT
                 self.clock.look("validate", losses.count() * self.ranks.world_size, len(members) * BAND_COUNT)
         losses.add_others(self.ranks)
+        products = by_product(members.groups, self.ranks.totals(by_member))
         loss = losses.mean()
         self.trained.check(loss, "validation loss", max(self.step, 1) - 1)
         # Other threads and processes add up in another order.
@@ -176,15 +199,22 @@ class LoopState:
                 f"The checkpoint of step {self.step} gives the validation loss {loss:.6f} and was saved with "
                 f"{self._validation['loss']:.6f}: it was not put back as it was."
             )
-        self._validation = {"step": self.step, "loss": loss, "loss_by_band": losses.by_band()}
+        if is_counted:
+            self._watch.validated(Look(self.step, loss, products), losses.by_band())
+        training = [None if level is None else _six(level) for level in self._watch.divergence.losses]
+        look = Look(self.step, loss, products, tuple(training))
+        self._validation = {**told(look), "loss_by_band": losses.by_band()}
         if not self._best or loss < self._best["loss"]:
             self._best = {"step": self.step, "loss": loss}
         self._tell("validation", **self._validation)
+        if self._watch.divergence.is_over:
+            raise self.diverged()
 
     def save(self) -> None:
         """Write the checkpoint of this step: the same whole one, however many processes there are."""
         started = time.monotonic()
         folder = checkpoint_folder(self.out, self.step)
+        self._watch.saved(self.step, self._validation["loss"] if self._validation.get("step") == self.step else None)
         with self.clock.moving("save"):
             state = self.trained.state()
             if self.ranks.is_main:
@@ -195,7 +225,8 @@ class LoopState:
             seconds = round(time.monotonic() - started, 3)
             relative_path = str(folder.relative_to(self.out))
             self._tell("checkpoint", step=self.step, folder=relative_path, size_bytes=size_bytes, seconds=seconds)
-            let_go_of_states(self.out, STATES_KEPT)
+            if self._watch.divergence.since is None:  # else the state of the last sound one may be wanted
+                let_go_of_states(self.out, STATES_KEPT)
         self.ranks.wait()
         self.clock.took("save", time.monotonic() - started)
         self._saved = (self.step, folder)
@@ -240,11 +271,52 @@ class LoopState:
         is_wanted = not self.ranks.same(is_discarded)
         if is_wanted and self.train_state is not None and self.step > 0 and (self._saved or (0,))[0] != self.step:
             self.save()
-        if is_wanted and self._saved is not None:
-            self._export(self._saved[1])
-        kept = is_wanted and self._saved is not None
-        self._tell("finished", reason=reason, step=self.step, kept=kept, elapsed_s=round(self.report.spent_s(), 3))
+        model_step = self._model_step(reason) if is_wanted and self._saved is not None else 0
+        if model_step:
+            self._export(model_step)
+        facts: dict[str, object] = {"model_step": model_step}
+        if reason == "no_better":
+            reference = self._watch.streak.reference
+            facts |= {"looks": self._watch.streak.length, "than_step": reference.step if reference else 0}
+        elapsed_s = round(self.report.spent_s(), 3)
+        self._tell("finished", reason=reason, step=self.step, kept=model_step > 0, elapsed_s=elapsed_s, **facts)
         return reason
+
+    def diverged(self) -> Diverged:
+        """What to raise when the loss has exploded."""
+        known = self._watch.divergence
+        return Diverged(
+            f"The loss exploded: since step {known.since or 0:,} it stays far above what it started from, "
+            f"{known.above:,.3g} times at step {self.step:,}, with a learning rate of "
+            f"{self.trained.lr(self.step - 1):.1e}: it is too high for this model."
+        )
+
+    def salvage(self, error: Diverged) -> None:
+        """Write OUT/model from the last checkpoint before the loss rose, and bar the way back to later ones.
+
+        `error` is told what there is. For all processes.
+        """
+        good_step = self._watch.last_sound()
+        error.facts = {"good_step": good_step, "model_step": 0}
+        # A full disk must not hide why the run ended.
+        with suppress(DiskFull):
+            if self.ranks.is_main:
+                mark_exploded(self.out, good_step)
+            if good_step:
+                self._export(good_step)
+                error.facts["model_step"] = good_step
+
+    def _model_step(self, reason: Reason) -> int:
+        """The checkpoint that becomes the finished model: the last one, unless it is known to be worse than another."""
+        if reason == "no_better":
+            return self._watch.best_saved()
+        is_sound = self._watch.divergence.since is None
+        return (self._saved or (0,))[0] if is_sound else self._watch.last_sound()
+
+    def _look_at_learning(self) -> None:
+        patience = self.recipe.patience
+        if patience and self._watch.streak.length >= patience and self.step < self.recipe.steps:
+            raise RunEnded("no_better")
 
     def _saved_step(self) -> int:
         """The step of the latest checkpoint that a run can go on from; 0 without any. Newer ones are told of."""
@@ -257,9 +329,10 @@ class LoopState:
         self._passed_over = [*faults, f"The run goes on from step {step:,} instead."] if faults else []
         return step
 
-    def _export(self, checkpoint: Path) -> None:
+    def _export(self, step: int) -> None:
         started = time.monotonic()
-        origin = Origin(self.recipe, self.dataset_hash, self.step)
+        checkpoint = checkpoint_folder(self.out, step)
+        origin = Origin(self.recipe, self.dataset_hash, step)
         with self.clock.moving("export"), self.ranks.as_loaded(self.family.model):
             if self.ranks.is_main:
                 with replaced_whole(self.out / "model") as temporary:
@@ -277,6 +350,7 @@ class LoopState:
             "elapsed_s": self.report.spent_s(),
             "losses": {"training": self.facts, "validation": self._validation},
             "best": self._best,
+            "watch": self._watch.state(),
         }
         return save_checkpoint(self.out, self.step, self._write_averaged, state, facts).size_bytes
 
@@ -301,6 +375,14 @@ class LoopState:
         return next(self.family.model.parameters()).device
 
 
+def by_product(groups: Sequence[str], losses: Sequence[float]) -> tuple[tuple[int, float], ...]:
+    """How many members each group has and their mean loss, in the order in which groups come up first."""
+    photos: dict[str, list[float]] = {}
+    for group, loss in zip(groups, losses, strict=True):
+        photos.setdefault(group, []).append(loss)
+    return tuple((len(known), _six(sum(known) / len(known))) for known in photos.values())
+
+
 def read_previews(out: Path) -> list[Preview]:
     """What OUT/previews.json asks to be drawn; nothing without it. Raises `InputError` for a broken file."""
     file = out / PREVIEWS
@@ -319,6 +401,10 @@ def draw_previews(family: Family, recipe: Recipe, previews: Sequence[Preview]) -
     """Pictures uint8 [len(previews), S, S, 3], drawn as the recipe says."""
     texts, seeds = [preview.text for preview in previews], [preview.seed for preview in previews]
     return family.draw(texts, seeds, recipe.resolution_px, recipe.sampling_steps, recipe.guidance)
+
+
+def _six(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def _name(device: torch.device) -> str:

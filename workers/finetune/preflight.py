@@ -214,7 +214,7 @@ def _validation_s(
 
     def validate() -> None:
         nonlocal done
-        for errors, _ in validation_errors(family, members, recipe):
+        for errors, _, _ in validation_errors(family, members, recipe):
             done += len(errors)
             if done >= 4 * max(1, probed):
                 break

@@ -17,7 +17,7 @@ from workers.finetune.forward import forward_batches
 from workers.finetune.loop_state import LoopState
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Progress, Report
-from workers.finetune.train_state import keeps_base_narrow, make_train_state
+from workers.finetune.train_state import Diverged, keeps_base_narrow, make_train_state
 
 VALIDATION_AT_MOST = 64
 
@@ -35,7 +35,7 @@ def train(
     """Train the recipe's base with the manifest's members; checkpoints and the finished model go to `out`.
 
     Encoded pictures and captions are kept in `cache`, by default OUT/cache. Each of several processes calls this with
-    its own `ranks`. Returns why it ended. Raises `InputError` for bad input, `Diverged` when the loss is no number.
+    its own `ranks`. Returns why it ended. Raises `InputError` for bad input, `Diverged` when the loss explodes.
     """
     # load
     torch.set_num_threads(max(1, recipe.threads // ranks.world_size))
@@ -62,10 +62,13 @@ def train(
             grad_norm = train_state.update(run.step)
             run.step += 1
             progress.end(passes.errors, passes.timesteps, grad_norm)
+            has_exploded = run.watch(passes)
 
             # report
-            if run.is_due(recipe.report_every):
+            if run.is_due(recipe.report_every) or has_exploded:
                 run.tell_step(progress.facts(run.step, train_state.lr(run.step - 1), ranks))
+            if has_exploded:
+                raise run.diverged()
 
             # validate
             if run.is_due(recipe.validate_every):
@@ -81,6 +84,9 @@ def train(
             run.look()
     except RunEnded as ended:
         return run.finish(ended.reason)
+    except Diverged as error:
+        run.salvage(error)
+        raise
     return run.finish("completed")
 
 

@@ -21,7 +21,15 @@ from workers.finetune.ranks import ALONE, Ranks
 
 
 class Diverged(Exception):
-    """The numbers are no numbers any more. The message is one sentence with the cause as far as it is known."""
+    """The loss has exploded, or is no number any more. The message is a sentence with the cause as far as it is known.
+
+    `facts` tell more of it, once the run has seen what is left: `good_step`, the last checkpoint before (0: the base),
+    and `model_step`, the one that the finished model was written from (0: none).
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.facts: dict[str, int] = {}
 
 
 def keeps_base_narrow(recipe: Recipe, device: torch.device) -> bool:

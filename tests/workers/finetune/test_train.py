@@ -290,7 +290,7 @@ def test_time_of_earlier_attempts_counts(recipe: MakeRecipe, manifest: Path, tmp
     report = listener(earlier_s=299.5)
     assert train(recipe(steps=50, report_every=1), manifest, out, report, CPU, True) == "out_of_time"
     assert report.facts("finished")[0] | {"elapsed_s": 0} == {
-        "reason": "out_of_time", "step": 3, "kept": True, "elapsed_s": 0,
+        "reason": "out_of_time", "step": 3, "kept": True, "elapsed_s": 0, "model_step": 3,
     }  # fmt: skip
 
 
