@@ -262,7 +262,7 @@ def test_a_finished_run_tells_what_it_took_and_what_happened(client: TestClient)
     assert "54 s · €0.54 85.4 % more than" in page
     assert "50 m · €30 money decides" in page
     for time_of_day, what in (
-        ("03:06:03", "validation 0.240 at step 350, best so far"),
+        ("03:06:03", "validation 0.240 at step 350, lowest so far"),
         ("03:06:12", "samples 3 pictures at step 700"),
         ("03:06:12", "checkpoint 700 325 kB"),
         ("03:06:15", "begun again The trainer was ended from outside (Killed)."),

@@ -141,6 +141,7 @@ LABELS: Final[dict[str, str]] = {
     "sharding": "Weights shared out",
     "checkpoint_every": "Checkpoints every",
     "validate_every": "Validated every",
+    "patience": "Patience",
     "report_every": "Told every",
     "max_wall_clock_s": "Time limit, s",
     "sampling_steps": "Sampling steps",

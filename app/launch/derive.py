@@ -264,6 +264,7 @@ def _rhythm(steps: int) -> Found:
     return {
         "checkpoint_every": (every, f"{_CHECKPOINTS} in the run: a sheet’s columns"),
         "validate_every": (every, "before each checkpoint"),
+        "patience": (0, "off: it goes on to its last step"),
         "report_every": (10, "usual"),
         "max_wall_clock_s": (_DAY_S, "a day; the hard stop is set at the launch"),
     }

@@ -65,6 +65,7 @@ _NOT_MEASURED: Final = frozenset(
         "checkpoint_every",
         "validate_every",
         "report_every",
+        "patience",
         "max_wall_clock_s",
     }
 )

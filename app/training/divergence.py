@@ -9,7 +9,7 @@ base itself lost, and `lowest`, the least that the smoothed loss of the band cam
 - at once when one window is `AT_ONCE` times above both: weights that are gone do not come back;
 - or when the kept weights prove it: a validation `ABOVE_START` times the base's own, while the window is so high.
 
-A loss that learned photos by heart may bounce far above its lowest and is still below its start; a warm-up, a fall from
+A loss that memorised its photos may bounce far above its lowest and is still below its start; a warm-up, a fall from
 scratch, and small batches stay below both. Figures: the recorded runs of tests/training/series (ablations, batches of
 one, few photos) rise at most 2.0 times above both in any window, exploding ones 5 to 10,000 times. The gradient's norm
 was tried as a second sign and left out: sound runs' norms jump tenfold from step to step, and clipping bounds what
@@ -63,7 +63,7 @@ class Divergence:
     @classmethod
     def known(cls, state: Mapping[str, Any]) -> Divergence:
         """As it was when `state` was written down; what another version kept besides is passed over."""
-        names = {one.name for one in fields(cls)}
+        names = {known.name for known in fields(cls)}
         return cls(**{name: value for name, value in state.items() if name in names})
 
     def state(self) -> dict[str, Any]:

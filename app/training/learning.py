@@ -2,8 +2,9 @@
 
 Every validation asks about the same photos under the same noise, so two of them are compared photo by photo, and what
 chance is left lies in which photos were held out. Views of one product say much the same, so the product is what
-counts: the mean difference over photos, its standard error over products (Liang & Zeger 1986), and Student's t with
-one degree of freedom fewer than there are products. Of several comparisons each gets its share of `LEVEL`
+counts: the mean difference over photos, its standard error by leaving out one product after the other (the jackknife,
+which is CR3 of Bell & McCaffrey 2002: right for few products and for one with most of the photos), and Student's t
+with one degree of freedom fewer than there are products. Of several comparisons each gets its share of `LEVEL`
 (Bonferroni), so a run in which nothing changes is told to have changed once in twenty times, or less.
 """
 
@@ -12,13 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Final
-
-from scipy.special import stdtrit
 
 LEVEL: Final = 0.05
 LEAST_PRODUCTS: Final = 4
 """With fewer products held out nothing is told: three differences look alike too easily."""
+LEAST_RISE: Final = 0.05
+"""Of the lowest loss: a rise that is surely smaller is not worth a warning, however sure it is."""
 SAME_TRAINING: Final = 1.25
 """A training loss within this factor has not risen: smoothed over some 20 windows' worth of drawn noise, the recorded
 runs of tests/training/series keep within it."""
@@ -49,8 +51,9 @@ class Verdict:
     """What validations up to now prove. Steps; None where nothing does.
 
     `lowest` has the lowest loss. `best` is the same where it is below every other one beyond noise; `alike` are those
-    that cannot be told from it. From `worse_since` on all are above the lowest beyond noise; `is_overfitting`: the
-    training loss has not risen since then. `can_tell`: there were products enough, written down one by one.
+    that cannot be told from it. From `worse_since` on all are above the lowest by `LEAST_RISE`, beyond noise;
+    `is_overfitting`: the training loss has not risen since then. `can_tell`: there were products enough, written down
+    one by one.
     """
 
     lowest: int | None = None
@@ -71,11 +74,10 @@ def verdict(looks: Sequence[Look]) -> Verdict:
     if products < LEAST_PRODUCTS or not all(is_paired(look, lowest) for look in looks):
         return Verdict(lowest.step, products=products)
     others = [look for look in looks if look is not lowest]
-    above = {look.step: is_above(look, lowest, len(others)) for look in others}
-    alike = tuple(step for step, is_told_apart in above.items() if not is_told_apart)
+    alike = tuple(look.step for look in others if not is_above(look, lowest, len(others)))
     since = None
     for look in reversed([look for look in others if look.step > lowest.step]):
-        if not above[look.step]:
+        if not is_above(look, lowest, len(others), LEAST_RISE):
             break
         since = look.step
     best = lowest.step if others and not alike else None
@@ -88,19 +90,20 @@ def is_paired(look: Look, other: Look) -> bool:
     return [count for count, _ in look.products] == [count for count, _ in other.products]
 
 
-def is_above(look: Look, other: Look, comparisons: int = 1) -> bool:
-    """Whether the loss of `look` is above that of `other` beyond noise; it is one of so many comparisons."""
+def is_above(look: Look, other: Look, comparisons: int = 1, rise: float = 0.0) -> bool:
+    """Whether the loss of `look` is above `other`'s by such a share, beyond noise, as one of so many comparisons."""
     mean, error = difference(look, other)
-    return mean - error * _student(len(look.products) - 1, LEVEL / max(1, comparisons)) > 0
+    return mean - error * student(len(look.products) - 1, LEVEL / max(1, comparisons)) > rise * other.loss
 
 
 def difference(look: Look, other: Look) -> tuple[float, float]:
     """How much the loss of `look` is above that of `other`, and the standard error of that, for two paired looks."""
     pairs = [(count, mine - theirs) for (count, mine), (_, theirs) in zip(look.products, other.products, strict=True)]
     photos, products = sum(count for count, _ in pairs), len(pairs)
-    mean = sum(count * above for count, above in pairs) / photos
-    squares = sum((count * (above - mean)) ** 2 for count, above in pairs)
-    return mean, math.sqrt(products / max(1, products - 1) * squares) / photos
+    total = sum(count * above for count, above in pairs)
+    mean = total / photos
+    without = [(total - count * above) / (photos - count) for count, above in pairs if count < photos]
+    return mean, math.sqrt((products - 1) / products * sum((other_mean - mean) ** 2 for other_mean in without))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,29 @@ class Streak:
         return Streak(look) if is_above(reference, look) else Streak(reference, self.length + 1)
 
 
-def _student(degrees: int, share: float) -> float:
-    """The quantile of Student's t that `share` lies above."""
-    return float(stdtrit(degrees, 1.0 - share))
+def student(degrees: int, share: float) -> float:
+    """The quantile of Student's t with at least 3 degrees of freedom that `share` (at most 0.1) lies above.
+
+    Hill's approximation (1970, CACM algorithm 396), right to four figures: scipy is too heavy for the web process.
+    """
+    n, p = float(degrees), 2.0 * share
+    a = 1.0 / (n - 0.5)
+    b = 48.0 / a**2
+    c = ((20_700.0 * a / b - 98.0) * a - 16.0) * a + 96.36
+    d = ((94.5 / (b + c) - 3.0) / b + 1.0) * math.sqrt(a * math.pi / 2.0) * n
+    y = (d * p) ** (2.0 / n)
+    if y <= 0.05 + a:
+        y = ((1.0 / (((n + 6.0) / (n * y) - 0.089 * d - 0.822) * (n + 2.0) * 3.0) + 0.5 / (n + 4.0)) * y - 1.0) * (
+            n + 1.0
+        ) / (n + 2.0) + 1.0 / y
+        return math.sqrt(n * y)
+    x = NormalDist().inv_cdf(share)
+    y = x * x
+    if n < 5.0:
+        c += 0.3 * (n - 4.5) * (x + 0.6)
+    c += (((0.05 * d * x - 5.0) * x - 7.0) * x - 2.0) * x + b
+    y = (((((0.4 * y + 6.3) * y + 36.0) * y + 94.5) / c - y - 3.0) / b + 1.0) * x
+    return math.sqrt(n * math.expm1(a * y * y))
 
 
 def _has_risen(before: Look, now: Look) -> bool:

@@ -82,14 +82,16 @@ def latest_checkpoint(out: Path) -> tuple[Path | None, list[str]]:
     return None, faults
 
 
-def let_go_of_states(out: Path, keep: int) -> None:
-    """Delete what only resuming needs from all checkpoints but the newest `keep`; their weights stay.
+def let_go_of_states(out: Path, keep: int, sound_step: int) -> None:
+    """Delete what only resuming needs from all checkpoints but the newest `keep` and `sound_step`'s. Weights stay.
 
     The state is three times as large as the weights. The sidecar stops listing it before it is deleted, so that the
     checkpoint is complete at every moment. Called after a newer checkpoint is whole on disk.
     """
     whole = [folder for folder in sorted((out / "checkpoints").glob("step-*")) if (folder / STATE).exists()]
     for folder in whole[:-keep]:
+        if folder == checkpoint_folder(out, sound_step):
+            continue
         sidecar = read_sidecar(folder)
         sidecar["files"].pop(STATE, None)
         _rewrite(folder, sidecar)

@@ -5,6 +5,7 @@ It goes into every checkpoint and is taken up with it, so that a run that was in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,7 +66,8 @@ class LearningWatch:
         self._saved = [*(known for known in self._saved if known[0] < step), (step, loss)]
 
     def last_sound(self) -> int:
-        """The last checkpoint before the loss began to rise, if it does; 0, the base, where there is none."""
+        """The last checkpoint before the loss began to rise, if it does, with a validation that is not far above the
+        base's; 0, the base, where there is none."""
         return max(self._sound(), default=0)
 
     def best_saved(self) -> int:
@@ -74,10 +76,8 @@ class LearningWatch:
         return min(losses, key=lambda step: losses[step], default=self.last_sound())
 
     def _sound(self) -> list[int]:
-        since = self.divergence.since
-        if since is None:
-            return [step for step, _ in self._saved]
-        most = ABOVE_START * self._base_loss if self._base_loss is not None else float("inf")
+        since = math.inf if self.divergence.since is None else self.divergence.since
+        most = math.inf if self._base_loss is None else ABOVE_START * self._base_loss
         return [step for step, loss in self._saved if step <= since and (loss is None or loss < most)]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from PIL import Image
@@ -156,7 +156,7 @@ class LoopState:
             self.clock.look("train", self.step, self.recipe.steps)
         self._look_at_learning()
 
-    def watch(self, passes: Pass) -> bool:
+    def has_exploded(self, passes: Pass) -> bool:
         """Take in the errors of the step that was just made; whether the loss has exploded."""
         stage = self.recipe.stage(self.step - 1).number
         return self._watch.step(self.step, stage, passes.errors, passes.timesteps, self.ranks)
@@ -166,10 +166,11 @@ class LoopState:
         return self.step % every == 0 or self.step == self.recipe.steps
 
     def tell_step(self, facts: dict[str, object]) -> None:
-        """Tell what the last steps were like."""
+        """Tell what the last steps were like. Raises `Diverged` when the loss has exploded."""
         self.facts = facts
         self._tell("step", **facts, **memory(next(self.family.model.parameters()).device))
         self.clock.took("step", float(str(facts["step_s"])))
+        self._check_loss()
 
     def validate(self, members: Members, is_counted: bool = True) -> None:
         """The averaged weights' error on the validation members, under noise and timesteps that never change.
@@ -206,9 +207,8 @@ class LoopState:
         self._validation = {**told(look), "loss_by_band": losses.by_band()}
         if not self._best or loss < self._best["loss"]:
             self._best = {"step": self.step, "loss": loss}
-        self._tell("validation", **self._validation)
-        if self._watch.divergence.is_over:
-            raise self.diverged()
+        self._tell("validation", **self._validation, no_better=self._watch.streak.length)
+        self._check_loss()
 
     def save(self) -> None:
         """Write the checkpoint of this step: the same whole one, however many processes there are."""
@@ -225,8 +225,7 @@ class LoopState:
             seconds = round(time.monotonic() - started, 3)
             relative_path = str(folder.relative_to(self.out))
             self._tell("checkpoint", step=self.step, folder=relative_path, size_bytes=size_bytes, seconds=seconds)
-            if self._watch.divergence.since is None:  # else the state of the last sound one may be wanted
-                let_go_of_states(self.out, STATES_KEPT)
+            let_go_of_states(self.out, STATES_KEPT, self._watch.last_sound())
         self.ranks.wait()
         self.clock.took("save", time.monotonic() - started)
         self._saved = (self.step, folder)
@@ -282,19 +281,10 @@ class LoopState:
         self._tell("finished", reason=reason, step=self.step, kept=model_step > 0, elapsed_s=elapsed_s, **facts)
         return reason
 
-    def diverged(self) -> Diverged:
-        """What to raise when the loss has exploded."""
-        known = self._watch.divergence
-        return Diverged(
-            f"The loss exploded: since step {known.since or 0:,} it stays far above what it started from, "
-            f"{known.above:,.3g} times at step {self.step:,}, with a learning rate of "
-            f"{self.trained.lr(self.step - 1):.1e}: it is too high for this model."
-        )
+    def salvage_and_raise(self, error: Diverged) -> NoReturn:
+        """Write OUT/model from the last checkpoint before the loss rose; no run goes on from later ones.
 
-    def salvage(self, error: Diverged) -> None:
-        """Write OUT/model from the last checkpoint before the loss rose, and bar the way back to later ones.
-
-        `error` is told what there is. For all processes.
+        `error` is raised again and tells what there is. For all processes.
         """
         good_step = self._watch.last_sound()
         error.facts = {"good_step": good_step, "model_step": 0}
@@ -305,6 +295,17 @@ class LoopState:
             if good_step:
                 self._export(good_step)
                 error.facts["model_step"] = good_step
+        raise error
+
+    def _check_loss(self) -> None:
+        known = self._watch.divergence
+        if not known.is_over:
+            return
+        raise Diverged(
+            f"The loss exploded: since step {known.since or 0:,} it stays far above what it started from, "
+            f"{known.above:,.3g} times at step {self.step:,}, with a learning rate of "
+            f"{self.trained.lr(self.step - 1):.1e}: it is too high for this model."
+        )
 
     def _model_step(self, reason: Reason) -> int:
         """The checkpoint that becomes the finished model: the last one, unless it is known to be worse than another."""

@@ -34,8 +34,8 @@ def train(
 ) -> Reason:
     """Train the recipe's base with the manifest's members; checkpoints and the finished model go to `out`.
 
-    Encoded pictures and captions are kept in `cache`, by default OUT/cache. Each of several processes calls this with
-    its own `ranks`. Returns why it ended. Raises `InputError` for bad input, `Diverged` when the loss explodes.
+    Encoded members are kept in `cache`, by default OUT/cache. Each of several processes calls this with own `ranks`.
+    Returns why it ended. Raises `InputError` for bad input, `Diverged` when the loss explodes.
     """
     # load
     torch.set_num_threads(max(1, recipe.threads // ranks.world_size))
@@ -54,7 +54,6 @@ def train(
         run.take_up(train_state)
         run.begin(training[0], validation, auxiliary.notes)
         progress = Progress()
-
         for batches in training_batches(training, recipe, run.step, ranks.rank, ranks.world_size):
             # step
             progress.begin()
@@ -62,13 +61,10 @@ def train(
             grad_norm = train_state.update(run.step)
             run.step += 1
             progress.end(passes.errors, passes.timesteps, grad_norm)
-            has_exploded = run.watch(passes)
 
             # report
-            if run.is_due(recipe.report_every) or has_exploded:
+            if run.has_exploded(passes) or run.is_due(recipe.report_every):
                 run.tell_step(progress.facts(run.step, train_state.lr(run.step - 1), ranks))
-            if has_exploded:
-                raise run.diverged()
 
             # validate
             if run.is_due(recipe.validate_every):
@@ -80,13 +76,11 @@ def train(
                 run.sample()
             progress.rest()
 
-            # stop?
-            run.look()
+            run.look()  # stop?
     except RunEnded as ended:
         return run.finish(ended.reason)
     except Diverged as error:
-        run.salvage(error)
-        raise
+        run.salvage_and_raise(error)
     return run.finish("completed")
 
 

@@ -4,7 +4,7 @@ import { onKey } from "./keys.js";
 const choices = document.getElementById("choices");
 
 document.addEventListener("change", (event) => {
-  if (event.target.form === choices && event.target.type === "radio") choices.requestSubmit();
+  if (event.target.form === choices && ["radio", "checkbox"].includes(event.target.type)) choices.requestSubmit();
 });
 
 document.querySelector("[data-knobs]")?.addEventListener("submit", (event) => {

@@ -11,8 +11,8 @@ from app.launch.plan import Knob, Plan, written
 from app.training.recipe import Recipe
 
 _GROUPS: Final[dict[str, tuple[str, ...]]] = {
-    "Run": ("name", "seed", "steps", "method", "lora_rank", "checkpoint_every", "validate_every", "report_every",
-            "max_wall_clock_s", "sampling_steps", "guidance"),
+    "Run": ("name", "seed", "steps", "method", "lora_rank", "checkpoint_every", "validate_every", "patience",
+            "report_every", "max_wall_clock_s", "sampling_steps", "guidance"),
     "Photos and captions": ("resolution_px", "buckets", "batch_size", "micro_batch", "caption_dropout",
                             "short_caption_share", "cache"),
     "Learning": ("optimiser", "adamw_lr", "muon_lr", "adamw_beta1", "adamw_beta2", "weight_decay", "warmup_steps",
@@ -86,6 +86,8 @@ def shown(plan: Plan) -> list[Knob]:
     ]  # fmt: skip
     if recipe.compile:
         knobs.append(line("compile", "where it pays"))
+    if recipe.patience:
+        knobs.append(line("patience", f"{recipe.patience} validations"))
     seen = {knob.name for knob in knobs}
     return knobs + [knob for knob in plan.knobs if knob.is_changed and knob.name not in seen]
 
