@@ -21,10 +21,10 @@ def number(value: float, places: int = 0) -> str:
     return f"{value:,.{places}f}"
 
 
-def loss(value: float) -> str:
+def loss(value: float, places: int = 3) -> str:
     """0.1447 -> "0.145", 12.3 -> "12.3"; large and tiny ones in powers of ten: 450536 -> "4.51·10⁵"."""
     if value == 0 or 0.001 <= abs(value) < 9999.5:
-        return f"{value:.3f}" if abs(value) < 9.9995 else f"{value:.4g}"
+        return f"{value:.{places}f}" if abs(value) < 9.9995 else f"{value:.4g}"
     figures, power = f"{value:.2e}".split("e")
     return f"{figures}·10{str(int(power)).translate(_RAISED)}"
 
