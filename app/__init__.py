@@ -46,6 +46,9 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Event**: what a trainer tells, numbered without gaps. **Milestone**: an event that a person wants to read, neither
   a step nor a sign of life. A run's **note**: what was seen of it from outside. **Metric point**: what a run measured
   over its last steps. **Rollup**: old metric points of a run, downsampled into one row.
+- **Validation**: the held-out photos asked about under noise that never changes. **Verdict**: what a run's validations
+  prove beyond noise: best, overfitting, worse. **Patience**: so many of them without a better one end the run.
+  **Diverged**: of a run whose loss has exploded.
 - **Suite**: fixed prompts and seeds. **Sheet**: a suite drawn by every checkpoint of a run. **Sample**: one drawn
   picture. **Preview**: a sample that a run draws at each checkpoint while it goes on. **Comparison**: the page with
   checkpoints as columns and prompt + seed as rows.

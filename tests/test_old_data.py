@@ -324,7 +324,7 @@ def test_the_sheets_have_all_their_pictures(client: TestClient) -> None:
     drawn = {address: len(pictures(client, address)) for address in re.findall(r'href="(/compare/\d+)"', page)}
     assert drawn == {"/compare/1": 18, "/compare/9": 6, "/compare/18": 6}
     sheet = shown(client, "/compare/1")
-    assert "Base loss 0.348 700 loss 0.254, best 1,400 loss 0.284" in sheet
+    assert "Base loss 0.348 700 loss 0.254, lowest 1,400 loss 0.284" in sheet
     assert "All 6 Held out 4 kettles 2" in sheet
     assert "2 seeds · 4 steps · guidance 2.0 · 32 px" in sheet
 

@@ -39,6 +39,9 @@ _NOT_LEARNED = frozenset(
     }
 )
 
+# Knobs that recipes of before lack: they count where they are set, so that those recipes keep their hash.
+_CAME_LATER = frozenset({"patience"})
+
 
 class RecipeError(ValueError):
     """The file is no recipe; the message is one sentence that names the knobs at fault."""
@@ -237,8 +240,9 @@ class Recipe(BaseModel):
         return Stage(1, second, self.second_resolution_px, batch_size, self.micro_batch or batch_size)
 
     def recipe_hash(self) -> str:
-        """SHA-256 (hex) of all knobs as canonical JSON."""
-        return _hash(self.model_dump(mode="json"))
+        """SHA-256 (hex) of all knobs as canonical JSON, without later ones that are left as they are."""
+        later = {name for name in _CAME_LATER if getattr(self, name) == type(self).model_fields[name].default}
+        return _hash(self.model_dump(mode="json", exclude=later))
 
     def learning_hash(self) -> str:
         """SHA-256 (hex) of the knobs that decide what is learned: equal for runs that may resume one another."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,12 @@ def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_missing_recipe_is_refused_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"gone\.yaml"):
         read_recipe(tmp_path / "gone.yaml")
+
+
+def test_patience_is_no_matter_of_learning_and_leaves_the_hashes_of_before(recipe: Recipe) -> None:
+    patient = changed(recipe, patience=3)
+    assert patient.learning_hash() == recipe.learning_hash()
+    assert patient.recipe_hash() != recipe.recipe_hash()
+    before = {name: knob for name, knob in recipe.model_dump(mode="json").items() if name != "patience"}
+    text = json.dumps(before, sort_keys=True, separators=(",", ":"))
+    assert recipe.recipe_hash() == hashlib.sha256(text.encode()).hexdigest()

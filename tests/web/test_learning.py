@@ -47,12 +47,13 @@ def test_a_diverged_run_is_red_and_offers_what_is_left(client: TestClient, sessi
     assert page.context["live"].state == ("drop", "warn", "diverged")
     assert (page.context["live"].end.saved, page.context["live"].notice.offered) == (20, 20)
     words = text_of(client, f"/runs/{run.id}")
-    assert "Diverged at step 20 of 100." in words
-    assert "the last good checkpoint is step 20" in words
+    assert words.count("Diverged at step 20 of 100.") == 1
+    assert "Write the model from step 20" in words, "nothing is in its folder"
     assert "Launch it again with a third of the learning rate" in words
     assert "Draw the sheet up to step 20" in words
     assert ("drop", "warn", "diverged") in [state for _, _, state in client.get("/runs").context["runs"]]
     assert [column.step for column in client.get(f"/compare/{sheet.id}").context["page"].columns] == [0, 20]
+    assert "Diverged: the last good checkpoint is step 20. What was saved" in text_of(client, f"/compare/{sheet.id}")
 
 
 def test_the_launch_that_a_diverged_run_offers_has_a_third_of_its_rate_and_is_a_plan(
@@ -69,7 +70,7 @@ def test_the_launch_that_a_diverged_run_offers_has_a_third_of_its_rate_and_is_a_
 def test_a_run_that_diverged_before_its_first_checkpoint_offers_none(client: TestClient, session: Session) -> None:
     run = diverged(session, good_step=0)
     words = text_of(client, f"/runs/{run.id}")
-    assert "the last good checkpoint is the base" in words
+    assert "Launch it again with a third of the learning rate" in words
     assert "Write the model" not in words and "Draw the sheet" not in words
 
 

@@ -301,9 +301,11 @@ class LoopState:
         known = self._watch.divergence
         if not known.is_over:
             return
+        times = f"{known.above:,.1f}" if known.above < 100 else f"{min(known.above, 1e6):,.0f}"
+        times = f"more than {times}" if known.above > 1e6 else times
         raise Diverged(
             f"The loss exploded: since step {known.since or 0:,} it stays far above what it started from, "
-            f"{known.above:,.3g} times at step {self.step:,}, with a learning rate of "
+            f"{times} times at step {self.step:,}, with a learning rate of "
             f"{self.trained.lr(self.step - 1):.1e}: it is too high for this model."
         )
 
