@@ -37,6 +37,7 @@ from app.web.routes import (
     jobs,
     launch,
     people,
+    rules,
     runs,
     samples,
 )
@@ -58,6 +59,7 @@ ROUTERS: Final = (
     intakes.router,
     images.router,
     decisions.router,
+    rules.router,
     desk.router,
     health.router,
     captions.router,

@@ -11,21 +11,24 @@ from app.selection.browse import BINS, Facets, Option
 from app.selection.query import Range, Selection
 
 NAMES: Final = {
-    "decision": "Decision", "background": "Background", "sharpness": "Subject sharpness", "fill": "Longest-side fill",
-    "category": "Category", "colour": "Subject colour", "caption": "Caption", "rule": "Found by rules",
+    "decision": "Decision", "by": "Decided by", "rule": "Suggested by rules", "background": "Background",
+    "sharpness": "Subject sharpness", "fill": "Longest-side fill",
+    "category": "Category", "colour": "Subject colour", "caption": "Caption",
 }  # fmt: skip
 WORDS: Final = {
     "decision": {"kept": "Kept", "rejected": "Rejected", "needs_work": "Needs work", "unseen": "Not seen yet"},
+    "by": {"person": "A person", "rule": "Only a rule suggests", "none": "Nobody"},
     "background": {"white": "White", "plain": "Plain", "scene": "Scene", "cannot tell": "Cannot tell"},
     "caption": {"none": "No caption", "captioner": "By a captioner", "person": "By a person"},
     "rule": {
-        "blurred": "Blurred", "contradicted": "Caption contradicts", "uncaptioned": "No caption",
-        "cropped": "Cropped", "busy": "Busy background", "clean": "Nothing found",
+        "blurred": "Reject: blurred", "contradicted": "Look: caption contradicts", "uncaptioned": "Look: no caption",
+        "cropped": "Look: cropped", "busy": "Look: a scene", "bare": "Look: a packshot",
+        "clean": "Keep: no fault found",
     },
 }  # fmt: skip
 MISSING: Final = {"category": "No category", "colour": "Cannot tell"}
 # Facets that few people need all the time start closed.
-CLOSED: Final = ("colour", "rule")
+CLOSED: Final = ("colour",)
 SHOWN_AT_FIRST: Final = 8
 
 
