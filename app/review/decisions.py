@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.captions import checking
-from app.captions.tables import Caption
+from app.captions.tables import Caption, CaptionCheck
 from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
@@ -359,8 +359,12 @@ def _undo_act(session: Session, newest: Decision) -> Undone:
             .execution_options(synchronize_session=False)
         )
     session.expire_all()
-    # Rules or captions may have changed since what comes back was suggested.
-    apply_rules(session, [row.image_id for row in undone])
+    # Rules may have been set otherwise since they looked at these photos.
+    chosen = cast([row.image_id for row in undone], ARRAY(BigInteger))
+    looked_at = select(Decision.image_id).where(Decision.image_id == any_(chosen), Decision.rule.is_not(None))
+    checked = select(CaptionCheck.image_id).where(CaptionCheck.image_id == any_(chosen))
+    if ids := session.scalars(looked_at.union(checked)).all():
+        apply_rules(session, ids)
     if len(undone) != 1:
         verdicts = {row.verdict for row in undone}
         what = SAID[newest.verdict] if len(verdicts) == 1 else "what was decided"

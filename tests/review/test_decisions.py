@@ -118,7 +118,6 @@ def test_bulk_decides_by_filter_as_one_act(session: Session, pile: Catalog, ana:
     undone = undo(session, ana)
     assert undone.count == 2 and "2 photos" in undone.sentence
     assert [index_row(session, photo)[0] for photo in photos] == ["kept", "rejected", "unseen"]
-    assert undone.decision is None
     back = current(session, photos[1].id)
     assert back is not None and back.id == was.id
 
@@ -139,12 +138,10 @@ def test_undo_goes_back_step_by_step(session: Session, pile: Catalog, ana: Perso
     assert undo(session, ana).sentence == "Brown shoe is not decided any more; a rule suggests to reject it."
     assert index_row(session, shoe)[:2] == ("unseen", "blurred")
     assert undo(session, ana).sentence == "Red kettle is kept again."
-    assert undo(session, ana).sentence == "Red kettle is not decided any more; a rule suggests to keep it."
+    assert undo(session, ana).sentence == "Red kettle is not decided any more."
     assert undo(session, ana).image_id is None
-    back = current(session, kettle.id)
-    assert back is not None and back.is_suggestion
-    # What was undone stays in the history.
-    assert [one.verdict for one, _ in history(session, kettle.id) if not one.is_suggestion] == ["rejected", "kept"]
+    assert current(session, kettle.id) is None
+    assert len(history(session, kettle.id)) == 2  # what was undone stays in the history
 
 
 def test_undo_leaves_what_somebody_decided_since(session: Session, pile: Catalog, ana: Person, mei: Person) -> None:

@@ -67,8 +67,8 @@ def drawn(session: Session) -> tuple[Catalog, dict[int, Facts]]:
     pile, ana, draw = cast.catalog(session), cast.person(session), random.Random(3)
     photos = {}
     every = list(itertools.product(
-        (None, 0.02, 0.3, 0.9), (None, 0.1, 0.6, 1.0), ("white", "scene", "cannot tell"), ((), ("left", "top", "right")),
-        (None, "Red kettle.", "Green kettle."),
+        (None, 0.02, 0.3, 0.9), (None, 0.1, 0.6, 1.0), ("white", "scene", "cannot tell"),
+        ((), ("left", "top", "right")), (None, "Red kettle.", "Green kettle."),
     ))  # fmt: skip
     for number, values in enumerate(draw.sample(every, 90)):
         facts = Facts(*values)

@@ -157,7 +157,10 @@ def test_the_same_filter_written_otherwise_is_the_same() -> None:
         ("decision:kept by:rule", 2, "2 photos that a rule suggests to keep."),
         ("decision:kept,rejected by:person", 2, "2 photos that are kept or are rejected, decided by a person."),
         ("decision:kept by:person,rule", 2, "2 photos that are kept, or that a rule suggests to keep."),
-        ("decision:unseen by:rule,none", 2, "2 photos with only a rule’s suggestion, or without a decision or a suggestion."),
+        (
+            "decision:unseen by:rule,none", 2,
+            "2 photos with only a rule’s suggestion, or without a decision or a suggestion.",
+        ),
         (
             "decision:needs_work,unseen colour:red,none", 20,
             "20 photos that need work or are unseen, with a red or unknown subject.",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from app.catalog.tables import Catalog
 from app.errors import Refused
 from app.jobs import Job
 from app.review import rule_sets
-from app.review.rules import LIMITS, NAMES, PLACES, SUGGESTS, SWITCHES, WANTED, RuleName, RuleSettings, Verdict
+from app.review.rules import LIMITS, NAMES, PLACES, SUGGESTS, SWITCHES, RuleName, RuleSettings, Verdict
 from app.review.tables import RuleSet
 from app.selection import rulings
 from app.selection.rulings import BINS
@@ -114,11 +115,7 @@ def read(session: Session, catalog: Catalog, fields: Fields, seen_id: int | None
     """
     kept = rule_sets.current(session, catalog.id)
     saved = RuleSettings.from_json(kept.settings) if kept is not None else RuleSettings()
-    asked, refusal = saved, ""
-    try:
-        asked = settings_in(fields, saved)
-    except Refused as refused:
-        refusal = refused.sentence
+    asked, refusal = settings_in(fields, saved)
     is_other = seen_id is not None and kept is not None and kept.id != seen_id and asked != saved
     history = rule_sets.history(session, catalog.id)
     counted = rulings.changes(session, catalog.id, asked)
@@ -147,17 +144,26 @@ def read(session: Session, catalog: Catalog, fields: Fields, seen_id: int | None
     )  # fmt: skip
 
 
-def settings_in(fields: Fields, saved: RuleSettings) -> RuleSettings:
-    """What the form's fields ask for; `saved` without a form. Raises Refused for a value that cannot be."""
+def settings_in(fields: Fields, saved: RuleSettings) -> tuple[RuleSettings, str]:
+    """What the form's fields ask for, `saved` without a form; and why a value cannot be, if one cannot.
+
+    Such a value stays as it is saved, all others are as the form has them: nothing else that was chosen is lost.
+    """
     if "wants" not in fields:
-        return saved
-    wants = str(fields["wants"])
-    kind = next((known for known in WANTED if known == wants), None)
-    if kind is None:
-        raise Refused(f"“{wants}” is not a kind of photo. A catalog wants {', '.join(WANTED)}.")
+        return saved, ""
+    asked, refusal = saved, ""
     on = set(map(str, fields.getlist("on")))
-    limits = {name: _number(name, str(fields.get(name, "")), getattr(saved, name)) for name in LIMITS}
-    return RuleSettings(kind, frozenset(rule for rule in SWITCHES if rule not in on), **limits)
+    changes: list[Callable[[], dict[str, Any]]] = [
+        lambda: {"off": frozenset(rule for rule in SWITCHES if rule not in on)},
+        lambda: {"wants": str(fields["wants"])},
+        *(partial(_limit_in, fields, saved, name) for name in LIMITS),
+    ]
+    for change in changes:
+        try:
+            asked = replace(asked, **change())
+        except Refused as refused:
+            refusal = refusal or refused.sentence
+    return asked, refusal
 
 
 def written(value: float) -> str:
@@ -165,13 +171,14 @@ def written(value: float) -> str:
     return f"{value:.{PLACES}f}"
 
 
-def _number(name: str, typed: str, saved: float) -> float:
-    """A limit as typed. One that is shown as the saved one is that, to all its places."""
+def _limit_in(fields: Fields, saved: RuleSettings, name: str) -> dict[str, float]:
+    """A limit as typed. One that is shown as the saved one is that, to all its places. Raises Refused."""
+    typed, before = str(fields.get(name, "")), getattr(saved, name)
     try:
         value = float(typed.strip().replace(",", "."))
     except ValueError:
         raise Refused(f"“{typed}” is not a number. The limit of {LIMITS[name].signal} lies between 0 and 1.") from None
-    return saved if round(value, PLACES) == round(saved, PLACES) else value
+    return {name: before if round(value, PLACES) == round(before, PLACES) else value}
 
 
 def _limit(name: str, asked: RuleSettings, fields: Fields, counts: tuple[int, ...]) -> LimitLine:
