@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, any_, cast, or_, select
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Text, and_, any_, cast, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from app.captions import rules
 from app.captions.proposing import measured_facts
 from app.captions.rules import Contradiction
 from app.captions.tables import Caption, CaptionCheck
 from app.catalog.tables import Signals
-
-_KEPT_AT_ONCE: Final = 1000
 
 
 def contradictions(signals: Signals | None, caption: str | None) -> list[Contradiction]:
@@ -36,16 +36,27 @@ def check(session: Session, image_ids: Collection[int]) -> int:
     )
     checks = []
     for signals, caption_id, text in rows:
-        found = contradictions(signals, text)
-        checks.append({
-            "image_id": signals.image_id, "caption_id": caption_id, "measured_at": signals.measured_at,
-            "version": rules.RULES_VERSION, "contradiction": found[0].sentence if found else None,
-        })  # fmt: skip
-    for start in range(0, len(checks), _KEPT_AT_ONCE):
-        new = insert(CaptionCheck).values(checks[start : start + _KEPT_AT_ONCE])
-        changed = {name: new.excluded[name] for name in checks[0] if name != "image_id"}
-        session.execute(new.on_conflict_do_update(index_elements=["image_id"], set_=changed))
+        findings = contradictions(signals, text)
+        sentence = findings[0].sentence if findings else None
+        checks.append((signals.image_id, caption_id, signals.measured_at, sentence))
+    if checks:
+        _keep(session, checks)
     return len(checks)
+
+
+def _keep(session: Session, checks: Sequence[tuple[int, int, datetime, str | None]]) -> None:
+    """Checks as (image, caption, when measured, contradiction), in one statement that takes them as four arrays."""
+    kinds: tuple[TypeEngine[Any], ...] = (BigInteger(), BigInteger(), DateTime(timezone=True), Text())
+    arrays: list[Any] = [
+        cast(list(column), ARRAY(kind)) for kind, column in zip(kinds, zip(*checks, strict=True), strict=True)
+    ]
+    names = ("image_id", "caption_id", "measured_at", "contradiction")
+    rows = func.unnest(*arrays).table_valued(*names).render_derived()
+    new = insert(CaptionCheck).from_select(
+        [*names, "version"], select(*(rows.c[name] for name in names), literal(rules.RULES_VERSION))
+    )
+    changed = {name: new.excluded[name] for name in (*names[1:], "version")}
+    session.execute(new.on_conflict_do_update(index_elements=["image_id"], set_=changed))
 
 
 def holds() -> ColumnElement[bool]:

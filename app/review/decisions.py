@@ -276,9 +276,9 @@ def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
     ).all()
     verdicts = [verdict for verdict, _ in made]
     withdrawn = len(superseded) - sum(parent_id is not None for _, parent_id in made)
-    standing = select(func.count().filter(Decision.rule.is_not(None)), func.count(Decision.person_id))
+    counted = select(func.count().filter(Decision.rule.is_not(None)), func.count(Decision.person_id))
     suggested, decided = session.execute(
-        standing.where(Decision.image_id == any_(chosen), Decision.superseded_at.is_(None))
+        counted.where(Decision.image_id == any_(chosen), Decision.superseded_at.is_(None))
     ).one()
     session.expire_all()
     counts = {verdict: verdicts.count(verdict) for verdict in rules.VERDICTS}

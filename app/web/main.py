@@ -48,7 +48,7 @@ TEMPLATES: Final = PROJECT / "templates"
 MAX_BODY_BYTES: Final = 1 << 20
 
 # Templates whose macros make up `ui`.
-MACROS: Final = ("icons.html", "components.html", "fields.html", "shell.html")
+MACROS: Final = ("icons.html", "components.html", "marks.html", "fields.html", "shell.html")
 
 ROUTERS: Final = (
     home.router,

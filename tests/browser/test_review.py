@@ -274,14 +274,14 @@ def test_y_accepts_a_suggestion_at_the_desk(scene: Scene, visit: Visit) -> None:
     order = scene.queue()
     assert order[0] == scene.photos[3].id
     page.goto(f"{scene.site.url}/desk")
-    expect(page.get_by_role("button", name="Accept: look at it")).to_be_visible()
+    expect(page.get_by_role("button", name="Accept: needs work")).to_be_visible()
     page.keyboard.press("y")
     expect(page.locator("[data-photo]")).to_have_attribute("data-photo", str(order[1]))
     expect(page.locator(f'[data-cell="{order[0]}"] .mark-dot.work:not(.hollow)')).to_be_visible()
     wait_for(page, lambda: (one := scene.decision(order[0])) is not None and one.person_id == scene.ana.id)
     page.keyboard.press("z")
     expect(page.locator("[data-photo]")).to_have_attribute("data-photo", str(order[0]))
-    expect(page.get_by_role("button", name="Accept: look at it")).to_be_visible()
+    expect(page.get_by_role("button", name="Accept: needs work")).to_be_visible()
 
 
 def test_dragging_a_limit_counts_what_would_change_and_saves_nothing(scene: Scene, visit: Visit) -> None:

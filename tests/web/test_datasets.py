@@ -97,7 +97,7 @@ def test_the_freeze_page_tells_what_no_person_has_seen_and_takes_it_only_when_to
     suggested(session, files, pile)
     suggested(session, files, pile, caption=None)
     page = client.get(f"/catalogs/{pile.id}/freeze")
-    assert "<b>3 photos</b> that people decided on" in page.text
+    assert "3 kept photos." in page.text
     assert "Take also 2 photos that no person has seen" in page.text and "1 without a caption stay out" in page.text
     sent = {"q": "", "expected_seen": "3", "expected_unseen": "1"}
     answer = client.post(f"/catalogs/{pile.id}/versions", data=sent, follow_redirects=False)

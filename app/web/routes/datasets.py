@@ -36,7 +36,7 @@ class DatasetsView:
 
 @dataclass(frozen=True)
 class FreezeView:
-    """What a selection has to freeze, and how a freeze of it would be called without and with unseen photos."""
+    """What a selection has to freeze. `said` tells in words what is taken of it unless unseen photos are too."""
 
     catalog: Catalog
     offer: Offer
@@ -86,7 +86,7 @@ def offer(catalog_id: int, session: Read, page: Page, q: str = "") -> HTMLRespon
     """What would be frozen of the photos that match `q`; without it, of the kept ones."""
     catalog = catalogs.get(session, catalog_id)
     offered = freezing.offer(session, catalog_id, q)
-    said = sentence(freezing.taken(offered.selection, takes_unseen=True), offered.seen + offered.unseen)
+    said = sentence(freezing.taken(offered.selection, takes_unseen=False), offered.seen)
     return page("datasets/freeze.html", FreezeView(catalog, offered, said, offered.selection.query))
 
 

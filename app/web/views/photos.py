@@ -61,8 +61,8 @@ class Photo:
     @property
     def decision_id(self) -> int:
         """The decision or suggestion that stands, 0 without either: what somebody who decides now has seen."""
-        standing = self.decision or self.suggestion
-        return standing.id if standing is not None else 0
+        latest = self.decision or self.suggestion
+        return latest.id if latest is not None else 0
 
     @property
     def machine_text(self) -> str:
@@ -83,8 +83,8 @@ def read(session: Session, image_id: int) -> Photo:
     is_captioned = bool(captions) and captions[0][0].superseded_at is None
     caption, author = captions[0] if is_captioned else (None, "")
     history = tuple(decisions.history(session, image_id))
-    standing = next((decision for decision, _ in history if decision.superseded_at is None), None)
-    is_suggested = standing is not None and standing.is_suggestion
+    latest = next((decision for decision, _ in history if decision.superseded_at is None), None)
+    is_suggested = latest is not None and latest.is_suggestion
     return Photo(
         image=image,
         signals=signals,
@@ -92,8 +92,8 @@ def read(session: Session, image_id: int) -> Photo:
         author=author,
         findings=tuple(checking.contradictions(signals, caption.text if caption else None)),
         captions=captions,
-        decision=None if is_suggested else standing,
-        suggestion=standing if is_suggested else None,
+        decision=None if is_suggested else latest,
+        suggestion=latest if is_suggested else None,
         decisions=history,
         gauges=gauges(signals, rule_sets.settings_of(session, image.catalog_id)),
         same_product=reading.of_same_product(session, image),
