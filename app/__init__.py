@@ -10,7 +10,7 @@ The import graph is the data flow, reversed: a later step may import an earlier 
     between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
 
     catalog     the photos of a team and what was measured of them     intake    photos on their way in
-    captions    proposed, written, checked against the picture         review    decisions and review rules
+    captions    proposed, written, checked against the picture         review    decisions, suggestions of rules
     selection   the filter language, and what it asks for in few rows  desk      the queue of one person
     datasets    frozen versions with exact captions and a split        training  runs, their events and limits
     evaluation  sheets of samples, comparisons                         cycles    the timed day and its ledger
@@ -30,7 +30,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha; its
   **notes** are what had to be assumed to take it in.
 - **Signal**: a measured number about an image. **Caption**: text saying what an image shows; history is appended.
-- **Decision**: keep, reject or needs work, by a person or a review rule. **Selection**: a filter over images.
+- **Decision**: keep, reject or needs work, by a person. **Suggestion**: the same by a review rule, while no person has
+  decided: the photo is unseen. **Rule set**: what a catalog sets for its rules. **Selection**: a filter over images.
   **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.
 - **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it; its
   **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads. **Split**: train or

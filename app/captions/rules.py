@@ -14,6 +14,9 @@ from app.captions.facts import COLOUR_WORDS, NEIGHBOURS, MeasuredFacts
 
 Kind = Literal["colour", "background", "framing"]
 
+# Raised when other captions contradict than before, so that every caption is checked again.
+RULES_VERSION: Final = 1
+
 _BACKGROUND: Final = re.compile(
     r"\b(?:on|against|over|in front of|with)\s+(?:an?\s+|the\s+)?((?:[a-z-]+\s+){1,5})(?:background|backdrop)\b"
 )

@@ -1,4 +1,4 @@
-"""Captions: an append-only history; the current one is the row not superseded."""
+"""Captions: an append-only history; the current one is the row not superseded. And what each says wrong."""
 
 from __future__ import annotations
 
@@ -35,3 +35,18 @@ class Caption(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("caption.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
+
+
+class CaptionCheck(Base):
+    """What a caption says otherwise than was measured, kept so that rules over many photos need not read texts again.
+
+    It holds for that caption beside those measurements, by that version of the captions' rules; otherwise it is stale.
+    """
+
+    __tablename__ = "caption_check"
+
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
+    caption_id: Mapped[int] = mapped_column(ForeignKey(Caption.id, ondelete="CASCADE"), index=True)
+    measured_at: Mapped[Moment]  # as the signals have it
+    version: Mapped[int]
+    contradiction: Mapped[str | None] = mapped_column(Text)  # the first finding in a sentence; None: nothing disagrees

@@ -27,7 +27,6 @@ from app.evaluation import sheets
 from app.intake import ingest
 from app.launch import assessment, preflights
 from app.people import Person
-from app.selection import browse, query
 from app.settings import Settings
 from app.training import runs
 from app.training.recipe import Recipe
@@ -40,8 +39,7 @@ FOLLOW_UP_WITHIN_S = 60.0
 # A run is not stopped for being late before it has gone on so long.
 SHORTEST_S = 30.0
 
-KEPT = "decision:kept"
-# Fewer kept photos than this teach nothing; the demo then freezes all it can.
+# Fewer photos that rules suggest to keep than this teach nothing; the demo then freezes all it can.
 FEWEST = 16
 KEPT_OR_DOUBTFUL = "decision:kept,needs_work"
 
@@ -86,13 +84,22 @@ def take_in(stage: DemoApp, catalog: Catalog, photos: Path) -> None:
 
 
 def freeze(stage: DemoApp, catalog: Catalog) -> DatasetVersion:
-    """Freeze the kept photos; where the rules kept too few to learn from, also those that need work."""
+    """Freeze what people kept and, as no person is there to review, what rules suggest to keep: the demo says so.
+
+    Where that is too few to learn from, also what they suggest to look at.
+    """
     with transaction(stage.engine) as session:
-        kept = browse.count(session, query.parse(KEPT, catalog.id))
-        chosen = KEPT if kept >= FEWEST else KEPT_OR_DOUBTFUL
-        if chosen != KEPT:
-            say(f"          the rules kept {kept}, too few to learn from; those that need work are frozen too")
-        version = freezing.request_freeze(session, catalog.id, chosen, stage.owner)
+        offered = freezing.offer(session, catalog.id)
+        chosen = freezing.KEPT
+        if offered.seen + offered.unseen < FEWEST:
+            say(
+                f"          rules suggest to keep {offered.unseen}, too few to learn from; doubtful ones are frozen too"
+            )
+            chosen = KEPT_OR_DOUBTFUL
+            offered = freezing.offer(session, catalog.id, chosen)
+        if offered.unseen:
+            say(f"          no person has seen {offered.unseen} of these photos; the demo takes them as rules suggest")
+        version = freezing.request_freeze(session, catalog.id, chosen, stage.owner, takes_unseen=True)
         job_id = version.job_id
     wait(stage, _sent(stage, job_id), "Freeze")
     with transaction(stage.engine) as session:

@@ -18,8 +18,10 @@ from sqlalchemy import (
     Text,
     and_,
     cast,
+    false,
     func,
     literal,
+    or_,
     select,
     text,
     true,
@@ -28,10 +30,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from app.captions.checking import contradictions
 from app.captions.tables import Caption
 from app.catalog.tables import Image, Signals
 from app.errors import NotFound, Refused
-from app.review.decisions import contradictions
 from app.review.tables import Decision
 from app.selection.query import CHOICES, COLUMNS, NO_NOTE, RANGES, Selection, is_one_of, joined
 from app.selection.tables import PhotoIndex
@@ -65,7 +67,8 @@ SORTS: Final[dict[str, Order]] = {
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One photo as the grid shows it. `verdict` is None while unseen, and `decision_id` is 0 then.
+    """One photo as the grid shows it. `verdict` is a person's, or a rule's where `is_suggestion`; without either it is
+    None and `decision_id` 0.
 
     `contradictions` are sentences: what the caption says otherwise than the picture was measured.
     """
@@ -77,7 +80,13 @@ class Tile:
     verdict: str | None
     reason: str | None
     decision_id: int
+    is_suggestion: bool
     contradictions: tuple[str, ...]
+
+    @property
+    def mark(self) -> str:
+        """The mark it carries: a person's verdict, "suggested-" and a rule's, or none."""
+        return mark_of(self.verdict, self.is_suggestion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,11 @@ class Facets:
     total: int
     options: dict[str, tuple[Option, ...]]
     bars: dict[str, tuple[int, ...]]
+
+
+def mark_of(verdict: str | None, is_suggestion: bool) -> str:
+    """The name of the mark that a decision or a suggestion has on a photo; empty without either."""
+    return f"suggested-{verdict}" if verdict and is_suggestion else verdict or ""
 
 
 def order_named(name: str) -> Order:
@@ -121,15 +135,16 @@ def tiles(session: Session, ids: list[int]) -> list[Tile]:
     statement: Select[*tuple[Any, ...]] = joined(
         select(
             Image.id, Image.title, Image.file_name, Image.width_px, Image.height_px, Decision.verdict, Decision.reason,
-            func.coalesce(Decision.id, 0), Signals, Caption.text,
+            func.coalesce(Decision.id, 0), Decision.rule.is_not(None), Signals, Caption.text,
         )
     ).where(Image.id.in_(ids))  # fmt: skip
     tiles_by_id = {}
-    for number, title, file_name, width, height, verdict, reason, decision_id, signals, caption in session.execute(
-        statement
-    ):
+    for row in session.execute(statement):
+        number, title, file_name, width, height, verdict, reason, decision_id, is_suggestion, signals, caption = row
         wrong = tuple(finding.sentence for finding in contradictions(signals, caption))
-        tiles_by_id[number] = Tile(number, title or file_name, width, height, verdict, reason, decision_id, wrong)
+        tiles_by_id[number] = Tile(
+            number, title or file_name, width, height, verdict, reason, decision_id, is_suggestion, wrong
+        )
     return [tiles_by_id[image_id] for image_id in ids if image_id in tiles_by_id]
 
 
@@ -181,21 +196,32 @@ def facets(session: Session, selection: Selection) -> Facets:
     flags = {key: clauses.pop(key) for key in (*COLUMNS, *RANGES) if key in clauses}
     rest = list(clauses.values())
     bounds = [flags[key].label(f"is_{key}") for key in RANGES if key in flags]
-    columns: list[ColumnElement[Any]] = [*(column.label(key) for key, column in COLUMNS.items()), *bounds]
+    suggested = PhotoIndex.suggested.label("suggested")
+    columns: list[ColumnElement[Any]] = [*(column.label(key) for key, column in COLUMNS.items()), suggested, *bounds]
     places = [text(str(place)) for place in range(1, len(columns) + 1)]
     combined = select(*columns, func.count().label("n")).where(*rest).group_by(*places).cte("combined")
     held: dict[str, ColumnElement[bool]] = {key: combined.c[f"is_{key}"] for key in RANGES if key in flags}
     held |= {key: is_one_of(combined.c[key], getattr(selection, key)) for key in COLUMNS if key in flags}
+    # Whose decisions are asked about depends on `by`; what a rule suggests is only ever of a photo that is by a rule.
+    is_decided = or_(held.get("decision", false()), combined.c.suggested.in_(selection.decision))
+    asks_rules = "rule" in selection.by
+    if "decision" in held and asks_rules:
+        held["decision"] = is_decided
     photos = func.sum(combined.c.n)
     parts: list[Select[*tuple[Any, ...]]] = [select(literal(TOTAL), literal(None, Text), photos).where(*held.values())]
     for key in COLUMNS:
-        matching = photos.filter(and_(true(), *_without(held, key)))
+        others = _without(held | {"decision": is_decided} if key == "by" and "decision" in held else held, key)
+        matching = photos.filter(and_(true(), *others))
         parts.append(select(literal(key), combined.c[key], matching).group_by(combined.c[key]))
+        if key == "decision" and asks_rules:
+            is_suggested = combined.c.suggested.is_not(None)
+            suggestions = select(literal(key), combined.c.suggested, matching).where(is_suggested)
+            parts.append(suggestions.group_by(combined.c.suggested))
     for key in RANGES:
         column = getattr(PhotoIndex, key)
         bar = cast(func.least(func.greatest(func.floor(column * BINS), 0), BINS - 1), Integer)
-        others = [column.is_not(None), *rest, *_without(flags, key)]
-        parts.append(select(literal(key), cast(bar, Text), func.count()).where(*others).group_by(bar))
+        limits = [column.is_not(None), *rest, *_without(flags, key)]
+        parts.append(select(literal(key), cast(bar, Text), func.count()).where(*limits).group_by(bar))
     parts += _note_counts(selection)
     return _read_facets(selection, session.execute(union_all(*parts)).all())
 
@@ -230,7 +256,8 @@ NOTE: Final = "note"
 def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) -> Facets:
     counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, NOTE, *COLUMNS, *RANGES)}
     for row in rows:
-        counted[row[0]][row[1]] = int(row[2] or 0)
+        of_key = counted[row[0]]
+        of_key[row[1]] = of_key.get(row[1], 0) + int(row[2] or 0)
     options = {}
     for key in COLUMNS:
         chosen = getattr(selection, key)

@@ -5,6 +5,7 @@
 Query string <-> frozen `Selection` <-> SQL <-> a sentence with the exact count. Terms are joined by "and", values of
 one term by "or"; a value with a space, comma, colon or quote stands in double quotes; `none` is a missing value; words
 without a key are beginnings of words in the title, category, description, product, file name or current caption.
+`decision` asks what people decided, and with `by:rule` what a rule suggests of photos that no person has seen.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from app.selection.tables import WORD_GAP, PhotoIndex, PhotoText
 NO_NOTE: Final = "none"
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "decision": (*rules.VERDICTS, "unseen"),
+    "by": ("person", "rule", "none"),
     "background": ("white", "plain", "scene", "cannot tell"),
     "caption": ("none", "captioner", "person"),
     "rule": rules.NAMES,
@@ -53,13 +55,15 @@ MAX_VALUES: Final = 200
 MAX_WORDS: Final = 50
 MAX_PICKED: Final = 10_000
 KEYS: Final = (
-    "decision", "background", "sharpness", "fill", "category", "colour", "caption", "rule", "note", "product", "file",
+    "decision", "by", "background", "sharpness", "fill", "category", "colour", "caption", "rule", "note", "product",
+    "file",
     "id",
 )  # fmt: skip
 
 # What each listed facet is about.
 COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
     "decision": PhotoIndex.verdict,
+    "by": PhotoIndex.decided_by,
     "background": PhotoIndex.background,
     "category": PhotoIndex.category,
     "colour": PhotoIndex.colour,
@@ -101,6 +105,7 @@ class Selection:
 
     catalog_id: int
     decision: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
     background: tuple[str, ...] = ()
     sharpness: Range | None = None
     fill: Range | None = None
@@ -138,6 +143,8 @@ class Selection:
     def clauses(self) -> dict[str, ColumnElement[bool]]:
         """The SQL condition of each field that limits something, by field, so that a facet can leave its own out."""
         conditions = {key: is_one_of(COLUMNS[key], values) for key in COLUMNS if (values := getattr(self, key))}
+        if self.decision and "rule" in self.by:
+            conditions["decision"] = or_(conditions["decision"], PhotoIndex.suggested.in_(self.decision))
         if self.sharpness:
             conditions["sharpness"] = _is_within(PhotoIndex.sharpness, self.sharpness, 1)
         if self.fill:

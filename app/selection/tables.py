@@ -5,7 +5,7 @@ The triggers are made together with the tables, so that `review`, whose rows the
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Computed, Connection, ForeignKey, Index, MetaData, Text, event
+from sqlalchemy import BigInteger, Computed, Connection, ForeignKey, Index, MetaData, Text, event, false
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -31,8 +31,16 @@ class PhotoIndex(Base):
     sharpness: Mapped[float | None]
     fill: Mapped[float | None]
     captioned_by: Mapped[str] = mapped_column(Text, server_default="none")
-    verdict: Mapped[str] = mapped_column(Text, server_default="unseen")
-    rule: Mapped[str | None] = mapped_column(Text)
+    verdict: Mapped[str] = mapped_column(Text, server_default="unseen")  # a person's; unseen while no person decided
+    rule: Mapped[str | None] = mapped_column(Text)  # the one that suggests something; None once a person decided
+    suggested: Mapped[str | None] = mapped_column(Text)  # what it suggests
+    decided_by: Mapped[str] = mapped_column(Text, server_default="none")  # person, rule (a suggestion only) or none
+    contrast: Mapped[float | None]
+    longest_px: Mapped[float | None]
+    shortest_px: Mapped[float | None]
+    confidence: Mapped[float | None]
+    is_cropped: Mapped[bool | None]
+    is_contradicted: Mapped[bool] = mapped_column(server_default=false())
 
 
 class PhotoText(Base):
@@ -56,9 +64,13 @@ WORD_GAP = r"(\W|_)+"
 # Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
 _KEEPERS = {
     "image": r"""
-        insert into photo_index (image_id, catalog_id, category) select id, catalog_id, category from changed
-        on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category
-        where (photo_index.catalog_id, photo_index.category) is distinct from (excluded.catalog_id, excluded.category);
+        insert into photo_index (image_id, catalog_id, category, longest_px, shortest_px)
+        select id, catalog_id, category, greatest(width_px, height_px), least(width_px, height_px) from changed
+        on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category,
+            longest_px = excluded.longest_px, shortest_px = excluded.shortest_px
+        where (photo_index.catalog_id, photo_index.category, photo_index.longest_px, photo_index.shortest_px)
+            is distinct from
+            (excluded.catalog_id, excluded.category, excluded.longest_px, excluded.shortest_px);
         insert into photo_text (image_id, of_image)
         select id, to_tsvector('simple', regexp_replace(
             concat_ws(' ', title, category, description, product, file_name), '(\W|_)+', ' ', 'g')) from changed
@@ -66,7 +78,8 @@ _KEEPERS = {
         where photo_text.of_image is distinct from excluded.of_image""",
     "signals": """
         update photo_index set background = changed.background, colour = changed.subject_colour,
-            sharpness = changed.sharpness, fill = changed.fill
+            sharpness = changed.sharpness, fill = changed.fill, confidence = changed.confidence,
+            is_cropped = jsonb_array_length(changed.cropped_edges) > 0, contrast = changed.contrast
         from changed where photo_index.image_id = changed.image_id""",
     "caption": r"""
         update photo_index set captioned_by = coalesce(caption.written_by, 'none')
@@ -82,13 +95,27 @@ _KEEPERS = {
             left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
         ) as fresh
         where photo_text.image_id = fresh.image_id and photo_text.of_caption is distinct from fresh.words""",
-    "decision": """
-        update photo_index set verdict = coalesce(decision.verdict, 'unseen'), rule = decision.rule
+    "caption_check": """
+        update photo_index set is_contradicted = caption_check.contradiction is not null
         from (select distinct image_id from changed) as touched
-        left join decision on decision.image_id = touched.image_id and decision.superseded_at is null
-        where photo_index.image_id = touched.image_id and
-            (photo_index.verdict, photo_index.rule) is distinct from
-            (coalesce(decision.verdict, 'unseen'), decision.rule)""",
+        left join caption_check on caption_check.image_id = touched.image_id
+        where photo_index.image_id = touched.image_id
+            and photo_index.is_contradicted is distinct from (caption_check.contradiction is not null)""",
+    "decision": """
+        update photo_index set verdict = fresh.verdict, rule = fresh.rule, suggested = fresh.suggested,
+            decided_by = fresh.decided_by
+        from (
+            select touched.image_id, decision.rule,
+                case when decision.person_id is null then 'unseen' else decision.verdict end as verdict,
+                case when decision.rule is not null then decision.verdict end as suggested,
+                case when decision.id is null then 'none' when decision.rule is null then 'person' else 'rule' end
+                    as decided_by
+            from (select distinct image_id from changed) as touched
+            left join decision on decision.image_id = touched.image_id and decision.superseded_at is null
+        ) as fresh
+        where photo_index.image_id = fresh.image_id and
+            (photo_index.verdict, photo_index.rule, photo_index.suggested, photo_index.decided_by) is distinct from
+            (fresh.verdict, fresh.rule, fresh.suggested, fresh.decided_by)""",
 }
 TRIGGERS: tuple[str, ...] = tuple(
     statement
@@ -100,7 +127,7 @@ TRIGGERS: tuple[str, ...] = tuple(
             f"create or replace trigger keep_photo_index_{event} after {event} on {source} "
             f"referencing {rows} table as changed for each statement execute function keep_photo_index_of_{source}()"
             for event, rows in (("insert", "new"), ("update", "new"), ("delete", "old"))
-            if event != "delete" or source in ("caption", "decision")
+            if event != "delete" or source in ("caption", "caption_check", "decision")
         ),
     )
 )

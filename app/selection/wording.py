@@ -11,6 +11,12 @@ from app.selection.query import NO_NOTE, Range, Selection, figure
 _ADJECTIVES: Final = {"kept": "kept", "rejected": "rejected", "unseen": "unseen"}
 _ARE: Final = {"kept": "are kept", "rejected": "are rejected", "needs_work": "need work", "unseen": "are unseen"}
 _IS: Final = {"kept": "is kept", "rejected": "is rejected", "needs_work": "needs work", "unseen": "is unseen"}
+_TO: Final = {"kept": "keep", "rejected": "reject", "needs_work": "look at"}
+_BY: Final = {
+    "person": "decided by a person",
+    "rule": "with only a rule’s suggestion",
+    "none": "without a decision or a suggestion",
+}
 _CAPTIONS: Final = {
     "none": "without a caption",
     "captioner": "with a machine’s caption",
@@ -34,7 +40,7 @@ def describe(selection: Selection, count: int) -> Description:
     if selection.is_everything:
         return Description("No photos yet" if count == 0 else f"All {count:,} photos" if count > 1 else "The one photo")
     noun = "photo" if count == 1 else "photos"
-    if len(selection.decision) == 1 and selection.decision[0] in _ADJECTIVES:
+    if _has_adjective(selection):
         noun = f"{_ADJECTIVES[selection.decision[0]]} {noun}"
     clauses = [clause for clause in _clauses_in_words(selection, count == 1) if clause]
     return Description(f"{count:,} {noun}", ", ".join(clauses))
@@ -50,10 +56,8 @@ def _clauses_in_words(chosen: Selection, is_one: bool) -> list[str]:
     known = [background for background in chosen.background if background != "cannot tell"]
     unknown = ["a background that cannot be told"] if "cannot tell" in chosen.background else []
     backgrounds = ([f"a {_or(known)} background"] if known else []) + unknown
-    is_clause = len(chosen.decision) > 1 or chosen.decision == ("needs_work",)
-    verbs = _IS if is_one else _ARE
     return [
-        f"that {_or([verbs[verdict] for verdict in chosen.decision])}" if is_clause else "",
+        *_decisions_in_words(chosen, _IS if is_one else _ARE),
         f"on {_or(backgrounds)}" if backgrounds else "",
         _range_in_words(chosen.sharpness, "sharper than {}", "softer than {}", "of sharpness {} to {}"),
         _range_in_words(
@@ -70,6 +74,30 @@ def _clauses_in_words(chosen: Selection, is_one: bool) -> list[str]:
         "chosen one by one" if chosen.id else "",
         f"mentioning {' and '.join('“' + word + '”' for word in chosen.words)}" if chosen.words else "",
     ]  # fmt: skip
+
+
+def _has_adjective(chosen: Selection) -> bool:
+    """Whether what was decided is said before the noun: "kept photos"."""
+    return len(chosen.decision) == 1 and chosen.decision[0] in _ADJECTIVES and "rule" not in chosen.by
+
+
+def _decisions_in_words(chosen: Selection, verbs: dict[str, str]) -> list[str]:
+    """What people decided and what rules suggest: "that are kept, or that a rule suggests to keep"."""
+    if "rule" not in chosen.by or not chosen.decision:
+        decided = (
+            "" if _has_adjective(chosen) or not chosen.decision else _or([verbs[name] for name in chosen.decision])
+        )
+        return [f"that {decided}" if decided else "", _or([_BY[author] for author in chosen.by])]
+    verdicts = [verdict for verdict in chosen.decision if verdict != "unseen"]
+    asks_unseen = "unseen" in chosen.decision
+    alternatives = []
+    if verdicts and "person" in chosen.by:
+        alternatives.append(f"that {_or([verbs[verdict] for verdict in verdicts])}")
+    if asks_unseen:
+        alternatives += [_BY[author] for author in ("rule", "none") if author in chosen.by]
+    else:
+        alternatives.append(f"that a rule suggests to {_or([_TO[verdict] for verdict in verdicts])}")
+    return [", or ".join(alternatives)]
 
 
 def _range_in_words(bounds: Range | None, above: str, below: str, between: str) -> str:

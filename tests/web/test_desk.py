@@ -78,7 +78,7 @@ def test_a_script_gets_what_happened(client: TestClient, photos: list[Image]) ->
     undone = client.post("/undo", headers=JSON).json()
     assert undone == {
         "sentence": "Kettle 0 is not decided any more.", "image_id": photos[0].id, "count": 1,
-        "verdict": None, "decision_id": 0,
+        "mark": "", "decision_id": 0,
     }  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 from app.catalog import reading
 from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog
+from app.datasets import freezing
+from app.datasets.freezing import Offer
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import PAGE, SORTS, Facets, Order, Tile
@@ -66,7 +68,10 @@ class TilesView:
 
 @dataclass(frozen=True)
 class GridView:
-    """A catalog's grid. `facets` and `tiles` belong to `selection`, `said` says it in words with the exact count."""
+    """A catalog's grid. `facets` and `tiles` belong to `selection`, `said` says it in words with the exact count.
+
+    `suggested` of its photos wait for a person to accept what a rule suggests. `offer` is what it has to freeze.
+    """
 
     catalog: Catalog
     selection: Selection
@@ -76,7 +81,8 @@ class GridView:
     sorts: dict[str, Order]
     facets: list[Listing | Histogram]
     total: int
-    kept: int
+    suggested: int
+    offer: Offer | None
     catalog_total: int
     said: Description
     tiles: TilesView
@@ -151,7 +157,8 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
         sorts=SORTS,
         facets=pane.draw(counted, chosen, sort),
         total=counted.total,
-        kept=_kept(counted, chosen),
+        suggested=_suggested(counted, chosen),
+        offer=_offer(session, chosen),
         catalog_total=browse.count(session, Selection(catalog.id)),
         said=describe(chosen, counted.total),
         tiles=tiles,
@@ -175,13 +182,17 @@ def _tiles(
     return TilesView(catalog, chosen, sort, tiles, copies, first, more, page)
 
 
-def _kept(counted: Facets, chosen: Selection) -> int:
-    """How many of the selected photos are kept; freezing takes those."""
-    return sum(option.count for option in counted.options["decision"] if option.value == "kept" and _is_in(chosen))
+def _suggested(counted: Facets, chosen: Selection) -> int:
+    """Of how many of the selected photos a rule suggests something, while no person has decided."""
+    holds_them = "rule" in chosen.by if chosen.by else not chosen.decision or "unseen" in chosen.decision
+    return sum(option.count for option in counted.options["by"] if option.value == "rule" and holds_them)
 
 
-def _is_in(chosen: Selection) -> bool:
-    return not chosen.decision or "kept" in chosen.decision
+def _offer(session: Session, chosen: Selection) -> Offer | None:
+    """The kept ones of the selected photos, to be frozen; None where the selection asks for others."""
+    if chosen.decision and "kept" not in chosen.decision:
+        return None
+    return freezing.offer(session, chosen.catalog_id, chosen.narrowed(decision=("kept",), by=()).query)
 
 
 def _places(chosen: Selection, sort: str, total: int) -> tuple[tuple[int, str], ...]:

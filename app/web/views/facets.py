@@ -11,18 +11,20 @@ from app.selection.browse import BINS, Facets, Option
 from app.selection.query import Range, Selection
 
 NAMES: Final = {
-    "decision": "Decision", "background": "Background", "sharpness": "Subject sharpness", "fill": "Longest-side fill",
-    "category": "Category", "colour": "Subject colour", "caption": "Caption", "rule": "Found by rules",
-    "note": "Noted at intake",
+    "decision": "Decision", "by": "Decided by", "rule": "Suggested by rules", "background": "Background",
+    "sharpness": "Subject sharpness", "fill": "Longest-side fill",
+    "category": "Category", "colour": "Subject colour", "caption": "Caption", "note": "Noted at intake",
 }  # fmt: skip
 WORDS: Final = {
     "decision": {"kept": "Kept", "rejected": "Rejected", "needs_work": "Needs work", "unseen": "Not seen yet"},
+    "by": {"person": "A person", "rule": "Only a rule suggests", "none": "Nobody"},
     "background": {"white": "White", "plain": "Plain", "scene": "Scene", "cannot tell": "Cannot tell"},
     "caption": {"none": "No caption", "captioner": "By a captioner", "person": "By a person"},
     "rule": {
-        "blurred": "Blurred", "contradicted": "Caption contradicts", "uncaptioned": "No caption",
-        "cropped": "Cropped", "busy": "Busy background", "clean": "Nothing found", "empty": "Empty",
-        "small": "Too small",
+        "empty": "Reject: empty", "small": "Reject: too small", "blurred": "Reject: blurred",
+        "contradicted": "Look: caption contradicts", "uncaptioned": "Look: no caption",
+        "cropped": "Look: cropped", "busy": "Look: a scene", "bare": "Look: a packshot",
+        "clean": "Keep: no fault found",
     },
     "note": {
         "none": "No note", "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
@@ -33,7 +35,7 @@ WORDS: Final = {
 }  # fmt: skip
 MISSING: Final = {"category": "No category", "colour": "Cannot tell"}
 # Facets that few people need all the time start closed.
-CLOSED: Final = ("colour", "rule", "note")
+CLOSED: Final = ("colour", "note")
 SHOWN_AT_FIRST: Final = 8
 
 
