@@ -204,10 +204,11 @@ class LoopState:
             self._watch.validated(Look(self.step, loss, products), losses.by_band())
         training = [None if level is None else _six(level) for level in self._watch.divergence.losses]
         look = Look(self.step, loss, products, tuple(training))
-        self._validation = {**told(look), "loss_by_band": losses.by_band()}
+        no_better = self._watch.streak.length
+        self._validation = {**told(look), "loss_by_band": losses.by_band(), "no_better": no_better}
         if not self._best or loss < self._best["loss"]:
             self._best = {"step": self.step, "loss": loss}
-        self._tell("validation", **self._validation, no_better=self._watch.streak.length)
+        self._tell("validation", **self._validation)
         self._check_loss()
 
     def save(self) -> None:

@@ -189,6 +189,21 @@ def test_too_many_processes_for_a_step_are_refused_in_a_sentence(
     assert "makes 3, which 2 processes cannot share evenly" in (tmp_path / "words-0.txt").read_text()
 
 
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_a_loss_that_explodes_ends_all_and_leaves_the_model_of_before(
+    knobs: MakeRecipe, command: Command, tmp_path: Path, sharding: str
+) -> None:
+    hot = {"adamw_lr": 0.5, "clip_norm": 1e3, "steps": 60, "warmup_steps": 60, "constant_share": 1.0, "ema_decay": 0.0}
+    recipe = knobs(**hot, batch_size=8, checkpoint_every=4, validate_every=4, sharding=sharding)
+    assert run_together(command(recipe, "out"), of=2) == [6, 6]
+    events = told(tmp_path / "out")
+    assert [event["kind"] for event in events].count("failed") == 1
+    assert (events[-1]["cause"], events[-1]["model_step"]) == ("diverged", events[-1]["good_step"])
+    assert json.loads((tmp_path / "out/model/packshot.json").read_text())["step"] == events[-1]["good_step"] > 0
+    looks = [[count for count, _ in event["products"]] for event in events if event["kind"] == "validation"]
+    assert looks and all(counts == [1, 1, 1, 1] for counts in looks)
+
+
 def test_what_one_process_cannot_work_on_ends_all_in_its_words(
     knobs: MakeRecipe, command: Command, manifest: Path, tmp_path: Path
 ) -> None:
