@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import and_, or_, select
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.captions import facts
 from app.captions.facts import CatalogueFacts, MeasuredFacts
+from app.captions.nouns import is_of_folder
 from app.captions.tables import Caption
 from app.captions.writing import author, current, propose
 from app.catalog.colours import EMPTY_BELOW
@@ -22,11 +22,9 @@ from app.people import Person
 from app.settings import Settings
 
 FACTS: Final = "facts"
-FACTS_VERSION: Final = 2
+FACTS_VERSION: Final = 3
 # Below this confidence the subject's mask is a guess, and with it its colour and its place.
 SURE: Final = 0.35
-
-_NO_CATEGORY: Final = frozenset({"not sure", "other", "others", "misc", "unknown", "uncategorised"})
 
 
 def request_captions(
@@ -100,9 +98,10 @@ def describe(image: Image, signals: Signals | None) -> str:
 
 
 def catalogue_facts(image: Image) -> CatalogueFacts:
-    """What the catalogue row says; a category that says nothing, such as "Other", gives no noun."""
-    read = facts.read_catalogue(image.title, image.category, image.description)
-    return replace(read, noun=None) if (image.category or "").strip().lower() in _NO_CATEGORY else read
+    """What the catalogue row says. A category that is only a folder's name is trusted less: see `nouns`."""
+    if image.category and is_of_folder(image.category, image.file_name):
+        return facts.read_catalogue(image.title, None, image.description, folder=image.category)
+    return facts.read_catalogue(image.title, image.category, image.description)
 
 
 def measured_facts(signals: Signals | None) -> MeasuredFacts:

@@ -8,8 +8,9 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from app.captions import writing
-from app.captions.rules import Contradiction
+from app.captions import rules, writing
+from app.captions.proposing import measured_facts
+from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import Caption
 from app.catalog import notes, reading
 from app.catalog import signals as measured
@@ -36,13 +37,17 @@ class Gauge:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors."""
+    """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors.
+
+    `findings` are the claims of the caption that the picture contradicts, `compared` all that could be compared.
+    """
 
     image: Image
     signals: Signals | None
     caption: Caption | None
     author: str
     findings: tuple[Contradiction, ...]
+    compared: tuple[Kind, ...]
     captions: tuple[tuple[Caption, str], ...]
     decision: Decision | None
     decisions: tuple[tuple[Decision, str], ...]
@@ -58,6 +63,11 @@ class Photo:
     def notes(self) -> list[str]:
         """What intake had to assume, in sentences."""
         return [sentence for note, sentence in notes.SENTENCES.items() if note in self.image.notes]
+
+    @property
+    def cannot_tell(self) -> tuple[Kind, ...]:
+        """What the caption may say or not, and nobody can hold against the picture."""
+        return tuple(kind for kind in KINDS if kind not in self.compared)
 
     @property
     def machine_text(self) -> str:
@@ -84,6 +94,7 @@ def read(session: Session, image_id: int) -> Photo:
         caption=caption,
         author=author,
         findings=tuple(decisions.contradictions(signals, caption.text if caption else None)),
+        compared=rules.compared(caption.text, measured_facts(signals)) if caption and signals else (),
         captions=captions,
         decision=next((decision for decision, _ in history if decision.superseded_at is None), None),
         decisions=history,
