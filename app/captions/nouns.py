@@ -14,22 +14,8 @@ from typing import Final
 
 from app.captions.colour_words import COLOUR_WORDS, listed
 from app.captions.titles import plain_title, seen_text
+from app.catalog.naming import FOLDER_WORDS
 
-# Names of categories and folders that hold pictures without saying of what.
-FOLDER_WORDS: Final = listed("""
-    album all amazon archiv archive assets back backup batch bilder camera canon catalog catalogue client clipped
-    clippings collection crop cropped crops data dataset datasets dcim detail dev done download downloads draft dump
-    edit edited edits eval evaluation export exports feed file files final finals folder foto fotos front fuji
-    fujifilm gallery gopro group hi highres hires holdout hr image images img imgs import imports inbox incoming
-    input item items jpeg jpg kunde large leica library low lowres lr mask masks master media medium misc mix mixed
-    model models msdcf neu new nikon numbers old olympus ordner original originale originals other others out output
-    outputs packshot packshots panasonic photo photos pic pics picture pictures png product products produkt
-    produkte project projects public raw ready render renders res resized retouch retouched sample samples scan
-    scans select selection selects set sets shoot shooting shop shot shots side sku skus small sony source src
-    staging studio subset temp test testing thumbnails thumbs tiff tmp todo top train training uncategorised
-    uncategorized uncropped unknown unsorted untitled upload uploads val valid validation version versions web webp
-    website wip zip
-""")
 _ADVERTISING: Final = frozenset(
     ["sale", "new", "newest", "offers", "offer", "outlet", "bestseller", "bestsellers", "deals", "trending", "promo"]
 )

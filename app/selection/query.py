@@ -40,7 +40,7 @@ NO_NOTE: Final = "none"
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "decision": (*rules.VERDICTS, "unseen"),
     "background": ("white", "plain", "scene", "cannot tell"),
-    "caption": ("none", "captioner", "person"),
+    "caption": ("none", "captioner", "given", "person"),
     "rule": rules.NAMES,
     "note": (NO_NOTE, *notes.NAMES),
 }

@@ -14,6 +14,7 @@ _IS: Final = {"kept": "is kept", "rejected": "is rejected", "needs_work": "needs
 _CAPTIONS: Final = {
     "none": "without a caption",
     "captioner": "with a machine’s caption",
+    "given": "with a caption given in a file",
     "person": "with a person’s caption",
 }
 

@@ -18,7 +18,9 @@ NAMES: Final = {
 WORDS: Final = {
     "decision": {"kept": "Kept", "rejected": "Rejected", "needs_work": "Needs work", "unseen": "Not seen yet"},
     "background": {"white": "White", "plain": "Plain", "scene": "Scene", "cannot tell": "Cannot tell"},
-    "caption": {"none": "No caption", "captioner": "By a captioner", "person": "By a person"},
+    "caption": {
+        "none": "No caption", "captioner": "By a captioner", "given": "Given in a file", "person": "By a person",
+    },
     "rule": {
         "blurred": "Blurred", "contradicted": "Caption contradicts", "uncaptioned": "No caption",
         "cropped": "Cropped", "busy": "Busy background", "clean": "Nothing found", "empty": "Empty",
