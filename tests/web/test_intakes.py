@@ -377,3 +377,10 @@ def test_what_the_metadata_did_is_shown_kind_by_kind(
 def test_the_form_says_what_is_read_beside_photos_and_in_what_language_captions_are(client: TestClient) -> None:
     text = " ".join(client.get("/intakes").text.split())
     assert "Photos without a caption get one in English." in text and ".caption" in text
+
+
+@pytest.mark.parametrize("state", ["queued", "done", "failed", "cancelled"])
+def test_the_form_lists_what_was_taken_in_lately(client: TestClient, over: Callable[..., Intake], state: str) -> None:
+    asked = over(state)
+    answer = client.get("/intakes")
+    assert (answer.status_code, f'href="/intakes/{asked.id}"' in answer.text) == (200, True)
