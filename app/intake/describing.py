@@ -22,7 +22,7 @@ from app.captions.tables import Caption
 from app.catalog.tables import Image, IntakeRemark
 from app.errors import Refused
 from app.intake.folders import Met
-from app.intake.matching import Matched, match
+from app.intake.matching import TOLD_AT_MOST, Matched, match
 from app.intake.metadata import PhotoMetadata, Rows, is_metadata, key_of, read_metadata
 from app.intake.plain_files import Unread, read_plain
 
@@ -30,7 +30,7 @@ from app.intake.plain_files import Unread, read_plain
 CAPTION_SUFFIXES: Final = (".txt", ".caption")
 MAX_CAPTION_BYTES: Final = 64 * 1024
 # How many remarks of a kind are kept; more are only counted.
-MAX_REMARKS: Final = 1_000
+MAX_REMARKS: Final = TOLD_AT_MOST
 KINDS: Final = ("unread", "unmatched", "respelled", "unused", "changed")
 _FIELDS: Final = ("title", "category", "description", "product")
 _SHOWN_CHARACTERS: Final = 80

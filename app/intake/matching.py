@@ -10,7 +10,7 @@ import posixpath
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -29,6 +29,8 @@ _SPELLINGS: Final[tuple[tuple[str, Spell], ...]] = (
     ("upper and lower case", lambda path: unicodedata.normalize("NFC", path.casefold())),
 )
 NAMED_AT_MOST: Final = 3
+# Of more rows than anybody reads, what differs is not looked for.
+TOLD_AT_MOST: Final = 1_000
 
 
 def _bare(path: str) -> str:
@@ -63,7 +65,8 @@ _LIKENESSES: Final[tuple[tuple[str, Spell, Spell], ...]] = (
 class Matched:
     """Rows by the key of the picture they are for; and rows with what there is to say of them, in their order.
 
-    `respelled` rows name their picture in another spelling and are taken, `unmatched` rows name none and are not.
+    `respelled` rows name their picture in another spelling and are taken, `unmatched` rows name none and are not. Only
+    the first `TOLD_AT_MOST` of each have a whole sentence.
     """
 
     rows: dict[str, PhotoMetadata]
@@ -79,19 +82,25 @@ def match(rows: Mapping[str, PhotoMetadata], files: Iterable[Met], root: str) ->
     missing = {key: _relative(key, row, root) for key, row in rows.items() if key not in matched.rows}
     if not missing:
         return matched
-    spelled = _by(pictures, _spelled)
-    wanted = Counter(picture for path in missing.values() for picture in spelled.get(_spelled(path), ()))
-    alike = [(words, _by(pictures, cut), cut_row) for words, cut, cut_row in _LIKENESSES]
+    plain = {picture: _spelled(picture) for picture in pictures}
+    spelled = _by(plain, lambda path: path)
+    meant = {key: spelled.get(_spelled(path), []) for key, path in missing.items()}
+    wanted = Counter(picture for candidates in meant.values() for picture in candidates)
+    alike: list[tuple[str, dict[str, list[str]], Spell]] = []
     for key, path in missing.items():
-        row, candidates = rows[key], spelled.get(_spelled(path), [])
-        free = [picture for picture in candidates if picture not in rows and wanted[picture] == 1]
-        if len(candidates) == 1 and free:
-            matched.rows[free[0]] = row
-            difference = _difference(row, path, free[0], is_full_path=path != key)
-            matched.respelled.append((row, f"Read as {free[0]}. What differs: {difference}."))
-        else:
+        row, candidates = rows[key], meant[key]
+        if len(candidates) == 1 and candidates[0] not in rows and wanted[candidates[0]] == 1:
+            (picture,) = candidates
+            matched.rows[picture] = row
+            is_told = len(matched.respelled) < TOLD_AT_MOST
+            difference = _difference(row, path, picture, is_full_path=path != key) if is_told else ""
+            matched.respelled.append((row, f"Read as {picture}. What differs: {difference}."))
+        elif len(matched.unmatched) < TOLD_AT_MOST:
+            alike = alike or [(words, _by(plain, cut), cut_row) for words, cut, cut_row in _LIKENESSES]
             hints = ((words, index.get(cut(_spelled(path)), [])) for words, index, cut in alike)
             matched.unmatched.append((row, _why_not(kinds.get(path), candidates, hints)))
+        else:
+            matched.unmatched.append((row, ""))
     return matched
 
 
@@ -107,11 +116,11 @@ def _spelled(path: str, leave_out: str = "") -> str:
     return path
 
 
-def _by(paths: Collection[str], cut: Spell) -> dict[str, list[str]]:
-    """Pictures' paths by what `cut` leaves of each, one spelling for all."""
+def _by(plain: Mapping[str, str], cut: Spell) -> dict[str, list[str]]:
+    """Pictures by what `cut` leaves of the plain spelling of each."""
     index: dict[str, list[str]] = defaultdict(list)
-    for path in paths:
-        index[cut(_spelled(path))].append(path)
+    for picture, path in plain.items():
+        index[cut(path)].append(picture)
     return index
 
 
