@@ -273,13 +273,12 @@ def _record(
 
     Rows go in in the order of their keys, so that two intakes into one catalog never wait for each other in a circle.
     """
-    added: set[str] = set()
     if stored:
         by_sha256 = {
             picture.hashed.sha256: picture for picture in sorted(stored, key=lambda picture: picture.hashed.sha256)
         }
         query = insert(Image).values([catalogued.row(picture) for picture in by_sha256.values()])
-        added = set(session.scalars(query.on_conflict_do_nothing().returning(Image.sha256)))
+        session.execute(query.on_conflict_do_nothing())
     known = _known(session, catalogued.catalog_id, hashed)
     files: dict[tuple[str, str], dict[str, Any]] = {}
     for file in hashed:
