@@ -4,13 +4,13 @@ The map
 -------
 The import graph is the data flow, reversed: a later step may import an earlier one, never the other way.
 
-    catalog -> intake, captions -> review -> selection -> desk, datasets -> training -> evaluation -> cycles
+    catalog -> captions -> intake -> review -> selection -> desk, datasets -> training -> evaluation -> cycles
             -> launch -> web -> host -> demo
     beneath all of them: errors, units, settings, storage, database, people, jobs
     between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
 
     catalog     the photos of a team and what was measured of them     intake    photos on their way in
-    captions    proposed, written, checked against the picture         review    decisions, suggestions of rules
+    captions    proposed, given, written, checked on pictures          review    decisions, suggestions of rules
     selection   the filter language, and what it asks for in few rows  desk      the queue of one person
     datasets    frozen versions with exact captions and a split        training  runs, their events and limits
     evaluation  sheets of samples, comparisons                         cycles    the timed day and its ledger
@@ -29,7 +29,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   from a browser to an intake. **Source file**: a file an intake met, accepted or refused with a reason. **Image**: an
   accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha; its
   **notes** are what had to be assumed to take it in.
-- **Signal**: a measured number about an image. **Caption**: text saying what an image shows; history is appended.
+- **Signal**: a measured number about an image. **Caption**: text saying what an image shows; history is appended. A
+  **given** caption came with the photo, in a file. An intake's **remark**: what it says of a metadata row or file.
 - **Decision**: keep, reject or needs work, by a person. **Suggestion**: the same by a review rule, while no person has
   decided: the photo is unseen. **Rule set**: what a catalog sets for its rules. **Selection**: a filter over images.
   **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.

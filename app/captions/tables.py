@@ -16,11 +16,11 @@ MAX_CHARACTERS = 4000
 
 
 class Caption(Base):
-    """What an image is said to show. Written by a captioner or a person; never edited, only superseded."""
+    """What an image is said to show. By a captioner, a person, or a file beside it; never edited, only superseded."""
 
     __tablename__ = "caption"
     __table_args__ = (
-        CheckConstraint("written_by in ('captioner','person')", name="written_by"),
+        CheckConstraint("written_by in ('captioner','person','given')", name="written_by"),
         CheckConstraint(f"length(text) <= {MAX_CHARACTERS}", name="length"),
         Index("uq_caption_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
     )
@@ -31,6 +31,7 @@ class Caption(Base):
     written_by: Mapped[str] = mapped_column(Text)
     person_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     captioner: Mapped[str | None] = mapped_column(Text)  # "facts", or the model's name
+    # What made it: of a captioner its knobs, of a given caption the file it stood in ("file") and the line ("line").
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("caption.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)

@@ -99,6 +99,26 @@ class SourceFile(Base):
     reason: Mapped[str | None] = mapped_column(Text)
 
 
+class IntakeRemark(Base):
+    """What became of one metadata row or caption file of an intake, where that is not simply what it says.
+
+    Kinds: `unmatched`, a row that names no picture; `respelled`, one that names a picture in another spelling;
+    `unread`, a file that was not read; `changed`, what is said of a photo now; `unused`, what was not taken, and why.
+    `source` is the file, relative to the folder, `line` a line of it or 0, `name` what the row calls its photo.
+    """
+
+    __tablename__ = "intake_remark"
+    __table_args__ = (CheckConstraint("kind in ('unmatched','respelled','unread','changed','unused')", name="kind"),)
+
+    id: Mapped[BigId]
+    intake_id: Mapped[int] = mapped_column(ForeignKey(Intake.id), index=True)
+    kind: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+    line: Mapped[int] = mapped_column(default=0)
+    name: Mapped[str] = mapped_column(Text)
+    sentence: Mapped[str] = mapped_column(Text)
+
+
 class Signals(Base):
     """What was measured on one image. None means "cannot tell", never zero.
 

@@ -13,22 +13,23 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sqlalchemy import func, or_, select, true
+from sqlalchemy import func, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog import reading
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
+from app.catalog.naming import folder_category
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.errors import NotFound, Refused
-from app.intake import memory, metadata
+from app.intake import describing, memory
 from app.intake.decoding import Unreadable, read_picture
+from app.intake.describing import Beside, GivenText, look_beside
 from app.intake.folders import Met, has_no_pictures, walk
-from app.intake.metadata import PhotoMetadata, read_metadata
 from app.jobs import Job
 from app.people import Person
 from app.storage import Storage, sha256_of
@@ -106,17 +107,17 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
             return result
     if not folder.is_dir():
         raise Refused(f"There is no folder {folder} on this machine any more.")
-    facts = read_metadata(folder)
-    files = [met for met in walk(folder, _beating(tell)) if met.name not in metadata.NAMES]
+    files = list(walk(folder, _beating(tell)))
+    beside = look_beside(intake_id, folder, files)
     pictures = [met for met in files if met.kind == "picture"]
     refused = [Hashed(met, "", 0, met.reason) for met in files if met.kind == "refused"]
-    unnamed = len(facts.keys() - {metadata.key_of(met.name) for met in pictures})
-    note = _unnamed_note(unnamed)
-    tell(done=0, total=len(pictures), note=note)
-    catalogued = _Catalogued(catalog_id, intake_id, facts)
+    tell(done=0, total=len(pictures), note=beside.note)
+    catalogued = _Catalogued(catalog_id, intake_id, beside)
+    with begin() as session:
+        describing.begin_remarks(session, beside)
     for start in range(0, len(refused), BATCH):
         with begin() as session:
-            _record(session, catalogued, [], refused[start : start + BATCH])
+            _record(session, catalogued, [], refused[start : start + BATCH], {})
     done, refusals, already_there = 0, len(refused), 0
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(pictures), BATCH):
@@ -132,14 +133,15 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
             hashed = [replace(file, reason=file.reason or why.get(file.sha256)) for file in hashed]
             done += len(batch)
             refusals += sum(file.reason is not None for file in hashed)
+            given = describing.read_captions(beside, [file.met.name for file in hashed if file.reason is None])
             with begin() as session:
                 stored = [picture for picture in results if isinstance(picture, Stored)]
-                already_there += _record(session, catalogued, stored, hashed)
+                already_there += _record(session, catalogued, stored, hashed, given)
                 _count(session, intake_id, already_there, refusals)
             tell(done=done)
-    others = sum(met.kind == "other" for met in files)
-    result = {"other_files": others, "metadata_rows": len(facts), "metadata_rows_without_picture": unnamed}
+    others = sum(met.kind == "other" for met in files) - describing.count_read(beside, files)
     with begin() as session:
+        result = {"other_files": others, **describing.outcome(session, beside)}
         result |= _count(session, intake_id, already_there, refusals)
         jobs.request(session, "signals.measure", {"catalog_id": catalog_id, "image_ids": None})
         # Kept before the job ends: a worker that is killed in between may have removed an upload's folder.
@@ -162,12 +164,6 @@ def _beating(tell: Tell) -> Callable[[], None]:
 
 def _job(session: Session, intake: Intake) -> Job:
     return session.scalars(select(Job).where(Job.id == intake.job_id)).one()
-
-
-def _unnamed_note(rows: int) -> str:
-    if rows == 0:
-        return ""
-    return f"{rows:,} row{'s' if rows > 1 else ''} of the metadata file name{'' if rows > 1 else 's'} no picture here"
 
 
 def _hash(met: Met) -> Hashed:
@@ -244,40 +240,45 @@ def _known(session: Session, catalog_id: int, hashed: Iterable[Hashed]) -> dict[
 
 @dataclass(frozen=True, slots=True)
 class _Catalogued:
-    """What all rows of an intake share, and what the metadata file says about each."""
+    """What all rows of an intake share, and what stands beside each photo."""
 
     catalog_id: int
     intake_id: int
-    facts: dict[str, PhotoMetadata]
+    beside: Beside
 
     def row(self, stored: Stored) -> dict[str, Any]:
         """The image row of a new picture."""
         name = stored.hashed.met.name
-        said = self.facts.get(metadata.key_of(name), PhotoMetadata(line=0))
+        said = self.beside.said_of(name)
         return {
             **stored.columns,
             "catalog_id": self.catalog_id,
             "intake_id": self.intake_id,
             "title": said.title,
-            "category": said.category or category_of(name),
+            "category": said.category or folder_category(name),
             "description": said.description,
             "product": said.product,
             "extra": said.extra,
         }
 
 
-def _record(session: Session, catalogued: _Catalogued, stored: Sequence[Stored], hashed: Sequence[Hashed]) -> int:
+def _record(
+    session: Session,
+    catalogued: _Catalogued,
+    stored: Sequence[Stored],
+    hashed: Sequence[Hashed],
+    given: dict[str, list[GivenText]],
+) -> int:
     """Write a batch's images and source files; returns how many files are second names of images.
 
     Rows go in in the order of their keys, so that two intakes into one catalog never wait for each other in a circle.
     """
-    added: set[str] = set()
     if stored:
         by_sha256 = {
             picture.hashed.sha256: picture for picture in sorted(stored, key=lambda picture: picture.hashed.sha256)
         }
         query = insert(Image).values([catalogued.row(picture) for picture in by_sha256.values()])
-        added = set(session.scalars(query.on_conflict_do_nothing().returning(Image.sha256)))
+        session.execute(query.on_conflict_do_nothing())
     known = _known(session, catalogued.catalog_id, hashed)
     files: dict[tuple[str, str], dict[str, Any]] = {}
     for file in hashed:
@@ -290,16 +291,9 @@ def _record(session: Session, catalogued: _Catalogued, stored: Sequence[Stored],
         row |= {"catalog_id": catalogued.catalog_id, "intake_id": catalogued.intake_id}
         files[file.met.name, file.sha256] = row | {"file_name": file.met.name, "sha256": file.sha256}
     _keep_source_files(session, [files[key] for key in sorted(files)])
-    old = known.keys() - added
-    met_again = {known[file.sha256].image_id: file.met.name for file in hashed if file.sha256 in old}
-    _fill_in(session, met_again, catalogued.facts)
+    named = [(known[file.sha256].image_id, file.met.name) for file in hashed if file.reason is None]
+    describing.describe(session, catalogued.beside, given, named)
     return sum(row["outcome"] == "same_bytes" for row in files.values())
-
-
-def category_of(file_name: str) -> str | None:
-    """The category that a photo's own folder names, e.g. "t-shirt" of "clothing/t-shirt/1.jpg"; None at the top."""
-    folder = PurePosixPath(file_name).parent.name
-    return folder.replace("_", " ").strip()[:200] or None
 
 
 def _keep_source_files(session: Session, rows: list[dict[str, Any]]) -> None:
@@ -313,23 +307,6 @@ def _keep_source_files(session: Session, rows: list[dict[str, Any]]) -> None:
             index_elements=["catalog_id", "file_name", "sha256"], set_=changed, where=SourceFile.outcome == "refused"
         )
     )
-
-
-def _fill_in(session: Session, met_again: dict[int, str], facts: dict[str, PhotoMetadata]) -> None:
-    """Give images that were there already what the metadata file says of them and they lack; overwrite nothing."""
-    said = {image_id: facts[key] for image_id, name in met_again.items() if (key := metadata.key_of(name)) in facts}
-    if not said:
-        return
-    lacking = or_(*(column.is_(None) for column in (Image.title, Image.category, Image.description, Image.product)))
-    for image in session.scalars(select(Image).where(Image.id.in_(said), lacking).order_by(Image.id).with_for_update()):
-        new = said[image.id]
-        if image.file_name != met_again[image.id]:
-            continue
-        image.title = image.title or new.title
-        image.category = image.category or new.category
-        image.description = image.description or new.description
-        image.product = image.product or new.product
-        image.extra = {**new.extra, **image.extra}
 
 
 def _count(session: Session, intake_id: int, already_there: int, refused: int) -> dict[str, int]:

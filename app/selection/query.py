@@ -42,7 +42,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "decision": (*rules.VERDICTS, "unseen"),
     "by": ("person", "rule", "none"),
     "background": ("white", "plain", "scene", "cannot tell"),
-    "caption": ("none", "captioner", "person"),
+    "caption": ("none", "captioner", "given", "person"),
     "rule": rules.NAMES,
     "note": (NO_NOTE, *notes.NAMES),
 }

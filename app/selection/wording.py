@@ -20,6 +20,7 @@ _BY: Final = {
 _CAPTIONS: Final = {
     "none": "without a caption",
     "captioner": "with a machine’s caption",
+    "given": "with a caption given in a file",
     "person": "with a person’s caption",
 }
 

@@ -236,7 +236,7 @@ def test_a_second_catalog_has_its_own_images_and_shares_the_files(
     assert len([path for path in (storage.root / "files" / "originals").rglob("*") if path.is_file()]) == 1
 
 
-def test_later_metadata_fills_in_what_is_missing_and_overwrites_nothing(
+def test_later_metadata_fills_in_and_corrects(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
 ) -> None:
     add(folder, "mugs/a.jpg")
@@ -244,7 +244,7 @@ def test_later_metadata_fills_in_what_is_missing_and_overwrites_nothing(
     (folder / "metadata.csv").write_text("file_name,title,category\nmugs/a.jpg,Red mug,Drinkware\n")
     take_in(session, begin, storage, pile, folder)
     image = session.scalars(select(Image)).one()
-    assert (image.title, image.category) == ("Red mug", "mugs")
+    assert (image.title, image.category) == ("Red mug", "Drinkware")
 
 
 @pytest.mark.parametrize("stop_at", [1, 2])

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog.tables import Catalog, Intake, SourceFile
+from app.catalog.tables import Catalog, Intake, IntakeRemark, SourceFile
 from app.intake import ingest, uploads
 from app.intake.folders import walk
 from app.jobs import Job
@@ -345,3 +345,42 @@ def test_discarding_touches_uploads_only(settings: Settings, folder: Path) -> No
     uploads.discard(storage, folder)
     uploads.discard(storage, storage.root)
     assert folder.is_dir()
+
+
+def test_what_the_metadata_did_is_shown_kind_by_kind(
+    client: TestClient, session: Session, over: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.routes.intakes.REMARKS_PAGE", 2)
+    asked = over("done")
+    counts = {"unmatched": 2_000, "changed": 1}
+    jobs.get(session, asked.job_id or 0).result = {
+        "other_files": 0, "metadata_rows_without_picture": 2_000, "metadata_files": {"train/metadata.csv": 2_001},
+        "captions_given": 7, "remarks": counts,
+    }  # fmt: skip
+    row = {"intake_id": asked.id, "source": "train/metadata.csv"}
+    why = "No picture here is called so or alike."
+    session.add_all([
+        IntakeRemark(kind="unmatched", line=line, name=f"<i>{line}.jpg", sentence=why, **row) for line in (2, 3, 4)
+    ])  # fmt: skip
+    session.add(IntakeRemark(kind="changed", line=5, name="1.jpg", sentence="1.jpg: title “a” → “b”.", **row))
+    session.flush()
+    first = client.get(f"/intakes/{asked.id}")
+    assert "train/metadata.csv: 2,001 rows." in first.text and "7 captions came with the photos" in first.text
+    assert first.context["remarks"].counts == counts and first.context["remarks"].is_cut
+    assert "&lt;i&gt;2.jpg" in first.text and "<i>" not in first.text and why in first.text
+    rest = client.get(f"/intakes/{asked.id}?remarks=unmatched&remarks_after={first.context['remarks'].next_after}")
+    assert [remark.line for remark in rest.context["remarks"].page] == [4]
+    assert "title “a” → “b”" in client.get(f"/intakes/{asked.id}?remarks=changed").text
+    assert client.get(f"/intakes/{asked.id}?remarks=other").status_code == 422
+
+
+def test_the_form_says_what_is_read_beside_photos_and_in_what_language_captions_are(client: TestClient) -> None:
+    text = " ".join(client.get("/intakes").text.split())
+    assert "Photos without a caption get one in English." in text and ".caption" in text
+
+
+@pytest.mark.parametrize("state", ["queued", "done", "failed", "cancelled"])
+def test_the_form_lists_what_was_taken_in_lately(client: TestClient, over: Callable[..., Intake], state: str) -> None:
+    asked = over(state)
+    answer = client.get("/intakes")
+    assert (answer.status_code, f'href="/intakes/{asked.id}"' in answer.text) == (200, True)

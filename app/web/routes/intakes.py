@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog import reading
 from app.catalog.notes import SENTENCES
 from app.catalog.reading import CatalogRow
-from app.catalog.tables import Catalog, Intake, SourceFile
+from app.catalog.tables import Catalog, Intake, IntakeRemark, SourceFile
 from app.errors import NotAllowed, Refused
-from app.intake import folders, ingest, uploads
+from app.intake import describing, folders, ingest, uploads
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
@@ -28,6 +29,9 @@ router = APIRouter()
 # A request holds one file of the largest size or many small ones; its other fields are short.
 MAX_REQUEST_BYTES: Final = ingest.MAX_FILE_BYTES + (16 << 20)
 REFUSED_PAGE: Final = 200
+REMARKS_PAGE: Final = 200
+
+RemarkKind = Literal["unread", "unmatched", "respelled", "unused", "changed"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,23 @@ class FormView:
 
 
 @dataclass(frozen=True)
+class Remarks:
+    """What an intake remarked on metadata and captions: `counts` by kind, and a page of those of the kind `shown`.
+
+    `next_after` is the number that the next page starts behind, None on the last; `is_cut` where more were counted than
+    are kept. `files` are the metadata files and their rows, `given` the captions taken from files.
+    """
+
+    counts: dict[str, int]
+    shown: str | None
+    page: list[IntakeRemark]
+    next_after: int | None
+    is_cut: bool
+    files: dict[str, int]
+    given: int
+
+
+@dataclass(frozen=True)
 class IntakeView:
     """One intake. `next_after` is the file name that the next refused files start behind, None on the last page.
 
@@ -65,6 +86,7 @@ class IntakeView:
     refused: list[SourceFile]
     met_again: int
     noted: list[tuple[str, str, int]]
+    remarks: Remarks
     after: str
     next_after: str | None
     may_repeat: bool
@@ -140,9 +162,17 @@ def add_files(
 
 @router.get("/intakes/{intake_id}")
 def show(
-    intake_id: int, session: Read, page: Page, storage: Files, config: Config, me: CurrentPerson, after: str = ""
+    intake_id: int,
+    session: Read,
+    page: Page,
+    storage: Files,
+    config: Config,
+    me: CurrentPerson,
+    after: str = "",
+    remarks: RemarkKind | None = None,
+    remarks_after: int = 0,
 ) -> HTMLResponse:
-    """One intake: how far it is, what came of it, and which files were refused."""
+    """One intake: how far it is, what came of it, what its metadata did, and which files were refused."""
     asked = ingest.get(session, intake_id)
     job = jobs.get(session, asked.job_id) if asked.job_id is not None else None
     intake_row = _row(storage, asked, reading.get(session, asked.catalog_id), job)
@@ -154,6 +184,7 @@ def show(
         refused=refused,
         met_again=ingest.met_again(session, asked),
         noted=[(note, sentence, noted[note]) for note, sentence in SENTENCES.items() if note in noted],
+        remarks=_remarks(session, asked, job, remarks, remarks_after),
         after=after,
         next_after=refused[-1].file_name if len(refused) == REFUSED_PAGE else None,
         may_repeat=_may_repeat(storage, config, intake_row, me),
@@ -173,6 +204,23 @@ def repeat(
         folders.refuse_outside(folder, config.roots)
     catalog = reading.get(session, before.catalog_id)
     return _answer(request, ingest.request_intake(session, catalog, folder, me))
+
+
+def _remarks(session: Session, asked: Intake, job: Job | None, kind: RemarkKind | None, after: int) -> Remarks:
+    """The remarks of the kind asked for, or of the first that there are any of. Final once the job is done."""
+    result = (job.result or {}) if job is not None else {}
+    counts = {name: count for name in describing.KINDS if (count := result.get("remarks", {}).get(name))}
+    shown: str | None = kind or next(iter(counts), None)
+    rows = describing.remarks(session, asked.id, shown, after, REMARKS_PAGE) if shown else []
+    return Remarks(
+        counts=counts,
+        shown=shown,
+        page=rows,
+        next_after=rows[-1].id if len(rows) == REMARKS_PAGE else None,
+        is_cut=counts.get(shown or "", 0) > describing.MAX_REMARKS,
+        files=result.get("metadata_files", {}),
+        given=result.get("captions_given", 0),
+    )
 
 
 def _keep(storage: Storage, upload: str, me: Person, files: list[UploadFile], names: Sequence[str] = ()) -> list[str]:

@@ -19,7 +19,9 @@ WORDS: Final = {
     "decision": {"kept": "Kept", "rejected": "Rejected", "needs_work": "Needs work", "unseen": "Not seen yet"},
     "by": {"person": "A person", "rule": "Only a rule suggests", "none": "Nobody"},
     "background": {"white": "White", "plain": "Plain", "scene": "Scene", "cannot tell": "Cannot tell"},
-    "caption": {"none": "No caption", "captioner": "By a captioner", "person": "By a person"},
+    "caption": {
+        "none": "No caption", "captioner": "By a captioner", "given": "Given in a file", "person": "By a person",
+    },
     "rule": {
         "empty": "Reject: empty", "small": "Reject: too small", "blurred": "Reject: blurred",
         "contradicted": "Look: caption contradicts", "uncaptioned": "Look: no caption",

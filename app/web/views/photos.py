@@ -8,8 +8,9 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from app.captions import checking, writing
-from app.captions.rules import Contradiction
+from app.captions import checking, rules, writing
+from app.captions.proposing import measured_facts
+from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import Caption
 from app.catalog import notes, reading
 from app.catalog import signals as measured
@@ -38,7 +39,8 @@ class Gauge:
 class Photo:
     """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors.
 
-    While a rule's `suggestion` stands, no person has decided: `decision` is None then.
+    While a rule's `suggestion` stands, no person has decided: `decision` is None then. `findings` are the claims of the
+    caption that the picture contradicts, `compared` all that could be compared.
     """
 
     image: Image
@@ -46,6 +48,7 @@ class Photo:
     caption: Caption | None
     author: str
     findings: tuple[Contradiction, ...]
+    compared: tuple[Kind, ...]
     captions: tuple[tuple[Caption, str], ...]
     decision: Decision | None
     suggestion: Decision | None
@@ -68,6 +71,11 @@ class Photo:
         """The decision or suggestion that stands, 0 without either: what somebody who decides now has seen."""
         latest = self.decision or self.suggestion
         return latest.id if latest is not None else 0
+
+    @property
+    def cannot_tell(self) -> tuple[Kind, ...]:
+        """What the caption may say or not, and nobody can hold against the picture."""
+        return tuple(kind for kind in KINDS if kind not in self.compared)
 
     @property
     def machine_text(self) -> str:
@@ -96,6 +104,7 @@ def read(session: Session, image_id: int) -> Photo:
         caption=caption,
         author=author,
         findings=tuple(checking.contradictions(signals, caption.text if caption else None)),
+        compared=rules.compared(caption.text, measured_facts(signals)) if caption and signals else (),
         captions=captions,
         decision=None if is_suggested else latest,
         suggestion=latest if is_suggested else None,
