@@ -26,7 +26,7 @@ from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, captions_of, picture_name, text_name
 from workers.finetune.buckets import Size, nearest, sizes
 from workers.finetune.cache import TensorCache, identity
-from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
+from workers.finetune.checkpoint import SIDECAR, WEIGHTS, checkpoint_folder, load_state, save_checkpoint
 from workers.finetune.clock import Clock, RunEnded
 from workers.finetune.forward import validation_errors
 from workers.finetune.loop_state import Preview, draw_previews, read_previews
@@ -35,7 +35,7 @@ from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
 from workers.finetune.timing import WARM, Steps, timed
 from workers.finetune.train import read_rows, validation_rows
-from workers.finetune.train_state import TrainState, keeps_base_narrow, make_train_state
+from workers.finetune.train_state import keeps_base_narrow, make_train_state
 
 FACTS: Final = "preflight.json"
 EXAMPLES = 5
@@ -130,7 +130,7 @@ def _measure(
     cache: Path,
     ranks: Ranks,
 ) -> dict[str, Any]:
-    """Encode a few members, take real steps at the largest size, validate, draw, save, read back and export.
+    """Encode a few members, take real steps at the largest size, validate, draw, save, go on from it and export.
 
     Compiled steps come last, so that nothing else is lost where they cannot be taken.
     """
@@ -171,7 +171,7 @@ def _measure(
         facts["sample_s"] = _sample_s(recipe, family, clock, out, device)
     used = memory(device)
     facts |= {"peak_bytes": used["memory_bytes"], "memory_total_bytes": used["memory_total_bytes"]}
-    facts |= _saves(recipe, family, train_state, clock, out, ranks)
+    facts |= _saves(steps, out)
     return facts | ({"compiled": steps.compiled(to_compile)} if recipe.compile else {})
 
 
@@ -232,41 +232,41 @@ def _sample_s(recipe: Recipe, family: Family, clock: Clock, out: Path, device: t
     return seconds
 
 
-def _saves(
-    recipe: Recipe, family: Family, train_state: TrainState, clock: Clock, out: Path, ranks: Ranks
-) -> dict[str, Any]:
-    """Seconds and bytes of one checkpoint, written and read back, and of one export. Nothing of it stays."""
+def _saves(steps: Steps, out: Path) -> dict[str, Any]:
+    """Seconds and bytes of one checkpoint, written, gone on from for a step, and exported. Nothing of it stays."""
+    clock, family, ranks, folder = steps.clock, steps.family, steps.ranks, out / "preflight"
     clock.look("save", 0, 1)
-    state, collected_s = timed(train_state.state, next(family.model.parameters()).device)
-    with ranks.as_loaded(family.model):
-        facts = _written(recipe, family, state, clock, out / "preflight") if ranks.is_main else {"save_s": 0.0}
-    ranks.wait()
+    state, collected_s = timed(steps.train_state.state, steps.device)
+    try:
+        with ranks.as_loaded(family.model):
+            facts = _written(steps, state, folder) if ranks.is_main else {"save_s": 0.0}
+        ranks.wait()
+        # A run that was stopped or broke off begins like this. Where that fails it has to show before the run.
+        steps.after(load_state(checkpoint_folder(folder, 0)))
+        ranks.wait()
+    finally:
+        if ranks.is_main:
+            shutil.rmtree(folder, ignore_errors=True)
     return facts | {"save_s": facts["save_s"] + collected_s}
 
 
-def _written(
-    recipe: Recipe, family: Family, state: Mapping[str, torch.Tensor], clock: Clock, folder: Path
-) -> dict[str, Any]:
+def _written(steps: Steps, state: Mapping[str, torch.Tensor], folder: Path) -> dict[str, Any]:
     """Seconds and bytes of what the first process writes."""
-    device = next(family.model.parameters()).device
-    try:
-        with clock.moving("save"):
-            saved, save_s = timed(
-                lambda: save_checkpoint(folder, 0, partial(weights.save, family), state, {"recipe_hash": ""}), device
-            )
-            load_state(saved.folder)
-        origin = Origin(recipe, "", 0)
-        with clock.moving("export"):
-            _, export_s = timed(lambda: export(family, saved.folder / WEIGHTS, folder / "model", origin), device)
-        return {
-            "save_s": save_s,
-            "checkpoint_bytes": saved.size_bytes,
-            "weights_bytes": _size_bytes(saved.folder / WEIGHTS),
-            "export_s": export_s,
-            "export_bytes": _size_bytes(folder / "model"),
-        }
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    recipe, family, clock, device = steps.recipe, steps.family, steps.clock, steps.device
+    with clock.moving("save"):
+        saved, save_s = timed(
+            lambda: save_checkpoint(folder, 0, partial(weights.save, family), state, {"recipe_hash": ""}), device
+        )
+    origin = Origin(recipe, "", 0)
+    with clock.moving("export"):
+        _, export_s = timed(lambda: export(family, saved.folder / WEIGHTS, folder / "model", origin), device)
+    return {
+        "save_s": save_s,
+        "checkpoint_bytes": saved.size_bytes,
+        "weights_bytes": _size_bytes(saved.folder / WEIGHTS),
+        "export_s": export_s,
+        "export_bytes": _size_bytes(folder / "model"),
+    }
 
 
 def _largest(rows: list[ManifestRow], recipe: Recipe, family: Family) -> list[ManifestRow]:

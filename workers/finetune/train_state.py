@@ -162,11 +162,16 @@ class TrainState:
                 self._averages[name].copy_(parameter)
                 parameter.copy_(self._ranks.part(state[f"weights/{name}"], parameter))
         for kind, optimiser in self._optimisers.items():
+            fused = {id(p) for group in optimiser.param_groups if group.get("fused") for p in group["params"]}
             for key, value in state.items():
                 if key.startswith(f"{kind}/"):
                     _, memory, name = key.split("/", 2)
                     parameter = self.parameters[name]
-                    held = value if memory == "step" else self._ranks.part(value, parameter)
+                    if memory != "step":
+                        held = self._ranks.part(value, parameter)
+                    else:
+                        # A fused update wants all it is given on one device, its count too; others count on the CPU.
+                        held = value.to(parameter.device) if id(parameter) in fused else value
                     optimiser.state[parameter][memory] = held.clone()
             count = sum(len(group["params"]) for group in optimiser.param_groups)
             if len(optimiser.state) != count:

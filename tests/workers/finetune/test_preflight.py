@@ -19,6 +19,7 @@ from tests.workers.families import tiny
 from workers.finetune import preflight
 from workers.finetune.__main__ import main
 from workers.finetune.methods import memory as blocks
+from workers.finetune.train_state import TrainState
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -58,6 +59,21 @@ def test_it_measures_what_a_run_would_need(recipe: MakeRecipe, manifest: Path, t
     assert kept <= {"preflight.json", "events.jsonl", "cache"}
     told = [json.loads(line)["kind"] for line in (out / "events.jsonl").read_text().splitlines()]
     assert (told[0], told[-1]) == ("attempt", "finished")
+
+
+def test_it_goes_on_from_its_own_checkpoint_for_a_step(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    for name in ("update", "restore"):
+
+        def watched(state: TrainState, given: Any, name: str = name, real: Any = getattr(TrainState, name)) -> Any:
+            done.append(name)
+            return real(state, given)
+
+        monkeypatch.setattr(TrainState, name, watched)
+    assert run(recipe(), manifest, tmp_path / "out") == 0
+    assert done == ["update"] * 8 + ["restore", "update"]
 
 
 def test_the_largest_bucket_is_measured(recipe: MakeRecipe, manifest: Path, tmp_path: Path) -> None:
