@@ -105,6 +105,7 @@ def test_it_overfits_one_batch(recipe: MakeRecipe, manifest: Path, tmp_path: Pat
     [
         {"optimiser": "muon"},
         {"optimiser": "adamw", "ema_every": 2},
+        {"optimiser": "adamw", "ema_decay": 0.0},
         {"optimiser": "prodigy"},
         {"optimiser": "adamw8bit"},
         {"optimiser": "muon", "method": "lora", "lora_rank": 4},

@@ -52,3 +52,18 @@ def test_memory_of_a_fused_optimiser_is_put_back_on_its_weights_device(recipe: M
     }
     assert len(places) > 2
     assert set(places.values()) == {"meta"}
+
+
+@pytest.mark.parametrize(("decay", "every", "copies"), [(0.0, 1, 0), (0.0, 2, 2), (0.9, 1, 2)])
+def test_no_average_is_kept_that_would_be_the_weights_themselves(
+    recipe: MakeRecipe, decay: float, every: int, copies: int
+) -> None:
+    learned = train_state(recipe(optimiser="adamw", steps=9, ema_decay=decay, ema_every=every))
+    for step in range(3):
+        update(learned, step)
+    assert len(learned._averages) == copies
+    trained = {name: weight.detach().clone() for name, weight in learned.parameters.items()}
+    with learned.averaged():
+        is_same = all(torch.equal(weight, trained[name]) for name, weight in learned.parameters.items())
+    assert is_same is (copies == 0)
+    assert all(torch.equal(weight, trained[name]) for name, weight in learned.parameters.items())
