@@ -28,7 +28,7 @@ class BaseFacts:
     """What a base's folder says of it. `fault` is a sentence where it cannot be trained; the rest is then a guess.
 
     `token_px`: pixels along the side of one token; 0 where the family has none. `parameters` counts the denoiser's.
-    `template` is a recipe that was tried on this very kind of base.
+    `template` is a recipe that was tried on this very kind of base. `revision`: the commit of a base from a model hub.
     """
 
     name: str
@@ -42,6 +42,7 @@ class BaseFacts:
     parts: tuple[LicensedPart, ...] = ()
     template: Recipe | None = None
     fault: str = ""
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from app.launch.derive import derive
 from app.launch.facts import BaseFacts, DataFacts, DeviceFacts, Preset
 from app.training.recipe import Recipe
 
-# The base is a choice of its own, and its family follows from it.
-_CHOSEN: Final = frozenset({"base", "family"})
+# The base is a choice of its own, and its commit and its family follow from it.
+_CHOSEN: Final = frozenset({"base", "base_revision", "family"})
 
 
 @dataclass(frozen=True, slots=True)

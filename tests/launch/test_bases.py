@@ -87,13 +87,16 @@ def test_a_base_that_was_fetched_from_a_hub_is_found_in_its_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    kept = tmp_path / "models--Photoroom--prx"
-    pipeline(kept / "snapshots" / "abc", "PRXPipeline", "transformer", {"patch_size": 2}, default_sample_size=512)
+    kept, commit = tmp_path / "models--Photoroom--prx", "ab" * 20
+    pipeline(kept / "snapshots" / commit, "PRXPipeline", "transformer", {"patch_size": 2}, default_sample_size=512)
     assert "is not on this machine" in bases.read("Photoroom/prx").fault
     (kept / "refs").mkdir()
-    (kept / "refs" / "main").write_text("abc")
+    (kept / "refs" / "main").write_text("../../elsewhere")
+    assert "is not on this machine" in bases.read("Photoroom/prx").fault
+    (kept / "refs" / "main").write_text(f"{commit}\n")
     found = bases.read("Photoroom/prx")
     assert (found.name, found.family, found.fault) == ("Photoroom/prx", "prx", "")
+    assert found.revision == commit
 
 
 def test_a_folder_written_anew_is_read_anew(tmp_path: Path) -> None:

@@ -59,6 +59,13 @@ def test_every_family_gets_a_whole_recipe_with_a_reason_for_each_knob(
         assert all(knob.reason and knob.label and not knob.is_changed for knob in made.knobs)
 
 
+def test_a_base_from_a_hub_is_pinned_to_the_commit_that_is_here() -> None:
+    commit = "ab" * 20
+    made = plan(replace(PRX, revision=commit), SHOP, H100, changes={"base_revision": "cd" * 20})
+    assert (made.recipe.base_revision, made.knob("base_revision").is_changed) == (commit, False)
+    assert plan(PRX, SHOP, H100).recipe.base_revision == ""
+
+
 def test_few_photos_or_little_memory_mean_lora() -> None:
     assert plan(PRX, SHOP, H100).recipe.method == "lora"
     many = replace(SHOP, train=3000)

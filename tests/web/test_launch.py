@@ -108,7 +108,7 @@ def test_knobs_may_be_changed_and_only_changes_stay_in_the_address(client: TestC
 def test_the_drawer_has_every_knob_but_the_base(client: TestClient, version: DatasetVersion) -> None:
     groups = client.get("/runs/new").context["groups"]
     names = [field.knob.name for group in groups for field in group.fields]
-    assert sorted(names) == sorted(set(Recipe.model_fields) - {"base", "family"})
+    assert sorted(names) == sorted(set(Recipe.model_fields) - {"base", "base_revision", "family"})
 
 
 def test_a_fault_is_named_and_what_was_typed_stays(client: TestClient, version: DatasetVersion) -> None:

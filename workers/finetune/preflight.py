@@ -22,7 +22,7 @@ from app.training.recipe import Recipe, Stage
 from workers.errors import InputError
 from workers.families import licences, weights
 from workers.families.export import Origin, export
-from workers.families.registry import Family, load_family
+from workers.families.registry import Family
 from workers.finetune.batches import Members, Texts, captions_of, picture_name, text_name
 from workers.finetune.buckets import Size, nearest, sizes
 from workers.finetune.cache import TensorCache, identity
@@ -34,8 +34,8 @@ from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
 from workers.finetune.timing import WARM, Steps, timed
-from workers.finetune.train import read_rows, validation_rows
-from workers.finetune.train_state import keeps_base_narrow, make_train_state
+from workers.finetune.train import load_base, read_rows, validation_rows
+from workers.finetune.train_state import make_train_state
 
 FACTS: Final = "preflight.json"
 EXAMPLES = 5
@@ -73,7 +73,7 @@ def _preflight(
     clock.begin("load")
     rows = read_rows(manifest)
     began = time.perf_counter()
-    family = load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device))
+    family = load_base(recipe, device)
     facts: dict[str, Any] = {"device": _device_name(device), "load_s": time.perf_counter() - began}
     facts |= _checked(rows, manifest.parent, recipe, family, clock)
     if ranks.is_main:

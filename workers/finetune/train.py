@@ -12,6 +12,7 @@ from workers.errors import InputError
 from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, training_batches
 from workers.finetune.cache import TensorCache
+from workers.finetune.checkpoint import base_revision
 from workers.finetune.clock import Clock, Reason, RunEnded
 from workers.finetune.forward import forward_batches
 from workers.finetune.loop_state import LoopState
@@ -42,7 +43,7 @@ def train(
     clock = Clock(recipe, out, report, ranks)
     clock.sign_of_life("load", 0)
     rows = read_rows(manifest)
-    family = load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device))
+    family = load_base(recipe, device, out if resume else None)
     run = LoopState(recipe, out, report, clock, family, content_hash(rows), ranks)
     if resume:
         run.look_back()
@@ -82,6 +83,16 @@ def train(
     except Diverged as error:
         run.salvage_and_raise(error)
     return run.finish("completed")
+
+
+def load_base(recipe: Recipe, device: torch.device, resumed: Path | None = None) -> Family:
+    """The recipe's base on the device; of a model hub, the commit that the recipe names or the hub's newest.
+
+    The run in the folder `resumed` goes on from the commit it began from, whatever its name stands for by now. Raises
+    `InputError`.
+    """
+    revision = recipe.base_revision or (base_revision(resumed) if resumed is not None else "")
+    return load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device), revision)
 
 
 def encode(

@@ -105,7 +105,7 @@ def _missing(work: Work, sheet_id: int) -> tuple[list[_Portion], dict[str, Any],
         total = sheets.cell_count(session, sheet)
         jobs.beat(session, work.claim, total - len(todo), total, lease_s=work.lease_s)
         allowed = hard_stop.for_sheet(session, work.settings, run, jobs.get(session, work.claim.job_id))
-    source = partial(Source, recipe.family, _found(run.base))
+    source = partial(Source, recipe.family, _found(run.base), revision=recipe.base_revision)
     portions = []
     for checkpoint_id, cells in groupby(todo, key=lambda cell: cell.checkpoint_id):
         checkpoint = checkpoints[checkpoint_id]

@@ -234,7 +234,7 @@ def test_tokens_are_counted_before_the_cut(family: Unet) -> None:
 def test_sides_can_be_halved_by_autoencoder_and_network(family: Unet) -> None:
     assert family.size_multiple == 4
     assert not family.is_flow
-    assert family.shift(512, 512, 30) == 1.0
+    assert family.shift(512, 512) == 1.0
 
 
 def test_computing_blocks_twice_gives_the_same_gradients(fresh: Unet, recipe: Callable[..., Recipe]) -> None:

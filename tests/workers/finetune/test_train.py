@@ -79,9 +79,8 @@ def test_a_base_that_is_kept_narrow_is_loaded_so_and_exported_wide(
         return family
 
     knobs = recipe(steps=2, method="lora", lora_rank=4, precision="bf16-autocast")
-    for module in ("train", "preflight"):
-        monkeypatch.setattr(f"workers.finetune.{module}.keeps_base_narrow", lambda *_: True)
-        monkeypatch.setattr(f"workers.finetune.{module}.load_family", watched)
+    monkeypatch.setattr("workers.finetune.train.keeps_base_narrow", lambda *_: True)
+    monkeypatch.setattr("workers.finetune.train.load_family", watched)
     (tmp_path / "before").mkdir()
     preflight(knobs, manifest, tmp_path / "before", listener(), CPU, tmp_path / "cache")
     train(knobs, manifest, tmp_path / "out", listener(), CPU, resume=False)
@@ -309,11 +308,27 @@ def test_a_run_is_not_resumed_under_another_recipe_or_other_members(
 ) -> None:
     out = tmp_path / "out"
     train(recipe(steps=3), manifest, out, listener(), CPU, False)
-    with pytest.raises(InputError, match="another recipe"):
-        train(recipe(steps=3, seed=99), manifest, out, listener(), CPU, True)
+    with pytest.raises(
+        InputError, match=r"another recipe: seed is 99 and was \d+; adamw_lr is 0\.5 and was 0\.0\d+\. "
+    ):
+        train(recipe(steps=3, seed=99, adamw_lr=0.5), manifest, out, listener(), CPU, True)
     write_manifest(manifest, read_manifest(manifest)[:-1])
     with pytest.raises(InputError, match="other members"):
         train(recipe(steps=3), manifest, out, listener(), CPU, True)
+
+
+def test_a_run_whose_knobs_meant_something_else_is_told_what(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    out, knobs = tmp_path / "out", recipe(steps=3, timestep_shift=3.0)
+    train(knobs, manifest, out, listener(), CPU, False)
+    sidecar = read_sidecar(checkpoint(out, 3))
+    before = knobs.model_copy(update={"timestep_shift": 1.0}).learning_hash()
+    (checkpoint(out, 3) / "checkpoint.json").write_text(json.dumps({**sidecar, "learning_hash": before}))
+    with pytest.raises(
+        InputError, match="earlier version of Packshot: timesteps that are drawn evenly are not shifted"
+    ):
+        train(knobs, manifest, out, listener(), CPU, True)
 
 
 def damage(file: Path) -> None:

@@ -22,7 +22,7 @@ from app.training.recipe import Recipe
 from app.training.tables import Preflight
 from app.web.views.launch import wording
 
-_NOT_KNOBS: Final = frozenset({"base", "family"})
+_NOT_KNOBS: Final = frozenset({"base", "base_revision", "family"})
 
 
 @dataclass(frozen=True)
