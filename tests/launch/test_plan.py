@@ -124,7 +124,10 @@ def test_a_change_is_taken_as_typed_and_named(nano: BaseFacts) -> None:
     assert (made.recipe.batch_size, made.recipe.buckets) == (16, True)
     assert made.knob("batch_size").reason == "changed by you; it was 32"
     assert changed(made.recipe, plan(nano, SHOP, CPU).recipe) == {"batch_size": 16, "buckets": True}
-    assert not made.knob("clip_norm").is_changed
+    # It is what it would have been, and stays it where something else would be derived.
+    assert made.knob("clip_norm").is_changed
+    assert made.knob("clip_norm").reason == "set by you to what would be derived"
+    assert not made.knob("seed").is_changed
 
 
 def test_everything_that_has_its_share_of_the_run_follows_the_steps(nano: BaseFacts) -> None:
