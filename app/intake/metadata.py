@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ def _decode(path: Path) -> str:
 
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows by header name. The separator is the one of , ; and tab that the header line uses most."""
-    head = next((line for line in text.splitlines() if line.strip()), "")
+    head = next((line for line in re.split(r"[\r\n]", text) if line.strip()), "")
     separator = max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] = []

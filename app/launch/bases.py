@@ -169,7 +169,7 @@ def _count(file: Path) -> int:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    document = json.loads(file.read_text(encoding="utf-8"))
+    document = json.loads(file.read_text(encoding="utf-8-sig"))
     if not isinstance(document, dict):
         raise ValueError(f"{file.name} is not a JSON object")
     return document

@@ -87,8 +87,8 @@ UNREPEATED_COMPILED_STEPS: Final = 10_000
 """The same where no block is computed twice: there Krea 2 gained nothing, so only a long run, of which trying is a
 small part, tries it. [ours]"""
 
-ENLARGED_AT_MOST: Final = 1.3333
-"""A photo is enlarged by a third and no more, then shown smaller on its own border (PRX part 4: 4/3)."""
+ENLARGED_AT_MOST: Final = 1.334
+"""A photo is enlarged by a third and no more, then shown smaller on its own border (PRX part 4: 384 px for 512)."""
 
 LABELS: Final[dict[str, str]] = {
     "name": "Name",

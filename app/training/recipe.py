@@ -230,6 +230,8 @@ class Recipe(BaseModel):
             raise ValueError("second_from 0 leaves no first stage: give the sizes of the second as the run's own")
         if self.second_from < 1.0 and not self.second_resolution_px:
             raise ValueError("the second stage needs second_resolution_px")
+        if 0.0 < self.enlarge_at_most < 1.0:
+            raise ValueError("enlarge_at_most is at least 1, or 0 for no bound")
         if (self.lpips or self.dino) and self.family != "prx_pixel":
             raise ValueError("lpips and dino are losses for pixel models (prx_pixel) only")
         if self.min_snr_gamma and self.family not in ("sd15", "sdxl"):
@@ -308,7 +310,7 @@ class Recipe(BaseModel):
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a YAML file. Raises `RecipeError` with one sentence that names each knob at fault."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"The recipe {path} cannot be read: {' '.join(str(error).split())}.") from error
     try:

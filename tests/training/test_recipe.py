@@ -37,6 +37,8 @@ def test_a_written_recipe_reads_back_equal(recipe: Recipe, tmp_path: Path) -> No
     write_recipe(tmp_path / "recipe.yaml", recipe)
     assert read_recipe(tmp_path / "recipe.yaml") == recipe
     assert [file.name for file in tmp_path.iterdir()] == ["recipe.yaml"]
+    (tmp_path / "marked.yaml").write_text((tmp_path / "recipe.yaml").read_text(), encoding="utf-8-sig")
+    assert read_recipe(tmp_path / "marked.yaml") == recipe
 
 
 def test_the_hash_does_not_depend_on_the_order_of_knobs(recipe: Recipe) -> None:

@@ -158,7 +158,7 @@ def _why(model: str, error: Exception) -> str:
             f"The caption model {model} is not on this machine and could not be fetched; set PACKSHOT_CAPTION_MODEL to "
             "a local folder, or fetch it once with `hf download` while online."
         )
-    first_line = next((line for line in text.splitlines() if line), type(error).__name__)
+    first_line = next((line for line in text.split("\n") if line), type(error).__name__)
     return f"The caption model {model} cannot be loaded: {first_line}"
 
 

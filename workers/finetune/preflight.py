@@ -23,18 +23,18 @@ from workers.errors import InputError
 from workers.families import licences, weights
 from workers.families.export import Origin, export
 from workers.families.registry import Family
-from workers.finetune.batches import Members, Texts, captions_of, picture_name, text_name
-from workers.finetune.buckets import Size, nearest, sizes
+from workers.finetune.batches import KEPT_IN_MEMORY_BYTES, Members, Texts, captions_of, picture_name, text_name
 from workers.finetune.cache import TensorCache, identity
 from workers.finetune.checkpoint import SIDECAR, WEIGHTS, checkpoint_folder, load_state, save_checkpoint
 from workers.finetune.clock import Clock, RunEnded
 from workers.finetune.forward import validation_errors
 from workers.finetune.loop_state import Preview, draw_previews, read_previews
+from workers.finetune.members import faults, fitted, notes, read_rows, validation_rows
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
 from workers.finetune.timing import WARM, Steps, timed
-from workers.finetune.train import load_base, read_rows, validation_rows
+from workers.finetune.train import load_base
 from workers.finetune.train_state import make_train_state
 
 FACTS: Final = "preflight.json"
@@ -93,20 +93,21 @@ def _checked(rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Fami
     undecodable = []
     for done, row in enumerate(rows):
         try:
-            read_fitted(folder / row.file, (16, 16))
+            read_fitted(folder / row.file, (16, 16), row.sha256)
         except InputError as refusal:
             undecodable.append({"file": row.file, "why": str(refusal)})
         clock.look("decode", done + 1, len(rows))
     captions = [row.caption for row in rows if row.caption.strip()]
     counts, limit = family.token_counts(captions) if captions else ([], 0)
-    fitted = _fitted([row for row in rows if row.split == "train"], recipe.resolution_px, recipe, family)
+    in_sizes = fitted([row for row in rows if row.split == "train"], recipe.resolution_px, recipe, family)
     over = [caption for caption, count in zip(captions, counts, strict=True) if count > limit]
     licence = {part.name.replace(" ", "_"): part.licence for part in licences.of(family, recipe.base)}
     return {
         "undecodable": undecodable,
         "captions_empty": len(rows) - len(captions),
+        "remarks": [*faults(rows), *notes(rows, recipe, family)],
         "tokens": {"limit": limit, "longest": max(counts, default=0), "over": len(over), "examples": over[:EXAMPLES]},
-        "buckets": [[*size, fitted.count(size)] for size in sorted(set(fitted))],
+        "buckets": [[*size, in_sizes.count(size)] for size in sorted(set(in_sizes))],
         "weights": [
             {
                 "part": part.name,
@@ -140,12 +141,17 @@ def _measure(
     memory(device)
     each = _each_size(learned, recipe, family) if recipe.compile else []
     shown = [*probe, *(row for _, examples in each for row in examples)]
-    texts, text_s = timed(lambda: Texts(shown, family, None, clock.looking("encode")), device)
+    captions = captions_of(shown, [], recipe)
+    texts, text_s = timed(lambda: Texts(captions, family, None, clock.looking("encode")), device)
+    room = _room_bytes(learned, probe, recipe, family)
 
-    def of(manifest_rows: list[ManifestRow], px: int) -> Members:
-        return Members(manifest_rows, folder, family, texts, px, recipe.buckets, bool(recipe.teacher))
+    def of(manifest_rows: list[ManifestRow], px: int, room_bytes: float | None = None) -> Members:
+        needs_pictures, bound = bool(recipe.teacher), recipe.enlarge_at_most
+        return Members(
+            manifest_rows, folder, family, texts, px, recipe.buckets, needs_pictures, bound, room_bytes=room_bytes
+        )
 
-    members = of(probe, _resolution(recipe))
+    members = of(probe, _resolution(recipe), room)
     to_compile = [(stage, of(examples, stage.resolution_px)) for stage, examples in each]
     is_encoded, look = bool(family.autoencoder_files) and recipe.cache, clock.looking("encode")
     # Without the cache: what is found there says nothing of how long the others take.
@@ -159,7 +165,9 @@ def _measure(
     facts = {
         **_to_encode(learned, held_out, recipe, family, TensorCache(cache)),
         "text_s": text_s / len(texts.captions),
+        "text_bytes": texts.mean_bytes,
         "picture_s": picture_s / len(probe) / ranks.world_size,
+        "picture_bytes": members.mean_bytes,
         "warm_s": seconds[:WARM],
         "step_s": seconds[WARM:],
         "bucket_area_ratio": _area_ratio(learned, recipe, family),
@@ -179,11 +187,11 @@ def _to_encode(
     learned: list[ManifestRow], held_out: list[ManifestRow], recipe: Recipe, family: Family, cache: TensorCache
 ) -> dict[str, int]:
     """How many captions and pictures a run encodes, in all its stages, and how many of them are in the cache."""
-    captions = captions_of([*learned, *held_out])
+    captions = captions_of(learned, held_out, recipe)
     shown = {
         (row.sha256, size)
         for px, rows in ((recipe.resolution_px, [*learned, *held_out]), (_last_resolution(recipe), learned))
-        for row, size in zip(rows, _fitted(rows, px, recipe, family), strict=True)
+        for row, size in zip(rows, fitted(rows, px, recipe, family), strict=True)
     }
     known = {"texts": len(captions), "texts_cached": 0, "pictures": len(shown), "pictures_cached": 0}
     if recipe.cache:
@@ -191,7 +199,9 @@ def _to_encode(
         known["texts_cached"] = sum(cache.has(text_name(family, made_by, caption)) for caption in captions)
     if recipe.cache and family.autoencoder_files:
         made_by = identity(family.autoencoder_files)
-        known["pictures_cached"] = sum(cache.has(picture_name(family, made_by, *picture)) for picture in shown)
+        known["pictures_cached"] = sum(
+            cache.has(picture_name(family, made_by, *picture, recipe.enlarge_at_most)) for picture in shown
+        )
     return known
 
 
@@ -199,7 +209,7 @@ def _each_size(rows: list[ManifestRow], recipe: Recipe, family: Family) -> list[
     """For each stage a member of each size it shows, the largest first."""
     by_stage = []
     for stage in sorted({recipe.stage(0), recipe.stage(recipe.steps - 1)}, key=lambda stage: -stage.resolution_px):
-        row_of = dict(zip(_fitted(rows, stage.resolution_px, recipe, family), rows, strict=True))
+        row_of = dict(zip(fitted(rows, stage.resolution_px, recipe, family), rows, strict=True))
         by_stage.append((stage, [row_of[size] for size in sorted(row_of, key=lambda size: -size[0] * size[1])]))
     return by_stage
 
@@ -269,22 +279,35 @@ def _written(steps: Steps, state: Mapping[str, torch.Tensor], folder: Path) -> d
     }
 
 
+def _room_bytes(learned: list[ManifestRow], probe: list[ManifestRow], recipe: Recipe, family: Family) -> float:
+    """Memory for the probe's pictures: the share of them that a run holds of all that it learns from.
+
+    What it does not hold it reads again for each step that shows it, and so does the probe. Latents are small and come
+    out of the cache; the probe has none, so they are all held.
+    """
+    is_encoded = bool(family.autoencoder_files) and recipe.cache
+    if is_encoded and not recipe.teacher:
+        return KEPT_IN_MEMORY_BYTES
+
+    def picture_bytes(rows: list[ManifestRow]) -> int:
+        return sum(3 * width * height for width, height in fitted(rows, _resolution(recipe), recipe, family))
+
+    # Latents, where there are any, take their room first: four bytes for a number, about one for a pixel.
+    of_latents = picture_bytes(learned) / 3 if is_encoded else 0.0
+    held = min(1.0, max(0.0, KEPT_IN_MEMORY_BYTES - of_latents) / picture_bytes(learned))
+    return picture_bytes(probe) * (held + is_encoded / 3)
+
+
 def _largest(rows: list[ManifestRow], recipe: Recipe, family: Family) -> list[ManifestRow]:
     """A few members of the size with the most pixels."""
-    areas = [width * height for width, height in _fitted(rows, _resolution(recipe), recipe, family)]
+    areas = [width * height for width, height in fitted(rows, _resolution(recipe), recipe, family)]
     return [row for row, area in zip(rows, areas, strict=True) if area == max(areas)][:_PROBED]
 
 
 def _area_ratio(rows: list[ManifestRow], recipe: Recipe, family: Family) -> float:
     """Mean pixels of a member over the pixels of the largest size in use."""
-    areas = [width * height for width, height in _fitted(rows, _resolution(recipe), recipe, family)]
+    areas = [width * height for width, height in fitted(rows, _resolution(recipe), recipe, family)]
     return sum(areas) / len(areas) / max(areas)
-
-
-def _fitted(rows: list[ManifestRow], resolution_px: int, recipe: Recipe, family: Family) -> list[Size]:
-    """The size that each member is fitted into."""
-    among = sizes(resolution_px, family.size_multiple, recipe.buckets)
-    return [among[nearest(row.width_px, row.height_px, among)] for row in rows]
 
 
 def _resolution(recipe: Recipe) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -17,7 +17,7 @@ import torch
 
 from app.training.recipe import Recipe, Stage
 from workers.families.registry import Family
-from workers.finetune.batches import Batch, Members, step_batches
+from workers.finetune.batches import Batch, Members, ahead, step_batches
 from workers.finetune.buckets import Size, Walk
 from workers.finetune.clock import Clock
 from workers.finetune.forward import forward_batches
@@ -86,9 +86,11 @@ class Steps:
 
     def _timed(self) -> list[float]:
         times_s = []
-        for number in range(WARM + TIMED):
-            self.clock.look("measure", number, WARM + TIMED)
-            times_s.append(self._step_s(self._batches, self._first))
+        # As the loop does it: where pictures are read again, a step may wait for them.
+        with closing(ahead(self._batches, range(WARM + TIMED))) as batches:
+            for number in range(WARM + TIMED):
+                self.clock.look("measure", number, WARM + TIMED)
+                times_s.append(self._step_s(partial(next, batches), self._first))
         return times_s
 
     @property
@@ -97,11 +99,12 @@ class Steps:
         last = self.recipe.steps - 1
         return last if self.recipe.stage(last).number else 0
 
-    def _batches(self) -> list[Batch]:
+    def _batches(self, number: int = 0) -> list[Batch]:
+        """The micro-batches of the stage's step `number` (0-based)."""
         stage = self.recipe.stage(self.recipe.steps - 1)
         walk = Walk(self.members.buckets, stage.micro_batch, self.recipe.seed, stage.number)
         rank, of = self.ranks.rank, self.ranks.world_size
-        return step_batches(self.members, walk, self.recipe, stage, self._first, rank, of)
+        return step_batches(self.members, walk, self.recipe, stage, stage.first_step + number, rank, of)
 
     def _at_each_size(self, each: Sequence[tuple[Stage, Members]]) -> list[tuple[Size, float]]:
         """Seconds of a first step of `_PASSES` micro-batches at each size: captions with words, and without any."""
