@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from app.launch import distilled
 from app.launch.defaults import STARTS
 from app.launch.facts import BaseFacts
 from app.launch.licences import of_folder
@@ -113,6 +114,7 @@ def _read(name: str, folder: Path, stamp: int) -> BaseFacts:
         size_bytes=sum(file.stat().st_size for file in folder.rglob("*.safetensors")),
         parts=of_folder(folder, name),
         template=_template(name, family, parameters),
+        few_steps=distilled.steps_of(folder, name, family),
         fault="" if weights else f"{name} has no safetensors weights in its folder {part}.",
     )
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
+from app.launch import distilled
 from app.launch.estimate import Estimate
 from app.launch.facts import BaseFacts, may_be_same
 from app.launch.licences import UNKNOWN
@@ -121,6 +122,7 @@ def findings(
         *_enlarged(recipe, members),
         _leakage(members),
         _weights(base, place, measured),
+        *_distilled(base),
         _disk(recipe, base, place, measured),
         _device(recipe, place, measured),
         *_compile(recipe, measured),
@@ -237,6 +239,11 @@ def _weights(base: BaseFacts, place: RunSite, measured: Mapping[str, Any] | None
         return Finding("Weights", "warning", f"{', '.join(odd)} changed since the last preflight of this base")
     again = "the same as before" if known is not None else "hashed for the first time"
     return Finding("Weights", "passed", f"present, {_many(len(parts), 'part')}, {again}")
+
+
+def _distilled(base: BaseFacts) -> Iterator[Finding]:
+    if base.few_steps:
+        yield Finding("Distilled", "warning", distilled.warning(base.few_steps))
 
 
 def _disk(recipe: Recipe, base: BaseFacts, place: RunSite, measured: Mapping[str, Any] | None) -> Finding:

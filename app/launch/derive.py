@@ -264,9 +264,16 @@ def _losses(start: Start, base: BaseFacts, data: DataFacts, method: str, resolut
         "lpips": ("", "no LPIPS folder configured" if base.is_pixel else "for pixel models only"),
         "dino": ("", "no DINO folder configured" if base.is_pixel else "for pixel models only"),
         "second_from": (1.0, "one stage: the base knows this size"),
-        "sampling_steps": (start.sampling_steps, f"what {start.title} is drawn with"),
-        "guidance": (start.guidance, f"what {start.title} is drawn with"),
+        **_drawing(start, base),
     }
+
+
+def _drawing(start: Start, base: BaseFacts) -> Found:
+    if base.few_steps:
+        reason = "this base was distilled to draw so"
+        return {"sampling_steps": (base.few_steps, reason), "guidance": (1.0, reason)}
+    reason = f"what {start.title} is drawn with"
+    return {"sampling_steps": (start.sampling_steps, reason), "guidance": (start.guidance, reason)}
 
 
 def _rhythm(steps: int) -> Found:

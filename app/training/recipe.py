@@ -230,6 +230,8 @@ class Recipe(BaseModel):
             raise ValueError("second_from 0 leaves no first stage: give the sizes of the second as the run's own")
         if self.second_from < 1.0 and not self.second_resolution_px:
             raise ValueError("the second stage needs second_resolution_px")
+        if 0 < self.route_to < self.route_from:
+            raise ValueError("route_to is the last block that is skipped, so it cannot come before route_from")
         if 0.0 < self.enlarge_at_most < 1.0:
             raise ValueError("enlarge_at_most is at least 1, or 0 for no bound")
         if (self.lpips or self.dino) and self.family != "prx_pixel":

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from app.datasets.manifest import ManifestError, ManifestRow, read_manifest
+from app.launch import distilled
 from app.launch.defaults import ENLARGED_AT_MOST
 from app.training.recipe import Recipe
 from workers.errors import InputError
@@ -62,8 +63,11 @@ def faults(rows: Sequence[ManifestRow]) -> list[str]:
 
 
 def notes(rows: Sequence[ManifestRow], recipe: Recipe, family: Family) -> list[str]:
-    """What is worth knowing of these members before anything is learned from them, sentences that name the first."""
-    return [*_groups_in_both_splits(rows), *_small_pictures(rows, recipe, family), *_cut_captions(rows, family)]
+    """What is worth knowing of these members and the base before anything is learned, sentences that name the first."""
+    steps = 0 if family.folder is None else distilled.steps_of(family.folder, recipe.base, recipe.family)
+    words = distilled.warning(steps)
+    base = [f"{words[0].upper()}{words[1:]}."] if steps else []
+    return [*base, *_groups_in_both_splits(rows), *_small_pictures(rows, recipe, family), *_cut_captions(rows, family)]
 
 
 def _groups_in_both_splits(rows: Sequence[ManifestRow]) -> Iterator[str]:

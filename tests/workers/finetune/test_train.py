@@ -434,6 +434,16 @@ def test_what_is_worth_knowing_of_the_members_is_told_with_a_row(
     assert f"{rows[0].file} and {grouped.file}." in started["note"]
 
 
+def test_a_distilled_base_is_told_of_what_training_unlearns(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, tiny_base: Path, listener: Any
+) -> None:
+    base = tmp_path / "tiny-distilled"
+    shutil.copytree(tiny_base, base)
+    report = listener()
+    train(recipe(steps=2, base=str(base)), manifest, tmp_path / "out", report, CPU, False)
+    assert report.facts("started")[0]["note"].startswith("This base was distilled to draw in 8 steps without guidance")
+
+
 def test_a_run_that_began_with_such_members_goes_on_and_is_told(
     recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -248,7 +248,8 @@ class _Page:
     def _base(self, base: BaseFacts) -> Choice:
         names = {part.licence for part in base.parts}
         licences = f"{len(names)} licences, see checks" if len(names) > 1 else next(iter(names), "licence not told")
-        note = base.fault or f"{base.resolution_px} px · {licences}"
+        few = f" · distilled to {base.few_steps} steps" if base.few_steps else ""
+        note = base.fault or f"{base.resolution_px} px{few} · {licences}"
         name = Path(base.name).name if base.name.startswith("/") else base.name
         return Choice(base.name, f"{base.title} · {name}", note, base.name == self.base.name, bool(base.fault))
 
