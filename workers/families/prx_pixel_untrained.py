@@ -33,7 +33,7 @@ PROMPT_MAX_TOKENS = 256
 def build(folder: Path, texts: str, seed: int, sizes: dict[str, Any]) -> None:
     """Write the pipeline into `folder`, whole or not at all; the same files for the same seed and library versions.
 
-    `texts` is a PRX pipeline with a text encoder. `sizes` are arguments of `PRXTransformer2DModel`. Raises `InputError`.
+    `texts` is a PRX pipeline with a text encoder, `sizes` are those of `PRXTransformer2DModel`. Raises `InputError`.
     """
     source = located(texts)
     try:

@@ -143,16 +143,13 @@ def _measure(
     shown = [*probe, *(row for _, examples in each for row in examples)]
     captions = captions_of(shown, [], recipe)
     texts, text_s = timed(lambda: Texts(captions, family, None, clock.looking("encode")), device)
+    of = partial(
+        Members, folder=folder, family=family, texts=texts, has_buckets=recipe.buckets,
+        needs_pictures=bool(recipe.teacher), enlarge_at_most=recipe.enlarge_at_most,
+    )  # fmt: skip
     room = _room_bytes(learned, probe, recipe, family)
-
-    def of(manifest_rows: list[ManifestRow], px: int, room_bytes: float | None = None) -> Members:
-        needs_pictures, bound = bool(recipe.teacher), recipe.enlarge_at_most
-        return Members(
-            manifest_rows, folder, family, texts, px, recipe.buckets, needs_pictures, bound, room_bytes=room_bytes
-        )
-
-    members = of(probe, _resolution(recipe), room)
-    to_compile = [(stage, of(examples, stage.resolution_px)) for stage, examples in each]
+    members = of(probe, resolution_px=_resolution(recipe), room_bytes=room)
+    to_compile = [(stage, of(examples, resolution_px=stage.resolution_px)) for stage, examples in each]
     is_encoded, look = bool(family.autoencoder_files) and recipe.cache, clock.looking("encode")
     # Without the cache: what is found there says nothing of how long the others take.
     _, picture_s = timed(lambda: members.encode(None, look) if is_encoded else members.decode(look), device)

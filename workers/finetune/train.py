@@ -44,9 +44,7 @@ def train(
     rows = read_rows(manifest)
     family = load_base(recipe, device, out if resume else None)
     run = LoopState(recipe, out, report, clock, family, content_hash(rows), ranks)
-    if resume:
-        run.look_back()
-    remarks = look_at(rows, recipe, family, run.step > 0)
+    remarks = look_at(rows, run, resume)
 
     try:
         # prepare
@@ -95,15 +93,18 @@ def load_base(recipe: Recipe, device: torch.device, resumed: Path | None = None)
     return load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device), revision)
 
 
-def look_at(rows: list[ManifestRow], recipe: Recipe, family: Family, is_under_way: bool) -> list[str]:
-    """What is worth knowing of the members. Raises `InputError` for those that no run should begin with.
+def look_at(rows: list[ManifestRow], run: LoopState, resume: bool) -> list[str]:
+    """What is worth knowing of the members, once it is known where the run goes on from.
 
-    One that is under way has begun with them, so there it is only told.
+    Raises `InputError` for members that no run should begin with. One that is under way has begun with them, so there
+    it is only told.
     """
+    if resume:
+        run.look_back()
     sentences = faults(rows)
-    if sentences and not is_under_way:
+    if sentences and run.step == 0:
         raise InputError(" ".join(sentences))
-    return [*sentences, *notes(rows, recipe, family)]
+    return [*sentences, *notes(rows, run.recipe, run.family)]
 
 
 def encode(

@@ -1,10 +1,9 @@
 """TREAD: in training a share of the picture's tokens skips the middle blocks (Krause et al. 2025, arXiv:2501.04765).
 
-Routed tokens leave before block `first` and come back at their places, as they left, after block `last`: the last but one
-in the paper.
-Positions belong to tokens, so rotary embeddings leave and stay with them. PRX's text is only looked at (keys and
-values), so it takes no part. Fewer tokens, less work; the paper and PRX part 3 report that it pays from about 1,024
-tokens on, and PRX part 2 that it harms at 256.
+Routed tokens leave before block `first` and come back at their places, as they left, after block `last`, in the paper
+the last but one. Positions belong to tokens, so rotary embeddings leave and stay with them. PRX's text is only looked
+at (keys and values), so it takes no part. Fewer tokens, less work; the paper and PRX part 3 report that it pays from
+about 1,024 tokens on, and PRX part 2 that it harms at 256.
 """
 
 from __future__ import annotations
