@@ -299,14 +299,19 @@ class Recipe(BaseModel):
         """In which of the knobs that decide what is learned `other`, the knobs of a recipe, differs, in words."""
         mine = self.model_dump(mode="json")
         names = sorted((mine.keys() | other.keys()) - _NOT_LEARNED, key=[*mine, *other].index)
-        defaults = {name: field.default for name, field in Recipe.model_fields.items()}
-        both = ((name, mine.get(name), other.get(name, defaults.get(name))) for name in names)
-        return [f"{name} is {_plain(ours)} and was {_plain(theirs)}" for name, ours, theirs in both if ours != theirs]
+        theirs = completed(other)
+        both = ((name, mine.get(name), theirs.get(name)) for name in names)
+        return [f"{name} is {_plain(now)} and was {_plain(before)}" for name, now, before in both if now != before]
 
     def _hashed(self) -> dict[str, Any]:
         fields = Recipe.model_fields
         knobs = self.model_dump(mode="json")
         return {n: value for n, value in knobs.items() if n not in _CAME_LATER or value != fields[n].default}
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The knobs of a recipe that an earlier version may have kept, later ones as they are when nobody turns them."""
+    return {**{name: Recipe.model_fields[name].default for name in _HASHED_IF_TURNED}, **values}
 
 
 def read_recipe(path: Path) -> Recipe:
