@@ -311,7 +311,7 @@ class Recipe(BaseModel):
 
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     """The knobs of a recipe that an earlier version may have kept, later ones as they are when nobody turns them."""
-    return {**{name: Recipe.model_fields[name].default for name in _HASHED_IF_TURNED}, **values}
+    return {**{name: Recipe.model_fields[name].default for name in _CAME_LATER}, **values}
 
 
 def read_recipe(path: Path) -> Recipe:

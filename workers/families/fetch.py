@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from app.training.recipe import Recipe
 from workers.errors import InputError
 
 _COMMIT: Final = re.compile("[0-9a-f]{40}")
@@ -38,6 +41,19 @@ def located(base: str, revision: str = "") -> Path:
         at = f" at commit {revision}" if revision else ""
         raise InputError(f"The base model {base}{at} cannot be fetched: {' '.join(str(error).split())}") from error
     return Path(fetched)
+
+
+def kept_to(recipe: Recipe, out: Path) -> str:
+    """The commit of the base that the run in `out` keeps to: its recipe's, or else what its newest checkpoint tells of.
+
+    Empty for a base in a folder, and before anything is known.
+    """
+    if recipe.base_revision:
+        return recipe.base_revision
+    for sidecar in sorted((out / "checkpoints").glob("step-*/checkpoint.json"), reverse=True):
+        with suppress(OSError, ValueError, AttributeError):
+            return str(json.loads(sidecar.read_text()).get("base_revision", ""))
+    return ""
 
 
 def commit_of(folder: Path | None) -> str:

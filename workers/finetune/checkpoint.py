@@ -10,7 +10,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -81,14 +80,6 @@ def latest_checkpoint(out: Path) -> tuple[Path | None, list[str]]:
             return folder, faults
         faults.append(f"The checkpoint {folder.name} {fault}.")
     return None, faults
-
-
-def base_revision(out: Path) -> str:
-    """The commit of the base that the newest checkpoint was learned from; empty where none tells of one."""
-    for folder in sorted((out / "checkpoints").glob("step-*"), reverse=True):
-        with suppress(OSError, ValueError):
-            return str(read_sidecar(folder).get("base_revision", ""))
-    return ""
 
 
 def let_go_of_states(out: Path, keep: int, sound_step: int) -> None:

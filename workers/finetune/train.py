@@ -9,10 +9,10 @@ import torch
 from app.datasets.manifest import ManifestRow, content_hash
 from app.training.recipe import Recipe
 from workers.errors import InputError
+from workers.families.fetch import kept_to
 from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, captions_of, training_batches
 from workers.finetune.cache import TensorCache
-from workers.finetune.checkpoint import base_revision
 from workers.finetune.clock import Clock, Reason, RunEnded
 from workers.finetune.forward import forward_batches
 from workers.finetune.loop_state import LoopState
@@ -89,7 +89,7 @@ def load_base(recipe: Recipe, device: torch.device, resumed: Path | None = None)
     The run in the folder `resumed` goes on from the commit it began from, whatever its name stands for by now. Raises
     `InputError`.
     """
-    revision = recipe.base_revision or (base_revision(resumed) if resumed is not None else "")
+    revision = recipe.base_revision if resumed is None else kept_to(recipe, resumed)
     return load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device), revision)
 
 

@@ -14,7 +14,7 @@ import torch
 from app.training.recipe import Recipe
 from workers.devices.model_cache import ModelCache
 from workers.errors import InputError
-from workers.families.fetch import commit_of, located
+from workers.families.fetch import commit_of, kept_to, located
 from workers.families.registry import load_family
 from workers.finetune.checkpoint import read_sidecar
 from workers.finetune.train import train
@@ -78,6 +78,7 @@ def test_a_run_keeps_to_the_commit_that_it_began_from(
     out, knobs = tmp_path / "out", recipe(base="shop/base", steps=4, report_every=1)
     train(knobs, manifest, out, listener(stop_at=2), CPU, False)
     assert read_sidecar(out / "checkpoints" / "step-000002")["base_revision"] == FIRST
+    assert (kept_to(knobs, out), kept_to(knobs, tmp_path)) == (FIRST, "")
     move(hub, SECOND)
     other = knobs.model_copy(update={"base_revision": SECOND})
     with pytest.raises(InputError, match=f"base_revision is {SECOND} and was {FIRST}"):
