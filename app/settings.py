@@ -62,7 +62,8 @@ class Settings(BaseSettings):
     )
     caption_model: str | None = Field(
         default=None,
-        description="Image-to-text model for captions: a local folder or a hub id. Unset: captions from facts only.",
+        description="Image-to-text model for captions: a local folder, or a hub id, MAKER/MODEL or MAKER/MODEL@COMMIT. "
+        "Unset: captions from facts only.",
     )
     max_image_megapixels: int = Field(
         default=60, ge=1, le=2000, description="Larger images are refused at intake, before they are decoded."

@@ -188,7 +188,7 @@ def before_training_s(events: list[dict[str, Any]], usual_s: float) -> float:
 def losses(family: Any, recipe: Recipe, manifest: Path) -> dict[str, Any]:
     """The finished model's error on the held-out pictures, all squares of 64 px, all and by band."""
     held_out = [row for row in read_manifest(manifest) if row.split == "validation"]
-    texts = Texts(held_out, family, None, lambda done, total: None)
+    texts = Texts([row.caption for row in held_out], family, None, lambda done, total: None)
     members = Members(held_out, manifest.parent, family, texts, SIDE_PX, has_buckets=False)
     members.decode(lambda done, total: None)
     counted = BandedLoss()

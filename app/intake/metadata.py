@@ -170,7 +170,7 @@ def _csv_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     skipped = 0
     if said := re.match(r"\s*sep=([,;\t])\r?\n", text, re.IGNORECASE):
         text, skipped = text[said.end() :], 1
-    head = next((line for line in text.splitlines() if line.strip()), "")
+    head = next((line for line in re.split(r"[\r\n]", text) if line.strip()), "")
     separator = said[1] if said else max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] = []

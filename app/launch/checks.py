@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
+from app.launch import distilled
 from app.launch.estimate import Estimate
 from app.launch.facts import BaseFacts, may_be_same
 from app.launch.licences import UNKNOWN
@@ -121,6 +122,7 @@ def findings(
         *_enlarged(recipe, members),
         _leakage(members),
         _weights(base, place, measured),
+        *_distilled(base),
         _disk(recipe, base, place, measured),
         _device(recipe, place, measured),
         *_compile(recipe, measured),
@@ -154,8 +156,9 @@ def _pictures(members: MemberCounts, measured: Mapping[str, Any] | None) -> Find
         return Finding("Pictures", "cannot_tell", f"{count:,} of them; {_NOT_YET}")
     if not broken:
         return Finding("Pictures", "passed", f"all {count:,} decode")
-    many = f"{len(broken):,} pictures do" if len(broken) > 1 else "one picture does"
-    return Finding("Pictures", "failed", f"{many} not decode; the first is {broken[0]['file']}: {broken[0]['why']}")
+    many = f"{len(broken):,} pictures" if len(broken) > 1 else "one picture"
+    words = f"{many} cannot be learned from; the first is {broken[0]['file']}: {broken[0]['why']}"
+    return Finding("Pictures", "failed", words)
 
 
 def _captions(members: MemberCounts, measured: Mapping[str, Any] | None) -> Finding:
@@ -198,7 +201,10 @@ def _enlarged(recipe: Recipe, members: MemberCounts) -> Iterator[Finding]:
     small = [(side, count) for side, count in members.long_sides if side < learned_px]
     if small:
         many = _many(sum(count for _, count in small), "photo")
-        words = f"{many} under {learned_px} px; the smallest has {min(small)[0]}"
+        bound = recipe.enlarge_at_most
+        shown = f"enlarged {bound:g} times at most and framed by their border" if bound else "enlarged to fit"
+        informed = ", and SDXL is told their size" if recipe.family == "sdxl" else ""
+        words = f"{many} under {learned_px} px; the smallest has {min(small)[0]}; {shown}{informed}"
         link = f"/datasets/{members.version_id}"
         yield Finding("Enlarged", "warning", words, link, "Open the version")
 
@@ -235,6 +241,11 @@ def _weights(base: BaseFacts, place: RunSite, measured: Mapping[str, Any] | None
     return Finding("Weights", "passed", f"present, {_many(len(parts), 'part')}, {again}")
 
 
+def _distilled(base: BaseFacts) -> Iterator[Finding]:
+    if base.few_steps:
+        yield Finding("Distilled", "warning", distilled.warning(base.few_steps))
+
+
 def _disk(recipe: Recipe, base: BaseFacts, place: RunSite, measured: Mapping[str, Any] | None) -> Finding:
     needed = needed_bytes(recipe, base, measured or {})
     how = "" if measured and "checkpoint_bytes" in measured else ", by the number of weights"
@@ -249,10 +260,20 @@ def needed_bytes(recipe: Recipe, base: BaseFacts, measured: Mapping[str, Any]) -
     weights = measured.get("weights_bytes", checkpoint / 4)
     model = measured.get("export_bytes", base.size_bytes)
     saves = -(-recipe.steps // recipe.checkpoint_every)
-    tokens = measured.get("tokens", {}).get("longest", 0) * measured.get("texts", 0) * _TEXT_BYTES
-    # Latents of the autoencoders in use hold four bytes for each four pixels' colours: about one byte a pixel.
-    latents = 0 if base.is_pixel else measured.get("pictures", 0) * recipe.resolution_px**2
-    return int(2 * checkpoint + saves * weights + model + tokens + latents + saves * 4 * _SAMPLE_BYTES)
+    kept = _cache_bytes(recipe, base, measured) if recipe.cache else 0.0
+    return int(2 * checkpoint + saves * weights + model + kept + saves * 4 * _SAMPLE_BYTES)
+
+
+def _cache_bytes(recipe: Recipe, base: BaseFacts, measured: Mapping[str, Any]) -> float:
+    """Bytes of the encoded captions and pictures that are not in the cache yet."""
+    # Most families keep their padding, which their encoders read as well: only what one takes can tell. Preflights of
+    # before 1 December 2026 did not measure it.
+    by_tokens = measured.get("tokens", {}).get("longest", 0) * _TEXT_BYTES
+    texts = measured.get("texts", 0) - measured.get("texts_cached", 0)
+    # Without a measurement: latents take from a quarter of a byte a pixel (SD 1.5) to two (FLUX.2).
+    by_pixels = 2 * max(recipe.resolution_px, recipe.stage(recipe.steps - 1).resolution_px) ** 2
+    pictures = 0 if base.is_pixel else measured.get("pictures", 0) - measured.get("pictures_cached", 0)
+    return float(texts * measured.get("text_bytes", by_tokens) + pictures * measured.get("picture_bytes", by_pixels))
 
 
 def _device(recipe: Recipe, place: RunSite, measured: Mapping[str, Any] | None) -> Finding:

@@ -43,8 +43,8 @@ class Start:
 
 
 _EVEN: Final = "drawn evenly, as the base was taught; min-SNR 5 keeps nearly clean pictures from ruling (Hang et al.)"
-_LOGIT: Final = "logit-normal as in SD 3's training, shifted as the base draws at this size"
-_PRX: Final = "logit-normal, a tenth drawn evenly, as PRX was taught; shifted as the base draws"
+_LOGIT: Final = "logit-normal as in SD 3's training, shifted as the base was taught at this size"
+_PRX: Final = "logit-normal, a tenth drawn evenly, as PRX was taught; the others shifted as it was"
 
 STARTS: Final[dict[str, Start]] = {
     # [D] rates and EMA, [H]
@@ -87,15 +87,20 @@ UNREPEATED_COMPILED_STEPS: Final = 10_000
 """The same where no block is computed twice: there Krea 2 gained nothing, so only a long run, of which trying is a
 small part, tries it. [ours]"""
 
+ENLARGED_AT_MOST: Final = 1.334
+"""A photo is enlarged by a third and no more, then shown smaller on its own border (PRX part 4: 384 px for 512)."""
+
 LABELS: Final[dict[str, str]] = {
     "name": "Name",
     "family": "Family",
     "base": "Base model",
+    "base_revision": "Base’s commit",
     "method": "Method",
     "lora_rank": "LoRA rank",
     "seed": "Seed",
     "resolution_px": "Resolution",
     "buckets": "Buckets",
+    "enlarge_at_most": "Enlarged at most",
     "batch_size": "Batch",
     "micro_batch": "At once",
     "steps": "Steps",
@@ -125,6 +130,7 @@ LABELS: Final[dict[str, str]] = {
     "compile": "Compile",
     "route_share": "Token routing",
     "route_from": "Routed from block",
+    "route_to": "Routed to block",
     "teacher": "Teacher (REPA)",
     "teacher_weight": "Teacher’s weight",
     "teacher_block": "Teacher’s block",

@@ -59,6 +59,13 @@ def test_every_family_gets_a_whole_recipe_with_a_reason_for_each_knob(
         assert all(knob.reason and knob.label and not knob.is_changed for knob in made.knobs)
 
 
+def test_a_base_from_a_hub_is_pinned_to_the_commit_that_is_here() -> None:
+    commit = "ab" * 20
+    made = plan(replace(PRX, revision=commit), SHOP, H100, changes={"base_revision": "cd" * 20})
+    assert (made.recipe.base_revision, made.knob("base_revision").is_changed) == (commit, False)
+    assert plan(PRX, SHOP, H100).recipe.base_revision == ""
+
+
 def test_few_photos_or_little_memory_mean_lora() -> None:
     assert plan(PRX, SHOP, H100).recipe.method == "lora"
     many = replace(SHOP, train=3000)
@@ -117,7 +124,10 @@ def test_a_change_is_taken_as_typed_and_named(nano: BaseFacts) -> None:
     assert (made.recipe.batch_size, made.recipe.buckets) == (16, True)
     assert made.knob("batch_size").reason == "changed by you; it was 32"
     assert changed(made.recipe, plan(nano, SHOP, CPU).recipe) == {"batch_size": 16, "buckets": True}
-    assert not made.knob("clip_norm").is_changed
+    # It is what it would have been, and stays it where something else would be derived.
+    assert made.knob("clip_norm").is_changed
+    assert made.knob("clip_norm").reason == "set by you to what would be derived"
+    assert not made.knob("seed").is_changed
 
 
 def test_everything_that_has_its_share_of_the_run_follows_the_steps(nano: BaseFacts) -> None:

@@ -57,7 +57,7 @@ def forward(
     stage = recipe.stage(step)
     clean = clean_input(family, batch, device)
     noise = keyed_noise(clean.shape[1:], device, batch.places, recipe.seed, "noise", step) * family.noise_scale
-    shift = recipe.timestep_shift or family.shift(batch.size[1], batch.size[0], recipe.sampling_steps)
+    shift = recipe.timestep_shift or family.shift(batch.size[1], batch.size[0])
     generator = keyed_generator(torch.device("cpu"), recipe.seed, "timesteps", step)
     timesteps = draw_timesteps(stage.batch_size, recipe, generator, shift)[batch.places].to(device)
     noisy = family.noisy(clean, noise, timesteps)

@@ -95,8 +95,13 @@ class LoopState:
             return
         folder = checkpoint_folder(self.out, step)
         sidecar = read_sidecar(folder)
-        if sidecar["learning_hash"] != self.recipe.learning_hash():
-            raise InputError(f"{folder} was learned with another recipe; start a new run or restore the recipe.")
+        if sidecar["learning_hash"] != self._learning_hash:
+            raise InputError(f"{folder} was learned {self._otherwise(sidecar)}")
+        if (known := sidecar.get("base_revision", "")) and known != self.family.base_revision:
+            raise InputError(
+                f"{folder} was learned from another commit of the base: base_revision is "
+                f"{self.family.base_revision or 'empty'} and was {known}. Start a new run or restore the recipe."
+            )
         if sidecar["dataset_hash"] != self.dataset_hash:
             raise InputError(f"{folder} was learned from other members; start a new run or restore the manifest.")
         self.step = step
@@ -142,6 +147,7 @@ class LoopState:
             buckets=[[*training.size(bucket[0]), len(bucket)] for bucket in training.buckets if bucket],
             recipe_hash=self.recipe.recipe_hash(),
             dataset_hash=self.dataset_hash,
+            **({"base_revision": revision} if (revision := self.family.base_revision) else {}),
             **({"note": " ".join(remarks)} if remarks else {}),
         )
         # A look that an interruption adds counts for nothing, so that the run ends where it would have.
@@ -322,6 +328,22 @@ class LoopState:
         if patience and self._watch.streak.length >= patience and self.step < self.recipe.steps:
             raise RunEnded("no_better")
 
+    @property
+    def _learning_hash(self) -> str:
+        return self.recipe.learning_hash(self._base_shift)
+
+    @property
+    def _base_shift(self) -> float:
+        return self.family.shift(self.recipe.resolution_px, self.recipe.resolution_px)
+
+    def _otherwise(self, sidecar: Mapping[str, Any]) -> str:
+        """In what the learning that a checkpoint tells of differs from this one."""
+        differences = self.recipe.differences(sidecar["recipe"])
+        if differences:
+            return f"with another recipe: {'; '.join(differences)}. Start a new run or restore the recipe."
+        meanings = "; ".join(self.recipe.new_meanings(self._base_shift).values()) or "recipes are hashed otherwise"
+        return f"by an earlier version of Packshot: {meanings} now. Start a new run; its checkpoints still draw."
+
     def _saved_step(self) -> int:
         """The step of the latest checkpoint that a run can go on from; 0 without any. Newer ones are told of."""
         clear_leftovers(self.out)
@@ -349,8 +371,9 @@ class LoopState:
         facts = {
             "recipe": self.recipe.model_dump(mode="json"),
             "recipe_hash": self.recipe.recipe_hash(),
-            "learning_hash": self.recipe.learning_hash(),
+            "learning_hash": self._learning_hash,
             "dataset_hash": self.dataset_hash,
+            "base_revision": self.family.base_revision,
             "elapsed_s": self.report.spent_s(),
             "losses": {"training": self.facts, "validation": self._validation},
             "best": self._best,

@@ -39,14 +39,17 @@ def keyed_noise(shape: Sequence[int], device: torch.device, places: Sequence[int
 def draw_timesteps(count: int, recipe: Recipe, generator: torch.Generator, shift: float = 1.0) -> torch.Tensor:
     """Timesteps float32 [count] in (0, 1): logit-normal (Esser et al. 2024, section 3.1), a share of them uniform.
 
-    A `shift` above 1 then moves all of them towards noise, t' = s t / (1 + (s - 1) t) (the same paper, section 5.3.2).
+    A `shift` above 1 moves the logit-normal ones towards noise, t' = s t / (1 + (s - 1) t) (the same paper, section
+    5.3.2). The uniform ones stay, as in PRX's own draw (Photoroom/PRX, `schedulers/scheduler.py`): they are there so
+    that both ends are seen, whatever the shift.
     """
     device = generator.device
     normal = torch.randn(count, generator=generator, device=device) * recipe.timestep_sd + recipe.timestep_mean
     uniform = torch.rand(count, generator=generator, device=device)
     is_uniform = torch.rand(count, generator=generator, device=device) < recipe.timestep_uniform_share
-    drawn = torch.where(is_uniform, uniform, normal.sigmoid())
-    return (shift * drawn / (1.0 + (shift - 1.0) * drawn)).clamp(_SMALLEST_TIMESTEP, 1.0)
+    drawn = normal.sigmoid()
+    shifted = shift * drawn / (1.0 + (shift - 1.0) * drawn)
+    return torch.where(is_uniform, uniform, shifted).clamp(_SMALLEST_TIMESTEP, 1.0)
 
 
 def lr_share(step: int, recipe: Recipe) -> float:

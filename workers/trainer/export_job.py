@@ -36,10 +36,11 @@ def write_model(work: Work, cache: ModelCache) -> dict[str, Any]:
         raise Refused(f"The checkpoint of step {step:,} of run {run_id} is not there any more.")
     # torch takes seconds to import, and nothing before needs it.
     from workers.families.export import Origin, export
+    from workers.families.fetch import kept_to
 
     base = str(PROJECT / run.base) if runs.is_here(run.base) else run.base
     try:
-        family = cache.family(recipe.family, base)
+        family = cache.family(recipe.family, base, revision=kept_to(recipe, work.storage.run_folder(run_id)))
         with replaced_whole(work.storage.run_folder(run_id) / models.FOLDER) as temporary:
             export(family, folder / "weights", temporary, Origin(recipe, dataset_hash, step))
     except InputError as refusal:

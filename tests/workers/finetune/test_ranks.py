@@ -213,7 +213,7 @@ def test_what_one_process_cannot_work_on_ends_all_in_its_words(
     assert run_together(command(knobs(), "out"), of=2) == [3, 3]
     last = told(tmp_path / "out")[-1]
     assert (last["kind"], last["cause"]) == ("failed", "refused")
-    assert f"{rows[1].file} cannot be read" in last["sentence"]
+    assert f"{rows[1].file} is not the one in the manifest" in last["sentence"]
     assert len(told(tmp_path / "out", "failed")) == 1
 
 

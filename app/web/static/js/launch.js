@@ -9,7 +9,7 @@ document.addEventListener("change", (event) => {
 
 document.querySelector("[data-knobs]")?.addEventListener("submit", (event) => {
   for (const field of event.target.querySelectorAll("[data-derived]")) {
-    field.disabled = field.value === field.dataset.derived && !field.closest(".knob").classList.contains("on");
+    field.disabled = field.value === field.dataset.derived && !field.closest(".knob.on");
   }
 });
 
