@@ -77,7 +77,7 @@ def _server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     maker.dispose()
     url = make_url(database_url).set(database="browser").render_as_string(hide_password=False)
     migrate(url)
-    settings = Settings(data_dir=tmp_path_factory.mktemp("site"), database_url=url, port=0)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("site"), database_url=url, port=0, worker_threads=1)
     app = create_app(settings)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
