@@ -23,9 +23,14 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app import people
-from app.catalog.tables import Catalog, Image
+from app.captions import writing
+from app.captions.tables import Caption
+from app.catalog.tables import Catalog, Image, Intake, Signals
 from app.database import Base, migrate, transaction
+from app.desk.queue import upcoming
 from app.people import Person
+from app.review import decisions
+from app.review.tables import Decision
 from app.settings import Settings
 from app.storage import Storage
 from app.web import security
@@ -59,6 +64,28 @@ class Site:
         photo.view_sha256 = self._keep(drawn, "views", ".jpg")
         session.flush()
         return photo
+
+    def many(self, session: Session, pile: Catalog, count: int) -> list[int]:
+        """Numbers of photos that share one picture: what a long grid needs, in few statements."""
+        model = self.photo(session, pile, "teal", "Model")
+        intake = session.get_one(Intake, model.intake_id)
+        photos = [
+            Image(
+                catalog_id=pile.id, intake_id=intake.id, sha256=f"{number:064x}", file_name=f"{number:04}.jpg",
+                format="JPEG", size_bytes=1000, width_px=800, height_px=600, render_path=model.render_path,
+                thumb_sha256=model.thumb_sha256, view_sha256=model.view_sha256, title=f"Cup {number:04}", extra={},
+                category=("Cups", "Mugs", "Bowls")[number % 3],
+            )
+            for number in range(1, count + 1)
+        ]  # fmt: skip
+        session.add_all(photos)
+        session.flush()
+        same = {
+            column.key: getattr(session.get_one(Signals, model.id), column.key) for column in Signals.__table__.columns
+        }
+        session.add_all([Signals(**same | {"image_id": photo.id}) for photo in photos])
+        session.flush()
+        return [photo.id for photo in photos]
 
     def _keep(self, picture: Pillow.Image, kind: str, suffix: str) -> str:
         from io import BytesIO
@@ -149,3 +176,51 @@ def visit(site: Site, chromium: Browser) -> Iterator[Visit]:
     for context in contexts:
         context.close()
     assert errors == []
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A catalog with four photos, and two people."""
+
+    site: Site
+    pile: Catalog
+    photos: list[Image]
+    ana: Person
+    mei: Person
+
+    def decision(self, photo_id: int) -> Decision | None:
+        with transaction(self.site.engine) as session:
+            return decisions.current(session, photo_id)
+
+    def caption(self, photo_id: int) -> Caption:
+        with transaction(self.site.engine) as session:
+            return writing.current(session, [photo_id])[photo_id]
+
+    def queue(self) -> list[int]:
+        with transaction(self.site.engine) as session:
+            return upcoming(session, self.pile.id, self.ana)
+
+
+@pytest.fixture
+def scene(site: Site) -> Scene:
+    with transaction(site.engine) as session:
+        pile = cast.catalog(session, "Autumn 2026")
+        ana, mei = cast.person(session, "Ana", role="owner"), cast.person(session, "Mei")
+        photos = [
+            site.photo(session, pile, colour, f"{colour.capitalize()} kettle", caption=f"Red kettle number {number}.")
+            for number, colour in enumerate(("red", "maroon", "tomato", "crimson"))
+        ]
+    return Scene(site, pile, photos, ana, mei)
+
+
+def wait_for(page: Page, is_so: Callable[[], bool]) -> None:
+    """Until the server has it: the page moves on before."""
+    for _ in range(400):
+        if is_so():
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError("it never came to pass")
+
+
+def on_desk(page: Page) -> int:
+    return int(page.locator("[data-photo]").get_attribute("data-photo") or 0)

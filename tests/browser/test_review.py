@@ -2,74 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 from sqlalchemy.orm import Session
 
 from app.captions import writing
-from app.captions.tables import Caption
-from app.catalog.tables import Catalog, Image
+from app.catalog.tables import Image
 from app.database import transaction
-from app.desk.queue import upcoming
-from app.people import Person
 from app.review import decisions, rule_sets
-from app.review.decisions import current
-from app.review.tables import Decision
-from tests import cast
-from tests.browser.conftest import Site, Visit
+from tests.browser.conftest import Scene, Visit, on_desk, wait_for
 
 pytestmark = pytest.mark.browser
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A catalog with four photos, and two people."""
-
-    site: Site
-    pile: Catalog
-    photos: list[Image]
-    ana: Person
-    mei: Person
-
-    def decision(self, photo_id: int) -> Decision | None:
-        with transaction(self.site.engine) as session:
-            return current(session, photo_id)
-
-    def caption(self, photo_id: int) -> Caption:
-        with transaction(self.site.engine) as session:
-            return writing.current(session, [photo_id])[photo_id]
-
-    def queue(self) -> list[int]:
-        with transaction(self.site.engine) as session:
-            return upcoming(session, self.pile.id, self.ana)
-
-
-@pytest.fixture
-def scene(site: Site) -> Scene:
-    with transaction(site.engine) as session:
-        pile = cast.catalog(session, "Autumn 2026")
-        ana, mei = cast.person(session, "Ana", role="owner"), cast.person(session, "Mei")
-        photos = [
-            site.photo(session, pile, colour, f"{colour.capitalize()} kettle", caption=f"Red kettle number {number}.")
-            for number, colour in enumerate(("red", "maroon", "tomato", "crimson"))
-        ]
-    return Scene(site, pile, photos, ana, mei)
-
-
-def wait_for(page: Page, is_so: Callable[[], bool]) -> None:
-    """Until the server has it: the page moves on before."""
-    for _ in range(400):
-        if is_so():
-            return
-        page.wait_for_timeout(25)
-    raise AssertionError("it never came to pass")
-
-
-def on_desk(page: Page) -> int:
-    return int(page.locator("[data-photo]").get_attribute("data-photo") or 0)
 
 
 def test_a_one_time_link_signs_a_browser_in(scene: Scene, visit: Visit) -> None:

@@ -158,3 +158,24 @@ def test_a_caption_and_a_decision_at_the_same_moment_both_go_through(
     assert writing.current(committed, [photo])[photo].text == caption
     decision = decisions.current(committed, photo)
     assert decision is not None and (decision.verdict, decision.person_id) == ("rejected", mei.id)
+
+
+def test_a_text_is_held_against_the_picture_before_it_is_kept(
+    client: TestClient, session: Session, photo: Image, stranger: TestClient
+) -> None:
+    told = client.post(f"/images/{photo.id}/contradictions", data={"text": "Blue kettle."})
+    assert told.status_code == 200 and "says <b>blue</b>, measured <b>red</b>" in told.text
+    assert "nothing disagrees" in client.post(f"/images/{photo.id}/contradictions", data={"text": "Red kettle."}).text
+    assert "nothing to compare" in client.post(f"/images/{photo.id}/contradictions", data={"text": " "}).text
+    assert client.post("/images/999999/contradictions", data={"text": "Blue."}).status_code == 404
+    assert stranger.post(f"/images/{photo.id}/contradictions", data={"text": "Blue."}).status_code in (303, 401, 403)
+    assert current(session, photo).text == "Red kettle."
+
+
+def test_a_plain_form_stays_in_its_row_and_in_this_house(client: TestClient, session: Session, photo: Image) -> None:
+    row, seen = f"/images/{photo.id}?q=kettle&sort=oldest", current(session, photo).id
+    answer = client.post(f"/images/{photo.id}/captions", data={"text": "One.", "expected_id": seen, "next": row})
+    assert answer.headers["location"] == row
+    for next, leads in ((row, row), ("//evil.example", "/")):
+        answer = client.post(f"/images/{photo.id}/captions/{seen}/restoration", data={"next": next})
+        assert answer.headers["location"] == leads

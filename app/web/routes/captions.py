@@ -5,19 +5,31 @@ A script that asks for JSON gets the caption that is current now; a plain form i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from app.captions import proposing, writing
 from app.captions.tables import Caption
+from app.catalog import reading, signals
 from app.errors import NotFound
 from app.review import decisions
 from app.web import errors
-from app.web.dependencies import Config, CurrentPerson, Write
+from app.web.dependencies import Config, CurrentPerson, Page, Read, Write
+from app.web.security import safe_next
+from app.web.views.photos import Claims, claims_of
 
 router = APIRouter()
+Text = Annotated[str, Form()]
+
+
+@dataclass(frozen=True)
+class ClaimsView:
+    """What a text that is being written claims of its picture."""
+
+    claims: Claims
 
 
 @router.post("/images/{image_id}/captions")
@@ -26,36 +38,48 @@ def rewrite(
     request: Request,
     session: Write,
     me: CurrentPerson,
-    text: Annotated[str, Form()] = "",
+    text: Text = "",
     expected_id: Annotated[int | None, Form()] = None,
+    next: Text = "",
 ) -> Response:
     """A person's caption in place of the one they saw, `expected_id`; without it they saw none."""
     decisions.hold(session, image_id)
-    return _answer(request, session, writing.rewrite(session, image_id, text, me, expected_id))
+    return _answer(request, session, writing.rewrite(session, image_id, text, me, expected_id), next)
 
 
 @router.post("/images/{image_id}/captions/{caption_id}/restoration")
-def restore(image_id: int, caption_id: int, request: Request, session: Write, me: CurrentPerson) -> Response:
+def restore(
+    image_id: int, caption_id: int, request: Request, session: Write, me: CurrentPerson, next: Text = ""
+) -> Response:
     """An older caption's text, current again."""
     decisions.hold(session, image_id)
     restored = writing.restore(session, caption_id, me)
     if restored.image_id != image_id:
         raise NotFound(f"Caption {caption_id} is not one of photo {image_id}.")
-    return _answer(request, session, restored)
+    return _answer(request, session, restored, next)
 
 
 @router.post("/images/{image_id}/recaption")
-def recaption(image_id: int, request: Request, session: Write, config: Config, me: CurrentPerson) -> Response:
+def recaption(
+    image_id: int, request: Request, session: Write, config: Config, me: CurrentPerson, next: Text = ""
+) -> Response:
     """Ask a captioner for a new caption of this photo."""
     job = proposing.request_caption(session, image_id, config, me)
     if errors.wants_json(request):
         return JSONResponse({"job_id": job.id}, 202)
-    return RedirectResponse(f"/images/{image_id}", 303)
+    return RedirectResponse(safe_next(next) if next else f"/images/{image_id}", 303)
 
 
-def _answer(request: Request, session: Write, caption: Caption) -> Response:
+@router.post("/images/{image_id}/contradictions")
+def contradict(image_id: int, session: Read, page: Page, text: Text = "") -> HTMLResponse:
+    """What a text that is being written says otherwise than the picture was measured, as a fragment. Keeps nothing."""
+    reading.photo(session, image_id)
+    return page.fragment("desk/_claims.html", ClaimsView(claims_of(signals.of(session, image_id), text)))
+
+
+def _answer(request: Request, session: Write, caption: Caption, next: str) -> Response:
     decisions.reconsider(session, caption.image_id)
     if errors.wants_json(request):
         said = {"caption_id": caption.id, "text": caption.text, "author": writing.author(session, caption)}
         return JSONResponse(said)
-    return RedirectResponse(f"/images/{caption.image_id}", 303)
+    return RedirectResponse(safe_next(next) if next else f"/images/{caption.image_id}", 303)

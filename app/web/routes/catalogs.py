@@ -124,7 +124,7 @@ def show(
     catalog = reading.get(session, catalog_id)
     browse.order_named(sort)
     if part == "tiles":
-        return page.fragment("catalog/_tiles.html", _tiles(session, catalog, parse(q, catalog_id), sort, after, at))
+        return page.fragment("catalog/_more.html", _tiles(session, catalog, parse(q, catalog_id), sort, after, at))
     view = _grid(session, catalog, q, sort, at)
     if part == "grid":
         return page.fragment("catalog/_grid.html", view)

@@ -5,6 +5,7 @@ A script that asks for JSON gets what happened; a plain form is led on.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
@@ -47,7 +48,8 @@ def decide(
         return RedirectResponse(safe_next(next), 303)
     left = queue.waiting(session, image.catalog_id)
     said = _said(decision.verdict, decisions.name_of(image), decision.reason)
-    answer = {"decision_id": decision.id, "verdict": decision.verdict, "sentence": said, "waiting": left.total}
+    waiting = asdict(left) | {"total": left.total}
+    answer = {"decision_id": decision.id, "verdict": decision.verdict, "sentence": said, "waiting": waiting}
     return JSONResponse(answer)
 
 

@@ -36,19 +36,32 @@ class Gauge:
 
 
 @dataclass(frozen=True)
+class Claims:
+    """What a text claims of its picture: `findings` are what the picture contradicts, `compared` all that could be held
+    against it. `is_written` where there is a text at all."""
+
+    is_written: bool
+    findings: tuple[Contradiction, ...]
+    compared: tuple[Kind, ...]
+
+    @property
+    def cannot_tell(self) -> tuple[Kind, ...]:
+        """What the text may say or not, and nobody can hold against the picture."""
+        return tuple(kind for kind in KINDS if kind not in self.compared)
+
+
+@dataclass(frozen=True)
 class Photo:
     """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors.
 
-    While a rule's `suggestion` stands, no person has decided: `decision` is None then. `findings` are the claims of the
-    caption that the picture contradicts, `compared` all that could be compared.
+    While a rule's `suggestion` stands, no person has decided: `decision` is None then. `claims` are the caption's.
     """
 
     image: Image
     signals: Signals | None
     caption: Caption | None
     author: str
-    findings: tuple[Contradiction, ...]
-    compared: tuple[Kind, ...]
+    claims: Claims
     captions: tuple[tuple[Caption, str], ...]
     decision: Decision | None
     suggestion: Decision | None
@@ -71,11 +84,6 @@ class Photo:
         """The decision or suggestion that stands, 0 without either: what somebody who decides now has seen."""
         latest = self.decision or self.suggestion
         return latest.id if latest is not None else 0
-
-    @property
-    def cannot_tell(self) -> tuple[Kind, ...]:
-        """What the caption may say or not, and nobody can hold against the picture."""
-        return tuple(kind for kind in KINDS if kind not in self.compared)
 
     @property
     def machine_text(self) -> str:
@@ -103,8 +111,7 @@ def read(session: Session, image_id: int) -> Photo:
         signals=signals,
         caption=caption,
         author=author,
-        findings=tuple(checking.contradictions(signals, caption.text if caption else None)),
-        compared=rules.compared(caption.text, measured_facts(signals)) if caption and signals else (),
+        claims=claims_of(signals, caption.text if caption else ""),
         captions=captions,
         decision=None if is_suggested else latest,
         suggestion=latest if is_suggested else None,
@@ -112,6 +119,13 @@ def read(session: Session, image_id: int) -> Photo:
         gauges=gauges(signals, rule_sets.settings_of(session, image.catalog_id)),
         same_product=reading.of_same_product(session, image),
     )
+
+
+def claims_of(signals: Signals | None, text: str) -> Claims:
+    """A text held against what was measured of its picture."""
+    findings = tuple(checking.contradictions(signals, text))
+    compared = rules.compared(text, measured_facts(signals)) if text and signals else ()
+    return Claims(bool(text.strip()), findings, compared)
 
 
 def gauges(signals: Signals | None, settings: RuleSettings) -> tuple[Gauge, ...]:

@@ -1,39 +1,61 @@
 // The catalog's filter without a reload. Links with data-filter, the search field, the order and the histograms ask for the
-// page's inside and swap it; the address follows, so that it can be kept, shared and gone back to. Photos behind the last
-// one are fetched when they come near; the rail on the right jumps.
+// page's inside and swap it; the address follows, so that it can be kept, shared and gone back to. The rail on the
+// right jumps.
 import { getFragment, swap, Refusal } from "./net.js";
+import { remember } from "./facets.js";
+import { keep, kept, scrollBack } from "./place.js";
 
 const box = document.querySelector("[data-browse]");
+const BEFORE = 60; // half of what is fetched at once: the window is full on both sides
 let asking = null;
+let shown = ""; // the address whose photos are here
 
-// Show what this address shows. The facets stay as they were opened, scrolled and focused.
-export async function show(address, { push = true } = {}) {
+// Show what this address shows; `at` is the place to begin at, where it is not the address's own. True when it is shown.
+// The facets stay as they were opened, ordered, scrolled and focused.
+export async function show(address, { push = true, at = null } = {}) {
   asking?.abort();
   asking = new AbortController();
   const url = new URL(address, location.href);
+  if (push) keep(box.querySelector("[data-grid]"));
   box.setAttribute("aria-busy", "true");
   let html;
   try {
-    html = await getFragment(inside(url), { signal: asking.signal });
+    html = await getFragment(inside(url, at), { signal: asking.signal });
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (error.name === "AbortError") return false;
     if (!(error instanceof Refusal)) throw error;
     box.removeAttribute("aria-busy");
     trouble(error.message);
-    return;
+    return false;
   }
   if (push) history.pushState(null, "", url);
-  const back = remember();
+  const back = remember(box);
   swap(box, html);
   box.removeAttribute("aria-busy");
   copyAround(box);
   back();
+  return true;
+}
+
+// Show the photo at a place of this list, from 1, with whole rows before it.
+export function showAround(place) {
+  const tiles = box.querySelector("[data-tiles]");
+  const columns = tiles ? getComputedStyle(tiles).gridTemplateColumns.split(" ").length : 1;
+  const rows = Math.min(Math.floor(BEFORE / columns), Math.floor((place - 1) / columns));
+  return show(location.href, { push: false, at: place - rows * columns });
+}
+
+// Back in this entry of the history: the same photo at the top.
+export async function comeBack(place = kept()) {
+  const grid = box.querySelector("[data-grid]");
+  if (!place || location.hash || scrollBack(grid, place)) return;
+  if (await showAround(place.first)) scrollBack(box.querySelector("[data-grid]"), place);
 }
 
 // Fetch the same page again and take over only its counts: the facets, the sentence, what would be frozen.
 export async function recount() {
   const fresh = new DOMParser().parseFromString(await getFragment(inside(new URL(location.href))), "text/html");
-  const back = remember();
+  const back = remember(box);
   for (const part of box.querySelectorAll("[data-part]")) {
     const same = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
     if (same) swap(part, same.innerHTML);
@@ -52,9 +74,10 @@ export function trouble(sentence) {
   place.hidden = !sentence;
 }
 
-function inside(url) {
+function inside(url, at = null) {
   const asked = new URL(url);
   asked.hash = "";
+  if (at) asked.searchParams.set("at", at);
   asked.searchParams.set("part", "grid");
   return asked;
 }
@@ -65,29 +88,6 @@ function copyAround(root) {
     const copy = document.querySelector(`[data-copy-of="${original.dataset.original}"]`);
     copy?.replaceChildren(document.importNode(original.content, true));
   }
-}
-
-function remember() {
-  const pane = box.querySelector(".facets");
-  const top = pane?.scrollTop ?? 0;
-  const open = new Map([...box.querySelectorAll("[data-facet]")].map((facet) => [facet.dataset.facet, facet.open]));
-  const more = new Set([...box.querySelectorAll("[data-facet]:has(.more[open])")].map((facet) => facet.dataset.facet));
-  const active = document.activeElement;
-  const facet = active?.closest("[data-facet]")?.dataset.facet;
-  const label = active?.querySelector(".cut")?.textContent;
-  const name = active?.name || active?.dataset?.handle;
-  return () => {
-    for (const panel of box.querySelectorAll("[data-facet]")) {
-      panel.open = open.get(panel.dataset.facet) ?? panel.open;
-      if (more.has(panel.dataset.facet)) panel.querySelector(".more")?.setAttribute("open", "");
-    }
-    box.querySelector(".facets")?.scrollTo(0, top);
-    if (facet && label) {
-      const links = [...box.querySelectorAll(`[data-facet="${facet}"] [data-filter]`)];
-      links.find((link) => link.querySelector(".cut")?.textContent === label)?.focus();
-    } else if (facet && name) box.querySelector(`[data-facet="${facet}"] [data-handle="${name}"]`)?.focus();
-    else if (name) box.querySelector(`[name="${CSS.escape(name)}"]`)?.focus();
-  };
 }
 
 box.addEventListener("click", (event) => {
@@ -112,7 +112,8 @@ box.addEventListener("keydown", (event) => {
   }
 });
 
-box.addEventListener("submit", (event) => {
+// What was searched for is there: the keys are the grid's again. A query that is not understood stays to be mended.
+box.addEventListener("submit", async (event) => {
   const form = event.target.closest("[data-search]");
   if (!form) return;
   event.preventDefault();
@@ -121,7 +122,11 @@ box.addEventListener("submit", (event) => {
   const asked = new URLSearchParams();
   if (q.trim()) asked.set("q", q);
   if (sort !== "newest") asked.set("sort", sort);
-  show(`${box.dataset.browse}?${asked}`);
+  const isSearch = form.querySelector("input.query") === document.activeElement;
+  if (!(await show(`${box.dataset.browse}?${asked}`)) || !isSearch) return;
+  const isUnderstood = !box.querySelector("input.query[aria-invalid]");
+  if (isUnderstood && box.querySelector("[data-tile]")) box.dispatchEvent(new CustomEvent("searched"));
+  else box.querySelector("input.query").focus();
 });
 
 box.addEventListener("change", (event) => {
@@ -130,53 +135,14 @@ box.addEventListener("change", (event) => {
 // Emptying a search field by its cross fires only this.
 box.addEventListener("search", (event) => event.target.form?.requestSubmit(), true);
 box.addEventListener("ranged", (event) => show(event.detail));
-addEventListener("popstate", () => show(location.href, { push: false }));
+// An address that only got another part after # is the same page.
+addEventListener("popstate", async () => {
+  if (location.pathname + location.search === shown) return;
+  const place = kept();
+  if (await show(location.href, { push: false })) await comeBack(place);
+});
 
-// The next photos -----------------------------------------------------------------------------------------------------
-let near = null;
-
-// Seen from the grid: it is what scrolls, so only its own margin reaches ahead.
-function watchNext() {
-  near?.disconnect();
-  near = new IntersectionObserver(
-    (seen) => seen.filter((entry) => entry.isIntersecting).forEach((entry) => fetchNext(entry.target)),
-    { root: box.querySelector("[data-grid]"), rootMargin: "1200px" },
-  );
-  box.querySelectorAll("[data-next]").forEach((link) => near.observe(link));
-}
-
-async function fetchNext(link) {
-  near.unobserve(link);
-  try {
-    const html = await getFragment(link.dataset.next);
-    if (!link.isConnected) return;
-    const holder = link.parentElement;
-    link.insertAdjacentHTML("beforebegin", html);
-    link.remove();
-    holder.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
-  } catch (error) {
-    // The link stays: pressing it opens the next page.
-    if (!(error instanceof Refusal)) throw error;
-  }
-}
-
-// The rail: where the grid is, and a jump by a click between its numbers ----------------------------------------------
-function follow() {
-  const grid = box.querySelector("[data-grid]");
-  const rail = box.querySelector("[data-scrub]");
-  const tile = grid?.querySelector("[data-tile]");
-  if (!rail || !tile) return;
-  const row = tile.getBoundingClientRect().height + 6;
-  const columns = Math.max(1, Math.round(tile.parentElement.clientWidth / row));
-  const place = Number(rail.dataset.first) - 1 + Math.floor(grid.scrollTop / row) * columns;
-  const seen = Math.ceil(grid.clientHeight / row) * columns;
-  const total = Math.max(Number(grid.dataset.total), 1);
-  const thumb = rail.querySelector("[data-thumb]");
-  thumb.hidden = false;
-  thumb.style.top = `${Math.min(100, (place / total) * 100)}%`;
-  thumb.style.height = `max(8px, ${Math.min(100, (seen / total) * 100)}%)`;
-}
-
+// The rail: a jump by a click between its numbers.
 box.addEventListener("click", (event) => {
   const rail = event.target.closest("[data-scrub]");
   if (!rail || event.target.closest("a")) return;
@@ -187,11 +153,17 @@ box.addEventListener("click", (event) => {
   show(asked);
 });
 
+// Where one is, for coming back: after each scroll, and as the page is left.
+let keeping = 0;
+const keepPlace = () => keep(box.querySelector("[data-grid]"));
+box.addEventListener("scroll", () => {
+  clearTimeout(keeping);
+  keeping = setTimeout(keepPlace, 120);
+}, { capture: true, passive: true });
+addEventListener("pagehide", keepPlace);
+
 function settle() {
-  watchNext();
-  box.querySelector("[data-grid]")?.addEventListener("scroll", follow, { passive: true });
-  follow();
+  shown = location.pathname + location.search;
 }
 document.addEventListener("swapped", settle);
-addEventListener("resize", follow);
 settle();

@@ -1,12 +1,15 @@
 // The caption's editor. What is typed is kept in this browser after each pause, by photo and by the caption it started
 // from, until the server has it: nothing typed is lost to a fast key, a dead network, an ended sign-in or a colleague.
-import { post, Refusal } from "./net.js";
+import { getFragment, post, postFragment, swap, Refusal } from "./net.js";
 import { toast } from "./toast.js";
 import { compare, draw } from "./diff.js";
-import { comeBack, go, send, undo } from "./desk.js";
+import { comeBack, forgetReady, go, send, trouble } from "./desk.js";
+import { undo } from "./decide.js";
+import { showBoth } from "./conflict.js";
+import { draft, dropDraft, keepDraft, keyOf, olderDraft } from "./drafts.js";
+import { isTyping, onKey } from "./keys.js";
 
 const PAUSE_MS = 400;
-const PREFIX = "packshot-draft:";
 let pause = 0;
 
 function here() {
@@ -14,35 +17,15 @@ function here() {
   const photo = section.closest("[data-photo]");
   const text = section.querySelector("[data-text]");
   return { section, text, photo: photo.dataset.photo, name: photo.dataset.name, address: photo.dataset.address,
-    next: photo.dataset.next, caption: section.dataset.caption, key: `${PREFIX}${photo.dataset.photo}:${section.dataset.caption}` };
+    next: photo.dataset.next, caption: section.dataset.caption, key: keyOf(photo.dataset.photo, section.dataset.caption) };
 }
 
-// Drafts --------------------------------------------------------------------------------------------------------------
 function keep(at) {
-  const { text, key } = at;
-  if (text.value === text.defaultValue) return localStorage.removeItem(key);
-  try {
-    localStorage.setItem(key, JSON.stringify({ text: text.value, base: text.defaultValue, at: Date.now() }));
-  } catch {
-    return say(at, "This browser keeps no draft: its storage is full or switched off.");
-  }
-  const now = new Date().toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-  return say(at, `draft saved ${now}`);
+  if (!keepDraft(at.key, at.text)) say(at, "This browser keeps no draft: its storage is full or switched off.");
+  else if (at.text.value !== at.text.defaultValue) say(at, `draft saved ${now()}`);
 }
 
-function draft(key) {
-  try {
-    return JSON.parse(localStorage.getItem(key));
-  } catch {
-    return null;
-  }
-}
-
-// A draft that began from a caption which is not the current one any more.
-function olderDraft({ photo, key }) {
-  const keys = Object.keys(localStorage).filter((other) => other.startsWith(`${PREFIX}${photo}:`) && other !== key);
-  return keys.map((other) => [other, draft(other)]).find(([, kept]) => kept) ?? [null, null];
-}
+const now = () => new Date().toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 
 function say({ section }, sentence) {
   section.querySelector("[data-draft]").textContent = sentence;
@@ -56,10 +39,20 @@ function settle() {
     at.text.value = kept.text;
     say(at, "your draft, not saved yet");
   }
-  const [key, older] = olderDraft(at);
-  if (older) showBoth(at, key, older);
+  const [key, older] = olderDraft(at.photo, at.key);
+  if (older) {
+    showBoth(at.section.querySelector("[data-conflict]"), at.text.defaultValue, older, (text) => {
+      dropDraft(key);
+      if (text === null) return;
+      at.text.value = text;
+      keep(at);
+      settle();
+      at.text.focus();
+    });
+  }
   fit(at.text);
   showDiff(at);
+  if (at.text.value !== at.text.defaultValue) claim(at);
   if (location.hash === "#text") {
     history.replaceState(null, "", location.pathname + location.search);
     focusEnd(at.text);
@@ -78,39 +71,6 @@ function fit(text) {
   text.style.height = `${Math.min(text.scrollHeight + 2, 260)}px`;
 }
 
-// Both texts and the one they came from, side by side.
-function showBoth(at, key, older) {
-  const place = at.section.querySelector("[data-conflict]");
-  const part = (title, words) => {
-    const box = document.createElement("div");
-    const head = document.createElement("h3");
-    const body = document.createElement("p");
-    head.textContent = title;
-    body.textContent = words || "nothing";
-    box.append(head, body);
-    return box;
-  };
-  const button = (label, run) => {
-    const made = Object.assign(document.createElement("button"), { type: "button", className: "btn small", textContent: label });
-    made.addEventListener("click", () => {
-      localStorage.removeItem(key);
-      place.hidden = true;
-      run();
-    });
-    return made;
-  };
-  const said = document.createElement("p");
-  said.className = "strong";
-  said.textContent = "This caption was changed while you wrote yours. Nothing of yours is lost.";
-  const row = Object.assign(document.createElement("div"), { className: "row wrap" });
-  row.append(
-    button("Put mine in the editor", () => { at.text.value = older.text; keep(at); fit(at.text); showDiff(at); at.text.focus(); }),
-    button("Drop mine", () => {}),
-  );
-  place.replaceChildren(said, part("Now", at.text.defaultValue), part("Yours", older.text), part("Both came from", older.base), row);
-  place.hidden = false;
-}
-
 // Saving --------------------------------------------------------------------------------------------------------------
 function save(isNext) {
   const at = here();
@@ -118,19 +78,59 @@ function save(isNext) {
   keep(at);
   const text = at.text.value;
   const fields = { text, expected_id: at.caption || null };
-  at.text.blur();
+  if (isNext) at.text.blur();
   send(async () => {
     try {
-      await post(`/images/${at.photo}/captions`, fields, { keepalive: text.length < 20_000 });
-      localStorage.removeItem(at.key);
+      const caption = await post(`/images/${at.photo}/captions`, fields, { keepalive: text.length < 20_000 });
+      dropDraft(at.key);
       toast(`Saved the caption of ${at.name}`, { label: "Undo", key: "z", run: undo });
-      if (!isNext) await go(at.address, { push: false, isFresh: true });
+      if (!isNext) await stay(at, text, caption);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      await comeBack(at.photo, `${at.name}: ${error.message}`);
+      if (at.text.isConnected) keep(at);
+      const sentence = `${at.name}: ${error.message}`;
+      if (error.status === 0 && !isNext) trouble(sentence);
+      else await comeBack(at.photo, sentence, at.text);
     }
   });
   if (isNext) go(at.next);
+}
+
+// Saved and still here: what was typed meanwhile goes on from the saved caption, and what the page says of it follows.
+async function stay(at, sent, caption) {
+  forgetReady(at.address);
+  if (here().section !== at.section) return;
+  at.section.dataset.caption = caption.caption_id;
+  at.text.defaultValue = sent; // as it was typed: the caption itself lost its double spaces
+  const expected = at.section.querySelector("[data-expected]");
+  if (expected) expected.value = caption.caption_id;
+  const saved = here();
+  keep(saved);
+  if (at.text.value === sent) say(saved, `saved ${now()}`);
+  const html = await getFragment(at.address);
+  const fresh = document.createRange().createContextualFragment(html);
+  for (const part of ["[data-author]", "[data-history]", ".decided"]) {
+    const old = at.text.closest("article").querySelector(part);
+    const isOpen = old.open;
+    old.replaceWith(fresh.querySelector(part));
+    if (isOpen) at.text.closest("article").querySelector(part).open = true;
+  }
+  at.section.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
+}
+
+// What the text contradicts, as it stands now.
+let asking = null;
+async function claim(at) {
+  asking?.abort();
+  asking = new AbortController();
+  const place = document.querySelector("[data-claims]");
+  try {
+    const html = await postFragment(place.dataset.claims, { text: at.text.value }, { signal: asking.signal });
+    if (place.isConnected) swap(place, html);
+  } catch (error) {
+    // Without an answer the section keeps what it said of the last text.
+    if (error.name !== "AbortError" && !(error instanceof Refusal)) throw error;
+  }
 }
 
 document.addEventListener("input", (event) => {
@@ -141,18 +141,23 @@ document.addEventListener("input", (event) => {
   pause = setTimeout(() => {
     keep(at);
     showDiff(at);
+    claim(at);
   }, PAUSE_MS);
 });
 
 document.addEventListener("keydown", (event) => {
   if (!event.target.matches("[data-text]") || event.isComposing) return;
   const isControl = event.ctrlKey || event.metaKey;
-  if (event.key === "Escape") event.target.blur();
-  else if (isControl && event.key === "Enter") save(true);
-  else if (isControl && event.key.toLowerCase() === "s") keep(here());
-  else return;
+  const isEnter = isControl && event.key === "Enter";
+  const isSave = isControl && event.key.toLowerCase() === "s";
+  if (event.key !== "Escape" && !isEnter && !isSave) return;
   event.preventDefault();
+  if (event.repeat) return;
+  if (event.key === "Escape") event.target.blur();
+  else save(isEnter);
 });
+// The same beside the text: the browser's own "save page" would look like saving and keep nothing.
+onKey((event, name) => name === "Ctrl+s" && !isTyping(event.target) && (save(false), true));
 
 document.addEventListener("submit", async (event) => {
   const isRecaption = event.target.matches("[data-recaption]");
@@ -179,6 +184,7 @@ async function recaption(form) {
 
 function focusEnd(text) {
   text.focus();
+  text.scrollIntoView({ block: "nearest" });
   text.setSelectionRange(text.value.length, text.value.length);
 }
 

@@ -1,33 +1,37 @@
 // The desk. The next photos are fetched and decoded beforehand, so that a key shows the next one on the following frame.
-// A decision is sent after the page has moved on; when the answer is no, the page goes back to that photo and says why.
-import { post, getFragment, Refusal } from "./net.js";
-import { toast } from "./toast.js";
-import { isTyping, onKey } from "./keys.js";
+// What is decided is sent after the page has moved on: decide.js.
+import { getFragment, Refusal } from "./net.js";
+import { isTyping } from "./keys.js";
+import { isWaiting } from "./pending.js";
+import { markStrip, stamp, freshen } from "./row.js";
 
 const box = document.querySelector("[data-desk]");
 const AHEAD = 3;
 const PAST = 5;
 const ready = new Map(); // address -> the article, built and decoded
 const coming = new Map(); // address -> the promise of it
-const made = new Map(); // photo -> what was decided here, for strips that were fetched before
+const left = new Map(); // address -> the article that was shown last, for going back while nothing can be fetched
+let wanted = null; // where to go as soon as Packshot answers again
 let sending = Promise.resolve();
 let turn = 0;
 
-const article = () => box.firstElementChild;
+export const article = () => box.firstElementChild;
 const isPhoto = (address) => new URL(address, location.href).pathname.startsWith("/images/");
 
 // Fetching ahead ------------------------------------------------------------------------------------------------------
 function prepare(address) {
   if (ready.has(address)) return Promise.resolve(ready.get(address));
   if (!coming.has(address)) {
-    const fetched = getFragment(address).then(async (html) => {
-      const made = document.createRange().createContextualFragment(html).querySelector("article");
-      await made.querySelector("[data-picture]").decode().catch(() => {}); // a broken file still has its page
-      ready.set(address, made);
-      return made;
+    const mark = stamp();
+    const asked = getFragment(address).then(async (html) => {
+      const built = document.createRange().createContextualFragment(html).querySelector("article");
+      await built.querySelector("[data-picture]").decode().catch(() => {}); // a broken file still has its page
+      ready.set(address, built);
+      mark(built);
+      return built;
     });
-    coming.set(address, fetched);
-    fetched.catch(() => {}).finally(() => coming.delete(address));
+    coming.set(address, asked);
+    asked.catch(() => {}).finally(() => coming.delete(address));
   }
   return coming.get(address);
 }
@@ -43,6 +47,7 @@ function fetchAhead() {
 export async function go(address, { push = true, isFresh = false } = {}) {
   if (!isPhoto(address)) {
     await sending;
+    if (isWaiting()) return away(address);
     location.assign(address);
     return;
   }
@@ -54,17 +59,36 @@ export async function go(address, { push = true, isFresh = false } = {}) {
       next = await prepare(address);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      if (mine === turn) trouble(error.message);
-      return;
+      next = error.status === 0 ? left.get(address) : null;
+      if (!next && mine === turn) away(address, error);
+      if (!next) return;
     }
   }
   if (mine !== turn) return;
+  if (wanted) trouble("");
+  wanted = null;
   ready.delete(address);
+  left.delete(article().dataset.address);
+  left.set(article().dataset.address, article());
+  if (left.size > PAST) left.delete(left.keys().next().value);
   bringPast(next);
   box.replaceChildren(next);
   if (push && location.pathname + location.search !== address) history.pushState(null, "", address);
   settle();
   box.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
+}
+
+// What comes next cannot be shown now. Without an answer it is tried again once decisions get through.
+function away(address, error = null) {
+  const isOffline = !error || error.status === 0;
+  wanted = isOffline ? address : null;
+  trouble(isOffline ? "Packshot does not answer: the next photo is shown as soon as it does." : error.message);
+}
+
+export function comeThrough() {
+  if (!wanted) return;
+  trouble("");
+  go(wanted);
 }
 
 // A photo that was fetched before this one was decided does not know it as the one before.
@@ -91,40 +115,20 @@ function settle() {
   document.title = `${name} · Packshot`;
   const crumb = document.querySelector('[data-copy-of="crumb"]');
   if (crumb) crumb.textContent = name;
-  for (const [photo, verdict] of made) {
-    const drawn = document.querySelector(`template[data-mark-of="${verdict}"]`);
-    const place = box.querySelector(`[data-cell="${photo}"] [data-mark]`);
-    place?.replaceChildren(...(drawn ? [document.importNode(drawn.content, true)] : []));
-  }
+  markStrip(box);
   const cells = box.querySelector(".cells");
   const here = cells.querySelector(".here");
   cells.scrollLeft = here.offsetLeft - cells.clientWidth / 3;
+  freshen(box, article());
   fetchAhead();
 }
 
-// Where the photo lies in the row that is walked now.
-function addressOf(photo) {
-  return `/images/${photo}${location.search}`;
-}
+// What was fetched ahead of an address is not true any more.
+export const forgetReady = (...addresses) => (addresses.length ? addresses : [...ready.keys()]).forEach((each) => ready.delete(each));
 
-// Deciding ------------------------------------------------------------------------------------------------------------
-function decide(value, mark = value.split(":")[0]) {
-  const { photo, name, decision, next } = article().dataset;
-  made.set(photo, mark);
-  trouble("");
-  send(async () => {
-    try {
-      const said = await post(`/images/${photo}/decisions`, { verdict: value, expected_id: decision }, { keepalive: true });
-      toast(said.sentence, { label: "Undo", key: "z", run: undo });
-      const count = box.querySelector("[data-waiting]");
-      if (count) count.textContent = said.waiting.toLocaleString("en-GB");
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      made.delete(photo);
-      await comeBack(photo, `${name}: ${error.message}`);
-    }
-  });
-  go(next);
+// Where the photo lies in the row that is walked now.
+export function addressOf(photo) {
+  return `/images/${photo}${location.search}`;
 }
 
 // One after the other, in the order of the keys.
@@ -134,42 +138,19 @@ export function send(run) {
 }
 
 // Return to a photo whose change was refused; somebody who is typing is only told.
-export async function comeBack(photo, sentence) {
+export async function comeBack(photo, sentence, text = null) {
   trouble(sentence);
-  if (!isTyping(document.activeElement)) await go(addressOf(photo), { isFresh: true });
+  const { activeElement } = document;
+  if (isTyping(activeElement) && activeElement !== text) return;
+  await go(addressOf(photo), { isFresh: true });
+  trouble(sentence);
 }
-
-export function undo() {
-  return send(async () => {
-    try {
-      const said = await post("/undo");
-      toast(said.sentence);
-      if (said.image_id === null) return;
-      made.delete(String(said.image_id));
-      await go(addressOf(said.image_id), { isFresh: true });
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      trouble(error.message);
-    }
-  });
-}
-
-onKey((event, name) => name === "Ctrl+z" && Boolean(undo()));
 
 export function trouble(sentence) {
   const place = document.querySelector("[data-trouble]");
   place.textContent = sentence;
   place.hidden = !sentence;
 }
-
-document.addEventListener("submit", (event) => {
-  const isDecision = event.target.matches("[data-decide]");
-  if (!isDecision && !event.target.matches("[data-undo-form]")) return;
-  event.preventDefault();
-  event.stopPropagation();
-  if (isDecision) decide(event.submitter.value, event.submitter.dataset.mark);
-  else undo();
-}, true);
 
 box.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-step], a[data-cell]");

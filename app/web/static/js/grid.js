@@ -1,14 +1,17 @@
 // Deciding in the grid: on the current photo, on the picked ones, or on all by filter, in one request. Marks change at
 // once and change back when the answer is no. The detail pane follows the current photo.
-import { post, getFragment, swap, Refusal } from "./net.js";
+import { post, Refusal } from "./net.js";
 import { toast } from "./toast.js";
-import { recount, show, trouble } from "./browse.js";
+import { comeBack, recount, show, showAround, trouble } from "./browse.js";
+import { fetchMore } from "./scroll.js";
+import { kept } from "./place.js";
+import { deliver, pending, takeBack } from "./pending.js";
 import { Picks } from "./picks.js";
 import { onKey } from "./keys.js";
+import { forgetCard, leadToEditor, showCard } from "./card.js";
 
 const box = document.querySelector("[data-browse]");
-const WAIT_MS = 80;
-const picks = new Picks(box, { changed: sayHowMany, moved: showCard });
+const picks = new Picks(box, { changed: sayHowMany, moved: (tile) => showCard(tile, () => picks.currentId), reach });
 const format = (count) => count.toLocaleString("en-GB");
 
 function sayHowMany() {
@@ -19,6 +22,7 @@ function sayHowMany() {
     : count ? `${format(count)} selected of ${format(total)}`
     : total ? "1 photo"
     : "No photo";
+  form.inert = false;
   form.querySelector("[data-bulk-total]").textContent = format(total);
   form.querySelector("[data-bulk-all]").hidden = picks.isAll || total < 2;
   form.querySelector("[data-bulk-none]").hidden = !count;
@@ -53,32 +57,53 @@ function request(verdict) {
   return [`/catalogs/${picks.grid.dataset.catalog}/decisions`, { verdict, q, expected_count: picks.count }];
 }
 
+// A decision on one photo, or on those picked, waits for the network where there is none. All by filter does not: who
+// knows what the filter gives by then.
+async function sent(address, fields, tiles) {
+  if (picks.isAll) return post(address, fields);
+  const [{ dataset, href }] = tiles;
+  const isOne = picks.count === 0;
+  const entry = isOne
+    ? { name: dataset.name, photo: dataset.tile, href: new URL(href).pathname, mark: markAfter(tiles[0], fields.verdict) }
+    : { name: `${format(picks.count)} photos`, photo: null, href: location.pathname + `?q=${encodeURIComponent(fields.q)}` };
+  return deliver({ address, fields, ...entry });
+}
+
 async function decide(value) {
   const tiles = targets();
   if (!tiles.length) return;
   const [address, fields] = request(value);
   const before = tiles.map((tile) => [tile, tile.dataset.verdict]);
   const isOne = !picks.isAll && picks.count === 0;
+  const picked = picks.remember();
+  const asked = sent(address, fields, tiles);
   tiles.forEach((tile) => mark(tile, markAfter(tile, value)));
   trouble("");
   if (isOne) picks.step(1, 0, false);
   else picks.none();
   try {
-    const said = await post(address, fields);
+    const said = await asked;
+    if (!said) return;
     if (isOne) tiles[0].dataset.decision = said.decision_id;
-    tiles.forEach((tile) => cards.delete(tile.dataset.tile));
+    tiles.forEach((tile) => forgetCard(tile));
     toast(said.sentence, { label: "Undo", key: "z", run: undo });
     picks.draw();
     recountSoon();
   } catch (error) {
     before.forEach(([tile, verdict]) => mark(tile, verdict));
     picks.go(tiles[0]);
+    picks.pickAgain(picked);
     if (!(error instanceof Refusal)) throw error;
     trouble(isOne ? `${tiles[0].dataset.name}: ${error.message}` : error.message);
   }
 }
 
 async function undo() {
+  const unsent = takeBack();
+  if (unsent) {
+    toast(`${unsent.name}: taken back before it was sent`);
+    return void show(location.href, { push: false });
+  }
   try {
     const said = await post("/undo");
     toast(said.sentence);
@@ -86,7 +111,7 @@ async function undo() {
     if (tile) {
       mark(tile, said.mark);
       tile.dataset.decision = said.decision_id;
-      cards.delete(tile.dataset.tile);
+      forgetCard(tile);
       picks.go(tile);
       recountSoon();
     } else if (said.count) show(location.href, { push: false });
@@ -118,32 +143,18 @@ box.addEventListener("click", (event) => {
   if (event.target.closest("[data-undo]")) undo();
 });
 
-// The detail pane -----------------------------------------------------------------------------------------------------
-const cards = new Map();
-let waiting = 0;
-
-function showCard(tile) {
-  clearTimeout(waiting);
-  waiting = setTimeout(async () => {
-    const id = tile.dataset.tile;
-    try {
-      if (!cards.has(id)) cards.set(id, await getFragment(`/images/${id}/card`));
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      return;
-    }
-    if (picks.currentId !== id) return;
-    const pane = box.querySelector("[data-card]");
-    swap(pane, cards.get(id));
-    pane.scrollTo(0, 0);
-    leadToEditor(tile);
-  }, cards.has(tile.dataset.tile) ? 0 : WAIT_MS);
+// Moving to a photo that is not here: behind the last one its page is fetched, anywhere else the list begins anew.
+async function reach(place) {
+  const last = picks.tiles.at(-1);
+  const first = Number(picks.tiles[0].dataset.place);
+  const isNext = place > Number(last.dataset.place) && place - Number(last.dataset.place) <= picks.tiles.length;
+  if (isNext) await fetchMore();
+  else await showAround(place);
+  const there = picks.tiles.find((tile) => tile.dataset.place === String(place));
+  picks.go(there ?? picks.tiles.at(place < first ? 0 : -1));
 }
 
-function leadToEditor(tile) {
-  const edit = box.querySelector("[data-card] [data-edit]");
-  if (edit && tile) edit.href = `${tile.href}#text`;
-}
+box.addEventListener("searched", () => picks.go(picks.current ?? picks.tiles[0]));
 
 let known = null;
 function settle() {
@@ -151,14 +162,21 @@ function settle() {
   if (holder !== known) picks.forget();
   const isNew = holder !== known;
   known = holder;
-  picks.settle();
+  picks.settle(kept()?.photo);
+  for (const entry of pending()) {
+    const tile = entry.photo && picks.find(entry.photo);
+    if (tile) mark(tile, entry.mark);
+  }
   sayHowMany();
   if (!isNew || !picks.current) return;
   if (picks.current === picks.tiles[0]) leadToEditor(picks.current);
-  else showCard(picks.current);
+  else showCard(picks.current, () => picks.currentId);
 }
 box.addEventListener("swapped", (event) => {
   if (!event.target.closest("[data-card], [data-part]")) settle();
 });
 box.addEventListener("recounted", () => picks.draw());
+document.addEventListener("refused", () => show(location.href, { push: false }));
+document.addEventListener("delivered", recountSoon);
 settle();
+comeBack();

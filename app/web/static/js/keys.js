@@ -1,9 +1,11 @@
 // Keys. A button or link that carries data-key="a" is pressed by that key; inert while somebody types or a dialog is open.
 // Names: a letter as typed, "Space", "Enter", "Esc", "Left", "Right", "Up", "Down"; "Shift+Left", "Ctrl+z".
-// "?" lists the keys of the page; "g" and then a letter goes to a place of the rail.
+// A key that is held acts once; only those that move go on moving. "g" and then a letter goes to a place of the rail.
+import "./keys_list.js";
 
 const NAMES = { " ": "Space", Escape: "Esc", ArrowLeft: "Left", ArrowRight: "Right", ArrowUp: "Up", ArrowDown: "Down" };
-const SHOWN = { Left: "←", Right: "→", Up: "↑", Down: "↓" };
+const MOVES = new Set(["Left", "Right", "Up", "Down", "j", "k", "PageUp", "PageDown"]);
+const MAY_REPEAT = new Set([...MOVES, "Tab", "Ctrl++", "Ctrl+=", "Ctrl+-"]);
 const GO_WITHIN_MS = 1500;
 let goUntil = 0;
 
@@ -14,8 +16,10 @@ export function nameOf(event) {
   return (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + (event.altKey ? "Alt+" : "") + shift + name;
 }
 
-export function isTyping(target) {
+// Whether a key belongs to the element it is pressed in. A slider takes only the keys that move it.
+export function isTyping(target, name = "") {
   if (target.isContentEditable) return true;
+  if (target.matches?.("[type=range]")) return MOVES.has(name.replace("Shift+", "")) || name === "Home" || name === "End";
   return target.matches?.("input, textarea, select") && !target.matches("[type=checkbox], [type=radio], [type=button]");
 }
 
@@ -26,7 +30,7 @@ export function onKey(run) {
 }
 
 function isShown(element) {
-  return !element.disabled && element.getClientRects().length > 0;
+  return !element.disabled && !element.closest("[inert]") && element.checkVisibility();
 }
 
 function press(name) {
@@ -39,10 +43,18 @@ function press(name) {
   return false;
 }
 
+// A held key repeats itself. Before anything else on the page hears of it: it presses no button and decides nothing again.
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.isComposing || isTyping(event.target)) return;
-  if (document.querySelector("dialog[open]")) return;
   const name = nameOf(event);
+  if (!event.repeat || isTyping(event.target, name) || MAY_REPEAT.has(name.replace("Shift+", ""))) return;
+  event.stopImmediatePropagation();
+  event.preventDefault();
+}, { capture: true });
+
+document.addEventListener("keydown", (event) => {
+  const name = nameOf(event);
+  if (event.defaultPrevented || event.isComposing || isTyping(event.target, name)) return;
+  if (document.querySelector("dialog[open]")) return;
   // Space and Enter on a focused control belong to that control.
   if ((name === "Space" || name === "Enter") && event.target.closest("a, button, summary, [role=checkbox]")) return;
   if (performance.now() < goUntil) {
@@ -58,70 +70,8 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
   } else if (name === "?") {
     event.preventDefault();
-    openList();
+    document.dispatchEvent(new CustomEvent("keys-asked"));
   } else if (name === "g") {
     goUntil = performance.now() + GO_WITHIN_MS;
   }
 });
-
-document.addEventListener("click", (event) => {
-  if (event.target.closest("[data-keys-open]")) openList();
-});
-
-function rows() {
-  const words = new Map();
-  for (const element of document.querySelectorAll("[data-key]")) {
-    const label = element.getAttribute("aria-label") || element.textContent;
-    const kbd = element.querySelector("kbd")?.textContent ?? "";
-    words.set(element.dataset.key, label.trim().replace(new RegExp(`\\s*${kbd.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`), ""));
-  }
-  for (const element of document.querySelectorAll("[data-key-info]")) words.set(element.dataset.keyInfo, element.textContent.trim());
-  for (const hint of document.querySelectorAll(".foot .key-hint")) {
-    const keys = [...hint.querySelectorAll("kbd")].map((kbd) => kbd.textContent);
-    const word = hint.lastChild.textContent.trim();
-    const name = keys.join(" ");
-    if (name !== "?" && ![...words.keys()].some((key) => shown(key).join(" ").toLowerCase() === name.toLowerCase())) words.set(name, word);
-  }
-  return words;
-}
-
-function shown(key) {
-  const names = key.split(" ").flatMap((chord) => chord.split(/\+(?=.)/));
-  return names.map((name) => SHOWN[name] ?? (name.length === 1 ? name.toUpperCase() : name));
-}
-
-function add(list, keys, word) {
-  const term = document.createElement("dt");
-  for (const key of keys) {
-    const kbd = document.createElement("kbd");
-    kbd.textContent = key;
-    term.append(kbd);
-  }
-  const what = document.createElement("dd");
-  what.textContent = word;
-  list.append(term, what);
-}
-
-function heading(list, text) {
-  const title = document.createElement("h3");
-  title.textContent = text;
-  list.append(title);
-}
-
-function openList() {
-  const dialog = document.getElementById("keys");
-  if (!dialog || dialog.open) return;
-  const list = document.createElement("dl");
-  list.className = "keys-list";
-  const own = rows();
-  if (own.size) heading(list, "On this page");
-  for (const [key, word] of own) add(list, shown(key), word);
-  heading(list, "Everywhere");
-  for (const place of document.querySelectorAll("[data-go]")) {
-    add(list, ["G", place.dataset.go.toUpperCase()], `go to ${place.dataset.goName}`);
-  }
-  add(list, ["?"], "this list");
-  add(list, ["Esc"], "close");
-  dialog.querySelector("[data-keys-list]").replaceChildren(list);
-  dialog.showModal();
-}

@@ -1,6 +1,6 @@
 // Which photos of the grid are meant: the current one, those picked, or all by filter. Arrows and J K move, Space picks,
-// Shift extends, Ctrl A takes all by filter, Esc lets go. Without a script the tiles are plain links.
-import { isTyping, nameOf, onKey } from "./keys.js";
+// Home, End and the Page keys too, Shift extends, Ctrl A takes all by filter, Esc lets go. Without a script the tiles are plain links.
+import { nameOf, onKey } from "./keys.js";
 
 const WORDS = {
   kept: "kept", rejected: "rejected", needs_work: "needs work", "": "not seen yet",
@@ -10,13 +10,17 @@ const WORDS = {
 const wide = matchMedia("(min-width: 1200px)");
 
 export class Picks {
-  /** changed() is called after each change, moved(tile) when another photo is the current one. */
-  constructor(box, { changed, moved }) {
-    Object.assign(this, { box, changed, moved, picked: new Set(), isAll: false, currentId: null, anchorId: null });
+  /**
+   * changed() is called after each change, moved(tile) when another photo is the current one, reach(place) when a photo
+   * is wanted that is not here: it fetches it and goes there.
+   */
+  constructor(box, { changed, moved, reach }) {
+    Object.assign(this, { box, changed, moved, reach, picked: new Set(), isAll: false, currentId: null, anchorId: null });
+    // Space and Enter belong to a focused link, and here the grid takes Space.
     box.addEventListener("keydown", (event) => {
       if (event.target.closest("[data-tile]") && this.press(nameOf(event))) event.preventDefault();
     });
-    onKey((event, name) => !isTyping(event.target) && this.press(name));
+    onKey((event, name) => this.press(name));
     box.addEventListener("click", (event) => this.click(event));
     box.addEventListener("dblclick", (event) => {
       const tile = event.target.closest("[data-tile]");
@@ -27,13 +31,15 @@ export class Picks {
   get tiles() { return [...this.box.querySelectorAll("[data-tile]")]; }
   get grid() { return this.box.querySelector("[data-grid]"); }
   get total() { return Number(this.grid.dataset.total); }
+  /** How many photos the list had when it was asked for. Their places stay, whatever was decided on them since. */
+  get listed() { return Number(this.grid.dataset.listed); }
   get current() { return this.find(this.currentId); }
   get count() { return this.isAll ? this.total : this.picked.size; }
 
   find(id) { return id === null ? null : this.box.querySelector(`[data-tile="${CSS.escape(id)}"]`); }
 
   /** After new tiles came: make them answer, and keep what is picked. */
-  settle() {
+  settle(wanted = null) {
     const holder = this.box.querySelector("[data-tiles]");
     if (!holder) return;
     holder.setAttribute("role", "listbox");
@@ -42,7 +48,8 @@ export class Picks {
     if (!this.current) {
       // Back from the desk, the photo that was there is the current one.
       const there = this.find(location.hash.replace("#photo-", "") || null);
-      this.currentId = (there ?? this.tiles[0])?.dataset.tile ?? null;
+      if (!there && this.find(wanted)) this.currentId = wanted;
+      else this.currentId = (there ?? this.tiles[0])?.dataset.tile ?? null;
       there?.scrollIntoView({ block: "center" });
     }
     this.draw();
@@ -56,13 +63,15 @@ export class Picks {
 
   /** Show what is picked and current, on these tiles or on all. */
   draw(tiles = this.tiles) {
-    const { total } = this;
+    const { listed } = this;
     for (const tile of tiles) {
       const { tile: id, place, verdict, name } = tile.dataset;
       const isPicked = this.isAll || this.picked.has(id);
       tile.setAttribute("role", "option");
       tile.setAttribute("aria-selected", String(isPicked));
-      tile.setAttribute("aria-label", `photo ${place} of ${total}, ${WORDS[verdict]}, ${name}`);
+      const copies = tile.querySelector("[data-copies]");
+      const more = copies ? `, ${copies.textContent}: ${copies.title}` : "";
+      tile.setAttribute("aria-label", `photo ${place} of ${listed}, ${WORDS[verdict]}, ${name}${more}`);
       tile.tabIndex = id === this.currentId ? 0 : -1;
       tile.classList.toggle("sel", isPicked);
       tile.classList.toggle("cur", id === this.currentId);
@@ -103,19 +112,44 @@ export class Picks {
     this.draw();
   }
 
+  remember() { return { isAll: this.isAll, picked: new Set(this.picked) }; }
+
+  pickAgain({ isAll, picked }) {
+    Object.assign(this, { isAll, picked });
+    this.draw();
+  }
+
   none() {
     this.isAll = false;
     this.picked.clear();
     this.draw();
   }
 
-  step(columns, rows, extend) {
-    const tiles = this.tiles;
-    const here = tiles.indexOf(this.current);
+  /** How many photos lie in a row. */
+  get perRow() {
+    const { tiles } = this;
     const secondRow = tiles.findIndex((tile) => tile.offsetTop > tiles[0].offsetTop);
-    const perRow = secondRow > 0 ? secondRow : tiles.length;
-    const wanted = Math.min(Math.max(here + columns + rows * perRow, 0), tiles.length - 1);
-    this.go(tiles[wanted], { extend });
+    return secondRow > 0 ? secondRow : tiles.length;
+  }
+
+  /** How many whole rows are seen at once. */
+  get perPage() {
+    const [tile] = this.tiles;
+    return Math.max(1, Math.floor(this.grid.clientHeight / (tile.offsetHeight + 6)));
+  }
+
+  step(columns, rows, extend) {
+    const { tiles } = this;
+    this.goTo(tiles.indexOf(this.current) + columns + rows * this.perRow, extend);
+  }
+
+  /** Go to a photo by its number among those here, from 0; below it or beyond, to one that has to be fetched. */
+  goTo(wanted, extend) {
+    const { tiles } = this;
+    const place = Number(tiles[0].dataset.place) + wanted;
+    const isHere = wanted >= 0 && wanted < tiles.length;
+    if (!isHere && !extend && place >= 1 && place <= this.listed) this.reach(place);
+    else this.go(tiles[Math.min(Math.max(wanted, 0), tiles.length - 1)], { extend });
   }
 
   press(name) {
@@ -123,7 +157,11 @@ export class Picks {
     const extend = name.startsWith("Shift+");
     const key = name.replace("Shift+", "");
     const steps = { Right: [1, 0], Left: [-1, 0], Down: [0, 1], Up: [0, -1], j: [1, 0], k: [-1, 0] };
+    const firstPlace = Number(this.tiles[0].dataset.place);
     if (steps[key]) this.step(...steps[key], extend);
+    else if (key === "PageDown" || key === "PageUp") this.step(0, key === "PageDown" ? this.perPage : -this.perPage, extend);
+    else if (key === "Home") this.goTo(1 - firstPlace, extend);
+    else if (key === "End") this.goTo(this.listed - firstPlace, extend);
     else if (name === "Space") this.toggle(this.current);
     else if (name === "Ctrl+a") this.all();
     else if (name === "Esc" && this.count) this.none();

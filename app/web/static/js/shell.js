@@ -1,6 +1,7 @@
 // What every page needs. A page's own behaviour is loaded by its `head` block.
 import "./theme.js";
 import "./keys.js";
+import "./pending.js";
 import "./dialog.js";
 import "./job.js";
 import "./copy.js";

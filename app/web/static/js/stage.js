@@ -12,7 +12,8 @@ function setGround(ground) {
 
 function draw() {
   const isBoxOn = localStorage.getItem(KEPT.box) === "on";
-  for (const part of document.querySelectorAll('[data-overlay="box"]')) part.hidden = !isBoxOn || isClose;
+  // A drawing has no property `hidden`, only the attribute.
+  for (const part of document.querySelectorAll('[data-overlay="box"]')) part.toggleAttribute("hidden", !isBoxOn || isClose);
   press('[data-toggle="box"]', isBoxOn);
   press('[data-toggle="pixels"]', isClose);
   for (const button of document.querySelectorAll("[data-ground]")) {

@@ -1,0 +1,163 @@
+// Decisions on their way. Each is kept in this browser, by person, until the server has answered: what is decided while
+// the network is away waits, is named in a bar on every page, and is sent again when Packshot answers, after a reload too.
+// A decision that meets another person's is shown there with what they did, until somebody has seen it.
+import { post, Refusal } from "./net.js";
+
+const AGAIN_MS = 5000;
+const ANSWERS_WITHIN_MS = 15_000;
+// No answer, or one that another try may change: the network, a sign-in that ended, a server that starts again.
+const NO_ANSWER = new Set([0, 401, 403, 429, 502, 503, 504]);
+const KEY = `packshot-pending:${document.body.dataset.person ?? ""}`;
+const bar = document.querySelector("[data-pending]");
+let unkept = null; // the list itself, where this browser keeps nothing
+let isSending = false;
+let timer = 0;
+
+const WORDS = { kept: "keep", needs_work: "needs work", suggested: "accept the suggestion" };
+const said = (verdict) => WORDS[verdict] ?? verdict.replace("rejected", "reject");
+
+function read() {
+  if (unkept) return unkept;
+  try {
+    return JSON.parse(localStorage.getItem(KEY)) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function write(entries) {
+  try {
+    if (entries.length) localStorage.setItem(KEY, JSON.stringify(entries));
+    else localStorage.removeItem(KEY);
+    unkept = null;
+  } catch {
+    unkept = entries;
+  }
+}
+
+// What waits to be sent: [{ id, address, fields, name, photo, href, mark }]. `photo` is null for many photos at once;
+// `mark` is what it is marked with meanwhile.
+export const pending = () => read().filter((entry) => !entry.refusal);
+const waiting = () => pending().filter((entry) => entry.waits);
+export const isWaiting = () => waiting().length > 0;
+
+/**
+ * Send a decision. Its answer, or null when it waits for the network; a Refusal is thrown as ever.
+ * entry: { address, fields: { verdict, expected_id, … }, name, photo, href, mark }
+ */
+export async function deliver(entry) {
+  const isBehind = isWaiting();
+  const kept = { ...entry, id: `${Date.now()}-${Math.random()}`, waits: isBehind };
+  const before = entry.photo && waiting().find((other) => other.photo === entry.photo);
+  // Decided twice while it waited: the second counts, against what was there before the first.
+  if (before) kept.fields = { ...entry.fields, expected_id: before.fields.expected_id };
+  write([...read().filter((other) => other.id !== before?.id), kept]);
+  if (isBehind) {
+    draw();
+    flush();
+    return null;
+  }
+  try {
+    const answer = await send(kept);
+    forget(kept.id);
+    return answer;
+  } catch (error) {
+    if (!isNoAnswer(error)) forget(kept.id);
+    if (!isNoAnswer(error)) throw error;
+    change(kept.id, { waits: true });
+    later();
+    return null;
+  }
+}
+
+// The newest decision that waits, taken back before it was sent; null when none waits.
+export function takeBack() {
+  const last = waiting().at(-1) ?? null;
+  if (last) forget(last.id);
+  return last;
+}
+
+const send = ({ address, fields }) => post(address, fields, { keepalive: true, signal: AbortSignal.timeout(ANSWERS_WITHIN_MS) });
+const isNoAnswer = (error) => error instanceof Refusal && NO_ANSWER.has(error.status);
+
+function forget(id) {
+  write(read().filter((entry) => entry.id !== id));
+  draw();
+}
+
+function change(id, values) {
+  write(read().map((entry) => (entry.id === id ? { ...entry, ...values } : entry)));
+  draw();
+}
+
+// One after the other, in the order they were made.
+async function flush() {
+  if (isSending) return;
+  isSending = true;
+  clearTimeout(timer);
+  try {
+    for (let [entry] = waiting(); entry; [entry] = waiting()) {
+      try {
+        const answer = await send(entry);
+        forget(entry.id);
+        document.dispatchEvent(new CustomEvent("delivered", { detail: { entry, answer } }));
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        if (isNoAnswer(error)) break;
+        change(entry.id, { refusal: error.message });
+        document.dispatchEvent(new CustomEvent("refused", { detail: { entry } }));
+      }
+    }
+  } finally {
+    isSending = false;
+    if (isWaiting()) later();
+  }
+}
+
+function later() {
+  clearTimeout(timer);
+  timer = setTimeout(flush, AGAIN_MS);
+}
+
+// The bar ---------------------------------------------------------------------------------------------------------------
+function element(tag, values, ...inside) {
+  const made = Object.assign(document.createElement(tag), values);
+  made.append(...inside);
+  return made;
+}
+
+function line(words, ...acts) {
+  return element("p", { className: "row wrap" }, element("span", { className: "grow" }, ...words), ...acts);
+}
+
+const button = (label, run) => {
+  const made = element("button", { type: "button", className: "btn small" }, label);
+  made.addEventListener("click", run);
+  return made;
+};
+
+const link = ({ href, name }) => element("a", { href }, name);
+
+function draw() {
+  if (!bar) return;
+  const list = waiting();
+  const lines = read().filter((entry) => entry.refusal).map((entry) =>
+    line([link(entry), `: ${said(entry.fields.verdict)} was not done. ${entry.refusal}`], button("Seen", () => forget(entry.id))));
+  if (list.length) {
+    const names = list.flatMap((entry, place) => [place ? ", " : "", link(entry), ` (${said(entry.fields.verdict)})`]);
+    const where = unkept ? "Leave this page open: this browser keeps nothing itself." : "Kept in this browser until Packshot answers.";
+    const count = list.length === 1 ? "1 decision is not sent yet: " : `${list.length} decisions are not sent yet: `;
+    lines.unshift(line([count, ...names, `. ${where}`], button("Send now", flush)));
+  }
+  bar.replaceChildren(...lines);
+  bar.hidden = !lines.length;
+}
+
+addEventListener("online", flush);
+addEventListener("storage", (event) => event.key === KEY && draw());
+addEventListener("beforeunload", (event) => unkept && event.preventDefault());
+
+// What an earlier page left behind.
+write(read().map((entry) => ({ ...entry, waits: true })));
+draw();
+flush();

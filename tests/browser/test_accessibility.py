@@ -1,0 +1,147 @@
+"""Every page before axe-core (MPL-2.0, for tests only), light and dark, wide and narrow.
+
+Each GET route that answers with a page is looked at; a new one that nobody lists here fails the test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, Route
+from sqlalchemy.orm import Session
+
+from app import people
+from app.captions import writing
+from app.catalog.tables import Intake, SourceFile
+from app.cycles import clock
+from app.database import transaction
+from app.evaluation import sheets
+from app.people import Person
+from app.review import decisions
+from app.settings import Settings
+from app.web.main import ROUTERS
+from tests import cast
+from tests.browser.conftest import Site, Visit
+from tests.browser.test_viewer import paint
+from tests.evaluation.cast import finished_run, sheet_of
+from tests.training.cast import training
+
+pytestmark = pytest.mark.browser
+
+# Answers that are no pages: files, data, and pieces that stand in a page looked at below.
+NOT_PAGES = {
+    "/", "/catalogs", "/healthz", "/jobs/{job_id}", "/images/{image_id}/card", "/images/{image_id}/thumb",
+    "/images/{image_id}/view", "/images/{image_id}/original", "/datasets/{version_id}/manifest.jsonl",
+    "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
+    "/compare/{sheet_id}/rows", "/samples/{sample_id}",
+}  # fmt: skip
+PAGES = {route.path for router in ROUTERS for route in router.routes if "GET" in route.methods} - NOT_PAGES  # type: ignore[attr-defined]
+
+# All rules of axe, the experimental ones and best practices too. Left out are those that axe itself has given up, and
+# level AAA: the house promises AA (text 4.5:1, not 7:1), and its light greys are made for that.
+RUN = """async (isAll) => {
+    const left = ["deprecated", "wcag2aaa", "wcag21aaa", "wcag22aaa"];
+    const rules = axe.getRules().filter((rule) => !rule.tags.some((tag) => left.includes(tag)));
+    const changing = (rule) =>
+        rule.tags.includes("cat.color") || ["target-size", "scrollable-region-focusable"].includes(rule.ruleId);
+    const asked = isAll ? rules : rules.filter(changing);
+    const values = asked.map((rule) => rule.ruleId);
+    const { violations } = await axe.run({ resultTypes: ["violations"], runOnly: { type: "rule", values } });
+    return violations.map(({ id, nodes }) =>
+        ({ id, nodes: nodes.map((node) => `${node.target.join(" ")}: ${node.failureSummary.replace(/\\s+/g, " ")}`) }));
+}"""
+
+
+WITHOUT_SIGN_IN = ("/sign-in", "/links/{token}")
+
+
+def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
+    """People, photos in every state, a run that trains, one that is done, its sheet half drawn: addresses by route."""
+    mei = cast.person(session, "Mei")
+    pile = cast.catalog(session, "Autumn 2026")
+    photos = [site.photo(session, pile, "red", f"Kettle {n}", caption=f"Blue kettle {n}.") for n in range(6)]
+    more = site.many(session, pile, 121)  # beyond what a grid shows at first
+    copy = {"catalog_id": pile.id, "intake_id": photos[0].intake_id, "image_id": more[-1], "outcome": "accepted"}
+    session.add_all([SourceFile(**copy, file_name=f"{n}.jpg", sha256="1" * 64) for n in range(3)])
+    for photo, verdict in zip(photos, ("kept", "rejected:blurred", "needs_work"), strict=False):
+        decisions.decide(session, photo, me, *verdict.split(":"))
+    old = writing.current(session, [photos[0].id])[photos[0].id]
+    writing.rewrite(session, photos[0].id, "Red kettle, seen from the side.", me, old.id)
+    intake = Intake(catalog_id=pile.id, folder="/photos", refused=1)
+    session.add(intake)
+    session.flush()
+    refused = {"file_name": "torn.jpg", "sha256": "0" * 64, "outcome": "refused", "reason": "not a whole picture"}
+    session.add(SourceFile(catalog_id=pile.id, intake_id=intake.id, **refused))
+    clock.start_cycle(session, Settings(), pile)
+    running, done = training(session), finished_run(session)
+    sheet = sheet_of(session, done)
+    paint(session, site, sheet, 7)
+    row = sheets.missing(session, sheet)[0]
+    link = people.make_link(session, mei)
+    catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
+    return {
+        "/patterns": ["/patterns"], "/people": ["/people"], "/cycle": ["/cycle"], "/desk": ["/desk"],
+        "/catalogs/{catalog_id}": [catalog, f"{catalog}?q=decision:lost", f"{catalog}?q=nothing+is+so", "/catalogs"],
+        "/intakes": ["/intakes"], "/intakes/{intake_id}": [f"/intakes/{intake.id}"],
+        "/images/{image_id}": [f"/images/{photos[0].id}?q=kettle", "/images/999999"],
+        "/datasets": ["/datasets"], "/datasets/{version_id}": [f"/datasets/{done.version_id}"],
+        "/runs": ["/runs"], "/runs/new": ["/runs/new"], "/runs/{run_id}": [f"/runs/{running.id}", f"/runs/{done.id}"],
+        "/compare": ["/compare"],
+        "/compare/{sheet_id}": [f"{compare}#row={row.prompt_id}.{row.seed}&a=0&b=100", compare],
+        "/sign-in": ["/sign-in"], "/links/{token}": [f"/links/{link}"],
+    }  # fmt: skip
+
+
+LOOKS = (("light", 1440, 900, True), ("dark", 1440, 900, False), ("dark", 390, 844, False))
+
+
+def faults(page: Page, where: str, looks: tuple[tuple[str, int, int, bool], ...] = LOOKS) -> list[str]:
+    """What axe finds on the page: all rules in the wide light one, in the others those that colour and size change."""
+    page.evaluate(AXE_SCRIPT)
+    seen: list[str] = []
+    for scheme, width, height, is_all in looks:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        if page.viewport_size != {"width": width, "height": height}:
+            page.set_viewport_size({"width": width, "height": height})
+        violations: list[dict[str, Any]] = page.evaluate(RUN, is_all)
+        look = f"{where} ({scheme}, {width} px)"
+        seen += [f"{look}: {fault['id']}: {node}" for fault in violations for node in fault["nodes"]]
+    page.set_viewport_size({"width": 1440, "height": 900})
+    return seen
+
+
+def without_submitting(route: Route) -> None:
+    """A link signs in by itself where the browser is on the server's machine; here its page stays."""
+    answer = route.fetch()
+    route.fulfill(response=answer, body=answer.text().replace(" data-auto-submit", ""))
+
+
+def test_axe_finds_nothing_on_any_page(site: Site, visit: Visit) -> None:
+    with transaction(site.engine) as session:
+        me = cast.person(session, role="owner")
+        pages = fill(site, session, me)
+    assert pages.keys() == PAGES, "a page that nobody looks at, or one that is gone"
+    page = visit(me)
+    seen: list[str] = []
+    for path, addresses in pages.items():
+        if path in WITHOUT_SIGN_IN:
+            page.context.clear_cookies()
+            page.route("**/links/*", without_submitting)  # not sooner: without a cache every page takes longer
+        for address in addresses:
+            answer = page.goto(site.url + address, wait_until="domcontentloaded")
+            assert answer is not None and answer.status in (200, 404, 422), (address, answer)
+            seen += faults(page, address)
+    page = visit(me)
+    page.goto(site.url + pages["/catalogs/{catalog_id}"][0])
+    page.keyboard.press("?")
+    seen += faults(page, "keys")
+    page.keyboard.press("Escape")
+    page.keyboard.press("x")
+    seen += faults(page, "reasons")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Filter", exact=True).click()
+    seen += faults(page, "drawer", LOOKS[2:])
+    assert not seen, "\n".join(seen)
