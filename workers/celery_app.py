@@ -155,7 +155,7 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
     if claim is None:
         log.info("job %s: nothing to claim (delivered twice, or cancelled)", job_id)
         return
-    work = Work(claim, settings, engine, Storage(settings.data_dir), lease_s)
+    work = Work(claim, settings, engine, Storage(settings.data_dir, settings.disk_reserve_bytes), lease_s)
     is_billed = True
     log.info("job %s: %s, attempt %s", job_id, claim.kind, claim.attempt)
     try:

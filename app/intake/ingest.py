@@ -66,7 +66,7 @@ class Stored:
 
 
 def request_intake(session: Session, catalog: Catalog, folder: Path, person: Person) -> Intake:
-    """Ask for a folder to be taken in: an Intake and its job `intake.take_in`.
+    """Ask for a folder to be taken in: an Intake and its job `intake.take_in`; or find the one that waits for a worker.
 
     Raises Refused when the path is not absolute, not a folder that can be read, or holds no picture files.
     """
@@ -83,6 +83,14 @@ def request_intake(session: Session, catalog: Catalog, folder: Path, person: Per
         str(folder).encode()
     except UnicodeEncodeError:
         raise Refused("The folder's name is not UTF-8 text; rename it first.") from None
+    session.execute(select(Catalog.id).where(Catalog.id == catalog.id).with_for_update(key_share=True))
+    waiting = session.scalars(
+        select(Intake)
+        .join(Job, Job.id == Intake.job_id)
+        .where(Intake.catalog_id == catalog.id, Intake.folder == str(folder), Job.state == "queued")
+    ).first()
+    if waiting is not None:
+        return waiting
     intake = Intake(catalog_id=catalog.id, folder=str(folder))
     session.add(intake)
     session.flush()
@@ -139,7 +147,8 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
     result = {"other_files": others, "metadata_rows": len(facts), "metadata_rows_without_picture": unnamed}
     with begin() as session:
         result |= _count(session, intake_id, already_there, refusals)
-        jobs.request(session, "signals.measure", {"catalog_id": catalog_id, "image_ids": None})
+        arguments = {"catalog_id": catalog_id, "image_ids": None}
+        jobs.request_once(session, "signals.measure", arguments, jobs.asker(session, _job(session, intake).id))
         # Kept before the job ends: a worker that is killed in between may have removed an upload's folder.
         _job(session, get(session, intake_id)).result = result
     return result

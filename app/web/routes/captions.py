@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from app.captions import proposing, writing
 from app.captions.tables import Caption
+from app.cycles import spending
 from app.errors import NotFound
 from app.review import decisions
 from app.web import errors
@@ -47,6 +48,8 @@ def restore(image_id: int, caption_id: int, request: Request, session: Write, me
 @router.post("/images/{image_id}/recaption")
 def recaption(image_id: int, request: Request, session: Write, config: Config, me: CurrentPerson) -> Response:
     """Ask a captioner for a new caption of this photo."""
+    if config.caption_model is not None:  # it runs on a device; captions from facts cost nothing
+        spending.refuse(session, config, me)
     job = proposing.request_caption(session, image_id, config, me)
     if errors.wants_json(request):
         return JSONResponse({"job_id": job.id}, 202)

@@ -17,7 +17,7 @@ from app.evaluation.tables import Sheet, Suite
 from app.jobs import Job
 from app.training import runs
 from app.training.tables import TrainingRun
-from app.web.dependencies import CurrentPerson, Page, Read, Write
+from app.web.dependencies import Files, Page, Read, Spender, Write
 
 router = APIRouter()
 
@@ -77,8 +77,9 @@ def rows(sheet_id: int, session: Read, page: Page, category: str | None = None) 
 
 
 @router.post("/compare/{sheet_id}/drawing")
-def draw(sheet_id: int, session: Write, me: CurrentPerson) -> RedirectResponse:
+def draw(sheet_id: int, session: Write, files: Files, me: Spender) -> RedirectResponse:
     """Draw what is missing."""
+    files.refuse_below_reserve()
     sheet = sheets.get(session, sheet_id)
     sheets.request_sheet(session, runs.get(session, sheet.run_id), sheets.suite(session, sheet), me)
     return RedirectResponse(f"/compare/{sheet_id}", 303)

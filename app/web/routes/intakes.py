@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog import reading
@@ -17,8 +19,9 @@ from app.errors import NotAllowed, Refused
 from app.intake import ingest, uploads
 from app.jobs import Job
 from app.people import Person
+from app.settings import Settings
 from app.storage import Storage
-from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
+from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
 
 router = APIRouter()
 
@@ -82,6 +85,7 @@ def take_in(
     request: Request,
     session: Write,
     storage: Files,
+    config: Config,
     me: CurrentPerson,
     catalog_id: Annotated[int | None, Form()] = None,
     name: Annotated[str, Form()] = "",
@@ -93,8 +97,10 @@ def take_in(
     chosen = [file for file in files if file.filename]
     if not (folder.strip() or upload or chosen):
         raise Refused("Choose files or a folder to take in.")
+    storage.refuse_below_reserve()
     catalog = ingest.catalog_for(session, catalog_id, name)
     if chosen:
+        _refuse_without_room(session, storage, config, me, chosen)
         upload = uploads.begin(storage, me)
         _keep(storage, upload, me, chosen)
     if upload:
@@ -106,17 +112,25 @@ def take_in(
 
 
 @router.post("/uploads")
-def begin_upload(storage: Files, me: CurrentPerson) -> dict[str, str]:
+def begin_upload(session: Read, storage: Files, config: Config, me: CurrentPerson) -> dict[str, str]:
     """Begin an upload; its files follow in requests of their own."""
+    _refuse_without_room(session, storage, config, me)
     return {"upload": uploads.begin(storage, me)}
 
 
 @router.post("/uploads/{upload}/files", max_body_size=MAX_REQUEST_BYTES)
 def add_files(
-    upload: str, storage: Files, me: CurrentPerson, files: Annotated[list[UploadFile], File()]
+    upload: str,
+    session: Read,
+    storage: Files,
+    config: Config,
+    me: CurrentPerson,
+    files: Annotated[list[UploadFile], File()],
 ) -> dict[str, Any]:
     """Keep some files of an upload."""
-    return {"kept": _keep(storage, upload, me, [file for file in files if file.filename])}
+    chosen = [file for file in files if file.filename]
+    _refuse_without_room(session, storage, config, me, chosen)
+    return {"kept": _keep(storage, upload, me, chosen)}
 
 
 @router.get("/intakes/{intake_id}")
@@ -141,12 +155,20 @@ def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentP
 @router.post("/intakes/{intake_id}/repetitions")
 def repeat(request: Request, intake_id: int, session: Write, storage: Files, me: CurrentPerson) -> Response:
     """Take the same folder in again: after a failure, or because there is more in it now."""
+    storage.refuse_below_reserve()
     before = ingest.get(session, intake_id)
     folder = Path(before.folder)
     if not uploads.is_upload(storage, folder):
         _refuse_members(me)
     catalog = reading.get(session, before.catalog_id)
     return _answer(request, ingest.request_intake(session, catalog, folder, me))
+
+
+def _refuse_without_room(
+    session: Session, storage: Storage, config: Settings, me: Person, files: Sequence[UploadFile] = ()
+) -> None:
+    wanted_bytes = sum(file.size or 0 for file in files)
+    uploads.refuse_without_room(session, storage, me, config.upload_quota_mb << 20, wanted_bytes)
 
 
 def _keep(storage: Storage, upload: str, me: Person, files: list[UploadFile]) -> list[str]:
