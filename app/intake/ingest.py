@@ -66,7 +66,7 @@ class Stored:
 
 
 def request_intake(session: Session, catalog: Catalog, folder: Path, person: Person) -> Intake:
-    """Ask for a folder to be taken in: an Intake and its job `intake.take_in`; or find the one that waits for a worker.
+    """Ask for a folder to be taken in: an Intake and its job `intake.take_in`.
 
     Raises Refused when the path is not absolute, not a folder that can be read, or holds no picture files.
     """
@@ -83,20 +83,22 @@ def request_intake(session: Session, catalog: Catalog, folder: Path, person: Per
         str(folder).encode()
     except UnicodeEncodeError:
         raise Refused("The folder's name is not UTF-8 text; rename it first.") from None
-    session.execute(select(Catalog.id).where(Catalog.id == catalog.id).with_for_update(key_share=True))
-    waiting = session.scalars(
-        select(Intake)
-        .join(Job, Job.id == Intake.job_id)
-        .where(Intake.catalog_id == catalog.id, Intake.folder == str(folder), Job.state == "queued")
-    ).first()
-    if waiting is not None:
-        return waiting
     intake = Intake(catalog_id=catalog.id, folder=str(folder))
     session.add(intake)
     session.flush()
     intake.job_id = jobs.request(session, "intake.take_in", {"intake_id": intake.id}, person).id
     session.flush()
     return intake
+
+
+def waiting(session: Session, catalog: Catalog, folder: Path) -> Intake | None:
+    """The intake of this folder that waits for a worker: asked for again, it is the same. Held until the commit."""
+    session.execute(select(Catalog.id).where(Catalog.id == catalog.id).with_for_update(key_share=True))
+    return session.scalars(
+        select(Intake)
+        .join(Job, Job.id == Intake.job_id)
+        .where(Intake.catalog_id == catalog.id, Intake.folder == str(folder), Job.state == "queued")
+    ).first()
 
 
 def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_megapixels: int) -> dict[str, Any]:

@@ -132,15 +132,7 @@ def request_run(
         run.pace = _estimated_pace(session, estimated.preflight_id)
     session.add(run)
     session.flush()
-    amount = None if limits.max_amount is None else str(limits.max_amount)
-    audit.record(
-        session,
-        "run_launched",
-        person.id if person else None,
-        run=run.id,
-        seconds=round(limits.max_seconds),
-        amount=amount,
-    )
+    _tell_launched(session, run, person)
     _ask_for_work(session, run, person)
     return run
 
@@ -367,6 +359,11 @@ def _refuse_others(run: TrainingRun, person: Person | None) -> None:
     """Raises NotAllowed where somebody steers another person's run; None is the program itself, or its terminal."""
     if person is not None and not may_act_for(person, run.created_by_id):
         raise NotAllowed(f"Run {run.id} is somebody else's. Whoever launched it can do this, or an owner.")
+
+
+def _tell_launched(session: Session, run: TrainingRun, person: Person | None) -> None:
+    seconds, amount = round(run.max_seconds or 0), None if run.max_amount is None else str(run.max_amount)
+    audit.record(session, "run_launched", person.id if person else None, run=run.id, seconds=seconds, amount=amount)
 
 
 def _who(person: Person | None) -> str:

@@ -21,8 +21,8 @@ from app.web.dependencies import address_of, in_transaction
 from app.web.hashing import in_slot
 
 
-async def try_password(request: Request, email: str, password: str) -> Person | SignInFailure:
-    """Whose e-mail and password these are, or why they are nobody's. Raises TooMany while a crowd is at the door."""
+async def try_password(request: Request, email: str, password: str) -> int | SignInFailure:
+    """The id of the person whose e-mail and password these are, or why they are nobody's. Raises TooMany while a crowd is at the door."""
     browser = request.cookies.get(security.browser_cookie_name(request.app.state.settings))
 
     def begin(session: Session) -> guessing.PasswordTry | SignInFailure:
@@ -37,7 +37,12 @@ async def try_password(request: Request, email: str, password: str) -> Person | 
         # It was not looked at, so it is no guess.
         await run_in_threadpool(in_transaction, request, lambda session: guessing.forget_try(session, attempt))
         raise
-    return await run_in_threadpool(in_transaction, request, lambda session: guessing.end_try(session, attempt, fits))
+
+    def end(session: Session) -> int | SignInFailure:
+        outcome = guessing.end_try(session, attempt, fits)
+        return outcome if isinstance(outcome, SignInFailure) else outcome.id
+
+    return await run_in_threadpool(in_transaction, request, end)
 
 
 async def must_be(request: Request, person: Person, password: str) -> None:

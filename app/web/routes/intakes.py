@@ -107,7 +107,7 @@ def take_in(
         asked = uploads.request_intake(session, storage, catalog, upload, me)
     else:
         _refuse_members(me)
-        asked = ingest.request_intake(session, catalog, Path(folder.strip()), me)
+        asked = _request(session, catalog, Path(folder.strip()), me)
     return _answer(request, asked)
 
 
@@ -161,7 +161,11 @@ def repeat(request: Request, intake_id: int, session: Write, storage: Files, me:
     if not uploads.is_upload(storage, folder):
         _refuse_members(me)
     catalog = reading.get(session, before.catalog_id)
-    return _answer(request, ingest.request_intake(session, catalog, folder, me))
+    return _answer(request, _request(session, catalog, folder, me))
+
+
+def _request(session: Session, catalog: Catalog, folder: Path, me: Person) -> Intake:
+    return ingest.waiting(session, catalog, folder) or ingest.request_intake(session, catalog, folder, me)
 
 
 def _refuse_without_room(

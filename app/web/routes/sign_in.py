@@ -62,8 +62,7 @@ async def sign_in(request: Request, page: Page, email: Text, password: Text, nex
         view = SignInView(address, email, outcome.sentence)
         status = 429 if outcome.has_to_wait else 401
         return await run_in_threadpool(page, "people/sign_in.html", view, status=status)
-    person_id = outcome.id
-    return await run_in_threadpool(_signed_in, request, lambda session: person_id, address)
+    return await run_in_threadpool(_signed_in, request, lambda session: outcome, address)
 
 
 @router.post("/sign-out")
