@@ -206,6 +206,19 @@ def test_doctor_tells_how_to_mend_what_is_missing(
     assert "Set PACKSHOT_BASE_MODEL to a model's folder." in said
 
 
+def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    for mode in (0o777, 0o702, 0o1777):
+        folder.chmod(mode)
+        assert f"chmod o-w {folder}" in refusal(capsys, "up", "--data", str(folder))
+        cli.main(["doctor", "--data", str(folder)])
+        assert f"BAD   Everybody on this machine may write to the data folder {folder}." in capsys.readouterr().out
+    folder.chmod(0o770)
+    cli.main(["doctor", "--data", str(folder)])
+    assert f"note  Data folder {folder}: its group may write to it." in capsys.readouterr().out
+
+
 def test_everything_runs_and_status_says_so(running: Up) -> None:
     told = packshot("status", "--data", str(running.data_dir))
     assert told.returncode == 0, told.stdout + told.stderr

@@ -107,7 +107,9 @@ def test_many_names_from_one_address_are_one_guesser(session: Session) -> None:
     for number in range(guessing.GUESSES_OF_ADDRESS):
         assert not has_to_wait(tried(session, f"name{number}@example.org", "a wrong guess"))
     failure = tried(session, "another@example.org", "a wrong guess")
-    assert isinstance(failure, SignInFailure) and failure.sentence.startswith("Too many wrong passwords from this address.")
+    assert isinstance(failure, SignInFailure) and failure.sentence.startswith(
+        "Too many wrong passwords from this address."
+    )
     assert not has_to_wait(tried(session, "another@example.org", "a wrong guess", THERE))
 
 

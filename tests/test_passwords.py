@@ -27,15 +27,17 @@ def test_passwords_cost_guessers_as_much_as_is_recommended() -> None:
 
 @pytest.mark.parametrize(
     "password",
-    ["password123", "Password123!", "qwertyuiop", "1234567890", "iloveyou123", "sunshine2020", "aaaaaaaaaaaaa", "P@ssw0rd1234",
-     "Packshot2026", "Anastasia.Kos", "ana.kos@example.org", "letmein12345", "qwerty123456"],
+    ["password123", "Password123!", "qwertyuiop", "1234567890", "iloveyou123", "sunshine2020", "aaaaaaaaaaaaa",
+     "P@ssw0rd1234", "Packshot2026", "Anastasia.Kos", "ana.kos@example.org", "letmein12345", "qwerty123456"],
 )  # fmt: skip
 def test_what_guessers_try_first_is_refused(password: str) -> None:
     with pytest.raises(Refused):
         passwords.check(password, ("Anastasia Kos", "ana.kos@example.org"))
 
 
-@pytest.mark.parametrize("password", ["four words make one", "korrekte pferde batterie", "fx8-Tq2m-pLw0", "泡茶的红色水壶放在桌上"])
+@pytest.mark.parametrize(
+    "password", ["four words make one", "korrekte pferde batterie", "fx8-Tq2m-pLw0", "泡茶的红色水壶放在桌上"]
+)
 def test_a_good_password_is_taken(password: str) -> None:
     passwords.check(password, ("Anastasia Kos", "ana.kos@example.org"))
 

@@ -22,7 +22,10 @@ from app.web.hashing import in_slot
 
 
 async def try_password(request: Request, email: str, password: str) -> int | SignInFailure:
-    """The id of the person whose e-mail and password these are, or why they are nobody's. Raises TooMany while a crowd is at the door."""
+    """The id of the person whose e-mail and password these are, or why they are nobody's.
+
+    Raises TooMany while a crowd is at the door.
+    """
     browser = request.cookies.get(security.browser_cookie_name(request.app.state.settings))
 
     def begin(session: Session) -> guessing.PasswordTry | SignInFailure:

@@ -19,11 +19,19 @@ AT_ONCE: Final = 2
 MOST_WAITING: Final = 16
 
 _slots: Final = CapacityLimiter(AT_ONCE)
+# Whoever hashes or waits to.
+_here: Final[set[object]] = set()
 _Result = TypeVar("_Result")
 
 
 async def in_slot(work: Callable[..., _Result], *arguments: object) -> _Result:
     """What `work(*arguments)` returns, done in a thread of its own. Raises TooMany when others wait already."""
-    if _slots.statistics().tasks_waiting >= MOST_WAITING:
+    if len(_here) >= AT_ONCE + MOST_WAITING:
         raise TooMany("Too many people sign in at this moment. Try again in a few seconds.")
-    return await anyio.to_thread.run_sync(partial(work, *arguments), limiter=_slots)
+    # Counted before anything is waited for: a burst comes all at once.
+    ticket = object()
+    _here.add(ticket)
+    try:
+        return await anyio.to_thread.run_sync(partial(work, *arguments), limiter=_slots)
+    finally:
+        _here.discard(ticket)

@@ -241,3 +241,13 @@ def test_logs_of_earlier_times_are_kept_and_the_oldest_goes(tmp_path: Path) -> N
 def _no_server_is_left(folder: Path) -> Iterator[None]:
     yield
     assert not (folder / "postgres" / "postmaster.pid").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+@pytest.mark.parametrize("owner", [0, 54321])
+def test_a_database_of_somebody_else_is_refused_in_words(owner: int, tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    os.chown(folder, owner, owner)
+    with pytest.raises(Refused, match=f"{folder} belongs to .* chown -R nobody {folder}"):
+        servers.postgres(tmp_path)

@@ -120,7 +120,10 @@ def test_only_the_hash_of_a_cookie_is_kept(
     stranger.post("/sign-in", data={"email": ana.email, "password": PASSWORD})
     kept = {
         security.cookie_name(settings): session.query(SignIn).filter_by(person_id=ana.id).one().token_hash,
-        security.browser_cookie_name(settings): session.query(KnownBrowser).filter_by(person_id=ana.id).one().token_hash,
+        security.browser_cookie_name(settings): session.query(KnownBrowser)
+        .filter_by(person_id=ana.id)
+        .one()
+        .token_hash,
     }
     for name, token in stranger.cookies.items():
         assert len(token) >= 43
