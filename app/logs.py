@@ -33,7 +33,7 @@ class LineFormatter(logging.Formatter):
 
 def plain(text: str) -> str:
     """Text with control characters written out, but line ends and tabs."""
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _UNSAFE.sub(lambda control: control[0].encode("unicode_escape").decode(), text)
 
 
 def configuration() -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 The database is dumped first, in one snapshot, by PostgreSQL's own `pg_dump`; then the files are copied. A row is
 written only once its file is there, so every file that the snapshot names is in the copy, however much goes on
-meanwhile. What can be made again or means nothing elsewhere is left out: caches, logs, preflights, and uploads that were
-not taken in yet.
+meanwhile. What can be made again or means nothing elsewhere is left out: caches, logs, preflights, and uploads that
+were not taken in yet.
 """
 
 from __future__ import annotations

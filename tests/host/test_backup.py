@@ -35,8 +35,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             people.begin_session(session, ana)
             cast.red_kettle(session, cast.catalog(session, "Autumn"))
     storage.put("originals", b"a photo", ".jpg")
-    for name in ("runs/1/checkpoints/step-000010/weights", "cache/ab/left-out", "uploads/1-00/left-out", "logs/left-out",
-                 "runs/1/checkpoints/.step-000020.7.new/left-out"):  # fmt: skip
+    step = "runs/1/checkpoints"
+    left_out = ("cache/ab", "uploads/1-00", "logs", f"{step}/.step-000020.7.new")
+    for name in (f"{step}/step-000010/weights", *(f"{folder}/left-out" for folder in left_out)):
         path = data_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())
