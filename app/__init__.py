@@ -6,7 +6,7 @@ The import graph is the data flow, reversed: a later step may import an earlier 
 
     catalog -> captions -> intake -> review -> selection -> desk, datasets -> training -> evaluation -> cycles
             -> launch -> web -> host -> demo
-    beneath all of them: errors, units, settings, storage, database, people, jobs
+    beneath all of them: errors, units, logs, settings, storage, database, audit, passwords, people, guessing, jobs
     between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
 
     catalog     the photos of a team and what was measured of them     intake    photos on their way in
@@ -61,5 +61,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Device**: a GPU, a slice of one, or the CPU. **Device lock**: a gpu worker's sole right to a device. **Device
   allocation**: the devices that one job was given.
 - **Cycle**: one timed day from photos to a model, with a budget. **Ledger**: what its jobs cost.
-- **Person**: somebody who signs in. **Link**: a one-time address that signs a browser in.
+- **Person**: somebody who signs in; an **owner** or a **member**. **Link**: a one-time address that signs a browser in.
+  **Known browser**: one in which a person signed in before. **Audit log**: who did what to money, access and other
+  people's work.
+- **Reserve**: free space that what is large leaves on the disk. **Quota**: what a member's uploads may take.
 """

@@ -86,6 +86,20 @@ def parser() -> argparse.ArgumentParser:
     data(command("doctor", _doctor, "Check this machine and the settings, and tell how to mend what is wrong."))
     link = data(command("link", _link, "Make a link that signs a browser in once."))
     link.add_argument("email", nargs="?", help="whom to sign in (default: the owner)")
+    team = data(command("people", _people, "List the team; make somebody an owner, end their access, or delete them."))
+    team.add_argument("email", nargs="?", help="whom to change")
+    deeds = team.add_mutually_exclusive_group()
+    for deed, text in (
+        ("owner", "make them an owner"),
+        ("member", "make them a member"),
+        ("end", "end their access; a new link lets them in again"),
+        ("delete", "erase name and e-mail; what they did stays"),
+    ):
+        deeds.add_argument(f"--{deed}", dest="deed", action="store_const", const=deed, help=text)
+    backup = data(command("backup", _backup, "Write database and files into one file, while everything runs or not."))
+    backup.add_argument("file", type=Path, help="the file to write")
+    restore = data(command("restore", _restore, "Make a new data folder from a backup."))
+    restore.add_argument("file", type=Path, help="the backup")
     worker = command("worker", _worker, "Run one worker, where PostgreSQL and Redis are your own.")
     worker.add_argument("queue", choices=("cpu", "gpu"))
     which = "of a gpu worker: a number or identifier that nvidia-smi lists, or cpu:0 (default: the first that is free)"
@@ -170,6 +184,25 @@ def _link(options: argparse.Namespace) -> None:
     print(link(_settings(options), options.email))
 
 
+def _people(options: argparse.Namespace) -> None:
+    from app.host.team import team
+
+    for line in team(_settings(options), options.email, options.deed):
+        print(line)
+
+
+def _backup(options: argparse.Namespace) -> None:
+    from app.host.backup import back_up
+
+    print(back_up(_settings(options), options.file.absolute()))
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from app.host.backup import restore
+
+    print(restore(_settings(options), options.file.absolute()))
+
+
 def _worker(options: argparse.Namespace) -> None:
     from app.errors import Refused
     from app.host import devices
@@ -198,16 +231,18 @@ def _web(options: argparse.Namespace) -> None:
 
     import uvicorn
 
+    from app import logs
     from app.host.up import check_servers
     from app.web.main import create_app
 
     settings = _settings(options)
     if options.descriptor is None:
         check_servers(settings)  # a supervisor has seen to its own servers
-    # Addresses of sign-in links must not end up in a log, so there is no access log.
+    # Addresses of sign-in links must not end up in a log, so there is no access log. Half a request stays open as long
+    # as its sender likes: a proxy in front sees to that (SECURITY.md).
     config = uvicorn.Config(
         create_app(settings), host=settings.host, port=settings.port, access_log=False, server_header=False,
-        timeout_graceful_shutdown=2,
+        timeout_graceful_shutdown=2, log_config=logs.configuration(),
     )  # fmt: skip
     given = [socket.socket(fileno=options.descriptor)] if options.descriptor is not None else None
     uvicorn.Server(config).run(sockets=given)

@@ -40,8 +40,11 @@ def utc_now() -> datetime:
 
 @lru_cache(maxsize=8)
 def engine_for(url: str) -> Engine:
-    """One engine per process and address. A connection that the server dropped is replaced on checkout."""
-    return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    """One engine per process and address. A connection that the server dropped is replaced on checkout.
+
+    Errors do not repeat the values of a statement: they end up in logs.
+    """
+    return create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 
 class AppError(Exception):
@@ -55,8 +56,32 @@ class Refused(AppError):
     title = "This cannot be done as asked"
 
 
+class TooMany(AppError):
+    """Too much is asked for at once, or too often. The same request is good again in a while."""
+
+    status = 429
+    title = "Too many at once"
+
+
+class Unavailable(AppError):
+    """Something that everything needs does not answer at this moment."""
+
+    status = 503
+    title = "Not available"
+
+
 class DiskFull(Refused):
     """There is no room for a file; what was there before is as it was."""
+
+    title = "The disk is full"
+
+    @classmethod
+    def below_reserve(cls, folder: Path, free_bytes: int, reserve_bytes: int) -> DiskFull:
+        """What is free would no longer be enough for the database."""
+        return cls(
+            f"The disk with {folder} has {max(0, free_bytes) >> 20:,} MB left for this, and {reserve_bytes >> 20:,} MB "
+            "stay free for the database. Nothing was lost; free some space and go on."
+        )
 
 
 def is_disk_full(error: BaseException) -> bool:

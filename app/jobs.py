@@ -7,6 +7,7 @@ delivered twice finds nothing to claim. `sweep` puts jobs whose lease ran out ba
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -15,14 +16,16 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func, select, t
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from app import audit
 from app.database import Base, BigId, Moment, utc_now
-from app.errors import AppError, NotFound
-from app.people import Person
+from app.errors import AppError, NotAllowed, NotFound
+from app.people import Person, may_act_for
 
 Queue = Literal["cpu", "gpu"]
 LEASE_S: Final = 60.0
 MAX_ATTEMPTS: Final = 3
 RESEND_AFTER_S: Final = 30.0
+_SAME_JOB_LOCK: Final = 0x7061636E
 FailureKind = Literal["refused", "crashed", "lost", "gave_up"]
 """Why a job failed, in a word: it cannot be done as asked; a fault of the program; its workers were lost again and
 again; a failure that might have passed did not."""
@@ -125,6 +128,35 @@ def request(
     return job
 
 
+def request_once(
+    session: Session,
+    kind: str,
+    arguments: dict[str, Any],
+    person: Person | None = None,
+    is_running_enough: bool = False,
+) -> Job:
+    """Ask for work unless the same waits already; that job then stands for both.
+
+    `is_running_enough`: a job at work will do what is asked for too. Otherwise it may be past it.
+    """
+    # The same asked for many times at the same moment queues up here.
+    same = func.hashtext(f"{kind} {json.dumps(arguments, sort_keys=True)}")
+    session.execute(select(func.pg_advisory_xact_lock(_SAME_JOB_LOCK, same)))
+    states = ("queued", "running") if is_running_enough else ("queued",)
+    waiting = session.scalars(
+        select(Job)
+        .where(Job.kind == kind, Job.state.in_(states), Job.arguments == arguments, Job.is_cancel_asked.is_(False))
+        .order_by(Job.id)
+        .limit(1)
+    ).first()
+    return waiting or request(session, kind, arguments, person)
+
+
+def asker(session: Session, job_id: int) -> Person | None:
+    """Who asked for a job, and so for what follows from it."""
+    return session.scalars(select(Person).join(Job, Job.requested_by_id == Person.id).where(Job.id == job_id)).first()
+
+
 def get(session: Session, job_id: int) -> Job:
     """The job with this id. Raises NotFound."""
     job = session.get(Job, job_id)
@@ -215,11 +247,19 @@ def end_cancelled(session: Session, claim: Claim) -> None:
     _guarded(session, claim, {"state": "cancelled", "ended_at": utc_now(), "lease_until": None})
 
 
-def cancel(session: Session, job_id: int) -> Job:
-    """Ask for a stop: a queued job ends at once, a running one at its next beat. Raises NotFound."""
+def cancel(session: Session, job_id: int, by: Person | None = None) -> Job:
+    """Ask for a stop: a queued job ends at once, a running one at its next beat. `by` None: the program itself.
+
+    Raises NotFound, and NotAllowed for somebody else's job, unless an owner asks.
+    """
     job = session.get(Job, job_id, with_for_update=True)
     if job is None:
         raise NotFound(f"There is no job {job_id}.")
+    if by is not None:
+        if not may_act_for(by, job.requested_by_id):
+            raise NotAllowed("Somebody else asked for this. They can stop it, or an owner.")
+        if not job.is_over and not job.is_cancel_asked:
+            audit.record(session, "job_cancelled", by.id, job.requested_by_id, job=job.id, kind=job.kind)
     if job.state == "queued":
         job.state, job.ended_at = "cancelled", utc_now()
     if job.state == "running":

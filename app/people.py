@@ -1,45 +1,39 @@
-"""People: who may sign in, their sessions, and the one-time links that sign a browser in.
+"""People: who may sign in, what they may do, their signed-in browsers, and the one-time links that sign a browser in.
 
-Tokens are 32 random bytes; the database holds only their SHA-256, so a stolen copy of it signs nobody in. Passwords are
-hashed with Argon2id.
+Tokens are 32 random bytes; the database holds only their SHA-256, so a stolen copy of it signs nobody in. A cookie that
+was stolen must not become an account: what gives somebody access asks for the password again (`needs_confirmed`), and a
+change of password ends every other browser.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import secrets
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerifyMismatchError
-from sqlalchemy import CheckConstraint, ForeignKey, Text, delete, func, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, Text, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from app import audit, passwords
 from app.database import Base, BigId, Moment, utc_now
 from app.errors import Conflict, NotAllowed, NotFound, Refused
 
+Role = Literal["owner", "member"]
 SIGN_IN_LASTS: Final = timedelta(days=30)
+IDLE_LASTS: Final = timedelta(hours=72)
 LINK_LASTS: Final = timedelta(minutes=15)
-GUESSES: Final = 5
-GUESSES_COUNT_FOR: Final = timedelta(minutes=15)
-PASSWORD_MIN: Final = 10
+CONFIRMED_FOR: Final = timedelta(minutes=15)
+SEEN_EVERY: Final = timedelta(minutes=5)
 TEXT_MAX: Final = 254
-PASSWORD_MAX: Final = 1000
-
-_hasher: Final = PasswordHasher()
-# One hash takes 64 MiB and a core for some tens of milliseconds: a crowd of guessers must queue.
-_hashing: Final = threading.BoundedSemaphore(2)
+# Two owners who end each other's role at the same moment queue up here.
+_OWNERS_LOCK: Final = 0x7061636D
 
 
 class Person(Base):
-    """Somebody who signs in. `email` is kept in lower case."""
+    """Somebody who signs in. `email` is kept in lower case. Who is deleted keeps a number, and no name or e-mail."""
 
     __tablename__ = "person"
     __table_args__ = (CheckConstraint("role in ('owner','member')", name="role"),)
@@ -50,10 +44,11 @@ class Person(Base):
     role: Mapped[str] = mapped_column(Text, default="member")
     password_hash: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
+    deleted_at: Mapped[Moment | None]
 
 
 class SignIn(Base):
-    """One signed-in browser. Only the SHA-256 of its cookie is kept."""
+    """One signed-in browser. Only the SHA-256 of its cookie is kept. `browser` is what it calls itself."""
 
     __tablename__ = "sign_in"
 
@@ -61,6 +56,16 @@ class SignIn(Base):
     person_id: Mapped[int] = mapped_column(ForeignKey(Person.id, ondelete="CASCADE"), index=True)
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     expires_at: Mapped[Moment]
+    seen_at: Mapped[Moment] = mapped_column(default=utc_now, server_default=text("now()"))
+    # When the person last proved to be there, by a password or a link.
+    confirmed_at: Mapped[Moment | None]
+    browser: Mapped[str] = mapped_column(Text, default="", server_default="")
+    address: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+    @property
+    def key(self) -> str:
+        """What names it on its person's page: a piece of a hash, of use to nobody."""
+        return self.token_hash[:16]
 
 
 class SignInLink(Base):
@@ -74,24 +79,6 @@ class SignInLink(Base):
     used_at: Mapped[Moment | None]
 
 
-class SignInAttempt(Base):
-    """A failed sign-in, counted to slow guessing."""
-
-    __tablename__ = "sign_in_attempt"
-
-    id: Mapped[BigId]
-    email: Mapped[str] = mapped_column(Text, index=True)
-    at: Mapped[Moment] = mapped_column(default=utc_now)
-
-
-@dataclass(frozen=True, slots=True)
-class SignInFailure:
-    """A sign-in that did not happen, and why, in a sentence that says nothing about who exists."""
-
-    sentence: str
-    has_to_wait: bool = False
-
-
 def get(session: Session, person_id: int) -> Person:
     """The person with this id. Raises NotFound."""
     person = session.get(Person, person_id)
@@ -100,9 +87,24 @@ def get(session: Session, person_id: int) -> Person:
     return person
 
 
+def by_email(session: Session, email: str) -> Person:
+    """The person with this e-mail. Raises NotFound."""
+    person = session.scalars(select(Person).where(Person.email == email.strip().lower())).first()
+    if person is None:
+        raise NotFound(f"Nobody here has the e-mail {email.strip()}.")
+    return person
+
+
 def everybody(session: Session) -> Sequence[Person]:
-    """All people by name."""
-    return session.scalars(select(Person).order_by(func.lower(Person.name), Person.id)).all()
+    """All people by name, but those who were deleted."""
+    query = select(Person).where(Person.deleted_at.is_(None)).order_by(func.lower(Person.name), Person.id)
+    return session.scalars(query).all()
+
+
+def names(session: Session, ids: set[int]) -> dict[int, str]:
+    """The names of these people, the deleted ones' too."""
+    rows = session.execute(select(Person.id, Person.name).where(Person.id.in_(ids)))
+    return {row.id: row.name for row in rows}
 
 
 def with_access(session: Session) -> set[int]:
@@ -116,7 +118,8 @@ def with_access(session: Session) -> set[int]:
 
 def make_owner(session: Session, name: str = "Owner", email: str = "owner@localhost") -> Person:
     """The owner: the first one there is, or a new one. Asked twice at the same moment, it is made once."""
-    owner = session.scalars(select(Person).where(Person.role == "owner").order_by(Person.id).limit(1)).first()
+    query = select(Person).where(Person.role == "owner", Person.deleted_at.is_(None)).order_by(Person.id).limit(1)
+    owner = session.scalars(query).first()
     if owner is None:
         session.execute(insert(Person).values(name=name, email=email, role="owner").on_conflict_do_nothing())
         owner = session.scalars(select(Person).where(Person.email == email)).one()
@@ -127,7 +130,7 @@ def make_owner(session: Session, name: str = "Owner", email: str = "owner@localh
 
 def add(session: Session, by: Person, name: str, email: str) -> Person:
     """Add somebody to the team. Raises NotAllowed for anybody but an owner, Refused for bad values, Conflict."""
-    _needs_owner(by, "add people")
+    needs_owner(by, "add people")
     name, email = " ".join(name.split()), tidy_email(email)
     if not name or len(name) > TEXT_MAX:
         raise Refused("A name is needed, of at most 254 characters.")
@@ -137,32 +140,71 @@ def add(session: Session, by: Person, name: str, email: str) -> Person:
     if added is None:
         there = session.scalars(select(Person).where(Person.email == email)).one()
         raise Conflict(f"{email} is on the team already.", other=there.name)
+    audit.record(session, "person_added", by.id, added)
     return get(session, added)
 
 
-def shut_out(session: Session, by: Person, person: Person) -> None:
+def shut_out(session: Session, by: Person | None, person: Person) -> None:
     """End somebody's access: sign-ins, links and password. What they decided and wrote stays; a new link lets them in.
 
-    Raises NotAllowed for anybody but an owner, Refused for oneself.
+    `by` None: the machine's own terminal. Raises NotAllowed for anybody but an owner, Refused for oneself.
     """
-    _needs_owner(by, "end somebody's access")
-    if by.id == person.id:
-        raise Refused("You cannot end your own access. Another owner can.")
-    session.execute(delete(SignIn).where(SignIn.person_id == person.id))
-    session.execute(delete(SignInLink).where(SignInLink.person_id == person.id))
-    session.execute(update(Person).where(Person.id == person.id).values(password_hash=None))
+    if by is not None:
+        needs_owner(by, "end somebody's access")
+        if by.id == person.id:
+            raise Refused("You cannot end your own access. Another owner can.")
+    _take_access(session, person)
+    audit.record(session, "access_ended", by.id if by else None, person.id)
+
+
+def set_role(session: Session, by: Person | None, person: Person, role: Role) -> None:
+    """Make somebody an owner, or a member again. `by` None: the machine's own terminal.
+
+    Raises NotAllowed for anybody but an owner, Refused where no owner would be left or for a person who was deleted.
+    """
+    if by is not None:
+        needs_owner(by, "say who is an owner")
+    if person.deleted_at is not None:
+        raise Refused("This person was deleted. Add them again first.")
+    if role == "member":
+        _keep_an_owner(session, person)
+    if person.role != role:
+        person.role = role
+        session.flush()
+        audit.record(session, "role_changed", by.id if by else None, person.id, role=role)
+
+
+def remove(session: Session, by: Person | None, person: Person) -> None:
+    """Delete a person: name and e-mail are erased, access ends. What they decided and wrote stays, and says "left".
+
+    `by` None: the machine's own terminal. Raises NotAllowed for anybody but an owner, Refused for oneself or where no
+    owner would be left.
+    """
+    if by is not None:
+        needs_owner(by, "delete somebody")
+        if by.id == person.id:
+            raise Refused("You cannot delete yourself. Another owner can.")
+    _keep_an_owner(session, person)
+    _take_access(session, person)
+    person.name, person.email, person.role = f"Person {person.id} (left)", f"left-{person.id}@invalid", "member"
+    person.deleted_at = utc_now()
+    session.flush()
+    audit.record(session, "person_deleted", by.id if by else None, person.id)
 
 
 def make_link(session: Session, person: Person, by: Person | None = None) -> str:
     """A token that signs `person` in once, within 15 minutes; older unused ones of theirs die. `by` None: the machine's
-    own terminal. Raises NotAllowed when `by` is neither an owner nor the person.
+    own terminal. Raises NotAllowed when `by` is neither an owner nor the person, Refused for a person who was deleted.
     """
     if by is not None and by.id != person.id:
-        _needs_owner(by, "make a link for somebody else")
+        needs_owner(by, "make a link for somebody else")
+    if person.deleted_at is not None:
+        raise Refused("This person was deleted. Add them again first.")
     session.execute(delete(SignInLink).where(SignInLink.person_id == person.id, SignInLink.used_at.is_(None)))
     token = secrets.token_urlsafe(32)
     session.add(SignInLink(token_hash=hash_of(token), person_id=person.id, expires_at=utc_now() + LINK_LASTS))
     session.flush()
+    audit.record(session, "link_made", by.id if by else None, person.id)
     return token
 
 
@@ -174,10 +216,10 @@ def person_of_link(session: Session, token: str) -> Person:
     return get(session, link.person_id)
 
 
-def sign_in_by_link(session: Session, token: str, new_password: str = "") -> Person:
+def sign_in_by_link(session: Session, token: str, new_password_hash: str | None = None) -> Person:
     """Use the link up, and set a password where one is given. Of two browsers at the same moment one gets in.
 
-    Raises NotFound for a link that is over, Refused for a weak password (the link stays good).
+    Raises NotFound for a link that is over.
     """
     now = utc_now()
     link = update(SignInLink).where(
@@ -187,87 +229,126 @@ def sign_in_by_link(session: Session, token: str, new_password: str = "") -> Per
     if person_id is None:
         raise NotFound("This link was used already, or is older than 15 minutes. Ask for a new one.")
     person = get(session, person_id)
-    if new_password:
-        set_password(session, person.id, new_password)
+    if new_password_hash is not None:
+        keep_password(session, person, new_password_hash)
     return person
 
 
-def sign_in(session: Session, email: str, password: str) -> Person | SignInFailure:
-    """Who this is, or why not. The failure is a value, for the count of failures has to be committed.
+def keep_password(session: Session, person: Person, password_hash: str, keep_token: str | None = None) -> None:
+    """Set a password, as `passwords.hashed` made it.
 
-    An unknown e-mail costs the same time and gets the same answer as a wrong password. After 5 failures within 15
-    minutes an address has to wait until the oldest of them is 15 minutes old, known or not.
+    Every browser of the person but the one with `keep_token` is signed out, and unused links die: whoever had one of
+    them may be the reason for the change.
     """
-    email = email.strip().lower()[:TEXT_MAX]
-    now = utc_now()
-    # Guesses at one address queue up here, so that a burst cannot outrun the count.
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtext(email))))
-    recent = session.scalars(
-        select(SignInAttempt.at)
-        .where(SignInAttempt.email == email, SignInAttempt.at > now - GUESSES_COUNT_FOR)
-        .order_by(SignInAttempt.at.desc())
-        .limit(GUESSES)
-    ).all()
-    if len(recent) == GUESSES:
-        return SignInFailure(_wait_sentence(recent[-1] + GUESSES_COUNT_FOR - now), has_to_wait=True)
-    person = session.scalars(select(Person).where(Person.email == email)).first()
-    if not _is_password(person.password_hash if person else None, password) or person is None:
-        session.add(SignInAttempt(email=email))
-        session.execute(delete(SignInAttempt).where(SignInAttempt.at < now - timedelta(days=1)))
-        session.flush()
-        return SignInFailure("This e-mail and password do not belong together.")
-    session.execute(delete(SignInAttempt).where(SignInAttempt.email == email))
-    return person
-
-
-def change_password(session: Session, person_id: int, old: str, new: str, keep_token: str) -> None:
-    """Change one's own password and end one's other sign-ins. `keep_token` is this browser's.
-
-    Raises NotAllowed for a wrong old password (where there is one), Refused for a weak new one.
-    """
-    person = get(session, person_id)
-    if person.password_hash is not None and not _is_password(person.password_hash, old):
-        raise NotAllowed("The present password is not right. Nothing was changed.")
-    set_password(session, person_id, new)
-    session.execute(delete(SignIn).where(SignIn.person_id == person_id, SignIn.token_hash != hash_of(keep_token)))
+    person.password_hash = password_hash
+    others = delete(SignIn).where(SignIn.person_id == person.id)
+    session.execute(others if keep_token is None else others.where(SignIn.token_hash != hash_of(keep_token)))
+    session.execute(delete(SignInLink).where(SignInLink.person_id == person.id, SignInLink.used_at.is_(None)))
+    session.flush()
+    audit.record(session, "password_set", person.id, person.id)
 
 
 def set_password(session: Session, person_id: int, password: str) -> None:
-    """Set a password. Raises Refused for one shorter than 10 characters or longer than 1,000."""
-    if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-        raise Refused(f"A password needs at least {PASSWORD_MIN} characters. A few unrelated words make a good one.")
-    with _hashing:
-        hashed = _hasher.hash(password)
-    session.execute(update(Person).where(Person.id == person_id).values(password_hash=hashed))
+    """Choose and set a password in one go, for a terminal. Raises Refused for a weak one."""
+    person = get(session, person_id)
+    passwords.check(password, (person.name, person.email))
+    keep_password(session, person, passwords.hashed(password))
 
 
-def begin_session(session: Session, person: Person, now: datetime | None = None) -> str:
+def begin_session(
+    session: Session, person: Person, now: datetime | None = None, browser: str = "", address: str = ""
+) -> str:
     """Sign a browser in; the token goes into its cookie. Sign-ins that ran out are forgotten."""
     now = now or utc_now()
     token = secrets.token_urlsafe(32)
     session.execute(delete(SignIn).where(SignIn.expires_at <= now))
-    session.add(SignIn(token_hash=hash_of(token), person_id=person.id, expires_at=now + SIGN_IN_LASTS))
+    session.add(
+        SignIn(
+            token_hash=hash_of(token), person_id=person.id, created_at=now, expires_at=now + SIGN_IN_LASTS, seen_at=now,
+            confirmed_at=now, browser=browser[:TEXT_MAX], address=address,
+        )
+    )  # fmt: skip
     session.flush()
+    audit.record(session, "signed_in", person.id, person.id)
     return token
 
 
-def signed_in(session: Session, token: str) -> Person | None:
-    """Whose browser holds this token; None when nobody's, or not any more."""
-    return session.scalars(
-        select(Person)
+def signed_in(session: Session, token: str, idle: timedelta = IDLE_LASTS) -> tuple[Person, SignIn] | None:
+    """Whose browser holds this token, and since when; None when nobody's, or not any more, or idle for so long."""
+    now = utc_now()
+    row = session.execute(
+        select(Person, SignIn)
         .join(SignIn, SignIn.person_id == Person.id)
-        .where(SignIn.token_hash == hash_of(token), SignIn.expires_at > utc_now())
+        .where(SignIn.token_hash == hash_of(token), SignIn.expires_at > now, SignIn.seen_at > now - idle)
     ).first()
+    return (row[0], row[1]) if row is not None else None
 
 
-def sign_out(session: Session, token: str) -> None:
+def note_seen(session: Session, token: str) -> None:
+    """The browser with this token was seen just now."""
+    session.execute(update(SignIn).where(SignIn.token_hash == hash_of(token)).values(seen_at=utc_now()))
+
+
+def browsers(session: Session, person: Person, idle: timedelta = IDLE_LASTS) -> Sequence[SignIn]:
+    """The person's signed-in browsers, the one seen last first."""
+    now = utc_now()
+    query = select(SignIn).where(SignIn.person_id == person.id, SignIn.expires_at > now, SignIn.seen_at > now - idle)
+    return session.scalars(query.order_by(SignIn.seen_at.desc(), SignIn.token_hash)).all()
+
+
+def end_browser(session: Session, person: Person, key: str) -> None:
+    """Sign one of one's own browsers out. Raises NotFound."""
+    ended = delete(SignIn).where(SignIn.person_id == person.id, func.left(SignIn.token_hash, 16) == key)
+    if not session.scalars(ended.returning(SignIn.token_hash)).all():
+        raise NotFound("This browser is signed out already.")
+    audit.record(session, "browser_ended", person.id, person.id)
+
+
+def sign_out(session: Session, person: Person, token: str) -> None:
     """End this browser's sign-in."""
     session.execute(delete(SignIn).where(SignIn.token_hash == hash_of(token)))
+    audit.record(session, "signed_out", person.id, person.id)
+
+
+def sign_out_everywhere(session: Session, person: Person) -> None:
+    """End every sign-in of a person, and the links that are not used yet."""
+    session.execute(delete(SignIn).where(SignIn.person_id == person.id))
+    session.execute(delete(SignInLink).where(SignInLink.person_id == person.id, SignInLink.used_at.is_(None)))
+    audit.record(session, "signed_out_everywhere", person.id, person.id)
+
+
+def is_confirmed(session: Session, token: str) -> bool:
+    """Whether the person proved to be there within 15 minutes in this browser: by signing in, or by the password."""
+    at = session.scalar(select(SignIn.confirmed_at).where(SignIn.token_hash == hash_of(token)))
+    return at is not None and at > utc_now() - CONFIRMED_FOR
+
+
+def confirm(session: Session, token: str) -> None:
+    """The person in this browser has just proved to be there."""
+    session.execute(update(SignIn).where(SignIn.token_hash == hash_of(token)).values(confirmed_at=utc_now()))
+
+
+def needs_confirmed(session: Session, person: Person, token: str) -> None:
+    """Raises NotAllowed unless the person proved to be there within 15 minutes: a stolen cookie cannot."""
+    if not is_confirmed(session, token):
+        how = "Type your password with it." if person.password_hash else "Sign out, and in again by a new link."
+        raise NotAllowed(f"This gives or takes access, and you signed in a while ago. {how}")
+
+
+def needs_owner(person: Person, deed: str) -> None:
+    """Raises NotAllowed for anybody but an owner."""
+    if person.role != "owner":
+        raise NotAllowed(f"Only an owner can {deed}.")
+
+
+def may_act_for(person: Person, asked_by_id: int | None) -> bool:
+    """Whether somebody may end, prolong or otherwise steer what `asked_by_id` asked for: an owner, or that person."""
+    return person.role == "owner" or person.id == asked_by_id
 
 
 def hash_of(token: str) -> str:
     """What is kept of a token: SHA-256 in hex. A token is 32 random bytes, so a plain hash is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def tidy_email(email: str) -> str:
@@ -279,28 +360,16 @@ def tidy_email(email: str) -> str:
     return email
 
 
-def _needs_owner(person: Person, deed: str) -> None:
-    if person.role != "owner":
-        raise NotAllowed(f"Only an owner can {deed}.")
+def _take_access(session: Session, person: Person) -> None:
+    session.execute(delete(SignIn).where(SignIn.person_id == person.id))
+    session.execute(delete(SignInLink).where(SignInLink.person_id == person.id))
+    person.password_hash = None
+    session.flush()
 
 
-def _is_password(password_hash: str | None, password: str) -> bool:
-    """Whether the password fits. Without a hash it does not, after the same work."""
-    with _hashing:
-        try:
-            _hasher.verify(password_hash or _decoy(), password[:PASSWORD_MAX])
-        except VerifyMismatchError:
-            return False
-    return password_hash is not None
-
-
-@lru_cache(maxsize=1)
-def _decoy() -> str:
-    """A hash nobody has the password of."""
-    return _hasher.hash(secrets.token_urlsafe(32))
-
-
-def _wait_sentence(wait: timedelta) -> str:
-    minutes = max(1, math.ceil(wait.total_seconds() / 60))
-    unit = "minute" if minutes == 1 else "minutes"
-    return f"Too many wrong passwords for this e-mail. Wait {minutes} {unit}, or ask for a sign-in link."
+def _keep_an_owner(session: Session, person: Person) -> None:
+    """Raises Refused where nobody else is an owner."""
+    session.execute(select(func.pg_advisory_xact_lock(_OWNERS_LOCK)))
+    others = select(Person.id).where(Person.role == "owner", Person.id != person.id, Person.deleted_at.is_(None))
+    if person.role == "owner" and session.scalars(others).first() is None:
+        raise Refused(f"{person.name} is the only owner. Make somebody else an owner first.")

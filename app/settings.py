@@ -7,6 +7,7 @@ import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -73,6 +74,28 @@ class Settings(BaseSettings):
         description="Folders of this machine, parted by colons, that owners may take photos in from, with all below. "
         "Unset: the home folder and the data folder.",
     )
+    disk_reserve_mb: int = Field(
+        default=1024,
+        ge=0,
+        le=10_000_000,
+        description="Free space in MB that uploads, photos, checkpoints and samples leave on the data folder's disk, "
+        "so that the database goes on.",
+    )
+    upload_quota_mb: int = Field(
+        default=20_480,
+        ge=1,
+        le=1_000_000_000,
+        description="What a member's uploads may take of the disk, in MB: files on their way and photos taken in from "
+        "them. Owners have no quota.",
+    )
+    sign_in_idle_hours: int = Field(
+        default=72, ge=1, le=720, description="Hours without a request after which a browser is signed out."
+    )
+    teacher_models: tuple[Path, ...] = Field(
+        default=(),
+        description='Folders of DINO and LPIPS models that a run may learn from, as a JSON list: ["/models/dinov2"]. '
+        "No other folder can be named.",
+    )
     device: str | None = Field(
         default=None,
         description="Device of the gpu worker: a number or identifier that nvidia-smi lists, or cpu:0. "
@@ -128,10 +151,32 @@ class Settings(BaseSettings):
             )
         return url
 
+    @field_validator("public_url")
+    @classmethod
+    def _refuse_what_is_no_address(cls, url: str | None) -> str | None:
+        """Every request is compared with it, so it has to be one."""
+        try:
+            parts = urlsplit(url or "http://localhost")
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            is_address = False
+        if not is_address:
+            raise ValueError("PACKSHOT_PUBLIC_URL must be an address: https://packshot.example.org.")
+        return url or None
+
+    @property
+    def disk_reserve_bytes(self) -> int:
+        """`disk_reserve_mb` in bytes."""
+        return self.disk_reserve_mb << 20
+
+    @property
+    def has_https(self) -> bool:
+        """Whether people come by https, through a proxy in front."""
+        return (self.public_url or "").startswith("https://")
+
     @model_validator(mode="after")
     def _refuse_open_plain_http(self) -> Settings:
-        has_https = (self.public_url or "").startswith("https://")
-        if not is_loopback(self.host) and not has_https and not self.allow_plain_http:
+        if not is_loopback(self.host) and not self.has_https and not self.allow_plain_http:
             raise ValueError(
                 f"Listening on {self.host} without https would send passwords in the clear. Set PACKSHOT_PUBLIC_URL "
                 "to an https address, or PACKSHOT_ALLOW_PLAIN_HTTP=true if a trusted proxy stands in front."

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,10 +33,18 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Storage:
-    """Content-addressed files under one data folder."""
+    """Content-addressed files under one data folder. What is large leaves `reserve_bytes` of its disk free."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, reserve_bytes: int = 0) -> None:
         self.root = data_dir.resolve()
+        self.reserve_bytes = reserve_bytes
+
+    def refuse_below_reserve(self, wanted_bytes: int = 0) -> None:
+        """Raises DiskFull when so many bytes more would not leave the disk what the database needs to go on."""
+        if self.reserve_bytes:
+            free_bytes = free_on(self.root)
+            if free_bytes - wanted_bytes < self.reserve_bytes:
+                raise DiskFull.below_reserve(self.root, free_bytes, self.reserve_bytes)
 
     def path(self, kind: Kind, sha256: str, suffix: str) -> Path:
         """Where the file with these bytes lies, whether or not it is there. `suffix` starts with a dot."""
@@ -44,11 +53,12 @@ class Storage:
     def put(self, kind: Kind, data: bytes, suffix: str) -> str:
         """Keep `data` and return its SHA-256 in hex. Writing the same bytes again costs no disk.
 
-        Raises Refused when the disk is full.
+        Raises DiskFull, also when only the reserve is left.
         """
         sha256 = hashlib.sha256(data).hexdigest()
         target = self.path(kind, sha256, suffix)
         if not target.exists():
+            self.refuse_below_reserve(len(data))
             with atomic_file(target) as file:
                 file.write(data)
         return sha256
@@ -56,11 +66,12 @@ class Storage:
     def put_file(self, kind: Kind, source: Path, sha256: str, suffix: str) -> Path:
         """Keep a copy of the bytes of `source`, whose SHA-256 the caller has just read. Returns where it lies.
 
-        Raises Refused when the disk is full, or when the file changed while it was read.
+        Raises DiskFull, also when only the reserve is left, and Refused when the file changed while it was read.
         """
         target = self.path(kind, sha256, suffix)
         if target.exists():
             return target
+        self.refuse_below_reserve(source.stat().st_size)
         digest = hashlib.sha256()
         with source.open("rb") as reader, atomic_file(target) as writer:
             while chunk := reader.read(_CHUNK_BYTES):
@@ -87,6 +98,11 @@ class Storage:
 def is_data_folder(folder: Path) -> bool:
     """Whether this is a data folder of Packshot, this one's or another's: a copy, a backup."""
     return (folder / "files" / "originals").is_dir() or (folder / "postgres" / "PG_VERSION").is_file()
+
+
+def free_on(folder: Path) -> int:
+    """Bytes that are free for us on the disk of a folder, which need not exist yet."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
 
 
 def sha256_of(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Imports every table once, for Alembic and for `Base.metadata` to be whole. Nothing else belongs here."""
 
-from app import jobs, people
+from app import audit, guessing, jobs, people
 from app.captions import tables as captions
 from app.catalog import tables as catalog
 from app.cycles import tables as cycles
@@ -11,11 +11,13 @@ from app.selection import tables as selection
 from app.training import tables as training
 
 __all__ = [
+    "audit",
     "captions",
     "catalog",
     "cycles",
     "datasets",
     "evaluation",
+    "guessing",
     "jobs",
     "people",
     "review",

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
-from app import people
+from app import passwords, people
 from app.database import engine_for, migrate
 from app.host import servers
 from app.people import Person
@@ -89,10 +89,10 @@ def session(engine: Engine) -> Iterator[Session]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_passwords() -> Iterator[None]:
-    """Passwords are hashed as ever, at the least cost that Argon2 has; `test_people.py` looks at the real one."""
-    (name,) = (name for name, value in vars(people).items() if isinstance(value, PasswordHasher))
+    """Passwords are hashed as ever, at the least cost that Argon2 has; `test_passwords.py` looks at the real one."""
+    (name,) = (name for name, value in vars(passwords).items() if isinstance(value, PasswordHasher))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(people, name, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        patch.setattr(passwords, name, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
         yield
 
 

@@ -15,10 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 import uvicorn
+from sqlalchemy import NullPool, create_engine
 
-from app import cli
+from app import cli, people
+from app.database import transaction
 from app.host.listener import answers
 from app.host.state import host_state
+from tests import cast
 from tests.running import PROJECT, STOPS_WITHIN_S, Up, packshot, up
 
 
@@ -42,7 +45,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert end.value.code == 0
     said = capsys.readouterr().out
-    for name in ("up", "demo", "status", "doctor", "link", "worker", "web", "sweeper", "migrate"):
+    names = "up demo status doctor link people backup restore worker web sweeper migrate"
+    for name in names.split():
         assert f"    {name} " in said
 
 
@@ -206,6 +210,19 @@ def test_doctor_tells_how_to_mend_what_is_missing(
     assert "Set PACKSHOT_BASE_MODEL to a model's folder." in said
 
 
+def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    for mode in (0o777, 0o702, 0o1777):
+        folder.chmod(mode)
+        assert f"chmod o-w {folder}" in refusal(capsys, "up", "--data", str(folder))
+        cli.main(["doctor", "--data", str(folder)])
+        assert f"BAD   Everybody on this machine may write to the data folder {folder}." in capsys.readouterr().out
+    folder.chmod(0o770)
+    cli.main(["doctor", "--data", str(folder)])
+    assert f"note  Data folder {folder}: its group may write to it." in capsys.readouterr().out
+
+
 def test_everything_runs_and_status_says_so(running: Up) -> None:
     told = packshot("status", "--data", str(running.data_dir))
     assert told.returncode == 0, told.stdout + told.stderr
@@ -221,6 +238,26 @@ def test_doctor_sees_what_runs(running: Up) -> None:
     assert f"Packshot runs on it at {running.state.address}" in told
     assert "Redis takes connections" in told
     assert "answers (the one of the data folder)" in told
+
+
+def test_people_are_changed_from_the_terminal(running: Up) -> None:
+    with transaction(create_engine(running.state.database_url, poolclass=NullPool)) as session:
+        mei = cast.person(session, "Mei")
+
+    def told(*arguments: str) -> str:
+        done = packshot("people", *arguments, "--data", str(running.data_dir))
+        return done.stdout + done.stderr
+
+    assert "owner@localhost" in told()
+    assert "no access" in told(mei.email, "--owner"), "an owner, without any way in yet"
+    with transaction(create_engine(running.state.database_url, poolclass=NullPool)) as session:
+        assert people.get(session, mei.id).role == "owner"
+    assert "only owner" not in told("owner@localhost", "--member")
+    assert "only owner" in told(mei.email, "--delete")
+    told("owner@localhost", "--owner")
+    assert mei.email not in told(mei.email, "--delete")
+    assert "Nobody here has the e-mail" in told(mei.email, "--end")
+    assert "Name whom" in told("--end")
 
 
 def test_the_address_answers_and_the_link_leads_in(running: Up) -> None:

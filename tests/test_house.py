@@ -384,10 +384,25 @@ def test_compose_runs_every_role_and_opens_one_door_on_this_machine_only() -> No
     assert all(str(port).startswith("127.0.0.1:") for port in ports["web"])  # type: ignore[attr-defined]
 
 
-def test_compose_has_no_default_password() -> None:
+@pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "REDIS_PASSWORD"])
+def test_compose_has_no_default_password(name: str) -> None:
     text = (PROJECT / "docker-compose.yml").read_text()
-    assert set(re.findall(r"\$\{POSTGRES_PASSWORD[^}]*\}", text)) == {"${POSTGRES_PASSWORD:?choose one in .env}"}
-    assert "\nPOSTGRES_PASSWORD=\n" in (PROJECT / ".env.example").read_text()
+    assert set(re.findall(rf"\$\{{{name}[^}}]*\}}", text)) == {f"${{{name}:?choose one in .env}}"}
+    assert f"\n{name}=\n" in (PROJECT / ".env.example").read_text()
+
+
+def test_compose_gives_each_container_what_it_needs_and_no_rights() -> None:
+    """A setting that is not passed on would be set in .env and go unread."""
+    passed_on = {f"PACKSHOT_{name.upper()}" for name in Settings.model_fields} - {"PACKSHOT_DATA_DIR", "PACKSHOT_PORT"}
+    for name, service in compose()["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "env_file" not in service and not service.get("privileged"), name
+        given = set(service["environment"])  # type: ignore[call-overload]
+        if service.get("image") == "packshot":
+            assert passed_on <= given, name
+        assert not any("PASSWORD" in key for key in given) or name == "postgres", name
+    assert "requirepass" in str(compose()["services"]["redis"]["command"])
 
 
 def has_compose() -> bool:
@@ -406,6 +421,6 @@ def test_compose_reads_its_file(tmp_path: Path) -> None:
     refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert refused.returncode != 0
     assert "POSTGRES_PASSWORD" in refused.stderr
-    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=chosen\n")
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=chosen\nREDIS_PASSWORD=chosen\n")
     taken = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert taken.returncode == 0, taken.stderr

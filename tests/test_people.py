@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
-import argon2
 import pytest
-from argon2 import extract_parameters
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
-from app import people
+from app import jobs, people
 from app.database import transaction, utc_now
-from app.errors import NotFound, Refused
-from app.people import Person, SignIn, SignInAttempt, SignInFailure
+from app.errors import NotAllowed, NotFound, Refused
+from app.people import Person, SignIn
 from tests import cast
 
-PROJECT = Path(__file__).resolve().parent.parent
 PASSWORD = "four words make one"
 
 
@@ -39,47 +33,10 @@ def test_password_is_not_kept(session: Session) -> None:
     assert PASSWORD not in ana.password_hash
 
 
-def test_passwords_cost_guessers_as_much_as_is_recommended() -> None:
-    """In a Python of its own: the other tests hash at a lower cost."""
-    script = "from app import people; print(people._hasher.hash('four words make one'))"
-    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
-    cost = extract_parameters(done.stdout.strip())
-    assert cost.type is argon2.Type.ID
-    assert (cost.memory_cost, cost.time_cost, cost.parallelism) == (65_536, 3, 4), "RFC 9106, where memory is scarce"
-
-
 @pytest.mark.parametrize("password", ["", "short", "nine char", "x" * 1001])
 def test_weak_password_is_refused(session: Session, password: str) -> None:
     with pytest.raises(Refused):
         people.set_password(session, cast.person(session).id, password)
-
-
-def test_person_without_a_password_cannot_sign_in_by_one(session: Session) -> None:
-    ana = cast.person(session)
-    assert isinstance(people.sign_in(session, ana.email, ""), SignInFailure)
-
-
-def test_right_password_clears_the_count(session: Session) -> None:
-    ana = cast.person(session)
-    people.set_password(session, ana.id, PASSWORD)
-    for _ in range(people.GUESSES - 1):
-        people.sign_in(session, ana.email, "a wrong guess")
-    assert people.sign_in(session, ana.email, PASSWORD) is ana
-    assert isinstance(people.sign_in(session, ana.email, "a wrong guess"), SignInFailure)
-    assert people.sign_in(session, ana.email, PASSWORD) is ana
-
-
-def test_waiting_ends_when_the_oldest_guess_is_old_enough(session: Session) -> None:
-    ana = cast.person(session)
-    people.set_password(session, ana.id, PASSWORD)
-    for age_min in (14, 10, 8, 4, 2):
-        session.add(SignInAttempt(email=ana.email, at=utc_now() - timedelta(minutes=age_min)))
-    session.flush()
-    failure = people.sign_in(session, ana.email, PASSWORD)
-    assert isinstance(failure, SignInFailure) and failure.has_to_wait
-    assert "Wait 1 minute," in failure.sentence
-    session.execute(update(SignInAttempt).values(at=SignInAttempt.at - timedelta(minutes=2)))
-    assert people.sign_in(session, ana.email, PASSWORD) is ana
 
 
 def test_new_link_ends_the_one_before(session: Session) -> None:
@@ -112,7 +69,6 @@ def committed(engine: Engine) -> Iterator[Person]:
         someone = cast.person(session, "Race")
     yield someone
     with transaction(engine) as session:
-        session.execute(delete(SignInAttempt).where(SignInAttempt.email == someone.email))
         session.execute(delete(Person).where(Person.id == someone.id))
 
 
@@ -132,12 +88,61 @@ def test_of_two_browsers_one_gets_in_by_a_link(engine: Engine, committed: Person
         assert sum(pool.map(use, range(4))) == 1
 
 
-def test_burst_of_guesses_does_not_outrun_the_count(engine: Engine, committed: Person) -> None:
-    def guess(_: int) -> bool:
-        with transaction(engine) as session:
-            answer = people.sign_in(session, committed.email, "a wrong guess")
-            return isinstance(answer, SignInFailure) and answer.has_to_wait
+def test_a_change_of_password_ends_every_other_browser_and_link(session: Session) -> None:
+    ana = cast.person(session)
+    here, there = people.begin_session(session, ana), people.begin_session(session, ana)
+    link = people.make_link(session, ana)
+    people.keep_password(session, ana, "a hash", keep_token=here)
+    assert people.signed_in(session, here) is not None
+    assert people.signed_in(session, there) is None
+    with pytest.raises(NotFound):
+        people.person_of_link(session, link)
 
-    with ThreadPoolExecutor(4) as pool:
-        waits = list(pool.map(guess, range(8)))
-    assert waits.count(False) == people.GUESSES
+
+def test_a_password_set_by_a_link_ends_every_browser_that_was_signed_in(session: Session) -> None:
+    ana = cast.person(session)
+    stolen = people.begin_session(session, ana)
+    people.sign_in_by_link(session, people.make_link(session, ana), "a hash")
+    assert people.signed_in(session, stolen) is None
+
+
+def test_a_browser_without_requests_is_signed_out(session: Session) -> None:
+    ana = cast.person(session)
+    token = people.begin_session(session, ana, now=utc_now() - timedelta(hours=3))
+    assert people.signed_in(session, token, idle=timedelta(hours=2)) is None
+    assert people.signed_in(session, token, idle=timedelta(hours=4)) is not None
+    people.note_seen(session, token)
+    session.expire_all()
+    assert people.signed_in(session, token, idle=timedelta(hours=2)) is not None
+
+
+def test_somebody_stays_an_owner(session: Session) -> None:
+    """Whoever else is one, and whatever is done to them, in whatever order."""
+    others = session.query(Person).filter(Person.role == "owner")
+    others.update({"role": "member"})
+    ana, ben = cast.person(session, "Ana", "owner"), cast.person(session, "Ben")
+    for by in (ana, None):
+        with pytest.raises(Refused, match="only owner"):
+            people.set_role(session, by, ana, "member")
+    with pytest.raises(Refused, match="only owner"):
+        people.remove(session, None, ana)
+    people.set_role(session, ana, ben, "owner")
+    people.set_role(session, ben, ana, "member")
+    assert (ana.role, ben.role) == ("member", "owner")
+    with pytest.raises(NotAllowed):
+        people.set_role(session, ana, ben, "member")
+
+
+def test_a_deleted_person_has_no_name_and_what_they_did_stays(session: Session) -> None:
+    owner, mei = cast.person(session, "Ana", "owner"), cast.person(session, "Mei")
+    token, email = people.begin_session(session, mei), mei.email
+    cycle_job = jobs.request(session, "captions.propose", {}, mei)
+    people.remove(session, owner, mei)
+    assert people.signed_in(session, token) is None
+    assert cycle_job.requested_by_id == mei.id
+    assert (mei.name, mei.password_hash) == (f"Person {mei.id} (left)", None)
+    assert mei not in people.everybody(session)
+    assert people.names(session, {mei.id}) == {mei.id: mei.name}
+    with pytest.raises(Refused):
+        people.make_link(session, mei)
+    assert people.add(session, owner, "Mei", email).id != mei.id, "the e-mail is free again"

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
@@ -28,6 +28,7 @@ from app import broker, jobs
 from app.cycles import ledger
 from app.database import engine_for, transaction
 from app.errors import AppError, is_disk_full
+from app.logs import FORMAT, LineFormatter
 from app.settings import Settings
 from app.storage import Storage
 
@@ -133,6 +134,16 @@ celery_app = Celery("packshot", broker=os.environ.get("PACKSHOT_REDIS_URL"))
 celery_app.conf.update(broker.celery_settings())
 
 
+def _write_plain_lines(logger: logging.Logger, **_: object) -> None:
+    """File names and titles come from outside: no line of them obeys a terminal or parts in two."""
+    for handler in logger.handlers:
+        handler.setFormatter(LineFormatter(FORMAT))
+
+
+signals.after_setup_logger.connect(_write_plain_lines)
+signals.after_setup_task_logger.connect(_write_plain_lines)
+
+
 def job_task(kind: str) -> Callable[[Body], Body]:
     """Register `body` as the task that does jobs of this kind. The body itself is returned: tests call it plainly."""
 
@@ -155,7 +166,7 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
     if claim is None:
         log.info("job %s: nothing to claim (delivered twice, or cancelled)", job_id)
         return
-    work = Work(claim, settings, engine, Storage(settings.data_dir), lease_s)
+    work = Work(claim, settings, engine, Storage(settings.data_dir, settings.disk_reserve_bytes), lease_s)
     is_billed = True
     log.info("job %s: %s, attempt %s", job_id, claim.kind, claim.attempt)
     try:

@@ -24,6 +24,7 @@ _PIECE_BYTES = 1 << 24
 _WAITING_BYTES = 1 << 28
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.\d+\.(new|old)")
 
+_reserve_bytes: ContextVar[int] = ContextVar("reserve_bytes", default=0)
 _listener: ContextVar[Callable[[], None]] = ContextVar("listener", default=lambda: None)
 
 
@@ -37,6 +38,27 @@ def heard(listener: Callable[[], None]) -> Iterator[None]:
         _listener.reset(before)
 
 
+@contextmanager
+def leaving_free(reserve_bytes: int) -> Iterator[None]:
+    """Inside the block, and in this thread, what is written leaves so many bytes of its disk free."""
+    before = _reserve_bytes.set(reserve_bytes)
+    try:
+        yield
+    finally:
+        _reserve_bytes.reset(before)
+
+
+def free_for_us(folder: Path) -> int:
+    """Bytes of the folder's disk that may be written, without what is to be left free; negative when less is free."""
+    return shutil.disk_usage(folder).free - _reserve_bytes.get()
+
+
+def refuse_below_reserve(folder: Path, wanted_bytes: int = 0) -> None:
+    """Raises DiskFull when so many bytes more would not leave free what is to be left free."""
+    if (reserve_bytes := _reserve_bytes.get()) and free_for_us(folder) < wanted_bytes:
+        raise DiskFull.below_reserve(folder, free_for_us(folder) + reserve_bytes, reserve_bytes)
+
+
 def pieces(file: Path, first: int = 0) -> Iterator[bytes]:
     """The file's bytes from the one at `first` on."""
     with file.open("rb") as opened:
@@ -47,8 +69,9 @@ def pieces(file: Path, first: int = 0) -> Iterator[bytes]:
 
 
 def write(file: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Write `parts`, one after the other, as `file`."""
+    """Write `parts`, one after the other, as `file`. Raises DiskFull before what is to be left free is written to."""
     waiting = 0
+    refuse_below_reserve(file.parent)
     with file.open("wb") as opened:
         for part in parts:
             for start in range(0, len(part), _PIECE_BYTES):
@@ -57,6 +80,7 @@ def write(file: Path, parts: Iterable[bytes | memoryview]) -> None:
                     opened.flush()
                     os.fsync(opened.fileno())
                     waiting = 0
+                    refuse_below_reserve(file.parent)
                 _listener.get()()
 
 
@@ -84,10 +108,11 @@ def flush(path: Path) -> None:
 
 
 @contextmanager
-def replaced_whole(folder: Path) -> Iterator[Path]:
+def replaced_whole(folder: Path, size_bytes: int = 0) -> Iterator[Path]:
     """`with replaced_whole(folder) as temporary`: what is written in `temporary` becomes `folder`, whole or not at all.
 
-    A folder already of that name stays until the new one is complete on disk. Raises `DiskFull` when the disk is full.
+    A folder already of that name stays until the new one is complete on disk. Raises `DiskFull` when the disk is full,
+    or would not be left what `leaving_free` says by the `size_bytes` that will be written at least.
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
@@ -95,6 +120,7 @@ def replaced_whole(folder: Path) -> Iterator[Path]:
     _reconcile(folder, old, temporary)
     temporary.mkdir(parents=True)
     try:
+        refuse_below_reserve(temporary, size_bytes)
         yield temporary
         for file in files(temporary):
             # safetensors writes for its own user alone; other roles of the installation read these files too.
@@ -108,7 +134,7 @@ def replaced_whole(folder: Path) -> Iterator[Path]:
         flush(folder.parent)
     except Exception as error:
         # Libraries have errors of their own for a full disk.
-        if is_disk_full(error):
+        if is_disk_full(error) and not isinstance(error, DiskFull):
             raise DiskFull(f"The disk is full: {folder} could not be written.") from error
         raise
     finally:

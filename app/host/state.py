@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,10 +71,19 @@ def make_folder(data_dir: Path) -> None:
         raise Refused(
             f"The data folder {data_dir} cannot be used: {error.strerror}. Choose another with --data."
         ) from error
+    refuse_open(data_dir)
     if free_bytes < FREE_BYTES_NEEDED:
         raise Refused(
             f"The disk with {data_dir} has {free_bytes >> 20} MB free, and {FREE_BYTES_NEEDED >> 20} MB are needed to "
             "start. Free some, or choose another folder with --data."
+        )
+
+
+def refuse_open(data_dir: Path) -> None:
+    """Raises Refused for a data folder that everybody on this machine may write to: they could swap what lies in it."""
+    if data_dir.stat().st_mode & stat.S_IWOTH:
+        raise Refused(
+            f"Everybody on this machine may write to the data folder {data_dir}. Close it: chmod o-w {data_dir}"
         )
 
 

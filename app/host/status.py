@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import people
 from app.database import transaction
-from app.errors import NotFound, Refused
+from app.errors import Refused
 from app.host.listener import address_of
 from app.host.state import HostState, host_state
 from app.jobs import Job
@@ -57,11 +57,7 @@ def _person(session: Session, email: str | None) -> Person:
     """Whoever has this e-mail; the owner for None."""
     if email is None:
         return people.make_owner(session)
-    wanted = people.tidy_email(email)
-    for person in people.everybody(session):
-        if person.email == wanted:
-            return person
-    raise NotFound(f"Nobody here has the e-mail {wanted}.")
+    return people.by_email(session, email)
 
 
 def _jobs(state: HostState) -> list[str]:

@@ -143,7 +143,11 @@ class Supervisor:
         return process
 
     def _look_after(self, part: ManagedProcess) -> None:
-        """Notice a part's end, and start it again after a pause that grows with each death from half a second to 30."""
+        """Put a long log aside. Notice a part's end, and start it again.
+
+        The pause before grows with each death, from half a second to 30.
+        """
+        processes.turn_over(part.log)
         now = time.monotonic()
         if part.due_at is not None:
             if now >= part.due_at:

@@ -92,6 +92,16 @@ def request_intake(session: Session, catalog: Catalog, folder: Path, person: Per
     return intake
 
 
+def waiting(session: Session, catalog: Catalog, folder: Path) -> Intake | None:
+    """The intake of this folder that waits for a worker: asked for again, it is the same. Held until the commit."""
+    session.execute(select(Catalog.id).where(Catalog.id == catalog.id).with_for_update(key_share=True))
+    return session.scalars(
+        select(Intake)
+        .join(Job, Job.id == Intake.job_id)
+        .where(Intake.catalog_id == catalog.id, Intake.folder == str(folder), Job.state == "queued")
+    ).first()
+
+
 def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_megapixels: int) -> dict[str, Any]:
     """Do an intake: read every picture below its folder, keep its files and rows, and ask for signals at the end.
 
@@ -143,7 +153,8 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
     with begin() as session:
         result = {"other_files": others, **describing.outcome(session, beside)}
         result |= _count(session, intake_id, already_there, refusals)
-        jobs.request(session, "signals.measure", {"catalog_id": catalog_id, "image_ids": None})
+        arguments = {"catalog_id": catalog_id, "image_ids": None}
+        jobs.request_once(session, "signals.measure", arguments, jobs.asker(session, _job(session, intake).id))
         # Kept before the job ends: a worker that is killed in between may have removed an upload's folder.
         _job(session, get(session, intake_id)).result = result
     return result

@@ -15,14 +15,15 @@ import secrets
 import shutil
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import Catalog, Intake
+from app.catalog.tables import Catalog, Image, Intake
 from app.errors import NotFound, Refused
 from app.intake import folders, ingest
 from app.people import Person
@@ -35,6 +36,51 @@ FORGOTTEN_AFTER_S: Final = 2 * 24 * 3600
 MAX_PART_BYTES: Final = 245
 MAX_PATH_BYTES: Final = 2_000
 _CHUNK_BYTES: Final = 1 << 20
+_BLOCK_BYTES: Final = 4096
+
+
+class OverQuota(Refused):
+    """A member's uploads would take more of the disk than a member has."""
+
+    title = "Over your quota"
+
+
+def refuse_without_room(
+    session: Session, storage: Storage, person: Person, quota_bytes: int, wanted_bytes: int = 0
+) -> None:
+    """Raises DiskFull when so many bytes more would touch the disk's reserve, OverQuota when they exceed the person's.
+
+    A member's quota counts files on their way and photos taken in from them. Owners may take in any folder anyway.
+    """
+    storage.refuse_below_reserve(wanted_bytes)
+    if person.role == "owner":
+        return
+    uploads_of = f"{storage.root / FOLDER}/{person.id}-"
+    taken_in: int = session.scalar(
+        select(func.coalesce(func.sum(Image.size_bytes), 0))
+        .join(Intake, Intake.id == Image.intake_id)
+        .where(Intake.folder.startswith(uploads_of, autoescape=True))
+    )  # type: ignore[assignment]
+    used_bytes = int(taken_in) + _on_their_way(storage, person)
+    if used_bytes + wanted_bytes > quota_bytes:
+        raise OverQuota(
+            f"Your uploads take {used_bytes >> 20:,} of the {quota_bytes >> 20:,} MB that a member has, and these "
+            f"files {max(1, wanted_bytes >> 20):,} MB more. Ask an owner to take the folder in, or to raise the quota."
+        )
+
+
+def _on_their_way(storage: Storage, person: Person) -> int:
+    """Bytes of the person's uploads that are not taken in yet; a folder or a small file counts as a block of a disk."""
+    folders = (storage.root / FOLDER).glob(f"{person.id}-*")
+    return sum(max(_BLOCK_BYTES, size) for folder in folders for size in _sizes(folder))
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    """The size of a folder and of everything in it; what is just being removed has none."""
+    with suppress(FileNotFoundError):
+        for path in (folder, *folder.rglob("*")):
+            with suppress(FileNotFoundError):
+                yield path.lstat().st_size
 
 
 def begin(storage: Storage, person: Person) -> str:

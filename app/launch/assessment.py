@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
@@ -22,6 +21,7 @@ from app.launch.plan import Plan, changed, plan, written
 from app.launch.preflights import RequestedLimits
 from app.people import Person
 from app.settings import Settings
+from app.storage import free_on
 from app.training import runs
 from app.training.limits import Limits
 from app.training.recipe import Recipe
@@ -80,7 +80,7 @@ def assess(
     limits = limits_for(session, settings, recipe, requested, estimated, twin)
     device = devices.known(settings)
     place = RunSite(
-        free_bytes=shutil.disk_usage(_there(settings)).free,
+        free_bytes=max(0, free_on(settings.data_dir.resolve()) - settings.disk_reserve_bytes),
         device=device.name,
         devices=device.count if device.has_gpu else None,
         busy=busy,
@@ -172,9 +172,3 @@ def on_top(
     changes = {name: value for name, value in changes.items() if name != "name"}
     changed_recipe = planned(session, settings, version, recipe.base, changes).recipe
     return changed_recipe, {name: written(value) for name, value in changes.items()}
-
-
-def _there(settings: Settings) -> Any:
-    """The data folder, or the nearest folder above it that exists."""
-    folder = settings.data_dir.resolve()
-    return next(candidate for candidate in (folder, *folder.parents) if candidate.is_dir())

@@ -23,11 +23,11 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app import jobs
+from app import audit, jobs
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion
-from app.errors import Conflict, NotFound, Refused
-from app.people import Person
+from app.errors import Conflict, NotAllowed, NotFound, Refused
+from app.people import Person, may_act_for
 from app.settings import PROJECT
 from app.training.causes import AT_THE_LIMIT, BEGUN_AGAIN, MAX_RESUMPTIONS, NEXT_ACTIONS, Cause
 from app.training.limits import LaunchEstimate, Limits, bound_s
@@ -132,6 +132,7 @@ def request_run(
         run.pace = _estimated_pace(session, estimated.preflight_id)
     session.add(run)
     session.flush()
+    _tell_launched(session, run, person)
     _ask_for_work(session, run, person)
     return run
 
@@ -185,8 +186,10 @@ def why_not_resumed(run: TrainingRun) -> Obstacle | None:
 def resume(session: Session, run: TrainingRun, person: Person | None = None) -> None:
     """Ask for a failed or paused run to go on from its last checkpoint, or from the start. Asked twice, asked once.
 
-    Raises Conflict for a run that cannot go on; `extend` is for one that reached its limit.
+    Raises Conflict for a run that cannot go on; `extend` is for one that reached its limit. Raises NotAllowed for
+    somebody else's run, unless an owner asks.
     """
+    _refuse_others(run, person)
     _lock(session, run)
     if run.state in UNDER_WAY:
         return
@@ -194,6 +197,8 @@ def resume(session: Session, run: TrainingRun, person: Person | None = None) -> 
     if obstacle is not None:
         raise Conflict(obstacle.sentence)
     note(session, run, "resumed", f"{_who(person)} let it go on from step {_last_saved(session, run):,}.")
+    if person is not None:
+        audit.record(session, "run_resumed", person.id, run.created_by_id, run=run.id)
     run.state, run.reason, run.cause, run.ended_at, run.resumptions = "queued", None, None, None, 0
     run.stop_asked_at = run.stop_bound_s = None
     _ask_for_work(session, run, person)
@@ -202,8 +207,10 @@ def resume(session: Session, run: TrainingRun, person: Person | None = None) -> 
 def extend(session: Session, run: TrainingRun, limits: Limits, person: Person | None = None) -> None:
     """Raise the limits of a run that is over, and let it go on.
 
-    Raises Refused when the new limit leaves it nothing, Conflict for a run that cannot go on whatever its limit.
+    Raises Refused when the new limit leaves it nothing, Conflict for a run that cannot go on whatever its limit,
+    NotAllowed for somebody else's run, unless an owner asks.
     """
+    _refuse_others(run, person)
     _lock(session, run)
     if run.state in UNDER_WAY:
         raise Conflict(f"Run {run.id} is {run.state}; its limits can be raised once it is over.")
@@ -214,6 +221,8 @@ def extend(session: Session, run: TrainingRun, limits: Limits, person: Person | 
     if run.state == "stopped" and run.cause in AT_THE_LIMIT and run.step < run.steps:
         run.state, run.cause = "paused", None
     note(session, run, "extended", f"{_who(person)} raised its limit to {seconds:,.0f} s on the device.")
+    if person is not None:
+        audit.record(session, "run_extended", person.id, run.created_by_id, run=run.id, seconds=round(seconds))
     session.flush()
     resume(session, run, person)
 
@@ -222,8 +231,9 @@ def stop(session: Session, run: TrainingRun, keep: bool, person: Person | None =
     """Ask for an end: with what was learned so far, or throwing it away. The worker ends the trainer and says so.
 
     A run that no worker has taken ends at once. Keeping may still be changed to discarding, not the reverse. Raises
-    Conflict for a run that is over.
+    Conflict for a run that is over, NotAllowed for somebody else's run, unless an owner asks.
     """
+    _refuse_others(run, person)
     _lock(session, run)
     if run.ended_at is not None and run.state != "paused":
         raise Conflict(f"Run {run.id} is over already. {run.reason or ''}".strip())
@@ -238,6 +248,8 @@ def stop(session: Session, run: TrainingRun, keep: bool, person: Person | None =
         run.state, run.reason, run.cause = "stopping", f"{who} stopped it.", None
     if run.state != was:
         note(session, run, "stop_asked" if keep else "discard_asked", f"{who} asked to {_in_words(keep)}.")
+        if person is not None:
+            audit.record(session, "run_stopped" if keep else "run_discarded", person.id, run.created_by_id, run=run.id)
         run.stop_asked_at, run.stop_bound_s = utc_now(), bound_s(run.pace)
     if was == "paused":
         run.ended_at = None
@@ -341,6 +353,17 @@ def _lock(session: Session, run: TrainingRun) -> None:
     """Hold the run. Workers lock the job before the run; the same order here cannot meet them head on."""
     session.execute(select(jobs.Job.id).where(jobs.Job.id == run.job_id).with_for_update())
     session.refresh(run, with_for_update=True)
+
+
+def _refuse_others(run: TrainingRun, person: Person | None) -> None:
+    """Raises NotAllowed where somebody steers another person's run; None is the program itself, or its terminal."""
+    if person is not None and not may_act_for(person, run.created_by_id):
+        raise NotAllowed(f"Run {run.id} is somebody else's. Whoever launched it can do this, or an owner.")
+
+
+def _tell_launched(session: Session, run: TrainingRun, person: Person | None) -> None:
+    seconds, amount = round(run.max_seconds or 0), None if run.max_amount is None else str(run.max_amount)
+    audit.record(session, "run_launched", person.id if person else None, run=run.id, seconds=seconds, amount=amount)
 
 
 def _who(person: Person | None) -> str:

@@ -6,15 +6,16 @@ would still have answered 200.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from sqlalchemy import event
 from sqlalchemy.orm import Session, UOWTransaction
 from starlette.datastructures import FormData
 
-from app import broker
+from app import audit, broker, people
+from app.cycles import spending
 from app.errors import SignInNeeded
 from app.jobs import Job
 from app.people import Person
@@ -22,10 +23,32 @@ from app.settings import Settings
 from app.storage import Storage
 from app.web.pages import Renderer
 
+_Result = TypeVar("_Result")
+
+
+def opened(request: Request) -> Session:
+    """A session that knows where the request comes from, for the audit log."""
+    session: Session = request.app.state.sessions()
+    session.info[audit.FROM_ADDRESS] = address_of(request)
+    return session
+
+
+def address_of(request: Request) -> str:
+    """The address that the request comes from; behind a proxy on this machine, the one that it names."""
+    return request.client.host if request.client else ""
+
+
+def in_transaction(request: Request, work: Callable[[Session], _Result]) -> _Result:
+    """What `work` returns in a short transaction of its own, for those who must not hold one while they wait."""
+    with opened(request) as session:
+        result = work(session)
+        session.commit()
+        return result
+
 
 def read(request: Request) -> Iterator[Session]:
     """The request's session; what it holds at the end is rolled back."""
-    with request.app.state.sessions() as session:
+    with opened(request) as session:
         yield session
 
 
@@ -59,6 +82,24 @@ def current_person(request: Request) -> Person:
 
 
 CurrentPerson = Annotated[Person, Depends(current_person)]
+
+
+def spender(session: Read, request: Request, person: CurrentPerson) -> Person:
+    """Who is signed in, for what costs money. Raises NotAllowed where none is set aside for them."""
+    spending.refuse(session, request.app.state.settings, person)
+    return person
+
+
+Spender = Annotated[Person, Depends(spender, scope="function")]
+
+
+def owner(person: CurrentPerson) -> Person:
+    """Who is signed in, for what is an owner's alone. Raises NotAllowed."""
+    people.needs_owner(person, "see this")
+    return person
+
+
+Owner = Annotated[Person, Depends(owner)]
 
 
 def storage(request: Request) -> Storage:

@@ -13,11 +13,13 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from sqlalchemy.exc import DataError
+from fastapi.routing import iter_route_contexts
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
-from app.errors import AppError, Conflict, NotFound, Refused, SignInNeeded
+from app.errors import AppError, Conflict, NotFound, Refused, SignInNeeded, Unavailable
 from app.web import pages, security
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, cast(Handler, _on_http_error))
     app.add_exception_handler(RequestValidationError, cast(Handler, _on_bad_values))
     app.add_exception_handler(DataError, _on_bad_data)
+    app.add_exception_handler(OperationalError, _on_no_database)
     app.add_exception_handler(Exception, _on_crash)
 
 
@@ -66,6 +69,19 @@ def render(request: Request, problem: Problem) -> Response:
         return JSONResponse({"error": {k: v for k, v in parts.items() if v is not None}}, problem.status)
     context = {"problem": problem, "shell": pages.shell(request, clock=None)}
     return pages.render(request, "errors/error.html", context, problem.status)
+
+
+def no_database() -> Unavailable:
+    """The refusal of whatever needs the database while it does not answer."""
+    return Unavailable("The database does not answer. Nothing of this request was saved; try again in a moment.")
+
+
+def route_of(request: Request) -> str:
+    """The template of the route that a request asks for, for the log: a path may hold a sign-in link."""
+    # Not the one that the framework notes: the request may have failed before it was routed.
+    templates = (route.path for route in iter_route_contexts(request.app.routes) if route.path)
+    path = request.url.path
+    return next((template for template in templates if compile_path(template)[0].match(path)), "no route")
 
 
 def too_large(request: Request) -> Response:
@@ -106,12 +122,18 @@ def _on_bad_data(request: Request, error: Exception) -> Response:
     return answer(request, Refused("One of the values is not something that can be kept: too large, or not text."))
 
 
+def _on_no_database(request: Request, error: Exception) -> Response:
+    """The database went away, or what was asked took longer than it allows."""
+    log.error("the database does not answer at %s %s", request.method, route_of(request), exc_info=error)
+    return answer(request, no_database())
+
+
 def _on_crash(request: Request, error: Exception) -> Response:
     """Anything else is a fault of ours. The framework logs the traceback after this; the code finds it."""
     code = secrets.token_hex(4)
-    log.error("error %s at %s %s", code, request.method, request.url.path, exc_info=error)
+    log.error("error %s at %s %s", code, request.method, route_of(request), exc_info=error)
     sentence = "Packshot met a fault of its own. Nothing of this request was saved; what was there before is safe."
     response = render(request, Problem(500, AppError.title, sentence, code=code))
     # This answer leaves outside of the middleware, which would have added them.
-    security.add_headers(MutableHeaders(raw=response.raw_headers))
+    security.add_headers(MutableHeaders(raw=response.raw_headers), request.app.state.settings)
     return response

@@ -19,10 +19,12 @@ from starlette.templating import Jinja2Templates
 from starlette.types import Scope
 
 from app.database import engine_for
+from app.people import may_act_for as may
 from app.settings import PROJECT, Settings
 from app.storage import Storage
 from app.web import errors, formats, middleware, pages, security
 from app.web.routes import (
+    audit,
     captions,
     catalogs,
     compare,
@@ -40,6 +42,7 @@ from app.web.routes import (
     rules,
     runs,
     samples,
+    sign_in,
 )
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -52,7 +55,9 @@ MACROS: Final = ("icons.html", "components.html", "marks.html", "fields.html", "
 
 ROUTERS: Final = (
     home.router,
+    sign_in.router,
     people.router,
+    audit.router,
     cycle.router,
     jobs.router,
     catalogs.router,
@@ -87,7 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.engine = engine
     app.state.sessions = lambda: Session(engine, expire_on_commit=False)
     app.state.redis_url = settings.redis_url
-    app.state.storage = Storage(settings.data_dir)
+    app.state.storage = Storage(settings.data_dir, settings.disk_reserve_bytes)
     digest = digest_of(STATIC)
     app.state.templates = templates(digest)
     for router in ROUTERS:
@@ -122,7 +127,8 @@ def digest_of(folder: Path) -> str:
 
 @lru_cache(maxsize=2)
 def templates(digest: str) -> Jinja2Templates:
-    """The templates with what all of them see: `ui` (the macros), `static(path)`, `csrf_field()` and the formats."""
+    """The templates with what all of them see: `ui` (the macros), `static(path)`, `csrf_field()`,
+    `may_act_for(person_id)`, `is_owner()` and the formats."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(("html",)),
@@ -139,9 +145,23 @@ def templates(digest: str) -> Jinja2Templates:
     def csrf_field(context: Context) -> Markup:
         return Markup('<input type="hidden" name="csrf" value="{}">').format(context["csrf"])
 
+    @pass_context
+    def may_act_for(context: Context, asked_by_id: int | None) -> bool:
+        return may(context["visitor"], asked_by_id)
+
+    @pass_context
+    def is_owner(context: Context) -> bool:
+        return bool(context["visitor"].role == "owner")
+
     # The macros use each other through `ui`, so it has to be there before they are.
     ui = SimpleNamespace()
-    known: dict[str, Any] = {"static": static, "csrf_field": csrf_field, "ui": ui}
+    known: dict[str, Any] = {
+        "static": static,
+        "csrf_field": csrf_field,
+        "ui": ui,
+        "may_act_for": may_act_for,
+        "is_owner": is_owner,
+    }
     environment.globals.update(known)
     for name in MACROS:
         macros = vars(environment.get_template(name).module)

@@ -111,10 +111,11 @@ def places_of(app: FastAPI) -> tuple[Place, ...]:
 def render(
     request: Request, template: str, context: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
 ) -> HTMLResponse:
-    """One template, with the csrf token within reach of `csrf_field()`."""
+    """One template, with the csrf token within reach of `csrf_field()`, and the person of `may_act_for()`."""
     templates: Jinja2Templates = request.app.state.templates
     token = getattr(request.state, "token", None)
-    known = {"csrf": security.csrf_token(token) if token else ""} | context
+    person = getattr(request.state, "person", None)
+    known = {"csrf": security.csrf_token(token) if token else "", "visitor": person} | context
     return templates.TemplateResponse(request, template, known, status, headers)
 
 

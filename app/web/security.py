@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
 
-from app import people
+from app import guessing, people
 from app.errors import AppError, NotAllowed
 from app.settings import Settings
 
@@ -27,8 +28,16 @@ HEADERS: Final = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "private, no-cache",
+    # Pages show a team's work: nothing of them is kept on a shared machine.
+    "Cache-Control": "no-store",
 }
+
+
+HSTS: Final = "max-age=31536000"
+# Signed out, a browser forgets what it kept of the pages. Cookies are ended by name: one of them says that the browser
+# is known, and lets nobody in.
+CLEARED: Final = '"cache", "storage"'
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class UnknownHost(AppError):
@@ -40,11 +49,12 @@ class UnknownHost(AppError):
 
 def check_host(request: Request, settings: Settings) -> None:
     """Raises UnknownHost. An address of digits cannot be a name that was bound to us behind somebody's back."""
-    host = urlsplit("//" + request.headers.get("host", "")).hostname or ""
+    given = request.headers.get("host", "")
+    host = _hostname(given)
     known = {"localhost", settings.host, urlsplit(settings.public_url or "").hostname}
-    if host not in known and not _is_ip(host):
+    if host is None or (host not in known and not _is_ip(host)):
         raise UnknownHost(
-            f"Packshot does not answer to “{host[:100]}”. Open it by the address it was started with, or set "
+            f"Packshot does not answer to “{given[:100]}”. Open it by the address it was started with, or set "
             "PACKSHOT_PUBLIC_URL to this one."
         )
 
@@ -58,7 +68,7 @@ def check_origin(request: Request, settings: Settings) -> None:
         return
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     own = {request.headers.get("host", ""), urlsplit(settings.public_url or "").netloc}
-    is_own_origin = origin is None or (origin != "null" and urlsplit(origin).netloc in own - {""})
+    is_own_origin = origin is None or _netloc(origin) in own - {""}
     is_own_site = site is None or site == "same-origin"
     if (origin is None and site is None) or not is_own_origin or not is_own_site:
         raise NotAllowed("This request did not come from a page of Packshot, so nothing was done.")
@@ -89,26 +99,38 @@ def csrf_token(session_token: str) -> str:
 
 def cookie_name(settings: Settings) -> str:
     """Cookies do not know ports, so the name does; over https the prefix ties it to this host."""
-    return f"__Host-packshot-{settings.port}" if _is_https(settings) else f"packshot-{settings.port}"
+    return f"__Host-packshot-{settings.port}" if settings.has_https else f"packshot-{settings.port}"
 
 
-def set_cookie(response: Response, settings: Settings, token: str) -> None:
-    """Sign the browser in."""
-    response.set_cookie(
-        cookie_name(settings), token, max_age=int(people.SIGN_IN_LASTS.total_seconds()), path="/", httponly=True,
-        samesite="lax", secure=_is_https(settings),
-    )  # fmt: skip
+def browser_cookie_name(settings: Settings) -> str:
+    """The cookie by which a browser is known where somebody signed in before; it lets nobody in."""
+    return f"{cookie_name(settings)}-browser"
+
+
+def set_cookie(response: Response, settings: Settings, token: str, browser: str) -> None:
+    """Sign the browser in, and know it again by `browser`."""
+    for name, value, lasts in (
+        (cookie_name(settings), token, people.SIGN_IN_LASTS),
+        (browser_cookie_name(settings), browser, guessing.BROWSER_KNOWN_FOR),
+    ):
+        response.set_cookie(
+            name, value, max_age=int(lasts.total_seconds()), path="/", httponly=True, samesite="lax",
+            secure=settings.has_https,
+        )  # fmt: skip
 
 
 def clear_cookie(response: Response, settings: Settings) -> None:
-    """Sign the browser out."""
-    response.delete_cookie(cookie_name(settings), path="/", httponly=True, samesite="lax", secure=_is_https(settings))
+    """Sign the browser out, and have it forget the pages it kept."""
+    response.delete_cookie(cookie_name(settings), path="/", httponly=True, samesite="lax", secure=settings.has_https)
+    response.headers["Clear-Site-Data"] = CLEARED
 
 
-def add_headers(headers: MutableHeaders) -> None:
+def add_headers(headers: MutableHeaders, settings: Settings) -> None:
     """The security headers of every answer; a route's own value wins."""
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
+    if settings.has_https:
+        headers.setdefault("Strict-Transport-Security", HSTS)
 
 
 def safe_next(address: str | None) -> str:
@@ -118,8 +140,23 @@ def safe_next(address: str | None) -> str:
     return address
 
 
-def _is_https(settings: Settings) -> bool:
-    return (settings.public_url or "").startswith("https://")
+def _hostname(given: str) -> str | None:
+    """The name in a Host header; None where that is none: `[`, a user, a path."""
+    if not _HOST.fullmatch(given):
+        return None
+    try:
+        return urlsplit("//" + given).hostname
+    except ValueError:
+        return None
+
+
+def _netloc(origin: str) -> str:
+    """Host and port of an Origin header; empty where it has none."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return ""
+    return parts.netloc if parts.scheme in ("http", "https") else ""
 
 
 def _is_ip(host: str) -> bool:

@@ -54,7 +54,7 @@ def test_both_servers_answer_on_sockets_and_open_no_port(folder: Path) -> None:
         assert ask(database_url, "select count(*) from pg_available_extensions where name = 'vector'") == 1
         assert redis_url.startswith("redis+socket:///")
         ours = set(psutil.Process().children()) - before
-        assert sorted(one.name() for one in ours) == ["postgres", "redis-server"]
+        assert sorted(one.name() for one in ours) == ["postgres", "valkey-server"]
         assert [port for one in ours for port in tcp_ports(one)] == []
     assert not [one for one in ours if one.is_running()]
 
@@ -128,7 +128,7 @@ with servers.running(Path(sys.argv[1]), is_durable=False):
         assert starter.stdout is not None
         assert starter.stdout.readline() == b"ready\n"
         children = psutil.Process(starter.pid).children()
-        assert sorted(one.name() for one in children) == ["postgres", "redis-server"]
+        assert sorted(one.name() for one in children) == ["postgres", "valkey-server"]
         starter.kill()
     until(lambda: not [one for one in children if one.is_running()], "both children gone")
     assert "database system is shut down" in (tmp_path / "logs" / "postgresql.log").read_text()
@@ -243,3 +243,13 @@ def test_logs_of_earlier_times_are_kept_and_the_oldest_goes(tmp_path: Path) -> N
 def _no_server_is_left(folder: Path) -> Iterator[None]:
     yield
     assert not (folder / "postgres" / "postmaster.pid").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+@pytest.mark.parametrize("owner", [0, 54321])
+def test_a_database_of_somebody_else_is_refused_in_words(owner: int, tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    os.chown(folder, owner, owner)
+    with pytest.raises(Refused, match=f"{folder} belongs to .* chown -R nobody {folder}"):
+        servers.postgres(tmp_path)

@@ -152,3 +152,31 @@ def test_trainers_are_known_by_their_records(tmp_path: Path) -> None:
     me = Known.of(os.getpid())
     (tmp_path / "runs" / "3" / "trainer.json").write_text(f'{{"pid": {me.pid}, "started": {me.started}}}')
     assert [one.pid for one in trainers(tmp_path)] == [os.getpid()]
+
+
+def test_a_long_log_is_put_aside_while_its_process_goes_on_writing(tmp_path: Path) -> None:
+    """And never more than a few are kept."""
+    log = tmp_path / "sleeper.log"
+    with log.open("ab") as words:
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=words)
+    assert child.stdin is not None
+    for number in range(6):
+        child.stdin.write(b"%d" % number * 50)
+        child.stdin.flush()
+        until(lambda: log.stat().st_size == 50, "the words are there")
+        assert not processes.turn_over(log, 50)
+        assert processes.turn_over(log, 49)
+        assert (tmp_path / "sleeper.log.1").read_bytes() == b"%d" % number * 50
+    child.stdin.close()
+    child.wait()
+    assert sorted(path.name for path in tmp_path.glob("*.log*")) == [f"sleeper.log{n}" for n in ("", ".1", ".2", ".3")]
+    assert log.read_bytes() == b""
+
+
+def test_the_supervisor_looks_at_the_logs(keeper: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes.turn_over, "__defaults__", (10,))
+    sleeper = part(tmp_path, "sleep", "60")
+    keeper.add(sleeper)
+    sleeper.log.write_bytes(b"x" * 11)
+    keeper.watch(lambda: (tmp_path / "sleeper.log.1").exists(), look_every_s=0.01)
+    assert sleeper.log.read_bytes() == b""

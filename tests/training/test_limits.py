@@ -123,7 +123,7 @@ def test_a_attempt_is_counted_once(session: Session) -> None:
 
 
 def test_a_run_at_its_limit_goes_on_with_a_higher_one(session: Session) -> None:
-    run, ana = at_the_limit(session), cast.person(session)
+    run, ana = at_the_limit(session), cast.person(session, "Ana", "owner")
     with pytest.raises(Conflict, match=r"time limit of run \d+ is used up"):
         runs.resume(session, run, ana)
     with pytest.raises(Refused, match="nothing would be trained"):

@@ -122,7 +122,7 @@ def test_a_checkpoint_told_again_after_a_restart_is_the_same_one(session: Sessio
 
 def test_stopping_a_queued_run_ends_it_at_once(session: Session) -> None:
     run = one_run(session)
-    runs.stop(session, run, keep=True, person=cast.person(session, "Ben"))
+    runs.stop(session, run, keep=True, person=cast.person(session, "Ben", "owner"))
     assert (run.state, run.reason) == ("stopped", "Ben stopped it before a worker took it.")
     assert run.ended_at is not None
     assert jobs.get(session, run.job_id or 0).state == "cancelled"

@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--leave-free", type=int)
     given = parser.parse_args()
     recipe = yaml.safe_load(given.recipe.read_text())
     seq = 0

@@ -96,6 +96,7 @@ def main() -> int:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--leave-free", type=int)
     given = parser.parse_args()
     if given.loads:
         (given.out / "starts").write_text(f"{os.getpid()}\n")

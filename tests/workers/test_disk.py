@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 import safetensors.torch
 import torch
 
+from app.errors import DiskFull
 from app.training.recipe import Recipe
 from workers import disk
 from workers.families import metadata, pipelines
 from workers.families.prx_pixel import load
+from workers.finetune.__main__ import why
+from workers.finetune.cache import TensorCache
 from workers.finetune.train import train
 
 CPU = torch.device("cpu")
@@ -115,3 +119,36 @@ def test_a_run_gives_signs_of_life_while_it_saves_and_while_it_exports(
     before = told.index("checkpoint")
     assert told[before - 8 : before] == ["save"] * 8
     assert told[-9:] == ["export"] * 8 + ["finished"]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_what_is_written_leaves_the_reserve_and_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [100]
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1000, 0, free[0]))  # type: ignore[attr-defined]
+    target = tmp_path / "model"
+    with disk.leaving_free(60):
+        with disk.replaced_whole(target, 40) as temporary:
+            disk.write(temporary / "a", [b"old"])
+        with pytest.raises(DiskFull), disk.replaced_whole(target, 41):
+            raise AssertionError("begun in spite of its size")
+
+        def parts() -> Iterator[bytes]:
+            yield b"x" * 12
+            free[0] = 59
+            yield b"x" * 12
+
+        with pytest.raises(DiskFull, match="stay free"), disk.replaced_whole(target) as temporary:
+            disk.write(temporary / "a", parts())
+        with pytest.raises(DiskFull):
+            TensorCache(tmp_path / "cache").put("ab", {"x": torch.zeros(1)})
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a"]
+    assert (target / "a").read_bytes() == b"old"
+    free[0] = 1
+    disk.write(tmp_path / "b", [b"x" * 100])  # outside of the block nothing is to be left
+
+
+def test_a_run_on_a_disk_with_its_reserve_only_is_paused_and_says_why(tmp_path: Path) -> None:
+    error = DiskFull.below_reserve(tmp_path, 5 << 20, 1 << 30)
+    sentence, cause = why(error, tmp_path)
+    assert cause == "disk_full"
+    assert "5 MB left for this, and 1,024 MB stay free for the database" in sentence

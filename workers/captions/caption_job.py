@@ -138,4 +138,5 @@ def _ask_for_rules(work: Work) -> None:
     """What the captions say changes what the review rules find."""
     with work.transaction() as session:
         jobs.beat(session, work.claim)
-        jobs.request(session, "review.apply_rules", {"catalog_id": int(work.arguments["catalog_id"])})
+        arguments = {"catalog_id": int(work.arguments["catalog_id"])}
+        jobs.request_once(session, "review.apply_rules", arguments, jobs.asker(session, work.claim.job_id))

@@ -21,9 +21,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from app.errors import is_disk_full
+from app.errors import DiskFull, is_disk_full
 from app.training.causes import EXIT_CODES, Cause
 from app.training.recipe import Recipe, RecipeError, read_recipe
+from workers.disk import leaving_free
 from workers.errors import InputError
 from workers.events import FILE as EVENTS
 
@@ -41,13 +42,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("manifest", type=Path, help="a manifest of members, JSON Lines")
     parser.add_argument("out", type=Path, help="the folder for events, checkpoints and the finished model")
     parser.add_argument("--cache", type=Path, help="the folder for encoded pictures and captions, else OUT/cache")
+    parser.add_argument("--leave-free", type=int, default=0, metavar="BYTES", help="of the disk, for others")
     if not is_preflight:
         parser.add_argument("--resume", action="store_true", help="go on from the latest complete checkpoint in OUT")
     given = parser.parse_args(words[1:] if is_preflight else words)
     cache = given.cache or given.out / "cache"
     try:
         recipe = read_recipe(given.recipe)
-        _run(recipe, given.manifest, given.out, None if is_preflight else given.resume, cache, words, began)
+        with leaving_free(given.leave_free):
+            _run(recipe, given.manifest, given.out, None if is_preflight else given.resume, cache, words, began)
     except (InputError, RecipeError) as refusal:
         print(refusal, file=sys.stderr)
         return EXIT_CODES[refusal.cause if isinstance(refusal, _Failed) else "refused"]
@@ -123,6 +126,8 @@ def why(error: BaseException, out: Path) -> tuple[str, Cause]:
 
     from workers.finetune.train_state import Diverged
 
+    if isinstance(error, DiskFull):
+        return f"{error.sentence} The last whole checkpoint is kept.", "disk_full"
     if is_disk_full(error) or is_disk_full(error.__cause__ or error):
         return f"The disk with {out} is full. The last whole checkpoint is kept.", "disk_full"
     if isinstance(error, Diverged):

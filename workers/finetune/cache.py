@@ -18,6 +18,8 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from workers import disk
+
 _READ_AT_ONCE = 1 << 22
 _ALIKE = "alike"
 
@@ -41,9 +43,10 @@ class TensorCache:
         return self._path(name).exists()
 
     def put(self, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Keep tensors under `name`. Raises OSError when the disk is full."""
+        """Keep tensors under `name`. Raises OSError when the disk is full, DiskFull when only its reserve is left."""
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
+        disk.refuse_below_reserve(path.parent)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             temporary.write_bytes(safetensors.torch.save({n: t.contiguous() for n, t in tensors.items()}))

@@ -48,7 +48,7 @@ def save_checkpoint(
     Raises `DiskFull` when the disk is full; checkpoints that were there before are left as they are.
     """
     folder = checkpoint_folder(out, step)
-    with disk.replaced_whole(folder) as temporary:
+    with disk.replaced_whole(folder, sum(tensor.nbytes for tensor in state.values())) as temporary:
         write_weights(temporary / WEIGHTS)
         metadata.save(temporary / STATE, state, {"step": str(step)})
         files = {str(f.relative_to(temporary)): _file_facts(f) for f in disk.files(temporary)}

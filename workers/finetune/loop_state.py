@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from PIL import Image
 from app.errors import DiskFull
 from app.training.learning import LEAST_PRODUCTS, Look
 from app.training.recipe import Recipe
+from workers import disk
 from workers.disk import clear_leftovers, replaced_whole
 from workers.errors import InputError
 from workers.families import weights
@@ -384,9 +384,9 @@ class LoopState:
     def _check_space(self) -> None:
         # A checkpoint holds the averaged and the trained weights and up to two numbers of memory for each weight.
         weights_bytes = sum(p.numel() * p.element_size() for p in self.trained.parameters.values())
-        needed, free = 2 * 4 * weights_bytes, shutil.disk_usage(self.out).free
+        needed, free = 2 * 4 * weights_bytes, disk.free_for_us(self.out)
         if free < needed:
-            raise InputError(f"The disk of {self.out} has {free:,} bytes free; two checkpoints need {needed:,}.")
+            raise InputError(f"The disk of {self.out} has {free:,} bytes for this; two checkpoints need {needed:,}.")
 
     def _write_averaged(self, folder: Path) -> None:
         with self.trained.averaged(), self.ranks.as_loaded(self.family.model):

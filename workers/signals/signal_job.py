@@ -48,5 +48,5 @@ def measure_all(work: Work) -> dict[str, Any]:
             raise Cancelled
     with work.transaction() as session:
         jobs.beat(session, work.claim)
-        proposing.request_captions(session, catalog_id, work.settings)
+        proposing.request_captions(session, catalog_id, work.settings, jobs.asker(session, work.claim.job_id))
     return {"photos": len(waiting), "passed_over": passed_over[:NAMED_AT_MOST]}

@@ -39,7 +39,7 @@ from app.training.tables import Preflight
 from app.units import duration
 from workers.celery_app import Cancelled, Transient, Work, stopped_for_good
 from workers.events import EventReader
-from workers.trainer.process import Ending, Patience, Trainer
+from workers.trainer.process import Ending, Patience, Trainer, options
 
 ENGINE: Final = (sys.executable, "-m", "workers.finetune")
 
@@ -149,8 +149,8 @@ def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Measurement:
         out.mkdir(parents=True)
         write_recipe(out / "recipe.yaml", recipe)
         manifest = work.storage.dataset_folder(asked.version_id) / MANIFEST
-        cache = ["--cache", str(work.storage.cache_folder)]
-        command = [*bench.engine, "preflight", str(out / "recipe.yaml"), str(manifest), str(out), *cache]
+        given = [str(out / "recipe.yaml"), str(manifest), str(out), *options(work.storage)]
+        command = [*bench.engine, "preflight", *given]
         trainer = Trainer.start(command, out, work.settings.worker_threads, allocation=bench.hold())
     began = time.time()
     try:

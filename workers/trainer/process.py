@@ -88,6 +88,11 @@ class Record:
         return self.job_id == claim.job_id and self.token <= claim.token
 
 
+def options(storage: Storage) -> list[str]:
+    """What every engine of ours is told on its command line of the files around it."""
+    return ["--cache", str(storage.cache_folder), "--leave-free", str(storage.reserve_bytes)]
+
+
 def read_record(out: Path) -> Record | None:
     """What is written down of the last trainer in `out`, alive or not; None when its attempt is settled."""
     try:

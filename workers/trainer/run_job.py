@@ -43,6 +43,7 @@ from workers.trainer.process import (
     end_strays,
     end_unrecorded,
     forget_record,
+    options,
     read_record,
 )
 from workers.trainer.watchdog import WatchPlan
@@ -203,8 +204,7 @@ def _sit(
             return _settle(work, run_id, out, TrainerEnd(None, is_past_limit=True), None, past.last_seq)
         end_unrecorded(out)
         resume = ["--resume"] if past.last_seq or (out / events.FILE).exists() else []
-        cache = ["--cache", str(work.storage.cache_folder)]
-        command = [*engine, str(task.recipe), str(task.manifest), str(out), *cache, *resume]
+        command = [*engine, str(task.recipe), str(task.manifest), str(out), *options(work.storage), *resume]
         trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, hold(), past.last_seq)
     try:
         ended = Follower(work, run_id, trainer, task.plan, patience, is_found, task.is_saved).to_the_end()
@@ -284,7 +284,8 @@ def _settle(
             if outcome.state in ("completed", "stopped") and any(c.folder for c in runs.checkpoints(session, run.id)):
                 version = session.get_one(DatasetVersion, run.version_id)
                 suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
-                sheets.request_sheet(session, run, suite, within_run=True)
+                asker = jobs.asker(session, work.claim.job_id)
+                sheets.request_sheet(session, run, suite, asker, within_run=True)
     forget_record(out)
     if outcome is None and stopped_for_good.is_set():
         raise Transient("The worker was told to stop; training goes on from the last checkpoint when one is back.")

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from app.captions import proposing, writing
 from app.captions.tables import Caption
 from app.catalog import reading, signals
+from app.cycles import spending
 from app.errors import NotFound
 from app.review import decisions
 from app.web import errors
@@ -64,6 +65,8 @@ def recaption(
     image_id: int, request: Request, session: Write, config: Config, me: CurrentPerson, next: Text = ""
 ) -> Response:
     """Ask a captioner for a new caption of this photo."""
+    if config.caption_model is not None:  # it runs on a device; captions from facts cost nothing
+        spending.refuse(session, config, me)
     job = proposing.request_caption(session, image_id, config, me)
     if errors.wants_json(request):
         return JSONResponse({"job_id": job.id}, 202)

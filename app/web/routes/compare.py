@@ -18,7 +18,7 @@ from app.jobs import Job
 from app.storage import Storage
 from app.training import models, runs, validations
 from app.training.tables import TrainingRun
-from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
+from app.web.dependencies import Files, Page, Read, Spender, Write
 from app.web.views import learning
 from app.web.views.learning import Notice
 
@@ -82,8 +82,9 @@ def rows(sheet_id: int, session: Read, page: Page, files: Files, category: str |
 
 
 @router.post("/compare/{sheet_id}/drawing")
-def draw(sheet_id: int, session: Write, me: CurrentPerson) -> RedirectResponse:
+def draw(sheet_id: int, session: Write, files: Files, me: Spender) -> RedirectResponse:
     """Draw what is missing."""
+    files.refuse_below_reserve()
     sheet = sheets.get(session, sheet_id)
     sheets.request_sheet(session, runs.get(session, sheet.run_id), sheets.suite(session, sheet), me)
     return RedirectResponse(f"/compare/{sheet_id}", 303)

@@ -67,8 +67,8 @@ def show(session: Read, page: Page, config: Config) -> HTMLResponse:
 
 @router.post("/cycles")
 def start(session: Write, config: Config, me: CurrentPerson) -> RedirectResponse:
-    """Start a cycle on the newest catalog; the one that runs ends."""
-    clock.start_cycle(session, config, report.newest_catalog(session))
+    """Start a cycle on the newest catalog; the one that runs ends. An owner's act: it sets money aside."""
+    clock.start_cycle(session, config, report.newest_catalog(session), by=me)
     return RedirectResponse("/cycle", status_code=303)
 
 

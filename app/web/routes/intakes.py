@@ -125,8 +125,10 @@ def take_in(
     chosen = [file for file in files if file.filename]
     if not (folder.strip() or upload or chosen):
         raise Refused("Choose files or a folder to take in.")
+    storage.refuse_below_reserve()
     catalog = ingest.catalog_for(session, catalog_id, name)
     if chosen:
+        _refuse_without_room(session, storage, config, me, chosen)
         upload = uploads.begin(storage, me)
         _keep(storage, upload, me, chosen)
     if upload:
@@ -136,20 +138,23 @@ def take_in(
         place = Path(folder.strip())
         if place.is_absolute():
             folders.refuse_outside(place, config.roots)
-        asked = ingest.request_intake(session, catalog, place, me)
+        asked = _request(session, catalog, place, me)
     return _answer(request, asked)
 
 
 @router.post("/uploads")
-def begin_upload(storage: Files, me: CurrentPerson) -> dict[str, str]:
+def begin_upload(session: Read, storage: Files, config: Config, me: CurrentPerson) -> dict[str, str]:
     """Begin an upload; its files follow in requests of their own."""
+    _refuse_without_room(session, storage, config, me)
     return {"upload": uploads.begin(storage, me)}
 
 
 @router.post("/uploads/{upload}/files", max_body_size=MAX_REQUEST_BYTES)
 def add_files(
     upload: str,
+    session: Read,
     storage: Files,
+    config: Config,
     me: CurrentPerson,
     files: Annotated[list[UploadFile], File()],
     names: Annotated[list[str], Form()] = [],  # noqa: B006
@@ -157,6 +162,7 @@ def add_files(
     """Keep some files of an upload; `names` are their paths below the chosen folder, as they are there."""
     if names and len(names) != len(files):
         raise Refused("Each file needs its name; send them again.")
+    _refuse_without_room(session, storage, config, me, files)
     return {"kept": _keep(storage, upload, me, files, names)}
 
 
@@ -197,13 +203,25 @@ def repeat(
     request: Request, intake_id: int, session: Write, storage: Files, config: Config, me: CurrentPerson
 ) -> Response:
     """Take the same folder in again: after a failure, or because there is more in it now."""
+    storage.refuse_below_reserve()
     before = ingest.get(session, intake_id)
     folder = Path(before.folder)
     if not uploads.is_upload(storage, folder):
         _refuse_members(me)
         folders.refuse_outside(folder, config.roots)
     catalog = reading.get(session, before.catalog_id)
-    return _answer(request, ingest.request_intake(session, catalog, folder, me))
+    return _answer(request, _request(session, catalog, folder, me))
+
+
+def _request(session: Session, catalog: Catalog, folder: Path, me: Person) -> Intake:
+    return ingest.waiting(session, catalog, folder) or ingest.request_intake(session, catalog, folder, me)
+
+
+def _refuse_without_room(
+    session: Session, storage: Storage, config: Settings, me: Person, files: Sequence[UploadFile] = ()
+) -> None:
+    wanted_bytes = sum(file.size or 0 for file in files)
+    uploads.refuse_without_room(session, storage, me, config.upload_quota_mb << 20, wanted_bytes)
 
 
 def _remarks(session: Session, asked: Intake, job: Job | None, kind: RemarkKind | None, after: int) -> Remarks:

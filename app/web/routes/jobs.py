@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from app import jobs
 from app.jobs import Job
-from app.web.dependencies import Page, Read, Write
+from app.web.dependencies import CurrentPerson, Page, Read, Write
 
 router = APIRouter()
 
@@ -29,6 +29,6 @@ def show(job_id: int, session: Read, page: Page) -> HTMLResponse:
 
 
 @router.post("/jobs/{job_id}/cancel")
-def cancel(job_id: int, session: Write, page: Page) -> HTMLResponse:
-    """Ask a job to stop."""
-    return page.fragment("jobs/_job.html", JobView(jobs.cancel(session, job_id)))
+def cancel(job_id: int, session: Write, page: Page, me: CurrentPerson) -> HTMLResponse:
+    """Ask a job to stop: one's own, or anybody's for an owner."""
+    return page.fragment("jobs/_job.html", JobView(jobs.cancel(session, job_id, by=me)))

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from app.datasets import reading
 from app.launch import preflights
 from app.launch.preflights import RequestedLimits
-from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Write
+from app.web.dependencies import Config, Files, Page, Read, Sent, Spender, Write
 from app.web.views.launch import page as launch_page
 from app.web.views.launch.form import asked_in, open_assessment, understood
 
@@ -27,7 +27,7 @@ def launch(request: Request, session: Read, page: Page, config: Config, files: F
 
 
 @router.post("/preflights")
-def measure(session: Write, page: Page, config: Config, files: Files, me: CurrentPerson, form: Sent) -> Response:
+def measure(session: Write, page: Page, config: Config, files: Files, me: Spender, form: Sent) -> Response:
     """Ask for the recipe to be measured; with `start` the run follows by itself when nothing stands in its way."""
     asked, plan, requested, faults = understood(session, config, form)
     if plan.faults or faults:

@@ -18,7 +18,7 @@ from app.launch import assessment, devices, preflights
 from app.training import models, progress, run_events, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
-from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Write
+from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Spender, Write
 from app.web.events import EventBatch, StreamEvent, stream
 from app.web.views.launch import page as launch_page
 from app.web.views.launch.form import open_assessment, understood
@@ -49,7 +49,7 @@ def index(session: Read, page: Page) -> HTMLResponse:
 
 
 @router.post("/runs")
-def start(session: Write, page: Page, config: Config, files: Files, me: CurrentPerson, form: Sent) -> Response:
+def start(session: Write, page: Page, config: Config, files: Files, me: Spender, form: Sent) -> Response:
     """Ask for a run; asked twice, it is one run. Without base and steps: as the recipe has it, on the usual base."""
     asked, plan, requested, faults = understood(session, config, form)
     if plan.faults and "steps" in plan.faults:
@@ -128,7 +128,7 @@ def write_model(
 
 
 @router.post("/runs/{run_id}/resumption")
-def resume(run_id: int, session: Write, me: CurrentPerson) -> RedirectResponse:
+def resume(run_id: int, session: Write, me: Spender) -> RedirectResponse:
     """Let a run that failed or is paused go on from its last checkpoint."""
     runs.resume(session, runs.get(session, run_id), me)
     return RedirectResponse(f"/runs/{run_id}", 303)
@@ -139,7 +139,7 @@ def extend(
     run_id: int,
     session: Write,
     config: Config,
-    me: CurrentPerson,
+    me: Spender,
     hours: Annotated[float, Form(gt=0, le=MOST_HOURS)],
     amount: Annotated[Decimal | None, Form(gt=0, decimal_places=2, max_digits=10)] = None,
 ) -> RedirectResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -25,6 +25,9 @@ _GROUPS: Final[dict[str, tuple[str, ...]]] = {
                   "second_resolution_px", "second_batch_size"),
 }  # fmt: skip
 
+
+FOLDERS: Final = ("teacher", "lpips", "dino")
+"""Knobs that name a folder of the server, which a run reads: one of the settings' `teacher_models`."""
 
 _OPTIMISERS: Final = {"muon": "Muon", "adamw": "AdamW", "adamw8bit": "AdamW, 8 bits", "prodigy": "Prodigy"}
 
@@ -49,10 +52,10 @@ class FieldGroup:
     fields: list[Field]
 
 
-def groups(plan: Plan, typed: Mapping[str, str]) -> list[FieldGroup]:
-    """Every knob but the base, its commit and its family, with what a person typed."""
+def groups(plan: Plan, typed: Mapping[str, str], teachers: Sequence[str] = ()) -> list[FieldGroup]:
+    """Every knob but the base, its commit and its family, with what was typed. `teachers`: folders to learn from."""
     return [
-        FieldGroup(name, [_field(plan.knob(knob), typed, plan.faults.get(knob, "")) for knob in knobs])
+        FieldGroup(name, [_field(plan.knob(knob), typed, plan.faults.get(knob, ""), teachers) for knob in knobs])
         for name, knobs in _GROUPS.items()
     ]
 
@@ -93,10 +96,11 @@ def shown(plan: Plan) -> list[Knob]:
     return knobs + [knob for knob in plan.knobs if knob.is_changed and knob.name not in seen]
 
 
-def _field(knob: Knob, typed: Mapping[str, str], failure: str) -> Field:
+def _field(knob: Knob, typed: Mapping[str, str], failure: str, teachers: Sequence[str]) -> Field:
     info = Recipe.model_fields[knob.name]
     value = written(knob.value)
-    return Field(knob, typed.get(knob.name, value), value, _options(info.annotation), info.description or "", failure)
+    options = ("", *teachers) if knob.name in FOLDERS else _options(info.annotation)
+    return Field(knob, typed.get(knob.name, value), value, options, info.description or "", failure)
 
 
 def _options(kind: Any) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from app.training import runs
 from app.training.recipe import Recipe
 from app.training.tables import Preflight
 from app.web.views.launch import wording
+from app.web.views.launch.drawer import FOLDERS
 
 _NOT_KNOBS: Final = frozenset({"base", "base_revision", "family"})
 
@@ -75,6 +76,8 @@ def asked_in(fields: Mapping[str, Any], config: Settings) -> Asked:
     if base not in known:
         raise Refused(f"{base} is not a base of this Packshot; known are {', '.join(known)}.")
     changes = {name: values[name] for name in Recipe.model_fields if name in values and name not in _NOT_KNOBS}
+    for name in FOLDERS:
+        _refuse_other_folders(changes.get(name, ""), config)
     if "exact" in values:
         changes["steps"] = values["exact"]
     preset = values.get("preset", "balanced")
@@ -108,6 +111,14 @@ def open_assessment(
     if not known.is_open:
         raise Refused(known.reason)
     return known
+
+
+def _refuse_other_folders(folder: str, config: Settings) -> None:
+    """Raises Refused for a folder that is none of `teacher_models`: a browser names no others of the server's."""
+    offered = [str(path) for path in config.teacher_models]
+    if folder and folder not in offered:
+        known = f"known are {', '.join(offered)}" if offered else "none is configured (PACKSHOT_TEACHER_MODELS)"
+        raise Refused(f"{folder} is not a model that runs may learn from here; {known}.")
 
 
 def _number(text: str | None) -> int | None:

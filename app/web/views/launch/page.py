@@ -185,7 +185,9 @@ class _Page:
             lengths=[self._length(preset, preflight) for preset in PRESETS],
             plan=self.planned,
             shown=drawer.shown(self.planned),
-            groups=drawer.groups(self.planned, self.asked.changes),
+            groups=drawer.groups(
+                self.planned, self.asked.changes, [str(folder) for folder in self.config.teacher_models]
+            ),
             state=state,
             preflight=preflight,
             elsewhere=wording.elsewhere(elsewhere, self.device.name),

@@ -1,0 +1,86 @@
+"""The lines of the audit log in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from app.audit import Act, AuditEntry
+
+_CHOICES: Final[dict[Act, str]] = {
+    "signed_in": "Signed in",
+    "sign_in_failed": "Wrong password",
+    "signed_out": "Signed out",
+    "signed_out_everywhere": "Signed out everywhere",
+    "browser_ended": "Signed one browser out",
+    "password_set": "Chose a password",
+    "link_made": "Made a link",
+    "person_added": "Added a person",
+    "access_ended": "Ended access",
+    "role_changed": "Changed a role",
+    "person_deleted": "Deleted a person",
+    "cycle_started": "Started a cycle",
+    "run_launched": "Launched a run",
+    "run_stopped": "Stopped a run",
+    "run_discarded": "Discarded a run",
+    "run_resumed": "Let a run go on",
+    "run_extended": "Raised a run’s limit",
+    "job_cancelled": "Stopped a job",
+}
+CHOICES: Final[dict[str, str]] = {str(act): words for act, words in _CHOICES.items()}
+_TAKES_ACCESS: Final = frozenset({"sign_in_failed", "access_ended", "person_deleted", "run_discarded"})
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """One line: when, who, what in words, of whom or what, and from where. `href` leads to it where it has a page."""
+
+    at: datetime
+    by: str
+    what: str
+    about: str
+    href: str
+    facts: str
+    source: str
+    is_alarming: bool
+
+
+def line(entry: AuditEntry, names: Mapping[int, str]) -> AuditLine:
+    """A line of the log as its page shows it. `names` are those of the people in it."""
+    facts = dict(entry.facts)
+    run, job, cycle = facts.pop("run", None), facts.pop("job", None), facts.pop("cycle", None)
+    about, href = "", ""
+    if run is not None:
+        about, href = f"Run {run}", f"/runs/{run}"
+    elif job is not None:
+        about = f"Job {job}, {facts.pop('kind', '')}"
+    elif cycle is not None:
+        about, href = f"Cycle {cycle}", "/cycle"
+    elif entry.about_id is not None and entry.about_id != entry.by_id:
+        about = _name(entry.about_id, names)
+    return AuditLine(
+        at=entry.at,
+        by=_name(entry.by_id, names) if entry.by_id is not None else _nobody(entry),
+        what=CHOICES.get(entry.act, entry.act),
+        about=about,
+        href=href,
+        facts=", ".join(_fact(name, value) for name, value in facts.items() if value is not None),
+        source=entry.from_address or "",
+        is_alarming=entry.act in _TAKES_ACCESS,
+    )
+
+
+def _name(person_id: int, names: Mapping[int, str]) -> str:
+    return names.get(person_id, f"Person {person_id}")
+
+
+def _nobody(entry: AuditEntry) -> str:
+    """Whoever is not signed in came by an address, or sits at the machine's own terminal."""
+    return "Not signed in" if entry.from_address else "Terminal"
+
+
+def _fact(name: str, value: Any) -> str:
+    shown = {"seconds": "limit, s", "amount": "limit, money", "ended": "ended cycle", "role": "now"}.get(name, name)
+    return f"{shown} {value}"

@@ -1,0 +1,295 @@
+"""Every route of the app as an owner, a member, and a stranger: what is declared here, no more and no less.
+
+The routes are the app's own list: one that nobody declared fails, and so does one that is gone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import audit, jobs, people
+from app.audit import AuditEntry
+from app.cycles import clock
+from app.cycles.tables import Cycle
+from app.people import Person
+from app.settings import Settings
+from app.training import runs
+from app.training.tables import TrainingRun
+from tests import cast
+from tests.conftest import sign_in
+from tests.training.cast import frozen_version, take
+
+Who = Literal["anybody", "member", "owner", "own"]
+"""Whom a route answers: strangers too; whoever is signed in; owners; members for their own, and owners for all."""
+
+ROUTES: dict[str, Who] = {
+    "GET /": "member",
+    "GET /audit": "owner",
+    "POST /browsers/{key}/exit": "member",  # finds one's own only
+    "GET /catalogs": "member",
+    "GET /catalogs/{catalog_id}": "member",
+    "POST /catalogs/{catalog_id}/decisions": "member",
+    "POST /catalogs/{catalog_id}/versions": "member",
+    "GET /compare": "member",
+    "GET /compare/{sheet_id}": "member",
+    "POST /compare/{sheet_id}/drawing": "member",
+    "GET /compare/{sheet_id}/rows": "member",
+    "GET /cycle": "member",
+    "POST /cycles": "owner",
+    "GET /datasets": "member",
+    "GET /datasets/{version_id}": "member",
+    "GET /datasets/{version_id}/manifest.jsonl": "member",
+    "GET /desk": "member",
+    "GET /healthz": "anybody",
+    "GET /images/{image_id}": "member",
+    "POST /images/{image_id}/captions": "member",
+    "POST /images/{image_id}/captions/{caption_id}/restoration": "member",
+    "GET /images/{image_id}/card": "member",
+    "POST /images/{image_id}/decisions": "member",
+    "GET /images/{image_id}/original": "member",
+    "POST /images/{image_id}/recaption": "member",
+    "GET /images/{image_id}/thumb": "member",
+    "GET /images/{image_id}/view": "member",
+    "GET /intakes": "member",
+    "POST /intakes": "member",  # a folder of the server is an owner's: tests/web/test_intakes.py
+    "GET /intakes/{intake_id}": "member",
+    "POST /intakes/{intake_id}/repetitions": "member",  # the same
+    "GET /jobs/{job_id}": "member",
+    "POST /jobs/{job_id}/cancel": "own",
+    "GET /links/{token}": "anybody",
+    "POST /links/{token}": "anybody",
+    "POST /password": "member",
+    "GET /patterns": "member",
+    "GET /people": "member",
+    "POST /people": "owner",
+    "POST /people/{person_id}/deletion": "owner",
+    "POST /people/{person_id}/exit": "owner",
+    "POST /people/{person_id}/links": "own",
+    "POST /people/{person_id}/role": "owner",
+    "POST /preflights": "member",  # within a cycle's money: test_a_member_spends_what_an_owner_set_aside
+    "GET /runs": "member",
+    "POST /runs": "member",  # the same
+    "GET /runs/new": "member",
+    "GET /runs/{run_id}": "member",
+    "GET /runs/{run_id}/curves": "member",
+    "GET /runs/{run_id}/events": "member",
+    "POST /runs/{run_id}/extension": "own",
+    "GET /runs/{run_id}/live": "member",
+    "GET /runs/{run_id}/log": "member",
+    "POST /runs/{run_id}/resumption": "own",
+    "POST /runs/{run_id}/stop": "own",
+    "GET /samples/{sample_id}": "member",
+    "GET /sign-in": "anybody",
+    "POST /sign-in": "anybody",
+    "POST /sign-out": "member",
+    "POST /sign-out/everywhere": "member",
+    "POST /undo": "member",
+    "POST /uploads": "member",
+    "POST /uploads/{upload}/files": "member",
+}
+
+PASSWORD = "four words make one"
+FORMS: dict[str, dict[str, str]] = {
+    "POST /people": {"name": "Mei", "email": "mei@example.org"},
+    "POST /people/{person_id}/role": {"role": "owner"},
+    "POST /people/{person_id}/links": {"password": PASSWORD},
+    "POST /runs/{run_id}/extension": {"hours": "2"},
+    "POST /password": {"old": PASSWORD, "new": "another four words"},
+}
+ABSENT = "999999"
+
+
+def served(web: FastAPI) -> set[str]:
+    """Every route of the app: "METHOD /template"."""
+    return {
+        f"{method} {route.path}"
+        for route in iter_route_contexts(web.routes)
+        for method in (route.methods or {"GET"}) - {"HEAD"}
+        if not (route.path or "").startswith("/static/")
+    }
+
+
+def test_every_route_says_whom_it_answers(web: FastAPI) -> None:
+    assert served(web) == ROUTES.keys(), "declare in ROUTES whom a new route answers"
+
+
+def address(route: str, **values: object) -> tuple[str, str]:
+    """The method and the path of a route, its parameters filled in; those not named with what does not exist."""
+    method, path = route.split()
+    return method, re.sub(r"\{(\w+)\}", lambda name: str(values.get(name[1], ABSENT)), path)
+
+
+@pytest.fixture
+def ben(session: Session) -> Person:
+    """A member with a password."""
+    person = cast.person(session, "Ben")
+    people.set_password(session, person.id, PASSWORD)
+    return person
+
+
+@pytest.fixture
+def member(web: FastAPI, session: Session, settings: Settings, ben: Person) -> TestClient:
+    return sign_in(web, session, settings, ben)
+
+
+def ask(browser: TestClient, route: str, **values: object) -> int:
+    method, path = address(route, **values)
+    return browser.request(method, path, data=FORMS.get(route), headers={"Accept": "application/json"}).status_code
+
+
+@pytest.mark.parametrize("route", sorted(ROUTES))
+def test_a_route_answers_whom_it_says(
+    route: str, stranger: TestClient, member: TestClient, client: TestClient, me: Person, ben: Person
+) -> None:
+    """What does not exist is told only to whom the route answers; refused are those whom it does not."""
+    who, is_own = ROUTES[route], {"person_id": me.id}
+    assert (ask(stranger, route) == 401) == (who != "anybody" and route != "POST /sign-in"), "a stranger"
+    if who in ("owner", "own"):
+        assert ask(member, route, **is_own) in ((403,) if who == "owner" else (403, 404)), "a member"
+    elif not route.startswith("POST /sign-"):
+        assert ask(member, route) not in (401, 403), "a member"
+    if not route.startswith("POST /sign-"):
+        assert ask(client, route, person_id=ben.id) not in (401, 403), "an owner"
+
+
+def run_under_way(session: Session, person: Person, state: str = "running") -> TrainingRun:
+    """A run that `person` launched."""
+    run = runs.request_run(session, frozen_version(session), "models/nano", runs.plan("models/nano", 100), person)
+    take(session, run)
+    if state == "failed":
+        runs.end(session, run, "failed", "The program broke.", "broken")
+    session.flush()
+    return run
+
+
+STEERING: dict[str, tuple[str, Callable[[TrainingRun], int]]] = {
+    "POST /runs/{run_id}/stop": ("running", lambda run: run.id),
+    "POST /runs/{run_id}/resumption": ("failed", lambda run: run.id),
+    "POST /runs/{run_id}/extension": ("failed", lambda run: run.id),
+    "POST /jobs/{job_id}/cancel": ("running", lambda run: run.job_id or 0),
+}
+
+
+@pytest.mark.parametrize("route", STEERING)
+def test_a_run_is_steered_by_whom_it_belongs_to_or_an_owner(
+    route: str, session: Session, member: TestClient, client: TestClient, ben: Person, me: Person
+) -> None:
+    state, named = STEERING[route]
+    name = re.findall(r"\{(\w+)\}", route)[0]
+    others, own = run_under_way(session, me, state), run_under_way(session, ben, state)
+    before = (others.state, others.max_seconds)
+    assert ask(member, route, **{name: named(others)}) == 403
+    session.expire_all()
+    assert (others.state, others.max_seconds) == before, "nothing of it happened"
+    assert not session.get_one(jobs.Job, others.job_id).is_cancel_asked
+    assert ask(member, route, **{name: named(own)}) in (200, 303)
+    assert ask(client, route, **{name: named(run_under_way(session, ben, state))}) in (200, 303)
+
+
+def test_discarding_is_not_stopping(session: Session, member: TestClient, me: Person, ben: Person) -> None:
+    others, own = run_under_way(session, me), run_under_way(session, ben)
+    assert member.post(f"/runs/{others.id}/stop", data={"keep": "false"}).status_code == 403
+    assert member.post(f"/runs/{own.id}/stop", data={"keep": "false"}).status_code == 303
+    session.expire_all()
+    assert (others.state, own.state) == ("running", "discarded")
+
+
+def test_pages_offer_what_is_allowed_and_nothing_else(
+    session: Session, member: TestClient, client: TestClient, me: Person, ben: Person, settings: Settings
+) -> None:
+    clock.start_cycle(session, settings, None)
+    others, own = run_under_way(session, me), run_under_way(session, ben)
+    for path in (f"/runs/{others.id}", f"/runs/{others.id}/live"):
+        assert "/stop" not in member.get(path).text
+        assert "/stop" in client.get(path).text
+    assert "/stop" in member.get(f"/runs/{own.id}").text
+    assert "data-job-cancel" not in member.get(f"/jobs/{others.job_id}").text
+    assert "data-job-cancel" in member.get(f"/jobs/{own.job_id}").text
+    assert 'action="/cycles"' not in member.get("/cycle").text
+    assert 'action="/cycles"' in client.get("/cycle").text
+    failed = run_under_way(session, me, "failed")
+    assert "/resumption" not in member.get(f"/runs/{failed.id}").text
+    assert "/resumption" in client.get(f"/runs/{failed.id}").text
+    assert "/audit" not in member.get("/people").text
+
+
+def lines(session: Session, act: str) -> list[AuditEntry]:
+    return list(session.scalars(select(AuditEntry).where(AuditEntry.act == act).order_by(AuditEntry.id)))
+
+
+def test_a_members_new_cycle_resets_no_budget(
+    session: Session, web: FastAPI, settings: Settings, member: TestClient, client: TestClient, me: Person
+) -> None:
+    first = clock.start_cycle(session, settings, None)
+    assert member.post("/cycles").status_code == 403
+    assert clock.current(session) is first
+    assert client.post("/cycles").status_code == 303
+    entry = lines(session, "cycle_started")[-1]
+    second = session.scalars(select(Cycle).where(Cycle.ended_at.is_(None))).one()
+    assert (entry.by_id, entry.facts["cycle"], entry.facts["ended"]) == (me.id, second.number, first.number)
+    assert entry.facts["spent"] == "0", "what it had spent is told"
+
+
+def asked_of_money(browser: TestClient, run: TrainingRun) -> dict[str, Any]:
+    """What costs money, and what came of it."""
+    routes = ("POST /runs", "POST /preflights", "POST /runs/{run_id}/resumption", "POST /compare/{sheet_id}/drawing")
+    return {route: ask(browser, route, run_id=run.id) for route in routes}
+
+
+def test_a_member_spends_what_an_owner_set_aside(
+    session: Session, web: FastAPI, settings: Settings, member: TestClient, client: TestClient, ben: Person
+) -> None:
+    priced = settings.model_copy(update={"gpu_hour_price": 2})
+    web.state.settings = priced
+    run = run_under_way(session, ben, "failed")
+    assert set(asked_of_money(member, run).values()) == {403}, "no cycle, no money"
+    assert 403 not in asked_of_money(client, run).values()
+    runs.end(session, run, "failed", "It broke.", "broken")
+    cycle = clock.start_cycle(session, priced, None)
+    assert 403 not in asked_of_money(member, run).values()
+    cycle.budget = 0
+    session.flush()
+    assert set(asked_of_money(member, run).values()) == {403}, "the cycle's money is spent"
+
+
+def test_what_touches_access_money_or_others_is_in_the_log(
+    session: Session, member: TestClient, client: TestClient, stranger: TestClient, me: Person, ben: Person
+) -> None:
+    run, waiting = run_under_way(session, ben), jobs.request(session, "captions.propose", {}, ben)
+    stranger.post("/sign-in", data={"email": ben.email, "password": "a wrong guess"})
+    stranger.post("/sign-in", data={"email": ben.email, "password": PASSWORD})
+    client.post("/people", data={"name": "Mei", "email": "mei@example.org"})
+    mei = people.by_email(session, "mei@example.org")
+    client.post(f"/people/{mei.id}/role", data={"role": "owner"})
+    client.post(f"/jobs/{waiting.id}/cancel")
+    client.post(f"/runs/{run.id}/stop")
+    client.post(f"/people/{ben.id}/exit")
+    client.post(f"/people/{ben.id}/deletion")
+    told = [(entry.act, entry.by_id, entry.about_id) for entry in audit.page(session)][::-1]
+    expected = [
+        ("sign_in_failed", None, ben.id), ("signed_in", ben.id, ben.id), ("person_added", me.id, mei.id),
+        ("link_made", me.id, mei.id), ("role_changed", me.id, mei.id), ("job_cancelled", me.id, ben.id),
+        ("run_stopped", me.id, ben.id), ("access_ended", me.id, ben.id), ("person_deleted", me.id, ben.id),
+    ]  # fmt: skip
+    assert told[-len(expected) :] == expected
+    page = client.get("/audit")
+    assert page.status_code == 200
+    assert f"Person {ben.id} (left)" in page.text and "127.0.0.1" in page.text
+    assert "Wrong password" in client.get("/audit?act=sign_in_failed").text
+    assert member.get("/audit").status_code != 200
+
+
+def test_the_log_is_only_appended(session: Session) -> None:
+    audit.record(session, "signed_in")
+    for statement in ("update audit_entry set act = 'signed_out'", "delete from audit_entry"):
+        with pytest.raises(Exception, match="only appended"), session.begin_nested():
+            session.connection().exec_driver_sql(statement)
