@@ -12,10 +12,16 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from sqlalchemy import NullPool, create_engine
 
+from app import people
+from app.database import transaction
 from app.host.processes import Known
 from app.host.state import host_state
+from app.web import security
+from tests import cast
 from tests.running import PROJECT, STOPS_WITHIN_S, Up, packshot, started, up
 from tests.waiting import until
 
@@ -162,3 +168,39 @@ def test_a_disk_that_fills_up_is_survived(small_disk: Path) -> None:
         until(lambda: packshot("link", "--data", str(one.data_dir)).returncode == 0, "a link once there is room again")
         assert one.end(signal.SIGTERM)[0] == 0
         assert one.family() == []
+
+
+def test_uploads_until_the_disk_is_full_leave_the_database_what_it_needs(small_disk: Path) -> None:
+    """What a member sends is refused in words; a decision is kept; PostgreSQL, killed then, starts again."""
+    reserve_mb = 160
+    with up(small_disk / "data", PACKSHOT_DISK_RESERVE_MB=str(reserve_mb)) as one:
+        engine = create_engine(one.state.database_url, poolclass=NullPool)
+        with transaction(engine) as session:
+            photo = cast.red_kettle(session, cast.catalog(session))
+            token = people.begin_session(session, cast.person(session, "Ben"))
+        port = one.state.address.rpartition(":")[2]
+        headers = {
+            "Origin": one.state.address,
+            "X-CSRF-Token": security.csrf_token(token),
+            "Accept": "application/json",
+        }
+        cookies = {f"packshot-{port}": token}
+        with httpx.Client(base_url=one.state.address, headers=headers, cookies=cookies, timeout=60) as member:
+            upload = member.post("/uploads").json()["upload"]
+
+            def send(number: int) -> httpx.Response:
+                files = {"files": (f"{number}.jpg", os.urandom(32 << 20), "image/jpeg")}
+                return member.post(f"/uploads/{upload}/files", files=files)
+
+            answers = [send(number) for number in range(20)]
+            kept = [answer.status_code for answer in answers].count(200)
+            assert 0 < kept < 20
+            assert {answer.status_code for answer in answers} == {200, 422}
+            assert f"{reserve_mb} MB stay free for the database" in answers[-1].json()["error"]["sentence"]
+            assert shutil.disk_usage(small_disk).free >= (reserve_mb - 20) << 20
+            for _ in range(2):
+                decided = member.post(f"/images/{photo.id}/decisions", data={"verdict": "kept"})
+                assert decided.status_code == 200, decided.text
+                os.kill(one.pid("PostgreSQL"), signal.SIGKILL)
+                until(lambda: not is_well(one) or one.pid("PostgreSQL") == 0, "the database gone")
+                until(lambda: is_well(one), "the database again")

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.audit import Act, AuditEntry
+from app.units import duration
 
 _CHOICES: Final[dict[Act, str]] = {
     "signed_in": "Signed in",
@@ -82,5 +83,7 @@ def _nobody(entry: AuditEntry) -> str:
 
 
 def _fact(name: str, value: Any) -> str:
-    shown = {"seconds": "limit, s", "amount": "limit, money", "ended": "ended cycle", "role": "now"}.get(name, name)
+    if name == "seconds":
+        return f"time limit {duration(float(value))}"
+    shown = {"amount": "money limit", "ended": "ended cycle", "spent": "which spent", "role": "now"}.get(name, name)
     return f"{shown} {value}"
