@@ -32,8 +32,10 @@ def written_from(run_folder: Path) -> int | None:
 def request_model(session: Session, run: TrainingRun, step: int, person: Person | None = None) -> Job:
     """Have the run's finished model written from its checkpoint of `step`. Asked twice, it is written once.
 
-    Raises NotFound without such a checkpoint, Conflict while the run goes on: it writes a model of its own.
+    Raises NotFound without such a checkpoint, Conflict while the run goes on: it writes a model of its own. Raises
+    NotAllowed for somebody else's run, unless an owner asks.
     """
+    runs.refuse_others(run, person)
     session.refresh(run, with_for_update=True)
     if run.ended_at is None:
         raise Conflict(f"Run {run.id} is under way and writes its model when it ends.")

@@ -189,7 +189,7 @@ def resume(session: Session, run: TrainingRun, person: Person | None = None) -> 
     Raises Conflict for a run that cannot go on; `extend` is for one that reached its limit. Raises NotAllowed for
     somebody else's run, unless an owner asks.
     """
-    _refuse_others(run, person)
+    refuse_others(run, person)
     _lock(session, run)
     if run.state in UNDER_WAY:
         return
@@ -210,7 +210,7 @@ def extend(session: Session, run: TrainingRun, limits: Limits, person: Person | 
     Raises Refused when the new limit leaves it nothing, Conflict for a run that cannot go on whatever its limit,
     NotAllowed for somebody else's run, unless an owner asks.
     """
-    _refuse_others(run, person)
+    refuse_others(run, person)
     _lock(session, run)
     if run.state in UNDER_WAY:
         raise Conflict(f"Run {run.id} is {run.state}; its limits can be raised once it is over.")
@@ -233,7 +233,7 @@ def stop(session: Session, run: TrainingRun, keep: bool, person: Person | None =
     A run that no worker has taken ends at once. Keeping may still be changed to discarding, not the reverse. Raises
     Conflict for a run that is over, NotAllowed for somebody else's run, unless an owner asks.
     """
-    _refuse_others(run, person)
+    refuse_others(run, person)
     _lock(session, run)
     if run.ended_at is not None and run.state != "paused":
         raise Conflict(f"Run {run.id} is over already. {run.reason or ''}".strip())
@@ -355,7 +355,7 @@ def _lock(session: Session, run: TrainingRun) -> None:
     session.refresh(run, with_for_update=True)
 
 
-def _refuse_others(run: TrainingRun, person: Person | None) -> None:
+def refuse_others(run: TrainingRun, person: Person | None) -> None:
     """Raises NotAllowed where somebody steers another person's run; None is the program itself, or its terminal."""
     if person is not None and not may_act_for(person, run.created_by_id):
         raise NotAllowed(f"Run {run.id} is somebody else's. Whoever launched it can do this, or an owner.")

@@ -38,6 +38,9 @@ ROUTES: dict[str, Who] = {
     "GET /catalogs": "member",
     "GET /catalogs/{catalog_id}": "member",
     "POST /catalogs/{catalog_id}/decisions": "member",
+    "GET /catalogs/{catalog_id}/freeze": "member",
+    "GET /catalogs/{catalog_id}/rules": "member",
+    "POST /catalogs/{catalog_id}/rules": "member",
     "POST /catalogs/{catalog_id}/versions": "member",
     "GET /compare": "member",
     "GET /compare/{sheet_id}": "member",
@@ -54,6 +57,7 @@ ROUTES: dict[str, Who] = {
     "POST /images/{image_id}/captions": "member",
     "POST /images/{image_id}/captions/{caption_id}/restoration": "member",
     "GET /images/{image_id}/card": "member",
+    "POST /images/{image_id}/contradictions": "member",
     "POST /images/{image_id}/decisions": "member",
     "GET /images/{image_id}/original": "member",
     "POST /images/{image_id}/recaption": "member",
@@ -85,6 +89,7 @@ ROUTES: dict[str, Who] = {
     "POST /runs/{run_id}/extension": "own",
     "GET /runs/{run_id}/live": "member",
     "GET /runs/{run_id}/log": "member",
+    "POST /runs/{run_id}/model": "own",
     "POST /runs/{run_id}/resumption": "own",
     "POST /runs/{run_id}/stop": "own",
     "GET /samples/{sample_id}": "member",
@@ -103,6 +108,7 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /people/{person_id}/role": {"role": "owner"},
     "POST /people/{person_id}/links": {"password": PASSWORD},
     "POST /runs/{run_id}/extension": {"hours": "2"},
+    "POST /runs/{run_id}/model": {"step": "1"},
     "POST /password": {"old": PASSWORD, "new": "another four words"},
 }
 ABSENT = "999999"
