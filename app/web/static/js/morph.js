@@ -33,16 +33,19 @@ function isSame(kept, node) {
 }
 
 function element(kept, node) {
+  const before = kept.defaultValue;
   for (const { name } of [...kept.attributes]) if (!node.hasAttribute(name) && !OWN.has(name)) kept.removeAttribute(name);
   for (const { name, value } of node.attributes) {
     if (!OWN.has(name) && kept.getAttribute(name) !== value) kept.setAttribute(name, value);
   }
   morph(kept, node);
-  field(kept, node);
+  field(kept, node, before);
 }
 
-/** A field shows what the server says, but for the one that is being typed in. */
-function field(kept, node) {
+/** A field shows what the server says anew, but for the one that is being typed in. */
+function field(kept, node, before) {
   if (kept instanceof HTMLInputElement && ["radio", "checkbox"].includes(kept.type)) kept.checked = node.defaultChecked;
-  else if (kept.matches("input, select") && kept !== document.activeElement && kept.value !== node.value) kept.value = node.value;
+  else if (kept instanceof HTMLInputElement && kept !== document.activeElement && node.defaultValue !== before) {
+    kept.value = node.defaultValue;
+  }
 }
