@@ -1,7 +1,7 @@
 """The cycle's clock: starting a cycle, and reading where in its day, its stages and its budget it stands.
 
-Nothing is stored but when a cycle began. Stages are read off what exists: jobs asked for since then, and decisions made
-by people.
+Nothing is stored but when a cycle began. Stages are read off what exists: jobs asked for since then or paid for by the
+cycle, and decisions made by people. When a stage began and ended is what the ledger says of its attempts.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
 from sqlalchemy.orm import Session
 
 from app import audit
 from app.catalog.tables import Catalog
 from app.cycles import ledger
 from app.cycles.ledger import Cost
-from app.cycles.tables import Cycle
+from app.cycles.tables import Cycle, LedgerEntry
 from app.database import utc_now
 from app.jobs import Job
 from app.people import Person, needs_owner
@@ -266,16 +266,28 @@ def _traces(session: Session, cycle: Cycle) -> dict[str, _Trace]:
     def newest(state: str) -> ColumnElement[int]:
         return func.coalesce(func.max(Job.id).filter(Job.state == state), 0)
 
+    began_at = LedgerEntry.at - func.make_interval(0, 0, 0, 0, 0, 0, LedgerEntry.seconds)
+    paid = (
+        select(
+            LedgerEntry.job_id,
+            func.greatest(func.min(began_at), cycle.started_at).label("began_at"),
+            func.max(LedgerEntry.at).label("ended_at"),
+        )
+        .where(LedgerEntry.cycle_id == cycle.id)
+        .group_by(LedgerEntry.job_id)
+        .subquery()
+    )
     rows = session.execute(
         select(
             Job.kind,
             func.bool_or(Job.state.in_(("queued", "running"))),
             func.bool_or(Job.state == "done"),
             newest("failed") > newest("done"),
-            func.min(Job.started_at),
-            func.max(Job.ended_at),
+            func.min(func.coalesce(paid.c.began_at, Job.started_at)),
+            func.max(func.coalesce(Job.ended_at, paid.c.ended_at)),
         )
-        .where(Job.requested_at >= cycle.started_at)
+        .outerjoin(paid, paid.c.job_id == Job.id)
+        .where(or_(Job.requested_at >= cycle.started_at, paid.c.job_id.is_not(None)))
         .group_by(Job.kind)
     )
     return {kind: _Trace(*rest) for kind, *rest in rows}

@@ -44,11 +44,16 @@ def plural(count: int, singular: str, many: str | None = None) -> str:
     return f"{count:,} {singular if count == 1 else many or singular + 's'}"
 
 
-def money(amount: Decimal | float, currency: str) -> str:
-    """25.44, "€" -> "€25.44"; whole amounts without cents, a sign before the currency."""
+def money(amount: Decimal | float, currency: str, has_cents: bool = False) -> str:
+    """25.44, "€" -> "€25.44"; whole amounts without cents unless asked for, a sign before the currency.
+
+    An amount too small for its cents is no zero: 0.003 -> "under €0.01".
+    """
     sign = "−" if amount < 0 else ""
     rounded = round(Decimal(amount), 2)
-    places = 0 if rounded == rounded.to_integral_value() else 2
+    if amount > 0 and not rounded:
+        return f"under {currency}0.01"
+    places = 0 if rounded == rounded.to_integral_value() and not has_cents else 2
     return f"{sign}{currency}{abs(rounded):,.{places}f}"
 
 

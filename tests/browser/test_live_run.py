@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -201,3 +202,52 @@ def test_a_loss_of_any_size_is_labelled_inside_its_drawing(page: Page, site: Sit
     assert outside == []
     assert page.locator("#loss text.end").count() <= 8
     expect(page.locator("[data-newest=validation]")).to_contain_text("4.51·10⁵")
+
+
+def test_the_curves_are_read_at_the_pointer_and_by_keys(page: Page) -> None:
+    box = page.locator("#loss").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 45, box["y"] + 80)
+    words = page.locator("#loss ~ .readout")
+    expect(words).to_contain_text("Step 2")
+    expect(words).to_contain_text("0.200")
+    expect(words).to_contain_text("none")
+    page.mouse.move(box["x"] + 45, box["y"] - 60)
+    expect(words).to_be_hidden()
+    page.locator("#speed").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#speed")).to_have_attribute("aria-valuetext", re.compile("^Step 18, pictures/s 11.0"))
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#speed ~ .readout")).to_contain_text("Step 16")
+    page.keyboard.press("Home")
+    page.keyboard.press("t")
+    expect(page.locator("#speed ~ .readout")).to_contain_text(re.compile(r"Step 2, \d+ s"))
+    page.keyboard.press("Escape")
+    expect(page.locator("#speed ~ .readout")).to_be_hidden()
+
+
+def test_figures_go_on_between_readings_and_stop_without_a_connection(page: Page, site: Site, run_id: int) -> None:
+    with transaction(site.engine) as session:
+        runs.get(session, run_id).hour_price = Decimal(36)
+    with wire(site.url) as line:
+        page.goto(f"{line.url}/runs/{run_id}")
+        elapsed, paid = page.locator("[data-part=cost] [data-tick=up]"), page.locator("[data-tick=money]")
+        expect(page.locator("[data-reading]")).to_contain_text("counted on from the reading of")
+        expect(paid).to_have_text(re.compile(r"^€\d+\.\d\d$"))
+        before = elapsed.inner_text(), paid.inner_text()
+        expect(elapsed).not_to_have_text(before[0])
+        expect(paid).not_to_have_text(before[1])
+        line.cut()
+        expect(page.locator("[data-reading]")).to_contain_text("not connected")
+        stopped = elapsed.inner_text()
+        page.wait_for_function("new Promise(done => setTimeout(() => done(true), 1100))")
+        assert elapsed.inner_text() == stopped
+        line.mend()
+        expect(page.locator("[data-reading]")).to_contain_text("counted on", timeout=RECONNECTS_WITHIN_MS)
+
+
+def test_events_leave_the_focus_where_it_is(page: Page, site: Site, run_id: int) -> None:
+    page.get_by_role("button", name="Stop and keep").focus()
+    tell(site, run_id, told(11, 10))
+    expect(page.locator("[data-part=head]")).to_contain_text("Step 38 of 100")
+    expect(page.get_by_role("button", name="Stop and keep")).to_be_focused()

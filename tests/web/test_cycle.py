@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.cycles import clock
+from app.cycles import clock, ledger
 from app.cycles.ledger import Cost
 from app.cycles.report import CycleReport
 from app.database import utc_now
@@ -127,3 +127,51 @@ def test_dial_goes_around_once() -> None:
 )
 def test_figures_are_written_one_way(written: str, expected: str) -> None:
     assert written == expected
+
+
+def test_photos_that_are_there_are_not_being_taken_in(client: TestClient, session: Session, settings: Settings) -> None:
+    pile = cast.catalog(session)
+    cast.red_kettle(session, pile)
+    cycle = clock.start_cycle(session, settings, pile)
+    text = client.get("/cycle").text
+    assert "being taken in" not in text and "Review 1 photo" in text
+    job = jobs.request(session, "intake.take_in", {})
+    session.flush()
+    assert "Photos are being taken in" in client.get("/cycle").text
+    job.state, job.started_at, job.ended_at = "done", cycle.started_at, cycle.started_at + timedelta(seconds=90)
+    session.flush()
+    text = client.get("/cycle").text
+    assert "being taken in" not in text and "being written" not in text and "Review 1 photo" in text
+
+
+@pytest.mark.parametrize("key", ["take_in", "caption", "freeze"])
+def test_only_what_runs_is_said_to_be_going_on(session: Session, key: str) -> None:
+    report = CycleReport(cast.catalog(session), 10, 6, 1, 2, 1, None, None, None)
+    assert " being " in next_steps(at(key, "running"), report)[0].title
+    assert all(" being " not in step.title for step in next_steps(at(key, "next"), report))
+
+
+def test_stages_and_ledger_tell_the_same_work(client: TestClient, session: Session, settings: Settings) -> None:
+    pile = cast.catalog(session)
+    cast.red_kettle(session, pile)
+    asked_before = jobs.request(session, "intake.take_in", {})
+    session.flush()
+    asked_before.requested_at = utc_now() - timedelta(hours=30)
+    cycle = clock.start_cycle(session, settings, pile)
+    cycle.started_at = utc_now() - timedelta(hours=5)
+    asked_before.state, asked_before.ended_at = "done", utc_now() - timedelta(hours=4)
+    asked_before.started_at = cycle.started_at - timedelta(hours=1)
+    ledger.record(session, asked_before, 60.0, settings).at = utc_now() - timedelta(hours=4)  # type: ignore[union-attr]
+    again = jobs.request(session, "intake.take_in", {"again": 1})
+    again.state, again.started_at, again.ended_at = "done", utc_now() - timedelta(minutes=9), utc_now()
+    ledger.record(session, again, 540.0, settings)
+    session.flush()
+    answer = client.get("/cycle")
+    row = answer.context["rows"][0]
+    assert row.seconds == row.stage.cost.seconds == 600.0, (
+        "two tables, one figure; the pause between them is in neither"
+    )
+    assert row.stage.state == "done"
+    assert (utc_now() - row.stage.began_at) < timedelta(hours=4, minutes=2), "as the ledger has it"
+    assert all((one.seconds or 0.0) == one.stage.cost.seconds for one in answer.context["rows"])
+    assert answer.text.count("10 m") >= 2 and "Took" not in answer.text.split("Earlier cycles")[0]

@@ -21,6 +21,7 @@ from app.training import run_events, runs
 from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
 from app.web.routes.runs import events_behind
+from tests.evaluation.cast import finished_run, sheet_of
 from tests.training.cast import news, one_run, step_told, take, training
 
 
@@ -325,3 +326,45 @@ def test_news_says_where_it_lies_on_every_axis(session: Session) -> None:
     (batch,) = events_behind(session, run.id, after=8).events
     assert batch.data["pictures"] == 20 * run.recipe["batch_size"]
     assert batch.data["seconds"] == 8.0
+
+
+def test_a_run_that_is_over_says_how_far_its_sheet_is_and_what_comes_next(client: TestClient, session: Session) -> None:
+    run = finished_run(session)
+    run.reason = "All 6 steps are done and the model is whole. Its sheet is drawn next."
+    sheet = sheet_of(session, run, drawn=1)
+    job = jobs.get(session, sheet.job_id or 0)
+    assert f"Its sheet waits to be drawn, 1 of {job.total}" in text_of(client, run)
+    assert 'data-drawing="1"' in client.get(f"/runs/{run.id}/live").text
+    assert "drawn next" not in text_of(client, run)
+    claim = jobs.claim(session, job.id, "worker")
+    assert claim is not None
+    assert f"Its sheet is being drawn: 1 of {job.total}" in text_of(client, run)
+    assert "Look at the sheet" in text_of(client, run)
+    jobs.fail(session, claim, "The disk is full.")
+    words = text_of(client, run)
+    assert "Drawing its sheet failed" in words and "The disk is full." in words and "Draw the missing" in words
+    assert 'data-drawing="0"' in client.get(f"/runs/{run.id}/live").text
+    sheets.record(
+        session, sheet, [sheets.DrawnCell(cell, "ab" * 32, 64, 64) for cell in sheets.missing(session, sheet)]
+    )
+    words, page = text_of(client, run), client.get(f"/runs/{run.id}").text
+    assert "Its sheet is drawn: " in words and "Compare its checkpoints" in words and "Plan the next run" in words
+    assert f'href="/compare/{sheet.id}"' in page and f"/runs/new?version_id={run.version_id}" in page
+
+
+def test_a_run_without_a_sheet_leads_to_the_next_one(client: TestClient, session: Session) -> None:
+    run = one_run(session)
+    runs.stop(session, run, True)
+    words = text_of(client, run)
+    assert "Plan the next run" in words and "sheet" not in words.split("Plan the next run")[0]
+
+
+def test_money_that_is_spent_is_not_nothing(client: TestClient, session: Session) -> None:
+    run = training(session)
+    run.hour_price = Decimal("0.01")
+    session.flush()
+    words = text_of(client, run)
+    assert "under €0.01" in words
+    run.hour_price = Decimal(36)
+    session.flush()
+    assert re.search(r"Money €\d+\.\d\d", text_of(client, run))

@@ -122,10 +122,11 @@ def _completed(snapshot: RunSnapshot, out: Path) -> Outcome:
     if fault is not None:
         return Outcome("failed", f"The trainer says that it completed, but {fault}. {snapshot.kept}", "broken")
     if snapshot.sampled_step is not None:
-        pictures = f"Test pictures of step {snapshot.sampled_step:,} are there, and its sheet is drawn next."
+        pictures = f" Test pictures of step {snapshot.sampled_step:,} are there."
     else:
-        pictures = "Its first test pictures are drawn next, in its sheet."
-    return Outcome("completed", f"All {snapshot.steps:,} steps are done and the model is whole. {pictures}")
+        pictures = ""
+    # Its sheet comes after it: how far that is, the page says when it is looked at.
+    return Outcome("completed", f"All {snapshot.steps:,} steps are done and the model is whole.{pictures}")
 
 
 def _learned(snapshot: RunSnapshot, facts: Mapping[str, Any], out: Path) -> Outcome:

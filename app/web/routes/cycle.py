@@ -20,7 +20,11 @@ router = APIRouter()
 
 @dataclass(frozen=True)
 class StageRow:
-    """A stage in the tables: `start` and `width` are shares of the time from the cycle's beginning until now."""
+    """A stage in the tables: `start` and `width` are shares of the time from the cycle's beginning until now.
+
+    `seconds` is the work that the ledger counts for it, so that no two tables disagree; pauses between jobs are in
+    neither. None where no job worked.
+    """
 
     stage: clock.CycleStage
     seconds: float | None
@@ -78,9 +82,10 @@ def rows_of(now: CycleClock) -> list[StageRow]:
     rows = []
     for stage in now.stages:
         if stage.began_at is None:
-            rows.append(StageRow(stage, None, 0.0, 0.0))
+            rows.append(StageRow(stage, stage.cost.seconds or None, 0.0, 0.0))
             continue
         began_s = max(0.0, (stage.began_at - now.started_at).total_seconds())
         seconds = ((stage.ended_at or now.now) - stage.began_at).total_seconds()
-        rows.append(StageRow(stage, seconds, min(1.0, began_s / gone_s), min(1.0, seconds / gone_s)))
+        work_s = stage.cost.seconds or None
+        rows.append(StageRow(stage, work_s, min(1.0, began_s / gone_s), min(1.0, seconds / gone_s)))
     return rows

@@ -26,6 +26,12 @@ def launch(request: Request, session: Read, page: Page, config: Config, files: F
     return page("runs/launch.html", launch_page.view(session, config, files, asked))
 
 
+@router.post("/runs/new")
+def apply(config: Config, me: CurrentPerson, form: Sent) -> RedirectResponse:
+    """What was typed, as an address: the page then shows what follows from it. Measures and starts nothing."""
+    return RedirectResponse(asked_in(form, config).address(), 303)
+
+
 @router.post("/preflights")
 def measure(session: Write, page: Page, config: Config, files: Files, me: Spender, form: Sent) -> Response:
     """Ask for the recipe to be measured; with `start` the run follows by itself when nothing stands in its way."""

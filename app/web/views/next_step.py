@@ -26,13 +26,16 @@ def next_steps(clock: CycleClock, report: CycleReport) -> list[Step]:
         return [_take_in(report)]
     if state == "failed":
         return [_failed(clock, report)]
-    if key in ("take_in", "caption"):
+    if key in ("take_in", "caption") and state == "running":
         return [_wait_for_photos(clock, report)]
+    # Photos that are there, taken in before this cycle or in it, wait for nobody.
+    if key in ("take_in", "caption"):
+        return [*_review(report), _look_through(report)]
     if key == "review":
         return _review(report)
-    if key == "freeze":
+    if key == "freeze" and state == "running":
         return [Step("A version is being frozen", _decided(report), "Open the datasets", "/datasets")]
-    if key == "train":
+    if key in ("freeze", "train"):
         return [_train(report)]
     return [_compare(clock, report)]
 
@@ -53,6 +56,12 @@ def _wait_for_photos(clock: CycleClock, report: CycleReport) -> Step:
     catalog = report.catalog.id if report.catalog else 0
     doing = "Photos are being taken in" if clock.stage.key == "take_in" else "Captions are being written"
     return Step(doing, f"{plural(report.photos, 'photo')} so far.", "Open the catalog", f"/catalogs/{catalog}")
+
+
+def _look_through(report: CycleReport) -> Step:
+    catalog = report.catalog.id if report.catalog else 0
+    here = f"{plural(report.photos, 'photo')} {'is' if report.photos == 1 else 'are'} there."
+    return Step("Look through the catalog, or take in more", here, "Open the catalog", f"/catalogs/{catalog}")
 
 
 def _review(report: CycleReport) -> list[Step]:

@@ -26,7 +26,7 @@ def test_a_run_that_completes_while_it_is_stopped_is_completed(tmp_path: Path) -
     verdict = judge(stopping, "finished", {"reason": "completed"}, TrainerEnd(0), tmp_path)
     assert verdict is not None
     assert verdict.state == "completed"
-    assert verdict.reason.endswith("Its first test pictures are drawn next, in its sheet.")
+    assert verdict.reason.endswith("the model is whole.")
 
 
 def test_a_disk_that_fills_while_a_run_is_stopped_stops_it(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_run_is_trained_to_its_end(engine: Engine, settings: Settings, run_id:
     run = train(engine, settings, run_id)
     assert (run.state, run.reason, run.step) == (
         "completed",
-        "All 6 steps are done and the model is whole. Test pictures of step 6 are there, and its sheet is drawn next.",
+        "All 6 steps are done and the model is whole. Test pictures of step 6 are there.",
         6,
     )
     assert steps_kept(engine, run_id) == [1, 2, 3, 4, 5, 6]

@@ -2,6 +2,7 @@
 // A null among the values is a gap: no line crosses it.
 
 import { loss, tick } from "./figures.js";
+import { fromZero, logarithmic, ticks } from "./scales.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const TOP = 10, BOTTOM = 24, LEFT = 40, LABEL_HEIGHT = 15, LABEL_GAP = 10;
@@ -21,6 +22,7 @@ export function draw(svg, series, options) {
   const lines = series.map((given) => ({ ...given, line: given.smooth ? smoothed(given.mean, given.smooth) : given.mean }));
   const [least, greatest] = bounds(lines);
   svg.replaceChildren();
+  drawings.delete(svg);
   if (least === Infinity || !width) return null;
   const scale = options.log ? logarithmic(least, greatest) : fromZero(Math.max(greatest, options.limit ?? 0));
   const right = Math.max(options.right ?? 14, labelWidth(svg, lines) + LABEL_GAP + 2);
@@ -34,7 +36,27 @@ export function draw(svg, series, options) {
   for (const curve of lines) drawLine(svg, curve, x, y);
   if (options.now) add(svg, "line", { class: "now", x1: x(options.now), x2: x(options.now), y1: frame.top, y2: frame.bottom });
   endLabels(svg, lines, x, y, frame);
+  const at = (px) => ((px - frame.left) / (frame.right - frame.left)) * options.xMax;
+  drawings.set(svg, { xs: lines[0].x, at, lines, x, y, frame });
   return [least, greatest];
+}
+
+const drawings = new WeakMap();
+
+/** What a chart shows: `xs` of its points, and `at(px)`: the x under a place of the drawing. None while it is empty. */
+export const drawing = (svg) => drawings.get(svg);
+
+/** Mark point `i` of a chart, or none for null. Returns its place from the left, px. */
+export function mark(svg, i) {
+  svg.querySelector(".reading")?.remove();
+  const { xs, lines, x, y, frame } = drawings.get(svg) ?? {};
+  if (i === null || !xs) return 0;
+  const group = add(svg, "g", { class: "reading" }), left = x(xs[i]);
+  add(group, "line", { class: "at", x1: left, x2: left, y1: frame.top, y2: frame.bottom });
+  for (const { mean, tone } of lines) {
+    if (isTold(mean[i])) add(group, "circle", { class: `dot ${tone}`, cx: left, cy: y(mean[i]), r: 3.5 });
+  }
+  return left;
 }
 
 function bounds(lines) {
@@ -62,41 +84,6 @@ export function smoothed(values, count) {
     }
     return measured ? Math.exp(sum / measured) : null;
   });
-}
-
-function logarithmic(least, greatest) {
-  const min = Math.max(1e-9, least), max = Math.max(min, greatest), room = (max / min) ** 0.04 * 1.01;
-  const low = Math.log(min / room), high = Math.log(max * room);
-  const marks = max / min < 4 ? ticks(min / room, max * room, 4).values : decades(min / room, max * room);
-  return { share: (value) => (Math.log(Math.max(value, 1e-9)) - low) / (high - low), ticks: marks };
-}
-
-const MOST_TICKS = 7;
-
-/** 1, 2, 5 of each power of ten; only the powers where those would be too many, and only some where even they are. */
-function decades(low, high) {
-  const powers = [], first = Math.floor(Math.log10(low)), every = Math.ceil((Math.log10(high) - first) / MOST_TICKS);
-  for (let power = first; power <= Math.log10(high); power += Math.max(1, every)) powers.push(power);
-  const of = powers.length > 3 ? [1] : [1, 2, 5];
-  return powers.flatMap((power) => of.map((n) => n * 10 ** power)).filter((value) => value >= low && value <= high);
-}
-
-function fromZero(greatest) {
-  const { values: marks, step } = ticks(0, greatest * 1.05, 3);
-  const top = marks.at(-1) ?? 0;
-  if (top < greatest) marks.push(top + step);
-  const high = marks.at(-1) || 1;
-  return { share: (value) => value / high, ticks: marks };
-}
-
-/** Round values between low and high, about `count` of them. */
-export function ticks(low, high, count, of = [1, 2, 5, 10]) {
-  const rough = (high - low) / count || 1;
-  const power = of.at(-1) === 10 ? 10 ** Math.floor(Math.log10(rough)) : 1;
-  const step = (of.find((n) => n * power >= rough) ?? of.at(-1)) * power;
-  const marks = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i++) marks.push(i * step + 0); // + 0: no -0
-  return { step, values: marks };
 }
 
 const SPANS = [1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400];

@@ -2,11 +2,16 @@
 // Attached to [data-run], whose value is the run's address; the curves lie inside as JSON.
 
 import { draw } from "./chart.js";
+import { duration } from "./clock.js";
 import { grow } from "./curves.js";
 import { loss } from "./figures.js";
 import { onKey } from "./keys.js";
+import { morph } from "./morph.js";
+import { readable } from "./readout.js";
+import { followLog } from "./run_log.js";
+import { lost, read } from "./ticking.js";
 
-const REFRESH_MS = 2000, MOST_POINTS = 1200, LOOK_AGAIN_MS = 15000, GIB = 2 ** 30;
+const REFRESH_MS = 2000, MOST_POINTS = 1200, LOOK_AGAIN_MS = 15000, ANSWERS_MS = 10000, GIB = 2 ** 30;
 const AXES = ["step", "time", "pictures"], KEPT = "packshot-run-axis";
 const number = new Intl.NumberFormat("en-GB");
 const last = (values) => values.findLast((value) => value !== null);
@@ -33,16 +38,26 @@ function attach(page) {
 
   const refresh = async () => {
     pending = 0;
-    const answer = await fetch(`${page.dataset.run}/live`, { headers: { "X-Fragment": "1" } }).catch(() => null);
-    if (!answer?.ok) return;
+    const asked = { headers: { "X-Fragment": "1" }, signal: AbortSignal.timeout(ANSWERS_MS) };
+    const answer = await fetch(`${page.dataset.run}/live`, asked).catch(() => null);
+    if (!answer?.ok) return lost();
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const root = fresh.querySelector("[data-live]");
     // Ended, or begun again, it is another page: other panels in another order.
     if (page.dataset.live !== root.dataset.live) return location.reload();
     page.dataset.seconds = root.dataset.seconds;
+    page.dataset.drawing = root.dataset.drawing;
     for (const part of fresh.querySelectorAll("[data-part]")) replace(page, part);
     page.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
+    read();
     redraw();
+  };
+
+  // An event makes it look at once; without one it still looks now and then, so that a reading is never old.
+  const lookAgain = async () => {
+    await new Promise((done) => setTimeout(done, page.dataset.drawing === "1" ? REFRESH_MS : LOOK_AGAIN_MS));
+    await refresh();
+    lookAgain();
   };
 
   // Asks again until what it got reaches up to the newest event told meanwhile.
@@ -81,7 +96,7 @@ function attach(page) {
   turn(axis);
   followLog(page);
   if (page.dataset.live === "1") follow(page, () => seen, take, refresh);
-  else if (!["completed", "discarded"].includes(page.dataset.state)) setInterval(refresh, LOOK_AGAIN_MS);
+  lookAgain();
 }
 
 function kept() {
@@ -98,7 +113,9 @@ function charts(page, curves, axis) {
     const svg = page.querySelector(`#${id}`);
     const isThere = series.some((line) => line.mean.some((value) => value !== null));
     svg.parentElement.dataset.empty = isThere ? "0" : "1";
-    return draw(svg, series, { ...shared, ...options });
+    const range = draw(svg, series, { ...shared, ...options });
+    readable(svg, sayer(curves, id, axis, series));
+    return range;
   };
   const bands = curves.bands.map((band, i) => (
     { x: xs, ...band, tone: `b${curves.bands.length - i}`, label: curves.names[i], smooth: 10 }));
@@ -114,6 +131,21 @@ function charts(page, curves, axis) {
   heads(page, curves, looks, gib);
 }
 
+const WRITES = {
+  loss, validation: loss, speed: (value) => `${value.toFixed(1)}`, memory: (value) => `${value.toFixed(1)} GiB`,
+};
+const LABELS = { validation: "validation loss", speed: "pictures/s", memory: "" };
+
+/** A chart's points in words: the step, where it stands on the axis shown, and the value of each curve. */
+function sayer(curves, id, axis, series) {
+  const axes = id === "validation" ? curves.validation.axes : curves.axes;
+  const more = { step: () => "", time: (i) => `, ${duration(axes.time[i])}`,
+    pictures: (i) => `, ${number.format(axes.pictures[i])} pictures` }[axis];
+  const write = (value) => (value === null || value === undefined ? "none" : WRITES[id](value));
+  return (i) => [`Step ${number.format(axes.step[i])}${more(i)}`,
+    ...series.map((line) => [line.label ?? LABELS[id], write(line.mean[i]), line.tone])];
+}
+
 /** The present values stand in the panels' heads. */
 function heads(page, curves, looks, gib) {
   const place = (name) => page.querySelector(`[data-newest="${name}"]`);
@@ -124,15 +156,12 @@ function heads(page, curves, looks, gib) {
   say("memory", last(gib)?.toFixed(1));
 }
 
-/** A part that somebody is in, or reads, is not pulled from under them. */
+/** A part is brought up to date in place; the log, while somebody reads it, keeps itself. */
 function replace(page, part) {
   const old = page.querySelector(`[data-part="${part.dataset.part}"]`);
-  if (!old || old.contains(document.activeElement)) return;
-  if (part.dataset.part === "log" && old.querySelector("details[open]")) return;
-  const list = old.querySelector(".evs"), top = list?.scrollTop ?? 0;
-  old.replaceWith(part);
-  if (top) part.querySelector(".evs").scrollTop = top;
-  if (part.dataset.part === "log") followLog(page);
+  if (!old || (part.dataset.part === "log" && old.querySelector("details[open]"))) return;
+  old.hidden = part.hidden;
+  morph(old, part);
 }
 
 function go(panel) {
@@ -142,8 +171,14 @@ function go(panel) {
 
 function follow(page, seen, take, refresh) {
   const source = new EventSource(`${page.dataset.run}/events?after=${seen()}`);
-  source.addEventListener("open", () => say(page, "live"));
-  source.addEventListener("error", () => say(page, source.readyState === EventSource.CLOSED ? "lost" : "again"));
+  source.addEventListener("open", () => {
+    say(page, "live");
+    refresh();
+  });
+  source.addEventListener("error", () => {
+    lost();
+    say(page, source.readyState === EventSource.CLOSED ? "lost" : "again");
+  });
   source.addEventListener("run_event", (message) => take({ ...JSON.parse(message.data), seq: Number(message.lastEventId) }));
   source.addEventListener("over", () => { source.close(); refresh(); });
 }
@@ -153,26 +188,6 @@ const WORDS = { live: "live, nothing missed", again: "reconnecting; nothing will
 function say(page, state) {
   const place = page.querySelector("[data-connection]");
   if (place) { place.dataset.connection = state; place.lastElementChild.textContent = WORDS[state]; }
-}
-
-/** The log, while it is open: what was written behind the last byte read. */
-function followLog(page) {
-  const box = page.querySelector("[data-log]"), words = box.querySelector("pre");
-  words.scrollTop = words.scrollHeight;
-  box.addEventListener("toggle", async () => {
-    words.scrollTop = words.scrollHeight;
-    while (box.open && box.isConnected && page.dataset.live === "1") {
-      const answer = await fetch(`${box.dataset.log}?after=${box.dataset.offset}`).catch(() => null);
-      const { lines, offset } = answer?.ok ? await answer.json() : { lines: [], offset: box.dataset.offset };
-      if (lines.length) {
-        const isAtEnd = words.scrollTop + words.clientHeight >= words.scrollHeight - 4;
-        words.textContent = [...words.textContent.split("\n"), ...lines].slice(-400).join("\n");
-        box.dataset.offset = offset;
-        if (isAtEnd) words.scrollTop = words.scrollHeight;
-      }
-      await new Promise((done) => setTimeout(done, REFRESH_MS));
-    }
-  });
 }
 
 document.querySelectorAll("[data-run]").forEach(attach);

@@ -48,12 +48,24 @@ class Asked:
         """The typed knobs as an address has them."""
         return urlencode(self.changes)
 
+    @property
+    def limits(self) -> Mapping[str, str]:
+        """The hard stop as typed, by field; what was left as derived is not in it."""
+        return {name: typed for name, typed in (("max_amount", self.money), ("max_time", self.time)) if typed}
+
+    @property
+    def other_changes(self) -> Mapping[str, str]:
+        """The changes without the one that the page asks for beside the three choices."""
+        return {name: value for name, value in self.changes.items() if name != "patience"}
+
     def address(self, **other: Any) -> str:
-        """The page's address with other choices: `far`, `base`, `version_id`, or `changes` as a whole."""
+        """The page's address with other choices: `preset`, `base`, `version_id`, or `changes` as a whole."""
         parameters: dict[str, Any] = {"version_id": self.version_id, "base": self.base, "preset": self.preset}
         parameters |= {name: value for name, value in other.items() if name != "changes"}
         changes = other.get("changes", self.changes)
-        return "/runs/new?" + urlencode({name: value for name, value in {**parameters, **changes}.items() if value})
+        return "/runs/new?" + urlencode(
+            {name: value for name, value in {**parameters, **changes, **self.limits}.items() if value}
+        )
 
 
 def known_bases(config: Settings) -> list[BaseFacts]:

@@ -22,6 +22,7 @@ from app.launch.assessment import Assessment
 from app.launch.estimate import steps_that_fit
 from app.launch.facts import PRESETS, BaseFacts, DataFacts, DeviceFacts, Preset
 from app.launch.plan import Knob, Plan, plan, written
+from app.launch.preflights import RequestedLimits
 from app.settings import Settings
 from app.storage import Storage
 from app.training import progress, runs
@@ -88,7 +89,9 @@ class LaunchView:
     costs: tuple[str, str] | None  # expected, and its range
     end_reserve: str
     stop_time: str
+    derived_time: str  # what the hard stop is when nobody types one
     stop_money: str
+    derived_money: str
     currency: str
     faults: Mapping[str, str]
     log: list[str]
@@ -138,7 +141,7 @@ def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: DeviceFacts
 def _empty(asked: Asked, config: Settings) -> LaunchView:
     return LaunchView(
         asked, [], [], [], None, [], [], "empty", None, "", None, None, [], None, "", [], None, [], None, None, "", "",
-        "", config.currency, {}, [], [], "no version is frozen yet",
+        "", "", "", config.currency, {}, [], [], "no version is frozen yet",
     )  # fmt: skip
 
 
@@ -162,24 +165,22 @@ class _Page:
         recipe, on = self.planned.recipe, (self.chosen.version.id, self.planned.recipe, self.device.name)
         preflight = preflights.find(self.session, *on)
         elsewhere = "" if preflight else preflights.measured_elsewhere(self.session, *on)
-        requested, faults = wording.requested_of(self.asked.time, self.asked.money)
-        known = assessment.assess(
-            self.session,
-            self.config,
-            self.chosen.version,
-            recipe,
-            self.base,
-            preflight,
-            None,
-            requested,
-            self._busy(preflight),
+        derived = self._assessed(preflight)
+        derived_time, derived_money = wording.stops(derived)
+        # What is typed as it was derived is nobody's wish: with another choice it is derived anew.
+        asked = replace(
+            self.asked,
+            time="" if self.asked.time == derived_time else self.asked.time,
+            money="" if self.asked.money == derived_money else self.asked.money,
         )
+        requested, faults = wording.requested_of(asked.time, asked.money)
+        known = self._assessed(preflight, requested) if requested else derived
         state = self._state(preflight, known)
         job = jobs.get(self.session, preflight.job_id) if preflight and preflight.job_id else None
         estimated, now_clock = known.estimate, clock.read(self.session, self.config)
         price = known.limits.hour_price
         return LaunchView(
-            asked=self.asked,
+            asked=asked,
             versions=self._versions(versions),
             bases=[self._base(facts) for facts in offered],
             lengths=[self._length(preset, preflight) for preset in PRESETS],
@@ -202,13 +203,15 @@ class _Page:
             cycle=now_clock.number if now_clock else None,
             costs=wording.costs(known, price, self.config.currency),
             end_reserve=wording.end_reserve(known, price, self.config.currency),
-            stop_time=self.asked.time or (wording.hours(known.limits.max_seconds) if estimated else ""),
-            stop_money=self.asked.money or wording.amount_of(known.limits.max_amount if estimated else None),
+            stop_time=asked.time or derived_time,
+            derived_time=derived_time,
+            stop_money=asked.money or derived_money,
+            derived_money=derived_money,
             currency=self.config.currency,
             faults={**faults, **self.faults},
             log=self._log(preflight) if state == "failed" else [],
             long_captions=(preflight.measured.get("tokens", {}).get("examples", []) if preflight else []),
-            why_not=self._why_not(state, known, faults),
+            why_not=self._why_not(state, known),
         )
 
     def _state(self, preflight: Preflight | None, known: Assessment) -> str:
@@ -222,9 +225,15 @@ class _Page:
             return "too_large"
         return preflight.state
 
-    def _why_not(self, state: str, known: Assessment, faults: Mapping[str, str]) -> str:
-        if self.planned.fault or faults or self.faults:
-            return self.planned.fault or "A field is not understood."
+    def _assessed(self, preflight: Preflight | None, requested: RequestedLimits | None = None) -> Assessment:
+        recipe, busy = self.planned.recipe, self._busy(preflight)
+        return assessment.assess(
+            self.session, self.config, self.chosen.version, recipe, self.base, preflight, None, requested, busy
+        )
+
+    def _why_not(self, state: str, known: Assessment) -> str:
+        if self.planned.fault:
+            return self.planned.fault
         if state == "waiting":
             return "It is being measured; that has to end first."
         return known.reason

@@ -125,6 +125,13 @@ def hours(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}"
 
 
+def stops(known: Assessment) -> tuple[str, str]:
+    """The hard stop as its fields have it: time and money; empty while nothing is estimated."""
+    if known.estimate is None:
+        return "", ""
+    return hours(known.limits.max_seconds), amount_of(known.limits.max_amount)
+
+
 def amount_of(amount: Decimal | None) -> str:
     """An amount as a field has it."""
     return f"{amount:.2f}" if amount is not None else ""

@@ -33,6 +33,7 @@ class Bill:
     end_reserve_s: float | None
     hour_price: Decimal | None
     currency: str
+    is_working: bool  # a trainer is at work: it spends
 
     def money(self, seconds: float) -> Decimal | None:
         """What so many seconds cost; None while an hour has no price."""
@@ -66,6 +67,7 @@ def bill(
         end_reserve_s=end_reserve_s(run, folder),
         hour_price=hard_stop.price_of(settings, run),
         currency=settings.currency,
+        is_working=progress.present_attempt(session, run) is not None,
     )
 
 

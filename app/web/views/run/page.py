@@ -31,6 +31,7 @@ from app.web.views.learning import Notice
 from app.web.views.run import cost, samples, wording
 from app.web.views.run.cost import Bill
 from app.web.views.run.extension import Extension, extension
+from app.web.views.run.next_action import NextAction, next_action
 from app.web.views.run.samples import Strip
 from app.web.views.run.wording import State
 from app.web.views.waiting import Wait
@@ -89,6 +90,10 @@ class Live:
     notice: Notice | None
     patience: str
     end: End | None
+    next: NextAction | None
+    is_counting: bool  # time and money go on while nothing new is read
+    left_s: float
+    read_at: datetime
     log: Tail
 
 
@@ -177,6 +182,8 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
     saved = runs.checkpoints(session, run.id)
     bill = cost.bill(session, run, forecast, settings, folder, now)
     known = validations.insight(session, run)
+    waits = wording.waits(session, run, job, now) or silence
+    strip = samples.strip(session, run, forecast)
     sound = [c.step for c in saved if c.folder and (not known.has_diverged or c.step <= (known.offered or 0))]
     return Live(
         run=run,
@@ -184,7 +191,7 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
         version=reading.get(session, run.version_id),
         job=job,
         is_live=run.ended_at is None,
-        waits=wording.waits(session, run, job, now) or silence,
+        waits=waits,
         stops_by=wording.stops_by(run),
         is_preparing=phase is not None and phase.name in phases.PREPARING,
         doing=wording.doing(phase),
@@ -194,10 +201,14 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
         lines=wording.lines(events, runs.notes(session, run.id)),
         checkpoints=saved,
         resumed_at=[event.data["step"] for event in events if event.kind == "started" and event.data.get("step")],
-        strip=samples.strip(session, run, forecast),
+        strip=strip,
         notice=learning.notice(known, models.written_from(folder), models.newest_job(session, run.id)),
         patience=wording.patience(run, progress.newest_events(session, run.id, 1, "validation")),
         end=_end(session, run, max(sound, default=0), bill),
+        next=next_action(session, run, strip, now),
+        is_counting=run.ended_at is None and bill.is_working and (waits is None or waits.kind != "lost"),
+        left_s=max(0.0, (forecast.ends_at - now).total_seconds()) if forecast else 0.0,
+        read_at=now,
         log=_log(folder / runs.LOG),
     )
 

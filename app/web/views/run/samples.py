@@ -48,6 +48,9 @@ class Strip:
     newest: int
     rows: list[StripRow]
     job: Job | None
+    drawn: int = 0  # pictures of the whole sheet, once the run is over
+    wanted: int = 0
+    seconds_left: float | None = None
 
 
 def strip(session: Session, run: TrainingRun, forecast: Forecast | None) -> Strip | None:
@@ -70,7 +73,7 @@ def strip(session: Session, run: TrainingRun, forecast: Forecast | None) -> Stri
     ]
     steps = [column.step for column in page.columns]
     job = jobs.get(session, sheet.job_id) if sheet.job_id else None
-    return Strip(sheet.id, steps, steps[-1] if steps else 0, rows, job)
+    return Strip(sheet.id, steps, steps[-1] if steps else 0, rows, job, page.drawn, page.wanted, page.seconds_left)
 
 
 def _live(
