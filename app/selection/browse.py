@@ -33,7 +33,9 @@ from app.catalog.tables import Image, Signals
 from app.errors import NotFound, Refused
 from app.review.decisions import contradictions
 from app.review.tables import Decision
-from app.selection.query import CHOICES, COLUMNS, RANGES, Selection, is_one_of, joined
+from app.selection.keys import LISTED, MEASURED
+from app.selection.kinds import OneOf
+from app.selection.query import Selection, joined
 from app.selection.tables import PhotoIndex
 
 PAGE: Final = 120
@@ -153,8 +155,7 @@ def position(session: Session, selection: Selection, sort: str, image_id: int) -
 
 def holds(session: Session, selection: Selection, image_id: int) -> bool:
     """Whether the photo is one of the selection, now."""
-    clauses = _index_clauses(selection).values()
-    return session.scalar(select(PhotoIndex.image_id).where(PhotoIndex.image_id == image_id, *clauses)) is not None
+    return session.scalar(_ids(selection).where(PhotoIndex.image_id == image_id)) is not None
 
 
 def at(session: Session, selection: Selection, sort: str, place: int) -> int | None:
@@ -168,7 +169,7 @@ def at(session: Session, selection: Selection, sort: str, place: int) -> int | N
 
 def count(session: Session, selection: Selection) -> int:
     """The exact number of photos."""
-    return session.scalar(select(func.count()).select_from(PhotoIndex).where(*_index_clauses(selection).values())) or 0
+    return session.scalar(select(func.count()).select_from(_ids(selection).subquery())) or 0
 
 
 def facets(session: Session, selection: Selection) -> Facets:
@@ -177,24 +178,22 @@ def facets(session: Session, selection: Selection) -> Facets:
     Photos are first counted by every combination of listed values, which are few however many photos there are; each
     facet then sums combinations. A histogram needs its own pass, for measured values have no combinations.
     """
-    clauses = _index_clauses(selection)
-    flags = {key: clauses.pop(key) for key in (*COLUMNS, *RANGES) if key in clauses}
-    rest = list(clauses.values())
-    bounds = [flags[key].label(f"is_{key}") for key in RANGES if key in flags]
-    columns: list[ColumnElement[Any]] = [*(column.label(key) for key, column in COLUMNS.items()), *bounds]
+    clauses = selection.clauses()
+    flags = {key: clauses.pop(key) for key in (*LISTED, *MEASURED) if key in clauses}
+    rest = [PhotoIndex.catalog_id == selection.catalog_id, *clauses.values()]
+    own = [clause.label(f"is_{key}") for key, clause in flags.items()]
+    columns: list[ColumnElement[Any]] = [*(listed.column.label(key) for key, listed in LISTED.items()), *own]
     places = [text(str(place)) for place in range(1, len(columns) + 1)]
     combined = select(*columns, func.count().label("n")).where(*rest).group_by(*places).cte("combined")
-    held: dict[str, ColumnElement[bool]] = {key: combined.c[f"is_{key}"] for key in RANGES if key in flags}
-    held |= {key: is_one_of(combined.c[key], getattr(selection, key)) for key in COLUMNS if key in flags}
+    held: dict[str, ColumnElement[bool]] = {key: combined.c[f"is_{key}"] for key in flags}
     photos = func.sum(combined.c.n)
     parts: list[Select[*tuple[Any, ...]]] = [select(literal(TOTAL), literal(None, Text), photos).where(*held.values())]
-    for key in COLUMNS:
+    for key in LISTED:
         matching = photos.filter(and_(true(), *_without(held, key)))
         parts.append(select(literal(key), combined.c[key], matching).group_by(combined.c[key]))
-    for key in RANGES:
-        column = getattr(PhotoIndex, key)
-        bar = cast(func.least(func.greatest(func.floor(column * BINS), 0), BINS - 1), Integer)
-        others = [column.is_not(None), *rest, *_without(flags, key)]
+    for key, measured in MEASURED.items():
+        bar = cast(func.least(func.greatest(func.floor(measured.column * BINS), 0), BINS - 1), Integer)
+        others = [measured.column.is_not(None), *rest, *_without(flags, key)]
         parts.append(select(literal(key), cast(bar, Text), func.count()).where(*others).group_by(bar))
     return _read_facets(selection, session.execute(union_all(*parts)).all())
 
@@ -207,44 +206,37 @@ TOTAL: Final = "total"
 
 
 def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) -> Facets:
-    counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, *COLUMNS, *RANGES)}
+    counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, *LISTED, *MEASURED)}
     for row in rows:
         counted[row[0]][row[1]] = int(row[2] or 0)
     options = {}
-    for key in COLUMNS:
-        chosen = getattr(selection, key)
+    for key, listed in LISTED.items():
+        chosen = selection.values(key)
         # A choice of the language stays with 0 photos; a name that no photo has stays only while it is chosen.
         names = (
-            CHOICES[key] if key in CHOICES else (*counted[key], *(name for name in chosen if name not in counted[key]))
+            listed.allowed
+            if isinstance(listed, OneOf)
+            else (*counted[key], *(name for name in chosen if name not in counted[key]))
         )
         options[key] = tuple(Option(name, counted[key].get(name, 0), name in chosen) for name in names)
-    for key in ("category", "colour"):
-        # Chosen names first: they must be seen; missing ones last.
-        options[key] = tuple(
-            sorted(
-                options[key],
-                key=lambda option: (not option.is_on, option.value is None, -option.count, option.value or ""),
+        if not isinstance(listed, OneOf):
+            # Chosen names first: they must be seen; missing ones last.
+            options[key] = tuple(
+                sorted(
+                    options[key],
+                    key=lambda option: (not option.is_on, option.value is None, -option.count, option.value or ""),
+                )
             )
-        )
-    bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in RANGES}
+    bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in MEASURED}
     return Facets(counted[TOTAL][None], options, bars)
 
 
-def _index_clauses(selection: Selection) -> dict[str, ColumnElement[bool]]:
-    """The selection's conditions on `PhotoIndex` alone; what asks for texts becomes one condition on the photo."""
-    clauses = selection.clauses()
-    asks_texts = [clauses.pop(key) for key in ("product", "file") if key in clauses]
-    if asks_texts:
-        clauses["texts"] = PhotoIndex.image_id.in_(
-            select(Image.id).where(Image.catalog_id == selection.catalog_id, *asks_texts)
-        )
-    return {"catalog": PhotoIndex.catalog_id == selection.catalog_id, **clauses}
-
-
-def _ids(selection: Selection, order: Order) -> Select[int]:
+def _ids(selection: Selection, order: Order | None = None) -> Select[int]:
     """Numbers of the selected photos, unordered, from as few tables as `order` allows."""
-    statement = select(PhotoIndex.image_id).where(*_index_clauses(selection).values())
-    if order.of_image:
+    statement = select(PhotoIndex.image_id).where(
+        PhotoIndex.catalog_id == selection.catalog_id, *selection.clauses().values()
+    )
+    if order is not None and order.of_image:
         return statement.join(Image, Image.id == PhotoIndex.image_id).where(Image.catalog_id == selection.catalog_id)
     return statement
 

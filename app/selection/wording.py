@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.selection.query import Range, Selection, figure
+from app.selection.keys import ASKED
+from app.selection.query import Selection, Term
 
-_ADJECTIVES: Final = {"kept": "kept", "rejected": "rejected", "unseen": "unseen"}
-_ARE: Final = {"kept": "are kept", "rejected": "are rejected", "needs_work": "need work", "unseen": "are unseen"}
-_IS: Final = {"kept": "is kept", "rejected": "is rejected", "needs_work": "needs work", "unseen": "is unseen"}
-_CAPTIONS: Final = {
-    "none": "without a caption",
-    "captioner": "with a machine’s caption",
-    "person": "with a person’s caption",
-}
+_ADJECTIVES: Final = ("kept", "rejected", "unseen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +27,13 @@ def describe(selection: Selection, count: int) -> Description:
     if selection.is_everything:
         return Description("No photos yet" if count == 0 else f"All {count:,} photos" if count > 1 else "The one photo")
     noun = "photo" if count == 1 else "photos"
-    if len(selection.decision) == 1 and selection.decision[0] in _ADJECTIVES:
-        noun = f"{_ADJECTIVES[selection.decision[0]]} {noun}"
-    clauses = [clause for clause in _clauses_in_words(selection, count == 1) if clause]
-    return Description(f"{count:,} {noun}", ", ".join(clauses))
+    verdicts = selection.values("decision")
+    is_adjective = len(verdicts) == 1 and verdicts[0] in _ADJECTIVES
+    terms = [term for term in selection.terms if not (is_adjective and term == Term("decision", verdicts))]
+    return Description(
+        f"{count:,} {verdicts[0]} {noun}" if is_adjective else f"{count:,} {noun}",
+        ", ".join(_said(term, is_one=count == 1) for term in terms),
+    )
 
 
 def sentence(selection: Selection, count: int) -> str:
@@ -45,44 +41,6 @@ def sentence(selection: Selection, count: int) -> str:
     return str(describe(selection, count))
 
 
-def _clauses_in_words(chosen: Selection, is_one: bool) -> list[str]:
-    """What limits the selection, clause by clause; empty where a field does not."""
-    known = [background for background in chosen.background if background != "cannot tell"]
-    unknown = ["a background that cannot be told"] if "cannot tell" in chosen.background else []
-    backgrounds = ([f"a {_or(known)} background"] if known else []) + unknown
-    is_clause = len(chosen.decision) > 1 or chosen.decision == ("needs_work",)
-    verbs = _IS if is_one else _ARE
-    return [
-        f"that {_or([verbs[verdict] for verdict in chosen.decision])}" if is_clause else "",
-        f"on {_or(backgrounds)}" if backgrounds else "",
-        _range_in_words(chosen.sharpness, "sharper than {}", "softer than {}", "of sharpness {} to {}"),
-        _range_in_words(
-            chosen.fill, "longest side filling more than {} %", "longest side filling less than {} %",
-            "longest side filling {} to {} %",
-        ),
-        f"in {_or(_named(chosen.category, 'no category'))}" if chosen.category else "",
-        f"with a {_or(_named(chosen.colour, 'unknown'))} subject" if chosen.colour else "",
-        _or([_CAPTIONS[caption] for caption in chosen.caption]),
-        f"found {_or(chosen.rule)} by a rule" if chosen.rule else "",
-        f"of product {_or(_named(chosen.product, 'unknown'))}" if chosen.product else "",
-        f"with {_or(['“' + (part or '') + '”' for part in chosen.file])} in the file name" if chosen.file else "",
-        "chosen one by one" if chosen.id else "",
-        f"mentioning {' and '.join('“' + word + '”' for word in chosen.words)}" if chosen.words else "",
-    ]  # fmt: skip
-
-
-def _range_in_words(bounds: Range | None, above: str, below: str, between: str) -> str:
-    if bounds is None:
-        return ""
-    if bounds.low is not None and bounds.high is not None:
-        return between.format(figure(bounds.low), figure(bounds.high))
-    return above.format(figure(bounds.low)) if bounds.low is not None else below.format(figure(bounds.high or 0.0))
-
-
-def _named(values: Sequence[str | None], missing: str) -> list[str]:
-    return [missing if value is None else value for value in values]
-
-
-def _or(words: Sequence[str]) -> str:
-    """Alternatives in words: "a", "a or b", "a, b or c"."""
-    return words[-1] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}" if words else ""
+def _said(term: Term, is_one: bool) -> str:
+    key = ASKED[term.key]
+    return key.say_not(term.values, is_one) if term.is_not else key.say(term.values, is_one)

@@ -15,7 +15,7 @@ from app.datasets import freezing
 from app.datasets.manifest import content_hash, read_manifest
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
-from app.selection.query import NotUnderstood
+from app.selection.kinds import NotUnderstood
 from app.storage import Storage
 from tests import cast
 from tests.datasets.cast import CAPTION, frozen, kept

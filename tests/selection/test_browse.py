@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
@@ -19,24 +18,6 @@ from app.selection import browse
 from app.selection.query import joined, parse
 from app.selection.tables import PhotoIndex
 from tests import cast
-
-
-@pytest.fixture(scope="module")
-def connection(engine: Engine) -> Iterator[Connection]:
-    """One transaction for the tests of this file, undone after them: what all of them look at is made once."""
-    with engine.connect() as connection:
-        outer = connection.begin()
-        yield connection
-        outer.rollback()
-
-
-@pytest.fixture
-def session(connection: Connection) -> Iterator[Session]:
-    """What a test does in it is undone after the test."""
-    with connection.begin_nested() as own:
-        with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
-            yield session
-        own.rollback()
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +86,9 @@ def test_facets_count_what_choosing_would_show(session: Session, pile: Catalog, 
         for option in options:
             alone = free.toggled(key, option.value)
             assert option.count == len(session.scalars(alone.select(Image.id)).all()), (key, option)
-            assert option.is_on == (option.value in getattr(chosen, key))
+            assert option.is_on == (option.value in chosen.values(key))
     for key in ("sharpness", "fill"):
-        free = chosen.narrowed(**{key: None})
+        free = chosen.narrowed(**{key: ()})
         column = getattr(Signals, key)
         values = [value for value in session.scalars(free.select(column)) if value is not None]
         bins = Counter(min(int(value * browse.BINS), browse.BINS - 1) for value in values)

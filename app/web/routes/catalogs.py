@@ -19,7 +19,8 @@ from app.catalog.tables import Catalog
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import PAGE, SORTS, Facets, Order, Tile
-from app.selection.query import NotUnderstood, Selection, parse
+from app.selection.kinds import NotUnderstood
+from app.selection.query import Selection, parse
 from app.selection.wording import Description, describe
 from app.web.dependencies import Page, Read
 from app.web.views import facets as pane
@@ -177,11 +178,10 @@ def _tiles(
 
 def _kept(counted: Facets, chosen: Selection) -> int:
     """How many of the selected photos are kept; freezing takes those."""
-    return sum(option.count for option in counted.options["decision"] if option.value == "kept" and _is_in(chosen))
-
-
-def _is_in(chosen: Selection) -> bool:
-    return not chosen.decision or "kept" in chosen.decision
+    verdicts = chosen.values("decision")
+    if (verdicts and "kept" not in verdicts) or "kept" in chosen.values("decision", is_not=True):
+        return 0
+    return sum(option.count for option in counted.options["decision"] if option.value == "kept")
 
 
 def _places(chosen: Selection, sort: str, total: int) -> tuple[tuple[int, str], ...]:

@@ -1,0 +1,126 @@
+"""What every key of the language means, in plain Python over plain rows: what the SQL is compared with.
+
+A key that is declared and not told of here fails `test_every_key.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.captions.tables import Caption
+from app.catalog.tables import Image, Signals
+from app.review.tables import Decision
+from app.selection.kinds import Range
+from app.selection.query import Selection, Term
+
+
+@dataclass(frozen=True)
+class PlainPhoto:
+    """A photo with all that was measured, written and decided of it, each read by itself."""
+
+    image: Image
+    signals: Signals | None
+    caption: Caption | None
+    decision: Decision | None
+
+    @property
+    def texts(self) -> list[str]:
+        """Everything that words are looked for in."""
+        image = self.image
+        texts = (image.title, image.category, image.description, image.product, image.file_name)
+        return [text for text in (*texts, self.caption.text if self.caption else None) if text]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """`holds`: whether a photo is one of a value; `values`: values that hold of it, to draw from."""
+
+    holds: Callable[[PlainPhoto, Any], bool]
+    values: Callable[[PlainPhoto], Iterable[Any]]
+
+
+def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
+    """The catalog's photos, oldest first."""
+    signals = {row.image_id: row for row in session.scalars(select(Signals))}
+    captions = {row.image_id: row for row in session.scalars(select(Caption)) if row.superseded_at is None}
+    decisions = {row.image_id: row for row in session.scalars(select(Decision)) if row.superseded_at is None}
+    images = session.scalars(select(Image).where(Image.catalog_id == catalog_id).order_by(Image.id))
+    return [PlainPhoto(row, signals.get(row.id), captions.get(row.id), decisions.get(row.id)) for row in images]
+
+
+def matches(photo: PlainPhoto, selection: Selection, without: str = "") -> bool:
+    """Whether a photo is in the selection; the terms of the key `without` are passed over."""
+    return all(_meets(photo, term) for term in selection.terms if term.key != without)
+
+
+def _meets(photo: PlainPhoto, term: Term) -> bool:
+    held = [MEANINGS[term.key].holds(photo, value) for value in term.values]
+    if term.is_not:
+        return not any(held)
+    return all(held) if term.key == "words" else any(held)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, in small letters."""
+    return [word.lower() for word in re.split(r"[\W_]+", text) if word]
+
+
+def _mentions(photo: PlainPhoto, typed: str) -> bool:
+    asked = words(typed)
+    for text in photo.texts:
+        there = words(text)
+        for start in range(len(there) - len(asked) + 1):
+            run = there[start : start + len(asked)]
+            if asked and run[:-1] == asked[:-1] and run[-1].startswith(asked[-1]):
+                return True
+    return False
+
+
+def _within(value: float | None, bounds: Range, top: float) -> bool:
+    if value is None:
+        return False
+    if bounds.low is not None and bounds.high is not None:
+        return bounds.low / top <= value <= bounds.high / top
+    return value > bounds.low / top if bounds.low is not None else value < (bounds.high or 0.0) / top
+
+
+def _around(value: float | None, top: float) -> list[Range]:
+    """Ranges with the value inside, at the edge and outside."""
+    shown = round((0.5 if value is None else value) * top, 4)
+    return [Range(low=shown), Range(high=shown), Range(round(shown * 0.7, 4), round(shown * 1.2, 4))]
+
+
+def _equal(value: Callable[[PlainPhoto], Any]) -> Meaning:
+    return Meaning(lambda photo, asked: value(photo) == asked, lambda photo: [value(photo)])
+
+
+def _measured(value: Callable[[PlainPhoto], float | None], top: float = 1.0) -> Meaning:
+    return Meaning(lambda photo, asked: _within(value(photo), asked, top), lambda photo: _around(value(photo), top))
+
+
+MEANINGS: Final[dict[str, Meaning]] = {
+    "decision": _equal(lambda photo: photo.decision.verdict if photo.decision else "unseen"),
+    "background": _equal(lambda photo: photo.signals.background if photo.signals else "cannot tell"),
+    "sharpness": _measured(lambda photo: photo.signals.sharpness if photo.signals else None),
+    "fill": _measured(lambda photo: photo.signals.fill if photo.signals else None, top=100.0),
+    "category": _equal(lambda photo: photo.image.category),
+    "colour": _equal(lambda photo: photo.signals.subject_colour if photo.signals else None),
+    "caption": _equal(lambda photo: photo.caption.written_by if photo.caption else "none"),
+    "rule": Meaning(
+        lambda photo, asked: photo.decision is not None and photo.decision.rule == asked,
+        lambda photo: [photo.decision.rule] if photo.decision and photo.decision.rule else ["clean"],
+    ),
+    "product": _equal(lambda photo: photo.image.product),
+    "file": Meaning(
+        lambda photo, asked: asked.lower() in photo.image.file_name.lower(),
+        lambda photo: [photo.image.file_name[2:7], photo.image.file_name.upper()],
+    ),
+    "id": _equal(lambda photo: photo.image.id),
+    "words": Meaning(_mentions, lambda photo: [words(text)[0][:3] for text in photo.texts if words(text)]),
+}
