@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.catalog import spelling  # noqa: F401  (its functions compute columns)
 from app.database import Base, BigId, Moment, utc_now
 from app.jobs import Job
 
@@ -42,14 +43,15 @@ class Image(Base):
 
     `width_px` and `height_px` are those seen by a person: after the EXIF orientation was applied. `render_path` is the
     file, relative to the data folder, that holds the picture as sRGB, upright and without alpha: the original itself
-    where that already is so, otherwise a lossless render.
+    where that already is so, otherwise a lossless render. Columns that end in `_key` are what their texts have in
+    common with others that people take for the same (`app/catalog/spelling.py`).
     """
 
     __tablename__ = "image"
     __table_args__ = (
         UniqueConstraint("catalog_id", "sha256"),
         Index("ix_image_catalog_id_id", "catalog_id", "id"),
-        Index("ix_image_catalog_id_file_name", "catalog_id", "file_name", "id"),
+        Index("ix_image_catalog_id_name_key", "catalog_id", "name_key", "id"),
     )
 
     id: Mapped[BigId]
@@ -70,7 +72,12 @@ class Image(Base):
     title: Mapped[str | None] = mapped_column(Text)
     category: Mapped[str | None] = mapped_column(Text, index=True)
     description: Mapped[str | None] = mapped_column(Text)
-    product: Mapped[str | None] = mapped_column(Text, index=True)
+    product: Mapped[str | None] = mapped_column(Text)
+    category_key: Mapped[str | None] = mapped_column(Text, Computed("label_key(category)", persisted=True))
+    product_key: Mapped[str | None] = mapped_column(Text, Computed("label_key(product)", persisted=True), index=True)
+    file_key: Mapped[str] = mapped_column(Text, Computed("search_text(file_name)", persisted=True))
+    # Compared byte by byte, whatever the database's own collation is.
+    name_key: Mapped[str] = mapped_column(Text(collation="C"), Computed("name_key(file_name)", persisted=True))
     extra: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     taken_in_at: Mapped[Moment] = mapped_column(default=utc_now)
 

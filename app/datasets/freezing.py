@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions.tables import Caption
+from app.catalog.spelling import label_key
 from app.catalog.tables import Catalog, Image
 from app.database import utc_now
 from app.datasets.manifest import ManifestRow, Split, content_hash, write_manifest
@@ -148,7 +149,8 @@ def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
     categories: dict[str, str] = {}
     for candidate, name in zip(candidates, names, strict=True):
         sizes[name] += 1
-        categories[name] = min(categories.get(name, candidate.category or ""), candidate.category or "")
+        category = label_key(candidate.category or "")
+        categories[name] = min(categories.get(name, category), category)
     splits = split({name: Group(size, categories[name]) for name, size in sizes.items()})
     placed = [Placed(candidate, name, splits[name]) for candidate, name in zip(candidates, names, strict=True)]
     refuse_leaks(placed)
@@ -159,9 +161,10 @@ def refuse_leaks(placed: Sequence[Placed]) -> None:
     """The leak test: no product and no picture in both splits. Raises Refused naming one that is."""
     seen: dict[tuple[str, str], Split] = {}
     for placement in placed:
-        for key in (("product", placement.candidate.product or ""), ("picture", placement.candidate.sha256)):
-            if key[1].strip() and seen.setdefault(key, placement.split) != placement.split:
-                raise Refused(f"The {key[0]} “{key[1]}” would be in both train and validation, so nothing was frozen.")
+        product, picture = placement.candidate.product or "", placement.candidate.sha256
+        for kind, key, name in (("product", label_key(product), product), ("picture", picture, picture)):
+            if key and seen.setdefault((kind, key), placement.split) != placement.split:
+                raise Refused(f"The {kind} “{name}” would be in both train and validation, so nothing was frozen.")
 
 
 def record(session: Session, storage: Storage, version: DatasetVersion, placed: Sequence[Placed]) -> None:

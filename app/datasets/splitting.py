@@ -7,12 +7,12 @@ measured on a product it has learned.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.catalog.spelling import label_key
 from app.datasets.manifest import Split
 
 VALIDATION_SHARE: Final = 0.10
@@ -45,7 +45,7 @@ def group(photos: Sequence[tuple[str | None, str]]) -> list[str]:
 
     for product, picture in photos:
         # "SKU-1" and "sku-1" are one product, whoever typed them.
-        if named := " ".join(unicodedata.normalize("NFKC", product or "").casefold().split()):
+        if named := label_key(product or ""):
             first, second = sorted((root(("product", named)), root(("picture", picture))), key=_rank)
             parents[second] = first
         else:

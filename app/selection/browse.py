@@ -34,7 +34,7 @@ from app.errors import NotFound, Refused
 from app.review.decisions import contradictions
 from app.review.tables import Decision
 from app.selection.keys import LISTED, MEASURED
-from app.selection.kinds import OneOf
+from app.selection.kinds import Label, OneOf
 from app.selection.query import Selection, joined
 from app.selection.tables import PhotoIndex
 
@@ -58,7 +58,7 @@ class Order:
 SORTS: Final[dict[str, Order]] = {
     "newest": Order("Newest first", PhotoIndex.image_id, True),
     "oldest": Order("Oldest first", PhotoIndex.image_id, False),
-    "name": Order("File name", Image.file_name, False, of_image=True),
+    "name": Order("File name", Image.name_key, False, of_image=True),
     "sharpest": Order("Sharpest first", SHARPNESS, True),
     "softest": Order("Softest first", SHARPNESS, False),
     "largest": Order("Largest first", PIXELS, True, of_image=True),
@@ -182,7 +182,7 @@ def facets(session: Session, selection: Selection) -> Facets:
     flags = {key: clauses.pop(key) for key in (*LISTED, *MEASURED) if key in clauses}
     rest = [PhotoIndex.catalog_id == selection.catalog_id, *clauses.values()]
     own = [clause.label(f"is_{key}") for key, clause in flags.items()]
-    columns: list[ColumnElement[Any]] = [*(listed.column.label(key) for key, listed in LISTED.items()), *own]
+    columns: list[ColumnElement[Any]] = [*(_spelling(listed).label(key) for key, listed in LISTED.items()), *own]
     places = [text(str(place)) for place in range(1, len(columns) + 1)]
     combined = select(*columns, func.count().label("n")).where(*rest).group_by(*places).cte("combined")
     held: dict[str, ColumnElement[bool]] = {key: combined.c[f"is_{key}"] for key in flags}
@@ -198,6 +198,11 @@ def facets(session: Session, selection: Selection) -> Facets:
     return _read_facets(selection, session.execute(union_all(*parts)).all())
 
 
+def _spelling(listed: OneOf | Label) -> InstrumentedAttribute[Any]:
+    """Spellings of one name are few, so they are counted apart and put together afterwards."""
+    return listed.spelling if isinstance(listed, Label) else listed.column
+
+
 def _without(flags: dict[str, ColumnElement[bool]], key: str) -> list[ColumnElement[bool]]:
     return [flag for other, flag in flags.items() if other != key]
 
@@ -209,26 +214,34 @@ def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
     counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, *LISTED, *MEASURED)}
     for row in rows:
         counted[row[0]][row[1]] = int(row[2] or 0)
-    options = {}
-    for key, listed in LISTED.items():
-        chosen = selection.values(key)
-        # A choice of the language stays with 0 photos; a name that no photo has stays only while it is chosen.
-        names = (
-            listed.allowed
-            if isinstance(listed, OneOf)
-            else (*counted[key], *(name for name in chosen if name not in counted[key]))
+    options = {
+        key: _options_of_name(listed, counted[key], selection.values(key))
+        if isinstance(listed, Label)
+        else tuple(
+            Option(choice, counted[key].get(choice, 0), choice in selection.values(key)) for choice in listed.allowed
         )
-        options[key] = tuple(Option(name, counted[key].get(name, 0), name in chosen) for name in names)
-        if not isinstance(listed, OneOf):
-            # Chosen names first: they must be seen; missing ones last.
-            options[key] = tuple(
-                sorted(
-                    options[key],
-                    key=lambda option: (not option.is_on, option.value is None, -option.count, option.value or ""),
-                )
-            )
+        for key, listed in LISTED.items()
+    }
     bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in MEASURED}
     return Facets(counted[TOTAL][None], options, bars)
+
+
+def _options_of_name(listed: Label, counted: dict[str | None, int], chosen: Sequence[str | None]) -> tuple[Option, ...]:
+    """Names that photos have, each in the spelling of most photos, and those chosen that no photo has.
+
+    Chosen names first: they must be seen; missing ones last.
+    """
+    spellings: dict[Any, dict[str | None, int]] = {}
+    for name, count in (*counted.items(), *((name, 0) for name in chosen if name not in counted)):
+        spellings.setdefault(listed.identity(name), {})[name] = count
+    are_on = {listed.identity(name) for name in chosen}
+    options = [
+        Option(min(counts, key=lambda name: (-counts[name], name or "")), sum(counts.values()), identity in are_on)
+        for identity, counts in spellings.items()
+    ]
+    return tuple(
+        sorted(options, key=lambda option: (not option.is_on, option.value is None, -option.count, option.value or ""))
+    )
 
 
 def _ids(selection: Selection, order: Order | None = None) -> Select[int]:

@@ -69,51 +69,61 @@ def _in_quotes(values: Sequence[Any]) -> list[str]:
 
 _DECLARED: Final[tuple[Key, ...]] = (
     OneOf(
-        name="decision", title="Decision", column=PhotoIndex.verdict, say=_decision, say_left_out=_not_decision,
+        name="decision", title="Decision", column=PhotoIndex.verdict, sample=("kept", "unseen"),
         choices={"kept": "Kept", "rejected": "Rejected", "needs_work": "Needs work", "unseen": "Not seen yet"},
+        say=_decision, say_left_out=_not_decision,
     ),
     OneOf(
-        name="background", title="Background", column=PhotoIndex.background, say=_background,
+        name="background", title="Background", column=PhotoIndex.background, sample=("white", "plain"),
         choices={"white": "White", "plain": "Plain", "scene": "Scene", "cannot tell": "Cannot tell"},
+        say=_background,
     ),
     Measure(
-        name="sharpness", title="Subject sharpness", column=PhotoIndex.sharpness, ends=("soft", "sharp"),
+        name="sharpness", title="Subject sharpness", column=PhotoIndex.sharpness, sample=(Range(low=0.4),),
+        ends=("soft", "sharp"),
         say=lambda values, _: _bounds(values[0], "sharper than {}", "softer than {}", "of sharpness {} to {}"),
     ),
     Measure(
-        name="fill", title="Longest-side fill", column=PhotoIndex.fill, top=100.0, step=1.0, ends=("0 %", "100 %"),
-        shown="{:.0f} to {:.0f} %", example="75..96, >75 or <96", say=_fill,
+        name="fill", title="Longest-side fill", column=PhotoIndex.fill, sample=(Range(75.0, 96.0),),
+        ends=("0 %", "100 %"), top=100.0, step=1.0, shown="{:.0f} to {:.0f} %", example="75..96, >75 or <96",
+        say=_fill,
     ),
     Label(
-        name="category", title="Category", column=PhotoIndex.category, missing="No category",
+        name="category", title="Category", column=PhotoIndex.category_key, sample=("lamps", "T-shirts"),
+        spelling=PhotoIndex.category, missing="No category",
         say=lambda values, _: f"in {_named(values, 'no category')}",
     ),
     Label(
-        name="colour", title="Subject colour", column=PhotoIndex.colour, missing="Cannot tell", is_closed=True,
+        name="colour", title="Subject colour", column=PhotoIndex.colour, sample=("red",),
+        spelling=PhotoIndex.colour, missing="Cannot tell", is_closed=True,
         say=lambda values, _: f"with a {_named(values, 'unknown')} subject",
     ),
     OneOf(
-        name="caption", title="Caption", column=PhotoIndex.captioned_by,
+        name="caption", title="Caption", column=PhotoIndex.captioned_by, sample=("none",),
         choices={"none": "No caption", "captioner": "By a captioner", "person": "By a person"},
         say=lambda values, _: alternatives([_CAPTIONS[value] for value in values]),
     ),
     OneOf(
-        name="rule", title="Found by rules", column=PhotoIndex.rule, is_closed=True,
+        name="rule", title="Found by rules", column=PhotoIndex.rule, sample=("blurred",), is_closed=True,
         choices={name: _RULES[name] for name in rules.NAMES},
         say=lambda values, _: f"found {alternatives(values)} by a rule",
     ),
     Label(
-        name="product", column=Image.product,
+        name="product", column=Image.product_key, sample=("K-12",), spelling=Image.product,
         say=lambda values, _: f"of product {_named(values, 'unknown')}",
     ),
     Part(
-        name="file", column=Image.file_name,
+        name="file", column=Image.file_key, sample=("front",),
         say=lambda values, _: f"with {alternatives(_in_quotes(values))} in the file name",
     ),
-    Number(name="id", column=PhotoIndex.image_id, say=lambda values, _: "chosen one by one"),
+    Number(
+        name="id", column=PhotoIndex.image_id, sample=(12, 15),
+        say=lambda values, _: "chosen one by one",
+    ),
 )  # fmt: skip
 WORDS: Final = Words(
     name="words",
+    sample=("red", "dress"),
     column=PhotoText.words,
     say=lambda values, _: f"mentioning {' and '.join(_in_quotes(values))}",
     say_left_out=lambda values, _: f"not mentioning {alternatives(_in_quotes(values))}",

@@ -13,23 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import (
-    ColumnElement,
-    Text,
-    and_,
-    cast,
-    func,
-    literal_column,
-    or_,
-    select,
-    true,
-)
-from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from app.catalog.spelling import is_unseen, label_key
 from app.catalog.tables import Image
 from app.errors import Refused
-from app.selection.tables import WORD_GAP, PhotoIndex, PhotoText
+from app.selection.tables import PhotoIndex, PhotoText
 
 Column = InstrumentedAttribute[Any]
 # Values in words, for one photo or for many: "on a white or plain background".
@@ -69,6 +59,8 @@ class Range:
 class Key(ABC):
     """A key of the language: what it asks about, and its values in words. `most` values may be given.
 
+    `sample` are values to explain it with.
+
     `title` is its name above the facet pane's choices; keys without one are no facet. Raises TypeError for a column
     of a table that no photo is known by.
     """
@@ -76,6 +68,7 @@ class Key(ABC):
     name: str
     column: Column
     say: Say
+    sample: tuple[Any, ...]
     say_left_out: Say | None = None
     title: str = ""
     is_closed: bool = False  # few people need this facet all the time, so it starts closed
@@ -107,6 +100,10 @@ class Key(ABC):
         return tuple(
             sorted(dict.fromkeys(values), key=lambda value: (value is None, value if value is not None else ""))
         )
+
+    def identity(self, value: Any) -> Any:
+        """What two values have in common that ask for the same."""
+        return value
 
     def write(self, value: Any) -> str | None:
         """A value as text that `read` understands; None for a missing value."""
@@ -153,15 +150,22 @@ class OneOf(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Label(Key):
-    """A name that people gave, or None where there is none (`none`; in quotes it is a name)."""
+    """A name that people gave, or None where there is none (`none`; in quotes it is a name).
 
+    `column` holds its `label_key`, so that spellings of one name are one; `spelling` the name as it was given.
+    """
+
+    spelling: Column
     missing: str = "None"
 
     def read(self, text: str, is_quoted: bool, position: int) -> str | None:
-        return None if text.lower() == "none" and not is_quoted else text
+        return None if text.lower() == "none" and not is_quoted else _seen(text, position)
+
+    def identity(self, value: Any) -> Any:
+        return None if value is None else label_key(value)
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
-        condition = column.in_([value for value in values if value is not None])
+        condition = column.in_([label_key(value) for value in values if value is not None])
         return or_(condition, column.is_(None)) if None in values else condition
 
 
@@ -202,13 +206,13 @@ class Measure(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Part(Key):
-    """A part of a text, in any letter case."""
+    """A part of a text of which `column` holds the `search_text`: in any letter case, with or without accents."""
 
     def read(self, text: str, is_quoted: bool, position: int) -> str:
-        return text
+        return _seen(text, position)
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
-        return or_(*(column.icontains(part, autoescape=True) for part in values))
+        return or_(*(func.strpos(column, _once(func.search_text(part))) > 0 for part in values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,18 +232,21 @@ class Number(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Words(Key):
-    """Words without a key: each is the beginning of a word in the photo's texts; in a phrase the last one alone is."""
+    """Words without a key: each is the beginning of a word in the photo's texts; in a phrase the last one alone is.
+
+    Signs part words; of a word that has nothing else, each sign has to be in the texts.
+    """
 
     most: int = 50
 
     def read(self, text: str, is_quoted: bool, position: int) -> str:
-        return text
+        return _seen(text, position)
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
-        return or_(*(column.op("@@")(_tsquery(word)) for word in values))
+        return or_(*(column.op("@@")(_once(func.search_query(word))) for word in values))
 
     def holds(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
-        return and_(*(column.op("@@")(_tsquery(word)) for word in values))
+        return and_(*(column.op("@@")(_once(func.search_query(word))) for word in values))
 
     def in_order(self, values: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(values))
@@ -250,6 +257,13 @@ def figure(number: float) -> str:
     return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
-def _tsquery(word: str) -> ColumnElement[Any]:
-    phrase = func.phraseto_tsquery(literal_column("'simple'"), func.regexp_replace(word, WORD_GAP, " ", "g"))
-    return cast(func.nullif(cast(phrase, Text), "") + ":*", TSQUERY)
+def _once(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What does not depend on the photo, asked of the database once and not for each photo."""
+    return select(value).scalar_subquery()
+
+
+def _seen(text: str, position: int) -> str:
+    """`text`, unless nothing in it can be looked for. Raises NotUnderstood."""
+    if is_unseen(text):
+        raise NotUnderstood("There is no letter, digit or sign in this to look for.", position)
+    return text

@@ -24,7 +24,7 @@ from app.captions.tables import Caption
 from app.catalog.tables import Image, Signals
 from app.review.tables import Decision
 from app.selection.keys import ASKED, KEYS, WORDS
-from app.selection.kinds import Key, Measure, NotUnderstood, OneOf
+from app.selection.kinds import Key, Label, Measure, NotUnderstood, OneOf, Part
 from app.selection.tables import PhotoIndex
 
 # What a query may hold, for the database asks about every word and value. Photos picked one by one in the grid come as
@@ -67,11 +67,12 @@ class Selection:
 
         Taken in, it is no longer left out."""
         chosen, left_out = self.values(key), self.values(key, is_not=True)
-        is_in = value in chosen
-        chosen = tuple(other for other in chosen if other != value) if is_in else (*chosen, value)
-        if not is_in:
-            left_out = tuple(other for other in left_out if other != value)
-        return self.with_term(key, chosen).with_term(key, left_out, is_not=True)
+        identity = ASKED[key].identity
+        others = tuple(other for other in chosen if identity(other) != identity(value))
+        if len(others) < len(chosen):
+            return self.with_term(key, others)
+        left_out = tuple(other for other in left_out if identity(other) != identity(value))
+        return self.with_term(key, (*chosen, value)).with_term(key, left_out, is_not=True)
 
     def narrowed(self, **chosen: Sequence[Any]) -> Selection:
         """The same with these values chosen of these keys, in place of those that were."""
@@ -132,7 +133,7 @@ def parse(text: str, catalog_id: int) -> Selection:
             key = WORDS
             _refuse_other_languages(text, start, position)
             word, _, position = _read_value(text, position, _BARE_WORD)
-            values = [word]
+            values = [key.read(word, False, start)]
         given = terms.setdefault((key.name, is_not), [])
         given += values
         _refuse_too_many(key, given, start)
@@ -242,15 +243,27 @@ def _read_values(text: str, key: Key, position: int) -> tuple[list[Any], int]:
         if position >= len(text) or text[position].isspace():
             raise NotUnderstood(f"“{key.name}:” needs a value.", position, key.allowed)
         value, is_quoted, end = _read_value(text, position, _BARE_VALUE)
-        if not is_quoted and value[0] in "-!" and len(value) > 1:
-            instead = f"To leave values out, write -{key.name}:{value[1:]}; a value that begins so stands in quotes."
-            raise NotUnderstood(f"“{value}” is not a value. {instead}", position, key.allowed)
+        if not is_quoted:
+            _refuse_other_values(value, key, position)
         values.append(key.read(value, is_quoted, position))
         if not text.startswith(",", end):
             return values, end
         if isinstance(key, Measure):
             raise NotUnderstood(f"“{key.name}” takes one range.", end)
         position = end + 1
+
+
+def _refuse_other_values(value: str, key: Key, position: int) -> None:
+    """Refuse a value that asks for more than this language has. Raises NotUnderstood."""
+    bare = value.lstrip("-!=")
+    if value[0] in "-!=" and bare:
+        instead = f"write {key.name}:{bare}" if value[0] == "=" else f"to leave it out, write -{key.name}:{bare}"
+    elif "*" in value and isinstance(key, Label | Part):
+        instead = "“*” stands for no letters here"
+    else:
+        return
+    why = f"“{value}” is not a value of “{key.name}”; {instead}. A value with such a sign stands in quotes."
+    raise NotUnderstood(why, position, key.allowed)
 
 
 def _refuse_too_many(key: Key, values: Sequence[Any], position: int) -> None:
@@ -269,7 +282,7 @@ def _written(term: Term) -> str:
 
 def _quoted(text: str, key: Key) -> str:
     """`text` as one value of a key: in quotes where it would not be read back as it stands."""
-    is_plain = _PLAIN.fullmatch(text) is not None and text[0] not in "-!"
+    is_plain = _PLAIN.fullmatch(text) is not None and text[0] not in "-!="
     if key is WORDS:
         is_plain = is_plain and (text[0].isalnum() and not (_operator(text) or _COMPARED.match(text)))
     elif not isinstance(key, OneOf):

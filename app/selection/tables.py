@@ -26,6 +26,7 @@ class PhotoIndex(Base):
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     catalog_id: Mapped[int] = mapped_column(BigInteger)
     category: Mapped[str | None] = mapped_column(Text)
+    category_key: Mapped[str | None] = mapped_column(Text)  # equal for spellings of one category
     background: Mapped[str] = mapped_column(Text, server_default="cannot tell")
     colour: Mapped[str | None] = mapped_column(Text)
     sharpness: Mapped[float | None]
@@ -36,7 +37,7 @@ class PhotoIndex(Base):
 
 
 class PhotoText(Base):
-    """The words of a photo's texts and of its current caption, unstemmed, for finding photos by words.
+    """The words of a photo's texts and of its current caption, as `search_words` makes them, for finding photos.
 
     Kept by triggers like `PhotoIndex`, and apart from it, which would no longer be narrow.
     """
@@ -50,25 +51,25 @@ class PhotoText(Base):
     words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption", persisted=True))
 
 
-# Everything that is no letter or digit parts words: "IMG_12.jpg" holds three.
-WORD_GAP = r"(\W|_)+"
-
 # Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
 _KEEPERS = {
-    "image": r"""
-        insert into photo_index (image_id, catalog_id, category) select id, catalog_id, category from changed
-        on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category
+    "image": """
+        insert into photo_index (image_id, catalog_id, category, category_key)
+        select id, catalog_id, category, category_key from changed
+        on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category,
+            category_key = excluded.category_key
         where (photo_index.catalog_id, photo_index.category) is distinct from (excluded.catalog_id, excluded.category);
         insert into photo_text (image_id, of_image)
-        select id, to_tsvector('simple', regexp_replace(
-            concat_ws(' ', title, category, description, product, file_name), '(\W|_)+', ' ', 'g')) from changed
+        select id, search_words(concat_ws(' ', title, category, description, product, file_name)) from changed
         on conflict (image_id) do update set of_image = excluded.of_image
         where photo_text.of_image is distinct from excluded.of_image""",
     "signals": """
-        update photo_index set background = changed.background, colour = changed.subject_colour,
-            sharpness = changed.sharpness, fill = changed.fill
-        from changed where photo_index.image_id = changed.image_id""",
-    "caption": r"""
+        update photo_index set background = coalesce(signals.background, 'cannot tell'),
+            colour = signals.subject_colour, sharpness = signals.sharpness, fill = signals.fill
+        from (select distinct image_id from changed) as touched
+        left join signals on signals.image_id = touched.image_id
+        where photo_index.image_id = touched.image_id""",
+    "caption": """
         update photo_index set captioned_by = coalesce(caption.written_by, 'none')
         from (select distinct image_id from changed) as touched
         left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
@@ -76,8 +77,7 @@ _KEEPERS = {
             and photo_index.captioned_by is distinct from coalesce(caption.written_by, 'none');
         update photo_text set of_caption = fresh.words
         from (
-            select touched.image_id,
-                to_tsvector('simple', regexp_replace(coalesce(caption.text, ''), '(\W|_)+', ' ', 'g')) as words
+            select touched.image_id, search_words(coalesce(caption.text, '')) as words
             from (select distinct image_id from changed) as touched
             left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
         ) as fresh
@@ -100,7 +100,7 @@ TRIGGERS: tuple[str, ...] = tuple(
             f"create or replace trigger keep_photo_index_{event} after {event} on {source} "
             f"referencing {rows} table as changed for each statement execute function keep_photo_index_of_{source}()"
             for event, rows in (("insert", "new"), ("update", "new"), ("delete", "old"))
-            if event != "delete" or source in ("caption", "decision")
+            if event != "delete" or source != "image"
         ),
     )
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.selection.keys import ASKED
-from app.selection.query import Selection, Term
+from app.selection.query import Selection, Term, parse
 
 _ADJECTIVES: Final = ("kept", "rejected", "unseen")
 
@@ -39,6 +39,13 @@ def describe(selection: Selection, count: int) -> Description:
 def sentence(selection: Selection, count: int) -> str:
     """`describe` in one sentence."""
     return str(describe(selection, count))
+
+
+def examples() -> list[tuple[str, str]]:
+    """The whole language by example: what to type for each key and each way of putting things, and what it gives."""
+    typed = [Selection(0).with_term(name, key.sample).query for name, key in ASKED.items()]
+    typed += ['"red dress"', "-dress", "-category:lamps", "category:none"]
+    return [(query, f"photos {describe(parse(query, 0), 2).limits}") for query in typed]
 
 
 def _said(term: Term, is_one: bool) -> str:

@@ -6,11 +6,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from app.catalog.spelling import is_unseen
 from app.selection.keys import ASKED
 from app.selection.kinds import Key, Label, Measure, Number, OneOf, Range
 from app.selection.query import Selection
 
-TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12)
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
+    lambda text: not is_unseen(text)
+)
 FIGURE = st.integers(0, 99_000_000).map(lambda number: number / 1_000_000)
 RANGE = st.one_of(
     st.builds(Range, low=FIGURE),

@@ -6,6 +6,7 @@ A key that is declared and not told of here fails `test_every_key.py`.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -66,20 +67,45 @@ def _meets(photo: PlainPhoto, term: Term) -> bool:
     return all(held) if term.key == "words" else any(held)
 
 
+def plain(text: str) -> str:
+    """A text without letter case and accents."""
+    parts = unicodedata.normalize("NFKD", text).lower()
+    return "".join(part for part in parts if not unicodedata.combining(part)).replace("ß", "ss")
+
+
 def words(text: str) -> list[str]:
-    """The words of a text, in small letters."""
-    return [word.lower() for word in re.split(r"[\W_]+", text) if word]
+    """The words of a text, plain; each character of Chinese is one."""
+    return re.findall(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+", plain(text))
 
 
 def _mentions(photo: PlainPhoto, typed: str) -> bool:
     asked = words(typed)
+    if not asked:
+        return all(any(sign in text for text in photo.texts) for sign in typed)
     for text in photo.texts:
         there = words(text)
         for start in range(len(there) - len(asked) + 1):
             run = there[start : start + len(asked)]
-            if asked and run[:-1] == asked[:-1] and run[-1].startswith(asked[-1]):
+            if run[:-1] == asked[:-1] and run[-1].startswith(asked[-1]):
                 return True
     return False
+
+
+def _beginnings(photo: PlainPhoto) -> list[str]:
+    """Words to ask for: as they stand, begun, in another letter case, two in a row, and signs."""
+    asked = [" ".join(text.split()[:2]) for text in photo.texts]
+    asked += [word for text in photo.texts for word in (text.split()[0][:3], text.split()[-1].upper())]
+    return [word for word in asked if word]
+
+
+def _labelled(value: Callable[[PlainPhoto], str | None]) -> Meaning:
+    def same(text: str | None) -> str | None:
+        return None if text is None else " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+    return Meaning(
+        lambda photo, asked: same(value(photo)) == same(asked),
+        lambda photo: [name if (name := value(photo)) is None else name.upper(), value(photo)],
+    )
 
 
 def _within(value: float | None, bounds: Range, top: float) -> bool:
@@ -109,18 +135,18 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "background": _equal(lambda photo: photo.signals.background if photo.signals else "cannot tell"),
     "sharpness": _measured(lambda photo: photo.signals.sharpness if photo.signals else None),
     "fill": _measured(lambda photo: photo.signals.fill if photo.signals else None, top=100.0),
-    "category": _equal(lambda photo: photo.image.category),
-    "colour": _equal(lambda photo: photo.signals.subject_colour if photo.signals else None),
+    "category": _labelled(lambda photo: photo.image.category),
+    "colour": _labelled(lambda photo: photo.signals.subject_colour if photo.signals else None),
     "caption": _equal(lambda photo: photo.caption.written_by if photo.caption else "none"),
     "rule": Meaning(
         lambda photo, asked: photo.decision is not None and photo.decision.rule == asked,
         lambda photo: [photo.decision.rule] if photo.decision and photo.decision.rule else ["clean"],
     ),
-    "product": _equal(lambda photo: photo.image.product),
+    "product": _labelled(lambda photo: photo.image.product),
     "file": Meaning(
-        lambda photo, asked: asked.lower() in photo.image.file_name.lower(),
+        lambda photo, asked: plain(asked) in plain(photo.image.file_name),
         lambda photo: [photo.image.file_name[2:7], photo.image.file_name.upper()],
     ),
     "id": _equal(lambda photo: photo.image.id),
-    "words": Meaning(_mentions, lambda photo: [words(text)[0][:3] for text in photo.texts if words(text)]),
+    "words": Meaning(_mentions, _beginnings),
 }

@@ -102,6 +102,28 @@ def test_choices_of_the_language_stay_with_no_photos(session: Session) -> None:
     assert facets.total == 0
 
 
+def test_spellings_of_a_name_are_one_facet_in_the_one_of_most_photos(session: Session) -> None:
+    pile = cast.catalog(session)
+    for category in ("Möbel", "Mo\u0308bel", "Möbel", "MÖBEL ", "lamps", None):
+        cast.image(session, pile, category=category)
+    options = browse.facets(session, parse("", pile.id)).options["category"]
+    assert [(option.value, option.count) for option in options] == [("Möbel", 4), ("lamps", 1), (None, 1)]
+    chosen = browse.facets(session, parse("category:mÖbel", pile.id))
+    assert (chosen.total, chosen.options["category"][0]) == (4, browse.Option("Möbel", 4, True))
+
+
+def test_file_names_sort_by_their_numbers(session: Session) -> None:
+    pile = cast.catalog(session)
+    names = ["P2.jpg", "p10.jpg", "p010b.jpg", "e\u0301tui 3.jpg", "Étui 12.jpg", "p1/20.jpg", "p1/3.jpg", "p_.jpg"]
+    for name in names:
+        cast.image(session, pile, title=None).file_name = name
+    session.flush()
+    shown = [tile.name for tile in browse.page(session, parse("", pile.id), "name")]
+    assert shown == [
+        "e\u0301tui 3.jpg", "Étui 12.jpg", "p1/3.jpg", "p1/20.jpg", "P2.jpg", "p10.jpg", "p010b.jpg", "p_.jpg",
+    ]  # fmt: skip
+
+
 def test_a_tile_carries_what_its_caption_gets_wrong(session: Session) -> None:
     pile = cast.catalog(session)
     wrong = cast.image(session, pile, caption="Green kettle.")

@@ -21,7 +21,7 @@ from app.selection import browse
 from app.selection.browse import PAGE, SORTS, Facets, Order, Tile
 from app.selection.kinds import NotUnderstood
 from app.selection.query import Selection, parse
-from app.selection.wording import Description, describe
+from app.selection.wording import Description, describe, examples
 from app.web.dependencies import Page, Read
 from app.web.views import facets as pane
 from app.web.views import photos
@@ -67,7 +67,10 @@ class TilesView:
 
 @dataclass(frozen=True)
 class GridView:
-    """A catalog's grid. `facets` and `tiles` belong to `selection`, `said` says it in words with the exact count."""
+    """A catalog's grid. `facets` and `tiles` belong to `selection`, `said` says it in words with the exact count.
+
+    `examples` explain the filter language: what to type, and what it gives.
+    """
 
     catalog: Catalog
     selection: Selection
@@ -85,6 +88,7 @@ class GridView:
     earlier: str | None
     reasons: tuple[str, ...]
     photo: Photo | None
+    examples: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
         earlier=address(catalog.id, chosen.query, sort, at=max(1, at - PAGE)) if at > 1 else None,
         reasons=REASONS,
         photo=photos.read(session, tiles.tiles[0].id) if tiles.tiles else None,
+        examples=examples(),
     )
 
 
