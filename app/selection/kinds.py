@@ -78,6 +78,8 @@ class Key(ABC):
     def __post_init__(self) -> None:
         if self.column.class_ is not PhotoIndex and self.column.class_ not in _OTHERS:
             raise TypeError(f"{self.name}: {self.column} belongs to no table that a filter reads")
+        if self.title and self.column.class_ is not PhotoIndex:
+            raise TypeError(f"{self.name}: facets are counted in the photo index, which has no {self.column}")
 
     def say_not(self, values: Sequence[Any], is_one: bool) -> str:
         """The values in words where they are left out: "not in Lamps or Mugs", unless the key says it otherwise."""
@@ -158,6 +160,11 @@ class Label(Key):
     spelling: Column
     missing: str = "None"
 
+    def __post_init__(self) -> None:
+        Key.__post_init__(self)
+        if self.spelling.class_ is not self.column.class_:
+            raise TypeError(f"{self.name}: {self.spelling} and {self.column} are of two tables")
+
     def read(self, text: str, is_quoted: bool, position: int) -> str | None:
         return None if text.lower() == "none" and not is_quoted else _seen(text, position)
 
@@ -212,7 +219,7 @@ class Part(Key):
         return _seen(text, position)
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
-        return or_(*(func.strpos(column, _once(func.search_text(part))) > 0 for part in values))
+        return or_(*(func.strpos(column, func.search_text(part)) > 0 for part in values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,10 +250,10 @@ class Words(Key):
         return _seen(text, position)
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
-        return or_(*(column.op("@@")(_once(func.search_query(word))) for word in values))
+        return or_(*(column.op("@@")(func.search_query(word)) for word in values))
 
     def holds(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
-        return and_(*(column.op("@@")(_once(func.search_query(word))) for word in values))
+        return and_(*(column.op("@@")(func.search_query(word)) for word in values))
 
     def in_order(self, values: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(values))
@@ -255,11 +262,6 @@ class Words(Key):
 def figure(number: float) -> str:
     """A bound of a range as it is written: at most six places, none too many."""
     return f"{number:.6f}".rstrip("0").rstrip(".")
-
-
-def _once(value: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What does not depend on the photo, asked of the database once and not for each photo."""
-    return select(value).scalar_subquery()
 
 
 def _seen(text: str, position: int) -> str:

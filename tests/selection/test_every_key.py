@@ -23,8 +23,9 @@ from app.people import Person
 from app.review.decisions import apply_rules, decide, decide_selection
 from app.selection import browse
 from app.selection.keys import ASKED, LISTED, MEASURED
-from app.selection.kinds import Label
+from app.selection.kinds import Column, Label
 from app.selection.query import Selection, parse
+from app.selection.tables import PhotoIndex
 from tests import cast
 from tests.selection.meaning import MEANINGS, PlainPhoto, matches, photos_of
 
@@ -154,9 +155,17 @@ def test_a_bulk_act_takes_the_photos_that_were_shown(session: Session, shelf: Sh
     assert decided.changed + decided.already == len(ids)
 
 
-def test_a_key_that_no_photo_is_known_by_cannot_be_declared() -> None:
-    with pytest.raises(TypeError, match="belongs to no table"):
-        Label(name="owner", column=Catalog.name, sample=(), spelling=Catalog.name, say=lambda values, is_one: "")
+@pytest.mark.parametrize(
+    ("column", "spelling", "title"),
+    [
+        (Catalog.name, Catalog.name, ""),  # of no table that a photo is known by
+        (Image.product_key, Image.product, "Product"),  # a facet that the index cannot count
+        (PhotoIndex.category_key, Image.category, "Category"),
+    ],
+)
+def test_a_key_that_no_statement_joins_cannot_be_declared(column: Column, spelling: Column, title: str) -> None:
+    with pytest.raises(TypeError):
+        Label(name="owner", title=title, column=column, spelling=spelling, sample=(), say=lambda values, is_one: "")
 
 
 def test_photos_picked_by_number_are_those(session: Session, shelf: Shelf) -> None:
