@@ -28,7 +28,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Catalog**: a named pile of product photos. **Intake**: one taking-in of a folder. **Upload**: files on their way
   from a browser to an intake. **Source file**: a file an intake met, accepted or refused with a reason. **Image**: an
   accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha.
-- **Signal**: a measured number about an image. **Caption**: text saying what an image shows; history is appended.
+- **Signal**: a measured number about an image. **Fingerprint**: a few bytes by which an image's **near copies** are
+  known. **Caption**: text saying what an image shows; history is appended.
 - **Decision**: keep, reject or needs work, by a person or a review rule. **Selection**: a filter over images.
   **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.
 - **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it; its

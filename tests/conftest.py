@@ -91,6 +91,22 @@ def storage(tmp_path: Path) -> Storage:
     return Storage(tmp_path / "data")
 
 
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The folder of real product photos, with `clothing` and `grocery` in it.
+
+    `PACKSHOT_TEST_PHOTOS`, or `shared/data` beside the project. Without it tests skip; where CI is set they fail.
+    """
+    named = os.environ.get("PACKSHOT_TEST_PHOTOS")
+    place = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if (place / "clothing").is_dir() and (place / "grocery").is_dir():
+        return place
+    missing = f"no real product photos at {place}; set PACKSHOT_TEST_PHOTOS to their folder"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
     return Settings(data_dir=tmp_path / "data", database_url=database_url, redis_url="redis://127.0.0.1:1/0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -105,7 +105,8 @@ class Signals(Base):
     """What was measured on one image. None means "cannot tell", never zero.
 
     Shares are 0 to 1 of the frame; offsets are signed shares of the frame side (right and down positive); the box is
-    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65. Definitions: `workers/signals/measure.py`.
+    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65; the fingerprint is one of `catalog.fingerprints`.
+    Definitions: `workers/signals/measure.py`.
     """
 
     __tablename__ = "signals"
@@ -129,5 +130,6 @@ class Signals(Base):
     subject_lab: Mapped[list[float] | None] = mapped_column(JSONB)
     subject_colour: Mapped[str | None] = mapped_column(Text, index=True)
     confidence: Mapped[float] = mapped_column(default=1.0)
+    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     image: Mapped[Image] = relationship()

@@ -1,4 +1,4 @@
-"""Freezing: a selection becomes an immutable dataset version with exact captions and a split by product.
+"""Freezing: a selection becomes an immutable dataset version with exact captions, split by product and copies.
 
 Three steps, so that no transaction waits for the disk: `gather` reads what is selected, `arrange` checks files and
 splits, `record` writes members, manifest and content hash at once. A version with a content hash never changes.
@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions.tables import Caption
+from app.catalog.fingerprints import clusters
 from app.catalog.spelling import label_key
-from app.catalog.tables import Catalog, Image
+from app.catalog.tables import Catalog, Image, Signals
 from app.database import utc_now
 from app.datasets.manifest import ManifestRow, Split, content_hash, write_manifest
 from app.datasets.splitting import Group, group, split
@@ -38,7 +39,8 @@ _INSERTED_AT_ONCE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A selected photo with the caption that is current as the version is frozen. `file` lies under the data folder."""
+    """A selected photo with the caption that is current as the version is frozen. `file` lies under the data folder;
+    `fingerprint` is None for a photo that was not measured, or is too flat to tell."""
 
     image_id: int
     file_name: str
@@ -49,6 +51,7 @@ class Candidate:
     category: str | None
     caption_id: int
     caption: str
+    fingerprint: bytes | None = None
 
     @property
     def sha256(self) -> str:
@@ -66,11 +69,12 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A candidate in its group and split."""
+    """A candidate in its group and split; `copies` is the number that it shares with its near copies, if known."""
 
     candidate: Candidate
     group: str
     split: Split
+    copies: int | None = None
 
 
 def request_freeze(
@@ -130,6 +134,7 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
             Image.category,
             Caption.id,
             Caption.text,
+            Signals.fingerprint,
         )
         .where(Caption.id.is_not(None))
         .order_by(Image.id)
@@ -141,10 +146,11 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
 def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
     """Every candidate in its group and split.
 
-    Raises Refused when a picture file is missing or empty, and when a product would be in both splits.
+    Raises Refused when a picture file is missing or empty, and when a product or copies would be in both splits.
     """
     _refuse_missing_files(storage, candidates)
-    names = group([(candidate.product, candidate.sha256) for candidate in candidates])
+    copies = clusters([candidate.fingerprint for candidate in candidates])
+    names = group([(candidate.product, candidate.sha256) for candidate in candidates], copies)
     sizes: dict[str, int] = defaultdict(int)
     categories: dict[str, str] = {}
     for candidate, name in zip(candidates, names, strict=True):
@@ -152,17 +158,24 @@ def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
         category = label_key(candidate.category or "")
         categories[name] = min(categories.get(name, category), category)
     splits = split({name: Group(size, categories[name]) for name, size in sizes.items()})
-    placed = [Placed(candidate, name, splits[name]) for candidate, name in zip(candidates, names, strict=True)]
+    placed = [
+        Placed(candidate, name, splits[name], number)
+        for candidate, name, number in zip(candidates, names, copies, strict=True)
+    ]
     refuse_leaks(placed)
     return placed
 
 
 def refuse_leaks(placed: Sequence[Placed]) -> None:
-    """The leak test: no product and no picture in both splits. Raises Refused naming one that is."""
+    """The leak test: no product, picture or near copy in both splits. Raises Refused naming one that is."""
     seen: dict[tuple[str, str], Split] = {}
     for placement in placed:
-        product, picture = placement.candidate.product or "", placement.candidate.sha256
-        for kind, key, name in (("product", label_key(product), product), ("picture", picture, picture)):
+        candidate, number = placement.candidate, placement.copies
+        for kind, key, name in (
+            ("product", label_key(candidate.product or ""), candidate.product),
+            ("picture", candidate.sha256, candidate.sha256),
+            ("copy of", "" if number is None else str(number), candidate.file_name),
+        ):
             if key and seen.setdefault((kind, key), placement.split) != placement.split:
                 raise Refused(f"The {kind} “{name}” would be in both train and validation, so nothing was frozen.")
 
@@ -192,6 +205,7 @@ def record(session: Session, storage: Storage, version: DatasetVersion, placed: 
     version.sentence = sentence(parse(version.selection, version.catalog_id), len(rows))
     version.train_count = sum(row.split == "train" for row in rows)
     version.validation_count = len(rows) - version.train_count
+    version.uncompared_count = sum(placement.copies is None for placement in placed)
     version.frozen_at = utc_now()
     session.flush()
 

@@ -66,4 +66,5 @@ def counted(session: Session, version: DatasetVersion) -> MemberCounts:
         empty_captions=session.scalar(empty) or 0,
         leaking_products=session.scalar(select(func.count()).select_from(products.subquery())) or 0,
         leaking_pictures=session.scalar(select(func.count()).select_from(pictures.subquery())) or 0,
+        uncompared=version.uncompared_count,
     )

@@ -1,4 +1,4 @@
-"""know spellings of one name, words in any script and with signs, and numbers in file names"""
+"""know spellings of one name, words in any script, numbers in file names, and copies of pictures"""
 
 from collections.abc import Sequence
 
@@ -137,6 +137,8 @@ def upgrade() -> None:
     op.create_index("ix_image_product_key", "image", ["product_key"])
     op.drop_index("ix_image_catalog_id_file_name", "image")
     op.create_index("ix_image_catalog_id_name_key", "image", ["catalog_id", "name_key", "id"])
+    op.add_column("signals", sa.Column("fingerprint", sa.LargeBinary(), nullable=True))
+    op.add_column("dataset_version", sa.Column("uncompared_count", sa.Integer(), nullable=True))
     op.add_column("photo_index", sa.Column("category_key", sa.Text(), nullable=True))
     op.execute("update photo_index set category_key = label_key(category)")
     _keep(KEEPERS)
@@ -150,6 +152,8 @@ def downgrade() -> None:
     op.execute("drop trigger keep_photo_index_delete on signals")
     _keep(KEEPERS_BEFORE)
     op.drop_column("photo_index", "category_key")
+    op.drop_column("dataset_version", "uncompared_count")
+    op.drop_column("signals", "fingerprint")
     for name in COMPUTED:
         op.drop_column("image", name)
     op.create_index("ix_image_product", "image", ["product"])

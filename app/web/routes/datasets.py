@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
+from app.catalog.fingerprints import COPIES_SEEN
 from app.datasets import freezing, reading
 from app.datasets.reading import Contents, Pile, Shown, VersionRow
 from app.errors import NotFound, Refused
@@ -29,7 +30,10 @@ class DatasetsView:
 
 @dataclass(frozen=True)
 class VersionView:
-    """One version. `contents` is None until it is frozen; the next page starts behind image `next_after`."""
+    """One version. `contents` is None until it is frozen; the next page starts behind image `next_after`.
+
+    `copies_seen` says which copies the split knows of.
+    """
 
     shown: VersionRow
     contents: Contents | None
@@ -38,6 +42,7 @@ class VersionView:
     after: int
     next_after: int | None
     runs: list[TrainingRun]
+    copies_seen: str = COPIES_SEEN
 
 
 @router.get("/datasets")
