@@ -4,13 +4,13 @@ The map
 -------
 The import graph is the data flow, reversed: a later step may import an earlier one, never the other way.
 
-    catalog -> intake, captions -> review -> selection -> desk, datasets -> training -> evaluation -> cycles
+    catalog -> captions -> intake -> review -> selection -> desk, datasets -> training -> evaluation -> cycles
             -> launch -> web -> host -> demo
     beneath all of them: errors, units, settings, storage, database, people, jobs
     between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
 
     catalog     the photos of a team and what was measured of them     intake    photos on their way in
-    captions    proposed, written, checked against the picture         review    decisions and review rules
+    captions    proposed, given, written, checked on pictures          review    decisions, suggestions of rules
     selection   the filter language, and what it asks for in few rows  desk      the queue of one person
     datasets    frozen versions with exact captions and a split        training  runs, their events and limits
     evaluation  sheets of samples, comparisons                         cycles    the timed day and its ledger
@@ -27,10 +27,13 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 ----------------------------------------------------------------------------
 - **Catalog**: a named pile of product photos. **Intake**: one taking-in of a folder. **Upload**: files on their way
   from a browser to an intake. **Source file**: a file an intake met, accepted or refused with a reason. **Image**: an
-  accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha.
+  accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha; its
+  **notes** are what had to be assumed to take it in.
 - **Signal**: a measured number about an image. **Fingerprint**: a few bytes by which an image's **near copies** are
-  known. **Caption**: text saying what an image shows; history is appended.
-- **Decision**: keep, reject or needs work, by a person or a review rule. **Selection**: a filter over images.
+  known. **Caption**: text saying what an image shows; history is appended. A **given** caption came with the photo, in
+  a file. An intake's **remark**: what it says of a metadata row or file.
+- **Decision**: keep, reject or needs work, by a person. **Suggestion**: the same by a review rule, while no person has
+  decided: the photo is unseen. **Rule set**: what a catalog sets for its rules. **Selection**: a filter over images.
   **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.
 - **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it; its
   **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads. **Split**: train or
@@ -44,8 +47,11 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   time and money after which a run is ended, whatever it is doing.
 - **Trainer**: the process that trains a run. **Attempt**: the life of one trainer; a run that goes on has several.
 - **Event**: what a trainer tells, numbered without gaps. **Milestone**: an event that a person wants to read, neither
-  a step nor a sign of life. **Note**: what was seen of a run from outside. **Metric point**: what a run measured over
-  its last steps. **Rollup**: old metric points of a run, downsampled into one row.
+  a step nor a sign of life. A run's **note**: what was seen of it from outside. **Metric point**: what a run measured
+  over its last steps. **Rollup**: old metric points of a run, downsampled into one row.
+- **Validation**: the held-out photos asked about under noise that never changes. **Verdict**: what a run's validations
+  prove beyond noise: best, overfitting, worse. **Patience**: so many of them without a better one end the run.
+  **Diverged**: of a run whose loss has exploded.
 - **Suite**: fixed prompts and seeds. **Sheet**: a suite drawn by every checkpoint of a run. **Sample**: one drawn
   picture. **Preview**: a sample that a run draws at each checkpoint while it goes on. **Comparison**: the page with
   checkpoints as columns and prompt + seed as rows.

@@ -37,6 +37,7 @@ QUEUES: Final[dict[str, Queue]] = {
     "dataset.freeze": "cpu",
     "run.preflight": "gpu",
     "run.train": "gpu",
+    "run.export": "gpu",
     "sheet.draw": "gpu",
 }
 

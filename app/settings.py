@@ -6,10 +6,10 @@ import ipaddress
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 """The folder that holds `app`, `workers`, `templates`, `migrations` and `models`."""
@@ -62,10 +62,16 @@ class Settings(BaseSettings):
     )
     caption_model: str | None = Field(
         default=None,
-        description="Image-to-text model for captions: a local folder or a hub id. Unset: captions from facts only.",
+        description="Image-to-text model for captions: a local folder, or a hub id, MAKER/MODEL or MAKER/MODEL@COMMIT. "
+        "Unset: captions from facts only.",
     )
     max_image_megapixels: int = Field(
-        default=200, ge=1, le=2000, description="Larger images are refused at intake, before they are decoded."
+        default=60, ge=1, le=2000, description="Larger images are refused at intake, before they are decoded."
+    )
+    intake_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(),
+        description="Folders of this machine, parted by colons, that owners may take photos in from, with all below. "
+        "Unset: the home folder and the data folder.",
     )
     device: str | None = Field(
         default=None,
@@ -80,6 +86,23 @@ class Settings(BaseSettings):
         le=256,
         description="CPU threads the gpu worker's torch may use.",
     )
+
+    @field_validator("intake_roots", mode="before")
+    @classmethod
+    def _part_roots(cls, roots: Any) -> Any:
+        return [part for part in roots.split(os.pathsep) if part] if isinstance(roots, str) else roots
+
+    @model_validator(mode="after")
+    def _refuse_relative_roots(self) -> Settings:
+        for root in self.intake_roots:
+            if not root.is_absolute():
+                raise ValueError(f"PACKSHOT_INTAKE_ROOTS names {root}, which is not a full path; start it with /.")
+        return self
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders that photos may be taken in from."""
+        return self.intake_roots or (Path.home(), self.data_dir.resolve())
 
     @model_validator(mode="before")
     @classmethod

@@ -23,6 +23,10 @@ from typing import BinaryIO, Literal
 from app.errors import DiskFull, Refused, is_disk_full
 
 Kind = Literal["originals", "renders", "thumbs", "views", "samples"]
+OWN_FOLDERS = frozenset({
+    "files", "runs", "datasets", "cache", "uploads", "preflights", "logs", "run", "locks", "postgres",
+})  # fmt: skip
+"""What lies in a data folder and is Packshot's own; photos may lie beside it."""
 KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "samples")
 _CHUNK_BYTES = 1 << 20
 
@@ -78,6 +82,11 @@ class Storage:
     def dataset_folder(self, version_id: int) -> Path:
         """The folder of one frozen dataset version."""
         return self.root / "datasets" / str(version_id)
+
+
+def is_data_folder(folder: Path) -> bool:
+    """Whether this is a data folder of Packshot, this one's or another's: a copy, a backup."""
+    return (folder / "files" / "originals").is_dir() or (folder / "postgres" / "PG_VERSION").is_file()
 
 
 def sha256_of(path: Path) -> str:

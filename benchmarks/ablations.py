@@ -188,11 +188,11 @@ def before_training_s(events: list[dict[str, Any]], usual_s: float) -> float:
 def losses(family: Any, recipe: Recipe, manifest: Path) -> dict[str, Any]:
     """The finished model's error on the held-out pictures, all squares of 64 px, all and by band."""
     held_out = [row for row in read_manifest(manifest) if row.split == "validation"]
-    texts = Texts(held_out, family, None, lambda done, total: None)
+    texts = Texts([row.caption for row in held_out], family, None, lambda done, total: None)
     members = Members(held_out, manifest.parent, family, texts, SIDE_PX, has_buckets=False)
     members.decode(lambda done, total: None)
     counted = BandedLoss()
-    for errors, timesteps in validation_errors(family, members, recipe):
+    for errors, timesteps, _ in validation_errors(family, members, recipe):
         counted.add(errors, timesteps)
     return {"loss": counted.mean(), "bands": counted.by_band()}
 
@@ -236,7 +236,7 @@ def write_set(folder: Path) -> None:
         Pillow.fromarray(draw(scene, width, height)).save(file, compress_level=1)
         members.append(ManifestRow(
             file=f"pictures/{file.name}", caption=f"{two_words(colour, kind)} {describe(scene)}",
-            split="train" if number < LEARNED else "validation", product=f"{colour}-{kind}",
+            split="train" if number < LEARNED else "validation", group=f"{colour}-{kind}",
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(), width_px=width, height_px=height,
         ))  # fmt: skip
     write_manifest(folder / "manifest.jsonl", members)

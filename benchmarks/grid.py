@@ -27,8 +27,9 @@ from app.database import Base, engine_for, transaction
 from app.desk import queue
 from app.host import servers
 from app.people import Person
-from app.review import decisions
-from app.selection import browse
+from app.review import decisions, rule_sets
+from app.review.rules import RuleSettings
+from app.selection import browse, rulings
 from app.selection.query import Selection, parse
 
 FILTERS = (
@@ -36,6 +37,7 @@ FILTERS = (
     "decision:kept",
     "background:white,plain sharpness:>0.42 fill:75..96",
     "decision:unseen category:Dresses colour:red",
+    "decision:kept by:rule",
     "red summer dress",
 )
 PAGE_MS, FACETS_MS, SAVE_MS = 200, 300, 100
@@ -56,7 +58,7 @@ def main() -> None:
 
 
 def fill(engine: Engine, count: int) -> None:
-    """Photos with signals, captions for 19 in 20, and decisions for two thirds, copied in."""
+    """Photos with signals, captions for 19 in 20, decisions for a third and suggestions for another, copied in."""
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         for statement in (
@@ -135,8 +137,19 @@ def report(engine: Engine, count: int) -> None:
     _line("next in the queue", PAGE_MS, [_timed(engine, _next) for _ in range(TURNS)])
     _line("decision", SAVE_MS, [_timed(engine, _keep, number) for number in range(1, 61)])
     _line("undo", SAVE_MS, [_timed(engine, _undo) for _ in range(20)])
-    bulk_ms = _timed(engine, _keep_all, parse("decision:unseen", 1))
-    print(f"keep {count // 3:,} photos by filter, one act: {bulk_ms / 1000:.1f} s")
+    tried = [RuleSettings(blurred_below=limit / 20) for limit in range(TURNS)]
+    _line("what other rules would change", FACETS_MS, [_timed(engine, rulings.changes, 1, rules) for rules in tried])
+    _line("histograms of the limits", FACETS_MS, [_timed(engine, rulings.histograms, 1) for _ in range(TURNS)])
+    for rules, words in ((RuleSettings(), "the first time"), (RuleSettings("scenes", blurred_below=0.5), "set anew")):
+        _timed(engine, _set_rules, rules)
+        with transaction(engine) as session:
+            batches = list(decisions.in_batches(session, 1))
+        times = [_timed(engine, decisions.apply_rules, batch) for batch in batches]
+        print(f"rules over {count:,} photos, {words}: {sum(times) / 1000:.1f} s, at most {max(times):.0f} ms at a time")
+    bulk_ms = _timed(engine, _keep_all, parse("by:none", 1))
+    print(f"keep the photos without a suggestion by filter, one act: {bulk_ms / 1000:.1f} s")
+    bulk_ms = _timed(engine, _accept_all, parse("by:rule", 1))
+    print(f"accept every suggestion, one act: {bulk_ms / 1000:.1f} s")
 
 
 def _line(name: str, limit_ms: int, times_ms: list[float]) -> None:
@@ -150,6 +163,14 @@ def _keep(session: Session, number: int) -> None:
 
 def _keep_all(session: Session, chosen: Selection) -> None:
     decisions.decide_selection(session, chosen, session.get_one(Person, 1), "kept")
+
+
+def _accept_all(session: Session, chosen: Selection) -> None:
+    decisions.accept_selection(session, chosen, session.get_one(Person, 1))
+
+
+def _set_rules(session: Session, rules: RuleSettings) -> None:
+    rule_sets.save(session, 1, session.get_one(Person, 1), rules)
 
 
 def _undo(session: Session) -> None:

@@ -8,6 +8,7 @@ is what two processes take beyond the half of the pictures that each computes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import statistics
@@ -32,7 +33,8 @@ def members(folder: Path) -> Path:
     for number in range(MEMBERS):
         file = folder / f"{number}.png"
         Image.new("RGB", (64, 64), (16 * number, 128, 255 - 16 * number)).save(file)
-        rows.append(ManifestRow(file.name, f"box {number}", "train", str(number), f"{number:064x}", 64, 64))
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        rows.append(ManifestRow(file.name, f"box {number}", "train", str(number), digest, 64, 64))
     write_manifest(folder / "manifest.jsonl", rows)
     return folder / "manifest.jsonl"
 

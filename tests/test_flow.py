@@ -82,7 +82,7 @@ def test_from_photos_to_compared_checkpoints(
     recipe: Callable[..., Recipe],  # noqa: F811
 ) -> None:
     settings = story_settings
-    truth = draw_catalogue(tmp_path / "photos", count=PICTURES, size_px=96)
+    truth = draw_catalogue(tmp_path / "photos", count=PICTURES, size_px=304)
     engine = create_engine(str(settings.database_url))
 
     with transaction(engine) as session:
@@ -95,7 +95,7 @@ def test_from_photos_to_compared_checkpoints(
     _check_review(engine, pile, len(truth.photos), {photo.file_name for photo in truth.faulty("broken file")})
 
     with transaction(engine) as session:
-        version = freezing.request_freeze(session, pile.id, "decision:kept", owner)
+        version = freezing.request_freeze(session, pile.id, "decision:kept", owner, takes_unseen=True)
     assert work_off(engine) == ["dataset.freeze"]
     rows = read_manifest(Storage(settings.data_dir).dataset_folder(version.id) / "manifest.jsonl")
     assert {row.split for row in rows} == {"train", "validation"}
@@ -135,7 +135,7 @@ def _check_pulse(session: Session, run: TrainingRun, sheet: Sheet) -> None:
 
 
 def _check_review(engine: Engine, pile: Catalog, files: int, broken: set[str]) -> None:
-    """Every file became a row; the broken one a refusal with a reason; every photo has a caption and a decision."""
+    """Every file became a row; the broken one a refusal with a reason; every photo has a caption and a suggestion."""
     with transaction(engine) as session:
         outcomes = session.scalars(select(SourceFile)).all()
         photos = session.scalars(select(Image)).all()
@@ -143,9 +143,10 @@ def _check_review(engine: Engine, pile: Catalog, files: int, broken: set[str]) -
         assert {file.file_name for file in outcomes if file.outcome == "refused"} == broken
         assert all(file.reason for file in outcomes if file.outcome == "refused")
         assert browse.count(session, query.parse("caption:none", pile.id)) == 0
-        assert browse.count(session, query.parse("decision:unseen", pile.id)) == 0
-        kept = browse.count(session, query.parse("decision:kept", pile.id))
-        assert len(photos) // 2 < kept < len(photos)
+        assert browse.count(session, query.parse("decision:unseen by:rule", pile.id)) == len(photos)
+        assert browse.count(session, query.parse("decision:kept", pile.id)) == 0
+        suggested = browse.count(session, query.parse("decision:kept by:rule", pile.id))
+        assert len(photos) // 2 < suggested < len(photos)
 
 
 def _look_at_pages(settings: Settings, engine: Engine, sheet_id: int, sample_id: int | None, catalog_id: int) -> None:

@@ -147,10 +147,15 @@ def test_every_photo_is_there_with_its_files(client: TestClient) -> None:
 
 def test_filters_find_what_they_found(client: TestClient) -> None:
     photos = {
-        "decision:kept": {1, 2, 3, 5, 6, 9, 10, 12},
+        "decision:kept": {9},
         "decision:rejected": {7},
-        "decision:needs_work": {4, 8, 11},
-        "decision:unseen": set(),
+        "decision:needs_work": {4, 11},
+        "decision:unseen": {1, 2, 3, 5, 6, 8, 10, 12},
+        "by:person": {4, 7, 9, 11},
+        "by:rule": {1, 2, 3, 5, 6, 8, 10, 12},
+        # As d19a536 counts them, which made no difference between people and rules.
+        "decision:kept by:person,rule": {1, 2, 3, 5, 6, 9, 10, 12},
+        "decision:needs_work by:person,rule": {4, 8, 11},
         "background:white": {2, 5, 11},
         "background:plain": {1, 3, 4, 6, 7, 9, 10, 12},
         "background:scene": {8},
@@ -160,7 +165,7 @@ def test_filters_find_what_they_found(client: TestClient) -> None:
         "rule:clean": {1, 2, 3, 5, 6, 10, 12},
         "category:watches": {4, 11},
         "colour:orange": {2, 8, 12},
-        "sharpness:>0.5 decision:kept": {1, 2, 5, 6, 9, 10, 12},
+        "sharpness:>0.5 decision:kept by:person,rule": {1, 2, 5, 6, 9, 10, 12},
         "fill:50..96 background:plain": {1, 3, 4, 7, 9, 10},
     }
     assert {query: found(client, query) for query in photos} == photos
@@ -194,11 +199,11 @@ def test_a_caption_that_was_taken_back_is_no_more_than_history(client: TestClien
 
 def test_decisions_have_their_history(client: TestClient) -> None:
     for photo, history in (
-        (1, f"kept by a rule: No rule found a fault. {THEN}"),
-        (7, f"rejected by Ben Ode: copy of another {THEN} kept by a rule: No rule found a fault. {THEN}"),
-        (9, f"kept by Ana Lind {THEN} rejected by Ben Ode: badly lit {THEN} kept by a rule: No rule found"),
-        (11, f"needs work by Ana Lind {THEN} kept by a rule: No rule found a fault. {THEN}"),
-        (12, f"needs work by Ben Ode, undone {THEN} kept by a rule: No rule found a fault. {THEN}"),
+        (1, f"keep suggested by a rule: No rule found a fault. {THEN}"),
+        (7, f"rejected by Ben Ode: copy of another {THEN} keep suggested by a rule: No rule found a fault. {THEN}"),
+        (9, f"kept by Ana Lind {THEN} rejected by Ben Ode: badly lit {THEN} keep suggested by a rule: No rule found"),
+        (11, f"needs work by Ana Lind {THEN} keep suggested by a rule: No rule found a fault. {THEN}"),
+        (12, f"needs work by Ben Ode, undone {THEN} keep suggested by a rule: No rule found a fault. {THEN}"),
     ):
         assert history in shown(client, f"/images/{photo}")
 
@@ -206,8 +211,11 @@ def test_decisions_have_their_history(client: TestClient) -> None:
 def test_what_was_decided_at_once_is_undone_at_once(client: TestClient) -> None:
     undone = client.post("/undo", headers=JSON).json()
     assert undone["count"] == 2
-    assert found(client, "decision:needs_work") == {8}
-    assert found(client, "rule:clean decision:kept") == {1, 2, 3, 4, 5, 6, 10, 11, 12}
+    assert found(client, "decision:needs_work") == set()
+    assert found(client, "decision:needs_work by:rule") == {8}
+    assert found(client, "rule:clean decision:kept by:rule") == {1, 2, 3, 5, 6, 10, 12}
+    # Rules look again at what was undone, today's: these photos are too small.
+    assert found(client, "rule:small decision:rejected by:rule") == {4, 11}
     assert client.post("/undo", headers=JSON).json()["image_id"] == 9
     assert found(client, "decision:rejected") == {7, 9}
 
@@ -216,7 +224,8 @@ def test_a_colleague_undoes_their_own(stranger: TestClient, settings: Settings, 
     client = with_cookie(stranger, settings, cookies["ben"])
     assert client.post("/undo", headers=JSON).json()["image_id"] == 7
     assert found(client, "decision:rejected") == set()
-    assert found(client, "category:chairs rule:clean") == {7, 12}
+    assert found(client, "category:chairs rule:clean") == {12}
+    assert found(client, "category:chairs rule:small") == {7}
 
 
 def test_what_is_decided_and_written_now_moves_the_counts(client: TestClient) -> None:
@@ -233,7 +242,8 @@ def test_what_is_decided_and_written_now_moves_the_counts(client: TestClient) ->
 def test_the_frozen_version_is_what_it_was(client: TestClient, tmp_path: Path, settings: Settings) -> None:
     page = client.get("/datasets/1").text
     assert "Train 7 photos · 7 products Validation 1 photos · 1 product" in words(page)
-    assert "8 kept photos. decision:kept frozen 30 Nov 03:05:39 by Ana Lind" in words(page)
+    assert "8 kept photos. decision:kept by:person,rule frozen 30 Nov 03:05:39 by Ana Lind" in words(page)
+    assert "that no person had seen 7" in words(page)
     assert sum(f'src="/images/{number}/thumb"' in page for number in PHOTOS) == 8
     assert REWRITTEN in page
     (tmp_path / "manifest.jsonl").write_bytes(client.get("/datasets/1/manifest.jsonl").content)
@@ -262,7 +272,7 @@ def test_a_finished_run_tells_what_it_took_and_what_happened(client: TestClient)
     assert "54 s · €0.54 85.4 % more than" in page
     assert "50 m · €30 money decides" in page
     for time_of_day, what in (
-        ("03:06:03", "validation 0.240 at step 350, best so far"),
+        ("03:06:03", "validation 0.240 at step 350, lowest so far"),
         ("03:06:12", "samples 3 pictures at step 700"),
         ("03:06:12", "checkpoint 700 325 kB"),
         ("03:06:15", "begun again The trainer was ended from outside (Killed)."),
@@ -324,7 +334,7 @@ def test_the_sheets_have_all_their_pictures(client: TestClient) -> None:
     drawn = {address: len(pictures(client, address)) for address in re.findall(r'href="(/compare/\d+)"', page)}
     assert drawn == {"/compare/1": 18, "/compare/9": 6, "/compare/18": 6}
     sheet = shown(client, "/compare/1")
-    assert "Base loss 0.348 700 loss 0.254, best 1,400 loss 0.284" in sheet
+    assert "Base loss 0.348 700 loss 0.254, lowest 1,400 loss 0.284" in sheet
     assert "All 6 Held out 4 kettles 2" in sheet
     assert "2 seeds · 4 steps · guidance 2.0 · 32 px" in sheet
 

@@ -202,7 +202,7 @@ def _why_it_broke(error: Exception, settings: Settings) -> str:
 def _first_line(error: Exception) -> str:
     """The error's own words, without the statement and the values that a database error repeats."""
     words = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    return (words.splitlines() or [""])[0]
+    return words.split("\n")[0]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from workers.celery_app import Cancelled, Work, database_url, job_task, stopped_
 from workers.devices import accelerator, lease
 from workers.devices.model_cache import ModelCache
 from workers.sampling import sheet_job
-from workers.trainer import preflight_job, run_job
+from workers.trainer import export_job, preflight_job, run_job
 from workers.trainer.process import Patience
 
 
@@ -61,6 +61,13 @@ def train(work: Work) -> dict[str, Any]:
             with suppress(Cancelled):
                 hold.take()
         return run_job.train(work, hold=hold.take)
+
+
+@job_task("run.export")
+def write_model(work: Work) -> dict[str, Any]:
+    """Write a run's finished model from another of its checkpoints."""
+    with _own_device(work) as mine:
+        return export_job.write_model(work, mine)
 
 
 @job_task("sheet.draw")

@@ -1,4 +1,4 @@
-"""The body of `review.apply_rules`: the review rules decide on a catalog's photos, batch by batch."""
+"""The body of `review.apply_rules`: the review rules suggest what to do with a catalog's photos, batch by batch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from workers.celery_app import Work
 
 
 def apply_rules(work: Work) -> dict[str, Any]:
-    """Let the review rules decide. Done again, it changes only what differs. Raises Cancelled between batches."""
+    """Let the review rules suggest, as the catalog has set them. Done again, it changes only what differs.
+
+    Raises Cancelled between batches.
+    """
     with work.transaction() as session:
         batches = list(decisions.in_batches(session, int(work.arguments["catalog_id"])))
     applied, done = Applied(), 0

@@ -34,7 +34,7 @@ def sweep(engine: Engine, redis: str) -> None:
             log.warning("Jobs that lost their worker: %s put back, %s ended.", requeued, ended)
         broker.send_due(engine, redis)
     except OperationalError as error:
-        log.warning("The database does not answer: %s", str(error.orig).splitlines()[0])
+        log.warning("The database does not answer: %s", str(error.orig).split("\n")[0])
 
 
 def main() -> None:

@@ -5,89 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-COLOUR_WORDS = frozenset(
-    {
-        "black",
-        "grey",
-        "gray",
-        "white",
-        "red",
-        "orange",
-        "yellow",
-        "green",
-        "teal",
-        "blue",
-        "navy",
-        "purple",
-        "pink",
-        "brown",
-        "beige",
-        "maroon",
-    }
-)
-MATERIAL_WORDS = (
-    "matte",
-    "glossy",
-    "steel",
-    "wooden",
-    "ceramic",
-    "glass",
-    "leather",
-    "cotton",
-    "linen",
-    "plastic",
-    "brass",
-    "copper",
-    "rattan",
-    "wool",
-    "paper",
-    "metal",
-    "canvas",
-    "rubber",
-)
-# Names of folders that hold pictures without saying of what.
-FOLDER_WORDS = frozenset(
-    {
-        "camera",
-        "catalog",
-        "catalogue",
-        "dcim",
-        "download",
-        "downloads",
-        "dump",
-        "export",
-        "exports",
-        "folder",
-        "image",
-        "images",
-        "img",
-        "imgs",
-        "jpeg",
-        "jpg",
-        "master",
-        "misc",
-        "new",
-        "original",
-        "originals",
-        "packshot",
-        "packshots",
-        "photo",
-        "photos",
-        "pic",
-        "pics",
-        "picture",
-        "pictures",
-        "png",
-        "raw",
-        "studio",
-        "temp",
-        "tiff",
-        "tmp",
-        "upload",
-        "uploads",
-        "webp",
-    }
-)
+from app.captions import nouns
+from app.captions.colour_words import COLOUR_WORDS, may_name_a_colour, meaning, words_of
+from app.captions.nouns import MATERIAL_WORDS
+from app.captions.titles import plain_title, seen_text
+
 VIEW_WORDS = ("three-quarter view", "front view", "side view", "back view", "top view", "detail view")
 
 FRAMING_PHRASES = {
@@ -121,18 +43,22 @@ class MeasuredFacts:
     framing: str | None = None
 
 
-def read_catalogue(title: str | None, category: str | None = None, description: str | None = None) -> CatalogueFacts:
-    """Facts in a catalogue row's texts.
+def read_catalogue(
+    title: str | None, category: str | None = None, description: str | None = None, folder: str | None = None
+) -> CatalogueFacts:
+    """Facts in a catalogue row's texts, with markup, article numbers and advertising left out (`titles`).
 
-    A view counts wherever its words stand. A material counts in the title, and in the description where that says it
-    of the whole thing ("in a steel finish", "made of brass", "cotton dress"), not of a part ("a matte shell").
+    The noun is the category's, or where only a `folder` has a name, that name's if it is a known product (`nouns`). A
+    view counts wherever its words stand. A material counts in the title, and in the description where that says it of
+    the whole thing ("in a steel finish", "made of brass", "cotton dress"), not of a part ("a matte shell").
     """
-    texts = f"{title or ''} {description or ''}".lower()
-    noun = singular(category.strip().lower()) if category and _names_a_thing(category) else None
-    words = {*_words(title or ""), *_materials_said((description or "").lower(), noun)}
+    name, said = plain_title(title), seen_text(description or "").lower()
+    texts = f"{(name or '').lower()} {said}"
+    noun = nouns.of_category(category) or (nouns.of_folder(folder) if folder else None)
+    words = {*_words(name or ""), *_materials_said(said, noun)}
     return CatalogueFacts(
         noun=noun,
-        title=title.strip() if title and title.strip() else None,
+        title=name,
         material=next((word for word in MATERIAL_WORDS if word in words), None),
         view=next((view for view in VIEW_WORDS if view in texts), None),
     )
@@ -180,7 +106,7 @@ def sentence(catalogue: CatalogueFacts, measured: MeasuredFacts) -> str:
 
 def colour_conflict(catalogue: CatalogueFacts, measured: MeasuredFacts) -> str | None:
     """A sentence when the title names another colour than the picture shows, else None."""
-    said = [word for word in _words(catalogue.title or "") if word in COLOUR_WORDS]
+    said = [colour for word in words_of(catalogue.title or "") if (colour := meaning(word))]
     if not said or not measured.colour:
         return None
     seen = measured.colour.split()[-1]
@@ -215,35 +141,12 @@ NEIGHBOURS = frozenset(
 )
 
 
-# Nouns that are plural in the singular, or come in pairs: "blue jeans", not "blue jean".
-_ALWAYS_PLURAL = frozenset({
-    "boots", "glasses", "gloves", "headphones", "jeans", "leggings", "pants", "pyjamas", "sandals", "scissors", "shoes",
-    "shorts", "slippers", "sneakers", "socks", "sunglasses", "tights", "trainers", "trousers",
-})  # fmt: skip
-
-
-def singular(noun: str) -> str:
-    """A plain English plural made singular: "kettles" -> "kettle", "watches" -> "watch"; "blue jeans" stays."""
-    if noun.split(" ")[-1] in _ALWAYS_PLURAL:
-        return noun
-    if re.search(r"(ches|shes|sses|xes)$", noun):
-        return noun[:-2]
-    if noun.endswith("ies") and len(noun) > 4:
-        return noun[:-3] + "y"
-    return noun[:-1] if re.search(r"[^su]s$", noun) else noun
-
-
-def _names_a_thing(category: str) -> bool:
-    """Whether a category says what is shown. It may be a folder's name, and "100CANON" or "photos" says nothing."""
-    words = set(_words(category))
-    return bool(words) and not words & FOLDER_WORDS and not any(letter.isdigit() for letter in category)
-
-
 def _subject(catalogue: CatalogueFacts, colour: str | None) -> str:
     noun = _plain_case(catalogue.title, catalogue.noun) if catalogue.title else catalogue.noun or "product"
     said = set(_words(noun))
     first, _, rest = noun.partition(" ")
-    lead = [colour] if colour and not said & COLOUR_WORDS else []
+    # Two colours in one caption contradict each other, and in some languages nobody can tell whether a title names one.
+    lead = [colour] if colour and not may_name_a_colour(noun) else []
     if not lead and first.lower() in COLOUR_WORDS and rest:
         lead, noun = [first], rest
     if catalogue.material and catalogue.material.lower() not in said:

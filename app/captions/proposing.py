@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import and_, or_, select
@@ -12,8 +11,10 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.captions import facts
 from app.captions.facts import CatalogueFacts, MeasuredFacts
+from app.captions.nouns import is_of_folder
 from app.captions.tables import Caption
-from app.captions.writing import author, current, propose
+from app.captions.writing import AUTHORS, author, current, propose
+from app.catalog.colours import EMPTY_BELOW
 from app.catalog.tables import Catalog, Image, Signals
 from app.errors import NotFound, Refused
 from app.jobs import Job
@@ -21,11 +22,9 @@ from app.people import Person
 from app.settings import Settings
 
 FACTS: Final = "facts"
-FACTS_VERSION: Final = 2
+FACTS_VERSION: Final = 3
 # Below this confidence the subject's mask is a guess, and with it its colour and its place.
 SURE: Final = 0.35
-
-_NO_CATEGORY: Final = frozenset({"not sure", "other", "others", "misc", "unknown", "uncategorised"})
 
 
 def request_captions(
@@ -35,10 +34,10 @@ def request_captions(
     person: Person | None = None,
     image_ids: Sequence[int] | None = None,
 ) -> Job:
-    """Ask for captions of these photos, or of every photo of the catalog that no person has captioned.
+    """Ask for captions of these photos, or of every photo of the catalog without a person's or a given caption.
 
     The captioner is the model of `settings.caption_model`, or the facts captioner where none is set. Raises NotFound
-    for an unknown catalog or photo, and Refused when every photo named has a person's caption.
+    for an unknown catalog or photo, and Refused when every photo named has a person's or a given caption.
     """
     if session.get(Catalog, catalog_id) is None:
         raise NotFound(f"There is no catalog {catalog_id}.")
@@ -51,7 +50,7 @@ def request_captions(
 
 
 def request_caption(session: Session, image_id: int, settings: Settings, person: Person | None = None) -> Job:
-    """Ask for a new caption of one photo. Raises NotFound, and Refused where a person's caption is current."""
+    """Ask for a new caption of one photo. Raises NotFound, and Refused where a person's or a given one is current."""
     image = session.get(Image, image_id)
     if image is None:
         raise NotFound(f"There is no photo {image_id}.")
@@ -61,15 +60,21 @@ def request_caption(session: Session, image_id: int, settings: Settings, person:
 def awaiting(session: Session, catalog_id: int, image_ids: Sequence[int] | None = None) -> list[int]:
     """Ids of the photos that a captioner may caption, in the order of their taking in.
 
-    Of the photos named: all without a person's caption. Of a whole catalog: those without a caption, and those with
-    one from facts, for a model knows more and the measurements may have changed; never those a model captioned.
+    Of the photos named: all without a person's or a given caption. Of a whole catalog: those without a caption, and
+    those with one from facts, for a model knows more and the measurements may have changed; never those a model
+    captioned, and none that are empty: there is nothing on them to caption.
     """
     is_current = and_(Caption.image_id == Image.id, Caption.superseded_at.is_(None))
     statement = select(Image.id).outerjoin(Caption, is_current).where(Image.catalog_id == catalog_id).order_by(Image.id)
+    statement = statement.outerjoin(Signals, Signals.image_id == Image.id)
     if image_ids is not None:
-        statement = statement.where(Image.id.in_(image_ids), Caption.written_by.is_distinct_from("person"))
+        is_open = or_(Caption.id.is_(None), Caption.written_by.not_in(AUTHORS))
+        statement = statement.where(Image.id.in_(image_ids), is_open)
     else:
-        statement = statement.where(or_(Caption.id.is_(None), Caption.captioner == FACTS))
+        statement = statement.where(
+            or_(Caption.id.is_(None), Caption.captioner == FACTS),
+            or_(Signals.contrast.is_(None), Signals.contrast >= EMPTY_BELOW),
+        )
     return list(session.scalars(statement))
 
 
@@ -94,9 +99,10 @@ def describe(image: Image, signals: Signals | None) -> str:
 
 
 def catalogue_facts(image: Image) -> CatalogueFacts:
-    """What the catalogue row says; a category that says nothing, such as "Other", gives no noun."""
-    read = facts.read_catalogue(image.title, image.category, image.description)
-    return replace(read, noun=None) if (image.category or "").strip().lower() in _NO_CATEGORY else read
+    """What the catalogue row says. A category that is only a folder's name is trusted less: see `nouns`."""
+    if image.category and is_of_folder(image.category, image.file_name):
+        return facts.read_catalogue(image.title, None, image.description, folder=image.category)
+    return facts.read_catalogue(image.title, image.category, image.description)
 
 
 def measured_facts(signals: Signals | None) -> MeasuredFacts:
@@ -116,9 +122,10 @@ def _refuse_written(session: Session, catalog_id: int, image_ids: Sequence[int])
     for image_id in image_ids:
         if image_id not in known:
             raise NotFound(f"There is no photo {image_id} in this catalog.")
-    written = [caption for caption in current(session, image_ids).values() if caption.written_by == "person"]
+    written = [caption for caption in current(session, image_ids).values() if caption.written_by in AUTHORS]
     if not image_ids:
         raise Refused("There is no photo to caption.")
     if len(written) == len(known):
         names = ", ".join(sorted({author(session, caption) for caption in written}))
-        raise Refused(f"A captioner never replaces a person's caption, and this one is by {names}.")
+        kind = "person's" if any(caption.written_by == "person" for caption in written) else "given"
+        raise Refused(f"A captioner never replaces a {kind} caption, and this one is by {names}.")

@@ -1,4 +1,4 @@
-"""Captions: an append-only history; the current one is the row not superseded."""
+"""Captions: an append-only history; the current one is the row not superseded. And what each says wrong."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ MAX_CHARACTERS = 4000
 
 
 class Caption(Base):
-    """What an image is said to show. Written by a captioner or a person; never edited, only superseded."""
+    """What an image is said to show. By a captioner, a person, or a file beside it; never edited, only superseded."""
 
     __tablename__ = "caption"
     __table_args__ = (
-        CheckConstraint("written_by in ('captioner','person')", name="written_by"),
+        CheckConstraint("written_by in ('captioner','person','given')", name="written_by"),
         CheckConstraint(f"length(text) <= {MAX_CHARACTERS}", name="length"),
         Index("uq_caption_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
     )
@@ -31,7 +31,23 @@ class Caption(Base):
     written_by: Mapped[str] = mapped_column(Text)
     person_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     captioner: Mapped[str | None] = mapped_column(Text)  # "facts", or the model's name
+    # What made it: of a captioner its knobs, of a given caption the file it stood in ("file") and the line ("line").
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("caption.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
+
+
+class CaptionCheck(Base):
+    """What a caption says otherwise than was measured, kept so that rules over many photos need not read texts again.
+
+    It holds for that caption beside those measurements, by that version of the captions' rules; otherwise it is stale.
+    """
+
+    __tablename__ = "caption_check"
+
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
+    caption_id: Mapped[int] = mapped_column(ForeignKey(Caption.id, ondelete="CASCADE"), index=True)
+    measured_at: Mapped[Moment]  # as the signals have it
+    version: Mapped[int]
+    contradiction: Mapped[str | None] = mapped_column(Text)  # the first finding in a sentence; None: nothing disagrees

@@ -1,4 +1,4 @@
-"""Writing captions: a captioner proposes, a person rewrites or restores. Nothing is edited; the newest one is current.
+"""Writing captions: a captioner proposes, files give, a person rewrites or restores. Nothing is edited.
 
 Two people who write at once cannot both win: the current caption is superseded by a guarded update, and a partial
 unique index allows one current caption per image. The second writer gets a Conflict that carries the first one's text.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final, Literal
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
@@ -23,6 +23,12 @@ from app.people import Person
 
 # Zero-width space, byte order mark, and the marks that turn the reading direction: they change a text unseen.
 _UNSEEN = frozenset("\u200b\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+# Whose captions no captioner replaces.
+AUTHORS: Final = ("person", "given")
+
+Giving = Literal["same", "new", "replaced", "outranked"]
 
 
 def tidy(text: str) -> str:
@@ -43,20 +49,55 @@ def tidy(text: str) -> str:
 def propose(session: Session, image: Image, text: str, captioner: str, settings: dict[str, Any]) -> Caption | None:
     """A captioner's caption. None where nothing was written.
 
-    A person's caption stays, and so does the same text by the same captioner, and whatever somebody writes in this
-    very moment. Raises Refused for a text that `tidy` refuses.
+    A person's or a given caption stays, and so does the same text by the same captioner, and whatever somebody writes
+    in this very moment. Raises Refused for a text that `tidy` refuses.
     """
     tidied = tidy(text)
     before = _current_now(session, image.id)
     if before is not None:
         is_same = before.text == tidied and before.captioner == captioner
-        if before.written_by == "person" or is_same or not _supersede(session, before.id):
+        if before.written_by in AUTHORS or is_same or not _supersede(session, before.id):
             return None
     proposed = Caption(
         image_id=image.id, text=tidied, written_by="captioner", captioner=captioner, settings=settings,
         parent_id=before.id if before is not None else None,
     )  # fmt: skip
     return proposed if _is_first(session, proposed) else None
+
+
+def give(session: Session, image_id: int, text: str, file: str, line: int) -> Giving:
+    """A caption that came with a photo, from `line` of `file` (0: the file is nothing else).
+
+    It takes the place of a captioner's caption or of an earlier given one ("replaced"). A person's caption stays
+    current: the given one is kept in the history beneath it, once ("outranked"). Raises Refused for a text that `tidy`
+    refuses.
+    """
+    tidied = tidy(text)
+    before = _current_now(session, image_id)
+    if before is not None and before.text == tidied and before.written_by in AUTHORS:
+        return "same"
+    if before is not None and before.written_by == "person":
+        keep_beneath(session, image_id, tidied, file, line)
+        return "outranked"
+    given = Caption(
+        image_id=image_id, text=tidied, written_by="given", settings={"file": file, "line": line},
+        parent_id=before.id if before is not None else None,
+    )  # fmt: skip
+    if (before is not None and not _supersede(session, before.id)) or not _is_first(session, given):
+        return "outranked"
+    return "new" if before is None else "replaced"
+
+
+def keep_beneath(session: Session, image_id: int, text: str, file: str, line: int) -> None:
+    """A given caption that does not become current, kept in the photo's history once."""
+    tidied = tidy(text)
+    has_it = (Caption.image_id == image_id, Caption.written_by == "given", Caption.text == tidied)
+    if session.scalar(select(Caption.id).where(*has_it).limit(1)) is None:
+        settings = {"file": file, "line": line}
+        session.add(
+            Caption(image_id=image_id, text=tidied, written_by="given", settings=settings, superseded_at=utc_now())
+        )
+        session.flush()
 
 
 def rewrite(session: Session, image_id: int, text: str, person: Person, expected_id: int | None) -> Caption:
@@ -116,10 +157,12 @@ def current(session: Session, image_ids: Collection[int]) -> dict[int, Caption]:
 
 
 def author(session: Session, caption: Caption) -> str:
-    """Who wrote it, in words: "Ana", "the facts captioner", or the name of a model."""
+    """Who wrote it, in words: "Ana", "the facts captioner", the name of a model, or "metadata.csv"."""
     if caption.written_by == "person":
         person = session.get(Person, caption.person_id) if caption.person_id is not None else None
         return person.name if person is not None else "somebody"
+    if caption.written_by == "given":
+        return str(caption.settings["file"])
     return "the facts captioner" if caption.captioner == "facts" else caption.captioner or "a captioner"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.catalog import spelling  # noqa: F401  (its functions compute columns)
@@ -43,8 +43,10 @@ class Image(Base):
 
     `width_px` and `height_px` are those seen by a person: after the EXIF orientation was applied. `render_path` is the
     file, relative to the data folder, that holds the picture as sRGB, upright and without alpha: the original itself
-    where that already is so, otherwise a lossless render. Columns that end in `_key` are what their texts have in
-    common with others that people take for the same (`app/catalog/spelling.py`).
+    where that already is so, otherwise a lossless render. `notes` are words of `catalog.notes`: what had to be assumed.
+    `was_read_strictly` is false for photos that versions before 30 November 2026 took in, damaged ones among them.
+    Columns that end in `_key` are what their texts have in common with others that people take for the same
+    (`app/catalog/spelling.py`).
     """
 
     __tablename__ = "image"
@@ -52,6 +54,8 @@ class Image(Base):
         UniqueConstraint("catalog_id", "sha256"),
         Index("ix_image_catalog_id_id", "catalog_id", "id"),
         Index("ix_image_catalog_id_name_key", "catalog_id", "name_key", "id"),
+        # For counting notes: few photos have any.
+        Index("ix_image_noted", "catalog_id", postgresql_where=text("notes <> '{}'")),
     )
 
     id: Mapped[BigId]
@@ -79,6 +83,8 @@ class Image(Base):
     # Compared byte by byte, whatever the database's own collation is.
     name_key: Mapped[str] = mapped_column(Text(collation="C"), Computed("name_key(file_name)", persisted=True))
     extra: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    notes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
+    was_read_strictly: Mapped[bool] = mapped_column(default=True)
     taken_in_at: Mapped[Moment] = mapped_column(default=utc_now)
 
 
@@ -101,12 +107,32 @@ class SourceFile(Base):
     reason: Mapped[str | None] = mapped_column(Text)
 
 
+class IntakeRemark(Base):
+    """What became of one metadata row or caption file of an intake, where that is not simply what it says.
+
+    Kinds: `unmatched`, a row that names no picture; `respelled`, one that names a picture in another spelling;
+    `unread`, a file that was not read; `changed`, what is said of a photo now; `unused`, what was not taken, and why.
+    `source` is the file, relative to the folder, `line` a line of it or 0, `name` what the row calls its photo.
+    """
+
+    __tablename__ = "intake_remark"
+    __table_args__ = (CheckConstraint("kind in ('unmatched','respelled','unread','changed','unused')", name="kind"),)
+
+    id: Mapped[BigId]
+    intake_id: Mapped[int] = mapped_column(ForeignKey(Intake.id), index=True)
+    kind: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+    line: Mapped[int] = mapped_column(default=0)
+    name: Mapped[str] = mapped_column(Text)
+    sentence: Mapped[str] = mapped_column(Text)
+
+
 class Signals(Base):
     """What was measured on one image. None means "cannot tell", never zero.
 
     Shares are 0 to 1 of the frame; offsets are signed shares of the frame side (right and down positive); the box is
-    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65; the fingerprint is one of `catalog.fingerprints`.
-    Definitions: `workers/signals/measure.py`.
+    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65, contrast a difference in it; the fingerprint is one
+    of `catalog.fingerprints`. Definitions: `workers/signals/measure.py`.
     """
 
     __tablename__ = "signals"
@@ -114,6 +140,7 @@ class Signals(Base):
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     version: Mapped[int]
     measured_at: Mapped[Moment] = mapped_column(default=utc_now)
+    contrast: Mapped[float | None]
     sharpness: Mapped[float | None] = mapped_column(index=True)
     background: Mapped[str] = mapped_column(Text, index=True)  # white | plain | scene | cannot tell
     background_colour: Mapped[str | None] = mapped_column(Text)

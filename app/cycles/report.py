@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -18,7 +19,9 @@ from app.training.tables import TrainingRun
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
-    """The catalog's photos by verdict, and the newest frozen version, run and sheet; None for what is not there yet."""
+    """The catalog's photos by what people decided, and the newest frozen version, run and sheet; None for what is not
+    there yet. `suggested` counts some of the unseen photos by what a rule suggests for them.
+    """
 
     catalog: Catalog | None
     photos: int
@@ -26,6 +29,7 @@ class CycleReport:
     rejected: int
     needs_work: int
     unseen: int
+    suggested: dict[str, int]
     version: DatasetVersion | None
     run: TrainingRun | None
     sheet: Sheet | None
@@ -46,11 +50,17 @@ def read(session: Session, catalog_id: int | None) -> CycleReport:
     """How far this catalog is on its way, or the newest one for None."""
     catalog = session.get(Catalog, catalog_id) if catalog_id else newest_catalog(session)
     if catalog is None:
-        return CycleReport(None, 0, 0, 0, 0, 0, None, None, None)
+        return CycleReport(None, 0, 0, 0, 0, 0, {}, None, None, None)
     rows = session.execute(
-        select(PhotoIndex.verdict, func.count()).where(PhotoIndex.catalog_id == catalog.id).group_by(PhotoIndex.verdict)
+        select(PhotoIndex.verdict, PhotoIndex.suggested, func.count())
+        .where(PhotoIndex.catalog_id == catalog.id)
+        .group_by(PhotoIndex.verdict, PhotoIndex.suggested)
     )
-    counts = {row[0]: row[1] for row in rows}
+    counts, suggested = Counter[str](), Counter[str]()
+    for verdict, suggestion, count in rows:
+        counts[verdict] += count
+        if suggestion is not None:
+            suggested[suggestion] += count
     version = session.scalars(
         select(DatasetVersion)
         .where(DatasetVersion.catalog_id == catalog.id, DatasetVersion.content_hash.is_not(None))
@@ -67,11 +77,12 @@ def read(session: Session, catalog_id: int | None) -> CycleReport:
         sheet = session.scalars(select(Sheet).where(Sheet.run_id == run.id).order_by(Sheet.id.desc())).first()
     return CycleReport(
         catalog=catalog,
-        photos=sum(counts.values()),
-        kept=counts.get("kept", 0),
-        rejected=counts.get("rejected", 0),
-        needs_work=counts.get("needs_work", 0),
-        unseen=counts.get("unseen", 0),
+        photos=counts.total(),
+        kept=counts["kept"],
+        rejected=counts["rejected"],
+        needs_work=counts["needs_work"],
+        unseen=counts["unseen"],
+        suggested=dict(suggested),
         version=version,
         run=run,
         sheet=sheet,

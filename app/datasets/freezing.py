@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -23,16 +23,19 @@ from app.catalog.spelling import label_key
 from app.catalog.tables import Catalog, Image, Signals
 from app.database import utc_now
 from app.datasets.manifest import ManifestRow, Split, content_hash, write_manifest
+from app.datasets.picture_files import refuse_unsound
 from app.datasets.splitting import Group, group, split
 from app.datasets.tables import DatasetVersion, Member
-from app.errors import NotFound, Refused
+from app.errors import Conflict, NotFound, Refused
 from app.jobs import Job
 from app.people import Person
 from app.selection.query import Selection, parse
+from app.selection.tables import PhotoIndex
 from app.selection.wording import sentence
 from app.storage import Storage
 
 KEPT: Final = "decision:kept"
+UNSEEN_TOO: Final = ("person", "rule")
 MANIFEST: Final = "manifest.jsonl"
 _INSERTED_AT_ONCE: Final = 1000
 
@@ -51,6 +54,10 @@ class Candidate:
     category: str | None
     caption_id: int
     caption: str
+    original_sha256: str
+    format: str
+    was_read_strictly: bool
+    is_seen: bool  # a person has decided on it
     fingerprint: bytes | None = None
 
     @property
@@ -68,6 +75,20 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """What a selection has to freeze: photos that people decided on, and those that no person has seen.
+
+    Both with how many of them have a caption; the others are left out.
+    """
+
+    selection: Selection
+    seen: int
+    seen_captioned: int
+    unseen: int
+    unseen_captioned: int
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """A candidate in its group and split; `copies` is the number that it shares with its near copies, if known."""
 
@@ -77,18 +98,55 @@ class Placed:
     copies: int | None = None
 
 
+def taken(chosen: Selection, takes_unseen: bool) -> Selection:
+    """What a freeze takes of a selection: photos that people decided on, and others only where that is asked for.
+
+    With `takes_unseen`, what a rule suggests counts like a decision: `decision:kept` takes what people kept and what a
+    rule suggests to keep.
+    """
+    decision, has_author = chosen.values("decision"), bool(chosen.values("by"))
+    names_unseen = not decision or "unseen" in decision
+    if takes_unseen:
+        return chosen if names_unseen or has_author else chosen.narrowed(by=UNSEEN_TOO)
+    return chosen.narrowed(by=("person",)) if names_unseen or has_author else chosen
+
+
+def offer(session: Session, catalog_id: int, selection_text: str = KEPT) -> Offer:
+    """What there is to freeze, for the page that asks. Raises selection.NotUnderstood."""
+    chosen = parse(selection_text.strip() or KEPT, catalog_id)
+    seen = PhotoIndex.decided_by == "person"
+    rows = session.execute(
+        taken(chosen, takes_unseen=True)
+        .select(seen, func.count(), func.count().filter(PhotoIndex.captioned_by != "none"))
+        .group_by(seen)
+    )
+    counts = {is_seen: (photos, captioned) for is_seen, photos, captioned in rows}
+    return Offer(chosen, *counts.get(True, (0, 0)), *counts.get(False, (0, 0)))
+
+
 def request_freeze(
-    session: Session, catalog_id: int, selection_text: str = KEPT, person: Person | None = None
+    session: Session,
+    catalog_id: int,
+    selection_text: str = KEPT,
+    person: Person | None = None,
+    takes_unseen: bool = False,
+    expected_count: int | None = None,
 ) -> DatasetVersion:
     """Ask for a version of these photos; a selection that is being frozen already is not frozen twice.
 
-    An empty text means the kept photos. Raises NotFound for an unknown catalog, selection.NotUnderstood for a text that
-    does not parse, and Refused with counts when nothing is selected or no selected photo has a caption.
+    An empty text means the kept photos. Photos that no person has decided on are taken only with `takes_unseen`.
+    `expected_count` is how many photos the person was told, of those with a caption. Raises NotFound for an unknown
+    catalog, selection.NotUnderstood for a text that does not parse, Refused with counts when nothing is selected or no
+    selected photo has a caption, and Conflict when it is another number of photos now.
     """
     # The lock makes two people's version numbers follow one another, and a double click one version.
     if session.get(Catalog, catalog_id, with_for_update={"key_share": True}) is None:
         raise NotFound(f"There is no catalog {catalog_id}.")
-    chosen = parse(selection_text.strip() or KEPT, catalog_id)
+    offered = offer(session, catalog_id, selection_text)
+    if offered.unseen and not offered.seen and not takes_unseen:
+        many = f"any of these {offered.unseen:,} photos" if offered.unseen > 1 else "this photo"
+        raise Refused(f"No person has decided on {many} yet. Review them, or ask to take unseen photos too.")
+    chosen = taken(offered.selection, takes_unseen)
     _, captioned = _count(session, chosen)
     under_way = session.scalars(
         select(DatasetVersion)
@@ -98,6 +156,8 @@ def request_freeze(
     ).first()
     if under_way is not None:
         return under_way
+    if expected_count is not None and captioned != expected_count:
+        raise Conflict(f"The selection gives {captioned:,} photos now, not {expected_count:,}; nothing was frozen.")
     last = session.scalar(select(func.max(DatasetVersion.number)).where(DatasetVersion.catalog_id == catalog_id))
     version = DatasetVersion(
         catalog_id=catalog_id,
@@ -134,6 +194,10 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
             Image.category,
             Caption.id,
             Caption.text,
+            Image.sha256,
+            Image.format,
+            Image.was_read_strictly,
+            PhotoIndex.decided_by == "person",
             Signals.fingerprint,
         )
         .where(Caption.id.is_not(None))
@@ -146,9 +210,10 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
 def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
     """Every candidate in its group and split.
 
-    Raises Refused when a picture file is missing or empty, and when a product or copies would be in both splits.
+    Raises Refused, naming photos, when picture files are missing, changed or damaged, and when a product or copies
+    would be in both splits.
     """
-    _refuse_missing_files(storage, candidates)
+    refuse_unsound(storage, candidates)
     copies = clusters([candidate.fingerprint for candidate in candidates])
     names = group([(candidate.product, candidate.sha256) for candidate in candidates], copies)
     sizes: dict[str, int] = defaultdict(int)
@@ -201,10 +266,15 @@ def record(session: Session, storage: Storage, version: DatasetVersion, placed: 
     for start in range(0, len(members), _INSERTED_AT_ONCE):
         session.execute(insert(Member), members[start : start + _INSERTED_AT_ONCE])
     write_manifest(folder / MANIFEST, rows)
+    unread = [row.candidate.image_id for row in placed if not row.candidate.was_read_strictly]
+    for start in range(0, len(unread), _INSERTED_AT_ONCE):
+        now_read = Image.id.in_(unread[start : start + _INSERTED_AT_ONCE])
+        session.execute(update(Image).where(now_read).values(was_read_strictly=True))
     version.content_hash = content_hash(rows)
     version.sentence = sentence(parse(version.selection, version.catalog_id), len(rows))
     version.train_count = sum(row.split == "train" for row in rows)
     version.validation_count = len(rows) - version.train_count
+    version.unseen_count = sum(not placement.candidate.is_seen for placement in placed)
     version.uncompared_count = sum(placement.copies is None for placement in placed)
     version.frozen_at = utc_now()
     session.flush()
@@ -219,22 +289,6 @@ def _count(session: Session, chosen: Selection) -> tuple[int, int]:
         many = f"None of the {total:,} selected photos has" if total > 1 else "The one selected photo does not have"
         raise Refused(f"{many} a caption yet. Caption them first, then freeze.")
     return total, captioned
-
-
-def _refuse_missing_files(storage: Storage, candidates: Sequence[Candidate]) -> None:
-    missing = [candidate for candidate in candidates if not _is_there(storage.root / candidate.file)]
-    if missing:
-        first = f"{missing[0].file_name} ({missing[0].file})"
-        plural = f"{len(missing):,} picture files are missing, the first is {first}"
-        singular = f"The picture file of {first} is missing"
-        raise Refused(f"{plural if len(missing) > 1 else singular}. Take its folder in again, then freeze.")
-
-
-def _is_there(file: Path) -> bool:
-    try:
-        return file.stat().st_size > 0
-    except OSError:
-        return False
 
 
 def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> Iterator[ManifestRow]:

@@ -53,12 +53,16 @@ def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
-    """All rows of the file, in its order. Raises `ManifestError` for the first line that is not a member."""
+    """All rows of the file, in its order; UTF-8, with or without a byte order mark.
+
+    Raises `ManifestError` for the first line that is not a member.
+    """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"The manifest {path} cannot be read: {error}.") from error
-    return [_row(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()]
+    # Only the newline parts lines: a caption may hold U+2028 and its like.
+    return [_row(line, path, number) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def content_hash(rows: Iterable[ManifestRow]) -> str:
@@ -87,6 +91,10 @@ def _row(line: str, path: Path, number: int) -> ManifestRow:
     for name, kind in _KINDS.items():
         if type(values[name]) is not kind:
             raise ManifestError(f"{where}: {name} must be {'a whole number' if kind is int else 'text'}.")
+        if kind is int and values[name] < 1:
+            raise ManifestError(f"{where}: {name} must be at least 1.")
+        if kind is str and any("\ud800" <= letter <= "\udfff" for letter in values[name]):
+            raise ManifestError(f"{where}: {name} holds half a character.")
     if values["split"] not in get_args(Split):
         raise ManifestError(f"{where}: split must be train or validation, not {values['split']!r}.")
     return ManifestRow(**values)

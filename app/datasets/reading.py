@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from app.captions.tables import Caption
@@ -33,12 +33,14 @@ class VersionRow:
 
 @dataclass(frozen=True, slots=True)
 class Pile:
-    """A catalog's kept photos, and how many of them have a caption."""
+    """A catalog's photos that people kept and those that only a rule suggests to keep, and how many have a caption."""
 
     catalog_id: int
     name: str
     kept: int
     captioned: int
+    suggested: int
+    suggested_captioned: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +103,20 @@ def versions(session: Session) -> list[VersionRow]:
 
 
 def piles(session: Session) -> list[Pile]:
-    """What each catalog has to freeze, the newest catalog first; catalogs without a kept photo are left out."""
+    """What each catalog has to freeze, the newest catalog first; catalogs with nothing to keep are left out."""
+    kept, suggested = PhotoIndex.verdict == "kept", PhotoIndex.suggested == "kept"
+    captioned = PhotoIndex.captioned_by != "none"
     rows = session.execute(
         select(
             Catalog.id,
             Catalog.name,
-            func.count(),
-            func.count().filter(PhotoIndex.captioned_by != "none"),
+            func.count().filter(kept),
+            func.count().filter(kept, captioned),
+            func.count().filter(suggested),
+            func.count().filter(suggested, captioned),
         )
         .join(PhotoIndex, PhotoIndex.catalog_id == Catalog.id)
-        .where(PhotoIndex.verdict == "kept")
+        .where(or_(kept, suggested))
         .group_by(Catalog.id)
         .order_by(Catalog.id.desc())
     )

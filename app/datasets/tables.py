@@ -32,6 +32,7 @@ class DatasetVersion(Base):
     train_count: Mapped[int] = mapped_column(default=0)
     validation_count: Mapped[int] = mapped_column(default=0)
     uncompared_count: Mapped[int | None]
+    unseen_count: Mapped[int | None]  # members that no person had decided on; None until it is frozen
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     frozen_at: Mapped[Moment | None]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, select
 
@@ -16,25 +20,26 @@ from app.cycles import hard_stop
 from app.database import transaction
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
+from app.demo import fitting
 from app.demo.catalogue import held_out_prompts
 from app.errors import Refused
 from app.evaluation import sheets
 from app.intake import ingest
 from app.launch import assessment, preflights
 from app.people import Person
-from app.selection import browse, query
 from app.settings import Settings
 from app.training import runs
+from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
 from app.units import duration
 
 POLL_S = 0.5
 # How long to wait for a follow-up job that a finished job should have asked for.
 FOLLOW_UP_WITHIN_S = 60.0
-HELD_OUT = 12
+# A run is not stopped for being late before it has gone on so long.
+SHORTEST_S = 30.0
 
-KEPT = "decision:kept"
-# Fewer kept photos than this teach nothing; the demo then freezes all it can.
+# Fewer photos that rules suggest to keep than this teach nothing; the demo then freezes all it can.
 FEWEST = 16
 KEPT_OR_DOUBTFUL = "decision:kept,needs_work"
 
@@ -47,6 +52,7 @@ class DemoApp:
     redis_url: str
     settings: Settings
     owner: Person
+    ends_at: float = math.inf  # by `time.monotonic`: when all should be done
 
 
 def catalog_named(stage: DemoApp, name: str) -> Catalog:
@@ -78,13 +84,22 @@ def take_in(stage: DemoApp, catalog: Catalog, photos: Path) -> None:
 
 
 def freeze(stage: DemoApp, catalog: Catalog) -> DatasetVersion:
-    """Freeze the kept photos; where the rules kept too few to learn from, also those that need work."""
+    """Freeze what people kept and, as no person is there to review, what rules suggest to keep: the demo says so.
+
+    Where that is too few to learn from, also what they suggest to look at.
+    """
     with transaction(stage.engine) as session:
-        kept = browse.count(session, query.parse(KEPT, catalog.id))
-        chosen = KEPT if kept >= FEWEST else KEPT_OR_DOUBTFUL
-        if chosen != KEPT:
-            say(f"          the rules kept {kept}, too few to learn from; those that need work are frozen too")
-        version = freezing.request_freeze(session, catalog.id, chosen, stage.owner)
+        offered = freezing.offer(session, catalog.id)
+        chosen = freezing.KEPT
+        if offered.seen + offered.unseen < FEWEST:
+            say(
+                f"          rules suggest to keep {offered.unseen}, too few to learn from; doubtful ones are frozen too"
+            )
+            chosen = KEPT_OR_DOUBTFUL
+            offered = freezing.offer(session, catalog.id, chosen)
+        if offered.unseen:
+            say(f"          no person has seen {offered.unseen} of these photos; the demo takes them as rules suggest")
+        version = freezing.request_freeze(session, catalog.id, chosen, stage.owner, takes_unseen=True)
         job_id = version.job_id
     wait(stage, _sent(stage, job_id), "Freeze")
     with transaction(stage.engine) as session:
@@ -99,50 +114,70 @@ def freeze(stage: DemoApp, catalog: Catalog) -> DatasetVersion:
 
 
 def fine_tune(stage: DemoApp, version: DatasetVersion, is_drawn: bool) -> TrainingRun:
-    """Measure the derived recipe on the device; the run follows by itself, as after one click on the launch page.
+    """Measure the derived recipe on the device, then train as much of it as ends in time, and say so where it is less.
 
-    Settles beforehand which prompts the sheet will draw. On a computer too slow for the recipe's time limit, as many
-    steps are taken as end in time.
+    Settles before the run which prompts its sheet will draw. A run that turns out slower than measured is stopped in
+    time and keeps what it learned.
     """
-    extra = [
-        sheets.PromptText(
-            prompt.text, "Held out", {"kind": prompt.kind, "colour": prompt.colour, "background": prompt.background}
-        )
-        for prompt in (held_out_prompts(HELD_OUT) if is_drawn else [])
-    ]
     with transaction(stage.engine) as session:
         recipe = assessment.planned(session, stage.settings, version, stage.settings.base_model).recipe
-        sheets.suite_for(session, version, recipe, extra)
         left = hard_stop.left(session, stage.settings, recipe)
-        asked = preflights.request_preflight(session, version, recipe, stage.owner, preflights.RequestedLimits(), left)
+        asked = preflights.request_preflight(session, version, recipe, stage.owner, limits=left)
     wait(stage, _sent(stage, asked.job_id), "Measure")
-    run = _launched(stage, version, asked.id)
-    wait(stage, _sent(stage, run.job_id), "Fine-tune")
+    run, sheet_s = _launched(stage, version, asked.id, is_drawn)
+    stops_at = max(time.monotonic() + SHORTEST_S, stage.ends_at - sheet_s)
+    wait(stage, _sent(stage, run.job_id), "Fine-tune", partial(_stop_late, stage, run.id, stops_at))
     with transaction(stage.engine) as session:
         run = runs.get(session, run.id)
         if not any(checkpoint.folder for checkpoint in runs.checkpoints(session, run.id)):
             raise Refused(f"The run ended without a checkpoint: {run.reason or run.state}")
-        if run.actual_s and run.estimated_s:
+        if run.state == "completed" and run.actual_s and run.estimated_s:
             say(f"          took {duration(run.actual_s)}, the estimate was {duration(run.estimated_s)}")
         return run
 
 
-def _launched(stage: DemoApp, version: DatasetVersion, preflight_id: int) -> TrainingRun:
-    """The run that followed a preflight, or the one with as many steps as end in time; and what is estimated of it."""
+def _launched(stage: DemoApp, version: DatasetVersion, preflight_id: int, is_drawn: bool) -> tuple[TrainingRun, float]:
+    """The run of the size that ends in time by what was measured, and the seconds that its sheet will take."""
     with transaction(stage.engine) as session:
         asked = preflights.get(session, preflight_id)
-        run = preflights.run_of(session, preflight_id)
-        if run is None:
+        changes: dict[str, Any] = {}
+        if "step_s" not in asked.measured:
             fits = [row for row in asked.alternatives if row["state"] == "fits"]
             if not fits:
                 raise Refused(asked.reason or f"The preflight is {asked.state}.")
             say(f"          {asked.reason} Instead: {fits[-1]['words']}")
-            plan = assessment.planned(session, stage.settings, version, asked.base, fits[-1]["changes"])
-            known = assessment.assess(session, stage.settings, version, plan.recipe, preflight=asked)
-            run = assessment.start(session, version, known, asked, stage.owner)
+            changes, size = fits[-1]["changes"], fitting.SIZES[0]
+        else:
+            recipe = Recipe.model_validate(asked.recipe)
+            size = fitting.fitting(asked.measured, recipe, stage.ends_at - time.monotonic())
+            if size != fitting.SIZES[0]:
+                changes = size.changes(recipe)
+                say(f"          this computer is slow, so it does less: {size.words(recipe)}")
+        plan = assessment.planned(session, stage.settings, version, asked.base, changes)
+        prompts = held_out_prompts(size.held_out) if is_drawn and size.held_out else []
+        extra = [
+            sheets.PromptText(
+                prompt.text, "Held out", {"kind": prompt.kind, "colour": prompt.colour, "background": prompt.background}
+            )
+            for prompt in prompts
+        ]
+        sheets.suite_for(session, version, plan.recipe, extra)
+        known = assessment.assess(session, stage.settings, version, plan.recipe, preflight=asked)
+        run = assessment.start(session, version, known, asked, stage.owner)
         words = f"{duration(run.estimated_low_s or 0)} to {duration(run.estimated_high_s or 0)}"
         say(f"          about {duration(run.estimated_s or 0)} ({words}): {run.estimated_from}")
-        return run
+        return run, asked.measured.get("sample_s", 0.0) * size.cells
+
+
+def _stop_late(stage: DemoApp, run_id: int, stops_at: float) -> None:
+    """Stop a run that leaves no time for its sheet; it keeps what it learned."""
+    if time.monotonic() < stops_at:
+        return
+    with transaction(stage.engine) as session:
+        run = runs.get(session, run_id)
+        if run.state == "running":
+            say(f"          slower than measured: stopped after step {run.step} of {run.steps} to end in time")
+            runs.stop(session, run, keep=True, person=stage.owner)
 
 
 def draw_sheet(stage: DemoApp, run: TrainingRun) -> int:
@@ -158,7 +193,7 @@ def draw_sheet(stage: DemoApp, run: TrainingRun) -> int:
     raise Refused("The run ended, but nobody asked for its sheet. The gpu worker's log says why.")
 
 
-def wait(stage: DemoApp, job_id: int, words: str) -> jobs.Job:
+def wait(stage: DemoApp, job_id: int, words: str, meanwhile: Callable[[], None] = lambda: None) -> jobs.Job:
     """Show the job's progress until it is over. Raises Refused with its failure."""
     began = time.monotonic()
     line = ProgressLine(words)
@@ -168,6 +203,7 @@ def wait(stage: DemoApp, job_id: int, words: str) -> jobs.Job:
         line.show(job)
         if job.is_over:
             break
+        meanwhile()
         time.sleep(POLL_S)
     line.end(f"{time.monotonic() - began:.0f} s")
     if job.state != "done":

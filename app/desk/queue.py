@@ -1,4 +1,5 @@
-"""The review queue of a catalog: contradicted captions first, then photos nobody has seen, then those that need work.
+"""The review queue of a catalog: contradicted captions first, then what else rules doubt, then the other photos that no
+person has seen, then those that need work.
 
 Nobody's work is locked. Instead everybody walks the same ring of photos from another starting point, a golden-ratio
 step apart from one person to the next, so that two people meet only when the queue is nearly empty; then a conflict
@@ -7,6 +8,7 @@ tells the second one.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,16 +20,27 @@ from app.review.tables import Decision
 from app.selection.tables import PhotoIndex
 
 GOLDEN: Final = 0.6180339887498949
-TIERS: Final = ("contradicted", "unseen", "needs_work")
-_TIER: Final = case((PhotoIndex.rule == "contradicted", 0), (PhotoIndex.verdict == "unseen", 1), else_=2)
+TIERS: Final = ("contradicted", "doubted", "unseen", "needs_work")
+_NAME: Final = case(
+    (PhotoIndex.verdict != "unseen", PhotoIndex.verdict),
+    (PhotoIndex.rule == "contradicted", "contradicted"),
+    (PhotoIndex.suggested.in_(("rejected", "needs_work")), "doubted"),
+    else_="unseen",
+)
+_TIER: Final = case({name: place for place, name in enumerate(TIERS)}, value=_NAME, else_=len(TIERS))
 _WAITS: Final = PhotoIndex.verdict.in_(("unseen", "needs_work"))
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many photos wait in each tier, and how many the catalog has."""
+    """How many photos wait in each tier, and how many the catalog has.
+
+    Rules find a caption `contradicted` or a photo `doubted`; of the `unseen` they doubt nothing. No person has decided
+    on any of the three.
+    """
 
     contradicted: int
+    doubted: int
     unseen: int
     needs_work: int
     photos: int
@@ -35,7 +48,7 @@ class Waiting:
     @property
     def total(self) -> int:
         """All that wait."""
-        return self.contradicted + self.unseen + self.needs_work
+        return self.contradicted + self.doubted + self.unseen + self.needs_work
 
 
 def upcoming(session: Session, catalog_id: int, person: Person, after: int | None = None, count: int = 12) -> list[int]:
@@ -68,14 +81,11 @@ def recent(session: Session, catalog_id: int, person: Person, count: int = 5) ->
 def waiting(session: Session, catalog_id: int) -> Waiting:
     """How much is left to review."""
     rows = session.execute(
-        select(PhotoIndex.verdict, PhotoIndex.rule, func.count())
-        .where(PhotoIndex.catalog_id == catalog_id)
-        .group_by(PhotoIndex.verdict, PhotoIndex.rule)
+        select(_NAME.label("tier"), func.count()).where(PhotoIndex.catalog_id == catalog_id).group_by("tier")
     )
-    tiers = dict.fromkeys((*TIERS, "done"), 0)
-    for verdict, rule, count in rows:
-        tiers["contradicted" if rule == "contradicted" else verdict if verdict in TIERS else "done"] += count
-    return Waiting(tiers["contradicted"], tiers["unseen"], tiers["needs_work"], sum(tiers.values()))
+    counts = Counter({row[0]: row[1] for row in rows})
+    waiting = {tier: counts[tier] for tier in TIERS}
+    return Waiting(**waiting, photos=counts.total())
 
 
 def _ring(session: Session, catalog_id: int, person: Person) -> ColumnElement[Any]:

@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.evaluation.sheets import Cell, columns, missing, prompts_of
 from app.evaluation.tables import Sample, Sheet, Suite
+from app.training.learning import Verdict, verdict
+from app.training.tables import TrainingRun
+from app.training.validations import Insight, insight, looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,9 @@ class Column:
     checkpoint_id: int
     step: int
     validation_loss: float | None
-    is_best: bool  # the lowest validation loss of the run's own checkpoints
+    is_best: bool  # below every other column, the base too, by more than noise
+    is_lowest: bool
+    is_worse: bool  # since the held-out photos got worse, and as long as they do
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class Comparison:
     """Everything the page of one sheet shows. `rows` are those of `category`, or all."""
 
     columns: list[Column]
+    insight: Insight  # what is known of the run's learning
+    ranking: Verdict  # of the columns alone
     rows: list[ComparisonRow]
     row_count: int
     categories: list[tuple[str, int]]  # with the number of rows in each
@@ -71,15 +78,29 @@ def compare(session: Session, sheet: Sheet, category: str | None = None) -> Comp
     due = {cell: number for number, cell in enumerate(todo, start=1)}
     job = session.get(jobs.Job, sheet.job_id) if sheet.job_id else None
     pace_s = _pace_s(session, sheet, job)
-    measured = [c for c in drawn_with if c.step > 0 and c.validation_loss is not None]
-    best = min(measured, key=lambda c: c.validation_loss or 0.0, default=None)
+    run = session.get_one(TrainingRun, sheet.run_id)
+    known = insight(session, run)
+    ranking = verdict(looks(session, run.id, {column.step for column in drawn_with}))
+    since = known.verdict.worse_since
 
     def picture(cell: Cell, step: int) -> ComparisonCell:
         sample_id = samples.get(cell)
         return ComparisonCell(step, sample_id, "" if sample_id else _why(job, due[cell], pace_s))
 
     return Comparison(
-        columns=[Column(c.id, c.step, c.validation_loss, c is best) for c in drawn_with],
+        columns=[
+            Column(
+                c.id,
+                c.step,
+                c.validation_loss,
+                c.step == ranking.best,
+                c.step == ranking.lowest,
+                since is not None and c.step >= since,
+            )
+            for c in drawn_with
+        ],
+        insight=known,
+        ranking=ranking,
         rows=[
             ComparisonRow(
                 key=f"{prompt.position}.{seed}",

@@ -24,8 +24,8 @@ from app.errors import NotFound, Refused
 from app.evaluation.tables import Prompt, Sample, Sheet, Suite
 from app.people import Person
 from app.training.recipe import Recipe
-from app.training.runs import checkpoints
 from app.training.tables import Checkpoint, TrainingRun
+from app.training.validations import sound_checkpoints
 
 SEEDS: Final = (11, 23)
 PROMPT_COUNT: Final = 12
@@ -146,7 +146,7 @@ def request_sheet(
     without checkpoints.
     """
     session.refresh(run, with_for_update=True)
-    if not any(checkpoint.folder for checkpoint in checkpoints(session, run.id)):
+    if not any(checkpoint.folder for checkpoint in sound_checkpoints(session, run)):
         raise Refused(f"Run {run.id} has no checkpoints to draw with.")
     sheet = open_sheet(session, run, suite)
     job = session.get(jobs.Job, sheet.job_id) if sheet.job_id else None
@@ -161,16 +161,16 @@ def request_sheet(
 
 
 def columns(session: Session, run_id: int) -> list[Checkpoint]:
-    """The checkpoints a sheet is drawn with: the base, the last, the best on validation, the others evenly spaced.
+    """The checkpoints a sheet is drawn with: the base, the last, the lowest on validation, the others evenly spaced.
 
-    All of them where there are at most `COLUMNS`.
+    All of them where there are at most `COLUMNS`; never one that was saved while the loss exploded.
     """
-    all_checkpoints = list(checkpoints(session, run_id))
+    all_checkpoints = list(sound_checkpoints(session, session.get_one(TrainingRun, run_id)))
     if len(all_checkpoints) <= COLUMNS:
         return all_checkpoints
     measured = [c for c in all_checkpoints[1:] if c.validation_loss is not None]
-    best = min(measured, key=lambda c: c.validation_loss or 0.0, default=all_checkpoints[-1])
-    taken = {all_checkpoints[0].id, all_checkpoints[-1].id, best.id}
+    lowest = min(measured, key=lambda c: c.validation_loss or 0.0, default=all_checkpoints[-1])
+    taken = {all_checkpoints[0].id, all_checkpoints[-1].id, lowest.id}
     spaced = [all_checkpoints[round(i * (len(all_checkpoints) - 1) / (COLUMNS - 1))] for i in range(1, COLUMNS - 1)]
     for checkpoint in spaced:
         if len(taken) < COLUMNS:

@@ -106,7 +106,8 @@ def last_words(log: Path) -> str:
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 8192))
-            lines = file.read().decode(errors="replace").splitlines()
+            # Parted as bytes: the name of a file may hold U+2028 and its like.
+            lines = [line.decode(errors="replace") for line in file.read().splitlines()]
     except OSError:
         return ""
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

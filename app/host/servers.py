@@ -210,7 +210,7 @@ def _make_postgres(folder: Path, programs: Path, account: _Account | None, is_du
         capture_output=True, text=True, cwd="/", check=False,
     )  # fmt: skip
     if made.returncode:
-        lines = made.stderr.splitlines() or ["it said nothing"]
+        lines = (made.stderr.strip() or "it said nothing").split("\n")
         words = next((line for line in lines if "error: " in line), lines[-1]).rpartition("error: ")[2]
         raise Refused(f"PostgreSQL could not make its folder in {folder.parent}: {words}.")
     unfinished.rename(folder)
@@ -235,7 +235,7 @@ def _end_left_over(folder: Path) -> None:
     Its `postmaster.pid` holds its pid and, in the third line, when it started.
     """
     try:
-        lines = (folder / "postmaster.pid").read_text().splitlines()
+        lines = (folder / "postmaster.pid").read_text().split("\n")
         known = processes.Known(int(lines[0]), float(lines[2]))
     except (FileNotFoundError, IndexError, ValueError):
         return
@@ -247,7 +247,7 @@ def _end_left_over(folder: Path) -> None:
 def _postgres_is_ready(folder: Path, pid: int) -> bool:
     """Whether `postmaster.pid` is this process's own, and its eighth line says that it is ready."""
     try:
-        lines = (folder / "postmaster.pid").read_text().splitlines()
+        lines = (folder / "postmaster.pid").read_text().split("\n")
         return int(lines[0]) == pid and lines[7].strip() == "ready"
     except (FileNotFoundError, IndexError, ValueError):
         return False

@@ -217,7 +217,7 @@ def make_database_ready(url: str, has_other_workers: bool) -> str:
 
 def first_line(error: Exception) -> str:
     """The first line of what the database's driver said, without a full stop."""
-    return str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")
+    return str(getattr(error, "orig", None) or error).split("\n")[0].rstrip(".")
 
 
 def worker(queue: str, name: str | None = None) -> tuple[str, ...]:

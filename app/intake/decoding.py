@@ -1,24 +1,34 @@
-"""From the bytes of any product photo to pictures that look right everywhere: upright, sRGB, 8 bit, without alpha."""
+"""From the bytes of any product photo to pictures that look right everywhere: upright, sRGB, 8 bit, without alpha.
+
+A picture is read strictly (see `soundness`), within a byte budget that all threads share (see `memory`), and flattened
+in strips, so that one never takes more than twice its own pixels.
+"""
 
 from __future__ import annotations
 
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageCms, UnidentifiedImageError
+from PIL import ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from app.catalog.files import THUMB_FORMAT, THUMB_SIDE_PX, VIEW_FORMAT, VIEW_SIDE_PX
+from app.catalog.notes import Note
 from app.errors import Refused
+from app.intake import camera_raw, memory, soundness, tiff
+from app.intake.soundness import Damaged
 from app.intake.thumbnails import encode, shrink, within
 
 SMALLEST_SIDE_PX: Final = 32
 _ORIENTATION: Final = 0x0112
+_BITS: Final = 258  # BitsPerSample of a TIFF
+_PHOTOMETRIC: Final = 262
 _TURNS: Final = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
     3: Pillow.Transpose.ROTATE_180,
@@ -28,6 +38,9 @@ _TURNS: Final = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
+_HEIF_BRANDS: Final = (
+    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"avif", b"avis",
+)  # fmt: skip
 # What Pillow's readers raise on damaged files, besides its own OSError: parsers meet arbitrary bytes.
 _DAMAGE: Final = (
     OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError, EOFError, RuntimeError,
@@ -35,8 +48,11 @@ _DAMAGE: Final = (
 )  # fmt: skip
 _FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 
-# Pillow's own limit is a global that warns; `read_picture` checks each header against the limit it is given.
+# Pillow's own limits are globals that warn or refuse; `read_picture` checks each header against the limit it is given,
+# and `soundness` each profile.
 Pillow.MAX_IMAGE_PIXELS = None
+PngImagePlugin.MAX_TEXT_CHUNK = soundness.MAX_PROFILE_BYTES
+_STRIP_PIXELS: Final = 1 << 20
 
 
 class Unreadable(Refused):
@@ -48,7 +64,7 @@ class DecodedPicture:
     """A photo that was read. `render` is None where the original itself already looks right everywhere.
 
     `format` is one of JPEG, PNG, WEBP, TIFF, BMP, GIF; sizes are as a person sees the picture; `thumb` and `view` are
-    encoded files of the formats in `catalog.files`, `render` a lossless PNG; `note` says what had to be assumed.
+    encoded files of the formats in `catalog.files`, `render` a lossless PNG; `notes` say what had to be assumed.
     """
 
     format: str
@@ -60,21 +76,22 @@ class DecodedPicture:
     render: bytes | None
     view: bytes
     thumb: bytes
-    note: str | None
+    notes: tuple[Note, ...]
 
 
-def read_picture(data: bytes, max_megapixels: int) -> DecodedPicture:
-    """Read a photo from its bytes, whatever its name said; of several frames or pages, the first.
+def read_picture(data: bytes, max_megapixels: int, name: str = "") -> DecodedPicture:
+    """Read a photo from its bytes; of several frames the first, of several pages of a TIFF the largest.
 
-    Raises Unreadable for bytes that are no picture of a known format, damaged, cut off, larger than `max_megapixels`
-    (told from the header, before anything is decoded) or smaller than 32 px.
+    `name` is the file's: some camera raw is told from TIFF by its suffix alone. Waits while other threads decode as
+    much as the budget allows. Raises Unreadable for bytes that are no picture of a known format, damaged, cut off,
+    larger than `max_megapixels` (told from the header, before anything is decoded) or smaller than 32 px.
     """
     if not data:
         raise Unreadable("The file is empty.")
+    if camera_raw.is_raw(data, name):
+        raise Unreadable("Camera raw files are not taken in; develop them and export JPEG or TIFF first.")
     try:
-        with Pillow.open(io.BytesIO(data), formats=_FORMATS) as opened:
-            _check_size(opened.size, max_megapixels)
-            return _read(opened)
+        return _read_strictly(data, max_megapixels)
     except UnidentifiedImageError:
         raise Unreadable(_what_else(data)) from None
     except Unreadable:
@@ -82,20 +99,91 @@ def read_picture(data: bytes, max_megapixels: int) -> DecodedPicture:
     except MemoryError:
         raise Unreadable("The picture needs more memory than there is.") from None
     except _DAMAGE as error:
-        is_cut = "truncated" in str(error) or isinstance(error, EOFError)
+        is_cut = (
+            error.is_cut if isinstance(error, Damaged) else "truncated" in str(error) or isinstance(error, EOFError)
+        )
         why = "is cut off before its end" if is_cut else "is damaged"
         raise Unreadable(f"The file {why}, so its picture cannot be read.") from None
 
 
-def _read(opened: Pillow.Image) -> DecodedPicture:
-    turn = _turn(opened)
+def _read_strictly(data: bytes, max_megapixels: int) -> DecodedPicture:
+    notes: list[Note] = []
+    if data.startswith(soundness.PNG_MARK):
+        mended = soundness.check_png(data)
+        data, notes = mended.data, mended.notes
+    page = None
+    if tiff.is_tiff(data):
+        page, page_notes = _main_page(data)
+        data, notes = tiff.starting_with(data, page), page_notes
+    with Pillow.open(io.BytesIO(data), formats=_FORMATS) as opened:
+        _check_size(opened.size, max_megapixels)
+        with memory.PICTURES.hold(cost_bytes(opened)):
+            if opened.format in ("JPEG", "MPO"):
+                mended = soundness.check_jpeg(data, opened.mode)
+                if mended.data is not data:
+                    opened = Pillow.open(io.BytesIO(mended.data), formats=("JPEG", "MPO"))
+                notes += mended.notes
+            elif opened.format == "PNG":
+                soundness.check_png_pixels(data)
+            elif opened.format == "WEBP":
+                soundness.check_webp(data)
+            elif opened.format == "GIF":
+                notes += soundness.check_gif(data).notes
+            elif page is not None:
+                soundness.check_tiff(data, page)
+            if page is None and getattr(opened, "is_animated", False):
+                opened.seek(0)
+                notes.append("first-of-several")
+            if _is_deep(opened, data):
+                notes.append("reduced-to-8-bit")
+            return _read(opened, notes)
+
+
+def _is_deep(opened: Pillow.Image, data: bytes) -> bool:
+    """Whether a channel has 16 bits: Pillow itself reduces colours to 8."""
+    if opened.format == "PNG":
+        return data[24] == 16
+    return isinstance(opened, TiffImagePlugin.TiffImageFile) and max(opened.tag_v2.get(_BITS, (1,))) == 16
+
+
+def _main_page(data: bytes) -> tuple[tiff.Page, list[Note]]:
+    """The page of a TIFF that is its picture: the largest, and of several as large the first."""
+    pages = [page for page in tiff.pages_of(data) if not page.is_mask]
+    if not pages:
+        raise Damaged
+    largest = max(pages, key=lambda page: page.pixels)
+    notes: list[Note] = ["largest-page"] if largest is not pages[0] else ["first-of-several"] if len(pages) > 1 else []
+    return largest, notes
+
+
+def cost_bytes(opened: Pillow.Image) -> int:
+    """The most bytes that reading a picture takes at once, beside its file: told from its header."""
+    width, height = opened.size
+    held = {"1": 1, "L": 1, "P": 1}.get(opened.mode, 2 if opened.mode.startswith("I;16") else 4)
+    flat = 1 if opened.mode in ("1", "L") or opened.mode.startswith("I") else 4
+    # What is read and what is made of it; then that, turned or as a file, beside itself.
+    each = max(held, flat) + flat
+    if opened.format in ("JPEG", "MPO") and opened.info.get("progressive"):
+        each += 6  # a progressive JPEG's coefficients, 16 bits each, are all held
+    if opened.format in ("WEBP", "TIFF"):
+        each += 8  # their libraries hold pictures, or strips of any height, of their own
+    return width * height * each
+
+
+def _read(opened: Pillow.Image, notes: list[Note]) -> DecodedPicture:
     # JPEGs with several pictures inside (MPO) show the first.
     file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
+    if file_format == "PNG":
+        # Asked for its EXIF block, Pillow decodes a PNG, and what is wrong with it would be swallowed there.
+        opened.load()
+    turn = _turn(opened)
     profile = opened.info.get("icc_profile")
     # No browser shows TIFF, so it always gets a render.
     is_plain = opened.mode in ("RGB", "L") and turn is None and file_format != "TIFF"
     is_plain = is_plain and not opened.has_transparency_data
-    transform, note = _transform(profile, opened.mode)
+    transform, is_broken = _transform(profile, opened.mode)
+    if is_broken:
+        notes = ["broken-profile", *notes]
     width, height = opened.size
     if is_plain and transform is None:
         # Nothing but smaller pictures are wanted, and JPEG can be decoded at a half, a quarter or an eighth.
@@ -103,17 +191,20 @@ def _read(opened: Pillow.Image) -> DecodedPicture:
         view = shrink(opened, VIEW_SIDE_PX)
         return DecodedPicture(
             file_format, width, height, False, profile is not None, False, None, encode(view, VIEW_FORMAT),
-            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), note,
+            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(notes),
         )  # fmt: skip
     opened.load()
     flat, had_alpha, assumed = _flatten(opened, transform)
+    if flat is not opened:
+        opened.close()  # its pixels go before more are made
     # Pillow turns TIFF pages by itself.
     upright = flat if turn is None or file_format == "TIFF" else flat.transpose(turn)
+    del flat
     view = shrink(upright, VIEW_SIDE_PX)
     return DecodedPicture(
         file_format, upright.width, upright.height, had_alpha, profile is not None, turn is not None,
         encode(upright, "PNG"), encode(view, VIEW_FORMAT), encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT),
-        note or assumed,
+        tuple(dict.fromkeys([*notes, *assumed])),
     )  # fmt: skip
 
 
@@ -135,56 +226,88 @@ def _turn(opened: Pillow.Image) -> Pillow.Transpose | None:
 
 def _flatten(
     opened: Pillow.Image, transform: ImageCms.ImageCmsTransform | None
-) -> tuple[Pillow.Image, bool, str | None]:
-    """The picture as 8-bit RGB or L on white; whether any of it was transparent; what had to be assumed."""
-    alpha = opened.convert("RGBA").getchannel("A") if opened.has_transparency_data else None
-    had_alpha = alpha is not None and alpha.getextrema()[0] != 255
-    colours, note = _eight_bit(opened)
+) -> tuple[Pillow.Image, bool, list[Note]]:
+    """The picture as 8-bit RGB or L on white, made strip by strip; whether any of it was transparent; assumptions."""
+    if opened.mode in ("L", "RGB") and transform is None and not opened.has_transparency_data:
+        return opened, False, []
+    is_grey = transform is None and (opened.mode in ("1", "L", "LA", "La") or opened.mode.startswith("I"))
+    flat = Pillow.new("L" if is_grey else "RGB", opened.size)
+    had_alpha = False
+    notes: list[Note] = []
+    for top, strip in _strips(opened):
+        piece, is_clear, notes = _flatten_strip(strip, transform)
+        had_alpha |= is_clear
+        flat.paste(piece, (0, top))
+    if _is_negative(opened):
+        flat = ImageOps.invert(flat)
+    return flat, had_alpha, [*notes, "laid-on-white"] if had_alpha else notes
+
+
+def _is_negative(opened: Pillow.Image) -> bool:
+    """Whether 0 is white: Pillow sees to that in a TIFF of 8 bits, not in one of 16."""
+    if not isinstance(opened, TiffImagePlugin.TiffImageFile) or not opened.mode.startswith("I;16"):
+        return False
+    return bool(opened.tag_v2.get(_PHOTOMETRIC) == 0)
+
+
+def _strips(opened: Pillow.Image) -> Iterator[tuple[int, Pillow.Image]]:
+    """A picture in strips of about a million pixels, each with its top row."""
+    rows = max(1, _STRIP_PIXELS // opened.width)
+    for top in range(0, opened.height, rows):
+        yield top, opened.crop((0, top, opened.width, min(top + rows, opened.height)))
+
+
+def _flatten_strip(
+    strip: Pillow.Image, transform: ImageCms.ImageCmsTransform | None
+) -> tuple[Pillow.Image, bool, list[Note]]:
+    alpha = strip.convert("RGBA").getchannel("A") if strip.has_transparency_data else None
+    is_clear = alpha is not None and alpha.getextrema()[0] != 255
+    colours, notes = _eight_bit(strip)
     if transform is not None and colours.mode == transform.input_mode:
-        colours, note = _apply(transform, colours), None
+        colours, notes = _apply(transform, colours), []
     if colours.mode not in ("RGB", "L"):
         colours = colours.convert("RGB")
-    if had_alpha:
+    if is_clear:
         paper = Pillow.new(colours.mode, colours.size, "white")
         paper.paste(colours, mask=alpha)
         colours = paper
-    return colours, had_alpha, note
+    return colours, is_clear, notes
 
 
-def _eight_bit(opened: Pillow.Image) -> tuple[Pillow.Image, str | None]:
+def _eight_bit(strip: Pillow.Image) -> tuple[Pillow.Image, list[Note]]:
     """The colours alone, 8 bit a channel, in mode L, RGB or CMYK; and what had to be assumed."""
-    mode = opened.mode
+    mode = strip.mode
     if mode in ("L", "RGB"):
-        return opened, None
+        return strip, []
     if mode == "CMYK":
-        return opened, "CMYK without a usable profile: its colours are approximate."
+        return strip, ["cmyk-without-profile"]
     if mode in ("1", "LA", "La"):
-        return opened.convert("LA").getchannel("L") if mode != "1" else opened.convert("L"), None
+        return strip.convert("LA").getchannel("L") if mode != "1" else strip.convert("L"), []
     if mode == "LAB":
         lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         from_lab = ImageCms.buildTransform(lab, _srgb(), "LAB", "RGB")
-        return _apply(from_lab, opened), None
+        return _apply(from_lab, strip), []
     if mode == "I" or mode.startswith("I;16"):
-        levels = np.asarray(opened).astype(np.int64)
+        levels = np.asarray(strip)
         if levels.min() < 0 or levels.max() > 65535:
             raise Unreadable("The picture has 32-bit pixels, whose brightness cannot be told.")
-        return Pillow.fromarray((levels // 257).astype(np.uint8)), None
+        return Pillow.fromarray((levels // 257).astype(np.uint8)), []
     if mode == "F":
         raise Unreadable("The picture has floating-point pixels, whose brightness cannot be told.")
-    return opened.convert("RGBA").convert("RGB") if mode in ("PA", "RGBa") else opened.convert("RGB"), None
+    return strip.convert("RGBA").convert("RGB") if mode in ("P", "PA", "RGBa") else strip.convert("RGB"), []
 
 
-def _transform(profile: bytes | None, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, str | None]:
-    """How to get from the embedded profile to sRGB, None where they agree; and a note where the profile is broken."""
+def _transform(profile: bytes | None, mode: str) -> tuple[ImageCms.ImageCmsTransform | None, bool]:
+    """How to get from the embedded profile to sRGB, None where they agree; and whether the profile is broken."""
     if not profile:
-        return None, None
+        return None, False
     base = {"RGBA": "RGB", "RGBX": "RGB", "P": "RGB", "PA": "RGB", "LA": "L"}.get(mode, mode)
     if base not in ("RGB", "L", "CMYK"):
-        return None, None
+        return None, False
     try:
-        return _transform_of(profile, base), None
+        return _transform_of(profile, base), False
     except (ImageCms.PyCMSError, *_DAMAGE):
-        return None, "The embedded colour profile cannot be used; the colours are taken as sRGB."
+        return None, True
 
 
 @lru_cache(maxsize=32)
@@ -216,8 +339,10 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 def _what_else(data: bytes) -> str:
     """A sentence for bytes that no reader knows."""
     head = data[:512].lstrip().lower()
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"):
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return "HEIC and AVIF photos are not taken in; export them as JPEG first."
+    if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
+        return "JPEG XL and JPEG 2000 photos are not taken in; export them as JPEG first."
     if data[:4] == b"8BPS":
         return "Photoshop files are not taken in; export them as PNG or TIFF first."
     if head.startswith((b"<!doctype html", b"<html")):

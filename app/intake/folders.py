@@ -1,23 +1,43 @@
-"""Walks a folder for product photos without leaving it: nothing hidden, no links out, regular files only."""
+"""Walks a folder for product photos without leaving it: nothing hidden, no links out, regular files only.
+
+What other programs leave beside photos is no photo of anybody's: thumbnails of a NAS, recycle bins, leavings of
+archives, and the files that Packshot itself keeps. It is passed over as hidden files are.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
+from app.errors import Refused
+from app.intake import camera_raw
+from app.storage import OWN_FOLDERS, is_data_folder
+
 MAX_NAME: Final = 500
+# How many files and folders a request looks at before it leaves the rest to the job.
+LOOKED_AT: Final = 5_000
+# The list of true names beside an upload's files: lines of [name here, true name]. No upload can hold a file so named.
+NAMES: Final = ".\x01names.jsonl"
+
+# Synology, QNAP, archives of a Mac, Windows, Lightroom, file systems after a repair; in lower case. `intake.js` has the
+# same list, so that a browser does not send them.
+PASSED_OVER: Final = frozenset({
+    "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "__macosx", "$recycle.bin", "recycler",
+    "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini",
+})  # fmt: skip
+_PASSED_OVER_ENDS: Final = (".lrdata", ".lrcat-data")
 
 # What people call pictures; files so named are told about even where they cannot be taken in.
-_PICTURE_NAMES: Final = frozenset({
+_PICTURE_NAMES: Final = camera_raw.SUFFIXES | {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".heic", ".heif",
-    ".avif", ".psd", ".svg", ".jxl", ".jp2", ".tga", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2",
-    ".eps", ".ai",
-})  # fmt: skip
+    ".avif", ".psd", ".svg", ".jxl", ".jp2", ".tga", ".eps", ".ai",
+}  # fmt: skip
 _PICTURE_STARTS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a")
 
 
@@ -35,26 +55,92 @@ class Met:
     reason: str | None = None
 
 
-def walk(folder: Path) -> Iterator[Met]:
-    """Everything below `folder` in the order of names, without folders themselves, hidden files and `__MACOSX`."""
+def walk(folder: Path, beat: Callable[[], None] = lambda: None) -> Iterator[Met]:
+    """Everything below `folder` in the order of names, without folders themselves and what is passed over.
+
+    `beat` is called at every file and folder, and may raise to end the walk.
+    """
     root = folder.resolve()
+    names = _true_names(root)
     troubles: list[OSError] = []
     for place, folders, files in os.walk(root, onerror=troubles.append):
+        beat()
         here = Path(place)
-        for name in sorted(folders):
-            if (here / name).is_symlink() and not _is_hidden(name):
+        ours = OWN_FOLDERS if is_data_folder(here) else frozenset()
+        kept = [name for name in folders if not _is_passed_over(name) and name not in ours]
+        for name in sorted(kept):
+            if (here / name).is_symlink():
                 yield _refused(root, here / name, "A link to a folder; such links are not followed.")
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        folders[:] = sorted(kept)
         for name in sorted(files):
-            if not _is_hidden(name):
-                yield _look(root, here / name)
+            beat()
+            if not _is_passed_over(name):
+                met = _look(root, here / name)
+                yield replace(met, name=names[met.name]) if met.name in names else met
     for trouble in troubles:
         yield _refused(root, Path(str(trouble.filename)), "The folder cannot be read.")
 
 
+def has_no_pictures(folder: Path) -> bool:
+    """Whether the whole folder was looked through and holds none; a large one is not looked through to its end."""
+    left = LOOKED_AT
+
+    def count() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise _LookedEnough
+
+    try:
+        return not any(met.kind == "picture" for met in walk(folder, count))
+    except _LookedEnough:
+        return False
+
+
+class _LookedEnough(Exception):
+    pass
+
+
+def is_within(folder: Path, roots: Sequence[Path]) -> bool:
+    """Whether a folder lies in one of the roots, links followed."""
+    real = Path(os.path.realpath(folder))
+    return any(real.is_relative_to(os.path.realpath(root)) for root in roots)
+
+
+def refuse_outside(folder: Path, roots: Sequence[Path]) -> None:
+    """Refuse a folder of this machine that a person names outside the roots, or that Packshot keeps for itself.
+
+    Links are followed first. Raises Refused.
+    """
+    if "\0" in str(folder):
+        raise Refused("A folder's name holds no null character.")
+    if not is_within(folder, roots):
+        named = ", ".join(str(root) for root in roots)
+        raise Refused(
+            f"{folder} lies outside the folders that photos may be taken in from ({named}). "
+            "PACKSHOT_INTAKE_ROOTS names them."
+        )
+    real = Path(os.path.realpath(folder))
+    for inner in (real, *real.parents):
+        if inner.name in OWN_FOLDERS and is_data_folder(inner.parent):
+            raise Refused(
+                f"{folder} is where Packshot keeps its own files; name the folder that your photos came from."
+            )
+
+
 def shown(root: Path, path: Path) -> str:
     """The path of a file relative to the root, fit for the database and the screen."""
-    name = PurePosixPath(path.relative_to(root)).as_posix()
+    return _tidy(PurePosixPath(path.relative_to(root)).as_posix())
+
+
+def _true_names(root: Path) -> dict[str, str]:
+    if not (root / NAMES).is_file():
+        return {}
+    lines = (root / NAMES).read_text(encoding="utf-8").split("\n")
+    return {kept: _tidy(name) for kept, name in (json.loads(line) for line in lines if line)}
+
+
+def _tidy(name: str) -> str:
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     name = "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in name)
     name = unicodedata.normalize("NFC", name)
@@ -87,5 +173,6 @@ def _refused(root: Path, path: Path, reason: str) -> Met:
     return Met("refused", path, shown(root, path), reason)
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+def _is_passed_over(name: str) -> bool:
+    lower = name.lower()
+    return name.startswith(".") or lower in PASSED_OVER or lower.endswith(_PASSED_OVER_ENDS)

@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog import reading
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
+from app.catalog.naming import folder_category
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.errors import NotFound, Refused
-from app.intake import metadata
+from app.intake import describing, memory
 from app.intake.decoding import Unreadable, read_picture
-from app.intake.folders import Met, walk
-from app.intake.metadata import PhotoMetadata, read_metadata
+from app.intake.describing import Beside, GivenText, look_beside
+from app.intake.folders import Met, has_no_pictures, walk
 from app.jobs import Job
 from app.people import Person
 from app.storage import Storage, sha256_of
@@ -58,11 +60,10 @@ class Hashed:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A new picture whose files are kept: the columns of its image that follow from its bytes, and what was assumed."""
+    """A new picture whose files are kept, and the columns of its image that follow from its bytes."""
 
     hashed: Hashed
     columns: dict[str, Any]
-    note: str | None
 
 
 def request_intake(session: Session, catalog: Catalog, folder: Path, person: Person) -> Intake:
@@ -77,7 +78,7 @@ def request_intake(session: Session, catalog: Catalog, folder: Path, person: Per
         raise Refused(f"There is no folder {folder} on this machine.")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise Refused(f"The folder {folder} cannot be read: permission denied.")
-    if not any(met.kind == "picture" for met in walk(folder)):
+    if has_no_pictures(folder):
         raise Refused(f"There are no pictures in {folder}.")
     try:
         str(folder).encode()
@@ -106,17 +107,17 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
             return result
     if not folder.is_dir():
         raise Refused(f"There is no folder {folder} on this machine any more.")
-    facts = read_metadata(folder)
-    files = [met for met in walk(folder) if met.name not in metadata.NAMES]
+    files = list(walk(folder, _beating(tell)))
+    beside = look_beside(intake_id, folder, files)
     pictures = [met for met in files if met.kind == "picture"]
     refused = [Hashed(met, "", 0, met.reason) for met in files if met.kind == "refused"]
-    unnamed = len(facts.keys() - {metadata.key_of(met.name) for met in pictures})
-    note = _unnamed_note(unnamed)
-    tell(done=0, total=len(pictures), note=note)
-    catalogued = _Catalogued(catalog_id, intake_id, facts)
+    tell(done=0, total=len(pictures), note=beside.note)
+    catalogued = _Catalogued(catalog_id, intake_id, beside)
+    with begin() as session:
+        describing.begin_remarks(session, beside)
     for start in range(0, len(refused), BATCH):
         with begin() as session:
-            _record(session, catalogued, [], refused[start : start + BATCH])
+            _record(session, catalogued, [], refused[start : start + BATCH], {})
     done, refusals, already_there = 0, len(refused), 0
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(pictures), BATCH):
@@ -124,20 +125,23 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
             hashed = list(pool.map(_hash, batch))
             with begin() as session:
                 known = _known(session, catalog_id, hashed)
+            # A picture whose file went missing gets it back.
+            known = {key: row for key, row in known.items() if (storage.root / row.render_path).is_file()}
             fresh = {file.sha256: file for file in reversed(hashed) if file.reason is None and file.sha256 not in known}
             results = list(pool.map(lambda file: _store(storage, file, max_megapixels), fresh.values()))
             why = {file.sha256: file.reason for file in results if isinstance(file, Hashed)}
             hashed = [replace(file, reason=file.reason or why.get(file.sha256)) for file in hashed]
             done += len(batch)
             refusals += sum(file.reason is not None for file in hashed)
+            given = describing.read_captions(beside, [file.met.name for file in hashed if file.reason is None])
             with begin() as session:
                 stored = [picture for picture in results if isinstance(picture, Stored)]
-                already_there += _record(session, catalogued, stored, hashed)
+                already_there += _record(session, catalogued, stored, hashed, given)
                 _count(session, intake_id, already_there, refusals)
             tell(done=done)
-    others = sum(met.kind == "other" for met in files)
-    result = {"other_files": others, "metadata_rows": len(facts), "metadata_rows_without_picture": unnamed}
+    others = sum(met.kind == "other" for met in files) - describing.count_read(beside, files)
     with begin() as session:
+        result = {"other_files": others, **describing.outcome(session, beside)}
         result |= _count(session, intake_id, already_there, refusals)
         jobs.request(session, "signals.measure", {"catalog_id": catalog_id, "image_ids": None})
         # Kept before the job ends: a worker that is killed in between may have removed an upload's folder.
@@ -145,14 +149,21 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
     return result
 
 
+def _beating(tell: Tell) -> Callable[[], None]:
+    """Tells at once and then every second that the work goes on, which is also when it hears of a stop."""
+    due = 0.0
+
+    def beat() -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + 1
+            tell()
+
+    return beat
+
+
 def _job(session: Session, intake: Intake) -> Job:
     return session.scalars(select(Job).where(Job.id == intake.job_id)).one()
-
-
-def _unnamed_note(rows: int) -> str:
-    if rows == 0:
-        return ""
-    return f"{rows:,} row{'s' if rows > 1 else ''} of the metadata file name{'' if rows > 1 else 's'} no picture here"
 
 
 def _hash(met: Met) -> Hashed:
@@ -172,6 +183,11 @@ def _hash(met: Met) -> Hashed:
 
 def _store(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Hashed:
     """Read a new picture and keep its files, or say why not. Raises Refused when the disk is full."""
+    with memory.FILES.hold(hashed.size_bytes):
+        return _store_read(storage, hashed, max_megapixels)
+
+
+def _store_read(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Hashed:
     try:
         data = hashed.met.path.read_bytes()
     except OSError:
@@ -179,7 +195,7 @@ def _store(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Ha
     if hashlib.sha256(data).hexdigest() != hashed.sha256:
         return replace(hashed, reason="The file changed while it was read; take the folder in again.")
     try:
-        picture = read_picture(data, max_megapixels)
+        picture = read_picture(data, max_megapixels, hashed.met.name)
     except Unreadable as refusal:
         return replace(hashed, reason=refusal.sentence)
     suffix = SUFFIXES[picture.format]
@@ -196,91 +212,88 @@ def _store(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Ha
         "had_alpha": picture.had_alpha,
         "had_profile": picture.had_profile,
         "was_turned": picture.was_turned,
+        "notes": list(picture.notes),
         "render_path": shown.relative_to(storage.root).as_posix(),
         "thumb_sha256": storage.put("thumbs", picture.thumb, SUFFIXES[THUMB_FORMAT]),
         "view_sha256": storage.put("views", picture.view, SUFFIXES[VIEW_FORMAT]),
     }
-    return Stored(hashed, columns, picture.note)
+    return Stored(hashed, columns)
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """An image that the catalog has, and the intake and file it is from."""
+    """An image that the catalog has, the intake and file it is from, and where its picture lies."""
 
     image_id: int
     intake_id: int
     file_name: str
+    render_path: str
 
 
 def _known(session: Session, catalog_id: int, hashed: Iterable[Hashed]) -> dict[str, _Known]:
     """The catalog's images by SHA-256, of those among the files."""
-    query = select(Image.sha256, Image.id, Image.intake_id, Image.file_name).where(
+    query = select(Image.sha256, Image.id, Image.intake_id, Image.file_name, Image.render_path).where(
         Image.catalog_id == catalog_id, Image.sha256.in_({file.sha256 for file in hashed})
     )
-    return {row.sha256: _Known(row.id, row.intake_id, row.file_name) for row in session.execute(query)}
+    return {row.sha256: _Known(row.id, row.intake_id, row.file_name, row.render_path) for row in session.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Catalogued:
-    """What all rows of an intake share, and what the metadata file says about each."""
+    """What all rows of an intake share, and what stands beside each photo."""
 
     catalog_id: int
     intake_id: int
-    facts: dict[str, PhotoMetadata]
+    beside: Beside
 
     def row(self, stored: Stored) -> dict[str, Any]:
         """The image row of a new picture."""
         name = stored.hashed.met.name
-        said = self.facts.get(metadata.key_of(name), PhotoMetadata(line=0))
+        said = self.beside.said_of(name)
         return {
             **stored.columns,
             "catalog_id": self.catalog_id,
             "intake_id": self.intake_id,
             "title": said.title,
-            "category": said.category or category_of(name),
+            "category": said.category or folder_category(name),
             "description": said.description,
             "product": said.product,
             "extra": said.extra,
         }
 
 
-def _record(session: Session, catalogued: _Catalogued, stored: Sequence[Stored], hashed: Sequence[Hashed]) -> int:
+def _record(
+    session: Session,
+    catalogued: _Catalogued,
+    stored: Sequence[Stored],
+    hashed: Sequence[Hashed],
+    given: dict[str, list[GivenText]],
+) -> int:
     """Write a batch's images and source files; returns how many files are second names of images.
 
     Rows go in in the order of their keys, so that two intakes into one catalog never wait for each other in a circle.
     """
-    added: dict[str, Stored] = {}
     if stored:
         by_sha256 = {
             picture.hashed.sha256: picture for picture in sorted(stored, key=lambda picture: picture.hashed.sha256)
         }
         query = insert(Image).values([catalogued.row(picture) for picture in by_sha256.values()])
-        returned = session.scalars(query.on_conflict_do_nothing().returning(Image.sha256))
-        added = {sha256: by_sha256[sha256] for sha256 in returned}
+        session.execute(query.on_conflict_do_nothing())
     known = _known(session, catalogued.catalog_id, hashed)
     files: dict[tuple[str, str], dict[str, Any]] = {}
     for file in hashed:
         row: dict[str, Any] = {"image_id": None, "outcome": "refused", "reason": file.reason}
         if file.reason is None:
-            image, new = known[file.sha256], added.get(file.sha256)
+            image = known[file.sha256]
             # Also where an earlier attempt at this intake made the image.
             is_main = (image.intake_id, image.file_name) == (catalogued.intake_id, file.met.name)
             row = {"image_id": image.image_id, "outcome": "accepted" if is_main else "same_bytes", "reason": None}
-            if is_main and new is not None:
-                row["reason"] = new.note
         row |= {"catalog_id": catalogued.catalog_id, "intake_id": catalogued.intake_id}
         files[file.met.name, file.sha256] = row | {"file_name": file.met.name, "sha256": file.sha256}
     _keep_source_files(session, [files[key] for key in sorted(files)])
-    old = known.keys() - added.keys()
-    met_again = {known[file.sha256].image_id: file.met.name for file in hashed if file.sha256 in old}
-    _fill_in(session, met_again, catalogued.facts)
+    named = [(known[file.sha256].image_id, file.met.name) for file in hashed if file.reason is None]
+    describing.describe(session, catalogued.beside, given, named)
     return sum(row["outcome"] == "same_bytes" for row in files.values())
-
-
-def category_of(file_name: str) -> str | None:
-    """The category that a photo's own folder names, e.g. "t-shirt" of "clothing/t-shirt/1.jpg"; None at the top."""
-    folder = PurePosixPath(file_name).parent.name
-    return folder.replace("_", " ").strip()[:200] or None
 
 
 def _keep_source_files(session: Session, rows: list[dict[str, Any]]) -> None:
@@ -294,23 +307,6 @@ def _keep_source_files(session: Session, rows: list[dict[str, Any]]) -> None:
             index_elements=["catalog_id", "file_name", "sha256"], set_=changed, where=SourceFile.outcome == "refused"
         )
     )
-
-
-def _fill_in(session: Session, met_again: dict[int, str], facts: dict[str, PhotoMetadata]) -> None:
-    """Give images that were there already what the metadata file says of them and they lack; overwrite nothing."""
-    said = {image_id: facts[key] for image_id, name in met_again.items() if (key := metadata.key_of(name)) in facts}
-    if not said:
-        return
-    lacking = or_(*(column.is_(None) for column in (Image.title, Image.category, Image.description, Image.product)))
-    for image in session.scalars(select(Image).where(Image.id.in_(said), lacking).order_by(Image.id).with_for_update()):
-        new = said[image.id]
-        if image.file_name != met_again[image.id]:
-            continue
-        image.title = image.title or new.title
-        image.category = image.category or new.category
-        image.description = image.description or new.description
-        image.product = image.product or new.product
-        image.extra = {**new.extra, **image.extra}
 
 
 def _count(session: Session, intake_id: int, already_there: int, refused: int) -> dict[str, int]:
@@ -339,6 +335,19 @@ def refused_files(session: Session, intake_id: int, after: str = "", limit: int 
         .limit(limit)
     )
     return list(session.scalars(query))
+
+
+def noted(session: Session, intake_id: int) -> dict[str, int]:
+    """What was assumed of the photos that this intake added: how many have each note."""
+    name = func.unnest(Image.notes).table_valued("name").render_derived("noted")
+    query = (
+        select(name.c.name, func.count())
+        .select_from(Image)
+        .join(name, true())
+        .where(Image.intake_id == intake_id)
+        .group_by(name.c.name)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 def met_again(session: Session, asked: Intake) -> int:

@@ -1,8 +1,9 @@
-"""The metadata file beside photos: `metadata.csv` or `metadata.jsonl`, as image folders on model hubs have it.
+"""Metadata files beside photos: `metadata.csv`, `.tsv`, `.jsonl` or `.json`, as image folders on model hubs have them.
 
-A column `file_name` holds the path of a photo relative to the folder. `title`, `category`, `description` and `product`
-are understood; every other column is kept as it is. A file with a mistake is refused whole, with the line it is on:
-half a catalogue with titles is harder to mend than none.
+A column `file_name` holds the path of a photo relative to the file's own folder. `title`, `category`, `description` and
+`product` are understood, `text`, `caption` or `prompt` is the photo's caption, and every other column is kept as it is.
+A table with a mistake is refused whole, with the line it is on: half a catalogue with titles is harder to mend than
+none.
 """
 
 from __future__ import annotations
@@ -11,17 +12,34 @@ import csv
 import io
 import json
 import math
+import posixpath
+import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any, Final, NoReturn
 
 from app.errors import Refused
+from app.intake.folders import Met
+from app.intake.plain_files import Unread, read_plain
 
-NAMES: Final = ("metadata.csv", "metadata.jsonl")
+STEM: Final = "metadata"
+KINDS: Final = (".csv", ".tsv", ".jsonl", ".json")
+# What people also call so, and why it is not read.
+UNREAD_KINDS: Final = {
+    ".parquet": "Parquet is not read; write the rows as metadata.csv or metadata.jsonl.",
+    ".xlsx": "Workbooks are not read; save the sheet as CSV UTF-8.",
+    ".xls": "Workbooks are not read; save the sheet as CSV UTF-8.",
+    ".ods": "Workbooks are not read; save the sheet as CSV UTF-8.",
+    ".xml": "XML is not read; write the rows as metadata.csv or metadata.jsonl.",
+    ".yaml": "YAML is not read; write the rows as metadata.csv or metadata.jsonl.",
+    ".yml": "YAML is not read; write the rows as metadata.csv or metadata.jsonl.",
+}
 MAX_BYTES: Final = 256 * 1024 * 1024
-LIMITS: Final = {"title": 500, "category": 200, "product": 200, "description": 20_000}
+CAPTIONS: Final = ("text", "caption", "prompt")
+LIMITS: Final = {"title": 500, "category": 200, "product": 200, "description": 20_000} | dict.fromkeys(CAPTIONS, 4_000)
 EXTRA_LIMIT: Final = 4_000
 MAX_COLUMNS: Final = 100
 _KEYS: Final = ("file_name", "filename")
@@ -29,7 +47,10 @@ _KEYS: Final = ("file_name", "filename")
 
 @dataclass(frozen=True, slots=True)
 class PhotoMetadata:
-    """What the metadata file says about one photo, and on which line. Empty texts are None."""
+    """What a metadata file says about one photo, and where. Empty texts are None.
+
+    `name` is the photo's path as the row has it, `source` the file relative to the folder that is taken in.
+    """
 
     line: int
     title: str | None = None
@@ -37,86 +58,157 @@ class PhotoMetadata:
     description: str | None = None
     product: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    caption: str | None = None
+    name: str = field(default="", compare=False)
+    source: str = field(default="", compare=False)
 
 
-def read_metadata(folder: Path) -> dict[str, PhotoMetadata]:
-    """Facts by photo, from the metadata file at the top of `folder`; empty without one. Keys are `key_of` paths.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a folder's metadata files, by `key_of` paths; how many each file has; why others were not read."""
 
-    Raises Refused, naming file and line: both files present, not UTF-8 (UTF-16 with a mark is fine), no column
-    `file_name`, a row with too many or too few fields, a photo named twice, a text over its limit, broken JSON.
+    by_key: dict[str, PhotoMetadata] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+
+
+def is_metadata(met: Met) -> bool:
+    """Whether a file is named as metadata, in whatever case: it is read, or said why not."""
+    path = PurePosixPath(met.name.lower())
+    return met.kind == "other" and path.stem == STEM and path.suffix in {*KINDS, *UNREAD_KINDS}
+
+
+def read_metadata(files: Iterable[Met]) -> Rows:
+    """What the metadata files among `files` say, wherever in the folder they lie.
+
+    A link, a pipe or a device is not read, nor is a `.json` file that lists no photos: others use that name too.
+    Raises Refused, naming file and line: two tables in one folder, not UTF-8 (UTF-16 with a mark is fine), no column
+    `file_name`, a row with too many or too few fields, a photo told of twice in different words, a text over its limit,
+    broken JSON lines.
     """
-    present = [folder / name for name in NAMES if (folder / name).is_file()]
-    if len(present) > 1:
-        raise Refused("The folder has both metadata.csv and metadata.jsonl; keep the one that counts.")
-    if not present:
-        return {}
-    text = _decode(present[0])
-    rows = _csv_rows(text) if present[0].suffix == ".csv" else _json_rows(text)
-    photos: dict[str, PhotoMetadata] = {}
-    for line, row in rows:
-        name, facts = _facts(present[0].name, line, row)
-        if name in photos:
-            _refuse(present[0].name, line, f"names {name}, which line {photos[name].line} names too")
-        photos[name] = facts
-    return photos
+    rows = Rows()
+    folders: dict[str, list[Met]] = defaultdict(list)
+    for met in files:
+        if is_metadata(met):
+            folders[posixpath.dirname(met.name)].append(met)
+    for place, present in folders.items():
+        tables = [met for met in present if _kind(met) in KINDS]
+        for met in present:
+            if met not in tables:
+                rows.unread[met.name] = UNREAD_KINDS[_kind(met)]
+        _read_folder(rows, place, tables)
+    return rows
 
 
 def key_of(path: str) -> str:
-    """A relative path in the one spelling used for comparing: forward slashes, no leading ./, Unicode composed."""
-    return unicodedata.normalize("NFC", path.strip().replace("\\", "/").removeprefix("./"))
+    """A relative path in the one spelling used for comparing: forward slashes, no leading ./, Unicode composed.
+
+    Control characters are replaced as they are in the names of files that were met.
+    """
+    plain = unicodedata.normalize("NFC", path.strip().replace("\\", "/").removeprefix("./"))
+    if plain.isprintable():
+        return plain
+    return "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in plain)
 
 
-def _decode(path: Path) -> str:
-    if path.stat().st_size > MAX_BYTES:
-        raise Refused(f"{path.name} is larger than {MAX_BYTES // 1024**2} MB.")
-    data = path.read_bytes()
+def _kind(met: Met) -> str:
+    return PurePosixPath(met.name.lower()).suffix
+
+
+def _read_folder(rows: Rows, place: str, tables: list[Met]) -> None:
+    """Add the rows of a folder's one table."""
+    texts: dict[str, str] = {}
+    for met in tables:
+        try:
+            texts[met.name] = _decode(met.name, read_plain(met.path, MAX_BYTES))
+        except Unread as refusal:
+            rows.unread[met.name] = refusal.sentence
+    listed: dict[str, list[tuple[int, dict[str, Any]]] | Iterator[tuple[int, dict[str, Any]]]] = {}
+    for name, text in texts.items():
+        if name.lower().endswith(".json"):
+            try:
+                listed[name] = _listed(text)
+            except Unread as refusal:
+                rows.unread[name] = refusal.sentence
+        else:
+            listed[name] = _json_rows(name, text) if name.lower().endswith(".jsonl") else _csv_rows(name, text)
+    if len(listed) > 1:
+        first, second, *_ = sorted(posixpath.basename(name) for name in listed)
+        where = f"The folder {place}" if place else "The folder"
+        raise Refused(f"{where} has both {first} and {second}; keep the one that counts.")
+    for name, its in listed.items():
+        rows.files[name] = 0
+        for line, row in its:
+            _add(rows, name, place, line, row)
+
+
+def _add(rows: Rows, name: str, place: str, line: int, row: dict[str, Any]) -> None:
+    """Add one row. The same words about a photo may stand twice, but not different ones."""
+    said = _facts(name, line, row)
+    key = key_of(said.name)
+    if place:
+        key = posixpath.normpath(f"{place}/{key}") if ".." in key else f"{place}/{key}"
+    rows.files[name] += 1
+    before = rows.by_key.get(key)
+    if before is not None and replace(before, line=line) != said:
+        at = f"line {before.line}" if before.source == name else f"line {before.line} of {before.source}"
+        _refuse(name, line, f"names {key_of(said.name)}, which {at} names too. They say different things of it")
+    rows.by_key.setdefault(key, said)
+
+
+def _decode(name: str, data: bytes) -> str:
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        _refuse(path.name, line, "is not UTF-8 text. Save the file as UTF-8; in a spreadsheet choose CSV UTF-8")
+        _refuse(name, line, "is not UTF-8 text. Save the file as UTF-8; in a spreadsheet choose CSV UTF-8")
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows by header name. The separator is the one of , ; and tab that the header line uses most."""
-    head = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(",;\t", key=head.count)
+def _csv_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows by header name. The separator is that of , ; and tab which the header line uses most, or as `sep=` says."""
+    skipped = 0
+    if said := re.match(r"\s*sep=([,;\t])\r?\n", text, re.IGNORECASE):
+        text, skipped = text[said.end() :], 1
+    head = next((line for line in re.split(r"[\r\n]", text) if line.strip()), "")
+    separator = said[1] if said else max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] = []
-    start = 1
+    start = 1 + skipped
     try:
         for cells in reader:
-            line, start = start, reader.line_num + 1
+            line, start = start, reader.line_num + 1 + skipped
             if not any(cell.strip() for cell in cells):
                 continue
             if not header:
-                header = _header(cells)
+                header = _header(name, cells)
             elif len(cells) != len(header):
                 hint = " A separator inside a text needs quotes around the text" if len(cells) > len(header) else ""
                 problem = f"has {len(cells)} fields where the header has {len(header)}"
-                _refuse("metadata.csv", line, problem + (f".{hint}" if hint else ""))
+                _refuse(name, line, problem + (f".{hint}" if hint else ""))
             else:
                 yield line, dict(zip(header, cells, strict=True))
     except csv.Error as error:
-        _refuse("metadata.csv", start, f"cannot be read as a table: {error}")
+        _refuse(name, start, f"cannot be read as a table: {error}")
 
 
-def _header(cells: list[str]) -> list[str]:
+def _header(name: str, cells: list[str]) -> list[str]:
     header = [cell.strip() for cell in cells]
-    lower = [name.lower() for name in header]
+    lower = [heading.lower() for heading in header]
     if not any(key in lower for key in _KEYS):
-        shown = ", ".join(name or "(no name)" for name in header[:8])
-        raise Refused(f"metadata.csv has no column file_name; its first line reads: {shown[:200]}.")
-    twice = next((name for name in lower if name and lower.count(name) > 1), None)
+        shown = ", ".join(heading or "(no name)" for heading in header[:8])
+        raise Refused(f"{name} has no column file_name; its first line reads: {shown[:200]}.")
+    twice = next((heading for heading in lower if heading and lower.count(heading) > 1), None)
     if twice:
-        raise Refused(f"metadata.csv has two columns named {twice[:100]}.")
+        raise Refused(f"{name} has two columns named {twice[:100]}.")
     if len(header) > MAX_COLUMNS:
-        raise Refused(f"metadata.csv has {len(header)} columns; {MAX_COLUMNS} are the limit.")
+        raise Refused(f"{name} has {len(header)} columns; {MAX_COLUMNS} are the limit.")
     return header
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parsed(text: str) -> Any:
+    """A JSON value that a database keeps. Raises ValueError or RecursionError."""
+
     def refuse_constant(name: str) -> NoReturn:
         raise ValueError(f"{name} is no JSON")
 
@@ -125,31 +217,59 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise ValueError(f"{digits} is too large a number")
         return number
 
+    return json.loads(text, parse_constant=refuse_constant, parse_float=finite)
+
+
+def _json_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     # Only the newline parts lines: JSON texts may hold U+2028 and its like.
     for line, row in enumerate(text.split("\n"), start=1):
         if not row.strip():
             continue
         try:
-            value = json.loads(row, parse_constant=refuse_constant, parse_float=finite)
+            value = _parsed(row)
         except (ValueError, RecursionError) as error:
-            _refuse("metadata.jsonl", line, f"is not JSON: {str(error)[:200]}")
+            _refuse(name, line, f"is not JSON: {str(error)[:200]}")
         if not isinstance(value, dict):
-            _refuse("metadata.jsonl", line, "is not a JSON object with names and values")
+            _refuse(name, line, "is not a JSON object with names and values")
         if not any(key.strip().lower() in _KEYS for key in value):
-            _refuse("metadata.jsonl", line, "has no file_name")
-        if len(value) > MAX_COLUMNS:
-            _refuse("metadata.jsonl", line, f"has {len(value)} values; {MAX_COLUMNS} are the limit")
+            _refuse(name, line, "has no file_name")
         yield line, value
 
 
-def _facts(source: str, line: int, row: dict[str, Any]) -> tuple[str, PhotoMetadata]:
-    name, texts, extra = "", {}, {}
+def _listed(text: str) -> list[tuple[int, dict[str, Any]]]:
+    """The rows of one JSON value: a list of objects with a `file_name`, or an object of objects by file name.
+
+    Their "lines" are their places in it. Raises Unread for everything else: the file may be another program's.
+    """
+    try:
+        value = _parsed(text)
+    except (ValueError, RecursionError) as error:
+        raise Unread(f"It is not JSON: {str(error)[:200]}.") from error
+    if isinstance(value, dict):
+        lists = [part for part in value.values() if isinstance(part, list) and part and isinstance(part[0], dict)]
+        named = [{"file_name": key, **row} for key, row in value.items() if isinstance(row, dict)]
+        value = lists[0] if len(lists) == 1 else named if len(named) == len(value) else []
+    rows = value if isinstance(value, list) else []
+    if not rows or not all(isinstance(row, dict) and any(key.strip().lower() in _KEYS for key in row) for row in rows):
+        raise Unread("It lists no photos: rows need a file_name.")
+    return list(enumerate(rows, start=1))
+
+
+def _facts(source: str, line: int, row: dict[str, Any]) -> PhotoMetadata:
+    if len(row) > MAX_COLUMNS:
+        _refuse(source, line, f"has {len(row)} values; {MAX_COLUMNS} are the limit")
+    name, texts, extra = "", dict[str, str | None](), dict[str, Any]()
     for column, value in row.items():
         heading = column.strip().lower()
         if _is_unkept(heading):
             _refuse(source, line, "has a column whose name holds a character that no database keeps")
         if heading in _KEYS:
-            name = key_of(_text(source, line, heading, value, 4096) or "")
+            name = name or _text(source, line, heading, value, 4096) or ""
+        elif heading in CAPTIONS and isinstance(value, list):
+            # Several captions of one photo, as COCO has them: the first counts, all are kept.
+            texts[heading] = _text(source, line, heading, next(iter(value), None), LIMITS[heading])
+            _text(source, line, heading, json.dumps(value, ensure_ascii=False), EXTRA_LIMIT)
+            extra[column.strip()] = value
         elif heading in LIMITS:
             texts[heading] = _text(source, line, heading, value, LIMITS[heading])
         elif isinstance(value, str):
@@ -158,9 +278,15 @@ def _facts(source: str, line: int, row: dict[str, Any]) -> tuple[str, PhotoMetad
         elif value is not None:
             _text(source, line, heading, json.dumps(value, ensure_ascii=False), EXTRA_LIMIT)
             extra[column.strip()[:100]] = value
-    if not name:
+    if not key_of(name):
         _refuse(source, line, "has no file name")
-    return name, PhotoMetadata(line=line, extra=extra, **texts)
+    captions = {column: text for column in CAPTIONS if (text := texts.pop(column, None))}
+    caption, *others = captions or [None]
+    # One of them is the caption; what the others say is kept with the photo.
+    extra |= {column: captions[column] for column in others if column}
+    return PhotoMetadata(
+        line, extra=extra, caption=captions[caption] if caption else None, name=name, source=source, **texts
+    )
 
 
 def _text(source: str, line: int, heading: str, value: Any, limit: int) -> str | None:

@@ -30,8 +30,8 @@ def shrink(picture: Pillow.Image, side_px: int) -> Pillow.Image:
 def encode(picture: Pillow.Image, file_format: str) -> bytes:
     """The picture as a file: JPEG, WEBP or PNG. Nothing of the original but its pixels comes along."""
     buffer = io.BytesIO()
-    # A fresh copy carries no profile and no EXIF block of the original along.
-    bare = picture.copy()
+    # A fresh copy carries no profile and no EXIF block of the original along; what has none needs no copy.
+    bare = picture.copy() if picture.info else picture
     bare.info.clear()
     bare.save(buffer, file_format, **_SAVE[file_format])
     return buffer.getvalue()

@@ -1,11 +1,15 @@
 """Uploads: files on their way from a browser to an intake, in a folder of their own below the data folder.
 
 A browser sends many small requests, one for a few files each, so that a large catalogue needs no large request and can
-be told how far it is. The intake takes the folder in like any other, and then it is removed.
+be told how far it is. The intake takes the folder in like any other, and then it is removed. Files keep the names that
+they have at home, for rows of a metadata file name them so; what no file system of Linux can hold lies under another
+name, and the true one in a list beside it (see `folders.NAMES`).
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import secrets
 import shutil
@@ -20,14 +24,16 @@ from sqlalchemy.orm import Session
 
 from app.catalog.tables import Catalog, Intake
 from app.errors import NotFound, Refused
-from app.intake import ingest
+from app.intake import folders, ingest
 from app.people import Person
 from app.storage import Storage, atomic_file
 
 FOLDER: Final = "uploads"
 FORGOTTEN_AFTER_S: Final = 2 * 24 * 3600
-MAX_DEPTH: Final = 8
-MAX_PART_BYTES: Final = 180
+# A name on Linux has at most 255 bytes and a path 4,096; numbers for names met again, and the data folder's own path,
+# need room too.
+MAX_PART_BYTES: Final = 245
+MAX_PATH_BYTES: Final = 2_000
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -54,7 +60,7 @@ def folder_of(storage: Storage, upload: str, person: Person) -> Path:
 
 
 def keep(storage: Storage, upload: str, person: Person, name: str, source: BinaryIO) -> str:
-    """Keep one file of an upload under a tame version of its name, and return that.
+    """Keep one file of an upload under its name, and return that; `name` may lead through folders.
 
     A name met again gets a number, and so does a folder whose name a file has.
 
@@ -62,7 +68,8 @@ def keep(storage: Storage, upload: str, person: Person, name: str, source: Binar
     """
     folder = folder_of(storage, upload, person)
     tame = tame_name(name)
-    *above, last = tame.split("/")
+    kept_as = _stored_name(tame)
+    *above, last = kept_as.split("/")
     place = folder
     for part in above:
         place = _numbered(place / part, lambda path: path.exists() and not path.is_dir())
@@ -76,7 +83,12 @@ def keep(storage: Storage, upload: str, person: Person, name: str, source: Binar
                 raise Refused(f"{tame} has more than {limit} MB, the limit of one file. Leave it out and go on.")
             file.write(chunk)
     folder.touch()
-    return target.relative_to(folder).as_posix()
+    kept = target.relative_to(folder).as_posix()
+    if kept_as == tame:
+        return kept
+    with (folder / folders.NAMES).open("a", encoding="utf-8") as names:
+        names.write(json.dumps([kept, tame]) + "\n")
+    return tame
 
 
 def _numbered(path: Path, is_taken: Callable[[Path], bool]) -> Path:
@@ -90,20 +102,22 @@ def _numbered(path: Path, is_taken: Callable[[Path], bool]) -> Path:
 
 
 def tame_name(name: str) -> str:
-    """A relative path that stays in its folder: no dots, control characters or long parts; at most eight deep."""
+    """A relative path that stays in its folder: no part of dots alone, and no control characters."""
     parts = []
-    for part in unicodedata.normalize("NFC", name.replace("\\", "/")).split("/"):
-        kept = "".join(letter for letter in part if unicodedata.category(letter) not in ("Cc", "Cs")).strip()
-        if kept.strip("."):
-            parts.append(_shortened(kept))
-    return "/".join(parts[-MAX_DEPTH:]) or "unnamed"
+    for part in name.split("/"):
+        kept = "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in part)
+        if kept.strip(" ."):
+            parts.append(kept)
+    return "/".join(parts) or "unnamed"
 
 
-def _shortened(part: str) -> str:
-    path = PurePosixPath(part)
-    suffix = path.suffix if len(path.suffix) <= 10 else ""
-    stem = part.removesuffix(suffix).encode()[: MAX_PART_BYTES - len(suffix.encode())]
-    return stem.decode("utf-8", "ignore") + suffix
+def _stored_name(tame: str) -> str:
+    """The name that a file lies under: its own, or a short one where that is too long for a file system."""
+    parts = tame.split("/")
+    if max(len(part.encode()) for part in parts) <= MAX_PART_BYTES and len(tame.encode()) <= MAX_PATH_BYTES:
+        return tame
+    suffix = PurePosixPath(tame).suffix
+    return hashlib.sha256(tame.encode()).hexdigest() + (suffix if len(suffix) <= 10 else "")
 
 
 def request_intake(session: Session, storage: Storage, catalog: Catalog, upload: str, person: Person) -> Intake:

@@ -78,7 +78,7 @@ def assess(
     launched = as_launched(recipe, known)
     twin = runs.under_way(session, version, launched)
     limits = limits_for(session, settings, recipe, requested, estimated, twin)
-    device = devices.known(settings.data_dir, settings.worker_threads)
+    device = devices.known(settings)
     place = RunSite(
         free_bytes=shutil.disk_usage(_there(settings)).free,
         device=device.name,
@@ -158,7 +158,7 @@ def planned(
     changes: Mapping[str, Any] | None = None,
 ) -> Plan:
     """The balanced plan for a version and a base on the device at hand, with a person's changes."""
-    device = devices.known(settings.data_dir, settings.worker_threads)
+    device = devices.known(settings)
     return plan(bases.read(runs.named(base)), members.facts(session, version), device, "balanced", changes)
 
 

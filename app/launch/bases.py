@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from app.launch import distilled
 from app.launch.defaults import STARTS
 from app.launch.facts import BaseFacts
 from app.launch.licences import of_folder
@@ -35,6 +38,7 @@ PIPELINES: Final[dict[str, tuple[str, str]]] = {
 _PACKED: Final = 2
 _FLUX_PX: Final = 1024
 _LONGEST_HEADER_BYTES: Final = 100_000_000
+_COMMIT: Final = re.compile("[0-9a-f]{40}")
 
 
 def offered(settings_base: str, folders: Iterable[Path]) -> list[BaseFacts]:
@@ -50,30 +54,34 @@ def offered(settings_base: str, folders: Iterable[Path]) -> list[BaseFacts]:
 
 def read(name: str) -> BaseFacts:
     """What the base of this name is; its `fault` says why it cannot be trained, where it cannot."""
-    folder = PROJECT / name
-    if not folder.is_dir():
-        folder = _fetched(name) or folder
+    folder, revision = PROJECT / name, ""
+    if not folder.is_dir() and (fetched := _fetched(name)) is not None:
+        folder, revision = fetched, fetched.name
     if not folder.is_dir():
         words = f"{name} is not on this machine, so nothing is known of it. Fetch it, or put its folder under models/"
         return BaseFacts(name, name, "prx", 512, 0, 0, False, 0, fault=words)
     try:
         stamp = max(path.stat().st_mtime_ns for path in (folder, folder / "model_index.json"))
-        return _read(name, folder, stamp)
+        return replace(_read(name, folder, stamp), revision=revision)
     except (OSError, ValueError, KeyError, TypeError) as error:
         words = f"{name} holds no pipeline that can be read: {' '.join(str(error).split())[:200]}"
         return BaseFacts(name, folder.name, "prx", 512, 0, 0, False, 0, fault=words)
 
 
 def _fetched(name: str) -> Path | None:
-    """Where a model hub's own cache on this machine keeps the base of this name; None when it is not there."""
+    """Where a model hub's own cache on this machine keeps the base of this name, in a folder called by its commit.
+
+    None when it is not there.
+    """
     if name.count("/") != 1 or name.startswith("/"):
         return None
     home = os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
     kept = Path(os.environ.get("HF_HUB_CACHE", str(Path(home) / "hub"))) / f"models--{name.replace('/', '--')}"
     try:
-        return kept / "snapshots" / (kept / "refs" / "main").read_text().strip()
-    except OSError:
+        commit = (kept / "refs" / "main").read_text().strip()
+    except (OSError, UnicodeDecodeError):
         return None
+    return kept / "snapshots" / commit if _COMMIT.fullmatch(commit) else None
 
 
 @lru_cache(maxsize=1)
@@ -106,6 +114,7 @@ def _read(name: str, folder: Path, stamp: int) -> BaseFacts:
         size_bytes=sum(file.stat().st_size for file in folder.rglob("*.safetensors")),
         parts=of_folder(folder, name),
         template=_template(name, family, parameters),
+        few_steps=distilled.steps_of(folder, name, family),
         fault="" if weights else f"{name} has no safetensors weights in its folder {part}.",
     )
 
@@ -162,7 +171,7 @@ def _count(file: Path) -> int:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    document = json.loads(file.read_text(encoding="utf-8"))
+    document = json.loads(file.read_text(encoding="utf-8-sig"))
     if not isinstance(document, dict):
         raise ValueError(f"{file.name} is not a JSON object")
     return document

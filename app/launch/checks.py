@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from app.catalog.fingerprints import COPIES_SEEN
+from app.launch import distilled
 from app.launch.estimate import Estimate
 from app.launch.facts import BaseFacts, may_be_same
 from app.launch.licences import UNKNOWN
@@ -27,6 +28,10 @@ _FULL_BYTES: Final = 16  # of a checkpoint, for each weight that is trained: the
 _LORA_SHARE: Final = 0.03  # of the base's weights, at the ranks offered
 _TEXT_BYTES: Final = 4 * 4096  # of one encoded token, at the widest
 _SAMPLE_BYTES: Final = 300_000
+
+
+# No base learns at more: sides of larger photos are not counted.
+LARGE_PX: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class MemberCounts:
     """What the database knows of a version's members: how many, and what is wrong with them.
 
     `uncompared`: members whose near copies could not be looked for; None where nobody looked for any.
+    `long_sides` are the longest sides in px of the smaller photos, under `LARGE_PX`, each with how many have it.
     """
 
     version_id: int
@@ -57,6 +63,7 @@ class MemberCounts:
     empty_captions: int
     leaking_products: int
     leaking_pictures: int
+    long_sides: tuple[tuple[int, int], ...] = ()
     uncompared: int | None = 0
 
 
@@ -115,8 +122,10 @@ def findings(
         _captions(members, measured),
         _tokens(members, measured),
         _sizes(recipe, measured),
+        *_enlarged(recipe, members),
         _leakage(members),
         _weights(base, place, measured),
+        *_distilled(base),
         _disk(recipe, base, place, measured),
         _device(recipe, place, measured),
         *_compile(recipe, measured),
@@ -150,8 +159,9 @@ def _pictures(members: MemberCounts, measured: Mapping[str, Any] | None) -> Find
         return Finding("Pictures", "cannot_tell", f"{count:,} of them; {_NOT_YET}")
     if not broken:
         return Finding("Pictures", "passed", f"all {count:,} decode")
-    many = f"{len(broken):,} pictures do" if len(broken) > 1 else "one picture does"
-    return Finding("Pictures", "failed", f"{many} not decode; the first is {broken[0]['file']}: {broken[0]['why']}")
+    many = f"{len(broken):,} pictures" if len(broken) > 1 else "one picture"
+    words = f"{many} cannot be learned from; the first is {broken[0]['file']}: {broken[0]['why']}"
+    return Finding("Pictures", "failed", words)
 
 
 def _captions(members: MemberCounts, measured: Mapping[str, Any] | None) -> Finding:
@@ -186,6 +196,20 @@ def _sizes(recipe: Recipe, measured: Mapping[str, Any] | None) -> Finding:
     state: State = "passed" if smallest >= batch else "warning"
     rare = "" if state == "passed" else f"; a batch takes {batch}, so some photos of it come again"
     return Finding("Sizes", state, f"{len(buckets)} buckets, the smallest holds {smallest:,}{rare}")
+
+
+def _enlarged(recipe: Recipe, members: MemberCounts) -> Iterator[Finding]:
+    """Photos that are smaller than what is learned: most of their pixels would be invented."""
+    learned_px = max(recipe.resolution_px, recipe.second_resolution_px if recipe.second_from < 1.0 else 0)
+    small = [(side, count) for side, count in members.long_sides if side < learned_px]
+    if small:
+        many = _many(sum(count for _, count in small), "photo")
+        bound = recipe.enlarge_at_most
+        shown = f"enlarged {bound:g} times at most and framed by their border" if bound else "enlarged to fit"
+        informed = ", and SDXL is told their size" if recipe.family == "sdxl" else ""
+        words = f"{many} under {learned_px} px; the smallest has {min(small)[0]}; {shown}{informed}"
+        link = f"/datasets/{members.version_id}"
+        yield Finding("Enlarged", "warning", words, link, "Open the version")
 
 
 def _leakage(members: MemberCounts) -> Finding:
@@ -233,6 +257,11 @@ def _weights(base: BaseFacts, place: RunSite, measured: Mapping[str, Any] | None
     return Finding("Weights", "passed", f"present, {_many(len(parts), 'part')}, {again}")
 
 
+def _distilled(base: BaseFacts) -> Iterator[Finding]:
+    if base.few_steps:
+        yield Finding("Distilled", "warning", distilled.warning(base.few_steps))
+
+
 def _disk(recipe: Recipe, base: BaseFacts, place: RunSite, measured: Mapping[str, Any] | None) -> Finding:
     needed = needed_bytes(recipe, base, measured or {})
     how = "" if measured and "checkpoint_bytes" in measured else ", by the number of weights"
@@ -247,10 +276,20 @@ def needed_bytes(recipe: Recipe, base: BaseFacts, measured: Mapping[str, Any]) -
     weights = measured.get("weights_bytes", checkpoint / 4)
     model = measured.get("export_bytes", base.size_bytes)
     saves = -(-recipe.steps // recipe.checkpoint_every)
-    tokens = measured.get("tokens", {}).get("longest", 0) * measured.get("texts", 0) * _TEXT_BYTES
-    # Latents of the autoencoders in use hold four bytes for each four pixels' colours: about one byte a pixel.
-    latents = 0 if base.is_pixel else measured.get("pictures", 0) * recipe.resolution_px**2
-    return int(2 * checkpoint + saves * weights + model + tokens + latents + saves * 4 * _SAMPLE_BYTES)
+    kept = _cache_bytes(recipe, base, measured) if recipe.cache else 0.0
+    return int(2 * checkpoint + saves * weights + model + kept + saves * 4 * _SAMPLE_BYTES)
+
+
+def _cache_bytes(recipe: Recipe, base: BaseFacts, measured: Mapping[str, Any]) -> float:
+    """Bytes of the encoded captions and pictures that are not in the cache yet."""
+    # Most families keep their padding, which their encoders read as well: only what one takes can tell. Preflights of
+    # before 1 December 2026 did not measure it.
+    by_tokens = measured.get("tokens", {}).get("longest", 0) * _TEXT_BYTES
+    texts = measured.get("texts", 0) - measured.get("texts_cached", 0)
+    # Without a measurement: latents take from a quarter of a byte a pixel (SD 1.5) to two (FLUX.2).
+    by_pixels = 2 * max(recipe.resolution_px, recipe.stage(recipe.steps - 1).resolution_px) ** 2
+    pictures = 0 if base.is_pixel else measured.get("pictures", 0) - measured.get("pictures_cached", 0)
+    return float(texts * measured.get("text_bytes", by_tokens) + pictures * measured.get("picture_bytes", by_pixels))
 
 
 def _device(recipe: Recipe, place: RunSite, measured: Mapping[str, Any] | None) -> Finding:

@@ -43,8 +43,8 @@ class Start:
 
 
 _EVEN: Final = "drawn evenly, as the base was taught; min-SNR 5 keeps nearly clean pictures from ruling (Hang et al.)"
-_LOGIT: Final = "logit-normal as in SD 3's training, shifted as the base draws at this size"
-_PRX: Final = "logit-normal, a tenth drawn evenly, as PRX was taught; shifted as the base draws"
+_LOGIT: Final = "logit-normal as in SD 3's training, shifted as the base was taught at this size"
+_PRX: Final = "logit-normal, a tenth drawn evenly, as PRX was taught; the others shifted as it was"
 
 STARTS: Final[dict[str, Start]] = {
     # [D] rates and EMA, [H]
@@ -70,6 +70,9 @@ SMALL: Final = 50_000_000
 FULL_NEEDS_PHOTOS: Final = 1000
 """Fewer photos than this teach an addition better than all weights: those would overfit. [ours]"""
 
+PROCESSES_AT_MOST: Final = 4
+"""How many processes train a small model on a processor: each imports torch, which takes seconds and 0.4 GB. [ours]"""
+
 BYTES_A_WEIGHT: Final = 20
 """Full training: fp32 weight, gradient, AdamW's two memories and the averaged weight, four bytes each."""
 
@@ -84,15 +87,20 @@ UNREPEATED_COMPILED_STEPS: Final = 10_000
 """The same where no block is computed twice: there Krea 2 gained nothing, so only a long run, of which trying is a
 small part, tries it. [ours]"""
 
+ENLARGED_AT_MOST: Final = 1.334
+"""A photo is enlarged by a third and no more, then shown smaller on its own border (PRX part 4: 384 px for 512)."""
+
 LABELS: Final[dict[str, str]] = {
     "name": "Name",
     "family": "Family",
     "base": "Base model",
+    "base_revision": "Base’s commit",
     "method": "Method",
     "lora_rank": "LoRA rank",
     "seed": "Seed",
     "resolution_px": "Resolution",
     "buckets": "Buckets",
+    "enlarge_at_most": "Enlarged at most",
     "batch_size": "Batch",
     "micro_batch": "At once",
     "steps": "Steps",
@@ -122,6 +130,7 @@ LABELS: Final[dict[str, str]] = {
     "compile": "Compile",
     "route_share": "Token routing",
     "route_from": "Routed from block",
+    "route_to": "Routed to block",
     "teacher": "Teacher (REPA)",
     "teacher_weight": "Teacher’s weight",
     "teacher_block": "Teacher’s block",
@@ -138,6 +147,7 @@ LABELS: Final[dict[str, str]] = {
     "sharding": "Weights shared out",
     "checkpoint_every": "Checkpoints every",
     "validate_every": "Validated every",
+    "patience": "Patience",
     "report_every": "Told every",
     "max_wall_clock_s": "Time limit, s",
     "sampling_steps": "Sampling steps",

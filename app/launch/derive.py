@@ -8,7 +8,9 @@ from typing import Any, Final
 from app.launch.defaults import (
     BYTES_A_WEIGHT,
     COMPILED_STEPS,
+    ENLARGED_AT_MOST,
     FULL_NEEDS_PHOTOS,
+    PROCESSES_AT_MOST,
     ROUTED_TOKENS,
     SMALL,
     STARTS,
@@ -54,7 +56,9 @@ def _from_template(
     """A recipe that was tried on this base; warm-up, checkpoints and validations keep their share of the run."""
     wanted = steps or round(known.steps * SHARES[preset])
     share = wanted / known.steps
-    values = known.model_dump() | {"base": base.name, "threads": device.threads, "steps": wanted}
+    threads, micro_batch, why = _threads(base, device, known.batch_size, known.micro_batch)
+    values = known.model_dump() | {"base": base.name, "threads": threads, "micro_batch": micro_batch, "steps": wanted}
+    values["base_revision"] = base.revision
     for name in ("warmup_steps", "checkpoint_every", "validate_every"):
         values[name] = max(1, round(values[name] * share))
     values["warmup_steps"] = min(values["warmup_steps"], int(known.constant_share * wanted))
@@ -64,10 +68,11 @@ def _from_template(
     reasons |= {
         "steps": f"{SHARES[preset]:g} × the {known.steps:,} tried on this base" if steps is None else "your number",
         "base": "your choice",
+        "base_revision": _revision(base),
         "family": "from the base",
         "method": f"only {base.parameters / 1e6:.1f} million of them",
         "resolution_px": "the base’s own",
-        "threads": "as the worker is set up",
+        "threads": why,
         "warmup_steps": "short: the base is trained already",
         "checkpoint_every": "four in the run",
         "validate_every": "before each checkpoint",
@@ -88,12 +93,14 @@ def _from_table(
     resolution_px = base.resolution_px
     if base.family == "flux" and preset == "quick":
         resolution_px = min(512, resolution_px)
-    values: Values = {"family": base.family, "base": base.name, "method": method, "seed": _SEED, "steps": count}
+    values: Values = {"family": base.family, "base": base.name, "base_revision": base.revision}
+    values |= {"method": method, "seed": _SEED, "steps": count}
     values["name"] = f"{start.title} {'LoRA' if method == 'lora' else 'full'}, {preset}"
     reasons: Reasons = {
         "name": "from the choices",
         "family": "from the base",
         "base": "your choice",
+        "base_revision": _revision(base),
         "method": why,
         "seed": "the same in every run",
         "steps": why_steps,
@@ -104,6 +111,10 @@ def _from_table(
     _put(values, reasons, _losses(start, base, data, method, resolution_px))
     _put(values, reasons, _rhythm(count))
     return values, reasons
+
+
+def _revision(base: BaseFacts) -> str:
+    return "the one on this machine: a hub’s newest may change" if base.revision else "a folder has none"
 
 
 def _method(base: BaseFacts, data: DataFacts, device: DeviceFacts) -> tuple[str, str]:
@@ -160,17 +171,28 @@ def _sizes(
         if resolution_px == base.resolution_px
         else f"a draft; the base’s own is {base.resolution_px} px"
     )
+    threads, micro, why_threads = _threads(base, device, batch, micro)
     at_once = "all at once: the model is small" if micro == 0 else f"{batch // micro} times {micro} add up to a batch"
     return {
         "resolution_px": (resolution_px, own),
         "buckets": (is_oblong, f"{data.oblong_share * 100:.0f} % of the photos are not square"),
+        "enlarge_at_most": (ENLARGED_AT_MOST, "then a small photo is shown smaller, on its own border (PRX part 4)"),
         "batch_size": (batch, f"where {start.title} recipes of this method start"),
         "micro_batch": (micro, at_once),
         "checkpointing": (blocks, "the least that should fit this device; the preflight tells"),
         "precision": _precision(base, device),
-        "threads": (device.threads, "as the worker is set up"),
+        "threads": (threads, why_threads),
         "cache": (True, "pictures and captions are encoded once"),
     }
+
+
+def _threads(base: BaseFacts, device: DeviceFacts, batch: int, micro_batch: int) -> tuple[int, int, str]:
+    """Threads, pictures at once, and why: on a processor a small model is trained by a process on each core, which take
+    equal parts of a batch."""
+    count = max(n for n in range(1, min(device.cores, PROCESSES_AT_MOST) + 1) if batch % n == 0)
+    if device.has_gpu or base.parameters >= SMALL or count == 1:
+        return device.threads, micro_batch, "as the worker is set up"
+    return count, batch // count, f"each of {count} cores learns from {batch // count} of the {batch} pictures"
 
 
 def _compile(base: BaseFacts, device: DeviceFacts, blocks: str, steps: int) -> tuple[bool, str]:
@@ -231,7 +253,7 @@ def _losses(start: Start, base: BaseFacts, data: DataFacts, method: str, resolut
         "timestep_mean": (0.0, start.timesteps),
         "timestep_sd": (1.0, start.timesteps),
         "timestep_uniform_share": (start.uniform_share, start.timesteps),
-        "timestep_shift": (0.0 if start.uniform_share < 1 else 1.0, "as the base draws at this size"),
+        "timestep_shift": (0.0 if start.uniform_share < 1 else 1.0, "as the base was taught at this size"),
         "min_snr_gamma": (
             start.min_snr_gamma,
             "Hang et al. 2023" if start.min_snr_gamma else "the base learns velocities",
@@ -242,9 +264,16 @@ def _losses(start: Start, base: BaseFacts, data: DataFacts, method: str, resolut
         "lpips": ("", "no LPIPS folder configured" if base.is_pixel else "for pixel models only"),
         "dino": ("", "no DINO folder configured" if base.is_pixel else "for pixel models only"),
         "second_from": (1.0, "one stage: the base knows this size"),
-        "sampling_steps": (start.sampling_steps, f"what {start.title} is drawn with"),
-        "guidance": (start.guidance, f"what {start.title} is drawn with"),
+        **_drawing(start, base),
     }
+
+
+def _drawing(start: Start, base: BaseFacts) -> Found:
+    if base.few_steps:
+        reason = "this base was distilled to draw so"
+        return {"sampling_steps": (base.few_steps, reason), "guidance": (1.0, reason)}
+    reason = f"what {start.title} is drawn with"
+    return {"sampling_steps": (start.sampling_steps, reason), "guidance": (start.guidance, reason)}
 
 
 def _rhythm(steps: int) -> Found:
@@ -252,6 +281,7 @@ def _rhythm(steps: int) -> Found:
     return {
         "checkpoint_every": (every, f"{_CHECKPOINTS} in the run: a sheet’s columns"),
         "validate_every": (every, "before each checkpoint"),
+        "patience": (0, "off: it goes on to its last step"),
         "report_every": (10, "usual"),
         "max_wall_clock_s": (_DAY_S, "a day; the hard stop is set at the launch"),
     }

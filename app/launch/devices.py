@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Final
 
 from app.launch.facts import DeviceFacts
+from app.settings import Settings
 from app.storage import atomic_file
 
 FILE: Final = "device.json"
@@ -19,10 +21,16 @@ def tell(data_dir: Path, name: str, memory_bytes: int | None, count: int = 1) ->
         file.write(json.dumps({"name": name, "memory_bytes": memory_bytes, "count": count}).encode())
 
 
-def known(data_dir: Path, threads: int) -> DeviceFacts:
+def known(settings: Settings) -> DeviceFacts:
     """The device, its name empty while no worker has told of one."""
+    threads = settings.worker_threads
+    # A person who says how many threads there are means processes too. Otherwise one core is left free only for what
+    # loses its pace without it.
+    is_set = "worker_threads" in settings.model_fields_set
+    cores = threads if is_set else max(threads, os.cpu_count() or 1)
     try:
-        record = json.loads((data_dir / FILE).read_text())
-        return DeviceFacts(str(record["name"]), record["memory_bytes"], threads, int(record.get("count", 1)))
+        record = json.loads((settings.data_dir / FILE).read_text())
+        count = int(record.get("count", 1))
+        return DeviceFacts(str(record["name"]), record["memory_bytes"], threads, count, cores)
     except (OSError, ValueError, KeyError, TypeError):
-        return DeviceFacts("", None, threads)
+        return DeviceFacts("", None, threads, cores=cores)

@@ -28,7 +28,8 @@ class BaseFacts:
     """What a base's folder says of it. `fault` is a sentence where it cannot be trained; the rest is then a guess.
 
     `token_px`: pixels along the side of one token; 0 where the family has none. `parameters` counts the denoiser's.
-    `template` is a recipe that was tried on this very kind of base.
+    `template` is a recipe that was tried on this very kind of base. `revision`: the commit of a base from a model hub.
+    `few_steps`: how many a distilled base was taught to draw in; 0 for all others.
     """
 
     name: str
@@ -42,6 +43,8 @@ class BaseFacts:
     parts: tuple[LicensedPart, ...] = ()
     template: Recipe | None = None
     fault: str = ""
+    revision: str = ""
+    few_steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,15 @@ class DataFacts:
 class DeviceFacts:
     """Where a run will be. `memory_bytes` is the accelerator's, None without one or while nobody knows.
 
-    `count`: how many of its kind can work on one run together.
+    `count`: how many of its kind can work on one run together. `threads`: how many threads of one process it may keep
+    busy; `cores`: how many processes of one thread each.
     """
 
     name: str
     memory_bytes: int | None
     threads: int
     count: int = 1
+    cores: int = 1
 
     @property
     def has_gpu(self) -> bool:

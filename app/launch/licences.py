@@ -117,7 +117,7 @@ def _own(folder: Path, name: str) -> tuple[str, str]:
 
 def _front_matter(card: Path) -> dict[str, Any]:
     try:
-        parts = card.read_text(encoding="utf-8").split("---", 2)
+        parts = card.read_text(encoding="utf-8-sig").split("---", 2)
         known = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return {}
@@ -126,7 +126,7 @@ def _front_matter(card: Path) -> dict[str, Any]:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        known = json.loads(file.read_text(encoding="utf-8"))
+        known = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.captions.tables import Caption
 from app.catalog.tables import Image
 from app.datasets.tables import DatasetVersion, Member
-from app.launch.checks import MemberCounts
+from app.launch.checks import LARGE_PX, MemberCounts
 from app.launch.facts import DataFacts
 
 _OBLONG = 1.1
@@ -42,7 +42,7 @@ def facts(session: Session, version: DatasetVersion) -> DataFacts:
 
 
 def counted(session: Session, version: DatasetVersion) -> MemberCounts:
-    """What the checks look at: empty captions, and what is in both splits."""
+    """What the checks look at: empty captions, what is in both splits, and how small photos are."""
     of_version = Member.version_id == version.id
     empty = (
         select(func.count())
@@ -59,6 +59,14 @@ def counted(session: Session, version: DatasetVersion) -> MemberCounts:
         .group_by(Image.sha256)
         .having(in_both)
     )
+    side = func.greatest(Image.width_px, Image.height_px)
+    small = (
+        select(side, func.count())
+        .join(Member, Member.image_id == Image.id)
+        .where(of_version, side < LARGE_PX)
+        .group_by(side)
+        .order_by(side)
+    )
     return MemberCounts(
         version_id=version.id,
         train=version.train_count,
@@ -66,5 +74,6 @@ def counted(session: Session, version: DatasetVersion) -> MemberCounts:
         empty_captions=session.scalar(empty) or 0,
         leaking_products=session.scalar(select(func.count()).select_from(products.subquery())) or 0,
         leaking_pictures=session.scalar(select(func.count()).select_from(pictures.subquery())) or 0,
+        long_sides=tuple((row[0], row[1]) for row in session.execute(small)),
         uncompared=version.uncompared_count,
     )

@@ -19,13 +19,13 @@ from app.launch.derive import derive
 from app.launch.facts import BaseFacts, DataFacts, DeviceFacts, Preset
 from app.training.recipe import Recipe
 
-# The base is a choice of its own, and its family follows from it.
-_CHOSEN: Final = frozenset({"base", "family"})
+# The base is a choice of its own, and its commit and its family follow from it.
+_CHOSEN: Final = frozenset({"base", "base_revision", "family"})
 
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One knob of the recipe: its value, and why it is what it is. `is_changed`: by a person."""
+    """One knob of the recipe: its value, and why it is what it is. `is_changed`: a person set it, be it to the same."""
 
     name: str
     label: str
@@ -60,7 +60,7 @@ def plan(
     preset: Preset = "balanced",
     changes: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """The recipe for these facts. `changes` are a person's values by knob, as typed; those equal to ours are no change.
+    """The recipe for these facts. `changes` are a person's values by knob, as typed.
 
     Changed knobs that the recipe refuses leave the derived recipe as it is and are named in the plan's faults.
     """
@@ -137,8 +137,11 @@ def _knobs(recipe: Recipe, derived: Recipe, reasons: Mapping[str, str], changes:
     knobs = []
     for name in Recipe.model_fields:
         value, ours = getattr(recipe, name), getattr(derived, name)
-        is_changed = value != ours or (name in changes and name in ("steps", "method"))
-        reason = f"changed by you; it was {written(ours)}" if value != ours else reasons[name]
+        is_changed = value != ours or name in changes
+        # The number of steps and the method are what the others were derived from, so they are the same.
+        is_same = name in changes and name not in ("steps", "method")
+        reason = "set by you to what would be derived" if is_same else reasons[name]
+        reason = f"changed by you; it was {written(ours)}" if value != ours else reason
         knobs.append(Knob(name, LABELS[name], value, reason, is_changed))
     return tuple(knobs)
 

@@ -26,7 +26,7 @@ from app.launch.checks import Finding
 from app.launch.facts import may_be_same
 from app.people import Person
 from app.training.limits import Limits
-from app.training.recipe import Recipe
+from app.training.recipe import Recipe, completed
 from app.training.tables import Preflight, TrainingRun
 
 KIND: Final = "run.preflight"
@@ -65,6 +65,7 @@ _NOT_MEASURED: Final = frozenset(
         "checkpoint_every",
         "validate_every",
         "report_every",
+        "patience",
         "max_wall_clock_s",
     }
 )
@@ -177,8 +178,11 @@ def _holds(row: Preflight, wanted: Mapping[str, Any]) -> bool:
 
 
 def measured_knobs(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The knobs that what is measured depends on."""
-    return {name: value for name, value in values.items() if name not in _NOT_MEASURED}
+    """What of a recipe's knobs decides what is measured, also of one that an earlier version kept."""
+    known = completed(values)
+    # How slowly the average follows takes neither time nor memory, but a copy of the weights does.
+    is_averaged = known["ema_decay"] > 0.0 or known["ema_every"] > 1
+    return {n: value for n, value in known.items() if n not in _NOT_MEASURED} | {"is_averaged": is_averaged}
 
 
 def begin(session: Session, preflight: Preflight) -> bool:

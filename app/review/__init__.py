@@ -1,1 +1,1 @@
-"""Review: people's decisions on photos, and the rules that decide the plain cases."""
+"""Review: people's decisions on photos, and what rules suggest until there is one."""

@@ -1,4 +1,4 @@
-"""Decisions: keep, reject or needs work, by a person or a review rule; undo; nothing is ever edited.
+"""Decisions: keep, reject or needs work, by a person; what rules suggest meanwhile; undo; nothing is ever edited.
 
 The decisions of one act (one key, one bulk action) share `created_at`, which is how an act is undone as one. Whoever
 decides holds the catalog's lock (shared for one photo, alone for many) and the photo's row, so that two people's
@@ -13,20 +13,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from sqlalchemy import BigInteger, Integer, Select, and_, any_, cast, func, insert, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    Select,
+    Text,
+    and_,
+    any_,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from app.captions import rules as caption_rules
-from app.captions.proposing import measured_facts
-from app.captions.rules import Contradiction
-from app.captions.tables import Caption
-from app.catalog.tables import Image, Signals
+from app.captions import checking
+from app.captions.tables import Caption, CaptionCheck
+from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
-from app.review import rules
-from app.review.rules import PhotoFacts, Ruling, Thresholds
+from app.review import rule_sets, rules, rulings
 from app.review.tables import Decision
 
 # What a person may give as the reason of a rejection; keys 1 to 9 on the desk.
@@ -34,7 +47,8 @@ REASONS: Final = (
     "blurred", "badly lit", "cropped", "cluttered", "text or logo over it", "wrong product", "copy of another",
     "person in it", "other",
 )  # fmt: skip
-SAID: Final = {"kept": "kept", "rejected": "rejected", "needs_work": "marked as needing work", "unseen": "not decided"}
+SAID: Final = {"kept": "kept", "rejected": "rejected", "needs_work": "marked as needing work"}
+SUGGESTED: Final = {"kept": "to keep it", "rejected": "to reject it", "needs_work": "to look at it"}
 REASON_MAX: Final = 300
 # Any fixed number does, it only has to be the same for everybody.
 LOCK: Final = 0x64656369
@@ -55,11 +69,13 @@ class Undone:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the rules did to some photos: decisions per verdict, those they left as they were, and a person's."""
+    """What the rules did to some photos: new suggestions per verdict, those withdrawn for nothing, those that stay as
+    they were, and photos that a person has decided on."""
 
     kept: int = 0
     rejected: int = 0
     needs_work: int = 0
+    withdrawn: int = 0
     unchanged: int = 0
     left_to_people: int = 0
 
@@ -69,7 +85,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a bulk decision changed; `already` were so before, by a person's decision that stays."""
+    """What a bulk decision changed; `already` stay as they were: by a person's decision, or with nothing to accept."""
 
     changed: int
     already: int
@@ -137,15 +153,56 @@ def decide_selection(
     _lock(session, selection.catalog_id)
     is_so = and_(Decision.verdict == verdict, Decision.person_id.is_not(None))
     rows = session.execute(selection.select(Image.id, func.coalesce(is_so, False))).all()
-    if expected_count is not None and len(rows) != expected_count:
-        raise Conflict(f"The filter gives {len(rows):,} photos now, not {expected_count:,}; nothing was decided.")
+    _check_count(len(rows), expected_count)
     ids = [row[0] for row in rows if not row[1]]
     _replace(session, ids, utc_now(), verdict=verdict, reason=reason, person_id=person.id)
     return Decided(len(ids), len(rows) - len(ids))
 
 
+def accept(session: Session, image: Image, person: Person, expected_id: int | None = None) -> Decision:
+    """Decide as a rule suggests, with its reason; the decision is the person's.
+
+    `expected_id` is the suggestion that the person saw; None asks for no check. Raises Refused where there is none, and
+    Conflict when it is another one now or somebody has decided since.
+    """
+    _lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
+    session.execute(select(Image.id).where(Image.id == image.id).with_for_update(key_share=True))
+    suggestion = current(session, image.id)
+    if suggestion is None:
+        raise Refused("No rule suggests anything for this photo.")
+    if not suggestion.is_suggestion:
+        raise _conflict(session, suggestion)
+    if expected_id not in (None, suggestion.id):
+        raise Conflict(f"A rule suggests {SUGGESTED[suggestion.verdict]} now: {suggestion.reason}")
+    return decide(session, image, person, suggestion.verdict, _kept_reason(suggestion))
+
+
+def accept_selection(session: Session, selection: Chosen, person: Person, expected_count: int | None = None) -> Decided:
+    """Decide on every photo of a selection as a rule suggests for it, as one act. Others stay as they are.
+
+    `expected_count` is how many photos the person was told. Raises Conflict when the selection holds another number of
+    photos now, and Refused when none of them has a suggestion; then nothing is decided.
+    """
+    _lock(session, selection.catalog_id)
+    rows = session.execute(selection.select(Decision.id, Decision.rule.is_not(None))).all()
+    _check_count(len(rows), expected_count)
+    ids = [row[0] for row in rows if row[0] is not None and row[1]]
+    if not ids:
+        raise Refused("No rule suggests anything for these photos; nothing was decided.")
+    now, accepted = utc_now(), Decision.id == any_(cast(ids, ARRAY(BigInteger)))
+    session.execute(
+        update(Decision).where(accepted).values(superseded_at=now).execution_options(synchronize_session=False)
+    )
+    reason = case((Decision.verdict == "kept", cast(null(), Text)), else_=Decision.reason)
+    rows_of = select(Decision.image_id, Decision.id, literal(now), Decision.verdict, reason, literal(person.id))
+    names = ["image_id", "parent_id", "created_at", "verdict", "reason", "person_id"]
+    session.execute(insert(Decision).from_select(names, rows_of.where(accepted)))
+    session.expire_all()
+    return Decided(len(ids), len(rows) - len(ids))
+
+
 def current(session: Session, image_id: int) -> Decision | None:
-    """The current decision on a photo as the database has it at this moment, or None while it is unseen."""
+    """The current decision or suggestion on a photo as the database has it at this moment, or None without either."""
     return session.scalars(
         select(Decision)
         .where(Decision.image_id == image_id, Decision.superseded_at.is_(None))
@@ -182,31 +239,50 @@ def undo(session: Session, person: Person) -> Undone:
     return _undo_act(session, decision) if decision is not None else Undone("There is nothing of yours to undo.")
 
 
-def apply_rules(session: Session, image_ids: Collection[int], thresholds: Thresholds = Thresholds()) -> Applied:
-    """Let the review rules decide on these photos of one catalog.
+def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
+    """Let the review rules, as their catalog has set them, suggest something for these photos of one catalog.
 
-    A person's decision stays, and so does a rule's that still holds. Raises NotFound when none of the photos exists.
+    A person's decision stays, and so does a suggestion that still holds; one for which no rule speaks any more is
+    withdrawn. A few statements, however many photos. Raises NotFound when none of the photos exists.
     """
-    catalog_id = session.scalar(select(Image.catalog_id).where(Image.id.in_(image_ids)).limit(1))
+    chosen = cast(list(image_ids), ARRAY(BigInteger))
+    catalog_id = session.scalar(select(Image.catalog_id).where(Image.id == any_(chosen)).limit(1))
     if catalog_id is None:
         raise NotFound("There is no such photo.")
+    checking.check(session, image_ids)
     _lock(session, catalog_id)
-    now, applied = utc_now(), Applied()
-    changes: dict[Ruling, list[int]] = {}
-    for image, signals, text, decision in session.execute(_judged(image_ids)):
-        ruling = rules.judge(facts_of(image, signals, text), thresholds)
-        if decision is not None and decision.person_id is not None:
-            applied += Applied(left_to_people=1)
-        elif decision is not None and (decision.verdict, decision.rule, decision.reason) == (
-            ruling.verdict, ruling.rule, ruling.reason,
-        ):  # fmt: skip
-            applied += Applied(unchanged=1)
-        else:
-            changes.setdefault(ruling, []).append(image.id)
-            applied += Applied(**{ruling.verdict: 1})
-    for ruling, ids in changes.items():
-        _replace(session, ids, now, verdict=ruling.verdict, reason=ruling.reason, rule=ruling.rule)
-    return applied
+    now = utc_now()
+    judged = rulings.judged(rule_sets.settings_of(session, catalog_id)).where(Image.id == any_(chosen)).cte("judged")
+    differs = or_(judged.c.rule.is_distinct_from(Decision.rule), judged.c.reason.is_distinct_from(Decision.reason))
+    superseded = session.execute(
+        update(Decision)
+        .where(Decision.id == judged.c.decision_id, Decision.rule.is_not(None), differs)
+        .values(superseded_at=now)
+        .returning(Decision.image_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    before = and_(Decision.image_id == judged.c.image_id, Decision.superseded_at == now)
+    names = ["image_id", "parent_id", "created_at", "verdict", "rule", "reason"]
+    suggestions = (
+        select(
+            judged.c.image_id, Decision.id, literal(now), rulings.verdict(judged.c.rule), judged.c.rule,
+            judged.c.reason,
+        )
+        .outerjoin(Decision, before)
+        .where(judged.c.decision_id.is_(None), judged.c.rule.is_not(None))
+    )  # fmt: skip
+    made = session.execute(
+        insert(Decision).from_select(names, suggestions).returning(Decision.verdict, Decision.parent_id)
+    ).all()
+    verdicts = [verdict for verdict, _ in made]
+    withdrawn = len(superseded) - sum(parent_id is not None for _, parent_id in made)
+    counted = select(func.count().filter(Decision.rule.is_not(None)), func.count(Decision.person_id))
+    suggested, decided = session.execute(
+        counted.where(Decision.image_id == any_(chosen), Decision.superseded_at.is_(None))
+    ).one()
+    session.expire_all()
+    counts = {verdict: verdicts.count(verdict) for verdict in rules.VERDICTS}
+    return Applied(**counts, withdrawn=withdrawn, unchanged=suggested - len(made), left_to_people=decided)
 
 
 def hold(session: Session, image_id: int) -> None:
@@ -218,30 +294,13 @@ def hold(session: Session, image_id: int) -> None:
 
 
 def reconsider(session: Session, image_id: int) -> None:
-    """After a caption has changed, under `hold`: where a rule decided on the photo, let the rules decide again."""
+    """After a caption has changed, under `hold`: unless a person has decided, let the rules look at the photo again."""
     before = current(session, image_id)
-    if before is not None and before.rule is not None:
+    if before is None or before.is_suggestion:
         apply_rules(session, [image_id])
 
 
-def facts_of(image: Image, signals: Signals | None, caption: str | None) -> PhotoFacts:
-    """What the rules look at."""
-    return PhotoFacts(
-        sharpness=signals.sharpness if signals else None,
-        background=signals.background if signals else None,
-        cropped_edges=tuple(signals.cropped_edges) if signals else (),
-        confidence=signals.confidence if signals else 0.0,
-        caption=caption,
-        contradictions=tuple(finding.sentence for finding in contradictions(signals, caption)),
-    )
-
-
-def contradictions(signals: Signals | None, caption: str | None) -> list[Contradiction]:
-    """What the caption says otherwise than the picture was measured; nothing without a caption or signals."""
-    return caption_rules.contradictions(caption, measured_facts(signals)) if caption and signals else []
-
-
-def in_batches(session: Session, catalog_id: int, size: int = 200) -> Iterator[list[int]]:
+def in_batches(session: Session, catalog_id: int, size: int = 5000) -> Iterator[list[int]]:
     """The numbers of a catalog's photos, oldest first, in lists of at most `size`."""
     last = 0
     while ids := list(
@@ -288,10 +347,10 @@ def _undo_act(session: Session, newest: Decision) -> Undone:
         .where(Decision.person_id == newest.person_id, Decision.created_at == newest.created_at)
         .where(Decision.superseded_at.is_(None))
         .values(superseded_at=now, undone_at=now)
-        .returning(Decision.parent_id)
+        .returning(Decision.image_id, Decision.parent_id, Decision.verdict)
         .execution_options(synchronize_session=False)
     ).all()
-    parents = [parent_id for (parent_id,) in undone if parent_id is not None]
+    parents = [row.parent_id for row in undone if row.parent_id is not None]
     if parents:
         session.execute(
             update(Decision)
@@ -300,11 +359,24 @@ def _undo_act(session: Session, newest: Decision) -> Undone:
             .execution_options(synchronize_session=False)
         )
     session.expire_all()
+    # Rules may have been set otherwise since they looked at these photos.
+    chosen = cast([row.image_id for row in undone], ARRAY(BigInteger))
+    looked_at = select(Decision.image_id).where(Decision.image_id == any_(chosen), Decision.rule.is_not(None))
+    checked = select(CaptionCheck.image_id).where(CaptionCheck.image_id == any_(chosen))
+    if ids := session.scalars(looked_at.union(checked)).all():
+        apply_rules(session, ids)
     if len(undone) != 1:
-        return Undone(f"Took back {SAID[newest.verdict]} on {len(undone):,} photos.", image.id, len(undone))
+        verdicts = {row.verdict for row in undone}
+        what = SAID[newest.verdict] if len(verdicts) == 1 else "what was decided"
+        return Undone(f"Took back {what} on {len(undone):,} photos.", image.id, len(undone))
     before = current(session, image.id)
-    state = f"{SAID[before.verdict]} again" if before is not None else "not decided any more"
-    return Undone(f"{name_of(image)} is {state}.", image.id, 1, before)
+    if before is None:
+        state = "is not decided any more"
+    elif before.is_suggestion:
+        state = f"is not decided any more; a rule suggests {SUGGESTED[before.verdict]}"
+    else:
+        state = f"is {SAID[before.verdict]} again"
+    return Undone(f"{name_of(image)} {state}.", image.id, 1, before)
 
 
 def _undo_caption(session: Session, caption: Caption) -> Undone:
@@ -330,15 +402,15 @@ def name_of(image: Image) -> str:
     return image.title or image.file_name
 
 
-def _judged(image_ids: Collection[int]) -> Select[Image, Signals, str, Decision]:
-    return (
-        select(Image, Signals, Caption.text, Decision)
-        .outerjoin(Signals, Signals.image_id == Image.id)
-        .outerjoin(Caption, and_(Caption.image_id == Image.id, Caption.superseded_at.is_(None)))
-        .outerjoin(Decision, and_(Decision.image_id == Image.id, Decision.superseded_at.is_(None)))
-        .where(Image.id.in_(image_ids))
-        .execution_options(populate_existing=True)
-    )
+def _kept_reason(suggestion: Decision) -> str | None:
+    """The reason that an accepted suggestion is kept with: to keep a photo needs none."""
+    return None if suggestion.verdict == "kept" else suggestion.reason
+
+
+def _check_count(count: int, expected_count: int | None) -> None:
+    """Raises Conflict when a selection does not hold as many photos as a person was told."""
+    if expected_count is not None and count != expected_count:
+        raise Conflict(f"The filter gives {count:,} photos now, not {expected_count:,}; nothing was decided.")
 
 
 def _checked(verdict: str, reason: str | None) -> str | None:

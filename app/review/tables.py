@@ -1,17 +1,26 @@
-"""Decisions: an append-only history; the current one is the row not superseded."""
+"""Decisions of people, suggestions of rules, and the settings of a catalog's rules: append-only histories.
+
+The current one of each is the row not superseded.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.catalog.tables import Image
+from app.catalog.tables import Catalog, Image
 from app.database import Base, BigId, Moment, utc_now
 from app.people import Person
 
 
 class Decision(Base):
-    """What a person, or a review rule, decided about an image. A person's decision is never replaced by a rule's."""
+    """What a person decided about an image, or what a review rule suggests while no person has decided.
+
+    A row with a `rule` is a suggestion: the photo is still unseen. A person's decision is never replaced by one.
+    """
 
     __tablename__ = "decision"
     __table_args__ = (
@@ -31,3 +40,24 @@ class Decision(Base):
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
     undone_at: Mapped[Moment | None]
+
+    @property
+    def is_suggestion(self) -> bool:
+        """Whether a rule says so, and no person."""
+        return self.rule is not None
+
+
+class RuleSet(Base):
+    """What somebody set for the rules of a catalog: `RuleSettings` as JSON. Without a row the defaults hold."""
+
+    __tablename__ = "rule_set"
+    __table_args__ = (
+        Index("uq_rule_set_current", "catalog_id", unique=True, postgresql_where=text("superseded_at is null")),
+    )
+
+    id: Mapped[BigId]
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id), index=True)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
+    created_at: Mapped[Moment] = mapped_column(default=utc_now)
+    superseded_at: Mapped[Moment | None]

@@ -27,14 +27,15 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
+from app.captions.checking import contradictions
 from app.captions.tables import Caption
 from app.catalog.tables import Image, Signals
 from app.errors import NotFound, Refused
-from app.review.decisions import contradictions
 from app.review.tables import Decision
-from app.selection.keys import LISTED, MEASURED
-from app.selection.kinds import Label, OneOf
+from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
+from app.selection.kinds import NOTHING, Label, OneOf
 from app.selection.query import Selection, joined
 from app.selection.tables import PhotoIndex
 
@@ -67,7 +68,8 @@ SORTS: Final[dict[str, Order]] = {
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One photo as the grid shows it. `verdict` is None while unseen, and `decision_id` is 0 then.
+    """One photo as the grid shows it. `verdict` is a person's, or a rule's where `is_suggestion`; without either it is
+    None and `decision_id` 0.
 
     `contradictions` are sentences: what the caption says otherwise than the picture was measured.
     """
@@ -79,7 +81,13 @@ class Tile:
     verdict: str | None
     reason: str | None
     decision_id: int
+    is_suggestion: bool
     contradictions: tuple[str, ...]
+
+    @property
+    def mark(self) -> str:
+        """The mark it carries: a person's verdict, "suggested-" and a rule's, or none."""
+        return mark_of(self.verdict, self.is_suggestion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,11 @@ class Facets:
     total: int
     options: dict[str, tuple[Option, ...]]
     bars: dict[str, tuple[int, ...]]
+
+
+def mark_of(verdict: str | None, is_suggestion: bool) -> str:
+    """The name of the mark that a decision or a suggestion has on a photo; empty without either."""
+    return f"suggested-{verdict}" if verdict and is_suggestion else verdict or ""
 
 
 def order_named(name: str) -> Order:
@@ -123,15 +136,16 @@ def tiles(session: Session, ids: list[int]) -> list[Tile]:
     statement: Select[*tuple[Any, ...]] = joined(
         select(
             Image.id, Image.title, Image.file_name, Image.width_px, Image.height_px, Decision.verdict, Decision.reason,
-            func.coalesce(Decision.id, 0), Signals, Caption.text,
+            func.coalesce(Decision.id, 0), Decision.rule.is_not(None), Signals, Caption.text,
         )
     ).where(Image.id.in_(ids))  # fmt: skip
     tiles_by_id = {}
-    for number, title, file_name, width, height, verdict, reason, decision_id, signals, caption in session.execute(
-        statement
-    ):
+    for row in session.execute(statement):
+        number, title, file_name, width, height, verdict, reason, decision_id, is_suggestion, signals, caption = row
         wrong = tuple(finding.sentence for finding in contradictions(signals, caption))
-        tiles_by_id[number] = Tile(number, title or file_name, width, height, verdict, reason, decision_id, wrong)
+        tiles_by_id[number] = Tile(
+            number, title or file_name, width, height, verdict, reason, decision_id, is_suggestion, wrong
+        )
     return [tiles_by_id[image_id] for image_id in ids if image_id in tiles_by_id]
 
 
@@ -180,29 +194,89 @@ def facets(session: Session, selection: Selection) -> Facets:
     """
     clauses = selection.clauses()
     flags = {key: clauses.pop(key) for key in (*LISTED, *MEASURED) if key in clauses}
+    wide = {key: _widened(selection, key) for key in flags if LISTED.get(key) and LISTED[key].widening}
     asked = select(
         *(_spelling(listed).label(key) for key, listed in LISTED.items()),
+        *(listed.widening.column.label(f"{key}_besides") for key, listed in LISTED.items() if listed.widening),
         *(measured.column.label(key) for key, measured in MEASURED.items()),
         *(clause.label(f"is_{key}") for key, clause in flags.items()),
+        *(clause.label(f"is_{key}_wide") for key, clause in wide.items()),
     ).where(PhotoIndex.catalog_id == selection.catalog_id, *clauses.values())
     # What looks beyond the index is asked once for all passes; the index alone is read again faster than kept.
     matching = asked.cte("matching") if clauses else asked.subquery("matching")
-    held: dict[str, ColumnElement[bool]] = {key: matching.c[f"is_{key}"] for key in flags}
-    columns = [matching.c[key] for key in (*LISTED, *(f"is_{key}" for key in flags))]
-    places = [text(str(place)) for place in range(1, len(columns) + 1)]
-    combined = select(*columns, func.count().label("n")).group_by(*places).cte("combined")
-    kept: dict[str, ColumnElement[bool]] = {key: combined.c[f"is_{key}"] for key in flags}
+    counted = [column for column in matching.c if column.key not in MEASURED]
+    places = [text(str(place)) for place in range(1, len(counted) + 1)]
+    combined = select(*counted, func.count().label("n")).group_by(*places).cte("combined")
     photos = func.sum(combined.c.n)
-    parts: list[Select[*tuple[Any, ...]]] = [select(literal(TOTAL), literal(None, Text), photos).where(*kept.values())]
+    kept = _Held(combined.c, tuple(flags), tuple(wide))
+    parts: list[Select[*tuple[Any, ...]]] = [select(literal(TOTAL), literal(None, Text), photos).where(*kept.all_but())]
     for key in LISTED:
-        with_value = photos.filter(and_(true(), *_without(kept, key)))
+        with_value = photos.filter(and_(true(), *kept.all_but(key)))
         parts.append(select(literal(key), combined.c[key], with_value).group_by(combined.c[key]))
+        if selection.is_wide(key):
+            besides = combined.c[f"{key}_besides"]
+            parts.append(select(literal(key), besides, with_value).where(besides.is_not(None)).group_by(besides))
+    held = _Held(matching.c, tuple(flags), tuple(wide))
     for key in MEASURED:
         column = matching.c[key]
         bar = cast(func.least(func.greatest(func.floor(column * BINS), 0), BINS - 1), Integer)
-        others = [column.is_not(None), *_without(held, key)]
-        parts.append(select(literal(key), cast(bar, Text), func.count()).where(*others).group_by(bar))
+        limits = [column.is_not(None), *held.all_but(key)]
+        parts.append(select(literal(key), cast(bar, Text), func.count()).where(*limits).group_by(bar))
+    for key in SEVERAL:
+        parts += _counts_of_several(selection, key)
     return _read_facets(selection, session.execute(union_all(*parts)).all())
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The columns that tell whether a photo is in the selection, by key: `is_KEY`, and `is_KEY_wide` for keys that
+    another key's choice widens."""
+
+    columns: ReadOnlyColumnCollection[str, Any]
+    keys: tuple[str, ...]
+    wide: tuple[str, ...]
+
+    def all_but(self, own: str = "") -> list[ColumnElement[bool]]:
+        """The conditions of every key but one, whose other options show what choosing them would give."""
+        return [self._of(key, own) for key in self.keys if key != own]
+
+    def _of(self, key: str, own: str) -> ColumnElement[bool]:
+        # Beside the options of the key that widens, each is widened: what it adds is of photos of that option alone.
+        widening = ASKED[key].widening
+        name = f"is_{key}_wide" if key in self.wide and widening and widening.key == own else f"is_{key}"
+        condition: ColumnElement[bool] = self.columns[name]
+        return condition
+
+
+def _widened(selection: Selection, key: str) -> ColumnElement[bool]:
+    """The condition of a key as if it were widened."""
+    clauses = (
+        ASKED[key].clause(values, is_not, is_wide=True)
+        for is_not in (False, True)
+        if (values := selection.values(key, is_not))
+    )
+    return and_(*clauses)
+
+
+def _counts_of_several(selection: Selection, key: str) -> list[Select[*tuple[Any, ...]]]:
+    """How many photos have each value of a key of which a photo has several, and where it is chosen, none: they are no
+    column of the combinations."""
+    listed = SEVERAL[key]
+    owner: Any = listed.column.class_
+    name = func.unnest(listed.column).table_valued("name").render_derived(f"each_{key}")
+    free = selection.with_term(key, ()).with_term(key, (), is_not=True)
+    have = (
+        select(literal(key), name.c.name, func.count())
+        .select_from(owner)
+        .join(name, true())
+        .where(owner.catalog_id == selection.catalog_id, listed.column != [])
+        .where(owner.id.in_(_ids(free)))
+        .group_by(name.c.name)
+    )
+    if NOTHING not in selection.values(key):
+        return [have]
+    without = _ids(free.with_term(key, (NOTHING,))).subquery()
+    return [have, select(literal(key), literal(NOTHING), func.count()).select_from(without)]
 
 
 def _spelling(listed: OneOf | Label) -> InstrumentedAttribute[Any]:
@@ -210,17 +284,14 @@ def _spelling(listed: OneOf | Label) -> InstrumentedAttribute[Any]:
     return listed.spelling if isinstance(listed, Label) else listed.column
 
 
-def _without(flags: dict[str, ColumnElement[bool]], key: str) -> list[ColumnElement[bool]]:
-    return [flag for other, flag in flags.items() if other != key]
-
-
 TOTAL: Final = "total"
 
 
 def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) -> Facets:
-    counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, *LISTED, *MEASURED)}
+    counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, *LISTED, *MEASURED, *SEVERAL)}
     for row in rows:
-        counted[row[0]][row[1]] = int(row[2] or 0)
+        of_key = counted[row[0]]
+        of_key[row[1]] = of_key.get(row[1], 0) + int(row[2] or 0)
     options = {
         key: _options_of_name(listed, counted[key], selection.values(key))
         if isinstance(listed, Label)
@@ -228,6 +299,15 @@ def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
             Option(choice, counted[key].get(choice, 0), choice in selection.values(key)) for choice in listed.allowed
         )
         for key, listed in LISTED.items()
+    }
+    # Only what a photo has, or what is chosen: most catalogs have few.
+    options |= {
+        key: tuple(
+            Option(name, counted[key].get(name, 0), name in selection.values(key))
+            for name in several.allowed
+            if name in counted[key] or name in selection.values(key)
+        )
+        for key, several in SEVERAL.items()
     }
     bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in MEASURED}
     return Facets(counted[TOTAL][None], options, bars)

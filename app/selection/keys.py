@@ -9,9 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from app.catalog import notes
 from app.catalog.tables import Image
 from app.review import rules
-from app.selection.kinds import Key, Label, Measure, Number, OneOf, Part, Range, Words, figure
+from app.selection.kinds import (
+    NOTHING,
+    Key,
+    Label,
+    Measure,
+    Number,
+    OneOf,
+    Part,
+    Range,
+    SomeOf,
+    Widening,
+    Words,
+    figure,
+)
 from app.selection.tables import PhotoIndex, PhotoText
 
 _ARE: Final = {"kept": "are kept", "rejected": "are rejected", "needs_work": "need work", "unseen": "are unseen"}
@@ -20,12 +34,26 @@ _NOT: Final = {"kept": "kept", "rejected": "rejected", "needs_work": "needing wo
 _CAPTIONS: Final = {
     "none": "without a caption",
     "captioner": "with a machine’s caption",
+    "given": "with a caption given in a file",
     "person": "with a person’s caption",
 }
 
+BY: Final = {
+    "person": "decided by a person",
+    "rule": "with only a rule’s suggestion",
+    "none": "without a decision or a suggestion",
+}
 _RULES: Final = {
-    "blurred": "Blurred", "contradicted": "Caption contradicts", "uncaptioned": "No caption",
-    "cropped": "Cropped", "busy": "Busy background", "clean": "Nothing found",
+    "empty": "Reject: empty", "small": "Reject: too small", "blurred": "Reject: blurred",
+    "contradicted": "Look: caption contradicts", "uncaptioned": "Look: no caption",
+    "cropped": "Look: cropped", "busy": "Look: a scene", "bare": "Look: a packshot",
+    "clean": "Keep: no fault found",
+}  # fmt: skip
+_NOTES: Final = {
+    "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
+    "large-profile": "Large profile", "large-text": "Large text", "first-of-several": "First of several pictures",
+    "largest-page": "Largest page", "missing-end-mark": "End mark missing", "laid-on-white": "Laid on white",
+    "reduced-to-8-bit": "Reduced to 8 bit",
 }  # fmt: skip
 
 
@@ -63,6 +91,10 @@ def _named(values: Sequence[Any], missing: str) -> str:
     return alternatives([missing if value is None else value for value in values])
 
 
+def _noted(values: Sequence[Any], is_one: bool) -> str:
+    return alternatives(["without a note" if n == NOTHING else f"noted as “{n.replace('-', ' ')}”" for n in values])
+
+
 def _in_quotes(values: Sequence[Any]) -> list[str]:
     return [f"“{value}”" for value in values]
 
@@ -72,6 +104,18 @@ _DECLARED: Final[tuple[Key, ...]] = (
         name="decision", title="Decision", column=PhotoIndex.verdict, sample=("kept", "unseen"),
         choices={"kept": "Kept", "rejected": "Rejected", "needs_work": "Needs work", "unseen": "Not seen yet"},
         say=_decision, say_left_out=_not_decision,
+        # People's decisions; asked for rules, also what they suggest of photos that no person has seen.
+        widening=Widening("by", "rule", PhotoIndex.suggested),
+    ),
+    OneOf(
+        name="by", title="Decided by", column=PhotoIndex.decided_by, sample=("rule",),
+        choices={"person": "A person", "rule": "Only a rule suggests", "none": "Nobody"},
+        say=lambda values, _: alternatives([BY[author] for author in values]),
+    ),
+    OneOf(
+        name="rule", title="Suggested by rules", column=PhotoIndex.rule, sample=("blurred",),
+        choices={name: _RULES[name] for name in rules.NAMES},
+        say=lambda values, _: f"found {alternatives(values)} by a rule",
     ),
     OneOf(
         name="background", title="Background", column=PhotoIndex.background, sample=("white", "plain"),
@@ -100,13 +144,15 @@ _DECLARED: Final[tuple[Key, ...]] = (
     ),
     OneOf(
         name="caption", title="Caption", column=PhotoIndex.captioned_by, sample=("none",),
-        choices={"none": "No caption", "captioner": "By a captioner", "person": "By a person"},
+        choices={
+            "none": "No caption", "captioner": "By a captioner", "given": "Given in a file", "person": "By a person",
+        },
         say=lambda values, _: alternatives([_CAPTIONS[value] for value in values]),
     ),
-    OneOf(
-        name="rule", title="Found by rules", column=PhotoIndex.rule, sample=("blurred",), is_closed=True,
-        choices={name: _RULES[name] for name in rules.NAMES},
-        say=lambda values, _: f"found {alternatives(values)} by a rule",
+    SomeOf(
+        name="note", title="Noted at intake", column=Image.notes, sample=("laid-on-white",), is_closed=True,
+        choices={NOTHING: "No note"} | {name: _NOTES[name] for name in notes.NAMES},
+        say=_noted,
     ),
     Label(
         name="product", column=Image.product_key, sample=("K-12",), spelling=Image.product,
@@ -131,6 +177,11 @@ WORDS: Final = Words(
 KEYS: Final = {key.name: key for key in _DECLARED}
 # Everything that can be asked, in the order in which it is written: words stand behind the keys.
 ASKED: Final = KEYS | {WORDS.name: WORDS}
-# Facets: those with a list of values, and those with a histogram.
-LISTED: Final = {name: key for name, key in KEYS.items() if key.title and isinstance(key, OneOf | Label)}
+# Facets: those with a list of values of which a photo has one, or several, and those with a histogram.
+LISTED: Final = {
+    name: key
+    for name, key in KEYS.items()
+    if key.title and isinstance(key, OneOf | Label) and not isinstance(key, SomeOf)
+}
+SEVERAL: Final = {name: key for name, key in KEYS.items() if key.title and isinstance(key, SomeOf)}
 MEASURED: Final = {name: key for name, key in KEYS.items() if key.title and isinstance(key, Measure)}

@@ -25,6 +25,7 @@ Column = InstrumentedAttribute[Any]
 # Values in words, for one photo or for many: "on a white or plain background".
 Say = Callable[[Sequence[Any], bool], str]
 
+NOTHING: Final = "none"  # the word for an empty list
 # Tables a key may ask about beside the photo index, and their column that names the photo.
 _OTHERS: Final[dict[Any, str]] = {Image: "id", PhotoText: "image_id"}
 _NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
@@ -55,6 +56,15 @@ class Range:
         return f">{figure(self.low)}" if self.low is not None else f"<{figure(self.high or 0.0)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Widening:
+    """What a key asks about besides where the key `key` has chosen `value`: its values in `column` too."""
+
+    key: str
+    value: str
+    column: Column
+
+
 @dataclass(frozen=True, kw_only=True)
 class Key(ABC):
     """A key of the language: what it asks about, and its values in words. `most` values may be given.
@@ -73,12 +83,14 @@ class Key(ABC):
     title: str = ""
     is_closed: bool = False  # few people need this facet all the time, so it starts closed
     most: int = 200
+    widening: Widening | None = None
     allowed: tuple[str, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
-        if self.column.class_ is not PhotoIndex and self.column.class_ not in _OTHERS:
+        if self.column.class_ not in (PhotoIndex, *_OTHERS):
             raise TypeError(f"{self.name}: {self.column} belongs to no table that a filter reads")
-        if self.title and self.column.class_ is not PhotoIndex:
+        columns = [self.column, *([self.widening.column] if self.widening else [])]
+        if self.is_in_index and any(column.class_ is not PhotoIndex for column in columns):
             raise TypeError(f"{self.name}: facets are counted in the photo index, which has no {self.column}")
 
     def say_not(self, values: Sequence[Any], is_one: bool) -> str:
@@ -111,12 +123,19 @@ class Key(ABC):
         """A value as text that `read` understands; None for a missing value."""
         return None if value is None else str(value)
 
-    def clause(self, values: Sequence[Any], is_not: bool = False) -> ColumnElement[bool]:
+    @property
+    def is_in_index(self) -> bool:
+        """Whether its column has to be one of the photo index, where facets are counted."""
+        return bool(self.title or self.widening)
+
+    def clause(self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False) -> ColumnElement[bool]:
         """The condition on a photo's row of `PhotoIndex`: the values chosen, or left out. Left out means every photo
-        that choosing them would not give, so also one that was never measured."""
+        that choosing them would not give, so also one that was never measured. `is_wide`: its widening holds."""
         asked = self.any_of if is_not else self.holds
         if self.column.class_ is PhotoIndex:
             condition = asked(self.column, values)
+            if is_wide and self.widening:
+                condition = or_(condition, asked(self.widening.column, values))
             return condition.is_not(true()) if is_not else condition
         # An alias of its own: the statement may have the table already, for something else.
         other: Any = aliased(self.column.class_)
@@ -148,6 +167,22 @@ class OneOf(Key):
 
     def in_order(self, values: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(choice for choice in self.choices if choice in values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SomeOf(OneOf):
+    """Some of few words of ours, in a column that holds a list of them; `none` is an empty list.
+
+    A photo may have several, so its facet is counted by itself and may lie outside of the photo index.
+    """
+
+    @property
+    def is_in_index(self) -> bool:
+        return False
+
+    def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
+        there = column.overlap([value for value in values if value != NOTHING])
+        return or_(there, column == []) if NOTHING in values else there
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@
 Query string <-> frozen `Selection` <-> SQL <-> a sentence with the exact count. Terms are joined by "and", values of
 one term by "or"; a term behind a minus is left out; a value with a space, comma, colon or quote stands in double
 quotes; `none` is a missing value; words without a key are beginnings of words in the title, category, description,
-product, file name or current caption. Keys are declared in `keys`.
+product, file name or current caption. Keys are declared in `keys`. `decision` asks what people decided, and with
+`by:rule` what a rule suggests of photos that no person has seen.
 
 Nothing that was typed means something else in silence: what looks like another language (`or`, `category=lamps`,
 `NOT red`, `*ettle`) is refused with its place and what to type here. In quotes everything is plain text.
@@ -62,6 +63,11 @@ class Selection:
         """The values chosen of a key, or those left out; empty where it limits nothing."""
         return next((term.values for term in self.terms if (term.key, term.is_not) == (key, is_not)), ())
 
+    def is_wide(self, key: str) -> bool:
+        """Whether another key's choice widens what this key asks about."""
+        widening = ASKED[key].widening
+        return widening is not None and widening.value in self.values(widening.key)
+
     def toggled(self, key: str, value: str | None) -> Selection:
         """The same with one value of a listed facet taken in, or taken out where it was in.
 
@@ -93,7 +99,8 @@ class Selection:
         out and no statement has to join anything for it."""
         conditions: dict[str, list[ColumnElement[bool]]] = {}
         for term in self.terms:
-            conditions.setdefault(term.key, []).append(ASKED[term.key].clause(term.values, term.is_not))
+            clause = ASKED[term.key].clause(term.values, term.is_not, self.is_wide(term.key))
+            conditions.setdefault(term.key, []).append(clause)
         return {key: and_(*both) for key, both in conditions.items()}
 
     def select(self, *columns: Any) -> Select[*tuple[Any, ...]]:

@@ -5,7 +5,7 @@ The triggers are made together with the tables, so that `review`, whose rows the
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Computed, Connection, ForeignKey, Index, MetaData, Text, event
+from sqlalchemy import BigInteger, Computed, Connection, ForeignKey, Index, MetaData, Text, event, false
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -32,8 +32,16 @@ class PhotoIndex(Base):
     sharpness: Mapped[float | None]
     fill: Mapped[float | None]
     captioned_by: Mapped[str] = mapped_column(Text, server_default="none")
-    verdict: Mapped[str] = mapped_column(Text, server_default="unseen")
-    rule: Mapped[str | None] = mapped_column(Text)
+    verdict: Mapped[str] = mapped_column(Text, server_default="unseen")  # a person's; unseen while no person decided
+    rule: Mapped[str | None] = mapped_column(Text)  # the one that suggests something; None once a person decided
+    suggested: Mapped[str | None] = mapped_column(Text)  # what it suggests
+    decided_by: Mapped[str] = mapped_column(Text, server_default="none")  # person, rule (a suggestion only) or none
+    contrast: Mapped[float | None]
+    longest_px: Mapped[float | None]
+    shortest_px: Mapped[float | None]
+    confidence: Mapped[float | None]
+    is_cropped: Mapped[bool | None]
+    is_contradicted: Mapped[bool] = mapped_column(server_default=false())
 
 
 class PhotoText(Base):
@@ -54,18 +62,23 @@ class PhotoText(Base):
 # Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
 _KEEPERS = {
     "image": """
-        insert into photo_index (image_id, catalog_id, category, category_key)
-        select id, catalog_id, category, category_key from changed
+        insert into photo_index (image_id, catalog_id, category, category_key, longest_px, shortest_px)
+        select id, catalog_id, category, category_key, greatest(width_px, height_px), least(width_px, height_px)
+        from changed
         on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category,
-            category_key = excluded.category_key
-        where (photo_index.catalog_id, photo_index.category) is distinct from (excluded.catalog_id, excluded.category);
+            category_key = excluded.category_key, longest_px = excluded.longest_px, shortest_px = excluded.shortest_px
+        where (photo_index.catalog_id, photo_index.category, photo_index.longest_px, photo_index.shortest_px)
+            is distinct from
+            (excluded.catalog_id, excluded.category, excluded.longest_px, excluded.shortest_px);
         insert into photo_text (image_id, of_image)
         select id, search_words(concat_ws(' ', title, category, description, product, file_name)) from changed
         on conflict (image_id) do update set of_image = excluded.of_image
         where photo_text.of_image is distinct from excluded.of_image""",
     "signals": """
         update photo_index set background = coalesce(signals.background, 'cannot tell'),
-            colour = signals.subject_colour, sharpness = signals.sharpness, fill = signals.fill
+            colour = signals.subject_colour, sharpness = signals.sharpness, fill = signals.fill,
+            confidence = signals.confidence, is_cropped = jsonb_array_length(signals.cropped_edges) > 0,
+            contrast = signals.contrast
         from (select distinct image_id from changed) as touched
         left join signals on signals.image_id = touched.image_id
         where photo_index.image_id = touched.image_id""",
@@ -82,13 +95,27 @@ _KEEPERS = {
             left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
         ) as fresh
         where photo_text.image_id = fresh.image_id and photo_text.of_caption is distinct from fresh.words""",
-    "decision": """
-        update photo_index set verdict = coalesce(decision.verdict, 'unseen'), rule = decision.rule
+    "caption_check": """
+        update photo_index set is_contradicted = caption_check.contradiction is not null
         from (select distinct image_id from changed) as touched
-        left join decision on decision.image_id = touched.image_id and decision.superseded_at is null
-        where photo_index.image_id = touched.image_id and
-            (photo_index.verdict, photo_index.rule) is distinct from
-            (coalesce(decision.verdict, 'unseen'), decision.rule)""",
+        left join caption_check on caption_check.image_id = touched.image_id
+        where photo_index.image_id = touched.image_id
+            and photo_index.is_contradicted is distinct from (caption_check.contradiction is not null)""",
+    "decision": """
+        update photo_index set verdict = fresh.verdict, rule = fresh.rule, suggested = fresh.suggested,
+            decided_by = fresh.decided_by
+        from (
+            select touched.image_id, decision.rule,
+                case when decision.person_id is null then 'unseen' else decision.verdict end as verdict,
+                case when decision.rule is not null then decision.verdict end as suggested,
+                case when decision.id is null then 'none' when decision.rule is null then 'person' else 'rule' end
+                    as decided_by
+            from (select distinct image_id from changed) as touched
+            left join decision on decision.image_id = touched.image_id and decision.superseded_at is null
+        ) as fresh
+        where photo_index.image_id = fresh.image_id and
+            (photo_index.verdict, photo_index.rule, photo_index.suggested, photo_index.decided_by) is distinct from
+            (fresh.verdict, fresh.rule, fresh.suggested, fresh.decided_by)""",
 }
 TRIGGERS: tuple[str, ...] = tuple(
     statement

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.selection.keys import ASKED
+from app.selection.keys import ASKED, BY, alternatives
 from app.selection.query import Selection, Term, parse
 
 _ADJECTIVES: Final = ("kept", "rejected", "unseen")
+_TO: Final = {"kept": "keep", "rejected": "reject", "needs_work": "look at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,18 @@ def describe(selection: Selection, count: int) -> Description:
     if selection.is_everything:
         return Description("No photos yet" if count == 0 else f"All {count:,} photos" if count > 1 else "The one photo")
     noun = "photo" if count == 1 else "photos"
+    is_one = count == 1
     verdicts = selection.values("decision")
-    is_adjective = len(verdicts) == 1 and verdicts[0] in _ADJECTIVES
-    terms = [term for term in selection.terms if not (is_adjective and term == Term("decision", verdicts))]
+    asks_rules = selection.is_wide("decision")
+    is_adjective = len(verdicts) == 1 and verdicts[0] in _ADJECTIVES and not asks_rules
+    said = {term: _said(term, is_one) for term in selection.terms}
+    if is_adjective:
+        del said[Term("decision", verdicts)]
+    elif verdicts and asks_rules:
+        said[Term("decision", verdicts)] = _decided_or_suggested(verdicts, selection.values("by"), is_one)
+        del said[Term("by", selection.values("by"))]
     return Description(
-        f"{count:,} {verdicts[0]} {noun}" if is_adjective else f"{count:,} {noun}",
-        ", ".join(_said(term, is_one=count == 1) for term in terms),
+        f"{count:,} {verdicts[0]} {noun}" if is_adjective else f"{count:,} {noun}", ", ".join(said.values())
     )
 
 
@@ -51,3 +59,16 @@ def examples() -> list[tuple[str, str]]:
 def _said(term: Term, is_one: bool) -> str:
     key = ASKED[term.key]
     return key.say_not(term.values, is_one) if term.is_not else key.say(term.values, is_one)
+
+
+def _decided_or_suggested(verdicts: Sequence[str], authors: Sequence[str], is_one: bool) -> str:
+    """What people decided and what rules suggest: "that are kept, or that a rule suggests to keep"."""
+    decided = [verdict for verdict in verdicts if verdict != "unseen"]
+    ways = []
+    if decided and "person" in authors:
+        ways.append(ASKED["decision"].say(decided, is_one))
+    if "unseen" in verdicts:
+        ways += [BY[author] for author in ("rule", "none") if author in authors]
+    else:
+        ways.append(f"that a rule suggests to {alternatives([_TO[verdict] for verdict in decided])}")
+    return ", or ".join(ways)

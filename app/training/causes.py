@@ -8,6 +8,7 @@ Cause = Literal[
     "out_of_memory", "diverged", "disk_full", "refused", "broken",  # told by the engine
     "hung", "killed", "lost",  # seen by the worker
     "out_of_time", "out_of_money",  # the hard stop
+    "no_better",  # its patience was at an end
 ]  # fmt: skip
 
 CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
@@ -27,7 +28,7 @@ AT_THE_LIMIT: Final[frozenset[Cause]] = frozenset({"out_of_time", "out_of_money"
 
 NEXT_ACTIONS: Final[dict[Cause, str]] = {
     "out_of_memory": "Launch it again with fewer pictures at once or a lower resolution.",
-    "diverged": "Launch it again with a lower learning rate; the last good checkpoint is kept.",
+    "diverged": "Launch it again with a lower learning rate.",
     "disk_full": "Free some space on the disk, then go on from the last checkpoint.",
     "refused": "Correct what the sentence names, then launch it again.",
     "broken": "Read the last lines of the log below and report them; then try to go on from the last checkpoint.",
@@ -35,6 +36,7 @@ NEXT_ACTIONS: Final[dict[Cause, str]] = {
     "killed": "See what else uses this machine's memory, then go on from the last checkpoint.",
     "lost": "See that the machine and its gpu worker run, then go on from the last checkpoint.",
     "out_of_time": "Raise the time limit to go on from the last checkpoint, or use what was learned.",
+    "no_better": "Use what was learned; more photos teach more than more steps.",
     "out_of_money": "Raise the money limit to go on from the last checkpoint, or use what was learned.",
 }
 """What a person can do about each cause: a short imperative sentence."""

@@ -321,7 +321,7 @@ def last_lines(log: Path, count: int = 40) -> list[str]:
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _LOG_BYTES))
-            return file.read().decode("utf-8", errors="replace").splitlines()[-count:]
+            return _lines(file.read())[-count:]
     except OSError:
         return []
 
@@ -340,7 +340,12 @@ def log_behind(log: Path, offset: int, count: int = 200) -> Tail:
     except OSError:
         return Tail([], 0)
     whole = text[: text.rfind(b"\n") + 1]
-    return Tail(whole.decode("utf-8", errors="replace").splitlines()[-count:], begin + len(whole))
+    return Tail(_lines(whole)[-count:], begin + len(whole))
+
+
+def _lines(text: bytes) -> list[str]:
+    """Lines by their ends on a terminal: a prompt in one may hold U+2028 and its like."""
+    return [line.decode("utf-8", errors="replace") for line in text.splitlines()]
 
 
 def _line(readings: Sequence[MetricPoint], series: int) -> Series:

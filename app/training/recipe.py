@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,11 +24,13 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _NOT_LEARNED = frozenset(
     {
         "name",
+        "base_revision",  # a resumed run keeps to the commit that its checkpoints name
         "threads",
         "max_wall_clock_s",
         "checkpoint_every",
         "validate_every",
         "report_every",
+        "patience",
         "sampling_steps",
         "guidance",
         "cache",
@@ -37,6 +40,10 @@ _NOT_LEARNED = frozenset(
         "sharding",
     }
 )
+
+# Knobs that recipes of before lack, and that do nothing unless they are turned: then only do they count, so that runs
+# and preflights of before keep their hashes.
+_CAME_LATER = frozenset({"patience", "base_revision", "enlarge_at_most", "route_to"})
 
 
 class RecipeError(ValueError):
@@ -64,6 +71,11 @@ class Recipe(BaseModel):
         description="The model family: how the base is loaded, trained and saved."
     )
     base: str = Field(min_length=1, description="The model to start from: a folder, or a name on the model hub.")
+    base_revision: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{40})?$",
+        description="The commit of a base on the model hub; empty: its newest, which the run then keeps to.",
+    )
     method: Literal["full", "lora"] = Field(
         description="Which weights are trained: full trains all of the denoiser's, lora a small addition to them."
     )
@@ -77,6 +89,12 @@ class Recipe(BaseModel):
     )
     buckets: bool = Field(
         default=False, description="Keep pictures' proportions in a few sizes of about the same area, not in a square."
+    )
+    enlarge_at_most: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=64.0,
+        description="Smaller pictures are enlarged so many times and no more, and framed by their border; 0: to fit.",
     )
     batch_size: int = Field(ge=1, le=4096, description="Pictures looked at in each step.")
     micro_batch: int = Field(
@@ -121,7 +139,10 @@ class Recipe(BaseModel):
     timestep_sd: float = Field(gt=0.0, le=5.0, description="Spread of the logit-normal draw of timesteps.")
     timestep_uniform_share: Share = Field(description="Share of timesteps drawn evenly from 0 to 1 instead.")
     timestep_shift: float = Field(
-        default=1.0, ge=0.0, le=20.0, description="Above 1 leans towards noise, as drawing does; 0: as the base draws."
+        default=1.0,
+        ge=0.0,
+        le=20.0,
+        description="Above 1 leans towards noise, as drawing does; 0: as the base was taught.",
     )
     min_snr_gamma: float = Field(
         default=0.0, ge=0.0, le=100.0, description="Bound on the weight of nearly clean pictures (sd15, sdxl); 0: none."
@@ -140,7 +161,10 @@ class Recipe(BaseModel):
     route_share: Share = Field(
         default=0.0, description="Share of picture tokens that skip the middle blocks while training (TREAD); 0: none."
     )
-    route_from: int = Field(default=2, ge=0, le=200, description="First block that routed tokens skip.")
+    route_from: int = Field(default=2, ge=0, le=200, description="First block that routed tokens skip, from 0.")
+    route_to: int = Field(
+        default=0, ge=0, le=200, description="Last block that routed tokens skip, from 0; 0: the last but one."
+    )
     teacher: str = Field(
         default="", description="Folder of a DINO model whose view of the picture a middle block learns (REPA)."
     )
@@ -160,7 +184,12 @@ class Recipe(BaseModel):
     )
     second_batch_size: int = Field(default=0, ge=0, le=4096, description="Pictures in each step of the second stage.")
 
-    threads: int = Field(ge=1, le=256, description="CPU threads the run may use.")
+    threads: int = Field(
+        ge=1,
+        le=256,
+        description="CPU threads the run may use; without an accelerator a small model’s are processes of their own "
+        "where the micro-batches can be shared evenly.",
+    )
     processes: int = Field(
         default=1,
         ge=1,
@@ -174,6 +203,12 @@ class Recipe(BaseModel):
 
     checkpoint_every: int = Field(ge=1, description="Steps between saved checkpoints; the last step is always saved.")
     validate_every: int = Field(ge=1, description="Steps between looks at the validation members; step 0 is one.")
+    patience: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Validations in a row that are no better, beyond noise, after which the run stops; 0: it goes on.",
+    )
     report_every: int = Field(ge=1, le=10_000, description="Steps summed up in one line of progress.")
     max_wall_clock_s: float = Field(
         gt=0.0, le=604_800.0, description="Hard limit in seconds, earlier attempts included; a checkpoint ends it."
@@ -195,6 +230,10 @@ class Recipe(BaseModel):
             raise ValueError("second_from 0 leaves no first stage: give the sizes of the second as the run's own")
         if self.second_from < 1.0 and not self.second_resolution_px:
             raise ValueError("the second stage needs second_resolution_px")
+        if 0 < self.route_to < self.route_from:
+            raise ValueError("route_to is the last block that is skipped, so it cannot come before route_from")
+        if 0.0 < self.enlarge_at_most < 1.0:
+            raise ValueError("enlarge_at_most is at least 1, or 0 for no bound")
         if (self.lpips or self.dino) and self.family != "prx_pixel":
             raise ValueError("lpips and dino are losses for pixel models (prx_pixel) only")
         if self.min_snr_gamma and self.family not in ("sd15", "sdxl"):
@@ -225,21 +264,60 @@ class Recipe(BaseModel):
         return Stage(1, second, self.second_resolution_px, batch_size, self.micro_batch or batch_size)
 
     def recipe_hash(self) -> str:
-        """SHA-256 (hex) of all knobs as canonical JSON."""
-        return _hash(self.model_dump(mode="json"))
+        """SHA-256 (hex) of all knobs as canonical JSON, without later ones that are left as they are."""
+        return _hash(self._hashed())
 
-    def learning_hash(self) -> str:
-        """SHA-256 (hex) of the knobs that decide what is learned: equal for runs that may resume one another."""
-        # FLUX.2 works out its timesteps' shift from the steps that it is drawn in.
-        is_by_steps = self.family == "flux2" and self.timestep_shift == 0.0
-        learned = {"sampling_steps"} if is_by_steps else set()
-        return _hash(self.model_dump(mode="json", exclude=set(_NOT_LEARNED - learned)))
+    def learning_hash(self, base_shift: float = 1.0) -> str:
+        """SHA-256 (hex) of what decides what is learned: equal for runs that may resume one another.
+
+        `base_shift` is the base's own timestep shift, see `new_meanings`.
+        """
+        learned = {name: value for name, value in self._hashed().items() if name not in _NOT_LEARNED}
+        return _hash(learned | self.new_meanings(base_shift))
+
+    def new_meanings(self, base_shift: float = 1.0) -> dict[str, str]:
+        """What these knobs mean otherwise than before 30 November 2026, and since when: a key and a sentence for each.
+
+        Such a run of before cannot be gone on with to the same end, so it is not the same learning. `base_shift` is
+        the base's own timestep shift, which counts where the recipe leaves it to the base.
+        """
+        meanings = {}
+        shift = self.timestep_shift or base_shift
+        if self.family == "flux2" and self.timestep_shift == 0.0:
+            meanings["training shift"] = (
+                "FLUX.2 is trained with the shift it was taught with, not the one it draws with"
+            )
+        if self.timestep_uniform_share > 0.0 and shift != 1.0:
+            meanings["even timesteps"] = "timesteps that are drawn evenly are not shifted"
+        if self.family == "sdxl":
+            meanings["sizes"] = "SDXL is told the size that each photo had"
+        if self.dino:
+            meanings["dino input"] = "DINO is shown answers between black and white only"
+        return meanings
+
+    def differences(self, other: Mapping[str, Any]) -> list[str]:
+        """In which of the knobs that decide what is learned `other`, the knobs of a recipe, differs, in words."""
+        mine = self.model_dump(mode="json")
+        names = sorted((mine.keys() | other.keys()) - _NOT_LEARNED, key=[*mine, *other].index)
+        theirs = completed(other)
+        both = ((name, mine.get(name), theirs.get(name)) for name in names)
+        return [f"{name} is {_plain(now)} and was {_plain(before)}" for name, now, before in both if now != before]
+
+    def _hashed(self) -> dict[str, Any]:
+        fields = Recipe.model_fields
+        knobs = self.model_dump(mode="json")
+        return {n: value for n, value in knobs.items() if n not in _CAME_LATER or value != fields[n].default}
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The knobs of a recipe that an earlier version may have kept, later ones as they are when nobody turns them."""
+    return {**{name: Recipe.model_fields[name].default for name in _CAME_LATER}, **values}
 
 
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a YAML file. Raises `RecipeError` with one sentence that names each knob at fault."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"The recipe {path} cannot be read: {' '.join(str(error).split())}.") from error
     try:
@@ -257,6 +335,10 @@ def write_recipe(path: Path, recipe: Recipe) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _plain(value: Any) -> str:
+    return "empty" if value == "" else "unknown" if value is None else str(value)
 
 
 def _hash(values: dict[str, Any]) -> str:

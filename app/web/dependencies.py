@@ -6,12 +6,13 @@ would still have answered 200.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy import event
 from sqlalchemy.orm import Session, UOWTransaction
+from starlette.datastructures import FormData
 
 from app import broker
 from app.errors import SignInNeeded
@@ -86,9 +87,9 @@ def renderer(request: Request, session: Read) -> Renderer:
 Page = Annotated[Renderer, Depends(renderer)]
 
 
-async def sent(request: Request) -> Mapping[str, Any]:
+async def sent(request: Request) -> FormData:
     """The fields of the form that was sent."""
     return await request.form()
 
 
-Sent = Annotated[Mapping[str, Any], Depends(sent)]
+Sent = Annotated[FormData, Depends(sent)]

@@ -13,10 +13,20 @@ from app.database import utc_now
 from app.jobs import Job
 from app.units import bytes_, duration
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def number(value: float, places: int = 0) -> str:
     """3084 -> "3,084"; with places, 0.8134 -> "0.81"."""
     return f"{value:,.{places}f}"
+
+
+def loss(value: float, places: int = 3) -> str:
+    """0.1447 -> "0.145", 12.3 -> "12.3"; large and tiny ones in powers of ten: 450536 -> "4.51·10⁵"."""
+    if value == 0 or 0.001 <= abs(value) < 9999.5:
+        return f"{value:.{places}f}" if abs(value) < 9.9995 else f"{value:.4g}"
+    figures, power = f"{value:.2e}".split("e")
+    return f"{figures}·10{str(int(power)).translate(_RAISED)}"
 
 
 def commands(sentence: str) -> Markup:
@@ -57,6 +67,7 @@ JOBS = {
     "dataset.freeze": "Freezing the version",
     "run.preflight": "Measuring",
     "run.train": "Fine-tuning",
+    "run.export": "Writing the model",
     "sheet.draw": "Drawing the sheet",
 }
 
@@ -82,6 +93,7 @@ def job_left(job: Job, now: datetime | None = None) -> str:
 
 FILTERS: dict[str, Any] = {
     "number": number,
+    "loss": loss,
     "commands": commands,
     "share": share,
     "plural": plural,

@@ -37,6 +37,7 @@ from app.web.routes import (
     jobs,
     launch,
     people,
+    rules,
     runs,
     samples,
 )
@@ -47,7 +48,7 @@ TEMPLATES: Final = PROJECT / "templates"
 MAX_BODY_BYTES: Final = 1 << 20
 
 # Templates whose macros make up `ui`.
-MACROS: Final = ("icons.html", "components.html", "fields.html", "shell.html")
+MACROS: Final = ("icons.html", "components.html", "marks.html", "fields.html", "shell.html")
 
 ROUTERS: Final = (
     home.router,
@@ -58,6 +59,7 @@ ROUTERS: Final = (
     intakes.router,
     images.router,
     decisions.router,
+    rules.router,
     desk.router,
     health.router,
     captions.router,

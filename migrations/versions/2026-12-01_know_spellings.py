@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "8d41f0b6c3e9"
-down_revision: str | None = "5f0c9b7e21ad"
+down_revision: str | None = "2ccb10a53bd6"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
@@ -65,18 +65,23 @@ COMPUTED = {
 }
 KEEPERS = {
     "image": r"""
-        insert into photo_index (image_id, catalog_id, category, category_key)
-        select id, catalog_id, category, category_key from changed
+        insert into photo_index (image_id, catalog_id, category, category_key, longest_px, shortest_px)
+        select id, catalog_id, category, category_key, greatest(width_px, height_px), least(width_px, height_px)
+        from changed
         on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category,
-            category_key = excluded.category_key
-        where (photo_index.catalog_id, photo_index.category) is distinct from (excluded.catalog_id, excluded.category);
+            category_key = excluded.category_key, longest_px = excluded.longest_px, shortest_px = excluded.shortest_px
+        where (photo_index.catalog_id, photo_index.category, photo_index.longest_px, photo_index.shortest_px)
+            is distinct from
+            (excluded.catalog_id, excluded.category, excluded.longest_px, excluded.shortest_px);
         insert into photo_text (image_id, of_image)
         select id, search_words(concat_ws(' ', title, category, description, product, file_name)) from changed
         on conflict (image_id) do update set of_image = excluded.of_image
         where photo_text.of_image is distinct from excluded.of_image""",
     "signals": r"""
         update photo_index set background = coalesce(signals.background, 'cannot tell'),
-            colour = signals.subject_colour, sharpness = signals.sharpness, fill = signals.fill
+            colour = signals.subject_colour, sharpness = signals.sharpness, fill = signals.fill,
+            confidence = signals.confidence, is_cropped = jsonb_array_length(signals.cropped_edges) > 0,
+            contrast = signals.contrast
         from (select distinct image_id from changed) as touched
         left join signals on signals.image_id = touched.image_id
         where photo_index.image_id = touched.image_id""",
@@ -96,9 +101,13 @@ KEEPERS = {
 }
 KEEPERS_BEFORE = {
     "image": r"""
-        insert into photo_index (image_id, catalog_id, category) select id, catalog_id, category from changed
-        on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category
-        where (photo_index.catalog_id, photo_index.category) is distinct from (excluded.catalog_id, excluded.category);
+        insert into photo_index (image_id, catalog_id, category, longest_px, shortest_px)
+        select id, catalog_id, category, greatest(width_px, height_px), least(width_px, height_px) from changed
+        on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category,
+            longest_px = excluded.longest_px, shortest_px = excluded.shortest_px
+        where (photo_index.catalog_id, photo_index.category, photo_index.longest_px, photo_index.shortest_px)
+            is distinct from
+            (excluded.catalog_id, excluded.category, excluded.longest_px, excluded.shortest_px);
         insert into photo_text (image_id, of_image)
         select id, to_tsvector('simple', regexp_replace(
             concat_ws(' ', title, category, description, product, file_name), '(\W|_)+', ' ', 'g')) from changed
@@ -106,7 +115,8 @@ KEEPERS_BEFORE = {
         where photo_text.of_image is distinct from excluded.of_image""",
     "signals": r"""
         update photo_index set background = changed.background, colour = changed.subject_colour,
-            sharpness = changed.sharpness, fill = changed.fill
+            sharpness = changed.sharpness, fill = changed.fill, confidence = changed.confidence,
+            is_cropped = jsonb_array_length(changed.cropped_edges) > 0, contrast = changed.contrast
         from changed where photo_index.image_id = changed.image_id""",
     "caption": r"""
         update photo_index set captioned_by = coalesce(caption.written_by, 'none')

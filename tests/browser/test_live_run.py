@@ -175,3 +175,29 @@ def test_on_a_phone_nothing_is_cut(page: Page, site: Site, run_id: int) -> None:
         assert wide == []
     page.goto(f"{site.url}/runs/{run_id}")
     assert len(page.locator(".rhead code").evaluate("one => [...one.getClientRects()]")) == 1, "the hash is on one line"
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_loss_of_any_size_is_labelled_inside_its_drawing(page: Page, site: Site, run_id: int, width: int) -> None:
+    exploding = told(11, 8)
+    for number, event in enumerate(exploding):
+        event["loss_by_band"] = [10.0**number * 4.50536, 10.0 ** (number + 2), 2.0, 450_536.0]
+    tell(site, run_id, exploding)
+    at = utc_now().isoformat()
+    tell(site, run_id, [{"seq": 19, "at": at, "kind": "validation", "step": 34, "loss": 450_536.0, "loss_by_band": []}])
+    page.set_viewport_size({"width": width, "height": 900})
+    page.reload()
+    expect(page.locator("#loss path.line")).to_have_count(4)
+    expect(page.locator("#loss")).to_contain_text("4.51·10⁵")
+    outside = page.locator("#loss, #validation").evaluate_all(
+        """drawings => drawings.flatMap(drawing => {
+          const room = drawing.getBoundingClientRect();
+          return [...drawing.querySelectorAll("text")].filter(label => {
+            const box = label.getBoundingClientRect();
+            return box.left < room.left - 1 || box.right > room.right + 1 || box.top < room.top - 1;
+          }).map(label => label.textContent);
+        })"""
+    )
+    assert outside == []
+    assert page.locator("#loss text.end").count() <= 8
+    expect(page.locator("[data-newest=validation]")).to_contain_text("4.51·10⁵")

@@ -15,7 +15,7 @@ from app.catalog.tables import Catalog, Image
 from app.database import transaction
 from app.desk.queue import upcoming
 from app.people import Person
-from app.review import decisions
+from app.review import decisions, rule_sets
 from app.review.decisions import current
 from app.review.tables import Decision
 from tests import cast
@@ -237,6 +237,83 @@ def test_the_grid_decides_picked_photos_in_one_act(scene: Scene, visit: Visit) -
     assert [bool(scene.decision(photo)) for photo in newest] == [True, True, False, False]
 
 
+def suggest(scene: Scene) -> None:
+    """Let the rules look: three kettles have nothing wrong with them, the caption of one names another colour."""
+    with transaction(scene.site.engine) as session:
+        wrong = writing.current(session, [scene.photos[3].id])[scene.photos[3].id]
+        writing.rewrite(session, scene.photos[3].id, "Green kettle.", scene.ana, wrong.id)
+        decisions.apply_rules(session, [photo.id for photo in scene.photos])
+
+
+def test_suggestions_are_hollow_and_y_accepts_them_in_the_grid(scene: Scene, visit: Visit) -> None:
+    suggest(scene)
+    page = visit(scene.ana)
+    page.goto(f"{scene.site.url}/catalogs/{scene.pile.id}")
+    expect(page.locator("[data-tile] .mark-dot.hollow.keep")).to_have_count(3)
+    expect(page.locator("[data-tile] .mark-dot.hollow.work")).to_have_count(1)
+    expect(page.locator("[data-tile]").nth(1)).to_have_attribute(
+        "aria-label", "photo 2 of 4, not seen yet, a rule suggests to keep it, Tomato kettle"
+    )
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("y")
+    expect(page.locator(".toast")).to_contain_text("Kept Tomato kettle")
+    expect(page.locator("[data-tile] .mark-dot.keep:not(.hollow)")).to_have_count(1)
+    page.keyboard.press("Control+a")
+    page.keyboard.press("y")
+    expect(page.locator(".toast")).to_contain_text("Accepted 3 suggestions; 1 had none")
+    expect(page.locator("[data-tile] .hollow")).to_have_count(0)
+    page.keyboard.press("z")
+    expect(page.locator("[data-tile] .hollow")).to_have_count(3)
+    page.keyboard.press("z")
+    expect(page.locator("[data-tile] .hollow.keep")).to_have_count(3)
+
+
+def test_y_accepts_a_suggestion_at_the_desk(scene: Scene, visit: Visit) -> None:
+    suggest(scene)
+    page = visit(scene.ana)
+    order = scene.queue()
+    assert order[0] == scene.photos[3].id
+    page.goto(f"{scene.site.url}/desk")
+    expect(page.get_by_role("button", name="Accept: needs work")).to_be_visible()
+    page.keyboard.press("y")
+    expect(page.locator("[data-photo]")).to_have_attribute("data-photo", str(order[1]))
+    expect(page.locator(f'[data-cell="{order[0]}"] .mark-dot.work:not(.hollow)')).to_be_visible()
+    wait_for(page, lambda: (one := scene.decision(order[0])) is not None and one.person_id == scene.ana.id)
+    page.keyboard.press("z")
+    expect(page.locator("[data-photo]")).to_have_attribute("data-photo", str(order[0]))
+    expect(page.get_by_role("button", name="Accept: needs work")).to_be_visible()
+
+
+def test_dragging_a_limit_counts_what_would_change_and_saves_nothing(scene: Scene, visit: Visit) -> None:
+    suggest(scene)
+    page = visit(scene.ana)
+    page.goto(f"{scene.site.url}/catalogs/{scene.pile.id}/rules")
+    expect(page.locator('[data-part="changes"]')).to_contain_text("0 of 4")
+    slider = page.get_by_role("slider", name="Blurred below a sharpness of")
+    slider.focus()
+    page.keyboard.press("End")
+    expect(page.get_by_role("spinbutton", name="Blurred below a sharpness of")).to_have_value("1.000")
+    expect(page.locator('[data-part="changes"]')).to_contain_text("4 of 4")
+    expect(page.locator('[data-part="then-blurred"]')).to_have_text("4")
+    page.get_by_role("spinbutton", name="Blurred below a sharpness of").fill("0.5")
+    expect(page.locator('[data-part="changes"]')).to_contain_text("0 of 4")
+    assert slider.input_value() == "0.5"
+    page.get_by_role("checkbox", name="Nothing found").uncheck()
+    expect(page.locator('[data-part="changes"]')).to_contain_text("3 of 4")
+    page.get_by_role("spinbutton", name="Blurred below a sharpness of").fill("")
+    expect(page.locator('[data-part="changes"]')).to_contain_text("is not a number")
+    page.reload()
+    expect(page.get_by_role("checkbox", name="Nothing found")).not_to_be_checked()
+    with transaction(scene.site.engine) as session:
+        assert rule_sets.current(session, scene.pile.id) is None
+    page.goto(f"{scene.site.url}/catalogs/{scene.pile.id}/rules")
+    page.get_by_role("button", name="Accept all 3 suggestions of “Nothing found”").click()
+    expect(page.locator(".each")).not_to_contain_text("Accept all 3")
+    assert all((one := scene.decision(photo.id)) and one.verdict == "kept" for photo in scene.photos[:3])
+    page.keyboard.press("z")
+    expect(page.locator(".each")).to_contain_text("Accept all 3")
+
+
 def test_a_facet_filters_without_a_reload_and_back_undoes_it(scene: Scene, visit: Visit) -> None:
     with transaction(scene.site.engine) as session:
         decisions.decide(session, session.get_one(Image, scene.photos[1].id), scene.ana, "kept")
@@ -246,7 +323,7 @@ def test_a_facet_filters_without_a_reload_and_back_undoes_it(scene: Scene, visit
     page.get_by_role("checkbox", name="Kept").click()
     expect(page.locator("[data-tile]")).to_have_count(1)
     expect(page.locator(".bar2")).to_contain_text("1 kept photo.")
-    expect(page.get_by_role("button", name="Freeze the 1 kept")).to_be_enabled()
+    expect(page.get_by_role("link", name="Freeze the 1 kept")).to_be_visible()
     assert page.url.endswith("?q=decision%3Akept")
     page.go_back()
     expect(page.locator("[data-tile]")).to_have_count(4)

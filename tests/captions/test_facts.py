@@ -11,8 +11,8 @@ from app.captions.facts import (
     name_framing,
     read_catalogue,
     sentence,
-    singular,
 )
+from app.captions.nouns import singular
 
 
 @pytest.mark.parametrize(
@@ -139,3 +139,17 @@ def test_singular(plural: str, noun: str) -> None:
 def test_a_folder_that_names_no_thing_is_no_noun(folder: str) -> None:
     said = sentence(read_catalogue(None, folder), MeasuredFacts("red", "pure white", "centred"))
     assert said == "Red product, centred on a pure white background."
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Blauer Wasserkocher", "Blauer Wasserkocher on a white background."),
+        ("כוס אדומה", "כוס אדומה on a white background."),
+        ("Gold kettle", "Gold kettle on a white background."),
+        ("<b>Alto</b> kettle &amp; lid, SALE", "Red Alto kettle & lid on a white background."),
+        ("4006381333931", "Red product on a white background."),
+    ],
+)
+def test_a_measured_colour_is_added_only_where_the_title_names_none(title: str, expected: str) -> None:
+    assert sentence(read_catalogue(title), MeasuredFacts("red", "white")) == expected

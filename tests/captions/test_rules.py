@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.captions.facts import CatalogueFacts, MeasuredFacts, sentence
-from app.captions.rules import contradictions
+from app.captions.rules import compared, contradictions
 
 RED_ON_WHITE = MeasuredFacts("red", "pure white", "centred")
 
@@ -88,3 +88,60 @@ def test_a_facts_caption_never_contradicts_its_own_facts(colour: str, background
 def test_each_kind_is_found_once_in_one_caption() -> None:
     found = contradictions("Blue kettle, left of centre on a dark green background.", RED_ON_WHITE)
     assert [finding.kind for finding in found] == ["colour", "background", "framing"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "said"),
+    [
+        ("Blauer Wasserkocher", "blauer (blue)"),
+        ("Wasserkocher dunkelblau", "dunkelblau (blue)"),
+        ("Weiße Tasse", "weiße (white)"),
+        ("Bouilloire bleue", "bleue (blue)"),
+        ("Hervidor azul", "azul (blue)"),
+        ("Bollitore verde", "verde (green)"),
+        ("Waterkoker zwart", "zwart (black)"),
+        ("Chaleira preta", "preta (black)"),
+        ("Czajnik niebieski", "niebieski (blue)"),
+        ("Blå kanna", "blå (blue)"),
+        ("Modrá konvice", "modrá (blue)"),
+        ("Kék kancsó", "kék (blue)"),
+        ("Μπλε κανάτα", "μπλε (blue)"),
+        ("Синя чаша", "синя (blue)"),
+    ],
+)
+def test_colours_of_other_languages_are_understood_where_they_contradict(caption: str, said: str) -> None:
+    (finding,) = contradictions(caption, RED_ON_WHITE)
+    assert (finding.says, finding.measured) == (said, "red")
+
+
+@pytest.mark.parametrize(
+    ("caption", "said"),
+    [
+        ("Roter Kessel auf schwarzem Hintergrund", "schwarzem (black)"),
+        ("Bouilloire rouge sur fond noir", "noir (black)"),
+        ("Hervidor rojo sobre un fondo negro", "negro (black)"),
+        ("Rode waterkoker op een zwarte achtergrond", "zwarte (black)"),
+    ],
+)
+def test_backgrounds_of_other_languages_are_understood(caption: str, said: str) -> None:
+    (finding,) = contradictions(caption, RED_ON_WHITE)
+    assert (finding.kind, finding.says) == ("background", said)
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "Roter Kessel", "Kessel mit blauem Griff", "Vin blanc", "Té verde", "Grüner Tee", "A jar of pesto verde",
+        "Salsa verde", "Black and gold kettle", "Rose vase, blue", "Kettle", "כוס כחולה", "Rot-proof post",
+    ],
+)  # fmt: skip
+def test_names_kinds_and_unknown_languages_are_no_contradiction(caption: str) -> None:
+    assert contradictions(caption, RED_ON_WHITE) == []
+
+
+def test_what_could_not_be_compared_is_not_agreement() -> None:
+    assert compared("Red kettle, centred on a white background.", RED_ON_WHITE) == ("colour", "background", "framing")
+    assert compared("Blue kettle.", RED_ON_WHITE) == ("colour",)
+    assert compared("כוס כחולה", RED_ON_WHITE) == ()
+    assert compared("Gold kettle, centred.", RED_ON_WHITE) == ("framing",)
+    assert compared("Red kettle, centred.", MeasuredFacts()) == ()

@@ -38,7 +38,9 @@ def test_images_without_signals_of_this_version_are_unmeasured(session: Session)
 
 def test_values_are_kept_and_replaced(session: Session) -> None:
     photo = cast.red_kettle(session, cast.catalog(session))
-    values = SignalValues(background="plain", confidence=0.5, box=[0.1, 0.2, 0.3, 0.4], cropped_edges=["left"])
+    values = SignalValues(
+        background="plain", confidence=0.5, contrast=30.0, box=[0.1, 0.2, 0.3, 0.4], cropped_edges=["left"]
+    )
     signals.record(session, 7, {photo.id: asdict(values)})
     session.expire_all()
     kept = signals.of(session, photo.id)

@@ -15,10 +15,13 @@ from app.datasets import freezing
 from app.datasets.manifest import content_hash, read_manifest
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
+from app.review import decisions
+from app.review.tables import Decision
 from app.selection.kinds import NotUnderstood
 from app.storage import Storage
 from tests import cast
-from tests.datasets.cast import CAPTION, frozen, kept
+from tests.datasets.cast import CAPTION, frozen, kept, suggested
+from tests.intake.conftest import encoded, picture
 
 
 def members(session: Session, version: DatasetVersion) -> dict[int, Member]:
@@ -62,7 +65,7 @@ def test_the_manifest_says_the_same_and_moves_with_the_data_folder(session: Sess
     shutil.move(storage.root, moved)
     folder = Storage(moved).dataset_folder(version.id)
     assert not Path(row.file).is_absolute()
-    assert (folder / row.file).read_bytes() == b"a picture"
+    assert (folder / row.file).name == Path(photo.render_path).name and (folder / row.file).is_file()
 
 
 def test_no_product_is_in_both_splits(session: Session, storage: Storage) -> None:
@@ -213,9 +216,100 @@ def test_a_missing_picture_file_is_named(session: Session, storage: Storage) -> 
     assert version.content_hash is None
 
 
+def test_a_changed_picture_file_is_named(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    kept(session, storage, pile)
+    changed = kept(session, storage, pile)
+    (storage.root / changed.render_path).write_bytes(b"other bytes")
+    version = freezing.request_freeze(session, pile.id)
+    with pytest.raises(Refused, match=f"The picture file of {changed.file_name} .* is not the one that was taken in"):
+        freezing.freeze(session, storage, version)
+    assert version.content_hash is None
+
+
+def test_photos_of_before_are_read_strictly_once_and_a_damaged_one_is_named(session: Session, storage: Storage) -> None:
+    """Versions that read tolerantly took in a PNG with a flipped bit; its render is a whole file of half a picture."""
+    pile = cast.catalog(session)
+    whole, torn = kept(session, storage, pile), kept(session, storage, pile)
+    data = encoded(picture(), "PNG")
+    for photo, original in ((whole, data), (torn, data[:100] + bytes([data[100] ^ 1]) + data[101:])):
+        photo.was_read_strictly, photo.format = False, "PNG"
+        photo.sha256 = storage.put("originals", original, ".png")
+    session.flush()
+    version = freezing.request_freeze(session, pile.id)
+    with pytest.raises(Refused) as refusal:
+        freezing.freeze(session, storage, version)
+    assert refusal.value.sentence == (
+        f"The picture file of {torn.file_name} ({torn.render_path}) is damaged. "
+        "Reject that photo, take in a whole copy of it, then freeze."
+    )
+    session.scalars(
+        select(Decision).where(Decision.image_id == torn.id, Decision.superseded_at.is_(None))
+    ).one().verdict = "rejected"
+    session.flush()
+    freezing.freeze(session, storage, version)
+    session.expire_all()
+    assert (whole.was_read_strictly, torn.was_read_strictly, version.train_count) == (True, False, 1)
+
+
 def test_a_query_that_does_not_parse_and_a_catalog_that_is_not_there(session: Session) -> None:
     pile = cast.catalog(session)
     with pytest.raises(NotUnderstood):
         freezing.request_freeze(session, pile.id, "sharpness:blue")
     with pytest.raises(NotFound):
         freezing.request_freeze(session, pile.id + 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("q", "told", "people", "all_of_them"),
+    [
+        ("decision:kept", "decision:kept", 2, 3),
+        ("", "decision:kept", 2, 3),
+        ("category:Kettles", "by:person category:Kettles", 3, 6),
+        ("decision:kept,unseen", "decision:kept,unseen by:person", 2, 5),
+        ("decision:kept by:person", "decision:kept by:person", 2, 2),
+        ("decision:kept by:person,rule", "decision:kept by:person", 2, 3),
+    ],
+)
+def test_photos_that_no_person_has_seen_are_taken_only_when_told(
+    session: Session, storage: Storage, q: str, told: str, people: int, all_of_them: int
+) -> None:
+    pile = cast.catalog(session)
+    for number in range(2):
+        kept(session, storage, pile, product=f"P{number}")
+    decisions.decide(session, kept(session, storage, pile), cast.person(session), "rejected")
+    suggested(session, storage, pile)
+    doubtful = suggested(session, storage, pile)
+    decisions.current(session, doubtful.id).verdict = "needs_work"  # type: ignore[union-attr]
+    cast.image(session, pile, caption="Red kettle.")
+    session.flush()
+    offered = freezing.offer(session, pile.id, q)
+    assert (offered.seen, offered.seen + offered.unseen) == (people, all_of_them)
+    version = freezing.request_freeze(session, pile.id, q)
+    assert version.selection == told
+    assert len(freezing.gather(session, version).candidates) == people
+    version = freezing.request_freeze(session, pile.id, q, takes_unseen=True)
+    gathered = freezing.gather(session, version).candidates
+    assert len(gathered) == all_of_them
+    assert sum(not candidate.is_seen for candidate in gathered) == all_of_them - people
+
+
+def test_only_unseen_photos_are_refused_until_told(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    photos = [suggested(session, storage, pile) for _ in range(55)]
+    for q in ("decision:kept", "decision:kept by:rule", "by:rule"):
+        with pytest.raises(Refused, match="No person has decided on any of these 55 photos yet"):
+            freezing.request_freeze(session, pile.id, q)
+    version = freezing.request_freeze(session, pile.id, takes_unseen=True)
+    freezing.freeze(session, storage, version)
+    assert (version.unseen_count, version.train_count + version.validation_count) == (len(photos), len(photos))
+
+
+def test_a_version_counts_its_unseen_members(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    kept(session, storage, pile)
+    suggested(session, storage, pile)
+    version = freezing.request_freeze(session, pile.id, takes_unseen=True)
+    freezing.freeze(session, storage, version)
+    assert version.unseen_count == 1
+    assert frozen(session, storage, pile).unseen_count == 0

@@ -63,6 +63,8 @@ def test_the_hash_counts_a_member_that_is_there_twice() -> None:
         (line(width_px=True), "width_px"),
         (line(caption=None), "caption must be text"),
         (line(weight=1), "weight"),
+        (line(width_px=0), "width_px must be at least 1"),
+        (line(caption="half \ud83d"), "caption holds half a character"),
         (json.dumps({"file": "a.png"}), "caption"),
     ],
 )
@@ -70,6 +72,23 @@ def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, bad: str, says: s
     (tmp_path / "m.jsonl").write_text(f"{line()}\n\n{bad}\n")
     with pytest.raises(ManifestError, match=r"^Line 3 of m\.jsonl.*" + says):
         read_manifest(tmp_path / "m.jsonl")
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x1c", "\x0b", "\x0c"])
+def test_only_the_newline_parts_lines(tmp_path: Path, mark: str) -> None:
+    rows = [replace(KETTLE, caption=f"Red{mark}kettle."), LAMP]
+    write_manifest(tmp_path / "m.jsonl", rows)
+    (tmp_path / "windows.jsonl").write_bytes((tmp_path / "m.jsonl").read_bytes().replace(b"\n", b"\r\n"))
+    assert read_manifest(tmp_path / "m.jsonl") == read_manifest(tmp_path / "windows.jsonl") == rows
+    with (tmp_path / "m.jsonl").open("a") as file:
+        file.write("{")
+    with pytest.raises(ManifestError, match="Line 3 of"):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text(line() + "\n", encoding="utf-8-sig")
+    assert read_manifest(tmp_path / "m.jsonl") == [KETTLE]
 
 
 def test_a_missing_manifest_is_refused_with_its_path(tmp_path: Path) -> None:

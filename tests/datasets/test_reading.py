@@ -10,7 +10,7 @@ from app.datasets import freezing, reading
 from app.errors import NotFound, Refused
 from app.storage import Storage
 from tests import cast
-from tests.datasets.cast import frozen, kept
+from tests.datasets.cast import frozen, kept, suggested
 
 
 def test_contents_count_categories_products_and_people(session: Session, storage: Storage) -> None:
@@ -89,6 +89,9 @@ def test_piles_tell_what_can_be_frozen(session: Session, storage: Storage) -> No
     cast.red_kettle(session, empty)
     kept(session, storage, pile)
     kept(session, storage, pile, caption=None)
+    suggested(session, storage, pile, caption=None)
+    suggested(session, storage, pile)
+    suggested(session, storage, pile)
     found = {one.catalog_id: one for one in reading.piles(session)}
     assert empty.id not in found
-    assert found[pile.id] == reading.Pile(pile.id, "Autumn", 2, 1)
+    assert found[pile.id] == reading.Pile(pile.id, "Autumn", 2, 1, suggested=3, suggested_captioned=2)

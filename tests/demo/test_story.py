@@ -1,8 +1,10 @@
-"""The demo's fine-tune: measured first, and on a slow computer as many steps as end in time. Engines are stand-ins."""
+"""The demo's fine-tune: measured first, and on a slow computer as much as ends in time. Engines are stand-ins."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine, text
@@ -15,7 +17,7 @@ from app.launch import assessment
 from app.settings import Settings
 from app.training import runs
 from tests import cast
-from tests.training.cast import frozen_version
+from tests.training.cast import frozen_version, one_run
 from tests.workers.trainer import test_preflight_job, test_run_job
 from workers import celery_app
 from workers.celery_app import do
@@ -42,7 +44,7 @@ def done_at_once(monkeypatch: pytest.MonkeyPatch, stage: DemoApp, *behaviour: st
         "run.train": lambda work: run_job.train(work, test_run_job.FAKE, test_run_job.QUICK),
     }
 
-    def wait(stage: DemoApp, job_id: int, words: str) -> jobs.Job:
+    def wait(stage: DemoApp, job_id: int, words: str, meanwhile: object = None) -> jobs.Job:
         with transaction(stage.engine) as session:
             kind = jobs.get(session, job_id).kind
         do(job_id, bodies[kind], stage.settings)
@@ -57,7 +59,9 @@ def test_the_run_follows_its_preflight_and_is_estimated(
 ) -> None:
     done_at_once(monkeypatch, stage)
     planned = assessment.planned
-    monkeypatch.setattr(assessment, "planned", lambda *given: planned(*given, {"steps": 40}))  # the stand-in is slow
+    monkeypatch.setattr(
+        assessment, "planned", lambda *given: planned(*given[:4], {"steps": 40})
+    )  # the stand-in is slow
     with transaction(engine) as session:
         version = frozen_version(session)
     run = story.fine_tune(stage, version, is_drawn=True)
@@ -65,18 +69,35 @@ def test_the_run_follows_its_preflight_and_is_estimated(
     told = capsys.readouterr().out
     assert "5 steps measured on CPU" in told
     assert "took " in told and ", the estimate was " in told
+    assert "slow" not in told
 
 
-def test_a_slow_computer_takes_as_many_steps_as_end_in_time(
+def test_a_slow_computer_does_as_much_as_ends_in_time(
     stage: DemoApp, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done_at_once(monkeypatch, stage, "--step", "20")
+    done_at_once(monkeypatch, stage, "--step", "2")
+    hurried = replace(stage, ends_at=time.monotonic() + 300.0)
     with transaction(engine) as session:
         version = frozen_version(session)
-    run = story.fine_tune(stage, version, is_drawn=False)
-    assert 50 < run.steps < 90
-    assert run.estimated_s is not None and run.estimated_s < runs.plan().max_wall_clock_s
-    assert "steps instead of 600" in capsys.readouterr().out
+    run = story.fine_tune(hurried, version, is_drawn=False)
+    assert (run.steps, run.recipe["checkpoint_every"]) == (100, 100)
+    assert run.estimated_s is not None and run.estimated_s < 300
+    assert "does less: 100 steps instead of 600, 1 checkpoint, 48 pictures" in capsys.readouterr().out
+
+
+def test_a_run_that_turns_out_slow_is_stopped_in_time_and_kept(stage: DemoApp, engine: Engine) -> None:
+    with transaction(engine) as session:
+        run = one_run(session, steps=600)
+        run.state, run.step = "running", 240
+        run_id = run.id
+    story._stop_late(stage, run_id, time.monotonic() + 60.0)
+    with transaction(engine) as session:
+        assert runs.get(session, run_id).state == "running"
+    for _ in range(2):
+        story._stop_late(stage, run_id, time.monotonic() - 1.0)
+    with transaction(engine) as session:
+        assert runs.get(session, run_id).state == "stopping"
+        assert [note.kind for note in runs.notes(session, run_id)] == ["stop_asked"]
 
 
 def test_a_refusal_ends_the_demo_with_its_sentence(

@@ -12,10 +12,14 @@ from tests import cast
 
 def tiers(session: Session, ids: list[int]) -> list[str]:
     rows = [session.get_one(PhotoIndex, one, populate_existing=True) for one in ids]
-    return [row.rule if row.rule in TIERS else row.verdict for row in rows]
+    doubts = ("rejected", "needs_work")
+    return [
+        "contradicted" if row.rule == "contradicted" else "doubted" if row.suggested in doubts else row.verdict
+        for row in rows
+    ]
 
 
-def test_contradictions_first_then_unseen_then_needs_work(session: Session) -> None:
+def test_contradictions_first_then_doubts_then_unseen_then_needs_work(session: Session) -> None:
     pile, ana = cast.catalog(session), cast.person(session)
     kinds = []
     for _ in range(4):
@@ -26,13 +30,15 @@ def test_contradictions_first_then_unseen_then_needs_work(session: Session) -> N
             cast.red_kettle(session, pile),
         ]
     apply_rules(session, [photo.id for photo in kinds if photo.id % 2])
-    apply_rules(session, [photo.id for photo in kinds[1::4]])
+    apply_rules(session, [photo.id for photo in (*kinds[1::4], *kinds[2:10:4])])
+    decide(session, kinds[3], ana, "needs_work")
+    decide(session, kinds[7], ana, "kept")
     ids = upcoming(session, pile.id, ana, count=100)
     found = tiers(session, ids)
     assert found == sorted(found, key=lambda name: TIERS.index(name))
     left = waiting(session, pile.id)
-    assert (left.contradicted, left.total, left.photos) == (4, len(ids), 16)
-    assert "kept" not in found
+    assert (left.contradicted, left.needs_work, left.total, left.photos) == (4, 1, len(ids), 16)
+    assert set(found) == set(TIERS) and kinds[7].id not in ids and len(ids) == 15
 
 
 def test_it_goes_on_behind_a_photo_and_decided_ones_leave(session: Session) -> None:

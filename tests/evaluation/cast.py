@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -11,24 +12,46 @@ from app.database import utc_now
 from app.datasets.tables import DatasetVersion
 from app.evaluation import sheets
 from app.evaluation.tables import Sample, Sheet
-from app.training import runs
+from app.training import run_events, runs
 from app.training.recipe import Recipe
-from app.training.tables import Checkpoint, TrainingRun
+from app.training.tables import TrainingRun
 from tests.training.cast import one_run
 
+PRODUCTS = (0.9, 0.5, 1.2, 0.8, 1.4, 1.1, 1.3, 0.8)
+"""Losses of eight products, in shares of their mean."""
 
-def finished_run(session: Session, steps: tuple[int, ...] = (50, 100)) -> TrainingRun:
-    """A completed run with the base and a checkpoint at each of `steps`; the first has the lowest validation loss."""
+
+def finished_run(
+    session: Session,
+    steps: tuple[int, ...] = (50, 100),
+    losses: tuple[float, ...] = (),
+    base: float = 0.9,
+    jitter: float = 0.004,
+) -> TrainingRun:
+    """A completed run with the base and a checkpoint at each of `steps`; the first has the lowest validation loss.
+
+    `losses` are those of the checkpoints' validations, each product's a share of up to `jitter` off.
+    """
     run = one_run(session, steps=steps[-1])
     runs.begin(session, run)
+    told: list[dict[str, object]] = [validation(0, base, jitter)]
     for number, step in enumerate(steps):
-        folder = f"runs/{run.id}/checkpoints/step-{step:06d}"
-        loss = 0.30 + number / 100
-        session.add(Checkpoint(run_id=run.id, step=step, folder=folder, size_bytes=4, validation_loss=loss))
-    session.flush()
+        told.append(validation(step, losses[number] if losses else 0.30 + number / 100, jitter))
+        told.append({"kind": "checkpoint", "step": step, "folder": f"checkpoints/step-{step:06d}", "size_bytes": 4,
+                     "seconds": 0.1})  # fmt: skip
+    at = utc_now().isoformat()
+    run_events.record(session, run, [{"seq": seq, "at": at, **event} for seq, event in enumerate(told, start=1)])
     run.step = steps[-1]
     runs.end(session, run, "completed", f"All {run.steps:,} steps are done.")
     return run
+
+
+def validation(step: int, loss: float, jitter: float = 0.0, training: float = 0.1) -> dict[str, object]:
+    """A validation of eight products as a trainer tells it."""
+    draw = random.Random(step)
+    products = [[1, loss * share * draw.uniform(1 - jitter, 1 + jitter)] for share in PRODUCTS]
+    return {"kind": "validation", "step": step, "loss": loss, "loss_by_band": [loss] * 4, "products": products,
+            "training": [training] * 4}  # fmt: skip
 
 
 def sheet_of(session: Session, run: TrainingRun, drawn: int = 0, at: datetime | None = None) -> Sheet:

@@ -234,6 +234,8 @@ def test_logs_of_earlier_times_are_kept_and_the_oldest_goes(tmp_path: Path) -> N
         "web.log.3": "3\n",
     }
     assert processes.last_words(tmp_path / "web.log.1") == "5"
+    (tmp_path / "odd.log").write_text("no room for a\u2028b\n")
+    assert processes.last_words(tmp_path / "odd.log") == "no room for a\u2028b"
     assert processes.last_words(log) == ""
 
 

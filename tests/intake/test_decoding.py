@@ -105,7 +105,7 @@ def test_an_orientation_out_of_range_is_ignored() -> None:
 def test_an_srgb_profile_needs_no_render() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     found = read(encoded(picture(), icc_profile=profile))
-    assert found.had_profile and found.render is None and found.note is None
+    assert found.had_profile and found.render is None and found.notes == ()
 
 
 def test_another_profile_is_converted_to_srgb() -> None:
@@ -121,12 +121,12 @@ def test_another_profile_is_converted_to_srgb() -> None:
 def test_a_broken_profile_is_told_and_taken_as_srgb() -> None:
     found = read(encoded(picture(), icc_profile=b"no profile at all"))
     assert found.render is None
-    assert found.note == "The embedded colour profile cannot be used; the colours are taken as sRGB."
+    assert found.notes == ("broken-profile",)
 
 
 def test_cmyk_becomes_rgb_and_says_that_its_colours_are_approximate() -> None:
     found = read(encoded(Pillow.new("CMYK", (64, 64), (0, 255, 255, 0))))
-    assert found.note == "CMYK without a usable profile: its colours are approximate."
+    assert found.notes == ("cmyk-without-profile",)
     assert found.render is not None
     r, g, b = shown(found.render).getpixel((5, 5))
     assert r > 240 and max(g, b) < 15

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from app.errors import Refused
+from app.intake import folders
 from app.intake.folders import Met, walk
 from tests.intake.conftest import encoded, picture
 
@@ -105,3 +108,75 @@ def test_a_folder_that_cannot_be_read_is_refused(folder: Path, monkeypatch: pyte
 
     monkeypatch.setattr(os, "scandir", closed)
     assert met(folder)["closed"].reason == "The folder cannot be read."
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg", "#recycle/a.jpg", "#snapshot/a.jpg", "@Recycle/a.jpg",
+        "$RECYCLE.BIN/a.jpg", "System Volume Information/a.jpg", ".thumbnails/a.png", "__MACOSX/a.jpg",
+        "Previews.lrdata/a.jpg", "Thumbs.db", "desktop.ini", "sub/@eadir/a.jpg", "lost+found/a.jpg",
+    ],
+)  # fmt: skip
+def test_what_other_programs_leave_beside_photos_is_passed_over(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(encoded(picture()))
+    (folder / "b.jpg").write_bytes(encoded(picture()))
+    assert list(met(folder)) == ["b.jpg"]
+
+
+@pytest.mark.parametrize("mark", ["files/originals", "postgres"])
+def test_the_files_of_packshot_are_no_photos_and_those_beside_them_are(folder: Path, mark: str) -> None:
+    data = folder / "packshot-data"
+    for name in ("files/originals/ab/a.jpg", "uploads/1-x/b.jpg", "cache/c.png", "runs/1/d.png", "drawn-photos/e.jpg"):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_bytes(encoded(picture()))
+    (folder / "files").mkdir()
+    (folder / "files" / "mine.jpg").write_bytes(encoded(picture()))
+    if mark == "postgres":
+        shutil.rmtree(data / "files")
+        (data / "postgres").mkdir()
+        (data / "postgres" / "PG_VERSION").write_text("18")
+    assert list(met(folder)) == ["files/mine.jpg", "packshot-data/drawn-photos/e.jpg"]
+
+
+def test_only_what_lies_in_the_roots_may_be_named(tmp_path: Path) -> None:
+    root, beside = tmp_path / "photos", tmp_path / "photos-of-others"
+    for place in (root / "spring", beside, tmp_path / "data" / "files" / "originals"):
+        place.mkdir(parents=True)
+    (root / "out").symlink_to(beside)
+    roots = (root, tmp_path / "data")
+    for place in (root, root / "spring", root / "spring" / "not there"):
+        folders.refuse_outside(place, roots)
+    for place in (Path("/"), beside, root / ".." / "photos-of-others", root / "out", tmp_path):
+        with pytest.raises(Refused, match="lies outside the folders that photos may be taken in from") as refusal:
+            folders.refuse_outside(place, roots)
+        assert str(root) in refusal.value.sentence and "PACKSHOT_INTAKE_ROOTS" in refusal.value.sentence
+    folders.refuse_outside(tmp_path / "data", roots)
+    with pytest.raises(Refused, match="is where Packshot keeps its own files"):
+        folders.refuse_outside(tmp_path / "data" / "files" / "originals", roots)
+
+
+def test_a_walk_hears_of_a_stop_at_every_file_and_folder(folder: Path) -> None:
+    for number in range(3):
+        (folder / f"{number}").mkdir()
+        (folder / f"{number}" / "a.jpg").write_bytes(b"x")
+    beats = 0
+
+    def stop_at_the_fourth() -> None:
+        nonlocal beats
+        beats += 1
+        if beats == 4:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        list(walk(folder, stop_at_the_fourth))
+    assert beats == 4
+
+
+def test_a_request_looks_at_no_more_than_some_of_a_large_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(8):
+        (folder / f"{number}").mkdir()
+    assert folders.has_no_pictures(folder)
+    monkeypatch.setattr(folders, "LOOKED_AT", 5)
+    assert not folders.has_no_pictures(folder)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from app.errors import Refused
-from app.intake.metadata import PhotoMetadata, read_metadata
+from app.intake.folders import walk
+from app.intake.metadata import PhotoMetadata, Rows
+from app.intake.metadata import read_metadata as read_files
+
+
+def rows_of(folder: Path) -> Rows:
+    return read_files(walk(folder))
+
+
+def read_metadata(folder: Path) -> dict[str, PhotoMetadata]:
+    return rows_of(folder).by_key
 
 
 def csv_file(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -83,7 +94,10 @@ def test_json_lines_keep_numbers_and_lists(folder: Path) -> None:
         ),
         ("file_name,title\n\na.jpg\n", "metadata.csv, line 3, has 1 fields where the header has 2. Nothing was"),
         ('file_name,title\na.jpg,"open\n', "metadata.csv, line 2, cannot be read as a table: unexpected end of data."),
-        ("file_name,title\na.jpg,x\nb.jpg,y\na.jpg,z\n", "metadata.csv, line 4, names a.jpg, which line 2 names too."),
+        (
+            "file_name,title\na.jpg,x\nb.jpg,y\na.jpg,z\n",
+            "metadata.csv, line 4, names a.jpg, which line 2 names too. They say different things of it.",
+        ),
         ("file_name,title\n,x\n", "metadata.csv, line 2, has no file name."),
         ("file_name,title\na.jpg,a\0b\n", "metadata.csv, line 2, has a title with a character that no database keeps."),
         (
@@ -133,3 +147,121 @@ def test_a_mistake_in_json_lines_is_told_with_its_line(folder: Path, row: str, e
 def test_two_metadata_files_are_one_too_many(folder: Path) -> None:
     json_file(csv_file(folder, "file_name\n"), {"file_name": "a.jpg"})
     assert sentence(folder) == "The folder has both metadata.csv and metadata.jsonl; keep the one that counts."
+
+
+def test_files_in_subfolders_name_their_own_photos(folder: Path) -> None:
+    """As model hubs lay image folders out: a split each, with a file of its own."""
+    for place in ("train", "test/deep"):
+        (folder / place).mkdir(parents=True)
+    csv_file(folder / "train", "file_name,title\n1.jpg,Blue kettle\n../test/3.jpg,Pan\n")
+    json_file(folder / "test/deep", {"file_name": "2.jpg", "title": "Green lamp"})
+    rows = rows_of(folder)
+    assert {key: row.title for key, row in rows.by_key.items()} == {
+        "train/1.jpg": "Blue kettle", "test/3.jpg": "Pan", "test/deep/2.jpg": "Green lamp",
+    }  # fmt: skip
+    assert rows.files == {"test/deep/metadata.jsonl": 1, "train/metadata.csv": 2}
+
+
+@pytest.mark.parametrize("name", ["METADATA.CSV", "Metadata.csv", "metadata.CSV"])
+def test_names_of_files_count_in_any_case(folder: Path, name: str) -> None:
+    (folder / name).write_text("file_name,title\na.jpg,Blue kettle\n")
+    assert read_metadata(folder)["a.jpg"].title == "Blue kettle"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"file_name": "a.jpg", "title": "Blue kettle"}],
+        {"a.jpg": {"title": "Blue kettle"}},
+        {"info": {"year": 2026}, "images": [{"file_name": "a.jpg", "title": "Blue kettle"}]},
+    ],
+)
+def test_one_json_value_lists_photos(folder: Path, value: object) -> None:
+    (folder / "metadata.json").write_text(json.dumps(value))
+    assert read_metadata(folder) == {"a.jpg": PhotoMetadata(1, "Blue kettle")}
+
+
+@pytest.mark.parametrize("text", ['{"title": "Album", "date": "2024"}', "[]", "{", '["a.jpg"]', "[" * 100_000])
+def test_a_json_file_of_another_program_is_left_alone_and_said_to_be(folder: Path, text: str) -> None:
+    (folder / "metadata.json").write_text(text)
+    csv_file(folder, "file_name,title\na.jpg,Blue kettle\n")
+    rows = rows_of(folder)
+    assert list(rows.by_key) == ["a.jpg"]
+    assert list(rows.unread) == ["metadata.json"]
+
+
+@pytest.mark.parametrize("name", ["metadata.parquet", "metadata.xlsx", "Metadata.XLSX"])
+def test_what_is_not_read_says_what_to_do_instead(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"PAR1")
+    assert "metadata.csv" in rows_of(folder).unread[name] or "CSV UTF-8" in rows_of(folder).unread[name]
+
+
+def test_a_spreadsheets_line_that_names_the_separator(folder: Path) -> None:
+    csv_file(folder, "sep=;\r\nfile_name;title\r\na.jpg;Blue, kettle\r\n", "utf-8-sig")
+    assert read_metadata(folder) == {"a.jpg": PhotoMetadata(3, "Blue, kettle")}
+
+
+@pytest.mark.parametrize("column", ["text", "Caption", "PROMPT"])
+def test_a_column_of_captions(folder: Path, column: str) -> None:
+    csv_file(folder, f"file_name,{column}\na.jpg,A tall blue kettle\n")
+    assert read_metadata(folder) == {"a.jpg": PhotoMetadata(2, caption="A tall blue kettle")}
+
+
+def test_one_of_several_captions_counts_and_the_others_are_kept(folder: Path) -> None:
+    json_file(
+        folder,
+        {"file_name": "a.jpg", "prompt": "c", "caption": "b", "text": ""},
+        {"file_name": "b.jpg", "text": ["d", "e"]},
+    )
+    rows = read_metadata(folder)
+    assert (rows["a.jpg"].caption, rows["a.jpg"].extra) == ("b", {"prompt": "c"})
+    assert (rows["b.jpg"].caption, rows["b.jpg"].extra) == ("d", {"text": ["d", "e"]})
+
+
+def test_the_same_row_twice_does_no_harm(folder: Path) -> None:
+    csv_file(folder, "file_name,title\na.jpg,Mug\na.jpg,Mug\n./a.jpg,Mug\n")
+    assert read_metadata(folder) == {"a.jpg": PhotoMetadata(2, "Mug")}
+
+
+def test_two_files_that_say_different_things_of_a_photo(folder: Path) -> None:
+    (folder / "train").mkdir()
+    csv_file(folder, "file_name,title\ntrain/1.jpg,Mug\n")
+    csv_file(folder / "train", "file_name,title\n1.jpg,Pan\n")
+    assert sentence(folder) == (
+        "train/metadata.csv, line 2, names 1.jpg, which line 2 of metadata.csv names too. They say different things of "
+        "it. Nothing was taken in."
+    )
+
+
+def test_two_files_in_one_subfolder_are_one_too_many(folder: Path) -> None:
+    (folder / "train").mkdir()
+    csv_file(folder / "train", "file_name\na.jpg\n")
+    (folder / "train" / "METADATA.jsonl").write_text('{"file_name": "a.jpg"}')
+    assert sentence(folder).startswith("The folder train has both METADATA.jsonl and metadata.csv;")
+
+
+SECRET = "root:x:0:0:root,file_name\n"
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl", "metadata.json", "train/METADATA.CSV"])
+@pytest.mark.parametrize("kind", ["link out", "link in", "pipe", "folder"])
+def test_only_plain_files_are_read_and_nothing_else_is_quoted(folder: Path, name: str, kind: str) -> None:
+    secret = folder / ".secret" if kind == "link in" else folder.parent / "secret"
+    secret.write_text(SECRET)
+    place = folder / name
+    place.parent.mkdir(exist_ok=True)
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(secret)
+    rows = rows_of(folder)
+    assert rows.by_key == {} and "root" not in str(rows)
+    said = {met.name: met.reason for met in walk(folder) if met.kind == "refused"} | rows.unread
+    expected = {
+        "link out": "A link that leaves the folder; such links are not followed.",
+        "link in": "A link; only plain files are read beside photos.",
+        "pipe": "No plain file; only such are read beside photos.",
+    }
+    assert said == ({name: expected[kind]} if kind in expected else {})

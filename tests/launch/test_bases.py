@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.launch import bases
+from app.launch import bases, checks
+from app.launch.checks import Left, MemberCounts, RunSite
+from app.launch.facts import GIB, DataFacts, DeviceFacts
+from app.launch.plan import plan
 from app.settings import PROJECT
 
 
@@ -55,6 +58,42 @@ def test_families_sizes_and_tokens(
     assert (found.parameters, found.fault) == (42, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "part", "config", "index", "steps"),
+    [
+        ("klein", "Flux2KleinPipeline", "transformer", {"patch_size": 1}, {"is_distilled": True}, 4),
+        ("klein", "Flux2KleinPipeline", "transformer", {"patch_size": 1}, {"is_distilled": False}, 0),
+        ("schnell", "FluxPipeline", "transformer", {"patch_size": 1, "guidance_embeds": False}, {}, 4),
+        ("dev", "FluxPipeline", "transformer", {"patch_size": 1, "guidance_embeds": True}, {}, 0),
+        ("flux-dev-de-distill", "FluxPipeline", "transformer", {"patch_size": 1, "guidance_embeds": False}, {}, 0),
+        ("prx-512-t2i-sft-distilled", "PRXPipeline", "transformer", {"patch_size": 2}, {}, 8),
+        ("prx-512-t2i-sft", "PRXPipeline", "transformer", {"patch_size": 2}, {}, 0),
+        ("sdxl-turbo", "StableDiffusionXLPipeline", "unet", {"sample_size": 64}, {}, 4),
+        ("sdxl-turbot", "StableDiffusionXLPipeline", "unet", {"sample_size": 64}, {}, 0),
+        ("stable-diffusion-3.5-large-turbo", "StableDiffusion3Pipeline", "transformer",
+         {"sample_size": 128, "patch_size": 2}, {}, 4),
+    ],
+)  # fmt: skip
+def test_a_distilled_base_is_known_planned_with_few_steps_and_warned_of(
+    tmp_path: Path,
+    name: str,
+    kind: str,
+    part: str,
+    config: dict[str, object],
+    index: dict[str, object],
+    steps: int,
+) -> None:
+    base = bases.read(str(pipeline(tmp_path / name, kind, part, config, **index)))
+    assert base.few_steps == steps
+    made = plan(base, DataFacts(300, 30, 120, 0.4, 30, 0.9), DeviceFacts("NVIDIA H100", 80 * GIB, 8)).recipe
+    assert (made.sampling_steps == steps) is (steps > 0)
+    assert (made.guidance == 1.0) is (steps > 0)
+    members, place, left = MemberCounts(7, 300, 30, 0, 0, 0), RunSite(10**12), Left(None, None, None, "€")
+    warned = [one for one in checks.findings(made, base, members, place, left) if one.name == "Distilled"]
+    assert [one.state for one in warned] == (["warning"] if steps else [])
+    assert all("training unlearns that" in one.sentence for one in warned)
+
+
 def test_the_shipped_base() -> None:
     nano = bases.read("models/nano")
     assert (nano.family, nano.resolution_px, nano.token_px, nano.is_pixel) == ("prx_pixel", 64, 8, True)
@@ -87,13 +126,16 @@ def test_a_base_that_was_fetched_from_a_hub_is_found_in_its_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    kept = tmp_path / "models--Photoroom--prx"
-    pipeline(kept / "snapshots" / "abc", "PRXPipeline", "transformer", {"patch_size": 2}, default_sample_size=512)
+    kept, commit = tmp_path / "models--Photoroom--prx", "ab" * 20
+    pipeline(kept / "snapshots" / commit, "PRXPipeline", "transformer", {"patch_size": 2}, default_sample_size=512)
     assert "is not on this machine" in bases.read("Photoroom/prx").fault
     (kept / "refs").mkdir()
-    (kept / "refs" / "main").write_text("abc")
+    (kept / "refs" / "main").write_text("../../elsewhere")
+    assert "is not on this machine" in bases.read("Photoroom/prx").fault
+    (kept / "refs" / "main").write_text(f"{commit}\n")
     found = bases.read("Photoroom/prx")
     assert (found.name, found.family, found.fault) == ("Photoroom/prx", "prx", "")
+    assert found.revision == commit
 
 
 def test_a_folder_written_anew_is_read_anew(tmp_path: Path) -> None:

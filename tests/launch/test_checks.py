@@ -50,6 +50,18 @@ def saw(**facts: Any) -> dict[str, Any]:
     return {"measured": {**MEASURED, **facts}}
 
 
+def test_photos_that_would_be_enlarged_are_counted() -> None:
+    recipe = RECIPE.model_copy(update={"resolution_px": 512})
+    small = replace(MEMBERS, long_sides=((96, 2), (511, 3), (512, 9), (800, 300)))
+    finding = one("Enlarged", recipe=recipe, members=small)
+    counted = "5 photos under 512 px; the smallest has 96"
+    assert (finding.state, finding.sentence) == ("warning", f"{counted}; enlarged to fit")
+    sdxl = recipe.model_copy(update={"family": "sdxl", "enlarge_at_most": 1.334})
+    shown = "enlarged 1.334 times at most and framed by their border, and SDXL is told their size"
+    assert one("Enlarged", recipe=sdxl, members=small).sentence == f"{counted}; {shown}"
+    assert found("Enlarged", recipe=RECIPE, members=replace(MEMBERS, long_sides=((512, 9),))) == []
+
+
 def test_a_recipe_for_several_devices_needs_so_many() -> None:
     wide = RECIPE.model_copy(update={"processes": 4})
     few, many = (RunSite(10**12, "NVIDIA H100", devices=count) for count in (2, 8))
@@ -168,6 +180,21 @@ def test_the_disk_needs_room_for_what_a_run_writes() -> None:
     assert least < checks.needed_bytes(RECIPE, BASE, MEASURED) < least + 60_000_000
     guessed = checks.needed_bytes(RECIPE, BASE, {})
     assert 0.5 * least < guessed < 3 * least
+
+
+def test_the_disk_counts_encoded_captions_with_their_padding_and_what_is_there_already() -> None:
+    """FLUX.2 klein 9B: 512 tokens of 3 x 4,096 numbers in bf16 for each caption, however few words it has."""
+    klein = replace(BASE, is_pixel=False, size_bytes=0)
+    text_bytes, picture_bytes = 512 * 3 * 4096 * 2, 1024 * 1024 * 2
+    facts = {**MEASURED, "texts": 5000, "texts_cached": 0, "pictures": 5000, "pictures_cached": 0}
+    facts |= {"text_bytes": text_bytes, "picture_bytes": picture_bytes}
+
+    def kept(**changes: Any) -> int:
+        cached = checks.needed_bytes(RECIPE, klein, {**facts, **changes})
+        return cached - checks.needed_bytes(RECIPE.model_copy(update={"cache": False}), klein, facts)
+
+    assert kept() == 5000 * (text_bytes + picture_bytes)
+    assert kept(texts_cached=4000, pictures_cached=5000) == 1000 * text_bytes
 
 
 def test_what_is_available_is_the_least_of_all_bounds() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from app.datasets.tables import Member
 from app.launch import devices, members
 from app.launch.checks import MemberCounts
 from app.launch.facts import DeviceFacts
+from app.settings import Settings
 from tests.training.cast import frozen_version
 
 
@@ -34,7 +36,9 @@ def test_shapes_and_captions_are_counted(session: Session) -> None:
 
 def test_empty_captions_and_leaks_are_found(session: Session) -> None:
     version = frozen_version(session, photos=12, validation=4)
-    assert members.counted(session, version) == MemberCounts(version.id, 8, 4, 0, 0, 0, uncompared=None)
+    assert members.counted(session, version) == MemberCounts(
+        version.id, 8, 4, 0, 0, 0, long_sides=((800, 12),), uncompared=None
+    )
     rows = session.scalars(select(Member).where(Member.version_id == version.id).order_by(Member.image_id)).all()
     rows[0].group = rows[-1].group = "kettle"
     session.get_one(Caption, rows[3].caption_id).text = " \n "
@@ -49,9 +53,18 @@ def test_a_version_without_members_is_all_zeros(session: Session) -> None:
 
 
 def test_the_device_is_what_a_worker_told(tmp_path: Path) -> None:
-    assert devices.known(tmp_path, 2) == DeviceFacts("", None, 2)
+    here = Settings(data_dir=tmp_path, worker_threads=2)
+    assert devices.known(here) == DeviceFacts("", None, 2, cores=2)
     devices.tell(tmp_path, "NVIDIA H100", 80 << 30)
-    assert devices.known(tmp_path, 2) == DeviceFacts("NVIDIA H100", 80 << 30, 2)
-    assert devices.known(tmp_path, 2).has_gpu
+    assert devices.known(here) == DeviceFacts("NVIDIA H100", 80 << 30, 2, cores=2)
+    assert devices.known(here).has_gpu
     (tmp_path / devices.FILE).write_text("{")
-    assert devices.known(tmp_path, 2).name == ""
+    assert devices.known(here).name == ""
+
+
+def test_without_a_word_about_threads_every_core_may_have_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    found = devices.known(Settings(data_dir=tmp_path))
+    assert (found.threads, found.cores) == (5, 6)

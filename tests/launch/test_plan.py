@@ -35,6 +35,16 @@ def test_the_shipped_base_gets_the_recipe_that_was_tried_on_it(nano: BaseFacts) 
     assert best.max_wall_clock_s == 4 * runs.plan().max_wall_clock_s
 
 
+@pytest.mark.parametrize(("cores", "threads", "at_once"), [(1, 1, 0), (2, 2, 16), (3, 2, 16), (64, 4, 8)])
+def test_a_small_model_is_trained_by_a_process_on_each_core(
+    nano: BaseFacts, cores: int, threads: int, at_once: int
+) -> None:
+    recipe = plan(nano, SHOP, replace(CPU, cores=cores)).recipe
+    assert (recipe.threads, recipe.micro_batch, recipe.processes) == (threads, at_once, 1)
+    assert recipe.uneven_for(recipe.threads) is None
+    assert plan(nano, SHOP, replace(H100, cores=cores)).recipe.micro_batch == 0
+
+
 @pytest.mark.parametrize("family", sorted(STARTS))
 @pytest.mark.parametrize("device", [CPU, RTX, H100], ids=lambda one: one.name)
 @pytest.mark.parametrize("photos", [12, 300, 3000])
@@ -47,6 +57,13 @@ def test_every_family_gets_a_whole_recipe_with_a_reason_for_each_knob(
         assert not made.faults
         assert [knob.name for knob in made.knobs] == list(Recipe.model_fields) == list(LABELS)
         assert all(knob.reason and knob.label and not knob.is_changed for knob in made.knobs)
+
+
+def test_a_base_from_a_hub_is_pinned_to_the_commit_that_is_here() -> None:
+    commit = "ab" * 20
+    made = plan(replace(PRX, revision=commit), SHOP, H100, changes={"base_revision": "cd" * 20})
+    assert (made.recipe.base_revision, made.knob("base_revision").is_changed) == (commit, False)
+    assert plan(PRX, SHOP, H100).recipe.base_revision == ""
 
 
 def test_few_photos_or_little_memory_mean_lora() -> None:
@@ -107,7 +124,10 @@ def test_a_change_is_taken_as_typed_and_named(nano: BaseFacts) -> None:
     assert (made.recipe.batch_size, made.recipe.buckets) == (16, True)
     assert made.knob("batch_size").reason == "changed by you; it was 32"
     assert changed(made.recipe, plan(nano, SHOP, CPU).recipe) == {"batch_size": 16, "buckets": True}
-    assert not made.knob("clip_norm").is_changed
+    # It is what it would have been, and stays it where something else would be derived.
+    assert made.knob("clip_norm").is_changed
+    assert made.knob("clip_norm").reason == "set by you to what would be derived"
+    assert not made.knob("seed").is_changed
 
 
 def test_everything_that_has_its_share_of_the_run_follows_the_steps(nano: BaseFacts) -> None:

@@ -15,7 +15,11 @@ from app.catalog.tables import Catalog, Image
 from app.database import transaction, utc_now
 from app.errors import Conflict, Refused
 from app.people import Person
+from app.review import rule_sets
 from app.review.decisions import (
+    Applied,
+    accept,
+    accept_selection,
     apply_rules,
     current,
     decide,
@@ -25,6 +29,7 @@ from app.review.decisions import (
     reconsider,
     undo,
 )
+from app.review.rules import RuleSettings
 from app.review.tables import Decision
 from app.selection.query import parse
 from app.selection.tables import PhotoIndex
@@ -50,6 +55,11 @@ def index_row(session: Session, image: Image) -> tuple[str, str | None, str]:
     session.flush()
     row = session.get_one(PhotoIndex, image.id, populate_existing=True)
     return row.verdict, row.rule, row.captioned_by
+
+
+def suggested(session: Session, image: Image) -> str | None:
+    session.flush()
+    return session.get_one(PhotoIndex, image.id, populate_existing=True).suggested
 
 
 def test_a_decision_supersedes_the_one_before_and_keeps_it(session: Session, pile: Catalog, ana: Person) -> None:
@@ -125,8 +135,8 @@ def test_undo_goes_back_step_by_step(session: Session, pile: Catalog, ana: Perso
     decide(session, kettle, ana, "kept")
     decide(session, kettle, ana, "rejected")
     decide(session, shoe, ana, "kept")
-    assert undo(session, ana).sentence == "Brown shoe is rejected again."
-    assert index_row(session, shoe)[:2] == ("rejected", "blurred")
+    assert undo(session, ana).sentence == "Brown shoe is not decided any more; a rule suggests to reject it."
+    assert index_row(session, shoe)[:2] == ("unseen", "blurred")
     assert undo(session, ana).sentence == "Red kettle is kept again."
     assert undo(session, ana).sentence == "Red kettle is not decided any more."
     assert undo(session, ana).image_id is None
@@ -145,15 +155,15 @@ def test_undo_leaves_what_somebody_decided_since(session: Session, pile: Catalog
 def test_undo_puts_an_earlier_caption_back(session: Session, pile: Catalog, ana: Person) -> None:
     kettle = cast.image(session, pile, caption="Green kettle on a pure white background.")
     apply_rules(session, [kettle.id])
-    assert index_row(session, kettle) == ("needs_work", "contradicted", "captioner")
+    assert index_row(session, kettle) == ("unseen", "contradicted", "captioner")
     machine = writing.current(session, [kettle.id])[kettle.id]
     decide(session, cast.red_kettle(session, pile), ana, "kept")
     writing.rewrite(session, kettle.id, "Red kettle on a pure white background.", ana, machine.id)
     reconsider(session, kettle.id)
-    assert index_row(session, kettle) == ("kept", "clean", "person")
+    assert index_row(session, kettle) == ("unseen", "clean", "person")
     assert "earlier caption" in undo(session, ana).sentence
     assert writing.current(session, [kettle.id])[kettle.id].id == machine.id
-    assert index_row(session, kettle) == ("needs_work", "contradicted", "captioner")
+    assert index_row(session, kettle) == ("unseen", "contradicted", "captioner")
     assert "not decided" in undo(session, ana).sentence
 
 
@@ -165,15 +175,16 @@ def test_undo_of_a_first_caption_leaves_none(session: Session, pile: Catalog, an
     assert session.scalars(select(Caption.text).where(Caption.image_id == bare.id)).all() == ["Red kettle."]
 
 
-def test_rules_decide_the_rest_and_never_overrule_a_person(session: Session, pile: Catalog, ana: Person) -> None:
+def test_rules_suggest_for_the_rest_and_never_overrule_a_person(session: Session, pile: Catalog, ana: Person) -> None:
     kettle, shoe = cast.red_kettle(session, pile), cast.blurred_shoe(session, pile)
     bare = cast.image(session, pile)
     decide(session, bare, ana, "kept")
     ids = [one for batch in in_batches(session, pile.id, 2) for one in batch]
     applied = apply_rules(session, ids)
     assert (applied.kept, applied.rejected, applied.needs_work, applied.left_to_people) == (1, 1, 0, 1)
-    assert index_row(session, kettle)[:2] == ("kept", "clean")
-    assert index_row(session, shoe)[:2] == ("rejected", "blurred")
+    assert index_row(session, kettle)[:2] == ("unseen", "clean")
+    assert index_row(session, shoe)[:2] == ("unseen", "blurred")
+    assert [suggested(session, photo) for photo in (kettle, shoe, bare)] == ["kept", "rejected", None]
     assert index_row(session, bare)[:2] == ("kept", None)
 
 
@@ -186,6 +197,91 @@ def test_applying_again_changes_only_what_differs(session: Session, pile: Catalo
     assert (applied.needs_work, applied.unchanged) == (1, 1)
     assert len(history(session, kettle.id)) == 2
     assert len(history(session, shoe.id)) == 1
+
+
+def test_accepting_makes_the_suggestion_a_persons_decision(session: Session, pile: Catalog, ana: Person) -> None:
+    kettle, shoe, bare = cast.red_kettle(session, pile), cast.blurred_shoe(session, pile), cast.image(session, pile)
+    apply_rules(session, [kettle.id, shoe.id])
+    seen = current(session, shoe.id)
+    assert seen is not None
+    accepted = accept(session, shoe, ana, seen.id)
+    assert (accepted.verdict, accepted.person_id, accepted.parent_id) == ("rejected", ana.id, seen.id)
+    assert accepted.reason == "Blurred: sharpness 0.020, under the limit."
+    assert index_row(session, shoe)[0] == "rejected" and suggested(session, shoe) is None
+    assert accept(session, kettle, ana).reason is None
+    with pytest.raises(Refused, match="suggests anything"):
+        accept(session, bare, ana)
+
+
+def test_a_suggestion_that_changed_or_was_decided_is_not_accepted_unseen(
+    session: Session, pile: Catalog, ana: Person, mei: Person
+) -> None:
+    kettle = cast.image(session, pile, caption="Green kettle.")
+    apply_rules(session, [kettle.id])
+    seen = current(session, kettle.id)
+    assert seen is not None
+    machine = writing.current(session, [kettle.id])[kettle.id]
+    writing.rewrite(session, kettle.id, "Red kettle.", mei, machine.id)
+    reconsider(session, kettle.id)
+    with pytest.raises(Conflict, match="suggests to keep it now"):
+        accept(session, kettle, ana, seen.id)
+    decide(session, kettle, mei, "rejected")
+    with pytest.raises(Conflict, match="Mei rejected this photo"):
+        accept(session, kettle, ana, seen.id)
+
+
+def test_suggestions_are_accepted_by_filter_as_one_act(
+    session: Session, pile: Catalog, ana: Person, mei: Person
+) -> None:
+    kettles, shoe = [cast.red_kettle(session, pile) for _ in range(3)], cast.blurred_shoe(session, pile)
+    photos = [*kettles, shoe]
+    apply_rules(session, [photo.id for photo in photos])
+    decide(session, kettles[0], mei, "rejected")
+    everything = parse("", pile.id)
+    with pytest.raises(Conflict, match="4 photos now, not 3"):
+        accept_selection(session, everything, ana, expected_count=3)
+    decided = accept_selection(session, everything, ana, expected_count=4)
+    assert (decided.changed, decided.already) == (3, 1)
+    assert [index_row(session, photo)[0] for photo in photos] == ["rejected", "kept", "kept", "rejected"]
+    with pytest.raises(Refused, match="nothing was decided"):
+        accept_selection(session, everything, ana)
+    undone = undo(session, ana)
+    assert (undone.count, undone.sentence) == (3, "Took back what was decided on 3 photos.")
+    assert [index_row(session, photo)[0] for photo in photos] == ["rejected", "unseen", "unseen", "unseen"]
+    assert [suggested(session, photo) for photo in photos] == [None, "kept", "kept", "rejected"]
+
+
+def test_what_an_undo_brings_back_follows_the_rules_of_now(session: Session, pile: Catalog, ana: Person) -> None:
+    shoe = cast.blurred_shoe(session, pile)
+    apply_rules(session, [shoe.id])
+    decide(session, shoe, ana, "kept")
+    rule_sets.save(session, pile.id, ana, RuleSettings(blurred_below=0.01))
+    applied = apply_rules(session, [shoe.id])
+    assert applied == Applied(left_to_people=1)
+    undo(session, ana)
+    assert (suggested(session, shoe), index_row(session, shoe)[1]) == ("needs_work", "contradicted")
+
+
+def test_a_suggestion_is_withdrawn_where_no_rule_speaks_any_more(session: Session, pile: Catalog, ana: Person) -> None:
+    kettle = cast.red_kettle(session, pile)
+    apply_rules(session, [kettle.id])
+    rule_sets.save(session, pile.id, ana, RuleSettings(off=frozenset({"clean"})))
+    assert apply_rules(session, [kettle.id]) == Applied(withdrawn=1)
+    assert current(session, kettle.id) is None and len(history(session, kettle.id)) == 1
+    assert apply_rules(session, [kettle.id]) == Applied()
+
+
+def test_the_second_of_two_who_set_rules_is_told(session: Session, pile: Catalog, ana: Person, mei: Person) -> None:
+    first = rule_sets.save(session, pile.id, ana, RuleSettings("scenes"), expected_id=0)
+    assert first is not None and rule_sets.save(session, pile.id, mei, RuleSettings("scenes"), expected_id=0) is None
+    with pytest.raises(Conflict, match="Ana set other rules"):
+        rule_sets.save(session, pile.id, mei, RuleSettings("both"), expected_id=0)
+    rule_sets.save(session, pile.id, mei, RuleSettings("both"), expected_id=first.id)
+    assert [(kept.settings["wants"], name) for kept, name in rule_sets.history(session, pile.id)] == [
+        ("both", "Mei"), ("scenes", "Ana"),
+    ]  # fmt: skip
+    job = rule_sets.under_way(session, pile.id)
+    assert job is not None and job.kind == "review.apply_rules"
 
 
 def test_two_people_deciding_at_the_same_moment_both_get_an_answer(engine: Engine) -> None:

@@ -1,58 +1,46 @@
-"""Review rules: what is rejected, what is left to a person, what is kept."""
+"""What a catalog may set for its rules: limits that cannot be are refused, what was kept is read again."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
 
-from app.review.rules import NAMES, VERDICTS, PhotoFacts, Thresholds, judge
+from app.errors import Refused
+from app.review.rules import NAMES, SUGGESTS, SWITCHES, VERDICTS, RuleSettings
 
-SOUND = PhotoFacts(sharpness=0.8, background="white", caption="Red kettle on a pure white background.")
+
+def test_every_rule_suggests_a_verdict_and_rejects_only_what_no_caption_can_save() -> None:
+    assert set(SUGGESTS) == set(NAMES) and set(SUGGESTS.values()) == set(VERDICTS)
+    assert [name for name in NAMES if SUGGESTS[name] == "rejected"] == ["empty", "small", "blurred"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "verdict", "rule", "word"),
-    [
-        ({}, "kept", "clean", "No rule"),
-        ({"sharpness": 0.05}, "rejected", "blurred", "0.05"),
-        ({"contradictions": ("The caption says green.",)}, "needs_work", "contradicted", "green"),
-        ({"caption": None}, "needs_work", "uncaptioned", "caption"),
-        ({"caption": "  "}, "needs_work", "uncaptioned", "caption"),
-        ({"cropped_edges": ("left", "top")}, "needs_work", "cropped", "left and top edges"),
-        ({"background": "scene"}, "needs_work", "busy", "scene"),
-        ({"background": "scene", "confidence": 0.0}, "needs_work", "busy", "scene"),
-    ],
-)
-def test_one_fault_one_ruling(changes: dict[str, Any], verdict: str, rule: str, word: str) -> None:
-    ruling = judge(dataclasses.replace(SOUND, **changes))
-    assert (ruling.verdict, ruling.rule) == (verdict, rule)
-    assert word in ruling.reason
-    assert ruling.reason.endswith(".")
-    assert ruling.verdict in VERDICTS and ruling.rule in NAMES
+def test_the_defaults_want_packshots_with_every_rule_on() -> None:
+    usual = RuleSettings()
+    assert all(usual.is_on(name) for name in SWITCHES)
+    assert usual.is_on("busy") and not usual.is_on("bare")
+    assert (usual.blurred_below, usual.unsure_below) == (1 / 17, 0.35)
+    assert not RuleSettings("both").is_on("busy") and not RuleSettings("both").is_on("bare")
+    assert RuleSettings("scenes").is_on("bare") and not RuleSettings("scenes").is_on("busy")
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("values", "words"),
     [
-        {"sharpness": None},
-        {"sharpness": 0.06},
-        {"background": "plain"},
-        {"background": "cannot tell"},
-        {"sharpness": 0.01, "confidence": 0.2},
-        {"cropped_edges": ("left",), "confidence": 0.2},
-        {"background": "cannot tell", "confidence": 0.0},
+        ({"wants": "pictures"}, "not a kind of photo"),
+        ({"off": frozenset({"busy"})}, "not a rule to switch off"),
+        ({"blurred_below": 1.01}, "between 0 and 1"),
+        ({"unsure_below": -0.1}, "between 0 and 1"),
+        ({"unsure_below": float("nan")}, "between 0 and 1"),
+        ({"blurred_below": float("inf")}, "between 0 and 1"),
     ],
 )
-def test_what_cannot_be_told_is_not_held_against_a_photo(changes: dict[str, Any]) -> None:
-    assert judge(dataclasses.replace(SOUND, **changes)).verdict == "kept"
+def test_what_cannot_be_set_is_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        RuleSettings(**values)
 
 
-def test_the_graver_fault_is_named() -> None:
-    ruined = dataclasses.replace(SOUND, sharpness=0.05, background="scene", caption=None, cropped_edges=("top",))
-    assert judge(ruined).rule == "blurred"
-
-
-def test_thresholds_can_be_moved() -> None:
-    assert judge(SOUND, Thresholds(blurred_below=0.9)).rule == "blurred"
+def test_what_is_kept_is_read_again_and_what_was_not_known_is_as_usual() -> None:
+    chosen = RuleSettings("scenes", frozenset({"clean", "cropped"}), 0.2, 0.5)
+    assert RuleSettings.from_json(chosen.as_json()) == chosen
+    assert RuleSettings.from_json({"wants": "both", "off": []}) == RuleSettings("both")

@@ -55,16 +55,29 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
     return [PlainPhoto(row, signals.get(row.id), captions.get(row.id), decisions.get(row.id)) for row in images]
 
 
-def matches(photo: PlainPhoto, selection: Selection, without: str = "") -> bool:
-    """Whether a photo is in the selection; the terms of the key `without` are passed over."""
-    return all(_meets(photo, term) for term in selection.terms if term.key != without)
+def matches(photo: PlainPhoto, selection: Selection) -> bool:
+    """Whether a photo is in the selection."""
+    return all(_meets(photo, term, selection) for term in selection.terms)
 
 
-def _meets(photo: PlainPhoto, term: Term) -> bool:
+def _meets(photo: PlainPhoto, term: Term, selection: Selection) -> bool:
     held = [MEANINGS[term.key].holds(photo, value) for value in term.values]
+    if term.key == "decision" and "rule" in selection.values("by") and _author(photo) == "rule":
+        held += [photo.decision is not None and photo.decision.verdict == value for value in term.values]
     if term.is_not:
         return not any(held)
     return all(held) if term.key == "words" else any(held)
+
+
+def _author(photo: PlainPhoto) -> str:
+    """Who said something of a photo: a person, only a rule, or nobody."""
+    if photo.decision is None:
+        return "none"
+    return "rule" if photo.decision.rule else "person"
+
+
+def _decided(photo: PlainPhoto) -> str:
+    return photo.decision.verdict if photo.decision and _author(photo) == "person" else "unseen"
 
 
 def plain(text: str) -> str:
@@ -131,7 +144,8 @@ def _measured(value: Callable[[PlainPhoto], float | None], top: float = 1.0) -> 
 
 
 MEANINGS: Final[dict[str, Meaning]] = {
-    "decision": _equal(lambda photo: photo.decision.verdict if photo.decision else "unseen"),
+    "decision": _equal(_decided),
+    "by": _equal(_author),
     "background": _equal(lambda photo: photo.signals.background if photo.signals else "cannot tell"),
     "sharpness": _measured(lambda photo: photo.signals.sharpness if photo.signals else None),
     "fill": _measured(lambda photo: photo.signals.fill if photo.signals else None, top=100.0),
@@ -141,6 +155,10 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "rule": Meaning(
         lambda photo, asked: photo.decision is not None and photo.decision.rule == asked,
         lambda photo: [photo.decision.rule] if photo.decision and photo.decision.rule else ["clean"],
+    ),
+    "note": Meaning(
+        lambda photo, asked: asked in photo.image.notes or (asked == "none" and not photo.image.notes),
+        lambda photo: photo.image.notes or ["none"],
     ),
     "product": _labelled(lambda photo: photo.image.product),
     "file": Meaning(

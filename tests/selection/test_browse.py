@@ -6,10 +6,10 @@ import random
 from collections import Counter
 
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 from sqlalchemy.orm import Session
 
-from app.captions.tables import Caption
+from app.captions.tables import Caption, CaptionCheck
 from app.catalog.tables import Catalog, Image, Signals
 from app.errors import NotFound, Refused
 from app.review.decisions import apply_rules, decide
@@ -45,6 +45,7 @@ def forty_photos(session: Session) -> Catalog:
             caption=draw.choice((None, "Red kettle.", "Green mug.")),
         )
         photo.width_px = draw.choice((600, 800))
+        photo.notes = [["laid-on-white"], ["laid-on-white", "largest-page"], [], [], []][number % 5]
         session.get_one(Signals, photo.id).fill = number / 40
         if number % 3 == 0:
             apply_rules(session, [photo.id])
@@ -54,11 +55,18 @@ def forty_photos(session: Session) -> Catalog:
     return pile
 
 
+NOTED = ("note:largest-page", "note:none,largest-page kettle", "note:laid-on-white fill:>30", "note:broken-profile")
 FILTERS = ("", "decision:kept,unseen", "background:white,plain sharpness:0.2..1", "kettle fill:>30", "category:none")
+AUTHORS = (
+    "by:rule",
+    "by:person,none",
+    "decision:kept,needs_work by:rule",
+    "decision:rejected,unseen by:person,rule sharpness:>0.2",
+)
 
 
 @pytest.mark.parametrize("sort", browse.SORTS)
-@pytest.mark.parametrize("query", FILTERS)
+@pytest.mark.parametrize("query", [*FILTERS, "decision:kept,needs_work by:rule"])
 def test_pages_by_key_give_everything_once_in_order(session: Session, pile: Catalog, sort: str, query: str) -> None:
     chosen = parse(query, pile.id)
     seen: list[int] = []
@@ -76,7 +84,7 @@ def test_pages_by_key_give_everything_once_in_order(session: Session, pile: Cata
     assert browse.at(session, chosen, sort, 1) is None
 
 
-@pytest.mark.parametrize("query", [*FILTERS, "decision:kept rule:clean colour:red fill:10..90"])
+@pytest.mark.parametrize("query", [*FILTERS, *AUTHORS, "decision:kept rule:clean colour:red fill:10..90", *NOTED])
 def test_facets_count_what_choosing_would_show(session: Session, pile: Catalog, query: str) -> None:
     chosen = parse(query, pile.id)
     facets = browse.facets(session, chosen)
@@ -93,6 +101,29 @@ def test_facets_count_what_choosing_would_show(session: Session, pile: Catalog, 
         values = [value for value in session.scalars(free.select(column)) if value is not None]
         bins = Counter(min(int(value * browse.BINS), browse.BINS - 1) for value in values)
         assert list(facets.bars[key]) == [bins[place] for place in range(browse.BINS)]
+
+
+@pytest.mark.parametrize("decision", [(), ("kept",), ("rejected", "needs_work"), ("unseen",), ("kept", "unseen")])
+@pytest.mark.parametrize("by", [(), ("person",), ("rule",), ("none",), ("person", "rule"), ("person", "rule", "none")])
+def test_decisions_and_who_took_them(
+    session: Session, pile: Catalog, decision: tuple[str, ...], by: tuple[str, ...]
+) -> None:
+    """`decision` asks about people; where `by` asks for rules, also about what they suggest of photos unseen."""
+    rows = session.execute(
+        select(Image.id, Decision.verdict, Decision.rule)
+        .outerjoin(Decision, (Decision.image_id == Image.id) & Decision.superseded_at.is_(None))
+        .where(Image.catalog_id == pile.id)
+    ).all()
+
+    def matches(verdict: str | None, rule: str | None) -> bool:
+        author = "none" if verdict is None else "rule" if rule else "person"
+        decided = verdict if author == "person" else "unseen"
+        is_meant = decided in decision or (author == "rule" and "rule" in by and verdict in decision)
+        return (not by or author in by) and (not decision or is_meant)
+
+    chosen = parse("", pile.id).narrowed(decision=decision, by=by)
+    assert parse(chosen.query, pile.id) == chosen
+    assert set(session.scalars(chosen.select(Image.id))) == {row[0] for row in rows if matches(row[1], row[2])}
 
 
 def test_choices_of_the_language_stay_with_no_photos(session: Session) -> None:
@@ -147,13 +178,20 @@ def test_standing_repeats_what_it_stands_for(session: Session, pile: Catalog) ->
             select(
                 PhotoIndex.image_id, PhotoIndex.category, PhotoIndex.background, PhotoIndex.colour,
                 PhotoIndex.sharpness, PhotoIndex.fill, PhotoIndex.captioned_by, PhotoIndex.verdict, PhotoIndex.rule,
-                Image.category,
+                PhotoIndex.suggested, PhotoIndex.decided_by, PhotoIndex.confidence, PhotoIndex.is_cropped,
+                PhotoIndex.is_contradicted, Image.category,
                 func.coalesce(Signals.background, "cannot tell"), Signals.subject_colour, Signals.sharpness,
                 Signals.fill,
-                func.coalesce(Caption.written_by, "none"), func.coalesce(Decision.verdict, "unseen"),
-                Decision.rule,
+                func.coalesce(Caption.written_by, "none"),
+                case((Decision.person_id.is_not(None), Decision.verdict), else_="unseen"), Decision.rule,
+                case((Decision.rule.is_not(None), Decision.verdict)),
+                case((Decision.person_id.is_not(None), "person"), (Decision.rule.is_not(None), "rule"), else_="none"),
+                Signals.confidence, func.jsonb_array_length(Signals.cropped_edges) > 0,
+                func.coalesce(CaptionCheck.contradiction.is_not(None), False),
             )
+            .outerjoin(CaptionCheck, CaptionCheck.image_id == PhotoIndex.image_id)
         ).where(PhotoIndex.catalog_id == pile.id)
     ).all()  # fmt: skip
     assert len(rows) == 40
-    assert all(tuple(row[1:9]) == tuple(row[9:]) for row in rows)
+    assert all(tuple(row[1:14]) == tuple(row[14:]) for row in rows)
+    assert {row.decided_by for row in rows} == {"person", "rule", "none"}

@@ -117,12 +117,23 @@ def test_the_same_filter_written_otherwise_is_the_same() -> None:
         ),
         ("decision:kept", 1, "1 kept photo."),
         ("decision:needs_work", 1, "1 photo that needs work."),
+        ("by:rule", 55, "55 photos with only a rule’s suggestion."),
+        ("by:person,none", 2, "2 photos decided by a person or without a decision or a suggestion."),
+        ("decision:kept by:rule", 2, "2 photos that a rule suggests to keep."),
+        ("decision:kept,rejected by:person", 2, "2 photos that are kept or are rejected, decided by a person."),
+        ("decision:kept by:person,rule", 2, "2 photos that are kept, or that a rule suggests to keep."),
+        (
+            "decision:unseen by:rule,none", 2,
+            "2 photos with only a rule’s suggestion, or without a decision or a suggestion.",
+        ),
+        ("decision:kept -by:rule", 2, "2 kept photos not with only a rule’s suggestion."),
         (
             "decision:needs_work,unseen colour:red,none", 20,
             "20 photos that need work or are unseen, with a red or unknown subject.",
         ),
         ('caption:none category:"T-shirts" wool', 2, "2 photos in T-shirts, without a caption, mentioning “wool”."),
         ("rule:blurred", 4, "4 photos found blurred by a rule."),
+        ("note:none,largest-page", 4, "4 photos without a note or noted as “largest page”."),
         ("-category:none,lamps -sharpness:>0.5", 2, "2 photos not sharper than 0.5, not in lamps or no category."),
         ("-decision:kept red -blue -green", 2,
          "2 photos that are not kept, mentioning “red”, not mentioning “blue” or “green”."),
@@ -151,6 +162,7 @@ def pile(session: Session) -> Catalog:
     kettle.product = "K-1"
     session.add(Decision(image_id=kettle.id, verdict="kept", person_id=ana.id))
     shoe = cast.blurred_shoe(session, pile)
+    shoe.notes = ["cmyk-without-profile", "broken-profile"]
     session.add(Decision(image_id=shoe.id, verdict="rejected", rule="blurred", reason="Blurred."))
     bare = cast.image(session, pile, title="100%_wool hat", category=None, sharpness=None, background="scene")
     session.get_one(Signals, bare.id).subject_colour = None
@@ -164,7 +176,16 @@ def pile(session: Session) -> Catalog:
     [
         ("", {"Red kettle", "Brown shoe", "100%_wool hat"}),
         ("decision:kept", {"Red kettle"}),
-        ("decision:unseen,rejected", {"100%_wool hat", "Brown shoe"}),
+        ("decision:unseen", {"100%_wool hat", "Brown shoe"}),
+        ("decision:rejected", set()),
+        ("decision:rejected by:rule", {"Brown shoe"}),
+        ("decision:rejected by:person", set()),
+        ("decision:kept,rejected by:person,rule", {"Red kettle", "Brown shoe"}),
+        ("decision:unseen by:none", {"100%_wool hat"}),
+        ("by:rule", {"Brown shoe"}),
+        ("by:person,none", {"Red kettle", "100%_wool hat"}),
+        ("-by:rule", {"Red kettle", "100%_wool hat"}),
+        ("-decision:rejected by:rule", set()),
         ("background:white", {"Red kettle", "Brown shoe"}),
         ("sharpness:>0.5", {"Red kettle"}),
         ("sharpness:<0.5", {"Brown shoe"}),
@@ -178,6 +199,12 @@ def pile(session: Session) -> Catalog:
         ("caption:none", {"100%_wool hat"}),
         ("caption:captioner,person", {"Red kettle", "Brown shoe"}),
         ("rule:blurred", {"Brown shoe"}),
+        ("note:broken-profile", {"Brown shoe"}),
+        ("note:laid-on-white,cmyk-without-profile decision:rejected by:rule", {"Brown shoe"}),
+        ("note:cmyk-without-profile decision:kept", set()),
+        ("note:none", {"Red kettle", "100%_wool hat"}),
+        ("-note:none", {"Brown shoe"}),
+        ("note:none,broken-profile", {"Red kettle", "Brown shoe", "100%_wool hat"}),
         ("product:K-1", {"Red kettle"}),
         ("product:none kettle", set()),
         ("file:.JPG", {"Red kettle", "Brown shoe", "100%_wool hat"}),
@@ -189,7 +216,7 @@ def pile(session: Session) -> Catalog:
         ('"hat wool"', set()),
         ("%%", {"100%_wool hat"}),
         ("' \\ & ! <->", set()),
-        ("-decision:kept,rejected", {"100%_wool hat"}),
+        ("-decision:kept,rejected", {"100%_wool hat", "Brown shoe"}),
         ("-kettle -shoe", {"100%_wool hat"}),
         ('-"red kettle"', {"Brown shoe", "100%_wool hat"}),
         ("-category:SHOES", {"Red kettle", "100%_wool hat"}),

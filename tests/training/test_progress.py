@@ -206,6 +206,8 @@ def test_the_last_lines_of_a_log(tmp_path: Path) -> None:
     assert progress.last_lines(log) == []
     log.write_bytes(b"\xff odd\n" + b"\n".join(b"line %d" % i for i in range(9000)))
     assert progress.last_lines(log, 2) == ["line 8998", "line 8999"]
+    log.write_text("a\u2028b\x85c\x0bd\r\nlast\n")
+    assert progress.last_lines(log) == ["a\u2028b\x85c\x0bd", "last"] == progress.log_behind(log, 0).lines
 
 
 def test_a_log_is_told_from_where_one_stopped_reading(tmp_path: Path) -> None:

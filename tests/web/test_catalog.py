@@ -24,7 +24,7 @@ def pile(session: Session) -> Catalog:
 
 @pytest.fixture
 def photos(session: Session, pile: Catalog) -> list[Image]:
-    """A red kettle, a blurred shoe that a rule rejected, and a mug whose caption is wrong."""
+    """A red kettle, a blurred shoe that a rule suggests to reject, and a mug whose caption is wrong."""
     found = [
         cast.red_kettle(session, pile),
         cast.blurred_shoe(session, pile),
@@ -43,11 +43,12 @@ def test_the_grid_shows_photos_counts_and_the_sentence(client: TestClient, pile:
     answer = client.get(f"/catalogs/{pile.id}")
     assert answer.status_code == 200
     context = answer.context  # type: ignore[attr-defined]
-    assert (context["total"], context["kept"], str(context["said"])) == (3, 0, "All 3 photos.")
+    assert (context["total"], context["suggested"], str(context["said"])) == (3, 1, "All 3 photos.")
     assert tile_ids(answer.text) == [photo.id for photo in reversed(photos)]
     assert "Freeze the 0 kept" in answer.text
     assert "The caption says green" in answer.text
-    assert 'title="rejected"' in answer.text
+    assert 'title="a rule suggests to reject it"' in answer.text and 'data-verdict="suggested-rejected"' in answer.text
+    assert 'data-verdict="rejected"' not in answer.text
 
 
 def test_a_filter_narrows_grid_counts_and_what_is_frozen(
@@ -58,7 +59,30 @@ def test_a_filter_narrows_grid_counts_and_what_is_frozen(
     assert tile_ids(answer.text) == [photos[0].id, photos[2].id]
     assert "sharper than 0.5" in answer.text
     assert "Freeze the 1 kept" in answer.text
-    assert 'value="decision:kept sharpness:&gt;0.5"' in answer.text
+    assert f'href="/catalogs/{pile.id}/freeze?q=decision%3Akept%20sharpness%3A%3E0.5"' in answer.text
+
+
+def test_what_intake_assumed_is_shown_filtered_and_counted(
+    client: TestClient, session: Session, pile: Catalog, photos: list[Image]
+) -> None:
+    plain = client.get(f"/catalogs/{pile.id}").text
+    assert "Noted at intake" not in plain
+    photos[0].notes, photos[1].notes = ["cmyk-without-profile", "largest-page"], ["largest-page"]
+    session.flush()
+    answer = client.get(f"/catalogs/{pile.id}", params={"q": "note:cmyk-without-profile"})
+    assert tile_ids(answer.text) == [photos[0].id]
+    assert "noted as “cmyk without profile”" in answer.text
+    (facet,) = (one for one in answer.context["facets"] if one.key == "note")  # type: ignore[attr-defined]
+    assert [(choice.label, choice.count) for choice in facet.choices] == [
+        ("CMYK without a profile", 1), ("Largest page", 2),
+    ]  # fmt: skip
+    for address in (f"/images/{photos[0].id}/card", f"/images/{photos[0].id}"):
+        page = client.get(address).text
+        assert "CMYK without a usable profile: its colours are approximate." in page, address
+        assert "The file holds several pages; the largest was taken, not the first." in page
+    page = client.get(f"/intakes/{photos[0].intake_id}").text
+    assert f'<a href="/catalogs/{pile.id}?q=note:largest-page">1 photo</a>' in page
+    assert "CMYK without a usable profile" in page
 
 
 def test_a_query_that_is_not_understood_says_where(client: TestClient, pile: Catalog, photos: list[Image]) -> None:
@@ -145,6 +169,46 @@ def test_a_bulk_decision_on_chosen_photos(client: TestClient, pile: Catalog, pho
     assert (answer.status_code, answer.headers["location"]) == (303, f"/catalogs/{pile.id}")
     text = client.get(f"/catalogs/{pile.id}", params={"q": "decision:kept"}).text
     assert set(tile_ids(text)) == {photos[0].id, photos[2].id}
+
+
+@pytest.mark.parametrize(
+    ("q", "suggested"),
+    [
+        ("", 1), ("decision:unseen", 1), ("decision:kept", 0), ("by:rule", 1), ("decision:kept by:rule", 0),
+        ("by:person,none", 0), ("rule:blurred", 1),
+    ],
+)  # fmt: skip
+def test_the_grid_knows_how_many_suggestions_it_shows(
+    client: TestClient, pile: Catalog, photos: list[Image], q: str, suggested: int
+) -> None:
+    assert client.get(f"/catalogs/{pile.id}", params={"q": q}).context["suggested"] == suggested  # type: ignore[attr-defined]
+
+
+def test_facets_count_people_and_rules_apart(
+    client: TestClient, session: Session, pile: Catalog, photos: list[Image], me: Person
+) -> None:
+    decide(session, photos[0], me, "kept")
+    listed = {facet.key: facet for facet in client.get(f"/catalogs/{pile.id}").context["facets"]}  # type: ignore[attr-defined]
+    counts = {key: {choice.label: choice.count for choice in listed[key].choices} for key in ("decision", "by", "rule")}
+    assert counts["decision"] == {"Kept": 1, "Rejected": 0, "Needs work": 0, "Not seen yet": 2}
+    assert counts["by"] == {"A person": 1, "Only a rule suggests": 1, "Nobody": 1}
+    assert counts["rule"]["Reject: blurred"] == 1
+
+
+def test_suggestions_are_accepted_in_bulk_and_alone(
+    client: TestClient, session: Session, pile: Catalog, photos: list[Image]
+) -> None:
+    sent = {"verdict": "suggested", "q": "rule:blurred", "expected_count": "1"}
+    answer = client.post(f"/catalogs/{pile.id}/decisions", data=sent, headers=JSON)
+    assert answer.json() == {"changed": 1, "verdict": "suggested", "sentence": "Accepted 1 suggestion"}
+    undone = client.post("/undo", headers=JSON).json()
+    assert undone["mark"] == "suggested-rejected"
+    accepted = client.post(f"/images/{photos[1].id}/decisions", data={"verdict": "suggested"}, headers=JSON).json()
+    assert accepted["verdict"] == "rejected"
+    refused = client.post(f"/images/{photos[0].id}/decisions", data={"verdict": "suggested"}, headers=JSON)
+    assert refused.status_code == 422 and "No rule suggests anything" in refused.json()["error"]["sentence"]
+    moved = client.post(f"/catalogs/{pile.id}/decisions", data=sent, headers=JSON)
+    assert moved.status_code == 409
 
 
 def test_a_count_that_has_moved_is_a_conflict(client: TestClient, pile: Catalog, photos: list[Image]) -> None:

@@ -76,14 +76,28 @@ def at(key: str, state: clock.State) -> clock.CycleClock:
 )
 def test_next_step_leads_to_its_place(session: Session, key: str, state: clock.State, href: str) -> None:
     pile = cast.catalog(session)
-    report = CycleReport(pile, 10, 6, 1, 2, 1, None, None, None)
+    report = CycleReport(pile, 10, 6, 1, 2, 1, {}, None, None, None)
     assert next_steps(at(key, state), report)[0].href.startswith(href)
 
 
 def test_nothing_left_to_review_leads_to_freezing(session: Session) -> None:
-    report = CycleReport(cast.catalog(session), 7, 6, 1, 0, 0, None, None, None)
+    report = CycleReport(cast.catalog(session), 7, 6, 1, 0, 0, {}, None, None, None)
     (step,) = next_steps(at("review", "next"), report)
     assert step.title == "Freeze the 6 kept"
+
+
+def test_what_rules_suggest_is_told_apart_from_what_people_decided(session: Session) -> None:
+    pile = cast.catalog(session)
+    suggested = {"kept": 48, "rejected": 2, "needs_work": 5}
+    review, freeze = next_steps(at("review", "next"), CycleReport(pile, 55, 0, 0, 0, 55, suggested, None, None, None))
+    assert review.title == "Review 55 photos"
+    assert review.detail == (
+        "55 not seen yet, 0 need work. People kept 0 and rejected 0. "
+        "Rules suggest to keep 48, to reject 2 and to look at 5."
+    )
+    assert freeze.title == "Freeze the 0 kept"
+    assert "Rules suggest to keep 48 more that no person has seen." in freeze.detail
+    assert freeze.href == f"/catalogs/{pile.id}/freeze"
 
 
 def test_dial_goes_around_once() -> None:

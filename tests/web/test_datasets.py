@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
@@ -17,7 +15,7 @@ from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
 from tests import cast
-from tests.datasets.cast import frozen, kept
+from tests.datasets.cast import frozen, kept, suggested
 
 
 @pytest.fixture
@@ -86,8 +84,46 @@ def test_a_version_that_could_not_be_frozen_says_why_and_what_to_do(
     session.flush()
     answer = client.get(f"/datasets/{version.id}")
     assert "The picture file of kettle.jpg is missing." in answer.text
-    assert html.escape('value="decision:kept &#34;red kettle&#34;"', quote=False).replace("&amp;", "&") in answer.text
-    assert "Freeze again" in answer.text
+    again = f'href="/catalogs/{pile.id}/freeze?q=decision%3Akept%20%22red%20kettle%22"'
+    assert again in answer.text and "Freeze again" in answer.text
+
+
+def test_the_freeze_page_tells_what_no_person_has_seen_and_takes_it_only_when_told(
+    client: TestClient, session: Session, files: Storage
+) -> None:
+    pile = cast.catalog(session)
+    for number in range(3):
+        kept(session, files, pile, product=f"P{number}")
+    suggested(session, files, pile)
+    suggested(session, files, pile, caption=None)
+    page = client.get(f"/catalogs/{pile.id}/freeze")
+    assert "3 kept photos." in page.text
+    assert "Take also 2 photos that no person has seen" in page.text and "1 without a caption stay out" in page.text
+    sent = {"q": "", "expected_seen": "3", "expected_unseen": "1"}
+    answer = client.post(f"/catalogs/{pile.id}/versions", data=sent, follow_redirects=False)
+    assert selection_of(session, answer.headers["location"]) == ("decision:kept", "3 kept photos.")
+    answer = client.post(f"/catalogs/{pile.id}/versions", data=sent | {"unseen": "true"}, follow_redirects=False)
+    assert selection_of(session, answer.headers["location"]) == (
+        "decision:kept by:person,rule", "4 photos that are kept, or that a rule suggests to keep.",
+    )  # fmt: skip
+
+
+def test_what_changed_between_page_and_press_is_refused(client: TestClient, session: Session, files: Storage) -> None:
+    pile = cast.catalog(session)
+    kept(session, files, pile)
+    suggested(session, files, pile)
+    for sent, told in (
+        ({"expected_seen": "2"}, "1 photos now, not 2"),
+        ({"expected_seen": "1", "unseen": "true"}, "2 photos now"),
+    ):
+        answer = client.post(f"/catalogs/{pile.id}/versions", data=sent, headers={"Accept": "application/json"})
+        assert answer.status_code == 409 and told in answer.json()["error"]["sentence"]
+    assert session.scalars(select(DatasetVersion).where(DatasetVersion.catalog_id == pile.id)).all() == []
+
+
+def selection_of(session: Session, address: str) -> tuple[str, str]:
+    version = session.get_one(DatasetVersion, int(address.rsplit("/", 1)[1]))
+    return version.selection, version.sentence
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from app.captions.writing import give
 from app.catalog.tables import Catalog, Image
 from app.desk.queue import upcoming
 from app.people import Person
@@ -78,7 +79,7 @@ def test_a_script_gets_what_happened(client: TestClient, photos: list[Image]) ->
     undone = client.post("/undo", headers=JSON).json()
     assert undone == {
         "sentence": "Kettle 0 is not decided any more.", "image_id": photos[0].id, "count": 1,
-        "verdict": None, "decision_id": 0,
+        "mark": "", "decision_id": 0,
     }  # fmt: skip
 
 
@@ -147,3 +148,31 @@ def test_fixing_a_caption_lets_the_rules_decide_again(client: TestClient, sessio
     session.expire_all()
     decision = current(session, wrong.id)
     assert decision is not None and (decision.verdict, decision.rule) == ("kept", "clean")
+
+
+@pytest.mark.parametrize(
+    ("caption", "said"),
+    [
+        ("Red kettle.", "Cannot tell about background and framing"),
+        ("Blauer Kessel", "says <b>blauer (blue)</b>, measured <b>red</b>"),
+        ("כוס כחולה", "Cannot tell about colour, background and framing"),
+    ],
+)
+def test_what_nobody_can_compare_is_said_and_no_agreement(
+    client: TestClient, session: Session, pile: Catalog, caption: str, said: str
+) -> None:
+    photo = cast.image(session, pile, caption=caption)
+    text = " ".join(client.get(f"/images/{photo.id}").text.split())
+    assert said in text and "nothing disagrees" not in text
+    assert "Captioners write English." in text
+
+
+def test_a_given_caption_is_named_after_its_file_and_found(client: TestClient, session: Session, pile: Catalog) -> None:
+    photo = cast.image(session, pile)
+    give(session, photo.id, "a red kettle", "train/metadata.csv", 3)
+    text = client.get(f"/images/{photo.id}").text
+    assert "train/metadata.csv" in text and "A captioner never replaces a caption that came with the photo" in " ".join(
+        text.split()
+    )
+    assert client.post(f"/images/{photo.id}/recaption", headers=JSON).status_code == 422
+    assert "with a caption given in a file" in client.get(f"/catalogs/{pile.id}?q=caption:given").text

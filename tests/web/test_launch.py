@@ -97,18 +97,55 @@ def test_each_length_is_a_recipe_of_its_own(client: TestClient, version: Dataset
     assert [one.is_on for one in view["lengths"]] == [True, False, False]
 
 
-def test_knobs_may_be_changed_and_only_changes_stay_in_the_address(client: TestClient, version: DatasetVersion) -> None:
-    page = client.get("/runs/new?batch_size=16&seed=11&clip_norm=1")
+def test_knobs_may_be_changed_and_stay_in_the_address(client: TestClient, version: DatasetVersion) -> None:
+    page = client.get("/runs/new?batch_size=16")
     assert page.context["asked"].changes == {"batch_size": "16"}
     assert page.context["plan"].recipe == PLANNED.model_copy(update={"batch_size": 16})
     assert "changed by you; it was 32" in page.text
     assert '<input type="hidden" form="go" name="batch_size" value="16">' in page.text
 
 
+def test_a_typed_knob_stays_where_it_is_what_would_be_derived(client: TestClient, version: DatasetVersion) -> None:
+    ours = client.get("/runs/new").context["plan"].recipe
+    other = client.get("/runs/new?method=lora").context["plan"].recipe
+    assert (ours.adamw_lr, ours.batch_size) != (other.adamw_lr, other.batch_size)
+    assert other.buckets and not ours.buckets
+    typed = {"method": "lora", "adamw_lr": str(ours.adamw_lr), "batch_size": str(ours.batch_size), "buckets": "false"}
+    page = client.get("/runs/new", params=typed)
+    assert page.context["asked"].changes == typed
+    made = page.context["plan"]
+    assert (made.recipe.method, made.recipe.adamw_lr, made.recipe.batch_size) == (
+        "lora",
+        ours.adamw_lr,
+        ours.batch_size,
+    )
+    assert made.recipe.buckets is False
+    assert all(made.knob(name).is_changed for name in typed)
+    assert made.knob("buckets").reason == "changed by you; it was true"
+    answer = client.post("/preflights", data={"version_id": version.id, **typed})
+    assert all(f"{name}={value}" in answer.headers["location"] for name, value in typed.items())
+
+
+def test_a_form_that_sends_every_field_leaves_those_alone_that_were_not_typed(
+    client: TestClient, version: DatasetVersion
+) -> None:
+    def fields(page: Any) -> dict[str, str]:
+        groups = page.context["groups"]
+        assert f'name="typed_before" value="{page.context["asked"].typed}"'.replace("&", "&amp;") in page.text
+        return {field.knob.name: field.typed for group in groups for field in group.fields}
+
+    shown = client.get("/runs/new?method=lora&seed=11")
+    sent = {**fields(shown), "batch_size": "16", "typed_before": shown.context["asked"].typed}
+    page = client.get("/runs/new", params=sent)
+    assert page.context["asked"].changes == {"method": "lora", "seed": "11", "batch_size": "16"}
+    unchanged = {**fields(client.get("/runs/new")), "typed_before": ""}
+    assert client.get("/runs/new", params=unchanged).context["asked"].changes == {}
+
+
 def test_the_drawer_has_every_knob_but_the_base(client: TestClient, version: DatasetVersion) -> None:
     groups = client.get("/runs/new").context["groups"]
     names = [field.knob.name for group in groups for field in group.fields]
-    assert sorted(names) == sorted(set(Recipe.model_fields) - {"base", "family"})
+    assert sorted(names) == sorted(set(Recipe.model_fields) - {"base", "base_revision", "family"})
 
 
 def test_a_fault_is_named_and_what_was_typed_stays(client: TestClient, version: DatasetVersion) -> None:

@@ -69,7 +69,7 @@ def test_a_running_run_shows_how_far_it_is(client: TestClient, session: Session)
     assert [line.title for line in page.context["live"].lines] == [
         "checkpoint 20", "validation", "step 20", "validation", "training began",
     ]  # fmt: skip
-    assert page.context["live"].lines[1].more == "0.400 at step 20, best so far"
+    assert page.context["live"].lines[1].more == "0.400 at step 20, lowest so far"
 
 
 def test_the_curves_lie_in_the_page_and_at_their_own_address(client: TestClient, session: Session) -> None:

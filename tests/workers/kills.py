@@ -19,7 +19,7 @@ from pathlib import Path
 from workers.finetune.checkpoint import latest_checkpoint, read_sidecar
 
 _forked = multiprocessing.get_context("forkserver")
-_forked.set_forkserver_preload(["workers.families.prx_pixel", "workers.finetune.train", "workers.finetune.preflight"])
+_forked.set_forkserver_preload(["tests.workers.warm"])
 GIVES_UP_S = 120.0
 
 

@@ -14,9 +14,7 @@ from pathlib import Path
 from torch.distributed import TCPStore  # type: ignore[attr-defined]  # it is not in its `__all__`
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    ["workers.finetune.train", "workers.families.prx_pixel", "workers.finetune.process_group"]
-)
+_FORKS.set_forkserver_preload(["tests.workers.warm"])
 
 
 def forked(work: Callable[..., None], *given: str) -> multiprocessing.process.BaseProcess:

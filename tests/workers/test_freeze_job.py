@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -124,7 +125,11 @@ def test_a_missing_file_fails_the_job_with_its_name(
         file.unlink()
     job, left = freeze(engine, settings, version)
     assert job.state == "failed"
-    assert (job.failure or "").startswith("2 picture files are missing, the first is ")
+    assert re.fullmatch(
+        r"2 picture files cannot be learned from: \S+ is missing, \S+ is missing\. "
+        r"Take its folder in again, then freeze\.",
+        job.failure or "",
+    )
     assert left.content_hash is None
 
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 from sqlalchemy import Engine, select, text
 
 from app import jobs
+from app.captions.tables import Caption
 from app.catalog.files import view_path
 from app.catalog.tables import Catalog, Image, Signals
 from app.database import transaction, utc_now
 from app.demo.drawing import draw
 from app.demo.worlds import base_world
 from app.intake import ingest, uploads
+from app.intake.folders import Met
 from app.jobs import Job
 from app.people import Person
+from app.review.decisions import apply_rules
+from app.review.tables import Decision
+from app.selection.query import joined
 from app.settings import Settings
 from app.storage import Storage
 from tests import cast
@@ -155,6 +161,50 @@ def test_stopping_keeps_what_was_taken_in(
     assert job(engine, job_id).state == "cancelled"
     with transaction(engine) as session:
         assert len(session.scalars(select(Image)).all()) == 1
+
+
+def test_a_stop_is_heard_while_the_folder_is_looked_through(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = asked_intake(engine, pile, folder, ana)
+    real = ingest.walk
+
+    def walk(place: Path, beat: Callable[[], None]) -> Iterator[Met]:
+        with transaction(engine) as session:
+            jobs.cancel(session, job_id)
+        yield from real(place, beat)
+        pytest.fail("the walk went on to its end")
+
+    monkeypatch.setattr(ingest, "walk", walk)
+    celery_app.do(job_id, cpu.take_in, settings)
+    assert job(engine, job_id).state == "cancelled"
+
+
+def test_empty_and_tiny_photos_are_not_kept_and_empty_ones_get_no_caption(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person
+) -> None:
+    for name, mode, colour in (
+        ("white", "RGB", "white"), ("black", "RGB", "black"), ("red", "RGB", (180, 20, 30)), ("grey", "L", 128),
+        ("clear", "RGBA", (9, 9, 9, 0)),
+    ):  # fmt: skip
+        Pillow.new(mode, (300, 300), colour).save(folder / f"{name}.png")
+    grey = np.tile(np.linspace(170, 250, 300).astype(np.uint8), (300, 1))
+    Pillow.fromarray(grey).save(folder / "gradient.jpg")
+    for side in (40, 160, 255):
+        Pillow.open(folder / "0.png").resize((side, side)).save(folder / f"tiny {side}.png")
+    celery_app.do(asked_intake(engine, pile, folder, ana), cpu.take_in, settings)
+    (measuring,) = waiting(engine, "signals.measure")
+    celery_app.do(measuring.id, cpu.measure, settings)
+    (captioning,) = waiting(engine, "captions.propose")
+    celery_app.do(captioning.id, cpu.propose_captions, settings)
+    with transaction(engine) as session:
+        apply_rules(session, session.scalars(select(Image.id)).all())
+        rows = session.execute(joined(select(Image.file_name, Decision.verdict, Decision.rule, Caption.text))).all()
+    empty = {f"{name}.png" for name in ("white", "black", "red", "clear", "grey")} | {"gradient.jpg"}
+    assert {row.file_name for row in rows if row.rule == "empty" and row.verdict == "rejected"} == empty
+    assert {row.file_name for row in rows if row.text is None} == empty
+    tiny = {row.file_name for row in rows if row.rule == "small" and row.verdict == "rejected"}
+    assert tiny == {"tiny 40.png", "tiny 160.png", "tiny 255.png"}
 
 
 def test_a_worker_that_lost_its_job_writes_nothing_more(

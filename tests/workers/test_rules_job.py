@@ -50,13 +50,27 @@ def apply_rules(engine: Engine, settings: Settings, pile: Catalog) -> Job:
 def test_every_photo_that_no_person_decided_on_is_ruled(engine: Engine, settings: Settings, pile: Catalog) -> None:
     job = apply_rules(engine, settings, pile)
     assert (job.state, job.done, job.total) == ("done", 4, 4)
-    assert job.result == {"kept": 1, "rejected": 1, "needs_work": 1, "unchanged": 0, "left_to_people": 1}
+    assert job.result == {
+        "kept": 1,
+        "rejected": 1,
+        "needs_work": 1,
+        "withdrawn": 0,
+        "unchanged": 0,
+        "left_to_people": 1,
+    }
 
 
 def test_done_again_it_adds_nothing(engine: Engine, settings: Settings, pile: Catalog) -> None:
     apply_rules(engine, settings, pile)
     again = apply_rules(engine, settings, pile)
-    assert again.result == {"kept": 0, "rejected": 0, "needs_work": 0, "unchanged": 3, "left_to_people": 1}
+    assert again.result == {
+        "kept": 0,
+        "rejected": 0,
+        "needs_work": 0,
+        "withdrawn": 0,
+        "unchanged": 3,
+        "left_to_people": 1,
+    }
     with transaction(engine) as session:
         assert session.scalar(select(func.count()).select_from(Decision)) == 4
 

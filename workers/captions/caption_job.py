@@ -126,6 +126,7 @@ def _keep(work: Work, image_id: int, text: str, looking: Captioner) -> bool:
         "prompt": captioner.PROMPT if looking.is_asked else None,
         "max_new_tokens": captioner.MAX_NEW_TOKENS,
         "longest_side_px": captioner.LONGEST_SIDE_PX,
+        **({"revision": looking.revision} if looking.revision else {}),
     }
     with work.transaction() as session:
         jobs.beat(session, work.claim)

@@ -32,13 +32,14 @@ _TOKENISER_FILES: Final = ("tokenizer.json", "*.model", "vocab.*")
 @dataclass(frozen=True)
 class Captioner:
     """A loaded model with what prepares its input and reads its output. `processor` is the tokeniser's and the image
-    processor's owner; `is_asked` tells whether the model takes a prompt."""
+    processor's owner; `is_asked` tells whether the model takes a prompt; `revision` is the commit of one from a hub."""
 
     name: str
     model: Any
     processor: Any
     tokenizer: Any
     is_asked: bool
+    revision: str = ""
 
     def caption(
         self, images: Sequence[Picture], prompt: str = PROMPT, max_new_tokens: int = MAX_NEW_TOKENS
@@ -75,55 +76,60 @@ class Captioner:
 def load(model: str, device: str | torch.device) -> Captioner:
     """The captioner in a local folder or of a hub id, on `device`: bfloat16 on an accelerator, float32 on a CPU.
 
+    A hub id may name a commit, MAKER/MODEL@COMMIT; without one all parts are of the commit that is the newest now.
     With HF_HUB_OFFLINE set, only models already on this machine are found. Raises InputError in one sentence when the
     model is not there, has no safetensors weights, wants to run code of its own, or writes no text about images.
     """
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # else a hub model without safetensors is converted by a service
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
+    from transformers.utils.hub import cached_file, extract_commit_hash
 
-    source = _source(model)
+    source, revision = _source(model)
     target = torch.device(device)
     try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        revision = extract_commit_hash(cached_file(source, "config.json", revision=revision), None)
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
         if type(config) not in AutoModelForImageTextToText._model_mapping:
             raise InputError(
                 f"The caption model {model} is a {config.model_type} model, which writes no text about images."
             )
         network: Any = AutoModelForImageTextToText.from_pretrained(
             source,
+            revision=revision,
             config=config,
             dtype=torch.float32 if target.type == "cpu" else torch.bfloat16,
             use_safetensors=True,
             trust_remote_code=False,
         )
-        processor, tokenizer = _reader(source, config.model_type)
+        processor, tokenizer = _reader(source, revision, config.model_type)
     except (OSError, ValueError, ImportError) as error:
         raise InputError(_why(model, error)) from error
     tokenizer.padding_side = "left"  # answers of a batch begin where its prompts end
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     is_asked = getattr(processor, "chat_template", None) is not None
-    return Captioner(model, network.to(target).eval(), processor, tokenizer, is_asked)
+    return Captioner(model, network.to(target).eval(), processor, tokenizer, is_asked, revision or "")
 
 
-def _reader(source: str, model_type: str) -> tuple[Any, Any]:
+def _reader(source: str, revision: str | None, model_type: str) -> tuple[Any, Any]:
     """What prepares pictures (and prompts), and the tokeniser that reads answers."""
     import transformers
 
     auto: Any = transformers
+    options = {"revision": revision, "trust_remote_code": False}
     if model_type == "vision-encoder-decoder":  # has no processor that owns both
-        pictures = auto.AutoImageProcessor.from_pretrained(source, trust_remote_code=False)
-        return pictures, auto.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    processor = auto.AutoProcessor.from_pretrained(source, trust_remote_code=False)
+        pictures = auto.AutoImageProcessor.from_pretrained(source, **options)
+        return pictures, auto.AutoTokenizer.from_pretrained(source, **options)
+    processor = auto.AutoProcessor.from_pretrained(source, **options)
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None:
         raise ValueError("it has no tokeniser beside its image processor")
     return processor, tokenizer
 
 
-def _source(model: str) -> str:
-    """Where transformers shall look: a folder that holds what it needs, or a hub id."""
+def _source(model: str) -> tuple[str, str | None]:
+    """Where transformers shall look: a folder that holds what it needs, or a hub id and a commit if one is named."""
     folder = Path(model).expanduser()
     if folder.is_dir():
         if not any(folder.glob("*.safetensors")):
@@ -133,10 +139,11 @@ def _source(model: str) -> str:
         if not any(list(folder.glob(name)) for name in _TOKENISER_FILES):
             # transformers would make up an empty tokeniser, and the captions would be gibberish.
             raise InputError(f"The caption model {model} has no tokeniser beside it; copy its whole folder.")
-        return str(folder)
+        return str(folder), None
     if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
         raise InputError(f"There is no caption model in {model}; set PACKSHOT_CAPTION_MODEL to a folder or a hub id.")
-    return model
+    name, _, commit = model.partition("@")
+    return name, commit or None
 
 
 def _why(model: str, error: Exception) -> str:
@@ -151,7 +158,7 @@ def _why(model: str, error: Exception) -> str:
             f"The caption model {model} is not on this machine and could not be fetched; set PACKSHOT_CAPTION_MODEL to "
             "a local folder, or fetch it once with `hf download` while online."
         )
-    first_line = next((line for line in text.splitlines() if line), type(error).__name__)
+    first_line = next((line for line in text.split("\n") if line), type(error).__name__)
     return f"The caption model {model} cannot be loaded: {first_line}"
 
 

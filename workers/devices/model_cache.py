@@ -27,12 +27,14 @@ class ModelCache:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._base: tuple[str, str] | None = None
+        self._base: tuple[str, str, str] | None = None
         self._weights: Path | None = None
         self._family: Family | None = None
 
-    def family(self, name: str, base: str, weights: Path | None = None) -> Family:
+    def family(self, name: str, base: str, weights: Path | None = None, revision: str = "") -> Family:
         """The model of family `name` from `base`, with the saved `weights` (a folder, whole or an adapter) if given.
+
+        `revision` is the commit of a base on a model hub.
 
         Another checkpoint of the same base costs only the reading of its weights. Raises `Refusal` when the base or
         the weights are not there.
@@ -42,11 +44,11 @@ class ModelCache:
         from workers.families import weights as saved
         from workers.families.registry import load_family
 
-        if self._family is None or self._base != (name, base):
+        if self._family is None or self._base != (name, base, revision):
             self.release()
             torch.set_num_threads(self._threads)
-            self._family = load_family(name, base, best_device())
-            self._base = (name, base)
+            self._family = load_family(name, base, best_device(), revision=revision)
+            self._base = (name, base, revision)
         if weights != self._weights:
             try:
                 saved.load(self._family, weights)

@@ -26,6 +26,7 @@ def text(family: str, parts: Sequence[LicensedPart], facts: Mapping[str, str], r
     # A name on the hub, as against a folder, is linked to from the new model's page.
     base_line = f"base_model: {base}" if base.count("/") == 1 and not base.startswith("models/") else "tags: [packshot]"
     call = f'"...", num_inference_steps={recipe.sampling_steps}, guidance_scale={recipe.guidance}'
+    commit = f" at commit `{facts['base_revision']}`" if "base_revision" in facts else ""
     method = f"a LoRA of rank {facts['rank']}, merged" if facts["method"] == "lora" else "all weights of the denoiser"
     return f"""---
 license: {"apache-2.0" if is_free else "other"}
@@ -55,7 +56,7 @@ away.
 
 | | |
 |---|---|
-| base | `{base}`, weights SHA-256 `{facts["base_sha256"]}` |
+| base | `{base}`{commit}, weights SHA-256 `{facts["base_sha256"]}` |
 | dataset version | SHA-256 `{facts["dataset_hash"]}` |
 | recipe | SHA-256 `{facts["recipe_hash"]}`, in full in `packshot.json` |
 | trained words | {facts["trained_words"]} |

@@ -67,6 +67,7 @@ def _told(family: Family, parts: tuple[LicensedPart, ...], origin: Origin) -> di
         "method": recipe.method,
         **({"rank": str(recipe.lora_rank), "alpha": str(recipe.lora_rank)} if recipe.method == "lora" else {}),
         "base": public(recipe.base),
+        **({"base_revision": family.base_revision} if family.base_revision else {}),
         "base_sha256": "" if family.folder is None else licences.sha256(family.folder / family.denoiser),
         "dataset_hash": origin.dataset_hash,
         "recipe_hash": recipe.recipe_hash(),

@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from workers import disk
 from workers.errors import InputError
 from workers.families import metadata
+from workers.families.fetch import commit_of
 from workers.families.narrow import widen_the_rest
 
 ENCODED_AT_ONCE = 64
@@ -71,6 +72,11 @@ class Pipeline:
         """The autoencoder's folder, or nothing for a model without one."""
         return self._folders("vae")
 
+    @property
+    def base_revision(self) -> str:
+        """The commit of a base that came from a model hub."""
+        return commit_of(self.folder)
+
     def free_encoders(self) -> None:
         """Move text encoders and autoencoder to main memory."""
         for part in (*self.text_encoders, "vae"):
@@ -87,7 +93,7 @@ class Pipeline:
             if module is not None:
                 module.to(self.device)
 
-    def shift(self, height_px: int, width_px: int, steps: int) -> float:
+    def shift(self, height_px: int, width_px: int) -> float:
         """The fixed shift of the pipeline's scheduler."""
         return float(getattr(self.pipeline.scheduler.config, "shift", 1.0) or 1.0)
 
@@ -162,17 +168,13 @@ def load_pipeline(
     narrow: str | None = None,
     **options: Any,
 ) -> tuple[Any, Path]:
-    """The pipeline in the folder `base`, or of that name on the hub, on the CPU, and the folder it lies in.
+    """The pipeline in the folder `base`, on the CPU, and that folder.
 
     `words` says what is wanted ("a PRX pixel pipeline"), `dtype` the precision of each part by name, `narrow` the part
     whose matrices are kept in bf16, if any. Raises `InputError` when it is not there or of another class.
     Runs no code from the folder and unpickles nothing: only this class and safetensors files are loaded.
     """
     folder = Path(base)
-    if not folder.is_dir():
-        if folder.is_absolute() or base.count("/") != 1:
-            raise InputError(f"The base model folder {base} is missing.")
-        folder = _from_hub(base)
     _check_kind(folder, pipeline_class.__name__, words)
     # Their bars draw over a run's own lines, some with every checkpoint.
     diffusers_logging.disable_progress_bar()
@@ -223,15 +225,6 @@ def _linked(source: str, target: str) -> None:
             os.link(source, target)
             return
     disk.copy(source, target)
-
-
-def _from_hub(base: str) -> Path:
-    from diffusers import DiffusionPipeline
-
-    try:
-        return Path(DiffusionPipeline.download(base, use_safetensors=True, trust_remote_code=False))
-    except (OSError, ValueError) as error:
-        raise InputError(f"The base model {base} cannot be fetched: {' '.join(str(error).split())}") from error
 
 
 def _check_kind(folder: Path, wanted: str, words: str) -> None:

@@ -107,7 +107,7 @@ class Prx(Flow):
 
     def export(self, weights: Path, folder: Path) -> None:
         super().export(weights, folder)
-        _mend(folder)
+        mend(folder)
 
     def _encoded(self, prompts: list[str], is_guided: bool) -> tuple[Any, Any, Any, Any]:
         """Embeddings and masks of prompts and, for guidance, of nothing."""
@@ -154,7 +154,7 @@ def _readable(base: str) -> Iterator[str]:
                 shutil.copy(file, link)
             else:
                 link.symlink_to(file)
-        _mend(Path(temporary))
+        mend(Path(temporary))
         yield temporary
 
 
@@ -165,7 +165,7 @@ def _is_misread(folder: Path) -> bool:
     return index.get("text_encoder") == ["diffusers", "T5GemmaEncoder"] or config.get("model_type") == _ENCODER_ALONE
 
 
-def _mend(folder: Path) -> None:
+def mend(folder: Path) -> None:
     """Give a folder of ours the T5Gemma config and the index entry that plain diffusers can load."""
     if not _is_misread(folder):
         return

@@ -16,6 +16,7 @@ import torch
 
 from app.training.recipe import Recipe
 from workers.errors import InputError
+from workers.families.fetch import located
 
 Text = Mapping[str, torch.Tensor]
 """One caption encoded: `tokens` [L, width] without padding where the family masks it, and what else it needs by name,
@@ -42,6 +43,8 @@ class Family(Protocol):
     """What the pipeline calls the part that is trained: its folder's name."""
     folder: Path | None
     """Where the base's parts lie."""
+    base_revision: str
+    """The commit of a base that came from a model hub; empty for one in a folder."""
     model: torch.nn.Module
     """The denoiser. Its weights are fp32 when it is trained in full; with LoRA only the adapter's have to be."""
     size_multiple: int
@@ -78,8 +81,8 @@ class Family(Protocol):
         """Give back the device memory of the text encoders and the autoencoder; they come back when asked for."""
         ...
 
-    def shift(self, height_px: int, width_px: int, steps: int) -> float:
-        """The timestep shift that drawing at this size in `steps` steps uses: 1 is none. See `loss.draw_timesteps`."""
+    def shift(self, height_px: int, width_px: int) -> float:
+        """The timestep shift that the base was taught with at this size: 1 is none. See `loss.draw_timesteps`."""
         ...
 
     def noisy(self, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
@@ -147,12 +150,13 @@ def stacked(texts: Sequence[Text]) -> dict[str, torch.Tensor]:
     return {**batch, "tokens": torch.stack(padded), "mask": torch.arange(longest) < lengths[:, None]}
 
 
-def load_family(name: str, base: str, device: torch.device, is_narrow: bool = False) -> Family:
-    """Load the base (a folder or a hub name) of the named family onto `device`.
+def load_family(name: str, base: str, device: torch.device, is_narrow: bool = False, revision: str = "") -> Family:
+    """Load the base (a folder, or a hub name at the commit `revision`) of the named family onto `device`.
 
-    `is_narrow` is for a denoiser that stays as it is and is asked under bf16 autocast: see `narrow`. Raises
-    `InputError` for an unknown family or a base that is missing or of another kind.
+    Without a commit a hub's newest is taken; the family's `base_revision` says which. `is_narrow` is for a denoiser
+    that stays as it is and is asked under bf16 autocast: see `narrow`. Raises `InputError` for an unknown family or a
+    base that is missing or of another kind.
     """
     if name not in _MODULES:
         raise InputError(f"There is no model family called {name}; known are {', '.join(sorted(_MODULES))}.")
-    return cast(Family, import_module(_MODULES[name]).load(base, device, is_narrow))
+    return cast(Family, import_module(_MODULES[name]).load(str(located(base, revision)), device, is_narrow))

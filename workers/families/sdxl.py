@@ -1,8 +1,9 @@
 """Stable Diffusion XL: diffusers' `StableDiffusionXLPipeline`.
 
 Two CLIP text encoders, both read at their last layer but one, and the second one's summary of the whole text. The
-U-Net is also told the picture's size before and after cropping and where it was cut (Podell et al. 2023, section
-2.2): here always its own size, uncut, which is also what the pipeline says when it draws.
+U-Net is also told the picture's size as it came and as it is shown, and where it was cut (Podell et al. 2023, section
+2.2). Here it is the photo's own size, so that a small one that was enlarged is known as such and its blur is not
+learned as a look; and it is never cut. When it draws, the pipeline says that the picture came as large as it is.
 """
 
 from __future__ import annotations
@@ -52,10 +53,12 @@ class Sdxl(Unet):
         return super().scaled((latents - mean) / sd)
 
     def conditions(self, noisy: torch.Tensor, text: Text) -> Mapping[str, Any]:
-        """The summary of the text, and float32 [B, 6]: height and width, the cut's corner 0, 0, height and width."""
+        """The summary of the text, and float32 [B, 6]: height and width as it came, the cut's corner 0, 0, as shown."""
         height, width = (side * self._reduction for side in noisy.shape[-2:])
-        sizes = torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32, device=noisy.device)
-        return {"added_cond_kwargs": {"text_embeds": text["pooled"], "time_ids": sizes.repeat(len(noisy), 1)}}
+        shown = noisy.new_tensor([height, width], dtype=torch.float32).expand(len(noisy), 2)
+        came = text.get("original_px", shown)
+        sizes = torch.cat([came, torch.zeros_like(shown), shown], dim=1)
+        return {"added_cond_kwargs": {"text_embeds": text["pooled"], "time_ids": sizes}}
 
 
 def load(base: str, device: torch.device, is_narrow: bool = False) -> Sdxl:

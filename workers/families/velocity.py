@@ -47,8 +47,8 @@ class Velocity(Flow):
         """The parts of `Text` for all `prompts`, each with a first axis for them, on the device."""
         raise NotImplementedError
 
-    def shift(self, height_px: int, width_px: int, steps: int) -> float:
-        """The scheduler's fixed shift, or the one that its `mu` for so many picture tokens and steps amounts to.
+    def shift(self, height_px: int, width_px: int) -> float:
+        """The scheduler's fixed shift, or the one that its `mu` for so many picture tokens amounts to.
 
         diffusers turns a timestep t into s / (s + 1 / t - 1) = s t / (1 + (s - 1) t) with s = exp(mu), or s = mu for
         schedulers whose shift is "linear".
@@ -56,14 +56,11 @@ class Velocity(Flow):
         config = self.pipeline.scheduler.config
         if not config.use_dynamic_shifting:
             return float(config.shift)
-        mu = self.mu((height_px // self.size_multiple) * (width_px // self.size_multiple), steps)
+        mu = self.mu((height_px // self.size_multiple) * (width_px // self.size_multiple))
         return math.exp(mu) if config.time_shift_type == "exponential" else mu
 
-    def mu(self, tokens: int, steps: int) -> float:
-        """The parameter of a dynamic shift for a picture of so many tokens, on the scheduler's line between two.
-
-        However many `steps` it is drawn in.
-        """
+    def mu(self, tokens: int) -> float:
+        """The parameter of a dynamic shift for a picture of so many tokens, on the scheduler's line between two."""
         config = self.pipeline.scheduler.config
         per_token = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
         return float(config.base_shift + per_token * (tokens - config.base_image_seq_len))

@@ -10,13 +10,15 @@ when the program is at fault. SIGTERM asks as OUT/stop does: keep, then stop.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from app.errors import is_disk_full
@@ -67,11 +69,17 @@ def _run(
 
     `words` is the command line, for the run's other processes.
     """
-    # torch takes seconds to import; a refused recipe should not wait for it.
+    # torch takes seconds to import; a refused recipe should not wait for it. Nothing that an import makes is garbage:
+    # a collector that looks again and again takes a quarter of those seconds, and later some of each step.
+    gc.disable()
     from workers.finetune.preflight import preflight
     from workers.finetune.process_group import joined
     from workers.finetune.report import EventLog, Silence
     from workers.finetune.train import train
+    from workers.finetune.train_state import Diverged
+
+    gc.freeze()
+    gc.enable()
 
     try:
         with joined(recipe, words) as group:
@@ -90,7 +98,7 @@ def _run(
                         train(recipe, manifest, out, report, device, resume, cache, ranks)
                 except BaseException as error:
                     sentence, cause = group.blame(error, why(error, out))
-                    _tell_failed(report, sentence, cause)
+                    _tell_failed(report, sentence, cause, error.facts if isinstance(error, Diverged) else {})
                     if cause == "broken":
                         raise
                     raise _Failed(sentence, cause) from error
@@ -101,11 +109,11 @@ def _run(
         raise _Failed(sentence, cause) from error
 
 
-def _tell_failed(report: Report, sentence: str, cause: Cause) -> int:
-    """Tell a failure; its exit code."""
+def _tell_failed(report: Report, sentence: str, cause: Cause, facts: Mapping[str, int] = MappingProxyType({})) -> int:
+    """Tell a failure and more `facts` of it; its exit code."""
     # On a full disk the event list cannot tell it either; the last line of the log still can.
     with suppress(OSError):
-        report.tell("failed", sentence=sentence, cause=cause)
+        report.tell("failed", sentence=sentence, cause=cause, **facts)
     return EXIT_CODES[cause]
 
 

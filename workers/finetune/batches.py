@@ -5,8 +5,8 @@ Which picture comes when, which caption is dropped or cut short: everything depe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from app.training.recipe import Recipe, Stage
 from workers.errors import InputError
 from workers.families.registry import Family, Text, stacked
 from workers.finetune.buckets import Size, Walk, nearest, sizes
-from workers.finetune.cache import TensorCache, identity, name_of
+from workers.finetune.cache import TensorCache, identity, name_of, packed, unpacked
 from workers.finetune.loss import keyed_generator
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
@@ -34,6 +34,7 @@ Look = Callable[[int, int], None]
 class Batch:
     """Pictures uint8 [B, H, W, 3] or their clean inputs float32 [B, C, h, w], or both; text as `registry.stacked`.
 
+    Beside the text stands `original_px` float32 [B, 2], the height and width that each photo had, which SDXL is told.
     `places` are the pictures' positions in their step's whole batch, which their noise depends on.
     """
 
@@ -45,18 +46,19 @@ class Batch:
 
 
 class Texts:
-    """Captions encoded once each, and the empty one."""
+    """Captions encoded once each; `mean_bytes` of those that were not in the cache, as they are kept."""
 
     def __init__(
         self,
-        rows: Sequence[ManifestRow],
+        captions: Sequence[str],
         family: Family,
         cache: TensorCache | None,
         look: Look,
         ranks: Ranks = ALONE,
     ) -> None:
-        self.captions = captions_of(rows)
+        self.captions = list(captions)
         self._encoded: dict[str, Text] = {}
+        self._made, self._made_bytes = 0, 0
         self._free_bytes = KEPT_IN_MEMORY_BYTES
         self._family = family
         self._cache = cache
@@ -71,9 +73,14 @@ class Texts:
         ranks.wait()
         self._encode([caption for caption in missing if self._found(caption) is None])
 
+    @property
+    def mean_bytes(self) -> float:
+        """Bytes that one of the captions encoded here takes in the cache, in the mean."""
+        return self._made_bytes / max(1, self._made)
+
     def batch(self, captions: Sequence[str]) -> dict[str, torch.Tensor]:
         """The captions as one batch."""
-        return stacked([self._text(caption) for caption in captions])
+        return stacked([unpacked(self._text(caption)) for caption in captions])
 
     def _text(self, caption: str) -> Text:
         text = self._found(caption)
@@ -89,11 +96,13 @@ class Texts:
                 self._hold(caption, text)
         return text
 
-    def _encode(self, captions: Sequence[str]) -> list[Text]:
+    def _encode(self, captions: Sequence[str]) -> Sequence[Text]:
         if not captions:
             return []
         with torch.no_grad():
-            encoded = self._family.encode_texts(captions)
+            encoded = [packed(text) for text in self._family.encode_texts(captions)]
+        self._made += len(encoded)
+        self._made_bytes += sum(tensor.nbytes for text in encoded for tensor in text.values())
         for caption, text in zip(captions, encoded, strict=True):
             self._hold(caption, text)
             if self._cache:
@@ -122,25 +131,35 @@ class Members:
         resolution_px: int,
         has_buckets: bool,
         needs_pictures: bool = False,
+        enlarge_at_most: float = 0.0,
+        room_bytes: float | None = None,
     ) -> None:
         self._files = [folder / row.file for row in rows]
         self._digests = [row.sha256 for row in rows]
         self._captions = [row.caption for row in rows]
+        self.groups = [row.group for row in rows]
         self._texts = texts
         self._family = family
         self._needs_pictures = needs_pictures
+        self._enlarge_at_most = enlarge_at_most
+        self._originals = torch.tensor([[row.height_px, row.width_px] for row in rows], dtype=torch.float32)
         among = sizes(resolution_px, family.size_multiple, has_buckets)
         self._sizes = [among[nearest(row.width_px, row.height_px, among)] for row in rows]
         self.buckets = [[i for i, s in enumerate(self._sizes) if s == size] for size in among]
         self._pictures: dict[int, np.ndarray] = {}
         self._clean: dict[int, torch.Tensor] = {}
-        self._free_bytes = KEPT_IN_MEMORY_BYTES
+        self._free_bytes = KEPT_IN_MEMORY_BYTES if room_bytes is None else room_bytes
         self._is_encoded = False
         self._cache: TensorCache | None = None
         self._made_by = ""
 
     def __len__(self) -> int:
         return len(self._files)
+
+    @property
+    def mean_bytes(self) -> float:
+        """Bytes of an encoded picture, in the mean of those that are held."""
+        return sum(clean.nbytes for clean in self._clean.values()) / max(1, len(self._clean))
 
     def size(self, index: int) -> Size:
         """The size the member is fitted into."""
@@ -176,6 +195,7 @@ class Members:
             clean = torch.stack([self._encoded(i) for i in indices])
         if not self._is_encoded or self._needs_pictures:
             pictures = torch.from_numpy(np.stack([self._picture(i) for i in indices]))
+        texts["original_px"] = self._originals[list(indices)]
         return Batch(pictures, clean, texts, list(places), self._sizes[indices[0]])
 
     def caption(self, index: int) -> str:
@@ -185,7 +205,7 @@ class Members:
     def _picture(self, index: int) -> np.ndarray:
         picture = self._pictures.get(index)
         if picture is None:
-            picture = read_fitted(self._files[index], self._sizes[index])
+            picture = self._read(index)
             if self._has_room(picture.nbytes):
                 self._pictures[index] = picture
         return picture
@@ -194,7 +214,7 @@ class Members:
         clean = self._clean.get(index)
         if clean is not None:
             return clean
-        key = picture_name(self._family, self._made_by, self._digests[index], self._sizes[index])
+        key = picture_name(self._family, self._made_by, self._digests[index], self._sizes[index], self._enlarge_at_most)
         cached = self._cache.get(key) if self._cache else None
         clean = cached["clean"] if cached else self._encode(index)
         if not bool(clean.isfinite().all()):
@@ -206,10 +226,13 @@ class Members:
         return clean
 
     def _encode(self, index: int) -> torch.Tensor:
-        picture = torch.from_numpy(np.stack([read_fitted(self._files[index], self._sizes[index])]))
+        picture = torch.from_numpy(np.stack([self._read(index)]))
         with torch.no_grad():
             device = next(self._family.model.parameters()).device
             return self._family.encode_pictures(picture.to(device))[0].to("cpu", torch.float32).clone()
+
+    def _read(self, index: int) -> np.ndarray:
+        return read_fitted(self._files[index], self._sizes[index], self._digests[index], self._enlarge_at_most)
 
     def _has_room(self, size_bytes: int) -> bool:
         self._free_bytes -= size_bytes
@@ -232,13 +255,20 @@ def training_batches(
         stage = recipe.stage(step)
         return step_batches(members[stage.number], walks[stage.number], recipe, stage, step, rank, of)
 
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        waiting = ahead.submit(of_step, first_step)
-        for step in range(first_step + 1, recipe.steps + 1):
-            batches = waiting.result()
-            if step < recipe.steps:
-                waiting = ahead.submit(of_step, step)
-            yield batches
+    yield from ahead(of_step, range(first_step, recipe.steps))
+
+
+def ahead(of_step: Callable[[int], list[Batch]], steps: Iterable[int]) -> Generator[list[Batch]]:
+    """The micro-batches of each step, those of the next one prepared by a thread while these are worked on."""
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        waiting: Future[list[Batch]] | None = None
+        for step in steps:
+            following = reader.submit(of_step, step)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
 
 
 def step_batches(
@@ -262,9 +292,10 @@ def step_batches(
     return batches
 
 
-def captions_of(rows: Sequence[ManifestRow]) -> list[str]:
-    """All that a run may show of the members' captions: each, its first sentence, and nothing at all."""
-    return sorted({row.caption for row in rows} | {first_sentence(row.caption) for row in rows} | {""})
+def captions_of(learned: Sequence[ManifestRow], held_out: Sequence[ManifestRow], recipe: Recipe) -> list[str]:
+    """All that a run may show of the members' captions: each, and nothing at all; cut short, if the recipe cuts any."""
+    short = {first_sentence(row.caption) for row in learned} if recipe.short_caption_share > 0.0 else set()
+    return sorted({row.caption for row in (*learned, *held_out)} | short | {""})
 
 
 def text_name(family: Family, made_by: str, caption: str) -> str:
@@ -272,9 +303,10 @@ def text_name(family: Family, made_by: str, caption: str) -> str:
     return name_of("text", family.name, family.encoder_precision, made_by, caption)
 
 
-def picture_name(family: Family, made_by: str, sha256: str, size: Size) -> str:
+def picture_name(family: Family, made_by: str, sha256: str, size: Size, enlarge_at_most: float = 0.0) -> str:
     """A picture's name in the cache; `made_by` is the `identity` of the autoencoder's files."""
-    return name_of("picture", family.name, made_by, sha256, size)
+    bound = (enlarge_at_most,) if enlarge_at_most else ()
+    return name_of("picture", family.name, made_by, sha256, size, *bound)
 
 
 def first_sentence(caption: str) -> str:

@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 
 _READ_AT_ONCE = 1 << 22
+_ALIKE = "alike"
 
 
 class TensorCache:
@@ -52,6 +53,29 @@ class TensorCache:
 
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / f"{name}.safetensors"
+
+
+def packed(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors, rows at the end of `tokens` [L, width] that are all alike kept once: padding, mostly zeros.
+
+    How many there were is told beside them; `unpacked` puts them back to the bit. An encoder that reads its padding
+    makes rows that differ, and those are kept.
+    """
+    tokens = tensors["tokens"]
+    differing = (tokens != tokens[-1:]).any(dim=1).nonzero() if len(tokens) else tokens.new_zeros(0)
+    alike = len(tokens) - (int(differing[-1]) + 1 if len(differing) else 0)
+    if alike < 2:
+        return dict(tensors)
+    return {**tensors, "tokens": tokens[: len(tokens) - alike + 1], _ALIKE: torch.tensor(alike)}
+
+
+def unpacked(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What `packed` was given."""
+    whole = dict(tensors)
+    if (alike := whole.pop(_ALIKE, None)) is not None:
+        tokens = whole["tokens"]
+        whole["tokens"] = torch.cat([tokens, tokens[-1:].expand(int(alike) - 1, -1)])
+    return whole
 
 
 def name_of(*facts: object) -> str:

@@ -82,22 +82,28 @@ def latest_checkpoint(out: Path) -> tuple[Path | None, list[str]]:
     return None, faults
 
 
-def let_go_of_states(out: Path, keep: int) -> None:
-    """Delete what only resuming needs from all checkpoints but the newest `keep`; their weights stay.
+def let_go_of_states(out: Path, keep: int, sound_step: int) -> None:
+    """Delete what only resuming needs from all checkpoints but the newest `keep` and `sound_step`'s. Weights stay.
 
     The state is three times as large as the weights. The sidecar stops listing it before it is deleted, so that the
     checkpoint is complete at every moment. Called after a newer checkpoint is whole on disk.
     """
     whole = [folder for folder in sorted((out / "checkpoints").glob("step-*")) if (folder / STATE).exists()]
     for folder in whole[:-keep]:
+        if folder == checkpoint_folder(out, sound_step):
+            continue
         sidecar = read_sidecar(folder)
         sidecar["files"].pop(STATE, None)
-        temporary = folder / f".{SIDECAR}.{os.getpid()}"
-        temporary.write_text(json.dumps(sidecar, indent=1))
-        disk.flush(temporary)
-        temporary.replace(folder / SIDECAR)
-        disk.flush(folder)
+        _rewrite(folder, sidecar)
         (folder / STATE).unlink()
+
+
+def mark_exploded(out: Path, after_step: int) -> None:
+    """Write into the sidecars of all checkpoints behind `after_step` that no run can go on from them."""
+    for folder in sorted((out / "checkpoints").glob("step-*")):
+        sidecar = read_sidecar(folder)
+        if int(sidecar["step"]) > after_step:
+            _rewrite(folder, {**sidecar, "has_exploded": True})
 
 
 def is_complete(folder: Path) -> bool:
@@ -124,11 +130,22 @@ def load_state(folder: Path) -> dict[str, torch.Tensor]:
     return {re.sub(r"(^|/)aids\.", r"\1auxiliary.", name): tensor for name, tensor in state.items()}
 
 
+def _rewrite(folder: Path, sidecar: Mapping[str, Any]) -> None:
+    temporary = folder / f".{SIDECAR}.{os.getpid()}"
+    temporary.write_text(json.dumps(sidecar, indent=1))
+    disk.flush(temporary)
+    temporary.replace(folder / SIDECAR)
+    disk.flush(folder)
+
+
 def _fault(folder: Path) -> str | None:
     """Why a run cannot go on from a checkpoint, said of it; None when nothing does."""
     if not is_complete(folder):
         return "is incomplete"
-    files = read_sidecar(folder)["files"]
+    sidecar = read_sidecar(folder)
+    if sidecar.get("has_exploded"):
+        return "was saved when the loss had begun to explode"
+    files = sidecar["files"]
     if STATE not in files:
         return "holds no state to go on from"
     for name, facts in files.items():

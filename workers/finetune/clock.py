@@ -17,7 +17,7 @@ from workers.errors import InputError
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report
 
-Reason = Literal["completed", "stopped", "out_of_time", "out_of_money"]
+Reason = Literal["completed", "stopped", "out_of_time", "out_of_money", "no_better"]
 SIGN_OF_LIFE_S = 5.0
 _ENDS: tuple[Reason | None, ...] = (None, "stopped", "out_of_time", "out_of_money")
 

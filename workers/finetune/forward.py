@@ -57,7 +57,7 @@ def forward(
     stage = recipe.stage(step)
     clean = clean_input(family, batch, device)
     noise = keyed_noise(clean.shape[1:], device, batch.places, recipe.seed, "noise", step) * family.noise_scale
-    shift = recipe.timestep_shift or family.shift(batch.size[1], batch.size[0], recipe.sampling_steps)
+    shift = recipe.timestep_shift or family.shift(batch.size[1], batch.size[0])
     generator = keyed_generator(torch.device("cpu"), recipe.seed, "timesteps", step)
     timesteps = draw_timesteps(stage.batch_size, recipe, generator, shift)[batch.places].to(device)
     noisy = family.noisy(clean, noise, timesteps)
@@ -73,8 +73,8 @@ def forward(
 @torch.no_grad()
 def validation_errors(
     family: Family, members: Members, recipe: Recipe, ranks: Ranks = ALONE
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Errors and timesteps of all members in the middle of each band, each member with one noise of its own.
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, list[int]]]:
+    """Errors, timesteps and numbers of all members in the middle of each band, each member with one noise of its own.
 
     Of several processes each gets a part; passes in which one has no part of its own, it makes and gives nothing.
     """
@@ -93,7 +93,11 @@ def validation_errors(
             noisy = family.noisy(clean, noise, timesteps)
             with _autocast(recipe, device):
                 prediction = family.predict(family.model, noisy, timesteps, text)
-            yield family.errors(prediction.float(), clean, noise, timesteps, recipe)[:own], timesteps[:own]
+            yield (
+                family.errors(prediction.float(), clean, noise, timesteps, recipe)[:own],
+                timesteps[:own],
+                indices[:own],
+            )
 
 
 def clean_input(family: Family, batch: Batch, device: torch.device) -> torch.Tensor:

@@ -7,13 +7,16 @@ import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from PIL import Image
 
+from app.errors import DiskFull
+from app.training.learning import LEAST_PRODUCTS, Look
 from app.training.recipe import Recipe
 from workers.disk import clear_leftovers, replaced_whole
 from workers.errors import InputError
@@ -27,15 +30,17 @@ from workers.finetune.checkpoint import (
     latest_checkpoint,
     let_go_of_states,
     load_state,
+    mark_exploded,
     read_sidecar,
     save_checkpoint,
 )
-from workers.finetune.clock import Clock, Reason
-from workers.finetune.forward import validation_errors
+from workers.finetune.clock import Clock, Reason, RunEnded
+from workers.finetune.forward import Pass, validation_errors
+from workers.finetune.learning_watch import LearningWatch, told
 from workers.finetune.loss import BAND_COUNT, BandedLoss
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
-from workers.finetune.train_state import TrainState
+from workers.finetune.train_state import Diverged, TrainState
 
 PREVIEWS = "previews.json"
 STATES_KEPT = 2
@@ -70,6 +75,7 @@ class LoopState:
         self._validation: dict[str, Any] = {}
         self._best: dict[str, Any] = {}
         self._saved: tuple[int, Path] | None = None
+        self._watch = LearningWatch()
         self._passed_over: list[str] = []
 
     @property
@@ -89,14 +95,20 @@ class LoopState:
             return
         folder = checkpoint_folder(self.out, step)
         sidecar = read_sidecar(folder)
-        if sidecar["learning_hash"] != self.recipe.learning_hash():
-            raise InputError(f"{folder} was learned with another recipe; start a new run or restore the recipe.")
+        if sidecar["learning_hash"] != self._learning_hash:
+            raise InputError(f"{folder} was learned {self._otherwise(sidecar)}")
+        if (known := sidecar.get("base_revision", "")) and known != self.family.base_revision:
+            raise InputError(
+                f"{folder} was learned from another commit of the base: base_revision is "
+                f"{self.family.base_revision or 'empty'} and was {known}. Start a new run or restore the recipe."
+            )
         if sidecar["dataset_hash"] != self.dataset_hash:
             raise InputError(f"{folder} was learned from other members; start a new run or restore the manifest.")
         self.step = step
         self._saved = (step, folder)
         self._validation = dict(sidecar["losses"]["validation"])
         self._best = dict(sidecar["best"])
+        self._watch = LearningWatch(sidecar.get("watch"))
 
     @property
     def saved_weights(self) -> Path | None:
@@ -119,6 +131,10 @@ class LoopState:
         """
         self._check_space()
         remarks = [*self._passed_over, *notes]
+        products = len(set(validation.groups))
+        if self.recipe.patience and products < LEAST_PRODUCTS:
+            few = f"{products} of {LEAST_PRODUCTS} products that this takes are held out"
+            remarks.append(f"Nobody can tell when it stops learning, so it does not stop early: {few}.")
         self._tell(
             "started",
             step=self.step,
@@ -131,41 +147,55 @@ class LoopState:
             buckets=[[*training.size(bucket[0]), len(bucket)] for bucket in training.buckets if bucket],
             recipe_hash=self.recipe.recipe_hash(),
             dataset_hash=self.dataset_hash,
+            **({"base_revision": revision} if (revision := self.family.base_revision) else {}),
             **({"note": " ".join(remarks)} if remarks else {}),
         )
-        self.validate(validation)
+        # A look that an interruption adds counts for nothing, so that the run ends where it would have.
+        self.validate(validation, is_counted=self.step == 0 or not self._watch.is_known)
         if self.step == 0:
             self.sample()
+        self._look_at_learning()
 
     def look(self) -> None:
-        """Between two steps: raises `Ended` when the run has to end before its last one."""
+        """Between two steps: raises `RunEnded` when the run has to end before its last one."""
         if self.step < self.recipe.steps:
             self.clock.look("train", self.step, self.recipe.steps)
+        self._look_at_learning()
+
+    def has_exploded(self, passes: Pass) -> bool:
+        """Take in the errors of the step that was just made; whether the loss has exploded."""
+        stage = self.recipe.stage(self.step - 1).number
+        return self._watch.step(self.step, stage, passes.errors, passes.timesteps, self.ranks)
 
     def is_due(self, every: int) -> bool:
         """Whether what happens every so many steps happens now; the last step is always one."""
         return self.step % every == 0 or self.step == self.recipe.steps
 
     def tell_step(self, facts: dict[str, object]) -> None:
-        """Tell what the last steps were like."""
+        """Tell what the last steps were like. Raises `Diverged` when the loss has exploded."""
         self.facts = facts
         self._tell("step", **facts, **memory(next(self.family.model.parameters()).device))
         self.clock.took("step", float(str(facts["step_s"])))
+        self._check_loss()
 
-    def validate(self, members: Members) -> None:
+    def validate(self, members: Members, is_counted: bool = True) -> None:
         """The averaged weights' error on the validation members, under noise and timesteps that never change.
 
-        After a resume it has to be what was saved: a checkpoint that was not really put back shows here.
+        After a resume it has to be what was saved: a checkpoint that was not really put back shows here. Raises
+        `Diverged` where the weights are worse than the base by so much that the loss has exploded.
         """
         if len(members) == 0:
             return
         self.clock.begin("validate", len(members) * BAND_COUNT)
-        losses = BandedLoss()
+        losses, by_member = BandedLoss(), [0.0] * len(members)
         with self.trained.averaged():
-            for errors, timesteps in validation_errors(self.family, members, self.recipe, self.ranks):
+            for errors, timesteps, numbers in validation_errors(self.family, members, self.recipe, self.ranks):
                 losses.add(errors, timesteps)
+                for number, error in zip(numbers, errors.tolist(), strict=True):
+                    by_member[number] += error / BAND_COUNT
                 self.clock.look("validate", losses.count() * self.ranks.world_size, len(members) * BAND_COUNT)
         losses.add_others(self.ranks)
+        products = by_product(members.groups, self.ranks.totals(by_member))
         loss = losses.mean()
         self.trained.check(loss, "validation loss", max(self.step, 1) - 1)
         # Other threads and processes add up in another order.
@@ -176,15 +206,22 @@ class LoopState:
                 f"The checkpoint of step {self.step} gives the validation loss {loss:.6f} and was saved with "
                 f"{self._validation['loss']:.6f}: it was not put back as it was."
             )
-        self._validation = {"step": self.step, "loss": loss, "loss_by_band": losses.by_band()}
+        if is_counted:
+            self._watch.validated(Look(self.step, loss, products), losses.by_band())
+        training = [None if level is None else _six(level) for level in self._watch.divergence.losses]
+        look = Look(self.step, loss, products, tuple(training))
+        no_better = self._watch.streak.length
+        self._validation = {**told(look), "loss_by_band": losses.by_band(), "no_better": no_better}
         if not self._best or loss < self._best["loss"]:
             self._best = {"step": self.step, "loss": loss}
         self._tell("validation", **self._validation)
+        self._check_loss()
 
     def save(self) -> None:
         """Write the checkpoint of this step: the same whole one, however many processes there are."""
         started = time.monotonic()
         folder = checkpoint_folder(self.out, self.step)
+        self._watch.saved(self.step, self._validation["loss"] if self._validation.get("step") == self.step else None)
         with self.clock.moving("save"):
             state = self.trained.state()
             if self.ranks.is_main:
@@ -195,7 +232,7 @@ class LoopState:
             seconds = round(time.monotonic() - started, 3)
             relative_path = str(folder.relative_to(self.out))
             self._tell("checkpoint", step=self.step, folder=relative_path, size_bytes=size_bytes, seconds=seconds)
-            let_go_of_states(self.out, STATES_KEPT)
+            let_go_of_states(self.out, STATES_KEPT, self._watch.last_sound())
         self.ranks.wait()
         self.clock.took("save", time.monotonic() - started)
         self._saved = (self.step, folder)
@@ -240,11 +277,72 @@ class LoopState:
         is_wanted = not self.ranks.same(is_discarded)
         if is_wanted and self.train_state is not None and self.step > 0 and (self._saved or (0,))[0] != self.step:
             self.save()
-        if is_wanted and self._saved is not None:
-            self._export(self._saved[1])
-        kept = is_wanted and self._saved is not None
-        self._tell("finished", reason=reason, step=self.step, kept=kept, elapsed_s=round(self.report.spent_s(), 3))
+        model_step = self._model_step(reason) if is_wanted and self._saved is not None else 0
+        if model_step:
+            self._export(model_step)
+        facts: dict[str, object] = {"model_step": model_step}
+        if reason == "no_better":
+            reference = self._watch.streak.reference
+            facts |= {"looks": self._watch.streak.length, "than_step": reference.step if reference else 0}
+        elapsed_s = round(self.report.spent_s(), 3)
+        self._tell("finished", reason=reason, step=self.step, kept=model_step > 0, elapsed_s=elapsed_s, **facts)
         return reason
+
+    def salvage_and_raise(self, error: Diverged) -> NoReturn:
+        """Write OUT/model from the last checkpoint before the loss rose; no run goes on from later ones.
+
+        `error` is raised again and tells what there is. For all processes.
+        """
+        good_step = self._watch.last_sound()
+        error.facts = {"good_step": good_step, "model_step": 0}
+        # A full disk must not hide why the run ended.
+        with suppress(DiskFull):
+            if self.ranks.is_main:
+                mark_exploded(self.out, good_step)
+            if good_step:
+                self._export(good_step)
+                error.facts["model_step"] = good_step
+        raise error
+
+    def _check_loss(self) -> None:
+        known = self._watch.divergence
+        if not known.is_over:
+            return
+        times = f"{known.above:,.1f}" if known.above < 100 else f"{min(known.above, 1e6):,.0f}"
+        times = f"more than {times}" if known.above > 1e6 else times
+        raise Diverged(
+            f"The loss exploded: since step {known.since or 0:,} it stays far above what it started from, "
+            f"{times} times at step {self.step:,}, with a learning rate of "
+            f"{self.trained.lr(self.step - 1):.1e}: it is too high for this model."
+        )
+
+    def _model_step(self, reason: Reason) -> int:
+        """The checkpoint that becomes the finished model: the last one, unless it is known to be worse than another."""
+        if reason == "no_better":
+            return self._watch.best_saved()
+        is_sound = self._watch.divergence.since is None
+        return (self._saved or (0,))[0] if is_sound else self._watch.last_sound()
+
+    def _look_at_learning(self) -> None:
+        patience = self.recipe.patience
+        if patience and self._watch.streak.length >= patience and self.step < self.recipe.steps:
+            raise RunEnded("no_better")
+
+    @property
+    def _learning_hash(self) -> str:
+        return self.recipe.learning_hash(self._base_shift)
+
+    @property
+    def _base_shift(self) -> float:
+        return self.family.shift(self.recipe.resolution_px, self.recipe.resolution_px)
+
+    def _otherwise(self, sidecar: Mapping[str, Any]) -> str:
+        """In what the learning that a checkpoint tells of differs from this one."""
+        differences = self.recipe.differences(sidecar["recipe"])
+        if differences:
+            return f"with another recipe: {'; '.join(differences)}. Start a new run or restore the recipe."
+        meanings = "; ".join(self.recipe.new_meanings(self._base_shift).values()) or "recipes are hashed otherwise"
+        return f"by an earlier version of Packshot: {meanings} now. Start a new run; its checkpoints still draw."
 
     def _saved_step(self) -> int:
         """The step of the latest checkpoint that a run can go on from; 0 without any. Newer ones are told of."""
@@ -257,9 +355,10 @@ class LoopState:
         self._passed_over = [*faults, f"The run goes on from step {step:,} instead."] if faults else []
         return step
 
-    def _export(self, checkpoint: Path) -> None:
+    def _export(self, step: int) -> None:
         started = time.monotonic()
-        origin = Origin(self.recipe, self.dataset_hash, self.step)
+        checkpoint = checkpoint_folder(self.out, step)
+        origin = Origin(self.recipe, self.dataset_hash, step)
         with self.clock.moving("export"), self.ranks.as_loaded(self.family.model):
             if self.ranks.is_main:
                 with replaced_whole(self.out / "model") as temporary:
@@ -272,11 +371,13 @@ class LoopState:
         facts = {
             "recipe": self.recipe.model_dump(mode="json"),
             "recipe_hash": self.recipe.recipe_hash(),
-            "learning_hash": self.recipe.learning_hash(),
+            "learning_hash": self._learning_hash,
             "dataset_hash": self.dataset_hash,
+            "base_revision": self.family.base_revision,
             "elapsed_s": self.report.spent_s(),
             "losses": {"training": self.facts, "validation": self._validation},
             "best": self._best,
+            "watch": self._watch.state(),
         }
         return save_checkpoint(self.out, self.step, self._write_averaged, state, facts).size_bytes
 
@@ -301,6 +402,14 @@ class LoopState:
         return next(self.family.model.parameters()).device
 
 
+def by_product(groups: Sequence[str], losses: Sequence[float]) -> tuple[tuple[int, float], ...]:
+    """How many members each group has and their mean loss, in the order in which groups come up first."""
+    photos: dict[str, list[float]] = {}
+    for group, loss in zip(groups, losses, strict=True):
+        photos.setdefault(group, []).append(loss)
+    return tuple((len(known), _six(sum(known) / len(known))) for known in photos.values())
+
+
 def read_previews(out: Path) -> list[Preview]:
     """What OUT/previews.json asks to be drawn; nothing without it. Raises `InputError` for a broken file."""
     file = out / PREVIEWS
@@ -319,6 +428,10 @@ def draw_previews(family: Family, recipe: Recipe, previews: Sequence[Preview]) -
     """Pictures uint8 [len(previews), S, S, 3], drawn as the recipe says."""
     texts, seeds = [preview.text for preview in previews], [preview.seed for preview in previews]
     return family.draw(texts, seeds, recipe.resolution_px, recipe.sampling_steps, recipe.guidance)
+
+
+def _six(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 def _name(device: torch.device) -> str:

@@ -39,14 +39,17 @@ def keyed_noise(shape: Sequence[int], device: torch.device, places: Sequence[int
 def draw_timesteps(count: int, recipe: Recipe, generator: torch.Generator, shift: float = 1.0) -> torch.Tensor:
     """Timesteps float32 [count] in (0, 1): logit-normal (Esser et al. 2024, section 3.1), a share of them uniform.
 
-    A `shift` above 1 then moves all of them towards noise, t' = s t / (1 + (s - 1) t) (the same paper, section 5.3.2).
+    A `shift` above 1 moves the logit-normal ones towards noise, t' = s t / (1 + (s - 1) t) (the same paper, section
+    5.3.2). The uniform ones stay, as in PRX's own draw (Photoroom/PRX, `schedulers/scheduler.py`): they are there so
+    that both ends are seen, whatever the shift.
     """
     device = generator.device
     normal = torch.randn(count, generator=generator, device=device) * recipe.timestep_sd + recipe.timestep_mean
     uniform = torch.rand(count, generator=generator, device=device)
     is_uniform = torch.rand(count, generator=generator, device=device) < recipe.timestep_uniform_share
-    drawn = torch.where(is_uniform, uniform, normal.sigmoid())
-    return (shift * drawn / (1.0 + (shift - 1.0) * drawn)).clamp(_SMALLEST_TIMESTEP, 1.0)
+    drawn = normal.sigmoid()
+    shifted = shift * drawn / (1.0 + (shift - 1.0) * drawn)
+    return torch.where(is_uniform, uniform, shifted).clamp(_SMALLEST_TIMESTEP, 1.0)
 
 
 def lr_share(step: int, recipe: Recipe) -> float:
@@ -61,32 +64,35 @@ def lr_share(step: int, recipe: Recipe) -> float:
 
 
 class BandedLoss:
-    """Mean losses since it was last told: all together, and by timestep band (None where nothing fell)."""
+    """Mean losses since it was last told: all together, and by timestep band (None where nothing fell).
+
+    `sums` and `counts` are what the means are made of, band by band.
+    """
 
     def __init__(self) -> None:
-        self._sums = [0.0] * BAND_COUNT
-        self._counts = [0] * BAND_COUNT
+        self.sums = [0.0] * BAND_COUNT
+        self.counts = [0] * BAND_COUNT
 
     def add(self, errors: torch.Tensor, timesteps: torch.Tensor) -> None:
         """Count the per-picture `errors` [B] under the bands of their `timesteps` [B]."""
         for error, timestep in zip(errors.tolist(), timesteps.tolist(), strict=True):
             band = min(int(timestep * BAND_COUNT), BAND_COUNT - 1)
-            self._sums[band] += error
-            self._counts[band] += 1
+            self.sums[band] += error
+            self.counts[band] += 1
 
     def add_others(self, ranks: Ranks) -> None:
         """Count what all other processes have counted, too. For all processes."""
-        totals = ranks.totals([*self._sums, *self._counts])
-        self._sums, self._counts = totals[:BAND_COUNT], [int(count) for count in totals[BAND_COUNT:]]
+        totals = ranks.totals([*self.sums, *self.counts])
+        self.sums, self.counts = totals[:BAND_COUNT], [int(count) for count in totals[BAND_COUNT:]]
 
     def count(self) -> int:
         """How many errors were counted."""
-        return sum(self._counts)
+        return sum(self.counts)
 
     def mean(self) -> float:
         """The mean over everything counted; NaN if nothing was."""
-        return sum(self._sums) / sum(self._counts) if sum(self._counts) else math.nan
+        return sum(self.sums) / sum(self.counts) if sum(self.counts) else math.nan
 
     def by_band(self) -> list[float | None]:
         """The mean of each band, in the order of `BAND_COUNT`."""
-        return [s / n if n else None for s, n in zip(self._sums, self._counts, strict=True)]
+        return [s / n if n else None for s, n in zip(self.sums, self.counts, strict=True)]

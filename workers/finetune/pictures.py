@@ -5,6 +5,9 @@ What is missing to the size is filled with the colour of the picture's own borde
 
 from __future__ import annotations
 
+import hashlib
+import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +20,20 @@ from workers.finetune.buckets import Size
 Image.MAX_IMAGE_PIXELS = None
 
 
-def read_fitted(file: Path, size: Size) -> np.ndarray:
+def read_fitted(file: Path, size: Size, sha256: str = "", enlarge_at_most: float = 0.0) -> np.ndarray:
     """The picture as uint8 [height, width, 3], upright, on white where it is transparent.
 
-    Raises `InputError`, naming the file, when it cannot be read.
+    A smaller one is enlarged to fit, or `enlarge_at_most` times where that is not 0. Raises `InputError`, naming the
+    file, when it cannot be read, or when its bytes have another SHA-256 (hex) than `sha256`, where one is given.
     """
     width_px, height_px = size
     try:
-        with Image.open(file) as opened:
+        content = file.read_bytes()
+        if sha256 and (digest := hashlib.sha256(content).hexdigest()) != sha256.lower():
+            raise InputError(
+                f"The picture {file} is not the one in the manifest: its SHA-256 is {digest} and not {sha256}."
+            )
+        with Image.open(io.BytesIO(content)) as opened:
             # A large JPEG is decoded at a fraction of its size, still twice as fine as what is kept of it.
             opened.draft("RGB", (2 * max(size), 2 * max(size)))
             picture = ImageOps.exif_transpose(opened)
@@ -34,7 +43,8 @@ def read_fitted(file: Path, size: Size) -> np.ndarray:
             picture = picture.convert("RGB")
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError(f"The picture {file} cannot be read: {error}.") from error
-    scale = min(width_px / picture.width, height_px / picture.height)
+    # One that was decoded at a fraction of its size is still to be made smaller, so nothing is enlarged unseen.
+    scale = min(width_px / picture.width, height_px / picture.height, enlarge_at_most or math.inf)
     fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     if fitted != picture.size:
         picture = picture.resize(fitted, Image.Resampling.LANCZOS)

@@ -22,20 +22,20 @@ from app.training.recipe import Recipe, Stage
 from workers.errors import InputError
 from workers.families import licences, weights
 from workers.families.export import Origin, export
-from workers.families.registry import Family, load_family
-from workers.finetune.batches import Members, Texts, captions_of, picture_name, text_name
-from workers.finetune.buckets import Size, nearest, sizes
+from workers.families.registry import Family
+from workers.finetune.batches import KEPT_IN_MEMORY_BYTES, Members, Texts, captions_of, picture_name, text_name
 from workers.finetune.cache import TensorCache, identity
-from workers.finetune.checkpoint import SIDECAR, WEIGHTS, load_state, save_checkpoint
+from workers.finetune.checkpoint import SIDECAR, WEIGHTS, checkpoint_folder, load_state, save_checkpoint
 from workers.finetune.clock import Clock, RunEnded
 from workers.finetune.forward import validation_errors
 from workers.finetune.loop_state import Preview, draw_previews, read_previews
+from workers.finetune.members import faults, fitted, notes, read_rows, validation_rows
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
 from workers.finetune.timing import WARM, Steps, timed
-from workers.finetune.train import read_rows, validation_rows
-from workers.finetune.train_state import TrainState, keeps_base_narrow, make_train_state
+from workers.finetune.train import load_base
+from workers.finetune.train_state import make_train_state
 
 FACTS: Final = "preflight.json"
 EXAMPLES = 5
@@ -73,7 +73,7 @@ def _preflight(
     clock.begin("load")
     rows = read_rows(manifest)
     began = time.perf_counter()
-    family = load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device))
+    family = load_base(recipe, device)
     facts: dict[str, Any] = {"device": _device_name(device), "load_s": time.perf_counter() - began}
     facts |= _checked(rows, manifest.parent, recipe, family, clock)
     if ranks.is_main:
@@ -93,20 +93,21 @@ def _checked(rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Fami
     undecodable = []
     for done, row in enumerate(rows):
         try:
-            read_fitted(folder / row.file, (16, 16))
+            read_fitted(folder / row.file, (16, 16), row.sha256)
         except InputError as refusal:
             undecodable.append({"file": row.file, "why": str(refusal)})
         clock.look("decode", done + 1, len(rows))
     captions = [row.caption for row in rows if row.caption.strip()]
     counts, limit = family.token_counts(captions) if captions else ([], 0)
-    fitted = _fitted([row for row in rows if row.split == "train"], recipe.resolution_px, recipe, family)
+    in_sizes = fitted([row for row in rows if row.split == "train"], recipe.resolution_px, recipe, family)
     over = [caption for caption, count in zip(captions, counts, strict=True) if count > limit]
     licence = {part.name.replace(" ", "_"): part.licence for part in licences.of(family, recipe.base)}
     return {
         "undecodable": undecodable,
         "captions_empty": len(rows) - len(captions),
+        "remarks": [*faults(rows), *notes(rows, recipe, family)],
         "tokens": {"limit": limit, "longest": max(counts, default=0), "over": len(over), "examples": over[:EXAMPLES]},
-        "buckets": [[*size, fitted.count(size)] for size in sorted(set(fitted))],
+        "buckets": [[*size, in_sizes.count(size)] for size in sorted(set(in_sizes))],
         "weights": [
             {
                 "part": part.name,
@@ -130,7 +131,7 @@ def _measure(
     cache: Path,
     ranks: Ranks,
 ) -> dict[str, Any]:
-    """Encode a few members, take real steps at the largest size, validate, draw, save, read back and export.
+    """Encode a few members, take real steps at the largest size, validate, draw, save, go on from it and export.
 
     Compiled steps come last, so that nothing else is lost where they cannot be taken.
     """
@@ -140,13 +141,15 @@ def _measure(
     memory(device)
     each = _each_size(learned, recipe, family) if recipe.compile else []
     shown = [*probe, *(row for _, examples in each for row in examples)]
-    texts, text_s = timed(lambda: Texts(shown, family, None, clock.looking("encode")), device)
-
-    def of(manifest_rows: list[ManifestRow], px: int) -> Members:
-        return Members(manifest_rows, folder, family, texts, px, recipe.buckets, bool(recipe.teacher))
-
-    members = of(probe, _resolution(recipe))
-    to_compile = [(stage, of(examples, stage.resolution_px)) for stage, examples in each]
+    captions = captions_of(shown, [], recipe)
+    texts, text_s = timed(lambda: Texts(captions, family, None, clock.looking("encode")), device)
+    of = partial(
+        Members, folder=folder, family=family, texts=texts, has_buckets=recipe.buckets,
+        needs_pictures=bool(recipe.teacher), enlarge_at_most=recipe.enlarge_at_most,
+    )  # fmt: skip
+    room = _room_bytes(learned, probe, recipe, family)
+    members = of(probe, resolution_px=_resolution(recipe), room_bytes=room)
+    to_compile = [(stage, of(examples, resolution_px=stage.resolution_px)) for stage, examples in each]
     is_encoded, look = bool(family.autoencoder_files) and recipe.cache, clock.looking("encode")
     # Without the cache: what is found there says nothing of how long the others take.
     _, picture_s = timed(lambda: members.encode(None, look) if is_encoded else members.decode(look), device)
@@ -159,7 +162,9 @@ def _measure(
     facts = {
         **_to_encode(learned, held_out, recipe, family, TensorCache(cache)),
         "text_s": text_s / len(texts.captions),
+        "text_bytes": texts.mean_bytes,
         "picture_s": picture_s / len(probe) / ranks.world_size,
+        "picture_bytes": members.mean_bytes,
         "warm_s": seconds[:WARM],
         "step_s": seconds[WARM:],
         "bucket_area_ratio": _area_ratio(learned, recipe, family),
@@ -171,7 +176,7 @@ def _measure(
         facts["sample_s"] = _sample_s(recipe, family, clock, out, device)
     used = memory(device)
     facts |= {"peak_bytes": used["memory_bytes"], "memory_total_bytes": used["memory_total_bytes"]}
-    facts |= _saves(recipe, family, train_state, clock, out, ranks)
+    facts |= _saves(steps, out)
     return facts | ({"compiled": steps.compiled(to_compile)} if recipe.compile else {})
 
 
@@ -179,11 +184,11 @@ def _to_encode(
     learned: list[ManifestRow], held_out: list[ManifestRow], recipe: Recipe, family: Family, cache: TensorCache
 ) -> dict[str, int]:
     """How many captions and pictures a run encodes, in all its stages, and how many of them are in the cache."""
-    captions = captions_of([*learned, *held_out])
+    captions = captions_of(learned, held_out, recipe)
     shown = {
         (row.sha256, size)
         for px, rows in ((recipe.resolution_px, [*learned, *held_out]), (_last_resolution(recipe), learned))
-        for row, size in zip(rows, _fitted(rows, px, recipe, family), strict=True)
+        for row, size in zip(rows, fitted(rows, px, recipe, family), strict=True)
     }
     known = {"texts": len(captions), "texts_cached": 0, "pictures": len(shown), "pictures_cached": 0}
     if recipe.cache:
@@ -191,7 +196,9 @@ def _to_encode(
         known["texts_cached"] = sum(cache.has(text_name(family, made_by, caption)) for caption in captions)
     if recipe.cache and family.autoencoder_files:
         made_by = identity(family.autoencoder_files)
-        known["pictures_cached"] = sum(cache.has(picture_name(family, made_by, *picture)) for picture in shown)
+        known["pictures_cached"] = sum(
+            cache.has(picture_name(family, made_by, *picture, recipe.enlarge_at_most)) for picture in shown
+        )
     return known
 
 
@@ -199,7 +206,7 @@ def _each_size(rows: list[ManifestRow], recipe: Recipe, family: Family) -> list[
     """For each stage a member of each size it shows, the largest first."""
     by_stage = []
     for stage in sorted({recipe.stage(0), recipe.stage(recipe.steps - 1)}, key=lambda stage: -stage.resolution_px):
-        row_of = dict(zip(_fitted(rows, stage.resolution_px, recipe, family), rows, strict=True))
+        row_of = dict(zip(fitted(rows, stage.resolution_px, recipe, family), rows, strict=True))
         by_stage.append((stage, [row_of[size] for size in sorted(row_of, key=lambda size: -size[0] * size[1])]))
     return by_stage
 
@@ -214,7 +221,7 @@ def _validation_s(
 
     def validate() -> None:
         nonlocal done
-        for errors, _ in validation_errors(family, members, recipe):
+        for errors, _, _ in validation_errors(family, members, recipe):
             done += len(errors)
             if done >= 4 * max(1, probed):
                 break
@@ -232,59 +239,72 @@ def _sample_s(recipe: Recipe, family: Family, clock: Clock, out: Path, device: t
     return seconds
 
 
-def _saves(
-    recipe: Recipe, family: Family, train_state: TrainState, clock: Clock, out: Path, ranks: Ranks
-) -> dict[str, Any]:
-    """Seconds and bytes of one checkpoint, written and read back, and of one export. Nothing of it stays."""
+def _saves(steps: Steps, out: Path) -> dict[str, Any]:
+    """Seconds and bytes of one checkpoint, written, gone on from for a step, and exported. Nothing of it stays."""
+    clock, family, ranks, folder = steps.clock, steps.family, steps.ranks, out / "preflight"
     clock.look("save", 0, 1)
-    state, collected_s = timed(train_state.state, next(family.model.parameters()).device)
-    with ranks.as_loaded(family.model):
-        facts = _written(recipe, family, state, clock, out / "preflight") if ranks.is_main else {"save_s": 0.0}
-    ranks.wait()
+    state, collected_s = timed(steps.train_state.state, steps.device)
+    try:
+        with ranks.as_loaded(family.model):
+            facts = _written(steps, state, folder) if ranks.is_main else {"save_s": 0.0}
+        ranks.wait()
+        # A run that was stopped or broke off begins like this. Where that fails it has to show before the run.
+        steps.after(load_state(checkpoint_folder(folder, 0)))
+        ranks.wait()
+    finally:
+        if ranks.is_main:
+            shutil.rmtree(folder, ignore_errors=True)
     return facts | {"save_s": facts["save_s"] + collected_s}
 
 
-def _written(
-    recipe: Recipe, family: Family, state: Mapping[str, torch.Tensor], clock: Clock, folder: Path
-) -> dict[str, Any]:
+def _written(steps: Steps, state: Mapping[str, torch.Tensor], folder: Path) -> dict[str, Any]:
     """Seconds and bytes of what the first process writes."""
-    device = next(family.model.parameters()).device
-    try:
-        with clock.moving("save"):
-            saved, save_s = timed(
-                lambda: save_checkpoint(folder, 0, partial(weights.save, family), state, {"recipe_hash": ""}), device
-            )
-            load_state(saved.folder)
-        origin = Origin(recipe, "", 0)
-        with clock.moving("export"):
-            _, export_s = timed(lambda: export(family, saved.folder / WEIGHTS, folder / "model", origin), device)
-        return {
-            "save_s": save_s,
-            "checkpoint_bytes": saved.size_bytes,
-            "weights_bytes": _size_bytes(saved.folder / WEIGHTS),
-            "export_s": export_s,
-            "export_bytes": _size_bytes(folder / "model"),
-        }
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    recipe, family, clock, device = steps.recipe, steps.family, steps.clock, steps.device
+    with clock.moving("save"):
+        saved, save_s = timed(
+            lambda: save_checkpoint(folder, 0, partial(weights.save, family), state, {"recipe_hash": ""}), device
+        )
+    origin = Origin(recipe, "", 0)
+    with clock.moving("export"):
+        _, export_s = timed(lambda: export(family, saved.folder / WEIGHTS, folder / "model", origin), device)
+    return {
+        "save_s": save_s,
+        "checkpoint_bytes": saved.size_bytes,
+        "weights_bytes": _size_bytes(saved.folder / WEIGHTS),
+        "export_s": export_s,
+        "export_bytes": _size_bytes(folder / "model"),
+    }
+
+
+def _room_bytes(learned: list[ManifestRow], probe: list[ManifestRow], recipe: Recipe, family: Family) -> float:
+    """Memory for the probe's pictures: the share of them that a run holds of all that it learns from.
+
+    What it does not hold it reads again for each step that shows it, and so does the probe. Latents are small and come
+    out of the cache; the probe has none, so they are all held.
+    """
+    is_encoded = bool(family.autoencoder_files) and recipe.cache
+    if is_encoded and not recipe.teacher:
+        return KEPT_IN_MEMORY_BYTES
+
+    def picture_bytes(rows: list[ManifestRow]) -> int:
+        return sum(3 * width * height for width, height in fitted(rows, _resolution(recipe), recipe, family))
+
+    # Latents, where there are any, take their room first: four bytes for a number, about one for a pixel.
+    of_latents = picture_bytes(learned) / 3 if is_encoded else 0.0
+    held = min(1.0, max(0.0, KEPT_IN_MEMORY_BYTES - of_latents) / picture_bytes(learned))
+    return picture_bytes(probe) * (held + is_encoded / 3)
 
 
 def _largest(rows: list[ManifestRow], recipe: Recipe, family: Family) -> list[ManifestRow]:
     """A few members of the size with the most pixels."""
-    areas = [width * height for width, height in _fitted(rows, _resolution(recipe), recipe, family)]
+    areas = [width * height for width, height in fitted(rows, _resolution(recipe), recipe, family)]
     return [row for row, area in zip(rows, areas, strict=True) if area == max(areas)][:_PROBED]
 
 
 def _area_ratio(rows: list[ManifestRow], recipe: Recipe, family: Family) -> float:
     """Mean pixels of a member over the pixels of the largest size in use."""
-    areas = [width * height for width, height in _fitted(rows, _resolution(recipe), recipe, family)]
+    areas = [width * height for width, height in fitted(rows, _resolution(recipe), recipe, family)]
     return sum(areas) / len(areas) / max(areas)
-
-
-def _fitted(rows: list[ManifestRow], resolution_px: int, recipe: Recipe, family: Family) -> list[Size]:
-    """The size that each member is fitted into."""
-    among = sizes(resolution_px, family.size_multiple, recipe.buckets)
-    return [among[nearest(row.width_px, row.height_px, among)] for row in rows]
 
 
 def _resolution(recipe: Recipe) -> int:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -17,7 +17,7 @@ import torch
 
 from app.training.recipe import Recipe, Stage
 from workers.families.registry import Family
-from workers.finetune.batches import Batch, Members, step_batches
+from workers.finetune.batches import Batch, Members, ahead, step_batches
 from workers.finetune.buckets import Size, Walk
 from workers.finetune.clock import Clock
 from workers.finetune.forward import forward_batches
@@ -51,6 +51,12 @@ class Steps:
         with torch.compiler.set_stance("force_eager") if self.recipe.compile else nullcontext():
             return self._timed()
 
+    def after(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Put a saved `state` back, and take a step from there, as a run that is resumed does."""
+        self.train_state.restore(state)
+        with torch.compiler.set_stance("force_eager") if self.recipe.compile else nullcontext():
+            self._step_s(self._batches, self._first)
+
     def compiled(self, each: Sequence[tuple[Stage, Members]]) -> dict[str, Any]:
         """The same steps compiled, and what compiling took at each size: width and height in px, seconds.
 
@@ -79,16 +85,26 @@ class Steps:
         }
 
     def _timed(self) -> list[float]:
-        recipe, ranks = self.recipe, self.ranks
-        stage = recipe.stage(recipe.steps - 1)
-        walk = Walk(self.members.buckets, stage.micro_batch, recipe.seed, stage.number)
-        first = recipe.steps - 1 if stage.number else 0
         times_s = []
-        for number in range(WARM + TIMED):
-            self.clock.look("measure", number, WARM + TIMED)
-            batches = partial(step_batches, self.members, walk, recipe, stage, first, ranks.rank, ranks.world_size)
-            times_s.append(self._step_s(batches, first))
+        # As the loop does it: where pictures are read again, a step may wait for them.
+        with closing(ahead(self._batches, range(WARM + TIMED))) as batches:
+            for number in range(WARM + TIMED):
+                self.clock.look("measure", number, WARM + TIMED)
+                times_s.append(self._step_s(partial(next, batches), self._first))
         return times_s
+
+    @property
+    def _first(self) -> int:
+        """A step (0-based) at the largest size."""
+        last = self.recipe.steps - 1
+        return last if self.recipe.stage(last).number else 0
+
+    def _batches(self, number: int = 0) -> list[Batch]:
+        """The micro-batches of the stage's step `number` (0-based)."""
+        stage = self.recipe.stage(self.recipe.steps - 1)
+        walk = Walk(self.members.buckets, stage.micro_batch, self.recipe.seed, stage.number)
+        rank, of = self.ranks.rank, self.ranks.world_size
+        return step_batches(self.members, walk, self.recipe, stage, stage.first_step + number, rank, of)
 
     def _at_each_size(self, each: Sequence[tuple[Stage, Members]]) -> list[tuple[Size, float]]:
         """Seconds of a first step of `_PASSES` micro-batches at each size: captions with words, and without any."""

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import torch
 
-from app.datasets.manifest import ManifestError, ManifestRow, content_hash, read_manifest
+from app.datasets.manifest import ManifestRow, content_hash
 from app.training.recipe import Recipe
 from workers.errors import InputError
+from workers.families.fetch import kept_to
 from workers.families.registry import Family, load_family
-from workers.finetune.batches import Members, Texts, training_batches
+from workers.finetune.batches import Members, Texts, captions_of, training_batches
 from workers.finetune.cache import TensorCache
 from workers.finetune.clock import Clock, Reason, RunEnded
 from workers.finetune.forward import forward_batches
 from workers.finetune.loop_state import LoopState
+from workers.finetune.members import faults, notes, read_rows, validation_rows
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Progress, Report
-from workers.finetune.train_state import keeps_base_narrow, make_train_state
-
-VALIDATION_AT_MOST = 64
+from workers.finetune.train_state import Diverged, keeps_base_narrow, make_train_state
 
 
 def train(
@@ -34,27 +34,25 @@ def train(
 ) -> Reason:
     """Train the recipe's base with the manifest's members; checkpoints and the finished model go to `out`.
 
-    Encoded pictures and captions are kept in `cache`, by default OUT/cache. Each of several processes calls this with
-    its own `ranks`. Returns why it ended. Raises `InputError` for bad input, `Diverged` when the loss is no number.
+    Encoded members are kept in `cache`, by default OUT/cache. Each of several processes calls this with own `ranks`.
+    Returns why it ended. Raises `InputError` for bad input, `Diverged` when the loss explodes.
     """
     # load
     torch.set_num_threads(max(1, recipe.threads // ranks.world_size))
     clock = Clock(recipe, out, report, ranks)
     clock.sign_of_life("load", 0)
     rows = read_rows(manifest)
-    family = load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device))
+    family = load_base(recipe, device, out if resume else None)
     run = LoopState(recipe, out, report, clock, family, content_hash(rows), ranks)
-    if resume:
-        run.look_back()
+    remarks = look_at(rows, run, resume)
 
     try:
         # prepare
         training, validation = encode(rows, manifest.parent, recipe, family, clock, cache or out / "cache", ranks)
         train_state, auxiliary = make_train_state(family, recipe, ranks, run.saved_weights)
         run.take_up(train_state)
-        run.begin(training[0], validation, auxiliary.notes)
+        run.begin(training[0], validation, [*remarks, *auxiliary.notes])
         progress = Progress()
-
         for batches in training_batches(training, recipe, run.step, ranks.rank, ranks.world_size):
             # step
             progress.begin()
@@ -64,7 +62,7 @@ def train(
             progress.end(passes.errors, passes.timesteps, grad_norm)
 
             # report
-            if run.is_due(recipe.report_every):
+            if run.has_exploded(passes) or run.is_due(recipe.report_every):
                 run.tell_step(progress.facts(run.step, train_state.lr(run.step - 1), ranks))
 
             # validate
@@ -77,11 +75,36 @@ def train(
                 run.sample()
             progress.rest()
 
-            # stop?
-            run.look()
+            run.look()  # stop?
     except RunEnded as ended:
         return run.finish(ended.reason)
+    except Diverged as error:
+        run.salvage_and_raise(error)
     return run.finish("completed")
+
+
+def load_base(recipe: Recipe, device: torch.device, resumed: Path | None = None) -> Family:
+    """The recipe's base on the device; of a model hub, the commit that the recipe names or the hub's newest.
+
+    The run in the folder `resumed` goes on from the commit it began from, whatever its name stands for by now. Raises
+    `InputError`.
+    """
+    revision = recipe.base_revision if resumed is None else kept_to(recipe, resumed)
+    return load_family(recipe.family, recipe.base, device, keeps_base_narrow(recipe, device), revision)
+
+
+def look_at(rows: list[ManifestRow], run: LoopState, resume: bool) -> list[str]:
+    """What is worth knowing of the members, once it is known where the run goes on from.
+
+    Raises `InputError` for members that no run should begin with. One that is under way has begun with them, so there
+    it is only told.
+    """
+    if resume:
+        run.look_back()
+    sentences = faults(rows)
+    if sentences and run.step == 0:
+        raise InputError(" ".join(sentences))
+    return [*sentences, *notes(rows, run.recipe, run.family)]
 
 
 def encode(
@@ -95,14 +118,16 @@ def encode(
     clock.begin("encode", len(rows))
     learned = [row for row in rows if row.split == "train"]
     held_out = validation_rows(rows)
-    texts = Texts([*learned, *held_out], family, kept if recipe.cache else None, clock.looking("encode"), ranks)
+    captions = captions_of(learned, held_out, recipe)
+    texts = Texts(captions, family, kept if recipe.cache else None, clock.looking("encode"), ranks)
     stages = sorted({recipe.stage(0), recipe.stage(recipe.steps - 1)}, key=lambda stage: stage.number)
+    bound = recipe.enlarge_at_most
     training = [
-        Members(learned, folder, family, texts, stage.resolution_px, recipe.buckets, bool(recipe.teacher))
+        Members(learned, folder, family, texts, stage.resolution_px, recipe.buckets, bool(recipe.teacher), bound)
         for stage in stages
     ]
     # Validation stays at the first stage's size, so that its curve is one curve.
-    validation = Members(held_out, folder, family, texts, recipe.resolution_px, recipe.buckets)
+    validation = Members(held_out, folder, family, texts, recipe.resolution_px, recipe.buckets, False, bound)
     for members in (*training, validation):
         if family.autoencoder_files and recipe.cache:
             members.encode(kept, clock.looking("encode"), ranks)
@@ -110,20 +135,3 @@ def encode(
             members.decode(clock.looking("encode"), ranks)
     family.free_encoders()
     return training, validation
-
-
-def read_rows(manifest: Path) -> list[ManifestRow]:
-    """The manifest's members. Raises `InputError` when there are none to learn from."""
-    try:
-        rows = read_manifest(manifest)
-    except ManifestError as error:
-        raise InputError(str(error)) from error
-    if not any(row.split == "train" for row in rows):
-        raise InputError(f"The manifest {manifest} has no members to learn from.")
-    return rows
-
-
-def validation_rows(rows: list[ManifestRow]) -> list[ManifestRow]:
-    """At most `VALIDATION_AT_MOST` of the members held out, evenly spaced in an order that files cannot change."""
-    held_out = sorted((r for r in rows if r.split == "validation"), key=lambda r: (r.sha256, r.caption))
-    return held_out[:: -(-len(held_out) // VALIDATION_AT_MOST) or 1]

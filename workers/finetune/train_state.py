@@ -21,7 +21,15 @@ from workers.finetune.ranks import ALONE, Ranks
 
 
 class Diverged(Exception):
-    """The numbers are no numbers any more. The message is one sentence with the cause as far as it is known."""
+    """The loss has exploded, or is no number any more. The message is a sentence with the cause as far as it is known.
+
+    `facts` tell more of it, once the run has seen what is left: `good_step`, the last checkpoint before (0: the base),
+    and `model_step`, the one that the finished model was written from (0: none).
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.facts: dict[str, int] = {}
 
 
 def keeps_base_narrow(recipe: Recipe, device: torch.device) -> bool:
@@ -51,7 +59,8 @@ class TrainState:
     """A model with everything that changes while it is trained.
 
     `parameters` are the trained weights by name, fp32: the model's own, an adapter's, or a teacher's projection. The
-    moving average of each lies beside it; `averaged` puts the averages in the weights' place for a while.
+    moving average of each lies beside it, unless the recipe's would always be the weight itself; `averaged` puts the
+    averages in the weights' place for a while.
     """
 
     def __init__(
@@ -68,7 +77,9 @@ class TrainState:
             raise InputError(
                 f"{len(narrow)} trained weights are not fp32 ({narrow[0]} first): small steps would be lost."
             )
-        self._averages = {name: p.detach().clone() for name, p in self.parameters.items()}
+        # With no decay and each step counted, the average is the weight: a copy would only take memory.
+        is_averaged = recipe.ema_decay > 0.0 or recipe.ema_every > 1
+        self._averages = {name: p.detach().clone() for name, p in self.parameters.items()} if is_averaged else {}
         self._recipe = recipe
         self._ranks = ranks
         ranks.follow(self.parameters, recipe)
@@ -108,7 +119,7 @@ class TrainState:
         if self._is_first and grad_norm > 0.0 and lr_share(step, self._recipe) > 0.0 and self._sum() == before:
             raise InputError(f"Step {step + 1} changed no weight although it has a gradient: nothing is being trained.")
         self._is_first = False
-        if (step + 1) % self._recipe.ema_every == 0:
+        if self._averages and (step + 1) % self._recipe.ema_every == 0:
             with torch.no_grad():
                 averages: list[torch.Tensor] = list(self._averages.values())
                 weights: list[torch.Tensor] = list(self.parameters.values())
@@ -151,14 +162,20 @@ class TrainState:
             )
         with torch.no_grad():
             for name, parameter in self.parameters.items():
-                self._averages[name].copy_(parameter)
+                if name in self._averages:
+                    self._averages[name].copy_(parameter)
                 parameter.copy_(self._ranks.part(state[f"weights/{name}"], parameter))
         for kind, optimiser in self._optimisers.items():
+            fused = {id(p) for group in optimiser.param_groups if group.get("fused") for p in group["params"]}
             for key, value in state.items():
                 if key.startswith(f"{kind}/"):
                     _, memory, name = key.split("/", 2)
                     parameter = self.parameters[name]
-                    held = value if memory == "step" else self._ranks.part(value, parameter)
+                    if memory != "step":
+                        held = self._ranks.part(value, parameter)
+                    else:
+                        # A fused update wants all it is given on one device, its count too; others count on the CPU.
+                        held = value.to(parameter.device) if id(parameter) in fused else value
                     optimiser.state[parameter][memory] = held.clone()
             count = sum(len(group["params"]) for group in optimiser.param_groups)
             if len(optimiser.state) != count:
@@ -181,7 +198,8 @@ class TrainState:
     @torch.no_grad()
     def _swap(self) -> None:
         # In place: where a process holds a part of a weight, FSDP keeps views of the same memory.
-        for name, parameter in self.parameters.items():
+        for name, average in self._averages.items():
+            parameter = self.parameters[name]
             trained = parameter.detach().clone()
-            parameter.copy_(self._averages[name])
-            self._averages[name].copy_(trained)
+            parameter.copy_(average)
+            average.copy_(trained)

@@ -22,11 +22,15 @@ AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Source:
-    """What draws: the base of a family, or a checkpoint folder's weights in its place when one is given."""
+    """What draws: the base of a family, or a checkpoint folder's weights in its place when one is given.
+
+    `revision` is the commit of a base on a model hub.
+    """
 
     family: str
     base: str
     checkpoint: Path | None = None
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def draw(
     from PIL import Image
 
     weights = None if source.checkpoint is None else source.checkpoint / "weights"
-    family = models.family(source.family, source.base, weights)
+    family = models.family(source.family, source.base, weights, source.revision)
     wanted = [(index, seed) for index in range(len(prompts)) for seed in seeds]
     for start in range(0, len(wanted), AT_ONCE):
         batch = wanted[start : start + AT_ONCE]

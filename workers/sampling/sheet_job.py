@@ -23,6 +23,7 @@ from app.training import runs
 from app.training.recipe import Recipe
 from workers.celery_app import Cancelled, Transient, Work, stopped_for_good
 from workers.errors import InputError
+from workers.families.fetch import kept_to
 from workers.sampling.png import png
 from workers.sampling.sampler import AT_ONCE, Drawn, Source, draw
 
@@ -105,7 +106,7 @@ def _missing(work: Work, sheet_id: int) -> tuple[list[_Portion], dict[str, Any],
         total = sheets.cell_count(session, sheet)
         jobs.beat(session, work.claim, total - len(todo), total, lease_s=work.lease_s)
         allowed = hard_stop.for_sheet(session, work.settings, run, jobs.get(session, work.claim.job_id))
-    source = partial(Source, recipe.family, _found(run.base))
+    source = partial(Source, recipe.family, _found(run.base), revision=kept_to(recipe, work.storage.run_folder(run.id)))
     portions = []
     for checkpoint_id, cells in groupby(todo, key=lambda cell: cell.checkpoint_id):
         checkpoint = checkpoints[checkpoint_id]

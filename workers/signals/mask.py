@@ -156,6 +156,19 @@ def _refit(lab: Planes, backdrop: Backdrop) -> Backdrop:
     return backdrop
 
 
+def off_smooth(lab: Planes) -> Field:
+    """CIE 1976 difference of every pixel to the smooth surface (all terms to the second order) that fits best, (h, w).
+
+    Least squares over some 4,000 pixels of the frame: a sheet of paper under uneven light comes close to it everywhere.
+    """
+    height, width = lab.shape[1:]
+    every = max(1, round((height * width / 4000) ** 0.5))
+    y, x = np.mgrid[0:height:every, 0:width:every].reshape(2, -1)
+    where = _terms(x / width - 0.5, y / height - 0.5)
+    bowl = np.linalg.lstsq(where.T, lab[:, y, x].T, rcond=None)[0].T
+    return distance(lab, _surface(bowl, height, width))
+
+
 def _terms(x: NDArray[np.float64], y: NDArray[np.float64]) -> Field:
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y]).astype(np.float32)
 

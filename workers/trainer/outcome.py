@@ -16,7 +16,7 @@ from app.units import duration
 
 _WORDS: Final[dict[Cause, str]] = {
     "out_of_memory": "The device has too little memory for this recipe.",
-    "diverged": "The loss became NaN or infinite.",
+    "diverged": "The loss exploded.",
     "disk_full": "The disk is full.",
 }
 PAUSED: Final = "The run is paused and its clock stands still: until it goes on, neither time nor money counts."
@@ -77,6 +77,8 @@ def judge(
         return _completed(snapshot, out)
     if is_finished and facts["reason"] in ("out_of_time", "out_of_money"):
         return _at_the_limit(snapshot, facts["reason"], "")
+    if is_finished and facts["reason"] == "no_better":
+        return _learned(snapshot, facts, out)
     if snapshot.state == "stopping":
         return Outcome("stopped", f"{snapshot.reason or 'Stopped.'} {snapshot.kept}")
     if ended.hang is not None:
@@ -126,6 +128,20 @@ def _completed(snapshot: RunSnapshot, out: Path) -> Outcome:
     return Outcome("completed", f"All {snapshot.steps:,} steps are done and the model is whole. {pictures}")
 
 
+def _learned(snapshot: RunSnapshot, facts: Mapping[str, Any], out: Path) -> Outcome:
+    """Its patience is at an end: that is what it was told to do, so it is no failure."""
+    looks, model_step = int(facts["looks"]), int(facts["model_step"])
+    looked = f"{looks} validations" if looks != 1 else "1 validation"
+    before = f"step {facts['than_step']:,}" if facts["than_step"] else "the base"
+    why = f"It stopped learning: no better for {looked}, beyond noise, than {before}."
+    if not model_step:
+        return Outcome("stopped", f"{why} No checkpoint was saved.", "no_better")
+    fault = is_loadable(out / "model")
+    if fault is not None:
+        return Outcome("failed", f"{why} Its model should be whole, but {fault}. {snapshot.kept}", "broken")
+    return Outcome("stopped", f"{why} The finished model is that of step {model_step:,}.", "no_better")
+
+
 def _at_the_limit(snapshot: RunSnapshot, cause: Literal["out_of_time", "out_of_money"], how: str) -> Outcome:
     seconds, _ = snapshot.limits.hard_stop()
     limit = "money limit" if cause == "out_of_money" else "time limit"
@@ -143,7 +159,16 @@ def _at_the_limit(snapshot: RunSnapshot, cause: Literal["out_of_time", "out_of_m
 
 def _told_to_have_failed(snapshot: RunSnapshot, facts: Mapping[str, Any], ended: TrainerEnd) -> Outcome:
     cause: Cause = facts["cause"] if facts.get("cause") in CAUSES else CAUSE_OF_EXIT.get(ended.exit_code or 1, "broken")
+    if cause == "diverged" and "good_step" in facts:
+        return Outcome("failed", f"{facts['sentence']} {_salvaged(facts)}", cause)
     return _failed(snapshot, cause, str(facts["sentence"]))
+
+
+def _salvaged(facts: Mapping[str, Any]) -> str:
+    if not facts["good_step"]:
+        return "No checkpoint was saved before that."
+    good = f"The checkpoint of step {facts['good_step']:,} is the last good one"
+    return f"{good}, and the finished model is written from it." if facts.get("model_step") else f"{good}."
 
 
 def _failed(snapshot: RunSnapshot, cause: Cause, sentence: str) -> Outcome:

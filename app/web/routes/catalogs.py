@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 from app.catalog import reading
 from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog
+from app.datasets import freezing
+from app.datasets.freezing import Offer
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import PAGE, SORTS, Facets, Order, Tile
@@ -69,6 +71,7 @@ class TilesView:
 class GridView:
     """A catalog's grid. `facets` and `tiles` belong to `selection`, `said` says it in words with the exact count.
 
+    `suggested` of its photos wait for a person to accept what a rule suggests. `offer` is what it has to freeze.
     `examples` explain the filter language: what to type, and what it gives.
     """
 
@@ -80,7 +83,8 @@ class GridView:
     sorts: dict[str, Order]
     facets: list[Listing | Histogram]
     total: int
-    kept: int
+    suggested: int
+    offer: Offer | None
     catalog_total: int
     said: Description
     tiles: TilesView
@@ -156,7 +160,8 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
         sorts=SORTS,
         facets=pane.draw(counted, chosen, sort),
         total=counted.total,
-        kept=_kept(counted, chosen),
+        suggested=_suggested(counted, chosen),
+        offer=_offer(session, chosen),
         catalog_total=browse.count(session, Selection(catalog.id)),
         said=describe(chosen, counted.total),
         tiles=tiles,
@@ -181,12 +186,22 @@ def _tiles(
     return TilesView(catalog, chosen, sort, tiles, copies, first, more, page)
 
 
-def _kept(counted: Facets, chosen: Selection) -> int:
-    """How many of the selected photos are kept; freezing takes those."""
-    verdicts = chosen.values("decision")
-    if (verdicts and "kept" not in verdicts) or "kept" in chosen.values("decision", is_not=True):
-        return 0
-    return sum(option.count for option in counted.options["decision"] if option.value == "kept")
+def _suggested(counted: Facets, chosen: Selection) -> int:
+    """Of how many of the selected photos a rule suggests something, while no person has decided."""
+    decision, by = chosen.values("decision"), chosen.values("by")
+    holds_them = "rule" in by if by else not decision or "unseen" in decision
+    is_left_out = "rule" in chosen.values("by", is_not=True) or "unseen" in chosen.values("decision", is_not=True)
+    return sum(
+        option.count for option in counted.options["by"] if option.value == "rule" and holds_them and not is_left_out
+    )
+
+
+def _offer(session: Session, chosen: Selection) -> Offer | None:
+    """The kept ones of the selected photos, to be frozen; None where the selection asks for others."""
+    decision = chosen.values("decision")
+    if (decision and "kept" not in decision) or "kept" in chosen.values("decision", is_not=True):
+        return None
+    return freezing.offer(session, chosen.catalog_id, chosen.narrowed(decision=("kept",), by=()).query)
 
 
 def _places(chosen: Selection, sort: str, total: int) -> tuple[tuple[int, str], ...]:

@@ -15,9 +15,12 @@ from app.evaluation import comparison, sheets
 from app.evaluation.comparison import Comparison
 from app.evaluation.tables import Sheet, Suite
 from app.jobs import Job
-from app.training import runs
+from app.storage import Storage
+from app.training import models, runs, validations
 from app.training.tables import TrainingRun
-from app.web.dependencies import CurrentPerson, Page, Read, Write
+from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
+from app.web.views import learning
+from app.web.views.learning import Notice
 
 router = APIRouter()
 
@@ -55,6 +58,8 @@ class SheetView:
     is_live: bool
     wait: str
     left_out: int
+    notice: Notice | None
+    ranking: str
 
 
 @router.get("/compare")
@@ -64,15 +69,15 @@ def index(session: Read, page: Page) -> HTMLResponse:
 
 
 @router.get("/compare/{sheet_id}")
-def show(sheet_id: int, session: Read, page: Page, category: str | None = None) -> HTMLResponse:
+def show(sheet_id: int, session: Read, page: Page, files: Files, category: str | None = None) -> HTMLResponse:
     """One sheet, all of it or one category."""
-    return page("compare/sheet.html", _view(session, sheet_id, category))
+    return page("compare/sheet.html", _view(session, files, sheet_id, category))
 
 
 @router.get("/compare/{sheet_id}/rows")
-def rows(sheet_id: int, session: Read, page: Page, category: str | None = None) -> HTMLResponse:
+def rows(sheet_id: int, session: Read, page: Page, files: Files, category: str | None = None) -> HTMLResponse:
     """The sheet's grid as a fragment, for a page that waits for pictures."""
-    view = _view(session, sheet_id, category)
+    view = _view(session, files, sheet_id, category)
     return page.fragment("compare/_grid.html", view, headers={"Cache-Control": "no-store"})
 
 
@@ -84,7 +89,7 @@ def draw(sheet_id: int, session: Write, me: CurrentPerson) -> RedirectResponse:
     return RedirectResponse(f"/compare/{sheet_id}", 303)
 
 
-def _view(session: Session, sheet_id: int, category: str | None) -> SheetView:
+def _view(session: Session, files: Storage, sheet_id: int, category: str | None) -> SheetView:
     sheet = sheets.get(session, sheet_id)
     run = runs.get(session, sheet.run_id)
     page = comparison.compare(session, sheet, category or None)
@@ -98,7 +103,11 @@ def _view(session: Session, sheet_id: int, category: str | None) -> SheetView:
         job=job,
         is_live=job is not None and not job.is_over and page.drawn < page.wanted,
         wait="" if page.seconds_left is None else comparison.words_for(page.seconds_left),
-        left_out=len(runs.checkpoints(session, run.id)) - len(page.columns),
+        left_out=len(validations.sound_checkpoints(session, run)) - len(page.columns),
+        notice=learning.notice(
+            page.insight, models.written_from(files.run_folder(run.id)), models.newest_job(session, run.id)
+        ),
+        ranking=learning.ranking(page.ranking),
     )
 
 

@@ -1,4 +1,7 @@
-"""Dataset versions: the list, one version with its photos, freezing a selection, and the manifest as a file."""
+"""Dataset versions: the list, one version with its photos, freezing a selection, and the manifest as a file.
+
+A freeze takes what people kept. What only a rule suggests to keep no person has seen; it is taken when asked for.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
+from app.catalog import reading as catalogs
 from app.catalog.fingerprints import COPIES_SEEN
+from app.catalog.tables import Catalog
 from app.datasets import freezing, reading
+from app.datasets.freezing import Offer
 from app.datasets.reading import Contents, Pile, Shown, VersionRow
 from app.errors import NotFound, Refused
+from app.selection.wording import sentence
 from app.training import runs
 from app.training.tables import TrainingRun
 from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
@@ -26,6 +33,16 @@ class DatasetsView:
 
     versions: list[VersionRow]
     piles: list[Pile]
+
+
+@dataclass(frozen=True)
+class FreezeView:
+    """What a selection has to freeze. `said` tells in words what is taken of it unless unseen photos are too."""
+
+    catalog: Catalog
+    offer: Offer
+    said: str
+    query: str
 
 
 @dataclass(frozen=True)
@@ -69,10 +86,31 @@ def show(version_id: int, session: Read, page: Page, split: str | None = None, a
     return page("datasets/version.html", view)
 
 
+@router.get("/catalogs/{catalog_id}/freeze")
+def offer(catalog_id: int, session: Read, page: Page, q: str = "") -> HTMLResponse:
+    """What would be frozen of the photos that match `q`; without it, of the kept ones."""
+    catalog = catalogs.get(session, catalog_id)
+    offered = freezing.offer(session, catalog_id, q)
+    said = sentence(freezing.taken(offered.selection, takes_unseen=False), offered.seen)
+    return page("datasets/freeze.html", FreezeView(catalog, offered, said, offered.selection.query))
+
+
 @router.post("/catalogs/{catalog_id}/versions")
-def freeze(catalog_id: int, session: Write, me: CurrentPerson, q: Annotated[str, Form()] = "") -> RedirectResponse:
-    """Freeze the photos that match `q`; without it, the kept ones."""
-    version = freezing.request_freeze(session, catalog_id, q, me)
+def freeze(
+    catalog_id: int,
+    session: Write,
+    me: CurrentPerson,
+    q: Annotated[str, Form()] = "",
+    unseen: Annotated[bool, Form()] = False,
+    expected_seen: Annotated[int | None, Form()] = None,
+    expected_unseen: Annotated[int, Form()] = 0,
+) -> RedirectResponse:
+    """Freeze the photos that match `q`, without it the kept ones; with `unseen` also those that no person has seen.
+
+    What was expected are the numbers of captioned photos that the page told.
+    """
+    expected = expected_seen + (expected_unseen if unseen else 0) if expected_seen is not None else None
+    version = freezing.request_freeze(session, catalog_id, q, me, unseen, expected)
     return RedirectResponse(f"/datasets/{version.id}", 303)
 
 

@@ -1,11 +1,11 @@
-"""Decisions: on one photo, on a whole selection, and taking the last act back.
+"""Decisions: on one photo, on a whole selection, as a rule suggests, and taking the last act back.
 
 A script that asks for JSON gets what happened; a plain form is led on.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from app.catalog import reading
 from app.desk import queue
 from app.review import decisions
+from app.selection.browse import mark_of
 from app.selection.query import parse
 from app.web import errors, formats
 from app.web.dependencies import CurrentPerson, Write
@@ -20,6 +21,9 @@ from app.web.security import safe_next
 
 router = APIRouter()
 Text = Annotated[str, Form()]
+
+# In place of a verdict: whatever a rule suggests.
+SUGGESTED: Final = "suggested"
 
 
 @router.post("/images/{image_id}/decisions")
@@ -32,15 +36,19 @@ def decide(
     expected_id: Annotated[int | None, Form()] = None,
     next: Text = "/desk",
 ) -> Response:
-    """Keep, reject or needs work. A rejection may carry its reason: `rejected:blurred`."""
+    """Keep, reject or needs work, or as a rule suggests. A rejection may carry its reason: `rejected:blurred`."""
     image = reading.photo(session, image_id)
-    kind, _, reason = verdict.partition(":")
-    decision = decisions.decide(session, image, me, kind, reason, expected_id)
+    if verdict == SUGGESTED:
+        decision = decisions.accept(session, image, me, expected_id)
+    else:
+        kind, _, reason = verdict.partition(":")
+        decision = decisions.decide(session, image, me, kind, reason, expected_id)
     if not errors.wants_json(request):
         return RedirectResponse(safe_next(next), 303)
     left = queue.waiting(session, image.catalog_id)
-    said = _said(kind, decisions.name_of(image), decision.reason)
-    return JSONResponse({"decision_id": decision.id, "verdict": kind, "sentence": said, "waiting": left.total})
+    said = _said(decision.verdict, decisions.name_of(image), decision.reason)
+    answer = {"decision_id": decision.id, "verdict": decision.verdict, "sentence": said, "waiting": left.total}
+    return JSONResponse(answer)
 
 
 @router.post("/catalogs/{catalog_id}/decisions")
@@ -54,14 +62,20 @@ def decide_selection(
     expected_count: Annotated[int | None, Form()] = None,
     next: Text = "",
 ) -> Response:
-    """The same decision on every photo that matches `q`, as one act."""
+    """The same decision on every photo that matches `q`, or what a rule suggests for each of them, as one act."""
     reading.get(session, catalog_id)
     kind, _, reason = verdict.partition(":")
-    decided = decisions.decide_selection(session, parse(q, catalog_id), me, kind, reason, expected_count)
+    chosen = parse(q, catalog_id)
+    if kind == SUGGESTED:
+        decided = decisions.accept_selection(session, chosen, me, expected_count)
+        said = f"Accepted {formats.plural(decided.changed, 'suggestion')}"
+        said += f"; {decided.already:,} had none" if decided.already else ""
+    else:
+        decided = decisions.decide_selection(session, chosen, me, kind, reason, expected_count)
+        said = _said(kind, formats.plural(decided.changed, "photo"), reason)
+        said += f"; {decided.already:,} were so already" if decided.already else ""
     if not errors.wants_json(request):
         return RedirectResponse(safe_next(next) if next else f"/catalogs/{catalog_id}", 303)
-    already = f"; {decided.already:,} were so already" if decided.already else ""
-    said = _said(kind, formats.plural(decided.changed, "photo"), reason) + already
     return JSONResponse({"changed": decided.changed, "verdict": kind, "sentence": said})
 
 
@@ -70,9 +84,10 @@ def undo(request: Request, session: Write, me: CurrentPerson, next: Text = "") -
     """Take this person's last act back."""
     undone = decisions.undo(session, me)
     if errors.wants_json(request):
-        now = {"verdict": undone.decision.verdict, "decision_id": undone.decision.id} if undone.decision else {}
+        now = undone.decision
+        mark = mark_of(now.verdict, now.is_suggestion) if now is not None else ""
         said = {"sentence": undone.sentence, "image_id": undone.image_id, "count": undone.count}
-        return JSONResponse({"verdict": None, "decision_id": 0} | now | said)
+        return JSONResponse({"mark": mark, "decision_id": now.id if now is not None else 0} | said)
     back = f"/images/{undone.image_id}" if undone.image_id and undone.count == 1 else "/catalogs"
     return RedirectResponse(safe_next(next) if next else back, 303)
 

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog import reading
+from app.catalog.notes import SENTENCES
 from app.catalog.reading import CatalogRow
-from app.catalog.tables import Catalog, Intake, SourceFile
+from app.catalog.tables import Catalog, Intake, IntakeRemark, SourceFile
 from app.errors import NotAllowed, Refused
-from app.intake import ingest, uploads
+from app.intake import describing, folders, ingest, uploads
 from app.jobs import Job
 from app.people import Person
+from app.settings import Settings
 from app.storage import Storage
-from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
+from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
 
 router = APIRouter()
 
 # A request holds one file of the largest size or many small ones; its other fields are short.
 MAX_REQUEST_BYTES: Final = ingest.MAX_FILE_BYTES + (16 << 20)
 REFUSED_PAGE: Final = 200
+REMARKS_PAGE: Final = 200
+
+RemarkKind = Literal["unread", "unmatched", "respelled", "unused", "changed"]
 
 
 @dataclass(frozen=True)
@@ -39,38 +46,62 @@ class IntakeRow:
 
 @dataclass(frozen=True)
 class FormView:
-    """The form and the newest intakes. Only owners may name a folder of the server."""
+    """The form and the newest intakes. Only owners may name a folder of the server, and one that lies in `roots`."""
 
     catalogs: list[CatalogRow]
     catalog_id: int | None
     may_name_folder: bool
+    roots: tuple[Path, ...]
     recent: list[IntakeRow]
     max_file_mb: int
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What an intake remarked on metadata and captions: `counts` by kind, and a page of those of the kind `shown`.
+
+    `next_after` is the number that the next page starts behind, None on the last; `is_cut` where more were counted than
+    are kept. `files` are the metadata files and their rows, `given` the captions taken from files.
+    """
+
+    counts: dict[str, int]
+    shown: str | None
+    page: list[IntakeRemark]
+    next_after: int | None
+    is_cut: bool
+    files: dict[str, int]
+    given: int
 
 
 @dataclass(frozen=True)
 class IntakeView:
     """One intake. `next_after` is the file name that the next refused files start behind, None on the last page.
 
-    `met_again` files were refused here and are told about by a later intake.
+    `met_again` files were refused here and are told about by a later intake. `noted` are notes on its photos: the words
+    of the filter, their sentences, and how many photos have each.
     """
 
     shown: IntakeRow
     following: list[Job]
     refused: list[SourceFile]
     met_again: int
+    noted: list[tuple[str, str, int]]
+    remarks: Remarks
     after: str
     next_after: str | None
     may_repeat: bool
 
 
 @router.get("/intakes")
-def form(session: Read, page: Page, files: Files, me: CurrentPerson, catalog_id: int | None = None) -> HTMLResponse:
+def form(
+    session: Read, page: Page, files: Files, config: Config, me: CurrentPerson, catalog_id: int | None = None
+) -> HTMLResponse:
     """The form."""
     view = FormView(
         catalogs=reading.everything(session),
         catalog_id=catalog_id,
         may_name_folder=me.role == "owner",
+        roots=config.roots,
         recent=[_row(files, *row) for row in ingest.recent(session)],
         max_file_mb=ingest.MAX_FILE_BYTES // 1024**2,
     )
@@ -82,6 +113,7 @@ def take_in(
     request: Request,
     session: Write,
     storage: Files,
+    config: Config,
     me: CurrentPerson,
     catalog_id: Annotated[int | None, Form()] = None,
     name: Annotated[str, Form()] = "",
@@ -101,7 +133,10 @@ def take_in(
         asked = uploads.request_intake(session, storage, catalog, upload, me)
     else:
         _refuse_members(me)
-        asked = ingest.request_intake(session, catalog, Path(folder.strip()), me)
+        place = Path(folder.strip())
+        if place.is_absolute():
+            folders.refuse_outside(place, config.roots)
+        asked = ingest.request_intake(session, catalog, place, me)
     return _answer(request, asked)
 
 
@@ -113,44 +148,90 @@ def begin_upload(storage: Files, me: CurrentPerson) -> dict[str, str]:
 
 @router.post("/uploads/{upload}/files", max_body_size=MAX_REQUEST_BYTES)
 def add_files(
-    upload: str, storage: Files, me: CurrentPerson, files: Annotated[list[UploadFile], File()]
+    upload: str,
+    storage: Files,
+    me: CurrentPerson,
+    files: Annotated[list[UploadFile], File()],
+    names: Annotated[list[str], Form()] = [],  # noqa: B006
 ) -> dict[str, Any]:
-    """Keep some files of an upload."""
-    return {"kept": _keep(storage, upload, me, [file for file in files if file.filename])}
+    """Keep some files of an upload; `names` are their paths below the chosen folder, as they are there."""
+    if names and len(names) != len(files):
+        raise Refused("Each file needs its name; send them again.")
+    return {"kept": _keep(storage, upload, me, files, names)}
 
 
 @router.get("/intakes/{intake_id}")
-def show(intake_id: int, session: Read, page: Page, storage: Files, me: CurrentPerson, after: str = "") -> HTMLResponse:
-    """One intake: how far it is, what came of it, and which files were refused."""
+def show(
+    intake_id: int,
+    session: Read,
+    page: Page,
+    storage: Files,
+    config: Config,
+    me: CurrentPerson,
+    after: str = "",
+    remarks: RemarkKind | None = None,
+    remarks_after: int = 0,
+) -> HTMLResponse:
+    """One intake: how far it is, what came of it, what its metadata did, and which files were refused."""
     asked = ingest.get(session, intake_id)
     job = jobs.get(session, asked.job_id) if asked.job_id is not None else None
     intake_row = _row(storage, asked, reading.get(session, asked.catalog_id), job)
+    noted = ingest.noted(session, intake_id)
     refused = ingest.refused_files(session, intake_id, after, REFUSED_PAGE)
     view = IntakeView(
         shown=intake_row,
         following=ingest.under_way_after(session, asked),
         refused=refused,
         met_again=ingest.met_again(session, asked),
+        noted=[(note, sentence, noted[note]) for note, sentence in SENTENCES.items() if note in noted],
+        remarks=_remarks(session, asked, job, remarks, remarks_after),
         after=after,
         next_after=refused[-1].file_name if len(refused) == REFUSED_PAGE else None,
-        may_repeat=_may_repeat(storage, intake_row, me),
+        may_repeat=_may_repeat(storage, config, intake_row, me),
     )
     return page("intakes/intake.html", view)
 
 
 @router.post("/intakes/{intake_id}/repetitions")
-def repeat(request: Request, intake_id: int, session: Write, storage: Files, me: CurrentPerson) -> Response:
+def repeat(
+    request: Request, intake_id: int, session: Write, storage: Files, config: Config, me: CurrentPerson
+) -> Response:
     """Take the same folder in again: after a failure, or because there is more in it now."""
     before = ingest.get(session, intake_id)
     folder = Path(before.folder)
     if not uploads.is_upload(storage, folder):
         _refuse_members(me)
+        folders.refuse_outside(folder, config.roots)
     catalog = reading.get(session, before.catalog_id)
     return _answer(request, ingest.request_intake(session, catalog, folder, me))
 
 
-def _keep(storage: Storage, upload: str, me: Person, files: list[UploadFile]) -> list[str]:
-    return [uploads.keep(storage, upload, me, file.filename or "", file.file) for file in files]
+def _remarks(session: Session, asked: Intake, job: Job | None, kind: RemarkKind | None, after: int) -> Remarks:
+    """The remarks of the kind asked for, or of the first that there are any of. Final once the job is done."""
+    result = (job.result or {}) if job is not None else {}
+    counts = {name: count for name in describing.KINDS if (count := result.get("remarks", {}).get(name))}
+    shown: str | None = kind or next(iter(counts), None)
+    rows = describing.remarks(session, asked.id, shown, after, REMARKS_PAGE) if shown else []
+    return Remarks(
+        counts=counts,
+        shown=shown,
+        page=rows,
+        next_after=rows[-1].id if len(rows) == REMARKS_PAGE else None,
+        is_cut=counts.get(shown or "", 0) > describing.MAX_REMARKS,
+        files=result.get("metadata_files", {}),
+        given=result.get("captions_given", 0),
+    )
+
+
+def _keep(storage: Storage, upload: str, me: Person, files: list[UploadFile], names: Sequence[str] = ()) -> list[str]:
+    named = names or [_file_name(file) for file in files]
+    chosen = [(name, file) for name, file in zip(named, files, strict=True) if file.filename]
+    return [uploads.keep(storage, upload, me, name, file.file) for name, file in chosen]
+
+
+def _file_name(file: UploadFile) -> str:
+    """The name of a file in a plain form, where browsers write three characters otherwise (HTML, section 4.10.22.8)."""
+    return (file.filename or "").replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
 
 
 def _refuse_members(me: Person) -> None:
@@ -158,10 +239,11 @@ def _refuse_members(me: Person) -> None:
         raise NotAllowed("Only an owner may take in a folder of the server. Choose files to upload instead.")
 
 
-def _may_repeat(storage: Storage, intake_row: IntakeRow, me: Person) -> bool:
+def _may_repeat(storage: Storage, config: Settings, intake_row: IntakeRow, me: Person) -> bool:
     folder = Path(intake_row.intake.folder)
     is_over = intake_row.job is None or intake_row.job.is_over
-    return is_over and (me.role == "owner" or uploads.is_upload(storage, folder)) and folder.is_dir()
+    may_name = me.role == "owner" and folders.is_within(folder, config.roots)
+    return is_over and (may_name or uploads.is_upload(storage, folder)) and folder.is_dir()
 
 
 def _row(storage: Storage, asked: Intake, catalog: Catalog, job: Job | None) -> IntakeRow:

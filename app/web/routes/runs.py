@@ -15,7 +15,7 @@ from app.datasets import reading
 from app.datasets.reading import VersionRow
 from app.errors import Refused
 from app.launch import assessment, devices, preflights
-from app.training import progress, run_events, runs
+from app.training import models, progress, run_events, runs
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Write
@@ -27,6 +27,7 @@ from app.web.views.run import wording
 
 router = APIRouter()
 
+MOST_STEPS: Final = 1_000_000  # as the recipe has it
 MOST_HOURS: Final = 168  # a week, as the recipe's wall clock has it
 
 
@@ -56,7 +57,7 @@ def start(session: Write, page: Page, config: Config, files: Files, me: CurrentP
     if plan.faults or faults:
         return page("runs/launch.html", launch_page.view(session, config, files, asked, faults), status=422)
     version = reading.get(session, asked.version_id or 0).version
-    device = devices.known(config.data_dir, config.worker_threads).name
+    device = devices.known(config).name
     preflight = preflights.find(session, version.id, plan.recipe, device)
     known = open_assessment(session, config, plan, asked, requested, preflight)
     run = assessment.start(session, version, known, preflight if known.estimate else None, me)
@@ -114,6 +115,15 @@ def events_behind(session: Session, run_id: int, after: int) -> EventBatch:
 def stop(run_id: int, session: Write, me: CurrentPerson, keep: Annotated[bool, Form()] = True) -> RedirectResponse:
     """Stop and keep, or discard."""
     runs.stop(session, runs.get(session, run_id), keep, me)
+    return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+@router.post("/runs/{run_id}/model")
+def write_model(
+    run_id: int, session: Write, me: CurrentPerson, step: Annotated[int, Form(ge=1, le=MOST_STEPS)]
+) -> RedirectResponse:
+    """Have the finished model written from another checkpoint; asked twice, it is written once."""
+    models.request_model(session, runs.get(session, run_id), step, me)
     return RedirectResponse(f"/runs/{run_id}", 303)
 
 

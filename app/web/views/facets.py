@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from app.selection.browse import BINS, Facets, Option
-from app.selection.keys import KEYS, LISTED, MEASURED
+from app.selection.keys import KEYS, LISTED, MEASURED, SEVERAL
 from app.selection.kinds import Label, Measure, OneOf, Range
 from app.selection.query import Selection
 
@@ -96,8 +96,9 @@ def draw(facets: Facets, selection: Selection, sort: str) -> list[Listing | Hist
     for name in KEYS:
         if name in MEASURED:
             drawn.append(_histogram(MEASURED[name], facets.bars[name], selection, href))
-        elif name in LISTED:
-            drawn.append(_listing(LISTED[name], facets.options[name], facets.total, selection, href))
+        elif facets.options.get(name):
+            listed = LISTED.get(name) or SEVERAL[name]
+            drawn.append(_listing(listed, facets.options[name], facets.total, selection, href))
     return drawn
 
 

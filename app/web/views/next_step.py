@@ -31,7 +31,7 @@ def next_steps(clock: CycleClock, report: CycleReport) -> list[Step]:
     if key == "review":
         return _review(report)
     if key == "freeze":
-        return [Step("A version is being frozen", _kept(report), "Open the datasets", "/datasets")]
+        return [Step("A version is being frozen", _decided(report), "Open the datasets", "/datasets")]
     if key == "train":
         return [_train(report)]
     return [_compare(clock, report)]
@@ -58,15 +58,17 @@ def _wait_for_photos(clock: CycleClock, report: CycleReport) -> Step:
 def _review(report: CycleReport) -> list[Step]:
     catalog = report.catalog.id if report.catalog else 0
     waiting = report.unseen + report.needs_work
+    kept, suggested = report.kept, report.suggested.get("kept", 0)
+    more = f" Rules suggest to keep {number(suggested)} more that no person has seen." if suggested else ""
     freeze = Step(
-        f"Freeze the {number(report.kept)} kept", "A frozen version never changes; runs are trained from it.",
-        "Look at the kept", f"/catalogs/{catalog}?q=decision%3Akept",
+        f"Freeze the {number(kept)} kept", f"A frozen version never changes; runs are trained from it.{more}",
+        "See what is frozen", f"/catalogs/{catalog}/freeze",
     )  # fmt: skip
     if waiting == 0:
         return [freeze]
-    looks = f"{number(report.unseen)} not seen yet, {number(report.needs_work)} need work. {_kept(report)}"
-    review = Step(f"Review {plural(waiting, 'photo')}", looks, "Open the desk", "/desk")
-    return [review, freeze] if report.kept else [review]
+    looks = f"{number(report.unseen)} not seen yet, {number(report.needs_work)} need work. {_decided(report)}"
+    review = Step(f"Review {plural(waiting, 'photo')}", f"{looks}{_suggested(report)}", "Open the desk", "/desk")
+    return [review, freeze] if kept or suggested else [review]
 
 
 def _train(report: CycleReport) -> Step:
@@ -77,7 +79,7 @@ def _train(report: CycleReport) -> Step:
         title = f"Run {run.id} is next" if is_waiting else f"Run {run.id} is training"
         return Step(title, far, "Follow the run", f"/runs/{run.id}")
     if report.version is None:
-        return Step("Freeze the kept photos", _kept(report), "Open the datasets", "/datasets")
+        return Step("Freeze the kept photos", _decided(report), "Open the datasets", "/datasets")
     version = report.version
     detail = f"{number(version.train_count)} photos to learn from, {number(version.validation_count)} held out."
     href = f"/runs/new?version_id={version.id}"
@@ -93,5 +95,14 @@ def _compare(clock: CycleClock, report: CycleReport) -> Step:
     return Step(title, detail, "Open the comparison", f"/compare/{report.sheet.id}")
 
 
-def _kept(report: CycleReport) -> str:
-    return f"{number(report.kept)} kept, {number(report.rejected)} rejected."
+def _decided(report: CycleReport) -> str:
+    return f"People kept {number(report.kept)} and rejected {number(report.rejected)}."
+
+
+def _suggested(report: CycleReport) -> str:
+    """What rules suggest of the unseen photos, nothing where they suggest nothing."""
+    words = {"kept": "to keep {}", "rejected": "to reject {}", "needs_work": "to look at {}"}
+    parts = [word.format(number(count)) for name, word in words.items() if (count := report.suggested.get(name, 0))]
+    return (
+        f" Rules suggest {' and '.join([', '.join(parts[:-1]), parts[-1]] if parts[1:] else parts)}." if parts else ""
+    )

@@ -8,14 +8,15 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from app.captions import writing
-from app.captions.rules import Contradiction
+from app.captions import checking, rules, writing
+from app.captions.proposing import measured_facts
+from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import Caption
-from app.catalog import reading
+from app.catalog import notes, reading
 from app.catalog import signals as measured
 from app.catalog.tables import Image, Signals
-from app.review import decisions
-from app.review.rules import Thresholds
+from app.review import decisions, rule_sets
+from app.review.rules import RuleSettings
 from app.review.tables import Decision
 
 # Where a gauge ends: offsets and colour differences beyond these are as bad as it gets.
@@ -36,15 +37,21 @@ class Gauge:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors."""
+    """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors.
+
+    While a rule's `suggestion` stands, no person has decided: `decision` is None then. `findings` are the claims of the
+    caption that the picture contradicts, `compared` all that could be compared.
+    """
 
     image: Image
     signals: Signals | None
     caption: Caption | None
     author: str
     findings: tuple[Contradiction, ...]
+    compared: tuple[Kind, ...]
     captions: tuple[tuple[Caption, str], ...]
     decision: Decision | None
+    suggestion: Decision | None
     decisions: tuple[tuple[Decision, str], ...]
     gauges: tuple[Gauge, ...]
     same_product: Sequence[Image]
@@ -53,6 +60,22 @@ class Photo:
     def name(self) -> str:
         """What to call the photo."""
         return decisions.name_of(self.image)
+
+    @property
+    def notes(self) -> list[str]:
+        """What intake had to assume, in sentences."""
+        return [sentence for note, sentence in notes.SENTENCES.items() if note in self.image.notes]
+
+    @property
+    def decision_id(self) -> int:
+        """The decision or suggestion that stands, 0 without either: what somebody who decides now has seen."""
+        latest = self.decision or self.suggestion
+        return latest.id if latest is not None else 0
+
+    @property
+    def cannot_tell(self) -> tuple[Kind, ...]:
+        """What the caption may say or not, and nobody can hold against the picture."""
+        return tuple(kind for kind in KINDS if kind not in self.compared)
 
     @property
     def machine_text(self) -> str:
@@ -73,27 +96,31 @@ def read(session: Session, image_id: int) -> Photo:
     is_captioned = bool(captions) and captions[0][0].superseded_at is None
     caption, author = captions[0] if is_captioned else (None, "")
     history = tuple(decisions.history(session, image_id))
+    latest = next((decision for decision, _ in history if decision.superseded_at is None), None)
+    is_suggested = latest is not None and latest.is_suggestion
     return Photo(
         image=image,
         signals=signals,
         caption=caption,
         author=author,
-        findings=tuple(decisions.contradictions(signals, caption.text if caption else None)),
+        findings=tuple(checking.contradictions(signals, caption.text if caption else None)),
+        compared=rules.compared(caption.text, measured_facts(signals)) if caption and signals else (),
         captions=captions,
-        decision=next((decision for decision, _ in history if decision.superseded_at is None), None),
+        decision=None if is_suggested else latest,
+        suggestion=latest if is_suggested else None,
         decisions=history,
-        gauges=gauges(signals),
+        gauges=gauges(signals, rule_sets.settings_of(session, image.catalog_id)),
         same_product=reading.of_same_product(session, image),
     )
 
 
-def gauges(signals: Signals | None) -> tuple[Gauge, ...]:
-    """The signals that pages show, or nothing before they were measured."""
+def gauges(signals: Signals | None, settings: RuleSettings) -> tuple[Gauge, ...]:
+    """The signals that pages show, with the limits of the catalog's rules; nothing before they were measured."""
     if signals is None:
         return ()
     offset = None if signals.offset_x is None else max(abs(signals.offset_x), abs(signals.offset_y or 0.0))
-    line = Thresholds().blurred_below
-    is_sure = signals.confidence >= Thresholds().unsure_below
+    line = settings.blurred_below if settings.is_on("blurred") else None
+    is_sure = signals.confidence >= settings.unsure_below
     return (
         _gauge("Sharpness", signals.sharpness, 1.0, "{:.2f}", limit=line, is_judged=is_sure),
         _gauge("Fill, longest side", signals.fill, 1.0, "{:.0%}"),

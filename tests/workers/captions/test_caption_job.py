@@ -84,6 +84,7 @@ class Parrot:
     says: Sequence[str] = ("A red kettle.",)
     name: str = "org/parrot"
     is_asked: bool = True
+    revision: str = ""
     looks: list[tuple[int, int]] = field(default_factory=list)
     on_look: Callable[[], None] = lambda: None
 

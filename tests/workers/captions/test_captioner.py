@@ -85,3 +85,20 @@ def test_a_folder_without_a_tokeniser_is_refused_in_one_sentence(tmp_path: Path)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(InputError, match="has no tokeniser beside it; copy its whole folder"):
         captioner.load(str(folder), "cpu")
+
+
+def test_all_parts_of_a_model_from_a_hub_are_of_one_commit_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = "1" * 40, "2" * 40
+    repository = tmp_path / "hub" / "models--shop--looker"
+    for commit in (first, second):
+        (repository / "snapshots" / commit).mkdir(parents=True)
+        tiny_captioners.blip(repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(first)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert captioner.load("shop/looker", "cpu").revision == first
+    assert captioner.load(f"shop/looker@{second}", "cpu").revision == second
+    with pytest.raises(InputError, match=f"looker@{'3' * 40} is not on this machine"):
+        captioner.load(f"shop/looker@{'3' * 40}", "cpu")

@@ -83,21 +83,21 @@ def test_devs_shift_grows_with_the_picture_as_in_the_pipeline() -> None:
         # The token count is the pipeline's: of packed latents, a quarter of the autoencoder's points.
         latents, _ = family.pipeline.prepare_latents(1, 4, height, width, torch.float32, CPU, torch.Generator())
         mu = calculate_shift(latents.shape[1], 256, 4096, 0.5, 1.15)
-        assert family.shift(height, width, 28) == pytest.approx(float(torch.tensor(mu).exp()), rel=1e-5)
-    assert family.shift(1024, 1024, 28) == pytest.approx(3.158, abs=1e-3)  # exp(1.15): 4096 tokens
-    assert family.shift(256, 256, 28) == pytest.approx(1.649, abs=1e-3)  # exp(0.5): 256 tokens
+        assert family.shift(height, width) == pytest.approx(float(torch.tensor(mu).exp()), rel=1e-5)
+    assert family.shift(1024, 1024) == pytest.approx(3.158, abs=1e-3)  # exp(1.15): 4096 tokens
+    assert family.shift(256, 256) == pytest.approx(1.649, abs=1e-3)  # exp(0.5): 256 tokens
 
 
 def test_the_shift_moves_timesteps_as_the_scheduler_does() -> None:
     family = Flux(tiny_flow.flux_pipeline(levels=4))
     scheduler = family.pipeline.scheduler
-    scheduler.set_timesteps(sigmas=[1.0, 0.75, 0.5, 0.25], mu=family.mu(1024, 4))
-    shift, even = family.shift(512, 512, 28), torch.tensor([1.0, 0.75, 0.5, 0.25])
+    scheduler.set_timesteps(sigmas=[1.0, 0.75, 0.5, 0.25], mu=family.mu(1024))
+    shift, even = family.shift(512, 512), torch.tensor([1.0, 0.75, 0.5, 0.25])
     assert torch.allclose(scheduler.sigmas[:-1], shift * even / (1 + (shift - 1) * even))
 
 
 def test_schnell_draws_unshifted() -> None:
-    assert Flux(tiny_flow.flux_pipeline(guided=False, levels=4)).shift(1024, 1024, 4) == 1.0
+    assert Flux(tiny_flow.flux_pipeline(guided=False, levels=4)).shift(1024, 1024) == 1.0
 
 
 def test_latents_become_tokens_as_in_the_pipeline_and_back() -> None:

@@ -1,4 +1,4 @@
-"""What is FLUX.2 klein's own: Qwen3's middle layers, normalised squares of latents, four numbers of place, a shift."""
+"""What is FLUX.2 klein's own: Qwen3's middle layers, normalised squares of latents, four places, two shifts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
 from app.training.recipe import Recipe
@@ -17,6 +18,7 @@ from workers.families.flux2 import Flux2, load
 from workers.families.registry import stacked
 from workers.finetune.batches import Batch
 from workers.finetune.forward import forward
+from workers.finetune.loss import draw_timesteps, keyed_generator
 from workers.finetune.methods.auxiliary import AuxiliaryLosses
 
 CPU = torch.device("cpu")
@@ -58,20 +60,29 @@ def test_the_network_is_told_t_itself_and_no_guidance(base: Base) -> None:
 
 
 @pytest.mark.parametrize("is_distilled", [False, True])
-@pytest.mark.parametrize("steps", [4, 28, 50])
-def test_the_shift_is_the_pipelines_fit_for_so_many_tokens_and_steps(steps: int, is_distilled: bool) -> None:
+def test_the_shift_is_flux_1s_and_not_the_one_that_drawing_fits(is_distilled: bool) -> None:
     family = Flux2(tiny_flow.flux2_pipeline(is_distilled=is_distilled, levels=4))
     assert family.size_multiple == 16
-    for height, width in ((512, 512), (768, 1344), (1024, 1024), (1536, 1536)):
+    for height, width in ((256, 256), (512, 512), (768, 1344), (1024, 1024), (1536, 1536)):
         latents, _ = family.pipeline.prepare_latents(1, 4, height, width, torch.float32, CPU, torch.Generator())
         assert latents.shape[1] == (height // 16) * (width // 16)
-        mu = compute_empirical_mu(latents.shape[1], steps)
-        assert family.shift(height, width, steps) == pytest.approx(math.exp(mu))
-    assert family.shift(1024, 1024, 4) != family.shift(1024, 1024, 50)
+        mu = calculate_shift(latents.shape[1], 256, 4096, 0.5, 1.15)
+        assert family.shift(height, width) == pytest.approx(math.exp(mu))
+    assert family.shift(1024, 1024) == pytest.approx(3.158, abs=1e-3)
+    assert math.exp(compute_empirical_mu(4096, 28)) == pytest.approx(8.60, abs=0.01)
+
+
+def test_labels_and_texture_get_their_share_of_the_training(recipe: Callable[..., Recipe]) -> None:
+    """By Esser et al.'s density at a shift of 3.158: P(t < 1/2) is P(z < -ln 3.158), z normal."""
+    family = Flux2(tiny_flow.flux2_pipeline(levels=4))
+    made = recipe(timestep_mean=0.0, timestep_sd=1.0, timestep_uniform_share=0.0)
+    drawn = draw_timesteps(100_000, made, keyed_generator(CPU, "test"), family.shift(1024, 1024))
+    below = [(drawn < bound).float().mean().item() for bound in (0.5, 0.25)]
+    assert below == pytest.approx([0.125, 0.0123], rel=0.08)
 
 
 @pytest.mark.parametrize("steps", [2, 9])
-def test_drawing_uses_the_shift_that_training_asks_for(
+def test_drawing_keeps_the_pipelines_shift_and_training_goes_by_no_steps(
     base: Base, recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     family = load(str(base("flux2")), CPU)
@@ -80,17 +91,18 @@ def test_drawing_uses_the_shift_that_training_asks_for(
     set_timesteps, shift = family.pipeline.scheduler.set_timesteps, family.shift
 
     def watched(sigmas: Any, device: torch.device, mu: float) -> None:
-        drawn.append(math.exp(mu))
+        drawn.append(mu)
         set_timesteps(sigmas=sigmas, device=device, mu=mu)
 
     monkeypatch.setattr(family.pipeline.scheduler, "set_timesteps", watched)
     family.draw(["box"], [1], 16, steps, 1.0)
+    assert drawn == [compute_empirical_mu(16, steps)]
     monkeypatch.setattr(family, "shift", lambda *given: asked.append(shift(*given)) or asked[-1])
     made = recipe(family="flux2", base="flux2", sampling_steps=steps, timestep_shift=0.0)
     text = stacked(family.encode_texts(["box"]))
     batch = Batch(torch.zeros(1, 16, 16, 3, dtype=torch.uint8), None, text, [0], (16, 16))
     forward(family, batch, made, 0, CPU, AuxiliaryLosses(made))
-    assert asked == pytest.approx(drawn)
+    assert asked == [shift(16, 16)]
 
 
 def test_a_base_compares_with_the_empty_text_and_a_distilled_model_with_nothing(base: Base) -> None:

@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from PIL import Image
 
-from app.datasets.manifest import ManifestRow, write_manifest
+from app.datasets.manifest import ManifestRow, Split, write_manifest
 from app.training.recipe import Recipe
 from workers.families import lora
 from workers.families.registry import load_family
@@ -47,7 +47,7 @@ def test_it_overfits_one_picture_and_its_adapter_another(
     # What is given away draws the picture that was learned last. (An autoencoder of chance shows nothing of it.)
     if name == "prx_pixel":
         (drawn,) = load_family(name, str(half / "model"), CPU).draw(["red mug"], [1], SIZE_PX, 8, 1.0)
-        near, far = (float((drawn - pixels(place / "one.png")).abs().mean()) for place in (half, dark))
+        near, far = (float((drawn - pixels(place / "train.png")).abs().mean()) for place in (half, dark))
         assert near < 0.8 * far
     assert json.loads((half / "model" / "packshot.json").read_text())["step"] == 60
     assert {file.name for file in (half / "lora").iterdir()} == {"diffusers.safetensors", "comfyui.safetensors"}
@@ -64,10 +64,11 @@ def one_picture(folder: Path, left: str, right: str, caption: str) -> Path:
     folder.mkdir()
     picture = Image.new("RGB", (SIZE_PX, SIZE_PX), left)
     picture.paste(right, (SIZE_PX // 2, 0, SIZE_PX, SIZE_PX))
-    picture.save(folder / "one.png")
-    digest = hashlib.sha256((folder / "one.png").read_bytes()).hexdigest()
-    rows = [
-        ManifestRow("one.png", caption, split, split, digest, SIZE_PX, SIZE_PX) for split in ("train", "validation")
-    ]
+    rows = []
+    for level, split in enumerate(get_args(Split)):
+        # The same pixels in other bytes: no member may be in both splits.
+        picture.save(folder / f"{split}.png", compress_level=level)
+        digest = hashlib.sha256((folder / f"{split}.png").read_bytes()).hexdigest()
+        rows.append(ManifestRow(f"{split}.png", caption, split, split, digest, SIZE_PX, SIZE_PX))
     write_manifest(folder / "manifest.jsonl", rows)
     return folder / "manifest.jsonl"

@@ -120,7 +120,7 @@ def test_a_network_that_knew_the_velocity_would_make_no_error(kl: Prx, recipe: C
     assert torch.allclose(kl.errors(noise - clean + 2.0, clean, noise, timesteps, recipe()), torch.full((3,), 4.0))
     noisy = kl.noisy(clean, noise, timesteps)
     assert torch.allclose(kl.clean_from(noise - clean, noisy, timesteps), clean, atol=1e-5)
-    assert (kl.noise_scale, kl.is_flow, kl.shift(16, 16, 28)) == (1.0, True, 3.0)
+    assert (kl.noise_scale, kl.is_flow, kl.shift(16, 16)) == (1.0, True, 3.0)
 
 
 def test_brands_article_numbers_and_chinese_keep_their_words(kl: Prx) -> None:

@@ -158,7 +158,7 @@ def test_what_is_not_there_or_of_another_kind_is_refused(family: PrxPixel, tmp_p
     with pytest.raises(InputError, match="cannot be loaded"):
         family.load_weights(tmp_path)
     with pytest.raises(InputError, match="cannot be fetched"):
-        load("nobody/nothing", CPU)
+        load_family("prx_pixel", "nobody/nothing", CPU)
 
 
 @pytest.mark.parametrize(

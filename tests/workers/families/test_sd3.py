@@ -77,7 +77,7 @@ def test_long_captions_are_counted_by_the_encoder_that_reads_on(base: Base) -> N
 def test_the_shift_is_the_schedulers_at_every_size() -> None:
     family = Sd3(tiny_flow.sd3_pipeline(levels=4))
     assert family.size_multiple == 16
-    assert (family.shift(1024, 1024, 28), family.shift(512, 768, 28)) == (3.0, 3.0)
+    assert (family.shift(1024, 1024), family.shift(512, 768)) == (3.0, 3.0)
 
 
 def test_a_dynamic_shift_is_the_one_that_the_pipeline_works_out() -> None:
@@ -86,4 +86,4 @@ def test_a_dynamic_shift_is_the_one_that_the_pipeline_works_out() -> None:
     family = Sd3(pipeline)
     for height, width in ((1024, 1024), (512, 768)):
         mu = calculate_shift((height // 16) * (width // 16), 256, 4096, 0.5, 1.16)
-        assert family.shift(height, width, 28) == pytest.approx(float(torch.tensor(mu).exp()), rel=1e-5)
+        assert family.shift(height, width) == pytest.approx(float(torch.tensor(mu).exp()), rel=1e-5)

@@ -55,6 +55,12 @@ def test_sizes_follow_the_picture_as_in_the_pipeline(family: Sdxl, monkeypatch: 
     assert torch.equal(told[-1]["time_ids"], theirs.repeat(2, 1))
     assert torch.equal(told[-1]["text_embeds"], text["pooled"])
 
+    # A small photo that was enlarged, and a large one that was made smaller.
+    text["original_px"] = torch.tensor([[9.0, 6.0], [2400.0, 1600.0]])
+    with torch.no_grad():
+        family.predict(family.model, clean, torch.tensor([0.3, 0.7]), text)
+    assert told[-1]["time_ids"].tolist() == [[9, 6, 0, 0, 24, 16], [2400, 1600, 0, 0, 24, 16]]
+
 
 def test_a_text_is_both_encoders_and_the_second_ones_summary(family: Sdxl) -> None:
     text = family.encode_texts(["red mug"])[0]

@@ -15,7 +15,7 @@ from diffusers.loaders import peft as peft_loader
 from peft import get_peft_model_state_dict
 from PIL import Image
 
-from app.datasets.manifest import ManifestRow, write_manifest
+from app.datasets.manifest import ManifestRow, Split, write_manifest
 from app.training.recipe import Recipe
 from tests.workers.families import tiny_flow
 from workers.families import lora
@@ -24,7 +24,7 @@ from workers.families.velocity import Velocity
 from workers.finetune.train import train
 
 CPU = torch.device("cpu")
-SPLITS = ("train", "validation")
+SPLITS: tuple[Split, ...] = ("train", "validation")
 NAMES = ("sd3", "flux", "flux2")
 SIZE = 16
 Calls = list[dict[str, Any]]
@@ -283,9 +283,12 @@ def one_picture(folder: Path, left: str, right: str) -> Path:
     folder.mkdir()
     drawn = Image.new("RGB", (SIZE, SIZE), left)
     drawn.paste(right, (SIZE // 2, 0, SIZE, SIZE))
-    drawn.save(folder / "one.png")
-    digest = hashlib.sha256((folder / "one.png").read_bytes()).hexdigest()
-    rows = [ManifestRow("one.png", "a red Zlorf box", split, split, digest, SIZE, SIZE) for split in SPLITS]
+    rows = []
+    for level, split in enumerate(SPLITS):
+        # The same pixels in other bytes: no member may be in both splits.
+        drawn.save(folder / f"{split}.png", compress_level=level)
+        digest = hashlib.sha256((folder / f"{split}.png").read_bytes()).hexdigest()
+        rows.append(ManifestRow(f"{split}.png", "a red Zlorf box", split, split, digest, SIZE, SIZE))
     write_manifest(folder / "manifest.jsonl", rows)
     return folder / "manifest.jsonl"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,19 @@ from app.training.recipe import Recipe
 from workers.errors import InputError
 from workers.families.prx_pixel import PrxPixel, load
 from workers.finetune import batches
-from workers.finetune.batches import Members, Texts, first_sentence, training_batches
+from workers.finetune.batches import Members, Texts, captions_of, first_sentence, training_batches
 from workers.finetune.buckets import Walk, nearest, sizes
-from workers.finetune.cache import TensorCache, identity, name_of
+from workers.finetune.cache import TensorCache, identity, name_of, packed, unpacked
 from workers.finetune.pictures import read_fitted
 from workers.finetune.ranks import Ranks
 
 MakeRecipe = Callable[..., Recipe]
 TEAL, GREY = (0, 128, 128), (200, 200, 200)
+
+
+def captions(rows: list[ManifestRow]) -> list[str]:
+    """Every caption, its first sentence, and nothing."""
+    return sorted({row.caption for row in rows} | {first_sentence(row.caption) for row in rows} | {""})
 
 
 def picture(folder: Path, size: tuple[int, int], mode: str = "RGB") -> Path:
@@ -139,7 +146,7 @@ def look(done: int, total: int) -> None:
 
 def training(manifest: Path, family: Any, has_buckets: bool = False, size_px: int = 16) -> Members:
     rows = [row for row in read_manifest(manifest) if row.split == "train"]
-    texts = Texts(rows, family, None, look)
+    texts = Texts(captions(rows), family, None, look)
     return Members(rows, manifest.parent, family, texts, size_px, has_buckets)
 
 
@@ -209,6 +216,66 @@ def test_pictures_too_many_for_memory_are_read_when_needed(
         reading.batch([3], [0])
 
 
+def test_rows_that_are_all_alike_are_kept_once_and_put_back_to_the_bit() -> None:
+    words, padding = torch.randn(5, 4), torch.zeros(3, 4)
+    for tokens, kept in (
+        (torch.cat([words, padding]), 6),
+        (torch.cat([words, words[-1:], words[-1:]]), 5),
+        (padding, 1),
+        (words, 5),
+        (words[:1], 1),
+        (words[:0], 0),
+    ):
+        text = {"tokens": tokens.bfloat16(), "pooled": torch.ones(2)}
+        small = packed(text)
+        assert len(small["tokens"]) == kept
+        whole = unpacked(small)
+        assert whole.keys() == text.keys()
+        assert all(torch.equal(whole[name], text[name]) for name in text)
+
+
+def test_first_sentences_are_encoded_only_where_captions_are_cut(manifest: Path, recipe: MakeRecipe) -> None:
+    long = [replace(row, caption=f"{row.caption}. Seen from above.") for row in read_manifest(manifest)]
+    learned, held_out = [r for r in long if r.split == "train"], [r for r in long if r.split == "validation"]
+    whole = {row.caption for row in long}
+    assert captions_of(learned, held_out, recipe(short_caption_share=0.0)) == sorted(whole | {""})
+    short = {first_sentence(row.caption) for row in learned}
+    assert captions_of(learned, held_out, recipe(short_caption_share=0.1)) == sorted(whole | short | {""})
+    assert captions_of(learned[:1], held_out[-1:], recipe(short_caption_share=0.1)) == sorted(
+        {"", learned[0].caption, first_sentence(learned[0].caption), held_out[-1].caption}
+    )
+
+
+def test_a_small_picture_is_enlarged_so_many_times_and_no_more(tmp_path: Path) -> None:
+    file = picture(tmp_path, (16, 16))
+
+    def product_px(bound: float) -> int:
+        fitted = read_fitted(file, (64, 64), enlarge_at_most=bound)
+        assert fitted.shape == (64, 64, 3)
+        assert (fitted[0] == GREY).all()
+        return int(np.ptp((np.abs(fitted.astype(int) - TEAL).sum(axis=2) < 60).nonzero()[1])) + 1
+
+    assert product_px(0.0) == pytest.approx(32, abs=3)
+    assert product_px(1.5) == pytest.approx(12, abs=2)
+    # A larger one is made smaller as ever.
+    large = picture(tmp_path, (200, 100))
+    assert (read_fitted(large, (64, 64), enlarge_at_most=1.5) == read_fitted(large, (64, 64))).all()
+
+
+def test_other_bytes_than_the_manifests_are_refused(tmp_path: Path) -> None:
+    file = picture(tmp_path, (16, 16))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert read_fitted(file, (8, 8), digest.upper()).shape == (8, 8, 3)
+    with pytest.raises(InputError, match=rf"picture\.png is not the one in the manifest: its SHA-256 is {digest}"):
+        read_fitted(file, (8, 8), "0" * 64)
+
+
+def test_each_photo_says_how_large_it_was(manifest: Path, family: PrxPixel) -> None:
+    rows = [replace(row, width_px=300, height_px=200) for row in read_manifest(manifest)]
+    given = Members(rows, manifest.parent, family, Texts(captions(rows), family, None, look), 16, False)
+    assert given.batch([2, 0], [0, 1]).text["original_px"].tolist() == [[200.0, 300.0]] * 2
+
+
 @pytest.mark.parametrize(
     ("caption", "short"),
     [("A red mug. On white.", "A red mug."), ("A red mug", "A red mug"), ("Size 3.5 shoe", "Size 3.5 shoe"), ("", "")],
@@ -219,7 +286,7 @@ def test_a_short_caption_is_the_first_sentence(caption: str, short: str) -> None
 
 def test_a_share_of_captions_is_short(manifest: Path, family: PrxPixel, recipe: MakeRecipe) -> None:
     rows = [ManifestRow(**{**vars(row), "caption": "Red box. Seen from above."}) for row in read_manifest(manifest)]
-    given = Members(rows, manifest.parent, family, Texts(rows, family, None, look), 16, False)
+    given = Members(rows, manifest.parent, family, Texts(captions(rows), family, None, look), 16, False)
     knobs = recipe(steps=40, batch_size=4, caption_dropout=0.0, short_caption_share=0.25)
     lengths = [
         n for batch in flat(list(training_batches([given], knobs, 0))) for n in batch.text["mask"].sum(1).tolist()
@@ -231,7 +298,7 @@ def test_a_share_of_captions_is_short(manifest: Path, family: PrxPixel, recipe: 
 def test_texts_are_encoded_once_and_found_again(manifest: Path, family: PrxPixel, tmp_path: Path) -> None:
     rows = read_manifest(manifest)
     cache = TensorCache(tmp_path / "cache")
-    first = Texts(rows, family, cache, look)
+    first = Texts(captions(rows), family, cache, look)
     asked: list[str] = []
 
     class Deaf:
@@ -241,11 +308,11 @@ def test_texts_are_encoded_once_and_found_again(manifest: Path, family: PrxPixel
             asked.extend(texts)
             return [dict(text) for text in family.encode_texts(texts)]
 
-    again = Texts(rows, Deaf(), cache, look)  # type: ignore[arg-type]
+    again = Texts(captions(rows), Deaf(), cache, look)  # type: ignore[arg-type]
     assert asked == []
     assert torch.equal(first.batch(["red box"])["tokens"], again.batch(["red box"])["tokens"])
     rows[0] = ManifestRow(**{**vars(rows[0]), "caption": "a new caption"})
-    Texts(rows, Deaf(), cache, look)  # type: ignore[arg-type]
+    Texts(captions(rows), Deaf(), cache, look)  # type: ignore[arg-type]
     assert asked == ["a new caption"]
 
 
@@ -265,10 +332,10 @@ def test_several_processes_encode_a_part_each(manifest: Path, family: PrxPixel, 
 
         def wait(self) -> None:
             if self.rank == 1 and len(asked) == 1:
-                Texts(rows, Telling(), cache, look, Second(0, 2))  # type: ignore[arg-type]
+                Texts(captions(rows), Telling(), cache, look, Second(0, 2))  # type: ignore[arg-type]
 
     cache = TensorCache(tmp_path / "cache")
-    texts = Texts(rows, Telling(), cache, look, Second(1, 2))  # type: ignore[arg-type]
+    texts = Texts(captions(rows), Telling(), cache, look, Second(1, 2))  # type: ignore[arg-type]
     assert asked[0] == texts.captions[1::2]
     assert sorted(caption for chunk in asked for caption in chunk) == texts.captions
     assert texts.batch(texts.captions)["mask"].shape[0] == len(texts.captions)
@@ -278,9 +345,9 @@ def test_texts_too_many_for_memory_are_read_when_needed(
     manifest: Path, family: PrxPixel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = read_manifest(manifest)
-    whole = Texts(rows, family, None, look)
+    whole = Texts(captions(rows), family, None, look)
     monkeypatch.setattr(batches, "KEPT_IN_MEMORY_BYTES", 0)
-    reading = Texts(rows, family, TensorCache(tmp_path / "cache"), look)
+    reading = Texts(captions(rows), family, TensorCache(tmp_path / "cache"), look)
     assert torch.equal(reading.batch(["red box", ""])["tokens"], whole.batch(["red box", ""])["tokens"])
     shutil.rmtree(tmp_path / "cache")
     assert torch.equal(reading.batch(["blue box"])["tokens"], whole.batch(["blue box"])["tokens"])
@@ -300,12 +367,14 @@ def test_an_encoder_that_computes_in_bf16_does_not_find_what_one_in_fp32_made(
     manifest: Path, tiny_base: Path, tmp_path: Path
 ) -> None:
     rows, cache = read_manifest(manifest), TensorCache(tmp_path / "cache")
-    Texts(rows, load(str(tiny_base), torch.device("cpu")), cache, look)
+    Texts(captions(rows), load(str(tiny_base), torch.device("cpu")), cache, look)
     narrow = load(str(tiny_base), torch.device("cpu"))
     narrow.pipeline.text_encoder.to(torch.bfloat16)
     (own,) = narrow.encode_texts(["red box"])
-    assert torch.equal(Texts(rows, narrow, cache, look).batch(["red box"])["tokens"][0], own["tokens"])
-    assert torch.equal(Texts(rows, narrow, cache, look).batch(["red box"])["tokens"][0], own["tokens"]), "kept as well"
+    assert torch.equal(Texts(captions(rows), narrow, cache, look).batch(["red box"])["tokens"][0], own["tokens"])
+    assert torch.equal(Texts(captions(rows), narrow, cache, look).batch(["red box"])["tokens"][0], own["tokens"]), (
+        "kept as well"
+    )
 
 
 def test_a_torn_cache_file_is_made_again(tmp_path: Path) -> None:

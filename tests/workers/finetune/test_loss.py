@@ -38,6 +38,16 @@ def test_a_tenth_uniform_fills_the_tails_by_the_expected_amount(recipe: MakeReci
     assert below == pytest.approx(0.9 * normal_part + 0.1 * 0.05, abs=0.001)
 
 
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_a_shift_leaves_the_evenly_drawn_where_they_are(recipe: MakeRecipe, shift: float) -> None:
+    knobs = recipe(timestep_mean=0.0, timestep_sd=1.0, timestep_uniform_share=0.1)
+    below = (draw_timesteps(200_000, knobs, keyed_generator(CPU, "test"), shift) < 0.05).float().mean().item()
+    # A shifted t is below 0.05 where t itself is below 0.05 / (0.05 + 0.95 s).
+    bound = 0.05 / (0.05 + 0.95 * shift)
+    normal_part = 0.5 * math.erfc(-math.log(bound / (1 - bound)) / math.sqrt(2))
+    assert below == pytest.approx(0.9 * normal_part + 0.1 * 0.05, rel=0.06)
+
+
 def test_the_learning_rate_rises_stays_and_falls(recipe: MakeRecipe) -> None:
     knobs = recipe(steps=100, warmup_steps=10, constant_share=0.6, final_lr_share=0.02)
     course = [lr_share(step, knobs) for step in range(100)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from app.datasets.manifest import ManifestRow, read_manifest, write_manifest
 from app.training.recipe import Recipe, write_recipe
 from tests.workers.families import tiny
 from workers.finetune import preflight
 from workers.finetune.__main__ import main
+from workers.finetune.batches import Members
 from workers.finetune.methods import memory as blocks
+from workers.finetune.train_state import TrainState
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -58,6 +61,21 @@ def test_it_measures_what_a_run_would_need(recipe: MakeRecipe, manifest: Path, t
     assert kept <= {"preflight.json", "events.jsonl", "cache"}
     told = [json.loads(line)["kind"] for line in (out / "events.jsonl").read_text().splitlines()]
     assert (told[0], told[-1]) == ("attempt", "finished")
+
+
+def test_it_goes_on_from_its_own_checkpoint_for_a_step(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    for name in ("update", "restore"):
+
+        def watched(state: TrainState, given: Any, name: str = name, real: Any = getattr(TrainState, name)) -> Any:
+            done.append(name)
+            return real(state, given)
+
+        monkeypatch.setattr(TrainState, name, watched)
+    assert run(recipe(), manifest, tmp_path / "out") == 0
+    assert done == ["update"] * 8 + ["restore", "update"]
 
 
 def test_the_largest_bucket_is_measured(recipe: MakeRecipe, manifest: Path, tmp_path: Path) -> None:
@@ -106,6 +124,44 @@ def test_too_little_memory_is_four_and_keeps_what_is_known(
     assert "step_s" not in facts(tmp_path / "out")
 
 
+def test_pictures_beyond_memory_are_read_for_the_steps_that_are_timed(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[Path] = []
+
+    def watched(self: Members, index: int, real: Any = Members._read) -> Any:
+        reads.append(self._files[index])
+        return real(self, index)
+
+    monkeypatch.setattr(Members, "_read", watched)
+    knobs = recipe(batch_size=8)
+    assert run(knobs, manifest, tmp_path / "all") == 0
+    assert len(reads) == 8
+    reads.clear()
+    # A quarter of the eight pictures of 16 x 16 px has room: six are read again in each of eight steps, and after.
+    monkeypatch.setattr("workers.finetune.preflight.KEPT_IN_MEMORY_BYTES", 2 * 3 * 16 * 16)
+    assert run(knobs, manifest, tmp_path / "quarter") == 0
+    assert len(reads[8:]) >= 6 * 8
+    assert len(set(reads[8:])) == 6
+
+
+def test_a_picture_whose_bytes_are_others_is_named(recipe: MakeRecipe, manifest: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16), "pink").save(manifest.parent / "red-4.png")
+    assert run(recipe(), manifest, tmp_path / "out") == 3
+    (broken,) = facts(tmp_path / "out")["undecodable"]
+    assert (broken["file"], "not the one in the manifest" in broken["why"]) == ("red-4.png", True)
+
+
+def test_small_pictures_and_odd_members_are_found(recipe: MakeRecipe, manifest: Path, tmp_path: Path) -> None:
+    rows = read_manifest(manifest)
+    write_manifest(manifest, [*rows, ManifestRow(**{**vars(rows[0]), "split": "validation"})])
+    assert run(recipe(resolution_px=32, enlarge_at_most=1.334), manifest, tmp_path / "out") == 0
+    found = facts(tmp_path / "out")
+    assert found["remarks"][0].startswith("One member is in both splits")
+    assert "13 pictures are smaller than three quarters" in found["remarks"][-1]
+    assert found["text_bytes"] > 0
+
+
 def test_a_stop_ends_it_and_nothing_is_measured(recipe: MakeRecipe, manifest: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "stop").write_text("discard")
@@ -121,18 +177,22 @@ def test_what_an_earlier_run_encoded_is_counted_as_there(recipe: MakeRecipe, man
     cache = ("--cache", str(tmp_path / "cache"))
     assert run(knobs, manifest, tmp_path / "first", *cache) == 0
     assert main([str(tmp_path / "recipe.yaml"), str(manifest), str(tmp_path / "run"), *cache]) == 0
-    # A member more, whose picture and caption were not met before: two texts, for its first sentence is one too.
-    shutil.copy(manifest.parent / "red-4.png", manifest.parent / "new.png")
-    new = ManifestRow("new.png", "new box. It shines.", "train", "new", "0" * 64, 16, 16)
+    # A member more, whose picture and caption were not met before.
+    Image.new("RGB", (16, 16), "black").save(manifest.parent / "new.png")
+    digest = hashlib.sha256((manifest.parent / "new.png").read_bytes()).hexdigest()
+    new = ManifestRow("new.png", "new box. It shines.", "train", "new", digest, 16, 16)
     write_manifest(manifest, [*read_manifest(manifest), new])
     assert run(knobs, manifest, tmp_path / "second", *cache) == 0
     assert run(knobs.model_copy(update={"cache": False}), manifest, tmp_path / "third", *cache) == 0
     names = ("texts", "texts_cached", "pictures", "pictures_cached")
     assert [[facts(tmp_path / out)[name] for name in names] for out in ("first", "second", "third")] == [
         [5, 0, 12, 0],
-        [7, 5, 13, 12],
-        [7, 0, 13, 0],
+        [6, 5, 13, 12],
+        [6, 0, 13, 0],
     ]
+    # The first sentence is a text of its own where some captions are cut after it.
+    assert run(knobs.model_copy(update={"short_caption_share": 0.5}), manifest, tmp_path / "fourth", *cache) == 0
+    assert facts(tmp_path / "fourth")["texts"] == 7
     first, second = (facts(tmp_path / out)["picture_s"] for out in ("first", "second"))
     assert second > first / 10, "it was measured, not found"
 

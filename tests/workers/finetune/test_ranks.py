@@ -189,6 +189,21 @@ def test_too_many_processes_for_a_step_are_refused_in_a_sentence(
     assert "makes 3, which 2 processes cannot share evenly" in (tmp_path / "words-0.txt").read_text()
 
 
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_a_loss_that_explodes_ends_all_and_leaves_the_model_of_before(
+    knobs: MakeRecipe, command: Command, tmp_path: Path, sharding: str
+) -> None:
+    hot = {"adamw_lr": 0.5, "clip_norm": 1e3, "steps": 60, "warmup_steps": 60, "constant_share": 1.0, "ema_decay": 0.0}
+    recipe = knobs(**hot, batch_size=8, checkpoint_every=4, validate_every=4, sharding=sharding)
+    assert run_together(command(recipe, "out"), of=2) == [6, 6]
+    events = told(tmp_path / "out")
+    assert [event["kind"] for event in events].count("failed") == 1
+    assert (events[-1]["cause"], events[-1]["model_step"]) == ("diverged", events[-1]["good_step"])
+    assert json.loads((tmp_path / "out/model/packshot.json").read_text())["step"] == events[-1]["good_step"] > 0
+    looks = [[count for count, _ in event["products"]] for event in events if event["kind"] == "validation"]
+    assert looks and all(counts == [1, 1, 1, 1] for counts in looks)
+
+
 def test_what_one_process_cannot_work_on_ends_all_in_its_words(
     knobs: MakeRecipe, command: Command, manifest: Path, tmp_path: Path
 ) -> None:
@@ -198,7 +213,7 @@ def test_what_one_process_cannot_work_on_ends_all_in_its_words(
     assert run_together(command(knobs(), "out"), of=2) == [3, 3]
     last = told(tmp_path / "out")[-1]
     assert (last["kind"], last["cause"]) == ("failed", "refused")
-    assert f"{rows[1].file} cannot be read" in last["sentence"]
+    assert f"{rows[1].file} is not the one in the manifest" in last["sentence"]
     assert len(told(tmp_path / "out", "failed")) == 1
 
 
@@ -206,7 +221,8 @@ def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
     knobs: MakeRecipe, command: Command, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    arguments = command(knobs(steps=100_000, checkpoint_every=5, validate_every=100_000, processes=2), "out")
+    # On a processor two threads of a small model are two processes.
+    arguments = command(knobs(steps=100_000, checkpoint_every=5, validate_every=100_000, threads=2), "out")
     process = start(arguments, tmp_path / "log", has_own_group=True)
     first = process.pid or 0
     try:
@@ -232,6 +248,23 @@ def test_a_killed_process_ends_all_as_killed_and_the_run_goes_on(
     assert [event["step"] for event in told(out, "started")] == [0, step]
     assert told(out)[-1]["reason"] == "stopped"
     assert not (out / "stop").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "device", "count"),
+    [
+        ({"threads": 2}, "cpu", 2),
+        ({"threads": 3}, "cpu", 1),  # three cannot share two micro-batches
+        ({"threads": 2}, "cuda", 1),
+        ({"threads": 4, "processes": 2}, "cpu", 2),
+    ],
+)
+def test_threads_of_a_small_model_on_a_processor_are_processes(
+    knobs: MakeRecipe, monkeypatch: pytest.MonkeyPatch, changes: dict[str, int], device: str, count: int
+) -> None:
+    assert process_group.processes_of(knobs(**changes), torch.device(device)) == count
+    monkeypatch.setattr(process_group, "SMALL_BYTES", 1000)
+    assert process_group.processes_of(knobs(**changes), torch.device(device)) == changes.get("processes", 1)
 
 
 def caught(left: str, words: str) -> None:

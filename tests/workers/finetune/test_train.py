@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from app.datasets.manifest import ManifestRow, content_hash, read_manifest, write_manifest
+from app.datasets.manifest import content_hash, read_manifest, write_manifest
 from app.training.recipe import Recipe
 from workers.errors import InputError
 from workers.families.prx_pixel import load
@@ -79,9 +80,8 @@ def test_a_base_that_is_kept_narrow_is_loaded_so_and_exported_wide(
         return family
 
     knobs = recipe(steps=2, method="lora", lora_rank=4, precision="bf16-autocast")
-    for module in ("train", "preflight"):
-        monkeypatch.setattr(f"workers.finetune.{module}.keeps_base_narrow", lambda *_: True)
-        monkeypatch.setattr(f"workers.finetune.{module}.load_family", watched)
+    monkeypatch.setattr("workers.finetune.train.keeps_base_narrow", lambda *_: True)
+    monkeypatch.setattr("workers.finetune.train.load_family", watched)
     (tmp_path / "before").mkdir()
     preflight(knobs, manifest, tmp_path / "before", listener(), CPU, tmp_path / "cache")
     train(knobs, manifest, tmp_path / "out", listener(), CPU, resume=False)
@@ -105,6 +105,7 @@ def test_it_overfits_one_batch(recipe: MakeRecipe, manifest: Path, tmp_path: Pat
     [
         {"optimiser": "muon"},
         {"optimiser": "adamw", "ema_every": 2},
+        {"optimiser": "adamw", "ema_decay": 0.0},
         {"optimiser": "prodigy"},
         {"optimiser": "adamw8bit"},
         {"optimiser": "muon", "method": "lora", "lora_rank": 4},
@@ -290,7 +291,7 @@ def test_time_of_earlier_attempts_counts(recipe: MakeRecipe, manifest: Path, tmp
     report = listener(earlier_s=299.5)
     assert train(recipe(steps=50, report_every=1), manifest, out, report, CPU, True) == "out_of_time"
     assert report.facts("finished")[0] | {"elapsed_s": 0} == {
-        "reason": "out_of_time", "step": 3, "kept": True, "elapsed_s": 0,
+        "reason": "out_of_time", "step": 3, "kept": True, "elapsed_s": 0, "model_step": 3,
     }  # fmt: skip
 
 
@@ -308,11 +309,27 @@ def test_a_run_is_not_resumed_under_another_recipe_or_other_members(
 ) -> None:
     out = tmp_path / "out"
     train(recipe(steps=3), manifest, out, listener(), CPU, False)
-    with pytest.raises(InputError, match="another recipe"):
-        train(recipe(steps=3, seed=99), manifest, out, listener(), CPU, True)
+    with pytest.raises(
+        InputError, match=r"another recipe: seed is 99 and was \d+; adamw_lr is 0\.5 and was 0\.0\d+\. "
+    ):
+        train(recipe(steps=3, seed=99, adamw_lr=0.5), manifest, out, listener(), CPU, True)
     write_manifest(manifest, read_manifest(manifest)[:-1])
     with pytest.raises(InputError, match="other members"):
         train(recipe(steps=3), manifest, out, listener(), CPU, True)
+
+
+def test_a_run_whose_knobs_meant_something_else_is_told_what(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    out, knobs = tmp_path / "out", recipe(steps=3, timestep_shift=3.0)
+    train(knobs, manifest, out, listener(), CPU, False)
+    sidecar = read_sidecar(checkpoint(out, 3))
+    before = knobs.model_copy(update={"timestep_shift": 1.0}).learning_hash()
+    (checkpoint(out, 3) / "checkpoint.json").write_text(json.dumps({**sidecar, "learning_hash": before}))
+    with pytest.raises(
+        InputError, match="earlier version of Packshot: timesteps that are drawn evenly are not shifted"
+    ):
+        train(knobs, manifest, out, listener(), CPU, True)
 
 
 def damage(file: Path) -> None:
@@ -362,22 +379,10 @@ def test_all_processes_go_on_from_the_first_ones_checkpoint(
     train(knobs, manifest, out, listener(), CPU, False)
     assert checkpoint(out, 4).exists()
     report, digest = listener(), content_hash(read_manifest(manifest))
-    run = LoopState(knobs, out, report, Clock(knobs, out, report), cast(Any, None), digest, Second(1, 2))
+    of_second = cast(Any, SimpleNamespace(shift=lambda *_: 1.0, base_revision=""))
+    run = LoopState(knobs, out, report, Clock(knobs, out, report), of_second, digest, Second(1, 2))
     run.look_back()
     assert (run.step, run.saved_weights) == (2, checkpoint(out, 2) / "weights")
-
-
-def test_members_that_cannot_be_learned_from_are_refused(
-    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
-) -> None:
-    rows = read_manifest(manifest)
-    write_manifest(manifest, [row for row in rows if row.split == "validation"])
-    with pytest.raises(InputError, match="no members to learn from"):
-        train(recipe(), manifest, tmp_path / "out", listener(), CPU, False)
-    (manifest.parent / "broken.png").write_bytes(b"no picture")
-    write_manifest(manifest, [*rows, ManifestRow("broken.png", "A box.", "train", "b", "0" * 64, 16, 16)])
-    with pytest.raises(InputError, match=r"broken\.png cannot be read"):
-        train(recipe(), manifest, tmp_path / "out", listener(), CPU, False)
 
 
 def test_a_missing_base_is_refused(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:

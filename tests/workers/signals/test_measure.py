@@ -11,6 +11,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter
 
+from app.catalog.colours import EMPTY_BELOW
 from app.catalog.tables import Signals
 from app.demo.drawing import draw
 from app.demo.worlds import base_world
@@ -168,7 +169,23 @@ def test_a_transparent_picture_lies_on_white() -> None:
 
 def test_an_empty_frame_says_cannot_tell() -> None:
     found = measure(Pillow.new("RGB", (600, 400), WHITE))
-    assert found == SignalValues(background="cannot tell", confidence=0.0)
+    assert found == SignalValues(background="cannot tell", confidence=0.0, contrast=0.0)
+
+
+def test_contrast_tells_an_empty_frame_from_the_palest_product() -> None:
+    rng = np.random.default_rng(6)
+    across = np.linspace(-1, 1, 400)
+    empty = {
+        "one colour": np.full((300, 400, 3), (180, 20, 30)),
+        "a gradient": np.repeat(np.tile(200 + 40 * across, (300, 1))[..., None], 3, axis=2),
+        "a vignette": np.repeat((245 - 50 * (across**2 + np.linspace(-1, 1, 300)[:, None] ** 2))[..., None], 3, axis=2),
+        "a dark frame": rng.normal(3, 4, (300, 400, 3)),
+    }
+    for name, pixels in empty.items():
+        picture = Pillow.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+        assert measure(as_jpeg(picture)).contrast < EMPTY_BELOW, name
+    for product in (packshot(0.05), packshot(0.6, colour=(240, 240, 240), paper=WHITE)):
+        assert measure(product).contrast > EMPTY_BELOW
 
 
 def test_a_frame_full_of_things_is_a_scene_with_nothing_told() -> None:

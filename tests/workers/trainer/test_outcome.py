@@ -66,3 +66,42 @@ def test_a_model_is_loadable_when_it_is_whole(tmp_path: Path, spoil: object, fau
 
 def test_the_shipped_model_is_loadable() -> None:
     assert is_loadable(MODEL) is None
+
+
+def test_a_run_that_stopped_learning_has_stopped_and_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "model").symlink_to(MODEL)
+    facts = {"reason": "no_better", "looks": 3, "than_step": 0, "model_step": 20}
+    verdict = judge(SNAPSHOT, "finished", facts, TrainerEnd(0), tmp_path)
+    assert verdict is not None
+    assert (verdict.state, verdict.cause) == ("stopped", "no_better")
+    assert verdict.reason == (
+        "It stopped learning: no better for 3 validations, beyond noise, than the base. "
+        "The finished model is that of step 20."
+    )
+    nothing = judge(SNAPSHOT, "finished", {**facts, "looks": 1, "model_step": 0}, TrainerEnd(0), tmp_path)
+    assert nothing is not None and nothing.reason.endswith("No checkpoint was saved.")
+
+
+def test_a_stopped_run_whose_model_is_not_whole_has_failed(tmp_path: Path) -> None:
+    facts = {"reason": "no_better", "looks": 3, "than_step": 0, "model_step": 20}
+    verdict = judge(SNAPSHOT, "finished", facts, TrainerEnd(0), tmp_path)
+    assert verdict is not None and (verdict.state, verdict.cause) == ("failed", "broken")
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (
+            {"good_step": 20, "model_step": 20},
+            "the last good one, and the finished model is written from it.",
+        ),
+        ({"good_step": 20, "model_step": 0}, "step 20 is the last good one."),
+        ({"good_step": 0, "model_step": 0}, "No checkpoint was saved before that."),
+        ({}, "It exploded."),  # as engines before told it
+    ],
+)
+def test_a_diverged_run_says_which_checkpoint_is_good(tmp_path: Path, facts: dict[str, int], words: str) -> None:
+    told = {"cause": "diverged", "sentence": "It exploded.", **facts}
+    verdict = judge(SNAPSHOT, "failed", told, TrainerEnd(6), tmp_path)
+    assert verdict is not None and (verdict.state, verdict.cause) == ("failed", "diverged")
+    assert verdict.reason.endswith(words)

@@ -90,7 +90,7 @@ def build_auxiliary(recipe: Recipe, family: Family) -> AuxiliaryLosses:
     is_bf16 = recipe.precision == "bf16-autocast"
     dinos = {folder: Dino(folder, device, is_bf16) for folder in {recipe.teacher, recipe.dino} if folder}
     if recipe.route_share > 0.0:
-        auxiliary.routing = Routing(family.model, recipe.route_share, recipe.route_from)
+        auxiliary.routing = Routing(family.model, recipe.route_share, recipe.route_from, recipe.route_to)
         auxiliary.notes = _notes_on_routing(recipe, family)
     if recipe.teacher:
         auxiliary.teacher = Teacher(family.model, recipe, dinos[recipe.teacher], auxiliary.routing)

@@ -101,9 +101,10 @@ def dino_errors(dino: Dino, given: torch.Tensor, true: torch.Tensor) -> torch.Te
     height, width = given.shape[-2:]
     scale = _DINO_SIDE_PX / math.sqrt(height * width) / dino.patch_px
     rows, columns = max(1, round(scale * height)), max(1, round(scale * width))
+    # What is brighter than white or darker than black is shown as those: DINO has seen pictures only.
     with torch.no_grad():
-        wanted = dino.patches((true + 1.0) / 2.0, rows, columns)
-    seen = dino.patches((given + 1.0) / 2.0, rows, columns)
+        wanted = dino.patches(((true + 1.0) / 2.0).clamp(0.0, 1.0), rows, columns)
+    seen = dino.patches(((given + 1.0) / 2.0).clamp(0.0, 1.0), rows, columns)
     return (1.0 - torch.nn.functional.cosine_similarity(seen, wanted, dim=-1)).mean(dim=1)
 
 

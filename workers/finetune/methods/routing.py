@@ -1,9 +1,9 @@
 """TREAD: in training a share of the picture's tokens skips the middle blocks (Krause et al. 2025, arXiv:2501.04765).
 
-Routed tokens leave before block `first` and come back at their places after the block before the last, as they left.
-Positions belong to tokens, so rotary embeddings leave and stay with them. PRX's text is only looked at (keys and
-values), so it takes no part. Fewer tokens, less work; the paper and PRX part 3 report that it pays from about 1,024
-tokens on, and PRX part 2 that it harms at 256.
+Routed tokens leave before block `first` and come back at their places, as they left, after block `last`, in the paper
+the last but one. Positions belong to tokens, so rotary embeddings leave and stay with them. PRX's text is only looked
+at (keys and values), so it takes no part. Fewer tokens, less work; the paper and PRX part 3 report that it pays from
+about 1,024 tokens on, and PRX part 2 that it harms at 256.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ _NAMES = ("hidden_states", "encoder_hidden_states", "temb", "image_rotary_emb", 
 class Routing:
     """Token routing for one PRX transformer. `kept` tells which tokens stayed in the last pass, int64 [B, K]."""
 
-    def __init__(self, model: torch.nn.Module, share: float, first: int) -> None:
-        """Blocks are counted from 0. Raises `InputError` for other models, and when no block is left to skip."""
+    def __init__(self, model: torch.nn.Module, share: float, first: int, last: int = 0) -> None:
+        """Blocks are counted from 0; `last` 0 is the last but one.
+
+        Raises `InputError` for other models, and when no block is left to skip.
+        """
         if not isinstance(model, PRXTransformer2DModel):
             raise InputError(f"Token routing (route_share) knows PRX models only, not a {type(model).__name__}.")
         depth = len(model.blocks)
@@ -34,11 +37,15 @@ class Routing:
             raise InputError(
                 f"route_from {first} leaves no block to skip: the model has {depth}, and the last is never skipped."
             )
+        if last > depth - 2 or 0 < last < first:
+            raise InputError(
+                f"route_to {last} is no block between route_from {first} and the last but one, {depth - 2}."
+            )
         if share >= 1.0:
             raise InputError("route_share 1 leaves no token for the middle blocks.")
         self._model = model
         self._share = share
-        self.first, self.last = first, depth - 2
+        self.first, self.last = first, last or depth - 2
         self.kept: torch.Tensor | None = None
         self._all_tokens: torch.Tensor | None = None
         self._positions: torch.Tensor | None = None

@@ -1,8 +1,10 @@
 // Lines as SVG: a thin raw line, a smoothed line on top, open circles for measured points, labels at the ends of the lines.
 // A null among the values is a gap: no line crosses it.
 
+import { loss, tick } from "./figures.js";
+
 const NS = "http://www.w3.org/2000/svg";
-const TOP = 10, BOTTOM = 24, LEFT = 40, LABEL_HEIGHT = 15;
+const TOP = 10, BOTTOM = 24, LEFT = 40, LABEL_HEIGHT = 15, LABEL_GAP = 10;
 const number = new Intl.NumberFormat("en-GB");
 const isTold = (value) => value !== null && value !== undefined;
 
@@ -21,7 +23,8 @@ export function draw(svg, series, options) {
   svg.replaceChildren();
   if (least === Infinity || !width) return null;
   const scale = options.log ? logarithmic(least, greatest) : fromZero(Math.max(greatest, options.limit ?? 0));
-  const frame = { left: LEFT, right: width - (options.right ?? 14), top: TOP, bottom: height - BOTTOM };
+  const right = Math.max(options.right ?? 14, labelWidth(svg, lines) + LABEL_GAP + 2);
+  const frame = { left: LEFT, right: width - Math.min(right, width / 2), top: TOP, bottom: height - BOTTOM };
   const x = (value) => frame.left + (value / Math.max(1e-9, options.xMax)) * (frame.right - frame.left);
   const y = (value) => frame.bottom - scale.share(value) * (frame.bottom - frame.top);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -68,10 +71,12 @@ function logarithmic(least, greatest) {
   return { share: (value) => (Math.log(Math.max(value, 1e-9)) - low) / (high - low), ticks: marks };
 }
 
-/** 1, 2, 5 of each power of ten; only the powers where those would be too many. */
+const MOST_TICKS = 7;
+
+/** 1, 2, 5 of each power of ten; only the powers where those would be too many, and only some where even they are. */
 function decades(low, high) {
-  const powers = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) powers.push(power);
+  const powers = [], first = Math.floor(Math.log10(low)), every = Math.ceil((Math.log10(high) - first) / MOST_TICKS);
+  for (let power = first; power <= Math.log10(high); power += Math.max(1, every)) powers.push(power);
   const of = powers.length > 3 ? [1] : [1, 2, 5];
   return powers.flatMap((power) => of.map((n) => n * 10 ** power)).filter((value) => value >= low && value <= high);
 }
@@ -105,7 +110,7 @@ function clock(seconds) {
 function axes(svg, frame, x, y, levels, options) {
   for (const value of levels) {
     add(svg, "line", { class: "grid", x1: frame.left, x2: frame.right, y1: y(value), y2: y(value) });
-    text(svg, frame.left - 6, y(value) + 4, String(Number(value.toPrecision(3))), "end");
+    text(svg, frame.left - 6, y(value) + 4, tick(value), "end");
   }
   const room = Math.max(2, Math.floor((frame.right - frame.left) / 90));
   for (const value of ticks(0, options.xMax, room, options.seconds ? SPANS : undefined).values) {
@@ -142,6 +147,23 @@ function drawLine(parent, curve, x, y) {
   curve.x.forEach((value, i) => add(parent, "circle", { class: "dot", cx: x(value), cy: y(curve.mean[i]), r: 3.5 }));
 }
 
+/** How wide the widest label is: whatever a figure grows to, it stays inside the drawing. */
+function labelWidth(svg, lines) {
+  const widths = lines.filter((curve) => curve.label).map((curve) => {
+    const last = curve.line.findLast(isTold);
+    return last === undefined ? 0 : measured(svg, `${loss(last)} ${curve.label}`);
+  });
+  return Math.max(0, ...widths);
+}
+
+function measured(svg, words) {
+  const node = text(svg, 0, 0, words, "halo");
+  node.style.fontWeight = 600;
+  const width = node.getComputedTextLength();
+  node.remove();
+  return width;
+}
+
 function endLabels(svg, lines, x, y, frame) {
   const ends = lines.filter((curve) => curve.label).map((curve) => ({ curve, last: curve.line.findLastIndex(isTold) }));
   const places = ends.filter(({ last }) => last >= 0).map(({ curve, last }) => (
@@ -153,8 +175,8 @@ function endLabels(svg, lines, x, y, frame) {
     places[i].at = Math.min(places[i].at, limit);
   }
   for (const place of places) {
-    const label = text(svg, x(place.x) + 10, place.at, "", "halo");
-    add(label, "tspan", { class: "k" }).textContent = place.value.toFixed(3);
+    const label = text(svg, x(place.x) + LABEL_GAP, place.at, "", "halo");
+    add(label, "tspan", { class: "k" }).textContent = loss(place.value);
     label.append(` ${place.curve.label}`);
   }
 }

@@ -108,9 +108,9 @@ function addressOf(photo) {
 }
 
 // Deciding ------------------------------------------------------------------------------------------------------------
-function decide(value) {
+function decide(value, mark = value.split(":")[0]) {
   const { photo, name, decision, next } = article().dataset;
-  made.set(photo, value.split(":")[0]);
+  made.set(photo, mark);
   trouble("");
   send(async () => {
     try {
@@ -167,7 +167,7 @@ document.addEventListener("submit", (event) => {
   if (!isDecision && !event.target.matches("[data-undo-form]")) return;
   event.preventDefault();
   event.stopPropagation();
-  if (isDecision) decide(event.submitter.value);
+  if (isDecision) decide(event.submitter.value, event.submitter.dataset.mark);
   else undo();
 }, true);
 

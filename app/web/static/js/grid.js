@@ -31,6 +31,12 @@ function mark(tile, verdict) {
   tile.querySelector("[data-mark]").replaceChildren(...(drawn ? [document.importNode(drawn.content, true)] : []));
 }
 
+// A suggestion that is accepted becomes a decision; a photo without one stays as it is.
+function markAfter(tile, value) {
+  if (value === "suggested") return tile.dataset.verdict.replace("suggested-", "");
+  return value.split(":")[0];
+}
+
 function targets() {
   if (picks.isAll) return picks.tiles;
   if (picks.count) return [...picks.picked].map((id) => picks.find(id)).filter(Boolean);
@@ -53,7 +59,7 @@ async function decide(value) {
   const [address, fields] = request(value);
   const before = tiles.map((tile) => [tile, tile.dataset.verdict]);
   const isOne = !picks.isAll && picks.count === 0;
-  tiles.forEach((tile) => mark(tile, value.split(":")[0]));
+  tiles.forEach((tile) => mark(tile, markAfter(tile, value)));
   trouble("");
   if (isOne) picks.step(1, 0, false);
   else picks.none();
@@ -78,7 +84,7 @@ async function undo() {
     toast(said.sentence);
     const tile = said.count === 1 ? picks.find(String(said.image_id)) : null;
     if (tile) {
-      mark(tile, said.verdict ?? "");
+      mark(tile, said.mark);
       tile.dataset.decision = said.decision_id;
       cards.delete(tile.dataset.tile);
       picks.go(tile);

@@ -13,7 +13,13 @@ let chosen = []; // { file, name }: name is the path below the chosen folder
 
 const count = (n, noun) => `${number.format(n)} ${noun}${n === 1 ? "" : "s"}`;
 const megabytes = (files) => files.reduce((sum, { file }) => sum + file.size, 0) / 1e6;
-const isHidden = (name) => name.split("/").some((part) => part.startsWith(".") || part === "__MACOSX");
+// What other programs leave beside photos; app/intake/folders.py passes the same over.
+const PASSED_OVER = new Set([
+  "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "__macosx", "$recycle.bin", "recycler",
+  "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini",
+]);
+const isPassedOver = (part) => part.startsWith(".") || PASSED_OVER.has(part.toLowerCase()) || /\.(lrdata|lrcat-data)$/i.test(part);
+const isHidden = (name) => name.split("/").some(isPassedOver);
 
 function choose(files) {
   chosen = files.filter(({ name }) => !isHidden(name));
@@ -92,7 +98,11 @@ async function send() {
   tell(sent);
   for (const batch of batches(chosen)) {
     const data = new FormData();
-    for (const { file, name } of batch) data.append("files", file, name);
+    // Names go apart from the files: in the head of a file, browsers write quotes and line ends otherwise.
+    for (const { file, name } of batch) {
+      data.append("files", file, "file");
+      data.append("names", name);
+    }
     await post(`/uploads/${upload}/files`, data);
     sent += batch.length;
     tell(sent);

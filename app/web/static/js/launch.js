@@ -4,12 +4,12 @@ import { onKey } from "./keys.js";
 const choices = document.getElementById("choices");
 
 document.addEventListener("change", (event) => {
-  if (event.target.form === choices && event.target.type === "radio") choices.requestSubmit();
+  if (event.target.form === choices && ["radio", "checkbox"].includes(event.target.type)) choices.requestSubmit();
 });
 
 document.querySelector("[data-knobs]")?.addEventListener("submit", (event) => {
   for (const field of event.target.querySelectorAll("[data-derived]")) {
-    field.disabled = field.value === field.dataset.derived && !field.closest(".knob").classList.contains("on");
+    field.disabled = field.value === field.dataset.derived && !field.closest(".knob.on");
   }
 });
 

@@ -2,7 +2,11 @@
 // Shift extends, Ctrl A takes all by filter, Esc lets go. Without a script the tiles are plain links.
 import { isTyping, nameOf, onKey } from "./keys.js";
 
-const WORDS = { kept: "kept", rejected: "rejected", needs_work: "needs work", "": "not seen yet" };
+const WORDS = {
+  kept: "kept", rejected: "rejected", needs_work: "needs work", "": "not seen yet",
+  "suggested-kept": "not seen yet, a rule suggests to keep it", "suggested-rejected": "not seen yet, a rule suggests to reject it",
+  "suggested-needs_work": "not seen yet, a rule suggests to look at it",
+};
 const wide = matchMedia("(min-width: 1200px)");
 
 export class Picks {

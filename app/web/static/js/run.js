@@ -3,6 +3,7 @@
 
 import { draw } from "./chart.js";
 import { grow } from "./curves.js";
+import { loss } from "./figures.js";
 import { onKey } from "./keys.js";
 
 const REFRESH_MS = 2000, MOST_POINTS = 1200, LOOK_AGAIN_MS = 15000, GIB = 2 ** 30;
@@ -103,7 +104,7 @@ function charts(page, curves, axis) {
     { x: xs, ...band, tone: `b${curves.bands.length - i}`, label: curves.names[i], smooth: 10 }));
   const now = page.dataset.live === "1" && xs.length ? newest : undefined;
   const range = put("loss", bands, { log: true, now, right: 120 });
-  const bounds = range?.map((bound) => Number(bound.toPrecision(2))).join(" to ");
+  const bounds = range?.map(loss).join(" to ");
   page.querySelector("[data-range]").textContent = range ? `log scale, ${bounds} · ` : "";
   put("validation", [{ x: looks.axes[axis], mean: looks.mean, tone: "", dots: looks.mean.length <= 40 }], { log: true });
   put("speed", [{ x: xs, ...curves.speed, tone: "b3" }]);
@@ -117,7 +118,7 @@ function charts(page, curves, axis) {
 function heads(page, curves, looks, gib) {
   const place = (name) => page.querySelector(`[data-newest="${name}"]`);
   const say = (name, value) => { if (value !== undefined) place(name).firstElementChild.textContent = value; };
-  say("validation", looks.mean.at(-1)?.toFixed(3));
+  say("validation", looks.mean.length ? loss(looks.mean.at(-1)) : undefined);
   if (looks.mean.length) place("validation").lastElementChild.textContent = `at step ${number.format(looks.axes.step.at(-1))}`;
   say("speed", last(curves.speed.high ? curves.speed.mean.slice(-1) : curves.speed.mean)?.toFixed(1));
   say("memory", last(gib)?.toFixed(1));

@@ -11,17 +11,18 @@ from app.launch.plan import Knob, Plan, written
 from app.training.recipe import Recipe
 
 _GROUPS: Final[dict[str, tuple[str, ...]]] = {
-    "Run": ("name", "seed", "steps", "method", "lora_rank", "checkpoint_every", "validate_every", "report_every",
-            "max_wall_clock_s", "sampling_steps", "guidance"),
-    "Photos and captions": ("resolution_px", "buckets", "batch_size", "micro_batch", "caption_dropout",
-                            "short_caption_share", "cache"),
+    "Run": ("name", "seed", "steps", "method", "lora_rank", "checkpoint_every", "validate_every", "patience",
+            "report_every", "max_wall_clock_s", "sampling_steps", "guidance"),
+    "Photos and captions": ("resolution_px", "buckets", "enlarge_at_most", "batch_size", "micro_batch",
+                            "caption_dropout", "short_caption_share", "cache"),
     "Learning": ("optimiser", "adamw_lr", "muon_lr", "adamw_beta1", "adamw_beta2", "weight_decay", "warmup_steps",
                  "constant_share", "final_lr_share", "clip_norm", "ema_decay", "ema_every"),
     "Noise and loss": ("timestep_mean", "timestep_sd", "timestep_uniform_share", "timestep_shift", "min_snr_gamma",
                        "velocity_floor"),
     "Device": ("precision", "checkpointing", "compile", "threads", "processes", "sharding"),
-    "Additions": ("route_share", "route_from", "teacher", "teacher_weight", "teacher_block", "teacher_until", "lpips",
-                  "lpips_weight", "dino", "dino_weight", "second_from", "second_resolution_px", "second_batch_size"),
+    "Additions": ("route_share", "route_from", "route_to", "teacher", "teacher_weight", "teacher_block",
+                  "teacher_until", "lpips", "lpips_weight", "dino", "dino_weight", "second_from",
+                  "second_resolution_px", "second_batch_size"),
 }  # fmt: skip
 
 
@@ -49,7 +50,7 @@ class FieldGroup:
 
 
 def groups(plan: Plan, typed: Mapping[str, str]) -> list[FieldGroup]:
-    """Every knob but the base and its family, with what a person typed."""
+    """Every knob but the base, its commit and its family, with what a person typed."""
     return [
         FieldGroup(name, [_field(plan.knob(knob), typed, plan.faults.get(knob, "")) for knob in knobs])
         for name, knobs in _GROUPS.items()
@@ -86,6 +87,8 @@ def shown(plan: Plan) -> list[Knob]:
     ]  # fmt: skip
     if recipe.compile:
         knobs.append(line("compile", "where it pays"))
+    if recipe.patience:
+        knobs.append(line("patience", f"{recipe.patience} validations"))
     seen = {knob.name for knob in knobs}
     return knobs + [knob for knob in plan.knobs if knob.is_changed and knob.name not in seen]
 

@@ -22,12 +22,16 @@ from app.training.recipe import Recipe
 from app.training.tables import Preflight
 from app.web.views.launch import wording
 
-_NOT_KNOBS: Final = frozenset({"base", "family"})
+_NOT_KNOBS: Final = frozenset({"base", "base_revision", "family"})
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the page's address asks for: the three choices, and a person's knobs and limits as typed."""
+    """What the page's address asks for: the three choices, and a person's knobs and limits as typed.
+
+    `typed_before` comes with a form that sends every field: the knobs that were typed when it was shown, as an address
+    has them. Those are a person's; of the others, only what differs from what was shown.
+    """
 
     version_id: int | None
     base: str
@@ -36,6 +40,12 @@ class Asked:
     money: str = ""
     time: str = ""
     measuring: int | None = None
+    typed_before: str | None = None
+
+    @property
+    def typed(self) -> str:
+        """The typed knobs as an address has them."""
+        return urlencode(self.changes)
 
     def address(self, **other: Any) -> str:
         """The page's address with other choices: `far`, `base`, `version_id`, or `changes` as a whole."""
@@ -53,7 +63,7 @@ def known_bases(config: Settings) -> list[BaseFacts]:
 def planned_for(session: Session, config: Settings, asked: Asked) -> Plan:
     """The plan for a version and a base that are known to exist."""
     version = reading.get(session, asked.version_id or 0).version
-    device = devices.known(config.data_dir, config.worker_threads)
+    device = devices.known(config)
     return plan(bases.read(asked.base), members.facts(session, version), device, asked.preset, asked.changes)
 
 
@@ -71,6 +81,7 @@ def asked_in(fields: Mapping[str, Any], config: Settings) -> Asked:
     return Asked(
         _number(values.get("version_id")), base, next((choice for choice in PRESETS if choice == preset), "balanced"),
         changes, values.get("max_amount", ""), values.get("max_time", ""), _number(values.get("measuring")),
+        str(fields["typed_before"]) if "typed_before" in fields else None,
     )  # fmt: skip
 
 

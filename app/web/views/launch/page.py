@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from sqlalchemy.orm import Session
 
@@ -103,13 +104,10 @@ def view(
     chosen = next((row for row in versions if row.version.id == asked.version_id), versions[0] if versions else None)
     offered = known_bases(config)
     base = next((facts for facts in offered if facts.name == asked.base), offered[0])
-    asked = Asked(
-        chosen.version.id if chosen else None, base.name, asked.preset, asked.changes, asked.money, asked.time,
-        asked.measuring,
-    )  # fmt: skip
+    asked = replace(asked, version_id=chosen.version.id if chosen else None, base=base.name)
     if chosen is None:
         return _empty(asked, config)
-    device = devices.known(config.data_dir, config.worker_threads)
+    device = devices.known(config)
     data = members.facts(session, chosen.version)
     asked, planned = _planned(asked, base, data, device)
     return _Page(session, config, files, asked, chosen, base, data, device, planned, dict(faults or {})).view(
@@ -125,12 +123,16 @@ def trainable(session: Session) -> list[VersionRow]:
 
 
 def _planned(asked: Asked, base: BaseFacts, data: DataFacts, device: DeviceFacts) -> tuple[Asked, Plan]:
-    """The plan, and what is asked without the fields that were left as they were derived."""
-    derived = plan(base, data, device, asked.preset)
-    known = {knob.name: written(knob.value) for knob in derived.knobs}
-    changes = {name: value for name, value in asked.changes.items() if known.get(name) != value}
-    asked = Asked(asked.version_id, asked.base, asked.preset, changes, asked.money, asked.time, asked.measuring)
-    return asked, plan(base, data, device, asked.preset, changes)
+    """The plan, and what is asked without the fields that were left as the page showed them.
+
+    What a person typed stays, also where it is what would have been derived: another choice may derive something else.
+    """
+    if asked.typed_before is not None:
+        before = dict(parse_qsl(asked.typed_before))
+        shown = {knob.name: written(knob.value) for knob in plan(base, data, device, asked.preset, before).knobs}
+        typed = {name: value for name, value in asked.changes.items() if name in before or shown.get(name) != value}
+        asked = replace(asked, changes=typed, typed_before=None)
+    return asked, plan(base, data, device, asked.preset, asked.changes)
 
 
 def _empty(asked: Asked, config: Settings) -> LaunchView:
@@ -246,7 +248,8 @@ class _Page:
     def _base(self, base: BaseFacts) -> Choice:
         names = {part.licence for part in base.parts}
         licences = f"{len(names)} licences, see checks" if len(names) > 1 else next(iter(names), "licence not told")
-        note = base.fault or f"{base.resolution_px} px · {licences}"
+        few = f" · distilled to {base.few_steps} steps" if base.few_steps else ""
+        note = base.fault or f"{base.resolution_px} px{few} · {licences}"
         name = Path(base.name).name if base.name.startswith("/") else base.name
         return Choice(base.name, f"{base.title} · {name}", note, base.name == self.base.name, bool(base.fault))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 from sqlalchemy.orm import Session
@@ -17,13 +18,16 @@ from app.database import utc_now
 from app.datasets import reading
 from app.datasets.reading import VersionRow
 from app.jobs import Job
+from app.launch.plan import written
 from app.settings import Settings
 from app.storage import Storage
-from app.training import phases, progress, runs
+from app.training import models, phases, progress, runs, validations
 from app.training.causes import NEXT_ACTIONS
 from app.training.progress import Curves, Forecast, Series, Tail
 from app.training.recipe import Recipe
 from app.training.tables import Checkpoint, TrainingRun
+from app.web.views import learning
+from app.web.views.learning import Notice
 from app.web.views.run import cost, samples, wording
 from app.web.views.run.cost import Bill
 from app.web.views.run.extension import Extension, extension
@@ -32,6 +36,7 @@ from app.web.views.run.wording import State
 from app.web.views.waiting import Wait
 
 TABLE_ROWS: Final = 12
+_NOT_ASKED: Final = frozenset({"base", "family", "name", "threads", "max_wall_clock_s"})
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class Present:
 class End:
     """How to read a run that is over, and how it can go on. `refusal`: why it cannot, in a sentence; empty when it can.
 
-    `extension`: limits to suggest, where going on needs a raised one. `saved`: the last checkpoint's step, 0 without.
+    `extension`: limits to suggest, where going on needs a raised one. `saved`: the last sound checkpoint's step, 0
+    without. `slower`: the launch page with the same recipe and a third of its learning rate, where that may help.
     """
 
     cause: str
@@ -57,6 +63,7 @@ class End:
     saved: int
     refusal: str
     extension: Extension | None
+    slower: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,8 @@ class Live:
     checkpoints: Sequence[Checkpoint]
     resumed_at: list[int]
     strip: Strip | None
+    notice: Notice | None
+    patience: str
     end: End | None
     log: Tail
 
@@ -167,6 +176,8 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
     folder = storage.run_folder(run.id)
     saved = runs.checkpoints(session, run.id)
     bill = cost.bill(session, run, forecast, settings, folder, now)
+    known = validations.insight(session, run)
+    sound = [c.step for c in saved if c.folder and (not known.has_diverged or c.step <= (known.offered or 0))]
     return Live(
         run=run,
         state=wording.state(run, phase, job),
@@ -184,7 +195,9 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
         checkpoints=saved,
         resumed_at=[event.data["step"] for event in events if event.kind == "started" and event.data.get("step")],
         strip=samples.strip(session, run, forecast),
-        end=_end(session, run, saved, bill),
+        notice=learning.notice(known, models.written_from(folder), models.newest_job(session, run.id)),
+        patience=wording.patience(run, progress.newest_events(session, run.id, 1, "validation")),
+        end=_end(session, run, max(sound, default=0), bill),
         log=_log(folder / runs.LOG),
     )
 
@@ -194,20 +207,31 @@ def _log(path: Path) -> Tail:
     return Tail(progress.last_lines(path), progress.log_behind(path, 0).offset)
 
 
-def _end(session: Session, run: TrainingRun, checkpoints: Sequence[Checkpoint], bill: Bill) -> End | None:
+def _end(session: Session, run: TrainingRun, saved: int, bill: Bill) -> End | None:
     if run.ended_at is None or run.state in ("completed", "discarded"):
         return None
     obstacle = runs.why_not_resumed(run)
     is_used_up = obstacle is not None and obstacle.kind == "limit"
     actions = {str(name): action for name, action in NEXT_ACTIONS.items()}
-    saved = max((checkpoint.step for checkpoint in checkpoints if checkpoint.folder), default=0)
     return End(
         cause=wording.cause(run),
         next_action=actions.get(run.cause or "", ""),
         saved=saved,
         refusal="" if obstacle is None or is_used_up else obstacle.sentence,
         extension=extension(session, run, bill, saved) if is_used_up else None,
+        slower=_slower(run) if run.cause == "diverged" else "",
     )
+
+
+def _slower(run: TrainingRun) -> str:
+    """The launch page with this run's choices and a third of its learning rate."""
+    recipe = Recipe.model_validate(run.recipe)
+    rates = {"muon": ("muon_lr", "adamw_lr"), "adamw": ("adamw_lr",), "adamw8bit": ("adamw_lr",)}
+    slower = {name: float(f"{getattr(recipe, name) / 3:.2g}") for name in rates.get(recipe.optimiser, ())}
+    if not slower:
+        return ""  # Prodigy finds its own
+    knobs = {name: written(value) for name, value in (recipe.model_dump() | slower).items() if name not in _NOT_ASKED}
+    return "/runs/new?" + urlencode({"version_id": run.version_id, "base": run.base, **knobs})
 
 
 def _present(session: Session, run: TrainingRun) -> Present:

@@ -15,6 +15,7 @@ from app.training import silence as silences
 from app.training.progress import Forecast, Phase
 from app.training.tables import RunEvent, RunNote, TrainingRun
 from app.units import bytes_, duration
+from app.web import formats
 from app.web.formats import number, plural
 from app.web.views import waiting
 from app.web.views.waiting import Wait
@@ -34,7 +35,7 @@ _STATES: Final[dict[str, State]] = {
 }
 _CAUSES: Final = {
     "out_of_memory": "out of memory",
-    "diverged": "the loss diverged",
+    "diverged": "diverged",
     "disk_full": "the disk is full",
     "refused": "refused",
     "broken": "broken",
@@ -43,12 +44,15 @@ _CAUSES: Final = {
     "lost": "the worker was lost",
     "out_of_time": "time limit",
     "out_of_money": "money limit",
+    "no_better": "it stopped learning",
 }
 _NOTES: Final = {
     "resumed": "let go on",
     "extended": "limit raised",
     "stop_asked": "stop asked",
     "discard_asked": "discarding asked",
+    "model_asked": "model asked from another step",
+    "model_written": "model written",
 }
 
 
@@ -72,7 +76,21 @@ def state(run: TrainingRun, phase: Phase | None = None, job: Job | None = None) 
         return ("work", "bin", "discarding")
     if run.state == "stopped" and run.cause in runs.AT_THE_LIMIT:
         return ("work", "stop", f"stopped at the {'money' if run.cause == 'out_of_money' else 'time'} limit")
+    if run.state == "stopped" and run.cause == "no_better":
+        return ("keep", "stop", f"stopped: no better for {plural(run.recipe['patience'], 'validation')}")
+    if run.state == "failed" and run.cause == "diverged":
+        return ("drop", "warn", "diverged")
     return _STATES[run.state]
+
+
+def patience(run: TrainingRun, newest: Sequence[RunEvent]) -> str:
+    """How long a run that goes on has not become better, by its newest validation; empty where nobody asked."""
+    most = run.recipe.get("patience", 0)
+    if not most or run.ended_at is not None:
+        return ""
+    length = newest[0].data.get("no_better", 0) if newest else 0
+    rule = f"stops when no better for {plural(most, 'validation')}"
+    return f"{rule}, now for {length}" if length else rule
 
 
 def cause(run: TrainingRun) -> str:
@@ -142,15 +160,15 @@ def waits(session: Session, run: TrainingRun, job: Job | None, now: datetime) ->
 
 
 def lines(events: Iterable[RunEvent], notes: Sequence[RunNote] = ()) -> list[EventLine]:
-    """Events and notes in words, newest first; given newest first. A validation is "best so far" among those given."""
+    """Events and notes in words, newest first; given newest first. Of those given a validation is "lowest so far"."""
     event_lines: list[EventLine] = []
-    best: float | None = None
+    lowest: float | None = None
     for event in reversed(list(events)):
-        is_best = False
+        is_lowest = False
         if event.kind == "validation" and event.data["loss"] is not None:
-            is_best = best is not None and event.data["loss"] < best
-            best = event.data["loss"] if best is None else min(best, event.data["loss"])
-        event_lines.append(_line(event, is_best))
+            is_lowest = lowest is not None and event.data["loss"] < lowest
+            lowest = event.data["loss"] if lowest is None else min(lowest, event.data["loss"])
+        event_lines.append(_line(event, is_lowest))
     event_lines += [
         EventLine(note.at, _NOTES.get(note.kind, note.kind.replace("_", " ")), note.sentence, "work") for note in notes
     ]
@@ -165,7 +183,7 @@ def stops_by(run: TrainingRun) -> datetime | None:
     return run.stop_asked_at + timedelta(seconds=runs.stop_bound_s(run))
 
 
-def _line(event: RunEvent, is_best: bool) -> EventLine:
+def _line(event: RunEvent, is_lowest: bool) -> EventLine:
     facts = event.data
     step = number(facts["step"]) if "step" in facts else ""
     match event.kind:
@@ -180,11 +198,12 @@ def _line(event: RunEvent, is_best: bool) -> EventLine:
             note = f". {facts['note']}" if facts.get("note") else ""
             return EventLine(event.at, "training began", f"on {facts.get('device', 'its device')}{size}{note}")
         case "step":
-            loss = f", loss {facts['loss']:.3f}" if facts.get("loss") is not None else ""
+            loss = f", loss {formats.loss(facts['loss'])}" if facts.get("loss") is not None else ""
             return EventLine(event.at, f"step {step}", f"{facts['images_per_s']:.1f} pictures/s{loss}")
         case "validation":
-            value = "cannot tell" if facts["loss"] is None else f"{facts['loss']:.3f}"
-            return EventLine(event.at, "validation", f"{value} at step {step}{', best so far' if is_best else ''}")
+            known = "cannot tell" if facts["loss"] is None else formats.loss(facts["loss"])
+            known += f" at step {step}{', lowest so far' if is_lowest else ''}"
+            return EventLine(event.at, "validation", known)
         case "samples":
             return EventLine(event.at, "samples", f"{plural(len(facts.get('files', ())), 'picture')} at step {step}")
         case "checkpoint":
@@ -197,8 +216,10 @@ def _line(event: RunEvent, is_best: bool) -> EventLine:
             return EventLine(event.at, "failed", facts["sentence"], "drop")
         case "finished":
             words = {"completed": "training ended", "out_of_time": "time limit reached",
-                     "out_of_money": "money limit reached"}  # fmt: skip
+                     "out_of_money": "money limit reached", "no_better": "it stopped learning"}  # fmt: skip
             kept = "the model is written" if facts["kept"] else "nothing kept"
+            if facts.get("model_step") not in (None, 0, facts["step"]):
+                kept += f", that of step {number(facts['model_step'])}"
             return EventLine(event.at, words.get(facts["reason"], "stopped"), f"at step {step}; {kept}")
         case _:
             return EventLine(event.at, event.kind.replace("_", " "), "")

@@ -196,6 +196,12 @@ def test_dinos_angle_falls_to_nothing_for_the_same_picture(dino_folder: Path) ->
     assert given.grad.abs().sum() > 0
 
 
+def test_dino_is_shown_nothing_brighter_than_white_or_darker_than_black(dino_folder: Path) -> None:
+    dino = Dino(str(dino_folder), CPU, is_bf16=False)
+    true = torch.rand((2, 3, 32, 16), generator=torch.Generator().manual_seed(3)).round() * 2 - 1
+    assert torch.allclose(dino_errors(dino, 7.0 * true, true), torch.zeros(2), atol=1e-5)
+
+
 def test_perceptual_losses_add_up_by_their_weights(
     family: PrxPixel, recipe: MakeRecipe, one_pass: Pass, dino_folder: Path, lpips_folder: Path
 ) -> None:

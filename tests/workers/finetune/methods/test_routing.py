@@ -118,6 +118,20 @@ def test_gradients_are_the_same_with_checkpointing(family: PrxPixel, one_pass: P
     assert all(g.abs().sum() > 0 for g in again)
 
 
+def test_tokens_come_back_after_the_last_block_that_is_asked_for(family: PrxPixel, one_pass: Pass) -> None:
+    noisy, timesteps, text, _ = one_pass
+    with Routing(family.model, share=0.5, first=1, last=2).on(keyed()):
+        _, results = outputs(family.model)
+        family.predict(family.model, noisy, timesteps, text)
+    assert [x.shape[1] for x in results] == [TOKENS, 12, TOKENS, TOKENS, TOKENS]
+    assert Routing(family.model, 0.5, 1).last == 3
+    for last in (1, 4):
+        with pytest.raises(
+            InputError, match=f"route_to {last} is no block between route_from 2 and the last but one, 3"
+        ):
+            Routing(family.model, 0.5, 2, last)
+
+
 def test_what_cannot_be_routed_is_refused(family: PrxPixel) -> None:
     with pytest.raises(InputError, match="route_from 4 leaves no block"):
         Routing(family.model, 0.5, 4)

@@ -1,0 +1,135 @@
+"""The pages of a TIFF, read from its directories alone: which is the picture, and whether it is camera raw.
+
+TIFF 6.0, section 2: a header with the place of the first directory, directories of 12-byte entries, each with the place
+of the next; tag 330 (SubIFDs) holds the places of more. BigTIFF has the same with 20-byte entries and 8-byte places.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+MAX_PAGES: Final = 1000
+_WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _KIND = 256, 257, 259, 262, 254
+_STRIP_PLACES, _STRIP_SIZES, _TILE_PLACES, _TILE_SIZES = 273, 279, 324, 325
+_SUB, _JPEG_TABLES, _DNG_VERSION, _CFA_PATTERN = 330, 347, 50706, 33422
+_WANTED: Final = frozenset({
+    _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _KIND, _STRIP_PLACES, _STRIP_SIZES, _TILE_PLACES, _TILE_SIZES, _SUB,
+    _JPEG_TABLES,
+})  # fmt: skip
+_LETTERS: Final = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
+# A sensor's own pixels (32803 mosaic, 34892 linear), and the compressions that only cameras write: Nikon, Sony and
+# Samsung, Pentax, lossy DNG.
+_RAW_PHOTOMETRIC: Final = frozenset({32803, 34892})
+_RAW_COMPRESSION: Final = frozenset({34713, 32767, 32769, 32770, 65535, 34892})
+# A mask (4) is no picture; a reduced one (1) is, where there is no other.
+_IS_MASK: Final = 4
+DEFLATE: Final = frozenset({8, 32946})
+JPEG: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One picture of a TIFF: where its directory stands, its size in px, and its strips or tiles as (place, size).
+
+    `tables` are what JPEGs in its strips share.
+    """
+
+    place: int
+    width_px: int
+    height_px: int
+    compression: int
+    is_raw: bool
+    is_mask: bool
+    pieces: tuple[tuple[int, int], ...]
+    tables: bytes
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width_px * self.height_px
+
+
+def is_tiff(data: bytes) -> bool:
+    """Whether the bytes begin as a TIFF or BigTIFF does."""
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def pages_of(data: bytes) -> list[Page]:
+    """All pages in their order, each followed by those below it; at most `MAX_PAGES`.
+
+    Raises ValueError where a directory leads out of the file.
+    """
+    is_big = data[2:4] in (b"+\0", b"\0+")
+    order = "<" if data[:2] == b"II" else ">"
+    place_form = order + ("Q" if is_big else "I")
+    waiting = [_unpacked(data, place_form, 8 if is_big else 4)]
+    pages: list[Page] = []
+    met: set[int] = set()
+    while waiting and len(met) < MAX_PAGES:
+        place = waiting.pop(0)
+        if place == 0 or place in met:
+            continue
+        met.add(place)
+        tags, end = _directory(data, place, order, is_big)
+        following = _unpacked(data, place_form, end) if end + struct.calcsize(place_form) <= len(data) else 0
+        if page := _page(place, tags):
+            pages.append(page)
+        waiting[:0] = [*tags.get(_SUB, ()), following]
+    return pages
+
+
+def starting_with(data: bytes, page: Page) -> bytes:
+    """The same file with this page as its first."""
+    if data[2:4] in (b"+\0", b"\0+"):
+        return data[:8] + struct.pack("<Q" if data[:2] == b"II" else ">Q", page.place) + data[16:]
+    return data[:4] + struct.pack("<I" if data[:2] == b"II" else ">I", page.place) + data[8:]
+
+
+def _page(place: int, tags: dict[int, tuple[int, ...]]) -> Page | None:
+    """The page of a directory; None for one that holds no picture."""
+    if _WIDTH not in tags or _HEIGHT not in tags:
+        return None
+    first = {tag: values[0] for tag, values in tags.items() if values}
+    places, sizes = (_TILE_PLACES, _TILE_SIZES) if _TILE_PLACES in tags else (_STRIP_PLACES, _STRIP_SIZES)
+    compression = first.get(_COMPRESSION, 1)
+    is_raw = (
+        _DNG_VERSION in tags or _CFA_PATTERN in tags or compression in _RAW_COMPRESSION
+        or first.get(_PHOTOMETRIC) in _RAW_PHOTOMETRIC
+    )  # fmt: skip
+    pieces = tuple(zip(tags.get(places, ()), tags.get(sizes, ()), strict=False))
+    tables = bytes(tags.get(_JPEG_TABLES, ()))
+    is_mask = bool(first.get(_KIND, 0) & _IS_MASK)
+    return Page(place, first.get(_WIDTH, 0), first.get(_HEIGHT, 0), compression, is_raw, is_mask, pieces, tables)
+
+
+def _directory(data: bytes, place: int, order: str, is_big: bool) -> tuple[dict[int, tuple[int, ...]], int]:
+    """The wanted whole numbers of a directory by tag, and where it ends; other tags are there without values."""
+    count = _unpacked(data, order + ("Q" if is_big else "H"), place)
+    start, step = place + (8 if is_big else 2), 20 if is_big else 12
+    end = start + count * step
+    if end > len(data):
+        raise ValueError("a directory leads out of the file")
+    return dict(_entries(data, order, is_big, range(start, end, step))), end
+
+
+def _entries(data: bytes, order: str, is_big: bool, places: range) -> Iterator[tuple[int, tuple[int, ...]]]:
+    for place in places:
+        tag, kind, count = struct.unpack_from(order + ("HHQ" if is_big else "HHI"), data, place)
+        values: tuple[int, ...] = ()
+        if tag in _WANTED and kind in _LETTERS:
+            within, room = place + (12 if is_big else 8), 8 if is_big else 4
+            size = count * struct.calcsize(order + _LETTERS[kind])
+            at = within if size <= room else _unpacked(data, order + ("Q" if is_big else "I"), within)
+            if at + size > len(data):
+                raise ValueError("a value leads out of the file")
+            values = struct.unpack_from(f"{order}{count}{_LETTERS[kind]}", data, at)
+        yield tag, values
+
+
+def _unpacked(data: bytes, form: str, place: int) -> int:
+    if place < 0 or place + struct.calcsize(form) > len(data):
+        raise ValueError("a place leads out of the file")
+    return int(struct.unpack_from(form, data, place)[0])

@@ -1,0 +1,52 @@
+"""The body of `run.export`: a run's finished model written anew, from the checkpoint that a person chose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from app import jobs
+from app.datasets.tables import DatasetVersion
+from app.errors import Refused
+from app.settings import PROJECT
+from app.training import models, runs
+from app.training.recipe import Recipe
+from app.training.tables import Checkpoint
+from workers.celery_app import Work
+from workers.disk import replaced_whole
+from workers.errors import InputError
+
+if TYPE_CHECKING:
+    from workers.devices.model_cache import ModelCache
+
+
+def write_model(work: Work, cache: ModelCache) -> dict[str, Any]:
+    """Write OUT/model, and a LoRA's two files beside it, from the checkpoint; the model of before stays until then.
+
+    Raises Refused when the base or the checkpoint is not there.
+    """
+    run_id, step = int(work.arguments["run_id"]), int(work.arguments["step"])
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        run = runs.get(session, run_id)
+        recipe = Recipe.model_validate(run.recipe)
+        dataset_hash = session.get_one(DatasetVersion, run.version_id).content_hash or ""
+        saved = session.query(Checkpoint).filter_by(run_id=run_id, step=step).one_or_none()
+        folder = None if saved is None or saved.folder is None else work.storage.root / saved.folder
+    if folder is None or not folder.is_dir():
+        raise Refused(f"The checkpoint of step {step:,} of run {run_id} is not there any more.")
+    # torch takes seconds to import, and nothing before needs it.
+    from workers.families.export import Origin, export
+    from workers.families.fetch import kept_to
+
+    base = str(PROJECT / run.base) if runs.is_here(run.base) else run.base
+    try:
+        family = cache.family(recipe.family, base, revision=kept_to(recipe, work.storage.run_folder(run_id)))
+        with replaced_whole(work.storage.run_folder(run_id) / models.FOLDER) as temporary:
+            export(family, folder / "weights", temporary, Origin(recipe, dataset_hash, step))
+    except InputError as refusal:
+        raise Refused(str(refusal)) from refusal
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        run = runs.get(session, run_id)
+        runs.note(session, run, "model_written", f"The finished model is now that of step {step:,}.")
+    return {"step": step}
