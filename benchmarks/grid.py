@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 import app.tables  # noqa: F401  (fills the metadata)
 from app.catalog.tables import Image
-from app.database import Base, transaction
+from app.database import Base, engine_for, transaction
 from app.desk import queue
 from app.host import servers
 from app.people import Person
@@ -51,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = servers.postgres(Path(folder), is_durable=False)
         with servers.run(server):
-            engine = create_engine(server.url)
+            engine = engine_for(server.url)
             fill(engine, count)
             report(engine, count)
             engine.dispose()

@@ -11,7 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app import passwords, people
@@ -72,7 +72,7 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(database_url)
+    engine = engine_for(database_url)
     yield engine
     engine.dispose()
 
@@ -99,6 +99,22 @@ def _cheap_passwords() -> Iterator[None]:
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
     return Storage(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The folder of real product photos, with `clothing` and `grocery` in it.
+
+    `PACKSHOT_TEST_PHOTOS`, or `shared/data` beside the project. Without it tests skip; where CI is set they fail.
+    """
+    named = os.environ.get("PACKSHOT_TEST_PHOTOS")
+    place = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if (place / "clothing").is_dir() and (place / "grocery").is_dir():
+        return place
+    missing = f"no real product photos at {place}; set PACKSHOT_TEST_PHOTOS to their folder"
+    if os.environ.get("CI"):
+        pytest.fail(missing)
+    pytest.skip(missing)
 
 
 @pytest.fixture

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from app import jobs
+from app.catalog import signals
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
 from workers.celery_app import Work
+from workers.signals.measure import SIGNALS_VERSION
+from workers.signals.signal_job import measure_images
 
 
 def freeze(work: Work) -> dict[str, Any]:
@@ -20,6 +23,14 @@ def freeze(work: Work) -> dict[str, Any]:
         if version.content_hash is not None:
             return {}
         gathered = freezing.gather(session, version)
+        unmeasured = signals.unmeasured(session, version.catalog_id, SIGNALS_VERSION)
+    # Photos measured by an earlier version have no fingerprint, and their copies would not be known.
+    chosen = {candidate.image_id for candidate in gathered.candidates}
+    if waiting := [image for image in unmeasured if image.image_id in chosen]:
+        work.tell(note="Looking for copies")
+        measure_images(work, waiting)
+        with work.transaction() as session:
+            gathered = freezing.gather(session, session.get_one(DatasetVersion, version.id))
     work.tell(total=len(gathered.candidates), note="Checking picture files")
     placed = freezing.arrange(work.storage, gathered.candidates)
     work.tell(note="Writing the manifest")

@@ -49,11 +49,11 @@ def everything(session: Session) -> list[CatalogRow]:
 
 def of_same_product(session: Session, image: Image, limit: int = 6) -> Sequence[Image]:
     """Other photos of this photo's product, oldest first; none where the product is not known."""
-    if image.product is None:
+    if image.product_key is None:
         return []
     return session.scalars(
         select(Image)
-        .where(Image.catalog_id == image.catalog_id, Image.product == image.product, Image.id != image.id)
+        .where(Image.catalog_id == image.catalog_id, Image.product_key == image.product_key, Image.id != image.id)
         .order_by(Image.id)
         .limit(limit)
     ).all()

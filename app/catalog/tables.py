@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.catalog import spelling  # noqa: F401  (its functions compute columns)
 from app.database import Base, BigId, Moment, utc_now
 from app.jobs import Job
 
@@ -44,13 +45,15 @@ class Image(Base):
     file, relative to the data folder, that holds the picture as sRGB, upright and without alpha: the original itself
     where that already is so, otherwise a lossless render. `notes` are words of `catalog.notes`: what had to be assumed.
     `was_read_strictly` is false for photos that versions before 30 November 2026 took in, damaged ones among them.
+    Columns that end in `_key` are what their texts have in common with others that people take for the same
+    (`app/catalog/spelling.py`).
     """
 
     __tablename__ = "image"
     __table_args__ = (
         UniqueConstraint("catalog_id", "sha256"),
         Index("ix_image_catalog_id_id", "catalog_id", "id"),
-        Index("ix_image_catalog_id_file_name", "catalog_id", "file_name", "id"),
+        Index("ix_image_catalog_id_name_key", "catalog_id", "name_key", "id"),
         # For counting notes: few photos have any.
         Index("ix_image_noted", "catalog_id", postgresql_where=text("notes <> '{}'")),
     )
@@ -73,7 +76,12 @@ class Image(Base):
     title: Mapped[str | None] = mapped_column(Text)
     category: Mapped[str | None] = mapped_column(Text, index=True)
     description: Mapped[str | None] = mapped_column(Text)
-    product: Mapped[str | None] = mapped_column(Text, index=True)
+    product: Mapped[str | None] = mapped_column(Text)
+    category_key: Mapped[str | None] = mapped_column(Text, Computed("label_key(category)", persisted=True))
+    product_key: Mapped[str | None] = mapped_column(Text, Computed("label_key(product)", persisted=True), index=True)
+    file_key: Mapped[str] = mapped_column(Text, Computed("search_text(file_name)", persisted=True))
+    # Compared byte by byte, whatever the database's own collation is.
+    name_key: Mapped[str] = mapped_column(Text(collation="C"), Computed("name_key(file_name)", persisted=True))
     extra: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     notes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     was_read_strictly: Mapped[bool] = mapped_column(default=True)
@@ -123,8 +131,8 @@ class Signals(Base):
     """What was measured on one image. None means "cannot tell", never zero.
 
     Shares are 0 to 1 of the frame; offsets are signed shares of the frame side (right and down positive); the box is
-    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65, contrast a difference in it. Definitions:
-    `workers/signals/measure.py`.
+    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65, contrast a difference in it; the fingerprint is one
+    of `catalog.fingerprints`. Definitions: `workers/signals/measure.py`.
     """
 
     __tablename__ = "signals"
@@ -149,5 +157,6 @@ class Signals(Base):
     subject_lab: Mapped[list[float] | None] = mapped_column(JSONB)
     subject_colour: Mapped[str | None] = mapped_column(Text, index=True)
     confidence: Mapped[float] = mapped_column(default=1.0)
+    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     image: Mapped[Image] = relationship()

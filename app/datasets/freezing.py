@@ -1,4 +1,4 @@
-"""Freezing: a selection becomes an immutable dataset version with exact captions and a split by product.
+"""Freezing: a selection becomes an immutable dataset version with exact captions, split by product and copies.
 
 Three steps, so that no transaction waits for the disk: `gather` reads what is selected, `arrange` checks files and
 splits, `record` writes members, manifest and content hash at once. A version with a content hash never changes.
@@ -18,7 +18,9 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions.tables import Caption
-from app.catalog.tables import Catalog, Image
+from app.catalog.fingerprints import clusters
+from app.catalog.spelling import label_key
+from app.catalog.tables import Catalog, Image, Signals
 from app.database import utc_now
 from app.datasets.manifest import ManifestRow, Split, content_hash, write_manifest
 from app.datasets.picture_files import refuse_unsound
@@ -40,7 +42,8 @@ _INSERTED_AT_ONCE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A selected photo with the caption that is current as the version is frozen. `file` lies under the data folder."""
+    """A selected photo with the caption that is current as the version is frozen. `file` lies under the data folder;
+    `fingerprint` is None for a photo that was not measured, or is too flat to tell."""
 
     image_id: int
     file_name: str
@@ -55,6 +58,7 @@ class Candidate:
     format: str
     was_read_strictly: bool
     is_seen: bool  # a person has decided on it
+    fingerprint: bytes | None = None
 
     @property
     def sha256(self) -> str:
@@ -86,11 +90,12 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A candidate in its group and split."""
+    """A candidate in its group and split; `copies` is the number that it shares with its near copies, if known."""
 
     candidate: Candidate
     group: str
     split: Split
+    copies: int | None = None
 
 
 def taken(chosen: Selection, takes_unseen: bool) -> Selection:
@@ -99,10 +104,11 @@ def taken(chosen: Selection, takes_unseen: bool) -> Selection:
     With `takes_unseen`, what a rule suggests counts like a decision: `decision:kept` takes what people kept and what a
     rule suggests to keep.
     """
-    names_unseen = not chosen.decision or "unseen" in chosen.decision
+    decision, has_author = chosen.values("decision"), bool(chosen.values("by"))
+    names_unseen = not decision or "unseen" in decision
     if takes_unseen:
-        return chosen if names_unseen or chosen.by else chosen.narrowed(by=UNSEEN_TOO)
-    return chosen.narrowed(by=("person",)) if names_unseen or chosen.by else chosen
+        return chosen if names_unseen or has_author else chosen.narrowed(by=UNSEEN_TOO)
+    return chosen.narrowed(by=("person",)) if names_unseen or has_author else chosen
 
 
 def offer(session: Session, catalog_id: int, selection_text: str = KEPT) -> Offer:
@@ -192,6 +198,7 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
             Image.format,
             Image.was_read_strictly,
             PhotoIndex.decided_by == "person",
+            Signals.fingerprint,
         )
         .where(Caption.id.is_not(None))
         .order_by(Image.id)
@@ -203,29 +210,39 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
 def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
     """Every candidate in its group and split.
 
-    Raises Refused, naming photos, when picture files are missing, changed or damaged, and when a product would be in
-    both splits.
+    Raises Refused, naming photos, when picture files are missing, changed or damaged, and when a product or copies
+    would be in both splits.
     """
     refuse_unsound(storage, candidates)
-    names = group([(candidate.product, candidate.sha256) for candidate in candidates])
+    copies = clusters([candidate.fingerprint for candidate in candidates])
+    names = group([(candidate.product, candidate.sha256) for candidate in candidates], copies)
     sizes: dict[str, int] = defaultdict(int)
     categories: dict[str, str] = {}
     for candidate, name in zip(candidates, names, strict=True):
         sizes[name] += 1
-        categories[name] = min(categories.get(name, candidate.category or ""), candidate.category or "")
+        category = label_key(candidate.category or "")
+        categories[name] = min(categories.get(name, category), category)
     splits = split({name: Group(size, categories[name]) for name, size in sizes.items()})
-    placed = [Placed(candidate, name, splits[name]) for candidate, name in zip(candidates, names, strict=True)]
+    placed = [
+        Placed(candidate, name, splits[name], number)
+        for candidate, name, number in zip(candidates, names, copies, strict=True)
+    ]
     refuse_leaks(placed)
     return placed
 
 
 def refuse_leaks(placed: Sequence[Placed]) -> None:
-    """The leak test: no product and no picture in both splits. Raises Refused naming one that is."""
+    """The leak test: no product, picture or near copy in both splits. Raises Refused naming one that is."""
     seen: dict[tuple[str, str], Split] = {}
     for placement in placed:
-        for key in (("product", placement.candidate.product or ""), ("picture", placement.candidate.sha256)):
-            if key[1].strip() and seen.setdefault(key, placement.split) != placement.split:
-                raise Refused(f"The {key[0]} “{key[1]}” would be in both train and validation, so nothing was frozen.")
+        candidate, number = placement.candidate, placement.copies
+        for kind, key, name in (
+            ("product", label_key(candidate.product or ""), candidate.product),
+            ("picture", candidate.sha256, candidate.sha256),
+            ("copy of", "" if number is None else str(number), candidate.file_name),
+        ):
+            if key and seen.setdefault((kind, key), placement.split) != placement.split:
+                raise Refused(f"The {kind} “{name}” would be in both train and validation, so nothing was frozen.")
 
 
 def record(session: Session, storage: Storage, version: DatasetVersion, placed: Sequence[Placed]) -> None:
@@ -258,6 +275,7 @@ def record(session: Session, storage: Storage, version: DatasetVersion, placed: 
     version.train_count = sum(row.split == "train" for row in rows)
     version.validation_count = len(rows) - version.train_count
     version.unseen_count = sum(not placement.candidate.is_seen for placement in placed)
+    version.uncompared_count = sum(placement.copies is None for placement in placed)
     version.frozen_at = utc_now()
     session.flush()
 

@@ -187,11 +187,11 @@ def _categories(session: Session, version: DatasetVersion) -> list[CategoryCount
     """The largest category first."""
     held_out = func.count().filter(Member.split == "validation")
     rows = session.execute(
-        select(Image.category, func.count() - held_out, held_out)
+        select(func.min(Image.category), func.count() - held_out, held_out)
         .join(Member, Member.image_id == Image.id)
         .where(Member.version_id == version.id)
-        .group_by(Image.category)
-        .order_by(func.count().desc(), Image.category)
+        .group_by(Image.category_key)
+        .order_by(func.count().desc(), Image.category_key)
     )
     return [CategoryCount(*row) for row in rows]
 

@@ -1,24 +1,27 @@
 """Train and validation: which photos belong together, and which groups are held out. Pure.
 
-Photos of one product, and photos with the same picture bytes, form a group that a split never cuts: a model must not be
-measured on a product it has learned.
+Photos of one product, photos with the same picture bytes, and near copies form a group that a split never cuts: a model
+must not be measured on a product it has learned. Copies are known by their fingerprints, which see some and not others.
 """
 
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.catalog.spelling import label_key
 from app.datasets.manifest import Split
 
 VALIDATION_SHARE: Final = 0.10
 VALIDATION_AT_MOST: Final = 0.20
 # With fewer groups, a held-out one would be missed in training more than it would tell.
 GROUPS_TO_SPLIT: Final = 5
+
+
+_Node = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,27 +32,31 @@ class Group:
     category: str
 
 
-def group(photos: Sequence[tuple[str | None, str]]) -> list[str]:
-    """The group of each photo, given as (product or None, SHA-256 of the picture).
+def group(photos: Sequence[tuple[str | None, str]], copies: Sequence[int | None] = ()) -> list[str]:
+    """The group of each photo, given as (product or None, SHA-256 of the picture), and the number of its near copies
+    (None: not known), if those were looked for.
 
     A group is named by its product in small letters, the first by the alphabet where a shared picture joins several,
     or by the picture where there is none; so the name does not depend on the order of photos.
     """
-    parents: dict[tuple[str, str], tuple[str, str]] = {}
+    parents: dict[_Node, _Node] = {}
 
-    def root(node: tuple[str, str]) -> tuple[str, str]:
+    def root(node: _Node) -> _Node:
         while (above := parents.setdefault(node, node)) != node:
             parents[node] = parents.setdefault(above, above)
             node = parents[node]
         return node
 
-    for product, picture in photos:
+    def join(left: _Node, right: _Node) -> None:
+        first, second = sorted((root(left), root(right)), key=_rank)
+        parents[second] = first
+
+    for (product, picture), number in zip(photos, copies or [None] * len(photos), strict=True):
         # "SKU-1" and "sku-1" are one product, whoever typed them.
-        if named := " ".join(unicodedata.normalize("NFKC", product or "").casefold().split()):
-            first, second = sorted((root(("product", named)), root(("picture", picture))), key=_rank)
-            parents[second] = first
-        else:
-            root(("picture", picture))
+        if named := label_key(product or ""):
+            join(("product", named), ("picture", picture))
+        if number is not None:
+            join(("copies", str(number)), ("picture", picture))
     return [root(("picture", picture))[1] for _, picture in photos]
 
 
@@ -80,9 +87,9 @@ def split(groups: Mapping[str, Group]) -> dict[str, Split]:
     return {name: "validation" if name in held_out else "train" for name in groups}
 
 
-def _rank(node: tuple[str, str]) -> tuple[bool, str]:
-    """Products before pictures, so that a picture names a group only where no product does."""
-    return node[0] == "picture", node[1]
+def _rank(node: _Node) -> tuple[int, str]:
+    """Products before pictures, so that a picture names a group only where no product does; copies name none."""
+    return ("product", "picture", "copies").index(node[0]), node[1]
 
 
 def _draw(name: str) -> str:

@@ -13,7 +13,11 @@ from app.people import Person
 
 
 class DatasetVersion(Base):
-    """A frozen selection of one catalog. `content_hash` is `manifest.content_hash` of its rows, None while freezing."""
+    """A frozen selection of one catalog. `content_hash` is `manifest.content_hash` of its rows, None while freezing.
+
+    `uncompared_count`: members without a fingerprint, whose near copies could not be found; None where the version was
+    frozen before near copies were looked for.
+    """
 
     __tablename__ = "dataset_version"
     __table_args__ = (UniqueConstraint("catalog_id", "number"),)
@@ -27,6 +31,7 @@ class DatasetVersion(Base):
     content_hash: Mapped[str | None] = mapped_column(Text)
     train_count: Mapped[int] = mapped_column(default=0)
     validation_count: Mapped[int] = mapped_column(default=0)
+    uncompared_count: Mapped[int | None]
     unseen_count: Mapped[int | None]  # members that no person had decided on; None until it is frozen
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions.tables import Caption
+from app.catalog.spelling import label_key
 from app.catalog.tables import Catalog, Image
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
@@ -87,8 +88,9 @@ def choose_prompts(session: Session, version: DatasetVersion, count: int = PROMP
     for row in held_out:
         if row.text not in seen:
             seen.add(row.text)
-            category = row.category or NO_CATEGORY
-            by_category[category].append(PromptText(row.text, category))
+            # Spellings of one category are one, in that of its first photo.
+            pile = by_category[label_key(row.category or "")]
+            pile.append(PromptText(row.text, pile[0].category if pile else row.category or NO_CATEGORY))
     if not seen:
         raise Refused(f"Version {version.number} has no captions to draw from.")
     piles = [by_category[name] for name in sorted(by_category)]

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
+from app.catalog.fingerprints import COPIES_SEEN
 from app.launch import distilled
 from app.launch.estimate import Estimate
 from app.launch.facts import BaseFacts, may_be_same
@@ -52,6 +53,7 @@ class Finding:
 class MemberCounts:
     """What the database knows of a version's members: how many, and what is wrong with them.
 
+    `uncompared`: members whose near copies could not be looked for; None where nobody looked for any.
     `long_sides` are the longest sides in px of the smaller photos, under `LARGE_PX`, each with how many have it.
     """
 
@@ -62,6 +64,7 @@ class MemberCounts:
     leaking_products: int
     leaking_pictures: int
     long_sides: tuple[tuple[int, int], ...] = ()
+    uncompared: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +217,25 @@ def _leakage(members: MemberCounts) -> Finding:
     if not members.validation:
         return Finding("Leakage", "warning", "no validation photos: overfitting cannot be detected")
     if not leaks:
-        return Finding("Leakage", "passed", "no product and no picture in both splits")
+        return _copies(members)
     products = _many(members.leaking_products, "product")
     what = " and ".join(words for words in (products, _many(members.leaking_pictures, "picture")) if words)
     words = f"{what} {'is' if leaks == 1 else 'are'} in both splits"
     link = f"/datasets/{members.version_id}"
     return Finding("Leakage", "failed", f"{words}; freeze a new version", link, "Open the version")
+
+
+def _copies(members: MemberCounts) -> Finding:
+    """No product and no picture in both splits: what that leaves open."""
+    none = "no product and no picture in both splits"
+    if members.uncompared is None:
+        link = f"/datasets/{members.version_id}"
+        words = f"{none}; copies of pictures were not looked for when it was frozen. A new version does"
+        return Finding("Leakage", "warning", words, link, "Open the version")
+    if members.uncompared:
+        many = _many(members.uncompared, "photo")
+        return Finding("Leakage", "warning", f"{none}; {many} could not be compared, so copies of them are not seen")
+    return Finding("Leakage", "passed", f"no product, picture or copy in both splits; {COPIES_SEEN}")
 
 
 def _many(count: int, noun: str) -> str:

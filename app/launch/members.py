@@ -75,4 +75,5 @@ def counted(session: Session, version: DatasetVersion) -> MemberCounts:
         leaking_products=session.scalar(select(func.count()).select_from(products.subquery())) or 0,
         leaking_pictures=session.scalar(select(func.count()).select_from(pictures.subquery())) or 0,
         long_sides=tuple((row[0], row[1]) for row in session.execute(small)),
+        uncompared=version.uncompared_count,
     )

@@ -18,10 +18,8 @@ from sqlalchemy import (
     Text,
     and_,
     cast,
-    false,
     func,
     literal,
-    or_,
     select,
     text,
     true,
@@ -29,13 +27,16 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from app.captions.checking import contradictions
 from app.captions.tables import Caption
 from app.catalog.tables import Image, Signals
 from app.errors import NotFound, Refused
 from app.review.tables import Decision
-from app.selection.query import CHOICES, COLUMNS, NO_NOTE, RANGES, Selection, is_one_of, joined
+from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
+from app.selection.kinds import NOTHING, Label, OneOf
+from app.selection.query import Selection, joined
 from app.selection.tables import PhotoIndex
 
 PAGE: Final = 120
@@ -58,7 +59,7 @@ class Order:
 SORTS: Final[dict[str, Order]] = {
     "newest": Order("Newest first", PhotoIndex.image_id, True),
     "oldest": Order("Oldest first", PhotoIndex.image_id, False),
-    "name": Order("File name", Image.file_name, False, of_image=True),
+    "name": Order("File name", Image.name_key, False, of_image=True),
     "sharpest": Order("Sharpest first", SHARPNESS, True),
     "softest": Order("Softest first", SHARPNESS, False),
     "largest": Order("Largest first", PIXELS, True, of_image=True),
@@ -168,8 +169,7 @@ def position(session: Session, selection: Selection, sort: str, image_id: int) -
 
 def holds(session: Session, selection: Selection, image_id: int) -> bool:
     """Whether the photo is one of the selection, now."""
-    clauses = _index_clauses(selection).values()
-    return session.scalar(select(PhotoIndex.image_id).where(PhotoIndex.image_id == image_id, *clauses)) is not None
+    return session.scalar(_ids(selection).where(PhotoIndex.image_id == image_id)) is not None
 
 
 def at(session: Session, selection: Selection, sort: str, place: int) -> int | None:
@@ -183,7 +183,7 @@ def at(session: Session, selection: Selection, sort: str, place: int) -> int | N
 
 def count(session: Session, selection: Selection) -> int:
     """The exact number of photos."""
-    return session.scalar(select(func.count()).select_from(PhotoIndex).where(*_index_clauses(selection).values())) or 0
+    return session.scalar(select(func.count()).select_from(_ids(selection).subquery())) or 0
 
 
 def facets(session: Session, selection: Selection) -> Facets:
@@ -192,113 +192,151 @@ def facets(session: Session, selection: Selection) -> Facets:
     Photos are first counted by every combination of listed values, which are few however many photos there are; each
     facet then sums combinations. A histogram needs its own pass, for measured values have no combinations.
     """
-    clauses = _index_clauses(selection)
-    flags = {key: clauses.pop(key) for key in (*COLUMNS, *RANGES) if key in clauses}
-    rest = list(clauses.values())
-    bounds = [flags[key].label(f"is_{key}") for key in RANGES if key in flags]
-    suggested = PhotoIndex.suggested.label("suggested")
-    columns: list[ColumnElement[Any]] = [*(column.label(key) for key, column in COLUMNS.items()), suggested, *bounds]
-    places = [text(str(place)) for place in range(1, len(columns) + 1)]
-    combined = select(*columns, func.count().label("n")).where(*rest).group_by(*places).cte("combined")
-    held: dict[str, ColumnElement[bool]] = {key: combined.c[f"is_{key}"] for key in RANGES if key in flags}
-    held |= {key: is_one_of(combined.c[key], getattr(selection, key)) for key in COLUMNS if key in flags}
-    # Whose decisions are asked about depends on `by`; what a rule suggests is only ever of a photo that is by a rule.
-    is_decided = or_(held.get("decision", false()), combined.c.suggested.in_(selection.decision))
-    asks_rules = "rule" in selection.by
-    if "decision" in held and asks_rules:
-        held["decision"] = is_decided
+    clauses = selection.clauses()
+    flags = {key: clauses.pop(key) for key in (*LISTED, *MEASURED) if key in clauses}
+    wide = {key: _widened(selection, key) for key in flags if LISTED.get(key) and LISTED[key].widening}
+    asked = select(
+        *(_spelling(listed).label(key) for key, listed in LISTED.items()),
+        *(listed.widening.column.label(f"{key}_besides") for key, listed in LISTED.items() if listed.widening),
+        *(measured.column.label(key) for key, measured in MEASURED.items()),
+        *(clause.label(f"is_{key}") for key, clause in flags.items()),
+        *(clause.label(f"is_{key}_wide") for key, clause in wide.items()),
+    ).where(PhotoIndex.catalog_id == selection.catalog_id, *clauses.values())
+    # What looks beyond the index is asked once for all passes; the index alone is read again faster than kept.
+    matching = asked.cte("matching") if clauses else asked.subquery("matching")
+    counted = [column for column in matching.c if column.key not in MEASURED]
+    places = [text(str(place)) for place in range(1, len(counted) + 1)]
+    combined = select(*counted, func.count().label("n")).group_by(*places).cte("combined")
     photos = func.sum(combined.c.n)
-    parts: list[Select[*tuple[Any, ...]]] = [select(literal(TOTAL), literal(None, Text), photos).where(*held.values())]
-    for key in COLUMNS:
-        others = _without(held | {"decision": is_decided} if key == "by" and "decision" in held else held, key)
-        matching = photos.filter(and_(true(), *others))
-        parts.append(select(literal(key), combined.c[key], matching).group_by(combined.c[key]))
-        if key == "decision" and asks_rules:
-            is_suggested = combined.c.suggested.is_not(None)
-            suggestions = select(literal(key), combined.c.suggested, matching).where(is_suggested)
-            parts.append(suggestions.group_by(combined.c.suggested))
-    for key in RANGES:
-        column = getattr(PhotoIndex, key)
+    kept = _Held(combined.c, tuple(flags), tuple(wide))
+    parts: list[Select[*tuple[Any, ...]]] = [select(literal(TOTAL), literal(None, Text), photos).where(*kept.all_but())]
+    for key in LISTED:
+        with_value = photos.filter(and_(true(), *kept.all_but(key)))
+        parts.append(select(literal(key), combined.c[key], with_value).group_by(combined.c[key]))
+        if selection.is_wide(key):
+            besides = combined.c[f"{key}_besides"]
+            parts.append(select(literal(key), besides, with_value).where(besides.is_not(None)).group_by(besides))
+    held = _Held(matching.c, tuple(flags), tuple(wide))
+    for key in MEASURED:
+        column = matching.c[key]
         bar = cast(func.least(func.greatest(func.floor(column * BINS), 0), BINS - 1), Integer)
-        limits = [column.is_not(None), *rest, *_without(flags, key)]
+        limits = [column.is_not(None), *held.all_but(key)]
         parts.append(select(literal(key), cast(bar, Text), func.count()).where(*limits).group_by(bar))
-    parts += _note_counts(selection)
+    for key in SEVERAL:
+        parts += _counts_of_several(selection, key)
     return _read_facets(selection, session.execute(union_all(*parts)).all())
 
 
-def _note_counts(selection: Selection) -> list[Select[*tuple[Any, ...]]]:
-    """How many photos have each note, and where it is chosen, none. A photo may have several, so they are no column of
-    the combinations."""
-    name = func.unnest(Image.notes).table_valued("name").render_derived("noted")
-    others = _index_clauses(selection.narrowed(note=())).values()
-    noted = (
-        select(literal(NOTE), name.c.name, func.count())
-        .select_from(Image)
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The columns that tell whether a photo is in the selection, by key: `is_KEY`, and `is_KEY_wide` for keys that
+    another key's choice widens."""
+
+    columns: ReadOnlyColumnCollection[str, Any]
+    keys: tuple[str, ...]
+    wide: tuple[str, ...]
+
+    def all_but(self, own: str = "") -> list[ColumnElement[bool]]:
+        """The conditions of every key but one, whose other options show what choosing them would give."""
+        return [self._of(key, own) for key in self.keys if key != own]
+
+    def _of(self, key: str, own: str) -> ColumnElement[bool]:
+        # Beside the options of the key that widens, each is widened: what it adds is of photos of that option alone.
+        widening = ASKED[key].widening
+        name = f"is_{key}_wide" if key in self.wide and widening and widening.key == own else f"is_{key}"
+        condition: ColumnElement[bool] = self.columns[name]
+        return condition
+
+
+def _widened(selection: Selection, key: str) -> ColumnElement[bool]:
+    """The condition of a key as if it were widened."""
+    clauses = (
+        ASKED[key].clause(values, is_not, is_wide=True)
+        for is_not in (False, True)
+        if (values := selection.values(key, is_not))
+    )
+    return and_(*clauses)
+
+
+def _counts_of_several(selection: Selection, key: str) -> list[Select[*tuple[Any, ...]]]:
+    """How many photos have each value of a key of which a photo has several, and where it is chosen, none: they are no
+    column of the combinations."""
+    listed = SEVERAL[key]
+    owner: Any = listed.column.class_
+    name = func.unnest(listed.column).table_valued("name").render_derived(f"each_{key}")
+    free = selection.with_term(key, ()).with_term(key, (), is_not=True)
+    have = (
+        select(literal(key), name.c.name, func.count())
+        .select_from(owner)
         .join(name, true())
-        .where(Image.catalog_id == selection.catalog_id, Image.notes != [])
-        .where(Image.id.in_(select(PhotoIndex.image_id).where(*others)))
+        .where(owner.catalog_id == selection.catalog_id, listed.column != [])
+        .where(owner.id.in_(_ids(free)))
         .group_by(name.c.name)
     )
-    if NO_NOTE not in selection.note:
-        return [noted]
-    without = _index_clauses(selection.narrowed(note=(NO_NOTE,))).values()
-    return [noted, select(literal(NOTE), literal(NO_NOTE), func.count()).select_from(PhotoIndex).where(*without)]
+    if NOTHING not in selection.values(key):
+        return [have]
+    without = _ids(free.with_term(key, (NOTHING,))).subquery()
+    return [have, select(literal(key), literal(NOTHING), func.count()).select_from(without)]
 
 
-def _without(flags: dict[str, ColumnElement[bool]], key: str) -> list[ColumnElement[bool]]:
-    return [flag for other, flag in flags.items() if other != key]
+def _spelling(listed: OneOf | Label) -> InstrumentedAttribute[Any]:
+    """Spellings of one name are few, so they are counted apart and put together afterwards."""
+    return listed.spelling if isinstance(listed, Label) else listed.column
 
 
 TOTAL: Final = "total"
-NOTE: Final = "note"
 
 
 def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) -> Facets:
-    counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, NOTE, *COLUMNS, *RANGES)}
+    counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, *LISTED, *MEASURED, *SEVERAL)}
     for row in rows:
         of_key = counted[row[0]]
         of_key[row[1]] = of_key.get(row[1], 0) + int(row[2] or 0)
-    options = {}
-    for key in COLUMNS:
-        chosen = getattr(selection, key)
-        # A choice of the language stays with 0 photos; a name that no photo has stays only while it is chosen.
-        names = (
-            CHOICES[key] if key in CHOICES else (*counted[key], *(name for name in chosen if name not in counted[key]))
+    options = {
+        key: _options_of_name(listed, counted[key], selection.values(key))
+        if isinstance(listed, Label)
+        else tuple(
+            Option(choice, counted[key].get(choice, 0), choice in selection.values(key)) for choice in listed.allowed
         )
-        options[key] = tuple(Option(name, counted[key].get(name, 0), name in chosen) for name in names)
-    for key in ("category", "colour"):
-        # Chosen names first: they must be seen; missing ones last.
-        options[key] = tuple(
-            sorted(
-                options[key],
-                key=lambda option: (not option.is_on, option.value is None, -option.count, option.value or ""),
-            )
-        )
+        for key, listed in LISTED.items()
+    }
     # Only what a photo has, or what is chosen: most catalogs have few.
-    options[NOTE] = tuple(
-        Option(name, counted[NOTE].get(name, 0), name in selection.note)
-        for name in CHOICES[NOTE]
-        if name in counted[NOTE] or name in selection.note
-    )
-    bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in RANGES}
+    options |= {
+        key: tuple(
+            Option(name, counted[key].get(name, 0), name in selection.values(key))
+            for name in several.allowed
+            if name in counted[key] or name in selection.values(key)
+        )
+        for key, several in SEVERAL.items()
+    }
+    bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in MEASURED}
     return Facets(counted[TOTAL][None], options, bars)
 
 
-def _index_clauses(selection: Selection) -> dict[str, ColumnElement[bool]]:
-    """The selection's conditions on `PhotoIndex` alone; what asks for texts becomes one condition on the photo."""
-    clauses = selection.clauses()
-    asks_texts = [clauses.pop(key) for key in ("product", "file", "note") if key in clauses]
-    if asks_texts:
-        clauses["texts"] = PhotoIndex.image_id.in_(
-            select(Image.id).where(Image.catalog_id == selection.catalog_id, *asks_texts)
-        )
-    return {"catalog": PhotoIndex.catalog_id == selection.catalog_id, **clauses}
+def _options_of_name(listed: Label, counted: dict[str | None, int], chosen: Sequence[str | None]) -> tuple[Option, ...]:
+    """Names that photos have, each in the spelling of most photos, and those chosen that no photo has.
+
+    Chosen names first: they must be seen; missing ones last.
+    """
+    spellings: dict[Any, dict[str | None, int]] = {}
+    for name, count in (*counted.items(), *((name, 0) for name in chosen if name not in counted)):
+        spellings.setdefault(listed.identity(name), {})[name] = count
+    are_on = {listed.identity(name) for name in chosen}
+    options = [
+        Option(min(counts, key=lambda name: (-counts[name], name or "")), sum(counts.values()), identity in are_on)
+        for identity, counts in spellings.items()
+    ]
+    return tuple(
+        sorted(options, key=lambda option: (not option.is_on, option.value is None, -option.count, option.value or ""))
+    )
 
 
-def _ids(selection: Selection, order: Order) -> Select[int]:
+def _ids(selection: Selection, order: Order | None = None) -> Select[int]:
     """Numbers of the selected photos, unordered, from as few tables as `order` allows."""
-    statement = select(PhotoIndex.image_id).where(*_index_clauses(selection).values())
-    if order.of_image:
+    statement = select(PhotoIndex.image_id).where(
+        PhotoIndex.catalog_id == selection.catalog_id, *selection.clauses().values()
+    )
+    if order is not None and order.of_image:
         return statement.join(Image, Image.id == PhotoIndex.image_id).where(Image.catalog_id == selection.catalog_id)
     return statement
 

@@ -1,11 +1,15 @@
 """Selection: the one filter language over the photos of a catalog.
 
-    decision:kept,unseen background:white sharpness:>0.42 fill:75..96 category:"T-shirts" caption:none summer dress
+    decision:kept,unseen background:white sharpness:>0.42 -category:"T-shirts" caption:none summer -dress "pure white"
 
 Query string <-> frozen `Selection` <-> SQL <-> a sentence with the exact count. Terms are joined by "and", values of
-one term by "or"; a value with a space, comma, colon or quote stands in double quotes; `none` is a missing value; words
-without a key are beginnings of words in the title, category, description, product, file name or current caption.
-`decision` asks what people decided, and with `by:rule` what a rule suggests of photos that no person has seen.
+one term by "or"; a term behind a minus is left out; a value with a space, comma, colon or quote stands in double
+quotes; `none` is a missing value; words without a key are beginnings of words in the title, category, description,
+product, file name or current caption. Keys are declared in `keys`. `decision` asks what people decided, and with
+`by:rule` what a rule suggests of photos that no person has seen.
+
+Nothing that was typed means something else in silence: what looks like another language (`or`, `category=lamps`,
+`NOT red`, `*ettle`) is refused with its place and what to type here. In quotes everything is plain text.
 """
 
 from __future__ import annotations
@@ -15,151 +19,89 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    Text,
-    and_,
-    cast,
-    func,
-    literal_column,
-    or_,
-    select,
-)
-from sqlalchemy.dialects.postgresql import TSQUERY
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, Select, and_, select
 
 from app.captions.tables import Caption
-from app.catalog import notes
 from app.catalog.tables import Image, Signals
-from app.errors import Refused
-from app.review import rules
 from app.review.tables import Decision
-from app.selection.tables import WORD_GAP, PhotoIndex, PhotoText
+from app.selection.keys import ASKED, KEYS, WORDS
+from app.selection.kinds import Key, Label, Measure, NotUnderstood, OneOf, Part
+from app.selection.tables import PhotoIndex
 
-NO_NOTE: Final = "none"
-CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "decision": (*rules.VERDICTS, "unseen"),
-    "by": ("person", "rule", "none"),
-    "background": ("white", "plain", "scene", "cannot tell"),
-    "caption": ("none", "captioner", "given", "person"),
-    "rule": rules.NAMES,
-    "note": (NO_NOTE, *notes.NAMES),
-}
-RANGES: Final[tuple[str, ...]] = ("sharpness", "fill")
-TEXTS: Final = ("category", "colour", "product", "file")
 # What a query may hold, for the database asks about every word and value. Photos picked one by one in the grid come as
 # `id:`, which costs little and is not counted among the characters.
 MAX_CHARACTERS: Final = 4_000
-MAX_VALUES: Final = 200
-MAX_WORDS: Final = 50
-MAX_PICKED: Final = 10_000
-KEYS: Final = (
-    "decision", "by", "background", "sharpness", "fill", "category", "colour", "caption", "rule", "note", "product",
-    "file",
-    "id",
-)  # fmt: skip
-
-# What each listed facet is about.
-COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {
-    "decision": PhotoIndex.verdict,
-    "by": PhotoIndex.decided_by,
-    "background": PhotoIndex.background,
-    "category": PhotoIndex.category,
-    "colour": PhotoIndex.colour,
-    "caption": PhotoIndex.captioned_by,
-    "rule": PhotoIndex.rule,
-}
-
-
-class NotUnderstood(Refused):
-    """A query that does not parse: where (characters from the start, 0-based) and which words would be."""
-
-    title = "This filter is not understood"
-
-    def __init__(self, sentence: str, position: int, allowed: Sequence[str] = ()) -> None:
-        super().__init__(sentence)
-        self.position = position
-        self.allowed = tuple(allowed)
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
-    """Bounds of a measured value: both given, they are included (`75..96`); one alone is not (`>0.42`)."""
+class Term:
+    """One key (or the words) with its values, in the order of the key's kind; `is_not`: these are left out."""
 
-    low: float | None = None
-    high: float | None = None
-
-    def __str__(self) -> str:
-        if self.low is not None and self.high is not None:
-            return f"{figure(self.low)}..{figure(self.high)}"
-        return f">{figure(self.low)}" if self.low is not None else f"<{figure(self.high or 0.0)}"
+    key: str
+    values: tuple[Any, ...]
+    is_not: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A filter over one catalog. Empty means no limit; in `category`, `colour` and `product` None means "missing".
-
-    `sharpness` runs 0..1, `fill` is the share of the frame's side that the subject's longest side fills, in per cent.
-    """
+    """A filter over one catalog: terms in the order of the keys, at most one of each key and sign; none is no limit."""
 
     catalog_id: int
-    decision: tuple[str, ...] = ()
-    by: tuple[str, ...] = ()
-    background: tuple[str, ...] = ()
-    sharpness: Range | None = None
-    fill: Range | None = None
-    category: tuple[str | None, ...] = ()
-    colour: tuple[str | None, ...] = ()
-    caption: tuple[str, ...] = ()
-    rule: tuple[str, ...] = ()
-    note: tuple[str, ...] = ()
-    product: tuple[str | None, ...] = ()
-    file: tuple[str | None, ...] = ()
-    id: tuple[int, ...] = ()
-    words: tuple[str, ...] = ()
+    terms: tuple[Term, ...] = ()
 
     @property
     def query(self) -> str:
         """The selection in the filter language; `parse` gives back an equal selection."""
-        terms = [f"{key}:{_written(value)}" for key in KEYS if (value := getattr(self, key))]
-        return " ".join(terms + [_quoted(word) for word in self.words])
+        return " ".join(_written(term) for term in self.terms)
 
     @property
     def is_everything(self) -> bool:
         """Whether nothing is filtered."""
-        return self == Selection(self.catalog_id)
+        return not self.terms
+
+    def values(self, key: str, is_not: bool = False) -> tuple[Any, ...]:
+        """The values chosen of a key, or those left out; empty where it limits nothing."""
+        return next((term.values for term in self.terms if (term.key, term.is_not) == (key, is_not)), ())
+
+    def is_wide(self, key: str) -> bool:
+        """Whether another key's choice widens what this key asks about."""
+        widening = ASKED[key].widening
+        return widening is not None and widening.value in self.values(widening.key)
 
     def toggled(self, key: str, value: str | None) -> Selection:
-        """The same with one value of a listed facet taken in, or taken out where it was in."""
-        values = getattr(self, key)
-        values = tuple(other for other in values if other != value) if value in values else (*values, value)
-        return self.narrowed(**{key: _in_order(key, values)})
+        """The same with one value of a listed facet taken in, or taken out where it was in.
 
-    def narrowed(self, **changes: Any) -> Selection:
-        """The same with these fields set."""
-        return replace(self, **changes)
+        Taken in, it is no longer left out."""
+        chosen, left_out = self.values(key), self.values(key, is_not=True)
+        identity = ASKED[key].identity
+        others = tuple(other for other in chosen if identity(other) != identity(value))
+        if len(others) < len(chosen):
+            return self.with_term(key, others)
+        left_out = tuple(other for other in left_out if identity(other) != identity(value))
+        return self.with_term(key, (*chosen, value)).with_term(key, left_out, is_not=True)
+
+    def narrowed(self, **chosen: Sequence[Any]) -> Selection:
+        """The same with these values chosen of these keys, in place of those that were."""
+        narrowed = self
+        for key, values in chosen.items():
+            narrowed = narrowed.with_term(key, values)
+        return narrowed
+
+    def with_term(self, key: str, values: Sequence[Any], is_not: bool = False) -> Selection:
+        """The same with these values of a key chosen, or left out; with none, the key limits nothing that way."""
+        terms = {(term.key, term.is_not): term for term in self.terms}
+        terms[key, is_not] = Term(key, ASKED[key].in_order(values), is_not)
+        ordered = (terms.get((name, sign)) for name in ASKED for sign in (False, True))
+        return replace(self, terms=tuple(term for term in ordered if term is not None and term.values))
 
     def clauses(self) -> dict[str, ColumnElement[bool]]:
-        """The SQL condition of each field that limits something, by field, so that a facet can leave its own out."""
-        conditions = {key: is_one_of(COLUMNS[key], values) for key in COLUMNS if (values := getattr(self, key))}
-        if self.decision and "rule" in self.by:
-            conditions["decision"] = or_(conditions["decision"], PhotoIndex.suggested.in_(self.decision))
-        if self.sharpness:
-            conditions["sharpness"] = _is_within(PhotoIndex.sharpness, self.sharpness, 1)
-        if self.fill:
-            conditions["fill"] = _is_within(PhotoIndex.fill, self.fill, 100)
-        if self.note:
-            conditions["note"] = _is_noted(self.note)
-        if self.product:
-            conditions["product"] = is_one_of(Image.product, self.product)
-        if self.file:
-            conditions["file"] = or_(*(Image.file_name.icontains(part or "", autoescape=True) for part in self.file))
-        if self.id:
-            conditions["id"] = Image.id.in_(self.id)
-        if self.words:
-            conditions["words"] = _has_words(self.words)
-        return conditions
+        """The SQL condition of each key that limits something, on `PhotoIndex` alone, so that a facet can leave its own
+        out and no statement has to join anything for it."""
+        conditions: dict[str, list[ColumnElement[bool]]] = {}
+        for term in self.terms:
+            clause = ASKED[term.key].clause(term.values, term.is_not, self.is_wide(term.key))
+            conditions.setdefault(term.key, []).append(clause)
+        return {key: and_(*both) for key, both in conditions.items()}
 
     def select(self, *columns: Any) -> Select[*tuple[Any, ...]]:
         """`select(*columns)` over the matching photos; columns may be of Image, PhotoIndex, Signals, the current
@@ -183,42 +125,98 @@ def joined(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 
 def parse(text: str, catalog_id: int) -> Selection:
     """Read a query. Raises NotUnderstood with the position and the words allowed there, also when it is too long."""
-    filters: dict[str, list[Any]] = {}
+    terms: dict[tuple[str, bool], list[Any]] = {}
     position = _past_space(text, 0)
     while position < len(text):
         start = position
-        if key := _KEY.match(text, position):
-            name = key[1].lower()
-            if name not in KEYS:
-                raise NotUnderstood(f"“{key[1]}” is not a filter.", start, KEYS)
-            if name in RANGES and name in filters:
-                raise NotUnderstood(f"“{name}” is given twice.", start)
-            values, position = _read_values(text, name, key.end())
-            filters.setdefault(name, []).extend(values)
-            _refuse_too_many(name, filters[name], start)
+        is_not = _LEFT_OUT.match(text, position) is not None
+        position += is_not
+        if typed := _KEY.match(text, position):
+            key = _key_named(typed[1], position)
+            if isinstance(key, Measure) and (key.name, is_not) in terms:
+                raise NotUnderstood(f"“{key.name}” is given twice.", start)
+            values, position = _read_values(text, key, typed.end())
         else:
+            key = WORDS
+            _refuse_other_languages(text, start, position)
             word, _, position = _read_value(text, position, _BARE_WORD)
-            filters.setdefault("words", []).append(word)
-            _refuse_too_many("words", filters["words"], start)
+            values = [key.read(word, False, start)]
+        given = terms.setdefault((key.name, is_not), [])
+        given += values
+        _refuse_too_many(key, given, start)
         position = _past_space(text, position)
-    ranges = {name: filters.pop(name)[0] for name in RANGES if name in filters}
-    read = Selection(catalog_id).narrowed(
-        **ranges, **{name: _in_order(name, values) for name, values in filters.items()}
-    )
+    read = Selection(catalog_id)
+    for (name, is_not), values in terms.items():
+        read = read.with_term(name, values, is_not)
     # Measured as it is written down, so that what was understood once is understood again.
-    if len(read.narrowed(id=()).query) > MAX_CHARACTERS:
+    if len(read.with_term("id", ()).with_term("id", (), is_not=True).query) > MAX_CHARACTERS:
         raise NotUnderstood(f"A filter has at most {MAX_CHARACTERS:,} characters.", min(MAX_CHARACTERS, len(text)))
     return read
 
 
-_KEY = re.compile(r"([A-Za-z_]+):")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_BARE_VALUE = re.compile(r'[^\s",]+')
-_BARE_WORD = re.compile(r'[^\s"]+')
+# A minus before a key, a word, a quote or an emoji; one that stands alone or before signs is a sign like any other.
+_LEFT_OUT = re.compile(r'-(?=[\w"“„]|[^\x00-\x7f\s”])')
+# Keyboards of other scripts write the colon and the quotes in their own way.
+_KEY = re.compile(r"([^\W\d]\w*)[:：]")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|[“„]([^“”„]*)[“”]', re.DOTALL)
+_QUOTES: Final = ('"', "“", "„")
+_BARE_VALUE = re.compile(r'[^\s",“”„]+')
+_BARE_WORD = re.compile(r'[^\s"“”„]+')
 _SPACE = re.compile(r"\s*")
-_NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
-_RANGE = re.compile(rf"(?:(?P<sign>[<>])(?P<bound>{_NUMBER})|(?P<low>{_NUMBER})\.\.(?P<high>{_NUMBER}))")
-_PLAIN = re.compile(r"[^\s\",:\\]+")
+# What is read back as it stands. Signs that mean something elsewhere are written in quotes.
+_PLAIN = re.compile(r"[^\s\",:：\\“”„|*]+")
+_LEADING_SIGN = re.compile(r"[-!~*:=<>|]\W*\w")
+_COMPARED = re.compile(r"(\w+)(:=|=|<|>)")
+_BETWEEN = re.compile(r"\w[^\s\w]*([|*])[^\s\w]*\w")
+_OPERATORS: Final = {
+    "or": "Values of one filter are alternatives, as in category:lamps,mugs.",
+    "and": "Everything asked for is joined by “and” already, so leave it out.",
+    "not": "A minus leaves something out, as in -lamps or -category:lamps.",
+}
+
+
+def _operator(word: str) -> str:
+    """What to type in place of a word that joins terms in other languages; empty for any other word.
+
+    "and" and "not" in small letters are words of a sentence: "salt and pepper".
+    """
+    is_one = word.lower() == "or" or word in ("AND", "NOT")
+    return _OPERATORS[word.lower()] if is_one else ""
+
+
+def _refuse_other_languages(text: str, start: int, position: int) -> None:
+    """Refuse a word, which begins at `position` behind the sign of its term, that asks for more than this language has.
+
+    Raises NotUnderstood.
+    """
+    word = _BARE_WORD.match(text, position)
+    if word is None:
+        return
+    typed = word[0]
+    if instead := _operator(typed):
+        instead += f' To look for the word, write "{typed}" in quotes.'
+        raise NotUnderstood(f"“{typed}” does not join filters here. {instead}", start)
+    if (compared := _COMPARED.match(typed)) and compared[1].lower() in KEYS:
+        name = compared[1].lower()
+        said = "" if compared[2] in (":=", "=") else compared[2]
+        value = typed[compared.end() :] or "…"
+        raise NotUnderstood(f"A filter is written with a colon: {name}:{said}{value}.", start)
+    if _LEADING_SIGN.match(typed):
+        bare = typed.lstrip("".join(letter for letter in typed if not letter.isalnum()))
+        raise NotUnderstood(
+            f"A word cannot begin with “{typed[0]}”. Write {bare} to find it, -{bare} to leave it out, or put the sign"
+            " in quotes with it.", start,
+        )  # fmt: skip
+    if between := _BETWEEN.search(typed):
+        sign = between[1]
+        why = "joins no words" if sign == "|" else "stands for no letters; words are found by their beginnings"
+        raise NotUnderstood(f"“{sign}” {why}. To look for “{typed}” as it stands, put it in quotes.", start)
+
+
+def _key_named(typed: str, position: int) -> Key:
+    if typed.lower() not in KEYS:
+        raise NotUnderstood(f"“{typed}” is not a filter.", position, tuple(KEYS))
+    return KEYS[typed.lower()]
 
 
 def _past_space(text: str, position: int) -> int:
@@ -228,128 +226,72 @@ def _past_space(text: str, position: int) -> int:
 
 def _read_value(text: str, position: int, bare: re.Pattern[str]) -> tuple[str, bool, int]:
     """One value at `position`: its text, whether it was quoted, and where it ends."""
-    if text.startswith('"', position):
+    is_quoted = text.startswith(_QUOTES, position)
+    if is_quoted:
         quoted = _QUOTED.match(text, position)
         if quoted is None:
             raise NotUnderstood("This quote is never closed.", position, ('"',))
-        value = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL)
+        value = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL) if quoted[1] is not None else quoted[2]
     else:
         quoted = bare.match(text, position)
         if quoted is None:
-            raise NotUnderstood("A value is missing here.", position)
+            what = "This quote was never opened." if text[position] == "”" else "A value is missing here."
+            raise NotUnderstood(what, position)
         value = quoted[0]
     if not value or "\0" in value:
         raise NotUnderstood("This value is empty or holds a null character.", position)
-    return value, text.startswith('"', position), quoted.end()
+    return value, is_quoted, quoted.end()
 
 
-def _read_values(text: str, name: str, position: int) -> tuple[list[Any], int]:
-    """The comma-separated values of the key `name` from `position` on, and where they end."""
+def _read_values(text: str, key: Key, position: int) -> tuple[list[Any], int]:
+    """The comma-separated values of a key from `position` on, and where they end."""
     values: list[Any] = []
     while True:
         if position >= len(text) or text[position].isspace():
-            raise NotUnderstood(f"“{name}:” needs a value.", position, CHOICES.get(name, ()))
+            raise NotUnderstood(f"“{key.name}:” needs a value.", position, key.allowed)
         value, is_quoted, end = _read_value(text, position, _BARE_VALUE)
-        values.append(_understood(name, value, is_quoted, position))
+        if not is_quoted:
+            _refuse_other_values(value, key, position)
+        values.append(key.read(value, is_quoted, position))
         if not text.startswith(",", end):
             return values, end
-        if name in RANGES:
-            raise NotUnderstood(f"“{name}” takes one range.", end)
+        if isinstance(key, Measure):
+            raise NotUnderstood(f"“{key.name}” takes one range.", end)
         position = end + 1
 
 
-def _refuse_too_many(name: str, values: Sequence[Any], position: int) -> None:
-    if name == "words" and len(values) > MAX_WORDS:
-        raise NotUnderstood(f"A filter takes at most {MAX_WORDS} words.", position)
-    most = MAX_PICKED if name == "id" else MAX_VALUES
-    if len(values) > most:
-        raise NotUnderstood(f"“{name}” takes at most {most:,} values.", position)
+def _refuse_other_values(value: str, key: Key, position: int) -> None:
+    """Refuse a value that asks for more than this language has. Raises NotUnderstood."""
+    bare = value.lstrip("-!=")
+    if value[0] in "-!=" and bare:
+        instead = f"write {key.name}:{bare}" if value[0] == "=" else f"to leave it out, write -{key.name}:{bare}"
+    elif "*" in value and isinstance(key, Label | Part):
+        instead = "“*” stands for no letters here"
+    else:
+        return
+    why = f"“{value}” is not a value of “{key.name}”; {instead}. A value with such a sign stands in quotes."
+    raise NotUnderstood(why, position, key.allowed)
 
 
-def _understood(name: str, value: str, is_quoted: bool, position: int) -> Any:
-    """`value` as the field `name` keeps it."""
-    if name in CHOICES:
-        if value.lower() not in CHOICES[name]:
-            raise NotUnderstood(f"“{value}” is not a value of “{name}”.", position, CHOICES[name])
-        return value.lower()
-    if name in RANGES:
-        return _read_range(name, value, position)
-    if name == "id":
-        if not re.fullmatch(r"[0-9]{1,18}", value):
-            raise NotUnderstood(f"“{value}” is not the number of a photo.", position)
-        return int(value)
-    return None if value == "none" and not is_quoted and name != "file" else value
+def _refuse_too_many(key: Key, values: Sequence[Any], position: int) -> None:
+    if len(values) > key.most:
+        many = f"A filter takes at most {key.most} words." if key is WORDS else None
+        raise NotUnderstood(many or f"“{key.name}” takes at most {key.most:,} values.", position)
 
 
-def _read_range(name: str, value: str, position: int) -> Range:
-    match = _RANGE.fullmatch(value)
-    if match is None:
-        example = "75..96, >75 or <96" if name == "fill" else "0.4..0.9, >0.4 or <0.9"
-        raise NotUnderstood(f"“{value}” is not a range; write {example}.", position)
-    if match["sign"]:
-        bound = round(float(match["bound"]), 6)
-        return Range(low=bound) if match["sign"] == ">" else Range(high=bound)
-    low, high = round(float(match["low"]), 6), round(float(match["high"]), 6)
-    if low > high:
-        raise NotUnderstood(f"In “{value}” the lower bound is above the upper one.", position)
-    return Range(low, high)
+def _written(term: Term) -> str:
+    key, sign = ASKED[term.key], "-" if term.is_not else ""
+    if key is WORDS:
+        return " ".join(sign + _quoted(word, key) for word in term.values)
+    texts = [key.write(value) for value in term.values]
+    return f"{sign}{key.name}:{','.join('none' if text is None else _quoted(text, key) for text in texts)}"
 
 
-def _in_order(key: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    """Values once each, in an order that does not depend on how they were written; words stay as they stand."""
-    once = dict.fromkeys(values)
-    if key == "words":
-        return tuple(once)
-    if key in CHOICES:
-        return tuple(choice for choice in CHOICES[key] if choice in once)
-    return tuple(sorted(once, key=lambda value: (value is None, value if value is not None else "")))
-
-
-def figure(number: float) -> str:
-    """A bound of a range as it is written: at most six places, none too many."""
-    return f"{number:.6f}".rstrip("0").rstrip(".")
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, Range):
-        return str(value)
-    return ",".join("none" if choice is None else _quoted(str(choice), "none") for choice in value)
-
-
-def _quoted(text: str, *reserved: str) -> str:
-    """`text` as one value: in quotes where it would not be read back as it stands."""
-    if _PLAIN.fullmatch(text) and text not in reserved:
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def is_one_of(column: ColumnElement[Any] | InstrumentedAttribute[Any], values: Sequence[Any]) -> ColumnElement[bool]:
-    """Whether `column` holds one of `values`, where None stands for a missing value."""
-    condition = column.in_([value for value in values if value is not None])
-    return or_(condition, column.is_(None)) if None in values else condition
-
-
-def _is_noted(names: Sequence[str]) -> ColumnElement[bool]:
-    """Whether intake noted one of these of the photo, or nothing where `NO_NOTE` is among them."""
-    noted = Image.notes.overlap([name for name in names if name != NO_NOTE])
-    return or_(noted, Image.notes == []) if NO_NOTE in names else noted
-
-
-def _has_words(words: Sequence[str]) -> ColumnElement[bool]:
-    """Whether the photo's texts and current caption hold, for each of `words`, a word that begins so.
-
-    In a phrase only the last word may be longer.
-    """
-    condition = and_(*(PhotoText.words.op("@@")(_tsquery(word)) for word in words))
-    return PhotoIndex.image_id.in_(select(PhotoText.image_id).where(condition))
-
-
-def _tsquery(word: str) -> ColumnElement[Any]:
-    phrase = func.phraseto_tsquery(literal_column("'simple'"), func.regexp_replace(word, WORD_GAP, " ", "g"))
-    return cast(func.nullif(cast(phrase, Text), "") + ":*", TSQUERY)
-
-
-def _is_within(column: InstrumentedAttribute[Any], bounds: Range, unit: float) -> ColumnElement[bool]:
-    if bounds.low is not None and bounds.high is not None:
-        return column.between(bounds.low / unit, bounds.high / unit)
-    return column > bounds.low / unit if bounds.low is not None else column < (bounds.high or 0.0) / unit
+def _quoted(text: str, key: Key) -> str:
+    """`text` as one value of a key: in quotes where it would not be read back as it stands."""
+    is_plain = _PLAIN.fullmatch(text) is not None and text[0] not in "-!="
+    if key is WORDS:
+        is_plain = is_plain and (text[0].isalnum() and not (_operator(text) or _COMPARED.match(text)))
+    elif not isinstance(key, OneOf):
+        is_plain = is_plain and text.lower() != "none"
+    return text if is_plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -26,6 +26,7 @@ class PhotoIndex(Base):
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     catalog_id: Mapped[int] = mapped_column(BigInteger)
     category: Mapped[str | None] = mapped_column(Text)
+    category_key: Mapped[str | None] = mapped_column(Text)  # equal for spellings of one category
     background: Mapped[str] = mapped_column(Text, server_default="cannot tell")
     colour: Mapped[str | None] = mapped_column(Text)
     sharpness: Mapped[float | None]
@@ -44,7 +45,7 @@ class PhotoIndex(Base):
 
 
 class PhotoText(Base):
-    """The words of a photo's texts and of its current caption, unstemmed, for finding photos by words.
+    """The words of a photo's texts and of its current caption, as `search_words` makes them, for finding photos.
 
     Kept by triggers like `PhotoIndex`, and apart from it, which would no longer be narrow.
     """
@@ -58,30 +59,30 @@ class PhotoText(Base):
     words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption", persisted=True))
 
 
-# Everything that is no letter or digit parts words: "IMG_12.jpg" holds three.
-WORD_GAP = r"(\W|_)+"
-
 # Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
 _KEEPERS = {
-    "image": r"""
-        insert into photo_index (image_id, catalog_id, category, longest_px, shortest_px)
-        select id, catalog_id, category, greatest(width_px, height_px), least(width_px, height_px) from changed
+    "image": """
+        insert into photo_index (image_id, catalog_id, category, category_key, longest_px, shortest_px)
+        select id, catalog_id, category, category_key, greatest(width_px, height_px), least(width_px, height_px)
+        from changed
         on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category,
-            longest_px = excluded.longest_px, shortest_px = excluded.shortest_px
+            category_key = excluded.category_key, longest_px = excluded.longest_px, shortest_px = excluded.shortest_px
         where (photo_index.catalog_id, photo_index.category, photo_index.longest_px, photo_index.shortest_px)
             is distinct from
             (excluded.catalog_id, excluded.category, excluded.longest_px, excluded.shortest_px);
         insert into photo_text (image_id, of_image)
-        select id, to_tsvector('simple', regexp_replace(
-            concat_ws(' ', title, category, description, product, file_name), '(\W|_)+', ' ', 'g')) from changed
+        select id, search_words(concat_ws(' ', title, category, description, product, file_name)) from changed
         on conflict (image_id) do update set of_image = excluded.of_image
         where photo_text.of_image is distinct from excluded.of_image""",
     "signals": """
-        update photo_index set background = changed.background, colour = changed.subject_colour,
-            sharpness = changed.sharpness, fill = changed.fill, confidence = changed.confidence,
-            is_cropped = jsonb_array_length(changed.cropped_edges) > 0, contrast = changed.contrast
-        from changed where photo_index.image_id = changed.image_id""",
-    "caption": r"""
+        update photo_index set background = coalesce(signals.background, 'cannot tell'),
+            colour = signals.subject_colour, sharpness = signals.sharpness, fill = signals.fill,
+            confidence = signals.confidence, is_cropped = jsonb_array_length(signals.cropped_edges) > 0,
+            contrast = signals.contrast
+        from (select distinct image_id from changed) as touched
+        left join signals on signals.image_id = touched.image_id
+        where photo_index.image_id = touched.image_id""",
+    "caption": """
         update photo_index set captioned_by = coalesce(caption.written_by, 'none')
         from (select distinct image_id from changed) as touched
         left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
@@ -89,8 +90,7 @@ _KEEPERS = {
             and photo_index.captioned_by is distinct from coalesce(caption.written_by, 'none');
         update photo_text set of_caption = fresh.words
         from (
-            select touched.image_id,
-                to_tsvector('simple', regexp_replace(coalesce(caption.text, ''), '(\W|_)+', ' ', 'g')) as words
+            select touched.image_id, search_words(coalesce(caption.text, '')) as words
             from (select distinct image_id from changed) as touched
             left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
         ) as fresh
@@ -127,7 +127,7 @@ TRIGGERS: tuple[str, ...] = tuple(
             f"create or replace trigger keep_photo_index_{event} after {event} on {source} "
             f"referencing {rows} table as changed for each statement execute function keep_photo_index_of_{source}()"
             for event, rows in (("insert", "new"), ("update", "new"), ("delete", "old"))
-            if event != "delete" or source in ("caption", "caption_check", "decision")
+            if event != "delete" or source != "image"
         ),
     )
 )

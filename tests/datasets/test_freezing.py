@@ -17,7 +17,7 @@ from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
 from app.review import decisions
 from app.review.tables import Decision
-from app.selection.query import NotUnderstood
+from app.selection.kinds import NotUnderstood
 from app.storage import Storage
 from tests import cast
 from tests.datasets.cast import CAPTION, frozen, kept, suggested
@@ -91,6 +91,20 @@ def test_the_leak_test_refuses_a_split_that_cuts_a_product(session: Session, sto
     cut = [freezing.Placed(one.candidate, "P0", "train"), freezing.Placed(other.candidate, "P0 again", "validation")]
     with pytest.raises(Refused, match="The product “P0” would be in both train and validation, so nothing was frozen"):
         freezing.refuse_leaks([*cut, *rest])
+
+
+def test_the_leak_test_refuses_a_split_that_cuts_copies(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    for _ in range(2):
+        kept(session, storage, pile)
+    version = freezing.request_freeze(session, pile.id)
+    one, other = freezing.arrange(storage, freezing.gather(session, version).candidates)
+    cut = [
+        freezing.Placed(one.candidate, "a", "train", copies=3),
+        freezing.Placed(other.candidate, "b", "validation", copies=3),
+    ]
+    with pytest.raises(Refused, match="would be in both train and validation"):
+        freezing.refuse_leaks(cut)
 
 
 def test_a_later_caption_changes_neither_members_nor_hash(session: Session, storage: Storage) -> None:

@@ -30,6 +30,12 @@ def test_a_shared_picture_joins_two_products_under_the_first_name() -> None:
     assert group([("Shoe", "aa"), ("Kettle", "aa"), ("Shoe", "bb")]) == ["kettle"] * 3
 
 
+def test_copies_join_groups_and_name_none() -> None:
+    rows = [("Shoe", "dd"), (None, "cc"), (None, "bb"), (None, "aa"), ("Kettle", "ee")]
+    assert group(rows, [1, 1, 2, 2, None]) == ["shoe", "shoe", "aa", "aa", "kettle"]
+    assert group(rows, [1, 1, 1, 1, 1]) == ["kettle"] * 5
+
+
 @given(photos, st.randoms())
 def test_grouping_depends_on_no_order_and_cuts_nothing(
     rows: list[tuple[str | None, str]], chance: random.Random

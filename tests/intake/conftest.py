@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -60,19 +59,3 @@ def begin(session: Session) -> Callable[[], AbstractContextManager[Session]]:
             yield session
 
     return begin
-
-
-@pytest.fixture(scope="session")
-def photos() -> Path:
-    """The folder of real product photos, with `clothing` and `grocery` in it.
-
-    `PACKSHOT_TEST_PHOTOS`, or `shared/data` beside the project. Without it tests skip; where CI is set they fail.
-    """
-    named = os.environ.get("PACKSHOT_TEST_PHOTOS")
-    place = Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
-    if (place / "clothing").is_dir() and (place / "grocery").is_dir():
-        return place
-    missing = f"no real product photos at {place}; set PACKSHOT_TEST_PHOTOS to their folder"
-    if os.environ.get("CI"):
-        pytest.fail(missing)
-    pytest.skip(missing)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, Engine, case, func, select
+from sqlalchemy import Connection, case, func, select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption, CaptionCheck
@@ -19,24 +18,6 @@ from app.selection import browse
 from app.selection.query import joined, parse
 from app.selection.tables import PhotoIndex
 from tests import cast
-
-
-@pytest.fixture(scope="module")
-def connection(engine: Engine) -> Iterator[Connection]:
-    """One transaction for the tests of this file, undone after them: what all of them look at is made once."""
-    with engine.connect() as connection:
-        outer = connection.begin()
-        yield connection
-        outer.rollback()
-
-
-@pytest.fixture
-def session(connection: Connection) -> Iterator[Session]:
-    """What a test does in it is undone after the test."""
-    with connection.begin_nested() as own:
-        with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
-            yield session
-        own.rollback()
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +94,9 @@ def test_facets_count_what_choosing_would_show(session: Session, pile: Catalog, 
         for option in options:
             alone = free.toggled(key, option.value)
             assert option.count == len(session.scalars(alone.select(Image.id)).all()), (key, option)
-            assert option.is_on == (option.value in getattr(chosen, key))
+            assert option.is_on == (option.value in chosen.values(key))
     for key in ("sharpness", "fill"):
-        free = chosen.narrowed(**{key: None})
+        free = chosen.narrowed(**{key: ()})
         column = getattr(Signals, key)
         values = [value for value in session.scalars(free.select(column)) if value is not None]
         bins = Counter(min(int(value * browse.BINS), browse.BINS - 1) for value in values)
@@ -150,6 +131,28 @@ def test_choices_of_the_language_stay_with_no_photos(session: Session) -> None:
     assert [option.value for option in facets.options["decision"]] == ["kept", "rejected", "needs_work", "unseen"]
     assert facets.options["category"] == (browse.Option("Hats", 0, True),)
     assert facets.total == 0
+
+
+def test_spellings_of_a_name_are_one_facet_in_the_one_of_most_photos(session: Session) -> None:
+    pile = cast.catalog(session)
+    for category in ("Möbel", "Mo\u0308bel", "Möbel", "MÖBEL ", "lamps", None):
+        cast.image(session, pile, category=category)
+    options = browse.facets(session, parse("", pile.id)).options["category"]
+    assert [(option.value, option.count) for option in options] == [("Möbel", 4), ("lamps", 1), (None, 1)]
+    chosen = browse.facets(session, parse("category:mÖbel", pile.id))
+    assert (chosen.total, chosen.options["category"][0]) == (4, browse.Option("Möbel", 4, True))
+
+
+def test_file_names_sort_by_their_numbers(session: Session) -> None:
+    pile = cast.catalog(session)
+    names = ["P2.jpg", "p10.jpg", "p010b.jpg", "e\u0301tui 3.jpg", "Étui 12.jpg", "p1/20.jpg", "p1/3.jpg", "p_.jpg"]
+    for name in names:
+        cast.image(session, pile, title=None).file_name = name
+    session.flush()
+    shown = [tile.name for tile in browse.page(session, parse("", pile.id), "name")]
+    assert shown == [
+        "e\u0301tui 3.jpg", "Étui 12.jpg", "p1/3.jpg", "p1/20.jpg", "P2.jpg", "p10.jpg", "p010b.jpg", "p_.jpg",
+    ]  # fmt: skip
 
 
 def test_a_tile_carries_what_its_caption_gets_wrong(session: Session) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine, text
+from PIL import Image as Pillow
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from app import jobs
+from app.captions.tables import Caption
 from app.database import transaction, utc_now
 from app.datasets import freezing
-from app.datasets.tables import DatasetVersion
+from app.datasets.tables import DatasetVersion, Member
 from app.jobs import Job
 from app.settings import Settings
 from app.storage import Storage
 from tests import cast
 from tests.blocking import process_id, wait_until_blocked
 from tests.datasets.cast import kept
+from tests.pictures import again, patches, saved
 from workers import celery_app, cpu
 
 
@@ -56,6 +60,31 @@ def test_a_version_is_frozen_and_says_how_many_were_left_out(
     assert (job.state, job.result, job.done, job.total) == ("done", {"left_out": 1}, 2, 2)
     assert (frozen.train_count, frozen.sentence) == (2, "2 kept photos.")
     assert frozen.content_hash is not None
+
+
+def test_copies_of_a_photo_are_measured_where_they_were_not_and_kept_in_one_split(
+    engine: Engine, settings: Settings
+) -> None:
+    storage = Storage(settings.data_dir)
+    with transaction(engine) as session:
+        pile = cast.catalog(session)
+        for seed in range(7):
+            picture = patches(seed)
+            small = picture.resize((120, 120))
+            for copy in (saved(picture, "JPEG", quality=90), saved(small, "JPEG", quality=60), saved(picture, "PNG")):
+                photo = kept(session, storage, pile, caption=f"Vase {seed}.")
+                view = again(Pillow.open(io.BytesIO(copy)), "PNG")
+                photo.view_sha256 = storage.put("views", saved(view, "JPEG", quality=88), ".jpg")
+        kept(session, storage, pile, caption="Its view is gone.")
+        asked = freezing.request_freeze(session, pile.id)
+    job, version = freeze(engine, settings, asked)
+    assert (job.state, version.validation_count, version.uncompared_count) == ("done", 3, 1)
+    with transaction(engine) as session:
+        splits: dict[str, set[str]] = {}
+        rows = session.execute(select(Caption.text, Member.split).join(Caption, Caption.id == Member.caption_id))
+        for text_, split in rows:
+            splits.setdefault(text_, set()).add(split)
+    assert all(len(kinds) == 1 for kinds in splits.values())
 
 
 def test_a_job_swept_after_a_crash_behind_the_commit_changes_nothing(

@@ -29,6 +29,8 @@ the subject, scaled so that the subject is 512 px long:
 
 so 1 is as sharp as pixels can be, 0.5 (`SOFT_BELOW`) is a blur of one such pixel, 0.2 (`BLURRED_BELOW`) of two.
 Small subjects are not enlarged. Edges too faint to tell from noise give None.
+
+**Fingerprint.** By which copies of a picture are known again: `workers/signals/fingerprint.py`.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ from PIL import Image as Pillow
 from scipy import ndimage
 
 from app.catalog.colours import CLEAR_SHARE, leading_colour, name_background, name_colour
+from workers.signals.fingerprint import fingerprint
 from workers.signals.mask import (
     MASK_SIDE_PX,
     Field,
@@ -58,7 +61,7 @@ from workers.signals.mask import (
 )
 
 # Raise when a definition changes: images measured under an older version are measured again.
-SIGNALS_VERSION: Final = 3
+SIGNALS_VERSION: Final = 4
 
 SHARPNESS_SIDE_PX: Final = 512
 WHITE_DELTA_E: Final = 3.5
@@ -91,6 +94,7 @@ class SignalValues:
     cropped_edges: list[str] = field(default_factory=list)
     subject_lab: list[float] | None = None
     subject_colour: str | None = None
+    fingerprint: bytes | None = None
 
 
 def measure(picture: Pillow.Image) -> SignalValues:
@@ -101,15 +105,17 @@ def measure(picture: Pillow.Image) -> SignalValues:
     picture = _on_white(picture)
     small = np.asarray(_within(picture, MASK_SIDE_PX))
     lab = lab_planes(small)
+    mark = fingerprint(picture)
     contrast = round(float(np.percentile(off_smooth(ndimage.uniform_filter(lab, (0, 3, 3))), 99.9)), 2)
     if min(small.shape[:2]) < 16:
-        return SignalValues(background="cannot tell", confidence=0.0, contrast=contrast)
+        return SignalValues(background="cannot tell", confidence=0.0, contrast=contrast, fingerprint=mark)
     finding = find_subject(lab)
     if finding.subject is None:
         kind = "cannot tell" if finding.is_plain else "scene"
         sharpness = _sharpness(picture, _middle(lab))
-        return SignalValues(background=kind, confidence=0.0, contrast=contrast, sharpness=sharpness)
+        return SignalValues(background=kind, confidence=0.0, contrast=contrast, sharpness=sharpness, fingerprint=mark)
     return SignalValues(
+        fingerprint=mark,
         confidence=round(finding.confidence, 3),
         contrast=contrast,
         sharpness=_sharpness(picture, finding.subject),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from app import jobs
 from app.captions import proposing
 from app.catalog import signals
 from app.catalog.files import view_path
+from app.catalog.signals import Unmeasured
 from workers.celery_app import Cancelled, Work
 from workers.signals.measure import SIGNALS_VERSION, measure
 
@@ -29,6 +31,18 @@ def measure_all(work: Work) -> dict[str, Any]:
     catalog_id = int(work.arguments["catalog_id"])
     with work.transaction() as session:
         waiting = signals.unmeasured(session, catalog_id, SIGNALS_VERSION, work.arguments.get("image_ids"))
+    passed_over = measure_images(work, waiting)
+    with work.transaction() as session:
+        jobs.beat(session, work.claim)
+        proposing.request_captions(session, catalog_id, work.settings, jobs.asker(session, work.claim.job_id))
+    return {"photos": len(waiting), "passed_over": passed_over[:NAMED_AT_MOST]}
+
+
+def measure_images(work: Work, waiting: Sequence[Unmeasured]) -> list[str]:
+    """Measure these images for a job, batch by batch; returns a sentence for each that cannot be read.
+
+    Raises Cancelled between batches.
+    """
     work.tell(done=0, total=len(waiting))
     passed_over: list[str] = []
     for start in range(0, len(waiting), BATCH):
@@ -46,7 +60,4 @@ def measure_all(work: Work) -> dict[str, Any]:
             signals.record(session, SIGNALS_VERSION, measured)
         if is_cancel_asked:
             raise Cancelled
-    with work.transaction() as session:
-        jobs.beat(session, work.claim)
-        proposing.request_captions(session, catalog_id, work.settings, jobs.asker(session, work.claim.job_id))
-    return {"photos": len(waiting), "passed_over": passed_over[:NAMED_AT_MOST]}
+    return passed_over

@@ -21,8 +21,9 @@ from app.datasets.freezing import Offer
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import PAGE, SORTS, Facets, Order, Tile
-from app.selection.query import NotUnderstood, Selection, parse
-from app.selection.wording import Description, describe
+from app.selection.kinds import NotUnderstood
+from app.selection.query import Selection, parse
+from app.selection.wording import Description, describe, examples
 from app.web.dependencies import Page, Read
 from app.web.views import facets as pane
 from app.web.views import photos
@@ -71,6 +72,7 @@ class GridView:
     """A catalog's grid. `facets` and `tiles` belong to `selection`, `said` says it in words with the exact count.
 
     `suggested` of its photos wait for a person to accept what a rule suggests. `offer` is what it has to freeze.
+    `examples` explain the filter language: what to type, and what it gives.
     """
 
     catalog: Catalog
@@ -90,6 +92,7 @@ class GridView:
     earlier: str | None
     reasons: tuple[str, ...]
     photo: Photo | None
+    examples: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,7 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
         earlier=address(catalog.id, chosen.query, sort, at=max(1, at - PAGE)) if at > 1 else None,
         reasons=REASONS,
         photo=photos.read(session, tiles.tiles[0].id) if tiles.tiles else None,
+        examples=examples(),
     )
 
 
@@ -184,13 +188,18 @@ def _tiles(
 
 def _suggested(counted: Facets, chosen: Selection) -> int:
     """Of how many of the selected photos a rule suggests something, while no person has decided."""
-    holds_them = "rule" in chosen.by if chosen.by else not chosen.decision or "unseen" in chosen.decision
-    return sum(option.count for option in counted.options["by"] if option.value == "rule" and holds_them)
+    decision, by = chosen.values("decision"), chosen.values("by")
+    holds_them = "rule" in by if by else not decision or "unseen" in decision
+    is_left_out = "rule" in chosen.values("by", is_not=True) or "unseen" in chosen.values("decision", is_not=True)
+    return sum(
+        option.count for option in counted.options["by"] if option.value == "rule" and holds_them and not is_left_out
+    )
 
 
 def _offer(session: Session, chosen: Selection) -> Offer | None:
     """The kept ones of the selected photos, to be frozen; None where the selection asks for others."""
-    if chosen.decision and "kept" not in chosen.decision:
+    decision = chosen.values("decision")
+    if (decision and "kept" not in decision) or "kept" in chosen.values("decision", is_not=True):
         return None
     return freezing.offer(session, chosen.catalog_id, chosen.narrowed(decision=("kept",), by=()).query)
 

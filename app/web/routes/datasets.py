@@ -13,6 +13,7 @@ from fastapi import APIRouter, Form
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from app.catalog import reading as catalogs
+from app.catalog.fingerprints import COPIES_SEEN
 from app.catalog.tables import Catalog
 from app.datasets import freezing, reading
 from app.datasets.freezing import Offer
@@ -46,7 +47,10 @@ class FreezeView:
 
 @dataclass(frozen=True)
 class VersionView:
-    """One version. `contents` is None until it is frozen; the next page starts behind image `next_after`."""
+    """One version. `contents` is None until it is frozen; the next page starts behind image `next_after`.
+
+    `copies_seen` says which copies the split knows of.
+    """
 
     shown: VersionRow
     contents: Contents | None
@@ -55,6 +59,7 @@ class VersionView:
     after: int
     next_after: int | None
     runs: list[TrainingRun]
+    copies_seen: str = COPIES_SEEN
 
 
 @router.get("/datasets")

@@ -1,0 +1,187 @@
+"""The keys of the filter language, each declared once: its column, its values, its facet and its words for people.
+
+Adding one here adds it everywhere: to what a filter may say, to the SQL, to the sentence, and to the facet pane where
+it has a title. `tests/selection/test_every_key.py` then wants to know what it means in plain Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from app.catalog import notes
+from app.catalog.tables import Image
+from app.review import rules
+from app.selection.kinds import (
+    NOTHING,
+    Key,
+    Label,
+    Measure,
+    Number,
+    OneOf,
+    Part,
+    Range,
+    SomeOf,
+    Widening,
+    Words,
+    figure,
+)
+from app.selection.tables import PhotoIndex, PhotoText
+
+_ARE: Final = {"kept": "are kept", "rejected": "are rejected", "needs_work": "need work", "unseen": "are unseen"}
+_IS: Final = {"kept": "is kept", "rejected": "is rejected", "needs_work": "needs work", "unseen": "is unseen"}
+_NOT: Final = {"kept": "kept", "rejected": "rejected", "needs_work": "needing work", "unseen": "unseen"}
+_CAPTIONS: Final = {
+    "none": "without a caption",
+    "captioner": "with a machine’s caption",
+    "given": "with a caption given in a file",
+    "person": "with a person’s caption",
+}
+
+BY: Final = {
+    "person": "decided by a person",
+    "rule": "with only a rule’s suggestion",
+    "none": "without a decision or a suggestion",
+}
+_RULES: Final = {
+    "empty": "Reject: empty", "small": "Reject: too small", "blurred": "Reject: blurred",
+    "contradicted": "Look: caption contradicts", "uncaptioned": "Look: no caption",
+    "cropped": "Look: cropped", "busy": "Look: a scene", "bare": "Look: a packshot",
+    "clean": "Keep: no fault found",
+}  # fmt: skip
+_NOTES: Final = {
+    "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
+    "large-profile": "Large profile", "large-text": "Large text", "first-of-several": "First of several pictures",
+    "largest-page": "Largest page", "missing-end-mark": "End mark missing", "laid-on-white": "Laid on white",
+    "reduced-to-8-bit": "Reduced to 8 bit",
+}  # fmt: skip
+
+
+def alternatives(words: Sequence[str]) -> str:
+    """Alternatives in words: "a", "a or b", "a, b or c"."""
+    return words[-1] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}" if words else ""
+
+
+def _decision(values: Sequence[Any], is_one: bool) -> str:
+    return f"that {alternatives([(_IS if is_one else _ARE)[verdict] for verdict in values])}"
+
+
+def _not_decision(values: Sequence[Any], is_one: bool) -> str:
+    return f"that {'is' if is_one else 'are'} not {alternatives([_NOT[verdict] for verdict in values])}"
+
+
+def _background(values: Sequence[Any], is_one: bool) -> str:
+    known = [background for background in values if background != "cannot tell"]
+    unknown = ["a background that cannot be told"] if "cannot tell" in values else []
+    return f"on {alternatives(([f'a {alternatives(known)} background'] if known else []) + unknown)}"
+
+
+def _bounds(bounds: Range, above: str, below: str, between: str) -> str:
+    if bounds.low is not None and bounds.high is not None:
+        return between.format(figure(bounds.low), figure(bounds.high))
+    return above.format(figure(bounds.low)) if bounds.low is not None else below.format(figure(bounds.high or 0.0))
+
+
+def _fill(values: Sequence[Any], is_one: bool) -> str:
+    side = "longest side filling"
+    return _bounds(values[0], f"{side} more than {{}} %", f"{side} less than {{}} %", f"{side} {{}} to {{}} %")
+
+
+def _named(values: Sequence[Any], missing: str) -> str:
+    return alternatives([missing if value is None else value for value in values])
+
+
+def _noted(values: Sequence[Any], is_one: bool) -> str:
+    return alternatives(["without a note" if n == NOTHING else f"noted as “{n.replace('-', ' ')}”" for n in values])
+
+
+def _in_quotes(values: Sequence[Any]) -> list[str]:
+    return [f"“{value}”" for value in values]
+
+
+_DECLARED: Final[tuple[Key, ...]] = (
+    OneOf(
+        name="decision", title="Decision", column=PhotoIndex.verdict, sample=("kept", "unseen"),
+        choices={"kept": "Kept", "rejected": "Rejected", "needs_work": "Needs work", "unseen": "Not seen yet"},
+        say=_decision, say_left_out=_not_decision,
+        # People's decisions; asked for rules, also what they suggest of photos that no person has seen.
+        widening=Widening("by", "rule", PhotoIndex.suggested),
+    ),
+    OneOf(
+        name="by", title="Decided by", column=PhotoIndex.decided_by, sample=("rule",),
+        choices={"person": "A person", "rule": "Only a rule suggests", "none": "Nobody"},
+        say=lambda values, _: alternatives([BY[author] for author in values]),
+    ),
+    OneOf(
+        name="rule", title="Suggested by rules", column=PhotoIndex.rule, sample=("blurred",),
+        choices={name: _RULES[name] for name in rules.NAMES},
+        say=lambda values, _: f"found {alternatives(values)} by a rule",
+    ),
+    OneOf(
+        name="background", title="Background", column=PhotoIndex.background, sample=("white", "plain"),
+        choices={"white": "White", "plain": "Plain", "scene": "Scene", "cannot tell": "Cannot tell"},
+        say=_background,
+    ),
+    Measure(
+        name="sharpness", title="Subject sharpness", column=PhotoIndex.sharpness, sample=(Range(low=0.4),),
+        ends=("soft", "sharp"),
+        say=lambda values, _: _bounds(values[0], "sharper than {}", "softer than {}", "of sharpness {} to {}"),
+    ),
+    Measure(
+        name="fill", title="Longest-side fill", column=PhotoIndex.fill, sample=(Range(75.0, 96.0),),
+        ends=("0 %", "100 %"), top=100.0, step=1.0, shown="{:.0f} to {:.0f} %", example="75..96, >75 or <96",
+        say=_fill,
+    ),
+    Label(
+        name="category", title="Category", column=PhotoIndex.category_key, sample=("lamps", "T-shirts"),
+        spelling=PhotoIndex.category, missing="No category",
+        say=lambda values, _: f"in {_named(values, 'no category')}",
+    ),
+    Label(
+        name="colour", title="Subject colour", column=PhotoIndex.colour, sample=("red",),
+        spelling=PhotoIndex.colour, missing="Cannot tell", is_closed=True,
+        say=lambda values, _: f"with a {_named(values, 'unknown')} subject",
+    ),
+    OneOf(
+        name="caption", title="Caption", column=PhotoIndex.captioned_by, sample=("none",),
+        choices={
+            "none": "No caption", "captioner": "By a captioner", "given": "Given in a file", "person": "By a person",
+        },
+        say=lambda values, _: alternatives([_CAPTIONS[value] for value in values]),
+    ),
+    SomeOf(
+        name="note", title="Noted at intake", column=Image.notes, sample=("laid-on-white",), is_closed=True,
+        choices={NOTHING: "No note"} | {name: _NOTES[name] for name in notes.NAMES},
+        say=_noted,
+    ),
+    Label(
+        name="product", column=Image.product_key, sample=("K-12",), spelling=Image.product,
+        say=lambda values, _: f"of product {_named(values, 'unknown')}",
+    ),
+    Part(
+        name="file", column=Image.file_key, sample=("front",),
+        say=lambda values, _: f"with {alternatives(_in_quotes(values))} in the file name",
+    ),
+    Number(
+        name="id", column=PhotoIndex.image_id, sample=(12, 15),
+        say=lambda values, _: "chosen one by one",
+    ),
+)  # fmt: skip
+WORDS: Final = Words(
+    name="words",
+    sample=("red", "dress"),
+    column=PhotoText.words,
+    say=lambda values, _: f"mentioning {' and '.join(_in_quotes(values))}",
+    say_left_out=lambda values, _: f"not mentioning {alternatives(_in_quotes(values))}",
+)
+KEYS: Final = {key.name: key for key in _DECLARED}
+# Everything that can be asked, in the order in which it is written: words stand behind the keys.
+ASKED: Final = KEYS | {WORDS.name: WORDS}
+# Facets: those with a list of values of which a photo has one, or several, and those with a histogram.
+LISTED: Final = {
+    name: key
+    for name, key in KEYS.items()
+    if key.title and isinstance(key, OneOf | Label) and not isinstance(key, SomeOf)
+}
+SEVERAL: Final = {name: key for name, key in KEYS.items() if key.title and isinstance(key, SomeOf)}
+MEASURED: Final = {name: key for name, key in KEYS.items() if key.title and isinstance(key, Measure)}

@@ -1,0 +1,52 @@
+"""Drawn pictures that look like nothing but themselves, and their copies, for tests of what tells them apart."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageEnhance, ImageOps
+
+Picture = Pillow.Image
+
+
+def patches(seed: int, side_px: int = 256) -> Picture:
+    """Soft patches of colour, others for every seed."""
+    draw = np.random.default_rng(seed)
+    small = Pillow.fromarray(draw.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    return small.resize((side_px, side_px), Pillow.Resampling.BICUBIC)
+
+
+def saved(picture: Picture, kind: str, **options: int) -> bytes:
+    """The picture as the bytes of a file."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def again(picture: Picture, kind: str, **options: int) -> Picture:
+    """The picture saved and read."""
+    return Pillow.open(io.BytesIO(saved(picture, kind, **options))).convert("RGB")
+
+
+def cut(picture: Picture, share: float) -> Picture:
+    """Without this share of each side."""
+    across, down = round(picture.width * share), round(picture.height * share)
+    return picture.crop((across, down, picture.width - across, picture.height - down))
+
+
+# Copies that are known for what they are.
+COPIES: Final[dict[str, Callable[[Picture], Picture]]] = {
+    "PNG": lambda picture: again(picture, "PNG"),
+    "JPEG 30": lambda picture: again(picture, "JPEG", quality=30),
+    "WebP": lambda picture: again(picture, "WEBP", quality=75),
+    "half": lambda picture: again(picture.resize((picture.width // 2, picture.height // 2)), "JPEG", quality=85),
+    "small": lambda picture: again(ImageOps.contain(picture, (160, 160)), "JPEG", quality=70),
+    "double": lambda picture: picture.resize((picture.width * 2, picture.height * 2)),
+    "brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.05),
+    "cut by 1 %": lambda picture: cut(picture, 0.01),
+    "mirrored": ImageOps.mirror,
+}

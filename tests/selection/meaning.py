@@ -1,0 +1,170 @@
+"""What every key of the language means, in plain Python over plain rows: what the SQL is compared with.
+
+A key that is declared and not told of here fails `test_every_key.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.captions.tables import Caption
+from app.catalog.tables import Image, Signals
+from app.review.tables import Decision
+from app.selection.kinds import Range
+from app.selection.query import Selection, Term
+
+
+@dataclass(frozen=True)
+class PlainPhoto:
+    """A photo with all that was measured, written and decided of it, each read by itself."""
+
+    image: Image
+    signals: Signals | None
+    caption: Caption | None
+    decision: Decision | None
+
+    @property
+    def texts(self) -> list[str]:
+        """Everything that words are looked for in."""
+        image = self.image
+        texts = (image.title, image.category, image.description, image.product, image.file_name)
+        return [text for text in (*texts, self.caption.text if self.caption else None) if text]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """`holds`: whether a photo is one of a value; `values`: values that hold of it, to draw from."""
+
+    holds: Callable[[PlainPhoto, Any], bool]
+    values: Callable[[PlainPhoto], Iterable[Any]]
+
+
+def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
+    """The catalog's photos, oldest first."""
+    signals = {row.image_id: row for row in session.scalars(select(Signals))}
+    captions = {row.image_id: row for row in session.scalars(select(Caption)) if row.superseded_at is None}
+    decisions = {row.image_id: row for row in session.scalars(select(Decision)) if row.superseded_at is None}
+    images = session.scalars(select(Image).where(Image.catalog_id == catalog_id).order_by(Image.id))
+    return [PlainPhoto(row, signals.get(row.id), captions.get(row.id), decisions.get(row.id)) for row in images]
+
+
+def matches(photo: PlainPhoto, selection: Selection) -> bool:
+    """Whether a photo is in the selection."""
+    return all(_meets(photo, term, selection) for term in selection.terms)
+
+
+def _meets(photo: PlainPhoto, term: Term, selection: Selection) -> bool:
+    held = [MEANINGS[term.key].holds(photo, value) for value in term.values]
+    if term.key == "decision" and "rule" in selection.values("by") and _author(photo) == "rule":
+        held += [photo.decision is not None and photo.decision.verdict == value for value in term.values]
+    if term.is_not:
+        return not any(held)
+    return all(held) if term.key == "words" else any(held)
+
+
+def _author(photo: PlainPhoto) -> str:
+    """Who said something of a photo: a person, only a rule, or nobody."""
+    if photo.decision is None:
+        return "none"
+    return "rule" if photo.decision.rule else "person"
+
+
+def _decided(photo: PlainPhoto) -> str:
+    return photo.decision.verdict if photo.decision and _author(photo) == "person" else "unseen"
+
+
+def plain(text: str) -> str:
+    """A text without letter case and accents."""
+    parts = unicodedata.normalize("NFKD", text).lower()
+    return "".join(part for part in parts if not unicodedata.combining(part)).replace("ß", "ss")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, plain; each character of Chinese is one."""
+    return re.findall(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+", plain(text))
+
+
+def _mentions(photo: PlainPhoto, typed: str) -> bool:
+    asked = words(typed)
+    if not asked:
+        return all(any(sign in text for text in photo.texts) for sign in typed)
+    for text in photo.texts:
+        there = words(text)
+        for start in range(len(there) - len(asked) + 1):
+            run = there[start : start + len(asked)]
+            if run[:-1] == asked[:-1] and run[-1].startswith(asked[-1]):
+                return True
+    return False
+
+
+def _beginnings(photo: PlainPhoto) -> list[str]:
+    """Words to ask for: as they stand, begun, in another letter case, two in a row, and signs."""
+    asked = [" ".join(text.split()[:2]) for text in photo.texts]
+    asked += [word for text in photo.texts for word in (text.split()[0][:3], text.split()[-1].upper())]
+    return [word for word in asked if word]
+
+
+def _labelled(value: Callable[[PlainPhoto], str | None]) -> Meaning:
+    def same(text: str | None) -> str | None:
+        return None if text is None else " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+    return Meaning(
+        lambda photo, asked: same(value(photo)) == same(asked),
+        lambda photo: [name if (name := value(photo)) is None else name.upper(), value(photo)],
+    )
+
+
+def _within(value: float | None, bounds: Range, top: float) -> bool:
+    if value is None:
+        return False
+    if bounds.low is not None and bounds.high is not None:
+        return bounds.low / top <= value <= bounds.high / top
+    return value > bounds.low / top if bounds.low is not None else value < (bounds.high or 0.0) / top
+
+
+def _around(value: float | None, top: float) -> list[Range]:
+    """Ranges with the value inside, at the edge and outside."""
+    shown = round((0.5 if value is None else value) * top, 4)
+    return [Range(low=shown), Range(high=shown), Range(round(shown * 0.7, 4), round(shown * 1.2, 4))]
+
+
+def _equal(value: Callable[[PlainPhoto], Any]) -> Meaning:
+    return Meaning(lambda photo, asked: value(photo) == asked, lambda photo: [value(photo)])
+
+
+def _measured(value: Callable[[PlainPhoto], float | None], top: float = 1.0) -> Meaning:
+    return Meaning(lambda photo, asked: _within(value(photo), asked, top), lambda photo: _around(value(photo), top))
+
+
+MEANINGS: Final[dict[str, Meaning]] = {
+    "decision": _equal(_decided),
+    "by": _equal(_author),
+    "background": _equal(lambda photo: photo.signals.background if photo.signals else "cannot tell"),
+    "sharpness": _measured(lambda photo: photo.signals.sharpness if photo.signals else None),
+    "fill": _measured(lambda photo: photo.signals.fill if photo.signals else None, top=100.0),
+    "category": _labelled(lambda photo: photo.image.category),
+    "colour": _labelled(lambda photo: photo.signals.subject_colour if photo.signals else None),
+    "caption": _equal(lambda photo: photo.caption.written_by if photo.caption else "none"),
+    "rule": Meaning(
+        lambda photo, asked: photo.decision is not None and photo.decision.rule == asked,
+        lambda photo: [photo.decision.rule] if photo.decision and photo.decision.rule else ["clean"],
+    ),
+    "note": Meaning(
+        lambda photo, asked: asked in photo.image.notes or (asked == "none" and not photo.image.notes),
+        lambda photo: photo.image.notes or ["none"],
+    ),
+    "product": _labelled(lambda photo: photo.image.product),
+    "file": Meaning(
+        lambda photo, asked: plain(asked) in plain(photo.image.file_name),
+        lambda photo: [photo.image.file_name[2:7], photo.image.file_name.upper()],
+    ),
+    "id": _equal(lambda photo: photo.image.id),
+    "words": Meaning(_mentions, _beginnings),
+}

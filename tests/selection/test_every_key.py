@@ -1,0 +1,184 @@
+"""Every key of the language, alone and with every other, chosen and left out, against plain Python over the rows.
+
+Whatever asks with a selection agrees with it: the grid, the count, the facets, a photo's place, the bulk act's photos
+and the members of a version frozen from it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from app.catalog.tables import Catalog, Image, Signals
+from app.datasets import freezing
+from app.datasets.tables import DatasetVersion
+from app.people import Person
+from app.review.decisions import apply_rules, decide, decide_selection
+from app.selection import browse
+from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
+from app.selection.kinds import Column, Label
+from app.selection.query import Selection, parse
+from app.selection.tables import PhotoIndex
+from tests import cast
+from tests.selection.meaning import MEANINGS, matches, photos_of
+
+SHARED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+TITLES = ("Red kettle", "Kettle & AB", "100 % wool", "Crème brûlée", "新款红色水壶 Pro", "lamp", None)
+
+
+class Shelf:
+    """Thirty photos of all kinds, as rows, and somebody to decide on them."""
+
+    def __init__(self, session: Session, catalog: Catalog, person: Person) -> None:
+        self.catalog_id, self.person_id = catalog.id, person.id
+        self.photos = photos_of(session, catalog.id)
+        session.expunge_all()
+
+    def ids(self, selection: Selection) -> list[int]:
+        return [photo.image.id for photo in self.photos if matches(photo, selection)]
+
+    def drawn(self, chance: random.Random, key: str, is_not: bool, chosen: Selection) -> Selection:
+        """`chosen` with one or two values of a key that hold of some photo."""
+        values = [chance.choice(list(MEANINGS[key].values(chance.choice(self.photos)))) for _ in range(2)]
+        return chosen.with_term(key, values[: min(ASKED[key].most, chance.choice((1, 2)))], is_not)
+
+
+@pytest.fixture(scope="module")
+def shelf(connection: Connection) -> Shelf:
+    with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
+        catalog, ana = cast.catalog(session), cast.person(session)
+        fill(session, catalog, ana)
+        cast.red_kettle(session, cast.catalog(session))  # in another catalog: never found
+        session.commit()
+        return Shelf(session, catalog, ana)
+
+
+def fill(session: Session, catalog: Catalog, ana: Person) -> None:
+    draw = random.Random(8)
+    for number in range(30):
+        photo = cast.image(
+            session, catalog,
+            title=draw.choice(TITLES),
+            category=draw.choice(("Kettles", "KETTLES ", "Möbel", "Mo\u0308bel", "none", None)),
+            product=draw.choice(("K-1", "k-1", "Café", None)),
+            sharpness=draw.choice((None, 0.05, 0.3, 0.9)),
+            background=draw.choice(("white", "plain", "scene", "cannot tell")),
+            caption=draw.choice((None, "Red kettle.", "Green mug on a table.")),
+        )  # fmt: skip
+        photo.file_name = draw.choice(("shelf/IMG_1.jpg", "100%_wool.png", "Café.jpg", f"p{number}.jpg"))
+        photo.notes = draw.choice(([], [], ["laid-on-white"], ["laid-on-white", "largest-page"]))
+        measured = session.get_one(Signals, photo.id)
+        measured.fill, measured.subject_colour = number / 40, draw.choice(("red", "blue", None))
+        if number % 7 == 0:
+            session.delete(measured)
+        session.flush()
+        if number % 3 == 0:
+            apply_rules(session, [photo.id])
+        elif number % 3 == 1:
+            decide(session, photo, ana, draw.choice(("kept", "rejected", "needs_work")))
+
+
+def test_every_key_is_told_in_plain_python() -> None:
+    assert MEANINGS.keys() == ASKED.keys()
+
+
+def test_every_key_with_every_other_chosen_and_left_out(session: Session, shelf: Shelf) -> None:
+    chance = random.Random(1)
+    for key in ASKED:
+        tried = [shelf.drawn(chance, key, False, Selection(shelf.catalog_id)) for _ in range(20)]
+        assert any(0 < len(shelf.ids(chosen)) < 30 for chosen in tried), f"{key} tells no photos apart"
+    for one, other in itertools.combinations_with_replacement(ASKED, 2):
+        for signs in itertools.product((False, True), repeat=2):
+            chosen = Selection(shelf.catalog_id)
+            for key, is_not in zip((one, other), signs, strict=True):
+                chosen = shelf.drawn(chance, key, is_not, chosen)
+            shown = [tile.id for tile in browse.page(session, chosen, "oldest", size=100)]
+            assert shown == shelf.ids(chosen), chosen.query
+            assert browse.count(session, chosen) == len(shown), chosen.query
+
+
+@given(st.randoms(use_true_random=False), st.lists(st.sampled_from(list(ASKED)), min_size=1, max_size=4))
+@SHARED
+def test_all_that_asks_agrees(session: Session, shelf: Shelf, chance: random.Random, keys: list[str]) -> None:
+    chosen = Selection(shelf.catalog_id)
+    for key in keys:
+        chosen = shelf.drawn(chance, key, chance.random() < 0.4, chosen)
+    assert parse(chosen.query, shelf.catalog_id) == chosen
+    ids = shelf.ids(chosen)
+    for sort in ("oldest", "name"):
+        assert sorted(tile.id for tile in browse.page(session, chosen, sort, size=100)) == ids
+    assert sorted(session.scalars(chosen.select(Image.id))) == ids
+    for photo in shelf.photos[:3]:
+        assert browse.holds(session, chosen, photo.image.id) == (photo.image.id in ids)
+    facets_agree(shelf, chosen, browse.facets(session, chosen))
+    if any(photo.caption for photo in shelf.photos if photo.image.id in ids):
+        version = DatasetVersion(catalog_id=shelf.catalog_id, number=1, selection=chosen.query)
+        members = freezing.gather(session, version).candidates
+        captioned = [photo.image.id for photo in shelf.photos if photo.caption and photo.image.id in ids]
+        assert [member.image_id for member in members] == captioned
+
+
+def facets_agree(shelf: Shelf, chosen: Selection, facets: browse.Facets) -> None:
+    assert facets.total == len(shelf.ids(chosen))
+    for key, listed in (LISTED | SEVERAL).items():
+        counts = {option.value: option.count for option in facets.options[key]}
+        alone = {value: shelf.ids(only(chosen, key, value)) for value in counts}
+        assert counts == {value: len(ids) for value, ids in alone.items()}, (chosen.query, key)
+        if isinstance(listed, Label):
+            assert set().union(*alone.values()) == set(shelf.ids(free_of(chosen, key))), (chosen.query, key)
+        are_on = {listed.identity(option.value) for option in facets.options[key] if option.is_on}
+        assert are_on == {listed.identity(value) for value in chosen.values(key)}
+        assert len({listed.identity(value) for value in counts}) == len(counts), "each name is one facet"
+    for key in MEASURED:
+        there = shelf.ids(free_of(chosen, key))
+        photos = [photo for photo in shelf.photos if photo.image.id in there]
+        values = [value for photo in photos if (value := getattr(photo.signals, key, None)) is not None]
+        bins = Counter(min(int(value * browse.BINS), browse.BINS - 1) for value in values)
+        assert list(facets.bars[key]) == [bins[place] for place in range(browse.BINS)], (chosen.query, key)
+
+
+def free_of(chosen: Selection, key: str) -> Selection:
+    return chosen.with_term(key, ()).with_term(key, (), is_not=True)
+
+
+def only(chosen: Selection, key: str, value: str | None) -> Selection:
+    """What choosing this value of a key alone shows."""
+    return free_of(chosen, key).with_term(key, (value,))
+
+
+@pytest.mark.parametrize("is_not", [False, True], ids=["chosen", "left out"])
+@pytest.mark.parametrize("key", ASKED)
+def test_a_bulk_act_takes_the_photos_that_were_shown(session: Session, shelf: Shelf, key: str, is_not: bool) -> None:
+    chosen = shelf.drawn(random.Random(3), key, is_not, Selection(shelf.catalog_id))
+    ids = shelf.ids(chosen)
+    ana = session.get_one(Person, shelf.person_id)
+    decided = decide_selection(session, chosen, ana, "needs_work", expected_count=len(ids))
+    assert decided.changed + decided.already == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("column", "spelling", "title"),
+    [
+        (Catalog.name, Catalog.name, ""),  # of no table that a photo is known by
+        (Image.product_key, Image.product, "Product"),  # a facet that the index cannot count
+        (PhotoIndex.category_key, Image.category, "Category"),
+    ],
+)
+def test_a_key_that_no_statement_joins_cannot_be_declared(column: Column, spelling: Column, title: str) -> None:
+    with pytest.raises(TypeError):
+        Label(name="owner", title=title, column=column, spelling=spelling, sample=(), say=lambda values, is_one: "")
+
+
+def test_photos_picked_by_number_are_those(session: Session, shelf: Shelf) -> None:
+    ids = [photo.image.id for photo in shelf.photos[:3]]
+    chosen = parse(f"id:{','.join(map(str, ids))}", shelf.catalog_id)
+    assert [tile.id for tile in browse.page(session, chosen, "oldest")] == ids
+    assert browse.facets(session, chosen).total == 3
+    assert browse.position(session, chosen, "oldest", ids[2]) == 3
