@@ -64,7 +64,7 @@ def run_id(site: Site) -> int:
 @pytest.fixture
 def page(site: Site, visit: Visit, run_id: int) -> Page:
     with transaction(site.engine) as session:
-        me = cast.person(session)
+        me = cast.person(session, role="owner")
     page = visit(me)
     page.goto(f"{site.url}/runs/{run_id}")
     expect(page.locator("#loss path.line")).to_have_count(4)

@@ -83,6 +83,7 @@ ROUTES: dict[str, Who] = {
     "GET /runs": "member",
     "POST /runs": "member",  # the same
     "GET /runs/new": "member",
+    "POST /runs/new": "member",  # an address made of what was typed
     "GET /runs/{run_id}": "member",
     "GET /runs/{run_id}/curves": "member",
     "GET /runs/{run_id}/events": "member",

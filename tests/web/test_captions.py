@@ -165,7 +165,7 @@ def test_a_text_is_held_against_the_picture_before_it_is_kept(
 ) -> None:
     told = client.post(f"/images/{photo.id}/contradictions", data={"text": "Blue kettle."})
     assert told.status_code == 200 and "says <b>blue</b>, measured <b>red</b>" in told.text
-    assert "nothing disagrees" in client.post(f"/images/{photo.id}/contradictions", data={"text": "Red kettle."}).text
+    assert "colour agrees" in client.post(f"/images/{photo.id}/contradictions", data={"text": "Red kettle."}).text
     assert "nothing to compare" in client.post(f"/images/{photo.id}/contradictions", data={"text": " "}).text
     assert client.post("/images/999999/contradictions", data={"text": "Blue."}).status_code == 404
     assert stranger.post(f"/images/{photo.id}/contradictions", data={"text": "Blue."}).status_code in (303, 401, 403)

@@ -146,7 +146,7 @@ def test_photos_that_are_there_are_not_being_taken_in(client: TestClient, sessio
 
 @pytest.mark.parametrize("key", ["take_in", "caption", "freeze"])
 def test_only_what_runs_is_said_to_be_going_on(session: Session, key: str) -> None:
-    report = CycleReport(cast.catalog(session), 10, 6, 1, 2, 1, None, None, None)
+    report = CycleReport(cast.catalog(session), 10, 6, 1, 2, 1, {}, None, None, None)
     assert " being " in next_steps(at(key, "running"), report)[0].title
     assert all(" being " not in step.title for step in next_steps(at(key, "next"), report))
 

@@ -75,7 +75,14 @@ def test_a_script_gets_what_happened(client: TestClient, photos: list[Image]) ->
     sent = {"verdict": "kept", "expected_id": "0"}
     answer = client.post(f"/images/{photos[0].id}/decisions", data=sent, headers=JSON)
     assert answer.json()["sentence"] == "Kept Kettle 0"
-    assert answer.json()["waiting"] == {"contradicted": 0, "unseen": 4, "needs_work": 0, "photos": 5, "total": 4}
+    assert answer.json()["waiting"] == {
+        "contradicted": 0,
+        "doubted": 0,
+        "unseen": 4,
+        "needs_work": 0,
+        "photos": 5,
+        "total": 4,
+    }
     undone = client.post("/undo", headers=JSON).json()
     assert undone == {
         "sentence": "Kettle 0 is not decided any more.", "image_id": photos[0].id, "count": 1,

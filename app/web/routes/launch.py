@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from app.datasets import reading
 from app.launch import preflights
 from app.launch.preflights import RequestedLimits
-from app.web.dependencies import Config, Files, Page, Read, Sent, Spender, Write
+from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Spender, Write
 from app.web.views.launch import page as launch_page
 from app.web.views.launch.form import asked_in, open_assessment, understood
 
