@@ -270,7 +270,7 @@ def test_a_finished_run_tells_what_it_took_and_what_happened(client: TestClient)
     assert "Step 1,400 of 1,400 · 2,800 pictures seen · 54 s" in page
     assert "29 s · €0.29 23 s to 35 s, 5 steps measured on CPU" in page
     assert "54 s · €0.54 85.4 % more than" in page
-    assert "50 m · €30 money decides" in page
+    assert "50 m · €30.00 money decides" in page
     for time_of_day, what in (
         ("03:06:03", "validation 0.240 at step 350, lowest so far"),
         ("03:06:12", "samples 3 pictures at step 700"),
