@@ -84,6 +84,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     return {
         "/patterns": ["/patterns"], "/people": ["/people"], "/cycle": ["/cycle"], "/desk": ["/desk"],
         "/catalogs/{catalog_id}": [catalog, f"{catalog}?q=decision:lost", f"{catalog}?q=nothing+is+so", "/catalogs"],
+        "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
+        "/catalogs/{catalog_id}/freeze": [f"{catalog}/freeze?q=decision:kept"],
         "/intakes": ["/intakes"], "/intakes/{intake_id}": [f"/intakes/{intake.id}"],
         "/images/{image_id}": [f"/images/{photos[0].id}?q=kettle", "/images/999999"],
         "/datasets": ["/datasets"], "/datasets/{version_id}": [f"/datasets/{done.version_id}"],

@@ -127,6 +127,7 @@ def test_a_facet_keeps_its_order_while_it_is_used(long_grid: Page) -> None:
     assert len(names) == 4
     for name in names[1:3]:
         choice = facet.get_by_role("checkbox", name=name)
+        choice.scroll_into_view_if_needed()
         before = choice.bounding_box()
         choice.click()
         expect(choice).to_have_attribute("aria-checked", "true")

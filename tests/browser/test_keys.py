@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.database import transaction
+from app.review import decisions
 from tests import cast
 from tests.browser.conftest import Scene, Site, Visit
 from tests.browser.test_viewer import paint
@@ -76,7 +77,14 @@ def says(key: str, words: str, *, before: str = "") -> Try:
     return attempt
 
 
+def suggest(scene: Scene) -> None:
+    """Let the rules look at the photos, so that there are suggestions to accept."""
+    with transaction(scene.site.engine) as session:
+        decisions.apply_rules(session, [photo.id for photo in scene.photos])
+
+
 def test_every_line_of_the_desk(scene: Scene, visit: Visit) -> None:
+    suggest(scene)
     first, second, third = (photo.id for photo in scene.photos[:3])
     page = visit(scene.ana)
     page.goto(f"{scene.site.url}/images/{second}?q=kettle&sort=oldest")
@@ -111,6 +119,7 @@ def test_every_line_of_the_desk(scene: Scene, visit: Visit) -> None:
         "0": ("Next surround", presses("0", "html", "data-stage", "light")),
         "E": ("edit the caption", edits),
         "Esc": ("back to the grid; in the text: leave it", leaves),
+        "Y": ("Accept: keep", says("y", "Kept Maroon")),
         "A": ("Keep", says("a", "Kept")),
         "X": ("Reject", presses("x", "[data-reject] .menu")),
         "F": ("Needs work", says("f", "needing work")),
@@ -124,6 +133,7 @@ def test_every_line_of_the_desk(scene: Scene, visit: Visit) -> None:
 
 
 def test_every_line_of_the_catalog(scene: Scene, visit: Visit) -> None:
+    suggest(scene)
     page = visit(scene.ana)
     page.goto(f"{scene.site.url}/catalogs/{scene.pile.id}")
 
@@ -160,6 +170,7 @@ def test_every_line_of_the_catalog(scene: Scene, visit: Visit) -> None:
 
     check(page, {
         "/": ("search", presses("/", "input.query:focus")),
+        "Y": ("Accept suggestions", says("y", "Kept Crimson")),
         "A": ("Keep", says("a", "Kept")),
         "X": ("Reject", presses("x", "[data-reject] .menu")),
         "F": ("Needs work", says("f", "needing work")),
