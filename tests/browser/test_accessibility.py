@@ -82,7 +82,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     link = people.make_link(session, mei)
     catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
     return {
-        "/patterns": ["/patterns"], "/people": ["/people"], "/audit": ["/audit"], "/cycle": ["/cycle"], "/desk": ["/desk"],
+        "/patterns": ["/patterns"], "/people": ["/people"], "/audit": ["/audit"],
+        "/cycle": ["/cycle"], "/desk": ["/desk"],
         "/catalogs/{catalog_id}": [catalog, f"{catalog}?q=decision:lost", f"{catalog}?q=nothing+is+so", "/catalogs"],
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
         "/catalogs/{catalog_id}/freeze": [f"{catalog}/freeze?q=decision:kept"],

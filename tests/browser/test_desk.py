@@ -182,8 +182,8 @@ def numbers(page: Page) -> list[int]:
     words = page.locator("[data-queue]").inner_text()
     left = re.search(r"(\d+) of \d+ left", words)
     kinds = re.search(
-        r"(\d+) not seen yet: (\d+) with a contradicted caption, (\d+) that rules doubt otherwise, (\d+) without doubt; "
-        r"(\d+) to work on",
+        r"(\d+) not seen yet: (\d+) with a contradicted caption, (\d+) that rules doubt otherwise, "
+        r"(\d+) without doubt; (\d+) to work on",
         words,
     )
     assert left is not None and kinds is not None, words
