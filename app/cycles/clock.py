@@ -284,7 +284,7 @@ def _traces(session: Session, cycle: Cycle) -> dict[str, _Trace]:
             func.bool_or(Job.state == "done"),
             newest("failed") > newest("done"),
             func.min(func.coalesce(paid.c.began_at, Job.started_at)),
-            func.max(func.coalesce(Job.ended_at, paid.c.ended_at)),
+            func.max(func.coalesce(paid.c.ended_at, Job.ended_at)),
         )
         .outerjoin(paid, paid.c.job_id == Job.id)
         .where(or_(Job.requested_at >= cycle.started_at, paid.c.job_id.is_not(None)))

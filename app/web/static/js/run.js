@@ -171,12 +171,15 @@ function go(panel) {
 
 function follow(page, seen, take, refresh) {
   const source = new EventSource(`${page.dataset.run}/events?after=${seen()}`);
+  let wasCut = false;
   source.addEventListener("open", () => {
     say(page, "live");
-    refresh();
+    if (wasCut) refresh();
+    wasCut = false;
   });
   source.addEventListener("error", () => {
     lost();
+    wasCut = true;
     say(page, source.readyState === EventSource.CLOSED ? "lost" : "again");
   });
   source.addEventListener("run_event", (message) => take({ ...JSON.parse(message.data), seq: Number(message.lastEventId) }));
