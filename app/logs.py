@@ -9,6 +9,8 @@ from typing import Any, Final
 
 # Controls (C0, DEL, C1), what parts lines elsewhere, and what turns the direction of text.
 _UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# PostgreSQL repeats in its DETAIL the row that it refused: names, e-mails, hashes.
+_ROW: Final = re.compile(r"(?<=DETAIL:  )[^\n]*")
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -32,7 +34,8 @@ class LineFormatter(logging.Formatter):
 
 
 def plain(text: str) -> str:
-    """Text with control characters written out, but line ends and tabs."""
+    """Text with control characters written out, but line ends and tabs; and without the row of a database's error."""
+    text = _ROW.sub("left out", text)
     return _UNSAFE.sub(lambda control: control[0].encode("unicode_escape").decode(), text)
 
 

@@ -8,12 +8,14 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import anyio
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from httpx import ASGITransport, AsyncClient
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from starlette.types import Message
 
@@ -28,7 +30,7 @@ from app.web import events, hashing, security
 from app.web.main import create_app
 from tests import cast
 from tests.conftest import ADDRESS, sign_in
-from tests.training.cast import one_run
+from tests.training.cast import frozen_version, one_run
 
 PASSWORD, NEW = "four words make one", "another four words"
 JSON = {"Accept": "application/json"}
@@ -355,3 +357,34 @@ def test_a_line_of_the_log_holds_no_control_characters(control: str) -> None:
     assert control not in text
     assert text.splitlines()[0].startswith("ERROR path /a"), "the line is told"
     assert "\\nforged" in text.splitlines()[0], "one line stays one line"
+
+
+@pytest.mark.parametrize("knob", ["teacher", "lpips", "dino"])
+def test_a_run_learns_from_configured_folders_only(
+    web: FastAPI, client: TestClient, session: Session, settings: Settings, knob: str, tmp_path: Path
+) -> None:
+    """Whatever page names the folder: one that is shown, measured, or launched."""
+    version = frozen_version(session)
+    for folder in ("/etc", "../../etc", str(tmp_path)):
+        named = {"version_id": str(version.id), "base": "models/nano", knob: folder}
+        answers = [client.get("/runs/new", params=named), client.post("/preflights", data=named)]
+        answers.append(client.post("/runs", data=named))
+        assert [answer.status_code for answer in answers] == [422] * 3
+        assert all("none is configured (PACKSHOT_TEACHER_MODELS)" in answer.text for answer in answers)
+    web.state.settings = settings.model_copy(update={"teacher_models": (tmp_path,)})
+    named = {"version_id": str(version.id), "base": "models/nano", knob: str(tmp_path)}
+    page = client.get("/runs/new", params=named)
+    assert f'<option value="{tmp_path}" selected>' in page.text
+    assert client.get("/runs/new", params=named | {knob: "/etc"}).status_code == 422
+
+
+def test_the_log_repeats_no_value_of_a_statement(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        with Session(engine_for(database_url)) as session:
+            session.add(Person(name="Ana", email="ana@example.org", role="king", password_hash="a hash"))
+            session.flush()
+    except IntegrityError as error:
+        logging.getLogger("app").exception("refused: %s", error)
+    text = LineFormatter().format(caplog.records[-1])
+    assert "ck_person_role" in text, "what it was is told"
+    assert "a hash" not in text and "ana@example.org" not in text
