@@ -66,6 +66,18 @@ def test_a_form_decides_and_leads_on(client: TestClient, session: Session, photo
     assert [tile.id for tile in back.before] == [photos[0].id]
 
 
+def test_a_photo_has_one_place_in_the_row(
+    client: TestClient, session: Session, photos: list[Image], pile: Catalog, me: Person
+) -> None:
+    for photo in photos[:3]:
+        decide(session, photo, me, "needs_work")
+    for photo in photos:
+        row = client.get(f"/images/{photo.id}").context["row"]  # type: ignore[attr-defined]
+        places = [tile.id for tile in (*row.before, row.here, *row.after)]
+        assert len(set(places)) == len(places)
+        assert row.after or upcoming(session, pile.id, me, after=photo.id) == []
+
+
 def test_the_way_on_stays_in_this_house(client: TestClient, photos: list[Image]) -> None:
     answer = client.post(f"/images/{photos[0].id}/decisions", data={"verdict": "kept", "next": "//evil.example"})
     assert answer.headers["location"] == "/"

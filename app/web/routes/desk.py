@@ -122,6 +122,9 @@ def _queued(session: Session, image_id: int, me: Person) -> DeskView:
         place = before.index(image_id)
         before, ahead = before[:place], before[place + 1 :]
     ahead += queue.upcoming(session, catalog_id, me, after=image_id, count=AFTER - len(ahead))
+    # What needs work lies behind as decided and ahead as waiting. It has one place: ahead only as the very next.
+    before = [photo_id for photo_id in before if photo_id not in ahead[:1]]
+    ahead = list(dict.fromkeys(ahead[:1] + [photo_id for photo_id in ahead[1:] if photo_id not in before]))
     row = _row(session, before, image_id, ahead, None, "newest", f"/catalogs/{catalog_id}")
     waiting = queue.waiting(session, catalog_id)
     return DeskView(reading.get(session, catalog_id), photo, row, waiting, REASONS)
