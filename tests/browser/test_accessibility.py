@@ -87,7 +87,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/catalogs/{catalog_id}": [catalog, f"{catalog}?q=decision:lost", f"{catalog}?q=nothing+is+so", "/catalogs"],
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
         "/catalogs/{catalog_id}/freeze": [f"{catalog}/freeze?q=decision:kept"],
-        "/audit": ["/audit"], "/intakes": ["/intakes"], "/intakes/{intake_id}": [f"/intakes/{intake.id}"],
+        "/intakes": ["/intakes"], "/intakes/{intake_id}": [f"/intakes/{intake.id}"],
         "/images/{image_id}": [f"/images/{photos[0].id}?q=kettle", "/images/999999"],
         "/datasets": ["/datasets"], "/datasets/{version_id}": [f"/datasets/{done.version_id}"],
         "/runs": ["/runs"], "/runs/new": ["/runs/new"], "/runs/{run_id}": [f"/runs/{running.id}", f"/runs/{done.id}"],
