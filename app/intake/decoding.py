@@ -117,7 +117,8 @@ def _read_strictly(data: bytes, max_megapixels: int) -> DecodedPicture:
         data, notes = tiff.starting_with(data, page), page_notes
     with Pillow.open(io.BytesIO(data), formats=_FORMATS) as opened:
         _check_size(opened.size, max_megapixels)
-        with memory.PICTURES.hold(cost_bytes(opened)):
+        tile_bytes = 8 * page.tile_pixels if page is not None else 0
+        with memory.PICTURES.hold(cost_bytes(opened) + tile_bytes):
             if opened.format in ("JPEG", "MPO"):
                 mended = soundness.check_jpeg(data, opened.mode)
                 if mended.data is not data:

@@ -205,3 +205,16 @@ def test_several_frames_and_sixteen_bits_and_transparency_are_noted() -> None:
     cut_out = textured(12).convert("RGBA")
     cut_out.putalpha(Pillow.new("L", cut_out.size, 90))
     assert read(encoded(cut_out, "PNG")).notes == ("laid-on-white",)
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each scan of a progressive JPEG costs a walk over the whole picture, and no bytes."""
+    data = encoded(textured(13), progressive=True)
+    last = data.rindex(b"\xff\xda")
+    endless = data[:last] + data[last:-2] * 500 + data[-2:]
+    decoded: list[bytes] = []
+    monkeypatch.setattr(soundness, "_is_whole", lambda picture, mode: decoded.append(picture) or True)
+    with pytest.raises(soundness.Damaged):
+        soundness.check_jpeg(endless, "RGB")
+    assert decoded == []
+    assert soundness.check_jpeg(data + b"\xff\xda\0\2" * 500, "RGB").notes == []  # a film behind the picture
