@@ -25,13 +25,14 @@ LOOKED_AT: Final = 5_000
 # The list of true names beside an upload's files: lines of [name here, true name]. No upload can hold a file so named.
 NAMES: Final = ".\x01names.jsonl"
 
-# Synology, QNAP, archives of a Mac, Windows, Lightroom, file systems after a repair; in lower case. `intake.js` has the
-# same list, so that a browser does not send them.
+# Synology, QNAP, NetApp, Macs and their archives, Windows, Lightroom, file systems after a repair; in lower case. The
+# form gives the same to browsers, which do not send them.
 PASSED_OVER: Final = frozenset({
-    "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "__macosx", "$recycle.bin", "recycler",
-    "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini",
+    "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@__thumb", "@tmp", "~snapshot", "__macosx",
+    "network trash folder", "temporary items", "ipod photo cache", "$recycle.bin", "recycler", "recycled", "found.000",
+    "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini",
 })  # fmt: skip
-_PASSED_OVER_ENDS: Final = (".lrdata", ".lrcat-data")
+PASSED_OVER_ENDS: Final = (".lrdata", ".lrcat-data", "@synoeastream", "@synoresource")
 
 # What people call pictures; files so named are told about even where they cannot be taken in.
 _PICTURE_NAMES: Final = camera_raw.SUFFIXES | {
@@ -81,8 +82,8 @@ def walk(folder: Path, beat: Callable[[], None] = lambda: None) -> Iterator[Met]
         yield _refused(root, Path(str(trouble.filename)), "The folder cannot be read.")
 
 
-def has_no_pictures(folder: Path) -> bool:
-    """Whether the whole folder was looked through and holds none; a large one is not looked through to its end."""
+def holds_none(folder: Path, is_wanted: Callable[[Met], bool]) -> bool:
+    """Whether the whole folder was looked through and nothing was wanted; a large one is not looked through."""
     left = LOOKED_AT
 
     def count() -> None:
@@ -92,7 +93,7 @@ def has_no_pictures(folder: Path) -> bool:
             raise _LookedEnough
 
     try:
-        return not any(met.kind == "picture" for met in walk(folder, count))
+        return not any(is_wanted(met) for met in walk(folder, count))
     except _LookedEnough:
         return False
 
@@ -175,4 +176,4 @@ def _refused(root: Path, path: Path, reason: str) -> Met:
 
 def _is_passed_over(name: str) -> bool:
     lower = name.lower()
-    return name.startswith(".") or lower in PASSED_OVER or lower.endswith(_PASSED_OVER_ENDS)
+    return name.startswith(".") or lower in PASSED_OVER or lower.endswith(PASSED_OVER_ENDS)

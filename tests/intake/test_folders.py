@@ -177,6 +177,6 @@ def test_a_walk_hears_of_a_stop_at_every_file_and_folder(folder: Path) -> None:
 def test_a_request_looks_at_no_more_than_some_of_a_large_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(8):
         (folder / f"{number}").mkdir()
-    assert folders.has_no_pictures(folder)
+    assert folders.holds_none(folder, lambda met: True)
     monkeypatch.setattr(folders, "LOOKED_AT", 5)
-    assert not folders.has_no_pictures(folder)
+    assert not folders.holds_none(folder, lambda met: True)

@@ -201,6 +201,22 @@ def test_an_upload_without_pictures_is_refused_and_removed(client: TestClient, s
     assert not (settings.data_dir / "uploads" / upload).exists()
 
 
+@pytest.mark.parametrize(("name", "words"), [("Metadata.csv", b"file_name,title\na.jpg,Cup\n"), ("a.txt", b"a cup")])
+def test_a_corrected_file_is_an_upload_by_itself_where_the_catalog_has_photos(
+    client: TestClient, session: Session, name: str, words: bytes
+) -> None:
+    catalog = cast.catalog(session)
+    upload = begun(client)
+    send(client, upload, (name, words))
+    data = {"catalog_id": catalog.id, "upload": upload}
+    assert client.post("/intakes", data=data, headers=JSON).status_code == 422
+    cast.image(session, catalog)
+    upload = begun(client)
+    send(client, upload, (name, words))
+    answer = client.post("/intakes", data=data | {"upload": upload}, headers=JSON)
+    assert answer.json() == {"href": f"/intakes/{newest(session).id}"}
+
+
 def test_nobody_reaches_another_persons_upload(client: TestClient, member: TestClient) -> None:
     upload = begun(client)
     answer = member.post(f"/uploads/{upload}/files", files=[("files", ("a.jpg", b"x"))], headers=JSON)
