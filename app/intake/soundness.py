@@ -2,15 +2,16 @@
 
 Readers made for screens show what they can: a flipped bit turns half of a picture black and nobody is told. Here every
 check that a format carries is made. PNG has a CRC-32 for each chunk and an Adler-32 for the pixels (RFC 2083), Deflate
-in TIFF an Adler-32 for each strip. JPEG, WebP, GIF, BMP and other TIFFs carry no checksum: there, whatever the decoder
-warns of is damage, and of GIF a wrong number of pixels that its codes stand for; a flip that leaves a valid file of
-other colours cannot be told by anybody.
+in TIFF an Adler-32 for each strip, LZMA a CRC, and LZW a number of bytes that a flipped code changes. JPEG, WebP, GIF,
+BMP and other TIFFs carry no checksum: there, whatever the decoder warns of is damage, and of GIF a wrong number of
+pixels that its codes stand for; a flip that leaves a valid file of other colours cannot be told by anybody.
 
 Functions raise `Damaged`, whose `is_cut` says that the end is missing. What a browser shows whole is mended and noted.
 """
 
 from __future__ import annotations
 
+import lzma
 import re
 import struct
 import zlib
@@ -21,9 +22,12 @@ from typing import Final, Literal
 import simplejpeg
 
 from app.catalog.notes import Note
-from app.intake.tiff import DEFLATE, JPEG, Page
+from app.intake import lzw
+from app.intake.tiff import DEFLATE, JPEG, LZMA, LZW, Page
 
 PNG_MARK: Final = b"\x89PNG\r\n\x1a\n"
+# As much as xz takes at its highest level, and half of it again.
+_LZMA_BYTES: Final = 96 << 20
 # What PNG readers of browsers allow a profile (libpng's default is 8,000,000), and Pillow a text.
 MAX_PROFILE_BYTES: Final = 8_000_000
 LARGE_BYTES: Final = 1 << 20
@@ -217,7 +221,8 @@ def check_webp(data: bytes) -> None:
 
 
 def check_tiff(data: bytes, page: Page) -> None:
-    """The strips or tiles of a page lie in the file, and are whole where they are packed with Deflate or JPEG."""
+    """The strips or tiles of a page lie in the file, and are whole where they are packed with Deflate, LZMA, LZW or
+    JPEG."""
     # No strip and no tile is smaller than a pixel, and no tile much larger than the picture.
     if min(page.places.size, page.sizes.size) > 4 * page.pixels or page.tile_pixels > _with_tiles(page):
         raise Damaged
@@ -225,6 +230,10 @@ def check_tiff(data: bytes, page: Page) -> None:
         raise Damaged(is_cut=True)
     if page.compression in DEFLATE:
         _inflate_all(data, page)
+    elif page.compression == LZMA:
+        _check_lzma(data, page)
+    elif page.compression == LZW:
+        _check_lzw(data, page)
     elif page.compression == JPEG:
         for place, size in page.pieces:
             # What all share goes behind the start mark: TIFF Technical Note 2.
@@ -242,6 +251,33 @@ def _inflate_all(data: bytes, page: Page) -> None:
     left = 8 * _with_tiles(page)
     for place, size in page.pieces:
         left -= _inflate(_pieces(data, place, size), left)
+
+
+def _check_lzma(data: bytes, page: Page) -> None:
+    """Each strip is an xz stream to its checksum."""
+    left = 8 * _with_tiles(page)
+    for place, size in page.pieces:
+        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LZMA_BYTES)
+        packed = data[place : place + size]
+        try:
+            while not stream.eof and left > 0 and (packed or not stream.needs_input):
+                left -= len(stream.decompress(packed, LARGE_BYTES))
+                packed = b""
+        except lzma.LZMAError:
+            raise Damaged from None
+        if not stream.eof:
+            raise Damaged(is_cut=left > 0)
+
+
+def _check_lzw(data: bytes, page: Page) -> None:
+    """Each strip's codes stand for exactly its bytes; the last strip may be filled up to the height of the others."""
+    for number, (place, size) in enumerate(page.pieces):
+        if data[place : place + 1] == b"\0" and data[place + 1 : place + 2] >= b"\1" and data[place + 1] & 1:
+            continue  # codes the other way round, as before TIFF 5.0
+        count = lzw.decoded_bytes(data[place : place + size])
+        least = page.last_bytes if page.strips and (number + 1) % page.strips == 0 else page.piece_bytes
+        if count < 0 or (page.piece_bytes and not least <= count <= page.piece_bytes):
+            raise Damaged
 
 
 def _check_jpeg_strip(strip: bytes) -> None:

@@ -21,10 +21,11 @@ MAX_ENTRIES: Final = 4096
 _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _KIND = 256, 257, 259, 262, 254
 _STRIP_PLACES, _STRIP_SIZES, _TILE_PLACES, _TILE_SIZES = 273, 279, 324, 325
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_BITS, _SAMPLES, _ROWS, _PLANAR, _FILL_ORDER = 258, 277, 278, 284, 266
 _SUB, _JPEG_TABLES, _DNG_VERSION, _CFA_PATTERN = 330, 347, 50706, 33422
 _WANTED: Final = frozenset({
     _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _KIND, _STRIP_PLACES, _STRIP_SIZES, _TILE_PLACES, _TILE_SIZES, _SUB,
-    _JPEG_TABLES, _TILE_WIDTH, _TILE_HEIGHT,
+    _JPEG_TABLES, _TILE_WIDTH, _TILE_HEIGHT, _BITS, _SAMPLES, _ROWS, _PLANAR, _FILL_ORDER,
 })  # fmt: skip
 _NUMBERS: Final = {1: "u1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
 
@@ -36,13 +37,19 @@ _RAW_COMPRESSION: Final = frozenset({34713, 32767, 32769, 32770, 65535, 34892})
 # A mask (4) is no picture; a reduced one (1) is, where there is no other.
 _IS_MASK: Final = 4
 DEFLATE: Final = frozenset({8, 32946})
+LZW: Final = 5
+LZMA: Final = 34925
 JPEG: Final = 7
+_YCBCR: Final = 6
 _NONE: Final[Values] = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
     """One picture of a TIFF: where its directory stands, its size in px, and that of its tiles, 0 where it has none.
+
+    Unpacked, a strip or tile has `piece_bytes`, and each strip with the last rows at least `last_bytes`: that is one of
+    `strips`. All three are 0 where the directory does not tell.
 
     `places` and `sizes`: one whole number for each strip or tile. `tables` are what JPEGs in its strips share, a byte
     each. All three lie in the file.
@@ -52,6 +59,9 @@ class Page:
     width_px: int
     height_px: int
     tile_pixels: int
+    piece_bytes: int
+    last_bytes: int
+    strips: int
     compression: int
     is_raw: bool
     is_mask: bool
@@ -119,9 +129,26 @@ def _page(place: int, tags: dict[int, Values]) -> Page | None:
     )  # fmt: skip
     return Page(
         place, first.get(_WIDTH, 0), first.get(_HEIGHT, 0), first.get(_TILE_WIDTH, 0) * first.get(_TILE_HEIGHT, 0),
-        compression, is_raw, bool(first.get(_KIND, 0) & _IS_MASK), tags.get(places, _NONE), tags.get(sizes, _NONE),
-        tags.get(_JPEG_TABLES, _NONE),
+        *_unpacked_bytes(first, tags.get(_BITS, _NONE)), compression, is_raw, bool(first.get(_KIND, 0) & _IS_MASK),
+        tags.get(places, _NONE), tags.get(sizes, _NONE), tags.get(_JPEG_TABLES, _NONE),
     )  # fmt: skip
+
+
+def _unpacked_bytes(first: dict[int, int], bits: Values) -> tuple[int, int, int]:
+    """The bytes of a whole strip or tile, of the last strip, and how many strips a picture or plane has; 0: unknown."""
+    # Subsampled colours have fewer bytes; bits the other way round are turned before they are unpacked.
+    if first.get(_PHOTOMETRIC) == _YCBCR or first.get(_FILL_ORDER, 1) != 1:
+        return 0, 0, 0
+    samples, is_planar = first.get(_SAMPLES, 1), first.get(_PLANAR, 1) == 2
+    depth = first.get(_BITS, 1) if is_planar or bits.size < samples else int(bits[:samples].sum())
+    depth *= samples if not is_planar and bits.size < samples else 1
+    if first.get(_TILE_WIDTH):
+        size = -(-first[_TILE_WIDTH] * depth // 8) * first.get(_TILE_HEIGHT, 0)
+        return size, size, 0
+    height = first[_HEIGHT]
+    rows = max(1, min(first.get(_ROWS, height), height))
+    row_bytes, strips = -(-first[_WIDTH] * depth // 8), -(-height // rows)
+    return rows * row_bytes, (height - (strips - 1) * rows) * row_bytes, strips
 
 
 def _directory(data: bytes, place: int, order: str, is_big: bool) -> tuple[dict[int, Values], int]:

@@ -79,8 +79,9 @@ def test_every_flipped_bit_of_a_png_is_found(make: Callable[[Pillow.Image], byte
     assert [int(place) for place in places if not is_refused(flipped(data, int(place), int(place) % 8))] == []
 
 
-def test_every_flipped_bit_of_a_deflated_tiff_is_found_where_its_pixels_lie() -> None:
-    data = encoded(textured(1), "TIFF", compression="tiff_adobe_deflate")
+@pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "lzma"])
+def test_every_flipped_bit_of_a_tiff_with_checksums_is_found_where_its_pixels_lie(compression: str) -> None:
+    data = encoded(textured(1), "TIFF", compression=compression)
     assert not is_refused(data)
     rng = np.random.default_rng(3)
     places = rng.integers(200, len(data) - 1000, 30)
@@ -93,9 +94,10 @@ def test_every_flipped_bit_of_a_deflated_tiff_is_found_where_its_pixels_lie() ->
         (lambda image: encoded(image, "JPEG", quality=90), 0.4),
         (lambda image: encoded(image, "JPEG", quality=90, progressive=True), 0.6),
         (lambda image: encoded(image, "TIFF", compression="jpeg"), 0.4),
+        (lambda image: encoded(image, "TIFF", compression="tiff_lzw"), 0.95),
         (lambda image: encoded(image.quantize(64), "GIF"), 0.9),
     ],
-    ids=["jpeg", "progressive jpeg", "jpeg in tiff", "gif"],
+    ids=["jpeg", "progressive jpeg", "jpeg in tiff", "lzw in tiff", "gif"],
 )
 def test_of_formats_without_a_checksum_much_of_the_damage_that_shows_is_found(
     make: Callable[[Pillow.Image], bytes], least: float
@@ -218,3 +220,15 @@ def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch: py
         soundness.check_jpeg(endless, "RGB")
     assert decoded == []
     assert soundness.check_jpeg(data + b"\xff\xda\0\2" * 500, "RGB").notes == []  # a film behind the picture
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "CMYK", "I;16", "P", "LAB"])
+@pytest.mark.parametrize("compression", ["tiff_lzw", "lzma"])
+def test_whole_tiffs_of_every_kind_of_pixels_pass(mode: str, compression: str) -> None:
+    grey = textured(14, (333, 257)).convert("L")
+    image = Pillow.fromarray(np.asarray(grey).astype(np.uint16) * 257) if mode == "I;16" else textured(14, (333, 257))
+    if mode == "LAB":
+        image = Pillow.merge("LAB", image.split())
+    image = image.convert(mode) if image.mode != mode else image
+    for options in ({}, {"strip_size": 4096}, {"tiffinfo": {317: 2} if mode not in ("1", "LAB") else {}}):
+        read(encoded(image, "TIFF", compression=compression, **options))

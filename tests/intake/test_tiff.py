@@ -185,6 +185,6 @@ def test_a_tile_much_larger_than_its_picture_is_refused() -> None:
 def test_strips_that_lie_on_one_another_inflate_to_no_more_than_a_picture() -> None:
     packed = zlib.compress(bytes(32 << 20), 1)
     places, sizes = np.zeros(8, np.uint32), np.full(8, len(packed), np.uint32)
-    one_page = tiff.Page(8, 64, 64, 0, 8, False, False, places, sizes, np.empty(0, np.uint8))
+    one_page = tiff.Page(8, 64, 64, 0, 0, 0, 0, 8, False, False, places, sizes, np.empty(0, np.uint8))
     with pytest.raises(soundness.Damaged):
         soundness.check_tiff(packed, one_page)
