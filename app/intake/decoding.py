@@ -38,6 +38,10 @@ _TURNS: Final = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
+# The modes that a profile is for, by Pillow's modes of pictures that are brought to them first.
+_BASES: Final = {
+    "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB", "P": "RGB", "PA": "RGB", "LA": "L", "La": "L", "1": "L",
+}  # fmt: skip
 _HEIF_BRANDS: Final = (
     b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"avif", b"avis",
 )  # fmt: skip
@@ -302,7 +306,7 @@ def _transform(profile: bytes | None, mode: str) -> tuple[ImageCms.ImageCmsTrans
     """How to get from the embedded profile to sRGB, None where they agree; and whether the profile is broken."""
     if not profile:
         return None, False
-    base = {"RGBA": "RGB", "RGBX": "RGB", "P": "RGB", "PA": "RGB", "LA": "L"}.get(mode, mode)
+    base = "L" if mode == "I" or mode.startswith("I;16") else _BASES.get(mode, mode)
     if base not in ("RGB", "L", "CMYK"):
         return None, False
     try:

@@ -39,6 +39,9 @@ _PICTURE_NAMES: Final = camera_raw.SUFFIXES | {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".heic", ".heif",
     ".avif", ".psd", ".svg", ".jxl", ".jp2", ".tga", ".eps", ".ai",
 }  # fmt: skip
+_ARCHIVES: Final = frozenset({
+    ".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst", ".cbz", ".cbr",
+})  # fmt: skip
 _PICTURE_STARTS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a")
 
 
@@ -144,7 +147,11 @@ def _true_names(root: Path) -> dict[str, str]:
 def _tidy(name: str) -> str:
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     name = "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in name)
-    name = unicodedata.normalize("NFC", name)
+    return shortened(unicodedata.normalize("NFC", name))
+
+
+def shortened(name: str) -> str:
+    """The path as it is kept and compared: the end of it, where it has more than 500 characters."""
     return name if len(name) <= MAX_NAME else "…" + name[1 - MAX_NAME :]
 
 
@@ -155,6 +162,8 @@ def _look(root: Path, path: Path) -> Met:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind):
             return Met("other", path, shown(root, path))
+        if path.suffix.lower() in _ARCHIVES:
+            return _refused(root, path, "An archive; unpack it and take in the folder that comes out.")
         is_picture = path.suffix.lower() in _PICTURE_NAMES or _starts_like_one(path)
         return Met("picture" if is_picture else "other", path, shown(root, path))
     except FileNotFoundError:

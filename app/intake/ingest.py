@@ -45,6 +45,14 @@ class Tell(Protocol):
     def __call__(self, done: int | None = None, total: int | None = None, note: str | None = None) -> None: ...
 
 
+class NoPictures(Refused):
+    """There is nothing to take in; `refused` is the first file that was looked at and refused, and why."""
+
+    def __init__(self, where: str, refused: str = "") -> None:
+        super().__init__(f"There are no pictures {where}." + (f" {refused}" if refused else ""))
+        self.refused = refused
+
+
 @dataclass(frozen=True, slots=True)
 class Hashed:
     """A file whose bytes were read once: their SHA-256, or why there is none."""
@@ -77,8 +85,15 @@ def request_intake(session: Session, catalog: Catalog, folder: Path, person: Per
     if not os.access(folder, os.R_OK | os.X_OK):
         raise Refused(f"The folder {folder} cannot be read: permission denied.")
     has_photos = session.scalar(select(Image.id).where(Image.catalog_id == catalog.id).limit(1)) is not None
-    if holds_none(folder, lambda met: met.kind == "picture" or (has_photos and describing.can_correct(met))):
-        raise Refused(f"There are no pictures in {folder}.")
+    refused: list[str] = []
+
+    def is_wanted(met: Met) -> bool:
+        if met.reason and not refused:
+            refused.append(f"{met.name}: {met.reason}")
+        return met.kind == "picture" or (has_photos and describing.can_correct(met))
+
+    if holds_none(folder, is_wanted):
+        raise NoPictures(f"in {folder}", *refused)
     try:
         str(folder).encode()
     except UnicodeEncodeError:

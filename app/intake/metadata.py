@@ -22,7 +22,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, NoReturn
 
 from app.errors import Refused
-from app.intake.folders import Met
+from app.intake.folders import Met, shortened
 from app.intake.plain_files import Unread, read_plain
 
 STEM: Final = "metadata"
@@ -148,6 +148,7 @@ def _add(rows: Rows, name: str, place: str, line: int, row: dict[str, Any]) -> N
     key = key_of(said.name)
     if place:
         key = posixpath.normpath(f"{place}/{key}") if ".." in key else f"{place}/{key}"
+    key = shortened(key)
     rows.files[name] += 1
     before = rows.by_key.get(key)
     if before is not None and replace(before, line=line) != said:

@@ -335,3 +335,13 @@ def test_metadata_and_captions_that_come_alone_correct_the_photos_of_their_names
     assert len(changed) == 1 and "title “Blue kettle” → “Red kettle”" in changed[0][3]
     assert [row[2] for row in said(session, asked, "unmatched")] == ["d.jpg"]
     assert (result["accepted"], result["refused"], result["other_files"]) == (0, 0, 0)
+
+
+def test_a_row_finds_a_photo_whose_path_is_longer_than_what_is_kept_of_it(
+    session: Session, take_in: TakeIn, folder: Path
+) -> None:
+    name = "/".join(["d" * 200] * 3) + "/a.jpg"
+    add(folder, name)
+    (folder / "metadata.csv").write_text(f"file_name,title\n{name},Kettle\n")
+    take_in()
+    assert session.scalars(select(Image.title)).all() == ["Kettle"]

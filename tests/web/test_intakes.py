@@ -201,6 +201,16 @@ def test_an_upload_without_pictures_is_refused_and_removed(client: TestClient, s
     assert not (settings.data_dir / "uploads" / upload).exists()
 
 
+def test_an_archive_is_refused_with_what_to_do(client: TestClient) -> None:
+    upload = begun(client)
+    send(client, upload, ("photos.ZIP", b"PK\3\4"))
+    answer = client.post("/intakes", data={"name": "x", "upload": upload}, headers=JSON)
+    assert sentence(answer) == (
+        "There are no pictures among these files. "
+        "photos.ZIP: An archive; unpack it and take in the folder that comes out."
+    )
+
+
 @pytest.mark.parametrize(("name", "words"), [("Metadata.csv", b"file_name,title\na.jpg,Cup\n"), ("a.txt", b"a cup")])
 def test_a_corrected_file_is_an_upload_by_itself_where_the_catalog_has_photos(
     client: TestClient, session: Session, name: str, words: bytes
