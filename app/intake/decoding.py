@@ -21,7 +21,7 @@ from PIL import ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, Unidentifie
 from app.catalog.files import THUMB_FORMAT, THUMB_SIDE_PX, VIEW_FORMAT, VIEW_SIDE_PX
 from app.catalog.notes import Note
 from app.errors import Refused
-from app.intake import camera_raw, memory, soundness, tiff
+from app.intake import camera_raw, libtiff, memory, soundness, tiff
 from app.intake.soundness import Damaged
 from app.intake.thumbnails import encode, shrink, within
 
@@ -141,7 +141,11 @@ def _read_strictly(data: bytes, max_megapixels: int) -> DecodedPicture:
                 notes.append("first-of-several")
             if _is_deep(opened, data):
                 notes.append("reduced-to-8-bit")
-            return _read(opened, notes)
+            with libtiff.errors_heard() as errors:
+                picture = _read(opened, notes)
+            if any(errors):
+                raise Damaged
+            return picture
 
 
 def _is_deep(opened: Pillow.Image, data: bytes) -> bool:

@@ -95,9 +95,10 @@ def test_every_flipped_bit_of_a_tiff_with_checksums_is_found_where_its_pixels_li
         (lambda image: encoded(image, "JPEG", quality=90, progressive=True), 0.6),
         (lambda image: encoded(image, "TIFF", compression="jpeg"), 0.4),
         (lambda image: encoded(image, "TIFF", compression="tiff_lzw"), 0.95),
+        (lambda image: encoded(image.convert("1"), "TIFF", compression="group4"), 0.9),
         (lambda image: encoded(image.quantize(64), "GIF"), 0.9),
     ],
-    ids=["jpeg", "progressive jpeg", "jpeg in tiff", "lzw in tiff", "gif"],
+    ids=["jpeg", "progressive jpeg", "jpeg in tiff", "lzw in tiff", "fax in tiff", "gif"],
 )
 def test_of_formats_without_a_checksum_much_of_the_damage_that_shows_is_found(
     make: Callable[[Pillow.Image], bytes], least: float
@@ -232,3 +233,10 @@ def test_whole_tiffs_of_every_kind_of_pixels_pass(mode: str, compression: str) -
     image = image.convert(mode) if image.mode != mode else image
     for options in ({}, {"strip_size": 4096}, {"tiffinfo": {317: 2} if mode not in ("1", "LAB") else {}}):
         read(encoded(image, "TIFF", compression=compression, **options))
+
+
+def test_what_libtiff_complains_of_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    data = encoded(textured(15).convert("1"), "TIFF", compression="group4")
+    assert is_refused(flipped(data, len(data) // 3))
+    assert capfd.readouterr().err == ""
+    assert not is_refused(data)
