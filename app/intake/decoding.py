@@ -56,6 +56,7 @@ _FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 # and `soundness` each profile.
 Pillow.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = soundness.MAX_PROFILE_BYTES
+_RAW: Final = "Camera raw files are not taken in; develop them and export JPEG or TIFF first."
 _STRIP_PIXELS: Final = 1 << 20
 
 
@@ -93,11 +94,11 @@ def read_picture(data: bytes, max_megapixels: int, name: str = "") -> DecodedPic
     if not data:
         raise Unreadable("The file is empty.")
     if camera_raw.is_raw(data, name):
-        raise Unreadable("Camera raw files are not taken in; develop them and export JPEG or TIFF first.")
+        raise Unreadable(_RAW)
     try:
         return _read_strictly(data, max_megapixels)
     except UnidentifiedImageError:
-        raise Unreadable(_what_else(data)) from None
+        raise Unreadable(_what_else(data, name)) from None
     except Unreadable:
         raise
     except MemoryError:
@@ -345,9 +346,9 @@ def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def _what_else(data: bytes) -> str:
+def _what_else(data: bytes, name: str) -> str:
     """A sentence for bytes that no reader knows."""
-    head = data[:512].lstrip().lower()
+    head = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return "HEIC and AVIF photos are not taken in; export them as JPEG first."
     if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
@@ -358,6 +359,10 @@ def _what_else(data: bytes) -> str:
         return "The file is a web page, not a picture."
     if b"<svg" in head:
         return "SVG drawings are not taken in; export them as PNG first."
+    if data.startswith(b"version https://git-lfs"):
+        return "The file is a Git LFS pointer, not a picture; run git lfs pull first."
+    if camera_raw.is_named_so(name):
+        return _RAW
     if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")):
         return "The file is damaged, so its picture cannot be read."
     return "The file is no picture that can be read: JPEG, PNG, WebP, TIFF, BMP or GIF."

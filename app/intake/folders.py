@@ -37,7 +37,8 @@ PASSED_OVER_ENDS: Final = (".lrdata", ".lrcat-data", "@synoeastream", "@synoreso
 # What people call pictures; files so named are told about even where they cannot be taken in.
 _PICTURE_NAMES: Final = camera_raw.SUFFIXES | {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".heic", ".heif",
-    ".avif", ".psd", ".svg", ".jxl", ".jp2", ".tga", ".eps", ".ai",
+    ".hif", ".heics", ".avif", ".psd", ".psb", ".svg", ".svgz", ".jxl", ".jxr", ".jp2", ".jpx", ".jpf", ".j2k", ".tga",
+    ".eps", ".ai", ".exr", ".hdr", ".dds", ".qoi", ".xcf", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".ico", ".mpo",
 }  # fmt: skip
 _ARCHIVES: Final = frozenset({
     ".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst", ".cbz", ".cbr",
@@ -160,11 +161,14 @@ def _look(root: Path, path: Path) -> Met:
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             return _refused(root, path, "A link that leaves the folder; such links are not followed.")
         kind = path.stat().st_mode
+        is_named_so = path.suffix.lower() in _PICTURE_NAMES
         if not stat.S_ISREG(kind):
+            if is_named_so:
+                return _refused(root, path, "No plain file: a pipe, a socket or a device.")
             return Met("other", path, shown(root, path))
         if path.suffix.lower() in _ARCHIVES:
             return _refused(root, path, "An archive; unpack it and take in the folder that comes out.")
-        is_picture = path.suffix.lower() in _PICTURE_NAMES or _starts_like_one(path)
+        is_picture = is_named_so or _starts_like_one(path)
         return Met("picture" if is_picture else "other", path, shown(root, path))
     except FileNotFoundError:
         return _refused(root, path, "A link that leads nowhere." if path.is_symlink() else "The file has vanished.")

@@ -273,3 +273,15 @@ def grey_profile(gamma: float) -> bytes:
     head = struct.pack(">I4sI4s4s4s12x4s28x3i", 176 + len(curve), b"none", 2 << 24, b"mntr", b"GRAY", b"XYZ ", b"acsp",
                        63190, 65536, 54061)  # fmt: skip
     return head.ljust(128, b"\0") + table + white + curve
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "is a Git LFS pointer"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>", "is a web page"),
+    ],
+)
+def test_what_came_instead_of_a_picture_is_named(data: bytes, words: str) -> None:
+    with pytest.raises(Unreadable, match=words):
+        read(data)

@@ -188,3 +188,9 @@ def test_strips_that_lie_on_one_another_inflate_to_no_more_than_a_picture() -> N
     one_page = tiff.Page(8, 64, 64, 0, 0, 0, 0, 8, False, False, places, sizes, np.empty(0, np.uint8))
     with pytest.raises(soundness.Damaged):
         soundness.check_tiff(packed, one_page)
+
+
+@pytest.mark.parametrize("name", ["a.NEF", "a.3fr", "a.raw", "a.gpr", "a.eip"])
+def test_what_no_reader_knows_is_camera_raw_where_its_name_says_so(name: str) -> None:
+    with pytest.raises(Unreadable, match="Camera raw files are not taken in"):
+        read_picture(bytes(range(1, 200)), 10, name)
