@@ -102,7 +102,7 @@ def is_data_folder(folder: Path) -> bool:
         return True
     # A shop may call a folder so too; ours holds folders of two hex digits, or nothing yet.
     try:
-        names = [name for name in os.listdir(folder / "files" / "originals") if not name.startswith(".")]
+        names = [path.name for path in (folder / "files" / "originals").iterdir() if not path.name.startswith(".")]
     except OSError:
         return False
     return not names or any(re.fullmatch("[0-9a-f]{2}", name) for name in names)
