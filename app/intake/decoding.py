@@ -194,6 +194,8 @@ def _read(opened: Pillow.Image, notes: list[Note]) -> DecodedPicture:
     transform, is_broken = _transform(profile, opened.mode)
     if is_broken:
         notes = ["broken-profile", *notes]
+    elif profile and len(profile) > soundness.LARGE_BYTES:
+        notes = ["large-profile", *notes]
     width, height = opened.size
     if is_plain and transform is None:
         # Nothing but smaller pictures are wanted, and JPEG can be decoded at a half, a quarter or an eighth.
@@ -201,7 +203,7 @@ def _read(opened: Pillow.Image, notes: list[Note]) -> DecodedPicture:
         view = shrink(opened, VIEW_SIDE_PX)
         return DecodedPicture(
             file_format, width, height, False, profile is not None, False, None, encode(view, VIEW_FORMAT),
-            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(notes),
+            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(dict.fromkeys(notes)),
         )  # fmt: skip
     opened.load()
     flat, had_alpha, assumed = _flatten(opened, transform)
@@ -314,8 +316,12 @@ def _transform(profile: bytes | None, mode: str) -> tuple[ImageCms.ImageCmsTrans
     base = "L" if mode == "I" or mode.startswith("I;16") else _BASES.get(mode, mode)
     if base not in ("RGB", "L", "CMYK"):
         return None, False
+    if len(profile) > soundness.MAX_PROFILE_BYTES:
+        return None, True
+    # What is kept for the next photo is kept with its profile.
+    build = _transform_of if len(profile) <= soundness.LARGE_BYTES else _transform_of.__wrapped__
     try:
-        return _transform_of(profile, base), False
+        return build(profile, base), False
     except (ImageCms.PyCMSError, *_DAMAGE):
         return None, True
 

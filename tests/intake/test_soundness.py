@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from app.intake import soundness
+from app.intake import decoding, soundness
 from app.intake.decoding import DecodedPicture, Unreadable, read_picture
 from tests.intake.conftest import encoded, picture
 
@@ -194,6 +194,18 @@ def test_a_large_profile_is_used_and_noted_and_one_too_large_is_not_used() -> No
     assert read(with_profile(len(SRGB))).notes == ()
     assert read(with_profile(2_000_000)).notes == ("large-profile",)
     assert read(with_profile(9_000_000)).notes == ("broken-profile",)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "WEBP", "TIFF"])
+def test_a_large_profile_is_noted_in_every_format_and_not_kept(file_format: str) -> None:
+    def with_profile(size: int) -> DecodedPicture:
+        profile = struct.pack(">I", size) + SRGB[4:] + bytes(size - len(SRGB))
+        return read(encoded(textured(9), file_format, icc_profile=profile))
+
+    kept = decoding._transform_of.cache_info().currsize
+    assert with_profile(2_000_000).notes == ("large-profile",)
+    assert with_profile(9_000_000).notes == ("broken-profile",)
+    assert decoding._transform_of.cache_info().currsize == kept
 
 
 def test_several_frames_and_sixteen_bits_and_transparency_are_noted() -> None:
