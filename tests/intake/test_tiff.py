@@ -194,3 +194,15 @@ def test_strips_that_lie_on_one_another_inflate_to_no_more_than_a_picture() -> N
 def test_what_no_reader_knows_is_camera_raw_where_its_name_says_so(name: str) -> None:
     with pytest.raises(Unreadable, match="Camera raw files are not taken in"):
         read_picture(bytes(range(1, 200)), 10, name)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "lzma"])
+def test_tiles_that_stick_out_of_the_picture_are_whole(compression: str) -> None:
+    tile = encoded(picture(3, (256, 256)).convert("L"), "TIFF", compression=compression, strip_size=1 << 20)
+    (lies,) = tiff.pages_of(tile)
+    ((at, size),) = lies.pieces
+    tags = {tag: value for tag, value in page(200, 180).items() if tag not in (273, 278, 279)}
+    tags |= {259: (3, (lies.compression,)), 322: (4, (256,)), 323: (4, (256,)), 324: (4, (0,)), 325: (4, (size,))}
+    tags[324] = (4, (len(tiff_of(tags)),))
+    found = read_picture(tiff_of(tags) + tile[at : at + size], 10)
+    assert (found.width_px, found.height_px, found.notes) == (200, 180, ())

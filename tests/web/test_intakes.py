@@ -312,7 +312,7 @@ def test_a_finished_intake_shows_counts_refused_files_and_what_follows(
     answer = client.get(f"/intakes/{asked.id}")
     assert [file.reason for file in answer.context["refused"]] == ["The file is empty."]
     assert "&lt;b&gt;cut.jpg" in answer.text and "<b>cut.jpg" not in answer.text
-    assert "3 files that the folder does not hold" in answer.text and "2 other files left alone" in answer.text
+    assert "3 files of which there is no photo here" in answer.text and "2 other files left alone" in answer.text
     assert [job.id for job in answer.context["following"]] == [measuring.id]
 
 
