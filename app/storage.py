@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -97,7 +98,14 @@ class Storage:
 
 def is_data_folder(folder: Path) -> bool:
     """Whether this is a data folder of Packshot, this one's or another's: a copy, a backup."""
-    return (folder / "files" / "originals").is_dir() or (folder / "postgres" / "PG_VERSION").is_file()
+    if (folder / "postgres" / "PG_VERSION").is_file():
+        return True
+    # A shop may call a folder so too; ours holds folders of two hex digits, or nothing yet.
+    try:
+        names = [path.name for path in (folder / "files" / "originals").iterdir() if not path.name.startswith(".")]
+    except OSError:
+        return False
+    return not names or any(re.fullmatch("[0-9a-f]{2}", name) for name in names)
 
 
 def free_on(folder: Path) -> int:

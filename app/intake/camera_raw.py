@@ -11,14 +11,19 @@ from typing import Final
 from app.intake import tiff
 
 SUFFIXES: Final = frozenset({
-    ".3fr", ".ari", ".arw", ".bay", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc",
-    ".mdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf",
-    ".srw", ".x3f",
+    ".3fr", ".ari", ".arw", ".bay", ".cap", ".cr2", ".cr3", ".crw", ".cs1", ".dcr", ".dcs", ".dng", ".drf", ".eip",
+    ".erf", ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".ori",
+    ".pef", ".ptx", ".pxn", ".qtk", ".raf", ".raw", ".rw2", ".rwl", ".rwz", ".sr2", ".srf", ".srw", ".x3f",
 })  # fmt: skip
 # Fujifilm, Olympus, Panasonic and Leica, Sigma, Minolta, Canon before 2004.
 _BEGINNINGS: Final = (
     b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"II\x1a\0\0\0HEAPCCDR",
 )  # fmt: skip
+
+
+def is_named_so(name: str) -> bool:
+    """Whether a file is called as cameras call their raw files."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def is_raw(data: bytes, name: str = "") -> bool:
@@ -31,7 +36,7 @@ def is_raw(data: bytes, name: str = "") -> bool:
         return True
     if not tiff.is_tiff(data):
         return False
-    if data[8:10] == b"CR" or PurePosixPath(name).suffix.lower() in SUFFIXES:
+    if data[8:10] == b"CR" or is_named_so(name):
         return True
     try:
         return any(page.is_raw for page in tiff.pages_of(data))

@@ -21,7 +21,7 @@ from PIL import ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, Unidentifie
 from app.catalog.files import THUMB_FORMAT, THUMB_SIDE_PX, VIEW_FORMAT, VIEW_SIDE_PX
 from app.catalog.notes import Note
 from app.errors import Refused
-from app.intake import camera_raw, memory, soundness, tiff
+from app.intake import camera_raw, libtiff, memory, soundness, tiff
 from app.intake.soundness import Damaged
 from app.intake.thumbnails import encode, shrink, within
 
@@ -38,6 +38,10 @@ _TURNS: Final = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
+# The modes that a profile is for, by Pillow's modes of pictures that are brought to them first.
+_BASES: Final = {
+    "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB", "P": "RGB", "PA": "RGB", "LA": "L", "La": "L", "1": "L",
+}  # fmt: skip
 _HEIF_BRANDS: Final = (
     b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"avif", b"avis",
 )  # fmt: skip
@@ -52,6 +56,7 @@ _FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 # and `soundness` each profile.
 Pillow.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = soundness.MAX_PROFILE_BYTES
+_RAW: Final = "Camera raw files are not taken in; develop them and export JPEG or TIFF first."
 _STRIP_PIXELS: Final = 1 << 20
 
 
@@ -89,11 +94,11 @@ def read_picture(data: bytes, max_megapixels: int, name: str = "") -> DecodedPic
     if not data:
         raise Unreadable("The file is empty.")
     if camera_raw.is_raw(data, name):
-        raise Unreadable("Camera raw files are not taken in; develop them and export JPEG or TIFF first.")
+        raise Unreadable(_RAW)
     try:
         return _read_strictly(data, max_megapixels)
     except UnidentifiedImageError:
-        raise Unreadable(_what_else(data)) from None
+        raise Unreadable(_what_else(data, name)) from None
     except Unreadable:
         raise
     except MemoryError:
@@ -117,7 +122,8 @@ def _read_strictly(data: bytes, max_megapixels: int) -> DecodedPicture:
         data, notes = tiff.starting_with(data, page), page_notes
     with Pillow.open(io.BytesIO(data), formats=_FORMATS) as opened:
         _check_size(opened.size, max_megapixels)
-        with memory.PICTURES.hold(cost_bytes(opened)):
+        tile_bytes = 8 * page.tile_pixels if page is not None else 0
+        with memory.PICTURES.hold(cost_bytes(opened) + tile_bytes):
             if opened.format in ("JPEG", "MPO"):
                 mended = soundness.check_jpeg(data, opened.mode)
                 if mended.data is not data:
@@ -136,7 +142,11 @@ def _read_strictly(data: bytes, max_megapixels: int) -> DecodedPicture:
                 notes.append("first-of-several")
             if _is_deep(opened, data):
                 notes.append("reduced-to-8-bit")
-            return _read(opened, notes)
+            with libtiff.errors_heard() as errors:
+                picture = _read(opened, notes)
+            if any(errors):
+                raise Damaged
+            return picture
 
 
 def _is_deep(opened: Pillow.Image, data: bytes) -> bool:
@@ -184,6 +194,8 @@ def _read(opened: Pillow.Image, notes: list[Note]) -> DecodedPicture:
     transform, is_broken = _transform(profile, opened.mode)
     if is_broken:
         notes = ["broken-profile", *notes]
+    elif profile and len(profile) > soundness.LARGE_BYTES:
+        notes = ["large-profile", *notes]
     width, height = opened.size
     if is_plain and transform is None:
         # Nothing but smaller pictures are wanted, and JPEG can be decoded at a half, a quarter or an eighth.
@@ -191,7 +203,7 @@ def _read(opened: Pillow.Image, notes: list[Note]) -> DecodedPicture:
         view = shrink(opened, VIEW_SIDE_PX)
         return DecodedPicture(
             file_format, width, height, False, profile is not None, False, None, encode(view, VIEW_FORMAT),
-            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(notes),
+            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(dict.fromkeys(notes)),
         )  # fmt: skip
     opened.load()
     flat, had_alpha, assumed = _flatten(opened, transform)
@@ -301,11 +313,15 @@ def _transform(profile: bytes | None, mode: str) -> tuple[ImageCms.ImageCmsTrans
     """How to get from the embedded profile to sRGB, None where they agree; and whether the profile is broken."""
     if not profile:
         return None, False
-    base = {"RGBA": "RGB", "RGBX": "RGB", "P": "RGB", "PA": "RGB", "LA": "L"}.get(mode, mode)
+    base = "L" if mode == "I" or mode.startswith("I;16") else _BASES.get(mode, mode)
     if base not in ("RGB", "L", "CMYK"):
         return None, False
+    if len(profile) > soundness.MAX_PROFILE_BYTES:
+        return None, True
+    # What is kept for the next photo is kept with its profile.
+    build = _transform_of if len(profile) <= soundness.LARGE_BYTES else _transform_of.__wrapped__
     try:
-        return _transform_of(profile, base), False
+        return build(profile, base), False
     except (ImageCms.PyCMSError, *_DAMAGE):
         return None, True
 
@@ -336,9 +352,9 @@ def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def _what_else(data: bytes) -> str:
+def _what_else(data: bytes, name: str) -> str:
     """A sentence for bytes that no reader knows."""
-    head = data[:512].lstrip().lower()
+    head = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return "HEIC and AVIF photos are not taken in; export them as JPEG first."
     if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
@@ -349,6 +365,10 @@ def _what_else(data: bytes) -> str:
         return "The file is a web page, not a picture."
     if b"<svg" in head:
         return "SVG drawings are not taken in; export them as PNG first."
+    if data.startswith(b"version https://git-lfs"):
+        return "The file is a Git LFS pointer, not a picture; run git lfs pull first."
+    if camera_raw.is_named_so(name):
+        return _RAW
     if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")):
         return "The file is damaged, so its picture cannot be read."
     return "The file is no picture that can be read: JPEG, PNG, WebP, TIFF, BMP or GIF."

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from app.captions import writing
 from app.captions.tables import Caption
-from app.catalog.tables import Image, IntakeRemark
+from app.catalog.tables import Image, IntakeRemark, SourceFile
 from app.errors import Refused
 from app.intake.folders import Met
 from app.intake.matching import TOLD_AT_MOST, Matched, match
@@ -32,9 +33,13 @@ MAX_CAPTION_BYTES: Final = 64 * 1024
 # How many remarks of a kind are kept; more are only counted.
 MAX_REMARKS: Final = TOLD_AT_MOST
 KINDS: Final = ("unread", "unmatched", "respelled", "unused", "changed")
+# How many photos are locked at once where no pictures came.
+_BATCH: Final = 500
 _FIELDS: Final = ("title", "category", "description", "product")
 _SHOWN_CHARACTERS: Final = 80
 _MAX_NAME: Final = 300
+
+Begin = Callable[[], AbstractContextManager[Session]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,32 @@ def describe(
             for text in given.get(name, ()):
                 _give(session, beside, image, name, text, current.get(image_id))
     keep_remarks(session, beside)
+
+
+def can_correct(met: Met) -> bool:
+    """Whether a file can say something of photos that the catalog has already."""
+    return is_metadata(met) or (met.kind == "other" and met.path.suffix.lower() in CAPTION_SUFFIXES)
+
+
+def photos_by_name(begin: Begin, catalog_id: int) -> dict[str, int]:
+    """A catalog's images by every name that they came under; of two of one name the one that came last."""
+    query = (
+        select(SourceFile.file_name, SourceFile.image_id)
+        .where(SourceFile.catalog_id == catalog_id)
+        .order_by(SourceFile.id)
+    )
+    with begin() as session:
+        return {row[0]: row[1] for row in session.execute(query) if row[1] is not None}
+
+
+def describe_photos(begin: Begin, beside: Beside, photos: dict[str, int]) -> None:
+    """Put rows and captions that came without pictures into the catalog: corrections of `photos`, image ids by name."""
+    wanted = [name for name in photos if key_of(name) in beside.matched.rows or key_of(name) in beside.caption_files]
+    for start in range(0, len(wanted), _BATCH):
+        names = wanted[start : start + _BATCH]
+        given = read_captions(beside, names)
+        with begin() as session:
+            describe(session, beside, given, [(photos[name], name) for name in names])
 
 
 def _correct(beside: Beside, image: Image, name: str) -> None:

@@ -25,19 +25,24 @@ LOOKED_AT: Final = 5_000
 # The list of true names beside an upload's files: lines of [name here, true name]. No upload can hold a file so named.
 NAMES: Final = ".\x01names.jsonl"
 
-# Synology, QNAP, archives of a Mac, Windows, Lightroom, file systems after a repair; in lower case. `intake.js` has the
-# same list, so that a browser does not send them.
+# Synology, QNAP, NetApp, Macs and their archives, Windows, Lightroom, file systems after a repair; in lower case. The
+# form gives the same to browsers, which do not send them.
 PASSED_OVER: Final = frozenset({
-    "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "__macosx", "$recycle.bin", "recycler",
-    "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini",
+    "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@__thumb", "@tmp", "~snapshot", "__macosx",
+    "network trash folder", "temporary items", "ipod photo cache", "$recycle.bin", "recycler", "recycled", "found.000",
+    "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini",
 })  # fmt: skip
-_PASSED_OVER_ENDS: Final = (".lrdata", ".lrcat-data")
+PASSED_OVER_ENDS: Final = (".lrdata", ".lrcat-data", "@synoeastream", "@synoresource")
 
 # What people call pictures; files so named are told about even where they cannot be taken in.
 _PICTURE_NAMES: Final = camera_raw.SUFFIXES | {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".heic", ".heif",
-    ".avif", ".psd", ".svg", ".jxl", ".jp2", ".tga", ".eps", ".ai",
+    ".hif", ".heics", ".avif", ".psd", ".psb", ".svg", ".svgz", ".jxl", ".jxr", ".jp2", ".jpx", ".jpf", ".j2k", ".tga",
+    ".eps", ".ai", ".exr", ".hdr", ".dds", ".qoi", ".xcf", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".ico", ".mpo",
 }  # fmt: skip
+_ARCHIVES: Final = frozenset({
+    ".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst", ".cbz", ".cbr",
+})  # fmt: skip
 _PICTURE_STARTS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a")
 
 
@@ -81,8 +86,8 @@ def walk(folder: Path, beat: Callable[[], None] = lambda: None) -> Iterator[Met]
         yield _refused(root, Path(str(trouble.filename)), "The folder cannot be read.")
 
 
-def has_no_pictures(folder: Path) -> bool:
-    """Whether the whole folder was looked through and holds none; a large one is not looked through to its end."""
+def holds_none(folder: Path, is_wanted: Callable[[Met], bool]) -> bool:
+    """Whether the whole folder was looked through and nothing was wanted; a large one is not looked through."""
     left = LOOKED_AT
 
     def count() -> None:
@@ -92,7 +97,7 @@ def has_no_pictures(folder: Path) -> bool:
             raise _LookedEnough
 
     try:
-        return not any(met.kind == "picture" for met in walk(folder, count))
+        return not any(is_wanted(met) for met in walk(folder, count))
     except _LookedEnough:
         return False
 
@@ -143,7 +148,11 @@ def _true_names(root: Path) -> dict[str, str]:
 def _tidy(name: str) -> str:
     name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     name = "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in name)
-    name = unicodedata.normalize("NFC", name)
+    return shortened(unicodedata.normalize("NFC", name))
+
+
+def shortened(name: str) -> str:
+    """The path as it is kept and compared: the end of it, where it has more than 500 characters."""
     return name if len(name) <= MAX_NAME else "…" + name[1 - MAX_NAME :]
 
 
@@ -152,9 +161,14 @@ def _look(root: Path, path: Path) -> Met:
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             return _refused(root, path, "A link that leaves the folder; such links are not followed.")
         kind = path.stat().st_mode
+        is_named_so = path.suffix.lower() in _PICTURE_NAMES
         if not stat.S_ISREG(kind):
+            if is_named_so:
+                return _refused(root, path, "No plain file: a pipe, a socket or a device.")
             return Met("other", path, shown(root, path))
-        is_picture = path.suffix.lower() in _PICTURE_NAMES or _starts_like_one(path)
+        if path.suffix.lower() in _ARCHIVES:
+            return _refused(root, path, "An archive; unpack it and take in the folder that comes out.")
+        is_picture = is_named_so or _starts_like_one(path)
         return Met("picture" if is_picture else "other", path, shown(root, path))
     except FileNotFoundError:
         return _refused(root, path, "A link that leads nowhere." if path.is_symlink() else "The file has vanished.")
@@ -175,4 +189,4 @@ def _refused(root: Path, path: Path, reason: str) -> Met:
 
 def _is_passed_over(name: str) -> bool:
     lower = name.lower()
-    return name.startswith(".") or lower in PASSED_OVER or lower.endswith(_PASSED_OVER_ENDS)
+    return name.startswith(".") or lower in PASSED_OVER or lower.endswith(PASSED_OVER_ENDS)

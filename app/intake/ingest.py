@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -28,8 +27,8 @@ from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.errors import NotFound, Refused
 from app.intake import describing, memory
 from app.intake.decoding import Unreadable, read_picture
-from app.intake.describing import Beside, GivenText, look_beside
-from app.intake.folders import Met, has_no_pictures, walk
+from app.intake.describing import Begin, Beside, GivenText, look_beside
+from app.intake.folders import Met, holds_none, walk
 from app.jobs import Job
 from app.people import Person
 from app.storage import Storage, sha256_of
@@ -39,13 +38,19 @@ MAX_FILE_BYTES: Final = 512 * 1024 * 1024
 # Threads pay twice: Pillow decodes and encodes without the interpreter lock, and disks flush several files at once.
 THREADS: Final = 4
 
-Begin = Callable[[], AbstractContextManager[Session]]
-
 
 class Tell(Protocol):
     """Tells how far the work is; may raise to stop it."""
 
     def __call__(self, done: int | None = None, total: int | None = None, note: str | None = None) -> None: ...
+
+
+class NoPictures(Refused):
+    """There is nothing to take in; `refused` is the first file that was looked at and refused, and why."""
+
+    def __init__(self, where: str, refused: str = "") -> None:
+        super().__init__(f"There are no pictures {where}." + (f" {refused}" if refused else ""))
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,8 @@ class Stored:
 def request_intake(session: Session, catalog: Catalog, folder: Path, person: Person) -> Intake:
     """Ask for a folder to be taken in: an Intake and its job `intake.take_in`.
 
-    Raises Refused when the path is not absolute, not a folder that can be read, or holds no picture files.
+    Raises Refused when the path is not absolute, not a folder that can be read, or holds no picture files; metadata and
+    caption files alone will do where the catalog has photos that they can be for.
     """
     if not folder.is_absolute():
         raise Refused(f"{folder} is not a full path; start it with /.")
@@ -78,8 +84,16 @@ def request_intake(session: Session, catalog: Catalog, folder: Path, person: Per
         raise Refused(f"There is no folder {folder} on this machine.")
     if not os.access(folder, os.R_OK | os.X_OK):
         raise Refused(f"The folder {folder} cannot be read: permission denied.")
-    if has_no_pictures(folder):
-        raise Refused(f"There are no pictures in {folder}.")
+    has_photos = session.scalar(select(Image.id).where(Image.catalog_id == catalog.id).limit(1)) is not None
+    refused: list[str] = []
+
+    def is_wanted(met: Met) -> bool:
+        if met.reason and not refused:
+            refused.append(f"{met.name}: {met.reason}")
+        return met.kind == "picture" or (has_photos and describing.can_correct(met))
+
+    if holds_none(folder, is_wanted):
+        raise NoPictures(f"in {folder}", *refused)
     try:
         str(folder).encode()
     except UnicodeEncodeError:
@@ -118,13 +132,16 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
     if not folder.is_dir():
         raise Refused(f"There is no folder {folder} on this machine any more.")
     files = list(walk(folder, _beating(tell)))
-    beside = look_beside(intake_id, folder, files)
     pictures = [met for met in files if met.kind == "picture"]
+    # Metadata and captions that come alone are for the photos that are there already.
+    photos = {} if pictures else describing.photos_by_name(begin, catalog_id)
+    beside = look_beside(intake_id, folder, [*files, *(Met("picture", folder / name, name) for name in photos)])
     refused = [Hashed(met, "", 0, met.reason) for met in files if met.kind == "refused"]
     tell(done=0, total=len(pictures), note=beside.note)
     catalogued = _Catalogued(catalog_id, intake_id, beside)
     with begin() as session:
         describing.begin_remarks(session, beside)
+    describing.describe_photos(begin, beside, photos)
     for start in range(0, len(refused), BATCH):
         with begin() as session:
             _record(session, catalogued, [], refused[start : start + BATCH], {})

@@ -22,7 +22,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, NoReturn
 
 from app.errors import Refused
-from app.intake.folders import Met
+from app.intake.folders import Met, shortened
 from app.intake.plain_files import Unread, read_plain
 
 STEM: Final = "metadata"
@@ -38,6 +38,11 @@ UNREAD_KINDS: Final = {
     ".yml": "YAML is not read; write the rows as metadata.csv or metadata.jsonl.",
 }
 MAX_BYTES: Final = 256 * 1024 * 1024
+# Parsed, a text of brackets takes twenty times its bytes: one JSON value is read at a time, and none of any size.
+MAX_JSON_BYTES: Final = 64 * 1024 * 1024
+MAX_LINE: Final = 4_000_000
+# A row takes some 500 bytes of memory, however short it is.
+MAX_ROWS: Final = 1_000_000
 CAPTIONS: Final = ("text", "caption", "prompt")
 LIMITS: Final = {"title": 500, "category": 200, "product": 200, "description": 20_000} | dict.fromkeys(CAPTIONS, 4_000)
 EXTRA_LIMIT: Final = 4_000
@@ -83,8 +88,8 @@ def read_metadata(files: Iterable[Met]) -> Rows:
 
     A link, a pipe or a device is not read, nor is a `.json` file that lists no photos: others use that name too.
     Raises Refused, naming file and line: two tables in one folder, not UTF-8 (UTF-16 with a mark is fine), no column
-    `file_name`, a row with too many or too few fields, a photo told of twice in different words, a text over its limit,
-    broken JSON lines.
+    `file_name`, a row with too many or too few fields, a photo told of twice in different words, a text, a line or
+    the number of rows over its limit, broken JSON lines.
     """
     rows = Rows()
     folders: dict[str, list[Met]] = defaultdict(list)
@@ -120,7 +125,8 @@ def _read_folder(rows: Rows, place: str, tables: list[Met]) -> None:
     texts: dict[str, str] = {}
     for met in tables:
         try:
-            texts[met.name] = _decode(met.name, read_plain(met.path, MAX_BYTES))
+            limit = MAX_JSON_BYTES if _kind(met) == ".json" else MAX_BYTES
+            texts[met.name] = _decode(met.name, read_plain(met.path, limit))
         except Unread as refusal:
             rows.unread[met.name] = refusal.sentence
     listed: dict[str, list[tuple[int, dict[str, Any]]] | Iterator[tuple[int, dict[str, Any]]]] = {}
@@ -148,7 +154,10 @@ def _add(rows: Rows, name: str, place: str, line: int, row: dict[str, Any]) -> N
     key = key_of(said.name)
     if place:
         key = posixpath.normpath(f"{place}/{key}") if ".." in key else f"{place}/{key}"
+    key = shortened(key)
     rows.files[name] += 1
+    if len(rows.by_key) >= MAX_ROWS:
+        _refuse(name, line, f"is one more than {MAX_ROWS:,} rows, the limit of one intake; take the folders in apart")
     before = rows.by_key.get(key)
     if before is not None and replace(before, line=line) != said:
         at = f"line {before.line}" if before.source == name else f"line {before.line} of {before.source}"
@@ -225,6 +234,8 @@ def _json_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for line, row in enumerate(text.split("\n"), start=1):
         if not row.strip():
             continue
+        if len(row) > MAX_LINE:
+            _refuse(name, line, f"has {len(row):,} characters; {MAX_LINE:,} are the limit")
         try:
             value = _parsed(row)
         except (ValueError, RecursionError) as error:

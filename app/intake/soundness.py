@@ -2,15 +2,17 @@
 
 Readers made for screens show what they can: a flipped bit turns half of a picture black and nobody is told. Here every
 check that a format carries is made. PNG has a CRC-32 for each chunk and an Adler-32 for the pixels (RFC 2083), Deflate
-in TIFF an Adler-32 for each strip. JPEG, WebP, GIF, BMP and other TIFFs carry no checksum: there, whatever the decoder
-warns of is damage, and of GIF a wrong number of pixels that its codes stand for; a flip that leaves a valid file of
-other colours cannot be told by anybody.
+in TIFF an Adler-32 for each strip, LZMA a CRC, and LZW a number of bytes that a flipped code changes. JPEG, WebP, GIF,
+BMP and other TIFFs carry no checksum: there, whatever the decoder warns of is damage, and of GIF a wrong number of
+pixels that its codes stand for; a flip that leaves a valid file of other colours cannot be told by anybody.
 
 Functions raise `Damaged`, whose `is_cut` says that the end is missing. What a browser shows whole is mended and noted.
 """
 
 from __future__ import annotations
 
+import lzma
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -20,15 +22,22 @@ from typing import Final, Literal
 import simplejpeg
 
 from app.catalog.notes import Note
-from app.intake.tiff import DEFLATE, JPEG, Page
+from app.intake import lzw
+from app.intake.tiff import DEFLATE, JPEG, LZMA, LZW, Page
 
 PNG_MARK: Final = b"\x89PNG\r\n\x1a\n"
+# As much as xz takes at its highest level, and half of it again.
+_LZMA_BYTES: Final = 96 << 20
 # What PNG readers of browsers allow a profile (libpng's default is 8,000,000), and Pillow a text.
 MAX_PROFILE_BYTES: Final = 8_000_000
 LARGE_BYTES: Final = 1 << 20
 _PNG_END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 _PNG_CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _JPEG_END: Final = b"\xff\xd9"
+# A marker other than a restart; within pixels, 0xFF is followed by 0 (ITU-T T.81, B.1.1.2).
+_JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# Encoders make a dozen scans. Each is a walk over the whole picture whatever it holds, and may hold nothing.
+MAX_SCANS: Final = 100
 _COLOURS: Final[dict[str, Literal["GRAY", "RGB", "CMYK"]]] = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 
@@ -105,8 +114,11 @@ def _pieces(data: bytes, start: int, size: int, step: int = 1 << 20) -> Iterator
         yield data[place : min(place + step, start + size)]
 
 
-def _inflate(pieces: Iterator[bytes], most: int) -> None:
-    """Inflate a zlib stream for nothing but its checksum, in little memory; `most` bytes are what it may hold."""
+def _inflate(pieces: Iterator[bytes], most: int) -> int:
+    """Inflate a zlib stream for nothing but its checksum, in little memory; `most` bytes are what it may hold.
+
+    Returns how many it holds.
+    """
     stream, size = zlib.decompressobj(), 0
     try:
         for piece in pieces:
@@ -119,6 +131,7 @@ def _inflate(pieces: Iterator[bytes], most: int) -> None:
         raise Damaged from None
     if not stream.eof:
         raise Damaged(is_cut=True)
+    return size
 
 
 def _check_crc(data: bytes, position: int, end: int) -> None:
@@ -163,6 +176,7 @@ def check_jpeg(data: bytes, mode: str) -> Mended:
     An end mark that is missing is put back, and zeros before it, as some cameras write them, are taken out. `mode` is
     Pillow's. A JPEG of a kind that the strict decoder does not know passes: Pillow then says what is wrong with it.
     """
+    _check_scans(data)
     try:
         simplejpeg.decode_jpeg_header(data)
     except ValueError:
@@ -182,6 +196,16 @@ def check_jpeg(data: bytes, mode: str) -> Mended:
     raise Damaged
 
 
+def _check_scans(data: bytes) -> None:
+    """The first picture of a JPEG has at most `MAX_SCANS` scans; what follows it may be anything."""
+    position, scans = 2, 0
+    while (marker := _JPEG_MARKER.search(data, position)) and (kind := marker[0][1:]) != b"\xd9":
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+        scans += kind == b"\xda"
+        if scans > MAX_SCANS:
+            raise Damaged
+
+
 def _is_whole(data: bytes, mode: str) -> bool:
     try:
         simplejpeg.decode_jpeg(data, _COLOURS[mode], min_height=1, min_width=1, strict=True)
@@ -197,19 +221,63 @@ def check_webp(data: bytes) -> None:
 
 
 def check_tiff(data: bytes, page: Page) -> None:
-    """The strips or tiles of a page lie in the file, and are whole where they are packed with Deflate or JPEG."""
+    """The strips or tiles of a page lie in the file, and are whole where they are packed with Deflate, LZMA, LZW or
+    JPEG."""
+    # No strip and no tile is smaller than a pixel, and no tile much larger than the picture.
+    if min(page.places.size, page.sizes.size) > 4 * page.pixels or page.tile_pixels > _with_tiles(page):
+        raise Damaged
     if any(place + size > len(data) for place, size in page.pieces):
         raise Damaged(is_cut=True)
     if page.compression in DEFLATE:
-        # Eight bytes a pixel are the most that is read; tiles may stick out of the picture.
-        most = 8 * (page.width_px + 4096) * (page.height_px + 4096)
-        for place, size in page.pieces:
-            _inflate(_pieces(data, place, size), most)
+        _inflate_all(data, page)
+    elif page.compression == LZMA:
+        _check_lzma(data, page)
+    elif page.compression == LZW:
+        _check_lzw(data, page)
     elif page.compression == JPEG:
         for place, size in page.pieces:
             # What all share goes behind the start mark: TIFF Technical Note 2.
-            strip = data[place : place + 2] + page.tables[2:-2] + data[place + 2 : place + size]
+            strip = data[place : place + 2] + page.tables.tobytes()[2:-2] + data[place + 2 : place + size]
             _check_jpeg_strip(strip)
+
+
+def _with_tiles(page: Page) -> int:
+    """Pixels of a page with the tiles at its edges, which stick out of it."""
+    return (page.width_px + 4096) * (page.height_px + 4096)
+
+
+def _inflate_all(data: bytes, page: Page) -> None:
+    # Eight bytes a pixel are the most that is read. Pieces may lie on one another: it is the most of all of them.
+    left = 8 * _with_tiles(page)
+    for place, size in page.pieces:
+        left -= _inflate(_pieces(data, place, size), left)
+
+
+def _check_lzma(data: bytes, page: Page) -> None:
+    """Each strip is an xz stream to its checksum."""
+    left = 8 * _with_tiles(page)
+    for place, size in page.pieces:
+        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LZMA_BYTES)
+        packed = data[place : place + size]
+        try:
+            while not stream.eof and left > 0 and (packed or not stream.needs_input):
+                left -= len(stream.decompress(packed, LARGE_BYTES))
+                packed = b""
+        except lzma.LZMAError:
+            raise Damaged from None
+        if not stream.eof:
+            raise Damaged(is_cut=left > 0)
+
+
+def _check_lzw(data: bytes, page: Page) -> None:
+    """Each strip's codes stand for exactly its bytes; the last strip may be filled up to the height of the others."""
+    for number, (place, size) in enumerate(page.pieces):
+        if data[place : place + 1] == b"\0" and data[place + 1 : place + 2] >= b"\1" and data[place + 1] & 1:
+            continue  # codes the other way round, as before TIFF 5.0
+        count = lzw.decoded_bytes(data[place : place + size])
+        least = page.last_bytes if page.strips and (number + 1) % page.strips == 0 else page.piece_bytes
+        if count < 0 or (page.piece_bytes and not least <= count <= page.piece_bytes):
+            raise Damaged
 
 
 def _check_jpeg_strip(strip: bytes) -> None:

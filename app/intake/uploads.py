@@ -171,9 +171,10 @@ def request_intake(session: Session, storage: Storage, catalog: Catalog, upload:
     folder = folder_of(storage, upload, person)
     try:
         return ingest.request_intake(session, catalog, folder, person)
-    except Refused:
+    except Refused as refusal:
         discard(storage, folder)
-        raise Refused("There are no pictures among these files.") from None
+        refused = refusal.refused if isinstance(refusal, ingest.NoPictures) else ""
+        raise ingest.NoPictures("among these files", refused) from None
 
 
 def is_upload(storage: Storage, folder: Path) -> bool:

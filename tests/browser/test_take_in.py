@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from app.catalog.tables import Intake
 from app.database import transaction
+from app.intake import folders
 from app.intake.folders import walk
 from tests import cast
 from tests.browser.conftest import Site, Visit
@@ -22,13 +23,9 @@ NAMES = (
     "\u4e2d\u6587" * 40 + ".jpg", "x" * 251 + ".jpg", "caf\u00e9 #1?.jpg", "sub/deeper/quo\"te.jpg",
 )  # fmt: skip
 LEFT_AT_HOME = (
-    "@eaDir/a.jpg",
-    "Thumbs.db",
-    ".thumbnails/a.jpg",
-    "__MACOSX/a.jpg",
-    "#recycle/a.jpg",
-    "$RECYCLE.BIN/a.jpg",
-)
+    ".thumbnails/a.jpg", "Lightroom Previews.lrdata/a.jpg", "a.jpg@SynoEAStream",
+    *(f"{name.title()}/a.jpg" for name in folders.PASSED_OVER),
+)  # fmt: skip
 
 
 def test_a_folder_chosen_in_a_browser_keeps_its_names(site: Site, visit: Visit, tmp_path: Path) -> None:

@@ -254,3 +254,34 @@ def test_no_damage_raises_anything_but_a_refusal() -> None:
             read_picture(bytes(data), max_megapixels=10)
         except Unreadable as refusal:
             assert refusal.sentence.endswith(".")
+
+
+def test_a_profile_of_sixteen_bit_grey_is_used_or_noted() -> None:
+    levels = Pillow.fromarray(np.full((64, 64), 128 * 257, np.uint16))
+    broken = read(encoded(levels, "PNG", icc_profile=wide_gamut_profile()))
+    assert broken.notes == ("broken-profile", "reduced-to-8-bit")
+    linear = read(encoded(levels, "PNG", icc_profile=grey_profile(gamma=1.0)))
+    assert linear.notes == ("reduced-to-8-bit",) and linear.render is not None
+    assert 180 <= Pillow.open(io.BytesIO(linear.render)).convert("L").getpixel((9, 9)) <= 195
+
+
+def grey_profile(gamma: float) -> bytes:
+    """The shortest ICC profile of grey: a white point and a curve (ICC.1:2022, section 7)."""
+    curve = struct.pack(">4sIIH2x", b"curv", 0, 1, round(gamma * 256))
+    white = struct.pack(">4sI3i", b"XYZ ", 0, 63190, 65536, 54061)
+    table = struct.pack(">I", 2) + struct.pack(">4sII4sII", b"wtpt", 156, 20, b"kTRC", 176, len(curve))
+    head = struct.pack(">I4sI4s4s4s12x4s28x3i", 176 + len(curve), b"none", 2 << 24, b"mntr", b"GRAY", b"XYZ ", b"acsp",
+                       63190, 65536, 54061)  # fmt: skip
+    return head.ljust(128, b"\0") + table + white + curve
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "is a Git LFS pointer"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>", "is a web page"),
+    ],
+)
+def test_what_came_instead_of_a_picture_is_named(data: bytes, words: str) -> None:
+    with pytest.raises(Unreadable, match=words):
+        read(data)

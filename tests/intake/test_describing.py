@@ -315,3 +315,33 @@ def test_one_row_that_corrects_facts_and_caption_says_both(session: Session, tak
     assert [row[3] for row in said(session, second, "changed")] == [
         "1.jpg: title “Bleu” → “Blue”.", "1.jpg: caption “a bleu mug” → “a blue mug”.",
     ]  # fmt: skip
+
+
+def test_metadata_and_captions_that_come_alone_correct_the_photos_of_their_names(
+    session: Session, take_in: TakeIn, folder: Path
+) -> None:
+    add(folder, "sub/a.jpg", "b.jpg", "c.jpg")
+    (folder / "metadata.csv").write_text("file_name,title\nsub/a.jpg,Blue kettle\nb.jpg,Cup\n")
+    take_in()
+    for name in ("sub/a.jpg", "b.jpg", "c.jpg"):
+        (folder / name).unlink()
+    (folder / "metadata.csv").write_text("file_name,title\nSUB/a.jpg,Red kettle\nb.jpg,Cup\nd.jpg,Gone\n")
+    (folder / "c.txt").write_text("a lamp")
+    asked, result = take_in()
+    titles = {row[0]: row[1] for row in session.execute(select(Image.file_name, Image.title))}
+    assert titles == {"sub/a.jpg": "Red kettle", "b.jpg": "Cup", "c.jpg": None}
+    assert session.scalars(select(Caption.text).where(Caption.superseded_at.is_(None))).all() == ["a lamp"]
+    changed = said(session, asked, "changed")
+    assert len(changed) == 1 and "title “Blue kettle” → “Red kettle”" in changed[0][3]
+    assert [row[2] for row in said(session, asked, "unmatched")] == ["d.jpg"]
+    assert (result["accepted"], result["refused"], result["other_files"]) == (0, 0, 0)
+
+
+def test_a_row_finds_a_photo_whose_path_is_longer_than_what_is_kept_of_it(
+    session: Session, take_in: TakeIn, folder: Path
+) -> None:
+    name = "/".join(["d" * 200] * 3) + "/a.jpg"
+    add(folder, name)
+    (folder / "metadata.csv").write_text(f"file_name,title\n{name},Kettle\n")
+    take_in()
+    assert session.scalars(select(Image.title)).all() == ["Kettle"]

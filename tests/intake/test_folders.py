@@ -68,7 +68,7 @@ def test_links_inside_are_followed_and_loops_end(folder: Path) -> None:
 
 def test_what_is_no_regular_file_is_never_opened(folder: Path) -> None:
     os.mkfifo(folder / "pipe.jpg")
-    assert met(folder)["pipe.jpg"].kind == "other"
+    assert met(folder)["pipe.jpg"].kind == "refused"
 
 
 @pytest.mark.parametrize(
@@ -177,6 +177,33 @@ def test_a_walk_hears_of_a_stop_at_every_file_and_folder(folder: Path) -> None:
 def test_a_request_looks_at_no_more_than_some_of_a_large_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(8):
         (folder / f"{number}").mkdir()
-    assert folders.has_no_pictures(folder)
+    assert folders.holds_none(folder, lambda met: True)
     monkeypatch.setattr(folders, "LOOKED_AT", 5)
-    assert not folders.has_no_pictures(folder)
+    assert not folders.holds_none(folder, lambda met: True)
+
+
+@pytest.mark.parametrize("name", ["a.zip", "sub/A.RAR", "photos.tar.gz", "p.7z"])
+def test_an_archive_beside_photos_is_not_passed_over_in_silence(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"PK\3\4")
+    assert met(folder)[name].reason == "An archive; unpack it and take in the folder that comes out."
+
+
+def test_a_pipe_that_is_called_a_picture_is_told_about(folder: Path) -> None:
+    os.mkfifo(folder / "a.jpg")
+    os.mkfifo(folder / "log")
+    assert met(folder)["a.jpg"].reason == "No plain file: a pipe, a socket or a device."
+    assert met(folder)["log"].kind == "other"
+
+
+@pytest.mark.parametrize("name", ["a.hif", "a.PSB", "a.ppm", "a.ico", "a.svgz", "a.eip"])
+def test_pictures_of_kinds_that_are_not_taken_in_are_told_about(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"whatever")
+    assert met(folder)[name].kind == "picture"
+
+
+def test_photos_of_a_shop_that_calls_its_folders_as_packshot_does_are_photos(folder: Path) -> None:
+    for name in ("files/originals/kettle.jpg", "files/originals/lamps/b.jpg", "uploads/c.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(encoded(picture()))
+    assert set(met(folder)) == {"files/originals/kettle.jpg", "files/originals/lamps/b.jpg", "uploads/c.jpg"}

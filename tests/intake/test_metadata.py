@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import Refused
+from app.intake import metadata
 from app.intake.folders import walk
 from app.intake.metadata import PhotoMetadata, Rows
 from app.intake.metadata import read_metadata as read_files
@@ -265,3 +266,19 @@ def test_only_plain_files_are_read_and_nothing_else_is_quoted(folder: Path, name
         "pipe": "No plain file; only such are read beside photos.",
     }
     assert said == ({name: expected[kind]} if kind in expected else {})
+
+
+def test_no_file_takes_much_more_memory_than_it_has_bytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "MAX_ROWS", 2)
+    csv_file(folder, "file_name,title\na,x\nb,y\nc,z\n")
+    assert sentence(folder) == (
+        "metadata.csv, line 4, is one more than 2 rows, the limit of one intake; take the folders in apart. "
+        "Nothing was taken in."
+    )
+    (folder / "metadata.csv").unlink()
+    monkeypatch.setattr(metadata, "MAX_LINE", 50)
+    json_file(folder, '{"file_name": "a.jpg", "more": [' + "[]," * 20 + "1]}")
+    assert sentence(folder) == ("metadata.jsonl, line 1, has 95 characters; 50 are the limit. Nothing was taken in.")
+    (folder / "metadata.jsonl").rename(folder / "metadata.json")
+    monkeypatch.setattr(metadata, "MAX_JSON_BYTES", 50)
+    assert rows_of(folder).unread == {"metadata.json": "The file is larger than 0 kB."}

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from app.intake import soundness
+from app.intake import decoding, soundness
 from app.intake.decoding import DecodedPicture, Unreadable, read_picture
 from tests.intake.conftest import encoded, picture
 
@@ -79,8 +79,9 @@ def test_every_flipped_bit_of_a_png_is_found(make: Callable[[Pillow.Image], byte
     assert [int(place) for place in places if not is_refused(flipped(data, int(place), int(place) % 8))] == []
 
 
-def test_every_flipped_bit_of_a_deflated_tiff_is_found_where_its_pixels_lie() -> None:
-    data = encoded(textured(1), "TIFF", compression="tiff_adobe_deflate")
+@pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "lzma"])
+def test_every_flipped_bit_of_a_tiff_with_checksums_is_found_where_its_pixels_lie(compression: str) -> None:
+    data = encoded(textured(1), "TIFF", compression=compression)
     assert not is_refused(data)
     rng = np.random.default_rng(3)
     places = rng.integers(200, len(data) - 1000, 30)
@@ -93,9 +94,11 @@ def test_every_flipped_bit_of_a_deflated_tiff_is_found_where_its_pixels_lie() ->
         (lambda image: encoded(image, "JPEG", quality=90), 0.4),
         (lambda image: encoded(image, "JPEG", quality=90, progressive=True), 0.6),
         (lambda image: encoded(image, "TIFF", compression="jpeg"), 0.4),
+        (lambda image: encoded(image, "TIFF", compression="tiff_lzw"), 0.95),
+        (lambda image: encoded(image.convert("1"), "TIFF", compression="group4"), 0.9),
         (lambda image: encoded(image.quantize(64), "GIF"), 0.9),
     ],
-    ids=["jpeg", "progressive jpeg", "jpeg in tiff", "gif"],
+    ids=["jpeg", "progressive jpeg", "jpeg in tiff", "lzw in tiff", "fax in tiff", "gif"],
 )
 def test_of_formats_without_a_checksum_much_of_the_damage_that_shows_is_found(
     make: Callable[[Pillow.Image], bytes], least: float
@@ -193,6 +196,18 @@ def test_a_large_profile_is_used_and_noted_and_one_too_large_is_not_used() -> No
     assert read(with_profile(9_000_000)).notes == ("broken-profile",)
 
 
+@pytest.mark.parametrize("file_format", ["JPEG", "WEBP", "TIFF"])
+def test_a_large_profile_is_noted_in_every_format_and_not_kept(file_format: str) -> None:
+    def with_profile(size: int) -> DecodedPicture:
+        profile = struct.pack(">I", size) + SRGB[4:] + bytes(size - len(SRGB))
+        return read(encoded(textured(9), file_format, icc_profile=profile))
+
+    kept = decoding._transform_of.cache_info().currsize
+    assert with_profile(2_000_000).notes == ("large-profile",)
+    assert with_profile(9_000_000).notes == ("broken-profile",)
+    assert decoding._transform_of.cache_info().currsize == kept
+
+
 def test_several_frames_and_sixteen_bits_and_transparency_are_noted() -> None:
     frames = [textured(10).quantize(16), textured(11).quantize(16)]
     for file_format in ("GIF", "WEBP", "PNG"):
@@ -205,3 +220,35 @@ def test_several_frames_and_sixteen_bits_and_transparency_are_noted() -> None:
     cut_out = textured(12).convert("RGBA")
     cut_out.putalpha(Pillow.new("L", cut_out.size, 90))
     assert read(encoded(cut_out, "PNG")).notes == ("laid-on-white",)
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each scan of a progressive JPEG costs a walk over the whole picture, and no bytes."""
+    data = encoded(textured(13), progressive=True)
+    last = data.rindex(b"\xff\xda")
+    endless = data[:last] + data[last:-2] * 500 + data[-2:]
+    decoded: list[bytes] = []
+    monkeypatch.setattr(soundness, "_is_whole", lambda picture, mode: decoded.append(picture) or True)
+    with pytest.raises(soundness.Damaged):
+        soundness.check_jpeg(endless, "RGB")
+    assert decoded == []
+    assert soundness.check_jpeg(data + b"\xff\xda\0\2" * 500, "RGB").notes == []  # a film behind the picture
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "CMYK", "I;16", "P", "LAB"])
+@pytest.mark.parametrize("compression", ["tiff_lzw", "lzma"])
+def test_whole_tiffs_of_every_kind_of_pixels_pass(mode: str, compression: str) -> None:
+    grey = textured(14, (333, 257)).convert("L")
+    image = Pillow.fromarray(np.asarray(grey).astype(np.uint16) * 257) if mode == "I;16" else textured(14, (333, 257))
+    if mode == "LAB":
+        image = Pillow.merge("LAB", image.split())
+    image = image.convert(mode) if image.mode != mode else image
+    for options in ({}, {"strip_size": 4096}, {"tiffinfo": {317: 2} if mode not in ("1", "LAB") else {}}):
+        read(encoded(image, "TIFF", compression=compression, **options))
+
+
+def test_what_libtiff_complains_of_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    data = encoded(textured(15).convert("1"), "TIFF", compression="group4")
+    assert is_refused(flipped(data, len(data) // 3))
+    assert capfd.readouterr().err == ""
+    assert not is_refused(data)

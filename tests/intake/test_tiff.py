@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import lzma
 import struct
+import tracemalloc
+import zlib
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from app.intake import tiff
+from app.intake import soundness, tiff
 from app.intake.decoding import Unreadable, read_picture
 from tests.intake.conftest import encoded, picture
 
@@ -138,3 +142,67 @@ def test_sixteen_bits_of_which_none_is_white_are_no_negative() -> None:
 def test_a_tiff_whose_directory_is_cut_is_refused(cut: int) -> None:
     with pytest.raises(Unreadable):
         read_picture(tiff_of(page(160, 120), after=PIXELS)[:cut], 10)
+
+
+@pytest.mark.filterwarnings("ignore:Tag data larger")
+def test_bytes_that_many_directories_tell_of_are_held_once() -> None:
+    """A small file whose every directory says that its strips are listed in the whole of it."""
+    size, pages = 200_000, 60
+    many = struct.pack("<HHII", 273, 1, size, 0) + struct.pack("<HHII", 279, 1, size, 0)
+    sides = struct.pack("<HHII", 256, 4, 1, 64) + struct.pack("<HHII", 257, 4, 1, 64)
+    step = 2 + 12 * 4 + 4
+    data = struct.pack("<2sHI", b"II", 42, 8) + b"".join(
+        struct.pack("<H", 4) + sides + many + struct.pack("<I", 8 + step * (number + 1)) for number in range(pages)
+    )
+    data = data[:-4] + bytes(4 + size)
+    tracemalloc.start()
+    found = tiff.pages_of(data)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == pages
+    assert held < size
+    with pytest.raises(Unreadable):
+        read_picture(data, 10)
+
+
+def test_a_directory_longer_than_any_reader_believes_is_refused() -> None:
+    entries = struct.pack("<HHII", 256, 4, 1, 64) * 5000
+    with pytest.raises(ValueError, match="more entries"):
+        tiff.pages_of(struct.pack("<2sHIH", b"II", 42, 8, 5000) + entries + bytes(4))
+
+
+def test_a_tile_much_larger_than_its_picture_is_refused() -> None:
+    side = 6000
+    packed = lzma.compress(bytes(side * side), format=lzma.FORMAT_XZ)
+    tiles: Tags = {322: (4, (side,)), 323: (4, (side,)), 324: (4, (0,)), 325: (4, (len(packed),))}
+    tags = {tag: value for tag, value in page(64, 64, t259=34925).items() if tag not in (273, 278, 279)} | tiles
+    data = tiff_of(tags)
+    tags[324] = (4, (len(data),))
+    with pytest.raises(Unreadable, match="is damaged"):
+        read_picture(tiff_of(tags) + packed, 10)
+
+
+def test_strips_that_lie_on_one_another_inflate_to_no_more_than_a_picture() -> None:
+    packed = zlib.compress(bytes(32 << 20), 1)
+    places, sizes = np.zeros(8, np.uint32), np.full(8, len(packed), np.uint32)
+    one_page = tiff.Page(8, 64, 64, 0, 0, 0, 0, 8, False, False, places, sizes, np.empty(0, np.uint8))
+    with pytest.raises(soundness.Damaged):
+        soundness.check_tiff(packed, one_page)
+
+
+@pytest.mark.parametrize("name", ["a.NEF", "a.3fr", "a.raw", "a.gpr", "a.eip"])
+def test_what_no_reader_knows_is_camera_raw_where_its_name_says_so(name: str) -> None:
+    with pytest.raises(Unreadable, match="Camera raw files are not taken in"):
+        read_picture(bytes(range(1, 200)), 10, name)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "lzma"])
+def test_tiles_that_stick_out_of_the_picture_are_whole(compression: str) -> None:
+    tile = encoded(picture(3, (256, 256)).convert("L"), "TIFF", compression=compression, strip_size=1 << 20)
+    (lies,) = tiff.pages_of(tile)
+    ((at, size),) = lies.pieces
+    tags = {tag: value for tag, value in page(200, 180).items() if tag not in (273, 278, 279)}
+    tags |= {259: (3, (lies.compression,)), 322: (4, (256,)), 323: (4, (256,)), 324: (4, (0,)), 325: (4, (size,))}
+    tags[324] = (4, (len(tiff_of(tags)),))
+    found = read_picture(tiff_of(tags) + tile[at : at + size], 10)
+    assert (found.width_px, found.height_px, found.notes) == (200, 180, ())

@@ -201,6 +201,32 @@ def test_an_upload_without_pictures_is_refused_and_removed(client: TestClient, s
     assert not (settings.data_dir / "uploads" / upload).exists()
 
 
+def test_an_archive_is_refused_with_what_to_do(client: TestClient) -> None:
+    upload = begun(client)
+    send(client, upload, ("photos.ZIP", b"PK\3\4"))
+    answer = client.post("/intakes", data={"name": "x", "upload": upload}, headers=JSON)
+    assert sentence(answer) == (
+        "There are no pictures among these files. "
+        "photos.ZIP: An archive; unpack it and take in the folder that comes out."
+    )
+
+
+@pytest.mark.parametrize(("name", "words"), [("Metadata.csv", b"file_name,title\na.jpg,Cup\n"), ("a.txt", b"a cup")])
+def test_a_corrected_file_is_an_upload_by_itself_where_the_catalog_has_photos(
+    client: TestClient, session: Session, name: str, words: bytes
+) -> None:
+    catalog = cast.catalog(session)
+    upload = begun(client)
+    send(client, upload, (name, words))
+    data = {"catalog_id": catalog.id, "upload": upload}
+    assert client.post("/intakes", data=data, headers=JSON).status_code == 422
+    cast.image(session, catalog)
+    upload = begun(client)
+    send(client, upload, (name, words))
+    answer = client.post("/intakes", data=data | {"upload": upload}, headers=JSON)
+    assert answer.json() == {"href": f"/intakes/{newest(session).id}"}
+
+
 def test_nobody_reaches_another_persons_upload(client: TestClient, member: TestClient) -> None:
     upload = begun(client)
     answer = member.post(f"/uploads/{upload}/files", files=[("files", ("a.jpg", b"x"))], headers=JSON)
@@ -286,7 +312,7 @@ def test_a_finished_intake_shows_counts_refused_files_and_what_follows(
     answer = client.get(f"/intakes/{asked.id}")
     assert [file.reason for file in answer.context["refused"]] == ["The file is empty."]
     assert "&lt;b&gt;cut.jpg" in answer.text and "<b>cut.jpg" not in answer.text
-    assert "3 files that the folder does not hold" in answer.text and "2 other files left alone" in answer.text
+    assert "3 files of which there is no photo here" in answer.text and "2 other files left alone" in answer.text
     assert [job.id for job in answer.context["following"]] == [measuring.id]
 
 

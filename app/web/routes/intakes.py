@@ -46,7 +46,10 @@ class IntakeRow:
 
 @dataclass(frozen=True)
 class FormView:
-    """The form and the newest intakes. Only owners may name a folder of the server, and one that lies in `roots`."""
+    """The form and the newest intakes. Only owners may name a folder of the server, and one that lies in `roots`.
+
+    Browsers do not send files and folders whose names are `passed_over`, or end so.
+    """
 
     catalogs: list[CatalogRow]
     catalog_id: int | None
@@ -54,6 +57,8 @@ class FormView:
     roots: tuple[Path, ...]
     recent: list[IntakeRow]
     max_file_mb: int
+    passed_over: tuple[str, ...]
+    passed_over_ends: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ def form(
         roots=config.roots,
         recent=[_row(files, *row) for row in ingest.recent(session)],
         max_file_mb=ingest.MAX_FILE_BYTES // 1024**2,
+        passed_over=tuple(sorted(folders.PASSED_OVER)),
+        passed_over_ends=folders.PASSED_OVER_ENDS,
     )
     return page("intakes/index.html", view)
 

@@ -13,12 +13,13 @@ let chosen = []; // { file, name }: name is the path below the chosen folder
 
 const count = (n, noun) => `${number.format(n)} ${noun}${n === 1 ? "" : "s"}`;
 const megabytes = (files) => files.reduce((sum, { file }) => sum + file.size, 0) / 1e6;
-// What other programs leave beside photos; app/intake/folders.py passes the same over.
-const PASSED_OVER = new Set([
-  "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "__macosx", "$recycle.bin", "recycler",
-  "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini",
-]);
-const isPassedOver = (part) => part.startsWith(".") || PASSED_OVER.has(part.toLowerCase()) || /\.(lrdata|lrcat-data)$/i.test(part);
+// What other programs leave beside photos, as app/intake/folders.py has it; no name holds a slash.
+const passedOver = new Set(form.dataset.passedOver.split("/"));
+const passedOverEnds = form.dataset.passedOverEnds.split("/");
+function isPassedOver(part) {
+  const lower = part.toLowerCase();
+  return part.startsWith(".") || passedOver.has(lower) || passedOverEnds.some((end) => lower.endsWith(end));
+}
 const isHidden = (name) => name.split("/").some(isPassedOver);
 
 function choose(files) {
