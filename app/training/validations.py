@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from sqlalchemy import select
@@ -40,8 +41,8 @@ def insight(session: Session, run: TrainingRun) -> Insight:
     offered = None
     if proved.worse_since is not None:
         saved = {checkpoint.step for checkpoint in runs.checkpoints(session, run.id)}
-        before = [look for look in all_looks if look.step in saved and look.step < proved.worse_since]
-        offered = min(before, key=lambda look: look.loss).step if before else None
+        before = [step for step in sorted(saved) if step < proved.worse_since]
+        offered = min(before, key=partial(_loss_at, all_looks), default=None)
     return Insight(proved, False, offered)
 
 
@@ -84,6 +85,15 @@ def sound_checkpoints(session: Session, run: TrainingRun) -> Sequence[Checkpoint
     """The run's checkpoints by step, the base first, without those that were saved while its loss exploded."""
     good_step = last_good(session, run)
     return [c for c in runs.checkpoints(session, run.id) if good_step is None or c.step <= good_step]
+
+
+def _loss_at(known: Sequence[Look], step: int) -> float:
+    """The loss at a step, on a straight line between the looks beside it: checkpoints may be saved at other steps."""
+    before = [look for look in known if look.step <= step][-1:]
+    behind = [look for look in known if look.step >= step][:1]
+    first, last = (before or behind)[0], (behind or before)[0]
+    share = (step - first.step) / (last.step - first.step) if last.step > first.step else 0.0
+    return first.loss + share * (last.loss - first.loss)
 
 
 def _thinned(steps: Sequence[int]) -> list[int]:

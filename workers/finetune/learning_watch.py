@@ -71,9 +71,17 @@ class LearningWatch:
         return max(self._sound(), default=0)
 
     def best_saved(self) -> int:
-        """The sound checkpoint of the lowest validation; the last sound one where none was validated."""
-        losses = {step: loss for step, loss in self._saved if loss is not None and step in self._sound()}
-        return min(losses, key=lambda step: losses[step], default=self.last_sound())
+        """The sound checkpoint of the lowest validation.
+
+        Where none was validated, the last sound one up to the validation that none was better than since.
+        """
+        sound = self._sound()
+        losses = {step: loss for step, loss in self._saved if loss is not None and step in sound}
+        if losses or not sound:
+            return min(losses, key=lambda step: losses[step], default=0)
+        reference = self.streak.reference
+        upto = max(sound) if reference is None else reference.step
+        return max((step for step in sound if step <= upto), default=min(sound))
 
     def _sound(self) -> list[int]:
         since = math.inf if self.divergence.since is None else self.divergence.since

@@ -165,7 +165,8 @@ class LoopState:
     def has_exploded(self, passes: Pass) -> bool:
         """Take in the errors of the step that was just made; whether the loss has exploded."""
         stage = self.recipe.stage(self.step - 1).number
-        return self._watch.step(self.step, stage, passes.errors, passes.timesteps, self.ranks)
+        is_over = self._watch.step(self.step, stage, passes.errors, passes.timesteps, self.ranks)
+        return self._watch.divergence.ends() if self.step == self.recipe.steps else is_over
 
     def is_due(self, every: int) -> bool:
         """Whether what happens every so many steps happens now; the last step is always one."""
@@ -269,12 +270,15 @@ class LoopState:
     def finish(self, reason: Reason) -> Reason:
         """Save what is not yet saved and write OUT/model, unless the person asked to throw the rest away.
 
-        The reason that was told: a clock that runs out after the last step has ended nothing.
+        The reason that was told: a clock that runs out after the last step has ended nothing. Raises `Diverged` where
+        the loss exploded since its last window was full.
         """
         if self.step == self.recipe.steps and reason != "stopped":
             reason = "completed"
         is_discarded = reason == "stopped" and self.report.stop_request() == "discard"
         is_wanted = not self.ranks.same(is_discarded)
+        if is_wanted and self._watch.divergence.ends():
+            self.salvage_and_raise(self._exploded())
         if is_wanted and self.train_state is not None and self.step > 0 and (self._saved or (0,))[0] != self.step:
             self.save()
         model_step = self._model_step(reason) if is_wanted and self._saved is not None else 0
@@ -305,12 +309,14 @@ class LoopState:
         raise error
 
     def _check_loss(self) -> None:
+        if self._watch.divergence.is_over:
+            raise self._exploded()
+
+    def _exploded(self) -> Diverged:
         known = self._watch.divergence
-        if not known.is_over:
-            return
         times = f"{known.above:,.1f}" if known.above < 100 else f"{min(known.above, 1e6):,.0f}"
         times = f"more than {times}" if known.above > 1e6 else times
-        raise Diverged(
+        return Diverged(
             f"The loss exploded: since step {known.since or 0:,} it stays far above what it started from, "
             f"{times} times at step {self.step:,}, with a learning rate of "
             f"{self.trained.lr(self.step - 1):.1e}: it is too high for this model."

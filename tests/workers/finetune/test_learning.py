@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from app.datasets.manifest import read_manifest, write_manifest
 from app.training import learning
 from app.training.learning import Look
 from app.training.recipe import Recipe
@@ -63,6 +64,21 @@ def test_the_command_tells_the_last_good_step(
     told = json.loads((tmp_path / "out" / "events.jsonl").read_text().splitlines()[-1])
     assert (told["kind"], told["cause"]) == ("failed", "diverged")
     assert told["good_step"] == told["model_step"] > 0
+
+
+@pytest.mark.parametrize("stop_at", [None, 3])
+def test_a_short_run_that_explodes_ends_red_too(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, stop_at: int | None
+) -> None:
+    # No window of the losses is full, and nothing is held out.
+    rows = [row for row in read_manifest(manifest) if row.split == "train"]
+    write_manifest(manifest, rows)
+    hot = {**HOT, "adamw_lr": 1.0, "warmup_steps": 0, "steps": 4, "batch_size": 4, "checkpoint_every": 1, "report_every": 1}
+    report = listener(stop_at=stop_at)
+    with pytest.raises(Diverged, match="The loss exploded: since step 0"):
+        train(recipe(**hot), manifest, tmp_path / "out", report, CPU, False)
+    assert report.facts("step")[-1]["step"] == stop_at or 4
+    assert not (tmp_path / "out" / "model").exists()
 
 
 @pytest.fixture
