@@ -14,8 +14,9 @@ base itself lost, and `lowest`, the least that the smoothed loss of the band cam
 A loss that memorised its photos may bounce far above its lowest and is still below its start; a warm-up, a fall from
 scratch, and small batches stay below both. The figures come from the runs that benchmarks/loss_series.py records: the
 22 sound ones (ablations, batches of one, few photos) rise at most 3.0 times above both in any window, 1.7 times
-without the batches of one, 18.8 times in any single step; the 10 exploding ones 9 times and more, and all are known within 20 steps. The gradient's
-norm was tried as a second sign and left out: in sound runs single steps reach 400 times the median before them.
+without the batches of one, and 18.8 times in any single step; the 10 exploding ones 9 times and more, and all are known
+within 20 steps. The gradient's norm was tried as a second sign and left out: in sound runs single steps reach 400 times
+the median before them.
 Spikes of single steps are common and mostly harmless (Chowdhery et al. 2022, section 5.1), hence windows.
 """
 

@@ -73,7 +73,15 @@ def test_a_short_run_that_explodes_ends_red_too(
     # No window of the losses is full, and nothing is held out.
     rows = [row for row in read_manifest(manifest) if row.split == "train"]
     write_manifest(manifest, rows)
-    hot = {**HOT, "adamw_lr": 1.0, "warmup_steps": 0, "steps": 4, "batch_size": 4, "checkpoint_every": 1, "report_every": 1}
+    hot = {
+        **HOT,
+        "adamw_lr": 1.0,
+        "warmup_steps": 0,
+        "steps": 4,
+        "batch_size": 4,
+        "checkpoint_every": 1,
+        "report_every": 1,
+    }
     report = listener(stop_at=stop_at)
     with pytest.raises(Diverged, match="The loss exploded: since step 0"):
         train(recipe(**hot), manifest, tmp_path / "out", report, CPU, False)
