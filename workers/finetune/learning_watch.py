@@ -61,6 +61,10 @@ class LearningWatch:
         self.streak = self.streak.after(look)
         self.divergence.validated(look.loss, self._base_loss)
 
+    def is_warming_up(self) -> None:
+        """The learning rate is not up yet: that nothing gets better says nothing of what the run can learn."""
+        self.streak = Streak(self.streak.reference, 0)
+
     def saved(self, step: int, loss: float | None) -> None:
         """The checkpoint of `step` is about to be written; `loss` is its validation's, where there was one."""
         self._saved = [*(known for known in self._saved if known[0] < step), (step, loss)]

@@ -209,6 +209,8 @@ class LoopState:
             )
         if is_counted:
             self._watch.validated(Look(self.step, loss, products), losses.by_band())
+            if self.step < self.recipe.warmup_steps:
+                self._watch.is_warming_up()
         training = [None if level is None else _six(level) for level in self._watch.divergence.losses]
         look = Look(self.step, loss, products, tuple(training))
         no_better = self._watch.streak.length

@@ -132,6 +132,28 @@ def test_it_stops_when_it_stops_learning_wherever_it_was_interrupted(
     assert not again.facts("step") and again.facts("finished")[0]["step"] == 8
 
 
+@pytest.mark.usefixtures("worse_and_worse")
+def test_patience_begins_when_the_learning_rate_is_up(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    report = listener()
+    knobs = recipe(**{**PATIENT, "patience": 2, "warmup_steps": 9, "constant_share": 0.5})
+    assert train(knobs, manifest, tmp_path / "out", report, CPU, False) == "no_better"
+    assert report.facts("finished")[0]["step"] == 12
+    assert [facts["no_better"] for facts in report.facts("validation")] == [0, 0, 0, 0, 0, 1, 2]
+
+
+@pytest.mark.usefixtures("worse_and_worse")
+def test_the_model_of_a_run_that_stopped_learning_is_of_before(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    # None of its checkpoints was saved where it was validated but the last, which is the worse one.
+    report = listener()
+    knobs = recipe(**{**PATIENT, "checkpoint_every": 5})
+    assert train(knobs, manifest, tmp_path / "out", report, CPU, False) == "no_better"
+    assert (report.facts("finished")[0]["step"], report.facts("finished")[0]["model_step"]) == (8, 5)
+
+
 def test_without_patience_it_goes_on(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
     knobs = recipe(**{**PATIENT, "patience": 0, "steps": 4})
     assert train(knobs, manifest, tmp_path / "out", listener(), CPU, False) == "completed"
