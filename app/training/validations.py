@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.training import runs
-from app.training.learning import Look, Verdict, verdict
+from app.training.learning import Look, Verdict, loss_at, verdict
 from app.training.run_events import still_holds
 from app.training.tables import IS_MILESTONE, Checkpoint, RunEvent, TrainingRun
 
@@ -41,8 +41,9 @@ def insight(session: Session, run: TrainingRun) -> Insight:
     offered = None
     if proved.worse_since is not None:
         saved = {checkpoint.step for checkpoint in runs.checkpoints(session, run.id)}
+        losses = [(look.step, look.loss) for look in all_looks]
         before = [step for step in sorted(saved) if step < proved.worse_since]
-        offered = min(before, key=partial(_loss_at, all_looks), default=None)
+        offered = min(before, key=partial(loss_at, losses), default=None)
     return Insight(proved, False, offered)
 
 
@@ -85,15 +86,6 @@ def sound_checkpoints(session: Session, run: TrainingRun) -> Sequence[Checkpoint
     """The run's checkpoints by step, the base first, without those that were saved while its loss exploded."""
     good_step = last_good(session, run)
     return [c for c in runs.checkpoints(session, run.id) if good_step is None or c.step <= good_step]
-
-
-def _loss_at(known: Sequence[Look], step: int) -> float:
-    """The loss at a step, on a straight line between the looks beside it: checkpoints may be saved at other steps."""
-    before = [look for look in known if look.step <= step][-1:]
-    behind = [look for look in known if look.step >= step][:1]
-    first, last = (before or behind)[0], (behind or before)[0]
-    share = (step - first.step) / (last.step - first.step) if last.step > first.step else 0.0
-    return first.loss + share * (last.loss - first.loss)
 
 
 def _thinned(steps: Sequence[int]) -> list[int]:

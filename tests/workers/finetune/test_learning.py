@@ -143,15 +143,17 @@ def test_patience_begins_when_the_learning_rate_is_up(
     assert [facts["no_better"] for facts in report.facts("validation")] == [0, 0, 0, 0, 0, 1, 2]
 
 
-@pytest.mark.usefixtures("worse_and_worse")
-def test_the_model_of_a_run_that_stopped_learning_is_of_before(
-    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
-) -> None:
-    # None of its checkpoints was saved where it was validated but the last, which is the worse one.
-    report = listener()
-    knobs = recipe(**{**PATIENT, "checkpoint_every": 5})
-    assert train(knobs, manifest, tmp_path / "out", report, CPU, False) == "no_better"
-    assert (report.facts("finished")[0]["step"], report.facts("finished")[0]["model_step"]) == (8, 5)
+def test_the_model_of_a_run_that_stopped_learning_is_of_where_it_learned() -> None:
+    watch = LearningWatch()
+    told: list[tuple[int, float | None]] = [(0, 0.9), (100, 0.3), (200, 0.25), (300, 0.4), (400, 0.5)]
+    # All but the last were saved between two validations.
+    for step in (0, 100, 130, 200, 260, 300, 390, 400):
+        loss = dict(told).get(step)
+        if loss is not None:
+            watch.validated(Look(step, loss, ((1, loss),) * 4), [loss] * 4)
+        if step in (130, 260, 390, 400):
+            watch.saved(step, loss)
+    assert LearningWatch(watch.state()).best_saved() == 130
 
 
 def test_without_patience_it_goes_on(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
