@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -75,6 +75,17 @@ def content_hash(rows: Iterable[ManifestRow]) -> str:
     canonical = sorted([row.sha256, row.caption, row.split, row.group] for row in rows)
     text = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def part_hashes(rows: Sequence[ManifestRow]) -> dict[str, str]:
+    """SHA-256 (hex) of what `content_hash` is made of, part by part: it tells in which of them two manifests differ."""
+    parts: dict[str, list[tuple[str, ...]]] = {
+        "pictures": [(row.sha256,) for row in rows],
+        "captions": [(row.sha256, row.caption) for row in rows],
+        "split": [(row.sha256, row.split) for row in rows],
+        "groups": [(row.sha256, row.group) for row in rows],
+    }
+    return {name: hashlib.sha256(json.dumps(sorted(part)).encode()).hexdigest() for name, part in parts.items()}
 
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")

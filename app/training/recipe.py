@@ -329,7 +329,7 @@ class _Loader(yaml.SafeLoader):
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a YAML file. Raises `RecipeError` with one sentence that names each knob at fault."""
     try:
-        values = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506 - a safe loader
+        values = _Loader(path.read_text(encoding="utf-8-sig")).get_single_data()
     except RecursionError as error:
         raise RecipeError(f"The recipe {path} cannot be read: it is nested too deeply.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -6,7 +6,7 @@ It goes into every checkpoint and is taken up with it, so that a run that was in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -100,3 +100,16 @@ def told(look: Look) -> dict[str, Any]:
         "products": [list(product) for product in look.products],
         "training": list(look.training),
     }
+
+
+def by_product(groups: Sequence[str], losses: Sequence[float]) -> tuple[tuple[int, float], ...]:
+    """How many members each group has and their mean loss, in the order in which groups come up first."""
+    photos: dict[str, list[float]] = {}
+    for group, loss in zip(groups, losses, strict=True):
+        photos.setdefault(group, []).append(loss)
+    return tuple((len(known), short(sum(known) / len(known))) for known in photos.values())
+
+
+def short(value: float) -> float:
+    """A loss with six figures, as events and checkpoints hold it."""
+    return float(f"{value:.6g}")

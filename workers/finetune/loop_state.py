@@ -36,7 +36,7 @@ from workers.finetune.checkpoint import (
 )
 from workers.finetune.clock import Clock, Reason, RunEnded
 from workers.finetune.forward import Pass, validation_errors
-from workers.finetune.learning_watch import LearningWatch, told
+from workers.finetune.learning_watch import LearningWatch, by_product, short, told
 from workers.finetune.loss import BAND_COUNT, BandedLoss
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
@@ -45,6 +45,8 @@ from workers.finetune.train_state import Diverged, TrainState
 PREVIEWS = "previews.json"
 STATES_KEPT = 2
 _DRAWN_AT_ONCE = 4
+# What a checkpoint has to tell a run that goes on from it.
+_TOLD = {"step": int, "recipe": dict, "learning_hash": str, "dataset_hash": str, "losses": dict, "best": dict}
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class LoopState:
     family: Family
     dataset_hash: str
     ranks: Ranks = ALONE
+    members: Mapping[str, str] = field(default_factory=dict)  # `part_hashes` of them
     train_state: TrainState | None = None
     facts: dict[str, object] = field(default_factory=dict)
     step: int = 0
@@ -103,7 +106,7 @@ class LoopState:
                 f"{self.family.base_revision or 'empty'} and was {known}. Start a new run or restore the recipe."
             )
         if sidecar["dataset_hash"] != self.dataset_hash:
-            raise InputError(f"{folder} was learned from other members; start a new run or restore the manifest.")
+            raise InputError(f"{folder} was learned from other members{self._other_parts(sidecar)}")
         self.step = step
         self._saved = (step, folder)
         self._validation = dict(sidecar["losses"]["validation"])
@@ -211,7 +214,7 @@ class LoopState:
             self._watch.validated(Look(self.step, loss, products), losses.by_band())
             if self.step < self.recipe.warmup_steps:
                 self._watch.is_warming_up()
-        training = [None if level is None else _six(level) for level in self._watch.divergence.losses]
+        training = [None if level is None else short(level) for level in self._watch.divergence.losses]
         look = Look(self.step, loss, products, tuple(training))
         no_better = self._watch.streak.length
         self._validation = {**told(look), "loss_by_band": losses.by_band(), "no_better": no_better}
@@ -352,11 +355,19 @@ class LoopState:
         meanings = "; ".join(self.recipe.new_meanings(self._base_shift).values()) or "recipes are hashed otherwise"
         return f"by an earlier version of Packshot: {meanings} now. Start a new run; its checkpoints still draw."
 
+    def _other_parts(self, sidecar: Mapping[str, Any]) -> str:
+        """In what the members that a checkpoint tells of differ from these; before 30 November 2026 none told it."""
+        known = sidecar.get("members", {})
+        odd = [name for name, digest in self.members.items() if known.get(name, digest) != digest]
+        # Other pictures have other captions, too, and that goes without saying.
+        named = f": other {' and '.join(odd[:1] if odd[0] == 'pictures' else odd)}" if odd else ""
+        return f"{named}. Start a new run or restore the manifest."
+
     def _saved_step(self) -> int:
         """The step of the latest checkpoint that a run can go on from; 0 without any. Newer ones are told of."""
         clear_leftovers(self.out)
         with self.clock.moving("load"):
-            folder, faults = latest_checkpoint(self.out)
+            folder, faults = latest_checkpoint(self.out, _TOLD)
         if folder is None and faults:
             raise InputError(f"No usable checkpoint in {self.out}. {' '.join(faults)}")
         step = int(read_sidecar(folder)["step"]) if folder is not None else 0
@@ -381,6 +392,7 @@ class LoopState:
             "recipe_hash": self.recipe.recipe_hash(),
             "learning_hash": self._learning_hash,
             "dataset_hash": self.dataset_hash,
+            "members": dict(self.members),
             "base_revision": self.family.base_revision,
             "elapsed_s": self.report.spent_s(),
             "losses": {"training": self.facts, "validation": self._validation},
@@ -410,14 +422,6 @@ class LoopState:
         return next(self.family.model.parameters()).device
 
 
-def by_product(groups: Sequence[str], losses: Sequence[float]) -> tuple[tuple[int, float], ...]:
-    """How many members each group has and their mean loss, in the order in which groups come up first."""
-    photos: dict[str, list[float]] = {}
-    for group, loss in zip(groups, losses, strict=True):
-        photos.setdefault(group, []).append(loss)
-    return tuple((len(known), _six(sum(known) / len(known))) for known in photos.values())
-
-
 def read_previews(out: Path) -> list[Preview]:
     """What OUT/previews.json asks to be drawn; nothing without it. Raises `InputError` for a broken file."""
     file = out / PREVIEWS
@@ -436,10 +440,6 @@ def draw_previews(family: Family, recipe: Recipe, previews: Sequence[Preview]) -
     """Pictures uint8 [len(previews), S, S, 3], drawn as the recipe says."""
     texts, seeds = [preview.text for preview in previews], [preview.seed for preview in previews]
     return family.draw(texts, seeds, recipe.resolution_px, recipe.sampling_steps, recipe.guidance)
-
-
-def _six(value: float) -> float:
-    return float(f"{value:.6g}")
 
 
 def _name(device: torch.device) -> str:

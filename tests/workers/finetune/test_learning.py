@@ -17,8 +17,7 @@ from app.training.recipe import Recipe
 from workers.errors import InputError
 from workers.finetune.__main__ import main
 from workers.finetune.checkpoint import latest_checkpoint, read_sidecar
-from workers.finetune.learning_watch import LearningWatch
-from workers.finetune.loop_state import by_product
+from workers.finetune.learning_watch import LearningWatch, by_product
 from workers.finetune.train import train
 from workers.finetune.train_state import Diverged
 
