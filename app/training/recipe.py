@@ -318,11 +318,12 @@ class _Loader(yaml.SafeLoader):
     """YAML as its standard has it: a knob that is there twice is an error, not the last of the two."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names: set[Any] = set()
+        names: set[str] = set()
         for key, _ in node.value:
-            if key.value in names:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
-            names.add(key.value)
+            name = str(key.value)
+            if name in names:
+                raise yaml.constructor.ConstructorError(None, None, f"{name} is there twice", key.start_mark)
+            names.add(name)
         return super().construct_mapping(node, deep)
 
 

@@ -173,7 +173,12 @@ def test_patience_is_no_matter_of_learning_and_leaves_the_hashes_of_before(recip
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("steps: 5\nsteps: 6\n", "steps is there twice"), ("a: " + "[" * 5_000, "nested too deeply")]
+    ("text", "says"),
+    [
+        ("steps: 5\nsteps: 6\n", "steps is there twice"),
+        ("a: " + "[" * 5_000, "nested too deeply"),
+        ("? [steps]\n: 5\n", "unhashable"),
+    ],
 )
 def test_a_file_that_says_two_things_is_refused(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "r.yaml").write_text(text)

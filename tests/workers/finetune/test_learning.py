@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,15 @@ def test_a_validation_is_told_product_by_product(
         assert [count for count, _ in facts["products"]] == [1, 1, 1, 1]
         assert sum(loss for _, loss in facts["products"]) / 4 == pytest.approx(facts["loss"], rel=1e-5)
         assert len(facts["training"]) == 4
+
+
+def test_members_without_a_group_are_products_of_their_own(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    write_manifest(manifest, [replace(row, group=" ") for row in read_manifest(manifest)])
+    report = listener()
+    train(recipe(steps=2), manifest, tmp_path / "out", report, CPU, False)
+    assert [count for count, _ in report.facts("validation")[0]["products"]] == [1, 1, 1, 1]
 
 
 def test_members_of_a_group_are_one_product() -> None:
