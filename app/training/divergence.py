@@ -109,8 +109,9 @@ class Divergence:
 
     def validated(self, loss: float, base: float) -> None:
         """A validation of the weights that are kept, and the base's own."""
-        if loss >= (ABOVE_START if self.high else AT_ONCE) * base:
-            self.above = max(self.above, loss / max(base, _LEAST_LOSS))
+        rise = loss / max(base, _LEAST_LOSS)
+        if rise >= (ABOVE_START if self.high else AT_ONCE):
+            self.above = max(self.above, rise)
             self._is_over_since(self.from_step)
 
     def ends(self) -> bool:

@@ -190,6 +190,7 @@ def test_kept_weights_that_are_gone_prove_it_alone() -> None:
     watch = Divergence()
     steps_of(watch, [0.1] * 16)
     watch.validated(1.0, 0.1)
+    watch.validated(0.0, 0.0)
     assert not watch.is_over
     watch.validated(9e8, 0.1)
     assert watch.is_over and watch.since == 16 and watch.above > 1e9
