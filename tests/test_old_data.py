@@ -260,6 +260,7 @@ def test_the_runs_are_listed(client: TestClient) -> None:
     page = shown(client, "/runs")
     assert "Run 1 completed 1,400 of 1,400 Autumn, version 1 models/nano 30 Nov 03:05:44 All 1,400 steps" in page
     assert "Run 2 failed 106 of 300 Autumn, version 1 models/nano 30 Nov 03:06:45 The trainer was ended" in page
+    assert "drawn next" not in page
     assert "Run 3 training 45 of 120 Autumn, version 1 models/nano 30 Nov 03:07:08" in page
     for each in ("Run 3 · running · 45 of 120", "Run 2 · failed · 106 of 300", "Run 1 · completed · 1,400 of 1,400"):
         assert each in shown(client, "/datasets/1")

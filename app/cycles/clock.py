@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal
 
-from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from app import audit
-from app.catalog.tables import Catalog
+from app.catalog.tables import Catalog, Image
 from app.cycles import ledger
 from app.cycles.ledger import Cost
 from app.cycles.tables import Cycle, LedgerEntry
@@ -230,6 +230,9 @@ def _stages(session: Session, cycle: Cycle, costs: dict[str, Cost]) -> tuple[Cyc
         traces[_BEFORE] = replace(traces[_BEFORE], is_done=False, has_failed=False)
     merged = [sum((traces[kind] for kind in kinds if kind in traces), _Trace()) for _, _, kinds in STAGES]
     merged[2] += _reviewing(session, cycle)
+    if not any(trace.began_at or trace.is_running for trace in merged[:2]) and _has_photos(session, cycle):
+        # What earlier cycles took in waits for nobody: this one begins with what comes after it.
+        merged[:2] = [replace(trace, is_done=True) for trace in merged[:2]]
     states = _states(merged)
     return tuple(
         CycleStage(
@@ -245,7 +248,8 @@ def _states(traces: list[_Trace]) -> list[State]:
 
     Review goes on until something is frozen: no job says when people are done with it.
     """
-    furthest = max((place for place, trace in enumerate(traces) if trace.began_at or trace.is_running), default=-1)
+    begun = [trace.began_at or trace.is_running or trace.is_done for trace in traces]
+    furthest = max((place for place, has_begun in enumerate(begun) if has_begun), default=-1)
     states: list[State] = []
     for place, trace in enumerate(traces):
         if trace.is_running:
@@ -260,6 +264,12 @@ def _states(traces: list[_Trace]) -> list[State]:
             is_next = place == furthest + 1 and (place == 0 or states[place - 1] == "done")
             states.append("next" if is_next else "to come")
     return states
+
+
+def _has_photos(session: Session, cycle: Cycle) -> bool:
+    """Whether there are photos in the cycle's catalog, or in the newest one where it has none."""
+    newest = select(func.max(Catalog.id)).scalar_subquery()
+    return session.scalar(select(exists().where(Image.catalog_id == (cycle.catalog_id or newest)))) or False
 
 
 def _traces(session: Session, cycle: Cycle) -> dict[str, _Trace]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 Split = Literal["train", "validation"]
 
@@ -53,16 +54,20 @@ def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
-    """All rows of the file, in its order; UTF-8, with or without a byte order mark.
+    """All rows of the file, in its order; UTF-8, with or without byte order marks. Digests come in small letters.
 
     Raises `ManifestError` for the first line that is not a member.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
         raise ManifestError(f"The manifest {path} cannot be read: {error}.") from error
-    # Only the newline parts lines: a caption may hold U+2028 and its like.
-    return [_row(line, path, number) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"The manifest {path} is not UTF-8 text: see its byte {error.start + 1:,}.") from error
+    # Only the newline parts lines: a caption may hold U+2028 and its like. Each of several files that were joined into
+    # one may have begun with its mark.
+    lines = (line.lstrip("\ufeff") for line in text.split("\n"))
+    return [_row(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def content_hash(rows: Iterable[ManifestRow]) -> str:
@@ -72,15 +77,45 @@ def content_hash(rows: Iterable[ManifestRow]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
+def part_hashes(rows: Sequence[ManifestRow]) -> dict[str, str]:
+    """SHA-256 (hex) of what `content_hash` is made of, part by part: it tells in which of them two manifests differ."""
+    parts: dict[str, list[tuple[str, ...]]] = {
+        "pictures": [(row.sha256,) for row in rows],
+        "captions": [(row.sha256, row.caption) for row in rows],
+        "split": [(row.sha256, row.split) for row in rows],
+        "groups": [(row.sha256, row.group) for row in rows],
+    }
+    return {name: hashlib.sha256(json.dumps(sorted(part)).encode()).hexdigest() for name, part in parts.items()}
+
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _KINDS: dict[str, type] = {f.name: int if f.name.endswith("_px") else str for f in fields(ManifestRow)}
+
+
+class _Twice(ValueError):
+    """A field of a JSON object is there twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose fields are there once: of two, nobody would know which was meant."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise _Twice(twice[0])
+    return dict(pairs)
 
 
 def _row(line: str, path: Path, number: int) -> ManifestRow:
     where = f"Line {number} of {path.name}"
     try:
-        values = json.loads(line)
+        values = json.loads(line, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise ManifestError(f"{where} is not JSON: {error.msg}.") from error
+    except RecursionError as error:
+        raise ManifestError(f"{where} is not a JSON object with a member's fields.") from error
+    except _Twice as error:
+        raise ManifestError(f"{where} has the field {error} twice.") from error
+    except ValueError as error:  # Python reads no number of thousands of digits
+        raise ManifestError(f"{where} holds a number that is none of a picture.") from error
     if not isinstance(values, dict):
         raise ManifestError(f"{where} is not a JSON object.")
     if "product" in values and "group" not in values:
@@ -95,6 +130,11 @@ def _row(line: str, path: Path, number: int) -> ManifestRow:
             raise ManifestError(f"{where}: {name} must be at least 1.")
         if kind is str and any("\ud800" <= letter <= "\udfff" for letter in values[name]):
             raise ManifestError(f"{where}: {name} holds half a character.")
+    values["sha256"] = values["sha256"].lower()
+    if not _SHA256.fullmatch(values["sha256"]):
+        raise ManifestError(f"{where}: sha256 must be the 64 hex digits of the picture file.")
+    if not values["file"].strip() or "\0" in values["file"]:
+        raise ManifestError(f"{where}: file must be the name of a file.")
     if values["split"] not in get_args(Split):
         raise ManifestError(f"{where}: split must be train or validation, not {values['split']!r}.")
     return ManifestRow(**values)

@@ -40,7 +40,9 @@ class DemoSize:
     def words(self, recipe: Recipe) -> str:
         """What it is, for the person at the terminal."""
         count = "1 checkpoint" if self.checkpoints == 1 else f"{self.checkpoints} checkpoints"
-        return f"{self.changes(recipe)['steps']} steps instead of {recipe.steps}, {count}, {self.cells} pictures"
+        steps = self.changes(recipe)["steps"]
+        all_steps = f"all {steps} steps" if steps == recipe.steps else f"{steps} steps instead of {recipe.steps}"
+        return f"{all_steps}, {count}, {self.cells} pictures"
 
 
 SIZES: Final = (

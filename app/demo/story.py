@@ -124,9 +124,8 @@ def fine_tune(stage: DemoApp, version: DatasetVersion, is_drawn: bool) -> Traini
         left = hard_stop.left(session, stage.settings, recipe)
         asked = preflights.request_preflight(session, version, recipe, stage.owner, limits=left)
     wait(stage, _sent(stage, asked.job_id), "Measure")
-    run, sheet_s = _launched(stage, version, asked.id, is_drawn)
-    stops_at = max(time.monotonic() + SHORTEST_S, stage.ends_at - sheet_s)
-    wait(stage, _sent(stage, run.job_id), "Fine-tune", partial(_stop_late, stage, run.id, stops_at))
+    run, hurry = _launched(stage, version, asked.id, is_drawn)
+    wait(stage, _sent(stage, run.job_id), "Fine-tune", partial(_stop_late, stage, run.id, hurry))
     with transaction(stage.engine) as session:
         run = runs.get(session, run.id)
         if not any(checkpoint.folder for checkpoint in runs.checkpoints(session, run.id)):
@@ -136,11 +135,24 @@ def fine_tune(stage: DemoApp, version: DatasetVersion, is_drawn: bool) -> Traini
         return run
 
 
-def _launched(stage: DemoApp, version: DatasetVersion, preflight_id: int, is_drawn: bool) -> tuple[TrainingRun, float]:
-    """The run of the size that ends in time by what was measured, and the seconds that its sheet will take."""
+@dataclass(frozen=True)
+class Hurry:
+    """When a run has to make room for its sheet of `cells` pictures, by `time.monotonic`.
+
+    `sample_s`: a picture as the preflight drew it. No run is stopped before `not_before`.
+    """
+
+    cells: int
+    sample_s: float
+    not_before: float
+
+
+def _launched(stage: DemoApp, version: DatasetVersion, preflight_id: int, is_drawn: bool) -> tuple[TrainingRun, Hurry]:
+    """The run of the size that ends in time by what was measured, and when it has to end for its sheet's sake."""
     with transaction(stage.engine) as session:
         asked = preflights.get(session, preflight_id)
         changes: dict[str, Any] = {}
+        least_s = SHORTEST_S
         if "step_s" not in asked.measured:
             fits = [row for row in asked.alternatives if row["state"] == "fits"]
             if not fits:
@@ -149,10 +161,17 @@ def _launched(stage: DemoApp, version: DatasetVersion, preflight_id: int, is_dra
             changes, size = fits[-1]["changes"], fitting.SIZES[0]
         else:
             recipe = Recipe.model_validate(asked.recipe)
-            size = fitting.fitting(asked.measured, recipe, stage.ends_at - time.monotonic())
+            left_s = stage.ends_at - time.monotonic()
+            size = fitting.fitting(asked.measured, recipe, left_s)
+            takes_s = fitting.MARGIN * fitting.seconds(asked.measured, recipe, size)
             if size != fitting.SIZES[0]:
                 changes = size.changes(recipe)
-                say(f"          this computer is slow, so it does less: {size.words(recipe)}")
+                more = ""
+                if takes_s > left_s:
+                    # Cut short it would show nothing: what cannot be kept is said, and then done in full.
+                    least_s = takes_s
+                    more = f"; even that ends after about {minutes(fitting.WITHIN_S + takes_s - left_s)} in all"
+                say(f"          this computer is slow, so it does less: {size.words(recipe)}{more}")
         plan = assessment.planned(session, stage.settings, version, asked.base, changes)
         prompts = held_out_prompts(size.held_out) if is_drawn and size.held_out else []
         extra = [
@@ -166,16 +185,18 @@ def _launched(stage: DemoApp, version: DatasetVersion, preflight_id: int, is_dra
         run = assessment.start(session, version, known, asked, stage.owner)
         words = f"{duration(run.estimated_low_s or 0)} to {duration(run.estimated_high_s or 0)}"
         say(f"          about {duration(run.estimated_s or 0)} ({words}): {run.estimated_from}")
-        return run, asked.measured.get("sample_s", 0.0) * size.cells
+        return run, Hurry(size.cells, asked.measured.get("sample_s", 0.0), time.monotonic() + least_s)
 
 
-def _stop_late(stage: DemoApp, run_id: int, stops_at: float) -> None:
-    """Stop a run that leaves no time for its sheet; it keeps what it learned."""
-    if time.monotonic() < stops_at:
+def _stop_late(stage: DemoApp, run_id: int, hurry: Hurry) -> None:
+    """Stop a run that leaves no time for its sheet; it keeps what it learned, so it has to have learned something."""
+    if time.monotonic() < hurry.not_before:
         return
     with transaction(stage.engine) as session:
         run = runs.get(session, run_id)
-        if run.state == "running":
+        # What slows the steps down slows pictures down too; the run draws some of them on its way.
+        sheet_s = hurry.cells * max(hurry.sample_s, float(run.pace.get("sample_s", 0.0)))
+        if run.state == "running" and run.step > 0 and time.monotonic() >= stage.ends_at - sheet_s:
             say(f"          slower than measured: stopped after step {run.step} of {run.steps} to end in time")
             runs.stop(session, run, keep=True, person=stage.owner)
 

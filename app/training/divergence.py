@@ -7,13 +7,16 @@ base itself lost, and `lowest`, the least that the smoothed loss of the band cam
 
 - when it stays `SUSTAINED` times above the lowest and `ABOVE_START` times above the start, `WINDOWS` windows in a row;
 - at once when one window is `AT_ONCE` times above both: weights that are gone do not come back;
-- or when the kept weights prove it: a validation `ABOVE_START` times the base's own, while the window is so high.
+- or when the kept weights prove it: a validation `ABOVE_START` times the base's own, while the window is so high, or
+  `AT_ONCE` times, whatever the window is;
+- or when a run ends before its last window is full, with what is there of it `CUT_SHORT` times above both.
 
 A loss that memorised its photos may bounce far above its lowest and is still below its start; a warm-up, a fall from
 scratch, and small batches stay below both. The figures come from the runs that benchmarks/loss_series.py records: the
 22 sound ones (ablations, batches of one, few photos) rise at most 3.0 times above both in any window, 1.7 times
-without the batches of one; the 10 exploding ones 9 times and more, and all are known within 20 steps. The gradient's
-norm was tried as a second sign and left out: in sound runs single steps reach 400 times the median before them.
+without the batches of one, and 18.8 times in any single step; the 10 exploding ones 9 times and more, and all are known
+within 20 steps. The gradient's norm was tried as a second sign and left out: in sound runs single steps reach 400 times
+the median before them.
 Spikes of single steps are common and mostly harmless (Chowdhery et al. 2022, section 5.1), hence windows.
 """
 
@@ -28,6 +31,7 @@ SUSTAINED: Final = 4.0
 ABOVE_START: Final = 2.0
 WINDOWS: Final = 3
 AT_ONCE: Final = 30.0
+CUT_SHORT: Final = 150.0
 LEAST_STEPS: Final = 5
 LEAST_PICTURES: Final = 32
 _WEIGHT: Final = 0.25
@@ -89,6 +93,9 @@ class Divergence:
         `step` counts from 1. Another `stage` of the recipe has other sizes and so another loss: all begins anew.
         """
         if stage != self.stage:
+            self.ends()
+        # While it is high it stays measured against where it came from: a new start would be the exploded loss itself.
+        if stage != self.stage and not self.high and not self.is_over:
             self.stage, self.from_step = stage, step - 1
             self.start, self.lowest, self.smoothed, self.sums, self.counts = [], [], [], [], []
             self.high, self.since = 0, None
@@ -102,7 +109,24 @@ class Divergence:
 
     def validated(self, loss: float, base: float) -> None:
         """A validation of the weights that are kept, and the base's own."""
-        self.is_over = self.is_over or (self.high > 0 and loss >= ABOVE_START * base)
+        rise = loss / max(base, _LEAST_LOSS)
+        if rise >= (ABOVE_START if self.high else AT_ONCE):
+            self.above = max(self.above, rise)
+            self._is_over_since(self.from_step)
+
+    def ends(self) -> bool:
+        """The window is not filled any more, for the run or its stage ends. Whether the loss has exploded."""
+        levels = [_log(mean) for mean in _means(self.sums, self.counts)]
+        if levels:
+            over = min(_rise(levels, reference, self.counts) for reference in (self.start, self.lowest))
+            if over >= math.log(CUT_SHORT):
+                self.above = math.exp(min(_rise(levels, self.start, self.counts), _MOST))
+                self._is_over_since(self.from_step)
+        return self.is_over
+
+    def _is_over_since(self, step: int) -> None:
+        self.is_over = True
+        self.since = step if self.since is None else self.since
 
     def _close(self, step: int) -> None:
         """A window is full."""

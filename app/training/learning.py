@@ -106,6 +106,17 @@ def difference(look: Look, other: Look) -> tuple[float, float]:
     return mean, math.sqrt((products - 1) / products * sum((other_mean - mean) ** 2 for other_mean in without))
 
 
+def loss_at(known: Sequence[tuple[int, float]], step: int) -> float:
+    """The loss at a step, on a straight line between the ones beside it; `known` are steps and losses, by step.
+
+    Checkpoints may be saved between validations.
+    """
+    before = [pair for pair in known if pair[0] <= step][-1:]
+    behind = [pair for pair in known if pair[0] >= step][:1]
+    (first, from_loss), (last, to_loss) = (before or behind)[0], (behind or before)[0]
+    return from_loss + (to_loss - from_loss) * (step - first) / max(1, last - first)
+
+
 @dataclass(frozen=True, slots=True)
 class Streak:
     """How many validations in a row were no better, beyond noise, than the last that was: the `reference`."""

@@ -314,10 +314,25 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: Recipe.model_fields[name].default for name in _CAME_LATER}, **values}
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as its standard has it: a knob that is there twice is an error, not the last of the two."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names: set[str] = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in names:
+                raise yaml.constructor.ConstructorError(None, None, f"{name} is there twice", key.start_mark)
+            names.add(name)
+        return super().construct_mapping(node, deep)
+
+
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a YAML file. Raises `RecipeError` with one sentence that names each knob at fault."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        values = _Loader(path.read_text(encoding="utf-8-sig")).get_single_data()
+    except RecursionError as error:
+        raise RecipeError(f"The recipe {path} cannot be read: it is nested too deeply.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"The recipe {path} cannot be read: {' '.join(str(error).split())}.") from error
     try:

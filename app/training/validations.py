@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.training import runs
-from app.training.learning import Look, Verdict, verdict
+from app.training.learning import Look, Verdict, loss_at, verdict
 from app.training.run_events import still_holds
 from app.training.tables import IS_MILESTONE, Checkpoint, RunEvent, TrainingRun
 
@@ -40,8 +41,9 @@ def insight(session: Session, run: TrainingRun) -> Insight:
     offered = None
     if proved.worse_since is not None:
         saved = {checkpoint.step for checkpoint in runs.checkpoints(session, run.id)}
-        before = [look for look in all_looks if look.step in saved and look.step < proved.worse_since]
-        offered = min(before, key=lambda look: look.loss).step if before else None
+        losses = [(look.step, look.loss) for look in all_looks]
+        before = [step for step in sorted(saved) if step < proved.worse_since]
+        offered = min(before, key=partial(loss_at, losses), default=None)
     return Insight(proved, False, offered)
 
 

@@ -57,6 +57,12 @@ def money(amount: Decimal | float, currency: str, has_cents: bool = False) -> st
     return f"{sign}{currency}{abs(rounded):,.{places}f}"
 
 
+def money_left(amount: Decimal, budget: Decimal, currency: str) -> str:
+    """As `money`, but not the whole budget once something of it was spent: 79.996 of 80 left is "€79.99"."""
+    all_but = budget - Decimal("0.01")
+    return money(min(amount, all_but) if all_but < amount < budget else amount, currency)
+
+
 def initials(name: str) -> str:
     """Ana Lind -> "AL"."""
     words = name.split()
@@ -103,6 +109,7 @@ FILTERS: dict[str, Any] = {
     "share": share,
     "plural": plural,
     "money": money,
+    "money_left": money_left,
     "duration": duration,
     "bytes": bytes_,
     "initials": initials,

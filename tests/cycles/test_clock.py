@@ -80,6 +80,19 @@ def test_first_stage_comes_next(session: Session, priced: Settings, cycle: Cycle
     assert now.pieces == ()
 
 
+def test_a_cycle_over_photos_of_before_begins_with_their_review(session: Session, priced: Settings) -> None:
+    pile, other = cast.catalog(session, "Old"), cast.catalog(session, "New")
+    cast.red_kettle(session, pile)
+    for catalog, key in ((pile, "review"), (other, "take_in"), (None, "take_in")):
+        clock.start_cycle(session, priced, catalog)
+        now = read(session, priced)
+        assert (now.stage.key, now.stage.state) == (key, "next")
+    cycle = clock.start_cycle(session, priced, pile)
+    assert [stage.state for stage in read(session, priced).stages[:2]] == ["done", "done"]
+    did(session, cycle, "intake.take_in", 0, 0.5)
+    assert read(session, priced).stage.key == "caption", "what comes in now is waited for"
+
+
 def test_stages_follow_the_jobs(session: Session, priced: Settings, cycle: Cycle) -> None:
     did(session, cycle, "intake.take_in", 0, 0.5)
     did(session, cycle, "signals.measure", 0.5, 0.75)

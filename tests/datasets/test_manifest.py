@@ -66,6 +66,14 @@ def test_the_hash_counts_a_member_that_is_there_twice() -> None:
         (line(width_px=0), "width_px must be at least 1"),
         (line(caption="half \ud83d"), "caption holds half a character"),
         (json.dumps({"file": "a.png"}), "caption"),
+        (line().replace("64", "6" * 5_000, 1), "holds a number"),
+        ("[" * 100_000, "not a JSON object"),
+        (line().replace('"caption"', '"caption": "Blue pot.", "caption"'), "has the field caption twice"),
+        (line(file=""), "file must be the name"),
+        (line(file="a\0b.png"), "file must be the name"),
+        # In the cache, pictures without a digest would all be the first of them.
+        (line(sha256=""), "sha256 must be the 64 hex digits"),
+        (line(sha256="md5:12"), "sha256 must be the 64 hex digits"),
     ],
 )
 def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, bad: str, says: str) -> None:
@@ -88,6 +96,22 @@ def test_only_the_newline_parts_lines(tmp_path: Path, mark: str) -> None:
 
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_text(line() + "\n", encoding="utf-8-sig")
+    assert read_manifest(tmp_path / "m.jsonl") == [KETTLE]
+    # Files with a mark each, joined into one.
+    part = (tmp_path / "m.jsonl").read_bytes()
+    (tmp_path / "m.jsonl").write_bytes(part + part)
+    assert read_manifest(tmp_path / "m.jsonl") == [KETTLE, KETTLE]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_another_encoding_is_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "m.jsonl").write_bytes('{"caption": "Café"}'.encode(encoding))
+    with pytest.raises(ManifestError, match=r"m\.jsonl is not UTF-8 text: see its byte"):
+        read_manifest(tmp_path / "m.jsonl")
+
+
+def test_a_digest_is_the_same_in_capitals(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text(line(sha256="A" * 64))
     assert read_manifest(tmp_path / "m.jsonl") == [KETTLE]
 
 

@@ -29,6 +29,7 @@ def test_a_slower_one_does_less_and_ends_in_time(by: float, steps: int) -> None:
     size = fitting(slower(by), runs.plan(), 500.0)
     assert size.changes(runs.plan())["steps"] == steps
     assert MARGIN * seconds(slower(by), runs.plan(), size) <= 500.0
+    assert size.words(runs.plan()).startswith("all 600 steps," if steps == 600 else f"{steps} steps instead of 600,")
 
 
 def test_sizes_shrink_and_the_least_is_done_whatever_it_takes() -> None:

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, text
 from app import jobs
 from app.database import transaction
 from app.demo import story
-from app.demo.story import DemoApp
-from app.launch import assessment
+from app.demo.story import DemoApp, Hurry
+from app.launch import assessment, preflights
 from app.settings import Settings
 from app.training import runs
 from tests import cast
@@ -85,18 +85,51 @@ def test_a_slow_computer_does_as_much_as_ends_in_time(
     assert "does less: 100 steps instead of 600, 1 checkpoint, 48 pictures" in capsys.readouterr().out
 
 
+def test_what_cannot_end_in_time_is_said_and_not_cut_short(
+    stage: DemoApp, engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done_at_once(monkeypatch, stage, "--step", "4")
+    hurried = replace(stage, ends_at=time.monotonic() + 60.0)
+    began = time.monotonic()
+    with transaction(engine) as session:
+        version = frozen_version(session)
+        asked = preflights.request_preflight(
+            session, version, assessment.planned(session, stage.settings, version, stage.settings.base_model).recipe
+        )
+    story.wait(stage, asked.job_id or 0, "Measure")
+    run, hurry = story._launched(hurried, version, asked.id, is_drawn=False)
+    said = capsys.readouterr().out
+    assert "does less: 50 steps instead of 600, 1 checkpoint, 48 pictures; even that ends after about 1" in said
+    assert said.count("slow") == 1
+    assert hurry.not_before - began > (run.estimated_s or 0) > 200, "it may learn all that was planned"
+
+
 def test_a_run_that_turns_out_slow_is_stopped_in_time_and_kept(stage: DemoApp, engine: Engine) -> None:
     with transaction(engine) as session:
         run = one_run(session, steps=600)
-        run.state, run.step = "running", 240
+        run.state, run.step = "running", 0
         run_id = run.id
-    story._stop_late(stage, run_id, time.monotonic() + 60.0)
-    with transaction(engine) as session:
-        assert runs.get(session, run_id).state == "running"
+
+    def state_after(ends_in: float, hurry: Hurry) -> str:
+        story._stop_late(replace(stage, ends_at=time.monotonic() + ends_in), run_id, hurry)
+        with transaction(engine) as session:
+            return runs.get(session, run_id).state
+
+    def progressed(step: int, **pace: float) -> None:
+        with transaction(engine) as session:
+            run = runs.get(session, run_id)
+            run.step, run.pace = step, pace
+
+    now = time.monotonic()
+    assert state_after(-1.0, Hurry(48, 0.1, now)) == "running", "nothing is learned yet"
+    progressed(240)
+    assert state_after(-1.0, Hurry(48, 0.1, now + 600.0)) == "running"
+    assert state_after(60.0, Hurry(48, 0.1, now)) == "running"
+    progressed(240, sample_s=2.0)
+    # Its pictures take longer than they were measured.
     for _ in range(2):
-        story._stop_late(stage, run_id, time.monotonic() - 1.0)
+        assert state_after(60.0, Hurry(48, 0.1, now)) == "stopping"
     with transaction(engine) as session:
-        assert runs.get(session, run_id).state == "stopping"
         assert [note.kind for note in runs.notes(session, run_id)] == ["stop_asked"]
 
 

@@ -155,3 +155,42 @@ def test_empty_bands_and_losses_of_any_size_are_taken() -> None:
         watch.take(step, 0, [0.0, 0.0, 1e300, 0.0], [0, 0, 40, 0])
     assert not watch.is_over and watch.losses[0] is None
     assert math.isfinite(watch.above)
+
+
+def steps_of(watch: Divergence, losses: list[float], first: int = 1, stage: int = 0, photos: int = 4) -> bool:
+    """Steps with one photo in each of four bands, all with the same loss."""
+    return max(watch.take(first + i, stage, [loss] * photos, [1] * photos) for i, loss in enumerate(losses))
+
+
+def test_a_run_that_ends_before_its_window_is_full_has_exploded_all_the_same() -> None:
+    # Three steps in all; and the last three of many.
+    for before in (1, 40):
+        watch = Divergence()
+        assert not steps_of(watch, [0.1] * before)
+        assert not steps_of(watch, [5e4, 450_536.0], before + 1), "the window is not full"
+        assert watch.ends() and watch.above > 1e4
+        assert watch.since is not None and watch.since <= before
+    # A spike at the end is none: single steps of sound runs rise 18.8 times.
+    spiky = Divergence()
+    steps_of(spiky, [0.1] * 40 + [2.0])
+    assert not spiky.ends()
+
+
+def test_another_size_does_not_make_an_exploded_loss_the_new_start() -> None:
+    watch = Divergence()
+    steps_of(watch, [0.1] * 40)
+    assert steps_of(watch, [1e4] * 3, 41) or steps_of(watch, [1e5], 44, stage=1)
+    slower = Divergence()
+    steps_of(slower, [0.1] * 40)
+    assert not steps_of(slower, [0.8] * 8, 41) and slower.high
+    assert steps_of(slower, [0.9] * 16, 49, stage=1)
+
+
+def test_kept_weights_that_are_gone_prove_it_alone() -> None:
+    watch = Divergence()
+    steps_of(watch, [0.1] * 16)
+    watch.validated(1.0, 0.1)
+    watch.validated(0.0, 0.0)
+    assert not watch.is_over
+    watch.validated(9e8, 0.1)
+    assert watch.is_over and watch.since == 16 and watch.above > 1e9

@@ -170,3 +170,17 @@ def test_patience_is_no_matter_of_learning_and_leaves_the_hashes_of_before(recip
     before = {name: knob for name, knob in recipe.model_dump(mode="json").items() if name not in later}
     text = json.dumps(before, sort_keys=True, separators=(",", ":"))
     assert recipe.recipe_hash() == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("steps: 5\nsteps: 6\n", "steps is there twice"),
+        ("a: " + "[" * 5_000, "nested too deeply"),
+        ("? [steps]\n: 5\n", "unhashable"),
+    ],
+)
+def test_a_file_that_says_two_things_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=rf"r\.yaml cannot be read: .*{says}"):
+        read_recipe(tmp_path / "r.yaml")

@@ -175,3 +175,30 @@ def test_stages_and_ledger_tell_the_same_work(client: TestClient, session: Sessi
     assert (utc_now() - row.stage.began_at) < timedelta(hours=4, minutes=2), "as the ledger has it"
     assert all((one.seconds or 0.0) == one.stage.cost.seconds for one in answer.context["rows"])
     assert answer.text.count("10 m") >= 2 and "Took" not in answer.text.split("Earlier cycles")[0]
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        ("79.996", "€79.99"),
+        ("79.9901", "€79.99"),
+        ("79.006", "€79.01"),
+        ("80", "€80"),
+        ("0.004", "under €0.01"),
+        ("0", "€0"),
+    ],
+)
+def test_the_whole_is_not_left_once_a_part_of_a_cent_is_spent(left: str, words: str) -> None:
+    assert formats.money_left(Decimal(left), Decimal(80), "€") == words
+
+
+def test_a_new_cycle_over_an_old_catalog_says_what_comes_next(
+    client: TestClient, session: Session, settings: Settings
+) -> None:
+    pile = cast.catalog(session, "Autumn 2026")
+    cast.red_kettle(session, pile)
+    clock.start_cycle(session, settings, pile)
+    page = client.get("/cycle")
+    assert [row.stage.state for row in page.context["rows"]][:3] == ["done", "done", "next"]
+    assert "Review next" in " ".join(client.get("/people").text.split())
+    assert "Look through the catalog, or take in more" in page.text

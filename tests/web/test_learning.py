@@ -14,7 +14,7 @@ from app import jobs
 from app.database import utc_now
 from app.settings import Settings
 from app.storage import Storage
-from app.training import models, run_events, runs
+from app.training import models, run_events, runs, validations
 from app.training.tables import TrainingRun
 from app.web.formats import loss
 from tests.evaluation.cast import finished_run, sheet_of, validation
@@ -51,7 +51,8 @@ def test_a_diverged_run_is_red_and_offers_what_is_left(client: TestClient, sessi
     assert "Write the model from step 20" in words, "nothing is in its folder"
     assert "Launch it again with a third of the learning rate" in words
     assert "Draw the sheet up to step 20" in words
-    assert ("drop", "warn", "diverged") in [state for _, _, state in client.get("/runs").context["runs"]]
+    assert [listed.tags for listed in client.get("/runs").context["runs"]] == [[("drop", "warn", "diverged")]]
+    assert [listed.warning for listed in client.get("/compare").context["sheets"]] == [("drop", "warn", "diverged")]
     assert [column.step for column in client.get(f"/compare/{sheet.id}").context["page"].columns] == [0, 20]
     assert "Diverged: the last good checkpoint is step 20. What was saved" in text_of(client, f"/compare/{sheet.id}")
 
@@ -84,6 +85,27 @@ def test_overfitting_is_said_on_the_run_its_sheet_and_its_columns(client: TestCl
         assert "Write the model from step 150" in words
     assert text_of(client, f"/compare/{sheet.id}").count(", worse") == 3
     assert "Step 150 is best on 8 held-out products, by more than noise." in words
+    for address in ("/runs", "/compare"):
+        assert "overfitting since step 300" in text_of(client, address)
+
+
+@pytest.mark.parametrize(("saved", "offered"), [((130, 260, 390), 260), ((500,), 0), ((230, 390), 230)])
+def test_a_checkpoint_between_two_validations_is_offered(
+    client: TestClient, session: Session, saved: tuple[int, ...], offered: int
+) -> None:
+    run = one_run(session)
+    take(session, run)
+    told = [
+        validation(step, loss) for step, loss in ((0, 0.35), (100, 0.3), (200, 0.1), (300, 0.1), (400, 0.5), (500, 0.6))
+    ]
+    told += [
+        {"kind": "checkpoint", "step": step, "folder": f"checkpoints/step-{step:06d}", "size_bytes": 4, "seconds": 0.1}
+        for step in saved
+    ]
+    at = utc_now().isoformat()
+    run_events.record(session, run, [{"seq": 1 + i, "at": at, **event} for i, event in enumerate(told)])
+    known = validations.insight(session, run)
+    assert (known.verdict.worse_since, known.offered) == (400, offered), known.verdict
 
 
 def test_a_run_that_still_learns_is_warned_of_nothing(client: TestClient, session: Session) -> None:

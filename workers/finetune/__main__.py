@@ -49,12 +49,23 @@ def main(arguments: list[str] | None = None) -> int:
     cache = given.cache or given.out / "cache"
     try:
         recipe = read_recipe(given.recipe)
+        _make_folder(given.out)
         with leaving_free(given.leave_free):
             _run(recipe, given.manifest, given.out, None if is_preflight else given.resume, cache, words, began)
     except (InputError, RecipeError) as refusal:
         print(refusal, file=sys.stderr)
         return EXIT_CODES[refusal.cause if isinstance(refusal, _Failed) else "refused"]
     return 0
+
+
+def _make_folder(out: Path) -> None:
+    """Make the folder for all that comes of it. Raises `InputError` where something else is in its place."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_disk_full(error):
+            raise _Failed(*_disk_full(out)) from error
+        raise InputError(f"The folder {out} cannot be made: {error.strerror or error}.") from error
 
 
 class _Failed(InputError):
@@ -129,7 +140,7 @@ def why(error: BaseException, out: Path) -> tuple[str, Cause]:
     if isinstance(error, DiskFull):
         return f"{error.sentence} The last whole checkpoint is kept.", "disk_full"
     if is_disk_full(error) or is_disk_full(error.__cause__ or error):
-        return f"The disk with {out} is full. The last whole checkpoint is kept.", "disk_full"
+        return _disk_full(out)
     if isinstance(error, Diverged):
         return str(error), "diverged"
     if isinstance(error, InputError):
@@ -138,6 +149,10 @@ def why(error: BaseException, out: Path) -> tuple[str, Cause]:
         words = " ".join(str(error).split("\n")[0].split()) or "no more memory"
         return f"The device's memory is too small for this recipe: {words}", "out_of_memory"
     return f"The training program broke: {type(error).__name__}: {error}", "broken"
+
+
+def _disk_full(out: Path) -> tuple[str, Cause]:
+    return f"The disk with {out} is full. The last whole checkpoint is kept.", "disk_full"
 
 
 @contextmanager

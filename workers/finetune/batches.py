@@ -137,7 +137,8 @@ class Members:
         self._files = [folder / row.file for row in rows]
         self._digests = [row.sha256 for row in rows]
         self._captions = [row.caption for row in rows]
-        self.groups = [row.group for row in rows]
+        # A member that nobody put into a group is one of its own.
+        self.groups = [row.group.strip() or row.sha256 for row in rows]
         self._texts = texts
         self._family = family
         self._needs_pictures = needs_pictures

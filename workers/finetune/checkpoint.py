@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import safetensors.torch
@@ -69,14 +70,17 @@ def checkpoint_folder(out: Path, step: int) -> Path:
     return out / "checkpoints" / f"step-{step:06d}"
 
 
-def latest_checkpoint(out: Path) -> tuple[Path | None, list[str]]:
+def latest_checkpoint(
+    out: Path, facts: Mapping[str, type] = MappingProxyType({"step": int})
+) -> tuple[Path | None, list[str]]:
     """The checkpoint with the highest step that a run can go on from, or None; and what is wrong with newer ones.
 
-    Every byte of it is read: a disk that gives back something else than was saved does not say so.
+    Its sidecar has to tell the `facts`, each of its kind. Every byte of it is read: a disk that gives back something
+    else than was saved does not say so.
     """
     faults: list[str] = []
     for folder in sorted((out / "checkpoints").glob("step-*"), reverse=True):
-        if (fault := _fault(folder)) is None:
+        if (fault := _fault(folder, facts)) is None:
             return folder, faults
         faults.append(f"The checkpoint {folder.name} {fault}.")
     return None, faults
@@ -138,19 +142,22 @@ def _rewrite(folder: Path, sidecar: Mapping[str, Any]) -> None:
     disk.flush(folder)
 
 
-def _fault(folder: Path) -> str | None:
+def _fault(folder: Path, facts: Mapping[str, type]) -> str | None:
     """Why a run cannot go on from a checkpoint, said of it; None when nothing does."""
     if not is_complete(folder):
         return "is incomplete"
     sidecar = read_sidecar(folder)
+    lacking = [name for name, kind in facts.items() if not isinstance(sidecar.get(name), kind)]
+    if lacking:
+        return f"is damaged: {SIDECAR} does not say its {lacking[0]}"
     if sidecar.get("has_exploded"):
         return "was saved when the loss had begun to explode"
     files = sidecar["files"]
     if STATE not in files:
         return "holds no state to go on from"
-    for name, facts in files.items():
+    for name, known in files.items():
         try:
-            is_whole = disk.sha256(folder / name) == facts["sha256"]
+            is_whole = disk.sha256(folder / name) == known["sha256"]
         except OSError:
             is_whole = False
         if not is_whole:

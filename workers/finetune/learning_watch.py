@@ -6,13 +6,14 @@ It goes into every checkpoint and is taken up with it, so that a run that was in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 from app.training.divergence import ABOVE_START, Divergence
-from app.training.learning import Look, Streak
+from app.training.learning import Look, Streak, loss_at
 from workers.finetune.loss import BandedLoss
 from workers.finetune.ranks import Ranks
 
@@ -26,6 +27,7 @@ class LearningWatch:
         reference = known.get("reference")
         self.streak = Streak(Look.told(reference) if reference else None, int(known.get("streak", 0)))
         self._base_loss: float | None = known.get("base_loss")
+        self._losses: list[tuple[int, float]] = [(int(step), loss) for step, loss in known.get("losses", [])]
         self._saved: list[tuple[int, float | None]] = [(int(step), loss) for step, loss in known.get("saved", [])]
 
     @property
@@ -40,6 +42,7 @@ class LearningWatch:
             "reference": None if self.streak.reference is None else told(self.streak.reference),
             "streak": self.streak.length,
             "base_loss": self._base_loss,
+            "losses": [list(known) for known in self._losses],
             "saved": [list(saved) for saved in self._saved],
         }
 
@@ -60,6 +63,11 @@ class LearningWatch:
             self.divergence.begin(by_band)
         self.streak = self.streak.after(look)
         self.divergence.validated(look.loss, self._base_loss)
+        self._losses = [*(known for known in self._losses if known[0] < look.step), (look.step, look.loss)]
+
+    def is_warming_up(self) -> None:
+        """The learning rate is not up yet: that nothing gets better says nothing of what the run can learn."""
+        self.streak = Streak(self.streak.reference, 0)
 
     def saved(self, step: int, loss: float | None) -> None:
         """The checkpoint of `step` is about to be written; `loss` is its validation's, where there was one."""
@@ -71,9 +79,12 @@ class LearningWatch:
         return max(self._sound(), default=0)
 
     def best_saved(self) -> int:
-        """The sound checkpoint of the lowest validation; the last sound one where none was validated."""
-        losses = {step: loss for step, loss in self._saved if loss is not None and step in self._sound()}
-        return min(losses, key=lambda step: losses[step], default=self.last_sound())
+        """The sound checkpoint of the lowest validation, taken between the two beside it where it was not validated."""
+        sound = self._sound()
+        losses = dict(self._losses) | {step: loss for step, loss in self._saved if loss is not None}
+        if not losses:
+            return max(sound, default=0)
+        return min(sound, key=partial(loss_at, sorted(losses.items())), default=0)
 
     def _sound(self) -> list[int]:
         since = math.inf if self.divergence.since is None else self.divergence.since
@@ -89,3 +100,16 @@ def told(look: Look) -> dict[str, Any]:
         "products": [list(product) for product in look.products],
         "training": list(look.training),
     }
+
+
+def by_product(groups: Sequence[str], losses: Sequence[float]) -> tuple[tuple[int, float], ...]:
+    """How many members each group has and their mean loss, in the order in which groups come up first."""
+    photos: dict[str, list[float]] = {}
+    for group, loss in zip(groups, losses, strict=True):
+        photos.setdefault(group, []).append(loss)
+    return tuple((len(known), short(sum(known) / len(known))) for known in photos.values())
+
+
+def short(value: float) -> float:
+    """A loss with six figures, as events and checkpoints hold it."""
+    return float(f"{value:.6g}")

@@ -36,7 +36,7 @@ from workers.finetune.checkpoint import (
 )
 from workers.finetune.clock import Clock, Reason, RunEnded
 from workers.finetune.forward import Pass, validation_errors
-from workers.finetune.learning_watch import LearningWatch, told
+from workers.finetune.learning_watch import LearningWatch, by_product, short, told
 from workers.finetune.loss import BAND_COUNT, BandedLoss
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
@@ -45,6 +45,8 @@ from workers.finetune.train_state import Diverged, TrainState
 PREVIEWS = "previews.json"
 STATES_KEPT = 2
 _DRAWN_AT_ONCE = 4
+# What a checkpoint has to tell a run that goes on from it.
+_TOLD = {"step": int, "recipe": dict, "learning_hash": str, "dataset_hash": str, "losses": dict, "best": dict}
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class LoopState:
     family: Family
     dataset_hash: str
     ranks: Ranks = ALONE
+    members: Mapping[str, str] = field(default_factory=dict)  # `part_hashes` of them
     train_state: TrainState | None = None
     facts: dict[str, object] = field(default_factory=dict)
     step: int = 0
@@ -103,7 +106,7 @@ class LoopState:
                 f"{self.family.base_revision or 'empty'} and was {known}. Start a new run or restore the recipe."
             )
         if sidecar["dataset_hash"] != self.dataset_hash:
-            raise InputError(f"{folder} was learned from other members; start a new run or restore the manifest.")
+            raise InputError(f"{folder} was learned from other members{self._other_parts(sidecar)}")
         self.step = step
         self._saved = (step, folder)
         self._validation = dict(sidecar["losses"]["validation"])
@@ -165,7 +168,8 @@ class LoopState:
     def has_exploded(self, passes: Pass) -> bool:
         """Take in the errors of the step that was just made; whether the loss has exploded."""
         stage = self.recipe.stage(self.step - 1).number
-        return self._watch.step(self.step, stage, passes.errors, passes.timesteps, self.ranks)
+        is_over = self._watch.step(self.step, stage, passes.errors, passes.timesteps, self.ranks)
+        return self._watch.divergence.ends() if self.step == self.recipe.steps else is_over
 
     def is_due(self, every: int) -> bool:
         """Whether what happens every so many steps happens now; the last step is always one."""
@@ -208,7 +212,9 @@ class LoopState:
             )
         if is_counted:
             self._watch.validated(Look(self.step, loss, products), losses.by_band())
-        training = [None if level is None else _six(level) for level in self._watch.divergence.losses]
+            if self.step < self.recipe.warmup_steps:
+                self._watch.is_warming_up()
+        training = [None if level is None else short(level) for level in self._watch.divergence.losses]
         look = Look(self.step, loss, products, tuple(training))
         no_better = self._watch.streak.length
         self._validation = {**told(look), "loss_by_band": losses.by_band(), "no_better": no_better}
@@ -269,12 +275,15 @@ class LoopState:
     def finish(self, reason: Reason) -> Reason:
         """Save what is not yet saved and write OUT/model, unless the person asked to throw the rest away.
 
-        The reason that was told: a clock that runs out after the last step has ended nothing.
+        The reason that was told: a clock that runs out after the last step has ended nothing. Raises `Diverged` where
+        the loss exploded since its last window was full.
         """
         if self.step == self.recipe.steps and reason != "stopped":
             reason = "completed"
         is_discarded = reason == "stopped" and self.report.stop_request() == "discard"
         is_wanted = not self.ranks.same(is_discarded)
+        if is_wanted and self._watch.divergence.ends():
+            self.salvage_and_raise(self._exploded())
         if is_wanted and self.train_state is not None and self.step > 0 and (self._saved or (0,))[0] != self.step:
             self.save()
         model_step = self._model_step(reason) if is_wanted and self._saved is not None else 0
@@ -305,12 +314,14 @@ class LoopState:
         raise error
 
     def _check_loss(self) -> None:
+        if self._watch.divergence.is_over:
+            raise self._exploded()
+
+    def _exploded(self) -> Diverged:
         known = self._watch.divergence
-        if not known.is_over:
-            return
         times = f"{known.above:,.1f}" if known.above < 100 else f"{min(known.above, 1e6):,.0f}"
         times = f"more than {times}" if known.above > 1e6 else times
-        raise Diverged(
+        return Diverged(
             f"The loss exploded: since step {known.since or 0:,} it stays far above what it started from, "
             f"{times} times at step {self.step:,}, with a learning rate of "
             f"{self.trained.lr(self.step - 1):.1e}: it is too high for this model."
@@ -344,11 +355,19 @@ class LoopState:
         meanings = "; ".join(self.recipe.new_meanings(self._base_shift).values()) or "recipes are hashed otherwise"
         return f"by an earlier version of Packshot: {meanings} now. Start a new run; its checkpoints still draw."
 
+    def _other_parts(self, sidecar: Mapping[str, Any]) -> str:
+        """In what the members that a checkpoint tells of differ from these; before 30 November 2026 none told it."""
+        known = sidecar.get("members", {})
+        odd = [name for name, digest in self.members.items() if known.get(name, digest) != digest]
+        # Other pictures have other captions, too, and that goes without saying.
+        named = f": other {' and '.join(odd[:1] if odd[0] == 'pictures' else odd)}" if odd else ""
+        return f"{named}. Start a new run or restore the manifest."
+
     def _saved_step(self) -> int:
         """The step of the latest checkpoint that a run can go on from; 0 without any. Newer ones are told of."""
         clear_leftovers(self.out)
         with self.clock.moving("load"):
-            folder, faults = latest_checkpoint(self.out)
+            folder, faults = latest_checkpoint(self.out, _TOLD)
         if folder is None and faults:
             raise InputError(f"No usable checkpoint in {self.out}. {' '.join(faults)}")
         step = int(read_sidecar(folder)["step"]) if folder is not None else 0
@@ -373,6 +392,7 @@ class LoopState:
             "recipe_hash": self.recipe.recipe_hash(),
             "learning_hash": self._learning_hash,
             "dataset_hash": self.dataset_hash,
+            "members": dict(self.members),
             "base_revision": self.family.base_revision,
             "elapsed_s": self.report.spent_s(),
             "losses": {"training": self.facts, "validation": self._validation},
@@ -402,14 +422,6 @@ class LoopState:
         return next(self.family.model.parameters()).device
 
 
-def by_product(groups: Sequence[str], losses: Sequence[float]) -> tuple[tuple[int, float], ...]:
-    """How many members each group has and their mean loss, in the order in which groups come up first."""
-    photos: dict[str, list[float]] = {}
-    for group, loss in zip(groups, losses, strict=True):
-        photos.setdefault(group, []).append(loss)
-    return tuple((len(known), _six(sum(known) / len(known))) for known in photos.values())
-
-
 def read_previews(out: Path) -> list[Preview]:
     """What OUT/previews.json asks to be drawn; nothing without it. Raises `InputError` for a broken file."""
     file = out / PREVIEWS
@@ -428,10 +440,6 @@ def draw_previews(family: Family, recipe: Recipe, previews: Sequence[Preview]) -
     """Pictures uint8 [len(previews), S, S, 3], drawn as the recipe says."""
     texts, seeds = [preview.text for preview in previews], [preview.seed for preview in previews]
     return family.draw(texts, seeds, recipe.resolution_px, recipe.sampling_steps, recipe.guidance)
-
-
-def _six(value: float) -> float:
-    return float(f"{value:.6g}")
 
 
 def _name(device: torch.device) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -53,13 +54,18 @@ def faults(rows: Sequence[ManifestRow]) -> list[str]:
     learned = {row.sha256: row for row in rows if row.split == "train"}
     if both := [row for row in rows if row.split == "validation" and row.sha256 in learned]:
         twin = learned[both[0].sha256].file
-        name = both[0].file if both[0].file == twin else f"{both[0].file}, the same picture as {twin},"
+        name = both[0].file if both[0].file == twin else f"{both[0].file}, the same picture as {twin}"
         many = f"{len(both):,} members are" if len(both) > 1 else "One member is"
         sentences.append(f"{many} in both splits, so validation would say nothing; the first is {name}.")
-    if empty := [row for row in rows if not row.caption.strip()]:
+    if empty := [row for row in rows if not any(map(_is_seen, row.caption))]:
         many = f"{len(empty):,} captions are" if len(empty) > 1 else "One caption is"
         sentences.append(f"{many} empty, and such pictures teach nothing; the first is that of {empty[0].file}.")
     return sentences
+
+
+def _is_seen(letter: str) -> bool:
+    """Whether a character is more than a space, a control or a joiner, of which a caption may look empty and is."""
+    return unicodedata.category(letter)[0] in "LNPS"
 
 
 def notes(rows: Sequence[ManifestRow], recipe: Recipe, family: Family) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from app.datasets.manifest import ManifestRow, content_hash
+from app.datasets.manifest import ManifestRow, content_hash, part_hashes
 from app.training.recipe import Recipe
 from workers.errors import InputError
 from workers.families.fetch import kept_to
@@ -43,7 +43,7 @@ def train(
     clock.sign_of_life("load", 0)
     rows = read_rows(manifest)
     family = load_base(recipe, device, out if resume else None)
-    run = LoopState(recipe, out, report, clock, family, content_hash(rows), ranks)
+    run = LoopState(recipe, out, report, clock, family, content_hash(rows), ranks, part_hashes(rows))
     remarks = look_at(rows, run, resume)
 
     try:

@@ -27,7 +27,7 @@ router = APIRouter()
 
 @dataclass(frozen=True)
 class ListedSheet:
-    """One sheet of the list."""
+    """One sheet of the list. `warning` is a tag about its run's checkpoints."""
 
     sheet: Sheet
     suite: Suite
@@ -36,6 +36,7 @@ class ListedSheet:
     job: Job | None
     drawn: int
     wanted: int
+    warning: tuple[str, str, str] | None
 
 
 @dataclass(frozen=True)
@@ -122,4 +123,5 @@ def _listed(session: Session, sheet: Sheet, drawn: int) -> ListedSheet:
         job=jobs.get(session, sheet.job_id) if sheet.job_id else None,
         drawn=drawn,
         wanted=sheets.cell_count(session, sheet),
+        warning=learning.tag(validations.insight(session, run)),
     )

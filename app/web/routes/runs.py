@@ -15,11 +15,12 @@ from app.datasets import reading
 from app.datasets.reading import VersionRow
 from app.errors import Refused
 from app.launch import assessment, devices, preflights
-from app.training import models, progress, run_events, runs
+from app.training import models, progress, run_events, runs, validations
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Spender, Write
 from app.web.events import EventBatch, StreamEvent, stream
+from app.web.views import learning
 from app.web.views.launch import page as launch_page
 from app.web.views.launch.form import open_assessment, understood
 from app.web.views.run import page as run_page
@@ -32,10 +33,19 @@ MOST_HOURS: Final = 168  # a week, as the recipe's wall clock has it
 
 
 @dataclass(frozen=True)
-class RunsView:
-    """All runs, newest first, each with its dataset version and its state as a tag."""
+class ListedRun:
+    """One run of the list: its state as tags, one of them a warning about its checkpoints where there is one."""
 
-    runs: list[tuple[TrainingRun, VersionRow, wording.State]]
+    run: TrainingRun
+    version: VersionRow
+    tags: list[wording.State]
+
+
+@dataclass(frozen=True)
+class RunsView:
+    """All runs, newest first."""
+
+    runs: list[ListedRun]
     can_start: bool
 
 
@@ -44,8 +54,13 @@ def index(session: Read, page: Page) -> HTMLResponse:
     """All runs."""
     recent_runs = runs.recent(session)
     versions = {version_id: reading.get(session, version_id) for version_id in {run.version_id for run in recent_runs}}
-    listed = [(run, versions[run.version_id], wording.state(run)) for run in recent_runs]
+    listed = [ListedRun(run, versions[run.version_id], _tags(session, run)) for run in recent_runs]
     return page("runs/index.html", RunsView(listed, bool(launch_page.trainable(session))))
+
+
+def _tags(session: Session, run: TrainingRun) -> list[wording.State]:
+    state, warning = wording.state(run), learning.tag(validations.insight(session, run))
+    return [state] if warning is None or warning == state else [state, warning]
 
 
 @router.post("/runs")

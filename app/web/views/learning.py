@@ -51,6 +51,16 @@ def notice(known: Insight, model_step: int | None, job: Job | None) -> Notice | 
     return Notice(title, sentence, False, known.offered, model_step, job)
 
 
+def tag(known: Insight) -> tuple[str, str, str] | None:
+    """A warning about a run's checkpoints as a tag of a list: its kind, icon and words; None where there is none."""
+    since = known.verdict.worse_since
+    if known.has_diverged:
+        return ("drop", "warn", "diverged")
+    if since is None:
+        return None
+    return ("work", "warn", f"{'overfitting' if known.verdict.is_overfitting else 'worse'} since step {number(since)}")
+
+
 def ranking(verdict: Verdict) -> str:
     """Which column is best, in a sentence; empty where fewer than two were measured."""
     if verdict.lowest is None:

@@ -32,7 +32,9 @@ def next_steps(clock: CycleClock, report: CycleReport) -> list[Step]:
     if key in ("take_in", "caption"):
         return [*_review(report), _look_through(report)]
     if key == "review":
-        return _review(report)
+        first = clock.stages[0]
+        is_older = first.key == "take_in" and first.state == "done" and first.began_at is None
+        return [*_review(report), *([_look_through(report)] if is_older else [])]
     if key == "freeze" and state == "running":
         return [Step("A version is being frozen", _decided(report), "Open the datasets", "/datasets")]
     if key in ("freeze", "train"):

@@ -83,6 +83,15 @@ def test_refused_input_is_three_and_one_sentence(
     assert capsys.readouterr().err.splitlines()[-1] == told[-1]["sentence"]
 
 
+def test_a_file_in_the_place_of_the_folder_is_three(
+    recipe: MakeRecipe, command: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("notes")
+    assert main(command(recipe())) == 3
+    assert capsys.readouterr().err == f"The folder {tmp_path / 'out'} cannot be made: File exists.\n"
+    assert (tmp_path / "out").read_text() == "notes"
+
+
 def test_a_recipe_that_is_none_is_three(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "gone.yaml"), "m", str(tmp_path / "out")]) == 3
     assert "gone.yaml" in capsys.readouterr().err

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from app.datasets.manifest import read_manifest, write_manifest
 from app.training import learning
 from app.training.learning import Look
 from app.training.recipe import Recipe
 from workers.errors import InputError
 from workers.finetune.__main__ import main
 from workers.finetune.checkpoint import latest_checkpoint, read_sidecar
-from workers.finetune.learning_watch import LearningWatch
-from workers.finetune.loop_state import by_product
+from workers.finetune.learning_watch import LearningWatch, by_product
 from workers.finetune.train import train
 from workers.finetune.train_state import Diverged
 
@@ -65,6 +66,29 @@ def test_the_command_tells_the_last_good_step(
     assert told["good_step"] == told["model_step"] > 0
 
 
+@pytest.mark.parametrize("stop_at", [None, 3])
+def test_a_short_run_that_explodes_ends_red_too(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, stop_at: int | None
+) -> None:
+    # No window of the losses is full, and nothing is held out.
+    rows = [row for row in read_manifest(manifest) if row.split == "train"]
+    write_manifest(manifest, rows)
+    hot = {
+        **HOT,
+        "adamw_lr": 1.0,
+        "warmup_steps": 0,
+        "steps": 4,
+        "batch_size": 4,
+        "checkpoint_every": 1,
+        "report_every": 1,
+    }
+    report = listener(stop_at=stop_at)
+    with pytest.raises(Diverged, match="The loss exploded: since step 0"):
+        train(recipe(**hot), manifest, tmp_path / "out", report, CPU, False)
+    assert report.facts("step")[-1]["step"] == stop_at or 4
+    assert not (tmp_path / "out" / "model").exists()
+
+
 @pytest.fixture
 def worse_and_worse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Validations that are better at step 2 and no better ever after, in place of those of an untrained model."""
@@ -108,6 +132,30 @@ def test_it_stops_when_it_stops_learning_wherever_it_was_interrupted(
     assert not again.facts("step") and again.facts("finished")[0]["step"] == 8
 
 
+@pytest.mark.usefixtures("worse_and_worse")
+def test_patience_begins_when_the_learning_rate_is_up(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    report = listener()
+    knobs = recipe(**{**PATIENT, "patience": 2, "warmup_steps": 9, "constant_share": 0.5})
+    assert train(knobs, manifest, tmp_path / "out", report, CPU, False) == "no_better"
+    assert report.facts("finished")[0]["step"] == 12
+    assert [facts["no_better"] for facts in report.facts("validation")] == [0, 0, 0, 0, 0, 1, 2]
+
+
+def test_the_model_of_a_run_that_stopped_learning_is_of_where_it_learned() -> None:
+    watch = LearningWatch()
+    told: list[tuple[int, float | None]] = [(0, 0.9), (100, 0.3), (200, 0.25), (300, 0.4), (400, 0.5)]
+    # All but the last were saved between two validations.
+    for step in (0, 100, 130, 200, 260, 300, 390, 400):
+        loss = dict(told).get(step)
+        if loss is not None:
+            watch.validated(Look(step, loss, ((1, loss),) * 4), [loss] * 4)
+        if step in (130, 260, 390, 400):
+            watch.saved(step, loss)
+    assert LearningWatch(watch.state()).best_saved() == 130
+
+
 def test_without_patience_it_goes_on(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
     knobs = recipe(**{**PATIENT, "patience": 0, "steps": 4})
     assert train(knobs, manifest, tmp_path / "out", listener(), CPU, False) == "completed"
@@ -133,6 +181,15 @@ def test_a_validation_is_told_product_by_product(
         assert [count for count, _ in facts["products"]] == [1, 1, 1, 1]
         assert sum(loss for _, loss in facts["products"]) / 4 == pytest.approx(facts["loss"], rel=1e-5)
         assert len(facts["training"]) == 4
+
+
+def test_members_without_a_group_are_products_of_their_own(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    write_manifest(manifest, [replace(row, group=" ") for row in read_manifest(manifest)])
+    report = listener()
+    train(recipe(steps=2), manifest, tmp_path / "out", report, CPU, False)
+    assert [count for count, _ in report.facts("validation")[0]["products"]] == [1, 1, 1, 1]
 
 
 def test_members_of_a_group_are_one_product() -> None:

@@ -34,7 +34,8 @@ def test_members_that_cannot_be_learned_from_are_refused(
     with pytest.raises(InputError, match=r"broken\.png cannot be read"):
         train(recipe(), manifest, tmp_path / "out", listener(), CPU, False)
     twin = replace(rows[0], split="validation")
-    write_manifest(manifest, [*rows, twin, replace(rows[4], caption=" ")])
+    # A joiner and a mark that nobody sees.
+    write_manifest(manifest, [*rows, twin, replace(rows[4], caption=" \u200b\ufeff")])
     with pytest.raises(InputError) as refused:
         train(recipe(), manifest, tmp_path / "out", listener(), CPU, False)
     assert f"One member is in both splits, so validation would say nothing; the first is {twin.file}." in str(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -316,6 +317,42 @@ def test_a_run_is_not_resumed_under_another_recipe_or_other_members(
     write_manifest(manifest, read_manifest(manifest)[:-1])
     with pytest.raises(InputError, match="other members"):
         train(recipe(steps=3), manifest, out, listener(), CPU, True)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("captions", {"caption": "a red box"}),
+        ("split", {"split": "train"}),
+        ("groups", {"group": "boxes"}),
+        ("captions and groups", {"caption": "a red box", "group": "boxes"}),
+        ("pictures", {}),
+    ],
+)
+def test_a_refused_resume_names_what_is_other_in_the_members(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, part: str, changes: dict[str, Any]
+) -> None:
+    out, rows = tmp_path / "out", read_manifest(manifest)
+    train(recipe(steps=2), manifest, out, listener(stop_at=1), CPU, False)
+    changed = next(row for row in rows if row.split == "validation")
+    others = [row for row in rows if row is not changed]
+    write_manifest(manifest, [*others, replace(changed, **changes)] if changes else others)
+    with pytest.raises(InputError, match=rf"learned from other members: other {part}\. Start a new run"):
+        train(recipe(steps=2), manifest, out, listener(), CPU, True)
+
+
+@pytest.mark.parametrize(("name", "value"), [("learning_hash", None), ("losses", []), ("step", "two")])
+def test_a_checkpoint_that_does_not_say_what_it_is_is_passed_over(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any, name: str, value: object
+) -> None:
+    out = tmp_path / "out"
+    train(recipe(steps=4, checkpoint_every=1, report_every=1), manifest, out, listener(stop_at=2), CPU, False)
+    sidecar = out / "checkpoints" / "step-000002" / "checkpoint.json"
+    sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), name: value}))
+    report = listener()
+    assert train(recipe(steps=4, checkpoint_every=1, report_every=1), manifest, out, report, CPU, True) == "completed"
+    note = report.facts("started")[0]["note"]
+    assert f"step-000002 is damaged: checkpoint.json does not say its {name}. The run goes on from step 1" in note
 
 
 def test_a_run_whose_knobs_meant_something_else_is_told_what(

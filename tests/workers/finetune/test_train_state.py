@@ -35,8 +35,8 @@ def update(state: TrainState, step: int) -> None:
     state.update(step)
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
-def test_memory_of_a_fused_optimiser_is_put_back_on_its_weights_device(recipe: MakeRecipe, optimiser: str) -> None:
+@pytest.mark.parametrize("optimiser", ["adamw", "muon", "prodigy"])
+def test_memory_of_an_optimiser_is_put_back_on_its_weights_device(recipe: MakeRecipe, optimiser: str) -> None:
     knobs = recipe(optimiser=optimiser, steps=9)
     learned = train_state(knobs)
     update(learned, 0)
