@@ -57,7 +57,7 @@ def _ends(off: NDArray[np.int16], axis: int) -> tuple[int, int]:
 
     Beside a sharp edge, a compressed border bleeds for a few pixels: little next to what comes behind them.
     """
-    is_inner, means = (off > BORDER_LEVELS).any(axis=axis), off.mean(axis=axis)
+    is_inner, means = off.max(axis=axis) > BORDER_LEVELS, off.mean(axis=axis)
     reach = len(means) // 32
 
     def end(inner: NDArray[np.bool_], mean: NDArray[np.float64]) -> int:
