@@ -5,7 +5,8 @@ is 112 bytes. 64 bytes are the signs of a picture's 16 x 16 lowest DCT coefficie
 where one is above `WEAK`, a bit where one is below, none where it is so weak that its sign is chance, as in soft or
 symmetric pictures; the lowest 8 x 8 come first. 48 bytes are the mean colours of its 4 x 4 fields, RGB. Pictures are
 *near copies* where, of any of their marks, at most 12 of the 128 lowest bits and 48 of all 512 differ, and the colours
-by at most 16 of 255 (root mean square) beside their brightness, as they are, turned by quarters or mirrored.
+by at most 16 of 255 (root mean square) beside their brightness, as they are, turned by quarters or mirrored. Where one of the marks is the second of a picture,
+half of each.
 
 Limits by measurement on real product photos, each against its own copies and all others; see `docs/decisions`.
 """
@@ -80,7 +81,9 @@ def clusters(fingerprints: Sequence[bytes | None]) -> list[int | None]:
         return numbers
     owners = [place for place in known for _ in range(len(fingerprints[place] or b"") // MARK_BYTES)]
     rows = np.frombuffer(b"".join(fingerprints[place] or b"" for place in known), np.uint8).reshape(-1, MARK_BYTES)
-    once, places = np.unique(rows, axis=0, return_inverse=True)
+    # Behind each mark stands whether it is of what a border leaves.
+    is_inner = np.append(False, np.diff(np.array(owners)) == 0).astype(np.uint8)
+    once, places = np.unique(np.column_stack([rows, is_inner]), axis=0, return_inverse=True)
     labels = _labels(np.ascontiguousarray(once), _of_one_picture(owners, places.ravel()))
     for place, label in zip(owners, labels[places.ravel()], strict=True):
         numbers[place] = int(label)
@@ -115,7 +118,8 @@ def _labels(rows: Bytes, joined: tuple[Places, Places]) -> NDArray[np.int32]:
 def _near(rows: Bytes) -> Iterator[tuple[Places, Places]]:
     """Pairs of near copies, in portions; a pair may come more than once."""
     bits = np.ascontiguousarray(rows[:, :SIGN_BYTES]).view(np.uint64)
-    colours = rows[:, SIGN_BYTES:].reshape(len(rows), -1, 3)
+    colours = rows[:, SIGN_BYTES:MARK_BYTES].reshape(len(rows), -1, 3)
+    is_inner = rows[:, MARK_BYTES] == 1
     asked = [(_rearranged(bits, which), colours[:, fields]) for which, fields in _VIEWS]
     for part in range(_PARTS):
         keys = _keys(bits, part)
@@ -125,7 +129,7 @@ def _near(rows: Bytes) -> Iterator[tuple[Places, Places]]:
             wanted = _keys(bits_asked, part)
             for flipped in (0, *(1 << bit for bit in range(16))):
                 for left, right in _candidates(starts, order, wanted ^ np.uint16(flipped)):
-                    near = _compare(left, right, (bits_asked, colours_asked), (bits, colours))
+                    near = _compare(left, right, (bits_asked, colours_asked), (bits, colours), is_inner)
                     yield left[near], right[near]
 
 
@@ -184,18 +188,23 @@ def _candidates(starts: Places, order: Places, wanted: Keys) -> Iterator[tuple[P
         first = last
 
 
-def _compare(left: Places, right: Places, asked: tuple[Words, Bytes], there: tuple[Words, Bytes]) -> Places:
+def _compare(
+    left: Places, right: Places, asked: tuple[Words, Bytes], there: tuple[Words, Bytes], is_inner: Bits
+) -> Places:
     """Which of these pairs are near copies: the lowest bits tell for most of them."""
     low = _PARTS // 4
     differing = sum(np.bitwise_count(asked[0][left, word] ^ there[0][right, word]) for word in range(low))
-    near = np.flatnonzero(differing <= LOW_BITS_AT_MOST)
+    # Cut out of their ground, other products of one kind are more alike than other pictures: half of each limit.
+    near = np.flatnonzero(differing <= LOW_BITS_AT_MOST >> (is_inner[left] | is_inner[right]))
     differing = np.bitwise_count(asked[0][left[near]] ^ there[0][right[near]]).sum(axis=1)
-    near = near[differing <= BITS_AT_MOST]
+    is_strict = is_inner[left[near]] | is_inner[right[near]]
+    near = near[differing <= BITS_AT_MOST >> is_strict]
+    is_strict = is_inner[left[near]] | is_inner[right[near]]
     first, second = (side[places[near]].astype(np.float32) for side, places in ((asked[1], left), (there[1], right)))
     # Taken brighter or darker, a picture keeps its colours; what is left of the difference counts.
     sizes = [np.sqrt((side * side).sum(axis=(1, 2), keepdims=True)) + 1 for side in (first, second)]
     gain = np.sqrt(np.clip(sizes[0] / sizes[1], 1 / GAIN_AT_MOST, GAIN_AT_MOST))
     off = first / gain - second * gain
-    is_near: Bits = (off * off).mean(axis=(1, 2)) <= COLOUR_AT_MOST**2
+    is_near: Bits = (off * off).mean(axis=(1, 2)) <= (COLOUR_AT_MOST / (1 + is_strict)) ** 2
     kept: Places = near[is_near]
     return kept

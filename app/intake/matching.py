@@ -21,12 +21,17 @@ from app.intake.metadata import PhotoMetadata, key_of
 
 Spell = Callable[[str], str]
 
+
+def _visible(path: str) -> str:
+    return path if path.isascii() else "".join(letter for letter in path if unicodedata.category(letter) != "Cf")
+
+
 # Ways of writing the same path, each with what it is called where two paths differ in it.
 _SPELLINGS: Final[tuple[tuple[str, Spell], ...]] = (
     ("HTML entities", lambda path: html.unescape(path) if "&" in path else path),
     ("URL encoding", lambda path: unquote(path) if "%" in path else path),
     ("slashes", lambda path: posixpath.normpath(path).lstrip("/") if path else path),
-    ("letters of no width", lambda path: "".join(letter for letter in path if unicodedata.category(letter) != "Cf")),
+    ("letters of no width", _visible),
     ("spaces", lambda path: re.sub(r"\s+", " ", re.sub(r"\s*/\s*", "/", path)).strip()),
     ("the form of letters", lambda path: unicodedata.normalize("NFKC", path)),
     ("upper and lower case", lambda path: unicodedata.normalize("NFC", path.casefold())),

@@ -18,6 +18,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, Final, NoReturn
 
@@ -255,6 +256,7 @@ def _seen(text: str) -> str:
     return "".join(letter for letter in text if unicodedata.category(letter) != "Cf").strip()
 
 
+@lru_cache(maxsize=4096)
 def _heading(column: str) -> str:
     """A column's name for comparing: "File Name", "file-name" and "FILE_NAME" are one."""
     return re.sub(r"[\s_-]+", "_", _seen(column).lower())
