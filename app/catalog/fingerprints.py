@@ -5,8 +5,8 @@ is 112 bytes. 64 bytes are the signs of a picture's 16 x 16 lowest DCT coefficie
 where one is above `WEAK`, a bit where one is below, none where it is so weak that its sign is chance, as in soft or
 symmetric pictures; the lowest 8 x 8 come first. 48 bytes are the mean colours of its 4 x 4 fields, RGB. Pictures are
 *near copies* where, of any of their marks, at most 12 of the 128 lowest bits and 48 of all 512 differ, and the colours
-by at most 16 of 255 (root mean square) beside their brightness, as they are, turned by quarters or mirrored. Where one of the marks is the second of a picture,
-half of each.
+by at most 16 of 255 (root mean square) beside their brightness, as they are, turned by quarters or mirrored. Where one
+of the marks is the second of its picture, half of each.
 
 Limits by measurement on real product photos, each against its own copies and all others; see `docs/decisions`.
 """
