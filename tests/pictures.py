@@ -54,6 +54,9 @@ COPIES: Final[dict[str, Callable[[Picture], Picture]]] = {
     "a quarter right": lambda picture: picture.transpose(Pillow.Transpose.ROTATE_270),
     "on its side, mirrored": lambda picture: picture.transpose(Pillow.Transpose.TRANSPOSE),
     "darker": lambda picture: ImageEnhance.Brightness(picture).enhance(0.85),
+}
+# Known too, but on real photos only where the border's edge can be seen.
+BORDERED: Final[dict[str, Callable[[Picture], Picture]]] = {
     "in a white border": lambda picture: again(
         ImageOps.expand(picture, picture.width // 10, "white"), "WEBP", quality=90
     ),

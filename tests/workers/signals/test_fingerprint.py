@@ -19,14 +19,16 @@ from app.catalog.fingerprints import (
     SIGN_BYTES,
     clusters,
 )
-from tests.pictures import COPIES, Picture, cut, patches
+from tests.pictures import BORDERED, COPIES, Picture, cut, patches
 from workers.signals.fingerprint import fingerprint
 
 
-@pytest.mark.parametrize("kind", COPIES)
+@pytest.mark.parametrize("kind", COPIES | BORDERED)
 def test_a_copy_is_known(kind: str) -> None:
     pictures = [patches(seed) for seed in range(12)]
-    marks = [fingerprint(picture) for picture in pictures] + [fingerprint(COPIES[kind](p)) for p in pictures]
+    marks = [fingerprint(picture) for picture in pictures] + [
+        fingerprint((COPIES | BORDERED)[kind](p)) for p in pictures
+    ]
     numbers = clusters(marks)
     assert numbers[:12] == numbers[12:]
     assert len(set(numbers)) == 12
