@@ -49,4 +49,16 @@ COPIES: Final[dict[str, Callable[[Picture], Picture]]] = {
     "brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.05),
     "cut by 1 %": lambda picture: cut(picture, 0.01),
     "mirrored": ImageOps.mirror,
+    "upside down": ImageOps.flip,
+    "a quarter left": lambda picture: picture.transpose(Pillow.Transpose.ROTATE_90),
+    "a quarter right": lambda picture: picture.transpose(Pillow.Transpose.ROTATE_270),
+    "on its side, mirrored": lambda picture: picture.transpose(Pillow.Transpose.TRANSPOSE),
+    "darker": lambda picture: ImageEnhance.Brightness(picture).enhance(0.85),
+}
+# Known too, but on real photos only where the border's edge can be seen.
+BORDERED: Final[dict[str, Callable[[Picture], Picture]]] = {
+    "in a white border": lambda picture: again(
+        ImageOps.expand(picture, picture.width // 10, "white"), "WEBP", quality=90
+    ),
+    "on a square": lambda picture: ImageOps.pad(picture, (2 * picture.width, picture.width), color=(20, 20, 20)),
 }

@@ -20,7 +20,26 @@ _ADVERTISING: Final = frozenset(
     ["sale", "new", "newest", "offers", "offer", "outlet", "bestseller", "bestsellers", "deals", "trending", "promo"]
 )
 _AND: Final = frozenset({"and", "or", "und", "oder", "et", "y", "e", "en"})
-_NOTHING: Final = frozenset({"a", "n.a", "none", "null", "nan", "not sure", "tbd", "to do"})
+_NOTHING: Final = frozenset(
+    {
+        "a",
+        "root",
+        "default category",
+        "featured",
+        "frontpage",
+        "front page",
+        "home page",
+        "homepage",
+        "under",
+        "n.a",
+        "none",
+        "null",
+        "nan",
+        "not sure",
+        "tbd",
+        "to do",
+    }
+)
 # Whole departments: what hangs there is not "a kitchen" or "an accessory".
 _DEPARTMENTS: Final = listed("""
     accessories apparel appliances arrivals art automotive baby bath bathroom beauty bedroom boys children clothes
@@ -69,15 +88,17 @@ PRODUCT_NOUNS: Final = listed("""
     turntable tuxedo ukulele umbrella underwear vacuum vase vest violin waistcoat wallet wardrobe washbasin watch
     watering-can wheelbarrow whisk wine wok wrench wristwatch yoghurt yogurt
 """)
-# In the plural they are things, in the singular a folder for something else: a program watches the "watch" folder.
-_PLURAL_ONLY: Final = frozenset({"watch"})
+# In the plural they are things, in the singular a folder for something else: a program watches the "watch" folder,
+# a "bucket" is a cloud's, and "banner" and "poster" hold advertising.
+_PLURAL_ONLY: Final = frozenset({"watch", "bucket", "banner", "poster", "book", "notebook", "monitor", "printer"})
 _IRREGULAR: Final = {
     "knives": "knife", "shelves": "shelf", "bookshelves": "bookshelf", "scarves": "scarf", "loaves": "loaf",
     "dishes": "dish", "benches": "bench", "mice": "mouse", "tomatoes": "tomato", "potatoes": "potato",
     "mangoes": "mango",
 }  # fmt: skip
-# Nouns that are plural in the singular, or come in pairs: "blue jeans", not "blue jean".
+# Nouns that end like plurals and are none, are plural in the singular, or come in pairs: "blue jeans", not "blue jean".
 _ALWAYS_PLURAL: Final = listed("""
+    atlas canvas chassis christmas iris lens series
     binoculars boots chopsticks earbuds earphones espadrilles eyeglasses flipflops glasses gloves goggles headphones
     heels jeans leggings overalls pants pliers pyjamas sandals scissors shoes shorts slippers sneakers socks
     spectacles sunglasses sweatpants tights trainers trousers

@@ -22,7 +22,7 @@ from app.people import Person
 from app.settings import Settings
 
 FACTS: Final = "facts"
-FACTS_VERSION: Final = 3
+FACTS_VERSION: Final = 4
 # Below this confidence the subject's mask is a guess, and with it its colour and its place.
 SURE: Final = 0.35
 

@@ -20,7 +20,7 @@ Kind = Literal["colour", "background", "framing"]
 KINDS: Final[tuple[Kind, ...]] = ("colour", "background", "framing")
 
 # Raised when other captions contradict than before, so that every caption is checked again.
-RULES_VERSION: Final = 1
+RULES_VERSION: Final = 2
 
 _BACKGROUND: Final = re.compile(
     r"\b(?:on|against|over|in front of|with)\s+(?:an?\s+|the\s+)?((?:[\w-]+\s+){1,5})(?:background|backdrop)\b"
@@ -39,6 +39,10 @@ _BUSY_WORDS: Final = frozenset({"busy", "cluttered", "messy", "crowded"})
 _PLAIN_WORDS: Final = frozenset({"plain", "pure", "clean", "seamless", "solid", "blank"})
 # After these words a colour belongs to a part, not to the product.
 _PART: Final = re.compile(r"\b(?:with|featuring|and its|has|having|mit|avec|con|com|met|med|z|ze|se|cu)\b|[,;.]")
+# A shop's "Mug, colour: red" speaks of the mug.
+_LABEL: Final = re.compile(
+    r"[,;.] (?:colou?r|farbe|couleur|colore|kleur|färg|farve|farge|cor|kolor|barva|farba|szín|väri|culoare|renk|цвет)\b"
+)
 # "red wine", "green tea": with these nouns the word names a kind, not the colour that a camera sees.
 _KIND_NOUNS: Final = listed("""
     beans beer bread cabbage chocolate curry delicious grape grapefruit grapes juice label lady lentils onion pepper
@@ -115,6 +119,7 @@ def compared(caption: str, measured: MeasuredFacts) -> tuple[Kind, ...]:
 def _claims(caption: str, measured: MeasuredFacts) -> list[_Claim]:
     words = _TOKEN.findall(unicodedata.normalize("NFC", caption).lower())
     text, backgrounds = " ".join(_SPELLINGS.get(word, word) for word in words), list[str]()
+    text = _LABEL.sub("", text)
     for pattern in (_BACKGROUND, _HINTERGRUND, _FONDO):
         backgrounds += [match.group(1).strip() for match in pattern.finditer(text)]
         text = pattern.sub(" ", text)

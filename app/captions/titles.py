@@ -18,14 +18,23 @@ _UNSEEN_ELEMENTS: Final = frozenset({"script", "style", "template"})
 _INLINE_ELEMENTS: Final = frozenset({"a", "b", "big", "em", "font", "i", "mark", "small", "span", "strong", "u"})
 # Escaped once by the shop and once more by its export is common; more is a mistake of somebody else.
 _DECODED_AT_MOST: Final = 3
-_MARKUP: Final = re.compile(r"</?[a-zA-Z][^<>]*>|<!--|<!|&(?:#\d+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);")
+_MARKUP: Final = re.compile(
+    r"</?[a-zA-Z][^<>]*>|<!--|<!|&(?:#\d+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);|&(?:nbsp|amp|quot|reg|copy)\b"
+)
+_CDATA: Final = re.compile(r"<!\[CDATA\[|\]\]>")
+# A place that a shop's template left open.
+_OPEN_PLACE: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\$\{.*?\}|%[A-Z_]+%")
+# What programs and people write where there is no title.
+_NO_TITLES: Final = listed("nan none null undefined untitled n/a tbd todo titel title")
 
 _ADDRESS: Final = re.compile(r"\b(?:https?://|www\.)\S+|\S+@\S+\.\w+")
 _FILE_NAME: Final = re.compile(r"\S+\.(?:jpe?g|png|webp|tiff?|gif|bmp|heic|avif|psd)", re.IGNORECASE)
 _MONEY: Final = r"(?:€|£|\$|¥|\b(?:EUR|USD|GBP|CHF|SEK|DKK|NOK|PLN|CZK|kr|zł)\b)"
 _AMOUNT: Final = r"\d+(?:[.,]\d+)*(?:[.,]-+)?"
 _PRICE: Final = re.compile(
-    rf"(?:\b(?:only|nur|now|ab|from|statt|was)\s+)?(?:{_MONEY}\s*{_AMOUNT}|{_AMOUNT}\s*{_MONEY})", re.IGNORECASE
+    rf"\b(?:UVP|RRP|MSRP|AVP)\s*:?\s*{_MONEY}?\s*{_AMOUNT}\s*{_MONEY}?|"
+    rf"(?:\b(?:only|nur|now|ab|from|statt|was)\s+)?(?:{_MONEY}\s*{_AMOUNT}|{_AMOUNT}\s*{_MONEY})",
+    re.IGNORECASE,
 )
 _DISCOUNT: Final = re.compile(
     r"""
@@ -39,14 +48,22 @@ _DISCOUNT: Final = re.compile(
 _LABELLED: Final = re.compile(
     r"""
     \b (?:
-        EAN | GTIN | UPC | ISBN | ASIN | SKU | MPN | PZN | Réf\.? | Ref\.? | Cod\.? | Best\.?-?Nr\.?
+        EAN | GTIN | UPC | JAN | ISBN | ASIN | SKU | MPN | PZN | Réf\.? | Ref\.? | Cod\.? | Best\.?-?Nr\.?
         | Art(?:ikel|icle)?\.? [\s-]* (?:Nr|No|Nummer|Number|Num) \.? | Modell? [\s-]* Nr\.?
-        | (?:Item|Model|Part) \s+ (?:No|Number) \.?
+        | Best(?:ell)?[\s.-]*(?:Nr|Nummer)\.? | (?:Item|Model|Part|Style) (?:\s+ (?:No|Number|Code) \.? | (?=\s?:))
+        | N° \s? (?:d['’]article|de\ référence) | Nr\ kat\.? | Código | Codice (?:\s articolo)?
     )
     (?: [-\s]* (?:8|13|14) (?!\w) )? \s* [:\#.]? \s*
     (?= [\w/.-]* \d ) \w [\w/.-]*
     """,
     re.IGNORECASE | re.VERBOSE,
+)
+# An EAN or UPC as it stands beneath its bars: "4 006381 333931", "0 36000 29145 2".
+_BARS: Final = re.compile(r"(?<!\S)\d\s\d{6}\s\d{6}(?!\S)|(?<!\S)\d\s\d{5}\s\d{5}\s\d(?!\S)")
+_RATING: Final = re.compile(
+    r"[⭐★☆]+\s*\d[.,]\d(?:/5)?|\(?\b\d+(?:[.,]\d+)?\s(?:reviews|ratings|Bewertungen|avis|reseñas|recensioni|opinii)\b\)?"
+    r"|\b\d(?:[.,]\d)?\s(?:out\sof\s5|von\s5)(?:\s(?:stars|Sternen?))?\b",
+    re.IGNORECASE,
 )
 _BRACKETS: Final = re.compile(r"\(\s*[-–|,;:/.]*\s*\)|\[\s*[-–|,;:/.]*\s*\]|\{\s*\}|【\s*】")
 _UNITS: Final = [
@@ -124,7 +141,11 @@ _MEASURE: Final = re.compile(
 # Advertising, whatever it stands beside.
 _SLOGANS: Final = re.compile(
     r"""\b(?:
-    black\ friday | cyber\ monday | free\ (?:shipping|delivery|gift) | on\ sale | for\ sale | sale\ price | buy\ now
+    today\ only | nur\ heute | last\ chance | letzte\ chance | nur\ für\ kurze\ zeit
+    | buy\ (?:one|\d),?\ get\ (?:one|\d)\ free | \d\ for\ (?:the\ price\ of\ )?\d
+    | (?:räumungs|sommer|winter)(?:schluss)?verkauf | tages[-\ ]?angebot
+    | wochen[-\ ]?angebot | liquidación | vente\ flash | prix\ choc | svendita | okazja | wyprzedaz | výprodej | akciós
+    | black\ friday | cyber\ monday | free\ (?:shipping|delivery|gift) | on\ sale | for\ sale | sale\ price | buy\ now
     | special\ (?:offer|price) | limited\ (?:time\ )?offer | best\ ?price | best\ ?sellers? | (?:hot|great)\ deal
     | while\ stocks\ last | new\ arrivals? | just\ in | clearance | (?:in|out\ of)\ stock | sold\ out | must[-\ ]have
     | gratis\ versand | versandkostenfrei | kostenloser\ versand | jetzt\ kaufen | nur\ noch\ wenige | bestpreis
@@ -144,7 +165,7 @@ _SHOUTS: Final = listed("""
 _ALSO_THINGS: Final = frozenset({"top", "hit", "tip", "tipp", "ny", "hot", "free", "super", "mega", "trend"})
 _KEYCAP: Final = re.compile("[0-9#*]\ufe0f?\u20e3")
 _GAP: Final = re.compile(r"(\s+[-–—|/·•~]+\s+|[,;:|]\s+|\s*\|\s*)")
-_EDGES: Final = " \t-–—|,;:/·•~_*+=<>^`"
+_EDGES: Final = " \t-–—|,;:/·•~_*+=<>^`¡¿&"
 _SET_APART: Final = re.compile(r"^[\[({【*!<]+\s*([^\W\d_]+)\s*[\])}】*!>]*$|^([^\W\d_]+)!+$")
 
 
@@ -171,29 +192,41 @@ class _Reader(HTMLParser):
 
 def seen_text(text: str) -> str:
     """A text as a browser shows it: without tags, entities read, white space as single spaces."""
+    text = _CDATA.sub(" ", text)
     for _ in range(_DECODED_AT_MOST):
         if not _MARKUP.search(text):
             break
         reader = _Reader()
         reader.feed(text)
         reader.close()
-        text = "".join(reader.parts)
+        text = _CDATA.sub(" ", "".join(reader.parts))
     return " ".join(text.split())
 
 
 def plain_title(title: str | None) -> str | None:
     """What a title says of the thing, or None where it says nothing: "KT-2041/B Kettle, SALE!" -> "Kettle"."""
-    text = _FILE_NAME.sub(" ", _ADDRESS.sub(" ", seen_text(title or "")))
-    text = _without_pictographs(text)
-    for pattern in (_LABELLED, _DISCOUNT, _PRICE, _SLOGANS):
+    text = seen_text(title or "")
+    for pattern in (_OPEN_PLACE, _ADDRESS, _FILE_NAME, _RATING):
         text = pattern.sub(" ", text)
-    words = _without_asides(text).split()
+    text = _without_pictographs(text)
+    for pattern in (_LABELLED, _BARS, _DISCOUNT, _PRICE, _SLOGANS):
+        text = pattern.sub(" ", text)
+    # A sign of per cent means something behind a number only.
+    words = re.sub(r"(?<![\d\s])%+|(?<!\d)\s%+|^%+", " ", _without_asides(text)).split()
     is_shouted = _is_upper(text)
     kept = [word for word in words if not _is_shout(word, is_shouted) and not _is_code(word)]
     text = _BRACKETS.sub(" ", re.sub(r"!+|\?{2,}|\*+|#(?=\w)|\.{2,}|…", " ", " ".join(kept)))
     text = re.sub(r"\s+([,;:.])", r"\1", re.sub(r"(?:\s[-–—|/·•~]+)+(?=\s)", " –", f" {text} "))
     text = " ".join(text.replace(" – ", " - ").split()).strip(_EDGES)
-    return text if any(letter.isalpha() for letter in text) else None
+    text = _out_of_brackets(text)
+    says_nothing = text.casefold() in _NO_TITLES or text.casefold() in _SHOUTS - _ALSO_THINGS
+    return text if any(letter.isalpha() for letter in text) and not says_nothing else None
+
+
+def _out_of_brackets(text: str) -> str:
+    """Without the quotes or brackets around the whole."""
+    around = re.fullmatch(r"[\[({\"“„«'](.+)[\])}\"”“»']", text)
+    return around[1].strip() if around and not re.search(r"[\[\](){}\"“”„«»']", around[1]) else text
 
 
 def _without_pictographs(text: str) -> str:

@@ -1,10 +1,12 @@
-"""Fingerprints: 112 bytes that tell a copy of a picture from another picture, and which of many belong together. Pure.
+"""Fingerprints: what tells a copy of a picture from another picture, and which of many belong together. Pure.
 
-64 bytes are the signs of a picture's 16 x 16 lowest DCT coefficients, after pHash (Zauner 2010): a bit where one is
-above `WEAK`, a bit where one is below, none where it is so weak that its sign is chance, as in soft or symmetric
-pictures; the lowest 8 x 8 come first. 48 bytes are the mean colours of its 4 x 4 fields, RGB. Pictures are *near
-copies* where at most 12 of the 128 lowest bits and 48 of all 512 differ, and the colours by at most 16 of 255 (root
-mean square), as they are or mirrored.
+A fingerprint is one mark of the picture, or two: one more of what is left without the plain border around it. A mark
+is 112 bytes. 64 bytes are the signs of a picture's 16 x 16 lowest DCT coefficients, after pHash (Zauner 2010): a bit
+where one is above `WEAK`, a bit where one is below, none where it is so weak that its sign is chance, as in soft or
+symmetric pictures; the lowest 8 x 8 come first. 48 bytes are the mean colours of its 4 x 4 fields, RGB. Pictures are
+*near copies* where, of any of their marks, at most 12 of the 128 lowest bits and 48 of all 512 differ, and the colours
+by at most 16 of 255 (root mean square) beside their brightness, as they are, turned by quarters or mirrored. Where one
+of the marks is the second of its picture, half of each.
 
 Limits by measurement on real product photos, each against its own copies and all others; see `docs/decisions`.
 """
@@ -12,6 +14,7 @@ Limits by measurement on real product photos, each against its own copies and al
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, product
 from typing import Final
 
 import numpy as np
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 SIDE: Final = 16  # coefficients that count, across and down
 FIELDS: Final = 4  # fields, across and down
 SIGN_BYTES: Final = 2 * SIDE * SIDE // 8
-SIZE_BYTES: Final = SIGN_BYTES + FIELDS * FIELDS * 3
+MARK_BYTES: Final = SIGN_BYTES + FIELDS * FIELDS * 3
 # A coefficient is weak below this share of the root sum of squares of all, and below this many grey levels.
 WEAK: Final = 0.01
 WEAK_LEVELS: Final = 4.0
@@ -29,8 +32,13 @@ BITS_AT_LEAST: Final = 16
 LOW_BITS_AT_MOST: Final = 12
 BITS_AT_MOST: Final = 48
 COLOUR_AT_MOST: Final = 16.0
+# How much brighter as a whole one of two copies may be.
+GAIN_AT_MOST: Final = 1.25
 # What that sees and what not, for people.
-COPIES_SEEN: Final = "resized, recompressed and mirrored copies are seen; crops, added borders and new colours are not"
+COPIES_SEEN: Final = (
+    "resized, recompressed, turned, mirrored and plainly bordered copies are seen; "
+    "crops, overlays and new colours are not"
+)
 _AT_ONCE: Final = 2_000_000
 _LOW: Final = SIDE // 2
 _PARTS: Final = 2 * _LOW * _LOW // 16
@@ -45,8 +53,6 @@ Places = NDArray[np.intp]
 _ROWS, _COLUMNS = np.divmod(np.arange(SIDE * SIDE), SIDE)
 _IS_LOW: Final = (_ROWS < _LOW) & (_COLUMNS < _LOW)
 _ORDERS: Final = (np.flatnonzero(_IS_LOW), np.flatnonzero(~_IS_LOW))
-# Mirrored, what swings an odd number of half waves across changes its sign.
-_MIRROR: Final = tuple(np.packbits(_COLUMNS[order] % 2 == 1).view(np.uint64) for order in _ORDERS)
 
 
 def pack(coefficients: NDArray[np.float64], colours: Bytes) -> bytes | None:
@@ -66,28 +72,37 @@ def pack(coefficients: NDArray[np.float64], colours: Bytes) -> bytes | None:
 def clusters(fingerprints: Sequence[bytes | None]) -> list[int | None]:
     """A number for each fingerprint, the same for near copies and for copies of copies; None stays None.
 
-    100,000 take seconds: near copies have one of eight parts of the lowest bits in common but for one bit (pigeonhole),
-    so only those are compared.
+    100,000 take half a minute where all have borders, else less: near copies have one of eight parts of the lowest
+    bits in common but for one bit (pigeonhole), so only those are compared.
     """
     known = [place for place, fingerprint in enumerate(fingerprints) if fingerprint is not None]
     numbers: list[int | None] = [None] * len(fingerprints)
     if not known:
         return numbers
-    rows = np.frombuffer(b"".join(fingerprints[place] or b"" for place in known), np.uint8).reshape(-1, SIZE_BYTES)
-    once, places = np.unique(rows, axis=0, return_inverse=True)
-    labels = _labels(np.ascontiguousarray(once))
-    for place, label in zip(known, labels[places.ravel()], strict=True):
+    owners = [place for place in known for _ in range(len(fingerprints[place] or b"") // MARK_BYTES)]
+    rows = np.frombuffer(b"".join(fingerprints[place] or b"" for place in known), np.uint8).reshape(-1, MARK_BYTES)
+    # Behind each mark stands whether it is of what a border leaves.
+    is_inner = np.append(False, np.diff(np.array(owners)) == 0).astype(np.uint8)
+    once, places = np.unique(np.column_stack([rows, is_inner]), axis=0, return_inverse=True)
+    labels = _labels(np.ascontiguousarray(once), _of_one_picture(owners, places.ravel()))
+    for place, label in zip(owners, labels[places.ravel()], strict=True):
         numbers[place] = int(label)
     return numbers
 
 
-def _labels(rows: Bytes) -> NDArray[np.int32]:
+def _of_one_picture(owners: Sequence[int], places: Places) -> tuple[Places, Places]:
+    """Pairs of marks that one picture has."""
+    later = np.flatnonzero(np.diff(np.array(owners)) == 0) + 1
+    return places[later - 1], places[later]
+
+
+def _labels(rows: Bytes, joined: tuple[Places, Places]) -> NDArray[np.int32]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     count = len(rows)
     labels = np.arange(count, dtype=np.int32)
-    for left, right in _near(rows):
+    for left, right in chain([joined], _near(rows)):
         if not len(left):
             continue
         # What is known so far counts as edges too, so that pairs need not be kept.
@@ -103,9 +118,9 @@ def _labels(rows: Bytes) -> NDArray[np.int32]:
 def _near(rows: Bytes) -> Iterator[tuple[Places, Places]]:
     """Pairs of near copies, in portions; a pair may come more than once."""
     bits = np.ascontiguousarray(rows[:, :SIGN_BYTES]).view(np.uint64)
-    colours = rows[:, SIGN_BYTES:].reshape(-1, FIELDS, FIELDS, 3)
-    # Asked with each picture as it is, and mirrored.
-    asked = ((bits, colours), (_mirrored(bits), colours[:, :, ::-1]))
+    colours = rows[:, SIGN_BYTES:MARK_BYTES].reshape(len(rows), -1, 3)
+    is_inner = rows[:, MARK_BYTES] == 1
+    asked = [(_rearranged(bits, which), colours[:, fields]) for which, fields in _VIEWS]
     for part in range(_PARTS):
         keys = _keys(bits, part)
         order = np.argsort(keys, kind="stable")
@@ -114,7 +129,7 @@ def _near(rows: Bytes) -> Iterator[tuple[Places, Places]]:
             wanted = _keys(bits_asked, part)
             for flipped in (0, *(1 << bit for bit in range(16))):
                 for left, right in _candidates(starts, order, wanted ^ np.uint16(flipped)):
-                    near = _compare(left, right, (bits_asked, colours_asked), (bits, colours))
+                    near = _compare(left, right, (bits_asked, colours_asked), (bits, colours), is_inner)
                     yield left[near], right[near]
 
 
@@ -123,16 +138,33 @@ def _keys(bits: Words, part: int) -> Keys:
     return np.ascontiguousarray(bits[:, : _PARTS // 4]).view(np.uint16)[:, part]
 
 
-def _mirrored(bits: Words) -> Words:
-    """The bits of the mirrored pictures: above and below changed places in odd columns."""
-    turned, start = bits.copy(), 0
-    for mask in _MIRROR:
-        size = len(mask)
-        above, below = bits[:, start : start + size], bits[:, start + size : start + 2 * size]
-        turned[:, start : start + size] = (above & ~mask) | (below & mask)
-        turned[:, start + size : start + 2 * size] = (below & ~mask) | (above & mask)
-        start += 2 * size
-    return turned
+def _views() -> Iterator[tuple[Places, Places]]:
+    """For the picture as it is, turned and mirrored, eight in all: which bit each bit then is, and which field.
+
+    Mirrored, what swings an odd number of half waves across changes its sign: above and below change places. Laid on
+    its side, across and down change places.
+    """
+    fields = np.arange(FIELDS * FIELDS).reshape(FIELDS, FIELDS)
+    starts = np.cumsum([0, *(2 * len(order) for order in _ORDERS)])
+    for is_on_side, is_across, is_down in product((False, True), repeat=3):
+        turned = fields[:: -1 if is_down else 1, :: -1 if is_across else 1]
+        changes = (is_across & (_COLUMNS % 2 == 1)) ^ (is_down & (_ROWS % 2 == 1))
+        bits = list[Places]()
+        for order, start in zip(_ORDERS, starts, strict=False):
+            comes_from = _COLUMNS[order] * SIDE + _ROWS[order] if is_on_side else order
+            place = start + np.searchsorted(order, comes_from)
+            above, below = place, place + len(order)
+            flips = changes[comes_from]
+            bits += [np.where(flips, below, above), np.where(flips, above, below)]
+        yield np.concatenate(bits), (turned.T if is_on_side else turned).ravel()
+
+
+_VIEWS: Final = tuple(_views())
+
+
+def _rearranged(bits: Words, which: Places) -> Words:
+    single = np.unpackbits(bits.view(np.uint8), axis=1)
+    return np.ascontiguousarray(np.packbits(single[:, which], axis=1)).view(np.uint64)
 
 
 def _candidates(starts: Places, order: Places, wanted: Keys) -> Iterator[tuple[Places, Places]]:
@@ -156,14 +188,23 @@ def _candidates(starts: Places, order: Places, wanted: Keys) -> Iterator[tuple[P
         first = last
 
 
-def _compare(left: Places, right: Places, asked: tuple[Words, Bytes], there: tuple[Words, Bytes]) -> Places:
+def _compare(
+    left: Places, right: Places, asked: tuple[Words, Bytes], there: tuple[Words, Bytes], is_inner: Bits
+) -> Places:
     """Which of these pairs are near copies: the lowest bits tell for most of them."""
     low = _PARTS // 4
     differing = sum(np.bitwise_count(asked[0][left, word] ^ there[0][right, word]) for word in range(low))
-    near = np.flatnonzero(differing <= LOW_BITS_AT_MOST)
+    # Cut out of their ground, other products of one kind are more alike than other pictures: half of each limit.
+    near = np.flatnonzero(differing <= LOW_BITS_AT_MOST >> (is_inner[left] | is_inner[right]))
     differing = np.bitwise_count(asked[0][left[near]] ^ there[0][right[near]]).sum(axis=1)
-    near = near[differing <= BITS_AT_MOST]
-    off = asked[1][left[near]].astype(np.int32) - there[1][right[near]]
-    is_near: Bits = (off * off).mean(axis=(1, 2, 3)) <= COLOUR_AT_MOST**2
+    is_strict = is_inner[left[near]] | is_inner[right[near]]
+    near = near[differing <= BITS_AT_MOST >> is_strict]
+    is_strict = is_inner[left[near]] | is_inner[right[near]]
+    first, second = (side[places[near]].astype(np.float32) for side, places in ((asked[1], left), (there[1], right)))
+    # Taken brighter or darker, a picture keeps its colours; what is left of the difference counts.
+    sizes = [np.sqrt((side * side).sum(axis=(1, 2), keepdims=True)) + 1 for side in (first, second)]
+    gain = np.sqrt(np.clip(sizes[0] / sizes[1], 1 / GAIN_AT_MOST, GAIN_AT_MOST))
+    off = first / gain - second * gain
+    is_near: Bits = (off * off).mean(axis=(1, 2)) <= (COLOUR_AT_MOST / (1 + is_strict)) ** 2
     kept: Places = near[is_near]
     return kept

@@ -92,17 +92,42 @@ def look_beside(intake_id: int, folder: Path, files: Sequence[Met]) -> Beside:
     """Read the metadata of a folder and find the caption files. Raises Refused for a table with a mistake."""
     rows = read_metadata(files)
     matched = match(rows.by_key, files, str(folder))
-    beside = Beside(intake_id, rows, matched, _caption_files(files))
+    captions, left = _caption_files(files)
+    beside = Beside(intake_id, rows, matched, captions)
     for source, sentence in rows.unread.items():
         beside.remark("unread", source, 0, source, sentence)
     for kind, pairs in (("unmatched", matched.unmatched), ("respelled", matched.respelled)):
         for row, sentence in pairs:
             beside.remark(kind, row.source, row.line, row.name, sentence)
+    _remark_left(beside, left, files)
     return beside
 
 
-def _caption_files(files: Sequence[Met]) -> dict[str, list[Met]]:
-    """Caption files by the pictures they stand beside: "a.txt" and "a.jpg.txt" beside "a.jpg"."""
+def _remark_left(beside: Beside, left: Sequence[Met], files: Iterable[Met]) -> None:
+    """Say of caption files that stand beside no picture so. A text that is called like none may be anybody's notes."""
+    alike: dict[str, str] = {}
+    for met in files if left else ():
+        if met.kind == "picture":
+            alike.setdefault(_letters(met.name), met.name)
+    for met in left:
+        likely = alike.get(_letters(met.name))
+        if likely is not None or met.name.lower().endswith(".caption"):
+            stem = posixpath.splitext(posixpath.basename(met.name))[0]
+            hint = f"; there is {likely}" if likely else ""
+            beside.remark("unread", met.name, 0, met.name, f"No picture beside it is called {stem}{hint}.")
+
+
+def _letters(name: str) -> str:
+    """The letters and digits of a file's own name, without its extension."""
+    stem = posixpath.splitext(posixpath.basename(key_of(name)))[0]
+    return "".join(letter for letter in stem.casefold() if letter.isalnum())
+
+
+def _caption_files(files: Sequence[Met]) -> tuple[dict[str, list[Met]], list[Met]]:
+    """Caption files by the pictures they stand beside, "a.txt" and "a.jpg.txt" beside "a.jpg"; and those beside none.
+
+    Capitals make no difference where only one picture can be meant.
+    """
     texts: dict[str, list[Met]] = defaultdict(list)
     for met in sorted(files, key=lambda met: (not met.name.lower().endswith(CAPTION_SUFFIXES[0]), met.name)):
         stem, suffix = posixpath.splitext(met.name)
@@ -110,10 +135,20 @@ def _caption_files(files: Sequence[Met]) -> dict[str, list[Met]]:
             texts[key_of(stem)].append(met)
     beside: dict[str, list[Met]] = {}
     if texts:
-        for key in (key_of(met.name) for met in files if met.kind == "picture"):
+        pictures = [key_of(met.name) for met in files if met.kind == "picture"]
+        alike: dict[str, set[str]] = defaultdict(set)
+        for key in pictures:
+            for stem in (key, posixpath.splitext(key)[0]):
+                alike[stem.casefold()].add(key)
+        exact = {stem for key in pictures for stem in (key, posixpath.splitext(key)[0])}
+        for stem in [stem for stem in texts if stem not in exact and len(alike[stem.casefold()]) == 1]:
+            (key,) = alike[stem.casefold()]
+            texts[key] += texts.pop(stem)
+        for key in pictures:
             if its := [*texts.get(key, ()), *texts.get(posixpath.splitext(key)[0], ())]:
                 beside[key] = its
-    return beside
+    used = {met.name for its in beside.values() for met in its}
+    return beside, [met for its in texts.values() for met in its if met.name not in used]
 
 
 def count_read(beside: Beside, files: Iterable[Met]) -> int:

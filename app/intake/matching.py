@@ -6,6 +6,7 @@ URL encoding. Another path is not, however alike: "a.png" may be another picture
 
 from __future__ import annotations
 
+import html
 import posixpath
 import re
 import unicodedata
@@ -20,14 +21,25 @@ from app.intake.metadata import PhotoMetadata, key_of
 
 Spell = Callable[[str], str]
 
+
+def _visible(path: str) -> str:
+    return path if path.isascii() else "".join(letter for letter in path if unicodedata.category(letter) != "Cf")
+
+
 # Ways of writing the same path, each with what it is called where two paths differ in it.
 _SPELLINGS: Final[tuple[tuple[str, Spell], ...]] = (
+    ("HTML entities", lambda path: html.unescape(path) if "&" in path else path),
     ("URL encoding", lambda path: unquote(path) if "%" in path else path),
     ("slashes", lambda path: posixpath.normpath(path).lstrip("/") if path else path),
+    ("letters of no width", _visible),
     ("spaces", lambda path: re.sub(r"\s+", " ", re.sub(r"\s*/\s*", "/", path)).strip()),
     ("the form of letters", lambda path: unicodedata.normalize("NFKC", path)),
     ("upper and lower case", lambda path: unicodedata.normalize("NFC", path.casefold())),
 )
+# What is left of "https://" when doubled slashes are one.
+_ADDRESS: Final = re.compile(r"(?:https?|ftp|s3|gs):/")
+# Between file names where one cell holds several: "a.jpg, b.jpg", "a.jpg|b.jpg".
+_BETWEEN: Final = re.compile(r"\.\w{3,4}\s*[,;|\n]\s*(?=\S)")
 NAMED_AT_MOST: Final = 3
 # Of more rows than anybody reads, what differs is not looked for.
 TOLD_AT_MOST: Final = 1_000
@@ -49,8 +61,14 @@ def _without_signs(path: str) -> str:
     return re.sub(r"[\W_]+", "", _bare(path)) + posixpath.splitext(path)[1]
 
 
+def _last_of_address(path: str) -> str:
+    """The file that a web address ends in, without what stands behind "?" or "#"; nothing for every other path."""
+    return posixpath.basename(re.split(r"[?#]", path)[0]) if _ADDRESS.match(path) else ""
+
+
 # Other paths that are alike, the likeliest first: what differs, how the picture's path is cut for it, how the row's is.
 _LIKENESSES: Final[tuple[tuple[str, Spell, Spell], ...]] = (
+    ("the row has a web address", posixpath.basename, _last_of_address),
     ("the extension", _bare, lambda path: path),
     ("the extension", _bare, _bare),
     ("accents", _without_accents, _without_accents),
@@ -98,7 +116,9 @@ def match(rows: Mapping[str, PhotoMetadata], files: Iterable[Met], root: str) ->
         elif len(matched.unmatched) < TOLD_AT_MOST:
             alike = alike or [(words, _by(plain, cut), cut_row) for words, cut, cut_row in _LIKENESSES]
             hints = ((words, index.get(cut(_spelled(path)), [])) for words, index, cut in alike)
-            matched.unmatched.append((row, _why_not(kinds.get(path), candidates, hints)))
+            several = len(_BETWEEN.split(row.name))
+            why = f"It names {several} files; a row is for one." if several > 1 else None
+            matched.unmatched.append((row, why or _why_not(kinds.get(path), candidates, hints)))
         else:
             matched.unmatched.append((row, ""))
     return matched

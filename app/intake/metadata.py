@@ -18,6 +18,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, Final, NoReturn
 
@@ -37,6 +38,12 @@ UNREAD_KINDS: Final = {
     ".yaml": "YAML is not read; write the rows as metadata.csv or metadata.jsonl.",
     ".yml": "YAML is not read; write the rows as metadata.csv or metadata.jsonl.",
 }
+# Tables that people put beside photos under other names: not read, and said so.
+TABLES: Final = (*KINDS, ".ndjson", *(kind for kind in UNREAD_KINDS if kind not in (".xml", ".yaml", ".yml")))
+# What programs write where a value is missing.
+_MISSING: Final = frozenset(
+    {"nan", "none", "null", "n/a", "#n/a", "#ref!", "#value!", "#name?", "<na>", "undefined", "-"}
+)
 MAX_BYTES: Final = 256 * 1024 * 1024
 # Parsed, a text of brackets takes twenty times its bytes: one JSON value is read at a time, and none of any size.
 MAX_JSON_BYTES: Final = 64 * 1024 * 1024
@@ -47,6 +54,7 @@ CAPTIONS: Final = ("text", "caption", "prompt")
 LIMITS: Final = {"title": 500, "category": 200, "product": 200, "description": 20_000} | dict.fromkeys(CAPTIONS, 4_000)
 EXTRA_LIMIT: Final = 4_000
 MAX_COLUMNS: Final = 100
+_FACTS: Final = ("title", "category", "description", "product", "caption")
 _KEYS: Final = ("file_name", "filename")
 
 
@@ -96,6 +104,10 @@ def read_metadata(files: Iterable[Met]) -> Rows:
     for met in files:
         if is_metadata(met):
             folders[posixpath.dirname(met.name)].append(met)
+        elif met.kind == "other" and PurePosixPath(met.name.lower()).suffix in TABLES:
+            rows.unread[met.name] = (
+                f"Not read: a table beside photos is read where it is called {STEM}.csv, .tsv, .jsonl or .json."
+            )
     for place, present in folders.items():
         tables = [met for met in present if _kind(met) in KINDS]
         for met in present:
@@ -161,12 +173,20 @@ def _add(rows: Rows, name: str, place: str, line: int, row: dict[str, Any]) -> N
     before = rows.by_key.get(key)
     if before is not None and replace(before, line=line) != said:
         at = f"line {before.line}" if before.source == name else f"line {before.line} of {before.source}"
-        _refuse(name, line, f"names {key_of(said.name)}, which {at} names too. They say different things of it")
+        _refuse(name, line, f"names {key_of(said.name)}, which {at} names too. {_differing(before, said)}")
     rows.by_key.setdefault(key, said)
 
 
+def _differing(before: PhotoMetadata, said: PhotoMetadata) -> str:
+    first, second = (row.extra | {fact: getattr(row, fact) for fact in _FACTS} for row in (before, said))
+    differing = [fact[:50] for fact in {**first, **second} if first.get(fact) != second.get(fact)]
+    return f"They say different things of it. What differs: {', '.join(differing[:5])}"
+
+
 def _decode(name: str, data: bytes) -> str:
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    if data.startswith(b"PK\x03\x04"):
+        raise Refused(f"{name} is a workbook under another name. Save the sheet as CSV UTF-8. Nothing was taken in.")
+    encoding = _encoding(data)
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -174,13 +194,25 @@ def _decode(name: str, data: bytes) -> str:
         _refuse(name, line, "is not UTF-8 text. Save the file as UTF-8; in a spreadsheet choose CSV UTF-8")
 
 
+def _encoding(data: bytes) -> str:
+    """UTF-8, or UTF-16 or UTF-32 by their marks; UTF-16 without a mark by the empty half of its first letters."""
+    if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    first = data[:8]
+    if len(first) == 8 and (first[1::2], first[::2]).count(b"\0" * 4) == 1:
+        return "utf-16-le" if first[1] == 0 else "utf-16-be"
+    return "utf-8-sig"
+
+
 def _csv_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows by header name. The separator is that of , ; and tab which the header line uses most, or as `sep=` says."""
+    """Rows by header name. The separator is that of , ; | and tab that the header line uses most, or as `sep=` says."""
     skipped = 0
-    if said := re.match(r"\s*sep=([,;\t])\r?\n", text, re.IGNORECASE):
+    if said := re.match(r"\s*sep=([,;|\t])\r?\n", text, re.IGNORECASE):
         text, skipped = text[said.end() :], 1
     head = next((line for line in re.split(r"[\r\n]", text) if line.strip()), "")
-    separator = said[1] if said else max(",;\t", key=head.count)
+    separator = said[1] if said else max(",;\t|", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] = []
     start = 1 + skipped
@@ -191,28 +223,50 @@ def _csv_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 continue
             if not header:
                 header = _header(name, cells)
-            elif len(cells) != len(header):
+            elif len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
                 hint = " A separator inside a text needs quotes around the text" if len(cells) > len(header) else ""
                 problem = f"has {len(cells)} fields where the header has {len(header)}"
                 _refuse(name, line, problem + (f".{hint}" if hint else ""))
             else:
-                yield line, dict(zip(header, cells, strict=True))
+                yield line, dict(zip(header, cells, strict=False))
     except csv.Error as error:
-        _refuse(name, start, f"cannot be read as a table: {error}")
+        hint = ". A quote inside a quoted text is written twice" if '"' in str(error) else ""
+        _refuse(name, start, f"cannot be read as a table: {error}{hint}")
 
 
 def _header(name: str, cells: list[str]) -> list[str]:
-    header = [cell.strip() for cell in cells]
-    lower = [heading.lower() for heading in header]
+    # A column without a name is told apart by its place, so that none takes the value of another.
+    header = [_seen(cell) or f"column {place}" for place, cell in enumerate(cells, start=1)]
+    lower = [_heading(cell) for cell in header]
     if not any(key in lower for key in _KEYS):
-        shown = ", ".join(heading or "(no name)" for heading in header[:8])
-        raise Refused(f"{name} has no column file_name; its first line reads: {shown[:200]}.")
-    twice = next((heading for heading in lower if heading and lower.count(heading) > 1), None)
+        shown = ", ".join(_seen(cell) or "(no name)" for cell in cells[:20])
+        likely = next((cell for cell, heading in zip(header, lower, strict=True) if _may_be_key(heading)), None)
+        hint = f" If {likely[:100]} holds the names of the pictures, rename that column to file_name." if likely else ""
+        raise Refused(f"{name} has no column file_name; its first line reads: {shown[:200]}.{hint}")
+    twice = next((heading for heading in lower if lower.count(heading) > 1), None)
     if twice:
         raise Refused(f"{name} has two columns named {twice[:100]}.")
     if len(header) > MAX_COLUMNS:
         raise Refused(f"{name} has {len(header)} columns; {MAX_COLUMNS} are the limit.")
     return header
+
+
+def _seen(text: str) -> str:
+    """Without white space at the ends, and without letters of no width anywhere."""
+    return "".join(letter for letter in text if unicodedata.category(letter) != "Cf").strip()
+
+
+@lru_cache(maxsize=4096)
+def _heading(column: str) -> str:
+    """A column's name for comparing: "File Name", "file-name" and "FILE_NAME" are one."""
+    return re.sub(r"[\s_-]+", "_", _seen(column).lower())
+
+
+def _may_be_key(heading: str) -> bool:
+    pieces = set(heading.split("_"))
+    return not pieces.isdisjoint(
+        ("file", "filename", "image", "images", "img", "picture", "photo", "path", "dateiname", "bild")
+    )
 
 
 def _parsed(text: str) -> Any:
@@ -226,7 +280,16 @@ def _parsed(text: str) -> Any:
             raise ValueError(f"{digits} is too large a number")
         return number
 
-    return json.loads(text, parse_constant=refuse_constant, parse_float=finite)
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        row = dict(pairs)
+        if len(row) < len(pairs):
+            names = [name for name, _ in pairs]
+            raise ValueError(
+                f"{next(name for name in names if names.count(name) > 1)[:100]} stands twice in one object"
+            )
+        return row
+
+    return json.loads(text, parse_constant=refuse_constant, parse_float=finite, object_pairs_hook=unique)
 
 
 def _json_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -242,7 +305,7 @@ def _json_rows(name: str, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             _refuse(name, line, f"is not JSON: {str(error)[:200]}")
         if not isinstance(value, dict):
             _refuse(name, line, "is not a JSON object with names and values")
-        if not any(key.strip().lower() in _KEYS for key in value):
+        if not any(_heading(key) in _KEYS for key in value):
             _refuse(name, line, "has no file_name")
         yield line, value
 
@@ -258,10 +321,17 @@ def _listed(text: str) -> list[tuple[int, dict[str, Any]]]:
         raise Unread(f"It is not JSON: {str(error)[:200]}.") from error
     if isinstance(value, dict):
         lists = [part for part in value.values() if isinstance(part, list) and part and isinstance(part[0], dict)]
-        named = [{"file_name": key, **row} for key, row in value.items() if isinstance(row, dict)]
-        value = lists[0] if len(lists) == 1 else named if len(named) == len(value) else []
+        if len(lists) > 1:
+            raise Unread("It holds several lists; write one list, whose rows have a file_name.")
+        by_name = {
+            key: {"caption": row} if isinstance(row, str) and PurePosixPath(key).suffix else row
+            for key, row in value.items()
+        }
+        named = [{"file_name": key, **row} for key, row in by_name.items() if isinstance(row, dict)]
+        is_row = any(_heading(key) in _KEYS for key in value)
+        value = [value] if is_row else lists[0] if lists else named if len(named) == len(value) else []
     rows = value if isinstance(value, list) else []
-    if not rows or not all(isinstance(row, dict) and any(key.strip().lower() in _KEYS for key in row) for row in rows):
+    if not rows or not all(isinstance(row, dict) and any(_heading(key) in _KEYS for key in row) for row in rows):
         raise Unread("It lists no photos: rows need a file_name.")
     return list(enumerate(rows, start=1))
 
@@ -269,11 +339,14 @@ def _listed(text: str) -> list[tuple[int, dict[str, Any]]]:
 def _facts(source: str, line: int, row: dict[str, Any]) -> PhotoMetadata:
     if len(row) > MAX_COLUMNS:
         _refuse(source, line, f"has {len(row)} values; {MAX_COLUMNS} are the limit")
-    name, texts, extra = "", dict[str, str | None](), dict[str, Any]()
+    name, texts, extra, seen = "", dict[str, str | None](), dict[str, Any](), set[str]()
     for column, value in row.items():
-        heading = column.strip().lower()
+        heading = _heading(column)
         if _is_unkept(heading):
             _refuse(source, line, "has a column whose name holds a character that no database keeps")
+        if heading in seen:
+            _refuse(source, line, f"has {column.strip()[:100]} twice, in other letters")
+        seen.add(heading)
         if heading in _KEYS:
             name = name or _text(source, line, heading, value, 4096) or ""
         elif heading in CAPTIONS and isinstance(value, list):
@@ -282,7 +355,8 @@ def _facts(source: str, line: int, row: dict[str, Any]) -> PhotoMetadata:
             _text(source, line, heading, json.dumps(value, ensure_ascii=False), EXTRA_LIMIT)
             extra[column.strip()] = value
         elif heading in LIMITS:
-            texts[heading] = _text(source, line, heading, value, LIMITS[heading])
+            text = _text(source, line, heading, value, LIMITS[heading])
+            texts[heading] = None if text and text.casefold() in _MISSING else text
         elif isinstance(value, str):
             if kept := _text(source, line, heading or "a column without a name", value, EXTRA_LIMIT):
                 extra[column.strip()[:100]] = kept

@@ -13,7 +13,8 @@ from app.catalog.tables import Image, Signals
     "folder",
     [
         "train", "validation", "data", "hires", "images", "New Folder", "2024", "IMG", "100CANON", "export", "numbers",
-        "client B", "ana", "batch two", "watch", "frames", "kettles old", "final final", "red", "Türkei",
+        "client B", "ana", "batch two", "watch", "bucket", "banner", "poster", "frames",
+        "kettles old", "final final", "red", "Türkei",
     ],
 )  # fmt: skip
 def test_a_folder_that_is_no_known_product_is_no_noun(folder: str) -> None:
@@ -58,3 +59,17 @@ def test_a_category_that_repeats_a_folder_is_the_folders_word() -> None:
 @pytest.mark.parametrize(("plural", "noun"), [("shelves", "shelf"), ("gloves", "gloves"), ("blue mugs", "blue mug")])
 def test_odd_plurals(plural: str, noun: str) -> None:
     assert singular(plural) == noun
+
+
+@pytest.mark.parametrize("category", ["Root", "Default Category", "Featured", "Home page", "Frontpage", "Under €20"])
+def test_a_shop_system_s_own_category_is_no_noun(category: str) -> None:
+    assert of_category(category) is None
+
+
+def test_a_singular_that_ends_like_a_plural_stays() -> None:
+    assert [singular(noun) for noun in ("christmas", "canvas", "series", "lens")] == [
+        "christmas",
+        "canvas",
+        "series",
+        "lens",
+    ]

@@ -107,6 +107,18 @@ def test_each_kind_is_found_once_in_one_caption() -> None:
         ("Kék kancsó", "kék (blue)"),
         ("Μπλε κανάτα", "μπλε (blue)"),
         ("Синя чаша", "синя (blue)"),
+        ("Mavi çaydanlık", "mavi (blue)"),
+        ("Tetera blava", "blava (blue)"),
+        ("Moder čajnik", "moder (blue)"),
+        ("Sinine veekeetja", "sinine (blue)"),
+        ("Mėlynas virdulys", "mėlynas (blue)"),
+        ("Zila tējkanna", "zila (blue)"),
+        ("Синий чайник", "синий (blue)"),
+        ("Синій чайник", "синій (blue)"),
+        ("Stahlblauer Kessel", "stahlblauer (blue)"),
+        ("Hervidor azul-oscuro", "azul-oscuro (blue)"),
+        ("Kessel, Farbe: Blau", "blau (blue)"),
+        ("Kettle; colour: blue", "blue"),
     ],
 )
 def test_colours_of_other_languages_are_understood_where_they_contradict(caption: str, said: str) -> None:
@@ -133,6 +145,7 @@ def test_backgrounds_of_other_languages_are_understood(caption: str, said: str) 
     [
         "Roter Kessel", "Kessel mit blauem Griff", "Vin blanc", "Té verde", "Grüner Tee", "A jar of pesto verde",
         "Salsa verde", "Black and gold kettle", "Rose vase, blue", "Kettle", "כוס כחולה", "Rot-proof post",
+        "Carrot", "Blau-weißer Krug",
     ],
 )  # fmt: skip
 def test_names_kinds_and_unknown_languages_are_no_contradiction(caption: str) -> None:

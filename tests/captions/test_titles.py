@@ -83,3 +83,35 @@ def test_a_title_that_names_no_thing_is_none(title: str | None) -> None:
 
 def test_a_description_is_read_without_its_tags() -> None:
     assert seen_text("<p>In a <b>steel</b> finish.</p><ul><li>front view</li></ul>") == "In a steel finish. front view"
+
+
+@pytest.mark.parametrize(
+    ("title", "plain"),
+    [
+        ("<![CDATA[Red kettle]]>", "Red kettle"),
+        ("Red kettle&nbsp", "Red kettle"),
+        ("SALE % Red kettle %", "Red kettle"),
+        ("%%SALE%% Red kettle", "Red kettle"),
+        ("Kettle 0 36000 29145 2", "Kettle"),
+        ("Kettle 4 006381 333931", "Kettle"),
+        ("Bestellnummer: 12345-AB Kessel", "Kessel"),
+        ("Kettle, Model: KT-20", "Kettle"),
+        ("Kessel NEU & OVP", "Kessel"),
+        ("Kettle, 50% OFF today only", "Kettle"),
+        ("Kettle | Buy 1 get 1 free", "Kettle"),
+        ("Kettle UVP 29,99", "Kettle"),
+        ("RÄUMUNGSVERKAUF Kessel", "Kessel"),
+        ("¡OFERTA! Hervidor", "Hervidor"),
+        ("Kettle ⭐4.8 (1.234 reviews)", "Kettle"),
+        ('"Kettle"', "Kettle"),
+        ("{{ product.title }}", None),
+        ("N/A", None),
+        ("Sale", None),
+        ("100 % Baumwolle T-Shirt", "100 % Baumwolle T-Shirt"),
+        ("Shirt 95%/5% cotton", "Shirt 95%/5% cotton"),
+        ("Ben&Jerry's cup", "Ben&Jerry's cup"),
+        ('Monitor 24"', 'Monitor 24"'),
+    ],
+)
+def test_what_exports_of_shops_leave_in_titles(title: str, plain: str | None) -> None:
+    assert plain_title(title) == plain

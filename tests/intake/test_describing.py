@@ -345,3 +345,19 @@ def test_a_row_finds_a_photo_whose_path_is_longer_than_what_is_kept_of_it(
     (folder / "metadata.csv").write_text(f"file_name,title\n{name},Kettle\n")
     take_in()
     assert session.scalars(select(Image.title)).all() == ["Kettle"]
+
+
+def test_caption_files_are_known_in_any_case_and_those_beside_no_picture_are_named(
+    session: Session, take_in: TakeIn, folder: Path
+) -> None:
+    add(folder, "IMG_1.JPG", "sub/a 2.jpg")
+    (folder / "img_1.txt").write_text("a kettle")
+    (folder / "a-2.txt").write_text("a pan")
+    (folder / "b.caption").write_text("a lamp")
+    (folder / "LICENSE.txt").write_text("of no photo")
+    asked, _ = take_in()
+    assert captions(session) == {"IMG_1.JPG": ("a kettle", "given", "img_1.txt")}
+    assert said(session, asked, "unread") == [
+        ("a-2.txt", 0, "a-2.txt", "No picture beside it is called a-2; there is sub/a 2.jpg."),
+        ("b.caption", 0, "b.caption", "No picture beside it is called b."),
+    ]

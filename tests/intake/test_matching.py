@@ -33,6 +33,8 @@ def matched(names: list[str], *pictures: str, place: str = "", others: dict[str,
         ("a//1.jpg", "a/1.jpg", "slashes"),
         ("a%20b.jpg", "a b.jpg", "URL encoding"),
         ("caf%C3%A9.jpg", "café.jpg", "URL encoding"),
+        ("a&amp;b.jpg", "a&b.jpg", "HTML entities"),
+        ("a\u200b.jpg", "a.jpg", "letters of no width"),
         ("a  b.jpg", "a b.jpg", "spaces"),
         ("\uff11.jpg", "1.jpg", "the form of letters"),
         ("/A%20B.jpg", "a b.jpg", "a leading slash, URL encoding, upper and lower case"),
@@ -92,3 +94,19 @@ def test_files_that_are_no_pictures_are_told_apart_from_none() -> None:
 def test_a_leading_slash_in_a_folders_own_file_means_that_folder() -> None:
     result = matched(["/1.jpg"], "train/1.jpg", place="train")
     assert list(result.rows) == ["train/1.jpg"] and "a leading slash" in result.respelled[0][1]
+
+
+@pytest.mark.parametrize(
+    "row", ["https://cdn.shop.com/files/a%20b.jpg?v=16", "http://shop.de/img/A%20b.jpg#x", "s3://b/a b.jpg"]
+)
+def test_a_web_address_is_told_by_the_file_it_ends_in(row: str) -> None:
+    result = matched([row], "sub/a b.jpg", "c.jpg")
+    assert not result.rows
+    assert result.unmatched[0][1] == (
+        "No picture is called so; there is sub/a b.jpg. What differs: the row has a web address."
+    )
+
+
+@pytest.mark.parametrize("row", ["a.jpg, b.jpg", "a.jpg|b.jpg", "https://s.com/a.jpg,https://s.com/b.jpg"])
+def test_a_row_for_several_pictures_is_told_to_be_one(row: str) -> None:
+    assert matched([row], "a.jpg", "b.jpg").unmatched[0][1] == "It names 2 files; a row is for one."

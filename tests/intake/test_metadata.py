@@ -230,7 +230,7 @@ def test_two_files_that_say_different_things_of_a_photo(folder: Path) -> None:
     csv_file(folder / "train", "file_name,title\n1.jpg,Pan\n")
     assert sentence(folder) == (
         "train/metadata.csv, line 2, names 1.jpg, which line 2 of metadata.csv names too. They say different things of "
-        "it. Nothing was taken in."
+        "it. What differs: title. Nothing was taken in."
     )
 
 
@@ -282,3 +282,67 @@ def test_no_file_takes_much_more_memory_than_it_has_bytes(folder: Path, monkeypa
     (folder / "metadata.jsonl").rename(folder / "metadata.json")
     monkeypatch.setattr(metadata, "MAX_JSON_BYTES", 50)
     assert rows_of(folder).unread == {"metadata.json": "The file is larger than 0 kB."}
+
+
+def test_columns_without_a_name_keep_their_own_values(folder: Path) -> None:
+    csv_file(folder, ",file_name,,title,\n7,a.jpg,x,Mug,y\n")
+    assert read_metadata(folder)["a.jpg"].extra == {"column 1": "7", "column 3": "x", "column 5": "y"}
+
+
+@pytest.mark.parametrize("heading", ["File Name", "file-name", "FILENAME", "\u200bfile_name\u00a0"])
+def test_the_key_column_is_known_however_it_is_spelled(folder: Path, heading: str) -> None:
+    csv_file(folder, f"{heading}|Title\na.jpg|Mug\n")
+    assert read_metadata(folder)["a.jpg"].title == "Mug"
+
+
+def test_a_shop_s_export_is_told_which_column_to_rename(folder: Path) -> None:
+    csv_file(folder, "Handle,Title,Image Src\nmug,Mug,https://cdn.shop/mug.jpg\n")
+    assert sentence(folder).endswith("If Image Src holds the names of the pictures, rename that column to file_name.")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"title": "A", "Title": "B", "file_name": "a.jpg"}', '{"file_name": "a.jpg", "n": 1, "n": 2}']
+)
+def test_a_json_row_says_nothing_twice(folder: Path, text: str) -> None:
+    json_file(folder, text)
+    assert "twice" in sentence(folder)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_wide_letters_are_read_without_a_mark(folder: Path, encoding: str) -> None:
+    csv_file(folder, "file_name\ttitle\r\na.jpg\tKätzchen\r\n", encoding)
+    assert read_metadata(folder)["a.jpg"].title == "Kätzchen"
+
+
+def test_a_missing_value_is_none_however_a_program_writes_it(folder: Path) -> None:
+    csv_file(folder, "file_name,title,product,text,category\na.jpg,nan,N/A,NULL,None\n")
+    assert read_metadata(folder)["a.jpg"] == PhotoMetadata(2)
+
+
+def test_empty_fields_behind_the_last_column_are_no_mistake(folder: Path) -> None:
+    csv_file(folder, "file_name,title\na.jpg,Mug,,\n")
+    assert read_metadata(folder)["a.jpg"].title == "Mug"
+
+
+@pytest.mark.parametrize(
+    "name", ["Metadata (1).csv", "products_export_1.csv", "captions.jsonl", "feed.tsv", "list.xlsx"]
+)
+def test_a_table_under_another_name_is_said_not_to_be_read(folder: Path, name: str) -> None:
+    (folder / name).write_text("file_name,title\na.jpg,Mug\n")
+    assert rows_of(folder).unread[name].startswith("Not read: ")
+
+
+@pytest.mark.parametrize("value", [{"file_name": "a.jpg", "text": "a mug"}, {"a.jpg": "a mug"}])
+def test_one_row_and_captions_by_name_are_read(folder: Path, value: object) -> None:
+    (folder / "metadata.json").write_text(json.dumps(value))
+    assert read_metadata(folder)["a.jpg"].caption == "a mug"
+
+
+def test_what_two_rows_say_otherwise_is_named(folder: Path) -> None:
+    csv_file(folder, "file_name,title,size\na.jpg,Shirt,S\na.jpg,Shirt,M\n")
+    assert "What differs: size." in sentence(folder)
+
+
+def test_a_workbook_under_another_name_is_told(folder: Path) -> None:
+    (folder / "metadata.csv").write_bytes(b"PK\x03\x04" + bytes(range(256)))
+    assert "is a workbook" in sentence(folder)

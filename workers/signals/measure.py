@@ -61,7 +61,7 @@ from workers.signals.mask import (
 )
 
 # Raise when a definition changes: images measured under an older version are measured again.
-SIGNALS_VERSION: Final = 4
+SIGNALS_VERSION: Final = 5
 
 SHARPNESS_SIDE_PX: Final = 512
 WHITE_DELTA_E: Final = 3.5

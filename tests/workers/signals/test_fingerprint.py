@@ -8,17 +8,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from PIL import ImageOps
+from PIL import ImageDraw, ImageOps
 
-from app.catalog.fingerprints import BITS_AT_MOST, COLOUR_AT_MOST, LOW_BITS_AT_MOST, SIGN_BYTES, SIZE_BYTES, clusters
-from tests.pictures import COPIES, Picture, patches
+from app.catalog.fingerprints import (
+    BITS_AT_MOST,
+    COLOUR_AT_MOST,
+    GAIN_AT_MOST,
+    LOW_BITS_AT_MOST,
+    MARK_BYTES,
+    SIGN_BYTES,
+    clusters,
+)
+from tests.pictures import BORDERED, COPIES, Picture, cut, patches
 from workers.signals.fingerprint import fingerprint
 
 
-@pytest.mark.parametrize("kind", COPIES)
+@pytest.mark.parametrize("kind", COPIES | BORDERED)
 def test_a_copy_is_known(kind: str) -> None:
     pictures = [patches(seed) for seed in range(12)]
-    marks = [fingerprint(picture) for picture in pictures] + [fingerprint(COPIES[kind](p)) for p in pictures]
+    marks = [fingerprint(picture) for picture in pictures] + [
+        fingerprint((COPIES | BORDERED)[kind](p)) for p in pictures
+    ]
     numbers = clusters(marks)
     assert numbers[:12] == numbers[12:]
     assert len(set(numbers)) == 12
@@ -27,9 +37,21 @@ def test_a_copy_is_known(kind: str) -> None:
 def test_other_pictures_and_other_colours_are_no_copies() -> None:
     red, green, blue = patches(1).split()
     other_colours = Pillow.merge("RGB", (blue, red, green))
-    padded = ImageOps.expand(patches(1), 26, "white")
-    marks = [fingerprint(picture) for picture in (patches(1), other_colours, padded, *map(patches, range(2, 60)))]
+    cropped = cut(patches(1), 0.1)
+    marks = [fingerprint(picture) for picture in (patches(1), other_colours, cropped, *map(patches, range(2, 60)))]
     assert len(set(clusters(marks))) == len(marks)
+
+
+def test_two_pictures_are_not_joined_by_the_border_around_both() -> None:
+    bordered = [fingerprint(ImageOps.expand(patches(seed), 60, "white")) for seed in range(40)]
+    assert len(set(clusters(bordered))) == len(bordered)
+
+
+def test_a_picture_whose_border_is_known_joins_what_is_like_either() -> None:
+    inner, outer = patches(1), ImageOps.expand(patches(1), 60, "white")
+    both, first, second = (fingerprint(picture) for picture in (outer, inner, outer))
+    assert both is not None and second is not None and len(both) == 2 * MARK_BYTES
+    assert clusters([first, both, second[:MARK_BYTES], None]) == [0, 0, 0, None]
 
 
 def test_a_flat_picture_tells_nothing() -> None:
@@ -41,12 +63,19 @@ def test_a_flat_picture_tells_nothing() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (3, 500), (64, 64)])
 def test_any_size_is_read(size: tuple[int, int]) -> None:
     mark = fingerprint(patches(1).resize(size))
-    assert mark is None or len(mark) == SIZE_BYTES
+    assert mark is None or len(mark) == MARK_BYTES
+
+
+@pytest.mark.parametrize("box", [(150, 100, 150, 100), (0, 0, 299, 0), (290, 190, 299, 199)])
+def test_a_speck_on_a_plain_ground_is_read(box: tuple[int, int, int, int]) -> None:
+    picture = Pillow.new("RGB", (300, 200), "white")
+    ImageDraw.Draw(picture).rectangle(box, fill="black")
+    assert clusters([fingerprint(picture), fingerprint(picture)]) in ([0, 0], [None, None])
 
 
 def test_the_search_finds_what_comparing_all_pairs_finds() -> None:
     draw = np.random.default_rng(4)
-    bases = draw.integers(0, 256, (20, SIZE_BYTES), dtype=np.uint8)
+    bases = draw.integers(0, 256, (20, MARK_BYTES), dtype=np.uint8)
     marks = []
     for base, changed in itertools.product(bases, (0, 2, 11, 30, 48, 49, 60)):
         bits = np.unpackbits(base[:SIGN_BYTES])
@@ -70,7 +99,10 @@ def _slowly(marks: list[bytes]) -> list[int]:
 def _is_near(one: bytes, other: bytes) -> bool:
     rows = [np.frombuffer(mark, np.uint8) for mark in (one, other)]
     bits = np.unpackbits(rows[0][:SIGN_BYTES] ^ rows[1][:SIGN_BYTES])
-    off = rows[0][SIGN_BYTES:].astype(int) - rows[1][SIGN_BYTES:]
+    colours = [row[SIGN_BYTES:].astype(float) for row in rows]
+    lengths = [np.linalg.norm(each) for each in colours]
+    gain = np.sqrt(np.clip(lengths[0] / lengths[1], 1 / GAIN_AT_MOST, GAIN_AT_MOST))
+    off = colours[0] / gain - colours[1] * gain
     is_like = bits[:128].sum() <= LOW_BITS_AT_MOST and bits.sum() <= BITS_AT_MOST
     return bool(is_like and (off**2).mean() <= COLOUR_AT_MOST**2)
 
