@@ -69,6 +69,8 @@ async function sent(address, fields, tiles) {
   return deliver({ address, fields, ...entry });
 }
 
+let sending = Promise.resolve(); // an act is taken back once it was answered, else the one before it would be
+
 async function decide(value) {
   const tiles = targets();
   if (!tiles.length) return;
@@ -77,6 +79,7 @@ async function decide(value) {
   const isOne = !picks.isAll && picks.count === 0;
   const picked = picks.remember();
   const asked = sent(address, fields, tiles);
+  sending = asked.catch(() => {});
   tiles.forEach((tile) => mark(tile, markAfter(tile, value)));
   trouble("");
   if (isOne) picks.step(1, 0, false);
@@ -99,7 +102,9 @@ async function decide(value) {
 }
 
 async function undo() {
-  const unsent = takeBack();
+  await sending;
+  const unsent = await takeBack();
+  if (unsent?.refusal) return; // it was not done, and the bar says so
   if (unsent) {
     toast(`${unsent.name}: taken back before it was sent`);
     return void show(location.href, { push: false });
