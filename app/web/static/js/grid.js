@@ -88,7 +88,7 @@ async function decide(value) {
     const said = await asked;
     if (!said) return;
     if (isOne) tiles[0].dataset.decision = said.decision_id;
-    tiles.forEach((tile) => forgetCard(tile));
+    outdated(tiles);
     toast(said.sentence, { label: "Undo", key: "z", run: undo });
     picks.draw();
     recountSoon();
@@ -99,6 +99,12 @@ async function decide(value) {
     if (!(error instanceof Refusal)) throw error;
     trouble(isOne ? `${tiles[0].dataset.name}: ${error.message}` : error.message);
   }
+}
+
+// What is known of these photos has changed; the one in the pane is shown anew.
+function outdated(tiles) {
+  tiles.forEach((tile) => forgetCard(tile));
+  if (tiles.includes(picks.current)) showCard(picks.current, () => picks.currentId);
 }
 
 async function undo() {
@@ -182,6 +188,9 @@ box.addEventListener("swapped", (event) => {
 });
 box.addEventListener("recounted", () => picks.draw());
 document.addEventListener("refused", () => show(location.href, { push: false }));
-document.addEventListener("delivered", recountSoon);
+document.addEventListener("delivered", ({ detail: { entry } }) => {
+  outdated(entry.photo ? [picks.find(entry.photo)].filter(Boolean) : picks.tiles);
+  recountSoon();
+});
 settle();
 comeBack();
