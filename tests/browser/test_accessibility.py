@@ -101,7 +101,7 @@ LOOKS = (("light", 1440, 900, True), ("dark", 1440, 900, False), ("dark", 390, 8
 
 
 def faults(page: Page, where: str, looks: tuple[tuple[str, int, int, bool], ...] = LOOKS) -> list[str]:
-    """What axe finds on the page: all rules wide and light, and narrow, where it has other parts; dark those of colour."""
+    """What axe finds on the page: all rules wide and narrow, which has other parts; those of colour in the dark."""
     page.evaluate(AXE_SCRIPT)
     seen: list[str] = []
     for scheme, width, height, is_all in looks:
