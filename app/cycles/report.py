@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import Catalog
+from app.catalog.tables import Catalog, Intake
 from app.cycles.tables import Cycle, LedgerEntry
 from app.datasets.tables import DatasetVersion
 from app.evaluation.tables import Sheet
+from app.jobs import Job
 from app.selection.tables import PhotoIndex
 from app.training.tables import TrainingRun
 
@@ -20,7 +21,8 @@ from app.training.tables import TrainingRun
 @dataclass(frozen=True, slots=True)
 class CycleReport:
     """The catalog's photos by what people decided, and the newest frozen version, run and sheet; None for what is not
-    there yet. `suggested` counts some of the unseen photos by what a rule suggests for them.
+    there yet. `suggested` counts some of the unseen photos by what a rule suggests for them; `under_way` is the kind of
+    the oldest job that still brings photos or captions into this catalog.
     """
 
     catalog: Catalog | None
@@ -33,6 +35,7 @@ class CycleReport:
     version: DatasetVersion | None
     run: TrainingRun | None
     sheet: Sheet | None
+    under_way: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,24 @@ def read(session: Session, catalog_id: int | None) -> CycleReport:
         version=version,
         run=run,
         sheet=sheet,
+        under_way=_under_way(session, catalog),
     )
+
+
+def _under_way(session: Session, catalog: Catalog) -> str | None:
+    kinds = ("signals.measure", "captions.propose", "captions.look")
+    query = (
+        select(Job.kind)
+        .outerjoin(Intake, Intake.job_id == Job.id)
+        .where(
+            Job.state.in_(("queued", "running")),
+            or_(
+                Intake.catalog_id == catalog.id,
+                and_(Job.kind.in_(kinds), Job.arguments["catalog_id"].as_integer() == catalog.id),
+            ),
+        )
+    )
+    return session.scalars(query.order_by(Job.id)).first()
 
 
 def newest_catalog(session: Session) -> Catalog | None:

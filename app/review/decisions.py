@@ -160,7 +160,7 @@ def decide_selection(
 
 
 def accept(session: Session, image: Image, person: Person, expected_id: int | None = None) -> Decision:
-    """Decide as a rule suggests, with its reason; the decision is the person's.
+    """Decide as a rule suggests, with its reason; the decision is the person's. The same acceptance twice is one.
 
     `expected_id` is the suggestion that the person saw; None asks for no check. Raises Refused where there is none, and
     Conflict when it is another one now or somebody has decided since.
@@ -171,6 +171,9 @@ def accept(session: Session, image: Image, person: Person, expected_id: int | No
     if suggestion is None:
         raise Refused("No rule suggests anything for this photo.")
     if not suggestion.is_suggestion:
+        made = (suggestion.person_id, suggestion.parent_id, suggestion.verdict)
+        if (seen := session.get(Decision, expected_id or 0)) and made == (person.id, seen.id, seen.verdict):
+            return suggestion
         raise _conflict(session, suggestion)
     if expected_id not in (None, suggestion.id):
         raise Conflict(f"A rule suggests {SUGGESTED[suggestion.verdict]} now: {suggestion.reason}")

@@ -40,3 +40,15 @@ NEXT_ACTIONS: Final[dict[Cause, str]] = {
     "out_of_money": "Raise the money limit to go on from the last checkpoint, or use what was learned.",
 }
 """What a person can do about each cause: a short imperative sentence."""
+
+WITHOUT_CHECKPOINT: Final[dict[Cause, str]] = {
+    "disk_full": "Free some space on the disk, then try again from the start.",
+    "broken": "Read the last lines of the log below and report them; then try again from the start.",
+    "hung": "See that the device works (nvidia-smi answers), then try again from the start.",
+    "killed": "See what else uses this machine's memory, then try again from the start.",
+    "lost": "See that the machine and its gpu worker run, then try again from the start.",
+    "out_of_time": "Launch it again with more time.",
+    "no_better": "More photos teach more than more steps.",
+    "out_of_money": "Launch it again with more money.",
+}
+"""The same where it ended before its first checkpoint: nothing can be gone on from, nothing was learned."""

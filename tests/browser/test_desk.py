@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from app.catalog.tables import Image
 from app.database import transaction
@@ -120,6 +120,38 @@ def test_undo_takes_back_what_was_not_sent(scene: Scene, desk: Page) -> None:
     desk.context.set_offline(False)
     expect(desk.locator("[data-photo]")).to_have_attribute("data-photo", str(order[0]))
     assert kept(scene, order[0]) is None
+
+
+def test_a_second_tab_sends_nothing_that_is_on_its_way(scene: Scene, desk: Page) -> None:
+    first, sent = scene.queue()[0], []
+    held: list[Route] = []
+    desk.context.route("**/decisions", lambda route: (sent.append(1), held.append(route)))
+    desk.keyboard.press("a")
+    wait_for(desk, lambda: bool(held))
+    tab = desk.context.new_page()
+    tab.goto(f"{scene.site.url}/cycle")
+    tab.wait_for_load_state("networkidle")
+    held[0].continue_()
+    wait_for(desk, lambda: kept(scene, first) == "kept")
+    expect(tab.locator("[data-pending]")).to_be_hidden()
+    assert len(sent) == 1
+
+
+def test_what_is_on_its_way_is_not_called_unsent(scene: Scene, desk: Page) -> None:
+    first = scene.queue()[0]
+    desk.context.set_offline(True)
+    desk.keyboard.press("a")
+    expect(desk.locator("[data-pending]")).to_be_visible()
+    held: list[Route] = []
+    desk.context.route("**/decisions", lambda route: held.append(route))
+    desk.context.set_offline(False)
+    wait_for(desk, lambda: bool(held))
+    desk.keyboard.press("z")
+    expect(desk.locator("[data-pending]")).to_be_visible()
+    held[0].continue_()
+    expect(desk.locator(".toast")).to_contain_text("is not decided any more")
+    expect(desk.locator("[data-photo]")).to_have_attribute("data-photo", str(first))
+    assert kept(scene, first) is None
 
 
 def test_a_decision_that_waited_and_met_another_is_shown(scene: Scene, desk: Page) -> None:

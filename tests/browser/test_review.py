@@ -188,6 +188,20 @@ def suggest(scene: Scene) -> None:
         decisions.apply_rules(session, [photo.id for photo in scene.photos])
 
 
+def test_the_card_follows_what_was_decided(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    page.goto(f"{scene.site.url}/catalogs/{scene.pile.id}")
+    card = page.locator("[data-card]")
+    expect(card).to_contain_text("not seen yet")
+    page.keyboard.press("Control+a")
+    page.keyboard.press("a")
+    expect(card).to_contain_text("kept by Ana")
+    page.keyboard.press("End")
+    expect(card).to_contain_text("kept by Ana")
+    page.keyboard.press("f")
+    expect(card).to_contain_text("needs work by Ana")
+
+
 def test_suggestions_are_hollow_and_y_accepts_them_in_the_grid(scene: Scene, visit: Visit) -> None:
     suggest(scene)
     page = visit(scene.ana)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from sqlalchemy import select
 
+from app import jobs
 from app.catalog.tables import Intake
 from app.database import transaction
 from app.intake import folders
@@ -47,3 +49,18 @@ def test_a_folder_chosen_in_a_browser_keeps_its_names(site: Site, visit: Visit, 
         asked = session.scalars(select(Intake).order_by(Intake.id.desc()).limit(1)).one()
     # Chromium itself parts names at a backslash; a row of a metadata file is found either way (`metadata.key_of`).
     assert {met.name for met in walk(Path(asked.folder))} == {name.replace("\\", "/") for name in NAMES}
+
+
+def test_counts_go_on_while_photos_are_taken_in(site: Site, visit: Visit) -> None:
+    with transaction(site.engine) as session:
+        me, pile = cast.person(session), cast.catalog(session)
+        intake = Intake(catalog_id=pile.id, folder="/photos", job_id=jobs.request(session, "intake.take_in", {}).id)
+        session.add(intake)
+    page = visit(me)
+    page.goto(f"{site.url}/intakes/{intake.id}")
+    expect(page.locator(".counts dd").first).to_have_text("0")
+    expect(page.get_by_role("link", name="See the catalog")).to_have_count(0)
+    with transaction(site.engine) as session:
+        session.get_one(Intake, intake.id).accepted = 1500
+    expect(page.locator(".counts dd").first).to_have_text("1,500")
+    expect(page.get_by_role("link", name="See the catalog")).to_be_visible()

@@ -208,6 +208,7 @@ def test_accepting_makes_the_suggestion_a_persons_decision(session: Session, pil
     assert (accepted.verdict, accepted.person_id, accepted.parent_id) == ("rejected", ana.id, seen.id)
     assert accepted.reason == "Blurred: sharpness 0.020, under the limit."
     assert index_row(session, shoe)[0] == "rejected" and suggested(session, shoe) is None
+    assert accept(session, shoe, ana, seen.id) is accepted, "sent twice, the answer of the first was lost"
     assert accept(session, kettle, ana).reason is None
     with pytest.raises(Refused, match="suggests anything"):
         accept(session, bare, ana)

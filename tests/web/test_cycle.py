@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from app import jobs
+from app.catalog.tables import Intake
 from app.cycles import clock, ledger
 from app.cycles.ledger import Cost
 from app.cycles.report import CycleReport
@@ -66,7 +67,7 @@ def at(key: str, state: clock.State) -> clock.CycleClock:
 @pytest.mark.parametrize(
     ("key", "state", "href"),
     [
-        ("caption", "running", "/catalogs/"),
+        ("caption", "running", "/desk"),  # what is written is another catalog's
         ("review", "next", "/desk"),
         ("freeze", "running", "/datasets"),
         ("train", "next", "/datasets"),
@@ -136,9 +137,20 @@ def test_photos_that_are_there_are_not_being_taken_in(client: TestClient, sessio
     text = client.get("/cycle").text
     assert "being taken in" not in text and "Review 1 photo" in text
     job = jobs.request(session, "intake.take_in", {})
+    intake = Intake(catalog_id=cast.catalog(session, "Another").id, folder="/photos", job_id=job.id)
+    session.add(intake)
+    session.flush()
+    text = client.get("/cycle").text
+    assert "being taken in" not in text and "Review 1 photo" in text, "another catalog's photos"
+    intake.catalog_id = pile.id
     session.flush()
     assert "Photos are being taken in" in client.get("/cycle").text
     job.state, job.started_at, job.ended_at = "done", cycle.started_at, cycle.started_at + timedelta(seconds=90)
+    measured = jobs.request(session, "signals.measure", {"catalog_id": pile.id})
+    session.flush()
+    text = client.get("/cycle").text
+    assert "being taken in" not in text and "Photos are being measured" in text
+    measured.state, measured.started_at, measured.ended_at = "done", job.ended_at, job.ended_at
     session.flush()
     text = client.get("/cycle").text
     assert "being taken in" not in text and "being written" not in text and "Review 1 photo" in text
@@ -146,9 +158,11 @@ def test_photos_that_are_there_are_not_being_taken_in(client: TestClient, sessio
 
 @pytest.mark.parametrize("key", ["take_in", "caption", "freeze"])
 def test_only_what_runs_is_said_to_be_going_on(session: Session, key: str) -> None:
-    report = CycleReport(cast.catalog(session), 10, 6, 1, 2, 1, {}, None, None, None)
+    under_way = {"take_in": "intake.take_in", "caption": "captions.propose"}.get(key)
+    report = CycleReport(cast.catalog(session), 10, 6, 1, 2, 1, {}, None, None, None, under_way)
     assert " being " in next_steps(at(key, "running"), report)[0].title
-    assert all(" being " not in step.title for step in next_steps(at(key, "next"), report))
+    over = replace(report, under_way=None)
+    assert all(" being " not in step.title for step in next_steps(at(key, "next"), over))
 
 
 def test_stages_and_ledger_tell_the_same_work(client: TestClient, session: Session, settings: Settings) -> None:

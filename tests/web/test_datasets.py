@@ -92,6 +92,10 @@ def test_the_freeze_page_tells_what_no_person_has_seen_and_takes_it_only_when_to
     client: TestClient, session: Session, files: Storage
 ) -> None:
     pile = cast.catalog(session)
+    bare = cast.image(session, pile)
+    page = client.get(f"/catalogs/{pile.id}/freeze")
+    assert "has decided on each" not in page.text and "A version needs at least one photo" in page.text
+    session.delete(bare)
     for number in range(3):
         kept(session, files, pile, product=f"P{number}")
     suggested(session, files, pile)

@@ -18,6 +18,7 @@ from app.evaluation import sheets
 from app.settings import Settings
 from app.storage import Storage
 from app.training import run_events, runs
+from app.training.causes import CAUSES
 from app.training.recipe import Recipe
 from app.training.tables import TrainingRun
 from app.web.routes.runs import events_behind
@@ -183,6 +184,18 @@ def test_a_failed_run_says_the_cause_and_what_to_do(
     page = client.get(f"/runs/{run.id}").text
     for words in (sentence, runs.NEXT_ACTIONS[cause], action, "up to step 20 is safe", "Copy details"):
         assert words in page
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_without_a_checkpoint_nothing_is_said_to_go_on_from_one(
+    client: TestClient, session: Session, cause: runs.Cause
+) -> None:
+    run = at_work(session)
+    runs.end(session, run, "failed", "It ended.", cause)
+    words = text_of(client, run)
+    assert "Nothing was saved before" in words or cause == "diverged"
+    assert "last checkpoint" not in words and "what was learned" not in words
+    assert "no trainer was started" not in words
 
 
 def test_a_run_paused_for_a_full_disk_goes_on_or_ends(client: TestClient, session: Session) -> None:

@@ -29,7 +29,7 @@ def test_page_opens_with_rail_and_person(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200
     assert "· Packshot</title>" in answer.text
-    assert 'aria-label="Ana, you and the team"' in answer.text
+    assert "Ana, you and the team" in answer.text
 
 
 def test_place_is_marked(client: TestClient) -> None:

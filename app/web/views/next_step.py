@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from app.cycles.clock import CycleClock
 from app.cycles.report import CycleReport
 from app.web.formats import number, plural
+
+_DOING: Final = {"intake.take_in": "Photos are being taken in", "signals.measure": "Photos are being measured"}
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,10 @@ def next_steps(clock: CycleClock, report: CycleReport) -> list[Step]:
         return [_take_in(report)]
     if state == "failed":
         return [_failed(clock, report)]
+    if key in ("take_in", "caption") and report.under_way:
+        return [_wait_for_photos(report, report.under_way)]
     if key in ("take_in", "caption") and state == "running":
-        return [_wait_for_photos(clock, report)]
+        return _meanwhile(report)
     # Photos that are there, taken in before this cycle or in it, wait for nobody.
     if key in ("take_in", "caption"):
         return [*_review(report), _look_through(report)]
@@ -39,7 +44,7 @@ def next_steps(clock: CycleClock, report: CycleReport) -> list[Step]:
         return [Step("A version is being frozen", _decided(report), "Open the datasets", "/datasets")]
     if key in ("freeze", "train"):
         return [_train(report)]
-    return [_compare(clock, report)]
+    return [_compare(report, is_drawn=state != "running")]
 
 
 def _take_in(report: CycleReport) -> Step:
@@ -54,10 +59,17 @@ def _failed(clock: CycleClock, report: CycleReport) -> Step:
     return Step(f"{clock.stage.name} failed", sentence, "See why", places.get(clock.stage.key, catalog))
 
 
-def _wait_for_photos(clock: CycleClock, report: CycleReport) -> Step:
+def _wait_for_photos(report: CycleReport, kind: str) -> Step:
     catalog = report.catalog.id if report.catalog else 0
-    doing = "Photos are being taken in" if clock.stage.key == "take_in" else "Captions are being written"
+    doing = _DOING.get(kind, "Captions are being written")
     return Step(doing, f"{plural(report.photos, 'photo')} so far.", "Open the catalog", f"/catalogs/{catalog}")
+
+
+def _meanwhile(report: CycleReport) -> list[Step]:
+    """What is taken in or written now is another catalog's; this one is as far as it was."""
+    if report.sheet is not None:
+        return [_compare(report)]
+    return [_train(report)] if report.version is not None else [*_review(report), _look_through(report)]
 
 
 def _look_through(report: CycleReport) -> Step:
@@ -97,11 +109,11 @@ def _train(report: CycleReport) -> Step:
     return Step(f"Fine-tune from version {version.number}", detail, "Plan the run", href)
 
 
-def _compare(clock: CycleClock, report: CycleReport) -> Step:
+def _compare(report: CycleReport, *, is_drawn: bool = True) -> Step:
     if report.sheet is None:
         href = f"/runs/{report.run.id}" if report.run else "/runs"
         return Step("Draw a sheet", "The same prompts and seeds, drawn by every checkpoint.", "Open the run", href)
-    title = "The sheet is being drawn" if clock.stage.state == "running" else "Compare the checkpoints"
+    title = "Compare the checkpoints" if is_drawn else "The sheet is being drawn"
     detail = "The same prompts and seeds, drawn by every checkpoint."
     return Step(title, detail, "Open the comparison", f"/compare/{report.sheet.id}")
 

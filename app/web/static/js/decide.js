@@ -31,7 +31,8 @@ function decide(value, mark = value.split(":")[0]) {
 
 export function undo() {
   return send(async () => {
-    const unsent = takeBack();
+    const unsent = await takeBack();
+    if (unsent?.refusal) return; // it was not done, and the bar says so
     if (unsent) {
       unmark(box, unsent.photo);
       toast(`${unsent.name}: taken back before it was sent`);

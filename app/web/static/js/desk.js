@@ -82,6 +82,7 @@ export async function go(address, { push = true, isFresh = false } = {}) {
 function away(address, error = null) {
   const isOffline = !error || error.status === 0;
   wanted = isOffline ? address : null;
+  markStrip(box); // decided, and still in sight
   trouble(isOffline ? "Packshot does not answer: the next photo is shown as soon as it does." : error.message);
 }
 

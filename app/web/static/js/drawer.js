@@ -41,7 +41,8 @@ function open(id) {
 function close() {
   const pane = paneOf();
   if (!pane) return;
-  for (const name of ["role", "aria-modal"]) pane.removeAttribute(name);
+  pane.setAttribute("role", "complementary");
+  pane.removeAttribute("aria-modal");
   delete box.dataset.drawer;
   draw();
   document.querySelector(`[data-drawer-open="${pane.id}"]`)?.focus();

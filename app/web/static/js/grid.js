@@ -69,6 +69,8 @@ async function sent(address, fields, tiles) {
   return deliver({ address, fields, ...entry });
 }
 
+let sending = Promise.resolve(); // an act is taken back once it was answered, else the one before it would be
+
 async function decide(value) {
   const tiles = targets();
   if (!tiles.length) return;
@@ -77,6 +79,7 @@ async function decide(value) {
   const isOne = !picks.isAll && picks.count === 0;
   const picked = picks.remember();
   const asked = sent(address, fields, tiles);
+  sending = asked.catch(() => {});
   tiles.forEach((tile) => mark(tile, markAfter(tile, value)));
   trouble("");
   if (isOne) picks.step(1, 0, false);
@@ -85,7 +88,7 @@ async function decide(value) {
     const said = await asked;
     if (!said) return;
     if (isOne) tiles[0].dataset.decision = said.decision_id;
-    tiles.forEach((tile) => forgetCard(tile));
+    outdated(tiles);
     toast(said.sentence, { label: "Undo", key: "z", run: undo });
     picks.draw();
     recountSoon();
@@ -98,8 +101,16 @@ async function decide(value) {
   }
 }
 
+// What is known of these photos has changed; the one in the pane is shown anew.
+function outdated(tiles) {
+  tiles.forEach((tile) => forgetCard(tile));
+  if (tiles.includes(picks.current)) showCard(picks.current, () => picks.currentId);
+}
+
 async function undo() {
-  const unsent = takeBack();
+  await sending;
+  const unsent = await takeBack();
+  if (unsent?.refusal) return; // it was not done, and the bar says so
   if (unsent) {
     toast(`${unsent.name}: taken back before it was sent`);
     return void show(location.href, { push: false });
@@ -177,6 +188,9 @@ box.addEventListener("swapped", (event) => {
 });
 box.addEventListener("recounted", () => picks.draw());
 document.addEventListener("refused", () => show(location.href, { push: false }));
-document.addEventListener("delivered", recountSoon);
+document.addEventListener("delivered", ({ detail: { entry } }) => {
+  outdated(entry.photo ? [picks.find(entry.photo)].filter(Boolean) : picks.tiles);
+  recountSoon();
+});
 settle();
 comeBack();

@@ -1,5 +1,6 @@
 // data-job="/jobs/12": ask for the fragment every second until the job is over; then follow data-done-href when it is
-// done, or reload. A failed or cancelled job stays on the page.
+// done, or reload. A failed or cancelled job stays on the page. data-follows: what the page says beside it, kept up to date.
+import { morph } from "./morph.js";
 import { getFragment, postFragment, swap, Refusal } from "./net.js";
 
 const EVERY_MS = 1000;
@@ -22,6 +23,7 @@ function watch(box) {
       const html = await getFragment(box.dataset.job);
       // A press of "Stop" that is under way must not lose its button.
       if (!box.querySelector("[aria-busy]")) swap(box, html);
+      await follow();
     } catch (error) {
       if (!(error instanceof Refusal) || (error.status >= 400 && error.status < 500)) return;
     }
@@ -29,6 +31,14 @@ function watch(box) {
     else setTimeout(ask, EVERY_MS);
   };
   setTimeout(ask, EVERY_MS);
+}
+
+async function follow() {
+  const parts = document.querySelectorAll("[data-follows]");
+  if (!parts.length) return;
+  const fresh = new DOMParser().parseFromString(await getFragment(location.href), "text/html");
+  const now = fresh.querySelectorAll("[data-follows]");
+  parts.forEach((part, place) => now[place] && morph(part, now[place]));
 }
 
 const watchAll = () => document.querySelectorAll("[data-job]").forEach(watch);

@@ -1,6 +1,7 @@
 // Decisions on their way. Each is kept in this browser, by person, until the server has answered: what is decided while
 // the network is away waits, is named in a bar on every page, and is sent again when Packshot answers, after a reload too.
-// A decision that meets another person's is shown there with what they did, until somebody has seen it.
+// A decision that meets another person's is shown there with what they did, until somebody has seen it. All tabs of this
+// browser share the list; whoever sends or takes back a decision holds it, so that no two tabs do so at once.
 import { post, Refusal } from "./net.js";
 
 const AGAIN_MS = 5000;
@@ -35,6 +36,10 @@ function write(entries) {
   }
 }
 
+// Run while no other tab, and nothing else here, has the decision in hand. Browsers know locks on safe addresses only.
+const hold = (id, run) => (navigator.locks ? navigator.locks.request(`${KEY}:${id}`, run) : run());
+const find = (id) => read().find((entry) => entry.id === id);
+
 // What waits to be sent: [{ id, address, fields, name, photo, href, mark }]. `photo` is null for many photos at once;
 // `mark` is what it is marked with meanwhile.
 export const pending = () => read().filter((entry) => !entry.refusal);
@@ -57,24 +62,31 @@ export async function deliver(entry) {
     flush();
     return null;
   }
-  try {
-    const answer = await send(kept);
-    forget(kept.id);
-    return answer;
-  } catch (error) {
-    if (!isNoAnswer(error)) forget(kept.id);
-    if (!isNoAnswer(error)) throw error;
-    change(kept.id, { waits: true });
-    later();
-    return null;
-  }
+  return hold(kept.id, async () => {
+    try {
+      const answer = await send(kept);
+      forget(kept.id);
+      return answer;
+    } catch (error) {
+      if (!isNoAnswer(error)) forget(kept.id);
+      if (!isNoAnswer(error)) throw error;
+      change(kept.id, { waits: true });
+      later();
+      return null;
+    }
+  });
 }
 
-// The newest decision that waits, taken back before it was sent; null when none waits.
-export function takeBack() {
-  const last = waiting().at(-1) ?? null;
-  if (last) forget(last.id);
-  return last;
+// The newest decision that waits, taken back before it was sent. One that is on its way is waited for: null when it was
+// answered, or when none waits; with its `refusal` when it was refused.
+export async function takeBack() {
+  const last = waiting().at(-1);
+  if (!last) return null;
+  return hold(last.id, () => {
+    const entry = find(last.id) ?? null;
+    if (entry && !entry.refusal) forget(entry.id);
+    return entry;
+  });
 }
 
 const send = ({ address, fields }) => post(address, fields, { keepalive: true, signal: AbortSignal.timeout(ANSWERS_WITHIN_MS) });
@@ -97,21 +109,29 @@ async function flush() {
   clearTimeout(timer);
   try {
     for (let [entry] = waiting(); entry; [entry] = waiting()) {
-      try {
-        const answer = await send(entry);
-        forget(entry.id);
-        document.dispatchEvent(new CustomEvent("delivered", { detail: { entry, answer } }));
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        if (isNoAnswer(error)) break;
-        change(entry.id, { refusal: error.message });
-        document.dispatchEvent(new CustomEvent("refused", { detail: { entry } }));
-      }
+      if (!(await hold(entry.id, () => sendAgain(entry.id)))) break;
     }
   } finally {
     isSending = false;
     if (isWaiting()) later();
   }
+}
+
+// False when there is no answer still. Another tab may have sent it, or taken it back, before it was in hand.
+async function sendAgain(id) {
+  const entry = find(id);
+  if (!entry || entry.refusal) return true;
+  try {
+    const answer = await send(entry);
+    forget(id);
+    document.dispatchEvent(new CustomEvent("delivered", { detail: { entry, answer } }));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    if (isNoAnswer(error)) return false;
+    change(id, { refusal: error.message });
+    document.dispatchEvent(new CustomEvent("refused", { detail: { entry } }));
+  }
+  return true;
 }
 
 function later() {

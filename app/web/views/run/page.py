@@ -22,7 +22,7 @@ from app.launch.plan import written
 from app.settings import Settings
 from app.storage import Storage
 from app.training import models, phases, progress, runs, validations
-from app.training.causes import NEXT_ACTIONS
+from app.training.causes import NEXT_ACTIONS, WITHOUT_CHECKPOINT
 from app.training.progress import Curves, Forecast, Series, Tail
 from app.training.recipe import Recipe
 from app.training.tables import Checkpoint, TrainingRun
@@ -223,7 +223,8 @@ def _end(session: Session, run: TrainingRun, saved: int, bill: Bill) -> End | No
         return None
     obstacle = runs.why_not_resumed(run)
     is_used_up = obstacle is not None and obstacle.kind == "limit"
-    actions = {str(name): action for name, action in NEXT_ACTIONS.items()}
+    known = NEXT_ACTIONS if saved else NEXT_ACTIONS | WITHOUT_CHECKPOINT
+    actions = {str(name): action for name, action in known.items()}
     return End(
         cause=wording.cause(run),
         next_action=actions.get(run.cause or "", ""),
