@@ -146,6 +146,7 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
         with begin() as session:
             _record(session, catalogued, [], refused[start : start + BATCH], {})
     done, refusals, already_there = 0, len(refused), 0
+    memory.share_one_heap()
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(pictures), BATCH):
             batch = pictures[start : start + BATCH]
