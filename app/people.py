@@ -257,7 +257,12 @@ def set_password(session: Session, person_id: int, password: str) -> None:
 
 
 def begin_session(
-    session: Session, person: Person, now: datetime | None = None, browser: str = "", address: str = ""
+    session: Session,
+    person: Person,
+    now: datetime | None = None,
+    browser: str = "",
+    address: str = "",
+    how: Literal["password", "link"] = "password",
 ) -> str:
     """Sign a browser in; the token goes into its cookie. Sign-ins that ran out are forgotten."""
     now = now or utc_now()
@@ -270,7 +275,7 @@ def begin_session(
         )
     )  # fmt: skip
     session.flush()
-    audit.record(session, "signed_in", person.id, person.id)
+    audit.record(session, "signed_in", person.id, person.id, how=how)
     return token
 
 

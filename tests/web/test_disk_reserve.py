@@ -172,9 +172,7 @@ def test_the_same_asked_for_again_is_one_job(client: TestClient, session: Sessio
     assert len({client.post("/intakes", data=form, headers=JSON).json()["href"] for _ in range(5)}) == 1
 
 
-def test_what_others_send_stops_nobody_who_sends_nothing(
-    web: FastAPI, client: TestClient, session: Session
-) -> None:
+def test_what_others_send_stops_nobody_who_sends_nothing(web: FastAPI, client: TestClient, session: Session) -> None:
     """Strangers who announced terabytes and held them back made every page answer that the disk was full."""
     photo = cast.red_kettle(session, cast.catalog(session))
     assert client.get("/people").status_code == 200
