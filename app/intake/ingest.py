@@ -236,6 +236,7 @@ def _store_read(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored
         "file_name": hashed.met.name,
         "format": picture.format,
         "size_bytes": len(data),
+        "made_bytes": len(picture.render or b"") + len(picture.view) + len(picture.thumb),
         "width_px": picture.width_px,
         "height_px": picture.height_px,
         "had_alpha": picture.had_alpha,

@@ -132,6 +132,9 @@ def test_a_picture_that_needs_it_gets_a_render_that_looks_right(
     assert all(path.startswith("files/renders/") and (storage.root / path).is_file() for path in paths.values())
     noted = {image.file_name: image.notes for image in session.scalars(select(Image))}
     assert noted == {"cut_out.png": [], "print.jpg": ["cmyk-without-profile"]}
+    for row in session.scalars(select(Image)):
+        files = [storage.root / row.render_path, *(file_of(storage, row, shape)[0] for shape in ("thumb", "view"))]
+        assert row.made_bytes == sum(path.stat().st_size for path in files), "a quota counts them"
 
 
 def test_metadata_describes_pictures_and_rows_without_one_are_told(
