@@ -207,11 +207,12 @@ def _header(name: str, cells: list[str]) -> list[str]:
     if not any(key in lower for key in _KEYS):
         shown = ", ".join(heading or "(no name)" for heading in header[:8])
         raise Refused(f"{name} has no column file_name; its first line reads: {shown[:200]}.")
+    # Before they are compared with each other.
+    if len(header) > MAX_COLUMNS:
+        raise Refused(f"{name} has {len(header)} columns; {MAX_COLUMNS} are the limit.")
     twice = next((heading for heading in lower if heading and lower.count(heading) > 1), None)
     if twice:
         raise Refused(f"{name} has two columns named {twice[:100]}.")
-    if len(header) > MAX_COLUMNS:
-        raise Refused(f"{name} has {len(header)} columns; {MAX_COLUMNS} are the limit.")
     return header
 
 
