@@ -19,7 +19,8 @@ Act = Literal[
     "signed_in", "sign_in_failed", "signed_out", "signed_out_everywhere", "browser_ended",
     "password_set", "link_made",
     "person_added", "access_ended", "role_changed", "person_deleted",
-    "cycle_started", "run_launched", "run_stopped", "run_discarded", "run_resumed", "run_extended", "job_cancelled",
+    "cycle_started", "run_launched", "run_stopped", "run_discarded", "run_resumed", "run_extended",
+    "job_asked", "job_cancelled",
 ]  # fmt: skip
 
 ACTS: Final[tuple[Act, ...]] = get_args(Act)

@@ -151,11 +151,16 @@ def _counts(email: str, network: str, browser_hash: str | None) -> list[tuple[st
 
 
 def _network(address: str) -> str:
-    """What counts as one address: of IPv6 the first 64 bits, for a household or a server is given at least those."""
+    """What counts as one address: of IPv6 the first 64 bits, for a household or a server is given at least those.
+
+    A socket of both kinds names visitors by IPv4 as `::ffff:203.0.113.7`: each is an address, not all of them one.
+    """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address[:64]
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
     return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)
 
 

@@ -113,7 +113,8 @@ def request(
 ) -> Job:
     """Ask for work: a row in the caller's transaction, sent by the broker after the commit.
 
-    Raises KeyError for a kind that no queue knows.
+    What a request asks for is in the audit log; what follows from a job by itself is not. Raises KeyError for a kind
+    that no queue knows.
     """
     job = Job(
         kind=kind,
@@ -125,6 +126,9 @@ def request(
     )
     session.add(job)
     session.flush()
+    # A run has lines of its own, which say what it may cost.
+    if person is not None and audit.FROM_ADDRESS in session.info and kind != "run.train":
+        audit.record(session, "job_asked", person.id, person.id, job=job.id, kind=kind)
     return job
 
 

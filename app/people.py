@@ -30,7 +30,6 @@ SEEN_EVERY: Final = timedelta(minutes=5)
 TEXT_MAX: Final = 254
 # Two owners who end each other's role at the same moment queue up here.
 _OWNERS_LOCK: Final = 0x7061636D
-_BY_LINK: Final = "Sign in again by a new link (`packshot link` prints one), and choose a password for the next time."
 
 
 class Person(Base):
@@ -257,7 +256,12 @@ def set_password(session: Session, person_id: int, password: str) -> None:
 
 
 def begin_session(
-    session: Session, person: Person, now: datetime | None = None, browser: str = "", address: str = ""
+    session: Session,
+    person: Person,
+    now: datetime | None = None,
+    browser: str = "",
+    address: str = "",
+    how: Literal["password", "link"] = "password",
 ) -> str:
     """Sign a browser in; the token goes into its cookie. Sign-ins that ran out are forgotten."""
     now = now or utc_now()
@@ -270,7 +274,7 @@ def begin_session(
         )
     )  # fmt: skip
     session.flush()
-    audit.record(session, "signed_in", person.id, person.id)
+    audit.record(session, "signed_in", person.id, person.id, how=how)
     return token
 
 
@@ -332,7 +336,10 @@ def confirm(session: Session, token: str) -> None:
 def needs_confirmed(session: Session, person: Person, token: str) -> None:
     """Raises NotAllowed unless the person proved to be there within 15 minutes: a stolen cookie cannot."""
     if not is_confirmed(session, token):
-        how = "Type your password with it." if person.password_hash else _BY_LINK
+        by_link = (
+            f"Sign in again by a new link (`packshot link {person.email}` prints one), and choose a password then."
+        )
+        how = "Type your password with it." if person.password_hash else by_link
         raise NotAllowed(f"This gives or takes access, and you signed in a while ago. {how}")
 
 

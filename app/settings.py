@@ -85,8 +85,8 @@ class Settings(BaseSettings):
         default=20_480,
         ge=1,
         le=1_000_000_000,
-        description="What a member's uploads may take of the disk, in MB: files on their way and photos taken in from "
-        "them. Owners have no quota.",
+        description="What a member's uploads may take of the disk, in MB: files on their way, photos taken in from "
+        "them, and what is made of these. Owners have no quota.",
     )
     sign_in_idle_hours: int = Field(
         default=72, ge=1, le=720, description="Hours without a request after which a browser is signed out."

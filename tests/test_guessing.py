@@ -120,6 +120,13 @@ def test_addresses_of_one_household_are_one(session: Session) -> None:
     assert not has_to_wait(tried(session, "a@example.org", "a wrong guess", "2001:db8:1:3::1"))
 
 
+def test_visitors_by_ipv4_are_not_one_on_a_socket_of_both_kinds(session: Session) -> None:
+    for number in range(guessing.GUESSES_OF_ADDRESS):
+        tried(session, f"name{number}@example.org", "a wrong guess", "::ffff:203.0.113.7")
+    assert has_to_wait(tried(session, "another@example.org", "a wrong guess", "203.0.113.7"))
+    assert not has_to_wait(tried(session, "another@example.org", "a wrong guess", "::ffff:203.0.113.8"))
+
+
 def test_a_password_changed_while_the_old_one_was_looked_at_is_not_the_old_one(session: Session, ana: Person) -> None:
     attempt = guessing.begin_try(session, ana.email, HERE)
     assert isinstance(attempt, PasswordTry)

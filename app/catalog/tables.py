@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -43,7 +53,9 @@ class Image(Base):
 
     `width_px` and `height_px` are those seen by a person: after the EXIF orientation was applied. `render_path` is the
     file, relative to the data folder, that holds the picture as sRGB, upright and without alpha: the original itself
-    where that already is so, otherwise a lossless render. `notes` are words of `catalog.notes`: what had to be assumed.
+    where that already is so, otherwise a lossless render. `made_bytes`: the disk that render, view and thumbnail take;
+    0 for photos that versions before 30 November 2026 took in. `notes` are words of `catalog.notes`: what had to be
+    assumed.
     `was_read_strictly` is false for photos that versions before 30 November 2026 took in, damaged ones among them.
     Columns that end in `_key` are what their texts have in common with others that people take for the same
     (`app/catalog/spelling.py`).
@@ -65,6 +77,7 @@ class Image(Base):
     file_name: Mapped[str] = mapped_column(Text)
     format: Mapped[str] = mapped_column(Text)
     size_bytes: Mapped[int]
+    made_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     width_px: Mapped[int]
     height_px: Mapped[int]
     had_alpha: Mapped[bool] = mapped_column(default=False)

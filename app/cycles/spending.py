@@ -19,3 +19,18 @@ def refuse(session: Session, settings: Settings, person: Person) -> None:
         raise NotAllowed("This costs money, and no cycle has set any aside. An owner can start one, or do this.")
     if now.money_left is not None and now.money_left <= 0:
         raise NotAllowed(f"The money of cycle {now.number} is spent. An owner can start the next one, or do this.")
+
+
+def free_of(session: Session, settings: Settings, person: Person | None) -> Settings:
+    """The settings for what follows by itself from work that somebody asked for.
+
+    They name no caption model, which would cost money, where none is set aside for the person: captions from facts are
+    free, and a model takes their place when somebody who may spend asks for it. None: the program itself asked.
+    """
+    if person is None or settings.caption_model is None:
+        return settings
+    try:
+        refuse(session, settings, person)
+    except NotAllowed:
+        return settings.model_copy(update={"caption_model": None})
+    return settings

@@ -33,6 +33,7 @@ FOLDERS: Final = ("files", "datasets", "runs", "models")
 DUMP: Final = "database.dump"
 SHEET: Final = "packshot.json"
 FORMAT: Final = 1
+_OURS: Final = tuple((folder,) for folder in FOLDERS)
 
 
 def back_up(settings: Settings, file: Path) -> str:
@@ -78,6 +79,8 @@ def restore(settings: Settings, file: Path) -> str:
     if data_dir.exists() and any(data_dir.iterdir()):
         raise Refused(f"{data_dir} is not empty. Name a new folder with --data; nothing is ever written over.")
     stage = data_dir.with_name(f".{data_dir.name}.{os.getpid()}.restoring")
+    # As under `packshot up`: what root restores is walked through by PostgreSQL's user, and open to nobody else.
+    before = os.umask(0o077)
     try:
         make_folder(stage)
         with _opened(file, "r") as archive:
@@ -97,6 +100,7 @@ def restore(settings: Settings, file: Path) -> str:
             raise DiskFull(f"The disk with {data_dir.parent} is full. Nothing was restored.") from error
         raise Refused(f"The backup cannot be restored: {error.strerror or error}.") from error
     finally:
+        os.umask(before)
         shutil.rmtree(stage, ignore_errors=True)
     return (
         f"{data_dir} is as it was at {at}. Everybody is signed out. Who had access then has it again: look at the "
@@ -197,15 +201,12 @@ def _unpack(archive: tarfile.TarFile, stage: Path) -> str:
     at = ""
     for member in archive:
         path = PurePosixPath(member.name)
-        is_ours = member.name in (SHEET, DUMP) or (path.parts[0] in FOLDERS and not path.is_absolute())
+        is_ours = member.name in (SHEET, DUMP) or (path.parts[:1] in _OURS and not path.is_absolute())
         if not member.isreg() or not is_ours or ".." in path.parts:
             raise Refused(f"This is no backup of Packshot: it holds {member.name[:100]}.")
         content: IO[bytes] = archive.extractfile(member)  # type: ignore[assignment]
         if member.name == SHEET:
-            sheet = json.loads(content.read(4096))
-            if sheet.get("format") != FORMAT:
-                raise Refused("This backup was made by another version of Packshot. Restore it with that one.")
-            at = str(sheet["at"])
+            at = _read_sheet(content.read(4096))
             continue
         target = stage / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -216,3 +217,15 @@ def _unpack(archive: tarfile.TarFile, stage: Path) -> str:
     if not at or not (stage / DUMP).is_file():
         raise Refused("This is no whole backup of Packshot: it has no database.")
     return at
+
+
+def _read_sheet(content: bytes) -> str:
+    """When the backup was made. Raises Refused for one of another version, or that says nothing of itself."""
+    try:
+        sheet = json.loads(content)
+        version, at = sheet["format"], datetime.fromisoformat(sheet["at"])
+    except (ValueError, KeyError, TypeError):
+        raise Refused(f"This is no whole backup of Packshot: its {SHEET} cannot be read.") from None
+    if version != FORMAT:
+        raise Refused("This backup was made by another version of Packshot. Restore it with that one.")
+    return at.isoformat()

@@ -146,6 +146,7 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
         with begin() as session:
             _record(session, catalogued, [], refused[start : start + BATCH], {})
     done, refusals, already_there = 0, len(refused), 0
+    memory.share_one_heap()
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(0, len(pictures), BATCH):
             batch = pictures[start : start + BATCH]
@@ -235,6 +236,7 @@ def _store_read(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored
         "file_name": hashed.met.name,
         "format": picture.format,
         "size_bytes": len(data),
+        "made_bytes": len(picture.render or b"") + len(picture.view) + len(picture.thumb),
         "width_px": picture.width_px,
         "height_px": picture.height_px,
         "had_alpha": picture.had_alpha,

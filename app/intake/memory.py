@@ -6,6 +6,7 @@ not limit a process. Whoever decodes says beforehand how many bytes that takes, 
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -13,6 +14,19 @@ from contextlib import contextmanager
 from typing import Final
 
 _MIB: Final = 1024**2
+_M_ARENA_MAX: Final = -8  # mallopt(3)
+
+
+def share_one_heap() -> None:
+    """Let threads that start from now on share one heap, so that what one frees the next one uses.
+
+    glibc gives each thread a heap of its own, and keeps what is freed there: four threads that decoded in turn, under
+    a budget of 915 MiB, held 1,641 MiB at most and 1,036 MiB ever after. With one heap it was 942 and 83, in the same
+    time. Other C libraries have no such setting, and are left as they are.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
 
 
 class ByteBudget:

@@ -243,11 +243,12 @@ def _header(name: str, cells: list[str]) -> list[str]:
         likely = next((cell for cell, heading in zip(header, lower, strict=True) if _may_be_key(heading)), None)
         hint = f" If {likely[:100]} holds the names of the pictures, rename that column to file_name." if likely else ""
         raise Refused(f"{name} has no column file_name; its first line reads: {shown[:200]}.{hint}")
+    # Before they are compared with each other.
+    if len(header) > MAX_COLUMNS:
+        raise Refused(f"{name} has {len(header)} columns; {MAX_COLUMNS} are the limit.")
     twice = next((heading for heading in lower if lower.count(heading) > 1), None)
     if twice:
         raise Refused(f"{name} has two columns named {twice[:100]}.")
-    if len(header) > MAX_COLUMNS:
-        raise Refused(f"{name} has {len(header)} columns; {MAX_COLUMNS} are the limit.")
     return header
 
 

@@ -50,14 +50,15 @@ def refuse_without_room(
 ) -> None:
     """Raises DiskFull when so many bytes more would touch the disk's reserve, OverQuota when they exceed the person's.
 
-    A member's quota counts files on their way and photos taken in from them. Owners may take in any folder anyway.
+    A member's quota counts files on their way, photos taken in from them, and what was made of these: a render may take
+    many times what its original does. Owners may take in any folder anyway.
     """
     storage.refuse_below_reserve(wanted_bytes)
     if person.role == "owner":
         return
     uploads_of = f"{storage.root / FOLDER}/{person.id}-"
     taken_in: int = session.scalar(
-        select(func.coalesce(func.sum(Image.size_bytes), 0))
+        select(func.coalesce(func.sum(Image.size_bytes + Image.made_bytes), 0))
         .join(Intake, Intake.id == Image.intake_id)
         .where(Intake.folder.startswith(uploads_of, autoescape=True))
     )  # type: ignore[assignment]

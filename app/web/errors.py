@@ -19,11 +19,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
-from app.errors import AppError, Conflict, NotFound, Refused, SignInNeeded, Unavailable
+from app.errors import AppError, Conflict, DiskFull, NotFound, Refused, SignInNeeded, Unavailable
 from app.web import pages, security
 
 log = logging.getLogger(__name__)
 Handler = Callable[[Request, Exception], Response]
+_DISK_FULL: Final = "53100"  # PostgreSQL's code of the class "insufficient resources"
 SENTENCES: Final = {
     405: "This address does not take that kind of request.",
     413: "This is larger than what is taken here.",
@@ -124,6 +125,11 @@ def _on_bad_data(request: Request, error: Exception) -> Response:
 
 def _on_no_database(request: Request, error: Exception) -> Response:
     """The database went away, or what was asked took longer than it allows."""
+    if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) == _DISK_FULL:
+        log.error("the database's disk is full at %s %s", request.method, route_of(request))
+        return answer(
+            request, DiskFull("The database's disk is full, so this was not saved. Free some space and go on.")
+        )
     log.error("the database does not answer at %s %s", request.method, route_of(request), exc_info=error)
     return answer(request, no_database())
 

@@ -71,7 +71,8 @@ class AccessControl:
             security.check_origin(request, request.app.state.settings)
             await find_person(request)
             body_bytes = _body_bytes(request)
-            await run_in_threadpool(_refuse_without_room, request, self._coming_bytes + body_bytes)
+            if body_bytes:
+                await run_in_threadpool(_refuse_without_room, request, self._coming_bytes + body_bytes)
         except (AppError, OperationalError) as error:
             refusal = error if isinstance(error, AppError) else errors.no_database()
             await errors.answer(request, refusal)(scope, receive, send_with_headers)
@@ -85,7 +86,13 @@ class AccessControl:
 
 
 def _body_bytes(request: Request) -> int:
-    """How much of a disk the request's body may take: nothing where it is small."""
+    """How much of a disk the request's body may take: nothing where it is small, or a stranger's.
+
+    No route that answers strangers takes more than a small body. What they say they will send, and hold back, must not
+    take the room of the people who work here.
+    """
+    if request.state.person is None:
+        return 0
     length = request.headers.get("content-length", "")
     size_bytes = int(length) if length.isascii() and length.isdigit() else 0
     if "transfer-encoding" in request.headers:
@@ -98,8 +105,6 @@ def _refuse_without_room(request: Request, coming_bytes: int) -> None:
 
     A body lies in the temporary folder before it is copied, which is often on the same disk.
     """
-    if not coming_bytes:
-        return
     storage: Storage = request.app.state.storage
     temporary = Path(tempfile.gettempdir())
     is_same_disk = storage.root.exists() and storage.root.stat().st_dev == temporary.stat().st_dev

@@ -59,6 +59,8 @@ def test_what_was_there_comes_back_and_nobody_is_signed_in(kept: tuple[Path, Pat
             for place in (data_dir, new)
         )
         assert before == after
+    assert not [path for path in new.iterdir() if path.stat().st_mode & 0o066], "photos are nobody else's"
+    assert not [path for path in (new / "files").rglob("*") if path.stat().st_mode & 0o077]
     assert not [path for path in new.rglob("*") if path.name in ("left-out", "link", backup.DUMP)]
     with servers.run(server := servers.postgres(new, is_durable=False)):
         migrate(server.url)
@@ -71,15 +73,25 @@ def test_what_was_there_comes_back_and_nobody_is_signed_in(kept: tuple[Path, Pat
         backup.back_up(Settings(data_dir=data_dir), file)
 
 
+@pytest.mark.parametrize("sheet", [b"", b"{", b"[]", b'{"format":1}', b'{"format":1,"at":2}', b"\xff\xfe{"])
+def test_a_backup_whose_sheet_is_damaged_is_refused_in_words(sheet: bytes, tmp_path: Path) -> None:
+    file, new = tmp_path / "damaged.tar", tmp_path / "new"
+    with tarfile.open(file, "w") as archive:
+        backup._add_bytes(archive, backup.SHEET, sheet)
+    with pytest.raises(Refused, match="no whole backup"):
+        backup.restore(Settings(data_dir=new), file)
+    assert list(tmp_path.iterdir()) == [file]
+
+
 @pytest.mark.parametrize(
-    "name", ["../escaped", "/escaped", "files/../../escaped", "postgres/postgresql.conf", "up.json"]
+    "name", ["../escaped", "/escaped", "files/../../escaped", "postgres/postgresql.conf", "up.json", "", "."]
 )
 def test_a_hostile_archive_writes_nothing(name: str, tmp_path: Path) -> None:
     file = tmp_path / "hostile.tar"
     with tarfile.open(file, "w") as archive:
         for each, kind in (("packshot.json", tarfile.REGTYPE), (name, tarfile.REGTYPE)):
             facts = tarfile.TarInfo(each)
-            data = b'{"format": 1, "at": "now"}'
+            data = b'{"format": 1, "at": "2026-11-30T10:00:00+00:00"}'
             facts.size, facts.type = len(data), kind
             archive.addfile(facts, io.BytesIO(data))
     with pytest.raises(Refused, match="no backup of Packshot"):

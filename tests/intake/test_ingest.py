@@ -128,10 +128,12 @@ def test_a_picture_that_needs_it_gets_a_render_that_looks_right(
     (folder / "cut_out.png").write_bytes(encoded(picture(mode="RGBA"), "PNG"))
     (folder / "print.jpg").write_bytes(encoded(picture(mode="CMYK")))
     take_in(session, begin, storage, pile, folder)
-    paths = {image.file_name: image.render_path for image in session.scalars(select(Image))}
-    assert all(path.startswith("files/renders/") and (storage.root / path).is_file() for path in paths.values())
     noted = {image.file_name: image.notes for image in session.scalars(select(Image))}
     assert noted == {"cut_out.png": [], "print.jpg": ["cmyk-without-profile"]}
+    for row in session.scalars(select(Image)):
+        assert row.render_path.startswith("files/renders/")
+        files = [storage.root / row.render_path, *(file_of(storage, row, shape)[0] for shape in ("thumb", "view"))]
+        assert row.made_bytes == sum(path.stat().st_size for path in files), "a quota counts them"
 
 
 def test_metadata_describes_pictures_and_rows_without_one_are_told(

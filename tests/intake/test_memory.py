@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -138,3 +140,36 @@ def test_what_was_held_is_free_again_after_a_refusal(monkeypatch: pytest.MonkeyP
     assert 0 < budget.most_bytes <= 10 * MIB
     with budget.hold(10 * MIB):
         pass
+
+
+DECODED_BY_FOUR = """
+import io, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from PIL import Image
+from app.intake import memory
+from app.intake.decoding import read_picture
+
+def resident_mib():
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) // 1024
+
+file = io.BytesIO()
+Image.new("RGBA", (2400, 1600), (9, 99, 30, 128)).save(file, "PNG", compress_level=1)
+read_picture(file.getvalue(), 10)
+before = resident_mib()
+if sys.argv[1] == "shared":
+    memory.share_one_heap()
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(lambda _: read_picture(file.getvalue(), 10).width_px, range(4)))
+print(resident_mib() - before)
+"""
+
+
+def test_what_threads_free_is_free() -> None:
+    """Else each of them keeps a heap of its own as large as its largest picture."""
+    kept = {
+        how: int(subprocess.run([sys.executable, "-c", DECODED_BY_FOUR, how], capture_output=True, check=True).stdout)
+        for how in ("apart", "shared")
+    }
+    assert kept["shared"] < kept["apart"] / 2, kept

@@ -248,7 +248,10 @@ def test_a_members_new_cycle_resets_no_budget(
 
 def asked_of_money(browser: TestClient, run: TrainingRun) -> dict[str, Any]:
     """What costs money, and what came of it."""
-    routes = ("POST /runs", "POST /preflights", "POST /runs/{run_id}/resumption", "POST /compare/{sheet_id}/drawing")
+    routes = (
+        "POST /runs", "POST /preflights", "POST /runs/{run_id}/resumption", "POST /compare/{sheet_id}/drawing",
+        "POST /runs/{run_id}/model",
+    )  # fmt: skip
     return {route: ask(browser, route, run_id=run.id) for route in routes}
 
 
@@ -293,6 +296,75 @@ def test_what_touches_access_money_or_others_is_in_the_log(
     assert f"Person {ben.id} (left)" in page.text and "127.0.0.1" in page.text
     assert "Wrong password" in client.get("/audit?act=sign_in_failed").text
     assert member.get("/audit").status_code != 200
+
+
+TOLD_BY: dict[str, str] = {
+    "POST /browsers/{key}/exit": "browser_ended",
+    "POST /cycles": "cycle_started",
+    "POST /jobs/{job_id}/cancel": "job_cancelled",
+    "POST /links/{token}": "signed_in",
+    "POST /password": "password_set",
+    "POST /people": "person_added",
+    "POST /people/{person_id}/deletion": "person_deleted",
+    "POST /people/{person_id}/exit": "access_ended",
+    "POST /people/{person_id}/links": "link_made",
+    "POST /people/{person_id}/role": "role_changed",
+    "POST /runs": "run_launched",
+    "POST /runs/{run_id}/extension": "run_extended",
+    "POST /runs/{run_id}/resumption": "run_resumed",
+    "POST /runs/{run_id}/stop": "run_stopped",
+    "POST /sign-in": "signed_in",
+    "POST /sign-out": "signed_out",
+    "POST /sign-out/everywhere": "signed_out_everywhere",
+    # Work that is asked for.
+    "POST /catalogs/{catalog_id}/rules": "job_asked",
+    "POST /catalogs/{catalog_id}/versions": "job_asked",
+    "POST /compare/{sheet_id}/drawing": "job_asked",
+    "POST /images/{image_id}/recaption": "job_asked",
+    "POST /intakes": "job_asked",
+    "POST /intakes/{intake_id}/repetitions": "job_asked",
+    "POST /preflights": "job_asked",
+    "POST /runs/{run_id}/model": "job_asked",
+    # Histories that are appended to, each row with its person; and what changes nothing yet.
+    "POST /catalogs/{catalog_id}/decisions": "decision",
+    "POST /images/{image_id}/decisions": "decision",
+    "POST /undo": "decision",
+    "POST /images/{image_id}/captions": "caption",
+    "POST /images/{image_id}/captions/{caption_id}/restoration": "caption",
+    "POST /images/{image_id}/contradictions": "",
+    "POST /runs/new": "",
+    "POST /uploads": "",  # until they are taken in
+    "POST /uploads/{upload}/files": "",
+}
+
+
+def test_every_route_that_changes_something_says_where_it_is_told(web: FastAPI) -> None:
+    assert {route for route in served(web) if not route.startswith("GET ")} == TOLD_BY.keys()
+    assert set(TOLD_BY.values()) - {"", "decision", "caption"} <= set(audit.ACTS)
+
+
+def test_work_that_is_asked_for_is_in_the_log(session: Session, client: TestClient, me: Person) -> None:
+    photo = cast.red_kettle(session, cast.catalog(session))
+    client.post(f"/images/{photo.id}/decisions", data={"verdict": "kept"})
+    rules = {"wants": "both", "on": ["empty"], "blurred_below": "0.059", "unsure_below": "0.350"}
+    asked = {
+        "captions.propose": client.post(f"/images/{photo.id}/recaption"),
+        "dataset.freeze": client.post(f"/catalogs/{photo.catalog_id}/versions", data={"q": "decision:kept"}),
+        "review.apply_rules": client.post(f"/catalogs/{photo.catalog_id}/rules", data=rules),
+    }
+    assert {answer.status_code for answer in asked.values()} == {303}
+    told = {str(entry.facts["kind"]): entry.by_id for entry in lines(session, "job_asked")}
+    assert told == dict.fromkeys(asked, me.id)
+    session.info.pop(audit.FROM_ADDRESS, None)
+    jobs.request(session, "signals.measure", {}, me)
+    assert len(lines(session, "job_asked")) == len(asked), "what follows by itself is not"
+
+
+def test_a_sign_in_says_how(session: Session, stranger: TestClient, ben: Person) -> None:
+    stranger.post("/sign-in", data={"email": ben.email, "password": PASSWORD})
+    stranger.cookies.clear()
+    stranger.post(f"/links/{people.make_link(session, ben)}")
+    assert [entry.facts["how"] for entry in lines(session, "signed_in")][-2:] == ["password", "link"]
 
 
 def test_the_log_is_only_appended(session: Session) -> None:

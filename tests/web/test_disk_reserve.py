@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -19,6 +20,7 @@ from app.people import Person
 from app.settings import Settings
 from app.storage import Storage, free_on
 from app.training.tables import Checkpoint
+from app.web.middleware import AccessControl
 from tests import cast
 from tests.conftest import sign_in
 from tests.intake.conftest import encoded, picture
@@ -142,7 +144,7 @@ def test_the_quota_counts_what_was_taken_in(web: FastAPI, session: Session, sett
     """Taken in, an upload's folder is gone; its photos are on the disk."""
     storage, pile = Storage(settings.data_dir), cast.catalog(session)
     photo = cast.red_kettle(session, pile)
-    photo.size_bytes = 5 * MB
+    photo.size_bytes, photo.made_bytes = 1 * MB, 4 * MB  # a small file with a large render
     intake = session.get_one(ingest.Intake, photo.intake_id)
     intake.folder = str(storage.root / uploads.FOLDER / f"{ben.id}-{'0' * 32}")
     session.flush()
@@ -169,3 +171,40 @@ def test_the_same_asked_for_again_is_one_job(client: TestClient, session: Sessio
     (photos / "a.jpg").write_bytes(b"a picture")
     form = {"catalog_id": photo.catalog_id, "folder": str(photos)}
     assert len({client.post("/intakes", data=form, headers=JSON).json()["href"] for _ in range(5)}) == 1
+
+
+def test_a_database_whose_disk_is_full_says_so(
+    client: TestClient, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, so “does not answer, try again” would be the wrong advice."""
+
+    def full_disk(*_: object, **__: object) -> None:
+        session.execute(text("do $$ begin raise exception 'could not extend file' using errcode = '53100'; end $$"))
+
+    monkeypatch.setattr(jobs, "request", full_disk)
+    photo = cast.red_kettle(session, cast.catalog(session))
+    answer = client.post(f"/images/{photo.id}/recaption", headers=JSON)
+    assert answer.status_code == 422 and "disk is full" in said(answer)
+
+
+def test_what_others_send_stops_nobody_who_sends_nothing(web: FastAPI, client: TestClient, session: Session) -> None:
+    """Strangers who announced terabytes and held them back made every page answer that the disk was full."""
+    photo = cast.red_kettle(session, cast.catalog(session))
+    assert client.get("/people").status_code == 200
+    door: Any = web.middleware_stack
+    while not isinstance(door, AccessControl):
+        door = door.app
+    door._coming_bytes = 1 << 60
+    assert client.get("/people").status_code == 200
+    assert client.post(f"/images/{photo.id}/decisions", data={"verdict": "kept"}, headers=JSON).status_code == 200
+    announced = {**JSON, "Content-Length": str(100 * MB)}
+    assert client.post("/intakes", content=b"", headers=announced).status_code == 422
+
+
+def test_a_stranger_takes_no_room(full: Settings, stranger: TestClient) -> None:
+    announced = {**JSON, "Content-Length": str(100 * MB), "Content-Type": "application/x-www-form-urlencoded"}
+    for answer in (
+        stranger.post("/sign-in", content=b"", headers=announced),
+        stranger.post("/links/x", content=iter([b"password=x"]), headers=JSON),
+    ):
+        assert "disk" not in answer.text and answer.status_code in (404, 413, 422)

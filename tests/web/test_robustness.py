@@ -89,6 +89,22 @@ def test_a_cookie_chooses_no_first_password_long_after_the_sign_in(
     assert browser.post("/password", data={"new": NEW}).status_code == 200
 
 
+def test_an_owner_without_a_password_is_told_what_it_takes(
+    client: TestClient, session: Session, me: Person, ana: Person
+) -> None:
+    """Before the forms, and not by what a form answers once it is filled in."""
+    assert "Choose one within 15 minutes of your link" in client.get("/people").text
+    session.query(SignIn).filter_by(person_id=me.id).update({"confirmed_at": utc_now() - timedelta(hours=1)})
+    session.flush()
+    page = client.get("/people").text
+    assert f"packshot link {me.email}" in page
+    for action in ("/people", "/password", f"/people/{ana.id}/role", f"/people/{ana.id}/links"):
+        assert f'action="{action}"' not in page, action
+    people.keep_password(session, me, passwords.hashed(PASSWORD), keep_token=next(iter(client.cookies.values())))
+    page = client.get("/people").text
+    assert "packshot link" not in page and 'action="/people"' in page
+
+
 def test_an_owners_cookie_gives_nobody_access(client: TestClient, session: Session, me: Person, ana: Person) -> None:
     """What gives or takes access wants the password again when it was not typed for a while."""
     people.keep_password(session, me, passwords.hashed(PASSWORD), keep_token=next(iter(client.cookies.values())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from app import jobs
 from app.captions.tables import Caption
 from app.catalog.files import view_path
 from app.catalog.tables import Catalog, Image, Signals
+from app.cycles import clock
 from app.database import transaction, utc_now
 from app.demo.drawing import draw
 from app.demo.worlds import base_world
@@ -205,6 +207,23 @@ def test_empty_and_tiny_photos_are_not_kept_and_empty_ones_get_no_caption(
     assert {row.file_name for row in rows if row.text is None} == empty
     tiny = {row.file_name for row in rows if row.rule == "small" and row.verdict == "rejected"}
     assert tiny == {"tiny 40.png", "tiny 160.png", "tiny 255.png"}
+
+
+@pytest.mark.parametrize("budget", [None, 0, 1])
+def test_a_members_photos_are_captioned_for_nothing_where_no_money_is_set_aside(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, budget: int | None
+) -> None:
+    priced = settings.model_copy(update={"gpu_hour_price": 2, "caption_model": "org/model"})
+    with transaction(engine) as session:
+        ben = cast.person(session, "Ben")
+        if budget is not None:
+            clock.start_cycle(session, priced, None).budget = Decimal(budget)
+    celery_app.do(asked_intake(engine, pile, folder, ben), cpu.take_in, priced)
+    (measuring,) = waiting(engine, "signals.measure")
+    celery_app.do(measuring.id, cpu.measure, priced)
+    assert (len(waiting(engine, "captions.look")), len(waiting(engine, "captions.propose"))) == (
+        (1, 0) if budget else (0, 1)
+    )
 
 
 def test_a_worker_that_lost_its_job_writes_nothing_more(

@@ -14,6 +14,7 @@ from app.captions import proposing
 from app.catalog import signals
 from app.catalog.files import view_path
 from app.catalog.signals import Unmeasured
+from app.cycles import spending
 from workers.celery_app import Cancelled, Work
 from workers.signals.measure import SIGNALS_VERSION, measure
 
@@ -34,7 +35,9 @@ def measure_all(work: Work) -> dict[str, Any]:
     passed_over = measure_images(work, waiting)
     with work.transaction() as session:
         jobs.beat(session, work.claim)
-        proposing.request_captions(session, catalog_id, work.settings, jobs.asker(session, work.claim.job_id))
+        asker = jobs.asker(session, work.claim.job_id)
+        settings = spending.free_of(session, work.settings, asker)
+        proposing.request_captions(session, catalog_id, settings, asker)
     return {"photos": len(waiting), "passed_over": passed_over[:NAMED_AT_MOST]}
 
 

@@ -31,7 +31,8 @@ Confirmed = Depends(confirming.confirm)
 class PeopleView:
     """Oneself and the team. `link` is shown once, right after it was made for `link_for`.
 
-    `asks_password`: what gives or takes access wants it again, for it was last typed a while ago.
+    `asks_password`: what gives or takes access wants it again, for it was last typed a while ago. `asks_link`: the same
+    of somebody without a password, whom only a new link can prove to be there; `has_to_choose`: it will soon be so.
     """
 
     me: Person
@@ -39,6 +40,8 @@ class PeopleView:
     with_access: set[int]
     browsers: Sequence[BrowserRow]
     asks_password: bool
+    asks_link: bool
+    has_to_choose: bool
     idle_hours: int
     link: str | None = None
     link_for: Person | None = None
@@ -143,12 +146,15 @@ def _view(
     token = page.request.state.token
     here = people.hash_of(token)[:16]
     idle_hours = page.settings.sign_in_idle_hours
+    has_password, is_confirmed = me.password_hash is not None, people.is_confirmed(session, token)
     return PeopleView(
         me=me,
         team=people.everybody(session),
         with_access=people.with_access(session),
         browsers=[browsers.row(row, here) for row in people.browsers(session, me, timedelta(hours=idle_hours))],
-        asks_password=me.password_hash is not None and not people.is_confirmed(session, token),
+        asks_password=has_password and not is_confirmed,
+        asks_link=not has_password and not is_confirmed,
+        has_to_choose=not has_password and is_confirmed,
         idle_hours=idle_hours,
         link=link,
         link_for=link_for,

@@ -135,7 +135,7 @@ def stop(run_id: int, session: Write, me: CurrentPerson, keep: Annotated[bool, F
 
 @router.post("/runs/{run_id}/model")
 def write_model(
-    run_id: int, session: Write, me: CurrentPerson, step: Annotated[int, Form(ge=1, le=MOST_STEPS)]
+    run_id: int, session: Write, me: Spender, step: Annotated[int, Form(ge=1, le=MOST_STEPS)]
 ) -> RedirectResponse:
     """Have the finished model written from another checkpoint; asked twice, it is written once."""
     models.request_model(session, runs.get(session, run_id), step, me)

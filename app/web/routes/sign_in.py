@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request
 from fastapi.concurrency import run_in_threadpool
@@ -62,7 +62,7 @@ async def sign_in(request: Request, page: Page, email: Text, password: Text, nex
         view = SignInView(address, email, outcome.sentence)
         status = 429 if outcome.has_to_wait else 401
         return await run_in_threadpool(page, "people/sign_in.html", view, status=status)
-    return await run_in_threadpool(_signed_in, request, lambda session: outcome, address)
+    return await run_in_threadpool(_signed_in, request, lambda session: outcome, address, "password")
 
 
 @router.post("/sign-out")
@@ -110,10 +110,12 @@ async def use_link(token: str, request: Request, password: Text = "", next: Text
     def use(session: Session) -> int:
         return people.sign_in_by_link(session, token, hashed).id
 
-    return await run_in_threadpool(_signed_in, request, use, security.safe_next(next))
+    return await run_in_threadpool(_signed_in, request, use, security.safe_next(next), "link")
 
 
-def _signed_in(request: Request, who: Callable[[Session], int], address: str) -> Response:
+def _signed_in(
+    request: Request, who: Callable[[Session], int], address: str, how: Literal["password", "link"]
+) -> Response:
     """Sign the browser in and lead it on. `who` says whom, in the same transaction: a link is used, or it is not."""
     settings = request.app.state.settings
     before = request.cookies.get(security.browser_cookie_name(settings))
@@ -121,7 +123,7 @@ def _signed_in(request: Request, who: Callable[[Session], int], address: str) ->
     def begin(session: Session) -> tuple[str, str]:
         person = people.get(session, who(session))
         browser = request.headers.get("user-agent", "")
-        token = people.begin_session(session, person, browser=browser, address=address_of(request))
+        token = people.begin_session(session, person, browser=browser, address=address_of(request), how=how)
         return token, guessing.know_browser(session, person, before)
 
     token, browser = in_transaction(request, begin)

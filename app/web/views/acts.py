@@ -28,6 +28,7 @@ _CHOICES: Final[dict[Act, str]] = {
     "run_discarded": "Discarded a run",
     "run_resumed": "Let a run go on",
     "run_extended": "Raised a run’s limit",
+    "job_asked": "Asked for a job",
     "job_cancelled": "Stopped a job",
 }
 CHOICES: Final[dict[str, str]] = {str(act): words for act, words in _CHOICES.items()}
@@ -85,5 +86,7 @@ def _nobody(entry: AuditEntry) -> str:
 def _fact(name: str, value: Any) -> str:
     if name == "seconds":
         return f"time limit {duration(float(value))}"
-    shown = {"amount": "money limit", "ended": "ended cycle", "spent": "which spent", "role": "now"}.get(name, name)
+    shown = {"amount": "money limit", "ended": "ended cycle", "spent": "which spent", "role": "now", "how": "by"}.get(
+        name, name
+    )
     return f"{shown} {value}"
