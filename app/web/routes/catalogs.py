@@ -197,11 +197,12 @@ def _suggested(counted: Facets, chosen: Selection) -> int:
 
 
 def _offer(session: Session, chosen: Selection) -> Offer | None:
-    """The kept ones of the selected photos, to be frozen; None where the selection asks for others."""
+    """The kept ones of the selected photos, to be frozen, and those that rules suggest to keep, where `by` asks for no
+    others; None where the selection asks for other decisions."""
     decision = chosen.values("decision")
     if (decision and "kept" not in decision) or "kept" in chosen.values("decision", is_not=True):
         return None
-    return freezing.offer(session, chosen.catalog_id, chosen.narrowed(decision=("kept",), by=()).query)
+    return freezing.offer(session, chosen.catalog_id, chosen.narrowed(decision=("kept",)).query)
 
 
 def _places(chosen: Selection, sort: str, total: int) -> tuple[tuple[int, str], ...]:
