@@ -100,7 +100,7 @@ def test_saving_keeps_who_and_when_and_asks_for_the_job(
     page = client.get(f"/catalogs/{pile.id}/rules").text
     assert (
         f'data-job="/jobs/{job.id}"' in page
-        and "both, empty below 3.0, small below 256, blurred below 0.500, unsure below 0.350" in page
+        and "both, empty below 2.3, small below 256, blurred below 0.500, unsure below 0.350" in page
     )
     assert "within the limit" not in client.get(f"/images/{photos[1].id}").text.split("Sharpness")[1].split("Fill")[0]
     again = client.post(f"/catalogs/{pile.id}/rules", data=sent | {"expected_id": str(kept.id)})
