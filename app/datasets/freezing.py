@@ -88,6 +88,14 @@ class Offer:
     unseen: int
     unseen_captioned: int
 
+    @property
+    def unseen_query(self) -> str:
+        """The filter that shows the unseen ones."""
+        every = taken(self.selection, takes_unseen=True)
+        if authors := [author for author in every.values("by") if author != "person"]:
+            return every.narrowed(by=authors).query
+        return every.with_term("by", (*every.values("by", is_not=True), "person"), is_not=True).query
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:

@@ -158,7 +158,7 @@ def _within(value: float | None, bounds: Range, top: float) -> bool:
 def _around(value: float | None, top: float) -> list[Range]:
     """Ranges with the value inside, at the edge and outside."""
     shown = round((0.5 if value is None else value) * top, 4)
-    return [Range(low=shown), Range(high=shown), Range(round(shown * 0.7, 4), round(shown * 1.2, 4))]
+    return [Range(low=shown), Range(high=shown), Range(round(shown * 0.7, 4), min(top, round(shown * 1.2, 4)))]
 
 
 def _equal(value: Callable[[PlainPhoto], Any]) -> Meaning:

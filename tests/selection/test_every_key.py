@@ -204,3 +204,5 @@ def test_counts_and_freezes_keep_rules_and_people_apart(
     by = session.scalars(freezing.taken(chosen, takes_unseen=False).select(PhotoIndex.decided_by)).all()
     assert set(by) <= {"person"}
     assert len(by) == offer.seen
+    if offer.unseen:
+        assert browse.count(session, parse(offer.unseen_query, shelf.catalog_id)) == offer.unseen
