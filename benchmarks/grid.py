@@ -85,11 +85,11 @@ def _tables(draw: random.Random, count: int) -> Iterator[tuple[str, Iterable[tup
     numbered = list(enumerate(products, 1))
     yield (
         "image (id, catalog_id, intake_id, sha256, file_name, format, size_bytes, width_px, height_px, had_alpha,"
-        " had_profile, was_turned, render_path, thumb_sha256, view_sha256, title, category, product, extra,"
-        " taken_in_at)",
+        " had_profile, was_turned, was_read_strictly, render_path, thumb_sha256, view_sha256, title, category, product,"
+        " extra, taken_in_at)",
         (
-            (n, 1, 1, f"{n:064x}", f"IMG_{n:06d}.jpg", "JPEG", 900_000, 1600, 2132, False, False, False, "x", "x", "x",
-             f"{colour} {kind[:-1].lower()} {n % 977}", kind, f"P-{n // 3}", "{}", "2026-11-01")
+            (n, 1, 1, f"{n:064x}", f"IMG_{n:06d}.jpg", "JPEG", 900_000, 1600, 2132, False, False, False, True,
+             "x", "x", "x", f"{colour} {kind[:-1].lower()} {n % 977}", kind, f"P-{n // 3}", "{}", "2026-11-01")
             for n, (colour, kind) in numbered
         ),
     )  # fmt: skip

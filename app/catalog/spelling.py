@@ -8,7 +8,9 @@ Three keys, each an SQL function of ours, so that tables and indexes hold them a
 
 `search_words` makes words of a text, with their places, and `search_query` the question for what was typed. Writing
 without spaces (Chinese, Japanese, Korean, Thai and their neighbours) is parted character by character, so that a word
-inside a longer run is found. A sign is kept beside the words: "100 %" and "Kettle & AB" ask for signs that are there.
+inside a longer run is found. Signs are kept beside the words. Those that mean something (`%`, `+`, `#`, `€`) stand at
+the places of the words around them, so that "100%" finds neither "100 wool" nor "5 % of 100"; punctuation only parts
+words, for people write "T-shirt" and "T shirt" for one thing. `APART` between two texts parts their phrases too.
 
 PostgreSQL's own collations do not serve: the server in the wheel has no ICU, and what a C library's collation sorts
 changes with the machine. `pg_c_utf8` (PostgreSQL 17) has Unicode's letter cases and is the same everywhere.
@@ -24,8 +26,21 @@ from sqlalchemy import Connection, MetaData, event
 
 from app.database import Base
 
-# Accents, and what is not seen at all: soft hyphens, joiners, variation selectors.
-UNSEEN: Final = r"[\u0300-\u036f\u00ad\u200b-\u200d\u2060\ufe00-\ufe0f\ufeff]"
+# What is not seen at all: soft hyphens, joiners, marks of direction, variation selectors, tags.
+_HIDDEN: Final = r"\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e01ef"
+HIDDEN: Final = f"[{_HIDDEN}]"
+# That, accents of all scripts that write words without them too, the long line in Arabic words, and trade marks.
+UNSEEN: Final = (
+    rf"[{_HIDDEN}\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670"
+    r"\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u2120\u2122]"
+)
+# Signs that mean something by themselves. Hyphens, apostrophes, brackets and stops part words, and an asterisk behind
+# one is how other searches ask for its beginning.
+SIGNS: Final = (
+    r"#$\u0025&+<=>@^|~\u00a2-\u00a9\u00ac\u00ae-\u00b1\u00b6\u00d7\u00f7\u2020-\u2022\u2030\u2031\u20a0-\u20cf"
+    r"\u2190-\u2bff\U0001f000-\U0001faff"
+)
+APART: Final = r"\x1f"
 _UNSPACED: Final = (
     r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff])"
 )
@@ -38,7 +53,8 @@ _NAME_CHARACTERS: Final = 500  # of a name that sort: an index takes rows of 2.7
 
 def label_key(label: str) -> str:
     """What `label` has in common with labels that people take for the same; the SQL function in Python."""
-    small = "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in _composed(label))
+    seen = re.sub(HIDDEN, "", _composed(label))
+    small = "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in seen)
     return re.sub(r"[^\S\x1c-\x1f]+", " ", small.replace("ß", "ss").replace("ς", "σ").replace("İ", "i")).strip(" ")
 
 
@@ -61,7 +77,9 @@ def _function(name: str, returns: str, body: str) -> str:
 
 
 def _search_text() -> str:
-    text = f"lower(regexp_replace(normalize(t, NFKD), '{UNSEEN}', '', 'g') collate pg_c_utf8)"
+    # Trade marks go before they become letters: "Kettle™" is the word "kettle".
+    text = rf"regexp_replace(normalize(regexp_replace(t, '[\u2120\u2122]', '', 'g'), NFKD), '{UNSEEN}', '', 'g')"
+    text = f"lower({text} collate pg_c_utf8)"
     for letter, letters in _LONGER:
         text = f"replace({text}, '{letter}', '{letters}')"
     return f"normalize({_PLAINER.format(text)}, NFKC)"
@@ -72,34 +90,53 @@ def _name_key() -> str:
     return f"left(regexp_replace({longer}, '0+([0-9]{{{_DIGITS},}})', '\\1', 'g'), {_NAME_CHARACTERS})"
 
 
-# Words of a text with their places, and its signs, each once and quoted as a lexeme. A tsvector takes words of 2 kB and
-# counts places to 16,383.
-_PARTED: Final = r"""
+# The words of a text with their places, and its signs with the number of words before them. A tsvector takes words of
+# 2 kB, and counts places to 16,383.
+_PARTED: Final = (
+    r"""
     with said as (select regexp_replace(TEXT, 'UNSPACED', ' \1 ', 'g') as text),
-    word as (
-        select left(word, 200) as word, place
-        from said, regexp_split_to_table(said.text, '(\W|_)+') with ordinality as parted (word, place) where word <> ''
+    part as (
+        select parts[1] as word, replace(replace(parts[2], '\', '\\'), '''', '''''') as sign,
+            count(*) filter (where parts[2] is null) over (order by number) as place
+        from said, regexp_matches(said.text, '([[:alnum:]]+)|([^[:alnum:][:space:][:cntrl:]])|APART', 'g')
+            with ordinality as parted (parts, number)
     ),
-    sign as (
-        select distinct replace(replace(found[1], '\', '\\'), '''', '''''') as sign
-        from said, regexp_matches(said.text, '([^[:alnum:][:space:]])', 'g') as found
-    )""".replace("TEXT", _search_text()).replace("UNSPACED", _UNSPACED)
+    word as (select left(word, 200) as word, least(place, 16382) as place from part where word is not null),
+    sign as (select sign, least(place, 16382) as place, sign ~ '[SIGNS]' as is_told from part where sign is not null)
+    """.replace("TEXT", _search_text())
+    .replace("UNSPACED", _UNSPACED)
+    .replace("APART", APART)
+    .replace("SIGNS", SIGNS)
+)
 _WORDS: Final = """
     select coalesce(string_agg(lexeme, ' '), '')::tsvector from (
-        select '''' || word || ''':' || least(place, 16383) from word union all select '''' || sign || '''' from sign
+        select '''' || word || ''':' || place from word
+        union all select distinct '''' || sign || '''' from sign
+        union all
+        select distinct '''' || sign || ''':' || greatest(place, 1) || ',' || place + 1 from sign where is_told
     ) as lexemes (lexeme)"""
+# The last word may go on, unless a sign ends it.
 _QUERY: Final = """
     select coalesce(
-        (select string_agg('''' || word || case place when last then ''':*' else '''' end, ' <-> ' order by place)
-            from (select word, place, max(place) over () as last from word) as phrase),
+        (select string_agg(
+            '(''' || word || '''' || case when place = last and not is_ended then ':*' else '' end || coalesce(told, '')
+                || ')', ' <-> ' order by place)
+            from (
+                select word, place, max(place) over () as last,
+                    (select string_agg(distinct ' <0> ''' || sign || '''', '') from sign
+                        where is_told and greatest(sign.place, 1) = word.place) as told,
+                    exists (select from sign where is_told and sign.place = word.place) as is_ended
+                from word
+            ) as phrase),
         (select string_agg('''' || sign || '''', ' & ') from sign), ''
     )::tsquery"""
 
 FUNCTIONS: Final[dict[str, str]] = {
     "label_key": _function(
         "label_key", "text",
-        r"select btrim(regexp_replace(replace(replace(lower(normalize(t, NFKC) collate pg_c_utf8), 'ß', 'ss'), "
-        r"'ς', 'σ'), '\s+', ' ', 'g'))",
+        "select btrim(regexp_replace(replace(replace(lower(regexp_replace("
+        f"normalize(t, NFKC), '{HIDDEN}', '', 'g') collate pg_c_utf8), 'ß', 'ss'), 'ς', 'σ'), "
+        r"'\s+', ' ', 'g'))",
     ),
     "search_text": _function("search_text", "text", f"select {_search_text()}"),
     "name_key": _function("name_key", "text", f"select {_name_key()}"),

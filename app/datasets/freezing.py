@@ -36,6 +36,7 @@ from app.storage import Storage
 
 KEPT: Final = "decision:kept"
 UNSEEN_TOO: Final = ("person", "rule")
+BY_NOBODY: Final = ("rule", "none")
 MANIFEST: Final = "manifest.jsonl"
 _INSERTED_AT_ONCE: Final = 1000
 
@@ -87,6 +88,14 @@ class Offer:
     unseen: int
     unseen_captioned: int
 
+    @property
+    def unseen_query(self) -> str:
+        """The filter that shows the unseen ones."""
+        every = taken(self.selection, takes_unseen=True)
+        if authors := [author for author in every.values("by") if author != "person"]:
+            return every.narrowed(by=authors).query
+        return every.with_term("by", (*every.values("by", is_not=True), "person"), is_not=True).query
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
@@ -108,6 +117,8 @@ def taken(chosen: Selection, takes_unseen: bool) -> Selection:
     names_unseen = not decision or "unseen" in decision
     if takes_unseen:
         return chosen if names_unseen or has_author else chosen.narrowed(by=UNSEEN_TOO)
+    if has_author and "person" not in chosen.values("by"):
+        return chosen.with_term("by", BY_NOBODY, is_not=True)  # nothing: it asks for photos of nobody
     return chosen.narrowed(by=("person",)) if names_unseen or has_author else chosen
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sqlalchemy import func, select, true
+from sqlalchemy import func, literal, select, true, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -357,11 +357,13 @@ def get(session: Session, intake_id: int) -> Intake:
 
 
 def refused_files(session: Session, intake_id: int, after: str = "", limit: int = 200) -> list[SourceFile]:
-    """Files that this intake refused, by name, starting after the name `after`."""
+    """Files that this intake refused, by name with its numbers by their value, starting after the name `after`."""
+    order = tuple(key.collate("C") for key in (func.name_key(SourceFile.file_name), SourceFile.file_name))
     query = (
         select(SourceFile)
-        .where(SourceFile.intake_id == intake_id, SourceFile.outcome == "refused", SourceFile.file_name > after)
-        .order_by(SourceFile.file_name)
+        .where(SourceFile.intake_id == intake_id, SourceFile.outcome == "refused")
+        .where(tuple_(*order) > tuple_(func.name_key(after), literal(after)))
+        .order_by(*order)
         .limit(limit)
     )
     return list(session.scalars(query))

@@ -101,9 +101,13 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """Exact counts for the facet pane. `bars` has `BINS` counts per range, from 0 to 1 in equal steps."""
+    """Exact counts for the facet pane. `bars` has `BINS` counts per range, from 0 to 1 in equal steps.
+
+    Of `suggested` of the `total` photos a rule suggests something, while no person has decided.
+    """
 
     total: int
+    suggested: int
     options: dict[str, tuple[Option, ...]]
     bars: dict[str, tuple[int, ...]]
 
@@ -209,7 +213,9 @@ def facets(session: Session, selection: Selection) -> Facets:
     combined = select(*counted, func.count().label("n")).group_by(*places).cte("combined")
     photos = func.sum(combined.c.n)
     kept = _Held(combined.c, tuple(flags), tuple(wide))
-    parts: list[Select[*tuple[Any, ...]]] = [select(literal(TOTAL), literal(None, Text), photos).where(*kept.all_but())]
+    parts: list[Select[*tuple[Any, ...]]] = [
+        select(literal(TOTAL), combined.c.by, photos).where(*kept.all_but()).group_by(combined.c.by)
+    ]
     for key in LISTED:
         with_value = photos.filter(and_(true(), *kept.all_but(key)))
         parts.append(select(literal(key), combined.c[key], with_value).group_by(combined.c[key]))
@@ -310,7 +316,7 @@ def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) ->
         for key, several in SEVERAL.items()
     }
     bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in MEASURED}
-    return Facets(counted[TOTAL][None], options, bars)
+    return Facets(sum(counted[TOTAL].values()), counted[TOTAL].get("rule", 0), options, bars)
 
 
 def _options_of_name(listed: Label, counted: dict[str | None, int], chosen: Sequence[str | None]) -> tuple[Option, ...]:

@@ -226,6 +226,9 @@ class Measure(Key):
         match = _RANGE.fullmatch(text)
         if match is None:
             raise NotUnderstood(f"“{text}” is not a range; write {self.example}.", position)
+        highest = max(float(match[name] or 0.0) for name in ("bound", "low", "high"))
+        if highest > self.top:
+            raise NotUnderstood(f"“{self.name}” runs from 0 to {figure(self.top)}; write {self.example}.", position)
         if match["sign"]:
             bound = round(float(match["bound"]), 6)
             return Range(low=bound) if match["sign"] == ">" else Range(high=bound)

@@ -9,7 +9,8 @@ product, file name or current caption. Keys are declared in `keys`. `decision` a
 `by:rule` what a rule suggests of photos that no person has seen.
 
 Nothing that was typed means something else in silence: what looks like another language (`or`, `category=lamps`,
-`NOT red`, `*ettle`) is refused with its place and what to type here. In quotes everything is plain text.
+`NOT red`, `*ettle`, `–red`, `'red dress'`) is refused with its place and what to type here. In quotes everything is
+plain text. What it looks like is told in `foreign`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from sqlalchemy import ColumnElement, Select, and_, select
 from app.captions.tables import Caption
 from app.catalog.tables import Image, Signals
 from app.review.tables import Decision
+from app.selection import foreign
 from app.selection.keys import ASKED, KEYS, WORDS
-from app.selection.kinds import Key, Label, Measure, NotUnderstood, OneOf, Part
+from app.selection.kinds import Key, Measure, NotUnderstood, OneOf
 from app.selection.tables import PhotoIndex
 
 # What a query may hold, for the database asks about every word and value. Photos picked one by one in the grid come as
@@ -138,7 +140,9 @@ def parse(text: str, catalog_id: int) -> Selection:
             values, position = _read_values(text, key, typed.end())
         else:
             key = WORDS
-            _refuse_other_languages(text, start, position)
+            bare = _BARE_WORD.match(text, position)
+            if why := foreign.word(bare[0], text[position : position + 200]) if bare else "":
+                raise NotUnderstood(why, start)
             word, _, position = _read_value(text, position, _BARE_WORD)
             values = [key.read(word, False, start)]
         given = terms.setdefault((key.name, is_not), [])
@@ -155,62 +159,20 @@ def parse(text: str, catalog_id: int) -> Selection:
 
 
 # A minus before a key, a word, a quote or an emoji; one that stands alone or before signs is a sign like any other.
-_LEFT_OUT = re.compile(r'-(?=[\w"“„]|[^\x00-\x7f\s”])')
-# Keyboards of other scripts write the colon and the quotes in their own way.
+_LEFT_OUT = re.compile(r'-(?=[\w"“„«»「＂]|[^\x00-\x7f\s”])')
+# Keyboards of other scripts write the colon, the comma and the quotes in their own way.
 _KEY = re.compile(r"([^\W\d]\w*)[:：]")
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|[“„]([^“”„]*)[“”]', re.DOTALL)
-_QUOTES: Final = ('"', "“", "„")
-_BARE_VALUE = re.compile(r'[^\s",“”„]+')
-_BARE_WORD = re.compile(r'[^\s"“”„]+')
+_COMMAS: Final = (",", "，", "、", "،")
+_QUOTED = re.compile(
+    r'"((?:[^"\\]|\\.)*)"|[“„]([^“”„]*)[“”]|«([^«»]*)»|»([^«»]*)«|「([^「」]*)」|＂([^＂]*)＂', re.DOTALL
+)
+_QUOTES: Final = ('"', "“", "„", "«", "»", "「", "＂")
+_CLOSING: Final = ("”", "」")
+_BARE_VALUE = re.compile(r'[^\s",，、،“”„«»「」＂]+')
+_BARE_WORD = re.compile(r'[^\s"“”„«»「」＂]+')
 _SPACE = re.compile(r"\s*")
 # What is read back as it stands. Signs that mean something elsewhere are written in quotes.
-_PLAIN = re.compile(r"[^\s\",:：\\“”„|*]+")
-_LEADING_SIGN = re.compile(r"[-!~*:=<>|]\W*\w")
-_COMPARED = re.compile(r"(\w+)(:=|=|<|>)")
-_BETWEEN = re.compile(r"\w[^\s\w]*([|*])[^\s\w]*\w")
-_OPERATORS: Final = {
-    "or": "Values of one filter are alternatives, as in category:lamps,mugs.",
-    "and": "Everything asked for is joined by “and” already, so leave it out.",
-    "not": "A minus leaves something out, as in -lamps or -category:lamps.",
-}
-
-
-def _operator(word: str) -> str:
-    """What to type in place of a word that joins terms in other languages; empty for any other word.
-
-    "and" and "not" in small letters are words of a sentence: "salt and pepper".
-    """
-    is_one = word.lower() == "or" or word in ("AND", "NOT")
-    return _OPERATORS[word.lower()] if is_one else ""
-
-
-def _refuse_other_languages(text: str, start: int, position: int) -> None:
-    """Refuse a word, which begins at `position` behind the sign of its term, that asks for more than this language has.
-
-    Raises NotUnderstood.
-    """
-    word = _BARE_WORD.match(text, position)
-    if word is None:
-        return
-    typed = word[0]
-    if instead := _operator(typed):
-        instead += f' To look for the word, write "{typed}" in quotes.'
-        raise NotUnderstood(f"“{typed}” does not join filters here. {instead}", start)
-    if (compared := _COMPARED.match(typed)) and compared[1].lower() in KEYS:
-        name = compared[1].lower()
-        said = "" if compared[2] in (":=", "=") else compared[2]
-        value = typed[compared.end() :] or "…"
-        raise NotUnderstood(f"A filter is written with a colon: {name}:{said}{value}.", start)
-    if _LEADING_SIGN.match(typed):
-        bare = typed.lstrip("".join(letter for letter in typed if not letter.isalnum()))
-        raise NotUnderstood(
-            f"A word cannot begin with “{typed[0]}”. Write {bare} to find it, -{bare} to leave it out, or put the sign"
-            " in quotes with it.", start,
-        )  # fmt: skip
-    if between := _BETWEEN.search(typed):
-        sign = between[1]
-        why = "joins no words" if sign == "|" else "stands for no letters; words are found by their beginnings"
-        raise NotUnderstood(f"“{sign}” {why}. To look for “{typed}” as it stands, put it in quotes.", start)
+_PLAIN = re.compile(r"[^\s\",，、،:：\\“”„«»「」＂;|*?]+")
 
 
 def _key_named(typed: str, position: int) -> Key:
@@ -231,11 +193,12 @@ def _read_value(text: str, position: int, bare: re.Pattern[str]) -> tuple[str, b
         quoted = _QUOTED.match(text, position)
         if quoted is None:
             raise NotUnderstood("This quote is never closed.", position, ('"',))
-        value = re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL) if quoted[1] is not None else quoted[2]
+        inside = quoted[quoted.lastindex or 1]
+        value = re.sub(r"\\(.)", r"\1", inside, flags=re.DOTALL) if quoted.lastindex == 1 else inside
     else:
         quoted = bare.match(text, position)
         if quoted is None:
-            what = "This quote was never opened." if text[position] == "”" else "A value is missing here."
+            what = "This quote was never opened." if text[position] in _CLOSING else "A value is missing here."
             raise NotUnderstood(what, position)
         value = quoted[0]
     if not value or "\0" in value:
@@ -250,27 +213,16 @@ def _read_values(text: str, key: Key, position: int) -> tuple[list[Any], int]:
         if position >= len(text) or text[position].isspace():
             raise NotUnderstood(f"“{key.name}:” needs a value.", position, key.allowed)
         value, is_quoted, end = _read_value(text, position, _BARE_VALUE)
-        if not is_quoted:
-            _refuse_other_values(value, key, position)
+        if not is_quoted and (why := foreign.value(value, key)):
+            raise NotUnderstood(why, position, key.allowed)
         values.append(key.read(value, is_quoted, position))
-        if not text.startswith(",", end):
+        if not text.startswith(_COMMAS, end):
+            if is_quoted and not (end == len(text) or text[end].isspace()):
+                raise NotUnderstood("Behind a value in quotes stands a space, or a comma and another value.", end)
             return values, end
         if isinstance(key, Measure):
             raise NotUnderstood(f"“{key.name}” takes one range.", end)
         position = end + 1
-
-
-def _refuse_other_values(value: str, key: Key, position: int) -> None:
-    """Refuse a value that asks for more than this language has. Raises NotUnderstood."""
-    bare = value.lstrip("-!=")
-    if value[0] in "-!=" and bare:
-        instead = f"write {key.name}:{bare}" if value[0] == "=" else f"to leave it out, write -{key.name}:{bare}"
-    elif "*" in value and isinstance(key, Label | Part):
-        instead = "“*” stands for no letters here"
-    else:
-        return
-    why = f"“{value}” is not a value of “{key.name}”; {instead}. A value with such a sign stands in quotes."
-    raise NotUnderstood(why, position, key.allowed)
 
 
 def _refuse_too_many(key: Key, values: Sequence[Any], position: int) -> None:
@@ -289,9 +241,9 @@ def _written(term: Term) -> str:
 
 def _quoted(text: str, key: Key) -> str:
     """`text` as one value of a key: in quotes where it would not be read back as it stands."""
-    is_plain = _PLAIN.fullmatch(text) is not None and text[0] not in "-!="
+    is_plain = _PLAIN.fullmatch(text) is not None
     if key is WORDS:
-        is_plain = is_plain and (text[0].isalnum() and not (_operator(text) or _COMPARED.match(text)))
+        is_plain = is_plain and text[0].isalnum() and not foreign.word(text, text)
     elif not isinstance(key, OneOf):
-        is_plain = is_plain and text.lower() != "none"
+        is_plain = is_plain and text.lower() != "none" and not foreign.value(text, key)
     return text if is_plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

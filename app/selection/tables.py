@@ -67,11 +67,11 @@ _KEEPERS = {
         from changed
         on conflict (image_id) do update set catalog_id = excluded.catalog_id, category = excluded.category,
             category_key = excluded.category_key, longest_px = excluded.longest_px, shortest_px = excluded.shortest_px
-        where (photo_index.catalog_id, photo_index.category, photo_index.longest_px, photo_index.shortest_px)
-            is distinct from
-            (excluded.catalog_id, excluded.category, excluded.longest_px, excluded.shortest_px);
+        where (photo_index.catalog_id, photo_index.category, photo_index.category_key, photo_index.longest_px,
+            photo_index.shortest_px) is distinct from
+            (excluded.catalog_id, excluded.category, excluded.category_key, excluded.longest_px, excluded.shortest_px);
         insert into photo_text (image_id, of_image)
-        select id, search_words(concat_ws(' ', title, category, description, product, file_name)) from changed
+        select id, search_words(concat_ws(E' \\x1f ', title, category, description, product, file_name)) from changed
         on conflict (image_id) do update set of_image = excluded.of_image
         where photo_text.of_image is distinct from excluded.of_image""",
     "signals": """
@@ -90,7 +90,7 @@ _KEEPERS = {
             and photo_index.captioned_by is distinct from coalesce(caption.written_by, 'none');
         update photo_text set of_caption = fresh.words
         from (
-            select touched.image_id, search_words(coalesce(caption.text, '')) as words
+            select touched.image_id, search_words(E'\\x1f ' || coalesce(caption.text, '')) as words
             from (select distinct image_id from changed) as touched
             left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
         ) as fresh

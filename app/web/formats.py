@@ -44,6 +44,11 @@ def plural(count: int, singular: str, many: str | None = None) -> str:
     return f"{count:,} {singular if count == 1 else many or singular + 's'}"
 
 
+def to_freeze(kept: int, unseen: int) -> str:
+    """What a freeze has to take: 12 and any -> "Freeze the 12 kept"; 0 and 55 -> "Freeze 55 unseen"."""
+    return f"Freeze {unseen:,} unseen" if unseen and not kept else f"Freeze the {kept:,} kept"
+
+
 def money(amount: Decimal | float, currency: str, has_cents: bool = False) -> str:
     """25.44, "€" -> "€25.44"; whole amounts without cents unless asked for, a sign before the currency.
 
@@ -108,6 +113,7 @@ FILTERS: dict[str, Any] = {
     "commands": commands,
     "share": share,
     "plural": plural,
+    "to_freeze": to_freeze,
     "money": money,
     "money_left": money_left,
     "duration": duration,

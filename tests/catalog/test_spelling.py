@@ -22,7 +22,13 @@ def test_a_label_has_the_same_key_in_python_and_in_the_database(session: Session
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Möbel", "MO\u0308BEL"), (" T-\u00a0shirts", "t- Shirts "), ("Straße", "STRASSE"), ("ＡＢ", "ab")],
+    [
+        ("Möbel", "MO\u0308BEL"),
+        (" T-\u00a0shirts", "t- Shirts "),
+        ("Straße", "STRASSE"),
+        ("ＡＢ", "ab"),
+        ("La\u00admps\u200b", "\ufefflamps\u200e"),
+    ],
 )
 def test_spellings_of_a_label_have_one_key(one: str, other: str) -> None:
     assert label_key(one) == label_key(other)

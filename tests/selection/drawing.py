@@ -14,12 +14,16 @@ from app.selection.query import Selection
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
     lambda text: not is_unseen(text)
 )
-FIGURE = st.integers(0, 99_000_000).map(lambda number: number / 1_000_000)
-RANGE = st.one_of(
-    st.builds(Range, low=FIGURE),
-    st.builds(Range, high=FIGURE),
-    st.tuples(FIGURE, FIGURE).map(lambda pair: Range(min(pair), max(pair))),
-)
+
+
+def ranges(top: float) -> st.SearchStrategy[Range]:
+    """Any range within 0 to `top`, to six places."""
+    figure = st.integers(0, round(top * 1_000_000)).map(lambda number: number / 1_000_000)
+    return st.one_of(
+        st.builds(Range, low=figure),
+        st.builds(Range, high=figure),
+        st.tuples(figure, figure).map(lambda pair: Range(min(pair), max(pair))),
+    )
 
 
 def values_of(key: Key, texts: st.SearchStrategy[str] = TEXT) -> st.SearchStrategy[Any]:
@@ -27,7 +31,7 @@ def values_of(key: Key, texts: st.SearchStrategy[str] = TEXT) -> st.SearchStrate
     if isinstance(key, OneOf):
         return st.sampled_from(key.allowed)
     if isinstance(key, Measure):
-        return RANGE
+        return ranges(key.top)
     if isinstance(key, Number):
         return st.integers(0, 10**17)
     return st.none() | st.just("none") | texts if isinstance(key, Label) else st.just("none") | texts

@@ -5,6 +5,7 @@ A key that is declared and not told of here fails `test_every_key.py`.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
@@ -86,9 +87,28 @@ def plain(text: str) -> str:
     return "".join(part for part in parts if not unicodedata.combining(part)).replace("ß", "ss")
 
 
-def words(text: str) -> list[str]:
-    """The words of a text, plain; each character of Chinese is one."""
-    return re.findall(r"[\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+", plain(text))
+SIGNS: Final = "%&+#€@🔥"
+
+
+def words(text: str) -> list[tuple[str, set[str]]]:
+    """The words of a text, plain, each with the signs before and behind it; each character of Chinese is one."""
+    parted: list[tuple[str, set[str]]] = []
+    before: set[str] = set()
+    for word, sign in re.findall(rf"([\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+)|([{SIGNS}])", plain(text)):
+        if word:
+            parted.append((word, before))
+            before = set()
+        else:
+            before.add(sign)
+            if parted:
+                parted[-1][1].add(sign)
+    return parted
+
+
+def _is_begun(word: tuple[str, set[str]], asked: tuple[str, set[str]], typed: str) -> bool:
+    """Whether a word begins as the last one of what was typed, or where a sign ends that one, is it."""
+    is_ended = plain(typed).rstrip()[-1:] in SIGNS
+    return (word[0] == asked[0] if is_ended else word[0].startswith(asked[0])) and asked[1] <= word[1]
 
 
 def _mentions(photo: PlainPhoto, typed: str) -> bool:
@@ -99,7 +119,10 @@ def _mentions(photo: PlainPhoto, typed: str) -> bool:
         there = words(text)
         for start in range(len(there) - len(asked) + 1):
             run = there[start : start + len(asked)]
-            if run[:-1] == asked[:-1] and run[-1].startswith(asked[-1]):
+            pairs = zip(run[:-1], asked[:-1], strict=True)
+            if all(one[0] == other[0] and other[1] <= one[1] for one, other in pairs) and _is_begun(
+                run[-1], asked[-1], typed
+            ):
                 return True
     return False
 
@@ -108,6 +131,9 @@ def _beginnings(photo: PlainPhoto) -> list[str]:
     """Words to ask for: as they stand, begun, in another letter case, two in a row, and signs."""
     asked = [" ".join(text.split()[:2]) for text in photo.texts]
     asked += [word for text in photo.texts for word in (text.split()[0][:3], text.split()[-1].upper())]
+    # Over the border of two texts, and with a sign that stands beside another word.
+    asked += [f"{one.split()[-1]} {other.split()[0]}" for one, other in itertools.pairwise(photo.texts)]
+    asked += ["wool%", "100%", "kettle&", "&kettle ab"]
     return [word for word in asked if word]
 
 
@@ -132,7 +158,7 @@ def _within(value: float | None, bounds: Range, top: float) -> bool:
 def _around(value: float | None, top: float) -> list[Range]:
     """Ranges with the value inside, at the edge and outside."""
     shown = round((0.5 if value is None else value) * top, 4)
-    return [Range(low=shown), Range(high=shown), Range(round(shown * 0.7, 4), round(shown * 1.2, 4))]
+    return [Range(low=shown), Range(high=shown), Range(round(shown * 0.7, 4), min(top, round(shown * 1.2, 4)))]
 
 
 def _equal(value: Callable[[PlainPhoto], Any]) -> Meaning:

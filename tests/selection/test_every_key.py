@@ -126,7 +126,9 @@ def test_all_that_asks_agrees(session: Session, shelf: Shelf, chance: random.Ran
 
 
 def facets_agree(shelf: Shelf, chosen: Selection, facets: browse.Facets) -> None:
-    assert facets.total == len(shelf.ids(chosen))
+    ids = set(shelf.ids(chosen))
+    suggested = {photo.image.id for photo in shelf.photos if photo.decision and photo.decision.rule}
+    assert (facets.total, facets.suggested) == (len(ids), len(ids & suggested))
     for key, listed in (LISTED | SEVERAL).items():
         counts = {option.value: option.count for option in facets.options[key]}
         alone = {value: shelf.ids(only(chosen, key, value)) for value in counts}
@@ -182,3 +184,25 @@ def test_photos_picked_by_number_are_those(session: Session, shelf: Shelf) -> No
     assert [tile.id for tile in browse.page(session, chosen, "oldest")] == ids
     assert browse.facets(session, chosen).total == 3
     assert browse.position(session, chosen, "oldest", ids[2]) == 3
+
+
+@given(
+    st.lists(st.sampled_from(ASKED["decision"].allowed), max_size=2), st.booleans(),
+    st.lists(st.sampled_from(ASKED["by"].allowed), max_size=2), st.booleans(),
+)  # fmt: skip
+@SHARED
+def test_counts_and_freezes_keep_rules_and_people_apart(
+    session: Session, shelf: Shelf, decisions: list[str], is_not: bool, authors: list[str], is_not_by: bool
+) -> None:
+    chosen = Selection(shelf.catalog_id).with_term("decision", decisions, is_not).with_term("by", authors, is_not_by)
+    ids = set(shelf.ids(chosen))
+    suggested = {photo.image.id for photo in shelf.photos if photo.decision and photo.decision.rule}
+    assert browse.facets(session, chosen).suggested == len(ids & suggested)
+    if chosen.is_everything:
+        return
+    offer = freezing.offer(session, shelf.catalog_id, chosen.query)
+    by = session.scalars(freezing.taken(chosen, takes_unseen=False).select(PhotoIndex.decided_by)).all()
+    assert set(by) <= {"person"}
+    assert len(by) == offer.seen
+    if offer.unseen:
+        assert browse.count(session, parse(offer.unseen_query, shelf.catalog_id)) == offer.unseen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,6 +257,17 @@ def test_what_a_filter_finds(session: Session, pile: Catalog, text: str, titles:
         ("กาต้มน้ำสีแดง", "สีแดง"),
         ("ＡＢＣ１２３", "abc123"),
         ("Tea\u00adpot", "teapot"),
+        ("Tea\u200epot \u202a12\u202c", "teapot 12"),
+        ("كِتَاب", "كتاب"),
+        ("שָׁלוֹם", "שלום"),
+        ("Kettle™ Pro", '"kettle pro"'),
+        ("100 % wool", '"100% wool"'),
+        ("C++ mug", "c++"),
+        ("model #12", "#1"),
+        ("€50 voucher", "€50"),
+        ("T shirt", "t-shirt"),
+        ("T-shirt", "t shirt"),
+        ("women’s coat", "women's"),
         ("Teapot 🔥", "🔥"),
         ("it's \\ here", "' \\"),
         ("i" * 3000, "i" * 300),
@@ -273,6 +286,8 @@ def test_words_are_found_however_they_are_written(session: Session, title: str, 
     ("title", "asked"),
     [
         ("Kettle AB", "Kettle & AB"), ("100 wool", "100 %"), ("红水色壶", "红色"), ("Teapot", "🔥"), ("か皿", "が"),
+        ("100 wool", '"100%"'), ("100 wool, 5 % silk", "100%"), ("Kettle AB", "kettle&ab"), ("Cat + dog", "C++"),
+        ("1000%", "100%"), ("50 £", "50€"), ("Kettle red", '"kettles red"'), ("Red", '"red kettles"'),
     ],
 )  # fmt: skip
 def test_words_and_signs_that_are_not_there_are_not_found(session: Session, title: str, asked: str) -> None:
@@ -298,6 +313,30 @@ def test_words_and_signs_that_are_not_there_are_not_found(session: Session, titl
         ("*ettle", 0, "Write ettle"),
         ("ket*le", 0, "beginnings"),
         ("red|blue", 0, "put it in quotes"),
+        ("kettle –red", 7, "-red to leave it out"),
+        ("−red", 0, "-red to leave it out"),
+        ('kettle –"red dress"', 7, "A minus leaves it out"),
+        ("+red", 0, "Write red to find it"),
+        ("‘red dress’", 0, 'in double quotes: "red dress"'),
+        ("'red dress' lamp", 0, 'in double quotes: "red dress"'),
+        ("category:'lamps'", 9, "double quotes"),
+        ("(category:lamps", 0, "beginning of a word"),
+        ("red,decision:kept", 0, "beginning of a word"),
+        ("category:lamps,decision:kept", 15, "begins another filter"),
+        ("decision:kept ,unseen", 14, "without spaces"),
+        ('category:"lamps"mugs', 16, "a space, or a comma"),
+        ("category:lamps;mugs", 9, "parted by commas"),
+        ("category:lamps|mugs", 9, "parted by commas"),
+        ("category::lamps", 9, "leave out"),
+        ("category:(lamps,mugs)", 9, "leave out"),
+        ("category!=lamps", 0, "-category:lamps"),
+        ("sharpness>=0.5", 0, "sharpness:0.4..0.9"),
+        ("red && blue", 4, "leave it out"),
+        ("red || blue", 4, "category:lamps,mugs"),
+        ("ke?tle", 0, "beginnings"),
+        ("kettle~2", 0, "in quotes"),
+        ("sharpness:40..90", 10, "from 0 to 1"),
+        ("fill:>101", 5, "from 0 to 100"),
         ("category:lamps,-mugs", 15, "-category:mugs"),
         ("größe:5", 0, "is not a filter"),
         ("red \u200b", 4, "no letter, digit or sign"),
@@ -314,9 +353,32 @@ def test_what_reads_like_another_language_is_refused_with_what_to_type(text: str
     assert instead in refusal.value.sentence
 
 
-@pytest.mark.parametrize("text", ["salt and pepper", "do not bend", '"or"', "kettle*", "-12", "a - b", "12:30", "#1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "salt and pepper", "do not bend", '"or"', "kettle*", "-12", "a - b", "12:30", "#1", "Kettle (red, small)",
+        "Kettle – red", "women’s 'n' men's", "the ’80s", "file:(1)", "C++ 100% & #1 a@b", "why?", "1/2",
+    ],
+)  # fmt: skip
 def test_plain_words_stay_plain(text: str) -> None:
     assert parse(text, 1).terms
+
+
+@pytest.mark.parametrize(
+    ("typed", "same"),
+    [
+        ("«red dress»", '"red dress"'), ("»red dress«", '"red dress"'), ("-「red dress」", '-"red dress"'),
+        ("category:lamps，mugs、hats", "category:lamps,mugs,hats"),
+    ],
+)  # fmt: skip
+def test_other_keyboards_quotes_and_commas_are_read(typed: str, same: str) -> None:
+    assert parse(typed, 1) == parse(same, 1)
+
+
+def test_a_long_text_of_another_language_is_read_soon() -> None:
+    for text in ("'a" + " " * 100_000, "a" + "*" * 100_000, "-" * 100_000 + "a", "a~" * 50_000, "'a b " * 9):
+        with contextlib.suppress(NotUnderstood):
+            parse(text, 1)
 
 
 def test_toggling_a_value_twice_changes_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -226,3 +227,28 @@ def test_texts_of_the_catalogue_are_escaped(client: TestClient, session: Session
     assert "<script>alert" not in text and "<b>Bags" not in text and "<i>bag" not in text
     chosen = client.get(f"/catalogs/{pile.id}", params={"q": 'category:"<b>Bags</b>"'})
     assert len(tile_ids(chosen.text)) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "label", "frozen"),
+    [
+        ("", "Freeze the 1 kept", "decision:kept"),
+        ("-id:{kept}", "Freeze 2 unseen", "decision:kept -id:{kept}"),
+        ("by:rule", "Freeze 2 unseen", "decision:kept by:rule"),
+        ("decision:kept by:rule", "Freeze 2 unseen", "decision:kept by:rule"),
+        ("decision:kept by:person", "Freeze the 1 kept", "decision:kept by:person"),
+        ("by:none", "Freeze the 0 kept", None),
+        ("decision:unseen", "Freeze the 0 kept", None),
+    ],
+)
+def test_what_the_grid_offers_to_freeze_is_of_the_photos_it_shows(
+    client: TestClient, session: Session, me: Person, query: str, label: str, frozen: str | None
+) -> None:
+    pile = cast.catalog(session)
+    kept, *others = (cast.red_kettle(session, pile) for _ in range(3))
+    apply_rules(session, [photo.id for photo in (kept, *others)])
+    decide(session, kept, me, "kept")
+    answer = client.get(f"/catalogs/{pile.id}", params={"q": query.format(kept=kept.id)})
+    assert label in answer.text
+    asked = quote(frozen.format(kept=kept.id)) if frozen else ""
+    assert (f"/freeze?q={asked}" in answer.text) is (frozen is not None)

@@ -96,7 +96,7 @@ def test_what_rules_suggest_is_told_apart_from_what_people_decided(session: Sess
         "55 not seen yet, 0 need work. People kept 0 and rejected 0. "
         "Rules suggest to keep 48, to reject 2 and to look at 5."
     )
-    assert freeze.title == "Freeze the 0 kept"
+    assert freeze.title == "Freeze 48 unseen"
     assert "Rules suggest to keep 48 more that no person has seen." in freeze.detail
     assert freeze.href == f"/catalogs/{pile.id}/freeze"
 

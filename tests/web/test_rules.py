@@ -98,7 +98,10 @@ def test_saving_keeps_who_and_when_and_asks_for_the_job(
     job = session.scalars(select(Job)).one()
     assert (job.kind, job.arguments) == ("review.apply_rules", {"catalog_id": pile.id})
     page = client.get(f"/catalogs/{pile.id}/rules").text
-    assert f'data-job="/jobs/{job.id}"' in page and "both, blurred below 0.500" in page
+    assert (
+        f'data-job="/jobs/{job.id}"' in page
+        and "both, empty below 2.3, small below 256, blurred below 0.500, unsure below 0.350" in page
+    )
     assert "within the limit" not in client.get(f"/images/{photos[1].id}").text.split("Sharpness")[1].split("Fill")[0]
     again = client.post(f"/catalogs/{pile.id}/rules", data=sent | {"expected_id": str(kept.id)})
     assert again.status_code == 303 and session.scalars(select(Job)).all() == [job]

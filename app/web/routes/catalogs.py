@@ -20,7 +20,7 @@ from app.datasets import freezing
 from app.datasets.freezing import Offer
 from app.review.decisions import REASONS
 from app.selection import browse
-from app.selection.browse import PAGE, SORTS, Facets, Order, Tile
+from app.selection.browse import PAGE, SORTS, Order, Tile
 from app.selection.kinds import NotUnderstood
 from app.selection.query import Selection, parse
 from app.selection.wording import Description, describe, examples
@@ -160,7 +160,7 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
         sorts=SORTS,
         facets=pane.draw(counted, chosen, sort),
         total=counted.total,
-        suggested=_suggested(counted, chosen),
+        suggested=counted.suggested,
         offer=_offer(session, chosen),
         catalog_total=browse.count(session, Selection(catalog.id)),
         said=describe(chosen, counted.total),
@@ -186,22 +186,13 @@ def _tiles(
     return TilesView(catalog, chosen, sort, tiles, copies, first, more, page)
 
 
-def _suggested(counted: Facets, chosen: Selection) -> int:
-    """Of how many of the selected photos a rule suggests something, while no person has decided."""
-    decision, by = chosen.values("decision"), chosen.values("by")
-    holds_them = "rule" in by if by else not decision or "unseen" in decision
-    is_left_out = "rule" in chosen.values("by", is_not=True) or "unseen" in chosen.values("decision", is_not=True)
-    return sum(
-        option.count for option in counted.options["by"] if option.value == "rule" and holds_them and not is_left_out
-    )
-
-
 def _offer(session: Session, chosen: Selection) -> Offer | None:
-    """The kept ones of the selected photos, to be frozen; None where the selection asks for others."""
+    """The kept ones of the selected photos, to be frozen, and those that rules suggest to keep, where `by` asks for no
+    others; None where the selection asks for other decisions."""
     decision = chosen.values("decision")
     if (decision and "kept" not in decision) or "kept" in chosen.values("decision", is_not=True):
         return None
-    return freezing.offer(session, chosen.catalog_id, chosen.narrowed(decision=("kept",), by=()).query)
+    return freezing.offer(session, chosen.catalog_id, chosen.narrowed(decision=("kept",)).query)
 
 
 def _places(chosen: Selection, sort: str, total: int) -> tuple[tuple[int, str], ...]:

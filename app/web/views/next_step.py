@@ -7,7 +7,7 @@ from typing import Final
 
 from app.cycles.clock import CycleClock
 from app.cycles.report import CycleReport
-from app.web.formats import number, plural
+from app.web.formats import number, plural, to_freeze
 
 _DOING: Final = {"intake.take_in": "Photos are being taken in", "signals.measure": "Photos are being measured"}
 
@@ -84,7 +84,7 @@ def _review(report: CycleReport) -> list[Step]:
     kept, suggested = report.kept, report.suggested.get("kept", 0)
     more = f" Rules suggest to keep {number(suggested)} more that no person has seen." if suggested else ""
     freeze = Step(
-        f"Freeze the {number(kept)} kept", f"A frozen version never changes; runs are trained from it.{more}",
+        to_freeze(kept, suggested), f"A frozen version never changes; runs are trained from it.{more}",
         "See what is frozen", f"/catalogs/{catalog}/freeze",
     )  # fmt: skip
     if waiting == 0:

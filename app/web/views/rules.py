@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -102,7 +102,8 @@ class LimitLine:
 class RulesView:
     """The rules page. `asked` is shown in the form; it is what is kept unless somebody tries something else.
 
-    `refusal` says why what was typed cannot be, `other` who has set other rules since the form was opened.
+    `refusal` says why what was typed cannot be, `other` who has set other rules since the form was opened. `history`
+    are settings, who set them and where the limits lay.
     """
 
     catalog: Catalog
@@ -116,7 +117,7 @@ class RulesView:
     limits: tuple[LimitLine, ...]
     undecided: int
     changed: int
-    history: Sequence[tuple[RuleSet, str]]
+    history: tuple[tuple[RuleSet, str, str], ...]
     job: Job | None
 
 
@@ -151,9 +152,15 @@ def read(session: Session, catalog: Catalog, fields: Fields, seen_id: int | None
         limits=tuple(_limit(name, asked, fields, bars[name]) for name in LIMITS),
         undecided=counted.undecided,
         changed=counted.changed,
-        history=history,
+        history=tuple((row, name, _limits_of(row)) for row, name in history),
         job=rule_sets.under_way(session, catalog.id),
     )  # fmt: skip
+
+
+def _limits_of(kept: RuleSet) -> str:
+    """Where the limits lay in settings of any age: "empty below 3.0, small below 256, ..."."""
+    there = ((name.replace("_", " "), limit, kept.settings.get(name)) for name, limit in LIMITS.items())
+    return ", ".join(f"{name} {value:.{limit.places}f}" for name, limit, value in there if value is not None)
 
 
 def settings_in(fields: Fields, saved: RuleSettings) -> tuple[RuleSettings, str]:
