@@ -42,7 +42,7 @@ BLUR_SHARE = 0.006
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     with tempfile.TemporaryDirectory() as place:
-        server = servers.postgres(Path(place) / "pg", is_durable=False)
+        server = servers.postgres(Path(place), is_durable=False)
         with servers.run(server):
             migrate(server.url)
             engine = create_engine(server.url)

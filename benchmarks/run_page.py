@@ -148,7 +148,7 @@ def draw(app: FastAPI, url: str, run_id: int) -> None:
 def _app(folder: Path) -> Iterator[tuple[FastAPI, str]]:
     """The app on an empty database, and its address."""
     (folder / "pg").mkdir()
-    server = servers.postgres(folder / "pg", is_durable=False)
+    server = servers.postgres(folder, is_durable=False)
     with servers.run(server):
         migrate(server.url)
         app = create_app(Settings(data_dir=folder / "data", database_url=server.url))

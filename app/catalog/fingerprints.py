@@ -36,8 +36,8 @@ COLOUR_AT_MOST: Final = 16.0
 GAIN_AT_MOST: Final = 1.25
 # What that sees and what not, for people.
 COPIES_SEEN: Final = (
-    "resized, recompressed, turned, mirrored and plainly bordered copies are seen; "
-    "crops, overlays and new colours are not"
+    "resized, recompressed, turned by quarters, mirrored and most plainly bordered copies are seen; "
+    "crops, overlays, small turns and new colours are not"
 )
 _AT_ONCE: Final = 2_000_000
 _LOW: Final = SIDE // 2
