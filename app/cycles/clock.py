@@ -264,7 +264,7 @@ def _states(traces: list[_Trace]) -> list[State]:
 
 def _traces(session: Session, cycle: Cycle) -> dict[str, _Trace]:
     def newest(state: str) -> ColumnElement[int]:
-        return func.coalesce(func.max(Job.id).filter(Job.state == state), 0)
+        return func.coalesce(func.max(Job.id).filter(Job.state == state, Job.whole_id.is_(None)), 0)
 
     began_at = LedgerEntry.at - func.make_interval(0, 0, 0, 0, 0, 0, LedgerEntry.seconds)
     paid = (
@@ -281,7 +281,7 @@ def _traces(session: Session, cycle: Cycle) -> dict[str, _Trace]:
         select(
             Job.kind,
             func.bool_or(Job.state.in_(("queued", "running"))),
-            func.bool_or(Job.state == "done"),
+            func.coalesce(func.bool_or(Job.state == "done").filter(Job.whole_id.is_(None)), False),
             newest("failed") > newest("done"),
             func.min(func.coalesce(paid.c.began_at, Job.started_at)),
             func.max(func.coalesce(paid.c.ended_at, Job.ended_at)),
