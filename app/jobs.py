@@ -112,7 +112,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class JobPart:
     """A share of a job's work: its own arguments, and how much there is to do in it."""
 
     arguments: dict[str, Any]
@@ -207,7 +207,7 @@ def claim(session: Session, job_id: int, worker: str, lease_s: float = LEASE_S) 
     return Claim(row.id, row.token, row.kind, row.arguments, row.attempts, row.whole_id, row.parts)
 
 
-def cut(session: Session, claim: Claim, parts: Sequence[Part]) -> None:
+def cut(session: Session, claim: Claim, parts: Sequence[JobPart]) -> None:
     """The work under this claim is shared: it waits, without a worker, until its parts are over. Raises LeaseLost."""
     values = {"parts": len(parts), "lease_until": None, "claimed_at": None, "worker": None, "attempts": 0, "done": 0}
     _guarded(session, claim, values | {"total": sum(part.total for part in parts)})

@@ -290,7 +290,7 @@ def test_a_claimer_never_overtakes_the_sender(engine: Engine, committed: int) ->
 def whole_of(session: Session, sizes: list[int]) -> tuple[Job, list[Job]]:
     """A job cut into parts of these sizes, and the parts."""
     whole = ask(session, catalog_id=1)
-    jobs.cut(session, claimed(session, whole), [jobs.Part({"share": size}, size) for size in sizes])
+    jobs.cut(session, claimed(session, whole), [jobs.JobPart({"share": size}, size) for size in sizes])
     parts = session.scalars(select(Job).where(Job.whole_id == whole.id).order_by(Job.id)).all()
     return whole, list(parts)
 

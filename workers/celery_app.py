@@ -108,7 +108,7 @@ class Work:
         if self._is_lost.is_set():
             raise jobs.LeaseLost(f"Job {self.claim.job_id} is no longer this worker's.")
 
-    def of(self, part: jobs.Part) -> Work:
+    def of(self, part: jobs.JobPart) -> Work:
         """This work as work on one part, under the same claim."""
         return replace(self, claim=replace(self.claim, arguments=part.arguments))
 
@@ -121,7 +121,7 @@ class Work:
 class Cut:
     """What a body answers whose work is to be shared: the parts, for any number of workers."""
 
-    parts: Sequence[jobs.Part]
+    parts: Sequence[jobs.JobPart]
 
 
 Body = Callable[[Work], dict[str, Any] | Cut | None]
@@ -173,7 +173,7 @@ Results = list[dict[str, Any]]
 
 def shared(
     work: Work,
-    plan: Callable[[Work], Sequence[jobs.Part]],
+    plan: Callable[[Work], Sequence[jobs.JobPart]],
     do_part: Callable[[Work], dict[str, Any]],
     end: Callable[[Work, Results], dict[str, Any]],
 ) -> dict[str, Any] | Cut:

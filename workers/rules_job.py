@@ -22,10 +22,10 @@ def apply_rules(work: Work) -> dict[str, Any] | Cut:
     return shared(work, _plan, _apply_to_part, _end)
 
 
-def _plan(work: Work) -> list[jobs.Part]:
+def _plan(work: Work) -> list[jobs.JobPart]:
     with work.transaction() as session:
         batches = decisions.in_batches(session, int(work.arguments["catalog_id"]))
-        return [jobs.Part({**work.arguments, "image_ids": batch}, len(batch)) for batch in batches]
+        return [jobs.JobPart({**work.arguments, "image_ids": batch}, len(batch)) for batch in batches]
 
 
 def _apply_to_part(work: Work) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from workers.captions import captioner
 from workers.captions.captioner import Captioner
 from workers.celery_app import Cancelled, Cut, Results, Work, cut_evenly, shared
 from workers.devices.model_cache import ModelCache
+from workers.devices.torch_device import best_device
 from workers.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,10 @@ def propose_all(work: Work) -> dict[str, Any] | Cut:
     return shared(work, _plan, _propose_part, _end)
 
 
-def _plan(work: Work) -> list[jobs.Part]:
-    return [jobs.Part({**work.arguments, "image_ids": list(some)}, len(some)) for some in cut_evenly(_awaiting(work))]
+def _plan(work: Work) -> list[jobs.JobPart]:
+    return [
+        jobs.JobPart({**work.arguments, "image_ids": list(some)}, len(some)) for some in cut_evenly(_awaiting(work))
+    ]
 
 
 def _propose_part(work: Work) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class ModelCache:
         return self._family
 
     def other(self, name: str, load: Callable[[], Model]) -> Model:
-        """A model that draws nothing, loaded by `load` unless it was the last one asked for. Raises what `load` does."""
+        """A model that draws nothing, by `load` unless it was the last one asked for. Raises what `load` does."""
         if self._other is None or self._other[0] != name:
             self.release()
             self._other = name, load()

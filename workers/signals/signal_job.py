@@ -34,9 +34,9 @@ def measure_all(work: Work) -> dict[str, Any] | Cut:
     return shared(work, _plan, _measure_part, _end)
 
 
-def _plan(work: Work) -> list[jobs.Part]:
+def _plan(work: Work) -> list[jobs.JobPart]:
     ids = [image.image_id for image in _waiting(work)]
-    return [jobs.Part({**work.arguments, "image_ids": list(some)}, len(some)) for some in cut_evenly(ids)]
+    return [jobs.JobPart({**work.arguments, "image_ids": list(some)}, len(some)) for some in cut_evenly(ids)]
 
 
 def _measure_part(work: Work) -> dict[str, Any]:
