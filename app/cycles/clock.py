@@ -62,7 +62,7 @@ class CycleStage:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A rollup of the day line: where it starts and how long it is, in shares of the day, 0 to 1."""
+    """A span of the day line: where it starts and how long it is, in shares of the day, 0 to 1."""
 
     key: str
     name: str
@@ -120,7 +120,7 @@ class CycleClock:
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """The stages that began, as rollups of the day line, cut at its end."""
+        """The stages that began, as spans of the day line, cut at its end."""
         day = self.ends_at - self.started_at
         pieces = []
         for stage in self.stages:
