@@ -57,7 +57,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   checkpoints as columns and prompt + seed as rows.
 - **Model**: a neural network. Database classes live in `tables.py` files.
 - **Job**: queued work, a row; a **task** is the Celery function that does it. **Claim**: a worker's leased right to
-  a job, with a fencing token. **Sweep**: finding jobs whose lease ran out or whose message was lost.
+  a job, with a fencing token. **Sweep**: finding jobs whose lease ran out or whose message was lost. **Part**: a share
+  of a **whole** job's work, a job itself, so that many workers do one job.
 - **Supervisor**: the process that starts and stops the others; the **host state** is what it wrote down of them.
 - **Device**: a GPU, a slice of one, or the CPU. **Device lock**: a gpu worker's sole right to a device. **Device
   allocation**: the devices that one job was given.

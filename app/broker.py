@@ -1,23 +1,29 @@
 """Sends queued jobs to Celery by name, after the commit. The only file in `app` that imports Celery.
 
-A lost message costs at most `jobs.RESEND_AFTER_S`: the sweeper sends what is still queued again, and `jobs.claim`
+A lost message costs at most `RESEND_AFTER_S`: the sweeper sends what is still queued again, and `jobs.claim`
 lets only one delivery through.
 """
 
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from sqlalchemy import Engine
+from sqlalchemy import Engine, or_, select, true
+from sqlalchemy.orm import Session, aliased
 
-from app import jobs
 from app.database import transaction, utc_now
+from app.jobs import Job
 
 log = logging.getLogger(__name__)
+
+RESEND_AFTER_S: Final = 30.0
+# So many parts of a whole are sent ahead: enough for workers never to wait, few enough for other work to come between.
+PARTS_AHEAD: Final = 8
 
 
 @lru_cache(maxsize=4)
@@ -51,7 +57,7 @@ def send_due(engine: Engine, redis_url: str) -> int:
     """
     try:
         with transaction(engine) as session:
-            due = jobs.unsent(session)
+            due = unsent(session)
             for job in due:
                 client(redis_url).send_task(job.kind, args=[job.id], queue=job.queue, retry=False)
                 job.sent_at = utc_now()
@@ -59,3 +65,31 @@ def send_due(engine: Engine, redis_url: str) -> int:
     except (OperationalError, ConnectionError, OSError) as error:
         log.warning("Redis does not answer (%s); jobs wait in the database until it does.", type(error).__name__)
         return 0
+
+
+def unsent(session: Session, limit: int = 100) -> list[Job]:
+    """Queued jobs whose message was never sent, or was sent so long ago that it may be lost. Oldest first.
+
+    Of the parts of one whole only the next `PARTS_AHEAD`. Rows another sender is just sending are passed over.
+    """
+    overdue = utc_now() - timedelta(seconds=RESEND_AFTER_S)
+    whole, part = aliased(Job), aliased(Job)
+    ahead = (
+        select(part.id)
+        .where(part.whole_id == whole.id, part.state == "queued")
+        .order_by(part.id)
+        .limit(PARTS_AHEAD)
+        .lateral()
+    )
+    next_parts = (
+        select(ahead.c.id).select_from(whole).join(ahead, true()).where(whole.state == "running", whole.parts > 0)
+    )
+    query = (
+        select(Job)
+        .where(Job.state == "queued", (Job.sent_at.is_(None)) | (Job.sent_at < overdue))
+        .where(or_(Job.whole_id.is_(None), Job.id.in_(next_parts)))
+        .order_by(Job.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(session.scalars(query))

@@ -3,18 +3,24 @@
 A job lives: queued -> running -> done | failed | cancelled. `claim` is a guarded update that gives the claimer a lease
 and a fencing token; every later write carries the token, so a worker that lost its lease can change nothing. A message
 delivered twice finds nothing to claim. `sweep` puts jobs whose lease ran out back in the queue.
+
+Work on many photos is shared: its first claim *cuts* a job into parts, jobs of the same kind with a `whole_id`, which
+any number of workers claim. The whole waits meanwhile, running without a lease. Its progress is the sum of its parts',
+and a cancel of it reaches them all. When the last part is over the whole is queued once more, to be brought to its end;
+a part that failed fails it, after the others kept what they did.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func, select, text, update
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, Text, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from app import audit
 from app.database import Base, BigId, Moment, utc_now
@@ -24,7 +30,6 @@ from app.people import Person, may_act_for
 Queue = Literal["cpu", "gpu"]
 LEASE_S: Final = 60.0
 MAX_ATTEMPTS: Final = 3
-RESEND_AFTER_S: Final = 30.0
 _SAME_JOB_LOCK: Final = 0x7061636E
 FailureKind = Literal["refused", "crashed", "lost", "gave_up"]
 """Why a job failed, in a word: it cannot be done as asked; a fault of the program; its workers were lost again and
@@ -54,6 +59,7 @@ class Job(Base):
         CheckConstraint("failure_kind in ('refused','crashed','lost','gave_up')", name="failure_kind"),
         Index("ix_job_waiting", "queue", "id", postgresql_where=text("state = 'queued'")),
         Index("ix_job_leased", "lease_until", postgresql_where=text("state = 'running'")),
+        Index("ix_job_part", "whole_id", "state", "id", postgresql_where=text("whole_id is not null")),
     )
 
     id: Mapped[BigId]
@@ -78,6 +84,8 @@ class Job(Base):
     result: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     failure: Mapped[str | None] = mapped_column(Text)  # a sentence; of a queued job, why it was put back
     failure_kind: Mapped[str | None] = mapped_column(Text)  # the same in a word, one of `FailureKind`
+    whole_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))  # the job of which this is a part
+    parts: Mapped[int | None]  # how many parts it was cut into
 
     @property
     def devices(self) -> int:
@@ -99,6 +107,16 @@ class Claim:
     kind: str
     arguments: dict[str, Any]
     attempt: int
+    whole_id: int | None = None
+    parts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPart:
+    """A share of a job's work: its own arguments, and how much there is to do in it."""
+
+    arguments: dict[str, Any]
+    total: int
 
 
 class LeaseLost(AppError):
@@ -149,7 +167,8 @@ def request_once(
     states = ("queued", "running") if is_running_enough else ("queued",)
     waiting = session.scalars(
         select(Job)
-        .where(Job.kind == kind, Job.state.in_(states), Job.arguments == arguments, Job.is_cancel_asked.is_(False))
+        .where(Job.kind == kind, Job.state.in_(states), Job.arguments == arguments)
+        .where(Job.is_cancel_asked.is_(False), Job.whole_id.is_(None))
         .order_by(Job.id)
         .limit(1)
     ).first()
@@ -185,9 +204,38 @@ def claim(session: Session, job_id: int, worker: str, lease_s: float = LEASE_S) 
             claimed_at=now,
             failure=None,
         )
-        .returning(Job.id, Job.token, Job.kind, Job.arguments, Job.attempts)
+        .returning(Job.id, Job.token, Job.kind, Job.arguments, Job.attempts, Job.whole_id, Job.parts)
     ).one_or_none()
-    return None if row is None else Claim(row.id, row.token, row.kind, row.arguments, row.attempts)
+    if row is None:
+        return None
+    return Claim(row.id, row.token, row.kind, row.arguments, row.attempts, row.whole_id, row.parts)
+
+
+def cut(session: Session, claim: Claim, parts: Sequence[JobPart]) -> None:
+    """The work under this claim is shared: it waits, without a worker, until its parts are over. Raises LeaseLost."""
+    values = {"parts": len(parts), "lease_until": None, "claimed_at": None, "worker": None, "attempts": 0, "done": 0}
+    _guarded(session, claim, values | {"total": sum(part.total for part in parts)})
+    whole = get(session, claim.job_id)
+    session.add_all(
+        Job(
+            kind=whole.kind,
+            queue=whole.queue,
+            arguments=part.arguments,
+            requested_by_id=whole.requested_by_id,
+            total=part.total,
+            result={},
+            whole_id=whole.id,
+        )
+        for part in parts
+    )
+    session.flush()
+    _settle(session, whole.id)
+
+
+def results(session: Session, claim: Claim) -> list[dict[str, Any]]:
+    """What the parts of a whole led to, in their order."""
+    query = select(Job.result).where(Job.whole_id == claim.job_id, Job.state == "done").order_by(Job.id)
+    return list(session.scalars(query))
 
 
 def beat(
@@ -204,6 +252,8 @@ def beat(
     """
     values: dict[str, Any] = {"lease_until": utc_now() + timedelta(seconds=lease_s)}
     values |= {name: value for name, value in (("done", done), ("total", total), ("note", note)) if value is not None}
+    if claim.whole_id is not None and done is not None:
+        return _beat_part(session, claim, done, values)
     return _guarded(session, claim, values)
 
 
@@ -219,13 +269,20 @@ def count_anew(session: Session, claim: Claim) -> None:
 
 def finish(session: Session, claim: Claim, result: dict[str, Any] | None = None) -> None:
     """The work is done. Raises LeaseLost."""
-    _guarded(session, claim, {"state": "done", "result": result or {}, "ended_at": utc_now(), "lease_until": None})
+    values = {"state": "done", "result": result or {}, "ended_at": utc_now(), "lease_until": None}
+    if claim.whole_id is None:
+        _guarded(session, claim, values)
+        return
+    total = get(session, claim.job_id).total or 0
+    _beat_part(session, claim, total, values | {"done": total})
+    _settle(session, claim.whole_id)
 
 
 def fail(session: Session, claim: Claim, sentence: str, kind: FailureKind = "refused") -> None:
     """The work failed for good; `sentence` says why, for the person at the screen. Raises LeaseLost."""
     values = {"state": "failed", "failure": sentence, "failure_kind": kind, "ended_at": utc_now(), "lease_until": None}
     _guarded(session, claim, values)
+    _settle(session, claim.whole_id)
 
 
 def retry(session: Session, claim: Claim, sentence: str) -> bool:
@@ -249,6 +306,7 @@ def give_back(session: Session, claim: Claim, sentence: str) -> None:
 def end_cancelled(session: Session, claim: Claim) -> None:
     """The worker has stopped as asked. Raises LeaseLost."""
     _guarded(session, claim, {"state": "cancelled", "ended_at": utc_now(), "lease_until": None})
+    _settle(session, claim.whole_id)
 
 
 def cancel(session: Session, job_id: int, by: Person | None = None) -> Job:
@@ -267,29 +325,17 @@ def cancel(session: Session, job_id: int, by: Person | None = None) -> Job:
     if job.state == "queued":
         job.state, job.ended_at = "cancelled", utc_now()
     if job.state == "running":
+        # Its parts, where it has any, hear of it at their beats, and the sweeper ends those that wait.
         job.is_cancel_asked = True
     session.flush()
+    _settle(session, job.whole_id)
     return job
-
-
-def unsent(session: Session, limit: int = 100) -> list[Job]:
-    """Queued jobs whose message was never sent, or was sent so long ago that it may be lost. Oldest first.
-
-    Rows another sender is just sending are passed over.
-    """
-    overdue = utc_now() - timedelta(seconds=RESEND_AFTER_S)
-    query = (
-        select(Job)
-        .where(Job.state == "queued", (Job.sent_at.is_(None)) | (Job.sent_at < overdue))
-        .order_by(Job.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return list(session.scalars(query))
 
 
 def sweep(session: Session, now: datetime | None = None, is_counted: bool = True) -> tuple[int, int]:
     """Find running jobs whose lease ran out: requeue those with attempts left, fail the rest, end the cancelled.
+
+    Parts that wait for a worker end where their whole was cancelled.
 
     Where `is_counted` is False the workers were ended through no fault of their jobs: all are requeued, and the
     attempts do not count. Returns (requeued, ended).
@@ -302,7 +348,7 @@ def sweep(session: Session, now: datetime | None = None, is_counted: bool = True
     requeued = 0
     for job in lost:
         job.lease_until = None
-        if job.is_cancel_asked:
+        if job.is_cancel_asked or _is_whole_cancelled(session, job):
             job.state, job.ended_at = "cancelled", utc_now()
         elif is_counted and job.attempts >= MAX_ATTEMPTS:
             job.state, job.ended_at = "failed", utc_now()
@@ -314,17 +360,69 @@ def sweep(session: Session, now: datetime | None = None, is_counted: bool = True
                 job.attempts -= 1
             requeued += 1
     session.flush()
+    whole = aliased(Job)
+    given_up = session.scalars(
+        update(Job)
+        .where(Job.state == "queued", Job.whole_id == whole.id, whole.state == "running", whole.is_cancel_asked)
+        .values(state="cancelled", ended_at=utc_now())
+        .returning(Job.whole_id)
+    ).all()
+    for whole_id in {*given_up, *(job.whole_id for job in lost if job.is_over)}:
+        _settle(session, whole_id)
     return requeued, len(lost) - requeued
 
 
 def _guarded(session: Session, claim: Claim, values: dict[str, Any]) -> bool:
-    """Write to a running job only under the newest token. Returns whether a cancel was asked."""
+    """Write to a running job only under the newest token. Returns whether a cancel was asked, of it or its whole."""
+    whole = aliased(Job)
+    of_whole: ColumnElement[bool] = (
+        select(whole.is_cancel_asked).where(whole.id == Job.whole_id).correlate(Job).scalar_subquery()
+    )
     asked = session.execute(
         update(Job)
         .where(Job.id == claim.job_id, Job.token == claim.token, Job.state == "running")
         .values(**values)
-        .returning(Job.is_cancel_asked)
+        .returning(or_(Job.is_cancel_asked, func.coalesce(of_whole, False)))
     ).scalar_one_or_none()
     if asked is None:
         raise LeaseLost(f"Job {claim.job_id} is no longer this worker's.")
     return asked
+
+
+def _beat_part(session: Session, claim: Claim, done: int, values: dict[str, Any]) -> bool:
+    """As `_guarded`, and what the part has done more, or less after a lost worker, is the whole's too."""
+    before = session.scalar(select(Job.done).where(Job.id == claim.job_id).with_for_update())
+    is_cancel_asked = _guarded(session, claim, values)
+    # A part is always locked before its whole, so that no two wait for each other.
+    session.execute(update(Job).where(Job.id == claim.whole_id).values(done=Job.done + done - (before or 0)))
+    return is_cancel_asked
+
+
+def _is_whole_cancelled(session: Session, job: Job) -> bool:
+    return job.whole_id is not None and get(session, job.whole_id).is_cancel_asked
+
+
+def _settle(session: Session, whole_id: int | None) -> None:
+    """Bring a whole on once its last part is over: to its end by a worker, or to the failure or cancel of a part.
+
+    The lock puts parts that end at once in a row, and the later one sees the earlier one's end.
+    """
+    if whole_id is None:
+        return
+    session.flush()
+    whole = session.get(Job, whole_id, with_for_update=True, populate_existing=True)
+    if whole is None or whole.state != "running" or whole.lease_until is not None:
+        return
+    of_whole = Job.whole_id == whole_id
+    if session.scalar(select(Job.id).where(of_whole, Job.state.in_(("queued", "running"))).limit(1)) is not None:
+        return
+    failed = session.scalars(select(Job).where(of_whole, Job.state == "failed").order_by(Job.id).limit(1)).first()
+    is_cancelled = session.scalar(select(Job.id).where(of_whole, Job.state == "cancelled").limit(1)) is not None
+    if whole.is_cancel_asked or is_cancelled:
+        whole.state, whole.ended_at = "cancelled", utc_now()
+    elif failed is not None:
+        whole.state, whole.ended_at = "failed", utc_now()
+        whole.failure, whole.failure_kind = failed.failure, failed.failure_kind
+    else:
+        whole.state, whole.sent_at = "queued", None
+    session.flush()

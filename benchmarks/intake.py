@@ -162,7 +162,7 @@ def framing() -> None:
 def true_box(scene: Scene) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Box of a drawn product in shares of a square frame."""
     box = parts_of(scene.kind, scene.view)[1]
-    size = (box[1] - box[0]) * np.array([scene.rollup, 1.0])
+    size = (box[1] - box[0]) * np.array([scene.widening, 1.0])
     half = size * scene.scale / size.max() / 2
     centre = np.array([scene.centre_x, scene.centre_y])
     return np.clip(np.concatenate([centre - half, centre + half]), 0, 1)

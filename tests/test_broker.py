@@ -148,7 +148,7 @@ def test_a_job_whose_message_died_with_redis_is_sent_again(
             sweeper.sweep(engine, url)
             assert job_of(engine, asked).state == "queued"
             with transaction(engine) as session:
-                sent_at = utc_now() - timedelta(seconds=jobs.RESEND_AFTER_S + 1)
+                sent_at = utc_now() - timedelta(seconds=broker.RESEND_AFTER_S + 1)
                 jobs.get(session, asked).sent_at = sent_at
             sweeper.sweep(engine, url)
             until(lambda: is_done(engine, asked), "the job done")

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
-from app import jobs
+from app import broker, jobs
 from app.database import transaction, utc_now
 from app.errors import NotFound
 from app.jobs import Claim, Job, LeaseLost
@@ -162,7 +162,7 @@ def test_a_job_whose_worker_is_gone_is_put_back_and_sent_again(session: Session)
     assert jobs.sweep(session) == (0, 0)
     assert jobs.sweep(session, utc_now() + LATER) == (1, 0)
     assert (after(session, job).state, job.sent_at, job.attempts) == ("queued", None, 1)
-    assert job.id in [one.id for one in jobs.unsent(session)]
+    assert job.id in [one.id for one in broker.unsent(session)]
 
 
 def test_a_job_that_lost_three_workers_fails_and_says_so(session: Session) -> None:
@@ -257,23 +257,23 @@ def test_a_job_that_is_over_stays_as_it_is_when_cancelled(session: Session) -> N
 def test_unsent_are_the_never_sent_and_the_long_sent_oldest_first(session: Session) -> None:
     now = utc_now()
     never, just, long_ago, running = (ask(session) for _ in range(4))
-    just.sent_at, long_ago.sent_at = now, now - timedelta(seconds=jobs.RESEND_AFTER_S + 1)
+    just.sent_at, long_ago.sent_at = now, now - timedelta(seconds=broker.RESEND_AFTER_S + 1)
     claimed(session, running)
     session.flush()
     mine = {one.id for one in (never, just, long_ago, running)}
-    assert [one.id for one in jobs.unsent(session) if one.id in mine] == [never.id, long_ago.id]
+    assert [one.id for one in broker.unsent(session) if one.id in mine] == [never.id, long_ago.id]
 
 
 def test_what_one_sender_is_sending_the_next_passes_over(engine: Engine, committed: int) -> None:
     with Session(engine) as first, Session(engine) as second:
-        assert committed in [one.id for one in jobs.unsent(first)]
-        assert committed not in [one.id for one in jobs.unsent(second)]
+        assert committed in [one.id for one in broker.unsent(first)]
+        assert committed not in [one.id for one in broker.unsent(second)]
 
 
 def test_a_claimer_never_overtakes_the_sender(engine: Engine, committed: int) -> None:
     """A worker that is quicker than the sender's commit waits for it: the claim must not be lost under `sent_at`."""
     with Session(engine) as sender, Session(engine) as worker, ThreadPoolExecutor(1) as pool:
-        (job,) = [one for one in jobs.unsent(sender) if one.id == committed]
+        (job,) = [one for one in broker.unsent(sender) if one.id == committed]
         waiting = blocking.process_id(worker)
         claim = pool.submit(jobs.claim, worker, committed, "here:1")
         blocking.wait_until_blocked(engine, waiting)
@@ -285,3 +285,106 @@ def test_a_claimer_never_overtakes_the_sender(engine: Engine, committed: int) ->
         job = jobs.get(session, committed)
         assert (job.state, job.sent_at is not None) == ("running", True)
         session.execute(update(Job).where(Job.id == committed).values(state="cancelled"))
+
+
+def whole_of(session: Session, sizes: list[int]) -> tuple[Job, list[Job]]:
+    """A job cut into parts of these sizes, and the parts."""
+    whole = ask(session, catalog_id=1)
+    jobs.cut(session, claimed(session, whole), [jobs.JobPart({"share": size}, size) for size in sizes])
+    parts = session.scalars(select(Job).where(Job.whole_id == whole.id).order_by(Job.id)).all()
+    return whole, list(parts)
+
+
+def test_a_job_that_was_cut_waits_for_its_parts_and_is_then_brought_to_its_end(session: Session) -> None:
+    whole, parts = whole_of(session, [10, 20])
+    assert [(part.kind, part.queue, part.arguments, part.total) for part in parts] == [
+        (KIND, "cpu", {"share": 10}, 10),
+        (KIND, "cpu", {"share": 20}, 20),
+    ]
+    assert jobs.claim(session, whole.id, "here:2") is None, "it waits"
+    assert jobs.sweep(session, utc_now() + LATER) == (0, 0), "without a lease that could run out"
+    for part in reversed(parts):
+        jobs.finish(session, claimed(session, part), {"measured": part.total})
+    assert after(session, whole).state == "queued"
+    end = claimed(session, whole)
+    assert (end.parts, end.attempt) == (2, 1)
+    assert jobs.results(session, end) == [{"measured": 10}, {"measured": 20}]
+    jobs.finish(session, end, {})
+    assert after(session, whole).state == "done"
+
+
+def test_the_progress_of_a_whole_is_that_of_its_parts_also_where_one_is_begun_again(session: Session) -> None:
+    whole, (first, second) = whole_of(session, [10, 20])
+    assert after(session, whole).total == 30
+    jobs.beat(session, claimed(session, first), done=4)
+    lost = claimed(session, second)
+    jobs.beat(session, lost, done=15)
+    assert after(session, whole).done == 19
+    jobs.sweep(session, utc_now() + LATER)
+    with pytest.raises(LeaseLost):
+        jobs.beat(session, lost, done=16)
+    jobs.beat(session, claimed(session, second), done=0)
+    assert after(session, whole).done == 4, "what was lost is no longer counted"
+    jobs.finish(session, claimed(session, first))
+    assert after(session, whole).done == 10, "a part that is done is done to its end"
+
+
+def test_a_cancel_of_the_whole_reaches_parts_at_work_and_parts_that_wait(session: Session) -> None:
+    whole, (first, second) = whole_of(session, [10, 20])
+    claim = claimed(session, first)
+    jobs.cancel(session, whole.id)
+    assert jobs.beat(session, claim, done=3)
+    jobs.sweep(session)
+    assert (after(session, second).state, after(session, whole).state) == ("cancelled", "running")
+    jobs.end_cancelled(session, claim)
+    assert after(session, whole).state == "cancelled"
+
+
+def test_a_part_that_fails_fails_the_whole_once_the_others_have_kept_what_they_did(session: Session) -> None:
+    whole, (first, second) = whole_of(session, [10, 20])
+    jobs.fail(session, claimed(session, first), "Photo 7 broke it.", "crashed")
+    assert after(session, whole).state == "running"
+    jobs.finish(session, claimed(session, second))
+    job = after(session, whole)
+    assert (job.state, job.failure, job.failure_kind) == ("failed", "Photo 7 broke it.", "crashed")
+
+
+def test_a_part_whose_workers_are_lost_again_and_again_fails_the_whole(session: Session) -> None:
+    whole, parts = whole_of(session, [10])
+    for _ in range(jobs.MAX_ATTEMPTS):
+        claimed(session, parts[0])
+        jobs.sweep(session, utc_now() + LATER)
+    job = after(session, whole)
+    assert (job.state, job.failure_kind) == ("failed", "lost")
+
+
+def test_only_the_next_parts_are_sent_so_that_other_work_comes_between(session: Session) -> None:
+    _, parts = whole_of(session, [1] * (broker.PARTS_AHEAD + 5))
+    other = ask(session)
+    mine = {part.id for part in parts} | {other.id}
+    sent = [job.id for job in broker.unsent(session) if job.id in mine]
+    assert sent == [*(part.id for part in parts[: broker.PARTS_AHEAD]), other.id]
+    claimed(session, parts[0])
+    assert parts[broker.PARTS_AHEAD].id in [job.id for job in broker.unsent(session)]
+
+
+def test_parts_that_end_at_the_same_moment_settle_their_whole_once(engine: Engine) -> None:
+    with transaction(engine) as session:
+        whole, parts = whole_of(session, [1] * 8)
+        whole_id, claims = whole.id, [claimed(session, part) for part in parts]
+    everybody_is_here = threading.Barrier(8)
+
+    def end(claim: Claim) -> None:
+        with transaction(engine) as session:
+            session.connection()
+            everybody_is_here.wait(timeout=30)
+            jobs.beat(session, claim, done=1)
+            jobs.finish(session, claim)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(end, claims))
+    with transaction(engine) as session:
+        job = jobs.get(session, whole_id)
+        assert (job.state, job.done, job.total) == ("queued", 8, 8)
+        session.execute(delete(Job).where(Job.whole_id == whole_id))
+        session.execute(delete(Job).where(Job.id == whole_id))

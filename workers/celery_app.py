@@ -14,9 +14,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery import Celery, signals
@@ -108,12 +108,23 @@ class Work:
         if self._is_lost.is_set():
             raise jobs.LeaseLost(f"Job {self.claim.job_id} is no longer this worker's.")
 
+    def of(self, part: jobs.JobPart) -> Work:
+        """This work as work on one part, under the same claim."""
+        return replace(self, claim=replace(self.claim, arguments=part.arguments))
+
     def send_due(self) -> None:
         """Send jobs that the body has just asked for."""
         broker.send_due(self.engine, redis_url(self.settings))
 
 
-Body = Callable[[Work], dict[str, Any] | None]
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a body answers whose work is to be shared: the parts, for any number of workers."""
+
+    parts: Sequence[jobs.JobPart]
+
+
+Body = Callable[[Work], dict[str, Any] | Cut | None]
 
 
 def redis_url(settings: Settings) -> str:
@@ -157,6 +168,39 @@ def job_task(kind: str) -> Callable[[Body], Body]:
     return register
 
 
+Results = list[dict[str, Any]]
+
+
+def shared(
+    work: Work,
+    plan: Callable[[Work], Sequence[jobs.JobPart]],
+    do_part: Callable[[Work], dict[str, Any]],
+    end: Callable[[Work, Results], dict[str, Any]],
+) -> dict[str, Any] | Cut:
+    """Do a job that many workers share: `plan` cuts it, `do_part` does a part, `end` makes a whole of their results.
+
+    Each runs under a claim of its own, on whatever worker has it. A part that is done again does what is missing; `end`
+    runs once all parts are done. What is a single part anyway is done at once, by the worker that planned it.
+    """
+    if work.claim.whole_id is not None:
+        return do_part(work)
+    if work.claim.parts is not None:
+        with work.transaction() as session:
+            results = jobs.results(session, work.claim)
+        return end(work, results)
+    parts = plan(work)
+    if len(parts) > 1:
+        return Cut(parts)
+    return end(work, [do_part(work.of(part)) for part in parts])
+
+
+def cut_evenly(items: Sequence[Any], at_least: int = 32, at_most: int = 256) -> Iterator[Sequence[Any]]:
+    """The items in pieces: small ones of little work, so that all workers end together; hundreds of much."""
+    size = min(at_most, max(at_least, -(-len(items) // 16)))
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
 def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_S) -> None:
     """Claim a job, run its body, record the outcome. A job that is not there to be taken is left alone."""
     engine = engine_for(database_url(settings))
@@ -167,13 +211,19 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
         log.info("job %s: nothing to claim (delivered twice, or cancelled)", job_id)
         return
     work = Work(claim, settings, engine, Storage(settings.data_dir, settings.disk_reserve_bytes), lease_s)
+    if claim.whole_id is not None:
+        # The next part may be sent.
+        work.send_due()
     is_billed = True
     log.info("job %s: %s, attempt %s", job_id, claim.kind, claim.attempt)
     try:
         with _heartbeat(work):
             result = body(work)
         with transaction(engine) as session:
-            jobs.finish(session, claim, result)
+            if isinstance(result, Cut):
+                jobs.cut(session, claim, result.parts)
+            else:
+                jobs.finish(session, claim, result)
     except jobs.LeaseLost:
         log.warning("job %s: the lease is lost; another worker has it", job_id)
     except Cancelled:

@@ -1,14 +1,30 @@
-"""Tasks of the cpu queue, each with its body in a `*job.py`. None of them touches torch."""
+"""Tasks of the cpu queue, each with its body in a `*job.py`. None of them touches torch.
+
+Its processes take every core, at a low priority: photos wait for a trainer and for the pages, never the other way.
+"""
 
 from __future__ import annotations
+
+import os
+from typing import Final
+
+from celery.signals import worker_init
 
 from workers import freeze_job, intake_job, rules_job
 from workers.captions import caption_job
 from workers.celery_app import job_task
 from workers.signals import signal_job
 
+NICENESS: Final = 10
+
 take_in = job_task("intake.take_in")(intake_job.take_in)
 measure = job_task("signals.measure")(signal_job.measure_all)
 propose_captions = job_task("captions.propose")(caption_job.propose_all)
 apply_rules = job_task("review.apply_rules")(rules_job.apply_rules)
 freeze = job_task("dataset.freeze")(freeze_job.freeze)
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def step_back(**_: object) -> None:
+    """Let everything else on this machine go first; the processes that do the jobs inherit it."""
+    os.nice(NICENESS)

@@ -16,7 +16,7 @@ from app.launch import devices
 from app.settings import Settings
 from app.storage import Storage
 from workers.captions import caption_job
-from workers.celery_app import Cancelled, Work, database_url, job_task, stopped_for_good
+from workers.celery_app import Cancelled, Cut, Work, database_url, job_task, stopped_for_good
 from workers.devices import accelerator, lease
 from workers.devices.model_cache import ModelCache
 from workers.sampling import sheet_job
@@ -31,7 +31,7 @@ def model_cache(threads: int) -> ModelCache:
 
 
 @job_task("captions.look")
-def look_at_photos(work: Work) -> dict[str, Any]:
+def look_at_photos(work: Work) -> dict[str, Any] | Cut:
     """Caption photos with a model that looks at them."""
     with _own_device(work) as mine:
         return caption_job.look(work, mine)

@@ -62,7 +62,7 @@ class CycleStage:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A rollup of the day line: where it starts and how long it is, in shares of the day, 0 to 1."""
+    """A span of the day line: where it starts and how long it is, in shares of the day, 0 to 1."""
 
     key: str
     name: str
@@ -120,7 +120,7 @@ class CycleClock:
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
-        """The stages that began, as rollups of the day line, cut at its end."""
+        """The stages that began, as spans of the day line, cut at its end."""
         day = self.ends_at - self.started_at
         pieces = []
         for stage in self.stages:
@@ -274,7 +274,7 @@ def _has_photos(session: Session, cycle: Cycle) -> bool:
 
 def _traces(session: Session, cycle: Cycle) -> dict[str, _Trace]:
     def newest(state: str) -> ColumnElement[int]:
-        return func.coalesce(func.max(Job.id).filter(Job.state == state), 0)
+        return func.coalesce(func.max(Job.id).filter(Job.state == state, Job.whole_id.is_(None)), 0)
 
     began_at = LedgerEntry.at - func.make_interval(0, 0, 0, 0, 0, 0, LedgerEntry.seconds)
     paid = (
@@ -291,7 +291,7 @@ def _traces(session: Session, cycle: Cycle) -> dict[str, _Trace]:
         select(
             Job.kind,
             func.bool_or(Job.state.in_(("queued", "running"))),
-            func.bool_or(Job.state == "done"),
+            func.coalesce(func.bool_or(Job.state == "done").filter(Job.whole_id.is_(None)), False),
             newest("failed") > newest("done"),
             func.min(func.coalesce(paid.c.began_at, Job.started_at)),
             func.max(func.coalesce(paid.c.ended_at, Job.ended_at)),

@@ -46,14 +46,14 @@ def draw(scene: Scene, width_px: int, height_px: int | None = None) -> Pixels:
     rng = np.random.default_rng(scene.seed)
     canvas = _background(scene, width_px, height_px, rng)
     parts, box = parts_of(scene.kind, scene.view)
-    rollup = np.array([scene.rollup, 1.0])
+    widening = np.array([scene.widening, 1.0])
     short = min(width_px, height_px)
-    unit_px = scene.scale * short / float(((box[1] - box[0]) * rollup).max())
-    middle = box.mean(axis=0) * rollup * unit_px
+    unit_px = scene.scale * short / float(((box[1] - box[0]) * widening).max())
+    middle = box.mean(axis=0) * widening * unit_px
     origin = np.array([scene.centre_x * width_px, scene.centre_y * height_px]) - middle
 
     def to_pixels(outline: Points) -> Points:
-        return np.asarray(outline * rollup * unit_px + origin, dtype=np.float64)
+        return np.asarray(outline * widening * unit_px + origin, dtype=np.float64)
 
     if scene.shadow > 0:
         _cast_shadow(canvas, scene, to_pixels(box), [to_pixels(part.outline) for part in parts])
@@ -76,7 +76,7 @@ def _paint(
     if right - left < 2 or bottom - top < 2:
         return
     mask = _coverage(outline - (left, top), right - left, bottom - top)
-    x = ((np.arange(left, right) + 0.5 - origin[0]) / (unit_px * scene.rollup)).astype(np.float32)[None, :]
+    x = ((np.arange(left, right) + 0.5 - origin[0]) / (unit_px * scene.widening)).astype(np.float32)[None, :]
     y = ((np.arange(top, bottom) + 0.5 - origin[1]) / unit_px).astype(np.float32)[:, None]
     normal = normals(part.surface, mask, x, y, unit_px)
     if part.paint in MAIN_PAINT:

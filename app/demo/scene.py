@@ -68,7 +68,7 @@ class Scene:
     """One product picture, completely described; the same scene always gives the same pixels.
 
     `centre_x` and `centre_y` are the middle of the product's box as fractions of the frame; `scale` is the
-    box's longer side as a fraction of the frame's shorter side. `rollup` widens the product a little
+    box's longer side as a fraction of the frame's shorter side. `widening` widens the product a little
     (0.9..1.1), `tint` shifts its lightness (-1..1), `blur` is a defocus radius as a fraction of the shorter side.
     """
 
@@ -82,7 +82,7 @@ class Scene:
     centre_y: float
     scale: float
     shadow: float
-    rollup: float
+    widening: float
     tint: float
     seed: int
     blur: float = 0.0

@@ -281,7 +281,7 @@ def _follow_up(stage: DemoApp, kind: str, catalog_id: int, after_id: int) -> int
         with transaction(stage.engine) as session:
             job_id = session.scalars(
                 select(jobs.Job.id)
-                .where(jobs.Job.kind == kind, jobs.Job.id > after_id)
+                .where(jobs.Job.kind == kind, jobs.Job.id > after_id, jobs.Job.whole_id.is_(None))
                 .where(jobs.Job.arguments["catalog_id"].as_integer() == catalog_id)
                 .order_by(jobs.Job.id)
             ).first()

@@ -80,7 +80,7 @@ def make_scene(
         centre_y=y,
         scale=scale,
         shadow=float(rng.uniform(0.25, 0.5)),
-        rollup=float(rng.uniform(0.95, 1.05)),
+        widening=float(rng.uniform(0.95, 1.05)),
         tint=float(rng.uniform(-1, 1)),
         seed=int(rng.integers(2**31)),
     )

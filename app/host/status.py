@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import NullPool, create_engine, func, select
+from sqlalchemy import NullPool, and_, create_engine, func, or_, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -64,7 +64,8 @@ def _jobs(state: HostState) -> list[str]:
     """How many jobs wait and run on each queue."""
     query = (
         select(Job.queue, Job.state, func.count())
-        .where(Job.state.in_(("queued", "running")))
+        # A job that waits for its parts is on no worker.
+        .where(or_(Job.state == "queued", and_(Job.state == "running", Job.lease_until.is_not(None))))
         .group_by(Job.queue, Job.state)
     )
     try:

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+import psutil
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -31,6 +32,8 @@ from app.settings import PROJECT, Settings
 READY_WITHIN_S: Final = 60.0
 ANSWERS_WITHIN_S: Final = 5
 DEATHS_BEFORE_READY: Final = 3
+# What one process of the cpu worker may hold at its most (`app/intake/memory.py`), and the libraries it loads.
+SLOT_BYTES: Final = 2 * 1024**3
 SWEEPER: Final = ("-m", "workers.sweeper")
 
 
@@ -221,17 +224,25 @@ def first_line(error: Exception) -> str:
 
 
 def worker(queue: str, name: str | None = None) -> tuple[str, ...]:
-    """The arguments to Python of one worker: `cpu` does one or two jobs at a time, `gpu` one, in its own process.
+    """The arguments to Python of one worker: `gpu` does one job at a time, `cpu` one in a process for each core.
 
     `name` tells several workers of a queue apart.
     """
-    slots = str(max(1, min(2, (os.cpu_count() or 1) // 2)))
-    pool = ("--pool", "solo") if queue == "gpu" else ("--pool", "prefork", "--concurrency", slots)
+    pool = ("--pool", "solo") if queue == "gpu" else ("--pool", "prefork", "--concurrency", str(cpu_slots()))
     return (
         "-m", "celery", "--app", "workers.celery_app:celery_app", "worker", "--include", f"workers.{queue}",
         "--queues", queue, "--hostname", f"{name or queue}@%h", *pool, "--loglevel", "INFO", "--without-gossip",
         "--without-mingle", "--without-heartbeat",
     )  # fmt: skip
+
+
+def cpu_slots() -> int:
+    """How many jobs the cpu worker does at once: one for each core that is ours, as far as memory goes.
+
+    They run at a low priority (`workers/cpu.py`), so that the web app and a trainer come first on every core.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, psutil.virtual_memory().total // SLOT_BYTES))
 
 
 def model_folder(name: str) -> str:

@@ -421,6 +421,7 @@ def under_way_after(session: Session, asked: Intake) -> list[Job]:
         .where(
             Job.kind.in_(("signals.measure", "captions.propose", "captions.look")),
             Job.state.in_(("queued", "running")),
+            Job.whole_id.is_(None),
             Job.id > (asked.job_id or 0),
             Job.arguments["catalog_id"].as_integer() == asked.catalog_id,
         )

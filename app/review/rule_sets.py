@@ -66,7 +66,7 @@ def under_way(session: Session, catalog_id: int) -> Job | None:
     """The newest job that lets the rules suggest in this catalog, while it is not over."""
     return session.scalars(
         select(Job)
-        .where(Job.kind == APPLY, Job.state.in_(("queued", "running")))
+        .where(Job.kind == APPLY, Job.state.in_(("queued", "running")), Job.whole_id.is_(None))
         .where(Job.arguments["catalog_id"].as_integer() == catalog_id)
         .order_by(Job.id.desc())
         .limit(1)

@@ -275,3 +275,27 @@ def test_a_view_that_cannot_be_read_is_told_and_passed_over(
     assert job(engine, asked.id).result == {"photos": 3, "passed_over": ["0.png cannot be read"]}
     with transaction(engine) as session:
         assert len(session.scalars(select(Signals)).all()) == 2
+
+
+def test_many_photos_are_measured_in_parts_by_any_worker_and_a_killed_ones_part_alone_again(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    celery_app.do(asked_intake(engine, pile, folder, ana), cpu.take_in, settings)
+    (asked,) = waiting(engine, "signals.measure")
+    monkeypatch.setattr(signal_job, "cut_evenly", lambda ids: ([one] for one in ids))
+    celery_app.do(asked.id, cpu.measure, settings)
+    whole, parts = job(engine, asked.id), waiting(engine, "signals.measure")
+    assert (whole.state, whole.total, [part.whole_id for part in parts]) == ("running", 3, [asked.id] * 3)
+    with transaction(engine) as session:
+        jobs.claim(session, parts[1].id, "killed")
+    for part in parts:
+        celery_app.do(part.id, cpu.measure, settings)
+    assert (job(engine, asked.id).state, job(engine, asked.id).done) == ("running", 2)
+    with transaction(engine) as session:
+        jobs.sweep(session, now=utc_now() + timedelta(hours=1))
+    celery_app.do(parts[1].id, cpu.measure, settings)
+    celery_app.do(asked.id, cpu.measure, settings)
+    whole = job(engine, asked.id)
+    assert (whole.state, whole.done, whole.result) == ("done", 3, {"photos": 3, "passed_over": []})
+    assert [job(engine, part.id).attempts for part in parts] == [1, 2, 1]
+    assert len(waiting(engine, "captions.propose")) == 1

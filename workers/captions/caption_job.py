@@ -1,11 +1,11 @@
 """The bodies of `captions.propose` and `captions.look`: captions for many photos, kept as they come.
 
-A job taken up again goes over its photos again and adds nothing where the caption already stands.
+Shared by many workers: a part is some photos by their ids. One taken up again goes over its photos again and adds
+nothing where the caption already stands.
 """
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from app.catalog.tables import Image
 from app.errors import Refused
 from workers.captions import captioner
 from workers.captions.captioner import Captioner
-from workers.celery_app import Cancelled, Work
+from workers.celery_app import Cancelled, Cut, Results, Work, cut_evenly, shared
 from workers.devices.model_cache import ModelCache
 from workers.devices.torch_device import best_device
 from workers.errors import InputError
@@ -44,32 +44,44 @@ class ReadPhoto:
     picture: Pillow.Image
 
 
-def propose_all(work: Work) -> dict[str, Any]:
+def propose_all(work: Work) -> dict[str, Any] | Cut:
     """Facts captions for the photos asked for, then the review rules. Raises Cancelled between batches."""
-    ids = _awaiting(work)
-    written = 0
+    return shared(work, _plan, _propose_part, _end)
+
+
+def _plan(work: Work) -> list[jobs.JobPart]:
+    return [
+        jobs.JobPart({**work.arguments, "image_ids": list(some)}, len(some)) for some in cut_evenly(_awaiting(work))
+    ]
+
+
+def _propose_part(work: Work) -> dict[str, Any]:
+    # Of the photos of a whole catalog more are open than of photos that somebody named.
+    ids, written = work.arguments["image_ids"], 0
     for done, batch in _batches(ids, FACTS_AT_ONCE):
         with work.transaction() as session:
             is_cancel_asked = jobs.beat(session, work.claim, done=done, total=len(ids))
             written += proposing.propose_facts(session, batch)
         if is_cancel_asked:
             raise Cancelled
-    _ask_for_rules(work)
-    return {"photos": len(ids), "written": written}
+    return {"photos": len(ids), "written": written, "passed_over": []}
 
 
-def look(work: Work, models: ModelCache, load: Load = captioner.load) -> dict[str, Any]:
+def look(work: Work, models: ModelCache, load: Load = captioner.load) -> dict[str, Any] | Cut:
     """A model's captions for the photos asked for, then the review rules.
 
     A photo whose file cannot be read, or of which the model says nothing, is told and passed over. Raises Refused when
     the model cannot be used, Cancelled between batches.
     """
-    model = str(work.arguments["model"])
-    ids = _awaiting(work)
-    models.release()
+    return shared(work, _plan, lambda part: _look_part(part, models, load), _end)
+
+
+def _look_part(work: Work, models: ModelCache, load: Load) -> dict[str, Any]:
+    model, ids = str(work.arguments["model"]), work.arguments["image_ids"]
     work.tell(total=len(ids), note=f"Loading {model}")
     try:
-        looking = load(model, best_device())
+        # The next part finds it loaded.
+        looking = models.other(model, lambda: load(model, best_device()))
     except InputError as refusal:
         raise Refused(str(refusal)) from refusal
     written, passed_over = 0, list[str]()
@@ -83,11 +95,18 @@ def look(work: Work, models: ModelCache, load: Load = captioner.load) -> dict[st
             else:
                 passed_over.append(f"{photo.file_name}: the model wrote nothing")
         work.tell(done=done, note=f"{len(passed_over)} passed over" if passed_over else "")
-    del looking
-    gc.collect()
-    models.release()
-    _ask_for_rules(work)
-    return {"photos": len(ids), "written": written, "passed_over": passed_over[:NAMED_AT_MOST]}
+    return {"photos": len(ids), "written": written, "passed_over": passed_over}
+
+
+def _end(work: Work, parts: Results) -> dict[str, Any]:
+    """What the captions say changes what the review rules find."""
+    with work.transaction() as session:
+        jobs.beat(session, work.claim)
+        arguments = {"catalog_id": int(work.arguments["catalog_id"])}
+        jobs.request_once(session, "review.apply_rules", arguments, jobs.asker(session, work.claim.job_id))
+    passed_over = [sentence for part in parts for sentence in part["passed_over"]]
+    counts = {name: sum(part[name] for part in parts) for name in ("photos", "written")}
+    return {**counts, "passed_over": passed_over[:NAMED_AT_MOST]}
 
 
 def _awaiting(work: Work) -> list[int]:
@@ -132,11 +151,3 @@ def _keep(work: Work, image_id: int, text: str, looking: Captioner) -> bool:
         jobs.beat(session, work.claim)
         image = session.get(Image, image_id)
         return image is not None and propose(session, image, text, looking.name, settings) is not None
-
-
-def _ask_for_rules(work: Work) -> None:
-    """What the captions say changes what the review rules find."""
-    with work.transaction() as session:
-        jobs.beat(session, work.claim)
-        arguments = {"catalog_id": int(work.arguments["catalog_id"])}
-        jobs.request_once(session, "review.apply_rules", arguments, jobs.asker(session, work.claim.job_id))

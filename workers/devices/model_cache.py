@@ -1,17 +1,20 @@
-"""The one pipeline that is loaded on the device, kept for the next use of it, and how to let go of it."""
+"""The one model that is loaded on the device, kept for the next use of it, and how to let go of it."""
 
 from __future__ import annotations
 
 import gc
 import resource
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from workers.devices.torch_device import best_device
 
 if TYPE_CHECKING:
     from workers.families.registry import Family
+
+Model = TypeVar("Model")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class ModelCache:
         self._base: tuple[str, str, str] | None = None
         self._weights: Path | None = None
         self._family: Family | None = None
+        self._other: tuple[str, Any] | None = None
 
     def family(self, name: str, base: str, weights: Path | None = None, revision: str = "") -> Family:
         """The model of family `name` from `base`, with the saved `weights` (a folder, whole or an adapter) if given.
@@ -59,6 +63,14 @@ class ModelCache:
         self._weights = weights
         return self._family
 
+    def other(self, name: str, load: Callable[[], Model]) -> Model:
+        """A model that draws nothing, by `load` unless it was the last one asked for. Raises what `load` does."""
+        if self._other is None or self._other[0] != name:
+            self.release()
+            self._other = name, load()
+        model: Model = self._other[1]
+        return model
+
     def memory(self) -> Memory:
         """What is held at this moment."""
         import torch
@@ -68,11 +80,11 @@ class ModelCache:
 
     def release(self) -> None:
         """Let go of the loaded model and give its memory back."""
-        if self._family is None:
+        if self._family is None and self._other is None:
             return
         import torch
 
-        self._family = self._base = self._weights = None
+        self._family = self._base = self._weights = self._other = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

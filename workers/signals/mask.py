@@ -14,39 +14,34 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import ImageDraw
 from scipy import ndimage
-from scipy.spatial import ConvexHull
 
-from app.catalog.colours import SRGB_TO_XYZ, WHITE_D65
-
-Pixels = NDArray[np.uint8]
-Planes = NDArray[np.float32]  # CIELAB as (3, ...): one plane each for L*, a* and b*
-Field = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+from workers.signals.lab import Field, Pixels, Planes, distance, steepness
+from workers.signals.regions import (
+    Mask,
+    grown,
+    hull_of,
+    parts_of,
+    ring_of,
+    shrunk,
+    touching_border,
+    without_specks,
+)
 
 # Lengths in px below are meant for this long side.
 MASK_SIDE_PX: Final = 320
 
-RING_SHARE: Final = 0.02
 FLOOD_DELTA_E: Final = 6.0
 RING_AGREES: Final = 0.6
 PLAIN_NOISE: Final = 1.5
 PALETTE_APART: Final = 0.7
 PALE_SHARE: Final = 0.02
 HOLE_SHARE: Final = 0.005
-SPECK_SHARE: Final = 0.0005
 SMALLEST_SUBJECT: Final = 0.003
 LARGEST_SUBJECT: Final = 0.985
 SURE: Final = 1.0
 PALE_CONFIDENCE: Final = 0.6
 PALETTE_CONFIDENCE: Final = 0.6
-
-_DECODED = np.array(
-    [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.arange(256) / 255], dtype=np.float32
-)
-_TO_RELATIVE_XYZ = (SRGB_TO_XYZ / WHITE_D65[:, None]).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +69,11 @@ class Segmentation:
     confidence: float
 
 
-def lab_planes(pixels: Pixels) -> Planes:
-    """uint8 sRGB (h, w, 3) as CIELAB D65, float32 (3, h, w). Formulae: `app.catalog.colours`."""
-    linear = np.ascontiguousarray(_DECODED[pixels].transpose(2, 0, 1))
-    relative = (_TO_RELATIVE_XYZ @ linear.reshape(3, -1)).reshape(linear.shape)
-    toe = relative * np.float32(841 / 108) + np.float32(4 / 29)
-    x, y, z = np.where(relative > np.float32((6 / 29) ** 3), np.cbrt(relative), toe)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+def find_subject(pixels: Pixels, lab: Planes) -> Segmentation:
+    """The subject of a photo, uint8 sRGB (h, w, 3) and the same as CIELAB (3, h, w), at least 16 px a side.
 
-
-def find_subject(lab: Planes) -> Segmentation:
-    """The subject of a photo given as CIELAB (3, h, w), long side about `MASK_SIDE_PX`, at least 16 px a side."""
+    Its long side is meant to be `MASK_SIDE_PX`.
+    """
     backdrop = fit_backdrop(lab)
     if backdrop.agreement < RING_AGREES or backdrop.noise > PLAIN_NOISE:
         subject, apart = palette(lab)
@@ -192,7 +181,7 @@ def _pale_parts(plain: Mask, walled: Mask) -> Mask:
     if not core.any():
         return core
     pale = grown(core, 4) & lost
-    parts, sizes = _parts(pale)
+    parts, sizes = parts_of(pale)
     return np.asarray((sizes > PALE_SHARE * plain.sum())[parts], dtype=bool)
 
 
@@ -210,14 +199,14 @@ def _shade(lab: Planes, backdrop: Backdrop, steep: Field, subject: Mask) -> Mask
         return shade
     # A shadow lies beside the product; a pale face of a carton lies among its printed parts.
     inside = hull_of(without_specks(subject & ~shade))
-    parts, sizes = _parts(shade)
+    parts, sizes = parts_of(shade)
     outside = np.bincount(parts[~inside], minlength=len(sizes))
     return np.asarray((outside > 0.5 * sizes)[parts], dtype=bool) & shade
 
 
 def _without_holes(subject: Mask, off: Field) -> Mask:
     """Opens what the background shows through: enclosed parts of at least 0.5 % of the frame in its very colour."""
-    parts, sizes = _parts(subject & (off < 1.5))
+    parts, sizes = parts_of(subject & (off < 1.5))
     holes = (sizes >= HOLE_SHARE * subject.size)[parts]
     return subject & ~(grown(holes, 2) & (off < FLOOD_DELTA_E)) if holes.any() else subject
 
@@ -253,9 +242,9 @@ def _histogram(index: NDArray[np.int32], weight: Field) -> NDArray[np.float64]:
 
 def _main_parts(mask: Mask) -> Mask:
     """The parts of a mask of at least a tenth of the largest, their holes under 1 % of the frame filled."""
-    parts, sizes = _parts(mask)
+    parts, sizes = parts_of(mask)
     kept = (sizes >= max(1.0, 0.1 * sizes.max()))[parts]
-    holes, sizes = _parts(~kept)
+    holes, sizes = parts_of(~kept)
     return np.asarray(kept | ((sizes > 0) & (sizes < 0.01 * mask.size))[holes], dtype=bool)
 
 
@@ -263,79 +252,3 @@ def _finding(subject: Mask, is_plain: bool, confidence: float) -> Segmentation:
     if confidence == 0 or not SMALLEST_SUBJECT <= float(subject.mean()) <= LARGEST_SUBJECT:
         return Segmentation(None, ~subject, is_plain, 0.0)
     return Segmentation(subject, ~subject, is_plain, confidence)
-
-
-def distance(first: Planes, second: Planes) -> Field:
-    """CIE 1976 colour difference of CIELAB arrays (3, ...) that broadcast."""
-    lightness, a, b = first[0] - second[0], first[1] - second[1], first[2] - second[2]
-    return np.asarray(np.sqrt(lightness * lightness + a * a + b * b))
-
-
-def steepness(lab: Planes) -> Field:
-    """Largest step in CIELAB from each pixel to one of its four neighbours, float32 (h, w)."""
-    steep = np.zeros(lab.shape[1:], dtype=np.float32)
-    down, right = distance(lab[:, 1:], lab[:, :-1]), distance(lab[:, :, 1:], lab[:, :, :-1])
-    steep[1:] = down
-    np.maximum(steep[:-1], down, out=steep[:-1])
-    np.maximum(steep[:, 1:], right, out=steep[:, 1:])
-    np.maximum(steep[:, :-1], right, out=steep[:, :-1])
-    return steep
-
-
-def ring_of(height: int, width: int, share: float = RING_SHARE) -> Mask:
-    """The border ring of a frame, bool (height, width): `share` of the short side thick, at least 2 px."""
-    thickness = max(2, round(share * min(height, width)))
-    ring = np.ones((height, width), dtype=bool)
-    ring[thickness:-thickness, thickness:-thickness] = False
-    return ring
-
-
-def hull_of(mask: Mask) -> Mask:
-    """The convex hull of a mask, bool of the same shape; empty where the mask has no area."""
-    y, x = np.nonzero(mask & ~shrunk(mask, 1))
-    stencil = Pillow.new("1", (mask.shape[1], mask.shape[0]))
-    if len(x) and np.ptp(x) > 1 and np.ptp(y) > 1:
-        # Joggled, Qhull takes points that all lie on one line.
-        corners = ConvexHull(np.stack([x, y], axis=1), qhull_options="QJ").vertices
-        ImageDraw.Draw(stencil).polygon([(int(x[corner]), int(y[corner])) for corner in corners], fill=1)
-    return np.asarray(stencil, dtype=bool)
-
-
-def touching_border(mask: Mask) -> Mask:
-    """The 4-connected parts of a mask that touch the frame."""
-    labels, count = ndimage.label(mask)
-    keep = np.zeros(count + 1, dtype=bool)
-    keep[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
-    keep[0] = False
-    return np.asarray(keep[labels], dtype=bool)
-
-
-def without_specks(mask: Mask) -> Mask:
-    """The mask less its 4-connected parts under 0.05 % of the frame."""
-    parts, sizes = _parts(mask)
-    return np.asarray((sizes >= max(4, SPECK_SHARE * mask.size))[parts], dtype=bool)
-
-
-def _parts(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Labels of the 4-connected parts, and the size of each; the size of label 0, the rest, is given as 0."""
-    labels, count = ndimage.label(mask)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    sizes[0] = 0
-    return labels, sizes
-
-
-def shrunk(mask: Mask, by_px: int) -> Mask:
-    """Erosion by a square of 2 `by_px` + 1; outside the frame counts as part of the mask."""
-    for axis in (0, 1):
-        moving = np.moveaxis(mask, axis, 0)
-        out = moving.copy()
-        for step in range(1, min(by_px, len(moving) - 1) + 1):
-            out[step:] &= moving[:-step]
-            out[:-step] &= moving[step:]
-        mask = np.moveaxis(out, 0, axis)
-    return mask
-
-
-def grown(mask: Mask, by_px: int) -> Mask:
-    """Dilation by a square of 2 `by_px` + 1."""
-    return ~shrunk(~mask, by_px)

@@ -44,21 +44,9 @@ from scipy import ndimage
 
 from app.catalog.colours import CLEAR_SHARE, leading_colour, name_background, name_colour
 from workers.signals.fingerprint import fingerprint
-from workers.signals.mask import (
-    MASK_SIDE_PX,
-    Field,
-    Mask,
-    Pixels,
-    Planes,
-    Segmentation,
-    distance,
-    find_subject,
-    grown,
-    lab_planes,
-    off_smooth,
-    ring_of,
-    shrunk,
-)
+from workers.signals.lab import Field, Pixels, Planes, distance, lab_planes
+from workers.signals.mask import MASK_SIDE_PX, Segmentation, find_subject, off_smooth
+from workers.signals.regions import Mask, grown, ring_of, shrunk
 
 # Raise when a definition changes: images measured under an older version are measured again.
 SIGNALS_VERSION: Final = 5
@@ -109,7 +97,7 @@ def measure(picture: Pillow.Image) -> SignalValues:
     contrast = round(float(np.percentile(off_smooth(ndimage.uniform_filter(lab, (0, 3, 3))), 99.9)), 2)
     if min(small.shape[:2]) < 16:
         return SignalValues(background="cannot tell", confidence=0.0, contrast=contrast, fingerprint=mark)
-    finding = find_subject(lab)
+    finding = find_subject(small, lab)
     if finding.subject is None:
         kind = "cannot tell" if finding.is_plain else "scene"
         sharpness = _sharpness(picture, _middle(lab))

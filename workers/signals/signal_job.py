@@ -1,4 +1,7 @@
-"""The body of `signals.measure`: the signals of many images, kept batch by batch, and captions asked for at the end."""
+"""The body of `signals.measure`: the signals of many images, kept batch by batch, and captions asked for at the end.
+
+Shared by many workers: a part is some images by their ids.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from app.catalog import signals
 from app.catalog.files import view_path
 from app.catalog.signals import Unmeasured
 from app.cycles import spending
-from workers.celery_app import Cancelled, Work
+from workers.celery_app import Cancelled, Cut, Results, Work, cut_evenly, shared
 from workers.signals.measure import SIGNALS_VERSION, measure
 
 log = logging.getLogger(__name__)
@@ -24,21 +27,38 @@ BATCH: Final = 32
 NAMED_AT_MOST: Final = 20
 
 
-def measure_all(work: Work) -> dict[str, Any]:
+def measure_all(work: Work) -> dict[str, Any] | Cut:
     """Measure the images asked for that lack signals of this version, then ask for their captions.
 
     An image whose view cannot be read is told and passed over. Raises Cancelled between batches.
     """
-    catalog_id = int(work.arguments["catalog_id"])
-    with work.transaction() as session:
-        waiting = signals.unmeasured(session, catalog_id, SIGNALS_VERSION, work.arguments.get("image_ids"))
-    passed_over = measure_images(work, waiting)
+    return shared(work, _plan, _measure_part, _end)
+
+
+def _plan(work: Work) -> list[jobs.JobPart]:
+    ids = [image.image_id for image in _waiting(work)]
+    return [jobs.JobPart({**work.arguments, "image_ids": list(some)}, len(some)) for some in cut_evenly(ids)]
+
+
+def _measure_part(work: Work) -> dict[str, Any]:
+    waiting = _waiting(work)
+    return {"photos": len(waiting), "passed_over": measure_images(work, waiting)}
+
+
+def _end(work: Work, parts: Results) -> dict[str, Any]:
+    passed_over = [sentence for part in parts for sentence in part["passed_over"]]
     with work.transaction() as session:
         jobs.beat(session, work.claim)
         asker = jobs.asker(session, work.claim.job_id)
         settings = spending.free_of(session, work.settings, asker)
-        proposing.request_captions(session, catalog_id, settings, asker)
-    return {"photos": len(waiting), "passed_over": passed_over[:NAMED_AT_MOST]}
+        proposing.request_captions(session, int(work.arguments["catalog_id"]), settings, asker)
+    return {"photos": sum(part["photos"] for part in parts), "passed_over": passed_over[:NAMED_AT_MOST]}
+
+
+def _waiting(work: Work) -> list[Unmeasured]:
+    with work.transaction() as session:
+        catalog_id = int(work.arguments["catalog_id"])
+        return signals.unmeasured(session, catalog_id, SIGNALS_VERSION, work.arguments.get("image_ids"))
 
 
 def measure_images(work: Work, waiting: Sequence[Unmeasured]) -> list[str]:

@@ -107,12 +107,17 @@ def test_a_catalog_is_captioned_from_facts_then_the_rules_are_asked(
         for _ in range(5):
             cast.image(session, pile)
     job = do(engine, settings, cpu.propose_captions, "captions.propose", catalog_id=pile.id)
-    assert (job.state, job.done, job.total, job.result) == ("done", 5, 5, {"photos": 5, "written": 5})
+    assert (job.state, job.done, job.total, job.result) == (
+        "done",
+        5,
+        5,
+        {"photos": 5, "written": 5, "passed_over": []},
+    )
     assert {one[0].text for one in captions(engine).values()} == {
         "Red kettle, centred on a pure white background."
     } or (len({one[0].text for one in captions(engine).values()}) == 1)
     again = do(engine, settings, cpu.propose_captions, "captions.propose", catalog_id=pile.id)
-    assert again.result == {"photos": 5, "written": 0}
+    assert (again.result["photos"], again.result["written"]) == (5, 0)
     assert rules_asked(engine) == [pile.id], "what waits already stands for both"
 
 
@@ -211,6 +216,8 @@ def test_a_model_that_cannot_be_used_fails_the_job_with_its_sentence(
     def refuse(*_: object) -> Any:
         raise InputError("The caption model org/none is not on this machine.")
 
+    with transaction(engine) as session:
+        cast.image(session, pile)
     body = lambda work: caption_job.look(work, ModelCache(threads=1), load=refuse)  # noqa: E731
     job = do(engine, settings, body, "captions.look", catalog_id=pile.id, model="org/none")
     assert (job.state, job.failure) == ("failed", "The caption model org/none is not on this machine.")

@@ -1,0 +1,121 @@
+"""Real cpu workers that are killed at random moments, and a job that has to end all the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+from sqlalchemy import Engine, delete
+
+from app import broker, jobs
+from app.database import transaction, utc_now
+from app.host import processes, servers
+from app.jobs import Job
+from app.settings import Settings
+from tests.waiting import until
+
+PROJECT = Path(__file__).resolve().parents[2]
+SLOTS = 2
+
+
+@dataclass
+class LostWorkers:
+    """A Redis, a cpu worker with two processes, and a hand that kills them."""
+
+    engine: Engine
+    settings: Settings
+    rng: random.Random
+    process: subprocess.Popen[bytes] | None = None
+    kills: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start the worker, with a process for each of its slots."""
+        log = self.settings.data_dir / "worker.log"
+        values = {
+            "DATA_DIR": self.settings.data_dir,
+            "DATABASE_URL": self.settings.database_url,
+            "REDIS_URL": self.settings.redis_url,
+        }
+        environment = {**os.environ, **{f"PACKSHOT_{name}": str(value) for name, value in values.items()}}
+        command = [sys.executable, "-m", "celery", "--app", "workers.celery_app:celery_app", "worker"]
+        command += [
+            "--include",
+            "workers.cpu",
+            "--queues",
+            "cpu",
+            "--pool",
+            "prefork",
+            "--concurrency",
+            str(SLOTS),
+            "--loglevel",
+            "INFO",
+        ]
+        size = log.stat().st_size if log.exists() else 0
+        self.process = processes.start(
+            [*command, "--without-gossip", "--without-mingle"], log, environment, cwd=PROJECT
+        )
+        until(lambda: b" ready." in log.read_bytes()[size:], "a worker that is ready")
+
+    def kill(self) -> None:
+        """Kill one process of the worker, or all of it; what they had is put back at once, whatever its lease says."""
+        assert self.process is not None
+        children = psutil.Process(self.process.pid).children()
+        if children and self.rng.random() < 0.5:
+            self.kills.append("one")
+            self.rng.choice(children).kill()
+        else:
+            self.kills.append("all")
+            for child in children:
+                child.kill()
+            self.process.kill()
+            self.process.wait(30)
+            self.start()
+        with transaction(self.engine) as session:
+            jobs.sweep(session, utc_now() + timedelta(seconds=jobs.LEASE_S + 1))
+
+    def do(self, job_id: int, kills: int) -> Job:
+        """See a job to its end, with so many kills at random moments of it; the job as it then is."""
+        left, pause_until = kills, utc_now()
+        while not (job := self.job(job_id)).is_over:
+            with transaction(self.engine) as session:
+                jobs.sweep(session)
+            broker.send_due(self.engine, str(self.settings.redis_url))
+            if left and job.attempts and utc_now() > pause_until:
+                self.kill()
+                left, pause_until = left - 1, utc_now() + timedelta(seconds=self.rng.uniform(0.2, 2.0))
+        return job
+
+    def job(self, job_id: int) -> Job:
+        """The job as it is now."""
+        with transaction(self.engine) as session:
+            return jobs.get(session, job_id)
+
+
+@contextmanager
+def lost_workers(engine: Engine, settings: Settings) -> Iterator[LostWorkers]:
+    """Workers on a Redis of their own; what they leave in the table of jobs is taken away."""
+    seed = random.SystemRandom().randrange(2**31)
+    print(f"seed {seed}")
+    settings.data_dir.mkdir(exist_ok=True)
+    server = servers.redis(settings.data_dir)
+    settings = settings.model_copy(update={"redis_url": server.url})
+    with servers.run(server):
+        workers = LostWorkers(engine, settings, random.Random(seed))
+        workers.start()
+        try:
+            yield workers
+        finally:
+            assert workers.process is not None
+            workers.process.send_signal(signal.SIGQUIT)
+            workers.process.wait(30)
+    with transaction(engine) as session:
+        session.execute(delete(Job).where(Job.whole_id.is_not(None)))
