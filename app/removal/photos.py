@@ -57,8 +57,8 @@ def consequences(session: Session, image: Image) -> Consequences:
     ).all()
     holding = versions_of(session, image.id)
     goes = [
-        f"{counted(captions, 'caption')}, {by_people or 0:,} of them by people",
-        f"{counted(decisions or 0, 'decision')} of people, and what was measured",
+        counted(captions, "caption") + (f", {by_people:,} of them by people" if by_people else ""),
+        (f"{counted(decisions, 'decision')} of people, and " if decisions else "") + "what was measured",
         *(f"the same bytes under the name {name}" for name in names[:5]),
         *([counted(len(names) - 5, "more name")] if len(names) > 5 else []),
     ]

@@ -255,7 +255,7 @@ def test_an_owner_is_told_what_hangs_on_a_photo_before_it_goes(
     photo = cast.image(session, cast.catalog(session), caption="A red kettle.")
     page = client.get(f"/images/{photo.id}/removal")
     assert "Goes for good" in page.text
-    assert "1 caption, 0 of them by people" in page.text
+    assert "1 caption<" in page.text
     answer = client.post(f"/images/{photo.id}/removal", data={"reason": "asked for"}, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/catalogs/{photo.catalog_id}")
     assert "asked for" in client.get("/storage").text
