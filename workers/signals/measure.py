@@ -229,7 +229,7 @@ def _sharpness(picture: Pillow.Image, subject: Mask) -> float | None:
 
 
 def _energies(grey: Field) -> tuple[Field, Field]:
-    """Gradient energy and Laplacian energy of a picture after a blur of 1 px, each a mean over 5 x 5 px, float32 (h, w)."""
+    """Gradient and Laplacian energy of a picture after a blur of 1 px, each a mean over 5 x 5 px, float32 (h, w)."""
     smooth = cv2.GaussianBlur(grey, (7, 7), 1.0, borderType=cv2.BORDER_REFLECT)
     across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
     along = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)

@@ -27,11 +27,12 @@ def hull_of(mask: Mask) -> Mask:
     stencil = np.zeros(mask.shape, dtype=np.uint8)
     # The ends of each row are all that a hull can rest on.
     rows = np.flatnonzero(mask.any(axis=1))
-    left = mask[rows].argmax(axis=1)
-    right = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
-    if len(rows) > 2 and right.max() - left.min() > 1:
+    if len(rows) and rows[-1] - rows[0] > 1:
+        left = mask[rows].argmax(axis=1)
+        right = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
         ends = np.concatenate([np.stack([left, rows], axis=1), np.stack([right, rows], axis=1)]).astype(np.int32)
-        cv2.fillConvexPoly(stencil, cv2.convexHull(ends), 1)
+        if right.max() - left.min() > 1:
+            cv2.fillConvexPoly(stencil, cv2.convexHull(ends), 1)
     return stencil.view(bool)
 
 
