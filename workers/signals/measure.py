@@ -253,7 +253,7 @@ def _close_up(picture: Pillow.Image, subject: Mask) -> tuple[Field, Mask]:
 
 
 def _nearest(first: float, last: float, count: int) -> NDArray[np.intp]:
-    """Where the middles of `count` equal parts of a stretch in px lie."""
+    """Where the middles of `count` equal parts between two places in px lie."""
     return (first + (np.arange(count) + 0.5) * (last - first) / count).astype(np.intp)
 
 
