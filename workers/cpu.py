@@ -10,6 +10,7 @@ from typing import Final
 
 from celery.signals import worker_init
 
+from app.intake import memory
 from workers import freeze_job, intake_job, removal_job, rules_job
 from workers.captions import caption_job
 from workers.celery_app import job_task
@@ -28,5 +29,6 @@ delete_files = job_task("files.delete")(removal_job.delete_files)
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def step_back(**_: object) -> None:
-    """Let everything else on this machine go first; the processes that do the jobs inherit it."""
+    """Let everything else on this machine go first, and reuse memory; the processes that do the jobs inherit it."""
     os.nice(NICENESS)
+    memory.share_one_heap()
