@@ -75,9 +75,9 @@ def space_of(session: Session, facts: EmbedderFacts) -> int:
         "preprocessing": hashlib.sha256(facts.preprocessing.encode()).hexdigest(),
     }
     known = select(EmbeddingSpace.id).filter_by(**values)
-    found = session.scalar(known)
-    if found is not None:
-        return found
+    number = session.scalar(known)
+    if number is not None:
+        return number
     new = values | {"dimensions": facts.dimensions, "reads_words": facts.reads_words, "is_indexed": False}
     session.execute(insert(EmbeddingSpace).values(**new).on_conflict_do_nothing())
     return session.scalars(known).one()
@@ -201,3 +201,8 @@ def near_products(
         .order_by(literal_column("likeness").desc(), literal_column("first"), literal_column("second"))
     )
     return [(row.first, row.second, float(row.likeness)) for row in rows]
+
+
+def has_phrase(session: Session, space_id: int, phrase: str) -> bool:
+    """Whether the embedder of this space has read these words."""
+    return session.get(EmbeddedPhrase, (space_id, phrase)) is not None

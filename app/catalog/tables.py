@@ -268,8 +268,8 @@ class PhotoMap(Base):
 class MapSet(Base):
     """Photos that go together on a map, under a name that a filter knows: `lasso-3`, `cluster-12`, `far-2`.
 
-    A lasso is drawn by a person and stays; clusters and those far from everything are found with the map and go with it.
-    Names are never given twice in a catalog. `words` name a cluster, `centre_id` is its photo in the middle.
+    A lasso is drawn by a person and stays; clusters and those far from everything are found with the map, and go with
+    it. Names are never given twice in a catalog. `words` name a cluster, `centre_id` is its photo in the middle.
     """
 
     __tablename__ = "map_set"

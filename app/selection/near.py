@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, ColumnElement, ScalarSelect, Select, cast, fu
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.catalog.tables import MapSet
-from app.selection.kinds import Beside, Column, Number, NotUnderstood, Part
+from app.selection.kinds import Beside, Column, NotUnderstood, Number, Part
 from app.selection.tables import PhotoIndex
 
 NEAREST: Final = 200

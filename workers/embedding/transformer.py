@@ -55,14 +55,18 @@ class TransformerEmbedder(Embedder):
         """(dimensions,) float32 of length 1."""
         import torch
 
-        limit = min(int(getattr(self._model.config.text_config, "max_position_embeddings", _PADDED_TO)), _PADDED_TO + 13)
+        limit = min(
+            int(getattr(self._model.config.text_config, "max_position_embeddings", _PADDED_TO)), _PADDED_TO + 13
+        )
         is_padded = self._model.config.model_type.startswith("siglip")
         tokens = self._tokenizer(
             [phrase], padding="max_length" if is_padded else True, truncation=True, max_length=limit,
             return_tensors="pt",
         )["input_ids"]  # fmt: skip
         with torch.inference_mode():
-            return self._own(self._model.get_text_features(input_ids=tokens.to(self._model.device)))[0]
+            features = self._model.get_text_features(input_ids=tokens.to(self._model.device))
+        vector: Vectors = self._own(features)[0]
+        return vector
 
     def _own(self, features: Any) -> Vectors:
         """Features as vectors; newer transformers hand them over inside of an output."""
@@ -109,7 +113,9 @@ def load(model: str, device: str | torch.device) -> TransformerEmbedder:
         model.partition("@")[0], revision or _hash_of(Path(source)), network.to(target).eval(), pictures, tokenizer
     )
     if embedder.dimensions > MOST_DIMENSIONS:
-        raise InputError(f"The embedder {model} gives {embedder.dimensions} numbers; at most {MOST_DIMENSIONS} are kept.")
+        raise InputError(
+            f"The embedder {model} gives {embedder.dimensions} numbers; at most {MOST_DIMENSIONS} are kept."
+        )
     return embedder
 
 

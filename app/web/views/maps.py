@@ -1,0 +1,130 @@
+"""The map of a catalog as its page shows it: what was found on it, what is selected, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.catalog import embeddings, reading
+from app.catalog.embeddings import Coverage
+from app.catalog.tables import Catalog, EmbeddingSpace, PhotoMap
+from app.jobs import Job
+from app.review.decisions import REASONS
+from app.selection import browse, maps
+from app.selection.browse import Tile
+from app.selection.kinds import NotUnderstood
+from app.selection.maps import SetCount, SetLooks
+from app.selection.query import Selection, parse
+from app.selection.wording import Description, describe
+from app.settings import Settings
+
+SHOWN_SETS = 8
+
+
+@dataclass(frozen=True)
+class ShownSet:
+    """A cluster or what is far from everything, as a link to its photos."""
+
+    count: SetCount
+    label: str
+    href: str
+    is_on: bool
+
+
+@dataclass(frozen=True)
+class MapView:
+    """The page. `made` is None while there is no map; `job` is what is under way for it, or has failed last.
+
+    `looks` is what the pane shows of the selection, None where everything is selected.
+    """
+
+    catalog: Catalog
+    selection: Selection
+    query: str
+    refusal: str | None
+    said: Description
+    total: int
+    made: PhotoMap | None
+    space: EmbeddingSpace | None
+    coverage: Coverage
+    clusters: Sequence[ShownSet]
+    far: ShownSet | None
+    looks: SetLooks | None
+    middle: Sequence[Tile]
+    odd: Sequence[Tile]
+    outside: Sequence[Tile]
+    job: Job | None
+    embedder: str | None
+    reads_words: bool
+    reasons: tuple[str, ...]
+    address: str
+    missing: int
+
+    @property
+    def drawn(self) -> int:
+        """How many photos the map shows."""
+        return len(self.made.image_ids) if self.made else 0
+
+
+def read(session: Session, catalog_id: int, query: str, settings: Settings) -> MapView:
+    """The map's page for a filter. Raises NotFound."""
+    catalog = reading.get(session, catalog_id)
+    refusal = None
+    try:
+        chosen = parse(query, catalog_id)
+    except NotUnderstood as error:
+        refusal, chosen = error.sentence, Selection(catalog_id)
+    total = browse.count(session, chosen)
+    made, coverage = maps.of(session, catalog_id), embeddings.coverage(session, catalog_id)
+    shown = [_shown(one, chosen) for one in maps.sets(session, catalog_id)]
+    looks = None if chosen.is_everything or not total else maps.looks(session, chosen)
+    return MapView(
+        catalog=catalog,
+        selection=chosen,
+        query=query if refusal else chosen.query,
+        refusal=refusal,
+        said=describe(chosen, total),
+        total=total,
+        made=made,
+        space=session.get(EmbeddingSpace, made.space_id) if made else coverage.space,
+        coverage=coverage,
+        clusters=[one for one in shown if one.count.kind == "cluster"],
+        far=next((one for one in shown if one.count.kind == "far"), None),
+        looks=looks,
+        middle=browse.tiles(session, list(looks.middle)) if looks else (),
+        odd=browse.tiles(session, list(looks.odd)) if looks else (),
+        outside=browse.tiles(session, list(looks.outside)) if looks else (),
+        job=_job(session, catalog_id),
+        embedder=settings.embedder,
+        reads_words=coverage.space is not None and coverage.space.reads_words,
+        reasons=REASONS,
+        address=f"/catalogs/{catalog_id}/map" + (f"?q={quote(chosen.query)}" if chosen.query else ""),
+        missing=len(_gone(session, chosen)),
+    )
+
+
+def _shown(one: SetCount, chosen: Selection) -> ShownSet:
+    label = "Far from everything" if one.kind == "far" else one.words or f"cluster {one.name.partition('-')[2]}"
+    href = f"/catalogs/{chosen.catalog_id}/map?q=in:{one.name}"
+    return ShownSet(one, label, href, chosen.values("in") == (one.name,))
+
+
+def _gone(session: Session, chosen: Selection) -> list[str]:
+    """Sets that the filter names and that are no more: clusters go with the map that they were found on."""
+    return maps.unknown_sets(session, chosen.catalog_id, chosen.values("in"))
+
+
+def _job(session: Session, catalog_id: int) -> Job | None:
+    """What is under way for this map; else its newest job, where that failed."""
+    kinds = (*embeddings.KINDS, "photos.map", "photos.read_phrase")
+    newest = session.scalars(
+        select(Job)
+        .where(Job.kind.in_(kinds), Job.whole_id.is_(None), Job.arguments["catalog_id"].as_integer() == catalog_id)
+        .order_by(Job.state.in_(("queued", "running")).desc(), Job.id.desc())
+        .limit(1)
+    ).first()
+    return newest if newest is not None and newest.state in ("queued", "running", "failed") else None
