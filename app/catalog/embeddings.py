@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import and_, func, literal_column, or_, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Float, and_, func, literal_column, or_, select, text
+from sqlalchemy.dialects.postgresql import array, insert
 from sqlalchemy.orm import Session
 
 from app import jobs
+from app.catalog.near import nearest_photos
 from app.catalog.signals import Unmeasured
 from app.catalog.tables import Catalog, EmbeddedPhrase, Embedding, EmbeddingSpace, Image
 from app.database import utc_now
@@ -157,9 +158,8 @@ def is_embedded(session: Session, image_id: int) -> bool:
 def neighbours(session: Session, image: Image, at_most: int = 12) -> list[Neighbour]:
     """The photos of the same catalog that look most like this one, the nearest first; none while it is not embedded."""
     own = select(Embedding.vector).where(Embedding.image_id == image.id).scalar_subquery()
-    near = func.nearest_photos(image.catalog_id, [image.id], [], None, at_most + 1).table_valued("image_id")
-    near = near.render_derived()
-    likeness = 1 - Embedding.vector.op("<=>")(own)
+    near = nearest_photos(image.catalog_id, [image.id], at_most=at_most + 1)
+    likeness = 1 - Embedding.vector.op("<=>", return_type=Float())(own)
     rows = session.execute(
         select(Embedding.image_id, likeness.label("likeness"))
         .join(near, near.c.image_id == Embedding.image_id)
@@ -182,11 +182,8 @@ def near_products(
     if image_ids is not None:
         asked = asked.where(Embedding.image_id.in_(image_ids))
     one = asked.subquery("one")
-    near = func.nearest_photos(
-        catalog_id, func.array_append(literal_column("'{}'::bigint[]"), one.c.image_id), [], None, most_each + 1
-    )
-    other = near.table_valued("image_id").render_derived().lateral("near")
-    likeness = 1 - Embedding.vector.op("<=>")(one.c.vector)
+    other = nearest_photos(catalog_id, array([one.c.image_id]), at_most=most_each + 1).lateral("near")
+    likeness = 1 - Embedding.vector.op("<=>", return_type=Float())(one.c.vector)
     rows = session.execute(
         select(
             func.least(one.c.image_id, other.c.image_id).label("first"),

@@ -6,9 +6,11 @@ beyond that an HNSW index does (`EmbeddingSpace.is_indexed`), whose neighbours a
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
-from sqlalchemy import Connection, MetaData, event
+from sqlalchemy import BigInteger, ColumnElement, Connection, MetaData, TableValuedAlias, cast, event, func
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.database import Base
 
@@ -55,6 +57,17 @@ begin
         space.id, space.dimensions, space.dimensions
     ) using of_catalog, aim, at_most;
 end $$"""
+
+def nearest_photos(
+    catalog_id: int, wanted: Any, unwanted: Sequence[int] = (), looks: str | None = None, at_most: int = 1
+) -> TableValuedAlias:
+    """The call in a statement: a table of one column, `image_id`, the nearest first. `wanted` are numbers of photos, or
+    an array of them that the statement has."""
+    numbers = ARRAY(BigInteger)
+    asked = cast(wanted if isinstance(wanted, ColumnElement) else list(wanted), numbers)
+    call = func.nearest_photos(catalog_id, asked, cast(list(unwanted), numbers), looks, at_most)
+    return call.table_valued("image_id").render_derived()
+
 
 FUNCTIONS: Final = {"nearest_photos": NEAREST_PHOTOS}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-from sqlalchemy import BigInteger, Select, any_, cast, delete, func, select
+from sqlalchemy import BigInteger, Float, Select, any_, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
@@ -236,10 +236,10 @@ def looks(session: Session, chosen: Selection, middle: int = 12, odd: int = 8, o
     decisions = {row[0]: int(row[1]) for row in session.execute(counted)}
     inside_of = Embedding.image_id == any_(cast(ids, ARRAY(BigInteger)))
     space = select(func.max(Embedding.space_id)).where(inside_of).scalar_subquery()
-    aim = session.scalar(select(func.avg(Embedding.vector)).where(inside_of, Embedding.space_id == space))
+    aim = session.scalar(select(func.avg(Embedding.vector, type_=Embedding.vector.type)).where(inside_of, Embedding.space_id == space))
     if aim is None:
         return SetLooks(len(ids), decisions, (), (), (), _words(session, ids))
-    apart = Embedding.vector.op("<=>")(aim)
+    apart = Embedding.vector.op("<=>", return_type=Float())(aim)
     ours = select(Embedding.image_id).where(inside_of, Embedding.space_id == space)
     others = select(Embedding.image_id).where(
         Embedding.catalog_id == chosen.catalog_id, Embedding.space_id == space, ~inside_of

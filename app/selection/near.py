@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, ScalarSelect, Select, cast, func, or_, select, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, ScalarSelect, Select, func, or_, select, true
 
+from app.catalog.near import nearest_photos
 from app.catalog.tables import MapSet
 from app.selection.kinds import Beside, Column, NotUnderstood, Number, Part
 from app.selection.tables import PhotoIndex
@@ -26,9 +26,7 @@ def nearest(
     catalog_id: int, wanted: Sequence[int], unwanted: Sequence[int] = (), looks: str | None = None
 ) -> Select[Any]:
     """The nearest photos, the nearest first, as a statement of one column."""
-    numbers = [cast(list(ids), ARRAY(BigInteger)) for ids in (wanted, unwanted)]
-    near = func.nearest_photos(catalog_id, *numbers, looks, NEAREST)
-    return select(near.table_valued("image_id").render_derived().c.image_id)
+    return select(nearest_photos(catalog_id, wanted, unwanted, looks, NEAREST).c.image_id)
 
 
 @dataclass(frozen=True, kw_only=True)

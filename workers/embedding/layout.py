@@ -106,13 +106,14 @@ def _without_self(places: Numbers, distances: Floats, count: int) -> tuple[Numbe
 def _umap(points: Floats, near: Numbers, distances: Floats, seed: int) -> Floats:
     import warnings
 
-    from umap import UMAP
-
     # UMAP counts a point as its own first neighbour.
     own = np.arange(len(points))[:, None]
     known = (np.hstack([own, near[:, :-1]]), np.hstack([np.zeros_like(distances[:, :1]), distances[:, :-1]]))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells of the one thread and the missing index that we chose
+        # It tells of a part that wants Tensorflow, and of the one thread and the missing index that we chose.
+        warnings.simplefilter("ignore")
+        from umap import UMAP
+
         made = UMAP(n_neighbors=NEIGHBOURS, random_state=seed, n_jobs=1, precomputed_knn=(*known, None))
         flat: Floats = made.fit_transform(points)
     return flat

@@ -22,8 +22,6 @@ from app.selection.query import Selection, parse
 from app.selection.wording import Description, describe
 from app.settings import Settings
 
-SHOWN_SETS = 8
-
 
 @dataclass(frozen=True)
 class ShownSet:
@@ -39,7 +37,8 @@ class ShownSet:
 class MapView:
     """The page. `made` is None while there is no map; `job` is what is under way for it, or has failed last.
 
-    `looks` is what the pane shows of the selection, None where everything is selected.
+    `looks` is what the pane shows of the selection, None where everything is selected. Of the sets that the filter names,
+    `missing` are no more: clusters go with the map that they were found on. `drawn` photos are on the map.
     """
 
     catalog: Catalog
@@ -63,11 +62,7 @@ class MapView:
     reasons: tuple[str, ...]
     address: str
     missing: int
-
-    @property
-    def drawn(self) -> int:
-        """How many photos the map shows."""
-        return len(self.made.image_ids) if self.made else 0
+    drawn: int
 
 
 def read(session: Session, catalog_id: int, query: str, settings: Settings) -> MapView:
@@ -103,7 +98,8 @@ def read(session: Session, catalog_id: int, query: str, settings: Settings) -> M
         reads_words=coverage.space is not None and coverage.space.reads_words,
         reasons=REASONS,
         address=f"/catalogs/{catalog_id}/map" + (f"?q={quote(chosen.query)}" if chosen.query else ""),
-        missing=len(_gone(session, chosen)),
+        missing=len(maps.unknown_sets(session, catalog_id, chosen.values("in"))),
+        drawn=len(made.image_ids) if made else 0,
     )
 
 
@@ -111,11 +107,6 @@ def _shown(one: SetCount, chosen: Selection) -> ShownSet:
     label = "Far from everything" if one.kind == "far" else one.words or f"cluster {one.name.partition('-')[2]}"
     href = f"/catalogs/{chosen.catalog_id}/map?q=in:{one.name}"
     return ShownSet(one, label, href, chosen.values("in") == (one.name,))
-
-
-def _gone(session: Session, chosen: Selection) -> list[str]:
-    """Sets that the filter names and that are no more: clusters go with the map that they were found on."""
-    return maps.unknown_sets(session, chosen.catalog_id, chosen.values("in"))
 
 
 def _job(session: Session, catalog_id: int) -> Job | None:

@@ -107,7 +107,7 @@ export class Painter {
     gl.uniform2fv(gl.getUniformLocation(program, "offset"), [-view.x * scale[0], -view.y * scale[1]]);
     gl.uniform1f(gl.getUniformLocation(program, "isAll"), this.isAll);
     const crowd = Math.sqrt(4000 / Math.max(this.count, 1));
-    const size = Math.min(14, Math.max(3, 6 * Math.min(1.4, crowd) * Math.sqrt(view.scale / Math.min(width, height))));
+    const size = Math.min(14, Math.max(2.5, 4.6 * Math.min(1.4, crowd) * Math.sqrt(view.scale / Math.min(width, height))));
     gl.uniform1f(gl.getUniformLocation(program, "size"), size * ratio);
     gl.drawArrays(gl.POINTS, 0, this.count);
   }

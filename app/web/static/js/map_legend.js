@@ -88,9 +88,10 @@ export class Legend {
     for (const code of this.codes) counts[code] += 1;
     const lines = this.coloured.values.map((value, number) => {
       const line = document.createElement("li");
-      line.innerHTML = `<label><input type="checkbox" checked value="${number}"><svg viewBox="0 0 12 12" aria-hidden="true"
-        style="fill: var(${this.role(value, number)}); stroke: var(${this.role(value, number)})">
+      line.innerHTML = `<label><input type="checkbox" checked value="${number}"><svg viewBox="0 0 12 12" aria-hidden="true">
         ${DRAWN[this.shape(value, number)]}</svg><span class="cut"></span><span class="n"></span></label>`;
+      const colour = `var(${this.role(value, number)})`;
+      Object.assign(line.querySelector("svg").style, { fill: colour, stroke: colour });
       line.querySelector(".cut").textContent = WORDS[value] ?? value[0].toUpperCase() + value.slice(1);
       line.querySelector(".n").textContent = counts[number].toLocaleString("en-GB");
       return line;
