@@ -58,6 +58,7 @@ begin
     ) using of_catalog, aim, at_most;
 end $$"""
 
+
 def nearest_photos(
     catalog_id: int, wanted: Any, unwanted: Sequence[int] = (), looks: str | None = None, at_most: int = 1
 ) -> TableValuedAlias:

@@ -236,7 +236,8 @@ def looks(session: Session, chosen: Selection, middle: int = 12, odd: int = 8, o
     decisions = {row[0]: int(row[1]) for row in session.execute(counted)}
     inside_of = Embedding.image_id == any_(cast(ids, ARRAY(BigInteger)))
     space = select(func.max(Embedding.space_id)).where(inside_of).scalar_subquery()
-    aim = session.scalar(select(func.avg(Embedding.vector, type_=Embedding.vector.type)).where(inside_of, Embedding.space_id == space))
+    middle_of = select(func.avg(Embedding.vector, type_=Embedding.vector.type))
+    aim = session.scalar(middle_of.where(inside_of, Embedding.space_id == space))
     if aim is None:
         return SetLooks(len(ids), decisions, (), (), (), _words(session, ids))
     apart = Embedding.vector.op("<=>", return_type=Float())(aim)

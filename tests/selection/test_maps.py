@@ -29,7 +29,9 @@ class Mapped:
         self.catalog: Catalog = cast.catalog(session)
         self.ana: Person = cast.person(session)
         self.photos: list[Image] = [
-            cast.image(session, self.catalog, category="Mugs" if n < 4 else "Lamps", caption="Red mug." if n < 4 else None)
+            cast.image(
+                session, self.catalog, category="Mugs" if n < 4 else "Lamps", caption="Red mug." if n < 4 else None
+            )
             for n in range(10)
         ]
         self.ids = [photo.id for photo in self.photos]

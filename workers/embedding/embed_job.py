@@ -134,8 +134,8 @@ def _read(work: Work, images: list[Unmeasured], wanted_px: int) -> tuple[dict[in
     for image in images:
         try:
             with Pillow.open(view_path(work.storage, image.view_sha256)) as opened:
-                # libjpeg leaves out what is only thrown away later.
-                opened.draft("RGB", (wanted_px, wanted_px))
+                if wanted_px:  # libjpeg leaves out what is only thrown away later
+                    opened.draft("RGB", (wanted_px, wanted_px))
                 pictures[image.image_id] = opened.convert("RGB")
         except (OSError, SyntaxError) as error:
             log.warning("view of image %s cannot be read: %s", image.image_id, error)

@@ -37,8 +37,8 @@ class ShownSet:
 class MapView:
     """The page. `made` is None while there is no map; `job` is what is under way for it, or has failed last.
 
-    `looks` is what the pane shows of the selection, None where everything is selected. Of the sets that the filter names,
-    `missing` are no more: clusters go with the map that they were found on. `drawn` photos are on the map.
+    `looks` is what the pane shows of the selection, None where everything is selected. Of the sets that the filter
+    names, `missing` are no more: clusters go with the map that they were found on. `drawn` photos are on the map.
     """
 
     catalog: Catalog

@@ -87,15 +87,15 @@ def test_other_weights_than_the_known_ones_are_never_unpickled(monkeypatch: pyte
         efficientnet.load(tmp_path / "cache")
 
 
-@pytest.mark.parametrize(("missing", "said"), [("torch", "PyTorch is not installed"), (efficientnet._PACKAGE, "is not")])
+@pytest.mark.parametrize(
+    ("missing", "said"), [("torch", "PyTorch is not installed"), (efficientnet._PACKAGE, "is not")]
+)
 def test_what_is_not_installed_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str, said: str
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     find = efficientnet.importlib.util.find_spec
-    monkeypatch.setattr(
-        efficientnet.importlib.util, "find_spec", lambda name: None if name == missing else find(name)
-    )
+    monkeypatch.setattr(efficientnet.importlib.util, "find_spec", lambda name: None if name == missing else find(name))
     with pytest.raises(InputError, match=said):
         efficientnet.load(tmp_path)
 

@@ -1,7 +1,7 @@
 // What points are coloured by: a colour and a shape for each value, how many have it, and which are shown.
 
 const WORDS = { unseen: "Not seen yet", kept: "Kept", rejected: "Rejected", needs_work: "Needs work" };
-const ROLES = { unseen: "--bar-off", kept: "--keep", rejected: "--drop", needs_work: "--work" };
+const ROLES = { unseen: "--ink-3", kept: "--keep", rejected: "--drop", needs_work: "--work" };
 const RAMP = ["--act", "--clay", "--teal", "--plum", "--keep", "--work", "--drop", "--ink-3", "--bar-off"];
 const SHAPES = { unseen: 0, kept: 0, rejected: 1, needs_work: 2 };
 const DRAWN = [
