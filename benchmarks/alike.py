@@ -2,9 +2,9 @@
 
     python -m benchmarks.alike [folder of photos]
 
-Real photos (`clothing` and `grocery/in_store`) are embedded on one thread; the limit is 25 images a second of one core's
-time at 224 px, from views as they lie in a data folder. The share of photos whose nearest other one is of the same kind
-stands beside that of colours and gradients (8 x 8 CIELAB means and 8 x 8 x 9 gradient histograms), on the same photos.
+Real photos (`clothing` and `grocery/in_store`) are embedded on one thread; the limit is 25 images a second of one
+core's time at 224 px, from views as they lie in a data folder. The share of photos whose nearest other one is of the
+same kind stands beside that of colours and gradients (8 x 8 CIELAB means and 8 x 8 x 9 gradient histograms).
 Then 100,000 made-up vectors (seed printed) are searched as a filter does, each looked at and by index.
 """
 
