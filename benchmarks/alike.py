@@ -170,7 +170,9 @@ def search(engine: Engine) -> None:
         embeddings.index_large(session, space)
     print(f"index of {ROWS:,} vectors made in {time.monotonic() - began:.0f} s")
     indexed, by_index = _timed(engine, "by index")
-    recall = statistics.mean(len(set(one) & set(other)) / len(one) for one, other in zip(near, by_index, strict=True))
+    recall = statistics.mean(
+        len(set(exactly) & set(nearly)) / len(exactly) for exactly, nearly in zip(near, by_index, strict=True)
+    )
     print(f"recall of the index {recall:.3f}; exact {exact:.0f} ms, by index {indexed:.0f} ms, limit {SEARCH_MS} ms")
     print(f"ratio {SEARCH_MS / exact:.2f}")
 

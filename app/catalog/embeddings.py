@@ -171,28 +171,31 @@ def neighbours(session: Session, image: Image, at_most: int = 12) -> list[Neighb
 
 
 def near_products(
-    session: Session, catalog_id: int, at_least: float = 0.9, image_ids: Sequence[int] | None = None, most_each: int = 5
+    session: Session, catalog_id: int, at_least: float = 0.8, image_ids: Sequence[int] | None = None, most_each: int = 5
 ) -> Iterable[tuple[int, int, float]]:
     """Pairs of photos that look alike and may show one product: (lower id, higher id, likeness), likest first.
 
     Each photo (of `image_ids` alone where given) is held against its `most_each` nearest ones; a pair is as alike as
-    `at_least`, 0 to 1. The default is where, on `grocery/packshots`, most pairs above are of one product.
+    `at_least`, 0 to 1. By the built-in embedder, of 882 pairs of shelf photos (`grocery/in_store`, 54
+    products) at 0.8 or more 91 % are of one product, and of those at 0.9 or more all; at 0.7, 72 %.
     """
-    asked = select(Embedding.image_id, Embedding.vector, Embedding.space_id).where(Embedding.catalog_id == catalog_id)
+    of_catalog = select(Embedding.image_id, Embedding.vector, Embedding.space_id).where(
+        Embedding.catalog_id == catalog_id
+    )
     if image_ids is not None:
-        asked = asked.where(Embedding.image_id.in_(image_ids))
-    one = asked.subquery("one")
-    other = nearest_photos(catalog_id, array([one.c.image_id]), at_most=most_each + 1).lateral("near")
-    likeness = 1 - Embedding.vector.op("<=>", return_type=Float())(one.c.vector)
+        of_catalog = of_catalog.where(Embedding.image_id.in_(image_ids))
+    asked = of_catalog.subquery("asked")
+    other = nearest_photos(catalog_id, array([asked.c.image_id]), at_most=most_each + 1).lateral("near")
+    likeness = 1 - Embedding.vector.op("<=>", return_type=Float())(asked.c.vector)
     rows = session.execute(
         select(
-            func.least(one.c.image_id, other.c.image_id).label("first"),
-            func.greatest(one.c.image_id, other.c.image_id).label("second"),
+            func.least(asked.c.image_id, other.c.image_id).label("first"),
+            func.greatest(asked.c.image_id, other.c.image_id).label("second"),
             func.max(likeness).label("likeness"),
         )
-        .select_from(one)
-        .join(other, other.c.image_id != one.c.image_id)
-        .join(Embedding, and_(Embedding.image_id == other.c.image_id, Embedding.space_id == one.c.space_id))
+        .select_from(asked)
+        .join(other, other.c.image_id != asked.c.image_id)
+        .join(Embedding, and_(Embedding.image_id == other.c.image_id, Embedding.space_id == asked.c.space_id))
         .where(likeness >= at_least)
         .group_by("first", "second")
         .order_by(literal_column("likeness").desc(), literal_column("first"), literal_column("second"))

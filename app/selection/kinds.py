@@ -66,7 +66,7 @@ class Widening:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class Around:
     """What a condition needs besides its own values: the catalog, and the values chosen of the key's `partner`."""
 
     catalog_id: int = 0
@@ -138,7 +138,7 @@ class Key(ABC):
         return bool(self.title or self.widening)
 
     def clause(
-        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Beside = Beside()
+        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Around = Around()
     ) -> ColumnElement[bool]:
         """The condition on a photo's row of `PhotoIndex`: the values chosen, or left out. Left out means every photo
         that choosing them would not give, so also one that was never measured. `is_wide`: its widening holds."""

@@ -45,7 +45,9 @@ class Points:
         """Little-endian: the count and the length of what follows as uint32; the colourings as JSON, filled up to
         eighths with spaces; n float64 numbers of photos; n pairs of float32; then n bytes each: whether it is chosen,
         and its value of each colouring in their order."""
-        legend = json.dumps([{"key": one.key, "values": one.values} for one in self.colourings]).encode()
+        legend = json.dumps(
+            [{"key": colouring.key, "values": colouring.values} for colouring in self.colourings]
+        ).encode()
         legend += b" " * (-len(legend) % 8)
         head = np.array([len(self.ids), len(legend)], dtype="<u4").tobytes() + legend
         parts = (self.ids.astype("<f8"), self.places.astype("<f4"), self.is_chosen, self.codes)

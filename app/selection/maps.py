@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions.tables import Caption
-from app.catalog import reading
+from app.catalog import embeddings, reading
 from app.catalog.tables import Embedding, Image, MapSet, PhotoMap
 from app.database import utc_now
 from app.errors import NotFound, Refused
@@ -32,6 +32,7 @@ DRAWN_AT_MOST: Final = 100_000
 CORNERS_AT_MOST: Final = 2_000
 # Texts that are read for the words of a set; a share of more is no other share.
 READ_AT_MOST: Final = 5_000
+JOBS: Final = (*embeddings.KINDS, "photos.map", "photos.read_phrase")
 
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -39,7 +40,7 @@ Way = Literal["new", "add", "take"]
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class LaidOut:
     """What is kept of a new map: `points` (n, 2) float32, 0 to 1, of `image_ids`; numbers as `PhotoMap` explains."""
 
     space_id: int
@@ -109,7 +110,7 @@ def of(session: Session, catalog_id: int) -> PhotoMap | None:
     return session.get(PhotoMap, catalog_id)
 
 
-def record(session: Session, catalog_id: int, placed: Placed, sets: Sequence[NewSet]) -> None:
+def record(session: Session, catalog_id: int, placed: LaidOut, sets: Sequence[NewSet]) -> None:
     """Keep a new map in place of the one before, with what was found on it. Lassos stay."""
     values = {
         "space_id": placed.space_id, "image_ids": list(placed.image_ids), "photos": placed.photos,
@@ -122,13 +123,13 @@ def record(session: Session, catalog_id: int, placed: Placed, sets: Sequence[New
     first = {kind: _next_number(session, catalog_id, kind) for kind in ("cluster", "far")}
     of_before = (MapSet.catalog_id == catalog_id, MapSet.kind != "lasso")
     session.execute(delete(MapSet).where(*of_before))
-    for one in sets:
-        name = f"{one.kind}-{first[one.kind]}"
-        first[one.kind] += 1
+    for new_set in sets:
+        name = f"{new_set.kind}-{first[new_set.kind]}"
+        first[new_set.kind] += 1
         session.add(
             MapSet(
-                catalog_id=catalog_id, name=name, kind=one.kind, words=one.words, image_ids=list(one.image_ids),
-                centre_id=one.centre_id,
+                catalog_id=catalog_id, name=name, kind=new_set.kind, words=new_set.words, image_ids=list(new_set.image_ids),
+                centre_id=new_set.centre_id,
             )
         )  # fmt: skip
     session.flush()
@@ -226,7 +227,7 @@ def sets(session: Session, catalog_id: int) -> list[SetCount]:
         )
         for row in rows
     ]  # fmt: skip
-    return sorted(counts, key=lambda one: (one.share_decided, -one.photos, one.name))
+    return sorted(counts, key=lambda count: (count.share_decided, -count.photos, count.name))
 
 
 def looks(session: Session, chosen: Selection, middle: int = 12, odd: int = 8, outside: int = 4) -> SetLooks:
@@ -269,3 +270,14 @@ def unknown_sets(session: Session, catalog_id: int, names: Sequence[str]) -> lis
         return []
     known = set(session.scalars(select(MapSet.name).where(MapSet.catalog_id == catalog_id, MapSet.name.in_(names))))
     return [name for name in names if name not in known]
+
+
+def under_way(session: Session, catalog_id: int) -> Job | None:
+    """The job that embeds or maps the catalog's photos now; else the newest of them, where that failed."""
+    newest = session.scalars(
+        select(Job)
+        .where(Job.kind.in_(JOBS), Job.whole_id.is_(None), Job.arguments["catalog_id"].as_integer() == catalog_id)
+        .order_by(Job.state.in_(("queued", "running")).desc(), Job.id.desc())
+        .limit(1)
+    ).first()
+    return newest if newest is not None and newest.state in ("queued", "running", "failed") else None

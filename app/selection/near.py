@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, func, or_, select, t
 
 from app.catalog.near import nearest_photos
 from app.catalog.tables import MapSet
-from app.selection.kinds import Beside, Column, NotUnderstood, Number, Part
+from app.selection.kinds import Around, Column, NotUnderstood, Number, Part
 from app.selection.tables import PhotoIndex
 
 NEAREST: Final = 200
@@ -35,12 +35,12 @@ class Similar(Number):
 
     most: int = 20
 
-    def sets(self, values: Sequence[Any], beside: Beside) -> list[Select[Any]]:
+    def sets(self, values: Sequence[Any], beside: Around) -> list[Select[Any]]:
         """Statements of which each gives some photos, the nearest first; the key asks for all of these."""
         return [nearest(beside.catalog_id, [value]) for value in values]
 
     def clause(
-        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Beside = Beside()
+        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Around = Around()
     ) -> ColumnElement[bool]:
         condition = or_(*(PhotoIndex.image_id.in_(some) for some in self.sets(values, beside)))
         return condition.is_not(true()) if is_not else condition
@@ -53,25 +53,25 @@ class Like(Similar):
     most: int = 200
     partner: str = "unlike"
 
-    def sets(self, values: Sequence[Any], beside: Beside) -> list[Select[Any]]:
+    def sets(self, values: Sequence[Any], beside: Around) -> list[Select[Any]]:
         return [nearest(beside.catalog_id, values, beside.values)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unlike(Like):
-    """Beside `like`, what that one turns away from. By itself, all but the photos nearest to the middle of these."""
+    """Around `like`, what that one turns away from. By itself, all but the photos nearest to the middle of these."""
 
     partner: str = "like"
 
     def clause(
-        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Beside = Beside()
+        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Around = Around()
     ) -> ColumnElement[bool]:
-        alone = Beside(beside.catalog_id)
+        alone = Around(beside.catalog_id)
         if beside.values and not is_not:
             return true()
         return super().clause(values, not is_not, is_wide, alone)
 
-    def sets(self, values: Sequence[Any], beside: Beside) -> list[Select[Any]]:
+    def sets(self, values: Sequence[Any], beside: Around) -> list[Select[Any]]:
         return [nearest(beside.catalog_id, values)]
 
 
@@ -81,12 +81,12 @@ class Looks(Part):
 
     most: int = 5
 
-    def sets(self, values: Sequence[Any], beside: Beside) -> list[Select[Any]]:
+    def sets(self, values: Sequence[Any], beside: Around) -> list[Select[Any]]:
         """As those of `Similar`."""
         return [nearest(beside.catalog_id, (), looks=value) for value in values]
 
     def clause(
-        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Beside = Beside()
+        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Around = Around()
     ) -> ColumnElement[bool]:
         condition = or_(*(PhotoIndex.image_id.in_(some) for some in self.sets(values, beside)))
         return condition.is_not(true()) if is_not else condition
@@ -102,7 +102,7 @@ class Inside(Part):
         return text.lower()
 
     def clause(
-        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Beside = Beside()
+        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Around = Around()
     ) -> ColumnElement[bool]:
         named = select(func.unnest(MapSet.image_ids)).where(
             MapSet.catalog_id == beside.catalog_id, MapSet.name.in_(values)

@@ -27,7 +27,7 @@ from app.catalog.tables import Image, Signals
 from app.review.tables import Decision
 from app.selection import foreign
 from app.selection.keys import ASKED, KEYS, WORDS
-from app.selection.kinds import Beside, Key, Measure, NotUnderstood, OneOf
+from app.selection.kinds import Around, Key, Measure, NotUnderstood, OneOf
 from app.selection.tables import PhotoIndex
 
 # What a query may hold, for the database asks about every word and value. Photos picked one by one in the grid come as
@@ -70,10 +70,10 @@ class Selection:
         widening = ASKED[key].widening
         return widening is not None and widening.value in self.values(widening.key)
 
-    def beside(self, key: str) -> Beside:
+    def beside(self, key: str) -> Around:
         """What the condition of a key needs besides its own values."""
         partner = ASKED[key].partner
-        return Beside(self.catalog_id, self.values(partner) if partner else ())
+        return Around(self.catalog_id, self.values(partner) if partner else ())
 
     def toggled(self, key: str, value: str | None) -> Selection:
         """The same with one value of a listed facet taken in, or taken out where it was in.

@@ -46,11 +46,10 @@ begin
     end if;
     perform set_config('hnsw.iterative_scan', 'strict_order', true);
     perform set_config('hnsw.ef_search', '200', true);
-    return query execute format(
-        'select image_id from embedding where catalog_id = $1 and space_id = %s
-            order by vector::halfvec(%s) <=> $2::halfvec(%s) limit $3',
-        space.id, space.dimensions, space.dimensions
-    ) using of_catalog, aim, at_most;
+    return query execute
+        'select image_id from embedding where catalog_id = $1 and space_id = ' || space.id
+        || ' order by vector::halfvec(' || space.dimensions || ') <=> $2::halfvec(' || space.dimensions || ') limit $3'
+        using of_catalog, aim, at_most;
 end $$"""
 
 

@@ -18,7 +18,7 @@ from app.people import Person
 from app.review import decisions
 from app.review.tables import Decision
 from app.selection import maps
-from app.selection.maps import NewSet, Placed
+from app.selection.maps import LaidOut, NewSet
 from tests import cast
 from tests.browser.conftest import Site, Visit
 
@@ -33,7 +33,7 @@ def draw_map(session: Session, pile: Catalog, ids: Sequence[int]) -> None:
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     embeddings.record(session, space, dict(zip(ids, vectors.tolist(), strict=True)))
     points = np.stack([np.linspace(0, 1, count), np.full(count, 0.5)], axis=1).astype(np.float32)
-    placed = Placed(space, ids, points, count, "umap", 12, 5, 0.7, 0.6, count, 3.0)
+    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.7, 0.6, count, 3.0)
     half = list(ids[: count // 2])
     maps.record(session, pile.id, placed, [NewSet("cluster", half, "kettle, red", half[1]), NewSet("far", ids[-1:])])
 

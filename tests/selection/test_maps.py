@@ -15,7 +15,7 @@ from app.errors import NotFound, Refused
 from app.people import Person
 from app.review.decisions import decide
 from app.selection import browse, map_points, maps
-from app.selection.maps import NewSet, Placed
+from app.selection.maps import LaidOut, NewSet
 from app.selection.query import Selection, parse
 from tests import cast
 
@@ -43,7 +43,7 @@ class Mapped:
 
     def keep(self, session: Session) -> None:
         points = np.stack([np.linspace(0.05, 0.95, 10), np.full(10, 0.5)], axis=1).astype(np.float32)
-        placed = Placed(self.space, self.ids, points, 10, "pca", 12, 9, 0.5, 0.8, 10, 1.0)
+        placed = LaidOut(self.space, self.ids, points, 10, "pca", 12, 9, 0.5, 0.8, 10, 1.0)
         sets = [
             NewSet("cluster", self.ids[:4], "mug, red", self.ids[1]), NewSet("cluster", self.ids[4:9], "", self.ids[5]),
             NewSet("far", self.ids[9:]),

@@ -17,7 +17,7 @@ from app.jobs import Job
 from app.people import Person
 from app.review.tables import Decision
 from app.selection import maps
-from app.selection.maps import NewSet, Placed
+from app.selection.maps import LaidOut, NewSet
 from app.settings import Settings
 from tests import cast
 
@@ -38,7 +38,7 @@ def mapped(session: Session, count: int = 6, reads_words: bool = False) -> tuple
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     embeddings.record(session, space, dict(zip(ids, vectors.tolist(), strict=True)))
     points = np.stack([np.linspace(0.1, 0.9, count), np.full(count, 0.5)], axis=1).astype(np.float32)
-    placed = Placed(space, ids, points, count, "umap", 12, 5, 0.68, 0.66, count, 291.0)
+    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.68, 0.66, count, 291.0)
     maps.record(session, pile.id, placed, [NewSet("cluster", ids[:3], "mug, red", ids[1]), NewSet("far", ids[5:])])
     return pile, ids
 

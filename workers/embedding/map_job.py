@@ -13,7 +13,7 @@ from app import jobs
 from app.catalog.tables import Embedding, Image
 from app.errors import Refused
 from app.selection import map_words, maps
-from app.selection.maps import DRAWN_AT_MOST, NewSet, Placed
+from app.selection.maps import DRAWN_AT_MOST, LaidOut, NewSet
 from workers.celery_app import Work
 from workers.embedding import layout
 from workers.embedding.layout import Layout
@@ -35,7 +35,7 @@ def map_photos(work: Work) -> dict[str, Any]:
         rows = session.execute(select(Image.id, Image.category_key).where(Image.catalog_id == catalog_id))
         kinds = {row.id: row.category_key for row in rows}
     same_kind, categorised = _same_kind(made, [kinds.get(image_id) for image_id in ids])
-    placed = Placed(
+    placed = LaidOut(
         space_id, ids, made.points, photos, made.method, layout.SEED, made.near.shape[1], made.kept, same_kind,
         categorised, time.monotonic() - began,
     )  # fmt: skip
@@ -73,7 +73,7 @@ def _same_kind(made: Layout, kinds: Sequence[str | None]) -> tuple[float | None,
     if not made.near.shape[1]:
         return None, 0
     pairs = [(kind, kinds[place]) for kind, place in zip(kinds, made.near[:, 0], strict=True) if kind is not None]
-    both = [one == other for one, other in pairs if other is not None]
+    both = [kind == other for kind, other in pairs if other is not None]
     return (float(np.mean(both)) if both else None), len(both)
 
 

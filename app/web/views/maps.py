@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.catalog import embeddings, reading
@@ -75,7 +74,7 @@ def read(session: Session, catalog_id: int, query: str, settings: Settings) -> M
         refusal, chosen = error.sentence, Selection(catalog_id)
     total = browse.count(session, chosen)
     made, coverage = maps.of(session, catalog_id), embeddings.coverage(session, catalog_id)
-    shown = [_shown(one, chosen) for one in maps.sets(session, catalog_id)]
+    shown = [_shown(count, chosen) for count in maps.sets(session, catalog_id)]
     looks = None if chosen.is_everything or not total else maps.looks(session, chosen)
     return MapView(
         catalog=catalog,
@@ -87,13 +86,13 @@ def read(session: Session, catalog_id: int, query: str, settings: Settings) -> M
         made=made,
         space=session.get(EmbeddingSpace, made.space_id) if made else coverage.space,
         coverage=coverage,
-        clusters=[one for one in shown if one.count.kind == "cluster"],
-        far=next((one for one in shown if one.count.kind == "far"), None),
+        clusters=[linked for linked in shown if linked.count.kind == "cluster"],
+        far=next((linked for linked in shown if linked.count.kind == "far"), None),
         looks=looks,
         middle=browse.tiles(session, list(looks.middle)) if looks else (),
         odd=browse.tiles(session, list(looks.odd)) if looks else (),
         outside=browse.tiles(session, list(looks.outside)) if looks else (),
-        job=_job(session, catalog_id),
+        job=maps.under_way(session, catalog_id),
         embedder=settings.embedder,
         reads_words=coverage.space is not None and coverage.space.reads_words,
         reasons=REASONS,
@@ -103,19 +102,7 @@ def read(session: Session, catalog_id: int, query: str, settings: Settings) -> M
     )
 
 
-def _shown(one: SetCount, chosen: Selection) -> ShownSet:
-    label = "Far from everything" if one.kind == "far" else one.words or f"cluster {one.name.partition('-')[2]}"
-    href = f"/catalogs/{chosen.catalog_id}/map?q=in:{one.name}"
-    return ShownSet(one, label, href, chosen.values("in") == (one.name,))
-
-
-def _job(session: Session, catalog_id: int) -> Job | None:
-    """What is under way for this map; else its newest job, where that failed."""
-    kinds = (*embeddings.KINDS, "photos.map", "photos.read_phrase")
-    newest = session.scalars(
-        select(Job)
-        .where(Job.kind.in_(kinds), Job.whole_id.is_(None), Job.arguments["catalog_id"].as_integer() == catalog_id)
-        .order_by(Job.state.in_(("queued", "running")).desc(), Job.id.desc())
-        .limit(1)
-    ).first()
-    return newest if newest is not None and newest.state in ("queued", "running", "failed") else None
+def _shown(count: SetCount, chosen: Selection) -> ShownSet:
+    label = "Far from everything" if count.kind == "far" else count.words or f"cluster {count.name.partition('-')[2]}"
+    href = f"/catalogs/{chosen.catalog_id}/map?q=in:{count.name}"
+    return ShownSet(count, label, href, chosen.values("in") == (count.name,))
