@@ -128,8 +128,8 @@ def record(session: Session, catalog_id: int, placed: LaidOut, sets: Sequence[Ne
         first[new_set.kind] += 1
         session.add(
             MapSet(
-                catalog_id=catalog_id, name=name, kind=new_set.kind, words=new_set.words, image_ids=list(new_set.image_ids),
-                centre_id=new_set.centre_id,
+                catalog_id=catalog_id, name=name, kind=new_set.kind, words=new_set.words,
+                image_ids=list(new_set.image_ids), centre_id=new_set.centre_id,
             )
         )  # fmt: skip
     session.flush()
