@@ -103,7 +103,8 @@ def record(session: Session, space_id: int, vectors: Mapping[int, Sequence[float
     """Keep the vectors of images by id; one of another space is replaced. Images that are gone are passed over."""
     if not vectors:
         return
-    there = session.execute(select(Image.id, Image.catalog_id).where(Image.id.in_(vectors)).order_by(Image.id)).all()
+    known = select(Image.id, Image.catalog_id).where(Image.id.in_(vectors)).order_by(Image.id)
+    there = session.execute(known.with_for_update(key_share=True)).all()
     rows = [
         {"image_id": row.id, "catalog_id": row.catalog_id, "space_id": space_id, "vector": vectors[row.id]}
         for row in there

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-from sqlalchemy import BigInteger, Float, Select, any_, cast, delete, func, select
+from sqlalchemy import BigInteger, Float, Select, and_, any_, cast, delete, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
@@ -216,7 +216,9 @@ def sets(session: Session, catalog_id: int) -> list[SetCount]:
             func.count().filter(PhotoIndex.decided_by == "person").label("decided"),
         )
         .join(members, members.c.id == MapSet.id)
-        .outerjoin(PhotoIndex, PhotoIndex.image_id == members.c.image_id)
+        .outerjoin(
+            PhotoIndex, and_(PhotoIndex.image_id == members.c.image_id, PhotoIndex.catalog_id == MapSet.catalog_id)
+        )
         .where(MapSet.catalog_id == catalog_id, MapSet.kind != "lasso")
         .group_by(MapSet.id)
     ).all()
