@@ -32,6 +32,9 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Signal**: a measured number about an image. **Fingerprint**: a few bytes by which an image's **near copies** are
   known. **Caption**: text saying what an image shows; history is appended. A **given** caption came with the photo, in
   a file. An intake's **remark**: what it says of a metadata row or file.
+- **Embedding**: what an **embedder** saw in an image, a vector; near ones look alike. **Space**: embedder, revision and
+  preprocessing together; vectors of one space can be compared. **Map**: photos laid out by their looks; on it a person
+  draws a **lasso**, and **clusters** and what is far from everything are found.
 - **Decision**: keep, reject or needs work, by a person. **Suggestion**: the same by a review rule, while no person has
   decided: the photo is unseen. **Rule set**: what a catalog sets for its rules. **Selection**: a filter over images.
   **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.

@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         description="Image-to-text model for captions: a local folder, or a hub id, MAKER/MODEL or MAKER/MODEL@COMMIT. "
         "Unset: captions from facts only.",
     )
+    embedder: str | None = Field(
+        default=None,
+        description="Model by which photos are compared, SigLIP, CLIP or DINO: a local folder, or a hub id, "
+        "MAKER/MODEL or MAKER/MODEL@COMMIT. Unset: EfficientNet-Lite0, which is built in and reads no words.",
+    )
     max_image_megapixels: int = Field(
         default=60, ge=1, le=2000, description="Larger images are refused at intake, before they are decoded."
     )

@@ -1,4 +1,5 @@
-"""Tasks of the cpu queue, each with its body in a `*job.py`. None of them touches torch.
+"""Tasks of the cpu queue, each with its body in a `*job.py`. Torch is loaded by those that embed photos, and by
+no other.
 
 Its processes take every core, at a low priority: photos wait for a trainer and for the pages, never the other way.
 """
@@ -14,6 +15,7 @@ from app.intake import memory
 from workers import freeze_job, intake_job, removal_job, rules_job
 from workers.captions import caption_job
 from workers.celery_app import job_task
+from workers.embedding import embed_job, map_job
 from workers.signals import signal_job
 
 NICENESS: Final = 10
@@ -22,6 +24,8 @@ take_in = job_task("intake.take_in")(intake_job.take_in)
 measure = job_task("signals.measure")(signal_job.measure_all)
 propose_captions = job_task("captions.propose")(caption_job.propose_all)
 apply_rules = job_task("review.apply_rules")(rules_job.apply_rules)
+embed = job_task("photos.embed")(embed_job.embed_all)
+map_photos = job_task("photos.map")(map_job.map_photos)
 freeze = job_task("dataset.freeze")(freeze_job.freeze)
 remove_catalog = job_task("catalog.remove")(removal_job.remove_catalog)
 delete_files = job_task("files.delete")(removal_job.delete_files)

@@ -19,6 +19,7 @@ from workers.captions import caption_job
 from workers.celery_app import Cancelled, Cut, Work, database_url, job_task, stopped_for_good
 from workers.devices import accelerator, lease
 from workers.devices.model_cache import ModelCache
+from workers.embedding import embed_job
 from workers.sampling import sheet_job
 from workers.trainer import export_job, preflight_job, run_job
 from workers.trainer.process import Patience
@@ -35,6 +36,20 @@ def look_at_photos(work: Work) -> dict[str, Any] | Cut:
     """Caption photos with a model that looks at them."""
     with _own_device(work) as mine:
         return caption_job.look(work, mine)
+
+
+@job_task("photos.encode")
+def encode_photos(work: Work) -> dict[str, Any] | Cut:
+    """What the embedder of the team's choice sees in photos."""
+    with _own_device(work) as mine:
+        return embed_job.encode_all(work, mine)
+
+
+@job_task("photos.read_phrase")
+def read_phrase(work: Work) -> dict[str, Any]:
+    """Words as the same embedder reads them."""
+    with _own_device(work) as mine:
+        return embed_job.read_phrase(work, mine)
 
 
 @job_task("run.preflight")

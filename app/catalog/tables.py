@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -18,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.catalog import spelling  # noqa: F401  (its functions compute columns)
+from app.catalog import near, spelling  # noqa: F401  (their functions compute columns and answer filters)
 from app.database import Base, BigId, Moment, utc_now
 from app.jobs import Job
 
@@ -194,3 +195,95 @@ class Signals(Base):
     fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     image: Mapped[Image] = relationship()
+
+
+class EmbeddingSpace(Base):
+    """An embedder as it was when it looked: only vectors of one space can be compared.
+
+    `revision` is a commit or a hash of its weights, `preprocessing` the SHA-256 of how pictures are prepared. Where
+    `is_indexed`, an HNSW index finds neighbours in it; otherwise each search looks at every photo of the catalog.
+    """
+
+    __tablename__ = "embedding_space"
+    __table_args__ = (UniqueConstraint("model", "revision", "preprocessing"),)
+
+    id: Mapped[BigId]
+    model: Mapped[str] = mapped_column(Text)
+    revision: Mapped[str] = mapped_column(Text)
+    preprocessing: Mapped[str] = mapped_column(Text)
+    dimensions: Mapped[int]
+    reads_words: Mapped[bool]
+    is_indexed: Mapped[bool] = mapped_column(default=False)
+
+
+class Embedding(Base):
+    """What an embedder saw in one image: a vector of length 1. Near ones look alike."""
+
+    __tablename__ = "embedding"
+    __table_args__ = (Index("ix_embedding_catalog_id_space_id", "catalog_id", "space_id"),)
+
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
+    catalog_id: Mapped[int] = mapped_column(BigInteger)
+    space_id: Mapped[int] = mapped_column(ForeignKey(EmbeddingSpace.id))
+    vector: Mapped[Any] = mapped_column(HALFVEC)
+    made_at: Mapped[Moment] = mapped_column(default=utc_now)
+
+
+class EmbeddedPhrase(Base):
+    """Words that somebody looked for, as the vector that an embedder made of them."""
+
+    __tablename__ = "embedded_phrase"
+
+    space_id: Mapped[int] = mapped_column(ForeignKey(EmbeddingSpace.id, ondelete="CASCADE"), primary_key=True)
+    phrase: Mapped[str] = mapped_column(Text, primary_key=True)
+    vector: Mapped[Any] = mapped_column(HALFVEC)
+    made_at: Mapped[Moment] = mapped_column(default=utc_now)
+
+
+class PhotoMap(Base):
+    """The map of a catalog: where each of `image_ids` lies, so that photos that look alike are near to each other.
+
+    `points` are float32 pairs, little-endian, 0 to 1 across and up. `neighbours_kept` is the share of the `neighbours`
+    nearest in the embedding that are nearest on the map too; `same_kind` the share of the `categorised` photos whose
+    nearest photo is of the same category. Of `photos` in the catalog some may not be drawn.
+    """
+
+    __tablename__ = "photo_map"
+
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id, ondelete="CASCADE"), primary_key=True)
+    space_id: Mapped[int] = mapped_column(ForeignKey(EmbeddingSpace.id))
+    made_at: Mapped[Moment] = mapped_column(default=utc_now)
+    took_s: Mapped[float]
+    method: Mapped[str] = mapped_column(Text)  # umap, or pca for a few photos
+    seed: Mapped[int]
+    photos: Mapped[int]
+    neighbours: Mapped[int]
+    neighbours_kept: Mapped[float]
+    same_kind: Mapped[float | None]
+    categorised: Mapped[int]
+    image_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    points: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class MapSet(Base):
+    """Photos that go together on a map, under a name that a filter knows: `lasso-3`, `cluster-12`, `far-2`.
+
+    A lasso is drawn by a person and stays; clusters and those far from everything are found with the map, and go with
+    it. Names are never given twice in a catalog. `words` name a cluster, `centre_id` is its photo in the middle.
+    """
+
+    __tablename__ = "map_set"
+    __table_args__ = (
+        UniqueConstraint("catalog_id", "name"),
+        CheckConstraint("kind in ('lasso','cluster','far')", name="kind"),
+    )
+
+    id: Mapped[BigId]
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id, ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    words: Mapped[str] = mapped_column(Text, default="")
+    image_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    centre_id: Mapped[int | None] = mapped_column(BigInteger)
+    made_at: Mapped[Moment] = mapped_column(default=utc_now)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))

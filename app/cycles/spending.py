@@ -24,13 +24,14 @@ def refuse(session: Session, settings: Settings, person: Person) -> None:
 def free_of(session: Session, settings: Settings, person: Person | None) -> Settings:
     """The settings for what follows by itself from work that somebody asked for.
 
-    They name no caption model, which would cost money, where none is set aside for the person: captions from facts are
-    free, and a model takes their place when somebody who may spend asks for it. None: the program itself asked.
+    They name no caption model and no embedder, which would cost money, where none is set aside for the person: captions
+    from facts are free, and a model takes their place when somebody who may spend asks for it. None: the program itself
+    asked.
     """
-    if person is None or settings.caption_model is None:
+    if person is None or (settings.caption_model is None and settings.embedder is None):
         return settings
     try:
         refuse(session, settings, person)
     except NotAllowed:
-        return settings.model_copy(update={"caption_model": None})
+        return settings.model_copy(update={"caption_model": None, "embedder": None})
     return settings

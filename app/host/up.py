@@ -147,6 +147,8 @@ class _Up:
         }
         if self.settings.caption_model:
             variables["PACKSHOT_CAPTION_MODEL"] = model_folder(self.settings.caption_model)
+        if self.settings.embedder:
+            variables["PACKSHOT_EMBEDDER"] = model_folder(self.settings.embedder)
         return {**os.environ, **variables}
 
     def _wait_for_web(self) -> None:
@@ -206,6 +208,7 @@ def make_database_ready(url: str, has_other_workers: bool) -> str:
     from alembic.util import CommandError
 
     try:
+        _needs_vectors(url)
         migrate(url)
         with transaction(create_engine(url, poolclass=NullPool)) as session:
             if not has_other_workers:
@@ -216,6 +219,18 @@ def make_database_ready(url: str, has_other_workers: bool) -> str:
         raise Refused(f"The database cannot be used: {first_line(error)}. Check PACKSHOT_DATABASE_URL.") from error
     except CommandError as error:
         raise Refused(f"This database was made by a newer Packshot ({error}) Install that one.") from error
+
+
+def _needs_vectors(url: str) -> None:
+    """Raises Refused where the server lacks the extension that photos are compared with."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        available = connection.exec_driver_sql("select 1 from pg_available_extensions where name = 'vector'").scalar()
+    if available is None:
+        raise Refused(
+            "This PostgreSQL lacks the extension pgvector, by which photos are compared. Install it on the server (in "
+            "Debian: postgresql-18-pgvector; as a container: pgvector/pgvector:pg18) and start again."
+        )
 
 
 def first_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app import audit
 from app.captions.tables import Caption
 from app.catalog import reading
-from app.catalog.tables import Catalog, Image, RemovedPhoto, SourceFile
+from app.catalog.tables import Catalog, Embedding, Image, RemovedPhoto, SourceFile
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
@@ -134,6 +134,8 @@ def take_away(session: Session, storage: Storage, catalog_id: int, image_ids: Co
     if held and not reading.is_removed(session, catalog_id):
         hidden = _hidden(session, catalog_id)
         session.execute(update(Image).where(Image.id.in_(held)).values(catalog_id=hidden.id))
+        # It is found by its looks no more.
+        session.execute(delete(Embedding).where(Embedding.image_id.in_(held)))
     session.flush()
     return Removed(len(going), len(held), tuple(sorted(paths)))
 

@@ -7,7 +7,7 @@ a facet follow every other filter but not its own, so that the other options sho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -36,6 +36,7 @@ from app.errors import NotFound, Refused
 from app.review.tables import Decision
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
 from app.selection.kinds import NOTHING, Label, OneOf
+from app.selection.near import Looks, Similar, Unlike, nearness
 from app.selection.query import Selection, joined
 from app.selection.tables import PhotoIndex
 
@@ -63,6 +64,8 @@ SORTS: Final[dict[str, Order]] = {
     "sharpest": Order("Sharpest first", SHARPNESS, True),
     "softest": Order("Softest first", SHARPNESS, False),
     "largest": Order("Largest first", PIXELS, True, of_image=True),
+    # Among photos that were asked for by their looks; see `_order`.
+    "alike": Order("Most alike first", PhotoIndex.image_id, False),
 }
 
 
@@ -124,6 +127,20 @@ def order_named(name: str) -> Order:
     return SORTS[name]
 
 
+def _order(selection: Selection, sort: str) -> Order:
+    """As `order_named`; by likeness, the order depends on what the selection asks for. Raises Refused."""
+    order = order_named(sort)
+    if sort != "alike":
+        return order
+    sets = [
+        some
+        for term in selection.terms
+        if not term.is_not and isinstance(key := ASKED[term.key], Similar | Looks) and not isinstance(key, Unlike)
+        for some in key.sets(term.values, selection.beside(term.key))
+    ]
+    return replace(order, key=nearness(sets)) if sets else order
+
+
 def page(
     session: Session, selection: Selection, sort: str = "newest", after: int | None = None, size: int = PAGE
 ) -> list[Tile]:
@@ -166,7 +183,7 @@ def neighbours(
 
 def position(session: Session, selection: Selection, sort: str, image_id: int) -> int:
     """How many photos of the selection stand before this one, counting from 1 with the photo itself."""
-    order = order_named(sort)
+    order = _order(selection, sort)
     before = _ids(selection, order).where(_beyond(session, order, image_id, forwards=False))
     return (session.scalar(select(func.count()).select_from(before.subquery())) or 0) + 1
 
@@ -180,7 +197,7 @@ def at(session: Session, selection: Selection, sort: str, place: int) -> int | N
     """The number of the photo just before `place` (from 1), for a jump; None for the beginning."""
     if place <= 1:
         return None
-    order = order_named(sort)
+    order = _order(selection, sort)
     in_order = _ids(selection, order).order_by(*_ordering(order, forwards=True))
     return session.scalars(in_order.offset(place - 2).limit(1)).first()
 
@@ -351,7 +368,7 @@ def _beside(
     session: Session, selection: Selection, sort: str, image_id: int | None, size: int, forwards: bool
 ) -> list[int]:
     """Numbers of up to `size` photos behind (or before) a photo, nearest first; of the first ones for None."""
-    order = order_named(sort)
+    order = _order(selection, sort)
     statement = _ids(selection, order).order_by(*_ordering(order, forwards)).limit(size)
     if image_id is not None:
         statement = statement.where(_beyond(session, order, image_id, forwards))

@@ -26,6 +26,7 @@ from app.selection.kinds import (
     Words,
     figure,
 )
+from app.selection.near import Inside, Like, Looks, Similar, Unlike
 from app.selection.tables import PhotoIndex, PhotoText
 
 _ARE: Final = {"kept": "are kept", "rejected": "are rejected", "needs_work": "need work", "unseen": "are unseen"}
@@ -57,9 +58,9 @@ _NOTES: Final = {
 }  # fmt: skip
 
 
-def alternatives(words: Sequence[str]) -> str:
+def alternatives(words: Sequence[Any]) -> str:
     """Alternatives in words: "a", "a or b", "a, b or c"."""
-    return words[-1] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}" if words else ""
+    return str(words[-1]) if len(words) == 1 else f"{', '.join(map(str, words[:-1]))} or {words[-1]}" if words else ""
 
 
 def _decision(values: Sequence[Any], is_one: bool) -> str:
@@ -93,6 +94,12 @@ def _named(values: Sequence[Any], missing: str) -> str:
 
 def _noted(values: Sequence[Any], is_one: bool) -> str:
     return alternatives(["without a note" if n == NOTHING else f"noted as “{n.replace('-', ' ')}”" for n in values])
+
+
+def _numbered(values: Sequence[Any]) -> str:
+    if len(values) == 1:
+        return f"photo {values[0]}"
+    return f"photos {alternatives(values)}" if len(values) < 4 else f"{len(values)} photos"
 
 
 def _in_quotes(values: Sequence[Any]) -> list[str]:
@@ -161,6 +168,27 @@ _DECLARED: Final[tuple[Key, ...]] = (
     Part(
         name="file", column=Image.file_key, sample=("front",),
         say=lambda values, _: f"with {alternatives(_in_quotes(values))} in the file name",
+    ),
+    Similar(
+        name="similar", column=PhotoIndex.image_id, sample=(12,),
+        say=lambda values, _: f"similar to {_numbered(values)}",
+    ),
+    Like(
+        name="like", column=PhotoIndex.image_id, sample=(12, 15),
+        say=lambda values, _: f"more like {_numbered(values)}",
+    ),
+    Unlike(
+        name="unlike", column=PhotoIndex.image_id, sample=(18,),
+        say=lambda values, _: f"not like {_numbered(values)}",
+        say_left_out=lambda values, _: f"like {_numbered(values)}",
+    ),
+    Looks(
+        name="looks", column=PhotoIndex.image_id, sample=("red dress on a hanger",),
+        say=lambda values, _: f"looking like {alternatives(_in_quotes(values))}",
+    ),
+    Inside(
+        name="in", column=PhotoIndex.image_id, sample=("lasso-3",),
+        say=lambda values, _: f"inside {alternatives(values)} of the map",
     ),
     Number(
         name="id", column=PhotoIndex.image_id, sample=(12, 15),

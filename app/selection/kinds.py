@@ -65,6 +65,14 @@ class Widening:
     column: Column
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a condition needs besides its own values: the catalog, and the values chosen of the key's `partner`."""
+
+    catalog_id: int = 0
+    values: tuple[Any, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Key(ABC):
     """A key of the language: what it asks about, and its values in words. `most` values may be given.
@@ -84,6 +92,7 @@ class Key(ABC):
     is_closed: bool = False  # few people need this facet all the time, so it starts closed
     most: int = 200
     widening: Widening | None = None
+    partner: str | None = None  # the key whose chosen values this one's are weighed against
     allowed: tuple[str, ...] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
@@ -128,7 +137,9 @@ class Key(ABC):
         """Whether its column has to be one of the photo index, where facets are counted."""
         return bool(self.title or self.widening)
 
-    def clause(self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False) -> ColumnElement[bool]:
+    def clause(
+        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Around = Around()
+    ) -> ColumnElement[bool]:
         """The condition on a photo's row of `PhotoIndex`: the values chosen, or left out. Left out means every photo
         that choosing them would not give, so also one that was never measured. `is_wide`: its widening holds."""
         asked = self.any_of if is_not else self.holds

@@ -27,7 +27,7 @@ from app.catalog.tables import Image, Signals
 from app.review.tables import Decision
 from app.selection import foreign
 from app.selection.keys import ASKED, KEYS, WORDS
-from app.selection.kinds import Key, Measure, NotUnderstood, OneOf
+from app.selection.kinds import Around, Key, Measure, NotUnderstood, OneOf
 from app.selection.tables import PhotoIndex
 
 # What a query may hold, for the database asks about every word and value. Photos picked one by one in the grid come as
@@ -70,6 +70,11 @@ class Selection:
         widening = ASKED[key].widening
         return widening is not None and widening.value in self.values(widening.key)
 
+    def beside(self, key: str) -> Around:
+        """What the condition of a key needs besides its own values."""
+        partner = ASKED[key].partner
+        return Around(self.catalog_id, self.values(partner) if partner else ())
+
     def toggled(self, key: str, value: str | None) -> Selection:
         """The same with one value of a listed facet taken in, or taken out where it was in.
 
@@ -101,7 +106,7 @@ class Selection:
         out and no statement has to join anything for it."""
         conditions: dict[str, list[ColumnElement[bool]]] = {}
         for term in self.terms:
-            clause = ASKED[term.key].clause(term.values, term.is_not, self.is_wide(term.key))
+            clause = ASKED[term.key].clause(term.values, term.is_not, self.is_wide(term.key), self.beside(term.key))
             conditions.setdefault(term.key, []).append(clause)
         return {key: and_(*both) for key, both in conditions.items()}
 

@@ -27,6 +27,7 @@ from app.storage import Storage
 from app.web.main import ROUTERS
 from tests import cast
 from tests.browser.conftest import Site, Visit
+from tests.browser.test_map import draw_map
 from tests.browser.test_viewer import paint
 from tests.evaluation.cast import finished_run, sheet_of
 from tests.training.cast import training
@@ -36,7 +37,8 @@ pytestmark = pytest.mark.browser
 # Answers that are no pages: files, data, and pieces that stand in a page looked at below.
 NOT_PAGES = {
     "/", "/catalogs", "/healthz", "/jobs/{job_id}", "/images/{image_id}/card", "/images/{image_id}/thumb",
-    "/images/{image_id}/view", "/images/{image_id}/original", "/datasets/{version_id}/manifest.jsonl",
+    "/images/{image_id}/view", "/images/{image_id}/original", "/catalogs/{catalog_id}/map/points",
+    "/datasets/{version_id}/manifest.jsonl",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
     "/compare/{sheet_id}/rows", "/samples/{sample_id}",
 }  # fmt: skip
@@ -84,6 +86,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     row = sheets.missing(session, sheet)[0]
     removal.remove(session, Storage(Path("unused")), photos[5].id, me, "The model asked for it.")
     link = people.make_link(session, mei)
+    draw_map(session, pile, [photo.id for photo in photos])
+    empty = cast.catalog(session, "Empty")
     catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
     return {
         "/patterns": ["/patterns"], "/people": ["/people"], "/audit": ["/audit"],
@@ -93,6 +97,9 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/datasets/{version_id}/removal": [f"/datasets/{done.version_id}/removal"],
         "/cycle": ["/cycle"], "/desk": ["/desk"],
         "/catalogs/{catalog_id}": [catalog, f"{catalog}?q=decision:lost", f"{catalog}?q=nothing+is+so", "/catalogs"],
+        "/catalogs/{catalog_id}/map": [
+            f"{catalog}/map", f"{catalog}/map?q=in:cluster-1", f"{catalog}/map?q=in:", f"/catalogs/{empty.id}/map",
+        ],
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
         "/catalogs/{catalog_id}/freeze": [f"{catalog}/freeze?q=decision:kept"],
         "/intakes": ["/intakes"], "/intakes/{intake_id}": [f"/intakes/{intake.id}"],

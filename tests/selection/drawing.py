@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from app.catalog.spelling import is_unseen
 from app.selection.keys import ASKED
 from app.selection.kinds import Key, Label, Measure, Number, OneOf, Range
+from app.selection.near import Inside
 from app.selection.query import Selection
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
@@ -32,6 +33,8 @@ def values_of(key: Key, texts: st.SearchStrategy[str] = TEXT) -> st.SearchStrate
         return st.sampled_from(key.allowed)
     if isinstance(key, Measure):
         return ranges(key.top)
+    if isinstance(key, Inside):
+        return st.builds("{}-{}".format, st.sampled_from(["lasso", "cluster", "far"]), st.integers(1, 10**9 - 1))
     if isinstance(key, Number):
         return st.integers(0, 10**17)
     return st.none() | st.just("none") | texts if isinstance(key, Label) else st.just("none") | texts

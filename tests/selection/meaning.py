@@ -9,17 +9,47 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
-from app.catalog.tables import Image, Signals
+from app.catalog.tables import EmbeddedPhrase, Embedding, Image, MapSet, Signals
 from app.review.tables import Decision
+from app.selection import near as near_keys
 from app.selection.kinds import Range
 from app.selection.query import Selection, Term
+
+
+@dataclass
+class Looks:
+    """What is known of how a catalog's photos look, and what was drawn on its map."""
+
+    vectors: dict[int, np.ndarray] = field(default_factory=dict)
+    phrases: dict[str, np.ndarray] = field(default_factory=dict)
+    sets: dict[str, list[int]] = field(default_factory=dict)
+
+    def nearest(self, aim: np.ndarray | None) -> set[int]:
+        """The photos whose vectors are nearest to `aim`."""
+        if aim is None:
+            return set()
+        near = sorted(self.vectors, key=lambda number: (-float(self.vectors[number] @ aim), number))
+        return set(near[: near_keys.NEAREST])
+
+    def middle(self, wanted: Iterable[int], unwanted: Iterable[int] = ()) -> np.ndarray | None:
+        """Where the wanted ones are, away from the others."""
+        ours, others = ([self.vectors[n] for n in numbers if n in self.vectors] for numbers in (wanted, unwanted))
+        if not ours:
+            return None
+        aim = _unit(np.mean(ours, axis=0))
+        return _unit(2 * aim - _unit(np.mean(others, axis=0))) if others else aim
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return np.asarray(vector / np.linalg.norm(vector))
 
 
 @dataclass(frozen=True)
@@ -30,6 +60,7 @@ class PlainPhoto:
     signals: Signals | None
     caption: Caption | None
     decision: Decision | None
+    looks: Looks
 
     @property
     def texts(self) -> list[str]:
@@ -53,7 +84,15 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
     captions = {row.image_id: row for row in session.scalars(select(Caption)) if row.superseded_at is None}
     decisions = {row.image_id: row for row in session.scalars(select(Decision)) if row.superseded_at is None}
     images = session.scalars(select(Image).where(Image.catalog_id == catalog_id).order_by(Image.id))
-    return [PlainPhoto(row, signals.get(row.id), captions.get(row.id), decisions.get(row.id)) for row in images]
+    looks = Looks(
+        {
+            row.image_id: _unit(np.array(row.vector, dtype=float))
+            for row in session.scalars(select(Embedding).where(Embedding.catalog_id == catalog_id))
+        },
+        {row.phrase: np.array(row.vector, dtype=float) for row in session.scalars(select(EmbeddedPhrase))},
+        {row.name: row.image_ids for row in session.scalars(select(MapSet).where(MapSet.catalog_id == catalog_id))},
+    )
+    return [PlainPhoto(row, signals.get(row.id), captions.get(row.id), decisions.get(row.id), looks) for row in images]
 
 
 def matches(photo: PlainPhoto, selection: Selection) -> bool:
@@ -62,12 +101,24 @@ def matches(photo: PlainPhoto, selection: Selection) -> bool:
 
 
 def _meets(photo: PlainPhoto, term: Term, selection: Selection) -> bool:
+    if term.key in ("like", "unlike"):
+        return _is_like(photo, term, selection)
     held = [MEANINGS[term.key].holds(photo, value) for value in term.values]
     if term.key == "decision" and "rule" in selection.values("by") and _author(photo) == "rule":
         held += [photo.decision is not None and photo.decision.verdict == value for value in term.values]
     if term.is_not:
         return not any(held)
     return all(held) if term.key == "words" else any(held)
+
+
+def _is_like(photo: PlainPhoto, term: Term, selection: Selection) -> bool:
+    """These keys ask about all their values together, and about each other's."""
+    looks, here = photo.looks, photo.image.id
+    if term.key == "like":
+        return (here in looks.nearest(looks.middle(term.values, selection.values("unlike")))) != term.is_not
+    if selection.values("like") and not term.is_not:
+        return True
+    return (here in looks.nearest(looks.middle(term.values))) == term.is_not
 
 
 def _author(photo: PlainPhoto) -> str:
@@ -190,6 +241,21 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "file": Meaning(
         lambda photo, asked: plain(asked) in plain(photo.image.file_name),
         lambda photo: [photo.image.file_name[2:7], photo.image.file_name.upper()],
+    ),
+    "similar": Meaning(
+        lambda photo, asked: photo.image.id in photo.looks.nearest(photo.looks.middle([asked])),
+        lambda photo: [photo.image.id],
+    ),
+    # Held against each other in `_is_like`.
+    "like": Meaning(lambda photo, asked: False, lambda photo: [photo.image.id]),
+    "unlike": Meaning(lambda photo, asked: False, lambda photo: [photo.image.id]),
+    "looks": Meaning(
+        lambda photo, asked: photo.image.id in photo.looks.nearest(photo.looks.phrases.get(asked)),
+        lambda photo: [*photo.looks.phrases, "never asked for"],
+    ),
+    "in": Meaning(
+        lambda photo, asked: photo.image.id in photo.looks.sets.get(asked, ()),
+        lambda photo: [*photo.looks.sets, "lasso-9"],
     ),
     "id": _equal(lambda photo: photo.image.id),
     "words": Meaning(_mentions, _beginnings),

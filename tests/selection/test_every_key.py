@@ -7,8 +7,10 @@ and the members of a version frozen from it.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,18 +18,29 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import Catalog, Image, Signals
+from app.catalog import embeddings
+from app.catalog.embeddings import EmbedderFacts
+from app.catalog.tables import Catalog, Image, MapSet, Signals
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
 from app.people import Person
 from app.review.decisions import apply_rules, decide, decide_selection
-from app.selection import browse
+from app.selection import browse, near
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
 from app.selection.kinds import Column, Label
 from app.selection.query import Selection, parse
 from app.selection.tables import PhotoIndex
 from tests import cast
 from tests.selection.meaning import MEANINGS, matches, photos_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_are_near() -> Iterator[None]:
+    """So that thirty photos are told apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near, "NEAREST", 8)
+        yield
+
 
 SHARED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 TITLES = ("Red kettle", "Kettle & AB", "100 % wool", "Crème brûlée", "新款红色水壶 Pro", "lamp", None)
@@ -62,6 +75,8 @@ def shelf(connection: Connection) -> Shelf:
 
 def fill(session: Session, catalog: Catalog, ana: Person) -> None:
     draw = random.Random(8)
+    space = embeddings.space_of(session, EmbedderFacts("drawn", "1", "none", 3, True))
+    embeddings.record_phrase(session, space, "red dress", [0.6, 0.8, 0.0])
     for number in range(30):
         photo = cast.image(
             session, catalog,
@@ -76,6 +91,9 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
         photo.notes = draw.choice(([], [], ["laid-on-white"], ["laid-on-white", "largest-page"]))
         measured = session.get_one(Signals, photo.id)
         measured.fill, measured.subject_colour = number / 40, draw.choice(("red", "blue", None))
+        if number % 5:  # a few were not embedded yet
+            angle = draw.random() * 3
+            embeddings.record(session, space, {photo.id: [math.cos(angle), math.sin(angle), 0.0]})
         if number % 7 == 0:
             session.delete(measured)
         session.flush()
@@ -83,6 +101,10 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
             apply_rules(session, [photo.id])
         elif number % 3 == 1:
             decide(session, photo, ana, draw.choice(("kept", "rejected", "needs_work")))
+        if number in (9, 19):
+            name = f"lasso-{number // 9}"
+            ids = [photo.id, photo.id - 2, 10**6]
+            session.add(MapSet(catalog_id=catalog.id, name=name, kind="lasso", image_ids=ids, person_id=ana.id))
 
 
 def test_every_key_is_told_in_plain_python() -> None:

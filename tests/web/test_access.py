@@ -41,6 +41,12 @@ ROUTES: dict[str, Who] = {
     "GET /catalogs/{catalog_id}/freeze": "member",
     "GET /catalogs/{catalog_id}/removal": "owner",
     "POST /catalogs/{catalog_id}/removal": "owner",
+    "POST /catalogs/{catalog_id}/embeddings": "member",
+    "POST /catalogs/{catalog_id}/lassos": "member",
+    "GET /catalogs/{catalog_id}/map": "member",
+    "POST /catalogs/{catalog_id}/map": "member",
+    "GET /catalogs/{catalog_id}/map/points": "member",
+    "POST /catalogs/{catalog_id}/phrases": "member",
     "GET /catalogs/{catalog_id}/rules": "member",
     "POST /catalogs/{catalog_id}/rules": "member",
     "POST /catalogs/{catalog_id}/versions": "member",
@@ -331,6 +337,9 @@ TOLD_BY: dict[str, str] = {
     "POST /sign-out": "signed_out",
     "POST /sign-out/everywhere": "signed_out_everywhere",
     # Work that is asked for.
+    "POST /catalogs/{catalog_id}/embeddings": "job_asked",
+    "POST /catalogs/{catalog_id}/map": "job_asked",
+    "POST /catalogs/{catalog_id}/phrases": "job_asked",
     "POST /catalogs/{catalog_id}/rules": "job_asked",
     "POST /catalogs/{catalog_id}/versions": "job_asked",
     "POST /compare/{sheet_id}/drawing": "job_asked",
@@ -342,6 +351,7 @@ TOLD_BY: dict[str, str] = {
     # Histories that are appended to, each row with its person; and what changes nothing yet.
     "POST /catalogs/{catalog_id}/decisions": "decision",
     "POST /images/{image_id}/decisions": "decision",
+    "POST /catalogs/{catalog_id}/lassos": "",  # the row has its person
     "POST /undo": "decision",
     "POST /images/{image_id}/captions": "caption",
     "POST /images/{image_id}/captions/{caption_id}/restoration": "caption",

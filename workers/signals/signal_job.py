@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from app import jobs
 from app.captions import proposing
-from app.catalog import signals
+from app.catalog import embeddings, signals
 from app.catalog.files import view_path
 from app.catalog.signals import Unmeasured
 from app.cycles import spending
@@ -51,7 +51,11 @@ def _end(work: Work, parts: Results) -> dict[str, Any]:
         jobs.beat(session, work.claim)
         asker = jobs.asker(session, work.claim.job_id)
         settings = spending.free_of(session, work.settings, asker)
-        proposing.request_captions(session, int(work.arguments["catalog_id"]), settings, asker)
+        catalog_id = int(work.arguments["catalog_id"])
+        proposing.request_captions(session, catalog_id, settings, asker)
+        # Behind the captions, which people wait for. One that costs money nobody has set aside waits to be asked for.
+        if settings.embedder == work.settings.embedder:
+            embeddings.request(session, catalog_id, settings, asker)
     return {"photos": sum(part["photos"] for part in parts), "passed_over": passed_over[:NAMED_AT_MOST]}
 
 

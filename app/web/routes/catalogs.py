@@ -137,7 +137,7 @@ def show(
 @router.get("/images/{image_id}/card")
 def card(image_id: int, session: Read, page: Page) -> HTMLResponse:
     """The detail pane of one photo, as a fragment."""
-    return page.fragment("catalog/_card.html", CardView(photos.read(session, image_id)))
+    return page.fragment("catalog/_card.html", CardView(photos.read(session, image_id, is_compared=True)))
 
 
 def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) -> GridView:
@@ -168,7 +168,7 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
         places=_places(chosen, sort, counted.total),
         earlier=address(catalog.id, chosen.query, sort, at=max(1, at - PAGE)) if at > 1 else None,
         reasons=REASONS,
-        photo=photos.read(session, tiles.tiles[0].id) if tiles.tiles else None,
+        photo=photos.read(session, tiles.tiles[0].id, is_compared=True) if tiles.tiles else None,
         examples=examples(),
     )
 

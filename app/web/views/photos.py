@@ -12,16 +12,19 @@ from app.captions import checking, rules, writing
 from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import Caption
-from app.catalog import notes, reading
+from app.catalog import embeddings, notes, reading
 from app.catalog import signals as measured
 from app.catalog.tables import Image, Signals
 from app.review import decisions, rule_sets
 from app.review.rules import RuleSettings
 from app.review.tables import Decision
+from app.selection import browse
+from app.selection.browse import Tile
 
 # Where a gauge ends: offsets and colour differences beyond these are as bad as it gets.
 OFFSET_END: Final = 0.25
 DELTA_E_END: Final = 40.0
+SIMILAR: Final = 5
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Claims:
 @dataclass(frozen=True)
 class Photo:
     """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors.
+    `similar` are those that look most like it, the nearest first.
 
     While a rule's `suggestion` stands, no person has decided: `decision` is None then. `claims` are the caption's.
     """
@@ -68,6 +72,8 @@ class Photo:
     decisions: tuple[tuple[Decision, str], ...]
     gauges: tuple[Gauge, ...]
     same_product: Sequence[Image]
+    similar: Sequence[Tile]
+    is_embedded: bool
 
     @property
     def name(self) -> str:
@@ -96,8 +102,8 @@ class Photo:
         return self.caption.text if self.caption else self.name
 
 
-def read(session: Session, image_id: int) -> Photo:
-    """Everything about one photo. Raises NotFound."""
+def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
+    """Everything about one photo; `is_compared`: and what looks like it, which costs a search. Raises NotFound."""
     image = reading.photo(session, image_id)
     signals = measured.of(session, image_id)
     captions = tuple((caption, writing.author(session, caption)) for caption in writing.history(session, image_id))
@@ -118,7 +124,13 @@ def read(session: Session, image_id: int) -> Photo:
         decisions=history,
         gauges=gauges(signals, rule_sets.settings_of(session, image.catalog_id)),
         same_product=reading.of_same_product(session, image),
+        similar=_similar(session, image) if is_compared else (),
+        is_embedded=embeddings.is_embedded(session, image_id),
     )
+
+
+def _similar(session: Session, image: Image) -> list[Tile]:
+    return browse.tiles(session, [near.image_id for near in embeddings.neighbours(session, image, SIMILAR)])
 
 
 def claims_of(signals: Signals | None, text: str) -> Claims:

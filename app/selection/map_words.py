@@ -1,0 +1,103 @@
+"""Which words set some photos apart from the others: names for clusters, and what a lasso holds. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.catalog.spelling import label_key
+
+# Words that captions are made of and that name nothing.
+_EMPTY: Final = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "background",
+        "by",
+        "centred",
+        "close",
+        "cropped",
+        "for",
+        "frame",
+        "from",
+        "front",
+        "has",
+        "image",
+        "in",
+        "is",
+        "it",
+        "its",
+        "no",
+        "of",
+        "off",
+        "on",
+        "or",
+        "photo",
+        "picture",
+        "plain",
+        "product",
+        "pure",
+        "scene",
+        "seen",
+        "shown",
+        "side",
+        "slightly",
+        "subject",
+        "that",
+        "the",
+        "there",
+        "this",
+        "to",
+        "up",
+        "view",
+        "white",
+        "with",
+        "without",
+    ]
+)
+_WORD: Final = re.compile(r"[^\W\d_][\w’'-]+")
+COMMON: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class WordShare:
+    """A word and the share of some photos whose texts hold it, 0 to 1."""
+
+    word: str
+    share: float
+
+
+def words_of(texts: Iterable[str | None]) -> set[str]:
+    """The telling words of one photo's texts, in small letters."""
+    words = {label_key(word) for text in texts if text for word in _WORD.findall(text)}
+    return words - _EMPTY
+
+
+def counted(photos: Iterable[Collection[str]]) -> Counter[str]:
+    """How many photos have each word."""
+    return Counter(word for words in photos for word in words)
+
+
+def telling(inside: Mapping[str, int], photos: int, everywhere: Mapping[str, int], total: int) -> Sequence[WordShare]:
+    """Words by how much they tell of these photos: common in them, and commoner than in all (the word's share times the
+    logarithm of how much greater it is than everywhere). Where all photos are these, by how common they are."""
+    scores = {}
+    for word, count in inside.items():
+        share, usual = count / photos, max(everywhere.get(word, 0), count) / total
+        scores[word] = (share * math.log(share / usual) if photos < total else share, share)
+    kept = sorted((word for word in scores if scores[word][0] > 0), key=lambda word: (-scores[word][0], word))
+    return [WordShare(word, scores[word][1]) for word in kept]
+
+
+def named(words: Sequence[WordShare]) -> str:
+    """A name out of the two most telling words that at least `COMMON` of the photos have, or nothing."""
+    common = [word.word for word in words if word.share >= COMMON]
+    return ", ".join(common[:2])

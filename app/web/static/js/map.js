@@ -1,0 +1,180 @@
+// The map of a catalog: moving over it, looking at a point, and drawing a lasso, whose photos become a filter.
+import { onKey } from "./keys.js";
+import { post, Refusal } from "./net.js";
+import { toast } from "./toast.js";
+import { countInside, fetchPoints, nearestTo } from "./map_points.js";
+import { Painter } from "./map_gl.js";
+import { Legend } from "./map_legend.js";
+import { placeLabels } from "./map_labels.js";
+
+const stage = document.querySelector("[data-map]");
+const STEP = 60; // CSS pixels that an arrow moves the map
+const MOST_CORNERS = 1000;
+const REACH = 10;
+
+async function start() {
+  const canvas = stage.querySelector("[data-canvas]");
+  const painter = Painter.on(canvas);
+  if (!painter) {
+    stage.querySelector("[data-none]").hidden = false;
+    stage.querySelector(".map-tools").hidden = true;
+    canvas.hidden = true;
+    return;
+  }
+  const points = await fetchPoints(stage.dataset.map);
+  painter.take(points);
+  const legend = new Legend(document.querySelector("[data-legend]"), points, paint);
+  const view = { x: 0.5, y: 0.5, scale: 1 };
+  let mode = "lasso";
+  let corners = []; // of the lasso that is being drawn, in the map's 0 to 1
+  let drag = null;
+  let waiting = 0;
+
+  const middle = () => [canvas.clientWidth / 2, canvas.clientHeight / 2];
+  const toScreen = (x, y) => [middle()[0] + (x - view.x) * view.scale, middle()[1] - (y - view.y) * view.scale];
+  const toMap = (left, top) => [view.x + (left - middle()[0]) / view.scale, view.y - (top - middle()[1]) / view.scale];
+
+  function paint() {
+    painter.colourBy(...legend.paint);
+    redraw();
+  }
+
+  function redraw() {
+    waiting ||= requestAnimationFrame(() => {
+      waiting = 0;
+      painter.draw(view);
+      placeLabels(stage, toScreen);
+      drawLasso();
+    });
+  }
+
+  function whole() {
+    Object.assign(view, { x: 0.5, y: 0.5, scale: Math.max(80, Math.min(canvas.clientWidth, canvas.clientHeight) - 90) });
+    redraw();
+  }
+
+  function zoom(factor, left = middle()[0], top = middle()[1]) {
+    const [x, y] = toMap(left, top);
+    view.scale = Math.min(60_000, Math.max(60, view.scale * factor));
+    view.x = x - (left - middle()[0]) / view.scale;
+    view.y = y + (top - middle()[1]) / view.scale;
+    redraw();
+  }
+
+  function drawLasso() {
+    const drawn = corners.map(([x, y]) => toScreen(x, y).map((value) => value.toFixed(1)).join(","));
+    stage.querySelector("[data-lasso] polygon").setAttribute("points", drawn.join(" "));
+    const [left, top] = middle();
+    const isByKeys = mode === "lasso" && document.activeElement === canvas && canvas.matches(":focus-visible");
+    stage.querySelector("[data-lasso] .cross").setAttribute(
+      "d", isByKeys ? `M${left - 8} ${top}h16M${left} ${top - 8}v16` : "");
+    const counting = stage.querySelector("[data-counting]");
+    counting.hidden = corners.length < 3;
+    if (counting.hidden) return;
+    counting.textContent = `${countInside(points, corners, legend.isShown).toLocaleString("en-GB")} so far`;
+    const [x, y] = toScreen(...corners.at(-1));
+    counting.style.translate = `${Math.max(0, x - 90)}px ${Math.max(0, y - 40)}px`;
+  }
+
+  async function close(event) {
+    const drawn = corners;
+    corners = [];
+    redraw();
+    if (drawn.length < 3) return;
+    const way = event.shiftKey && !event.isByKeys ? "add" : event.altKey ? "take" : "new";
+    const q = [stage.dataset.query, way === "add" ? "" : legend.terms].filter(Boolean).join(" ");
+    try {
+      const said = await post(stage.dataset.lassos, { corners: drawn.map((pair) => pair.join(",")).join(" "), q, way });
+      location.assign(`${stage.dataset.page}?q=${encodeURIComponent(said.query)}`);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      toast(error.message);
+    }
+  }
+
+  const tip = stage.querySelector("[data-tip]");
+  function look(left, top) {
+    const found = nearestTo(points, ...toMap(left, top), REACH / view.scale, legend.isShown);
+    tip.hidden = found < 0;
+    if (found >= 0) {
+      const id = points.ids[found];
+      if (tip.dataset.photo !== String(id)) tip.querySelector("img").src = `/images/${id}/thumb`;
+      tip.dataset.photo = id;
+      const { values } = legend.coloured;
+      tip.querySelector("span").textContent = `photo ${id}, ${values[legend.codes[found]].replace("_", " ")}`;
+      tip.style.translate = `${Math.min(left + 12, canvas.clientWidth - 130)}px ${Math.min(top + 12, canvas.clientHeight - 150)}px`;
+    }
+    return found;
+  }
+
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    canvas.setPointerCapture(event.pointerId);
+    drag = { left: event.offsetX, top: event.offsetY, x: view.x, y: view.y, isFar: false };
+    corners = mode === "lasso" ? [toMap(event.offsetX, event.offsetY)] : [];
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    const { offsetX, offsetY } = event;
+    if (!drag) return void look(offsetX, offsetY);
+    tip.hidden = true;
+    drag.isFar ||= Math.hypot(offsetX - drag.left, offsetY - drag.top) > 4;
+    if (mode === "move") {
+      view.x = drag.x - (offsetX - drag.left) / view.scale;
+      view.y = drag.y + (offsetY - drag.top) / view.scale;
+    } else if (corners.length < MOST_CORNERS) corners.push(toMap(offsetX, offsetY));
+    redraw();
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    const wasFar = drag?.isFar;
+    drag = null;
+    if (wasFar) return void (mode === "lasso" && close(event));
+    corners = [];
+    redraw();
+    const found = look(event.offsetX, event.offsetY);
+    if (found >= 0) location.assign(`/images/${points.ids[found]}?q=${encodeURIComponent(stage.dataset.query)}`);
+  });
+  canvas.addEventListener("pointercancel", () => { drag = null; corners = []; redraw(); });
+  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY / 400), event.offsetX, event.offsetY);
+  }, { passive: false });
+  for (const name of ["focus", "blur"]) canvas.addEventListener(name, redraw);
+
+  stage.addEventListener("click", ({ target }) => {
+    const asked = target.closest("[data-mode]")?.dataset.mode;
+    if (asked) {
+      mode = asked;
+      stage.toggleAttribute("data-moves", mode === "move");
+      for (const button of stage.querySelectorAll("[data-mode]")) {
+        button.classList.toggle("on", button.dataset.mode === mode);
+        button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
+      }
+      redraw();
+    }
+    const way = target.closest("[data-zoom]")?.dataset.zoom;
+    if (way === "whole") whole();
+    else if (way) zoom(way === "in" ? 1.5 : 1 / 1.5);
+  });
+
+  const MOVES = { Left: [-1, 0], Right: [1, 0], Up: [0, 1], Down: [0, -1] };
+  onKey((event, name) => {
+    if (name === "Esc" && corners.length) corners = [];
+    else if (document.activeElement !== canvas) return false;
+    else if (MOVES[name]) [view.x, view.y] = [view.x + MOVES[name][0] * STEP / view.scale, view.y + MOVES[name][1] * STEP / view.scale];
+    else if (name === "Enter" && mode === "lasso") corners.push([view.x, view.y]);
+    else if (name === "Shift+Enter" && mode === "lasso") close({ ...event, isByKeys: true });
+    else return false;
+    redraw();
+    return true;
+  });
+
+  new ResizeObserver(redraw).observe(canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+  new MutationObserver(paint).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  paint();
+  whole();
+  stage.dataset.ready = "1";
+}
+
+if (stage) start();

@@ -1,0 +1,139 @@
+"""The map in a real browser: points drawn, a lasso by mouse and by keys, the legend, and a browser without WebGL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.catalog import embeddings
+from app.catalog.embeddings import EmbedderFacts
+from app.catalog.tables import Catalog, MapSet
+from app.database import transaction
+from app.people import Person
+from app.review import decisions
+from app.review.tables import Decision
+from app.selection import maps
+from app.selection.maps import LaidOut, NewSet
+from tests import cast
+from tests.browser.conftest import Site, Visit
+
+pytestmark = pytest.mark.browser
+
+
+def draw_map(session: Session, pile: Catalog, ids: Sequence[int]) -> None:
+    """A map of photos in a row across its middle, the left half a cluster, the last one far from everything."""
+    count = len(ids)
+    space = embeddings.space_of(session, EmbedderFacts("drawn", "1", "none", 2, False))
+    angles = np.linspace(0, 1, count)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    embeddings.record(session, space, dict(zip(ids, vectors.tolist(), strict=True)))
+    points = np.stack([np.linspace(0, 1, count), np.full(count, 0.5)], axis=1).astype(np.float32)
+    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.7, 0.6, count, 3.0)
+    half = list(ids[: count // 2])
+    maps.record(session, pile.id, placed, [NewSet("cluster", half, "kettle, red", half[1]), NewSet("far", ids[-1:])])
+
+
+@pytest.fixture
+def ana(site: Site) -> Person:
+    with transaction(site.engine) as session:
+        return cast.person(session, "Ana", role="owner")
+
+
+@pytest.fixture
+def pile(site: Site, ana: Person) -> Catalog:
+    with transaction(site.engine) as session:
+        pile = cast.catalog(session, "Autumn 2026")
+        photos = [site.photo(session, pile, "red", f"Kettle {n}") for n in range(6)]
+        decisions.decide(session, photos[0], session.get_one(Person, ana.id), "rejected")
+        draw_map(session, pile, [photo.id for photo in photos])
+        return pile
+
+
+@pytest.fixture
+def page(visit: Visit, ana: Person) -> Page:
+    return visit(ana)
+
+
+def opened(page: Page, site: Site, pile: Catalog, query: str = "") -> None:
+    page.goto(f"{site.url}/catalogs/{pile.id}/map{query}")
+    expect(page.locator("[data-ready]")).to_be_visible()
+
+
+def around(page: Page, low: float, high: float) -> None:
+    """Draw a lasso around the part of the row from `low` to `high`, in shares of the whole map."""
+    box = page.locator("[data-canvas]").bounding_box()
+    assert box
+    side = min(box["width"], box["height"]) - 90
+    left, middle = box["x"] + box["width"] / 2 - side / 2, box["y"] + box["height"] / 2
+    page.mouse.move(left + low * side, middle - 40)
+    page.mouse.down()
+    for x, y in ((high, -40), (high, 40), (low, 40)):
+        page.mouse.move(left + x * side, middle + y, steps=3)
+
+
+def lassos(site: Site) -> list[list[int]]:
+    with transaction(site.engine) as session:
+        return list(session.scalars(select(MapSet.image_ids).where(MapSet.kind == "lasso").order_by(MapSet.id)))
+
+
+def test_a_lasso_counts_while_it_is_drawn_and_its_photos_are_kept(site: Site, page: Page, pile: Catalog) -> None:
+    opened(page, site, pile)
+    around(page, 0.5, 1.1)
+    expect(page.locator("[data-counting]")).to_have_text("3 so far")
+    page.mouse.up()
+    expect(page.get_by_text("3 selected")).to_be_visible()
+    assert page.url.endswith("/map?q=in%3Alasso-1")
+    page.keyboard.press("a")
+    expect(page.get_by_text("3 with a decision already")).to_be_visible()
+    with transaction(site.engine) as session:
+        kept = session.scalars(select(Decision.image_id).where(Decision.verdict == "kept")).all()
+    assert sorted(kept) == lassos(site)[0]
+
+
+def test_what_the_legend_hides_is_not_taken(site: Site, page: Page, pile: Catalog) -> None:
+    opened(page, site, pile)
+    page.get_by_label("Rejected").uncheck()
+    around(page, -0.1, 0.5)
+    expect(page.locator("[data-counting]")).to_have_text("2 so far")
+    page.mouse.up()
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    page.get_by_label("Colour by").select_option("category")
+    expect(page.locator("[data-legend-list] li").first).to_contain_text("Kettles")
+
+
+def test_a_lasso_is_drawn_by_keys_alone(site: Site, page: Page, pile: Catalog) -> None:
+    opened(page, site, pile, "?q=category:kettles")
+    page.locator("[data-canvas]").focus()
+    for keys in (("Up",), ("Right",) * 9, ("Down", "Down"), ("Left",) * 9):
+        page.keyboard.press("Enter")
+        for key in keys:
+            page.keyboard.press(f"Arrow{key}")
+    expect(page.locator("[data-counting]")).to_be_visible()
+    page.keyboard.press("Shift+Enter")
+    expect(page.locator("h2", has_text="3")).to_be_visible()
+    assert [len(ids) for ids in lassos(site)] == [3]
+
+
+def test_a_lasso_around_nothing_says_so_and_escape_drops_one(site: Site, page: Page, pile: Catalog) -> None:
+    opened(page, site, pile)
+    around(page, 0.02, 0.18)
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-counting]")).to_be_hidden()
+    page.mouse.up()
+    around(page, 0.02, 0.18)
+    page.mouse.up()
+    expect(page.get_by_text("No photo of this filter is inside")).to_be_visible()
+    assert lassos(site) == []
+
+
+def test_without_webgl_clusters_and_filters_work(site: Site, page: Page, pile: Catalog) -> None:
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    page.goto(f"{site.url}/catalogs/{pile.id}/map")
+    expect(page.get_by_text("This browser draws no map")).to_be_visible()
+    page.get_by_role("link", name="kettle, red").click()
+    expect(page.get_by_text("3 selected")).to_be_visible()

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from workers.embedding import layout
+
+
+def islands(each: int, kinds: int = 3, seed: int = 1) -> np.ndarray:
+    """Vectors of length 1 around a few middles, in order."""
+    draw = np.random.default_rng(seed)
+    middles = draw.normal(size=(kinds, 64))
+    vectors = np.concatenate([middle + 0.2 * draw.normal(size=(each, 64)) for middle in middles])
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.slow
+def test_what_is_alike_lies_together_and_the_same_photos_give_the_same_map() -> None:
+    vectors = islands(40)
+    made = layout.lay_out(vectors)
+    assert made.method == "umap"
+    assert made.points.shape == (120, 2)
+    assert (made.points.min(), made.points.max()) == pytest.approx((0.0, 1.0), abs=0.51)
+    middles = np.stack([made.points[40 * kind : 40 * kind + 40].mean(axis=0) for kind in range(3)])
+    nearest = np.linalg.norm(made.points[:, None] - middles, axis=2).argmin(axis=1)
+    assert (nearest == np.arange(120) // 40).mean() == 1.0
+    assert 0.3 < made.kept <= 1.0
+    assert {*np.unique(made.clusters)} > {0, 1, 2}
+    for number in range(made.clusters.max() + 1):
+        members = np.flatnonzero(made.clusters == number)
+        assert len(np.unique(members // 40)) == 1, "no cluster lies on two islands"
+        assert layout.middle_of(made.points, members) in members
+    again = layout.lay_out(vectors)
+    assert np.array_equal(again.points, made.points)
+    assert np.array_equal(again.clusters, made.clusters)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 16, 40])
+def test_few_photos_have_a_map_too(count: int) -> None:
+    made = layout.lay_out(islands(count, kinds=1))
+    assert made.method == "pca"
+    assert made.points.shape == (count, 2)
+    assert np.isfinite(made.points).all() and made.points.min() >= 0 and made.points.max() <= 1
+    assert 0 <= made.kept <= 1
+
+
+def test_the_same_picture_many_times_has_a_map() -> None:
+    made = layout.lay_out(np.repeat(islands(1, kinds=1), 30, axis=0))
+    assert np.isfinite(made.points).all()
+
+
+def test_neighbours_are_the_nearest_others() -> None:
+    points = layout.strongest(islands(30))
+    near, far = layout.neighbours(points, 5, 1)
+    apart = np.linalg.norm(points[:, None] - points, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert np.allclose(far, np.sort(apart, axis=1)[:, :5], atol=1e-3)
+    assert (near != np.arange(len(points))[:, None]).all()
+
+
+def test_what_is_unlike_everything_is_far() -> None:
+    vectors = islands(50)
+    vectors[7] = -vectors[7]
+    points = layout.strongest(vectors)
+    _, far = layout.neighbours(points, 15, 1)
+    assert np.flatnonzero(layout._far(far)).tolist()[:1] == [7]
