@@ -22,10 +22,10 @@ from app.captions import writing
 from app.captions.tables import Caption
 from app.catalog.tables import Image, IntakeRemark, SourceFile
 from app.errors import Refused
-from app.intake.folders import Met
 from app.intake.matching import TOLD_AT_MOST, Matched, match
 from app.intake.metadata import PhotoMetadata, Rows, is_metadata, key_of, read_metadata
 from app.intake.plain_files import Unread, read_plain
+from app.intake.sources.entry import Entry
 
 # Files of one caption each, as trainers have them beside a picture of the same name; where both are, the first counts.
 CAPTION_SUFFIXES: Final = (".txt", ".caption")
@@ -61,7 +61,7 @@ class Beside:
     intake_id: int
     rows: Rows
     matched: Matched
-    caption_files: dict[str, list[Met]]
+    caption_files: dict[str, list[Entry]]
     names: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     captions: dict[int, GivenText] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -88,7 +88,7 @@ class Beside:
         return f"{subject} no picture here"
 
 
-def look_beside(intake_id: int, folder: Path, files: Sequence[Met]) -> Beside:
+def look_beside(intake_id: int, folder: Path, files: Sequence[Entry]) -> Beside:
     """Read the metadata of a folder and find the caption files. Raises Refused for a table with a mistake."""
     rows = read_metadata(files)
     matched = match(rows.by_key, files, str(folder))
@@ -103,7 +103,7 @@ def look_beside(intake_id: int, folder: Path, files: Sequence[Met]) -> Beside:
     return beside
 
 
-def _remark_left(beside: Beside, left: Sequence[Met], files: Iterable[Met]) -> None:
+def _remark_left(beside: Beside, left: Sequence[Entry], files: Iterable[Entry]) -> None:
     """Say of caption files that stand beside no picture so. A text that is called like none may be anybody's notes."""
     alike: dict[str, str] = {}
     for met in files if left else ():
@@ -123,17 +123,17 @@ def _letters(name: str) -> str:
     return "".join(letter for letter in stem.casefold() if letter.isalnum())
 
 
-def _caption_files(files: Sequence[Met]) -> tuple[dict[str, list[Met]], list[Met]]:
+def _caption_files(files: Sequence[Entry]) -> tuple[dict[str, list[Entry]], list[Entry]]:
     """Caption files by the pictures they stand beside, "a.txt" and "a.jpg.txt" beside "a.jpg"; and those beside none.
 
     Capitals make no difference where only one picture can be meant.
     """
-    texts: dict[str, list[Met]] = defaultdict(list)
+    texts: dict[str, list[Entry]] = defaultdict(list)
     for met in sorted(files, key=lambda met: (not met.name.lower().endswith(CAPTION_SUFFIXES[0]), met.name)):
         stem, suffix = posixpath.splitext(met.name)
         if met.kind == "other" and suffix.lower() in CAPTION_SUFFIXES and not is_metadata(met):
             texts[key_of(stem)].append(met)
-    beside: dict[str, list[Met]] = {}
+    beside: dict[str, list[Entry]] = {}
     if texts:
         pictures = [key_of(met.name) for met in files if met.kind == "picture"]
         alike: dict[str, set[str]] = defaultdict(set)
@@ -151,7 +151,7 @@ def _caption_files(files: Sequence[Met]) -> tuple[dict[str, list[Met]], list[Met
     return beside, [met for its in texts.values() for met in its if met.name not in used]
 
 
-def count_read(beside: Beside, files: Iterable[Met]) -> int:
+def count_read(beside: Beside, files: Iterable[Entry]) -> int:
     """How many of the files are metadata or captions, read or told why not."""
     captions = {met.name for its in beside.caption_files.values() for met in its}
     return sum(is_metadata(met) or met.name in captions for met in files)
@@ -207,7 +207,7 @@ def describe(
     keep_remarks(session, beside)
 
 
-def can_correct(met: Met) -> bool:
+def can_correct(met: Entry) -> bool:
     """Whether a file can say something of photos that the catalog has already."""
     return is_metadata(met) or (met.kind == "other" and met.path.suffix.lower() in CAPTION_SUFFIXES)
 

@@ -29,7 +29,8 @@ from app.errors import NotFound, Refused
 from app.intake import describing, memory
 from app.intake.decoding import Unreadable, read_picture
 from app.intake.describing import Begin, Beside, GivenText, look_beside
-from app.intake.folders import Met, holds_none, walk
+from app.intake.folders import holds_none, walk
+from app.intake.sources.entry import Entry
 from app.jobs import Job
 from app.people import Person
 from app.storage import Storage, sha256_of
@@ -58,7 +59,7 @@ class NoPictures(Refused):
 class Hashed:
     """A file whose bytes were read once: their SHA-256, or why there is none."""
 
-    met: Met
+    met: Entry
     sha256: str
     size_bytes: int
     reason: str | None = None
@@ -88,7 +89,7 @@ def request_intake(session: Session, catalog: Catalog, folder: Path, person: Per
     has_photos = session.scalar(select(Image.id).where(Image.catalog_id == catalog.id).limit(1)) is not None
     refused: list[str] = []
 
-    def is_wanted(met: Met) -> bool:
+    def is_wanted(met: Entry) -> bool:
         if met.reason and not refused:
             refused.append(f"{met.name}: {met.reason}")
         return met.kind == "picture" or (has_photos and describing.can_correct(met))
@@ -136,7 +137,7 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
     pictures = [met for met in files if met.kind == "picture"]
     # Metadata and captions that come alone are for the photos that are there already.
     photos = {} if pictures else describing.photos_by_name(begin, catalog_id)
-    beside = look_beside(intake_id, folder, [*files, *(Met("picture", folder / name, name) for name in photos)])
+    beside = look_beside(intake_id, folder, [*files, *(Entry("picture", folder / name, name) for name in photos)])
     refused = [Hashed(met, "", 0, met.reason) for met in files if met.kind == "refused"]
     tell(done=0, total=len(pictures), note=beside.note)
     catalogued = _Catalogued(catalog_id, intake_id, beside)
@@ -196,7 +197,7 @@ def _job(session: Session, intake: Intake) -> Job:
     return session.scalars(select(Job).where(Job.id == intake.job_id)).one()
 
 
-def _hash(met: Met) -> Hashed:
+def _hash(met: Entry) -> Hashed:
     try:
         size_bytes = met.path.stat().st_size
         if size_bytes > MAX_FILE_BYTES:

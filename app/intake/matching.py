@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from app.intake.folders import Met
 from app.intake.metadata import PhotoMetadata, key_of
+from app.intake.sources.entry import Entry
 
 Spell = Callable[[str], str]
 
@@ -92,7 +92,7 @@ class Matched:
     unmatched: list[tuple[PhotoMetadata, str]]
 
 
-def match(rows: Mapping[str, PhotoMetadata], files: Iterable[Met], root: str) -> Matched:
+def match(rows: Mapping[str, PhotoMetadata], files: Iterable[Entry], root: str) -> Matched:
     """Find for each row, by `key_of` path, its picture among `files` of the folder `root`."""
     kinds = {key_of(met.name): met.kind for met in files}
     pictures = [key for key, kind in kinds.items() if kind == "picture"]

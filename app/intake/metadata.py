@@ -23,8 +23,9 @@ from pathlib import PurePosixPath
 from typing import Any, Final, NoReturn
 
 from app.errors import Refused
-from app.intake.folders import Met, shortened
 from app.intake.plain_files import Unread, read_plain
+from app.intake.sources.entry import Entry
+from app.intake.sources.naming import shortened
 
 STEM: Final = "metadata"
 KINDS: Final = (".csv", ".tsv", ".jsonl", ".json")
@@ -85,13 +86,13 @@ class Rows:
     unread: dict[str, str] = field(default_factory=dict)
 
 
-def is_metadata(met: Met) -> bool:
+def is_metadata(met: Entry) -> bool:
     """Whether a file is named as metadata, in whatever case: it is read, or said why not."""
     path = PurePosixPath(met.name.lower())
     return met.kind == "other" and path.stem == STEM and path.suffix in {*KINDS, *UNREAD_KINDS}
 
 
-def read_metadata(files: Iterable[Met]) -> Rows:
+def read_metadata(files: Iterable[Entry]) -> Rows:
     """What the metadata files among `files` say, wherever in the folder they lie.
 
     A link, a pipe or a device is not read, nor is a `.json` file that lists no photos: others use that name too.
@@ -100,7 +101,7 @@ def read_metadata(files: Iterable[Met]) -> Rows:
     the number of rows over its limit, broken JSON lines.
     """
     rows = Rows()
-    folders: dict[str, list[Met]] = defaultdict(list)
+    folders: dict[str, list[Entry]] = defaultdict(list)
     for met in files:
         if is_metadata(met):
             folders[posixpath.dirname(met.name)].append(met)
@@ -128,11 +129,11 @@ def key_of(path: str) -> str:
     return "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in plain)
 
 
-def _kind(met: Met) -> str:
+def _kind(met: Entry) -> str:
     return PurePosixPath(met.name.lower()).suffix
 
 
-def _read_folder(rows: Rows, place: str, tables: list[Met]) -> None:
+def _read_folder(rows: Rows, place: str, tables: list[Entry]) -> None:
     """Add the rows of a folder's one table."""
     texts: dict[str, str] = {}
     for met in tables:

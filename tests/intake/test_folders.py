@@ -10,11 +10,12 @@ import pytest
 
 from app.errors import Refused
 from app.intake import folders
-from app.intake.folders import Met, walk
+from app.intake.folders import walk
+from app.intake.sources.entry import Entry
 from tests.intake.conftest import encoded, picture
 
 
-def met(folder: Path) -> dict[str, Met]:
+def met(folder: Path) -> dict[str, Entry]:
     return {one.name: one for one in walk(folder)}
 
 

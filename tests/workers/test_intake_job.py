@@ -21,7 +21,7 @@ from app.database import transaction, utc_now
 from app.demo.drawing import draw
 from app.demo.worlds import base_world
 from app.intake import ingest, uploads
-from app.intake.folders import Met
+from app.intake.sources.entry import Entry
 from app.jobs import Job
 from app.people import Person
 from app.review.decisions import apply_rules
@@ -171,7 +171,7 @@ def test_a_stop_is_heard_while_the_folder_is_looked_through(
     job_id = asked_intake(engine, pile, folder, ana)
     real = ingest.walk
 
-    def walk(place: Path, beat: Callable[[], None]) -> Iterator[Met]:
+    def walk(place: Path, beat: Callable[[], None]) -> Iterator[Entry]:
         with transaction(engine) as session:
             jobs.cancel(session, job_id)
         yield from real(place, beat)

@@ -18,6 +18,7 @@ from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog, Intake, IntakeRemark, SourceFile
 from app.errors import NotAllowed, Refused
 from app.intake import describing, folders, ingest, uploads
+from app.intake.sources import naming
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
@@ -109,8 +110,8 @@ def form(
         roots=config.roots,
         recent=[_row(files, *row) for row in ingest.recent(session)],
         max_file_mb=ingest.MAX_FILE_BYTES // 1024**2,
-        passed_over=tuple(sorted(folders.PASSED_OVER)),
-        passed_over_ends=folders.PASSED_OVER_ENDS,
+        passed_over=tuple(sorted(naming.PASSED_OVER)),
+        passed_over_ends=naming.PASSED_OVER_ENDS,
     )
     return page("intakes/index.html", view)
 
