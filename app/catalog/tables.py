@@ -40,7 +40,10 @@ class Catalog(Base):
 
 
 class Intake(Base):
-    """One taking-in of a folder. Counts are final once the job is done."""
+    """One taking-in of a source, a folder as a rule. Counts are final once the job is done.
+
+    `listed` is what its listing came to, see `intake.planning`.
+    """
 
     __tablename__ = "intake"
 
@@ -52,6 +55,7 @@ class Intake(Base):
     accepted: Mapped[int] = mapped_column(default=0)
     already_there: Mapped[int] = mapped_column(default=0)
     refused: Mapped[int] = mapped_column(default=0)
+    listed: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
 
 
 class Image(Base):

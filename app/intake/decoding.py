@@ -69,7 +69,8 @@ class DecodedPicture:
     """A photo that was read. `render` is None where the original itself already looks right everywhere.
 
     `format` is one of JPEG, PNG, WEBP, TIFF, BMP, GIF; sizes are as a person sees the picture; `thumb` and `view` are
-    encoded files of the formats in `catalog.files`, `render` a lossless PNG; `notes` say what had to be assumed.
+    encoded files of the formats in `catalog.files`, `render` a lossless PNG; `notes` say what had to be assumed;
+    `view_pixels` is the view before it was encoded, 8-bit RGB or L, for measuring without decoding again.
     """
 
     format: str
@@ -82,6 +83,7 @@ class DecodedPicture:
     view: bytes
     thumb: bytes
     notes: tuple[Note, ...]
+    view_pixels: Pillow.Image
 
 
 def read_picture(data: bytes, max_megapixels: int, name: str = "") -> DecodedPicture:
@@ -203,7 +205,7 @@ def _read(opened: Pillow.Image, notes: list[Note]) -> DecodedPicture:
         view = shrink(opened, VIEW_SIDE_PX)
         return DecodedPicture(
             file_format, width, height, False, profile is not None, False, None, encode(view, VIEW_FORMAT),
-            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(dict.fromkeys(notes)),
+            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(dict.fromkeys(notes)), view,
         )  # fmt: skip
     opened.load()
     flat, had_alpha, assumed = _flatten(opened, transform)
@@ -216,7 +218,7 @@ def _read(opened: Pillow.Image, notes: list[Note]) -> DecodedPicture:
     return DecodedPicture(
         file_format, upright.width, upright.height, had_alpha, profile is not None, turn is not None,
         encode(upright, "PNG"), encode(view, VIEW_FORMAT), encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT),
-        tuple(dict.fromkeys([*notes, *assumed])),
+        tuple(dict.fromkeys([*notes, *assumed])), view,
     )  # fmt: skip
 
 

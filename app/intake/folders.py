@@ -54,7 +54,7 @@ def walk(folder: Path, beat: Callable[[], None] = lambda: None) -> Iterator[Entr
         for name in sorted(files):
             beat()
             if not is_passed_over(name):
-                met = _look(root, here / name)
+                met = look(root, here / name)
                 yield replace(met, name=names[met.name]) if met.name in names else met
     for trouble in troubles:
         yield _refused(root, Path(str(trouble.filename)), "The folder cannot be read.")

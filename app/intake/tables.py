@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -26,7 +26,8 @@ class IntakeFile(Base):
     __tablename__ = "intake_file"
     __table_args__ = (
         UniqueConstraint("intake_id", "place"),
-        Index("ix_intake_file_intake_id_stem", "intake_id", "stem"),
+        Index("ix_intake_file_intake_id_stem_id", "intake_id", "stem", "id"),
+        Index("ix_intake_file_intake_id_image_id", "intake_id", "image_id"),
         Index("ix_intake_file_intake_id_id", "intake_id", "id"),
         CheckConstraint("kind in ('picture','refused','caption','other','photo')", name="kind"),
         CheckConstraint("outcome in ('accepted','same_bytes','refused')", name="outcome"),
@@ -37,11 +38,11 @@ class IntakeFile(Base):
     place: Mapped[bytes] = mapped_column(LargeBinary)
     kind: Mapped[str] = mapped_column(Text)
     name: Mapped[str] = mapped_column(Text)
-    stem: Mapped[str] = mapped_column(Text)
+    stem: Mapped[str] = mapped_column(Text(collation="C"))
     locator: Mapped[dict[str, Any]] = mapped_column(JSONB)
     said: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     given: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
     text: Mapped[str | None] = mapped_column(Text)
     reason: Mapped[str | None] = mapped_column(Text)
     outcome: Mapped[str | None] = mapped_column(Text)
-    image_id: Mapped[int | None]
+    image_id: Mapped[int | None] = mapped_column(BigInteger)

@@ -14,6 +14,7 @@ depends_on: str | Sequence[str] | None = None
 
 def upgrade() -> None:
     """Apply this step."""
+    op.add_column("intake", sa.Column("listed", postgresql.JSONB(), server_default="{}", nullable=False))
     op.create_table(
         "intake_file",
         sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
@@ -21,7 +22,7 @@ def upgrade() -> None:
         sa.Column("place", sa.LargeBinary(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("stem", sa.Text(), nullable=False),
+        sa.Column("stem", sa.Text(collation="C"), nullable=False),
         sa.Column("locator", postgresql.JSONB(), nullable=False),
         sa.Column("said", postgresql.JSONB(), nullable=True),
         sa.Column("given", postgresql.JSONB(), nullable=True),
@@ -34,10 +35,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["intake_id"], ["intake.id"], name="fk_intake_file_intake_id_intake", ondelete="CASCADE"),
         sa.UniqueConstraint("intake_id", "place", name="uq_intake_file_intake_id_place"),
     )
-    op.create_index("ix_intake_file_intake_id_stem", "intake_file", ["intake_id", "stem"])
+    op.create_index("ix_intake_file_intake_id_stem_id", "intake_file", ["intake_id", "stem", "id"])
+    op.create_index("ix_intake_file_intake_id_image_id", "intake_file", ["intake_id", "image_id"])
     op.create_index("ix_intake_file_intake_id_id", "intake_file", ["intake_id", "id"])
 
 
 def downgrade() -> None:
     """Undo this step."""
+    op.drop_column("intake", "listed")
     op.drop_table("intake_file")

@@ -64,7 +64,7 @@ Beat = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     """What an archive's directory says of one member; `reason` refuses it."""
 
     name: str
@@ -80,7 +80,7 @@ class Archive:
         self.size_bytes = size_bytes
         self._file = file
 
-    def members(self) -> Iterator[Member]:
+    def members(self) -> Iterator[ArchiveMember]:
         """The members, folders left out. Raises Unopened where the archive ends unlike one or looks like a bomb."""
         raise NotImplementedError
 
@@ -101,7 +101,7 @@ class _Zip(Archive):
         self._zip = zipfile.ZipFile(file)
         self._infos = self._zip.infolist()
 
-    def members(self) -> Iterator[Member]:
+    def members(self) -> Iterator[ArchiveMember]:
         _refuse_bomb(sum(info.file_size for info in self._infos), self.size_bytes)
         for index, info in enumerate(self._infos):
             if info.is_dir():
@@ -111,7 +111,7 @@ class _Zip(Archive):
             reason = "A link; links inside archives are not followed." if is_link else None
             if info.flag_bits & 1:
                 reason = "The file is encrypted; unpack the archive with its password first."
-            yield Member(info.filename, ("zip", index), info.file_size, reason)
+            yield ArchiveMember(info.filename, ("zip", index), info.file_size, reason)
 
     def open(self, step: Step) -> IO[bytes]:
         info = self._infos[int(step[1])]
@@ -133,7 +133,7 @@ class _Tar(Archive):
         self.is_packed = unpack is not None
         self._bytes: Any = unpack(file) if unpack is not None else file
 
-    def members(self) -> Iterator[Member]:
+    def members(self) -> Iterator[ArchiveMember]:
         headers = _Headers(self._bytes)
         with tarfile.open(fileobj=headers, mode="r:") as tar:  # type: ignore[call-overload]
             while info := tar.next():
@@ -148,7 +148,7 @@ class _Tar(Archive):
                     reason = "A link; links inside archives are not followed."
                 elif not info.isreg() or info.issparse():
                     reason = "No plain file: a pipe, a device or a file with holes."
-                yield Member(info.name, ("tar", info.offset_data, info.size), info.size, reason)
+                yield ArchiveMember(info.name, ("tar", info.offset_data, info.size), info.size, reason)
             end = tar.offset
         self._bytes.seek(end)
         # A header that is none ends the archive for tarfile, in silence.
@@ -284,7 +284,7 @@ def _walk(whole: Entry, file: IO[bytes], depth: int, beat: Beat) -> Iterator[Ent
         yield _refused(whole, f"The archive is {why}; unpack it and take in the folder that comes out.")
 
 
-def _look(whole: Entry, archive: Archive, member: Member, depth: int, beat: Beat) -> Iterator[Entry]:
+def _look(whole: Entry, archive: Archive, member: ArchiveMember, depth: int, beat: Beat) -> Iterator[Entry]:
     """One member as an entry; an archive in the archive as what it holds."""
     path = PurePosixPath(member.name.replace("\\", "/"))
     steps = (*whole.steps, member.step)

@@ -48,6 +48,7 @@ class Entry:
     said: dict[str, Any] = field(default_factory=dict)
     line: int = 0
     table: str = ""
+    is_catalogue: bool = False
 
     @property
     def locator(self) -> dict[str, Any]:

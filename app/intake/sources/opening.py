@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from app.intake import fetching
 from app.intake.sources.archives import Unpacked
 from app.intake.sources.entry import MAX_FILE_BYTES, Entry, Unopened, too_large
-from app.intake.sources.parquet import Rows
+
+if TYPE_CHECKING:
+    from app.intake.sources.parquet import ParquetPictures
 
 
 class Opener:
@@ -19,7 +23,7 @@ class Opener:
     def __init__(self, fetch: Callable[[str, int], bytes] = fetching.fetch, max_bytes: int = MAX_FILE_BYTES) -> None:
         self._fetch = fetch
         self._max_bytes = max_bytes
-        self._many: Unpacked | Rows | None = None
+        self._many: Unpacked | ParquetPictures | None = None
 
     def __enter__(self) -> Opener:
         return self
@@ -41,8 +45,15 @@ class Opener:
             return _read_file(entry, self._max_bytes)
         if self._many is None or self._many.path != entry.path:
             self.close()
-            self._many = Rows(entry.path) if entry.steps[0][0] == "row" else Unpacked(entry.path)
+            self._many = _rows_of(entry.path) if entry.steps[0][0] == "row" else Unpacked(entry.path)
         return self._many.read(entry.steps, self._max_bytes)
+
+
+def _rows_of(path: Path) -> ParquetPictures:
+    # The web process opens none, and is spared 50 MB.
+    from app.intake.sources.parquet import ParquetPictures
+
+    return ParquetPictures(path)
 
 
 def _read_file(entry: Entry, max_bytes: int) -> bytes:

@@ -6,6 +6,8 @@ photo. A file without such a column holds no pictures: it may still be a table o
 
 from __future__ import annotations
 
+import json
+import math
 import posixpath
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,10 +77,11 @@ def _rows(file: pq.ParquetFile, path: Path, name: str, column: str, beat: Beat) 
     is_struct = pa.types.is_struct(schema.field(column).type)
     has_path = is_struct and schema.field(column).type.get_field_index("path") >= 0
     columns = said_columns(schema) + ([f"{column}.path"] if has_path else [])
+    names = class_names(schema)
     line = 0
     for group in range(file.num_row_groups):
         count = file.metadata.row_group(group).num_rows
-        rows = _said(file, group, columns) if columns else ({} for _ in range(count))
+        rows = _said(file, group, columns, names) if columns else ({} for _ in range(count))
         for number, row in enumerate(rows):
             beat()
             line += 1
@@ -94,9 +97,43 @@ def _rows(file: pq.ParquetFile, path: Path, name: str, column: str, beat: Beat) 
             )
 
 
-def _said(file: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[dict[str, Any]]:
+def _said(
+    file: pq.ParquetFile, group: int, columns: list[str], names: dict[str, list[str]]
+) -> Iterator[dict[str, Any]]:
     for batch in file.iter_batches(1_000, row_groups=[group], columns=columns, use_threads=False):
-        yield from batch.to_pylist()
+        for row in batch.to_pylist():
+            yield {column: _named(_plain(value), names.get(column)) for column, value in row.items()}
+
+
+def class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of classes by column, where a data set of `datasets` keeps numbers for them."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            column: [str(name) for name in feature["names"]]
+            for column, feature in features.items()
+            if feature.get("_type") == "ClassLabel"
+        }
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _named(value: Any, names: list[str] | None) -> Any:
+    is_class = names is not None and isinstance(value, int) and 0 <= value < len(names)
+    return names[value] if names is not None and is_class else value
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: dates and the like as texts, what is no number as nothing."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return str(value)
 
 
 def _file_name(given: object, line: int) -> str:
@@ -107,7 +144,22 @@ def _file_name(given: object, line: int) -> str:
     return f"{number} {own}" if is_name else number
 
 
-class Rows:
+def table_rows(data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a Parquet file in memory, with their numbers from 1; no bytes. Raises Unopened."""
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            columns = said_columns(file.schema_arrow)
+            names = class_names(file.schema_arrow)
+            line = 0
+            for group in range(file.num_row_groups):
+                for row in _said(file, group, columns, names):
+                    line += 1
+                    yield line, row
+    except _DAMAGE:
+        raise Unopened(_DAMAGED) from None
+
+
+class ParquetPictures:
     """The pictures of one Parquet file, read onward: the row group that was read last stays open. For one thread."""
 
     def __init__(self, path: Path) -> None:

@@ -19,6 +19,7 @@ from app.catalog.tables import Catalog, Intake, IntakeRemark, SourceFile
 from app.errors import NotAllowed, Refused
 from app.intake import describing, folders, ingest, uploads
 from app.intake.sources import naming
+from app.intake.sources.entry import MAX_FILE_BYTES
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
@@ -28,7 +29,7 @@ from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
 router = APIRouter()
 
 # A request holds one file of the largest size or many small ones; its other fields are short.
-MAX_REQUEST_BYTES: Final = ingest.MAX_FILE_BYTES + (16 << 20)
+MAX_REQUEST_BYTES: Final = MAX_FILE_BYTES + (16 << 20)
 REFUSED_PAGE: Final = 200
 REMARKS_PAGE: Final = 200
 
@@ -109,7 +110,7 @@ def form(
         may_name_folder=me.role == "owner",
         roots=config.roots,
         recent=[_row(files, *row) for row in ingest.recent(session)],
-        max_file_mb=ingest.MAX_FILE_BYTES // 1024**2,
+        max_file_mb=MAX_FILE_BYTES // 1024**2,
         passed_over=tuple(sorted(naming.PASSED_OVER)),
         passed_over_ends=naming.PASSED_OVER_ENDS,
     )
