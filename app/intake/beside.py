@@ -101,12 +101,10 @@ def _with(picture: IntakeFile, captions: Sequence[IntakeFile], remarks: IntakeRe
     for row in captions:
         if row.reason is not None:
             remarks.remark("unread", row.name, 0, picture.name, row.reason)
-        elif row.text is not None:
+            continue
+        said = said or row.said
+        if row.text is not None:
             given.append(GivenText(row.text, row.name))
-        elif row.said is not None:
-            said = said or row.said
-            if row.said["caption"]:
-                given.append(GivenText(row.said["caption"], row.name))
     before = [text for text in staging.given_of(picture) if text not in given]
     return {"id": picture.id, "said": said, "given": [asdict(text) for text in [*before, *given]] or None}
 

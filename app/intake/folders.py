@@ -119,7 +119,8 @@ def _true_names(root: Path) -> dict[str, str]:
     return {kept: tidy(name) for kept, name in (json.loads(line) for line in lines if line)}
 
 
-def _look(root: Path, path: Path) -> Entry:
+def look(root: Path, path: Path) -> Entry:
+    """What lies at a path below the resolved folder `root`."""
     try:
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             return _refused(root, path, "A link that leaves the folder; such links are not followed.")

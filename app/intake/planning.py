@@ -61,12 +61,11 @@ def plan(begin: Begin, tell: Tell, intake_id: int) -> Listed:
     has_pictures = _has(begin, intake_id, "picture")
     if not has_pictures or any(table.is_catalogue for table in tables):
         _stage_addresses(begin, intake_id, rows)
-    if not has_pictures:
-        # Words that come alone are for the photos that are there already, and for those on the web.
-        if rows.by_key or _has(begin, intake_id, "caption"):
-            _stage_photos(begin, intake_id, catalog_id)
+    # Words that come alone are for the photos that are there already.
+    if not has_pictures and (rows.by_key or _has(begin, intake_id, "caption")):
+        _stage_photos(begin, intake_id, catalog_id)
     used = beside.give_captions(begin, remarks)
-    matched = _match(begin, remarks, rows, source) if rows.by_key else Matched({}, [], [])
+    matched = _match(begin, remarks, rows, _root(source)) if rows.by_key else Matched({}, [], [])
     _remark(begin, remarks, rows, matched)
     _record_refused(begin, catalog_id, intake_id)
     others = _count(begin, intake_id, ("other", "caption")) - used - sum(is_metadata(entry) for entry in tables)
@@ -84,6 +83,11 @@ def plan(begin: Begin, tell: Tell, intake_id: int) -> Listed:
     return Listed(waiting, max(256, -(-_packed(begin, intake_id) // PACKED_SHARES)))
 
 
+def _root(source: str) -> str:
+    """The folder that names in a source are relative to."""
+    return source if Path(source).is_dir() else str(Path(source).parent)
+
+
 def _stage(begin: Begin, tell: Tell, intake_id: int, source: str) -> list[Entry]:
     """Stage every entry; returns the tables among them."""
     batch, tables = list[Entry](), list[Entry]()
@@ -95,7 +99,7 @@ def _stage(begin: Begin, tell: Tell, intake_id: int, source: str) -> list[Entry]
 
     for entry in walk(source, beating(tell)):
         batch.append(entry)
-        if is_table(entry):
+        if is_table(entry) and not staging.is_caption(entry):
             tables.append(entry)
         if len(batch) == STAGED_AT_ONCE:
             keep()
@@ -130,10 +134,10 @@ def _stage_addresses(begin: Begin, intake_id: int, rows: Rows) -> None:
             staging.stage(session, intake_id, [Entry("picture", Path(), tidy(url), url=url) for url in some])
 
 
-def _match(begin: Begin, remarks: IntakeRemarks, rows: Rows, source: str) -> Matched:
+def _match(begin: Begin, remarks: IntakeRemarks, rows: Rows, root: str) -> Matched:
     """Find the picture of each row, and stage what the row says with it."""
     kinds = ("picture", "photo", "refused", "other")
-    matched = match(rows.by_key, (_AsMet(row) for row in _all(begin, remarks.intake_id, kinds)), source)
+    matched = match(rows.by_key, (_AsMet(row) for row in _all(begin, remarks.intake_id, kinds)), root)
     changes: list[dict[str, Any]] = []
     for row in _all(begin, remarks.intake_id, ("picture", "photo")):
         said = matched.rows.get(key_of(row.name))

@@ -131,7 +131,8 @@ def _row(intake_id: int, entry: Entry) -> dict[str, Any]:
     row = _columns(intake_id, kind, entry.name, entry.locator) | {"reason": entry.reason}
     try:
         if kind == "caption" and entry.name.lower().endswith(".json"):
-            row["said"] = asdict(_sample(entry))
+            row["said"] = asdict(said := _sample(entry))
+            row["text"] = writing.tidy(said.caption) if said.caption else None
         elif kind == "caption":
             data = entry.data if entry.data is not None else read_plain(entry.path, MAX_CAPTION_BYTES)
             row["text"] = _caption(data)
@@ -139,13 +140,13 @@ def _row(intake_id: int, entry: Entry) -> dict[str, Any]:
             said = row_said(entry.table, entry.line, {"file_name": entry.name, **entry.said})
             row["said"] = asdict(said)
             if said.caption:
-                row["given"] = [asdict(GivenText(said.caption, said.source, said.line))]
+                row["given"] = [asdict(GivenText(writing.tidy(said.caption), said.source, said.line))]
     except Unread as refusal:
         row["reason"] = refusal.sentence
     except Refused as refusal:
-        # Of a picture that is read all the same: told as a remark, see `planning`.
-        row["text"] = refusal.sentence if kind != "caption" else None
-        row["reason"] = refusal.sentence if kind == "caption" else None
+        # A table is refused whole; here only the words of one photo are.
+        sentence = refusal.sentence.removesuffix(" Nothing was taken in.")
+        row["reason" if kind == "caption" else "text"] = sentence
     return row
 
 

@@ -268,7 +268,8 @@ def _walk(whole: Entry, file: IO[bytes], depth: int, beat: Beat) -> Iterator[Ent
         try:
             for member in archive.members():
                 beat()
-                if any(is_passed_over(part) for part in PurePosixPath(member.name.replace("\\", "/")).parts):
+                parts = PurePosixPath(member.name.replace("\\", "/")).parts
+                if any(is_passed_over(part) for part in parts if part != ".."):
                     continue
                 count += 1
                 if count > MAX_MEMBERS:
@@ -279,9 +280,14 @@ def _walk(whole: Entry, file: IO[bytes], depth: int, beat: Beat) -> Iterator[Ent
     except Unopened as refusal:
         yield _refused(whole, refusal.sentence)
     except _DAMAGE:
-        is_single = not is_zip and not any(whole.name.lower().endswith(end) for end in (".tar", ".tgz", ".txz"))
+        is_single = not is_zip and not _says_tar(whole.name.lower())
         why = "no archive that can be read: ZIP and TAR are" if count == 0 and is_single else "damaged or cut off"
         yield _refused(whole, f"The archive is {why}; unpack it and take in the folder that comes out.")
+
+
+def _says_tar(name: str) -> bool:
+    """Whether a name says TAR, not only that something is packed."""
+    return ".tar" in PurePosixPath(name).suffixes[-2:] or PurePosixPath(name).suffix in TARS - {".gz", ".bz2", ".xz"}
 
 
 def _look(whole: Entry, archive: Archive, member: ArchiveMember, depth: int, beat: Beat) -> Iterator[Entry]:
