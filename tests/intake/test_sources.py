@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image, IntakeRemark, SourceFile
 from app.errors import Refused
-from app.intake import ingest, planning, staging, taking
+from app.intake import ingest, planning, settling, staging, taking
 from app.intake.sources import archives, entry, parquet
 from app.intake.sources.listing import walk
 from app.intake.sources.opening import Opener
@@ -347,3 +347,44 @@ def test_a_listing_that_was_stopped_goes_on_and_stages_nothing_twice(
     assert len(staging.page(session, asked.id, ["picture"])) == 2
     result = taking.take_in(begin, lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
     assert (result["accepted"], result["other_files"]) == (5, 1)
+
+
+def test_whichever_share_is_quicker_the_same_rows_are_left(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    """The same bytes lie in two shares under two names, each with words of its own."""
+    data = encoded(picture(1))
+    for place in ("mugs", "jugs", "z"):
+        (folder / place).mkdir()
+    for name in ("mugs/a.jpg", "jugs/b.jpg"):
+        (folder / name).write_bytes(data)
+    (folder / "z/c.zip").write_bytes(zipped({"d.jpg": data, "e.jpg": encoded(picture(2)), "d.txt": b"a third"}))
+    (folder / "metadata.csv").write_text("file_name,title,text\njugs/b.jpg,Jug,a jug\nmugs/a.jpg,Mug,a mug\n")
+    left = []
+    for turn in (1, -1):
+        with session.begin_nested() as undone:
+            asked = ingest.request_intake(session, pile, folder, cast.person(session, f"Person {turn}"))
+            ids = planning.plan(begin, lambda **_: None, asked.id).ids  # type: ignore[misc]
+            for staged_id in ids[::turn]:
+                share = taking.Share(asked.id, staged_id, staged_id)
+                taking.take_share(begin, lambda **_: None, storage, share, 50)  # type: ignore[misc]
+                # Killed and done again, a share adds nothing.
+                assert taking.take_share(begin, lambda **_: None, storage, share, 50) == 0  # type: ignore[misc]
+            result = settling.settle(begin, asked.id)
+            assert settling.settle(begin, asked.id) == result
+            session.expire_all()
+            images = [(image.file_name, image.title, image.category) for image in session.scalars(select(Image))]
+            remarks = [(row.kind, row.name, row.sentence) for row in session.scalars(select(IntakeRemark))]
+            left.append((sorted(images), outcomes(session), captions(session), sorted(remarks), result))
+            undone.rollback()
+        session.expire_all()
+    assert left[0] == left[1]
+    images, files, texts, remarks, result = left[0]
+    assert images == [("jugs/b.jpg", "Jug", "jugs"), ("z/c.zip/e.jpg", None, "z")]
+    assert {name: outcome for name, (outcome, _) in files.items()} == {
+        "jugs/b.jpg": "accepted", "mugs/a.jpg": "same_bytes", "z/c.zip/d.jpg": "same_bytes",
+        "z/c.zip/e.jpg": "accepted",
+    }  # fmt: skip
+    assert texts == {"jugs/b.jpg": ("a jug", "given")}
+    assert [kind for kind, _, _ in remarks] == ["unused"] * 3
+    assert (result["accepted"], result["already_there"], result["captions_given"]) == (2, 2, 1)
