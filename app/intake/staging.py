@@ -43,7 +43,7 @@ def stage(session: Session, intake_id: int, entries: Iterable[Entry]) -> None:
     """Keep entries. One that was staged before stays as it is."""
     rows = [_row(intake_id, entry) for entry in entries]
     if rows:
-        session.execute(insert(IntakeFile).values(rows).on_conflict_do_nothing())
+        session.execute(insert(IntakeFile).on_conflict_do_nothing(), rows)
 
 
 def stage_photos(session: Session, intake_id: int, named: Iterable[tuple[str, int]]) -> None:

@@ -43,6 +43,7 @@ def holds_addresses(met: Entry) -> bool:
 
 
 def kind_of(met: Entry) -> str:
+    """The ending of a table's name in lower case, which says how it is read."""
     return PurePosixPath(met.name.lower()).suffix
 
 
@@ -236,4 +237,5 @@ def _listed(text: str) -> list[tuple[int, dict[str, Any]]]:
 
 
 def refuse(source: str, line: int, problem: str) -> NoReturn:
+    """Refuse a table for what is on one of its lines. Raises Refused, always."""
     raise Refused(f"{source}, line {line:,}, {problem}. Nothing was taken in.")
