@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from app.intake import staging
 from app.intake.describing import Begin, IntakeRemarks
@@ -48,8 +48,7 @@ def give_captions(begin: Begin, remarks: IntakeRemarks) -> int:
 
 def _keep(begin: Begin, remarks: IntakeRemarks, changes: list[dict[str, object]]) -> None:
     with begin() as session:
-        if changes:
-            session.execute(update(IntakeFile), changes)
+        staging.change(session, changes)
         remarks.keep(session)
     changes.clear()
 

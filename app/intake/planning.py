@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.captions import writing
@@ -154,10 +154,9 @@ def _match(begin: Begin, remarks: IntakeRemarks, rows: Rows, root: str) -> Match
 
 
 def _change(begin: Begin, changes: list[dict[str, Any]]) -> None:
-    if changes:
-        with begin() as session:
-            session.execute(update(IntakeFile), changes)
-        changes.clear()
+    with begin() as session:
+        staging.change(session, changes)
+    changes.clear()
 
 
 def _tidied(remarks: IntakeRemarks, text: str, source: str, line: int, name: str) -> GivenText | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from PIL import Image as Pillow
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -237,5 +237,5 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
         files.append(ingest.source_file(intake, read.row.name, read.sha256, image_id, read.reason, outcome))
         staged.append({"id": read.row.id, "outcome": outcome, "image_id": image_id, "reason": read.reason})
     ingest.record_source_files(session, files)
-    session.execute(update(IntakeFile), staged)
+    staging.change(session, staged)
     ingest.count(session, intake_id, tally["accepted"], tally["same_bytes"], tally["refused"])
