@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -143,6 +144,12 @@ def count(session: Session, intake_id: int, accepted: int = 0, already_there: in
             refused=Intake.refused + refused,
         )
     )
+
+
+def describe_removal(at: datetime, reason: str) -> str:
+    """Why a photo that an owner removed is not taken in."""
+    why = f": {reason}" if reason else ""
+    return f"An owner removed this photo on {at:%d %B %Y}{why}. On the Storage page an owner may allow it again."
 
 
 def get(session: Session, intake_id: int) -> Intake:

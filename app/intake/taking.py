@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.catalog import signals
+from app.catalog import reading, signals
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
 from app.catalog.tables import Image
 from app.intake import ingest, memory, planning, settling, staging
@@ -99,6 +99,7 @@ def take_share(
         for batch in _batches(opener, rows):
             with begin() as session:
                 known = _known(session, catalog_id, batch)
+                _refuse_removed(session, catalog_id, batch)
             # A picture whose file went missing gets it back.
             known = {key: row for key, row in known.items() if (storage.root / row.render_path).is_file()}
             fresh = {read.sha256: read for read in reversed(batch) if read.reason is None and read.sha256 not in known}
@@ -145,6 +146,14 @@ def _read(opener: Opener, row: IntakeFile) -> _Read:
     except Unopened as refusal:
         return _Read(row, reason=refusal.sentence)
     return _Read(row, hashlib.sha256(data).hexdigest(), data=data)
+
+
+def _refuse_removed(session: Session, catalog_id: int, batch: Sequence[_Read]) -> None:
+    """Refuse the files whose bytes an owner removed from the catalog."""
+    gone = reading.removed(session, catalog_id, {read.sha256 for read in batch})
+    for read in batch:
+        if read.reason is None and (row := gone.get(read.sha256)) is not None:
+            read.reason = ingest.describe_removal(row.removed_at, row.reason)
 
 
 def _keep(storage: Storage, read: _Read, max_megapixels: int, measuring: Measuring | None) -> None:
@@ -221,12 +230,18 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
         session.execute(insert(Image).values(rows).on_conflict_do_nothing())
     known = _known(session, catalog_id, batch)
     if measuring is not None:
-        measured = {known[read.sha256].image_id: read.measured for read in stored if read.measured is not None}
+        measured = {
+            known[read.sha256].image_id: read.measured
+            for read in stored
+            if read.measured is not None and read.sha256 in known
+        }
         signals.record(session, measuring.version, measured)
     staged = list[dict[str, Any]]()
     files, tally = list[dict[str, Any]](), {"accepted": 0, "same_bytes": 0, "refused": 0}
     for read in batch:
-        image = known[read.sha256] if read.reason is None else None
+        image = known.get(read.sha256) if read.reason is None else None
+        if image is None and read.reason is None:
+            read.reason = "The photo was removed while it was taken in."
         outcome = "refused"
         if image is not None:
             # Also where an earlier attempt at this intake made the image.
