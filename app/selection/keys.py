@@ -53,7 +53,7 @@ _NOTES: Final = {
     "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
     "large-profile": "Large profile", "large-text": "Large text", "first-of-several": "First of several pictures",
     "largest-page": "Largest page", "missing-end-mark": "End mark missing", "laid-on-white": "Laid on white",
-    "reduced-to-8-bit": "Reduced to 8 bit",
+    "reduced-to-8-bit": "Reduced to 8 bit", "hdr-brought-down": "HDR brought down",
 }  # fmt: skip
 
 

@@ -33,7 +33,11 @@ UNREAD_ARCHIVES: Final = frozenset(
     {".7z", ".rar", ".cbr", ".cb7", ".zst", ".lz4", ".lzma", ".lz", ".z", ".arj", ".cab"}
 )
 UNREAD_ARCHIVE: Final = "An archive of a kind that is not read: ZIP and TAR are. Unpack it and take in the folder."
-_PICTURE_STARTS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a")
+_PICTURE_STARTS: Final = (
+    b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a", b"\xff\x0a", b"\0\0\0\x0cJXL ",
+)  # fmt: skip
+# HEIC's and AVIF's brands (`heif.py`), as phones and shops write them.
+_PICTURE_BRANDS: Final = (b"ftypheic", b"ftypheix", b"ftypavif", b"ftypmif1")
 
 
 def tidy(name: str) -> str:
@@ -56,7 +60,7 @@ def is_passed_over(name: str) -> bool:
 
 def starts_like_picture(head: bytes) -> bool:
     """Whether a file's first 16 bytes are those of a picture, whatever it is called."""
-    return head.startswith(_PICTURE_STARTS)
+    return head.startswith(_PICTURE_STARTS) or head.startswith(_PICTURE_BRANDS, 4)
 
 
 def holds_many(name: str) -> bool:
