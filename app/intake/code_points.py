@@ -98,5 +98,6 @@ def _linear(levels: Levels, transfer: int) -> Levels:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(levels <= 0.5, levels**2 / 3, (np.exp((levels - c) / a) + b) / 12)
         brightness = scene @ np.array([[0.2627], [0.6780], [0.0593]])
-        return scene * np.power(np.maximum(brightness, 1e-9), 0.2) * _HLG_NITS / _WHITE_NITS
+        linear: Levels = scene * np.power(np.maximum(brightness, 1e-9), 0.2) * _HLG_NITS / _WHITE_NITS
+        return linear
     return np.where(levels <= 0.04045, levels / 12.92, np.power((levels + 0.055) / 1.055, 2.4))
