@@ -23,7 +23,7 @@ from jinja2 import Environment, nodes
 from sqlalchemy import Engine, text
 
 import app.tables  # noqa: F401  (fills the metadata)
-from app.catalog.spelling import FUNCTIONS
+from app.catalog import rights, spelling
 from app.database import Base, migrations_folder
 from app.jobs import QUEUES
 from app.selection.tables import TRIGGERS
@@ -319,9 +319,10 @@ def test_the_functions_are_what_the_migrations_make(engine: Engine) -> None:
         return "".join(body.split())
 
     with engine.connect() as connection:
+        functions = spelling.FUNCTIONS | rights.FUNCTIONS
         query = text("select proname, prosrc from pg_proc where proname = any(:names)")
-        kept = {row[0]: row[1] for row in connection.execute(query, {"names": list(FUNCTIONS)})}
-    made = {name: statement.split("$$")[1] for name, statement in FUNCTIONS.items()}
+        kept = {row[0]: row[1] for row in connection.execute(query, {"names": list(functions)})}
+    made = {name: statement.split("$$")[1] for name, statement in functions.items()}
     assert {name: plain_sql(body) for name, body in kept.items()} == {n: plain_sql(b) for n, b in made.items()}
 
 
