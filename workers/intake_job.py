@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.intake import ingest, planning, settling, uploads
+from app.intake.addresses import PrivateHosts
+from app.intake.fetching import Fetcher
 from app.intake.taking import Measuring, Share, take_share
 from workers.celery_app import Cut, Results, Work, cut_evenly, shared
 from workers.signals.measure import SIGNALS_VERSION, measure
@@ -41,7 +43,9 @@ def _plan(work: Work) -> list[jobs.JobPart]:
 
 def _take_share(work: Work) -> dict[str, Any]:
     share, limit = Share(**work.arguments), work.settings.max_image_megapixels
-    return {"taken_in": take_share(_beginning(work), work.tell, work.storage, share, limit, MEASURING)}
+    fetcher = Fetcher(PrivateHosts(work.settings.private_photo_hosts))
+    taken_in = take_share(_beginning(work), work.tell, work.storage, share, limit, MEASURING, fetcher.fetch)
+    return {"taken_in": taken_in}
 
 
 def _end(work: Work, shares: Results) -> dict[str, Any]:

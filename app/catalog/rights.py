@@ -40,20 +40,27 @@ def _names(columns: tuple[str, ...]) -> str:
 
 
 _HEADING: Final = r"regexp_replace(lower(btrim(said.key) collate pg_c_utf8), '[\s_-]+', '_', 'g')"
+_EACH: Final = (
+    "from jsonb_each_text(case when jsonb_typeof(extra) = 'object' then extra else '{}' end) as said (key, value)"
+)
+
+
+def _function(head: str, body: str) -> str:
+    return f"create or replace function {head} returns text language sql immutable parallel safe as $$ {body} $$"
+
+
 FUNCTIONS: Final[dict[str, str]] = {
-    "said_of_rights": (
-        "create or replace function said_of_rights(extra jsonb, columns text[]) returns text language sql immutable "
-        "strict parallel safe as $$ select left(btrim(said.value), "
-        f"{MAX_CHARACTERS}) from jsonb_each_text(case when jsonb_typeof(extra) = 'object' then extra else '{{}}' end) "
-        f"as said (key, value) where {_HEADING} = any (columns) and btrim(said.value) <> '' "
-        f"order by array_position(columns, {_HEADING}), said.key limit 1 $$"  # noqa: S608  (constants of ours)
+    "said_of_rights": _function(
+        "said_of_rights(extra jsonb, columns text[])",
+        f"select left(btrim(said.value), {MAX_CHARACTERS}) {_EACH} "
+        f"where {_HEADING} = any (columns) and btrim(said.value) <> '' "
+        f"order by array_position(columns, {_HEADING}), said.key limit 1",
     ),
-    "is_opted_out": (
-        "create or replace function is_opted_out(extra jsonb) returns text language sql immutable parallel safe as "
-        "$$ select case when exists (select from jsonb_each_text(case when jsonb_typeof(extra) = 'object' then extra "
-        f"else '{{}}' end) as said (key, value) where ({_HEADING} = any ({_names(OPT_OUTS)}) and btrim(said.value) "
-        f"<> '' and lower(btrim(said.value)) <> all ({_names(_NOT_OPTED_OUT)})) or ({_HEADING} = any "
-        f"({_names(ROBOTS)}) and lower(said.value) ~ '{_NO_TRAINING}')) then 'yes' else 'no' end $$"  # noqa: S608
+    "is_opted_out": _function(
+        "is_opted_out(extra jsonb)",
+        f"select case when exists (select {_EACH} where ({_HEADING} = any ({_names(OPT_OUTS)}) "
+        f"and btrim(said.value) <> '' and lower(btrim(said.value)) <> all ({_names(_NOT_OPTED_OUT)})) "
+        f"or ({_HEADING} = any ({_names(ROBOTS)}) and lower(said.value) ~ '{_NO_TRAINING}')) then 'yes' else 'no' end",
     ),
 }
 SOURCE: Final = (

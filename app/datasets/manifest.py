@@ -28,7 +28,7 @@ class ManifestRow:
 
     `sha256` is the hex digest of the file's bytes; `group`, the views of one product or
     one picture, is what the split never cuts. `source` (an address or a name), `licence` and `credit` came with the
-    photo, `opt_out` are the words by which its owner opted out of training. Of these four only what is known is written,
+    photo, `opt_out` is how its owner opted out of training. Of these four only what is known is written,
     and the content hash does not depend on them.
     """
 

@@ -29,7 +29,8 @@ MAX_REDIRECTS: Final = 3
 PORTS: Final = frozenset({80, 443, 8080, 8443})
 MAX_URL: Final = 4_096
 CONNECT_S: Final = 10.0
-WHOLE_S: Final = 60.0
+WHOLE_S: Final = 40.0
+MAX_BYTES: Final = 64 * 1024 * 1024
 # A busy server may ask for this much patience once; for more, its photo is refused and can be tried again.
 MAX_PATIENCE_S: Final = 20.0
 ADDRESSES_TRIED: Final = 3
@@ -78,22 +79,25 @@ class Fetcher:
 
     def fetch(self, url: str, max_bytes: int) -> Fetched:
         """The file behind a web address, at most `max_bytes` of it. Raises Unopened, saying why there is none."""
-        deadline = time.monotonic() + self.whole_s
-        patience = 1
-        redirects = 0
+        max_bytes, left_s = min(max_bytes, MAX_BYTES), self.whole_s
+        redirects, patience = 0, 1
         while True:
             place = _place(url, self.private)
-            with self.turns.of(str(place.hostname), deadline), self._answer(place, deadline) as answer:
-                if answer.status in _REDIRECTS and (target := answer.getheader("Location")):
-                    redirects += 1
-                    if redirects > MAX_REDIRECTS:
-                        raise Unopened(f"The address leads on more than {MAX_REDIRECTS} times.")
-                    url = urljoin(place.geturl(), target)
-                    continue
-                if answer.status not in (429, 503) or not patience:
-                    return _read(answer, max_bytes, deadline)
-                patience, wait_s = patience - 1, _patience_s(answer)
-            if time.monotonic() + wait_s >= deadline:
+            with self.turns.of(str(place.hostname)):
+                # Waiting for others, or as a server asks, takes nothing from the time that a file has.
+                begun = time.monotonic()
+                with self._answer(place, begun + left_s) as answer:
+                    if answer.status in _REDIRECTS and (target := answer.getheader("Location")):
+                        redirects += 1
+                        if redirects > MAX_REDIRECTS:
+                            raise Unopened(f"The address leads on more than {MAX_REDIRECTS} times.")
+                        url, wait_s = urljoin(place.geturl(), target), 0.0
+                    elif answer.status in (429, 503) and patience:
+                        patience, wait_s = patience - 1, _patience_s(answer)
+                    else:
+                        return _read(answer, max_bytes, begun + left_s)
+                left_s -= time.monotonic() - begun
+            if wait_s > MAX_PATIENCE_S:
                 raise Unopened("The server is busy and asks to come back later; try again.")
             time.sleep(wait_s)
 
@@ -185,7 +189,8 @@ def _place(url: str, private: PrivateHosts) -> SplitResult:
 
 def _read(answer: http.client.HTTPResponse, max_bytes: int, deadline: float) -> Fetched:
     if answer.status != 200:
-        raise Unopened(f"The server answers {answer.status} {http.client.responses.get(answer.status, '')}".rstrip() + ".")
+        words = f"{answer.status} {http.client.responses.get(answer.status, '')}".rstrip()
+        raise Unopened(f"The server answers {words}.")
     if answer.getheader("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise Unopened("The server sends the file packed, though it was asked not to.")
     if answer.length is not None and answer.length > max_bytes:
@@ -208,10 +213,9 @@ def _read(answer: http.client.HTTPResponse, max_bytes: int, deadline: float) -> 
 
 
 def _patience_s(answer: http.client.HTTPResponse) -> float:
-    """How many seconds a busy server asks to wait; more than anybody has where it asks for too many."""
+    """How many seconds a busy server asks to wait; one where it says a date or nothing."""
     asked = answer.getheader("Retry-After", "1").strip()
-    seconds = float(asked) if re.fullmatch(r"[0-9]{1,6}", asked) else MAX_PATIENCE_S
-    return seconds if seconds <= MAX_PATIENCE_S else float("inf")
+    return float(asked) if re.fullmatch(r"[0-9]{1,9}", asked) else 1.0
 
 
 def _cut(lines: list[socket.socket]) -> None:

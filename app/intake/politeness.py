@@ -17,6 +17,8 @@ from app.intake.sources.entry import Unopened
 
 AT_ONCE: Final = 2
 _WAIT_S: Final = 0.05
+# Longer than any photo takes while others wait behind it.
+PATIENCE_S: Final = 600.0
 
 
 def _folder() -> Path:
@@ -31,8 +33,9 @@ class Turns:
     folder: Path = field(default_factory=_folder)
 
     @contextlib.contextmanager
-    def of(self, host: str, deadline: float) -> Iterator[None]:
-        """Wait until fewer than two others ask this host. Raises Unopened at the deadline of `time.monotonic`."""
+    def of(self, host: str, patience_s: float = PATIENCE_S) -> Iterator[None]:
+        """Wait until fewer than two others ask this host. Raises Unopened after so many seconds."""
+        deadline = time.monotonic() + patience_s
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = hashlib.sha256(host.lower().encode()).hexdigest()[:32]
         with contextlib.ExitStack() as stack:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final
 
 from PIL import Image as Pillow
@@ -22,12 +23,12 @@ from sqlalchemy.orm import Session
 from app.catalog import reading, signals
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
 from app.catalog.tables import Image
-from app.intake import ingest, memory, planning, settling, staging
+from app.intake import fetching, ingest, memory, planning, settling, staging
 from app.intake.decoding import Unreadable, read_picture
 from app.intake.describing import Begin, facts_of
 from app.intake.ingest import Tell
 from app.intake.sources.entry import Unopened, located
-from app.intake.sources.opening import Opener
+from app.intake.sources.opening import Fetch, Opener
 from app.intake.tables import IntakeFile
 from app.storage import Storage
 
@@ -39,6 +40,9 @@ BATCH_BYTES: Final = 64 * 1024 * 1024
 # While one thread waits for a disk to flush, another decodes: Pillow does both without the interpreter lock. More than
 # two would take the cores of other workers, of which there is one a core.
 THREADS: Final = 2
+# Photos from the web that are waited for at once, and how often a sign of life is given meanwhile.
+FETCHES: Final = 6
+BEAT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,16 @@ class Share:
 
 @dataclass(slots=True)
 class _Read:
-    """A staged picture on its way: its bytes' SHA-256, or why there are none; and once it is kept, its columns."""
+    """A staged picture on its way: its bytes' SHA-256, or why there are none; and once it is kept, its columns.
+
+    `of_server` is what the server said of a photo from the web.
+    """
 
     row: IntakeFile
     sha256: str = ""
     reason: str | None = None
     data: bytes = field(default=b"", repr=False)
+    of_server: dict[str, str] = field(default_factory=dict)
     columns: dict[str, Any] | None = None
     measured: Mapping[str, Any] | None = None
 
@@ -83,7 +91,13 @@ def take_in(
 
 
 def take_share(
-    begin: Begin, tell: Tell, storage: Storage, share: Share, max_megapixels: int, measuring: Measuring | None = None
+    begin: Begin,
+    tell: Tell,
+    storage: Storage,
+    share: Share,
+    max_megapixels: int,
+    measuring: Measuring | None = None,
+    fetch: Fetch = fetching.fetch,
 ) -> int:
     """Take in what of a share is not taken in yet; returns how many entries that was.
 
@@ -95,8 +109,8 @@ def take_share(
         catalog_id = ingest.get(session, share.intake_id).catalog_id
     memory.share_one_heap()
     done = 0
-    with ThreadPoolExecutor(THREADS) as pool, Opener() as opener:
-        for batch in _batches(opener, rows):
+    with ThreadPoolExecutor(THREADS) as pool, Opener(fetch) as opener:
+        for batch in _batches(opener, rows, tell):
             with begin() as session:
                 known = _known(session, catalog_id, batch)
                 _refuse_removed(session, catalog_id, batch)
@@ -126,11 +140,10 @@ def _waiting(begin: Begin, share: Share) -> list[IntakeFile]:
         return list(session.scalars(query))
 
 
-def _batches(opener: Opener, rows: Sequence[IntakeFile]) -> Iterator[list[_Read]]:
+def _batches(opener: Opener, rows: Sequence[IntakeFile], tell: Tell) -> Iterator[list[_Read]]:
     """The staged pictures with their bytes, a few at a time. Each file is read once."""
     batch, size_bytes = list[_Read](), 0
-    for row in rows:
-        read = _read(opener, row)
+    for read in _reads(opener, rows, tell):
         batch.append(read)
         size_bytes += len(read.data)
         if len(batch) >= BATCH or size_bytes >= BATCH_BYTES:
@@ -140,12 +153,33 @@ def _batches(opener: Opener, rows: Sequence[IntakeFile]) -> Iterator[list[_Read]
         yield batch
 
 
+def _reads(opener: Opener, rows: Sequence[IntakeFile], tell: Tell) -> Iterator[_Read]:
+    """The staged pictures with their bytes, in order: those on this machine one by one, those on the web some at once,
+    with signs of life while servers take their time."""
+    for is_web, some in groupby(rows, key=lambda row: "url" in row.locator):
+        if not is_web:
+            yield from (_read(opener, row) for row in some)
+            continue
+        on_the_web = list(some)
+        with ThreadPoolExecutor(FETCHES) as pool:
+            for start in range(0, len(on_the_web), FETCHES):
+                waiting = [pool.submit(_read, opener, row) for row in on_the_web[start : start + FETCHES]]
+                while wait(waiting, timeout=BEAT_S).not_done:
+                    tell()
+                yield from (reading.result() for reading in waiting)
+
+
 def _read(opener: Opener, row: IntakeFile) -> _Read:
+    entry, of_server = located(row.name, row.locator), dict[str, str]()
     try:
-        data = opener.open_entry(located(row.name, row.locator))
+        if entry.url is not None:
+            fetched = opener.fetch(entry)
+            data, of_server = fetched.data, fetched.said
+        else:
+            data = opener.open_entry(entry)
     except Unopened as refusal:
         return _Read(row, reason=refusal.sentence)
-    return _Read(row, hashlib.sha256(data).hexdigest(), data=data)
+    return _Read(row, hashlib.sha256(data).hexdigest(), data=data, of_server=of_server)
 
 
 def _refuse_removed(session: Session, catalog_id: int, batch: Sequence[_Read]) -> None:
@@ -223,8 +257,8 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
     stored = sorted((read for read in batch if read.columns is not None), key=lambda read: read.sha256)
     if stored:
         rows = [
-            {**(read.columns or {}), **facts_of(read.row.name, staging.said_of(read.row)), "catalog_id": catalog_id,
-             "intake_id": intake_id}
+            {**(read.columns or {}), **(facts := facts_of(read.row.name, staging.said_of(read.row))),
+             "extra": {**read.of_server, **facts["extra"]}, "catalog_id": catalog_id, "intake_id": intake_id}
             for read in stored
         ]  # fmt: skip
         session.execute(insert(Image).values(rows).on_conflict_do_nothing())

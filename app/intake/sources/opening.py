@@ -10,17 +10,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from app.intake import fetching
+from app.intake.fetching import Fetched
 from app.intake.sources.archives import Unpacked
 from app.intake.sources.entry import MAX_FILE_BYTES, Entry, Unopened, too_large
 
 if TYPE_CHECKING:
     from app.intake.sources.parquet import ParquetPictures
 
+Fetch = Callable[[str, int], Fetched]
+
 
 class Opener:
     """Opens entries, best in the order in which they were listed. Keeps one archive open; close it, or use `with`."""
 
-    def __init__(self, fetch: Callable[[str, int], bytes] = fetching.fetch, max_bytes: int = MAX_FILE_BYTES) -> None:
+    def __init__(self, fetch: Fetch = fetching.fetch, max_bytes: int = MAX_FILE_BYTES) -> None:
         self._fetch = fetch
         self._max_bytes = max_bytes
         self._many: Unpacked | ParquetPictures | None = None
@@ -40,13 +43,17 @@ class Opener:
     def open_entry(self, entry: Entry) -> bytes:
         """The bytes of an entry. Raises Unopened, saying why there are none: gone, closed, damaged, too large."""
         if entry.url is not None:
-            return self._fetch(entry.url, self._max_bytes)
+            return self.fetch(entry).data
         if not entry.steps:
             return _read_file(entry, self._max_bytes)
         if self._many is None or self._many.path != entry.path:
             self.close()
             self._many = _rows_of(entry.path) if entry.steps[0][0] == "row" else Unpacked(entry.path)
         return self._many.read(entry.steps, self._max_bytes)
+
+    def fetch(self, entry: Entry) -> Fetched:
+        """The bytes of an entry on the web, and what its server says of them. For any thread. Raises Unopened."""
+        return self._fetch(str(entry.url), self._max_bytes)
 
 
 def _rows_of(path: Path) -> ParquetPictures:
