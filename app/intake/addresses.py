@@ -8,8 +8,9 @@ from typing import Final
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Global by their number, yet inside: relays of 6to4 (RFC 7526), and the host of Azure that every machine there reaches.
-_INSIDE_V4: Final = tuple(map(ipaddress.IPv4Network, ("192.88.99.0/24", "168.63.129.16/32")))
+# Called global by Python or by their number, yet inside: protocol assignments (RFC 6890), relays of 6to4 (RFC 7526),
+# and the host of Azure that every machine there reaches.
+_INSIDE_V4: Final = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 # An address of IPv4 inside one of IPv6: a gateway somewhere leads there, and may be ours (RFC 4291, 6052, 8215, 3056,
 # 4380, 6676).
 _WRAPPED: Final = tuple(

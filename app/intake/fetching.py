@@ -188,6 +188,8 @@ def _place(url: str, private: PrivateHosts) -> SplitResult:
 
 
 def _read(answer: http.client.HTTPResponse, max_bytes: int, deadline: float) -> Fetched:
+    if time.monotonic() >= deadline:
+        raise TimeoutError  # headers that were cut off read like whole ones
     if answer.status != 200:
         words = f"{answer.status} {http.client.responses.get(answer.status, '')}".rstrip()
         raise Unopened(f"The server answers {words}.")

@@ -22,7 +22,10 @@ from app.intake.sources.naming import PICTURE_NAMES, tidy
 MAX_ROWS: Final = 10_000_000
 # So many rows are decoded at once: pictures of 5 MB then take 80.
 ROWS_AT_ONCE: Final = 16
-_DAMAGE: Final = (pa.ArrowException, OSError, ValueError, TypeError, LookupError)
+# A footer that lies of rows ends an iteration too early.
+_DAMAGE: Final = (
+    pa.ArrowException, OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, StopIteration,
+)  # fmt: skip
 _DAMAGED: Final = "The Parquet file is damaged or of a kind that cannot be read."
 
 Beat = Callable[[], None]
