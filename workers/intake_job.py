@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.intake import ingest, planning, settling, uploads
+from app.intake import hub, ingest, planning, settling, uploads
 from app.intake.addresses import PrivateHosts
 from app.intake.fetching import Fetcher
 from app.intake.taking import Measuring, Share, take_share
@@ -34,6 +34,10 @@ def take_in(work: Work) -> dict[str, Any] | Cut:
 
 def _plan(work: Work) -> list[jobs.JobPart]:
     intake_id = int(work.arguments["intake_id"])
+    with work.transaction() as session:
+        folder = Path(ingest.get(session, intake_id).folder)
+    if dataset := hub.of_folder(work.storage, folder):
+        hub.fetch(work.storage, dataset, work.tell)
     listed = planning.plan(_beginning(work), work.tell, intake_id)
     return [
         jobs.JobPart({"intake_id": intake_id, "first": ids[0], "last": ids[-1]}, len(ids))
@@ -54,7 +58,10 @@ def _end(work: Work, shares: Results) -> dict[str, Any]:
     with begin() as session:
         folder = Path(ingest.get(session, intake_id).folder)
     result = settling.settle(begin, intake_id)
+    with begin() as session:
+        hub.mark(session, work.storage, ingest.get(session, intake_id))
     uploads.discard(work.storage, folder)
+    hub.discard(work.storage, folder)
     return result
 
 
