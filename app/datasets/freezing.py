@@ -171,11 +171,9 @@ def offer(session: Session, catalog_id: int, selection_text: str = KEPT) -> Offe
         .group_by(seen)
     )
     counts = {row[0]: tuple(row[1:]) for row in rows}
-    by_people, by_nobody = (counts.get(is_seen, (0, 0, 0, 0)) for is_seen in (True, False))
-    return Offer(
-        chosen, *by_people[:2], *by_nobody[:2], opted_out=by_people[3] + by_nobody[3], seen_opted_out=by_people[2],
-        unseen_opted_out=by_nobody[2],
-    )  # fmt: skip
+    seen_all, seen_captioned, seen_out, out = counts.get(True, (0, 0, 0, 0))
+    unseen_all, unseen_captioned, unseen_out, others_out = counts.get(False, (0, 0, 0, 0))
+    return Offer(chosen, seen_all, seen_captioned, unseen_all, unseen_captioned, out + others_out, seen_out, unseen_out)
 
 
 def request_freeze(

@@ -128,7 +128,8 @@ def _row(line: str, path: Path, number: int) -> ManifestRow:
         raise ManifestError(f"{where} is not a JSON object.")
     if "product" in values and "group" not in values:
         values["group"] = values.pop("product")  # as versions before 30 November 2026 wrote it
-    values = dict.fromkeys(_RIGHTS) | values
+    for name in _RIGHTS:
+        values.setdefault(name, None)
     if values.keys() != _KINDS.keys():
         odd = ", ".join(sorted(values.keys() ^ _KINDS.keys()))
         raise ManifestError(f"{where} has missing or unknown fields: {odd}.")

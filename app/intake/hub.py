@@ -59,8 +59,8 @@ class HubDataset:
 
 def named(text: str) -> HubDataset | None:
     """The data set that a text names, `hf://datasets/MAKER/NAME@REVISION` or its page on the web; None for others."""
-    found = _NAME.fullmatch(text.strip())
-    return HubDataset(found[1], found[2] or "main") if found and ".." not in text else None
+    match = _NAME.fullmatch(text.strip())
+    return HubDataset(match[1], match[2] or "main") if match and ".." not in text else None
 
 
 def of_folder(storage: Storage, folder: Path) -> HubDataset | None:
@@ -138,8 +138,8 @@ def _listed(wanted: HubDataset, folder: Path) -> tuple[str, dict[str, int]]:
         except (errors.LocalEntryNotFoundError, OSError, ValueError):
             raise Refused(_OFFLINE.format(wanted)) from unreached
         commit = Path(place).name
-        found = (path for path in Path(place).rglob("*") if path.is_file())
-        sizes = {path.relative_to(place).as_posix(): path.stat().st_size for path in found}
+        present = (path for path in Path(place).rglob("*") if path.is_file())
+        sizes = {path.relative_to(place).as_posix(): path.stat().st_size for path in present}
     kept.write_text(commit)
     return commit, sizes
 

@@ -42,7 +42,12 @@ def walk_parquet(path: Path, name: str, beat: Beat) -> Iterator[Entry]:
             if file.metadata.num_rows > MAX_ROWS:
                 yield Entry("refused", path, name, f"The file has more than {MAX_ROWS:,} rows; split it.")
                 return
-            yield from _rows(file, path, name, column, beat)
+            is_empty = True
+            for entry in _rows(file, path, name, column, beat):
+                is_empty = False
+                yield entry
+            if is_empty:
+                yield Entry("refused", path, name, "The Parquet file holds no rows.")
     except _DAMAGE:
         yield Entry("refused", path, name, _DAMAGED)
 
