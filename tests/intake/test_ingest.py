@@ -188,7 +188,7 @@ def test_bad_files_are_refused_with_a_reason_and_never_stop_the_rest(
         "cut.jpg": "The file is cut off before its end, so its picture cannot be read.",
         "empty.png": "The file is empty.",
         "huge.gif": "The picture has 65,000 × 65,000 pixels; 50 megapixels are the limit.",
-        "words.jpg": "The file is no picture that can be read: JPEG, PNG, WebP, TIFF, BMP or GIF.",
+        "words.jpg": "The file is no picture that can be read: JPEG, PNG, WebP, AVIF, HEIC, JPEG XL, TIFF, BMP or GIF.",
         "link.jpg": "A link that leaves the folder; such links are not followed.",
         "line\ufffdbreak.png": "The file is damaged, so its picture cannot be read.",
     }
