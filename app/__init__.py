@@ -25,8 +25,9 @@ rest: what each file is for, and the rules that tests hold.
 
 Glossary (one word per thing: table, URL, template folder, job name, button)
 ----------------------------------------------------------------------------
-- **Catalog**: a named pile of product photos. **Intake**: one taking-in of a folder. **Upload**: files on their way
-  from a browser to an intake. **Source file**: a file an intake met, accepted or refused with a reason. **Image**: an
+- **Catalog**: a named pile of product photos. **Intake**: one taking-in of a **source**: a folder, an archive, a
+  table of photos. **Entry**: one thing in a source; a **share** is some of them. **Upload**: files on their way from
+  a browser to an intake. **Source file**: a file an intake met, accepted or refused with a reason. **Image**: an
   accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha; its
   **notes** are what had to be assumed to take it in.
 - **Signal**: a measured number about an image. **Fingerprint**: a few bytes by which an image's **near copies** are

@@ -79,6 +79,11 @@ class Settings(BaseSettings):
         description="Folders of this machine, parted by colons, that owners may take photos in from, with all below. "
         "Unset: the home folder and the data folder.",
     )
+    private_photo_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Hosts inside your network that photos may be fetched from where a table names them, parted by "
+        "commas: names, addresses or networks (dam.example.lan,10.1.0.0/16). Unset: the public internet only.",
+    )
     disk_reserve_mb: int = Field(
         default=1024,
         ge=0,
@@ -114,6 +119,11 @@ class Settings(BaseSettings):
         le=256,
         description="CPU threads the gpu worker's torch may use.",
     )
+
+    @field_validator("private_photo_hosts", mode="before")
+    @classmethod
+    def _part_hosts(cls, hosts: Any) -> Any:
+        return tuple(part.strip() for part in hosts.split(",") if part.strip()) if isinstance(hosts, str) else hosts
 
     @field_validator("intake_roots", mode="before")
     @classmethod

@@ -26,7 +26,7 @@ from app.errors import DiskFull, Refused, is_disk_full
 
 Kind = Literal["originals", "renders", "thumbs", "views", "samples"]
 OWN_FOLDERS = frozenset({
-    "files", "runs", "datasets", "cache", "uploads", "preflights", "logs", "run", "locks", "postgres",
+    "files", "runs", "datasets", "cache", "uploads", "hub", "preflights", "logs", "run", "locks", "postgres",
 })  # fmt: skip
 """What lies in a data folder and is Packshot's own; photos may lie beside it."""
 KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "samples")

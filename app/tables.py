@@ -6,6 +6,7 @@ from app.catalog import tables as catalog
 from app.cycles import tables as cycles
 from app.datasets import tables as datasets
 from app.evaluation import tables as evaluation
+from app.intake import tables as intake
 from app.review import tables as review
 from app.selection import tables as selection
 from app.training import tables as training
@@ -18,6 +19,7 @@ __all__ = [
     "datasets",
     "evaluation",
     "guessing",
+    "intake",
     "jobs",
     "people",
     "review",

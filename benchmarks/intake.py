@@ -30,7 +30,7 @@ from app.demo.drawing import draw, parts_of
 from app.demo.scene import Scene
 from app.demo.worlds import base_world
 from app.host import servers
-from app.intake import ingest
+from app.intake import ingest, taking
 from app.people import Person
 from app.storage import Storage
 from workers.signals.measure import measure
@@ -87,7 +87,7 @@ def whole_intake(engine: Engine, storage: Storage, folder: Path) -> None:
         session.add_all([person, catalog])
         session.flush()
         asked = ingest.request_intake(session, catalog, folder, person).id
-    ingest.take_in(lambda: transaction(engine), lambda **_: None, storage, asked, 100)  # type: ignore[misc]
+    taking.take_in(lambda: transaction(engine), lambda **_: None, storage, asked, 100)  # type: ignore[misc]
 
 
 def bare_loop(folder: Path, out: Path) -> None:

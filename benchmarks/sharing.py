@@ -27,7 +27,7 @@ from app.database import migrate, transaction
 from app.demo.drawing import draw
 from app.demo.worlds import base_world
 from app.host import processes, servers
-from app.intake import ingest
+from app.intake import ingest, taking
 from app.people import Person
 from app.storage import Storage
 
@@ -73,7 +73,7 @@ def take_in(engine: Engine, place: Path, count: int) -> int:
         session.flush()
         asked = ingest.request_intake(session, catalog, photos, person).id
         catalog_id = catalog.id
-    ingest.take_in(lambda: transaction(engine), lambda **_: None, Storage(place / "data"), asked, 100)  # type: ignore[misc]
+    taking.take_in(lambda: transaction(engine), lambda **_: None, Storage(place / "data"), asked, 100)  # type: ignore[misc]
     return catalog_id
 
 

@@ -23,8 +23,7 @@ from jinja2 import Environment, nodes
 from sqlalchemy import Engine, text
 
 import app.tables  # noqa: F401  (fills the metadata)
-from app.catalog import near
-from app.catalog.spelling import FUNCTIONS
+from app.catalog import near, rights, spelling
 from app.database import Base, migrations_folder
 from app.jobs import QUEUES
 from app.selection.tables import TRIGGERS
@@ -326,7 +325,7 @@ def test_the_functions_are_what_the_migrations_make(engine: Engine) -> None:
     def plain_sql(body: str) -> str:
         return "".join(body.split())
 
-    functions = FUNCTIONS | near.FUNCTIONS
+    functions = spelling.FUNCTIONS | rights.FUNCTIONS | near.FUNCTIONS
     with engine.connect() as connection:
         query = text("select proname, prosrc from pg_proc where proname = any(:names)")
         kept = {row[0]: row[1] for row in connection.execute(query, {"names": list(functions)})}

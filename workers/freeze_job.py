@@ -37,5 +37,5 @@ def freeze(work: Work) -> dict[str, Any]:
     with work.transaction() as session:
         # Under the job's token: a worker whose lease is lost writes nothing.
         jobs.beat(session, work.claim, done=len(placed), note="")
-        freezing.record(session, work.storage, session.get_one(DatasetVersion, version.id), placed)
-    return {"left_out": gathered.left_out}
+        freezing.record(session, work.storage, session.get_one(DatasetVersion, version.id), placed, gathered.opted_out)
+    return {"left_out": gathered.left_out, "opted_out": gathered.opted_out}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal
 
 from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -86,6 +87,25 @@ def give(session: Session, image_id: int, text: str, file: str, line: int) -> Gi
     if (before is not None and not _supersede(session, before.id)) or not _is_first(session, given):
         return "outranked"
     return "new" if before is None else "replaced"
+
+
+def give_first(session: Session, given: Mapping[int, tuple[str, str, int]]) -> set[int]:
+    """Captions that came with photos which have none: tidied text, file and line by image, written all at once.
+
+    Returns the images that got theirs; somebody wrote for the others in this very moment.
+    """
+    if not given:
+        return set()
+    rows = [
+        {"image_id": image_id, "text": text, "written_by": "given", "settings": {"file": file, "line": line}}
+        for image_id, (text, file, line) in sorted(given.items())
+    ]
+    new = (
+        insert(Caption)
+        .values(rows)
+        .on_conflict_do_nothing(index_elements=["image_id"], index_where=Caption.superseded_at.is_(None))
+    )
+    return set(session.scalars(new.returning(Caption.image_id)))
 
 
 def keep_beneath(session: Session, image_id: int, text: str, file: str, line: int) -> None:

@@ -10,11 +10,16 @@ from app.storage import Storage
 
 Shape = Literal["thumb", "view", "original"]
 
-SUFFIXES: Final = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "GIF": ".gif"}
+SUFFIXES: Final = {
+    "JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "GIF": ".gif", "AVIF": ".avif",
+    "HEIF": ".heic", "JXL": ".jxl",
+}  # fmt: skip
 CONTENT_TYPES: Final = {
     "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff", "BMP": "image/bmp",
-    "GIF": "image/gif",
+    "GIF": "image/gif", "AVIF": "image/avif", "HEIF": "image/heic", "JXL": "image/jxl",
 }  # fmt: skip
+# Formats that browsers do not show, or few of them: their pictures are shown, and learned from, as lossless renders.
+UNSHOWN: Final = ("TIFF", "HEIF", "JXL")
 
 # Thumbnails are many and small, views few and looked at closely. A JPEG view costs a tenth of the time of a WebP one
 # and, unlike WebP, keeps colour at full resolution.
@@ -27,13 +32,13 @@ VIEW_FORMAT: Final = "JPEG"
 def file_of(storage: Storage, image: Image, shape: Shape) -> tuple[Path, str]:
     """The file of one shape of an image and its content type, whether or not the file is there.
 
-    For a TIFF, which no browser shows, the original is its lossless render.
+    Of a format that browsers do not show, the original is its lossless render.
     """
     if shape == "thumb":
         return storage.path("thumbs", image.thumb_sha256, SUFFIXES[THUMB_FORMAT]), CONTENT_TYPES[THUMB_FORMAT]
     if shape == "view":
         return view_path(storage, image.view_sha256), CONTENT_TYPES[VIEW_FORMAT]
-    if image.format == "TIFF":
+    if image.format in UNSHOWN:
         return storage.root / image.render_path, CONTENT_TYPES["PNG"]
     return storage.path("originals", image.sha256, SUFFIXES[image.format]), CONTENT_TYPES[image.format]
 

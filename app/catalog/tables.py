@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.catalog import near, spelling  # noqa: F401  (their functions compute columns and answer filters)
+from app.catalog import near, rights, spelling  # noqa: F401  (their functions compute columns and answer filters)
 from app.database import Base, BigId, Moment, utc_now
 from app.jobs import Job
 
@@ -41,7 +41,10 @@ class Catalog(Base):
 
 
 class Intake(Base):
-    """One taking-in of a folder. Counts are final once the job is done."""
+    """One taking-in of a source, a folder as a rule. Counts are final once the job is done.
+
+    `listed` is what its listing came to, see `intake.planning`.
+    """
 
     __tablename__ = "intake"
 
@@ -53,6 +56,7 @@ class Intake(Base):
     accepted: Mapped[int] = mapped_column(default=0)
     already_there: Mapped[int] = mapped_column(default=0)
     refused: Mapped[int] = mapped_column(default=0)
+    listed: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
 
 
 class Image(Base):
@@ -64,6 +68,7 @@ class Image(Base):
     0 for photos that versions before 30 November 2026 took in. `notes` are words of `catalog.notes`: what had to be
     assumed.
     `was_read_strictly` is false for photos that versions before 30 November 2026 took in, damaged ones among them.
+    `source`, `licence`, `credit` and `opt_out` (yes or no) are read from `extra` (`app/catalog/rights.py`).
     Columns that end in `_key` are what their texts have in common with others that people take for the same
     (`app/catalog/spelling.py`).
     """
@@ -73,6 +78,8 @@ class Image(Base):
         UniqueConstraint("catalog_id", "sha256"),
         Index("ix_image_catalog_id_id", "catalog_id", "id"),
         Index("ix_image_catalog_id_name_key", "catalog_id", "name_key", "id"),
+        # For leaving them out: few photos are opted out of training.
+        Index("ix_image_opted_out", "catalog_id", postgresql_where=text("opt_out = 'yes'")),
         # For counting notes: few photos have any.
         Index("ix_image_noted", "catalog_id", postgresql_where=text("notes <> '{}'")),
     )
@@ -103,6 +110,12 @@ class Image(Base):
     # Compared byte by byte, whatever the database's own collation is.
     name_key: Mapped[str] = mapped_column(Text(collation="C"), Computed("name_key(file_name)", persisted=True))
     extra: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    source: Mapped[str | None] = mapped_column(Text, Computed(rights.SOURCE, persisted=True))
+    source_key: Mapped[str | None] = mapped_column(Text, Computed(f"search_text({rights.SOURCE})", persisted=True))
+    licence: Mapped[str | None] = mapped_column(Text, Computed(rights.LICENCE, persisted=True))
+    licence_key: Mapped[str | None] = mapped_column(Text, Computed(f"label_key({rights.LICENCE})", persisted=True))
+    credit: Mapped[str | None] = mapped_column(Text, Computed(rights.CREDIT, persisted=True))
+    opt_out: Mapped[str] = mapped_column(Text, Computed(rights.OPT_OUT, persisted=True))
     notes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     was_read_strictly: Mapped[bool] = mapped_column(default=True)
     taken_in_at: Mapped[Moment] = mapped_column(default=utc_now)

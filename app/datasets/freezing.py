@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, true, update
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions.tables import Caption
+from app.catalog import rights
 from app.catalog.fingerprints import clusters
 from app.catalog.spelling import label_key
 from app.catalog.tables import Catalog, Image, Signals
@@ -60,6 +61,10 @@ class Candidate:
     was_read_strictly: bool
     is_seen: bool  # a person has decided on it
     fingerprint: bytes | None = None
+    source: str | None = None
+    licence: str | None = None
+    credit: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:
@@ -69,17 +74,20 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The candidates, oldest first, and how many selected photos have no caption and are left out."""
+    """The candidates, oldest first; how many selected photos have no caption and are left out, and how many more are
+    because they were opted out of training."""
 
     candidates: list[Candidate]
     left_out: int
+    opted_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What a selection has to freeze: photos that people decided on, and those that no person has seen.
 
-    Both with how many of them have a caption; the others are left out.
+    Both with how many of them have a caption; the others are left out. None of them is opted out of training: how many
+    photos are tells `opted_out`, and how many of these have a caption and were seen or not stands behind it.
     """
 
     selection: Selection
@@ -87,11 +95,20 @@ class Offer:
     seen_captioned: int
     unseen: int
     unseen_captioned: int
+    opted_out: int = 0
+    seen_opted_out: int = 0
+    unseen_opted_out: int = 0
+
+    @property
+    def opted_out_query(self) -> str:
+        """The filter that shows the ones opted out."""
+        return taken(self.selection, takes_unseen=True).narrowed(optout=("yes",)).query
 
     @property
     def unseen_query(self) -> str:
         """The filter that shows the unseen ones."""
         every = taken(self.selection, takes_unseen=True)
+        every = every.narrowed(optout=("no",)) if self.opted_out else every
         if authors := [author for author in every.values("by") if author != "person"]:
             return every.narrowed(by=authors).query
         return every.with_term("by", (*every.values("by", is_not=True), "person"), is_not=True).query
@@ -107,12 +124,15 @@ class Placed:
     copies: int | None = None
 
 
-def taken(chosen: Selection, takes_unseen: bool) -> Selection:
+def taken(chosen: Selection, takes_unseen: bool, takes_opted_out: bool = False) -> Selection:
     """What a freeze takes of a selection: photos that people decided on, and others only where that is asked for.
 
     With `takes_unseen`, what a rule suggests counts like a decision: `decision:kept` takes what people kept and what a
-    rule suggests to keep.
+    rule suggests to keep. With `takes_opted_out` it says that photos whose owners opted out of training are meant too;
+    a selection that does not say so leaves them out (see `_allowed`).
     """
+    if takes_opted_out and not _names_opt_out(chosen):
+        chosen = chosen.narrowed(optout=("yes", "no"))
     decision, has_author = chosen.values("decision"), bool(chosen.values("by"))
     names_unseen = not decision or "unseen" in decision
     if takes_unseen:
@@ -122,17 +142,38 @@ def taken(chosen: Selection, takes_unseen: bool) -> Selection:
     return chosen.narrowed(by=("person",)) if names_unseen or has_author else chosen
 
 
+def _names_opt_out(chosen: Selection) -> bool:
+    return bool(chosen.values("optout") or chosen.values("optout", is_not=True))
+
+
+def _allowed(chosen: Selection) -> ColumnElement[bool]:
+    """What leaves out photos whose owners opted out of training, unless the selection says what to do with them."""
+    return true() if _names_opt_out(chosen) else Image.opt_out == "no"
+
+
 def offer(session: Session, catalog_id: int, selection_text: str = KEPT) -> Offer:
     """What there is to freeze, for the page that asks. Raises selection.NotUnderstood."""
     chosen = parse(selection_text.strip() or KEPT, catalog_id)
-    seen = PhotoIndex.decided_by == "person"
+    seen, is_captioned, is_allowed = (
+        PhotoIndex.decided_by == "person",
+        PhotoIndex.captioned_by != "none",
+        _allowed(chosen),
+    )
     rows = session.execute(
         taken(chosen, takes_unseen=True)
-        .select(seen, func.count(), func.count().filter(PhotoIndex.captioned_by != "none"))
+        .select(
+            seen,
+            func.count().filter(is_allowed),
+            func.count().filter(is_allowed, is_captioned),
+            func.count().filter(~is_allowed, is_captioned),
+            func.count().filter(~is_allowed),
+        )
         .group_by(seen)
     )
-    counts = {is_seen: (photos, captioned) for is_seen, photos, captioned in rows}
-    return Offer(chosen, *counts.get(True, (0, 0)), *counts.get(False, (0, 0)))
+    counts = {row[0]: tuple(row[1:]) for row in rows}
+    seen_all, seen_captioned, seen_out, out = counts.get(True, (0, 0, 0, 0))
+    unseen_all, unseen_captioned, unseen_out, others_out = counts.get(False, (0, 0, 0, 0))
+    return Offer(chosen, seen_all, seen_captioned, unseen_all, unseen_captioned, out + others_out, seen_out, unseen_out)
 
 
 def request_freeze(
@@ -142,10 +183,12 @@ def request_freeze(
     person: Person | None = None,
     takes_unseen: bool = False,
     expected_count: int | None = None,
+    takes_opted_out: bool = False,
 ) -> DatasetVersion:
     """Ask for a version of these photos; a selection that is being frozen already is not frozen twice.
 
-    An empty text means the kept photos. Photos that no person has decided on are taken only with `takes_unseen`.
+    An empty text means the kept photos. Photos that no person has decided on are taken only with `takes_unseen`, those
+    whose owners opted out of training only with `takes_opted_out` or where the text itself asks for them.
     `expected_count` is how many photos the person was told, of those with a caption. Raises NotFound for an unknown
     catalog, selection.NotUnderstood for a text that does not parse, Refused with counts when nothing is selected or no
     selected photo has a caption, and Conflict when it is another number of photos now.
@@ -157,8 +200,8 @@ def request_freeze(
     if offered.unseen and not offered.seen and not takes_unseen:
         many = f"any of these {offered.unseen:,} photos" if offered.unseen > 1 else "this photo"
         raise Refused(f"No person has decided on {many} yet. Review them, or ask to take unseen photos too.")
-    chosen = taken(offered.selection, takes_unseen)
-    _, captioned = _count(session, chosen)
+    chosen = taken(offered.selection, takes_unseen, takes_opted_out)
+    _, captioned, _ = _count(session, chosen)
     under_way = session.scalars(
         select(DatasetVersion)
         .join(Job, Job.id == DatasetVersion.job_id)
@@ -187,13 +230,14 @@ def request_freeze(
 def freeze(session: Session, storage: Storage, version: DatasetVersion) -> None:
     """Freeze a version in one go. A version that is frozen stays as it is. Raises Refused, as the three steps do."""
     if version.content_hash is None:
-        record(session, storage, version, arrange(storage, gather(session, version).candidates))
+        gathered = gather(session, version)
+        record(session, storage, version, arrange(storage, gathered.candidates), gathered.opted_out)
 
 
 def gather(session: Session, version: DatasetVersion) -> Gathered:
     """The selected photos that have a caption now. Raises Refused with counts when there is none."""
     chosen = parse(version.selection, version.catalog_id)
-    total, _ = _count(session, chosen)
+    total, _, opted_out = _count(session, chosen)
     rows = session.execute(
         chosen.select(
             Image.id,
@@ -210,12 +254,16 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
             Image.was_read_strictly,
             PhotoIndex.decided_by == "person",
             Signals.fingerprint,
+            Image.source,
+            Image.licence,
+            Image.credit,
+            Image.extra,
         )
-        .where(Caption.id.is_not(None))
+        .where(Caption.id.is_not(None), _allowed(chosen))
         .order_by(Image.id)
     )
     candidates = [Candidate(*row) for row in rows]
-    return Gathered(candidates, total - len(candidates))
+    return Gathered(candidates, total - len(candidates), opted_out)
 
 
 def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
@@ -256,8 +304,13 @@ def refuse_leaks(placed: Sequence[Placed]) -> None:
                 raise Refused(f"The {kind} “{name}” would be in both train and validation, so nothing was frozen.")
 
 
-def record(session: Session, storage: Storage, version: DatasetVersion, placed: Sequence[Placed]) -> None:
-    """Write members, manifest and content hash. A version that another worker froze meanwhile stays as it is."""
+def record(
+    session: Session, storage: Storage, version: DatasetVersion, placed: Sequence[Placed], opted_out: int = 0
+) -> None:
+    """Write members, manifest and content hash. A version that another worker froze meanwhile stays as it is.
+
+    `opted_out` is how many photos were left out because they were opted out of training.
+    """
     session.refresh(version, with_for_update=True)
     if version.content_hash is not None:
         return
@@ -287,19 +340,31 @@ def record(session: Session, storage: Storage, version: DatasetVersion, placed: 
     version.validation_count = len(rows) - version.train_count
     version.unseen_count = sum(not placement.candidate.is_seen for placement in placed)
     version.uncompared_count = sum(placement.copies is None for placement in placed)
+    version.opted_out_count = opted_out
     version.frozen_at = utc_now()
     session.flush()
 
 
-def _count(session: Session, chosen: Selection) -> tuple[int, int]:
-    """How many photos are selected, and how many of them have a caption. Raises Refused when either is none."""
-    total, captioned = session.execute(chosen.select(func.count(Image.id), func.count(Caption.id))).one()
+def _count(session: Session, chosen: Selection) -> tuple[int, int, int]:
+    """How many photos are selected, how many of them have a caption, and how many more are left out because they are
+    opted out of training. Raises Refused when either of the first two is none."""
+    is_allowed = _allowed(chosen)
+    total, captioned, opted_out = session.execute(
+        chosen.select(
+            func.count().filter(is_allowed),
+            func.count(Caption.id).filter(is_allowed),
+            func.count().filter(~is_allowed),
+        )
+    ).one()
+    if total == 0 and opted_out:
+        what = f"all {opted_out:,} selected photos" if opted_out > 1 else "the one selected photo"
+        raise Refused(f"The owners of {what} opted out of training. Ask to take those too, or select others.")
     if total == 0:
         raise Refused(f"No photo matches {chosen.query or 'this selection'}, so there is nothing to freeze.")
     if captioned == 0:
         many = f"None of the {total:,} selected photos has" if total > 1 else "The one selected photo does not have"
         raise Refused(f"{many} a caption yet. Caption them first, then freeze.")
-    return total, captioned
+    return total, captioned, opted_out
 
 
 def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> Iterator[ManifestRow]:
@@ -313,4 +378,8 @@ def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> 
             sha256=placement.candidate.sha256,
             width_px=placement.candidate.width_px,
             height_px=placement.candidate.height_px,
+            source=placement.candidate.source,
+            licence=placement.candidate.licence,
+            credit=placement.candidate.credit,
+            opt_out=rights.opt_out_said(placement.candidate.extra) or None,
         )

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -27,7 +27,9 @@ class ManifestRow:
     """One member: a picture file and the exact caption it is learned with.
 
     `sha256` is the hex digest of the file's bytes; `group`, the views of one product or
-    one picture, is what the split never cuts.
+    one picture, is what the split never cuts. `source` (an address or a name), `licence` and `credit` came with the
+    photo, `opt_out` is how its owner opted out of training. Of these four only what is known is written,
+    and the content hash does not depend on them.
     """
 
     file: str
@@ -37,6 +39,10 @@ class ManifestRow:
     sha256: str
     width_px: int
     height_px: int
+    source: str | None = None
+    licence: str | None = None
+    credit: str | None = None
+    opt_out: str | None = None
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
@@ -45,7 +51,8 @@ def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
     try:
         with temporary.open("w", encoding="utf-8") as file:
             for row in rows:
-                file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+                known = {name: value for name, value in asdict(row).items() if value is not None}
+                file.write(json.dumps(known, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -90,6 +97,7 @@ def part_hashes(rows: Sequence[ManifestRow]) -> dict[str, str]:
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _KINDS: dict[str, type] = {f.name: int if f.name.endswith("_px") else str for f in fields(ManifestRow)}
+_RIGHTS: Final = tuple(f.name for f in fields(ManifestRow) if f.default is not MISSING)
 
 
 class _Twice(ValueError):
@@ -120,10 +128,14 @@ def _row(line: str, path: Path, number: int) -> ManifestRow:
         raise ManifestError(f"{where} is not a JSON object.")
     if "product" in values and "group" not in values:
         values["group"] = values.pop("product")  # as versions before 30 November 2026 wrote it
+    for name in _RIGHTS:
+        values.setdefault(name, None)
     if values.keys() != _KINDS.keys():
         odd = ", ".join(sorted(values.keys() ^ _KINDS.keys()))
         raise ManifestError(f"{where} has missing or unknown fields: {odd}.")
     for name, kind in _KINDS.items():
+        if name in _RIGHTS and values[name] is None:
+            continue
         if type(values[name]) is not kind:
             raise ManifestError(f"{where}: {name} must be {'a whole number' if kind is int else 'text'}.")
         if kind is int and values[name] < 1:

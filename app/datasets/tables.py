@@ -16,7 +16,8 @@ class DatasetVersion(Base):
     """A frozen selection of one catalog. `content_hash` is `manifest.content_hash` of its rows, None while freezing.
 
     `uncompared_count`: members without a fingerprint, whose near copies could not be found; None where the version was
-    frozen before near copies were looked for.
+    frozen before near copies were looked for. `opted_out_count`: photos that were left out because their owners opted
+    out of training; None where the version was frozen before that was known.
     """
 
     __tablename__ = "dataset_version"
@@ -32,6 +33,7 @@ class DatasetVersion(Base):
     train_count: Mapped[int] = mapped_column(default=0)
     validation_count: Mapped[int] = mapped_column(default=0)
     uncompared_count: Mapped[int | None]
+    opted_out_count: Mapped[int | None]
     unseen_count: Mapped[int | None]  # members that no person had decided on; None until it is frozen
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)

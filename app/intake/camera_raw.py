@@ -40,5 +40,5 @@ def is_raw(data: bytes, name: str = "") -> bool:
         return True
     try:
         return any(page.is_raw for page in tiff.pages_of(data))
-    except ValueError:
+    except (ValueError, LookupError, ArithmeticError):
         return False

@@ -15,13 +15,22 @@ from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
+import pillow_heif
+from PIL import (
+    AvifImagePlugin,
+    ImageCms,
+    ImageFilter,
+    ImageOps,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+)
 from PIL import Image as Pillow
-from PIL import ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
-from app.catalog.files import THUMB_FORMAT, THUMB_SIDE_PX, VIEW_FORMAT, VIEW_SIDE_PX
+from app.catalog.files import THUMB_FORMAT, THUMB_SIDE_PX, UNSHOWN, VIEW_FORMAT, VIEW_SIDE_PX
 from app.catalog.notes import Note
 from app.errors import Refused
-from app.intake import camera_raw, libtiff, memory, soundness, tiff
+from app.intake import camera_raw, code_points, heif, jpeg_xl, libtiff, memory, soundness, tiff
 from app.intake.soundness import Damaged, Mended
 from app.intake.thumbnails import encode, shrink, within
 
@@ -42,20 +51,22 @@ _TURNS: Final = {
 _BASES: Final = {
     "RGBA": "RGB", "RGBa": "RGB", "RGBX": "RGB", "P": "RGB", "PA": "RGB", "LA": "L", "La": "L", "1": "L",
 }  # fmt: skip
-_HEIF_BRANDS: Final = (
-    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"avif", b"avis",
-)  # fmt: skip
 # What Pillow's readers raise on damaged files, besides its own OSError: parsers meet arbitrary bytes.
 _DAMAGE: Final = (
     OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError, EOFError, RuntimeError,
     struct.error, zlib.error,
 )  # fmt: skip
-_FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+_FORMATS: Final = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
+# Those whose reader, or box, says how the picture is turned and turns it: what their EXIF block says does not count.
+_TURNED_BY_READER: Final = ("TIFF", "HEIF")
 
 # Pillow's own limits are globals that warn or refuse; `read_picture` checks each header against the limit it is given,
 # and `soundness` each profile.
 Pillow.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = soundness.MAX_PROFILE_BYTES
+# Several photos are read at once as it is; small pictures that lie in a photo's file are not what it shows.
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 _RAW: Final = "Camera raw files are not taken in; develop them and export JPEG or TIFF first."
 _STRIP_PIXELS: Final = 1 << 20
 
@@ -68,8 +79,9 @@ class Unreadable(Refused):
 class DecodedPicture:
     """A photo that was read. `render` is None where the original itself already looks right everywhere.
 
-    `format` is one of JPEG, PNG, WEBP, TIFF, BMP, GIF; sizes are as a person sees the picture; `thumb` and `view` are
-    encoded files of the formats in `catalog.files`, `render` a lossless PNG; `notes` say what had to be assumed.
+    `format` is one of JPEG, PNG, WEBP, TIFF, BMP, GIF, AVIF, HEIF, JXL; sizes are as a person sees the picture; `thumb`
+    and `view` are encoded files of the formats in `catalog.files`, `render` a lossless PNG; `notes` say what had to be
+    assumed; `view_pixels` is the view before it was encoded, 8-bit RGB or L, for measuring without decoding again.
     """
 
     format: str
@@ -82,6 +94,7 @@ class DecodedPicture:
     view: bytes
     thumb: bytes
     notes: tuple[Note, ...]
+    view_pixels: Pillow.Image
 
 
 def read_picture(data: bytes, max_megapixels: int, name: str = "") -> DecodedPicture:
@@ -112,7 +125,13 @@ def read_picture(data: bytes, max_megapixels: int, name: str = "") -> DecodedPic
 
 
 def _read_strictly(data: bytes, max_megapixels: int) -> DecodedPicture:
+    if jpeg_xl.is_jpeg_xl(data):
+        return _read_jpeg_xl(data, max_megapixels)
     notes: list[Note] = []
+    still = heif.Still()
+    if heif.is_heif(data):
+        still = heif.look(data)
+        data = heif.without_exif(data)
     if data.startswith(soundness.PNG_MARK):
         mended = soundness.check_png(data)
         data, notes = mended.data, mended.notes
@@ -120,7 +139,8 @@ def _read_strictly(data: bytes, max_megapixels: int) -> DecodedPicture:
     if tiff.is_tiff(data):
         page, page_notes = _main_page(data)
         data, notes = tiff.starting_with(data, page), page_notes
-    with Pillow.open(io.BytesIO(data), formats=_FORMATS) as opened:
+    formats = (("AVIF",) if heif.is_avif(data) else ("HEIF",)) if heif.is_heif(data) else _FORMATS
+    with Pillow.open(io.BytesIO(data), formats=formats) as opened:
         _check_size(opened.size, max_megapixels)
         tile_bytes = 8 * page.tile_pixels if page is not None else 0
         with memory.PICTURES.hold(cost_bytes(opened) + tile_bytes):
@@ -139,15 +159,40 @@ def _read_strictly(data: bytes, max_megapixels: int) -> DecodedPicture:
             elif page is not None:
                 soundness.check_tiff(data, page)
             if page is None and getattr(opened, "is_animated", False):
-                opened.seek(0)
+                if opened.format != "HEIF":  # which opens at the picture that it names as its main one
+                    opened.seek(0)
                 notes.append("first-of-several")
-            if _is_deep(opened, data):
+            if still.bits > 8 or _is_deep(opened, data):
                 notes.append("reduced-to-8-bit")
             with libtiff.errors_heard() as errors:
-                picture = _read(opened, notes, checked)
+                picture = _read(opened, notes, still, checked)
             if any(errors):
                 raise Damaged
             return picture
+
+
+def _read_jpeg_xl(data: bytes, max_megapixels: int) -> DecodedPicture:
+    header = jpeg_xl.read_header(data)
+    _check_size(header.size, max_megapixels)
+    if header.is_animated:
+        # Its reader gives the last frame only, and draws all others first.
+        raise Unreadable("Animated JPEG XL is not taken in; export the frame you want as PNG or JPEG first.")
+    width, height = header.size
+    with memory.PICTURES.hold(width * height * jpeg_xl.PIXEL_BYTES):
+        decoded = jpeg_xl.decode(data)
+        notes: list[Note] = ["reduced-to-8-bit"] if header.bits > 8 else []
+        still, checked = heif.Still(is_turned=header.is_turned), Mended(data)
+        if isinstance(decoded, bytes):
+            checked = soundness.check_jpeg(decoded, "RGB")
+            decoded, still = Pillow.open(io.BytesIO(checked.data), formats=("JPEG",)), heif.Still()
+            decoded.format = "JXL"
+            notes += checked.notes
+        with decoded as opened:
+            _check_size(opened.size, max_megapixels)
+            profile = opened.info.get("icc_profile", b"")
+            if profile[16:20] == b"CMYK" and opened.mode != "CMYK":
+                raise Unreadable("CMYK pictures in JPEG XL are not taken in; export them as JPEG or TIFF first.")
+            return _read(opened, notes, still, checked)
 
 
 def _is_deep(opened: Pillow.Image, data: bytes) -> bool:
@@ -176,8 +221,10 @@ def cost_bytes(opened: Pillow.Image) -> int:
     each = max(held, flat) + flat
     if opened.format in ("JPEG", "MPO") and opened.info.get("progressive"):
         each += 6  # a progressive JPEG's coefficients, 16 bits each, are all held
-    if opened.format in ("WEBP", "TIFF"):
+    if opened.format in ("WEBP", "TIFF", "AVIF", "HEIF"):
         each += 8  # their libraries hold pictures, or strips of any height, of their own
+    if opened.format in ("AVIF", "HEIF"):
+        each += 8  # planes of up to 16 bits a channel
     return width * height * each
 
 
@@ -187,7 +234,7 @@ def _enough(opened: Pillow.Image) -> tuple[int, int]:
     return within(opened.size, VIEW_SIDE_PX) if is_as_it_looks else opened.size
 
 
-def _read(opened: Pillow.Image, notes: list[Note], checked: Mended) -> DecodedPicture:
+def _read(opened: Pillow.Image, notes: list[Note], still: heif.Still, checked: Mended) -> DecodedPicture:
     """What becomes of a picture. What checking it has decoded already is taken, not decoded again (see `_enough`)."""
     # JPEGs with several pictures inside (MPO) show the first.
     file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
@@ -196,35 +243,37 @@ def _read(opened: Pillow.Image, notes: list[Note], checked: Mended) -> DecodedPi
         opened.load()
     turn = _turn(opened)
     profile = opened.info.get("icc_profile")
-    # No browser shows TIFF, so it always gets a render.
-    is_plain = opened.mode in ("RGB", "L") and turn is None and file_format != "TIFF"
+    # What no browser shows always gets a render.
+    is_plain = opened.mode in ("RGB", "L") and turn is None and file_format not in UNSHOWN
     is_plain = is_plain and not opened.has_transparency_data
     transform, is_broken = _transform(profile, opened.mode)
+    table = code_points.to_srgb(still.code_points) if transform is None else None
+    if table is not None and code_points.is_hdr(still.code_points):
+        notes = [*notes, "hdr-brought-down"]
     if is_broken:
         notes = ["broken-profile", *notes]
     elif profile and len(profile) > soundness.LARGE_BYTES:
         notes = ["large-profile", *notes]
     width, height = opened.size
-    if is_plain and transform is None:
+    if is_plain and transform is None and table is None:
         view = shrink(opened if checked.pixels is None else checked.pixels, VIEW_SIDE_PX)
         return DecodedPicture(
             file_format, width, height, False, profile is not None, False, None, encode(view, VIEW_FORMAT),
-            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(dict.fromkeys(notes)),
+            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(dict.fromkeys(notes)), view,
         )  # fmt: skip
     if checked.pixels is not None and opened.mode != "CMYK":
         opened, checked.pixels = Pillow.fromarray(checked.pixels), None
     opened.load()
-    flat, had_alpha, assumed = _flatten(opened, transform)
+    flat, had_alpha, assumed = _flatten(opened, transform, table)
     if flat is not opened:
         opened.close()  # its pixels go before more are made
-    # Pillow turns TIFF pages by itself.
-    upright = flat if turn is None or file_format == "TIFF" else flat.transpose(turn)
+    upright = flat if turn is None or file_format in _TURNED_BY_READER else flat.transpose(turn)
     del flat
     view = shrink(upright, VIEW_SIDE_PX)
     return DecodedPicture(
-        file_format, upright.width, upright.height, had_alpha, profile is not None, turn is not None,
+        file_format, upright.width, upright.height, had_alpha, profile is not None, turn is not None or still.is_turned,
         encode(upright, "PNG"), encode(view, VIEW_FORMAT), encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT),
-        tuple(dict.fromkeys([*notes, *assumed])),
+        tuple(dict.fromkeys([*notes, *assumed])), view,
     )  # fmt: skip
 
 
@@ -245,17 +294,18 @@ def _turn(opened: Pillow.Image) -> Pillow.Transpose | None:
 
 
 def _flatten(
-    opened: Pillow.Image, transform: ImageCms.ImageCmsTransform | None
+    opened: Pillow.Image, transform: ImageCms.ImageCmsTransform | None, table: ImageFilter.Color3DLUT | None
 ) -> tuple[Pillow.Image, bool, list[Note]]:
     """The picture as 8-bit RGB or L on white, made strip by strip; whether any of it was transparent; assumptions."""
-    if opened.mode in ("L", "RGB") and transform is None and not opened.has_transparency_data:
+    is_srgb = transform is None and table is None
+    if opened.mode in ("L", "RGB") and is_srgb and not opened.has_transparency_data:
         return opened, False, []
-    is_grey = transform is None and (opened.mode in ("1", "L", "LA", "La") or opened.mode.startswith("I"))
+    is_grey = is_srgb and (opened.mode in ("1", "L", "LA", "La") or opened.mode.startswith("I"))
     flat = Pillow.new("L" if is_grey else "RGB", opened.size)
     had_alpha = False
     notes: list[Note] = []
     for top, strip in _strips(opened):
-        piece, is_clear, notes = _flatten_strip(strip, transform)
+        piece, is_clear, notes = _flatten_strip(strip, transform, table)
         had_alpha |= is_clear
         flat.paste(piece, (0, top))
     if _is_negative(opened):
@@ -278,7 +328,7 @@ def _strips(opened: Pillow.Image) -> Iterator[tuple[int, Pillow.Image]]:
 
 
 def _flatten_strip(
-    strip: Pillow.Image, transform: ImageCms.ImageCmsTransform | None
+    strip: Pillow.Image, transform: ImageCms.ImageCmsTransform | None, table: ImageFilter.Color3DLUT | None
 ) -> tuple[Pillow.Image, bool, list[Note]]:
     alpha = strip.convert("RGBA").getchannel("A") if strip.has_transparency_data else None
     is_clear = alpha is not None and alpha.getextrema()[0] != 255
@@ -287,6 +337,8 @@ def _flatten_strip(
         colours, notes = _apply(transform, colours), []
     if colours.mode not in ("RGB", "L"):
         colours = colours.convert("RGB")
+    if table is not None:
+        colours = colours.convert("RGB").filter(table)
     if is_clear:
         paper = Pillow.new(colours.mode, colours.size, "white")
         paper.paste(colours, mask=alpha)
@@ -363,10 +415,10 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 def _what_else(data: bytes, name: str) -> str:
     """A sentence for bytes that no reader knows."""
     head = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
-        return "HEIC and AVIF photos are not taken in; export them as JPEG first."
-    if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
-        return "JPEG XL and JPEG 2000 photos are not taken in; export them as JPEG first."
+    if heif.is_heif(data):
+        return "The file is damaged, or coded as no HEIC or AVIF reader here knows; export it as JPEG first."
+    if data.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
+        return "JPEG 2000 photos are not taken in; export them as JPEG first."
     if data[:4] == b"8BPS":
         return "Photoshop files are not taken in; export them as PNG or TIFF first."
     if head.startswith((b"<!doctype html", b"<html")):
@@ -379,4 +431,4 @@ def _what_else(data: bytes, name: str) -> str:
         return _RAW
     if data.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")):
         return "The file is damaged, so its picture cannot be read."
-    return "The file is no picture that can be read: JPEG, PNG, WebP, TIFF, BMP or GIF."
+    return "The file is no picture that can be read: JPEG, PNG, WebP, AVIF, HEIC, JPEG XL, TIFF, BMP or GIF."

@@ -7,33 +7,31 @@ else, nor a caption where a person wrote another.
 
 from __future__ import annotations
 
-import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from app.captions import writing
 from app.captions.tables import Caption
-from app.catalog.tables import Image, IntakeRemark, SourceFile
-from app.errors import Refused
-from app.intake.folders import Met
-from app.intake.matching import TOLD_AT_MOST, Matched, match
-from app.intake.metadata import PhotoMetadata, Rows, is_metadata, key_of, read_metadata
-from app.intake.plain_files import Unread, read_plain
+from app.catalog.naming import folder_category
+from app.catalog.tables import Image, IntakeRemark
+from app.intake.matching import TOLD_AT_MOST
+from app.intake.metadata import PhotoMetadata, is_address, is_metadata
+from app.intake.sources.entry import Entry
+from app.intake.sources.naming import holds_many
+from app.intake.staging import CAPTION_SUFFIXES, GivenText, given_of, said_of
+from app.intake.tables import IntakeFile
 
-# Files of one caption each, as trainers have them beside a picture of the same name; where both are, the first counts.
-CAPTION_SUFFIXES: Final = (".txt", ".caption")
-MAX_CAPTION_BYTES: Final = 64 * 1024
 # How many remarks of a kind are kept; more are only counted.
 MAX_REMARKS: Final = TOLD_AT_MOST
 KINDS: Final = ("unread", "unmatched", "respelled", "unused", "changed")
-# How many photos are locked at once where no pictures came.
+# How many staged entries are put into the catalog at once.
 _BATCH: Final = 500
 _FIELDS: Final = ("title", "category", "description", "product")
 _SHOWN_CHARACTERS: Final = 80
@@ -42,236 +40,175 @@ _MAX_NAME: Final = 300
 Begin = Callable[[], AbstractContextManager[Session]]
 
 
-@dataclass(frozen=True, slots=True)
-class GivenText:
-    """A caption that came with a photo: its text, the file, and the line of it (0: the file is nothing else)."""
-
-    text: str
-    file: str
-    line: int = 0
-
-
 @dataclass(slots=True)
-class Beside:
-    """What stands beside the photos of one intake. Rows and caption files are found by `key_of` the picture.
-
-    `names` and `captions` hold what earlier names of the same bytes said, by image; `pending` remarks are not kept yet.
-    """
+class IntakeRemarks:
+    """What is remarked of an intake's files: how many of each kind, and those that are not kept yet."""
 
     intake_id: int
-    rows: Rows
-    matched: Matched
-    caption_files: dict[str, list[Met]]
-    names: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
-    captions: dict[int, GivenText] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     pending: list[dict[str, Any]] = field(default_factory=list)
 
-    def said_of(self, name: str) -> PhotoMetadata:
-        """What a row says of the picture of this name; nothing where there is none."""
-        return self.matched.rows.get(key_of(name)) or PhotoMetadata(line=0)
-
     def remark(self, kind: str, source: str, line: int, name: str, sentence: str) -> None:
-        """Remember one remark until `keep_remarks`."""
+        """Remember one remark until `keep`."""
         self.counts[kind] += 1
         if self.counts[kind] <= MAX_REMARKS:
             place = {"kind": kind, "source": source[-_MAX_NAME:], "line": line, "name": name[-_MAX_NAME:]}
             self.pending.append({"intake_id": self.intake_id, **place, "sentence": sentence})
 
-    @property
-    def note(self) -> str:
-        """For the progress of the job: how many rows name no picture."""
-        rows = len(self.matched.unmatched)
-        if rows == 0:
-            return ""
-        subject = f"{rows:,} rows of the metadata file name" if rows > 1 else "1 row of the metadata file names"
-        return f"{subject} no picture here"
+    def keep(self, session: Session) -> None:
+        """Write down what was remarked since the last time."""
+        if self.pending:
+            session.execute(insert(IntakeRemark), self.pending)
+            self.pending.clear()
 
 
-def look_beside(intake_id: int, folder: Path, files: Sequence[Met]) -> Beside:
-    """Read the metadata of a folder and find the caption files. Raises Refused for a table with a mistake."""
-    rows = read_metadata(files)
-    matched = match(rows.by_key, files, str(folder))
-    captions, left = _caption_files(files)
-    beside = Beside(intake_id, rows, matched, captions)
-    for source, sentence in rows.unread.items():
-        beside.remark("unread", source, 0, source, sentence)
-    for kind, pairs in (("unmatched", matched.unmatched), ("respelled", matched.respelled)):
-        for row, sentence in pairs:
-            beside.remark(kind, row.source, row.line, row.name, sentence)
-    _remark_left(beside, left, files)
-    return beside
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """One name of an image with the words that came under it."""
+
+    name: str
+    said: PhotoMetadata | None
+    given: list[GivenText]
 
 
-def _remark_left(beside: Beside, left: Sequence[Met], files: Iterable[Met]) -> None:
-    """Say of caption files that stand beside no picture so. A text that is called like none may be anybody's notes."""
-    alike: dict[str, str] = {}
-    for met in files if left else ():
-        if met.kind == "picture":
-            alike.setdefault(_letters(met.name), met.name)
-    for met in left:
-        likely = alike.get(_letters(met.name))
-        if likely is not None or met.name.lower().endswith(".caption"):
-            stem = posixpath.splitext(posixpath.basename(met.name))[0]
-            hint = f"; there is {likely}" if likely else ""
-            beside.remark("unread", met.name, 0, met.name, f"No picture beside it is called {stem}{hint}.")
+def facts_of(name: str, said: PhotoMetadata | None) -> dict[str, Any]:
+    """The columns of an image that its name and its row say."""
+    said = said or PhotoMetadata(line=0)
+    # An archive is no category, nor is a web host.
+    inner = "/".join(part for part in PurePosixPath(name).parts if not holds_many(part))
+    return {
+        "file_name": name,
+        "title": said.title,
+        "category": said.category or (None if is_address(name) else folder_category(inner)),
+        "description": said.description,
+        "product": said.product,
+        "extra": said.extra,
+    }
 
 
-def _letters(name: str) -> str:
-    """The letters and digits of a file's own name, without its extension."""
-    stem = posixpath.splitext(posixpath.basename(key_of(name)))[0]
-    return "".join(letter for letter in stem.casefold() if letter.isalnum())
-
-
-def _caption_files(files: Sequence[Met]) -> tuple[dict[str, list[Met]], list[Met]]:
-    """Caption files by the pictures they stand beside, "a.txt" and "a.jpg.txt" beside "a.jpg"; and those beside none.
-
-    Capitals make no difference where only one picture can be meant.
-    """
-    texts: dict[str, list[Met]] = defaultdict(list)
-    for met in sorted(files, key=lambda met: (not met.name.lower().endswith(CAPTION_SUFFIXES[0]), met.name)):
-        stem, suffix = posixpath.splitext(met.name)
-        if met.kind == "other" and suffix.lower() in CAPTION_SUFFIXES and not is_metadata(met):
-            texts[key_of(stem)].append(met)
-    beside: dict[str, list[Met]] = {}
-    if texts:
-        pictures = [key_of(met.name) for met in files if met.kind == "picture"]
-        alike: dict[str, set[str]] = defaultdict(set)
-        for key in pictures:
-            for stem in (key, posixpath.splitext(key)[0]):
-                alike[stem.casefold()].add(key)
-        exact = {stem for key in pictures for stem in (key, posixpath.splitext(key)[0])}
-        for stem in [stem for stem in texts if stem not in exact and len(alike[stem.casefold()]) == 1]:
-            (key,) = alike[stem.casefold()]
-            texts[key] += texts.pop(stem)
-        for key in pictures:
-            if its := [*texts.get(key, ()), *texts.get(posixpath.splitext(key)[0], ())]:
-                beside[key] = its
-    used = {met.name for its in beside.values() for met in its}
-    return beside, [met for its in texts.values() for met in its if met.name not in used]
-
-
-def count_read(beside: Beside, files: Iterable[Met]) -> int:
-    """How many of the files are metadata or captions, read or told why not."""
-    captions = {met.name for its in beside.caption_files.values() for met in its}
-    return sum(is_metadata(met) or met.name in captions for met in files)
-
-
-def read_captions(beside: Beside, names: Iterable[str]) -> dict[str, list[GivenText]]:
-    """The captions that came with these pictures, by name, the one that counts first. Reads files: no transaction."""
-    given: dict[str, list[GivenText]] = {}
-    for name in names:
-        row = beside.said_of(name)
-        texts = [GivenText(row.caption, row.source, row.line)] if row.caption else []
-        for met in beside.caption_files.get(key_of(name), ()):
-            try:
-                texts.append(GivenText(_caption(read_plain(met.path, MAX_CAPTION_BYTES)), met.name))
-            except Unread as refusal:
-                beside.remark("unread", met.name, 0, name, refusal.sentence)
-        if texts:
-            given[name] = texts
-    return given
-
-
-def _caption(data: bytes) -> str:
-    """The caption in a file's bytes, on one line. Raises Unread for none, too much, and what is not UTF-8."""
-    try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Unread("It is not UTF-8 text, so its caption was not taken.") from error
-    try:
-        return writing.tidy(text)
-    except Refused as refusal:
-        raise Unread(f"No caption was taken: {refusal.sentence[0].lower()}{refusal.sentence[1:]}") from refusal
-
-
-def describe(
-    session: Session, beside: Beside, given: dict[str, list[GivenText]], named: Sequence[tuple[int, str]]
-) -> None:
-    """Put rows and captions into the catalog for `named` pairs of an image and one of its names, in order of names.
-
-    Images are locked in the order of their ids, so that two intakes into one catalog never wait in a circle.
-    """
-    told_of = {image_id for image_id, name in named if key_of(name) in beside.matched.rows or name in given}
-    if told_of:
-        locked = select(Image).where(Image.id.in_(told_of)).order_by(Image.id).with_for_update()
-        images = {image.id: image for image in session.scalars(locked)}
-        current = writing.current(session, told_of)
-        for image_id, name in named:
-            image = images.get(image_id)
-            if image is None:
-                continue
-            _correct(beside, image, name)
-            for text in given.get(name, ()):
-                _give(session, beside, image, name, text, current.get(image_id))
-    keep_remarks(session, beside)
-
-
-def can_correct(met: Met) -> bool:
+def can_correct(met: Entry) -> bool:
     """Whether a file can say something of photos that the catalog has already."""
     return is_metadata(met) or (met.kind == "other" and met.path.suffix.lower() in CAPTION_SUFFIXES)
 
 
-def photos_by_name(begin: Begin, catalog_id: int) -> dict[str, int]:
-    """A catalog's images by every name that they came under; of two of one name the one that came last."""
-    query = (
-        select(SourceFile.file_name, SourceFile.image_id)
-        .where(SourceFile.catalog_id == catalog_id)
-        .order_by(SourceFile.id)
+def describe_next(session: Session, remarks: IntakeRemarks, after: int) -> int | None:
+    """Put the words of the next staged entries after the one with this id into the catalog, in their order.
+
+    Returns the id of the last of them, None when there are none left. Images are locked in the order of their ids, so
+    that two intakes into one catalog never wait in a circle.
+    """
+    rows = session.scalars(
+        select(IntakeFile)
+        .where(*_worded(remarks.intake_id), IntakeFile.id > after)
+        .order_by(IntakeFile.id)
+        .limit(_BATCH)
+        .execution_options(populate_existing=True)
+    ).all()
+    if not rows:
+        return None
+    ids = {row.image_id for row in rows if row.image_id is not None}
+    # Other transactions may point at these images meanwhile; they may not change them.
+    locked = select(Image).where(Image.id.in_(ids)).order_by(Image.id).with_for_update(key_share=True)
+    images = {image.id: image for image in session.scalars(locked)}
+    current = writing.current(session, ids)
+    earlier = _earlier(session, remarks.intake_id, rows)
+    fresh: dict[int, tuple[str, GivenText]] = {}
+    for row in rows:
+        image = images.get(row.image_id or 0)
+        if image is None:
+            continue
+        named = _Named(row.name, said_of(row), list(given_of(row)))
+        _correct(remarks, image, named, earlier[image.id])
+        first = next((text for words in [*earlier[image.id], named] for text in words.given), None)
+        for text in named.given:
+            if first is text and image.id not in current:
+                fresh[image.id] = (row.name, text)
+            elif first is not None and (image.id not in fresh or first.text != text.text):
+                _give(session, remarks, image, row.name, text, first, current.get(image.id))
+        earlier[image.id].append(named)
+    # Nearly all photos come without a caption, and theirs are written at once.
+    written = writing.give_first(session, {key: (text.text, text.file, text.line) for key, (_, text) in fresh.items()})
+    for image_id, (name, text) in fresh.items():
+        if image_id not in written:
+            _give(session, remarks, images[image_id], name, text, text, None)
+    remarks.keep(session)
+    return rows[-1].id
+
+
+def captions_given(session: Session, intake_id: int) -> int:
+    """How many photos came with a caption."""
+    photos = select(func.count(func.distinct(IntakeFile.image_id)))
+    return session.scalar(photos.where(*_worded(intake_id), IntakeFile.given.is_not(None))) or 0
+
+
+def _worded(intake_id: int) -> tuple[ColumnElement[bool], ...]:
+    """Staged entries that are photos of the catalog by now and that words came for."""
+    return (
+        IntakeFile.intake_id == intake_id,
+        IntakeFile.kind.in_(("picture", "photo")),
+        IntakeFile.image_id.is_not(None),
+        or_(IntakeFile.said.is_not(None), IntakeFile.given.is_not(None)),
     )
-    with begin() as session:
-        return {row[0]: row[1] for row in session.execute(query) if row[1] is not None}
 
 
-def describe_photos(begin: Begin, beside: Beside, photos: dict[str, int]) -> None:
-    """Put rows and captions that came without pictures into the catalog: corrections of `photos`, image ids by name."""
-    wanted = [name for name in photos if key_of(name) in beside.matched.rows or key_of(name) in beside.caption_files]
-    for start in range(0, len(wanted), _BATCH):
-        names = wanted[start : start + _BATCH]
-        given = read_captions(beside, names)
-        with begin() as session:
-            describe(session, beside, given, [(photos[name], name) for name in names])
+def _earlier(session: Session, intake_id: int, rows: Sequence[IntakeFile]) -> dict[int, list[_Named]]:
+    """What came before these entries under other names of their images, by image."""
+    query = (
+        select(IntakeFile)
+        .where(*_worded(intake_id), IntakeFile.id < rows[0].id, IntakeFile.image_id.in_({row.image_id for row in rows}))
+        .order_by(IntakeFile.id)
+    )
+    names: dict[int, list[_Named]] = defaultdict(list)
+    for row in session.scalars(query):
+        names[row.image_id or 0].append(_Named(row.name, said_of(row), list(given_of(row))))
+    return names
 
 
-def _correct(beside: Beside, image: Image, name: str) -> None:
+def _correct(remarks: IntakeRemarks, image: Image, named: _Named, earlier: Sequence[_Named]) -> None:
     """What the row of one name says, set where an earlier name of the same bytes says nothing else."""
-    row = beside.said_of(name)
+    row = named.said
+    if row is None:
+        return
     changes, unused = [], dict[str, list[str]]()
     for fact, value in _facts(row):
-        other = next((n for n in beside.names[image.id] if _fact(beside.said_of(n), fact) not in (None, value)), None)
-        if other is not None:
-            unused.setdefault(other, []).append(f"{_named(fact)} {_shown(value)}")
+        others = (words.name for words in earlier if words.said and _fact(words.said, fact) not in (None, value))
+        if (other := next(others, None)) is not None:
+            unused.setdefault(other, []).append(f"{_label(fact)} {_shown(value)}")
             continue
         before = getattr(image, fact) if fact in _FIELDS else image.extra.get(fact)
         if before != value:
-            changes.append(f"{_named(fact)} {_shown(before)} → {_shown(value)}")
+            changes.append(f"{_label(fact)} {_shown(before)} → {_shown(value)}")
             _set(image, fact, value)
-    if row.line:
-        beside.names[image.id].append(name)
     if changes:
-        beside.remark("changed", row.source, row.line, row.name, f"{image.file_name}: {'; '.join(changes)}.")
+        remarks.remark("changed", row.source, row.line, row.name, f"{image.file_name}: {'; '.join(changes)}.")
     for other, values in unused.items():
         why = f"{other} has the same bytes, and its row says otherwise"
-        beside.remark("unused", row.source, row.line, row.name, f"Not taken: {'; '.join(values)}. {why}.")
+        remarks.remark("unused", row.source, row.line, row.name, f"Not taken: {'; '.join(values)}. {why}.")
 
 
-def _give(session: Session, beside: Beside, image: Image, name: str, given: GivenText, before: Caption | None) -> None:
-    """One caption that came with a photo, unless an earlier file of this intake gave the photo another."""
-    earlier = beside.captions.setdefault(image.id, given)
-    if earlier.text != given.text:
+def _give(
+    session: Session,
+    remarks: IntakeRemarks,
+    image: Image,
+    name: str,
+    given: GivenText,
+    first: GivenText,
+    before: Caption | None,
+) -> None:
+    """One caption that came with a photo, unless the first of this intake is another."""
+    if first.text != given.text:
         writing.keep_beneath(session, image.id, given.text, given.file, given.line)
-        why = f"{earlier.file} has another caption of this photo; this one is in its history"
-        beside.remark("unused", given.file, given.line, name, f"{why}.")
+        why = f"{first.file} has another caption of this photo; this one is in its history"
+        remarks.remark("unused", given.file, given.line, name, f"{why}.")
         return
     outcome = writing.give(session, image.id, given.text, given.file, given.line)
-    beside.counts["given"] += earlier is given
     if outcome == "replaced" and before is not None:
         change = f"caption {_shown(before.text)} → {_shown(given.text)}"
-        beside.remark("changed", given.file, given.line, name, f"{image.file_name}: {change}.")
+        remarks.remark("changed", given.file, given.line, name, f"{image.file_name}: {change}.")
     elif outcome == "outranked":
         author = writing.author(session, before) if before is not None else "somebody"
         why = f"The caption by {author} stays; this one is in the photo's history"
-        beside.remark("unused", given.file, given.line, name, f"{why}.")
+        remarks.remark("unused", given.file, given.line, name, f"{why}.")
 
 
 def _facts(row: PhotoMetadata) -> Iterator[tuple[str, Any]]:
@@ -291,7 +228,7 @@ def _set(image: Image, fact: str, value: Any) -> None:
         image.extra = {**image.extra, fact: value}
 
 
-def _named(fact: str) -> str:
+def _label(fact: str) -> str:
     return fact if fact in _FIELDS else f"“{fact[:_SHOWN_CHARACTERS]}”"
 
 
@@ -303,43 +240,14 @@ def _shown(value: Any) -> str:
     return f"“{text[:_SHOWN_CHARACTERS]}…”" if len(text) > _SHOWN_CHARACTERS else f"“{text}”"
 
 
-def begin_remarks(session: Session, beside: Beside) -> None:
-    """Write down what was remarked of the files themselves.
-
-    A job taken up again makes all its remarks once more, so earlier ones go; but what it changed before, it does not
-    change again.
-    """
-    mine = (IntakeRemark.intake_id == beside.intake_id, IntakeRemark.kind != "changed")
+def forget_remarks(session: Session, intake_id: int) -> None:
+    """Forget what was remarked of the files themselves: a listing that is done again makes these remarks once more."""
+    mine = (IntakeRemark.intake_id == intake_id, IntakeRemark.kind.not_in(("changed", "unused")))
     session.execute(delete(IntakeRemark).where(*mine))
-    keep_remarks(session, beside)
-
-
-def keep_remarks(session: Session, beside: Beside) -> None:
-    """Write down what was remarked since the last time."""
-    if beside.pending:
-        session.execute(insert(IntakeRemark), beside.pending)
-        beside.pending.clear()
-
-
-def outcome(session: Session, beside: Beside) -> dict[str, Any]:
-    """What the job's result says of it: files and rows read, captions given, and how many remarks of each kind."""
-    kept = (
-        select(IntakeRemark.kind, func.count())
-        .where(IntakeRemark.intake_id == beside.intake_id)
-        .group_by(IntakeRemark.kind)
-    )
-    counts = {row[0]: row[1] for row in session.execute(kept)}
-    return {
-        "metadata_files": dict(sorted(beside.rows.files.items())[:50]),
-        "metadata_rows": len(beside.rows.by_key),
-        "metadata_rows_without_picture": len(beside.matched.unmatched),
-        "captions_given": beside.counts["given"],
-        "remarks": {kind: most for kind in KINDS if (most := max(beside.counts[kind], counts.get(kind, 0)))},
-    }
 
 
 def remarks(session: Session, intake_id: int, kind: str, after: int = 0, limit: int = 200) -> list[IntakeRemark]:
-    """Remarks of one kind that an intake made, in their order, starting after the one with the id `after`."""
+    """IntakeRemarks of one kind that an intake made, in their order, starting after the one with the id `after`."""
     query = (
         select(IntakeRemark)
         .where(IntakeRemark.intake_id == intake_id, IntakeRemark.kind == kind, IntakeRemark.id > after)

@@ -9,60 +9,34 @@ from __future__ import annotations
 import json
 import os
 import stat
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Final, Literal
+from typing import Final
 
 from app.errors import Refused
-from app.intake import camera_raw
+from app.intake.sources.entry import Entry
+from app.intake.sources.naming import (
+    PICTURE_NAMES,
+    UNREAD_ARCHIVE,
+    UNREAD_ARCHIVES,
+    holds_many,
+    is_passed_over,
+    starts_like_picture,
+    tidy,
+)
 from app.storage import OWN_FOLDERS, is_data_folder
 
-MAX_NAME: Final = 500
 # How many files and folders a request looks at before it leaves the rest to the job.
 LOOKED_AT: Final = 5_000
 # The list of true names beside an upload's files: lines of [name here, true name]. No upload can hold a file so named.
 NAMES: Final = ".\x01names.jsonl"
 
-# Synology, QNAP, NetApp, Macs and their archives, Windows, Lightroom, file systems after a repair; in lower case. The
-# form gives the same to browsers, which do not send them.
-PASSED_OVER: Final = frozenset({
-    "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@__thumb", "@tmp", "~snapshot", "__macosx",
-    "network trash folder", "temporary items", "ipod photo cache", "$recycle.bin", "recycler", "recycled", "found.000",
-    "system volume information", "lost+found", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini",
-})  # fmt: skip
-PASSED_OVER_ENDS: Final = (".lrdata", ".lrcat-data", "@synoeastream", "@synoresource")
 
-# What people call pictures; files so named are told about even where they cannot be taken in.
-_PICTURE_NAMES: Final = camera_raw.SUFFIXES | {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".heic", ".heif",
-    ".hif", ".heics", ".avif", ".psd", ".psb", ".svg", ".svgz", ".jxl", ".jxr", ".jp2", ".jpx", ".jpf", ".j2k", ".tga",
-    ".eps", ".ai", ".exr", ".hdr", ".dds", ".qoi", ".xcf", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".ico", ".mpo",
-}  # fmt: skip
-_ARCHIVES: Final = frozenset({
-    ".zip", ".7z", ".rar", ".tar", ".tgz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".zst", ".cbz", ".cbr",
-})  # fmt: skip
-_PICTURE_STARTS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a")
-
-
-@dataclass(frozen=True, slots=True)
-class Met:
-    """Something met in a folder: a picture to read, a thing refused with a reason, or something else altogether.
-
-    `name` is its path relative to the folder as people see it: forward slashes, odd bytes and control characters
-    replaced, at most 500 characters.
-    """
-
-    kind: Literal["picture", "refused", "other"]
-    path: Path
-    name: str
-    reason: str | None = None
-
-
-def walk(folder: Path, beat: Callable[[], None] = lambda: None) -> Iterator[Met]:
+def walk(folder: Path, beat: Callable[[], None] = lambda: None) -> Iterator[Entry]:
     """Everything below `folder` in the order of names, without folders themselves and what is passed over.
 
+    Archives are told as such and not opened (see `sources.listing`).
     `beat` is called at every file and folder, and may raise to end the walk.
     """
     root = folder.resolve()
@@ -72,21 +46,21 @@ def walk(folder: Path, beat: Callable[[], None] = lambda: None) -> Iterator[Met]
         beat()
         here = Path(place)
         ours = OWN_FOLDERS if is_data_folder(here) else frozenset()
-        kept = [name for name in folders if not _is_passed_over(name) and name not in ours]
+        kept = [name for name in folders if not is_passed_over(name) and name not in ours]
         for name in sorted(kept):
             if (here / name).is_symlink():
                 yield _refused(root, here / name, "A link to a folder; such links are not followed.")
         folders[:] = sorted(kept)
         for name in sorted(files):
             beat()
-            if not _is_passed_over(name):
-                met = _look(root, here / name)
+            if not is_passed_over(name):
+                met = look(root, here / name)
                 yield replace(met, name=names[met.name]) if met.name in names else met
     for trouble in troubles:
         yield _refused(root, Path(str(trouble.filename)), "The folder cannot be read.")
 
 
-def holds_none(folder: Path, is_wanted: Callable[[Met], bool]) -> bool:
+def holds_none(folder: Path, is_wanted: Callable[[Entry], bool]) -> bool:
     """Whether the whole folder was looked through and nothing was wanted; a large one is not looked through."""
     left = LOOKED_AT
 
@@ -135,41 +109,33 @@ def refuse_outside(folder: Path, roots: Sequence[Path]) -> None:
 
 def shown(root: Path, path: Path) -> str:
     """The path of a file relative to the root, fit for the database and the screen."""
-    return _tidy(PurePosixPath(path.relative_to(root)).as_posix())
+    return tidy(PurePosixPath(path.relative_to(root)).as_posix())
 
 
 def _true_names(root: Path) -> dict[str, str]:
     if not (root / NAMES).is_file():
         return {}
     lines = (root / NAMES).read_text(encoding="utf-8").split("\n")
-    return {kept: _tidy(name) for kept, name in (json.loads(line) for line in lines if line)}
+    return {kept: tidy(name) for kept, name in (json.loads(line) for line in lines if line)}
 
 
-def _tidy(name: str) -> str:
-    name = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    name = "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in name)
-    return shortened(unicodedata.normalize("NFC", name))
-
-
-def shortened(name: str) -> str:
-    """The path as it is kept and compared: the end of it, where it has more than 500 characters."""
-    return name if len(name) <= MAX_NAME else "…" + name[1 - MAX_NAME :]
-
-
-def _look(root: Path, path: Path) -> Met:
+def look(root: Path, path: Path) -> Entry:
+    """What lies at a path below the resolved folder `root`."""
     try:
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             return _refused(root, path, "A link that leaves the folder; such links are not followed.")
         kind = path.stat().st_mode
-        is_named_so = path.suffix.lower() in _PICTURE_NAMES
+        is_named_so = path.suffix.lower() in PICTURE_NAMES
         if not stat.S_ISREG(kind):
             if is_named_so:
                 return _refused(root, path, "No plain file: a pipe, a socket or a device.")
-            return Met("other", path, shown(root, path))
-        if path.suffix.lower() in _ARCHIVES:
-            return _refused(root, path, "An archive; unpack it and take in the folder that comes out.")
+            return Entry("other", path, shown(root, path))
+        if holds_many(path.name):
+            return Entry("archive", path, shown(root, path))
+        if path.suffix.lower() in UNREAD_ARCHIVES:
+            return _refused(root, path, UNREAD_ARCHIVE)
         is_picture = is_named_so or _starts_like_one(path)
-        return Met("picture" if is_picture else "other", path, shown(root, path))
+        return Entry("picture" if is_picture else "other", path, shown(root, path))
     except FileNotFoundError:
         return _refused(root, path, "A link that leads nowhere." if path.is_symlink() else "The file has vanished.")
     except PermissionError:
@@ -180,13 +146,8 @@ def _look(root: Path, path: Path) -> Met:
 
 def _starts_like_one(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(16).startswith(_PICTURE_STARTS)
+        return starts_like_picture(file.read(16))
 
 
-def _refused(root: Path, path: Path, reason: str) -> Met:
-    return Met("refused", path, shown(root, path), reason)
-
-
-def _is_passed_over(name: str) -> bool:
-    lower = name.lower()
-    return name.startswith(".") or lower in PASSED_OVER or lower.endswith(PASSED_OVER_ENDS)
+def _refused(root: Path, path: Path, reason: str) -> Entry:
+    return Entry("refused", path, shown(root, path), reason)

@@ -1,43 +1,32 @@
-"""Taking in a folder of product photos: every file becomes an image, a second name of one, or a refusal with a reason.
+"""Intakes as they are asked for and shown: every file becomes an image, a second name of one, or a refusal.
 
-Done in batches, each committed on its own and each safe to do again: images are known by their bytes, so a job that was
-killed half-way, a folder taken in twice, and two people taking in the same folder at once all end with the same rows.
+The work itself is a plan (`planning`), shares of it (`taking`) and an end (`settling`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import func, literal, select, true, tuple_
+from sqlalchemy import func, literal, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog import reading
-from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
-from app.catalog.naming import folder_category
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.errors import NotFound, Refused
-from app.intake import describing, memory
-from app.intake.decoding import Unreadable, read_picture
-from app.intake.describing import Begin, Beside, GivenText, look_beside
-from app.intake.folders import Met, holds_none, walk
+from app.intake import describing
+from app.intake.folders import holds_none
+from app.intake.metadata import is_metadata
+from app.intake.sources.entry import Entry
+from app.intake.sources.naming import holds_many
+from app.intake.table_rows import KINDS, holds_addresses
 from app.jobs import Job
 from app.people import Person
-from app.storage import Storage, sha256_of
-
-BATCH: Final = 32
-MAX_FILE_BYTES: Final = 512 * 1024 * 1024
-# Threads pay twice: Pillow decodes and encodes without the interpreter lock, and disks flush several files at once.
-THREADS: Final = 4
 
 
 class Tell(Protocol):
@@ -54,57 +43,52 @@ class NoPictures(Refused):
         self.refused = refused
 
 
-@dataclass(frozen=True, slots=True)
-class Hashed:
-    """A file whose bytes were read once: their SHA-256, or why there is none."""
+def request_intake(session: Session, catalog: Catalog, source: Path, person: Person) -> Intake:
+    """Ask for a source to be taken in: an Intake and its job `intake.take_in`.
 
-    met: Met
-    sha256: str
-    size_bytes: int
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A new picture whose files are kept, and the columns of its image that follow from its bytes."""
-
-    hashed: Hashed
-    columns: dict[str, Any]
-
-
-def request_intake(session: Session, catalog: Catalog, folder: Path, person: Person) -> Intake:
-    """Ask for a folder to be taken in: an Intake and its job `intake.take_in`.
-
-    Raises Refused when the path is not absolute, not a folder that can be read, or holds no picture files; metadata and
-    caption files alone will do where the catalog has photos that they can be for.
+    A source is a folder, or one file that holds or names many: an archive, a Parquet file, a table of photos. Raises
+    Refused when the path is not absolute, not there or not readable, or a folder without picture files; metadata and
+    caption files alone will do where the catalog has photos that they can be for, or where they name web addresses.
     """
-    if not folder.is_absolute():
-        raise Refused(f"{folder} is not a full path; start it with /.")
-    # Unlike Path.is_dir, this answers no to a name that is too long for the file system.
-    if not os.path.isdir(folder):  # noqa: PTH112
-        raise Refused(f"There is no folder {folder} on this machine.")
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise Refused(f"The folder {folder} cannot be read: permission denied.")
-    has_photos = session.scalar(select(Image.id).where(Image.catalog_id == catalog.id).limit(1)) is not None
-    refused: list[str] = []
-
-    def is_wanted(met: Met) -> bool:
-        if met.reason and not refused:
-            refused.append(f"{met.name}: {met.reason}")
-        return met.kind == "picture" or (has_photos and describing.can_correct(met))
-
-    if holds_none(folder, is_wanted):
-        raise NoPictures(f"in {folder}", *refused)
+    if not source.is_absolute():
+        raise Refused(f"{source} is not a full path; start it with /.")
+    # Unlike those of Path, these answer no to a name that is too long for the file system.
+    if os.path.isfile(source):  # noqa: PTH113
+        if not (holds_many(source.name) or source.suffix.lower() in KINDS):
+            raise Refused(f"{source} is one file; name a folder, a ZIP or TAR archive, or a table of photos.")
+        if not os.access(source, os.R_OK):
+            raise Refused(f"The file {source} cannot be read: permission denied.")
+    elif not os.path.isdir(source):  # noqa: PTH112
+        raise Refused(f"There is no folder {source} on this machine.")
+    elif not os.access(source, os.R_OK | os.X_OK):
+        raise Refused(f"The folder {source} cannot be read: permission denied.")
+    else:
+        _refuse_without_pictures(session, catalog, source)
     try:
-        str(folder).encode()
+        str(source).encode()
     except UnicodeEncodeError:
         raise Refused("The folder's name is not UTF-8 text; rename it first.") from None
-    intake = Intake(catalog_id=catalog.id, folder=str(folder))
+    intake = Intake(catalog_id=catalog.id, folder=str(source))
     session.add(intake)
     session.flush()
     intake.job_id = jobs.request(session, "intake.take_in", {"intake_id": intake.id}, person).id
     session.flush()
     return intake
+
+
+def _refuse_without_pictures(session: Session, catalog: Catalog, folder: Path) -> None:
+    has_photos = session.scalar(select(Image.id).where(Image.catalog_id == catalog.id).limit(1)) is not None
+    refused: list[str] = []
+
+    def is_wanted(met: Entry) -> bool:
+        if met.reason and not refused:
+            refused.append(f"{met.name}: {met.reason}")
+        if met.kind in ("picture", "archive") or (has_photos and describing.can_correct(met)):
+            return True
+        return is_metadata(met) and holds_addresses(met)
+
+    if holds_none(folder, is_wanted):
+        raise NoPictures(f"in {folder}", *refused)
 
 
 def waiting(session: Session, catalog: Catalog, folder: Path) -> Intake | None:
@@ -117,234 +101,30 @@ def waiting(session: Session, catalog: Catalog, folder: Path) -> Intake | None:
     ).first()
 
 
-def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_megapixels: int) -> dict[str, Any]:
-    """Do an intake: read every picture below its folder, keep its files and rows, and ask for signals at the end.
-
-    `begin` opens a transaction, once a batch; `tell` is told after each. Returns counts for the job's result. Raises
-    Refused with nothing taken in when the folder or its metadata file cannot be used, and between batches when the disk
-    is full: what was taken in by then stays, and doing the intake again goes on from there. Done to its end, it is not
-    done again: its folder may be gone by now.
-    """
-    with begin() as session:
-        intake = get(session, intake_id)
-        folder, catalog_id = Path(intake.folder), intake.catalog_id
-        if result := _job(session, intake).result:
-            return result
-    if not folder.is_dir():
-        raise Refused(f"There is no folder {folder} on this machine any more.")
-    files = list(walk(folder, _beating(tell)))
-    pictures = [met for met in files if met.kind == "picture"]
-    # Metadata and captions that come alone are for the photos that are there already.
-    photos = {} if pictures else describing.photos_by_name(begin, catalog_id)
-    beside = look_beside(intake_id, folder, [*files, *(Met("picture", folder / name, name) for name in photos)])
-    refused = [Hashed(met, "", 0, met.reason) for met in files if met.kind == "refused"]
-    tell(done=0, total=len(pictures), note=beside.note)
-    catalogued = _Catalogued(catalog_id, intake_id, beside)
-    with begin() as session:
-        describing.begin_remarks(session, beside)
-    describing.describe_photos(begin, beside, photos)
-    for start in range(0, len(refused), BATCH):
-        with begin() as session:
-            _record(session, catalogued, [], refused[start : start + BATCH], {})
-    done, refusals, already_there = 0, len(refused), 0
-    memory.share_one_heap()
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(pictures), BATCH):
-            batch = pictures[start : start + BATCH]
-            hashed = list(pool.map(_hash, batch))
-            with begin() as session:
-                known, hashed = _known(session, catalog_id, hashed), _without_removed(session, catalog_id, hashed)
-            # A picture whose file went missing gets it back.
-            known = {key: row for key, row in known.items() if (storage.root / row.render_path).is_file()}
-            fresh = {file.sha256: file for file in reversed(hashed) if file.reason is None and file.sha256 not in known}
-            results = list(pool.map(lambda file: _store(storage, file, max_megapixels), fresh.values()))
-            why = {file.sha256: file.reason for file in results if isinstance(file, Hashed)}
-            hashed = [replace(file, reason=file.reason or why.get(file.sha256)) for file in hashed]
-            done += len(batch)
-            refusals += sum(file.reason is not None for file in hashed)
-            given = describing.read_captions(beside, [file.met.name for file in hashed if file.reason is None])
-            stored = [picture for picture in results if isinstance(picture, Stored)]
-            with begin() as session:
-                already_there += _record(session, catalogued, stored, hashed, given)
-                _count(session, intake_id, already_there, refusals)
-            tell(done=done)
-    others = sum(met.kind == "other" for met in files) - describing.count_read(beside, files)
-    with begin() as session:
-        result = {"other_files": others, **describing.outcome(session, beside)}
-        result |= _count(session, intake_id, already_there, refusals)
-        arguments = {"catalog_id": catalog_id, "image_ids": None}
-        jobs.request_once(session, "signals.measure", arguments, jobs.asker(session, _job(session, intake).id))
-        # Kept before the job ends: a worker that is killed in between may have removed an upload's folder.
-        _job(session, get(session, intake_id)).result = result
-    return result
+def source_file(
+    intake: tuple[int, int],
+    name: str,
+    sha256: str = "",
+    image_id: int | None = None,
+    reason: str | None = None,
+    outcome: str = "refused",
+) -> dict[str, Any]:
+    """The columns of a source file; `intake` are the ids of its catalog and of the intake."""
+    return {
+        "catalog_id": intake[0], "intake_id": intake[1], "file_name": name, "sha256": sha256, "image_id": image_id,
+        "outcome": outcome, "reason": reason,
+    }  # fmt: skip
 
 
-def _beating(tell: Tell) -> Callable[[], None]:
-    """Tells at once and then every second that the work goes on, which is also when it hears of a stop."""
-    due = 0.0
-
-    def beat() -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + 1
-            tell()
-
-    return beat
-
-
-def _job(session: Session, intake: Intake) -> Job:
-    return session.scalars(select(Job).where(Job.id == intake.job_id)).one()
-
-
-def _hash(met: Met) -> Hashed:
-    try:
-        size_bytes = met.path.stat().st_size
-        if size_bytes > MAX_FILE_BYTES:
-            limit = MAX_FILE_BYTES // 1024**2
-            return Hashed(met, "", size_bytes, f"The file has {size_bytes // 1024**2:,} MB; {limit} MB are the limit.")
-        return Hashed(met, sha256_of(met.path), size_bytes)
-    except FileNotFoundError:
-        return Hashed(met, "", 0, "The file vanished while the folder was taken in.")
-    except PermissionError:
-        return Hashed(met, "", 0, "The file cannot be read: permission denied.")
-    except OSError as error:
-        return Hashed(met, "", 0, f"The file cannot be read: {error.strerror or 'input or output failed'}.")
-
-
-def _without_removed(session: Session, catalog_id: int, hashed: Sequence[Hashed]) -> list[Hashed]:
-    """The files, those refused whose bytes an owner removed from the catalog."""
-    gone = reading.removed(session, catalog_id, {file.sha256 for file in hashed})
-    sentences = {sha256: describe_removal(row.removed_at, row.reason) for sha256, row in gone.items()}
-    return [replace(file, reason=file.reason or sentences.get(file.sha256)) for file in hashed]
-
-
-def describe_removal(at: datetime, reason: str) -> str:
-    """Why a photo that an owner removed is not taken in."""
-    why = f": {reason}" if reason else ""
-    return f"An owner removed this photo on {at:%d %B %Y}{why}. On the Storage page an owner may allow it again."
-
-
-def _store(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Hashed:
-    """Read a new picture and keep its files, or say why not. Raises Refused when the disk is full."""
-    with memory.FILES.hold(hashed.size_bytes):
-        return _store_read(storage, hashed, max_megapixels)
-
-
-def _store_read(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Hashed:
-    try:
-        data = hashed.met.path.read_bytes()
-    except OSError:
-        return replace(hashed, reason="The file vanished while the folder was taken in.")
-    if hashlib.sha256(data).hexdigest() != hashed.sha256:
-        return replace(hashed, reason="The file changed while it was read; take the folder in again.")
-    try:
-        picture = read_picture(data, max_megapixels, hashed.met.name)
-    except Unreadable as refusal:
-        return replace(hashed, reason=refusal.sentence)
-    suffix = SUFFIXES[picture.format]
-    shown = storage.path("originals", storage.put("originals", data, suffix), suffix)
-    if picture.render is not None:
-        shown = storage.path("renders", storage.put("renders", picture.render, ".png"), ".png")
-    columns = {
-        "sha256": hashed.sha256,
-        "file_name": hashed.met.name,
-        "format": picture.format,
-        "size_bytes": len(data),
-        "made_bytes": len(picture.render or b"") + len(picture.view) + len(picture.thumb),
-        "width_px": picture.width_px,
-        "height_px": picture.height_px,
-        "had_alpha": picture.had_alpha,
-        "had_profile": picture.had_profile,
-        "was_turned": picture.was_turned,
-        "notes": list(picture.notes),
-        "render_path": shown.relative_to(storage.root).as_posix(),
-        "thumb_sha256": storage.put("thumbs", picture.thumb, SUFFIXES[THUMB_FORMAT]),
-        "view_sha256": storage.put("views", picture.view, SUFFIXES[VIEW_FORMAT]),
-    }
-    return Stored(hashed, columns)
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """An image that the catalog has, the intake and file it is from, and where its picture lies."""
-
-    image_id: int
-    intake_id: int
-    file_name: str
-    render_path: str
-
-
-def _known(session: Session, catalog_id: int, hashed: Iterable[Hashed]) -> dict[str, _Known]:
-    """The catalog's images by SHA-256, of those among the files."""
-    query = select(Image.sha256, Image.id, Image.intake_id, Image.file_name, Image.render_path).where(
-        Image.catalog_id == catalog_id, Image.sha256.in_({file.sha256 for file in hashed})
-    )
-    return {row.sha256: _Known(row.id, row.intake_id, row.file_name, row.render_path) for row in session.execute(query)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Catalogued:
-    """What all rows of an intake share, and what stands beside each photo."""
-
-    catalog_id: int
-    intake_id: int
-    beside: Beside
-
-    def row(self, stored: Stored) -> dict[str, Any]:
-        """The image row of a new picture."""
-        name = stored.hashed.met.name
-        said = self.beside.said_of(name)
-        return {
-            **stored.columns,
-            "catalog_id": self.catalog_id,
-            "intake_id": self.intake_id,
-            "title": said.title,
-            "category": said.category or folder_category(name),
-            "description": said.description,
-            "product": said.product,
-            "extra": said.extra,
-        }
-
-
-def _record(
-    session: Session,
-    catalogued: _Catalogued,
-    stored: Sequence[Stored],
-    hashed: Sequence[Hashed],
-    given: dict[str, list[GivenText]],
-) -> int:
-    """Write a batch's images and source files; returns how many files are second names of images.
+def record_source_files(session: Session, rows: Iterable[dict[str, Any]]) -> None:
+    """A file met again stays one row as it was; only a refusal is replaced by the newest word about that file.
 
     Rows go in in the order of their keys, so that two intakes into one catalog never wait for each other in a circle.
     """
-    if stored:
-        by_sha256 = {
-            picture.hashed.sha256: picture for picture in sorted(stored, key=lambda picture: picture.hashed.sha256)
-        }
-        query = insert(Image).values([catalogued.row(picture) for picture in by_sha256.values()])
-        session.execute(query.on_conflict_do_nothing())
-    known = _known(session, catalogued.catalog_id, hashed)
-    files: dict[tuple[str, str], dict[str, Any]] = {}
-    for file in hashed:
-        row: dict[str, Any] = {"image_id": None, "outcome": "refused", "reason": file.reason}
-        if file.reason is None:
-            image = known[file.sha256]
-            # Also where an earlier attempt at this intake made the image.
-            is_main = (image.intake_id, image.file_name) == (catalogued.intake_id, file.met.name)
-            row = {"image_id": image.image_id, "outcome": "accepted" if is_main else "same_bytes", "reason": None}
-        row |= {"catalog_id": catalogued.catalog_id, "intake_id": catalogued.intake_id}
-        files[file.met.name, file.sha256] = row | {"file_name": file.met.name, "sha256": file.sha256}
-    _keep_source_files(session, [files[key] for key in sorted(files)])
-    named = [(known[file.sha256].image_id, file.met.name) for file in hashed if file.reason is None]
-    describing.describe(session, catalogued.beside, given, named)
-    return sum(row["outcome"] == "same_bytes" for row in files.values())
-
-
-def _keep_source_files(session: Session, rows: list[dict[str, Any]]) -> None:
-    """A file met again stays one row as it was; only a refusal is replaced by the newest word about that file."""
-    if not rows:
+    files = {(row["file_name"], row["sha256"]): row for row in rows}
+    if not files:
         return
-    new = insert(SourceFile).values(rows)
+    new = insert(SourceFile).values([files[key] for key in sorted(files)])
     changed = {name: new.excluded[name] for name in ("intake_id", "image_id", "outcome", "reason")}
     session.execute(
         new.on_conflict_do_update(
@@ -353,13 +133,23 @@ def _keep_source_files(session: Session, rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _count(session: Session, intake_id: int, already_there: int, refused: int) -> dict[str, int]:
-    """Bring the counts up to date. They only grow: a job taken up again meets the same files once more."""
-    intake = session.get_one(Intake, intake_id)
-    intake.accepted = session.scalar(select(func.count()).where(Image.intake_id == intake_id)) or 0
-    intake.already_there = max(intake.already_there, already_there)
-    intake.refused = max(intake.refused, refused)
-    return {"accepted": intake.accepted, "already_there": intake.already_there, "refused": intake.refused}
+def count(session: Session, intake_id: int, accepted: int = 0, already_there: int = 0, refused: int = 0) -> None:
+    """Count entries that were brought to their outcome in this transaction. Last in it: others wait for the row."""
+    session.execute(
+        update(Intake)
+        .where(Intake.id == intake_id)
+        .values(
+            accepted=Intake.accepted + accepted,
+            already_there=Intake.already_there + already_there,
+            refused=Intake.refused + refused,
+        )
+    )
+
+
+def describe_removal(at: datetime, reason: str) -> str:
+    """Why a photo that an owner removed is not taken in."""
+    why = f": {reason}" if reason else ""
+    return f"An owner removed this photo on {at:%d %B %Y}{why}. On the Storage page an owner may allow it again."
 
 
 def get(session: Session, intake_id: int) -> Intake:

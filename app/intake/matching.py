@@ -13,13 +13,22 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import unquote
 
-from app.intake.folders import Met
 from app.intake.metadata import PhotoMetadata, key_of
 
 Spell = Callable[[str], str]
+
+
+class Named(Protocol):
+    """Something that lies in the source: what it is, a picture or not, and its path."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
 
 
 def _visible(path: str) -> str:
@@ -92,7 +101,7 @@ class Matched:
     unmatched: list[tuple[PhotoMetadata, str]]
 
 
-def match(rows: Mapping[str, PhotoMetadata], files: Iterable[Met], root: str) -> Matched:
+def match(rows: Mapping[str, PhotoMetadata], files: Iterable[Named], root: str) -> Matched:
     """Find for each row, by `key_of` path, its picture among `files` of the folder `root`."""
     kinds = {key_of(met.name): met.kind for met in files}
     pictures = [key for key, kind in kinds.items() if kind == "picture"]

@@ -118,9 +118,9 @@ def starting_with(data: bytes, page: Page) -> bytes:
 
 def _page(place: int, tags: dict[int, Values]) -> Page | None:
     """The page of a directory; None for one that holds no picture."""
-    if _WIDTH not in tags or _HEIGHT not in tags:
-        return None
     first = {tag: int(values[0]) for tag, values in tags.items() if values.size}
+    if _WIDTH not in first or _HEIGHT not in first:
+        return None
     places, sizes = (_TILE_PLACES, _TILE_SIZES) if _TILE_PLACES in tags else (_STRIP_PLACES, _STRIP_SIZES)
     compression = first.get(_COMPRESSION, 1)
     is_raw = (

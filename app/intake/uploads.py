@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from app.catalog.tables import Catalog, Image, Intake
 from app.errors import NotFound, Refused
 from app.intake import folders, ingest
+from app.intake.sources.entry import MAX_FILE_BYTES
 from app.people import Person
 from app.storage import Storage, atomic_file
 
@@ -125,8 +126,8 @@ def keep(storage: Storage, upload: str, person: Person, name: str, source: Binar
     with atomic_file(target) as file:
         while chunk := source.read(_CHUNK_BYTES):
             size_bytes += len(chunk)
-            if size_bytes > ingest.MAX_FILE_BYTES:
-                limit = ingest.MAX_FILE_BYTES // 1024**2
+            if size_bytes > MAX_FILE_BYTES:
+                limit = MAX_FILE_BYTES // 1024**2
                 raise Refused(f"{tame} has more than {limit} MB, the limit of one file. Leave it out and go on.")
             file.write(chunk)
     folder.touch()

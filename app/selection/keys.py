@@ -44,6 +44,7 @@ BY: Final = {
     "rule": "with only a rule’s suggestion",
     "none": "without a decision or a suggestion",
 }
+_OPTED_OUT: Final = {"yes": "opted out of training", "no": "not opted out of training"}
 _RULES: Final = {
     "empty": "Reject: empty", "small": "Reject: too small", "blurred": "Reject: blurred",
     "contradicted": "Look: caption contradicts", "uncaptioned": "Look: no caption",
@@ -54,7 +55,7 @@ _NOTES: Final = {
     "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
     "large-profile": "Large profile", "large-text": "Large text", "first-of-several": "First of several pictures",
     "largest-page": "Largest page", "missing-end-mark": "End mark missing", "laid-on-white": "Laid on white",
-    "reduced-to-8-bit": "Reduced to 8 bit",
+    "reduced-to-8-bit": "Reduced to 8 bit", "hdr-brought-down": "HDR brought down",
 }  # fmt: skip
 
 
@@ -164,6 +165,19 @@ _DECLARED: Final[tuple[Key, ...]] = (
     Label(
         name="product", column=Image.product_key, sample=("K-12",), spelling=Image.product,
         say=lambda values, _: f"of product {_named(values, 'unknown')}",
+    ),
+    Label(
+        name="licence", column=Image.licence_key, sample=("CC BY 4.0",), spelling=Image.licence,
+        say=lambda values, _: f"under {_named(values, 'no known licence')}",
+    ),
+    OneOf(
+        name="optout", column=Image.opt_out, sample=("yes",),
+        choices={"yes": "Opted out of training", "no": "Not opted out"},
+        say=lambda values, _: alternatives([_OPTED_OUT[value] for value in values]),
+    ),
+    Part(
+        name="source", column=Image.source_key, sample=("example.com",),
+        say=lambda values, _: f"with {alternatives(_in_quotes(values))} in the source",
     ),
     Part(
         name="file", column=Image.file_key, sample=("front",),

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from app import jobs
 from app.catalog.tables import Intake
 from app.database import transaction
-from app.intake import folders
 from app.intake.folders import walk
+from app.intake.sources import naming
 from tests import cast
 from tests.browser.conftest import Site, Visit
 from tests.intake.conftest import encoded, picture
@@ -26,7 +26,7 @@ NAMES = (
 )  # fmt: skip
 LEFT_AT_HOME = (
     ".thumbnails/a.jpg", "Lightroom Previews.lrdata/a.jpg", "a.jpg@SynoEAStream",
-    *(f"{name.title()}/a.jpg" for name in folders.PASSED_OVER),
+    *(f"{name.title()}/a.jpg" for name in naming.PASSED_OVER),
 )  # fmt: skip
 
 

@@ -118,3 +118,18 @@ def test_a_digest_is_the_same_in_capitals(tmp_path: Path) -> None:
 def test_a_missing_manifest_is_refused_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"gone\.jsonl"):
         read_manifest(tmp_path / "gone.jsonl")
+
+
+def test_rights_travel_and_change_neither_hash_nor_old_lines(tmp_path: Path) -> None:
+    told = replace(KETTLE, source="https://shop.example/k.jpg", licence="CC BY 4.0", credit="Ana", opt_out="noai: 1")
+    write_manifest(tmp_path / "m.jsonl", [told, LAMP])
+    assert read_manifest(tmp_path / "m.jsonl") == [told, LAMP]
+    first, second = (tmp_path / "m.jsonl").read_text().splitlines()
+    assert "CC BY 4.0" in first and "licence" not in second
+    assert content_hash([told, LAMP]) == content_hash([KETTLE, LAMP])
+
+
+def test_rights_of_another_kind_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_text(json.dumps(asdict(KETTLE) | {"licence": 3}))
+    with pytest.raises(ManifestError, match="licence must be text"):
+        read_manifest(tmp_path / "m.jsonl")

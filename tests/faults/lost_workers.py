@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import psutil
-from sqlalchemy import Engine, delete
+from sqlalchemy import Engine, delete, select
 
 from app import broker, jobs
 from app.database import transaction, utc_now
@@ -89,10 +89,16 @@ class LostWorkers:
             with transaction(self.engine) as session:
                 jobs.sweep(session)
             broker.send_due(self.engine, str(self.settings.redis_url))
-            if left and job.attempts and utc_now() > pause_until:
+            if left and job.attempts and utc_now() > pause_until and not self._is_on_its_last_attempt():
                 self.kill()
                 left, pause_until = left - 1, utc_now() + timedelta(seconds=self.rng.uniform(0.2, 2.0))
         return job
+
+    def _is_on_its_last_attempt(self) -> bool:
+        """Whether one more lost worker would fail a job, as it should."""
+        query = select(Job.id).where(Job.state.in_(("queued", "running")), Job.attempts >= jobs.MAX_ATTEMPTS - 1)
+        with transaction(self.engine) as session:
+            return session.scalar(query.limit(1)) is not None
 
     def job(self, job_id: int) -> Job:
         """The job as it is now."""

@@ -226,7 +226,7 @@ def test_pixels_for_tracking_are_no_product_photos() -> None:
         (b"", "The file is empty."),
         (b"<!DOCTYPE html><title>404</title>", "The file is a web page, not a picture."),
         (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG drawings are not taken in"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC and AVIF photos are not taken in"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "The file is cut off before its end"),
         (b"8BPS\0\x01", "Photoshop files are not taken in"),
         (b"just words", "The file is no picture that can be read"),
         (b"\xff\xd8\xff torn", "The file is damaged, so its picture cannot be read."),

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.captions import proposing, writing
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image, Intake, IntakeRemark
-from app.intake import describing, ingest
+from app.intake import describing, ingest, taking
 from app.storage import Storage
 from tests import cast
 from tests.intake.conftest import encoded, picture
@@ -41,7 +41,7 @@ def take_in(
 
     def taken() -> tuple[Intake, dict[str, Any]]:
         asked = ingest.request_intake(session, pile, folder, cast.person(session))
-        result = ingest.take_in(begin, lambda **_: None, storage, asked.id, max_megapixels=50)  # type: ignore[misc]
+        result = taking.take_in(begin, lambda **_: None, storage, asked.id, max_megapixels=50)  # type: ignore[misc]
         session.expire_all()
         return asked, result
 
@@ -138,7 +138,7 @@ def test_a_row_for_the_second_name_of_equal_bytes_takes_effect(session: Session,
 def test_names_of_equal_bytes_that_disagree_say_which_counts(
     session: Session, take_in: TakeIn, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH", 1)
+    monkeypatch.setattr(taking, "BATCH", 1)
     add(folder, "a.jpg", "b.jpg", seed=7)
     (folder / "metadata.csv").write_text("file_name,title,product\na.jpg,Blue kettle,\nb.jpg,Red mug,KT-1\n")
     for _ in range(2):
@@ -287,10 +287,10 @@ def test_more_remarks_than_a_page_needs_are_counted_and_not_kept(
 def test_an_intake_done_again_after_a_kill_remarks_once(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH", 1)
+    monkeypatch.setattr(taking, "BATCH", 1)
     add(folder, "1.jpg", "2.jpg")
     asked = ingest.request_intake(session, pile, folder, cast.person(session))
-    ingest.take_in(begin, lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
+    taking.take_in(begin, lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
     (folder / "metadata.csv").write_text("file_name,title\n1.jpg,Mug\n2.jpg,Pan\nghost.jpg,x\n")
     asked = ingest.request_intake(session, pile, folder, cast.person(session))
 
@@ -299,8 +299,8 @@ def test_an_intake_done_again_after_a_kill_remarks_once(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ingest.take_in(begin, killed, storage, asked.id, 50)  # type: ignore[arg-type]
-    result = ingest.take_in(begin, lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
+        taking.take_in(begin, killed, storage, asked.id, 50)  # type: ignore[arg-type]
+    result = taking.take_in(begin, lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
     assert result["remarks"] == {"unmatched": 1, "changed": 2}
     assert [row[2] for row in said(session, asked, "changed")] == ["1.jpg", "2.jpg"]
 

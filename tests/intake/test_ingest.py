@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from app.catalog.files import file_of
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.database import transaction
 from app.errors import Refused
-from app.intake import ingest
+from app.intake import ingest, planning, taking
+from app.intake.sources import entry
 from app.jobs import Job
 from app.storage import Storage
 from tests import cast
@@ -57,7 +59,7 @@ def take_in(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, tell: Told | None = None
 ) -> tuple[Intake, dict[str, Any]]:
     asked = ask(session, pile, folder)
-    result = ingest.take_in(begin, tell or Told(), storage, asked.id, max_megapixels=50)
+    result = taking.take_in(begin, tell or Told(), storage, asked.id, max_megapixels=50)
     session.expire_all()
     return asked, result
 
@@ -186,7 +188,7 @@ def test_bad_files_are_refused_with_a_reason_and_never_stop_the_rest(
         "cut.jpg": "The file is cut off before its end, so its picture cannot be read.",
         "empty.png": "The file is empty.",
         "huge.gif": "The picture has 65,000 × 65,000 pixels; 50 megapixels are the limit.",
-        "words.jpg": "The file is no picture that can be read: JPEG, PNG, WebP, TIFF, BMP or GIF.",
+        "words.jpg": "The file is no picture that can be read: JPEG, PNG, WebP, AVIF, HEIC, JPEG XL, TIFF, BMP or GIF.",
         "link.jpg": "A link that leaves the folder; such links are not followed.",
         "line\ufffdbreak.png": "The file is damaged, so its picture cannot be read.",
     }
@@ -219,8 +221,8 @@ def test_taking_in_twice_adds_nothing(
     take_in(session, begin, storage, pile, folder)
     before = outcomes(session)
     decoded: list[int] = []
-    real = ingest.read_picture
-    monkeypatch.setattr(ingest, "read_picture", lambda data, *how: decoded.append(len(data)) or real(data, *how))
+    real = taking.read_picture
+    monkeypatch.setattr(taking, "read_picture", lambda data, *how: decoded.append(len(data)) or real(data, *how))
     again, _ = take_in(session, begin, storage, pile, folder)
     assert (again.accepted, again.already_there, again.refused) == (0, 2, 1)
     assert outcomes(session) == before
@@ -254,15 +256,15 @@ def test_an_intake_that_was_stopped_goes_on_where_it_was(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch,
     stop_at: int,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(ingest, "BATCH", 2)
+    monkeypatch.setattr(taking, "BATCH", 2)
     add(folder, *(f"{number}.jpg" for number in range(5)))
     (folder / "9.jpg").write_bytes(b"broken")
     asked = ask(session, pile, folder)
     with pytest.raises(KeyboardInterrupt):
-        ingest.take_in(begin, Told(stop_at), storage, asked.id, max_megapixels=50)
+        taking.take_in(begin, Told(stop_at), storage, asked.id, max_megapixels=50)
     assert session.scalar(select(func.count()).select_from(Image)) == 2 * stop_at
     assert asked.accepted == 2 * stop_at
-    ingest.take_in(begin, Told(), storage, asked.id, max_megapixels=50)
+    taking.take_in(begin, Told(), storage, asked.id, max_megapixels=50)
     session.expire_all()
     assert (asked.accepted, asked.already_there, asked.refused) == (5, 0, 1)
     assert len(outcomes(session)) == 6
@@ -271,19 +273,19 @@ def test_an_intake_that_was_stopped_goes_on_where_it_was(
 def test_counts_never_shrink_while_an_intake_is_done_again(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH", 2)
+    monkeypatch.setattr(taking, "BATCH", 2)
     add(folder, "0.jpg")
     take_in(session, begin, storage, pile, folder)
     add(folder, *(f"{number}.jpg" for number in range(2, 6)))
     (folder / "1.jpg").write_bytes(b"broken")
     asked = ask(session, pile, folder)
     counts: list[tuple[int, int, int]] = []
-    for stop_at in (2, 1, 9):  # after four files, then after two, then not at all
+    for stop_at in (2, 1, 9):  # after four files, then after the last two, then not at all
         with suppress(KeyboardInterrupt):
-            ingest.take_in(begin, Told(stop_at), storage, asked.id, max_megapixels=50)
+            taking.take_in(begin, Told(stop_at), storage, asked.id, max_megapixels=50)
         session.expire_all()
         counts.append((asked.accepted, asked.already_there, asked.refused))
-    assert counts == [(2, 1, 1), (2, 1, 1), (4, 1, 1)]
+    assert counts == [(2, 1, 1), (4, 1, 1), (4, 1, 1)]
     kept = {name: outcome for name, (outcome, _) in outcomes(session).items()}
     assert kept == {f"{number}.jpg": "refused" if number == 1 else "accepted" for number in range(6)}
 
@@ -303,7 +305,7 @@ def test_refused_files_that_a_later_intake_met_are_counted(
 def test_progress_is_told_after_each_batch(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH", 2)
+    monkeypatch.setattr(taking, "BATCH", 2)
     add(folder, "a.jpg", "b.jpg", "c.jpg")
     told = Told()
     take_in(session, begin, storage, pile, folder, told)
@@ -320,68 +322,47 @@ def test_signals_are_asked_for_at_the_end(
 
 
 def test_a_file_that_vanishes_meanwhile_is_refused(
-    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
 ) -> None:
-    add(folder, "early.jpg", "late.jpg", "stays.jpg")
-    real = ingest._hash
-
-    def hashed(met: Any) -> Any:
-        if met.name == "early.jpg":
-            met.path.unlink()
-        result = real(met)
-        if met.name == "late.jpg":
-            met.path.unlink()
-        return result
-
-    monkeypatch.setattr(ingest, "_hash", hashed)
-    take_in(session, begin, storage, pile, folder)
+    add(folder, "gone.jpg", "stays.jpg")
+    asked = ask(session, pile, folder)
+    listed = planning.plan(begin, Told(), asked.id)
+    (folder / "gone.jpg").unlink()
+    share = taking.Share(asked.id, listed.ids[0], listed.ids[-1])
+    assert taking.take_share(begin, Told(), storage, share, 50) == 2
     gone = ("refused", "The file vanished while the folder was taken in.")
-    assert outcomes(session) == {"early.jpg": gone, "late.jpg": gone, "stays.jpg": ("accepted", None)}
-
-
-def test_a_file_that_changes_meanwhile_is_refused(
-    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add(folder, "a.jpg")
-    real = ingest._hash
-
-    def hashed(met: Any) -> Any:
-        result = real(met)
-        met.path.write_bytes(encoded(picture(99)))
-        return result
-
-    monkeypatch.setattr(ingest, "_hash", hashed)
-    take_in(session, begin, storage, pile, folder)
-    assert outcomes(session)["a.jpg"] == ("refused", "The file changed while it was read; take the folder in again.")
+    assert outcomes(session) == {"gone.jpg": gone, "stays.jpg": ("accepted", None)}
 
 
 def test_a_file_that_may_not_be_read_is_refused(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(folder, "a.jpg")
+    real = os.open
 
-    def closed(path: Path) -> str:
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    def closed(path: Any, *arguments: Any, **named: Any) -> int:
+        if str(path).endswith("a.jpg"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *arguments, **named)
 
-    monkeypatch.setattr(ingest, "sha256_of", closed)
+    monkeypatch.setattr(os, "open", closed)
     take_in(session, begin, storage, pile, folder)
     assert outcomes(session)["a.jpg"] == ("refused", "The file cannot be read: permission denied.")
 
 
 def test_a_file_too_large_to_be_a_photo_is_refused(
-    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
 ) -> None:
-    monkeypatch.setattr(ingest, "MAX_FILE_BYTES", 3 * 1024**2)
     with (folder / "a.tif").open("wb") as file:
-        file.truncate(5 * 1024**2)
+        file.truncate(entry.MAX_FILE_BYTES + 1024**2)
     take_in(session, begin, storage, pile, folder)
-    assert outcomes(session)["a.tif"] == ("refused", "The file has 5 MB; 3 MB are the limit.")
+    assert outcomes(session)["a.tif"] == ("refused", "The file has 513 MB; 512 MB are the limit.")
 
 
 def test_a_full_disk_stops_with_a_sentence_and_keeps_what_was_taken_in(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH", 1)
+    monkeypatch.setattr(taking, "BATCH", 1)
     add(folder, "a.jpg", "b.jpg", "c.jpg")
     kept: list[str] = []
     put = Storage.put
@@ -405,7 +386,7 @@ def test_two_people_taking_in_the_same_pictures_at_once_make_each_image_once(
     engine: Engine, storage: Storage, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On real transactions, batches of both starting together, the second folder in the opposite order of bytes."""
-    monkeypatch.setattr(ingest, "BATCH", 4)
+    monkeypatch.setattr(taking, "BATCH", 4)
     names = [f"{number:02d}.jpg" for number in range(12)]
     add(folder, *names)
     other = folder.parent / "other"
@@ -426,7 +407,7 @@ def test_two_people_taking_in_the_same_pictures_at_once_make_each_image_once(
 
         def work(intake_id: int) -> None:
             try:
-                ingest.take_in(begin, lambda **_: gate.wait(), storage, intake_id, max_megapixels=50)  # type: ignore[misc]
+                taking.take_in(begin, lambda **_: gate.wait(), storage, intake_id, max_megapixels=50)  # type: ignore[misc]
             except BaseException as error:
                 failures.append(error)
                 gate.abort()

@@ -7,9 +7,9 @@ from typing import Literal
 
 import pytest
 
-from app.intake.folders import Met
 from app.intake.matching import Matched, match
 from app.intake.metadata import PhotoMetadata, key_of
+from app.intake.sources.entry import Entry
 
 
 def matched(names: list[str], *pictures: str, place: str = "", others: dict[str, str] | None = None) -> Matched:
@@ -17,9 +17,9 @@ def matched(names: list[str], *pictures: str, place: str = "", others: dict[str,
         f"{place}/{key_of(name)}" if place else key_of(name): PhotoMetadata(line, name=name, source="metadata.csv")
         for line, name in enumerate(names, start=2)
     }
-    mets = [Met("picture", Path("/data/photos") / name, name) for name in pictures]
+    mets = [Entry("picture", Path("/data/photos") / name, name) for name in pictures]
     kinds: dict[str, Literal["refused", "other"]] = {"refused": "refused", "other": "other"}
-    mets += [Met(kinds[kind], Path("/data/photos") / name, name) for name, kind in (others or {}).items()]
+    mets += [Entry(kinds[kind], Path("/data/photos") / name, name) for name, kind in (others or {}).items()]
     return match(rows, mets, "/data/photos")
 
 

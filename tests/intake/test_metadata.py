@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import Refused
-from app.intake import metadata
+from app.intake import metadata, table_rows
 from app.intake.folders import walk
 from app.intake.metadata import PhotoMetadata, Rows
 from app.intake.metadata import read_metadata as read_files
@@ -193,7 +193,7 @@ def test_a_json_file_of_another_program_is_left_alone_and_said_to_be(folder: Pat
     assert list(rows.unread) == ["metadata.json"]
 
 
-@pytest.mark.parametrize("name", ["metadata.parquet", "metadata.xlsx", "Metadata.XLSX"])
+@pytest.mark.parametrize("name", ["metadata.ods", "metadata.xlsx", "Metadata.XLSX"])
 def test_what_is_not_read_says_what_to_do_instead(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"PAR1")
     assert "metadata.csv" in rows_of(folder).unread[name] or "CSV UTF-8" in rows_of(folder).unread[name]
@@ -278,11 +278,11 @@ def test_no_file_takes_much_more_memory_than_it_has_bytes(folder: Path, monkeypa
         "Nothing was taken in."
     )
     (folder / "metadata.csv").unlink()
-    monkeypatch.setattr(metadata, "MAX_LINE", 50)
+    monkeypatch.setattr(table_rows, "MAX_LINE", 50)
     json_file(folder, '{"file_name": "a.jpg", "more": [' + "[]," * 20 + "1]}")
     assert sentence(folder) == ("metadata.jsonl, line 1, has 95 characters; 50 are the limit. Nothing was taken in.")
     (folder / "metadata.jsonl").rename(folder / "metadata.json")
-    monkeypatch.setattr(metadata, "MAX_JSON_BYTES", 50)
+    monkeypatch.setattr(table_rows, "MAX_JSON_BYTES", 50)
     assert rows_of(folder).unread == {"metadata.json": "The file is larger than 0 kB."}
 
 

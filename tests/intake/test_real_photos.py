@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.catalog.files import view_path
 from app.catalog.tables import Image
-from app.intake import ingest
+from app.intake import ingest, taking
 from app.storage import Storage
 from tests import cast
 from workers.signals.measure import measure
@@ -48,7 +48,7 @@ CLOTHES = {
 def views_of(session: Session, storage: Storage, folder: Path) -> dict[str, Pillow.Image]:
     """The views of a folder, taken in, by file name."""
     asked = ingest.request_intake(session, cast.catalog(session), folder, cast.person(session))
-    ingest.take_in(lambda: nullcontext(session), lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
+    taking.take_in(lambda: nullcontext(session), lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
     images = session.scalars(select(Image).where(Image.intake_id == asked.id))
     return {image.file_name: Pillow.open(view_path(storage, image.view_sha256)).convert("RGB") for image in images}
 

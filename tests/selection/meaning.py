@@ -238,6 +238,12 @@ MEANINGS: Final[dict[str, Meaning]] = {
         lambda photo: photo.image.notes or ["none"],
     ),
     "product": _labelled(lambda photo: photo.image.product),
+    "licence": _labelled(lambda photo: photo.image.extra.get("License")),
+    "optout": _equal(lambda photo: "yes" if photo.image.extra.get("opt_out") == "yes" else "no"),
+    "source": Meaning(
+        lambda photo, asked: plain(asked) in plain(photo.image.extra.get("url", "")),
+        lambda photo: [url[8:15], url.upper()] if (url := photo.image.extra.get("url")) else ["example"],
+    ),
     "file": Meaning(
         lambda photo, asked: plain(asked) in plain(photo.image.file_name),
         lambda photo: [photo.image.file_name[2:7], photo.image.file_name.upper()],

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.catalog.files import file_of
 from app.catalog.tables import Image
-from app.intake import ingest
+from app.intake import ingest, taking
 from app.settings import Settings
 from app.storage import Storage
 from tests import cast
@@ -24,7 +24,7 @@ def taken_in(session: Session, storage: Storage, place: Path, data: bytes) -> Im
     place.mkdir()
     (place / "photo.jpg").write_bytes(data)
     asked = ingest.request_intake(session, cast.catalog(session), place, cast.person(session))
-    ingest.take_in(lambda: nullcontext(session), lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
+    taking.take_in(lambda: nullcontext(session), lambda **_: None, storage, asked.id, 50)  # type: ignore[misc]
     return session.scalars(select(Image).where(Image.intake_id == asked.id)).one()
 
 

@@ -203,11 +203,11 @@ def test_an_upload_without_pictures_is_refused_and_removed(client: TestClient, s
 
 def test_an_archive_is_refused_with_what_to_do(client: TestClient) -> None:
     upload = begun(client)
-    send(client, upload, ("photos.ZIP", b"PK\3\4"))
+    send(client, upload, ("photos.RAR", b"Rar!"))
     answer = client.post("/intakes", data={"name": "x", "upload": upload}, headers=JSON)
     assert sentence(answer) == (
         "There are no pictures among these files. "
-        "photos.ZIP: An archive; unpack it and take in the folder that comes out."
+        "photos.RAR: An archive of a kind that is not read: ZIP and TAR are. Unpack it and take in the folder."
     )
 
 
@@ -265,7 +265,7 @@ def test_a_file_and_a_folder_of_one_name_are_both_kept(client: TestClient) -> No
 
 
 def test_a_file_over_the_limit_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "MAX_FILE_BYTES", 1024**2)
+    monkeypatch.setattr(uploads, "MAX_FILE_BYTES", 1024**2)
     upload = begun(client)
     answer = client.post(f"/uploads/{upload}/files", files=[("files", ("big.tif", bytes(1024**2 + 1)))], headers=JSON)
     assert answer.status_code == 422

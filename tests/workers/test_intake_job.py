@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, delete, select, text
 
 from app import jobs
 from app.captions.tables import Caption
@@ -20,8 +20,8 @@ from app.cycles import clock
 from app.database import transaction, utc_now
 from app.demo.drawing import draw
 from app.demo.worlds import base_world
-from app.intake import ingest, uploads
-from app.intake.folders import Met
+from app.intake import ingest, planning, taking, uploads
+from app.intake.sources.entry import Entry
 from app.jobs import Job
 from app.people import Person
 from app.review.decisions import apply_rules
@@ -83,6 +83,34 @@ def waiting(engine: Engine, kind: str) -> list[Job]:
         return list(session.scalars(select(Job).where(Job.kind == kind, Job.state == "queued").order_by(Job.id)))
 
 
+def forget_signals(engine: Engine) -> None:
+    """As if photos had been taken in by a version that measured otherwise."""
+    with transaction(engine) as session:
+        session.execute(delete(Signals))
+
+
+def test_what_is_measured_at_take_in_is_what_is_measured_on_the_view(
+    engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person
+) -> None:
+    (folder / "grey.png").write_bytes((folder / "0.png").read_bytes())
+    Pillow.open(folder / "1.png").convert("L").save(folder / "grey.png")
+    celery_app.do(asked_intake(engine, pile, folder, ana), cpu.take_in, settings)
+    (asked,) = waiting(engine, "signals.measure")
+    names = ("background", "subject_colour", "is_cropped")
+    near = ("coverage", "fill", "offset_x", "offset_y", "whiteness")
+    with transaction(engine) as session:
+        at_once = {one.image_id: one for one in session.scalars(select(Signals))}
+    forget_signals(engine)
+    celery_app.do(asked.id, cpu.measure, settings)
+    assert job(engine, asked.id).result == {"photos": 4, "passed_over": []}
+    with transaction(engine) as session:
+        for later in session.scalars(select(Signals)):
+            first = at_once[later.image_id]
+            assert [getattr(first, name) for name in names] == [getattr(later, name) for name in names]
+            for name in near:
+                assert getattr(first, name) == pytest.approx(getattr(later, name), abs=0.02), name
+
+
 def test_a_folder_becomes_measured_photos_and_captions_are_asked_for(
     engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person
 ) -> None:
@@ -92,7 +120,8 @@ def test_a_folder_becomes_measured_photos_and_captions_are_asked_for(
     assert (done.state, done.done, done.total, done.result["accepted"]) == ("done", 3, 3, 3)
     (asked,) = waiting(engine, "signals.measure")
     celery_app.do(asked.id, cpu.measure, settings)
-    assert job(engine, asked.id).result == {"photos": 3, "passed_over": []}
+    # Each photo was measured when it was taken in, on the same pixels.
+    assert job(engine, asked.id).result == {"photos": 0, "passed_over": []}
     with transaction(engine) as session:
         measured = session.scalars(select(Signals)).all()
     assert len(measured) == 3
@@ -149,16 +178,16 @@ def test_a_broken_metadata_file_fails_with_its_line(
 def test_stopping_keeps_what_was_taken_in(
     engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "BATCH", 1)
+    monkeypatch.setattr(taking, "BATCH", 1)
     job_id = asked_intake(engine, pile, folder, ana)
-    real = ingest._store
+    real = taking._keep
 
     def store(*arguments: object) -> object:
         with transaction(engine) as session:
             jobs.cancel(session, job_id)
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ingest, "_store", store)
+    monkeypatch.setattr(taking, "_keep", store)
     celery_app.do(job_id, cpu.take_in, settings)
     assert job(engine, job_id).state == "cancelled"
     with transaction(engine) as session:
@@ -169,15 +198,15 @@ def test_a_stop_is_heard_while_the_folder_is_looked_through(
     engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = asked_intake(engine, pile, folder, ana)
-    real = ingest.walk
+    real = planning.walk
 
-    def walk(place: Path, beat: Callable[[], None]) -> Iterator[Met]:
+    def walk(place: str, beat: Callable[[], None]) -> Iterator[Entry]:
         with transaction(engine) as session:
             jobs.cancel(session, job_id)
         yield from real(place, beat)
         pytest.fail("the walk went on to its end")
 
-    monkeypatch.setattr(ingest, "walk", walk)
+    monkeypatch.setattr(planning, "walk", walk)
     celery_app.do(job_id, cpu.take_in, settings)
     assert job(engine, job_id).state == "cancelled"
 
@@ -231,19 +260,19 @@ def test_a_worker_that_lost_its_job_writes_nothing_more(
 ) -> None:
     """Another worker claims the job while this one reads its first batch."""
     job_id = asked_intake(engine, pile, folder, ana)
-    real, taken = ingest._hash, list[int]()
+    real, taken = taking._read, list[int]()
 
-    def hashed(met: object) -> object:
+    def read(*arguments: object) -> object:
         if not taken:
             taken.append(1)
             with transaction(engine) as session:
                 jobs.get(session, job_id).state = "queued"
             with transaction(engine) as session:
                 jobs.claim(session, job_id, "another")
-        return real(met)  # type: ignore[arg-type]
+        return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ingest, "THREADS", 1)
-    monkeypatch.setattr(ingest, "_hash", hashed)
+    monkeypatch.setattr(taking, "THREADS", 1)
+    monkeypatch.setattr(taking, "_read", read)
     celery_app.do(job_id, cpu.take_in, settings)
     with transaction(engine) as session:
         assert session.scalars(select(Image)).all() == []
@@ -267,6 +296,7 @@ def test_a_view_that_cannot_be_read_is_told_and_passed_over(
     engine: Engine, settings: Settings, storage: Storage, pile: Catalog, folder: Path, ana: Person
 ) -> None:
     celery_app.do(asked_intake(engine, pile, folder, ana), cpu.take_in, settings)
+    forget_signals(engine)
     with transaction(engine) as session:
         first = session.scalars(select(Image).where(Image.file_name == "0.png")).one()
     view_path(storage, first.view_sha256).write_bytes(b"torn")
@@ -281,6 +311,7 @@ def test_many_photos_are_measured_in_parts_by_any_worker_and_a_killed_ones_part_
     engine: Engine, settings: Settings, pile: Catalog, folder: Path, ana: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     celery_app.do(asked_intake(engine, pile, folder, ana), cpu.take_in, settings)
+    forget_signals(engine)
     (asked,) = waiting(engine, "signals.measure")
     monkeypatch.setattr(signal_job, "cut_evenly", lambda ids: ([one] for one in ids))
     celery_app.do(asked.id, cpu.measure, settings)

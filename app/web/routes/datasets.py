@@ -104,13 +104,21 @@ def freeze(
     unseen: Annotated[bool, Form()] = False,
     expected_seen: Annotated[int | None, Form()] = None,
     expected_unseen: Annotated[int, Form()] = 0,
+    opted_out: Annotated[bool, Form()] = False,
+    expected_seen_opted_out: Annotated[int, Form()] = 0,
+    expected_unseen_opted_out: Annotated[int, Form()] = 0,
 ) -> RedirectResponse:
-    """Freeze the photos that match `q`, without it the kept ones; with `unseen` also those that no person has seen.
+    """Freeze the photos that match `q`, without it the kept ones.
+
+    With `unseen` also those that no person has seen, with `opted_out` those whose owners opted out of training.
 
     What was expected are the numbers of captioned photos that the page told.
     """
-    expected = expected_seen + (expected_unseen if unseen else 0) if expected_seen is not None else None
-    version = freezing.request_freeze(session, catalog_id, q, me, unseen, expected)
+    expected = None
+    if expected_seen is not None:
+        seen = expected_seen + (expected_seen_opted_out if opted_out else 0)
+        expected = seen + (expected_unseen + (expected_unseen_opted_out if opted_out else 0) if unseen else 0)
+    version = freezing.request_freeze(session, catalog_id, q, me, unseen, expected, opted_out)
     return RedirectResponse(f"/datasets/{version.id}", 303)
 
 

@@ -17,7 +17,9 @@ from app.catalog.notes import SENTENCES
 from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog, Intake, IntakeRemark, SourceFile
 from app.errors import NotAllowed, Refused
-from app.intake import describing, folders, ingest, uploads
+from app.intake import describing, folders, hub, ingest, uploads
+from app.intake.sources import naming
+from app.intake.sources.entry import MAX_FILE_BYTES
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
@@ -27,7 +29,7 @@ from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
 router = APIRouter()
 
 # A request holds one file of the largest size or many small ones; its other fields are short.
-MAX_REQUEST_BYTES: Final = ingest.MAX_FILE_BYTES + (16 << 20)
+MAX_REQUEST_BYTES: Final = MAX_FILE_BYTES + (16 << 20)
 REFUSED_PAGE: Final = 200
 REMARKS_PAGE: Final = 200
 
@@ -108,9 +110,9 @@ def form(
         may_name_folder=me.role == "owner",
         roots=config.roots,
         recent=[_row(files, *row) for row in ingest.recent(session)],
-        max_file_mb=ingest.MAX_FILE_BYTES // 1024**2,
-        passed_over=tuple(sorted(folders.PASSED_OVER)),
-        passed_over_ends=folders.PASSED_OVER_ENDS,
+        max_file_mb=MAX_FILE_BYTES // 1024**2,
+        passed_over=tuple(sorted(naming.PASSED_OVER)),
+        passed_over_ends=naming.PASSED_OVER_ENDS,
     )
     return page("intakes/index.html", view)
 
@@ -145,7 +147,12 @@ def take_in(
         place = Path(folder.strip())
         if place.is_absolute():
             folders.refuse_outside(place, config.roots)
-        asked = _request(session, catalog, place, me)
+        dataset = hub.named(folder)
+        asked = (
+            hub.request_intake(session, storage, catalog, dataset, me)
+            if dataset
+            else _request(session, catalog, place, me)
+        )
     return _answer(request, asked)
 
 
@@ -213,10 +220,13 @@ def repeat(
     storage.refuse_below_reserve()
     before = ingest.get(session, intake_id)
     folder = Path(before.folder)
+    catalog = reading.get(session, before.catalog_id)
+    if dataset := hub.of_folder(storage, folder):
+        _refuse_members(me)
+        return _answer(request, hub.request_intake(session, storage, catalog, dataset, me))
     if not uploads.is_upload(storage, folder):
         _refuse_members(me)
         folders.refuse_outside(folder, config.roots)
-    catalog = reading.get(session, before.catalog_id)
     return _answer(request, _request(session, catalog, folder, me))
 
 
@@ -267,12 +277,17 @@ def _refuse_members(me: Person) -> None:
 def _may_repeat(storage: Storage, config: Settings, intake_row: IntakeRow, me: Person) -> bool:
     folder = Path(intake_row.intake.folder)
     is_over = intake_row.job is None or intake_row.job.is_over
+    if hub.of_folder(storage, folder):
+        return is_over and me.role == "owner"
     may_name = me.role == "owner" and folders.is_within(folder, config.roots)
     return is_over and (may_name or uploads.is_upload(storage, folder)) and folder.is_dir()
 
 
 def _row(storage: Storage, asked: Intake, catalog: Catalog, job: Job | None) -> IntakeRow:
-    source = "Files from a browser" if uploads.is_upload(storage, Path(asked.folder)) else asked.folder
+    folder = Path(asked.folder)
+    source = "Files from a browser" if uploads.is_upload(storage, folder) else asked.folder
+    if dataset := hub.of_folder(storage, folder):
+        source = str(dataset)
     return IntakeRow(asked, catalog, job, source)
 
 

@@ -12,7 +12,7 @@ from app.captions import checking, rules, writing
 from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import Caption
-from app.catalog import embeddings, notes, reading
+from app.catalog import embeddings, notes, reading, rights
 from app.catalog import signals as measured
 from app.catalog.tables import Image, Signals
 from app.review import decisions, rule_sets
@@ -84,6 +84,17 @@ class Photo:
     def notes(self) -> list[str]:
         """What intake had to assume, in sentences."""
         return [sentence for note, sentence in notes.SENTENCES.items() if note in self.image.notes]
+
+    @property
+    def opt_out(self) -> str:
+        """The words by which the photo's owner opted out of training; empty where nobody did."""
+        return rights.opt_out_said(self.image.extra)
+
+    @property
+    def source_address(self) -> str | None:
+        """The photo's source where it is a web address."""
+        source = self.image.source or ""
+        return source if source.lower().startswith(("http://", "https://")) else None
 
     @property
     def decision_id(self) -> int:

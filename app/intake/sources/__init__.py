@@ -1,0 +1,1 @@
+"""Where photos come from: folders, archives, catalogues and web addresses, each told as entries that can be opened."""
