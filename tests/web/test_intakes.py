@@ -307,27 +307,14 @@ def test_a_finished_intake_shows_counts_refused_files_and_what_follows(
 ) -> None:
     asked = over("done")
     row = {"catalog_id": asked.catalog_id, "intake_id": asked.id, "outcome": "refused"}
-    session.add(SourceFile(file_name="<b>cut.jpg", sha256="", reason="The file is empty.", **row))
+    session.add(SourceFile(file_name="<b>cut.jpg", sha256="", reason="<b>The file is empty.", **row))
+    session.flush()
     measuring = jobs.request(session, "signals.measure", {"catalog_id": asked.catalog_id, "image_ids": None})
     answer = client.get(f"/intakes/{asked.id}")
-    assert [file.reason for file in answer.context["refused"]] == ["The file is empty."]
-    assert "&lt;b&gt;cut.jpg" in answer.text and "<b>cut.jpg" not in answer.text
+    assert [(kind.sentence, kind.files) for kind in answer.context["refused"]] == [("<b>The file is empty.", 1)]
+    assert "&lt;b&gt;The file" in answer.text and "<b>The file" not in answer.text
     assert "3 files of which there is no photo here" in answer.text and "2 other files left alone" in answer.text
     assert [job.id for job in answer.context["following"]] == [measuring.id]
-
-
-def test_long_lists_of_refused_files_go_on(
-    client: TestClient, session: Session, over: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.web.routes.intakes.REFUSED_PAGE", 2)
-    asked = over("done")
-    row = {"catalog_id": asked.catalog_id, "intake_id": asked.id, "outcome": "refused", "reason": "The file is empty."}
-    session.add_all([SourceFile(file_name=f"{number} & more.jpg", sha256="", **row) for number in range(3)])
-    session.flush()
-    first = client.get(f"/intakes/{asked.id}")
-    assert "?after=1%20%26%20more.jpg" in first.text
-    rest = client.get(f"/intakes/{asked.id}", params={"after": "1 & more.jpg"})
-    assert [file.file_name for file in rest.context["refused"]] == ["2 & more.jpg"]
 
 
 def test_refused_files_that_a_later_intake_met_are_said_to_be_there(
