@@ -26,9 +26,6 @@ from app.storage import Storage
 RETRY: Final = "intake.try_again"
 # How many rows of a long list are read at once.
 CHUNK: Final = 2_000
-# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection").
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-_FULLWIDTH: Final = ("＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +180,3 @@ def rows(session: Session, which: Which) -> Iterator[Sequence[str]]:
         for refused in some:
             yield refused.file_name, refused.reason or "", sources[refused.intake_id], str(refused.intake_id)
             session.expunge(refused)
-
-
-def plain_cell(text: str) -> str:
-    """A cell of a table that no spreadsheet takes for a formula: one that begins like it gets a ' in front."""
-    return f"'{text}" if text.startswith((*_FORMULA_STARTS, *_FULLWIDTH)) else text

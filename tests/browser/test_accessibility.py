@@ -40,8 +40,9 @@ NOT_PAGES = {
     "/images/{image_id}/view", "/images/{image_id}/original", "/catalogs/{catalog_id}/map/points",
     "/datasets/{version_id}/manifest.jsonl",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
-    "/compare/{sheet_id}/rows", "/samples/{sample_id}", "/catalogs/{catalog_id}/refused.csv", "/refused/{file_id}/thumb",
-    "/uploads/{upload}",
+    "/compare/{sheet_id}/rows", "/samples/{sample_id}", "/catalogs/{catalog_id}/refused.csv",
+    "/refused/{file_id}/thumb",
+    "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv",
 }  # fmt: skip
 PAGES = {route.path for router in ROUTERS for route in router.routes if "GET" in route.methods} - NOT_PAGES  # type: ignore[attr-defined]
 

@@ -86,6 +86,7 @@ ROUTES: dict[str, Who] = {
     "POST /intakes": "member",  # a folder of the server is an owner's: tests/web/test_intakes.py
     "GET /intakes/{intake_id}": "member",
     "GET /intakes/{intake_id}/refused": "member",
+    "GET /intakes/{intake_id}/remarks.csv": "member",
     "POST /intakes/{intake_id}/repetitions": "member",  # the same
     "GET /jobs/{job_id}": "member",
     "POST /jobs/{job_id}/cancel": "own",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -25,6 +26,7 @@ from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
+from app.web import tables
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
 from app.web.routes import uploads as sending
 from app.web.routes.uploads import MAX_REQUEST_BYTES
@@ -89,7 +91,8 @@ class Remarks:
     """What an intake remarked on metadata and captions: `counts` by kind, and a page of those of the kind `shown`.
 
     `next_after` is the number that the next page starts behind, None on the last; `is_cut` where more were counted than
-    are kept. `files` are the metadata files and their rows, `given` the captions taken from files.
+    the `kept` that are kept at most. `text` stands in those of the page. `files` are the metadata files and their rows,
+    `given` the captions taken from files.
     """
 
     counts: dict[str, int]
@@ -97,6 +100,8 @@ class Remarks:
     page: list[IntakeRemark]
     next_after: int | None
     is_cut: bool
+    kept: int
+    text: str
     files: dict[str, int]
     given: int
 
@@ -161,7 +166,7 @@ def take_in(
     folder: Annotated[str, Form()] = "",
     upload: Annotated[str, Form()] = "",
     source: Annotated[Literal["", "browser", "server", "archive", "links", "hub"], Form()] = "",
-    dataset: Annotated[str, Form()] = "",
+    dataset_name: Annotated[str, Form()] = "",
     revision: Annotated[str, Form()] = "",
     files: Annotated[list[UploadFile], File()] = [],  # noqa: B006
 ) -> Response:
@@ -172,8 +177,8 @@ def take_in(
     chosen = [file for file in files if file.filename]
     if source == "browser":
         folder = ""
-    elif dataset.strip() and source in ("", "hub"):
-        folder = f"hf://datasets/{dataset.strip()}@{revision.strip() or 'main'}"
+    elif dataset_name.strip() and source in ("", "hub"):
+        folder = f"hf://datasets/{dataset_name.strip()}@{revision.strip() or 'main'}"
     if not (folder.strip() or upload or chosen):
         raise Refused(_NOTHING.get(source, "Choose files or a folder to take in."))
     storage.refuse_below_reserve()
@@ -206,6 +211,7 @@ def show(
     me: CurrentPerson,
     remarks: RemarkKind | None = None,
     remarks_after: int = 0,
+    remarks_with: str = "",
 ) -> HTMLResponse:
     """One intake: how far it is, what came of it, what its metadata did, and which files were refused."""
     asked = ingest.get(session, intake_id)
@@ -221,11 +227,28 @@ def show(
         left_out=quarantine.count(session, replace(which, is_left_out=True)),
         met_again=ingest.met_again(session, asked),
         noted=[(note, sentence, noted[note]) for note, sentence in SENTENCES.items() if note in noted],
-        remarks=_remarks(session, asked, job, remarks, remarks_after),
+        remarks=_remarks(session, asked, job, (remarks, remarks_with.strip()), remarks_after),
         naming=_naming(session, intake_row),
         may_repeat=_may_repeat(storage, config, intake_row, me),
     )
     return page("intakes/intake.html", view)
+
+
+@router.get("/intakes/{intake_id}/remarks.csv")
+def remarks_table(intake_id: int, request: Request, session: Read, remarks: RemarkKind) -> Response:
+    """All remarks of one kind as a table for spreadsheets."""
+    ingest.get(session, intake_id)
+
+    def rows(reader: Session) -> Iterator[Sequence[str]]:
+        last = 0
+        while some := describing.remarks(reader, intake_id, remarks, last, tables.CHUNK):
+            last = some[-1].id
+            for remark in some:
+                yield remark.source, str(remark.line or ""), remark.name, remark.sentence
+                reader.expunge(remark)
+
+    head = ("source", "line", "names", "what came of it")
+    return tables.answer(request, f"intake-{intake_id}-{remarks}.csv", head, rows)
 
 
 @router.post("/intakes/{intake_id}/repetitions")
@@ -257,18 +280,23 @@ def _request(session: Session, catalog: Catalog, folder: Path, me: Person) -> In
     return ingest.waiting(session, catalog, folder) or ingest.request_intake(session, catalog, folder, me)
 
 
-def _remarks(session: Session, asked: Intake, job: Job | None, kind: RemarkKind | None, after: int) -> Remarks:
-    """The remarks of the kind asked for, or of the first that there are any of. Final once the job is done."""
+def _remarks(
+    session: Session, asked: Intake, job: Job | None, wanted: tuple[RemarkKind | None, str], after: int
+) -> Remarks:
+    """The remarks of the kind asked for, or of the first that there are any of, with a text in them."""
+    kind, text = wanted
     result = (job.result or {}) if job is not None else {}
     counts = {name: count for name in describing.KINDS if (count := result.get("remarks", {}).get(name))}
     shown: str | None = kind or next(iter(counts), None)
-    rows = describing.remarks(session, asked.id, shown, after, REMARKS_PAGE) if shown else []
+    rows = describing.remarks(session, asked.id, shown, after, REMARKS_PAGE, text) if shown else []
     return Remarks(
         counts=counts,
         shown=shown,
         page=rows,
         next_after=rows[-1].id if len(rows) == REMARKS_PAGE else None,
-        is_cut=counts.get(shown or "", 0) > describing.MAX_REMARKS,
+        is_cut=counts.get(shown or "", 0) > describing.most_kept(shown or ""),
+        kept=describing.most_kept(shown or ""),
+        text=text,
         files=result.get("metadata_files", {}),
         given=result.get("captions_given", 0),
     )

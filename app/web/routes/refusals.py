@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from app.catalog import reading
 from app.catalog.files import CONTENT_TYPES, SUFFIXES, THUMB_FORMAT
@@ -21,7 +19,8 @@ from app.errors import NotFound
 from app.intake import ingest, quarantine
 from app.intake.quarantine import ReasonCount, Which
 from app.jobs import Job
-from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write, opened
+from app.web import tables
+from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
 from app.web.routes.images import KEPT_FOR_A_YEAR
 
 router = APIRouter()
@@ -81,13 +80,9 @@ def table(
     catalog = reading.get(session, catalog_id)
     which = Which(catalog_id, intake_id, reason or None, is_left_out=left_out)
 
-    def lines() -> Iterator[str]:
-        # The request's own session is closed by the time that this is read.
-        with opened(request) as reader:
-            yield from _as_csv(("file", "why", "from", "intake"), quarantine.rows(reader, which))
-
     name = re.sub(r"[^a-z0-9]+", "-", catalog.name.lower()).strip("-") or "catalog"
-    return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=_as_file(f"{name}-refused.csv"))
+    head = ("file", "why", "from", "intake")
+    return tables.answer(request, f"{name}-refused.csv", head, lambda reader: quarantine.rows(reader, which))
 
 
 @router.get("/refused/{file_id}/thumb", response_class=FileResponse)
@@ -165,22 +160,3 @@ def _address(which: Which, **others: str | int | None) -> str:
     query = urlencode({name: value for name, value in fields.items() if value})
     place = f"/intakes/{which.intake_id}" if which.intake_id is not None else f"/catalogs/{which.catalog_id}"
     return f"{place}/refused" + (f"?{query}" if query else "")
-
-
-def _as_csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Lines of a table, with a mark in front by which spreadsheets know UTF-8."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    buffer.write("\ufeff")
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow([quarantine.plain_cell(cell) for cell in row])
-        if buffer.tell() > 1 << 16:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
-
-
-def _as_file(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, File, Form, UploadFile
+from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
@@ -84,9 +84,11 @@ def add_piece(
 
 
 @router.post("/uploads/{upload}/removal")
-def forget(upload: str, storage: Files, me: CurrentPerson) -> Response:
+def forget(upload: str, request: Request, storage: Files, me: CurrentPerson) -> Response:
     """Remove an upload that is not to be taken in."""
     resuming.forget(storage, upload, me)
+    if "application/json" in request.headers.get("accept", ""):
+        return Response(status_code=204)
     return RedirectResponse("/intakes", 303)
 
 

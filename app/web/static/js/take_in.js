@@ -115,6 +115,11 @@ class TakeIn {
     const refusal = this.part("refusal");
     refusal.textContent = "";
     try {
+      if (event.submitter?.name === "forget") {
+        await post(`/uploads/${event.submitter.value}/removal`);
+        event.submitter.closest("li").remove();
+        return;
+      }
       const fields = new FormData(this.form);
       fields.delete("files");
       const isHere = event.submitter?.name === "upload";
