@@ -38,6 +38,7 @@ again; a failure that might have passed did not."""
 # Every kind of job, and the queue whose workers do it. test_house checks that each has a task.
 QUEUES: Final[dict[str, Queue]] = {
     "intake.take_in": "cpu",
+    "intake.try_again": "cpu",
     "signals.measure": "cpu",
     "captions.propose": "cpu",
     "captions.look": "gpu",

@@ -8,7 +8,9 @@ import itertools
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
-from app.catalog.tables import Catalog, Image, Intake, Signals
+from app.catalog.tables import Catalog, Image, Intake, Signals, SourceFile
+from app.intake import quarantine
+from app.intake.quarantine import Which
 from app.people import Person
 
 _numbers = itertools.count(1)
@@ -64,6 +66,11 @@ def image(
         session.add(Caption(image_id=photo.id, text=caption, written_by="captioner", captioner="facts", settings={}))
     session.flush()
     return photo
+
+
+def refused(session: Session, intake: Intake) -> list[SourceFile]:
+    """The files that an intake refused, by name."""
+    return quarantine.page(session, Which(intake.catalog_id, intake.id))
 
 
 def red_kettle(session: Session, pile: Catalog) -> Image:

@@ -21,6 +21,7 @@ from workers.signals import signal_job
 NICENESS: Final = 10
 
 take_in = job_task("intake.take_in")(intake_job.take_in)
+try_refused_again = job_task("intake.try_again")(intake_job.try_again)
 measure = job_task("signals.measure")(signal_job.measure_all)
 propose_captions = job_task("captions.propose")(caption_job.propose_all)
 apply_rules = job_task("review.apply_rules")(rules_job.apply_rules)

@@ -1,4 +1,4 @@
-"""The body of `intake.take_in`: a source listed once, then taken in by many workers, each a share of its files."""
+"""The bodies of `intake.take_in` and `intake.try_again`: a source, or what it refused, taken in in shares."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.intake import hub, ingest, planning, settling, uploads
+from app.intake import hub, ingest, planning, retrying, settling, uploads
 from app.intake.addresses import PrivateHosts
 from app.intake.fetching import Fetcher
+from app.intake.planning import Listed
 from app.intake.taking import Measuring, Share, take_share
 from workers.celery_app import Cut, Results, Work, cut_evenly, shared
 from workers.signals.measure import SIGNALS_VERSION, measure
@@ -33,12 +34,20 @@ def take_in(work: Work) -> dict[str, Any] | Cut:
 
 
 def _plan(work: Work) -> list[jobs.JobPart]:
-    intake_id = int(work.arguments["intake_id"])
+    _fetch_dataset(work)
+    return _shares(work, planning.plan(_beginning(work), work.tell, int(work.arguments["intake_id"])))
+
+
+def _fetch_dataset(work: Work) -> None:
+    """Where the source is a data set of a model hub, fetch what is missing of it."""
     with work.transaction() as session:
-        folder = Path(ingest.get(session, intake_id).folder)
+        folder = Path(ingest.get(session, int(work.arguments["intake_id"])).folder)
     if dataset := hub.of_folder(work.storage, folder):
         hub.fetch(work.storage, dataset, work.tell)
-    listed = planning.plan(_beginning(work), work.tell, intake_id)
+
+
+def _shares(work: Work, listed: Listed) -> list[jobs.JobPart]:
+    intake_id = int(work.arguments["intake_id"])
     return [
         jobs.JobPart({"intake_id": intake_id, "first": ids[0], "last": ids[-1]}, len(ids))
         for ids in cut_evenly(listed.ids, at_most=listed.share_at_most)
@@ -55,14 +64,40 @@ def _take_share(work: Work) -> dict[str, Any]:
 def _end(work: Work, shares: Results) -> dict[str, Any]:
     intake_id = int(work.arguments["intake_id"])
     begin = _beginning(work)
-    with begin() as session:
-        folder = Path(ingest.get(session, intake_id).folder)
     result = settling.settle(begin, intake_id)
     with begin() as session:
         hub.mark(session, work.storage, ingest.get(session, intake_id))
-    uploads.discard(work.storage, folder)
-    hub.discard(work.storage, folder)
+    _clear(work, intake_id)
     return result
+
+
+def try_again(work: Work) -> dict[str, Any] | Cut:
+    """Read the refused files of an intake again. Raises Refused where the source is gone, Cancelled between batches."""
+    return shared(work, _plan_again, _take_share, _end_again)
+
+
+def _plan_again(work: Work) -> list[jobs.JobPart]:
+    _fetch_dataset(work)
+    return _shares(work, retrying.plan(_beginning(work), work.tell, work.arguments))
+
+
+def _end_again(work: Work, shares: Results) -> dict[str, Any]:
+    intake_id = int(work.arguments["intake_id"])
+    begin = _beginning(work)
+    result = retrying.end(begin, intake_id)
+    with begin() as session:
+        hub.mark(session, work.storage, ingest.get(session, intake_id))
+    _clear(work, intake_id)
+    return result
+
+
+def _clear(work: Work, intake_id: int) -> None:
+    """Delete what a browser sent for an intake, but the refused files: they stay for a while, to be tried again."""
+    with _beginning(work)() as session:
+        intake = ingest.get(session, intake_id)
+        refused = uploads.refused_names(session, intake)
+    uploads.discard_taken(work.storage, Path(intake.folder), refused)
+    hub.discard(work.storage, Path(intake.folder))
 
 
 def _beginning(work: Work) -> Callable[[], AbstractContextManager[Session]]:

@@ -44,21 +44,21 @@ class MeasuredFacts:
 
 
 def read_catalogue(
-    title: str | None, category: str | None = None, description: str | None = None, folder: str | None = None
+    title: str | None, category: str | None = None, description: str | None = None, name: str | None = None
 ) -> CatalogueFacts:
     """Facts in a catalogue row's texts, with markup, article numbers and advertising left out (`titles`).
 
-    The noun is the category's, or where only a `folder` has a name, that name's if it is a known product (`nouns`). A
-    view counts wherever its words stand. A material counts in the title, and in the description where that says it of
-    the whole thing ("in a steel finish", "made of brass", "cotton dress"), not of a part ("a matte shell").
+    The noun is the category's, or else the `name` that a rule took from the photo's path (`naming_rules`). A view
+    counts wherever its words stand. A material counts in the title, and in the description where that says it of the
+    whole thing ("in a steel finish", "made of brass", "cotton dress"), not of a part ("a matte shell").
     """
-    name, said = plain_title(title), seen_text(description or "").lower()
-    texts = f"{(name or '').lower()} {said}"
-    noun = nouns.of_category(category) or (nouns.of_folder(folder) if folder else None)
-    words = {*_words(name or ""), *_materials_said(said, noun)}
+    plain, said = plain_title(title), seen_text(description or "").lower()
+    texts = f"{(plain or '').lower()} {said}"
+    noun = nouns.of_category(category) or name
+    words = {*_words(plain or ""), *_materials_said(said, noun)}
     return CatalogueFacts(
         noun=noun,
-        title=name,
+        title=plain,
         material=next((word for word in MATERIAL_WORDS if word in words), None),
         view=next((view for view in VIEW_WORDS if view in texts), None),
     )

@@ -1,9 +1,8 @@
-"""What a photo shows, as a bare noun, from the words of a category or a folder. Pure.
+"""What a photo shows, as a bare noun, from the words of a category. And which words are known to name a product. Pure.
 
-A shop's category is taken at its word unless it names a department, several things or nothing. A folder's name is a
-guess, and people name folders after jobs, dates, cameras and splits: it becomes a noun only where each of its words is
-known to name a product. So "train", "hires" and "Client B" say nothing, and neither does an uncommon product: a caption
-that says "product" is true, one that says "train" is not.
+A shop's category is taken at its word unless it names a department, several things or nothing. Names of folders and
+files are anybody's: people name them after jobs, dates, cameras and splits, so they become nouns only by a rule that a
+person accepted (`naming_rules`), and what is known to name a product says which rules to offer first.
 """
 
 from __future__ import annotations
@@ -131,7 +130,7 @@ def of_category(category: str | None) -> str | None:
 
 
 def of_folder(folder: str) -> str | None:
-    """The noun of a folder's name, or None unless all its words are known products and materials.
+    """The noun of a folder's name, or None unless all its words are known products and materials: a guess.
 
     A colour in the name is left to the picture: "red mugs" -> "mug".
     """

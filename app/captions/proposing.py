@@ -9,8 +9,9 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.captions import facts
+from app.captions import facts, naming_history
 from app.captions.facts import CatalogueFacts, MeasuredFacts
+from app.captions.naming_rules import NameRule
 from app.captions.nouns import is_of_folder
 from app.captions.tables import Caption
 from app.captions.writing import AUTHORS, author, current, propose
@@ -22,7 +23,7 @@ from app.people import Person
 from app.settings import Settings
 
 FACTS: Final = "facts"
-FACTS_VERSION: Final = 4
+FACTS_VERSION: Final = 5
 # Below this confidence the subject's mask is a guess, and with it its colour and its place.
 SURE: Final = 0.35
 
@@ -89,24 +90,34 @@ def propose_facts(session: Session, image_ids: Collection[int]) -> int:
         .outerjoin(Signals, Signals.image_id == Image.id)
         .where(Image.id.in_(image_ids))
         .order_by(Image.id)
-    )
+    ).all()
+    rules = naming_history.rules_of(session, {row[0].catalog_id for row in rows})
     written = 0
     for image, signals in rows:
-        settings = {"version": FACTS_VERSION, "signals": signals.version if signals is not None else None}
-        written += propose(session, image, describe(image, signals), FACTS, settings) is not None
+        rule = rules.get(image.catalog_id)
+        settings: dict[str, Any] = {
+            "version": FACTS_VERSION,
+            "signals": signals.version if signals is not None else None,
+        }
+        if rule is not None:
+            settings["naming"] = rule.key
+        written += propose(session, image, describe(image, signals, rule), FACTS, settings) is not None
     return written
 
 
-def describe(image: Image, signals: Signals | None) -> str:
+def describe(image: Image, signals: Signals | None, rule: NameRule | None = None) -> str:
     """The facts captioner's sentence for one photo. A signal that could not be told is left out."""
-    return facts.sentence(catalogue_facts(image), measured_facts(signals))
+    return facts.sentence(catalogue_facts(image, rule), measured_facts(signals))
 
 
-def catalogue_facts(image: Image) -> CatalogueFacts:
-    """What the catalogue row says. A category that is only a folder's name is trusted less: see `nouns`."""
-    if image.category and is_of_folder(image.category, image.file_name):
-        return facts.read_catalogue(image.title, None, image.description, folder=image.category)
-    return facts.read_catalogue(image.title, image.category, image.description)
+def catalogue_facts(image: Image, rule: NameRule | None = None) -> CatalogueFacts:
+    """What the catalogue row says. Neither file nor folder names the thing but by a rule that a person accepted.
+
+    A category that is only a folder's name is no word of the catalogue's.
+    """
+    is_of_path = image.category is not None and is_of_folder(image.category, image.file_name)
+    name = rule.name_of(image.file_name) if rule is not None else None
+    return facts.read_catalogue(image.title, None if is_of_path else image.category, image.description, name)
 
 
 def measured_facts(signals: Signals | None) -> MeasuredFacts:

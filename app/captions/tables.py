@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.catalog.tables import Image
+from app.catalog.tables import Catalog, Image
 from app.database import Base, BigId, Moment, utc_now
 from app.people import Person
 
@@ -53,3 +53,24 @@ class CaptionCheck(Base):
     measured_at: Mapped[Moment]  # as the signals have it
     version: Mapped[int]
     contradiction: Mapped[str | None] = mapped_column(Text)  # the first finding in a sentence; None: nothing disagrees
+
+
+class NamingRule(Base):
+    """How a catalog's file names say what photos show, as a person saw it on examples and accepted it. Append-only.
+
+    `rule` is a key of `naming_rules.RULES`; None takes the rule before it back. `examples` are the photos that the
+    person saw: pairs of a file name and the name taken from it, None where there was none.
+    """
+
+    __tablename__ = "naming_rule"
+    __table_args__ = (
+        Index("uq_naming_rule_current", "catalog_id", unique=True, postgresql_where=text("superseded_at is null")),
+    )
+
+    id: Mapped[BigId]
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id, ondelete="CASCADE"), index=True)
+    rule: Mapped[str | None] = mapped_column(Text)
+    examples: Mapped[list[list[str | None]]] = mapped_column(JSONB)
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
+    created_at: Mapped[Moment] = mapped_column(default=utc_now)
+    superseded_at: Mapped[Moment | None]

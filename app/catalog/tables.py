@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
@@ -22,6 +22,11 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.catalog import near, rights, spelling  # noqa: F401  (their functions compute columns and answer filters)
 from app.database import Base, BigId, Moment, utc_now
 from app.jobs import Job
+from app.people import Person
+
+# What differs between reasons of one kind: quoted names, and numbers of any size.
+NAMES_AND_NUMBERS: Final = r"“[^”]*”|[0-9][0-9.,]*[0-9]|[0-9]"
+REFUSED_KEY: Final = "case when outcome in ('refused','left_out') then name_key(file_name) end"
 
 
 class Catalog(Base):
@@ -122,12 +127,30 @@ class Image(Base):
 
 
 class SourceFile(Base):
-    """A file that an intake met: accepted, a copy of the same bytes, or refused with a reason. Met twice, one row."""
+    """A file that an intake met: accepted, a copy of the same bytes, or refused with a reason. Met twice, one row.
+
+    A refused file that a person left out for good is `left_out`, and stays so whenever it is met again. `reason_kind`
+    is the reason without its numbers and quoted names: files of one kind are listed and tried again together.
+    `refused_key` orders what is not in the catalog by name.
+    `thumb_sha256` is a small picture of a refused file, where one could be made.
+    """
 
     __tablename__ = "source_file"
     __table_args__ = (
         UniqueConstraint("catalog_id", "file_name", "sha256"),
-        CheckConstraint("outcome in ('accepted','same_bytes','refused')", name="outcome"),
+        CheckConstraint("outcome in ('accepted','same_bytes','refused','left_out')", name="outcome"),
+        # For lists of refused files, by name: most catalogs have few among many.
+        *(
+            Index(
+                f"ix_source_file_refused_{of}",
+                f"{of}_id",
+                "outcome",
+                "refused_key",
+                "id",
+                postgresql_where=text("refused_key is not null"),
+            )
+            for of in ("catalog", "intake")
+        ),
     )
 
     id: Mapped[BigId]
@@ -138,6 +161,14 @@ class SourceFile(Base):
     sha256: Mapped[str] = mapped_column(Text)
     outcome: Mapped[str] = mapped_column(Text)
     reason: Mapped[str | None] = mapped_column(Text)
+    reason_kind: Mapped[str | None] = mapped_column(
+        Text, Computed(f"regexp_replace(reason, '{NAMES_AND_NUMBERS}', '…', 'g')", persisted=True)
+    )
+    # Compared byte by byte, whatever the database's own collation is; None where the file was taken in.
+    refused_key: Mapped[str | None] = mapped_column(Text(collation="C"), Computed(REFUSED_KEY, persisted=True))
+    thumb_sha256: Mapped[str | None] = mapped_column(Text)
+    left_out_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
+    left_out_at: Mapped[Moment | None]
 
 
 class RemovedPhoto(Base):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, true
 from sqlalchemy.orm import Session
 
 from app.captions import writing
@@ -28,8 +28,9 @@ from app.intake.sources.naming import holds_many
 from app.intake.staging import CAPTION_SUFFIXES, GivenText, given_of, said_of
 from app.intake.tables import IntakeFile
 
-# How many remarks of a kind are kept; more are only counted.
+# How many remarks of a kind are kept; more are only counted. What was done to photos is kept nearly always.
 MAX_REMARKS: Final = TOLD_AT_MOST
+MAX_CHANGES: Final = 100_000
 KINDS: Final = ("unread", "unmatched", "respelled", "unused", "changed")
 # How many staged entries are put into the catalog at once.
 _BATCH: Final = 500
@@ -51,7 +52,7 @@ class IntakeRemarks:
     def remark(self, kind: str, source: str, line: int, name: str, sentence: str) -> None:
         """Remember one remark until `keep`."""
         self.counts[kind] += 1
-        if self.counts[kind] <= MAX_REMARKS:
+        if self.counts[kind] <= most_kept(kind):
             place = {"kind": kind, "source": source[-_MAX_NAME:], "line": line, "name": name[-_MAX_NAME:]}
             self.pending.append({"intake_id": self.intake_id, **place, "sentence": sentence})
 
@@ -246,11 +247,23 @@ def forget_remarks(session: Session, intake_id: int) -> None:
     session.execute(delete(IntakeRemark).where(*mine))
 
 
-def remarks(session: Session, intake_id: int, kind: str, after: int = 0, limit: int = 200) -> list[IntakeRemark]:
-    """IntakeRemarks of one kind that an intake made, in their order, starting after the one with the id `after`."""
+def most_kept(kind: str) -> int:
+    """How many remarks of a kind are kept."""
+    return MAX_CHANGES if kind in ("changed", "unused") else MAX_REMARKS
+
+
+def remarks(
+    session: Session, intake_id: int, kind: str, after: int = 0, limit: int = 200, text: str = ""
+) -> list[IntakeRemark]:
+    """Remarks of one kind that an intake made, in their order, starting after the one with the id `after`.
+
+    `text` stands in what they name or say, in any letter case.
+    """
+    holds = IntakeRemark.name.icontains(text, autoescape=True) | IntakeRemark.sentence.icontains(text, autoescape=True)
     query = (
         select(IntakeRemark)
         .where(IntakeRemark.intake_id == intake_id, IntakeRemark.kind == kind, IntakeRemark.id > after)
+        .where(holds if text else true())
         .order_by(IntakeRemark.id)
         .limit(limit)
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import func, literal, select, true, tuple_, update
+from sqlalchemy import func, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from app import jobs
 from app.catalog import reading
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.errors import NotFound, Refused
-from app.intake import describing
+from app.intake import describing, refused_before
 from app.intake.folders import holds_none
 from app.intake.metadata import is_metadata
 from app.intake.sources.entry import Entry
@@ -108,11 +108,12 @@ def source_file(
     image_id: int | None = None,
     reason: str | None = None,
     outcome: str = "refused",
+    thumb_sha256: str | None = None,
 ) -> dict[str, Any]:
     """The columns of a source file; `intake` are the ids of its catalog and of the intake."""
     return {
         "catalog_id": intake[0], "intake_id": intake[1], "file_name": name, "sha256": sha256, "image_id": image_id,
-        "outcome": outcome, "reason": reason,
+        "outcome": outcome, "reason": reason, "thumb_sha256": thumb_sha256,
     }  # fmt: skip
 
 
@@ -125,12 +126,13 @@ def record_source_files(session: Session, rows: Iterable[dict[str, Any]]) -> Non
     if not files:
         return
     new = insert(SourceFile).values([files[key] for key in sorted(files)])
-    changed = {name: new.excluded[name] for name in ("intake_id", "image_id", "outcome", "reason")}
+    changed = {name: new.excluded[name] for name in ("intake_id", "image_id", "outcome", "reason", "thumb_sha256")}
     session.execute(
         new.on_conflict_do_update(
             index_elements=["catalog_id", "file_name", "sha256"], set_=changed, where=SourceFile.outcome == "refused"
         )
     )
+    refused_before.forget_replaced(session, next(iter(files.values()))["intake_id"], list(files))
 
 
 def count(session: Session, intake_id: int, accepted: int = 0, already_there: int = 0, refused: int = 0) -> None:
@@ -158,19 +160,6 @@ def get(session: Session, intake_id: int) -> Intake:
     if intake is None:
         raise NotFound(f"There is no intake {intake_id}.")
     return intake
-
-
-def refused_files(session: Session, intake_id: int, after: str = "", limit: int = 200) -> list[SourceFile]:
-    """Files that this intake refused, by name with its numbers by their value, starting after the name `after`."""
-    order = tuple(key.collate("C") for key in (func.name_key(SourceFile.file_name), SourceFile.file_name))
-    query = (
-        select(SourceFile)
-        .where(SourceFile.intake_id == intake_id, SourceFile.outcome == "refused")
-        .where(tuple_(*order) > tuple_(func.name_key(after), literal(after)))
-        .order_by(*order)
-        .limit(limit)
-    )
-    return list(session.scalars(query))
 
 
 def noted(session: Session, intake_id: int) -> dict[str, int]:
@@ -216,20 +205,3 @@ def recent(session: Session, limit: int = 20) -> list[tuple[Intake, Catalog, Job
         .limit(limit)
     )
     return [(row[0], row[1], row[2]) for row in session.execute(query)]
-
-
-def under_way_after(session: Session, asked: Intake) -> list[Job]:
-    """Jobs that an intake led to and that are not over: its catalog's signals and captions. Oldest first."""
-    query = (
-        select(Job)
-        .where(
-            Job.kind.in_(("signals.measure", "captions.propose", "captions.look")),
-            Job.state.in_(("queued", "running")),
-            Job.whole_id.is_(None),
-            Job.id > (asked.job_id or 0),
-            Job.arguments["catalog_id"].as_integer() == asked.catalog_id,
-        )
-        .order_by(Job.id)
-        .limit(3)
-    )
-    return list(session.scalars(query))

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from app.captions import writing
 from app.catalog.tables import SourceFile
 from app.errors import Refused
-from app.intake import beside, describing, ingest, staging
+from app.intake import beside, describing, ingest, refused_before, staging
 from app.intake.describing import Begin, IntakeRemarks
 from app.intake.ingest import Tell
 from app.intake.matching import Matched, match
@@ -56,18 +56,9 @@ def plan(begin: Begin, tell: Tell, intake_id: int) -> Listed:
     if not Path(source).exists():
         raise Refused(f"There is no folder {source} on this machine any more.")
     remarks = IntakeRemarks(intake_id)
-    tables = _stage(begin, tell, intake_id, source)
-    rows = read_metadata(tables)
-    has_pictures = _has(begin, intake_id, "picture")
-    if not has_pictures or any(table.is_catalogue for table in tables):
-        _stage_addresses(begin, intake_id, rows)
-    # Words that come alone are for the photos that are there already.
-    if not has_pictures and (rows.by_key or _has(begin, intake_id, "caption")):
-        _stage_photos(begin, intake_id, catalog_id)
-    used = beside.give_captions(begin, remarks)
-    matched = _match(begin, remarks, rows, _root(source)) if rows.by_key else Matched({}, [], [])
+    tables, rows, used, matched = put_together(begin, tell, remarks, source, catalog_id)
     _remark(begin, remarks, rows, matched)
-    _record_refused(begin, catalog_id, intake_id)
+    record_refused(begin, catalog_id, intake_id)
     others = _count(begin, intake_id, ("other", "caption")) - used - sum(is_metadata(entry) for entry in tables)
     with begin() as session:
         ingest.get(session, intake_id).listed = {
@@ -78,8 +69,35 @@ def plan(begin: Begin, tell: Tell, intake_id: int) -> Listed:
             "remarks": dict(remarks.counts),
         }
         session.flush()
+    return listed(begin, tell, intake_id, _note(matched))
+
+
+def put_together(
+    begin: Begin, tell: Tell, remarks: IntakeRemarks, source: str, catalog_id: int
+) -> tuple[list[Entry], Rows, int, Matched]:
+    """Stage what a source holds, and with each picture the words that came along.
+
+    Returns the tables, their rows, how many caption files were used, and which picture each row means.
+    """
+    intake_id = remarks.intake_id
+    tables = _stage(begin, tell, intake_id, source)
+    rows = read_metadata(tables)
+    has_pictures = _has(begin, intake_id, "picture")
+    if not has_pictures or any(table.is_catalogue for table in tables):
+        _stage_addresses(begin, intake_id, rows)
+    # Words that come alone are for the photos that are there already.
+    if not has_pictures and (rows.by_key or _has(begin, intake_id, "caption")):
+        _stage_photos(begin, intake_id, catalog_id)
+    used = beside.give_captions(begin, remarks)
+    matched = _match(begin, remarks, rows, _root(source)) if rows.by_key else Matched({}, [], [])
+    return tables, rows, used, matched
+
+
+def listed(begin: Begin, tell: Tell, intake_id: int, note: str = "") -> Listed:
+    """The staged pictures that wait to be taken in."""
+    with begin() as session:
         waiting = _waiting(session, intake_id)
-    tell(done=0, total=len(waiting), note=_note(matched))
+    tell(done=0, total=len(waiting), note=note)
     return Listed(waiting, max(256, -(-_packed(begin, intake_id) // PACKED_SHARES)))
 
 
@@ -220,19 +238,23 @@ def _note(matched: Matched) -> str:
     return f"{subject} no picture here"
 
 
-def _record_refused(begin: Begin, catalog_id: int, intake_id: int) -> None:
+def record_refused(begin: Begin, catalog_id: int, intake_id: int) -> None:
     """Write down the entries that were refused as they were met."""
     refused = (IntakeFile.intake_id == intake_id, IntakeFile.kind == "refused", IntakeFile.outcome.is_(None))
     while True:
         with begin() as session:
             rows = session.scalars(select(IntakeFile).where(*refused).order_by(IntakeFile.id).limit(_BATCH)).all()
+            left_out = refused_before.left_out(session, catalog_id, [(row.name, "") for row in rows])
+            recorded = [row for row in rows if (row.name, "") not in left_out]
             ingest.record_source_files(
                 session,
-                [ingest.source_file((catalog_id, intake_id), row.name, reason=row.reason) for row in rows],
+                [ingest.source_file((catalog_id, intake_id), row.name, reason=row.reason) for row in recorded],
             )
             for row in rows:
                 row.outcome = "refused"
-            ingest.count(session, intake_id, refused=len(rows))
+                if row not in recorded:
+                    session.delete(row)
+            ingest.count(session, intake_id, refused=len(recorded))
         if not rows:
             return
 

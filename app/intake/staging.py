@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from sqlalchemy import TableValuedAlias, Text, column, delete, func, literal, select, update
+from sqlalchemy import Select, TableValuedAlias, Text, column, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 from sqlalchemy.types import TypeEngine
 
 from app.captions import writing
@@ -139,9 +139,17 @@ def drop_leavings(session: Session) -> None:
         .join(Job, Job.id == Intake.job_id)
         .where(Job.state.in_(("done", "failed", "cancelled")))
         .where(select(IntakeFile.id).where(IntakeFile.intake_id == Intake.id).exists())
+        .where(~_is_tried_again().exists())
     )
     for intake_id in session.scalars(over).all():
         drop(session, intake_id)
+
+
+def _is_tried_again() -> Select[int]:
+    """A job that has staged refused files of an intake once more."""
+    again = aliased(Job)
+    is_open = (again.kind == "intake.try_again", again.state.in_(("queued", "running")))
+    return select(again.id).where(*is_open, again.arguments["intake_id"].as_integer() == Intake.id).correlate(Intake)
 
 
 def said_of(row: IntakeFile) -> PhotoMetadata | None:

@@ -16,16 +16,17 @@ from itertools import groupby
 from typing import Any, Final
 
 from PIL import Image as Pillow
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.catalog import reading, signals
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
 from app.catalog.tables import Image
-from app.intake import fetching, ingest, memory, planning, settling, staging
+from app.intake import fetching, ingest, memory, planning, refused_before, settling, staging
 from app.intake.decoding import Unreadable, read_picture
 from app.intake.describing import Begin, facts_of
+from app.intake.glimpses import glimpse
 from app.intake.ingest import Tell
 from app.intake.sources.entry import Unopened, located
 from app.intake.sources.opening import Fetch, Opener
@@ -72,6 +73,7 @@ class _Read:
     row: IntakeFile
     sha256: str = ""
     reason: str | None = None
+    thumb_sha256: str | None = None
     data: bytes = field(default=b"", repr=False)
     of_server: dict[str, str] = field(default_factory=dict)
     columns: dict[str, Any] | None = None
@@ -112,6 +114,7 @@ def take_share(
     with ThreadPoolExecutor(THREADS) as pool, Opener(fetch) as opener:
         for batch in _batches(opener, rows, tell):
             with begin() as session:
+                batch = _without_left_out(session, catalog_id, batch)
                 known = _known(session, catalog_id, batch)
                 _refuse_removed(session, catalog_id, batch)
             # A picture whose file went missing gets it back.
@@ -120,12 +123,22 @@ def take_share(
             list(pool.map(lambda read: _keep(storage, read, max_megapixels, measuring), fresh.values()))
             for read in batch:
                 # The same bytes under another name are refused for the same reason.
-                read.reason = read.reason or (fresh[read.sha256].reason if read.sha256 in fresh else None)
+                same = fresh.get(read.sha256, read)
+                read.reason, read.thumb_sha256 = read.reason or same.reason, read.thumb_sha256 or same.thumb_sha256
             done += len(batch)
             with begin() as session:
                 _record(session, (catalog_id, share.intake_id), batch, measuring)
             tell(done=done)
     return done
+
+
+def _without_left_out(session: Session, catalog_id: int, batch: list[_Read]) -> list[_Read]:
+    """The batch without what somebody left out for good, which is as if it had not been met."""
+    left_out = refused_before.left_out(session, catalog_id, [(read.row.name, read.sha256) for read in batch])
+    passed_over = {read.row.id for read in batch if (read.row.name, read.sha256) in left_out}
+    if passed_over:
+        session.execute(delete(IntakeFile).where(IntakeFile.id.in_(passed_over)))
+    return [read for read in batch if read.row.id not in passed_over]
 
 
 def _waiting(begin: Begin, share: Share) -> list[IntakeFile]:
@@ -197,6 +210,8 @@ def _keep(storage: Storage, read: _Read, max_megapixels: int, measuring: Measuri
             picture = read_picture(read.data, max_megapixels, read.row.name)
         except Unreadable as refusal:
             read.reason = refusal.sentence
+            if (seen := glimpse(read.data, read.row.name)) is not None:
+                read.thumb_sha256 = storage.put("thumbs", seen, SUFFIXES[THUMB_FORMAT])
             return
         suffix = SUFFIXES[picture.format]
         shown = storage.path("originals", storage.put("originals", read.data, suffix), suffix)
@@ -283,7 +298,8 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
             outcome = "accepted" if is_main else "same_bytes"
         tally[outcome] += 1
         image_id = image.image_id if image is not None else None
-        files.append(ingest.source_file(intake, read.row.name, read.sha256, image_id, read.reason, outcome))
+        columns = (intake, read.row.name, read.sha256, image_id, read.reason, outcome, read.thumb_sha256)
+        files.append(ingest.source_file(*columns))
         staged.append({"id": read.row.id, "outcome": outcome, "image_id": image_id, "reason": read.reason})
     ingest.record_source_files(session, files)
     staging.change(session, staged)

@@ -8,6 +8,7 @@ name, and the true one in a list beside it (see `folders.NAMES`).
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import json
 import re
@@ -15,7 +16,7 @@ import secrets
 import shutil
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
@@ -23,15 +24,21 @@ from typing import BinaryIO, Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import Catalog, Image, Intake
+from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.errors import NotFound, Refused
-from app.intake import folders, ingest
+from app.intake import folders, ingest, staging
+from app.intake.metadata import is_metadata
+from app.intake.sources import listing
 from app.intake.sources.entry import MAX_FILE_BYTES
 from app.people import Person
 from app.storage import Storage, atomic_file
 
 FOLDER: Final = "uploads"
 FORGOTTEN_AFTER_S: Final = 2 * 24 * 3600
+# What was refused stays longer, to be tried again; it counts against a member's quota all that time.
+REFUSED_FORGOTTEN_AFTER_S: Final = 30 * 24 * 3600
+# Lies in the folder of an upload that was taken in and of which only refused files are left.
+_IS_TAKEN_IN: Final = ".\x01taken-in"
 # A name on Linux has at most 255 bytes and a path 4,096; numbers for names met again, and the data folder's own path,
 # need room too.
 MAX_PART_BYTES: Final = 245
@@ -86,13 +93,15 @@ def _sizes(folder: Path) -> Iterator[int]:
 
 
 def begin(storage: Storage, person: Person) -> str:
-    """A new, empty upload of this person; returns its name. Uploads that nobody touched for two days are removed."""
+    """A new, empty upload of this person; returns its name. Uploads that nobody touched for two days are
+    removed, and refused files of one that was taken in after thirty."""
     root = storage.root / FOLDER
     root.mkdir(parents=True, exist_ok=True)
     for old in root.iterdir():
         # Another request may be removing the same one.
         with suppress(FileNotFoundError):
-            if old.stat().st_mtime < time.time() - FORGOTTEN_AFTER_S:
+            kept_s = REFUSED_FORGOTTEN_AFTER_S if (old / _IS_TAKEN_IN).exists() else FORGOTTEN_AFTER_S
+            if old.stat().st_mtime < time.time() - kept_s:
                 discard(storage, old)
     upload = f"{person.id}-{secrets.token_hex(16)}"
     (root / upload).mkdir()
@@ -110,7 +119,8 @@ def folder_of(storage: Storage, upload: str, person: Person) -> Path:
 def keep(storage: Storage, upload: str, person: Person, name: str, source: BinaryIO) -> str:
     """Keep one file of an upload under its name, and return that; `name` may lead through folders.
 
-    A name met again gets a number, and so does a folder whose name a file has.
+    A name met again gets a number, and so does a folder whose name a file has; the same bytes under the same name are
+    the same file, sent again by a browser that did not hear the answer.
 
     Raises NotFound, and Refused for a file over `intake.MAX_FILE_BYTES` or a full disk.
     """
@@ -131,9 +141,13 @@ def keep(storage: Storage, upload: str, person: Person, name: str, source: Binar
                 raise Refused(f"{tame} has more than {limit} MB, the limit of one file. Leave it out and go on.")
             file.write(chunk)
     folder.touch()
+    same = next((path for path in _before(place / last, target) if filecmp.cmp(path, target, shallow=False)), None)
+    if same is not None:
+        target.unlink()
+        target = same
     kept = target.relative_to(folder).as_posix()
-    if kept_as == tame:
-        return kept
+    if kept_as == tame or same is not None:
+        return kept if kept_as == tame else tame
     with (folder / folders.NAMES).open("a", encoding="utf-8") as names:
         names.write(json.dumps([kept, tame]) + "\n")
     return tame
@@ -147,6 +161,16 @@ def _numbered(path: Path, is_taken: Callable[[Path], bool]) -> Path:
             break
         free = path.with_stem(f"{path.stem} ({number})")
     return free
+
+
+def _before(first: Path, last: Path) -> Iterator[Path]:
+    """The files that `_numbered` met on the way from the first path to the last."""
+    path, number = first, 1
+    while path != last:
+        if path.is_file():
+            yield path
+        number += 1
+        path = first.with_stem(f"{first.stem} ({number})")
 
 
 def tame_name(name: str) -> str:
@@ -188,3 +212,29 @@ def discard(storage: Storage, folder: Path) -> None:
     """Remove an upload's folder; leaves every other folder alone."""
     if is_upload(storage, folder):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def refused_names(session: Session, intake: Intake) -> set[str]:
+    """The names of the files that this intake refused, and that may be tried again."""
+    mine = (SourceFile.intake_id == intake.id, SourceFile.outcome == "refused")
+    return set(session.scalars(select(SourceFile.file_name).where(*mine)))
+
+
+def discard_taken(storage: Storage, folder: Path, refused: Collection[str]) -> None:
+    """Remove what was taken in of an upload: all but the refused files of these names and what describes them.
+
+    Where nothing was refused the whole folder goes. Leaves every other folder alone.
+    """
+    if not is_upload(storage, folder) or not folder.is_dir():
+        return
+    entries = list(listing.walk(str(folder))) if refused else []
+    # Of an archive that holds a refused file all is kept.
+    kept = {entry.path for entry in entries if entry.name in refused}
+    if not kept:
+        discard(storage, folder)
+        return
+    kept |= {entry.path for entry in entries if is_metadata(entry) or staging.is_caption(entry)}
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in kept and path.name != folders.NAMES:
+            path.unlink(missing_ok=True)
+    (folder / _IS_TAKEN_IN).touch()

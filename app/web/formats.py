@@ -76,6 +76,7 @@ def initials(name: str) -> str:
 
 JOBS = {
     "intake.take_in": "Taking in photos",
+    "intake.try_again": "Trying refused files again",
     "signals.measure": "Measuring photos",
     "captions.propose": "Writing captions",
     "captions.look": "Looking at photos",

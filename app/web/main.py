@@ -39,12 +39,15 @@ from app.web.routes import (
     jobs,
     launch,
     maps,
+    naming,
     people,
+    refusals,
     removal,
     rules,
     runs,
     samples,
     sign_in,
+    uploads,
 )
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -66,6 +69,9 @@ ROUTERS: Final = (
     catalogs.router,
     maps.router,
     intakes.router,
+    uploads.router,
+    refusals.router,
+    naming.router,
     images.router,
     decisions.router,
     rules.router,

@@ -28,6 +28,7 @@ from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image, Intake, Signals
 from app.database import Base, migrate, transaction
 from app.desk.queue import upcoming
+from app.intake import uploads
 from app.people import Person
 from app.review import decisions
 from app.review.tables import Decision
@@ -128,6 +129,8 @@ def site(_server: Site) -> Site:
         try:
             with transaction(_server.engine) as session:
                 session.execute(text(f"truncate {tables} restart identity cascade"))
+            # Numbers of people begin again, and uploads go by them.
+            shutil.rmtree(_server.storage.root / uploads.FOLDER, ignore_errors=True)
             break
         except OperationalError:  # a request of the test before is still being answered
             if not tries_left:

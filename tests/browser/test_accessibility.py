@@ -40,7 +40,9 @@ NOT_PAGES = {
     "/images/{image_id}/view", "/images/{image_id}/original", "/catalogs/{catalog_id}/map/points",
     "/datasets/{version_id}/manifest.jsonl",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
-    "/compare/{sheet_id}/rows", "/samples/{sample_id}",
+    "/compare/{sheet_id}/rows", "/samples/{sample_id}", "/catalogs/{catalog_id}/refused.csv",
+    "/refused/{file_id}/thumb",
+    "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv",
 }  # fmt: skip
 PAGES = {route.path for router in ROUTERS for route in router.routes if "GET" in route.methods} - NOT_PAGES  # type: ignore[attr-defined]
 
@@ -103,6 +105,9 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
         "/catalogs/{catalog_id}/freeze": [f"{catalog}/freeze?q=decision:kept"],
         "/intakes": ["/intakes"], "/intakes/{intake_id}": [f"/intakes/{intake.id}"],
+        "/intakes/{intake_id}/refused": [f"/intakes/{intake.id}/refused"],
+        "/catalogs/{catalog_id}/refused": [f"{catalog}/refused", f"{catalog}/refused?left_out=1"],
+        "/catalogs/{catalog_id}/naming": [f"{catalog}/naming"],
         "/images/{image_id}": [f"/images/{photos[0].id}?q=kettle", "/images/999999"],
         "/datasets": ["/datasets"], "/datasets/{version_id}": [f"/datasets/{done.version_id}"],
         "/runs": ["/runs"], "/runs/new": ["/runs/new"], "/runs/{run_id}": [f"/runs/{running.id}", f"/runs/{done.id}"],

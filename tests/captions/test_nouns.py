@@ -1,4 +1,4 @@
-"""What a photo is called, from its category or its folder; a folder's name is no noun unless it is a known product."""
+"""What a photo is called, from its category; and which words are known to name a product."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_category_is_taken_at_its_word_unless_it_names_no_thing(category: str 
 def test_a_category_that_repeats_a_folder_is_the_folders_word() -> None:
     assert is_of_folder("new mugs", "x/new_mugs/1.jpg") and not is_of_folder("Mugs", "x/1.jpg")
     sure = Signals(version=1, background="white", background_colour="white", subject_colour="green", confidence=0.9)
-    for folder in ("train", "data", "hires"):
+    for folder in ("train", "data", "hires", "mugs"):
         image = Image(title=None, category=folder, description=None, file_name=f"{folder}/1.jpg")
         assert proposing.describe(image, sure) == "Green product on a white background."
     given = Image(title=None, category="Train", description=None, file_name="1.jpg")

@@ -267,7 +267,7 @@ def test_captions_and_rows_are_read_from_plain_files_only(
     asked, result = take_in()
     assert captions(session) == {} and session.scalars(select(Image)).one().title is None
     if kind == "link out":
-        assert [file.file_name for file in ingest.refused_files(session, asked.id)] == ["1.txt", "metadata.csv"]
+        assert [file.file_name for file in cast.refused(session, asked)] == ["1.txt", "metadata.csv"]
     else:
         assert {source for source, *_ in said(session, asked, "unread")} == {"1.txt", "metadata.csv"}
     assert "root" not in str(result) and not any("root" in row[3] for row in said(session, asked, "unread"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from app.catalog.tables import Intake, SourceFile
-from app.intake import ingest
+from app.intake import quarantine
+from app.intake.quarantine import Which
 from tests import cast
 
 
@@ -22,5 +23,7 @@ def test_refused_files_stand_in_the_order_of_their_numbers(session: Session) -> 
             )
         )
     session.flush()
-    assert [file.file_name for file in ingest.refused_files(session, asked.id)] == names
-    assert [file.file_name for file in ingest.refused_files(session, asked.id, "P9.jpg", 1)] == ["p10.jpg"]
+    which = Which(pile.id, asked.id)
+    files = quarantine.page(session, which)
+    assert [file.file_name for file in files] == names
+    assert [file.file_name for file in quarantine.page(session, which, files[2].id, 1)] == ["p10.jpg"]

@@ -47,6 +47,13 @@ ROUTES: dict[str, Who] = {
     "POST /catalogs/{catalog_id}/map": "member",
     "GET /catalogs/{catalog_id}/map/points": "member",
     "POST /catalogs/{catalog_id}/phrases": "member",
+    "GET /catalogs/{catalog_id}/naming": "member",
+    "POST /catalogs/{catalog_id}/naming": "member",
+    "POST /catalogs/{catalog_id}/naming/withdrawal": "member",
+    "GET /catalogs/{catalog_id}/refused": "member",
+    "POST /catalogs/{catalog_id}/refused/exclusions": "member",
+    "POST /catalogs/{catalog_id}/refused/retries": "member",  # a folder of the server is an owner's, as for intakes
+    "GET /catalogs/{catalog_id}/refused.csv": "member",
     "GET /catalogs/{catalog_id}/rules": "member",
     "POST /catalogs/{catalog_id}/rules": "member",
     "POST /catalogs/{catalog_id}/versions": "member",
@@ -78,6 +85,8 @@ ROUTES: dict[str, Who] = {
     "GET /intakes": "member",
     "POST /intakes": "member",  # a folder of the server is an owner's: tests/web/test_intakes.py
     "GET /intakes/{intake_id}": "member",
+    "GET /intakes/{intake_id}/refused": "member",
+    "GET /intakes/{intake_id}/remarks.csv": "member",
     "POST /intakes/{intake_id}/repetitions": "member",  # the same
     "GET /jobs/{job_id}": "member",
     "POST /jobs/{job_id}/cancel": "own",
@@ -92,6 +101,7 @@ ROUTES: dict[str, Who] = {
     "POST /people/{person_id}/links": "own",
     "POST /people/{person_id}/role": "owner",
     "POST /preflights": "member",  # within a cycle's money: test_a_member_spends_what_an_owner_set_aside
+    "GET /refused/{file_id}/thumb": "member",
     "GET /runs": "member",
     "POST /runs": "member",  # the same
     "GET /runs/new": "member",
@@ -115,11 +125,15 @@ ROUTES: dict[str, Who] = {
     "POST /sign-out/everywhere": "member",
     "POST /undo": "member",
     "POST /uploads": "member",
+    "GET /uploads/{upload}": "member",
     "POST /uploads/{upload}/files": "member",
+    "POST /uploads/{upload}/pieces": "member",
+    "POST /uploads/{upload}/removal": "member",
 }
 
 PASSWORD = "four words make one"
 FORMS: dict[str, dict[str, str]] = {
+    "POST /catalogs/{catalog_id}/naming": {"rule": "whole"},
     "POST /people": {"name": "Mei", "email": "mei@example.org"},
     "POST /people/{person_id}/role": {"role": "owner"},
     "POST /people/{person_id}/links": {"password": PASSWORD},
@@ -340,6 +354,9 @@ TOLD_BY: dict[str, str] = {
     "POST /catalogs/{catalog_id}/embeddings": "job_asked",
     "POST /catalogs/{catalog_id}/map": "job_asked",
     "POST /catalogs/{catalog_id}/phrases": "job_asked",
+    "POST /catalogs/{catalog_id}/naming": "naming_decided",
+    "POST /catalogs/{catalog_id}/naming/withdrawal": "naming_decided",
+    "POST /catalogs/{catalog_id}/refused/retries": "job_asked",
     "POST /catalogs/{catalog_id}/rules": "job_asked",
     "POST /catalogs/{catalog_id}/versions": "job_asked",
     "POST /compare/{sheet_id}/drawing": "job_asked",
@@ -350,6 +367,7 @@ TOLD_BY: dict[str, str] = {
     "POST /runs/{run_id}/model": "job_asked",
     # Histories that are appended to, each row with its person; and what changes nothing yet.
     "POST /catalogs/{catalog_id}/decisions": "decision",
+    "POST /catalogs/{catalog_id}/refused/exclusions": "",  # each file has the person who left it out
     "POST /images/{image_id}/decisions": "decision",
     "POST /catalogs/{catalog_id}/lassos": "",  # the row has its person
     "POST /undo": "decision",
@@ -359,6 +377,8 @@ TOLD_BY: dict[str, str] = {
     "POST /runs/new": "",
     "POST /uploads": "",  # until they are taken in
     "POST /uploads/{upload}/files": "",
+    "POST /uploads/{upload}/pieces": "",
+    "POST /uploads/{upload}/removal": "",
 }
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.catalog.tables import Catalog, Intake, IntakeRemark, SourceFile
 from app.intake import ingest, uploads
+from app.intake.describing import IntakeRemarks
 from app.intake.folders import walk
 from app.jobs import Job
 from app.people import Person
@@ -307,27 +308,14 @@ def test_a_finished_intake_shows_counts_refused_files_and_what_follows(
 ) -> None:
     asked = over("done")
     row = {"catalog_id": asked.catalog_id, "intake_id": asked.id, "outcome": "refused"}
-    session.add(SourceFile(file_name="<b>cut.jpg", sha256="", reason="The file is empty.", **row))
+    session.add(SourceFile(file_name="<b>cut.jpg", sha256="", reason="<b>The file is empty.", **row))
+    session.flush()
     measuring = jobs.request(session, "signals.measure", {"catalog_id": asked.catalog_id, "image_ids": None})
     answer = client.get(f"/intakes/{asked.id}")
-    assert [file.reason for file in answer.context["refused"]] == ["The file is empty."]
-    assert "&lt;b&gt;cut.jpg" in answer.text and "<b>cut.jpg" not in answer.text
+    assert [(kind.sentence, kind.files) for kind in answer.context["refused"]] == [("<b>The file is empty.", 1)]
+    assert "&lt;b&gt;The file" in answer.text and "<b>The file" not in answer.text
     assert "3 files of which there is no photo here" in answer.text and "2 other files left alone" in answer.text
     assert [job.id for job in answer.context["following"]] == [measuring.id]
-
-
-def test_long_lists_of_refused_files_go_on(
-    client: TestClient, session: Session, over: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.web.routes.intakes.REFUSED_PAGE", 2)
-    asked = over("done")
-    row = {"catalog_id": asked.catalog_id, "intake_id": asked.id, "outcome": "refused", "reason": "The file is empty."}
-    session.add_all([SourceFile(file_name=f"{number} & more.jpg", sha256="", **row) for number in range(3)])
-    session.flush()
-    first = client.get(f"/intakes/{asked.id}")
-    assert "?after=1%20%26%20more.jpg" in first.text
-    rest = client.get(f"/intakes/{asked.id}", params={"after": "1 & more.jpg"})
-    assert [file.file_name for file in rest.context["refused"]] == ["2 & more.jpg"]
 
 
 def test_refused_files_that_a_later_intake_met_are_said_to_be_there(
@@ -398,6 +386,27 @@ def test_what_the_metadata_did_is_shown_kind_by_kind(
     assert [remark.line for remark in rest.context["remarks"].page] == [4]
     assert "title “a” → “b”" in client.get(f"/intakes/{asked.id}?remarks=changed").text
     assert client.get(f"/intakes/{asked.id}?remarks=other").status_code == 422
+
+
+def test_ten_thousand_changes_can_be_read(client: TestClient, session: Session, over: Callable[..., Intake]) -> None:
+    asked = over("done")
+    remarks = IntakeRemarks(asked.id)
+    for n in range(10_000):
+        remarks.remark("changed", "metadata.csv", n + 2, f"{n}.jpg", f"{n}.jpg: title “Red” → “=Blue {n}”.")
+    remarks.keep(session)
+    jobs.get(session, asked.job_id or 0).result = {
+        "other_files": 0, "metadata_rows_without_picture": 0, "remarks": dict(remarks.counts),
+    }  # fmt: skip
+    session.flush()
+    first = client.get(f"/intakes/{asked.id}").context["remarks"]
+    assert (len(first.page), first.is_cut, first.counts) == (200, False, {"changed": 10_000})
+    after = {"remarks": "changed", "remarks_after": first.next_after}
+    assert client.get(f"/intakes/{asked.id}", params=after).context["remarks"].page[0].line == 202
+    one = client.get(f"/intakes/{asked.id}", params={"remarks": "changed", "remarks_with": "9,99% 9876.JPG"[-8:]})
+    assert [remark.name for remark in one.context["remarks"].page] == ["9876.jpg"]
+    assert client.get(f"/intakes/{asked.id}", params={"remarks_with": "%"}).context["remarks"].page == []
+    lines = client.get(f"/intakes/{asked.id}/remarks.csv?remarks=changed").text.splitlines()
+    assert len(lines) == 10_001 and lines[1].startswith("metadata.csv,2,0.jpg,")
 
 
 def test_the_form_says_what_is_read_beside_photos_and_in_what_language_captions_are(client: TestClient) -> None:

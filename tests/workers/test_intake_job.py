@@ -154,7 +154,7 @@ def test_an_upload_whose_worker_was_killed_before_the_job_ended_is_done_all_the_
         claim = jobs.claim(session, job_id, "killed")
     assert claim is not None
     result = cpu.take_in(celery_app.Work(claim, settings, engine, storage))
-    assert not place.exists()
+    assert [file.name for file in place.iterdir() if not file.name.startswith(".")] == ["broken.jpg"]
     with transaction(engine) as session:
         jobs.sweep(session, now=utc_now() + timedelta(hours=1))
     celery_app.do(job_id, cpu.take_in, settings)

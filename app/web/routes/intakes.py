@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -15,23 +15,43 @@ from app import jobs
 from app.catalog import reading
 from app.catalog.notes import SENTENCES
 from app.catalog.reading import CatalogRow
-from app.catalog.tables import Catalog, Intake, IntakeRemark, SourceFile
+from app.catalog.tables import Catalog, Intake, IntakeRemark
 from app.errors import NotAllowed, Refused
-from app.intake import describing, folders, hub, ingest, uploads
-from app.intake.sources import naming
+from app.intake import describing, folders, following, hub, ingest, quarantine, resuming, uploads
+from app.intake.quarantine import ReasonCount, Which
+from app.intake.resuming import Arrived
 from app.intake.sources.entry import MAX_FILE_BYTES
+from app.intake.sources.naming import PASSED_OVER, PASSED_OVER_ENDS
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
+from app.web import tables
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
+from app.web.routes import uploads as sending
+from app.web.routes.uploads import MAX_REQUEST_BYTES
+from app.web.views import naming
+from app.web.views.naming import NamingView
 
 router = APIRouter()
 
-# A request holds one file of the largest size or many small ones; its other fields are short.
-MAX_REQUEST_BYTES: Final = MAX_FILE_BYTES + (16 << 20)
-REFUSED_PAGE: Final = 200
 REMARKS_PAGE: Final = 200
+
+# Where photos come from: what the form sends, and in words.
+SOURCES: Final[tuple[tuple[str, str, str], ...]] = (
+    ("browser", "This computer", "files, or a folder with all below it"),
+    ("server", "The server", "a folder that the server can read"),
+    ("archive", "An archive", "ZIP, TAR or shards for training"),
+    ("links", "A table of links", "CSV, JSON lines or Parquet with web addresses"),
+    ("hub", "A model hub", "a data set of huggingface.co"),
+)
+_NOTHING: Final = {
+    "server": "Name a folder of the server.",
+    "archive": "Choose an archive to take in.",
+    "links": "Choose a table of links to take in.",
+    "hub": "Name a data set, as MAKER/NAME.",
+}
+_OWNERS_ONLY: Final = ("server", "hub")
 
 RemarkKind = Literal["unread", "unmatched", "respelled", "unused", "changed"]
 
@@ -50,14 +70,17 @@ class IntakeRow:
 class FormView:
     """The form and the newest intakes. Only owners may name a folder of the server, and one that lies in `roots`.
 
-    Browsers do not send files and folders whose names are `passed_over`, or end so.
+    `sources` are what the form sends for where photos come from, and that in words. `unfinished` uploads of this person
+    can go on. Browsers do not send files and folders whose names are `passed_over`, or end so.
     """
 
     catalogs: list[CatalogRow]
+    sources: list[tuple[str, str, str]]
     catalog_id: int | None
     may_name_folder: bool
     roots: tuple[Path, ...]
     recent: list[IntakeRow]
+    unfinished: list[Arrived]
     max_file_mb: int
     passed_over: tuple[str, ...]
     passed_over_ends: tuple[str, ...]
@@ -68,7 +91,8 @@ class Remarks:
     """What an intake remarked on metadata and captions: `counts` by kind, and a page of those of the kind `shown`.
 
     `next_after` is the number that the next page starts behind, None on the last; `is_cut` where more were counted than
-    are kept. `files` are the metadata files and their rows, `given` the captions taken from files.
+    the `kept` that are kept at most. `text` stands in those of the page. `files` are the metadata files and their rows,
+    `given` the captions taken from files.
     """
 
     counts: dict[str, int]
@@ -76,44 +100,57 @@ class Remarks:
     page: list[IntakeRemark]
     next_after: int | None
     is_cut: bool
+    kept: int
+    text: str
     files: dict[str, int]
     given: int
 
 
 @dataclass(frozen=True)
 class IntakeView:
-    """One intake. `next_after` is the file name that the next refused files start behind, None on the last page.
+    """One intake. `refused` are the kinds of reasons for which files were refused, `left_out` those left out for good.
 
     `met_again` files were refused here and are told about by a later intake. `noted` are notes on its photos: the words
-    of the filter, their sentences, and how many photos have each.
+    of the filter, their sentences, and how many photos have each. `naming` offers names from files, once all photos are
+    in, as long as nobody has decided about them.
     """
 
     shown: IntakeRow
     following: list[Job]
-    refused: list[SourceFile]
+    refused: list[ReasonCount]
+    left_out: int
     met_again: int
     noted: list[tuple[str, str, int]]
     remarks: Remarks
-    after: str
-    next_after: str | None
+    naming: NamingView | None
     may_repeat: bool
 
 
 @router.get("/intakes")
 def form(
-    session: Read, page: Page, files: Files, config: Config, me: CurrentPerson, catalog_id: int | None = None
+    session: Read,
+    page: Page,
+    files: Files,
+    config: Config,
+    me: CurrentPerson,
+    catalog_id: int | None = None,
+    part: Literal["", "form"] = "",
 ) -> HTMLResponse:
-    """The form."""
+    """The form; `part=form` gives it alone, for a page that files were dropped on."""
     view = FormView(
         catalogs=reading.everything(session),
+        sources=[choice for choice in SOURCES if choice[0] not in _OWNERS_ONLY or me.role == "owner"],
         catalog_id=catalog_id,
         may_name_folder=me.role == "owner",
         roots=config.roots,
         recent=[_row(files, *row) for row in ingest.recent(session)],
+        unfinished=resuming.unfinished(session, files, me),
         max_file_mb=MAX_FILE_BYTES // 1024**2,
-        passed_over=tuple(sorted(naming.PASSED_OVER)),
-        passed_over_ends=naming.PASSED_OVER_ENDS,
+        passed_over=tuple(sorted(PASSED_OVER)),
+        passed_over_ends=PASSED_OVER_ENDS,
     )
+    if part == "form":
+        return page.fragment("intakes/_form.html", view)
     return page("intakes/index.html", view)
 
 
@@ -128,18 +165,28 @@ def take_in(
     name: Annotated[str, Form()] = "",
     folder: Annotated[str, Form()] = "",
     upload: Annotated[str, Form()] = "",
+    source: Annotated[Literal["", "browser", "server", "archive", "links", "hub"], Form()] = "",
+    dataset_name: Annotated[str, Form()] = "",
+    revision: Annotated[str, Form()] = "",
     files: Annotated[list[UploadFile], File()] = [],  # noqa: B006
 ) -> Response:
-    """Ask for a folder of the server, an upload, or the files of this very request to be taken in."""
+    """Ask for a folder of the server, an upload, the files of this very request, or a data set to be taken in.
+
+    `source` is the choice on the form; fields of other choices that were filled in before are left aside.
+    """
     chosen = [file for file in files if file.filename]
+    if source == "browser":
+        folder = ""
+    elif dataset_name.strip() and source in ("", "hub"):
+        folder = f"hf://datasets/{dataset_name.strip()}@{revision.strip() or 'main'}"
     if not (folder.strip() or upload or chosen):
-        raise Refused("Choose files or a folder to take in.")
+        raise Refused(_NOTHING.get(source, "Choose files or a folder to take in."))
     storage.refuse_below_reserve()
     catalog = ingest.catalog_for(session, catalog_id, name)
     if chosen:
-        _refuse_without_room(session, storage, config, me, chosen)
+        sending.refuse_without_room(session, storage, config, me, sum(file.size or 0 for file in chosen))
         upload = uploads.begin(storage, me)
-        _keep(storage, upload, me, chosen)
+        sending.keep(storage, upload, me, chosen)
     if upload:
         asked = uploads.request_intake(session, storage, catalog, upload, me)
     else:
@@ -147,37 +194,11 @@ def take_in(
         place = Path(folder.strip())
         if place.is_absolute():
             folders.refuse_outside(place, config.roots)
-        dataset = hub.named(folder)
+        named = hub.named(folder)
         asked = (
-            hub.request_intake(session, storage, catalog, dataset, me)
-            if dataset
-            else _request(session, catalog, place, me)
+            hub.request_intake(session, storage, catalog, named, me) if named else _request(session, catalog, place, me)
         )
     return _answer(request, asked)
-
-
-@router.post("/uploads")
-def begin_upload(session: Read, storage: Files, config: Config, me: CurrentPerson) -> dict[str, str]:
-    """Begin an upload; its files follow in requests of their own."""
-    _refuse_without_room(session, storage, config, me)
-    return {"upload": uploads.begin(storage, me)}
-
-
-@router.post("/uploads/{upload}/files", max_body_size=MAX_REQUEST_BYTES)
-def add_files(
-    upload: str,
-    session: Read,
-    storage: Files,
-    config: Config,
-    me: CurrentPerson,
-    files: Annotated[list[UploadFile], File()],
-    names: Annotated[list[str], Form()] = [],  # noqa: B006
-) -> dict[str, Any]:
-    """Keep some files of an upload; `names` are their paths below the chosen folder, as they are there."""
-    if names and len(names) != len(files):
-        raise Refused("Each file needs its name; send them again.")
-    _refuse_without_room(session, storage, config, me, files)
-    return {"kept": _keep(storage, upload, me, files, names)}
 
 
 @router.get("/intakes/{intake_id}")
@@ -188,28 +209,46 @@ def show(
     storage: Files,
     config: Config,
     me: CurrentPerson,
-    after: str = "",
     remarks: RemarkKind | None = None,
     remarks_after: int = 0,
+    remarks_with: str = "",
 ) -> HTMLResponse:
     """One intake: how far it is, what came of it, what its metadata did, and which files were refused."""
     asked = ingest.get(session, intake_id)
     job = jobs.get(session, asked.job_id) if asked.job_id is not None else None
     intake_row = _row(storage, asked, reading.get(session, asked.catalog_id), job)
     noted = ingest.noted(session, intake_id)
-    refused = ingest.refused_files(session, intake_id, after, REFUSED_PAGE)
+    which = Which(asked.catalog_id, intake_id)
+    refused = quarantine.reasons(session, which)
     view = IntakeView(
         shown=intake_row,
-        following=ingest.under_way_after(session, asked),
+        following=[*following.under_way_after(session, asked), *quarantine.under_way(session, which)],
         refused=refused,
+        left_out=quarantine.count(session, replace(which, is_left_out=True)),
         met_again=ingest.met_again(session, asked),
         noted=[(note, sentence, noted[note]) for note, sentence in SENTENCES.items() if note in noted],
-        remarks=_remarks(session, asked, job, remarks, remarks_after),
-        after=after,
-        next_after=refused[-1].file_name if len(refused) == REFUSED_PAGE else None,
+        remarks=_remarks(session, asked, job, (remarks, remarks_with.strip()), remarks_after),
+        naming=_naming(session, intake_row),
         may_repeat=_may_repeat(storage, config, intake_row, me),
     )
     return page("intakes/intake.html", view)
+
+
+@router.get("/intakes/{intake_id}/remarks.csv")
+def remarks_table(intake_id: int, request: Request, session: Read, remarks: RemarkKind) -> Response:
+    """All remarks of one kind as a table for spreadsheets."""
+    ingest.get(session, intake_id)
+
+    def rows(reader: Session) -> Iterator[Sequence[str]]:
+        last = 0
+        while some := describing.remarks(reader, intake_id, remarks, last, tables.CHUNK):
+            last = some[-1].id
+            for remark in some:
+                yield remark.source, str(remark.line or ""), remark.name, remark.sentence
+                reader.expunge(remark)
+
+    head = ("source", "line", "names", "what came of it")
+    return tables.answer(request, f"intake-{intake_id}-{remarks}.csv", head, rows)
 
 
 @router.post("/intakes/{intake_id}/repetitions")
@@ -230,43 +269,37 @@ def repeat(
     return _answer(request, _request(session, catalog, folder, me))
 
 
+def _naming(session: Session, intake_row: IntakeRow) -> NamingView | None:
+    if intake_row.job is None or intake_row.job.state != "done":
+        return None
+    view = naming.read(session, intake_row.catalog, intake_row.intake.id)
+    return view if view.offers or view.rule else None
+
+
 def _request(session: Session, catalog: Catalog, folder: Path, me: Person) -> Intake:
     return ingest.waiting(session, catalog, folder) or ingest.request_intake(session, catalog, folder, me)
 
 
-def _refuse_without_room(
-    session: Session, storage: Storage, config: Settings, me: Person, files: Sequence[UploadFile] = ()
-) -> None:
-    wanted_bytes = sum(file.size or 0 for file in files)
-    uploads.refuse_without_room(session, storage, me, config.upload_quota_mb << 20, wanted_bytes)
-
-
-def _remarks(session: Session, asked: Intake, job: Job | None, kind: RemarkKind | None, after: int) -> Remarks:
-    """The remarks of the kind asked for, or of the first that there are any of. Final once the job is done."""
+def _remarks(
+    session: Session, asked: Intake, job: Job | None, wanted: tuple[RemarkKind | None, str], after: int
+) -> Remarks:
+    """The remarks of the kind asked for, or of the first that there are any of, with a text in them."""
+    kind, text = wanted
     result = (job.result or {}) if job is not None else {}
     counts = {name: count for name in describing.KINDS if (count := result.get("remarks", {}).get(name))}
     shown: str | None = kind or next(iter(counts), None)
-    rows = describing.remarks(session, asked.id, shown, after, REMARKS_PAGE) if shown else []
+    rows = describing.remarks(session, asked.id, shown, after, REMARKS_PAGE, text) if shown else []
     return Remarks(
         counts=counts,
         shown=shown,
         page=rows,
         next_after=rows[-1].id if len(rows) == REMARKS_PAGE else None,
-        is_cut=counts.get(shown or "", 0) > describing.MAX_REMARKS,
+        is_cut=counts.get(shown or "", 0) > describing.most_kept(shown or ""),
+        kept=describing.most_kept(shown or ""),
+        text=text,
         files=result.get("metadata_files", {}),
         given=result.get("captions_given", 0),
     )
-
-
-def _keep(storage: Storage, upload: str, me: Person, files: list[UploadFile], names: Sequence[str] = ()) -> list[str]:
-    named = names or [_file_name(file) for file in files]
-    chosen = [(name, file) for name, file in zip(named, files, strict=True) if file.filename]
-    return [uploads.keep(storage, upload, me, name, file.file) for name, file in chosen]
-
-
-def _file_name(file: UploadFile) -> str:
-    """The name of a file in a plain form, where browsers write three characters otherwise (HTML, section 4.10.22.8)."""
-    return (file.filename or "").replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
 
 
 def _refuse_members(me: Person) -> None:
@@ -279,8 +312,11 @@ def _may_repeat(storage: Storage, config: Settings, intake_row: IntakeRow, me: P
     is_over = intake_row.job is None or intake_row.job.is_over
     if hub.of_folder(storage, folder):
         return is_over and me.role == "owner"
+    is_done = intake_row.job is not None and intake_row.job.state == "done"
+    # Of an upload that was taken in only refused files are left, which are tried again by themselves.
+    is_upload_left = uploads.is_upload(storage, folder) and not is_done
     may_name = me.role == "owner" and folders.is_within(folder, config.roots)
-    return is_over and (may_name or uploads.is_upload(storage, folder)) and folder.is_dir()
+    return is_over and (may_name or is_upload_left) and folder.is_dir()
 
 
 def _row(storage: Storage, asked: Intake, catalog: Catalog, job: Job | None) -> IntakeRow:

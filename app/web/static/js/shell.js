@@ -9,3 +9,4 @@ import "./clock.js";
 import "./times.js";
 import "./forms.js";
 import "./toast.js";
+import "./dropping.js";
