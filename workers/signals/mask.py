@@ -1,10 +1,10 @@
-"""Where the product is in a photo: a mask found from the colours at the frame's border, without any model.
+"""Where the product is in a photo: a mask, found from the colours at the frame's border or by a small network.
 
 Two ways. *Flood*: a smooth surface through CIELAB is fitted to the border; what floods in from the border along that
 surface is background, the rest is subject. A second flood stops at edges too, so a white product on white keeps its
-outline, and soft shadow beside the product is taken off. *Palette*: where the border is no single colour (wood,
-carpet, folded cloth), the colours of border and middle become two histograms, and each pixel goes to the likelier one;
-a guess, marked by a low confidence.
+outline, and soft shadow beside the product is taken off. *Network*: where the border is no single colour (wood, tiles,
+carpet, folded cloth), a network trained on products laid over such backgrounds says how likely each pixel is product.
+Why a network and not GrabCut, and how each measures: `docs/decisions/mask-by-network.md`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from workers.signals.lab import Field, Pixels, Planes, distance, steepness
+from workers.signals.mask_network import likelihood
 from workers.signals.regions import (
     Mask,
     grown,
@@ -34,14 +35,13 @@ MASK_SIDE_PX: Final = 320
 FLOOD_DELTA_E: Final = 6.0
 RING_AGREES: Final = 0.6
 PLAIN_NOISE: Final = 1.5
-PALETTE_APART: Final = 0.7
 PALE_SHARE: Final = 0.02
 HOLE_SHARE: Final = 0.005
 SMALLEST_SUBJECT: Final = 0.003
 LARGEST_SUBJECT: Final = 0.985
 SURE: Final = 1.0
 PALE_CONFIDENCE: Final = 0.6
-PALETTE_CONFIDENCE: Final = 0.6
+TRUSTED: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Backdrop:
 class Segmentation:
     """A subject mask, bool (h, w), None where none can be told; all that is not product; and how sure it is, 0 to 1.
 
-    `is_plain` says that the border is one smooth colour, so that the flood decided and not the palette.
+    `is_plain` says that the border is one smooth colour, so that the flood decided and not the network.
     """
 
     subject: Mask | None
@@ -76,8 +76,7 @@ def find_subject(pixels: Pixels, lab: Planes) -> Segmentation:
     """
     backdrop = fit_backdrop(lab)
     if backdrop.agreement < RING_AGREES or backdrop.noise > PLAIN_NOISE:
-        subject, apart = palette(lab)
-        return _finding(subject, False, PALETTE_CONFIDENCE * apart if apart > PALETTE_APART else 0.0)
+        return by_network(pixels)
     if backdrop.noise > 0.3:
         lab = ndimage.gaussian_filter(lab, (0, 1, 1))
     backdrop = _refit(lab, backdrop)
@@ -91,6 +90,19 @@ def find_subject(pixels: Pixels, lab: Planes) -> Segmentation:
         # All but the details of it looks like shade: a white product, not a shadow with a logo.
         return _finding(subject, True, PALE_CONFIDENCE)
     return _finding(rest, True, PALE_CONFIDENCE if subject.sum() > 1.25 * plain.sum() else SURE)
+
+
+def by_network(pixels: Pixels) -> Segmentation:
+    """What the network takes for the product, in a photo of any background: uint8 sRGB (h, w, 3).
+
+    The confidence is the overlap (intersection over union) that the mask would have with the truth if each pixel's
+    likelihood were right; under `TRUSTED` there is no mask.
+    """
+    share = likelihood(pixels)
+    subject = _main_parts(share > 0.5)
+    sure = float(share[subject].sum())
+    overlap = sure / max(1.0, float(share.sum()) - sure + float(subject.sum()))
+    return _finding(subject, False, overlap if overlap > TRUSTED else 0.0)
 
 
 def fit_backdrop(lab: Planes) -> Backdrop:
@@ -209,35 +221,6 @@ def _without_holes(subject: Mask, off: Field) -> Mask:
     parts, sizes = parts_of(subject & (off < 1.5))
     holes = (sizes >= HOLE_SHARE * subject.size)[parts]
     return subject & ~(grown(holes, 2) & (off < FLOOD_DELTA_E)) if holes.any() else subject
-
-
-def palette(lab: Planes) -> tuple[Mask, float]:
-    """A guess at the subject from two colour histograms, border against middle: bool (h, w), and how well they part.
-
-    The second value is 0 (the same colours) to 1 (no colour shared).
-    """
-    height, width = lab.shape[1:]
-    bins = np.floor(lab / np.array([5, 6, 6], dtype=np.float32)[:, None, None]).astype(np.int32)
-    index = (np.clip(bins[0], 0, 20) * 32 + np.clip(bins[1] + 16, 0, 31)) * 32 + np.clip(bins[2] + 16, 0, 31)
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    middle = np.exp(-((x / 0.75) ** 4 + (y / 0.75) ** 4))
-    edge = ring_of(height, width, 0.06)
-    subject, border = middle * ~edge, edge.astype(np.float32)
-    share, overlap = middle, 0.0
-    for _ in range(4):
-        ours, theirs = _histogram(index, subject), _histogram(index, border)
-        overlap = float(np.minimum(ours, theirs).sum())
-        likely = (ours / (ours + theirs + 1e-9)).astype(np.float32)
-        share = ndimage.gaussian_filter(likely[index], 2.0)
-        subject, border = share * middle, (1 - share) * (1.05 - middle)
-    return _main_parts(shrunk(grown(share > 0.5, 2), 2)), 1 - overlap
-
-
-def _histogram(index: NDArray[np.int32], weight: Field) -> NDArray[np.float64]:
-    counts = np.bincount(index.ravel(), weight.ravel(), minlength=21 * 32 * 32).reshape(21, 32, 32)
-    counts = ndimage.gaussian_filter(counts, 1.0)
-    return np.asarray((counts / counts.sum()).ravel())
 
 
 def _main_parts(mask: Mask) -> Mask:
