@@ -39,10 +39,10 @@ def is_for_training(name: str) -> bool:
     return hashlib.sha256(name.encode()).digest()[0] < 128
 
 
-def packshot_files(photos: Path, kept_back: bool) -> list[Path]:
-    """The packshots of the classes that are trained on, or of those kept back for reports."""
+def packshot_files(photos: Path, held_out: bool) -> list[Path]:
+    """The packshots of the classes that are trained on, or of those held out for reports."""
     every = sorted((photos / "grocery" / "packshots").glob("*.jpg"))
-    return [path for number, path in enumerate(every) if (number % KEPT_EVERY == KEPT_EVERY - 1) == kept_back]
+    return [path for number, path in enumerate(every) if (number % KEPT_EVERY == KEPT_EVERY - 1) == held_out]
 
 
 def halves(folder: Path, training: bool) -> list[Path]:
@@ -61,7 +61,7 @@ def read(path: Path, side_px: int = ASSET_SIDE_PX) -> Pixels:
 
 
 def cut_out(pixels: Pixels, mask: NDArray[np.bool_]) -> CutOut:
-    """The box of a mask, its outer pixel taken off and its edge softened, so that no rim of the old background stays."""
+    """The box of a mask, its outer pixel taken off and its edge softened, so that no old background stays."""
     share = cv2.GaussianBlur(cv2.erode(mask.astype(np.float32), np.ones((3, 3))), (3, 3), 0)
     rows, columns = np.flatnonzero(share.any(axis=1)), np.flatnonzero(share.any(axis=0))
     box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
@@ -109,7 +109,9 @@ def retaken(assets: Assets, rng: np.random.Generator, side_px: int) -> tuple[Pix
     size = (side_px, side_px)
     layer = cv2.warpAffine(pixels, resize, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     # A mirrored product at the border is one all the same, so its outline is mirrored along.
-    share = cv2.warpAffine(mask.astype(np.float32), resize, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    share = cv2.warpAffine(
+        mask.astype(np.float32), resize, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
     picture = layer.astype(np.float32)
     if rng.random() < 0.3:
         hsv = cv2.cvtColor(layer, cv2.COLOR_RGB2HSV)
@@ -130,12 +132,12 @@ def _placed(
     pixels = _recoloured(rng, product)
     height, width = product.share.shape
     long_side = side_px * float(rng.triangular(0.3, 0.8, 1.05)) * shrink
-    stretch = float(np.exp(rng.normal(0, 0.12)))
-    scale = long_side / max(height * stretch, width / stretch)
+    squeeze = float(np.exp(rng.normal(0, 0.12)))
+    scale = long_side / max(height * squeeze, width / squeeze)
     angle = float(rng.normal(0, 12)) if rng.random() < 0.75 else float(rng.uniform(-180, 180))
     turned = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
     flip = -1.0 if rng.random() < 0.5 else 1.0
-    resize = np.diag([flip * scale / stretch, scale * stretch]) @ turned
+    resize = np.diag([flip * scale / squeeze, scale * squeeze]) @ turned
     spread = 0.07 if rng.random() < 0.8 else 0.25
     centre = np.array([0.5 + rng.normal(0, spread), 0.5 + rng.normal(0, spread)]) * side_px
     if of == 2:
@@ -212,7 +214,11 @@ def _mirrored(pixels: Pixels, is_ground: NDArray[np.bool_], rng: np.random.Gener
     for _ in range(24):
         down, across = int(height * rng.uniform(0.1, 0.5)), int(width * rng.uniform(0.1, 0.5))
         if rng.random() < 0.5:
-            down, across = (height, int(width * rng.uniform(0.08, 0.2))) if rng.random() < 0.5 else (int(height * rng.uniform(0.08, 0.2)), width)
+            down, across = (
+                (height, int(width * rng.uniform(0.08, 0.2)))
+                if rng.random() < 0.5
+                else (int(height * rng.uniform(0.08, 0.2)), width)
+            )
         y, x = int(rng.integers(height - down + 1)), int(rng.integers(width - across + 1))
         if is_ground[y : y + down, x : x + across].mean() > 0.985:
             break
@@ -222,7 +228,9 @@ def _mirrored(pixels: Pixels, is_ground: NDArray[np.bool_], rng: np.random.Gener
     if rng.random() < 0.5:
         piece = piece[:, ::-1]
     scale = rng.uniform(0.8, 1.6) * side_px / max(height, width)
-    piece = cv2.resize(piece, (max(4, round(across * scale)), max(4, round(down * scale))), interpolation=cv2.INTER_LINEAR)
+    piece = cv2.resize(
+        piece, (max(4, round(across * scale)), max(4, round(down * scale))), interpolation=cv2.INTER_LINEAR
+    )
     pair = np.concatenate([piece, piece[:, ::-1]], axis=1)
     cell = np.concatenate([pair, pair[::-1]], axis=0)
     times = (side_px // cell.shape[0] + 2, side_px // cell.shape[1] + 2, 1)

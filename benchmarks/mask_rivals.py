@@ -29,7 +29,9 @@ def grabcut(pixels: Pixels, start: NDArray[np.uint8]) -> Mask:
     cv2.setRNGSeed(0)
     try:
         models = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(np.ascontiguousarray(small[..., ::-1]), labels, None, *models, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(
+            np.ascontiguousarray(small[..., ::-1]), labels, None, *models, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK
+        )
     except cv2.error:
         return np.zeros((height, width), dtype=bool)
     product = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)

@@ -45,7 +45,9 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     assets = gather(photos)
-    print(f"{len(assets.cut_outs)} cut-outs, {len(assets.grounds)} backgrounds, {len(assets.photos)} photos with outline")
+    print(
+        f"{len(assets.cut_outs)} cut-outs, {len(assets.grounds)} backgrounds, {len(assets.photos)} photos with outline"
+    )
     network = train(assets, minutes)
     network.eval()
     torch.onnx.export(
@@ -55,8 +57,8 @@ def main() -> None:
 
 
 def gather(photos: Path) -> Assets:
-    """Cut-outs, backgrounds and photos of the half for training, and of the packshot classes that are not kept back."""
-    packshots = [(read(path), packshot_outline(path)) for path in packshot_files(photos, kept_back=False)]
+    """Cut-outs, backgrounds and photos of the half for training, and of the packshot classes that are not held out."""
+    packshots = [(read(path), packshot_outline(path)) for path in packshot_files(photos, held_out=False)]
     known = [(pixels, outline) for pixels, outline in packshots if outline is not None]
     clothing, grounds = [], []
     for path in halves(photos / "clothing", training=True):
@@ -77,9 +79,11 @@ def gather(photos: Path) -> Assets:
 
 
 def packshot_outline(path: Path) -> Mask | None:
-    """The outline of a packshot on white: the flood's, the white faces of cartons filled in by their convex hull."""
+    """The outline of a packshot on white: the flood's, white faces of cartons filled in by their convex hull."""
     with (path.parent / "metadata.csv").open(encoding="utf-8") as lines:
-        is_carton = next(row["department"] for row in csv.DictReader(lines) if row["file_name"] == path.name) == "Packages"
+        is_carton = (
+            next(row["department"] for row in csv.DictReader(lines) if row["file_name"] == path.name) == "Packages"
+        )
     pixels = read(path)
     subject = find_subject(pixels, lab_planes(pixels)).subject
     if subject is None:
@@ -95,7 +99,7 @@ def packshot_outline(path: Path) -> Mask | None:
 
 
 def sure_outline(pixels: Pixels) -> Mask | None:
-    """The outline of one garment that GrabCut finds from two starts alike; None where they differ or it is no garment's.
+    """The outline of a garment that GrabCut finds from two starts alike; None where they differ or it is none.
 
     Asked of it: one piece or two, within the frame, 8 to 75 % of it, few holes, no star.
     """

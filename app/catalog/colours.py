@@ -32,8 +32,8 @@ WHITE_D65 = SRGB_TO_XYZ.sum(axis=1)
 # Below this chroma a colour reads as a grey; the same number splits tinted backgrounds from neutral ones.
 NEUTRAL_CHROMA = 7.0
 COLOURED_CHROMA = 14.0
-# In the dark that second limit falls with lightness, to the first at the least: on 300 photos of clothing black lay at a
-# chroma of 0 to 6, dark brown, olive and navy from 7 on.
+# In the dark that second limit falls with lightness, to the first at the least: on 200 photos of clothing black lay at
+# a chroma of 0 to 6, dark brown, olive and navy from 7 on.
 _DARK_SATURATION = 0.45
 # A subject's colour is clear when a third of its pixels have it.
 CLEAR_SHARE = 1 / 3
@@ -69,7 +69,7 @@ _PROTOTYPES: dict[str, tuple[str, ...]] = {
     "navy": ("000080", "16224d", "1f2a5c", "01153e", "1b2131", "252d42"),
     "purple": (
         "8038a8", "800080", "6a2d8c", "a064c8", "c9b3e0", "4b1f66",
-        # Of the survey: dull and greyish purple, dark mauve; ours: magenta leather, and purple cloth that is nearly black.
+        # Of the survey: dull and greyish purple, dark mauve; ours: magenta leather, and purple cloth in the dark.
         "84597e", "887191", "874c62", "963d80", "281a2c",
     ),
     "pink": (
