@@ -1,10 +1,10 @@
 """The mask network, trained again from nothing and written to `workers/signals/mask_network.onnx`.
 
-    python -m benchmarks.mask_training shared/data [minutes]
+    python -m benchmarks.mask_training ../shared/data [minutes]
 
-Needs `pip install onnx onnxscript`, which nothing else does, and the photos that `mask_network.md` names. One core; the
-shipped weights took 20 minutes. Every second picture, nearly, is a composite; the others are photos whose outline is
-sure: packshots, and clothing where GrabCut comes to the same outline from two starts.
+Needs `onnx` and `onnxscript`, which nothing else does (`make mask-network` installs them), and the photos that
+`mask_network.md` names. One core; the shipped weights took 20 minutes. More than half of the pictures are composites;
+the others are photos whose outline is sure: packshots, and clothing where GrabCut comes to one outline from two starts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How well the product's outline is found, beside what the app did before and GrabCut, on pictures of known truth.
 
-    python -m benchmarks.masks shared/data [pictures]
+    python -m benchmarks.masks [../shared/data] [pictures]
 
 Composites: packshots of 13 classes held out from training, and clothing of the half held out whose outline GrabCut
 finds from two starts alike, laid over backgrounds of that half. Then, of 100 photos of that half which were judged by

@@ -35,6 +35,9 @@ COLOURED_CHROMA = 14.0
 # In the dark that second limit falls with lightness, to the first at the least: on 200 photos of clothing black lay at
 # a chroma of 0 to 6, dark brown, olive and navy from 7 on.
 _DARK_SATURATION = 0.45
+# White cloth takes on the colour of lamps and of blue shade.
+_LIGHT = 68.0
+_LIGHT_NEUTRAL_CHROMA = 10.0
 # A subject's colour is clear when a third of its pixels have it.
 CLEAR_SHARE = 1 / 3
 
@@ -70,7 +73,7 @@ _PROTOTYPES: dict[str, tuple[str, ...]] = {
     "purple": (
         "8038a8", "800080", "6a2d8c", "a064c8", "c9b3e0", "4b1f66",
         # Of the survey: dull and greyish purple, dark mauve; ours: magenta leather, and purple cloth in the dark.
-        "84597e", "887191", "874c62", "963d80", "281a2c",
+        "84597e", "887191", "874c62", "963d80", "281a2c", "3b3145",
     ),
     "pink": (
         "f680b0", "ffc0cb", "ff69b4", "f6cbd2", "e0659a", "ff1493",
@@ -134,7 +137,8 @@ def leading_colour(labs: ArrayLike) -> LeadingColour:
     third of the pixels, unless the neutral part is clearly larger. Shade and highlights both take chroma from a paint
     (Shafer, "Using color to separate reflection components", 1985), so a paint's lightness and chroma are the medians
     of its stronger half; its hue, which light hardly moves, is that of all its pixels. Of a grey, which only shade can
-    darken, it is the lighter half that counts: a white shirt is white though its folds are not.
+    darken, it is the lighter half that counts, of a light one the lightest quarter: a white shirt is white though its
+    folds are not.
     """
     pixels = np.asarray(labs, dtype=np.float64).reshape(-1, 3)
     strength = chroma(pixels)
@@ -144,7 +148,8 @@ def leading_colour(labs: ArrayLike) -> LeadingColour:
     is_hue_clear = len(hued) >= len(pixels) * CLEAR_SHARE and len(hued) >= len(neutral) * _COLOUR_OVER_NEUTRAL
     if is_hue_clear or len(neutral) == 0:
         return LeadingColour(_paint(hued), len(hued) / len(pixels))
-    lit = neutral[neutral[:, 0] >= np.median(neutral[:, 0])]
+    is_light = float(np.median(neutral[:, 0])) >= _LIGHT
+    lit = neutral[neutral[:, 0] >= np.percentile(neutral[:, 0], 75 if is_light else 50)]
     return LeadingColour(np.asarray(np.median(lit, axis=0)), len(neutral) / len(pixels))
 
 
@@ -160,7 +165,8 @@ def name_colour(lab: Sequence[float] | Lab) -> str:
     brown, beige, maroon.
     """
     colour = np.asarray(lab, dtype=np.float64)
-    if float(chroma(colour)) < NEUTRAL_CHROMA or float(colour[0]) < 9:
+    limit = NEUTRAL_CHROMA if colour[0] < _LIGHT else _LIGHT_NEUTRAL_CHROMA
+    if float(chroma(colour)) < limit or float(colour[0]) < 9:
         return _name_neutral(float(colour[0]))
     name = _NAMES[int(delta_e76(_PROTOTYPE_LABS, colour).argmin())]
     return _name_neutral(float(colour[0])) if name == "grey" else name
@@ -227,7 +233,7 @@ def _name_neutral(lightness: float) -> str:
     return "white"
 
 
-_NEUTRAL_STEPS = ((27.0, "black"), (44.0, "dark grey"), (68.0, "grey"), (85.0, "light grey"))
+_NEUTRAL_STEPS = ((27.0, "black"), (44.0, "dark grey"), (_LIGHT, "grey"), (85.0, "light grey"))
 _NEUTRALS = frozenset({"black", "dark grey", "grey", "light grey", "white"})
 _NAMES = tuple(name for name, codes in _PROTOTYPES.items() for _ in codes)
 _PROTOTYPE_LABS = lab_from_srgb([list(bytes.fromhex(code)) for codes in _PROTOTYPES.values() for code in codes])

@@ -3,7 +3,8 @@
 Two ways. *Flood*: a smooth surface through CIELAB is fitted to the border; what floods in from the border along that
 surface is background, the rest is subject. A second flood stops at edges too, so a white product on white keeps its
 outline, and soft shadow beside the product is taken off. *Network*: where the border is no single colour (wood, tiles,
-carpet, folded cloth), a network trained on products laid over such backgrounds says how likely each pixel is product.
+carpet, folded cloth), a network trained on products laid over such backgrounds says how likely each pixel is product;
+it also decides where part of the border is of another colour and the flood comes to another outline.
 Why a network and not GrabCut, and how each measures: `docs/decisions/mask-by-network.md`.
 """
 
@@ -35,6 +36,8 @@ MASK_SIDE_PX: Final = 320
 FLOOD_DELTA_E: Final = 6.0
 RING_SAMPLES: Final = 1500
 RING_AGREES: Final = 0.6
+RING_IS_ONE: Final = 0.97
+OPINIONS_AGREE: Final = 0.7
 PLAIN_NOISE: Final = 1.5
 PALE_SHARE: Final = 0.02
 HOLE_SHARE: Final = 0.005
@@ -42,7 +45,8 @@ SMALLEST_SUBJECT: Final = 0.003
 LARGEST_SUBJECT: Final = 0.985
 SURE: Final = 1.0
 PALE_CONFIDENCE: Final = 0.6
-TRUSTED: Final = 0.75
+TRUSTED: Final = 0.88
+SURE_AT_FRAME: Final = 0.62
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,18 @@ def find_subject(pixels: Pixels, lab: Planes) -> Segmentation:
     backdrop = fit_backdrop(lab)
     if backdrop.agreement < RING_AGREES or backdrop.noise > PLAIN_NOISE:
         return by_network(pixels)
+    flooded = by_flood(lab, backdrop)
+    if backdrop.agreement >= RING_IS_ONE or flooded.subject is None:
+        return flooded
+    # Something crosses the border: a product that leaves the frame, or tiles whose joints stop the flood.
+    second = by_network(pixels)
+    if second.subject is None and _overlap(flooded.subject, ~second.background) >= OPINIONS_AGREE:
+        return flooded
+    return second
+
+
+def by_flood(lab: Planes, backdrop: Backdrop) -> Segmentation:
+    """What does not belong to a backdrop, in a photo as CIELAB (3, h, w): see the top of this file."""
     if backdrop.noise > 0.3:
         lab = ndimage.gaussian_filter(lab, (0, 1, 1))
     surface = _surface(_refit(lab, backdrop.surface), *lab.shape[1:])
@@ -97,10 +113,13 @@ def by_network(pixels: Pixels) -> Segmentation:
     """What the network takes for the product, in a photo of any background: uint8 sRGB (h, w, 3).
 
     The confidence is the overlap (intersection over union) that the mask would have with the truth if each pixel's
-    likelihood were right; under `TRUSTED` there is no mask.
+    likelihood were right; under `TRUSTED` there is no mask. At the frame, where the network sees one side only, it takes
+    a surer pixel to say that the product is cut off.
     """
     share = likelihood(pixels)
-    subject = _main_parts(share > 0.5)
+    is_product = share > 0.5
+    is_product &= ~ring_of(*share.shape, share=0.0) | (share > SURE_AT_FRAME)
+    subject = _main_parts(is_product)
     sure = float(share[subject].sum())
     overlap = sure / max(1.0, float(share.sum()) - sure + float(subject.sum()))
     return _finding(subject, False, overlap if overlap > TRUSTED else 0.0)
@@ -225,6 +244,10 @@ def _without_holes(subject: Mask, off: Field) -> Mask:
     parts, sizes = parts_of(subject & (off < 1.5))
     holes = (sizes >= HOLE_SHARE * subject.size)[parts]
     return subject & ~(grown(holes, 2) & (off < FLOOD_DELTA_E)) if holes.any() else subject
+
+
+def _overlap(first: Mask, second: Mask) -> float:
+    return float((first & second).sum() / max(1, (first | second).sum()))
 
 
 def _main_parts(mask: Mask) -> Mask:
