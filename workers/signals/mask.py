@@ -37,6 +37,7 @@ FLOOD_DELTA_E: Final = 6.0
 RING_SAMPLES: Final = 1500
 RING_AGREES: Final = 0.6
 RING_IS_ONE: Final = 0.97
+PAPER_NOISE: Final = 0.5
 OPINIONS_AGREE: Final = 0.7
 PLAIN_NOISE: Final = 1.5
 PALE_SHARE: Final = 0.02
@@ -87,9 +88,9 @@ def find_subject(pixels: Pixels, lab: Planes) -> Segmentation:
         return flooded
     # Something crosses the border: a product that leaves the frame, or tiles whose joints stop the flood.
     second = by_network(pixels)
-    if second.subject is None and _overlap(flooded.subject, ~second.background) >= OPINIONS_AGREE:
-        return flooded
-    return second
+    is_paper = backdrop.noise < PAPER_NOISE or second.subject is None
+    agrees = _overlap(flooded.subject, ~second.background) >= OPINIONS_AGREE
+    return flooded if is_paper and agrees else second
 
 
 def by_flood(lab: Planes, backdrop: Backdrop) -> Segmentation:
@@ -113,8 +114,8 @@ def by_network(pixels: Pixels) -> Segmentation:
     """What the network takes for the product, in a photo of any background: uint8 sRGB (h, w, 3).
 
     The confidence is the overlap (intersection over union) that the mask would have with the truth if each pixel's
-    likelihood were right; under `TRUSTED` there is no mask. At the frame, where the network sees one side only, it takes
-    a surer pixel to say that the product is cut off.
+    likelihood were right; under `TRUSTED` there is no mask. At the frame, where the network sees one side only, it
+    takes a surer pixel to say that the product is cut off.
     """
     share = likelihood(pixels)
     is_product = share > 0.5

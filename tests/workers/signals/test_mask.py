@@ -38,7 +38,7 @@ def ground(kind: str) -> np.ndarray:
         return np.array([176, 132, 88]) * np.where(x % 40 < 2, 0.7, light)[..., None]
     if kind == "tiles":
         light = 1 + 0.03 * smooth_noise(3, 8, 8)
-        return np.array([214, 206, 194]) * np.where((x % 90 < 3) | (y % 90 < 3), 0.65, light)[..., None]
+        return np.array([176, 164, 150]) * np.where((x % 90 < 3) | (y % 90 < 3), 0.65, light)[..., None]
     if kind == "folds":
         return np.array([170, 40, 44]) * (1 + 0.22 * smooth_noise(4, 4, 11))[..., None]
     pile = np.random.default_rng(5).normal(0, 16, (SIDE, SIDE, 1))
