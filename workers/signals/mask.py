@@ -118,8 +118,8 @@ def by_network(pixels: Pixels) -> Segmentation:
     takes a surer pixel to say that the product is cut off.
     """
     share = likelihood(pixels)
-    is_product = share > 0.5
-    is_product &= ~ring_of(*share.shape, share=0.0) | (share > SURE_AT_FRAME)
+    height, width = share.shape
+    is_product = (share > 0.5) & (~ring_of(height, width, share=0.0) | (share > SURE_AT_FRAME))
     subject = _main_parts(is_product)
     sure = float(share[subject].sum())
     overlap = sure / max(1.0, float(share.sum()) - sure + float(subject.sum()))
