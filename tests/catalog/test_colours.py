@@ -54,6 +54,43 @@ def test_names_of_known_colours(code: str, name: str) -> None:
     assert name_colour(lab_from_srgb(list(bytes.fromhex(code)))) == name
 
 
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        # Mustard and ochre; olive; brown, olive, navy, maroon and purple cloth in the dark; dusty pinks; khaki; indigo.
+        ("ceb301", "yellow"), ("b5933f", "yellow"), ("bf9005", "yellow"), ("c89a3c", "yellow"), ("373e02", "green"),
+        ("2b2e17", "green"), ("3d4220", "green"), ("33261c", "brown"), ("3b2a1f", "brown"), ("2c1b12", "brown"),
+        ("2b3044", "navy"), ("1d2233", "navy"), ("4a1c28", "maroon"), ("d8a0a6", "pink"), ("b98087", "pink"),
+        ("875064", "purple"), ("9e9078", "beige"), ("4b5973", "blue"), ("ab5d3a", "brown"), ("a57a3a", "brown"),
+    ],
+)  # fmt: skip
+def test_names_of_cloth_as_cameras_see_it(code: str, name: str) -> None:
+    assert name_colour(lab_from_srgb(list(bytes.fromhex(code)))) == name
+
+
+def cloth(paint: tuple[int, int, int], noise: float = 2.0) -> np.ndarray:
+    """Pixels of folded cloth in Lab (n, 3): the paint under light from 50 to 105 %, and a camera's noise."""
+    rng = np.random.default_rng(3)
+    linear = (np.array(paint) / 255) ** 2.2 * rng.uniform(0.5, 1.05, (3000, 1))
+    return lab_from_srgb(np.clip(255 * linear ** (1 / 2.2) + rng.normal(0, noise, (3000, 3)), 0, 255))
+
+
+@pytest.mark.parametrize(
+    ("paint", "name"),
+    [
+        ((54, 38, 28), "brown"), ((44, 28, 20), "brown"), ((50, 54, 28), "green"), ((36, 42, 68), "navy"),
+        ((70, 26, 36), "maroon"), ((190, 150, 60), "yellow"), ((36, 35, 37), "black"), ((46, 42, 40), "black"),
+        ((236, 234, 230), "white"), ((120, 120, 122), "grey"),
+    ],
+)  # fmt: skip
+def test_dark_cloth_keeps_its_colour_and_white_cloth_is_white_in_its_folds(
+    paint: tuple[int, int, int], name: str
+) -> None:
+    leading = leading_colour(cloth(paint))
+    assert leading.share >= CLEAR_SHARE
+    assert name_colour(leading.lab) == name
+
+
 @pytest.mark.parametrize(("lab", "name"), [((30, -1, -7), "dark grey"), ((43, 0, -8), "dark grey")])
 def test_a_tinted_grey_is_a_grey(lab: tuple[float, float, float], name: str) -> None:
     assert name_colour(lab) == name

@@ -1,10 +1,11 @@
-"""Where the product is in a photo: a mask found from the colours at the frame's border, without any model.
+"""Where the product is in a photo: a mask, found from the colours at the frame's border or by a small network.
 
 Two ways. *Flood*: a smooth surface through CIELAB is fitted to the border; what floods in from the border along that
 surface is background, the rest is subject. A second flood stops at edges too, so a white product on white keeps its
-outline, and soft shadow beside the product is taken off. *Palette*: where the border is no single colour (wood,
-carpet, folded cloth), the colours of border and middle become two histograms, and each pixel goes to the likelier one;
-a guess, marked by a low confidence.
+outline, and soft shadow beside the product is taken off. *Network*: where the border is no single colour (wood, tiles,
+carpet, folded cloth), a network trained on products laid over such backgrounds says how likely each pixel is product;
+it also decides where part of the border is of another colour and the flood comes to another outline.
+Why a network and not GrabCut, and how each measures: `docs/decisions/mask-by-network.md`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from workers.signals.lab import Field, Pixels, Planes, distance, steepness
+from workers.signals.mask_network import likelihood
 from workers.signals.regions import (
     Mask,
     grown,
@@ -32,26 +34,30 @@ from workers.signals.regions import (
 MASK_SIDE_PX: Final = 320
 
 FLOOD_DELTA_E: Final = 6.0
+RING_SAMPLES: Final = 1500
 RING_AGREES: Final = 0.6
+RING_IS_ONE: Final = 0.97
+PAPER_NOISE: Final = 0.5
+OPINIONS_AGREE: Final = 0.7
 PLAIN_NOISE: Final = 1.5
-PALETTE_APART: Final = 0.7
 PALE_SHARE: Final = 0.02
 HOLE_SHARE: Final = 0.005
 SMALLEST_SUBJECT: Final = 0.003
 LARGEST_SUBJECT: Final = 0.985
 SURE: Final = 1.0
 PALE_CONFIDENCE: Final = 0.6
-PALETTE_CONFIDENCE: Final = 0.6
+TRUSTED: Final = 0.88
+SURE_AT_FRAME: Final = 0.62
 
 
 @dataclass(frozen=True, slots=True)
 class Backdrop:
-    """The background as one smooth colour: `surface` is its CIELAB at every pixel, float32 (3, h, w).
+    """The background as one smooth colour: a polynomial of place for each of L*, a* and b*, float32 (3, 6).
 
     `agreement` is the share of border pixels that lie on the surface, `noise` the median CIE 1976 difference of those.
     """
 
-    surface: Planes
+    surface: Field
     agreement: float
     noise: float
 
@@ -60,7 +66,7 @@ class Backdrop:
 class Segmentation:
     """A subject mask, bool (h, w), None where none can be told; all that is not product; and how sure it is, 0 to 1.
 
-    `is_plain` says that the border is one smooth colour, so that the flood decided and not the palette.
+    `is_plain` says that the border is one smooth colour, so that the flood decided and not the network.
     """
 
     subject: Mask | None
@@ -76,21 +82,48 @@ def find_subject(pixels: Pixels, lab: Planes) -> Segmentation:
     """
     backdrop = fit_backdrop(lab)
     if backdrop.agreement < RING_AGREES or backdrop.noise > PLAIN_NOISE:
-        subject, apart = palette(lab)
-        return _finding(subject, False, PALETTE_CONFIDENCE * apart if apart > PALETTE_APART else 0.0)
+        return by_network(pixels)
+    flooded = by_flood(lab, backdrop)
+    if backdrop.agreement >= RING_IS_ONE or flooded.subject is None:
+        return flooded
+    # Something crosses the border: a product that leaves the frame, or tiles whose joints stop the flood.
+    second = by_network(pixels)
+    is_paper = backdrop.noise < PAPER_NOISE or second.subject is None
+    agrees = _overlap(flooded.subject, ~second.background) >= OPINIONS_AGREE
+    return flooded if is_paper and agrees else second
+
+
+def by_flood(lab: Planes, backdrop: Backdrop) -> Segmentation:
+    """What does not belong to a backdrop, in a photo as CIELAB (3, h, w): see the top of this file."""
     if backdrop.noise > 0.3:
         lab = ndimage.gaussian_filter(lab, (0, 1, 1))
-    backdrop = _refit(lab, backdrop)
-    off, steep = distance(lab, backdrop.surface), steepness(lab)
+    surface = _surface(_refit(lab, backdrop.surface), *lab.shape[1:])
+    off, steep = distance(lab, surface), steepness(lab)
     like = off <= FLOOD_DELTA_E
     plain = without_specks(~touching_border(like))
     walled = without_specks(~touching_border(like & (steep <= 0.4 + 1.5 * backdrop.noise)))
     subject = _without_holes(plain, off) | _pale_parts(plain, walled)
-    rest = without_specks(subject & ~_shade(lab, backdrop, steep, subject))
+    rest = without_specks(subject & ~_shade(lab, surface, steep, subject))
     if rest.sum() < 0.3 * subject.sum():
         # All but the details of it looks like shade: a white product, not a shadow with a logo.
         return _finding(subject, True, PALE_CONFIDENCE)
     return _finding(rest, True, PALE_CONFIDENCE if subject.sum() > 1.25 * plain.sum() else SURE)
+
+
+def by_network(pixels: Pixels) -> Segmentation:
+    """What the network takes for the product, in a photo of any background: uint8 sRGB (h, w, 3).
+
+    The confidence is the overlap (intersection over union) that the mask would have with the truth if each pixel's
+    likelihood were right; under `TRUSTED` there is no mask. At the frame, where the network sees one side only, it
+    takes a surer pixel to say that the product is cut off.
+    """
+    share = likelihood(pixels)
+    height, width = share.shape
+    is_product = (share > 0.5) & (~ring_of(height, width, share=0.0) | (share > SURE_AT_FRAME))
+    subject = _main_parts(is_product)
+    sure = float(share[subject].sum())
+    overlap = sure / max(1.0, float(share.sum()) - sure + float(subject.sum()))
+    return _finding(subject, False, overlap if overlap > TRUSTED else 0.0)
 
 
 def fit_backdrop(lab: Planes) -> Backdrop:
@@ -101,6 +134,8 @@ def fit_backdrop(lab: Planes) -> Backdrop:
     """
     height, width = lab.shape[1:]
     y, x = np.nonzero(ring_of(height, width))
+    every = max(1, len(y) // RING_SAMPLES)
+    y, x = y[::every], x[::every]
     colours = lab[:, y, x]
     candidates = colours[:, :: max(1, len(x) // 48)]
     votes = (distance(colours[:, None, :], candidates[:, :, None]) <= FLOOD_DELTA_E).sum(axis=1)
@@ -114,7 +149,7 @@ def fit_backdrop(lab: Planes) -> Backdrop:
     off = distance(colours, plane @ where)
     agrees = off <= FLOOD_DELTA_E
     noise = float(np.median(off[agrees])) if agrees.any() else 0.0
-    return Backdrop(_surface(plane, height, width), float(agrees.mean()), noise)
+    return Backdrop(plane, float(agrees.mean()), noise)
 
 
 def _fit_plane(where: Field, colours: Planes, before: Field) -> Field:
@@ -130,19 +165,20 @@ def _fit_plane(where: Field, colours: Planes, before: Field) -> Field:
     return plane
 
 
-def _refit(lab: Planes, backdrop: Backdrop) -> Backdrop:
+def _refit(lab: Planes, surface: Field) -> Field:
     """The backdrop as a bowl (all terms to the second order) through everything that floods in from the border."""
+    # Every second pixel each way is plenty for eighteen numbers.
+    lab = lab[:, ::2, ::2]
     height, width = lab.shape[1:]
     for _ in range(2):
-        y, x = np.nonzero(touching_border(distance(lab, backdrop.surface) <= FLOOD_DELTA_E))
+        y, x = np.nonzero(touching_border(distance(lab, _surface(surface, height, width)) <= FLOOD_DELTA_E))
         every = max(1, len(y) // 4000)
         y, x = y[::every], x[::every]
         if len(y) < 100:
             break
         where = _terms(x / width - 0.5, y / height - 0.5)
-        bowl = np.linalg.lstsq(where.T, lab[:, y, x].T, rcond=None)[0].T
-        backdrop = Backdrop(_surface(bowl, height, width), backdrop.agreement, backdrop.noise)
-    return backdrop
+        surface = np.linalg.lstsq(where.T, lab[:, y, x].T, rcond=None)[0].T
+    return surface
 
 
 def off_smooth(lab: Planes) -> Field:
@@ -185,12 +221,12 @@ def _pale_parts(plain: Mask, walled: Mask) -> Mask:
     return np.asarray((sizes > PALE_SHARE * plain.sum())[parts], dtype=bool)
 
 
-def _shade(lab: Planes, backdrop: Backdrop, steep: Field, subject: Mask) -> Mask:
+def _shade(lab: Planes, surface: Planes, steep: Field, subject: Mask) -> Mask:
     """The soft shadow in a subject mask: the background's own colour under less light, hanging on the background.
 
     Less light scales X, Y and Z alike, hence L* + 16, a* and b* alike.
     """
-    level, a, b = backdrop.surface
+    level, a, b = surface
     dimmed = (lab[0] + 16) / (level + 16)
     tint = np.hypot(lab[1] - a * dimmed, lab[2] - b * dimmed)
     drop = level - lab[0]
@@ -211,33 +247,8 @@ def _without_holes(subject: Mask, off: Field) -> Mask:
     return subject & ~(grown(holes, 2) & (off < FLOOD_DELTA_E)) if holes.any() else subject
 
 
-def palette(lab: Planes) -> tuple[Mask, float]:
-    """A guess at the subject from two colour histograms, border against middle: bool (h, w), and how well they part.
-
-    The second value is 0 (the same colours) to 1 (no colour shared).
-    """
-    height, width = lab.shape[1:]
-    bins = np.floor(lab / np.array([5, 6, 6], dtype=np.float32)[:, None, None]).astype(np.int32)
-    index = (np.clip(bins[0], 0, 20) * 32 + np.clip(bins[1] + 16, 0, 31)) * 32 + np.clip(bins[2] + 16, 0, 31)
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    middle = np.exp(-((x / 0.75) ** 4 + (y / 0.75) ** 4))
-    edge = ring_of(height, width, 0.06)
-    subject, border = middle * ~edge, edge.astype(np.float32)
-    share, overlap = middle, 0.0
-    for _ in range(4):
-        ours, theirs = _histogram(index, subject), _histogram(index, border)
-        overlap = float(np.minimum(ours, theirs).sum())
-        likely = (ours / (ours + theirs + 1e-9)).astype(np.float32)
-        share = ndimage.gaussian_filter(likely[index], 2.0)
-        subject, border = share * middle, (1 - share) * (1.05 - middle)
-    return _main_parts(shrunk(grown(share > 0.5, 2), 2)), 1 - overlap
-
-
-def _histogram(index: NDArray[np.int32], weight: Field) -> NDArray[np.float64]:
-    counts = np.bincount(index.ravel(), weight.ravel(), minlength=21 * 32 * 32).reshape(21, 32, 32)
-    counts = ndimage.gaussian_filter(counts, 1.0)
-    return np.asarray((counts / counts.sum()).ravel())
+def _overlap(first: Mask, second: Mask) -> float:
+    return float((first & second).sum() / max(1, (first | second).sum()))
 
 
 def _main_parts(mask: Mask) -> Mask:

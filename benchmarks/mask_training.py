@@ -1,0 +1,169 @@
+"""The mask network, trained again from nothing and written to `workers/signals/mask_network.onnx`.
+
+    python -m benchmarks.mask_training ../shared/data [minutes]
+
+Needs `onnx` and `onnxscript`, which nothing else does (`make mask-network` installs them), and the photos that
+`mask_network.md` names. One core; the shipped weights took 20 minutes. More than half of the pictures are composites;
+the others are photos whose outline is sure: packshots, and clothing where GrabCut comes to one outline from two starts.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.mask_composites import Assets, Pixels, compose, cut_out, halves, packshot_files, read, retaken
+from benchmarks.mask_network import FIXED_STAGES, SIDE_PX, SubjectNetwork, load_encoder
+from benchmarks.mask_rivals import two_starts
+from workers.signals.lab import lab_planes
+from workers.signals.mask import find_subject
+from workers.signals.mask_network import WEIGHTS
+from workers.signals.regions import Mask, parts_of, ring_of
+
+MINUTES: Final = 20.0
+BATCH: Final = 16
+COMPOSITES: Final = 0.55
+LEARNING_RATE: Final = 2e-3
+ENCODER_RATE: Final = 0.2
+WARM_UP_STEPS: Final = 60
+SEED: Final = 1
+OVERLAP_AT_LEAST: Final = 0.95
+
+
+def main() -> None:
+    photos = Path(sys.argv[1])
+    minutes = float(sys.argv[2]) if len(sys.argv) > 2 else MINUTES
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    assets = gather(photos)
+    print(
+        f"{len(assets.cut_outs)} cut-outs, {len(assets.grounds)} backgrounds, {len(assets.photos)} photos with outline"
+    )
+    network = train(assets, minutes)
+    network.eval()
+    torch.onnx.export(
+        network, (torch.zeros(1, 3, SIDE_PX, SIDE_PX),), str(WEIGHTS), dynamo=True, external_data=False,
+        input_names=["pixels"], output_names=["logit"],
+    )  # fmt: skip
+
+
+def gather(photos: Path) -> Assets:
+    """Cut-outs, backgrounds and photos of the half for training, and of the packshot classes that are not held out."""
+    packshots = [(read(path), packshot_outline(path)) for path in packshot_files(photos, held_out=False)]
+    known = [(pixels, outline) for pixels, outline in packshots if outline is not None]
+    clothing, grounds = [], []
+    for path in halves(photos / "clothing", training=True):
+        pixels = read(path)
+        outline = sure_outline(pixels)
+        if outline is None:
+            grounds.append((pixels, ring_of(*pixels.shape[:2], share=0.11)))
+            continue
+        clothing.append((pixels, outline))
+        grounds.append((pixels, cv2.dilate(outline.astype(np.uint8), np.ones((11, 11))) == 0))
+    for path in halves(photos / "grocery" / "in_store", training=True):
+        pixels = read(path)
+        grounds.append((pixels, ring_of(*pixels.shape[:2], share=0.2)))
+    groceries = [cut_out(pixels, outline) for pixels, outline in known]
+    garments = [cut_out(pixels, outline) for pixels, outline in clothing]
+    # Groceries count three times: there are ten times as many garments.
+    return Assets((*groceries, *garments, *groceries, *groceries), tuple(grounds), (*clothing, *known))
+
+
+def packshot_outline(path: Path) -> Mask | None:
+    """The outline of a packshot on white: the flood's, white faces of cartons filled in by their convex hull."""
+    with (path.parent / "metadata.csv").open(encoding="utf-8") as lines:
+        is_carton = (
+            next(row["department"] for row in csv.DictReader(lines) if row["file_name"] == path.name) == "Packages"
+        )
+    pixels = read(path)
+    subject = find_subject(pixels, lab_planes(pixels)).subject
+    if subject is None:
+        return None
+    mask = np.pad(subject.astype(np.uint8), 12)
+    closing = np.ones((9, 9), np.uint8) if is_carton else cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, closing)[12:-12, 12:-12]
+    if is_carton:
+        mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((7, 7)))
+        corners = cv2.convexHull(np.argwhere(mask)[:, ::-1].astype(np.int32))
+        return np.asarray(cv2.fillPoly(np.zeros_like(mask), [corners], 1) > 0)
+    return _filled(mask)
+
+
+def sure_outline(pixels: Pixels) -> Mask | None:
+    """The outline of a garment that GrabCut finds from two starts alike; None where they differ or it is none.
+
+    Asked of it: one piece or two, within the frame, 8 to 75 % of it, few holes, no star.
+    """
+    mask, overlap = two_starts(pixels)
+    if overlap < OVERLAP_AT_LEAST:
+        return None
+    # parts_of joins over edges only: thin bridges do not make one garment of two things.
+    parts, sizes = parts_of(mask)
+    kept = (sizes > 0.1 * mask.sum())[parts]
+    outlines, _ = cv2.findContours(kept.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if len(outlines) not in (1, 2):
+        return None
+    full = _filled(kept.astype(np.uint8))
+    is_solid = len(outlines) == 2 or full.sum() > 0.5 * cv2.contourArea(cv2.convexHull(outlines[0]))
+    has_few_holes = (full & ~kept).sum() <= 0.04 * full.sum()
+    is_whole = not (full & ring_of(*full.shape, share=0.0)).any()
+    return full if is_solid and has_few_holes and is_whole and 0.08 < full.mean() < 0.75 else None
+
+
+def _filled(mask: Pixels) -> Mask:
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(np.zeros_like(mask), outlines, -1, 1, -1) > 0)
+
+
+def train(assets: Assets, minutes: float) -> SubjectNetwork:
+    """Train for so many minutes: AdamW, cosine, binary cross entropy and half a Dice loss, batches of 16."""
+    torch.manual_seed(SEED)
+    rng = np.random.default_rng(SEED)
+    network = SubjectNetwork()
+    load_encoder(network)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    fixed = {*network.stem.parameters(), *network.stages[:FIXED_STAGES].parameters()}
+    encoder = [*network.stages[FIXED_STAGES:].parameters()]
+    rest = [weight for weight in network.parameters() if weight not in {*fixed, *encoder}]
+    rates = (LEARNING_RATE * ENCODER_RATE, LEARNING_RATE)
+    optimizer = torch.optim.AdamW([{"params": encoder}, {"params": rest}], weight_decay=1e-4)
+    began, step = time.monotonic(), 0
+    while (done := (time.monotonic() - began) / 60 / minutes) < 1:
+        pace = min(1.0, step / WARM_UP_STEPS) * (0.5 + 0.5 * float(np.cos(np.pi * done))) + 0.01
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * pace
+        loss = loss_of(network, assets, rng)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([*encoder, *rest], 1.0)
+        optimizer.step()
+        step += 1
+        if step % 50 == 0:
+            print(f"step {step}, {done:.0%}, loss {float(loss):.4f}", flush=True)
+    return network
+
+
+def loss_of(network: SubjectNetwork, assets: Assets, rng: np.random.Generator) -> Tensor:
+    """The loss of one batch: mean binary cross entropy, and half of a Dice loss a picture."""
+    pairs = [(compose if rng.random() < COMPOSITES else retaken)(assets, rng, SIDE_PX) for _ in range(BATCH)]
+    pixels = torch.from_numpy(np.stack([picture for picture, _ in pairs])).permute(0, 3, 1, 2).float()
+    truth = functional.avg_pool2d(torch.from_numpy(np.stack([share for _, share in pairs]))[:, None], 2)
+    logit = network(pixels.contiguous(memory_format=torch.channels_last))
+    share = torch.sigmoid(logit)
+    both = (share * truth).sum((1, 2, 3))
+    dice = 1 - (2 * both + 20) / (share.sum((1, 2, 3)) + truth.sum((1, 2, 3)) + 20)
+    loss: Tensor = functional.binary_cross_entropy_with_logits(logit, truth) + 0.5 * dice.mean()
+    return loss
+
+
+if __name__ == "__main__":
+    main()
