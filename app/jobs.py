@@ -42,6 +42,7 @@ QUEUES: Final[dict[str, Queue]] = {
     "captions.propose": "cpu",
     "captions.look": "gpu",
     "review.apply_rules": "cpu",
+    "photos.read_text": "cpu",
     "dataset.freeze": "cpu",
     "catalog.remove": "cpu",
     "files.delete": "cpu",
@@ -50,6 +51,9 @@ QUEUES: Final[dict[str, Queue]] = {
     "run.export": "gpu",
     "sheet.draw": "gpu",
 }
+
+# Kinds that nothing waits for: workers take them once nothing else is there to be done.
+UNHURRIED: Final = frozenset({"photos.read_text"})
 
 
 class Job(Base):

@@ -14,6 +14,7 @@ from app.intake import memory
 from workers import freeze_job, intake_job, removal_job, rules_job
 from workers.captions import caption_job
 from workers.celery_app import job_task
+from workers.lettering import lettering_job
 from workers.signals import signal_job
 
 NICENESS: Final = 10
@@ -22,6 +23,7 @@ take_in = job_task("intake.take_in")(intake_job.take_in)
 measure = job_task("signals.measure")(signal_job.measure_all)
 propose_captions = job_task("captions.propose")(caption_job.propose_all)
 apply_rules = job_task("review.apply_rules")(rules_job.apply_rules)
+read_text = job_task("photos.read_text")(lettering_job.read_all)
 freeze = job_task("dataset.freeze")(freeze_job.freeze)
 remove_catalog = job_task("catalog.remove")(removal_job.remove_catalog)
 delete_files = job_task("files.delete")(removal_job.delete_files)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import Catalog, Image, Signals
+from app.catalog.tables import Catalog, Image, Lettering, Signals
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
 from app.people import Person
@@ -76,8 +76,16 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
         photo.notes = draw.choice(([], [], ["laid-on-white"], ["laid-on-white", "largest-page"]))
         measured = session.get_one(Signals, photo.id)
         measured.fill, measured.subject_colour = number / 40, draw.choice(("red", "blue", None))
+        for name in ("clipped_light", "clipped_dark", "blockiness", "detail", "border", "seam"):
+            setattr(measured, name, draw.choice((None, 0.0, 0.1, 0.5)))
+        for name in ("brightness", "shadow", "chroma"):
+            setattr(measured, name, draw.choice((None, 0.0, 7.0, 60.0)))
+        measured.parts = draw.choice((None, 1, 3))
         if number % 7 == 0:
             session.delete(measured)
+        if number % 4:
+            words, place = draw.choice((("", "none"), ("ORGANIC tea\n100 %", "product"), ("Sale −20 %", "beside")))
+            session.add(Lettering(image_id=photo.id, version=1, lines=[], words=words, place=place))
         session.flush()
         if number % 3 == 0:
             apply_rules(session, [photo.id])

@@ -12,9 +12,11 @@ from app.captions import checking, rules, writing
 from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import Caption
-from app.catalog import notes, reading
+from app.catalog import lettering, notes, reading
 from app.catalog import signals as measured
-from app.catalog.tables import Image, Signals
+from app.catalog.measures import SCALES, Scale
+from app.catalog.tables import Image, Lettering, Signals
+from app.catalog.text_lines import TextLine
 from app.review import decisions, rule_sets
 from app.review.rules import RuleSettings
 from app.review.tables import Decision
@@ -33,6 +35,25 @@ class Gauge:
     share: float | None
     limit: float | None = None
     fits: bool | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is drawn over a photo to show why it was measured so, in shares of the frame.
+
+    `outline` is a path in thousandths of it; `lines` are ends of borders and seams, each with a kind, "x" or "y" and a
+    place. `has_clipped`: whether `/images/N/clipped` has pixels to show.
+    """
+
+    outline: str
+    lines: tuple[tuple[str, str, float], ...]
+    texts: tuple[TextLine, ...]
+    has_clipped: bool
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(self.outline or self.lines or self.texts or self.has_clipped)
 
 
 @dataclass(frozen=True)
@@ -68,6 +89,8 @@ class Photo:
     decisions: tuple[tuple[Decision, str], ...]
     gauges: tuple[Gauge, ...]
     same_product: Sequence[Image]
+    lettering: Lettering | None
+    evidence: Evidence
 
     @property
     def name(self) -> str:
@@ -78,6 +101,18 @@ class Photo:
     def notes(self) -> list[str]:
         """What intake had to assume, in sentences."""
         return [sentence for note, sentence in notes.SENTENCES.items() if note in self.image.notes]
+
+    @property
+    def measures(self) -> tuple[tuple[Scale, float | None], ...]:
+        """Everything that was measured, with what each runs from and to; nothing before that."""
+        if self.signals is None:
+            return ()
+        return tuple((scale, getattr(self.signals, scale.column)) for scale in SCALES)
+
+    @property
+    def printed(self) -> list[str]:
+        """The lines of text that stand in the picture."""
+        return self.lettering.words.splitlines() if self.lettering else []
 
     @property
     def decision_id(self) -> int:
@@ -99,7 +134,7 @@ class Photo:
 def read(session: Session, image_id: int) -> Photo:
     """Everything about one photo. Raises NotFound."""
     image = reading.photo(session, image_id)
-    signals = measured.of(session, image_id)
+    signals, read_text = measured.of(session, image_id), lettering.of(session, image_id)
     captions = tuple((caption, writing.author(session, caption)) for caption in writing.history(session, image_id))
     is_captioned = bool(captions) and captions[0][0].superseded_at is None
     caption, author = captions[0] if is_captioned else (None, "")
@@ -118,7 +153,21 @@ def read(session: Session, image_id: int) -> Photo:
         decisions=history,
         gauges=gauges(signals, rule_sets.settings_of(session, image.catalog_id)),
         same_product=reading.of_same_product(session, image),
+        lettering=read_text,
+        evidence=_evidence(signals, read_text),
     )
+
+
+def _evidence(signals: Signals | None, read_text: Lettering | None) -> Evidence:
+    texts = tuple(line for line in lettering.lines_of(read_text) if line.is_trusted) if read_text else ()
+    if signals is None:
+        return Evidence("", (), texts, has_clipped=False)
+    lines = tuple(
+        (kind, axis, place)
+        for kind, of_kind in (("border", signals.border_lines), ("seam", signals.seam_lines))
+        for axis, place in of_kind
+    )
+    return Evidence(signals.outline or "", lines, texts, bool(signals.clipped_light or signals.clipped_dark))
 
 
 def claims_of(signals: Signals | None, text: str) -> Claims:
