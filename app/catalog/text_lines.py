@@ -10,6 +10,8 @@ from app.catalog.outlines import area_of, is_inside, points_of
 # Under this, what was read was wrong more often than not on real packshots (30 November 2026): 0.94 to 1.0 for words
 # that stand there, under 0.8 for words that do not.
 TRUSTED: Final = 0.9
+# Single signs are read into stalks, buttons and rings, surely and wrongly.
+SHORTEST: Final = 2
 # A product is larger than what is written beside it, which is an outline of its own on plain paper.
 LARGER_THAN_TEXT: Final = 4.0
 
@@ -31,7 +33,7 @@ class TextLine:
     @property
     def is_trusted(self) -> bool:
         """Whether the reading is sure enough to be searched for and held against a photo."""
-        return self.score >= TRUSTED
+        return self.score >= TRUSTED and sum(map(str.isalnum, self.text)) >= SHORTEST
 
 
 def is_beside(outline: str | None, box: Box) -> bool | None:

@@ -91,7 +91,7 @@ LIMITS: Final[dict[str, Limit]] = {
     "enlarged_below": Limit("detail", 0.73),
     "grey_below": Limit("chroma", 3.0, highest=50.0, places=1),
     "framed_above": Limit("border", 0.01, highest=0.4, is_above=True),
-    "collage_above": Limit("seam", 0.85, is_above=True),
+    "collage_above": Limit("seam", 0.7, is_above=True),
 }
 
 

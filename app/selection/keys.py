@@ -223,7 +223,7 @@ _DECLARED: Final[tuple[Key, ...]] = (
     _measured("blockiness", PhotoIndex.blockiness, "JPEG blocks", "", Range(low=0.43), 1.0, 1.0),
     _measured("detail", PhotoIndex.detail, "detail", "", Range(high=0.6), 1.0, 1.0),
     _measured("border", PhotoIndex.border, "a border", "% of the side", Range(low=1.0), 100.0, 1.0),
-    _measured("seam", PhotoIndex.seam, "a seam", "% of the frame", Range(low=85.0), 100.0, 1.0),
+    _measured("seam", PhotoIndex.seam, "a seam", "% of the frame", Range(low=70.0), 100.0, 1.0),
     _measured("parts", PhotoIndex.parts, "separate parts", "", Range(low=1.0), 20.0, 20.0),
     Number(
         name="id", column=PhotoIndex.image_id, sample=(12, 15),

@@ -38,14 +38,14 @@ def original(image_id: int, session: Read, files: Files) -> FileResponse:
     return _file(image_id, "original", session, files)
 
 
-@router.get("/images/{image_id}/clipped", response_class=Response)
-def clipped(image_id: int, session: Read, files: Files) -> Response:
-    """The pixels of the subject that are clipped to white or black, as a PNG to lay over the view."""
+@router.get("/images/{image_id}/evidence", response_class=Response)
+def evidence(image_id: int, session: Read, files: Files) -> Response:
+    """The pixels that are clipped to white or black, and where blocks of JPEG show, as a PNG to lay over the view."""
     path, _ = file_of(files, reading.photo(session, image_id), "view")
     if not path.is_file():
         raise NotFound(GONE)
-    of_image = signals.of(session, image_id)
-    drawn = drawing.clipped_pixels(path, (of_image.outline if of_image else None) or "")
+    measured = signals.of(session, image_id)
+    drawn = drawing.evidence_of(path, (measured.outline if measured else None) or "")
     # Another outline may be measured.
     return Response(drawn, media_type="image/png", headers={"Cache-Control": "private, no-cache"})
 

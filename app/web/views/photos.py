@@ -14,7 +14,7 @@ from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import Caption
 from app.catalog import lettering, notes, reading
 from app.catalog import signals as measured
-from app.catalog.measures import SCALES, Scale
+from app.catalog.measures import SCALE_OF, SCALES, Scale
 from app.catalog.tables import Image, Lettering, Signals
 from app.catalog.text_lines import TextLine
 from app.review import decisions, rule_sets
@@ -24,6 +24,11 @@ from app.review.tables import Decision
 # Where a gauge ends: offsets and colour differences beyond these are as bad as it gets.
 OFFSET_END: Final = 0.25
 DELTA_E_END: Final = 40.0
+# What is less is measured, and nothing that an eye would find: not drawn.
+BLOCKS_SHOW: Final = 0.3
+SHADOW_SHOWS: Final = 2.0
+SHADOW_DEEP: Final = 0.04  # of the subject, as `workers/signals/light.py` looks for it
+PLACELESS: Final = (SCALE_OF["detail"], SCALE_OF["chroma"])
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,21 @@ class Evidence:
     """What is drawn over a photo to show why it was measured so, in shares of the frame.
 
     `outline` is a path in thousandths of it; `lines` are ends of borders and seams, each with a kind, "x" or "y" and a
-    place. `has_clipped`: whether `/images/N/clipped` has pixels to show.
+    place. `shadow_deep` is how far below the outline the shadow was looked for, None where none lies there. `marks` are
+    what `/images/N/evidence` shows: `light`, `dark`, `blocks`. `placeless` are measures that lie nowhere in it.
     """
 
     outline: str
     lines: tuple[tuple[str, str, float], ...]
     texts: tuple[TextLine, ...]
-    has_clipped: bool
+    shadow_deep: float | None = None
+    marks: tuple[str, ...] = ()
+    placeless: tuple[str, ...] = ()
 
     @property
     def is_any(self) -> bool:
         """Whether there is anything to draw."""
-        return bool(self.outline or self.lines or self.texts or self.has_clipped)
+        return bool(self.outline or self.lines or self.texts or self.marks)
 
 
 @dataclass(frozen=True)
@@ -161,13 +169,24 @@ def read(session: Session, image_id: int) -> Photo:
 def _evidence(signals: Signals | None, read_text: Lettering | None) -> Evidence:
     texts = tuple(line for line in lettering.lines_of(read_text) if line.is_trusted) if read_text else ()
     if signals is None:
-        return Evidence("", (), texts, has_clipped=False)
+        return Evidence("", (), texts)
     lines = tuple(
         (kind, axis, place)
         for kind, of_kind in (("border", signals.border_lines), ("seam", signals.seam_lines))
         for axis, place in of_kind
     )
-    return Evidence(signals.outline or "", lines, texts, bool(signals.clipped_light or signals.clipped_dark))
+    marks = {
+        "light": signals.clipped_light, "dark": signals.clipped_dark,
+        "blocks": max(0.0, (signals.blockiness or 0.0) - BLOCKS_SHOW),
+    }  # fmt: skip
+    has_shadow = (signals.shadow or 0.0) >= SHADOW_SHOWS and signals.box is not None
+    size = max(signals.box[2] - signals.box[0], signals.box[3] - signals.box[1]) if signals.box else 0.0
+    return Evidence(
+        signals.outline or "", lines, texts,
+        shadow_deep=round(SHADOW_DEEP * size, 4) if has_shadow else None,
+        marks=tuple(mark for mark, value in marks.items() if value),
+        placeless=tuple(f"{scale.title} {scale.written(getattr(signals, scale.column))}" for scale in PLACELESS),
+    )  # fmt: skip
 
 
 def claims_of(signals: Signals | None, text: str) -> Claims:
