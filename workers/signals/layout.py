@@ -126,7 +126,8 @@ def _peaks(shares: NDArray[np.float64]) -> list[int]:
 
 def parts_in(subject: Mask) -> int:
     """How many separate parts a subject has, at least 1 for any that is not empty."""
-    sizes = cv2.connectedComponentsWithStats(subject.astype(np.uint8), connectivity=8)[2][1:, cv2.CC_STAT_AREA]
+    shapes, _ = cv2.findContours(subject.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    sizes = np.array([cv2.contourArea(shape) for shape in shapes])
     return int((sizes >= PART_SHARE * sizes.max()).sum()) if len(sizes) else 0
 
 

@@ -40,14 +40,18 @@ class Light(TypedDict):
 
 def light_on(pixels: Pixels, lab: Planes, subject: Mask, finding: Segmentation) -> Light:
     """Brightness, clipping and shadow, uint8 sRGB (h, w, 3), the same as CIELAB, and a subject that is not empty."""
-    core = cv2.erode(subject.astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0
-    core = core if core.any() else subject
-    seen = pixels[core]
-    darkest, brightest = seen.min(axis=1), seen.max(axis=1)
+    core = cv2.erode(subject.view(np.uint8), np.ones((3, 3), dtype=np.uint8))
+    core = core if core.any() else subject.view(np.uint8)
+    size = cv2.countNonZero(core)
+    first, second, third = cv2.split(pixels)
+    darkest, brightest = cv2.min(cv2.min(first, second), third), cv2.max(cv2.max(first, second), third)
+    inside = core > 0
+    light = np.count_nonzero(inside & (np.asarray(darkest) >= CLIPPED_LIGHT))
+    dark = np.count_nonzero(inside & (np.asarray(brightest) <= CLIPPED_DARK))
     return {
-        "brightness": round(_middle(lab[0][core]), 1),
-        "clipped_light": round(float((darkest >= CLIPPED_LIGHT).mean()), 4),
-        "clipped_dark": round(float((brightest <= CLIPPED_DARK).mean()), 4),
+        "brightness": round(_middle(lab[0][inside]), 1),
+        "clipped_light": round(light / size, 4),
+        "clipped_dark": round(dark / size, 4),
         "shadow": _shadow(lab, subject) if finding.is_plain else None,
     }
 
@@ -85,9 +89,9 @@ def _shadow(lab: Planes, subject: Mask) -> float | None:
     x = np.broadcast_to(columns, y.shape)
     far = ground.copy()
     far[max(0, rows[0] - deep) : rows[-1] + 2 * deep, max(0, columns[0] - deep) : columns[-1] + deep] = False
-    if far.sum() < 50:
+    if far[::2, ::2].sum() < 50:
         return None
-    light, a, b = (_middle(plane[far]) for plane in lab)
+    light, a, b = (_middle(plane[::2, ::2][far[::2, ::2]]) for plane in lab)
     level, tint_a, tint_b = (plane[y, x] for plane in lab)
     dimmed = (level + 16) / (light + 16)
     is_ground = ground[y, x] & (np.hypot(tint_a - a * dimmed, tint_b - b * dimmed) < 6)
