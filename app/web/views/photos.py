@@ -18,14 +18,14 @@ from app.catalog.measures import SCALE_OF, SCALES, Scale
 from app.catalog.tables import Image, Lettering, Signals
 from app.catalog.text_lines import TextLine
 from app.review import decisions, rule_sets
-from app.review.rules import RuleSettings
+from app.review.rules import LIMITS, RuleSettings
 from app.review.tables import Decision
 
 # Where a gauge ends: offsets and colour differences beyond these are as bad as it gets.
 OFFSET_END: Final = 0.25
 DELTA_E_END: Final = 40.0
 # What is less is measured, and nothing that an eye would find: not drawn.
-BLOCKS_SHOW: Final = 0.3
+BLOCKS_SHOW: Final = LIMITS["blocky_above"].usual
 SHADOW_SHOWS: Final = 2.0
 SHADOW_DEEP: Final = 0.04  # of the subject, as `workers/signals/light.py` looks for it
 PLACELESS: Final = (SCALE_OF["detail"], SCALE_OF["chroma"])
