@@ -133,7 +133,7 @@ def beside(first: Picture, second: Picture, gap: int) -> Picture:
 def share(name: str, seen: list[SignalValues]) -> float:
     """How many of the photos the rule with this limit speaks of."""
     limit = LIMITS[name]
-    values = [getattr(photo, limit.signal) for one in seen]
+    values = [getattr(photo, limit.signal) for photo in seen]
     speaks = [v is not None and (v > limit.usual if limit.is_above else v < limit.usual) for v in values]
     return sum(speaks) / len(speaks)
 

@@ -83,7 +83,7 @@ def detail(grey: Grey) -> float | None:
     # The other half of the plane is its mirror image.
     spectrum = cv2.dft(tile, flags=cv2.DFT_COMPLEX_OUTPUT)[:, : side // 2 + 1]
     power = spectrum[..., 0] ** 2 + spectrum[..., 1] ** 2
-    rings = np.bincount(radius.ravel(), power.ravel(), minlength=count)[:count]
+    rings = np.bincount(radius, power.ravel(), minlength=count)[:count]
     energy = rings * np.arange(count) ** 2.0
     total = float(energy.sum())
     if total / (side**4) < FAINTEST * 1e-3:
@@ -117,4 +117,4 @@ def _polar(side: int) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
     line = np.hanning(side).astype(np.float32)
     at = np.fft.fftfreq(side) * side
     radius = np.rint(np.hypot(at[:, None], at[None, :])).astype(np.int64)
-    return line[:, None] * line[None, :], radius[:, : side // 2 + 1], side // 2 + 1
+    return line[:, None] * line[None, :], radius[:, : side // 2 + 1].ravel(), side // 2 + 1

@@ -75,7 +75,8 @@ def layout_of(pixels: Pixels) -> Layout:
 def _border(lines: Pixels) -> int:
     """How many lines (n, length, 3) from the first on are a border; 0 where none is."""
     most = int(WIDEST * len(lines))
-    colour = np.median(lines[0], axis=0).astype(np.uint8)
+    middle = lines.shape[1] // 2
+    colour = np.partition(lines[0], middle, axis=0)[middle]
     ground = np.broadcast_to(colour, lines[0].shape)
 
     def off(place: int) -> NDArray[np.uint8]:
