@@ -36,7 +36,8 @@ pytestmark = pytest.mark.browser
 # Answers that are no pages: files, data, and pieces that stand in a page looked at below.
 NOT_PAGES = {
     "/", "/catalogs", "/healthz", "/jobs/{job_id}", "/images/{image_id}/card", "/images/{image_id}/thumb",
-    "/images/{image_id}/view", "/images/{image_id}/original", "/datasets/{version_id}/manifest.jsonl",
+    "/images/{image_id}/view", "/images/{image_id}/original", "/images/{image_id}/evidence",
+    "/datasets/{version_id}/manifest.jsonl",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
     "/compare/{sheet_id}/rows", "/samples/{sample_id}",
 }  # fmt: skip
