@@ -17,13 +17,16 @@ from sqlalchemy import Engine, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from app.database import transaction, utc_now
-from app.jobs import Job
+from app.jobs import UNHURRIED, Job
 
 log = logging.getLogger(__name__)
 
 RESEND_AFTER_S: Final = 30.0
 # So many parts of a whole are sent ahead: enough for workers never to wait, few enough for other work to come between.
 PARTS_AHEAD: Final = 8
+# Priorities of messages, as kombu's Redis transport counts them.
+FIRST: Final = 0
+LAST: Final = 9
 
 
 @lru_cache(maxsize=4)
@@ -59,7 +62,8 @@ def send_due(engine: Engine, redis_url: str) -> int:
         with transaction(engine) as session:
             due = unsent(session)
             for job in due:
-                client(redis_url).send_task(job.kind, args=[job.id], queue=job.queue, retry=False)
+                priority = LAST if job.kind in UNHURRIED else FIRST
+                client(redis_url).send_task(job.kind, args=[job.id], queue=job.queue, retry=False, priority=priority)
                 job.sent_at = utc_now()
             return len(due)
     except (OperationalError, ConnectionError, OSError) as error:

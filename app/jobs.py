@@ -47,6 +47,7 @@ QUEUES: Final[dict[str, Queue]] = {
     "photos.encode": "gpu",
     "photos.read_phrase": "gpu",
     "photos.map": "cpu",
+    "photos.read_text": "cpu",
     "dataset.freeze": "cpu",
     "catalog.remove": "cpu",
     "files.delete": "cpu",
@@ -55,6 +56,9 @@ QUEUES: Final[dict[str, Queue]] = {
     "run.export": "gpu",
     "sheet.draw": "gpu",
 }
+
+# Kinds that nothing waits for: workers take them once nothing else is there to be done.
+UNHURRIED: Final = frozenset({"photos.read_text"})
 
 
 class Job(Base):

@@ -11,9 +11,10 @@ Tasks import jobs, jobs import what they are done with, and models know neither;
                         means). Knows the database, never torch
     finetune            the trainer itself, `python -m workers.finetune`: train (the loop), train_state, loop_state,
                         batches, forward, loss, checkpoint, ranks and process_group, methods/. Knows no database
-    signals             mask and measure: what can be measured of a photo; signal_job
+    signals             mask and measure: what can be measured of a photo; light, encoding, layout; signal_job
     embedding           efficientnet (built in), transformer (of the team's choice): pictures in, vectors out;
                         layout (vectors in, a map out); embed_job, map_job
+    lettering           reader: the text that stands in a photo; lettering_job
     captions            captioner: a model that looks at photos; caption_job
     sampling            sampler (prompts and seeds to pictures), sheet_job, previews (drawn while a run goes on)
     devices             lease (who holds a device), model_cache (what is loaded on it), memory (what is still held),

@@ -16,6 +16,7 @@ from workers import freeze_job, intake_job, removal_job, rules_job
 from workers.captions import caption_job
 from workers.celery_app import job_task
 from workers.embedding import embed_job, map_job
+from workers.lettering import lettering_job
 from workers.signals import signal_job
 
 NICENESS: Final = 10
@@ -27,6 +28,7 @@ propose_captions = job_task("captions.propose")(caption_job.propose_all)
 apply_rules = job_task("review.apply_rules")(rules_job.apply_rules)
 embed = job_task("photos.embed")(embed_job.embed_all)
 map_photos = job_task("photos.map")(map_job.map_photos)
+read_text = job_task("photos.read_text")(lettering_job.read_all)
 freeze = job_task("dataset.freeze")(freeze_job.freeze)
 remove_catalog = job_task("catalog.remove")(removal_job.remove_catalog)
 delete_files = job_task("files.delete")(removal_job.delete_files)

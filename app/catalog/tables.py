@@ -211,7 +211,9 @@ class Signals(Base):
 
     Shares are 0 to 1 of the frame; offsets are signed shares of the frame side (right and down positive); the box is
     x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65, contrast a difference in it; the fingerprint is one
-    of `catalog.fingerprints`. Definitions: `workers/signals/measure.py`.
+    of `catalog.fingerprints`. Brightness and shadow are L*, chroma C*; `border_lines` and `seam_lines` are pairs of "x"
+    or "y" and a place in shares of the frame; the outline is a path in thousandths of it. Units and ranges:
+    `app/catalog/measures.py`; definitions: `workers/signals/measure.py`.
     """
 
     __tablename__ = "signals"
@@ -237,6 +239,20 @@ class Signals(Base):
     subject_colour: Mapped[str | None] = mapped_column(Text, index=True)
     confidence: Mapped[float] = mapped_column(default=1.0)
     fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
+    brightness: Mapped[float | None]
+    clipped_light: Mapped[float | None]
+    clipped_dark: Mapped[float | None]
+    shadow: Mapped[float | None]
+    chroma: Mapped[float | None]
+    blockiness: Mapped[float | None]
+    detail: Mapped[float | None]
+    border: Mapped[float | None]
+    border_lines: Mapped[list[tuple[str, float]]] = mapped_column(JSONB, default=list, server_default="[]")
+    seam: Mapped[float | None]
+    seam_lines: Mapped[list[tuple[str, float]]] = mapped_column(JSONB, default=list, server_default="[]")
+    parts: Mapped[int | None]
+    # Long, and drawn for one photo at a time.
+    outline: Mapped[str | None] = mapped_column(Text, deferred=True)
 
     image: Mapped[Image] = relationship()
 
@@ -331,3 +347,23 @@ class MapSet(Base):
     centre_id: Mapped[int | None] = mapped_column(BigInteger)
     made_at: Mapped[Moment] = mapped_column(default=utc_now)
     person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+
+
+class Lettering(Base):
+    """The text that stands in one image, as a machine read it from the pixels. No row: not read yet.
+
+    `lines` are objects with `text`, `score` (0 to 1), `box` (x0, y0, x1, y1 in shares of the frame) and `is_beside`:
+    whether it stands beside the product, as a watermark or a price tag does; None where no product is known. `words`
+    are the lines whose score is `catalog.lettering.TRUSTED` or more, one a line; `place` says where those stand: `none`
+    where there are none, `product`, `beside` (one of them at least), or `cannot tell`.
+    """
+
+    __tablename__ = "lettering"
+    __table_args__ = (CheckConstraint("place in ('none','product','beside','cannot tell')", name="place"),)
+
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int]
+    read_at: Mapped[Moment] = mapped_column(default=utc_now)
+    lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
+    words: Mapped[str] = mapped_column(Text, default="", server_default="")
+    place: Mapped[str] = mapped_column(Text)

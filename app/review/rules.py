@@ -16,7 +16,10 @@ from app.catalog.colours import EMPTY_BELOW
 from app.errors import Refused
 
 Verdict = Literal["kept", "rejected", "needs_work"]
-RuleName = Literal["empty", "small", "blurred", "contradicted", "uncaptioned", "cropped", "busy", "bare", "clean"]
+RuleName = Literal[
+    "empty", "small", "blurred", "contradicted", "uncaptioned", "cropped", "busy", "bare", "dark", "clipped",
+    "shadowed", "blocky", "enlarged", "grey", "framed", "collage", "several", "lettered", "clean",
+]  # fmt: skip
 Wanted = Literal["packshots", "scenes", "both"]
 
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
@@ -32,6 +35,16 @@ SUGGESTS: Final[dict[RuleName, Verdict]] = {
     "cropped": "needs_work",
     "busy": "needs_work",
     "bare": "needs_work",
+    "dark": "needs_work",
+    "clipped": "needs_work",
+    "shadowed": "needs_work",
+    "blocky": "needs_work",
+    "enlarged": "needs_work",
+    "grey": "needs_work",
+    "framed": "needs_work",
+    "collage": "needs_work",
+    "several": "needs_work",
+    "lettered": "needs_work",
     "clean": "kept",
 }
 # Those that are on or off by themselves. "busy" (a scene, where packshots are wanted) and "bare" (a packshot, where
@@ -39,22 +52,31 @@ SUGGESTS: Final[dict[RuleName, Verdict]] = {
 SWITCHES: Final[tuple[RuleName, ...]] = (
     "empty", "small", "blurred", "contradicted", "uncaptioned", "cropped", "clean",
 )  # fmt: skip
+# Those that say nothing until a catalog chooses them: whether a border, a shadow or several products are a fault is for
+# the team to say, and what was kept by an older version goes on as it was.
+OPTIONAL: Final[tuple[RuleName, ...]] = (
+    "dark", "clipped", "shadowed", "blocky", "enlarged", "grey", "framed", "collage", "several", "lettered",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
     """A limit that a catalog may move: over which signal, and where it lies unless moved. It runs from 0 to `highest`,
-    and is shown and typed to `places` decimal places."""
+    and is shown and typed to `places` decimal places. The rule speaks below it, or above where `is_above`."""
 
-    signal: Literal["contrast", "longest_px", "sharpness", "confidence"]
+    signal: Literal[
+        "contrast", "longest_px", "sharpness", "confidence", "brightness", "clipped_light", "shadow", "blockiness",
+        "detail", "chroma", "border", "seam",
+    ]  # fmt: skip
     usual: float
     highest: float = 1.0
     places: int = 3
+    is_above: bool = False
 
     @property
     def name(self) -> str:
         """The signal's name in sentences."""
-        return "the longest side" if self.signal == "longest_px" else self.signal
+        return {"longest_px": "the longest side", "clipped_light": "clipping to white"}.get(self.signal, self.signal)
 
 
 LIMITS: Final[dict[str, Limit]] = {
@@ -62,6 +84,14 @@ LIMITS: Final[dict[str, Limit]] = {
     "small_below": Limit("longest_px", 256.0, highest=2048.0, places=0),
     "blurred_below": Limit("sharpness", 1 / 17),
     "unsure_below": Limit("confidence", 0.35),
+    "dark_below": Limit("brightness", 10.0, highest=100.0, places=1),
+    "clipped_above": Limit("clipped_light", 0.05, is_above=True),
+    "shadow_above": Limit("shadow", 5.0, highest=50.0, places=1, is_above=True),
+    "blocky_above": Limit("blockiness", 0.45, is_above=True),
+    "enlarged_below": Limit("detail", 0.73),
+    "grey_below": Limit("chroma", 3.0, highest=50.0, places=1),
+    "framed_above": Limit("border", 0.01, highest=0.4, is_above=True),
+    "collage_above": Limit("seam", 0.7, is_above=True),
 }
 
 
@@ -72,8 +102,8 @@ class RuleSettings:
     `wants`: which kinds of photo the catalog wants. A scene among packshots is doubtful, and a packshot among scenes;
     with "both" neither is.
 
-    `off`: the rules of `SWITCHES` that say nothing. Without "clean" nothing is suggested of a photo that no other rule
-    speaks of.
+    `off`: the rules of `SWITCHES` that say nothing; `on`: those of `OPTIONAL` that do speak. Without "clean" nothing is
+    suggested of a photo that no other rule speaks of.
 
     `empty_below`: contrast of the whole frame, a CIE 1976 difference; its source: `app.catalog.colours.EMPTY_BELOW`.
 
@@ -90,6 +120,11 @@ class RuleSettings:
     `unsure_below`: confidence of the subject's mask, 0..1; under it nothing measured on the mask is held against a
     photo. The line under which captions leave such facts out too (`app/captions/proposing.py`). A scene stays a scene:
     there, it is the scene that hides the subject.
+
+    The limits of the optional rules cut what `workers/signals/light.py`, `encoding.py` and `layout.py` measure, in the
+    units and ranges of `app/catalog/measures.py`. `blocky_above`, `enlarged_below` and `collage_above` lie where 1 in
+    100 of the real photos they were tuned on would be spoken of wrongly; `clipped_above`, `dark_below` and
+    `shadow_above` are ours.
     """
 
     wants: Wanted = "packshots"
@@ -98,6 +133,15 @@ class RuleSettings:
     small_below: float = LIMITS["small_below"].usual
     blurred_below: float = LIMITS["blurred_below"].usual
     unsure_below: float = LIMITS["unsure_below"].usual
+    on: frozenset[RuleName] = frozenset()
+    dark_below: float = LIMITS["dark_below"].usual
+    clipped_above: float = LIMITS["clipped_above"].usual
+    shadow_above: float = LIMITS["shadow_above"].usual
+    blocky_above: float = LIMITS["blocky_above"].usual
+    enlarged_below: float = LIMITS["enlarged_below"].usual
+    grey_below: float = LIMITS["grey_below"].usual
+    framed_above: float = LIMITS["framed_above"].usual
+    collage_above: float = LIMITS["collage_above"].usual
 
     def __post_init__(self) -> None:
         """Raises Refused for a kind of photo or a rule that is none, and for a limit outside 0 to 1."""
@@ -106,6 +150,9 @@ class RuleSettings:
         for rule in self.off:
             if rule not in SWITCHES:
                 raise Refused(f"“{rule}” is not a rule to switch off. Those are: {', '.join(SWITCHES)}.")
+        for rule in self.on:
+            if rule not in OPTIONAL:
+                raise Refused(f"“{rule}” is not a rule to switch on. Those are: {', '.join(OPTIONAL)}.")
         for name, limit in LIMITS.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= limit.highest):
@@ -117,14 +164,15 @@ class RuleSettings:
             return self.wants == "packshots"
         if rule == "bare":
             return self.wants == "scenes"
-        return rule not in self.off
+        return rule in self.on if rule in OPTIONAL else rule not in self.off
 
     def as_json(self) -> dict[str, Any]:
         """As the database keeps it."""
-        return {"wants": self.wants, "off": sorted(self.off), **{name: getattr(self, name) for name in LIMITS}}
+        chosen = {"wants": self.wants, "off": sorted(self.off), "on": sorted(self.on)}
+        return chosen | {name: getattr(self, name) for name in LIMITS}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
         """What `as_json` kept; what an older version did not know yet is as usual."""
         limits = {name: float(kept.get(name, LIMITS[name].usual)) for name in LIMITS}
-        return cls(wants=kept["wants"], off=frozenset(kept["off"]), **limits)
+        return cls(wants=kept["wants"], off=frozenset(kept["off"]), on=frozenset(kept.get("on", ())), **limits)

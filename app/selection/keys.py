@@ -14,13 +14,16 @@ from app.catalog.tables import Image
 from app.review import rules
 from app.selection.kinds import (
     NOTHING,
+    Column,
     Key,
     Label,
     Measure,
     Number,
     OneOf,
     Part,
+    Phrase,
     Range,
+    Say,
     SomeOf,
     Widening,
     Words,
@@ -49,7 +52,15 @@ _RULES: Final = {
     "empty": "Reject: empty", "small": "Reject: too small", "blurred": "Reject: blurred",
     "contradicted": "Look: caption contradicts", "uncaptioned": "Look: no caption",
     "cropped": "Look: cropped", "busy": "Look: a scene", "bare": "Look: a packshot",
-    "clean": "Keep: no fault found",
+    "dark": "Look: dark", "clipped": "Look: clipped to white", "shadowed": "Look: contact shadow",
+    "blocky": "Look: JPEG blocks", "enlarged": "Look: little detail", "grey": "Look: no colour",
+    "framed": "Look: a border", "collage": "Look: a collage", "several": "Look: several parts",
+    "lettered": "Look: text beside it", "clean": "Keep: no fault found",
+}  # fmt: skip
+_LETTERING: Final = {
+    "beside": "with text beside the product", "product": "with text on the product",
+    "cannot tell": "with text somewhere", "none": "without text in the picture",
+    "not read": "whose text is not read yet",
 }  # fmt: skip
 _NOTES: Final = {
     "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
@@ -87,6 +98,36 @@ def _bounds(bounds: Range, above: str, below: str, between: str) -> str:
 def _fill(values: Sequence[Any], is_one: bool) -> str:
     side = "longest side filling"
     return _bounds(values[0], f"{side} more than {{}} %", f"{side} less than {{}} %", f"{side} {{}} to {{}} %")
+
+
+def _of(what: str, unit: str = "") -> Say:
+    """A measured value in words: "with a shadow above 4 L*"."""
+
+    def say(values: Sequence[Any], is_one: bool) -> str:
+        mark = f" {unit}" if unit else ""
+        return _bounds(
+            values[0],
+            f"with {what} above {{}}{mark}",
+            f"with {what} below {{}}{mark}",
+            f"with {what} of {{}} to {{}}{mark}",
+        )
+
+    return say
+
+
+def _measured(name: str, column: Column, what: str, unit: str, sample: Range, top: float, full: float) -> Measure:
+    """A measured value that has no facet: its histogram stands on the page of the rules."""
+    example = f"{figure(top / 10)}..{figure(top / 2)}, >{figure(top / 10)} or <{figure(top / 2)}"
+    return Measure(
+        name=name,
+        column=column,
+        sample=(sample,),
+        ends=("", ""),
+        top=top,
+        full=full,
+        example=example,
+        say=_of(what, unit),
+    )
 
 
 def _named(values: Sequence[Any], missing: str) -> str:
@@ -157,6 +198,14 @@ _DECLARED: Final[tuple[Key, ...]] = (
         },
         say=lambda values, _: alternatives([_CAPTIONS[value] for value in values]),
     ),
+    OneOf(
+        name="lettering", title="Text in the picture", column=PhotoIndex.lettering, sample=("beside",), is_closed=True,
+        choices={
+            "beside": "Beside the product", "product": "On the product", "cannot tell": "Cannot tell where",
+            "none": "None", "not read": "Not read yet",
+        },
+        say=lambda values, _: alternatives([_LETTERING[value] for value in values]),
+    ),
     SomeOf(
         name="note", title="Noted at intake", column=Image.notes, sample=("laid-on-white",), is_closed=True,
         choices={NOTHING: "No note"} | {name: _NOTES[name] for name in notes.NAMES},
@@ -204,6 +253,20 @@ _DECLARED: Final[tuple[Key, ...]] = (
         name="in", column=PhotoIndex.image_id, sample=("lasso-3",),
         say=lambda values, _: f"inside {alternatives(values)} of the map",
     ),
+    Phrase(
+        name="text", column=PhotoText.of_picture, sample=("organic",),
+        say=lambda values, _: f"with {alternatives(_in_quotes(values))} written in the picture",
+    ),
+    _measured("brightness", PhotoIndex.brightness, "a subject brightness", "L*", Range(high=20.0), 100.0, 100.0),
+    _measured("clipped", PhotoIndex.clipped_light, "a share clipped to white", "%", Range(low=5.0), 100.0, 1.0),
+    _measured("crushed", PhotoIndex.clipped_dark, "a share clipped to black", "%", Range(low=5.0), 100.0, 1.0),
+    _measured("shadow", PhotoIndex.shadow, "a contact shadow", "L*", Range(low=5.0), 100.0, 100.0),
+    _measured("chroma", PhotoIndex.chroma, "a colourfulness", "C*", Range(high=3.0), 134.0, 134.0),
+    _measured("blockiness", PhotoIndex.blockiness, "JPEG blocks", "", Range(low=0.43), 1.0, 1.0),
+    _measured("detail", PhotoIndex.detail, "detail", "", Range(high=0.6), 1.0, 1.0),
+    _measured("border", PhotoIndex.border, "a border", "% of the side", Range(low=1.0), 100.0, 1.0),
+    _measured("seam", PhotoIndex.seam, "a seam", "% of the frame", Range(low=70.0), 100.0, 1.0),
+    _measured("parts", PhotoIndex.parts, "separate parts", "", Range(low=1.0), 20.0, 20.0),
     Number(
         name="id", column=PhotoIndex.image_id, sample=(12, 15),
         say=lambda values, _: "chosen one by one",

@@ -224,9 +224,11 @@ class Label(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Key):
-    """A measured value in a range. People see it from 0 to `top`; the column holds 0 to 1. Not measured is in none."""
+    """A measured value in a range. People see it from 0 to `top`, where the column holds `full`. Not measured is in
+    none."""
 
     top: float = 1.0
+    full: float = 1.0
     step: float = 0.01
     ends: tuple[str, str]
     shown: str = "{:.2f} to {:.2f}"
@@ -255,9 +257,10 @@ class Measure(Key):
         return tuple(values)
 
     def _within(self, column: ColumnElement[Any] | Column, bounds: Range) -> ColumnElement[bool]:
+        unit = self.top / self.full
         if bounds.low is not None and bounds.high is not None:
-            return column.between(bounds.low / self.top, bounds.high / self.top)
-        return column > bounds.low / self.top if bounds.low is not None else column < (bounds.high or 0.0) / self.top
+            return column.between(bounds.low / unit, bounds.high / unit)
+        return column > bounds.low / unit if bounds.low is not None else column < (bounds.high or 0.0) / unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,6 +309,19 @@ class Words(Key):
 
     def in_order(self, values: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(values))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phrase(Key):
+    """A word's beginning, or a phrase, in the words of one text."""
+
+    most: int = 50
+
+    def read(self, text: str, is_quoted: bool, position: int) -> str:
+        return _seen(text, position)
+
+    def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
+        return or_(*(column.op("@@")(func.search_query(phrase)) for phrase in values))
 
 
 def figure(number: float) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Integer, cast, func, select
+from sqlalchemy import Integer, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from app.review import rulings
@@ -43,6 +43,8 @@ def changes(session: Session, catalog_id: int, settings: RuleSettings) -> Change
         is_cropped=PhotoIndex.is_cropped,
         is_captioned=PhotoIndex.captioned_by != "none",
         is_contradicted=PhotoIndex.is_contradicted,
+        lettering=PhotoIndex.lettering,
+        **{name: getattr(PhotoIndex, name) for name in rulings.MEASURED},
     )
     rows = session.execute(
         select(PhotoIndex.rule, rulings.speaking(facts, settings).label("then"), func.count())
@@ -61,17 +63,20 @@ def changes(session: Session, catalog_id: int, settings: RuleSettings) -> Change
 def histograms(session: Session, catalog_id: int) -> dict[str, tuple[int, ...]]:
     """For each limit, how many photos have a value of its signal in each of `BINS` equal steps from 0 to its highest;
     the last one has those beyond, too."""
-    counted = {}
+    places = []
     for name, limit in LIMITS.items():
         column = getattr(PhotoIndex, limit.signal)
-        place = cast(func.least(func.greatest(func.floor(column / limit.highest * BINS), 0), BINS - 1), Integer).label(
-            "place"
-        )
-        rows = session.execute(
-            select(place, func.count())
-            .where(PhotoIndex.catalog_id == catalog_id, column.is_not(None))
-            .group_by("place")
-        )
-        counts = Counter({row[0]: row[1] for row in rows})
-        counted[name] = tuple(counts[at] for at in range(BINS))
-    return counted
+        step = func.greatest(func.floor(column / limit.highest * BINS), 0)
+        # `least` passes over nulls, and what was not measured has no place.
+        places.append(case((column.is_not(None), cast(func.least(step, BINS - 1), Integer))).label(name))
+    # One pass over the photos for all limits: they are counted by each place by itself.
+    of = select(*places).where(PhotoIndex.catalog_id == catalog_id).subquery()
+    columns = [of.c[name] for name in LIMITS]
+    rows = session.execute(
+        select(func.grouping(*columns), func.coalesce(*columns), func.count()).group_by(func.grouping_sets(*columns))
+    )
+    counts = Counter({(grouping, place): count for grouping, place, count in rows if place is not None})
+    # `grouping` has a bit for each column that a row is not counted by, the first one highest.
+    every = 2 ** len(LIMITS) - 1
+    bits = {name: every - 2 ** (len(LIMITS) - 1 - at) for at, name in enumerate(LIMITS)}
+    return {name: tuple(counts[bits[name], at] for at in range(BINS)) for name in LIMITS}

@@ -42,10 +42,21 @@ class PhotoIndex(Base):
     confidence: Mapped[float | None]
     is_cropped: Mapped[bool | None]
     is_contradicted: Mapped[bool] = mapped_column(server_default=false())
+    brightness: Mapped[float | None]
+    clipped_light: Mapped[float | None]
+    clipped_dark: Mapped[float | None]
+    shadow: Mapped[float | None]
+    chroma: Mapped[float | None]
+    blockiness: Mapped[float | None]
+    detail: Mapped[float | None]
+    border: Mapped[float | None]
+    seam: Mapped[float | None]
+    parts: Mapped[int | None]
+    lettering: Mapped[str] = mapped_column(Text, server_default="not read")  # where text stands in the picture
 
 
 class PhotoText(Base):
-    """The words of a photo's texts and of its current caption, as `search_words` makes them, for finding photos.
+    """The words of a photo's texts, of its current caption and in its picture, as `search_words` makes them.
 
     Kept by triggers like `PhotoIndex`, and apart from it, which would no longer be narrow.
     """
@@ -56,7 +67,8 @@ class PhotoText(Base):
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     of_image: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     of_caption: Mapped[str] = mapped_column(TSVECTOR, server_default="")
-    words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption", persisted=True))
+    of_picture: Mapped[str] = mapped_column(TSVECTOR, server_default="")
+    words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption || of_picture", persisted=True))
 
 
 # Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
@@ -78,7 +90,10 @@ _KEEPERS = {
         update photo_index set background = coalesce(signals.background, 'cannot tell'),
             colour = signals.subject_colour, sharpness = signals.sharpness, fill = signals.fill,
             confidence = signals.confidence, is_cropped = jsonb_array_length(signals.cropped_edges) > 0,
-            contrast = signals.contrast
+            contrast = signals.contrast, brightness = signals.brightness, clipped_light = signals.clipped_light,
+            clipped_dark = signals.clipped_dark, shadow = signals.shadow, chroma = signals.chroma,
+            blockiness = signals.blockiness, detail = signals.detail, border = signals.border, seam = signals.seam,
+            parts = signals.parts
         from (select distinct image_id from changed) as touched
         left join signals on signals.image_id = touched.image_id
         where photo_index.image_id = touched.image_id""",
@@ -101,6 +116,20 @@ _KEEPERS = {
         left join caption_check on caption_check.image_id = touched.image_id
         where photo_index.image_id = touched.image_id
             and photo_index.is_contradicted is distinct from (caption_check.contradiction is not null)""",
+    "lettering": """
+        update photo_index set lettering = coalesce(lettering.place, 'not read')
+        from (select distinct image_id from changed) as touched
+        left join lettering on lettering.image_id = touched.image_id
+        where photo_index.image_id = touched.image_id
+            and photo_index.lettering is distinct from coalesce(lettering.place, 'not read');
+        update photo_text set of_picture = fresh.words
+        from (
+            select touched.image_id, search_words(
+                E'\\x1f ' || replace(coalesce(lettering.words, ''), E'\\n', E' \\x1f ')) as words
+            from (select distinct image_id from changed) as touched
+            left join lettering on lettering.image_id = touched.image_id
+        ) as fresh
+        where photo_text.image_id = fresh.image_id and photo_text.of_picture is distinct from fresh.words""",
     "decision": """
         update photo_index set verdict = fresh.verdict, rule = fresh.rule, suggested = fresh.suggested,
             decided_by = fresh.decided_by

@@ -47,6 +47,9 @@ def check(page: Page, expected: dict[str, tuple[str, Try]]) -> None:
             raise AssertionError(f"{keys} does something else") from error
 
 
+WHY = "why it was measured so: outline, borders, text, clipped pixels"
+
+
 def presses(key: str, selector: str, attribute: str | None = None, value: str = "", *, before: str = "") -> Try:
     """The key makes this visible, or gives it this attribute; `before` is pressed first."""
 
@@ -115,6 +118,7 @@ def test_every_line_of_the_desk(scene: Scene, visit: Visit) -> None:
 
     check(page, {
         "B": ("Box", presses("b", "[data-overlay=box] .over")),
+        "W": (WHY, presses("w", "[data-plate] .caps.evidence .cap")),
         "P": ("Pixels 1:1", presses("p", ".plate.close")),
         "0": ("Next surround", presses("0", "html", "data-stage", "light")),
         "E": ("edit the caption", edits),
@@ -175,6 +179,7 @@ def test_every_line_of_the_catalog(scene: Scene, visit: Visit) -> None:
         "X": ("Reject", presses("x", "[data-reject] .menu")),
         "F": ("Needs work", says("f", "needing work")),
         "Z": ("undo", says("z", "Crimson kettle is ", before="f")),
+        "W": (WHY, presses("w", "[data-card] .caps.evidence .cap")),
         "E": ("edit the caption", leads("e", "**/images/*?q=&sort=newest")),
         "← or → or ↑ or ↓ or J or K": ("move", moves),
         "Page ↑ or Page ↓": ("a page back, a page on", turns("PageDown", "PageUp")),

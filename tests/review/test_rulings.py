@@ -11,10 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption, CaptionCheck
-from app.catalog.tables import Catalog, Image, Signals
+from app.catalog.tables import Catalog, Image, Lettering, Signals
 from app.review import rule_sets
 from app.review.decisions import apply_rules, current, decide
-from app.review.rules import SUGGESTS, RuleName, RuleSettings
+from app.review.rules import OPTIONAL, SUGGESTS, SWITCHES, RuleName, RuleSettings
+from app.review.rulings import MEASURED
 from app.review.tables import Decision
 from app.selection import rulings
 from app.selection.tables import PhotoIndex
@@ -28,6 +29,9 @@ SETTINGS = (
     RuleSettings("both", empty_below=0.0, small_below=2048.0),
     RuleSettings(blurred_below=0.0, unsure_below=0.9),
     RuleSettings("both", frozenset({"uncaptioned"}), blurred_below=1.0, unsure_below=0.0),
+    RuleSettings("both", frozenset(SWITCHES), on=frozenset(OPTIONAL), unsure_below=0.2),
+    RuleSettings("both", on=frozenset({"several"})),
+    *(RuleSettings("both", frozenset(SWITCHES), on=frozenset({rule})) for rule in OPTIONAL),
 )
 
 
@@ -42,6 +46,33 @@ class Facts:
     caption: str | None
     contrast: float | None
     size_px: tuple[int, int]
+    # By the names of their columns; `lettered` is 1 for text beside the product, 0 for text on it.
+    optional: dict[str, float | None]
+
+
+def _optional(
+    values: dict[str, float | None], settings: RuleSettings, measured: bool, sure: bool
+) -> dict[RuleName, bool]:
+    def is_above(name: str, limit: float) -> bool:
+        value = values[name]
+        return measured and value is not None and value > limit
+
+    def is_below(name: str, limit: float) -> bool:
+        value = values[name]
+        return measured and value is not None and value < limit
+
+    return {
+        "dark": sure and is_below("brightness", settings.dark_below),
+        "clipped": sure and is_above("clipped_light", settings.clipped_above),
+        "shadowed": sure and is_above("shadow", settings.shadow_above),
+        "blocky": is_above("blockiness", settings.blocky_above),
+        "enlarged": is_below("detail", settings.enlarged_below),
+        "grey": is_below("chroma", settings.grey_below),
+        "framed": is_above("border", settings.framed_above),
+        "collage": is_above("seam", settings.collage_above),
+        "several": sure and is_above("parts", 1),
+        "lettered": values["lettered"] == 1.0,
+    }
 
 
 def judge(facts: Facts, settings: RuleSettings) -> RuleName | None:
@@ -61,6 +92,7 @@ def judge(facts: Facts, settings: RuleSettings) -> RuleName | None:
         "cropped": sure and bool(facts.edges),
         "busy": measured and facts.background == "scene",
         "bare": measured and facts.background in ("white", "plain"),
+        **_optional(facts.optional, settings, measured, sure),
         "clean": measured,
     }
     return next((name for name, does in speaks.items() if does and settings.is_on(name)), None)
@@ -77,7 +109,10 @@ def drawn(session: Session) -> tuple[Catalog, dict[int, Facts]]:
         (None, 1.0, 30.0), ((600, 800), (200, 255), (30, 900)),
     ))  # fmt: skip
     for number, values in enumerate(draw.sample(every, 180)):
-        facts = Facts(*values)
+        optional = {name: draw.choice((None, 0.001, 0.5, 0.95, 4.0, 60.0)) for name in MEASURED}
+        optional["parts"] = draw.choice((None, 1, 3))
+        optional["lettered"] = draw.choice((None, 0.0, 1.0))
+        facts = Facts(*values, optional)
         photo = cast.image(session, pile, sharpness=facts.sharpness, background=facts.background, caption=facts.caption)
         signals = session.get_one(Signals, photo.id)
         if facts.confidence is None:
@@ -85,6 +120,11 @@ def drawn(session: Session) -> tuple[Catalog, dict[int, Facts]]:
         else:
             signals.confidence, signals.cropped_edges = facts.confidence, list(facts.edges)
             signals.contrast = facts.contrast
+            for name in MEASURED:
+                setattr(signals, name, optional[name])
+        if optional["lettered"] is not None:
+            place = "beside" if optional["lettered"] else "product"
+            session.add(Lettering(image_id=photo.id, version=1, lines=[], words="SALE", place=place))
         photo.width_px, photo.height_px = facts.size_px
         session.flush()
         if number % 6 == 0:
@@ -94,6 +134,8 @@ def drawn(session: Session) -> tuple[Catalog, dict[int, Facts]]:
     unmeasured = [image_id for image_id, facts in photos.items() if facts.confidence is None]
     for row in session.scalars(select(PhotoIndex).where(PhotoIndex.image_id.in_(unmeasured))):
         row.sharpness = row.confidence = row.is_cropped = row.contrast = None
+        for name in MEASURED:
+            setattr(row, name, None)
         row.background = "cannot tell"
     session.flush()
     return pile, photos

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
-from app.catalog.tables import EmbeddedPhrase, Embedding, Image, MapSet, Signals
+from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, Signals
 from app.review.tables import Decision
 from app.selection import near as near_keys
 from app.selection.kinds import Range
@@ -58,6 +58,7 @@ class PlainPhoto:
 
     image: Image
     signals: Signals | None
+    lettering: Lettering | None
     caption: Caption | None
     decision: Decision | None
     looks: Looks
@@ -67,7 +68,13 @@ class PlainPhoto:
         """Everything that words are looked for in."""
         image = self.image
         texts = (image.title, image.category, image.description, image.product, image.file_name)
-        return [text for text in (*texts, self.caption.text if self.caption else None) if text]
+        written = [self.caption.text] if self.caption else []
+        return [text for text in (*texts, *written, *self.printed) if text]
+
+    @property
+    def printed(self) -> list[str]:
+        """The lines that stand in the picture."""
+        return self.lettering.words.split("\n") if self.lettering and self.lettering.words else []
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
     captions = {row.image_id: row for row in session.scalars(select(Caption)) if row.superseded_at is None}
     decisions = {row.image_id: row for row in session.scalars(select(Decision)) if row.superseded_at is None}
     images = session.scalars(select(Image).where(Image.catalog_id == catalog_id).order_by(Image.id))
+    read = {row.image_id: row for row in session.scalars(select(Lettering))}
     looks = Looks(
         {
             row.image_id: _unit(np.array(row.vector, dtype=float))
@@ -92,7 +100,10 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
         {row.phrase: np.array(row.vector, dtype=float) for row in session.scalars(select(EmbeddedPhrase))},
         {row.name: row.image_ids for row in session.scalars(select(MapSet).where(MapSet.catalog_id == catalog_id))},
     )
-    return [PlainPhoto(row, signals.get(row.id), captions.get(row.id), decisions.get(row.id), looks) for row in images]
+    return [
+        PlainPhoto(row, signals.get(row.id), read.get(row.id), captions.get(row.id), decisions.get(row.id), looks)
+        for row in images
+    ]
 
 
 def matches(photo: PlainPhoto, selection: Selection) -> bool:
@@ -162,11 +173,11 @@ def _is_begun(word: tuple[str, set[str]], asked: tuple[str, set[str]], typed: st
     return (word[0] == asked[0] if is_ended else word[0].startswith(asked[0])) and asked[1] <= word[1]
 
 
-def _mentions(photo: PlainPhoto, typed: str) -> bool:
+def _mentions(texts: list[str], typed: str) -> bool:
     asked = words(typed)
     if not asked:
-        return all(any(sign in text for text in photo.texts) for sign in typed)
-    for text in photo.texts:
+        return all(any(sign in text for text in texts) for sign in typed)
+    for text in texts:
         there = words(text)
         for start in range(len(there) - len(asked) + 1):
             run = there[start : start + len(asked)]
@@ -220,6 +231,10 @@ def _measured(value: Callable[[PlainPhoto], float | None], top: float = 1.0) -> 
     return Meaning(lambda photo, asked: _within(value(photo), asked, top), lambda photo: _around(value(photo), top))
 
 
+def _of_column(name: str) -> Callable[[PlainPhoto], float | None]:
+    return lambda photo: getattr(photo.signals, name) if photo.signals else None
+
+
 MEANINGS: Final[dict[str, Meaning]] = {
     "decision": _equal(_decided),
     "by": _equal(_author),
@@ -264,5 +279,25 @@ MEANINGS: Final[dict[str, Meaning]] = {
         lambda photo: [*photo.looks.sets, "lasso-9"],
     ),
     "id": _equal(lambda photo: photo.image.id),
-    "words": Meaning(_mentions, _beginnings),
+    "words": Meaning(lambda photo, typed: _mentions(photo.texts, typed), _beginnings),
+    "lettering": _equal(lambda photo: photo.lettering.place if photo.lettering else "not read"),
+    "text": Meaning(
+        lambda photo, typed: _mentions(photo.printed, typed),
+        lambda photo: [line.split()[0][:3] for line in photo.printed] or ["organic"],
+    ),
+    **{
+        key: _measured(_of_column(column), top)
+        for key, column, top in (
+            ("brightness", "brightness", 1.0),
+            ("clipped", "clipped_light", 100.0),
+            ("crushed", "clipped_dark", 100.0),
+            ("shadow", "shadow", 1.0),
+            ("chroma", "chroma", 1.0),
+            ("blockiness", "blockiness", 1.0),
+            ("detail", "detail", 1.0),
+            ("border", "border", 100.0),
+            ("seam", "seam", 100.0),
+            ("parts", "parts", 1.0),
+        )
+    },
 }

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
-from app.catalog.tables import Catalog, Image, MapSet, Signals
+from app.catalog.tables import Catalog, Image, Lettering, MapSet, Signals
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
@@ -99,8 +99,16 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
         if number % 5:  # a few were not embedded yet
             angle = draw.random() * 3
             embeddings.record(session, space, {photo.id: [math.cos(angle), math.sin(angle), 0.0]})
+        for name in ("clipped_light", "clipped_dark", "blockiness", "detail", "border", "seam"):
+            setattr(measured, name, draw.choice((None, 0.0, 0.1, 0.5)))
+        for name in ("brightness", "shadow", "chroma"):
+            setattr(measured, name, draw.choice((None, 0.0, 7.0, 60.0)))
+        measured.parts = draw.choice((None, 1, 3))
         if number % 7 == 0:
             session.delete(measured)
+        if number % 4:
+            words, place = draw.choice((("", "none"), ("ORGANIC tea\n100 %", "product"), ("Sale −20 %", "beside")))
+            session.add(Lettering(image_id=photo.id, version=1, lines=[], words=words, place=place))
         session.flush()
         if number % 3 == 0:
             apply_rules(session, [photo.id])

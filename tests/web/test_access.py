@@ -82,6 +82,7 @@ ROUTES: dict[str, Who] = {
     "POST /images/{image_id}/recaption": "member",
     "GET /images/{image_id}/thumb": "member",
     "GET /images/{image_id}/view": "member",
+    "GET /images/{image_id}/evidence": "member",
     "GET /intakes": "member",
     "POST /intakes": "member",  # a folder of the server is an owner's: tests/web/test_intakes.py
     "GET /intakes/{intake_id}": "member",

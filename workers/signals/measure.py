@@ -30,6 +30,8 @@ the subject, scaled so that the subject is 512 px long:
 so 1 is as sharp as pixels can be, 0.5 (`SOFT_BELOW`) is a blur of one such pixel, 0.2 (`BLURRED_BELOW`) of two.
 Small subjects are not enlarged. Edges too faint to tell from noise give None.
 
+**Light, encoding, layout.** `workers/signals/light.py`, `encoding.py`, `layout.py`.
+
 **Fingerprint.** By which copies of a picture are known again: `workers/signals/fingerprint.py`.
 """
 
@@ -44,13 +46,16 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from app.catalog.colours import CLEAR_SHARE, leading_colour, name_background, name_colour
+from workers.signals.encoding import blockiness, detail
 from workers.signals.fingerprint import fingerprint
 from workers.signals.lab import Field, Pixels, Planes, averaged, distance, lab_planes
+from workers.signals.layout import Layout, Line, layout_of, outline_of, parts_in
+from workers.signals.light import chroma_of, light_on
 from workers.signals.mask import MASK_SIDE_PX, Segmentation, find_subject, off_smooth
 from workers.signals.regions import Mask, grown, ring_of, shrunk
 
 # Raise when a definition changes: images measured under an older version are measured again.
-SIGNALS_VERSION: Final = 5
+SIGNALS_VERSION: Final = 6
 
 SHARPNESS_SIDE_PX: Final = 512
 WHITE_DELTA_E: Final = 3.5
@@ -85,6 +90,19 @@ class SignalValues:
     subject_lab: list[float] | None = None
     subject_colour: str | None = None
     fingerprint: bytes | None = None
+    brightness: float | None = None
+    clipped_light: float | None = None
+    clipped_dark: float | None = None
+    shadow: float | None = None
+    chroma: float | None = None
+    blockiness: float | None = None
+    detail: float | None = None
+    border: float | None = None
+    border_lines: list[Line] = field(default_factory=list)
+    seam: float | None = None
+    seam_lines: list[Line] = field(default_factory=list)
+    parts: int | None = None
+    outline: str | None = None
 
 
 def measure(picture: Pillow.Image) -> SignalValues:
@@ -99,19 +117,25 @@ def measure(picture: Pillow.Image) -> SignalValues:
     contrast = _contrast(lab)
     if min(small.shape[:2]) < 16:
         return SignalValues(background="cannot tell", confidence=0.0, contrast=contrast, fingerprint=mark)
+    grey = np.asarray(picture.convert("L"))
+    frame = _Frame(
+        contrast=contrast, fingerprint=mark, chroma=chroma_of(lab), blockiness=blockiness(grey), detail=detail(grey),
+        **layout_of(small),
+    )  # fmt: skip
     finding = find_subject(small, lab)
     if finding.subject is None:
         kind = "cannot tell" if finding.is_plain else "scene"
-        sharpness = _sharpness(picture, _middle(lab))
-        return SignalValues(background=kind, confidence=0.0, contrast=contrast, sharpness=sharpness, fingerprint=mark)
+        return SignalValues(background=kind, confidence=0.0, sharpness=_sharpness(picture, _middle(lab)), **frame)
     return SignalValues(
-        fingerprint=mark,
         confidence=round(finding.confidence, 3),
-        contrast=contrast,
         sharpness=_sharpness(picture, finding.subject),
+        parts=parts_in(finding.subject),
+        outline=outline_of(finding.subject),
+        **frame,
         **_framing(finding.subject),
         **_background(small, lab, finding),
         **_colour(lab, finding.subject),
+        **light_on(small, lab, finding.subject, finding),
     )
 
 
@@ -119,6 +143,14 @@ def _contrast(lab: Planes) -> float:
     # Each mean of 3 x 3 px is much the same as its neighbour's: a quarter of them tells as much.
     means = np.ascontiguousarray(averaged(lab, 3)[:, ::2, ::2])
     return round(float(np.percentile(off_smooth(means), 99.9)), 2)
+
+
+class _Frame(Layout):
+    contrast: float
+    fingerprint: bytes | None
+    chroma: float
+    blockiness: float | None
+    detail: float | None
 
 
 class _Framing(TypedDict):

@@ -56,6 +56,7 @@ def _end(work: Work, parts: Results) -> dict[str, Any]:
         # Behind the captions, which people wait for. One that costs money nobody has set aside waits to be asked for.
         if settings.embedder == work.settings.embedder:
             embeddings.request(session, catalog_id, settings, asker)
+        jobs.request_once(session, "photos.read_text", {"catalog_id": catalog_id}, asker)
     return {"photos": sum(part["photos"] for part in parts), "passed_over": passed_over[:NAMED_AT_MOST]}
 
 

@@ -12,11 +12,13 @@ from app.captions import checking, rules, writing
 from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import Caption
-from app.catalog import embeddings, notes, reading, rights
+from app.catalog import embeddings, lettering, notes, reading, rights
 from app.catalog import signals as measured
-from app.catalog.tables import Image, Signals
+from app.catalog.measures import SCALE_OF, SCALES, Scale
+from app.catalog.tables import Image, Lettering, Signals
+from app.catalog.text_lines import TextLine
 from app.review import decisions, rule_sets
-from app.review.rules import RuleSettings
+from app.review.rules import LIMITS, RuleSettings
 from app.review.tables import Decision
 from app.selection import browse
 from app.selection.browse import Tile
@@ -25,6 +27,11 @@ from app.selection.browse import Tile
 OFFSET_END: Final = 0.25
 DELTA_E_END: Final = 40.0
 SIMILAR: Final = 5
+# What is less is measured, and nothing that an eye would find: not drawn.
+BLOCKS_SHOW: Final = LIMITS["blocky_above"].usual
+SHADOW_SHOWS: Final = 2.0
+SHADOW_DEEP: Final = 0.04  # of the subject, as `workers/signals/light.py` looks for it
+PLACELESS: Final = (SCALE_OF["detail"], SCALE_OF["chroma"])
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,28 @@ class Gauge:
     share: float | None
     limit: float | None = None
     fits: bool | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is drawn over a photo to show why it was measured so, in shares of the frame.
+
+    `outline` is a path in thousandths of it; `lines` are ends of borders and seams, each with a kind, "x" or "y" and a
+    place. `shadow_deep` is how far below the outline the shadow was looked for, None where none lies there. `marks` are
+    what `/images/N/evidence` shows: `light`, `dark`, `blocks`. `placeless` are measures that lie nowhere in it.
+    """
+
+    outline: str
+    lines: tuple[tuple[str, str, float], ...]
+    texts: tuple[TextLine, ...]
+    shadow_deep: float | None = None
+    marks: tuple[str, ...] = ()
+    placeless: tuple[str, ...] = ()
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there is anything to draw."""
+        return bool(self.outline or self.lines or self.texts or self.marks)
 
 
 @dataclass(frozen=True)
@@ -74,6 +103,8 @@ class Photo:
     same_product: Sequence[Image]
     similar: Sequence[Tile]
     is_embedded: bool
+    lettering: Lettering | None
+    evidence: Evidence
 
     @property
     def name(self) -> str:
@@ -97,6 +128,18 @@ class Photo:
         return source if source.lower().startswith(("http://", "https://")) else None
 
     @property
+    def measures(self) -> tuple[tuple[Scale, float | None], ...]:
+        """Everything that was measured, with what each runs from and to; nothing before that."""
+        if self.signals is None:
+            return ()
+        return tuple((scale, getattr(self.signals, scale.column)) for scale in SCALES)
+
+    @property
+    def printed(self) -> list[str]:
+        """The lines of text that stand in the picture."""
+        return self.lettering.words.splitlines() if self.lettering else []
+
+    @property
     def decision_id(self) -> int:
         """The decision or suggestion that stands, 0 without either: what somebody who decides now has seen."""
         latest = self.decision or self.suggestion
@@ -116,7 +159,7 @@ class Photo:
 def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
     """Everything about one photo; `is_compared`: and what looks like it, which costs a search. Raises NotFound."""
     image = reading.photo(session, image_id)
-    signals = measured.of(session, image_id)
+    signals, read_text = measured.of(session, image_id), lettering.of(session, image_id)
     captions = tuple((caption, writing.author(session, caption)) for caption in writing.history(session, image_id))
     is_captioned = bool(captions) and captions[0][0].superseded_at is None
     caption, author = captions[0] if is_captioned else (None, "")
@@ -137,11 +180,36 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
         same_product=reading.of_same_product(session, image),
         similar=_similar(session, image) if is_compared else (),
         is_embedded=embeddings.is_embedded(session, image_id),
+        lettering=read_text,
+        evidence=_evidence(signals, read_text),
     )
 
 
 def _similar(session: Session, image: Image) -> list[Tile]:
     return browse.tiles(session, [near.image_id for near in embeddings.neighbours(session, image, SIMILAR)])
+
+
+def _evidence(signals: Signals | None, read_text: Lettering | None) -> Evidence:
+    texts = tuple(line for line in lettering.lines_of(read_text) if line.is_trusted) if read_text else ()
+    if signals is None:
+        return Evidence("", (), texts)
+    lines = tuple(
+        (kind, axis, place)
+        for kind, of_kind in (("border", signals.border_lines), ("seam", signals.seam_lines))
+        for axis, place in of_kind
+    )
+    marks = {
+        "light": signals.clipped_light, "dark": signals.clipped_dark,
+        "blocks": max(0.0, (signals.blockiness or 0.0) - BLOCKS_SHOW),
+    }  # fmt: skip
+    has_shadow = (signals.shadow or 0.0) >= SHADOW_SHOWS and signals.box is not None
+    size = max(signals.box[2] - signals.box[0], signals.box[3] - signals.box[1]) if signals.box else 0.0
+    return Evidence(
+        signals.outline or "", lines, texts,
+        shadow_deep=round(SHADOW_DEEP * size, 4) if has_shadow else None,
+        marks=tuple(mark for mark, value in marks.items() if value),
+        placeless=tuple(f"{scale.title} {scale.written(getattr(signals, scale.column))}" for scale in PLACELESS),
+    )  # fmt: skip
 
 
 def claims_of(signals: Signals | None, text: str) -> Claims:

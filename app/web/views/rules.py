@@ -14,7 +14,7 @@ from app.catalog.tables import Catalog
 from app.errors import Refused
 from app.jobs import Job
 from app.review import rule_sets
-from app.review.rules import LIMITS, NAMES, SUGGESTS, SWITCHES, RuleName, RuleSettings, Verdict
+from app.review.rules import LIMITS, NAMES, OPTIONAL, SUGGESTS, SWITCHES, RuleName, RuleSettings, Verdict
 from app.review.tables import RuleSet
 from app.selection import rulings
 from app.selection.rulings import BINS
@@ -33,6 +33,16 @@ WORDS: Final[dict[RuleName, tuple[str, str]]] = {
     "cropped": ("Cropped", "The subject touches an edge of the frame."),
     "busy": ("A scene", "The background is a scene, where packshots are wanted."),
     "bare": ("A packshot", "The background is white or plain, where scenes are wanted."),
+    "dark": ("Dark", "The subject is darker than the limit. Black products are, too."),
+    "clipped": ("Clipped to white", "Parts of the subject have lost their form to white."),
+    "shadowed": ("Contact shadow", "The plain ground is darker just below the subject."),
+    "blocky": ("JPEG blocks", "Squares of 8 px show: the photo was saved too small."),
+    "enlarged": ("Little detail", "Enlarged, or out of focus: there are more pixels than detail."),
+    "grey": ("No colour", "A grey photo, whatever its file is."),
+    "framed": ("Border", "Flat bars or a frame around the picture."),
+    "collage": ("Collage", "Two pictures seem to meet along a straight line."),
+    "several": ("Several parts", "The subject has separate parts: several products, or a pair."),
+    "lettered": ("Text beside it", "A price tag, a watermark or another text stands beside the product."),
     "clean": ("Nothing found", "No other rule speaks of the photo, and it was measured."),
 }
 KINDS: Final = {
@@ -53,7 +63,19 @@ AXES: Final[dict[str, tuple[str, tuple[str, str], str]]] = {
     "blurred_below": ("Blurred below a sharpness of", ("soft", "sharp"), "Rejecting is suggested below."),
     "unsure_below": (
         "Outline unsure below a confidence of", ("a guess", "sure"),
-        "Below, neither blur nor cropping is held against a photo: what was measured may not be the product.",
+        "Below, nothing that was measured on the subject is held against a photo: it may not be the product.",
+    ),
+    "dark_below": ("Dark below a brightness of, L*", ("black", "white"), "The middle lightness of the subject."),
+    "clipped_above": (
+        "Clipped to white above a share of", ("none", "all of it"), "Of the subject: all channels at 254 or more.",
+    ),
+    "shadow_above": ("Contact shadow above a fall of, L*", ("none", "50 or more"), "Some 3 can be seen."),
+    "blocky_above": ("JPEG blocks above", ("none", "nothing else"), "Photos saved at quality 20 have 0.6 on average."),
+    "enlarged_below": ("Little detail below", ("none", "all that fits"), "Photos enlarged twice have 0.66 on average."),
+    "grey_below": ("No colour below a chroma of, C*", ("grey", "50 or more"), "Of the most colourful hundredth."),
+    "framed_above": ("Border above a share of", ("none", "0.4 of the side"), "Of the frame’s side."),
+    "collage_above": (
+        "Collage above a seam of", ("none", "from edge to edge"), "The share of a line along which the picture steps.",
     ),
 }  # fmt: skip
 
@@ -142,11 +164,11 @@ def read(session: Session, catalog: Catalog, fields: Fields, seen_id: int | None
         other=history[0][1] if is_other else "",
         rules=tuple(
             RuleLine(
-                name, *WORDS[name], SUGGESTS[name], name in SWITCHES, asked.is_on(name), counted.now[name],
+                name, *WORDS[name], SUGGESTS[name], name in SWITCHES + OPTIONAL, asked.is_on(name), counted.now[name],
                 counted.then[name],
             )
             for name in NAMES
-            if name in SWITCHES or asked.is_on(name) or counted.now[name]
+            if name in SWITCHES + OPTIONAL or asked.is_on(name) or counted.now[name]
         ),
         kinds=KINDS,
         limits=tuple(_limit(name, asked, fields, bars[name]) for name in LIMITS),
@@ -174,6 +196,7 @@ def settings_in(fields: Fields, saved: RuleSettings) -> tuple[RuleSettings, str]
     on = set(map(str, fields.getlist("on")))
     changes: list[Callable[[], dict[str, Any]]] = [
         lambda: {"off": frozenset(rule for rule in SWITCHES if rule not in on)},
+        lambda: {"on": frozenset(rule for rule in OPTIONAL if rule in on)},
         lambda: {"wants": str(fields["wants"])},
         *(partial(_limit_in, fields, saved, name) for name in LIMITS),
     ]
@@ -206,7 +229,8 @@ def _limit(name: str, asked: RuleSettings, fields: Fields, counts: tuple[int, ..
     value = getattr(asked, name)
     title, ends, what = AXES[name]
     limit = LIMITS[name]
-    bars = tuple((count, (place + 0.5) / BINS * limit.highest < value) for place, count in enumerate(counts))
+    middles = ((place + 0.5) / BINS * limit.highest for place in range(BINS))
+    bars = tuple((count, (at > value) == limit.is_above) for count, at in zip(counts, middles, strict=True))
     typed, usual = str(fields.get(name, written(name, value))), written(name, limit.usual)
     step = f"{10**-limit.places:.{limit.places}f}"
     return LimitLine(name, title, what, ends, value, limit.highest, step, typed, usual, bars)

@@ -169,7 +169,9 @@ def test_a_transparent_picture_lies_on_white() -> None:
 
 def test_an_empty_frame_says_cannot_tell() -> None:
     found = measure(Pillow.new("RGB", (600, 400), WHITE))
-    assert found == SignalValues(background="cannot tell", confidence=0.0, contrast=0.0)
+    assert found == SignalValues(
+        background="cannot tell", confidence=0.0, contrast=0.0, chroma=0.0, border=0.0, seam=0.0
+    )
 
 
 def test_contrast_tells_an_empty_frame_from_the_palest_product() -> None:

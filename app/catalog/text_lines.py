@@ -1,0 +1,47 @@
+"""Lines of text in a photo: how sure the reading of one is, and whether it stands beside the product. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.catalog.outlines import area_of, is_inside, points_of
+
+# Under this, what was read was wrong more often than not on real packshots (30 November 2026): 0.94 to 1.0 for words
+# that stand there, under 0.8 for words that do not.
+TRUSTED: Final = 0.9
+# Single signs are read into stalks, buttons and rings, surely and wrongly.
+SHORTEST: Final = 2
+# A product is larger than what is written beside it, which is an outline of its own on plain paper.
+LARGER_THAN_TEXT: Final = 4.0
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """A line of text: how sure its reading is, 0 to 1, and its box x0, y0, x1, y1 in shares of the frame.
+
+    `is_beside`: whether it stands beside the product; None where no product is known.
+    """
+
+    text: str
+    score: float
+    box: Box
+    is_beside: bool | None = None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the reading is sure enough to be searched for and held against a photo."""
+        return self.score >= TRUSTED and sum(map(str.isalnum, self.text)) >= SHORTEST
+
+
+def is_beside(outline: str | None, box: Box) -> bool | None:
+    """Whether text in this box stands beside the product with this outline; None without one."""
+    if not outline:
+        return None
+    x0, y0, x1, y1 = box
+    least = LARGER_THAN_TEXT * (x1 - x0) * (y1 - y0)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    # Windows in a product are rings as well; what is written in one is on the product.
+    return not any(area_of(ring) >= least and is_inside(ring, x, y) for ring in points_of(outline))

@@ -1,0 +1,1 @@
+"""Lettering: the text that stands in photos, read from their pixels."""

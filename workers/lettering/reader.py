@@ -1,0 +1,66 @@
+"""Reads the text in a picture with PP-OCR, whose weights come in rapidocr's wheel: nothing is downloaded.
+
+onnxruntime works on one thread: as many workers read as there are cores. The direction classifier is left out, for
+photos are taken in upright.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from app.catalog.text_lines import TextLine, is_beside
+
+# Raise when the reading changes: images read by an older version are read again.
+LETTERING_VERSION: Final = 1
+SIDE_PX: Final = 960
+FAINTEST: Final = 0.5
+LONGEST: Final = 200
+MOST: Final = 100
+
+
+def read(picture: Pillow.Image, outline: str | None) -> list[TextLine]:
+    """The lines of text in a picture of any mode and size, and where they stand towards the subject's outline.
+
+    Raises OSError when the picture's pixels cannot be read.
+    """
+    pixels = np.ascontiguousarray(np.asarray(_within(picture.convert("RGB")))[:, :, ::-1])
+    if min(pixels.shape[:2]) < 16:
+        return []
+    answer = _engine()(pixels, use_cls=False)
+    if answer.txts is None or answer.boxes is None:
+        return []
+    lines = []
+    for text, score, corners in zip(answer.txts, answer.scores, answer.boxes, strict=True):
+        # Nothing in a picture is a control sign; the database keeps no NUL.
+        words = " ".join("".join(sign for sign in text if sign.isprintable()).split())[:LONGEST]
+        if words and score >= FAINTEST:
+            box = _box(corners, pixels)
+            lines.append(TextLine(words, round(float(score), 3), box, is_beside(outline, box)))
+    return lines[:MOST]
+
+
+def _box(corners: NDArray[np.float32], pixels: NDArray[np.uint8]) -> tuple[float, float, float, float]:
+    height, width = pixels.shape[:2]
+    x, y = corners[:, 0] / width, corners[:, 1] / height
+    x0, y0, x1, y1 = (round(min(1.0, max(0.0, float(edge))), 4) for edge in (x.min(), y.min(), x.max(), y.max()))
+    return x0, y0, x1, y1
+
+
+def _within(picture: Pillow.Image) -> Pillow.Image:
+    picture.thumbnail((SIDE_PX, SIDE_PX), Pillow.Resampling.BOX)
+    return picture
+
+
+@cache
+def _engine() -> Any:
+    import rapidocr
+
+    models = Path(rapidocr.__file__).parent / "models"
+    threads = {f"EngineConfig.onnxruntime.{which}_op_num_threads": 1 for which in ("intra", "inter")}
+    return rapidocr.RapidOCR(params={"Global.log_level": "error", "Global.model_root_dir": str(models), **threads})
