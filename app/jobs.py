@@ -39,6 +39,7 @@ again; a failure that might have passed did not."""
 QUEUES: Final[dict[str, Queue]] = {
     "intake.take_in": "cpu",
     "signals.measure": "cpu",
+    "photos.group": "cpu",
     "captions.propose": "cpu",
     "captions.look": "gpu",
     "review.apply_rules": "cpu",

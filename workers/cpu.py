@@ -10,7 +10,7 @@ from typing import Final
 
 from celery.signals import worker_init
 
-from workers import freeze_job, intake_job, rules_job
+from workers import freeze_job, group_job, intake_job, rules_job
 from workers.captions import caption_job
 from workers.celery_app import job_task
 from workers.signals import signal_job
@@ -19,6 +19,7 @@ NICENESS: Final = 10
 
 take_in = job_task("intake.take_in")(intake_job.take_in)
 measure = job_task("signals.measure")(signal_job.measure_all)
+group_photos = job_task("photos.group")(group_job.group)
 propose_captions = job_task("captions.propose")(caption_job.propose_all)
 apply_rules = job_task("review.apply_rules")(rules_job.apply_rules)
 freeze = job_task("dataset.freeze")(freeze_job.freeze)

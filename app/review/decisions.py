@@ -159,6 +159,23 @@ def decide_selection(
     return Decided(len(ids), len(rows) - len(ids))
 
 
+def decide_together(
+    session: Session, catalog_id: int, verdicts: Sequence[tuple[int, str, str | None]], person: Person, now: datetime
+) -> None:
+    """Decisions on photos of one catalog, as (photo, verdict, reason), in an act that something else belongs to.
+
+    `now` is when the act is done. A photo that is so already by a person's decision stays as it is.
+    """
+    _lock(session, catalog_id)
+    for verdict, reason in sorted({(verdict, reason or "") for _, verdict, reason in verdicts}):
+        ids = [number for number, *said in verdicts if said == [verdict, reason or None]]
+        is_so = (Decision.verdict == verdict, Decision.person_id.is_not(None), Decision.superseded_at.is_(None))
+        chosen = any_(cast(ids, ARRAY(BigInteger)))
+        already = set(session.scalars(select(Decision.image_id).where(Decision.image_id == chosen, *is_so)))
+        others = [number for number in ids if number not in already]
+        _replace(session, others, now, verdict=verdict, reason=reason or None, person_id=person.id)
+
+
 def accept(session: Session, image: Image, person: Person, expected_id: int | None = None) -> Decision:
     """Decide as a rule suggests, with its reason; the decision is the person's. The same acceptance twice is one.
 
@@ -239,7 +256,7 @@ def undo(session: Session, person: Person) -> Undone:
     ).first()
     if caption is not None and (decision is None or caption.created_at > decision.created_at):
         return _undo_caption(session, caption)
-    return _undo_act(session, decision) if decision is not None else Undone("There is nothing of yours to undo.")
+    return undo_act(session, decision) if decision is not None else Undone("There is nothing of yours to undo.")
 
 
 def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
@@ -341,7 +358,8 @@ def _replace(session: Session, ids: Sequence[int], now: datetime, **author_and_v
     session.expire_all()
 
 
-def _undo_act(session: Session, newest: Decision) -> Undone:
+def undo_act(session: Session, newest: Decision) -> Undone:
+    """Take back the act that a decision is of, as far as nobody decided again since."""
     image = session.get_one(Image, newest.image_id)
     _lock(session, image.catalog_id)
     now = utc_now()

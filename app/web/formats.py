@@ -79,6 +79,7 @@ JOBS = {
     "signals.measure": "Measuring photos",
     "captions.propose": "Writing captions",
     "captions.look": "Looking at photos",
+    "photos.group": "Grouping duplicates",
     "review.apply_rules": "Applying review rules",
     "dataset.freeze": "Freezing the version",
     "run.preflight": "Measuring",

@@ -30,12 +30,12 @@ the subject, scaled so that the subject is 512 px long:
 so 1 is as sharp as pixels can be, 0.5 (`SOFT_BELOW`) is a blur of one such pixel, 0.2 (`BLURRED_BELOW`) of two.
 Small subjects are not enlarged. Edges too faint to tell from noise give None.
 
-**Fingerprint.** By which copies of a picture are known again: `workers/signals/fingerprint.py`.
+**Fingerprint.** Keys and thumbs by which copies are known again: `workers/signals/fingerprint.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypedDict
 
 import numpy as np
@@ -49,7 +49,7 @@ from workers.signals.mask import MASK_SIDE_PX, Segmentation, find_subject, off_s
 from workers.signals.regions import Mask, grown, ring_of, shrunk
 
 # Raise when a definition changes: images measured under an older version are measured again.
-SIGNALS_VERSION: Final = 5
+SIGNALS_VERSION: Final = 6
 
 SHARPNESS_SIDE_PX: Final = 512
 WHITE_DELTA_E: Final = 3.5
@@ -82,7 +82,8 @@ class SignalValues:
     cropped_edges: list[str] = field(default_factory=list)
     subject_lab: list[float] | None = None
     subject_colour: str | None = None
-    fingerprint: bytes | None = None
+    frame_keys: bytes | None = None
+    frame_thumbs: bytes | None = None
 
 
 def measure(picture: Pillow.Image) -> SignalValues:
@@ -94,16 +95,19 @@ def measure(picture: Pillow.Image) -> SignalValues:
     small = np.asarray(_within(picture, MASK_SIDE_PX))
     lab = lab_planes(small)
     mark = fingerprint(picture)
+    return replace(_measured(picture, small, lab), frame_keys=mark.keys, frame_thumbs=mark.thumbs)
+
+
+def _measured(picture: Pillow.Image, small: Pixels, lab: Planes) -> SignalValues:
     contrast = round(float(np.percentile(off_smooth(ndimage.uniform_filter(lab, (0, 3, 3))), 99.9)), 2)
     if min(small.shape[:2]) < 16:
-        return SignalValues(background="cannot tell", confidence=0.0, contrast=contrast, fingerprint=mark)
+        return SignalValues(background="cannot tell", confidence=0.0, contrast=contrast)
     finding = find_subject(small, lab)
     if finding.subject is None:
         kind = "cannot tell" if finding.is_plain else "scene"
         sharpness = _sharpness(picture, _middle(lab))
-        return SignalValues(background=kind, confidence=0.0, contrast=contrast, sharpness=sharpness, fingerprint=mark)
+        return SignalValues(background=kind, confidence=0.0, contrast=contrast, sharpness=sharpness)
     return SignalValues(
-        fingerprint=mark,
         confidence=round(finding.confidence, 3),
         contrast=contrast,
         sharpness=_sharpness(picture, finding.subject),

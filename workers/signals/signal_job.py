@@ -51,7 +51,10 @@ def _end(work: Work, parts: Results) -> dict[str, Any]:
         jobs.beat(session, work.claim)
         asker = jobs.asker(session, work.claim.job_id)
         settings = spending.free_of(session, work.settings, asker)
-        proposing.request_captions(session, int(work.arguments["catalog_id"]), settings, asker)
+        catalog_id = int(work.arguments["catalog_id"])
+        proposing.request_captions(session, catalog_id, settings, asker)
+        # After the captions, which people wait for.
+        jobs.request_once(session, "photos.group", {"catalog_id": catalog_id}, asker)
     return {"photos": sum(part["photos"] for part in parts), "passed_over": passed_over[:NAMED_AT_MOST]}
 
 
