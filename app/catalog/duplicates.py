@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import BigInteger, Boolean, Integer, Text, any_, cast, delete, func, or_, select, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from sqlalchemy.orm import Session
 
 from app.catalog import grouping
@@ -193,7 +193,7 @@ def mark(session: Session, catalog_id: int, image_ids: Collection[int] | None = 
         .join(DuplicateGroup, DuplicateGroup.id == DuplicateMember.group_id)
         .join(Image, Image.id == DuplicateMember.image_id)
         .where(DuplicateGroup.catalog_id == catalog_id, DuplicateGroup.is_current, *is_asked)
-        .distinct(DuplicateMember.image_id)
+        .ext(distinct_on(DuplicateMember.image_id))
         .order_by(DuplicateMember.image_id, DuplicateGroup.grade == "product", DuplicateGroup.id)
     )  # fmt: skip
     marks = {number: (grade, count, is_best) for number, grade, count, is_best in session.execute(closest)}

@@ -200,7 +200,7 @@ def _record(
         .returning(GroupRuling.group_id, GroupRuling.id)
         .execution_options(synchronize_session=False)
     )
-    before: dict[int, int] = dict(session.execute(superseded).tuples().all())
+    before: dict[int, int] = {row.group_id: row.id for row in session.execute(superseded)}
     rows = [
         {
             "group_id": group.id, "kind": kind, "best_id": best_id, "person_id": person.id, "created_at": now,
@@ -227,7 +227,7 @@ def _takes_over(session: Session, rest: Sequence[DuplicateMember], best_of: dict
     decided = select(Decision.image_id, Decision.verdict).where(
         Decision.image_id == chosen, Decision.superseded_at.is_(None), Decision.person_id.is_not(None)
     )
-    verdicts = dict(session.execute(decided).tuples().all())
+    verdicts = {row.image_id: row.verdict for row in session.execute(decided)}
     kept = {best_of[member.group_id] for member in rest if verdicts.get(member.image_id) == "kept"}
     return kept - set(verdicts)
 
