@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Sequence
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
-from app.catalog.tables import Catalog, Image, Intake, Signals
+from app.catalog import duplicates
+from app.catalog.grouping import Grade, Group, Member
+from app.catalog.tables import Catalog, DuplicateGroup, Image, Intake, Signals
 from app.people import Person
 
 _numbers = itertools.count(1)
@@ -74,3 +78,11 @@ def red_kettle(session: Session, pile: Catalog) -> Image:
 def blurred_shoe(session: Session, pile: Catalog) -> Image:
     """A photo that a review rule rejects."""
     return image(session, pile, "Brown shoe", category="Shoes", sharpness=0.02, caption="Brown shoe.")
+
+
+def alike(session: Session, pile: Catalog, photos: Sequence[Image], grade: Grade = "photo") -> int:
+    """The only group of duplicates of a catalog, of these photos, the first of them the best; its number."""
+    members = [Member(photo.id, () if photo is photos[0] else ("smaller", "recompressed"), 0.05) for photo in photos]
+    duplicates.keep(session, pile.id, [Group(grade, tuple(members), "largest")], ())
+    duplicates.mark(session, pile.id)
+    return session.scalars(select(DuplicateGroup.id).where(DuplicateGroup.catalog_id == pile.id)).one()

@@ -24,6 +24,7 @@ from app.selection.kinds import (
     SomeOf,
     Widening,
     Words,
+    YesNo,
     figure,
 )
 from app.selection.tables import PhotoIndex, PhotoText
@@ -49,6 +50,12 @@ _RULES: Final = {
     "cropped": "Look: cropped", "busy": "Look: a scene", "bare": "Look: a packshot",
     "clean": "Keep: no fault found",
 }  # fmt: skip
+_COPIES: Final = {
+    "pixels": "in a group of the same pixels", "photo": "in a group of the same photo",
+    "product": "in a group of one product", NOTHING: "without duplicates",
+}  # fmt: skip
+_LINKED: Final = {"yes": "linked to another", "no": "not linked to another"}
+_BEST: Final = {"yes": "the best of its duplicates", "no": "not the best of any duplicates"}
 _NOTES: Final = {
     "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
     "large-profile": "Large profile", "large-text": "Large text", "first-of-several": "First of several pictures",
@@ -93,6 +100,10 @@ def _named(values: Sequence[Any], missing: str) -> str:
 
 def _noted(values: Sequence[Any], is_one: bool) -> str:
     return alternatives(["without a note" if n == NOTHING else f"noted as “{n.replace('-', ' ')}”" for n in values])
+
+
+def _copies(values: Sequence[Any], is_one: bool) -> str:
+    return alternatives([_COPIES[value] for value in values])
 
 
 def _in_quotes(values: Sequence[Any]) -> list[str]:
@@ -153,6 +164,19 @@ _DECLARED: Final[tuple[Key, ...]] = (
         name="note", title="Noted at intake", column=Image.notes, sample=("laid-on-white",), is_closed=True,
         choices={NOTHING: "No note"} | {name: _NOTES[name] for name in notes.NAMES},
         say=_noted,
+    ),
+    OneOf(
+        name="copies", column=Image.copies, sample=("photo",),
+        choices={"pixels": "Same pixels", "photo": "Same photo", "product": "Same product", NOTHING: "No duplicate"},
+        say=_copies,
+    ),
+    YesNo(
+        name="linked", column=Image.is_linked, sample=("yes",),
+        say=lambda values, _: alternatives([_LINKED[value] for value in values]),
+    ),
+    YesNo(
+        name="best", column=Image.is_best, sample=("yes",),
+        say=lambda values, _: alternatives([_BEST[value] for value in values]),
     ),
     Label(
         name="product", column=Image.product_key, sample=("K-12",), spelling=Image.product,

@@ -75,6 +75,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     refused = {"file_name": "torn.jpg", "sha256": "0" * 64, "outcome": "refused", "reason": "not a whole picture"}
     session.add(SourceFile(catalog_id=pile.id, intake_id=intake.id, **refused))
     clock.start_cycle(session, Settings(), pile)
+    alike = cast.alike(session, pile, photos[3:])
     running, done = training(session), finished_run(session)
     sheet = sheet_of(session, done)
     paint(session, site, sheet, 7)
@@ -86,6 +87,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/cycle": ["/cycle"], "/desk": ["/desk"],
         "/catalogs/{catalog_id}": [catalog, f"{catalog}?q=decision:lost", f"{catalog}?q=nothing+is+so", "/catalogs"],
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
+        "/catalogs/{catalog_id}/duplicates": [f"{catalog}/duplicates", f"{catalog}/duplicates?grade=bytes"],
+        "/catalogs/{catalog_id}/duplicates/{group_id}": [f"{catalog}/duplicates/{alike}"],
         "/catalogs/{catalog_id}/freeze": [f"{catalog}/freeze?q=decision:kept"],
         "/intakes": ["/intakes"], "/intakes/{intake_id}": [f"/intakes/{intake.id}"],
         "/images/{image_id}": [f"/images/{photos[0].id}?q=kettle", "/images/999999"],

@@ -186,6 +186,9 @@ MEANINGS: Final[dict[str, Meaning]] = {
         lambda photo, asked: asked in photo.image.notes or (asked == "none" and not photo.image.notes),
         lambda photo: photo.image.notes or ["none"],
     ),
+    "copies": _equal(lambda photo: photo.image.copies),
+    "linked": _equal(lambda photo: "yes" if photo.image.is_linked else "no"),
+    "best": _equal(lambda photo: "yes" if photo.image.is_best else "no"),
     "product": _labelled(lambda photo: photo.image.product),
     "file": Meaning(
         lambda photo, asked: plain(asked) in plain(photo.image.file_name),

@@ -73,6 +73,8 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
             caption=draw.choice((None, "Red kettle.", "Green mug on a table.")),
         )  # fmt: skip
         photo.file_name = draw.choice(("shelf/IMG_1.jpg", "100%_wool.png", "Café.jpg", f"p{number}.jpg"))
+        photo.copies = draw.choice(("none", "pixels", "photo", "product"))
+        photo.is_best, photo.is_linked = photo.copies != "none" and number % 4 == 0, number % 5 == 1
         photo.notes = draw.choice(([], [], ["laid-on-white"], ["laid-on-white", "largest-page"]))
         measured = session.get_one(Signals, photo.id)
         measured.fill, measured.subject_colour = number / 40, draw.choice(("red", "blue", None))

@@ -41,6 +41,11 @@ ROUTES: dict[str, Who] = {
     "GET /catalogs/{catalog_id}/freeze": "member",
     "GET /catalogs/{catalog_id}/rules": "member",
     "POST /catalogs/{catalog_id}/rules": "member",
+    "GET /catalogs/{catalog_id}/duplicates": "member",
+    "GET /catalogs/{catalog_id}/duplicates/{group_id}": "member",
+    "POST /catalogs/{catalog_id}/duplicates": "member",
+    "POST /catalogs/{catalog_id}/duplicates/sure": "member",
+    "POST /catalogs/{catalog_id}/duplicates/{group_id}": "member",
     "POST /catalogs/{catalog_id}/versions": "member",
     "GET /compare": "member",
     "GET /compare/{sheet_id}": "member",
@@ -317,6 +322,7 @@ TOLD_BY: dict[str, str] = {
     "POST /sign-out": "signed_out",
     "POST /sign-out/everywhere": "signed_out_everywhere",
     # Work that is asked for.
+    "POST /catalogs/{catalog_id}/duplicates": "job_asked",
     "POST /catalogs/{catalog_id}/rules": "job_asked",
     "POST /catalogs/{catalog_id}/versions": "job_asked",
     "POST /compare/{sheet_id}/drawing": "job_asked",
@@ -327,6 +333,8 @@ TOLD_BY: dict[str, str] = {
     "POST /runs/{run_id}/model": "job_asked",
     # Histories that are appended to, each row with its person; and what changes nothing yet.
     "POST /catalogs/{catalog_id}/decisions": "decision",
+    "POST /catalogs/{catalog_id}/duplicates/sure": "ruling",
+    "POST /catalogs/{catalog_id}/duplicates/{group_id}": "ruling",
     "POST /images/{image_id}/decisions": "decision",
     "POST /undo": "decision",
     "POST /images/{image_id}/captions": "caption",
@@ -340,7 +348,7 @@ TOLD_BY: dict[str, str] = {
 
 def test_every_route_that_changes_something_says_where_it_is_told(web: FastAPI) -> None:
     assert {route for route in served(web) if not route.startswith("GET ")} == TOLD_BY.keys()
-    assert set(TOLD_BY.values()) - {"", "decision", "caption"} <= set(audit.ACTS)
+    assert set(TOLD_BY.values()) - {"", "decision", "caption", "ruling"} <= set(audit.ACTS)
 
 
 def test_work_that_is_asked_for_is_in_the_log(session: Session, client: TestClient, me: Person) -> None:

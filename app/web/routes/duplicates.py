@@ -7,6 +7,7 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from app import jobs
 from app.catalog import reading
 from app.errors import Refused
 from app.review import duplicates
@@ -42,6 +43,14 @@ def side_by_side(
 ) -> HTMLResponse:
     """The best photo of a group beside another one."""
     return page("duplicates/side.html", view.side(session, reading.get(session, catalog_id), group_id, other))
+
+
+@router.post("/catalogs/{catalog_id}/duplicates")
+def look(catalog_id: int, session: Write, me: CurrentPerson) -> Response:
+    """Measure what is not measured yet, and compare it with all other photos."""
+    reading.get(session, catalog_id)
+    jobs.request_once(session, "signals.measure", {"catalog_id": catalog_id}, me)
+    return RedirectResponse(f"/catalogs/{catalog_id}/duplicates", 303)
 
 
 @router.post("/catalogs/{catalog_id}/duplicates/sure")

@@ -79,7 +79,8 @@ class GroupView:
 
 @dataclass(frozen=True)
 class DuplicatesView:
-    """The page. `kind` and `state` are what is asked for; `sure` counts the groups that can be linked all at once."""
+    """The page. `kind` and `state` are what is asked for; `sure` counts the groups that can be linked all at once,
+    `uncompared` the photos that nobody has looked for copies of."""
 
     catalog: Catalog
     grades: list[GradeCount]
@@ -93,6 +94,7 @@ class DuplicatesView:
     photo_total: int
     sure: int
     sure_photos: int
+    uncompared: int
     job: Job | None
     criteria: tuple[str, ...] = CRITERIA
 
@@ -138,6 +140,7 @@ def read(session: Session, catalog: Catalog, kind: str, state: str, after: int) 
         photo_total=session.scalar(select(func.count()).where(Image.catalog_id == catalog.id)) or 0,
         sure=sure,
         sure_photos=int(sure_photos),
+        uncompared=_uncompared(session, catalog.id),
         job=_job(session, catalog.id),
     )
 
@@ -166,9 +169,8 @@ def side(session: Session, catalog: Catalog, group_id: int, other_id: int | None
 
 
 _FACTS: Final = ("File", "Pixels", "Format", "Size", "Sharpness", "Product fills", "Cropped", "Taken in")
-_RANK: Final = case(
-    (DuplicateGroup.grade == "pixels", 0), (DuplicateGroup.grade == "photo", 1), else_=2
-)  # the closest first
+# The closest first.
+_RANK: Final = case((DuplicateGroup.grade == "pixels", 0), (DuplicateGroup.grade == "photo", 1), else_=2)
 
 
 def _facts(image: Image, signals: Signals | None) -> tuple[str, ...]:
@@ -226,12 +228,17 @@ def _same_bytes(session: Session, catalog_id: int) -> list[Image]:
     return list(session.scalars(select(Image).where(Image.id.in_(twice)).order_by(Image.id).limit(200)))
 
 
+def _uncompared(session: Session, catalog_id: int) -> int:
+    query = select(func.count()).select_from(Image).outerjoin(Signals, Signals.image_id == Image.id)
+    return session.scalar(query.where(Image.catalog_id == catalog_id, Signals.compared_at.is_(None))) or 0
+
+
 def _job(session: Session, catalog_id: int) -> Job | None:
-    """The grouping that waits or is at work."""
+    """The grouping, or the measuring before it, that waits or is at work."""
     return session.scalars(
         select(Job)
-        .where(Job.kind == "photos.group", Job.arguments["catalog_id"].as_integer() == catalog_id)
-        .where(Job.state.in_(("queued", "running")))
+        .where(Job.kind.in_(("photos.group", "signals.measure")), Job.whole_id.is_(None))
+        .where(Job.arguments["catalog_id"].as_integer() == catalog_id, Job.state.in_(("queued", "running")))
         .order_by(Job.id.desc())
         .limit(1)
     ).first()
