@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
 from app.catalog import duplicates
-from app.catalog.grouping import Grade, Group, Member
+from app.catalog.grouping import Grade, GroupMember, PhotoGroup
 from app.catalog.tables import Catalog, DuplicateGroup, Image, Intake, Signals
 from app.people import Person
 
@@ -82,7 +82,9 @@ def blurred_shoe(session: Session, pile: Catalog) -> Image:
 
 def alike(session: Session, pile: Catalog, photos: Sequence[Image], grade: Grade = "photo") -> int:
     """The only group of duplicates of a catalog, of these photos, the first of them the best; its number."""
-    members = [Member(photo.id, () if photo is photos[0] else ("smaller", "recompressed"), 0.05) for photo in photos]
-    duplicates.keep(session, pile.id, [Group(grade, tuple(members), "largest")], ())
+    members = [
+        GroupMember(photo.id, () if photo is photos[0] else ("smaller", "recompressed"), 0.05) for photo in photos
+    ]
+    duplicates.keep(session, pile.id, [PhotoGroup(grade, tuple(members), "largest")], ())
     duplicates.mark(session, pile.id)
     return session.scalars(select(DuplicateGroup.id).where(DuplicateGroup.catalog_id == pile.id)).one()

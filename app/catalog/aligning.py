@@ -18,7 +18,7 @@ from app.catalog.fingerprints import COLOUR_SIDE, THUMB_SIDE, Bytes, Floats
 STEPS: Final = 5
 # A copy is cut by at most this share of a side, in all or on one side.
 MOVED_AT_MOST: Final = 0.10
-STRETCHED_AT_MOST: Final = 0.16
+ZOOMED_AT_MOST: Final = 0.16
 # How much steeper the lightness of one may be, and how much stronger its colours, where it was taken brighter.
 GAIN_AT_MOST: Final = 1.33
 COLOUR_GAIN_AT_MOST: Final = 1.18
@@ -75,14 +75,14 @@ def _fit(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64]) -> Fit:
     other, other_colours = _unpacked(seconds)
     light, colours = posed(light, poses), posed(colours, poses)
     count = len(light)
-    # Where a place x of the first lies on the second: move + (1 + stretch) x, both across and down, in shares of it.
-    moves, stretches = np.zeros((count, 2), np.float32), np.zeros((count, 2), np.float32)
+    # Where a place x of the first lies on the second: move + (1 + zoom) x, both across and down, in shares of it.
+    moves, zooms = np.zeros((count, 2), np.float32), np.zeros((count, 2), np.float32)
     for _ in range(STEPS):
-        laid, is_there = _laid(other, moves, stretches)
+        laid, is_there = _laid(other, moves, zooms)
         step = _step(light, laid, is_there)
         moves = np.clip(moves + step[:, 0:2], -MOVED_AT_MOST, MOVED_AT_MOST)
-        stretches = np.clip(stretches + step[:, 2:4], -STRETCHED_AT_MOST, STRETCHED_AT_MOST)
-    laid, is_there = _laid(other, moves, stretches)
+        zooms = np.clip(zooms + step[:, 2:4], -ZOOMED_AT_MOST, ZOOMED_AT_MOST)
+    laid, is_there = _laid(other, moves, zooms)
     weight = is_there / is_there.sum(axis=(1, 2), keepdims=True)
     means = [(plane * weight).sum(axis=(1, 2), keepdims=True) for plane in (light, laid)]
     left, right = light - means[0], laid - means[1]
@@ -93,14 +93,14 @@ def _fit(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64]) -> Fit:
     rest = np.sqrt((off * off * weight).sum(axis=(1, 2))) / np.maximum(contrast, 1e-6)
     spot = np.abs(off).max(axis=(1, 2))
     fields = other_colours.reshape(count * 2, COLOUR_SIDE, COLOUR_SIDE)
-    laid_colours, _ = _laid(fields, np.repeat(moves, 2, axis=0), np.repeat(stretches, 2, axis=0))
+    laid_colours, _ = _laid(fields, np.repeat(moves, 2, axis=0), np.repeat(zooms, 2, axis=0))
     laid_colours = laid_colours.reshape(colours.shape)
     chroma = np.sqrt((colours * colours).mean(axis=(1, 2, 3)) * 2)
     shared = (colours * laid_colours).sum(axis=(1, 2, 3)) / np.maximum((laid_colours**2).sum(axis=(1, 2, 3)), 1e-6)
     shared = np.clip(shared, 1 / COLOUR_GAIN_AT_MOST, COLOUR_GAIN_AT_MOST)[:, None, None, None]
     diff = (laid_colours * shared - colours).reshape(count, 2, -1)
     colour = np.sqrt((diff * diff).sum(axis=1).mean(axis=1))
-    cut = stretches.mean(axis=1)
+    cut = zooms.mean(axis=1)
     return Fit(*(np.asarray(each, np.float32) for each in (rest, spot, colour, chroma, cut)))
 
 
@@ -112,11 +112,11 @@ def _kernel(off: Floats) -> Floats:
     return np.where(x < 1, near, np.where(x < 2, far, 0)).astype(np.float32)
 
 
-def _laid(planes: Floats, moves: Floats, stretches: Floats) -> tuple[Floats, Floats]:
+def _laid(planes: Floats, moves: Floats, zooms: Floats) -> tuple[Floats, Floats]:
     """Pictures (n, h, h) moved and stretched, and 1 where that shows them, 0 where it is past their edge."""
     side = planes.shape[-1]
     centred = _CENTRED if side == THUMB_SIDE else _FIELDS
-    places = (moves[:, :, None] + (1 + stretches[:, :, None]) * centred + 0.5) * side - 0.5
+    places = (moves[:, :, None] + (1 + zooms[:, :, None]) * centred + 0.5) * side - 0.5
     is_there = ((places >= -0.5) & (places <= side - 0.5)).astype(np.float32)
     weights = _kernel(np.clip(places, 0, side - 1)[..., None] - np.arange(side, dtype=np.float32))
     weights /= weights.sum(axis=-1, keepdims=True)
@@ -126,7 +126,7 @@ def _laid(planes: Floats, moves: Floats, stretches: Floats) -> tuple[Floats, Flo
 
 
 def _step(light: Floats, laid: Floats, is_there: Floats) -> Floats:
-    """By how much to move and stretch further, (n, 4): across, down, across, down; in shares of the frame."""
+    """By how much to move and zoom further, (n, 4): across, down, across, down; in shares of the frame."""
     across, down = np.gradient(laid, axis=2) * THUMB_SIDE, np.gradient(laid, axis=1) * THUMB_SIDE
     x, y = _CENTRED[None, None, :], _CENTRED[None, :, None]
     terms = np.stack([across, down, across * x, down * y, laid, np.ones_like(laid)], axis=-1)

@@ -34,7 +34,7 @@ Thumbs = Callable[[Sequence[int]], Mapping[int, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class CopyPair:
+class Match:
     """Two photos, by their places, that are copies. `rest` is how much differs, 0 to `REST_AT_MOST`.
 
     `pose` is how the first is turned or mirrored against the second, 0 for not at all; `cut` the share by which the
@@ -51,7 +51,7 @@ class CopyPair:
     is_variant: bool = False
 
 
-def find(keys: Sequence[bytes | None], thumbs: Thumbs, is_new: NDArray[np.bool_] | None = None) -> Iterator[CopyPair]:
+def find(keys: Sequence[bytes | None], thumbs: Thumbs, is_new: NDArray[np.bool_] | None = None) -> Iterator[Match]:
     """Pairs of copies and of colour variants, each once; with `is_new`, only those in which a new photo is.
 
     `keys` are those of each photo, None for one without any. 1,000,000 take less than five minutes.
@@ -121,9 +121,7 @@ def _portions(portions: Iterator[Pairs]) -> Iterator[Pairs]:
         yield from joined()
 
 
-def _judged(
-    some: Pairs, owners: Places, frames: Places, thumbs: Thumbs, met: set[tuple[int, int]]
-) -> Iterator[CopyPair]:
+def _judged(some: Pairs, owners: Places, frames: Places, thumbs: Thumbs, met: set[tuple[int, int]]) -> Iterator[Match]:
     whose = np.stack([owners[some.first], owners[some.second]])
     there = thumbs([int(place) for place in np.unique(whose)])
     is_known = np.array([bool(there.get(a) and there.get(b)) and (a, b) not in met for a, b in whose.T.tolist()])
@@ -139,7 +137,7 @@ def _judged(
         met.update((pair, pair[::-1]))
         numbers = int(frames[first[place]]), int(frames[second[place]])
         cut, rest = float(seen.cut[place]), float(seen.rest[place])
-        yield CopyPair(*pair, rest, int(pose[place]), cut, numbers, not suits[place])
+        yield Match(*pair, rest, int(pose[place]), cut, numbers, not suits[place])
 
 
 def is_same(seen: Fit) -> NDArray[np.bool_]:

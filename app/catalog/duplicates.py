@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from sqlalchemy.orm import Session
 
 from app.catalog import grouping
-from app.catalog.copies import CopyPair as Match
-from app.catalog.grouping import PRODUCT_AT_MOST, Edge, Group, Pair, Photo
+from app.catalog.copies import Match
+from app.catalog.grouping import PRODUCT_AT_MOST, Contender, Edge, KnownPair, PhotoGroup
 from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
 
 _AT_ONCE: Final = 5_000
@@ -83,7 +83,7 @@ def _row(catalog_id: int, match: Match, ids: Sequence[int]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def photos_of(session: Session, image_ids: Collection[int]) -> list[Photo]:
+def photos_of(session: Session, image_ids: Collection[int]) -> list[Contender]:
     """What grouping needs to know of these photos."""
     chosen = any_(cast(sorted(image_ids), ARRAY(BigInteger)))
     rows = session.execute(
@@ -95,10 +95,10 @@ def photos_of(session: Session, image_ids: Collection[int]) -> list[Photo]:
         .where(Image.id == chosen)
         .order_by(Image.id)
     )  # fmt: skip
-    return [Photo(*row[:7], sharpness=row.sharpness, fill=row.fill, subject_lab=row.subject_lab) for row in rows]
+    return [Contender(*row[:7], sharpness=row.sharpness, fill=row.fill, subject_lab=row.subject_lab) for row in rows]
 
 
-def pairs_of(session: Session, catalog_id: int, image_ids: Collection[int] | None = None) -> list[Pair]:
+def pairs_of(session: Session, catalog_id: int, image_ids: Collection[int] | None = None) -> list[KnownPair]:
     """The pairs of a catalog, or those among some photos."""
     query = select(
         CopyPair.first_id, CopyPair.second_id, CopyPair.rest, CopyPair.pose, CopyPair.cut, CopyPair.first_frame,
@@ -107,10 +107,10 @@ def pairs_of(session: Session, catalog_id: int, image_ids: Collection[int] | Non
     if image_ids is not None:
         chosen = any_(cast(sorted(image_ids), ARRAY(BigInteger)))
         query = query.where(CopyPair.first_id == chosen, CopyPair.second_id == chosen)
-    return [Pair(*row) for row in session.execute(query)]
+    return [KnownPair(*row) for row in session.execute(query)]
 
 
-def current_groups(session: Session, catalog_id: int, apart: Collection[Edge]) -> list[Group]:
+def current_groups(session: Session, catalog_id: int, apart: Collection[Edge]) -> list[PhotoGroup]:
     """The groups that a catalog has by its pairs, pictures and products."""
     pairs = pairs_of(session, catalog_id)
     wanted = {number for pair in pairs for number in (pair.first_id, pair.second_id)}
@@ -126,7 +126,7 @@ def current_groups(session: Session, catalog_id: int, apart: Collection[Edge]) -
     return grouping.groups(photos, pairs, apart)
 
 
-def keep(session: Session, catalog_id: int, groups: Sequence[Group], ruled_ids: Collection[int]) -> None:
+def keep(session: Session, catalog_id: int, groups: Sequence[PhotoGroup], ruled_ids: Collection[int]) -> None:
     """Make the catalog's groups these. A group that is there already stays; one that is gone, too, where a person
     ruled on it (`ruled_ids`), but is no longer current."""
     there = {
@@ -164,7 +164,7 @@ def keep(session: Session, catalog_id: int, groups: Sequence[Group], ruled_ids: 
     write_members(session, {numbers[key]: group for key, group in wanted.items() if numbers[key] not in ruled_ids})
 
 
-def write_members(session: Session, groups: Mapping[int, Group]) -> None:
+def write_members(session: Session, groups: Mapping[int, PhotoGroup]) -> None:
     """The members of groups by their numbers, in place of those that were there."""
     numbers = list(groups)
     for some in _batches(numbers):

@@ -38,7 +38,7 @@ TIE: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Photo:
+class Contender:
     """What the choice of the best and the groups need to know of a photo. None: not measured, or cannot be told."""
 
     image_id: int
@@ -54,7 +54,7 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class KnownPair:
     """Two copies, or two colour variants; see `tables.CopyPair`."""
 
     first_id: int
@@ -68,7 +68,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class GroupMember:
     """A photo of a group, and how it differs from the best."""
 
     image_id: int
@@ -78,11 +78,11 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class PhotoGroup:
     """Photos that belong together, the best first."""
 
     grade: Grade
-    members: tuple[Member, ...]
+    members: tuple[GroupMember, ...]
     reason: str
 
     @property
@@ -92,35 +92,35 @@ class Group:
         return hashlib.sha256(numbers.encode()).hexdigest()
 
 
-def groups(photos: Collection[Photo], pairs: Collection[Pair], apart: Collection[Edge]) -> list[Group]:
+def groups(photos: Collection[Contender], pairs: Collection[KnownPair], apart: Collection[Edge]) -> list[PhotoGroup]:
     """All groups of a catalog. `apart`: pairs, the smaller number first, that a person said are no duplicates."""
     known = {photo.image_id: photo for photo in photos}
     by_edge = {(pair.first_id, pair.second_id): pair for pair in pairs}
     copies = [edge for edge, pair in by_edge.items() if not pair.is_variant]
     kept_apart = set(apart)
     of_pixels = list(_cliques(photos, lambda photo: f"{photo.pixels_hash} {photo.width_px} {photo.height_px}"))
-    found: list[Group] = []
+    made: list[PhotoGroup] = []
     stands_for = {number: number for number in known}
     for members in _joined(known, [*copies, *of_pixels], kept_apart):
         some = [known[number] for number in members]
         grade: Grade = "pixels" if len({photo.pixels_hash for photo in some}) == 1 else "photo"
         group = _ranked(grade, some, by_edge)
-        found.append(group)
+        made.append(group)
         stands_for.update((number, group.members[0].image_id) for number in members)
     variants = [edge for edge, pair in by_edge.items() if pair.is_variant]
     of_product = _cliques([photo for photo in photos if photo.product], lambda photo: str(photo.product))
     edges = {_edge(stands_for[a], stands_for[b]) for a, b in (*variants, *of_product) if _edge(a, b) not in kept_apart}
     for members in _joined(known, [edge for edge in edges if edge[0] != edge[1]], kept_apart):
         if len(members) <= PRODUCT_AT_MOST:
-            found.append(_ranked("product", [known[number] for number in members], by_edge))
-    return found
+            made.append(_ranked("product", [known[number] for number in members], by_edge))
+    return made
 
 
 def _edge(left: int, right: int) -> Edge:
     return (left, right) if left < right else (right, left)
 
 
-def _cliques(photos: Iterable[Photo], key: Callable[[Photo], str]) -> Iterator[Edge]:
+def _cliques(photos: Iterable[Contender], key: Callable[[Contender], str]) -> Iterator[Edge]:
     """Pairs of photos that share a key, unless very many do: then each with the next, which joins them as well."""
     shared: dict[str, list[int]] = defaultdict(list)
     for photo in photos:
@@ -144,12 +144,16 @@ def _joined(known: Collection[int], edges: Iterable[Edge], apart: Collection[Edg
     yield from together.values()
 
 
-def ranked(grade: Grade, photos: Sequence[Photo], pairs: Collection[Pair], best_id: int | None = None) -> Group:
+def ranked(
+    grade: Grade, photos: Sequence[Contender], pairs: Collection[KnownPair], best_id: int | None = None
+) -> PhotoGroup:
     """A group of these photos, its best first: the one that a person chose, or the one that the criteria do."""
     return _ranked(grade, photos, {(pair.first_id, pair.second_id): pair for pair in pairs}, best_id)
 
 
-def _ranked(grade: Grade, photos: Sequence[Photo], pairs: dict[Edge, Pair], best_id: int | None = None) -> Group:
+def _ranked(
+    grade: Grade, photos: Sequence[Contender], pairs: dict[Edge, KnownPair], best_id: int | None = None
+) -> PhotoGroup:
     lacks = {photo.image_id: int(bool(photo.is_cropped)) for photo in photos} if grade == "product" else {}
     those = sorted(photo.image_id for photo in photos)
     if grade == "photo":
@@ -169,10 +173,10 @@ def _ranked(grade: Grade, photos: Sequence[Photo], pairs: dict[Edge, Pair], best
     known = {photo.image_id: photo for photo in photos}
     order = [best, *(number for number in those if number != best)]
     members = tuple(_member(grade, known[number], known[best], pairs) for number in order)
-    return Group(grade, members, reason)
+    return PhotoGroup(grade, members, reason)
 
 
-def _real_px(photo: Photo) -> float:
+def _real_px(photo: Contender) -> float:
     """Pixels on the subject's longer side, where it is known: a border adds none."""
     return max(photo.width_px, photo.height_px) * (photo.fill or 1.0)
 
@@ -189,7 +193,7 @@ def _best(numbers: Sequence[int], figures: dict[int, tuple[float, ...]]) -> tupl
     return left[0], REASONS[-1]
 
 
-def _lacking(photos: dict[int, Photo], pairs: dict[Edge, Pair]) -> dict[int, int]:
+def _lacking(photos: dict[int, Contender], pairs: dict[Edge, KnownPair]) -> dict[int, int]:
     """Against how many others each photo is cropped or has a border."""
     lacks = dict.fromkeys(photos, 0)
     numbers = sorted(photos)
@@ -203,7 +207,7 @@ def _lacking(photos: dict[int, Photo], pairs: dict[Edge, Pair]) -> dict[int, int
     return lacks
 
 
-def _shape(pair: Pair, photos: dict[int, Photo], is_first: bool) -> str | None:
+def _shape(pair: KnownPair, photos: dict[int, Contender], is_first: bool) -> str | None:
     """Whether the second photo of a pair (or the first) is cropped or bordered, measured by the other."""
     frame, other = (pair.first_frame, pair.second_frame) if is_first else (pair.second_frame, pair.first_frame)
     cut = -pair.cut if is_first else pair.cut
@@ -216,15 +220,15 @@ def _shape(pair: Pair, photos: dict[int, Photo], is_first: bool) -> str | None:
     return "bordered" if is_smaller else None
 
 
-def _member(grade: Grade, photo: Photo, best: Photo, pairs: dict[Edge, Pair]) -> Member:
+def _member(grade: Grade, photo: Contender, best: Contender, pairs: dict[Edge, KnownPair]) -> GroupMember:
     if photo.image_id == best.image_id:
-        return Member(photo.image_id)
+        return GroupMember(photo.image_id)
     pair = pairs.get(_edge(photo.image_id, best.image_id))
     if grade == "product":
         is_variant = (pair is not None and pair.is_variant) or _is_other_colour(photo, best)
-        return Member(photo.image_id, (), None, is_variant)
+        return GroupMember(photo.image_id, (), None, is_variant)
     if grade == "pixels":
-        return Member(photo.image_id, (), 0.0)
+        return GroupMember(photo.image_id, (), 0.0)
     differs = []
     if pair is not None:
         turned = {0: None, 1: "mirrored", 2: "mirrored", 3: "turned", 4: "mirrored", 7: "mirrored"}
@@ -239,10 +243,10 @@ def _member(grade: Grade, photo: Photo, best: Photo, pairs: dict[Edge, Pair]) ->
     if photo.size_bytes / shares[0] < 0.9 * best.size_bytes / shares[1]:
         differs.append("recompressed")
     words = tuple(word for word in differs if word) or ("copy",)
-    return Member(photo.image_id, words, pair.rest if pair is not None else None)
+    return GroupMember(photo.image_id, words, pair.rest if pair is not None else None)
 
 
-def _is_other_colour(photo: Photo, best: Photo) -> bool:
+def _is_other_colour(photo: Contender, best: Contender) -> bool:
     if photo.subject_lab is None or best.subject_lab is None:
         return False
     return float(np.linalg.norm(np.subtract(photo.subject_lab, best.subject_lab))) > VARIANT_DELTA_E

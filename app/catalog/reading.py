@@ -64,7 +64,7 @@ def close_copies(session: Session, image_ids: Sequence[int]) -> dict[int, int]:
     rows = session.execute(
         select(Image.id, Image.copy_count).where(Image.id.in_(image_ids), Image.copies.in_(("pixels", "photo")))
     )
-    return {image_id: count for image_id, count in rows}
+    return {row.id: row.copy_count for row in rows}
 
 
 def copies(session: Session, image_ids: Sequence[int]) -> dict[int, int]:

@@ -217,8 +217,25 @@ def _record(
         linked = len(rest)
         verdicts: list[tuple[int, str, str | None]] = [(m.image_id, "rejected", LINKED_REASON) for m in rest]
         verdicts += [(number, "kept", None) for number in _takes_over(session, rest, best_of)]
-        decisions.decide_together(session, catalog_id, verdicts, person, now)
+        _decide_together(session, catalog_id, verdicts, person, now)
     return Ruled(len(groups), linked)
+
+
+def _decide_together(
+    session: Session, catalog_id: int, verdicts: Sequence[tuple[int, str, str | None]], person: Person, now: datetime
+) -> None:
+    """Decisions on photos of one catalog, as (photo, verdict, reason), in an act that something else belongs to.
+
+    `now` is when the act is done. A photo that is so already by a person's decision stays as it is.
+    """
+    decisions.lock(session, catalog_id)
+    for verdict, reason in sorted({(verdict, reason or "") for _, verdict, reason in verdicts}):
+        ids = [number for number, *said in verdicts if said == [verdict, reason or None]]
+        is_so = (Decision.verdict == verdict, Decision.person_id.is_not(None), Decision.superseded_at.is_(None))
+        chosen = any_(cast(ids, ARRAY(BigInteger)))
+        already = set(session.scalars(select(Decision.image_id).where(Decision.image_id == chosen, *is_so)))
+        others = [number for number in ids if number not in already]
+        decisions.replace(session, others, now, verdict=verdict, reason=reason or None, person_id=person.id)
 
 
 def _takes_over(session: Session, rest: Sequence[DuplicateMember], best_of: dict[int, int]) -> set[int]:

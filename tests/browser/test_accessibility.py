@@ -74,8 +74,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     session.flush()
     refused = {"file_name": "torn.jpg", "sha256": "0" * 64, "outcome": "refused", "reason": "not a whole picture"}
     session.add(SourceFile(catalog_id=pile.id, intake_id=intake.id, **refused))
-    clock.start_cycle(session, Settings(), pile)
     alike = cast.alike(session, pile, photos[3:])
+    clock.start_cycle(session, Settings(), pile)
     running, done = training(session), finished_run(session)
     sheet = sheet_of(session, done)
     paint(session, site, sheet, 7)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import BigInteger, and_, any_, case, cast, func, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import Catalog, DuplicateGroup, DuplicateMember, Image, Signals, SourceFile
+from app.catalog.tables import Catalog, DuplicateGroup, Image, Signals
 from app.errors import NotFound
 from app.jobs import Job
-from app.people import Person
-from app.review import duplicates
+from app.review import group_reading
+from app.review.group_reading import Counts, GroupPhoto, WholeGroup
 from app.review.tables import GroupRuling
 
 PAGE: Final = 20
@@ -51,10 +48,10 @@ class Shown:
     """A photo of a group. `says` is why it is the best, how it differs from the best, or that it is a variant."""
 
     image: Image
+    signals: Signals | None
     is_best: bool
     is_variant: bool
     says: str
-    sharpness: float | None
 
 
 @dataclass(frozen=True)
@@ -79,22 +76,16 @@ class GroupView:
 
 @dataclass(frozen=True)
 class DuplicatesView:
-    """The page. `kind` and `state` are what is asked for; `sure` counts the groups that can be linked all at once,
-    `uncompared` the photos that nobody has looked for copies of."""
+    """The page. `kind` and `state` are what is asked for, `next` the address of more groups."""
 
     catalog: Catalog
+    counts: Counts
     grades: list[GradeCount]
     kind: str
     state: str
     groups: list[GroupView]
     same_bytes: list[Image]
     next: str | None
-    group_count: int
-    photo_count: int
-    photo_total: int
-    sure: int
-    sure_photos: int
-    uncompared: int
     job: Job | None
     criteria: tuple[str, ...] = CRITERIA
 
@@ -114,34 +105,20 @@ def read(session: Session, catalog: Catalog, kind: str, state: str, after: int) 
     """The page of a catalog. Raises NotFound for a grade or state that there is not."""
     if kind not in ("", *GRADES) or state not in ("open", "settled"):
         raise NotFound("There is no such list of duplicates.")
-    chosen = _chosen(catalog.id, kind, state).order_by(_RANK, DuplicateGroup.id)
-    groups = [] if kind == "bytes" else list(session.scalars(chosen.offset(after).limit(PAGE + 1)))
-    counts = _counts(session, catalog.id)
-    sure, sure_photos = session.execute(
-        select(func.count(), func.coalesce(func.sum(DuplicateGroup.size - 1), 0)).where(duplicates.is_sure(catalog.id))
-    ).one()
-    of_groups = (DuplicateGroup.catalog_id == catalog.id, DuplicateGroup.is_current)
-    photo_count = session.scalar(
-        select(func.count(func.distinct(DuplicateMember.image_id)))
-        .join(DuplicateGroup, DuplicateGroup.id == DuplicateMember.group_id)
-        .where(*of_groups)
-    )
+    is_settled = state == "settled"
+    groups = group_reading.listed(session, catalog.id, kind, is_settled, after, PAGE + 1)
+    counts = group_reading.counts(session, catalog.id)
     asked = f"/catalogs/{catalog.id}/duplicates?grade={kind}&state={state}"
     return DuplicatesView(
         catalog=catalog,
-        grades=counts,
+        counts=counts,
+        grades=[_counted(grade, *counts.grades.get(grade, (0, 0))) for grade in GRADES],
         kind=kind,
         state=state,
-        groups=_shown(session, groups[:PAGE]),
-        same_bytes=_same_bytes(session, catalog.id) if kind == "bytes" else [],
+        groups=[_view(group) for group in groups[:PAGE] if group.photos],
+        same_bytes=group_reading.same_bytes(session, catalog.id) if kind == "bytes" else [],
         next=f"{asked}&after={after + PAGE}" if len(groups) > PAGE else None,
-        group_count=session.scalar(select(func.count()).where(*of_groups)) or 0,
-        photo_count=photo_count or 0,
-        photo_total=session.scalar(select(func.count()).where(Image.catalog_id == catalog.id)) or 0,
-        sure=sure,
-        sure_photos=int(sure_photos),
-        uncompared=_uncompared(session, catalog.id),
-        job=_job(session, catalog.id),
+        job=group_reading.job_of(session, catalog.id),
     )
 
 
@@ -150,31 +127,20 @@ def side(session: Session, catalog: Catalog, group_id: int, other_id: int | None
     group = session.get(DuplicateGroup, group_id)
     if group is None or group.catalog_id != catalog.id:
         raise NotFound("There is no such group any more: other photos have come, or gone.")
-    (shown,) = _shown(session, [group], most=None)
+    shown = _view(group_reading.whole(session, [group])[0], most=None)
     others = [photo for photo in shown.photos[1:] if other_id in (None, photo.image.id)]
     if not others:
         raise NotFound("That photo is not in this group.")
     left, right = shown.photos[0], others[0]
-    signals = {
-        row.image_id: row
-        for row in session.scalars(select(Signals).where(Signals.image_id.in_([left.image.id, right.image.id])))
-    }
-    rows = [
-        (name, *values, values[0] != values[1])
-        for name, *values in zip(
-            _FACTS, *(_facts(photo.image, signals.get(photo.image.id)) for photo in (left, right)), strict=True
-        )
-    ]
-    return SideView(catalog, shown, left, right, rows)
+    facts = zip(_FACTS, _facts(left), _facts(right), strict=True)
+    return SideView(catalog, shown, left, right, [(name, one, other, one != other) for name, one, other in facts])
 
 
 _FACTS: Final = ("File", "Pixels", "Format", "Size", "Sharpness", "Product fills", "Cropped", "Taken in")
-# The closest first.
-_RANK: Final = case((DuplicateGroup.grade == "pixels", 0), (DuplicateGroup.grade == "photo", 1), else_=2)
 
 
-def _facts(image: Image, signals: Signals | None) -> tuple[str, ...]:
-    unknown = "cannot tell"
+def _facts(photo: Shown) -> tuple[str, ...]:
+    image, signals, unknown = photo.image, photo.signals, "cannot tell"
     cropped = {True: "yes", False: "no", None: unknown}[signals.is_cropped if signals else None]
     return (
         image.file_name,
@@ -188,107 +154,28 @@ def _facts(image: Image, signals: Signals | None) -> tuple[str, ...]:
     )
 
 
-def _chosen(catalog_id: int, kind: str, state: str) -> Any:
-    is_settled = and_(GroupRuling.id.is_not(None), GroupRuling.kind != "best")
-    query = (
-        select(DuplicateGroup)
-        .outerjoin(GroupRuling, and_(GroupRuling.group_id == DuplicateGroup.id, GroupRuling.superseded_at.is_(None)))
-        .where(DuplicateGroup.catalog_id == catalog_id, or_(DuplicateGroup.is_current, GroupRuling.kind == "apart"))
-        .where(is_settled if state == "settled" else is_settled.is_not(True))
-    )
-    return query.where(DuplicateGroup.grade == kind) if kind else query
+def _counted(grade: str, count: int, settled: int) -> GradeCount:
+    return GradeCount(grade, GRADES[grade][0], count, settled / count if count else 0.0)
 
 
-def _counts(session: Session, catalog_id: int) -> list[GradeCount]:
-    is_settled = and_(GroupRuling.id.is_not(None), GroupRuling.kind != "best")
-    rows = session.execute(
-        select(DuplicateGroup.grade, func.count(), func.count().filter(is_settled))
-        .outerjoin(GroupRuling, and_(GroupRuling.group_id == DuplicateGroup.id, GroupRuling.superseded_at.is_(None)))
-        .where(DuplicateGroup.catalog_id == catalog_id, or_(DuplicateGroup.is_current, GroupRuling.kind == "apart"))
-        .group_by(DuplicateGroup.grade)
-    )
-    counted = {grade: (count, settled) for grade, count, settled in rows}
-    twice = session.scalar(
-        select(func.count(func.distinct(SourceFile.image_id))).where(
-            SourceFile.catalog_id == catalog_id, SourceFile.outcome == "same_bytes"
-        )
-    )
-    counted["bytes"] = (twice or 0, twice or 0)
-    return [GradeCount(grade, title, *(_share(*counted.get(grade, (0, 0))))) for grade, (title, _) in GRADES.items()]
+def _view(whole: WholeGroup, most: int | None = SHOWN_AT_MOST) -> GroupView:
+    group, ruling = whole.group, whole.ruling
+    photos = [
+        Shown(photo.image, photo.signals, photo.image.id == group.best_id, photo.member.is_variant, _says(whole, photo))
+        for photo in whole.photos
+    ]
+    title, what = GRADES[group.grade]
+    linked = sum(not photo.is_best and not photo.is_variant for photo in photos)
+    settled = ""
+    if ruling is not None and ruling.kind != "best":
+        settled = SETTLED.get(ruling.kind, f"best kept, {linked} linked")
+    return GroupView(group, title, what, photos[:most], len(photos[most:]) if most else 0, ruling, settled, whole.by)
 
 
-def _share(count: int, settled: int) -> tuple[int, float]:
-    return count, settled / count if count else 0.0
-
-
-def _same_bytes(session: Session, catalog_id: int) -> list[Image]:
-    twice = select(SourceFile.image_id).where(
-        SourceFile.catalog_id == catalog_id, SourceFile.outcome == "same_bytes", SourceFile.image_id.is_not(None)
-    )
-    return list(session.scalars(select(Image).where(Image.id.in_(twice)).order_by(Image.id).limit(200)))
-
-
-def _uncompared(session: Session, catalog_id: int) -> int:
-    query = select(func.count()).select_from(Image).outerjoin(Signals, Signals.image_id == Image.id)
-    return session.scalar(query.where(Image.catalog_id == catalog_id, Signals.compared_at.is_(None))) or 0
-
-
-def _job(session: Session, catalog_id: int) -> Job | None:
-    """The grouping, or the measuring before it, that waits or is at work."""
-    return session.scalars(
-        select(Job)
-        .where(Job.kind.in_(("photos.group", "signals.measure")), Job.whole_id.is_(None))
-        .where(Job.arguments["catalog_id"].as_integer() == catalog_id, Job.state.in_(("queued", "running")))
-        .order_by(Job.id.desc())
-        .limit(1)
-    ).first()
-
-
-def _shown(session: Session, groups: Sequence[DuplicateGroup], most: int | None = SHOWN_AT_MOST) -> list[GroupView]:
-    chosen = any_(cast([group.id for group in groups], ARRAY(BigInteger)))
-    rows = session.execute(
-        select(DuplicateMember, Image, Signals.sharpness)
-        .join(Image, Image.id == DuplicateMember.image_id)
-        .outerjoin(Signals, Signals.image_id == Image.id)
-        .where(DuplicateMember.group_id == chosen)
-        .order_by(DuplicateMember.is_variant, Image.id)
-    ).all()
-    rulings = {
-        ruling.group_id: (ruling, name)
-        for ruling, name in session.execute(
-            select(GroupRuling, Person.name)
-            .join(Person, Person.id == GroupRuling.person_id)
-            .where(GroupRuling.group_id == chosen, GroupRuling.superseded_at.is_(None))
-        )
-    }
-    views = []
-    for group in groups:
-        photos = [
-            Shown(
-                image,
-                image.id == group.best_id,
-                member.is_variant,
-                _says(group, member, rulings.get(group.id, (None, ""))[0]),
-                sharpness,
-            )
-            for member, image, sharpness in rows
-            if member.group_id == group.id
-        ]
-        photos.sort(key=lambda photo: (not photo.is_best, photo.is_variant, photo.image.id))
-        ruling, name = rulings.get(group.id, (None, ""))
-        title, what = GRADES[group.grade]
-        linked = sum(not photo.is_best and not photo.is_variant for photo in photos)
-        settled = (
-            "" if ruling is None or ruling.kind == "best" else SETTLED.get(ruling.kind, f"best kept, {linked} linked")
-        )
-        shown = photos[:most] if most else photos
-        views.append(GroupView(group, title, what, shown, len(photos) - len(shown), ruling, settled, name))
-    return [view for view in views if view.photos]
-
-
-def _says(group: DuplicateGroup, member: DuplicateMember, ruling: GroupRuling | None) -> str:
-    if member.image_id == group.best_id:
-        return "chosen by a person" if ruling is not None and ruling.kind == "best" else REASONS[group.reason]
-    if member.is_variant:
+def _says(whole: WholeGroup, photo: GroupPhoto) -> str:
+    if photo.image.id == whole.group.best_id:
+        is_chosen = whole.ruling is not None and whole.ruling.kind == "best"
+        return "chosen by a person" if is_chosen else REASONS[whole.group.reason]
+    if photo.member.is_variant:
         return "variant, kept apart"
-    return ", ".join(member.differs)
+    return ", ".join(photo.member.differs)

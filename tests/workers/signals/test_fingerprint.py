@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageOps
 
-from app.catalog.copies import CopyPair, clusters, find
+from app.catalog.copies import Match, clusters, find
 from app.catalog.fingerprints import KEY_BYTES, THUMB_BYTES
 from app.catalog.neighbours import NEAR_AT_MOST, in_poses, pairs
 from tests.pictures import BORDERED, COPIES, Picture, cut, patches
@@ -34,7 +34,7 @@ def clusters_of(prints: Sequence[Fingerprint]) -> list[int | None]:
     return clusters([each.keys for each in prints], lambda places: {place: thumbs[place] for place in places})
 
 
-def pairs_of(pictures: Sequence[Picture]) -> list[CopyPair]:
+def pairs_of(pictures: Sequence[Picture]) -> list[Match]:
     prints = [fingerprint(picture) for picture in pictures]
     thumbs = dict(enumerate(each.thumbs or b"" for each in prints))
     return list(find([each.keys for each in prints], lambda places: {place: thumbs[place] for place in places}))
