@@ -215,7 +215,6 @@ def mark(session: Session, catalog_id: int, image_ids: Collection[int] | None = 
             .values(copies=rows.c.copies, copy_count=rows.c.count, is_best=rows.c.best)
             .execution_options(synchronize_session=False)
         )
-    session.expire_all()
 
 
 def _batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:

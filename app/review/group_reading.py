@@ -117,9 +117,12 @@ def whole(session: Session, groups: Sequence[DuplicateGroup]) -> list[WholeGroup
     }
     shown = []
     for group in groups:
-        photos[group.id].sort(key=lambda photo, best_id=group.best_id: photo.image.id != best_id)
+        best: list[GroupPhoto] = []
+        others: list[GroupPhoto] = []
+        for photo in photos[group.id]:
+            (best if photo.image.id == group.best_id else others).append(photo)
         ruling, name = rulings.get(group.id, (None, ""))
-        shown.append(WholeGroup(group, photos[group.id], ruling, name))
+        shown.append(WholeGroup(group, [*best, *others], ruling, name))
     return shown
 
 

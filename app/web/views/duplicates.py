@@ -44,7 +44,7 @@ class GradeCount:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownPhoto:
     """A photo of a group. `says` is why it is the best, how it differs from the best, or that it is a variant."""
 
     image: Image
@@ -61,7 +61,7 @@ class GroupView:
     group: DuplicateGroup
     title: str
     what: str
-    photos: list[Shown]
+    photos: list[ShownPhoto]
     hidden: int
     ruling: GroupRuling | None
     settled: str
@@ -96,8 +96,8 @@ class SideView:
 
     catalog: Catalog
     group: GroupView
-    left: Shown
-    right: Shown
+    left: ShownPhoto
+    right: ShownPhoto
     rows: list[tuple[str, str, str, bool]]
 
 
@@ -133,13 +133,14 @@ def side(session: Session, catalog: Catalog, group_id: int, other_id: int | None
         raise NotFound("That photo is not in this group.")
     left, right = shown.photos[0], others[0]
     facts = zip(_FACTS, _facts(left), _facts(right), strict=True)
-    return SideView(catalog, shown, left, right, [(name, one, other, one != other) for name, one, other in facts])
+    rows = [(name, best, second, best != second) for name, best, second in facts]
+    return SideView(catalog, shown, left, right, rows)
 
 
 _FACTS: Final = ("File", "Pixels", "Format", "Size", "Sharpness", "Product fills", "Cropped", "Taken in")
 
 
-def _facts(photo: Shown) -> tuple[str, ...]:
+def _facts(photo: ShownPhoto) -> tuple[str, ...]:
     image, signals, unknown = photo.image, photo.signals, "cannot tell"
     cropped = {True: "yes", False: "no", None: unknown}[signals.is_cropped if signals else None]
     return (
@@ -161,7 +162,9 @@ def _counted(grade: str, count: int, settled: int) -> GradeCount:
 def _view(whole: WholeGroup, most: int | None = SHOWN_AT_MOST) -> GroupView:
     group, ruling = whole.group, whole.ruling
     photos = [
-        Shown(photo.image, photo.signals, photo.image.id == group.best_id, photo.member.is_variant, _says(whole, photo))
+        ShownPhoto(
+            photo.image, photo.signals, photo.image.id == group.best_id, photo.member.is_variant, _says(whole, photo)
+        )
         for photo in whole.photos
     ]
     title, what = GRADES[group.grade]
