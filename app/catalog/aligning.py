@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.catalog.fingerprints import COLOUR_SIDE, THUMB_SIDE, Bytes, Floats
+from app.catalog.fingerprints import COLOUR_SIDE, PLANES_BYTES, THUMB_SIDE, Bytes, Floats
 
 STEPS: Final = 5
 # A copy is cut by at most this share of a side, in all or on one side.
@@ -22,6 +22,9 @@ ZOOMED_AT_MOST: Final = 0.16
 # How much steeper the lightness of one may be, and how much stronger its colours, where it was taken brighter.
 GAIN_AT_MOST: Final = 1.33
 COLOUR_GAIN_AT_MOST: Final = 1.18
+# Borders of one colour differ by no more (CIE 1976), their margins by no more than this share of what is inside.
+BORDER_DELTA_E: Final = 6.0
+MARGIN_TOLERANCE: Final = 0.02
 _AT_ONCE: Final = 512
 _CENTRED: Final = ((np.arange(THUMB_SIDE) + 0.5) / THUMB_SIDE - 0.5).astype(np.float32)
 _FIELDS: Final = ((np.arange(COLOUR_SIDE) + 0.5) / COLOUR_SIDE - 0.5).astype(np.float32)
@@ -63,10 +66,34 @@ def posed(planes: Floats, poses: NDArray[np.int64]) -> Floats:
     return out
 
 
+def is_framed_alike(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of frames that both stand in a border: whether one photo can have become the other by cutting the border or
+    adding to it, (n,). Its colour is the same then, and no side of it grew while another one shrank.
+    """
+    colours = [np.ascontiguousarray(side[:, PLANES_BYTES + 4 :]).view(np.int8).astype(np.float32) for side in (firsts, seconds)]
+    off = np.sqrt(((colours[0] - colours[1]) ** 2).sum(axis=1))
+    first, second = (_margins(side[:, PLANES_BYTES : PLANES_BYTES + 4].astype(np.float32) / 255) for side in (firsts, seconds))
+    more = _posed_margins(first, poses) - second
+    is_one_way = (more.max(axis=1) <= MARGIN_TOLERANCE) | (more.min(axis=1) >= -MARGIN_TOLERANCE)
+    return np.asarray((off <= BORDER_DELTA_E) & is_one_way)
+
+
+def _margins(boxes: Floats) -> Floats:
+    """Left, top, right and bottom margins in shares of what they are around."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.02)
+    return np.concatenate([boxes[:, :2] / sides, (1 - boxes[:, 2:]) / sides], axis=1)
+
+
+def _posed_margins(margins: Floats, poses: NDArray[np.int64]) -> Floats:
+    out = np.where((poses & 4)[:, None] > 0, margins[:, [1, 0, 3, 2]], margins)
+    out = np.where((poses & 1)[:, None] > 0, out[:, [2, 1, 0, 3]], out)
+    return np.asarray(np.where((poses & 2)[:, None] > 0, out[:, [0, 3, 2, 1]], out))
+
+
 def _unpacked(thumbs: Bytes) -> tuple[Floats, Floats]:
     """L* (n, 32, 32), and a* and b* (n, 2, 8, 8)."""
     light = thumbs[:, : THUMB_SIDE * THUMB_SIDE].reshape(-1, THUMB_SIDE, THUMB_SIDE).astype(np.float32) / 2.55
-    colours = np.ascontiguousarray(thumbs[:, THUMB_SIDE * THUMB_SIDE :]).view(np.int8)
+    colours = np.ascontiguousarray(thumbs[:, THUMB_SIDE * THUMB_SIDE : PLANES_BYTES]).view(np.int8)
     return light, colours.reshape(-1, 2, COLOUR_SIDE, COLOUR_SIDE).astype(np.float32)
 
 

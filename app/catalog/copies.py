@@ -13,12 +13,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.catalog.aligning import Fit, fit
+from app.catalog.aligning import Fit, fit, is_framed_alike
 from app.catalog.fingerprints import KEY_BYTES, THUMB_BYTES, Bytes, Places
 from app.catalog.neighbours import Pairs, pairs
 
 # What copies differ in at most, in the measures of `aligning.Fit`.
 REST_AT_MOST: Final = 0.14
+CUT_OUT_REST: Final = 0.07
 SPOT_AT_MOST: Final = 10.0
 TINT_AT_MOST: Final = 0.25
 TINT_FLOOR: Final = 1.2
@@ -128,8 +129,12 @@ def _judged(some: Pairs, owners: Places, frames: Places, thumbs: Thumbs, met: se
     if not is_known.any():
         return
     first, second, pose = some.first[is_known], some.second[is_known], some.pose[is_known]
-    seen = fit(_thumbs_of(first, owners, frames, there), _thumbs_of(second, owners, frames, there), pose)
-    fits, suits = is_same(seen), is_in_colour(seen)
+    firsts, seconds = _thumbs_of(first, owners, frames, there), _thumbs_of(second, owners, frames, there)
+    seen = fit(firsts, seconds, pose)
+    # Cut out of their ground, two photos of one product are more alike than other pictures.
+    is_cut_out = (frames[first] > 0) & (frames[second] > 0)
+    fits = is_same(seen) & (~is_cut_out | ((seen.rest <= CUT_OUT_REST) & is_framed_alike(firsts, seconds, pose)))
+    suits = is_in_colour(seen)
     for place in np.lexsort((seen.rest, ~suits)):
         pair = int(owners[first[place]]), int(owners[second[place]])
         if not fits[place] or pair in met:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from app.catalog.fingerprints import THUMB_SIDE, pack_key, pack_thumb
-from workers.signals.lab import Pixels, lab_planes
+from workers.signals.lab import Field, Pixels, lab_planes
 
 # Borders are looked for in the picture at this size; their pixels differ from the corner's by at most this many levels,
 # for JPEG draws rings around the edge of what stands on it.
@@ -42,12 +42,22 @@ def fingerprint(picture: Pillow.Image) -> Fingerprint:
     width, height = min(picture.width, BORDER_SIDE_PX), min(picture.height, BORDER_SIDE_PX)
     small = np.asarray(picture.resize((width, height), Pillow.Resampling.BOX))
     keys, thumbs = [], []
+    around: Box | None = None
     for box in _frames(small):
         lab = lab_planes(_fitted(picture, small, box))
         if (key := pack_key(lab)) is not None:
             keys.append(key)
-            thumbs.append(pack_thumb(lab))
+            thumbs.append(pack_thumb(lab, *_place(small, box, around or box)))
+        around = box
     return Fingerprint(b"".join(keys) or None, b"".join(thumbs) or None)
+
+
+def _place(small: Pixels, box: Box, around: Box) -> tuple[list[float], Field]:
+    """Where a frame lies in the one around it, and the colour of what is between them, CIELAB (3,)."""
+    left, top, right, bottom = around
+    sides = right - left, bottom - top
+    shares = [(edge - (left, top)[at % 2]) / sides[at % 2] for at, edge in enumerate(box)]
+    return shares, lab_planes(small[top : top + 1, left : left + 1])[:, 0, 0]
 
 
 def _fitted(picture: Pillow.Image, small: Pixels, box: Box) -> Pixels:
