@@ -29,8 +29,10 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   from a browser to an intake. **Source file**: a file an intake met, accepted or refused with a reason. **Image**: an
   accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha; its
   **notes** are what had to be assumed to take it in.
-- **Signal**: a measured number about an image. **Fingerprint**: a few bytes by which an image's **near copies** are
-  known. **Caption**: text saying what an image shows; history is appended. A **given** caption came with the photo, in
+- **Signal**: a measured number about an image. **Fingerprint**: keys and thumbs of an image's **frames**, by which its
+  **near copies** are known. **Group**: duplicates in a **grade** (same bytes, pixels, photo, product); its **best** is
+  kept, the rest **linked** to it; a **variant** differs in colour. **Ruling**: what a person says of a group.
+  **Caption**: text saying what an image shows; history is appended. A **given** caption came with the photo, in
   a file. An intake's **remark**: what it says of a metadata row or file.
 - **Decision**: keep, reject or needs work, by a person. **Suggestion**: the same by a review rule, while no person has
   decided: the photo is unseen. **Rule set**: what a catalog sets for its rules. **Selection**: a filter over images.

@@ -70,9 +70,13 @@ def is_framed_alike(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64]) -> 
     """Of frames that both stand in a border: whether one photo can have become the other by cutting the border or
     adding to it, (n,). Its colour is the same then, and no side of it grew while another one shrank.
     """
-    colours = [np.ascontiguousarray(side[:, PLANES_BYTES + 4 :]).view(np.int8).astype(np.float32) for side in (firsts, seconds)]
+    colours = [
+        np.ascontiguousarray(side[:, PLANES_BYTES + 4 :]).view(np.int8).astype(np.float32) for side in (firsts, seconds)
+    ]
     off = np.sqrt(((colours[0] - colours[1]) ** 2).sum(axis=1))
-    first, second = (_margins(side[:, PLANES_BYTES : PLANES_BYTES + 4].astype(np.float32) / 255) for side in (firsts, seconds))
+    first, second = (
+        _margins(side[:, PLANES_BYTES : PLANES_BYTES + 4].astype(np.float32) / 255) for side in (firsts, seconds)
+    )
     more = _posed_margins(first, poses) - second
     is_one_way = (more.max(axis=1) <= MARGIN_TOLERANCE) | (more.min(axis=1) >= -MARGIN_TOLERANCE)
     return np.asarray((off <= BORDER_DELTA_E) & is_one_way)

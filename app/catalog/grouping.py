@@ -163,7 +163,8 @@ def _ranked(
             -float(lacks.get(photo.image_id, 0)),
             float(_real_px(photo)),
             photo.sharpness or 0.0,
-            photo.size_bytes / (photo.width_px * photo.height_px),
+            # The same pixels are the same, however much room they take.
+            0.0 if grade == "pixels" else photo.size_bytes / (photo.width_px * photo.height_px),
         )
         for photo in photos
     }
