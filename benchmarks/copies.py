@@ -2,10 +2,10 @@
 
     python -m benchmarks.copies [folder of photos]
 
-Each photo is made into a copy by each transform and saved as JPEG 92; originals and copies of one transform are compared
-all at once. The photos are every second one of the folder, by name: limits were set on the others. Beside it, on the
-same files: imagededup's PHash within 10 of 64 bits, and cleanvision's near and exact duplicates. Targets: recall 0.95
-each; photos merged with another under 0.1 %, with a hue-shifted variant of themselves under 1 %.
+Each photo is made into a copy by each transform and saved as JPEG 92; originals and copies of one transform are
+compared all at once. The photos are every second one of the folder, by name: limits were set on the others. Beside
+it, on the same files: imagededup's PHash within 10 of 64 bits, and cleanvision's near and exact duplicates. Targets:
+recall 0.95 each; photos merged with another under 0.1 %, with a hue-shifted variant of themselves under 1 %.
 """
 
 from __future__ import annotations

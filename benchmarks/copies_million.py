@@ -3,9 +3,9 @@
     python -m benchmarks.copies_million [photos]
 
 Drawn keys and thumbs: waves whose strength falls with their frequency as photos' does, colours at random; every tenth
-photo is a mirrored, noisy copy of another. What is measured is the whole of `copies.find`, from keys in memory to pairs;
-thumbs are drawn again when they are asked for, as a database would be asked. Limits: 5 min and 4 GB for 1,000,000, and
-at most 15 times the time of 100,000 (10 would be exactly linear).
+photo is a mirrored, noisy copy of another. What is measured is the whole of `copies.find`, from keys in memory to
+pairs; thumbs are drawn again when they are asked for, as a database would be asked. Limits: 5 min and 4 GB for
+1,000,000, and at most 15 times the time of 100,000 (10 would be exactly linear).
 """
 
 from __future__ import annotations

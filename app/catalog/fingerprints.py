@@ -4,8 +4,8 @@ A fingerprint has up to three *frames*: the picture as it is, what its plain bor
 leaves. Each frame has a *key* of 95 bytes and a *thumb* of 1,160. A key holds the 63 lowest DCT coefficients of the
 frame's lightness after the first, after pHash (Zauner 2010) but with their strength, weighed by the root of their
 frequency and scaled to unit length; and the mean a* and b* of 4 x 4 fields. A thumb holds L* of 32 x 32 px and a* and
-b* of 8 x 8 fields, uint8 and int8; then where the frame lies in the one around it, left, top, right and bottom in 255ths,
-and the colour of the border between the two, L*, a*, b* and a spare byte.
+b* of 8 x 8 fields, uint8 and int8; then where the frame lies in the one around it, left, top, right and bottom in
+255ths, and the colour of the border between the two, L*, a*, b* and a spare byte.
 
 Keys tell which pairs are worth a look (`app/catalog/neighbours.py`), thumbs whether they are copies
 (`app/catalog/aligning.py`); `app/catalog/copies.py` does both.

@@ -1,4 +1,4 @@
-"""Grouping whose worker is killed at random moments ends with the groups of an undisturbed one, none twice, none lost."""
+"""Grouping whose worker is killed at random moments ends with the groups of one that was left alone."""
 
 from __future__ import annotations
 
