@@ -75,20 +75,20 @@ def is_framed_alike(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64]) -> 
     ]
     off = np.sqrt(((colours[0] - colours[1]) ** 2).sum(axis=1))
     first, second = (
-        _margins(side[:, PLANES_BYTES : PLANES_BYTES + 4].astype(np.float32) / 255) for side in (firsts, seconds)
+        _margins(side[:, PLANES_BYTES : PLANES_BYTES + 4].astype(np.float64) / 255) for side in (firsts, seconds)
     )
     more = _posed_margins(first, poses) - second
     is_one_way = (more.max(axis=1) <= MARGIN_TOLERANCE) | (more.min(axis=1) >= -MARGIN_TOLERANCE)
     return np.asarray((off <= BORDER_DELTA_E) & is_one_way)
 
 
-def _margins(boxes: Floats) -> Floats:
+def _margins(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Left, top, right and bottom margins in shares of what they are around."""
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.02)
     return np.concatenate([boxes[:, :2] / sides, (1 - boxes[:, 2:]) / sides], axis=1)
 
 
-def _posed_margins(margins: Floats, poses: NDArray[np.int64]) -> Floats:
+def _posed_margins(margins: NDArray[np.float64], poses: NDArray[np.int64]) -> NDArray[np.float64]:
     out = np.where((poses & 4)[:, None] > 0, margins[:, [1, 0, 3, 2]], margins)
     out = np.where((poses & 1)[:, None] > 0, out[:, [2, 1, 0, 3]], out)
     return np.asarray(np.where((poses & 2)[:, None] > 0, out[:, [0, 3, 2, 1]], out))
