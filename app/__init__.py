@@ -5,7 +5,7 @@ The map
 The import graph is the data flow, reversed: a later step may import an earlier one, never the other way.
 
     catalog -> captions -> intake -> review -> selection -> desk, datasets -> training -> evaluation -> cycles
-            -> launch -> web -> host -> demo
+            -> launch -> removal -> web -> host -> demo
     beneath all of them: errors, units, logs, settings, storage, database, audit, passwords, people, guessing, jobs
     between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
 
@@ -68,5 +68,7 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Person**: somebody who signs in; an **owner** or a **member**. **Link**: a one-time address that signs a browser in.
   **Known browser**: one in which a person signed in before. **Audit log**: who did what to money, access and other
   people's work.
+- **Removal**: taking a photo, a catalog, a version or the cache away for good; its **consequences** are told first. A
+  removed photo that a version holds is hidden, and no intake takes its bytes in again.
 - **Reserve**: free space that what is large leaves on the disk. **Quota**: what a member's uploads may take.
 """

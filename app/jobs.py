@@ -44,6 +44,8 @@ QUEUES: Final[dict[str, Queue]] = {
     "captions.look": "gpu",
     "review.apply_rules": "cpu",
     "dataset.freeze": "cpu",
+    "catalog.remove": "cpu",
+    "files.delete": "cpu",
     "run.preflight": "gpu",
     "run.train": "gpu",
     "run.export": "gpu",

@@ -32,7 +32,7 @@ from app.settings import Settings
 PROJECT = Path(__file__).resolve().parent.parent
 CODE = ("app", "workers")
 EVERYTHING = (*CODE, "tests", "benchmarks")
-HEAVY = ("torch", "diffusers", "transformers", "peft", "accelerate", "scipy")
+HEAVY = ("torch", "diffusers", "transformers", "peft", "accelerate", "scipy", "cv2")
 
 # The two places that commit: a transaction outside a request, and the one dependency of requests that write.
 COMMITS = {"app/database.py", "app/web/dependencies.py"}

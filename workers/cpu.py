@@ -10,7 +10,8 @@ from typing import Final
 
 from celery.signals import worker_init
 
-from workers import freeze_job, group_job, intake_job, rules_job
+from app.intake import memory
+from workers import freeze_job, group_job, intake_job, removal_job, rules_job
 from workers.captions import caption_job
 from workers.celery_app import job_task
 from workers.signals import signal_job
@@ -23,9 +24,12 @@ group_photos = job_task("photos.group")(group_job.group)
 propose_captions = job_task("captions.propose")(caption_job.propose_all)
 apply_rules = job_task("review.apply_rules")(rules_job.apply_rules)
 freeze = job_task("dataset.freeze")(freeze_job.freeze)
+remove_catalog = job_task("catalog.remove")(removal_job.remove_catalog)
+delete_files = job_task("files.delete")(removal_job.delete_files)
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]
 def step_back(**_: object) -> None:
-    """Let everything else on this machine go first; the processes that do the jobs inherit it."""
+    """Let everything else on this machine go first, and reuse memory; the processes that do the jobs inherit it."""
     os.nice(NICENESS)
+    memory.share_one_heap()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import Catalog, Image, SourceFile
+from app.catalog.tables import Catalog, Image, RemovedPhoto, SourceFile
 from app.errors import NotFound
 
 
@@ -25,7 +25,20 @@ def get(session: Session, catalog_id: int) -> Catalog:
     catalog = session.get(Catalog, catalog_id)
     if catalog is None:
         raise NotFound(f"There is no catalog {catalog_id}.")
+    if catalog.removed_at is not None:
+        raise NotFound("This catalog was removed. What its versions hold is kept with them.")
     return catalog
+
+
+def is_removed(session: Session, catalog_id: int) -> bool:
+    """Whether a catalog was removed, or only hides photos that were removed from another."""
+    return session.scalar(select(Catalog.removed_at).where(Catalog.id == catalog_id)) is not None
+
+
+def removed(session: Session, catalog_id: int, sha256s: Collection[str]) -> dict[str, RemovedPhoto]:
+    """Which of these bytes an owner removed from a catalog, so that nobody takes them in again."""
+    query = select(RemovedPhoto).where(RemovedPhoto.catalog_id == catalog_id, RemovedPhoto.sha256.in_(sha256s))
+    return {row.sha256: row for row in session.scalars(query)}
 
 
 def photo(session: Session, image_id: int) -> Image:
@@ -42,6 +55,7 @@ def everything(session: Session) -> list[CatalogRow]:
     rows = session.execute(
         select(Catalog, func.coalesce(counts.c.n, 0))
         .outerjoin(counts, counts.c.catalog_id == Catalog.id)
+        .where(Catalog.removed_at.is_(None))
         .order_by(Catalog.id.desc())
     )
     return [CatalogRow(catalog, count) for catalog, count in rows]

@@ -39,14 +39,18 @@ def unmeasured(
 
 
 def record(session: Session, version: int, measured: Mapping[int, Mapping[str, Any]]) -> None:
-    """Keep the values of images by id; the keys of each are the columns of `Signals`. Older values are replaced."""
-    if not measured:
-        return
+    """Keep the values of images by id; the keys of each are the columns of `Signals`. Older values are replaced.
+
+    An image that was removed meanwhile is passed over; the others cannot be until this is kept.
+    """
+    there = select(Image.id).where(Image.id.in_(measured)).order_by(Image.id).with_for_update(key_share=True)
     now = utc_now()
     rows = [
         {"image_id": image_id, "version": version, "measured_at": now, **measured[image_id]}
-        for image_id in sorted(measured)
+        for image_id in session.scalars(there)
     ]
+    if not rows:
+        return
     new = insert(Signals).values(rows)
     changed = {column: new.excluded[column] for column in rows[0] if column != "image_id"}
     session.execute(new.on_conflict_do_update(index_elements=["image_id"], set_=changed))

@@ -24,13 +24,19 @@ from app.jobs import Job
 
 
 class Catalog(Base):
-    """A named pile of product photos."""
+    """A named pile of product photos.
+
+    One that was removed is out of sight, and kept as long as a version needs what is in it. So is the one that holds
+    the removed photos of another, `removed_from_id`.
+    """
 
     __tablename__ = "catalog"
 
     id: Mapped[BigId]
     name: Mapped[str] = mapped_column(Text, unique=True)
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
+    removed_at: Mapped[Moment | None]
+    removed_from_id: Mapped[int | None] = mapped_column(ForeignKey("catalog.id"))
 
 
 class Intake(Base):
@@ -124,6 +130,21 @@ class SourceFile(Base):
     sha256: Mapped[str] = mapped_column(Text)
     outcome: Mapped[str] = mapped_column(Text)
     reason: Mapped[str | None] = mapped_column(Text)
+
+
+class RemovedPhoto(Base):
+    """A photo that an owner removed from a catalog: no intake takes these bytes into it again."""
+
+    __tablename__ = "removed_photo"
+    __table_args__ = (UniqueConstraint("catalog_id", "sha256"),)
+
+    id: Mapped[BigId]
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id))
+    sha256: Mapped[str] = mapped_column(Text)
+    file_name: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    removed_by_id: Mapped[int | None] = mapped_column(BigInteger)
+    removed_at: Mapped[Moment]
 
 
 class IntakeRemark(Base):

@@ -111,7 +111,7 @@ def _under_way(session: Session, catalog: Catalog) -> str | None:
 
 def newest_catalog(session: Session) -> Catalog | None:
     """The catalog that was made last."""
-    return session.scalars(select(Catalog).order_by(Catalog.id.desc())).first()
+    return session.scalars(select(Catalog).where(Catalog.removed_at.is_(None)).order_by(Catalog.id.desc())).first()
 
 
 def past(session: Session, limit: int = 8) -> list[PastCycle]:

@@ -77,7 +77,7 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One member as the grid shows it."""
+    """One member as the grid shows it. `is_removed`: an owner took it out of its catalog; the version keeps it."""
 
     image_id: int
     title: str
@@ -86,6 +86,7 @@ class Shown:
     caption: str
     split: str
     product: str | None
+    is_removed: bool
 
 
 def get(session: Session, version_id: int) -> VersionRow:
@@ -151,8 +152,9 @@ def members(session: Session, version_id: int, split: str | None = None, after: 
     if split is not None and split not in get_args(Split):
         raise Refused(f"A photo is in train or validation, not in “{split}”.")
     statement = (
-        select(Member, Image, Caption.text)
+        select(Member, Image, Caption.text, Catalog.removed_from_id)
         .join(Image, Image.id == Member.image_id)
+        .join(Catalog, Catalog.id == Image.catalog_id)
         .join(Caption, Caption.id == Member.caption_id)
         .where(Member.version_id == version_id, Member.image_id > after)
         .order_by(Member.image_id)
@@ -169,8 +171,9 @@ def members(session: Session, version_id: int, split: str | None = None, after: 
             caption=caption,
             split=member.split,
             product=image.product,
+            is_removed=removed_from_id is not None,
         )
-        for member, image, caption in session.execute(statement)
+        for member, image, caption, removed_from_id in session.execute(statement)
     ]
 
 

@@ -45,6 +45,7 @@ class Member(Base):
     __table_args__ = (
         CheckConstraint("split in ('train','validation')", name="split"),
         Index("ix_member_image_id", "image_id"),
+        Index("ix_member_caption_id", "caption_id"),
     )
 
     version_id: Mapped[int] = mapped_column(ForeignKey(DatasetVersion.id, ondelete="CASCADE"), primary_key=True)

@@ -22,7 +22,7 @@ from app.catalog.files import THUMB_FORMAT, THUMB_SIDE_PX, VIEW_FORMAT, VIEW_SID
 from app.catalog.notes import Note
 from app.errors import Refused
 from app.intake import camera_raw, libtiff, memory, soundness, tiff
-from app.intake.soundness import Damaged
+from app.intake.soundness import Damaged, Mended
 from app.intake.thumbnails import encode, shrink, within
 
 SMALLEST_SIDE_PX: Final = 32
@@ -124,11 +124,12 @@ def _read_strictly(data: bytes, max_megapixels: int) -> DecodedPicture:
         _check_size(opened.size, max_megapixels)
         tile_bytes = 8 * page.tile_pixels if page is not None else 0
         with memory.PICTURES.hold(cost_bytes(opened) + tile_bytes):
+            checked = Mended(data)
             if opened.format in ("JPEG", "MPO"):
-                mended = soundness.check_jpeg(data, opened.mode)
-                if mended.data is not data:
-                    opened = Pillow.open(io.BytesIO(mended.data), formats=("JPEG", "MPO"))
-                notes += mended.notes
+                checked = soundness.check_jpeg(data, opened.mode, _enough(opened))
+                if checked.data is not data:
+                    opened = Pillow.open(io.BytesIO(checked.data), formats=("JPEG", "MPO"))
+                notes += checked.notes
             elif opened.format == "PNG":
                 soundness.check_png_pixels(data)
             elif opened.format == "WEBP":
@@ -143,7 +144,7 @@ def _read_strictly(data: bytes, max_megapixels: int) -> DecodedPicture:
             if _is_deep(opened, data):
                 notes.append("reduced-to-8-bit")
             with libtiff.errors_heard() as errors:
-                picture = _read(opened, notes)
+                picture = _read(opened, notes, checked)
             if any(errors):
                 raise Damaged
             return picture
@@ -180,7 +181,14 @@ def cost_bytes(opened: Pillow.Image) -> int:
     return width * height * each
 
 
-def _read(opened: Pillow.Image, notes: list[Note]) -> DecodedPicture:
+def _enough(opened: Pillow.Image) -> tuple[int, int]:
+    """The width and height in px that a picture has to be decoded at: its own, unless only smaller ones are wanted."""
+    is_as_it_looks = _turn(opened) is None and _transform(opened.info.get("icc_profile"), opened.mode)[0] is None
+    return within(opened.size, VIEW_SIDE_PX) if is_as_it_looks else opened.size
+
+
+def _read(opened: Pillow.Image, notes: list[Note], checked: Mended) -> DecodedPicture:
+    """What becomes of a picture. What checking it has decoded already is taken, not decoded again (see `_enough`)."""
     # JPEGs with several pictures inside (MPO) show the first.
     file_format = "JPEG" if opened.format == "MPO" else str(opened.format)
     if file_format == "PNG":
@@ -198,13 +206,13 @@ def _read(opened: Pillow.Image, notes: list[Note]) -> DecodedPicture:
         notes = ["large-profile", *notes]
     width, height = opened.size
     if is_plain and transform is None:
-        # Nothing but smaller pictures are wanted, and JPEG can be decoded at a half, a quarter or an eighth.
-        opened.draft(opened.mode, within(opened.size, VIEW_SIDE_PX))
-        view = shrink(opened, VIEW_SIDE_PX)
+        view = shrink(opened if checked.pixels is None else checked.pixels, VIEW_SIDE_PX)
         return DecodedPicture(
             file_format, width, height, False, profile is not None, False, None, encode(view, VIEW_FORMAT),
             encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(dict.fromkeys(notes)),
         )  # fmt: skip
+    if checked.pixels is not None and opened.mode != "CMYK":
+        opened, checked.pixels = Pillow.fromarray(checked.pixels), None
     opened.load()
     flat, had_alpha, assumed = _flatten(opened, transform)
     if flat is not opened:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -152,7 +153,7 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
             batch = pictures[start : start + BATCH]
             hashed = list(pool.map(_hash, batch))
             with begin() as session:
-                known = _known(session, catalog_id, hashed)
+                known, hashed = _known(session, catalog_id, hashed), _without_removed(session, catalog_id, hashed)
             # A picture whose file went missing gets it back.
             known = {key: row for key, row in known.items() if (storage.root / row.render_path).is_file()}
             fresh = {file.sha256: file for file in reversed(hashed) if file.reason is None and file.sha256 not in known}
@@ -162,8 +163,8 @@ def take_in(begin: Begin, tell: Tell, storage: Storage, intake_id: int, max_mega
             done += len(batch)
             refusals += sum(file.reason is not None for file in hashed)
             given = describing.read_captions(beside, [file.met.name for file in hashed if file.reason is None])
+            stored = [picture for picture in results if isinstance(picture, Stored)]
             with begin() as session:
-                stored = [picture for picture in results if isinstance(picture, Stored)]
                 already_there += _record(session, catalogued, stored, hashed, given)
                 _count(session, intake_id, already_there, refusals)
             tell(done=done)
@@ -208,6 +209,19 @@ def _hash(met: Met) -> Hashed:
         return Hashed(met, "", 0, "The file cannot be read: permission denied.")
     except OSError as error:
         return Hashed(met, "", 0, f"The file cannot be read: {error.strerror or 'input or output failed'}.")
+
+
+def _without_removed(session: Session, catalog_id: int, hashed: Sequence[Hashed]) -> list[Hashed]:
+    """The files, those refused whose bytes an owner removed from the catalog."""
+    gone = reading.removed(session, catalog_id, {file.sha256 for file in hashed})
+    sentences = {sha256: describe_removal(row.removed_at, row.reason) for sha256, row in gone.items()}
+    return [replace(file, reason=file.reason or sentences.get(file.sha256)) for file in hashed]
+
+
+def describe_removal(at: datetime, reason: str) -> str:
+    """Why a photo that an owner removed is not taken in."""
+    why = f": {reason}" if reason else ""
+    return f"An owner removed this photo on {at:%d %B %Y}{why}. On the Storage page an owner may allow it again."
 
 
 def _store(storage: Storage, hashed: Hashed, max_megapixels: int) -> Stored | Hashed:

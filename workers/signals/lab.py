@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from app.catalog.colours import SRGB_TO_XYZ, WHITE_D65
+
+# There are as many workers as cores: a thread more would only wait for the others.
+cv2.setNumThreads(1)
 
 Pixels = NDArray[np.uint8]
 Planes = NDArray[np.float32]  # CIELAB as (3, ...): one plane each for L*, a* and b*
@@ -15,21 +19,23 @@ _DECODED = np.array(
     [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in np.arange(256) / 255], dtype=np.float32
 )
 _TO_RELATIVE_XYZ = (SRGB_TO_XYZ / WHITE_D65[:, None]).astype(np.float32)
+# From the cube roots of X, Y and Z: columns for each, and what is added.
+_TO_LAB = np.array([[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0]], dtype=np.float32)
 
 
 def lab_planes(pixels: Pixels) -> Planes:
     """uint8 sRGB (h, w, 3) as CIELAB D65, float32 (3, h, w). Formulae: `app.catalog.colours`."""
-    linear = np.ascontiguousarray(_DECODED[pixels].transpose(2, 0, 1))
-    relative = (_TO_RELATIVE_XYZ @ linear.reshape(3, -1)).reshape(linear.shape)
+    relative = cv2.transform(cv2.LUT(pixels, _DECODED), _TO_RELATIVE_XYZ)
     toe = relative * np.float32(841 / 108) + np.float32(4 / 29)
-    x, y, z = np.where(relative > np.float32((6 / 29) ** 3), np.cbrt(relative), toe)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+    cubic = np.where(relative > np.float32((6 / 29) ** 3), np.cbrt(relative), toe)
+    return np.ascontiguousarray(cv2.transform(cubic, _TO_LAB).transpose(2, 0, 1), dtype=np.float32)
 
 
 def distance(first: Planes, second: Planes) -> Field:
     """CIE 1976 colour difference of CIELAB arrays (3, ...) that broadcast."""
-    lightness, a, b = first[0] - second[0], first[1] - second[1], first[2] - second[2]
-    return np.asarray(np.sqrt(lightness * lightness + a * a + b * b))
+    apart = first - second
+    apart *= apart
+    return np.asarray(np.sqrt(apart[0] + apart[1] + apart[2]))
 
 
 def steepness(lab: Planes) -> Field:
@@ -41,3 +47,10 @@ def steepness(lab: Planes) -> Field:
     np.maximum(steep[:, 1:], right, out=steep[:, 1:])
     np.maximum(steep[:, :-1], right, out=steep[:, :-1])
     return steep
+
+
+def averaged(fields: Field, side_px: int) -> Field:
+    """Mean over a square of `side_px` around each pixel of (h, w) or (n, h, w); what lies outside is mirrored."""
+    if fields.ndim == 3:
+        return np.stack([averaged(field, side_px) for field in fields])
+    return np.asarray(cv2.blur(fields, (side_px, side_px), borderType=cv2.BORDER_REFLECT), dtype=np.float32)

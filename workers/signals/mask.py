@@ -153,8 +153,8 @@ def off_smooth(lab: Planes) -> Field:
     height, width = lab.shape[1:]
     every = max(1, round((height * width / 4000) ** 0.5))
     y, x = np.mgrid[0:height:every, 0:width:every].reshape(2, -1)
-    where = _terms(x / width - 0.5, y / height - 0.5)
-    bowl = np.linalg.lstsq(where.T, lab[:, y, x].T, rcond=None)[0].T
+    where = _terms(x / width - 0.5, y / height - 0.5).astype(np.float64)
+    bowl = np.linalg.lstsq(where @ where.T, where @ lab[:, y, x].T, rcond=None)[0].T
     return distance(lab, _surface(bowl, height, width))
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
-from PIL import ImageDraw
-from scipy import ndimage
-from scipy.spatial import ConvexHull
 
 Mask = NDArray[np.bool_]
 
@@ -27,50 +24,53 @@ def ring_of(height: int, width: int, share: float = RING_SHARE) -> Mask:
 
 def hull_of(mask: Mask) -> Mask:
     """The convex hull of a mask, bool of the same shape; empty where the mask has no area."""
-    y, x = np.nonzero(mask & ~shrunk(mask, 1))
-    stencil = Pillow.new("1", (mask.shape[1], mask.shape[0]))
-    if len(x) and np.ptp(x) > 1 and np.ptp(y) > 1:
-        # Joggled, Qhull takes points that all lie on one line.
-        corners = ConvexHull(np.stack([x, y], axis=1), qhull_options="QJ").vertices
-        ImageDraw.Draw(stencil).polygon([(int(x[corner]), int(y[corner])) for corner in corners], fill=1)
-    return np.asarray(stencil, dtype=bool)
+    stencil = np.zeros(mask.shape, dtype=np.uint8)
+    # The ends of each row are all that a hull can rest on.
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) and rows[-1] - rows[0] > 1:
+        left = mask[rows].argmax(axis=1)
+        right = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
+        ends = np.concatenate([np.stack([left, rows], axis=1), np.stack([right, rows], axis=1)]).astype(np.int32)
+        if right.max() - left.min() > 1:
+            cv2.fillConvexPoly(stencil, cv2.convexHull(ends), 1)
+    return stencil.view(bool)
 
 
 def touching_border(mask: Mask) -> Mask:
     """The 4-connected parts of a mask that touch the frame."""
-    labels, count = ndimage.label(mask)
-    keep = np.zeros(count + 1, dtype=bool)
-    keep[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
-    keep[0] = False
-    return np.asarray(keep[labels], dtype=bool)
+    framed = cv2.copyMakeBorder(_levels(mask), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    cv2.floodFill(framed, None, (0, 0), 2, flags=4)
+    return np.asarray(framed[1:-1, 1:-1] == 2)
 
 
 def without_specks(mask: Mask) -> Mask:
     """The mask less its 4-connected parts under 0.05 % of the frame."""
     parts, sizes = parts_of(mask)
-    return np.asarray((sizes >= max(4, SPECK_SHARE * mask.size))[parts], dtype=bool)
+    return np.asarray(np.take(sizes >= max(4, SPECK_SHARE * mask.size), parts), dtype=bool)
 
 
 def parts_of(mask: Mask) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Labels of the 4-connected parts, and the size of each; the size of label 0, the rest, is given as 0."""
-    labels, count = ndimage.label(mask)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    count, labels = cv2.connectedComponents(_levels(mask), connectivity=4)
+    sizes = np.bincount(labels.ravel(), minlength=count)
     sizes[0] = 0
-    return labels, sizes
+    return np.asarray(labels, dtype=np.int32), sizes
 
 
 def shrunk(mask: Mask, by_px: int) -> Mask:
     """Erosion by a square of 2 `by_px` + 1; outside the frame counts as part of the mask."""
-    for axis in (0, 1):
-        moving = np.moveaxis(mask, axis, 0)
-        out = moving.copy()
-        for step in range(1, min(by_px, len(moving) - 1) + 1):
-            out[step:] &= moving[:-step]
-            out[:-step] &= moving[step:]
-        mask = np.moveaxis(out, 0, axis)
-    return mask
+    return cv2.erode(_levels(mask), _square(by_px)).view(bool)
 
 
 def grown(mask: Mask, by_px: int) -> Mask:
     """Dilation by a square of 2 `by_px` + 1."""
-    return ~shrunk(~mask, by_px)
+    return cv2.dilate(_levels(mask), _square(by_px)).view(bool)
+
+
+def _levels(mask: Mask) -> NDArray[np.uint8]:
+    """The mask as 0 and 1, the same bytes."""
+    return np.ascontiguousarray(mask).view(np.uint8)
+
+
+def _square(by_px: int) -> NDArray[np.uint8]:
+    return np.ones((2 * by_px + 1, 2 * by_px + 1), dtype=np.uint8)

@@ -30,9 +30,14 @@ _CHOICES: Final[dict[Act, str]] = {
     "run_extended": "Raised a run’s limit",
     "job_asked": "Asked for a job",
     "job_cancelled": "Stopped a job",
+    "photo_removed": "Removed a photo",
+    "photo_allowed_again": "Let a photo in again",
+    "catalog_removed": "Removed a catalog",
+    "version_removed": "Removed a version",
+    "cache_emptied": "Emptied the cache",
 }
 CHOICES: Final[dict[str, str]] = {str(act): words for act, words in _CHOICES.items()}
-_TAKES_ACCESS: Final = frozenset({"sign_in_failed", "access_ended", "person_deleted", "run_discarded"})
+_ALARMING: Final = frozenset({"sign_in_failed", "access_ended", "person_deleted", "run_discarded", "catalog_removed"})
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def line(entry: AuditEntry, names: Mapping[int, str]) -> AuditLine:
         href=href,
         facts=", ".join(_fact(name, value) for name, value in facts.items() if value is not None),
         source=entry.from_address or "",
-        is_alarming=entry.act in _TAKES_ACCESS,
+        is_alarming=entry.act in _ALARMING,
     )
 
 

@@ -1,0 +1,137 @@
+"""Removing a catalog: out of sight at once, then photo by photo in a job; what versions in use hold stays."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from app import audit, jobs
+from app.captions.tables import Caption
+from app.catalog import reading
+from app.catalog.tables import Catalog, Image, Intake, IntakeRemark, RemovedPhoto, SourceFile
+from app.cycles.tables import Cycle
+from app.database import utc_now
+from app.datasets.tables import DatasetVersion, Member
+from app.errors import Refused
+from app.jobs import Job
+from app.people import Person, needs_owner
+from app.removal import photos, versions
+from app.removal.consequences import Consequences, counted
+from app.review.tables import Decision, RuleSet
+from app.storage import Storage
+
+KIND: Final = "catalog.remove"
+
+
+def consequences(session: Session, catalog: Catalog) -> Consequences:
+    """What depends on a catalog."""
+    of_catalog = Image.catalog_id == catalog.id
+    all_photos = session.scalar(select(func.count()).where(of_catalog)) or 0
+    written = session.scalar(
+        select(func.count()).select_from(Caption).join(Image).where(of_catalog, Caption.written_by == "person")
+    )
+    decided = session.scalar(
+        select(func.count()).select_from(Decision).join(Image).where(of_catalog, Decision.person_id.is_not(None))
+    )
+    intakes = session.scalar(select(func.count()).where(Intake.catalog_id == catalog.id)) or 0
+    used = [version for version in _versions(session, catalog.id) if versions.is_used(session, version.id)]
+    unused = len(_versions(session, catalog.id)) - len(used)
+    held = session.scalar(
+        select(func.count(func.distinct(Member.image_id)))
+        .join(DatasetVersion, DatasetVersion.id == Member.version_id)
+        .where(DatasetVersion.id.in_([version.id for version in used]))
+    )
+    goes = [
+        f"{counted(all_photos - (held or 0), 'photo')} with their files",
+        f"{counted(written or 0, 'caption')} and {counted(decided or 0, 'decision')} of people",
+        f"{counted(intakes, 'taking-in', 'takings-in')} with what they refused, and the catalog's rules",
+        *([f"{counted(unused, 'version')} that no run uses"] if unused else []),
+    ]
+    stays = [
+        f"version {version.number}, which {counted(versions.runs_of(session, version.id), 'run uses', 'runs use')}"
+        for version in used
+    ]
+    if held:
+        stays.append(f"{counted(held, 'photo')} of these versions, hidden")
+    return Consequences(tuple(goes), tuple(stays), _obstacle(session, catalog.id))
+
+
+def remove(session: Session, catalog_id: int, by: Person) -> Job:
+    """Take a catalog out of sight and ask for its photos to be deleted: the job that does it.
+
+    Raises NotAllowed for anybody but an owner, NotFound, and Refused while work on it is under way.
+    """
+    needs_owner(by, "remove a catalog")
+    reading.get(session, catalog_id)
+    catalog = session.get_one(Catalog, catalog_id, with_for_update=True)
+    if sentence := _obstacle(session, catalog_id):
+        raise Refused(sentence)
+    audit.record(session, "catalog_removed", by.id, catalog=catalog.id, name=catalog.name)
+    # Its name is free for another one.
+    catalog.name, catalog.removed_at = f"{catalog.name} (removed, catalog {catalog.id})", utc_now()
+    session.execute(update(Cycle).where(Cycle.catalog_id == catalog_id).values(catalog_id=None))
+    return jobs.request(session, KIND, {"catalog_id": catalog_id}, by)
+
+
+def next_photos(session: Session, catalog_id: int, after: int, limit: int = 5000) -> list[int]:
+    """The next photos of a catalog to take away, by number."""
+    query = select(Image.id).where(Image.catalog_id == catalog_id, Image.id > after).order_by(Image.id).limit(limit)
+    return list(session.scalars(query))
+
+
+def drop_unused_versions(session: Session, storage: Storage, catalog_id: int, by: Person | None) -> None:
+    """Remove the versions of a catalog that no run uses."""
+    for version in _versions(session, catalog_id):
+        if not versions.is_used(session, version.id):
+            versions.drop(session, storage, version.id, by)
+
+
+def drop_rest(session: Session, catalog_id: int) -> bool:
+    """After its photos: the catalog's intakes and rules, and itself unless a version needs it. Whether it is gone."""
+    hidden = select(Catalog.id).where(Catalog.removed_from_id == catalog_id)
+    intakes = select(Intake.id).where(
+        Intake.catalog_id == catalog_id, ~select(Image.id).where(Image.intake_id == Intake.id).exists()
+    )
+    session.execute(delete(IntakeRemark).where(IntakeRemark.intake_id.in_(intakes)))
+    session.execute(delete(SourceFile).where(SourceFile.catalog_id == catalog_id))
+    session.execute(delete(Intake).where(Intake.id.in_(intakes)))
+    session.execute(delete(RuleSet).where(RuleSet.catalog_id == catalog_id))
+    session.execute(delete(RemovedPhoto).where(RemovedPhoto.catalog_id == catalog_id))
+    needed = (
+        select(DatasetVersion.id).where(DatasetVersion.catalog_id == catalog_id),
+        select(Intake.id).where(Intake.catalog_id == catalog_id),
+        select(Image.id).where(Image.catalog_id.in_(hidden)),
+    )
+    if any(session.scalar(query.limit(1)) is not None for query in needed):
+        return False
+    session.execute(delete(Catalog).where(Catalog.removed_from_id == catalog_id))
+    session.execute(delete(Catalog).where(Catalog.id == catalog_id))
+    return True
+
+
+def _versions(session: Session, catalog_id: int) -> list[DatasetVersion]:
+    query = select(DatasetVersion).where(DatasetVersion.catalog_id == catalog_id).order_by(DatasetVersion.number)
+    return list(session.scalars(query))
+
+
+def _obstacle(session: Session, catalog_id: int) -> str | None:
+    """Work under way on a catalog would write rows that depend on what is being deleted."""
+    busy = session.scalars(
+        select(Job.kind)
+        .where(Job.state.in_(("queued", "running")), Job.whole_id.is_(None), Job.kind != KIND)
+        .where(Job.arguments["catalog_id"].as_integer() == catalog_id)
+        .limit(1)
+    ).first()
+    taking_in = session.scalars(
+        select(Job.id)
+        .join(Intake, Intake.job_id == Job.id)
+        .where(Intake.catalog_id == catalog_id, Job.state.in_(("queued", "running")))
+        .limit(1)
+    ).first()
+    if taking_in is not None:
+        return "Photos are being taken in. Try again when that is done, or cancel it."
+    if busy is not None:
+        return "Photos are being measured, captioned or looked at by rules. Try again when that is done."
+    return photos.obstacle(session, catalog_id)

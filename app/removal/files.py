@@ -1,0 +1,71 @@
+"""Files of removed photos: which ones nobody needs any more, and deleting those.
+
+Files are named by their bytes, so another photo, in this catalog or another, may have the very same. They are deleted
+after the transaction that removed the rows, by a job that asks once more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.catalog.files import SUFFIXES, THUMB_FORMAT, view_path
+from app.catalog.tables import Image
+from app.jobs import Job
+from app.people import Person
+from app.storage import Storage
+
+KIND: Final = "files.delete"
+# An intake keeps a picture's files before it writes its row; what is younger than this may be about to be needed.
+SETTLED_AFTER_S: Final = 120.0
+
+
+def of(storage: Storage, image: Image) -> list[str]:
+    """The files of a photo, relative to the data folder, each once."""
+    paths = (
+        storage.path("originals", image.sha256, SUFFIXES[image.format]),
+        storage.root / image.render_path,
+        storage.path("thumbs", image.thumb_sha256, SUFFIXES[THUMB_FORMAT]),
+        view_path(storage, image.view_sha256),
+    )
+    return sorted({path.relative_to(storage.root).as_posix() for path in paths})
+
+
+def request_deletion(
+    session: Session, files: Collection[str], person: Person | None, folders: Collection[str] = ()
+) -> Job | None:
+    """Ask for files and folders to be deleted once this transaction is kept. None where there are none."""
+    if not files and not folders:
+        return None
+    return jobs.request(session, KIND, {"files": sorted(files), "folders": sorted(folders)}, person, len(files))
+
+
+def unneeded(session: Session, files: Iterable[str]) -> list[str]:
+    """Those of these files that no photo of any catalog has."""
+    by_name = {Path(file).stem: file for file in files}
+    needed: set[str] = set()
+    for column in (Image.sha256, Image.thumb_sha256, Image.view_sha256):
+        needed.update(session.scalars(select(column).where(column.in_(by_name))))
+    paths = set(session.scalars(select(Image.render_path).where(Image.render_path.in_(by_name.values()))))
+    return [file for name, file in by_name.items() if name not in needed and file not in paths]
+
+
+def delete(storage: Storage, files: Iterable[str], now: float | None = None) -> list[str]:
+    """Delete these files of the data folder; those too young to be sure about are returned. Missing ones are passed."""
+    now, young = now or time.time(), []
+    for file in files:
+        path = storage.root / file
+        try:
+            if now - path.stat().st_mtime < SETTLED_AFTER_S:
+                young.append(file)
+            else:
+                path.unlink()
+        except FileNotFoundError:
+            continue
+    return young

@@ -1,0 +1,172 @@
+"""Removing a photo, for a takedown request for one: its rows, its files, and how it may return.
+
+A photo that a frozen version holds stays with that version, marked: the version would not be what it was without it.
+Such a photo moves into a hidden catalog beside its own, where no grid, desk, rule or freeze finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app import audit
+from app.captions.tables import Caption
+from app.catalog import reading
+from app.catalog.tables import Catalog, Image, RemovedPhoto, SourceFile
+from app.database import utc_now
+from app.datasets.tables import DatasetVersion, Member
+from app.errors import NotFound, Refused
+from app.jobs import Job
+from app.people import Person, needs_owner
+from app.removal import files
+from app.removal.consequences import Consequences, counted
+from app.review.tables import Decision
+from app.storage import Storage
+
+REASON_AT_MOST: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """How many photos are gone, how many stay for versions, and the files to delete afterwards."""
+
+    gone: int
+    kept: int
+    files: tuple[str, ...]
+
+
+def consequences(session: Session, image: Image) -> Consequences:
+    """What depends on a photo."""
+    captions = session.scalar(select(func.count()).where(Caption.image_id == image.id)) or 0
+    by_people = session.scalar(select(func.count()).where(Caption.image_id == image.id, Caption.written_by == "person"))
+    decisions = session.scalar(
+        select(func.count()).where(Decision.image_id == image.id, Decision.person_id.is_not(None))
+    )
+    names = session.scalars(
+        select(SourceFile.file_name).where(SourceFile.image_id == image.id, SourceFile.file_name != image.file_name)
+    ).all()
+    elsewhere = session.scalars(
+        select(Catalog.name)
+        .join(Image, Image.catalog_id == Catalog.id)
+        .where(Image.sha256 == image.sha256, Image.id != image.id, Catalog.removed_at.is_(None))
+    ).all()
+    holding = versions_of(session, image.id)
+    goes = [
+        counted(captions, "caption") + (f", {by_people:,} of them by people" if by_people else ""),
+        (f"{counted(decisions, 'decision')} of people, and " if decisions else "") + "what was measured",
+        *(f"the same bytes under the name {name}" for name in names[:5]),
+        *([counted(len(names) - 5, "more name")] if len(names) > 5 else []),
+    ]
+    stays = [f"the same picture in the catalog {name}" for name in elsewhere]
+    if holding:
+        stays += [f"in {version}, with its file and the caption it had" for version in holding]
+    else:
+        goes.insert(0, "its file as it came, and the pictures made of it")
+    return Consequences(tuple(goes), tuple(stays), obstacle(session, image.catalog_id))
+
+
+def versions_of(session: Session, image_id: int) -> list[str]:
+    """The versions that hold a photo, in words."""
+    rows = session.execute(
+        select(Catalog.name, DatasetVersion.number)
+        .join(Member, Member.version_id == DatasetVersion.id)
+        .join(Catalog, Catalog.id == DatasetVersion.catalog_id)
+        .where(Member.image_id == image_id)
+        .order_by(DatasetVersion.id)
+    )
+    return [f"{name}, version {number}" for name, number in rows]
+
+
+def obstacle(session: Session, catalog_id: int) -> str | None:
+    """Why nothing can be removed from a catalog at this moment."""
+    freezing = session.scalar(
+        select(DatasetVersion.number)
+        .join(Job, Job.id == DatasetVersion.job_id)
+        .where(DatasetVersion.catalog_id == catalog_id, DatasetVersion.content_hash.is_(None))
+        .where(Job.state.in_(("queued", "running")))
+        .limit(1)
+    )
+    return None if freezing is None else f"Version {freezing} is being frozen. Try again when it is, or cancel that."
+
+
+def remove(session: Session, storage: Storage, image_id: int, by: Person, reason: str) -> Removed:
+    """Remove a photo and see to it that no intake brings it back. Its files are deleted by a job afterwards.
+
+    Raises NotAllowed for anybody but an owner, NotFound, and Refused while a version of its catalog is being frozen.
+    """
+    needs_owner(by, "remove a photo")
+    image = session.get(Image, image_id, with_for_update=True)
+    if image is None:
+        raise NotFound(f"There is no photo {image_id}.")
+    if reading.is_removed(session, image.catalog_id):
+        raise Refused("This photo was removed before; it is kept for the versions that hold it.")
+    if sentence := obstacle(session, image.catalog_id):
+        raise Refused(sentence)
+    new = insert(RemovedPhoto).values(
+        catalog_id=image.catalog_id,
+        sha256=image.sha256,
+        file_name=image.file_name,
+        reason=reason.strip()[:REASON_AT_MOST],
+        removed_by_id=by.id,
+        removed_at=utc_now(),
+    )
+    session.execute(new.on_conflict_do_nothing())
+    audit.record(session, "photo_removed", by.id, photo=image.id, file=image.file_name, sha256=image.sha256)
+    removed = take_away(session, storage, image.catalog_id, [image.id])
+    files.request_deletion(session, removed.files, by)
+    return removed
+
+
+def take_away(session: Session, storage: Storage, catalog_id: int, image_ids: Collection[int]) -> Removed:
+    """Delete these photos of one catalog with all that depends on them; those that versions hold become hidden."""
+    held = set(session.scalars(select(Member.image_id).where(Member.image_id.in_(image_ids)).distinct()))
+    going = [image_id for image_id in image_ids if image_id not in held]
+    images: Sequence[Image] = session.scalars(select(Image).where(Image.id.in_(going))).all()
+    paths = {path for image in images for path in files.of(storage, image)}
+    session.execute(delete(SourceFile).where(SourceFile.image_id.in_(image_ids)))
+    session.execute(delete(Image).where(Image.id.in_(going)).execution_options(synchronize_session=False))
+    session.expire_all()
+    if held and not reading.is_removed(session, catalog_id):
+        hidden = _hidden(session, catalog_id)
+        session.execute(update(Image).where(Image.id.in_(held)).values(catalog_id=hidden.id))
+    session.flush()
+    return Removed(len(going), len(held), tuple(sorted(paths)))
+
+
+def removed(session: Session, limit: int = 200) -> list[tuple[RemovedPhoto, str]]:
+    """The photos that no intake takes in any more, the newest first, with the names of their catalogs."""
+    rows = session.execute(
+        select(RemovedPhoto, Catalog.name)
+        .join(Catalog, Catalog.id == RemovedPhoto.catalog_id)
+        .where(Catalog.removed_at.is_(None))
+        .order_by(RemovedPhoto.id.desc())
+        .limit(limit)
+    )
+    return [(row, name) for row, name in rows]
+
+
+def allow_again(session: Session, removed_id: int, by: Person) -> None:
+    """Let intakes take in a removed photo again. Raises NotAllowed for anybody but an owner, and NotFound."""
+    needs_owner(by, "let a removed photo be taken in again")
+    row = session.get(RemovedPhoto, removed_id)
+    if row is None:
+        raise NotFound("That photo may be taken in again already.")
+    audit.record(session, "photo_allowed_again", by.id, file=row.file_name, sha256=row.sha256)
+    session.delete(row)
+    session.flush()
+
+
+def _hidden(session: Session, catalog_id: int) -> Catalog:
+    """The hidden catalog beside this one, made where there is none."""
+    beside = session.scalars(select(Catalog).where(Catalog.removed_from_id == catalog_id)).first()
+    if beside is None:
+        name = f"{reading.get(session, catalog_id).name} (removed photos of catalog {catalog_id})"
+        beside = Catalog(name=name, removed_at=utc_now(), removed_from_id=catalog_id)
+        session.add(beside)
+        session.flush()
+    return beside

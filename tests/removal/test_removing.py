@@ -1,0 +1,261 @@
+"""Removing photos, catalogs, versions and the cache: what goes, what stays, and that nothing else is touched."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image as Pillow
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.captions import writing
+from app.catalog import reading, signals
+from app.catalog.tables import Catalog, Image, Signals, SourceFile
+from app.database import transaction
+from app.datasets.tables import DatasetVersion, Member
+from app.errors import NotAllowed, NotFound, Refused
+from app.intake import ingest
+from app.jobs import Job
+from app.people import Person
+from app.removal import caches, catalogs, files, photos, versions
+from app.selection.tables import PhotoIndex
+from app.settings import Settings
+from app.storage import Storage
+from tests import cast
+from tests.datasets import cast as datasets
+from tests.training.cast import frozen_version, one_run
+from workers import celery_app, cpu
+
+
+@pytest.fixture
+def owner(session: Session) -> Person:
+    return cast.person(session, role="owner")
+
+
+def kept_with_files(session: Session, storage: Storage, pile: Catalog) -> Image:
+    return datasets.kept(session, storage, pile, caption="A red kettle.")
+
+
+def asked_files(session: Session) -> list[str]:
+    jobs_asked = session.scalars(select(Job).where(Job.kind == files.KIND).order_by(Job.id))
+    return [file for job in jobs_asked for file in job.arguments["files"]]
+
+
+def test_a_photo_goes_with_all_that_hangs_on_it(session: Session, storage: Storage, owner: Person) -> None:
+    pile = cast.catalog(session)
+    gone, stays = cast.image(session, pile, caption="A red kettle."), cast.image(session, pile)
+    before = writing.current(session, [gone.id])[gone.id]
+    writing.rewrite(session, gone.id, "A red kettle on a stove.", owner, before.id)
+    told = photos.consequences(session, gone)
+    assert told.goes[:2] == ("its file as it came, and the pictures made of it", "2 captions, 1 of them by people")
+    assert told.stays == ()
+    gone_id = gone.id
+    removed = photos.remove(session, storage, gone_id, owner, "A model asked for it.")
+    assert (removed.gone, removed.kept) == (1, 0)
+    assert session.scalars(select(Image.id).where(Image.catalog_id == pile.id)).all() == [stays.id]
+    assert session.get(PhotoIndex, gone_id) is None
+    assert set(asked_files(session)) == set(removed.files)
+
+
+def test_a_photo_that_a_version_holds_is_hidden_and_marked(session: Session, storage: Storage, owner: Person) -> None:
+    version = frozen_version(session)
+    member = session.scalars(select(Member).where(Member.version_id == version.id)).first()
+    assert member is not None
+    image = reading.photo(session, member.image_id)
+    catalog_id = image.catalog_id
+    assert photos.consequences(session, image).stays == (
+        f"in {reading.get(session, catalog_id).name}, version {version.number}, with its file and the caption it had",
+    )
+    removed = photos.remove(session, storage, image.id, owner, "")
+    assert (removed.gone, removed.kept, removed.files) == (0, 1, ())
+    image = reading.photo(session, member.image_id)
+    assert reading.is_removed(session, image.catalog_id)
+    assert session.get_one(PhotoIndex, image.id).catalog_id != catalog_id
+    assert all(row.catalog.removed_at is None for row in reading.everything(session))
+    with pytest.raises(Refused, match="removed before"):
+        photos.remove(session, storage, image.id, owner, "")
+
+
+def test_only_an_owner_removes(session: Session, storage: Storage) -> None:
+    photo, member = cast.image(session, cast.catalog(session)), cast.person(session)
+    for remove in (
+        lambda: photos.remove(session, storage, photo.id, member, ""),
+        lambda: catalogs.remove(session, photo.catalog_id, member),
+        lambda: versions.remove(session, storage, frozen_version(session).id, member),
+        lambda: caches.empty(session, storage, member),
+    ):
+        with pytest.raises(NotAllowed):
+            remove()
+
+
+def test_a_version_that_a_run_uses_stays(session: Session, storage: Storage, owner: Person) -> None:
+    run = one_run(session)
+    with pytest.raises(Refused, match="1 run learned from this version"):
+        versions.remove(session, storage, run.version_id, owner)
+    unused = frozen_version(session)
+    versions.remove(session, storage, unused.id, owner)
+    assert session.get(DatasetVersion, unused.id) is None
+
+
+def test_what_is_measured_of_a_removed_photo_is_passed_over(session: Session, storage: Storage, owner: Person) -> None:
+    pile = cast.catalog(session)
+    gone_id, stays = cast.image(session, pile).id, cast.image(session, pile)
+    photos.remove(session, storage, gone_id, owner, "")
+    values = {"background": "white", "sharpness": 0.4}
+    signals.record(session, 9, {gone_id: values, stays.id: values})
+    assert session.get_one(Signals, stays.id, populate_existing=True).version == 9
+
+
+def test_files_that_another_photo_has_stay_and_young_ones_wait(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    shared = kept_with_files(session, storage, pile)
+    names = files.of(storage, shared)
+    assert files.unneeded(session, names) == []
+    file = storage.root / "files" / "thumbs" / "ab" / "abc.webp"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"picture")
+    name = file.relative_to(storage.root).as_posix()
+    assert files.unneeded(session, [name]) == [name]
+    assert files.delete(storage, [name]) == [name], "too young to be sure"
+    old = time.time() - files.SETTLED_AFTER_S - 1
+    os.utime(file, (old, old))
+    assert files.delete(storage, [name, "files/thumbs/ab/none.webp"]) == []
+    assert not file.exists()
+
+
+def test_putting_bytes_again_makes_their_file_young(storage: Storage) -> None:
+    sha256 = storage.put("thumbs", b"picture", ".webp")
+    file = storage.path("thumbs", sha256, ".webp")
+    os.utime(file, (1, 1))
+    storage.put("thumbs", b"picture", ".webp")
+    assert file.stat().st_mtime > 1
+
+
+def test_the_cache_is_emptied_unless_a_run_reads_it(session: Session, storage: Storage, owner: Person) -> None:
+    (storage.cache_folder / "ab").mkdir(parents=True)
+    (storage.cache_folder / "ab" / "latent").write_bytes(b"1234")
+    assert caches.size_bytes(storage.cache_folder) == 4
+    running = jobs.request(session, "run.train", {"run_id": 1})
+    jobs.claim(session, running.id, "here")
+    with pytest.raises(Refused, match="may be reading it"):
+        caches.empty(session, storage, owner)
+    jobs.cancel(session, running.id)
+    running.state = "cancelled"
+    session.flush()
+    caches.empty(session, storage, owner)
+    assert not (storage.cache_folder / "ab").exists()
+
+
+class TestWithWorkers:
+    """Whole ways, committed: taken in, removed, taken in again."""
+
+    @pytest.fixture(autouse=True)
+    def _clean_tables(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
+        monkeypatch.setattr(files, "SETTLED_AFTER_S", 0.0)
+        yield
+        with transaction(engine) as session:
+            session.execute(text("truncate person, catalog, job cascade"))
+
+    def take_in(self, engine: Engine, settings: Settings, catalog_id: int, folder: Path, owner_id: int) -> None:
+        with transaction(engine) as session:
+            pile, owner = session.get_one(Catalog, catalog_id), session.get_one(Person, owner_id)
+            job_id = ingest.request_intake(session, pile, folder, owner).job_id
+        assert job_id is not None
+        celery_app.do(job_id, cpu.take_in, settings)
+
+    def do_all(self, engine: Engine, settings: Settings, kind: str, body: celery_app.Body) -> None:
+        with transaction(engine) as session:
+            ids = session.scalars(select(Job.id).where(Job.kind == kind, Job.state == "queued").order_by(Job.id)).all()
+        for job_id in ids:
+            celery_app.do(job_id, body, settings)
+
+    def test_a_removed_photo_is_not_taken_in_again_until_an_owner_allows_it(
+        self, engine: Engine, settings: Settings, tmp_path: Path
+    ) -> None:
+        folder, storage = tmp_path / "photos", Storage(settings.data_dir)
+        folder.mkdir()
+        for number, colour in enumerate(("red", "blue")):
+            Pillow.new("RGB", (64, 64), colour).save(folder / f"{number}.png")
+        with transaction(engine) as session:
+            pile, owner = cast.catalog(session), cast.person(session, role="owner")
+            catalog_id, owner_id = pile.id, owner.id
+        self.take_in(engine, settings, catalog_id, folder, owner_id)
+        with transaction(engine) as session:
+            image = session.scalars(select(Image).where(Image.file_name == "0.png")).one()
+            before = [storage.root / file for file in files.of(storage, image)]
+            assert all(file.is_file() for file in before)
+            photos.remove(session, storage, image.id, session.get_one(Person, owner_id), "Taken down.")
+        self.do_all(engine, settings, files.KIND, cpu.delete_files)
+        assert not any(file.exists() for file in before)
+        self.take_in(engine, settings, catalog_id, folder, owner_id)
+        with transaction(engine) as session:
+            assert session.scalar(select(func.count()).where(Image.file_name == "0.png")) == 0
+            refused = session.scalars(select(SourceFile).where(SourceFile.file_name == "0.png")).one()
+            assert refused.outcome == "refused"
+            assert "removed this photo" in (refused.reason or "")
+            assert "Taken down." in (refused.reason or "")
+            ((row, _),) = photos.removed(session)
+            photos.allow_again(session, row.id, session.get_one(Person, owner_id))
+        self.take_in(engine, settings, catalog_id, folder, owner_id)
+        with transaction(engine) as session:
+            assert session.scalar(select(func.count()).where(Image.file_name == "0.png")) == 1
+
+    def test_a_catalog_goes_but_for_what_a_run_learned_from(self, engine: Engine, settings: Settings) -> None:
+        with transaction(engine) as session:
+            run = one_run(session)
+            version = session.get_one(DatasetVersion, run.version_id)
+            pile = session.get_one(Catalog, version.catalog_id)
+            catalog_id, members = pile.id, version.train_count + version.validation_count
+            extra = [cast.image(session, pile, caption="Another.").id for _ in range(3)]
+            owner = cast.person(session, role="owner")
+            told = catalogs.consequences(session, pile)
+            assert told.goes[0] == "3 photos with their files"
+            assert told.stays[0] == f"version {version.number}, which 1 run uses"
+            catalogs.remove(session, catalog_id, owner)
+            with pytest.raises(NotFound, match="was removed"):
+                reading.get(session, catalog_id)
+        self.do_all(engine, settings, catalogs.KIND, cpu.remove_catalog)
+        with transaction(engine) as session:
+            left = session.scalars(select(Image.id).where(Image.catalog_id == catalog_id)).all()
+            assert len(left) == members
+            assert not set(left) & set(extra)
+            assert session.get(DatasetVersion, run.version_id) is not None
+
+    def test_a_catalog_without_versions_is_gone_altogether(self, engine: Engine, settings: Settings) -> None:
+        with transaction(engine) as session:
+            pile, owner = cast.catalog(session), cast.person(session, role="owner")
+            for _ in range(5):
+                cast.image(session, pile, caption="A red kettle.")
+            catalog_id = pile.id
+            catalogs.remove(session, catalog_id, owner)
+        self.do_all(engine, settings, catalogs.KIND, cpu.remove_catalog)
+        with transaction(engine) as session:
+            assert session.get(Catalog, catalog_id) is None
+            assert session.scalar(select(func.count()).select_from(Image)) == 0
+
+    def test_nothing_is_removed_from_a_catalog_that_is_worked_on(self, engine: Engine) -> None:
+        with transaction(engine) as session:
+            pile, owner = cast.catalog(session), cast.person(session, role="owner")
+            jobs.request(session, "signals.measure", {"catalog_id": pile.id, "image_ids": None})
+            with pytest.raises(Refused, match="being measured"):
+                catalogs.remove(session, pile.id, owner)
+
+
+def test_an_owner_is_told_what_hangs_on_a_photo_before_it_goes(
+    client: TestClient, session: Session, me: Person
+) -> None:
+    me.role = "owner"
+    photo = cast.image(session, cast.catalog(session), caption="A red kettle.")
+    page = client.get(f"/images/{photo.id}/removal")
+    assert "Goes for good" in page.text
+    assert "1 caption<" in page.text
+    answer = client.post(f"/images/{photo.id}/removal", data={"reason": "asked for"}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/catalogs/{photo.catalog_id}")
+    assert "asked for" in client.get("/storage").text

@@ -1,0 +1,69 @@
+"""The bodies of `catalog.remove` and `files.delete`: what an owner removed, deleted for good.
+
+Both may be done again from the start: they find less each time.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+from app import jobs
+from app.catalog import reading
+from app.removal import catalogs, files, photos
+from workers.celery_app import Work
+
+# Each look goes over all photos, so few looks are better than many.
+FILES_AT_ONCE: Final = 20_000
+LOOK_AGAIN_AFTER_S: Final = 5.0
+
+
+def remove_catalog(work: Work) -> dict[str, Any]:
+    """Delete a removed catalog photo by photo, then what is left of it. Raises Cancelled between batches."""
+    catalog_id = int(work.arguments["catalog_id"])
+    with work.transaction() as session:
+        jobs.beat(session, work.claim)
+        if not reading.is_removed(session, catalog_id):
+            return {"photos": 0, "kept": 0}
+        catalogs.drop_unused_versions(session, work.storage, catalog_id, jobs.asker(session, work.claim.job_id))
+    gone = kept = last = 0
+    while True:
+        with work.transaction() as session:
+            jobs.beat(session, work.claim, done=gone + kept)
+            ids = catalogs.next_photos(session, catalog_id, last)
+            removed = photos.take_away(session, work.storage, catalog_id, ids)
+            # Asked for in the transaction that removes the rows: killed in between, no file is forgotten.
+            files.request_deletion(session, removed.files, jobs.asker(session, work.claim.job_id))
+        if not ids:
+            break
+        gone, kept, last = gone + removed.gone, kept + removed.kept, ids[-1]
+        work.tell(done=gone + kept)
+    with work.transaction() as session:
+        jobs.beat(session, work.claim)
+        catalogs.drop_rest(session, catalog_id)
+    return {"photos": gone, "kept": kept}
+
+
+def delete_files(work: Work) -> dict[str, Any]:
+    """Delete files and folders that nobody needs any more. Raises Cancelled between batches."""
+    for folder in work.arguments["folders"]:
+        shutil.rmtree(work.storage.root / folder, ignore_errors=True)
+    _delete_settled(work, work.arguments["files"])
+    return {}
+
+
+def _delete_settled(work: Work, asked: Sequence[str]) -> None:
+    """Delete those of these files that no photo has, waiting until the young ones are old enough to be sure of."""
+    pause, waiting = threading.Event(), list(asked)
+    while waiting:
+        young: list[str] = []
+        for start in range(0, len(waiting), FILES_AT_ONCE):
+            with work.transaction() as session:
+                going = files.unneeded(session, waiting[start : start + FILES_AT_ONCE])
+            young += files.delete(work.storage, going)
+            work.tell()
+        waiting = young
+        if waiting:
+            pause.wait(LOOK_AGAIN_AFTER_S)
