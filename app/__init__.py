@@ -33,9 +33,12 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Signal**: a measured number about an image; its **scale** is its unit and range. **Outline**: the edge of the
   subject as it was measured. **Evidence**: what is drawn over a photo to show why it was measured so. **Border**: flat
   bars or a frame around a picture. **Seam**: a line along which two pictures meet. **Lettering**: text that stands in
-  a picture, as read from its pixels; it is **trusted** from a score on. **Fingerprint**: a few bytes by which an
-  image's **near copies** are known. **Caption**: text saying what an image shows; history is appended. A **given**
-  caption came with the photo, in a file. An intake's **remark**: what it says of a metadata row or file.
+  a picture, as read from its pixels; it is **trusted** from a score on. **Caption**: text saying what an image shows;
+  history is appended. A **given** caption came with the photo, in a file. An intake's **remark**: what it says of
+  a metadata row or file.
+- **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Group**:
+  duplicates in a **grade** (same bytes, pixels, photo, product); its **best** is kept, the rest **linked** to it; a
+  **variant** differs in colour. **Ruling**: what a person says of a group.
 - **Embedding**: what an **embedder** saw in an image, a vector; near ones look alike. **Space**: embedder, revision and
   preprocessing together; vectors of one space can be compared. **Map**: photos laid out by their looks; on it a person
   draws a **lasso**, and **clusters** and what is far from everything are found.

@@ -40,6 +40,7 @@ QUEUES: Final[dict[str, Queue]] = {
     "intake.take_in": "cpu",
     "intake.try_again": "cpu",
     "signals.measure": "cpu",
+    "photos.group": "cpu",
     "captions.propose": "cpu",
     "captions.look": "gpu",
     "review.apply_rules": "cpu",

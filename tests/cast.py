@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Sequence
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
-from app.catalog.tables import Catalog, Image, Intake, Signals, SourceFile
+from app.catalog import duplicates
+from app.catalog.grouping import Grade, GroupMember, PhotoGroup
+from app.catalog.tables import Catalog, DuplicateGroup, Image, Intake, Signals, SourceFile
 from app.intake import quarantine
 from app.intake.quarantine import Which
 from app.people import Person
@@ -81,3 +85,13 @@ def red_kettle(session: Session, pile: Catalog) -> Image:
 def blurred_shoe(session: Session, pile: Catalog) -> Image:
     """A photo that a review rule rejects."""
     return image(session, pile, "Brown shoe", category="Shoes", sharpness=0.02, caption="Brown shoe.")
+
+
+def alike(session: Session, pile: Catalog, photos: Sequence[Image], grade: Grade = "photo") -> int:
+    """The only group of duplicates of a catalog, of these photos, the first of them the best; its number."""
+    members = [
+        GroupMember(photo.id, () if photo is photos[0] else ("smaller", "recompressed"), 0.05) for photo in photos
+    ]
+    duplicates.keep(session, pile.id, [PhotoGroup(grade, tuple(members), "largest")], ())
+    duplicates.mark(session, pile.id)
+    return session.scalars(select(DuplicateGroup.id).where(DuplicateGroup.catalog_id == pile.id)).one()

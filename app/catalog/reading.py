@@ -73,6 +73,14 @@ def of_same_product(session: Session, image: Image, limit: int = 6) -> Sequence[
     ).all()
 
 
+def close_copies(session: Session, image_ids: Sequence[int]) -> dict[int, int]:
+    """How many more photos show the very same photo, by photo; photos without any are left out."""
+    rows = session.execute(
+        select(Image.id, Image.copy_count).where(Image.id.in_(image_ids), Image.copies.in_(("pixels", "photo")))
+    )
+    return {row.id: row.copy_count for row in rows}
+
+
 def copies(session: Session, image_ids: Sequence[int]) -> dict[int, int]:
     """How many more files of an intake had the same bytes, by photo; photos without copies are left out."""
     rows = session.execute(

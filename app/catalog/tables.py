@@ -74,6 +74,8 @@ class Image(Base):
     assumed.
     `was_read_strictly` is false for photos that versions before 30 November 2026 took in, damaged ones among them.
     `source`, `licence`, `credit` and `opt_out` (yes or no) are read from `extra` (`app/catalog/rights.py`).
+    `copies` is the closest grade of its groups of duplicates, or `none`; `copy_count` how many others are in that one;
+    `is_best` whether it is the one to keep there; `is_linked` whether a person kept another one in its place.
     Columns that end in `_key` are what their texts have in common with others that people take for the same
     (`app/catalog/spelling.py`).
     """
@@ -123,6 +125,10 @@ class Image(Base):
     opt_out: Mapped[str] = mapped_column(Text, Computed(rights.OPT_OUT, persisted=True))
     notes: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     was_read_strictly: Mapped[bool] = mapped_column(default=True)
+    copies: Mapped[str] = mapped_column(Text, default="none", server_default="none")
+    copy_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    is_best: Mapped[bool] = mapped_column(default=False, server_default="false")
+    is_linked: Mapped[bool] = mapped_column(default=False, server_default="false")
     taken_in_at: Mapped[Moment] = mapped_column(default=utc_now)
 
 
@@ -210,10 +216,11 @@ class Signals(Base):
     """What was measured on one image. None means "cannot tell", never zero.
 
     Shares are 0 to 1 of the frame; offsets are signed shares of the frame side (right and down positive); the box is
-    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65, contrast a difference in it; the fingerprint is one
-    of `catalog.fingerprints`. Brightness and shadow are L*, chroma C*; `border_lines` and `seam_lines` are pairs of "x"
-    or "y" and a place in shares of the frame; the outline is a path in thousandths of it. Units and ranges:
-    `app/catalog/measures.py`; definitions: `workers/signals/measure.py`.
+    x0, y0, x1, y1 in shares of the frame; colours are CIELAB D65, contrast a difference in it; keys and thumbs of its
+    frames are those of `catalog.fingerprints`. Brightness and shadow are L*, chroma C*; `border_lines` and `seam_lines`
+    are pairs of "x" or "y" and a place in shares of the frame; the outline is a path in thousandths of it. Units and
+    ranges: `app/catalog/measures.py`; definitions: `workers/signals/measure.py`. `compared_at`: when the photo was last
+    compared with all others of its catalog.
     """
 
     __tablename__ = "signals"
@@ -238,7 +245,6 @@ class Signals(Base):
     subject_lab: Mapped[list[float] | None] = mapped_column(JSONB)
     subject_colour: Mapped[str | None] = mapped_column(Text, index=True)
     confidence: Mapped[float] = mapped_column(default=1.0)
-    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
     brightness: Mapped[float | None]
     clipped_light: Mapped[float | None]
     clipped_dark: Mapped[float | None]
@@ -253,6 +259,9 @@ class Signals(Base):
     parts: Mapped[int | None]
     # Long, and drawn for one photo at a time.
     outline: Mapped[str | None] = mapped_column(Text, deferred=True)
+    frame_keys: Mapped[bytes | None] = mapped_column(LargeBinary)
+    frame_thumbs: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    compared_at: Mapped[Moment | None]
 
     image: Mapped[Image] = relationship()
 
@@ -367,3 +376,61 @@ class Lettering(Base):
     lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     words: Mapped[str] = mapped_column(Text, default="", server_default="")
     place: Mapped[str] = mapped_column(Text)
+
+
+class CopyPair(Base):
+    """Two photos of a catalog that are copies, or (`is_variant`) one picture in two colours. The older photo is first.
+
+    `rest` is how much differs, 0 to 1; `pose` how the first is turned against the second (`aligning.posed`); `cut` the
+    share by which the second shows less than the first, below 0: more; `first_frame` and `second_frame` are above 0
+    where the photos are alike only without a border.
+    """
+
+    __tablename__ = "copy_pair"
+
+    first_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
+    second_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True, index=True)
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id), index=True)
+    rest: Mapped[float]
+    pose: Mapped[int]
+    cut: Mapped[float]
+    first_frame: Mapped[int]
+    second_frame: Mapped[int]
+    is_variant: Mapped[bool] = mapped_column(default=False)
+
+
+class DuplicateGroup(Base):
+    """Photos that belong together, in one of the grades `pixels`, `photo`, `product`, known by their members.
+
+    `best_id` is the photo that is suggested to be kept, `reason` the criterion that made it so (`grouping.REASONS`);
+    `spread` the most that two copies in it differ, 0 to 1. One that is not current was found before other photos came.
+    """
+
+    __tablename__ = "duplicate_group"
+    __table_args__ = (
+        UniqueConstraint("catalog_id", "grade", "members_hash"),
+        CheckConstraint("grade in ('pixels','photo','product')", name="grade"),
+    )
+
+    id: Mapped[BigId]
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id))
+    grade: Mapped[str] = mapped_column(Text)
+    members_hash: Mapped[str] = mapped_column(Text)
+    size: Mapped[int]
+    best_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), index=True)
+    reason: Mapped[str] = mapped_column(Text)
+    spread: Mapped[float] = mapped_column(default=0.0)
+    is_current: Mapped[bool] = mapped_column(default=True)
+    found_at: Mapped[Moment] = mapped_column(default=utc_now)
+
+
+class DuplicateMember(Base):
+    """A photo in a group, and how it differs from the best one, in words of `grouping.DIFFERENCES`."""
+
+    __tablename__ = "duplicate_member"
+
+    group_id: Mapped[int] = mapped_column(ForeignKey(DuplicateGroup.id, ondelete="CASCADE"), primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True, index=True)
+    differs: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    distance: Mapped[float | None]
+    is_variant: Mapped[bool] = mapped_column(default=False)

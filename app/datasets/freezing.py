@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.captions.tables import Caption
 from app.catalog import rights
-from app.catalog.fingerprints import clusters
+from app.catalog.copies import clusters
 from app.catalog.spelling import label_key
 from app.catalog.tables import Catalog, Image, Signals
 from app.database import utc_now
@@ -45,7 +45,7 @@ _INSERTED_AT_ONCE: Final = 1000
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A selected photo with the caption that is current as the version is frozen. `file` lies under the data folder;
-    `fingerprint` is None for a photo that was not measured, or is too flat to tell."""
+    `frame_keys` and `frame_thumbs` are None for a photo that was not measured, or is too flat to tell."""
 
     image_id: int
     file_name: str
@@ -60,7 +60,8 @@ class Candidate:
     format: str
     was_read_strictly: bool
     is_seen: bool  # a person has decided on it
-    fingerprint: bytes | None = None
+    frame_keys: bytes | None = None
+    frame_thumbs: bytes | None = None
     source: str | None = None
     licence: str | None = None
     credit: str | None = None
@@ -253,7 +254,8 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
             Image.format,
             Image.was_read_strictly,
             PhotoIndex.decided_by == "person",
-            Signals.fingerprint,
+            Signals.frame_keys,
+            Signals.frame_thumbs,
             Image.source,
             Image.licence,
             Image.credit,
@@ -273,7 +275,8 @@ def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
     would be in both splits.
     """
     refuse_unsound(storage, candidates)
-    copies = clusters([candidate.fingerprint for candidate in candidates])
+    keys = [candidate.frame_keys for candidate in candidates]
+    copies = clusters(keys, lambda places: {place: candidates[place].frame_thumbs or b"" for place in places})
     names = group([(candidate.product, candidate.sha256) for candidate in candidates], copies)
     sizes: dict[str, int] = defaultdict(int)
     categories: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """Train and validation: which photos belong together, and which groups are held out. Pure.
 
 Photos of one product, photos with the same picture bytes, and near copies form a group that a split never cuts: a model
-must not be measured on a product it has learned. Copies are known by their fingerprints, which see some and not others.
+must not be measured on a product it has learned. Copies are those of `catalog.copies`, which sees some and not others.
 """
 
 from __future__ import annotations

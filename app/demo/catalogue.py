@@ -35,6 +35,8 @@ FAULT_SHARE: dict[str, float] = {
 }
 BROKEN = "broken file"
 COPIES = ("exact duplicate", "padded copy", "recompressed copy")
+# Those that become photos of their own, which only their pictures give away.
+NEAR_COPIES = ("padded copy", "recompressed copy")
 PROCESSES = 2
 
 README = """These pictures are drawn by a program, not photographed.

@@ -15,13 +15,13 @@ from sqlalchemy import Engine, select
 
 from app import jobs
 from app.broker import send_due
-from app.catalog.tables import Catalog
+from app.catalog.tables import Catalog, DuplicateGroup, DuplicateMember, Image
 from app.cycles import hard_stop
 from app.database import transaction
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
 from app.demo import fitting
-from app.demo.catalogue import held_out_prompts
+from app.demo.catalogue import NEAR_COPIES, held_out_prompts, read_truth
 from app.errors import Refused
 from app.evaluation import sheets
 from app.intake import ingest
@@ -81,6 +81,30 @@ def take_in(stage: DemoApp, catalog: Catalog, photos: Path) -> None:
     follow_ups = (("signals.measure", "Signals"), (captioning, "Captions"), ("review.apply_rules", "Rules"))
     for kind, words in follow_ups:
         before = wait(stage, _follow_up(stage, kind, catalog.id, before), words).id
+    wait(stage, _follow_up(stage, "photos.group", catalog.id, done.id), "Duplicates")
+    say(f"          {_copies_in_words(stage, catalog, photos)}")
+
+
+def _copies_in_words(stage: DemoApp, catalog: Catalog, photos: Path) -> str:
+    """How many photos are copies of others, and of drawn photos how many of the planted copies are among them."""
+    with transaction(stage.engine) as session:
+        rows = session.execute(
+            select(Image.file_name, DuplicateMember.group_id)
+            .join(DuplicateMember, DuplicateMember.image_id == Image.id)
+            .join(DuplicateGroup, DuplicateGroup.id == DuplicateMember.group_id)
+            .where(DuplicateGroup.catalog_id == catalog.id, DuplicateGroup.is_current)
+            .where(DuplicateGroup.grade != "product")
+        ).all()
+    group_of = {row.file_name: row.group_id for row in rows}
+    many = len(group_of) - len(set(group_of.values()))
+    words = f"{many} {'copy' if many == 1 else 'copies'} of other photos, in {len(set(group_of.values()))} groups"
+    try:
+        truth = read_truth(photos)
+    except FileNotFoundError:
+        return words
+    planted = [photo for fault in NEAR_COPIES for photo in truth.faulty(fault)]
+    known = [photo for photo in planted if group_of.get(photo.file_name, 0) == group_of.get(photo.original or "", -1)]
+    return f"{words}: {len(known)} of the {len(planted)} copies that were planted, {many - len(known)} others"
 
 
 def freeze(stage: DemoApp, catalog: Catalog) -> DatasetVersion:

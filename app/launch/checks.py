@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from app.catalog.fingerprints import COPIES_SEEN
+from app.catalog.copies import COPIES_SEEN
 from app.launch import distilled
 from app.launch.estimate import Estimate
 from app.launch.facts import BaseFacts, may_be_same

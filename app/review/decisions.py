@@ -114,7 +114,7 @@ def decide(
     verdict, and Conflict when another person has decided otherwise since.
     """
     reason = _checked(verdict, reason)
-    _lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
+    lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
     session.execute(select(Image.id).where(Image.id == image.id).with_for_update(key_share=True))
     before = current(session, image.id)
     if before is not None and before.person_id is not None:
@@ -150,12 +150,12 @@ def decide_selection(
     the selection holds another number of photos now; then nothing is decided.
     """
     reason = _checked(verdict, reason)
-    _lock(session, selection.catalog_id)
+    lock(session, selection.catalog_id)
     is_so = and_(Decision.verdict == verdict, Decision.person_id.is_not(None))
     rows = session.execute(selection.select(Image.id, func.coalesce(is_so, False))).all()
     _check_count(len(rows), expected_count)
     ids = [row[0] for row in rows if not row[1]]
-    _replace(session, ids, utc_now(), verdict=verdict, reason=reason, person_id=person.id)
+    replace(session, ids, utc_now(), verdict=verdict, reason=reason, person_id=person.id)
     return Decided(len(ids), len(rows) - len(ids))
 
 
@@ -165,7 +165,7 @@ def accept(session: Session, image: Image, person: Person, expected_id: int | No
     `expected_id` is the suggestion that the person saw; None asks for no check. Raises Refused where there is none, and
     Conflict when it is another one now or somebody has decided since.
     """
-    _lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
+    lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
     session.execute(select(Image.id).where(Image.id == image.id).with_for_update(key_share=True))
     suggestion = current(session, image.id)
     if suggestion is None:
@@ -186,7 +186,7 @@ def accept_selection(session: Session, selection: Chosen, person: Person, expect
     `expected_count` is how many photos the person was told. Raises Conflict when the selection holds another number of
     photos now, and Refused when none of them has a suggestion; then nothing is decided.
     """
-    _lock(session, selection.catalog_id)
+    lock(session, selection.catalog_id)
     rows = session.execute(selection.select(Decision.id, Decision.rule.is_not(None))).all()
     _check_count(len(rows), expected_count)
     ids = [row[0] for row in rows if row[0] is not None and row[1]]
@@ -239,7 +239,7 @@ def undo(session: Session, person: Person) -> Undone:
     ).first()
     if caption is not None and (decision is None or caption.created_at > decision.created_at):
         return _undo_caption(session, caption)
-    return _undo_act(session, decision) if decision is not None else Undone("There is nothing of yours to undo.")
+    return undo_act(session, decision) if decision is not None else Undone("There is nothing of yours to undo.")
 
 
 def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
@@ -253,7 +253,7 @@ def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
     if catalog_id is None:
         raise NotFound("There is no such photo.")
     checking.check(session, image_ids)
-    _lock(session, catalog_id)
+    lock(session, catalog_id)
     now = utc_now()
     judged = rulings.judged(rule_sets.settings_of(session, catalog_id)).where(Image.id == any_(chosen)).cte("judged")
     differs = or_(judged.c.rule.is_distinct_from(Decision.rule), judged.c.reason.is_distinct_from(Decision.reason))
@@ -289,11 +289,10 @@ def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
 
 
 def hold(session: Session, image_id: int) -> None:
-    """Before a caption of this photo changes: hold its catalog's decisions, as `reconsider` will, until the transaction
-    ends. Does nothing for an unknown photo."""
+    """Before a caption of this photo changes: hold its catalog's decisions, as `reconsider` will, if it has one."""
     catalog_id = session.scalar(select(Image.catalog_id).where(Image.id == image_id))
     if catalog_id is not None:
-        _lock(session, catalog_id)
+        lock(session, catalog_id)
 
 
 def reconsider(session: Session, image_id: int) -> None:
@@ -315,12 +314,12 @@ def in_batches(session: Session, catalog_id: int, size: int = 5000) -> Iterator[
         last = ids[-1]
 
 
-def _lock(session: Session, catalog_id: int, kind: Any = func.pg_advisory_xact_lock) -> None:
+def lock(session: Session, catalog_id: int, kind: Any = func.pg_advisory_xact_lock) -> None:
     """Hold the catalog's decisions until the transaction ends."""
     session.execute(select(kind(literal(LOCK), cast(catalog_id, Integer))))
 
 
-def _replace(session: Session, ids: Sequence[int], now: datetime, **author_and_verdict: Any) -> None:
+def replace(session: Session, ids: Sequence[int], now: datetime, **author_and_verdict: Any) -> None:
     """Supersede what is current on these photos and decide anew; the caller holds the catalog's lock."""
     if not ids:
         return
@@ -341,9 +340,10 @@ def _replace(session: Session, ids: Sequence[int], now: datetime, **author_and_v
     session.expire_all()
 
 
-def _undo_act(session: Session, newest: Decision) -> Undone:
+def undo_act(session: Session, newest: Decision) -> Undone:
+    """Take back the act that a decision is of, as far as nobody decided again since."""
     image = session.get_one(Image, newest.image_id)
-    _lock(session, image.catalog_id)
+    lock(session, image.catalog_id)
     now = utc_now()
     undone = session.execute(
         update(Decision)
@@ -384,7 +384,7 @@ def _undo_act(session: Session, newest: Decision) -> Undone:
 
 def _undo_caption(session: Session, caption: Caption) -> Undone:
     image = session.get_one(Image, caption.image_id)
-    _lock(session, image.catalog_id)
+    lock(session, image.catalog_id)
     taken_back = session.execute(
         update(Caption)
         .where(Caption.id == caption.id, Caption.superseded_at.is_(None))

@@ -11,7 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.catalog.tables import Catalog, Image
+from app.catalog.tables import Catalog, DuplicateGroup, Image
 from app.database import Base, BigId, Moment, utc_now
 from app.people import Person
 
@@ -63,3 +63,28 @@ class RuleSet(Base):
     person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
+
+
+class GroupRuling(Base):
+    """What a person said of a group of duplicates: `linked` (the best is kept, the rest linked to it), `kept` (all),
+    `apart` (they are no duplicates), or `best`, which only says which photo is the best one.
+
+    Rulings of one act share `created_at`; decisions of the same act have it too.
+    """
+
+    __tablename__ = "group_ruling"
+    __table_args__ = (
+        CheckConstraint("kind in ('linked','kept','apart','best')", name="kind"),
+        Index("uq_group_ruling_current", "group_id", unique=True, postgresql_where=text("superseded_at is null")),
+        Index("ix_group_ruling_person_id_id", "person_id", "id"),
+    )
+
+    id: Mapped[BigId]
+    group_id: Mapped[int] = mapped_column(ForeignKey(DuplicateGroup.id, ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(Text)
+    best_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), index=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("group_ruling.id"))
+    created_at: Mapped[Moment] = mapped_column(default=utc_now)
+    superseded_at: Mapped[Moment | None]
+    undone_at: Mapped[Moment | None]

@@ -27,6 +27,7 @@ from app.selection.kinds import (
     SomeOf,
     Widening,
     Words,
+    YesNo,
     figure,
 )
 from app.selection.near import Inside, Like, Looks, Similar, Unlike
@@ -62,6 +63,12 @@ _LETTERING: Final = {
     "cannot tell": "with text somewhere", "none": "without text in the picture",
     "not read": "whose text is not read yet",
 }  # fmt: skip
+_COPIES: Final = {
+    "pixels": "in a group of the same pixels", "photo": "in a group of the same photo",
+    "product": "in a group of one product", NOTHING: "without duplicates",
+}  # fmt: skip
+_LINKED: Final = {"yes": "linked to another", "no": "not linked to another"}
+_BEST: Final = {"yes": "the best of its duplicates", "no": "not the best of any duplicates"}
 _NOTES: Final = {
     "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
     "large-profile": "Large profile", "large-text": "Large text", "first-of-several": "First of several pictures",
@@ -144,6 +151,10 @@ def _numbered(values: Sequence[Any]) -> str:
     return f"photos {alternatives(values)}" if len(values) < 4 else f"{len(values)} photos"
 
 
+def _copies(values: Sequence[Any], is_one: bool) -> str:
+    return alternatives([_COPIES[value] for value in values])
+
+
 def _in_quotes(values: Sequence[Any]) -> list[str]:
     return [f"“{value}”" for value in values]
 
@@ -210,6 +221,19 @@ _DECLARED: Final[tuple[Key, ...]] = (
         name="note", title="Noted at intake", column=Image.notes, sample=("laid-on-white",), is_closed=True,
         choices={NOTHING: "No note"} | {name: _NOTES[name] for name in notes.NAMES},
         say=_noted,
+    ),
+    OneOf(
+        name="copies", column=Image.copies, sample=("photo",),
+        choices={"pixels": "Same pixels", "photo": "Same photo", "product": "Same product", NOTHING: "No duplicate"},
+        say=_copies,
+    ),
+    YesNo(
+        name="linked", column=Image.is_linked, sample=("yes",),
+        say=lambda values, _: alternatives([_LINKED[value] for value in values]),
+    ),
+    YesNo(
+        name="best", column=Image.is_best, sample=("yes",),
+        say=lambda values, _: alternatives([_BEST[value] for value in values]),
     ),
     Label(
         name="product", column=Image.product_key, sample=("K-12",), spelling=Image.product,

@@ -181,6 +181,16 @@ class OneOf(Key):
 
 
 @dataclass(frozen=True, kw_only=True)
+class YesNo(OneOf):
+    """Whether something holds, in a column that says so: `yes` or `no`."""
+
+    choices: Mapping[str, str] = field(default_factory=lambda: {"yes": "Yes", "no": "No"})
+
+    def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
+        return column.in_([value == "yes" for value in values])
+
+
+@dataclass(frozen=True, kw_only=True)
 class SomeOf(OneOf):
     """Some of few words of ours, in a column that holds a list of them; `none` is an empty list.
 

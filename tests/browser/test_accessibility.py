@@ -82,6 +82,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     session.flush()
     refused = {"file_name": "torn.jpg", "sha256": "0" * 64, "outcome": "refused", "reason": "not a whole picture"}
     session.add(SourceFile(catalog_id=pile.id, intake_id=intake.id, **refused))
+    alike = cast.alike(session, pile, photos[3:])
     clock.start_cycle(session, Settings(), pile)
     running, done = training(session), finished_run(session)
     sheet = sheet_of(session, done)
@@ -104,6 +105,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
             f"{catalog}/map", f"{catalog}/map?q=in:cluster-1", f"{catalog}/map?q=in:", f"/catalogs/{empty.id}/map",
         ],
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
+        "/catalogs/{catalog_id}/duplicates": [f"{catalog}/duplicates", f"{catalog}/duplicates?grade=bytes"],
+        "/catalogs/{catalog_id}/duplicates/{group_id}": [f"{catalog}/duplicates/{alike}"],
         "/catalogs/{catalog_id}/freeze": [f"{catalog}/freeze?q=decision:kept"],
         "/intakes": ["/intakes"], "/intakes/{intake_id}": [f"/intakes/{intake.id}"],
         "/intakes/{intake_id}/refused": [f"/intakes/{intake.id}/refused"],

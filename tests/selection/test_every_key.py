@@ -93,6 +93,8 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
             {}, {"License": "CC BY 4.0", "url": "https://shop.example/a.jpg"},
             {"License": "cc by 4.0", "opt_out": "yes"}, {"url": "https://Photos.example/b", "opt_out": "no"},
         ))  # fmt: skip
+        photo.copies = draw.choice(("none", "pixels", "photo", "product"))
+        photo.is_best, photo.is_linked = photo.copies != "none" and number % 4 == 0, number % 5 == 1
         photo.notes = draw.choice(([], [], ["laid-on-white"], ["laid-on-white", "largest-page"]))
         measured = session.get_one(Signals, photo.id)
         measured.fill, measured.subject_colour = number / 40, draw.choice(("red", "blue", None))

@@ -56,6 +56,11 @@ ROUTES: dict[str, Who] = {
     "GET /catalogs/{catalog_id}/refused.csv": "member",
     "GET /catalogs/{catalog_id}/rules": "member",
     "POST /catalogs/{catalog_id}/rules": "member",
+    "GET /catalogs/{catalog_id}/duplicates": "member",
+    "GET /catalogs/{catalog_id}/duplicates/{group_id}": "member",
+    "POST /catalogs/{catalog_id}/duplicates": "member",
+    "POST /catalogs/{catalog_id}/duplicates/sure": "member",
+    "POST /catalogs/{catalog_id}/duplicates/{group_id}": "member",
     "POST /catalogs/{catalog_id}/versions": "member",
     "GET /compare": "member",
     "GET /compare/{sheet_id}": "member",
@@ -358,6 +363,7 @@ TOLD_BY: dict[str, str] = {
     "POST /catalogs/{catalog_id}/naming": "naming_decided",
     "POST /catalogs/{catalog_id}/naming/withdrawal": "naming_decided",
     "POST /catalogs/{catalog_id}/refused/retries": "job_asked",
+    "POST /catalogs/{catalog_id}/duplicates": "job_asked",
     "POST /catalogs/{catalog_id}/rules": "job_asked",
     "POST /catalogs/{catalog_id}/versions": "job_asked",
     "POST /compare/{sheet_id}/drawing": "job_asked",
@@ -369,6 +375,8 @@ TOLD_BY: dict[str, str] = {
     # Histories that are appended to, each row with its person; and what changes nothing yet.
     "POST /catalogs/{catalog_id}/decisions": "decision",
     "POST /catalogs/{catalog_id}/refused/exclusions": "",  # each file has the person who left it out
+    "POST /catalogs/{catalog_id}/duplicates/sure": "ruling",
+    "POST /catalogs/{catalog_id}/duplicates/{group_id}": "ruling",
     "POST /images/{image_id}/decisions": "decision",
     "POST /catalogs/{catalog_id}/lassos": "",  # the row has its person
     "POST /undo": "decision",
@@ -385,7 +393,7 @@ TOLD_BY: dict[str, str] = {
 
 def test_every_route_that_changes_something_says_where_it_is_told(web: FastAPI) -> None:
     assert {route for route in served(web) if not route.startswith("GET ")} == TOLD_BY.keys()
-    assert set(TOLD_BY.values()) - {"", "decision", "caption"} <= set(audit.ACTS)
+    assert set(TOLD_BY.values()) - {"", "decision", "caption", "ruling"} <= set(audit.ACTS)
 
 
 def test_work_that_is_asked_for_is_in_the_log(session: Session, client: TestClient, me: Person) -> None:

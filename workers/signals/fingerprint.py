@@ -2,54 +2,98 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from scipy.fft import dctn
 
-from app.catalog.fingerprints import FIELDS, SIDE, pack
+from app.catalog.fingerprints import THUMB_SIDE, pack_key, pack_thumb
+from workers.signals.lab import Field, Pixels, lab_planes
 
-SIDE_PX: Final = 64
-# A border is looked for in the picture at this size; its pixels differ from the corner's by at most this many levels,
+# Borders are looked for in the picture at this size; their pixels differ from the corner's by at most this many levels,
 # for JPEG draws rings around the edge of what stands on it.
 BORDER_SIDE_PX: Final = 256
 BORDER_LEVELS: Final = 32
-# A narrower border changes the mark of the whole by so little that it needs no second one.
+# A narrower border changes the frame by so little that it needs no second one.
 BORDER_SHARE: Final = 0.01
+# A border around a ground around a product: more than two layers are rare, and each costs a frame.
+FRAMES_AT_MOST: Final = 3
+# A frame with fewer pixels in the small picture is read from the large one.
+ENOUGH_PX: Final = 2 * THUMB_SIDE
+
+Box = tuple[int, int, int, int]
 
 
-def fingerprint(picture: Pillow.Image) -> bytes | None:
-    """The fingerprint of an RGB picture of any size; None for one that is flat, which tells nothing."""
-    whole = _mark(picture)
-    box = _without_border(picture)
-    inner = _mark(picture.crop(box)) if box is not None else None
-    marks = [mark for mark in (whole, inner) if mark is not None]
-    return b"".join(marks) or None
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Keys and thumbs of a picture's frames, one after the other, as `app/catalog/fingerprints.py` describes them.
+
+    Both are None of a picture that is flat, which tells nothing."""
+
+    keys: bytes | None
+    thumbs: bytes | None
 
 
-def _mark(picture: Pillow.Image) -> bytes | None:
-    grey = np.asarray(picture.convert("L").resize((SIDE_PX, SIDE_PX), Pillow.Resampling.BOX), dtype=np.float64)
-    colours = np.asarray(picture.resize((FIELDS, FIELDS), Pillow.Resampling.BOX), dtype=np.uint8)
-    return pack(dctn(grey, norm="ortho")[:SIDE, :SIDE], colours)
+def fingerprint(picture: Pillow.Image) -> Fingerprint:
+    """The fingerprint of an RGB picture of any size."""
+    width, height = min(picture.width, BORDER_SIDE_PX), min(picture.height, BORDER_SIDE_PX)
+    small = np.asarray(picture.resize((width, height), Pillow.Resampling.BOX))
+    keys, thumbs = [], []
+    around: Box | None = None
+    for box in _frames(small):
+        lab = lab_planes(_fitted(picture, small, box))
+        if (key := pack_key(lab)) is not None:
+            keys.append(key)
+            thumbs.append(pack_thumb(lab, *_place(small, box, around or box)))
+        around = box
+    return Fingerprint(b"".join(keys) or None, b"".join(thumbs) or None)
 
 
-def _without_border(picture: Pillow.Image) -> tuple[int, int, int, int] | None:
-    """Left, top, right and bottom in px of what a plain border leaves; None without one, and where all is border."""
-    width, height = picture.size
-    small = picture.resize((min(width, BORDER_SIDE_PX), min(height, BORDER_SIDE_PX)), Pillow.Resampling.BOX)
-    pixels = np.asarray(small, dtype=np.int16)
+def _place(small: Pixels, box: Box, around: Box) -> tuple[list[float], Field]:
+    """Where a frame lies in the one around it, and the colour of what is between them, CIELAB (3,)."""
+    left, top, right, bottom = around
+    sides = right - left, bottom - top
+    shares = [(edge - (left, top)[at % 2]) / sides[at % 2] for at, edge in enumerate(box)]
+    return shares, lab_planes(small[top : top + 1, left : left + 1])[:, 0, 0]
+
+
+def _fitted(picture: Pillow.Image, small: Pixels, box: Box) -> Pixels:
+    """A frame of the picture as uint8 (THUMB_SIDE, THUMB_SIDE, 3), each pixel the mean of what it covers."""
+    left, top, right, bottom = box
+    cut = small[top:bottom, left:right]
+    if min(right - left, bottom - top) < ENOUGH_PX and max(picture.size) > BORDER_SIDE_PX:
+        across, down = picture.width / small.shape[1], picture.height / small.shape[0]
+        place = (left * across, top * down, right * across, bottom * down)
+        fine = picture.resize((THUMB_SIDE, THUMB_SIDE), Pillow.Resampling.BOX, box=place)
+        return np.asarray(fine)
+    interpolation = cv2.INTER_AREA if min(cut.shape[:2]) >= THUMB_SIDE else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(cut, (THUMB_SIDE, THUMB_SIDE), interpolation=interpolation), dtype=np.uint8)
+
+
+def _frames(small: Pixels) -> list[Box]:
+    """The whole picture, what its plain border leaves, and what the border of that leaves."""
+    boxes = [(0, 0, small.shape[1], small.shape[0])]
+    while len(boxes) < FRAMES_AT_MOST and (inner := _without_border(small, boxes[-1])) is not None:
+        boxes.append(inner)
+    return boxes
+
+
+def _without_border(small: Pixels, box: Box) -> Box | None:
+    """The box in px that a plain border leaves of one; None without a border, and where all is border."""
+    left, top, right, bottom = box
+    pixels = small[top:bottom, left:right].astype(np.int16)
     off = np.abs(pixels - pixels[0, 0]).max(axis=2)
     if off.max() <= BORDER_LEVELS:
         return None
     (first_column, last_column), (first_row, last_row) = (_ends(off, axis) for axis in (0, 1))
-    across, down = width / off.shape[1], height / off.shape[0]
-    left, right = int(first_column * across), int((last_column + 1) * across)
-    top, bottom = int(first_row * down), int((last_row + 1) * down)
-    cut = max(left, width - right) / width, max(top, height - bottom) / height
-    is_left = left < right and top < bottom
-    return (left, top, right, bottom) if is_left and max(cut) > BORDER_SHARE else None
+    height, width = off.shape
+    inner = (left + first_column, top + first_row, left + last_column + 1, top + last_row + 1)
+    cut = max(first_column, width - 1 - last_column) / width, max(first_row, height - 1 - last_row) / height
+    is_left = inner[0] < inner[2] and inner[1] < inner[3]
+    return inner if is_left and max(cut) > BORDER_SHARE else None
 
 
 def _ends(off: NDArray[np.int16], axis: int) -> tuple[int, int]:

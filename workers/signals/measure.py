@@ -32,12 +32,12 @@ Small subjects are not enlarged. Edges too faint to tell from noise give None.
 
 **Light, encoding, layout.** `workers/signals/light.py`, `encoding.py`, `layout.py`.
 
-**Fingerprint.** By which copies of a picture are known again: `workers/signals/fingerprint.py`.
+**Fingerprint.** Keys and thumbs by which copies are known again: `workers/signals/fingerprint.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypedDict
 
 import cv2
@@ -89,7 +89,6 @@ class SignalValues:
     cropped_edges: list[str] = field(default_factory=list)
     subject_lab: list[float] | None = None
     subject_colour: str | None = None
-    fingerprint: bytes | None = None
     brightness: float | None = None
     clipped_light: float | None = None
     clipped_dark: float | None = None
@@ -103,6 +102,8 @@ class SignalValues:
     seam_lines: list[Line] = field(default_factory=list)
     parts: int | None = None
     outline: str | None = None
+    frame_keys: bytes | None = None
+    frame_thumbs: bytes | None = None
 
 
 def measure(picture: Pillow.Image) -> SignalValues:
@@ -114,14 +115,17 @@ def measure(picture: Pillow.Image) -> SignalValues:
     small = np.asarray(_within(picture, MASK_SIDE_PX))
     lab = lab_planes(small)
     mark = fingerprint(picture)
+    return replace(_measured(picture, small, lab), frame_keys=mark.keys, frame_thumbs=mark.thumbs)
+
+
+def _measured(picture: Pillow.Image, small: Pixels, lab: Planes) -> SignalValues:
     contrast = _contrast(lab)
     if min(small.shape[:2]) < 16:
-        return SignalValues(background="cannot tell", confidence=0.0, contrast=contrast, fingerprint=mark)
+        return SignalValues(background="cannot tell", confidence=0.0, contrast=contrast)
     grey = np.asarray(picture.convert("L"))
     frame = _Frame(
-        contrast=contrast, fingerprint=mark, chroma=chroma_of(lab), blockiness=blockiness(grey), detail=detail(grey),
-        **layout_of(small),
-    )  # fmt: skip
+        contrast=contrast, chroma=chroma_of(lab), blockiness=blockiness(grey), detail=detail(grey), **layout_of(small)
+    )
     finding = find_subject(small, lab)
     if finding.subject is None:
         kind = "cannot tell" if finding.is_plain else "scene"
@@ -147,7 +151,6 @@ def _contrast(lab: Planes) -> float:
 
 class _Frame(Layout):
     contrast: float
-    fingerprint: bytes | None
     chroma: float
     blockiness: float | None
     detail: float | None

@@ -54,6 +54,7 @@ def _end(work: Work, parts: Results) -> dict[str, Any]:
         catalog_id = int(work.arguments["catalog_id"])
         proposing.request_captions(session, catalog_id, settings, asker)
         # Behind the captions, which people wait for. One that costs money nobody has set aside waits to be asked for.
+        jobs.request_once(session, "photos.group", {"catalog_id": catalog_id}, asker)
         if settings.embedder == work.settings.embedder:
             embeddings.request(session, catalog_id, settings, asker)
         jobs.request_once(session, "photos.read_text", {"catalog_id": catalog_id}, asker)

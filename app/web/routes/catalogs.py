@@ -52,7 +52,9 @@ class RefusedFilter:
 
 @dataclass(frozen=True)
 class TilesView:
-    """Some photos in a row. `first` is the place of the first one, from 1.
+    """Some photos in a row. `copies` counts more files of the same bytes, `close_copies` more photos in the same group.
+
+    `first` is the place of the first one, from 1.
 
     `next` is the address of the fragment with those behind, `next_page` that of the page that starts there, if any.
     """
@@ -62,6 +64,7 @@ class TilesView:
     sort: str
     tiles: list[Tile]
     copies: dict[int, int]
+    close_copies: dict[int, int]
     first: int
     next: str | None
     next_page: str | None
@@ -177,13 +180,14 @@ def _tiles(
     session: Session, catalog: Catalog, chosen: Selection, sort: str, after: int | None, first: int
 ) -> TilesView:
     tiles = browse.page(session, chosen, sort, after)
-    copies = reading.copies(session, [tile.id for tile in tiles])
+    ids = [tile.id for tile in tiles]
+    copies, close = reading.copies(session, ids), reading.close_copies(session, ids)
     more = page = None
     if len(tiles) == PAGE:
         behind = first + PAGE
         more = address(catalog.id, chosen.query, sort, part="tiles", after=tiles[-1].id, at=behind)
         page = address(catalog.id, chosen.query, sort, at=behind)
-    return TilesView(catalog, chosen, sort, tiles, copies, first, more, page)
+    return TilesView(catalog, chosen, sort, tiles, copies, close, first, more, page)
 
 
 def _offer(session: Session, chosen: Selection) -> Offer | None:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from app.catalog import reading as catalogs
-from app.catalog.fingerprints import COPIES_SEEN
+from app.catalog.copies import COPIES_SEEN
 from app.catalog.tables import Catalog
 from app.datasets import freezing, reading
 from app.datasets.freezing import Offer

@@ -274,7 +274,7 @@ def test_odd_sizes_never_break(size: tuple[int, int]) -> None:
 
 def test_every_value_has_its_column() -> None:
     columns = set(Signals.__table__.columns.keys())
-    assert set(SignalValues.__dataclass_fields__) == columns - {"image_id", "version", "measured_at"}
+    assert set(SignalValues.__dataclass_fields__) == columns - {"image_id", "version", "measured_at", "compared_at"}
 
 
 def test_a_core_measures_fifteen_photos_a_second() -> None:

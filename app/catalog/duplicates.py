@@ -1,0 +1,224 @@
+"""The tables of duplicates: which photos were compared, which are copies, which groups that makes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import BigInteger, Boolean, Integer, Text, any_, cast, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
+from sqlalchemy.orm import Session
+
+from app.catalog import grouping
+from app.catalog.copies import Match
+from app.catalog.grouping import PRODUCT_AT_MOST, Contender, Edge, KnownPair, PhotoGroup
+from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
+
+_AT_ONCE: Final = 5_000
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A photo with the keys of its frames, and whether it was compared with the others since it was measured."""
+
+    image_id: int
+    keys: bytes | None
+    is_new: bool
+
+
+def keyed(session: Session, catalog_id: int) -> list[Keyed]:
+    """All measured photos of a catalog, the oldest first."""
+    is_new = or_(Signals.compared_at.is_(None), Signals.compared_at < Signals.measured_at)
+    rows = session.execute(
+        select(Signals.image_id, Signals.frame_keys, is_new)
+        .join(Image, Image.id == Signals.image_id)
+        .where(Image.catalog_id == catalog_id)
+        .order_by(Signals.image_id)
+    )
+    return [Keyed(*row) for row in rows]
+
+
+def thumbs(session: Session, image_ids: Sequence[int]) -> dict[int, bytes]:
+    """The thumbs of these photos, by their numbers."""
+    chosen = any_(cast(list(image_ids), ARRAY(BigInteger)))
+    rows = session.execute(select(Signals.image_id, Signals.frame_thumbs).where(Signals.image_id == chosen))
+    return {image_id: kept for image_id, kept in rows if kept}
+
+
+def record(
+    session: Session,
+    catalog_id: int,
+    new_ids: Sequence[int],
+    matches: Iterable[Match],
+    ids: Sequence[int],
+    at: datetime,
+) -> None:
+    """Keep what comparing the new photos with all others led to; `ids` are the numbers of the matches' places.
+
+    What was known of the new photos from before is replaced. `at` is when their keys were read.
+    """
+    for some in _batches(new_ids):
+        chosen = any_(cast(list(some), ARRAY(BigInteger)))
+        session.execute(delete(CopyPair).where(or_(CopyPair.first_id == chosen, CopyPair.second_id == chosen)))
+        session.execute(update(Signals).where(Signals.image_id == chosen).values(compared_at=at))
+    for matched in _batches(matches):
+        rows = [_row(catalog_id, match, ids) for match in matched]
+        new = insert(CopyPair).values(rows)
+        changed = {name: new.excluded[name] for name in rows[0] if name not in ("first_id", "second_id")}
+        session.execute(new.on_conflict_do_update(index_elements=["first_id", "second_id"], set_=changed))
+
+
+def _row(catalog_id: int, match: Match, ids: Sequence[int]) -> dict[str, Any]:
+    first, second, cut, frames, pose = ids[match.first], ids[match.second], match.cut, match.frames, match.pose
+    if first > second:
+        # A quarter turn the other way round is one the other way; mirrored and half turned stay what they are.
+        first, second, cut, frames, pose = second, first, -cut, frames[::-1], {5: 6, 6: 5}.get(pose, pose)
+    return {
+        "first_id": first, "second_id": second, "catalog_id": catalog_id, "rest": match.rest, "pose": pose, "cut": cut,
+        "first_frame": frames[0], "second_frame": frames[1], "is_variant": match.is_variant,
+    }  # fmt: skip
+
+
+def photos_of(session: Session, image_ids: Collection[int]) -> list[Contender]:
+    """What grouping needs to know of these photos."""
+    chosen = any_(cast(sorted(image_ids), ARRAY(BigInteger)))
+    rows = session.execute(
+        select(
+            Image.id, Image.view_sha256, Image.width_px, Image.height_px, Image.size_bytes, Image.product_key,
+            Signals.is_cropped, Signals.sharpness, Signals.fill, Signals.subject_lab,
+        )
+        .outerjoin(Signals, Signals.image_id == Image.id)
+        .where(Image.id == chosen)
+        .order_by(Image.id)
+    )  # fmt: skip
+    return [Contender(*row[:7], sharpness=row.sharpness, fill=row.fill, subject_lab=row.subject_lab) for row in rows]
+
+
+def pairs_of(session: Session, catalog_id: int, image_ids: Collection[int] | None = None) -> list[KnownPair]:
+    """The pairs of a catalog, or those among some photos."""
+    query = select(
+        CopyPair.first_id, CopyPair.second_id, CopyPair.rest, CopyPair.pose, CopyPair.cut, CopyPair.first_frame,
+        CopyPair.second_frame, CopyPair.is_variant,
+    ).where(CopyPair.catalog_id == catalog_id)  # fmt: skip
+    if image_ids is not None:
+        chosen = any_(cast(sorted(image_ids), ARRAY(BigInteger)))
+        query = query.where(CopyPair.first_id == chosen, CopyPair.second_id == chosen)
+    return [KnownPair(*row) for row in session.execute(query)]
+
+
+def current_groups(session: Session, catalog_id: int, apart: Collection[Edge]) -> list[PhotoGroup]:
+    """The groups that a catalog has by its pairs, pictures and products."""
+    pairs = pairs_of(session, catalog_id)
+    wanted = {number for pair in pairs for number in (pair.first_id, pair.second_id)}
+    for columns, most in (((Image.view_sha256, Image.width_px, Image.height_px), None), ((Image.product_key,), True)):
+        of = [Image.catalog_id == catalog_id, *(column.is_not(None) for column in columns)]
+        count = func.count()
+        shared = select(func.array_agg(Image.id)).where(*of).group_by(*columns).having(count > 1)
+        if most:
+            # Copies among them stand for one; what then still is too many is no product.
+            shared = shared.having(count <= 3 * PRODUCT_AT_MOST)
+        wanted.update(number for numbers in session.scalars(shared) for number in numbers)
+    photos = [photo for some in _batches(sorted(wanted)) for photo in photos_of(session, some)]
+    return grouping.groups(photos, pairs, apart)
+
+
+def keep(session: Session, catalog_id: int, groups: Sequence[PhotoGroup], ruled_ids: Collection[int]) -> None:
+    """Make the catalog's groups these. A group that is there already stays; one that is gone, too, where a person
+    ruled on it (`ruled_ids`), but is no longer current."""
+    there = {
+        (group.grade, group.members_hash): group
+        for group in session.scalars(select(DuplicateGroup).where(DuplicateGroup.catalog_id == catalog_id))
+    }
+    wanted = {(group.grade, group.members_hash): group for group in groups}
+    gone = [old for key, old in there.items() if key not in wanted]
+    for old in gone:
+        old.is_current = False
+    lost = [old.id for old in gone if old.id not in ruled_ids]
+    session.flush()
+    session.execute(delete(DuplicateGroup).where(DuplicateGroup.id == any_(cast(lost, ARRAY(BigInteger)))))
+    made: list[dict[str, Any]] = []
+    for key, group in wanted.items():
+        distances = [member.distance for member in group.members if member.distance is not None]
+        spread, best_id = max(distances, default=0.0), group.members[0].image_id
+        if (same := there.get(key)) is None:
+            made.append(
+                {
+                    "catalog_id": catalog_id, "grade": group.grade, "members_hash": group.members_hash,
+                    "size": len(group.members), "best_id": best_id, "reason": group.reason, "spread": spread,
+                }
+            )  # fmt: skip
+        else:
+            same.is_current = True
+            if same.id not in ruled_ids:
+                same.best_id, same.reason, same.spread = best_id, group.reason, spread
+    session.flush()
+    numbers = {key: old.id for key, old in there.items()}
+    for rows in _batches(made):
+        answer = insert(DuplicateGroup).values(list(rows))
+        named = answer.returning(DuplicateGroup.grade, DuplicateGroup.members_hash, DuplicateGroup.id)
+        numbers.update({(grade, known): number for grade, known, number in session.execute(named)})
+    write_members(session, {numbers[key]: group for key, group in wanted.items() if numbers[key] not in ruled_ids})
+
+
+def write_members(session: Session, groups: Mapping[int, PhotoGroup]) -> None:
+    """The members of groups by their numbers, in place of those that were there."""
+    numbers = list(groups)
+    for some in _batches(numbers):
+        chosen = any_(cast(list(some), ARRAY(BigInteger)))
+        session.execute(delete(DuplicateMember).where(DuplicateMember.group_id == chosen))
+    rows = (
+        {
+            "group_id": number, "image_id": member.image_id, "differs": list(member.differs),
+            "distance": member.distance, "is_variant": member.is_variant,
+        }
+        for number, group in groups.items()
+        for member in group.members
+    )  # fmt: skip
+    for made in _batches(rows):
+        session.execute(insert(DuplicateMember).values(list(made)))
+
+
+def mark(session: Session, catalog_id: int, image_ids: Collection[int] | None = None) -> None:
+    """Write on each photo of a catalog, or on some, what its groups make of it, where that has changed."""
+    is_asked = [] if image_ids is None else [Image.id == any_(cast(sorted(image_ids), ARRAY(BigInteger)))]
+    closest = (
+        select(
+            DuplicateMember.image_id, DuplicateGroup.grade, DuplicateGroup.size - 1,
+            DuplicateGroup.best_id == DuplicateMember.image_id,
+        )
+        .join(DuplicateGroup, DuplicateGroup.id == DuplicateMember.group_id)
+        .join(Image, Image.id == DuplicateMember.image_id)
+        .where(DuplicateGroup.catalog_id == catalog_id, DuplicateGroup.is_current, *is_asked)
+        .ext(distinct_on(DuplicateMember.image_id))
+        .order_by(DuplicateMember.image_id, DuplicateGroup.grade == "product", DuplicateGroup.id)
+    )  # fmt: skip
+    marks = {number: (grade, count, is_best) for number, grade, count, is_best in session.execute(closest)}
+    before = session.execute(
+        select(Image.id, Image.copies, Image.copy_count, Image.is_best).where(
+            Image.catalog_id == catalog_id, Image.copies != "none", *is_asked
+        )
+    )
+    old = {number: (grade, count, is_best) for number, grade, count, is_best in before}
+    now = dict.fromkeys(old, ("none", 0, False)) | marks
+    changed = [(number, *values) for number, values in now.items() if old.get(number) != values]
+    kinds: tuple[Any, ...] = (BigInteger, Text, Integer, Boolean)
+    for some in _batches(sorted(changed)):
+        columns = [cast([row[place] for row in some], ARRAY(kind)) for place, kind in enumerate(kinds)]
+        rows = func.unnest(*columns).table_valued("id", "copies", "count", "best").render_derived()
+        session.execute(
+            update(Image)
+            .where(Image.id == rows.c.id)
+            .values(copies=rows.c.copies, copy_count=rows.c.count, is_best=rows.c.best)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    """The same in lists of a few thousand, for a statement each."""
+    waiting = iter(rows)
+    while some := list(islice(waiting, _AT_ONCE)):
+        yield some

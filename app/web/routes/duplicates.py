@@ -1,0 +1,85 @@
+"""Duplicates: the groups of a catalog, two photos side by side, and what a person says of a group."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from app import jobs
+from app.catalog import reading
+from app.errors import Refused
+from app.review import duplicates
+from app.review.duplicates import Ruling
+from app.web.dependencies import CurrentPerson, Page, Read, Write
+from app.web.security import safe_next
+from app.web.views import duplicates as view
+
+router = APIRouter()
+Text = Annotated[str, Form()]
+
+
+@router.get("/catalogs/{catalog_id}/duplicates")
+def show(
+    catalog_id: int,
+    session: Read,
+    page: Page,
+    grade: str = "",
+    state: str = "open",
+    after: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> HTMLResponse:
+    """The groups, the closest first; of one grade where it is asked for."""
+    return page("duplicates/groups.html", view.read(session, reading.get(session, catalog_id), grade, state, after))
+
+
+@router.get("/catalogs/{catalog_id}/duplicates/{group_id}")
+def side_by_side(
+    catalog_id: int,
+    group_id: int,
+    session: Read,
+    page: Page,
+    other: Annotated[int | None, Query()] = None,
+) -> HTMLResponse:
+    """The best photo of a group beside another one."""
+    return page("duplicates/side.html", view.side(session, reading.get(session, catalog_id), group_id, other))
+
+
+@router.post("/catalogs/{catalog_id}/duplicates")
+def look(catalog_id: int, session: Write, me: CurrentPerson) -> Response:
+    """Measure what is not measured yet, and compare it with all other photos."""
+    reading.get(session, catalog_id)
+    jobs.request_once(session, "signals.measure", {"catalog_id": catalog_id}, me)
+    return RedirectResponse(f"/catalogs/{catalog_id}/duplicates", 303)
+
+
+@router.post("/catalogs/{catalog_id}/duplicates/sure")
+def link_sure(
+    catalog_id: int,
+    session: Write,
+    me: CurrentPerson,
+    expected_count: Annotated[int | None, Form()] = None,
+) -> Response:
+    """Keep the best of every sure group and link the rest, as one act."""
+    reading.get(session, catalog_id)
+    duplicates.link_sure(session, catalog_id, me, expected_count)
+    return RedirectResponse(f"/catalogs/{catalog_id}/duplicates", 303)
+
+
+@router.post("/catalogs/{catalog_id}/duplicates/{group_id}")
+def rule(
+    catalog_id: int,
+    group_id: int,
+    session: Write,
+    me: CurrentPerson,
+    kind: Text,
+    best_id: Annotated[int | None, Form()] = None,
+    seen_id: Annotated[int | None, Form()] = None,
+    next: Text = "",
+) -> Response:
+    """Keep the best and link the rest, keep all, say they are no duplicates, or make another photo the best."""
+    reading.get(session, catalog_id)
+    if kind not in duplicates.SAID:
+        raise Refused("That cannot be said of a group of duplicates.")
+    duplicates.rule(session, group_id, me, cast(Ruling, kind), best_id, seen_id)
+    return RedirectResponse(safe_next(next) if next else f"/catalogs/{catalog_id}/duplicates", 303)

@@ -1,0 +1,51 @@
+"""Grouping whose worker is killed at random moments ends with the groups of one that was left alone."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, select, text
+
+from app import jobs
+from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Signals
+from app.database import transaction
+from app.jobs import Job
+from app.settings import Settings
+from tests import cast
+from tests.faults.lost_workers import lost_workers
+from tests.pictures import again, patches
+from workers.signals.fingerprint import fingerprint
+
+ORIGINALS = 60
+REPEATED = 20  # of each photo
+KILLS = 4
+
+
+def test_groups_are_the_same_whoever_is_killed(engine: Engine, settings: Settings) -> None:
+    with transaction(engine) as session:
+        pile = cast.catalog(session)
+        intake = cast.image(session, pile)
+        session.flush()
+        for seed in range(ORIGINALS):
+            mark = fingerprint(patches(seed))
+            copy = fingerprint(again(patches(seed), "JPEG", quality=60))
+            for each in [mark] * (REPEATED // 2) + [copy] * (REPEATED // 2):
+                signals = session.get_one(Signals, cast.image(session, pile).id)
+                signals.frame_keys, signals.frame_thumbs = each.keys, each.thumbs
+        asked = jobs.request(session, "photos.group", {"catalog_id": pile.id}).id
+        assert intake.id
+    with lost_workers(engine, settings) as workers:
+        job = workers.do(asked, KILLS)
+        print(f"kills: {workers.kills}")
+        assert job.state == "done", job.failure
+    with transaction(engine) as session:
+        groups = session.scalars(select(DuplicateGroup)).all()
+        assert [(group.grade, group.size) for group in groups] == [("photo", REPEATED)] * ORIGINALS
+        members = session.scalars(select(DuplicateMember.image_id)).all()
+        assert len(members) == len(set(members)) == ORIGINALS * REPEATED
+        assert session.scalar(select(CopyPair.first_id).where(CopyPair.first_id >= CopyPair.second_id)) is None
+        again_id = jobs.request(session, "photos.group", {"catalog_id": pile.id}).id
+    with lost_workers(engine, settings) as workers:
+        assert workers.do(again_id, 0).result["photos"] == 0
+    with transaction(engine) as session:
+        assert session.scalars(select(DuplicateMember.image_id)).all() == members
+        assert session.scalar(select(Job.id).where(Job.state != "done")) is None
+        session.execute(text("truncate person, catalog, job cascade"))

@@ -1,0 +1,228 @@
+"""The task that groups duplicates: what it finds and suggests, what people say of it, and that it all comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from PIL import ImageOps
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.catalog.tables import Catalog, CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
+from app.database import transaction
+from app.errors import Conflict, Refused
+from app.jobs import Job
+from app.people import Person
+from app.review import decisions, duplicates
+from app.settings import Settings
+from tests import cast
+from tests.pictures import Picture, again, cut, patches
+from workers import celery_app, cpu
+from workers.signals.fingerprint import fingerprint
+
+
+@pytest.fixture(autouse=True)
+def _clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
+    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
+    yield
+    with transaction(engine) as session:
+        session.execute(text("truncate person, catalog, job cascade"))
+
+
+def measured(session: Session, pile: Catalog, picture: Picture, product: str | None = None) -> Image:
+    """A photo of this picture, measured."""
+    image, mark = cast.image(session, pile, product=product), fingerprint(picture)
+    image.width_px, image.height_px = picture.size
+    image.size_bytes = picture.width * picture.height
+    signals = session.get_one(Signals, image.id)
+    signals.frame_keys, signals.frame_thumbs = mark.keys, mark.thumbs
+    session.flush()
+    return image
+
+
+@pytest.fixture
+def pile(engine: Engine) -> Catalog:
+    """A photo with four copies, two others, and two more of the second one's product."""
+    with transaction(engine) as session:
+        pile, first = cast.catalog(session), patches(1, 400)
+        for picture in (
+            first, again(first.resize((200, 200)), "JPEG", quality=70), cut(first, 0.02),
+            ImageOps.expand(first, 60, "white"), ImageOps.mirror(first),
+        ):  # fmt: skip
+            measured(session, pile, picture)
+        for seed, product in ((2, None), (3, "K-1"), (4, "K-1")):
+            measured(session, pile, patches(seed), product)
+        return pile
+
+
+@pytest.fixture
+def ana(engine: Engine) -> Person:
+    with transaction(engine) as session:
+        return cast.person(session)
+
+
+def group(engine: Engine, settings: Settings, pile: Catalog) -> Job:
+    with transaction(engine) as session:
+        job_id = jobs.request(session, "photos.group", {"catalog_id": pile.id}).id
+    celery_app.do(job_id, cpu.group_photos, settings)
+    with transaction(engine) as session:
+        return jobs.get(session, job_id)
+
+
+def state(session: Session, pile: Catalog) -> list[tuple[str, list[int]]]:
+    """Grade and photos of each current group."""
+    query = select(DuplicateGroup).where(DuplicateGroup.catalog_id == pile.id, DuplicateGroup.is_current)
+    rows = session.scalars(query.order_by(DuplicateGroup.grade))
+    members = DuplicateMember.image_id
+    return [
+        (row.grade, sorted(session.scalars(select(members).where(DuplicateMember.group_id == row.id)))) for row in rows
+    ]
+
+
+def photo_group(session: Session) -> DuplicateGroup:
+    return session.scalars(select(DuplicateGroup).where(DuplicateGroup.grade == "photo")).one()
+
+
+def test_copies_are_grouped_and_the_whole_large_one_is_the_best(
+    engine: Engine, settings: Settings, pile: Catalog
+) -> None:
+    job = group(engine, settings, pile)
+    assert (job.state, job.result["photos"], job.result["groups"]) == ("done", 8, 2)
+    with Session(engine) as session:
+        first, *rest = session.scalars(select(Image.id).order_by(Image.id))
+        assert state(session, pile) == [("photo", [first, *rest[:4]]), ("product", rest[5:])]
+        assert photo_group(session).best_id == first
+        members = session.scalars(select(DuplicateMember).where(DuplicateMember.image_id.in_([first, *rest[:4]])))
+        differs = {member.image_id: member.differs for member in members}
+        assert differs[first] == []
+        expected = (["smaller"], ["cropped"], ["bordered"], ["mirrored"])
+        assert [differs[number][:1] for number in rest[:4]] == list(expected)
+        marks = session.execute(select(Image.copies, Image.copy_count, Image.is_best).order_by(Image.id)).all()
+        assert marks[0] == ("photo", 4, True) and marks[1] == ("photo", 4, False) and marks[5] == ("none", 0, False)
+
+
+def test_only_new_photos_are_compared_and_the_groups_are_those_of_one_run(
+    engine: Engine, settings: Settings, pile: Catalog
+) -> None:
+    group(engine, settings, pile)
+    again_done = group(engine, settings, pile)
+    assert again_done.result["photos"] == 0
+    with transaction(engine) as session:
+        late = measured(session, pile, again(patches(1, 400), "JPEG", quality=60)).id
+    assert group(engine, settings, pile).result["photos"] == 1
+    with transaction(engine) as session:
+        grown = state(session, pile)
+        assert late in grown[0][1] and len(grown[0][1]) == 6
+        session.execute(text("update signals set compared_at = null"))
+    group(engine, settings, pile)
+    with Session(engine) as session:
+        assert state(session, pile) == grown
+        assert session.scalar(select(CopyPair.first_id).where(CopyPair.first_id >= CopyPair.second_id)) is None
+
+
+def test_linked_photos_are_rejected_as_copies_and_come_back(
+    engine: Engine, settings: Settings, pile: Catalog, ana: Person
+) -> None:
+    group(engine, settings, pile)
+    with transaction(engine) as session:
+        best, copy, *_ = session.scalars(select(Image).order_by(Image.id))
+        decisions.decide(session, copy, ana, "kept")
+        ruled = duplicates.rule(session, photo_group(session).id, ana, "linked")
+        assert (ruled.groups, ruled.linked) == (1, 4)
+        now = decisions.current(session, copy.id)
+        assert now is not None and (now.verdict, now.reason) == ("rejected", "copy of another")
+        kept = decisions.current(session, best.id)
+        assert kept is not None and kept.verdict == "kept"  # for somebody had kept one that is linked now
+        assert session.get_one(Image, copy.id).is_linked and not session.get_one(Image, best.id).is_linked
+    group(engine, settings, pile)  # changes nothing of what people said
+    with transaction(engine) as session:
+        assert session.get_one(Image, copy.id).is_linked
+        assert duplicates.undo(session, ana).count == 1
+        now = decisions.current(session, copy.id)
+        assert now is not None and now.verdict == "kept" and not session.get_one(Image, copy.id).is_linked
+        assert decisions.current(session, best.id) is None
+        assert duplicates.current(session, photo_group(session).id) is None
+
+
+def test_what_is_no_duplicate_is_never_proposed_again(
+    engine: Engine, settings: Settings, pile: Catalog, ana: Person
+) -> None:
+    group(engine, settings, pile)
+    with transaction(engine) as session:
+        duplicates.rule(session, photo_group(session).id, ana, "apart")
+        session.execute(text("update signals set compared_at = null"))
+    group(engine, settings, pile)
+    with transaction(engine) as session:
+        assert [grade for grade, _ in state(session, pile)] == ["product"]
+        duplicates.undo(session, ana)
+        assert duplicates.regroup(session, pile.id) == 2
+
+
+def test_another_best_is_remembered_and_taken_back(
+    engine: Engine, settings: Settings, pile: Catalog, ana: Person
+) -> None:
+    group(engine, settings, pile)
+    with transaction(engine) as session:
+        first, second, *_ = session.scalars(select(Image.id).order_by(Image.id))
+        number, product = (each.id for each in session.scalars(select(DuplicateGroup).order_by(DuplicateGroup.grade)))
+        with pytest.raises(Refused, match="not in this group"):
+            duplicates.rule(session, product, ana, "best", second)
+        duplicates.rule(session, number, ana, "best", second)
+        assert session.get_one(DuplicateGroup, number).best_id == second and session.get_one(Image, second).is_best
+        duplicates.rule(session, number, ana, "linked")
+        assert session.get_one(Image, first).is_linked and not session.get_one(Image, second).is_linked
+        duplicates.undo(session, ana)
+        assert session.get_one(DuplicateGroup, number).best_id == second
+        duplicates.undo(session, ana)
+        assert session.get_one(DuplicateGroup, number).best_id == first and session.get_one(Image, first).is_best
+
+
+def test_all_sure_groups_are_linked_at_once_and_come_back_at_once(
+    engine: Engine, settings: Settings, pile: Catalog, ana: Person
+) -> None:
+    with transaction(engine) as session:
+        for _ in range(2):
+            measured(session, pile, patches(9))
+    group(engine, settings, pile)
+    with transaction(engine) as session:
+        with pytest.raises(Conflict, match="2 sure groups now, not 7"):
+            duplicates.link_sure(session, pile.id, ana, 7)
+        assert duplicates.link_sure(session, pile.id, ana, 2).linked == 5
+        with pytest.raises(Refused):
+            duplicates.link_sure(session, pile.id, ana)
+        assert session.scalar(select(Image.id).where(Image.is_linked).limit(1)) is not None
+        assert duplicates.undo(session, ana).count == 2
+        assert session.scalar(select(Image.id).where(Image.is_linked).limit(1)) is None
+
+
+def test_the_second_of_two_people_hears_of_the_first(
+    engine: Engine, settings: Settings, pile: Catalog, ana: Person
+) -> None:
+    group(engine, settings, pile)
+    with transaction(engine) as session:
+        ben, number = cast.person(session, "Ben"), photo_group(session).id
+        duplicates.rule(session, number, ana, "kept", seen_id=0)
+        with pytest.raises(Conflict, match="Ana has settled this group otherwise"):
+            duplicates.rule(session, number, ben, "linked", seen_id=0)
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(
+    engine: Engine, settings: Settings, pile: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction(engine) as session:
+        job_id = jobs.request(session, "photos.group", {"catalog_id": pile.id}).id
+    find = cpu.group_job.copies.find
+
+    def find_and_lose(*arguments: object) -> object:
+        with transaction(engine) as other:
+            other.execute(text("update job set token = token + 1"))
+        return find(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cpu.group_job.copies, "find", find_and_lose)
+    celery_app.do(job_id, cpu.group_photos, settings)
+    with Session(engine) as session:
+        assert state(session, pile) == []
+        assert session.scalar(select(CopyPair.first_id).limit(1)) is None

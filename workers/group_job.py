@@ -1,0 +1,47 @@
+"""The body of `photos.group`: a catalog's photos compared by their keys, and the groups of duplicates that makes.
+
+One job, not parts: comparing needs all keys in one place, and a million take minutes. New photos alone are compared
+with all others. What it finds is recorded in one transaction, so a worker that is killed leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from app import jobs
+from app.catalog import copies, duplicates
+from app.database import utc_now
+from app.review import duplicates as review
+from workers.celery_app import Cancelled, Work
+
+
+def group(work: Work) -> dict[str, Any]:
+    """Compare the catalog's new photos with all, then make its groups. Raises Cancelled while it compares."""
+    catalog_id = int(work.arguments["catalog_id"])
+    # Before the keys are read: a photo measured meanwhile is new again.
+    started = utc_now()
+    with work.transaction() as session:
+        photos = duplicates.keyed(session, catalog_id)
+    ids = [photo.image_id for photo in photos]
+    new = [photo.image_id for photo in photos if photo.is_new]
+    work.tell(done=0, total=len(new), note="Comparing photos")
+
+    def thumbs(places: Sequence[int]) -> Mapping[int, bytes]:
+        if work.is_cancel_asked:
+            raise Cancelled
+        with work.transaction() as session:
+            there = duplicates.thumbs(session, [ids[place] for place in places])
+        return {place: there[ids[place]] for place in places if ids[place] in there}
+
+    is_new = np.array([photo.is_new for photo in photos], dtype=np.bool_)
+    matches = list(copies.find([photo.keys for photo in photos], thumbs, is_new)) if new else []
+    work.tell(note="Making groups")
+    with work.transaction() as session:
+        # Under the job's token: a worker whose lease is lost writes nothing.
+        jobs.beat(session, work.claim, done=len(new), note="")
+        duplicates.record(session, catalog_id, new, matches, ids, started)
+        groups = review.regroup(session, catalog_id)
+    return {"photos": len(new), "pairs": len(matches), "groups": groups}
