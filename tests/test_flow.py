@@ -70,8 +70,11 @@ def work_off(engine: Engine) -> list[str]:
         celery_app.tasks[job.kind](job.id)
         with transaction(engine) as session:
             after = jobs.get(session, job.id)
+        if after.state == "running" and after.parts:
+            continue  # it was cut, and waits for its parts
         assert after.state == "done", f"{after.kind}: {after.state}, {after.failure}"
-        done.append(job.kind)
+        if after.whole_id is None:
+            done.append(job.kind)
 
 
 @pytest.mark.slow
@@ -91,7 +94,10 @@ def test_from_photos_to_compared_checkpoints(
         session.add(pile)
         session.flush()
         ingest.request_intake(session, pile, tmp_path / "photos", owner)
-    assert work_off(engine) == ["intake.take_in", "signals.measure", "captions.propose", "review.apply_rules"]
+    done = work_off(engine)
+    before_review = ["intake.take_in", "signals.measure", "captions.propose", "review.apply_rules"]
+    assert [kind for kind in done if not kind.startswith("photos.")] == before_review
+    assert {kind for kind in done if kind.startswith("photos.")} >= {"photos.embed", "photos.group", "photos.read_text"}
     _check_review(engine, pile, len(truth.photos), {photo.file_name for photo in truth.faulty("broken file")})
 
     with transaction(engine) as session:

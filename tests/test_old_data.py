@@ -175,7 +175,8 @@ def test_the_intake_tells_what_came_of_each_file(client: TestClient) -> None:
     page = shown(client, "/intakes/1")
     assert "/photos" in page
     assert "new photos 12 there already 1 refused 1" in page
-    assert "chairs/chair-orange-02.webp The file is damaged, so its picture cannot be read." in page
+    assert "The file is damaged, so its picture cannot be read. 1" in page
+    assert "chairs/chair-orange-02.webp" in shown(client, "/intakes/1/refused")
 
 
 def test_a_caption_has_its_whole_history(client: TestClient) -> None:

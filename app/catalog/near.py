@@ -1,7 +1,8 @@
 """Which photos look alike, as SQL: the function by which a filter asks for a photo's neighbours.
 
 Distances are cosine distances between vectors of one space. Up to some 100,000 photos each search looks at all of them;
-beyond that an HNSW index does (`EmbeddingSpace.is_indexed`), whose neighbours are nearly the nearest ones.
+beyond that an HNSW index does (`EmbeddingSpace.is_indexed`), whose neighbours are nearly the nearest ones. Photos that
+are as near but for the last digits come in the order of their numbers, the same every time.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ begin
     end if;
     if not space.is_indexed then
         return query select image_id from embedding where catalog_id = of_catalog and space_id = space.id
-            order by vector <=> aim, image_id limit at_most;
+            order by round((vector <=> aim) * 100000), image_id limit at_most;
         return;
     end if;
     perform set_config('hnsw.iterative_scan', 'strict_order', true);

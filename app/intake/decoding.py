@@ -183,7 +183,7 @@ def _read_jpeg_xl(data: bytes, max_megapixels: int) -> DecodedPicture:
         notes: list[Note] = ["reduced-to-8-bit"] if header.bits > 8 else []
         still, checked = heif.Still(is_turned=header.is_turned), Mended(data)
         if isinstance(decoded, bytes):
-            checked = soundness.check_jpeg(decoded, "RGB")
+            checked = soundness.check_jpeg(decoded, "RGB", header.size)
             decoded, still = Pillow.open(io.BytesIO(checked.data), formats=("JPEG",)), heif.Still()
             decoded.format = "JXL"
             notes += checked.notes

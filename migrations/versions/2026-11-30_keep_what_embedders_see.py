@@ -41,7 +41,7 @@ begin
     end if;
     if not space.is_indexed then
         return query select image_id from embedding where catalog_id = of_catalog and space_id = space.id
-            order by vector <=> aim, image_id limit at_most;
+            order by round((vector <=> aim) * 100000), image_id limit at_most;
         return;
     end if;
     perform set_config('hnsw.iterative_scan', 'strict_order', true);

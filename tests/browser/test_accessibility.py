@@ -88,7 +88,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     sheet = sheet_of(session, done)
     paint(session, site, sheet, 7)
     row = sheets.missing(session, sheet)[0]
-    removal.remove(session, Storage(Path("unused")), photos[5].id, me, "The model asked for it.")
+    gone = site.photo(session, pile, "red", "Taken down")
+    removal.remove(session, Storage(Path("unused")), gone.id, me, "The model asked for it.")
     link = people.make_link(session, mei)
     draw_map(session, pile, [photo.id for photo in photos])
     empty = cast.catalog(session, "Empty")

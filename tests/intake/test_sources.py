@@ -24,6 +24,7 @@ from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image, IntakeRemark, SourceFile
 from app.errors import Refused
 from app.intake import ingest, planning, settling, staging, taking
+from app.intake.fetching import Fetched
 from app.intake.sources import archives, entry, parquet
 from app.intake.sources.listing import walk
 from app.intake.sources.opening import Opener
@@ -313,7 +314,7 @@ def test_addresses_are_staged_to_be_fetched(session: Session, begin: Begin, pile
     listed = planning.plan(begin, lambda **_: None, asked.id)  # type: ignore[misc]
     (row,) = staging.page(session, asked.id, ["picture"])
     assert (row.id, row.locator) == (listed.ids[0], {"url": "https://shop.example/a.jpg"})
-    with Opener(fetch=lambda url, limit: f"{url} {limit}".encode(), max_bytes=9) as opener:
+    with Opener(fetch=lambda url, limit: Fetched(f"{url} {limit}".encode()), max_bytes=9) as opener:
         assert opener.open_entry(entry.located(row.name, row.locator)) == b"https://shop.example/a.jpg 9"
     said = staging.said_of(row)
     assert said is not None and (said.title, said.extra) == ("Mug", {"image_url": "https://shop.example/a.jpg"})

@@ -36,7 +36,8 @@ class Looks:
         """The photos whose vectors are nearest to `aim`."""
         if aim is None:
             return set()
-        near = sorted(self.vectors, key=lambda number: (-float(self.vectors[number] @ aim), number))
+        off = {number: 1 - float(_unit(vector) @ _unit(aim)) for number, vector in self.vectors.items()}
+        near = sorted(off, key=lambda number: (round(off[number] * 100_000), number))
         return set(near[: near_keys.NEAREST])
 
     def middle(self, wanted: Iterable[int], unwanted: Iterable[int] = ()) -> np.ndarray | None:
@@ -44,12 +45,17 @@ class Looks:
         ours, others = ([self.vectors[n] for n in numbers if n in self.vectors] for numbers in (wanted, unwanted))
         if not ours:
             return None
-        aim = _unit(np.mean(ours, axis=0))
-        return _unit(2 * aim - _unit(np.mean(others, axis=0))) if others else aim
+        aim = _half_unit(np.mean(ours, axis=0))
+        return _half_unit(2 * aim - _half_unit(np.mean(others, axis=0))) if others else aim
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
     return np.asarray(vector / np.linalg.norm(vector))
+
+
+def _half_unit(vector: np.ndarray) -> np.ndarray:
+    """Rounded at each step as the database does, so that photos that are as near come in the same order."""
+    return _unit(vector.astype(np.float16).astype(float)).astype(np.float16).astype(float)
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,11 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
     read = {row.image_id: row for row in session.scalars(select(Lettering))}
     looks = Looks(
         {
-            row.image_id: _unit(np.array(row.vector, dtype=float))
-            for row in session.scalars(select(Embedding).where(Embedding.catalog_id == catalog_id))
+            # As the database has them: in half precision.
+            row.image_id: np.array(row.vector, dtype=float)
+            for row in session.execute(
+                select(Embedding.image_id, Embedding.vector).where(Embedding.catalog_id == catalog_id)
+            )
         },
         {row.phrase: np.array(row.vector, dtype=float) for row in session.scalars(select(EmbeddedPhrase))},
         {row.name: row.image_ids for row in session.scalars(select(MapSet).where(MapSet.catalog_id == catalog_id))},
@@ -220,7 +229,11 @@ def _within(value: float | None, bounds: Range, top: float) -> bool:
 def _around(value: float | None, top: float) -> list[Range]:
     """Ranges with the value inside, at the edge and outside."""
     shown = round((0.5 if value is None else value) * top, 4)
-    return [Range(low=shown), Range(high=shown), Range(round(shown * 0.7, 4), min(top, round(shown * 1.2, 4)))]
+    return [
+        Range(low=shown),
+        Range(high=shown),
+        Range(round(shown * 0.7, 4), max(shown, min(top, round(shown * 1.2, 4)))),
+    ]
 
 
 def _equal(value: Callable[[PlainPhoto], Any]) -> Meaning:

@@ -61,7 +61,8 @@ class Shelf:
     def drawn(self, chance: random.Random, key: str, is_not: bool, chosen: Selection) -> Selection:
         """`chosen` with one or two values of a key that hold of some photo."""
         values = [chance.choice(list(MEANINGS[key].values(chance.choice(self.photos)))) for _ in range(2)]
-        return chosen.with_term(key, values[: min(ASKED[key].most, chance.choice((1, 2)))], is_not)
+        most = ASKED[key].most if key not in ("like", "unlike") else 1  # two photos are equally near to their middle
+        return chosen.with_term(key, values[: min(most, chance.choice((1, 2)))], is_not)
 
 
 @pytest.fixture(scope="module")

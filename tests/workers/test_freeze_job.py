@@ -57,7 +57,7 @@ def test_a_version_is_frozen_and_says_how_many_were_left_out(
     engine: Engine, settings: Settings, version: DatasetVersion
 ) -> None:
     job, frozen = freeze(engine, settings, version)
-    assert (job.state, job.result, job.done, job.total) == ("done", {"left_out": 1}, 2, 2)
+    assert (job.state, job.result, job.done, job.total) == ("done", {"left_out": 1, "opted_out": 0}, 2, 2)
     assert (frozen.train_count, frozen.sentence) == (2, "2 kept photos.")
     assert frozen.content_hash is not None
 

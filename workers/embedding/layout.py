@@ -28,7 +28,7 @@ _BLOCK: Final = 2048
 
 
 @dataclass(frozen=True)
-class Layout:
+class MapLayout:
     """A map of n photos: `points` (n, 2) float32, 0 to 1; `near` (n, k) places of the nearest in the embedding, nearest
     first; `kept` the mean share of these that are among the k nearest on the map; `clusters` (n,) numbers from 0, -1
     for none; `is_far` (n,) bool."""
@@ -41,7 +41,7 @@ class Layout:
     method: str
 
 
-def lay_out(vectors: np.ndarray[Any, Any], seed: int = SEED) -> Layout:
+def lay_out(vectors: np.ndarray[Any, Any], seed: int = SEED) -> MapLayout:
     """The map of (n, d) vectors of length 1, n at least 1. On one thread: other jobs have the other cores."""
     from threadpoolctl import threadpool_limits
 
@@ -52,7 +52,7 @@ def lay_out(vectors: np.ndarray[Any, Any], seed: int = SEED) -> Layout:
         method = "umap" if count > FEW else "pca"
         flat = _umap(strong, near, distances, seed) if method == "umap" else _flat(strong)
         points = _fitted(flat)
-        return Layout(points, near, _kept(points, near), _clusters(points, seed), _far(distances), method)
+        return MapLayout(points, near, _kept(points, near), _clusters(points, seed), _far(distances), method)
 
 
 def strongest(vectors: np.ndarray[Any, Any]) -> Floats:

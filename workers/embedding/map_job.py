@@ -16,7 +16,7 @@ from app.selection import map_words, maps
 from app.selection.maps import DRAWN_AT_MOST, LaidOut, NewSet
 from workers.celery_app import Work
 from workers.embedding import layout
-from workers.embedding.layout import Layout
+from workers.embedding.layout import MapLayout
 
 _ROWS: Final = 2000
 
@@ -68,7 +68,7 @@ def _vectors(work: Work, catalog_id: int) -> tuple[int, list[int], np.ndarray[An
     return space_id, ids.tolist(), np.concatenate(pieces), photos
 
 
-def _same_kind(made: Layout, kinds: Sequence[str | None]) -> tuple[float | None, int]:
+def _same_kind(made: MapLayout, kinds: Sequence[str | None]) -> tuple[float | None, int]:
     """Of the photos of a category whose nearest photo has one too: the share where it is the same, and how many."""
     if not made.near.shape[1]:
         return None, 0
@@ -77,7 +77,7 @@ def _same_kind(made: Layout, kinds: Sequence[str | None]) -> tuple[float | None,
     return (float(np.mean(both)) if both else None), len(both)
 
 
-def _sets(made: Layout, ids: Sequence[int], words: Mapping[int, set[str]]) -> list[NewSet]:
+def _sets(made: MapLayout, ids: Sequence[int], words: Mapping[int, set[str]]) -> list[NewSet]:
     everywhere = map_words.counted(words.values())
     sets = []
     for number in range(int(made.clusters.max(initial=-1)) + 1):

@@ -155,12 +155,12 @@ def test_a_map_of_nothing_is_refused_in_words(engine: Engine, settings: Settings
 
 
 def test_what_was_found_on_the_map_is_named_by_its_words() -> None:
-    from workers.embedding.layout import Layout
+    from workers.embedding.layout import MapLayout
 
     clusters = np.array([0] * 6 + [1] * 4 + [-1])
     points = np.stack([np.linspace(0, 1, 11)] * 2, axis=1).astype(np.float32)
     is_far = np.array([False] * 10 + [True])
-    made = Layout(points, np.zeros((11, 1), dtype=np.int64), 0.5, clusters, is_far, "umap")
+    made = MapLayout(points, np.zeros((11, 1), dtype=np.int64), 0.5, clusters, is_far, "umap")
     ids = list(range(100, 111))
     words = {number: {"mug", "red"} if number < 106 else {"lamp", "red"} for number in ids}
     sets = map_job._sets(made, ids, words)
