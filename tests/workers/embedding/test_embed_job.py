@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, text
 
 from app import jobs
 from app.catalog import embeddings
@@ -36,6 +36,14 @@ class Average(Embedder):
 
     def look(self, pictures: list[Pillow.Image]) -> Vectors:  # type: ignore[override]
         return self.of_length_one(np.stack([np.asarray(picture).mean(axis=(0, 1)) + 1 for picture in pictures]))
+
+
+@pytest.fixture(autouse=True)
+def _clean_tables(engine: Engine) -> Iterator[None]:
+    """Workers commit; what they leave is taken away."""
+    yield
+    with transaction(engine) as session:
+        session.execute(text("truncate person, catalog, job, embedding_space cascade"))
 
 
 @pytest.fixture
