@@ -23,6 +23,7 @@ from app.storage import Storage
 from app.web import security
 from app.web.main import create_app
 from tests import cast
+from tests.emptying import empty
 
 # Tests never reach a hub, and never take more than one core each.
 os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
@@ -75,6 +76,13 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine = engine_for(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def emptied(engine: Engine) -> Iterator[None]:
+    """For tests that commit, so that other connections see their rows: what they leave is taken away."""
+    yield
+    empty(engine)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from app import people
 from app.captions import writing
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image, Intake, Signals
-from app.database import Base, migrate, transaction
+from app.database import migrate, transaction
 from app.desk.queue import upcoming
 from app.intake import uploads
 from app.people import Person
@@ -37,6 +37,7 @@ from app.storage import Storage
 from app.web import security
 from app.web.main import create_app
 from tests import cast
+from tests.emptying import empty
 
 STARTS_WITHIN_S = 60.0
 
@@ -124,11 +125,9 @@ def _server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture
 def site(_server: Site) -> Site:
     """The running app with an empty database."""
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
     for tries_left in reversed(range(10)):
         try:
-            with transaction(_server.engine) as session:
-                session.execute(text(f"truncate {tables} restart identity cascade"))
+            empty(_server.engine, numbers_begin_again=True)
             # Numbers of people begin again, and uploads go by them.
             shutil.rmtree(_server.storage.root / uploads.FOLDER, ignore_errors=True)
             break

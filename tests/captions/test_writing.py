@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.captions import writing
@@ -144,7 +143,7 @@ class Desk:
 
 
 @pytest.fixture(params=["with a caption", "without one"])
-def desk(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Desk]:
+def desk(engine: Engine, emptied: None, request: pytest.FixtureRequest) -> Desk:
     caption = "Red kettle." if request.param == "with a caption" else None
     with transaction(engine) as session:
         pile = cast.catalog(session)
@@ -152,9 +151,7 @@ def desk(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Desk]:
         ana, mei = cast.person(session, "Ana"), cast.person(session, "Mei")
         seen = writing.current(session, [photo.id]).get(photo.id)
         ids = (photo.id, (ana.id, mei.id), seen.id if seen else None)
-    yield Desk(engine, *ids)
-    with transaction(engine) as session:
-        session.execute(text("truncate catalog, person cascade"))
+    return Desk(engine, *ids)
 
 
 def test_of_two_writers_at_the_same_moment_one_wins_and_the_other_is_shown_it(desk: Desk) -> None:

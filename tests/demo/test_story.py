@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from app import jobs
 from app.database import transaction
@@ -25,15 +25,13 @@ from workers.trainer import preflight_job, run_job
 
 
 @pytest.fixture
-def stage(engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoApp]:
+def stage(engine: Engine, emptied: None, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[DemoApp]:
     """A stage whose jobs are done as soon as they are waited for."""
     monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
     monkeypatch.setattr(story, "send_due", lambda *_: 0)
     with transaction(engine) as session:
         owner = cast.person(session, "Ana", role="owner")
-    yield DemoApp(engine, "redis://nowhere", settings, owner)
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job, suite cascade"))
+    return DemoApp(engine, "redis://nowhere", settings, owner)
 
 
 def done_at_once(monkeypatch: pytest.MonkeyPatch, stage: DemoApp, *behaviour: str) -> None:

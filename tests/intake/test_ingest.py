@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from app.catalog.files import file_of
@@ -381,7 +381,7 @@ def test_a_full_disk_stops_with_a_sentence_and_keeps_what_was_taken_in(
 
 
 def test_two_people_taking_in_the_same_pictures_at_once_make_each_image_once(
-    engine: Engine, storage: Storage, folder: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, emptied: None, storage: Storage, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On real transactions, batches of both starting together, the second folder in the opposite order of bytes."""
     monkeypatch.setattr(taking, "BATCH", 4)
@@ -391,39 +391,35 @@ def test_two_people_taking_in_the_same_pictures_at_once_make_each_image_once(
     other.mkdir()
     for name, mirrored in zip(names, reversed(names), strict=True):
         (other / mirrored).write_bytes((folder / name).read_bytes())
-    try:
-        with transaction(engine) as session:
-            pile = cast.catalog(session)
-            asked = [ask(session, pile, place).id for place in (folder, other)]
-        gate = threading.Barrier(2, timeout=30)
-        failures: list[BaseException] = []
+    with transaction(engine) as session:
+        pile = cast.catalog(session)
+        asked = [ask(session, pile, place).id for place in (folder, other)]
+    gate = threading.Barrier(2, timeout=30)
+    failures: list[BaseException] = []
 
-        @contextmanager
-        def begin() -> Iterator[Session]:
-            with transaction(engine) as session:
-                yield session
-
-        def work(intake_id: int) -> None:
-            try:
-                taking.take_in(begin, lambda **_: gate.wait(), storage, intake_id, max_megapixels=50)  # type: ignore[misc]
-            except BaseException as error:
-                failures.append(error)
-                gate.abort()
-
-        threads = [threading.Thread(target=work, args=(intake_id,)) for intake_id in asked]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(timeout=60)
-        assert failures == []
+    @contextmanager
+    def begin() -> Iterator[Session]:
         with transaction(engine) as session:
-            images = session.scalars(select(Image)).all()
-            counts = [session.get_one(Intake, intake_id) for intake_id in asked]
-            files = session.scalars(select(SourceFile)).all()
-        assert len(images) == 12
-        assert sum(one.accepted for one in counts) == 12
-        assert [one.accepted + one.already_there for one in counts] == [12, 12]
-        assert sum(one.outcome == "accepted" for one in files) == 12
-    finally:
-        with transaction(engine) as session:
-            session.execute(text("truncate person, catalog, job cascade"))
+            yield session
+
+    def work(intake_id: int) -> None:
+        try:
+            taking.take_in(begin, lambda **_: gate.wait(), storage, intake_id, max_megapixels=50)  # type: ignore[misc]
+        except BaseException as error:
+            failures.append(error)
+            gate.abort()
+
+    threads = [threading.Thread(target=work, args=(intake_id,)) for intake_id in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert failures == []
+    with transaction(engine) as session:
+        images = session.scalars(select(Image)).all()
+        counts = [session.get_one(Intake, intake_id) for intake_id in asked]
+        files = session.scalars(select(SourceFile)).all()
+    assert len(images) == 12
+    assert sum(one.accepted for one in counts) == 12
+    assert [one.accepted + one.already_there for one in counts] == [12, 12]
+    assert sum(one.outcome == "accepted" for one in files) == 12

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as Pillow
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -156,12 +156,9 @@ class TestWithWorkers:
     """Whole ways, committed: taken in, removed, taken in again."""
 
     @pytest.fixture(autouse=True)
-    def _clean_tables(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def _clean_tables(self, emptied: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
         monkeypatch.setattr(files, "SETTLED_AFTER_S", 0.0)
-        yield
-        with transaction(engine) as session:
-            session.execute(text("truncate person, catalog, job cascade"))
 
     def take_in(self, engine: Engine, settings: Settings, catalog_id: int, folder: Path, owner_id: int) -> None:
         with transaction(engine) as session:

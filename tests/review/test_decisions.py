@@ -6,7 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app.captions import writing
@@ -285,7 +285,7 @@ def test_the_second_of_two_who_set_rules_is_told(session: Session, pile: Catalog
     assert job is not None and job.kind == "review.apply_rules"
 
 
-def test_two_people_deciding_at_the_same_moment_both_get_an_answer(engine: Engine) -> None:
+def test_two_people_deciding_at_the_same_moment_both_get_an_answer(engine: Engine, emptied: None) -> None:
     """On two connections: one wins, the other is told; never a broken index."""
     with transaction(engine) as session:
         pile = cast.catalog(session)
@@ -310,5 +310,4 @@ def test_two_people_deciding_at_the_same_moment_both_get_an_answer(engine: Engin
         thread.join()
     with transaction(engine) as session:
         assert len(history(session, kettle.id)) == 1
-        session.execute(text("truncate person, catalog cascade"))
     assert sorted(outcomes) == ["decided", "told"]

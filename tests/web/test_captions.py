@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app.captions import writing
@@ -117,13 +117,10 @@ def test_a_captioner_is_asked_for_a_photo_that_no_person_wrote(
 
 
 @pytest.fixture
-def committed(engine: Engine) -> Iterator[Session]:
+def committed(engine: Engine, emptied: None) -> Iterator[Session]:
     """A session whose rows other connections see; they are gone after the test."""
     with Session(engine, expire_on_commit=False) as session:
         yield session
-        session.rollback()
-        session.execute(text("truncate person, catalog cascade"))
-        session.commit()
 
 
 @pytest.mark.parametrize("act", ["rewrite", "restore", "undo"])

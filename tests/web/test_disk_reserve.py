@@ -187,14 +187,16 @@ def test_a_database_whose_disk_is_full_says_so(
     assert answer.status_code == 422 and "disk is full" in said(answer)
 
 
-def test_what_others_send_stops_nobody_who_sends_nothing(web: FastAPI, client: TestClient, session: Session) -> None:
+def test_what_others_send_stops_nobody_who_sends_nothing(
+    web: FastAPI, client: TestClient, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Strangers who announced terabytes and held them back made every page answer that the disk was full."""
     photo = cast.red_kettle(session, cast.catalog(session))
     assert client.get("/people").status_code == 200
     door: Any = web.middleware_stack
     while not isinstance(door, AccessControl):
         door = door.app
-    door._coming_bytes = 1 << 60
+    monkeypatch.setattr(door, "_coming_bytes", 1 << 60)
     assert client.get("/people").status_code == 200
     assert client.post(f"/images/{photo.id}/decisions", data={"verdict": "kept"}, headers=JSON).status_code == 200
     announced = {**JSON, "Content-Length": str(100 * MB)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from app.database import transaction
 from app.datasets.manifest import ManifestRow, write_manifest
@@ -120,7 +120,7 @@ def listener() -> type[Listener]:
 
 
 @pytest.fixture
-def committed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def committed(emptied: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """For tests whose workers commit: what they leave is taken away. Nothing is sent to a Redis."""
     from workers import celery_app
 
@@ -128,8 +128,6 @@ def committed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     celery_app.stopped_for_good.clear()
     yield
     celery_app.stopped_for_good.clear()
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job, suite, cycle cascade"))
 
 
 @pytest.fixture

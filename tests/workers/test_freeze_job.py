@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image as Pillow
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -26,14 +25,7 @@ from tests.datasets.cast import kept
 from tests.pictures import again, patches, saved
 from workers import celery_app, cpu
 
-
-@pytest.fixture(autouse=True)
-def _clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
-    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
-    yield
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job cascade"))
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture

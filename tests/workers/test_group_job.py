@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from PIL import ImageOps
 from sqlalchemy import Engine, select, text
@@ -22,14 +20,7 @@ from tests.pictures import Picture, again, cut, patches
 from workers import celery_app, cpu
 from workers.signals.fingerprint import fingerprint
 
-
-@pytest.fixture(autouse=True)
-def _clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
-    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
-    yield
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job cascade"))
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 def measured(session: Session, pile: Catalog, picture: Picture, product: str | None = None) -> Image:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, func, select
 
 from app import jobs
 from app.catalog.tables import Catalog
@@ -17,14 +15,7 @@ from app.settings import Settings
 from tests import cast
 from workers import celery_app, cpu
 
-
-@pytest.fixture(autouse=True)
-def _clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
-    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
-    yield
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job cascade"))
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture

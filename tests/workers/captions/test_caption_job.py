@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from PIL import Image as Pillow
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -26,14 +26,7 @@ from workers.celery_app import Work
 from workers.devices.model_cache import ModelCache
 from workers.errors import InputError
 
-
-@pytest.fixture(autouse=True)
-def _clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
-    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
-    yield
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job cascade"))
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture

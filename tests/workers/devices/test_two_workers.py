@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from app import broker, jobs
 from app.database import transaction
@@ -25,13 +25,7 @@ from tests.training.cast import frozen_version, one_run
 from tests.waiting import until
 from workers.trainer.process import Trainer
 
-
-@pytest.fixture(autouse=True)
-def clean_tables(engine: Engine) -> Iterator[None]:
-    """Workers commit; what they leave is taken away."""
-    yield
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job, suite cascade"))
+pytestmark = pytest.mark.usefixtures("emptied")
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 
 from app import jobs
 from app.catalog import embeddings
@@ -38,12 +38,7 @@ class Average(Embedder):
         return self.of_length_one(np.stack([np.asarray(picture).mean(axis=(0, 1)) + 1 for picture in pictures]))
 
 
-@pytest.fixture(autouse=True)
-def _clean_tables(engine: Engine) -> Iterator[None]:
-    """Workers commit; what they leave is taken away."""
-    yield
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job, embedding_space cascade"))
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ nobody."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,13 +42,7 @@ def labelled(label: str = "ORGANIC TEA", tag: str = "") -> Pillow.Image:
     return drawn
 
 
-@pytest.fixture(autouse=True)
-def _clean_tables(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers commit; what they leave is taken away. Nothing is sent to a Redis."""
-    monkeypatch.setattr(celery_app.broker, "send_due", lambda *_: 0)
-    yield
-    with transaction(engine) as session:
-        session.execute(text("truncate person, catalog, job cascade"))
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 def test_words_are_read_where_they_stand() -> None:
