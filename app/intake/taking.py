@@ -276,7 +276,7 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
              "extra": {**read.of_server, **facts["extra"]}, "catalog_id": catalog_id, "intake_id": intake_id}
             for read in stored
         ]  # fmt: skip
-        session.execute(insert(Image).values(rows).on_conflict_do_nothing())
+        session.execute(insert(Image).on_conflict_do_nothing(), rows)
     known = _known(session, catalog_id, batch)
     if measuring is not None:
         measured = {
