@@ -214,7 +214,7 @@ def _keep(storage: Storage, read: _Read, max_megapixels: int, measuring: Measuri
                 read.thumb_sha256 = storage.put("thumbs", seen, SUFFIXES[THUMB_FORMAT])
             return
         suffix = SUFFIXES[picture.format]
-        shown = storage.path("originals", storage.put("originals", read.data, suffix), suffix)
+        shown = storage.path("originals", storage.put("originals", read.data, suffix, read.sha256), suffix)
         if picture.render is not None:
             shown = storage.path("renders", storage.put("renders", picture.render, ".png"), ".png")
         if measuring is not None:

@@ -93,10 +93,9 @@ def _frames(small: Pixels) -> list[Box]:
 def _without_border(small: Pixels, box: Box) -> Box | None:
     """The box in px that a plain border leaves of one; None without a border, and where all is border."""
     left, top, right, bottom = box
-    red, green, blue = cv2.split(small[top:bottom, left:right])
-    off = np.zeros(red.shape, dtype=np.uint8)
-    for channel in (red, green, blue):
-        cv2.max(off, cv2.absdiff(channel, float(channel[0, 0])), dst=off)
+    inside = small[top:bottom, left:right]
+    red, green, blue = cv2.split(cv2.absdiff(inside, np.broadcast_to(inside[0, 0], inside.shape)))
+    off = np.asarray(cv2.max(cv2.max(red, green), blue), dtype=np.uint8)
     if off.max() <= BORDER_LEVELS:
         return None
     (first_column, last_column), (first_row, last_row) = (_ends(off, axis) for axis in (0, 1))
@@ -112,8 +111,8 @@ def _ends(off: NDArray[np.uint8], axis: int) -> tuple[int, int]:
 
     Beside a sharp edge, a compressed border bleeds for a few pixels: little next to what comes behind them.
     """
-    is_inner = cv2.reduce(off, axis, cv2.REDUCE_MAX).ravel() > BORDER_LEVELS
-    means = cv2.reduce(off, axis, cv2.REDUCE_AVG, dtype=cv2.CV_64F).ravel()
+    is_inner = np.asarray(cv2.reduce(off, axis, cv2.REDUCE_MAX)).ravel() > BORDER_LEVELS
+    means = np.asarray(cv2.reduce(off, axis, cv2.REDUCE_AVG, dtype=cv2.CV_64F), dtype=np.float64).ravel()
     reach = len(means) // 32
 
     def end(inner: NDArray[np.bool_], mean: NDArray[np.float64]) -> int:
