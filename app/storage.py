@@ -51,12 +51,12 @@ class Storage:
         """Where the file with these bytes lies, whether or not it is there. `suffix` starts with a dot."""
         return self.root / "files" / kind / sha256[:2] / f"{sha256}{suffix}"
 
-    def put(self, kind: Kind, data: bytes, suffix: str) -> str:
-        """Keep `data` and return its SHA-256 in hex. Writing the same bytes again costs no disk.
+    def put(self, kind: Kind, data: bytes, suffix: str, sha256: str = "") -> str:
+        """Keep `data` and return its SHA-256 in hex, `sha256` where the caller has just made it of the very bytes.
 
-        Raises DiskFull, also when only the reserve is left.
+        Writing the same bytes again costs no disk. Raises DiskFull, also when only the reserve is left.
         """
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = sha256 or hashlib.sha256(data).hexdigest()
         target = self.path(kind, sha256, suffix)
         if target.exists():
             # Whoever deletes files that nobody needs passes over young ones: see `app/removal/files.py`.

@@ -214,7 +214,7 @@ def _keep(storage: Storage, read: _Read, max_megapixels: int, measuring: Measuri
                 read.thumb_sha256 = storage.put("thumbs", seen, SUFFIXES[THUMB_FORMAT])
             return
         suffix = SUFFIXES[picture.format]
-        shown = storage.path("originals", storage.put("originals", read.data, suffix), suffix)
+        shown = storage.path("originals", storage.put("originals", read.data, suffix, read.sha256), suffix)
         if picture.render is not None:
             shown = storage.path("renders", storage.put("renders", picture.render, ".png"), ".png")
         if measuring is not None:
@@ -276,7 +276,7 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
              "extra": {**read.of_server, **facts["extra"]}, "catalog_id": catalog_id, "intake_id": intake_id}
             for read in stored
         ]  # fmt: skip
-        session.execute(insert(Image).values(rows).on_conflict_do_nothing())
+        session.execute(insert(Image).on_conflict_do_nothing(), rows)
     known = _known(session, catalog_id, batch)
     if measuring is not None:
         measured = {
