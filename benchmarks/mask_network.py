@@ -78,7 +78,7 @@ class Separable(nn.Module):
 
 
 class SubjectNetwork(nn.Module):
-    """uint8-valued sRGB, float32 (n, 3, side, side) in 0..255, to the logit of "product" at half that size, (n, 1, ...).
+    """uint8-valued sRGB, float32 (n, 3, side, side) in 0..255, to the logit of "product", (n, 1, side / 2, side / 2).
 
     The side is a multiple of 32 px.
     """

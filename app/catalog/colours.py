@@ -264,10 +264,6 @@ def _name_neutral(lightness: float) -> str:
 
 _NEUTRAL_STEPS = ((_BLACK, "black"), (44.0, "dark grey"), (_LIGHT, "grey"), (_WHITE, "light grey"))
 _NEUTRALS = frozenset({"black", "dark grey", "grey", "light grey", "white"})
-_CODES = [
-    (name, code)
-    for name, codes in _PROTOTYPES.items()
-    for code in (*codes, *SURVEYED.get(name, {}).values())
-]
+_CODES = [(name, code) for name, codes in _PROTOTYPES.items() for code in (*codes, *SURVEYED.get(name, {}).values())]
 _NAMES = tuple(name for name, _ in _CODES)
 _PROTOTYPE_LABS = lab_from_srgb([list(bytes.fromhex(code)) for _, code in _CODES])

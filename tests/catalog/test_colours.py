@@ -95,7 +95,7 @@ def test_dark_cloth_keeps_its_colour_and_white_cloth_is_white_in_its_folds(
 
 
 def shining(level: int, sheen: int) -> np.ndarray:
-    """Pixels of neutral cloth in Lab (n, 3): two parts of one grey level, a third of it brighter with the light on it."""
+    """Pixels of neutral cloth in Lab (n, 3): two thirds of one grey level, the others brighter with light on them."""
     levels = np.concatenate([np.full(2000, level), np.linspace(level, sheen, 1200)])
     return lab_from_srgb(np.repeat(levels[:, None], 3, axis=1))
 

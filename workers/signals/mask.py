@@ -164,7 +164,7 @@ def fit_backdrop(lab: Planes) -> Backdrop:
 
 @dataclass(frozen=True, slots=True)
 class _Ring:
-    """Some `RING_SAMPLES` places in the border: indices (n), their `_terms` (6, n), and which lie at which side (4, n)."""
+    """Some `RING_SAMPLES` places in the border: indices (n), their `_terms` (6, n), which lie at which side (4, n)."""
 
     y: NDArray[np.intp]
     x: NDArray[np.intp]

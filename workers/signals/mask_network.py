@@ -28,7 +28,8 @@ def log_odds(pixels: Pixels) -> Field:
     """
     square = cv2.resize(pixels, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
     batch = np.ascontiguousarray(square.transpose(2, 0, 1)[None], dtype=np.float32)
-    return np.asarray(_session().run(None, {"pixels": batch})[0], dtype=np.float32)[0, 0]
+    odds = np.asarray(_session().run(None, {"pixels": batch})[0], dtype=np.float32)
+    return odds.reshape(odds.shape[2:])
 
 
 @cache
