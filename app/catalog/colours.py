@@ -66,8 +66,10 @@ _PROTOTYPES: dict[str, tuple[str, ...]] = {
         "2a2d18", "1c2a1e", "00c896", "47695a", "42422f", "6a6a53", "797a58",
     ),
     "teal": ("008080", "1a9e98", "0f6a6c", "40c4bf", "6d9a9d", "0b4456"),
-    # The last: indigo cloth, washed.
-    "blue": ("2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb", "4a5a75"),
+    # The last: indigo cloth, washed, and blue cotton, on a screen called slate; of nine such garments eight were blue.
+    "blue": (
+        "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb", "4a5a75", "515a68", "616c7a", "7b8592",
+    ),
     "navy": ("000080", "16224d", "1f2a5c", "1b2131", "252d42"),
     # The last: magenta leather, purple cloth in the dark, mauve.
     "purple": (

@@ -65,6 +65,8 @@ def test_names_of_known_colours(code: str, name: str) -> None:
         ("875064", "purple"), ("9e9078", "beige"), ("4b5973", "blue"), ("ab5d3a", "brown"), ("a57a3a", "brown"),
         # Faded olive, faded pink, and cream that is no white in a lamp's light; grey in it is one.
         ("696652", "green"), ("7d7857", "green"), ("ac8f92", "pink"), ("d0c9b7", "beige"), ("bebcaf", "light grey"),
+        # Washed denim and blue cotton.
+        ("5f6a79", "blue"), ("5d6873", "blue"), ("858f9a", "blue"), ("4d5462", "blue"),
     ],
 )  # fmt: skip
 def test_names_of_cloth_as_cameras_see_it(code: str, name: str) -> None:
@@ -117,7 +119,9 @@ def test_prototypes_of_the_survey_are_what_it_says() -> None:
             assert survey[f"xkcd:{name}"] == f"#{code}", name
 
 
-@pytest.mark.parametrize(("lab", "name"), [((30, -1, -7), "dark grey"), ((43, 0, -8), "dark grey")])
+@pytest.mark.parametrize(
+    ("lab", "name"), [((30, -1, -7), "dark grey"), ((64, 0, -8), "grey"), ((43, 0, -5), "dark grey")]
+)
 def test_a_tinted_grey_is_a_grey(lab: tuple[float, float, float], name: str) -> None:
     assert name_colour(lab) == name
 

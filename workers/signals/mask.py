@@ -153,9 +153,11 @@ def fit_backdrop(lab: Planes) -> Backdrop:
     votes = (_squares(colours, candidates) <= FLOOD_DELTA_E**2).sum(axis=0)
     plane = np.zeros((3, 6), dtype=np.float32)
     plane[:, 0] = candidates[:, int((votes * (1 + candidates[0] / 1000)).argmax())]
+    fitted: Mask | None = None
     for limit in (2.0, 1.5, 1.0, 1.0):
         agrees = distance(colours, plane @ ring.terms) <= limit * FLOOD_DELTA_E
-        plane = _fit_plane(ring, agrees, colours, plane)
+        if fitted is None or (agrees != fitted).any():
+            plane, fitted = _fit_plane(ring, agrees, colours, plane), agrees
     off = distance(colours, plane @ ring.terms)
     agrees = off <= FLOOD_DELTA_E
     noise = float(np.median(off[agrees])) if agrees.any() else 0.0
