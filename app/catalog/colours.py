@@ -66,9 +66,9 @@ _PROTOTYPES: dict[str, tuple[str, ...]] = {
         "2a2d18", "1c2a1e", "00c896", "47695a", "42422f", "6a6a53", "797a58",
     ),
     "teal": ("008080", "1a9e98", "0f6a6c", "40c4bf", "6d9a9d", "0b4456"),
-    # The last: indigo cloth, washed, and blue cotton, on a screen called slate; of nine such garments eight were blue.
+    # The last: indigo cloth, washed, and blue cotton, on a screen called slate: darker than this they are seldom grey.
     "blue": (
-        "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb", "4a5a75", "515a68", "616c7a", "7b8592",
+        "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb", "4a5a75", "515a68", "616c7a",
     ),
     "navy": ("000080", "16224d", "1f2a5c", "1b2131", "252d42"),
     # The last: magenta leather, purple cloth in the dark, mauve.
@@ -76,10 +76,10 @@ _PROTOTYPES: dict[str, tuple[str, ...]] = {
         "8038a8", "800080", "6a2d8c", "a064c8", "c9b3e0", "4b1f66", "963d80", "281a2c", "3b3145", "977882",
     ),
     # The last: faded pink cloth, which on a screen is called pinkish grey.
-    "pink": ("f680b0", "ffc0cb", "ff69b4", "f6cbd2", "e0659a", "ff1493", "a74163", "ae9598"),
-    # The last: brown cloth and leather in shade.
+    "pink": ("f680b0", "ffc0cb", "ff69b4", "f6cbd2", "e0659a", "ff1493", "a74163", "a48b8e"),
+    # The last: brown cloth and leather in shade, taupe.
     "brown": (
-        "7a4a28", "8b4513", "5f3a20", "96603a", "4a2c18", "2b1d14", "3d2b20", "583630", "4c3b3a",
+        "7a4a28", "8b4513", "5f3a20", "96603a", "4a2c18", "2b1d14", "3d2b20", "583630", "4c3b3a", "735f56",
     ),
     "beige": ("e5d2b2", "f5f5dc", "d8c3a0", "efe3cf", "c9b48f", "9f917a", "cfc8b6"),
     "maroon": ("800000", "6b1020", "7a1f2b", "3a1218", "5a2430", "5c363a"),
@@ -89,6 +89,7 @@ _PROTOTYPES: dict[str, tuple[str, ...]] = {
 
 # The same from the survey, under the names that it gives them.
 SURVEYED: dict[str, dict[str, str]] = {
+    "red": {"rusty red": "af2f0d"},
     "orange": {"yellowish orange": "ffab0f"},
     "yellow": {
         "golden yellow": "fec615", "mustard": "ceb301", "dark mustard": "a88905", "ocher": "bf9b0c",

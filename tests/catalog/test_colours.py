@@ -66,7 +66,9 @@ def test_names_of_known_colours(code: str, name: str) -> None:
         # Faded olive, faded pink, and cream that is no white in a lamp's light; grey in it is one.
         ("696652", "green"), ("7d7857", "green"), ("ac8f92", "pink"), ("d0c9b7", "beige"), ("bebcaf", "light grey"),
         # Washed denim and blue cotton.
-        ("5f6a79", "blue"), ("5d6873", "blue"), ("858f9a", "blue"), ("4d5462", "blue"),
+        ("5f6a79", "blue"), ("5d6873", "blue"), ("4d5462", "blue"), ("858f9a", "grey"),
+        # Pale pink in shade, and taupe.
+        ("968184", "pink"), ("70625a", "brown"),
     ],
 )  # fmt: skip
 def test_names_of_cloth_as_cameras_see_it(code: str, name: str) -> None:

@@ -49,7 +49,7 @@ SMALLEST_SUBJECT: Final = 0.003
 LARGEST_SUBJECT: Final = 0.985
 SURE: Final = 1.0
 PALE_CONFIDENCE: Final = 0.6
-TRUSTED: Final = 0.88
+TRUSTED: Final = 0.85
 # The log odds of 0.62.
 ODDS_AT_FRAME: Final = 0.49
 # A plane that fits the border this well has no bowl to it.

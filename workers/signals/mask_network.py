@@ -1,6 +1,6 @@
 """A small network that says of each pixel how likely it is product, whatever lies behind: folds, tiles, wood, shadow.
 
-Weights and how they came to be: `mask_network.onnx` and `mask_network.md` beside this file. About 3 ms a photo on one
+Weights and how they came to be: `mask_network.onnx` and `mask_network.md` beside this file. 2 to 3 ms a photo on one
 core.
 """
 
@@ -18,7 +18,7 @@ from workers.signals.lab import Field, Pixels
 
 WEIGHTS: Final = Path(__file__).with_suffix(".onnx")
 # The network was trained on photos pressed into this square, whatever their shape.
-SIDE_PX: Final = 192
+SIDE_PX: Final = 160
 
 
 def log_odds(pixels: Pixels) -> Field:
