@@ -8,6 +8,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Boolean, Integer, Text, any_, cast, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from sqlalchemy.orm import Session
@@ -16,6 +18,7 @@ from app.catalog import grouping
 from app.catalog.copies import Match
 from app.catalog.grouping import PRODUCT_AT_MOST, Contender, Edge, KnownPair, PhotoGroup
 from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
+from app.database import Base
 
 _AT_ONCE: Final = 5_000
 _Row = TypeVar("_Row")
@@ -23,23 +26,29 @@ _Row = TypeVar("_Row")
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A photo with the keys of its frames, and whether it was compared with the others since it was measured."""
+    """Photos with the keys of their frames, and whether each was compared with the others since it was measured."""
 
-    image_id: int
-    keys: bytes | None
-    is_new: bool
+    image_ids: list[int]
+    keys: list[bytes | None]
+    is_new: NDArray[np.bool_]
 
 
-def keyed(session: Session, catalog_id: int) -> list[Keyed]:
-    """All measured photos of a catalog, the oldest first."""
+def keyed(session: Session, catalog_id: int) -> Keyed:
+    """All measured photos of a catalog, the oldest first. Rows are taken a few thousand at a time."""
     is_new = or_(Signals.compared_at.is_(None), Signals.compared_at < Signals.measured_at)
     rows = session.execute(
         select(Signals.image_id, Signals.frame_keys, is_new)
         .join(Image, Image.id == Signals.image_id)
         .where(Image.catalog_id == catalog_id)
         .order_by(Signals.image_id)
+        .execution_options(yield_per=_AT_ONCE)
     )
-    return [Keyed(*row) for row in rows]
+    image_ids, keys, news = [], [], bytearray()
+    for number, key, new in rows:
+        image_ids.append(number)
+        keys.append(key)
+        news.append(new)
+    return Keyed(image_ids, keys, np.frombuffer(news, np.bool_))
 
 
 def thumbs(session: Session, image_ids: Sequence[int]) -> dict[int, bytes]:
@@ -67,7 +76,7 @@ def record(
         session.execute(update(Signals).where(Signals.image_id == chosen).values(compared_at=at))
     for matched in _batches(matches):
         rows = [_row(catalog_id, match, ids) for match in matched]
-        new = insert(CopyPair).values(rows)
+        new = insert(CopyPair).from_select(list(rows[0]), select(_unnested(CopyPair, rows)))
         changed = {name: new.excluded[name] for name in rows[0] if name not in ("first_id", "second_id")}
         session.execute(new.on_conflict_do_update(index_elements=["first_id", "second_id"], set_=changed))
 
@@ -215,6 +224,13 @@ def mark(session: Session, catalog_id: int, image_ids: Collection[int] | None = 
             .values(copies=rows.c.copies, copy_count=rows.c.count, is_best=rows.c.best)
             .execution_options(synchronize_session=False)
         )
+
+
+def _unnested(table: type[Base], rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Rows of a table as a list of columns, each one value of the statement however many rows there are."""
+    columns = table.__table__.columns
+    arrays = [cast([row[name] for row in rows], ARRAY(columns[name].type)) for name in rows[0]]
+    return func.unnest(*arrays).table_valued(*rows[0]).render_derived()
 
 
 def _batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
