@@ -60,7 +60,7 @@ def drawn(block: int) -> list[Mark]:
     copies = np.arange(COPY_EACH - 1, BLOCK, COPY_EACH)
     lab[copies] = lab[copies - 1, :, :, ::-1] + draw.normal(0, 1.0, (len(copies), *lab.shape[1:]))
     ground = np.zeros(3, np.float32)
-    return [(pack_key(one), pack_thumb(one, (0, 0, 1, 1), ground)) for one in lab.astype(np.float32)]
+    return [(pack_key(planes), pack_thumb(planes, (0, 0, 1, 1), ground)) for planes in lab.astype(np.float32)]
 
 
 def fill(engine: Engine, first_block: int, blocks: int, catalog_id: int) -> None:

@@ -41,10 +41,12 @@ def group(work: Work) -> dict[str, Any]:
     matches = list(copies.find(photos.keys, thumbs, photos.is_new, threads())) if new else []
     work.tell(note="Making groups")
     with work.transaction() as session:
-        # Under the job's token: a worker whose lease is lost writes nothing.
-        jobs.beat(session, work.claim, done=len(new), note="")
+        review.lock(session, catalog_id)
         duplicates.record(session, catalog_id, new, matches, ids, started)
         groups = review.regroup(session, catalog_id)
+        # Under the job's token: a worker whose lease is lost writes nothing. At the end, so that somebody who cancels
+        # does not wait for the job's row.
+        jobs.beat(session, work.claim, done=len(new), note="")
     return {"photos": len(new), "pairs": len(matches), "groups": groups}
 
 

@@ -43,12 +43,14 @@ def keyed(session: Session, catalog_id: int) -> Keyed:
         .order_by(Signals.image_id)
         .execution_options(yield_per=_AT_ONCE)
     )
-    image_ids, keys, news = [], [], bytearray()
+    image_ids: list[int] = []
+    keys: list[bytes | None] = []
+    flags = bytearray()
     for number, key, new in rows:
         image_ids.append(number)
         keys.append(key)
-        news.append(new)
-    return Keyed(image_ids, keys, np.frombuffer(news, np.bool_))
+        flags.append(new)
+    return Keyed(image_ids, keys, np.frombuffer(flags, np.bool_))
 
 
 def thumbs(session: Session, image_ids: Sequence[int]) -> dict[int, bytes]:
@@ -76,7 +78,11 @@ def record(
         session.execute(update(Signals).where(Signals.image_id == chosen).values(compared_at=at))
     for matched in _batches(matches):
         rows = [_row(catalog_id, match, ids) for match in matched]
-        new = insert(CopyPair).from_select(list(rows[0]), select(_unnested(CopyPair, rows)))
+        pairs = _unnested(CopyPair, rows)
+        # A photo may have left the catalog while they were compared.
+        stays = select(func.count()).where(Image.id.in_([pairs.c.first_id, pairs.c.second_id]))
+        are_there = stays.where(Image.catalog_id == catalog_id).scalar_subquery() == 2
+        new = insert(CopyPair).from_select(list(rows[0]), select(pairs).where(are_there))
         changed = {name: new.excluded[name] for name in rows[0] if name not in ("first_id", "second_id")}
         session.execute(new.on_conflict_do_update(index_elements=["first_id", "second_id"], set_=changed))
 

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app import audit
+from app import audit, jobs
 from app.captions.tables import Caption
 from app.catalog import reading
 from app.catalog.tables import Catalog, Embedding, Image, RemovedPhoto, SourceFile
@@ -25,6 +25,7 @@ from app.jobs import Job
 from app.people import Person, needs_owner
 from app.removal import files
 from app.removal.consequences import Consequences, counted
+from app.review import duplicates
 from app.review.tables import Decision
 from app.storage import Storage
 
@@ -126,6 +127,11 @@ def take_away(session: Session, storage: Storage, catalog_id: int, image_ids: Co
     """Delete these photos of one catalog with all that depends on them; those that versions hold become hidden."""
     held = set(session.scalars(select(Member.image_id).where(Member.image_id.in_(image_ids)).distinct()))
     going = [image_id for image_id in image_ids if image_id not in held]
+    if reading.is_removed(session, catalog_id):
+        duplicates.drop(session, catalog_id)
+    else:
+        duplicates.leave(session, catalog_id, image_ids)
+        jobs.request_once(session, "photos.group", {"catalog_id": catalog_id})
     images: Sequence[Image] = session.scalars(select(Image).where(Image.id.in_(going))).all()
     paths = {path for image in images for path in files.of(storage, image)}
     session.execute(delete(SourceFile).where(SourceFile.image_id.in_(image_ids)))
