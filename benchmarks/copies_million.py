@@ -18,7 +18,9 @@ import resource
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -42,6 +44,7 @@ GROWTH_AT_MOST: Final = 15.0
 SEED: Final = 9
 COPY_EACH: Final = 10
 BLOCK: Final = 500
+DRAWN_AHEAD: Final = 16
 
 _FREQUENCY: Final = np.maximum(np.hypot.outer(np.arange(THUMB_SIDE), np.arange(THUMB_SIDE)), 1.0)
 Mark = tuple[bytes | None, bytes]
@@ -68,12 +71,16 @@ def fill(engine: Engine, first_block: int, blocks: int, catalog_id: int) -> None
     with transaction(engine) as session:
         session.add(Catalog(id=catalog_id, name=f"drawn {catalog_id}"))
         session.add(Intake(id=catalog_id, catalog_id=catalog_id, folder="/photos"))
-    # In processes of their own, so that what drawing takes is not in this one's peak.
-    with get_context("spawn").Pool(2) as pool:
-        number = first_block * BLOCK
-        for marks in pool.imap(drawn, range(first_block, first_block + blocks), chunksize=4):
-            _copy(engine, number + 1, marks, catalog_id)
-            number += len(marks)
+    # In processes of their own, a few at a time, so that what drawing takes is not in this one's peak.
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        number, waiting = first_block * BLOCK, deque[Future[list[Mark]]]()
+        for block in range(first_block, first_block + blocks + DRAWN_AHEAD):
+            if block < first_block + blocks:
+                waiting.append(pool.submit(drawn, block))
+            if len(waiting) > DRAWN_AHEAD or (waiting and block >= first_block + blocks):
+                marks = waiting.popleft().result()
+                _copy(engine, number + 1, marks, catalog_id)
+                number += len(marks)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze"))
 
