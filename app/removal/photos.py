@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app import audit
 from app.captions.tables import Caption
@@ -132,7 +132,7 @@ def take_away(session: Session, storage: Storage, catalog_id: int, image_ids: Co
     session.execute(delete(Image).where(Image.id.in_(going)).execution_options(synchronize_session=False))
     session.expire_all()
     if held and not reading.is_removed(session, catalog_id):
-        hidden = _hidden(session, catalog_id)
+        hidden = _hidden(session, catalog_id, held)
         session.execute(update(Image).where(Image.id.in_(held)).values(catalog_id=hidden.id))
         # It is found by its looks no more.
         session.execute(delete(Embedding).where(Embedding.image_id.in_(held)))
@@ -163,11 +163,20 @@ def allow_again(session: Session, removed_id: int, by: Person) -> None:
     session.flush()
 
 
-def _hidden(session: Session, catalog_id: int) -> Catalog:
-    """The hidden catalog beside this one, made where there is none."""
-    beside = session.scalars(select(Catalog).where(Catalog.removed_from_id == catalog_id)).first()
+def _hidden(session: Session, catalog_id: int, image_ids: Collection[int]) -> Catalog:
+    """A hidden catalog beside this one that has room for these photos, made where there is none.
+
+    A photo that was removed, allowed again, taken in again and removed again is not the one that an older version
+    holds, though their bytes are the same; no catalog has the same bytes twice.
+    """
+    same, mine = aliased(Image), select(Image.sha256).where(Image.id.in_(image_ids))
+    has_same = select(same.id).where(same.catalog_id == Catalog.id, same.sha256.in_(mine)).exists()
+    all_beside = select(Catalog).where(Catalog.removed_from_id == catalog_id).order_by(Catalog.id)
+    beside = session.scalars(all_beside.where(~has_same)).first()
     if beside is None:
-        name = f"{reading.get(session, catalog_id).name} (removed photos of catalog {catalog_id})"
+        number = len(session.scalars(all_beside).all()) + 1
+        place = f"catalog {catalog_id}" if number == 1 else f"catalog {catalog_id}, {number}"
+        name = f"{reading.get(session, catalog_id).name} (removed photos of {place})"
         beside = Catalog(name=name, removed_at=utc_now(), removed_from_id=catalog_id)
         session.add(beside)
         session.flush()

@@ -61,11 +61,13 @@ def rule(
     `seen_id` is the ruling that the person saw (0: none); None asks for no check. Raises NotFound, Refused for a photo
     that is not in the group, and Conflict when somebody else has ruled since.
     """
-    group = session.get(DuplicateGroup, group_id)
+    catalog_id = session.scalar(select(DuplicateGroup.catalog_id).where(DuplicateGroup.id == group_id))
+    if catalog_id is not None:
+        _lock(session, catalog_id)
+    # While this waited for the lock, new groups may have taken its place.
+    group = session.get(DuplicateGroup, group_id, populate_existing=True)
     if group is None:
         raise NotFound("There is no such group any more: other photos have come, or gone.")
-    _lock(session, group.catalog_id)
-    session.refresh(group)
     before = current(session, group_id)
     if before is not None and seen_id is not None and seen_id != before.id and before.person_id != person.id:
         name = session.get_one(Person, before.person_id).name
