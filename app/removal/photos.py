@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
-from app import audit
+from app import audit, jobs
 from app.captions.tables import Caption
 from app.catalog import reading
 from app.catalog.tables import Catalog, Embedding, Image, RemovedPhoto, SourceFile
@@ -25,6 +25,7 @@ from app.jobs import Job
 from app.people import Person, needs_owner
 from app.removal import files
 from app.removal.consequences import Consequences, counted
+from app.review import departures
 from app.review.tables import Decision
 from app.storage import Storage
 
@@ -63,6 +64,8 @@ def consequences(session: Session, image: Image) -> Consequences:
         *([counted(len(names) - 5, "more name")] if len(names) > 5 else []),
     ]
     stays = [f"the same picture in the catalog {name}" for name in elsewhere]
+    if linked := departures.linked_to(session, image.id):
+        stays.append(f"{counted(len(linked), 'copy', 'copies')} linked to it, no longer left out as such")
     if holding:
         stays += [f"in {version}, with its file and the caption it had" for version in holding]
     else:
@@ -117,7 +120,11 @@ def remove(session: Session, storage: Storage, image_id: int, by: Person, reason
     )
     session.execute(new.on_conflict_do_nothing())
     audit.record(session, "photo_removed", by.id, photo=image.id, file=image.file_name, sha256=image.sha256)
-    removed = take_away(session, storage, image.catalog_id, [image.id])
+    catalog_id = image.catalog_id
+    departures.let_go(session, catalog_id, image_id)
+    removed = take_away(session, storage, catalog_id, [image_id])
+    # Groups that lost their best photo choose among the others.
+    jobs.request_once(session, "photos.group", {"catalog_id": catalog_id}, by)
     files.request_deletion(session, removed.files, by)
     return removed
 

@@ -19,7 +19,7 @@ from app.captions import writing
 from app.captions.proposing import propose_facts
 from app.catalog import duplicates, lettering, reading, signals
 from app.catalog.copies import Match
-from app.catalog.tables import Catalog, Image, Lettering, Signals, SourceFile
+from app.catalog.tables import Catalog, DuplicateGroup, Image, Lettering, Signals, SourceFile
 from app.database import transaction, utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotAllowed, NotFound, Refused
@@ -28,6 +28,8 @@ from app.jobs import Job
 from app.people import Person
 from app.removal import caches, catalogs, files, photos, versions
 from app.review import decisions
+from app.review import duplicates as rulings
+from app.review.tables import Decision
 from app.selection.tables import PhotoIndex
 from app.settings import Settings
 from app.storage import Storage
@@ -128,6 +130,47 @@ def test_what_is_found_of_a_removed_photo_is_passed_over(session: Session, stora
     assert [(pair.first_id, pair.second_id) for pair in duplicates.pairs_of(session, pile.id)] == [(ids[1], ids[2])]
     assert decisions.apply_rules(session, ids).left_to_people == 0
     assert propose_facts(session, ids) == 2
+
+
+def test_copies_of_a_removed_photo_are_no_copies_any_more(session: Session, storage: Storage, owner: Person) -> None:
+    pile = cast.catalog(session)
+    best, kept, open_one, other = (cast.image(session, pile, caption="A red kettle.") for _ in range(4))
+    decisions.decide(session, kept, owner, "kept")
+    group_id = cast.alike(session, pile, [best, kept, open_one])
+    rulings.rule(session, group_id, owner, "linked")
+    assert photos.consequences(session, best).stays == ("2 copies linked to it, no longer left out as such",)
+    photos.remove(session, storage, best.id, owner, "")
+    said = {
+        row.image_id: row.verdict for row in session.scalars(select(Decision).where(Decision.superseded_at.is_(None)))
+    }
+    assert said[kept.id] == "kept" and "copy of another" not in session.scalars(
+        select(Decision.reason).where(Decision.superseded_at.is_(None))
+    ).all()  # fmt: skip
+    assert [photo.is_linked for photo in (kept, open_one, other)] == [False] * 3
+    group = session.get_one(DuplicateGroup, group_id)
+    assert (group.size, group.best_id, rulings.current(session, group_id)) == (2, kept.id, None)
+    assert [photo.copy_count for photo in (kept, open_one, other)] == [1, 1, 0]
+    assert session.scalars(select(Job.kind).where(Job.kind == "photos.group")).all() == ["photos.group"]
+    photos.remove(session, storage, kept.id, owner, "")
+    assert session.get(DuplicateGroup, group_id) is None
+    assert (open_one.copies, open_one.copy_count) == ("none", 0)
+
+
+def test_what_was_said_of_a_group_goes_on_without_one_of_its_photos(
+    session: Session, storage: Storage, owner: Person
+) -> None:
+    pile = cast.catalog(session)
+    for kind, gone in (("linked", 2), ("apart", 0), ("kept", 0)):
+        some = [cast.image(session, pile, caption="A red kettle.") for _ in range(3)]
+        group_id = cast.alike(session, pile, some)
+        rulings.rule(session, group_id, owner, kind)  # type: ignore[arg-type]
+        photos.remove(session, storage, some[gone].id, owner, "")
+        still = rulings.current(session, group_id)
+        assert still is not None and still.kind == kind
+        assert session.get_one(DuplicateGroup, group_id).size == 2
+        assert some[1].is_linked == (kind == "linked")
+        session.delete(session.get_one(DuplicateGroup, group_id))
+        session.flush()
 
 
 def test_a_photo_that_came_back_and_is_held_again_is_removed_again(
