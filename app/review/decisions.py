@@ -247,10 +247,8 @@ def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
     """Let the review rules, as their catalog has set them, suggest something for these photos of one catalog.
 
     A person's decision stays, and so does a suggestion that still holds; one for which no rule speaks any more is
-    withdrawn. A few statements, however many photos. Raises NotFound when none of the photos exists.
-    """
-    image_ids = reading.held(session, image_ids)
-    chosen = cast(sorted(image_ids), ARRAY(BigInteger))
+    withdrawn. A few statements, however many photos. Raises NotFound when none of the photos exists."""
+    chosen = cast(sorted(image_ids := reading.held(session, image_ids)), ARRAY(BigInteger))
     catalog_id = session.scalar(select(Image.catalog_id).where(Image.id == any_(chosen)).limit(1))
     if catalog_id is None:
         raise NotFound("There is no such photo.")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import warnings
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -19,9 +17,9 @@ from sqlalchemy.orm import Session
 
 from app.catalog.files import file_of
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
-from app.database import transaction, utc_now
-from app.errors import NotFound, Refused
-from app.intake import ingest, planning, taking, uploads
+from app.database import transaction
+from app.errors import Refused
+from app.intake import ingest, planning, taking
 from app.intake.sources import entry
 from app.jobs import Job
 from app.storage import Storage
@@ -425,40 +423,3 @@ def test_two_people_taking_in_the_same_pictures_at_once_make_each_image_once(
     assert sum(one.accepted for one in counts) == 12
     assert [one.accepted + one.already_there for one in counts] == [12, 12]
     assert sum(one.outcome == "accepted" for one in files) == 12
-
-
-def test_a_file_that_an_archive_holds_twice_is_one_photo(
-    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
-) -> None:
-    with warnings.catch_warnings(), zipfile.ZipFile(folder / "a.zip", "w") as archive:
-        warnings.simplefilter("ignore")
-        for seed in (1, 1, 2):
-            archive.writestr("a.jpg", encoded(picture(seed)))
-    asked, result = take_in(session, begin, storage, pile, folder)
-    assert (result["accepted"], result["already_there"], result["refused"]) == (2, 1, 0)
-    assert (session.get_one(Intake, asked.id).accepted, session.get_one(Intake, asked.id).already_there) == (2, 1)
-
-
-def test_nothing_comes_into_a_catalog_that_was_removed_since(
-    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
-) -> None:
-    add(folder, "a.jpg")
-    asked = ask(session, pile, folder)
-    pile.removed_at = utc_now()
-    session.flush()
-    with pytest.raises(NotFound, match="was removed"):
-        taking.take_in(begin, Told(), storage, asked.id, max_megapixels=50)
-
-
-def test_an_upload_that_waits_to_be_taken_in_is_kept_however_long(
-    session: Session, storage: Storage, pile: Catalog
-) -> None:
-    ana = cast.person(session)
-    waiting, left = (storage.root / uploads.FOLDER / uploads.begin(session, storage, ana) for _ in range(2))
-    for place in (waiting, left):
-        add(place, "a.jpg")
-        os.utime(place, (1, 1))
-    uploads.request_intake(session, storage, pile, waiting.name, ana)
-    os.utime(waiting, (1, 1))
-    uploads.begin(session, storage, ana)
-    assert (waiting.is_dir(), left.is_dir()) == (True, False)

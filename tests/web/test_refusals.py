@@ -137,6 +137,7 @@ def test_trying_again_asks_for_those_files_only(
     Path(asked.folder).mkdir(parents=True)
     ids = refuse(session, asked, a=EMPTY, b=SMALL.format(1))
     jobs.get(session, asked.job_id or 0).state = "done"
+    session.flush()
     assert "disabled" not in client.get(f"/intakes/{asked.id}/refused").text
     fields = {"one": {"file_id": str(ids["a"])}, "reason": {"reason": EMPTY}, "all": {}}[which]
     answer = client.post(f"/catalogs/{asked.catalog_id}/refused/retries", data={"intake_id": str(asked.id), **fields})
