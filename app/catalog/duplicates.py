@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Boolean, Integer, Text, any_, cast, delete, f
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from sqlalchemy.orm import Session
 
-from app.catalog import grouping
+from app.catalog import grouping, reading
 from app.catalog.copies import Match
 from app.catalog.grouping import PRODUCT_AT_MOST, Contender, Edge, KnownPair, PhotoGroup
 from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
@@ -64,14 +64,17 @@ def record(
     session: Session,
     catalog_id: int,
     new_ids: Sequence[int],
-    matches: Iterable[Match],
+    matches: Sequence[Match],
     ids: Sequence[int],
     at: datetime,
 ) -> None:
     """Keep what comparing the new photos with all others led to; `ids` are the numbers of the matches' places.
 
-    What was known of the new photos from before is replaced. `at` is when their keys were read.
+    What was known of the new photos from before is replaced. `at` is when their keys were read; a photo that was
+    removed since is passed over.
     """
+    there = reading.held(session, {ids[place] for match in matches for place in (match.first, match.second)})
+    matches = [match for match in matches if {ids[match.first], ids[match.second]} <= there]
     for some in _batches(new_ids):
         chosen = any_(cast(list(some), ARRAY(BigInteger)))
         session.execute(delete(CopyPair).where(or_(CopyPair.first_id == chosen, CopyPair.second_id == chosen)))
@@ -137,6 +140,7 @@ def current_groups(session: Session, catalog_id: int, apart: Collection[Edge]) -
             # Copies among them stand for one; what then still is too many is no product.
             shared = shared.having(count <= 3 * PRODUCT_AT_MOST)
         wanted.update(number for numbers in session.scalars(shared) for number in numbers)
+    wanted = reading.held(session, wanted)
     photos = [photo for some in _batches(sorted(wanted)) for photo in photos_of(session, some)]
     return grouping.groups(photos, pairs, apart)
 

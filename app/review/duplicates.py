@@ -7,13 +7,13 @@ act, which is how it is undone as one. No duplicates is remembered: such photos 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
 from typing import Any, Final, Literal
 
-from sqlalchemy import BigInteger, and_, any_, cast, delete, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import BigInteger, and_, any_, cast, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -61,11 +61,13 @@ def rule(
     `seen_id` is the ruling that the person saw (0: none); None asks for no check. Raises NotFound, Refused for a photo
     that is not in the group, and Conflict when somebody else has ruled since.
     """
-    group = session.get(DuplicateGroup, group_id)
+    catalog_id = session.scalar(select(DuplicateGroup.catalog_id).where(DuplicateGroup.id == group_id))
+    if catalog_id is not None:
+        lock(session, catalog_id)
+    # While this waited for the lock, new groups may have taken its place.
+    group = session.get(DuplicateGroup, group_id, populate_existing=True)
     if group is None:
         raise NotFound("There is no such group any more: other photos have come, or gone.")
-    lock(session, group.catalog_id)
-    session.refresh(group)
     before = current(session, group_id)
     if before is not None and seen_id is not None and seen_id != before.id and before.person_id != person.id:
         name = session.get_one(Person, before.person_id).name
@@ -118,89 +120,11 @@ def regroup(session: Session, catalog_id: int) -> int:
     return len(groups)
 
 
-def leave(session: Session, catalog_id: int, image_ids: Collection[int]) -> None:
-    """Take photos out of their groups before they leave their catalog, and say what that makes of those that stay.
-
-    What was said of a group holds for the rest of it. Where but one stays, or the rest was linked to a best that
-    leaves, the group is gone at once and its photos are open again. Which groups the rest makes is for `photos.group`.
-    """
-    lock(session, catalog_id)
-    going = any_(cast(sorted(image_ids), ARRAY(BigInteger)))
-    session.execute(delete(CopyPair).where(or_(CopyPair.first_id == going, CopyPair.second_id == going)))
-    of_going = select(DuplicateMember.group_id).where(DuplicateMember.image_id == going)
-    touched = list(session.scalars(of_going.distinct()))
-    session.execute(delete(DuplicateMember).where(DuplicateMember.image_id == going))
-    staying: dict[int, list[int]] = {number: [] for number in touched}
-    for member in _members(session, touched):
-        staying[member.group_id].append(member.image_id)
-    groups = session.scalars(select(DuplicateGroup).where(DuplicateGroup.id.in_(touched)).order_by(DuplicateGroup.id))
-    lost = [group.id for group in groups.all() if not _goes_on(session, group, staying[group.id])]
-    gone = any_(cast(lost, ARRAY(BigInteger)))
-    linked = select(GroupRuling.person_id, GroupRuling.created_at).where(
-        GroupRuling.group_id == gone, GroupRuling.kind == "linked", GroupRuling.superseded_at.is_(None)
-    )
-    acts = [(person_id, at) for person_id, at in session.execute(linked)]
-    session.execute(delete(DuplicateGroup).where(DuplicateGroup.id == gone))
-    # Rulings go with the photo that they call the best.
-    going_too = select(GroupRuling.id).where(GroupRuling.best_id == going)
-    session.execute(update(GroupRuling).where(GroupRuling.parent_id.in_(going_too)).values(parent_id=None))
-    rest_ids = {number for numbers in staying.values() for number in numbers}
-    _mark(session, catalog_id, rest_ids | set(image_ids))
-    _take_back(session, catalog_id, rest_ids, acts)
-
-
 def drop(session: Session, catalog_id: int) -> None:
-    """Forget the groups of a catalog that goes as a whole, and what was said of them."""
+    """Forget the groups of a catalog that goes as a whole, and what was said of them: rulings that follow one another
+    go together, for photos alone would take away some of them."""
     session.execute(delete(CopyPair).where(CopyPair.catalog_id == catalog_id))
     session.execute(delete(DuplicateGroup).where(DuplicateGroup.catalog_id == catalog_id))
-
-
-def _goes_on(session: Session, group: DuplicateGroup, image_ids: Sequence[int]) -> bool:
-    """Make a group one of these photos, which are the rest of it; False where that is none."""
-    known = grouping.members_hash(image_ids)
-    same = (DuplicateGroup.catalog_id == group.catalog_id, DuplicateGroup.grade == group.grade)
-    is_there = session.scalar(select(DuplicateGroup.id).where(*same, DuplicateGroup.members_hash == known)) is not None
-    if len(image_ids) < 2 or is_there:
-        return False
-    if group.best_id not in image_ids:
-        said = current(session, group.id)
-        if said is None or said.kind not in ("kept", "apart"):
-            return False
-        pairs = duplicates.pairs_of(session, group.catalog_id, image_ids)
-        anew = grouping.ranked(_grade(group.grade), duplicates.photos_of(session, image_ids), pairs)
-        group.best_id, group.reason, said.best_id = anew.members[0].image_id, anew.reason, anew.members[0].image_id
-        duplicates.write_members(session, {group.id: anew})
-    group.size, group.members_hash = len(image_ids), known
-    session.flush()
-    return True
-
-
-def _take_back(
-    session: Session, catalog_id: int, image_ids: Collection[int], acts: Sequence[tuple[int, datetime]]
-) -> None:
-    """Take back that these photos were rejected as copies in these acts, where they are linked to nothing any more."""
-    decisions.lock(session, catalog_id)
-    now = utc_now()
-    is_free = exists().where(Image.id == Decision.image_id, Image.is_linked.is_(False))
-    undone = session.execute(
-        update(Decision)
-        .where(Decision.image_id == any_(cast(sorted(image_ids), ARRAY(BigInteger))), is_free)
-        .where(tuple_(Decision.person_id, Decision.created_at).in_(acts), Decision.verdict == "rejected")
-        .where(Decision.reason == LINKED_REASON, Decision.superseded_at.is_(None))
-        .values(superseded_at=now, undone_at=now)
-        .returning(Decision.image_id, Decision.parent_id)
-        .execution_options(synchronize_session=False)
-    ).all()
-    parents = [row.parent_id for row in undone if row.parent_id is not None]
-    session.execute(
-        update(Decision)
-        .where(Decision.id == any_(cast(parents, ARRAY(BigInteger))))
-        .values(superseded_at=None)
-        .execution_options(synchronize_session=False)
-    )
-    session.expire_all()
-    if undone:
-        decisions.apply_rules(session, [row.image_id for row in undone])
 
 
 def undo(session: Session, person: Person) -> Undone:
@@ -352,11 +276,7 @@ def _after(session: Session, catalog_id: int, group_ids: Sequence[int], best_of:
         group.best_id, group.reason = anew.members[0].image_id, anew.reason
         duplicates.write_members(session, {group.id: anew})
     session.flush()
-    _mark(session, catalog_id, {member.image_id for member in members})
-
-
-def _mark(session: Session, catalog_id: int, numbers: Collection[int]) -> None:
-    """Write on these photos what their groups, and what is said of them, make of them."""
+    numbers = {member.image_id for member in members}
     duplicates.mark(session, catalog_id, numbers)
     linked = (
         exists()

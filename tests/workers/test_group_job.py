@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog.tables import Catalog, CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
-from app.database import transaction
+from app.database import transaction, utc_now
 from app.errors import Conflict, Refused
 from app.jobs import Job
 from app.people import Person
@@ -329,3 +329,17 @@ def test_what_is_no_duplicate_stays_so_when_the_best_is_removed(
         assert [grade for grade, _ in state(session, pile)] == ["product"]
         said = duplicates.current(session, photo_group(session).id)
         assert said is not None and said.kind == "apart"
+
+
+def test_a_catalog_goes_whatever_was_said_of_its_groups(
+    engine: Engine, settings: Settings, pile: Catalog, ana: Person
+) -> None:
+    group(engine, settings, pile)
+    with transaction(engine) as session:
+        first, second, *_ = session.scalars(select(Image.id).order_by(Image.id))
+        for best in (second, first):
+            duplicates.rule(session, photo_group(session).id, ana, "best", best)
+        session.get_one(Catalog, pile.id).removed_at = utc_now()
+        # A share of it, as the job takes: one ruling follows another whose best goes first.
+        assert photos.take_away(session, Storage(settings.data_dir), pile.id, [second]).gone == 1
+        assert session.scalar(select(DuplicateGroup.id).limit(1)) is None
