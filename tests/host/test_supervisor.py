@@ -95,7 +95,10 @@ def test_stopping_ends_what_a_part_started_in_a_session_of_its_own(keeper: Super
     assert not processes.is_at_work(child)
 
 
-def test_another_signal_hurries_the_end(keeper: Supervisor, signals: StopSignals, tmp_path: Path) -> None:
+def test_another_signal_hurries_the_end(
+    keeper: Supervisor, signals: StopSignals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "GRACE_S", 60.0)
     deaf = keeper.add(script(tmp_path, STUBBORN))
     until(lambda: "deaf" in (tmp_path / "sleeper.log").read_text(), "the deaf one listening")
     signals.count = 1
