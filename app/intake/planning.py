@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.captions import writing
+from app.catalog import reading
 from app.catalog.tables import SourceFile
 from app.errors import Refused
 from app.intake import beside, describing, ingest, refused_before, staging
@@ -46,11 +47,12 @@ class Listed:
 def plan(begin: Begin, tell: Tell, intake_id: int) -> Listed:
     """List an intake's source and read its metadata and captions.
 
-    Raises Refused with nothing taken in when the source cannot be read or a metadata file has a mistake.
+    Raises Refused with nothing taken in when the source cannot be read or a metadata file has a mistake, and NotFound
+    where the catalog was removed since it was asked for.
     """
     with begin() as session:
         intake = ingest.get(session, intake_id)
-        source, catalog_id = intake.folder, intake.catalog_id
+        source, catalog_id = intake.folder, reading.get(session, intake.catalog_id).id
         staging.drop_leavings(session)
         describing.forget_remarks(session, intake_id)
     if not Path(source).exists():

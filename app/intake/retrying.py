@@ -13,6 +13,7 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app import jobs
+from app.catalog import reading
 from app.catalog.tables import Image, Intake, SourceFile
 from app.errors import Refused
 from app.intake import describing, ingest, planning, staging
@@ -29,11 +30,11 @@ def plan(begin: Begin, tell: Tell, asked: dict[str, Any]) -> Listed:
     """Stage refused files once more: of the intake `asked["intake_id"]`, of one `reason` or one `file_id` where named.
 
     The source is listed anew, for what is refused may be links, archives and what stands in tables, and words beside it
-    are looked for; no other file is read. Raises Refused when the source is gone.
+    are looked for; no other file is read. Raises Refused when the source is gone, NotFound when the catalog is.
     """
     with begin() as session:
         intake = ingest.get(session, int(asked["intake_id"]))
-        source, catalog_id, intake_id = intake.folder, intake.catalog_id, intake.id
+        source, catalog_id, intake_id = intake.folder, reading.get(session, intake.catalog_id).id, intake.id
         which = Which(catalog_id, intake_id, asked.get("reason"), asked.get("file_id"))
         session.execute(delete(IntakeFile).where(IntakeFile.intake_id == intake_id, IntakeFile.outcome.is_(None)))
     if not Path(source).exists():

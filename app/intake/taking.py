@@ -278,6 +278,8 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
         ]  # fmt: skip
         session.execute(insert(Image).on_conflict_do_nothing(), rows)
     known = _known(session, catalog_id, batch)
+    there = reading.held(session, [image.image_id for image in known.values()])
+    known = {sha256: image for sha256, image in known.items() if image.image_id in there}
     if measuring is not None:
         measured = {
             known[read.sha256].image_id: read.measured

@@ -30,6 +30,7 @@ from app.intake import folders, ingest, staging
 from app.intake.metadata import is_metadata
 from app.intake.sources import listing
 from app.intake.sources.entry import MAX_FILE_BYTES
+from app.jobs import Job
 from app.people import Person
 from app.storage import Storage, atomic_file
 
@@ -92,12 +93,19 @@ def _sizes(folder: Path) -> Iterator[int]:
                 yield path.lstat().st_size
 
 
-def begin(storage: Storage, person: Person) -> str:
+def begin(session: Session, storage: Storage, person: Person) -> str:
     """A new, empty upload of this person; returns its name. Uploads that nobody touched for two days are
-    removed, and refused files of one that was taken in after thirty."""
+    removed, and refused files of one that was taken in after thirty; none that is to be taken in."""
     root = storage.root / FOLDER
     root.mkdir(parents=True, exist_ok=True)
+    # However long that takes, or how long the machine was off.
+    wanted = select(Intake.folder).join(
+        Job, (Job.id == Intake.job_id) | (Job.arguments["intake_id"].as_integer() == Intake.id)
+    )
+    waiting = set(session.scalars(wanted.where(Job.state.in_(("queued", "running")))))
     for old in root.iterdir():
+        if str(old) in waiting:
+            continue
         # Another request may be removing the same one.
         with suppress(FileNotFoundError):
             kept_s = REFUSED_FORGOTTEN_AFTER_S if (old / _IS_TAKEN_IN).exists() else FORGOTTEN_AFTER_S
