@@ -83,6 +83,8 @@ def put_together(
     """
     intake_id = remarks.intake_id
     tables = _stage(begin, tell, intake_id, source)
+    with begin() as session:
+        staging.number_same_names(session, intake_id)
     rows = read_metadata(tables)
     has_pictures = _has(begin, intake_id, "picture")
     if not has_pictures or any(table.is_catalogue for table in tables):
