@@ -1,4 +1,4 @@
-"""Archives as shops, Macs, Windows and strangers make them: names in any encoding, bombs in each other, odd packings."""
+"""Archives as shops, Macs, Windows and strangers make them: names in any encoding, bombs, odd packings."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ def test_names_in_a_tar_that_are_no_utf_8(folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_files_of_one_name_are_told_apart(
-    session: Session, take_in: TakeIn, folder: Path, kind: str
-) -> None:
+def test_files_of_one_name_are_told_apart(session: Session, take_in: TakeIn, folder: Path, kind: str) -> None:
     file, data = io.BytesIO(), [encoded(picture(number)) for number in range(4)]
     names = ["a.jpg", "a.jpg", "a (2).jpg", "b/a.jpg"]
     if kind == "zip":

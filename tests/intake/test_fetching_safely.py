@@ -150,9 +150,7 @@ def test_redirects_between_schemes_are_checked_like_the_first(serve: Callable[..
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_slow_body_is_never_taken_for_a_whole_one(
-    serve: Callable[..., Web], scheme: str
-) -> None:
+def test_a_slow_body_is_never_taken_for_a_whole_one(serve: Callable[..., Web], scheme: str) -> None:
     """It has no length, so that what arrived before it was cut off looks like a file."""
     web = serve()
     web.fetcher = replace(web.fetcher, whole_s=0.3)

@@ -58,9 +58,7 @@ _DAMAGED: Final = "The archive is damaged here, so the file in it cannot be read
 _LOCKED: Final = "The file is encrypted; unpack the archive with its password first."
 # Archives of over 2 GB that Windows makes are packed so, by a method that nobody else has (Deflate64).
 _OTHERWISE_PACKED: Final = "The file is packed in a way that is not read, such as Deflate64; unpack the archive first."
-_READ_METHODS: Final = frozenset(
-    {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
-)
+_READ_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
 
 Step = tuple[str | int, ...]
 Beat = Callable[[], None]
@@ -339,7 +337,13 @@ def _walk(whole: Entry, file: IO[bytes], depth: int, beat: Beat, allowed: Allowa
 
 def _says_tar(name: str) -> bool:
     """Whether a name says TAR, not only that something is packed."""
-    return ".tar" in PurePosixPath(name).suffixes[-2:] or PurePosixPath(name).suffix in TARS - {".gz", ".bz2", ".xz", ".zst", ".lz4"}
+    return ".tar" in PurePosixPath(name).suffixes[-2:] or PurePosixPath(name).suffix in TARS - {
+        ".gz",
+        ".bz2",
+        ".xz",
+        ".zst",
+        ".lz4",
+    }
 
 
 def _look(
@@ -399,9 +403,8 @@ def _aside(stream: IO[bytes]) -> IO[bytes]:
             while chunk := stream.read(_CHUNK_BYTES):
                 size_bytes += len(chunk)
                 if size_bytes > MAX_INNER_BYTES:
-                    raise Unopened(
-                        f"An archive inside another of more than {MAX_INNER_BYTES >> 30} GB; unpack the outer one first."
-                    )
+                    limit = f"{MAX_INNER_BYTES >> 30} GB"
+                    raise Unopened(f"An archive inside another of more than {limit}; unpack the outer one first.")
                 with _room():
                     aside.write(chunk)
         with _room():

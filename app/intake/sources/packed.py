@@ -19,11 +19,11 @@ def unpack(file: IO[bytes]) -> IO[bytes] | None:
     file.seek(0)
     unpacked: Any = None
     if head.startswith(b"\x1f\x8b"):
-        unpacked = gzip.open(file)
+        unpacked = gzip.GzipFile(fileobj=file)
     elif head.startswith(b"BZ"):
-        unpacked = bz2.open(file)
+        unpacked = bz2.BZ2File(file)
     elif head.startswith(b"\xfd7"):
-        unpacked = lzma.open(file)
+        unpacked = lzma.LZMAFile(file)
     elif head in _CODECS:
         unpacked = io.BufferedReader(_Onward(file, _CODECS[head]), _CHUNK_BYTES)
     return unpacked  # type: ignore[no-any-return]
