@@ -125,12 +125,11 @@ def fetch(storage: Storage, wanted: HubDataset, beat: Beat) -> None:
 
 
 class _Unanswered(Exception):
-    """The hub's client raised something, which is the cause of this; a beat raises what it likes beside it."""
+    """The hub's client raised this error; a beat raises what it likes beside it."""
 
-    @property
-    def error(self) -> Exception:
-        assert isinstance(self.__cause__, Exception)
-        return self.__cause__
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def _patiently(ask: Callable[[], Any], beat: Beat) -> Any:
@@ -146,7 +145,7 @@ def _patiently(ask: Callable[[], Any], beat: Beat) -> Any:
             answer = _answer(error)
             wait_s = _asked_to_wait_s(answer) if answer is not None and answer.status_code == 429 else left_s + 1
             if wait_s > left_s:
-                raise _Unanswered from error
+                raise _Unanswered(error) from error
         left_s -= wait_s
         until = time.monotonic() + wait_s
         while time.monotonic() < until:

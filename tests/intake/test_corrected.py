@@ -57,7 +57,7 @@ def test_a_corrected_table_corrects_what_it_says_and_nothing_else(
 ) -> None:
     for name, data in pictures("1.jpg", "2.jpg", "3.jpg").items():
         (folder / name).write_bytes(data)
-    first = {"license": "CC BY 4.0", "do_not_train": "no", "Colour": "red"}
+    first = {"licence": "CC BY 4.0", "do_not_train": "no", "Colour": "red"}
     rows = [{"file_name": f"{number}.jpg", "title": f"Mug {number}", "text": f"a mug {number}"} for number in (1, 2, 3)]
     write(folder, kind, [row | first for row in rows])
     take_in()
@@ -67,7 +67,7 @@ def test_a_corrected_table_corrects_what_it_says_and_nothing_else(
     writing.rewrite(session, image.id, "a mug that a person saw", person, current.id)
 
     # Columns renamed, a row gone, words and rights changed.
-    second = {"licence": "All rights reserved", "opt_out": "yes", "colour": "dark red"}
+    second = {"license": "All rights reserved", "opt_out": "yes", "colour": "dark red"}
     write(folder, kind, [row | second | {"text": f"a cup {row['file_name'][0]}"} for row in rows[:2]])
     result = take_in()
     photos = {image.file_name: image for image in session.scalars(select(Image))}
@@ -79,7 +79,7 @@ def test_a_corrected_table_corrects_what_it_says_and_nothing_else(
         "1.jpg": "a cup 1", "2.jpg": "a mug that a person saw", "3.jpg": "a mug 3",
     }  # fmt: skip
     said = changed(session)["1.jpg"]
-    for words in ("“licence” none → “All rights reserved”", "“license” “CC BY 4.0” → none", "“opt_out” none → “yes”",
+    for words in ("“license” none → “All rights reserved”", "“licence” “CC BY 4.0” → none", "“opt_out” none → “yes”",
                   "“do_not_train” “no” → none", "“Colour” “red” → none"):  # fmt: skip
         assert words in said
     assert result["remarks"]["unused"] == 1  # the caption that a person's stands above
@@ -105,16 +105,16 @@ def test_a_corrected_table_corrects_what_it_says_and_nothing_else(
         ({"colour": "red", "brand": "x"}, {"size": "L"}, []),
     ],
 )
-def test_what_a_renamed_column_takes_the_place_of(
-    extra: dict[str, Any], said: dict[str, Any], gone: list[str]
-) -> None:
+def test_what_a_renamed_column_takes_the_place_of(extra: dict[str, Any], said: dict[str, Any], gone: list[str]) -> None:
     assert rights.replaced(extra, said) == gone
 
 
 def test_what_a_server_says_later_of_training_counts_and_is_said(
     session: Session, storage: Storage, folder: Path, begin: Begin, pile: Catalog
 ) -> None:
-    (folder / "metadata.csv").write_text("url\nhttps://a.example/1.jpg\nhttps://b.example/1.jpg\nhttps://a.example/2.jpg\n")
+    (folder / "metadata.csv").write_text(
+        "url\nhttps://a.example/1.jpg\nhttps://b.example/1.jpg\nhttps://a.example/2.jpg\n"
+    )
     heads: dict[str, dict[str, str]] = {}
 
     def fetch(url: str, max_bytes: int) -> Fetched:

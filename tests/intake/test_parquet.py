@@ -75,4 +75,7 @@ def test_words_that_are_kept_as_bytes_are_no_pictures(folder: Path) -> None:
 def test_pictures_in_lists_are_refused_in_words(folder: Path) -> None:
     write(folder, {"images": [[{"bytes": PHOTO, "path": "a.jpg"}]], "text": ["a"]})
     (met,) = walk(str(folder))
-    assert (met.kind, met.reason) == ("refused", "Its pictures stand in lists, several in a row; write one picture a row.")
+    assert (met.kind, met.reason) == (
+        "refused",
+        "Its pictures stand in lists, several in a row; write one picture a row.",
+    )

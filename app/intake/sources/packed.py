@@ -23,7 +23,7 @@ def unpack(file: IO[bytes]) -> IO[bytes] | None:
     elif head.startswith(b"BZ"):
         unpacked = bz2.BZ2File(file)
     elif head.startswith(b"\xfd7"):
-        unpacked = lzma.LZMAFile(file)
+        unpacked = lzma.LZMAFile(file)  # noqa: SIM115  (closed with the archive)
     elif head in _CODECS:
         unpacked = io.BufferedReader(_Onward(file, _CODECS[head]), _CHUNK_BYTES)
     return unpacked  # type: ignore[no-any-return]
