@@ -26,6 +26,7 @@ from app import jobs
 from app.catalog.tables import Catalog, Image, Intake
 from app.errors import DiskFull, Refused, is_disk_full
 from app.intake import ingest
+from app.intake.finding import Wanted
 from app.intake.sources.naming import PARQUETS, PICTURE_NAMES, TARS, ZIPS
 from app.people import Person
 from app.storage import Storage
@@ -88,8 +89,10 @@ def request_intake(session: Session, storage: Storage, catalog: Catalog, wanted:
     return intake
 
 
-def fetch(storage: Storage, wanted: HubDataset, beat: Beat) -> None:
+def fetch(storage: Storage, wanted: HubDataset, beat: Beat, tried: Wanted | None = None) -> None:
     """Fetch the files of a data set that its folder lacks. `beat` is called before each, and may raise.
+
+    `tried` are the entries for whose sake it is done again: of pictures, archives and tables of them only those.
 
     Raises Refused where the hub cannot be reached, has no such data set, or keeps it for those who asked; and DiskFull.
     """
@@ -101,6 +104,8 @@ def fetch(storage: Storage, wanted: HubDataset, beat: Beat) -> None:
     beat()
     commit, sizes = _listed(wanted, folder, beat)
     files = {name: size for name, size in sizes.items() if _is_wanted(name)}
+    if tried is not None:
+        files = {name: size for name, size in files.items() if _may_concern(tried, name)}
     if not any(name != _README for name in files):
         raise Refused(f"{wanted} holds no pictures, archives or tables that can be taken in.")
     missing = {name: size for name, size in files.items() if not (folder / name).exists()}
@@ -225,6 +230,12 @@ def _is_wanted(name: str) -> bool:
     if not parts or any(part.startswith(".") for part in parts) or name.startswith("/"):
         return False
     return name == _README or PurePosixPath(name).suffix.lower() in _WANTED
+
+
+def _may_concern(tried: Wanted, name: str) -> bool:
+    """Whether a file is tried again, holds what is, or may say something of it."""
+    is_words = PurePosixPath(name).suffix.lower() not in PICTURE_NAMES | ZIPS | TARS | PARQUETS
+    return is_words or tried.holds(name) or any(own.startswith(f"{name}/") for own in tried.names)
 
 
 def _place(kept: Path, target: Path) -> None:

@@ -88,24 +88,6 @@ def stage_photos(session: Session, intake_id: int, named: Iterable[tuple[str, in
         )
 
 
-def number_same_names(session: Session, intake_id: int) -> None:
-    """Give pictures that are called like an earlier one a number, as archives hold them: "a.jpg", "a (2).jpg".
-
-    A name is how people, rows and lists of refused files know a picture. Listed again, each gets the same number.
-    """
-    mine = (IntakeFile.intake_id == intake_id, IntakeFile.kind.in_(("picture", "refused")))
-    number = func.row_number().over(partition_by=IntakeFile.name.collate("C"), order_by=IntakeFile.id)
-    counted = select(IntakeFile.id, number.label("number")).where(*mine).subquery()
-    own_end = r"(\.[^./]+)?$"
-    numbered = func.regexp_replace(IntakeFile.name, own_end, func.concat(" (", counted.c.number, r")\1"))
-    changing = (
-        update(IntakeFile).where(IntakeFile.id == counted.c.id, counted.c.number > 1).values(name=numbered)
-    ).execution_options(synchronize_session=False)
-    # "a (2).jpg" may be there already.
-    while session.execute(changing.returning(IntakeFile.id)).first() is not None:
-        pass
-
-
 def is_caption(entry: Entry) -> bool:
     """Whether an entry may be the caption of a picture beside it. In archives, a sample's JSON is one too."""
     suffix = PurePosixPath(entry.name.lower()).suffix

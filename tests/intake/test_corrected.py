@@ -48,7 +48,10 @@ def write(folder: Path, kind: str, rows: list[dict[str, Any]]) -> None:
 def changed(session: Session) -> dict[str, str]:
     last = session.scalars(select(IntakeRemark.intake_id).order_by(IntakeRemark.intake_id.desc()).limit(1)).first()
     query = select(IntakeRemark).where(IntakeRemark.intake_id == last, IntakeRemark.kind == "changed")
-    return {row.name: row.sentence for row in session.scalars(query)}
+    said: dict[str, str] = {}
+    for row in session.scalars(query):
+        said[row.name] = " ".join([said.get(row.name, ""), row.sentence]).strip()
+    return said
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
