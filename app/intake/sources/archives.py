@@ -75,7 +75,7 @@ class ArchiveMember:
 
 
 @dataclass(slots=True)
-class Allowance:
+class UnpackAllowance:
     """How much more an archive may hold, those inside it counted: of small ones in each other a bomb is made too."""
 
     packed_bytes: int
@@ -104,7 +104,7 @@ class Archive:
         self.size_bytes = size_bytes
         self._file = file
 
-    def members(self, allowed: Allowance) -> Iterator[ArchiveMember]:
+    def members(self, allowed: UnpackAllowance) -> Iterator[ArchiveMember]:
         """The members, folders left out. Raises Unopened where the archive ends unlike one or looks like a bomb."""
         raise NotImplementedError
 
@@ -125,7 +125,7 @@ class _Zip(Archive):
         self._zip = zipfile.ZipFile(file)
         self._infos = self._zip.infolist()
 
-    def members(self, allowed: Allowance) -> Iterator[ArchiveMember]:
+    def members(self, allowed: UnpackAllowance) -> Iterator[ArchiveMember]:
         allowed.unpack(sum(info.file_size for info in self._infos))
         plain = {index: _plain_name(info) for index, info in enumerate(self._infos) if not info.flag_bits & _IS_UTF8}
         encoding = encoding_of(plain.values())
@@ -158,7 +158,7 @@ class _Tar(Archive):
         self.is_packed = unpacked is not None
         self._bytes = file if unpacked is None else unpacked
 
-    def members(self, allowed: Allowance) -> Iterator[ArchiveMember]:
+    def members(self, allowed: UnpackAllowance) -> Iterator[ArchiveMember]:
         headers, seen_bytes = _Headers(self._bytes), 0
         with tarfile.open(fileobj=headers, mode="r:") as tar:  # type: ignore[call-overload]
             while info := tar.next():
@@ -306,10 +306,10 @@ def walk_archive(path: Path, name: str, beat: Beat = lambda: None) -> Iterator[E
     except OSError as error:
         yield Entry("refused", path, name, f"The file cannot be read: {error.strerror or 'input failed'}.")
         return
-    yield from _walk(Entry("other", path, name), file, 1, beat, Allowance(file.seek(0, io.SEEK_END)))
+    yield from _walk(Entry("other", path, name), file, 1, beat, UnpackAllowance(file.seek(0, io.SEEK_END)))
 
 
-def _walk(whole: Entry, file: IO[bytes], depth: int, beat: Beat, allowed: Allowance) -> Iterator[Entry]:
+def _walk(whole: Entry, file: IO[bytes], depth: int, beat: Beat, allowed: UnpackAllowance) -> Iterator[Entry]:
     is_zip = PurePosixPath(whole.name.lower()).suffix in ZIPS
     count = 0
     try:
@@ -347,7 +347,7 @@ def _says_tar(name: str) -> bool:
 
 
 def _look(
-    whole: Entry, archive: Archive, member: ArchiveMember, depth: int, beat: Beat, allowed: Allowance
+    whole: Entry, archive: Archive, member: ArchiveMember, depth: int, beat: Beat, allowed: UnpackAllowance
 ) -> Iterator[Entry]:
     """One member as an entry; an archive in the archive as what it holds."""
     path = PurePosixPath(member.name.replace("\\", "/"))

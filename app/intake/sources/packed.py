@@ -19,7 +19,7 @@ def unpack(file: IO[bytes]) -> IO[bytes] | None:
     file.seek(0)
     unpacked: Any = None
     if head.startswith(b"\x1f\x8b"):
-        unpacked = gzip.GzipFile(fileobj=file)
+        unpacked = gzip.GzipFile(fileobj=file, mode="rb")
     elif head.startswith(b"BZ"):
         unpacked = bz2.BZ2File(file)
     elif head.startswith(b"\xfd7"):
