@@ -11,7 +11,7 @@ from typing import Final
 
 from app.catalog.spelling import label_key
 
-# Words that captions are made of and that name nothing.
+# Words that captions are made of, where and on what a thing lies, and that name nothing.
 _EMPTY: Final = frozenset(
     [
         "a",
@@ -21,20 +21,28 @@ _EMPTY: Final = frozenset(
         "as",
         "at",
         "background",
+        "busy",
         "by",
+        "centre",
         "centred",
         "close",
         "cropped",
+        "edge",
+        "filling",
+        "fills",
         "for",
         "frame",
         "from",
         "front",
         "has",
+        "high",
         "image",
         "in",
         "is",
         "it",
         "its",
+        "left",
+        "low",
         "no",
         "of",
         "off",
@@ -45,11 +53,13 @@ _EMPTY: Final = frozenset(
         "plain",
         "product",
         "pure",
+        "right",
         "scene",
         "seen",
         "shown",
         "side",
         "slightly",
+        "small",
         "subject",
         "that",
         "the",
@@ -97,7 +107,10 @@ def telling(inside: Mapping[str, int], photos: int, everywhere: Mapping[str, int
     return [WordShare(word, scores[word][1]) for word in kept]
 
 
-def named(words: Sequence[WordShare]) -> str:
-    """A name out of the two most telling words that at least `COMMON` of the photos have, or nothing."""
+def named(words: Sequence[WordShare], taken: Collection[str] = ()) -> str:
+    """A name out of the two most telling words that at least `COMMON` of the photos have, or nothing. Where another has
+    that name it is told apart by further words, as far as there are any."""
     common = [word.word for word in words if word.share >= COMMON]
-    return ", ".join(common[:2])
+    lengths = range(2, max(2, len(common)) + 1)
+    names = [", ".join(common[:length]) for length in lengths]
+    return next((name for name in names if name not in taken), names[0])

@@ -28,11 +28,11 @@ from app.selection.map_words import WordShare
 from app.selection.query import Selection
 from app.selection.tables import PhotoIndex
 
-DRAWN_AT_MOST: Final = 100_000
 CORNERS_AT_MOST: Final = 2_000
 # Texts that are read for the words of a set; a share of more is no other share.
 READ_AT_MOST: Final = 5_000
-JOBS: Final = (*embeddings.KINDS, "photos.map", "photos.read_phrase")
+# What is shown at work beside the map: what it is made of, and captions asked for by what is selected on it.
+JOBS: Final = (*embeddings.KINDS, "photos.map", "photos.read_phrase", "captions.propose", "captions.look")
 
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -204,10 +204,6 @@ def inside(points: Floats, corners: Sequence[tuple[float, float]]) -> np.ndarray
 def sets(session: Session, catalog_id: int) -> list[SetCount]:
     """What was found on the map: clusters, those least decided on first, and those far from everything."""
     made = of(session, catalog_id)
-    places = {}
-    if made is not None:
-        points = np.frombuffer(made.points, dtype="<f4").reshape(-1, 2)
-        places = dict(zip(made.image_ids, points.tolist(), strict=True))
     members = select(MapSet.id, func.unnest(MapSet.image_ids).label("image_id")).subquery()
     rows = session.execute(
         select(
@@ -222,14 +218,24 @@ def sets(session: Session, catalog_id: int) -> list[SetCount]:
         .where(MapSet.catalog_id == catalog_id, MapSet.kind != "lasso")
         .group_by(MapSet.id)
     ).all()
+    places = _places(made, [row.MapSet.centre_id for row in rows]) if made is not None else {}
     counts = [
         SetCount(
             row.MapSet.name, row.MapSet.kind, row.MapSet.words, row.MapSet.centre_id,
-            tuple(places[row.MapSet.centre_id]) if row.MapSet.centre_id in places else None, row.photos, row.decided,
+            places.get(row.MapSet.centre_id), row.photos, row.decided,
         )
         for row in rows
     ]  # fmt: skip
     return sorted(counts, key=lambda count: (count.share_decided, -count.photos, count.name))
+
+
+def _places(made: PhotoMap, image_ids: Sequence[int | None]) -> dict[int | None, tuple[float, float]]:
+    """Where some photos lie."""
+    points = np.frombuffer(made.points, dtype="<f4").reshape(-1, 2)
+    ids = np.array(made.image_ids, dtype=np.int64)
+    asked = [image_id for image_id in image_ids if image_id is not None]
+    at = np.flatnonzero(np.isin(ids, asked))
+    return dict(zip(ids[at].tolist(), map(tuple, points[at].tolist()), strict=True))
 
 
 def looks(session: Session, chosen: Selection, middle: int = 12, odd: int = 8, outside: int = 4) -> SetLooks:
@@ -275,7 +281,7 @@ def unknown_sets(session: Session, catalog_id: int, names: Sequence[str]) -> lis
 
 
 def under_way(session: Session, catalog_id: int) -> Job | None:
-    """The job that embeds or maps the catalog's photos now; else the newest of them, where that failed."""
+    """The job that embeds, maps or captions the catalog's photos now; else the newest of them, where that failed."""
     newest = session.scalars(
         select(Job)
         .where(Job.kind.in_(JOBS), Job.whole_id.is_(None), Job.arguments["catalog_id"].as_integer() == catalog_id)
