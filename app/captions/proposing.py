@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, any_, cast, or_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, any_, cast, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,7 @@ from app.captions.tables import Caption
 from app.captions.writing import AUTHORS, author, current, propose
 from app.catalog import reading
 from app.catalog.colours import EMPTY_BELOW
+from app.catalog.reading import Chosen
 from app.catalog.tables import Catalog, Image, Signals
 from app.errors import Conflict, NotFound, Refused
 from app.jobs import Job
@@ -28,15 +29,6 @@ FACTS: Final = "facts"
 FACTS_VERSION: Final = 5
 # Below this confidence the subject's mask is a guess, and with it its colour and its place.
 SURE: Final = 0.35
-
-
-class Chosen(Protocol):
-    """What `request_selection` needs of a selection, which this package lies below."""
-
-    @property
-    def catalog_id(self) -> int: ...
-
-    def select(self, *columns: Any) -> Select[*tuple[Any, ...]]: ...
 
 
 def request_captions(

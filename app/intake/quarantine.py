@@ -227,7 +227,7 @@ def under_way(session: Session, which: Which, limit: int = 3) -> list[Job]:
     return list(session.scalars(_retries(which).where(waiting).order_by(Job.id).limit(limit)))
 
 
-def _retries(which: Which) -> Select[tuple[Job]]:
+def _retries(which: Which) -> Select[Job]:
     of_intake = Intake.catalog_id == which.catalog_id
     if which.intake_id is not None:
         of_intake &= Intake.id == which.intake_id

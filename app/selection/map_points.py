@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import LargeBinary, SmallInteger, Text, cast, func, literal, select
+from sqlalchemy import ColumnElement, LargeBinary, SmallInteger, Text, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -56,7 +56,10 @@ class Points:
         eighths with spaces; n float64 numbers of photos; n pairs of float32; then n bytes each: whether it is chosen,
         and its value of each colouring in their order."""
         legend = json.dumps(
-            [{"key": one.key, "values": one.values, "counts": one.counts} for one in self.colourings]
+            [
+                {"key": colouring.key, "values": colouring.values, "counts": colouring.counts}
+                for colouring in self.colourings
+            ]
         ).encode()
         legend += b" " * (-len(legend) % 8)
         head = np.array([len(self.ids), len(legend)], dtype="<u4").tobytes() + legend
@@ -101,7 +104,7 @@ def _facts(session: Session, catalog_id: int, categories: tuple[str, ...]) -> np
         func.coalesce(category, others),
         func.array_position(_texts(BACKGROUNDS), PhotoIndex.background),
     )
-    packed = func.int8send(PhotoIndex.image_id, type_=LargeBinary)
+    packed: ColumnElement[bytes] = func.int8send(PhotoIndex.image_id, type_=LargeBinary)
     for place in places:
         packed = packed.op("||")(func.int2send(cast(place - 1, SmallInteger), type_=LargeBinary))
     gathered = select(func.string_agg(packed, literal(b""))).where(PhotoIndex.catalog_id == catalog_id)

@@ -177,8 +177,14 @@ def test_it_is_said_of_which_source_files_can_be_tried_again_and_why_not(
     refuse(session, asked, a=EMPTY, b=EMPTY)
     only = refuse(session, gone, c=EMPTY)
     answer = client.get(f"/catalogs/{pile.id}/refused")
-    said = [(source.name, source.files, source.obstacle and source.obstacle.sentence) for source in answer.context["sources"]]
-    assert said == [("Files from a browser", 2, None), ("/gone", 1, "There is no folder /gone on this machine any more.")]
+    said = [
+        (source.name, source.files, source.obstacle and source.obstacle.sentence)
+        for source in answer.context["sources"]
+    ]
+    assert said == [
+        ("Files from a browser", 2, None),
+        ("/gone", 1, "There is no folder /gone on this machine any more."),
+    ]
     assert "cannot be tried again: There is no folder /gone" in answer.text
     assert answer.text.count("Try again") == 2 and "Try all again" in answer.text
     assert "Try all again" not in client.get(f"/intakes/{gone.id}/refused").text

@@ -86,7 +86,7 @@ def lay_out(vectors: np.ndarray[Any, Any], seed: int = SEED) -> MapLayout:
         points = _fitted(flat)
         far_from = _far_from(distances)
         return MapLayout(
-            points, near, _kept(points, near), _clusters(points, seed), _mean_of_nearest(distances) >= far_from, method,
+            points, near, _kept(points, near), _clusters(points, seed), _is_far(distances, far_from), method,
             directions, strong, far_from, index,
         )  # fmt: skip
 
@@ -104,12 +104,12 @@ def place(made: MapLayout, vectors: np.ndarray[Any, Any]) -> tuple[Floats, Numbe
     around = made.points[near]
     is_close = np.linalg.norm(around - around[:, :1], axis=2) <= ISLAND
     points = (around * is_close[..., None]).sum(axis=1) / is_close.sum(axis=1)[:, None]
-    return points.astype(np.float32), made.clusters[near[:, 0]], _mean_of_nearest(distances) >= made.far_from
+    return points.astype(np.float32), made.clusters[near[:, 0]], _is_far(distances, made.far_from)
 
 
 def directions_of(vectors: np.ndarray[Any, Any]) -> Directions:
     """The at most 50 directions in which (n, d) vectors differ most."""
-    middle = np.mean(vectors, axis=0, dtype=np.float64)
+    middle: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = np.asarray(np.mean(vectors, axis=0, dtype=np.float64))
     covariance = np.zeros((vectors.shape[1],) * 2)
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK].astype(np.float32) - middle.astype(np.float32)
@@ -118,7 +118,7 @@ def directions_of(vectors: np.ndarray[Any, Any]) -> Directions:
     chosen = directions[:, ::-1][:, :DIRECTIONS].astype(np.float32)
     # An eigenvector's sign is the library's whim.
     chosen *= np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])
-    return Directions(middle.astype(np.float32), chosen)
+    return Directions(np.asarray(middle, dtype=np.float32), chosen)
 
 
 def neighbours(points: Floats, count: int, index: Any = None) -> tuple[Numbers, Floats]:
@@ -223,17 +223,19 @@ def _clusters(points: Floats, seed: int) -> Numbers:
     return np.array([by_size.get(label, -1) for label in labels], dtype=np.int64)
 
 
-def _mean_of_nearest(distances: Floats) -> Floats:
-    return np.asarray(distances[:, :PLACED_BY].mean(axis=1), dtype=np.float32)
-
-
 def _far_from(distances: Floats) -> float:
     """How far away its five nearest are for a photo to be far from everything: as those of the farthest hundredth.
 
     A share, for how far is far changes with the catalog: by Tukey's fence none of 1,192 pieces of clothing was."""
     if len(distances) < FEW:
         return float("inf")
-    return float(np.quantile(_mean_of_nearest(distances), 1 - FAR_SHARE))
+    return float(np.quantile(distances[:, :PLACED_BY].mean(axis=1), 1 - FAR_SHARE))
+
+
+def _is_far(distances: Floats, far_from: float) -> Booleans:
+    if far_from == float("inf"):
+        return np.zeros(len(distances), dtype=np.bool_)
+    return np.asarray(distances[:, :PLACED_BY].mean(axis=1) >= far_from)
 
 
 def middle_of(points: Floats, members: Numbers) -> int:

@@ -131,7 +131,7 @@ def _sets(
         telling = map_words.telling(inside, len(members), all_words, len(laid))
         centre = laid[layout.middle_of(made.points, members)]
         of_all = [ids[place] for place in np.flatnonzero(everywhere.clusters == number).tolist()]
-        name = map_words.named(telling, [one.words for one in sets])
+        name = map_words.named(telling, [named.words for named in sets])
         sets.append(NewSet("cluster", of_all, name, centre))
     far = [ids[place] for place in np.flatnonzero(everywhere.is_far).tolist()]
     return [*sets, NewSet("far", far)] if far else sets
