@@ -115,7 +115,7 @@ def served(engine: Engine, settings: Settings) -> bytes:
     def points(session: Session, query: str) -> bytes:
         made = maps.of(session, 1)
         assert made is not None
-        return map_points.points(session, made, parse(query, 1)).packed()
+        return map_points.points(session, made, parse(query, 1), DRAWN_AT_MOST).packed()
 
     packed = b""
     for query in ("", "decision:kept"):

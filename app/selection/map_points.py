@@ -67,7 +67,7 @@ class Points:
         return head + b"".join(part.tobytes() for part in parts)
 
 
-def points(session: Session, made: PhotoMap, chosen: Selection, at_most: int = DRAWN_AT_MOST) -> Points:
+def points(session: Session, made: PhotoMap, chosen: Selection, at_most: int) -> Points:
     """The map's points as they stand now, `at_most` of them; photos that are gone are left out."""
     catalog_id = made.catalog_id
     categories = _categories(session, catalog_id)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-from sqlalchemy import BigInteger, Float, Select, and_, any_, cast, delete, func, select
+from sqlalchemy import BigInteger, Float, LargeBinary, Select, any_, case, cast, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
@@ -204,29 +204,38 @@ def inside(points: Floats, corners: Sequence[tuple[float, float]]) -> np.ndarray
 def sets(session: Session, catalog_id: int) -> list[SetCount]:
     """What was found on the map: clusters, those least decided on first, and those far from everything."""
     made = of(session, catalog_id)
-    members = select(MapSet.id, func.unnest(MapSet.image_ids).label("image_id")).subquery()
-    rows = session.execute(
-        select(
-            MapSet,
-            func.count(PhotoIndex.image_id).label("photos"),
-            func.count().filter(PhotoIndex.decided_by == "person").label("decided"),
-        )
-        .join(members, members.c.id == MapSet.id)
-        .outerjoin(
-            PhotoIndex, and_(PhotoIndex.image_id == members.c.image_id, PhotoIndex.catalog_id == MapSet.catalog_id)
-        )
-        .where(MapSet.catalog_id == catalog_id, MapSet.kind != "lasso")
-        .group_by(MapSet.id)
-    ).all()
-    places = _places(made, [row.MapSet.centre_id for row in rows]) if made is not None else {}
+    found_on = (MapSet.catalog_id == catalog_id, MapSet.kind != "lasso")
+    rows = session.scalars(select(MapSet).where(*found_on)).all()
+    if not rows:
+        return []
+    places = _places(made, [row.centre_id for row in rows]) if made is not None else {}
+    there, decided = _decided(session, catalog_id)
     counts = [
         SetCount(
-            row.MapSet.name, row.MapSet.kind, row.MapSet.words, row.MapSet.centre_id,
-            places.get(row.MapSet.centre_id), row.photos, row.decided,
+            row.name, row.kind, row.words, row.centre_id, places.get(row.centre_id), _count_in(there, row.image_ids),
+            _count_in(decided, row.image_ids),
         )
         for row in rows
     ]  # fmt: skip
     return sorted(counts, key=lambda count: (count.share_decided, -count.photos, count.name))
+
+
+def _decided(session: Session, catalog_id: int) -> tuple[Numbers, Numbers]:
+    """The catalog's photos, and those of them that a person has decided on: ids in order. Packed by the database:
+    joining a hundred thousand members of sets takes it several times as long."""
+    is_decided = case((PhotoIndex.decided_by == "person", 1), else_=0)
+    packed = func.string_agg(func.int8send(PhotoIndex.image_id * 2 + is_decided, type_=LargeBinary), literal(b""))
+    values = session.scalar(select(packed).where(PhotoIndex.catalog_id == catalog_id)) or b""
+    numbers = np.sort(np.frombuffer(values, dtype=">i8").astype(np.int64))
+    return numbers >> 1, numbers[numbers % 2 == 1] >> 1
+
+
+def _count_in(ids: Numbers, members: Sequence[int]) -> int:
+    """How many members are among ids in order."""
+    asked = np.array(members, dtype=np.int64)
+    at = np.searchsorted(ids, asked)
+    is_within = at < len(ids)
+    return int((ids[at[is_within]] == asked[is_within]).sum())
 
 
 def _places(made: PhotoMap, image_ids: Sequence[int | None]) -> dict[int | None, tuple[float, float]]:

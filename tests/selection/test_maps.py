@@ -136,7 +136,7 @@ def test_points_follow_the_rows_and_leave_out_what_is_gone(session: Session, map
     session.flush()
     made = maps.of(session, mapped.catalog.id)
     assert made is not None
-    points = map_points.points(session, made, mapped.chosen("category:lamps"))
+    points = map_points.points(session, made, mapped.chosen("category:lamps"), 10)
     assert points.ids.tolist() == mapped.ids[1:]
     assert points.is_chosen.tolist() == [0] * 3 + [1] * 6
     decisions, categories, backgrounds = points.codes
@@ -148,7 +148,7 @@ def test_points_follow_the_rows_and_leave_out_what_is_gone(session: Session, map
 def test_points_are_packed_as_the_browser_reads_them(session: Session, mapped: Mapped) -> None:
     made = maps.of(session, mapped.catalog.id)
     assert made is not None
-    packed = map_points.points(session, made, mapped.chosen("")).packed()
+    packed = map_points.points(session, made, mapped.chosen(""), 10).packed()
     count, length = np.frombuffer(packed, "<u4", 2)
     assert (count, length % 8) == (10, 0)
     assert [one["key"] for one in json.loads(packed[8 : 8 + length])] == ["decision", "category", "background"]
