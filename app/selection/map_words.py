@@ -109,8 +109,20 @@ def telling(inside: Mapping[str, int], photos: int, everywhere: Mapping[str, int
 
 def named(words: Sequence[WordShare], taken: Collection[str] = ()) -> str:
     """A name out of the two most telling words that at least `COMMON` of the photos have, or nothing. Where another has
-    that name it is told apart by further words, as far as there are any."""
-    common = [word.word for word in words if word.share >= COMMON]
-    lengths = range(2, max(2, len(common)) + 1)
-    names = [", ".join(common[:length]) for length in lengths]
-    return next((name for name in names if name not in taken), names[0])
+    that name it is told apart by a further word, as far as there is any."""
+    kept: list[WordShare] = []
+    for word in words:
+        if not any(_are_one(word.word, other.word) for other in kept):
+            kept.append(word)
+    first = [word.word for word in kept if word.share >= COMMON][:2]
+    if not first:
+        return ""
+    name = ", ".join(first)
+    longer = (f"{name}, {word.word}" for word in kept if word.word not in first)
+    return next((told_apart for told_apart in (name, *longer) if told_apart not in taken), name)
+
+
+def _are_one(word: str, other: str) -> bool:
+    """Whether one word is the other's plural, as English makes them."""
+    short, long = sorted((word, other), key=len)
+    return long in (short, f"{short}s", f"{short}es")

@@ -27,10 +27,17 @@ def test_without_words_there_is_no_name() -> None:
 def test_no_two_clusters_have_one_name_while_there_are_words() -> None:
     words = [WordShare("dress", 0.9), WordShare("blue", 0.5), WordShare("long", 0.3), WordShare("rare", 0.1)]
     assert map_words.named(words, ["dress, blue"]) == "dress, blue, long"
-    assert map_words.named(words, ["dress, blue", "dress, blue, long"]) == "dress, blue"
+    assert map_words.named(words, ["dress, blue", "dress, blue, long"]) == "dress, blue, rare"
+    assert map_words.named(words[:2], ["dress, blue"]) == "dress, blue"
     assert map_words.named(words[:1], []) == "dress"
 
 
 def test_words_of_how_a_photo_is_framed_name_nothing() -> None:
     framed = "Red dress, cropped at the edge on a busy background. Left of centre, small in the frame."
     assert map_words.words_of([framed]) == {"red", "dress"}
+
+
+def test_a_word_and_its_plural_are_one_name() -> None:
+    words = [WordShare(word, 0.9) for word in ("watch", "watches", "kettles", "kettle", "red")]
+    assert map_words.named(words) == "watch, kettles"
+    assert map_words.named(words, ["watch, kettles"]) == "watch, kettles, red"
