@@ -85,6 +85,7 @@ def main() -> None:
         server = servers.postgres(Path(folder), is_durable=False)
         with servers.run(server):
             engine = engine_for(server.url)
+            grid.fill(engine, count)
             lay_out(engine, count)
             packed = served(engine, Settings(data_dir=Path(folder), database_url=server.url))
             engine.dispose()
@@ -92,8 +93,7 @@ def main() -> None:
 
 
 def lay_out(engine: Engine, count: int) -> None:
-    """Photos with a map, as `photos.map` keeps it; a hundred of them have vectors, which the page asks for."""
-    grid.fill(engine, count)
+    """A map of the grid's photos, as `photos.map` keeps it; a hundred of them have vectors, which the page asks for."""
     draw = np.random.default_rng(SEED)
     island = draw.integers(0, ISLANDS, count)
     points = (draw.uniform(0.1, 0.9, (ISLANDS, 2))[island] + draw.normal(0, 0.02, (count, 2))).clip(0, 1)
@@ -102,7 +102,7 @@ def lay_out(engine: Engine, count: int) -> None:
         space = embeddings.space_of(session, EmbedderFacts("made up", "1", "none", 2, False))
         embeddings.record(session, space, {image_id: [1.0, 0.0] for image_id in ids[:100]})
         placed = LaidOut(space, ids, points.astype(np.float32), count, "umap", SEED, 15, 0.7, 0.6, count, 60.0)
-        members = [np.flatnonzero(island == number) for number in range(ISLANDS)]
+        members = [np.flatnonzero(island == number) for number in np.unique(island)]
         sets = [
             NewSet("cluster", [ids[at] for at in some], f"kind {n}", ids[some[0]]) for n, some in enumerate(members)
         ]
