@@ -171,6 +171,7 @@ def test_it_is_said_of_which_source_files_can_be_tried_again_and_why_not(
 ) -> None:
     asked.folder = str(client.app.state.storage.root / "uploads" / "1-0")  # type: ignore[attr-defined]
     Path(asked.folder).mkdir(parents=True)
+    asked.job_id = None  # it is over
     gone = Intake(catalog_id=pile.id, folder="/gone")
     session.add(gone)
     session.flush()
