@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, any_, cast, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -17,8 +18,9 @@ from app.captions.tables import Caption
 from app.captions.writing import AUTHORS, author, current, propose
 from app.catalog import reading
 from app.catalog.colours import EMPTY_BELOW
+from app.catalog.reading import Chosen
 from app.catalog.tables import Catalog, Image, Signals
-from app.errors import NotFound, Refused
+from app.errors import Conflict, NotFound, Refused
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
@@ -63,6 +65,27 @@ def request_caption(session: Session, image_id: int, settings: Settings, person:
     return request_captions(session, image.catalog_id, settings, person, [image_id])
 
 
+def request_selection(
+    session: Session, selection: Chosen, settings: Settings, person: Person, expected_count: int | None = None
+) -> tuple[Job, int]:
+    """Ask for new captions of a selection's photos, as far as a captioner may caption them; the job, and of how many.
+
+    `expected_count` is how many photos the person was told. Raises Conflict when the selection holds another number
+    now, Refused where every photo has a person's or a given caption.
+    """
+    rows = session.execute(selection.select(Image.id, Caption.written_by)).all()
+    if expected_count is not None and len(rows) != expected_count:
+        raise Conflict(f"The filter gives {len(rows):,} photos now, not {expected_count:,}; no caption was asked for.")
+    ids = sorted(row.id for row in rows if row.written_by not in AUTHORS)
+    if not ids:
+        raise Refused(
+            "A captioner never replaces a person’s or a given caption, and each of these photos has one."
+            if rows
+            else "There is no photo to caption."
+        )
+    return request_captions(session, selection.catalog_id, settings, person, ids), len(ids)
+
+
 def awaiting(session: Session, catalog_id: int, image_ids: Sequence[int] | None = None) -> list[int]:
     """Ids of the photos that a captioner may caption, in the order of their taking in.
 
@@ -75,7 +98,7 @@ def awaiting(session: Session, catalog_id: int, image_ids: Sequence[int] | None 
     statement = statement.outerjoin(Signals, Signals.image_id == Image.id)
     if image_ids is not None:
         is_open = or_(Caption.id.is_(None), Caption.written_by.not_in(AUTHORS))
-        statement = statement.where(Image.id.in_(image_ids), is_open)
+        statement = statement.where(Image.id == any_(_array(image_ids)), is_open)
     else:
         statement = statement.where(
             or_(Caption.id.is_(None), Caption.captioner == FACTS),
@@ -134,14 +157,24 @@ def measured_facts(signals: Signals | None) -> MeasuredFacts:
 
 
 def _refuse_written(session: Session, catalog_id: int, image_ids: Sequence[int]) -> None:
-    known = set(session.scalars(select(Image.id).where(Image.catalog_id == catalog_id, Image.id.in_(image_ids))))
+    known = set(
+        session.scalars(select(Image.id).where(Image.catalog_id == catalog_id, Image.id == any_(_array(image_ids))))
+    )
     for image_id in image_ids:
         if image_id not in known:
             raise NotFound(f"There is no photo {image_id} in this catalog.")
-    written = [caption for caption in current(session, image_ids).values() if caption.written_by in AUTHORS]
     if not image_ids:
         raise Refused("There is no photo to caption.")
-    if len(written) == len(known):
+    is_open = or_(Caption.id.is_(None), Caption.written_by.not_in(AUTHORS))
+    is_current = and_(Caption.image_id == Image.id, Caption.superseded_at.is_(None))
+    open_ones = select(Image.id).outerjoin(Caption, is_current).where(Image.id == any_(_array(image_ids)), is_open)
+    if session.scalar(open_ones.limit(1)) is None:
+        written = list(current(session, image_ids).values())
         names = ", ".join(sorted({author(session, caption) for caption in written}))
         kind = "person's" if any(caption.written_by == "person" for caption in written) else "given"
         raise Refused(f"A captioner never replaces a {kind} caption, and this one is by {names}.")
+
+
+def _array(image_ids: Sequence[int]) -> ColumnElement[Any]:
+    """Ids as one value: a statement has room for 65,535."""
+    return cast(list(image_ids), ARRAY(BigInteger))

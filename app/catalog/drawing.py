@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ CLIPPED_LIGHT: Final = 254
 CLIPPED_DARK: Final = 2
 PEAK: Final = 3
 
+Mark = Literal["light", "dark", "blocks"]
 Marks = NDArray[np.bool_]
 # Colours of the marks, as in `review.css`.
 LIGHT_MARK: Final = (214, 20, 120, 255)
@@ -26,9 +28,9 @@ DARK_MARK: Final = (0, 210, 210, 255)
 BLOCK_MARK: Final = (200, 162, 255, 230)
 
 
-def evidence_of(view: Path, outline: str) -> bytes:
-    """A PNG as large as the view, clear but for marks: where the subject inside the outline is clipped to white or to
-    black, and where pixels step along a grid of 8 px.
+def evidence_of(view: Path, outline: str, kinds: Collection[Mark]) -> bytes:
+    """A PNG as large as the view, clear but for marks of these kinds: where the subject inside the outline is clipped
+    to white or to black, and where pixels step along a grid of 8 px.
 
     Raises NotFound for a view that cannot be read.
     """
@@ -41,9 +43,12 @@ def evidence_of(view: Path, outline: str) -> bytes:
     inside = _inside(picture.size, outline)
     grey = np.asarray(picture.convert("L"), dtype=np.int16)
     drawn = np.zeros((*grey.shape, 4), dtype=np.uint8)
-    drawn[_blocks(grey) | _blocks(grey.T).T] = BLOCK_MARK
-    drawn[inside & (pixels.min(axis=2) >= CLIPPED_LIGHT)] = LIGHT_MARK
-    drawn[inside & (pixels.max(axis=2) <= CLIPPED_DARK)] = DARK_MARK
+    if "blocks" in kinds:
+        drawn[_blocks(grey) | _blocks(grey.T).T] = BLOCK_MARK
+    if "light" in kinds:
+        drawn[inside & (pixels.min(axis=2) >= CLIPPED_LIGHT)] = LIGHT_MARK
+    if "dark" in kinds:
+        drawn[inside & (pixels.max(axis=2) <= CLIPPED_DARK)] = DARK_MARK
     buffer = io.BytesIO()
     Pillow.fromarray(drawn).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

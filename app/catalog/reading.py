@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, any_, cast, func, select
+from sqlalchemy import BigInteger, Select, any_, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.catalog.tables import Catalog, Image, RemovedPhoto, SourceFile
 from app.errors import NotFound
+
+
+class Chosen(Protocol):
+    """What acts on many photos need of a selection, which most of them lie below."""
+
+    @property
+    def catalog_id(self) -> int: ...
+
+    def select(self, *columns: Any) -> Select[*tuple[Any, ...]]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -314,7 +314,8 @@ class PhotoMap(Base):
 
     `points` are float32 pairs, little-endian, 0 to 1 across and up. `neighbours_kept` is the share of the `neighbours`
     nearest in the embedding that are nearest on the map too; `same_kind` the share of the `categorised` photos whose
-    nearest photo is of the same category. Of `photos` in the catalog some may not be drawn.
+    nearest photo is of the same category. Of `photos` in the catalog some may not be on the map. Of very many those
+    that were laid out come first, and behind them, by chance, those that were placed among them.
     """
 
     __tablename__ = "photo_map"

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog.tables import Intake, SourceFile
 from app.database import utc_now
-from app.errors import NotAllowed, NotFound, Refused
+from app.errors import AppError, NotAllowed, NotFound, Refused
 from app.intake import folders, hub, uploads
 from app.jobs import Job
 from app.people import Person
@@ -126,23 +126,20 @@ def _move(session: Session, which: Which, values: dict[str, Any]) -> int:
 def try_again(session: Session, storage: Storage, settings: Settings, which: Which, person: Person) -> list[Job]:
     """Ask for these files, and no others, to be looked at again: a job `intake.try_again` for each of their intakes.
 
-    Intakes whose folder is gone, that are being worked on, or that the person may not name, are passed over where
-    others are left. Raises NotAllowed and Refused where none is, and Refused where there are no such files.
+    Intakes that are being worked on, or whose files this person cannot have tried again, are passed over where others
+    are left. Raises NotAllowed and Refused where none is, and Refused where there are no such files.
     """
     of_files = select(SourceFile.intake_id).where(*which.conditions)
     # Held until the commit: of two who ask at once, the second finds the job of the first.
-    held = select(Intake).where(Intake.id.in_(of_files)).order_by(Intake.id).with_for_update(key_share=True)
-    asked = session.scalars(held).all()
+    session.execute(
+        select(Intake.id).where(Intake.id.in_(of_files)).order_by(Intake.id).with_for_update(key_share=True)
+    )
+    asked = sources(session, storage, settings, which, person)
     if not asked:
         raise Refused("There is no refused file to try again.")
-    there = [intake for intake in asked if Path(intake.folder).exists() or hub.of_folder(storage, Path(intake.folder))]
-    if not there:
-        if all(uploads.is_upload(storage, Path(intake.folder)) for intake in asked):
-            raise Refused("What the browser sent is not kept any more. Choose these files again under “Take in”.")
-        raise Refused(f"There is no folder {asked[0].folder} on this machine any more.")
-    may = [intake for intake in there if may_read(storage, settings, Path(intake.folder), person)]
+    may = [source.intake for source in asked if source.obstacle is None]
     if not may:
-        raise NotAllowed("Only an owner may take in a folder of the server. Ask one to try these files again.")
+        raise next(source.obstacle for source in asked if source.obstacle is not None)
     storage.refuse_below_reserve()
     some = {"reason": which.reason, "file_id": which.file_id}
     wanted = [(intake, {"intake_id": intake.id, **some}) for intake in may]
@@ -163,6 +160,58 @@ def _is_worked_on(session: Session, intake: Intake, arguments: dict[str, Any]) -
     return session.scalar(open_jobs.where((Job.id == intake.job_id) | (is_retry & ~is_same)).limit(1)) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedSource:
+    """Where refused files came from, in words; of which intake; how many; what keeps them from being tried again."""
+
+    intake: Intake
+    name: str
+    files: int
+    obstacle: AppError | None
+
+
+def sources(
+    session: Session, storage: Storage, settings: Settings, which: Which, person: Person
+) -> list[RefusedSource]:
+    """The intakes that these files were refused by, oldest first."""
+    query = (
+        select(Intake, func.count())
+        .join(SourceFile, SourceFile.intake_id == Intake.id)
+        .where(*which.conditions)
+        .group_by(Intake.id)
+        .order_by(Intake.id)
+    )
+    return [
+        RefusedSource(intake, source_name(storage, intake), files, _obstacle(storage, settings, intake, person))
+        for intake, files in session.execute(query)
+    ]
+
+
+def source_name(storage: Storage, intake: Intake) -> str:
+    """What an intake was taken from, in words."""
+    folder = Path(intake.folder)
+    if dataset := hub.of_folder(storage, folder):
+        return str(dataset)
+    return "Files from a browser" if uploads.is_upload(storage, folder) else intake.folder
+
+
+def _obstacle(storage: Storage, settings: Settings, intake: Intake, person: Person) -> AppError | None:
+    """What keeps this person from having an intake's files tried again."""
+    folder = Path(intake.folder)
+    if not folder.exists() and not hub.of_folder(storage, folder):
+        if uploads.is_upload(storage, folder):
+            return Refused("What the browser sent is not kept any more. Choose these files again under “Take in”.")
+        return Refused(f"There is no folder {intake.folder} on this machine any more.")
+    if not may_read(storage, settings, folder, person):
+        return NotAllowed("Only an owner may take in a folder of the server. Ask one to try these files again.")
+    return None
+
+
+def last_tried(session: Session, which: Which) -> Job | None:
+    """The newest job that tried files of these again and is over."""
+    return session.scalars(_retries(which).where(Job.state == "done").order_by(Job.id.desc()).limit(1)).first()
+
+
 def may_read(storage: Storage, settings: Settings, folder: Path, person: Person) -> bool:
     """Whether this person may have a folder looked at: an upload anybody, a folder of the server an owner."""
     if uploads.is_upload(storage, folder):
@@ -174,17 +223,16 @@ def may_read(storage: Storage, settings: Settings, folder: Path, person: Person)
 
 def under_way(session: Session, which: Which, limit: int = 3) -> list[Job]:
     """Jobs that try files of these again and are not over, oldest first."""
-    query = (
-        select(Job)
-        .join(Intake, Intake.id == Job.arguments["intake_id"].as_integer())
-        .where(Job.kind == RETRY, Job.state.in_(("queued", "running")), Job.whole_id.is_(None))
-        .where(Intake.catalog_id == which.catalog_id)
-        .order_by(Job.id)
-        .limit(limit)
-    )
+    waiting = Job.state.in_(("queued", "running"))
+    return list(session.scalars(_retries(which).where(waiting).order_by(Job.id).limit(limit)))
+
+
+def _retries(which: Which) -> Select[Job]:
+    of_intake = Intake.catalog_id == which.catalog_id
     if which.intake_id is not None:
-        query = query.where(Intake.id == which.intake_id)
-    return list(session.scalars(query))
+        of_intake &= Intake.id == which.intake_id
+    is_retry = (Job.kind == RETRY, Job.whole_id.is_(None))
+    return select(Job).join(Intake, Intake.id == Job.arguments["intake_id"].as_integer()).where(*is_retry, of_intake)
 
 
 def rows(session: Session, which: Which) -> Iterator[Sequence[str]]:

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Integer,
-    Select,
     Text,
     and_,
     any_,
@@ -36,6 +35,7 @@ from sqlalchemy.orm import Session
 from app.captions import checking
 from app.captions.tables import Caption, CaptionCheck
 from app.catalog import reading
+from app.catalog.reading import Chosen
 from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
@@ -90,15 +90,6 @@ class Decided:
 
     changed: int
     already: int
-
-
-class Chosen(Protocol):
-    """What `decide_selection` needs of a selection, which this module lies below."""
-
-    @property
-    def catalog_id(self) -> int: ...
-
-    def select(self, *columns: Any) -> Select[*tuple[Any, ...]]: ...
 
 
 def decide(

@@ -1,33 +1,43 @@
-"""The points of a map as a browser takes them: one file of numbers, which WebGL draws as it came."""
+"""The points of a map as a browser takes them: one file of numbers, which WebGL draws as it came.
+
+Of more photos than are drawn, all that the filter selects come first and then others by chance, so that what is looked
+for is never what was left out. A lasso takes the photos inside that were not drawn too.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, LargeBinary, SmallInteger, Text, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.catalog.tables import PhotoMap
 from app.selection.query import Selection
 from app.selection.tables import PhotoIndex
 
+DRAWN_AT_MOST: Final = 100_000
 # What points are coloured by, and the values in the order of their numbers in the file.
 DECISIONS: Final = ("unseen", "kept", "rejected", "needs_work")
 BACKGROUNDS: Final = ("white", "plain", "scene", "cannot tell")
 CATEGORIES_AT_MOST: Final = 7
 OTHERS: Final = "other categories"
 NONE: Final = "no category"
+KEYS: Final = ("decision", "category", "background")
 
 
 @dataclass(frozen=True, slots=True)
 class Colouring:
-    """What points can be coloured by, and its values in the order of their numbers."""
+    """What points can be coloured by, its values in the order of their numbers, and how many photos on the map have
+    each, drawn or not."""
 
     key: str
     values: tuple[str, ...]
+    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,10 @@ class Points:
         eighths with spaces; n float64 numbers of photos; n pairs of float32; then n bytes each: whether it is chosen,
         and its value of each colouring in their order."""
         legend = json.dumps(
-            [{"key": colouring.key, "values": colouring.values} for colouring in self.colourings]
+            [
+                {"key": colouring.key, "values": colouring.values, "counts": colouring.counts}
+                for colouring in self.colourings
+            ]
         ).encode()
         legend += b" " * (-len(legend) % 8)
         head = np.array([len(self.ids), len(legend)], dtype="<u4").tobytes() + legend
@@ -54,44 +67,71 @@ class Points:
         return head + b"".join(part.tobytes() for part in parts)
 
 
-def points(session: Session, made: PhotoMap, chosen: Selection) -> Points:
-    """The map's points as they stand now; photos that are gone are left out."""
-    rows = session.execute(
-        select(PhotoIndex.image_id, PhotoIndex.verdict, PhotoIndex.background, PhotoIndex.category).where(
-            PhotoIndex.catalog_id == made.catalog_id
-        )
-    ).all()
-    facts = {row[0]: row for row in rows}
-    within = facts.keys() if chosen.is_everything else set(session.scalars(chosen.select(PhotoIndex.image_id)))
-    places = np.frombuffer(made.points, dtype="<f4").reshape(-1, 2)
-    there = [number for number, image_id in enumerate(made.image_ids) if image_id in facts]
-    ids = [made.image_ids[number] for number in there]
-    categories = _categories([facts[image_id][3] for image_id in ids])
-    of_category = {name: place for place, name in enumerate(categories)}
-    others = of_category.get(OTHERS, 0)
-    values = (DECISIONS, categories, BACKGROUNDS)
-    codes = np.array(
-        [
-            (
-                DECISIONS.index(facts[image_id][1]),
-                of_category.get(facts[image_id][3] or NONE, others),
-                BACKGROUNDS.index(facts[image_id][2]),
-            )
-            for image_id in ids
-        ],
-        dtype=np.uint8,
-    ).reshape(-1, 3)
-    keys = ("decision", "category", "background")
-    colourings = tuple(Colouring(key, names) for key, names in zip(keys, values, strict=True))
+def points(session: Session, made: PhotoMap, chosen: Selection, at_most: int) -> Points:
+    """The map's points as they stand now, `at_most` of them; photos that are gone are left out."""
+    catalog_id = made.catalog_id
+    categories = _categories(session, catalog_id)
+    rows = _facts(session, catalog_id, categories)
+    ids = np.array(made.image_ids, dtype=np.int64)
+    at = np.searchsorted(rows["id"], ids)
+    at[at == len(rows)] = 0
+    is_there = rows["id"][at] == ids if len(rows) else np.zeros(len(ids), dtype=bool)
+    ids, at = ids[is_there], at[is_there]
+    places = np.frombuffer(made.points, dtype="<f4").reshape(-1, 2)[is_there]
+    codes = np.stack([rows[key][at] for key in KEYS]).astype(np.uint8)
+    is_chosen = np.ones(len(ids), dtype=np.uint8)
+    if not chosen.is_everything:
+        is_chosen = np.isin(ids, _ids(session, chosen)).astype(np.uint8)
+    colourings = tuple(
+        Colouring(key, names, tuple(np.bincount(of_key, minlength=len(names)).tolist()))
+        for key, names, of_key in zip(KEYS, (DECISIONS, categories, BACKGROUNDS), codes, strict=True)
+    )
+    # In the map's own order those that were laid out come first, and the others by chance.
+    drawn = np.sort(np.argsort(1 - is_chosen, kind="stable")[:at_most]) if len(ids) > at_most else slice(None)
     return Points(
-        np.array(ids, dtype=np.float64), places[there], np.array([n in within for n in ids], dtype=np.uint8),
-        np.ascontiguousarray(codes.T), colourings,
+        ids[drawn].astype(np.float64), places[drawn], is_chosen[drawn], np.ascontiguousarray(codes[:, drawn]),
+        colourings,
     )  # fmt: skip
 
 
-def _categories(names: list[str | None]) -> tuple[str, ...]:
+def _facts(session: Session, catalog_id: int, categories: tuple[str, ...]) -> np.ndarray[Any, np.dtype[Any]]:
+    """What points are coloured by, of every photo of the catalog by its id, as the database packs it: a row each would
+    take longer to read than everything else together."""
+    category = func.array_position(_texts(categories), func.coalesce(PhotoIndex.category, NONE))
+    others = categories.index(OTHERS) + 1 if OTHERS in categories else len(categories)
+    places = (
+        func.array_position(_texts(DECISIONS), PhotoIndex.verdict),
+        func.coalesce(category, others),
+        func.array_position(_texts(BACKGROUNDS), PhotoIndex.background),
+    )
+    packed: ColumnElement[bytes] = func.int8send(PhotoIndex.image_id, type_=LargeBinary)
+    for place in places:
+        packed = packed.op("||")(func.int2send(cast(place - 1, SmallInteger), type_=LargeBinary))
+    gathered = select(func.string_agg(packed, literal(b""))).where(PhotoIndex.catalog_id == catalog_id)
+    kinds = [("id", ">i8"), *((key, ">i2") for key in KEYS)]
+    rows = np.frombuffer(session.scalar(gathered) or b"", dtype=kinds)
+    return rows[np.argsort(rows["id"])]
+
+
+def _ids(session: Session, chosen: Selection) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The ids of the photos that a filter selects."""
+    packed = chosen.select(func.string_agg(func.int8send(PhotoIndex.image_id, type_=LargeBinary), literal(b"")))
+    return np.frombuffer(session.scalar(packed) or b"", dtype=">i8").astype(np.int64)
+
+
+def _texts(words: tuple[str, ...]) -> Any:
+    return cast(list(words), ARRAY(Text))
+
+
+def _categories(session: Session, catalog_id: int) -> tuple[str, ...]:
+    """The values that categories are drawn by, of the catalog's photos."""
+    of_catalog = (PhotoIndex.catalog_id == catalog_id, PhotoIndex.category.is_not(None))
+    counted = select(PhotoIndex.category, func.count()).where(*of_catalog).group_by(PhotoIndex.category)
+    return named({str(row[0]): int(row[1]) for row in session.execute(counted)})
+
+
+def named(counts: Mapping[str, int]) -> tuple[str, ...]:
     """The commonest categories, a word for all the others where there are any, and one for none."""
-    kinds, counts = np.unique([name for name in names if name is not None] or np.array([], str), return_counts=True)
-    common = [str(kinds[place]) for place in np.argsort(-counts, kind="stable")]
+    common = sorted(counts, key=lambda name: (-counts[name], name))
     shown = common[:CATEGORIES_AT_MOST] + ([OTHERS] if len(common) > CATEGORIES_AT_MOST else [])
     return (*shown, NONE)

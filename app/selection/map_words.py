@@ -11,7 +11,7 @@ from typing import Final
 
 from app.catalog.spelling import label_key
 
-# Words that captions are made of and that name nothing.
+# Words that captions are made of, where and on what a thing lies, and that name nothing.
 _EMPTY: Final = frozenset(
     [
         "a",
@@ -21,20 +21,28 @@ _EMPTY: Final = frozenset(
         "as",
         "at",
         "background",
+        "busy",
         "by",
+        "centre",
         "centred",
         "close",
         "cropped",
+        "edge",
+        "filling",
+        "fills",
         "for",
         "frame",
         "from",
         "front",
         "has",
+        "high",
         "image",
         "in",
         "is",
         "it",
         "its",
+        "left",
+        "low",
         "no",
         "of",
         "off",
@@ -45,11 +53,13 @@ _EMPTY: Final = frozenset(
         "plain",
         "product",
         "pure",
+        "right",
         "scene",
         "seen",
         "shown",
         "side",
         "slightly",
+        "small",
         "subject",
         "that",
         "the",
@@ -97,7 +107,22 @@ def telling(inside: Mapping[str, int], photos: int, everywhere: Mapping[str, int
     return [WordShare(word, scores[word][1]) for word in kept]
 
 
-def named(words: Sequence[WordShare]) -> str:
-    """A name out of the two most telling words that at least `COMMON` of the photos have, or nothing."""
-    common = [word.word for word in words if word.share >= COMMON]
-    return ", ".join(common[:2])
+def named(words: Sequence[WordShare], taken: Collection[str] = ()) -> str:
+    """A name out of the two most telling words that at least `COMMON` of the photos have, or nothing. Where another has
+    that name it is told apart by a further word, as far as there is any."""
+    kept: list[WordShare] = []
+    for word in words:
+        if not any(_are_one(word.word, other.word) for other in kept):
+            kept.append(word)
+    first = [word.word for word in kept if word.share >= COMMON][:2]
+    if not first:
+        return ""
+    name = ", ".join(first)
+    longer = (f"{name}, {word.word}" for word in kept if word.word not in first)
+    return next((told_apart for told_apart in (name, *longer) if told_apart not in taken), name)
+
+
+def _are_one(word: str, other: str) -> bool:
+    """Whether one word is the other's plural, as English makes them."""
+    short, long = sorted((word, other), key=len)
+    return long in (short, f"{short}s", f"{short}es")

@@ -6,9 +6,11 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from sqlalchemy import select
 
 from app.catalog.tables import Catalog
 from app.database import transaction
+from app.jobs import Job
 from app.people import Person
 from app.review.decisions import current
 from tests import cast
@@ -251,3 +253,17 @@ def test_a_held_key_decides_one_photo(scene: Scene, visit: Visit) -> None:
         page.keyboard.down("ArrowRight")
     page.keyboard.up("ArrowRight")
     expect(page.locator(".tile.cur")).to_have_attribute("data-place", "4")
+
+
+def test_a_captioner_is_asked_for_what_is_picked(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    page.goto(f"{scene.site.url}/catalogs/{scene.pile.id}")
+    for key in (" ", "ArrowRight", " "):
+        page.keyboard.press(key)
+    expect(page.locator("[data-bulk-said]")).to_have_text("2 selected of 4")
+    page.get_by_role("button", name="Recaption").click()
+    expect(page.locator(".toast")).to_contain_text("Captions of 2 photos are asked for anew")
+    expect(page.locator("[data-bulk-said]")).to_have_text("2 selected of 4")
+    with transaction(scene.site.engine) as session:
+        job = session.scalars(select(Job).where(Job.kind == "captions.propose")).one()
+    assert job.arguments["image_ids"] == sorted(photo.id for photo in scene.photos[2:])

@@ -51,13 +51,15 @@ WHY = "why it was measured so: outline, borders, text, clipped pixels"
 
 
 def presses(key: str, selector: str, attribute: str | None = None, value: str = "", *, before: str = "") -> Try:
-    """The key makes this visible, or gives it this attribute; `before` is pressed first."""
+    """The key makes this visible, which it was not, or gives it this attribute; `before` is pressed first."""
 
     def attempt(page: Page) -> None:
         if before:
             page.keyboard.press(before)
-        page.keyboard.press(key)
         place = page.locator(selector).first
+        if attribute is None:
+            expect(place).to_be_hidden()
+        page.keyboard.press(key)
         if attribute is None:
             expect(place).to_be_visible()
         else:

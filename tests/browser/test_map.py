@@ -14,6 +14,7 @@ from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
 from app.catalog.tables import Catalog, MapSet
 from app.database import transaction
+from app.jobs import Job
 from app.people import Person
 from app.review import decisions
 from app.review.tables import Decision
@@ -93,6 +94,27 @@ def test_a_lasso_counts_while_it_is_drawn_and_its_photos_are_kept(site: Site, pa
     with transaction(site.engine) as session:
         kept = session.scalars(select(Decision.image_id).where(Decision.verdict == "kept")).all()
     assert sorted(kept) == lassos(site)[0]
+
+
+def test_a_lasso_takes_what_is_inside_though_it_was_not_drawn(
+    site: Site, page: Page, pile: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.web.routes.maps.DRAWN_AT_MOST", 4)
+    monkeypatch.setattr("app.web.views.maps.DRAWN_AT_MOST", 4)
+    opened(page, site, pile)
+    expect(page.locator("[data-drawn]")).to_have_text(
+        "4 of 6 drawn: all of the filter, others by chance; a lasso takes the rest too."
+    )
+    expect(page.locator("[data-legend-list] li").first).to_contain_text("5")  # of all six
+    around(page, -0.1, 1.1)
+    expect(page.locator("[data-counting]")).to_have_text("4 of those drawn so far")
+    page.mouse.up()
+    expect(page.get_by_text("6 selected")).to_be_visible()
+    page.get_by_role("button", name="Recaption").click()
+    expect(page.get_by_text("Writing captions")).to_be_visible()
+    with transaction(site.engine) as session:
+        job = session.scalars(select(Job).where(Job.kind == "captions.propose")).one()
+    assert job.arguments["image_ids"] == lassos(site)[0]
 
 
 def test_what_the_legend_hides_is_not_taken(site: Site, page: Page, pile: Catalog) -> None:

@@ -136,7 +136,7 @@ def test_points_follow_the_rows_and_leave_out_what_is_gone(session: Session, map
     session.flush()
     made = maps.of(session, mapped.catalog.id)
     assert made is not None
-    points = map_points.points(session, made, mapped.chosen("category:lamps"))
+    points = map_points.points(session, made, mapped.chosen("category:lamps"), 10)
     assert points.ids.tolist() == mapped.ids[1:]
     assert points.is_chosen.tolist() == [0] * 3 + [1] * 6
     decisions, categories, backgrounds = points.codes
@@ -148,7 +148,7 @@ def test_points_follow_the_rows_and_leave_out_what_is_gone(session: Session, map
 def test_points_are_packed_as_the_browser_reads_them(session: Session, mapped: Mapped) -> None:
     made = maps.of(session, mapped.catalog.id)
     assert made is not None
-    packed = map_points.points(session, made, mapped.chosen("")).packed()
+    packed = map_points.points(session, made, mapped.chosen(""), 10).packed()
     count, length = np.frombuffer(packed, "<u4", 2)
     assert (count, length % 8) == (10, 0)
     assert [one["key"] for one in json.loads(packed[8 : 8 + length])] == ["decision", "category", "background"]
@@ -160,11 +160,25 @@ def test_points_are_packed_as_the_browser_reads_them(session: Session, mapped: M
 
 
 def test_the_commonest_categories_have_colours_of_their_own() -> None:
-    names = [f"kind {n}" for n in range(9) for _ in range(10 - n)]
-    assert map_points._categories([*names, None]) == (
+    assert map_points.named({f"kind {n}": 10 - n for n in range(9)}) == (
         *(f"kind {n}" for n in range(7)), map_points.OTHERS, map_points.NONE,
     )  # fmt: skip
-    assert map_points._categories([None]) == (map_points.NONE,)
+    assert map_points.named({}) == (map_points.NONE,)
+
+
+def test_of_many_points_those_selected_are_drawn_and_a_lasso_takes_all(session: Session, mapped: Mapped) -> None:
+    made = maps.of(session, mapped.catalog.id)
+    assert made is not None
+    lamps = mapped.chosen("category:lamps")
+    points = map_points.points(session, made, lamps, at_most=7)
+    assert points.ids.tolist() == [mapped.ids[0], *mapped.ids[4:]], "all six lamps, and the first of the others"
+    assert points.is_chosen.tolist() == [0] + [1] * 6
+    assert points.codes.shape == (3, 7)
+    assert points.colourings[1].counts == (6, 4, 0), "of all on the map, drawn or not"
+    fewer = map_points.points(session, made, lamps, at_most=3)
+    assert fewer.ids.tolist() == mapped.ids[4:7]
+    lasso = maps.draw_lasso(session, mapped.chosen(""), SQUARE, mapped.ana)
+    assert lasso.image_ids == mapped.ids[:5], "though four of these were not drawn"
 
 
 def test_the_order_by_likeness_begins_with_the_photo_itself(session: Session, mapped: Mapped) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.captions import writing
 from app.captions.tables import Caption
-from app.catalog.tables import Image
+from app.catalog.tables import Catalog, Image
 from app.jobs import Job
 from app.people import Person
 from app.review import decisions
@@ -114,6 +114,28 @@ def test_a_captioner_is_asked_for_a_photo_that_no_person_wrote(
     refused = client.post(f"/images/{photo.id}/recaption", headers=JSON)
     assert refused.status_code == 422
     assert "A captioner never replaces a person's caption" in refused.json()["error"]["sentence"]
+
+
+def test_a_captioner_is_asked_for_a_whole_selection_but_for_what_people_wrote(
+    client: TestClient, session: Session, photo: Image, me: Person
+) -> None:
+    pile = session.get_one(Catalog, photo.catalog_id)
+    mine = cast.image(session, pile, title="Mine", caption="By a machine.")
+    writing.rewrite(session, mine.id, "My words.", me, current(session, mine).id)
+    address = f"/catalogs/{pile.id}/recaption"
+    asked = client.post(address, data={"q": "", "expected_count": "2"}, headers=JSON)
+    assert asked.status_code == 202, asked.text
+    assert asked.json()["sentence"].startswith("Captions of 1 photo are asked for anew")
+    job = session.get_one(Job, asked.json()["job_id"])
+    assert (job.kind, job.arguments["image_ids"], job.requested_by_id) == ("captions.propose", [photo.id], me.id)
+    plain = client.post(address, data={"q": "", "next": f"/catalogs/{pile.id}/map"})
+    assert (plain.status_code, plain.headers["location"]) == (303, f"/catalogs/{pile.id}/map")
+    moved = client.post(address, data={"q": "", "expected_count": "3"}, headers=JSON)
+    assert (moved.status_code, "2 photos now, not 3" in moved.text) == (409, True)
+    for query, why in ((f"id:{mine.id}", "each of these photos has one"), ("id:0", "no photo to caption")):
+        refused = client.post(address, data={"q": query}, headers=JSON)
+        assert (refused.status_code, why in refused.json()["error"]["sentence"]) == (422, True)
+    assert client.post("/catalogs/999999/recaption", headers=JSON).status_code == 404
 
 
 @pytest.fixture

@@ -85,9 +85,12 @@ def test_marks_lie_on_what_is_clipped_inside_the_outline(client: TestClient, pho
 def test_blocks_are_marked_along_their_grid(tmp_path: Path) -> None:
     noise = np.random.default_rng(2).integers(60, 200, (40, 50), dtype=np.uint8)
     Pillow.fromarray(np.kron(noise, np.ones((8, 8), dtype=np.uint8))).save(tmp_path / "blocks.png")
-    marks = np.asarray(Pillow.open(io.BytesIO(evidence_of(tmp_path / "blocks.png", ""))))[:, :, 3] > 0
+    view = tmp_path / "blocks.png"
+    marks = np.asarray(Pillow.open(io.BytesIO(evidence_of(view, "", ("blocks",)))))[:, :, 3] > 0
     columns = np.flatnonzero(marks.mean(axis=0) > 0.5)
     assert len(columns) > 40 and set(columns % 8) == {7}
+    others = np.asarray(Pillow.open(io.BytesIO(evidence_of(view, "", ("light", "dark")))))
+    assert not others[:, :, 3].any(), "what the legend does not name is not drawn"
 
 
 def test_without_its_file_there_is_a_sentence(client: TestClient, session: Session) -> None:

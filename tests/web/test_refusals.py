@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog.tables import Catalog, Intake, SourceFile
+from app.database import utc_now
 from app.intake import quarantine
 from app.intake.quarantine import Which
 from app.jobs import Job
@@ -163,6 +164,39 @@ def test_who_may_not_name_a_folder_may_not_have_it_tried_again(
     answer = client.post(place, headers=JSON)
     assert answer.status_code == 422 and "There is no folder /no/such/folder" in answer.text
     assert client.post(place, data={"reason": "another"}, headers=JSON).status_code == 422
+
+
+def test_it_is_said_of_which_source_files_can_be_tried_again_and_why_not(
+    client: TestClient, session: Session, pile: Catalog, asked: Intake
+) -> None:
+    asked.folder = str(client.app.state.storage.root / "uploads" / "1-0")  # type: ignore[attr-defined]
+    Path(asked.folder).mkdir(parents=True)
+    asked.job_id = None  # it is over
+    gone = Intake(catalog_id=pile.id, folder="/gone")
+    session.add(gone)
+    session.flush()
+    refuse(session, asked, a=EMPTY, b=EMPTY)
+    only = refuse(session, gone, c=EMPTY)
+    answer = client.get(f"/catalogs/{pile.id}/refused")
+    said = [
+        (source.name, source.files, source.obstacle and source.obstacle.sentence)
+        for source in answer.context["sources"]
+    ]
+    assert said == [
+        ("Files from a browser", 2, None),
+        ("/gone", 1, "There is no folder /gone on this machine any more."),
+    ]
+    assert "cannot be tried again: There is no folder /gone" in answer.text
+    assert answer.text.count("Try again") == 2 and "Try all again" in answer.text
+    assert "Try all again" not in client.get(f"/intakes/{gone.id}/refused").text
+    place = f"/catalogs/{pile.id}/refused/retries"
+    assert "no folder /gone" in client.post(place, data={"file_id": str(only["c"])}, headers=JSON).text
+    assert client.post(place).status_code == 303
+    job = session.scalars(select(Job).where(Job.kind == quarantine.RETRY)).one()
+    assert job.arguments["intake_id"] == asked.id, "what can be tried is, though another source is gone"
+    job.state, job.result, job.ended_at = "done", {"taken_in": 1, "refused_again": 1}, utc_now()
+    session.flush()
+    assert "1 taken in, 1 refused once more" in " ".join(client.get(f"/catalogs/{pile.id}/refused").text.split())
 
 
 def test_the_list_as_a_table_holds_every_file_and_no_formula(

@@ -1,7 +1,8 @@
 """From vectors to a map: where each photo lies, which lie together, and which are far from everything. No database.
 
 UMAP (McInnes, Healy and Melville 2018) on the 50 strongest directions of the vectors, from a fixed seed, so that the
-same photos give the same map. Clusters are HDBSCAN's on the map, where people see them.
+same photos give the same map. Clusters are HDBSCAN's on the map, where people see them. Of more photos than are laid
+out, the others are placed where the nearest ones lie that were.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+Booleans = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 SEED: Final = 12
 NEIGHBOURS: Final = 15
@@ -21,6 +23,12 @@ DIRECTIONS: Final = 50
 FEW: Final = 40
 # Above this, neighbours are sought (Dong, Charikar and Li 2011) and no longer compared one by one.
 COMPARED_AT_MOST: Final = 20_000
+# UMAP's time grows faster than the photos do; the others are placed among these.
+LAID_OUT_AT_MOST: Final = 100_000
+# A photo that was not laid out lies in the middle of these nearest, as far as they lie on one island: within a share of
+# the map's side of the nearest.
+PLACED_BY: Final = 5
+ISLAND: Final = 0.02
 # HDBSCAN compares all with all; the label of the nearest one of these is everybody else's.
 CLUSTERED_AT_MOST: Final = 10_000
 FAR_SHARE: Final = 0.01
@@ -28,17 +36,39 @@ _BLOCK: Final = 2048
 
 
 @dataclass(frozen=True)
+class Directions:
+    """Those in which vectors differ most: their `middle` (d,) and the directions (d, at most 50), float32."""
+
+    middle: Floats
+    chosen: Floats
+
+    def along(self, vectors: np.ndarray[Any, Any]) -> Floats:
+        """(n, at most 50) float32: (n, d) vectors along the directions."""
+        starts = range(0, len(vectors), _BLOCK)
+        return np.concatenate(
+            [(vectors[at : at + _BLOCK].astype(np.float32) - self.middle) @ self.chosen for at in starts]
+        )
+
+
+@dataclass(frozen=True)
 class MapLayout:
     """A map of n photos: `points` (n, 2) float32, 0 to 1; `near` (n, k) places of the nearest in the embedding, nearest
     first; `kept` the mean share of these that are among the k nearest on the map; `clusters` (n,) numbers from 0, -1
-    for none; `is_far` (n,) bool."""
+    for none; `is_far` (n,) bool. What is as far from its nearest as `far_from` is far from everything.
+
+    `strong` (n, at most 50) are their vectors along `directions`, by which others are placed; `index` finds the nearest
+    of these, None where they are so few that all are compared."""
 
     points: Floats
     near: Numbers
     kept: float
     clusters: Numbers
-    is_far: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    is_far: Booleans
     method: str
+    directions: Directions
+    strong: Floats
+    far_from: float
+    index: Any
 
 
 def lay_out(vectors: np.ndarray[Any, Any], seed: int = SEED) -> MapLayout:
@@ -46,18 +76,40 @@ def lay_out(vectors: np.ndarray[Any, Any], seed: int = SEED) -> MapLayout:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        strong = strongest(vectors)
+        directions = directions_of(vectors)
+        strong = directions.along(vectors)
         count = len(strong)
-        near, distances = neighbours(strong, min(NEIGHBOURS, count - 1), seed)
+        index = _index(strong, seed) if count > COMPARED_AT_MOST else None
+        near, distances = neighbours(strong, min(NEIGHBOURS, count - 1), index)
         method = "umap" if count > FEW else "pca"
         flat = _umap(strong, near, distances, seed) if method == "umap" else _flat(strong)
         points = _fitted(flat)
-        return MapLayout(points, near, _kept(points, near), _clusters(points, seed), _far(distances), method)
+        far_from = _far_from(distances)
+        return MapLayout(
+            points, near, _kept(points, near), _clusters(points, seed), _is_far(distances, far_from), method,
+            directions, strong, far_from, index,
+        )  # fmt: skip
 
 
-def strongest(vectors: np.ndarray[Any, Any]) -> Floats:
-    """(n, at most 50) float32: the vectors along the directions in which they differ most."""
-    middle = np.mean(vectors, axis=0, dtype=np.float64)
+def place(made: MapLayout, vectors: np.ndarray[Any, Any]) -> tuple[Floats, Numbers, Booleans]:
+    """Where (m, d) vectors lie on a map that they were not laid out on: points (m, 2), clusters (m,), is_far (m,)."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        asked, count = made.directions.along(vectors), min(PLACED_BY, len(made.strong))
+        if made.index is not None:
+            near, distances = made.index.query(asked, k=count)
+        else:
+            near, distances = _compared(asked, made.strong, count)
+    around = made.points[near]
+    is_close = np.linalg.norm(around - around[:, :1], axis=2) <= ISLAND
+    points = (around * is_close[..., None]).sum(axis=1) / is_close.sum(axis=1)[:, None]
+    return points.astype(np.float32), made.clusters[near[:, 0]], _is_far(distances, made.far_from)
+
+
+def directions_of(vectors: np.ndarray[Any, Any]) -> Directions:
+    """The at most 50 directions in which (n, d) vectors differ most."""
+    middle: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = np.asarray(np.mean(vectors, axis=0, dtype=np.float64))
     covariance = np.zeros((vectors.shape[1],) * 2)
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK].astype(np.float32) - middle.astype(np.float32)
@@ -66,28 +118,33 @@ def strongest(vectors: np.ndarray[Any, Any]) -> Floats:
     chosen = directions[:, ::-1][:, :DIRECTIONS].astype(np.float32)
     # An eigenvector's sign is the library's whim.
     chosen *= np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])
-    pieces = [
-        (vectors[start : start + _BLOCK].astype(np.float32) - middle.astype(np.float32)) @ chosen
-        for start in range(0, len(vectors), _BLOCK)
-    ]
-    return np.concatenate(pieces)
+    return Directions(np.asarray(middle, dtype=np.float32), chosen)
 
 
-def neighbours(points: Floats, count: int, seed: int) -> tuple[Numbers, Floats]:
+def neighbours(points: Floats, count: int, index: Any = None) -> tuple[Numbers, Floats]:
     """Places of the `count` nearest others of each point, nearest first, and how far they are: (n, count) each."""
-    if len(points) > COMPARED_AT_MOST:
-        from pynndescent import NNDescent
+    if index is None:
+        return _compared(points, points, count, are_others=True)
+    places, distances = index.neighbor_graph
+    return _without_self(places.astype(np.int64), distances.astype(np.float32), count)
 
-        index = NNDescent(points, n_neighbors=count + 1, random_state=seed, n_jobs=1, low_memory=True)
-        places, distances = index.neighbor_graph
-        return _without_self(places.astype(np.int64), distances.astype(np.float32), count)
+
+def _index(points: Floats, seed: int) -> Any:
+    from pynndescent import NNDescent
+
+    return NNDescent(points, n_neighbors=NEIGHBOURS + 1, random_state=seed, n_jobs=1, low_memory=True)
+
+
+def _compared(asked: Floats, points: Floats, count: int, are_others: bool = False) -> tuple[Numbers, Floats]:
+    """The `count` nearest of the points to each one asked about, each with each; `are_others` leaves out itself."""
     squares = np.einsum("ij,ij->i", points, points)
-    places = np.empty((len(points), count), dtype=np.int64)
-    far = np.empty((len(points), count), dtype=np.float32)
-    for start in range(0, len(points), _BLOCK):
-        block = points[start : start + _BLOCK]
-        apart = squares[start : start + _BLOCK, None] - 2 * block @ points.T + squares
-        apart[np.arange(len(block)), np.arange(start, start + len(block))] = np.inf
+    places = np.empty((len(asked), count), dtype=np.int64)
+    far = np.empty((len(asked), count), dtype=np.float32)
+    for start in range(0, len(asked), _BLOCK):
+        block = asked[start : start + _BLOCK]
+        apart = np.einsum("ij,ij->i", block, block)[:, None] - 2 * block @ points.T + squares
+        if are_others:
+            apart[np.arange(len(block)), np.arange(start, start + len(block))] = np.inf
         some = np.argpartition(apart, max(count - 1, 0), axis=1)[:, :count]
         order = np.argsort(np.take_along_axis(apart, some, axis=1), axis=1, kind="stable")
         places[start : start + len(block)] = np.take_along_axis(some, order, axis=1)
@@ -166,13 +223,19 @@ def _clusters(points: Floats, seed: int) -> Numbers:
     return np.array([by_size.get(label, -1) for label in labels], dtype=np.int64)
 
 
-def _far(distances: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """The hundredth of the photos whose five nearest are farthest away. A share, for how far is far changes with the
-    catalog: by Tukey's fence none of 1,192 pieces of clothing was."""
+def _far_from(distances: Floats) -> float:
+    """How far away its five nearest are for a photo to be far from everything: as those of the farthest hundredth.
+
+    A share, for how far is far changes with the catalog: by Tukey's fence none of 1,192 pieces of clothing was."""
     if len(distances) < FEW:
+        return float("inf")
+    return float(np.quantile(distances[:, :PLACED_BY].mean(axis=1), 1 - FAR_SHARE))
+
+
+def _is_far(distances: Floats, far_from: float) -> Booleans:
+    if far_from == float("inf"):
         return np.zeros(len(distances), dtype=np.bool_)
-    mean = distances[:, :5].mean(axis=1)
-    return np.asarray(mean >= np.quantile(mean, 1 - FAR_SHARE))
+    return np.asarray(distances[:, :PLACED_BY].mean(axis=1) >= far_from)
 
 
 def middle_of(points: Floats, members: Numbers) -> int:

@@ -4,50 +4,81 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, any_, cast, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app import jobs
 from app.catalog.tables import Embedding, Image
 from app.errors import Refused
 from app.selection import map_words, maps
-from app.selection.maps import DRAWN_AT_MOST, LaidOut, NewSet
+from app.selection.maps import LaidOut, NewSet
 from workers.celery_app import Work
 from workers.embedding import layout
-from workers.embedding.layout import MapLayout
+from workers.embedding.layout import LAID_OUT_AT_MOST, MapLayout
 
+PLACED_AT_ONCE: Final = 20_000
 _ROWS: Final = 2000
 
 
 def map_photos(work: Work) -> dict[str, Any]:
-    """Make a catalog's map anew. Of more photos than a map holds, some by chance are on it. Raises Refused without any
-    vector."""
+    """Make a catalog's map anew. Of more photos than can be laid out, some by chance are, and the others placed among
+    them. Raises Refused without any vector."""
     began = time.monotonic()
     catalog_id = int(work.arguments["catalog_id"])
-    space_id, ids, vectors, photos = _vectors(work, catalog_id)
-    work.tell(total=photos, note=f"Laying out {len(ids):,} photos")
+    space_id, ids, photos = _embedded(work, catalog_id)
+    work.tell(total=photos, note=f"Laying out {min(len(ids), LAID_OUT_AT_MOST):,} photos")
+    laid, vectors = _read(work, space_id, np.sort(ids[:LAID_OUT_AT_MOST]))
     made = layout.lay_out(vectors)
+    del vectors
+    placed_ids, everywhere = _place_others(work, space_id, made, laid, ids[LAID_OUT_AT_MOST:])
     work.tell(note="Naming what lies together")
     with work.transaction() as session:
-        words = maps.texts_of(session, ids)
+        words = maps.texts_of(session, laid)
         rows = session.execute(select(Image.id, Image.category_key).where(Image.catalog_id == catalog_id))
         kinds = {row.id: row.category_key for row in rows}
-    same_kind, categorised = _same_kind(made, [kinds.get(image_id) for image_id in ids])
+    same_kind, categorised = _same_kind(made, [kinds.get(image_id) for image_id in laid])
     placed = LaidOut(
-        space_id, ids, made.points, photos, made.method, layout.SEED, made.near.shape[1], made.kept, same_kind,
-        categorised, time.monotonic() - began,
+        space_id, placed_ids, everywhere.points, photos, made.method, layout.SEED, made.near.shape[1], made.kept,
+        same_kind, categorised, time.monotonic() - began,
     )  # fmt: skip
-    sets = _sets(made, ids, words)
+    sets = _sets(made, laid, words, placed_ids, everywhere)
     with work.transaction() as session:
         jobs.beat(session, work.claim)
         maps.record(session, catalog_id, placed, sets)
-    return {"photos": len(ids), "sets": len(sets)}
+    return {"photos": len(placed_ids), "sets": len(sets)}
 
 
-def _vectors(work: Work, catalog_id: int) -> tuple[int, list[int], np.ndarray[Any, Any], int]:
-    """The catalog's newest space, photos with vectors in it and these vectors, and how many photos there are."""
+@dataclass(frozen=True)
+class Everywhere:
+    """All photos on a map, those laid out first: `points` (n, 2), `clusters` (n,), `is_far` (n,), as in MapLayout."""
+
+    points: layout.Floats
+    clusters: layout.Numbers
+    is_far: layout.Booleans
+
+
+def _place_others(
+    work: Work, space_id: int, made: MapLayout, laid: Sequence[int], others: layout.Numbers
+) -> tuple[list[int], Everywhere]:
+    """The photos laid out and behind them the others, each where its like lie."""
+    ids, parts = list(laid), [(made.points, made.clusters, made.is_far)]
+    for start in range(0, len(others), PLACED_AT_ONCE):
+        some, vectors = _read(work, space_id, others[start : start + PLACED_AT_ONCE])
+        if some:
+            ids += some
+            parts.append(layout.place(made, vectors))
+        work.tell(done=len(ids), note="Placing the others")
+    points, clusters, is_far = zip(*parts, strict=True)
+    return ids, Everywhere(np.concatenate(points), np.concatenate(clusters), np.concatenate(is_far))
+
+
+def _embedded(work: Work, catalog_id: int) -> tuple[int, layout.Numbers, int]:
+    """The catalog's newest space, photos with vectors in it, and how many photos there are. The photos are shuffled
+    where they are more than can be laid out."""
     with work.transaction() as session:
         of_catalog = Embedding.catalog_id == catalog_id
         space_id = session.scalar(select(func.max(Embedding.space_id)).where(of_catalog))
@@ -56,16 +87,27 @@ def _vectors(work: Work, catalog_id: int) -> tuple[int, list[int], np.ndarray[An
         in_space = (of_catalog, Embedding.space_id == space_id)
         ids = np.array(session.scalars(select(Embedding.image_id).where(*in_space).order_by(Embedding.image_id)).all())
         photos = session.scalar(select(func.count()).select_from(Image).where(Image.catalog_id == catalog_id)) or 0
-        if len(ids) > DRAWN_AT_MOST:
-            ids = np.sort(np.random.default_rng(layout.SEED).permutation(ids)[:DRAWN_AT_MOST])
-        pieces = []
-        # As bytes: a vector written out in digits takes five times as long to read.
-        packed = func.halfvec_send(Embedding.vector)
+    if len(ids) > LAID_OUT_AT_MOST:
+        ids = np.random.default_rng(layout.SEED).permutation(ids)
+    return space_id, ids, photos
+
+
+def _read(work: Work, space_id: int, ids: layout.Numbers) -> tuple[list[int], np.ndarray[Any, Any]]:
+    """The vectors (n, d) float16 of these photos, and their ids in the same order; photos may have gone meanwhile."""
+    read, pieces = list[int](), []
+    # As bytes: a vector written out in digits takes five times as long to read.
+    packed = func.halfvec_send(Embedding.vector)
+    with work.transaction() as session:
         for start in range(0, len(ids), _ROWS):
-            some = ids[start : start + _ROWS].tolist()
-            rows = session.scalars(select(packed).where(Embedding.image_id.in_(some)).order_by(Embedding.image_id))
-            pieces.append(np.stack([np.frombuffer(row, dtype=">f2", offset=4) for row in rows]).astype(np.float16))
-    return space_id, ids.tolist(), np.concatenate(pieces), photos
+            some = cast(ids[start : start + _ROWS].tolist(), ARRAY(BigInteger))
+            rows = session.execute(
+                select(Embedding.image_id, packed)
+                .where(Embedding.image_id == any_(some), Embedding.space_id == space_id)
+                .order_by(Embedding.image_id)
+            ).all()
+            read += [row[0] for row in rows]
+            pieces += [np.frombuffer(row[1], dtype=">f2", offset=4).astype(np.float16) for row in rows]
+    return read, np.stack(pieces) if pieces else np.empty((0, 0), dtype=np.float16)
 
 
 def _same_kind(made: MapLayout, kinds: Sequence[str | None]) -> tuple[float | None, int]:
@@ -77,15 +119,19 @@ def _same_kind(made: MapLayout, kinds: Sequence[str | None]) -> tuple[float | No
     return (float(np.mean(both)) if both else None), len(both)
 
 
-def _sets(made: MapLayout, ids: Sequence[int], words: Mapping[int, set[str]]) -> list[NewSet]:
-    everywhere = map_words.counted(words.values())
-    sets = []
+def _sets(
+    made: MapLayout, laid: Sequence[int], words: Mapping[int, set[str]], ids: Sequence[int], everywhere: Everywhere
+) -> list[NewSet]:
+    """What lies together, named by the words of what was laid out, and what is far from everything."""
+    all_words = map_words.counted(words.values())
+    sets: list[NewSet] = []
     for number in range(int(made.clusters.max(initial=-1)) + 1):
         members = np.flatnonzero(made.clusters == number)
-        places = members.tolist()
-        inside = map_words.counted(words.get(ids[place], set()) for place in places)
-        telling = map_words.telling(inside, len(members), everywhere, len(ids))
-        centre = ids[layout.middle_of(made.points, members)]
-        sets.append(NewSet("cluster", [ids[place] for place in places], map_words.named(telling), centre))
-    far = [ids[place] for place in np.flatnonzero(made.is_far).tolist()]
+        inside = map_words.counted(words.get(laid[place], set()) for place in members.tolist())
+        telling = map_words.telling(inside, len(members), all_words, len(laid))
+        centre = laid[layout.middle_of(made.points, members)]
+        of_all = [ids[place] for place in np.flatnonzero(everywhere.clusters == number).tolist()]
+        name = map_words.named(telling, [named.words for named in sets])
+        sets.append(NewSet("cluster", of_all, name, centre))
+    far = [ids[place] for place in np.flatnonzero(everywhere.is_far).tolist()]
     return [*sets, NewSet("far", far)] if far else sets

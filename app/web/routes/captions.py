@@ -1,4 +1,4 @@
-"""Captions of one photo: a person's rewrite, an older one brought back, a captioner asked again.
+"""Captions: a person's rewrite, an older one brought back, a captioner asked again for one photo or a selection.
 
 A script that asks for JSON gets the caption that is current now; a plain form is led back to the desk.
 """
@@ -17,7 +17,8 @@ from app.catalog import reading, signals
 from app.cycles import spending
 from app.errors import NotFound
 from app.review import decisions
-from app.web import errors
+from app.selection.query import parse
+from app.web import errors, formats
 from app.web.dependencies import Config, CurrentPerson, Page, Read, Write
 from app.web.security import safe_next
 from app.web.views.photos import Claims, claims_of
@@ -71,6 +72,28 @@ def recaption(
     if errors.wants_json(request):
         return JSONResponse({"job_id": job.id}, 202)
     return RedirectResponse(safe_next(next) if next else f"/images/{image_id}", 303)
+
+
+@router.post("/catalogs/{catalog_id}/recaption")
+def recaption_selection(
+    catalog_id: int,
+    request: Request,
+    session: Write,
+    config: Config,
+    me: CurrentPerson,
+    q: Text = "",
+    expected_count: Annotated[int | None, Form()] = None,
+    next: Text = "",
+) -> Response:
+    """Ask a captioner for new captions of every photo that matches `q`; people's and given ones stay."""
+    reading.get(session, catalog_id)
+    if config.caption_model is not None:
+        spending.refuse(session, config, me)
+    job, photos = proposing.request_selection(session, parse(q, catalog_id), config, me, expected_count)
+    if not errors.wants_json(request):
+        return RedirectResponse(safe_next(next) if next else f"/catalogs/{catalog_id}", 303)
+    said = f"Captions of {formats.plural(photos, 'photo')} are asked for anew; people’s and given ones stay"
+    return JSONResponse({"job_id": job.id, "photos": photos, "sentence": said}, 202)
 
 
 @router.post("/images/{image_id}/contradictions")

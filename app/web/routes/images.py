@@ -13,6 +13,7 @@ from app.catalog.files import Shape, file_of
 from app.errors import NotFound
 from app.storage import Storage
 from app.web.dependencies import Files, Read
+from app.web.views.photos import marks_of
 
 router = APIRouter()
 
@@ -45,7 +46,8 @@ def evidence(image_id: int, session: Read, files: Files) -> Response:
     if not path.is_file():
         raise NotFound(GONE)
     measured = signals.of(session, image_id)
-    drawn = drawing.evidence_of(path, (measured.outline if measured else None) or "")
+    marks = marks_of(measured) if measured else ()
+    drawn = drawing.evidence_of(path, (measured.outline if measured else None) or "", marks)
     # Another outline may be measured.
     return Response(drawn, media_type="image/png", headers={"Cache-Control": "private, no-cache"})
 

@@ -40,7 +40,7 @@ REMARKS_PAGE: Final = 200
 # Where photos come from: what the form sends, and in words.
 SOURCES: Final[tuple[tuple[str, str, str], ...]] = (
     ("browser", "This computer", "files, or a folder with all below it"),
-    ("server", "The server", "a folder that the server can read"),
+    ("server", "The server", "a folder, archive or table there"),
     ("archive", "An archive", "ZIP, TAR or shards for training"),
     ("links", "A table of links", "CSV, JSON lines or Parquet with web addresses"),
     ("hub", "A model hub", "a data set of huggingface.co"),
@@ -320,11 +320,7 @@ def _may_repeat(storage: Storage, config: Settings, intake_row: IntakeRow, me: P
 
 
 def _row(storage: Storage, asked: Intake, catalog: Catalog, job: Job | None) -> IntakeRow:
-    folder = Path(asked.folder)
-    source = "Files from a browser" if uploads.is_upload(storage, folder) else asked.folder
-    if dataset := hub.of_folder(storage, folder):
-        source = str(dataset)
-    return IntakeRow(asked, catalog, job, source)
+    return IntakeRow(asked, catalog, job, quarantine.source_name(storage, asked))
 
 
 def _answer(request: Request, asked: Intake) -> Response:

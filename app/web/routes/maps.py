@@ -14,6 +14,7 @@ from app.catalog.embeddings import PHRASE_MOST
 from app.cycles import spending
 from app.errors import NotFound, Refused
 from app.selection import map_points, maps
+from app.selection.map_points import DRAWN_AT_MOST
 from app.selection.maps import Way
 from app.selection.query import Selection, parse
 from app.web import errors
@@ -37,7 +38,7 @@ def points(catalog_id: int, session: Read, q: str = "") -> Response:
     made = maps.of(session, catalog_id)
     if made is None:
         raise NotFound("This catalog has no map yet.")
-    packed = map_points.points(session, made, parse(q, catalog_id)).packed()
+    packed = map_points.points(session, made, parse(q, catalog_id), DRAWN_AT_MOST).packed()
     return Response(packed, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
 

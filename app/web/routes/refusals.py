@@ -17,7 +17,7 @@ from app.catalog.files import CONTENT_TYPES, SUFFIXES, THUMB_FORMAT
 from app.catalog.tables import Catalog, Intake, SourceFile
 from app.errors import NotFound
 from app.intake import ingest, quarantine
-from app.intake.quarantine import ReasonCount, Which
+from app.intake.quarantine import ReasonCount, RefusedSource, Which
 from app.jobs import Job
 from app.web import tables
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
@@ -33,7 +33,9 @@ class RefusalsView:
     """Refused files of a catalog, or of one intake of it; `which` says which of them are listed.
 
     `total` are all by the filter, `left_out` how many somebody left out for good. `next_after` is the id of the file
-    that the next page starts behind, None on the last. `address` gives this page with other fields of its filter.
+    that the next page starts behind, None on the last. `sources` are where the listed ones came from, and whether they
+    can be tried again; `last_tried` is how the last try ended. `address` gives this page with other fields of its
+    filter.
     """
 
     catalog: Catalog
@@ -45,26 +47,47 @@ class RefusalsView:
     files: list[SourceFile]
     after: int
     next_after: int | None
+    sources: list[RefusedSource]
     under_way: list[Job]
+    last_tried: Job | None
     address: Callable[..., str]
 
 
 @router.get("/catalogs/{catalog_id}/refused")
 def of_catalog(
-    catalog_id: int, session: Read, page: Page, reason: str | None = None, left_out: bool = False, after: int = 0
+    catalog_id: int,
+    session: Read,
+    page: Page,
+    storage: Files,
+    config: Config,
+    me: CurrentPerson,
+    reason: str | None = None,
+    left_out: bool = False,
+    after: int = 0,
 ) -> HTMLResponse:
     """The files that a catalog refused, from all of its intakes."""
-    return _show(session, page, Which(catalog_id, reason=reason or None, is_left_out=left_out), None, after)
+    which = Which(catalog_id, reason=reason or None, is_left_out=left_out)
+    sources = quarantine.sources(session, storage, config, which, me)
+    return page("intakes/refused.html", _view(session, which, None, after, sources))
 
 
 @router.get("/intakes/{intake_id}/refused")
 def of_intake(
-    intake_id: int, session: Read, page: Page, reason: str | None = None, left_out: bool = False, after: int = 0
+    intake_id: int,
+    session: Read,
+    page: Page,
+    storage: Files,
+    config: Config,
+    me: CurrentPerson,
+    reason: str | None = None,
+    left_out: bool = False,
+    after: int = 0,
 ) -> HTMLResponse:
     """The files that one intake refused."""
     intake = ingest.get(session, intake_id)
     which = Which(intake.catalog_id, intake_id, reason=reason or None, is_left_out=left_out)
-    return _show(session, page, which, intake, after)
+    sources = quarantine.sources(session, storage, config, which, me)
+    return page("intakes/refused.html", _view(session, which, intake, after, sources))
 
 
 @router.get("/catalogs/{catalog_id}/refused.csv")
@@ -134,11 +157,11 @@ def leave_out(
     return RedirectResponse(_address(which, reason=reason_left or None, left_out=1 if is_taken_back else None), 303)
 
 
-def _show(session: Read, page: Page, which: Which, intake: Intake | None, after: int) -> HTMLResponse:
+def _view(session: Read, which: Which, intake: Intake | None, after: int, sources: list[RefusedSource]) -> RefusalsView:
     rows = quarantine.page(session, which, after, FILES_PAGE)
     kinds = quarantine.reasons(session, which)
     total = sum(kind.files for kind in kinds if which.reason in (None, kind.kind))
-    view = RefusalsView(
+    return RefusalsView(
         catalog=reading.get(session, which.catalog_id),
         intake=intake,
         which=which,
@@ -148,10 +171,11 @@ def _show(session: Read, page: Page, which: Which, intake: Intake | None, after:
         files=rows,
         after=after,
         next_after=rows[-1].id if len(rows) == FILES_PAGE else None,
+        sources=sources,
         under_way=quarantine.under_way(session, which),
+        last_tried=quarantine.last_tried(session, which),
         address=partial(_address, which),
     )
-    return page("intakes/refused.html", view)
 
 
 def _address(which: Which, **others: str | int | None) -> str:

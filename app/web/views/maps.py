@@ -16,6 +16,7 @@ from app.review.decisions import REASONS
 from app.selection import browse, maps
 from app.selection.browse import Tile
 from app.selection.kinds import NotUnderstood
+from app.selection.map_points import DRAWN_AT_MOST
 from app.selection.maps import SetCount, SetLooks
 from app.selection.query import Selection, parse
 from app.selection.wording import Description, describe
@@ -37,7 +38,8 @@ class MapView:
     """The page. `made` is None while there is no map; `job` is what is under way for it, or has failed last.
 
     `looks` is what the pane shows of the selection, None where everything is selected. Of the sets that the filter
-    names, `missing` are no more: clusters go with the map that they were found on. `drawn` photos are on the map.
+    names, `missing` are no more: clusters go with the map that they were found on. Of the `placed`
+    photos on the map `drawn` are drawn.
     """
 
     catalog: Catalog
@@ -61,6 +63,7 @@ class MapView:
     reasons: tuple[str, ...]
     address: str
     missing: int
+    placed: int
     drawn: int
 
 
@@ -75,6 +78,7 @@ def read(session: Session, catalog_id: int, query: str, settings: Settings) -> M
     total = browse.count(session, chosen)
     made, coverage = maps.of(session, catalog_id), embeddings.coverage(session, catalog_id)
     shown = [_shown(count, chosen) for count in maps.sets(session, catalog_id)]
+    placed = len(made.image_ids) if made else 0
     looks = None if chosen.is_everything or not total else maps.looks(session, chosen)
     return MapView(
         catalog=catalog,
@@ -98,7 +102,8 @@ def read(session: Session, catalog_id: int, query: str, settings: Settings) -> M
         reasons=REASONS,
         address=f"/catalogs/{catalog_id}/map" + (f"?q={quote(chosen.query)}" if chosen.query else ""),
         missing=len(maps.unknown_sets(session, catalog_id, chosen.values("in"))),
-        drawn=len(made.image_ids) if made else 0,
+        placed=placed,
+        drawn=min(placed, DRAWN_AT_MOST),
     )
 
 

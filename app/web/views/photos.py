@@ -14,6 +14,7 @@ from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import Caption
 from app.catalog import embeddings, lettering, notes, reading, rights
 from app.catalog import signals as measured
+from app.catalog.drawing import Mark
 from app.catalog.measures import SCALE_OF, SCALES, Scale
 from app.catalog.tables import Image, Lettering, Signals
 from app.catalog.text_lines import TextLine
@@ -58,7 +59,7 @@ class Evidence:
     lines: tuple[tuple[str, str, float], ...]
     texts: tuple[TextLine, ...]
     shadow_deep: float | None = None
-    marks: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
     placeless: tuple[str, ...] = ()
 
     @property
@@ -198,18 +199,23 @@ def _evidence(signals: Signals | None, read_text: Lettering | None) -> Evidence:
         for kind, of_kind in (("border", signals.border_lines), ("seam", signals.seam_lines))
         for axis, place in of_kind
     )
-    marks = {
-        "light": signals.clipped_light, "dark": signals.clipped_dark,
-        "blocks": max(0.0, (signals.blockiness or 0.0) - BLOCKS_SHOW),
-    }  # fmt: skip
     has_shadow = (signals.shadow or 0.0) >= SHADOW_SHOWS and signals.box is not None
     size = max(signals.box[2] - signals.box[0], signals.box[3] - signals.box[1]) if signals.box else 0.0
     return Evidence(
         signals.outline or "", lines, texts,
         shadow_deep=round(SHADOW_DEEP * size, 4) if has_shadow else None,
-        marks=tuple(mark for mark, value in marks.items() if value),
+        marks=marks_of(signals),
         placeless=tuple(f"{scale.title} {scale.written(getattr(signals, scale.column))}" for scale in PLACELESS),
     )  # fmt: skip
+
+
+def marks_of(signals: Signals) -> tuple[Mark, ...]:
+    """What is marked pixel by pixel on a photo: what was measured of it, and nothing else that a filter might find."""
+    values: dict[Mark, float | None] = {
+        "light": signals.clipped_light, "dark": signals.clipped_dark,
+        "blocks": max(0.0, (signals.blockiness or 0.0) - BLOCKS_SHOW),
+    }  # fmt: skip
+    return tuple(mark for mark, value in values.items() if value)
 
 
 def claims_of(signals: Signals | None, text: str) -> Claims:

@@ -151,6 +151,23 @@ def test_a_map_of_few_photos_is_made_and_named(
         assert made.same_kind == 1.0
 
 
+@pytest.mark.usefixtures("averaging")
+def test_of_more_photos_than_are_laid_out_all_are_on_the_map(
+    engine: Engine, settings: Settings, filled: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(map_job, "LAID_OUT_AT_MOST", 8)
+    monkeypatch.setattr(map_job, "PLACED_AT_ONCE", 3)
+    catalog_id = filled(15)
+    run(engine, settings, catalog_id)
+    done = run(engine, settings, catalog_id, map_job.map_photos)
+    assert done.state == "done", done.failure
+    with transaction(engine) as session:
+        made = session.get_one(PhotoMap, catalog_id)
+        assert (len(set(made.image_ids)), made.photos, len(made.points)) == (15, 15, 15 * 8)
+        points = np.frombuffer(made.points, "<f4")
+        assert np.isfinite(points).all() and points.min() >= 0 and points.max() <= 1
+
+
 def test_a_map_of_nothing_is_refused_in_words(engine: Engine, settings: Settings, filled: Callable[[int], int]) -> None:
     done = run(engine, settings, filled(2), map_job.map_photos)
     assert (done.state, done.failure_kind) == ("failed", "refused")
@@ -158,17 +175,25 @@ def test_a_map_of_nothing_is_refused_in_words(engine: Engine, settings: Settings
 
 
 def test_what_was_found_on_the_map_is_named_by_its_words() -> None:
-    from workers.embedding.layout import MapLayout
+    from workers.embedding.layout import Directions, MapLayout
 
     clusters = np.array([0] * 6 + [1] * 4 + [-1])
     points = np.stack([np.linspace(0, 1, 11)] * 2, axis=1).astype(np.float32)
     is_far = np.array([False] * 10 + [True])
-    made = MapLayout(points, np.zeros((11, 1), dtype=np.int64), 0.5, clusters, is_far, "umap")
+    far_from, flat = 2.0, Directions(np.zeros(2, np.float32), np.eye(2, dtype=np.float32))
+    made = MapLayout(
+        points, np.zeros((11, 1), dtype=np.int64), 0.5, clusters, is_far, "umap", flat, points, far_from, None
+    )
+    # Two more were not laid out but placed, one of them in the second cluster.
+    all_ids = [*range(100, 111), 120, 121]
+    more = map_job.Everywhere(
+        np.concatenate([points, points[:2]]), np.append(clusters, [1, -1]), np.append(is_far, [False, True])
+    )
     ids = list(range(100, 111))
     words = {number: {"mug", "red"} if number < 106 else {"lamp", "red"} for number in ids}
-    sets = map_job._sets(made, ids, words)
+    sets = map_job._sets(made, ids, words, all_ids, more)
     assert [(one.kind, one.words, one.image_ids) for one in sets] == [
-        ("cluster", "mug", ids[:6]), ("cluster", "lamp", ids[6:10]), ("far", "", ids[10:]),
+        ("cluster", "mug", ids[:6]), ("cluster", "lamp", [*ids[6:10], 120]), ("far", "", [110, 121]),
     ]  # fmt: skip
     assert sets[0].centre_id in (102, 103)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,10 @@ def islands(each: int, kinds: int = 3, seed: int = 1) -> np.ndarray:
     middles = draw.normal(size=(kinds, 64))
     vectors = np.concatenate([middle + 0.2 * draw.normal(size=(each, 64)) for middle in middles])
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def strongest(vectors: np.ndarray) -> np.ndarray:
+    return layout.directions_of(vectors).along(vectors)
 
 
 @pytest.mark.slow
@@ -50,8 +56,8 @@ def test_the_same_picture_many_times_has_a_map() -> None:
 
 
 def test_neighbours_are_the_nearest_others() -> None:
-    points = layout.strongest(islands(30))
-    near, far = layout.neighbours(points, 5, 1)
+    points = strongest(islands(30))
+    near, far = layout.neighbours(points, 5)
     apart = np.linalg.norm(points[:, None] - points, axis=2)
     np.fill_diagonal(apart, np.inf)
     assert np.allclose(far, np.sort(apart, axis=1)[:, :5], atol=1e-3)
@@ -61,6 +67,25 @@ def test_neighbours_are_the_nearest_others() -> None:
 def test_what_is_unlike_everything_is_far() -> None:
     vectors = islands(50)
     vectors[7] = -vectors[7]
-    points = layout.strongest(vectors)
-    _, far = layout.neighbours(points, 15, 1)
-    assert np.flatnonzero(layout._far(far)).tolist()[:1] == [7]
+    _, far = layout.neighbours(strongest(vectors), 15)
+    assert np.flatnonzero(layout._is_far(far, layout._far_from(far))).tolist()[:1] == [7]
+
+
+@pytest.mark.parametrize("compared_at_most", [layout.COMPARED_AT_MOST, pytest.param(30, marks=pytest.mark.slow)])
+def test_others_are_placed_on_the_island_of_what_they_are_like(
+    compared_at_most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "COMPARED_AT_MOST", compared_at_most)  # compared one by one, or sought by an index
+    monkeypatch.setattr(layout, "FEW", 1000)  # no need of UMAP
+    vectors = islands(40)
+    made = layout.lay_out(vectors[::2])
+    made = replace(made, clusters=np.arange(60) // 20, far_from=0.6)
+    stranger = -vectors[:1]
+    points, clusters, is_far = layout.place(made, np.concatenate([vectors[1::2], stranger]))
+    assert points.shape == (61, 2) and points.dtype == np.float32
+    middles = np.stack([made.points[20 * kind : 20 * kind + 20].mean(axis=0) for kind in range(3)])
+    nearest = np.linalg.norm(points[:60, None] - middles, axis=2).argmin(axis=1)
+    assert nearest.tolist() == clusters[:60].tolist() == (np.arange(60) // 20).tolist()
+    assert is_far.tolist() == [False] * 60 + [True]
+    same, _, _ = layout.place(made, vectors[::2])
+    assert np.abs(same - made.points).max() <= layout.ISLAND, "a photo that was laid out lies where it was"

@@ -8,6 +8,7 @@ import { kept } from "./place.js";
 import { deliver, pending, takeBack } from "./pending.js";
 import { Picks } from "./picks.js";
 import { onKey } from "./keys.js";
+import { recaption } from "./recaption.js";
 import { forgetCard, leadToEditor, showCard } from "./card.js";
 
 const box = document.querySelector("[data-browse]");
@@ -145,7 +146,8 @@ box.addEventListener("submit", (event) => {
   event.preventDefault();
   event.stopPropagation();
   event.target.querySelector("[data-reject]").open = false;
-  decide(event.submitter.value);
+  if (event.submitter.name === "recaption") recaption(event.submitter.formAction, picks, targets(), trouble);
+  else decide(event.submitter.value);
 });
 
 box.addEventListener("click", (event) => {

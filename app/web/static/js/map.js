@@ -2,7 +2,7 @@
 import { onKey } from "./keys.js";
 import { post, Refusal } from "./net.js";
 import { toast } from "./toast.js";
-import { countInside, fetchPoints, nearestTo } from "./map_points.js";
+import { fetchPoints, Lasso, nearestTo } from "./map_points.js";
 import { Painter } from "./map_gl.js";
 import { Legend } from "./map_legend.js";
 import { placeLabels } from "./map_labels.js";
@@ -26,7 +26,8 @@ async function start() {
   const legend = new Legend(document.querySelector("[data-legend]"), points, paint);
   const view = { x: 0.5, y: 0.5, scale: 1 };
   let mode = "lasso";
-  let corners = []; // of the lasso that is being drawn, in the map's 0 to 1
+  let lasso = new Lasso(points); // the one that is being drawn; its corners are in the map's 0 to 1
+  const drop = () => { lasso = new Lasso(points); };
   let drag = null;
   let waiting = 0;
 
@@ -62,6 +63,7 @@ async function start() {
   }
 
   function drawLasso() {
+    const { corners } = lasso;
     const drawn = corners.map(([x, y]) => toScreen(x, y).map((value) => value.toFixed(1)).join(","));
     stage.querySelector("[data-lasso] polygon").setAttribute("points", drawn.join(" "));
     const [left, top] = middle();
@@ -71,14 +73,15 @@ async function start() {
     const counting = stage.querySelector("[data-counting]");
     counting.hidden = corners.length < 3;
     if (counting.hidden) return;
-    counting.textContent = `${countInside(points, corners, legend.isShown).toLocaleString("en-GB")} so far`;
+    const inside = lasso.inside(legend.isShown).toLocaleString("en-GB");
+    counting.textContent = points.count < points.placed ? `${inside} of those drawn so far` : `${inside} so far`;
     const [x, y] = toScreen(...corners.at(-1));
     counting.style.translate = `${Math.max(0, x - 90)}px ${Math.max(0, y - 40)}px`;
   }
 
   async function close(event) {
-    const drawn = corners;
-    corners = [];
+    const drawn = lasso.corners;
+    drop();
     redraw();
     if (drawn.length < 3) return;
     const way = event.shiftKey && !event.isByKeys ? "add" : event.altKey ? "take" : "new";
@@ -111,7 +114,8 @@ async function start() {
     if (event.button) return;
     canvas.setPointerCapture(event.pointerId);
     drag = { left: event.offsetX, top: event.offsetY, x: view.x, y: view.y, isFar: false };
-    corners = mode === "lasso" ? [toMap(event.offsetX, event.offsetY)] : [];
+    drop();
+    if (mode === "lasso") lasso.push(toMap(event.offsetX, event.offsetY));
   });
   canvas.addEventListener("pointermove", (event) => {
     const { offsetX, offsetY } = event;
@@ -121,19 +125,19 @@ async function start() {
     if (mode === "move") {
       view.x = drag.x - (offsetX - drag.left) / view.scale;
       view.y = drag.y + (offsetY - drag.top) / view.scale;
-    } else if (corners.length < MOST_CORNERS) corners.push(toMap(offsetX, offsetY));
+    } else if (lasso.corners.length < MOST_CORNERS) lasso.push(toMap(offsetX, offsetY));
     redraw();
   });
   canvas.addEventListener("pointerup", (event) => {
     const wasFar = drag?.isFar;
     drag = null;
     if (wasFar) return void (mode === "lasso" && close(event));
-    corners = [];
+    drop();
     redraw();
     const found = look(event.offsetX, event.offsetY);
     if (found >= 0) location.assign(`/images/${points.ids[found]}?q=${encodeURIComponent(stage.dataset.query)}`);
   });
-  canvas.addEventListener("pointercancel", () => { drag = null; corners = []; redraw(); });
+  canvas.addEventListener("pointercancel", () => { drag = null; drop(); redraw(); });
   canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
@@ -159,10 +163,10 @@ async function start() {
 
   const MOVES = { Left: [-1, 0], Right: [1, 0], Up: [0, 1], Down: [0, -1] };
   onKey((event, name) => {
-    if (name === "Esc" && corners.length) corners = [];
+    if (name === "Esc" && lasso.corners.length) drop();
     else if (document.activeElement !== canvas) return false;
     else if (MOVES[name]) [view.x, view.y] = [view.x + MOVES[name][0] * STEP / view.scale, view.y + MOVES[name][1] * STEP / view.scale];
-    else if (name === "Enter" && mode === "lasso") corners.push([view.x, view.y]);
+    else if (name === "Enter" && mode === "lasso") lasso.push([view.x, view.y]);
     else if (name === "Shift+Enter" && mode === "lasso") close({ ...event, isByKeys: true });
     else return false;
     redraw();

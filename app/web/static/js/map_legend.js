@@ -84,9 +84,8 @@ export class Legend {
   }
 
   draw() {
-    const counts = new Array(9).fill(0);
-    for (const code of this.codes) counts[code] += 1;
-    const lines = this.coloured.values.map((value, number) => {
+    const { values, counts } = this.coloured;
+    const lines = values.map((value, number) => {
       const line = document.createElement("li");
       line.innerHTML = `<label><input type="checkbox" checked value="${number}"><svg viewBox="0 0 12 12" aria-hidden="true">
         ${DRAWN[this.shape(value, number)]}</svg><span class="cut"></span><span class="n"></span></label>`;

@@ -1,43 +1,46 @@
 // Decisions on their way. Each is kept in this browser, by person, until the server has answered: what is decided while
 // the network is away waits, is named in a bar on every page, and is sent again when Packshot answers, after a reload too.
 // A decision that meets another person's is shown there with what they did, until somebody has seen it. All tabs of this
-// browser share the list; whoever sends or takes back a decision holds it, so that no two tabs do so at once.
+// browser share the list; whoever sends or takes back a decision holds it, so that no two tabs do so at once, and a tab
+// leaves to another what that one holds: what it keeps of the list itself may be a moment old when the other lets go.
+// Each decision is an entry of its own, for a list written back whole would bring back what another tab has just taken out.
 import { post, Refusal } from "./net.js";
 
 const AGAIN_MS = 5000;
 const ANSWERS_WITHIN_MS = 15_000;
 // No answer, or one that another try may change: the network, a sign-in that ended, a server that starts again.
 const NO_ANSWER = new Set([0, 401, 403, 429, 502, 503, 504]);
-const KEY = `packshot-pending:${document.body.dataset.person ?? ""}`;
+const KEY = `packshot-pending:${document.body.dataset.person ?? ""}:`;
 const bar = document.querySelector("[data-pending]");
-let unkept = null; // the list itself, where this browser keeps nothing
+const unkept = new Map(); // what this browser does not keep, by its key
 let isSending = false;
 let timer = 0;
 
 const WORDS = { kept: "keep", needs_work: "needs work", suggested: "accept the suggestion" };
 const said = (verdict) => WORDS[verdict] ?? verdict.replace("rejected", "reject");
 
+// Entries in the order in which they were made.
 function read() {
-  if (unkept) return unkept;
+  const texts = [...unkept.values()];
   try {
-    return JSON.parse(localStorage.getItem(KEY)) ?? [];
+    for (const key of Object.keys(localStorage)) if (key.startsWith(KEY)) texts.push(localStorage.getItem(key));
+  } catch { /* this browser keeps nothing */ }
+  return texts.filter(Boolean).map((text) => JSON.parse(text)).sort((one, other) => parseFloat(one.id) - parseFloat(other.id));
+}
+
+function write(entry) {
+  const [key, text] = [KEY + entry.id, JSON.stringify(entry)];
+  try {
+    localStorage.setItem(key, text);
+    unkept.delete(key);
   } catch {
-    return [];
+    unkept.set(key, text);
   }
 }
 
-function write(entries) {
-  try {
-    if (entries.length) localStorage.setItem(KEY, JSON.stringify(entries));
-    else localStorage.removeItem(KEY);
-    unkept = null;
-  } catch {
-    unkept = entries;
-  }
-}
-
-// Run while no other tab, and nothing else here, has the decision in hand. Browsers know locks on safe addresses only.
-const hold = (id, run) => (navigator.locks ? navigator.locks.request(`${KEY}:${id}`, run) : run());
+// Run while no other tab, and nothing else here, has the decision in hand; with `ifAvailable` not at all where one has.
+// Browsers know locks on safe addresses only.
+const hold = (id, run, ways = {}) => (navigator.locks ? navigator.locks.request(KEY + id, ways, run) : run(true));
 const find = (id) => read().find((entry) => entry.id === id);
 
 // What waits to be sent: [{ id, address, fields, name, photo, href, mark }]. `photo` is null for many photos at once;
@@ -52,11 +55,12 @@ export const isWaiting = () => waiting().length > 0;
  */
 export async function deliver(entry) {
   const isBehind = isWaiting();
-  const kept = { ...entry, id: `${Date.now()}-${Math.random()}`, waits: isBehind };
+  const kept = { ...entry, id: `${performance.timeOrigin + performance.now()}-${Math.random()}`, waits: isBehind };
   const before = entry.photo && waiting().find((other) => other.photo === entry.photo);
   // Decided twice while it waited: the second counts, against what was there before the first.
   if (before) kept.fields = { ...entry.fields, expected_id: before.fields.expected_id };
-  write([...read().filter((other) => other.id !== before?.id), kept]);
+  if (before) forget(before.id);
+  write(kept);
   if (isBehind) {
     draw();
     flush();
@@ -93,23 +97,27 @@ const send = ({ address, fields }) => post(address, fields, { keepalive: true, s
 const isNoAnswer = (error) => error instanceof Refusal && NO_ANSWER.has(error.status);
 
 function forget(id) {
-  write(read().filter((entry) => entry.id !== id));
+  unkept.delete(KEY + id);
+  try {
+    localStorage.removeItem(KEY + id);
+  } catch { /* this browser keeps nothing */ }
   draw();
 }
 
 function change(id, values) {
-  write(read().map((entry) => (entry.id === id ? { ...entry, ...values } : entry)));
+  const entry = find(id);
+  if (entry) write({ ...entry, ...values });
   draw();
 }
 
-// One after the other, in the order they were made.
+// One after the other, in the order they were made. Where another tab has one in hand, it sends the rest too, or dies.
 async function flush() {
   if (isSending) return;
   isSending = true;
   clearTimeout(timer);
   try {
     for (let [entry] = waiting(); entry; [entry] = waiting()) {
-      if (!(await hold(entry.id, () => sendAgain(entry.id)))) break;
+      if (!(await hold(entry.id, (lock) => lock && sendAgain(entry.id), { ifAvailable: true }))) break;
     }
   } finally {
     isSending = false;
@@ -165,7 +173,7 @@ function draw() {
     line([link(entry), `: ${said(entry.fields.verdict)} was not done. ${entry.refusal}`], button("Seen", () => forget(entry.id))));
   if (list.length) {
     const names = list.flatMap((entry, place) => [place ? ", " : "", link(entry), ` (${said(entry.fields.verdict)})`]);
-    const where = unkept ? "Leave this page open: this browser keeps nothing itself." : "Kept in this browser until Packshot answers.";
+    const where = unkept.size ? "Leave this page open: this browser keeps nothing itself." : "Kept in this browser until Packshot answers.";
     const count = list.length === 1 ? "1 decision is not sent yet: " : `${list.length} decisions are not sent yet: `;
     lines.unshift(line([count, ...names, `. ${where}`], button("Send now", flush)));
   }
@@ -174,10 +182,16 @@ function draw() {
 }
 
 addEventListener("online", flush);
-addEventListener("storage", (event) => event.key === KEY && draw());
-addEventListener("beforeunload", (event) => unkept && event.preventDefault());
+addEventListener("storage", (event) => event.key?.startsWith(KEY) && (draw(), isWaiting() && later()));
+addEventListener("beforeunload", (event) => unkept.size && event.preventDefault());
 
-// What an earlier page left behind.
-write(read().map((entry) => ({ ...entry, waits: true })));
+// What an earlier page left behind waits; what another tab has in hand does not.
+async function takeOver() {
+  for (const { id, waits } of read()) {
+    if (!waits) await hold(id, (lock) => lock && change(id, { waits: true }), { ifAvailable: true });
+  }
+  await flush();
+}
+
 draw();
-flush();
+takeOver();
