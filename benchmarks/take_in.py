@@ -40,7 +40,7 @@ from app.intake.decoding import read_picture
 from app.jobs import Job
 from app.people import Person
 from benchmarks.sharing import start
-from workers.signals.fingerprint import fingerprint
+from workers.signals.fingerprint import fingerprint_of
 from workers.signals.lab import lab_planes
 from workers.signals.mask import MASK_SIDE_PX, find_subject
 from workers.signals.measure import SIGNALS_VERSION, measure
@@ -126,16 +126,17 @@ def floors(photos: Sequence[Path], name: str) -> None:
     for photo in photos:
         data = photo.read_bytes()
         at = [time.thread_time()]
-        view = read_picture(data, 100).view_pixels
+        view = read_picture(data, 100).view_pixels.convert("RGB")
         at.append(time.thread_time())
         measure(view)
         at.append(time.thread_time())
-        small = within(np.asarray(view.convert("RGB")), MASK_SIDE_PX)
+        pixels = np.asarray(view)
+        small = within(pixels, MASK_SIDE_PX)
         lab = lab_planes(small)
         at.append(time.thread_time())
         find_subject(small, lab)
         at.append(time.thread_time())
-        fingerprint(view.convert("RGB"))
+        fingerprint_of(pixels, small)
         at.append(time.thread_time())
         reading, measuring, _, mask, mark = np.diff(at)
         for stage, seconds in zip(cost, (reading, mask, mark, measuring - mask - mark), strict=True):

@@ -365,11 +365,11 @@ def test_a_full_disk_stops_with_a_sentence_and_keeps_what_was_taken_in(
     kept: list[str] = []
     put = Storage.put
 
-    def filling(self: Storage, kind: Any, data: bytes, suffix: str) -> str:
+    def filling(self: Storage, kind: Any, data: bytes, suffix: str, sha256: str = "") -> str:
         if len(kept) == 5:
             raise Refused("The disk with /data is full. Nothing was lost; free some space and go on.")
         kept.append(kind)
-        return put(self, kind, data, suffix)
+        return put(self, kind, data, suffix, sha256)
 
     monkeypatch.setattr(Storage, "put", filling)
     with pytest.raises(Refused, match="full"):
