@@ -21,6 +21,10 @@ from app.catalog.neighbours import Pairs, pairs
 REST_AT_MOST: Final = 0.14
 CUT_OUT_REST: Final = 0.07
 SPOT_AT_MOST: Final = 10.0
+# A photo made brighter or steeper than this has the rest of the copies that were only saved again: where one product in
+# one pose stands on a lighter ground, the light seems turned up too, and more is left.
+LIT_ALIKE: Final = 1.15
+OTHER_LIGHT_REST: Final = 0.055
 TINT_AT_MOST: Final = 0.25
 TINT_FLOOR: Final = 1.2
 # What that sees and what not, for people.
@@ -147,7 +151,9 @@ def _judged(some: Pairs, owners: Places, frames: Places, thumbs: Thumbs, met: se
 
 def is_same(seen: Fit) -> NDArray[np.bool_]:
     """Which pairs are one photo by their lightness."""
-    return np.asarray((seen.rest <= REST_AT_MOST) & (seen.spot <= SPOT_AT_MOST))
+    is_lit_alike = np.abs(np.log(seen.gain)) <= np.log(LIT_ALIKE)
+    most = np.where(is_lit_alike, REST_AT_MOST, OTHER_LIGHT_REST)
+    return np.asarray((seen.rest <= most) & (seen.spot <= SPOT_AT_MOST))
 
 
 def is_in_colour(seen: Fit) -> NDArray[np.bool_]:

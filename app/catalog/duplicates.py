@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Integer, Text, any_, cast, delete, f
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from sqlalchemy.orm import Session
 
-from app.catalog import grouping
+from app.catalog import grouping, look_pairs
 from app.catalog.copies import Match
 from app.catalog.grouping import PRODUCT_AT_MOST, Contender, Edge, KnownPair, PhotoGroup
 from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
@@ -111,9 +111,10 @@ def pairs_of(session: Session, catalog_id: int, image_ids: Collection[int] | Non
 
 
 def current_groups(session: Session, catalog_id: int, apart: Collection[Edge]) -> list[PhotoGroup]:
-    """The groups that a catalog has by its pairs, pictures and products."""
-    pairs = pairs_of(session, catalog_id)
+    """The groups that a catalog has by its pairs, pictures, products and looks."""
+    pairs, looks = pairs_of(session, catalog_id), look_pairs.pairs_of(session, catalog_id)
     wanted = {number for pair in pairs for number in (pair.first_id, pair.second_id)}
+    wanted.update(number for look in looks for number in (look.first_id, look.second_id))
     for columns, most in (((Image.view_sha256, Image.width_px, Image.height_px), None), ((Image.product_key,), True)):
         of = [Image.catalog_id == catalog_id, *(column.is_not(None) for column in columns)]
         count = func.count()
@@ -123,7 +124,7 @@ def current_groups(session: Session, catalog_id: int, apart: Collection[Edge]) -
             shared = shared.having(count <= 3 * PRODUCT_AT_MOST)
         wanted.update(number for numbers in session.scalars(shared) for number in numbers)
     photos = [photo for some in _batches(sorted(wanted)) for photo in photos_of(session, some)]
-    return grouping.groups(photos, pairs, apart)
+    return grouping.groups(photos, pairs, apart, looks)
 
 
 def keep(session: Session, catalog_id: int, groups: Sequence[PhotoGroup], ruled_ids: Collection[int]) -> None:

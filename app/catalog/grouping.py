@@ -1,7 +1,8 @@
 """Groups of duplicates: what of a catalog belongs together, in which grade, and which photo of each group is the best.
 
 Grades, from the closest: `pixels`, the same picture in two files; `photo`, one photo saved again, made smaller, cut,
-bordered, turned or mirrored; `product`, other photos of one product, of which colour variants stay apart. (Files of the
+bordered, turned or mirrored; `product`, other photos of one product, by what the catalog says or by how they look, of
+which colour variants stay apart. (Files of the
 same bytes never become two photos: take-in notes the second name.) A photo is in one group of pixels or photo at most,
 and its best one stands for them in the group of the product. Pure; the tables are kept by `duplicates.py`.
 """
@@ -17,6 +18,7 @@ from typing import Final, Literal
 import numpy as np
 
 from app.catalog.copies import components
+from app.catalog.lookalikes import Lookalike
 
 Grade = Literal["pixels", "photo", "product"]
 Edge = tuple[int, int]
@@ -24,7 +26,9 @@ GRADES: Final[tuple[Grade, ...]] = ("pixels", "photo", "product")
 # Why a photo is the best of its group: the first of these in which it is ahead. For people: `web/views/duplicates.py`.
 REASONS: Final = ("whole", "largest", "sharpest", "least compressed", "first")
 # How a photo may differ from the best one.
-DIFFERENCES: Final = ("mirrored", "turned", "cropped", "bordered", "smaller", "larger", "recompressed", "copy")
+DIFFERENCES: Final = (
+    "mirrored", "turned", "cropped", "bordered", "smaller", "larger", "recompressed", "copy", "looks alike",
+)  # fmt: skip
 # CIE 1976 difference of the subjects' colours above which photos of a product show variants.
 VARIANT_DELTA_E: Final = 12.0
 # What more photos share is no product: a category, a brand or a word for "unknown".
@@ -92,7 +96,12 @@ class PhotoGroup:
         return hashlib.sha256(numbers.encode()).hexdigest()
 
 
-def groups(photos: Collection[Contender], pairs: Collection[KnownPair], apart: Collection[Edge]) -> list[PhotoGroup]:
+def groups(
+    photos: Collection[Contender],
+    pairs: Collection[KnownPair],
+    apart: Collection[Edge],
+    looks: Collection[Lookalike] = (),
+) -> list[PhotoGroup]:
     """All groups of a catalog. `apart`: pairs, the smaller number first, that a person said are no duplicates."""
     known = {photo.image_id: photo for photo in photos}
     by_edge = {(pair.first_id, pair.second_id): pair for pair in pairs}
@@ -110,7 +119,13 @@ def groups(photos: Collection[Contender], pairs: Collection[KnownPair], apart: C
     variants = [edge for edge, pair in by_edge.items() if pair.is_variant]
     of_product = _cliques([photo for photo in photos if photo.product], lambda photo: str(photo.product))
     edges = {_edge(stands_for[a], stands_for[b]) for a, b in (*variants, *of_product) if _edge(a, b) not in kept_apart}
-    for members in _joined(known, [edge for edge in edges if edge[0] != edge[1]], kept_apart):
+    certain = list(_joined(known, [edge for edge in edges if edge[0] != edge[1]], kept_apart))
+    alike = {
+        _edge(stands_for[pair.first_id], stands_for[pair.second_id]): pair.margin
+        for pair in looks
+        if pair.first_id in known and pair.second_id in known and (pair.first_id, pair.second_id) not in kept_apart
+    }
+    for members in _with_looks(known, certain, alike, kept_apart):
         if len(members) <= PRODUCT_AT_MOST:
             made.append(_ranked("product", [known[number] for number in members], by_edge))
     return made
@@ -142,6 +157,43 @@ def _joined(known: Collection[int], edges: Iterable[Edge], apart: Collection[Edg
     for number, label in zip(numbers, labels, strict=True):
         together[label].append(number)
     yield from together.values()
+
+
+def _with_looks(
+    known: dict[int, Contender], certain: Sequence[list[int]], alike: dict[Edge, float], apart: Collection[Edge]
+) -> list[list[int]]:
+    """The groups that are certain, and photos by their numbers that look like one product with them or each other.
+
+    What stands out most is joined first; two groups are one where half of all pairs between them look alike, so that
+    chains of products that resemble each other do not grow. Different names of products are never joined by looks.
+    """
+    owner = {number: at for at, members in enumerate(certain) for number in members}
+    nodes = [list(members) for members in certain]
+    for number in sorted({number for edge in alike for number in edge} - owner.keys()):
+        owner[number] = len(nodes)
+        nodes.append([number])
+    near: dict[Edge, float] = {}
+    for (left, right), margin in alike.items():
+        edge = _edge(owner[left], owner[right])
+        near[edge] = max(margin, near.get(edge, 0.0))
+    together = {node: {node} for node in range(len(nodes))}
+
+    def may_join(first: set[int], second: set[int]) -> bool:
+        photos = [[number for node in side for number in nodes[node]] for side in (first, second)]
+        products = [{known[number].product for number in side} - {None} for side in photos]
+        is_kept_apart = any(_edge(left, right) in apart for left in photos[0] for right in photos[1])
+        linked = sum(_edge(left, right) in near for left in first for right in second)
+        is_other = all(products) and products[0].isdisjoint(products[1])
+        return not is_kept_apart and not is_other and 2 * linked >= len(first) * len(second)
+
+    for (left, right), _ in sorted(near.items(), key=lambda item: (-item[1], item[0])):
+        first, second = together[left], together[right]
+        if first is not second and may_join(first, second):
+            first |= second
+            together.update(dict.fromkeys(second, first))
+    made = {id(side): side for side in together.values()}
+    joined = [sorted(number for node in side for number in nodes[node]) for side in made.values()]
+    return [members for members in joined if len(members) > 1]
 
 
 def ranked(
@@ -227,7 +279,8 @@ def _member(grade: Grade, photo: Contender, best: Contender, pairs: dict[Edge, K
     pair = pairs.get(_edge(photo.image_id, best.image_id))
     if grade == "product":
         is_variant = (pair is not None and pair.is_variant) or _is_other_colour(photo, best)
-        return GroupMember(photo.image_id, (), None, is_variant)
+        is_named = photo.product is not None and photo.product == best.product
+        return GroupMember(photo.image_id, () if is_named or is_variant else ("looks alike",), None, is_variant)
     if grade == "pixels":
         return GroupMember(photo.image_id, (), 0.0)
     differs = []
