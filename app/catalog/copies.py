@@ -24,13 +24,13 @@ SPOT_AT_MOST: Final = 10.0
 # A photo made brighter or steeper than this has the rest of the copies that were only saved again: where one product in
 # one pose stands on a lighter ground, the light seems turned up too, and more is left.
 LIT_ALIKE: Final = 1.15
-OTHER_LIGHT_REST: Final = 0.055
+OTHER_LIGHT_REST: Final = 0.04
 TINT_AT_MOST: Final = 0.25
 TINT_FLOOR: Final = 1.2
 # What that sees and what not, for people.
 COPIES_SEEN: Final = (
     "resized, recompressed, turned by quarters, mirrored and bordered copies and crops of a few per cent are seen; "
-    "larger crops, overlays, small turns and new colours are not"
+    "larger crops, overlays, small turns, new light and new colours are not"
 )
 _AT_ONCE: Final = 4_096
 
