@@ -103,7 +103,8 @@ def as_alike(names: Sequence[str], vectors: Vectors, count: int) -> float:
 def report(names: Sequence[str], vectors: Vectors, pairs: Sequence[Lookalike]) -> bool:
     right = true_pairs(names, pairs)
     possible = sum(a == b for a, b in combinations(names, 2))
-    reached = {n for pair in pairs if names[pair.first_id] == names[pair.second_id] for n in (pair.first_id, pair.second_id)}
+    rights = [(pair.first_id, pair.second_id) for pair in pairs if names[pair.first_id] == names[pair.second_id]]
+    reached = {number for pair in rights for number in pair}
     precision = right / max(1, len(pairs))
     limit = as_alike(names, vectors, right)
     rival = above(vectors, limit)
@@ -118,7 +119,11 @@ def report(names: Sequence[str], vectors: Vectors, pairs: Sequence[Lookalike]) -
 
 
 def report_variants(
-    embedder: Embedder, pictures: Sequence[Picture], vectors: Vectors, thumbs: dict[int, bytes], pairs: Sequence[Lookalike]
+    embedder: Embedder,
+    pictures: Sequence[Picture],
+    vectors: Vectors,
+    thumbs: dict[int, bytes],
+    pairs: Sequence[Lookalike],
 ) -> bool:
     """Each joined pair once more with its second photo in another hue, in its place."""
     is_met = True

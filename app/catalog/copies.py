@@ -136,8 +136,9 @@ def _judged(some: Pairs, owners: Places, frames: Places, thumbs: Thumbs, met: se
     firsts, seconds = _thumbs_of(first, owners, frames, there), _thumbs_of(second, owners, frames, there)
     seen = fit(firsts, seconds, pose)
     # Cut out of their ground, two photos of one product are more alike than other pictures.
-    is_cut_out = (frames[first] > 0) & (frames[second] > 0)
-    fits = is_same(seen) & (~is_cut_out | ((seen.rest <= CUT_OUT_REST) & is_framed_alike(firsts, seconds, pose)))
+    cut_out = (frames[first] > 0).astype(np.int64) + (frames[second] > 0)
+    fits = is_same(seen) & ((cut_out == 0) | (seen.rest <= CUT_OUT_REST))
+    fits &= (cut_out < 2) | is_framed_alike(firsts, seconds, pose)
     suits = is_in_colour(seen)
     for place in np.lexsort((seen.rest, ~suits)):
         pair = int(owners[first[place]]), int(owners[second[place]])

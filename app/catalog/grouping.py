@@ -51,6 +51,7 @@ ENLARGED_BELOW: Final = 0.85
 ENLARGED_ALONE: Final = 0.73
 # Squares of JPEG that show so much more are damage: 0.11 to 0.42 more at quality 40 and 20, up to 0.01 at 70.
 BLOCKS_TIE: Final = 0.08
+SQUARES_ARE_DETAIL: Final = 0.24
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,13 +299,13 @@ def _is_enlarged(grade: Grade, photo: Contender, group: Sequence[Contender]) -> 
     if grade == "product":
         return photo.detail < ENLARGED_ALONE
     side = max(photo.width_px, photo.height_px)
-    # The edges of JPEG's squares count as detail: one that shows more of them proves nothing.
-    most_blocks = (photo.blockiness or 0.0) + BLOCKS_TIE
-    smaller = [
-        other.detail or 0.0
-        for other in group
-        if max(other.width_px, other.height_px) <= side * (1 + TIE) and (other.blockiness or 0.0) <= most_blocks
-    ]
+    # The edges of JPEG's squares count as detail: one as large that shows far more of them proves nothing.
+    most_blocks = (photo.blockiness or 0.0) + SQUARES_ARE_DETAIL
+    smaller = [photo.detail]
+    for other in group:
+        share = max(other.width_px, other.height_px) / side
+        if share < 1 - TIE or (share <= 1 + TIE and (other.blockiness or 0.0) < most_blocks):
+            smaller.append(other.detail or 0.0)
     return photo.detail < ENLARGED_BELOW * max(smaller)
 
 

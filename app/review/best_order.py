@@ -57,9 +57,7 @@ def would_change(session: Session, catalog_id: int, order: Sequence[Criterion]) 
 
     A group of which a person has said something stays as it is, and is not asked about.
     """
-    ruled = select(GroupRuling.id).where(
-        GroupRuling.group_id == DuplicateGroup.id, GroupRuling.superseded_at.is_(None)
-    )
+    ruled = select(GroupRuling.id).where(GroupRuling.group_id == DuplicateGroup.id, GroupRuling.superseded_at.is_(None))
     query = (
         select(DuplicateGroup)
         .where(DuplicateGroup.catalog_id == catalog_id, DuplicateGroup.is_current, ~ruled.exists())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -58,7 +60,9 @@ def photo(number: int, product: str | None = None, lab: tuple[float, ...] | None
     return Contender(number, str(number), 100 + number, 100, 1000, product, None, 0.5, 0.8, lab)
 
 
-def grouped(photos: list[Contender], *looks: tuple[int, int], apart: set[tuple[int, int]] = frozenset()) -> list[list[int]]:  # type: ignore[assignment]
+def grouped(
+    photos: list[Contender], *looks: tuple[int, int], apart: Collection[tuple[int, int]] = ()
+) -> list[list[int]]:
     alike = [Lookalike(*edge, 0.9, 0.5 - at / 100) for at, edge in enumerate(looks)]
     return [sorted(m.image_id for m in group.members) for group in grouping.groups(photos, [], apart, alike)]
 

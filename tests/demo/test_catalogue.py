@@ -84,7 +84,9 @@ def test_what_was_found_is_told_apart_from_what_was_drawn_twice(drawn: tuple[Pat
     planted = [photo for photo in truth.photos if photo.fault in NEAR_COPIES]
     pairs = [(photo.original or "", photo.file_name) for photo in planted]
     many = len(planted)
-    assert planted_in_words(truth, pairs) == f"{many} of the {many} copies that were planted, 0 that show something else"
+    assert (
+        planted_in_words(truth, pairs) == f"{many} of the {many} copies that were planted, 0 that show something else"
+    )
     sound = [photo for photo in truth.photos if photo.fault is None]
     twin = replace(sound[0], file_name="twin.jpg")
     other = next(photo for photo in sound if photo.product != sound[0].product)

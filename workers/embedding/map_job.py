@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from sqlalchemy import func, select
 
 from app import jobs
-from app.catalog import embeddings
 from app.catalog.tables import Embedding, Image
 from app.errors import Refused
 from app.selection import map_words, maps
@@ -18,6 +17,8 @@ from app.selection.maps import DRAWN_AT_MOST, LaidOut, NewSet
 from workers.celery_app import Work
 from workers.embedding import layout
 from workers.embedding.layout import MapLayout
+
+_ROWS: Final = 2000
 
 
 def map_photos(work: Work) -> dict[str, Any]:
@@ -57,8 +58,14 @@ def _vectors(work: Work, catalog_id: int) -> tuple[int, list[int], np.ndarray[An
         photos = session.scalar(select(func.count()).select_from(Image).where(Image.catalog_id == catalog_id)) or 0
         if len(ids) > DRAWN_AT_MOST:
             ids = np.sort(np.random.default_rng(layout.SEED).permutation(ids)[:DRAWN_AT_MOST])
-        vectors = embeddings.vectors_of(session, space_id, ids.tolist())
-    return space_id, ids.tolist(), vectors, photos
+        pieces = []
+        # As bytes: a vector written out in digits takes five times as long to read.
+        packed = func.halfvec_send(Embedding.vector)
+        for start in range(0, len(ids), _ROWS):
+            some = ids[start : start + _ROWS].tolist()
+            rows = session.scalars(select(packed).where(Embedding.image_id.in_(some)).order_by(Embedding.image_id))
+            pieces.append(np.stack([np.frombuffer(row, dtype=">f2", offset=4) for row in rows]).astype(np.float16))
+    return space_id, ids.tolist(), np.concatenate(pieces), photos
 
 
 def _same_kind(made: MapLayout, kinds: Sequence[str | None]) -> tuple[float | None, int]:

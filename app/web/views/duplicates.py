@@ -81,7 +81,8 @@ class GroupView:
 class ShownOrder:
     """By what the best is chosen: names and words, the first one first. `proposed` when it is not the catalog's yet.
 
-    `moved` is, for each criterion, the order with it one place up. `changed` of `counted` groups would have another best.
+    `moved` is, for each criterion, the order with it one place up. Of `counted` groups `changed` would have
+    another best.
     """
 
     rows: list[tuple[str, str]]
@@ -123,7 +124,7 @@ class SideView:
 def read(
     session: Session, catalog: Catalog, kind: str, state: str, after: int, order: str | None = None
 ) -> DuplicatesView:
-    """The page of a catalog; `order` is another one of the criteria, separated by commas, to look at what it would change.
+    """The page of a catalog; `order` is another one of the criteria, with commas, to look at what it would change.
 
     Raises NotFound for a grade or state that there is not, Refused for an order that is none.
     """
@@ -155,9 +156,7 @@ def shown_order(session: Session, catalog_id: int, order: str | None) -> ShownOr
     is_proposed = asked != current
     changed, counted = best_order.would_change(session, catalog_id, asked) if is_proposed else (0, 0)
     moved = {
-        name: ",".join((*asked[: at - 1], name, asked[at - 1], *asked[at + 1 :]))
-        for at, name in enumerate(asked)
-        if at
+        name: ",".join((*asked[: at - 1], name, asked[at - 1], *asked[at + 1 :])) for at, name in enumerate(asked) if at
     }
     rows = [(name, CRITERIA[name]) for name in asked]
     return ShownOrder(rows, ",".join(asked), moved, is_proposed, changed, counted)
@@ -178,7 +177,9 @@ def side(session: Session, catalog: Catalog, group_id: int, other_id: int | None
     return SideView(catalog, shown, left, right, rows)
 
 
-_FACTS: Final = ("File", "Pixels", "Format", "Size", "Sharpness", "Detail", "JPEG blocks", "Product fills", "Cropped", "Taken in")
+_FACTS: Final = (
+    "File", "Pixels", "Format", "Size", "Sharpness", "Detail", "JPEG blocks", "Product fills", "Cropped", "Taken in",
+)  # fmt: skip
 
 
 def _facts(photo: ShownPhoto) -> tuple[str, ...]:
