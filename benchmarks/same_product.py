@@ -78,8 +78,8 @@ def seen(embedder: Embedder, pictures: Sequence[Picture]) -> tuple[Vectors, dict
 
 def joined(vectors: Vectors, thumbs: dict[int, bytes]) -> list[Lookalike]:
     ids = list(range(len(vectors)))
-    found = lookalikes.standing_out(ids, set(ids), lambda places: lookalikes.nearest(vectors, places))
-    return lookalikes.in_one_colour(list(found), thumbs)
+    pairs = lookalikes.outstanding(ids, set(ids), lambda places: lookalikes.nearest(vectors, places))
+    return lookalikes.in_one_colour(list(pairs), thumbs)
 
 
 def true_pairs(names: Sequence[str], pairs: Sequence[Lookalike]) -> int:

@@ -71,7 +71,7 @@ def _compare_looks(work: Work, catalog_id: int) -> tuple[int, int]:
     for at in range(0, len(looks.waiting), LOOKED_AT_ONCE):
         some, started = looks.waiting[at : at + LOOKED_AT_ONCE], utc_now()
         with work.transaction() as session:
-            pairs = list(lookalikes.standing_out(looks.ids, set(some), partial(near, session)))
+            pairs = list(lookalikes.outstanding(looks.ids, set(some), partial(near, session)))
             thumbs = duplicates.thumbs(session, sorted({n for pair in pairs for n in (pair.first_id, pair.second_id)}))
             pairs = lookalikes.in_one_colour(pairs, thumbs)
             is_cancel_asked = jobs.beat(session, work.claim, done=at + len(some))

@@ -28,7 +28,7 @@ LOOKED_AGAIN_AT_MOST: Final = 400_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class LooksWaiting:
     """The photos of a catalog in its newest space, one for all its copies, and which of them wait to be compared."""
 
     space: EmbeddingSpace
@@ -36,7 +36,7 @@ class Looks:
     waiting: list[int]
 
 
-def start(session: Session, catalog_id: int) -> Looks | None:
+def start(session: Session, catalog_id: int) -> LooksWaiting | None:
     """What is to be compared of a catalog; None where nothing is. Forgets what was known of these photos."""
     space_id = session.scalar(select(func.max(Embedding.space_id)).where(Embedding.catalog_id == catalog_id))
     if space_id is None:
@@ -56,10 +56,10 @@ def start(session: Session, catalog_id: int) -> Looks | None:
     asked = any_(cast(sorted(waiting), ARRAY(BigInteger)))
     session.execute(delete(LookPair).where(or_(LookPair.first_id == asked, LookPair.second_id == asked)))
     session.execute(update(Embedding).where(Embedding.image_id == asked).values(compared_at=None))
-    return Looks(session.get_one(EmbeddingSpace, space_id), ids, sorted(waiting))
+    return LooksWaiting(session.get_one(EmbeddingSpace, space_id), ids, sorted(waiting))
 
 
-def finder(session: Session, catalog_id: int, looks: Looks) -> Callable[[Session, Places], Nearest]:
+def finder(session: Session, catalog_id: int, looks: LooksWaiting) -> Callable[[Session, Places], Nearest]:
     """What tells the nearest photos of some, by their places in `looks.ids`."""
     if not looks.space.is_indexed:
         vectors = vectors_of(session, looks.space.id, looks.ids)
@@ -69,7 +69,7 @@ def finder(session: Session, catalog_id: int, looks: Looks) -> Callable[[Session
 
 
 def record(
-    session: Session, catalog_id: int, compared: Sequence[int], found: Sequence[Lookalike], at: datetime
+    session: Session, catalog_id: int, compared: Sequence[int], pairs: Sequence[Lookalike], at: datetime
 ) -> None:
     """Keep the lookalikes of the photos that were compared."""
     chosen = any_(cast(list(compared), ARRAY(BigInteger)))
@@ -81,7 +81,7 @@ def record(
             "first_id": pair.first_id, "second_id": pair.second_id, "catalog_id": catalog_id,
             "likeness": pair.likeness, "margin": pair.margin,
         }
-        for pair in found
+        for pair in pairs
     ]  # fmt: skip
     if rows:
         session.execute(insert(LookPair).values(rows).on_conflict_do_nothing())
@@ -123,11 +123,11 @@ def _by_index(
         .join(Embedding, Embedding.image_id == near.c.image_id)
         .order_by(likeness.desc(), Embedding.image_id)
     )
-    found: dict[int, list[tuple[int, float]]] = {number: [] for number in wanted}
+    nearby: dict[int, list[tuple[int, float]]] = {number: [] for number in wanted}
     for number, other, value in rows:
         if other in place_of:
-            found[number].append((place_of[other], float(value)))
+            nearby[number].append((place_of[other], float(value)))
     # With fewer that are no copies, nothing can stand out: what is near is as near as the photo itself.
-    some = [(found[number] + [(place_of[number], 1.0)] * SURROUNDINGS)[:SURROUNDINGS] for number in wanted]
+    some = [(nearby[number] + [(place_of[number], 1.0)] * SURROUNDINGS)[:SURROUNDINGS] for number in wanted]
     packed = np.array(some, np.float64).reshape(len(wanted), SURROUNDINGS, 2)
     return Nearest(packed[..., 0].astype(np.int64), packed[..., 1].astype(np.float32))

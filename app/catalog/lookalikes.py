@@ -3,7 +3,7 @@
 How alike two products look depends on the catalog: shirts that one person laid on one bed are nearer to each other than
 two shelves with the same juice. So a pair counts by how far it stands out from the surroundings of both, as in the
 comparison of word vectors (Conneau et al. 2018, CSLS), and only where its colours are the same. Limits by measurement
-on real photos of groceries and clothes; see `docs/decisions/same-product-by-standing-out.md` and
+on real photos of groceries and clothes; see `docs/decisions/same-product-by-margin.md` and
 `benchmarks/same_product.py`.
 """
 
@@ -72,7 +72,7 @@ def nearest(vectors: Vectors, asked: Places, count: int = SURROUNDINGS) -> Neare
     return Nearest(places, likeness)
 
 
-def standing_out(ids: Sequence[int], asked: Collection[int], near: Callable[[Places], Nearest]) -> Iterator[Lookalike]:
+def outstanding(ids: Sequence[int], asked: Collection[int], near: Callable[[Places], Nearest]) -> Iterator[Lookalike]:
     """Pairs among the photos `ids` that stand out, one of each asked about; `near` tells the nearest of some places.
 
     Where there are no more than two photos there are no surroundings, and nothing stands out.

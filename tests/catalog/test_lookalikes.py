@@ -31,7 +31,7 @@ def shelf(spread: float) -> Vectors:
 
 def found(vectors: Vectors, asked: set[int] | None = None) -> list[tuple[int, int]]:
     ids = list(range(100, 100 + len(vectors)))
-    pairs = lookalikes.standing_out(ids, asked or set(ids), lambda places: lookalikes.nearest(vectors, places))
+    pairs = lookalikes.outstanding(ids, asked or set(ids), lambda places: lookalikes.nearest(vectors, places))
     return [(pair.first_id, pair.second_id) for pair in pairs]
 
 

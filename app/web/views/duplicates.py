@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy.orm import Session
 
+from app.catalog.grouping import Criterion
 from app.catalog.measures import SCALE_OF
 from app.catalog.tables import Catalog, DuplicateGroup, Image, Signals
 from app.errors import NotFound
@@ -85,9 +87,9 @@ class ShownOrder:
     another best.
     """
 
-    rows: list[tuple[str, str]]
+    rows: Sequence[tuple[str, str]]
     asked: str
-    moved: dict[str, str]
+    moved: Mapping[Criterion, str]
     is_proposed: bool
     changed: int
     counted: int
