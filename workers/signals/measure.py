@@ -55,7 +55,7 @@ from workers.signals.mask import MASK_SIDE_PX, Segmentation, find_subject, off_s
 from workers.signals.regions import Mask, grown, ring_of, shrunk
 
 # Raise when a definition changes: images measured under an older version are measured again.
-SIGNALS_VERSION: Final = 6
+SIGNALS_VERSION: Final = 7
 
 SHARPNESS_SIDE_PX: Final = 512
 WHITE_DELTA_E: Final = 3.5
