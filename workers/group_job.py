@@ -1,12 +1,14 @@
 """The body of `photos.group`: a catalog's photos compared by their keys and looks, and the groups that makes.
 
-One job, not parts: comparing needs all keys in one place, and a million take minutes. New photos alone are compared
-with all others. What the keys tell is recorded in one transaction, so a worker that is killed leaves everything as it
-was. Then come the looks of photos that were embedded since, some at a time; the job is asked for again when more are.
+One job on all cores, not parts: comparing needs all keys in one place, and a million take minutes. New photos alone are
+compared with all others. What the keys tell is recorded in one transaction, so a worker that is killed leaves everything
+as it was. Then come the looks of photos that were embedded since, some at a time; the job is asked for again when more
+are.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -30,8 +32,8 @@ def group(work: Work) -> dict[str, Any]:
     started = utc_now()
     with work.transaction() as session:
         photos = duplicates.keyed(session, catalog_id)
-    ids = [photo.image_id for photo in photos]
-    new = [photo.image_id for photo in photos if photo.is_new]
+    ids = photos.image_ids
+    new = [ids[place] for place in np.flatnonzero(photos.is_new)]
     work.tell(done=0, total=len(new), note="Comparing photos")
 
     def thumbs(places: Sequence[int]) -> Mapping[int, bytes]:
@@ -41,14 +43,15 @@ def group(work: Work) -> dict[str, Any]:
             there = duplicates.thumbs(session, [ids[place] for place in places])
         return {place: there[ids[place]] for place in places if ids[place] in there}
 
-    is_new = np.array([photo.is_new for photo in photos], dtype=np.bool_)
-    matches = list(copies.find([photo.keys for photo in photos], thumbs, is_new)) if new else []
+    matches = list(copies.find(photos.keys, thumbs, photos.is_new, threads())) if new else []
     work.tell(note="Making groups")
     with work.transaction() as session:
-        # Under the job's token: a worker whose lease is lost writes nothing.
-        jobs.beat(session, work.claim, done=len(new), note="")
+        review.lock(session, catalog_id)
         duplicates.record(session, catalog_id, new, matches, ids, started)
         groups = review.regroup(session, catalog_id)
+        # Under the job's token: a worker whose lease is lost writes nothing. At the end, so that somebody who cancels
+        # does not wait for the job's row.
+        jobs.beat(session, work.claim, done=len(new), note="")
     looked, alike = _compare_looks(work, catalog_id)
     if looked:
         work.tell(note="Making groups")
@@ -80,3 +83,8 @@ def _compare_looks(work: Work, catalog_id: int) -> tuple[int, int]:
         if is_cancel_asked:
             raise Cancelled
     return len(looks.waiting), alike
+
+
+def threads() -> int:
+    """How many threads compare: one for each core that is ours. Niced as all cpu work is, they leave them to others."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

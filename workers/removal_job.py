@@ -42,7 +42,7 @@ def remove_catalog(work: Work) -> dict[str, Any]:
         work.tell(done=gone + kept)
     with work.transaction() as session:
         jobs.beat(session, work.claim)
-        catalogs.drop_rest(session, catalog_id)
+        catalogs.drop_rest(session, work.storage, catalog_id)
     return {"photos": gone, "kept": kept}
 
 

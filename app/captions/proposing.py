@@ -15,6 +15,7 @@ from app.captions.naming_rules import NameRule
 from app.captions.nouns import is_of_folder
 from app.captions.tables import Caption
 from app.captions.writing import AUTHORS, author, current, propose
+from app.catalog import reading
 from app.catalog.colours import EMPTY_BELOW
 from app.catalog.tables import Catalog, Image, Signals
 from app.errors import NotFound, Refused
@@ -88,7 +89,7 @@ def propose_facts(session: Session, image_ids: Collection[int]) -> int:
     rows = session.execute(
         select(Image, Signals)
         .outerjoin(Signals, Signals.image_id == Image.id)
-        .where(Image.id.in_(image_ids))
+        .where(Image.id.in_(reading.held(session, image_ids)))
         .order_by(Image.id)
     ).all()
     rules = naming_history.rules_of(session, {row[0].catalog_id for row in rows})

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.catalog.ahead import ahead
 from app.catalog.fingerprints import COLOUR_SIDE, PLANES_BYTES, THUMB_SIDE, Bytes, Floats
 
 STEPS: Final = 5
@@ -25,7 +26,10 @@ COLOUR_GAIN_AT_MOST: Final = 1.18
 # Borders of one colour differ by no more (CIE 1976), their margins by no more than this share of what is inside.
 BORDER_DELTA_E: Final = 6.0
 MARGIN_TOLERANCE: Final = 0.02
-_AT_ONCE: Final = 512
+# Few enough for the cache of a core.
+_AT_ONCE: Final = 64
+# Pictures are laid to the nearest of so many parts of a pixel.
+_FINE: Final = 128
 _CENTRED: Final = ((np.arange(THUMB_SIDE) + 0.5) / THUMB_SIDE - 0.5).astype(np.float32)
 _FIELDS: Final = ((np.arange(COLOUR_SIDE) + 0.5) / COLOUR_SIDE - 0.5).astype(np.float32)
 
@@ -48,12 +52,10 @@ class Fit:
     gain: Floats
 
 
-def fit(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64]) -> Fit:
+def fit(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64], threads: int = 1) -> Fit:
     """Lay the second thumbs, each turned back from its pose, onto the first, uint8 (n, THUMB_BYTES); poses (n,)."""
-    parts = [
-        _fit(firsts[at : at + _AT_ONCE], seconds[at : at + _AT_ONCE], poses[at : at + _AT_ONCE])
-        for at in range(0, max(1, len(firsts)), _AT_ONCE)
-    ]
+    some = [slice(at, at + _AT_ONCE) for at in range(0, max(1, len(firsts)), _AT_ONCE)]
+    parts = list(ahead(lambda those: _fit(firsts[those], seconds[those], poses[those]), some, threads))
     return Fit(*(np.concatenate([getattr(part, name) for part in parts]) for name in Fit.__slots__))
 
 
@@ -119,8 +121,9 @@ def _fit(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64]) -> Fit:
     weight = is_there / is_there.sum(axis=(1, 2), keepdims=True)
     means = [(plane * weight).sum(axis=(1, 2), keepdims=True) for plane in (light, laid)]
     left, right = light - means[0], laid - means[1]
-    contrast = np.sqrt((left * left * weight).sum(axis=(1, 2)))
-    gain = (left * right * weight).sum(axis=(1, 2)) / np.maximum((right * right * weight).sum(axis=(1, 2)), 1e-6)
+    weighed = left * weight
+    contrast = np.sqrt((left * weighed).sum(axis=(1, 2)))
+    gain = (right * weighed).sum(axis=(1, 2)) / np.maximum((right * right * weight).sum(axis=(1, 2)), 1e-6)
     gain = np.clip(gain, 1 / GAIN_AT_MOST, GAIN_AT_MOST)
     off = _smooth((left - right * gain[:, None, None]) * is_there)
     rest = np.sqrt((off * off * weight).sum(axis=(1, 2))) / np.maximum(contrast, 1e-6)
@@ -137,38 +140,55 @@ def _fit(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64]) -> Fit:
     return Fit(*(np.asarray(each, np.float32) for each in (rest, spot, colour, chroma, cut, gain)))
 
 
-def _kernel(off: Floats) -> Floats:
-    """Cubic convolution (Keys 1981, a = -0.5) at distances in px."""
-    x = np.abs(off)
+def _taps(side: int) -> Floats:
+    """How much each of `side` pixels counts at a place, for every 128th of a pixel, (128 side + 1, side): by cubic
+    convolution (Keys 1981, a = -0.5). Past its middle, an edge goes on as it is.
+    """
+    places = np.clip(np.arange(_FINE * side + 1) / _FINE - 0.5, 0, side - 1)
+    x = np.abs(places[:, None] - np.arange(side))
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return np.where(x < 1, near, np.where(x < 2, far, 0)).astype(np.float32)
+    weights = np.where(x < 1, near, np.where(x < 2, far, 0))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+_TAPS: Final = {side: _taps(side) for side in (THUMB_SIDE, COLOUR_SIDE)}
 
 
 def _laid(planes: Floats, moves: Floats, zooms: Floats) -> tuple[Floats, Floats]:
     """Pictures (n, h, h) moved and stretched, and 1 where that shows them, 0 where it is past their edge."""
     side = planes.shape[-1]
     centred = _CENTRED if side == THUMB_SIDE else _FIELDS
-    places = (moves[:, :, None] + (1 + zooms[:, :, None]) * centred + 0.5) * side - 0.5
-    is_there = ((places >= -0.5) & (places <= side - 0.5)).astype(np.float32)
-    weights = _kernel(np.clip(places, 0, side - 1)[..., None] - np.arange(side, dtype=np.float32))
-    weights /= weights.sum(axis=-1, keepdims=True)
+    places = (moves[:, :, None] + (1 + zooms[:, :, None]) * centred + 0.5) * (side * _FINE)
+    is_there = ((places >= 0) & (places <= side * _FINE)).astype(np.float32)
+    weights = _TAPS[side][np.rint(np.clip(places, 0, side * _FINE)).astype(np.intp)]
     laid = weights[:, 1] @ planes @ weights[:, 0].swapaxes(-1, -2)
-    both = is_there[:, 1, :, None] * is_there[:, 0, None, :]
-    return np.asarray(laid, np.float32), np.asarray(both, np.float32)
+    return laid, is_there[:, 1, :, None] * is_there[:, 0, None, :]
+
+
+def _slopes() -> Floats:
+    """What `np.gradient` does to 32 pixels, as a matrix; by shares of the frame."""
+    return np.asarray(np.gradient(np.eye(THUMB_SIDE), axis=0) * THUMB_SIDE, np.float32)
+
+
+_SLOPES: Final = _slopes()
 
 
 def _step(light: Floats, laid: Floats, is_there: Floats) -> Floats:
     """By how much to move and zoom further, (n, 4): across, down, across, down; in shares of the frame."""
-    across, down = np.gradient(laid, axis=2) * THUMB_SIDE, np.gradient(laid, axis=1) * THUMB_SIDE
-    x, y = _CENTRED[None, None, :], _CENTRED[None, :, None]
-    terms = np.stack([across, down, across * x, down * y, laid, np.ones_like(laid)], axis=-1)
-    terms = (terms * is_there[..., None]).reshape(len(laid), -1, 6)
-    wanted = ((light - laid) * is_there).reshape(len(laid), -1, 1)
-    square = terms.swapaxes(1, 2) @ terms
+    terms = np.empty((len(laid), 6, THUMB_SIDE, THUMB_SIDE), np.float32)
+    np.multiply(laid @ _SLOPES.T, is_there, out=terms[:, 0])
+    np.multiply(_SLOPES @ laid, is_there, out=terms[:, 1])
+    np.multiply(terms[:, 0], _CENTRED, out=terms[:, 2])
+    np.multiply(terms[:, 1], _CENTRED[:, None], out=terms[:, 3])
+    np.multiply(laid, is_there, out=terms[:, 4])
+    terms[:, 5] = is_there
+    flat = terms.reshape(len(laid), 6, -1)
+    wanted = (light * is_there - terms[:, 4]).reshape(len(laid), -1, 1)
+    square = flat @ flat.swapaxes(1, 2)
     scale = np.sqrt(np.maximum(np.einsum("nii->ni", square), 1e-6))
     square = square / scale[:, :, None] / scale[:, None, :] + 1e-3 * np.eye(6, dtype=np.float32)
-    solved = np.linalg.solve(square, terms.swapaxes(1, 2) @ wanted / scale[:, :, None])[..., 0] / scale
+    solved = np.linalg.solve(square, flat @ wanted / scale[:, :, None])[..., 0] / scale
     return np.asarray(solved[:, :4], dtype=np.float32)
 
 

@@ -8,14 +8,17 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Boolean, Integer, Text, any_, cast, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from sqlalchemy.orm import Session
 
-from app.catalog import grouping, look_pairs
+from app.catalog import grouping, look_pairs, reading
 from app.catalog.copies import Match
 from app.catalog.grouping import CRITERIA, PRODUCT_AT_MOST, Contender, Criterion, Edge, KnownPair, PhotoGroup
 from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Lettering, Signals
+from app.database import Base
 
 _AT_ONCE: Final = 5_000
 _Row = TypeVar("_Row")
@@ -23,23 +26,31 @@ _Row = TypeVar("_Row")
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A photo with the keys of its frames, and whether it was compared with the others since it was measured."""
+    """Photos with the keys of their frames, and whether each was compared with the others since it was measured."""
 
-    image_id: int
-    keys: bytes | None
-    is_new: bool
+    image_ids: list[int]
+    keys: list[bytes | None]
+    is_new: NDArray[np.bool_]
 
 
-def keyed(session: Session, catalog_id: int) -> list[Keyed]:
-    """All measured photos of a catalog, the oldest first."""
+def keyed(session: Session, catalog_id: int) -> Keyed:
+    """All measured photos of a catalog, the oldest first. Rows are taken a few thousand at a time."""
     is_new = or_(Signals.compared_at.is_(None), Signals.compared_at < Signals.measured_at)
     rows = session.execute(
         select(Signals.image_id, Signals.frame_keys, is_new)
         .join(Image, Image.id == Signals.image_id)
         .where(Image.catalog_id == catalog_id)
         .order_by(Signals.image_id)
+        .execution_options(yield_per=_AT_ONCE)
     )
-    return [Keyed(*row) for row in rows]
+    image_ids: list[int] = []
+    keys: list[bytes | None] = []
+    flags = bytearray()
+    for number, key, new in rows:
+        image_ids.append(number)
+        keys.append(key)
+        flags.append(new)
+    return Keyed(image_ids, keys, np.frombuffer(flags, np.bool_))
 
 
 def thumbs(session: Session, image_ids: Sequence[int]) -> dict[int, bytes]:
@@ -53,21 +64,28 @@ def record(
     session: Session,
     catalog_id: int,
     new_ids: Sequence[int],
-    matches: Iterable[Match],
+    matches: Sequence[Match],
     ids: Sequence[int],
     at: datetime,
 ) -> None:
     """Keep what comparing the new photos with all others led to; `ids` are the numbers of the matches' places.
 
-    What was known of the new photos from before is replaced. `at` is when their keys were read.
+    What was known of the new photos from before is replaced. `at` is when their keys were read; a photo that was
+    removed since is passed over.
     """
+    there = reading.held(session, {ids[place] for match in matches for place in (match.first, match.second)})
+    matches = [match for match in matches if {ids[match.first], ids[match.second]} <= there]
     for some in _batches(new_ids):
         chosen = any_(cast(list(some), ARRAY(BigInteger)))
         session.execute(delete(CopyPair).where(or_(CopyPair.first_id == chosen, CopyPair.second_id == chosen)))
         session.execute(update(Signals).where(Signals.image_id == chosen).values(compared_at=at))
     for matched in _batches(matches):
         rows = [_row(catalog_id, match, ids) for match in matched]
-        new = insert(CopyPair).values(rows)
+        pairs = _unnested(CopyPair, rows)
+        # A photo may have left the catalog while they were compared.
+        stays = select(func.count()).where(Image.id.in_([pairs.c.first_id, pairs.c.second_id]))
+        are_there = stays.where(Image.catalog_id == catalog_id).scalar_subquery() == 2
+        new = insert(CopyPair).from_select(list(rows[0]), select(pairs).where(are_there))
         changed = {name: new.excluded[name] for name in rows[0] if name not in ("first_id", "second_id")}
         session.execute(new.on_conflict_do_update(index_elements=["first_id", "second_id"], set_=changed))
 
@@ -127,6 +145,7 @@ def current_groups(
             # Copies among them stand for one; what then still is too many is no product.
             shared = shared.having(count <= 3 * PRODUCT_AT_MOST)
         wanted.update(number for numbers in session.scalars(shared) for number in numbers)
+    wanted = reading.held(session, wanted)
     photos = [photo for some in _batches(sorted(wanted)) for photo in photos_of(session, some)]
     return grouping.groups(photos, pairs, apart, looks, criteria)
 
@@ -220,6 +239,13 @@ def mark(session: Session, catalog_id: int, image_ids: Collection[int] | None = 
             .values(copies=rows.c.copies, copy_count=rows.c.count, is_best=rows.c.best)
             .execution_options(synchronize_session=False)
         )
+
+
+def _unnested(table: type[Base], rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Rows of a table as a list of columns, each one value of the statement however many rows there are."""
+    columns = table.__table__.columns
+    arrays = [cast([row[name] for row in rows], ARRAY(columns[name].type)) for name in rows[0]]
+    return func.unnest(*arrays).table_valued(*rows[0]).render_derived()
 
 
 def _batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:

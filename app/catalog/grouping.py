@@ -112,8 +112,13 @@ class PhotoGroup:
     @property
     def members_hash(self) -> str:
         """What the group is known by, whatever its best is: SHA-256 of its photos' numbers in order."""
-        numbers = " ".join(str(number) for number in sorted(member.image_id for member in self.members))
-        return hashlib.sha256(numbers.encode()).hexdigest()
+        return members_hash(member.image_id for member in self.members)
+
+
+def members_hash(image_ids: Iterable[int]) -> str:
+    """What a group of these photos is known by."""
+    numbers = " ".join(str(number) for number in sorted(image_ids))
+    return hashlib.sha256(numbers.encode()).hexdigest()
 
 
 def groups(

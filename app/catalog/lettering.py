@@ -9,6 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.catalog import reading
 from app.catalog.tables import Image, Lettering, Signals
 from app.catalog.text_lines import TextLine
 from app.database import utc_now
@@ -41,10 +42,8 @@ def unread(
 
 
 def record(session: Session, version: int, read: Mapping[int, Sequence[TextLine]]) -> None:
-    """Keep what was read in images by id. Older readings are replaced."""
-    if not read:
-        return
-    now = utc_now()
+    """Keep what was read in images by id. Older readings are replaced; images that are gone are passed over."""
+    there, now = reading.held(session, read), utc_now()
     rows = [
         {
             "image_id": image_id,
@@ -55,7 +54,10 @@ def record(session: Session, version: int, read: Mapping[int, Sequence[TextLine]
             "place": _place([line for line in lines if line.is_trusted]),
         }
         for image_id, lines in sorted(read.items())
+        if image_id in there
     ]
+    if not rows:
+        return
     new = insert(Lettering).values(rows)
     changed = {column: new.excluded[column] for column in rows[0] if column != "image_id"}
     session.execute(new.on_conflict_do_update(index_elements=["image_id"], set_=changed))

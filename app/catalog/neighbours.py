@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.catalog.ahead import ahead
 from app.catalog.fingerprints import FIELDS, GREY_BYTES, WAVES, Bytes, Floats, Places
 
 # Squared distance of keys of unit length, and of their colours in units of COLOUR_UNIT, root mean square of a field.
@@ -32,6 +33,7 @@ _ROUNDS: Final = 5
 _SAMPLE: Final = 64  # of each cell, for finding its middle
 _SEED: Final = 20261130
 _AT_ONCE: Final = 65_536
+_ROWS_AT_ONCE: Final = 1_024  # whose distances from a cell stay in the cache of a core
 
 _ROWS, _COLUMNS = np.divmod(np.arange(1, WAVES * WAVES), WAVES)
 _ACROSS: Final = ((_COLUMNS % 2) == 1).astype(np.float32)  # changes its sign when mirrored across
@@ -52,10 +54,11 @@ class Pairs:
     pose: Places
 
 
-def pairs(keys: Bytes, is_asked: NDArray[np.bool_]) -> Iterator[Pairs]:
+def pairs(keys: Bytes, is_asked: NDArray[np.bool_], threads: int = 1) -> Iterator[Pairs]:
     """Pairs of keys uint8 (n, KEY_BYTES) that are near, of which one at least is asked about; in portions.
 
-    A pair may come twice, in different poses or either way round.
+    A pair may come twice, in different poses or either way round. The portions and their order are the same by any
+    number of threads.
     """
     if len(keys) < 2 or not is_asked.any():
         return
@@ -75,7 +78,7 @@ def pairs(keys: Bytes, is_asked: NDArray[np.bool_]) -> Iterator[Pairs]:
         some = slice(at, at + _AT_ONCE)
         kept[some] = _main_pose(vectors[some])
         vectors[some] = in_poses(vectors[some], kept[some])
-    yield from _search(vectors, kept, owners, np.flatnonzero(asked_once))
+    yield from _search(vectors, kept, owners, np.flatnonzero(asked_once), threads)
 
 
 def _same(places: Places, is_asked: NDArray[np.bool_]) -> Iterator[Pairs]:
@@ -100,17 +103,26 @@ def _vectors(keys: Bytes) -> Floats:
 
 def in_poses(vectors: Floats, poses: Places) -> Floats:
     """Each in a pose: bit 4 laid on its side, then bit 1 mirrored across, bit 2 down; all as in `aligning.posed`."""
-    out = np.empty_like(vectors)
-    for pose in np.unique(poses):
-        those = poses == pose
-        some = vectors[those]
-        grey = some[:, :GREY_BYTES][:, _TURNED] if pose & 4 else some[:, :GREY_BYTES]
-        signs = (1 - 2 * _ACROSS * bool(pose & 1)) * (1 - 2 * _DOWN * bool(pose & 2))
-        laid = _FIELD.T if pose & 4 else _FIELD
-        fields = laid[:: -1 if pose & 2 else 1, :: -1 if pose & 1 else 1].ravel()
-        colours = some[:, GREY_BYTES:].reshape(-1, 2, FIELDS * FIELDS)[:, :, fields]
-        out[those] = np.concatenate([grey * signs, colours.reshape(len(some), -1)], axis=1)
+    out = vectors.copy()
+    for pose in range(1, 8):
+        those = np.flatnonzero(poses == pose)
+        if len(those):
+            columns, signs = _POSED[pose]
+            out[those] = vectors[those[:, None], columns] * signs
     return out
+
+
+def _posed(pose: int) -> tuple[Places, Floats]:
+    """Which columns of a vector come where in a pose, and with which sign."""
+    laid = _FIELD.T if pose & 4 else _FIELD
+    fields = laid[:: -1 if pose & 2 else 1, :: -1 if pose & 1 else 1].ravel()
+    grey = _TURNED if pose & 4 else np.arange(GREY_BYTES)
+    signs = (1 - 2 * _ACROSS * bool(pose & 1)) * (1 - 2 * _DOWN * bool(pose & 2))
+    colours = [GREY_BYTES + plane * FIELDS * FIELDS + fields for plane in range(2)]
+    return np.concatenate([grey, *colours]), np.append(signs, np.ones(2 * FIELDS * FIELDS)).astype(np.float32)
+
+
+_POSED: Final = [_posed(pose) for pose in range(8)]
 
 
 def _lying(vectors: Floats) -> Floats:
@@ -143,38 +155,50 @@ def _undecided(vectors: Floats) -> Iterator[tuple[Places, int]]:
         yield np.flatnonzero(able), pose
 
 
-def _search(vectors: Floats, kept: Places, owners: Places, asked: Places) -> Iterator[Pairs]:
-    cells = _cells(vectors)
-    queries, on_top = [], []
+def _search(vectors: Floats, kept: Places, owners: Places, asked: Places, threads: int) -> Iterator[Pairs]:
+    cells = _cells(vectors, threads)
+    queries, on_top, looked_up = [], [], []
     for places, top in _undecided(vectors[asked]):
         queries.append(asked[places])
         on_top.append(np.full(len(places), top, np.int64))
-    query, pose = np.concatenate(queries), np.concatenate(on_top)
-    wanted = _cells_wanted(vectors, query, pose, cells)
+        looked_up.append(in_poses(vectors[asked[places]], on_top[-1]))
+    query, pose, sought = np.concatenate(queries), np.concatenate(on_top), np.concatenate(looked_up)
+    del looked_up
+    wanted = _cells_wanted(sought, cells, threads)
     order = np.argsort(wanted.ravel(), kind="stable")
     bounds = np.searchsorted(wanted.ravel()[order], np.arange(len(cells.starts)))
-    for cell in range(len(cells.starts) - 1):
+
+    def in_cell(cell: int) -> Pairs | None:
         who = order[bounds[cell] : bounds[cell + 1]] // wanted.shape[1]
         members = cells.members[cells.starts[cell] : cells.starts[cell + 1]]
         if not len(who) or not len(members):
-            continue
-        for at in range(0, len(who), 8_192):
-            some = who[at : at + 8_192]
-            left, right = _near(in_poses(vectors[query[some]], pose[some]), vectors[members])
-            is_other = query[some[left]] != members[right]
-            left, right = left[is_other], right[is_other]
-            first, second = query[some[left]], members[right]
-            yield Pairs(owners[first], owners[second], _between(kept[first], pose[some[left]], kept[second]))
+            return None
+        left, right = _near(sought[who], vectors[members])
+        is_other = query[who[left]] != members[right]
+        left, right = left[is_other], right[is_other]
+        first, second = query[who[left]], members[right]
+        return Pairs(owners[first], owners[second], _between(kept[first], pose[who[left]], kept[second]))
+
+    yield from (portion for portion in ahead(in_cell, range(len(cells.starts) - 1), threads) if portion is not None)
 
 
 def _near(asked: Floats, there: Floats) -> tuple[Places, Places]:
-    off = (asked * asked).sum(axis=1)[:, None] + (there * there).sum(axis=1) - 2 * (asked @ there.T)
-    is_near = off <= NEAR_AT_MOST
-    for row in np.flatnonzero(is_near.sum(axis=1) > NEIGHBOURS_AT_MOST):
-        is_near[row] = False
-        is_near[row, np.argpartition(off[row], NEIGHBOURS_AT_MOST)[:NEIGHBOURS_AT_MOST]] = True
-    left, right = np.nonzero(is_near)
-    return left, right
+    """Which of those asked are near which that are there: their places in both."""
+    # |a - b|^2 in one product: (a, |a|^2, 1) by (-2 b, 1, |b|^2).
+    beside = np.column_stack([-2 * there, np.ones(len(there), np.float32), (there * there).sum(axis=1)]).T
+    lefts, rights = [], []
+    for at in range(0, len(asked), _ROWS_AT_ONCE):
+        some = asked[at : at + _ROWS_AT_ONCE]
+        off = np.column_stack([some, (some * some).sum(axis=1), np.ones(len(some), np.float32)]) @ beside
+        flat = np.flatnonzero(off <= NEAR_AT_MOST)
+        counts = np.bincount(flat // len(there), minlength=len(some))
+        for row in np.flatnonzero(counts > NEIGHBOURS_AT_MOST):
+            nearest = np.argpartition(off[row], NEIGHBOURS_AT_MOST)[:NEIGHBOURS_AT_MOST]
+            flat = np.concatenate([flat[flat // len(there) != row], row * len(there) + np.sort(nearest)])
+        left, right = np.divmod(flat, len(there))
+        lefts.append(left + at)
+        rights.append(right)
+    return np.concatenate(lefts), np.concatenate(rights)
 
 
 def _between(first: Places, top: Places, second: Places) -> Places:
@@ -205,25 +229,29 @@ class _Cells:
     starts: Places  # of each cell, its first member; and one behind the last
 
 
-def _cells(vectors: Floats) -> _Cells:
+def _cells(vectors: Floats, threads: int) -> _Cells:
     draw = np.random.default_rng(_SEED)
     count = max(1, round(np.sqrt(len(vectors) / _CELL)))
     groups = _middles(vectors, np.arange(len(vectors)), count, draw, _SAMPLE * count)
-    group_of = _nearest(vectors, groups)
+    group_of = _nearest(vectors, groups, threads)
     order = np.argsort(group_of, kind="stable")
     bounds = np.searchsorted(group_of[order], np.arange(len(groups) + 1))
-    middles, members, starts, firsts = [], [], [0], [0]
-    for group in range(len(groups)):
+    seeds = draw.spawn(len(groups))
+
+    def parted(group: int) -> tuple[Floats, Places, Places]:
+        """Middles of a group's cells, its members cell by cell, and how many each has."""
         own = order[bounds[group] : bounds[group + 1]]
-        if len(own):
-            local = _middles(vectors, own, max(1, round(len(own) / _CELL)), draw, _SAMPLE * len(own) // _CELL)
-            cell_of = _nearest(vectors[own], local)
-            inner = np.argsort(cell_of, kind="stable")
-            members.append(own[inner])
-            starts.extend(starts[-1] + np.cumsum(np.bincount(cell_of, minlength=len(local))))
-            middles.append(local)
-        firsts.append(len(starts) - 1)
-    return _Cells(groups, np.concatenate(middles), np.array(firsts), np.concatenate(members), np.array(starts))
+        if not len(own):
+            return vectors[:0], own, own
+        count = max(1, round(len(own) / _CELL))
+        local = _middles(vectors, own, count, seeds[group], _SAMPLE * len(own) // _CELL)
+        cell_of = _nearest(vectors[own], local)
+        return local, own[np.argsort(cell_of, kind="stable")], np.bincount(cell_of, minlength=len(local))
+
+    middles, members, sizes = zip(*ahead(parted, range(len(groups)), threads), strict=True)
+    firsts = np.cumsum([0, *(len(some) for some in sizes)])
+    starts = np.append(0, np.cumsum(np.concatenate(sizes)))
+    return _Cells(groups, np.concatenate(middles), firsts, np.concatenate(members), starts)
 
 
 def _middles(vectors: Floats, own: Places, count: int, draw: np.random.Generator, sample: int) -> Floats:
@@ -242,25 +270,26 @@ def _middles(vectors: Floats, own: Places, count: int, draw: np.random.Generator
     return np.asarray(middles)
 
 
-def _nearest(vectors: Floats, middles: Floats) -> Places:
+def _nearest(vectors: Floats, middles: Floats, threads: int = 1) -> Places:
     half = (middles * middles).sum(axis=1) / 2
-    parts = [
-        np.argmax(vectors[at : at + _AT_ONCE] @ middles.T - half, axis=1) for at in range(0, len(vectors), _AT_ONCE)
-    ]
-    return np.concatenate(parts)
+
+    def nearest(at: int) -> Places:
+        return np.asarray(np.argmax(vectors[at : at + _ROWS_AT_ONCE] @ middles.T - half, axis=1))
+
+    return np.concatenate(list(ahead(nearest, range(0, len(vectors), _ROWS_AT_ONCE), threads)))
 
 
-def _cells_wanted(vectors: Floats, query: Places, pose: Places, cells: _Cells) -> NDArray[np.int32]:
-    """The cells nearest to each query, int32 (n, up to 5); -1 where there are fewer."""
-    wanted = np.full((len(query), min(_CELLS_ASKED, len(cells.middles))), -1, np.int32)
+def _cells_wanted(sought: Floats, cells: _Cells, threads: int) -> NDArray[np.int32]:
+    """The cells nearest to each vector, int32 (n, up to 5); -1 where there are fewer."""
     half_group, half = (cells.groups**2).sum(axis=1) / 2, (cells.middles**2).sum(axis=1) / 2
     asked_groups = min(_GROUPS_ASKED, len(cells.groups))
-    for at in range(0, len(query), _AT_ONCE):
-        some = slice(at, at + _AT_ONCE)
-        asked = in_poses(vectors[query[some]], pose[some])
+    count = min(_CELLS_ASKED, len(cells.middles))
+
+    def wanted(at: int) -> NDArray[np.int32]:
+        asked = sought[at : at + _AT_ONCE]
         near = np.argpartition(half_group - asked @ cells.groups.T, asked_groups - 1, axis=1)[:, :asked_groups]
         # Group by group, so that a group's middles are multiplied with all who ask for them.
-        scores = np.full((len(asked), asked_groups, wanted.shape[1]), np.inf, np.float32)
+        scores = np.full((len(asked), asked_groups, count), np.inf, np.float32)
         names = np.full(scores.shape, -1, np.int32)
         for group in range(len(cells.groups)):
             who, slot = np.nonzero(near == group)
@@ -268,10 +297,11 @@ def _cells_wanted(vectors: Floats, query: Places, pose: Places, cells: _Cells) -
             if not len(who) or first == last:
                 continue
             off = half[first:last] - asked[who] @ cells.middles[first:last].T
-            best = np.argpartition(off, min(wanted.shape[1], last - first) - 1, axis=1)[:, : wanted.shape[1]]
+            best = np.argpartition(off, min(count, last - first) - 1, axis=1)[:, :count]
             scores[who, slot, : best.shape[1]] = np.take_along_axis(off, best, axis=1)
             names[who, slot, : best.shape[1]] = best + first
         flat_scores, flat_names = scores.reshape(len(asked), -1), names.reshape(len(asked), -1)
-        best = np.argpartition(flat_scores, wanted.shape[1] - 1, axis=1)[:, : wanted.shape[1]]
-        wanted[some] = np.take_along_axis(flat_names, best, axis=1)
-    return wanted
+        best = np.argpartition(flat_scores, count - 1, axis=1)[:, :count]
+        return np.asarray(np.take_along_axis(flat_names, best, axis=1))
+
+    return np.concatenate(list(ahead(wanted, range(0, len(sought), _AT_ONCE), threads)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, any_, cast, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.catalog.tables import Catalog, Image, RemovedPhoto, SourceFile
@@ -47,6 +48,16 @@ def photo(session: Session, image_id: int) -> Image:
     if image is None:
         raise NotFound(f"There is no photo {image_id}.")
     return image
+
+
+def held(session: Session, image_ids: Collection[int]) -> set[int]:
+    """Those of these photos that are there. Nobody removes them until the transaction ends.
+
+    Whoever writes rows about photos that were chosen earlier asks first: an owner may have removed some meanwhile.
+    """
+    chosen = any_(cast(sorted(image_ids), ARRAY(BigInteger)))
+    there = select(Image.id).where(Image.id == chosen).order_by(Image.id)
+    return set(session.scalars(there.with_for_update(read=True, key_share=True)))
 
 
 def everything(session: Session) -> list[CatalogRow]:

@@ -126,11 +126,13 @@ def _move(session: Session, which: Which, values: dict[str, Any]) -> int:
 def try_again(session: Session, storage: Storage, settings: Settings, which: Which, person: Person) -> list[Job]:
     """Ask for these files, and no others, to be looked at again: a job `intake.try_again` for each of their intakes.
 
-    Intakes whose folder is gone, or that the person may not name, are passed over where others are left. Raises
-    NotAllowed and Refused where none is, and Refused where there are no such files.
+    Intakes whose folder is gone, that are being worked on, or that the person may not name, are passed over where
+    others are left. Raises NotAllowed and Refused where none is, and Refused where there are no such files.
     """
-    query = select(SourceFile.intake_id).where(*which.conditions).distinct().order_by(SourceFile.intake_id)
-    asked = [session.get_one(Intake, number) for number in session.scalars(query)]
+    of_files = select(SourceFile.intake_id).where(*which.conditions)
+    # Held until the commit: of two who ask at once, the second finds the job of the first.
+    held = select(Intake).where(Intake.id.in_(of_files)).order_by(Intake.id).with_for_update(key_share=True)
+    asked = session.scalars(held).all()
     if not asked:
         raise Refused("There is no refused file to try again.")
     there = [intake for intake in asked if Path(intake.folder).exists() or hub.of_folder(storage, Path(intake.folder))]
@@ -143,7 +145,22 @@ def try_again(session: Session, storage: Storage, settings: Settings, which: Whi
         raise NotAllowed("Only an owner may take in a folder of the server. Ask one to try these files again.")
     storage.refuse_below_reserve()
     some = {"reason": which.reason, "file_id": which.file_id}
-    return [jobs.request_once(session, RETRY, {"intake_id": intake.id, **some}, person) for intake in may]
+    wanted = [(intake, {"intake_id": intake.id, **some}) for intake in may]
+    free = [arguments for intake, arguments in wanted if not _is_worked_on(session, intake, arguments)]
+    if not free:
+        raise Refused("These files are being taken in or tried again already. Try again when that is done.")
+    return [jobs.request_once(session, RETRY, arguments, person) for arguments in free]
+
+
+def _is_worked_on(session: Session, intake: Intake, arguments: dict[str, Any]) -> bool:
+    """Whether a job is under way that stages files of this intake: a second one would take its entries for its own.
+
+    One that waits to do the very same is none: it will do for both.
+    """
+    is_retry = (Job.kind == RETRY) & (Job.arguments["intake_id"].as_integer() == intake.id)
+    is_same = (Job.state == "queued") & (Job.arguments == arguments)
+    open_jobs = select(Job.id).where(Job.state.in_(("queued", "running")), Job.whole_id.is_(None))
+    return session.scalar(open_jobs.where((Job.id == intake.job_id) | (is_retry & ~is_same)).limit(1)) is not None
 
 
 def may_read(storage: Storage, settings: Settings, folder: Path, person: Person) -> bool:

@@ -40,7 +40,10 @@ def settle(begin: Begin, intake_id: int) -> dict[str, Any]:
     with begin() as session:
         _name_after_the_first(session, intake_id)
         listed = ingest.get(session, intake_id).listed
-    remarks = IntakeRemarks(intake_id, Counter(listed.get("remarks", {})))
+        counts = Counter(listed.get("remarks", {}))
+        if "described" not in listed:
+            counts["changed"] += describing.changes_kept(session, intake_id)  # what servers said
+    remarks = IntakeRemarks(intake_id, counts)
     after: int | None = listed.get("described", 0)
     while after is not None:
         with begin() as session:
@@ -106,16 +109,19 @@ def _result(session: Session, intake_id: int, remarks: IntakeRemarks) -> dict[st
 
 
 def _counted(session: Session, intake: Intake) -> dict[str, int]:
-    """The counts of an intake, from the outcomes of its staged entries."""
+    """The counts of an intake, from the outcomes of its staged entries.
+
+    An archive may hold one file twice under the same name: it is one photo, and the second is the same bytes.
+    """
     outcomes = (
-        select(IntakeFile.outcome, func.count())
+        select(IntakeFile.outcome, func.count(), func.count(IntakeFile.image_id.distinct()))
         .where(IntakeFile.intake_id == intake.id, IntakeFile.kind.in_(("picture", "refused")))
         .group_by(IntakeFile.outcome)
     )
-    by_outcome = {row[0]: row[1] for row in session.execute(outcomes)}
-    intake.accepted = by_outcome.get("accepted", 0)
-    intake.already_there = by_outcome.get("same_bytes", 0)
-    intake.refused = by_outcome.get("refused", 0)
+    by_outcome = {outcome: (files, photos) for outcome, files, photos in session.execute(outcomes)}
+    files, intake.accepted = by_outcome.get("accepted", (0, 0))
+    intake.already_there = by_outcome.get("same_bytes", (0, 0))[0] + files - intake.accepted
+    intake.refused = by_outcome.get("refused", (0, 0))[0]
     return {"accepted": intake.accepted, "already_there": intake.already_there, "refused": intake.refused}
 
 

@@ -30,8 +30,9 @@ from app.intake import folders, ingest, staging
 from app.intake.metadata import is_metadata
 from app.intake.sources import listing
 from app.intake.sources.entry import MAX_FILE_BYTES
+from app.jobs import Job
 from app.people import Person
-from app.storage import Storage, atomic_file
+from app.storage import Storage, atomic_file, saying_full
 
 FOLDER: Final = "uploads"
 FORGOTTEN_AFTER_S: Final = 2 * 24 * 3600
@@ -92,19 +93,27 @@ def _sizes(folder: Path) -> Iterator[int]:
                 yield path.lstat().st_size
 
 
-def begin(storage: Storage, person: Person) -> str:
+def begin(session: Session, storage: Storage, person: Person) -> str:
     """A new, empty upload of this person; returns its name. Uploads that nobody touched for two days are
-    removed, and refused files of one that was taken in after thirty."""
+    removed, and refused files of one that was taken in after thirty; none that is to be taken in."""
     root = storage.root / FOLDER
     root.mkdir(parents=True, exist_ok=True)
+    # However long that takes, or how long the machine was off.
+    wanted = select(Intake.folder).join(
+        Job, (Job.id == Intake.job_id) | (Job.arguments["intake_id"].as_integer() == Intake.id)
+    )
+    waiting = set(session.scalars(wanted.where(Job.state.in_(("queued", "running")))))
     for old in root.iterdir():
+        if str(old) in waiting:
+            continue
         # Another request may be removing the same one.
         with suppress(FileNotFoundError):
             kept_s = REFUSED_FORGOTTEN_AFTER_S if (old / _IS_TAKEN_IN).exists() else FORGOTTEN_AFTER_S
             if old.stat().st_mtime < time.time() - kept_s:
                 discard(storage, old)
     upload = f"{person.id}-{secrets.token_hex(16)}"
-    (root / upload).mkdir()
+    with saying_full(root):
+        (root / upload).mkdir()
     return upload
 
 
@@ -148,7 +157,7 @@ def keep(storage: Storage, upload: str, person: Person, name: str, source: Binar
     kept = target.relative_to(folder).as_posix()
     if kept_as == tame or same is not None:
         return kept if kept_as == tame else tame
-    with (folder / folders.NAMES).open("a", encoding="utf-8") as names:
+    with saying_full(folder), (folder / folders.NAMES).open("a", encoding="utf-8") as names:
         names.write(json.dumps([kept, tame]) + "\n")
     return tame
 
@@ -181,6 +190,11 @@ def tame_name(name: str) -> str:
         if kept.strip(" ."):
             parts.append(kept)
     return "/".join(parts) or "unnamed"
+
+
+def place_of(folder: Path, tame: str) -> Path:
+    """Where the first file of this tame name lies in an upload's folder."""
+    return folder / _stored_name(tame)
 
 
 def _stored_name(tame: str) -> str:

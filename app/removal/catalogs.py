@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import delete, func, select, update
@@ -25,9 +26,10 @@ from app.cycles.tables import Cycle
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import Refused
+from app.intake import uploads
 from app.jobs import Job
 from app.people import Person, needs_owner
-from app.removal import photos, versions
+from app.removal import files, photos, versions
 from app.removal.consequences import Consequences, counted
 from app.review.tables import Decision, RuleSet
 from app.storage import Storage
@@ -98,14 +100,14 @@ def drop_unused_versions(session: Session, storage: Storage, catalog_id: int, by
             versions.drop(session, storage, version.id, by)
 
 
-def drop_rest(session: Session, catalog_id: int) -> bool:
+def drop_rest(session: Session, storage: Storage, catalog_id: int) -> bool:
     """After its photos: the catalog's intakes and rules, and itself unless a version needs it. Whether it is gone."""
     hidden = select(Catalog.id).where(Catalog.removed_from_id == catalog_id)
+    _drop_refused(session, storage, catalog_id)
     intakes = select(Intake.id).where(
         Intake.catalog_id == catalog_id, ~select(Image.id).where(Image.intake_id == Intake.id).exists()
     )
     session.execute(delete(IntakeRemark).where(IntakeRemark.intake_id.in_(intakes)))
-    session.execute(delete(SourceFile).where(SourceFile.catalog_id == catalog_id))
     session.execute(delete(CopyPair).where(CopyPair.catalog_id == catalog_id))
     session.execute(delete(LookPair).where(LookPair.catalog_id == catalog_id))
     session.execute(delete(DuplicateGroup).where(DuplicateGroup.catalog_id == catalog_id))
@@ -124,6 +126,17 @@ def drop_rest(session: Session, catalog_id: int) -> bool:
     return True
 
 
+def _drop_refused(session: Session, storage: Storage, catalog_id: int) -> None:
+    """Forget the files that a catalog met, and delete what is kept of refused ones: small pictures, and uploads."""
+    its_thumbs = (SourceFile.catalog_id == catalog_id, SourceFile.thumb_sha256.is_not(None))
+    seen = session.scalars(select(SourceFile.thumb_sha256).where(*its_thumbs).distinct()).all()
+    thumbs = [files.thumb(storage, sha256) for sha256 in seen if sha256 is not None]
+    sources = session.scalars(select(Intake.folder).where(Intake.catalog_id == catalog_id).distinct())
+    sent = [Path(source) for source in sources if uploads.is_upload(storage, Path(source))]
+    session.execute(delete(SourceFile).where(SourceFile.catalog_id == catalog_id))
+    files.request_deletion(session, thumbs, None, [place.relative_to(storage.root).as_posix() for place in sent])
+
+
 def _versions(session: Session, catalog_id: int) -> list[DatasetVersion]:
     query = select(DatasetVersion).where(DatasetVersion.catalog_id == catalog_id).order_by(DatasetVersion.number)
     return list(session.scalars(query))
@@ -139,7 +152,7 @@ def _obstacle(session: Session, catalog_id: int) -> str | None:
     ).first()
     taking_in = session.scalars(
         select(Job.id)
-        .join(Intake, Intake.job_id == Job.id)
+        .join(Intake, (Intake.job_id == Job.id) | (Job.arguments["intake_id"].as_integer() == Intake.id))
         .where(Intake.catalog_id == catalog_id, Job.state.in_(("queued", "running")))
         .limit(1)
     ).first()

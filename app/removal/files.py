@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, view_path
-from app.catalog.tables import Image
+from app.catalog.tables import Image, SourceFile
 from app.jobs import Job
 from app.people import Person
 from app.storage import Storage
@@ -37,6 +37,11 @@ def of(storage: Storage, image: Image) -> list[str]:
     return sorted({path.relative_to(storage.root).as_posix() for path in paths})
 
 
+def thumb(storage: Storage, sha256: str) -> str:
+    """The file of a small picture, relative to the data folder."""
+    return storage.path("thumbs", sha256, SUFFIXES[THUMB_FORMAT]).relative_to(storage.root).as_posix()
+
+
 def request_deletion(
     session: Session, files: Collection[str], person: Person | None, folders: Collection[str] = ()
 ) -> Job | None:
@@ -47,10 +52,10 @@ def request_deletion(
 
 
 def unneeded(session: Session, files: Iterable[str]) -> list[str]:
-    """Those of these files that no photo of any catalog has."""
+    """Those of these files that no photo of any catalog has, nor a list of refused files."""
     by_name = {Path(file).stem: file for file in files}
     needed: set[str] = set()
-    for column in (Image.sha256, Image.thumb_sha256, Image.view_sha256):
+    for column in (Image.sha256, Image.thumb_sha256, Image.view_sha256, SourceFile.thumb_sha256):
         needed.update(session.scalars(select(column).where(column.in_(by_name))))
     paths = set(session.scalars(select(Image.render_path).where(Image.render_path.in_(by_name.values()))))
     return [file for name, file in by_name.items() if name not in needed and file not in paths]

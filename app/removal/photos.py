@@ -12,9 +12,9 @@ from typing import Final
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from app import audit
+from app import audit, jobs
 from app.captions.tables import Caption
 from app.catalog import reading
 from app.catalog.tables import Catalog, Embedding, Image, RemovedPhoto, SourceFile
@@ -25,6 +25,7 @@ from app.jobs import Job
 from app.people import Person, needs_owner
 from app.removal import files
 from app.removal.consequences import Consequences, counted
+from app.review import departures, duplicates
 from app.review.tables import Decision
 from app.storage import Storage
 
@@ -63,6 +64,8 @@ def consequences(session: Session, image: Image) -> Consequences:
         *([counted(len(names) - 5, "more name")] if len(names) > 5 else []),
     ]
     stays = [f"the same picture in the catalog {name}" for name in elsewhere]
+    if linked := departures.linked_to(session, image.id):
+        stays.append(f"{counted(len(linked), 'copy', 'copies')} linked to it, no longer left out as such")
     if holding:
         stays += [f"in {version}, with its file and the caption it had" for version in holding]
     else:
@@ -117,7 +120,11 @@ def remove(session: Session, storage: Storage, image_id: int, by: Person, reason
     )
     session.execute(new.on_conflict_do_nothing())
     audit.record(session, "photo_removed", by.id, photo=image.id, file=image.file_name, sha256=image.sha256)
-    removed = take_away(session, storage, image.catalog_id, [image.id])
+    catalog_id = image.catalog_id
+    departures.let_go(session, catalog_id, image_id)
+    removed = take_away(session, storage, catalog_id, [image_id])
+    # Groups that lost their best photo choose among the others.
+    jobs.request_once(session, "photos.group", {"catalog_id": catalog_id}, by)
     files.request_deletion(session, removed.files, by)
     return removed
 
@@ -126,13 +133,15 @@ def take_away(session: Session, storage: Storage, catalog_id: int, image_ids: Co
     """Delete these photos of one catalog with all that depends on them; those that versions hold become hidden."""
     held = set(session.scalars(select(Member.image_id).where(Member.image_id.in_(image_ids)).distinct()))
     going = [image_id for image_id in image_ids if image_id not in held]
+    if reading.is_removed(session, catalog_id):
+        duplicates.drop(session, catalog_id)
     images: Sequence[Image] = session.scalars(select(Image).where(Image.id.in_(going))).all()
     paths = {path for image in images for path in files.of(storage, image)}
     session.execute(delete(SourceFile).where(SourceFile.image_id.in_(image_ids)))
     session.execute(delete(Image).where(Image.id.in_(going)).execution_options(synchronize_session=False))
     session.expire_all()
     if held and not reading.is_removed(session, catalog_id):
-        hidden = _hidden(session, catalog_id)
+        hidden = _hidden(session, catalog_id, held)
         session.execute(update(Image).where(Image.id.in_(held)).values(catalog_id=hidden.id))
         # It is found by its looks no more.
         session.execute(delete(Embedding).where(Embedding.image_id.in_(held)))
@@ -163,11 +172,20 @@ def allow_again(session: Session, removed_id: int, by: Person) -> None:
     session.flush()
 
 
-def _hidden(session: Session, catalog_id: int) -> Catalog:
-    """The hidden catalog beside this one, made where there is none."""
-    beside = session.scalars(select(Catalog).where(Catalog.removed_from_id == catalog_id)).first()
+def _hidden(session: Session, catalog_id: int, image_ids: Collection[int]) -> Catalog:
+    """A hidden catalog beside this one that has room for these photos, made where there is none.
+
+    A photo that was removed, allowed again, taken in again and removed again is not the one that an older version
+    holds, though their bytes are the same; no catalog has the same bytes twice.
+    """
+    same, mine = aliased(Image), select(Image.sha256).where(Image.id.in_(image_ids))
+    has_same = select(same.id).where(same.catalog_id == Catalog.id, same.sha256.in_(mine)).exists()
+    all_beside = select(Catalog).where(Catalog.removed_from_id == catalog_id).order_by(Catalog.id)
+    beside = session.scalars(all_beside.where(~has_same)).first()
     if beside is None:
-        name = f"{reading.get(session, catalog_id).name} (removed photos of catalog {catalog_id})"
+        number = len(session.scalars(all_beside).all()) + 1
+        place = f"catalog {catalog_id}" if number == 1 else f"catalog {catalog_id}, {number}"
+        name = f"{reading.get(session, catalog_id).name} (removed photos of {place})"
         beside = Catalog(name=name, removed_at=utc_now(), removed_from_id=catalog_id)
         session.add(beside)
         session.flush()

@@ -13,14 +13,14 @@ from datetime import datetime
 from itertools import combinations
 from typing import Any, Final, Literal
 
-from sqlalchemy import BigInteger, and_, any_, cast, exists, func, insert, select, update
+from sqlalchemy import BigInteger, and_, any_, cast, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
 from app.catalog import duplicates, grouping
 from app.catalog.grouping import Edge
-from app.catalog.tables import DuplicateGroup, DuplicateMember, Image
+from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
@@ -61,11 +61,13 @@ def rule(
     `seen_id` is the ruling that the person saw (0: none); None asks for no check. Raises NotFound, Refused for a photo
     that is not in the group, and Conflict when somebody else has ruled since.
     """
-    group = session.get(DuplicateGroup, group_id)
+    catalog_id = session.scalar(select(DuplicateGroup.catalog_id).where(DuplicateGroup.id == group_id))
+    if catalog_id is not None:
+        lock(session, catalog_id)
+    # While this waited for the lock, new groups may have taken its place.
+    group = session.get(DuplicateGroup, group_id, populate_existing=True)
     if group is None:
         raise NotFound("There is no such group any more: other photos have come, or gone.")
-    _lock(session, group.catalog_id)
-    session.refresh(group)
     before = current(session, group_id)
     if before is not None and seen_id is not None and seen_id != before.id and before.person_id != person.id:
         name = session.get_one(Person, before.person_id).name
@@ -81,7 +83,7 @@ def link_sure(session: Session, catalog_id: int, person: Person, expected_count:
 
     Raises Conflict when there are not as many as the person was told, and Refused when there are none.
     """
-    _lock(session, catalog_id)
+    lock(session, catalog_id)
     groups = list(session.scalars(select(DuplicateGroup).where(is_sure(catalog_id)).order_by(DuplicateGroup.id)))
     if not groups:
         raise Refused("There is no sure group that is not settled.")
@@ -110,7 +112,7 @@ def current(session: Session, group_id: int) -> GroupRuling | None:
 
 def regroup(session: Session, catalog_id: int) -> int:
     """Make the groups anew from what was compared, the catalog's products, and what people said. Returns how many."""
-    _lock(session, catalog_id)
+    lock(session, catalog_id)
     groups = duplicates.current_groups(
         session, catalog_id, _apart(session, catalog_id), best_order.order_of(session, catalog_id)
     )
@@ -118,6 +120,13 @@ def regroup(session: Session, catalog_id: int) -> int:
     duplicates.keep(session, catalog_id, groups, set(session.scalars(ruled)))
     duplicates.mark(session, catalog_id)
     return len(groups)
+
+
+def drop(session: Session, catalog_id: int) -> None:
+    """Forget the groups of a catalog that goes as a whole, and what was said of them: rulings that follow one another
+    go together, for photos alone would take away some of them."""
+    session.execute(delete(CopyPair).where(CopyPair.catalog_id == catalog_id))
+    session.execute(delete(DuplicateGroup).where(DuplicateGroup.catalog_id == catalog_id))
 
 
 def undo(session: Session, person: Person) -> Undone:
@@ -131,7 +140,7 @@ def undo(session: Session, person: Person) -> Undone:
     if ruling is None or _did_since(session, person, ruling.created_at):
         return decisions.undo(session, person)
     catalog_id = session.scalar(select(DuplicateGroup.catalog_id).where(DuplicateGroup.id == ruling.group_id)) or 0
-    _lock(session, catalog_id)
+    lock(session, catalog_id)
     now = utc_now()
     of_act = (GroupRuling.person_id == person.id, GroupRuling.created_at == ruling.created_at)
     undone = session.execute(
@@ -176,7 +185,7 @@ def _did_since(session: Session, person: Person, at: datetime) -> bool:
     )
 
 
-def _lock(session: Session, catalog_id: int) -> None:
+def lock(session: Session, catalog_id: int) -> None:
     """Hold the catalog's groups until the transaction ends; before its decisions, never after."""
     session.execute(select(func.pg_advisory_xact_lock(LOCK, catalog_id)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -10,20 +11,25 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image as Pillow
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions import writing
-from app.catalog import reading, signals
-from app.catalog.tables import Catalog, Image, Signals, SourceFile
-from app.database import transaction
+from app.captions.proposing import propose_facts
+from app.catalog import duplicates, lettering, reading, signals
+from app.catalog.copies import Match
+from app.catalog.tables import Catalog, DuplicateGroup, Image, Lettering, Signals, SourceFile
+from app.database import transaction, utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotAllowed, NotFound, Refused
-from app.intake import ingest
+from app.intake import ingest, quarantine, uploads
 from app.jobs import Job
 from app.people import Person
 from app.removal import caches, catalogs, files, photos, versions
+from app.review import decisions
+from app.review import duplicates as rulings
+from app.review.tables import Decision
 from app.selection.tables import PhotoIndex
 from app.settings import Settings
 from app.storage import Storage
@@ -110,6 +116,81 @@ def test_what_is_measured_of_a_removed_photo_is_passed_over(session: Session, st
     values = {"background": "white", "sharpness": 0.4}
     signals.record(session, 9, {gone_id: values, stays.id: values})
     assert session.get_one(Signals, stays.id, populate_existing=True).version == 9
+
+
+def test_what_is_found_of_a_removed_photo_is_passed_over(session: Session, storage: Storage, owner: Person) -> None:
+    pile = cast.catalog(session)
+    gone_id, stays, other = cast.image(session, pile).id, cast.image(session, pile), cast.image(session, pile)
+    photos.remove(session, storage, gone_id, owner, "")
+    lettering.record(session, 9, {gone_id: [], stays.id: []})
+    assert session.get_one(Lettering, stays.id).version == 9
+    ids = [gone_id, stays.id, other.id]
+    matches = [Match(first, second, 0.01, 0) for first, second in ((0, 1), (1, 2))]
+    duplicates.record(session, pile.id, ids, matches, ids, utc_now())
+    assert [(pair.first_id, pair.second_id) for pair in duplicates.pairs_of(session, pile.id)] == [(ids[1], ids[2])]
+    assert decisions.apply_rules(session, ids).left_to_people == 0
+    assert propose_facts(session, ids) == 2
+
+
+def test_copies_of_a_removed_photo_are_no_copies_any_more(session: Session, storage: Storage, owner: Person) -> None:
+    pile = cast.catalog(session)
+    best, kept, open_one, other = (cast.image(session, pile, caption="A red kettle.") for _ in range(4))
+    decisions.decide(session, kept, owner, "kept")
+    group_id = cast.alike(session, pile, [best, kept, open_one])
+    rulings.rule(session, group_id, owner, "linked")
+    assert photos.consequences(session, best).stays == ("2 copies linked to it, no longer left out as such",)
+    photos.remove(session, storage, best.id, owner, "")
+    said = {
+        row.image_id: row.verdict for row in session.scalars(select(Decision).where(Decision.superseded_at.is_(None)))
+    }
+    assert said[kept.id] == "kept" and "copy of another" not in session.scalars(
+        select(Decision.reason).where(Decision.superseded_at.is_(None))
+    ).all()  # fmt: skip
+    assert [photo.is_linked for photo in (kept, open_one, other)] == [False] * 3
+    group = session.get_one(DuplicateGroup, group_id)
+    assert (group.size, group.best_id, rulings.current(session, group_id)) == (2, kept.id, None)
+    assert [photo.copy_count for photo in (kept, open_one, other)] == [1, 1, 0]
+    assert session.scalars(select(Job.kind).where(Job.kind == "photos.group")).all() == ["photos.group"]
+    photos.remove(session, storage, kept.id, owner, "")
+    assert session.get(DuplicateGroup, group_id) is None
+    assert (open_one.copies, open_one.copy_count) == ("none", 0)
+
+
+def test_what_was_said_of_a_group_goes_on_without_one_of_its_photos(
+    session: Session, storage: Storage, owner: Person
+) -> None:
+    pile = cast.catalog(session)
+    for kind, gone in (("linked", 2), ("apart", 0), ("kept", 0)):
+        some = [cast.image(session, pile, caption="A red kettle.") for _ in range(3)]
+        group_id = cast.alike(session, pile, some)
+        rulings.rule(session, group_id, owner, kind)  # type: ignore[arg-type]
+        photos.remove(session, storage, some[gone].id, owner, "")
+        still = rulings.current(session, group_id)
+        assert still is not None and still.kind == kind
+        assert session.get_one(DuplicateGroup, group_id).size == 2
+        assert some[1].is_linked == (kind == "linked")
+        session.delete(session.get_one(DuplicateGroup, group_id))
+        session.flush()
+
+
+def test_a_photo_that_came_back_and_is_held_again_is_removed_again(
+    session: Session, storage: Storage, owner: Person
+) -> None:
+    pile, hidden_in = cast.catalog(session), set[int]()
+    sha256 = hashlib.sha256(b"photo").hexdigest()
+    for _ in range(3):
+        photo = kept_with_files(session, storage, pile)
+        photo.sha256 = sha256
+        storage.put("originals", b"photo", ".jpg")
+        photo.render_path = storage.path("originals", sha256, ".jpg").relative_to(storage.root).as_posix()
+        session.flush()
+        version = datasets.frozen(session, storage, pile)
+        assert version.train_count + version.validation_count == 1
+        assert photos.remove(session, storage, photo.id, owner, "asked for").kept == 1
+        hidden_in.add(reading.photo(session, photo.id).catalog_id)
+        ((row, _),) = photos.removed(session)
+        photos.allow_again(session, row.id, owner)
+    assert len(hidden_in) == 3 and all(reading.is_removed(session, number) for number in hidden_in)
 
 
 def test_files_that_another_photo_has_stay_and_young_ones_wait(session: Session, storage: Storage) -> None:
@@ -237,12 +318,40 @@ class TestWithWorkers:
             assert session.get(Catalog, catalog_id) is None
             assert session.scalar(select(func.count()).select_from(Image)) == 0
 
+    def test_with_a_catalog_goes_what_was_kept_of_refused_files(
+        self, engine: Engine, settings: Settings, tmp_path: Path
+    ) -> None:
+        storage = Storage(settings.data_dir)
+        with transaction(engine) as session:
+            catalog_id, owner = cast.catalog(session).id, cast.person(session, role="owner")
+            owner_id, place = owner.id, storage.root / uploads.FOLDER / uploads.begin(session, storage, owner)
+        Pillow.new("RGB", (64, 64), "red").save(place / "whole.png")
+        Pillow.effect_noise((400, 400), 90).save(place / "cut.jpg")
+        (place / "cut.jpg").write_bytes((place / "cut.jpg").read_bytes()[:-900])
+        self.take_in(engine, settings, catalog_id, place, owner_id)
+        with transaction(engine) as session:
+            seen = session.scalars(select(SourceFile.thumb_sha256).where(SourceFile.outcome == "refused")).one()
+            assert seen is not None
+            left = [storage.root / files.thumb(storage, seen), place / "cut.jpg"]
+            assert all(file.is_file() for file in left)
+            assert files.unneeded(session, [files.thumb(storage, seen)]) == []
+            session.execute(update(Job).values(state="done"))
+            catalogs.remove(session, catalog_id, session.get_one(Person, owner_id))
+        self.do_all(engine, settings, catalogs.KIND, cpu.remove_catalog)
+        self.do_all(engine, settings, files.KIND, cpu.delete_files)
+        assert not any(file.exists() for file in left)
+
     def test_nothing_is_removed_from_a_catalog_that_is_worked_on(self, engine: Engine) -> None:
         with transaction(engine) as session:
             pile, owner = cast.catalog(session), cast.person(session, role="owner")
             jobs.request(session, "signals.measure", {"catalog_id": pile.id, "image_ids": None})
             with pytest.raises(Refused, match="being measured"):
                 catalogs.remove(session, pile.id, owner)
+            other = cast.catalog(session)
+            intake_id = cast.image(session, other).intake_id
+            jobs.request(session, quarantine.RETRY, {"intake_id": intake_id, "reason": None, "file_id": None})
+            with pytest.raises(Refused, match="being taken in"):
+                catalogs.remove(session, other.id, owner)
 
 
 def test_an_owner_is_told_what_hangs_on_a_photo_before_it_goes(

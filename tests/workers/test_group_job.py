@@ -12,12 +12,14 @@ from app import jobs
 from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
 from app.catalog.tables import Catalog, CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
-from app.database import transaction
+from app.database import transaction, utc_now
 from app.errors import Conflict, Refused
 from app.jobs import Job
 from app.people import Person
+from app.removal import photos
 from app.review import decisions, duplicates
 from app.settings import Settings
+from app.storage import Storage
 from benchmarks.copies import turned_in_hue
 from tests import cast
 from tests.pictures import Picture, again, coloured, cut, patches
@@ -277,3 +279,127 @@ def test_a_worker_that_lost_its_lease_writes_nothing(
     with Session(engine) as session:
         assert state(session, pile) == []
         assert session.scalar(select(CopyPair.first_id).limit(1)) is None
+
+
+@pytest.fixture
+def owner(engine: Engine) -> Person:
+    with transaction(engine) as session:
+        return cast.person(session, "Olga", "owner")
+
+
+def remove(engine: Engine, settings: Settings, number: int, owner: Person) -> None:
+    """Remove a photo, and do the grouping that this asks for."""
+    with transaction(engine) as session:
+        photos.remove(session, Storage(settings.data_dir), number, owner, "")
+        asked = select(Job.id).where(Job.kind == "photos.group", Job.state == "queued")
+        job_id = session.scalars(asked).one()
+    celery_app.do(job_id, cpu.group_photos, settings)
+
+
+def test_groups_are_right_again_when_photos_are_removed(
+    engine: Engine, settings: Settings, pile: Catalog, owner: Person
+) -> None:
+    group(engine, settings, pile)
+    with Session(engine) as session:
+        first, *rest = session.scalars(select(Image.id).order_by(Image.id))
+    remove(engine, settings, first, owner)
+    with Session(engine) as session:
+        assert state(session, pile) == [("photo", rest[:4]), ("product", rest[5:])]
+        best = session.get_one(Image, photo_group(session).best_id)
+        assert best.is_best and best.copy_count == 3 and photo_group(session).size == 4
+    remove(engine, settings, rest[6], owner)
+    with Session(engine) as session:
+        # One is left of the product: no group.
+        assert state(session, pile) == [("photo", rest[:4])]
+        alone = session.get_one(Image, rest[5])
+        assert (alone.copies, alone.copy_count, alone.is_best) == ("none", 0, False)
+
+
+def test_a_photo_linked_to_one_that_is_removed_is_open_again(
+    engine: Engine, settings: Settings, pile: Catalog, ana: Person, owner: Person
+) -> None:
+    group(engine, settings, pile)
+    with transaction(engine) as session:
+        first, second, third, *_ = session.scalars(select(Image.id).order_by(Image.id))
+        decisions.decide(session, session.get_one(Image, second), ana, "kept")
+        duplicates.rule(session, photo_group(session).id, ana, "linked")
+    remove(engine, settings, third, owner)
+    with Session(engine) as session:
+        # What was said holds for those that stay.
+        ruling = duplicates.current(session, photo_group(session).id)
+        assert ruling is not None and (ruling.kind, photo_group(session).size) == ("linked", 4)
+        assert session.get_one(Image, second).is_linked
+    remove(engine, settings, first, owner)
+    with Session(engine) as session:
+        assert session.scalar(select(Image.id).where(Image.is_linked).limit(1)) is None
+        kept = decisions.current(session, second)
+        assert kept is not None and kept.verdict == "kept"
+        anew = photo_group(session)
+        assert anew.is_current and anew.best_id != first and duplicates.current(session, anew.id) is None
+
+
+def test_a_photo_removed_while_photos_are_compared_is_in_no_pair(
+    engine: Engine, settings: Settings, pile: Catalog, owner: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Session(engine) as session:
+        gone = session.scalars(select(Image.id).order_by(Image.id)).first() or 0
+    find = cpu.group_job.copies.find
+
+    def find_and_remove(*arguments: object) -> object:
+        with transaction(engine) as other:
+            photos.remove(other, Storage(settings.data_dir), gone, owner, "")
+        return find(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cpu.group_job.copies, "find", find_and_remove)
+    assert group(engine, settings, pile).state == "done"
+    with Session(engine) as session:
+        assert gone not in state(session, pile)[0][1] and len(state(session, pile)[0][1]) == 4
+
+
+def test_a_photo_taken_in_again_joins_its_group(
+    engine: Engine, settings: Settings, pile: Catalog, owner: Person
+) -> None:
+    group(engine, settings, pile)
+    with Session(engine) as session:
+        first, *rest = session.scalars(select(Image.id).order_by(Image.id))
+    remove(engine, settings, first, owner)
+    with transaction(engine) as session:
+        photos.allow_again(session, photos.removed(session)[0][0].id, owner)
+        again_there = measured(session, pile, patches(1, 400)).id
+    group(engine, settings, pile)
+    with Session(engine) as session:
+        assert state(session, pile)[0] == ("photo", sorted([again_there, *rest[:4]]))
+        assert session.get_one(Image, again_there).copy_count == 4
+
+
+def test_what_is_no_duplicate_stays_so_when_the_best_is_removed(
+    engine: Engine, settings: Settings, pile: Catalog, ana: Person, owner: Person
+) -> None:
+    group(engine, settings, pile)
+    with transaction(engine) as session:
+        first, second, third, *_ = session.scalars(select(Image.id).order_by(Image.id))
+        number = photo_group(session).id
+        for best in (first, second, third):
+            duplicates.rule(session, number, ana, "best", best)
+        duplicates.rule(session, number, ana, "apart")
+    # The third is the best, and an earlier ruling said so of the second.
+    for number in (second, third):
+        remove(engine, settings, number, owner)
+    with Session(engine) as session:
+        assert [grade for grade, _ in state(session, pile)] == ["product"]
+        said = duplicates.current(session, photo_group(session).id)
+        assert said is not None and said.kind == "apart"
+
+
+def test_a_catalog_goes_whatever_was_said_of_its_groups(
+    engine: Engine, settings: Settings, pile: Catalog, ana: Person
+) -> None:
+    group(engine, settings, pile)
+    with transaction(engine) as session:
+        first, second, *_ = session.scalars(select(Image.id).order_by(Image.id))
+        for best in (second, first):
+            duplicates.rule(session, photo_group(session).id, ana, "best", best)
+        session.get_one(Catalog, pile.id).removed_at = utc_now()
+        # A share of it, as the job takes: one ruling follows another whose best goes first.
+        assert photos.take_away(session, Storage(settings.data_dir), pile.id, [second]).gone == 1
+        assert session.scalar(select(DuplicateGroup.id).limit(1)) is None

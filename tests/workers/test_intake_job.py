@@ -137,7 +137,8 @@ def test_a_folder_that_is_gone_fails_with_its_sentence(
 def test_an_upload_whose_worker_was_killed_before_the_job_ended_is_done_all_the_same(
     engine: Engine, settings: Settings, storage: Storage, pile: Catalog, folder: Path, ana: Person
 ) -> None:
-    upload = uploads.begin(storage, ana)
+    with transaction(engine) as session:
+        upload = uploads.begin(session, storage, ana)
     place = uploads.folder_of(storage, upload, ana)
     place.rmdir()
     folder.rename(place)

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, select, update
 from app import jobs
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.database import transaction
+from app.errors import Refused
 from app.intake import ingest, quarantine, uploads
 from app.intake.quarantine import Which
 from app.intake.sources.opening import Opener
@@ -164,7 +165,8 @@ def test_of_an_upload_the_refused_files_stay_until_they_are_taken_in_or_left_out
     engine: Engine, pile: Catalog, folder: Path, ana: Person, do: Do, settings_of_worker: Settings
 ) -> None:
     storage = Storage(settings_of_worker.data_dir)
-    upload = uploads.begin(storage, ana)
+    with transaction(engine) as session:
+        upload = uploads.begin(session, storage, ana)
     place = uploads.folder_of(storage, upload, ana)
     for file in folder.iterdir():
         (place / file.name).write_bytes(file.read_bytes())
@@ -176,3 +178,33 @@ def test_of_an_upload_the_refused_files_stay_until_they_are_taken_in_or_left_out
     (place / "empty.jpg").write_bytes(encoded(picture(3)))
     assert try_again(engine, asked, do).result == {"taken_in": 2, "refused_again": 0}
     assert not place.exists()
+
+
+def test_an_intake_is_tried_again_by_one_job_at_a_time_and_not_while_it_is_taken_in(
+    engine: Engine, pile: Catalog, folder: Path, ana: Person, do: Do, storage: Storage, settings_of_worker: Settings
+) -> None:
+    asked = take_in(engine, pile, folder, ana, do)
+    settings = settings_of_worker.model_copy(update={"intake_roots": (folder.parent,)})
+
+    def ask(**fields: object) -> list[int]:
+        with transaction(engine) as session:
+            which = Which(pile.id, **fields)  # type: ignore[arg-type]
+            return [job.id for job in quarantine.try_again(session, storage, settings, which, ana)]
+
+    def put_take_in_back(state: str) -> None:
+        with transaction(engine) as session:
+            session.execute(update(jobs.Job).where(jobs.Job.id == asked.job_id).values(state=state))
+
+    # What waits to be taken in lies in the same rows that a second try stages.
+    put_take_in_back("running")
+    with pytest.raises(Refused, match="being taken in"):
+        ask()
+    put_take_in_back("done")
+    (whole,) = ask()
+    assert ask() == [whole]
+    with pytest.raises(Refused, match="tried again already"):
+        ask(reason="The file is empty.")
+    with transaction(engine) as session:
+        jobs.claim(session, whole, "here")
+    with pytest.raises(Refused, match="tried again already"):
+        ask()

@@ -149,5 +149,5 @@ def _keep(work: Work, image_id: int, text: str, looking: Captioner) -> bool:
     }
     with work.transaction() as session:
         jobs.beat(session, work.claim)
-        image = session.get(Image, image_id)
+        image = session.get(Image, image_id, with_for_update={"read": True, "key_share": True})
         return image is not None and propose(session, image, text, looking.name, settings) is not None

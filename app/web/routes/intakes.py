@@ -185,7 +185,7 @@ def take_in(
     catalog = ingest.catalog_for(session, catalog_id, name)
     if chosen:
         sending.refuse_without_room(session, storage, config, me, sum(file.size or 0 for file in chosen))
-        upload = uploads.begin(storage, me)
+        upload = uploads.begin(session, storage, me)
         sending.keep(storage, upload, me, chosen)
     if upload:
         asked = uploads.request_intake(session, storage, catalog, upload, me)

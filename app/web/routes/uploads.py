@@ -36,7 +36,7 @@ def begin_upload(
 ) -> dict[str, str]:
     """Begin an upload; its files follow in requests of their own. `chosen` lists them, `size_bytes` is their sum."""
     refuse_without_room(session, storage, config, me, size_bytes)
-    upload = uploads.begin(storage, me)
+    upload = uploads.begin(session, storage, me)
     if chosen is not None:
         resuming.choose(storage, upload, me, chosen.file.read())
     return {"upload": upload}

@@ -4,8 +4,11 @@ nobody."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 from sqlalchemy import Engine, select, text
@@ -24,6 +27,7 @@ from app.settings import Settings
 from app.storage import Storage
 from tests import cast
 from workers import celery_app, cpu
+from workers.lettering import reader
 from workers.lettering.reader import LETTERING_VERSION, read
 from workers.signals.measure import measure
 
@@ -53,6 +57,24 @@ def test_words_are_read_where_they_stand() -> None:
     assert (lines["ORGANIC TEA"].is_beside, lines["SALE 19.99"].is_beside) == (False, True)
     x0, y0, x1, y1 = lines["SALE 19.99"].box
     assert 0 <= x0 < 0.04 and 0 < y0 < 0.08 and 0.2 < x1 < 0.3 and y1 < 0.15
+
+
+def test_a_strip_takes_no_more_memory_than_a_photo_and_its_text_is_found_in_place() -> None:
+    words = labelled().crop((250, 230, 550, 310)).rotate(90, expand=True)
+    strip = Pillow.new("RGB", (80, 1000), "white")
+    strip.paste(words, (0, 600))
+    wanted: list[tuple[int, int]] = []
+    engine = reader._engine()
+
+    def heard(pixels: NDArray[np.uint8], **options: bool) -> Any:
+        wanted.append((pixels.shape[1], pixels.shape[0]))
+        return engine(pixels, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "_engine", lambda: heard)
+        lines = reader.read(strip, None)
+    assert wanted == [(320, 960)]
+    assert all(0.5 < line.box[1] < line.box[3] <= 1 for line in lines)
 
 
 @pytest.mark.parametrize("picture", [
