@@ -1,9 +1,9 @@
 """The body of `photos.group`: a catalog's photos compared by their keys and looks, and the groups that makes.
 
 One job on all cores, not parts: comparing needs all keys in one place, and a million take minutes. New photos alone are
-compared with all others. What the keys tell is recorded in one transaction, so a worker that is killed leaves everything
-as it was. Then come the looks of photos that were embedded since, some at a time; the job is asked for again when more
-are.
+compared with all others. What the keys tell is recorded in one transaction, so a worker that is killed leaves
+everything as it was. Then come the looks of photos that were embedded since, some at a time; the job is asked for again
+when more are.
 """
 
 from __future__ import annotations
