@@ -38,7 +38,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   a metadata row or file.
 - **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Group**:
   duplicates in a **grade** (same bytes, pixels, photo, product); its **best** is kept, the rest **linked** to it; a
-  **variant** differs in colour. **Ruling**: what a person says of a group.
+  **variant** differs in colour; **lookalikes** stand out from what is near them and so show one product. **Ruling**:
+  what a person says of a group.
 - **Embedding**: what an **embedder** saw in an image, a vector; near ones look alike. **Space**: embedder, revision and
   preprocessing together; vectors of one space can be compared. **Map**: photos laid out by their looks; on it a person
   draws a **lasso**, and **clusters** and what is far from everything are found.

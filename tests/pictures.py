@@ -20,6 +20,12 @@ def patches(seed: int, side_px: int = 256) -> Picture:
     return small.resize((side_px, side_px), Pillow.Resampling.BICUBIC)
 
 
+def coloured(seed: int, colour: str = "orange") -> Picture:
+    """Patches, most of them of one colour."""
+    picture = patches(seed)
+    return Pillow.blend(picture, Pillow.new("RGB", picture.size, colour), 0.6)
+
+
 def saved(picture: Picture, kind: str, **options: int) -> bytes:
     """The picture as the bytes of a file."""
     file = io.BytesIO()

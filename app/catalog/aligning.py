@@ -41,6 +41,7 @@ class Fit:
     `rest`: what differs in lightness, root mean square after a blur of 3 x 3 px, over the contrast of the picture, 0 to
     about 1. `spot`: the most that one place differs, in L*. `colour`: what 8 x 8 fields differ in a* and b*, root mean
     square; `chroma`: what they are. `cut`: the share by which the second shows less than the first (negative: more).
+    `gain`: how much flatter the second is in lightness, 1 / GAIN_AT_MOST to GAIN_AT_MOST; 1: as the first.
     """
 
     rest: Floats
@@ -48,6 +49,7 @@ class Fit:
     colour: Floats
     chroma: Floats
     cut: Floats
+    gain: Floats
 
 
 def fit(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64], threads: int = 1) -> Fit:
@@ -135,7 +137,7 @@ def _fit(firsts: Bytes, seconds: Bytes, poses: NDArray[np.int64]) -> Fit:
     diff = (laid_colours * shared - colours).reshape(count, 2, -1)
     colour = np.sqrt((diff * diff).sum(axis=1).mean(axis=1))
     cut = zooms.mean(axis=1)
-    return Fit(*(np.asarray(each, np.float32) for each in (rest, spot, colour, chroma, cut)))
+    return Fit(*(np.asarray(each, np.float32) for each in (rest, spot, colour, chroma, cut, gain)))
 
 
 def _taps(side: int) -> Floats:

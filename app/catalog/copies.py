@@ -21,12 +21,16 @@ from app.catalog.neighbours import Pairs, pairs
 REST_AT_MOST: Final = 0.14
 CUT_OUT_REST: Final = 0.07
 SPOT_AT_MOST: Final = 10.0
+# A photo made brighter or steeper than this has the rest of the copies that were only saved again: where one product in
+# one pose stands on a lighter ground, the light seems turned up too, and more is left.
+LIT_ALIKE: Final = 1.15
+OTHER_LIGHT_REST: Final = 0.04
 TINT_AT_MOST: Final = 0.25
 TINT_FLOOR: Final = 1.2
 # What that sees and what not, for people.
 COPIES_SEEN: Final = (
     "resized, recompressed, turned by quarters, mirrored and bordered copies and crops of a few per cent are seen; "
-    "larger crops, overlays, small turns and new colours are not"
+    "larger crops, overlays, small turns, new light and new colours are not"
 )
 _AT_ONCE: Final = 4_096
 
@@ -151,8 +155,9 @@ def _judged(
     firsts, seconds = _thumbs_of(first, owners, frames, there), _thumbs_of(second, owners, frames, there)
     seen = fit(firsts, seconds, pose, threads)
     # Cut out of their ground, two photos of one product are more alike than other pictures.
-    is_cut_out = (frames[first] > 0) & (frames[second] > 0)
-    fits = is_same(seen) & (~is_cut_out | ((seen.rest <= CUT_OUT_REST) & is_framed_alike(firsts, seconds, pose)))
+    cut_out = (frames[first] > 0).astype(np.int64) + (frames[second] > 0)
+    fits = is_same(seen) & ((cut_out == 0) | (seen.rest <= CUT_OUT_REST))
+    fits &= (cut_out < 2) | is_framed_alike(firsts, seconds, pose)
     suits = is_in_colour(seen)
     for place in np.lexsort((seen.rest, ~suits)):
         pair = int(owners[first[place]]), int(owners[second[place]])
@@ -166,7 +171,9 @@ def _judged(
 
 def is_same(seen: Fit) -> NDArray[np.bool_]:
     """Which pairs are one photo by their lightness."""
-    return np.asarray((seen.rest <= REST_AT_MOST) & (seen.spot <= SPOT_AT_MOST))
+    is_lit_alike = np.abs(np.log(seen.gain)) <= np.log(LIT_ALIKE)
+    most = np.where(is_lit_alike, REST_AT_MOST, OTHER_LIGHT_REST)
+    return np.asarray((seen.rest <= most) & (seen.spot <= SPOT_AT_MOST))
 
 
 def is_in_colour(seen: Fit) -> NDArray[np.bool_]:

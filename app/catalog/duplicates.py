@@ -14,10 +14,10 @@ from sqlalchemy import BigInteger, Boolean, Integer, Text, any_, cast, delete, f
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from sqlalchemy.orm import Session
 
-from app.catalog import grouping, reading
+from app.catalog import grouping, look_pairs, reading
 from app.catalog.copies import Match
-from app.catalog.grouping import PRODUCT_AT_MOST, Contender, Edge, KnownPair, PhotoGroup
-from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
+from app.catalog.grouping import CRITERIA, PRODUCT_AT_MOST, Contender, Criterion, Edge, KnownPair, PhotoGroup
+from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Lettering, Signals
 from app.database import Base
 
 _AT_ONCE: Final = 5_000
@@ -107,13 +107,15 @@ def photos_of(session: Session, image_ids: Collection[int]) -> list[Contender]:
     rows = session.execute(
         select(
             Image.id, Image.view_sha256, Image.width_px, Image.height_px, Image.size_bytes, Image.product_key,
-            Signals.is_cropped, Signals.sharpness, Signals.fill, Signals.subject_lab,
+            Signals.is_cropped, Signals.sharpness, Signals.fill, Signals.subject_lab, Signals.detail,
+            Signals.blockiness, Signals.border, func.coalesce(Lettering.place == "beside", False),
         )
         .outerjoin(Signals, Signals.image_id == Image.id)
+        .outerjoin(Lettering, Lettering.image_id == Image.id)
         .where(Image.id == chosen)
         .order_by(Image.id)
     )  # fmt: skip
-    return [Contender(*row[:7], sharpness=row.sharpness, fill=row.fill, subject_lab=row.subject_lab) for row in rows]
+    return [Contender(*row) for row in rows]
 
 
 def pairs_of(session: Session, catalog_id: int, image_ids: Collection[int] | None = None) -> list[KnownPair]:
@@ -128,10 +130,13 @@ def pairs_of(session: Session, catalog_id: int, image_ids: Collection[int] | Non
     return [KnownPair(*row) for row in session.execute(query)]
 
 
-def current_groups(session: Session, catalog_id: int, apart: Collection[Edge]) -> list[PhotoGroup]:
-    """The groups that a catalog has by its pairs, pictures and products."""
-    pairs = pairs_of(session, catalog_id)
+def current_groups(
+    session: Session, catalog_id: int, apart: Collection[Edge], criteria: Sequence[Criterion] = CRITERIA
+) -> list[PhotoGroup]:
+    """The groups that a catalog has by its pairs, pictures, products and looks."""
+    pairs, looks = pairs_of(session, catalog_id), look_pairs.pairs_of(session, catalog_id)
     wanted = {number for pair in pairs for number in (pair.first_id, pair.second_id)}
+    wanted.update(number for look in looks for number in (look.first_id, look.second_id))
     for columns, most in (((Image.view_sha256, Image.width_px, Image.height_px), None), ((Image.product_key,), True)):
         of = [Image.catalog_id == catalog_id, *(column.is_not(None) for column in columns)]
         count = func.count()
@@ -142,7 +147,7 @@ def current_groups(session: Session, catalog_id: int, apart: Collection[Edge]) -
         wanted.update(number for numbers in session.scalars(shared) for number in numbers)
     wanted = reading.held(session, wanted)
     photos = [photo for some in _batches(sorted(wanted)) for photo in photos_of(session, some)]
-    return grouping.groups(photos, pairs, apart)
+    return grouping.groups(photos, pairs, apart, looks, criteria)
 
 
 def keep(session: Session, catalog_id: int, groups: Sequence[PhotoGroup], ruled_ids: Collection[int]) -> None:

@@ -286,7 +286,8 @@ class EmbeddingSpace(Base):
 
 
 class Embedding(Base):
-    """What an embedder saw in one image: a vector of length 1. Near ones look alike."""
+    """What an embedder saw in one image: a vector of length 1. Near ones look alike. `compared_at`: when it was last
+    held against all others of its catalog, in search of other photos of its product."""
 
     __tablename__ = "embedding"
     __table_args__ = (Index("ix_embedding_catalog_id_space_id", "catalog_id", "space_id"),)
@@ -296,6 +297,7 @@ class Embedding(Base):
     space_id: Mapped[int] = mapped_column(ForeignKey(EmbeddingSpace.id))
     vector: Mapped[Any] = mapped_column(HALFVEC)
     made_at: Mapped[Moment] = mapped_column(default=utc_now)
+    compared_at: Mapped[Moment | None]
 
 
 class EmbeddedPhrase(Base):
@@ -398,6 +400,18 @@ class CopyPair(Base):
     first_frame: Mapped[int]
     second_frame: Mapped[int]
     is_variant: Mapped[bool] = mapped_column(default=False)
+
+
+class LookPair(Base):
+    """Two photos that look as if they showed one product (`lookalikes.Lookalike`). The smaller number is first."""
+
+    __tablename__ = "look_pair"
+
+    first_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
+    second_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True, index=True)
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id), index=True)
+    likeness: Mapped[float]
+    margin: Mapped[float]
 
 
 class DuplicateGroup(Base):

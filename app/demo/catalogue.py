@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -113,6 +114,31 @@ def read_truth(folder: Path) -> Truth:
     """The truth that `draw_catalogue` wrote beside the metadata. Raises FileNotFoundError where there is none."""
     record = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
     return Truth(record["seed"], tuple(DrawnPhoto(**photo) for photo in record["photos"]))
+
+
+def planted_in_words(truth: Truth, groups: Sequence[Sequence[str]]) -> str:
+    """Of groups of copies, by their file names: how many planted copies are in them, and what else is.
+
+    Two drawings of one product, in one colour and finish, from one side on one ground, differ in where it stands alone:
+    one drawn twice, which cannot be told from a photo that was cut.
+    """
+    drawn = {photo.file_name: photo for photo in truth.photos}
+    planted = [photo for fault in NEAR_COPIES for photo in truth.faulty(fault)]
+    group_of = {name: at for at, names in enumerate(groups) for name in names}
+    known = sum(group_of.get(photo.file_name, -1) == group_of.get(photo.original or "", -2) for photo in planted)
+    twice = wrong = 0
+    for names in groups:
+        pictures = {drawn[name].original or name for name in names}
+        scenes = {_scene_of(drawn[name]) for name in pictures if name in drawn}
+        twice, wrong = twice + len(pictures) - len(scenes), wrong + len(scenes) - 1
+    words = f"{known} of the {len(planted)} copies that were planted"
+    if twice:
+        words += f", {twice} {'drawing' if twice == 1 else 'drawings'} of what was drawn before on the same ground"
+    return f"{words}, {wrong} that show something else"
+
+
+def _scene_of(photo: DrawnPhoto) -> tuple[str, ...]:
+    return photo.product, photo.material, photo.background, photo.view
 
 
 def held_out_prompts(count: int = 64) -> list[HeldOutPrompt]:

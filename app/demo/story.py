@@ -21,7 +21,7 @@ from app.database import transaction
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
 from app.demo import fitting
-from app.demo.catalogue import NEAR_COPIES, held_out_prompts, read_truth
+from app.demo.catalogue import held_out_prompts, planted_in_words, read_truth
 from app.errors import Refused
 from app.evaluation import sheets
 from app.intake import ingest
@@ -95,16 +95,16 @@ def _copies_in_words(stage: DemoApp, catalog: Catalog, photos: Path) -> str:
             .where(DuplicateGroup.catalog_id == catalog.id, DuplicateGroup.is_current)
             .where(DuplicateGroup.grade != "product")
         ).all()
-    group_of = {row.file_name: row.group_id for row in rows}
-    many = len(group_of) - len(set(group_of.values()))
-    words = f"{many} {'copy' if many == 1 else 'copies'} of other photos, in {len(set(group_of.values()))} groups"
+    groups: dict[int, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row.group_id, []).append(row.file_name)
+    many = len(rows) - len(groups)
+    words = f"{many} {'copy' if many == 1 else 'copies'} of other photos, in {len(groups)} groups"
     try:
         truth = read_truth(photos)
     except FileNotFoundError:
         return words
-    planted = [photo for fault in NEAR_COPIES for photo in truth.faulty(fault)]
-    known = [photo for photo in planted if group_of.get(photo.file_name, 0) == group_of.get(photo.original or "", -1)]
-    return f"{words}: {len(known)} of the {len(planted)} copies that were planted, {many - len(known)} others"
+    return f"{words}: {planted_in_words(truth, list(groups.values()))}"
 
 
 def freeze(stage: DemoApp, catalog: Catalog) -> DatasetVersion:

@@ -11,7 +11,17 @@ from sqlalchemy.orm import Session
 from app import audit, jobs
 from app.captions.tables import Caption
 from app.catalog import reading
-from app.catalog.tables import Catalog, CopyPair, DuplicateGroup, Image, Intake, IntakeRemark, RemovedPhoto, SourceFile
+from app.catalog.tables import (
+    Catalog,
+    CopyPair,
+    DuplicateGroup,
+    Image,
+    Intake,
+    IntakeRemark,
+    LookPair,
+    RemovedPhoto,
+    SourceFile,
+)
 from app.cycles.tables import Cycle
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
@@ -99,6 +109,7 @@ def drop_rest(session: Session, storage: Storage, catalog_id: int) -> bool:
     )
     session.execute(delete(IntakeRemark).where(IntakeRemark.intake_id.in_(intakes)))
     session.execute(delete(CopyPair).where(CopyPair.catalog_id == catalog_id))
+    session.execute(delete(LookPair).where(LookPair.catalog_id == catalog_id))
     session.execute(delete(DuplicateGroup).where(DuplicateGroup.catalog_id == catalog_id))
     session.execute(delete(Intake).where(Intake.id.in_(intakes)))
     session.execute(delete(RuleSet).where(RuleSet.catalog_id == catalog_id))

@@ -19,12 +19,12 @@ from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
 from app.catalog import duplicates, grouping
-from app.catalog.grouping import Edge, Grade
+from app.catalog.grouping import Edge
 from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
-from app.review import decisions
+from app.review import best_order, decisions
 from app.review.decisions import Undone
 from app.review.tables import Decision, GroupRuling
 
@@ -113,7 +113,9 @@ def current(session: Session, group_id: int) -> GroupRuling | None:
 def regroup(session: Session, catalog_id: int) -> int:
     """Make the groups anew from what was compared, the catalog's products, and what people said. Returns how many."""
     lock(session, catalog_id)
-    groups = duplicates.current_groups(session, catalog_id, _apart(session, catalog_id))
+    groups = duplicates.current_groups(
+        session, catalog_id, _apart(session, catalog_id), best_order.order_of(session, catalog_id)
+    )
     ruled = select(GroupRuling.group_id).where(GroupRuling.superseded_at.is_(None))
     duplicates.keep(session, catalog_id, groups, set(session.scalars(ruled)))
     duplicates.mark(session, catalog_id)
@@ -263,14 +265,14 @@ def _after(session: Session, catalog_id: int, group_ids: Sequence[int], best_of:
     chosen = any_(cast(list(group_ids), ARRAY(BigInteger)))
     rulings = select(GroupRuling).where(GroupRuling.group_id == chosen, GroupRuling.superseded_at.is_(None))
     best_now = best_of or {ruling.group_id: ruling.best_id for ruling in session.scalars(rulings)}
-    members = _members(session, group_ids)
+    members, order = _members(session, group_ids), best_order.order_of(session, catalog_id)
     for group in session.scalars(select(DuplicateGroup).where(DuplicateGroup.id == chosen)):
         wanted = best_now.get(group.id)
         if wanted == group.best_id:
             continue
         photos = duplicates.photos_of(session, [m.image_id for m in members if m.group_id == group.id])
         pairs = duplicates.pairs_of(session, catalog_id, [photo.image_id for photo in photos])
-        anew = grouping.ranked(_grade(group.grade), photos, pairs, wanted)
+        anew = grouping.ranked(grouping.grade_named(group.grade), photos, pairs, wanted, order)
         if wanted is None and group.best_id == anew.members[0].image_id:
             continue
         group.best_id, group.reason = anew.members[0].image_id, anew.reason
@@ -291,10 +293,6 @@ def _after(session: Session, catalog_id: int, group_ids: Sequence[int], best_of:
         .execution_options(synchronize_session=False)
     )
     session.expire_all()
-
-
-def _grade(name: str) -> Grade:
-    return next(grade for grade in grouping.GRADES if grade == name)
 
 
 def _apart(session: Session, catalog_id: int) -> set[Edge]:

@@ -10,13 +10,15 @@ from sqlalchemy import BigInteger, and_, any_, case, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import DuplicateGroup, DuplicateMember, Image, Signals, SourceFile
+from app.catalog.copies import REST_AT_MOST
+from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Signals, SourceFile
 from app.jobs import Job
 from app.people import Person
 from app.review import duplicates
 from app.review.tables import GroupRuling
 
 SAME_BYTES_AT_MOST: Final = 200
+BINS: Final = 22
 _IS_SETTLED: Final = and_(GroupRuling.id.is_not(None), GroupRuling.kind != "best")
 _RULING: Final = and_(GroupRuling.group_id == DuplicateGroup.id, GroupRuling.superseded_at.is_(None))
 # The closest first.
@@ -35,6 +37,18 @@ class Counts:
     sure: int
     sure_photos: int
     grades: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Distances:
+    """How many pairs of copies differ by how much, from none to the most that copies do, in `BINS` steps.
+
+    `sure`: up to which share of that pairs are linked without a look; `past`: how many pairs are beyond.
+    """
+
+    bins: tuple[int, ...]
+    sure: float
+    past: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,18 @@ def counts(session: Session, catalog_id: int) -> Counts:
     ).one()
     grades["bytes"] = (twice, twice)
     return Counts(groups, photos, in_all, uncompared, sure, int(sure_photos), grades)
+
+
+def distances(session: Session, catalog_id: int) -> Distances:
+    """How much copies of a catalog differ, whatever grade and state their groups are in."""
+    place = func.least(func.floor(CopyPair.rest / REST_AT_MOST * BINS), BINS - 1)
+    of_catalog = (CopyPair.catalog_id == catalog_id, CopyPair.is_variant.is_(False))
+    rows = session.execute(select(place, func.count()).where(*of_catalog).group_by(place))
+    bins = [0] * BINS
+    for at, count in rows:
+        bins[int(at)] = count
+    past = select(func.count()).select_from(CopyPair).where(*of_catalog, CopyPair.rest > duplicates.SURE_REST)
+    return Distances(tuple(bins), duplicates.SURE_REST / REST_AT_MOST, session.scalar(past) or 0)
 
 
 def whole(session: Session, groups: Sequence[DuplicateGroup]) -> list[WholeGroup]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.catalog.tables import Catalog, DuplicateGroup, Image
@@ -60,6 +60,23 @@ class RuleSet(Base):
     id: Mapped[BigId]
     catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id), index=True)
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
+    created_at: Mapped[Moment] = mapped_column(default=utc_now)
+    superseded_at: Mapped[Moment | None]
+
+
+class BestOrder(Base):
+    """By which criteria, the first one first, a catalog chooses the best photo of a group (`grouping.CRITERIA`). The
+    newest is current; without any the usual order is."""
+
+    __tablename__ = "best_order"
+    __table_args__ = (
+        Index("uq_best_order_current", "catalog_id", unique=True, postgresql_where=text("superseded_at is null")),
+    )
+
+    id: Mapped[BigId]
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id, ondelete="CASCADE"))
+    criteria: Mapped[list[str]] = mapped_column(ARRAY(Text))
     person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]

@@ -73,7 +73,8 @@ _EMPTY: Final = frozenset(
         "without",
     ]
 )
-_WORD: Final = re.compile(r"[^\W\d_][\w’'-]+")
+# A shade says nothing without its colour: "light grey" is one word.
+_WORD: Final = re.compile(r"(?:(?:bright|dark|deep|light|pale) )?[^\W\d_][\w’'-]+", re.IGNORECASE)
 COMMON: Final = 0.2
 
 
@@ -88,7 +89,7 @@ class WordShare:
 def words_of(texts: Iterable[str | None]) -> set[str]:
     """The telling words of one photo's texts, in small letters."""
     words = {label_key(word) for text in texts if text for word in _WORD.findall(text)}
-    return words - _EMPTY
+    return {word for word in words if word.rpartition(" ")[2] not in _EMPTY}
 
 
 def counted(photos: Iterable[Collection[str]]) -> Counter[str]:

@@ -68,14 +68,6 @@ def test_vectors_of_photos_that_are_gone_are_passed_over(session: Session) -> No
     assert session.scalar(select(func.count()).select_from(Embedding)) == 1
 
 
-def test_pairs_that_may_be_one_product_are_named_once_likest_first(session: Session) -> None:
-    photos = shelf(session, 0, 2, 60, 61, 180)
-    pairs = list(embeddings.near_products(session, photos[0].catalog_id, at_least=0.99))
-    assert [pair[:2] for pair in pairs] == [(photos[2].id, photos[3].id), (photos[0].id, photos[1].id)]
-    some = embeddings.near_products(session, photos[0].catalog_id, 0.99, [photos[1].id])
-    assert [pair[:2] for pair in some] == [(photos[0].id, photos[1].id)]
-
-
 def test_many_vectors_get_an_index_that_finds_the_same(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = shelf(session, *range(0, 120, 3))
     exact = [one.image_id for one in embeddings.neighbours(session, photos[7], at_most=6)]

@@ -5,13 +5,23 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageStat
 
-from app.demo.catalogue import BROKEN, FAULT_SHARE, Truth, draw_catalogue, held_out_prompts, read_truth
+from app.demo.catalogue import (
+    BROKEN,
+    FAULT_SHARE,
+    NEAR_COPIES,
+    Truth,
+    draw_catalogue,
+    held_out_prompts,
+    planted_in_words,
+    read_truth,
+)
 from app.demo.kinds import fresh
 from app.demo.worlds import FRESH_WITHHELD
 
@@ -67,6 +77,24 @@ def test_copies_relate_to_their_originals_as_told(drawn: tuple[Path, Truth]) -> 
                 assert copy.width < original.width
     alone = [photo.file_name for photo in truth.photos if photo.fault != "exact duplicate"]
     assert len({digests[name] for name in alone}) == len(alone)
+
+
+def test_what_was_found_is_told_apart_from_what_was_drawn_twice(drawn: tuple[Path, Truth]) -> None:
+    truth = drawn[1]
+    planted = [photo for photo in truth.photos if photo.fault in NEAR_COPIES]
+    pairs = [(photo.original or "", photo.file_name) for photo in planted]
+    many = len(planted)
+    assert (
+        planted_in_words(truth, pairs) == f"{many} of the {many} copies that were planted, 0 that show something else"
+    )
+    sound = [photo for photo in truth.photos if photo.fault is None]
+    twin = replace(sound[0], file_name="twin.jpg")
+    other = next(photo for photo in sound if photo.product != sound[0].product)
+    more = Truth(1, (*truth.photos, twin))
+    assert planted_in_words(more, [*pairs[1:], (sound[0].file_name, twin.file_name, other.file_name)]) == (
+        f"{many - 1} of the {many} copies that were planted, "
+        "1 drawing of what was drawn before on the same ground, 1 that show something else"
+    )
 
 
 def test_only_the_broken_file_does_not_open(drawn: tuple[Path, Truth]) -> None:

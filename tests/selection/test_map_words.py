@@ -13,6 +13,10 @@ def test_a_cluster_is_named_by_words_that_set_it_apart() -> None:
     assert telling[0].share == 1.0
 
 
+def test_a_shade_stays_with_its_colour() -> None:
+    assert map_words.words_of(("Dark grey hat on a light background.",)) == {"dark grey", "hat"}
+
+
 def test_where_all_photos_are_one_cluster_its_commonest_words_name_it() -> None:
     photos = [{"kettle", "red"}, {"kettle"}, {"kettle", "steel"}]
     counts = map_words.counted(photos)

@@ -60,6 +60,7 @@ ROUTES: dict[str, Who] = {
     "GET /catalogs/{catalog_id}/duplicates": "member",
     "GET /catalogs/{catalog_id}/duplicates/{group_id}": "member",
     "POST /catalogs/{catalog_id}/duplicates": "member",
+    "POST /catalogs/{catalog_id}/duplicates/order": "member",
     "POST /catalogs/{catalog_id}/duplicates/sure": "member",
     "POST /catalogs/{catalog_id}/duplicates/{group_id}": "member",
     "POST /catalogs/{catalog_id}/versions": "member",
@@ -377,6 +378,7 @@ TOLD_BY: dict[str, str] = {
     # Histories that are appended to, each row with its person; and what changes nothing yet.
     "POST /catalogs/{catalog_id}/decisions": "decision",
     "POST /catalogs/{catalog_id}/refused/exclusions": "",  # each file has the person who left it out
+    "POST /catalogs/{catalog_id}/duplicates/order": "job_asked",  # the row has its person
     "POST /catalogs/{catalog_id}/duplicates/sure": "ruling",
     "POST /catalogs/{catalog_id}/duplicates/{group_id}": "ruling",
     "POST /images/{image_id}/decisions": "decision",

@@ -7,10 +7,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import Catalog, DuplicateMember, Image
+from app.catalog.tables import Catalog, CopyPair, DuplicateMember, Image, Signals
 from app.jobs import Job
 from app.people import Person
-from app.review import duplicates
+from app.review import best_order, duplicates, group_reading
+from app.review.tables import BestOrder
 from tests import cast
 
 
@@ -118,3 +119,48 @@ def test_what_cannot_be_said_is_refused(
     duplicates.rule(session, group_id, ben, "kept")
     answer = client.post(address, data={"kind": "linked", "seen_id": "0"})
     assert answer.status_code == 409 and "Ben has settled this group otherwise" in answer.text
+
+
+def test_another_order_shows_what_it_would_change_before_it_is_chosen(
+    client: TestClient, session: Session, pile: Catalog, photos: list[Image], group_id: int, me: Person
+) -> None:
+    for at, photo in enumerate(photos):
+        signals = session.get_one(Signals, photo.id)
+        signals.sharpness, photo.width_px = 0.3 + 0.2 * at, 1000 - 100 * at
+    session.flush()
+    usual = "whole,unmarked,not enlarged,largest,least compressed,sharpest"
+    moved = "sharpest,whole,unmarked,not enlarged,largest,least compressed"
+    shown = page(client, pile)
+    assert "would have another best" not in shown
+    up = "whole,unmarked,not enlarged,largest,sharpest,least compressed"
+    assert f"order={up}" in shown and "order=whole" in shown
+    assert "0 of 1 open group would have another best" in page(client, pile, order=up)
+    proposed = page(client, pile, order=moved)
+    assert "1 of 1 open group would have another best" in proposed
+    assert client.get(f"/catalogs/{pile.id}/duplicates", params={"order": "largest"}).status_code == 422
+    address = f"/catalogs/{pile.id}/duplicates/order"
+    assert client.post(address, data={"order": moved}).status_code == 303
+    assert session.scalars(select(Job.kind)).all() == ["photos.group"]
+    assert best_order.order_of(session, pile.id)[0] == "sharpest"
+    duplicates.regroup(session, pile.id)
+    assert "would have another best" not in page(client, pile, order=moved)
+    assert client.post(address, data={"order": usual}).status_code == 303
+    history = session.execute(select(BestOrder.superseded_at.is_(None), BestOrder.person_id)).all()
+    assert sorted(history) == [(False, me.id), (True, me.id)]
+
+
+def test_how_much_copies_differ_is_shown_with_the_line_behind_which_people_look(
+    client: TestClient, session: Session, pile: Catalog, photos: list[Image]
+) -> None:
+    assert "How much copies differ" not in page(client, pile)
+    for other, rest in ((1, 0.0), (2, 0.12)):
+        session.add(
+            CopyPair(
+                first_id=photos[0].id, second_id=photos[other].id, catalog_id=pile.id, rest=rest, pose=0, cut=0.0,
+                first_frame=0, second_frame=0, is_variant=False,
+            )
+        )  # fmt: skip
+    session.flush()
+    assert group_reading.distances(session, pile.id).bins == (1, *[0] * 17, 1, 0, 0, 0)
+    shown = page(client, pile)
+    assert "How much copies differ" in shown and "Past the line: 1 pair shown to a person" in shown

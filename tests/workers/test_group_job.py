@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PIL import ImageOps
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from app import jobs
+from app.catalog import embeddings
+from app.catalog.embeddings import EmbedderFacts
 from app.catalog.tables import Catalog, CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
 from app.database import transaction, utc_now
 from app.errors import Conflict, Refused
@@ -17,8 +20,9 @@ from app.removal import photos
 from app.review import decisions, duplicates
 from app.settings import Settings
 from app.storage import Storage
+from benchmarks.copies import turned_in_hue
 from tests import cast
-from tests.pictures import Picture, again, cut, patches
+from tests.pictures import Picture, again, coloured, cut, patches
 from workers import celery_app, cpu
 from workers.signals.fingerprint import fingerprint
 
@@ -200,6 +204,62 @@ def test_the_second_of_two_people_hears_of_the_first(
         duplicates.rule(session, number, ana, "kept", seen_id=0)
         with pytest.raises(Conflict, match="Ana has settled this group otherwise"):
             duplicates.rule(session, number, ben, "linked", seen_id=0)
+
+
+def embedded(engine: Engine, vectors: dict[int, list[float]]) -> None:
+    """As if an embedder had seen these photos."""
+    with transaction(engine) as session:
+        space = embeddings.space_of(session, EmbedderFacts("drawn", "1", "middle", 40, False))
+        embeddings.record(session, space, vectors)
+
+
+def seen(near: int, share: float, count: int = 40) -> list[float]:
+    """A vector that is `share` alike to the photo seen as `near`, and to nothing else."""
+    vector = np.zeros(count)
+    vector[near] = share
+    vector[near + count // 2] = np.sqrt(1 - share * share)
+    return [float(value) for value in vector]
+
+
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_looks_that_come_after_the_grouping_and_later_photos_join_the_product(
+    engine: Engine, settings: Settings, is_indexed: bool
+) -> None:
+    with transaction(engine) as session:
+        pile = cast.catalog(session)
+        numbers = [measured(session, pile, coloured(20 + at)).id for at in range(14)]
+        other_view = measured(session, pile, cut(coloured(20), 0.2)).id
+        variant = measured(session, pile, turned_in_hue(cut(coloured(21), 0.2), 60)).id
+        copies = [measured(session, pile, again(coloured(22), "JPEG", quality=60 + at)).id for at in range(12)]
+    assert group(engine, settings, pile).result["groups"] == 1  # the copies
+    vectors = {number: seen(at, 1.0) for at, number in enumerate(numbers)}
+    vectors |= {other_view: seen(0, 0.9), variant: seen(1, 0.9)} | {copy: seen(2, 1.0) for copy in copies}
+    embedded(engine, vectors)
+    if is_indexed:
+        with transaction(engine) as session:
+            session.execute(text("update embedding_space set is_indexed = true"))
+    looked = group(engine, settings, pile)
+    assert (looked.result["looked"], looked.result["groups"]) == (28, 2), looked.failure
+    with transaction(engine) as session:
+        assert state(session, pile)[1] == ("product", [numbers[0], other_view])
+        late = measured(session, pile, cut(coloured(20), 0.25)).id
+        by_looks = measured(session, pile, cut(coloured(22), 0.25)).id
+    embedded(engine, {late: seen(0, 0.95), by_looks: seen(2, 0.9)})
+    assert group(engine, settings, pile).result["groups"] == 3
+    with transaction(engine) as session:
+        groups = state(session, pile)
+        assert groups[1:] == [
+            ("product", [numbers[0], other_view, late]), ("product", [best_of(session), by_looks]),
+        ]  # fmt: skip
+        session.execute(text("update embedding set compared_at = null"))
+    assert group(engine, settings, pile).result["looked"] == 30
+    with Session(engine) as session:
+        assert state(session, pile) == groups
+    assert group(engine, settings, pile).result["looked"] == 0
+
+
+def best_of(session: Session) -> int:
+    return photo_group(session).best_id
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(

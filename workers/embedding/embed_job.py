@@ -152,8 +152,11 @@ def _end(work: Work, parts: Results) -> dict[str, Any]:
         jobs.beat(session, work.claim, note="Making it quick to search")
         for space_id in {part["space_id"] for part in parts}:
             embeddings.index_large(session, space_id)
+        asker = jobs.asker(session, work.claim.job_id)
+        if photos:
+            # What looks like one product joins the groups of duplicates.
+            jobs.request_once(session, "photos.group", {"catalog_id": catalog_id}, asker)
         if 0 < embeddings.coverage(session, catalog_id).embedded <= MAPPED_BY_ITSELF and photos:
-            asker = jobs.asker(session, work.claim.job_id)
             jobs.request_once(session, "photos.map", {"catalog_id": catalog_id}, asker)
     return {"photos": photos, "passed_over": passed_over[:NAMED_AT_MOST]}
 

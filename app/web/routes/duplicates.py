@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from app import jobs
 from app.catalog import reading
 from app.errors import Refused
-from app.review import duplicates
+from app.review import best_order, duplicates
 from app.review.duplicates import Ruling
 from app.web.dependencies import CurrentPerson, Page, Read, Write
 from app.web.security import safe_next
@@ -28,9 +28,19 @@ def show(
     grade: str = "",
     state: str = "open",
     after: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+    order: str | None = None,
 ) -> HTMLResponse:
     """The groups, the closest first; of one grade where it is asked for."""
-    return page("duplicates/groups.html", view.read(session, reading.get(session, catalog_id), grade, state, after))
+    catalog = reading.get(session, catalog_id)
+    return page("duplicates/groups.html", view.read(session, catalog, grade, state, after, order))
+
+
+@router.post("/catalogs/{catalog_id}/duplicates/order")
+def change_order(catalog_id: int, session: Write, me: CurrentPerson, order: Text) -> Response:
+    """Choose the best photos by these criteria, the first one first."""
+    reading.get(session, catalog_id)
+    best_order.change(session, catalog_id, best_order.read(order.split(",")), me)
+    return RedirectResponse(f"/catalogs/{catalog_id}/duplicates", 303)
 
 
 @router.get("/catalogs/{catalog_id}/duplicates/{group_id}")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy.orm import Session
 
+from app.catalog.grouping import Criterion
+from app.catalog.measures import SCALE_OF
 from app.catalog.tables import Catalog, DuplicateGroup, Image, Signals
 from app.errors import NotFound
 from app.jobs import Job
-from app.review import group_reading
-from app.review.group_reading import Counts, GroupPhoto, WholeGroup
+from app.review import best_order, group_reading
+from app.review.group_reading import Counts, Distances, GroupPhoto, WholeGroup
 from app.review.tables import GroupRuling
 
 PAGE: Final = 20
@@ -24,12 +27,14 @@ GRADES: Final[dict[str, tuple[str, str]]] = {
     "product": ("Same product", "other photos of one product; colour variants stay apart"),
 }
 REASONS: Final[dict[str, str]] = {
-    "whole": "uncropped, no border", "largest": "most real pixels", "sharpest": "sharpest",
-    "least compressed": "least compressed", "first": "taken in first",
+    "whole": "uncropped, no border", "unmarked": "no text beside it", "not enlarged": "not enlarged",
+    "largest": "most real pixels", "least compressed": "least compressed", "sharpest": "sharpest",
+    "first": "taken in first",
 }  # fmt: skip
-CRITERIA: Final = (
-    "not cropped, no border", "most pixels on the product", "sharpest product", "least compressed", "first taken in",
-)  # fmt: skip
+CRITERIA: Final[dict[str, str]] = {
+    "whole": "not cropped, no border", "unmarked": "no text or watermark beside it", "not enlarged": "not enlarged",
+    "largest": "most pixels on the product", "least compressed": "least JPEG damage", "sharpest": "sharpest product",
+}  # fmt: skip
 SETTLED: Final[dict[str, str]] = {"kept": "all kept", "apart": "no duplicates"}
 
 
@@ -75,6 +80,22 @@ class GroupView:
 
 
 @dataclass(frozen=True)
+class ShownOrder:
+    """By what the best is chosen: names and words, the first one first. `proposed` when it is not the catalog's yet.
+
+    `moved` is, for each criterion, the order with it one place up. Of `counted` groups `changed` would have
+    another best.
+    """
+
+    rows: Sequence[tuple[str, str]]
+    asked: str
+    moved: Mapping[Criterion, str]
+    is_proposed: bool
+    changed: int
+    counted: int
+
+
+@dataclass(frozen=True)
 class DuplicatesView:
     """The page. `kind` and `state` are what is asked for, `next` the address of more groups."""
 
@@ -87,7 +108,8 @@ class DuplicatesView:
     same_bytes: list[Image]
     next: str | None
     job: Job | None
-    criteria: tuple[str, ...] = CRITERIA
+    criteria: ShownOrder
+    distances: Distances
 
 
 @dataclass(frozen=True)
@@ -101,8 +123,13 @@ class SideView:
     rows: list[tuple[str, str, str, bool]]
 
 
-def read(session: Session, catalog: Catalog, kind: str, state: str, after: int) -> DuplicatesView:
-    """The page of a catalog. Raises NotFound for a grade or state that there is not."""
+def read(
+    session: Session, catalog: Catalog, kind: str, state: str, after: int, order: str | None = None
+) -> DuplicatesView:
+    """The page of a catalog; `order` is another one of the criteria, with commas, to look at what it would change.
+
+    Raises NotFound for a grade or state that there is not, Refused for an order that is none.
+    """
     if kind not in ("", *GRADES) or state not in ("open", "settled"):
         raise NotFound("There is no such list of duplicates.")
     is_settled = state == "settled"
@@ -119,7 +146,22 @@ def read(session: Session, catalog: Catalog, kind: str, state: str, after: int) 
         same_bytes=group_reading.same_bytes(session, catalog.id) if kind == "bytes" else [],
         next=f"{asked}&after={after + PAGE}" if len(groups) > PAGE else None,
         job=group_reading.job_of(session, catalog.id),
+        criteria=shown_order(session, catalog.id, order),
+        distances=group_reading.distances(session, catalog.id),
     )
+
+
+def shown_order(session: Session, catalog_id: int, order: str | None) -> ShownOrder:
+    """The criteria of a catalog, or others with what they would change. Raises Refused for an order that is none."""
+    current = best_order.order_of(session, catalog_id)
+    asked = current if order is None else best_order.read(order.split(","))
+    is_proposed = asked != current
+    changed, counted = best_order.would_change(session, catalog_id, asked) if is_proposed else (0, 0)
+    moved = {
+        name: ",".join((*asked[: at - 1], name, asked[at - 1], *asked[at + 1 :])) for at, name in enumerate(asked) if at
+    }
+    rows = [(name, CRITERIA[name]) for name in asked]
+    return ShownOrder(rows, ",".join(asked), moved, is_proposed, changed, counted)
 
 
 def side(session: Session, catalog: Catalog, group_id: int, other_id: int | None) -> SideView:
@@ -137,7 +179,9 @@ def side(session: Session, catalog: Catalog, group_id: int, other_id: int | None
     return SideView(catalog, shown, left, right, rows)
 
 
-_FACTS: Final = ("File", "Pixels", "Format", "Size", "Sharpness", "Product fills", "Cropped", "Taken in")
+_FACTS: Final = (
+    "File", "Pixels", "Format", "Size", "Sharpness", "Detail", "JPEG blocks", "Product fills", "Cropped", "Taken in",
+)  # fmt: skip
 
 
 def _facts(photo: ShownPhoto) -> tuple[str, ...]:
@@ -149,6 +193,8 @@ def _facts(photo: ShownPhoto) -> tuple[str, ...]:
         image.format,
         f"{image.size_bytes / 1000:,.0f} kB",
         f"{signals.sharpness:.2f}" if signals and signals.sharpness is not None else unknown,
+        SCALE_OF["detail"].written(signals.detail if signals else None),
+        SCALE_OF["blockiness"].written(signals.blockiness if signals else None),
         f"{signals.fill:.0%}" if signals and signals.fill is not None else unknown,
         cropped,
         f"{image.taken_in_at:%d %b %Y %H:%M}",

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from PIL import ImageDraw, ImageOps
+from PIL import ImageDraw, ImageEnhance, ImageOps
 
 from app.catalog.copies import Match, clusters, find
 from app.catalog.fingerprints import KEY_BYTES, THUMB_BYTES
 from app.catalog.neighbours import NEAR_AT_MOST, in_poses, pairs
-from tests.pictures import BORDERED, COPIES, Picture, cut, patches
+from app.demo.drawing import draw
+from app.demo.worlds import make_scene
+from tests.pictures import BORDERED, COPIES, Picture, again, cut, patches
 from workers.signals.fingerprint import Fingerprint, fingerprint
 
 CUT = {
@@ -70,6 +73,25 @@ def test_one_product_in_two_colours_is_no_copy_but_a_variant() -> None:
     assert len(set(copies_of([product("#3c8a3c"), product("#7a7a7a"), product("#c2506b")]))) == 3
     (pair,) = pairs_of([product("#4f8a3f"), product("#6a833a")])
     assert pair.is_variant
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("chair", 0), ("lamp", 0), ("lamp", 1), ("kettle", 2)])
+def test_one_product_on_another_ground_is_another_photo(kind: str, seed: int) -> None:
+    scene = make_scene(kind, "purple", "light grey", np.random.default_rng(seed), "centred")
+    grounds = scene, replace(scene, background="pure white", scale=scene.scale * 1.07)
+    assert pairs_of([Pillow.fromarray(draw(each, 400, 400)) for each in grounds]) == []
+    darker = ImageEnhance.Brightness(Pillow.fromarray(draw(scene, 400, 400))).enhance(0.8)
+    assert len(pairs_of([Pillow.fromarray(draw(scene, 400, 400)), darker])) == 1
+
+
+def test_a_wider_border_leaves_the_same_frame_of_what_is_wider_at_its_foot() -> None:
+    picture = Pillow.new("RGB", (512, 512), "white")
+    pen = ImageDraw.Draw(picture)
+    pen.polygon([(180, 150), (300, 150), (330, 280), (150, 280)], fill="#dc7896")
+    pen.rectangle((232, 280, 246, 400), fill="#969696")
+    pen.rectangle((138, 394, 342, 408), fill="#dc7896")
+    (pair,) = pairs_of([picture, again(ImageOps.expand(picture, 61, "white"), "JPEG", quality=90)])
+    assert (pair.frames, pair.rest < 0.03) == ((1, 1), True)
 
 
 def test_two_pictures_are_not_joined_by_the_border_around_both() -> None:
