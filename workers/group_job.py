@@ -46,7 +46,8 @@ def group(work: Work) -> dict[str, Any]:
         groups = review.regroup(session, catalog_id)
         # Under the job's token: a worker whose lease is lost writes nothing. At the end, so that somebody who cancels
         # does not wait for the job's row.
-        jobs.beat(session, work.claim, done=len(new), note="")
+        if jobs.beat(session, work.claim, done=len(new), note=""):
+            raise Cancelled
     return {"photos": len(new), "pairs": len(matches), "groups": groups}
 
 

@@ -15,7 +15,7 @@ from app.catalog import lettering
 from app.catalog.files import view_path
 from app.catalog.lettering import UnreadImage
 from app.catalog.text_lines import TextLine
-from workers.celery_app import Cancelled, Cut, Results, Work, cut_evenly, shared
+from workers.celery_app import Cut, Results, Work, cut_evenly, shared
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,7 @@ def _read_part(work: Work) -> dict[str, Any]:
                 log.warning("view of image %s cannot be read: %s", image.image_id, error)
                 passed_over.append(f"{image.file_name} cannot be read")
         with work.transaction() as session:
-            is_cancel_asked = jobs.beat(session, work.claim, done=start + len(batch))
+            work.keep(session, done=start + len(batch))
             lettering.record(session, LETTERING_VERSION, lines)
-        if is_cancel_asked:
-            raise Cancelled
+        work.go_on()
     return {"photos": len(waiting), "passed_over": passed_over}
