@@ -159,7 +159,7 @@ class Photo:
 
 def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
     """Everything about one photo; `is_compared`: and what looks like it, which costs a search. Raises NotFound."""
-    image = reading.photo(session, image_id)
+    image = reading.shown(session, image_id)
     signals, read_text = measured.of(session, image_id), lettering.of(session, image_id)
     captions = tuple((caption, writing.author(session, caption)) for caption in writing.history(session, image_id))
     is_captioned = bool(captions) and captions[0][0].superseded_at is None
