@@ -208,7 +208,7 @@ def get(session: Session, job_id: int) -> Job:
 def claim(session: Session, job_id: int, worker: str, lease_s: float = LEASE_S) -> Claim | None:
     """Take a queued job, or None when it is not there to be taken (a second delivery, a cancelled job)."""
     now = utc_now()
-    row = session.execute(
+    row: Any = session.execute(
         update(Job)
         .where(Job.id == job_id, Job.state == "queued")
         .values(

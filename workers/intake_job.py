@@ -59,8 +59,8 @@ def _take_share(work: Work) -> dict[str, Any]:
     share, limit = Share(**work.arguments), work.settings.max_image_megapixels
     fetcher = Fetcher(PrivateHosts(work.settings.private_photo_hosts))
 
-    def tell(done: int | None = None, **more: Any) -> None:
-        work.tell(done, **more)
+    def tell(done: int | None = None, total: int | None = None, note: str | None = None) -> None:
+        work.tell(done, total, note)
         if done is not None:
             work.go_on()
 
