@@ -63,6 +63,10 @@ _LETTERING: Final = {
     "cannot tell": "with text somewhere", "none": "without text in the picture",
     "not read": "whose text is not read yet",
 }  # fmt: skip
+_WRITING: Final = {
+    "price": "with a price in the picture", "watermark": "with a watermark",
+    "text": "with other text in the picture", NOTHING: "without any text that was read",
+}  # fmt: skip
 _COPIES: Final = {
     "pixels": "in a group of the same pixels", "photo": "in a group of the same photo",
     "product": "in a group of one product", NOTHING: "without duplicates",
@@ -286,6 +290,11 @@ _DECLARED: Final[tuple[Key, ...]] = (
     Phrase(
         name="text", column=PhotoText.of_picture, sample=("organic",),
         say=lambda values, _: f"with {alternatives(_in_quotes(values))} written in the picture",
+    ),
+    SomeOf(
+        name="writing", column=PhotoText.kinds, sample=("price",),
+        choices={"price": "A price", "watermark": "A watermark", "text": "Other text", NOTHING: "None"},
+        say=lambda values, _: alternatives([_WRITING[value] for value in values]),
     ),
     _measured("contrast", PhotoIndex.contrast, "a contrast", "ΔE", Range(high=3.0), 100.0, 100.0),
     _measured("outline", PhotoIndex.confidence, "an outline confidence", "", Range(high=0.5), 1.0, 1.0),

@@ -298,6 +298,13 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "id": _equal(lambda photo: photo.image.id),
     "words": Meaning(lambda photo, typed: _mentions(photo.texts, typed), _beginnings),
     "lettering": _equal(lambda photo: photo.lettering.place if photo.lettering else "not read"),
+    "writing": Meaning(
+        lambda photo, asked: (
+            asked in (photo.lettering.kinds if photo.lettering else [])
+            or (asked == "none" and not (photo.lettering and photo.lettering.kinds))
+        ),
+        lambda photo: ["price", "watermark", "text", "none"],
+    ),
     "text": Meaning(
         lambda photo, typed: _mentions(photo.printed, typed),
         lambda photo: [line.split()[0][:3] for line in photo.printed] or ["organic"],
