@@ -41,17 +41,17 @@ def main() -> int:
     outlines = [measure(picture).outline for picture in pictures]
     print(f"{len(pictures)} packshots that nothing was tuned on, seed {SEED}, load {os.getloadavg()[0]:.1f}")
     for name, (lay, wanted) in LAID_OVER.items():
-        found = right = beside = 0
+        seen = right = beside = 0
         for picture, outline in zip(pictures, outlines, strict=True):
             laid, words = lay(picture, chance)
             lines = [line for line in read(laid, outline) if line.is_trusted]
             mine = [n for n, line in enumerate(lines) if is_like(words, line.text)]
-            found += bool(mine)
+            seen += bool(mine)
             right += any(kinds([line.text for line in lines])[n] == wanted for n in mine)
             beside += any(lines[n].is_beside for n in mine)
         share = right / len(pictures)
         failed |= share < TOLD_AT_LEAST[name]
-        print(f"{name:18} read {found / len(pictures):5.2f}  told {share:5.2f}  beside {beside / len(pictures):5.2f}")
+        print(f"{name:18} read {seen / len(pictures):5.2f}  told {share:5.2f}  beside {beside / len(pictures):5.2f}")
     plain = [kinds([line.text for line in read(picture, None) if line.is_trusted]) for picture in pictures]
     for kind in ("price", "watermark"):
         alarms = sum(kind in there for there in plain) / len(plain)
