@@ -264,13 +264,13 @@ def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
     ).all()
     verdicts = [verdict for verdict, _ in made]
     is_current, is_old = Decision.superseded_at.is_(None), Decision.superseded_at == now
-    suggested, decided, superseded = session.execute(
-        select(
-            func.count().filter(is_current, Decision.rule.is_not(None)),
-            func.count().filter(is_current, Decision.person_id.is_not(None)),
-            func.count().filter(is_old),
-        ).where(Decision.image_id == any_(chosen), or_(is_current, is_old))
-    ).one()
+    counts_of = (
+        and_(is_current, Decision.rule.is_not(None)),
+        and_(is_current, Decision.person_id.is_not(None)),
+        is_old,
+    )
+    counted = select(*(func.count().filter(condition) for condition in counts_of))
+    suggested, decided, superseded = session.execute(counted.where(Decision.image_id == any_(chosen))).one()
     withdrawn = superseded - sum(parent_id is not None for _, parent_id in made)
     session.expire_all()
     counts = {verdict: verdicts.count(verdict) for verdict in rules.VERDICTS}
@@ -325,10 +325,7 @@ def replace(session: Session, ids: Sequence[int], now: datetime, **author_and_ve
 
 
 def _superseded(now: datetime, *which: ColumnElement[bool]) -> CTE:
-    """These decisions, superseded by the very statement that reads them.
-
-    One statement and not two: the photo index follows each, and would be written twice.
-    """
+    """These decisions, superseded by the very statement that reads them: the photo index follows each statement."""
     superseding = update(Decision).where(*which).values(superseded_at=now)
     return superseding.returning(Decision.id, Decision.image_id, Decision.verdict, Decision.reason).cte("superseded")
 
