@@ -270,7 +270,8 @@ def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
         is_old,
     )
     counted = select(*(func.count().filter(condition) for condition in counts_of))
-    suggested, decided, superseded = session.execute(counted.where(Decision.image_id == any_(chosen))).one()
+    rows = session.execute(counted.where(Decision.image_id == any_(chosen))).one()
+    suggested, decided, superseded = map(int, rows)
     withdrawn = superseded - sum(parent_id is not None for _, parent_id in made)
     session.expire_all()
     counts = {verdict: verdicts.count(verdict) for verdict in rules.VERDICTS}

@@ -109,8 +109,8 @@ def _facts(facts: Mapping[str, str], parts: tuple[LicensedPart, ...], origin: Or
 def _write_photos(file: Path, rows: Sequence[ManifestRow]) -> None:
     """Whose each photo is, a line of JSON for each: neither the photos nor their captions."""
     names = ("sha256", "split", *RIGHTS)
-    told = ({name: value for name in names if (value := getattr(row, name)) is not None} for row in rows)
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told), encoding="utf-8")
+    known = ({name: value for name in names if (value := getattr(row, name)) is not None} for row in rows)
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in known), encoding="utf-8")
 
 
 def _write_lora(family: Family, folder: Path, facts: Mapping[str, str]) -> None:
