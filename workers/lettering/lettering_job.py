@@ -19,7 +19,8 @@ from workers.celery_app import Cut, Results, Work, cut_evenly, shared
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 8
+# Few: after each, reading gives way.
+BATCH: Final = 2
 NAMED_AT_MOST: Final = 20
 
 
