@@ -39,8 +39,8 @@ from app.people import Person
 from app.removal import caches, catalogs, files, photos, versions
 from app.review import decisions
 from app.review import duplicates as rulings
-from app.review.tables import Decision
 from app.review.duplicates import regroup, rule
+from app.review.tables import Decision
 from app.selection.tables import PhotoIndex
 from app.settings import Settings
 from app.storage import Storage
