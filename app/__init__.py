@@ -33,7 +33,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Signal**: a measured number about an image; its **scale** is its unit and range. **Outline**: the edge of the
   subject as it was measured. **Evidence**: what is drawn over a photo to show why it was measured so. **Border**: flat
   bars or a frame around a picture. **Seam**: a line along which two pictures meet. **Lettering**: text that stands in
-  a picture, as read from its pixels; it is **trusted** from a score on. **Caption**: text saying what an image shows;
+  a picture, as read from its pixels; it is **trusted** from a score on, and of a kind: a price, a watermark or other
+  text. **Caption**: text saying what an image shows;
   history is appended. A **given** caption came with the photo, in a file. An intake's **remark**: what it says of
   a metadata row or file.
 - **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Group**:
@@ -69,7 +70,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Model**: a neural network. Database classes live in `tables.py` files.
 - **Job**: queued work, a row; a **task** is the Celery function that does it. **Claim**: a worker's leased right to
   a job, with a fencing token. **Sweep**: finding jobs whose lease ran out or whose message was lost. **Part**: a share
-  of a **whole** job's work, a job itself, so that many workers do one job.
+  of a **whole** job's work, a job itself, so that many workers do one job. **Urgency**: how soon a job is begun; what
+  is less urgent **gives way** between two batches.
 - **Supervisor**: the process that starts and stops the others; the **host state** is what it wrote down of them.
 - **Device**: a GPU, a slice of one, or the CPU. **Device lock**: a gpu worker's sole right to a device. **Device
   allocation**: the devices that one job was given.

@@ -17,16 +17,13 @@ from sqlalchemy import Engine, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from app.database import transaction, utc_now
-from app.jobs import UNHURRIED, Job
+from app.jobs import Job
 
 log = logging.getLogger(__name__)
 
 RESEND_AFTER_S: Final = 30.0
 # So many parts of a whole are sent ahead: enough for workers never to wait, few enough for other work to come between.
 PARTS_AHEAD: Final = 8
-# Priorities of messages, as kombu's Redis transport counts them.
-FIRST: Final = 0
-LAST: Final = 9
 
 
 @lru_cache(maxsize=4)
@@ -45,7 +42,9 @@ def celery_settings() -> dict[str, Any]:
         "accept_content": ["json"],
         "task_ignore_result": True,
         "task_acks_late": False,
+        # A message that a busy worker holds ready would be done before more urgent ones that come meanwhile.
         "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
         "task_default_queue": "cpu",
         "broker_connection_retry_on_startup": True,
         "broker_transport_options": {"socket_connect_timeout": 3, "socket_timeout": 30, "max_retries": 2},
@@ -62,8 +61,9 @@ def send_due(engine: Engine, redis_url: str) -> int:
         with transaction(engine) as session:
             due = unsent(session)
             for job in due:
-                priority = LAST if job.kind in UNHURRIED else FIRST
-                client(redis_url).send_task(job.kind, args=[job.id], queue=job.queue, retry=False, priority=priority)
+                # kombu's Redis transport keeps a list for each of the priorities 0, 3, 6 and 9; it reads 0 first.
+                order = {"queue": job.queue, "priority": job.urgency}
+                client(redis_url).send_task(job.kind, args=[job.id], retry=False, **order)
                 job.sent_at = utc_now()
             return len(due)
     except (OperationalError, ConnectionError, OSError) as error:
@@ -72,7 +72,7 @@ def send_due(engine: Engine, redis_url: str) -> int:
 
 
 def unsent(session: Session, limit: int = 100) -> list[Job]:
-    """Queued jobs whose message was never sent, or was sent so long ago that it may be lost. Oldest first.
+    """Queued jobs whose message was never sent, or was sent so long ago that it may be lost. The most urgent first.
 
     Of the parts of one whole only the next `PARTS_AHEAD`. Rows another sender is just sending are passed over.
     """
@@ -92,7 +92,7 @@ def unsent(session: Session, limit: int = 100) -> list[Job]:
         select(Job)
         .where(Job.state == "queued", (Job.sent_at.is_(None)) | (Job.sent_at < overdue))
         .where(or_(Job.whole_id.is_(None), Job.id.in_(next_parts)))
-        .order_by(Job.id)
+        .order_by(Job.urgency, Job.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )

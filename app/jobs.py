@@ -18,13 +18,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, Text, func, or_, select, text, update
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    Text,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
-from app import audit
+from app import audit, urgency
 from app.database import Base, BigId, Moment, utc_now
-from app.errors import AppError, NotAllowed, NotFound
+from app.errors import AppError, NotAllowed, NotFound, Refused
 from app.people import Person, may_act_for
 
 Queue = Literal["cpu", "gpu"]
@@ -37,29 +49,12 @@ again; a failure that might have passed did not."""
 
 # Every kind of job, and the queue whose workers do it. test_house checks that each has a task.
 QUEUES: Final[dict[str, Queue]] = {
-    "intake.take_in": "cpu",
-    "intake.try_again": "cpu",
-    "signals.measure": "cpu",
-    "photos.group": "cpu",
-    "captions.propose": "cpu",
-    "captions.look": "gpu",
-    "review.apply_rules": "cpu",
-    "photos.embed": "cpu",
-    "photos.encode": "gpu",
-    "photos.read_phrase": "gpu",
-    "photos.map": "cpu",
-    "photos.read_text": "cpu",
-    "dataset.freeze": "cpu",
-    "catalog.remove": "cpu",
-    "files.delete": "cpu",
-    "run.preflight": "gpu",
-    "run.train": "gpu",
-    "run.export": "gpu",
-    "sheet.draw": "gpu",
+    **dict.fromkeys(("intake.take_in", "intake.try_again", "signals.measure", "captions.propose"), "cpu"),
+    **dict.fromkeys(("photos.group", "photos.embed", "photos.map", "photos.read_text"), "cpu"),
+    **dict.fromkeys(("review.apply_rules", "dataset.freeze", "catalog.remove", "files.delete"), "cpu"),
+    **dict.fromkeys(("captions.look", "photos.encode", "photos.read_phrase", "sheet.draw"), "gpu"),
+    **dict.fromkeys(("run.preflight", "run.train", "run.export"), "gpu"),
 }
-
-# Kinds that nothing waits for: workers take them once nothing else is there to be done.
-UNHURRIED: Final = frozenset({"photos.read_text"})
 
 
 class Job(Base):
@@ -69,7 +64,7 @@ class Job(Base):
     __table_args__ = (
         CheckConstraint("state in ('queued','running','done','failed','cancelled')", name="state"),
         CheckConstraint("failure_kind in ('refused','crashed','lost','gave_up')", name="failure_kind"),
-        Index("ix_job_waiting", "queue", "id", postgresql_where=text("state = 'queued'")),
+        Index("ix_job_waiting", "queue", "urgency", "id", postgresql_where=text("state = 'queued'")),
         Index("ix_job_leased", "lease_until", postgresql_where=text("state = 'running'")),
         Index("ix_job_part", "whole_id", "state", "id", postgresql_where=text("whole_id is not null")),
     )
@@ -77,6 +72,7 @@ class Job(Base):
     id: Mapped[BigId]
     kind: Mapped[str] = mapped_column(Text)
     queue: Mapped[str] = mapped_column(Text)
+    urgency: Mapped[int] = mapped_column(SmallInteger, server_default=text("3"))  # of `app.urgency`
     arguments: Mapped[dict[str, Any]] = mapped_column(JSONB)
     state: Mapped[str] = mapped_column(Text, default="queued")
     requested_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
@@ -112,7 +108,10 @@ class Job(Base):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's leased right to a job. `token` fences: it grows with each claim, and an older one is refused."""
+    """A worker's leased right to a job. `token` fences: it grows with each claim, and an older one is refused.
+
+    `done` of `total`: what is done of it already, by a worker that was lost or gave way.
+    """
 
     job_id: int
     token: int
@@ -121,6 +120,9 @@ class Claim:
     attempt: int
     whole_id: int | None = None
     parts: int | None = None
+    urgency: int = 0
+    done: int = 0
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ def request(
     job = Job(
         kind=kind,
         queue=QUEUES[kind],
+        # Only requests of people say where they are from.
+        urgency=urgency.of(kind, arguments, audit.FROM_ADDRESS in session.info),
         arguments=arguments,
         requested_by_id=person.id if person else None,
         total=total,
@@ -177,14 +181,15 @@ def request_once(
     same = func.hashtext(f"{kind} {json.dumps(arguments, sort_keys=True)}")
     session.execute(select(func.pg_advisory_xact_lock(_SAME_JOB_LOCK, same)))
     states = ("queued", "running") if is_running_enough else ("queued",)
-    waiting = session.scalars(
-        select(Job)
-        .where(Job.kind == kind, Job.state.in_(states), Job.arguments == arguments)
-        .where(Job.is_cancel_asked.is_(False), Job.whole_id.is_(None))
-        .order_by(Job.id)
-        .limit(1)
-    ).first()
-    return waiting or request(session, kind, arguments, person)
+    same_job = (Job.kind == kind, Job.arguments == arguments, Job.whole_id.is_(None))
+    query = select(Job).where(*same_job, Job.state.in_(states), Job.is_cancel_asked.is_(False))
+    waiting = session.scalars(query.order_by(Job.id).limit(1)).first()
+    if waiting is None:
+        return request(session, kind, arguments, person)
+    if (sooner := urgency.of(kind, arguments, audit.FROM_ADDRESS in session.info)) < waiting.urgency:
+        # A worker asked for it before a person did.
+        waiting.urgency, waiting.sent_at = sooner, None
+    return waiting
 
 
 def asker(session: Session, job_id: int) -> Person | None:
@@ -203,7 +208,7 @@ def get(session: Session, job_id: int) -> Job:
 def claim(session: Session, job_id: int, worker: str, lease_s: float = LEASE_S) -> Claim | None:
     """Take a queued job, or None when it is not there to be taken (a second delivery, a cancelled job)."""
     now = utc_now()
-    row = session.execute(
+    row: Any = session.execute(
         update(Job)
         .where(Job.id == job_id, Job.state == "queued")
         .values(
@@ -216,11 +221,16 @@ def claim(session: Session, job_id: int, worker: str, lease_s: float = LEASE_S) 
             claimed_at=now,
             failure=None,
         )
-        .returning(Job.id, Job.token, Job.kind, Job.arguments, Job.attempts, Job.whole_id, Job.parts)
+        .returning(Job.id, Job.token, Job.kind, Job.arguments, Job.attempts, Job.whole_id)
+        .returning(Job.parts, Job.urgency, Job.done, Job.total)
     ).one_or_none()
-    if row is None:
-        return None
-    return Claim(row.id, row.token, row.kind, row.arguments, row.attempts, row.whole_id, row.parts)
+    return None if row is None else Claim(*row)
+
+
+def is_outranked(session: Session, claim: Claim) -> bool:
+    """Whether something more urgent waits for the workers of the same queue."""
+    more_urgent = (Job.state == "queued", Job.queue == QUEUES[claim.kind], Job.urgency < claim.urgency)
+    return session.scalar(select(Job.id).where(*more_urgent).limit(1)) is not None
 
 
 def cut(session: Session, claim: Claim, parts: Sequence[JobPart]) -> None:
@@ -228,16 +238,9 @@ def cut(session: Session, claim: Claim, parts: Sequence[JobPart]) -> None:
     values = {"parts": len(parts), "lease_until": None, "claimed_at": None, "worker": None, "attempts": 0, "done": 0}
     _guarded(session, claim, values | {"total": sum(part.total for part in parts)})
     whole = get(session, claim.job_id)
+    shared = {"kind": whole.kind, "queue": whole.queue, "urgency": whole.urgency, "whole_id": whole.id}
     session.add_all(
-        Job(
-            kind=whole.kind,
-            queue=whole.queue,
-            arguments=part.arguments,
-            requested_by_id=whole.requested_by_id,
-            total=part.total,
-            result={},
-            whole_id=whole.id,
-        )
+        Job(**shared, arguments=part.arguments, requested_by_id=whole.requested_by_id, total=part.total, result={})
         for part in parts
     )
     session.flush()
@@ -260,9 +263,10 @@ def beat(
 ) -> bool:
     """Renew the lease and tell how far the work is. Returns True when somebody asked to cancel.
 
-    Raises LeaseLost when the token is not the newest.
+    A part's total stays what it was cut to: the whole counts on it. Raises LeaseLost when the token is not the newest.
     """
     values: dict[str, Any] = {"lease_until": utc_now() + timedelta(seconds=lease_s)}
+    total = total if claim.whole_id is None else None
     values |= {name: value for name, value in (("done", done), ("total", total), ("note", note)) if value is not None}
     if claim.whole_id is not None and done is not None:
         return _beat_part(session, claim, done, values)
@@ -309,9 +313,14 @@ def retry(session: Session, claim: Claim, sentence: str) -> bool:
     return True
 
 
-def give_back(session: Session, claim: Claim, sentence: str) -> None:
-    """Put the job back because its worker was told to stop. The attempt does not count. Raises LeaseLost."""
-    values = {"state": "queued", "sent_at": None, "lease_until": None, "failure": sentence}
+def give_back(session: Session, claim: Claim, sentence: str | None = None, is_later: bool = False) -> None:
+    """Put the job back because its worker was told to stop, or it gives way. The attempt does not count.
+
+    `is_later`: it is as if it was sent just now, so that it comes when the sweeper sends overdue jobs again. Raises
+    LeaseLost.
+    """
+    sent_at = utc_now() if is_later else None
+    values = {"state": "queued", "sent_at": sent_at, "lease_until": None, "failure": sentence}
     _guarded(session, claim, values | {"attempts": Job.attempts - 1})
 
 
@@ -324,7 +333,7 @@ def end_cancelled(session: Session, claim: Claim) -> None:
 def cancel(session: Session, job_id: int, by: Person | None = None) -> Job:
     """Ask for a stop: a queued job ends at once, a running one at its next beat. `by` None: the program itself.
 
-    Raises NotFound, and NotAllowed for somebody else's job, unless an owner asks.
+    Raises NotFound, Refused for deleting what was removed, and NotAllowed for others' jobs, unless an owner asks.
     """
     job = session.get(Job, job_id, with_for_update=True)
     if job is None:
@@ -332,6 +341,8 @@ def cancel(session: Session, job_id: int, by: Person | None = None) -> Job:
     if by is not None:
         if not may_act_for(by, job.requested_by_id):
             raise NotAllowed("Somebody else asked for this. They can stop it, or an owner.")
+        if job.kind in ("catalog.remove", "files.delete"):
+            raise Refused("What an owner removed is being deleted. That is not stopped half-way.")
         if not job.is_over and not job.is_cancel_asked:
             audit.record(session, "job_cancelled", by.id, job.requested_by_id, job=job.id, kind=job.kind)
     if job.state == "queued":
@@ -419,10 +430,8 @@ def _settle(session: Session, whole_id: int | None) -> None:
 
     The lock puts parts that end at once in a row, and the later one sees the earlier one's end.
     """
-    if whole_id is None:
-        return
     session.flush()
-    whole = session.get(Job, whole_id, with_for_update=True, populate_existing=True)
+    whole = session.get(Job, whole_id, with_for_update=True, populate_existing=True) if whole_id is not None else None
     if whole is None or whole.state != "running" or whole.lease_until is not None:
         return
     of_whole = Job.whole_id == whole_id

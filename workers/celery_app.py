@@ -42,6 +42,17 @@ class Cancelled(Exception):
     """Somebody asked to stop; raised by `Work.tell` so that a body stops at its next step."""
 
 
+class GivesWay(Exception):
+    """Something more urgent waits for a worker: what is done is kept, and the rest comes later."""
+
+
+class NotYet(Exception):
+    """What the work waits for takes a while: the job comes back when the sweeper sends overdue ones.
+
+    The attempt does not count.
+    """
+
+
 class Transient(Exception):
     """A failure that may pass (a network, a busy device): the job is tried again, a limited number of times.
 
@@ -79,6 +90,11 @@ class Work:
         return self.claim.arguments
 
     @property
+    def before(self) -> int:
+        """How much of this part is done already, by a worker that was lost or gave way."""
+        return self.claim.done if self.claim.whole_id is not None else 0
+
+    @property
     def is_cancel_asked(self) -> bool:
         """Whether somebody asked to stop, without raising: for bodies that stop in their own way."""
         return self._is_cancel_asked.is_set()
@@ -100,8 +116,31 @@ class Work:
         """Renew the lease and note progress. Raises jobs.LeaseLost."""
         self.raise_if_lost()
         with transaction(self.engine) as session:
-            if jobs.beat(session, self.claim, done, total, note, self.lease_s):
+            if jobs.beat(session, self.claim, self._in_all(done), total, note, self.lease_s):
                 self._is_cancel_asked.set()
+
+    def go_on(self) -> None:
+        """Between two batches, all of which is kept.
+
+        Raises Cancelled when a stop was asked, and GivesWay when something more urgent waits for a worker.
+        """
+        if self.is_cancel_asked:
+            raise Cancelled
+        with self.transaction() as session:
+            is_outranked = jobs.is_outranked(session, self.claim)
+        if is_outranked:
+            raise GivesWay
+
+    def keep(self, session: Session, done: int) -> None:
+        """Note progress in the transaction that keeps what was done. `go_on` comes behind it. Raises jobs.LeaseLost."""
+        if jobs.beat(session, self.claim, self._in_all(done), lease_s=self.lease_s):
+            self._is_cancel_asked.set()
+
+    def _in_all(self, done: int | None) -> int | None:
+        """What is done of this part under this claim and earlier ones, which bodies do not do again."""
+        if done is None or self.claim.whole_id is None:
+            return done
+        return min(self.before + done, self.claim.total or 0)
 
     def raise_if_lost(self) -> None:
         """Raises jobs.LeaseLost once the lease is known to be lost."""
@@ -229,6 +268,9 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
     except Cancelled:
         with transaction(engine) as session:
             jobs.end_cancelled(session, claim)
+    except (GivesWay, NotYet) as pause:
+        with transaction(engine) as session:
+            jobs.give_back(session, claim, is_later=isinstance(pause, NotYet))
     except AppError as refusal:
         with transaction(engine) as session:
             jobs.fail(session, claim, refusal.sentence)

@@ -51,12 +51,14 @@ def group(work: Work) -> dict[str, Any]:
         groups = review.regroup(session, catalog_id)
         # Under the job's token: a worker whose lease is lost writes nothing. At the end, so that somebody who cancels
         # does not wait for the job's row.
-        jobs.beat(session, work.claim, done=len(new), note="")
+        if jobs.beat(session, work.claim, done=len(new), note=""):
+            raise Cancelled
     looked, alike = _compare_looks(work, catalog_id)
     if looked:
         work.tell(note="Making groups")
         with work.transaction() as session:
-            jobs.beat(session, work.claim, note="")
+            if jobs.beat(session, work.claim, note=""):
+                raise Cancelled
             groups = review.regroup(session, catalog_id)
     return {"photos": len(new), "pairs": len(matches), "looked": looked, "alike": alike, "groups": groups}
 

@@ -58,7 +58,13 @@ def _shares(work: Work, listed: Listed) -> list[jobs.JobPart]:
 def _take_share(work: Work) -> dict[str, Any]:
     share, limit = Share(**work.arguments), work.settings.max_image_megapixels
     fetcher = Fetcher(PrivateHosts(work.settings.private_photo_hosts))
-    taken_in = take_share(_beginning(work), work.tell, work.storage, share, limit, MEASURING, fetcher.fetch)
+
+    def tell(done: int | None = None, total: int | None = None, note: str | None = None) -> None:
+        work.tell(done, total, note)
+        if done is not None:
+            work.go_on()
+
+    taken_in = take_share(_beginning(work), tell, work.storage, share, limit, MEASURING, fetcher.fetch)
     return {"taken_in": taken_in}
 
 

@@ -6,32 +6,34 @@ Both may be done again from the start: they find less each time.
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
 from app import jobs
 from app.catalog import reading
 from app.removal import catalogs, files, photos
-from workers.celery_app import Work
+from workers.celery_app import NotYet, Work
 
 # Each look goes over all photos, so few looks are better than many.
 FILES_AT_ONCE: Final = 20_000
-LOOK_AGAIN_AFTER_S: Final = 5.0
 
 
 def remove_catalog(work: Work) -> dict[str, Any]:
-    """Delete a removed catalog photo by photo, then what is left of it. Raises Cancelled between batches."""
+    """Delete a removed catalog photo by photo, then what is left of it.
+
+    Raises Cancelled and GivesWay between batches.
+    """
     catalog_id = int(work.arguments["catalog_id"])
     with work.transaction() as session:
         jobs.beat(session, work.claim)
         if not reading.is_removed(session, catalog_id):
             return {"photos": 0, "kept": 0}
         catalogs.drop_unused_versions(session, work.storage, catalog_id, jobs.asker(session, work.claim.job_id))
-    gone = kept = last = 0
+    # What an earlier worker deleted is not met again; what versions hold is.
+    gone, kept, last = work.claim.done, 0, 0
     while True:
         with work.transaction() as session:
-            jobs.beat(session, work.claim, done=gone + kept)
+            jobs.beat(session, work.claim, done=gone)
             ids = catalogs.next_photos(session, catalog_id, last)
             removed = photos.take_away(session, work.storage, catalog_id, ids)
             # Asked for in the transaction that removes the rows: killed in between, no file is forgotten.
@@ -39,7 +41,8 @@ def remove_catalog(work: Work) -> dict[str, Any]:
         if not ids:
             break
         gone, kept, last = gone + removed.gone, kept + removed.kept, ids[-1]
-        work.tell(done=gone + kept)
+        work.tell(done=gone)
+        work.go_on()
     with work.transaction() as session:
         jobs.beat(session, work.claim)
         catalogs.drop_rest(session, work.storage, catalog_id)
@@ -47,7 +50,10 @@ def remove_catalog(work: Work) -> dict[str, Any]:
 
 
 def delete_files(work: Work) -> dict[str, Any]:
-    """Delete files and folders that nobody needs any more. Raises Cancelled between batches."""
+    """Delete files and folders that nobody needs any more.
+
+    Raises Cancelled between batches, and NotYet where some are too young to be sure that nobody is about to need them.
+    """
     for folder in work.arguments["folders"]:
         shutil.rmtree(work.storage.root / folder, ignore_errors=True)
     _delete_settled(work, work.arguments["files"])
@@ -55,15 +61,12 @@ def delete_files(work: Work) -> dict[str, Any]:
 
 
 def _delete_settled(work: Work, asked: Sequence[str]) -> None:
-    """Delete those of these files that no photo has, waiting until the young ones are old enough to be sure of."""
-    pause, waiting = threading.Event(), list(asked)
-    while waiting:
-        young: list[str] = []
-        for start in range(0, len(waiting), FILES_AT_ONCE):
-            with work.transaction() as session:
-                going = files.unneeded(session, waiting[start : start + FILES_AT_ONCE])
-            young += files.delete(work.storage, going)
-            work.tell()
-        waiting = young
-        if waiting:
-            pause.wait(LOOK_AGAIN_AFTER_S)
+    """Delete those of these files that no photo has. Raises NotYet for young ones, once the others are gone."""
+    young: list[str] = []
+    for start in range(0, len(asked), FILES_AT_ONCE):
+        with work.transaction() as session:
+            going = files.unneeded(session, asked[start : start + FILES_AT_ONCE])
+        young += files.delete(work.storage, going)
+        work.tell()
+    if young:
+        raise NotYet

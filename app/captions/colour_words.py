@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 
@@ -161,6 +162,7 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFC", text).lower())
 
 
+@lru_cache(maxsize=20_000)
 def meaning(word: str) -> str | None:
     """The English colour that one word means: "blauer" -> "blue". None for every other word."""
     parts = [part for part in word.casefold().split("-") if part not in _DEGREES]

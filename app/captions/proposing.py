@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, and_, any_, cast, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Row, and_, any_, cast, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
@@ -144,8 +144,8 @@ def catalogue_facts(image: Image, rule: NameRule | None = None) -> CatalogueFact
     return facts.read_catalogue(image.title, None if is_of_path else image.category, image.description, name)
 
 
-def measured_facts(signals: Signals | None) -> MeasuredFacts:
-    """What was measured, as the words that captions use; what cannot be told is None."""
+def measured_facts(signals: Signals | Row[*tuple[Any, ...]] | None) -> MeasuredFacts:
+    """What was measured, as the words that captions use; what cannot be told is None. A row has the columns' names."""
     if signals is None:
         return MeasuredFacts()
     is_one_colour = signals.background in ("white", "plain")

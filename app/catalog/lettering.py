@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.catalog import reading
+from app.catalog import reading, text_kinds
 from app.catalog.tables import Image, Lettering, Signals
 from app.catalog.text_lines import TextLine
 from app.database import utc_now
@@ -52,6 +52,7 @@ def record(session: Session, version: int, read: Mapping[int, Sequence[TextLine]
             "lines": [asdict(line) for line in lines],
             "words": "\n".join(line.text for line in lines if line.is_trusted),
             "place": _place([line for line in lines if line.is_trusted]),
+            "kinds": sorted(set(text_kinds.kinds([line.text for line in lines if line.is_trusted]))),
         }
         for image_id, lines in sorted(read.items())
         if image_id in there

@@ -70,6 +70,14 @@ def held(session: Session, image_ids: Collection[int]) -> set[int]:
     return set(session.scalars(there.with_for_update(read=True, key_share=True)))
 
 
+def shown(session: Session, image_id: int) -> Image:
+    """The photo with this number, unless an owner took it down. Raises NotFound."""
+    image = photo(session, image_id)
+    if session.scalar(select(Catalog.removed_from_id).where(Catalog.id == image.catalog_id)) is not None:
+        raise NotFound("This photo was removed. The versions that hold it keep its file, and nobody is shown it.")
+    return image
+
+
 def everything(session: Session) -> list[CatalogRow]:
     """All catalogs, newest first."""
     counts = select(Image.catalog_id, func.count().label("n")).group_by(Image.catalog_id).subquery()

@@ -367,7 +367,8 @@ class Lettering(Base):
     `lines` are objects with `text`, `score` (0 to 1), `box` (x0, y0, x1, y1 in shares of the frame) and `is_beside`:
     whether it stands beside the product, as a watermark or a price tag does; None where no product is known. `words`
     are the lines whose score is `catalog.lettering.TRUSTED` or more, one a line; `place` says where those stand: `none`
-    where there are none, `product`, `beside` (one of them at least), or `cannot tell`.
+    where there are none, `product`, `beside` (one of them at least), or `cannot tell`; `kinds` are those of
+    `catalog.text_kinds` that are among them.
     """
 
     __tablename__ = "lettering"
@@ -379,6 +380,7 @@ class Lettering(Base):
     lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
     words: Mapped[str] = mapped_column(Text, default="", server_default="")
     place: Mapped[str] = mapped_column(Text)
+    kinds: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
 
 
 class CopyPair(Base):

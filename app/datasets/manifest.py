@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -95,9 +96,33 @@ def part_hashes(rows: Sequence[ManifestRow]) -> dict[str, str]:
     return {name: hashlib.sha256(json.dumps(sorted(part)).encode()).hexdigest() for name, part in parts.items()}
 
 
+def rights_of(rows: Sequence[ManifestRow]) -> dict[str, Any]:
+    """Whose the photos are, summed up: how many, by licence and by source, their credits, and how many were opted out.
+
+    A source that is a web address counts as its host. "not known" is what came with no such word.
+    """
+    return {
+        "photos": len(rows),
+        "licences": _counted(row.licence for row in rows),
+        "sources": _counted(_host(row.source) for row in rows),
+        "credits": sorted({row.credit for row in rows if row.credit}),
+        "opted_out": sum(row.opt_out is not None for row in rows),
+    }
+
+
+def _counted(words: Iterable[str | None]) -> dict[str, int]:
+    """How many of each, the most first."""
+    return dict(Counter(word or "not known" for word in words).most_common())
+
+
+def _host(source: str | None) -> str | None:
+    address = re.match(r"https?://(?:[^/@]*@)?([^/:?#]+)", source or "", re.IGNORECASE)
+    return address[1].lower() if address else source
+
+
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _KINDS: dict[str, type] = {f.name: int if f.name.endswith("_px") else str for f in fields(ManifestRow)}
-_RIGHTS: Final = tuple(f.name for f in fields(ManifestRow) if f.default is not MISSING)
+RIGHTS: Final = tuple(f.name for f in fields(ManifestRow) if f.default is not MISSING)
 
 
 class _Twice(ValueError):
@@ -128,13 +153,13 @@ def _row(line: str, path: Path, number: int) -> ManifestRow:
         raise ManifestError(f"{where} is not a JSON object.")
     if "product" in values and "group" not in values:
         values["group"] = values.pop("product")  # as versions before 30 November 2026 wrote it
-    for name in _RIGHTS:
+    for name in RIGHTS:
         values.setdefault(name, None)
     if values.keys() != _KINDS.keys():
         odd = ", ".join(sorted(values.keys() ^ _KINDS.keys()))
         raise ManifestError(f"{where} has missing or unknown fields: {odd}.")
     for name, kind in _KINDS.items():
-        if name in _RIGHTS and values[name] is None:
+        if name in RIGHTS and values[name] is None:
             continue
         if type(values[name]) is not kind:
             raise ManifestError(f"{where}: {name} must be {'a whole number' if kind is int else 'text'}.")

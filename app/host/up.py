@@ -27,6 +27,7 @@ from app.host.listener import address_of, answers, listening
 from app.host.processes import Known
 from app.host.state import HostState, end_left_over, forget, locked, make_folder, trainers, write_down
 from app.host.supervisor import ManagedProcess, StopSignals, Supervisor, say
+from app.removal import catalogs
 from app.settings import PROJECT, Settings
 
 READY_WITHIN_S: Final = 60.0
@@ -214,6 +215,7 @@ def make_database_ready(url: str, has_other_workers: bool) -> str:
             if not has_other_workers:
                 # Every worker of an embedded database died with its supervisor, whatever their leases say.
                 jobs.sweep(session, utc_now() + timedelta(seconds=jobs.LEASE_S), is_counted=False)
+            catalogs.go_on_removing(session)
             return people.make_link(session, people.make_owner(session))
     except (DBAPIError, ArgumentError) as error:
         raise Refused(f"The database cannot be used: {first_line(error)}. Check PACKSHOT_DATABASE_URL.") from error

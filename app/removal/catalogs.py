@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app import audit, jobs
+from app import audit, jobs, urgency
 from app.captions.tables import Caption
 from app.catalog import reading
 from app.catalog.tables import (
@@ -80,11 +80,27 @@ def remove(session: Session, catalog_id: int, by: Person) -> Job:
     catalog = session.get_one(Catalog, catalog_id, with_for_update=True)
     if sentence := _obstacle(session, catalog_id):
         raise Refused(sentence)
+    for job_id in session.scalars(select(Job.id).where(*_under_way(catalog_id), Job.kind.in_(urgency.UNHURRIED))):
+        jobs.cancel(session, job_id)
     audit.record(session, "catalog_removed", by.id, catalog=catalog.id, name=catalog.name)
     # Its name is free for another one.
     catalog.name, catalog.removed_at = f"{catalog.name} (removed, catalog {catalog.id})", utc_now()
     session.execute(update(Cycle).where(Cycle.catalog_id == catalog_id).values(catalog_id=None))
     return jobs.request(session, KIND, {"catalog_id": catalog_id}, by)
+
+
+def go_on_removing(session: Session) -> list[Job]:
+    """Ask again for what is left of removed catalogs to be deleted, where the job that did so ended before its end."""
+    held = select(Member.image_id).where(Member.image_id == Image.id).exists()
+    left = select(Catalog.id).where(
+        Catalog.removed_at.is_not(None),
+        Catalog.removed_from_id.is_(None),
+        select(Image.id).where(Image.catalog_id == Catalog.id, ~held).exists(),
+    )
+    return [
+        jobs.request_once(session, KIND, {"catalog_id": catalog_id}, is_running_enough=True)
+        for catalog_id in session.scalars(left).all()
+    ]
 
 
 def next_photos(session: Session, catalog_id: int, after: int, limit: int = 5000) -> list[int]:
@@ -142,13 +158,17 @@ def _versions(session: Session, catalog_id: int) -> list[DatasetVersion]:
     return list(session.scalars(query))
 
 
+def _under_way(catalog_id: int) -> tuple[ColumnElement[bool], ...]:
+    """The condition on jobs that work on a catalog, or wait for a worker."""
+    is_of = Job.arguments["catalog_id"].as_integer() == catalog_id
+    return (Job.state.in_(("queued", "running")), Job.whole_id.is_(None), Job.kind != KIND, is_of)
+
+
 def _obstacle(session: Session, catalog_id: int) -> str | None:
     """Work under way on a catalog would write rows that depend on what is being deleted."""
+    # What nothing waits for is cancelled: reading the text of a large catalog takes hours.
     busy = session.scalars(
-        select(Job.kind)
-        .where(Job.state.in_(("queued", "running")), Job.whole_id.is_(None), Job.kind != KIND)
-        .where(Job.arguments["catalog_id"].as_integer() == catalog_id)
-        .limit(1)
+        select(Job.kind).where(*_under_way(catalog_id), Job.kind.not_in(urgency.UNHURRIED)).limit(1)
     ).first()
     taking_in = session.scalars(
         select(Job.id)

@@ -10,14 +10,25 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
 from app import audit, jobs
 from app.captions.tables import Caption
 from app.catalog import reading
-from app.catalog.tables import Catalog, Embedding, Image, RemovedPhoto, SourceFile
+from app.catalog.tables import (
+    Catalog,
+    CopyPair,
+    DuplicateGroup,
+    DuplicateMember,
+    Embedding,
+    Image,
+    Lettering,
+    MapSet,
+    RemovedPhoto,
+    SourceFile,
+)
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
@@ -26,8 +37,9 @@ from app.people import Person, needs_owner
 from app.removal import files
 from app.removal.consequences import Consequences, counted
 from app.review import departures, duplicates
-from app.review.tables import Decision
+from app.review.tables import Decision, GroupRuling
 from app.storage import Storage
+from app.training.tables import TrainingRun
 
 REASON_AT_MOST: Final = 300
 
@@ -68,9 +80,16 @@ def consequences(session: Session, image: Image) -> Consequences:
         stays.append(f"{counted(len(linked), 'copy', 'copies')} linked to it, no longer left out as such")
     if holding:
         stays += [f"in {version}, with its file and the caption it had" for version in holding]
+        if runs := _runs_of(session, image.id):
+            stays.append(f"what {counted(runs, 'run')} learned from it: checkpoints, models and samples")
     else:
         goes.insert(0, "its file as it came, and the pictures made of it")
     return Consequences(tuple(goes), tuple(stays), obstacle(session, image.catalog_id))
+
+
+def _runs_of(session: Session, image_id: int) -> int:
+    learned = select(func.count(TrainingRun.id)).join(Member, Member.version_id == TrainingRun.version_id)
+    return session.scalar(learned.where(Member.image_id == image_id)) or 0
 
 
 def versions_of(session: Session, image_id: int) -> list[str]:
@@ -138,15 +157,32 @@ def take_away(session: Session, storage: Storage, catalog_id: int, image_ids: Co
     images: Sequence[Image] = session.scalars(select(Image).where(Image.id.in_(going))).all()
     paths = {path for image in images for path in files.of(storage, image)}
     session.execute(delete(SourceFile).where(SourceFile.image_id.in_(image_ids)))
+    _forget_rulings(session, image_ids)
     session.execute(delete(Image).where(Image.id.in_(going)).execution_options(synchronize_session=False))
     session.expire_all()
     if held and not reading.is_removed(session, catalog_id):
         hidden = _hidden(session, catalog_id, held)
         session.execute(update(Image).where(Image.id.in_(held)).values(catalog_id=hidden.id))
-        # It is found by its looks no more.
-        session.execute(delete(Embedding).where(Embedding.image_id.in_(held)))
+        _hide(session, held)
     session.flush()
     return Removed(len(going), len(held), tuple(sorted(paths)))
+
+
+def _forget_rulings(session: Session, image_ids: Collection[int]) -> None:
+    """What was said with one of these photos as the best of a group goes with it, and what was said later stays."""
+    said = select(GroupRuling.id).where(GroupRuling.best_id.in_(image_ids))
+    later = update(GroupRuling).where(GroupRuling.parent_id.in_(said)).values(parent_id=None)
+    session.execute(later.execution_options(synchronize_session=False))
+
+
+def _hide(session: Session, image_ids: Collection[int]) -> None:
+    """Photos that versions hold are found no more: by their looks or words, as copies, in groups or on a map."""
+    for table in (Embedding, Lettering, DuplicateMember):
+        session.execute(delete(table).where(table.image_id.in_(image_ids)))
+    session.execute(delete(CopyPair).where(or_(CopyPair.first_id.in_(image_ids), CopyPair.second_id.in_(image_ids))))
+    # Without its best photo a group is made anew, as is one of which a single photo is left.
+    session.execute(delete(DuplicateGroup).where(DuplicateGroup.best_id.in_(image_ids)))
+    session.execute(update(MapSet).where(MapSet.centre_id.in_(image_ids)).values(centre_id=None))
 
 
 def removed(session: Session, limit: int = 200) -> list[tuple[RemovedPhoto, str]]:

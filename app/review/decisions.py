@@ -14,7 +14,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
+    ColumnElement,
     Integer,
     Text,
     and_,
@@ -184,14 +186,12 @@ def accept_selection(session: Session, selection: Chosen, person: Person, expect
     ids = [row[0] for row in rows if row[0] is not None and row[1]]
     if not ids:
         raise Refused("No rule suggests anything for these photos; nothing was decided.")
-    now, accepted = utc_now(), Decision.id == any_(cast(ids, ARRAY(BigInteger)))
-    session.execute(
-        update(Decision).where(accepted).values(superseded_at=now).execution_options(synchronize_session=False)
-    )
-    reason = case((Decision.verdict == "kept", cast(null(), Text)), else_=Decision.reason)
-    rows_of = select(Decision.image_id, Decision.id, literal(now), Decision.verdict, reason, literal(person.id))
+    now = utc_now()
+    old = _superseded(now, Decision.id == any_(cast(ids, ARRAY(BigInteger))))
+    reason = case((old.c.verdict == "kept", cast(null(), Text)), else_=old.c.reason)
+    rows_of = select(old.c.image_id, old.c.id, literal(now), old.c.verdict, reason, literal(person.id))
     names = ["image_id", "parent_id", "created_at", "verdict", "reason", "person_id"]
-    session.execute(insert(Decision).from_select(names, rows_of.where(accepted)))
+    session.execute(insert(Decision).from_select(names, rows_of))
     session.expire_all()
     return Decided(len(ids), len(rows) - len(ids))
 
@@ -248,32 +248,31 @@ def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
     now = utc_now()
     judged = rulings.judged(rule_sets.settings_of(session, catalog_id)).where(Image.id == any_(chosen)).cte("judged")
     differs = or_(judged.c.rule.is_distinct_from(Decision.rule), judged.c.reason.is_distinct_from(Decision.reason))
-    superseded = session.execute(
-        update(Decision)
-        .where(Decision.id == judged.c.decision_id, Decision.rule.is_not(None), differs)
-        .values(superseded_at=now)
-        .returning(Decision.image_id)
-        .execution_options(synchronize_session=False)
-    ).all()
-    before = and_(Decision.image_id == judged.c.image_id, Decision.superseded_at == now)
+    old = _superseded(now, Decision.id == judged.c.decision_id, Decision.rule.is_not(None), differs)
     names = ["image_id", "parent_id", "created_at", "verdict", "rule", "reason"]
     suggestions = (
         select(
-            judged.c.image_id, Decision.id, literal(now), rulings.verdict(judged.c.rule), judged.c.rule,
-            judged.c.reason,
+            judged.c.image_id, old.c.id, literal(now), rulings.verdict(judged.c.rule), judged.c.rule, judged.c.reason
         )
-        .outerjoin(Decision, before)
-        .where(judged.c.decision_id.is_(None), judged.c.rule.is_not(None))
-    )  # fmt: skip
+        .outerjoin(old, old.c.image_id == judged.c.image_id)
+        .where(or_(judged.c.decision_id.is_(None), old.c.id.is_not(None)), judged.c.rule.is_not(None))
+        # Also where nothing is suggested any more.
+        .add_cte(old)
+    )
     made = session.execute(
         insert(Decision).from_select(names, suggestions).returning(Decision.verdict, Decision.parent_id)
     ).all()
     verdicts = [verdict for verdict, _ in made]
-    withdrawn = len(superseded) - sum(parent_id is not None for _, parent_id in made)
-    counted = select(func.count().filter(Decision.rule.is_not(None)), func.count(Decision.person_id))
-    suggested, decided = session.execute(
-        counted.where(Decision.image_id == any_(chosen), Decision.superseded_at.is_(None))
-    ).one()
+    is_current, is_old = Decision.superseded_at.is_(None), Decision.superseded_at == now
+    counts_of = (
+        and_(is_current, Decision.rule.is_not(None)),
+        and_(is_current, Decision.person_id.is_not(None)),
+        is_old,
+    )
+    counted = select(*(func.count().filter(condition) for condition in counts_of))
+    rows = session.execute(counted.where(Decision.image_id == any_(chosen))).one()
+    suggested, decided, superseded = map(int, rows)
+    withdrawn = superseded - sum(parent_id is not None for _, parent_id in made)
     session.expire_all()
     counts = {verdict: verdicts.count(verdict) for verdict in rules.VERDICTS}
     return Applied(**counts, withdrawn=withdrawn, unchanged=suggested - len(made), left_to_people=decided)
@@ -315,20 +314,21 @@ def replace(session: Session, ids: Sequence[int], now: datetime, **author_and_ve
     if not ids:
         return
     chosen = func.unnest(cast(list(ids), ARRAY(BigInteger))).table_valued("id").render_derived()
-    session.execute(
-        update(Decision)
-        .where(Decision.image_id.in_(select(chosen.c.id)), Decision.superseded_at.is_(None))
-        .values(superseded_at=now)
-        .execution_options(synchronize_session=False)
-    )
+    old = _superseded(now, Decision.image_id.in_(select(chosen.c.id)), Decision.superseded_at.is_(None))
     names = list(author_and_verdict)
     rows = (
-        select(chosen.c.id, Decision.id, literal(now), *(literal(author_and_verdict[name]) for name in names))
+        select(chosen.c.id, old.c.id, literal(now), *(literal(author_and_verdict[name]) for name in names))
         .select_from(chosen)
-        .outerjoin(Decision, and_(Decision.image_id == chosen.c.id, Decision.superseded_at == now))
+        .outerjoin(old, old.c.image_id == chosen.c.id)
     )
     session.execute(insert(Decision).from_select(["image_id", "parent_id", "created_at", *names], rows))
     session.expire_all()
+
+
+def _superseded(now: datetime, *which: ColumnElement[bool]) -> CTE:
+    """These decisions, superseded by the very statement that reads them: the photo index follows each statement."""
+    superseding = update(Decision).where(*which).values(superseded_at=now)
+    return superseding.returning(Decision.id, Decision.image_id, Decision.verdict, Decision.reason).cte("superseded")
 
 
 def undo_act(session: Session, newest: Decision) -> Undone:

@@ -63,6 +63,10 @@ _LETTERING: Final = {
     "cannot tell": "with text somewhere", "none": "without text in the picture",
     "not read": "whose text is not read yet",
 }  # fmt: skip
+_WRITING: Final = {
+    "price": "with a price in the picture", "watermark": "with a watermark",
+    "text": "with other text in the picture", NOTHING: "without any text that was read",
+}  # fmt: skip
 _COPIES: Final = {
     "pixels": "in a group of the same pixels", "photo": "in a group of the same photo",
     "product": "in a group of one product", NOTHING: "without duplicates",
@@ -96,7 +100,10 @@ def _background(values: Sequence[Any], is_one: bool) -> str:
     return f"on {alternatives(([f'a {alternatives(known)} background'] if known else []) + unknown)}"
 
 
-def _bounds(bounds: Range, above: str, below: str, between: str) -> str:
+def _bounds(bounds: Range | None, what: str, above: str, below: str, between: str) -> str:
+    """Bounds in words; `what` is measured, for where it cannot be told."""
+    if bounds is None:
+        return f"whose {what} cannot be told"
     if bounds.low is not None and bounds.high is not None:
         return between.format(figure(bounds.low), figure(bounds.high))
     return above.format(figure(bounds.low)) if bounds.low is not None else below.format(figure(bounds.high or 0.0))
@@ -104,7 +111,7 @@ def _bounds(bounds: Range, above: str, below: str, between: str) -> str:
 
 def _fill(values: Sequence[Any], is_one: bool) -> str:
     side = "longest side filling"
-    return _bounds(values[0], f"{side} more than {{}} %", f"{side} less than {{}} %", f"{side} {{}} to {{}} %")
+    return _bounds(values[0], "fill", f"{side} more than {{}} %", f"{side} less than {{}} %", f"{side} {{}} to {{}} %")
 
 
 def _of(what: str, unit: str = "") -> Say:
@@ -114,6 +121,7 @@ def _of(what: str, unit: str = "") -> Say:
         mark = f" {unit}" if unit else ""
         return _bounds(
             values[0],
+            what.removeprefix("a ").removeprefix("an "),
             f"with {what} above {{}}{mark}",
             f"with {what} below {{}}{mark}",
             f"with {what} of {{}} to {{}}{mark}",
@@ -185,7 +193,9 @@ _DECLARED: Final[tuple[Key, ...]] = (
     Measure(
         name="sharpness", title="Subject sharpness", column=PhotoIndex.sharpness, sample=(Range(low=0.4),),
         ends=("soft", "sharp"),
-        say=lambda values, _: _bounds(values[0], "sharper than {}", "softer than {}", "of sharpness {} to {}"),
+        say=lambda values, _: _bounds(
+            values[0], "sharpness", "sharper than {}", "softer than {}", "of sharpness {} to {}"
+        ),
     ),
     Measure(
         name="fill", title="Longest-side fill", column=PhotoIndex.fill, sample=(Range(75.0, 96.0),),
@@ -281,6 +291,13 @@ _DECLARED: Final[tuple[Key, ...]] = (
         name="text", column=PhotoText.of_picture, sample=("organic",),
         say=lambda values, _: f"with {alternatives(_in_quotes(values))} written in the picture",
     ),
+    SomeOf(
+        name="writing", column=PhotoText.kinds, sample=("price",),
+        choices={"price": "A price", "watermark": "A watermark", "text": "Other text", NOTHING: "None"},
+        say=lambda values, _: alternatives([_WRITING[value] for value in values]),
+    ),
+    _measured("contrast", PhotoIndex.contrast, "a contrast", "ΔE", Range(high=3.0), 100.0, 100.0),
+    _measured("outline", PhotoIndex.confidence, "an outline confidence", "", Range(high=0.5), 1.0, 1.0),
     _measured("brightness", PhotoIndex.brightness, "a subject brightness", "L*", Range(high=20.0), 100.0, 100.0),
     _measured("clipped", PhotoIndex.clipped_light, "a share clipped to white", "%", Range(low=5.0), 100.0, 1.0),
     _measured("crushed", PhotoIndex.clipped_dark, "a share clipped to black", "%", Range(low=5.0), 100.0, 1.0),

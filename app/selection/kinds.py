@@ -25,7 +25,8 @@ Column = InstrumentedAttribute[Any]
 # Values in words, for one photo or for many: "on a white or plain background".
 Say = Callable[[Sequence[Any], bool], str]
 
-NOTHING: Final = "none"  # the word for an empty list
+NOTHING: Final = "none"  # the word for an empty list, and for what is missing
+CANNOT_TELL: Final = "cannot tell"
 # Tables a key may ask about beside the photo index, and their column that names the photo.
 _OTHERS: Final[dict[Any, str]] = {Image: "id", PhotoText: "image_id"}
 _NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
@@ -234,8 +235,8 @@ class Label(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Key):
-    """A measured value in a range. People see it from 0 to `top`, where the column holds `full`. Not measured is in
-    none."""
+    """A measured value in a range, or one that cannot be told (`none`). People see it from 0 to `top`, where the column
+    holds `full`."""
 
     top: float = 1.0
     full: float = 1.0
@@ -245,7 +246,9 @@ class Measure(Key):
     example: str = "0.4..0.9, >0.4 or <0.9"
     most: int = 1
 
-    def read(self, text: str, is_quoted: bool, position: int) -> Range:
+    def read(self, text: str, is_quoted: bool, position: int) -> Range | None:
+        if text.lower() in (NOTHING, CANNOT_TELL):
+            return None
         match = _RANGE.fullmatch(text)
         if match is None:
             raise NotUnderstood(f"“{text}” is not a range; write {self.example}.", position)
@@ -261,7 +264,7 @@ class Measure(Key):
         return Range(low, high)
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
-        return or_(*(self._within(column, bounds) for bounds in values))
+        return or_(*(column.is_(None) if bounds is None else self._within(column, bounds) for bounds in values))
 
     def in_order(self, values: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(values)

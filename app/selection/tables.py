@@ -6,7 +6,7 @@ The triggers are made together with the tables, so that `review`, whose rows the
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Computed, Connection, ForeignKey, Index, MetaData, Text, event, false
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.catalog.tables import Image
@@ -68,6 +68,7 @@ class PhotoText(Base):
     of_image: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     of_caption: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     of_picture: Mapped[str] = mapped_column(TSVECTOR, server_default="")
+    kinds: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")  # of the text in its picture
     words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption || of_picture", persisted=True))
 
 
@@ -122,14 +123,15 @@ _KEEPERS = {
         left join lettering on lettering.image_id = touched.image_id
         where photo_index.image_id = touched.image_id
             and photo_index.lettering is distinct from coalesce(lettering.place, 'not read');
-        update photo_text set of_picture = fresh.words
+        update photo_text set of_picture = fresh.words, kinds = fresh.kinds
         from (
-            select touched.image_id, search_words(
+            select touched.image_id, coalesce(lettering.kinds, '{}') as kinds, search_words(
                 E'\\x1f ' || replace(coalesce(lettering.words, ''), E'\\n', E' \\x1f ')) as words
             from (select distinct image_id from changed) as touched
             left join lettering on lettering.image_id = touched.image_id
         ) as fresh
-        where photo_text.image_id = fresh.image_id and photo_text.of_picture is distinct from fresh.words""",
+        where photo_text.image_id = fresh.image_id and (photo_text.of_picture, photo_text.kinds)
+            is distinct from (fresh.words, fresh.kinds)""",
     "decision": """
         update photo_index set verdict = fresh.verdict, rule = fresh.rule, suggested = fresh.suggested,
             decided_by = fresh.decided_by

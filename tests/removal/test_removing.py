@@ -19,7 +19,14 @@ from app.captions import writing
 from app.captions.proposing import propose_facts
 from app.catalog import duplicates, lettering, reading, signals
 from app.catalog.copies import Match
-from app.catalog.tables import Catalog, DuplicateGroup, Image, Lettering, Signals, SourceFile
+from app.catalog.tables import (
+    Catalog,
+    DuplicateGroup,
+    Image,
+    Lettering,
+    Signals,
+    SourceFile,
+)
 from app.database import transaction, utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotAllowed, NotFound, Refused
@@ -253,6 +260,25 @@ class TestWithWorkers:
             ids = session.scalars(select(Job.id).where(Job.kind == kind, Job.state == "queued").order_by(Job.id)).all()
         for job_id in ids:
             celery_app.do(job_id, body, settings)
+
+    def test_young_files_hold_no_worker_and_are_deleted_later(
+        self, engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(files, "SETTLED_AFTER_S", 60.0)
+        place = settings.data_dir / "files" / "thumbs" / "ab" / "abc.webp"
+        place.parent.mkdir(parents=True)
+        place.write_bytes(b"picture")
+        with transaction(engine) as session:
+            asked = files.request_deletion(session, ["files/thumbs/ab/abc.webp"], None)
+            assert asked is not None
+            job_id = asked.id
+        celery_app.do(job_id, cpu.delete_files, settings)
+        with transaction(engine) as session:
+            job = jobs.get(session, job_id)
+            assert (job.state, job.attempts, job.sent_at is None, place.exists()) == ("queued", 0, False, True)
+        monkeypatch.setattr(files, "SETTLED_AFTER_S", 0.0)
+        celery_app.do(job_id, cpu.delete_files, settings)
+        assert not place.exists()
 
     def test_a_removed_photo_is_not_taken_in_again_until_an_owner_allows_it(
         self, engine: Engine, settings: Settings, tmp_path: Path

@@ -218,21 +218,22 @@ def _labelled(value: Callable[[PlainPhoto], str | None]) -> Meaning:
     )
 
 
-def _within(value: float | None, bounds: Range, top: float) -> bool:
-    if value is None:
-        return False
+def _within(value: float | None, bounds: Range | None, top: float) -> bool:
+    if value is None or bounds is None:
+        return value is None and bounds is None
     if bounds.low is not None and bounds.high is not None:
         return bounds.low / top <= value <= bounds.high / top
     return value > bounds.low / top if bounds.low is not None else value < (bounds.high or 0.0) / top
 
 
-def _around(value: float | None, top: float) -> list[Range]:
-    """Ranges with the value inside, at the edge and outside."""
+def _around(value: float | None, top: float) -> list[Range | None]:
+    """Ranges with the value inside, at the edge and outside, and what asks for no value."""
     shown = round((0.5 if value is None else value) * top, 4)
     return [
         Range(low=shown),
         Range(high=shown),
         Range(round(shown * 0.7, 4), max(shown, min(top, round(shown * 1.2, 4)))),
+        None,
     ]
 
 
@@ -297,6 +298,13 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "id": _equal(lambda photo: photo.image.id),
     "words": Meaning(lambda photo, typed: _mentions(photo.texts, typed), _beginnings),
     "lettering": _equal(lambda photo: photo.lettering.place if photo.lettering else "not read"),
+    "writing": Meaning(
+        lambda photo, asked: (
+            asked in (photo.lettering.kinds if photo.lettering else [])
+            or (asked == "none" and not (photo.lettering and photo.lettering.kinds))
+        ),
+        lambda photo: ["price", "watermark", "text", "none"],
+    ),
     "text": Meaning(
         lambda photo, typed: _mentions(photo.printed, typed),
         lambda photo: [line.split()[0][:3] for line in photo.printed] or ["organic"],
@@ -304,6 +312,8 @@ MEANINGS: Final[dict[str, Meaning]] = {
     **{
         key: _measured(_of_column(column), top)
         for key, column, top in (
+            ("contrast", "contrast", 1.0),
+            ("outline", "confidence", 1.0),
             ("brightness", "brightness", 1.0),
             ("clipped", "clipped_light", 100.0),
             ("crushed", "clipped_dark", 100.0),

@@ -107,11 +107,21 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
         for name in ("brightness", "shadow", "chroma"):
             setattr(measured, name, draw.choice((None, 0.0, 7.0, 60.0)))
         measured.parts = draw.choice((None, 1, 3))
+        measured.contrast, measured.confidence = draw.choice((None, 1.0, 7.0, 60.0)), draw.choice((0.3, 0.9))
         if number % 7 == 0:
             session.delete(measured)
         if number % 4:
             words, place = draw.choice((("", "none"), ("ORGANIC tea\n100 %", "product"), ("Sale −20 %", "beside")))
-            session.add(Lettering(image_id=photo.id, version=1, lines=[], words=words, place=place))
+            session.add(
+                Lettering(
+                    image_id=photo.id,
+                    version=1,
+                    lines=[],
+                    words=words,
+                    place=place,
+                    kinds=draw.choice(([], ["price"], ["price", "text"])),
+                )
+            )
         session.flush()
         if number % 3 == 0:
             apply_rules(session, [photo.id])

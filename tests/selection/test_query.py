@@ -13,6 +13,7 @@ from app.catalog.tables import Catalog, Image, Signals
 from app.errors import Refused
 from app.review import rules
 from app.review.tables import Decision
+from app.selection import browse
 from app.selection.keys import KEYS
 from app.selection.kinds import NotUnderstood
 from app.selection.query import Selection, parse
@@ -393,3 +394,20 @@ def test_toggling_a_value_twice_changes_nothing() -> None:
 def test_rule_names_are_words_of_the_language() -> None:
     assert KEYS["rule"].allowed == rules.NAMES
     assert parse("rule:contradicted", 1).values("rule") == ("contradicted",)
+
+
+def test_what_cannot_be_told_of_a_measure_is_a_value(session: Session) -> None:
+    pile = cast.catalog(session)
+    told, untold, unmeasured = (cast.image(session, pile) for _ in range(3))
+    session.get_one(Signals, told.id).shadow = 6.0
+    session.delete(session.get_one(Signals, unmeasured.id))
+    session.flush()
+
+    def shown(query: str) -> list[int]:
+        return [tile.id for tile in browse.page(session, parse(query, pile.id), "oldest")]
+
+    assert shown("shadow:none") == shown('shadow:"cannot tell"') == [untold.id, unmeasured.id]
+    assert shown("-shadow:none") == [told.id]
+    chosen = parse("shadow:none", pile.id)
+    assert (chosen.query, chosen.values("shadow")) == ("shadow:none", (None,))
+    assert "whose contact shadow cannot be told" in sentence(chosen, 2)

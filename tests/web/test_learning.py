@@ -108,6 +108,23 @@ def test_a_checkpoint_between_two_validations_is_offered(
     assert (known.verdict.worse_since, known.offered) == (400, offered), known.verdict
 
 
+def test_the_list_compares_the_validations_of_a_run_that_is_over_once(
+    client: TestClient, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished_run(session, (150, 300), (0.2, 0.15), 0.222)
+    run.ended_at = run.ended_at or utc_now()
+    session.flush()
+    assert client.get("/runs").status_code == 200
+    compared: list[int] = []
+    monkeypatch.setattr(validations, "looks", lambda _, run_id: compared.append(run_id) or [])
+    assert client.get("/runs").status_code == 200
+    assert compared == []
+    run.ended_at = utc_now()  # it went on, and ended again
+    session.flush()
+    client.get("/runs")
+    assert compared == [run.id]
+
+
 def test_a_run_that_still_learns_is_warned_of_nothing(client: TestClient, session: Session) -> None:
     run = finished_run(session, (150, 300), (0.2, 0.15), 0.222)
     assert client.get(f"/runs/{run.id}").context["live"].notice is None

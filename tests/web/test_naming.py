@@ -7,8 +7,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.captions import naming_history
-from app.catalog.tables import Catalog, Intake
+from app.captions import naming_history, proposing
+from app.catalog.tables import Catalog, Image, Intake
 from tests import cast
 
 
@@ -46,8 +46,15 @@ def test_an_intake_that_is_done_offers_names_until_somebody_decides(
     assert "In use" in text and "Decided so far" in text and "Mango_Iconic0.jpg → mango" in text
     row = naming_history.current(session, pile.id)
     assert row is not None
+    named = session.query(Image.id).filter_by(catalog_id=pile.id).order_by(Image.id).first()
+    assert named is not None
+    proposing.propose_facts(session, named)
+    text = client.get(f"/images/{named[0]}").text
+    assert "Named from its file’s name, by a rule that" in text and f'href="/catalogs/{pile.id}/naming"' in text
     client.post(f"/catalogs/{pile.id}/naming/withdrawal", data={"expected_id": row.id})
     assert "Taken back" in client.get(f"/catalogs/{pile.id}/naming").text
+    proposing.propose_facts(session, named)
+    assert "Named from its file" not in client.get(f"/images/{named[0]}").text
 
 
 def test_a_catalog_that_has_nothing_to_name_says_so(client: TestClient, session: Session) -> None:

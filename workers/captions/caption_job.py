@@ -21,7 +21,7 @@ from app.catalog.tables import Image
 from app.errors import Refused
 from workers.captions import captioner
 from workers.captions.captioner import Captioner
-from workers.celery_app import Cancelled, Cut, Results, Work, cut_evenly, shared
+from workers.celery_app import Cut, Results, Work, cut_evenly, shared
 from workers.devices.model_cache import ModelCache
 from workers.devices.torch_device import best_device
 from workers.errors import InputError
@@ -58,12 +58,12 @@ def _plan(work: Work) -> list[jobs.JobPart]:
 def _propose_part(work: Work) -> dict[str, Any]:
     # Of the photos of a whole catalog more are open than of photos that somebody named.
     ids, written = work.arguments["image_ids"], 0
-    for done, batch in _batches(ids, FACTS_AT_ONCE):
+    work.tell(total=len(ids))
+    for done, batch in _batches(ids[work.before :], FACTS_AT_ONCE):
         with work.transaction() as session:
-            is_cancel_asked = jobs.beat(session, work.claim, done=done, total=len(ids))
+            work.keep(session, done)
             written += proposing.propose_facts(session, batch)
-        if is_cancel_asked:
-            raise Cancelled
+        work.go_on()
     return {"photos": len(ids), "written": written, "passed_over": []}
 
 
@@ -85,7 +85,7 @@ def _look_part(work: Work, models: ModelCache, load: Load) -> dict[str, Any]:
     except InputError as refusal:
         raise Refused(str(refusal)) from refusal
     written, passed_over = 0, list[str]()
-    for done, batch in _batches(ids, LOOKS_AT_ONCE):
+    for done, batch in _batches(ids[work.before :], LOOKS_AT_ONCE):
         photos, unread = _read(work, batch)
         passed_over += unread
         texts = looking.caption([photo.picture for photo in photos])
@@ -95,6 +95,7 @@ def _look_part(work: Work, models: ModelCache, load: Load) -> dict[str, Any]:
             else:
                 passed_over.append(f"{photo.file_name}: the model wrote nothing")
         work.tell(done=done, note=f"{len(passed_over)} passed over" if passed_over else "")
+        work.go_on()
     return {"photos": len(ids), "written": written, "passed_over": passed_over}
 
 
@@ -115,7 +116,7 @@ def _awaiting(work: Work) -> list[int]:
 
 
 def _batches(ids: Sequence[int], size: int) -> Iterator[tuple[int, Sequence[int]]]:
-    """Batches of ids, each with how many are done after it."""
+    """Batches of ids, each with how many of these are done after it."""
     for start in range(0, len(ids), size):
         batch = ids[start : start + size]
         yield start + len(batch), batch

@@ -22,7 +22,7 @@ from app.catalog.embeddings import EmbedderFacts
 from app.catalog.files import view_path
 from app.catalog.signals import Unmeasured
 from app.errors import Refused
-from workers.celery_app import Cancelled, Cut, Results, Work, cut_evenly, shared
+from workers.celery_app import Cut, Results, Work, cut_evenly, shared
 from workers.devices.model_cache import ModelCache
 from workers.devices.torch_device import best_device
 from workers.embedding import efficientnet, transformer
@@ -120,10 +120,9 @@ def _embed_part(work: Work, ready: Ready) -> dict[str, Any]:
         # A picture of which the model says nothing finite would be near to everything, or to nothing.
         kept = {number: vector.tolist() for number, vector in vectors.items() if np.isfinite(vector).all()}
         with work.transaction() as session:
-            is_cancel_asked = jobs.beat(session, work.claim, done=start + len(batch))
+            work.keep(session, done=start + len(batch))
             embeddings.record(session, space_id, kept)
-        if is_cancel_asked:
-            raise Cancelled
+        work.go_on()
     return {"photos": len(waiting), "passed_over": passed_over, "space_id": space_id}
 
 

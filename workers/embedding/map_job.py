@@ -16,7 +16,7 @@ from app.catalog.tables import Embedding, Image
 from app.errors import Refused
 from app.selection import map_words, maps
 from app.selection.maps import LaidOut, NewSet
-from workers.celery_app import Work
+from workers.celery_app import Cancelled, Work
 from workers.embedding import layout
 from workers.embedding.layout import LAID_OUT_AT_MOST, MapLayout
 
@@ -47,7 +47,9 @@ def map_photos(work: Work) -> dict[str, Any]:
     )  # fmt: skip
     sets = _sets(made, laid, words, placed_ids, everywhere)
     with work.transaction() as session:
-        jobs.beat(session, work.claim)
+        # Cancelled meanwhile, it writes nothing: its catalog may be on its way out.
+        if jobs.beat(session, work.claim):
+            raise Cancelled
         maps.record(session, catalog_id, placed, sets)
     return {"photos": len(placed_ids), "sets": len(sets)}
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from app.launch.facts import LicensedPart
 from app.training.recipe import Recipe
 
+# So many credits are named in the card; all of them are in `packshot.json`.
+NAMED_AT_MOST: Final = 50
 # What drawing with each family has to be told besides prompt, steps and guidance, to draw as Packshot does.
 _OPTIONS = {
     "prx": ", skip_text_cleaning=True, use_resolution_binning=False",
@@ -18,8 +21,10 @@ _WORDS = (
 )
 
 
-def text(family: str, parts: Sequence[LicensedPart], facts: Mapping[str, str], recipe: Recipe) -> str:
-    """The card's Markdown. `facts` are what the weights' files carry."""
+def text(
+    family: str, parts: Sequence[LicensedPart], facts: Mapping[str, str], recipe: Recipe, photos: Mapping[str, Any]
+) -> str:
+    """The card's Markdown. `facts` are what the weights' files carry, `photos` is `manifest.rights_of` the members."""
     rows = "\n".join(f"| {part.name} | {part.licence} | {part.binds or 'nothing further'} |" for part in parts)
     is_free = bool(parts) and all(part.licence == "Apache-2.0" for part in parts)
     base = facts["base"]
@@ -51,7 +56,7 @@ away.
 | part | licence | what it binds to |
 |---|---|---|
 {rows}
-
+{_photos(photos)}
 ## Made from
 
 | | |
@@ -61,3 +66,29 @@ away.
 | recipe | SHA-256 `{facts["recipe_hash"]}`, in full in `packshot.json` |
 | trained words | {facts["trained_words"]} |
 """
+
+
+def _photos(photos: Mapping[str, Any]) -> str:
+    """Whose photos the model learned from; nothing where there are none to tell of."""
+    if not photos["photos"]:
+        return ""
+    rows = "\n".join(f"| {_cell(licence)} | {count:,} |" for licence, count in photos["licences"].items())
+    named = photos["credits"]
+    more = f" and {len(named) - NAMED_AT_MOST:,} more" if len(named) > NAMED_AT_MOST else ""
+    credit = f"\nCredits: {'; '.join(map(_cell, named[:NAMED_AT_MOST]))}{more}.\n" if named else ""
+    opted_out = photos["opted_out"]
+    out = f"\n{opted_out:,} of them were opted out of training and taken all the same.\n" if opted_out else ""
+    return f"""
+## Photos
+
+Learned from {photos["photos"]:,} photos; `photos.jsonl` tells of each its source, licence, credit and opt-out.
+
+| licence | photos |
+|---|---|
+{rows}
+{credit}{out}"""
+
+
+def _cell(text: str) -> str:
+    """Text of strangers in a table of Markdown: it begins no cell, no line and no tag."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("[", "\\[")

@@ -8,13 +8,14 @@ folder of this machine.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from app.datasets.manifest import RIGHTS, ManifestRow, rights_of
 from app.launch.facts import LicensedPart
 from app.training.recipe import Recipe
 from workers.disk import replaced_whole
@@ -22,16 +23,18 @@ from workers.families import card, layouts, licences, lora, lora_merge, metadata
 from workers.families.registry import Family
 
 FACTS = "packshot.json"
+PHOTOS = "photos.jsonl"
 _LIBRARIES = ("torch", "diffusers", "transformers", "peft", "safetensors")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where weights come from: the recipe, the members' hash (hex), and how many steps were made."""
+    """Where weights come from: the recipe, the members' hash (hex), how many steps were made, and the members."""
 
     recipe: Recipe
     dataset_hash: str
     step: int
+    photos: Sequence[ManifestRow] = ()
 
 
 def export(family: Family, saved: Path, model: Path, origin: Origin) -> None:
@@ -55,7 +58,11 @@ def export(family: Family, saved: Path, model: Path, origin: Origin) -> None:
     for file in (model / family.denoiser).glob("*.safetensors"):
         metadata.write(file, facts)
     (model / FACTS).write_text(json.dumps(_facts(facts, parts, origin), indent=1, ensure_ascii=False) + "\n")
-    (model / "README.md").write_text(card.text(family.name, parts, facts, origin.recipe), encoding="utf-8")
+    (model / "README.md").write_text(
+        card.text(family.name, parts, facts, origin.recipe, rights_of(origin.photos)), encoding="utf-8"
+    )
+    if origin.photos:
+        _write_photos(model / PHOTOS, origin.photos)
 
 
 def _told(family: Family, parts: tuple[LicensedPart, ...], origin: Origin) -> dict[str, str]:
@@ -95,7 +102,15 @@ def _facts(facts: Mapping[str, str], parts: tuple[LicensedPart, ...], origin: Or
         "licences": [asdict(part) for part in parts],
         "recipe": {key: public(value) if isinstance(value, str) else value for key, value in knobs.items()},
         "libraries": {name: version(name) for name in _LIBRARIES},
+        **({"photos": rights_of(origin.photos)} if origin.photos else {}),
     }
+
+
+def _write_photos(file: Path, rows: Sequence[ManifestRow]) -> None:
+    """Whose each photo is, a line of JSON for each: neither the photos nor their captions."""
+    names = ("sha256", "split", *RIGHTS)
+    known = ({name: value for name in names if (value := getattr(row, name)) is not None} for row in rows)
+    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in known), encoding="utf-8")
 
 
 def _write_lora(family: Family, folder: Path, facts: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import torch
 from PIL import Image
 
+from app.datasets.manifest import ManifestRow
 from app.errors import DiskFull
 from app.training.learning import LEAST_PRODUCTS, Look
 from app.training.recipe import Recipe
@@ -73,6 +74,7 @@ class LoopState:
     train_state: TrainState | None = None
     facts: dict[str, object] = field(default_factory=dict)
     step: int = 0
+    photos: Sequence[ManifestRow] = ()
 
     def __post_init__(self) -> None:
         self._validation: dict[str, Any] = {}
@@ -377,7 +379,7 @@ class LoopState:
     def _export(self, step: int) -> None:
         started = time.monotonic()
         checkpoint = checkpoint_folder(self.out, step)
-        origin = Origin(self.recipe, self.dataset_hash, step)
+        origin = Origin(self.recipe, self.dataset_hash, step, self.photos)
         with self.clock.moving("export"), self.ranks.as_loaded(self.family.model):
             if self.ranks.is_main:
                 with replaced_whole(self.out / "model") as temporary:

@@ -43,7 +43,7 @@ def train(
     clock.sign_of_life("load", 0)
     rows = read_rows(manifest)
     family = load_base(recipe, device, out if resume else None)
-    run = LoopState(recipe, out, report, clock, family, content_hash(rows), ranks, part_hashes(rows))
+    run = LoopState(recipe, out, report, clock, family, content_hash(rows), ranks, part_hashes(rows), photos=rows)
     remarks = look_at(rows, run, resume)
 
     try:

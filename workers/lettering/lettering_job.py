@@ -15,11 +15,12 @@ from app.catalog import lettering
 from app.catalog.files import view_path
 from app.catalog.lettering import UnreadImage
 from app.catalog.text_lines import TextLine
-from workers.celery_app import Cancelled, Cut, Results, Work, cut_evenly, shared
+from workers.celery_app import Cut, Results, Work, cut_evenly, shared
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 8
+# Few: after each, reading gives way.
+BATCH: Final = 2
 NAMED_AT_MOST: Final = 20
 
 
@@ -65,8 +66,7 @@ def _read_part(work: Work) -> dict[str, Any]:
                 log.warning("view of image %s cannot be read: %s", image.image_id, error)
                 passed_over.append(f"{image.file_name} cannot be read")
         with work.transaction() as session:
-            is_cancel_asked = jobs.beat(session, work.claim, done=start + len(batch))
+            work.keep(session, done=start + len(batch))
             lettering.record(session, LETTERING_VERSION, lines)
-        if is_cancel_asked:
-            raise Cancelled
+        work.go_on()
     return {"photos": len(waiting), "passed_over": passed_over}

@@ -18,7 +18,7 @@ from app.catalog import embeddings, signals
 from app.catalog.files import view_path
 from app.catalog.signals import Unmeasured
 from app.cycles import spending
-from workers.celery_app import Cancelled, Cut, Results, Work, cut_evenly, shared
+from workers.celery_app import Cut, Results, Work, cut_evenly, shared
 from workers.signals.measure import SIGNALS_VERSION, measure
 
 log = logging.getLogger(__name__)
@@ -85,8 +85,7 @@ def measure_images(work: Work, waiting: Sequence[Unmeasured]) -> list[str]:
                 log.warning("view of image %s cannot be read: %s", image.image_id, error)
                 passed_over.append(f"{image.file_name} cannot be read")
         with work.transaction() as session:
-            is_cancel_asked = jobs.beat(session, work.claim, done=start + len(batch))
+            work.keep(session, done=start + len(batch))
             signals.record(session, SIGNALS_VERSION, measured)
-        if is_cancel_asked:
-            raise Cancelled
+        work.go_on()
     return passed_over

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from app import jobs
+from app.datasets.freezing import MANIFEST
+from app.datasets.manifest import ManifestError, ManifestRow, read_manifest
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.settings import PROJECT
@@ -42,7 +44,8 @@ def write_model(work: Work, cache: ModelCache) -> dict[str, Any]:
     try:
         family = cache.family(recipe.family, base, revision=kept_to(recipe, work.storage.run_folder(run_id)))
         with replaced_whole(work.storage.run_folder(run_id) / models.FOLDER) as temporary:
-            export(family, folder / "weights", temporary, Origin(recipe, dataset_hash, step))
+            origin = Origin(recipe, dataset_hash, step, _photos(work, run.version_id))
+            export(family, folder / "weights", temporary, origin)
     except InputError as refusal:
         raise Refused(str(refusal)) from refusal
     with work.transaction() as session:
@@ -50,3 +53,12 @@ def write_model(work: Work, cache: ModelCache) -> dict[str, Any]:
         run = runs.get(session, run_id)
         runs.note(session, run, "model_written", f"The finished model is now that of step {step:,}.")
     return {"step": step}
+
+
+def _photos(work: Work, version_id: int) -> list[ManifestRow]:
+    """The members of a version, whose rights go with the model. Raises Refused where its manifest cannot be read."""
+    manifest = work.storage.dataset_folder(version_id) / MANIFEST
+    try:
+        return read_manifest(manifest) if manifest.is_file() else []
+    except ManifestError as error:
+        raise Refused(str(error)) from error

@@ -42,7 +42,7 @@ def original(image_id: int, session: Read, files: Files) -> FileResponse:
 @router.get("/images/{image_id}/evidence", response_class=Response)
 def evidence(image_id: int, session: Read, files: Files) -> Response:
     """The pixels that are clipped to white or black, and where blocks of JPEG show, as a PNG to lay over the view."""
-    path, _ = file_of(files, reading.photo(session, image_id), "view")
+    path, _ = file_of(files, reading.shown(session, image_id), "view")
     if not path.is_file():
         raise NotFound(GONE)
     measured = signals.of(session, image_id)
@@ -53,7 +53,7 @@ def evidence(image_id: int, session: Read, files: Files) -> Response:
 
 
 def _file(image_id: int, shape: Shape, session: Session, files: Storage) -> FileResponse:
-    path, content_type = file_of(files, reading.photo(session, image_id), shape)
+    path, content_type = file_of(files, reading.shown(session, image_id), shape)
     if not path.is_file():
         raise NotFound(GONE)
     return FileResponse(path, media_type=content_type, headers=KEPT_FOR_A_YEAR)

@@ -59,7 +59,7 @@ def index(session: Read, page: Page) -> HTMLResponse:
 
 
 def _tags(session: Session, run: TrainingRun) -> list[wording.State]:
-    state, warning = wording.state(run), learning.tag(validations.insight(session, run))
+    state, warning = wording.state(run), learning.tag(validations.insight_once(session, run))
     return [state] if warning is None or warning == state else [state, warning]
 
 

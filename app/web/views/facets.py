@@ -134,9 +134,12 @@ def _histogram(
     key: Measure, counts: tuple[int, ...], selection: Selection, href: Callable[[Selection], str]
 ) -> Histogram:
     top = key.top
-    bounds: Range = next(iter(selection.values(key.name)), Range())
+    chosen: Range | None = next(iter(selection.values(key.name)), Range())
+    # Photos without a value stand in no bar.
+    bounds = chosen if chosen is not None else Range()
     low = 0.0 if bounds.low is None else min(bounds.low, top)
     high = top if bounds.high is None else min(bounds.high, top)
+    shown = key.shown.format(low, high) if bounds != Range() else "any" if chosen is not None else "cannot tell"
     highest = max(*counts, 1)
     bars = []
     for place, count in enumerate(counts):
@@ -146,7 +149,7 @@ def _histogram(
         there = href(selection.narrowed(**{key.name: (own,)}))
         bars.append(Bar(count, count / highest, low <= middle <= high, there, f"{own}: {count:,}"))
     return Histogram(
-        key.name, key.title, key.shown.format(low, high) if bounds != Range() else "any", tuple(bars), low, high, top,
+        key.name, key.title, shown, tuple(bars), low, high, top,
         key.step, key.ends,
         whole=href(selection.narrowed(**{key.name: (Range(0.0, top),)})),
         free=href(selection.narrowed(**{key.name: ()})),

@@ -8,11 +8,11 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from app.captions import checking, rules, writing
+from app.captions import checking, naming_history, rules, writing
 from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, Contradiction, Kind
-from app.captions.tables import Caption
-from app.catalog import embeddings, lettering, notes, reading, rights
+from app.captions.tables import Caption, NamingRule
+from app.catalog import embeddings, lettering, notes, reading, rights, text_kinds
 from app.catalog import signals as measured
 from app.catalog.drawing import Mark
 from app.catalog.measures import SCALE_OF, SCALES, Scale
@@ -32,6 +32,7 @@ SIMILAR: Final = 5
 BLOCKS_SHOW: Final = LIMITS["blocky_above"].usual
 SHADOW_SHOWS: Final = 2.0
 SHADOW_DEEP: Final = 0.04  # of the subject, as `workers/signals/light.py` looks for it
+_KIND_WORDS: Final = {"price": "a price", "watermark": "a watermark", "text": "other text"}
 PLACELESS: Final = (SCALE_OF["detail"], SCALE_OF["chroma"])
 
 
@@ -88,6 +89,8 @@ class Photo:
     """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors.
     `similar` are those that look most like it, the nearest first.
 
+    `named` is the rule by which the caption names the product from the file's name, and who accepted it.
+
     While a rule's `suggestion` stands, no person has decided: `decision` is None then. `claims` are the caption's.
     """
 
@@ -106,6 +109,7 @@ class Photo:
     is_embedded: bool
     lettering: Lettering | None
     evidence: Evidence
+    named: tuple[NamingRule, str] | None = None
 
     @property
     def name(self) -> str:
@@ -141,6 +145,12 @@ class Photo:
         return self.lettering.words.splitlines() if self.lettering else []
 
     @property
+    def printed_kinds(self) -> str:
+        """What kinds of text stand in the picture, in words; empty where none was read."""
+        kinds = self.lettering.kinds if self.lettering else []
+        return ", ".join(_KIND_WORDS[kind] for kind in text_kinds.KINDS if kind in kinds)
+
+    @property
     def decision_id(self) -> int:
         """The decision or suggestion that stands, 0 without either: what somebody who decides now has seen."""
         latest = self.decision or self.suggestion
@@ -159,7 +169,7 @@ class Photo:
 
 def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
     """Everything about one photo; `is_compared`: and what looks like it, which costs a search. Raises NotFound."""
-    image = reading.photo(session, image_id)
+    image = reading.shown(session, image_id)
     signals, read_text = measured.of(session, image_id), lettering.of(session, image_id)
     captions = tuple((caption, writing.author(session, caption)) for caption in writing.history(session, image_id))
     is_captioned = bool(captions) and captions[0][0].superseded_at is None
@@ -183,7 +193,16 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
         is_embedded=embeddings.is_embedded(session, image_id),
         lettering=read_text,
         evidence=_evidence(signals, read_text),
+        named=_named(session, image, caption),
     )
+
+
+def _named(session: Session, image: Image, caption: Caption | None) -> tuple[NamingRule, str] | None:
+    key = caption.settings.get("naming") if caption is not None and caption.written_by == "captioner" else None
+    if key is None:
+        return None
+    history = naming_history.history(session, image.catalog_id)
+    return next(((row, person) for row, person in history if row.rule == key), None)
 
 
 def _similar(session: Session, image: Image) -> list[Tile]:

@@ -16,10 +16,15 @@ from app.jobs import Job
 from app.review import rule_sets
 from app.review.rules import LIMITS, NAMES, OPTIONAL, SUGGESTS, SWITCHES, RuleName, RuleSettings, Verdict
 from app.review.tables import RuleSet
-from app.selection import rulings
+from app.selection import browse, rulings
+from app.selection.keys import KEYS
+from app.selection.kinds import Measure
+from app.selection.query import Selection
 from app.selection.rulings import BINS
 
 Fields = ImmutableMultiDict[str, Any]
+# The keys of the filter language by the signals that they ask for.
+KEY_OF: Final = {key.column.key: name for name, key in KEYS.items() if isinstance(key, Measure)}
 
 WORDS: Final[dict[RuleName, tuple[str, str]]] = {
     "empty": ("Empty", "One colour or one gradient all over: there is nothing to see."),
@@ -96,7 +101,8 @@ class RuleLine:
 
 @dataclass(frozen=True)
 class LimitLine:
-    """A limit over the histogram of its signal. `bars` are counts; `typed` is what its field holds."""
+    """A limit over the histogram of its signal. `bars` are counts; `typed` is what its field holds, `untold` how many
+    photos have no value."""
 
     name: str
     title: str
@@ -108,6 +114,12 @@ class LimitLine:
     typed: str
     usual: str
     bars: tuple[tuple[int, bool], ...]
+    untold: int
+
+    @property
+    def untold_query(self) -> str:
+        """The filter that shows the photos of which the signal cannot be told."""
+        return f"{KEY_OF[LIMITS[self.name].signal]}:none"
 
     @property
     def highest(self) -> int:
@@ -154,7 +166,7 @@ def read(session: Session, catalog: Catalog, fields: Fields, seen_id: int | None
     is_other = seen_id is not None and kept is not None and kept.id != seen_id and asked != saved
     history = rule_sets.history(session, catalog.id)
     counted = rulings.changes(session, catalog.id, asked)
-    bars = rulings.histograms(session, catalog.id)
+    bars, photos = rulings.histograms(session, catalog.id), browse.count(session, Selection(catalog.id))
     return RulesView(
         catalog=catalog,
         expected_id=kept.id if kept is not None else 0,
@@ -171,7 +183,7 @@ def read(session: Session, catalog: Catalog, fields: Fields, seen_id: int | None
             if name in SWITCHES + OPTIONAL or asked.is_on(name) or counted.now[name]
         ),
         kinds=KINDS,
-        limits=tuple(_limit(name, asked, fields, bars[name]) for name in LIMITS),
+        limits=tuple(_limit(name, asked, fields, bars[name], photos) for name in LIMITS),
         undecided=counted.undecided,
         changed=counted.changed,
         history=tuple((row, name, _limits_of(row)) for row, name in history),
@@ -225,7 +237,7 @@ def _limit_in(fields: Fields, saved: RuleSettings, name: str) -> dict[str, float
     return {name: before if round(value, limit.places) == round(before, limit.places) else value}
 
 
-def _limit(name: str, asked: RuleSettings, fields: Fields, counts: tuple[int, ...]) -> LimitLine:
+def _limit(name: str, asked: RuleSettings, fields: Fields, counts: tuple[int, ...], photos: int) -> LimitLine:
     value = getattr(asked, name)
     title, ends, what = AXES[name]
     limit = LIMITS[name]
@@ -233,4 +245,4 @@ def _limit(name: str, asked: RuleSettings, fields: Fields, counts: tuple[int, ..
     bars = tuple((count, (at > value) == limit.is_above) for count, at in zip(counts, middles, strict=True))
     typed, usual = str(fields.get(name, written(name, value))), written(name, limit.usual)
     step = f"{10**-limit.places:.{limit.places}f}"
-    return LimitLine(name, title, what, ends, value, limit.highest, step, typed, usual, bars)
+    return LimitLine(name, title, what, ends, value, limit.highest, step, typed, usual, bars, photos - sum(counts))

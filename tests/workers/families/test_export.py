@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
+from app.datasets.manifest import ManifestRow
 from app.training.recipe import Recipe
 from workers.families import licences, lora, metadata, weights
 from workers.families.export import Origin, export, public
@@ -32,11 +33,20 @@ def family(request: pytest.FixtureRequest, base: Base) -> Any:
     return load_family(request.param, str(base(name, **options)), CPU)
 
 
+PHOTOS = [
+    ManifestRow("a.jpg", "A mug.", "train", "a", "a" * 64, 64, 64, "https://Shop.example/a.jpg", "CC BY 4.0",
+                "Ana | Photo"),
+    ManifestRow("b.jpg", "A cup.", "train", "b", "b" * 64, 64, 64, "https://shop.example/b.jpg", "CC BY 4.0",
+                opt_out="opt_out: yes"),
+    ManifestRow("c.jpg", "A jug.", "validation", "c", "c" * 64, 64, 64),
+]  # fmt: skip
+
+
 @pytest.fixture
 def origin(recipe: Callable[..., Recipe]) -> Callable[..., Origin]:
     def make(family: Any, method: str) -> Origin:
         made = recipe(family=family.name, base=str(family.folder), method=method, lora_rank=4, name="Mugs, first try")
-        return Origin(made, "d" * 64, 120)
+        return Origin(made, "d" * 64, 120, PHOTOS)
 
     return make
 
@@ -99,7 +109,19 @@ def test_every_file_says_where_it_comes_from(
         assert told.get("rank") == ("4" if method == "lora" else None)
     facts = json.loads((tmp_path / "model" / "packshot.json").read_text())
     assert facts["recipe"]["lora_rank"] == 4
+    assert facts["photos"]["licences"] == {"CC BY 4.0": 2, "not known": 1}
+    assert facts["photos"]["sources"] == {"shop.example": 2, "not known": 1}
+    told_of_photos = [json.loads(line) for line in (tmp_path / "model" / "photos.jsonl").read_text().splitlines()]
+    assert told_of_photos == [
+        {"sha256": "a" * 64, "split": "train", "source": "https://Shop.example/a.jpg", "licence": "CC BY 4.0",
+         "credit": "Ana | Photo"},
+        {"sha256": "b" * 64, "split": "train", "source": "https://shop.example/b.jpg", "licence": "CC BY 4.0",
+         "opt_out": "opt_out: yes"},
+        {"sha256": "c" * 64, "split": "validation"},
+    ]  # fmt: skip
     card = (tmp_path / "model" / "README.md").read_text()
+    assert "Learned from 3 photos" in card and "| CC BY 4.0 | 2 |" in card and "| not known | 1 |" in card
+    assert "Credits: Ana \\| Photo." in card and "1 of them were opted out" in card
     for part in licences.of(family):
         assert f"| {part.name} | {part.licence} |" in card
         assert part.name in {one["name"] for one in facts["licences"]}

@@ -1,0 +1,129 @@
+"""How well text laid over real photos is read, placed and told apart, and what reading a photo costs.
+
+    python -m benchmarks.lettering [photos]
+
+Price tags and watermarks are drawn over real packshots (truth by construction); the words that stand in the plain
+photos are what the same reader finds there, so only what was laid over is judged. Limits were tuned on the photos of
+even places, and are reported on those of odd ones. Seeds and load are printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Final
+
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+from PIL.Image import Image as Picture
+
+from app.catalog.text_kinds import kinds
+from workers.lettering.reader import read
+from workers.signals.measure import measure
+
+DATA: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
+SEED: Final = 20261130
+TOLD_AT_LEAST: Final = {"price tag": 0.9, "corner watermark": 0.8, "tiled watermark": 0.8}
+FALSE_AT_MOST: Final = 0.05
+
+
+def main() -> int:
+    """Print the table, and whether the limits are kept."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    data = Path(os.environ.get("PACKSHOT_TEST_PHOTOS", DATA))
+    packshots = random.Random(SEED).sample(sorted((data / "grocery" / "packshots").glob("*.jpg")), 2 * count)
+    chance, failed = random.Random(SEED), False
+    pictures = [opened(path) for path in packshots[1::2]]
+    outlines = [measure(picture).outline for picture in pictures]
+    print(f"{len(pictures)} packshots that nothing was tuned on, seed {SEED}, load {os.getloadavg()[0]:.1f}")
+    for name, (lay, wanted) in LAID_OVER.items():
+        seen = right = beside = 0
+        for picture, outline in zip(pictures, outlines, strict=True):
+            laid, words = lay(picture, chance)
+            lines = [line for line in read(laid, outline) if line.is_trusted]
+            mine = [n for n, line in enumerate(lines) if is_like(words, line.text)]
+            seen += bool(mine)
+            right += any(kinds([line.text for line in lines])[n] == wanted for n in mine)
+            beside += any(lines[n].is_beside for n in mine)
+        share = right / len(pictures)
+        failed |= share < TOLD_AT_LEAST[name]
+        print(f"{name:18} read {seen / len(pictures):5.2f}  told {share:5.2f}  beside {beside / len(pictures):5.2f}")
+    plain = [kinds([line.text for line in read(picture, None) if line.is_trusted]) for picture in pictures]
+    for kind in ("price", "watermark"):
+        alarms = sum(kind in there for there in plain) / len(plain)
+        failed |= alarms > FALSE_AT_MOST
+        print(f"plain packshots with a {kind}: {alarms:.3f} (limit {FALSE_AT_MOST})")
+    began = time.process_time()
+    for picture in pictures[:10]:
+        read(picture, None)
+    print(f"cost: {(time.process_time() - began) / len(pictures[:10]) * 1000:.0f} ms of CPU a photo of 960 px")
+    return int(failed)
+
+
+def opened(path: Path) -> Picture:
+    """A photo as wide as the reader sees it."""
+    with Pillow.open(path) as photo:
+        picture = photo.convert("RGB")
+    picture.thumbnail((960, 960))
+    return picture
+
+
+def is_like(words: str, read_as: str) -> bool:
+    """Whether these words were read, but for a letter or two."""
+    return SequenceMatcher(None, bare(words), bare(read_as)).ratio() >= 0.8
+
+
+def bare(text: str) -> str:
+    """Letters and digits alone, in lower case."""
+    return "".join(sign for sign in text.casefold() if sign.isalnum())
+
+
+def priced(picture: Picture, chance: random.Random) -> tuple[Picture, str]:
+    """A tag with a price in the upper left corner."""
+    laid, words = (
+        picture.copy(),
+        f"{chance.choice(('€ ', '$', '£', ''))}{chance.randint(1, 99)}.{chance.randint(10, 99)}",
+    )
+    size = max(18, min(laid.size) // 14)
+    pen, font = ImageDraw.Draw(laid), ImageFont.load_default(size)
+    left, top, right, bottom = pen.textbbox((size // 2, size // 2), words, font=font)
+    pen.rectangle((left - 8, top - 8, right + 8, bottom + 8), fill=chance.choice(("#ffe14d", "white", "#d21f1f")))
+    pen.text((size // 2, size // 2), words, fill="black", font=font)
+    return laid, words
+
+
+def signed(picture: Picture, chance: random.Random) -> tuple[Picture, str]:
+    """A shop's address in the lower right corner, half through."""
+    words = chance.choice(("www.bestshop.com", "© Ana Photo 2026", "kettleworld.de"))
+    return _through(picture, words, max(16, min(picture.size) // 22), [(0.97, 0.97)], 170), words
+
+
+def tiled(picture: Picture, chance: random.Random) -> tuple[Picture, str]:
+    """A name all over the picture, half through."""
+    words = chance.choice(("SAMPLE", "PREVIEW", "KETTLEWORLD"))
+    places = [(x, y) for x in (0.35, 0.68, 1.0) for y in (0.2, 0.5, 0.8)]
+    return _through(picture, words, max(16, min(picture.size) // 18), places, 130), words
+
+
+def _through(picture: Picture, words: str, size: int, ends: list[tuple[float, float]], strength: int) -> Picture:
+    veil = Pillow.new("RGBA", picture.size, (0, 0, 0, 0))
+    pen, font = ImageDraw.Draw(veil), ImageFont.load_default(size)
+    for x, y in ends:
+        at = (x * picture.width, y * picture.height)
+        pen.text(at, words, fill=(90, 90, 90, strength), font=font, anchor="rd")
+    return Pillow.alpha_composite(picture.convert("RGBA"), veil).convert("RGB")
+
+
+LAID_OVER: Final = {
+    "price tag": (priced, "price"),
+    "corner watermark": (signed, "watermark"),
+    "tiled watermark": (tiled, "watermark"),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
