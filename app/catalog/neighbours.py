@@ -157,13 +157,18 @@ def _undecided(vectors: Floats) -> Iterator[tuple[Places, int]]:
 
 def _search(vectors: Floats, kept: Places, owners: Places, asked: Places, threads: int) -> Iterator[Pairs]:
     cells = _cells(vectors, threads)
-    queries, on_top, looked_up = [], [], []
-    for places, top in _undecided(vectors[asked]):
-        queries.append(asked[places])
-        on_top.append(np.full(len(places), top, np.int64))
-        looked_up.append(in_poses(vectors[asked[places]], on_top[-1]))
-    query, pose, sought = np.concatenate(queries), np.concatenate(on_top), np.concatenate(looked_up)
-    del looked_up
+    queries, on_top = [], []
+    for at in range(0, len(asked), _AT_ONCE):
+        some = asked[at : at + _AT_ONCE]
+        for places, top in _undecided(vectors[some]):
+            queries.append(some[places])
+            on_top.append(np.full(len(places), top, np.int64))
+    query, pose = np.concatenate(queries), np.concatenate(on_top)
+    # The largest array of all, filled piece by piece.
+    sought = np.empty((len(query), vectors.shape[1]), np.float32)
+    for at in range(0, len(query), _AT_ONCE):
+        those = slice(at, at + _AT_ONCE)
+        sought[those] = in_poses(vectors[query[those]], pose[those])
     wanted = _cells_wanted(sought, cells, threads)
     order = np.argsort(wanted.ravel(), kind="stable")
     bounds = np.searchsorted(wanted.ravel()[order], np.arange(len(cells.starts)))
