@@ -91,7 +91,7 @@ bench-gpu: $(READY) ## PRX at full size with random weights, on a CUDA device
 	@$(BIN)/python -m benchmarks.gpu
 
 # The network of the masks, rebuilt from the photos that its card names.
-mask-network: $(READY) ## The network that finds products, trained again: 25 minutes, on the photos in ../shared/data
+mask-network: $(READY) ## The network that finds products, trained again: half an hour, on the photos in ../shared/data
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt onnx==1.23.2 onnxscript==0.7.2
 	@$(BIN)/python -m benchmarks.mask_training ../shared/data
 

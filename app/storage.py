@@ -51,12 +51,12 @@ class Storage:
         """Where the file with these bytes lies, whether or not it is there. `suffix` starts with a dot."""
         return self.root / "files" / kind / sha256[:2] / f"{sha256}{suffix}"
 
-    def put(self, kind: Kind, data: bytes, suffix: str) -> str:
-        """Keep `data` and return its SHA-256 in hex. Writing the same bytes again costs no disk.
+    def put(self, kind: Kind, data: bytes, suffix: str, sha256: str = "") -> str:
+        """Keep `data` and return its SHA-256 in hex, `sha256` where the caller has just made it of the very bytes.
 
-        Raises DiskFull, also when only the reserve is left.
+        Writing the same bytes again costs no disk. Raises DiskFull, also when only the reserve is left.
         """
-        sha256 = hashlib.sha256(data).hexdigest()
+        sha256 = sha256 or hashlib.sha256(data).hexdigest()
         target = self.path(kind, sha256, suffix)
         if target.exists():
             # Whoever deletes files that nobody needs passes over young ones: see `app/removal/files.py`.
@@ -124,6 +124,17 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
+def saying_full(folder: Path) -> Iterator[None]:
+    """Raises DiskFull with a sentence where what is written below `folder` finds the disk full."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise DiskFull(f"The disk with {folder} is full. Nothing was lost; free some space and go on.") from error
+
+
+@contextmanager
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
     """Write a file whole or not at all: temporary name, fsync, rename, fsync of the folder.
 
@@ -131,22 +142,17 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
     """
     temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-        temporary = Path(name)
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        temporary = None
-        fsync_folder(target.parent)
-    except OSError as error:
-        if is_disk_full(error):
-            raise DiskFull(
-                f"The disk with {target.parent} is full. Nothing was lost; free some space and go on."
-            ) from error
-        raise
+        with saying_full(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+            temporary = Path(name)
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+            temporary = None
+            fsync_folder(target.parent)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SIDE_PX: Final = 192
+SIDE_PX: Final = 160
 ENCODER_SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 # Kernel, stride, expansion, channels in and out, repeats: EfficientNet-Lite0 up to stride 16.
 STAGES: Final = (
@@ -78,7 +78,10 @@ class Separable(nn.Module):
 
 
 class SubjectNetwork(nn.Module):
-    """uint8-valued sRGB, float32 (n, 3, 192, 192) in 0..255, to the logit of "product" at half size (n, 1, 96, 96)."""
+    """uint8-valued sRGB, float32 (n, 3, side, side) in 0..255, to the logit of "product", (n, 1, side / 2, side / 2).
+
+    The side is a multiple of 32 px.
+    """
 
     def __init__(self) -> None:
         super().__init__()

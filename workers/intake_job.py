@@ -14,6 +14,7 @@ from app import jobs
 from app.intake import hub, ingest, planning, retrying, settling, uploads
 from app.intake.addresses import PrivateHosts
 from app.intake.fetching import Fetcher
+from app.intake.finding import Wanted
 from app.intake.planning import Listed
 from app.intake.taking import Measuring, Share, take_share
 from workers.celery_app import Cut, Results, Work, cut_evenly, shared
@@ -38,12 +39,12 @@ def _plan(work: Work) -> list[jobs.JobPart]:
     return _shares(work, planning.plan(_beginning(work), work.tell, int(work.arguments["intake_id"])))
 
 
-def _fetch_dataset(work: Work) -> None:
-    """Where the source is a data set of a model hub, fetch what is missing of it."""
+def _fetch_dataset(work: Work, tried: Wanted | None = None) -> None:
+    """Where the source is a data set of a model hub, fetch what is missing of it, or of what is tried again."""
     with work.transaction() as session:
         folder = Path(ingest.get(session, int(work.arguments["intake_id"])).folder)
     if dataset := hub.of_folder(work.storage, folder):
-        hub.fetch(work.storage, dataset, work.tell)
+        hub.fetch(work.storage, dataset, work.tell, tried)
 
 
 def _shares(work: Work, listed: Listed) -> list[jobs.JobPart]:
@@ -77,7 +78,9 @@ def try_again(work: Work) -> dict[str, Any] | Cut:
 
 
 def _plan_again(work: Work) -> list[jobs.JobPart]:
-    _fetch_dataset(work)
+    with work.transaction() as session:
+        names = retrying.names(session, work.arguments)
+    _fetch_dataset(work, Wanted(names))
     return _shares(work, retrying.plan(_beginning(work), work.tell, work.arguments))
 
 

@@ -1,10 +1,11 @@
 """Colour as people name it: sRGB to CIELAB, and plain names for subject and background colours.
 
 Formulae: sRGB decoding and the D65 primaries matrix from IEC 61966-2-1:1999; CIELAB and the 1976 colour difference from
-CIE 15:2004. The names are plain English words of a shop. Their prototypes are ours; where those left gaps (amber,
-browns, olive, mustard, dusty pinks and purples, dark greens, deep and muted blues, tinted greys) they are medians of
-the XKCD colour survey under names that end in the same word or are a kind of it (R. Munroe, "Color survey results",
-2010; xkcd.com/color/rgb, public domain).
+CIE 15:2004. The names are plain English words of a shop. Their prototypes are ours, chosen by eye on photos of the half
+for tuning; where those left gaps (amber, browns, olive, mustard, dusty pinks and purples, dark greens, deep and muted
+blues, tinted greys) they are the values that the XKCD colour survey gives for a kind of the same colour (R. Munroe,
+"Color Survey Results", 2010; xkcd.com/color/rgb.txt, CC0). That is what people call colours on a screen; which of our
+words a name of the survey falls under (mustard: yellow, slate: grey) is our judgement.
 
 A dark colour has little chroma whatever its paint: the light that it sends back scales lightness and chroma alike. So
 what counts as coloured is chroma over lightness in the dark, and chroma alone above.
@@ -35,10 +36,17 @@ COLOURED_CHROMA = 14.0
 # In the dark that second limit falls with lightness, to the first at the least: on 200 photos of clothing black lay at
 # a chroma of 0 to 6, dark brown, olive and navy from 7 on.
 _DARK_SATURATION = 0.45
-# White cloth takes on the colour of lamps and of blue shade, which lie along b*.
+# White cloth takes on the colour of lamps and of blue shade, which lie along b*. What is no white and yellower than
+# this is cream or beige: five of the six such garments of the half for tuning.
 _LIGHT = 68.0
+_WHITE = 85.0
 _LIGHT_NEUTRAL_CHROMA = 10.0
+_BEIGE_B = 8.0
 _CAST_A = 4.0
+# Black cloth shines: of 30 dark garments of that half the black ones had a median lightness of 21 to 30, the dark grey
+# ones of 32 to 34. Paper does not, and backgrounds are called black below the second.
+_BLACK = 30.0
+_BLACK_PAPER = 27.0
 # A subject's colour is clear when a third of its pixels have it.
 CLEAR_SHARE = 1 / 3
 
@@ -49,47 +57,64 @@ _COLOUR_OVER_NEUTRAL = 0.85
 
 _PROTOTYPES: dict[str, tuple[str, ...]] = {
     "red": ("d62628", "c81e28", "ff0000", "e34234", "b21a1e", "a83c4f"),
-    "orange": ("f78716", "ff7f00", "e06c10", "ffa544", "d1701d", "ffab0f", "e05d38", "de9d5b"),
-    "yellow": (
-        "f7d528", "ffe135", "ffff00", "e3c020", "fbf1a0", "d9b92a", "fec615",
-        # Of the survey: mustard, dark mustard, ochre, yellow ochre and gold; ours: mustard cloth in shade.
-        "ceb301", "a88905", "bf9b0c", "cb9d06", "dbb40c", "b5984e",
-    ),
+    "orange": ("f78716", "ff7f00", "e06c10", "ffa544", "d1701d", "e05d38", "de9d5b"),
+    # The last: mustard cloth in shade.
+    "yellow": ("f7d528", "ffe135", "ffff00", "e3c020", "fbf1a0", "d9b92a", "b5984e"),
     "green": (
         "30a042", "00a000", "1f7a34", "7dc142", "bfe0bf", "006400", "8fae8b", "00ff00", "556b2f",
-        # Of the survey: light olive, olive, pea, pine and dark forest green.
-        "a4be5c", "677a04", "8eab12", "0a481e", "002d04",
-        # Of the survey: drab, dark olive and dark olive green; ours: olive and bottle green cloth, nearly black.
-        "828344", "373e02", "3c4d03", "2a2d18", "1c2a1e", "00c896", "47695a", "42422f",
+        # Olive and bottle green cloth, nearly black; faded olive, which on a screen is called greyish brown.
+        "2a2d18", "1c2a1e", "00c896", "47695a", "42422f", "6a6a53", "797a58",
     ),
     "teal": ("008080", "1a9e98", "0f6a6c", "40c4bf", "6d9a9d", "0b4456"),
+    # The last: indigo cloth, washed, and blue cotton, on a screen called slate: darker than this they are seldom grey.
     "blue": (
-        "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb",
-        # Of the survey: cobalt, true, royal, slate, greyish, denim, dark slate, grey and light grey blue.
-        "030aa7", "010fcc", "0504aa", "5b7c99", "5e819d", "3b638c", "214761", "6b8ba4", "9dbcd4",
-        # Ours: indigo cloth, washed.
-        "4a5a75",
+        "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb", "4a5a75", "515a68", "616c7a",
     ),
-    "navy": ("000080", "16224d", "1f2a5c", "01153e", "1b2131", "252d42"),
+    "navy": ("000080", "16224d", "1f2a5c", "1b2131", "252d42"),
+    # The last: magenta leather, purple cloth in the dark, mauve.
     "purple": (
-        "8038a8", "800080", "6a2d8c", "a064c8", "c9b3e0", "4b1f66",
-        # Of the survey: dull and greyish purple, dark mauve; ours: magenta leather, and purple cloth in the dark.
-        "84597e", "887191", "874c62", "963d80", "281a2c", "3b3145", "977882",
+        "8038a8", "800080", "6a2d8c", "a064c8", "c9b3e0", "4b1f66", "963d80", "281a2c", "3b3145", "977882",
     ),
-    "pink": (
-        "f680b0", "ffc0cb", "ff69b4", "f6cbd2", "e0659a", "ff1493",
-        # Of the survey: greyish, dusty, brownish and dark pink.
-        "c88d94", "d58a94", "c27e79", "cb416b", "a74163",
-    ),
+    # The last: faded pink cloth, which on a screen is called pinkish grey.
+    "pink": ("f680b0", "ffc0cb", "ff69b4", "f6cbd2", "e0659a", "ff1493", "a74163", "a48b8e"),
+    # The last: brown cloth and leather in shade, taupe.
     "brown": (
-        "7a4a28", "8b4513", "5f3a20", "96603a", "4a2c18", "ad8150", "b27a01",
-        # Of the survey: greyish, dark and chocolate brown; ours: brown cloth and leather in shade.
-        "7a6a4f", "341c02", "411900", "2b1d14", "3d2b20", "583630", "4c3b3a",
+        "7a4a28", "8b4513", "5f3a20", "96603a", "4a2c18", "2b1d14", "3d2b20", "583630", "4c3b3a", "735f56",
     ),
-    "beige": ("e5d2b2", "f5f5dc", "d8c3a0", "efe3cf", "c9b48f", "9f917a"),
+    "beige": ("e5d2b2", "f5f5dc", "d8c3a0", "efe3cf", "c9b48f", "9f917a", "cfc8b6"),
     "maroon": ("800000", "6b1020", "7a1f2b", "3a1218", "5a2430", "5c363a"),
-    # Of the survey: slate, steel, cool, warm, charcoal and medium grey. `name_colour` tells greys by lightness alone.
-    "grey": ("516572", "6f828a", "95a3a6", "978a84", "3c4142", "7d7f7c", "6f6d7e"),
+    # `name_colour` tells greys by lightness alone.
+    "grey": ("6f6d7e",),
+}  # fmt: skip
+
+# The same from the survey, under the names that it gives them.
+SURVEYED: dict[str, dict[str, str]] = {
+    "red": {"rusty red": "af2f0d"},
+    "orange": {"yellowish orange": "ffab0f"},
+    "yellow": {
+        "golden yellow": "fec615", "mustard": "ceb301", "dark mustard": "a88905", "ocher": "bf9b0c",
+        "yellow ochre": "cb9d06", "gold": "dbb40c",
+    },
+    "green": {
+        "light olive green": "a4be5c", "olive green": "677a04", "pea green": "8eab12", "pine green": "0a481e",
+        "dark forest green": "002d04", "drab": "828344", "dark olive": "373e02", "dark olive green": "3c4d03",
+    },
+    "blue": {
+        "cobalt blue": "030aa7", "true blue": "010fcc", "royal blue": "0504aa", "slate blue": "5b7c99",
+        "greyish blue": "5e819d", "denim": "3b638c", "dark slate blue": "214761", "grey blue": "6b8ba4",
+        "light grey blue": "9dbcd4",
+    },
+    "navy": {"navy": "01153e"},
+    "purple": {"dull purple": "84597e", "greyish purple": "887191", "dark mauve": "874c62"},
+    "pink": {"greyish pink": "c88d94", "dusty pink": "d58a94", "brownish pink": "c27e79", "dark pink": "cb416b"},
+    "brown": {
+        "light brown": "ad8150", "golden brown": "b27a01", "greyish brown": "7a6a4f", "dark brown": "341c02",
+        "chocolate brown": "411900",
+    },
+    "grey": {
+        "slate": "516572", "steel grey": "6f828a", "cool grey": "95a3a6", "warm grey": "978a84",
+        "charcoal grey": "3c4142", "medium grey": "7d7f7c",
+    },
 }  # fmt: skip
 
 # A contrast under one just noticeable difference (2.3 in CIE 1976: Mahy et al. 1994): nothing in the frame can be seen.
@@ -139,7 +164,7 @@ def leading_colour(labs: ArrayLike) -> LeadingColour:
     (Shafer, "Using color to separate reflection components", 1985), so a paint's lightness and chroma are the medians
     of its stronger half; its hue, which light hardly moves, is that of all its pixels. Of a grey, which only shade can
     darken, it is the lighter half that counts, of a light one the lightest quarter: a white shirt is white though its
-    folds are not.
+    folds are not. Of black all counts, for its light half is sheen.
     """
     pixels = np.asarray(labs, dtype=np.float64).reshape(-1, 3)
     strength = chroma(pixels)
@@ -149,8 +174,9 @@ def leading_colour(labs: ArrayLike) -> LeadingColour:
     is_hue_clear = len(hued) >= len(pixels) * CLEAR_SHARE and len(hued) >= len(neutral) * _COLOUR_OVER_NEUTRAL
     if is_hue_clear or len(neutral) == 0:
         return LeadingColour(_paint(hued), len(hued) / len(pixels))
-    is_light = float(np.median(neutral[:, 0])) >= _LIGHT
-    lit = neutral[neutral[:, 0] >= np.percentile(neutral[:, 0], 75 if is_light else 50)]
+    middle = float(np.median(neutral[:, 0]))
+    shaded = 75 if middle >= _LIGHT else 50 if middle >= _BLACK else 0
+    lit = neutral[neutral[:, 0] >= np.percentile(neutral[:, 0], shaded)]
     return LeadingColour(np.asarray(np.median(lit, axis=0)), len(neutral) / len(pixels))
 
 
@@ -166,7 +192,7 @@ def name_colour(lab: Sequence[float] | Lab) -> str:
     brown, beige, maroon.
     """
     colour = np.asarray(lab, dtype=np.float64)
-    is_cast = colour[0] >= _LIGHT and abs(colour[1]) < _CAST_A
+    is_cast = abs(colour[1]) < _CAST_A and (colour[0] >= _WHITE or (colour[0] >= _LIGHT and colour[2] < _BEIGE_B))
     limit = _LIGHT_NEUTRAL_CHROMA if is_cast else NEUTRAL_CHROMA
     if float(chroma(colour)) < limit or float(colour[0]) < 9:
         return _name_neutral(float(colour[0]))
@@ -188,6 +214,8 @@ def name_background(lab: Sequence[float] | Lab, busy: bool = False) -> str:
     name = name_colour(colour)
     if name == "white" and lightness < 93:
         return "light grey"
+    if name == "black" and lightness >= _BLACK_PAPER:
+        return "dark grey"
     if name in _NEUTRALS or name in {"beige", "navy", "maroon"}:
         return name
     if lightness >= 72:
@@ -237,7 +265,8 @@ def _name_neutral(lightness: float) -> str:
     return "white"
 
 
-_NEUTRAL_STEPS = ((27.0, "black"), (44.0, "dark grey"), (_LIGHT, "grey"), (85.0, "light grey"))
+_NEUTRAL_STEPS = ((_BLACK, "black"), (44.0, "dark grey"), (_LIGHT, "grey"), (_WHITE, "light grey"))
 _NEUTRALS = frozenset({"black", "dark grey", "grey", "light grey", "white"})
-_NAMES = tuple(name for name, codes in _PROTOTYPES.items() for _ in codes)
-_PROTOTYPE_LABS = lab_from_srgb([list(bytes.fromhex(code)) for codes in _PROTOTYPES.values() for code in codes])
+_CODES = [(name, code) for name, codes in _PROTOTYPES.items() for code in (*codes, *SURVEYED.get(name, {}).values())]
+_NAMES = tuple(name for name, _ in _CODES)
+_PROTOTYPE_LABS = lab_from_srgb([list(bytes.fromhex(code)) for _, code in _CODES])

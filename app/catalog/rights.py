@@ -29,6 +29,8 @@ OPT_OUTS: Final = (
     "tdm_reservation", "tdm_opt_out",
 )  # fmt: skip
 ROBOTS: Final = ("x_robots_tag", "robots", "robots_tag")
+# What a photo's server says in headers of these names no table takes back.
+_OF_SERVERS: Final = ("tdm_reservation", "x_robots_tag")
 # What a column of `OPT_OUTS` holds where nobody opted out.
 _NOT_OPTED_OUT: Final = ("false", "0", "0.0", "no", "n", "f", "off", "none", "null", "nan", "n/a", "in", "opt-in", "-")
 _NO_TRAINING: Final = "(^|[^a-z])(noai|noimageai)([^a-z]|$)"
@@ -71,11 +73,30 @@ CREDIT: Final = f"said_of_rights(extra, {_names(CREDITS)})"
 OPT_OUT: Final = "is_opted_out(extra)"
 
 
+def _heading_of(column: str) -> str:
+    return re.sub(r"[\s_-]+", "_", column.strip().lower())
+
+
+def replaced(extra: Mapping[str, Any], said: Mapping[str, Any]) -> list[str]:
+    """The columns of a photo that a newer row takes the place of, for it says the same in a column of another name.
+
+    That is a column in other letters, one of the same right that would be read before the row's, and an opt-out.
+    """
+    own = {_heading_of(column) for column in said}
+    outdated = set(own)
+    for columns in (SOURCES, LICENCES, CREDITS):
+        outdated |= set(columns[: min((columns.index(heading) for heading in own if heading in columns), default=0)])
+    if own.intersection(OPT_OUTS):
+        outdated |= set(OPT_OUTS)
+    outdated -= set(_OF_SERVERS) - own
+    return [column for column in extra if column not in said and _heading_of(column) in outdated]
+
+
 def opt_out_said(extra: Mapping[str, Any]) -> str:
     """The columns and words that a photo's opt-out is known by: "opt_out: yes"; empty where there is none."""
     said = []
     for column, value in extra.items():
-        heading, text = re.sub(r"[\s_-]+", "_", column.strip().lower()), str(value).strip()
+        heading, text = _heading_of(column), str(value).strip()
         is_robots = heading in ROBOTS and re.search(_NO_TRAINING, text.lower())
         if is_robots or (heading in OPT_OUTS and text and text.lower() not in _NOT_OPTED_OUT):
             said.append(f"{column.strip()}: {text}")

@@ -51,9 +51,9 @@ def record(session: Session, version: int, measured: Mapping[int, Mapping[str, A
     ]
     if not rows:
         return
-    new = insert(Signals).values(rows)
+    new = insert(Signals)
     changed = {column: new.excluded[column] for column in rows[0] if column != "image_id"}
-    session.execute(new.on_conflict_do_update(index_elements=["image_id"], set_=changed))
+    session.execute(new.on_conflict_do_update(index_elements=["image_id"], set_=changed), rows)
 
 
 def of(session: Session, image_id: int) -> Signals | None:

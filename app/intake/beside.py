@@ -86,12 +86,23 @@ def _beside(group: Sequence[IntakeFile]) -> tuple[dict[int, list[IntakeFile]], l
     for stem in [stem for stem in texts if stem not in exact and len(alike[stem.casefold()]) == 1]:
         (key,) = alike[stem.casefold()]
         texts[key] += texts.pop(stem)
+    for stem in [stem for stem in texts if stem not in exact]:
+        # A sample of a shard is called by what stands before the first dot: "1.txt" is of "1.front.jpg" too.
+        of_sample = [row for row in group if _is_of_sample(row, stem)]
+        for row in of_sample:
+            texts[pictures[row.id]] += texts[stem]
     beside: dict[int, list[IntakeFile]] = {}
     for picture_id, key in pictures.items():
         if its := [*texts.get(key, ()), *texts.get(posixpath.splitext(key)[0], ())]:
             beside[picture_id] = its
     used = {row.id for its in beside.values() for row in its}
     return beside, [row for row in captions if row.id not in used]
+
+
+def _is_of_sample(row: IntakeFile, key: str) -> bool:
+    folder, own = posixpath.split(key_of(row.name))
+    is_in_shard = "steps" in row.locator and row.locator["steps"][-1][0] == "tar"
+    return row.kind == "picture" and is_in_shard and posixpath.join(folder, own.split(".", 1)[0]) == key
 
 
 def _with(picture: IntakeFile, captions: Sequence[IntakeFile], remarks: IntakeRemarks) -> dict[str, object]:

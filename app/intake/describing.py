@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.captions import writing
 from app.captions.tables import Caption
+from app.catalog import rights
 from app.catalog.naming import folder_category
 from app.catalog.tables import Image, IntakeRemark
 from app.intake.matching import TOLD_AT_MOST
@@ -180,11 +181,49 @@ def _correct(remarks: IntakeRemarks, image: Image, named: _Named, earlier: Seque
         if before != value:
             changes.append(f"{_label(fact)} {_shown(before)} → {_shown(value)}")
             _set(image, fact, value)
+    for column in rights.replaced(image.extra, row.extra):
+        if not any(words.said and column in words.said.extra for words in earlier):
+            changes.append(f"{_label(column)} {_shown(image.extra[column])} → none")
+            image.extra = {name: value for name, value in image.extra.items() if name != column}
     if changes:
         remarks.remark("changed", row.source, row.line, row.name, f"{image.file_name}: {'; '.join(changes)}.")
     for other, values in unused.items():
         why = f"{other} has the same bytes, and its row says otherwise"
         remarks.remark("unused", row.source, row.line, row.name, f"Not taken: {'; '.join(values)}. {why}.")
+
+
+def heed_servers(session: Session, remarks: IntakeRemarks, heard: dict[int, tuple[str, dict[str, str]]]) -> None:
+    """Keep what servers say now of photos that the catalog has: by id of the image, the address and its headers.
+
+    An opt-out counts from when it is heard. What was said before and is not said any more stays, and what the server
+    of another address of the same bytes said stands beside it.
+    """
+    rows = select(Image).where(Image.id.in_(heard)).order_by(Image.id).with_for_update(key_share=True)
+    for image in session.scalars(rows.execution_options(populate_existing=True)):
+        address, said = heard[image.id]
+        if address != image.file_name:
+            said = {name: both_said(image.extra.get(name), value) for name, value in said.items()}
+        changes = [
+            f"{_label(name)} {_shown(image.extra.get(name))} → {_shown(value)}"
+            for name, value in said.items()
+            if image.extra.get(name) != value
+        ]
+        if changes:
+            image.extra = {**image.extra, **said}
+            remarks.remark("changed", address, 0, address, f"{image.file_name}: {'; '.join(changes)}, by its server.")
+    remarks.keep(session)
+
+
+def both_said(before: Any, value: str) -> str:
+    """What two servers say of the same bytes, in one header's value."""
+    words = str(before).split(", ") if before else []
+    return ", ".join([*words, *(word for word in value.split(", ") if word not in words)])
+
+
+def changes_kept(session: Session, intake_id: int) -> int:
+    """How many changes of this intake are written down."""
+    changed = (IntakeRemark.intake_id == intake_id, IntakeRemark.kind == "changed")
+    return session.scalar(select(func.count()).select_from(IntakeRemark).where(*changed)) or 0
 
 
 def _give(

@@ -18,6 +18,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain, zip_longest
 from typing import Final
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -34,12 +36,17 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 # A busy server may ask for this much patience once; for more, its photo is refused and can be tried again.
 MAX_PATIENCE_S: Final = 20.0
 ADDRESSES_TRIED: Final = 3
+# A server that kept so many photos in a row waiting for nothing is not waited for again, for there may be a million.
+SILENCES: Final = 8
 _CHUNK_BYTES: Final = 1 << 18
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 # Servers turn strangers without a name away, and their keepers want to know whom to write to.
 USER_AGENT: Final = "Packshot (takes in product photos that a team's own table names)"
 # By these a server says what may be done with its files; those that opt out of training go along with the photo.
 _TOLD_BY_SERVERS: Final = ("X-Robots-Tag", "TDM-Reservation")
+# What a body is packed in where a server does not do as it is asked. Other words there ("utf-8", "aws-chunked") are
+# mistakes of whoever uploaded the file, and the file is as it is.
+_PACKINGS: Final = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz"})
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 
 Resolve = Callable[[str, int], list[str]]
@@ -64,18 +71,27 @@ def connect(address: str, port: int, timeout_s: float) -> socket.socket:
     return socket.create_connection((address, port), timeout_s)
 
 
+@cache
+def system_trust() -> ssl.SSLContext:
+    """Whose certificates this machine trusts, read once: that takes longer than many a photo."""
+    return ssl.create_default_context()
+
+
 @dataclass(frozen=True, slots=True)
 class Fetcher:
     """Fetches photos. `private` are hosts inside a team's network that it allows; `turns` holds two requests a host.
 
-    `resolve` and `connect` are how it reaches the network.
+    `resolve` and `connect` are how it reaches the network, `trust` says whose certificates it takes. `silences` counts
+    by host how often in a row it waited for nothing.
     """
 
     private: PrivateHosts = field(default_factory=PrivateHosts)
     turns: Turns = field(default_factory=Turns)
     resolve: Resolve = resolve
     connect: Connect = connect
+    trust: Callable[[], ssl.SSLContext] = system_trust
     whole_s: float = WHOLE_S
+    silences: dict[str, int] = field(default_factory=dict)
 
     def fetch(self, url: str, max_bytes: int) -> Fetched:
         """The file behind a web address, at most `max_bytes` of it. Raises Unopened, saying why there is none."""
@@ -83,7 +99,10 @@ class Fetcher:
         redirects, patience = 0, 1
         while True:
             place = _place(url, self.private)
-            with self.turns.of(str(place.hostname)):
+            host = str(place.hostname)
+            with self.turns.of(host):
+                if self.silences.get(host, 0) >= SILENCES:
+                    raise Unopened(f"The server {host} did not answer {SILENCES} times in a row; try again.")
                 # Waiting for others, or as a server asks, takes nothing from the time that a file has.
                 begun = time.monotonic()
                 with self._answer(place, begun + left_s) as answer:
@@ -95,7 +114,9 @@ class Fetcher:
                     elif answer.status in (429, 503) and patience:
                         patience, wait_s = patience - 1, _patience_s(answer)
                     else:
-                        return _read(answer, max_bytes, begun + left_s)
+                        fetched = _read(answer, max_bytes, begun + left_s)
+                        self.silences.pop(host, None)
+                        return fetched
                 left_s -= time.monotonic() - begun
             if wait_s > MAX_PATIENCE_S:
                 raise Unopened("The server is busy and asks to come back later; try again.")
@@ -113,11 +134,14 @@ class Fetcher:
         try:
             if is_safe:
                 # In the list before it shakes hands, so that it can be cut then too.
-                context = ssl.create_default_context()
-                safe = context.wrap_socket(lines[-1], server_hostname=host, do_handshake_on_connect=False)
+                name = host.rstrip(".")  # certificates name no root
+                safe = self.trust().wrap_socket(
+                    lines[-1], server_hostname=name, do_handshake_on_connect=False, suppress_ragged_eofs=False
+                )
                 lines.append(safe)
                 safe.do_handshake()
             request = http.client.HTTPConnection(host, port)
+            request.default_port = 443 if is_safe else 80  # which is not named to the server
             request.sock = lines[-1]
             target = (place.path or "/") + (f"?{place.query}" if place.query else "")
             request.putrequest("GET", target, skip_accept_encoding=True)
@@ -129,14 +153,27 @@ class Fetcher:
             request.endheaders()
             with request.getresponse() as answer:
                 yield answer
-        except ssl.SSLError:
-            raise Unopened("The server's certificate cannot be trusted, so nothing was fetched.") from None
-        except (OSError, http.client.HTTPException, ValueError):
-            late = time.monotonic() >= deadline
-            raise Unopened(_too_slow(self.whole_s) if late else "The connection broke; try again.") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if isinstance(error, TimeoutError) or time.monotonic() >= deadline:
+                self._count_silence(host)
+            raise Unopened(self._why_none(error, deadline)) from None
         finally:
             cut.cancel()
             lines[-1].close()
+
+    def _count_silence(self, host: str) -> None:
+        self.silences[host] = self.silences.get(host, 0) + 1
+
+    def _why_none(self, error: Exception, deadline: float) -> str:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return "The server's certificate cannot be trusted, so nothing was fetched."
+        if time.monotonic() >= deadline:
+            return f"The file was not here after {self.whole_s:.0f} seconds; try again."
+        if isinstance(error, TimeoutError):
+            return f"The server sent nothing for {CONNECT_S:.0f} seconds; try again."
+        if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+            return "No safe connection to the server came about, so nothing was fetched."
+        return "The connection broke; try again."
 
     def _connection(self, host: str, port: int, deadline: float) -> socket.socket:
         addresses = _in_time(lambda: self.resolve(host, port), min(CONNECT_S, deadline - time.monotonic()))
@@ -145,12 +182,13 @@ class Fetcher:
         for address in addresses:
             if not is_public(address) and not self.private.allows(host, address):
                 raise Unopened(f"{host} is an address inside a network, and from there nothing is fetched.")
-        for address in addresses[:ADDRESSES_TRIED]:
+        for address in _both_kinds_first(addresses)[:ADDRESSES_TRIED]:
             left_s = min(CONNECT_S, deadline - time.monotonic())
             if left_s <= 0:
                 break
             with contextlib.suppress(OSError):
                 return self.connect(address, port, left_s)
+        self._count_silence(host)
         raise Unopened(f"The server {host} does not answer; try again.")
 
 
@@ -193,7 +231,7 @@ def _read(answer: http.client.HTTPResponse, max_bytes: int, deadline: float) -> 
     if answer.status != 200:
         words = f"{answer.status} {http.client.responses.get(answer.status, '')}".rstrip()
         raise Unopened(f"The server answers {words}.")
-    if answer.getheader("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+    if _PACKINGS.intersection(re.findall(r"[a-z-]+", answer.getheader("Content-Encoding", "").lower())):
         raise Unopened("The server sends the file packed, though it was asked not to.")
     if answer.length is not None and answer.length > max_bytes:
         raise too_large(answer.length, max_bytes)
@@ -204,6 +242,8 @@ def _read(answer: http.client.HTTPResponse, max_bytes: int, deadline: float) -> 
             raise too_large(len(data), max_bytes)
         if time.monotonic() >= deadline:
             raise TimeoutError
+    if time.monotonic() >= deadline:
+        raise TimeoutError  # a body that was cut off may read like a whole one too
     if answer.length:
         raise Unopened("The connection broke before the file was whole; try again.")
     if not data:
@@ -242,5 +282,8 @@ def _in_time(ask: Callable[[], list[str]], limit_s: float) -> list[str]:
         return []
 
 
-def _too_slow(limit_s: float) -> str:
-    return f"The file was not here after {limit_s:.0f} seconds; try again."
+def _both_kinds_first(addresses: list[str]) -> list[str]:
+    """IPv4 and IPv6 in turn, in their order: where the one leads nowhere, the other is tried before time is up."""
+    first = [address for address in addresses if (":" in address) == (":" in addresses[0])]
+    rest = [address for address in addresses if address not in first]
+    return [address for address in chain.from_iterable(zip_longest(first, rest)) if address is not None]

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from sqlalchemy import JSON, cast, literal, update
@@ -23,8 +24,9 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog.tables import Catalog, Image, Intake
-from app.errors import Refused
+from app.errors import DiskFull, Refused, is_disk_full
 from app.intake import ingest
+from app.intake.finding import Wanted
 from app.intake.sources.naming import PARQUETS, PICTURE_NAMES, TARS, ZIPS
 from app.people import Person
 from app.storage import Storage
@@ -38,6 +40,9 @@ _WANTED: Final = PICTURE_NAMES | ZIPS | TARS | PARQUETS | {".csv", ".tsv", ".jso
 _README: Final = "README.md"
 _COMMIT: Final = ".commit"
 _OFFLINE: Final = "The model hub cannot be reached from here, and {} is not on this machine."
+# The hub counts requests over five minutes, and a folder of photos has one for each.
+PATIENCE_S: Final = 1_200.0
+_WAIT_S: Final = 30.0
 
 Beat = Callable[[], None]
 
@@ -84,19 +89,23 @@ def request_intake(session: Session, storage: Storage, catalog: Catalog, wanted:
     return intake
 
 
-def fetch(storage: Storage, wanted: HubDataset, beat: Beat) -> None:
+def fetch(storage: Storage, wanted: HubDataset, beat: Beat, tried: Wanted | None = None) -> None:
     """Fetch the files of a data set that its folder lacks. `beat` is called before each, and may raise.
+
+    `tried` are the entries for whose sake it is done again: of pictures, archives and tables of them only those.
 
     Raises Refused where the hub cannot be reached, has no such data set, or keeps it for those who asked; and DiskFull.
     """
     # It takes a second to import.
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
     folder = wanted.folder(storage)
     folder.mkdir(parents=True, exist_ok=True)
     beat()
-    commit, sizes = _listed(wanted, folder)
+    commit, sizes = _listed(wanted, folder, beat)
     files = {name: size for name, size in sizes.items() if _is_wanted(name)}
+    if tried is not None:
+        files = {name: size for name, size in files.items() if _may_concern(tried, name)}
     if not any(name != _README for name in files):
         raise Refused(f"{wanted} holds no pictures, archives or tables that can be taken in.")
     missing = {name: size for name, size in files.items() if not (folder / name).exists()}
@@ -105,30 +114,101 @@ def fetch(storage: Storage, wanted: HubDataset, beat: Beat) -> None:
     for name in sorted(missing):
         beat()
         storage.refuse_below_reserve(missing[name])
+
+        def download(name: str = name) -> str:
+            return hf_hub_download(wanted.name, name, repo_type="dataset", revision=commit, cache_dir=cache)
+
         try:
-            kept = hf_hub_download(wanted.name, name, repo_type="dataset", revision=commit, cache_dir=cache)
-        except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
-            raise Refused(f"{name} of {wanted} cannot be fetched: {_reason(error)}") from error
+            kept = _patiently(download, beat)
+        except _Unanswered as failure:
+            error = failure.error
+            if is_disk_full(error):
+                raise DiskFull(f"The disk of the hub's cache is full: {name} of {wanted} was not fetched.") from error
+            why = _why_answered(wanted, error) or _reason(error)
+            raise Refused(f"{name} of {wanted} cannot be fetched: {why}") from error
         _place(Path(os.path.realpath(kept)), folder / name)
 
 
-def _listed(wanted: HubDataset, folder: Path) -> tuple[str, dict[str, int]]:
+class _Unanswered(Exception):
+    """The hub's client raised this error; a beat raises what it likes beside it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _patiently(ask: Callable[[], Any], beat: Beat) -> Any:
+    """What the hub answers, asked again after as long as it says while it has had too many requests.
+
+    Raises _Unanswered, and what `beat` does.
+    """
+    left_s = PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except Exception as error:
+            answer = _answer(error)
+            wait_s = _asked_to_wait_s(answer) if answer is not None and answer.status_code == 429 else left_s + 1
+            if wait_s > left_s:
+                raise _Unanswered(error) from error
+        left_s -= wait_s
+        until = time.monotonic() + wait_s
+        while time.monotonic() < until:
+            beat()
+            time.sleep(min(1.0, wait_s))
+
+
+def _answer(error: BaseException | None) -> Any:
+    """The hub's own answer that an error is about; None where it did not answer."""
+    while error is not None:
+        if (answer := getattr(error, "response", None)) is not None:
+            return answer
+        error = error.__cause__
+    return None
+
+
+def _asked_to_wait_s(answer: Any) -> float:
+    asked = re.search(r"^\d{1,6}$", answer.headers.get("Retry-After", "").strip())
+    # Of this many requests there are so many left, until in t seconds the count begins anew.
+    begins_anew = re.search(r";\s*t=(\d{1,6})", answer.headers.get("RateLimit", ""))
+    return float(asked[0] if asked else begins_anew[1] if begins_anew else _WAIT_S)
+
+
+def _why_answered(wanted: HubDataset, error: Exception) -> str:
+    """What the hub's answer means, in a sentence; empty where it did not answer."""
+    from huggingface_hub import errors
+
+    answer = _answer(error)
+    if answer is None:
+        return ""
+    if isinstance(error, errors.GatedRepoError) or answer.status_code == 403:
+        return f"{wanted} is kept for people who asked on its page, and HF_TOKEN names none."
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{wanted.name} has no revision {wanted.revision}."
+    if isinstance(error, errors.RepositoryNotFoundError) or answer.status_code == 401:
+        return f"The model hub has no data set {wanted.name}, or none that it shows here."
+    if answer.status_code == 429:
+        return "The model hub has had too many requests from here. What was fetched is kept; take it in again later."
+    return f"The model hub answers {answer.status_code}. What was fetched is kept; take it in again later."
+
+
+def _listed(wanted: HubDataset, folder: Path, beat: Beat) -> tuple[str, dict[str, int]]:
     """The commit that this intake keeps to, and the files of the data set there with their bytes."""
     from huggingface_hub import HfApi, errors, snapshot_download
+
+    def ask() -> Any:
+        return HfApi().dataset_info(wanted.name, revision=revision, files_metadata=True, timeout=20)
 
     kept = folder / _COMMIT
     revision = kept.read_text() if kept.is_file() else wanted.revision
     try:
-        about = HfApi().dataset_info(wanted.name, revision=revision, files_metadata=True, timeout=20)
+        about = _patiently(ask, beat)
         commit = str(about.sha)
         sizes = {file.rfilename: file.size or 0 for file in about.siblings or ()}
-    except errors.GatedRepoError as error:
-        raise Refused(f"{wanted} is kept for people who asked on its page, and HF_TOKEN names none.") from error
-    except errors.RevisionNotFoundError as error:
-        raise Refused(f"{wanted.name} has no revision {wanted.revision}.") from error
-    except errors.RepositoryNotFoundError as error:
-        raise Refused(f"The model hub has no data set {wanted.name}, or none that it shows here.") from error
-    except Exception as unreached:
+    except _Unanswered as failure:
+        unreached, answer = failure.error, _answer(failure.error)
+        if answer is not None and answer.status_code < 500:
+            raise Refused(_why_answered(wanted, unreached)) from unreached
         # Whatever lies between here and the hub: no network, a proxy, HF_HUB_OFFLINE.
         try:
             cache = os.environ.get("HF_HUB_CACHE")
@@ -136,7 +216,7 @@ def _listed(wanted: HubDataset, folder: Path) -> tuple[str, dict[str, int]]:
                 wanted.name, repo_type="dataset", revision=revision, cache_dir=cache, local_files_only=True
             )
         except (errors.LocalEntryNotFoundError, OSError, ValueError):
-            raise Refused(_OFFLINE.format(wanted)) from unreached
+            raise Refused(_why_answered(wanted, unreached) or _OFFLINE.format(wanted)) from unreached
         commit = Path(place).name
         present = (path for path in Path(place).rglob("*") if path.is_file())
         sizes = {path.relative_to(place).as_posix(): path.stat().st_size for path in present}
@@ -150,6 +230,12 @@ def _is_wanted(name: str) -> bool:
     if not parts or any(part.startswith(".") for part in parts) or name.startswith("/"):
         return False
     return name == _README or PurePosixPath(name).suffix.lower() in _WANTED
+
+
+def _may_concern(tried: Wanted, name: str) -> bool:
+    """Whether a file is tried again, holds what is, or may say something of it."""
+    is_words = PurePosixPath(name).suffix.lower() not in PICTURE_NAMES | ZIPS | TARS | PARQUETS
+    return is_words or tried.holds(name) or any(own.startswith(f"{name}/") for own in tried.names)
 
 
 def _place(kept: Path, target: Path) -> None:

@@ -125,12 +125,13 @@ def record_source_files(session: Session, rows: Iterable[dict[str, Any]]) -> Non
     files = {(row["file_name"], row["sha256"]): row for row in rows}
     if not files:
         return
-    new = insert(SourceFile).values([files[key] for key in sorted(files)])
+    new = insert(SourceFile)
     changed = {name: new.excluded[name] for name in ("intake_id", "image_id", "outcome", "reason", "thumb_sha256")}
     session.execute(
         new.on_conflict_do_update(
             index_elements=["catalog_id", "file_name", "sha256"], set_=changed, where=SourceFile.outcome == "refused"
-        )
+        ),
+        [files[key] for key in sorted(files)],
     )
     refused_before.forget_replaced(session, next(iter(files.values()))["intake_id"], list(files))
 

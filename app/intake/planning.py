@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,8 +22,9 @@ from app.catalog.tables import SourceFile
 from app.errors import Refused
 from app.intake import beside, describing, ingest, refused_before, staging
 from app.intake.describing import Begin, IntakeRemarks
+from app.intake.finding import Wanted
 from app.intake.ingest import Tell
-from app.intake.matching import Matched, match
+from app.intake.matching import Matched, Named, match
 from app.intake.metadata import Rows, is_address, is_metadata, is_table, key_of, read_metadata
 from app.intake.sources.entry import Entry
 from app.intake.sources.listing import walk
@@ -32,6 +34,8 @@ from app.intake.tables import IntakeFile
 
 STAGED_AT_ONCE: Final = 1_000
 _BATCH: Final = 500
+# What a row may mean, or say that it is none of.
+_MATCHED: Final = ("picture", "photo", "refused", "other")
 # A packed TAR is unpacked from its start for each share of it.
 PACKED_SHARES: Final = 8
 
@@ -75,23 +79,24 @@ def plan(begin: Begin, tell: Tell, intake_id: int) -> Listed:
 
 
 def put_together(
-    begin: Begin, tell: Tell, remarks: IntakeRemarks, source: str, catalog_id: int
+    begin: Begin, tell: Tell, remarks: IntakeRemarks, source: str, catalog_id: int, wanted: Wanted | None = None
 ) -> tuple[list[Entry], Rows, int, Matched]:
-    """Stage what a source holds, and with each picture the words that came along.
+    """Stage what a source holds, or what of it is wanted, and with each picture the words that came along.
 
     Returns the tables, their rows, how many caption files were used, and which picture each row means.
     """
     intake_id = remarks.intake_id
-    tables = _stage(begin, tell, intake_id, source)
+    beat = beating(tell)
+    tables = _stage(begin, intake_id, walk(source, beat) if wanted is None else wanted.walk(source, beat))
     rows = read_metadata(tables)
     has_pictures = _has(begin, intake_id, "picture")
-    if not has_pictures or any(table.is_catalogue for table in tables):
-        _stage_addresses(begin, intake_id, rows)
+    if not has_pictures or wanted or any(table.is_catalogue for table in tables):
+        _stage_addresses(begin, intake_id, rows, wanted)
     # Words that come alone are for the photos that are there already.
-    if not has_pictures and (rows.by_key or _has(begin, intake_id, "caption")):
+    if not has_pictures and not wanted and (rows.by_key or _has(begin, intake_id, "caption")):
         _stage_photos(begin, intake_id, catalog_id)
     used = beside.give_captions(begin, remarks)
-    matched = _match(begin, remarks, rows, _root(source)) if rows.by_key else Matched({}, [], [])
+    matched = _match(begin, remarks, rows, _root(source), wanted) if rows.by_key else Matched({}, [], [])
     return tables, rows, used, matched
 
 
@@ -108,8 +113,8 @@ def _root(source: str) -> str:
     return source if Path(source).is_dir() else str(Path(source).parent)
 
 
-def _stage(begin: Begin, tell: Tell, intake_id: int, source: str) -> list[Entry]:
-    """Stage every entry; returns the tables among them."""
+def _stage(begin: Begin, intake_id: int, entries: Iterable[Entry]) -> list[Entry]:
+    """Stage entries; returns the tables among them."""
     batch, tables = list[Entry](), list[Entry]()
 
     def keep() -> None:
@@ -117,7 +122,7 @@ def _stage(begin: Begin, tell: Tell, intake_id: int, source: str) -> list[Entry]
             staging.stage(session, intake_id, batch)
         batch.clear()
 
-    for entry in walk(source, beating(tell)):
+    for entry in entries:
         batch.append(entry)
         if is_table(entry) and not staging.is_caption(entry):
             tables.append(entry)
@@ -145,19 +150,24 @@ def _stage_photos(begin: Begin, intake_id: int, catalog_id: int) -> None:
         after = rows[-1].id
 
 
-def _stage_addresses(begin: Begin, intake_id: int, rows: Rows) -> None:
+def _stage_addresses(begin: Begin, intake_id: int, rows: Rows, wanted: Wanted | None) -> None:
     """Stage the pictures that rows name by a web address."""
     addresses = [row.name for row in rows.by_key.values() if is_address(row.name)]
+    if wanted:
+        addresses = [url for url in addresses if wanted.holds(tidy(url))]
     for start in range(0, len(addresses), STAGED_AT_ONCE):
         some = addresses[start : start + STAGED_AT_ONCE]
         with begin() as session:
             staging.stage(session, intake_id, [Entry("picture", Path(), tidy(url), url=url) for url in some])
 
 
-def _match(begin: Begin, remarks: IntakeRemarks, rows: Rows, root: str) -> Matched:
+def _match(begin: Begin, remarks: IntakeRemarks, rows: Rows, root: str, wanted: Wanted | None) -> Matched:
     """Find the picture of each row, and stage what the row says with it."""
-    kinds = ("picture", "photo", "refused", "other")
-    matched = match(rows.by_key, (_AsMet(row) for row in _all(begin, remarks.intake_id, kinds)), root)
+    met: Iterable[Named] = (_AsMet(row) for row in _all(begin, remarks.intake_id, _MATCHED))
+    if wanted:
+        # A row that names a photo exactly is no other's.
+        met = chain(met, _recorded(begin, remarks.intake_id))
+    matched = match(rows.by_key, met, root)
     changes: list[dict[str, Any]] = []
     for row in _all(begin, remarks.intake_id, ("picture", "photo")):
         said = matched.rows.get(key_of(row.name))
@@ -185,6 +195,21 @@ def _tidied(remarks: IntakeRemarks, text: str, source: str, line: int, name: str
     except Refused as refusal:
         remarks.remark("unread", source, line, name, f"No caption was taken: {refusal.sentence}")
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A file of this intake that is in the catalog, under its name."""
+
+    name: str
+    kind: str = "picture"
+
+
+def _recorded(begin: Begin, intake_id: int) -> Iterator[_Recorded]:
+    with begin() as session:
+        mine = (SourceFile.intake_id == intake_id, SourceFile.image_id.is_not(None))
+        names = session.scalars(select(SourceFile.file_name).where(*mine)).all()
+    return map(_Recorded, names)
 
 
 @dataclass(frozen=True, slots=True)

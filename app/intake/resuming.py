@@ -6,12 +6,15 @@ same folder again; what is there is not sent twice. Of a large file its pieces l
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from sqlalchemy import select
@@ -23,7 +26,7 @@ from app.intake import folders, uploads
 from app.intake.sources.entry import MAX_FILE_BYTES
 from app.intake.sources.naming import shortened
 from app.people import Person
-from app.storage import Storage, atomic_file
+from app.storage import Storage, atomic_file, saying_full
 
 MAX_CHOSEN: Final = 200_000
 MISSING_SHOWN: Final = 5
@@ -109,26 +112,43 @@ def keep_piece(
     if not 0 <= offset <= size_bytes or size_bytes > MAX_FILE_BYTES:
         limit = MAX_FILE_BYTES // 1024**2
         raise Refused(f"{tame} has more than {limit} MB, the limit of one file. Leave it out and go on.")
-    (folder / _PIECES).mkdir(exist_ok=True)
     part = folder / _PIECES / f"{hashlib.sha256(f'{size_bytes} {tame}'.encode()).hexdigest()}.part"
-    part.touch()
-    with part.open("r+b") as file:
-        here = file.seek(0, 2)
-        if offset != here:
-            return here
-        left = size_bytes - here
-        while left and (chunk := source.read(min(left, _CHUNK_BYTES))):
-            file.write(chunk)
-            left -= len(chunk)
-    part.with_suffix(".json").write_text(json.dumps({"name": tame}))
-    folder.touch()
-    if left:
-        return size_bytes - left
-    with part.open("rb") as file:
-        uploads.keep(storage, upload, person, name, file)
-    part.unlink()
-    part.with_suffix(".json").unlink(missing_ok=True)
+    with saying_full(folder):
+        part.parent.mkdir(exist_ok=True)
+        with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC), "r+b") as file:
+            # Two tabs may send the same file: the one waits, and then goes on behind what the other brought.
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            here = _grown(uploads.folder_of(storage, upload, person), tame, file, offset, size_bytes, source)
+            folder.touch()
+            if here < size_bytes:
+                part.with_suffix(".json").write_text(json.dumps({"name": tame}))
+                return here
+            if not _is_whole(folder, tame, size_bytes):
+                file.seek(0)
+                uploads.keep(storage, upload, person, name, file)
+            part.unlink(missing_ok=True)
+            part.with_suffix(".json").unlink(missing_ok=True)
     return size_bytes
+
+
+def _grown(folder: Path, tame: str, file: BinaryIO, offset: int, size_bytes: int, source: BinaryIO) -> int:
+    """Put a piece behind those that are here; returns how many bytes are here then."""
+    if _is_whole(folder, tame, size_bytes):
+        return size_bytes
+    here = file.seek(0, os.SEEK_END)
+    if offset != here:
+        return here
+    while here < size_bytes and (chunk := source.read(min(size_bytes - here, _CHUNK_BYTES))):
+        here += file.write(chunk)
+    file.flush()
+    return here
+
+
+def _is_whole(folder: Path, tame: str, size_bytes: int) -> bool:
+    """Whether the file has arrived, as the sender tells it: by its name and size."""
+    with suppress(OSError):
+        return uploads.place_of(folder, tame).stat().st_size == size_bytes
+    return False
 
 
 def forget(storage: Storage, upload: str, person: Person) -> None:

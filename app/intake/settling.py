@@ -40,7 +40,10 @@ def settle(begin: Begin, intake_id: int) -> dict[str, Any]:
     with begin() as session:
         _name_after_the_first(session, intake_id)
         listed = ingest.get(session, intake_id).listed
-    remarks = IntakeRemarks(intake_id, Counter(listed.get("remarks", {})))
+        counts = Counter(listed.get("remarks", {}))
+        if "described" not in listed:
+            counts["changed"] += describing.changes_kept(session, intake_id)  # what servers said
+    remarks = IntakeRemarks(intake_id, counts)
     after: int | None = listed.get("described", 0)
     while after is not None:
         with begin() as session:

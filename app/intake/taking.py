@@ -23,9 +23,9 @@ from sqlalchemy.orm import Session
 from app.catalog import reading, signals
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
 from app.catalog.tables import Image
-from app.intake import fetching, ingest, memory, planning, refused_before, settling, staging
+from app.intake import describing, fetching, ingest, memory, planning, refused_before, settling, staging
 from app.intake.decoding import Unreadable, read_picture
-from app.intake.describing import Begin, facts_of
+from app.intake.describing import Begin, IntakeRemarks, facts_of
 from app.intake.glimpses import glimpse
 from app.intake.ingest import Tell
 from app.intake.sources.entry import Unopened, located
@@ -125,11 +125,27 @@ def take_share(
                 # The same bytes under another name are refused for the same reason.
                 same = fresh.get(read.sha256, read)
                 read.reason, read.thumb_sha256 = read.reason or same.reason, read.thumb_sha256 or same.thumb_sha256
+                if same is not read:
+                    for header, value in read.of_server.items():
+                        same.of_server[header] = describing.both_said(same.of_server.get(header), value)
             done += len(batch)
+            heard = _heard(known, batch)
+            if heard:
+                with begin() as session:
+                    describing.heed_servers(session, IntakeRemarks(share.intake_id), heard)
             with begin() as session:
                 _record(session, (catalog_id, share.intake_id), batch, measuring)
             tell(done=done)
     return done
+
+
+def _heard(known: Mapping[str, _Known], batch: Sequence[_Read]) -> dict[int, tuple[str, dict[str, str]]]:
+    """What servers say of photos that the catalog has already, by the ids of the images."""
+    return {
+        known[read.sha256].image_id: (read.row.name, read.of_server)
+        for read in batch
+        if read.of_server and read.sha256 in known
+    }
 
 
 def _without_left_out(session: Session, catalog_id: int, batch: list[_Read]) -> list[_Read]:
@@ -214,7 +230,7 @@ def _keep(storage: Storage, read: _Read, max_megapixels: int, measuring: Measuri
                 read.thumb_sha256 = storage.put("thumbs", seen, SUFFIXES[THUMB_FORMAT])
             return
         suffix = SUFFIXES[picture.format]
-        shown = storage.path("originals", storage.put("originals", read.data, suffix), suffix)
+        shown = storage.path("originals", storage.put("originals", read.data, suffix, read.sha256), suffix)
         if picture.render is not None:
             shown = storage.path("renders", storage.put("renders", picture.render, ".png"), ".png")
         if measuring is not None:
@@ -276,7 +292,7 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
              "extra": {**read.of_server, **facts["extra"]}, "catalog_id": catalog_id, "intake_id": intake_id}
             for read in stored
         ]  # fmt: skip
-        session.execute(insert(Image).values(rows).on_conflict_do_nothing())
+        session.execute(insert(Image).on_conflict_do_nothing(), rows)
     known = _known(session, catalog_id, batch)
     there = reading.held(session, [image.image_id for image in known.values()])
     known = {sha256: image for sha256, image in known.items() if image.image_id in there}

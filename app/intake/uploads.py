@@ -32,7 +32,7 @@ from app.intake.sources import listing
 from app.intake.sources.entry import MAX_FILE_BYTES
 from app.jobs import Job
 from app.people import Person
-from app.storage import Storage, atomic_file
+from app.storage import Storage, atomic_file, saying_full
 
 FOLDER: Final = "uploads"
 FORGOTTEN_AFTER_S: Final = 2 * 24 * 3600
@@ -112,7 +112,8 @@ def begin(session: Session, storage: Storage, person: Person) -> str:
             if old.stat().st_mtime < time.time() - kept_s:
                 discard(storage, old)
     upload = f"{person.id}-{secrets.token_hex(16)}"
-    (root / upload).mkdir()
+    with saying_full(root):
+        (root / upload).mkdir()
     return upload
 
 
@@ -156,7 +157,7 @@ def keep(storage: Storage, upload: str, person: Person, name: str, source: Binar
     kept = target.relative_to(folder).as_posix()
     if kept_as == tame or same is not None:
         return kept if kept_as == tame else tame
-    with (folder / folders.NAMES).open("a", encoding="utf-8") as names:
+    with saying_full(folder), (folder / folders.NAMES).open("a", encoding="utf-8") as names:
         names.write(json.dumps([kept, tame]) + "\n")
     return tame
 
@@ -189,6 +190,11 @@ def tame_name(name: str) -> str:
         if kept.strip(" ."):
             parts.append(kept)
     return "/".join(parts) or "unnamed"
+
+
+def place_of(folder: Path, tame: str) -> Path:
+    """Where the first file of this tame name lies in an upload's folder."""
+    return folder / _stored_name(tame)
 
 
 def _stored_name(tame: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from app.catalog.colours import (
     CLEAR_SHARE,
+    SURVEYED,
     delta_e76,
     dominant_colour,
     lab_from_srgb,
@@ -62,6 +63,12 @@ def test_names_of_known_colours(code: str, name: str) -> None:
         ("2b2e17", "green"), ("3d4220", "green"), ("33261c", "brown"), ("3b2a1f", "brown"), ("2c1b12", "brown"),
         ("2b3044", "navy"), ("1d2233", "navy"), ("4a1c28", "maroon"), ("d8a0a6", "pink"), ("b98087", "pink"),
         ("875064", "purple"), ("9e9078", "beige"), ("4b5973", "blue"), ("ab5d3a", "brown"), ("a57a3a", "brown"),
+        # Faded olive, faded pink, and cream that is no white in a lamp's light; grey in it is one.
+        ("696652", "green"), ("7d7857", "green"), ("ac8f92", "pink"), ("d0c9b7", "beige"), ("bebcaf", "light grey"),
+        # Washed denim and blue cotton.
+        ("5f6a79", "blue"), ("5d6873", "blue"), ("4d5462", "blue"), ("858f9a", "grey"),
+        # Pale pink in shade, and taupe.
+        ("968184", "pink"), ("70625a", "brown"),
     ],
 )  # fmt: skip
 def test_names_of_cloth_as_cameras_see_it(code: str, name: str) -> None:
@@ -91,7 +98,32 @@ def test_dark_cloth_keeps_its_colour_and_white_cloth_is_white_in_its_folds(
     assert name_colour(leading.lab) == name
 
 
-@pytest.mark.parametrize(("lab", "name"), [((30, -1, -7), "dark grey"), ((43, 0, -8), "dark grey")])
+def shining(level: int, sheen: int) -> np.ndarray:
+    """Pixels of neutral cloth in Lab (n, 3): two thirds of one grey level, the others brighter with light on them."""
+    levels = np.concatenate([np.full(2000, level), np.linspace(level, sheen, 1200)])
+    return lab_from_srgb(np.repeat(levels[:, None], 3, axis=1))
+
+
+@pytest.mark.parametrize(("level", "sheen", "name"), [(56, 110, "black"), (66, 110, "black"), (82, 120, "dark grey")])
+def test_sheen_does_not_make_black_cloth_grey(level: int, sheen: int, name: str) -> None:
+    assert name_colour(leading_colour(shining(level, sheen)).lab) == name
+
+
+def test_paper_has_no_sheen_to_be_black_by() -> None:
+    assert name_background(lab_from_srgb((69, 69, 69))) == "dark grey"
+    assert name_colour(lab_from_srgb((69, 69, 69))) == "black"
+
+
+def test_prototypes_of_the_survey_are_what_it_says() -> None:
+    survey = pytest.importorskip("matplotlib.colors").XKCD_COLORS
+    for names in SURVEYED.values():
+        for name, code in names.items():
+            assert survey[f"xkcd:{name}"] == f"#{code}", name
+
+
+@pytest.mark.parametrize(
+    ("lab", "name"), [((30, -1, -7), "dark grey"), ((64, 0, -8), "grey"), ((43, 0, -5), "dark grey")]
+)
 def test_a_tinted_grey_is_a_grey(lab: tuple[float, float, float], name: str) -> None:
     assert name_colour(lab) == name
 

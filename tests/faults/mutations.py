@@ -59,6 +59,13 @@ def _tarred(mode: str = "w") -> bytes:
     return file.getvalue()
 
 
+def _packed(codec: str) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, codec) as stream:
+        stream.write(_tarred())
+    return bytes(sink.getvalue())
+
+
 def _table() -> bytes:
     pictures = [{"bytes": _saved("JPEG", quality=70 + number), "path": f"{number}.jpg"} for number in range(4)]
     file = io.BytesIO()
@@ -97,6 +104,8 @@ SOURCES: Final[dict[str, Callable[[], bytes]]] = {
     "a.tar": _tarred,
     "a.tar.gz": lambda: _tarred("w:gz"),
     "a.tar.xz": lambda: _tarred("w:xz"),
+    "a.tar.zst": lambda: _packed("zstd"),
+    "a.tar.lz4": lambda: _packed("lz4"),
     "a.parquet": _table,
 }
 _LARGE: Final = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFFFFF0)

@@ -337,3 +337,62 @@ def test_two_requests_at_most_go_to_a_host_at_once(web: Web) -> None:
     for thread in threads:
         thread.join()
     assert (most, len(web.asked)) == (2, 6)
+
+
+def test_a_server_that_never_answers_is_not_waited_for_a_million_times(web: Web) -> None:
+    asked: list[str] = []
+
+    def dead(address: str, port: int, timeout_s: float) -> socket.socket:
+        asked.append(address)
+        raise TimeoutError
+
+    web.names["other.example"] = [PUBLIC]
+    alive = web.fetcher
+    web.fetcher = replace(alive, connect=dead)
+    for _ in range(fetching.SILENCES):
+        with pytest.raises(Unopened, match="does not answer; try again"):
+            web.fetch("http://shop.example/a.jpg")
+    for _ in range(3):
+        with pytest.raises(Unopened, match=f"did not answer {fetching.SILENCES} times in a row; try again"):
+            web.fetch("http://shop.example/a.jpg")
+    assert len(asked) == fetching.SILENCES
+    assert alive.fetch("http://other.example/a.jpg", MIB).data == PHOTO
+
+
+def test_a_host_with_many_addresses_of_one_kind_is_tried_at_the_other_too(web: Web) -> None:
+    """As where a machine has no way out by IPv6."""
+    web.names["shop.example"] = ["2606:4700::1", "2606:4700::2", "2606:4700::3", "2606:4700::4", PUBLIC]
+    tried: list[str] = []
+
+    def connect(address: str, port: int, timeout_s: float) -> socket.socket:
+        tried.append(address)
+        if ":" in address:
+            raise TimeoutError
+        return web.connect(address, port, timeout_s)
+
+    web.fetcher = replace(web.fetcher, connect=connect)
+    assert web.fetch("http://shop.example/a.jpg") == PHOTO
+    assert tried == ["2606:4700::1", PUBLIC]
+
+
+@pytest.mark.parametrize("packing", ["utf-8", "aws-chunked", "none", "", "binary", "identity"])
+def test_words_that_name_no_packing_are_passed_over(web: Web, packing: str) -> None:
+    web.answers["/a"] = lambda shop: shop.say(200, PHOTO, Content_Encoding=packing)
+    assert web.fetch("http://shop.example/a") == PHOTO
+
+
+@pytest.mark.parametrize("packing", ["gzip", "GZIP", "identity, br", "x-gzip", "zstd"])
+def test_a_packed_body_is_never_unpacked(web: Web, packing: str) -> None:
+    web.answers["/a"] = lambda shop: shop.say(200, PHOTO, Content_Encoding=packing)
+    with pytest.raises(Unopened, match="packed, though it was asked not to"):
+        web.fetch("http://shop.example/a")
+
+
+def test_servers_are_told_who_asks_and_by_the_name_they_go_by(web: Web) -> None:
+    heard: list[dict[str, str]] = []
+    web.answers["/a"] = lambda shop: (heard.append(dict(shop.headers)), shop.photo())[1]
+    web.fetch("http://shop.example/a")
+    web.fetch("http://shop.example:8080/a")
+    assert [said["Host"] for said in heard] == ["shop.example", "shop.example:8080"]
+    assert all(said["User-Agent"].startswith("Packshot (") for said in heard)
+    assert not any({"Cookie", "Referer", "Authorization"} & said.keys() for said in heard)

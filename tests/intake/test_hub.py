@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.catalog.tables import Image
 from app.errors import DiskFull, Refused
 from app.intake import hub
+from app.intake.finding import Wanted
 from app.intake.hub import HubDataset
 from app.intake.taking import take_in
 from app.storage import Storage
@@ -132,3 +133,17 @@ def test_a_full_disk_is_said_before_anything_is_fetched(
     monkeypatch.setattr(Storage, "refuse_below_reserve", full)
     with pytest.raises(DiskFull):
         hub.fetch(storage, HubDataset("shop/kettles"), lambda: None)
+
+
+def test_what_is_tried_again_is_fetched_alone_with_the_words_beside_it(storage: Storage, kept: Path) -> None:
+    wanted = HubDataset("shop/kettles")
+    folder = wanted.folder(storage)
+    for name, files in {
+        "data/train-00000-of-00001.parquet/0000001 k0.jpg": {"data/train-00000-of-00001.parquet"},
+        "images/lamp.png": {"images/lamp.png"},
+        "images": {"images/lamp.png"},
+    }.items():
+        hub.fetch(storage, wanted, lambda: None, Wanted([name]))
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if path.is_file()}
+        assert there - {".commit"} == files | {"README.md", "images/metadata.csv"}
+        hub.discard(storage, folder)

@@ -25,7 +25,7 @@ from app.catalog.tables import Catalog, Image, IntakeRemark, SourceFile
 from app.errors import Refused
 from app.intake import ingest, planning, settling, staging, taking
 from app.intake.fetching import Fetched
-from app.intake.sources import archives, entry, parquet
+from app.intake.sources import archives, entry
 from app.intake.sources.listing import walk
 from app.intake.sources.opening import Opener
 from app.intake.tables import IntakeFile
@@ -245,10 +245,7 @@ def test_a_training_shard_gives_each_sample_its_caption_and_fields(
     assert (result["accepted"], result["captions_given"]) == (3, 2)
 
 
-def test_a_parquet_file_gives_its_pictures_row_by_row(
-    session: Session, take_in: TakeIn, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parquet, "ROWS_AT_ONCE", 2)
+def test_a_parquet_file_gives_its_pictures_row_by_row(session: Session, take_in: TakeIn, folder: Path) -> None:
     data = pictures("1.jpg", "2.jpg", "3.jpg")
     rows = [
         {"image": {"bytes": bytes_, "path": name}, "text": f"photo {number}", "label": number % 2, "price": 1.5}

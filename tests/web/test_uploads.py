@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.errors import DiskFull
 from app.intake import resuming
+from app.people import Person
 from app.settings import Settings
+from app.storage import Storage
 from tests import cast
 from tests.conftest import sign_in
 
@@ -116,3 +123,44 @@ def test_what_does_not_fit_a_quota_is_said_before_anything_is_sent(
 ) -> None:
     answer = member.post("/uploads", data={"size_bytes": (settings.upload_quota_mb + 1) << 20}, headers=JSON)
     assert answer.status_code == 422 and "quota" in answer.text
+
+
+def test_two_tabs_that_send_one_large_file_end_with_one_whole_file(
+    member: TestClient, session: Session, settings: Settings
+) -> None:
+    upload, whole = begun(member), bytes(range(256)) * 4_000
+    half, storage = len(whole) // 2, Storage(settings.data_dir)
+    person = session.scalars(select(Person).where(Person.name == "Mei")).one()
+
+    def send_piece(offset: int, until: int | None) -> int:
+        source = io.BytesIO(whole[offset:until])
+        return resuming.keep_piece(storage, upload, person, "big.tif", offset, len(whole), source)
+
+    with ThreadPoolExecutor(4) as pool:
+        for offset, until in ((0, half), (half, None)):
+            sent = [pool.submit(send_piece, offset, until) for _ in range(4)]
+            assert {answer.result() for answer in sent} == {until or len(whole)}
+    # A lost answer: the last piece once more.
+    assert send_piece(half, None) == len(whole)
+    place = settings.data_dir / "uploads" / upload
+    names = [path.name for path in place.rglob("*") if path.is_file() and path.name != ".\x01chosen.json"]
+    assert names == ["big.tif"]
+    assert (place / "big.tif").read_bytes() == whole
+
+
+def test_a_disk_that_fills_up_under_a_piece_is_said_and_loses_nothing(
+    member: TestClient, session: Session, settings: Settings
+) -> None:
+    upload, whole = begun(member), bytes(range(256)) * 40
+    assert piece(member, upload, "big.tif", 0, whole, 4_000) == 4_000
+    person = session.scalars(select(Person).where(Person.name == "Mei")).one()
+
+    class Full(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    storage = Storage(settings.data_dir)
+    with pytest.raises(DiskFull, match="Nothing was lost; free some space and go on"):
+        resuming.keep_piece(storage, upload, person, "big.tif", 4_000, len(whole), Full())
+    assert piece(member, upload, "big.tif", 4_000, whole) == len(whole)
+    assert (settings.data_dir / "uploads" / upload / "big.tif").read_bytes() == whole

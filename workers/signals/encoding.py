@@ -26,6 +26,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import fft
 
 from workers.signals.regions import Mask
 
@@ -81,8 +82,8 @@ def detail(grey: Grey) -> float | None:
     window, radius, count = _polar(side)
     tile = (tile - tile.mean()) * window
     # The other half of the plane is its mirror image.
-    spectrum = cv2.dft(tile, flags=cv2.DFT_COMPLEX_OUTPUT)[:, : side // 2 + 1]
-    power = spectrum[..., 0] ** 2 + spectrum[..., 1] ** 2
+    spectrum = fft.rfft2(tile)
+    power = spectrum.real**2 + spectrum.imag**2
     rings = np.bincount(radius, power.ravel(), minlength=count)[:count]
     energy = rings * np.arange(count) ** 2.0
     total = float(energy.sum())

@@ -12,7 +12,10 @@ from PIL import Image as Pillow
 
 from app.catalog.fingerprints import THUMB_SIDE, pack_key, pack_thumb
 from workers.signals.lab import Field, Pixels, lab_planes
+from workers.signals.scaling import within
 
+# What is enough to read frames from, where they are not very small.
+SMALL_SIDE_PX: Final = 320
 # Borders are looked for in the picture at this size; their pixels differ from the corner's by at most this many levels,
 # for JPEG draws rings around the edge of what stands on it.
 BORDER_SIDE_PX: Final = 256
@@ -37,14 +40,20 @@ class Fingerprint:
     thumbs: bytes | None
 
 
-def fingerprint(picture: Pillow.Image) -> Fingerprint:
-    """The fingerprint of an RGB picture of any size."""
-    width, height = min(picture.width, BORDER_SIDE_PX), min(picture.height, BORDER_SIDE_PX)
-    small = np.asarray(picture.resize((width, height), Pillow.Resampling.BOX))
+def fingerprint(picture: Pillow.Image | Pixels) -> Fingerprint:
+    """The fingerprint of a picture of any size, RGB or uint8 (h, w, 3)."""
+    pixels = np.asarray(picture)
+    return fingerprint_of(pixels, within(pixels, SMALL_SIDE_PX))
+
+
+def fingerprint_of(pixels: Pixels, small: Pixels) -> Fingerprint:
+    """The fingerprint of a picture, uint8 (h, w, 3), of which a small one, `SMALL_SIDE_PX` at most, is there too."""
+    size = min(small.shape[1], BORDER_SIDE_PX), min(small.shape[0], BORDER_SIDE_PX)
+    small = np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     keys, thumbs = [], []
     around: Box | None = None
     for box in _frames(small):
-        lab = lab_planes(_fitted(picture, small, box))
+        lab = lab_planes(_fitted(pixels, small, box))
         if (key := pack_key(lab)) is not None:
             keys.append(key)
             thumbs.append(pack_thumb(lab, *_place(small, box, around or box)))
@@ -60,14 +69,14 @@ def _place(small: Pixels, box: Box, around: Box) -> tuple[list[float], Field]:
     return shares, lab_planes(small[top : top + 1, left : left + 1])[:, 0, 0]
 
 
-def _fitted(picture: Pillow.Image, small: Pixels, box: Box) -> Pixels:
+def _fitted(pixels: Pixels, small: Pixels, box: Box) -> Pixels:
     """A frame of the picture as uint8 (THUMB_SIDE, THUMB_SIDE, 3), each pixel the mean of what it covers."""
     left, top, right, bottom = box
     cut = small[top:bottom, left:right]
-    if min(right - left, bottom - top) < ENOUGH_PX and max(picture.size) > BORDER_SIDE_PX:
-        across, down = picture.width / small.shape[1], picture.height / small.shape[0]
+    if min(right - left, bottom - top) < ENOUGH_PX and max(pixels.shape) > BORDER_SIDE_PX:
+        across, down = pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]
         place = (left * across, top * down, right * across, bottom * down)
-        fine = picture.resize((THUMB_SIDE, THUMB_SIDE), Pillow.Resampling.BOX, box=place)
+        fine = Pillow.fromarray(pixels).resize((THUMB_SIDE, THUMB_SIDE), Pillow.Resampling.BOX, box=place)
         return np.asarray(fine)
     interpolation = cv2.INTER_AREA if min(cut.shape[:2]) >= THUMB_SIDE else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(cut, (THUMB_SIDE, THUMB_SIDE), interpolation=interpolation), dtype=np.uint8)
@@ -84,8 +93,9 @@ def _frames(small: Pixels) -> list[Box]:
 def _without_border(small: Pixels, box: Box) -> Box | None:
     """The box in px that a plain border leaves of one; None without a border, and where all is border."""
     left, top, right, bottom = box
-    pixels = small[top:bottom, left:right].astype(np.int16)
-    off = np.abs(pixels - pixels[0, 0]).max(axis=2)
+    inside = small[top:bottom, left:right]
+    red, green, blue = cv2.split(cv2.absdiff(inside, np.broadcast_to(inside[0, 0], inside.shape)))
+    off = np.asarray(cv2.max(cv2.max(red, green), blue), dtype=np.uint8)
     if off.max() <= BORDER_LEVELS:
         return None
     (first_column, last_column), (first_row, last_row) = (_ends(off, axis) for axis in (0, 1))
@@ -96,12 +106,13 @@ def _without_border(small: Pixels, box: Box) -> Box | None:
     return inner if is_left and max(cut) > BORDER_SHARE else None
 
 
-def _ends(off: NDArray[np.int16], axis: int) -> tuple[int, int]:
+def _ends(off: NDArray[np.uint8], axis: int) -> tuple[int, int]:
     """The first and the last column (`axis` 0) or row (1) that is no border.
 
     Beside a sharp edge, a compressed border bleeds for a few pixels: little next to what comes behind them.
     """
-    is_inner, means = off.max(axis=axis) > BORDER_LEVELS, off.mean(axis=axis)
+    is_inner = np.asarray(cv2.reduce(off, axis, cv2.REDUCE_MAX)).ravel() > BORDER_LEVELS
+    means = np.asarray(cv2.reduce(off, axis, cv2.REDUCE_AVG, dtype=cv2.CV_64F), dtype=np.float64).ravel()
     reach = len(means) // 32
 
     def end(inner: NDArray[np.bool_], mean: NDArray[np.float64]) -> int:

@@ -26,8 +26,11 @@ _TO_LAB = np.array([[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0]], dty
 def lab_planes(pixels: Pixels) -> Planes:
     """uint8 sRGB (h, w, 3) as CIELAB D65, float32 (3, h, w). Formulae: `app.catalog.colours`."""
     relative = cv2.transform(cv2.LUT(pixels, _DECODED), _TO_RELATIVE_XYZ)
-    toe = relative * np.float32(841 / 108) + np.float32(4 / 29)
-    cubic = np.where(relative > np.float32((6 / 29) ** 3), np.cbrt(relative), toe)
+    cubic = np.cbrt(relative)
+    # Few pixels are so dark, in many photos none: the rest need no second formula.
+    is_toe = relative <= np.float32((6 / 29) ** 3)
+    if is_toe.any():
+        cubic[is_toe] = relative[is_toe] * np.float32(841 / 108) + np.float32(4 / 29)
     return np.ascontiguousarray(cv2.transform(cubic, _TO_LAB).transpose(2, 0, 1), dtype=np.float32)
 
 
@@ -47,6 +50,18 @@ def steepness(lab: Planes) -> Field:
     np.maximum(steep[:, 1:], right, out=steep[:, 1:])
     np.maximum(steep[:, :-1], right, out=steep[:, :-1])
     return steep
+
+
+def quantile(values: Field, share: float) -> Field:
+    """The value below which a `share` of the last axis lies, between two of them in proportion: (..., n) to (...).
+
+    As `np.quantile`, which takes ten times as long. At least one value, and none that is no number.
+    """
+    place = share * (values.shape[-1] - 1)
+    low = int(place)
+    high = min(low + 1, values.shape[-1] - 1)
+    ordered = np.partition(values, (low, high), axis=-1)
+    return np.asarray(ordered[..., low] + (ordered[..., high] - ordered[..., low]) * np.float32(place - low))
 
 
 def averaged(fields: Field, side_px: int) -> Field:

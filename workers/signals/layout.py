@@ -51,7 +51,7 @@ class Layout(TypedDict):
 def layout_of(pixels: Pixels) -> Layout:
     """Borders and seams of a frame, uint8 sRGB (h, w, 3) of at least 16 px a side."""
     height, width = pixels.shape[:2]
-    columns = np.ascontiguousarray(pixels.transpose(1, 0, 2))  # a line of it is a column of the frame
+    columns = np.asarray(cv2.transpose(pixels), dtype=np.uint8)  # a line of it is a column of the frame
     widths = [_border(lines) for lines in (columns, pixels, columns[::-1], pixels[::-1])]
     shares = [thick / side for thick, side in zip(widths, (width, height) * 2, strict=True)]
     left, top, right, bottom = widths
@@ -60,7 +60,7 @@ def layout_of(pixels: Pixels) -> Layout:
     for name, inner, before, side in (("x", columns[x, y], left, width), ("y", pixels[y, x], top, height)):
         if min(inner.shape[:2]) < 16:
             continue
-        steps = _stepping(np.ascontiguousarray(inner))
+        steps = _stepping(inner)
         seam = max(seam, float(steps.max()))
         lines += [(name, round((before + place) / side, 4)) for place in _peaks(steps)]
     ends = zip("xyxy", shares, (False, False, True, True), strict=True)

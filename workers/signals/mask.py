@@ -11,14 +11,15 @@ Why a network and not GrabCut, and how each measures: `docs/decisions/mask-by-ne
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from workers.signals.lab import Field, Pixels, Planes, distance, steepness
-from workers.signals.mask_network import likelihood
+from workers.signals.mask_network import log_odds
 from workers.signals.regions import (
     Mask,
     grown,
@@ -35,9 +36,11 @@ MASK_SIDE_PX: Final = 320
 
 FLOOD_DELTA_E: Final = 6.0
 RING_SAMPLES: Final = 1500
+RING_CANDIDATES: Final = 48
 RING_AGREES: Final = 0.6
 RING_IS_ONE: Final = 0.97
 PAPER_NOISE: Final = 0.5
+RETOUCHED_NOISE: Final = 0.3
 OPINIONS_AGREE: Final = 0.7
 PLAIN_NOISE: Final = 1.5
 PALE_SHARE: Final = 0.02
@@ -46,8 +49,11 @@ SMALLEST_SUBJECT: Final = 0.003
 LARGEST_SUBJECT: Final = 0.985
 SURE: Final = 1.0
 PALE_CONFIDENCE: Final = 0.6
-TRUSTED: Final = 0.88
-SURE_AT_FRAME: Final = 0.62
+TRUSTED: Final = 0.85
+# The log odds of 0.62.
+ODDS_AT_FRAME: Final = 0.49
+# A plane that fits the border this well has no bowl to it.
+FLAT_NOISE: Final = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,12 @@ class Backdrop:
     surface: Field
     agreement: float
     noise: float
+
+    @property
+    def is_retouched(self) -> bool:
+        """Whether it is white without grain, as no camera sees it: what crosses the border of that is product."""
+        level, a, b = self.surface[:, 0]
+        return bool(self.noise < RETOUCHED_NOISE and level > 98 and np.hypot(a, b) < 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ def find_subject(pixels: Pixels, lab: Planes) -> Segmentation:
     if backdrop.agreement < RING_AGREES or backdrop.noise > PLAIN_NOISE:
         return by_network(pixels)
     flooded = by_flood(lab, backdrop)
-    if backdrop.agreement >= RING_IS_ONE or flooded.subject is None:
+    if backdrop.agreement >= RING_IS_ONE or backdrop.is_retouched or flooded.subject is None:
         return flooded
     # Something crosses the border: a product that leaves the frame, or tiles whose joints stop the flood.
     second = by_network(pixels)
@@ -96,8 +108,9 @@ def find_subject(pixels: Pixels, lab: Planes) -> Segmentation:
 def by_flood(lab: Planes, backdrop: Backdrop) -> Segmentation:
     """What does not belong to a backdrop, in a photo as CIELAB (3, h, w): see the top of this file."""
     if backdrop.noise > 0.3:
-        lab = ndimage.gaussian_filter(lab, (0, 1, 1))
-    surface = _surface(_refit(lab, backdrop.surface), *lab.shape[1:])
+        lab = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.0, borderType=cv2.BORDER_REFLECT) for plane in lab])
+    bowl = backdrop.surface if backdrop.noise < FLAT_NOISE else _refit(lab, backdrop.surface)
+    surface = _surface(bowl, *lab.shape[1:])
     off, steep = distance(lab, surface), steepness(lab)
     like = off <= FLOOD_DELTA_E
     plain = without_specks(~touching_border(like))
@@ -117,12 +130,14 @@ def by_network(pixels: Pixels) -> Segmentation:
     likelihood were right; under `TRUSTED` there is no mask. At the frame, where the network sees one side only, it
     takes a surer pixel to say that the product is cut off.
     """
-    share = likelihood(pixels)
-    height, width = share.shape
-    is_product = (share > 0.5) & (~ring_of(height, width, share=0.0) | (share > SURE_AT_FRAME))
-    subject = _main_parts(is_product)
-    sure = float(share[subject].sum())
-    overlap = sure / max(1.0, float(share.sum()) - sure + float(subject.sum()))
+    odds = log_odds(pixels)
+    share = 1 / (1 + np.exp(-odds))
+    kept = _main_parts(odds > 0)
+    sure = float(share[kept].sum())
+    overlap = sure / max(1.0, float(share.sum()) - sure + float(kept.sum()))
+    height, width = pixels.shape[:2]
+    fine = cv2.resize(np.where(kept, abs(odds), -abs(odds)), (width, height), interpolation=cv2.INTER_LINEAR)
+    subject = (fine > 0) & (~ring_of(height, width, share=0.0) | (fine > ODDS_AT_FRAME))
     return _finding(subject, False, overlap if overlap > TRUSTED else 0.0)
 
 
@@ -132,37 +147,69 @@ def fit_backdrop(lab: Planes) -> Backdrop:
     Starts from the border colour that most others agree with (a product that leaves the frame is outvoted, whether the
     ground is white, grey or black) and lets a plane grow along the border, so that soft gradients fit.
     """
-    height, width = lab.shape[1:]
-    y, x = np.nonzero(ring_of(height, width))
-    every = max(1, len(y) // RING_SAMPLES)
-    y, x = y[::every], x[::every]
-    colours = lab[:, y, x]
-    candidates = colours[:, :: max(1, len(x) // 48)]
-    votes = (distance(colours[:, None, :], candidates[:, :, None]) <= FLOOD_DELTA_E).sum(axis=1)
-    chosen = candidates[:, [int((votes * (1 + candidates[0] / 1000)).argmax())]]
-    where = _terms(x / width - 0.5, y / height - 0.5)
+    ring = _ring_sample(*lab.shape[1:])
+    colours = lab[:, ring.y, ring.x]
+    candidates = colours[:, :: max(1, colours.shape[1] // RING_CANDIDATES)]
+    votes = (_squares(colours, candidates) <= FLOOD_DELTA_E**2).sum(axis=0)
     plane = np.zeros((3, 6), dtype=np.float32)
-    plane[:, :1] = chosen
+    plane[:, 0] = candidates[:, int((votes * (1 + candidates[0] / 1000)).argmax())]
+    fitted: Mask | None = None
     for limit in (2.0, 1.5, 1.0, 1.0):
-        agrees = distance(colours, plane @ where) <= limit * FLOOD_DELTA_E
-        plane = _fit_plane(where[:, agrees], colours[:, agrees], plane)
-    off = distance(colours, plane @ where)
+        agrees = distance(colours, plane @ ring.terms) <= limit * FLOOD_DELTA_E
+        if fitted is None or (agrees != fitted).any():
+            plane, fitted = _fit_plane(ring, agrees, colours, plane), agrees
+    off = distance(colours, plane @ ring.terms)
     agrees = off <= FLOOD_DELTA_E
     noise = float(np.median(off[agrees])) if agrees.any() else 0.0
     return Backdrop(plane, float(agrees.mean()), noise)
 
 
-def _fit_plane(where: Field, colours: Planes, before: Field) -> Field:
+@dataclass(frozen=True, slots=True)
+class _Ring:
+    """Some `RING_SAMPLES` places in the border: indices (n), their `_terms` (6, n), which lie at which side (4, n)."""
+
+    y: NDArray[np.intp]
+    x: NDArray[np.intp]
+    terms: Field
+    is_at_side: Mask
+
+
+# Photos of one catalog have few shapes, and every one of a shape has this ring.
+@lru_cache(maxsize=64)
+def _ring_sample(height: int, width: int) -> _Ring:
+    y, x = np.nonzero(ring_of(height, width))
+    every = max(1, len(y) // RING_SAMPLES)
+    y, x = y[::every], x[::every]
+    terms = _terms(x / width - 0.5, y / height - 0.5)
+    sides = [np.abs(terms[axis] - end) < 0.03 for axis in (1, 2) for end in (-0.5, 0.5)]
+    return _Ring(y, x, terms, np.stack(sides))
+
+
+def _squares(first: Planes, second: Planes) -> Field:
+    """Squared CIE 1976 differences of each of some colours (3, n) to each of others (3, m), float32 (n, m)."""
+    return np.asarray((first * first).sum(axis=0)[:, None] + (second * second).sum(axis=0) - 2 * first.T @ second)
+
+
+def _fit_plane(ring: _Ring, agrees: Mask, colours: Planes, before: Field) -> Field:
     """Coefficients (3, 6), the first three set; slopes only where three sides of the frame speak for them."""
-    if where.shape[1] == 0:
+    count = int(np.count_nonzero(agrees))
+    if count == 0:
         return before
     plane = np.zeros_like(before)
-    sides = sum(bool((np.abs(where[axis] - end) < 0.03).mean() > 0.08) for axis in (1, 2) for end in (-0.5, 0.5))
-    if sides >= 3:
-        plane[:, :3] = np.linalg.lstsq(where[:3].T, colours.T, rcond=None)[0].T
+    if (np.count_nonzero(ring.is_at_side & agrees, axis=1) > 0.08 * count).sum() >= 3:
+        plane[:, :3] = _least_squares(ring.terms[:3, agrees], colours[:, agrees])
     else:
-        plane[:, 0] = np.median(colours, axis=1)
+        plane[:, 0] = np.median(colours[:, agrees], axis=1)
     return plane
+
+
+def _least_squares(terms: Field, values: Planes) -> Field:
+    """Coefficients (3, k) with which terms (k, n) come closest to values (3, n), by the normal equations."""
+    exact = terms.astype(np.float64)
+    square = exact @ exact.T
+    # Where places cannot tell two terms apart, as in a frame of a few columns, the smaller coefficients will do.
+    square.flat[:: len(square) + 1] += 1e-9 * terms.shape[1]
+    return np.linalg.solve(square, exact @ values.T).T.astype(np.float32)
 
 
 def _refit(lab: Planes, surface: Field) -> Field:
@@ -177,7 +224,7 @@ def _refit(lab: Planes, surface: Field) -> Field:
         if len(y) < 100:
             break
         where = _terms(x / width - 0.5, y / height - 0.5)
-        surface = np.linalg.lstsq(where.T, lab[:, y, x].T, rcond=None)[0].T
+        surface = _least_squares(where, lab[:, y, x])
     return surface
 
 
@@ -189,8 +236,7 @@ def off_smooth(lab: Planes) -> Field:
     height, width = lab.shape[1:]
     every = max(1, round((height * width / 4000) ** 0.5))
     y, x = np.mgrid[0:height:every, 0:width:every].reshape(2, -1)
-    where = _terms(x / width - 0.5, y / height - 0.5).astype(np.float64)
-    bowl = np.linalg.lstsq(where @ where.T, where @ lab[:, y, x].T, rcond=None)[0].T
+    bowl = _least_squares(_terms(x / width - 0.5, y / height - 0.5), lab[:, y, x])
     return distance(lab, _surface(bowl, height, width))
 
 
@@ -213,6 +259,8 @@ def _pale_parts(plain: Mask, walled: Mask) -> Mask:
     to 8 px thick outside a product, 4 px between its printed parts.
     """
     lost = walled & ~plain
+    if np.count_nonzero(lost) <= PALE_SHARE * np.count_nonzero(plain):
+        return np.zeros_like(lost)
     core = shrunk(lost, 4) | shrunk(lost & hull_of(plain), 2)
     if not core.any():
         return core
@@ -242,7 +290,10 @@ def _shade(lab: Planes, surface: Planes, steep: Field, subject: Mask) -> Mask:
 
 def _without_holes(subject: Mask, off: Field) -> Mask:
     """Opens what the background shows through: enclosed parts of at least 0.5 % of the frame in its very colour."""
-    parts, sizes = parts_of(subject & (off < 1.5))
+    through = subject & (off < 1.5)
+    if np.count_nonzero(through) < HOLE_SHARE * subject.size:
+        return subject
+    parts, sizes = parts_of(through)
     holes = (sizes >= HOLE_SHARE * subject.size)[parts]
     return subject & ~(grown(holes, 2) & (off < FLOOD_DELTA_E)) if holes.any() else subject
 

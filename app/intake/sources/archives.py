@@ -7,8 +7,6 @@ that alone fills the memory. What is refused says why, and the rest is taken in.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 import lzma
 import struct
@@ -17,11 +15,14 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 
+from app.errors import DiskFull, is_disk_full
 from app.intake.sources.entry import Entry, Kind, Unopened, too_large
+from app.intake.sources.member_names import ZIPS_OWN, encoding_of, unicode_path
 from app.intake.sources.naming import (
     PICTURE_NAMES,
     TARS,
@@ -32,6 +33,7 @@ from app.intake.sources.naming import (
     starts_like_picture,
     tidy,
 )
+from app.intake.sources.packed import unpack
 
 # A text beside a photo inside an archive: read on the way, for going back would mean unpacking again.
 SIDECARS: Final = frozenset({".txt", ".caption", ".json"})
@@ -53,11 +55,10 @@ _DAMAGE: Final = (
     zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError,
 )  # fmt: skip
 _DAMAGED: Final = "The archive is damaged here, so the file in it cannot be read."
-_PACKED: Final[dict[bytes, Callable[[IO[bytes]], Any]]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZ": bz2.open,
-    b"\xfd7": lzma.open,
-}
+_LOCKED: Final = "The file is encrypted; unpack the archive with its password first."
+# Archives of over 2 GB that Windows makes are packed so, by a method that nobody else has (Deflate64).
+_OTHERWISE_PACKED: Final = "The file is packed in a way that is not read, such as Deflate64; unpack the archive first."
+_READ_METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
 
 Step = tuple[str | int, ...]
 Beat = Callable[[], None]
@@ -73,6 +74,29 @@ class ArchiveMember:
     reason: str | None = None
 
 
+@dataclass(slots=True)
+class UnpackAllowance:
+    """How much more an archive may hold, those inside it counted: of small ones in each other a bomb is made too."""
+
+    packed_bytes: int
+    members: int = 0
+    unpacked_bytes: int = 0
+
+    def count(self) -> None:
+        """One more file. Raises Unopened."""
+        self.members += 1
+        if self.members > MAX_MEMBERS:
+            raise Unopened(
+                f"The archive has more than {MAX_MEMBERS:,} files, archives in it counted; the rest was left out."
+            )
+
+    def unpack(self, size_bytes: int) -> None:
+        """So many bytes more. Raises Unopened."""
+        self.unpacked_bytes += size_bytes
+        if self.unpacked_bytes > FREE_BYTES + MAX_RATIO * self.packed_bytes:
+            raise Unopened(f"The archive unpacks to more than {MAX_RATIO} times its size, which photos never do.")
+
+
 class Archive:
     """An open ZIP or TAR. Its members in their order; the bytes of any, cheapest in that order."""
 
@@ -80,7 +104,7 @@ class Archive:
         self.size_bytes = size_bytes
         self._file = file
 
-    def members(self) -> Iterator[ArchiveMember]:
+    def members(self, allowed: UnpackAllowance) -> Iterator[ArchiveMember]:
         """The members, folders left out. Raises Unopened where the archive ends unlike one or looks like a bomb."""
         raise NotImplementedError
 
@@ -101,22 +125,25 @@ class _Zip(Archive):
         self._zip = zipfile.ZipFile(file)
         self._infos = self._zip.infolist()
 
-    def members(self) -> Iterator[ArchiveMember]:
-        _refuse_bomb(sum(info.file_size for info in self._infos), self.size_bytes)
+    def members(self, allowed: UnpackAllowance) -> Iterator[ArchiveMember]:
+        allowed.unpack(sum(info.file_size for info in self._infos))
+        plain = {index: _plain_name(info) for index, info in enumerate(self._infos) if not info.flag_bits & _IS_UTF8}
+        encoding = encoding_of(plain.values())
         for index, info in enumerate(self._infos):
             if info.is_dir():
                 continue
+            name = info.filename
+            if index in plain:
+                name = unicode_path(plain[index], info.extra) or plain[index].decode(encoding)
             # The upper half holds the mode that a Unix gave the file; 0xA is a link.
             is_link = info.external_attr >> 28 == 0xA
-            reason = "A link; links inside archives are not followed." if is_link else None
-            if info.flag_bits & 1:
-                reason = "The file is encrypted; unpack the archive with its password first."
-            yield ArchiveMember(info.filename, ("zip", index), info.file_size, reason)
+            reason = "A link; links inside archives are not followed." if is_link else _why_unread(info)
+            yield ArchiveMember(name, ("zip", index), info.file_size, reason)
 
     def open(self, step: Step) -> IO[bytes]:
         info = self._infos[int(step[1])]
-        if info.flag_bits & 1:
-            raise Unopened("The file is encrypted; unpack the archive with its password first.")
+        if (reason := _why_unread(info)) is not None:
+            raise Unopened(reason)
         return self._zip.open(info)
 
     def close(self) -> None:
@@ -127,20 +154,20 @@ class _Zip(Archive):
 class _Tar(Archive):
     def __init__(self, file: IO[bytes], size_bytes: int) -> None:
         super().__init__(file, size_bytes)
-        file.seek(0)
-        unpack = _PACKED.get(file.read(2))
-        file.seek(0)
-        self.is_packed = unpack is not None
-        self._bytes: Any = unpack(file) if unpack is not None else file
+        unpacked = unpack(file)
+        self.is_packed = unpacked is not None
+        self._bytes = file if unpacked is None else unpacked
 
-    def members(self) -> Iterator[ArchiveMember]:
-        headers = _Headers(self._bytes)
+    def members(self, allowed: UnpackAllowance) -> Iterator[ArchiveMember]:
+        headers, seen_bytes = _Headers(self._bytes), 0
         with tarfile.open(fileobj=headers, mode="r:") as tar:  # type: ignore[call-overload]
             while info := tar.next():
                 # Otherwise it keeps them all.
                 tar.members = []
                 if self.is_packed:
-                    _refuse_bomb(info.offset_data, max(1, self._file.tell()))
+                    # Its headers and what lies before them was unpacked on the way.
+                    allowed.unpack(info.offset_data - seen_bytes)
+                    seen_bytes = info.offset_data
                 if info.isdir():
                     continue
                 reason = None
@@ -148,7 +175,7 @@ class _Tar(Archive):
                     reason = "A link; links inside archives are not followed."
                 elif not info.isreg() or info.issparse():
                     reason = "No plain file: a pipe, a device or a file with holes."
-                yield ArchiveMember(info.name, ("tar", info.offset_data, info.size), info.size, reason)
+                yield ArchiveMember(_tar_name(info.name), ("tar", info.offset_data, info.size), info.size, reason)
             end = tar.offset
         self._bytes.seek(end)
         # A header that is none ends the archive for tarfile, in silence.
@@ -161,6 +188,28 @@ class _Tar(Archive):
     def close(self) -> None:
         self._bytes.close()
         super().close()
+
+
+# Bit 11 of a ZIP member's flags.
+_IS_UTF8: Final = 0x800
+
+
+def _plain_name(info: zipfile.ZipInfo) -> bytes:
+    return info.filename.encode(ZIPS_OWN, "replace")
+
+
+def _why_unread(info: zipfile.ZipInfo) -> str | None:
+    """Why a member cannot be read however whole it is."""
+    if info.flag_bits & 1:
+        return _LOCKED
+    return None if info.compress_type in _READ_METHODS else _OTHERWISE_PACKED
+
+
+def _tar_name(name: str) -> str:
+    """A name whose bytes are no UTF-8 as the language it seems to be of; what reads as none stays as it is."""
+    plain = name.encode("utf-8", "surrogateescape")
+    encoding = encoding_of([plain])
+    return name if encoding in ("utf-8", ZIPS_OWN) else plain.decode(encoding)
 
 
 class _Headers:
@@ -257,24 +306,25 @@ def walk_archive(path: Path, name: str, beat: Beat = lambda: None) -> Iterator[E
     except OSError as error:
         yield Entry("refused", path, name, f"The file cannot be read: {error.strerror or 'input failed'}.")
         return
-    yield from _walk(Entry("other", path, name), file, 1, beat)
+    yield from _walk(Entry("other", path, name), file, 1, beat, UnpackAllowance(file.seek(0, io.SEEK_END)))
 
 
-def _walk(whole: Entry, file: IO[bytes], depth: int, beat: Beat) -> Iterator[Entry]:
+def _walk(whole: Entry, file: IO[bytes], depth: int, beat: Beat, allowed: UnpackAllowance) -> Iterator[Entry]:
     is_zip = PurePosixPath(whole.name.lower()).suffix in ZIPS
     count = 0
     try:
         archive = open_archive(file, is_zip)
         try:
-            for member in archive.members():
+            for member in archive.members(allowed):
                 beat()
                 parts = PurePosixPath(member.name.replace("\\", "/")).parts
                 if any(is_passed_over(part) for part in parts if part != ".."):
                     continue
                 count += 1
-                if count > MAX_MEMBERS:
-                    raise Unopened(f"The archive has more than {MAX_MEMBERS:,} files; the rest was left out.")
-                yield from _look(whole, archive, member, depth, beat)
+                allowed.count()
+                yield from _look(whole, archive, member, depth, beat, allowed)
+            if count == 0:
+                yield _refused(whole, "The archive holds no files.")
         finally:
             archive.close()
     except Unopened as refusal:
@@ -287,10 +337,18 @@ def _walk(whole: Entry, file: IO[bytes], depth: int, beat: Beat) -> Iterator[Ent
 
 def _says_tar(name: str) -> bool:
     """Whether a name says TAR, not only that something is packed."""
-    return ".tar" in PurePosixPath(name).suffixes[-2:] or PurePosixPath(name).suffix in TARS - {".gz", ".bz2", ".xz"}
+    return ".tar" in PurePosixPath(name).suffixes[-2:] or PurePosixPath(name).suffix in TARS - {
+        ".gz",
+        ".bz2",
+        ".xz",
+        ".zst",
+        ".lz4",
+    }
 
 
-def _look(whole: Entry, archive: Archive, member: ArchiveMember, depth: int, beat: Beat) -> Iterator[Entry]:
+def _look(
+    whole: Entry, archive: Archive, member: ArchiveMember, depth: int, beat: Beat, allowed: UnpackAllowance
+) -> Iterator[Entry]:
     """One member as an entry; an archive in the archive as what it holds."""
     path = PurePosixPath(member.name.replace("\\", "/"))
     steps = (*whole.steps, member.step)
@@ -310,8 +368,11 @@ def _look(whole: Entry, archive: Archive, member: ArchiveMember, depth: int, bea
             inner = _aside(archive.open(member.step))
         except Unopened as refusal:
             yield _refused(entry, refusal.sentence)
+        except _DAMAGE:
+            # What stands behind it may be whole.
+            yield _refused(entry, _DAMAGED)
         else:
-            yield from _walk(entry, inner, depth + 1, beat)
+            yield from _walk(entry, inner, depth + 1, beat, allowed)
     elif suffix in PICTURE_NAMES:
         yield Entry("picture", whole.path, entry.name, steps=steps)
     else:
@@ -331,25 +392,41 @@ def _refused(entry: Entry, reason: str) -> Entry:
 
 
 def _aside(stream: IO[bytes]) -> IO[bytes]:
-    """An archive inside another, where it can be read in any order: in memory, or in a nameless file."""
+    """An archive inside another, where it can be read in any order: in memory, or in a nameless file.
+
+    Raises Unopened, DiskFull, and what zipfile and tarfile do.
+    """
     aside = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115
     size_bytes = 0
-    with stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            size_bytes += len(chunk)
-            if size_bytes > MAX_INNER_BYTES:
-                aside.close()
-                raise Unopened(
-                    f"An archive inside another of more than {MAX_INNER_BYTES >> 30} GB; unpack the outer one first."
-                )
-            aside.write(chunk)
-    aside.seek(0)
+    try:
+        with stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                size_bytes += len(chunk)
+                if size_bytes > MAX_INNER_BYTES:
+                    limit = f"{MAX_INNER_BYTES >> 30} GB"
+                    raise Unopened(f"An archive inside another of more than {limit}; unpack the outer one first.")
+                with _room():
+                    aside.write(chunk)
+        with _room():
+            aside.seek(0)
+    except BaseException:
+        aside.close()
+        raise
     return aside
 
 
-def _refuse_bomb(unpacked_bytes: int, packed_bytes: int) -> None:
-    if unpacked_bytes > FREE_BYTES + MAX_RATIO * packed_bytes:
-        raise Unopened(f"The archive unpacks to more than {MAX_RATIO} times its size, which photos never do.")
+@contextmanager
+def _room() -> Iterator[None]:
+    """Raises DiskFull where the disk of temporary files is: that is no fault of an archive."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise DiskFull(
+            f"The disk with {tempfile.gettempdir()} is full, where an archive inside another is unpacked. Nothing was "
+            "lost; free some space and go on."
+        ) from error
 
 
 def _directory_bytes(file: IO[bytes], size_bytes: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -27,23 +29,44 @@ def walk(source: str, beat: Beat = lambda: None) -> Iterator[Entry]:
     if not place.is_dir():
         yield from _walk_file(place, beat)
         return
+    # Only what is replaced in odd names can make two names in a folder one.
+    odd = set[str]()
     for entry in folders.walk(place, beat):
-        if entry.kind == "archive":
-            yield from expand(entry, beat)
+        if entry.kind != "archive":
+            yield entry if entry.name.isascii() else _told_apart(entry, odd)
         else:
-            yield entry
+            yield from opened(entry, beat)
+
+
+def opened(entry: Entry, beat: Beat) -> Iterator[Entry]:
+    """An entry of a folder, or what it holds where it holds many."""
+    if entry.kind != "archive":
+        yield entry
+        return
+    met = set[str]()
+    for member in expand(entry, beat):
+        yield _told_apart(member, met)
+
+
+def _told_apart(entry: Entry, met: set[str]) -> Entry:
+    """A picture that is called like one that was met before it gets a number, for a name is what people know it by."""
+    if entry.kind not in ("picture", "refused"):
+        return entry
+    name, number = entry.name, 2
+    stem, suffix = posixpath.splitext(name)
+    while name in met:
+        name, number = f"{stem} ({number}){suffix}", number + 1
+    met.add(name)
+    return entry if name == entry.name else replace(entry, name=name)
 
 
 def _walk_file(place: Path, beat: Beat) -> Iterator[Entry]:
     """What one file holds: an archive its members, a Parquet file its pictures, a table of photos those it names."""
     whole = Entry("archive", place, tidy(place.name))
     suffix = place.suffix.lower()
-    if suffix not in KINDS:
-        yield from expand(whole, beat)
-        return
     entries = list(islice(expand(whole, beat), 1)) if suffix in PARQUETS else []
-    if entries and entries[0].kind != "other":
-        yield from expand(whole, beat)
+    if suffix not in KINDS or (entries and entries[0].kind != "other"):
+        yield from opened(whole, beat)
         return
     yield from _walk_table(Entry("other", place, whole.name, is_catalogue=True), beat)
 

@@ -27,11 +27,11 @@ PICTURE_NAMES: Final = camera_raw.SUFFIXES | {
 }  # fmt: skip
 # Files that hold many others, and are opened.
 ZIPS: Final = frozenset({".zip", ".cbz"})
-TARS: Final = frozenset({".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".gz", ".bz2", ".xz", ".cbt"})
+TARS: Final = frozenset({
+    ".tar", ".tgz", ".tbz", ".tbz2", ".txz", ".tzst", ".gz", ".bz2", ".xz", ".zst", ".lz4", ".cbt",
+})  # fmt: skip
 PARQUETS: Final = frozenset({".parquet"})
-UNREAD_ARCHIVES: Final = frozenset(
-    {".7z", ".rar", ".cbr", ".cb7", ".zst", ".lz4", ".lzma", ".lz", ".z", ".arj", ".cab"}
-)
+UNREAD_ARCHIVES: Final = frozenset({".7z", ".rar", ".cbr", ".cb7", ".lzma", ".lz", ".z", ".arj", ".cab"})
 UNREAD_ARCHIVE: Final = "An archive of a kind that is not read: ZIP and TAR are. Unpack it and take in the folder."
 _PICTURE_STARTS: Final = (
     b"\xff\xd8\xff", b"\x89PNG\r\n", b"RIFF", b"II*\0", b"MM\0*", b"GIF87a", b"GIF89a", b"\xff\x0a", b"\0\0\0\x0cJXL ",

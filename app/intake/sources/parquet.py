@@ -17,16 +17,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.intake.sources.entry import Entry, Unopened, too_large
-from app.intake.sources.naming import PICTURE_NAMES, tidy
+from app.intake.sources.naming import PICTURE_NAMES, starts_like_picture, tidy
 
 MAX_ROWS: Final = 10_000_000
-# So many rows are decoded at once: pictures of 5 MB then take 80.
-ROWS_AT_ONCE: Final = 16
+# Without a buffer all of a column in a row group is read at once, which may be all of the file's pictures.
+_BUFFER_BYTES: Final = 1 << 20
+# Words are read so many rows at once, or as many as take this when each is as long as all of them together: a value
+# that is kept once for a million rows is a bomb. Pictures are read one by one.
+_ROWS_AT_ONCE: Final = 1_000
+_WORDS_BYTES: Final = 64 * 1024**2
 # A footer that lies of rows ends an iteration too early.
 _DAMAGE: Final = (
     pa.ArrowException, OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, StopIteration,
 )  # fmt: skip
 _DAMAGED: Final = "The Parquet file is damaged or of a kind that cannot be read."
+_LISTS: Final = "Its pictures stand in lists, several in a row; write one picture a row."
 
 Beat = Callable[[], None]
 
@@ -34,10 +39,11 @@ Beat = Callable[[], None]
 def walk_parquet(path: Path, name: str, beat: Beat) -> Iterator[Entry]:
     """The pictures that a Parquet file holds, each with its row's other fields; the file itself where it holds none."""
     try:
-        with pq.ParquetFile(path, memory_map=False) as file:
-            column = picture_column(file.schema_arrow)
+        with _opened(path) as file:
+            column = _picture_column(file)
             if column is None:
-                yield Entry("other", path, name)
+                hides_pictures = any(_lists_bytes(field.type) for field in file.schema_arrow)
+                yield Entry("refused", path, name, _LISTS) if hides_pictures else Entry("other", path, name)
                 return
             if file.metadata.num_rows > MAX_ROWS:
                 yield Entry("refused", path, name, f"The file has more than {MAX_ROWS:,} rows; split it.")
@@ -52,15 +58,48 @@ def walk_parquet(path: Path, name: str, beat: Beat) -> Iterator[Entry]:
         yield Entry("refused", path, name, _DAMAGED)
 
 
-def picture_column(schema: pa.Schema) -> str | None:
-    """The first column that can hold the bytes of pictures."""
-    for field in schema:
-        kind = field.type
-        if _is_bytes(kind):
-            return str(field.name)
-        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and _is_bytes(kind.field("bytes").type):
-            return str(field.name)
-    return None
+def _opened(source: Any) -> pq.ParquetFile:
+    return pq.ParquetFile(source, memory_map=False, buffer_size=_BUFFER_BYTES)
+
+
+def _picture_column(file: pq.ParquetFile) -> str | None:
+    """The column that holds the bytes of pictures: of several that hold bytes, the first whose bytes are a picture's.
+
+    Some programs keep article numbers and all other words as bytes.
+    """
+    columns = [str(field.name) for field in file.schema_arrow if _can_hold_picture(field.type)]
+    if len(columns) < 2:
+        return next(iter(columns), None)
+    pictures = (column for column in columns if starts_like_picture(_first_bytes(file, column)))
+    return next(pictures, columns[0])
+
+
+def _can_hold_picture(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _is_bytes(kind.field("bytes").type)
+    return _is_bytes(kind)
+
+
+def _lists_bytes(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return is_list and _can_hold_picture(kind.value_type)
+
+
+def _first_bytes(file: pq.ParquetFile, column: str) -> bytes:
+    """The beginning of the first value among some rows; empty where there is none."""
+    for number, value in enumerate(_values(file, column, 0) if file.num_row_groups else ()):
+        if value or number == _ROWS_AT_ONCE:
+            return (value or b"")[:16]
+    return b""
+
+
+def _values(file: pq.ParquetFile, column: str, group: int) -> Iterator[bytes | None]:
+    """The bytes in a column of a row group, one by one."""
+    is_struct = pa.types.is_struct(file.schema_arrow.field(column).type)
+    columns = [f"{column}.bytes" if is_struct else column]
+    for batch in file.iter_batches(1, row_groups=[group], columns=columns, use_threads=False):
+        value = batch.column(0)[0].as_py()
+        yield value["bytes"] if isinstance(value, dict) else value
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -108,7 +147,13 @@ def _rows(file: pq.ParquetFile, path: Path, name: str, column: str, beat: Beat) 
 def _said(
     file: pq.ParquetFile, group: int, columns: list[str], names: dict[str, list[str]]
 ) -> Iterator[dict[str, Any]]:
-    for batch in file.iter_batches(1_000, row_groups=[group], columns=columns, use_threads=False):
+    about = file.metadata.row_group(group)
+    chunks = [about.column(number) for number in range(about.num_columns)]
+    wanted = tuple(f"{column}." for column in columns)
+    read = [chunk for chunk in chunks if f"{chunk.path_in_schema}.".startswith(wanted)]
+    size_bytes = sum(chunk.total_uncompressed_size for chunk in read)
+    at_once = max(1, min(_ROWS_AT_ONCE, _WORDS_BYTES // max(1, size_bytes)))
+    for batch in file.iter_batches(at_once, row_groups=[group], columns=columns, use_threads=False):
         for row in batch.to_pylist():
             yield {column: _named(_plain(value), names.get(column)) for column, value in row.items()}
 
@@ -155,7 +200,7 @@ def _file_name(given: object, line: int) -> str:
 def table_rows(data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a Parquet file in memory, with their numbers from 1; no bytes. Raises Unopened."""
     try:
-        with pq.ParquetFile(pa.BufferReader(data)) as file:
+        with _opened(pa.BufferReader(data)) as file:
             columns = said_columns(file.schema_arrow)
             names = class_names(file.schema_arrow)
             line = 0
@@ -168,20 +213,19 @@ def table_rows(data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 class ParquetPictures:
-    """The pictures of one Parquet file, read onward: the row group that was read last stays open. For one thread."""
+    """The pictures of one Parquet file, read onward in the row group that was read last. For one thread."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = pq.ParquetFile(path, memory_map=False)
+            self._file = _opened(path)
         except FileNotFoundError:
             raise Unopened("The file vanished while the folder was taken in.") from None
         except _DAMAGE:
             raise Unopened(_DAMAGED) from None
         self._place: tuple[str, int] | None = None
+        self._values: Iterator[bytes | None] = iter(())
         self._next = 0
-        self._batches: Iterator[Any] = iter(())
-        self._held: list[bytes | None] = []
 
     def read(self, steps: tuple[tuple[str | int, ...], ...], max_bytes: int) -> bytes:
         """The bytes at ("row", column, row group, row in it). Raises Unopened, saying why there are none."""
@@ -197,19 +241,13 @@ class ParquetPictures:
         return data
 
     def _at(self, column: str, group: int, number: int) -> bytes | None:
-        first = self._next - len(self._held)
-        if self._place != (column, group) or number < first:
-            is_struct = pa.types.is_struct(self._file.schema_arrow.field(column).type)
-            columns = [f"{column}.bytes" if is_struct else column]
-            self._batches = self._file.iter_batches(
-                ROWS_AT_ONCE, row_groups=[group], columns=columns, use_threads=False
-            )
-            self._place, self._next, self._held = (column, group), 0, []
-        while number >= self._next:
-            values = next(self._batches).column(0).to_pylist()
-            self._held = [value["bytes"] if isinstance(value, dict) else value for value in values]
-            self._next += len(self._held)
-        return self._held[number - (self._next - len(self._held))]
+        if self._place != (column, group) or number < self._next:
+            self._place, self._values, self._next = (column, group), _values(self._file, column, group), 0
+        while number > self._next:
+            next(self._values)
+            self._next += 1
+        self._next += 1
+        return next(self._values)
 
     def close(self) -> None:
         """Close the file."""

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from app.catalog.colours import delta_e76, lab_from_srgb
-from workers.signals.lab import averaged, distance, lab_planes, steepness
+from workers.signals.lab import averaged, distance, lab_planes, quantile, steepness
 
 RNG = np.random.default_rng(3)
 
@@ -41,3 +41,10 @@ def test_differences_broadcast_and_leave_their_arguments_alone() -> None:
     assert steps[0, 0] == pytest.approx(
         max(distance(field[:, 0, 0], field[:, 0, 1]), distance(field[:, 0, 0], field[:, 1, 0]))
     )
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 1000])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.95, 0.999, 1.0])
+def test_a_quantile_is_that_of_numpy(count: int, share: float) -> None:
+    values = np.random.default_rng(count).normal(size=(3, count)).astype(np.float32)
+    assert quantile(values, share) == pytest.approx(np.quantile(values, share, axis=-1), abs=1e-5)

@@ -15,6 +15,7 @@ from app.catalog.colours import EMPTY_BELOW
 from app.catalog.tables import Signals
 from app.demo.drawing import draw
 from app.demo.worlds import base_world
+from workers.signals.mask import Segmentation
 from workers.signals.measure import BLURRED_BELOW, SOFT_BELOW, SignalValues, measure
 
 WHITE = (255, 255, 255)
@@ -79,6 +80,18 @@ def test_a_product_that_leaves_the_frame_is_cropped_there(centre: tuple[float, f
     found = measure(as_jpeg(packshot(0.6, centre)))
     assert found.is_cropped is True
     assert found.cropped_edges == [edge]
+
+
+@pytest.mark.parametrize(("is_plain", "rows", "is_cropped"), [(True, 5, True), (False, 5, False), (False, 12, True)])
+def test_a_rough_outline_has_to_touch_the_frame_longer(
+    monkeypatch: pytest.MonkeyPatch, is_plain: bool, rows: int, is_cropped: bool
+) -> None:
+    """The network's outlines are true to 1 % of the frame: a corner that reaches the edge may well end before it."""
+    subject = np.zeros((320, 320), dtype=bool)
+    subject[100:220, 40:280] = subject[150 : 150 + rows, :40] = True
+    finding = Segmentation(subject, ~subject, is_plain, 0.95)
+    monkeypatch.setattr("workers.signals.measure.find_subject", lambda _pixels, _lab: finding)
+    assert measure(packshot(0.5)).is_cropped is is_cropped
 
 
 @pytest.mark.parametrize(("level", "kind"), [(255, "white"), (247, "white"), (235, "plain"), (128, "plain")])
