@@ -82,7 +82,7 @@ def record(
     for matched in _batches(matches):
         rows = [_row(catalog_id, match, ids) for match in matched]
         pairs = _unnested(CopyPair, rows)
-        # A photo may have left the catalog while they were compared.
+        # One that was removed meanwhile and that a version holds is in another catalog by now.
         stays = select(func.count()).where(Image.id.in_([pairs.c.first_id, pairs.c.second_id]))
         are_there = stays.where(Image.catalog_id == catalog_id).scalar_subquery() == 2
         new = insert(CopyPair).from_select(list(rows[0]), select(pairs).where(are_there))

@@ -33,6 +33,7 @@ _ROUNDS: Final = 5
 _SAMPLE: Final = 64  # of each cell, for finding its middle
 _SEED: Final = 20261130
 _AT_ONCE: Final = 65_536
+_SLAB: Final = 400_000  # keys looked up, of 400 bytes each
 _ROWS_AT_ONCE: Final = 1_024  # whose distances from a cell stay in the cache of a core
 
 _ROWS, _COLUMNS = np.divmod(np.arange(1, WAVES * WAVES), WAVES)
@@ -157,13 +158,22 @@ def _undecided(vectors: Floats) -> Iterator[tuple[Places, int]]:
 
 def _search(vectors: Floats, kept: Places, owners: Places, asked: Places, threads: int) -> Iterator[Pairs]:
     cells = _cells(vectors, threads)
-    queries, on_top, looked_up = [], [], []
-    for places, top in _undecided(vectors[asked]):
-        queries.append(asked[places])
-        on_top.append(np.full(len(places), top, np.int64))
-        looked_up.append(in_poses(vectors[asked[places]], on_top[-1]))
-    query, pose, sought = np.concatenate(queries), np.concatenate(on_top), np.concatenate(looked_up)
-    del looked_up
+    queries, on_top = [], []
+    for at in range(0, len(asked), _AT_ONCE):
+        some = asked[at : at + _AT_ONCE]
+        for places, top in _undecided(vectors[some]):
+            queries.append(some[places])
+            on_top.append(np.full(len(places), top, np.int64))
+    query, pose = np.concatenate(queries), np.concatenate(on_top)
+    # A slab at a time: keys that are undecided are looked up in many poses.
+    for at in range(0, len(query), _SLAB):
+        yield from _looked_up(vectors, kept, owners, cells, query[at : at + _SLAB], pose[at : at + _SLAB], threads)
+
+
+def _looked_up(
+    vectors: Floats, kept: Places, owners: Places, cells: _Cells, query: Places, pose: Places, threads: int
+) -> Iterator[Pairs]:
+    sought = in_poses(vectors[query], pose)
     wanted = _cells_wanted(sought, cells, threads)
     order = np.argsort(wanted.ravel(), kind="stable")
     bounds = np.searchsorted(wanted.ravel()[order], np.arange(len(cells.starts)))
