@@ -2,6 +2,7 @@
 
 from app import audit, guessing, jobs, people
 from app.captions import tables as captions
+from app.catalog import duplicate_tables as duplicates
 from app.catalog import tables as catalog
 from app.cycles import tables as cycles
 from app.datasets import tables as datasets
@@ -17,6 +18,7 @@ __all__ = [
     "catalog",
     "cycles",
     "datasets",
+    "duplicates",
     "evaluation",
     "guessing",
     "intake",

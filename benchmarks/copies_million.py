@@ -31,8 +31,9 @@ from sqlalchemy import Engine, func, select, text
 
 import app.tables  # noqa: F401  (fills the metadata)
 from app import jobs
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup
 from app.catalog.fingerprints import COLOUR_SIDE, THUMB_SIDE, pack_key, pack_thumb
-from app.catalog.tables import Catalog, CopyPair, DuplicateGroup, Image, Intake
+from app.catalog.tables import Catalog, Image, Intake
 from app.database import engine_for, migrate, transaction
 from app.host import servers
 from app.settings import Settings

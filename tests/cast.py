@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
 from app.catalog import duplicates
+from app.catalog.duplicate_tables import DuplicateGroup
 from app.catalog.grouping import Grade, GroupMember, PhotoGroup
-from app.catalog.tables import Catalog, DuplicateGroup, Image, Intake, Signals, SourceFile
+from app.catalog.tables import Catalog, Image, Intake, Signals, SourceFile
 from app.intake import quarantine
 from app.intake.quarantine import Which
 from app.people import Person

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from app.catalog import grouping, look_pairs, reading
 from app.catalog.copies import Match
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
 from app.catalog.grouping import CRITERIA, PRODUCT_AT_MOST, Contender, Criterion, Edge, KnownPair, PhotoGroup
-from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Lettering, Signals
+from app.catalog.tables import Image, Lettering, Signals
 from app.database import Base
 
 _AT_ONCE: Final = 5_000

@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 
 from app.catalog import lookalikes
 from app.catalog.copies import components
+from app.catalog.duplicate_tables import CopyPair, LookPair
 from app.catalog.embeddings import vectors_of
 from app.catalog.fingerprints import Places
 from app.catalog.lookalikes import SURROUNDINGS, Lookalike, Nearest
 from app.catalog.near import nearest_photos
-from app.catalog.tables import CopyPair, Embedding, EmbeddingSpace, LookPair
+from app.catalog.tables import Embedding, EmbeddingSpace
 
 # Pairs known before are looked at again while that takes seconds: more photos may have come into what is near them.
 LOOKED_AGAIN_AT_MOST: Final = 400_000_000

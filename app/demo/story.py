@@ -15,7 +15,8 @@ from sqlalchemy import Engine, select
 
 from app import jobs
 from app.broker import send_due
-from app.catalog.tables import Catalog, DuplicateGroup, DuplicateMember, Image
+from app.catalog.duplicate_tables import DuplicateGroup, DuplicateMember
+from app.catalog.tables import Catalog, Image
 from app.cycles import hard_stop
 from app.database import transaction
 from app.datasets import freezing

@@ -11,17 +11,8 @@ from sqlalchemy.orm import Session
 from app import audit, jobs, urgency
 from app.captions.tables import Caption
 from app.catalog import reading
-from app.catalog.tables import (
-    Catalog,
-    CopyPair,
-    DuplicateGroup,
-    Image,
-    Intake,
-    IntakeRemark,
-    LookPair,
-    RemovedPhoto,
-    SourceFile,
-)
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, LookPair
+from app.catalog.tables import Catalog, Image, Intake, IntakeRemark, RemovedPhoto, SourceFile
 from app.cycles.tables import Cycle
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member

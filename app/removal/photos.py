@@ -17,18 +17,8 @@ from sqlalchemy.orm import Session, aliased
 from app import audit, jobs
 from app.captions.tables import Caption
 from app.catalog import reading
-from app.catalog.tables import (
-    Catalog,
-    CopyPair,
-    DuplicateGroup,
-    DuplicateMember,
-    Embedding,
-    Image,
-    Lettering,
-    MapSet,
-    RemovedPhoto,
-    SourceFile,
-)
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
+from app.catalog.tables import Catalog, Embedding, Image, Lettering, MapSet, RemovedPhoto, SourceFile
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog import duplicates, grouping
+from app.catalog.duplicate_tables import DuplicateGroup, DuplicateMember
 from app.catalog.grouping import CRITERIA, Criterion
-from app.catalog.tables import DuplicateGroup, DuplicateMember
 from app.database import utc_now
 from app.errors import Refused
 from app.jobs import Job

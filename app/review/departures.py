@@ -13,8 +13,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.catalog import duplicates
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
 from app.catalog.grouping import GroupMember, PhotoGroup
-from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image
+from app.catalog.tables import Image
 from app.database import utc_now
 from app.review import decisions
 from app.review.duplicates import LINKED_REASON, lock

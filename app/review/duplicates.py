@@ -19,8 +19,9 @@ from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
 from app.catalog import duplicates, grouping
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
 from app.catalog.grouping import Edge
-from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image
+from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person

@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.catalog.copies import REST_AT_MOST
-from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Signals, SourceFile
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
+from app.catalog.tables import Image, Signals, SourceFile
 from app.jobs import Job
 from app.people import Person
 from app.review import duplicates

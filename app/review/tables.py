@@ -11,7 +11,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.catalog.tables import Catalog, DuplicateGroup, Image
+from app.catalog.duplicate_tables import DuplicateGroup
+from app.catalog.tables import Catalog, Image
 from app.database import Base, BigId, Moment, utc_now
 from app.people import Person
 

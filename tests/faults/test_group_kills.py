@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Engine, select
 
 from app import jobs
-from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Signals
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
+from app.catalog.tables import Signals
 from app.database import transaction
 from app.jobs import Job
 from app.settings import Settings

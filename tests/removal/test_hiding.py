@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog import lettering, reading
-from app.catalog.tables import CopyPair, DuplicateGroup, DuplicateMember, Image, Lettering
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
+from app.catalog.tables import Image, Lettering
 from app.catalog.text_lines import TextLine
 from app.datasets.tables import Member
 from app.errors import Refused

@@ -19,14 +19,8 @@ from app.captions import writing
 from app.captions.proposing import propose_facts
 from app.catalog import duplicates, lettering, reading, signals
 from app.catalog.copies import Match
-from app.catalog.tables import (
-    Catalog,
-    DuplicateGroup,
-    Image,
-    Lettering,
-    Signals,
-    SourceFile,
-)
+from app.catalog.duplicate_tables import DuplicateGroup
+from app.catalog.tables import Catalog, Image, Lettering, Signals, SourceFile
 from app.database import transaction, utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotAllowed, NotFound, Refused

@@ -7,7 +7,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import Catalog, CopyPair, DuplicateMember, Image, Signals
+from app.catalog.duplicate_tables import CopyPair, DuplicateMember
+from app.catalog.tables import Catalog, Image, Signals
 from app.jobs import Job
 from app.people import Person
 from app.review import best_order, duplicates, group_reading

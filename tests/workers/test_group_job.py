@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog import embeddings
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
 from app.catalog.embeddings import EmbedderFacts
-from app.catalog.tables import Catalog, CopyPair, DuplicateGroup, DuplicateMember, Image, Signals
+from app.catalog.tables import Catalog, Image, Signals
 from app.database import transaction, utc_now
 from app.errors import Conflict, Refused
 from app.jobs import Job

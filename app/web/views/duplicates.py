@@ -8,9 +8,10 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from app.catalog.duplicate_tables import DuplicateGroup
 from app.catalog.grouping import Criterion
 from app.catalog.measures import SCALE_OF
-from app.catalog.tables import Catalog, DuplicateGroup, Image, Signals
+from app.catalog.tables import Catalog, Image, Signals
 from app.errors import NotFound
 from app.jobs import Job
 from app.review import best_order, group_reading
