@@ -8,7 +8,7 @@ PostgreSQL and Redis beside it. cleanvision's `find_issues` runs with two proces
 loop is OpenCV's decoding and two WebP files, written and not flushed, by two processes. All in turns, each round of
 ours in a data folder of its own; the quickest of each counts. Where others share the cores, processors' time tells
 more than the clock: for ours that of the worker, without the database's. One round takes a minute or two on two quiet
-cores. What each stage of ours costs is printed with it: no take-in is quicker than the sum.
+cores. What each stage of ours costs is printed with it: the sum is what its present stages need.
 Limits: 1.5 times cleanvision, half of the bare loop, and 60 photos/s of 1600 x 1200 px: real ones enlarged, with grain.
 """
 
