@@ -64,7 +64,8 @@ def work_off(engine: Engine) -> list[str]:
     done = []
     while True:
         with transaction(engine) as session:
-            job = session.scalars(select(jobs.Job).where(jobs.Job.state == "queued").order_by(jobs.Job.id)).first()
+            queued = select(jobs.Job).where(jobs.Job.state == "queued")
+            job = session.scalars(queued.order_by(jobs.Job.urgency, jobs.Job.id)).first()
         if job is None:
             return done
         celery_app.tasks[job.kind](job.id)

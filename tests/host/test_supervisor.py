@@ -102,7 +102,7 @@ def test_another_signal_hurries_the_end(
     deaf = keeper.add(script(tmp_path, STUBBORN))
     until(lambda: "deaf" in (tmp_path / "sleeper.log").read_text(), "the deaf one listening")
     signals.count = 1
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
     keeper.stop()
     assert (deaf.returncode, signals.count) == (-signal.SIGKILL, 2)
 

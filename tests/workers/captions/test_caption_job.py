@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image as Pillow
 from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
 
 from app import jobs
-from app.captions import proposing, writing
+from app.captions import writing
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
 from app.database import transaction
@@ -119,19 +118,19 @@ def test_a_cancelled_job_keeps_what_it_had_written(
 ) -> None:
     monkeypatch.setattr(caption_job, "FACTS_AT_ONCE", 1)
     with transaction(engine) as session:
-        cast.image(session, pile)
-        cast.image(session, pile)
-    awaiting = proposing.awaiting
+        for _ in range(3):
+            cast.image(session, pile)
+    go_on = Work.go_on
 
-    def awaiting_and_a_change_of_mind(session: Session, *arguments: Any) -> list[int]:
-        with transaction(engine) as other:
-            jobs.cancel(other, other.scalars(select(Job.id).where(Job.kind == "captions.propose")).one())
-        return awaiting(session, *arguments)
+    def a_change_of_mind_and_go_on(work: Work) -> None:
+        with transaction(engine) as session:
+            jobs.cancel(session, work.claim.job_id)
+        go_on(work)
 
-    monkeypatch.setattr(proposing, "awaiting", awaiting_and_a_change_of_mind)
+    monkeypatch.setattr(Work, "go_on", a_change_of_mind_and_go_on)
     job = do(engine, settings, cpu.propose_captions, "captions.propose", catalog_id=pile.id)
     assert job.state == "cancelled"
-    assert sorted(len(history) for history in captions(engine).values()) == [0, 1]
+    assert sorted(len(history) for history in captions(engine).values()) == [0, 1, 1]
     assert rules_asked(engine) == []
 
 
