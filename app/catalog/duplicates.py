@@ -110,6 +110,7 @@ def photos_of(session: Session, image_ids: Collection[int]) -> list[Contender]:
             Image.id, Image.view_sha256, Image.width_px, Image.height_px, Image.size_bytes, Image.product_key,
             Signals.is_cropped, Signals.sharpness, Signals.fill, Signals.subject_lab, Signals.detail,
             Signals.blockiness, Signals.border, func.coalesce(Lettering.place == "beside", False),
+            Image.format.in_(("PNG", "TIFF", "BMP")),
         )
         .outerjoin(Signals, Signals.image_id == Image.id)
         .outerjoin(Lettering, Lettering.image_id == Image.id)

@@ -45,6 +45,8 @@ CUT_AT_LEAST: Final = 0.012
 SMALLER_IN_FRAME: Final = 0.92
 # Figures of two photos that are nearer than this are the same.
 TIE: Final = 0.03
+LOSSLESS_ROOM: Final = 1000.0
+"""More bytes a pixel than any file has."""
 # A copy has less detail than another one that is no larger: of 90 real photos halved 1 in 100 lost so much, enlarged
 # from half by a bicubic filter 99 in 100. Alone, a photo is enlarged below the limit of the review rules.
 ENLARGED_BELOW: Final = 0.85
@@ -75,6 +77,13 @@ class Contender:
     blockiness: float | None = None
     border: float | None = None
     is_marked: bool = False
+    is_lossless: bool = False
+
+    @property
+    def room(self) -> float:
+        """Bytes a pixel, by which copies are compressed more or less. A format that loses nothing is not compressed in
+        that sense, however small its file: a white ground takes a PNG less than a JPEG."""
+        return LOSSLESS_ROOM if self.is_lossless else self.size_bytes / (self.width_px * self.height_px)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +288,7 @@ def _figures(
 ) -> dict[Criterion, float]:
     """How good a photo is by each criterion, as whole steps or, where a tie is a share, in their own size."""
     # The same pixels are the same, however much room they take; what is not known is no fault.
-    is_copy, room = grade == "photo", photo.size_bytes / (photo.width_px * photo.height_px)
+    is_copy = grade == "photo"
     most_blocks = max((other.blockiness or 0.0 for other in group), default=0.0)
     fewest = min((other.blockiness for other in group if other.blockiness is not None), default=0.0)
     is_blocky = photo.blockiness is not None and photo.blockiness > fewest + BLOCKS_TIE and most_blocks > 0
@@ -289,7 +298,7 @@ def _figures(
         "unmarked": -float(photo.is_marked),
         "not enlarged": -float(_is_enlarged(grade, photo, group)),
         "largest": float(max(photo.width_px, photo.height_px)) * ((photo.fill or 1.0) if uses_fill else 1.0),
-        "least compressed": 0.0 if grade == "pixels" else room / (1000.0 if is_blocky else 1.0),
+        "least compressed": 0.0 if grade == "pixels" else photo.room / (1000.0 if is_blocky else 1.0),
         "sharpest": photo.sharpness or 0.0,
     }
 
@@ -367,7 +376,7 @@ def _member(grade: Grade, photo: Contender, best: Contender, pairs: Mapping[Edge
         differs.append("smaller")
     if shares[0] > shares[1] * (1 + 2 * TIE) and "bordered" not in differs:
         differs.append("larger")
-    if photo.size_bytes / shares[0] < 0.9 * best.size_bytes / shares[1]:
+    if photo.room < 0.9 * best.room:
         differs.append("recompressed")
     words = tuple(word for word in differs if word) or ("copy",)
     return GroupMember(photo.image_id, words, pair.rest if pair is not None else None)

@@ -57,6 +57,14 @@ def test_twice_as_large_by_enlarging_is_not_largest() -> None:
     assert best(replace(enlarged, detail=0.85), pair()) == (1, "largest")
 
 
+def test_a_small_file_without_loss_is_not_called_recompressed() -> None:
+    """A white ground takes a PNG less room than a JPEG."""
+    lossless = replace(GOOD, image_id=1, pixels_hash="other", size_bytes=40_000, is_lossless=True)
+    assert best(lossless, pair()) == (1, "least compressed")
+    (group,) = grouping.groups([lossless, GOOD], [pair()], (), ())
+    assert [member.differs for member in group.members] == [(), ("recompressed",)]
+
+
 def test_what_ties_is_decided_by_what_was_taken_in_first() -> None:
     assert best(replace(GOOD, image_id=1, pixels_hash="other", detail=None, blockiness=None), pair()) == (1, "first")
 
