@@ -9,6 +9,7 @@ from app.datasets import tables as datasets
 from app.evaluation import tables as evaluation
 from app.intake import tables as intake
 from app.review import tables as review
+from app.selection import changes
 from app.selection import tables as selection
 from app.training import tables as training
 
@@ -16,6 +17,7 @@ __all__ = [
     "audit",
     "captions",
     "catalog",
+    "changes",
     "cycles",
     "datasets",
     "duplicates",

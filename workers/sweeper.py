@@ -1,6 +1,7 @@
 """The sweeper: every two seconds it puts back jobs whose worker is gone and sends those that were never sent.
 
-A run whose job ended without it, because no worker came back for it, is ended here too.
+A run whose job ended without it, because no worker came back for it, is ended here too, and notes of changed photos
+that every reader has seen long ago are taken away.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from app import broker, jobs
 from app.database import engine_for, transaction
+from app.selection import changes
 from app.settings import Settings
 from app.training import runs
 from workers.celery_app import database_url, redis_url
@@ -30,6 +32,7 @@ def sweep(engine: Engine, redis: str) -> None:
         with transaction(engine) as session:
             requeued, ended = jobs.sweep(session)
             runs.settle_lost(session)
+            changes.forget_old(session)
         if requeued or ended:
             log.warning("Jobs that lost their worker: %s put back, %s ended.", requeued, ended)
         broker.send_due(engine, redis)

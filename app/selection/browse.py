@@ -13,7 +13,6 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Integer,
-    Row,
     Select,
     Text,
     and_,
@@ -35,6 +34,9 @@ from app.captions.tables import Caption
 from app.catalog.tables import Image, Signals
 from app.errors import NotFound, Refused
 from app.review.tables import Decision
+from app.selection.columns.catalog import Counted
+from app.selection.columns.memory import in_memory
+from app.selection.columns.orders import SORTED_BY
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
 from app.selection.kinds import NOTHING, Label, OneOf
 from app.selection.near import Looks, Similar, Unlike, nearness
@@ -128,6 +130,12 @@ def order_named(name: str) -> Order:
     return SORTS[name]
 
 
+def _is_in_columns(sort: str) -> bool:
+    """Whether an order lies in columns; likeness does not. Raises Refused for an unknown order."""
+    order_named(sort)
+    return sort in SORTED_BY
+
+
 def _order(selection: Selection, sort: str) -> Order:
     """As `order_named`; by likeness, the order depends on what the selection asks for. Raises Refused."""
     order = order_named(sort)
@@ -184,6 +192,12 @@ def neighbours(
 
 def position(session: Session, selection: Selection, sort: str, image_id: int) -> int:
     """How many photos of the selection stand before this one, counting from 1 with the photo itself."""
+    if _is_in_columns(sort):
+        place = in_memory(
+            session, selection.catalog_id, lambda held, link: held.position(link, selection, sort, image_id)
+        )
+        if place is not None:
+            return place
     order = _order(selection, sort)
     before = _ids(selection, order).where(_beyond(session, order, image_id, forwards=False))
     return (session.scalar(select(func.count()).select_from(before.subquery())) or 0) + 1
@@ -191,6 +205,9 @@ def position(session: Session, selection: Selection, sort: str, image_id: int) -
 
 def holds(session: Session, selection: Selection, image_id: int) -> bool:
     """Whether the photo is one of the selection, now."""
+    is_in = in_memory(session, selection.catalog_id, lambda held, link: held.holds(link, selection, image_id))
+    if is_in is not None:
+        return is_in
     return session.scalar(_ids(selection).where(PhotoIndex.image_id == image_id)) is not None
 
 
@@ -198,6 +215,10 @@ def at(session: Session, selection: Selection, sort: str, place: int) -> int | N
     """The number of the photo just before `place` (from 1), for a jump; None for the beginning."""
     if place <= 1:
         return None
+    if _is_in_columns(sort):
+        read = in_memory(session, selection.catalog_id, lambda held, link: (held.at(link, selection, sort, place),))
+        if read is not None:
+            return read[0]
     order = _order(selection, sort)
     in_order = _ids(selection, order).order_by(*_ordering(order, forwards=True))
     return session.scalars(in_order.offset(place - 2).limit(1)).first()
@@ -205,11 +226,20 @@ def at(session: Session, selection: Selection, sort: str, place: int) -> int | N
 
 def count(session: Session, selection: Selection) -> int:
     """The exact number of photos."""
+    photos = in_memory(session, selection.catalog_id, lambda held, link: held.count(link, selection))
+    if photos is not None:
+        return photos
     return session.scalar(select(func.count()).select_from(_ids(selection).subquery())) or 0
 
 
 def facets(session: Session, selection: Selection) -> Facets:
-    """Counts for every facet and the exact total, in one statement.
+    """Counts for every facet and the exact total."""
+    read = in_memory(session, selection.catalog_id, lambda held, link: held.facets(link, selection, BINS))
+    return _read_facets(selection, _counted_in_sql(session, selection) if read is None else read)
+
+
+def _counted_in_sql(session: Session, selection: Selection) -> Counted:
+    """The counts of every facet, in one statement.
 
     Photos are counted by every combination of listed values, which are few however many photos there are, and in the
     same pass by the bars of each histogram; each facet then sums combinations.
@@ -255,7 +285,11 @@ def facets(session: Session, selection: Selection) -> Facets:
         parts += _counts_of_several(selection, key)
     # Groups that do not fit are sorted on disk, which takes three times as long.
     session.execute(text("set local work_mem = '64MB'"))
-    return _read_facets(selection, session.execute(union_all(*parts)).all())
+    counted: Counted = {key: {} for key in (TOTAL, *LISTED, *MEASURED, *SEVERAL)}
+    for key, value, photos_of_it in session.execute(union_all(*parts)):
+        if photos_of_it:
+            counted[key][value] = counted[key].get(value, 0) + int(photos_of_it)
+    return counted
 
 
 def _bar(column: InstrumentedAttribute[Any]) -> ColumnElement[int]:
@@ -325,11 +359,7 @@ def _spelling(listed: OneOf | Label) -> InstrumentedAttribute[Any]:
 TOTAL: Final = "total"
 
 
-def _read_facets(selection: Selection, rows: Sequence[Row[*tuple[Any, ...]]]) -> Facets:
-    counted: dict[str, dict[str | None, int]] = {key: {} for key in (TOTAL, *LISTED, *MEASURED, *SEVERAL)}
-    for row in rows:
-        of_key = counted[row[0]]
-        of_key[row[1]] = of_key.get(row[1], 0) + int(row[2] or 0)
+def _read_facets(selection: Selection, counted: Counted) -> Facets:
     options = {
         key: _options_of_name(listed, counted[key], selection.values(key))
         if isinstance(listed, Label)
@@ -383,6 +413,14 @@ def _beside(
     session: Session, selection: Selection, sort: str, image_id: int | None, size: int, forwards: bool
 ) -> list[int]:
     """Numbers of up to `size` photos behind (or before) a photo, nearest first; of the first ones for None."""
+    if _is_in_columns(sort):
+        ids = in_memory(
+            session,
+            selection.catalog_id,
+            lambda held, link: held.beside(link, selection, sort, image_id, size, forwards),
+        )
+        if ids is not None:
+            return ids
     order = _order(selection, sort)
     statement = _ids(selection, order).order_by(*_ordering(order, forwards)).limit(size)
     if image_id is not None:

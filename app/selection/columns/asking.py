@@ -1,0 +1,152 @@
+"""Which photos a filter chooses, told from columns; PostgreSQL judges texts, looks and places on a map."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import Connection, Select, select
+
+from app.catalog.tables import Image
+from app.selection.columns.rows import Columns
+from app.selection.columns.shape import SHAPES, Array, name_of
+from app.selection.keys import ASKED
+from app.selection.kinds import NOTHING, Around, Key, Label, Measure, Number, OneOf, Range, SomeOf, YesNo
+from app.selection.near import Similar
+from app.selection.query import Selection, Term
+from app.selection.tables import PhotoIndex, PhotoText
+
+_ANSWERS_KEPT: Final = 24
+# Above this many changed photos, what PostgreSQL said of a text is asked again as a whole.
+_FEW: Final = 2_000
+
+
+class Asker:
+    """Answers filters on the columns of one catalog. What PostgreSQL judged of texts is kept, and follows changes."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self._judged: OrderedDict[tuple[str, tuple[Any, ...]], Array] = OrderedDict()
+
+    def follow(self, connection: Connection, changed: Array | None) -> None:
+        """Bring what PostgreSQL judged up to date for the photos that changed; None for all."""
+        if changed is None or len(changed) > _FEW:
+            self._judged.clear()
+            return
+        if not len(changed):
+            return
+        for (name, values), ids in self._judged.items():
+            statement = _judged_by_database(self.columns.catalog_id, ASKED[name], values)
+            again = connection.scalars(statement.where(PhotoIndex.image_id.in_(changed.tolist())))
+            fresh = np.fromiter(again, np.int64)
+            self._judged[name, values] = np.union1d(np.setdiff1d(ids, changed, assume_unique=True), fresh)
+
+    def masks(self, connection: Connection, selection: Selection) -> dict[str, Array]:
+        """For each key that limits something, the photos it lets through: bool, one for each row."""
+        masks: dict[str, Array] = {}
+        for term in selection.terms:
+            mask = self.term(connection, selection, term, selection.is_wide(term.key))
+            masks[term.key] = masks[term.key] & mask if term.key in masks else mask
+        return masks
+
+    def term(self, connection: Connection, selection: Selection, term: Term, is_wide: bool) -> Array:
+        """The photos that one term lets through, `is_wide` where another key's choice widens it."""
+        key = ASKED[term.key]
+        mask = self._any_of(connection, key, term.values)
+        if mask is None:
+            return self._asked_of_database(connection, selection, term, is_wide)
+        if is_wide and key.widening and isinstance(key, OneOf):
+            mask = mask | self._coded(connection, name_of(key.widening.column), term.values)
+        return ~mask if term.is_not else mask
+
+    def _any_of(self, connection: Connection, key: Key, values: Sequence[Any]) -> Array | None:
+        """Whether the key's column holds one of the values; None where no column can tell."""
+        if isinstance(key, Number) and not isinstance(key, Similar):
+            mask = np.zeros(self.columns.count, bool)
+            mask[self.columns.places(values)] = True
+            return mask
+        if isinstance(key, Label) and key.title:
+            return self.names(connection, key, values)
+        if name_of(key.column) not in SHAPES or isinstance(key, Number):
+            return None
+        if isinstance(key, SomeOf):
+            return self._listed(connection, key, values)
+        if isinstance(key, YesNo) and SHAPES[name_of(key.column)].values == (False, True):
+            return self._coded(connection, name_of(key.column), [value == "yes" for value in values])
+        if isinstance(key, OneOf):
+            return self._coded(connection, name_of(key.column), values)
+        if isinstance(key, Measure):
+            column = self.columns.column(connection, name_of(key.column))
+            within: Array = np.logical_or.reduce([_within(column, bounds, key.top / key.full) for bounds in values])
+            return within
+        return None
+
+    def names(self, connection: Connection, key: Label, values: Sequence[Any]) -> Array:
+        """Whether a photo has one of these names, in any spelling."""
+        name = name_of(key.spelling)
+        codes = self.columns.column(connection, name)
+        return self.columns.names[name].chosen(list(values))[codes]
+
+    def _coded(self, connection: Connection, name: str, values: Sequence[Any]) -> Array:
+        codes = self.columns.column(connection, name)
+        is_chosen = np.zeros(256, bool)
+        is_chosen[[place for place, value in enumerate(SHAPES[name].values, 1) if value in values]] = True
+        return is_chosen[codes]
+
+    def _listed(self, connection: Connection, key: SomeOf, values: Sequence[Any]) -> Array:
+        name = name_of(key.column)
+        bits = self.columns.column(connection, name)
+        wanted = sum(1 << place for place, value in enumerate(SHAPES[name].values) if value in values)
+        mask: Array = (bits & wanted) != 0
+        return mask | (bits == 0) if NOTHING in values else mask
+
+    def _asked_of_database(self, connection: Connection, selection: Selection, term: Term, is_wide: bool) -> Array:
+        key = ASKED[term.key]
+        mask = np.zeros(self.columns.count, bool)
+        if key.column.class_ not in (Image, PhotoText):
+            # Looks and the map: who is near changes with every photo, and is few.
+            clause = key.clause(term.values, term.is_not, is_wide, selection.beside(term.key))
+            asked = select(PhotoIndex.image_id).where(PhotoIndex.catalog_id == selection.catalog_id, clause)
+            mask[self.columns.places(connection.scalars(asked))] = True
+            return mask
+        # Left out are photos that have any of the values, where of words that are chosen all must be there; each value
+        # is asked for by itself then, for the positive question of all would be another one.
+        for values in [(value,) for value in term.values] if term.is_not else [term.values]:
+            mask |= self._judgement(connection, key, values)
+        return ~mask if term.is_not else mask
+
+    def _judgement(self, connection: Connection, key: Key, values: tuple[Any, ...]) -> Array:
+        """Which photos' texts hold these values, as PostgreSQL judges; asked once."""
+        ids = self._judged.get((key.name, values))
+        if ids is None:
+            statement = _judged_by_database(self.columns.catalog_id, key, values)
+            ids = np.sort(np.fromiter(connection.scalars(statement), np.int64))
+            self._judged[key.name, values] = ids
+            if len(self._judged) > _ANSWERS_KEPT:
+                self._judged.popitem(last=False)
+        self._judged.move_to_end((key.name, values))
+        mask = np.zeros(self.columns.count, bool)
+        mask[np.searchsorted(self.columns.ids, ids)] = True
+        return mask
+
+
+def _judged_by_database(catalog_id: int, key: Key, values: tuple[Any, ...]) -> Select[int]:
+    return select(PhotoIndex.image_id).where(
+        PhotoIndex.catalog_id == catalog_id, key.clause(values, beside=Around(catalog_id))
+    )
+
+
+def _within(column: Array, bounds: Range | None, unit: float) -> Array:
+    """Whether measured values lie in a range; what cannot be told (NaN) lies in none, and is asked for by None."""
+    within: Array
+    if bounds is None:
+        within = np.isnan(column)
+    elif bounds.low is not None and bounds.high is not None:
+        within = (column >= bounds.low / unit) & (column <= bounds.high / unit)
+    elif bounds.low is not None:
+        within = column > bounds.low / unit
+    else:
+        within = column < (bounds.high or 0.0) / unit
+    return within

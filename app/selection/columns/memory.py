@@ -1,0 +1,136 @@
+"""The catalog in memory: what a filter asks of a million photos, answered in the web process.
+
+PostgreSQL is the truth. A process that shows a catalog keeps the columns that filters, facets and orders ask for, and
+before each answer follows what was committed since the last one; so a count is exact, and a person sees their own
+writes and every commit before. `in_memory` gives nothing where it could not be so, and the same is asked in SQL then.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+from weakref import WeakKeyDictionary, finalize
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.orm import Session
+
+from app.selection.columns.catalog import CatalogInMemory
+
+Answer = TypeVar("Answer")
+MOST_ROWS: Final = 5_000_000
+"""How many photos a process keeps at most, of all catalogs; those not asked for longest go first."""
+
+_WITHIN_REQUEST: Final = 50_000
+"""A catalog of more photos is read beside the request, which is answered in SQL."""
+
+
+class KeptCatalogs:
+    """The catalogs that this process keeps of one database, and the connections they follow it on."""
+
+    def __init__(self, engine: Engine) -> None:
+        # Of their own: a request that waits for a second connection of its pool could wait for itself.
+        self._engine = create_engine(
+            engine.url, hide_parameters=True, pool_pre_ping=True, pool_size=2, max_overflow=8,
+            isolation_level="REPEATABLE READ", connect_args={"prepare_threshold": None},
+        )  # fmt: skip
+        finalize(engine, self._engine.dispose)
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, tuple[CatalogInMemory, threading.Lock]] = OrderedDict()
+        self._being_read: dict[int, threading.Thread] = {}
+
+    def load(self, catalog_id: int) -> None:
+        """Read a catalog now: what its first page asks for. Other columns come when they are asked for."""
+        catalog = CatalogInMemory(catalog_id)
+        with self._engine.connect() as connection:
+            catalog.catch_up(connection)
+            catalog.prefetch(connection)
+        with self._lock:
+            self._kept[catalog_id] = (catalog, threading.Lock())
+            self._being_read.pop(catalog_id, None)
+            while len(self._kept) > 1 and sum(kept.columns.count for kept, _ in self._kept.values()) > MOST_ROWS:
+                self._kept.popitem(last=False)
+
+    @contextmanager
+    def reading(self, catalog_id: int) -> Iterator[tuple[CatalogInMemory, Connection] | None]:
+        """A catalog as of now, and the connection to ask it with; None while it is being read."""
+        with self._lock:
+            kept = self._kept.get(catalog_id)
+            if kept is not None:
+                self._kept.move_to_end(catalog_id)
+        if kept is None:
+            if not self._is_small(catalog_id):
+                self._read_beside(catalog_id)
+                yield None
+                return
+            self.load(catalog_id)
+            kept = self._kept[catalog_id]
+        catalog, lock = kept
+        with lock, self._engine.connect() as connection:
+            try:
+                catalog.catch_up(connection)
+                yield catalog, connection
+            except BaseException:
+                # Half followed is nothing: it is read anew by whoever comes next.
+                with self._lock:
+                    self._kept.pop(catalog_id, None)
+                raise
+
+    def forget(self) -> None:
+        """Keep nothing any more, and close what it was followed on."""
+        with self._lock:
+            self._kept.clear()
+        self._engine.dispose()
+
+    def _is_small(self, catalog_id: int) -> bool:
+        asked = text("select count(*) from (select from photo_index where catalog_id = :catalog limit :most) as few")
+        with self._engine.connect() as connection:
+            most = {"catalog": catalog_id, "most": _WITHIN_REQUEST + 1}
+            return (connection.scalar(asked, most) or 0) <= _WITHIN_REQUEST
+
+    def _read_beside(self, catalog_id: int) -> None:
+        with self._lock:
+            if catalog_id in self._being_read:
+                return
+            thread = threading.Thread(target=self._load_or_forget, args=(catalog_id,), daemon=True)
+            self._being_read[catalog_id] = thread
+        thread.start()
+
+    def _load_or_forget(self, catalog_id: int) -> None:
+        try:
+            self.load(catalog_id)
+        finally:
+            with self._lock:
+                self._being_read.pop(catalog_id, None)
+
+
+_memories: WeakKeyDictionary[Engine, KeptCatalogs] = WeakKeyDictionary()
+_memories_lock = threading.Lock()
+
+
+def kept_catalogs(engine: Engine) -> KeptCatalogs:
+    """The catalogs in memory of one database, made on first use."""
+    with _memories_lock:
+        kept = _memories.get(engine)
+        if kept is None:
+            kept = _memories[engine] = KeptCatalogs(engine)
+        return kept
+
+
+def in_memory(
+    session: Session, catalog_id: int, ask: Callable[[CatalogInMemory, Connection], Answer | None]
+) -> Answer | None:
+    """What a catalog in memory answers; None where SQL has to be asked.
+
+    That is: while it is being read, where the session has written something that no other connection can see yet, and
+    where the answer is None.
+    """
+    bind = session.get_bind()
+    if not isinstance(bind, Engine) or session.new or session.dirty or session.deleted:
+        return None
+    if session.in_transaction() and session.scalar(text("select pg_current_xact_id_if_assigned()::text")) is not None:
+        return None
+    with kept_catalogs(bind).reading(catalog_id) as read:
+        return None if read is None else ask(*read)

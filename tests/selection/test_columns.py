@@ -1,0 +1,78 @@
+"""The catalog in memory answers as SQL and as plain Python do, also while others write."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from app.selection import browse, near
+from app.selection.columns.orders import SORTED_BY
+from app.selection.columns.shape import SHAPES
+from app.selection.keys import ASKED
+from app.selection.query import Selection
+from tests import cast
+from tests.emptying import empty
+from tests.selection.test_every_key import SHARED, Shelf, facets_agree, fill
+
+
+@pytest.fixture(scope="module")
+def shelf(engine: Engine) -> Iterator[Shelf]:
+    """Thirty photos that other connections see."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near, "NEAREST", 8)
+        with Session(engine, expire_on_commit=False) as session:
+            catalog, ana = cast.catalog(session), cast.person(session)
+            fill(session, catalog, ana)
+            cast.red_kettle(session, cast.catalog(session))
+            session.commit()
+            shelf = Shelf(session, catalog, ana)
+        yield shelf
+    empty(engine)
+
+
+@given(st.randoms(use_true_random=False), st.lists(st.sampled_from(list(ASKED)), min_size=1, max_size=4))
+@settings(SHARED, max_examples=25)
+def test_columns_answer_as_plain_python(engine: Engine, shelf: Shelf, chance: random.Random, keys: list[str]) -> None:
+    chosen = Selection(shelf.catalog_id)
+    for key in keys:
+        chosen = shelf.drawn(chance, key, chance.random() < 0.4, chosen)
+    ids = shelf.ids(chosen)
+    with Session(engine) as session, Session(engine) as plain:
+        write_unseen(plain)
+        facets_agree(shelf, chosen, browse.facets(session, chosen))
+        answers_agree(session, plain, chosen, [photo.image.id for photo in shelf.photos])
+        assert browse.count(session, chosen) == len(ids), chosen.query
+
+
+def write_unseen(session: Session) -> None:
+    """Have a session write: what it is asked is answered in SQL from now on."""
+    assert session.scalar(text("select pg_current_xact_id()::text"))
+
+
+def answers_agree(session: Session, plain: Session, chosen: Selection, photos: list[int]) -> None:
+    """Every question has the same answer from columns and in SQL."""
+    for sort in SORTED_BY:
+        shown = [tile.id for tile in browse.page(session, chosen, sort, size=100)]
+        assert shown == [tile.id for tile in browse.page(plain, chosen, sort, size=100)], (chosen.query, sort)
+        for photo in (photos[0], photos[-2]):
+            here = browse.neighbours(session, chosen, sort, photo, 5, 5)
+            assert here == browse.neighbours(plain, chosen, sort, photo, 5, 5), (chosen.query, sort)
+            place = browse.position(session, chosen, sort, photo)
+            assert place == browse.position(plain, chosen, sort, photo), (chosen.query, sort)
+            assert browse.at(session, chosen, sort, place) == browse.at(plain, chosen, sort, place)
+            assert browse.holds(session, chosen, photo) == browse.holds(plain, chosen, photo)
+    assert browse.at(session, chosen, "name", 1000) is None
+    assert browse.count(session, chosen) == browse.count(plain, chosen), chosen.query
+    assert browse.facets(session, chosen) == browse.facets(plain, chosen), chosen.query
+
+
+def test_a_column_is_as_narrow_as_its_values() -> None:
+    """A million photos take a web process at most 400 MB."""
+    assert sum(np.dtype(shape.dtype).itemsize for shape in SHAPES.values()) < 200
