@@ -45,7 +45,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   preprocessing together; vectors of one space can be compared. **Map**: photos laid out by their looks; on it a person
   draws a **lasso**, and **clusters** and what is far from everything are found.
 - **Decision**: keep, reject or needs work, by a person. **Suggestion**: the same by a review rule, while no person has
-  decided: the photo is unseen. **Rule set**: what a catalog sets for its rules. **Selection**: a filter over images.
+  decided: the photo is unseen. **Rule set**: what a catalog sets for its rules. **Selection**: a filter over images;
+  a **saved view** keeps one, with its order, by a name.
   **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.
 - **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it; its
   **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads. **Split**: train or

@@ -9,7 +9,7 @@ from app.datasets import tables as datasets
 from app.evaluation import tables as evaluation
 from app.intake import tables as intake
 from app.review import tables as review
-from app.selection import changes
+from app.selection import changes, saved_views
 from app.selection import tables as selection
 from app.training import tables as training
 
@@ -27,6 +27,7 @@ __all__ = [
     "jobs",
     "people",
     "review",
+    "saved_views",
     "selection",
     "training",
 ]

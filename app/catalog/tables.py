@@ -9,15 +9,17 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Computed,
+    Double,
     ForeignKey,
     Index,
     LargeBinary,
     Text,
     UniqueConstraint,
+    cast,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from app.catalog import near, rights, spelling  # noqa: F401  (their functions compute columns and answer filters)
 from app.database import Base, BigId, Moment, utc_now
@@ -99,8 +101,8 @@ class Image(Base):
     format: Mapped[str] = mapped_column(Text)
     size_bytes: Mapped[int]
     made_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    width_px: Mapped[int]
-    height_px: Mapped[int]
+    width_px: Mapped[int] = mapped_column()
+    height_px: Mapped[int] = mapped_column()
     had_alpha: Mapped[bool] = mapped_column(default=False)
     had_profile: Mapped[bool] = mapped_column(default=False)
     was_turned: Mapped[bool] = mapped_column(default=False)
@@ -130,6 +132,8 @@ class Image(Base):
     is_best: Mapped[bool] = mapped_column(default=False, server_default="false")
     is_linked: Mapped[bool] = mapped_column(default=False, server_default="false")
     taken_in_at: Mapped[Moment] = mapped_column(default=utc_now)
+    # Worked out where it is asked for.
+    ratio: Mapped[float] = column_property(cast(width_px, Double) / cast(height_px, Double), deferred=True)
 
 
 class SourceFile(Base):

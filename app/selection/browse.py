@@ -42,6 +42,7 @@ from app.selection.kinds import NOTHING, Label, OneOf
 from app.selection.near import Looks, Similar, Unlike, nearness
 from app.selection.query import Selection, joined
 from app.selection.tables import PhotoIndex
+from app.selection.tree import asked_for
 
 PAGE: Final = 120
 BINS: Final = 20
@@ -143,9 +144,9 @@ def _order(selection: Selection, sort: str) -> Order:
         return order
     sets = [
         some
-        for term in selection.terms
-        if not term.is_not and isinstance(key := ASKED[term.key], Similar | Looks) and not isinstance(key, Unlike)
-        for some in key.sets(term.values, selection.beside(term.key))
+        for term, around in asked_for(selection.asked)
+        if isinstance(key := ASKED[term.key], Similar | Looks) and not isinstance(key, Unlike)
+        for some in key.sets(term.values, around.beside(term.key, selection.catalog_id))
     ]
     return replace(order, key=nearness(sets)) if sets else order
 
@@ -336,7 +337,7 @@ def _counts_of_several(selection: Selection, key: str) -> list[Select[*tuple[Any
     listed = SEVERAL[key]
     owner: Any = listed.column.class_
     name = func.unnest(listed.column).table_valued("name").render_derived(f"each_{key}")
-    free = selection.with_term(key, ()).with_term(key, (), is_not=True)
+    free = selection.with_term(key, (), is_not=True).with_term(key, ())
     have = (
         select(literal(key), name.c.name, func.count())
         .select_from(owner)
@@ -347,7 +348,7 @@ def _counts_of_several(selection: Selection, key: str) -> list[Select[*tuple[Any
     )
     if NOTHING not in selection.values(key):
         return [have]
-    without = _ids(free.with_term(key, (NOTHING,))).subquery()
+    without = _ids(selection.with_term(key, (), is_not=True).with_term(key, (NOTHING,))).subquery()
     return [have, select(literal(key), literal(NOTHING), func.count()).select_from(without)]
 
 

@@ -12,12 +12,6 @@ from typing import Final
 from app.selection.keys import KEYS
 from app.selection.kinds import Key, Label, Measure, Part
 
-_JOINS: Final = {
-    "or": "Values of one filter are alternatives, as in category:lamps,mugs.",
-    "and": "Everything asked for is joined by “and” already, so leave it out.",
-    "not": "A minus leaves something out, as in -lamps or -category:lamps.",
-}
-_AS_SIGNS: Final = {"&&": "and", "||": "or", "|": "or"}
 _DASHES: Final = "‐‑‒–—―−﹣－"
 _OPENING: Final = ('"', "“", "„", "«", "»", "「", "＂")
 _LEADING_SIGN: Final = re.compile(rf"[-!~*?:=<>|+^/,;≠≥≤{_DASHES}]\W*\w")
@@ -32,20 +26,20 @@ _SINGLE_QUOTED: Final = re.compile(r"['‘‚](?=\w)[^'‘’‚]*\s[^'‘’‚
 def word(typed: str, onwards: str) -> str:
     """Why `typed`, a word up to the next space with what stands behind it, is not looked for as it stands; empty where
     it is."""
-    join = _AS_SIGNS.get(typed, typed.lower())
-    # "and" and "not" in small letters are words of a sentence: "salt and pepper".
-    if join == "or" or (join in _JOINS and typed != typed.lower()) or typed in _AS_SIGNS:
-        return f'“{typed}” does not join filters here. {_JOINS[join]} To look for it, write "{typed}" in quotes.'
     if (compared := _COMPARED.match(typed)) and compared[1].lower() in KEYS:
         return f"A filter is written with a colon: {_with_colon(compared, typed[compared.end() :] or '…')}."
     if (inside := _OTHER_KEY.search(typed)) and inside[1].lower() in KEYS:
-        return f"“{inside[1]}:” is a filter only at the beginning of a word: put a space before it, and no brackets."
+        return f"“{inside[1]}:” is a filter only at the beginning of a word: put a space before it."
     if _LEADING_SIGN.match(typed):
         return _leading(typed)
     if onwards[len(typed) : len(typed) + 1] in _OPENING and not any(letter.isalnum() for letter in typed):
         return f'A phrase cannot begin with “{typed}”. A minus leaves it out: -"red dress".'
     if between := _JOINED.search(typed):
-        why = "joins no words" if between[1] == "|" else "stands for no letters; words are found by their beginnings"
+        why = (
+            "joins words only with spaces around it"
+            if between[1] == "|"
+            else "stands for no letters; words are found by their beginnings"
+        )
         return f"“{between[1]}” {why}. To look for “{typed}” as it stands, put it in quotes."
     if near := _NEAR.search(typed):
         return f"“{near[1]}” behind a word says nothing here. To look for “{typed}” as it stands, put it in quotes."

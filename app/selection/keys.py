@@ -7,6 +7,7 @@ it has a title. `tests/selection/test_every_key.py` then wants to know what it m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final
 
 from app.catalog import notes
@@ -32,6 +33,7 @@ from app.selection.kinds import (
 )
 from app.selection.near import Inside, Like, Looks, Similar, Unlike
 from app.selection.tables import PhotoIndex, PhotoText
+from app.selection.when import Period, When, Who, said
 
 _ARE: Final = {"kept": "are kept", "rejected": "are rejected", "needs_work": "need work", "unseen": "are unseen"}
 _IS: Final = {"kept": "is kept", "rejected": "is rejected", "needs_work": "needs work", "unseen": "is unseen"}
@@ -143,6 +145,24 @@ def _measured(name: str, column: Column, what: str, unit: str, sample: Range, to
         example=example,
         say=_of(what, unit),
     )
+
+
+def _sized(
+    name: str, column: Column, what: str, unit: str, sample: Range, top: float, per_unit: float = 1.0
+) -> Measure:
+    """A measure of the file: "more than 1024 px wide"."""
+    words = f"{{}} {unit} {what}"
+    return Measure(
+        name=name, column=column, sample=(sample,), ends=("", ""), top=top, full=top * per_unit,
+        example=f"{figure(top / 100)}..{figure(top / 10)}, >{figure(top / 100)} or <{figure(top / 10)}",
+        say=lambda values, _: _bounds(
+            values[0], f"{name}", f"more than {words}", f"less than {words}", f"{{}} to {words}"
+        ),
+    )  # fmt: skip
+
+
+def _when(name: str, column: Column, what: str, sample: Period, who: str = "") -> When:
+    return When(name=name, column=column, sample=(sample,), instead=who, say=lambda values, _: said(values, what))
 
 
 def _named(values: Sequence[Any], missing: str) -> str:
@@ -308,6 +328,23 @@ _DECLARED: Final[tuple[Key, ...]] = (
     _measured("border", PhotoIndex.border, "a border", "% of the side", Range(low=1.0), 100.0, 1.0),
     _measured("seam", PhotoIndex.seam, "a seam", "% of the frame", Range(low=70.0), 100.0, 1.0),
     _measured("parts", PhotoIndex.parts, "separate parts", "", Range(low=1.0), 20.0, 20.0),
+    _sized("width", Image.width_px, "wide", "px", Range(low=1024.0), 100_000.0),
+    _sized("height", Image.height_px, "high", "px", Range(low=1024.0), 100_000.0),
+    _sized("size", Image.size_bytes, "large", "MB", Range(low=2.5), 10_000.0, per_unit=1_000_000.0),
+    _measured("ratio", Image.ratio, "a width to height", "", Range(0.9, 1.1), 1_000.0, 1_000.0),
+    _measured("captionlength", PhotoIndex.caption_characters, "a caption", "characters", Range(high=40.0), 4e3, 4e3),
+    _measured("captionwords", PhotoIndex.caption_words, "a caption", "words", Range(5.0, 60.0), 4e3, 4e3),
+    _when("taken", Image.taken_in_at, "taken in", Period(name="week")),
+    _when("decided", PhotoIndex.decided_at, "decided", Period(name="today"), "decider"),
+    _when("captioned", PhotoIndex.captioned_at, "captioned", Period(date(2026, 11, 1), date(2026, 11, 30)), "author"),
+    Who(
+        name="decider", column=PhotoIndex.decider_id, sample=("ana",),
+        say=lambda values, _: f"decided by {_named(values, 'nobody')}",
+    ),
+    Who(
+        name="author", column=PhotoIndex.author_id, sample=("ana@example.com",),
+        say=lambda values, _: f"with a caption by {_named(values, 'no person')}",
+    ),
     Number(
         name="id", column=PhotoIndex.image_id, sample=(12, 15),
         say=lambda values, _: "chosen one by one",

@@ -11,7 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -95,6 +95,8 @@ class Key(ABC):
     widening: Widening | None = None
     partner: str | None = None  # the key whose chosen values this one's are weighed against
     allowed: tuple[str, ...] = field(default=(), init=False)
+    is_any: ClassVar[bool] = True
+    """Whether its values are alternatives, so that one of them or another asks for both."""
 
     def __post_init__(self) -> None:
         if self.column.class_ not in (PhotoIndex, *_OTHERS):
@@ -118,6 +120,10 @@ class Key(ABC):
     def holds(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
         """What is asked of `column` where these values are chosen: one of them, unless a kind says otherwise."""
         return self.any_of(column, values)
+
+    def adds_up(self, is_not: bool) -> bool:
+        """Whether values asked for (or left out) one by one, joined by "and", are these values together."""
+        return is_not
 
     def in_order(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """Values once each, in an order that does not depend on how they were written."""
@@ -223,7 +229,7 @@ class Label(Key):
             raise TypeError(f"{self.name}: {self.spelling} and {self.column} are of two tables")
 
     def read(self, text: str, is_quoted: bool, position: int) -> str | None:
-        return None if text.lower() == "none" and not is_quoted else _seen(text, position)
+        return None if text.lower() == "none" and not is_quoted else seen_text(text, position)
 
     def identity(self, value: Any) -> Any:
         return None if value is None else label_key(value)
@@ -245,6 +251,10 @@ class Measure(Key):
     shown: str = "{:.2f} to {:.2f}"
     example: str = "0.4..0.9, >0.4 or <0.9"
     most: int = 1
+    is_any: ClassVar[bool] = False
+
+    def adds_up(self, is_not: bool) -> bool:
+        return False
 
     def read(self, text: str, is_quoted: bool, position: int) -> Range | None:
         if text.lower() in (NOTHING, CANNOT_TELL):
@@ -281,7 +291,7 @@ class Part(Key):
     """A part of a text of which `column` holds the `search_text`: in any letter case, with or without accents."""
 
     def read(self, text: str, is_quoted: bool, position: int) -> str:
-        return _seen(text, position)
+        return seen_text(text, position)
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
         return or_(*(func.strpos(column, func.search_text(part)) > 0 for part in values))
@@ -310,9 +320,13 @@ class Words(Key):
     """
 
     most: int = 50
+    is_any: ClassVar[bool] = False
+
+    def adds_up(self, is_not: bool) -> bool:
+        return True
 
     def read(self, text: str, is_quoted: bool, position: int) -> str:
-        return _seen(text, position)
+        return seen_text(text, position)
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
         return or_(*(column.op("@@")(func.search_query(word)) for word in values))
@@ -331,7 +345,7 @@ class Phrase(Key):
     most: int = 50
 
     def read(self, text: str, is_quoted: bool, position: int) -> str:
-        return _seen(text, position)
+        return seen_text(text, position)
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
         return or_(*(column.op("@@")(func.search_query(phrase)) for phrase in values))
@@ -342,7 +356,7 @@ def figure(number: float) -> str:
     return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
-def _seen(text: str, position: int) -> str:
+def seen_text(text: str, position: int) -> str:
     """`text`, unless nothing in it can be looked for. Raises NotUnderstood."""
     if is_unseen(text):
         raise NotUnderstood("There is no letter, digit or sign in this to look for.", position)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, func, or_, select, true
 
@@ -52,6 +52,10 @@ class Like(Similar):
 
     most: int = 200
     partner: str = "unlike"
+    is_any: ClassVar[bool] = False  # the middle of some is near to none of them
+
+    def adds_up(self, is_not: bool) -> bool:
+        return False
 
     def sets(self, values: Sequence[Any], beside: Around) -> list[Select[Any]]:
         return [nearest(beside.catalog_id, values, beside.values)]

@@ -1,79 +1,86 @@
 """Selection: the one filter language over the photos of a catalog.
 
     decision:kept,unseen background:white sharpness:>0.42 -category:"T-shirts" caption:none summer -dress "pure white"
+    (category:lamps or colour:red) -dress -(by:rule or note:none)
 
-Query string <-> frozen `Selection` <-> SQL <-> a sentence with the exact count. Terms are joined by "and", values of
-one term by "or"; a term behind a minus is left out; a value with a space, comma, colon or quote stands in double
-quotes; `none` is a missing value; words without a key are beginnings of words in the title, category, description,
-product, file name or current caption. Keys are declared in `keys`. `decision` asks what people decided, and with
-`by:rule` what a rule suggests of photos that no person has seen.
+Query string <-> frozen `Selection` <-> SQL <-> a sentence with the exact count. What stands side by side is joined by
+"and", which binds tighter than "or"; values of one key by "or"; what is behind a minus or "not" is left out; brackets
+hold together; a value with a space, comma, colon, bracket or quote stands in double quotes; `none` is a missing value;
+words without a key are beginnings of words in the title, category, description, product, file name or current caption.
+Keys are declared in `keys`. `decision` asks what people decided, and with `by:rule` beside it what a rule suggests of
+photos that no person has seen.
 
-Nothing that was typed means something else in silence: what looks like another language (`or`, `category=lamps`,
-`NOT red`, `*ettle`, `–red`, `'red dress'`) is refused with its place and what to type here. In quotes everything is
-plain text. What it looks like is told in `foreign`.
+Nothing that was typed means something else in silence: what looks like another language (`category=lamps`, `*ettle`,
+`–red`, `'red dress'`) is refused with its place and what to type here. In quotes everything is plain text. What it
+looks like is told in `foreign`; the grammar is in `reading`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select, true
 
 from app.captions.tables import Caption
 from app.catalog.tables import Image, Signals
 from app.review.tables import Decision
-from app.selection import foreign
-from app.selection.keys import ASKED, KEYS, WORDS
-from app.selection.kinds import Around, Key, Measure, NotUnderstood, OneOf
+from app.selection.keys import ASKED
+from app.selection.kinds import NotUnderstood
+from app.selection.reading import read, refuse_too_many
 from app.selection.tables import PhotoIndex
+from app.selection.tree import AllOf, AnyOf, Node, Term, Without, alone, terms_in, together
+from app.selection.writing import write
 
 # What a query may hold, for the database asks about every word and value. Photos picked one by one in the grid come as
 # `id:`, which costs little and is not counted among the characters.
 MAX_CHARACTERS: Final = 4_000
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One key (or the words) with its values, in the order of the key's kind; `is_not`: these are left out."""
-
-    key: str
-    values: tuple[Any, ...]
-    is_not: bool = False
+_MOST_RANGES: Final = 50  # of one measure, in brackets
+GROUPS: Final = "()"  # no key
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A filter over one catalog: terms in the order of the keys, at most one of each key and sign; none is no limit."""
+    """A filter over one catalog: plain terms in the order of the keys, at most one of each key and sign, and groups,
+    which are all that cannot be said without brackets (see `tree`). Both hold together; none is no limit."""
 
     catalog_id: int
     terms: tuple[Term, ...] = ()
+    groups: tuple[Node, ...] = ()
+
+    @property
+    def asked(self) -> AllOf:
+        """All that is asked for, as one conjunction."""
+        return AllOf(self.terms, self.groups)
 
     @property
     def query(self) -> str:
         """The selection in the filter language; `parse` gives back an equal selection."""
-        return " ".join(_written(term) for term in self.terms)
+        return write(self.asked)
 
     @property
     def is_everything(self) -> bool:
         """Whether nothing is filtered."""
-        return not self.terms
+        return not self.terms and not self.groups
+
+    @property
+    def every_term(self) -> Iterator[Term]:
+        """Every term, those in brackets too."""
+        return terms_in(self.asked)
 
     def values(self, key: str, is_not: bool = False) -> tuple[Any, ...]:
-        """The values chosen of a key, or those left out; empty where it limits nothing."""
-        return next((term.values for term in self.terms if (term.key, term.is_not) == (key, is_not)), ())
+        """The values chosen of a key outside of brackets, or those left out; empty where it limits nothing."""
+        return self.asked.values(key, is_not)
 
     def is_wide(self, key: str) -> bool:
         """Whether another key's choice widens what this key asks about."""
-        widening = ASKED[key].widening
-        return widening is not None and widening.value in self.values(widening.key)
+        return self.asked.is_wide(key)
 
-    def beside(self, key: str) -> Around:
-        """What the condition of a key needs besides its own values."""
-        partner = ASKED[key].partner
-        return Around(self.catalog_id, self.values(partner) if partner else ())
+    def asking(self, asked: AllOf) -> Selection:
+        """The same catalog asked for something else."""
+        return replace(self, terms=asked.terms, groups=asked.groups)
 
     def toggled(self, key: str, value: str | None) -> Selection:
         """The same with one value of a listed facet taken in, or taken out where it was in.
@@ -96,18 +103,17 @@ class Selection:
 
     def with_term(self, key: str, values: Sequence[Any], is_not: bool = False) -> Selection:
         """The same with these values of a key chosen, or left out; with none, the key limits nothing that way."""
-        terms = {(term.key, term.is_not): term for term in self.terms}
-        terms[key, is_not] = Term(key, ASKED[key].in_order(values), is_not)
-        ordered = (terms.get((name, sign)) for name in ASKED for sign in (False, True))
-        return replace(self, terms=tuple(term for term in ordered if term is not None and term.values))
+        others = [term for term in self.terms if (term.key, term.is_not) != (key, is_not)]
+        return self.asking(together([*others, Term(key, ASKED[key].in_order(values), is_not)], self.groups))
 
     def clauses(self) -> dict[str, ColumnElement[bool]]:
-        """The SQL condition of each key that limits something, on `PhotoIndex` alone, so that a facet can leave its own
-        out and no statement has to join anything for it."""
+        """The SQL condition of each key that limits something, and of all groups together by `GROUPS`, on `PhotoIndex`
+        alone, so that a facet can leave its own out and no statement has to join anything for it."""
         conditions: dict[str, list[ColumnElement[bool]]] = {}
         for term in self.terms:
-            clause = ASKED[term.key].clause(term.values, term.is_not, self.is_wide(term.key), self.beside(term.key))
-            conditions.setdefault(term.key, []).append(clause)
+            conditions.setdefault(term.key, []).append(term_condition(term, self.asked, self.catalog_id))
+        if self.groups:
+            conditions[GROUPS] = [condition(group, self.catalog_id) for group in self.groups]
         return {key: and_(*both) for key, both in conditions.items()}
 
     def select(self, *columns: Any) -> Select[*tuple[Any, ...]]:
@@ -132,123 +138,31 @@ def joined(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 
 def parse(text: str, catalog_id: int) -> Selection:
     """Read a query. Raises NotUnderstood with the position and the words allowed there, also when it is too long."""
-    terms: dict[tuple[str, bool], list[Any]] = {}
-    position = _past_space(text, 0)
-    while position < len(text):
-        start = position
-        is_not = _LEFT_OUT.match(text, position) is not None
-        position += is_not
-        if typed := _KEY.match(text, position):
-            key = _key_named(typed[1], position)
-            if isinstance(key, Measure) and (key.name, is_not) in terms:
-                raise NotUnderstood(f"“{key.name}” is given twice.", start)
-            values, position = _read_values(text, key, typed.end())
-        else:
-            key = WORDS
-            bare = _BARE_WORD.match(text, position)
-            if why := foreign.word(bare[0], text[position : position + 200]) if bare else "":
-                raise NotUnderstood(why, start)
-            word, _, position = _read_value(text, position, _BARE_WORD)
-            values = [key.read(word, False, start)]
-        given = terms.setdefault((key.name, is_not), [])
-        given += values
-        _refuse_too_many(key, given, start)
-        position = _past_space(text, position)
-    read = Selection(catalog_id)
-    for (name, is_not), values in terms.items():
-        read = read.with_term(name, values, is_not)
+    selection = Selection(catalog_id).asking(read(text))
+    given: Counter[tuple[str, bool]] = Counter()
+    for term in selection.every_term:
+        given[term.key, term.is_not] += len(term.values)
+    for (name, _), values in given.items():
+        refuse_too_many(ASKED[name], values, max(ASKED[name].most, _MOST_RANGES), len(text))
     # Measured as it is written down, so that what was understood once is understood again.
-    if len(read.with_term("id", ()).with_term("id", (), is_not=True).query) > MAX_CHARACTERS:
+    if len(selection.with_term("id", ()).with_term("id", (), is_not=True).query) > MAX_CHARACTERS:
         raise NotUnderstood(f"A filter has at most {MAX_CHARACTERS:,} characters.", min(MAX_CHARACTERS, len(text)))
-    return read
+    return selection
 
 
-# A minus before a key, a word, a quote or an emoji; one that stands alone or before signs is a sign like any other.
-_LEFT_OUT = re.compile(r'-(?=[\w"“„«»「＂]|[^\x00-\x7f\s”])')
-# Keyboards of other scripts write the colon, the comma and the quotes in their own way.
-_KEY = re.compile(r"([^\W\d]\w*)[:：]")
-_COMMAS: Final = (",", "，", "、", "،")
-_QUOTED = re.compile(
-    r'"((?:[^"\\]|\\.)*)"|[“„]([^“”„]*)[“”]|«([^«»]*)»|»([^«»]*)«|「([^「」]*)」|＂([^＂]*)＂', re.DOTALL
-)
-_QUOTES: Final = ('"', "“", "„", "«", "»", "「", "＂")
-_CLOSING: Final = ("”", "」")
-_BARE_VALUE = re.compile(r'[^\s",，、،“”„«»「」＂]+')
-_BARE_WORD = re.compile(r'[^\s"“”„«»「」＂]+')
-_SPACE = re.compile(r"\s*")
-# What is read back as it stands. Signs that mean something elsewhere are written in quotes.
-_PLAIN = re.compile(r"[^\s\",，、،:：\\“”„«»「」＂;|*?]+")
+def condition(asked: Node, catalog_id: int) -> ColumnElement[bool]:
+    """The SQL condition of one part of a filter, on `PhotoIndex` alone."""
+    if isinstance(asked, Term):
+        return term_condition(asked, alone(asked), catalog_id)
+    if isinstance(asked, Without):
+        return condition(asked.part, catalog_id).is_not(true())
+    if isinstance(asked, AnyOf):
+        return or_(*(condition(part, catalog_id) for part in asked.parts))
+    terms = [term_condition(term, asked, catalog_id) for term in asked.terms]
+    return and_(*terms, *(condition(group, catalog_id) for group in asked.groups))
 
 
-def _key_named(typed: str, position: int) -> Key:
-    if typed.lower() not in KEYS:
-        raise NotUnderstood(f"“{typed}” is not a filter.", position, tuple(KEYS))
-    return KEYS[typed.lower()]
-
-
-def _past_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
-
-
-def _read_value(text: str, position: int, bare: re.Pattern[str]) -> tuple[str, bool, int]:
-    """One value at `position`: its text, whether it was quoted, and where it ends."""
-    is_quoted = text.startswith(_QUOTES, position)
-    if is_quoted:
-        quoted = _QUOTED.match(text, position)
-        if quoted is None:
-            raise NotUnderstood("This quote is never closed.", position, ('"',))
-        inside = quoted[quoted.lastindex or 1]
-        value = re.sub(r"\\(.)", r"\1", inside, flags=re.DOTALL) if quoted.lastindex == 1 else inside
-    else:
-        quoted = bare.match(text, position)
-        if quoted is None:
-            what = "This quote was never opened." if text[position] in _CLOSING else "A value is missing here."
-            raise NotUnderstood(what, position)
-        value = quoted[0]
-    if not value or "\0" in value:
-        raise NotUnderstood("This value is empty or holds a null character.", position)
-    return value, is_quoted, quoted.end()
-
-
-def _read_values(text: str, key: Key, position: int) -> tuple[list[Any], int]:
-    """The comma-separated values of a key from `position` on, and where they end."""
-    values: list[Any] = []
-    while True:
-        if position >= len(text) or text[position].isspace():
-            raise NotUnderstood(f"“{key.name}:” needs a value.", position, key.allowed)
-        value, is_quoted, end = _read_value(text, position, _BARE_VALUE)
-        if not is_quoted and (why := foreign.value(value, key)):
-            raise NotUnderstood(why, position, key.allowed)
-        values.append(key.read(value, is_quoted, position))
-        if not text.startswith(_COMMAS, end):
-            if is_quoted and not (end == len(text) or text[end].isspace()):
-                raise NotUnderstood("Behind a value in quotes stands a space, or a comma and another value.", end)
-            return values, end
-        if isinstance(key, Measure):
-            raise NotUnderstood(f"“{key.name}” takes one range.", end)
-        position = end + 1
-
-
-def _refuse_too_many(key: Key, values: Sequence[Any], position: int) -> None:
-    if len(values) > key.most:
-        many = f"A filter takes at most {key.most} words." if key is WORDS else None
-        raise NotUnderstood(many or f"“{key.name}” takes at most {key.most:,} values.", position)
-
-
-def _written(term: Term) -> str:
-    key, sign = ASKED[term.key], "-" if term.is_not else ""
-    if key is WORDS:
-        return " ".join(sign + _quoted(word, key) for word in term.values)
-    texts = [key.write(value) for value in term.values]
-    return f"{sign}{key.name}:{','.join('none' if text is None else _quoted(text, key) for text in texts)}"
-
-
-def _quoted(text: str, key: Key) -> str:
-    """`text` as one value of a key: in quotes where it would not be read back as it stands."""
-    is_plain = _PLAIN.fullmatch(text) is not None
-    if key is WORDS:
-        is_plain = is_plain and text[0].isalnum() and not foreign.word(text, text)
-    elif not isinstance(key, OneOf):
-        is_plain = is_plain and text.lower() != "none" and not foreign.value(text, key)
-    return text if is_plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def term_condition(term: Term, around: AllOf, catalog_id: int) -> ColumnElement[bool]:
+    """The SQL condition of one term, read beside the others of its conjunction."""
+    key = ASKED[term.key]
+    return key.clause(term.values, term.is_not, around.is_wide(term.key), around.beside(term.key, catalog_id))

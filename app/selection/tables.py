@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.catalog.tables import Image
-from app.database import Base
+from app.database import Base, Moment
 
 
 class PhotoIndex(Base):
@@ -36,6 +36,12 @@ class PhotoIndex(Base):
     rule: Mapped[str | None] = mapped_column(Text)  # the one that suggests something; None once a person decided
     suggested: Mapped[str | None] = mapped_column(Text)  # what it suggests
     decided_by: Mapped[str] = mapped_column(Text, server_default="none")  # person, rule (a suggestion only) or none
+    decided_at: Mapped[Moment | None]  # by a person, as is the next
+    decider_id: Mapped[int | None] = mapped_column(BigInteger)
+    captioned_at: Mapped[Moment | None]
+    author_id: Mapped[int | None] = mapped_column(BigInteger)  # of the caption, where it is a person
+    caption_characters: Mapped[int | None]
+    caption_words: Mapped[int | None]
     contrast: Mapped[float | None]
     longest_px: Mapped[float | None]
     shortest_px: Mapped[float | None]
@@ -98,15 +104,23 @@ _KEEPERS = {
         from (select distinct image_id from changed) as touched
         left join signals on signals.image_id = touched.image_id
         where photo_index.image_id = touched.image_id""",
-    "caption": """
-        update photo_index set captioned_by = coalesce(caption.written_by, 'none')
-        from (select distinct image_id from changed) as touched
-        left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
-        where photo_index.image_id = touched.image_id
-            and photo_index.captioned_by is distinct from coalesce(caption.written_by, 'none');
+    "caption": r"""
+        update photo_index set captioned_by = fresh.captioned_by, captioned_at = fresh.captioned_at,
+            author_id = fresh.author_id, caption_characters = fresh.characters, caption_words = fresh.words
+        from (
+            select touched.image_id, coalesce(caption.written_by, 'none') as captioned_by,
+                caption.created_at as captioned_at, caption.person_id as author_id, length(caption.text) as characters,
+                regexp_count(caption.text, '\S+') as words
+            from (select distinct image_id from changed) as touched
+            left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
+        ) as fresh
+        where photo_index.image_id = fresh.image_id and
+            (photo_index.captioned_by, photo_index.captioned_at, photo_index.author_id, photo_index.caption_characters,
+            photo_index.caption_words) is distinct from
+            (fresh.captioned_by, fresh.captioned_at, fresh.author_id, fresh.characters, fresh.words);
         update photo_text set of_caption = fresh.words
         from (
-            select touched.image_id, search_words(E'\\x1f ' || coalesce(caption.text, '')) as words
+            select touched.image_id, search_words(E'\x1f ' || coalesce(caption.text, '')) as words
             from (select distinct image_id from changed) as touched
             left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
         ) as fresh
@@ -134,19 +148,20 @@ _KEEPERS = {
             is distinct from (fresh.words, fresh.kinds)""",
     "decision": """
         update photo_index set verdict = fresh.verdict, rule = fresh.rule, suggested = fresh.suggested,
-            decided_by = fresh.decided_by
+            decided_by = fresh.decided_by, decided_at = fresh.decided_at, decider_id = fresh.decider_id
         from (
-            select touched.image_id, decision.rule,
+            select touched.image_id, decision.rule, decision.person_id as decider_id,
                 case when decision.person_id is null then 'unseen' else decision.verdict end as verdict,
                 case when decision.rule is not null then decision.verdict end as suggested,
                 case when decision.id is null then 'none' when decision.rule is null then 'person' else 'rule' end
-                    as decided_by
+                    as decided_by,
+                case when decision.person_id is not null then decision.created_at end as decided_at
             from (select distinct image_id from changed) as touched
             left join decision on decision.image_id = touched.image_id and decision.superseded_at is null
         ) as fresh
-        where photo_index.image_id = fresh.image_id and
-            (photo_index.verdict, photo_index.rule, photo_index.suggested, photo_index.decided_by) is distinct from
-            (fresh.verdict, fresh.rule, fresh.suggested, fresh.decided_by)""",
+        where photo_index.image_id = fresh.image_id and (photo_index.verdict, photo_index.rule, photo_index.suggested,
+            photo_index.decided_by, photo_index.decided_at, photo_index.decider_id) is distinct from
+            (fresh.verdict, fresh.rule, fresh.suggested, fresh.decided_by, fresh.decided_at, fresh.decider_id)""",
 }
 TRIGGERS: tuple[str, ...] = tuple(
     statement

@@ -49,6 +49,7 @@ from app.web.routes import (
     samples,
     sign_in,
     uploads,
+    views,
 )
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -68,6 +69,7 @@ ROUTERS: Final = (
     cycle.router,
     jobs.router,
     catalogs.router,
+    views.router,
     maps.router,
     intakes.router,
     uploads.router,

@@ -38,6 +38,7 @@ pytestmark = pytest.mark.browser
 NOT_PAGES = {
     "/", "/catalogs", "/healthz", "/jobs/{job_id}", "/images/{image_id}/card", "/images/{image_id}/thumb",
     "/images/{image_id}/view", "/images/{image_id}/original", "/catalogs/{catalog_id}/map/points",
+    "/catalogs/{catalog_id}/completions",
     "/images/{image_id}/evidence",
     "/datasets/{version_id}/manifest.jsonl",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -18,10 +19,13 @@ from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
 from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, Signals
+from app.people import Person
 from app.review.tables import Decision
 from app.selection import near as near_keys
 from app.selection.kinds import Range
-from app.selection.query import Selection, Term
+from app.selection.query import Selection
+from app.selection.tree import AllOf, AnyOf, Node, Term, Without
+from app.selection.when import LATELY, Period
 
 
 @dataclass
@@ -68,6 +72,7 @@ class PlainPhoto:
     caption: Caption | None
     decision: Decision | None
     looks: Looks
+    people: dict[int, Person]
 
     @property
     def texts(self) -> list[str]:
@@ -109,34 +114,49 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
         {row.phrase: np.array(row.vector, dtype=float) for row in session.scalars(select(EmbeddedPhrase))},
         {row.name: row.image_ids for row in session.scalars(select(MapSet).where(MapSet.catalog_id == catalog_id))},
     )
+    people = {row.id: row for row in session.scalars(select(Person))}
     return [
-        PlainPhoto(row, signals.get(row.id), read.get(row.id), captions.get(row.id), decisions.get(row.id), looks)
+        PlainPhoto(
+            row, signals.get(row.id), read.get(row.id), captions.get(row.id), decisions.get(row.id), looks, people
+        )
         for row in images
     ]
 
 
 def matches(photo: PlainPhoto, selection: Selection) -> bool:
     """Whether a photo is in the selection."""
-    return all(_meets(photo, term, selection) for term in selection.terms)
+    return holds(photo, selection.asked)
 
 
-def _meets(photo: PlainPhoto, term: Term, selection: Selection) -> bool:
+def holds(photo: PlainPhoto, asked: Node) -> bool:
+    """Whether a photo is what one part of a filter asks for."""
+    match asked:
+        case Term():
+            return _meets(photo, asked, AllOf((asked,)))
+        case Without():
+            return not holds(photo, asked.part)
+        case AnyOf():
+            return any(holds(photo, part) for part in asked.parts)
+    return all(_meets(photo, term, asked) for term in asked.terms) and all(holds(photo, part) for part in asked.groups)
+
+
+def _meets(photo: PlainPhoto, term: Term, around: AllOf) -> bool:
     if term.key in ("like", "unlike"):
-        return _is_like(photo, term, selection)
+        return _is_like(photo, term, around)
     held = [MEANINGS[term.key].holds(photo, value) for value in term.values]
-    if term.key == "decision" and "rule" in selection.values("by") and _author(photo) == "rule":
+    if term.key == "decision" and "rule" in around.values("by") and _author(photo) == "rule":
         held += [photo.decision is not None and photo.decision.verdict == value for value in term.values]
     if term.is_not:
         return not any(held)
     return all(held) if term.key == "words" else any(held)
 
 
-def _is_like(photo: PlainPhoto, term: Term, selection: Selection) -> bool:
+def _is_like(photo: PlainPhoto, term: Term, around: AllOf) -> bool:
     """These keys ask about all their values together, and about each other's."""
     looks, here = photo.looks, photo.image.id
     if term.key == "like":
-        return (here in looks.nearest(looks.middle(term.values, selection.values("unlike")))) != term.is_not
-    if selection.values("like") and not term.is_not:
+        return (here in looks.nearest(looks.middle(term.values, around.values("unlike")))) != term.is_not
+    if around.values("like") and not term.is_not:
         return True
     return (here in looks.nearest(looks.middle(term.values))) == term.is_not
 
@@ -232,7 +252,7 @@ def _around(value: float | None, top: float) -> list[Range | None]:
     return [
         Range(low=shown),
         Range(high=shown),
-        Range(round(shown * 0.7, 4), max(shown, min(top, round(shown * 1.2, 4)))),
+        Range(round(shown * 0.7, 4), max(shown, min(max(top, shown), round(shown * 1.2, 4)))),
         None,
     ]
 
@@ -247,6 +267,45 @@ def _measured(value: Callable[[PlainPhoto], float | None], top: float = 1.0) -> 
 
 def _of_column(name: str) -> Callable[[PlainPhoto], float | None]:
     return lambda photo: getattr(photo.signals, name) if photo.signals else None
+
+
+def _on(moment: Callable[[PlainPhoto], datetime | None]) -> Meaning:
+    """Days in UTC, both included."""
+
+    def is_on(photo: PlainPhoto, asked: Period | None) -> bool:
+        happened = moment(photo)
+        if happened is None or asked is None:
+            return happened is None and asked is None
+        day, today = happened.astimezone(UTC).date(), datetime.now(UTC).date()
+        if asked.name:
+            return day > today - timedelta(LATELY[asked.name])
+        return (asked.first or date.min) <= day <= (asked.last or date.max)
+
+    def days(photo: PlainPhoto) -> list[Period | None]:
+        day = (moment(photo) or datetime(2026, 11, 3, tzinfo=UTC)).astimezone(UTC).date()
+        after, before = day + timedelta(1), day - timedelta(1)
+        ranges = [Period(day, day), Period(before, day), Period(first=after), Period(last=before)]
+        return [*ranges, *(Period(name=name) for name in LATELY), None]
+
+    return Meaning(is_on, days)
+
+
+def _person(number: Callable[[PlainPhoto], int | None]) -> Meaning:
+    def is_named(photo: PlainPhoto, asked: str | None) -> bool:
+        person = photo.people.get(number(photo) or 0)
+        if person is None or asked is None:
+            return person is None and asked is None
+        return f" {plain(asked)}" in f" {plain(person.name)}" or person.email == asked.lower()
+
+    def names(photo: PlainPhoto) -> list[str | None]:
+        person = photo.people.get(number(photo) or 0)
+        return [person.name[:2].upper(), person.name, person.email] if person else ["nobody", None]
+
+    return Meaning(is_named, names)
+
+
+def _by_person(photo: PlainPhoto) -> Decision | None:
+    return photo.decision if photo.decision and not photo.decision.rule else None
 
 
 MEANINGS: Final[dict[str, Meaning]] = {
@@ -295,6 +354,17 @@ MEANINGS: Final[dict[str, Meaning]] = {
         lambda photo, asked: photo.image.id in photo.looks.sets.get(asked, ()),
         lambda photo: [*photo.looks.sets, "lasso-9"],
     ),
+    "width": _measured(lambda photo: photo.image.width_px),
+    "height": _measured(lambda photo: photo.image.height_px),
+    "size": _measured(lambda photo: photo.image.size_bytes, top=1e-6),
+    "ratio": _measured(lambda photo: photo.image.width_px / photo.image.height_px),
+    "captionlength": _measured(lambda photo: len(photo.caption.text) if photo.caption else None),
+    "captionwords": _measured(lambda photo: len(photo.caption.text.split()) if photo.caption else None),
+    "taken": _on(lambda photo: photo.image.taken_in_at),
+    "decided": _on(lambda photo: decision.created_at if (decision := _by_person(photo)) else None),
+    "captioned": _on(lambda photo: photo.caption.created_at if photo.caption else None),
+    "decider": _person(lambda photo: decision.person_id if (decision := _by_person(photo)) else None),
+    "author": _person(lambda photo: photo.caption.person_id if photo.caption else None),
     "id": _equal(lambda photo: photo.image.id),
     "words": Meaning(lambda photo, typed: _mentions(photo.texts, typed), _beginnings),
     "lettering": _equal(lambda photo: photo.lettering.place if photo.lettering else "not read"),

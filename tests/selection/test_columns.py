@@ -41,8 +41,11 @@ def shelf(engine: Engine) -> Iterator[Shelf]:
 @settings(SHARED, max_examples=25)
 def test_columns_answer_as_plain_python(engine: Engine, shelf: Shelf, chance: random.Random, keys: list[str]) -> None:
     chosen = Selection(shelf.catalog_id)
-    for key in keys:
-        chosen = shelf.drawn(chance, key, chance.random() < 0.4, chosen)
+    if chance.random() < 0.5:
+        chosen = shelf.tree(chance, keys)
+    else:
+        for key in keys:
+            chosen = shelf.drawn(chance, key, chance.random() < 0.4, chosen)
     ids = shelf.ids(chosen)
     with Session(engine) as session, Session(engine) as plain:
         write_unseen(plain)

@@ -11,13 +11,15 @@ import math
 import random
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
+from app.captions.tables import Caption
 from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
 from app.catalog.tables import Catalog, Image, Lettering, MapSet, Signals
@@ -26,11 +28,13 @@ from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.people import Person
 from app.review.decisions import apply_rules, decide, decide_selection
+from app.review.tables import Decision
 from app.selection import browse, near
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
 from app.selection.kinds import Column, Label
 from app.selection.query import Selection, parse
 from app.selection.tables import PhotoIndex
+from app.selection.tree import Node, either, left_out, plainest, together
 from tests import cast
 from tests.selection.meaning import MEANINGS, matches, photos_of
 
@@ -63,6 +67,18 @@ class Shelf:
         values = [chance.choice(list(MEANINGS[key].values(chance.choice(self.photos)))) for _ in range(2)]
         most = ASKED[key].most if key not in ("like", "unlike") else 1  # two photos are equally near to their middle
         return chosen.with_term(key, values[: min(most, chance.choice((1, 2)))], is_not)
+
+    def tree(self, chance: random.Random, keys: list[str]) -> Selection:
+        """These keys, each chosen or left out, joined by "and", "or", "not" and brackets by chance."""
+        nothing = Selection(self.catalog_id)
+        parts: list[Node] = []
+        for key in keys:
+            parts += self.drawn(chance, key, chance.random() < 0.3, nothing).terms
+        while len(parts) > 1:
+            some = [parts.pop(chance.randrange(len(parts))) for _ in range(min(len(parts), chance.choice((2, 2, 3))))]
+            part = either(some) if chance.random() < 0.5 else plainest(together((), some))
+            parts.append(left_out(part) if chance.random() < 0.3 else part)
+        return nothing.asking(together((), parts))
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +148,29 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
             ids = [photo.id, photo.id - 2, 10**6]
             session.add(MapSet(catalog_id=catalog.id, name=name, kind="lasso", image_ids=ids, person_id=ana.id))
 
+    note_times(session, catalog, ana)
+
+
+def note_times(session: Session, catalog: Catalog, ana: Person) -> None:
+    """Have photos of all sizes, taken in, decided on and captioned on several days and by two people."""
+    draw = random.Random(9)
+    bo = cast.person(session, "Bo Ångström")
+    days = [datetime(2026, 11, day, hour, tzinfo=UTC) for day in (1, 2, 3) for hour in (0, 23)]
+    days.append(datetime.now(UTC))
+    for photo in session.scalars(select(Image).where(Image.catalog_id == catalog.id)):
+        photo.taken_in_at = draw.choice(days)
+        photo.width_px, photo.height_px = draw.choice((600, 1000, 2400)), draw.choice((600, 1001))
+        photo.size_bytes = draw.choice((1_000, 2_500_000, 7_000_001))
+    for caption in session.scalars(select(Caption).join(Image).where(Image.catalog_id == catalog.id)):
+        caption.created_at = draw.choice(days)
+        if author := draw.choice((None, ana, bo)):
+            caption.written_by, caption.person_id = "person", author.id
+    for decision in session.scalars(select(Decision).join(Image).where(Image.catalog_id == catalog.id)):
+        decision.created_at = draw.choice(days)
+        if decision.person_id:
+            decision.person_id = draw.choice((ana, bo)).id
+    session.flush()
+
 
 def test_every_key_is_told_in_plain_python() -> None:
     assert MEANINGS.keys() == ASKED.keys()
@@ -179,6 +218,16 @@ def test_all_that_asks_agrees(session: Session, shelf: Shelf, chance: random.Ran
         assert [member.image_id for member in members] == captioned
 
 
+@given(st.randoms(use_true_random=False), st.lists(st.sampled_from(list(ASKED)), min_size=2, max_size=7))
+@SHARED
+def test_brackets_agree(session: Session, shelf: Shelf, chance: random.Random, keys: list[str]) -> None:
+    chosen = shelf.tree(chance, keys)
+    assert parse(chosen.query, shelf.catalog_id) == chosen
+    ids = shelf.ids(chosen)
+    assert [tile.id for tile in browse.page(session, chosen, "oldest", size=100)] == ids, chosen.query
+    facets_agree(shelf, chosen, browse.facets(session, chosen))
+
+
 def facets_agree(shelf: Shelf, chosen: Selection, facets: browse.Facets) -> None:
     ids = set(shelf.ids(chosen))
     suggested = {photo.image.id for photo in shelf.photos if photo.decision and photo.decision.rule}
@@ -206,7 +255,7 @@ def free_of(chosen: Selection, key: str) -> Selection:
 
 def only(chosen: Selection, key: str, value: str | None) -> Selection:
     """What choosing this value of a key alone shows."""
-    return free_of(chosen, key).with_term(key, (value,))
+    return chosen.with_term(key, (), is_not=True).with_term(key, (value,))
 
 
 @pytest.mark.parametrize("is_not", [False, True], ids=["chosen", "left out"])

@@ -48,6 +48,10 @@ ROUTES: dict[str, Who] = {
     "POST /catalogs/{catalog_id}/map": "member",
     "GET /catalogs/{catalog_id}/map/points": "member",
     "POST /catalogs/{catalog_id}/phrases": "member",
+    "GET /catalogs/{catalog_id}/completions": "member",
+    "POST /catalogs/{catalog_id}/views": "member",
+    "POST /views/{view_id}": "member",  # finds one's own only
+    "POST /views/{view_id}/deletion": "member",  # finds one's own only
     "GET /catalogs/{catalog_id}/naming": "member",
     "POST /catalogs/{catalog_id}/naming": "member",
     "POST /catalogs/{catalog_id}/naming/withdrawal": "member",
@@ -383,6 +387,9 @@ TOLD_BY: dict[str, str] = {
     "POST /catalogs/{catalog_id}/duplicates/{group_id}": "ruling",
     "POST /images/{image_id}/decisions": "decision",
     "POST /catalogs/{catalog_id}/lassos": "",  # the row has its person
+    "POST /catalogs/{catalog_id}/views": "",  # the row has its person, who alone changes it
+    "POST /views/{view_id}": "",
+    "POST /views/{view_id}/deletion": "",
     "POST /undo": "decision",
     "POST /images/{image_id}/captions": "caption",
     "POST /images/{image_id}/captions/{caption_id}/restoration": "caption",

@@ -11,12 +11,14 @@ from sqlalchemy import Connection, Select, select
 
 from app.catalog.tables import Image
 from app.selection.columns.rows import Columns
-from app.selection.columns.shape import SHAPES, Array, name_of
+from app.selection.columns.shape import NEVER, SHAPES, Array, name_of
 from app.selection.keys import ASKED
 from app.selection.kinds import NOTHING, Around, Key, Label, Measure, Number, OneOf, Range, SomeOf, YesNo
 from app.selection.near import Similar
-from app.selection.query import Selection, Term
+from app.selection.query import GROUPS, Selection
 from app.selection.tables import PhotoIndex, PhotoText
+from app.selection.tree import AllOf, AnyOf, Node, Term, Without, alone
+from app.selection.when import Period, When, Who
 
 _ANSWERS_KEPT: Final = 24
 # Above this many changed photos, what PostgreSQL said of a text is asked again as a whole.
@@ -47,16 +49,32 @@ class Asker:
         """For each key that limits something, the photos it lets through: bool, one for each row."""
         masks: dict[str, Array] = {}
         for term in selection.terms:
-            mask = self.term(connection, selection, term, selection.is_wide(term.key))
+            mask = self.term(connection, term, selection.asked, selection.is_wide(term.key))
             masks[term.key] = masks[term.key] & mask if term.key in masks else mask
+        if selection.groups:
+            masks[GROUPS] = self.part(connection, AllOf((), selection.groups))
         return masks
 
-    def term(self, connection: Connection, selection: Selection, term: Term, is_wide: bool) -> Array:
-        """The photos that one term lets through, `is_wide` where another key's choice widens it."""
+    def part(self, connection: Connection, asked: Node) -> Array:
+        """The photos that one part of a filter lets through, as `query.condition` says it in SQL."""
+        if isinstance(asked, Term):
+            return self.term(connection, asked, alone(asked), is_wide=False)
+        if isinstance(asked, Without):
+            return ~self.part(connection, asked.part)
+        if isinstance(asked, AnyOf):
+            some: Array = np.logical_or.reduce([self.part(connection, part) for part in asked.parts])
+            return some
+        masks = [self.term(connection, term, asked, asked.is_wide(term.key)) for term in asked.terms]
+        masks += [self.part(connection, group) for group in asked.groups]
+        every: Array = np.logical_and.reduce(masks)
+        return every
+
+    def term(self, connection: Connection, term: Term, around: AllOf, is_wide: bool) -> Array:
+        """The photos that one term of `around` lets through, `is_wide` where another key's choice widens it."""
         key = ASKED[term.key]
         mask = self._any_of(connection, key, term.values)
         if mask is None:
-            return self._asked_of_database(connection, selection, term, is_wide)
+            return self._asked_of_database(connection, term, around, is_wide)
         if is_wide and key.widening and isinstance(key, OneOf):
             mask = mask | self._coded(connection, name_of(key.widening.column), term.values)
         return ~mask if term.is_not else mask
@@ -81,6 +99,13 @@ class Asker:
             column = self.columns.column(connection, name_of(key.column))
             within: Array = np.logical_or.reduce([_within(column, bounds, key.top / key.full) for bounds in values])
             return within
+        if isinstance(key, When):
+            column = self.columns.column(connection, name_of(key.column))
+            happened: Array = np.logical_or.reduce([_happened(column, period) for period in values])
+            return happened
+        if isinstance(key, Who):
+            people = list(connection.scalars(key.people(values))) + [0] * (None in values)
+            return np.isin(self.columns.column(connection, name_of(key.column)), people)
         return None
 
     def names(self, connection: Connection, key: Label, values: Sequence[Any]) -> Array:
@@ -102,13 +127,14 @@ class Asker:
         mask: Array = (bits & wanted) != 0
         return mask | (bits == 0) if NOTHING in values else mask
 
-    def _asked_of_database(self, connection: Connection, selection: Selection, term: Term, is_wide: bool) -> Array:
+    def _asked_of_database(self, connection: Connection, term: Term, around: AllOf, is_wide: bool) -> Array:
         key = ASKED[term.key]
         mask = np.zeros(self.columns.count, bool)
         if key.column.class_ not in (Image, PhotoText):
             # Looks and the map: who is near changes with every photo, and is few.
-            clause = key.clause(term.values, term.is_not, is_wide, selection.beside(term.key))
-            asked = select(PhotoIndex.image_id).where(PhotoIndex.catalog_id == selection.catalog_id, clause)
+            catalog_id = self.columns.catalog_id
+            clause = key.clause(term.values, term.is_not, is_wide, around.beside(term.key, catalog_id))
+            asked = select(PhotoIndex.image_id).where(PhotoIndex.catalog_id == catalog_id, clause)
             mask[self.columns.places(connection.scalars(asked))] = True
             return mask
         # Left out are photos that have any of the values, where of words that are chosen all must be there; each value
@@ -138,15 +164,26 @@ def _judged_by_database(catalog_id: int, key: Key, values: tuple[Any, ...]) -> S
     )
 
 
+def _happened(days: Array, period: Period | None) -> Array:
+    """Whether days lie in a period; what never happened lies in none, and is asked for by None."""
+    happened: Array = days != NEVER
+    if period is None:
+        return ~happened
+    begin, end = period.bounds
+    if begin:
+        happened &= days >= begin.timestamp() // 86400
+    return happened & (days < end.timestamp() // 86400) if end else happened
+
+
 def _within(column: Array, bounds: Range | None, unit: float) -> Array:
     """Whether measured values lie in a range; what cannot be told (NaN) lies in none, and is asked for by None."""
     within: Array
     if bounds is None:
-        within = np.isnan(column)
-    elif bounds.low is not None and bounds.high is not None:
-        within = (column >= bounds.low / unit) & (column <= bounds.high / unit)
-    elif bounds.low is not None:
-        within = column > bounds.low / unit
+        return np.asarray(np.isnan(column))
+    # Compared as doubles, also where the column is kept in four bytes.
+    low, high = (np.float64((bound or 0.0) / unit) for bound in (bounds.low, bounds.high))
+    if bounds.low is not None and bounds.high is not None:
+        within = (column >= low) & (column <= high)
     else:
-        within = column < (bounds.high or 0.0) / unit
+        within = column > low if bounds.low is not None else column < high
     return within

@@ -18,6 +18,7 @@ from app.selection.kinds import NOTHING, Label, Measure, OneOf
 from app.selection.near import Inside, Looks, Similar
 from app.selection.query import Selection
 from app.selection.tables import PhotoIndex
+from app.selection.when import When, Who
 
 Counted = dict[str, dict[str | None, int]]
 _MASKS_KEPT: Final = 4
@@ -55,8 +56,8 @@ class CatalogInMemory:
         mask = np.ones(self.columns.count, bool)
         for limit in self._asker.masks(connection, selection).values():
             mask &= limit
-        # Who is nearest to a photo changes with what no column holds.
-        if not any(isinstance(ASKED[term.key], Similar | Looks | Inside) for term in selection.terms):
+        # Who is nearest to a photo, who is called so and which day it is change with what no column holds.
+        if not any(isinstance(ASKED[term.key], Similar | Looks | Inside | When | Who) for term in selection.every_term):
             self._masks[selection] = (self.columns.changes, mask)
             if len(self._masks) > _MASKS_KEPT:
                 self._masks.popitem(last=False)
@@ -175,10 +176,10 @@ class _Counting:
         for key, mask in asker.masks(connection, selection).items():
             self._left_out[key] = ~mask
             self._failures += self._left_out[key]
-            widening = ASKED[key].widening
+            widening = ASKED[key].widening if key in ASKED else None
             if widening and key in LISTED and widening.key in LISTED:
                 terms = [term for term in selection.terms if term.key == key]
-                wide = [asker.term(connection, selection, term, is_wide=True) for term in terms]
+                wide = [asker.term(connection, term, selection.asked, is_wide=True) for term in terms]
                 self._wide[key] = ~np.logical_and.reduce(wide)
 
     def all_but(self, own: str = "") -> Array:

@@ -18,13 +18,15 @@ from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog
 from app.datasets import freezing
 from app.datasets.freezing import Offer
+from app.people import Person
 from app.review.decisions import REASONS
-from app.selection import browse
+from app.selection import browse, saved_views
 from app.selection.browse import PAGE, SORTS, Order, Tile
 from app.selection.kinds import NotUnderstood
 from app.selection.query import Selection, parse
+from app.selection.saved_views import SavedView
 from app.selection.wording import Description, describe, examples
-from app.web.dependencies import Page, Read
+from app.web.dependencies import CurrentPerson, Page, Read
 from app.web.views import facets as pane
 from app.web.views import photos
 from app.web.views.facets import Histogram, Listing, address
@@ -71,6 +73,16 @@ class TilesView:
 
 
 @dataclass(frozen=True)
+class LinkedView:
+    """A saved view, and the address that opens it."""
+
+    view: SavedView
+    owner: str
+    is_own: bool
+    address: str
+
+
+@dataclass(frozen=True)
 class GridView:
     """A catalog's grid. `facets` and `tiles` belong to `selection`, `said` says it in words with the exact count.
 
@@ -96,6 +108,7 @@ class GridView:
     reasons: tuple[str, ...]
     photo: Photo | None
     examples: list[tuple[str, str]]
+    views: list[LinkedView]
 
 
 @dataclass(frozen=True)
@@ -120,6 +133,7 @@ def show(
     request: Request,
     session: Read,
     page: Page,
+    me: CurrentPerson,
     q: str = "",
     sort: str = "newest",
     after: int | None = None,
@@ -131,7 +145,7 @@ def show(
     browse.order_named(sort)
     if part == "tiles":
         return page.fragment("catalog/_more.html", _tiles(session, catalog, parse(q, catalog_id), sort, after, at))
-    view = _grid(session, catalog, q, sort, at)
+    view = _grid(session, catalog, me, q, sort, at)
     if part == "grid":
         return page.fragment("catalog/_grid.html", view)
     return page("catalog/grid.html", view, status=422 if view.refusal else 200)
@@ -143,7 +157,7 @@ def card(image_id: int, session: Read, page: Page) -> HTMLResponse:
     return page.fragment("catalog/_card.html", CardView(photos.read(session, image_id, is_compared=True)))
 
 
-def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) -> GridView:
+def _grid(session: Session, catalog: Catalog, me: Person, query: str, sort: str, at: int) -> GridView:
     """The whole page. A query that is not understood shows what the whole catalog has, beside the refusal."""
     refusal = None
     try:
@@ -173,6 +187,10 @@ def _grid(session: Session, catalog: Catalog, query: str, sort: str, at: int) ->
         reasons=REASONS,
         photo=photos.read(session, tiles.tiles[0].id, is_compared=True) if tiles.tiles else None,
         examples=examples(),
+        views=[
+            LinkedView(shown.view, shown.owner, shown.is_own, address(catalog.id, shown.view.query, shown.view.sort))
+            for shown in saved_views.visible(session, catalog.id, me)
+        ],
     )
 
 

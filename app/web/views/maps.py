@@ -101,10 +101,14 @@ def read(session: Session, catalog_id: int, query: str, settings: Settings) -> M
         reads_words=coverage.space is not None and coverage.space.reads_words,
         reasons=REASONS,
         address=f"/catalogs/{catalog_id}/map" + (f"?q={quote(chosen.query)}" if chosen.query else ""),
-        missing=len(maps.unknown_sets(session, catalog_id, chosen.values("in"))),
+        missing=len(maps.unknown_sets(session, catalog_id, _sets_named(chosen))),
         placed=placed,
         drawn=min(placed, DRAWN_AT_MOST),
     )
+
+
+def _sets_named(chosen: Selection) -> list[str]:
+    return [name for term in chosen.every_term if term.key == "in" and not term.is_not for name in term.values]
 
 
 def _shown(count: SetCount, chosen: Selection) -> ShownSet:

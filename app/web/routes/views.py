@@ -1,0 +1,50 @@
+"""The filter field of a catalog: saved views, and what could stand at the cursor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form
+from fastapi.responses import RedirectResponse, Response
+
+from app.catalog import reading
+from app.selection import saved_views
+from app.selection.completing import complete
+from app.web.dependencies import CurrentPerson, Read, Write
+from app.web.views.facets import address
+
+router = APIRouter()
+Text = Annotated[str, Form()]
+
+
+@router.get("/catalogs/{catalog_id}/completions")
+def completions(catalog_id: int, session: Read, q: str = "", at: int = 0) -> dict[str, Any]:
+    """What could stand at the character `at` of a filter, as JSON."""
+    reading.get(session, catalog_id)
+    return asdict(complete(session, catalog_id, q, at))
+
+
+@router.post("/catalogs/{catalog_id}/views")
+def save(
+    catalog_id: int, session: Write, me: CurrentPerson, name: Text = "", q: Text = "", sort: Text = "newest",
+    is_shared: Annotated[bool, Form()] = False,
+) -> Response:  # fmt: skip
+    """Keep a filter and an order by a name."""
+    view = saved_views.save(session, catalog_id, me, name, q, sort, is_shared)
+    return RedirectResponse(address(catalog_id, view.query, view.sort), 303)
+
+
+@router.post("/views/{view_id}")
+def change(
+    view_id: int, session: Write, me: CurrentPerson, name: Text = "", is_shared: Annotated[bool, Form()] = False
+) -> Response:
+    """Give one's own view another name; share it, or no more."""
+    view = saved_views.change(session, view_id, me, name, is_shared)
+    return RedirectResponse(address(view.catalog_id, view.query, view.sort), 303)
+
+
+@router.post("/views/{view_id}/deletion")
+def delete(view_id: int, session: Write, me: CurrentPerson) -> Response:
+    """Take one's own view away."""
+    return RedirectResponse(address(saved_views.delete(session, view_id, me)), 303)
