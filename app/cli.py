@@ -233,15 +233,18 @@ def _web(options: argparse.Namespace) -> None:
 
     from app import logs
     from app.host.up import check_servers
+    from app.selection.columns.memory import kept_catalogs
     from app.web.main import create_app
 
     settings = _settings(options)
     if options.descriptor is None:
         check_servers(settings)  # a supervisor has seen to its own servers
+    app = create_app(settings)
+    kept_catalogs(app.state.engine).load_beside()
     # Addresses of sign-in links must not end up in a log, so there is no access log. Half a request stays open as long
     # as its sender likes: a proxy in front sees to that (SECURITY.md).
     config = uvicorn.Config(
-        create_app(settings), host=settings.host, port=settings.port, access_log=False, server_header=False,
+        app, host=settings.host, port=settings.port, access_log=False, server_header=False,
         timeout_graceful_shutdown=2, log_config=logs.configuration(),
     )  # fmt: skip
     given = [socket.socket(fileno=options.descriptor)] if options.descriptor is not None else None

@@ -7,7 +7,7 @@ splits, `record` writes members, manifest and content hash at once. A version wi
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ from app.jobs import Job
 from app.people import Person
 from app.selection.query import Selection, parse
 from app.selection.tables import PhotoIndex
+from app.selection.tallies import tally
 from app.selection.wording import sentence
 from app.storage import Storage
 
@@ -155,26 +156,20 @@ def _allowed(chosen: Selection) -> ColumnElement[bool]:
 def offer(session: Session, catalog_id: int, selection_text: str = KEPT) -> Offer:
     """What there is to freeze, for the page that asks. Raises selection.NotUnderstood."""
     chosen = parse(selection_text.strip() or KEPT, catalog_id)
-    seen, is_captioned, is_allowed = (
-        PhotoIndex.decided_by == "person",
-        PhotoIndex.captioned_by != "none",
-        _allowed(chosen),
+    counts: Counter[tuple[bool, bool, bool]] = Counter()
+    by = (PhotoIndex.decided_by, PhotoIndex.captioned_by, Image.opt_out)
+    for (author, captioner, opt_out), photos in tally(session, taken(chosen, takes_unseen=True), by).items():
+        counts[author == "person", _names_opt_out(chosen) or opt_out == "no", captioner != "none"] += photos
+    return Offer(
+        selection=chosen,
+        seen=counts[True, True, True] + counts[True, True, False],
+        seen_captioned=counts[True, True, True],
+        unseen=counts[False, True, True] + counts[False, True, False],
+        unseen_captioned=counts[False, True, True],
+        opted_out=sum(photos for (_, is_allowed, _), photos in counts.items() if not is_allowed),
+        seen_opted_out=counts[True, False, True],
+        unseen_opted_out=counts[False, False, True],
     )
-    rows = session.execute(
-        taken(chosen, takes_unseen=True)
-        .select(
-            seen,
-            func.count().filter(is_allowed),
-            func.count().filter(is_allowed, is_captioned),
-            func.count().filter(~is_allowed, is_captioned),
-            func.count().filter(~is_allowed),
-        )
-        .group_by(seen)
-    )
-    counts = {row[0]: tuple(row[1:]) for row in rows}
-    seen_all, seen_captioned, seen_out, out = counts.get(True, (0, 0, 0, 0))
-    unseen_all, unseen_captioned, unseen_out, others_out = counts.get(False, (0, 0, 0, 0))
-    return Offer(chosen, seen_all, seen_captioned, unseen_all, unseen_captioned, out + others_out, seen_out, unseen_out)
 
 
 def request_freeze(

@@ -12,19 +12,25 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case, func, literal, select, tuple_
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, case, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.people import Person
 from app.review.tables import Decision
+from app.selection.columns.catalog import CatalogInMemory
+from app.selection.columns.memory import in_memory
+from app.selection.query import Selection
 from app.selection.tables import PhotoIndex
+from app.selection.tallies import tally
 
 GOLDEN: Final = 0.6180339887498949
 TIERS: Final = ("contradicted", "doubted", "unseen", "needs_work")
+_DOUBTS: Final = ("rejected", "needs_work")
 _NAME: Final = case(
     (PhotoIndex.verdict != "unseen", PhotoIndex.verdict),
     (PhotoIndex.rule == "contradicted", "contradicted"),
-    (PhotoIndex.suggested.in_(("rejected", "needs_work")), "doubted"),
+    (PhotoIndex.suggested.in_(_DOUBTS), "doubted"),
     else_="unseen",
 )
 _TIER: Final = case({name: place for place, name in enumerate(TIERS)}, value=_NAME, else_=len(TIERS))
@@ -56,6 +62,9 @@ def upcoming(session: Session, catalog_id: int, person: Person, after: int | Non
 
     Behind photo `after` where that one still waits; otherwise from the head of the queue.
     """
+    ahead = in_memory(session, catalog_id, lambda held, link: _walked(held, link, person, after, count))
+    if ahead is not None:
+        return ahead
     order = (_TIER, _ring(session, catalog_id, person), PhotoIndex.image_id)
     statement = select(PhotoIndex.image_id).where(PhotoIndex.catalog_id == catalog_id, _WAITS)
     if after is not None:
@@ -80,12 +89,54 @@ def recent(session: Session, catalog_id: int, person: Person, count: int = 5) ->
 
 def waiting(session: Session, catalog_id: int) -> Waiting:
     """How much is left to review."""
-    rows = session.execute(
-        select(_NAME.label("tier"), func.count()).where(PhotoIndex.catalog_id == catalog_id).group_by("tier")
-    )
-    counts = Counter({row[0]: row[1] for row in rows})
+    counts: Counter[str] = Counter()
+    for values, photos in tally(
+        session, Selection(catalog_id), (PhotoIndex.verdict, PhotoIndex.rule, PhotoIndex.suggested)
+    ).items():
+        counts[_tier_of(*values)] += photos
     waiting = {tier: counts[tier] for tier in TIERS}
     return Waiting(**waiting, photos=counts.total())
+
+
+def _tier_of(verdict: str, rule: str | None, suggested: str | None) -> str:
+    """As `_NAME`, of one photo."""
+    if verdict != "unseen":
+        return verdict
+    return "contradicted" if rule == "contradicted" else "doubted" if suggested in _DOUBTS else "unseen"
+
+
+def _walked(held: CatalogInMemory, link: Connection, person: Person, after: int | None, count: int) -> list[int]:
+    """As `upcoming`, from the catalog in memory."""
+    unseen = TIERS.index("unseen")
+    tiers = held.coded(link, PhotoIndex.verdict, lambda word: TIERS.index(word) if word in TIERS else len(TIERS))
+    # Of what no person decided on, the first tier that the rule or its suggestion names.
+    doubts = np.minimum(
+        held.coded(link, PhotoIndex.rule, lambda word: 0 if word == "contradicted" else unseen),
+        held.coded(link, PhotoIndex.suggested, lambda word: TIERS.index("doubted") if word in _DOUBTS else unseen),
+    )
+    tiers = np.where(tiers == unseen, doubts, tiers)
+    ids = held.columns.ids
+    if not len(ids):
+        return []
+    start = int(np.searchsorted(ids, _start(int(ids[0]), int(ids[-1]), person)))
+    here = None if after is None else held.columns.place(after)
+    at = len(TIERS) if here is None else int(tiers[here])
+    ahead: list[int] = []
+    for tier in range(0 if at == len(TIERS) else at, len(TIERS)):
+        rows = np.flatnonzero(tiers == tier)
+        turn = int(np.searchsorted(rows, start))
+        ring = np.concatenate([rows[turn:], rows[:turn]])
+        if tier == at:
+            ring = ring[int(np.flatnonzero(ring == here)[0]) + 1 :]
+        ahead += ids[ring[: count - len(ahead)]].tolist()
+        if len(ahead) == count:
+            break
+    return ahead
+
+
+def _start(first: int, last: int, person: Person) -> int:
+    """The number of the photo at which this person starts, between the first and the last one of the catalog."""
+    return first + int((person.id * GOLDEN % 1) * (last - first + 1))
 
 
 def _ring(session: Session, catalog_id: int, person: Person) -> ColumnElement[Any]:
@@ -93,5 +144,4 @@ def _ring(session: Session, catalog_id: int, person: Person) -> ColumnElement[An
     first, last = session.execute(
         select(func.min(PhotoIndex.image_id), func.max(PhotoIndex.image_id)).where(PhotoIndex.catalog_id == catalog_id)
     ).one()
-    start = (first or 0) + int((person.id * GOLDEN % 1) * ((last or 0) - (first or 0) + 1))
-    return case((PhotoIndex.image_id >= start, 0), else_=1)
+    return case((PhotoIndex.image_id >= _start(first or 0, last or 0, person), 0), else_=1)

@@ -1,17 +1,17 @@
 """The review rules as conditions in SQL: which rule speaks of a photo, and what it says.
 
-One expression serves two readers: `decisions.apply_rules`, over the tables themselves, and `app/selection/rulings.py`,
-which counts over the photo index what other settings would change, while somebody drags a limit.
+The conditions serve three readers: `decisions.apply_rules`, over the tables themselves, and `app/selection/rulings.py`,
+which counts what other settings would change while somebody drags a limit, over the catalog in memory or in SQL.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
-    Float,
     Numeric,
     Select,
     Text,
@@ -21,7 +21,6 @@ from sqlalchemy import (
     func,
     literal,
     null,
-    or_,
     select,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
@@ -42,72 +41,72 @@ MEASURED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class FactColumns:
-    """What the rules look at, as columns. Null means "cannot tell", and what cannot be told is never held against a
-    photo. `sharpness` and `confidence` run 0..1, `contrast` is a CIE 1976 difference; they are null, like `background`,
-    while a photo is not measured. Those from `brightness` on are as `app/catalog/measures.py` tells."""
+    """What the rules look at, as columns: expressions of SQL, or arrays of n photos, float64 or bool. Null, or NaN,
+    means "cannot tell", and what cannot be told is never held against a photo. `sharpness` and `confidence` run 0..1,
+    `contrast` is a CIE 1976 difference. Those from `brightness` on are as `app/catalog/measures.py` tells."""
 
-    contrast: Column
-    longest_px: Column
-    shortest_px: Column
-    sharpness: Column
-    confidence: Column
-    background: Column
-    is_cropped: Column
-    is_captioned: Column
-    is_contradicted: Column
-    brightness: Column
-    clipped_light: Column
-    shadow: Column
-    blockiness: Column
-    detail: Column
-    chroma: Column
-    border: Column
-    seam: Column
-    parts: Column
-    lettering: Column
+    contrast: Any
+    longest_px: Any
+    shortest_px: Any
+    sharpness: Any
+    confidence: Any
+    is_measured: Any
+    is_scene: Any
+    is_packshot: Any
+    is_cropped: Any
+    is_uncaptioned: Any
+    is_contradicted: Any
+    has_text_beside: Any
+    brightness: Any
+    clipped_light: Any
+    shadow: Any
+    blockiness: Any
+    detail: Any
+    chroma: Any
+    border: Any
+    seam: Any
+    parts: Any
 
 
 def speaking(facts: FactColumns, settings: RuleSettings) -> ColumnElement[Any]:
-    """The name of the rule that speaks of a photo, null where none does."""
-    is_sure = func.coalesce(facts.confidence, 0.0) >= literal(settings.unsure_below, Float)
-    small = literal(settings.small_below, Float)
-    conditions: dict[RuleName, Column] = {
-        "empty": facts.contrast < literal(settings.empty_below, Float),
-        # A strip, fitted into a frame, shows no more than a line.
-        "small": or_(facts.longest_px < small, facts.shortest_px < small / 4),
-        "blurred": and_(is_sure, facts.sharpness < literal(settings.blurred_below, Float)),
-        "contradicted": facts.is_contradicted,
-        "uncaptioned": facts.is_captioned.is_(False),
-        "cropped": and_(is_sure, facts.is_cropped),
-        "busy": facts.background == "scene",
-        "bare": facts.background.in_(("white", "plain")),
-        **_optional(facts, settings, is_sure),
-        # Of a photo that was not measured nothing good is known either.
-        "clean": facts.confidence.is_not(None),
-    }
-    whens = [(conditions[name], literal(name, Text)) for name in NAMES if settings.is_on(name)]
+    """The name of the rule that speaks of a photo, null where none does, as SQL."""
+    whens = [(condition, literal(name, Text)) for name, condition in conditions(facts, settings).items()]
     return case(*whens, else_=cast(null(), Text)) if whens else cast(null(), Text)
 
 
-def _optional(facts: FactColumns, settings: RuleSettings, is_sure: Column) -> dict[RuleName, Column]:
-    """The conditions of the rules that a catalog chooses. What was measured on an unsure outline is not held against a
-    photo; what was measured on the whole frame is."""
+def conditions(facts: FactColumns, settings: RuleSettings) -> dict[RuleName, Any]:
+    """The condition of each rule that is on, the first to speak first. Only operators are used that mean the same in
+    SQL, where an unknown condition is none, and on arrays, where nothing is less or more than NaN.
 
-    def limit(name: str) -> ColumnElement[float]:
-        return literal(getattr(settings, name), Float)
-
-    return {
-        "dark": and_(is_sure, facts.brightness < limit("dark_below")),
-        "clipped": and_(is_sure, facts.clipped_light > limit("clipped_above")),
-        "shadowed": and_(is_sure, facts.shadow > limit("shadow_above")),
-        "blocky": facts.blockiness > limit("blocky_above"),
-        "enlarged": facts.detail < limit("enlarged_below"),
-        "grey": facts.chroma < limit("grey_below"),
-        "framed": facts.border > limit("framed_above"),
-        "collage": facts.seam > limit("collage_above"),
-        "several": and_(is_sure, facts.parts > 1),
-        "lettered": facts.lettering == "beside",
+    What was measured on an unsure outline is not held against a photo; what was measured on the whole frame is.
+    """
+    is_sure = facts.confidence >= settings.unsure_below
+    if settings.unsure_below <= 0:
+        is_sure = is_sure | ~facts.is_measured
+    every: dict[RuleName, Callable[[], Any]] = {
+        "empty": lambda: facts.contrast < settings.empty_below,
+        # A strip, fitted into a frame, shows no more than a line.
+        "small": lambda: (facts.longest_px < settings.small_below) | (facts.shortest_px < settings.small_below / 4),
+        "blurred": lambda: is_sure & (facts.sharpness < settings.blurred_below),
+        "contradicted": lambda: facts.is_contradicted,
+        "uncaptioned": lambda: facts.is_uncaptioned,
+        "cropped": lambda: is_sure & facts.is_cropped,
+        "busy": lambda: facts.is_scene,
+        "bare": lambda: facts.is_packshot,
+        "dark": lambda: is_sure & (facts.brightness < settings.dark_below),
+        "clipped": lambda: is_sure & (facts.clipped_light > settings.clipped_above),
+        "shadowed": lambda: is_sure & (facts.shadow > settings.shadow_above),
+        "blocky": lambda: facts.blockiness > settings.blocky_above,
+        "enlarged": lambda: facts.detail < settings.enlarged_below,
+        "grey": lambda: facts.chroma < settings.grey_below,
+        "framed": lambda: facts.border > settings.framed_above,
+        "collage": lambda: facts.seam > settings.collage_above,
+        "several": lambda: is_sure & (facts.parts > 1),
+        "lettered": lambda: facts.has_text_beside,
+        # Of a photo that was not measured nothing good is known either.
+        "clean": lambda: facts.is_measured,
     }
+    return {name: every[name]() for name in NAMES if settings.is_on(name)}
 
 
 def verdict(rule: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -159,11 +158,13 @@ def judged(settings: RuleSettings) -> Select[*tuple[Any, ...]]:
         shortest_px=func.least(Image.width_px, Image.height_px),
         sharpness=Signals.sharpness,
         confidence=Signals.confidence,
-        background=Signals.background,
+        is_measured=Signals.confidence.is_not(None),
+        is_scene=Signals.background == "scene",
+        is_packshot=Signals.background.in_(("white", "plain")),
         is_cropped=func.jsonb_array_length(Signals.cropped_edges) > 0,
-        is_captioned=Caption.id.is_not(None),
+        is_uncaptioned=Caption.id.is_(None),
         is_contradicted=CaptionCheck.contradiction.is_not(None),
-        lettering=func.coalesce(Lettering.place, "not read"),
+        has_text_beside=Lettering.place == "beside",
         **{name: getattr(Signals, name) for name in MEASURED},
     )
     rule = speaking(facts, settings)

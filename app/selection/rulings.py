@@ -6,15 +6,21 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Integer, case, cast, func, select
+import numpy as np
+from sqlalchemy import Connection, Integer, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from app.review import rulings
 from app.review.rules import LIMITS, NAMES, RuleSettings
 from app.review.rulings import FactColumns
+from app.selection.columns.catalog import CatalogInMemory
+from app.selection.columns.memory import in_memory
 from app.selection.tables import PhotoIndex
 
 BINS: Final = 50
+_MEASURES: Final = ("contrast", "longest_px", "shortest_px", "sharpness", "confidence", *rulings.MEASURED)
+Ruled = list[tuple[str | None, str | None, int]]
+"""How many photos a rule speaks of now, and another one, or none, would then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +39,9 @@ class Changes:
 
 def changes(session: Session, catalog_id: int, settings: RuleSettings) -> Changes:
     """What these settings would change, in one pass over narrow rows."""
-    facts = FactColumns(
-        contrast=PhotoIndex.contrast,
-        longest_px=PhotoIndex.longest_px,
-        shortest_px=PhotoIndex.shortest_px,
-        sharpness=PhotoIndex.sharpness,
-        confidence=PhotoIndex.confidence,
-        background=PhotoIndex.background,
-        is_cropped=PhotoIndex.is_cropped,
-        is_captioned=PhotoIndex.captioned_by != "none",
-        is_contradicted=PhotoIndex.is_contradicted,
-        lettering=PhotoIndex.lettering,
-        **{name: getattr(PhotoIndex, name) for name in rulings.MEASURED},
-    )
-    rows = session.execute(
-        select(PhotoIndex.rule, rulings.speaking(facts, settings).label("then"), func.count())
-        .where(PhotoIndex.catalog_id == catalog_id, PhotoIndex.decided_by != "person")
-        .group_by(PhotoIndex.rule, "then")
-    ).all()
+    rows = in_memory(session, catalog_id, lambda held, link: _ruled_in_columns(held, link, settings))
+    if rows is None:
+        rows = _ruled_in_sql(session, catalog_id, settings)
     names: tuple[str | None, ...] = (*NAMES, None)
     return Changes(
         undecided=sum(count for _, _, count in rows),
@@ -60,9 +51,65 @@ def changes(session: Session, catalog_id: int, settings: RuleSettings) -> Change
     )
 
 
+def _ruled_in_columns(held: CatalogInMemory, link: Connection, settings: RuleSettings) -> Ruled:
+    facts = FactColumns(
+        **{name: held.measured(link, getattr(PhotoIndex, name)) for name in _MEASURES},
+        is_measured=~np.isnan(held.measured(link, PhotoIndex.confidence)),
+        is_scene=held.has(link, PhotoIndex.background, "scene"),
+        is_packshot=held.has(link, PhotoIndex.background, "white", "plain"),
+        is_cropped=held.has(link, PhotoIndex.is_cropped, True),
+        is_uncaptioned=held.has(link, PhotoIndex.captioned_by, "none"),
+        is_contradicted=held.has(link, PhotoIndex.is_contradicted, True),
+        has_text_beside=held.has(link, PhotoIndex.lettering, "beside"),
+    )
+    # Rows of a table of pairs, counted: which rule speaks now, and which would then; 0 for none.
+    speaks = held.coded(link, PhotoIndex.rule, lambda name: NAMES.index(name) + 1 if name else 0).astype(np.uint16)
+    speaks *= len(NAMES) + 1
+    then = np.zeros(len(speaks), np.uint8)
+    for name, condition in reversed(rulings.conditions(facts, settings).items()):
+        then[condition] = NAMES.index(name) + 1
+    counts = np.bincount((speaks + then)[~held.has(link, PhotoIndex.decided_by, "person")])
+    names = (None, *NAMES)
+    there = np.flatnonzero(counts).tolist()
+    return [(names[pair // len(names)], names[pair % len(names)], int(counts[pair])) for pair in there]
+
+
+def _ruled_in_sql(session: Session, catalog_id: int, settings: RuleSettings) -> Ruled:
+    facts = FactColumns(
+        **{name: getattr(PhotoIndex, name) for name in _MEASURES},
+        is_measured=PhotoIndex.confidence.is_not(None),
+        is_scene=PhotoIndex.background == "scene",
+        is_packshot=PhotoIndex.background.in_(("white", "plain")),
+        is_cropped=PhotoIndex.is_cropped,
+        is_uncaptioned=PhotoIndex.captioned_by == "none",
+        is_contradicted=PhotoIndex.is_contradicted,
+        has_text_beside=PhotoIndex.lettering == "beside",
+    )
+    rows = session.execute(
+        select(PhotoIndex.rule, rulings.speaking(facts, settings).label("then"), func.count())
+        .where(PhotoIndex.catalog_id == catalog_id, PhotoIndex.decided_by != "person")
+        .group_by(PhotoIndex.rule, "then")
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
 def histograms(session: Session, catalog_id: int) -> dict[str, tuple[int, ...]]:
     """For each limit, how many photos have a value of its signal in each of `BINS` equal steps from 0 to its highest;
     the last one has those beyond, too."""
+    counted = in_memory(session, catalog_id, _histograms_in_columns)
+    return _histograms_in_sql(session, catalog_id) if counted is None else counted
+
+
+def _histograms_in_columns(held: CatalogInMemory, link: Connection) -> dict[str, tuple[int, ...]]:
+    counts = {}
+    for name, limit in LIMITS.items():
+        values = held.measured(link, getattr(PhotoIndex, limit.signal))
+        steps = np.floor(values[~np.isnan(values)] / limit.highest * BINS).clip(0, BINS - 1).astype(np.uint8)
+        counts[name] = tuple(np.bincount(steps, minlength=BINS).tolist())
+    return counts
+
+
+def _histograms_in_sql(session: Session, catalog_id: int) -> dict[str, tuple[int, ...]]:
     places = []
     for name, limit in LIMITS.items():
         column = getattr(PhotoIndex, limit.signal)

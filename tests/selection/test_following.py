@@ -15,9 +15,11 @@ from app.people import Person
 from app.review.decisions import decide
 from app.selection import browse, changes
 from app.selection.changes import PhotoChange
-from app.selection.columns import memory, rows
+from app.selection.columns import memory, rows, shape
 from app.selection.keys import ASKED
+from app.selection.kinds import Range
 from app.selection.query import Selection
+from app.selection.tables import PhotoIndex
 from tests import cast
 from tests.selection.test_columns import answers_agree, write_unseen
 from tests.selection.test_every_key import Shelf, fill
@@ -117,10 +119,41 @@ def test_a_large_catalog_is_read_beside_the_request(
     kept = memory.kept_catalogs(engine)
     with kept.reading(catalog_id) as read:
         assert read is None
-    for thread in list(kept._being_read.values()):
-        thread.join()
+    kept.settle()
     with kept.reading(catalog_id) as read:
         assert read is not None and read[0].columns.count == 30
+
+
+def test_a_column_of_a_large_catalog_is_read_beside_the_request(
+    engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_WITHIN_REQUEST", 10)
+    kept = memory.kept_catalogs(engine)
+    kept.load(catalog_id)
+    with transaction(engine) as session:
+        session.execute(text("update signals set contrast = image_id"))
+    measured = Selection(catalog_id).narrowed(contrast=(Range(None, 1e9),))
+    with Session(engine) as session, Session(engine) as plain:
+        write_unseen(plain)
+        for _ in range(2):
+            assert browse.count(session, measured) == browse.count(plain, measured) > 0
+            kept.settle()
+    assert catalog_id in kept._kept, "what was read before stays"
+    assert shape.name_of(PhotoIndex.contrast) in kept._kept[catalog_id][0].columns._kept
+    with transaction(engine) as session:
+        session.execute(text("update signals set contrast = null"))
+    with Session(engine) as session:
+        assert browse.count(session, measured) == 0
+
+
+def test_a_web_process_reads_the_catalogs_at_its_start(engine: Engine, catalog_id: int) -> None:
+    with transaction(engine) as session:
+        cast.image(session, cast.catalog(session))
+        session.execute(text("update catalog set removed_at = now() where id <> :id"), {"id": catalog_id})
+    kept = memory.kept_catalogs(engine)
+    kept.forget()
+    kept._load_largest()
+    assert list(kept._kept) == [catalog_id]
 
 
 def test_a_process_keeps_only_so_many_photos(engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The benchmarks of grid and map, tried out on few photos, so that they work on the day that somebody measures."""
+"""The benchmarks of grid, map and similar photos on few photos, so that they work on the day somebody measures."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from app.database import engine_for
+from app.catalog import embeddings
+from app.database import engine_for, transaction
 from app.settings import Settings
-from benchmarks import grid
+from benchmarks import grid, similar
 from benchmarks import map as map_benchmark
 
 
@@ -17,6 +18,7 @@ def test_it_measures_every_act(
 ) -> None:
     monkeypatch.setattr(grid, "TURNS", 2)
     monkeypatch.setattr(map_benchmark, "TURNS", 2)
+    monkeypatch.setattr(similar, "TURNS", 2)
     monkeypatch.setattr(grid, "FILTERS", grid.FILTERS[-2:])
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("create database grid"))
@@ -26,6 +28,10 @@ def test_it_measures_every_act(
             grid.report(own, 120)
             map_benchmark.lay_out(own, 120)
             packed = map_benchmark.served(own, Settings())
+            with transaction(own) as session:
+                session.execute(text("delete from embedding"))
+            monkeypatch.setattr(embeddings, "EXACT_AT_MOST", 0)
+            similar.report(own, 120)
             own.dispose()
         finally:
             connection.execute(text("drop database grid (force)"))
@@ -33,4 +39,5 @@ def test_it_measures_every_act(
     assert "grid page, file name" in measured
     assert "accept every suggestion, one act" in measured
     assert "page, what it asks of the database" in measured
+    assert "signs, ranked again" in measured
     assert np.frombuffer(packed, "<u4", 1).tolist() == [120]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from app.selection.columns.orders import ORDERED, SORTED_BY, Orders
 from app.selection.columns.rows import Columns
 from app.selection.columns.shape import SHAPES, Array, name_of
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
-from app.selection.kinds import NOTHING, Label, Measure, OneOf
+from app.selection.kinds import NOTHING, Column, Label, Measure, OneOf
 from app.selection.near import Inside, Looks, Similar
 from app.selection.query import Selection
 from app.selection.tables import PhotoIndex
@@ -71,6 +71,40 @@ class CatalogInMemory:
         """Whether a photo is one of them."""
         row = self.columns.place(image_id)
         return row is not None and bool(self.chosen(connection, selection)[row])
+
+    def coded(self, connection: Connection, column: Column, number: Callable[[Any], int]) -> Array:
+        """For each photo, the number (0..255) that `number` gives the value of a column of few words; uint8."""
+        name = name_of(column)
+        numbers = np.zeros(256, np.uint8)
+        words = (None, *SHAPES[name].values)
+        numbers[: len(words)] = [number(word) for word in words]
+        return numbers[self.columns.column(connection, name)]
+
+    def has(self, connection: Connection, column: Column, *words: Any) -> Array:
+        """Whether a column of few words has one of these for a photo (bool); a missing value is none of them."""
+        return self.coded(connection, column, lambda word: word in words).astype(bool)
+
+    def measured(self, connection: Connection, column: Column) -> Array:
+        """A measure's values, one for each photo: float64, NaN where nothing was measured."""
+        return self.columns.column(connection, name_of(column))
+
+    def tally(
+        self, connection: Connection, selection: Selection, columns: Sequence[Column]
+    ) -> dict[tuple[Any, ...], int]:
+        """How many photos of the selection there are of each combination of the values of columns of few words."""
+        mask = self.chosen(connection, selection)
+        words = [(None, *SHAPES[name_of(column)].values) for column in columns]
+        combined = np.zeros(int(np.count_nonzero(mask)), np.uint16)
+        for column, values in zip(columns, words, strict=True):
+            combined *= len(values)
+            combined += self.columns.column(connection, name_of(column))[mask]
+        counts = np.bincount(combined)
+        there = np.flatnonzero(counts)
+        places = np.stack(np.unravel_index(there, [len(values) for values in words]), axis=1)
+        return {
+            tuple(values[place] for values, place in zip(words, row, strict=True)): count
+            for row, count in zip(places.tolist(), counts[there].tolist(), strict=True)
+        }
 
     def beside(
         self, connection: Connection, selection: Selection, sort: str, image_id: int | None, size: int, forwards: bool

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary, finalize
 
@@ -18,6 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session
 
 from app.selection.columns.catalog import CatalogInMemory
+from app.selection.columns.rows import Columns, NotReadYet
 
 Answer = TypeVar("Answer")
 MOST_ROWS: Final = 5_000_000
@@ -25,6 +27,9 @@ MOST_ROWS: Final = 5_000_000
 
 _WITHIN_REQUEST: Final = 50_000
 """A catalog of more photos is read beside the request, which is answered in SQL."""
+_LARGEST: Final = text("""
+    select catalog.id, count(*) from catalog join photo_index on photo_index.catalog_id = catalog.id
+    where catalog.removed_at is null group by catalog.id order by 2 desc, 1 desc""")
 
 
 class KeptCatalogs:
@@ -47,6 +52,7 @@ class KeptCatalogs:
         with self._engine.connect() as connection:
             catalog.catch_up(connection)
             catalog.prefetch(connection)
+        catalog.columns.is_complete = catalog.columns.count > _WITHIN_REQUEST
         with self._lock:
             self._kept[catalog_id] = (catalog, threading.Lock())
             self._being_read.pop(catalog_id, None)
@@ -62,7 +68,7 @@ class KeptCatalogs:
                 self._kept.move_to_end(catalog_id)
         if kept is None:
             if not self._is_small(catalog_id):
-                self._read_beside(catalog_id)
+                self._do_beside(catalog_id, self.load)
                 yield None
                 return
             self.load(catalog_id)
@@ -72,6 +78,9 @@ class KeptCatalogs:
             try:
                 catalog.catch_up(connection)
                 yield catalog, connection
+            except NotReadYet as missing:
+                self._do_beside(catalog_id, partial(self._read_more, names=missing.names))
+                raise
             except BaseException:
                 # Half followed is nothing: it is read anew by whoever comes next.
                 with self._lock:
@@ -90,17 +99,63 @@ class KeptCatalogs:
             most = {"catalog": catalog_id, "most": _WITHIN_REQUEST + 1}
             return (connection.scalar(asked, most) or 0) <= _WITHIN_REQUEST
 
-    def _read_beside(self, catalog_id: int) -> None:
+    def known(self) -> list[int]:
+        """The numbers of the catalogs that are kept now."""
         with self._lock:
-            if catalog_id in self._being_read:
-                return
-            thread = threading.Thread(target=self._load_or_forget, args=(catalog_id,), daemon=True)
-            self._being_read[catalog_id] = thread
-        thread.start()
+            return list(self._kept)
 
-    def _load_or_forget(self, catalog_id: int) -> None:
+    def settle(self) -> None:
+        """Wait until nothing is being read beside the requests."""
+        with self._lock:
+            readers = list(self._being_read.values())
+        for reader in readers:
+            reader.join()
+
+    def load_beside(self) -> None:
+        """Read the catalogs that there are, the largest first, beside the requests: at the start of a web process."""
+        threading.Thread(target=self._load_largest, daemon=True).start()
+
+    def _load_largest(self) -> None:
+        room = MOST_ROWS
+        with self._engine.connect() as connection:
+            there = connection.execute(_LARGEST).all()
+        for catalog_id, photos in there:
+            room -= photos
+            if room < 0 and photos != there[0][1]:
+                return
+            # One after another: what is shown first is most likely among the largest.
+            if reader := self._do_beside(catalog_id, self.load):
+                reader.join()
+
+    def _read_more(self, catalog_id: int, names: Sequence[str]) -> None:
+        """Read columns beside those that a catalog has, and put them to it as of one moment."""
+        more = Columns(catalog_id)
+        with self._engine.connect() as connection:
+            more.catch_up(connection)
+            more.prefetch(connection, names)
+        with self._lock:
+            kept = self._kept.get(catalog_id)
+        if kept is None:
+            return
+        catalog, lock = kept
+        with lock, self._engine.connect() as connection:
+            more.catch_up(connection)
+            catalog.catch_up(connection)
+            catalog.columns.take_over(more)
+
+    def _do_beside(self, catalog_id: int, work: Callable[[int], None]) -> threading.Thread | None:
+        """Have another thread do this with a catalog; None where one is at it, or it is kept and complete."""
+        with self._lock:
+            if catalog_id in self._being_read or (work == self.load and catalog_id in self._kept):
+                return None
+            thread = threading.Thread(target=self._done_beside, args=(catalog_id, work), daemon=True)
+            self._being_read[catalog_id] = thread
+            thread.start()
+        return thread
+
+    def _done_beside(self, catalog_id: int, work: Callable[[int], None]) -> None:
         try:
-            self.load(catalog_id)
+            work(catalog_id)
         finally:
             with self._lock:
                 self._being_read.pop(catalog_id, None)
@@ -124,13 +179,16 @@ def in_memory(
 ) -> Answer | None:
     """What a catalog in memory answers; None where SQL has to be asked.
 
-    That is: while it is being read, where the session has written something that no other connection can see yet, and
-    where the answer is None.
+    That is: while it, or a column that is asked for, is being read, where the session has written something that no
+    other connection can see yet, and where the answer is None.
     """
     bind = session.get_bind()
     if not isinstance(bind, Engine) or session.new or session.dirty or session.deleted:
         return None
     if session.in_transaction() and session.scalar(text("select pg_current_xact_id_if_assigned()::text")) is not None:
         return None
-    with kept_catalogs(bind).reading(catalog_id) as read:
-        return None if read is None else ask(*read)
+    try:
+        with kept_catalogs(bind).reading(catalog_id) as read:
+            return None if read is None else ask(*read)
+    except NotReadYet:
+        return None

@@ -35,6 +35,14 @@ _BEFORE_IN_NAMES = text("""
 NAME_HASH: Final = Shape("name_hash", "hashtextextended(image.name_key, 0)", "int8", "int64", of_image=True)
 
 
+class NotReadYet(Exception):
+    """A column of a large catalog that nobody asked for before; `names` are to be read beside the requests."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"Not read yet: {', '.join(names)}.")
+        self.names = tuple(names)
+
+
 class Columns:
     """The photos of a catalog, one row each in the order of their numbers: `ids`, int64, and columns by name.
 
@@ -48,6 +56,8 @@ class Columns:
         self.changes = 0
         """Counts what changed, so that what was worked out is known to be out of date."""
         self.count = 0
+        self.is_complete = False
+        """Whether a column that was not read yet is refused (`NotReadYet`): reading it would take a request seconds."""
         self.names: dict[str, Names] = {}
         self.stamps: dict[str, int] = {}
         self._kept: dict[str, Array] = {"id": np.empty(0, np.int64)}
@@ -71,9 +81,21 @@ class Columns:
         return self._kept[name][: self.count]
 
     def prefetch(self, connection: Connection, names: Iterable[str]) -> None:
-        """Read the columns that were not yet, in one pass over the tables."""
-        if missing := [_shape(name) for name in dict.fromkeys(names) if name not in self._kept]:
-            self._read_all(connection, missing)
+        """Read the columns that were not yet, in one pass over the tables. Raises NotReadYet where that is refused."""
+        missing = [name for name in dict.fromkeys(names) if name not in self._kept]
+        if missing and self.is_complete:
+            raise NotReadYet(missing)
+        if missing:
+            self._read_all(connection, [_shape(name) for name in missing])
+
+    def take_over(self, other: Columns) -> None:
+        """Keep the columns that another one has read of the same photos, as of the same snapshot."""
+        for name, kept in other._kept.items():
+            if name not in self._kept:
+                self._kept[name] = kept
+                if name in other.names:
+                    self.names[name] = other.names[name]
+                self._touch(name)
 
     def places(self, image_ids: Iterable[int]) -> Array:
         """The rows of those of these photos that there are, ascending."""
@@ -137,7 +159,11 @@ class Columns:
         values = {"catalog": self.catalog_id, "ids": [] if ids is None else ids.tolist()}
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor, cursor.copy(asked, values) as copy:
-            return read(b"".join(copy), shapes)
+            # Kept as pieces until the end, a million rows leave the process full of holes.
+            whole = bytearray()
+            for piece in copy:
+                whole += piece
+            return read(whole, shapes)
 
     def _as_kept(self, connection: Connection, shape: Shape, values: Array) -> Array:
         if shape.is_named:

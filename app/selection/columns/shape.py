@@ -127,9 +127,14 @@ def _shapes_of(key: Key) -> list[Shape]:
 
 
 PIXELS: Final = Shape("pixels", "image.width_px::bigint * image.height_px", "int8", "int64", of_image=True)
+# What the rules of a catalog look at and no key of the filter language asks for.
+_OF_RULES: Final = (
+    _number(PhotoIndex.longest_px), _number(PhotoIndex.shortest_px),
+    _yes_no(PhotoIndex.is_cropped), _yes_no(PhotoIndex.is_contradicted),
+)  # fmt: skip
 SHAPES: Final[dict[str, Shape]] = {
     shape.name: shape for key in ASKED.values() for shape in _shapes_of(key)
-} | {PIXELS.name: PIXELS}  # fmt: skip
+} | {shape.name: shape for shape in (PIXELS, *_OF_RULES)}  # fmt: skip
 SHARPNESS: Final = SHAPES[name_of(PhotoIndex.sharpness)]
 
 
@@ -144,7 +149,7 @@ def statement(shapes: Sequence[Shape], only_changed: bool) -> str:
     )
 
 
-def read(chunks: bytes, shapes: Sequence[Shape]) -> Array:
+def read(chunks: bytes | bytearray, shapes: Sequence[Shape]) -> Array:
     """Rows of PostgreSQL's binary COPY format as a structured array: field `id`, and one of each shape's name.
 
     A header of 19 bytes, then of each row the count of its fields and before each field its length, then -1
