@@ -4,7 +4,7 @@ The map
 -------
 The import graph is the data flow, reversed: a later step may import an earlier one, never the other way.
 
-    catalog -> captions -> intake -> review -> selection -> desk, datasets -> training -> evaluation -> cycles
+    catalog -> captions -> intake -> review -> labels -> selection -> desk, datasets -> training -> evaluation -> cycles
             -> launch -> removal -> web -> host -> demo
     beneath all of them: errors, units, logs, settings, storage, database, audit, passwords, people, guessing, jobs
     between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
@@ -48,6 +48,9 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   decided: the photo is unseen. **Rule set**: what a catalog sets for its rules. **Selection**: a filter over images;
   a **saved view** keeps one, with its order, by a name.
   **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.
+- **Label**: what a person says of a photo in a **label set**, a question that a team asks of a catalog: one or many
+  of its labels, yes or no, or a free text. What is said of a photo in one set is a **labelling**. **Correction**: a
+  fact of a photo as a person put it, in place of what its catalogue says.
 - **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it; its
   **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads. **Split**: train or
   validation.

@@ -96,6 +96,10 @@ def parser() -> argparse.ArgumentParser:
         ("delete", "erase name and e-mail; what they did stays"),
     ):
         deeds.add_argument(f"--{deed}", dest="deed", action="store_const", const=deed, help=text)
+    labels = data(command("labels", _labels, "Write a catalog’s labels to a file, or bring in what one says."))
+    labels.add_argument("catalog", type=int, help="the number of the catalog")
+    labels.add_argument("file", type=Path, help="a new file to write, or the one to bring in: .csv or .jsonl")
+    labels.add_argument("--bring-in-as", metavar="EMAIL", help="bring the file in, in this person’s name")
     backup = data(command("backup", _backup, "Write database and files into one file, while everything runs or not."))
     backup.add_argument("file", type=Path, help="the file to write")
     restore = data(command("restore", _restore, "Make a new data folder from a backup."))
@@ -188,6 +192,13 @@ def _people(options: argparse.Namespace) -> None:
     from app.host.team import team
 
     for line in team(_settings(options), options.email, options.deed):
+        print(line)
+
+
+def _labels(options: argparse.Namespace) -> None:
+    from app.host.label_files import label_files
+
+    for line in label_files(_settings(options), options.catalog, options.file, options.bring_in_as):
         print(line)
 
 

@@ -2,12 +2,14 @@
 
 from app import audit, guessing, jobs, people
 from app.captions import tables as captions
+from app.catalog import correction_tables as corrections
 from app.catalog import duplicate_tables as duplicates
 from app.catalog import tables as catalog
 from app.cycles import tables as cycles
 from app.datasets import tables as datasets
 from app.evaluation import tables as evaluation
 from app.intake import tables as intake
+from app.labels import tables as labels
 from app.review import tables as review
 from app.selection import changes, saved_views
 from app.selection import tables as selection
@@ -18,6 +20,7 @@ __all__ = [
     "captions",
     "catalog",
     "changes",
+    "corrections",
     "cycles",
     "datasets",
     "duplicates",
@@ -25,6 +28,7 @@ __all__ = [
     "guessing",
     "intake",
     "jobs",
+    "labels",
     "people",
     "review",
     "saved_views",

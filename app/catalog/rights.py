@@ -77,6 +77,11 @@ def _heading_of(column: str) -> str:
     return re.sub(r"[\s_-]+", "_", column.strip().lower())
 
 
+def is_of_rights(column: str) -> bool:
+    """Whether a column says whose a photo is or what may be done with it."""
+    return _heading_of(column) in {*SOURCES, *LICENCES, *CREDITS, *OPT_OUTS, *ROBOTS}
+
+
 def replaced(extra: Mapping[str, Any], said: Mapping[str, Any]) -> list[str]:
     """The columns of a photo that a newer row takes the place of, for it says the same in a column of another name.
 

@@ -8,7 +8,7 @@ else, nor a caption where a person wrote another.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.captions import writing
 from app.captions.tables import Caption
-from app.catalog import rights
+from app.catalog import corrections, rights
 from app.catalog.naming import folder_category
 from app.catalog.tables import Image, IntakeRemark
 from app.intake.matching import TOLD_AT_MOST
@@ -114,13 +114,14 @@ def describe_next(session: Session, remarks: IntakeRemarks, after: int) -> int |
     images = {image.id: image for image in session.scalars(locked)}
     current = writing.current(session, ids)
     earlier = _earlier(session, remarks.intake_id, rows)
+    corrected = corrections.standing_on(session, ids)
     fresh: dict[int, tuple[str, GivenText]] = {}
     for row in rows:
         image = images.get(row.image_id or 0)
         if image is None:
             continue
         named = _Named(row.name, said_of(row), list(given_of(row)))
-        _correct(remarks, image, named, earlier[image.id])
+        _correct(remarks, image, named, earlier[image.id], corrected.get(image.id, {}))
         first = next((text for words in [*earlier[image.id], named] for text in words.given), None)
         for text in named.given:
             if first is text and image.id not in current:
@@ -166,8 +167,11 @@ def _earlier(session: Session, intake_id: int, rows: Sequence[IntakeFile]) -> di
     return names
 
 
-def _correct(remarks: IntakeRemarks, image: Image, named: _Named, earlier: Sequence[_Named]) -> None:
-    """What the row of one name says, set where an earlier name of the same bytes says nothing else."""
+def _correct(
+    remarks: IntakeRemarks, image: Image, named: _Named, earlier: Sequence[_Named], corrected: Mapping[str, str]
+) -> None:
+    """What the row of one name says, set where an earlier name of the same bytes says nothing else, and no person: of
+    the facts that are `corrected`, by whom."""
     row = named.said
     if row is None:
         return
@@ -178,7 +182,11 @@ def _correct(remarks: IntakeRemarks, image: Image, named: _Named, earlier: Seque
             unused.setdefault(other, []).append(f"{_label(fact)} {_shown(value)}")
             continue
         before = getattr(image, fact) if fact in _FIELDS else image.extra.get(fact)
-        if before != value:
+        if before != value and fact in corrected:
+            why = f"{corrected[fact]} corrected it to {_shown(before)}, which stays"
+            said = f"Not taken: {_label(fact)} {_shown(value)}. {why}."
+            remarks.remark("unused", row.source, row.line, row.name, said)
+        elif before != value:
             changes.append(f"{_label(fact)} {_shown(before)} → {_shown(value)}")
             _set(image, fact, value)
     for column in rights.replaced(image.extra, row.extra):

@@ -23,6 +23,7 @@ from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
 from app.jobs import Job
+from app.labels.tables import Labelling
 from app.people import Person, needs_owner
 from app.removal import files
 from app.removal.consequences import Consequences, counted
@@ -167,7 +168,7 @@ def _forget_rulings(session: Session, image_ids: Collection[int]) -> None:
 
 def _hide(session: Session, image_ids: Collection[int]) -> None:
     """Photos that versions hold are found no more: by their looks or words, as copies, in groups or on a map."""
-    for table in (Embedding, Lettering, DuplicateMember):
+    for table in (Embedding, Lettering, DuplicateMember, Labelling):
         session.execute(delete(table).where(table.image_id.in_(image_ids)))
     session.execute(delete(CopyPair).where(or_(CopyPair.first_id.in_(image_ids), CopyPair.second_id.in_(image_ids))))
     # Without its best photo a group is made anew, as is one of which a single photo is left.

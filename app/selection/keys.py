@@ -31,6 +31,7 @@ from app.selection.kinds import (
     YesNo,
     figure,
 )
+from app.selection.labelled import Labelled, said_of_labels
 from app.selection.near import Inside, Like, Looks, Similar, Unlike
 from app.selection.tables import PhotoIndex, PhotoText
 from app.selection.when import Period, When, Who, said
@@ -306,6 +307,10 @@ _DECLARED: Final[tuple[Key, ...]] = (
     Inside(
         name="in", column=PhotoIndex.image_id, sample=("lasso-3",),
         say=lambda values, _: f"inside {alternatives(values)} of the map",
+    ),
+    Labelled(
+        name="label", column=PhotoIndex.labels, sample=("fit=slim", "fit=wide", "view=front"),
+        say=lambda values, _: said_of_labels(values), say_left_out=lambda values, _: said_of_labels(values, True),
     ),
     Phrase(
         name="text", column=PhotoText.of_picture, sample=("organic",),

@@ -59,6 +59,7 @@ class PhotoIndex(Base):
     seam: Mapped[float | None]
     parts: Mapped[int | None]
     lettering: Mapped[str] = mapped_column(Text, server_default="not read")  # where text stands in the picture
+    labels: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default="{}")  # numbers of `label_value`
 
 
 class PhotoText(Base):
@@ -162,6 +163,15 @@ _KEEPERS = {
         where photo_index.image_id = fresh.image_id and (photo_index.verdict, photo_index.rule, photo_index.suggested,
             photo_index.decided_by, photo_index.decided_at, photo_index.decider_id) is distinct from
             (fresh.verdict, fresh.rule, fresh.suggested, fresh.decided_by, fresh.decided_at, fresh.decider_id)""",
+    "labelling": """
+        update photo_index set labels = fresh.labels
+        from (
+            select touched.image_id, array(
+                select unnest(labelling.value_ids) from labelling
+                where labelling.image_id = touched.image_id and labelling.superseded_at is null order by 1) as labels
+            from (select distinct image_id from changed) as touched
+        ) as fresh
+        where photo_index.image_id = fresh.image_id and photo_index.labels is distinct from fresh.labels""",
 }
 TRIGGERS: tuple[str, ...] = tuple(
     statement

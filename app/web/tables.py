@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
@@ -31,6 +32,17 @@ def answer(request: Request, name: str, head: Row, rows: Callable[[Session], Ite
 
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def json_lines(request: Request, name: str, rows: Callable[[Session], Iterable[dict[str, str]]]) -> StreamingResponse:
+    """The same as JSON, an object a line."""
+
+    def lines() -> Iterator[str]:
+        with opened(request) as reader:
+            yield from (json.dumps(row, ensure_ascii=False) + "\n" for row in rows(reader))
+
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(lines(), media_type="application/jsonl", headers=headers)
 
 
 def plain_cell(text: str) -> str:

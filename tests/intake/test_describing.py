@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.captions import proposing, writing
 from app.captions.tables import Caption
+from app.catalog import corrections
 from app.catalog.tables import Catalog, Image, Intake, IntakeRemark
 from app.intake import describing, ingest, taking
 from app.storage import Storage
@@ -115,6 +116,24 @@ def test_a_corrected_row_takes_effect_and_says_what_it_changed(session: Session,
     assert said(session, asked, "changed") == [("metadata.csv", 2, "1.jpg", f"1.jpg: {changes}.")]
     _, again = take_in()
     assert (result["remarks"], again["remarks"]) == ({"changed": 1}, {})
+
+
+def test_what_a_person_corrected_stays_and_the_row_is_named(session: Session, take_in: TakeIn, folder: Path) -> None:
+    add(folder, "1.jpg")
+    table = folder / "metadata.csv"
+    table.write_text("file_name,title,season\n1.jpg,Bleu ketle,spring\n")
+    take_in()
+    ana, image = cast.person(session), session.scalars(select(Image)).one()
+    corrections.correct(session, image, ana, "title", "Blue kettle")
+    corrections.correct(session, image, ana, "season", "")
+    table.write_text("file_name,title,season,category\n1.jpg,Bleu kettle,summer,Kettles\n")
+    asked, _ = take_in()
+    image = session.scalars(select(Image)).one()
+    assert (image.title, image.category, image.extra) == ("Blue kettle", "Kettles", {})
+    assert [row[3] for row in said(session, asked, "unused")] == [
+        "Not taken: title “Bleu kettle”. Ana corrected it to “Blue kettle”, which stays.",
+        "Not taken: “season” “summer”. Ana corrected it to none, which stays.",
+    ]
 
 
 def test_an_empty_field_of_a_corrected_row_takes_nothing_away(session: Session, take_in: TakeIn, folder: Path) -> None:

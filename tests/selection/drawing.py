@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.catalog.spelling import is_unseen
 from app.selection.keys import ASKED
 from app.selection.kinds import Key, Label, Measure, Number, OneOf, Range
+from app.selection.labelled import Labelled
 from app.selection.near import Inside
 from app.selection.query import Selection
 from app.selection.tree import Node, Term, either, left_out, plainest, together
@@ -49,6 +50,10 @@ def values_of(key: Key, texts: st.SearchStrategy[str] = TEXT) -> st.SearchStrate
         return st.none() | ranges(key.top)
     if isinstance(key, Inside):
         return st.builds("{}-{}".format, st.sampled_from(["lasso", "cluster", "far"]), st.integers(1, 10**9 - 1))
+    if isinstance(key, Labelled):
+        # Spaces are tidied as they are read.
+        name = texts.map(lambda text: " ".join(text.replace("=", " ").split())).filter(lambda text: not is_unseen(text))
+        return st.just("none") | name | st.builds("{}={}".format, name, name)
     if isinstance(key, Number):
         return st.integers(0, 10**17)
     if isinstance(key, When):

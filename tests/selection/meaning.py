@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
 from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, Signals
+from app.labels.tables import Labelling, LabelSet, LabelValue
 from app.people import Person
 from app.review.tables import Decision
 from app.selection import near as near_keys
@@ -73,6 +74,8 @@ class PlainPhoto:
     decision: Decision | None
     looks: Looks
     people: dict[int, Person]
+    labels: dict[str, set[str]] = field(default_factory=dict)
+    """What people said of it by set, both as `_same` has them."""
 
     @property
     def texts(self) -> list[str]:
@@ -115,12 +118,30 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
         {row.name: row.image_ids for row in session.scalars(select(MapSet).where(MapSet.catalog_id == catalog_id))},
     )
     people = {row.id: row for row in session.scalars(select(Person))}
+    labels = _labels_of(session)
     return [
         PlainPhoto(
-            row, signals.get(row.id), read.get(row.id), captions.get(row.id), decisions.get(row.id), looks, people
+            row,
+            signals.get(row.id),
+            read.get(row.id),
+            captions.get(row.id),
+            decisions.get(row.id),
+            looks,
+            people,
+            labels.get(row.id, {}),
         )
         for row in images
     ]
+
+
+def _labels_of(session: Session) -> dict[int, dict[str, set[str]]]:
+    named = {row.id: row.name for row in session.scalars(select(LabelValue))}
+    names = {row.id: row.name for row in session.scalars(select(LabelSet))}
+    said: dict[int, dict[str, set[str]]] = {}
+    for row in session.scalars(select(Labelling)):
+        if row.superseded_at is None and row.value_ids:
+            said.setdefault(row.image_id, {})[_same(names[row.set_id])] = {_same(named[each]) for each in row.value_ids}
+    return said
 
 
 def matches(photo: PlainPhoto, selection: Selection) -> bool:
@@ -143,6 +164,8 @@ def holds(photo: PlainPhoto, asked: Node) -> bool:
 def _meets(photo: PlainPhoto, term: Term, around: AllOf) -> bool:
     if term.key in ("like", "unlike"):
         return _is_like(photo, term, around)
+    if term.key == "label":
+        return _is_labelled(photo, term)
     held = [MEANINGS[term.key].holds(photo, value) for value in term.values]
     if term.key == "decision" and "rule" in around.values("by") and _author(photo) == "rule":
         held += [photo.decision is not None and photo.decision.verdict == value for value in term.values]
@@ -159,6 +182,24 @@ def _is_like(photo: PlainPhoto, term: Term, around: AllOf) -> bool:
     if around.values("like") and not term.is_not:
         return True
     return (here in looks.nearest(looks.middle(term.values))) == term.is_not
+
+
+def _is_labelled(photo: PlainPhoto, term: Term) -> bool:
+    """Labels of one set are alternatives, sets are asked for together."""
+    by_set: dict[str, list[bool]] = {}
+    for value in term.values:
+        if value != "none":
+            by_set.setdefault(_same(value.partition("=")[0]), []).append(_has_label(photo, value))
+    nothing = "none" in term.values and not photo.labels
+    if term.is_not:
+        return not (nothing or any(any(held) for held in by_set.values()))
+    return nothing or (bool(by_set) and all(any(held) for held in by_set.values()))
+
+
+def _has_label(photo: PlainPhoto, value: str) -> bool:
+    name, is_assigned, label = _same(value).partition("=")
+    given = photo.labels.get(name, set())
+    return label in given if is_assigned else bool(given)
 
 
 def _author(photo: PlainPhoto) -> str:
@@ -228,12 +269,14 @@ def _beginnings(photo: PlainPhoto) -> list[str]:
     return [word for word in asked if word]
 
 
-def _labelled(value: Callable[[PlainPhoto], str | None]) -> Meaning:
-    def same(text: str | None) -> str | None:
-        return None if text is None else " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+def _same(text: str) -> str:
+    """What spellings of one name have in common."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
+
+def _labelled(value: Callable[[PlainPhoto], str | None]) -> Meaning:
     return Meaning(
-        lambda photo, asked: same(value(photo)) == same(asked),
+        lambda photo, asked: (None if (name := value(photo)) is None else _same(name)) == (asked and _same(asked)),
         lambda photo: [name if (name := value(photo)) is None else name.upper(), value(photo)],
     )
 
@@ -367,6 +410,17 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "author": _person(lambda photo: photo.caption.person_id if photo.caption else None),
     "id": _equal(lambda photo: photo.image.id),
     "words": Meaning(lambda photo, typed: _mentions(photo.texts, typed), _beginnings),
+    # Together in `_is_labelled`.
+    "label": Meaning(
+        _has_label,
+        lambda photo: (
+            [
+                *(f"{name}={label}" for name, labels in photo.labels.items() for label in sorted(labels)),
+                *(name.upper() for name in photo.labels),
+            ]
+            or ["none", "Unheard of", "fit=unheard of"]
+        ),
+    ),
     "lettering": _equal(lambda photo: photo.lettering.place if photo.lettering else "not read"),
     "writing": Meaning(
         lambda photo, asked: (

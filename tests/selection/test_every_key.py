@@ -26,6 +26,7 @@ from app.catalog.tables import Catalog, Image, Lettering, MapSet, Signals
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
+from app.labels import giving, sets
 from app.people import Person
 from app.review.decisions import apply_rules, decide, decide_selection
 from app.review.tables import Decision
@@ -93,6 +94,10 @@ def shelf(connection: Connection) -> Shelf:
 
 def fill(session: Session, catalog: Catalog, ana: Person) -> None:
     draw = random.Random(8)
+    named = [
+        sets.define(session, catalog.id, ana, "Fit", "one", ["slim", "Möglich"]),
+        sets.define(session, catalog.id, ana, "Faults", "many", ["stain", "creases"]),
+    ]
     space = embeddings.space_of(session, EmbedderFacts("drawn", "1", "none", 3, True))
     embeddings.record_phrase(session, space, "red dress", [0.6, 0.8, 0.0])
     for number in range(30):
@@ -139,6 +144,10 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
                 )
             )
         session.flush()
+        for label_set in draw.choice(([], named[:1], named[1:], named)):
+            giving.give(session, photo, ana, giving.Act(label_set, draw.choice(label_set.values)))
+        if number % 6 == 1:
+            giving.give(session, photo, ana, giving.Act(named[1], draw.choice(named[1].values)))
         if number % 3 == 0:
             apply_rules(session, [photo.id])
         elif number % 3 == 1:

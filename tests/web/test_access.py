@@ -59,6 +59,13 @@ ROUTES: dict[str, Who] = {
     "POST /catalogs/{catalog_id}/refused/exclusions": "member",
     "POST /catalogs/{catalog_id}/refused/retries": "member",  # a folder of the server is an owner's, as for intakes
     "GET /catalogs/{catalog_id}/refused.csv": "member",
+    "GET /catalogs/{catalog_id}/labels": "member",
+    "POST /catalogs/{catalog_id}/labels": "member",
+    "GET /catalogs/{catalog_id}/labels.csv": "member",
+    "GET /catalogs/{catalog_id}/labels.jsonl": "member",
+    "POST /catalogs/{catalog_id}/labels/imports": "member",
+    "POST /catalogs/{catalog_id}/label-sets": "member",
+    "POST /catalogs/{catalog_id}/label-sets/{set_id}": "member",
     "GET /catalogs/{catalog_id}/rules": "member",
     "POST /catalogs/{catalog_id}/rules": "member",
     "GET /catalogs/{catalog_id}/duplicates": "member",
@@ -86,10 +93,12 @@ ROUTES: dict[str, Who] = {
     "POST /images/{image_id}/captions/{caption_id}/restoration": "member",
     "GET /images/{image_id}/card": "member",
     "POST /images/{image_id}/contradictions": "member",
+    "POST /images/{image_id}/corrections": "member",
     "POST /images/{image_id}/decisions": "member",
     "GET /images/{image_id}/original": "member",
     "GET /images/{image_id}/removal": "owner",
     "POST /images/{image_id}/removal": "owner",
+    "POST /images/{image_id}/labels": "member",
     "POST /images/{image_id}/recaption": "member",
     "GET /images/{image_id}/thumb": "member",
     "GET /images/{image_id}/view": "member",
@@ -385,6 +394,12 @@ TOLD_BY: dict[str, str] = {
     "POST /catalogs/{catalog_id}/duplicates/order": "job_asked",  # the row has its person
     "POST /catalogs/{catalog_id}/duplicates/sure": "ruling",
     "POST /catalogs/{catalog_id}/duplicates/{group_id}": "ruling",
+    "POST /catalogs/{catalog_id}/label-sets": "labels_defined",
+    "POST /catalogs/{catalog_id}/label-sets/{set_id}": "labels_defined",
+    "POST /catalogs/{catalog_id}/labels": "labelling",
+    "POST /catalogs/{catalog_id}/labels/imports": "labelling",
+    "POST /images/{image_id}/labels": "labelling",
+    "POST /images/{image_id}/corrections": "correction",
     "POST /images/{image_id}/decisions": "decision",
     "POST /catalogs/{catalog_id}/lassos": "",  # the row has its person
     "POST /catalogs/{catalog_id}/views": "",  # the row has its person, who alone changes it
@@ -404,7 +419,7 @@ TOLD_BY: dict[str, str] = {
 
 def test_every_route_that_changes_something_says_where_it_is_told(web: FastAPI) -> None:
     assert {route for route in served(web) if not route.startswith("GET ")} == TOLD_BY.keys()
-    assert set(TOLD_BY.values()) - {"", "decision", "caption", "ruling"} <= set(audit.ACTS)
+    assert set(TOLD_BY.values()) - {"", "decision", "caption", "ruling", "labelling", "correction"} <= set(audit.ACTS)
 
 
 def test_work_that_is_asked_for_is_in_the_log(session: Session, client: TestClient, me: Person) -> None:

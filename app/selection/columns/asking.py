@@ -10,10 +10,12 @@ import numpy as np
 from sqlalchemy import Connection, Select, select
 
 from app.catalog.tables import Image
+from app.selection.columns.labels import LabelPairs
 from app.selection.columns.rows import Columns
 from app.selection.columns.shape import NEVER, SHAPES, Array, name_of
 from app.selection.keys import ASKED
 from app.selection.kinds import NOTHING, Around, Key, Label, Measure, Number, OneOf, Range, SomeOf, YesNo
+from app.selection.labelled import Labelled, numbers_of, sets_of
 from app.selection.near import Similar
 from app.selection.query import GROUPS, Selection
 from app.selection.tables import PhotoIndex, PhotoText
@@ -30,10 +32,12 @@ class Asker:
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
+        self.labels = LabelPairs(columns)
         self._judged: OrderedDict[tuple[str, tuple[Any, ...]], Array] = OrderedDict()
 
     def follow(self, connection: Connection, changed: Array | None) -> None:
         """Bring what PostgreSQL judged up to date for the photos that changed; None for all."""
+        self.labels.follow(connection, changed)
         if changed is None or len(changed) > _FEW:
             self._judged.clear()
             return
@@ -72,6 +76,8 @@ class Asker:
     def term(self, connection: Connection, term: Term, around: AllOf, is_wide: bool) -> Array:
         """The photos that one term of `around` lets through, `is_wide` where another key's choice widens it."""
         key = ASKED[term.key]
+        if isinstance(key, Labelled):
+            return self._labelled(connection, term)
         mask = self._any_of(connection, key, term.values)
         if mask is None:
             return self._asked_of_database(connection, term, around, is_wide)
@@ -107,6 +113,21 @@ class Asker:
             people = list(connection.scalars(key.people(values))) + [0] * (None in values)
             return np.isin(self.columns.column(connection, name_of(key.column)), people)
         return None
+
+    def _labelled(self, connection: Connection, term: Term) -> Array:
+        """As `Labelled.clause`. Names are looked up each time: a set that is renamed changes no photo."""
+        held = [
+            self.labels.having(
+                connection, connection.scalar(select(numbers_of(self.columns.catalog_id, name, labels))) or ()
+            )
+            for name, labels in sets_of(term.values).items()
+        ]
+        ways = [self.labels.unlabelled(connection)] if NOTHING in term.values else []
+        if term.is_not:
+            left_out: Array = np.logical_or.reduce([*ways, *held])
+            return ~left_out
+        both: Array = np.logical_or.reduce([*ways, *([np.logical_and.reduce(held)] if held else [])])
+        return both
 
     def names(self, connection: Connection, key: Label, values: Sequence[Any]) -> Array:
         """Whether a photo has one of these names, in any spelling."""

@@ -15,6 +15,7 @@ from app.selection.columns.rows import Columns
 from app.selection.columns.shape import SHAPES, Array, name_of
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
 from app.selection.kinds import NOTHING, Column, Label, Measure, OneOf
+from app.selection.labelled import Labelled
 from app.selection.near import Inside, Looks, Similar
 from app.selection.query import Selection
 from app.selection.tables import PhotoIndex
@@ -56,8 +57,9 @@ class CatalogInMemory:
         mask = np.ones(self.columns.count, bool)
         for limit in self._asker.masks(connection, selection).values():
             mask &= limit
-        # Who is nearest to a photo, who is called so and which day it is change with what no column holds.
-        if not any(isinstance(ASKED[term.key], Similar | Looks | Inside | When | Who) for term in selection.every_term):
+        # Who is nearest to a photo, what a person or a label is called and which day it is change with what no column has.
+        changing = Similar | Looks | Inside | When | Who | Labelled
+        if not any(isinstance(ASKED[term.key], changing) for term in selection.every_term):
             self._masks[selection] = (self.columns.changes, mask)
             if len(self._masks) > _MASKS_KEPT:
                 self._masks.popitem(last=False)
@@ -179,6 +181,10 @@ class CatalogInMemory:
             if NOTHING in selection.values(key):
                 counted[key][NOTHING] = int(np.count_nonzero(bits == 0))
         return counted
+
+    def labels(self, connection: Connection, selection: Selection) -> dict[int, int]:
+        """How many photos have each label, by its number."""
+        return self._asker.labels.counts(connection, self.chosen(connection, selection))
 
     def _values(self, connection: Connection, key: OneOf | Label, mask: Array) -> dict[str | None, int]:
         if not isinstance(key, Label):

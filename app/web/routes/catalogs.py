@@ -28,8 +28,9 @@ from app.selection.saved_views import SavedView
 from app.selection.wording import Description, describe, examples
 from app.web.dependencies import CurrentPerson, Page, Read
 from app.web.views import facets as pane
-from app.web.views import photos
+from app.web.views import labels, photos
 from app.web.views.facets import Histogram, Listing, address
+from app.web.views.labels import LabelStrip
 from app.web.views.photos import Photo
 
 router = APIRouter()
@@ -109,6 +110,7 @@ class GridView:
     photo: Photo | None
     examples: list[tuple[str, str]]
     views: list[LinkedView]
+    label_sets: tuple[LabelStrip, ...]
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _grid(session: Session, catalog: Catalog, me: Person, query: str, sort: str,
         refusal=refusal,
         sort=sort,
         sorts=SORTS,
-        facets=pane.draw(counted, chosen, sort),
+        facets=_facets(pane.draw(counted, chosen, sort), labels.facets(session, chosen, sort)),
         total=counted.total,
         suggested=counted.suggested,
         offer=_offer(session, chosen),
@@ -191,7 +193,13 @@ def _grid(session: Session, catalog: Catalog, me: Person, query: str, sort: str,
             LinkedView(shown.view, shown.owner, shown.is_own, address(catalog.id, shown.view.query, shown.view.sort))
             for shown in saved_views.visible(session, catalog.id, me)
         ],
+        label_sets=labels.strips(session, catalog.id),
     )
+
+
+def _facets(drawn: list[Listing | Histogram], of_labels: list[Listing]) -> list[Listing | Histogram]:
+    """What a team asks itself stands right behind what it decided."""
+    return [*drawn[:2], *of_labels, *drawn[2:]]
 
 
 def _tiles(

@@ -13,7 +13,8 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from app.catalog import reading
 from app.desk import queue
-from app.review import decisions, duplicates
+from app.labels import undoing
+from app.review import decisions
 from app.selection.browse import mark_of
 from app.selection.query import parse
 from app.web import errors, formats
@@ -84,7 +85,7 @@ def decide_selection(
 @router.post("/undo")
 def undo(request: Request, session: Write, me: CurrentPerson, next: Text = "") -> Response:
     """Take this person's last act back."""
-    undone = duplicates.undo(session, me)
+    undone = undoing.undo(session, me)
     if errors.wants_json(request):
         now = undone.decision
         mark = mark_of(now.verdict, now.is_suggestion) if now is not None else ""

@@ -36,6 +36,7 @@ _CHOICES: Final[dict[Act, str]] = {
     "version_removed": "Removed a version",
     "cache_emptied": "Emptied the cache",
     "naming_decided": "Decided how file names name photos",
+    "labels_defined": "Changed a label set",
 }
 CHOICES: Final[dict[str, str]] = {str(act): words for act, words in _CHOICES.items()}
 _ALARMING: Final = frozenset({"sign_in_failed", "access_ended", "person_deleted", "run_discarded", "catalog_removed"})

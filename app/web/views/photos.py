@@ -12,17 +12,21 @@ from app.captions import checking, naming_history, rules, writing
 from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import Caption, NamingRule
-from app.catalog import embeddings, lettering, notes, reading, rights, text_kinds
+from app.catalog import corrections, embeddings, lettering, notes, reading, rights, text_kinds
 from app.catalog import signals as measured
+from app.catalog.correction_tables import Correction
 from app.catalog.drawing import Mark
 from app.catalog.measures import SCALE_OF, SCALES, Scale
 from app.catalog.tables import Image, Lettering, Signals
 from app.catalog.text_lines import TextLine
+from app.labels import giving
+from app.labels.giving import Said
 from app.review import decisions, rule_sets
 from app.review.rules import LIMITS, RuleSettings
 from app.review.tables import Decision
 from app.selection import browse
 from app.selection.browse import Tile
+from app.web.views.labels import LabelStrip, strips
 
 # Where a gauge ends: offsets and colour differences beyond these are as bad as it gets.
 OFFSET_END: Final = 0.25
@@ -85,6 +89,15 @@ class Claims:
 
 
 @dataclass(frozen=True)
+class PhotoFact:
+    """What the catalogue says of a photo, or a person in its place: `seen` is that correction's number, 0: none."""
+
+    name: str
+    value: str
+    seen: int
+
+
+@dataclass(frozen=True)
 class Photo:
     """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors.
     `similar` are those that look most like it, the nearest first.
@@ -109,6 +122,10 @@ class Photo:
     is_embedded: bool
     lettering: Lettering | None
     evidence: Evidence
+    labels: tuple[LabelStrip, ...] = ()
+    said: tuple[Said, ...] = ()
+    facts: tuple[PhotoFact, ...] = ()
+    corrections: tuple[tuple[Correction, str], ...] = ()
     named: tuple[NamingRule, str] | None = None
 
     @property
@@ -193,6 +210,10 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
         is_embedded=embeddings.is_embedded(session, image_id),
         lettering=read_text,
         evidence=_evidence(signals, read_text),
+        labels=strips(session, image.catalog_id, image_id),
+        said=tuple(giving.history(session, image_id)),
+        facts=_facts(session, image),
+        corrections=tuple(corrections.history(session, image_id)),
         named=_named(session, image, caption),
     )
 
@@ -203,6 +224,17 @@ def _named(session: Session, image: Image, caption: Caption | None) -> tuple[Nam
         return None
     history = naming_history.history(session, image.catalog_id)
     return next(((row, person) for row, person in history if row.rule == key), None)
+
+
+def _facts(session: Session, image: Image) -> tuple[PhotoFact, ...]:
+    """What can be corrected: the fields, further columns, and what a person took away."""
+    standing = corrections.current(session, image.id)
+    further = [name for name in dict.fromkeys([*image.extra, *standing]) if not rights.is_of_rights(name)]
+    names = dict.fromkeys([*corrections.FIELDS, *further])
+    return tuple(
+        PhotoFact(name, corrections.value_of(image, name) or "", standing[name].id if name in standing else 0)
+        for name in names
+    )
 
 
 def _similar(session: Session, image: Image) -> list[Tile]:

@@ -12,7 +12,7 @@ import { recaption } from "./recaption.js";
 import { forgetCard, leadToEditor, showCard } from "./card.js";
 
 const box = document.querySelector("[data-browse]");
-const picks = new Picks(box, { changed: sayHowMany, moved: (tile) => showCard(tile, () => picks.currentId), reach });
+export const picks = new Picks(box, { changed: sayHowMany, moved: (tile) => showCard(tile, () => picks.currentId), reach });
 const format = (count) => count.toLocaleString("en-GB");
 
 function sayHowMany() {
@@ -42,7 +42,7 @@ function markAfter(tile, value) {
   return value.split(":")[0];
 }
 
-function targets() {
+export function targets() {
   if (picks.isAll) return picks.tiles;
   if (picks.count) return [...picks.picked].map((id) => picks.find(id)).filter(Boolean);
   return picks.current ? [picks.current] : [];
@@ -71,6 +71,7 @@ async function sent(address, fields, tiles) {
 }
 
 let sending = Promise.resolve(); // an act is taken back once it was answered, else the one before it would be
+export const awaited = (asked) => { sending = asked.catch(() => {}); };
 
 async function decide(value) {
   const tiles = targets();
@@ -103,12 +104,12 @@ async function decide(value) {
 }
 
 // What is known of these photos has changed; the one in the pane is shown anew.
-function outdated(tiles) {
+export function outdated(tiles) {
   tiles.forEach((tile) => forgetCard(tile));
   if (tiles.includes(picks.current)) showCard(picks.current, () => picks.currentId);
 }
 
-async function undo() {
+export async function undo() {
   await sending;
   const unsent = await takeBack();
   if (unsent?.refusal) return; // it was not done, and the bar says so
@@ -136,7 +137,7 @@ async function undo() {
 onKey((event, name) => name === "Ctrl+z" && Boolean(undo()));
 
 let counting = 0;
-function recountSoon() {
+export function recountSoon() {
   clearTimeout(counting);
   counting = setTimeout(() => recount().catch(() => {}), 300);
 }

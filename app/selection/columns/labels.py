@@ -1,0 +1,79 @@
+"""Labels of a catalog's photos in memory: which photo has which, and how they follow the database.
+
+A photo has any number of labels, so they are pairs beside the columns. A pair takes 16 bytes, and 4 more for its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+import numpy as np
+from sqlalchemy import Connection, text
+
+from app.selection.columns.rows import Columns
+from app.selection.columns.shape import Array
+
+_READ: Final = """
+    select image_id, unnest(labels) from photo_index
+    where catalog_id = :catalog and labels <> '{}'%s order by image_id"""
+_ALL = text(_READ % "")
+_SOME = text(_READ % " and image_id = any(:ids)")
+
+
+class LabelPairs:
+    """Pairs of a photo and a label, by number, in the order of the photos. Read when they are first asked for."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self._pairs: Array | None = None
+        self._rows: Array | None = None
+        self._rows_as_of = -1
+
+    def follow(self, connection: Connection, changed: Array | None) -> None:
+        """Bring them up to date for the photos that changed; None: read them anew when they are asked for."""
+        if changed is None:
+            self._pairs = None
+        elif self._pairs is not None and len(changed):
+            fresh = self._read(connection, changed)
+            stay = self._pairs[~np.isin(self._pairs[:, 0], changed)]
+            both = np.concatenate([stay, fresh])
+            self._pairs = both[np.argsort(both[:, 0], kind="stable")]
+        self._rows = None
+
+    def having(self, connection: Connection, numbers: Collection[int]) -> Array:
+        """Whether each row's photo has one of these labels (bool)."""
+        mask = np.zeros(self.columns.count, bool)
+        pairs, rows = self._placed(connection)
+        mask[rows[np.isin(pairs[:, 1], list(numbers))]] = True
+        return mask
+
+    def unlabelled(self, connection: Connection) -> Array:
+        """Whether each row's photo has no label at all (bool)."""
+        mask = np.ones(self.columns.count, bool)
+        mask[self._placed(connection)[1]] = False
+        return mask
+
+    def counts(self, connection: Connection, mask: Array) -> dict[int, int]:
+        """How many of the photos in `mask` have each label, by its number; those that none has are left out."""
+        pairs, rows = self._placed(connection)
+        numbers, counts = np.unique(pairs[mask[rows], 1], return_counts=True)
+        return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+
+    def _placed(self, connection: Connection) -> tuple[Array, Array]:
+        """The pairs, int64 N x 2, and the row of each pair's photo."""
+        if self._pairs is None:
+            self._pairs = self._read(connection)
+            self._rows = None
+        if self._rows is None or self._rows_as_of != self.columns.changes:
+            self._rows = np.searchsorted(self.columns.ids, self._pairs[:, 0]).astype(np.int32)
+            self._rows_as_of = self.columns.changes
+        return self._pairs, self._rows
+
+    def _read(self, connection: Connection, image_ids: Array | None = None) -> Array:
+        asked = {"catalog": self.columns.catalog_id}
+        if image_ids is not None:
+            rows = connection.execute(_SOME, asked | {"ids": image_ids.tolist()}).all()
+        else:
+            rows = connection.execute(_ALL, asked).all()
+        return np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2)

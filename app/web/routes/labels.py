@@ -1,0 +1,203 @@
+"""Labels: a catalog's sets on their page, and labels given to one photo or to a selection.
+
+A script that asks for JSON gets what happened; a plain form is led on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Final
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from sqlalchemy.orm import Session
+
+from app.catalog import reading
+from app.errors import NotFound, Refused
+from app.labels import files, giving, sets
+from app.labels.giving import Act
+from app.labels.tables import LabelSet
+from app.people import Person
+from app.review.decisions import name_of
+from app.selection import browse
+from app.selection.query import Selection, parse
+from app.web import errors, formats, tables
+from app.web.dependencies import CurrentPerson, Page, Read, Sent, Write
+from app.web.security import safe_next
+from app.web.views import labels as view
+
+router = APIRouter()
+Text = Annotated[str, Form()]
+MAX_FILE_BYTES: Final = 64 << 20
+
+Change = Callable[[Session, LabelSet, Person, str, int], object]
+_CHANGES: Final[dict[str, Change]] = {
+    "retire": lambda session, row, me, _, __: sets.retire(session, row, me),
+    "return": lambda session, row, me, _, __: sets.retire(session, row, me, is_back=True),
+    "up": lambda session, row, me, _, __: sets.move(session, row, me, -1),
+    "down": lambda session, row, me, _, __: sets.move(session, row, me, 1),
+    "add": lambda session, row, me, name, _: sets.add_label(session, row, me, name),
+    "rename-label": lambda session, row, me, name, number: sets.rename_label(session, row, number, me, name),
+    "retire-label": lambda session, row, me, _, number: sets.retire_label(session, row, number, me),
+    "return-label": lambda session, row, me, _, number: sets.retire_label(session, row, number, me, is_back=True),
+    "up-label": lambda session, row, me, _, number: sets.move_label(session, row, number, me, -1),
+    "down-label": lambda session, row, me, _, number: sets.move_label(session, row, number, me, 1),
+}
+
+
+@router.get("/catalogs/{catalog_id}/labels")
+def show(catalog_id: int, session: Read, page: Page) -> HTMLResponse:
+    """The label sets of a catalog, what was said in them, and forms that change them."""
+    catalog = reading.get(session, catalog_id)
+    return page("labels/labels.html", view.read(session, catalog, browse.count(session, Selection(catalog_id))))
+
+
+@router.get("/catalogs/{catalog_id}/labels.csv")
+def as_table(catalog_id: int, request: Request, session: Read) -> Response:
+    """All labels as a table, a row each."""
+    reading.get(session, catalog_id)
+    name = f"labels-of-catalog-{catalog_id}.csv"
+    return tables.answer(request, name, files.FIELDS, lambda reader: files.csv_rows(files.records(reader, catalog_id)))
+
+
+@router.get("/catalogs/{catalog_id}/labels.jsonl")
+def as_json_lines(catalog_id: int, request: Request, session: Read) -> Response:
+    """All labels as JSON, an object a line."""
+    reading.get(session, catalog_id)
+    name = f"labels-of-catalog-{catalog_id}.jsonl"
+    return tables.json_lines(request, name, lambda reader: files.records(reader, catalog_id))
+
+
+@router.post("/catalogs/{catalog_id}/labels/imports", max_body_size=MAX_FILE_BYTES)
+def bring_in(
+    catalog_id: int,
+    request: Request,
+    session: Write,
+    page: Page,
+    me: CurrentPerson,
+    chosen: Annotated[UploadFile, File()],
+) -> Response:
+    """Give what a file says, and tell what it came to; rows that were not taken are named."""
+    catalog = reading.get(session, catalog_id)
+    rows = files.read(chosen.filename or "labels.csv", chosen.file.read())
+    outcome = files.bring_in(session, catalog_id, me, rows)
+    if errors.wants_json(request):
+        return JSONResponse(asdict(outcome) | {"sentence": outcome.sentence})
+    photos = browse.count(session, Selection(catalog_id))
+    return page("labels/labels.html", view.read(session, catalog, photos, outcome))
+
+
+@router.post("/catalogs/{catalog_id}/label-sets")
+def define(
+    catalog_id: int,
+    session: Write,
+    me: CurrentPerson,
+    name: Text = "",
+    kind: Text = "one",
+    labels: Text = "",
+    key: Text = "",
+) -> Response:
+    """A new set; `labels` one a line."""
+    made = sets.define(session, catalog_id, me, name, kind, labels.splitlines(), key or None)
+    return RedirectResponse(f"/catalogs/{catalog_id}/labels#set-{made.id}", 303)
+
+
+@router.post("/catalogs/{catalog_id}/label-sets/{set_id}")
+def change(
+    catalog_id: int,
+    set_id: int,
+    session: Write,
+    me: CurrentPerson,
+    act: Text,
+    name: Text = "",
+    key: Text = "",
+    label: Annotated[int, Form()] = 0,
+) -> Response:
+    """Change a set, or its label of the number `label`: see `_CHANGES`; `rename` takes a name and a key."""
+    reading.get(session, catalog_id)
+    label_set = sets.get(session, set_id, catalog_id)
+    if act == "rename":
+        sets.rename(session, label_set, me, name, key or None)
+    elif act in _CHANGES:
+        _CHANGES[act](session, label_set, me, name, label)
+    else:
+        raise Refused(f"“{act}” is nothing that can be done with a label set.")
+    return RedirectResponse(f"/catalogs/{catalog_id}/labels#set-{set_id}", 303)
+
+
+@router.post("/catalogs/{catalog_id}/labels")
+def give_selection(
+    catalog_id: int,
+    request: Request,
+    session: Write,
+    me: CurrentPerson,
+    sent: Sent,
+    label: Text,
+    q: Text = "",
+    expected_count: Annotated[int | None, Form()] = None,
+    takes: Annotated[bool, Form()] = False,
+    replaces: Annotated[bool, Form()] = False,
+    next: Text = "",
+) -> Response:
+    """A label on every photo that matches `q`, as one act; another person's other answer stays unless it `replaces`."""
+    reading.get(session, catalog_id)
+    act = _act(session, catalog_id, label, _typed(sent, label), takes)
+    done = giving.give_selection(session, parse(q, catalog_id), me, act, expected_count, replaces)
+    said = f"{_done(act)} {formats.plural(done.changed, 'photo')}"
+    said += f"; {done.already:,} were so already" if done.already else ""
+    said += f"; {done.others:,} keep what another person said" if done.others else ""
+    if not errors.wants_json(request):
+        return RedirectResponse(safe_next(next) if next else f"/catalogs/{catalog_id}", 303)
+    return JSONResponse({"changed": done.changed, "others": done.others, "sentence": said})
+
+
+@router.post("/images/{image_id}/labels")
+def give(
+    image_id: int,
+    request: Request,
+    session: Write,
+    me: CurrentPerson,
+    sent: Sent,
+    label: Text,
+    takes: Annotated[bool, Form()] = False,
+    expected_id: Annotated[int | None, Form()] = None,
+    next: Text = "",
+) -> Response:
+    """A label on one photo, or taken from it. `expected_id` is what the person saw in that set."""
+    image = reading.photo(session, image_id)
+    act = _act(session, image.catalog_id, label, _typed(sent, label), takes)
+    giving.give(session, image, me, act, expected_id)
+    if not errors.wants_json(request):
+        return RedirectResponse(safe_next(next) if next else f"/images/{image_id}", 303)
+    return JSONResponse({"sentence": f"{_done(act)} {name_of(image)}"})
+
+
+def _typed(sent: Sent, label: str) -> str:
+    """The text that was typed for a set of free text: each set's field carries the set's number."""
+    return str(sent.get(f"text-{label.partition(':')[0]}", ""))
+
+
+def _act(session: Session, catalog_id: int, label: str, text: str, takes: bool) -> Act:
+    """What `label` asks for: `SET:LABEL` by number, `SET:text` the text beside it, `SET:` all that was said in the set.
+
+    Raises NotFound, and Refused for a text that cannot be kept.
+    """
+    number, _, which = label.partition(":")
+    if not number.isdecimal() or len(number) > 18:
+        raise NotFound("There is no such label set.")
+    label_set = sets.get(session, int(number), catalog_id)
+    if not which or (which == "text" and not text.strip()):
+        return Act(label_set, None, is_taken=True)
+    if which == "text":
+        return Act(label_set, sets.value_of_text(session, label_set, text), takes)
+    value = next((value for value in label_set.values if str(value.id) == which), None)
+    if value is None:
+        raise NotFound(f"“{label_set.name}” has no such label.")
+    return Act(label_set, value, takes)
+
+
+def _done(act: Act) -> str:
+    """What was done: "Labelled view front:", "Took view front from"."""
+    what = act.label_set.name if act.value is None else f"{act.label_set.name} “{act.value.name}”"
+    return f"Took {what} from" if act.is_taken else f"Gave {what} to"

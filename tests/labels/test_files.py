@@ -1,0 +1,107 @@
+"""Labels as files: a round trip loses nothing, and what is not taken is named."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.catalog.tables import Catalog, Image
+from app.errors import Refused
+from app.labels import files, giving, sets
+from tests import cast
+
+
+def as_csv(session: Session, catalog_id: int) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([files.FIELDS, *files.csv_rows(files.records(session, catalog_id))])
+    return ("\ufeff" + text.getvalue()).encode()
+
+
+def as_jsonl(session: Session, catalog_id: int) -> bytes:
+    return "\n".join(json.dumps(record) for record in files.records(session, catalog_id)).encode()
+
+
+def pile_of(session: Session, names: list[str]) -> Catalog:
+    pile = cast.catalog(session)
+    for name in names:
+        cast.image(session, pile).file_name = name
+    session.flush()
+    return pile
+
+
+def photo(session: Session, pile: Catalog, name: str) -> Image:
+    return session.query(Image).filter_by(catalog_id=pile.id, file_name=name).one()
+
+
+def without_authors(session: Session, catalog_id: int) -> list[dict[str, str]]:
+    told = ("file", "set", "kind", "key", "label", "retired")
+    return [{name: record.get(name, "") for name in told} for record in files.records(session, catalog_id)]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_round_trip_loses_nothing(session: Session, ending: str) -> None:
+    ana, names = cast.person(session), ["a.jpg", "b,\n.jpg", "=c.jpg"]
+    pile, other = pile_of(session, names), pile_of(session, names)
+    fit = sets.define(session, pile.id, ana, "Fit", "one", ["slim", "'-wide'", "-loose"])
+    faults = sets.define(session, pile.id, ana, "Faults", "many", ["stain", "creases"])
+    sets.define(session, pile.id, ana, "Empty", "yes_no")
+    note = sets.define(session, pile.id, ana, "Note", "text")
+    for name, value in zip(names, fit.values, strict=True):
+        giving.give(session, photo(session, pile, name), ana, giving.Act(fit, value))
+    for value in faults.values:
+        giving.give(session, photo(session, pile, "a.jpg"), ana, giving.Act(faults, value))
+    written = giving.Act(note, sets.value_of_text(session, note, "=SUM(A1); “odd”, it’s"))
+    giving.give(session, photo(session, pile, "a.jpg"), ana, written)
+    sets.retire_label(session, fit, fit.values[2].id, ana)
+    sets.retire(session, faults, ana)
+    content = as_csv(session, pile.id) if ending == "csv" else as_jsonl(session, pile.id)
+
+    outcome = files.bring_in(session, other.id, ana, files.read(f"labels.{ending}", content))
+    assert (outcome.given, outcome.already, outcome.refused, outcome.named) == (6, 0, 0, [])
+    assert without_authors(session, other.id) == without_authors(session, pile.id)
+    again = files.bring_in(session, other.id, ana, files.read(f"labels.{ending}", content))
+    assert (again.given, again.already, again.refused) == (0, 6, 0)
+
+
+def test_rows_that_are_not_taken_are_named_and_others_keep_what_they_said(session: Session) -> None:
+    ana, bob = cast.person(session), cast.person(session, "Bob")
+    pile = pile_of(session, ["a.jpg", "b.jpg", "twin.jpg", "twin.jpg"])
+    fit = sets.define(session, pile.id, bob, "Fit", "one", ["slim", "wide"])
+    giving.give(session, photo(session, pile, "a.jpg"), bob, giving.Act(fit, fit.values[0]))
+    table = (
+        "File,Set,Label,Kind\na.jpg,fit,wide,\nghost.jpg,fit,wide,\ntwin.jpg,fit,wide,\nb.jpg,FIT,wide,\n"
+        "b.jpg,fit,slim,\nb.jpg,fit,slim,many\nb.jpg,,x,\nb.jpg,On,perhaps,yes_no\nb.jpg,Odd,x,riddle\n"
+    )
+    outcome = files.bring_in(session, pile.id, ana, files.read("l.csv", table.encode()))
+    assert (outcome.given, outcome.refused) == (1, 8)
+    assert outcome.named == [
+        "Row 3: no photo is called “ghost.jpg”.",
+        "Row 4: 2 photos are called “twin.jpg”; give their sha256.",
+        "Row 6: an earlier row says otherwise of this photo in “Fit”, which takes one answer.",
+        "Row 7: “Fit” is one of here, not many of.",
+        "Row 8: it names no set.",
+        "Row 9: “perhaps” is no label of “On”. Labels are: yes, no.",
+        "Row 10: “riddle” is no kind of label set. Kinds are: one, many, yes_no, text.",
+        "“a.jpg” stays slim in “Fit”, as Bob said.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [("l.csv", b"file,label\na,b\n", "no column set"), ("l.jsonl", b"{}\n[1]\n", "no object in line 2"),
+     ("l.jsonl", b"{", "no JSON in line 1"), ("l.csv", b"\xff\xfe\x00", "not UTF-8"), ("l.csv", b"set\0", "null")],
+)  # fmt: skip
+def test_what_is_no_such_file_is_refused(name: str, content: bytes, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        list(files.read(name, content))
+
+
+def test_a_person_is_told_who_said_what(session: Session) -> None:
+    ana, pile = cast.person(session), pile_of(session, ["a.jpg"])
+    fit = sets.define(session, pile.id, ana, "Fit", "one", ["slim"])
+    giving.give(session, photo(session, pile, "a.jpg"), ana, giving.Act(fit, fit.values[0]))
+    assert [record["by"] for record in files.records(session, pile.id) if "by" in record] == ["Ana"]
