@@ -232,7 +232,7 @@ def test_a_colleague_undoes_their_own(stranger: TestClient, settings: Settings, 
 def test_what_is_decided_and_written_now_moves_the_counts(client: TestClient) -> None:
     assert client.post("/images/12/decisions", data={"verdict": "rejected:blurred"}, headers=JSON).status_code == 200
     assert found(client, "decision:rejected") == {7, 12}
-    known = re.search(r'name="expected_id" value="(\d+)"', client.get("/images/6").text)
+    known = re.search(r'name="expected_id" value="(\d+)" data-expected', client.get("/images/6").text)
     assert known
     written = {"text": "A samovar.", "expected_id": known.group(1)}
     assert client.post("/images/6/captions", data=written, headers=JSON).status_code == 200

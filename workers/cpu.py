@@ -31,6 +31,7 @@ embed = job_task("photos.embed")(embed_job.embed_all)
 map_photos = job_task("photos.map")(map_job.map_photos)
 read_text = job_task("photos.read_text")(lettering_job.read_all)
 freeze = job_task("dataset.freeze")(freeze_job.freeze)
+verify = job_task("dataset.verify")(freeze_job.verify)
 remove_catalog = job_task("catalog.remove")(removal_job.remove_catalog)
 delete_files = job_task("files.delete")(removal_job.delete_files)
 

@@ -7,26 +7,27 @@ splits, `record` writes members, manifest and content hash at once. A version wi
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, func, insert, select, true, update
+from sqlalchemy import ColumnElement, and_, func, null, or_, select, text, true
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions.tables import Caption
 from app.catalog import rights
-from app.catalog.copies import clusters
-from app.catalog.spelling import label_key
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
 from app.catalog.tables import Catalog, Image, Signals
 from app.database import utc_now
-from app.datasets.manifest import ManifestRow, Split, content_hash, write_manifest
-from app.datasets.picture_files import refuse_unsound
-from app.datasets.splitting import Group, group, split
-from app.datasets.tables import DatasetVersion, Member
+from app.datasets import repeats
+from app.datasets.arranging import Candidate, Gathered, Placed, arrange
+from app.datasets.balance import summarise
+from app.datasets.leaks import Leak
+from app.datasets.manifest import ManifestRow, content_hash, write_manifest
+from app.datasets.tables import DatasetVersion
 from app.errors import Conflict, NotFound, Refused
 from app.jobs import Job
 from app.people import Person
@@ -40,48 +41,7 @@ KEPT: Final = "decision:kept"
 UNSEEN_TOO: Final = ("person", "rule")
 BY_NOBODY: Final = ("rule", "none")
 MANIFEST: Final = "manifest.jsonl"
-_INSERTED_AT_ONCE: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A selected photo with the caption that is current as the version is frozen. `file` lies under the data folder;
-    `frame_keys` and `frame_thumbs` are None for a photo that was not measured, or is too flat to tell."""
-
-    image_id: int
-    file_name: str
-    file: str
-    width_px: int
-    height_px: int
-    product: str | None
-    category: str | None
-    caption_id: int
-    caption: str
-    original_sha256: str
-    format: str
-    was_read_strictly: bool
-    is_seen: bool  # a person has decided on it
-    frame_keys: bytes | None = None
-    frame_thumbs: bytes | None = None
-    source: str | None = None
-    licence: str | None = None
-    credit: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the picture file's bytes, which is its name."""
-        return Path(self.file).stem
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """The candidates, oldest first; how many selected photos have no caption and are left out, and how many more are
-    because they were opted out of training."""
-
-    candidates: list[Candidate]
-    left_out: int
-    opted_out: int = 0
+SEED_AT_MOST: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +74,6 @@ class Offer:
         if authors := [author for author in every.values("by") if author != "person"]:
             return every.narrowed(by=authors).query
         return every.with_term("by", (*every.values("by", is_not=True), "person"), is_not=True).query
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A candidate in its group and split; `copies` is the number that it shares with its near copies, if known."""
-
-    candidate: Candidate
-    group: str
-    split: Split
-    copies: int | None = None
 
 
 def taken(chosen: Selection, takes_unseen: bool, takes_opted_out: bool = False) -> Selection:
@@ -180,18 +130,25 @@ def request_freeze(
     takes_unseen: bool = False,
     expected_count: int | None = None,
     takes_opted_out: bool = False,
+    seed: int = 0,
+    repeated: Sequence[repeats.Repeat] = (),
 ) -> DatasetVersion:
     """Ask for a version of these photos; a selection that is being frozen already is not frozen twice.
 
     An empty text means the kept photos. Photos that no person has decided on are taken only with `takes_unseen`, those
     whose owners opted out of training only with `takes_opted_out` or where the text itself asks for them.
-    `expected_count` is how many photos the person was told, of those with a caption. Raises NotFound for an unknown
-    catalog, selection.NotUnderstood for a text that does not parse, Refused with counts when nothing is selected or no
-    selected photo has a caption, and Conflict when it is another number of photos now.
+    `expected_count` is how many photos the person was told, of those with a caption. `seed`, 0 or more, draws the
+    split; `repeated` says which photos are shown more than once. Raises NotFound for an unknown catalog,
+    selection.NotUnderstood for a text that does not parse, Refused with counts when nothing is selected or no selected
+    photo has a caption, Refused where seed or a repeat is out of its range, and Conflict when it is another number of
+    photos now.
     """
     # The lock makes two people's version numbers follow one another, and a double click one version.
     if session.get(Catalog, catalog_id, with_for_update={"key_share": True}) is None:
         raise NotFound(f"There is no catalog {catalog_id}.")
+    if not 0 <= seed <= SEED_AT_MOST:
+        raise Refused(f"The seed of a split is a whole number from 0 to {SEED_AT_MOST:,}.")
+    rules = [asdict(repeat) for repeat in repeats.read(repeated, catalog_id)]
     offered = offer(session, catalog_id, selection_text)
     if offered.unseen and not offered.seen and not takes_unseen:
         many = f"any of these {offered.unseen:,} photos" if offered.unseen > 1 else "this photo"
@@ -202,6 +159,7 @@ def request_freeze(
         select(DatasetVersion)
         .join(Job, Job.id == DatasetVersion.job_id)
         .where(DatasetVersion.catalog_id == catalog_id, DatasetVersion.selection == chosen.query)
+        .where(DatasetVersion.seed == seed, DatasetVersion.repeats == rules)
         .where(Job.state.in_(("queued", "running")))
     ).first()
     if under_way is not None:
@@ -215,6 +173,8 @@ def request_freeze(
         selection=chosen.query,
         sentence=sentence(chosen, captioned),
         created_by_id=person.id if person else None,
+        seed=seed,
+        repeats=rules,
     )
     session.add(version)
     session.flush()
@@ -227,13 +187,18 @@ def freeze(session: Session, storage: Storage, version: DatasetVersion) -> None:
     """Freeze a version in one go. A version that is frozen stays as it is. Raises Refused, as the three steps do."""
     if version.content_hash is None:
         gathered = gather(session, version)
-        record(session, storage, version, arrange(storage, gathered.candidates), gathered.opted_out)
+        record(session, storage, version, arrange(storage, gathered, version.seed), gathered.opted_out)
 
 
 def gather(session: Session, version: DatasetVersion) -> Gathered:
     """The selected photos that have a caption now. Raises Refused with counts when there is none."""
     chosen = parse(version.selection, version.catalog_id)
     total, _, opted_out = _count(session, chosen)
+    rules = [repeats.Repeat(**rule) for rule in version.repeats]
+    times = repeats.times(session, chosen, rules)
+    is_compared = and_(Signals.compared_at.is_not(None), Signals.compared_at >= Signals.measured_at)
+    allowed = (Caption.id.is_not(None), _allowed(chosen))
+    are_new = session.scalar(chosen.select(func.count()).where(*allowed, or_(Signals.image_id.is_(None), ~is_compared)))
     rows = session.execute(
         chosen.select(
             Image.id,
@@ -249,57 +214,49 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
             Image.format,
             Image.was_read_strictly,
             PhotoIndex.decided_by == "person",
+            func.coalesce(is_compared, False),
             Signals.frame_keys,
-            Signals.frame_thumbs,
+            # Kilobytes of each photo, and needed only where copies are looked for.
+            Signals.frame_thumbs if are_new else null(),
             Image.source,
             Image.licence,
             Image.credit,
             Image.extra,
         )
-        .where(Caption.id.is_not(None), _allowed(chosen))
+        .where(*allowed)
         .order_by(Image.id)
     )
     candidates = [Candidate(*row) for row in rows]
-    return Gathered(candidates, total - len(candidates), opted_out)
-
-
-def arrange(storage: Storage, candidates: Sequence[Candidate]) -> list[Placed]:
-    """Every candidate in its group and split.
-
-    Raises Refused, naming photos, when picture files are missing, changed or damaged, and when a product or copies
-    would be in both splits.
-    """
-    refuse_unsound(storage, candidates)
-    keys = [candidate.frame_keys for candidate in candidates]
-    copies = clusters(keys, lambda places: {place: candidates[place].frame_thumbs or b"" for place in places})
-    names = group([(candidate.product, candidate.sha256) for candidate in candidates], copies)
-    sizes: dict[str, int] = defaultdict(int)
-    categories: dict[str, str] = {}
-    for candidate, name in zip(candidates, names, strict=True):
-        sizes[name] += 1
-        category = label_key(candidate.category or "")
-        categories[name] = min(categories.get(name, category), category)
-    splits = split({name: Group(size, categories[name]) for name, size in sizes.items()})
-    placed = [
-        Placed(candidate, name, splits[name], number)
-        for candidate, name, number in zip(candidates, names, copies, strict=True)
+    candidates = [
+        replace(photo, repeats=times[photo.image_id]) if photo.image_id in times else photo for photo in candidates
     ]
-    refuse_leaks(placed)
-    return placed
+    together = _together(session, version.catalog_id, {candidate.image_id for candidate in candidates})
+    return Gathered(candidates, total - len(candidates), opted_out, together)
 
 
-def refuse_leaks(placed: Sequence[Placed]) -> None:
-    """The leak test: no product, picture or near copy in both splits. Raises Refused naming one that is."""
-    seen: dict[tuple[str, str], Split] = {}
-    for placement in placed:
-        candidate, number = placement.candidate, placement.copies
-        for kind, key, name in (
-            ("product", label_key(candidate.product or ""), candidate.product),
-            ("picture", candidate.sha256, candidate.sha256),
-            ("copy of", "" if number is None else str(number), candidate.file_name),
-        ):
-            if key and seen.setdefault((kind, key), placement.split) != placement.split:
-                raise Refused(f"The {kind} “{name}” would be in both train and validation, so nothing was frozen.")
+def _together(session: Session, catalog_id: int, chosen: set[int]) -> list[tuple[int, int]]:
+    """Pairs of chosen photos that the catalog knows to be duplicates: copies, and those of one group, also where only
+    their looks or a person tell it."""
+    copies = select(CopyPair.first_id, CopyPair.second_id).where(
+        CopyPair.catalog_id == catalog_id, ~CopyPair.is_variant
+    )
+    pairs = [(left, right) for left, right in session.execute(copies) if left in chosen and right in chosen]
+    members = session.execute(
+        select(DuplicateMember.group_id, DuplicateMember.image_id)
+        .join(DuplicateGroup, DuplicateGroup.id == DuplicateMember.group_id)
+        .where(DuplicateGroup.catalog_id == catalog_id, DuplicateGroup.is_current)
+        .order_by(DuplicateMember.group_id, DuplicateMember.image_id)
+    )
+    first: dict[int, int] = {}
+    for group_id, image_id in members:
+        if image_id in chosen and (leading := first.setdefault(group_id, image_id)) != image_id:
+            pairs.append((leading, image_id))
+    return pairs
+
+
+def note_leak(version: DatasetVersion, leak: Leak) -> None:
+    """Keep which two photos would have been in both splits, for the page that tells so."""
+    version.leak = {"kind": leak.kind, "learned_id": leak.learned_id, "held_out_id": leak.held_out_id}
 
 
 def record(
@@ -315,23 +272,8 @@ def record(
     folder = storage.dataset_folder(version.id)
     folder.mkdir(parents=True, exist_ok=True)
     rows = list(_manifest_rows(storage, folder, placed))
-    members = [
-        {
-            "version_id": version.id,
-            "image_id": placement.candidate.image_id,
-            "caption_id": placement.candidate.caption_id,
-            "split": placement.split,
-            "group": placement.group,
-        }
-        for placement in placed
-    ]
-    for start in range(0, len(members), _INSERTED_AT_ONCE):
-        session.execute(insert(Member), members[start : start + _INSERTED_AT_ONCE])
+    _write_members(session, version.id, placed)
     write_manifest(folder / MANIFEST, rows)
-    unread = [row.candidate.image_id for row in placed if not row.candidate.was_read_strictly]
-    for start in range(0, len(unread), _INSERTED_AT_ONCE):
-        now_read = Image.id.in_(unread[start : start + _INSERTED_AT_ONCE])
-        session.execute(update(Image).where(now_read).values(was_read_strictly=True))
     version.content_hash = content_hash(rows)
     version.sentence = sentence(parse(version.selection, version.catalog_id), len(rows))
     version.train_count = sum(row.split == "train" for row in rows)
@@ -339,8 +281,38 @@ def record(
     version.unseen_count = sum(not placement.candidate.is_seen for placement in placed)
     version.uncompared_count = sum(placement.copies is None for placement in placed)
     version.opted_out_count = opted_out
+    version.leak = None
+    version.summary = summarise(session, version.id)
     version.frozen_at = utc_now()
     session.flush()
+
+
+def _write_members(session: Session, version_id: int, placed: Sequence[Placed]) -> None:
+    """All members in one statement, and that their originals were read strictly."""
+    columns = {
+        "images": [place.candidate.image_id for place in placed],
+        "captions": [place.candidate.caption_id for place in placed],
+        "splits": [place.split for place in placed],
+        "groups": [place.group for place in placed],
+        "digests": [place.candidate.sha256 for place in placed],
+        "times": [place.repeats for place in placed],
+    }
+    session.execute(_INSERT_MEMBERS, {"version_id": version_id, **columns})
+    unread = [place.candidate.image_id for place in placed if not place.candidate.was_read_strictly]
+    if unread:
+        session.execute(
+            text("update image set was_read_strictly = true where id = any(cast(:ids as bigint[]))"), {"ids": unread}
+        )
+
+
+_INSERT_MEMBERS: Final = text("""
+    insert into member (version_id, image_id, caption_id, split, "group", sha256, repeats)
+    select :version_id, image_id, caption_id, split, name, sha256, repeats
+    from unnest(
+        cast(:images as bigint[]), cast(:captions as bigint[]), cast(:splits as text[]), cast(:groups as text[]),
+        cast(:digests as text[]), cast(:times as smallint[])
+    ) as placed (image_id, caption_id, split, name, sha256, repeats)
+""")
 
 
 def _count(session: Session, chosen: Selection) -> tuple[int, int, int]:
@@ -380,4 +352,5 @@ def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> 
             licence=placement.candidate.licence,
             credit=placement.candidate.credit,
             opt_out=rights.opt_out_said(placement.candidate.extra) or None,
+            repeats=placement.repeats,
         )

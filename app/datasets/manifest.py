@@ -12,7 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -30,7 +30,8 @@ class ManifestRow:
     `sha256` is the hex digest of the file's bytes; `group`, the views of one product or
     one picture, is what the split never cuts. `source` (an address or a name), `licence` and `credit` came with the
     photo, `opt_out` is how its owner opted out of training. Of these four only what is known is written,
-    and the content hash does not depend on them.
+    and the content hash does not depend on them. `repeats`, 1 or more, is how often a walk through all members of
+    the train split shows this one; 1 is not written.
     """
 
     file: str
@@ -44,6 +45,7 @@ class ManifestRow:
     licence: str | None = None
     credit: str | None = None
     opt_out: str | None = None
+    repeats: int = 1
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
@@ -53,6 +55,8 @@ def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
         with temporary.open("w", encoding="utf-8") as file:
             for row in rows:
                 known = {name: value for name, value in asdict(row).items() if value is not None}
+                if row.repeats == 1:
+                    del known["repeats"]
                 file.write(json.dumps(known, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -79,8 +83,11 @@ def read_manifest(path: Path) -> list[ManifestRow]:
 
 
 def content_hash(rows: Iterable[ManifestRow]) -> str:
-    """SHA-256 (hex) of what is learned from the rows: the sorted tuples (sha256, caption, split, group)."""
-    canonical = sorted([row.sha256, row.caption, row.split, row.group] for row in rows)
+    """SHA-256 (hex) of what is learned from the rows: the sorted tuples (sha256, caption, split, group), and behind
+    these how often a row is repeated, where that is more than once."""
+    canonical = sorted(
+        [row.sha256, row.caption, row.split, row.group, *([row.repeats] if row.repeats > 1 else [])] for row in rows
+    )
     text = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
@@ -92,6 +99,7 @@ def part_hashes(rows: Sequence[ManifestRow]) -> dict[str, str]:
         "captions": [(row.sha256, row.caption) for row in rows],
         "split": [(row.sha256, row.split) for row in rows],
         "groups": [(row.sha256, row.group) for row in rows],
+        "repeats": [(row.sha256, str(row.repeats)) for row in rows if row.repeats > 1],
     }
     return {name: hashlib.sha256(json.dumps(sorted(part)).encode()).hexdigest() for name, part in parts.items()}
 
@@ -121,8 +129,9 @@ def _host(source: str | None) -> str | None:
 
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_KINDS: dict[str, type] = {f.name: int if f.name.endswith("_px") else str for f in fields(ManifestRow)}
-RIGHTS: Final = tuple(f.name for f in fields(ManifestRow) if f.default is not MISSING)
+_NUMBERS: Final = ("width_px", "height_px", "repeats")
+_KINDS: dict[str, type] = {f.name: int if f.name in _NUMBERS else str for f in fields(ManifestRow)}
+RIGHTS: Final = ("source", "licence", "credit", "opt_out")
 
 
 class _Twice(ValueError):
@@ -155,6 +164,7 @@ def _row(line: str, path: Path, number: int) -> ManifestRow:
         values["group"] = values.pop("product")  # as versions before 30 November 2026 wrote it
     for name in RIGHTS:
         values.setdefault(name, None)
+    values.setdefault("repeats", 1)
     if values.keys() != _KINDS.keys():
         odd = ", ".join(sorted(values.keys() ^ _KINDS.keys()))
         raise ManifestError(f"{where} has missing or unknown fields: {odd}.")

@@ -1,4 +1,4 @@
-"""Looking at frozen versions: what they hold, how they differ from the one before, and their photos page by page."""
+"""Looking at frozen versions: what they hold, and their photos page by page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
@@ -53,17 +53,6 @@ class CategoryCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """What a version has that the last frozen one before it, number `since`, had not: photos and changed captions."""
-
-    since: int
-    since_id: int
-    added: int
-    removed: int
-    recaptioned: int
-
-
-@dataclass(frozen=True, slots=True)
 class Contents:
     """What a frozen version holds. `leaking` counts products in both splits; `twin` is an older one of equal hash."""
 
@@ -72,7 +61,6 @@ class Contents:
     leaking: int
     by_people: int
     twin: DatasetVersion | None
-    difference: Difference | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +131,6 @@ def contents(session: Session, version: DatasetVersion) -> Contents:
         leaking=session.scalar(select(func.count()).select_from(cut.subquery())) or 0,
         by_people=session.scalar(by_people) or 0,
         twin=_twin(session, version),
-        difference=_difference(session, version),
     )
 
 
@@ -208,31 +195,3 @@ def _twin(session: Session, version: DatasetVersion) -> DatasetVersion | None:
         .order_by(DatasetVersion.number)
         .limit(1)
     ).first()
-
-
-def _difference(session: Session, version: DatasetVersion) -> Difference | None:
-    """Against the last frozen version before this one; None where this is the first."""
-    before = session.scalars(
-        select(DatasetVersion)
-        .where(DatasetVersion.catalog_id == version.catalog_id, DatasetVersion.content_hash.is_not(None))
-        .where(DatasetVersion.number < version.number)
-        .order_by(DatasetVersion.number.desc())
-        .limit(1)
-    ).first()
-    if before is None:
-        return None
-    member, other, older = aliased(Member), aliased(Member), aliased(Caption)
-    shared, recaptioned = session.execute(
-        select(func.count(), func.count().filter(Caption.text != older.text))
-        .select_from(member)
-        .join(other, (other.image_id == member.image_id) & (other.version_id == before.id))
-        .join(Caption, Caption.id == member.caption_id)
-        .join(older, older.id == other.caption_id)
-        .where(member.version_id == version.id)
-    ).one()
-    added, removed = _size(version) - shared, _size(before) - shared
-    return Difference(before.number, before.id, added, removed, recaptioned)
-
-
-def _size(version: DatasetVersion) -> int:
-    return version.train_count + version.validation_count

@@ -60,30 +60,34 @@ def group(photos: Sequence[tuple[str | None, str]], copies: Sequence[int | None]
     return [root(("picture", picture))[1] for _, picture in photos]
 
 
-def split(groups: Mapping[str, Group]) -> dict[str, Split]:
+def split(groups: Mapping[str, Group], seed: int = 0) -> dict[str, Split]:
     """Train or validation for each group: about a tenth of the photos held out, of each category alike.
 
-    Groups are drawn in the order of their names' SHA-256, so the same groups always split alike and a new one moves
-    few others. What rounding leaves over in one category counts for the next. With GROUPS_TO_SPLIT groups or more at
-    least one is held out, and never more than VALIDATION_AT_MOST of the photos.
+    Groups are drawn in the order of the SHA-256 of seed and name, and each category is rounded up or down by a draw of
+    its own: the same groups always split alike, a new one moves few others and none of another category. With
+    GROUPS_TO_SPLIT groups or more at least one is held out, and never more than VALIDATION_AT_MOST of the photos.
     """
     if len(groups) < GROUPS_TO_SPLIT:
         return dict.fromkeys(groups, "train")
-    at_most = VALIDATION_AT_MOST * sum(groups[name].size for name in groups)
+    at_most = VALIDATION_AT_MOST * sum(each.size for each in groups.values())
+    draws = {name: _draw(name, seed) for name in groups}
     by_category: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(groups, key=_draw):
+    for name in sorted(groups, key=draws.__getitem__):
         by_category[groups[name].category].append(name)
     held_out: set[str] = set()
-    wanted, held = 0.0, 0
+    total = 0
     for category in sorted(by_category):
-        wanted += VALIDATION_SHARE * sum(groups[name].size for name in by_category[category])
+        wanted = VALIDATION_SHARE * sum(groups[name].size for name in by_category[category])
+        # Of a group that only partly fits, 0 takes none and 1 takes all: the mean over categories is exact.
+        rounding = int(_draw(f"category {category}", seed)[:8], 16) / 2**32
+        held = 0
         for name in by_category[category]:
             size = groups[name].size
-            if size <= 2 * wanted and held + size <= at_most:
+            if held + size * (1 - rounding) <= wanted and total + size <= at_most:
                 held_out.add(name)
-                wanted, held = wanted - size, held + size
+                held, total = held + size, total + size
     if not held_out:
-        held_out.add(min(groups, key=lambda name: (groups[name].size, _draw(name))))
+        held_out.add(min(groups, key=lambda name: (groups[name].size, draws[name])))
     return {name: "validation" if name in held_out else "train" for name in groups}
 
 
@@ -92,5 +96,6 @@ def _rank(node: _Node) -> tuple[int, str]:
     return ("product", "picture", "copies").index(node[0]), node[1]
 
 
-def _draw(name: str) -> str:
-    return hashlib.sha256(name.encode("utf-8")).hexdigest()
+def _draw(name: str, seed: int) -> str:
+    """Seed 0 draws by the name alone, as versions did before there were seeds."""
+    return hashlib.sha256((f"{seed} {name}" if seed else name).encode("utf-8")).hexdigest()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.captions.tables import Caption
@@ -17,7 +20,9 @@ class DatasetVersion(Base):
 
     `uncompared_count`: members without a fingerprint, whose near copies could not be found; None where the version was
     frozen before near copies were looked for. `opted_out_count`: photos that were left out because their owners opted
-    out of training; None where the version was frozen before that was known.
+    out of training; None where the version was frozen before that was known. `seed` draws the split. `repeats` are
+    rules (`datasets.repeats`), `summary` what was counted as it was frozen (`datasets.balance`), None before that was
+    kept. `leak`: two photos that would have been in both splits, for which nothing was frozen (`datasets.leaks`).
     """
 
     __tablename__ = "dataset_version"
@@ -34,6 +39,11 @@ class DatasetVersion(Base):
     validation_count: Mapped[int] = mapped_column(default=0)
     uncompared_count: Mapped[int | None]
     opted_out_count: Mapped[int | None]
+    seed: Mapped[int] = mapped_column(default=0, server_default="0")
+    repeats: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
+    summary: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    leak: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    verify_job_id: Mapped[int | None] = mapped_column(ForeignKey(Job.id))  # the last that looked whether it is whole
     unseen_count: Mapped[int | None]  # members that no person had decided on; None until it is frozen
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
@@ -55,3 +65,5 @@ class Member(Base):
     caption_id: Mapped[int] = mapped_column(ForeignKey(Caption.id))
     split: Mapped[str] = mapped_column(Text)
     group: Mapped[str] = mapped_column(Text)  # the group that the split never cuts
+    sha256: Mapped[str | None] = mapped_column(Text)  # of the picture file; None: frozen before that was kept, unknown
+    repeats: Mapped[int] = mapped_column(SmallInteger, default=1, server_default="1")

@@ -87,6 +87,7 @@ JOBS = {
     "photos.read_phrase": "Reading the words",
     "photos.map": "Making the map",
     "dataset.freeze": "Freezing the version",
+    "dataset.verify": "Verifying the version",
     "run.preflight": "Measuring",
     "run.train": "Fine-tuning",
     "run.export": "Writing the model",

@@ -11,7 +11,10 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions import writing
+from app.catalog.duplicate_tables import DuplicateGroup, DuplicateMember
 from app.datasets import freezing
+from app.datasets.arranging import Placed, arrange
+from app.datasets.leaks import Leak, refuse_leaks
 from app.datasets.manifest import content_hash, read_manifest
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
@@ -87,10 +90,10 @@ def test_the_leak_test_refuses_a_split_that_cuts_a_product(session: Session, sto
     for number in range(6):
         kept(session, storage, pile, product=f"P{number // 2}")
     version = freezing.request_freeze(session, pile.id)
-    one, other, *rest = freezing.arrange(storage, freezing.gather(session, version).candidates)
-    cut = [freezing.Placed(one.candidate, "P0", "train"), freezing.Placed(other.candidate, "P0 again", "validation")]
+    one, other, *rest = arrange(storage, freezing.gather(session, version))
+    cut = [Placed(one.candidate, "P0", "train"), freezing.Placed(other.candidate, "P0 again", "validation")]
     with pytest.raises(Refused, match="The product “P0” would be in both train and validation, so nothing was frozen"):
-        freezing.refuse_leaks([*cut, *rest])
+        refuse_leaks([*cut, *rest])
 
 
 def test_the_leak_test_refuses_a_split_that_cuts_copies(session: Session, storage: Storage) -> None:
@@ -98,13 +101,20 @@ def test_the_leak_test_refuses_a_split_that_cuts_copies(session: Session, storag
     for _ in range(2):
         kept(session, storage, pile)
     version = freezing.request_freeze(session, pile.id)
-    one, other = freezing.arrange(storage, freezing.gather(session, version).candidates)
+    one, other = arrange(storage, freezing.gather(session, version))
     cut = [
-        freezing.Placed(one.candidate, "a", "train", copies=3),
-        freezing.Placed(other.candidate, "b", "validation", copies=3),
+        Placed(one.candidate, "a", "train", copies=3),
+        Placed(other.candidate, "b", "validation", copies=3),
     ]
-    with pytest.raises(Refused, match="would be in both train and validation"):
-        freezing.refuse_leaks(cut)
+    with pytest.raises(Leak, match="would be in both train and validation") as caught:
+        refuse_leaks(cut)
+    leak = caught.value
+    assert (leak.kind, leak.learned_id, leak.held_out_id) == (
+        "copies",
+        one.candidate.image_id,
+        other.candidate.image_id,
+    )
+    assert one.candidate.file_name in leak.sentence and other.candidate.file_name in leak.sentence
 
 
 def test_a_later_caption_changes_neither_members_nor_hash(session: Session, storage: Storage) -> None:
@@ -154,7 +164,7 @@ def test_a_worker_that_comes_late_changes_nothing(session: Session, storage: Sto
     pile = cast.catalog(session)
     photo = kept(session, storage, pile)
     version = freezing.request_freeze(session, pile.id)
-    late = freezing.arrange(storage, freezing.gather(session, version).candidates)
+    late = arrange(storage, freezing.gather(session, version))
     old = writing.current(session, [photo.id])[photo.id]
     writing.rewrite(session, photo.id, "Maroon kettle.", cast.person(session), old.id)
     freezing.freeze(session, storage, version)
@@ -313,3 +323,36 @@ def test_a_version_counts_its_unseen_members(session: Session, storage: Storage)
     freezing.freeze(session, storage, version)
     assert version.unseen_count == 1
     assert frozen(session, storage, pile).unseen_count == 0
+
+
+def test_duplicates_that_the_catalog_knows_are_never_cut(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    photos = [kept(session, storage, pile, product=f"P{number}") for number in range(40)]
+    pairs = [(photos[number], photos[number + 20]) for number in range(20)]
+    for number, pair in enumerate(pairs):
+        group = DuplicateGroup(
+            catalog_id=pile.id, grade="product", members_hash=str(number), size=2, best_id=pair[0].id, reason="largest"
+        )
+        session.add(group)
+        session.flush()
+        session.add_all(DuplicateMember(group_id=group.id, image_id=photo.id) for photo in pair)
+    session.flush()
+    version = frozen(session, storage, pile)
+    found = members(session, version)
+    assert {member.split for member in found.values()} == {"train", "validation"}
+    assert all(found[one.id].group == found[other.id].group for one, other in pairs)
+
+
+def test_the_same_photos_and_seed_split_alike_and_another_seed_not(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    for number in range(60):
+        kept(session, storage, pile, product=f"P{number}")
+
+    def held_out(seed: int) -> set[int]:
+        version = freezing.request_freeze(session, pile.id, seed=seed)
+        freezing.freeze(session, storage, version)
+        return {image_id for image_id, member in members(session, version).items() if member.split == "validation"}
+
+    assert held_out(3) == held_out(3) != held_out(4)
+    with pytest.raises(Refused, match="seed of a split is a whole number"):
+        freezing.request_freeze(session, pile.id, seed=-1)

@@ -81,6 +81,21 @@ def test_the_split_is_the_same_every_time_and_moves_little_when_a_product_comes(
     assert sum(before[name] != after[name] for name in before) <= 1
 
 
+def test_a_photo_that_comes_moves_none_of_another_category() -> None:
+    given_groups = {f"{kind} {number}": Group(1, f"Kind {kind}") for kind in range(30) for number in range(23)}
+    before = split(given_groups)
+    for number in range(40):
+        after = split({**given_groups, f"newcomer {number}": Group(1, "Kind 0")})
+        moved = [name for name in before if before[name] != after[name]]
+        assert len(moved) <= 2 and all(given_groups[name].category == "Kind 0" for name in moved)
+
+
+def test_the_seed_draws_another_split_and_the_same_seed_the_same() -> None:
+    given_groups = {f"product {number}": Group(2, "Kettles") for number in range(100)}
+    assert split(given_groups, 7) == split(given_groups, 7) != split(given_groups, 8)
+    assert list(split(given_groups, 7).values()).count("validation") == 10
+
+
 def test_no_group_larger_than_the_limit_is_held_out() -> None:
     splits = split({"large": Group(900, ""), **{f"small {number}": Group(1, "") for number in range(20)}})
     assert splits["large"] == "train"

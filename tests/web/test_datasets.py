@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.datasets import freezing, reading
+from app.captions import writing
+from app.database import utc_now
+from app.datasets import comparing, freezing, reading
+from app.datasets.leaks import Leak
 from app.datasets.manifest import read_manifest
 from app.datasets.tables import DatasetVersion
 from app.people import Person
@@ -183,3 +189,98 @@ def test_the_manifest_is_downloaded_as_a_file(client: TestClient, session: Sessi
     unfrozen = freezing.request_freeze(session, pile.id)
     assert client.get(f"/datasets/{unfrozen.id}/manifest.jsonl").status_code == 422
     assert client.get("/datasets/999999999").status_code == 404
+
+
+def test_a_version_tells_what_changed_its_balance_and_its_card(
+    client: TestClient, session: Session, files: Storage
+) -> None:
+    pile = cast.catalog(session)
+    photo = kept(session, files, pile, product="P", caption="Red <kettle>.")
+    alone = frozen(session, files, pile)
+    text = client.get(f"/datasets/{alone.id}").text
+    assert "Changed since" not in text and "Open as text" in text
+    old = writing.current(session, [photo.id])[photo.id]
+    writing.rewrite(session, photo.id, "Blue <kettle>.", cast.person(session), old.id)
+    added = kept(session, files, pile, product="P")
+    version = frozen(session, files, pile)
+    page = client.get(f"/datasets/{version.id}")
+    assert page.context["since"].older.id == alone.id
+    assert "<del>Red </del><ins>Blue </ins>&lt;kettle&gt;." in page.text
+    assert f'href="/datasets/{version.id}/changes?since={alone.id}&amp;kind=added"' in page.text
+    other_way = client.get(f"/datasets/{alone.id}?since={version.id}")
+    assert other_way.context["since"].changes.removed == 1
+    listed = client.get(f"/datasets/{version.id}/changes?since={alone.id}&kind=added")
+    assert [change.image_id for change in listed.context["listed"]] == [added.id]
+    assert client.get(f"/datasets/{version.id}/changes?since={alone.id}&kind=odd").status_code == 422
+    assert client.get(f"/datasets/{version.id}/changes?since=999999").status_code == 404
+    answer = client.get(f"/datasets/{version.id}/card.md")
+    assert answer.headers["content-type"].startswith("text/markdown") and "pretty_name" in answer.text
+
+
+def test_ten_thousand_changes_come_in_small_pages(
+    client: TestClient, session: Session, files: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparing, "PAGE", 3)
+    pile = cast.catalog(session)
+    kept(session, files, pile)
+    alone = frozen(session, files, pile)
+    for _ in range(5):
+        kept(session, files, pile)
+    version = frozen(session, files, pile)
+    page = client.get(f"/datasets/{version.id}/changes?since={alone.id}&kind=added")
+    after = page.context["next_after"]
+    assert len(page.context["listed"]) == 3 and f"kind=added&amp;after={after}" in page.text
+    last = client.get(f"/datasets/{version.id}/changes?since={alone.id}&kind=added&after={after}")
+    assert len(last.context["listed"]) == 2 and last.context["next_after"] is None
+
+
+def test_repeats_and_seed_are_asked_for_on_the_page_that_freezes(
+    client: TestClient, session: Session, files: Storage
+) -> None:
+    pile = cast.catalog(session)
+    for number in range(12):
+        kept(session, files, pile, category='Hats "new"' if number else None)
+    page = client.get(f"/catalogs/{pile.id}/freeze")
+    assert "91 % are in Hats" in html.unescape(page.text)
+    filters = [html.unescape(each) for each in re.findall(r'name="repeated" value="([^"]+)"', page.text)]
+    assert 'category:"Hats \\"new\\""' in filters and "category:none" in filters
+    times = ["4" if each.startswith("category:none") else "1" for each in filters]
+    form = {"q": "decision:kept", "repeated": filters, "times": times, "seed": "5"}
+    answer = client.post(f"/catalogs/{pile.id}/versions", data=form, follow_redirects=False)
+    assert answer.status_code == 303
+    version = session.scalars(select(DatasetVersion).where(DatasetVersion.catalog_id == pile.id)).one()
+    assert (version.seed, version.repeats) == (5, [{"query": "category:none", "times": 4}])
+    odd = {"q": "decision:kept", "repeated": ["category:none"], "times": []}
+    assert client.post(f"/catalogs/{pile.id}/versions", data=odd).status_code == 422
+
+
+def test_a_leak_is_shown_with_both_photos_and_what_to_do(client: TestClient, session: Session, files: Storage) -> None:
+    pile = cast.catalog(session)
+    one, other = kept(session, files, pile), kept(session, files, pile)
+    version = freezing.request_freeze(session, pile.id)
+    job = jobs.get(session, version.job_id or 0)
+    leak = Leak("The same photo would be in both train and validation.", "copies", one.id, other.id)
+    job.state, job.failure = "failed", leak.sentence
+    freezing.note_leak(version, leak)
+    session.flush()
+    text = client.get(f"/datasets/{version.id}").text
+    assert f"/images/{one.id}/thumb" in text and f"/images/{other.id}/thumb" in text
+    assert "are copies of each other" in text and f'href="/catalogs/{pile.id}/duplicates"' in text
+
+
+def test_a_version_is_verified_on_demand_and_once_at_a_time(
+    client: TestClient, session: Session, files: Storage
+) -> None:
+    pile = cast.catalog(session)
+    kept(session, files, pile)
+    version = frozen(session, files, pile)
+    for _ in range(2):
+        answer = client.post(f"/datasets/{version.id}/verification", follow_redirects=False)
+        assert answer.status_code == 303
+    session.refresh(version)
+    asked = session.scalars(select(jobs.Job).where(jobs.Job.kind == "dataset.verify")).all()
+    assert [job.id for job in asked] == [version.verify_job_id]
+    asked[0].state, asked[0].result, asked[0].ended_at = "done", {"files": 1}, utc_now()
+    session.flush()
+    text = client.get(f"/datasets/{version.id}").text
+    assert "Manifest, members and 1 picture file are whole" in text and "Verify again" in text

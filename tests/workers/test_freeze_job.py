@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from PIL import Image as Pillow
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions.tables import Caption
 from app.database import transaction, utc_now
-from app.datasets import freezing
+from app.datasets import arranging, freezing, verifying
+from app.datasets.manifest import read_manifest
 from app.datasets.tables import DatasetVersion, Member
+from app.errors import Refused
 from app.jobs import Job
 from app.settings import Settings
 from app.storage import Storage
@@ -94,7 +97,7 @@ def test_a_job_swept_after_a_crash_behind_the_commit_changes_nothing(
 def test_a_worker_without_its_lease_records_nothing(
     engine: Engine, settings: Settings, version: DatasetVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arrange = freezing.arrange
+    arrange = arranging.arrange
 
     def arrange_slowly(*arguments: object) -> object:
         placed = arrange(*arguments)  # type: ignore[arg-type]
@@ -105,10 +108,72 @@ def test_a_worker_without_its_lease_records_nothing(
             assert jobs.claim(session, job.id, "another worker")
         return placed
 
-    monkeypatch.setattr(freezing, "arrange", arrange_slowly)
+    monkeypatch.setattr(arranging, "arrange", arrange_slowly)
     _, left = freeze(engine, settings, version)
     assert left.content_hash is None
     assert not (Storage(settings.data_dir).dataset_folder(version.id) / freezing.MANIFEST).exists()
+
+
+def test_a_leak_fails_the_job_and_its_pair_is_kept(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with transaction(engine) as session:
+        pile = cast.catalog(session)
+        photos = [kept(session, Storage(settings.data_dir), pile, product="Kettle") for _ in range(2)]
+        asked = freezing.request_freeze(session, pile.id)
+    cut = {"train": photos[0].render_path, "validation": photos[1].render_path}
+    names = dict(zip((Path(path).stem for path in cut.values()), cut, strict=True))
+    monkeypatch.setattr(arranging, "group", lambda photos, copies: [names[sha256] for _, sha256 in photos])
+    monkeypatch.setattr(arranging, "split", lambda groups, seed: {name: name for name in groups})
+    job, left = freeze(engine, settings, asked)
+    assert (job.state, job.failure_kind, left.content_hash) == ("failed", "refused", None)
+    assert photos[0].file_name in (job.failure or "") and photos[1].file_name in (job.failure or "")
+    assert left.leak == {"kind": "product", "learned_id": photos[0].id, "held_out_id": photos[1].id}
+
+
+def verified(engine: Engine, settings: Settings, version: DatasetVersion) -> Job:
+    with transaction(engine) as session:
+        asked = verifying.request(session, version.id, cast.person(session)).verify_job_id or 0
+    celery_app.do(asked, cpu.verify, settings)
+    with transaction(engine) as session:
+        return jobs.get(session, asked)
+
+
+def test_a_version_that_is_whole_says_so_and_one_that_is_not_says_what(
+    engine: Engine, settings: Settings, version: DatasetVersion
+) -> None:
+    with pytest.raises(Refused, match="not frozen yet"):
+        verified(engine, settings, version)
+    freeze(engine, settings, version)
+    job = verified(engine, settings, version)
+    assert (job.state, job.result) == ("done", {"files": 2})
+
+    with transaction(engine) as session:
+        member = session.scalars(select(Member).where(Member.version_id == version.id)).first()
+        assert member is not None
+        member.split = "validation"
+    job = verified(engine, settings, version)
+    assert "members of version 1 were changed" in (job.failure or "")
+    with transaction(engine) as session:
+        session.execute(update(Member).values(split="train"))
+
+    storage = Storage(settings.data_dir)
+    manifest = storage.dataset_folder(version.id) / freezing.MANIFEST
+    (row, _) = read_manifest(manifest)
+    file = manifest.parent / row.file
+    whole = file.read_bytes()
+    file.write_bytes(b"another picture")
+    job = verified(engine, settings, version)
+    assert (job.failure or "").startswith("1 of 2 picture files is missing or changed: ")
+    file.write_bytes(whole)
+
+    text = manifest.read_text()
+    manifest.write_text(text.replace("Red kettle.", "Red mug."))
+    assert "manifest of version 1 was changed" in (verified(engine, settings, version).failure or "")
+    manifest.unlink()
+    assert "is not whole" in (verified(engine, settings, version).failure or "")
+    manifest.write_text(text)
+    assert verified(engine, settings, version).state == "done"
 
 
 def test_a_missing_file_fails_the_job_with_its_name(

@@ -146,7 +146,10 @@ class Members:
         self._originals = torch.tensor([[row.height_px, row.width_px] for row in rows], dtype=torch.float32)
         among = sizes(resolution_px, family.size_multiple, has_buckets)
         self._sizes = [among[nearest(row.width_px, row.height_px, among)] for row in rows]
-        self.buckets = [[i for i, s in enumerate(self._sizes) if s == size] for size in among]
+        # A member that is repeated stands in its bucket as often: one time round the walk shows it so many times.
+        self.buckets = [
+            [i for i, s in enumerate(self._sizes) if s == size for _ in range(rows[i].repeats)] for size in among
+        ]
         self._pictures: dict[int, np.ndarray] = {}
         self._clean: dict[int, torch.Tensor] = {}
         self._free_bytes = KEPT_IN_MEMORY_BYTES if room_bytes is None else room_bytes
@@ -173,7 +176,7 @@ class Members:
         """
         self._is_encoded, self._cache = True, cache
         self._made_by = identity(self._family.autoencoder_files) if cache else ""
-        order = [i for bucket in self.buckets for i in bucket]
+        order = list(dict.fromkeys(i for bucket in self.buckets for i in bucket))
         for turn in ranks.turns(len(self)):
             self._encoded(order[turn % len(self)])
             look(min(turn + 1, len(self)), len(self))

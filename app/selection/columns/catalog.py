@@ -57,7 +57,7 @@ class CatalogInMemory:
         mask = np.ones(self.columns.count, bool)
         for limit in self._asker.masks(connection, selection).values():
             mask &= limit
-        # Who is nearest to a photo, what a person or a label is called and which day it is change with what no column has.
+        # Who is nearest, what people and labels are called and which day it is change with what no column holds.
         changing = Similar | Looks | Inside | When | Who | Labelled
         if not any(isinstance(ASKED[term.key], changing) for term in selection.every_term):
             self._masks[selection] = (self.columns.changes, mask)

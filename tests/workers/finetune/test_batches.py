@@ -15,12 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
-from app.datasets.manifest import ManifestRow, read_manifest
+from app.datasets.manifest import ManifestRow, read_manifest, write_manifest
 from app.training.recipe import Recipe
 from workers.errors import InputError
 from workers.families.prx_pixel import PrxPixel, load
 from workers.finetune import batches
-from workers.finetune.batches import Members, Texts, captions_of, first_sentence, training_batches
+from workers.finetune.batches import Batch, Members, Texts, captions_of, first_sentence, training_batches
 from workers.finetune.buckets import Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity, name_of, packed, unpacked
 from workers.finetune.pictures import read_fitted
@@ -387,3 +387,26 @@ def test_a_torn_cache_file_is_made_again(tmp_path: Path) -> None:
     cache.put(name, {"t": torch.ones(64)})
     assert cache.get(name) is not None
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [file.name]
+
+
+def test_a_repeated_member_is_shown_as_often_in_one_time_round(
+    manifest: Path, family: PrxPixel, recipe: MakeRecipe
+) -> None:
+    first, *others = read_manifest(manifest)
+    rows = [replace(first, repeats=3, caption="Repeated box."), *others]
+    write_manifest(manifest, rows)
+    rows = read_manifest(manifest)
+    texts = Texts(captions(rows), family, None, look)
+    given = Members(rows, manifest.parent, family, texts, 16, False)
+    steps = len(rows) + 2
+    assert len(given) == len(rows) and sum(map(len, given.buckets)) == steps
+    drawn: list[int] = []
+    batch = given.batch
+
+    def noted(indices: list[int], places: list[int], words: list[str] | None = None) -> Batch:
+        drawn.extend(indices)
+        return batch(indices, places, words)
+
+    given.batch = noted  # type: ignore[assignment, method-assign]
+    list(training_batches([given], recipe(steps=steps, batch_size=1, caption_dropout=0.0), 0))
+    assert Counter(drawn) == {0: 3, **dict.fromkeys(range(1, len(rows)), 1)}
