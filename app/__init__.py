@@ -4,8 +4,8 @@ The map
 -------
 The import graph is the data flow, reversed: a later step may import an earlier one, never the other way.
 
-    catalog -> captions -> intake -> review -> labels -> selection -> desk, datasets -> training -> evaluation -> cycles
-            -> launch -> removal -> web -> host -> demo
+    catalog -> captions -> intake -> review -> labels -> selection -> desk, datasets -> exports -> training -> evaluation
+            -> cycles -> launch -> removal -> web -> host -> demo
     beneath all of them: errors, units, logs, settings, storage, database, audit, passwords, people, guessing, jobs
     between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
 
@@ -14,6 +14,7 @@ The import graph is the data flow, reversed: a later step may import an earlier 
     selection   the filter language, and what it asks for in few rows  desk      the queue of one person
     datasets    frozen versions with exact captions and a split        training  runs, their events and limits
     evaluation  sheets of samples, comparisons                         cycles    the timed day and its ledger
+    exports     versions written out for other tools
     launch      facts and choices in, a recipe with reasons, a         web       pages: routes, and what they
                 preflight, an estimate and checks out                            show (web/views)
     host        what runs on this machine: `up`, its supervisor,       demo      the whole way on drawn photos
@@ -53,7 +54,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   fact of a photo as a person put it, in place of what its catalogue says.
 - **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it; its
   **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads. **Split**: train or
-  validation.
+  validation. **Export**: a version written out in a **format** that other tools read; a **shard** is a file or folder
+  of it, there whole or not at all.
 - **Recipe**: every knob of a fine-tune, typed and hashed. **Run**: one training run. **Checkpoint**: saved weights
   of a run at a step; step 0 is the base model. **Base**: the model a run starts from.
 - **Knob**: one value of a recipe, with the reason for it; the **plan** derives all of them from three choices, of which

@@ -104,6 +104,12 @@ def parser() -> argparse.ArgumentParser:
     backup.add_argument("file", type=Path, help="the file to write")
     restore = data(command("restore", _restore, "Make a new data folder from a backup."))
     restore.add_argument("file", type=Path, help="the backup")
+    export = data(command("export", _export, "Write a frozen version in a format that other tools read."))
+    export.add_argument("version", type=int, help="the version's number in the address of its page")
+    export.add_argument("--format", required=True, help="webdataset, imagefolder, parquet, mds or kohya")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new folder to write")
+    export.add_argument("--leave-out", action="store_true", help="leave out photos whose files are missing or damaged")
+    export.add_argument("--repeats", type=int, default=1, metavar="N", help="of kohya's folders (default: 1)")
     worker = command("worker", _worker, "Run one worker, where PostgreSQL and Redis are your own.")
     worker.add_argument("queue", choices=("cpu", "gpu"))
     which = "of a gpu worker: a number or identifier that nvidia-smi lists, or cpu:0 (default: the first that is free)"
@@ -212,6 +218,14 @@ def _restore(options: argparse.Namespace) -> None:
     from app.host.backup import restore
 
     print(restore(_settings(options), options.file.absolute()))
+
+
+def _export(options: argparse.Namespace) -> None:
+    from app.exports.asking import wished
+    from app.host.export import export
+
+    wish = wished(options.leave_out, options.repeats)
+    print(export(_settings(options), options.version, options.format, options.out, wish))
 
 
 def _worker(options: argparse.Namespace) -> None:

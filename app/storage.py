@@ -5,6 +5,7 @@ Layout under the data folder:
     files/<kind>/<first two hex digits>/<sha256><suffix>
     runs/<run id>/            a run's own folder: recipe, manifest, events, checkpoints, model
     datasets/<version id>/    a frozen version's manifest
+    exports/<export id>/      a version in the format of another tool; what is deleted is only written again
 
 Everything is written to a temporary name on the same file system, fsynced and renamed, so a reader never meets half a
 file and a kill at any moment leaves at most a stray temporary file.
@@ -26,7 +27,7 @@ from app.errors import DiskFull, Refused, is_disk_full
 
 Kind = Literal["originals", "renders", "thumbs", "views", "samples"]
 OWN_FOLDERS = frozenset({
-    "files", "runs", "datasets", "cache", "uploads", "hub", "preflights", "logs", "run", "locks", "postgres",
+    "files", "runs", "datasets", "exports", "cache", "uploads", "hub", "preflights", "logs", "run", "locks", "postgres",
 })  # fmt: skip
 """What lies in a data folder and is Packshot's own; photos may lie beside it."""
 KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "samples")
@@ -94,6 +95,11 @@ class Storage:
     def cache_folder(self) -> Path:
         """Encoded pictures and captions, shared by all runs. What is deleted here is only made again."""
         return self.root / "cache"
+
+    @property
+    def exports_folder(self) -> Path:
+        """Exports of versions. What is deleted here is only written again."""
+        return self.root / "exports"
 
     def dataset_folder(self, version_id: int) -> Path:
         """The folder of one frozen dataset version."""

@@ -8,6 +8,7 @@ from app.catalog import tables as catalog
 from app.cycles import tables as cycles
 from app.datasets import tables as datasets
 from app.evaluation import tables as evaluation
+from app.exports import tables as exports
 from app.intake import tables as intake
 from app.labels import tables as labels
 from app.review import tables as review
@@ -25,6 +26,7 @@ __all__ = [
     "datasets",
     "duplicates",
     "evaluation",
+    "exports",
     "guessing",
     "intake",
     "jobs",

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 from app import audit
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
+from app.exports.tables import Export
 from app.jobs import Job
 from app.people import Person, needs_owner
-from app.removal import files
+from app.removal import exports, files
 from app.removal.consequences import Consequences, counted
 from app.storage import Storage
 from app.training.tables import Preflight, TrainingRun
@@ -30,9 +31,11 @@ def consequences(session: Session, version: DatasetVersion) -> Consequences:
     """What depends on a version."""
     members = session.scalar(select(func.count()).where(Member.version_id == version.id)) or 0
     preflights = session.scalar(select(func.count()).where(Preflight.version_id == version.id)) or 0
+    written = session.scalar(select(func.count()).where(Export.version_id == version.id)) or 0
     runs = runs_of(session, version.id)
     goes = (
         f"the list of {counted(members, 'photo')} with the captions they had, and its manifest",
+        *([f"its {counted(written, 'export')}"] if written else []),
         *([f"{counted(preflights, 'preflight')} with what they measured"] if preflights else []),
     )
     stays = ("the photos themselves, in their catalog",)
@@ -59,11 +62,12 @@ def remove(session: Session, storage: Storage, version_id: int, by: Person) -> N
 def drop(session: Session, storage: Storage, version_id: int, by: Person | None) -> None:
     """Delete a version's rows, and its folder once that is kept."""
     session.execute(delete(Preflight).where(Preflight.version_id == version_id))
+    folders = exports.drop_of(session, storage, version_id)
     session.execute(delete(Member).where(Member.version_id == version_id))
     session.execute(delete(DatasetVersion).where(DatasetVersion.id == version_id))
     session.flush()
     folder = storage.dataset_folder(version_id).relative_to(storage.root).as_posix()
-    files.request_deletion(session, (), by, [folder])
+    files.request_deletion(session, (), by, [folder, *folders])
 
 
 def _used(runs: int) -> str:
@@ -74,6 +78,8 @@ def _obstacle(session: Session, version: DatasetVersion) -> str | None:
     job = session.get(Job, version.job_id) if version.job_id else None
     if version.content_hash is None and job is not None and not job.is_over:
         return "This version is being frozen. Cancel that first."
+    if exports.is_being_written(session, version.id):
+        return "An export of this version is being written. Stop that first."
     waiting = session.scalars(
         select(Preflight.id).where(Preflight.version_id == version.id, Preflight.ended_at.is_(None)).limit(1)
     ).first()

@@ -88,6 +88,7 @@ JOBS = {
     "photos.map": "Making the map",
     "dataset.freeze": "Freezing the version",
     "dataset.verify": "Verifying the version",
+    "versions.export": "Exporting the version",
     "run.preflight": "Measuring",
     "run.train": "Fine-tuning",
     "run.export": "Writing the model",

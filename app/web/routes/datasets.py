@@ -30,6 +30,8 @@ from app.selection.wording import sentence
 from app.training import runs
 from app.training.tables import TrainingRun
 from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
+from app.web.views import exports
+from app.web.views.exports import ExportsPanel
 
 router = APIRouter()
 
@@ -97,6 +99,7 @@ class VersionView:
     summary: dict[str, Any] | None
     balances: list[Balance]
     verified: Job | None
+    exports: ExportsPanel
     copies_seen: str = COPIES_SEEN
 
 
@@ -108,7 +111,13 @@ def index(session: Read, page: Page) -> HTMLResponse:
 
 @router.get("/datasets/{version_id}")
 def show(
-    version_id: int, session: Read, page: Page, split: str | None = None, after: int = 0, since: int | None = None
+    version_id: int,
+    session: Read,
+    page: Page,
+    files: Files,
+    split: str | None = None,
+    after: int = 0,
+    since: int | None = None,
 ) -> HTMLResponse:
     """One version, a page of its photos, and how it differs from version `since`, by itself from the one before."""
     shown = reading.get(session, version_id)
@@ -128,6 +137,7 @@ def show(
         summary=summary,
         balances=balance.of_summary(summary) if summary else [],
         verified=jobs.get(session, version.verify_job_id) if version.verify_job_id else None,
+        exports=exports.panel(session, files, version_id),
     )
     return page("datasets/version.html", view)
 

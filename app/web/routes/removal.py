@@ -14,7 +14,7 @@ from app.catalog import reading
 from app.catalog.reading import CatalogRow
 from app.catalog.tables import RemovedPhoto
 from app.datasets import reading as datasets
-from app.removal import caches, catalogs, photos, versions
+from app.removal import caches, catalogs, exports, photos, versions
 from app.removal.consequences import Consequences
 from app.review.decisions import name_of
 from app.storage import free_on
@@ -43,6 +43,7 @@ class StorageView:
     catalogs: Sequence[CatalogRow]
     cache_bytes: int
     cache: Consequences
+    exports_bytes: int
     free_bytes: int
     removed: Sequence[tuple[RemovedPhoto, str]]
     names: dict[int, str]
@@ -57,6 +58,7 @@ def show(session: Read, page: Page, files: Files, me: Owner) -> HTMLResponse:
         catalogs=reading.everything(session),
         cache_bytes=caches.size_bytes(files.cache_folder),
         cache=caches.consequences(session, files),
+        exports_bytes=caches.size_bytes(files.exports_folder),
         free_bytes=free_on(files.root),
         removed=removed,
         names=people.names(session, ids),
@@ -68,6 +70,13 @@ def show(session: Read, page: Page, files: Files, me: Owner) -> HTMLResponse:
 def empty_cache(session: Write, files: Files, me: Owner) -> RedirectResponse:
     """Empty the cache."""
     caches.empty(session, files, me)
+    return RedirectResponse("/storage", 303)
+
+
+@router.post("/storage/exports/removal")
+def remove_exports(session: Write, files: Files, me: Owner) -> RedirectResponse:
+    """Delete every export that is not being written."""
+    exports.remove_all(session, files, me)
     return RedirectResponse("/storage", 303)
 
 

@@ -34,6 +34,7 @@ _CHOICES: Final[dict[Act, str]] = {
     "photo_allowed_again": "Let a photo in again",
     "catalog_removed": "Removed a catalog",
     "version_removed": "Removed a version",
+    "export_removed": "Deleted an export",
     "cache_emptied": "Emptied the cache",
     "naming_decided": "Decided how file names name photos",
     "labels_defined": "Changed a label set",
