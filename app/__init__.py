@@ -4,8 +4,8 @@ The map
 -------
 The import graph is the data flow, reversed: a later step may import an earlier one, never the other way.
 
-    catalog -> captions -> intake -> review -> labels -> selection -> desk, datasets -> exports -> training -> evaluation
-            -> cycles -> launch -> removal -> web -> host -> demo
+    catalog -> captions -> intake -> review -> labels -> selection -> desk, datasets -> exports -> training
+            -> evaluation -> cycles -> launch -> removal -> web -> host -> demo
     beneath all of them: errors, units, logs, settings, storage, database, audit, passwords, people, guessing, jobs
     between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
 
@@ -35,7 +35,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   subject as it was measured. **Evidence**: what is drawn over a photo to show why it was measured so. **Border**: flat
   bars or a frame around a picture. **Seam**: a line along which two pictures meet. **Lettering**: text that stands in
   a picture, as read from its pixels; it is **trusted** from a score on, and of a kind: a price, a watermark or other
-  text. **Caption**: text saying what an image shows;
+  text. **Mend**: what a person had done to a photo's picture instead of rejecting it: its **edits**, made from the
+  picture as taken in; the **mask** says where the product is. **Caption**: text saying what an image shows;
   history is appended. A **given** caption came with the photo, in a file. An intake's **remark**: what it says of
   a metadata row or file.
 - **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Group**:

@@ -50,7 +50,7 @@ again; a failure that might have passed did not."""
 # Every kind of job, and the queue whose workers do it. test_house checks that each has a task.
 QUEUES: Final[dict[str, Queue]] = {
     **dict.fromkeys(("intake.take_in", "intake.try_again", "signals.measure", "captions.propose"), "cpu"),
-    **dict.fromkeys(("photos.group", "photos.embed", "photos.map", "photos.read_text"), "cpu"),
+    **dict.fromkeys(("photos.mend", "photos.group", "photos.embed", "photos.map", "photos.read_text"), "cpu"),
     **dict.fromkeys(("review.apply_rules", "dataset.freeze", "dataset.verify", "versions.export"), "cpu"),
     **dict.fromkeys(("catalog.remove", "files.delete"), "cpu"),
     **dict.fromkeys(("captions.look", "photos.encode", "photos.read_phrase", "sheet.draw"), "gpu"),

@@ -1,4 +1,4 @@
-"""Files by content: originals, renders, thumbnails and samples, named by the SHA-256 of their bytes.
+"""Files by content: originals, renders, thumbnails, masks and samples, named by the SHA-256 of their bytes.
 
 Layout under the data folder:
 
@@ -25,12 +25,12 @@ from typing import BinaryIO, Literal
 
 from app.errors import DiskFull, Refused, is_disk_full
 
-Kind = Literal["originals", "renders", "thumbs", "views", "samples"]
+Kind = Literal["originals", "renders", "thumbs", "views", "masks", "samples"]
 OWN_FOLDERS = frozenset({
     "files", "runs", "datasets", "exports", "cache", "uploads", "hub", "preflights", "logs", "run", "locks", "postgres",
 })  # fmt: skip
 """What lies in a data folder and is Packshot's own; photos may lie beside it."""
-KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "samples")
+KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "masks", "samples")
 _CHUNK_BYTES = 1 << 20
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from celery.signals import worker_init
 
 from app.intake import memory
-from workers import export_job, freeze_job, group_job, intake_job, removal_job, rules_job
+from workers import export_job, freeze_job, group_job, intake_job, mend_job, removal_job, rules_job
 from workers.captions import caption_job
 from workers.celery_app import job_task
 from workers.embedding import embed_job, map_job
@@ -24,6 +24,7 @@ NICENESS: Final = 10
 take_in = job_task("intake.take_in")(intake_job.take_in)
 try_refused_again = job_task("intake.try_again")(intake_job.try_again)
 measure = job_task("signals.measure")(signal_job.measure_all)
+mend = job_task("photos.mend")(mend_job.mend)
 group_photos = job_task("photos.group")(group_job.group)
 propose_captions = job_task("captions.propose")(caption_job.propose_all)
 apply_rules = job_task("review.apply_rules")(rules_job.apply_rules)

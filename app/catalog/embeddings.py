@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from app import jobs
+from app.catalog import reading
 from app.catalog.near import nearest_photos
 from app.catalog.signals import Unmeasured
 from app.catalog.tables import Catalog, EmbeddedPhrase, Embedding, EmbeddingSpace, Image
@@ -101,12 +102,19 @@ def unembedded(
     return [Unmeasured(row.id, row.file_name, row.view_sha256) for row in session.execute(query)]
 
 
-def record(session: Session, space_id: int, vectors: Mapping[int, Sequence[float]]) -> None:
-    """Keep the vectors of images by id; one of another space is replaced. Images that are gone are passed over."""
-    if not vectors:
-        return
-    known = select(Image.id, Image.catalog_id).where(Image.id.in_(vectors)).order_by(Image.id)
-    there = session.execute(known.with_for_update(key_share=True)).all()
+def record(
+    session: Session,
+    space_id: int,
+    vectors: Mapping[int, Sequence[float]],
+    views: Mapping[int, str] | None = None,
+) -> None:
+    """Keep the vectors of images by id; one of another space is replaced.
+
+    Images that are gone, or no longer show what of `views` was looked at, are passed over.
+    """
+    showing = reading.showing(session, vectors, views or {})
+    known = select(Image.id, Image.catalog_id).where(Image.id.in_(showing)).order_by(Image.id)
+    there = session.execute(known).all()
     rows = [
         {"image_id": row.id, "catalog_id": row.catalog_id, "space_id": space_id, "vector": vectors[row.id]}
         for row in there

@@ -35,12 +35,22 @@ def file_of(storage: Storage, image: Image, shape: Shape) -> tuple[Path, str]:
     Of a format that browsers do not show, the original is its lossless render.
     """
     if shape == "thumb":
-        return storage.path("thumbs", image.thumb_sha256, SUFFIXES[THUMB_FORMAT]), CONTENT_TYPES[THUMB_FORMAT]
+        return thumb_path(storage, image.thumb_sha256), CONTENT_TYPES[THUMB_FORMAT]
     if shape == "view":
         return view_path(storage, image.view_sha256), CONTENT_TYPES[VIEW_FORMAT]
     if image.format in UNSHOWN:
         return storage.root / image.render_path, CONTENT_TYPES["PNG"]
-    return storage.path("originals", image.sha256, SUFFIXES[image.format]), CONTENT_TYPES[image.format]
+    return original_of(storage, image), CONTENT_TYPES[image.format]
+
+
+def original_of(storage: Storage, image: Image) -> Path:
+    """Where the bytes that were taken in lie."""
+    return storage.path("originals", image.sha256, SUFFIXES[image.format])
+
+
+def thumb_path(storage: Storage, thumb_sha256: str) -> Path:
+    """Where the thumbnail with these bytes lies."""
+    return storage.path("thumbs", thumb_sha256, SUFFIXES[THUMB_FORMAT])
 
 
 def view_path(storage: Storage, view_sha256: str) -> Path:

@@ -41,9 +41,14 @@ def unread(
     return [UnreadImage(row.id, row.file_name, row.view_sha256, row.outline) for row in session.execute(query)]
 
 
-def record(session: Session, version: int, read: Mapping[int, Sequence[TextLine]]) -> None:
-    """Keep what was read in images by id. Older readings are replaced; images that are gone are passed over."""
-    there, now = reading.held(session, read), utc_now()
+def record(
+    session: Session, version: int, read: Mapping[int, Sequence[TextLine]], views: Mapping[int, str] | None = None
+) -> None:
+    """Keep what was read in images by id. Older readings are replaced.
+
+    Images that are gone, or no longer show what of `views` was read, are passed over.
+    """
+    there, now = reading.showing(session, read, views or {}), utc_now()
     rows = [
         {
             "image_id": image_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -61,13 +61,22 @@ def photo(session: Session, image_id: int) -> Image:
 
 
 def held(session: Session, image_ids: Collection[int]) -> set[int]:
-    """Those of these photos that are there. Nobody removes them until the transaction ends.
+    """Those of these photos that are there. Nobody removes or mends them until the transaction ends.
 
     Whoever writes rows about photos that were chosen earlier asks first: an owner may have removed some meanwhile.
     """
+    return showing(session, image_ids, {})
+
+
+def showing(session: Session, image_ids: Collection[int], views: Mapping[int, str]) -> set[int]:
+    """As `held`, and those that show another view than `views` says, SHA-256s by photo, are left out.
+
+    Whoever kept a photo's picture for long asks with the view it is of: somebody may have mended the photo meanwhile.
+    """
     chosen = any_(cast(sorted(image_ids), ARRAY(BigInteger)))
-    there = select(Image.id).where(Image.id == chosen).order_by(Image.id)
-    return set(session.scalars(there.with_for_update(read=True, key_share=True)))
+    there = select(Image.id, Image.view_sha256).where(Image.id == chosen).order_by(Image.id)
+    rows = session.execute(there.with_for_update(read=True, key_share=True))
+    return {row.id for row in rows if views.get(row.id, row.view_sha256) == row.view_sha256}
 
 
 def shown(session: Session, image_id: int) -> Image:

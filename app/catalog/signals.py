@@ -10,6 +10,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.catalog import reading
 from app.catalog.tables import Image, Signals
 from app.database import utc_now
 
@@ -38,16 +39,19 @@ def unmeasured(
     return [Unmeasured(row.id, row.file_name, row.view_sha256) for row in session.execute(query)]
 
 
-def record(session: Session, version: int, measured: Mapping[int, Mapping[str, Any]]) -> None:
+def record(
+    session: Session, version: int, measured: Mapping[int, Mapping[str, Any]], views: Mapping[int, str] | None = None
+) -> None:
     """Keep the values of images by id; the keys of each are the columns of `Signals`. Older values are replaced.
 
-    An image that was removed meanwhile is passed over; the others cannot be until this is kept.
+    An image that was removed meanwhile, or no longer shows what of `views` was measured, is passed over; the others can
+    be neither until this is kept.
     """
-    there = select(Image.id).where(Image.id.in_(measured)).order_by(Image.id).with_for_update(key_share=True)
+    there = reading.showing(session, measured, views or {})
     now = utc_now()
     rows = [
         {"image_id": image_id, "version": version, "measured_at": now, **measured[image_id]}
-        for image_id in session.scalars(there)
+        for image_id in sorted(there)
     ]
     if not rows:
         return

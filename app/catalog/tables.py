@@ -74,6 +74,7 @@ class Image(Base):
     where that already is so, otherwise a lossless render. `made_bytes`: the disk that render, view and thumbnail take;
     0 for photos that versions before 30 November 2026 took in. `notes` are words of `catalog.notes`: what had to be
     assumed.
+    `mend_id` is the mend that render, view, thumbnail and size are of; None where they are as taken in.
     `was_read_strictly` is false for photos that versions before 30 November 2026 took in, damaged ones among them.
     `source`, `licence`, `credit` and `opt_out` (yes or no) are read from `extra` (`app/catalog/rights.py`).
     `copies` is the closest grade of its groups of duplicates, or `none`; `copy_count` how many others are in that one;
@@ -131,6 +132,8 @@ class Image(Base):
     copy_count: Mapped[int] = mapped_column(default=0, server_default="0")
     is_best: Mapped[bool] = mapped_column(default=False, server_default="false")
     is_linked: Mapped[bool] = mapped_column(default=False, server_default="false")
+    mend_id: Mapped[int | None] = mapped_column(BigInteger)
+    is_mended: Mapped[bool] = mapped_column(Computed("mend_id is not null", persisted=True))
     taken_in_at: Mapped[Moment] = mapped_column(default=utc_now)
     # Worked out where it is asked for.
     ratio: Mapped[float] = column_property(cast(width_px, Double) / cast(height_px, Double), deferred=True)

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from app.catalog.copies import components, find
+from app.catalog.mends import MASK_SUFFIX
 from app.catalog.spelling import label_key
 from app.datasets.leaks import refuse_leaks
 from app.datasets.manifest import Split
 from app.datasets.picture_files import refuse_unsound
 from app.datasets.splitting import Group, group, split
+from app.errors import Refused
 from app.storage import Storage
 
 
@@ -50,6 +52,9 @@ class Candidate:
     licence: str | None = None
     credit: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    mend_id: int | None = None
+    mend_edits: Mapping[str, Any] | None = None
+    mask_sha256: str | None = None
     repeats: int = 1
 
     @property
@@ -92,6 +97,10 @@ def arrange(storage: Storage, gathered: Gathered, seed: int = 0) -> list[Placed]
     """
     candidates = gathered.candidates
     refuse_unsound(storage, candidates)
+    for candidate in candidates:
+        mask = candidate.mask_sha256
+        if mask is not None and not storage.path("masks", mask, MASK_SUFFIX).is_file():
+            raise Refused(f"The mask of {candidate.file_name} is missing. Mend the photo again, then freeze.")
     joined, copies = _copies(gathered)
     names = group([(candidate.product, candidate.sha256) for candidate in candidates], joined)
     sizes: dict[str, int] = defaultdict(int)

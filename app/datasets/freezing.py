@@ -20,6 +20,8 @@ from app import jobs
 from app.captions.tables import Caption
 from app.catalog import rights
 from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
+from app.catalog.mend_tables import Mend
+from app.catalog.mends import MASK_SUFFIX
 from app.catalog.tables import Catalog, Image, Signals
 from app.database import utc_now
 from app.datasets import repeats
@@ -222,7 +224,11 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
             Image.licence,
             Image.credit,
             Image.extra,
+            Image.mend_id,
+            Mend.edits,
+            Mend.mended_mask_sha256,
         )
+        .outerjoin(Mend, Mend.id == Image.mend_id)
         .where(*allowed)
         .order_by(Image.id)
     )
@@ -296,6 +302,7 @@ def _write_members(session: Session, version_id: int, placed: Sequence[Placed]) 
         "groups": [place.group for place in placed],
         "digests": [place.candidate.sha256 for place in placed],
         "times": [place.repeats for place in placed],
+        "mends": [place.candidate.mend_id for place in placed],
     }
     session.execute(_INSERT_MEMBERS, {"version_id": version_id, **columns})
     unread = [place.candidate.image_id for place in placed if not place.candidate.was_read_strictly]
@@ -306,12 +313,13 @@ def _write_members(session: Session, version_id: int, placed: Sequence[Placed]) 
 
 
 _INSERT_MEMBERS: Final = text("""
-    insert into member (version_id, image_id, caption_id, split, "group", sha256, repeats)
-    select :version_id, image_id, caption_id, split, name, sha256, repeats
+    insert into member (version_id, image_id, caption_id, split, "group", sha256, repeats, mend_id)
+    select :version_id, image_id, caption_id, split, name, sha256, repeats, mend_id
     from unnest(
         cast(:images as bigint[]), cast(:captions as bigint[]), cast(:splits as text[]), cast(:groups as text[]),
-        cast(:digests as text[]), cast(:times as smallint[])
-    ) as placed (image_id, caption_id, split, name, sha256, repeats)
+        cast(:digests as text[]), cast(:times as smallint[]),
+        cast(:mends as bigint[])
+    ) as placed (image_id, caption_id, split, name, sha256, repeats, mend_id)
 """)
 
 
@@ -339,9 +347,14 @@ def _count(session: Session, chosen: Selection) -> tuple[int, int, int]:
 
 def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> Iterator[ManifestRow]:
     """Rows whose files are relative to the manifest's folder, so that a data folder can be moved as a whole."""
+
+    def beside(path: Path) -> str:
+        return Path(os.path.relpath(path, folder)).as_posix()
+
     for placement in placed:
+        mend_id, mask = placement.candidate.mend_id, placement.candidate.mask_sha256
         yield ManifestRow(
-            file=Path(os.path.relpath(storage.root / placement.candidate.file, folder)).as_posix(),
+            file=beside(storage.root / placement.candidate.file),
             caption=placement.candidate.caption,
             split=placement.split,
             group=placement.group,
@@ -353,4 +366,6 @@ def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> 
             credit=placement.candidate.credit,
             opt_out=rights.opt_out_said(placement.candidate.extra) or None,
             repeats=placement.repeats,
+            mend={"id": mend_id, **(placement.candidate.mend_edits or {})} if mend_id is not None else None,
+            mask=beside(storage.path("masks", mask, MASK_SUFFIX)) if mask is not None else None,
         )

@@ -29,9 +29,10 @@ class ManifestRow:
 
     `sha256` is the hex digest of the file's bytes; `group`, the views of one product or
     one picture, is what the split never cuts. `source` (an address or a name), `licence` and `credit` came with the
-    photo, `opt_out` is how its owner opted out of training. Of these four only what is known is written,
-    and the content hash does not depend on them. `repeats`, 1 or more, is how often a walk through all members of
-    the train split shows this one; 1 is not written.
+    photo, `opt_out` is how its owner opted out of training. `repeats`, 1 or more, is how often a walk through all members
+    of the train split shows this one; 1 is not written. `mend` says what was done to the picture: the number of its
+    mend, and its `catalog.mends.Edits`. `mask` is a grey PNG of the picture's shape, 255 where the product is, named
+    like `file`. Of these only what is known is written; of them the content hash depends on repeats and mask.
     """
 
     file: str
@@ -46,6 +47,8 @@ class ManifestRow:
     credit: str | None = None
     opt_out: str | None = None
     repeats: int = 1
+    mend: dict[str, Any] | None = None
+    mask: str | None = None
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
@@ -83,10 +86,21 @@ def read_manifest(path: Path) -> list[ManifestRow]:
 
 
 def content_hash(rows: Iterable[ManifestRow]) -> str:
-    """SHA-256 (hex) of what is learned from the rows: the sorted tuples (sha256, caption, split, group), and behind
-    these how often a row is repeated, where that is more than once."""
+    """SHA-256 (hex) of what is learned from the rows: the sorted tuples (sha256, caption, split, group).
+
+    Behind these stand how often a row is repeated, where that is more than once, and the name of its mask's file, which
+    in a version is its own SHA-256, where it has one.
+    """
     canonical = sorted(
-        [row.sha256, row.caption, row.split, row.group, *([row.repeats] if row.repeats > 1 else [])] for row in rows
+        [
+            row.sha256,
+            row.caption,
+            row.split,
+            row.group,
+            *([str(row.repeats)] if row.repeats > 1 else []),
+            *([Path(row.mask).stem] if row.mask else []),
+        ]
+        for row in rows
     )
     text = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
@@ -130,8 +144,10 @@ def _host(source: str | None) -> str | None:
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _NUMBERS: Final = ("width_px", "height_px", "repeats")
-_KINDS: dict[str, type] = {f.name: int if f.name in _NUMBERS else str for f in fields(ManifestRow)}
+_KINDS: dict[str, type] = {f.name: int if f.name in _NUMBERS else str for f in fields(ManifestRow)} | {"mend": dict}
+_OPTIONAL: Final = tuple(f.name for f in fields(ManifestRow) if f.default is None)
 RIGHTS: Final = ("source", "licence", "credit", "opt_out")
+_KIND_WORDS: Final = {int: "a whole number", str: "text", dict: "an object"}
 
 
 class _Twice(ValueError):
@@ -162,17 +178,17 @@ def _row(line: str, path: Path, number: int) -> ManifestRow:
         raise ManifestError(f"{where} is not a JSON object.")
     if "product" in values and "group" not in values:
         values["group"] = values.pop("product")  # as versions before 30 November 2026 wrote it
-    for name in RIGHTS:
+    for name in _OPTIONAL:
         values.setdefault(name, None)
     values.setdefault("repeats", 1)
     if values.keys() != _KINDS.keys():
         odd = ", ".join(sorted(values.keys() ^ _KINDS.keys()))
         raise ManifestError(f"{where} has missing or unknown fields: {odd}.")
     for name, kind in _KINDS.items():
-        if name in RIGHTS and values[name] is None:
+        if name in _OPTIONAL and values[name] is None:
             continue
         if type(values[name]) is not kind:
-            raise ManifestError(f"{where}: {name} must be {'a whole number' if kind is int else 'text'}.")
+            raise ManifestError(f"{where}: {name} must be {_KIND_WORDS[kind]}.")
         if kind is int and values[name] < 1:
             raise ManifestError(f"{where}: {name} must be at least 1.")
         if kind is str and any("\ud800" <= letter <= "\udfff" for letter in values[name]):

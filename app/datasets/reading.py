@@ -75,6 +75,7 @@ class Shown:
     split: str
     product: str | None
     is_removed: bool
+    mend_id: int | None
 
 
 def get(session: Session, version_id: int) -> VersionRow:
@@ -159,6 +160,7 @@ def members(session: Session, version_id: int, split: str | None = None, after: 
             split=member.split,
             product=image.product,
             is_removed=removed_from_id is not None,
+            mend_id=member.mend_id,
         )
         for member, image, caption, removed_from_id in session.execute(statement)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -64,6 +64,7 @@ class Member(Base):
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id), primary_key=True)
     caption_id: Mapped[int] = mapped_column(ForeignKey(Caption.id))
     split: Mapped[str] = mapped_column(Text)
+    mend_id: Mapped[int | None] = mapped_column(BigInteger)  # what its picture was mended by when it was frozen
     group: Mapped[str] = mapped_column(Text)  # the group that the split never cuts
     sha256: Mapped[str | None] = mapped_column(Text)  # of the picture file; None: frozen before that was kept, unknown
     repeats: Mapped[int] = mapped_column(SmallInteger, default=1, server_default="1")

@@ -302,7 +302,10 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
             for read in stored
             if read.measured is not None and read.sha256 in known
         }
-        signals.record(session, measuring.version, measured)
+        views = {
+            known[read.sha256].image_id: (read.columns or {})["view_sha256"] for read in stored if read.sha256 in known
+        }
+        signals.record(session, measuring.version, measured, views)
     staged = list[dict[str, Any]]()
     files, tally = list[dict[str, Any]](), {"accepted": 0, "same_bytes": 0, "refused": 0}
     for read in batch:

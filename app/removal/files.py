@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.catalog.files import SUFFIXES, THUMB_FORMAT, view_path
+from app.catalog.mend_tables import Mend
 from app.catalog.tables import Image, SourceFile
 from app.jobs import Job
 from app.people import Person
@@ -52,12 +53,17 @@ def request_deletion(
 
 
 def unneeded(session: Session, files: Iterable[str]) -> list[str]:
-    """Those of these files that no photo of any catalog has, nor a list of refused files."""
+    """Those of these files that no photo of any catalog has, mended or not, nor a list of refused files."""
     by_name = {Path(file).stem: file for file in files}
     needed: set[str] = set()
-    for column in (Image.sha256, Image.thumb_sha256, Image.view_sha256, SourceFile.thumb_sha256):
+    for column in (
+        Image.sha256, Image.thumb_sha256, Image.view_sha256, SourceFile.thumb_sha256,
+        Mend.thumb_sha256, Mend.view_sha256, Mend.mask_sha256, Mend.mended_mask_sha256,
+    ):  # fmt: skip
         needed.update(session.scalars(select(column).where(column.in_(by_name))))
-    paths = set(session.scalars(select(Image.render_path).where(Image.render_path.in_(by_name.values()))))
+    paths: set[str | None] = set()
+    for path in (Image.render_path, Mend.render_path):
+        paths.update(session.scalars(select(path).where(path.in_(by_name.values()))))
     return [file for name, file in by_name.items() if name not in needed and file not in paths]
 
 

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session, aliased
 
 from app import audit, jobs
 from app.captions.tables import Caption
-from app.catalog import reading
+from app.catalog import mends, reading
 from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
+from app.catalog.mend_tables import Mend
 from app.catalog.tables import Catalog, Embedding, Image, Lettering, MapSet, RemovedPhoto, SourceFile
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
@@ -69,6 +70,8 @@ def consequences(session: Session, image: Image) -> Consequences:
     stays = [f"the same picture in the catalog {name}" for name in elsewhere]
     if linked := departures.linked_to(session, image.id):
         stays.append(f"{counted(len(linked), 'copy', 'copies')} linked to it, no longer left out as such")
+    if mended := session.scalar(select(func.count()).where(Mend.image_id == image.id, Mend.person_id.is_not(None))):
+        goes.append(counted(mended, "mend") + " of its picture")
     if holding:
         stays += [f"in {version}, with its file and the caption it had" for version in holding]
         if runs := _runs_of(session, image.id):
@@ -146,7 +149,7 @@ def take_away(session: Session, storage: Storage, catalog_id: int, image_ids: Co
     if reading.is_removed(session, catalog_id):
         duplicates.drop(session, catalog_id)
     images: Sequence[Image] = session.scalars(select(Image).where(Image.id.in_(going))).all()
-    paths = {path for image in images for path in files.of(storage, image)}
+    paths = {path for image in images for path in files.of(storage, image)} | mends.files_of(session, storage, going)
     session.execute(delete(SourceFile).where(SourceFile.image_id.in_(image_ids)))
     _forget_rulings(session, image_ids)
     session.execute(delete(Image).where(Image.id.in_(going)).execution_options(synchronize_session=False))

@@ -78,7 +78,8 @@ class Tile:
     """One photo as the grid shows it. `verdict` is a person's, or a rule's where `is_suggestion`; without either it is
     None and `decision_id` 0.
 
-    `contradictions` are sentences: what the caption says otherwise than the picture was measured.
+    `contradictions` are sentences: what the caption says otherwise than the picture was measured. `mend_id` is the mend
+    that the photo shows.
     """
 
     id: int
@@ -90,6 +91,7 @@ class Tile:
     decision_id: int
     is_suggestion: bool
     contradictions: tuple[str, ...]
+    mend_id: int | None = None
 
     @property
     def mark(self) -> str:
@@ -167,15 +169,16 @@ def tiles(session: Session, ids: list[int]) -> list[Tile]:
     statement: Select[*tuple[Any, ...]] = joined(
         select(
             Image.id, Image.title, Image.file_name, Image.width_px, Image.height_px, Decision.verdict, Decision.reason,
-            func.coalesce(Decision.id, 0), Decision.rule.is_not(None), Signals, Caption.text,
+            func.coalesce(Decision.id, 0), Decision.rule.is_not(None), Signals, Caption.text, Image.mend_id,
         )
     ).where(Image.id.in_(ids))  # fmt: skip
     tiles_by_id = {}
     for row in session.execute(statement):
-        number, title, file_name, width, height, verdict, reason, decision_id, is_suggestion, signals, caption = row
+        *columns, signals, caption, mend_id = row
+        number, title, file_name, width, height, verdict, reason, decision_id, is_suggestion = columns
         wrong = tuple(finding.sentence for finding in contradictions(signals, caption))
         tiles_by_id[number] = Tile(
-            number, title or file_name, width, height, verdict, reason, decision_id, is_suggestion, wrong
+            number, title or file_name, width, height, verdict, reason, decision_id, is_suggestion, wrong, mend_id
         )
     return [tiles_by_id[image_id] for image_id in ids if image_id in tiles_by_id]
 

@@ -76,6 +76,7 @@ _COPIES: Final = {
 }  # fmt: skip
 _LINKED: Final = {"yes": "linked to another", "no": "not linked to another"}
 _BEST: Final = {"yes": "the best of its duplicates", "no": "not the best of any duplicates"}
+_MENDED: Final = {"yes": "mended", "no": "not mended"}
 _NOTES: Final = {
     "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
     "large-profile": "Large profile", "large-text": "Large text", "first-of-several": "First of several pictures",
@@ -265,6 +266,10 @@ _DECLARED: Final[tuple[Key, ...]] = (
     YesNo(
         name="best", column=Image.is_best, sample=("yes",),
         say=lambda values, _: alternatives([_BEST[value] for value in values]),
+    ),
+    YesNo(
+        name="mended", column=Image.is_mended, sample=("yes",),
+        say=lambda values, _: alternatives([_MENDED[value] for value in values]),
     ),
     Label(
         name="product", column=Image.product_key, sample=("K-12",), spelling=Image.product,

@@ -80,6 +80,7 @@ JOBS = {
     "signals.measure": "Measuring photos",
     "captions.propose": "Writing captions",
     "captions.look": "Looking at photos",
+    "photos.mend": "Mending the photo",
     "photos.group": "Grouping duplicates",
     "review.apply_rules": "Applying review rules",
     "photos.embed": "Comparing how photos look",

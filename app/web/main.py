@@ -18,8 +18,11 @@ from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 from starlette.types import Scope
 
+from app.catalog.files import Shape
+from app.catalog.tables import Image
 from app.database import engine_for
 from app.people import may_act_for as may
+from app.selection.browse import Tile
 from app.settings import PROJECT, Settings
 from app.storage import Storage
 from app.web import errors, formats, middleware, pages, security
@@ -43,6 +46,7 @@ from app.web.routes import (
     labels,
     launch,
     maps,
+    mends,
     naming,
     people,
     refusals,
@@ -74,6 +78,7 @@ ROUTERS: Final = (
     catalogs.router,
     views.router,
     maps.router,
+    mends.router,
     intakes.router,
     uploads.router,
     refusals.router,
@@ -161,6 +166,10 @@ def templates(digest: str) -> Jinja2Templates:
     def static(path: str) -> str:
         return f"/static/{digest}/{path}"
 
+    def src(photo: Image | Tile, shape: Shape) -> str:
+        """The address of what a photo shows now. Mended, it is another one, for browsers keep what an address gave."""
+        return f"/images/{photo.id}/{shape}" + (f"?m={photo.mend_id}" if photo.mend_id is not None else "")
+
     @pass_context
     def csrf_field(context: Context) -> Markup:
         return Markup('<input type="hidden" name="csrf" value="{}">').format(context["csrf"])
@@ -177,6 +186,7 @@ def templates(digest: str) -> Jinja2Templates:
     ui = SimpleNamespace()
     known: dict[str, Any] = {
         "static": static,
+        "src": src,
         "csrf_field": csrf_field,
         "ui": ui,
         "may_act_for": may_act_for,

@@ -371,6 +371,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "copies": _equal(lambda photo: photo.image.copies),
     "linked": _equal(lambda photo: "yes" if photo.image.is_linked else "no"),
     "best": _equal(lambda photo: "yes" if photo.image.is_best else "no"),
+    "mended": _equal(lambda photo: "yes" if photo.image.mend_id is not None else "no"),
     "product": _labelled(lambda photo: photo.image.product),
     "licence": _labelled(lambda photo: photo.image.extra.get("License")),
     "optout": _equal(lambda photo: "yes" if photo.image.extra.get("opt_out") == "yes" else "no"),

@@ -117,6 +117,7 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
         ))  # fmt: skip
         photo.copies = draw.choice(("none", "pixels", "photo", "product"))
         photo.is_best, photo.is_linked = photo.copies != "none" and number % 4 == 0, number % 5 == 1
+        photo.mend_id = number if number % 6 == 2 else None
         photo.notes = draw.choice(([], [], ["laid-on-white"], ["laid-on-white", "largest-page"]))
         measured = session.get_one(Signals, photo.id)
         measured.fill, measured.subject_colour = number / 40, draw.choice(("red", "blue", None))

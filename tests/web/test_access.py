@@ -104,6 +104,10 @@ ROUTES: dict[str, Who] = {
     "POST /images/{image_id}/contradictions": "member",
     "POST /images/{image_id}/corrections": "member",
     "POST /images/{image_id}/decisions": "member",
+    "GET /images/{image_id}/mask": "member",
+    "GET /images/{image_id}/mend": "member",
+    "POST /images/{image_id}/mends": "member",
+    "POST /images/{image_id}/mends/{mend_id}/restoration": "member",
     "GET /images/{image_id}/original": "member",
     "GET /images/{image_id}/removal": "owner",
     "POST /images/{image_id}/removal": "owner",
@@ -423,6 +427,8 @@ TOLD_BY: dict[str, str] = {
     "POST /undo": "decision",
     "POST /images/{image_id}/captions": "caption",
     "POST /images/{image_id}/captions/{caption_id}/restoration": "caption",
+    "POST /images/{image_id}/mends": "job_asked",  # the row has its person
+    "POST /images/{image_id}/mends/{mend_id}/restoration": "job_asked",  # the same
     "POST /images/{image_id}/contradictions": "",
     "POST /runs/new": "",
     "POST /uploads": "",  # until they are taken in

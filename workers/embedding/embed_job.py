@@ -121,7 +121,7 @@ def _embed_part(work: Work, ready: Ready) -> dict[str, Any]:
         kept = {number: vector.tolist() for number, vector in vectors.items() if np.isfinite(vector).all()}
         with work.transaction() as session:
             work.keep(session, done=start + len(batch))
-            embeddings.record(session, space_id, kept)
+            embeddings.record(session, space_id, kept, {image.image_id: image.view_sha256 for image in batch})
         work.go_on()
     return {"photos": len(waiting), "passed_over": passed_over, "space_id": space_id}
 

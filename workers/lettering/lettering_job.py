@@ -67,6 +67,7 @@ def _read_part(work: Work) -> dict[str, Any]:
                 passed_over.append(f"{image.file_name} cannot be read")
         with work.transaction() as session:
             work.keep(session, done=start + len(batch))
-            lettering.record(session, LETTERING_VERSION, lines)
+            views = {image.image_id: image.view_sha256 for image in batch}
+            lettering.record(session, LETTERING_VERSION, lines, views)
         work.go_on()
     return {"photos": len(waiting), "passed_over": passed_over}

@@ -86,6 +86,6 @@ def measure_images(work: Work, waiting: Sequence[Unmeasured]) -> list[str]:
                 passed_over.append(f"{image.file_name} cannot be read")
         with work.transaction() as session:
             work.keep(session, done=start + len(batch))
-            signals.record(session, SIGNALS_VERSION, measured)
+            signals.record(session, SIGNALS_VERSION, measured, {image.image_id: image.view_sha256 for image in batch})
         work.go_on()
     return passed_over

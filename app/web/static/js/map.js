@@ -101,7 +101,7 @@ async function start() {
     tip.hidden = found < 0;
     if (found >= 0) {
       const id = points.ids[found];
-      if (tip.dataset.photo !== String(id)) tip.querySelector("img").src = `/images/${id}/thumb`;
+      if (tip.dataset.photo !== String(id)) tip.querySelector("img").src = `/images/${id}/thumb?m=now`;
       tip.dataset.photo = id;
       const { values } = legend.coloured;
       tip.querySelector("span").textContent = `photo ${id}, ${values[legend.codes[found]].replace("_", " ")}`;
