@@ -6,7 +6,7 @@ a facet follow every other filter but not its own, so that the other options sho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ from app.selection.columns.catalog import Counted
 from app.selection.columns.memory import in_memory
 from app.selection.columns.orders import SORTED_BY
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
-from app.selection.kinds import NOTHING, Label, OneOf
+from app.selection.kinds import NOTHING, Label, Measure, OneOf
 from app.selection.near import Looks, Similar, Unlike, nearness
 from app.selection.query import Selection, joined
 from app.selection.tables import PhotoIndex
@@ -110,7 +110,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """Exact counts for the facet pane. `bars` has `BINS` counts per range, from 0 to 1 in equal steps.
+    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, from 0 to its top in equal steps.
 
     Of `suggested` of the `total` photos a rule suggests something, while no person has decided.
     """
@@ -236,39 +236,39 @@ def count(session: Session, selection: Selection) -> int:
     return session.scalar(select(func.count()).select_from(_ids(selection).subquery())) or 0
 
 
-def facets(session: Session, selection: Selection) -> Facets:
-    """Counts for every facet and the exact total."""
-    read = in_memory(session, selection.catalog_id, lambda held, link: held.facets(link, selection, BINS))
-    return _read_facets(selection, _counted_in_sql(session, selection) if read is None else read)
+def facets(session: Session, selection: Selection, measured: Mapping[str, Measure] = MEASURED) -> Facets:
+    """Counts for every facet and the exact total; bars for these measures."""
+    read = in_memory(session, selection.catalog_id, lambda held, link: held.facets(link, selection, BINS, measured))
+    return _read_facets(selection, _counted_in_sql(session, selection, measured) if read is None else read, measured)
 
 
-def _counted_in_sql(session: Session, selection: Selection) -> Counted:
+def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[str, Measure]) -> Counted:
     """The counts of every facet, in one statement.
 
     Photos are counted by every combination of listed values, which are few however many photos there are, and in the
     same pass by the bars of each histogram; each facet then sums combinations.
     """
     clauses = selection.clauses()
-    flags = {key: clauses.pop(key) for key in (*LISTED, *MEASURED) if key in clauses}
+    flags = {key: clauses.pop(key) for key in (*LISTED, *measured) if key in clauses}
     wide = {key: _widened(selection, key) for key in flags if LISTED.get(key) and LISTED[key].widening}
     asked = select(
         *(_spelling(listed).label(key) for key, listed in LISTED.items()),
         *(listed.widening.column.label(f"{key}_besides") for key, listed in LISTED.items() if listed.widening),
-        *(_bar(measured.column).label(key) for key, measured in MEASURED.items()),
+        *(_bar(measure).label(key) for key, measure in measured.items()),
         *(clause.label(f"is_{key}") for key, clause in flags.items()),
         *(clause.label(f"is_{key}_wide") for key, clause in wide.items()),
     ).where(PhotoIndex.catalog_id == selection.catalog_id, *clauses.values())
     matching = asked.subquery("matching")
-    listed_columns = [column for column in matching.c if column.key not in MEASURED]
+    listed_columns = [column for column in matching.c if column.key not in measured]
     held_columns = [column for column in listed_columns if column.key.startswith("is_")]
-    of_bars = [tuple_(matching.c[key], *held_columns) for key in MEASURED]
+    of_bars = [tuple_(matching.c[key], *held_columns) for key in measured]
     grouped = (
-        select(*matching.c, *(func.grouping(matching.c[key]).label(f"{key}_apart") for key in MEASURED))
+        select(*matching.c, *(func.grouping(matching.c[key]).label(f"{key}_apart") for key in measured))
         .add_columns(func.count().label("n"))
         .group_by(func.grouping_sets(tuple_(*listed_columns), *of_bars))
         .cte("grouped")
     )
-    combined = select(grouped).where(*(grouped.c[f"{key}_apart"] == 1 for key in MEASURED)).cte("combined")
+    combined = select(grouped).where(*(grouped.c[f"{key}_apart"] == 1 for key in measured)).cte("combined")
     photos = func.sum(combined.c.n)
     kept = _Held(combined.c, tuple(flags), tuple(wide))
     parts: list[Select[*tuple[Any, ...]]] = [
@@ -281,7 +281,7 @@ def _counted_in_sql(session: Session, selection: Selection) -> Counted:
             besides = combined.c[f"{key}_besides"]
             parts.append(select(literal(key), besides, with_value).where(besides.is_not(None)).group_by(besides))
     held = _Held(grouped.c, tuple(flags), tuple(wide))
-    for key in MEASURED:
+    for key in measured:
         bar = grouped.c[key]
         limits = [grouped.c[f"{key}_apart"] == 0, bar.is_not(None), *held.all_but(key)]
         parts.append(select(literal(key), cast(bar, Text), func.sum(grouped.c.n)).where(*limits).group_by(bar))
@@ -289,18 +289,18 @@ def _counted_in_sql(session: Session, selection: Selection) -> Counted:
         parts += _counts_of_several(selection, key)
     # Groups that do not fit are sorted on disk, which takes three times as long.
     session.execute(text("set local work_mem = '64MB'"))
-    counted: Counted = {key: {} for key in (TOTAL, *LISTED, *MEASURED, *SEVERAL)}
+    counted: Counted = {key: {} for key in (TOTAL, *LISTED, *measured, *SEVERAL)}
     for key, value, photos_of_it in session.execute(union_all(*parts)):
         if photos_of_it:
             counted[key][value] = counted[key].get(value, 0) + int(photos_of_it)
     return counted
 
 
-def _bar(column: InstrumentedAttribute[Any]) -> ColumnElement[int]:
+def _bar(measure: Measure) -> ColumnElement[int]:
     """The place of a value's bar in its histogram, from 0; null where nothing was measured."""
     # `least` and `greatest` pass over nulls.
-    place = func.least(func.greatest(func.floor(column * BINS), 0), BINS - 1)
-    return case((column.is_not(None), cast(place, Integer)))
+    place = func.least(func.greatest(func.floor(measure.column * (BINS / measure.full)), 0), BINS - 1)
+    return case((measure.column.is_not(None), cast(place, Integer)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +363,7 @@ def _spelling(listed: OneOf | Label) -> InstrumentedAttribute[Any]:
 TOTAL: Final = "total"
 
 
-def _read_facets(selection: Selection, counted: Counted) -> Facets:
+def _read_facets(selection: Selection, counted: Counted, measured: Mapping[str, Measure]) -> Facets:
     options = {
         key: _options_of_name(listed, counted[key], selection.values(key))
         if isinstance(listed, Label)
@@ -381,7 +381,7 @@ def _read_facets(selection: Selection, counted: Counted) -> Facets:
         )
         for key, several in SEVERAL.items()
     }
-    bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in MEASURED}
+    bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in measured}
     return Facets(sum(counted[TOTAL].values()), counted[TOTAL].get("rule", 0), options, bars)
 
 

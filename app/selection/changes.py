@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import BigInteger, Connection, Identity, Index, MetaData, delete, event, func, text
+from sqlalchemy import BigInteger, Connection, Identity, Index, MetaData, delete, event, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -37,6 +37,15 @@ KEPT_HOURS = 24
 def forget_old(session: Session) -> None:
     """Take notes away that are older than `KEPT_HOURS`."""
     session.execute(delete(PhotoChange).where(PhotoChange.noted_at < utc_now() - timedelta(hours=KEPT_HOURS)))
+
+
+def mark(session: Session, catalog_id: int) -> str:
+    """What was changed in a catalog so far, as a mark that is another one after each change that becomes visible."""
+    newest = select(func.max(PhotoChange.xact)).where(PhotoChange.catalog_id == catalog_id).scalar_subquery()
+    # Transactions become visible in any order, yet hardly a thousand later than the newest one.
+    late = (PhotoChange.catalog_id == catalog_id, PhotoChange.xact > newest - 1000)
+    last, changes = session.execute(select(func.max(PhotoChange.xact), func.count()).where(*late)).one()
+    return f"{last or 0}-{changes}"
 
 
 _NOTE = "insert into photo_change (catalog_id, image_ids) select {} from changed {} group by 1"

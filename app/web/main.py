@@ -55,6 +55,7 @@ from app.web.routes import (
     runs,
     samples,
     sign_in,
+    tiles,
     uploads,
     views,
 )
@@ -77,6 +78,7 @@ ROUTERS: Final = (
     jobs.router,
     catalogs.router,
     views.router,
+    tiles.router,
     maps.router,
     mends.router,
     intakes.router,

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from app.selection import browse, near
 from app.selection.columns.orders import SORTED_BY
 from app.selection.columns.shape import SHAPES
-from app.selection.keys import ASKED
+from app.selection.keys import ASKED, KEYS
+from app.selection.kinds import Measure
 from app.selection.query import Selection
 from tests import cast
 from tests.emptying import empty
@@ -52,6 +53,20 @@ def test_columns_answer_as_plain_python(engine: Engine, shelf: Shelf, chance: ra
         facets_agree(shelf, chosen, browse.facets(session, chosen))
         answers_agree(session, plain, chosen, [photo.image.id for photo in shelf.photos])
         assert browse.count(session, chosen) == len(ids), chosen.query
+
+
+def test_every_measure_has_bars_that_are_the_same_in_sql(engine: Engine, shelf: Shelf) -> None:
+    every = {name: key for name, key in KEYS.items() if isinstance(key, Measure)}
+    chosen = Selection(shelf.catalog_id)
+    with Session(engine) as session, Session(engine) as plain:
+        write_unseen(plain)
+        counted = browse.facets(session, chosen, every)
+        assert counted == browse.facets(plain, chosen, every)
+        assert counted.bars.keys() == every.keys()
+    measured = [
+        photo.signals.contrast for photo in shelf.photos if photo.signals and photo.signals.contrast is not None
+    ]
+    assert sum(counted.bars["contrast"]) == len(measured)
 
 
 def write_unseen(session: Session) -> None:

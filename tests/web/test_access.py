@@ -37,6 +37,10 @@ ROUTES: dict[str, Who] = {
     "POST /browsers/{key}/exit": "member",  # finds one's own only
     "GET /catalogs": "member",
     "GET /catalogs/{catalog_id}": "member",
+    "GET /catalogs/{catalog_id}/changes": "member",
+    "GET /catalogs/{catalog_id}/facets/{key}": "member",
+    "GET /catalogs/{catalog_id}/range": "member",
+    "GET /catalogs/{catalog_id}/tiles": "member",
     "POST /catalogs/{catalog_id}/decisions": "member",
     "POST /catalogs/{catalog_id}/recaption": "member",
     "GET /catalogs/{catalog_id}/freeze": "member",

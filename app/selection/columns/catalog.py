@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -154,7 +154,9 @@ class CatalogInMemory:
             return None
         return int(self.columns.ids[chosen[-(place - 1)] if is_down else chosen[place - 2]])
 
-    def facets(self, connection: Connection, selection: Selection, bins: int) -> Counted:
+    def facets(
+        self, connection: Connection, selection: Selection, bins: int, measured: Mapping[str, Measure]
+    ) -> Counted:
         """Counts of each facet's values, of the bars of each histogram, and of all photos by who decided ("total").
 
         The counts of a facet follow every other filter but not its own.
@@ -171,8 +173,8 @@ class CatalogInMemory:
                 for value, count in besides.items():
                     if value is not None:
                         counted[key][value] = counted[key].get(value, 0) + count
-        for key, measured in MEASURED.items():
-            counted[key] = self._bars(connection, measured, counting.all_but(key), bins)
+        for key, measure in measured.items():
+            counted[key] = self._bars(connection, measure, counting.all_but(key), bins)
         for key, several in SEVERAL.items():
             bits = self.columns.column(connection, name_of(several.column))[counting.all_but(key)]
             values = SHAPES[name_of(several.column)].values
@@ -201,7 +203,7 @@ class CatalogInMemory:
 
     def _bars(self, connection: Connection, key: Measure, mask: Array, bins: int) -> dict[str | None, int]:
         column = self.columns.column(connection, name_of(key.column))[mask]
-        bars = np.clip(np.floor(column[~np.isnan(column)] * bins), 0, bins - 1).astype(np.uint8)
+        bars = np.clip(np.floor(column[~np.isnan(column)] * (bins / key.full)), 0, bins - 1).astype(np.uint8)
         counts = np.bincount(bars, minlength=bins)
         return {str(bar): int(count) for bar, count in enumerate(counts.tolist()) if count}
 

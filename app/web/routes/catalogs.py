@@ -1,7 +1,7 @@
 """Catalogs: the list, and one catalog's grid with its filter.
 
-One address serves the page, the pieces that scripts swap in (`part=`), and the next photos; what is asked for is the
-same selection in all of them.
+One address serves the page and, with `part=grid`, its inside that scripts swap in; the photos as one scrolls come from
+`tiles`.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog
 from app.datasets import freezing
 from app.datasets.freezing import Offer
+from app.errors import NotFound
 from app.people import Person
 from app.review.decisions import REASONS
-from app.selection import browse, saved_views
-from app.selection.browse import PAGE, SORTS, Order, Tile
+from app.selection import browse, changes, saved_views
+from app.selection.browse import PAGE, SORTS, Order
 from app.selection.kinds import NotUnderstood
 from app.selection.query import Selection, parse
 from app.selection.saved_views import SavedView
 from app.selection.wording import Description, describe, examples
 from app.web.dependencies import CurrentPerson, Page, Read
 from app.web.views import facets as pane
-from app.web.views import labels, photos
+from app.web.views import labels, measures, photos, tiles
 from app.web.views.facets import Histogram, Listing, address
 from app.web.views.labels import LabelStrip
+from app.web.views.measures import MeasureChoice
 from app.web.views.photos import Photo
+from app.web.views.tiles import TilesView
 
 router = APIRouter()
 
@@ -54,25 +57,6 @@ class RefusedFilter:
 
 
 @dataclass(frozen=True)
-class TilesView:
-    """Some photos in a row. `copies` counts more files of the same bytes, `close_copies` more photos in the same group.
-
-    `first` is the place of the first one, from 1.
-
-    `next` is the address of the fragment with those behind, `next_page` that of the page that starts there, if any.
-    """
-
-    catalog: Catalog
-    selection: Selection
-    sort: str
-    tiles: list[Tile]
-    copies: dict[int, int]
-    close_copies: dict[int, int]
-    first: int
-    next: str | None
-    next_page: str | None
-
-
 @dataclass(frozen=True)
 class LinkedView:
     """A saved view, and the address that opens it."""
@@ -87,8 +71,10 @@ class LinkedView:
 class GridView:
     """A catalog's grid. `facets` and `tiles` belong to `selection`, `said` says it in words with the exact count.
 
-    `suggested` of its photos wait for a person to accept what a rule suggests. `offer` is what it has to freeze.
-    `examples` explain the filter language: what to type, and what it gives.
+    `tiles` are up to `page_size` of them, around photo `near` where one was asked for and is there; `earlier` and
+    `later` are the addresses of the pages around, for browsers without scripts. `suggested` of its photos wait for a
+    person to accept what a rule suggests. `offer` is what it has to freeze. `examples` explain the filter language:
+    what to type, and what it gives. `change` is the mark of the last change that is counted here.
     """
 
     catalog: Catalog
@@ -98,19 +84,32 @@ class GridView:
     sort: str
     sorts: dict[str, Order]
     facets: list[Listing | Histogram]
+    measures: list[MeasureChoice]
     total: int
     suggested: int
     offer: Offer | None
     catalog_total: int
     said: Description
     tiles: TilesView
+    near: int | None
+    change: str
+    page_size: int
     places: tuple[tuple[int, str], ...]
     earlier: str | None
+    later: str | None
     reasons: tuple[str, ...]
     photo: Photo | None
     examples: list[tuple[str, str]]
     views: list[LinkedView]
     label_sets: tuple[LabelStrip, ...]
+
+
+@dataclass(frozen=True)
+class FacetView:
+    """One facet, as it is swapped while somebody types in its field."""
+
+    catalog: Catalog
+    facet: Listing
 
 
 @dataclass(frozen=True)
@@ -138,19 +137,29 @@ def show(
     me: CurrentPerson,
     q: str = "",
     sort: str = "newest",
-    after: int | None = None,
     at: Annotated[int, Query(ge=1)] = 1,
+    near: int | None = None,
     part: str = "",
 ) -> HTMLResponse:
-    """The grid. `at` jumps to a place; `part=tiles` gives the photos behind `after`, `part=grid` the page's inside."""
+    """The grid. `at` jumps to a place, `near` to a photo where it is in the selection; `part=grid` gives the inside."""
     catalog = reading.get(session, catalog_id)
     browse.order_named(sort)
-    if part == "tiles":
-        return page.fragment("catalog/_more.html", _tiles(session, catalog, parse(q, catalog_id), sort, after, at))
-    view = _grid(session, catalog, me, q, sort, at)
+    view = _grid(session, catalog, me, q, sort, at, near, request.cookies.get(measures.COOKIE))
     if part == "grid":
         return page.fragment("catalog/_grid.html", view)
     return page("catalog/grid.html", view, status=422 if view.refusal else 200)
+
+
+@router.get("/catalogs/{catalog_id}/facets/{key}")
+def facet(
+    catalog_id: int, key: str, session: Read, page: Page, q: str = "", sort: str = "newest", find: str = ""
+) -> HTMLResponse:
+    """The choices of one facet as a fragment: those that have `find` in their words."""
+    catalog, chosen = reading.get(session, catalog_id), parse(q, catalog_id)
+    counted = browse.facets(session, chosen, {})
+    if not counted.options.get(key):
+        raise NotFound(f"There is no facet “{key}”.")
+    return page.fragment("catalog/_choices.html", FacetView(catalog, pane.listing(key, counted, chosen, sort, find)))
 
 
 @router.get("/images/{image_id}/card")
@@ -159,7 +168,10 @@ def card(image_id: int, session: Read, page: Page) -> HTMLResponse:
     return page.fragment("catalog/_card.html", CardView(photos.read(session, image_id, is_compared=True)))
 
 
-def _grid(session: Session, catalog: Catalog, me: Person, query: str, sort: str, at: int) -> GridView:
+def _grid(
+    session: Session, catalog: Catalog, me: Person, query: str, sort: str, at: int, near: int | None,
+    chosen_measures: str | None,
+) -> GridView:  # fmt: skip
     """The whole page. A query that is not understood shows what the whole catalog has, beside the refusal."""
     refusal = None
     try:
@@ -167,9 +179,15 @@ def _grid(session: Session, catalog: Catalog, me: Person, query: str, sort: str,
     except NotUnderstood as error:
         refusal = _refusal(error, query)
         chosen = Selection(catalog.id)
-    counted = browse.facets(session, chosen)
+    change = changes.mark(session, catalog.id)  # before anything is counted
+    measured = measures.shown(chosen_measures, chosen)
+    counted = browse.facets(session, chosen, measured)
+    if near is not None and not browse.holds(session, chosen, near):
+        near = None
+    if near is not None:
+        at = max(1, browse.position(session, chosen, sort, near) - PAGE // 2)
     at = min(at, max(counted.total, 1))
-    tiles = _tiles(session, catalog, chosen, sort, browse.at(session, chosen, sort, at), at)
+    shown = browse.page(session, chosen, sort, browse.at(session, chosen, sort, at))
     return GridView(
         catalog=catalog,
         selection=chosen,
@@ -178,16 +196,21 @@ def _grid(session: Session, catalog: Catalog, me: Person, query: str, sort: str,
         sort=sort,
         sorts=SORTS,
         facets=_facets(pane.draw(counted, chosen, sort), labels.facets(session, chosen, sort)),
+        measures=measures.choices(measured),
         total=counted.total,
         suggested=counted.suggested,
         offer=_offer(session, chosen),
         catalog_total=browse.count(session, Selection(catalog.id)),
         said=describe(chosen, counted.total),
-        tiles=tiles,
+        tiles=tiles.of(session, catalog, chosen, sort, shown, at),
+        near=near,
+        change=change,
+        page_size=PAGE,
         places=_places(chosen, sort, counted.total),
         earlier=address(catalog.id, chosen.query, sort, at=max(1, at - PAGE)) if at > 1 else None,
+        later=address(catalog.id, chosen.query, sort, at=at + PAGE) if at + PAGE <= counted.total else None,
         reasons=REASONS,
-        photo=photos.read(session, tiles.tiles[0].id, is_compared=True) if tiles.tiles else None,
+        photo=photos.read(session, shown[0].id, is_compared=True) if shown else None,
         examples=examples(),
         views=[
             LinkedView(shown.view, shown.owner, shown.is_own, address(catalog.id, shown.view.query, shown.view.sort))
@@ -200,20 +223,6 @@ def _grid(session: Session, catalog: Catalog, me: Person, query: str, sort: str,
 def _facets(drawn: list[Listing | Histogram], of_labels: list[Listing]) -> list[Listing | Histogram]:
     """What a team asks itself stands right behind what it decided."""
     return [*drawn[:2], *of_labels, *drawn[2:]]
-
-
-def _tiles(
-    session: Session, catalog: Catalog, chosen: Selection, sort: str, after: int | None, first: int
-) -> TilesView:
-    tiles = browse.page(session, chosen, sort, after)
-    ids = [tile.id for tile in tiles]
-    copies, close = reading.copies(session, ids), reading.close_copies(session, ids)
-    more = page = None
-    if len(tiles) == PAGE:
-        behind = first + PAGE
-        more = address(catalog.id, chosen.query, sort, part="tiles", after=tiles[-1].id, at=behind)
-        page = address(catalog.id, chosen.query, sort, at=behind)
-    return TilesView(catalog, chosen, sort, tiles, copies, close, first, more, page)
 
 
 def _offer(session: Session, chosen: Selection) -> Offer | None:

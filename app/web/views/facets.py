@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from app.selection.browse import BINS, Facets, Option
-from app.selection.keys import KEYS, LISTED, MEASURED, SEVERAL
+from app.selection.browse import BINS, Facets
+from app.selection.keys import KEYS, LISTED, SEVERAL
 from app.selection.kinds import Label, Measure, OneOf, Range
 from app.selection.query import Selection
+from app.web.views import measures
 
 SHOWN_AT_FIRST: Final = 8
+# Of a longer list, the others are found by typing.
+SHOWN_AT_MOST: Final = 200
 
 
 @dataclass(frozen=True)
@@ -39,23 +42,31 @@ class Bar:
 
 @dataclass(frozen=True)
 class Listing:
-    """A facet with a list of choices; those behind `SHOWN_AT_FIRST` wait under "more"."""
+    """A facet with a list of choices; those behind `SHOWN_AT_FIRST` wait under "show all". `beyond` more are not here:
+    they are found by typing, as those here are where something was `sought`."""
 
     key: str
     name: str
     range: str
     choices: tuple[FacetChoice, ...]
+    beyond: int
+    sought: str
     is_open: bool
 
     @property
     def first(self) -> tuple[FacetChoice, ...]:
         """The choices that are always shown."""
-        return self.choices[:SHOWN_AT_FIRST]
+        return self.choices if self.sought else self.choices[:SHOWN_AT_FIRST]
 
     @property
     def more(self) -> tuple[FacetChoice, ...]:
         """The others."""
-        return self.choices[SHOWN_AT_FIRST:]
+        return () if self.sought else self.choices[SHOWN_AT_FIRST:]
+
+    @property
+    def count(self) -> int:
+        """How many choices there are."""
+        return len(self.choices) + self.beyond
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,8 @@ class Histogram:
     high: float
     top: float
     step: float
+    unit: str
+    places: int
     ends: tuple[str, str]
     whole: str
     free: str
@@ -87,41 +100,41 @@ def address(catalog_id: int, query: str = "", sort: str = "newest", **more: int 
 
 
 def draw(facets: Facets, selection: Selection, sort: str) -> list[Listing | Histogram]:
-    """The facets in the order of the pane."""
-
-    def href(chosen: Selection) -> str:
-        return address(chosen.catalog_id, chosen.query, sort)
-
+    """The facets in the order of the pane, with a histogram for each measure that was counted."""
     drawn: list[Listing | Histogram] = []
     for name in KEYS:
-        if name in MEASURED:
-            drawn.append(_histogram(MEASURED[name], facets.bars[name], selection, href))
+        if name in facets.bars:
+            drawn.append(_histogram(measures.ALL[name], facets.bars[name], selection, sort))
         elif facets.options.get(name):
-            listed = LISTED.get(name) or SEVERAL[name]
-            drawn.append(_listing(listed, facets.options[name], facets.total, selection, href))
+            drawn.append(listing(name, facets, selection, sort))
     return drawn
 
 
-def _listing(
-    key: OneOf | Label,
-    options: tuple[Option, ...],
-    total: int,
-    selection: Selection,
-    href: Callable[[Selection], str],
-) -> Listing:
+def listing(name: str, facets: Facets, selection: Selection, sort: str, sought: str = "") -> Listing:
+    """The facet of a key with a list; where something is `sought`, only choices with it in their words, in any letter
+    case, with or without accents."""
+    key = LISTED.get(name) or SEVERAL[name]
+    options = facets.options[name]
     longest = max([option.count for option in options] + [1])
     chosen = sum(option.is_on for option in options)
+    wanted = [option for option in options if _folded(sought) in _folded(_word(key, option.value))]
     choices = tuple(
         FacetChoice(
             _word(key, option.value), option.count, option.count / longest, option.is_on,
-            href(selection.toggled(key.name, option.value)),
+            address(selection.catalog_id, selection.toggled(name, option.value).query, sort),
         )
-        for option in options
+        for option in wanted[:SHOWN_AT_MOST]
     )  # fmt: skip
-    if key.name == "decision" and not chosen:
-        return Listing(key.name, key.title, f"{total:,}", choices, True)
-    said = f"{chosen} of {len(options)}" if chosen else f"{len(options):,}" if key.name == "category" else "any"
-    return Listing(key.name, key.title, said, choices, bool(chosen) or not key.is_closed)
+    parts = choices, len(wanted) - len(choices), sought
+    if name == "decision" and not chosen:
+        return Listing(name, key.title, f"{facets.total:,}", *parts, True)
+    said = f"{chosen} of {len(options):,}" if chosen else f"{len(options):,}" if isinstance(key, Label) else "any"
+    return Listing(name, key.title, said, *parts, bool(chosen) or not key.is_closed)
+
+
+def _folded(text: str) -> str:
+    apart = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(sign for sign in apart if not unicodedata.combining(sign)).strip()
 
 
 def _word(key: OneOf | Label, value: str | None) -> str:
@@ -130,27 +143,36 @@ def _word(key: OneOf | Label, value: str | None) -> str:
     return key.missing if value is None else value[:1].upper() + value[1:]
 
 
-def _histogram(
-    key: Measure, counts: tuple[int, ...], selection: Selection, href: Callable[[Selection], str]
-) -> Histogram:
-    top = key.top
+def _histogram(key: Measure, counts: tuple[int, ...], selection: Selection, sort: str) -> Histogram:
+    def href(*chosen: Range) -> str:
+        return address(selection.catalog_id, selection.narrowed(**{key.name: chosen}).query, sort)
+
+    top, unit, places = key.top, measures.unit_of(key), measures.places_of(key)
     chosen: Range | None = next(iter(selection.values(key.name)), Range())
     # Photos without a value stand in no bar.
     bounds = chosen if chosen is not None else Range()
     low = 0.0 if bounds.low is None else min(bounds.low, top)
     high = top if bounds.high is None else min(bounds.high, top)
-    shown = key.shown.format(low, high) if bounds != Range() else "any" if chosen is not None else "cannot tell"
+    limited = f"{low:.{places}f} to {high:.{places}f}{unit}"
     highest = max(*counts, 1)
     bars = []
     for place, count in enumerate(counts):
         left, right = round(top * place / BINS, 6), round(top * (place + 1) / BINS, 6)
         middle = (left + right) / 2
         own = Range(left, right)
-        there = href(selection.narrowed(**{key.name: (own,)}))
-        bars.append(Bar(count, count / highest, low <= middle <= high, there, f"{own}: {count:,}"))
+        bars.append(Bar(count, count / highest, low <= middle <= high, href(own), f"{own}: {count:,}"))
     return Histogram(
-        key.name, key.title, shown, tuple(bars), low, high, top,
-        key.step, key.ends,
-        whole=href(selection.narrowed(**{key.name: (Range(0.0, top),)})),
-        free=href(selection.narrowed(**{key.name: ()})),
-    )  # fmt: skip
+        key=key.name,
+        name=measures.title_of(key),
+        range=limited if bounds != Range() else "any" if chosen is not None else "cannot tell",
+        bars=tuple(bars),
+        low=low,
+        high=high,
+        top=top,
+        step=0.01 if top <= 1 else 1.0,
+        unit=unit,
+        places=places,
+        ends=key.ends if any(key.ends) else (f"0{unit}", f"{top:g}{unit}"),
+        whole=href(Range(0.0, top)),
+        free=href(),
+    )

@@ -1,18 +1,18 @@
 // The catalog's filter without a reload. Links with data-filter, the search field, the order and the histograms ask for the
-// page's inside and swap it; the address follows, so that it can be kept, shared and gone back to. The rail on the
-// right jumps.
+// page's inside and swap it; the address follows, so that it can be kept, shared and gone back to.
 import { getFragment, swap, Refusal } from "./net.js";
 import { remember } from "./facets.js";
-import { keep, kept, scrollBack } from "./place.js";
+import { keep, kept } from "./place.js";
+import { bringUp } from "./scroll.js";
+import { trouble } from "./trouble.js";
 
 const box = document.querySelector("[data-browse]");
-const BEFORE = 60; // half of what is fetched at once: the window is full on both sides
 let asking = null;
 let shown = ""; // the address whose photos are here
 
-// Show what this address shows; `at` is the place to begin at, where it is not the address's own. True when it is shown.
-// The facets stay as they were opened, ordered, scrolled and focused.
-export async function show(address, { push = true, at = null } = {}) {
+// Show what this address shows; true when it is shown. The facets stay as they were opened, ordered, scrolled and focused,
+// and the photo `near` stays where it is where the new list has it too.
+export async function show(address, { push = true, near = anchor() } = {}) {
   asking?.abort();
   asking = new AbortController();
   const url = new URL(address, location.href);
@@ -20,7 +20,7 @@ export async function show(address, { push = true, at = null } = {}) {
   box.setAttribute("aria-busy", "true");
   let html;
   try {
-    html = await getFragment(inside(url, at), { signal: asking.signal });
+    html = await getFragment(inside(url, near), { signal: asking.signal });
   } catch (error) {
     if (error.name === "AbortError") return false;
     if (!(error instanceof Refusal)) throw error;
@@ -30,54 +30,63 @@ export async function show(address, { push = true, at = null } = {}) {
   }
   if (push) history.pushState(null, "", url);
   const back = remember(box);
+  const before = near && heightOf(near);
   swap(box, html);
   box.removeAttribute("aria-busy");
   copyAround(box);
   back();
+  const grid = box.querySelector("[data-grid]");
+  if (grid.dataset.near && before !== null) grid.scrollTop += heightOf(near) - before;
   return true;
 }
 
-// Show the photo at a place of this list, from 1, with whole rows before it.
-export function showAround(place) {
-  const tiles = box.querySelector("[data-tiles]");
-  const columns = tiles ? getComputedStyle(tiles).gridTemplateColumns.split(" ").length : 1;
-  const rows = Math.min(Math.floor(BEFORE / columns), Math.floor((place - 1) / columns));
-  return show(location.href, { push: false, at: place - rows * columns });
+// The photo that should stay where it is while the list around it changes: the current one where it is seen, else the one
+// at the upper edge; none at the beginning.
+function anchor() {
+  const grid = box.querySelector("[data-grid]");
+  const bounds = grid.getBoundingClientRect();
+  const isSeen = (tile) => tile.getBoundingClientRect().bottom > bounds.top && tile.getBoundingClientRect().top < bounds.bottom;
+  const current = grid.querySelector(".tile.cur");
+  if (grid.scrollTop < 1 && (!current || current.dataset.place === "1")) return null;
+  const seen = current && isSeen(current) ? current : [...grid.querySelectorAll("[data-tile]")].find(isSeen);
+  return seen?.dataset.tile ?? null;
 }
 
-// Back in this entry of the history: the same photo at the top.
+// How far below the grid's upper edge a photo lies, in px; null where it is not here.
+function heightOf(id) {
+  const tile = box.querySelector(`[data-tile="${id}"]`);
+  return tile && tile.getBoundingClientRect().top - box.querySelector("[data-grid]").getBoundingClientRect().top;
+}
+
+// Back in this entry of the history: the same photo at the top. Back from the desk, the photo that was there.
 export async function comeBack(place = kept()) {
-  const grid = box.querySelector("[data-grid]");
-  if (!place || location.hash || scrollBack(grid, place)) return;
-  if (await showAround(place.first)) scrollBack(box.querySelector("[data-grid]"), place);
+  const there = location.hash.match(/^#photo-(\d+)$/)?.[1];
+  if (there && heightOf(there) === null) await show(location.href, { push: false, near: there });
+  else if (!there && place) await bringUp(place.first, place.past);
 }
 
 // Fetch the same page again and take over only its counts: the facets, the sentence, what would be frozen.
 export async function recount() {
-  const fresh = new DOMParser().parseFromString(await getFragment(inside(new URL(location.href))), "text/html");
+  const address = location.href;
+  const fresh = new DOMParser().parseFromString(await getFragment(inside(new URL(address))), "text/html");
+  if (address !== location.href || box.hasAttribute("aria-busy")) return; // another list by now
   const back = remember(box);
   for (const part of box.querySelectorAll("[data-part]")) {
     const same = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
     if (same) swap(part, same.innerHTML);
   }
   const grid = box.querySelector("[data-grid]");
+  grid.dataset.change = fresh.querySelector("[data-grid]").dataset.change;
   grid.dataset.total = fresh.querySelector("[data-grid]").dataset.total;
   copyAround(fresh);
   back();
   grid.dispatchEvent(new CustomEvent("recounted", { bubbles: true }));
 }
 
-export function trouble(sentence) {
-  const place = box.querySelector("[data-trouble]");
-  if (!place) return;
-  place.textContent = sentence;
-  place.hidden = !sentence;
-}
-
-function inside(url, at = null) {
+function inside(url, near = null) {
   const asked = new URL(url);
   asked.hash = "";
-  if (at) asked.searchParams.set("at", at);
+  if (near) asked.searchParams.set("near", near);
   asked.searchParams.set("part", "grid");
   return asked;
 }
@@ -123,7 +132,9 @@ box.addEventListener("submit", async (event) => {
   if (q.trim()) asked.set("q", q);
   if (sort !== "newest") asked.set("sort", sort);
   const isSearch = form.querySelector("input.query") === document.activeElement;
-  if (!(await show(`${box.dataset.browse}?${asked}`)) || !isSearch) return;
+  // Another order begins at its beginning.
+  const kept = sort === box.querySelector("[data-grid]").dataset.sort ? {} : { near: null };
+  if (!(await show(`${box.dataset.browse}?${asked}`, kept)) || !isSearch) return;
   const isUnderstood = !box.querySelector("input.query[aria-invalid]");
   if (isUnderstood && box.querySelector("[data-tile]")) box.dispatchEvent(new CustomEvent("searched"));
   else box.querySelector("input.query").focus();
@@ -135,22 +146,12 @@ box.addEventListener("change", (event) => {
 // Emptying a search field by its cross fires only this.
 box.addEventListener("search", (event) => event.target.form?.requestSubmit(), true);
 box.addEventListener("ranged", (event) => show(event.detail));
+box.addEventListener("measures", () => recount());
 // An address that only got another part after # is the same page.
 addEventListener("popstate", async () => {
   if (location.pathname + location.search === shown) return;
   const place = kept();
-  if (await show(location.href, { push: false })) await comeBack(place);
-});
-
-// The rail: a jump by a click between its numbers.
-box.addEventListener("click", (event) => {
-  const rail = event.target.closest("[data-scrub]");
-  if (!rail || event.target.closest("a")) return;
-  const bounds = rail.getBoundingClientRect();
-  const share = Math.min(1, Math.max(0, (event.clientY - bounds.top) / bounds.height));
-  const asked = new URL(location.href);
-  asked.searchParams.set("at", Math.max(1, Math.round(share * Number(box.querySelector("[data-grid]").dataset.total))));
-  show(asked);
+  if (await show(location.href, { push: false, near: null })) await comeBack(place);
 });
 
 // Where one is, for coming back: after each scroll, and as the page is left.

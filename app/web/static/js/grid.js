@@ -2,31 +2,32 @@
 // once and change back when the answer is no. The detail pane follows the current photo.
 import { post, Refusal } from "./net.js";
 import { toast } from "./toast.js";
-import { comeBack, recount, show, showAround, trouble } from "./browse.js";
-import { fetchMore } from "./scroll.js";
+import { comeBack, recount, show } from "./browse.js";
+import { jumping } from "./jump.js";
 import { kept } from "./place.js";
+import { trouble } from "./trouble.js";
+import "./live.js";
+import "./size.js";
 import { deliver, pending, takeBack } from "./pending.js";
 import { Picks } from "./picks.js";
+import { askRange } from "./ranges.js";
+import { tally } from "./tally.js";
 import { onKey } from "./keys.js";
 import { recaption } from "./recaption.js";
 import { forgetCard, leadToEditor, showCard } from "./card.js";
 
 const box = document.querySelector("[data-browse]");
-export const picks = new Picks(box, { changed: sayHowMany, moved: (tile) => showCard(tile, () => picks.currentId), reach });
+export const picks = new Picks(box, { changed: sayHowMany, moved: shown, askRange: (from, to) => askRange(picks.grid.dataset, from, to) });
+let inPane = null; // the photo whose card is in the pane, or on its way there
 const format = (count) => count.toLocaleString("en-GB");
 
+function shown(tile) {
+  inPane = tile.dataset.tile;
+  showCard(tile, () => picks.currentId);
+}
+
 function sayHowMany() {
-  const form = box.querySelector("[data-bulk]");
-  const { count, total } = picks;
-  form.querySelector("[data-bulk-said]").textContent =
-    picks.isAll ? `All ${format(total)} selected`
-    : count ? `${format(count)} selected of ${format(total)}`
-    : total ? "1 photo"
-    : "No photo";
-  form.inert = false;
-  form.querySelector("[data-bulk-total]").textContent = format(total);
-  form.querySelector("[data-bulk-all]").hidden = picks.isAll || total < 2;
-  form.querySelector("[data-bulk-none]").hidden = !count;
+  tally(box.querySelector("[data-bulk]"), picks);
 }
 
 // Decisions -----------------------------------------------------------------------------------------------------------
@@ -42,43 +43,45 @@ function markAfter(tile, value) {
   return value.split(":")[0];
 }
 
+// The photos in the page that are meant.
 export function targets() {
-  if (picks.isAll) return picks.tiles;
-  if (picks.count) return [...picks.picked].map((id) => picks.find(id)).filter(Boolean);
+  if (picks.count) return picks.tiles.filter((tile) => picks.has(tile.dataset.tile));
   return picks.current ? [picks.current] : [];
 }
 
 // The request: one photo says which decision it has seen, many say how many they are.
 function request(verdict) {
-  if (!picks.isAll && picks.count === 0) {
+  if (picks.count === 0) {
     const { tile, decision } = picks.current.dataset;
     return [`/images/${tile}/decisions`, { verdict, expected_id: decision }];
   }
-  const q = picks.isAll ? picks.grid.dataset.query : `id:${[...picks.picked].join(",")}`;
-  return [`/catalogs/${picks.grid.dataset.catalog}/decisions`, { verdict, q, expected_count: picks.count }];
+  return [`/catalogs/${picks.grid.dataset.catalog}/decisions`, { verdict, q: picks.query, expected_count: picks.count }];
 }
 
 // A decision on one photo, or on those picked, waits for the network where there is none. All by filter does not: who
 // knows what the filter gives by then.
 async function sent(address, fields, tiles) {
   if (picks.isAll) return post(address, fields);
+  if (picks.count) {
+    const href = location.pathname + `?q=${encodeURIComponent(fields.q)}`;
+    return deliver({ address, fields, name: `${format(picks.count)} photos`, photo: null, href });
+  }
   const [{ dataset, href }] = tiles;
-  const isOne = picks.count === 0;
-  const entry = isOne
-    ? { name: dataset.name, photo: dataset.tile, href: new URL(href).pathname, mark: markAfter(tiles[0], fields.verdict) }
-    : { name: `${format(picks.count)} photos`, photo: null, href: location.pathname + `?q=${encodeURIComponent(fields.q)}` };
-  return deliver({ address, fields, ...entry });
+  const photo = { name: dataset.name, photo: dataset.tile, href: new URL(href).pathname };
+  return deliver({ address, fields, ...photo, mark: markAfter(tiles[0], fields.verdict) });
 }
 
 let sending = Promise.resolve(); // an act is taken back once it was answered, else the one before it would be
 export const awaited = (asked) => { sending = asked.catch(() => {}); };
 
 async function decide(value) {
+  await picks.asking;
   const tiles = targets();
-  if (!tiles.length) return;
+  // Nothing is decided of a photo that nobody sees: it is shown first.
+  if (!tiles.length && !picks.count) return void picks.goTo(picks.currentPlace);
   const [address, fields] = request(value);
   const before = tiles.map((tile) => [tile, tile.dataset.verdict]);
-  const isOne = !picks.isAll && picks.count === 0;
+  const isOne = picks.count === 0;
   const picked = picks.remember();
   const asked = sent(address, fields, tiles);
   sending = asked.catch(() => {});
@@ -96,8 +99,8 @@ async function decide(value) {
     recountSoon();
   } catch (error) {
     before.forEach(([tile, verdict]) => mark(tile, verdict));
-    picks.go(tiles[0]);
-    picks.pickAgain(picked);
+    if (isOne) picks.go(tiles[0]);
+    picks.take(picked);
     if (!(error instanceof Refusal)) throw error;
     trouble(isOne ? `${tiles[0].dataset.name}: ${error.message}` : error.message);
   }
@@ -147,7 +150,7 @@ box.addEventListener("submit", (event) => {
   event.preventDefault();
   event.stopPropagation();
   event.target.querySelector("[data-reject]").open = false;
-  if (event.submitter.name === "recaption") recaption(event.submitter.formAction, picks, targets(), trouble);
+  if (event.submitter.name === "recaption") recaption(event.submitter.formAction, picks, targets());
   else decide(event.submitter.value);
 });
 
@@ -157,17 +160,7 @@ box.addEventListener("click", (event) => {
   if (event.target.closest("[data-undo]")) undo();
 });
 
-// Moving to a photo that is not here: behind the last one its page is fetched, anywhere else the list begins anew.
-async function reach(place) {
-  const last = picks.tiles.at(-1);
-  const first = Number(picks.tiles[0].dataset.place);
-  const isNext = place > Number(last.dataset.place) && place - Number(last.dataset.place) <= picks.tiles.length;
-  if (isNext) await fetchMore();
-  else await showAround(place);
-  const there = picks.tiles.find((tile) => tile.dataset.place === String(place));
-  picks.go(there ?? picks.tiles.at(place < first ? 0 : -1));
-}
-
+jumping(box, picks);
 box.addEventListener("searched", () => picks.go(picks.current ?? picks.tiles[0]));
 
 let known = null;
@@ -176,15 +169,17 @@ function settle() {
   if (holder !== known) picks.forget();
   const isNew = holder !== known;
   known = holder;
-  picks.settle(kept()?.photo);
+  picks.settle(kept());
   for (const entry of pending()) {
     const tile = entry.photo && picks.find(entry.photo);
     if (tile) mark(tile, entry.mark);
   }
   sayHowMany();
-  if (!isNew || !picks.current) return;
-  if (picks.current === picks.tiles[0]) leadToEditor(picks.current);
+  if (!picks.current || (!isNew && picks.currentId === inPane)) return;
+  // A new list comes with the card of its first photo.
+  if (isNew && picks.current === picks.tiles[0]) leadToEditor(picks.current);
   else showCard(picks.current, () => picks.currentId);
+  inPane = picks.currentId;
 }
 box.addEventListener("swapped", (event) => {
   if (!event.target.closest("[data-card], [data-part]")) settle();

@@ -1,9 +1,9 @@
 // Labelling in the grid: the current photo, the picked ones, or all by filter, by the menu of the bar, in one request.
 import "./labels.js";
-import { trouble } from "./browse.js";
 import { awaited, outdated, picks, recountSoon, targets, undo } from "./grid.js";
 import { post, Refusal } from "./net.js";
 import { toast } from "./toast.js";
+import { trouble } from "./trouble.js";
 
 document.addEventListener("submit", (event) => {
   if (event.submitter?.name !== "label" || !event.target.matches("[data-bulk]")) return;
@@ -17,14 +17,13 @@ async function label(button, form) {
   const tiles = targets();
   if (!tiles.length) return;
   const isOne = !picks.isAll && picks.count === 0;
-  const ids = isOne ? [picks.current.dataset.tile] : [...picks.picked];
   const text = `text-${button.value.split(":")[0]}`;
   trouble("");
   try {
     const said = await post(button.formAction, {
       label: button.value,
       [text]: form.elements[text]?.value,
-      q: picks.isAll ? picks.grid.dataset.query : `id:${ids.join(",")}`,
+      q: isOne ? `id:${picks.current.dataset.tile}` : picks.query,
       expected_count: isOne ? 1 : picks.count,
       takes: form.elements.takes.checked ? "1" : null,
       replaces: form.elements.replaces.checked ? "1" : null,

@@ -1,6 +1,8 @@
-// Which photos of the grid are meant: the current one, those picked, or all by filter. Arrows and J K move, Space picks,
-// Home, End and the Page keys too, Shift extends, Ctrl A takes all by filter, Esc lets go. Without a script the tiles are plain links.
+// Which photos of the grid are meant: the current one, those picked, or all by filter but a few. Arrows and J K move, Space
+// picks, Home, End and the Page keys too, Shift extends, Ctrl A takes all by filter, Esc lets go. What is picked and current
+// need not be in the page: a range reaches over photos that were never fetched. Without a script the tiles are plain links.
 import { nameOf, onKey } from "./keys.js";
+import { isHere, known, reach, shape, tileAt } from "./scroll.js";
 
 const WORDS = {
   kept: "kept", rejected: "rejected", needs_work: "needs work", "": "not seen yet",
@@ -11,11 +13,12 @@ const wide = matchMedia("(min-width: 1200px)");
 
 export class Picks {
   /**
-   * changed() is called after each change, moved(tile) when another photo is the current one, reach(place) when a photo
-   * is wanted that is not here: it fetches it and goes there.
+   * changed() is called after each change, moved(tile) when another photo is the current one; askRange(from, to) answers
+   * { ids, is_left_out }: the photos from one to another by their numbers, or, where these are fewer, all the others.
    */
-  constructor(box, { changed, moved, reach }) {
-    Object.assign(this, { box, changed, moved, reach, picked: new Set(), isAll: false, currentId: null, anchorId: null });
+  constructor(box, { changed, moved, askRange }) {
+    Object.assign(this, { box, changed, moved, askRange, isAll: false, picked: new Set(), except: new Set() });
+    Object.assign(this, { currentId: null, currentPlace: 1, anchor: null, asking: null });
     // Space and Enter belong to a focused link, and here the grid takes Space.
     box.addEventListener("keydown", (event) => {
       if (event.target.closest("[data-tile]") && this.press(nameOf(event))) event.preventDefault();
@@ -28,28 +31,38 @@ export class Picks {
     });
   }
 
+  /** The photos that are in the page. */
   get tiles() { return [...this.box.querySelectorAll("[data-tile]")]; }
   get grid() { return this.box.querySelector("[data-grid]"); }
   get total() { return Number(this.grid.dataset.total); }
   /** How many photos the list had when it was asked for. Their places stay, whatever was decided on them since. */
   get listed() { return Number(this.grid.dataset.listed); }
   get current() { return this.find(this.currentId); }
-  get count() { return this.isAll ? this.total : this.picked.size; }
+  get count() { return this.isAll ? Math.max(0, this.total - this.except.size) : this.picked.size; }
 
+  /** What is picked, in the filter language. */
+  get query() {
+    if (!this.isAll) return `id:${[...this.picked].join(",")}`;
+    const { query } = this.grid.dataset;
+    return this.except.size ? `${query} -id:${[...this.except].join(",")}`.trim() : query;
+  }
+
+  has(id) { return this.isAll ? !this.except.has(id) : this.picked.has(id); }
   find(id) { return id === null ? null : this.box.querySelector(`[data-tile="${CSS.escape(id)}"]`); }
 
-  /** After new tiles came: make them answer, and keep what is picked. */
+  /** After new tiles came: make them answer, and keep what is picked. `wanted` is { photo, place } to be the current one. */
   settle(wanted = null) {
     const holder = this.box.querySelector("[data-tiles]");
     if (!holder) return;
     holder.setAttribute("role", "listbox");
     holder.setAttribute("aria-multiselectable", "true");
     holder.setAttribute("aria-label", "Photos");
-    if (!this.current) {
+    if (this.currentId === null) {
       // Back from the desk, the photo that was there is the current one.
       const there = this.find(location.hash.replace("#photo-", "") || null);
-      if (!there && this.find(wanted)) this.currentId = wanted;
-      else this.currentId = (there ?? this.tiles[0])?.dataset.tile ?? null;
+      const first = there ?? this.find(this.grid.dataset.near ?? null) ?? (wanted?.photo ? null : this.tiles[0]);
+      this.currentId = first?.dataset.tile ?? wanted?.photo ?? null;
+      this.currentPlace = Number(first?.dataset.place ?? wanted?.place ?? 1);
       there?.scrollIntoView({ block: "center" });
     }
     this.draw();
@@ -57,25 +70,33 @@ export class Picks {
 
   /** Another filter: nothing is picked any more. */
   forget() {
-    Object.assign(this, { isAll: false, currentId: null, anchorId: null });
+    Object.assign(this, { isAll: false, currentId: null, currentPlace: 1, anchor: null, asking: null });
     this.picked.clear();
+    this.except.clear();
   }
 
   /** Show what is picked and current, on these tiles or on all. */
   draw(tiles = this.tiles) {
     const { listed } = this;
+    // The current photo has left the list: the one at its place is it now.
+    const instead = this.current ? null : this.tiles.find((tile) => Number(tile.dataset.place) === this.currentPlace);
+    if (instead) this.currentId = instead.dataset.tile;
+    const { currentId, current } = this;
     for (const tile of tiles) {
       const { tile: id, place, verdict, name } = tile.dataset;
-      const isPicked = this.isAll || this.picked.has(id);
+      const isPicked = this.has(id);
       tile.setAttribute("role", "option");
       tile.setAttribute("aria-selected", String(isPicked));
       const copies = tile.querySelector("[data-copies]");
       const more = copies ? `, ${copies.textContent}: ${copies.title}` : "";
       tile.setAttribute("aria-label", `photo ${place} of ${listed}, ${WORDS[verdict]}, ${name}${more}`);
-      tile.tabIndex = id === this.currentId ? 0 : -1;
+      tile.tabIndex = id === currentId ? 0 : -1;
       tile.classList.toggle("sel", isPicked);
-      tile.classList.toggle("cur", id === this.currentId);
+      tile.classList.toggle("cur", id === currentId);
     }
+    // Tab finds the grid also where the current photo is scrolled out of the page.
+    if (!current && this.tiles.length) this.tiles[0].tabIndex = 0;
+    this.grid.dataset.current = JSON.stringify({ photo: currentId, place: this.currentPlace });
     this.changed();
   }
 
@@ -83,73 +104,64 @@ export class Picks {
   go(tile, { extend = false, focus = true } = {}) {
     if (!tile) return;
     const before = this.current;
-    if (extend) {
-      this.anchorId ??= this.currentId;
-      const ids = this.tiles.map((tile) => tile.dataset.tile);
-      const [from, to] = [ids.indexOf(this.anchorId), ids.indexOf(tile.dataset.tile)].sort((a, b) => a - b);
-      this.isAll = false;
-      this.picked = new Set(ids.slice(from, to + 1));
-    } else this.anchorId = null;
+    if (extend) this.anchor ??= { id: this.currentId, place: this.currentPlace };
+    else this.anchor = null;
     this.currentId = tile.dataset.tile;
-    // A grid may hold thousands of tiles; a step changes two.
-    this.draw(extend ? this.tiles : [before, tile].filter(Boolean));
+    this.currentPlace = Number(tile.dataset.place);
+    this.draw([before, tile].filter(Boolean));
+    if (extend) this.pickRange();
     if (focus) tile.focus({ preventScroll: true });
     tile.scrollIntoView({ block: "nearest" });
     this.moved(tile);
   }
 
+  /** Pick all from the anchor to the current photo. Where one between was never seen, the server says which they are. */
+  pickRange() {
+    const { anchor, currentId, currentPlace } = this;
+    const ids = known(Math.min(anchor.place, currentPlace), Math.max(anchor.place, currentPlace));
+    if (ids) return this.take({ ids: ids.filter(Boolean) });
+    const asked = this.askRange(anchor.id, currentId).then((range) => {
+      if (this.asking === asked && range) this.take(range);
+    }).finally(() => {
+      if (this.asking === asked) this.asking = null;
+      this.changed();
+    });
+    this.asking = asked;
+    this.changed();
+  }
+
+  /** Pick these, or all by filter but these. */
+  take({ ids, is_left_out: isLeftOut = false }) {
+    this.asking = null;
+    this.isAll = isLeftOut;
+    const some = new Set(ids.map(String));
+    this.picked = isLeftOut ? new Set() : some;
+    this.except = isLeftOut ? some : new Set();
+    this.draw();
+  }
+
   toggle(tile) {
-    if (this.isAll) this.picked = new Set(this.tiles.map((tile) => tile.dataset.tile));
-    this.isAll = false;
     const id = tile.dataset.tile;
-    if (!this.picked.delete(id)) this.picked.add(id);
+    const some = this.isAll ? this.except : this.picked;
+    if (!some.delete(id)) some.add(id);
+    if (this.isAll && !this.count) return this.none();
     this.draw();
   }
 
-  all() {
-    this.isAll = true;
-    this.picked.clear();
-    this.draw();
-  }
+  all() { this.take({ ids: [], is_left_out: true }); }
+  none() { this.take({ ids: [] }); }
 
-  remember() { return { isAll: this.isAll, picked: new Set(this.picked) }; }
+  remember() { return this.isAll ? { ids: [...this.except], is_left_out: true } : { ids: [...this.picked] }; }
 
-  pickAgain({ isAll, picked }) {
-    Object.assign(this, { isAll, picked });
-    this.draw();
-  }
+  step(columns, rows, extend) { return this.goTo(this.currentPlace + columns + rows * shape().perRow, extend); }
 
-  none() {
-    this.isAll = false;
-    this.picked.clear();
-    this.draw();
-  }
-
-  /** How many photos lie in a row. */
-  get perRow() {
-    const { tiles } = this;
-    const secondRow = tiles.findIndex((tile) => tile.offsetTop > tiles[0].offsetTop);
-    return secondRow > 0 ? secondRow : tiles.length;
-  }
-
-  /** How many whole rows are seen at once. */
-  get perPage() {
-    const [tile] = this.tiles;
-    return Math.max(1, Math.floor(this.grid.clientHeight / (tile.offsetHeight + 6)));
-  }
-
-  step(columns, rows, extend) {
-    const { tiles } = this;
-    this.goTo(tiles.indexOf(this.current) + columns + rows * this.perRow, extend);
-  }
-
-  /** Go to a photo by its number among those here, from 0; below it or beyond, to one that has to be fetched. */
-  goTo(wanted, extend) {
-    const { tiles } = this;
-    const place = Number(tiles[0].dataset.place) + wanted;
-    const isHere = wanted >= 0 && wanted < tiles.length;
-    if (!isHere && !extend && place >= 1 && place <= this.listed) this.reach(place);
-    else this.go(tiles[Math.min(Math.max(wanted, 0), tiles.length - 1)], { extend });
+  /** Go to the photo at a place, wherever it is; beyond the ends, to the first or last one; over places that are empty. */
+  async goTo(wanted, extend = false) {
+    const way = wanted < this.currentPlace ? -1 : 1;
+    let place = Math.min(Math.max(wanted, 1), this.listed);
+    let tile = tileAt(place) ?? (await reach(place));
+    while (!tile && isHere(place)) tile = tileAt((place += way));
+    this.go(tile, { extend });
   }
 
   press(name) {
@@ -157,15 +169,14 @@ export class Picks {
     const extend = name.startsWith("Shift+");
     const key = name.replace("Shift+", "");
     const steps = { Right: [1, 0], Left: [-1, 0], Down: [0, 1], Up: [0, -1], j: [1, 0], k: [-1, 0] };
-    const firstPlace = Number(this.tiles[0].dataset.place);
     if (steps[key]) this.step(...steps[key], extend);
-    else if (key === "PageDown" || key === "PageUp") this.step(0, key === "PageDown" ? this.perPage : -this.perPage, extend);
-    else if (key === "Home") this.goTo(1 - firstPlace, extend);
-    else if (key === "End") this.goTo(this.listed - firstPlace, extend);
-    else if (name === "Space") this.toggle(this.current);
+    else if (key === "PageDown" || key === "PageUp") this.step(0, (key === "PageDown" ? 1 : -1) * shape().perPage, extend);
+    else if (key === "Home") this.goTo(1, extend);
+    else if (key === "End") this.goTo(this.listed, extend);
+    else if (name === "Space") this.current ? this.toggle(this.current) : this.goTo(this.currentPlace);
     else if (name === "Ctrl+a") this.all();
     else if (name === "Esc" && this.count) this.none();
-    else if (name === "Enter" && document.activeElement === document.body) location.assign(this.current.href);
+    else if (name === "Enter" && document.activeElement === document.body && this.current) location.assign(this.current.href);
     else return false;
     return true;
   }

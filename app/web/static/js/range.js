@@ -12,7 +12,8 @@ function move(box) {
     bar.classList.toggle("in", middle >= low && middle <= high);
   });
   const said = box.closest("[data-facet]").querySelector(".range");
-  if (said) said.textContent = topOf(box) === 100 ? `${low} to ${high} %` : `${low.toFixed(2)} to ${high.toFixed(2)}`;
+  const { places, unit } = box.dataset;
+  if (said) said.textContent = `${low.toFixed(places)} to ${high.toFixed(places)}${unit}`;
 }
 
 // Where the two parts meet; the handle that is used may go as far as the other one.
@@ -49,6 +50,54 @@ function settle() {
     for (const handle of handlesOf(box)) handle.hidden = false;
   }
 }
+
+// Bars that are dragged over are a range, from the first to the last one.
+let swept = null; // { box, from, to } in shares of the whole
+const shareAt = (box, event) => {
+  const bounds = box.querySelector("svg").getBoundingClientRect();
+  return Math.min(1, Math.max(0, (event.clientX - bounds.left) / bounds.width));
+};
+const barsOf = (box) => box.querySelectorAll("rect.hit").length;
+
+function sweep(event) {
+  swept.to = shareAt(swept.box, event);
+  const [from, to] = [swept.from, swept.to].sort((a, b) => a - b);
+  const count = barsOf(swept.box);
+  const [low, high] = handlesOf(swept.box);
+  bound(swept.box, low, 0, topOf(swept.box));
+  bound(swept.box, high, 0, topOf(swept.box));
+  low.value = (Math.floor(from * count) / count) * topOf(swept.box);
+  high.value = (Math.min(count, Math.floor(to * count) + 1) / count) * topOf(swept.box);
+  move(swept.box);
+}
+
+document.addEventListener("pointerdown", (event) => {
+  const box = event.target.closest?.("svg.hist") && event.target.closest("[data-range]");
+  if (!box || event.button) return;
+  swept = { box, from: shareAt(box, event), isDrag: false };
+});
+document.addEventListener("pointermove", (event) => {
+  if (swept && !event.buttons) swept = null; // let go of outside of the window
+  if (!swept) return;
+  const bar = 1 / barsOf(swept.box);
+  swept.isDrag ||= Math.abs(shareAt(swept.box, event) - swept.from) > bar / 2;
+  if (swept.isDrag) sweep(event);
+});
+document.addEventListener("pointerup", () => {
+  if (!swept?.isDrag) swept = null;
+});
+document.addEventListener("dragstart", (event) => {
+  if (event.target.closest?.("svg.hist")) event.preventDefault();
+});
+// A press on one bar is its link; a drag is none. Its click comes after all else.
+document.addEventListener("click", (event) => {
+  if (!swept) return;
+  const { box } = swept;
+  swept = null;
+  event.preventDefault();
+  event.stopPropagation();
+  box.dispatchEvent(new CustomEvent("ranged", { bubbles: true, detail: addressOf(box) }));
+}, { capture: true });
 
 const boxOf = (event) => event.target.closest?.("[data-range]");
 for (const kind of ["pointerdown", "focusin"]) {

@@ -3,15 +3,15 @@
 import { post, Refusal } from "./net.js";
 import { toast } from "./toast.js";
 import { forgetCard } from "./card.js";
+import { trouble } from "./trouble.js";
 
-export async function recaption(address, picks, tiles, trouble) {
-  if (!tiles.length) return;
-  const isOne = !picks.isAll && picks.count === 0;
-  const ids = isOne ? [tiles[0].dataset.tile] : [...picks.picked];
+export async function recaption(address, picks, tiles) {
+  const isOne = picks.count === 0;
+  if (isOne && !tiles.length) return;
   trouble("");
   try {
-    const q = picks.isAll ? picks.grid.dataset.query : `id:${ids.join(",")}`;
-    const said = await post(address, { q, expected_count: isOne ? 1 : picks.count });
+    const q = isOne ? `id:${tiles[0].dataset.tile}` : picks.query;
+    const said = await post(address, { q, expected_count: picks.count || 1 });
     toast(said.sentence);
     tiles.forEach((tile) => forgetCard(tile));
   } catch (error) {
