@@ -46,6 +46,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Embedding**: what an **embedder** saw in an image, a vector; near ones look alike. **Space**: embedder, revision and
   preprocessing together; vectors of one space can be compared. **Map**: photos laid out by their looks; on it a person
   draws a **lasso**, and **clusters** and what is far from everything are found.
+- **Operation**: one **act** on many photos, as it is kept: whom it is by, what it changed, how to take it back.
+  **Assignment**: whose a photo is to look at.
 - **Decision**: keep, reject or needs work, by a person. **Suggestion**: the same by a review rule, while no person has
   decided: the photo is unseen. **Rule set**: what a catalog sets for its rules. **Selection**: a filter over images;
   a **saved view** keeps one, with its order, by a name.

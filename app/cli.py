@@ -7,7 +7,7 @@ import errno
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -96,20 +96,11 @@ def parser() -> argparse.ArgumentParser:
         ("delete", "erase name and e-mail; what they did stays"),
     ):
         deeds.add_argument(f"--{deed}", dest="deed", action="store_const", const=deed, help=text)
-    labels = data(command("labels", _labels, "Write a catalog’s labels to a file, or bring in what one says."))
-    labels.add_argument("catalog", type=int, help="the number of the catalog")
-    labels.add_argument("file", type=Path, help="a new file to write, or the one to bring in: .csv or .jsonl")
-    labels.add_argument("--bring-in-as", metavar="EMAIL", help="bring the file in, in this person’s name")
+    _add_files(command, data)
     backup = data(command("backup", _backup, "Write database and files into one file, while everything runs or not."))
     backup.add_argument("file", type=Path, help="the file to write")
     restore = data(command("restore", _restore, "Make a new data folder from a backup."))
     restore.add_argument("file", type=Path, help="the backup")
-    export = data(command("export", _export, "Write a frozen version in a format that other tools read."))
-    export.add_argument("version", type=int, help="the version's number in the address of its page")
-    export.add_argument("--format", required=True, help="webdataset, imagefolder, parquet, mds or kohya")
-    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new folder to write")
-    export.add_argument("--leave-out", action="store_true", help="leave out photos whose files are missing or damaged")
-    export.add_argument("--repeats", type=int, default=1, metavar="N", help="of kohya's folders (default: 1)")
     worker = command("worker", _worker, "Run one worker, where PostgreSQL and Redis are your own.")
     worker.add_argument("queue", choices=("cpu", "gpu"))
     which = "of a gpu worker: a number or identifier that nvidia-smi lists, or cpu:0 (default: the first that is free)"
@@ -119,6 +110,20 @@ def parser() -> argparse.ArgumentParser:
     command("sweeper", _sweeper, "Run the sweeper alone, where PostgreSQL and Redis are your own.")
     command("migrate", _migrate, "Bring the database to this version, and make the owner when there is nobody.")
     return top
+
+
+def _add_files(command: Callable[..., argparse.ArgumentParser], data: Callable[..., argparse.ArgumentParser]) -> None:
+    """The commands that write files for other tools, or read theirs."""
+    labels = data(command("labels", _labels, "Write a catalog’s labels to a file, or bring in what one says."))
+    labels.add_argument("catalog", type=int, help="the number of the catalog")
+    labels.add_argument("file", type=Path, help="a new file to write, or the one to bring in: .csv or .jsonl")
+    labels.add_argument("--bring-in-as", metavar="EMAIL", help="bring the file in, in this person’s name")
+    export = data(command("export", _export, "Write a frozen version in a format that other tools read."))
+    export.add_argument("version", type=int, help="the version's number in the address of its page")
+    export.add_argument("--format", required=True, help="webdataset, imagefolder, parquet, mds or kohya")
+    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new folder to write")
+    export.add_argument("--leave-out", action="store_true", help="leave out photos whose files are missing or damaged")
+    export.add_argument("--repeats", type=int, default=1, metavar="N", help="of kohya's folders (default: 1)")
 
 
 def sentences(error: Exception) -> list[str]:

@@ -33,11 +33,11 @@ from app.database import Base, engine_for, transaction
 from app.desk import queue
 from app.host import servers
 from app.people import Person
-from app.review import decisions, rule_sets
+from app.review import decisions, rule_sets, undoing
 from app.review.rules import RuleSettings
 from app.selection import browse, rulings
 from app.selection.columns.memory import kept_catalogs
-from app.selection.query import Selection, parse
+from app.selection.query import parse
 from app.settings import Settings
 from app.web import security
 from app.web.main import create_app
@@ -206,10 +206,6 @@ def report(engine: Engine, count: int) -> None:
             batches = list(decisions.in_batches(session, 1))
         times = [_timed(engine, decisions.apply_rules, batch) for batch in batches]
         print(f"rules over {count:,} photos, {words}: {sum(times) / 1000:.1f} s, at most {max(times):.0f} ms at a time")
-    bulk_ms = _timed(engine, _keep_all, parse("by:none", 1))
-    print(f"keep the photos without a suggestion by filter, one act: {bulk_ms / 1000:.1f} s")
-    bulk_ms = _timed(engine, _accept_all, parse("by:rule", 1))
-    print(f"accept every suggestion, one act: {bulk_ms / 1000:.1f} s")
 
 
 def at_the_start(engine: Engine) -> None:
@@ -284,20 +280,12 @@ def _keep(session: Session, number: int) -> None:
     decisions.decide(session, session.get_one(Image, number), session.get_one(Person, 1), "kept")
 
 
-def _keep_all(session: Session, chosen: Selection) -> None:
-    decisions.decide_selection(session, chosen, session.get_one(Person, 1), "kept")
-
-
-def _accept_all(session: Session, chosen: Selection) -> None:
-    decisions.accept_selection(session, chosen, session.get_one(Person, 1))
-
-
 def _set_rules(session: Session, rules: RuleSettings) -> None:
     rule_sets.save(session, 1, session.get_one(Person, 1), rules)
 
 
 def _undo(session: Session) -> None:
-    decisions.undo(session, session.get_one(Person, 1))
+    undoing.undo(session, session.get_one(Person, 1))
 
 
 def _next(session: Session) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 from celery.signals import worker_init
 
 from app.intake import memory
-from workers import export_job, freeze_job, group_job, intake_job, mend_job, removal_job, rules_job
+from workers import export_job, freeze_job, group_job, intake_job, mend_job, operation_job, removal_job, rules_job
 from workers.captions import caption_job
 from workers.celery_app import job_task
 from workers.embedding import embed_job, map_job
@@ -34,6 +34,8 @@ read_text = job_task("photos.read_text")(lettering_job.read_all)
 freeze = job_task("dataset.freeze")(freeze_job.freeze)
 verify = job_task("dataset.verify")(freeze_job.verify)
 export = job_task("versions.export")(export_job.export)
+do_operation = job_task("operation.do")(operation_job.do)
+undo_operation = job_task("operation.undo")(operation_job.undo)
 remove_catalog = job_task("catalog.remove")(removal_job.remove_catalog)
 delete_files = job_task("files.delete")(removal_job.delete_files)
 

@@ -49,19 +49,19 @@ def correct(
         raise Refused(f"A fact has at most {VALUE_AT_MOST:,} characters.")
     locked = select(Image).where(Image.id == image.id).with_for_update(key_share=True)
     image = session.scalars(locked.execution_options(populate_existing=True)).one()
-    standing = current(session, image.id).get(name)
+    latest = current(session, image.id).get(name)
     before, after = value_of(image, name), tidy or None
     if before == after:
-        return standing
-    if standing is not None and standing.person_id != person.id and expected_id not in (None, standing.id):
-        by = session.get_one(Person, standing.person_id).name
-        raise Conflict(f"{by} corrected {name} meanwhile.", standing.value or "none")
-    if standing is not None:
-        standing.superseded_at = utc_now()
+        return latest
+    if latest is not None and latest.person_id != person.id and expected_id not in (None, latest.id):
+        by = session.get_one(Person, latest.person_id).name
+        raise Conflict(f"{by} corrected {name} meanwhile.", latest.value or "none")
+    if latest is not None:
+        latest.superseded_at = utc_now()
         session.flush()
     correction = Correction(
         image_id=image.id, fact=name, value=after, before=before, person_id=person.id,
-        parent_id=standing.id if standing is not None else None,
+        parent_id=latest.id if latest is not None else None,
     )  # fmt: skip
     session.add(correction)
     _put(image, name, after)
@@ -75,7 +75,7 @@ def current(session: Session, image_id: int) -> dict[str, Correction]:
     return {row.fact: row for row in session.scalars(rows.execution_options(populate_existing=True))}
 
 
-def standing_on(session: Session, image_ids: Collection[int]) -> dict[int, dict[str, str]]:
+def current_on(session: Session, image_ids: Collection[int]) -> dict[int, dict[str, str]]:
     """Who corrected which facts of these photos: names by fact, by photo."""
     kept: dict[int, dict[str, str]] = defaultdict(dict)
     rows = session.execute(

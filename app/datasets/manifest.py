@@ -30,9 +30,9 @@ class ManifestRow:
     `sha256` is the hex digest of the file's bytes; `group`, the views of one product or
     one picture, is what the split never cuts. `source` (an address or a name), `licence` and `credit` came with the
     photo, `opt_out` is how its owner opted out of training. `repeats`, 1 or more, is how often a walk through all
-    members of the train split shows this one; 1 is not written. `mend` says what was done to the picture: the number of its
-    mend, and its `catalog.mends.Edits`. `mask` is a grey PNG of the picture's shape, 255 where the product is, named
-    like `file`. Of these only what is known is written; of them the content hash depends on repeats and mask.
+    members of the train split shows this one; 1 is not written. `mend` says what was done to the picture: the number of
+    its mend, and its `catalog.mends.Edits`. `mask` is a grey PNG of the picture's shape, 255 where the product is,
+    named like `file`. Of these only what is known is written; the content hash depends on repeats and mask.
     """
 
     file: str

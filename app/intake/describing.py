@@ -114,7 +114,7 @@ def describe_next(session: Session, remarks: IntakeRemarks, after: int) -> int |
     images = {image.id: image for image in session.scalars(locked)}
     current = writing.current(session, ids)
     earlier = _earlier(session, remarks.intake_id, rows)
-    corrected = corrections.standing_on(session, ids)
+    corrected = corrections.current_on(session, ids)
     fresh: dict[int, tuple[str, GivenText]] = {}
     for row in rows:
         image = images.get(row.image_id or 0)

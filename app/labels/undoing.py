@@ -12,9 +12,9 @@ from app.catalog.tables import Image
 from app.labels import giving
 from app.labels.tables import Labelling
 from app.people import Person
-from app.review import decisions, duplicates
-from app.review.decisions import Undone
+from app.review import decisions, duplicates, operations
 from app.review.tables import Decision, GroupRuling
+from app.review.undoing import Undone
 
 
 def undo(session: Session, person: Person) -> Undone:
@@ -34,7 +34,8 @@ def undo(session: Session, person: Person) -> Undone:
 
 def _reviewed_since(session: Session, person: Person, act: Labelling | Correction) -> bool:
     """Whether this person decided, ruled or wrote something after an act that still stands."""
-    return any(
+    operation = operations.newest_of(session, person)
+    return (operation is not None and operation.created_at > act.created_at) or any(
         session.scalar(
             select(table.id)
             .where(table.person_id == person.id, table.superseded_at.is_(None), table.created_at > act.created_at)

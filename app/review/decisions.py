@@ -1,9 +1,10 @@
-"""Decisions: keep, reject or needs work, by a person; what rules suggest meanwhile; undo; nothing is ever edited.
+"""Decisions: keep, reject or needs work, by a person; what rules suggest meanwhile; nothing is ever edited.
 
-The decisions of one act (one key, one bulk action) share `created_at`, which is how an act is undone as one. Whoever
-decides holds the catalog's lock (shared for one photo, alone for many) and the photo's row, so that two people's
-decisions follow one another and the second is told about the first. The catalog's lock comes before any row, also where
-a caption is written that the rules look at afterwards: the other way round two people could wait for each other.
+The decisions of one act share `created_at`, and of an act on many photos (`operations`) its number. Taking back is in
+`undoing`. Whoever decides holds the catalog's lock (shared for one photo, alone for many) and the photo's row, so that
+two people's decisions follow one another and the second is told about the first. The catalog's lock comes before any
+row, also where a caption is written that the rules look at afterwards: the other way round two people could wait for
+each other.
 """
 
 from __future__ import annotations
@@ -18,15 +19,12 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
-    Text,
     and_,
     any_,
-    case,
     cast,
     func,
     insert,
     literal,
-    null,
     or_,
     select,
     update,
@@ -35,9 +33,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.captions import checking
-from app.captions.tables import Caption, CaptionCheck
 from app.catalog import reading
-from app.catalog.reading import Chosen
 from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
@@ -58,19 +54,6 @@ LOCK: Final = 0x64656369
 
 
 @dataclass(frozen=True, slots=True)
-class Undone:
-    """What an undo did, in a sentence, and a photo to look at (None when there was nothing to undo).
-
-    `decision` is the one that is current again on a single photo.
-    """
-
-    sentence: str
-    image_id: int | None = None
-    count: int = 0
-    decision: Decision | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Applied:
     """What the rules did to some photos: new suggestions per verdict, those withdrawn for nothing, those that stay as
     they were, and photos that a person has decided on."""
@@ -86,14 +69,6 @@ class Applied:
         return Applied(*(getattr(self, name) + getattr(other, name) for name in Applied.__slots__))
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What a bulk decision changed; `already` stay as they were: by a person's decision, or with nothing to accept."""
-
-    changed: int
-    already: int
-
-
 def decide(
     session: Session,
     image: Image,
@@ -107,7 +82,7 @@ def decide(
     `expected_id` is the decision that the person saw (0: none); None asks for no check. Raises Refused for an unknown
     verdict, and Conflict when another person has decided otherwise since.
     """
-    reason = _checked(verdict, reason)
+    reason = checked(verdict, reason)
     lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
     session.execute(select(Image.id).where(Image.id == image.id).with_for_update(key_share=True))
     before = current(session, image.id)
@@ -128,29 +103,6 @@ def decide(
     session.add(decision)
     session.flush()
     return decision
-
-
-def decide_selection(
-    session: Session,
-    selection: Chosen,
-    person: Person,
-    verdict: str,
-    reason: str | None = None,
-    expected_count: int | None = None,
-) -> Decided:
-    """One person's decision on every photo of a selection, as one act.
-
-    `expected_count` is how many photos the person was told. Raises Refused for an unknown verdict, and Conflict when
-    the selection holds another number of photos now; then nothing is decided.
-    """
-    reason = _checked(verdict, reason)
-    lock(session, selection.catalog_id)
-    is_so = and_(Decision.verdict == verdict, Decision.person_id.is_not(None))
-    rows = session.execute(selection.select(Image.id, func.coalesce(is_so, False))).all()
-    _check_count(len(rows), expected_count)
-    ids = [row[0] for row in rows if not row[1]]
-    replace(session, ids, utc_now(), verdict=verdict, reason=reason, person_id=person.id)
-    return Decided(len(ids), len(rows) - len(ids))
 
 
 def accept(session: Session, image: Image, person: Person, expected_id: int | None = None) -> Decision:
@@ -174,28 +126,6 @@ def accept(session: Session, image: Image, person: Person, expected_id: int | No
     return decide(session, image, person, suggestion.verdict, _kept_reason(suggestion))
 
 
-def accept_selection(session: Session, selection: Chosen, person: Person, expected_count: int | None = None) -> Decided:
-    """Decide on every photo of a selection as a rule suggests for it, as one act. Others stay as they are.
-
-    `expected_count` is how many photos the person was told. Raises Conflict when the selection holds another number of
-    photos now, and Refused when none of them has a suggestion; then nothing is decided.
-    """
-    lock(session, selection.catalog_id)
-    rows = session.execute(selection.select(Decision.id, Decision.rule.is_not(None))).all()
-    _check_count(len(rows), expected_count)
-    ids = [row[0] for row in rows if row[0] is not None and row[1]]
-    if not ids:
-        raise Refused("No rule suggests anything for these photos; nothing was decided.")
-    now = utc_now()
-    old = _superseded(now, Decision.id == any_(cast(ids, ARRAY(BigInteger))))
-    reason = case((old.c.verdict == "kept", cast(null(), Text)), else_=old.c.reason)
-    rows_of = select(old.c.image_id, old.c.id, literal(now), old.c.verdict, reason, literal(person.id))
-    names = ["image_id", "parent_id", "created_at", "verdict", "reason", "person_id"]
-    session.execute(insert(Decision).from_select(names, rows_of))
-    session.expire_all()
-    return Decided(len(ids), len(rows) - len(ids))
-
-
 def current(session: Session, image_id: int) -> Decision | None:
     """The current decision or suggestion on a photo as the database has it at this moment, or None without either."""
     return session.scalars(
@@ -216,24 +146,6 @@ def history(session: Session, image_id: int) -> list[tuple[Decision, str]]:
     return [(decision, name or "a rule") for decision, name in rows]
 
 
-def undo(session: Session, person: Person) -> Undone:
-    """Take back the newest decision or caption of this person that is still current, and put back what was before it.
-
-    A bulk decision is taken back as one, as far as nobody decided again since. Undoing again goes further back.
-    """
-    mine = (Decision.person_id == person.id, Decision.superseded_at.is_(None))
-    decision = session.scalars(select(Decision).where(*mine).order_by(Decision.id.desc()).limit(1)).first()
-    caption = session.scalars(
-        select(Caption)
-        .where(Caption.person_id == person.id, Caption.superseded_at.is_(None))
-        .order_by(Caption.id.desc())
-        .limit(1)
-    ).first()
-    if caption is not None and (decision is None or caption.created_at > decision.created_at):
-        return _undo_caption(session, caption)
-    return undo_act(session, decision) if decision is not None else Undone("There is nothing of yours to undo.")
-
-
 def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
     """Let the review rules, as their catalog has set them, suggest something for these photos of one catalog.
 
@@ -248,7 +160,7 @@ def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
     now = utc_now()
     judged = rulings.judged(rule_sets.settings_of(session, catalog_id)).where(Image.id == any_(chosen)).cte("judged")
     differs = or_(judged.c.rule.is_distinct_from(Decision.rule), judged.c.reason.is_distinct_from(Decision.reason))
-    old = _superseded(now, Decision.id == judged.c.decision_id, Decision.rule.is_not(None), differs)
+    old = superseding(now, Decision.id == judged.c.decision_id, Decision.rule.is_not(None), differs)
     names = ["image_id", "parent_id", "created_at", "verdict", "rule", "reason"]
     suggestions = (
         select(
@@ -314,7 +226,7 @@ def replace(session: Session, ids: Sequence[int], now: datetime, **author_and_ve
     if not ids:
         return
     chosen = func.unnest(cast(list(ids), ARRAY(BigInteger))).table_valued("id").render_derived()
-    old = _superseded(now, Decision.image_id.in_(select(chosen.c.id)), Decision.superseded_at.is_(None))
+    old = superseding(now, Decision.image_id.in_(select(chosen.c.id)), Decision.superseded_at.is_(None))
     names = list(author_and_verdict)
     rows = (
         select(chosen.c.id, old.c.id, literal(now), *(literal(author_and_verdict[name]) for name in names))
@@ -325,70 +237,10 @@ def replace(session: Session, ids: Sequence[int], now: datetime, **author_and_ve
     session.expire_all()
 
 
-def _superseded(now: datetime, *which: ColumnElement[bool]) -> CTE:
+def superseding(now: datetime, *which: ColumnElement[bool]) -> CTE:
     """These decisions, superseded by the very statement that reads them: the photo index follows each statement."""
-    superseding = update(Decision).where(*which).values(superseded_at=now)
-    return superseding.returning(Decision.id, Decision.image_id, Decision.verdict, Decision.reason).cte("superseded")
-
-
-def undo_act(session: Session, newest: Decision) -> Undone:
-    """Take back the act that a decision is of, as far as nobody decided again since."""
-    image = session.get_one(Image, newest.image_id)
-    lock(session, image.catalog_id)
-    now = utc_now()
-    undone = session.execute(
-        update(Decision)
-        .where(Decision.person_id == newest.person_id, Decision.created_at == newest.created_at)
-        .where(Decision.superseded_at.is_(None))
-        .values(superseded_at=now, undone_at=now)
-        .returning(Decision.image_id, Decision.parent_id, Decision.verdict)
-        .execution_options(synchronize_session=False)
-    ).all()
-    parents = [row.parent_id for row in undone if row.parent_id is not None]
-    if parents:
-        session.execute(
-            update(Decision)
-            .where(Decision.id == any_(cast(parents, ARRAY(BigInteger))))
-            .values(superseded_at=None)
-            .execution_options(synchronize_session=False)
-        )
-    session.expire_all()
-    # Rules may have been set otherwise since they looked at these photos.
-    chosen = cast([row.image_id for row in undone], ARRAY(BigInteger))
-    looked_at = select(Decision.image_id).where(Decision.image_id == any_(chosen), Decision.rule.is_not(None))
-    checked = select(CaptionCheck.image_id).where(CaptionCheck.image_id == any_(chosen))
-    if ids := session.scalars(looked_at.union(checked)).all():
-        apply_rules(session, ids)
-    if len(undone) != 1:
-        verdicts = {row.verdict for row in undone}
-        what = SAID[newest.verdict] if len(verdicts) == 1 else "what was decided"
-        return Undone(f"Took back {what} on {len(undone):,} photos.", image.id, len(undone))
-    before = current(session, image.id)
-    if before is None:
-        state = "is not decided any more"
-    elif before.is_suggestion:
-        state = f"is not decided any more; a rule suggests {SUGGESTED[before.verdict]}"
-    else:
-        state = f"is {SAID[before.verdict]} again"
-    return Undone(f"{name_of(image)} {state}.", image.id, 1, before)
-
-
-def _undo_caption(session: Session, caption: Caption) -> Undone:
-    image = session.get_one(Image, caption.image_id)
-    lock(session, image.catalog_id)
-    taken_back = session.execute(
-        update(Caption)
-        .where(Caption.id == caption.id, Caption.superseded_at.is_(None))
-        .values(superseded_at=utc_now())
-        .returning(Caption.id)
-    ).scalar_one_or_none()
-    if taken_back is None:
-        return Undone(f"Somebody has just written another caption for {name_of(image)}; it stays.", image.id)
-    if caption.parent_id is not None:
-        session.get_one(Caption, caption.parent_id).superseded_at = None
-        session.flush()
-    reconsider(session, image.id)
-    return Undone(f"{name_of(image)} has its earlier caption again.", image.id, 1, current(session, image.id))
+    statement = update(Decision).where(*which).values(superseded_at=now)
+    return statement.returning(Decision.id, Decision.image_id, Decision.verdict, Decision.reason).cte("superseded")
 
 
 def name_of(image: Image) -> str:
@@ -401,13 +253,7 @@ def _kept_reason(suggestion: Decision) -> str | None:
     return None if suggestion.verdict == "kept" else suggestion.reason
 
 
-def _check_count(count: int, expected_count: int | None) -> None:
-    """Raises Conflict when a selection does not hold as many photos as a person was told."""
-    if expected_count is not None and count != expected_count:
-        raise Conflict(f"The filter gives {count:,} photos now, not {expected_count:,}; nothing was decided.")
-
-
-def _checked(verdict: str, reason: str | None) -> str | None:
+def checked(verdict: str, reason: str | None) -> str | None:
     """The reason as it is kept. Raises Refused for an unknown verdict or a reason that is too long."""
     if verdict not in rules.VERDICTS:
         raise Refused(f"“{verdict}” is not a decision. Decisions are: {', '.join(rules.VERDICTS)}.")

@@ -25,9 +25,9 @@ from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
-from app.review import best_order, decisions
-from app.review.decisions import Undone
+from app.review import best_order, decisions, operations, undoing
 from app.review.tables import Decision, GroupRuling
+from app.review.undoing import Undone
 
 Ruling = Literal["linked", "kept", "apart", "best"]
 LINKED_REASON: Final = "copy of another"
@@ -139,7 +139,7 @@ def undo(session: Session, person: Person) -> Undone:
         .limit(1)
     ).first()
     if ruling is None or _did_since(session, person, ruling.created_at):
-        return decisions.undo(session, person)
+        return undoing.undo(session, person)
     catalog_id = session.scalar(select(DuplicateGroup.catalog_id).where(DuplicateGroup.id == ruling.group_id)) or 0
     lock(session, catalog_id)
     now = utc_now()
@@ -165,7 +165,7 @@ def undo(session: Session, person: Person) -> Undone:
         .limit(1)
     ).first()
     if decided is not None:
-        decisions.undo_act(session, decided)
+        undoing.undo_act(session, decided)
     numbers = [row.group_id for row in undone]
     _after(session, catalog_id, numbers)
     many = f"{len(undone):,} groups are" if len(undone) > 1 else "The group is"
@@ -175,6 +175,9 @@ def undo(session: Session, person: Person) -> Undone:
 
 def _did_since(session: Session, person: Person, at: datetime) -> bool:
     """Whether this person decided or wrote something after this moment that still stands."""
+    operation = operations.newest_of(session, person)
+    if operation is not None and operation.created_at > at:
+        return True
     return any(
         session.scalar(
             select(table.id)

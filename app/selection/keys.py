@@ -26,6 +26,7 @@ from app.selection.kinds import (
     Range,
     Say,
     SomeOf,
+    Teammate,
     Widening,
     Words,
     YesNo,
@@ -354,6 +355,10 @@ _DECLARED: Final[tuple[Key, ...]] = (
     Who(
         name="author", column=PhotoIndex.author_id, sample=("ana@example.com",),
         say=lambda values, _: f"with a caption by {_named(values, 'no person')}",
+    ),
+    Teammate(
+        name="assigned", column=PhotoIndex.assignee_id, sample=("ana",),
+        say=lambda values, _: f"assigned to {_named(values, 'nobody')}",
     ),
     Number(
         name="id", column=PhotoIndex.image_id, sample=(12, 15),

@@ -5,7 +5,7 @@ The triggers are made together with the tables, so that `review`, whose rows the
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Computed, Connection, ForeignKey, Index, MetaData, Text, event, false
+from sqlalchemy import BigInteger, Computed, Connection, ForeignKey, Index, MetaData, Text, event, false, text
 from sqlalchemy.dialects.postgresql import ARRAY, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -21,7 +21,13 @@ class PhotoIndex(Base):
     """
 
     __tablename__ = "photo_index"
-    __table_args__ = (Index("ix_photo_index_catalog_id_image_id", "catalog_id", "image_id"),)
+    __table_args__ = (
+        Index("ix_photo_index_catalog_id_image_id", "catalog_id", "image_id"),
+        Index(
+            "ix_photo_index_assignee_id_catalog_id", "assignee_id", "catalog_id",
+            postgresql_where=text("assignee_id is not null"),
+        ),
+    )  # fmt: skip
 
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     catalog_id: Mapped[int] = mapped_column(BigInteger)
@@ -60,6 +66,7 @@ class PhotoIndex(Base):
     parts: Mapped[int | None]
     lettering: Mapped[str] = mapped_column(Text, server_default="not read")  # where text stands in the picture
     labels: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default="{}")  # numbers of `label_value`
+    assignee_id: Mapped[int | None] = mapped_column(BigInteger)  # whose it is to look at
 
 
 class PhotoText(Base):
@@ -172,6 +179,12 @@ _KEEPERS = {
             from (select distinct image_id from changed) as touched
         ) as fresh
         where photo_index.image_id = fresh.image_id and photo_index.labels is distinct from fresh.labels""",
+    "assignment": """
+        update photo_index set assignee_id = assignment.assignee_id
+        from (select distinct image_id from changed) as touched
+        left join assignment on assignment.image_id = touched.image_id and assignment.superseded_at is null
+        where photo_index.image_id = touched.image_id
+            and photo_index.assignee_id is distinct from assignment.assignee_id""",
 }
 TRIGGERS: tuple[str, ...] = tuple(
     statement

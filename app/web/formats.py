@@ -83,6 +83,8 @@ JOBS = {
     "photos.mend": "Mending the photo",
     "photos.group": "Grouping duplicates",
     "review.apply_rules": "Applying review rules",
+    "operation.do": "Changing photos",
+    "operation.undo": "Taking back",
     "photos.embed": "Comparing how photos look",
     "photos.encode": "Comparing how photos look",
     "photos.read_phrase": "Reading the words",

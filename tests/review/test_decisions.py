@@ -15,23 +15,21 @@ from app.catalog.tables import Catalog, Image
 from app.database import transaction, utc_now
 from app.errors import Conflict, Refused
 from app.people import Person
-from app.review import rule_sets
+from app.review import operations, rule_sets
 from app.review.decisions import (
     Applied,
     accept,
-    accept_selection,
     apply_rules,
     current,
     decide,
-    decide_selection,
     history,
     in_batches,
     reconsider,
-    undo,
 )
 from app.review.rules import RuleSettings
-from app.review.tables import Decision
-from app.selection.query import parse
+from app.review.tables import Decision, Operation
+from app.review.undoing import undo
+from app.selection.query import Selection, parse
 from app.selection.tables import PhotoIndex
 from tests import cast
 
@@ -49,6 +47,23 @@ def ana(session: Session) -> Person:
 @pytest.fixture
 def mei(session: Session) -> Person:
     return cast.person(session, "Mei")
+
+
+def decide_selection(
+    session: Session, chosen: Selection, person: Person, verdict: str, expected_count: int | None = None
+) -> Operation:
+    value = {"verdict": verdict}
+    operation = operations.begin(session, chosen, person, "decide", value, chosen.query, expected_count)
+    operations.carry_out(session, operation, person)
+    return operation
+
+
+def accept_selection(
+    session: Session, chosen: Selection, person: Person, expected_count: int | None = None
+) -> Operation:
+    operation = operations.begin(session, chosen, person, "accept", {}, chosen.query, expected_count)
+    operations.carry_out(session, operation, person)
+    return operation
 
 
 def index_row(session: Session, image: Image) -> tuple[str, str | None, str]:
@@ -244,10 +259,10 @@ def test_suggestions_are_accepted_by_filter_as_one_act(
     decided = accept_selection(session, everything, ana, expected_count=4)
     assert (decided.changed, decided.already) == (3, 1)
     assert [index_row(session, photo)[0] for photo in photos] == ["rejected", "kept", "kept", "rejected"]
-    with pytest.raises(Refused, match="nothing was decided"):
+    with pytest.raises(Refused, match="nothing was changed"):
         accept_selection(session, everything, ana)
     undone = undo(session, ana)
-    assert (undone.count, undone.sentence) == (3, "Took back what was decided on 3 photos.")
+    assert (undone.count, undone.sentence) == (3, "Took back on 3 photos: accepted 3 suggestions.")
     assert [index_row(session, photo)[0] for photo in photos] == ["rejected", "unseen", "unseen", "unseen"]
     assert [suggested(session, photo) for photo in photos] == [None, "kept", "kept", "rejected"]
 

@@ -21,46 +21,12 @@ from app.captions.tables import Caption
 from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, Signals
 from app.labels.tables import Labelling, LabelSet, LabelValue
 from app.people import Person
-from app.review.tables import Decision
-from app.selection import near as near_keys
+from app.review.tables import Assignment, Decision
 from app.selection.kinds import Range
 from app.selection.query import Selection
 from app.selection.tree import AllOf, AnyOf, Node, Term, Without
 from app.selection.when import LATELY, Period
-
-
-@dataclass
-class Looks:
-    """What is known of how a catalog's photos look, and what was drawn on its map."""
-
-    vectors: dict[int, np.ndarray] = field(default_factory=dict)
-    phrases: dict[str, np.ndarray] = field(default_factory=dict)
-    sets: dict[str, list[int]] = field(default_factory=dict)
-
-    def nearest(self, aim: np.ndarray | None) -> set[int]:
-        """The photos whose vectors are nearest to `aim`."""
-        if aim is None:
-            return set()
-        off = {number: 1 - float(_unit(vector) @ _unit(aim)) for number, vector in self.vectors.items()}
-        near = sorted(off, key=lambda number: (round(off[number] * 100_000), number))
-        return set(near[: near_keys.NEAREST])
-
-    def middle(self, wanted: Iterable[int], unwanted: Iterable[int] = ()) -> np.ndarray | None:
-        """Where the wanted ones are, away from the others."""
-        ours, others = ([self.vectors[n] for n in numbers if n in self.vectors] for numbers in (wanted, unwanted))
-        if not ours:
-            return None
-        aim = _half_unit(np.mean(ours, axis=0))
-        return _half_unit(2 * aim - _half_unit(np.mean(others, axis=0))) if others else aim
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return np.asarray(vector / np.linalg.norm(vector))
-
-
-def _half_unit(vector: np.ndarray) -> np.ndarray:
-    """Rounded at each step as the database does, so that photos that are as near come in the same order."""
-    return _unit(vector.astype(np.float16).astype(float)).astype(np.float16).astype(float)
+from tests.selection.looking import Looks
 
 
 @dataclass(frozen=True)
@@ -76,6 +42,7 @@ class PlainPhoto:
     people: dict[int, Person]
     labels: dict[str, set[str]] = field(default_factory=dict)
     """What people said of it by set, both as `_same` has them."""
+    assignee: Person | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -119,6 +86,8 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
     )
     people = {row.id: row for row in session.scalars(select(Person))}
     labels = _labels_of(session)
+    whose = select(Assignment.image_id, Person).join(Person, Person.id == Assignment.assignee_id)
+    assignees = dict(session.execute(whose.where(Assignment.superseded_at.is_(None))).all())
     return [
         PlainPhoto(
             row,
@@ -129,6 +98,7 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
             looks,
             people,
             labels.get(row.id, {}),
+            assignees.get(row.id),
         )
         for row in images
     ]
@@ -409,6 +379,14 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "captioned": _on(lambda photo: photo.caption.created_at if photo.caption else None),
     "decider": _person(lambda photo: decision.person_id if (decision := _by_person(photo)) else None),
     "author": _person(lambda photo: photo.caption.person_id if photo.caption else None),
+    "assigned": Meaning(
+        lambda photo, asked: (
+            asked.lower() in (photo.assignee.name.lower(), photo.assignee.email)
+            if photo.assignee and asked is not None
+            else not photo.assignee and asked is None
+        ),
+        lambda photo: [photo.assignee.name.upper(), photo.assignee.email] if photo.assignee else [None],
+    ),
     "id": _equal(lambda photo: photo.image.id),
     "words": Meaning(lambda photo, typed: _mentions(photo.texts, typed), _beginnings),
     # Together in `_is_labelled`.

@@ -28,8 +28,9 @@ from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.labels import giving, sets
 from app.people import Person
-from app.review.decisions import apply_rules, decide, decide_selection
-from app.review.tables import Decision
+from app.review import operations
+from app.review.decisions import apply_rules, decide
+from app.review.tables import Assignment, Decision
 from app.selection import browse, near
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
 from app.selection.kinds import Column, Label
@@ -132,6 +133,9 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
         measured.contrast, measured.confidence = draw.choice((None, 1.0, 7.0, 60.0)), draw.choice((0.3, 0.9))
         if number % 7 == 0:
             session.delete(measured)
+        if number % 3 == 0:
+            whose = ana.id if number % 2 else None
+            session.add(Assignment(image_id=photo.id, assignee_id=whose, person_id=ana.id))
         if number % 4:
             words, place = draw.choice((("", "none"), ("ORGANIC tea\n100 %", "product"), ("Sale −20 %", "beside")))
             session.add(
@@ -274,7 +278,9 @@ def test_a_bulk_act_takes_the_photos_that_were_shown(session: Session, shelf: Sh
     chosen = shelf.drawn(random.Random(3), key, is_not, Selection(shelf.catalog_id))
     ids = shelf.ids(chosen)
     ana = session.get_one(Person, shelf.person_id)
-    decided = decide_selection(session, chosen, ana, "needs_work", expected_count=len(ids))
+    value = {"verdict": "needs_work"}
+    decided = operations.begin(session, chosen, ana, "decide", value, chosen.query, expected_count=len(ids))
+    operations.carry_out(session, decided, ana)
     assert decided.changed + decided.already == len(ids)
 
 

@@ -1,4 +1,4 @@
-"""Every route of the app as an owner, a member, and a stranger: what is declared here, no more and no less.
+"""Every route of the app as an owner, a member, and a stranger: what is declared in `declared.py`, no more and no less.
 
 The routes are the app's own list: one that nobody declared fails, and so does one that is gone.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -27,148 +27,7 @@ from app.training.tables import TrainingRun
 from tests import cast
 from tests.conftest import sign_in
 from tests.training.cast import frozen_version, take
-
-Who = Literal["anybody", "member", "owner", "own"]
-"""Whom a route answers: strangers too; whoever is signed in; owners; members for their own, and owners for all."""
-
-ROUTES: dict[str, Who] = {
-    "GET /": "member",
-    "GET /audit": "owner",
-    "POST /browsers/{key}/exit": "member",  # finds one's own only
-    "GET /catalogs": "member",
-    "GET /catalogs/{catalog_id}": "member",
-    "GET /catalogs/{catalog_id}/changes": "member",
-    "GET /catalogs/{catalog_id}/facets/{key}": "member",
-    "GET /catalogs/{catalog_id}/range": "member",
-    "GET /catalogs/{catalog_id}/tiles": "member",
-    "POST /catalogs/{catalog_id}/decisions": "member",
-    "POST /catalogs/{catalog_id}/recaption": "member",
-    "GET /catalogs/{catalog_id}/freeze": "member",
-    "GET /catalogs/{catalog_id}/removal": "owner",
-    "POST /catalogs/{catalog_id}/removal": "owner",
-    "POST /catalogs/{catalog_id}/embeddings": "member",
-    "POST /catalogs/{catalog_id}/lassos": "member",
-    "GET /catalogs/{catalog_id}/map": "member",
-    "POST /catalogs/{catalog_id}/map": "member",
-    "GET /catalogs/{catalog_id}/map/points": "member",
-    "POST /catalogs/{catalog_id}/phrases": "member",
-    "GET /catalogs/{catalog_id}/completions": "member",
-    "POST /catalogs/{catalog_id}/views": "member",
-    "POST /views/{view_id}": "member",  # finds one's own only
-    "POST /views/{view_id}/deletion": "member",  # finds one's own only
-    "GET /catalogs/{catalog_id}/naming": "member",
-    "POST /catalogs/{catalog_id}/naming": "member",
-    "POST /catalogs/{catalog_id}/naming/withdrawal": "member",
-    "GET /catalogs/{catalog_id}/refused": "member",
-    "POST /catalogs/{catalog_id}/refused/exclusions": "member",
-    "POST /catalogs/{catalog_id}/refused/retries": "member",  # a folder of the server is an owner's, as for intakes
-    "GET /catalogs/{catalog_id}/refused.csv": "member",
-    "GET /catalogs/{catalog_id}/labels": "member",
-    "POST /catalogs/{catalog_id}/labels": "member",
-    "GET /catalogs/{catalog_id}/labels.csv": "member",
-    "GET /catalogs/{catalog_id}/labels.jsonl": "member",
-    "POST /catalogs/{catalog_id}/labels/imports": "member",
-    "POST /catalogs/{catalog_id}/label-sets": "member",
-    "POST /catalogs/{catalog_id}/label-sets/{set_id}": "member",
-    "GET /catalogs/{catalog_id}/rules": "member",
-    "POST /catalogs/{catalog_id}/rules": "member",
-    "GET /catalogs/{catalog_id}/duplicates": "member",
-    "GET /catalogs/{catalog_id}/duplicates/{group_id}": "member",
-    "POST /catalogs/{catalog_id}/duplicates": "member",
-    "POST /catalogs/{catalog_id}/duplicates/order": "member",
-    "POST /catalogs/{catalog_id}/duplicates/sure": "member",
-    "POST /catalogs/{catalog_id}/duplicates/{group_id}": "member",
-    "POST /catalogs/{catalog_id}/versions": "member",
-    "GET /compare": "member",
-    "GET /compare/{sheet_id}": "member",
-    "POST /compare/{sheet_id}/drawing": "member",
-    "GET /compare/{sheet_id}/rows": "member",
-    "GET /cycle": "member",
-    "POST /cycles": "owner",
-    "GET /datasets": "member",
-    "GET /datasets/{version_id}": "member",
-    "GET /datasets/{version_id}/card.md": "member",
-    "GET /datasets/{version_id}/changes": "member",
-    "GET /datasets/{version_id}/manifest.jsonl": "member",
-    "GET /datasets/{version_id}/removal": "owner",
-    "POST /datasets/{version_id}/removal": "owner",
-    "POST /datasets/{version_id}/verification": "member",
-    "GET /datasets/{version_id}/exports": "member",
-    "POST /datasets/{version_id}/exports": "member",
-    "GET /desk": "member",
-    "GET /exports/{export_id}": "member",
-    "GET /exports/{export_id}/archive.tar": "member",
-    "POST /exports/{export_id}/retry": "own",
-    "POST /exports/{export_id}/removal": "own",
-    "GET /healthz": "anybody",
-    "GET /images/{image_id}": "member",
-    "POST /images/{image_id}/captions": "member",
-    "POST /images/{image_id}/captions/{caption_id}/restoration": "member",
-    "GET /images/{image_id}/card": "member",
-    "POST /images/{image_id}/contradictions": "member",
-    "POST /images/{image_id}/corrections": "member",
-    "POST /images/{image_id}/decisions": "member",
-    "GET /images/{image_id}/mask": "member",
-    "GET /images/{image_id}/mend": "member",
-    "POST /images/{image_id}/mends": "member",
-    "POST /images/{image_id}/mends/{mend_id}/restoration": "member",
-    "GET /images/{image_id}/original": "member",
-    "GET /images/{image_id}/removal": "owner",
-    "POST /images/{image_id}/removal": "owner",
-    "POST /images/{image_id}/labels": "member",
-    "POST /images/{image_id}/recaption": "member",
-    "GET /images/{image_id}/thumb": "member",
-    "GET /images/{image_id}/view": "member",
-    "GET /images/{image_id}/evidence": "member",
-    "GET /intakes": "member",
-    "POST /intakes": "member",  # a folder of the server is an owner's: tests/web/test_intakes.py
-    "GET /intakes/{intake_id}": "member",
-    "GET /intakes/{intake_id}/refused": "member",
-    "GET /intakes/{intake_id}/remarks.csv": "member",
-    "POST /intakes/{intake_id}/repetitions": "member",  # the same
-    "GET /jobs/{job_id}": "member",
-    "POST /jobs/{job_id}/cancel": "own",
-    "GET /links/{token}": "anybody",
-    "POST /links/{token}": "anybody",
-    "POST /password": "member",
-    "GET /patterns": "member",
-    "GET /people": "member",
-    "POST /people": "owner",
-    "POST /people/{person_id}/deletion": "owner",
-    "POST /people/{person_id}/exit": "owner",
-    "POST /people/{person_id}/links": "own",
-    "POST /people/{person_id}/role": "owner",
-    "POST /preflights": "member",  # within a cycle's money: test_a_member_spends_what_an_owner_set_aside
-    "GET /refused/{file_id}/thumb": "member",
-    "GET /runs": "member",
-    "POST /runs": "member",  # the same
-    "GET /runs/new": "member",
-    "POST /runs/new": "member",  # an address made of what was typed
-    "GET /runs/{run_id}": "member",
-    "GET /runs/{run_id}/curves": "member",
-    "GET /runs/{run_id}/events": "member",
-    "POST /runs/{run_id}/extension": "own",
-    "GET /runs/{run_id}/live": "member",
-    "GET /runs/{run_id}/log": "member",
-    "POST /runs/{run_id}/model": "own",
-    "POST /runs/{run_id}/resumption": "own",
-    "POST /runs/{run_id}/stop": "own",
-    "GET /samples/{sample_id}": "member",
-    "GET /sign-in": "anybody",
-    "POST /sign-in": "anybody",
-    "POST /sign-out": "member",
-    "GET /storage": "owner",
-    "POST /storage/cache/removal": "owner",
-    "POST /storage/exports/removal": "owner",
-    "POST /storage/photos/{removed_id}/return": "owner",
-    "POST /sign-out/everywhere": "member",
-    "POST /undo": "member",
-    "POST /uploads": "member",
-    "GET /uploads/{upload}": "member",
-    "POST /uploads/{upload}/files": "member",
-    "POST /uploads/{upload}/pieces": "member",
-    "POST /uploads/{upload}/removal": "member",
-}
+from tests.web.declared import ROUTES
 
 PASSWORD = "four words make one"
 FORMS: dict[str, dict[str, str]] = {
@@ -412,7 +271,10 @@ TOLD_BY: dict[str, str] = {
     "POST /preflights": "job_asked",
     "POST /runs/{run_id}/model": "job_asked",
     # Histories that are appended to, each row with its person; and what changes nothing yet.
+    "POST /catalogs/{catalog_id}/assignments": "",  # the operation has its person
     "POST /catalogs/{catalog_id}/decisions": "decision",
+    "POST /operations/{operation_id}/resumption": "job_asked",
+    "POST /operations/{operation_id}/undo": "",  # the operation has who took it back
     "POST /catalogs/{catalog_id}/refused/exclusions": "",  # each file has the person who left it out
     "POST /catalogs/{catalog_id}/duplicates/order": "job_asked",  # the row has its person
     "POST /catalogs/{catalog_id}/duplicates/sure": "ruling",

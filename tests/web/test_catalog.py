@@ -154,7 +154,8 @@ def test_a_bulk_decision_by_filter(client: TestClient, session: Session, pile: C
         data={"q": "category:Kettles,Mugs", "verdict": "rejected:badly lit", "expected_count": "2"},
         headers=JSON,
     )
-    assert answer.json() == {"changed": 2, "verdict": "rejected", "sentence": "Rejected 2 photos: badly lit"}
+    said = answer.json()
+    assert (said["changed"], said["job_id"], said["sentence"]) == (2, None, "Rejected 2 photos: badly lit")
     session.expire_all()
     decided = current(session, photos[0].id)
     assert decided is not None and (decided.verdict, decided.reason) == ("rejected", "badly lit")
@@ -201,7 +202,7 @@ def test_suggestions_are_accepted_in_bulk_and_alone(
 ) -> None:
     sent = {"verdict": "suggested", "q": "rule:blurred", "expected_count": "1"}
     answer = client.post(f"/catalogs/{pile.id}/decisions", data=sent, headers=JSON)
-    assert answer.json() == {"changed": 1, "verdict": "suggested", "sentence": "Accepted 1 suggestion"}
+    assert (answer.json()["changed"], answer.json()["sentence"]) == (1, "Accepted 1 suggestion")
     undone = client.post("/undo", headers=JSON).json()
     assert undone["mark"] == "suggested-rejected"
     accepted = client.post(f"/images/{photos[1].id}/decisions", data={"verdict": "suggested"}, headers=JSON).json()

@@ -6,6 +6,7 @@ One address serves the page and, with `part=grid`, its inside that scripts swap 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
+from app import people
 from app.catalog import reading
 from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog
@@ -20,8 +22,10 @@ from app.datasets import freezing
 from app.datasets.freezing import Offer
 from app.errors import NotFound
 from app.people import Person
+from app.review import operations
 from app.review.decisions import REASONS
-from app.selection import browse, changes, saved_views
+from app.review.operations import OperationRow
+from app.selection import assigned, browse, changes, saved_views
 from app.selection.browse import PAGE, SORTS, Order
 from app.selection.kinds import NotUnderstood
 from app.selection.query import Selection, parse
@@ -57,7 +61,6 @@ class RefusedFilter:
 
 
 @dataclass(frozen=True)
-@dataclass(frozen=True)
 class LinkedView:
     """A saved view, and the address that opens it."""
 
@@ -74,7 +77,8 @@ class GridView:
     `tiles` are up to `page_size` of them, around photo `near` where one was asked for and is there; `earlier` and
     `later` are the addresses of the pages around, for browsers without scripts. `suggested` of its photos wait for a
     person to accept what a rule suggests. `offer` is what it has to freeze. `examples` explain the filter language:
-    what to type, and what it gives. `change` is the mark of the last change that is counted here.
+    what to type, and what it gives. `change` is the mark of the last change that is counted here. `under_way` are acts
+    on many photos that a worker has; `yours` is the filter that gives `me` what is assigned to them, where anything is.
     """
 
     catalog: Catalog
@@ -102,6 +106,10 @@ class GridView:
     examples: list[tuple[str, str]]
     views: list[LinkedView]
     label_sets: tuple[LabelStrip, ...]
+    under_way: list[OperationRow]
+    team: Sequence[Person]
+    me: Person
+    yours: str | None
 
 
 @dataclass(frozen=True)
@@ -217,7 +225,16 @@ def _grid(
             for shown in saved_views.visible(session, catalog.id, me)
         ],
         label_sets=labels.strips(session, catalog.id),
+        under_way=operations.under_way(session, catalog.id),
+        team=people.everybody(session),
+        me=me,
+        yours=_yours(session, catalog, me),
     )
+
+
+def _yours(session: Session, catalog: Catalog, me: Person) -> str | None:
+    is_any = assigned.has_any(session, catalog.id, me)
+    return Selection(catalog.id).narrowed(assigned=(me.email,)).query if is_any else None
 
 
 def _facets(drawn: list[Listing | Histogram], of_labels: list[Listing]) -> list[Listing | Histogram]:

@@ -1,4 +1,4 @@
-"""Corrections: a fact of a photo, put right by a person. What follows from it is asked for in the same request."""
+"""Corrections: a fact of a photo, corrected by a person. What follows from it is asked for in the same request."""
 
 from __future__ import annotations
 

@@ -14,11 +14,10 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from app.catalog import reading
 from app.desk import queue
 from app.labels import undoing
-from app.review import decisions
-from app.selection.browse import mark_of
 from app.selection.query import parse
-from app.web import errors, formats
+from app.web import errors
 from app.web.dependencies import CurrentPerson, Write
+from app.web.routes.operations import answer, undone
 from app.web.security import safe_next
 
 router = APIRouter()
@@ -50,8 +49,8 @@ def decide(
     left = queue.waiting(session, image.catalog_id)
     said = _said(decision.verdict, decisions.name_of(image), decision.reason)
     waiting = asdict(left) | {"total": left.total}
-    answer = {"decision_id": decision.id, "verdict": decision.verdict, "sentence": said, "waiting": waiting}
-    return JSONResponse(answer)
+    said_of = {"decision_id": decision.id, "verdict": decision.verdict, "sentence": said, "waiting": waiting}
+    return JSONResponse(said_of)
 
 
 @router.post("/catalogs/{catalog_id}/decisions")
@@ -68,31 +67,14 @@ def decide_selection(
     """The same decision on every photo that matches `q`, or what a rule suggests for each of them, as one act."""
     reading.get(session, catalog_id)
     kind, _, reason = verdict.partition(":")
-    chosen = parse(q, catalog_id)
-    if kind == SUGGESTED:
-        decided = decisions.accept_selection(session, chosen, me, expected_count)
-        said = f"Accepted {formats.plural(decided.changed, 'suggestion')}"
-        said += f"; {decided.already:,} had none" if decided.already else ""
-    else:
-        decided = decisions.decide_selection(session, chosen, me, kind, reason, expected_count)
-        said = _said(kind, formats.plural(decided.changed, "photo"), reason)
-        said += f"; {decided.already:,} were so already" if decided.already else ""
-    if not errors.wants_json(request):
-        return RedirectResponse(safe_next(next) if next else f"/catalogs/{catalog_id}", 303)
-    return JSONResponse({"changed": decided.changed, "verdict": kind, "sentence": said})
+    act = ("accept", {}) if kind == SUGGESTED else ("decide", {"verdict": kind, "reason": reason})
+    return answer(request, session, me, parse(q, catalog_id), *act, expected_count, next)
 
 
 @router.post("/undo")
 def undo(request: Request, session: Write, me: CurrentPerson, next: Text = "") -> Response:
     """Take this person's last act back."""
-    undone = undoing.undo(session, me)
-    if errors.wants_json(request):
-        now = undone.decision
-        mark = mark_of(now.verdict, now.is_suggestion) if now is not None else ""
-        said = {"sentence": undone.sentence, "image_id": undone.image_id, "count": undone.count}
-        return JSONResponse({"mark": mark, "decision_id": now.id if now is not None else 0} | said)
-    back = f"/images/{undone.image_id}" if undone.image_id and undone.count == 1 else "/catalogs"
-    return RedirectResponse(safe_next(next) if next else back, 303)
+    return undone(request, undoing.undo(session, me), next)
 
 
 def _said(verdict: str, what: str, reason: str | None) -> str:

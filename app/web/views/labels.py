@@ -129,7 +129,9 @@ def _listing(facet: LabelFacet, selection: Selection, sort: str) -> Listing:
         for option in facet.options
     )  # fmt: skip
     on = sum(option.is_on for option in facet.options)
-    return Listing(f"label-{facet.label_set.id}", name, f"{on} of {len(choices)}" if on else "any", choices, True)
+    return Listing(
+        f"label-{facet.label_set.id}", name, f"{on} of {len(choices)}" if on else "any", choices, 0, "", True
+    )
 
 
 def _line(session: Session, label_set: LabelSet, counted: dict[int, int]) -> SetLine:

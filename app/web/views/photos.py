@@ -228,11 +228,11 @@ def _named(session: Session, image: Image, caption: Caption | None) -> tuple[Nam
 
 def _facts(session: Session, image: Image) -> tuple[PhotoFact, ...]:
     """What can be corrected: the fields, further columns, and what a person took away."""
-    standing = corrections.current(session, image.id)
-    further = [name for name in dict.fromkeys([*image.extra, *standing]) if not rights.is_of_rights(name)]
+    latest = corrections.current(session, image.id)
+    further = [name for name in dict.fromkeys([*image.extra, *latest]) if not rights.is_of_rights(name)]
     names = dict.fromkeys([*corrections.FIELDS, *further])
     return tuple(
-        PhotoFact(name, corrections.value_of(image, name) or "", standing[name].id if name in standing else 0)
+        PhotoFact(name, corrections.value_of(image, name) or "", latest[name].id if name in latest else 0)
         for name in names
     )
 

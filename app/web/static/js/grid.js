@@ -14,6 +14,7 @@ import { askRange } from "./ranges.js";
 import { tally } from "./tally.js";
 import { onKey } from "./keys.js";
 import { recaption } from "./recaption.js";
+import { followOperations, sayUnderWay } from "./operations.js";
 import { forgetCard, leadToEditor, showCard } from "./card.js";
 
 const box = document.querySelector("[data-browse]");
@@ -91,7 +92,7 @@ async function decide(value) {
   else picks.none();
   try {
     const said = await asked;
-    if (!said) return;
+    if (!said || sayUnderWay(said)) return;
     if (isOne) tiles[0].dataset.decision = said.decision_id;
     outdated(tiles);
     toast(said.sentence, { label: "Undo", key: "z", run: undo });
@@ -122,6 +123,7 @@ export async function undo() {
   }
   try {
     const said = await post("/undo");
+    if (sayUnderWay(said)) return;
     toast(said.sentence);
     const tile = said.count === 1 ? picks.find(String(said.image_id)) : null;
     if (tile) {
@@ -145,11 +147,12 @@ export function recountSoon() {
   counting = setTimeout(() => recount().catch(() => {}), 300);
 }
 
+followOperations(box, picks, targets);
 box.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-bulk]")) return;
   event.preventDefault();
   event.stopPropagation();
-  event.target.querySelector("[data-reject]").open = false;
+  for (const menu of event.target.querySelectorAll("details")) menu.open = false;
   if (event.submitter.name === "recaption") recaption(event.submitter.formAction, picks, targets());
   else decide(event.submitter.value);
 });

@@ -1,5 +1,6 @@
 // data-job="/jobs/12": ask for the fragment every second until the job is over; then follow data-done-href when it is
-// done, or reload. A failed or cancelled job stays on the page. data-follows: what the page says beside it, kept up to date.
+// done, or reload, unless data-stays: its page hears "job-over". A failed or cancelled job stays on the page.
+// data-follows: what the page says beside it, kept up to date.
 import { morph } from "./morph.js";
 import { getFragment, postFragment, swap, Refusal } from "./net.js";
 
@@ -7,7 +8,7 @@ const EVERY_MS = 1000;
 
 function settle(box) {
   const state = box.querySelector("[data-state]")?.dataset.state;
-  if (state === "done") {
+  if (state === "done" && box.dataset.stays === undefined) {
     if (box.dataset.doneHref) location.assign(box.dataset.doneHref);
     else location.reload();
   }

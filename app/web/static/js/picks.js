@@ -44,7 +44,7 @@ export class Picks {
   get query() {
     if (!this.isAll) return `id:${[...this.picked].join(",")}`;
     const { query } = this.grid.dataset;
-    return this.except.size ? `${query} -id:${[...this.except].join(",")}`.trim() : query;
+    return this.except.size ? `${query ? `(${query}) ` : ""}-id:${[...this.except].join(",")}` : query;
   }
 
   has(id) { return this.isAll ? !this.except.has(id) : this.picked.has(id); }
