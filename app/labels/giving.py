@@ -21,7 +21,8 @@ from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.labels.tables import Labelling, LabelSet, LabelValue
 from app.people import Person
-from app.review.decisions import Undone, lock, name_of
+from app.review.decisions import lock, name_of
+from app.review.undoing import Undone
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,7 +321,7 @@ class Teammate(Key):
     """
 
     def read(self, text: str, is_quoted: bool, position: int) -> str | None:
-        return None if text.lower() == NOTHING and not is_quoted else _seen(text, position)
+        return None if text.lower() == NOTHING and not is_quoted else seen_text(text, position)
 
     def identity(self, value: Any) -> Any:
         return None if value is None else value.lower()

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from app.catalog import reading
 from app.desk import queue
 from app.labels import undoing
+from app.review import decisions
 from app.selection.query import parse
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Write

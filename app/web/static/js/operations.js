@@ -2,7 +2,8 @@
 // shown anew when it is begun and when it is over.
 import { getJson, post, Refusal } from "./net.js";
 import { toast } from "./toast.js";
-import { show, trouble } from "./browse.js";
+import { show } from "./browse.js";
+import { trouble } from "./trouble.js";
 
 const showAnew = () => show(location.href, { push: false });
 
