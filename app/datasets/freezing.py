@@ -196,7 +196,7 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
     """The selected photos that have a caption now. Raises Refused with counts when there is none."""
     chosen = parse(version.selection, version.catalog_id)
     total, _, opted_out = _count(session, chosen)
-    rules = [repeats.Repeat(**rule) for rule in version.repeats]
+    rules = [repeats.Repeat(**rule) for rule in version.repeats or ()]
     times = repeats.times(session, chosen, rules)
     is_compared = and_(Signals.compared_at.is_not(None), Signals.compared_at >= Signals.measured_at)
     allowed = (Caption.id.is_not(None), _allowed(chosen))

@@ -26,7 +26,7 @@ from app.review.undoing import Undone
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class LabelAct:
     """What is done in one set: a label given, or taken away; all of the set's, where `value` is None."""
 
     label_set: LabelSet
@@ -66,7 +66,9 @@ class Said:
     labelling: Labelling
 
 
-def give(session: Session, image: Image, person: Person, act: Act, expected_id: int | None = None) -> Labelling | None:
+def give(
+    session: Session, image: Image, person: Person, act: LabelAct, expected_id: int | None = None
+) -> Labelling | None:
     """Do this on one photo; what is so already stays as it is. None where nothing was said and nothing is.
 
     `expected_id` is the labelling of this set that the person saw (0: none); None asks for no check. Raises Refused for
@@ -100,7 +102,7 @@ def give_selection(
     session: Session,
     selection: Chosen,
     person: Person,
-    act: Act,
+    act: LabelAct,
     expected_count: int | None = None,
     replaces: bool = False,
 ) -> BulkLabelled:
@@ -209,7 +211,7 @@ def undo(session: Session, newest_one: Labelling) -> Undone:
     return Undone(f"Took back the labels of “{name}” on {len(undone):,} photos.", image.id, len(undone))
 
 
-def _replace(session: Session, ids: list[int], act: Act, person: Person, now: datetime) -> None:
+def _replace(session: Session, ids: list[int], act: LabelAct, person: Person, now: datetime) -> None:
     """Supersede and label anew, by the very statement that reads: the photo index follows each statement."""
     if not ids:
         return
@@ -235,8 +237,8 @@ def _replace(session: Session, ids: list[int], act: Act, person: Person, now: da
     session.expire_all()
 
 
-def _after_in_sql(act: Act, before: ColumnElement[list[int]]) -> ColumnElement[list[int]]:
-    """`Act.after` as SQL."""
+def _after_in_sql(act: LabelAct, before: ColumnElement[list[int]]) -> ColumnElement[list[int]]:
+    """`LabelAct.after` as SQL."""
     numbers: Any = ARRAY(BigInteger)
     there = func.coalesce(before, cast([], numbers))
     if act.value is None:
@@ -249,7 +251,7 @@ def _after_in_sql(act: Act, before: ColumnElement[list[int]]) -> ColumnElement[l
     return func.array(select(each).distinct().order_by(each).scalar_subquery())
 
 
-def _check(act: Act, catalog_id: int) -> None:
+def _check(act: LabelAct, catalog_id: int) -> None:
     label_set, value = act.label_set, act.value
     if label_set.catalog_id != catalog_id:
         raise NotFound(f"“{label_set.name}” is a label set of another catalog.")

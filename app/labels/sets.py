@@ -25,7 +25,7 @@ Kind = Literal["one", "many", "yes_no", "text"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 IN_WORDS: Final[dict[str, str]] = {"one": "one of", "many": "many of", "yes_no": "yes or no", "text": "free text"}
 YES_NO: Final = ("yes", "no")
-KEYS: Final = "cdhimnoqrtuv"
+KEYS: Final = "cdhioqrtuv"
 """Letters that neither the grid nor the desk needs for something else (a test looks)."""
 DIGITS: Final = "1234567890"
 MOST_SETS: Final = 30

@@ -98,6 +98,10 @@ def test_every_line_of_the_desk(scene: Scene, visit: Visit) -> None:
         page.keyboard.press("e")
         expect(page.locator("[data-text]")).to_be_focused()
 
+    def mends(page: Page) -> None:
+        page.keyboard.press("m")
+        page.wait_for_url("**/mend*")
+
     def leaves(page: Page) -> None:
         edits(page)
         page.keyboard.press("Escape")
@@ -121,6 +125,7 @@ def test_every_line_of_the_desk(scene: Scene, visit: Visit) -> None:
     check(page, {
         "B": ("Box", presses("b", "[data-overlay=box] .over")),
         "W": (WHY, presses("w", "[data-plate] .caps.evidence .cap")),
+        "M": ("mend: crop, turn, straighten, white background, mask", mends),
         "P": ("Pixels 1:1", presses("p", ".plate.close")),
         "0": ("Next surround", presses("0", "html", "data-stage", "light")),
         "E": ("edit the caption", edits),
@@ -163,6 +168,16 @@ def test_every_line_of_the_catalog(scene: Scene, visit: Visit) -> None:
 
         return attempt
 
+    def sizes(key: str, *, is_larger: bool) -> Try:
+        def attempt(page: Page) -> None:
+            side = "() => document.querySelector('.tile').getBoundingClientRect().width"
+            page.keyboard.press("-" if is_larger else "+")
+            before = page.evaluate(side)
+            page.keyboard.press(key)
+            assert (page.evaluate(side) > before) is is_larger
+
+        return attempt
+
     def lets_go(page: Page) -> None:
         page.keyboard.press("Space")
         selects("Escape", "1 photo")(page)
@@ -184,6 +199,10 @@ def test_every_line_of_the_catalog(scene: Scene, visit: Visit) -> None:
         "W": (WHY, presses("w", "[data-card] .caps.evidence .cap")),
         "E": ("edit the caption", leads("e", "**/images/*?q=&sort=newest")),
         "← or → or ↑ or ↓ or J or K": ("move", moves),
+        "M": ("mend the picture", leads("m", "**/mend*")),
+        "N": ("go to a photo by its number", presses("n", "[data-jump] input:focus")),
+        "+ or =": ("larger photos", sizes("+", is_larger=True)),
+        "-": ("smaller photos", sizes("-", is_larger=False)),
         "Page ↑ or Page ↓": ("a page back, a page on", turns("PageDown", "PageUp")),
         "Home or End": ("first photo, last photo", turns("End", "Home")),
         "Esc": ("let go of what is selected", lets_go),

@@ -21,7 +21,7 @@ def desk(scene: Scene, visit: Visit) -> Page:
         ana = session.get_one(Person, scene.ana.id)
         sets.define(session, scene.pile.id, ana, "View", "one", ["front", "back", "detail"], "v")
         sets.define(session, scene.pile.id, ana, "Faults", "many", ["creases", "price tag"], "u")
-        sets.define(session, scene.pile.id, ana, "Note", "text", (), "n")
+        sets.define(session, scene.pile.id, ana, "Note", "text", (), "t")
     page = visit(scene.ana)
     page.goto(f"{scene.site.url}/desk")
     page.wait_for_load_state("networkidle")

@@ -51,10 +51,10 @@ def test_a_round_trip_loses_nothing(session: Session, ending: str) -> None:
     sets.define(session, pile.id, ana, "Empty", "yes_no")
     note = sets.define(session, pile.id, ana, "Note", "text")
     for name, value in zip(names, fit.values, strict=True):
-        giving.give(session, photo(session, pile, name), ana, giving.Act(fit, value))
+        giving.give(session, photo(session, pile, name), ana, giving.LabelAct(fit, value))
     for value in faults.values:
-        giving.give(session, photo(session, pile, "a.jpg"), ana, giving.Act(faults, value))
-    written = giving.Act(note, sets.value_of_text(session, note, "=SUM(A1); “odd”, it’s"))
+        giving.give(session, photo(session, pile, "a.jpg"), ana, giving.LabelAct(faults, value))
+    written = giving.LabelAct(note, sets.value_of_text(session, note, "=SUM(A1); “odd”, it’s"))
     giving.give(session, photo(session, pile, "a.jpg"), ana, written)
     sets.retire_label(session, fit, fit.values[2].id, ana)
     sets.retire(session, faults, ana)
@@ -71,7 +71,7 @@ def test_rows_that_are_not_taken_are_named_and_others_keep_what_they_said(sessio
     ana, bob = cast.person(session), cast.person(session, "Bob")
     pile = pile_of(session, ["a.jpg", "b.jpg", "twin.jpg", "twin.jpg"])
     fit = sets.define(session, pile.id, bob, "Fit", "one", ["slim", "wide"])
-    giving.give(session, photo(session, pile, "a.jpg"), bob, giving.Act(fit, fit.values[0]))
+    giving.give(session, photo(session, pile, "a.jpg"), bob, giving.LabelAct(fit, fit.values[0]))
     table = (
         "File,Set,Label,Kind\na.jpg,fit,wide,\nghost.jpg,fit,wide,\ntwin.jpg,fit,wide,\nb.jpg,FIT,wide,\n"
         "b.jpg,fit,slim,\nb.jpg,fit,slim,many\nb.jpg,,x,\nb.jpg,On,perhaps,yes_no\nb.jpg,Odd,x,riddle\n"
@@ -103,5 +103,5 @@ def test_what_is_no_such_file_is_refused(name: str, content: bytes, why: str) ->
 def test_a_person_is_told_who_said_what(session: Session) -> None:
     ana, pile = cast.person(session), pile_of(session, ["a.jpg"])
     fit = sets.define(session, pile.id, ana, "Fit", "one", ["slim"])
-    giving.give(session, photo(session, pile, "a.jpg"), ana, giving.Act(fit, fit.values[0]))
+    giving.give(session, photo(session, pile, "a.jpg"), ana, giving.LabelAct(fit, fit.values[0]))
     assert [record["by"] for record in files.records(session, pile.id) if "by" in record] == ["Ana"]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.catalog.tables import Catalog, Image
 from app.errors import Conflict, Refused
 from app.labels import giving, sets
-from app.labels.giving import Act
+from app.labels.giving import LabelAct
 from app.labels.tables import LabelSet
 from app.people import Person
 from app.selection.query import parse
@@ -41,8 +41,8 @@ def faults(session: Session, pile: Catalog, ana: Person) -> LabelSet:
     return sets.define(session, pile.id, ana, "Faults", "many", ["creases", "stain", "hanger"])
 
 
-def act(label_set: LabelSet, name: str | None, is_taken: bool = False) -> Act:
-    return Act(label_set, next((value for value in label_set.values if value.name == name), None), is_taken)
+def act(label_set: LabelSet, name: str | None, is_taken: bool = False) -> LabelAct:
+    return LabelAct(label_set, next((value for value in label_set.values if value.name == name), None), is_taken)
 
 
 def chosen(session: Session, pile: Catalog, query: str) -> list[int]:
@@ -150,7 +150,7 @@ def test_free_text_is_one_label_however_it_is_spelled(
 ) -> None:
     note = sets.define(session, pile.id, ana, "Supplier’s note", "text")
     for photo, text in zip(photos, ("Second choice", "second  CHOICE", "sample; colour = off"), strict=False):
-        giving.give(session, photo, ana, Act(note, sets.value_of_text(session, note, text)))
+        giving.give(session, photo, ana, LabelAct(note, sets.value_of_text(session, note, text)))
     assert chosen(session, pile, 'label:"supplier’s note=second choice"') == [photos[0].id, photos[1].id]
     assert chosen(session, pile, 'label:"supplier’s note=sample; colour = off"') == [photos[2].id]
     with pytest.raises(Refused, match="Write something"):

@@ -150,9 +150,9 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
             )
         session.flush()
         for label_set in draw.choice(([], named[:1], named[1:], named)):
-            giving.give(session, photo, ana, giving.Act(label_set, draw.choice(label_set.values)))
+            giving.give(session, photo, ana, giving.LabelAct(label_set, draw.choice(label_set.values)))
         if number % 6 == 1:
-            giving.give(session, photo, ana, giving.Act(named[1], draw.choice(named[1].values)))
+            giving.give(session, photo, ana, giving.LabelAct(named[1], draw.choice(named[1].values)))
         if number % 3 == 0:
             apply_rules(session, [photo.id])
         elif number % 3 == 1:

@@ -37,7 +37,6 @@ def test_it_measures_every_act(
             connection.execute(text("drop database grid (force)"))
     measured = capsys.readouterr().out
     assert "grid page, file name" in measured
-    assert "accept every suggestion, one act" in measured
     assert "page, what it asks of the database" in measured
     assert "signs, ranked again" in measured
     assert np.frombuffer(packed, "<u4", 1).tolist() == [120]

@@ -47,10 +47,10 @@ def test_a_set_is_defined_and_changed_on_its_page(client: TestClient, session: S
     view = sets.of(session, pile.id)[0]
     client.post(f"{there}/{view.id}", data={"act": "add", "name": "<side>"})
     client.post(f"{there}/{view.id}", data={"act": "up-label", "label": view.values[1].id})
-    client.post(f"{there}/{view.id}", data={"act": "rename", "name": "Angle", "key": "n"})
+    client.post(f"{there}/{view.id}", data={"act": "rename", "name": "Angle", "key": "t"})
     page = client.get(f"/catalogs/{pile.id}/labels").text
     assert [value.name for value in sets.of(session, pile.id)[0].values] == ["back", "front", "<side>"]
-    assert "Angle" in page and "&lt;side&gt;" in page and "<kbd>N</kbd>" in page
+    assert "Angle" in page and "&lt;side&gt;" in page and "<kbd>T</kbd>" in page
     taken = client.post(there, data={"name": "Angle 2", "kind": "one", "key": "s"})
     assert taken.status_code == 422 and "Free are: C, D" in taken.text
     client.post(f"{there}/{view.id}", data={"act": "retire"})
@@ -70,7 +70,7 @@ def test_the_desk_gives_takes_and_shows_who_said_so(
     assert 'aria-pressed="true"' in page and f"by {me.name}" in page
     bob = cast.person(session, "Bob")
     now = giving.current(session, photos[0].id, view.id)
-    giving.give(session, photos[0], bob, giving.Act(view, view.values[1]))
+    giving.give(session, photos[0], bob, giving.LabelAct(view, view.values[1]))
     late = client.post(there, data={"label": value(view), "expected_id": now.id if now else 0}, headers=JSON)
     assert late.status_code == 409 and "Bob said back in “View” meanwhile." in late.text
     client.post(there, data={"label": f"{view.id}:"}, headers=JSON)
@@ -126,12 +126,12 @@ def test_a_correction_on_the_desk_is_seen_in_its_history_and_asks_for_what_follo
 def test_labels_are_taken_away_and_brought_back_as_files(
     client: TestClient, session: Session, pile: Catalog, photos: list[Image], view: LabelSet, me: Person
 ) -> None:
-    giving.give(session, photos[0], me, giving.Act(view, view.values[0]))
+    giving.give(session, photos[0], me, giving.LabelAct(view, view.values[0]))
     there = f"/catalogs/{pile.id}/labels"
     table = client.get(f"{there}.csv")
     lines = client.get(f"{there}.jsonl")
     assert "labels-of-catalog" in table.headers["content-disposition"] and lines.text.count("\n") == 4
-    giving.give(session, photos[0], me, giving.Act(view, None, is_taken=True))
+    giving.give(session, photos[0], me, giving.LabelAct(view, None, is_taken=True))
     for name, content in (
         ("l.csv", table.content),
         ("l.jsonl", lines.content + b'{"file": "ghost.jpg", "set": "View"}'),

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.catalog import reading
 from app.errors import NotFound, Refused
 from app.labels import files, giving, sets
-from app.labels.giving import Act
+from app.labels.giving import LabelAct
 from app.labels.tables import LabelSet
 from app.people import Person
 from app.review.decisions import name_of
@@ -178,7 +178,7 @@ def _typed(sent: Sent, label: str) -> str:
     return str(sent.get(f"text-{label.partition(':')[0]}", ""))
 
 
-def _act(session: Session, catalog_id: int, label: str, text: str, takes: bool) -> Act:
+def _act(session: Session, catalog_id: int, label: str, text: str, takes: bool) -> LabelAct:
     """What `label` asks for: `SET:LABEL` by number, `SET:text` the text beside it, `SET:` all that was said in the set.
 
     Raises NotFound, and Refused for a text that cannot be kept.
@@ -188,16 +188,16 @@ def _act(session: Session, catalog_id: int, label: str, text: str, takes: bool) 
         raise NotFound("There is no such label set.")
     label_set = sets.get(session, int(number), catalog_id)
     if not which or (which == "text" and not text.strip()):
-        return Act(label_set, None, is_taken=True)
+        return LabelAct(label_set, None, is_taken=True)
     if which == "text":
-        return Act(label_set, sets.value_of_text(session, label_set, text), takes)
+        return LabelAct(label_set, sets.value_of_text(session, label_set, text), takes)
     value = next((value for value in label_set.values if str(value.id) == which), None)
     if value is None:
         raise NotFound(f"“{label_set.name}” has no such label.")
-    return Act(label_set, value, takes)
+    return LabelAct(label_set, value, takes)
 
 
-def _done(act: Act) -> str:
+def _done(act: LabelAct) -> str:
     """What was done: "Labelled view front:", "Took view front from"."""
     what = act.label_set.name if act.value is None else f"{act.label_set.name} “{act.value.name}”"
     return f"Took {what} from" if act.is_taken else f"Gave {what} to"

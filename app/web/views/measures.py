@@ -10,9 +10,15 @@ from app.catalog.measures import SCALE_OF
 from app.selection.keys import KEYS, MEASURED
 from app.selection.kinds import Measure
 from app.selection.query import Selection
+from app.selection.tables import PhotoIndex
 
 COOKIE: Final = "packshot-measures"
-ALL: Final = {name: key for name, key in KEYS.items() if isinstance(key, Measure)}
+# Histograms are counted in the photo index; lengths and sizes have no end that a histogram could show.
+ALL: Final = {
+    name: key
+    for name, key in KEYS.items()
+    if isinstance(key, Measure) and key.column.class_ is PhotoIndex and key.top <= 200
+}
 
 
 @dataclass(frozen=True)
