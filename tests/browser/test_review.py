@@ -197,6 +197,7 @@ def test_the_card_follows_what_was_decided(scene: Scene, visit: Visit) -> None:
     page.keyboard.press("a")
     expect(card).to_contain_text("kept by Ana")
     page.keyboard.press("End")
+    expect(card).to_contain_text("Red kettle number 0.")
     expect(card).to_contain_text("kept by Ana")
     page.keyboard.press("f")
     expect(card).to_contain_text("needs work by Ana")
