@@ -80,7 +80,7 @@ def test_every_flipped_bit_of_a_png_is_found(make: Callable[[Pillow.Image], byte
 
 
 def test_a_flip_in_any_chunk_of_a_png_is_found() -> None:
-    """Few of the bits of a file lie in the small chunks: transparency, profile, gamma and orientation have a flip each."""
+    """Few bits of a file lie in its small chunks: transparency, profile, gamma and orientation get a flip each."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
     image = textured(3).quantize(32)

@@ -46,8 +46,10 @@ class DatasetsView:
 
 @dataclass(frozen=True)
 class FreezeView:
-    """What a selection has to freeze. `said` tells in words what is taken of it unless unseen photos are too; `balances`
-    are of all that can be taken, `seen` by their keys of what is taken unless unseen photos are too."""
+    """What a selection has to freeze. `said` tells in words what is taken of it unless unseen photos are too.
+
+    `balances` are of all that can be taken, `seen` by their keys of what is taken unless unseen photos are too.
+    """
 
     catalog: Catalog
     offer: Offer
