@@ -21,6 +21,8 @@ from app.selection.tables import PhotoIndex
 
 BINS: Final = 50
 _MEASURES: Final = ("contrast", "longest_px", "shortest_px", "sharpness", "confidence", *rulings.MEASURED)
+# Read at once, for the page of the rules asks for all of them: what else they look at, every facet does too.
+_RULED: Final = (*(getattr(PhotoIndex, name) for name in _MEASURES), PhotoIndex.is_cropped, PhotoIndex.is_contradicted)
 Ruled = list[tuple[str | None, str | None, int]]
 """How many photos a rule speaks of now, and another one, or none, would then."""
 
@@ -54,6 +56,7 @@ def changes(session: Session, catalog_id: int, settings: RuleSettings) -> Change
 
 
 def _ruled_in_columns(held: CatalogInMemory, link: Connection, settings: RuleSettings) -> Ruled:
+    held.ready(link, _RULED)
     facts = FactColumns(
         **{name: held.measured(link, getattr(PhotoIndex, name)) for name in _MEASURES},
         is_measured=held.measured(link, PhotoIndex.confidence).is_told,
@@ -103,6 +106,7 @@ def histograms(session: Session, catalog_id: int) -> dict[str, tuple[int, ...]]:
 
 
 def _histograms_in_columns(held: CatalogInMemory, link: Connection) -> dict[str, tuple[int, ...]]:
+    held.ready(link, _RULED)
     counts = {}
     for name, limit in LIMITS.items():
         measured = held.measured(link, getattr(PhotoIndex, limit.signal))

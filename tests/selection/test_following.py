@@ -13,7 +13,8 @@ from app.catalog.tables import Catalog, Image, Signals
 from app.database import transaction
 from app.people import Person
 from app.review.decisions import decide
-from app.selection import browse, changes
+from app.review.rules import RuleSettings
+from app.selection import browse, changes, rulings
 from app.selection.changes import PhotoChange
 from app.selection.columns import memory, numbers, rows, shape
 from app.selection.keys import ASKED
@@ -171,6 +172,19 @@ def test_a_column_of_a_large_catalog_is_read_beside_the_request(
         session.execute(text("update signals set contrast = null"))
     with Session(engine) as session:
         assert browse.count(session, measured) == 0
+
+
+def test_what_rules_look_at_is_read_at_once(engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_WITHIN_REQUEST", 10)
+    kept = memory.kept_catalogs(engine)
+    kept.load(catalog_id)
+    with Session(engine) as session:
+        first = rulings.changes(session, catalog_id, RuleSettings())
+        kept.settle()
+        monkeypatch.setattr(rulings, "_ruled_in_sql", None)
+        monkeypatch.setattr(rulings, "_histograms_in_sql", None)
+        assert rulings.changes(session, catalog_id, RuleSettings()) == first
+        rulings.histograms(session, catalog_id)
 
 
 def test_a_web_process_reads_the_catalogs_at_its_start(engine: Engine, catalog_id: int) -> None:

@@ -47,6 +47,10 @@ class CatalogInMemory:
         for ordered in ORDERED:
             self._orders.rows(connection, ordered)
 
+    def ready(self, connection: Connection, columns: Sequence[Column]) -> None:
+        """Have these columns read, at once where they were not yet. Raises NotReadYet, of all that are missing."""
+        self.columns.prefetch(connection, map(name_of, columns))
+
     def chosen(self, connection: Connection, selection: Selection) -> Array:
         """Whether the selection holds each row's photo (bool)."""
         kept = self._masks.get(selection)
@@ -154,6 +158,7 @@ class CatalogInMemory:
 
         The counts of a facet follow every other filter but not its own.
         """
+        self.ready(connection, [measure.column for measure in measured.values()])
         counting = _Counting(self._asker, connection, selection)
         counted: Counted = {"total": counting.words(name_of(PhotoIndex.decided_by))}
         for key, listed in LISTED.items():
