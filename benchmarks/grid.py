@@ -10,8 +10,6 @@ notes of changes cost on write, and what each of four web processes takes.
 
 With a second number the catalog grows to that, everything is timed again, and what it costs then is held against what
 it cost: no line may grow by more than the photos did, and pages of the grid by no more than a quarter.
-
-A million take eight minutes: `python -m benchmarks.grid 1000000 2000000` fills and measures both.
 """
 
 from __future__ import annotations
@@ -191,6 +189,8 @@ def at_the_start(engine: Engine) -> None:
         began = time.perf_counter()
         started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(PROCESSES)]
         taken = [[int(word) for word in process.communicate()[0].split()] for process in started]
+        if any(process.returncode for process in started):
+            raise RuntimeError("A web process failed.")
         spent = time.perf_counter() - began
     empty, shown, every = (max(column) for column in zip(*taken, strict=True))
     over = "" if every <= MEMORY_MB else "  over"
