@@ -48,6 +48,7 @@ def consequences(session: Session, catalog: Catalog) -> Consequences:
     )
     goes = [
         f"{counted(all_photos - (held or 0), 'photo')} with their files",
+        "what training keeps of them, encoded",
         f"{counted(written or 0, 'caption')} and {counted(decided or 0, 'decision')} of people",
         f"{counted(intakes, 'intake', 'intakes')} with what they refused, and the catalog's rules",
         *([f"{counted(unused, 'version')} that no run uses"] if unused else []),

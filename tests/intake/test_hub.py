@@ -72,7 +72,7 @@ def test_what_is_missing_is_fetched_and_no_link_is_left(storage: Storage, tmp_pa
 
     files = {"README.md": 0, **{f"no{number}.jpg": 1 for number in range(6)}, "images/lamp.png": 100}
     into = tmp_path / "haul"
-    with pytest.raises(Refused, match="no0.jpg of .* cannot be fetched: the model hub cannot be reached any more"):
+    with pytest.raises(Refused, match=r"no0.jpg of .* cannot be fetched: the model hub cannot be reached any more"):
         hub.fetch(storage, HubDataset("shop/kettles"), COMMIT, files, into, lambda: None)
     hub.fetch(storage, HubDataset("shop/kettles"), COMMIT, {"README.md": 0, "images/lamp.png": 9}, into, killed)
     there = {path.name for path in into.rglob("*") if path.is_file() and ".cache" not in path.parts}
