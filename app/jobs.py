@@ -235,10 +235,7 @@ def is_outranked(session: Session, claim: Claim) -> bool:
 
 
 def cut(session: Session, claim: Claim, parts: Sequence[JobPart], done: int = 0, more: int = 0) -> None:
-    """The work under this claim is shared: it waits, without a worker, until its parts are over. Raises LeaseLost.
-
-    `done` was done of it before, and so much `more`, as far as can be told, is left after these parts.
-    """
+    """It waits, without a worker, until its parts are over; `done` before them, `more` left behind. Raises LeaseLost."""
     values = {"parts": len(parts), "lease_until": None, "claimed_at": None, "worker": None, "attempts": 0, "done": done}
     _guarded(session, claim, values | {"total": done + sum(part.total for part in parts) + more})
     whole = get(session, claim.job_id)

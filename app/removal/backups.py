@@ -102,8 +102,8 @@ def taken_down(session: Session) -> list[TakenDown]:
     return rows
 
 
-def _is_elsewhere(one: int | None, other: int | None) -> bool:
-    return one is not None and other is not None and one != other
+def _is_elsewhere(removed_from: int | None, allowed_in: int | None) -> bool:
+    return removed_from is not None and allowed_in is not None and removed_from != allowed_in
 
 
 def read(file: Path) -> Iterator[TakenDown]:
