@@ -235,7 +235,7 @@ def is_outranked(session: Session, claim: Claim) -> bool:
 
 
 def cut(session: Session, claim: Claim, parts: Sequence[JobPart], done: int = 0, more: int = 0) -> None:
-    """It waits, without a worker, until its parts are over; `done` before them, `more` left behind. Raises LeaseLost."""
+    """It waits, without a worker, for its parts; `done` was before them, `more` is left behind. Raises LeaseLost."""
     values = {"parts": len(parts), "lease_until": None, "claimed_at": None, "worker": None, "attempts": 0, "done": done}
     _guarded(session, claim, values | {"total": done + sum(part.total for part in parts) + more})
     whole = get(session, claim.job_id)

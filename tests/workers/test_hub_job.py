@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections import Counter
@@ -34,6 +37,7 @@ from app.settings import Settings
 from app.storage import Storage
 from tests import cast
 from tests.hub_cache import COMMIT, lay_out
+from tests.hub_server import client_of, serving
 from tests.intake.conftest import encoded, picture
 from workers import celery_app, cpu, intake_job
 
@@ -218,7 +222,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_rows_and_fetches_nothing_twi
     engine: Engine, settings: Settings, storage: Storage, ana: Person, cache: Path, fetched: Counter[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    lay_out(cache, "shop/kettles", FILES)
+    some = ("README.md", "metadata.csv", "loose/lamp.png", "loose/lamp.txt", "data/train-00001-of-00002.parquet")
+    lay_out(cache, "shop/kettles", {name: FILES[name] for name in (*some, "more/box.zip", "loose/torn.jpg")})
     undisturbed = asked(engine, storage, ana)
     work_off(engine, settings)
     wanted = rows_of(engine, undisturbed)
@@ -244,13 +249,13 @@ def test_killed_at_any_moment_it_ends_with_the_same_rows_and_fetches_nothing_twi
     # Each life gets a little further before it ends, in a transaction or right behind one.
     while job_of(engine, intake).state != "done" and lives < 200:
         lives += 1
-        left = 3 + lives
+        left = 5 + 2 * lives
         try:
             work_off(engine, settings)
         except Killed:
             with transaction(engine) as session:
                 jobs.sweep(session, utc_now() + timedelta(hours=1), is_counted=False)
-    assert lives > 10
+    assert lives > 5
     came = rows_of(engine, intake)
     assert came == wanted
     assert set(fetched.values()) == {1}, "what was fetched is not fetched again"
@@ -377,3 +382,26 @@ def test_a_data_set_of_words_alone_is_for_photos_that_are_there(
         photo = session.scalars(select(Image)).one()
         assert photo.title == "Better"
         assert writing.current(session, [photo.id])[photo.id].text == "A caption."
+
+
+@pytest.mark.slow
+def test_killed_while_the_hub_answers_it_asks_for_that_file_alone_again(
+    engine: Engine, settings: Settings, storage: Storage, ana: Person, tmp_path: Path
+) -> None:
+    intake = asked(engine, storage, ana)
+    with serving(SMALL) as served:
+        served.turns[f"/datasets/shop/kettles/resolve/{COMMIT}/c.zip"] = ["whole", "kill"]  # asked about, then fetched
+        words = [sys.executable, "-m", "tests.workers.hub_worker", str(settings.data_dir), str(settings.database_url)]
+        ends = list[int]()
+        while job_of(engine, intake).state != "done" and len(ends) < 2:
+            with subprocess.Popen(words, env=client_of(served, tmp_path)) as worker:
+                served.asking = worker.pid
+                ends.append(worker.wait())
+            with transaction(engine) as session:
+                jobs.sweep(session, utc_now() + timedelta(hours=1), is_counted=False)
+    assert ends == [-signal.SIGKILL, 0]
+    assert set(rows_of(engine, intake)["photos"]) == {"b.jpg", "a.zip/a.jpg", "c.zip/c.jpg"}
+    of_it = (path for method, path, _ in served.asked if method == "GET" and "/datasets/shop/" in path)
+    got = Counter(path.rpartition("/")[2] for path in of_it)
+    assert got == {"main": 1, "b.jpg": 1, "a.zip": 1, "c.zip": 2}
+    assert not list((tmp_path / "cache").rglob("*.zip")), "nothing of it stays in the hub's cache"
