@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.catalog import reading, text_kinds
+from app.catalog import reading, text_kinds, text_lines
 from app.catalog.tables import Image, Lettering, Signals
 from app.catalog.text_lines import TextLine
 from app.database import utc_now
@@ -57,6 +57,7 @@ def record(
             "lines": [asdict(line) for line in lines],
             "words": "\n".join(line.text for line in lines if line.is_trusted),
             "place": _place([line for line in lines if line.is_trusted]),
+            "share": text_lines.share_of([line.box for line in lines if line.is_trusted]),
             "kinds": sorted(set(text_kinds.kinds([line.text for line in lines if line.is_trusted]))),
         }
         for image_id, lines in sorted(read.items())

@@ -110,7 +110,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, from 0 to its top in equal steps.
+    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, in equal steps from its begin to its end.
 
     Of `suggested` of the `total` photos a rule suggests something, while no person has decided.
     """
@@ -245,8 +245,8 @@ def facets(session: Session, selection: Selection, measured: Mapping[str, Measur
 def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[str, Measure]) -> Counted:
     """The counts of every facet, in one statement.
 
-    Photos are counted by every combination of listed values, which are few however many photos there are, and in the
-    same pass by the bars of each histogram; each facet then sums combinations.
+    Photos are counted by every combination of listed values, which are few, and in the same pass by the bars of each
+    histogram; each facet then sums combinations.
     """
     clauses = selection.clauses()
     flags = {key: clauses.pop(key) for key in (*LISTED, *measured) if key in clauses}
@@ -258,6 +258,8 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
         *(clause.label(f"is_{key}") for key, clause in flags.items()),
         *(clause.label(f"is_{key}_wide") for key, clause in wide.items()),
     ).where(PhotoIndex.catalog_id == selection.catalog_id, *clauses.values())
+    if any(measure.column.class_ is Image for measure in measured.values()):
+        asked = asked.join(Image, Image.id == PhotoIndex.image_id)
     matching = asked.subquery("matching")
     listed_columns = [column for column in matching.c if column.key not in measured]
     held_columns = [column for column in listed_columns if column.key.startswith("is_")]
@@ -299,7 +301,8 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
 def _bar(measure: Measure) -> ColumnElement[int]:
     """The place of a value's bar in its histogram, from 0; null where nothing was measured."""
     # `least` and `greatest` pass over nulls.
-    place = func.least(func.greatest(func.floor(measure.column * (BINS / measure.full)), 0), BINS - 1)
+    from_start = measure.column - measure.bars_from
+    place = func.least(func.greatest(func.floor(from_start * (BINS / measure.bars_over)), 0), BINS - 1)
     return case((measure.column.is_not(None), cast(place, Integer)))
 
 
@@ -341,12 +344,13 @@ def _counts_of_several(selection: Selection, key: str) -> list[Select[*tuple[Any
     owner: Any = listed.column.class_
     name = func.unnest(listed.column).table_valued("name").render_derived(f"each_{key}")
     free = selection.with_term(key, (), is_not=True).with_term(key, ())
+    number = owner.id if owner is Image else owner.image_id
     have = (
         select(literal(key), name.c.name, func.count())
         .select_from(owner)
         .join(name, true())
         .where(owner.catalog_id == selection.catalog_id, listed.column != [])
-        .where(owner.id.in_(_ids(free)))
+        .where(number.in_(_ids(free)))
         .group_by(name.c.name)
     )
     if NOTHING not in selection.values(key):

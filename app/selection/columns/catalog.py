@@ -203,7 +203,8 @@ class CatalogInMemory:
 
     def _bars(self, connection: Connection, key: Measure, mask: Array, bins: int) -> dict[str | None, int]:
         column = self.columns.column(connection, name_of(key.column))[mask]
-        bars = np.clip(np.floor(column[~np.isnan(column)] * (bins / key.full)), 0, bins - 1).astype(np.uint8)
+        from_start = column[~np.isnan(column)] - key.bars_from
+        bars = np.clip(np.floor(from_start * (bins / key.bars_over)), 0, bins - 1).astype(np.uint8)
         counts = np.bincount(bars, minlength=bins)
         return {str(bar): int(count) for bar, count in enumerate(counts.tolist()) if count}
 
