@@ -80,7 +80,7 @@ OVERLAYS: Final[dict[str, Overlay]] = {
     "parts": Overlay("Each part of the subject that counts.", ("parts",)),
     "outline": Overlay("The outline that all else rests on.", ("outline",)),
     "lettering": Overlay("Text that was read; dashed where it stands beside the product.", ("text",), untold=_UNREAD),
-    "writing": Overlay("Text that was read, by its kind.", ("text", "kinds"), untold=_UNREAD),
+    "writing": Overlay("Text that was read, and text that stands all over the picture.", ("text",), untold=_UNREAD),
     "textshare": Overlay("What the text covers.", ("text", "ink"), untold=_UNREAD),
     "width": Overlay("The whole picture.", ("size",)),
     "height": Overlay("The whole picture.", ("size",)),
@@ -122,7 +122,6 @@ class Evidence:
     outline: str = ""
     lines: tuple[tuple[str, str, float], ...] = ()
     texts: tuple[TextLine, ...] = ()
-    kinds: tuple[str, ...] = ()
     shadow_deep: float | None = None
     has_shadow: bool = False
     marks: tuple[Mark, ...] = ()
@@ -155,11 +154,11 @@ class Evidence:
 
 def read(image: Image, signals: Signals | None, read_text: Lettering | None, apart: float | None) -> Evidence:
     """What there is to draw over a photo. `apart`: see `PhotoMap`."""
-    texts = tuple(line for line in lettering.lines_of(read_text) if line.is_trusted) if read_text else ()
-    of_text = tuple(text_kinds.kinds([line.text for line in texts]))
+    of_lines = lettering.lines_of(read_text) if read_text else []
+    texts = tuple(line for line, kind in zip(of_lines, text_kinds.kinds_of(of_lines), strict=True) if kind)
     shown = tuple(_shown(key, value, signals) for key, value in values_of(image, signals, read_text, apart).items())
     if signals is None:
-        return Evidence(texts=texts, kinds=of_text, signals=shown)
+        return Evidence(texts=texts, signals=shown)
     box = None if signals.box is None else (signals.box[0], signals.box[1], signals.box[2], signals.box[3])
     return Evidence(
         outline=signals.outline or "",
@@ -169,7 +168,6 @@ def read(image: Image, signals: Signals | None, read_text: Lettering | None, apa
             for axis, place in of_kind
         ),
         texts=texts,
-        kinds=of_text,
         shadow_deep=round(SHADOW_DEEP * max(box[2] - box[0], box[3] - box[1]), 4) if box else None,
         has_shadow=(signals.shadow or 0.0) >= SHADOW_SHOWS,
         marks=marks_of(signals),
