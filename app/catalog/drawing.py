@@ -38,11 +38,12 @@ LIGHT_MARK: Final[Paint] = (214, 20, 120, 255)
 DARK_MARK: Final[Paint] = (0, 210, 210, 255)
 BLOCK_MARK: Final[Paint] = (200, 162, 255, 230)
 EDGE_MARK: Final[Paint] = (255, 214, 0, 255)
+OFF_MARK: Final[Paint] = (214, 20, 120, 150)
 GROUND_MARK: Final[Paint] = (88, 176, 255, 120)
 SUBJECT_MARK: Final[Paint] = (61, 220, 132, 150)
 _PAINT: Final[dict[Mark, Paint]] = {
     "blocks": BLOCK_MARK, "light": LIGHT_MARK, "dark": DARK_MARK, "edges": EDGE_MARK, "colourful": EDGE_MARK,
-    "differing": EDGE_MARK, "ground": GROUND_MARK, "offwhite": LIGHT_MARK, "uneven": LIGHT_MARK, "colour": SUBJECT_MARK,
+    "differing": EDGE_MARK, "ground": GROUND_MARK, "offwhite": OFF_MARK, "uneven": OFF_MARK, "colour": SUBJECT_MARK,
 }  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def test_a_photo_tells_every_measure_and_draws_what_has_a_place(client: TestClie
     page = client.get(address.format(photo.id)).text
     for scale in SCALES:
         assert scale.title in page and scale.range in page
-    for told in ("41.3 L*", "12.5 L*", "10.0 %", "version 1 of the measures", "cannot tell", "Detail 0.42"):
+    for told in ("41.3 L*", "12.5 L*", "10.0 %", "version 1 of the measures", "cannot tell", "Detail: 0.42"):
         assert told in page
     for drawn in (OUTLINE, 'class="border over"', 'class="seam over"', 'class="text beside over"', 'class="shadow"'):
         assert drawn in page

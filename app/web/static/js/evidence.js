@@ -27,7 +27,11 @@ function drawOver(caps, isOn) {
   const picture = caps.parentElement.querySelector("image[data-drawn]");
   if (!isOn || picture.hasAttribute("hidden")) return;
   const address = picture.dataset.drawn + (signal ? `?of=${signal}` : "");
-  if (picture.getAttribute("href") !== address) picture.setAttribute("href", address);
+  if (picture.getAttribute("href") === address) return;
+  // Another element, for a picture goes on showing its old pixels until the new ones have come.
+  const fresh = picture.cloneNode();
+  fresh.setAttribute("href", address);
+  picture.replaceWith(fresh);
 }
 
 function draw() {
