@@ -110,15 +110,15 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, in equal steps from its begin to its end.
-
-    Of `suggested` of the `total` photos a rule suggests something, while no person has decided.
-    """
+    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, in equal steps from its begin to its end;
+    of `untold` nobody can tell it. Of `suggested` of the `total` photos a rule suggests something, while no person has
+    decided."""
 
     total: int
     suggested: int
     options: dict[str, tuple[Option, ...]]
     bars: dict[str, tuple[int, ...]]
+    untold: dict[str, int]
 
 
 def mark_of(verdict: str | None, is_suggestion: bool) -> str:
@@ -285,7 +285,7 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
     held = _Held(grouped.c, tuple(flags), tuple(wide))
     for key in measured:
         bar = grouped.c[key]
-        limits = [grouped.c[f"{key}_apart"] == 0, bar.is_not(None), *held.all_but(key)]
+        limits = [grouped.c[f"{key}_apart"] == 0, *held.all_but(key)]
         parts.append(select(literal(key), cast(bar, Text), func.sum(grouped.c.n)).where(*limits).group_by(bar))
     for key in SEVERAL:
         parts += _counts_of_several(selection, key)
@@ -376,8 +376,7 @@ def _read_facets(selection: Selection, counted: Counted, measured: Mapping[str, 
         )
         for key, listed in LISTED.items()
     }
-    # Only what a photo has, or what is chosen: most catalogs have few.
-    options |= {
+    options |= {  # only what a photo has, or what is chosen: most catalogs have few
         key: tuple(
             Option(name, counted[key].get(name, 0), name in selection.values(key))
             for name in several.allowed
@@ -386,7 +385,8 @@ def _read_facets(selection: Selection, counted: Counted, measured: Mapping[str, 
         for key, several in SEVERAL.items()
     }
     bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in measured}
-    return Facets(sum(counted[TOTAL].values()), counted[TOTAL].get("rule", 0), options, bars)
+    untold = {key: counted[key].get(None, 0) for key in measured}
+    return Facets(sum(counted[TOTAL].values()), counted[TOTAL].get("rule", 0), options, bars, untold)
 
 
 def _options_of_name(listed: Label, counted: dict[str | None, int], chosen: Sequence[str | None]) -> tuple[Option, ...]:

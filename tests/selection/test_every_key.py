@@ -296,6 +296,7 @@ def test_every_measure_has_bars(session: Session, shelf: Shelf) -> None:
             bins = Counter(min(place, browse.BINS - 1) for place in places)
             assert list(facets.bars[name]) == [bins[place] for place in range(browse.BINS)], (query, name)
             assert values, name
+            assert facets.untold[name] == len(ids) - len(values), (query, name)
 
 
 def free_of(chosen: Selection, key: str) -> Selection:

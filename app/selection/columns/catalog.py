@@ -203,10 +203,13 @@ class CatalogInMemory:
 
     def _bars(self, connection: Connection, key: Measure, mask: Array, bins: int) -> dict[str | None, int]:
         column = self.columns.column(connection, name_of(key.column))[mask]
-        from_start = column[~np.isnan(column)] - key.bars_from
+        is_told = ~np.isnan(column)
+        from_start = column[is_told] - key.bars_from
         bars = np.clip(np.floor(from_start * (bins / key.bars_over)), 0, bins - 1).astype(np.uint8)
         counts = np.bincount(bars, minlength=bins)
-        return {str(bar): int(count) for bar, count in enumerate(counts.tolist()) if count}
+        told: dict[str | None, int] = {str(bar): int(count) for bar, count in enumerate(counts.tolist()) if count}
+        untold = len(column) - len(from_start)
+        return told | {None: untold} if untold else told
 
 
 class _Counting:

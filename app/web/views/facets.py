@@ -74,7 +74,8 @@ class Histogram:
     """A facet over a measured value. `low` and `high` are the handles, in the unit people see; `bottom` and `top` are
     where the bars begin and end, and `most` is how far the value goes, as a filter says it: the last bar reaches there.
 
-    `whole` is the address that limits the value to all of `bottom` to `most`, `free` the one that does not limit it.
+    `untold` photos have no value, and `untold_href` gives these. `whole` is the address that limits the value to
+    all of `bottom` to `most`, `free` the one that does not limit it.
     """
 
     key: str
@@ -92,6 +93,8 @@ class Histogram:
     ends: tuple[str, str]
     whole: str
     free: str
+    untold: int
+    untold_href: str
     is_open: bool = True
 
 
@@ -107,7 +110,7 @@ def draw(facets: Facets, selection: Selection, sort: str) -> list[Listing | Hist
     drawn: list[Listing | Histogram] = []
     for name in KEYS:
         if name in facets.bars:
-            drawn.append(_histogram(MEASURES[name], facets.bars[name], selection, sort))
+            drawn.append(_histogram(MEASURES[name], facets, selection, sort))
         elif facets.options.get(name):
             drawn.append(listing(name, facets, selection, sort))
     return drawn
@@ -146,10 +149,11 @@ def _word(key: OneOf | Label, value: str | None) -> str:
     return key.missing if value is None else value[:1].upper() + value[1:]
 
 
-def _histogram(key: Measure, counts: tuple[int, ...], selection: Selection, sort: str) -> Histogram:
-    def href(*chosen: Range) -> str:
+def _histogram(key: Measure, facets: Facets, selection: Selection, sort: str) -> Histogram:
+    def href(*chosen: Range | None) -> str:
         return address(selection.catalog_id, selection.narrowed(**{key.name: chosen}).query, sort)
 
+    counts = facets.bars[key.name]
     bottom, top, unit, places = key.bottom, key.last, measures.unit_of(key), measures.places_of(key)
     chosen: Range | None = next(iter(selection.values(key.name)), Range())
     # Photos without a value stand in no bar.
@@ -182,4 +186,6 @@ def _histogram(key: Measure, counts: tuple[int, ...], selection: Selection, sort
         else (f"{bottom:g}{unit}", f"{top:,g}{unit}" + (" and more" if top < key.top else "")),
         whole=href(Range(bottom, key.top)),
         free=href(),
+        untold=facets.untold[key.name],
+        untold_href=href(None),
     )
