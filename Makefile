@@ -51,8 +51,9 @@ lint: $(READY) ## ruff, mypy, import contracts
 format: $(READY) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
 
-docs: $(READY) ## Write docs/files.md anew
+docs: $(READY) ## Write docs/files.md and docs/signals.md anew
 	@$(BIN)/python docs/list_files.py
+	@PYTHONPATH=. $(BIN)/python docs/list_signals.py
 
 # Slow tests: processes killed at chosen and at random moments, full disks, signals. PACKSHOT_KILLS=20 makes it shorter.
 faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PACKSHOT_KILLS=20 makes it shorter

@@ -43,15 +43,20 @@ _MEASURED: Final[dict[str, Callable[[random.Random], str]]] = {
     "detail": lambda draw: f"{draw.betavariate(9, 2):.3f}",
     "border": lambda draw: f"{draw.uniform(0, 0.3):.4f}" if draw.random() < 0.05 else "0",
     "seam": lambda draw: f"{draw.betavariate(2, 5):.3f}",
+    "background_delta_e": lambda draw: f"{draw.uniform(0, 60):.2f}",
+    "whiteness": lambda draw: f"{draw.betavariate(2, 1):.4f}",
+    "uniformity": lambda draw: f"{draw.betavariate(9, 2):.4f}",
     "parts": lambda draw: str(draw.choice((1, 1, 1, 1, 2, 3))),
 }
 _INDEXED: Final = f"""
     insert into photo_index (
         image_id, catalog_id, category, category_key, longest_px, shortest_px, background, colour, confidence,
-        is_cropped, {", ".join(_MEASURED)}, captioned_by, captioned_at, author_id, caption_characters, caption_words,
+        cropped, background_colour, coverage, offset_x, offset_y, {", ".join(_MEASURED)}, captioned_by, captioned_at, author_id, caption_characters, caption_words,
         verdict, rule, suggested, decided_by, decided_at, decider_id)
     select image.id, image.catalog_id, image.category, image.category_key, greatest(width_px, height_px),
-        least(width_px, height_px), background, subject_colour, confidence, jsonb_array_length(cropped_edges) > 0,
+        least(width_px, height_px), background, subject_colour, confidence,
+        case when is_cropped then 'yes' when not is_cropped then 'no' else 'cannot tell' end, background_colour,
+        coverage, offset_x, offset_y,
         {", ".join(f"signals.{name}" for name in _MEASURED)}, coalesce(caption.written_by, 'none'), caption.created_at,
         caption.person_id, length(caption.text), regexp_count(caption.text, '\\S+'),
         case when decision.person_id is null then 'unseen' else decision.verdict end, decision.rule,

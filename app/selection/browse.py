@@ -111,15 +111,15 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, from 0 to its top in equal steps.
-
-    Of `suggested` of the `total` photos a rule suggests something, while no person has decided.
-    """
+    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, in equal steps from its begin to its end;
+    of `untold` nobody can tell it. Of `suggested` of the `total` photos a rule suggests something, while no person has
+    decided."""
 
     total: int
     suggested: int
     options: dict[str, tuple[Option, ...]]
     bars: dict[str, tuple[int, ...]]
+    untold: dict[str, int]
 
 
 def mark_of(verdict: str | None, is_suggestion: bool) -> str:
@@ -246,8 +246,8 @@ def facets(session: Session, selection: Selection, measured: Mapping[str, Measur
 def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[str, Measure]) -> Counted:
     """The counts of every facet, in one statement.
 
-    Photos are counted by every combination of listed values, which are few however many photos there are, and in the
-    same pass by the bars of each histogram; each facet then sums combinations.
+    Photos are counted by every combination of listed values, which are few, and in the same pass by the bars of each
+    histogram; each facet then sums combinations.
     """
     clauses = selection.clauses()
     flags = {key: clauses.pop(key) for key in (*LISTED, *measured) if key in clauses}
@@ -259,6 +259,8 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
         *(clause.label(f"is_{key}") for key, clause in flags.items()),
         *(clause.label(f"is_{key}_wide") for key, clause in wide.items()),
     ).where(PhotoIndex.catalog_id == selection.catalog_id, *clauses.values())
+    if any(measure.column.class_ is Image for measure in measured.values()):
+        asked = asked.join(Image, Image.id == PhotoIndex.image_id)
     matching = asked.subquery("matching")
     listed_columns = [column for column in matching.c if column.key not in measured]
     held_columns = [column for column in listed_columns if column.key.startswith("is_")]
@@ -284,7 +286,7 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
     held = _Held(grouped.c, tuple(flags), tuple(wide))
     for key in measured:
         bar = grouped.c[key]
-        limits = [grouped.c[f"{key}_apart"] == 0, bar.is_not(None), *held.all_but(key)]
+        limits = [grouped.c[f"{key}_apart"] == 0, *held.all_but(key)]
         parts.append(select(literal(key), cast(bar, Text), func.sum(grouped.c.n)).where(*limits).group_by(bar))
     for key in SEVERAL:
         parts += _counts_of_several(selection, key)
@@ -300,7 +302,8 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
 def _bar(measure: Measure) -> ColumnElement[int]:
     """The place of a value's bar in its histogram, from 0; null where nothing was measured."""
     # `least` and `greatest` pass over nulls.
-    place = func.least(func.greatest(func.floor(measure.column * (BINS / measure.full)), 0), BINS - 1)
+    from_start = measure.column - measure.bars_from
+    place = func.least(func.greatest(func.floor(from_start * (BINS / measure.bars_over)), 0), BINS - 1)
     return case((measure.column.is_not(None), cast(place, Integer)))
 
 
@@ -342,12 +345,13 @@ def _counts_of_several(selection: Selection, key: str) -> list[Select[*tuple[Any
     owner: Any = listed.column.class_
     name = func.unnest(listed.column).table_valued("name").render_derived(f"each_{key}")
     free = selection.with_term(key, (), is_not=True).with_term(key, ())
+    number = owner.id if owner is Image else owner.image_id
     have = (
         select(literal(key), name.c.name, func.count())
         .select_from(owner)
         .join(name, true())
         .where(owner.catalog_id == selection.catalog_id, listed.column != [])
-        .where(owner.id.in_(_ids(free)))
+        .where(number.in_(_ids(free)))
         .group_by(name.c.name)
     )
     if NOTHING not in selection.values(key):
@@ -373,8 +377,7 @@ def _read_facets(selection: Selection, counted: Counted, measured: Mapping[str, 
         )
         for key, listed in LISTED.items()
     }
-    # Only what a photo has, or what is chosen: most catalogs have few.
-    options |= {
+    options |= {  # only what a photo has, or what is chosen: most catalogs have few
         key: tuple(
             Option(name, counted[key].get(name, 0), name in selection.values(key))
             for name in several.allowed
@@ -383,7 +386,8 @@ def _read_facets(selection: Selection, counted: Counted, measured: Mapping[str, 
         for key, several in SEVERAL.items()
     }
     bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in measured}
-    return Facets(sum(counted[TOTAL].values()), counted[TOTAL].get("rule", 0), options, bars)
+    untold = {key: counted[key].get(None, 0) for key in measured}
+    return Facets(sum(counted[TOTAL].values()), counted[TOTAL].get("rule", 0), options, bars, untold)
 
 
 def _options_of_name(listed: Label, counted: dict[str | None, int], chosen: Sequence[str | None]) -> tuple[Option, ...]:

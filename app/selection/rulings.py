@@ -20,9 +20,9 @@ from app.selection.columns.numbers import Array
 from app.selection.tables import PhotoIndex
 
 BINS: Final = 50
-_MEASURES: Final = ("contrast", "longest_px", "shortest_px", "sharpness", "confidence", *rulings.MEASURED)
+_MEASURES: Final = ("contrast", "longest_px", "shortest_px", "sharpness", "confidence", "text_share", *rulings.MEASURED)
 # Read at once, for the page of the rules asks for all of them: what else they look at, every facet does too.
-_RULED: Final = (*(getattr(PhotoIndex, name) for name in _MEASURES), PhotoIndex.is_cropped, PhotoIndex.is_contradicted)
+_RULED: Final = (*(getattr(PhotoIndex, name) for name in _MEASURES), PhotoIndex.is_contradicted)
 Ruled = list[tuple[str | None, str | None, int]]
 """How many photos a rule speaks of now, and another one, or none, would then."""
 
@@ -62,7 +62,7 @@ def _ruled_in_columns(held: CatalogInMemory, link: Connection, settings: RuleSet
         is_measured=held.measured(link, PhotoIndex.confidence).is_told,
         is_scene=held.has(link, PhotoIndex.background, "scene"),
         is_packshot=held.has(link, PhotoIndex.background, "white", "plain"),
-        is_cropped=held.has(link, PhotoIndex.is_cropped, True),
+        is_cropped=held.has(link, PhotoIndex.cropped, "yes"),
         is_uncaptioned=held.has(link, PhotoIndex.captioned_by, "none"),
         is_contradicted=held.has(link, PhotoIndex.is_contradicted, True),
         has_text_beside=held.has(link, PhotoIndex.lettering, "beside"),
@@ -85,7 +85,7 @@ def _ruled_in_sql(session: Session, catalog_id: int, settings: RuleSettings) -> 
         is_measured=PhotoIndex.confidence.is_not(None),
         is_scene=PhotoIndex.background == "scene",
         is_packshot=PhotoIndex.background.in_(("white", "plain")),
-        is_cropped=PhotoIndex.is_cropped,
+        is_cropped=PhotoIndex.cropped == "yes",
         is_uncaptioned=PhotoIndex.captioned_by == "none",
         is_contradicted=PhotoIndex.is_contradicted,
         has_text_beside=PhotoIndex.lettering == "beside",

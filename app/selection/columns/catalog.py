@@ -193,8 +193,12 @@ class CatalogInMemory:
         return {names[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()}
 
     def _bars(self, connection: Connection, key: Measure, mask: Array | None, bins: int) -> dict[str | None, int]:
-        counts = self.measured(connection, key.column).bars(mask, lambda values: values * (bins / key.full), bins)
-        return {str(bar): count for bar, count in enumerate(counts) if count}
+        column = self.measured(connection, key.column)
+        counts = column.bars(mask, lambda values: (values - key.bars_from) * (bins / key.bars_over), bins)
+        told: dict[str | None, int] = {str(bar): count for bar, count in enumerate(counts) if count}
+        photos = self.columns.count if mask is None else int(np.count_nonzero(mask))
+        untold = photos - sum(counts)
+        return told | {None: untold} if untold else told
 
 
 class _Counting:

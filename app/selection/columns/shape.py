@@ -73,7 +73,7 @@ def _bits(column: Column, values: Sequence[str]) -> Shape:
     place = f"array_position(array[{listed}], word)"
     each = f"select bit_or(1::bigint << ({place} - 1)) from unnest({_sql(column)}) as word"  # noqa: S608 (words of ours)
     sql = f"case when {_sql(column)} = '{{}}' then 0 else coalesce(({each}), 0) end"
-    return Shape(name_of(column), sql, "int8", "int64", tuple(values), of_image=True, is_number=True)
+    return Shape(name_of(column), sql, "int8", "int64", tuple(values), of_image=column.class_ is Image, is_number=True)
 
 
 def _named(column: Column) -> Shape:
@@ -116,8 +116,6 @@ def name_of(column: Column) -> str:
 def _shapes_of(key: Key) -> list[Shape]:
     """The columns that a key is answered from; none where only PostgreSQL can judge: texts, looks, places on a map."""
     if isinstance(key, SomeOf):
-        if key.column.class_ is not Image:
-            return []
         return [_bits(key.column, [value for value in key.choices if value != "none"])]
     if isinstance(key, YesNo) and isinstance(key.column.type, Boolean):
         return [_yes_no(key.column)]
@@ -139,10 +137,7 @@ PIXELS: Final = Shape(
     "pixels", "image.width_px::bigint * image.height_px", "int8", "int64", of_image=True, is_number=True
 )
 # What the rules of a catalog look at and no key of the filter language asks for.
-_OF_RULES: Final = (
-    _number(PhotoIndex.longest_px), _number(PhotoIndex.shortest_px),
-    _yes_no(PhotoIndex.is_cropped), _yes_no(PhotoIndex.is_contradicted),
-)  # fmt: skip
+_OF_RULES: Final = (_yes_no(PhotoIndex.is_contradicted),)
 SHAPES: Final[dict[str, Shape]] = {
     shape.name: shape for key in ASKED.values() for shape in _shapes_of(key)
 } | {shape.name: shape for shape in (PIXELS, *_OF_RULES)}  # fmt: skip
