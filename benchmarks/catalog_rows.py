@@ -51,7 +51,8 @@ _MEASURED: Final[dict[str, Callable[[random.Random], str]]] = {
 _INDEXED: Final = f"""
     insert into photo_index (
         image_id, catalog_id, category, category_key, longest_px, shortest_px, background, colour, confidence,
-        cropped, background_colour, coverage, offset_x, offset_y, {", ".join(_MEASURED)}, captioned_by, captioned_at, author_id, caption_characters, caption_words,
+        cropped, background_colour, coverage, offset_x, offset_y, {", ".join(_MEASURED)},
+        captioned_by, captioned_at, author_id, caption_characters, caption_words,
         verdict, rule, suggested, decided_by, decided_at, decider_id)
     select image.id, image.catalog_id, image.category, image.category_key, greatest(width_px, height_px),
         least(width_px, height_px), background, subject_colour, confidence,
