@@ -20,10 +20,10 @@ from typing import Any, Final
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from app.bulk import operations
 from app.database import engine_for, transaction
 from app.host import servers
 from app.people import Person
-from app.review import operations
 from app.review.tables import Operation
 from app.selection.query import parse
 from benchmarks.grid import fill

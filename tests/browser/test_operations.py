@@ -9,10 +9,10 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from app import jobs
+from app.bulk import operations
 from app.catalog.tables import Catalog
 from app.database import transaction
 from app.people import Person
-from app.review import operations
 from app.review.tables import Operation
 from tests import cast
 from tests.browser.conftest import Site, Visit
@@ -87,6 +87,18 @@ def test_a_stop_half_way_says_so_and_the_rest_is_taken_back_from_the_list(site: 
     expect(grid.locator("table")).to_contain_text("stopped half-way")
     grid.get_by_role("button", name="Undo").click()
     expect(grid.locator("table")).to_contain_text("taken back on 5 photos")
+
+
+def test_picked_photos_are_captioned_anew_and_have_their_captions_back(site: Site, grid: Page) -> None:
+    before = grid.locator("[data-card] .cp").first.inner_text()
+    grid.keyboard.press("Space")
+    grid.get_by_text("Recaption", exact=True).click()
+    grid.get_by_role("button", name="Write captions anew").click()
+    expect(grid.locator(".toast")).to_contain_text("Captioned 1 photo anew")
+    expect(grid.locator("[data-card] .cp").first).not_to_have_text(before)
+    grid.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(grid.locator(".toast")).to_contain_text("Took back on 1 photo")
+    expect(grid.locator("[data-card] .cp").first).to_have_text(before)
 
 
 def test_picked_photos_are_assigned_and_found(site: Site, grid: Page) -> None:

@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.bulk import operations, undoing
 from app.catalog.tables import Catalog, Image, Signals
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
-from app.review import operations, rule_sets, undoing
+from app.review import rule_sets
 from app.review.decisions import accept, apply_rules, current, decide
 from app.review.rules import RuleSettings
-from app.review.tables import Decision, Operation, OperationBatch
+from app.review.tables import Decision, OperationBatch
 from app.selection import browse
 from app.selection.query import parse
 from app.selection.tables import PhotoIndex
 from tests import cast
-
-
-@pytest.fixture
-def pile(session: Session) -> Catalog:
-    return cast.catalog(session)
-
-
-@pytest.fixture
-def ana(session: Session) -> Person:
-    return cast.person(session, "Ana")
-
-
-@pytest.fixture
-def mei(session: Session) -> Person:
-    return cast.person(session, "Mei")
-
-
-@pytest.fixture(autouse=True)
-def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "BATCH", 2)
-
-
-KEEP = {"verdict": "kept", "reason": None}
-
-
-def begin(session: Session, pile: Catalog, person: Person, kind: str, value: dict[str, Any], q: str = "") -> Operation:
-    return operations.begin(session, parse(q, pile.id), person, kind, value, q)
-
-
-def act(session: Session, pile: Catalog, person: Person, kind: str, value: dict[str, Any], q: str = "") -> Operation:
-    operation = begin(session, pile, person, kind, value, q)
-    operations.carry_out(session, operation, person)
-    return operation
+from tests.bulk.acting import KEEP, act, begin
 
 
 def verdicts(session: Session, photos: list[Image]) -> list[str]:
