@@ -59,11 +59,11 @@ class Act(ABC):
 
     def said_already(self, count: int) -> str:
         """What is said of photos that needed nothing."""
-        return f"{count:,} were so already"
+        return f"{count:,} {'was' if count == 1 else 'were'} so already"
 
     def said_passed_over(self, count: int) -> str:
         """What is said of photos that were left as they are."""
-        return f"{count:,} were changed meanwhile and stay as they are"
+        return f"{count:,} changed meanwhile and {stay(count)}"
 
     def obstacle(self, session: Session, selection: Chosen, value: dict[str, Any]) -> str:
         """Why this cannot be done to a selection; empty where it can."""
@@ -104,6 +104,16 @@ class Act(ABC):
 def photos(count: int) -> str:
     """So many photos, in words."""
     return f"{count:,} photo{'' if count == 1 else 's'}"
+
+
+def are(count: int) -> str:
+    """ "is" of one, "are" of all others."""
+    return "is" if count == 1 else "are"
+
+
+def stay(count: int) -> str:
+    """What so many photos do that nothing is done with."""
+    return "stays as it is" if count == 1 else "stay as they are"
 
 
 def array(numbers: Sequence[int]) -> Any:

@@ -61,7 +61,7 @@ class GiveLabel(Act):
         )
 
     def said_passed_over(self, count: int) -> str:
-        return f"{count:,} keep what somebody else said"
+        return f"{count:,} {'keeps' if count == 1 else 'keep'} what somebody else said"
 
     def after(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> None:
         pass  # nothing follows from a label

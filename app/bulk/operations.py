@@ -116,7 +116,7 @@ def begin(
 def carry_out(session: Session, operation: Operation, person: Person) -> Job | None:
     """Do what was begun: now, where it is little, or else by a job, which is returned."""
     act = act_of(operation)
-    if act.is_for_a_model(operation.value) or operation.count > AT_ONCE // act.weight(operation.value):
+    if act.is_for_a_model(operation.value) or operation.count > _at_once(operation):
         return _request(session, operation, _doing(operation), person)
     while do_next(session, operation.id):
         pass
@@ -168,7 +168,7 @@ def undo(session: Session, operation_id: int, person: Person) -> Job | None:
     again = update(OperationBatch).where(OperationBatch.operation_id == operation.id, OperationBatch.state == "undone")
     session.execute(again.values(state="done"))
     session.flush()
-    if operation.changed > AT_ONCE // act_of(operation).weight(operation.value):
+    if operation.changed > _at_once(operation):
         return _request(session, operation, UNDO, person)
     while undo_next(session, operation.id):
         pass
@@ -252,6 +252,10 @@ def row_of(session: Session, operation: Operation) -> OperationRow:
 def act_of(operation: Operation) -> Act:
     """The act that an operation is of."""
     return ACTS[operation.kind]
+
+
+def _at_once(operation: Operation) -> int:
+    return max(1, AT_ONCE // act_of(operation).weight(operation.value))
 
 
 def _doing(operation: Operation) -> str:

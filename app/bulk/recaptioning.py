@@ -61,8 +61,8 @@ class Recaption(Act):
         return f"{count:,} got the same words again"
 
     def said_passed_over(self, count: int) -> str:
-        kept = "could not be captioned, or changed meanwhile"
-        return f"{count:,} keep a caption by a person or from a file, {kept}"
+        keeps = "keeps its caption" if count == 1 else "keep their captions"
+        return f"{count:,} {keeps}, by a person, from a file or newer, or cannot be captioned"
 
     def after(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> None:
         if image_ids:

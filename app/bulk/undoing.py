@@ -6,7 +6,7 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from app.bulk import operations
-from app.bulk.acts import photos
+from app.bulk.acts import photos, stay
 from app.captions.tables import Caption
 from app.catalog import corrections
 from app.catalog.correction_tables import Correction
@@ -52,7 +52,7 @@ def undone(session: Session, operation: Operation, job: Job | None) -> Undone:
         return undoing.of_one(session, image)
     sentence = f"Took back on {photos(operation.taken_back)}: {what}"
     if operation.stayed:
-        sentence += f"; {operation.stayed:,} changed since and stay as they are"
+        sentence += f"; {operation.stayed:,} changed since and {stay(operation.stayed)}"
     return Undone(f"{sentence}.", image.id if image else None, operation.taken_back)
 
 

@@ -50,7 +50,7 @@ def test_a_selection_is_labelled_and_others_keep_what_they_said(
     giving.give(session, photos[1], ana, LabelAct(fit, fit.values[0]))
     done = act(session, pile, ana, "label", value(fit, 0))
     assert (done.state, done.changed, done.already, done.passed_over) == ("done", 2, 1, 1)
-    assert undoing.said(done) == ("Gave Fit “slim” to 2 photos; 1 were so already; 1 keep what somebody else said")
+    assert undoing.said(done) == ("Gave Fit “slim” to 2 photos; 1 was so already; 1 keeps what somebody else said")
     assert chosen(session, pile, "label:fit=slim") == [photo.id for photo in photos[1:]]
     assert undoing.undo(session, ana).sentence == "Took back on 2 photos: gave Fit “slim” to 2 photos."
     assert chosen(session, pile, "label:fit=slim") == [photos[1].id]

@@ -43,7 +43,7 @@ def test_an_undo_gives_back_exactly_what_was_before(session: Session, pile: Cata
     operation = act(session, pile, ana, "decide", KEEP)
     assert (operation.state, operation.count, operation.changed, operation.already) == ("done", 6, 5, 1)
     assert verdicts(session, photos) == ["kept"] * 5
-    assert undoing.said(operation) == "Kept 5 photos; 1 were so already"
+    assert undoing.said(operation) == "Kept 5 photos; 1 was so already"
     # By somebody else, who may decide too.
     operations.undo(session, operation.id, mei)
     assert standing(session, [*photos, shoe]) == before
@@ -63,7 +63,7 @@ def test_what_somebody_decided_since_stays_and_is_counted(
     assert verdicts(session, photos) == ["unseen", "rejected", "unseen"]
     assert (operation.taken_back, operation.stayed) == (2, 1)
     assert undoing.undone(session, operation, None).sentence == (
-        "Took back on 2 photos: kept 3 photos; 1 changed since and stay as they are."
+        "Took back on 2 photos: kept 3 photos; 1 changed since and stays as it is."
     )
     # Taken back later, hers lets this act's decision stand again, which can be taken back then.
     undoing.undo(session, mei)
@@ -84,7 +84,7 @@ def test_the_photos_are_those_that_were_chosen(session: Session, pile: Catalog, 
         pass
     assert verdicts(session, [*photos, late]) == ["kept"] * 3 + ["rejected", "unseen"]
     assert (operation.changed, operation.passed_over) == (3, 1)
-    assert undoing.said(operation) == "Kept 3 photos; 1 were changed meanwhile and stay as they are"
+    assert undoing.said(operation) == "Kept 3 photos; 1 changed meanwhile and stays as it is"
 
 
 def test_of_two_acts_the_one_asked_for_later_stands(session: Session, pile: Catalog, ana: Person, mei: Person) -> None:

@@ -48,7 +48,7 @@ def test_the_captioner_writes_anew_and_the_former_captions_come_back(
     fresh = session.get_one(Caption, after[0])
     assert (fresh.captioner, fresh.parent_id, fresh.operation_id) == ("facts", before[0], operation.id)
     assert after[4] is not None
-    assert undoing.said(operation).startswith("Captioned 3 photos anew; 2 keep a caption by a person")
+    assert undoing.said(operation).startswith("Captioned 3 photos anew; 2 keep their captions, by a person")
     again = act(session, pile, mei, "recaption", FACTS)
     assert (again.changed, again.already, again.passed_over) == (0, 3, 2)
     operations.undo(session, operation.id, ana)

@@ -126,7 +126,7 @@ def test_a_selection_is_captioned_anew_but_for_what_people_wrote_and_taken_back(
     address = f"/catalogs/{pile.id}/recaption"
     asked = client.post(address, data={"q": "", "expected_count": "2"}, headers=JSON)
     assert asked.status_code == 200, asked.text
-    assert asked.json()["sentence"].startswith("Captioned 1 photo anew; 1 keep a caption by a person or from a file")
+    assert asked.json()["sentence"].startswith("Captioned 1 photo anew; 1 keeps its caption, by a person, from a file")
     assert current(session, photo).captioner == "facts" and current(session, mine).text == "My words."
     page = client.get(f"/catalogs/{pile.id}/operations").text
     assert "Captioned 1 photo anew" in page

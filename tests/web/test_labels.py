@@ -111,7 +111,7 @@ def test_a_tag_is_typed_given_filtered_and_taken_away(
     chosen = client.get(f"/catalogs/{pile.id}", params={"q": 'label:"tags=summer sale"'})
     assert chosen.text.count("data-tile=") == 2 and ">summer sale" in chosen.text
     taken = client.post(there, data=asked | {"q": "", "expected_count": 3, "takes": "1"}, headers=JSON).json()
-    assert taken["sentence"] == "Took Tags “summer sale” from 2 photos; 1 were so already"
+    assert taken["sentence"] == "Took Tags “summer sale” from 2 photos; 1 was so already"
     assert client.post(f"/operations/{taken['operation_id']}/undo", headers=JSON).json()["count"] == 2
     assert client.post(there, data=asked | {"tag": " "}, headers=JSON).status_code == 422
     moved = client.post(there, data=asked | {"expected_count": 3}, headers=JSON)

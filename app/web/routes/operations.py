@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from sqlalchemy.orm import Session
 
 from app.bulk import operations, undoing
-from app.bulk.acts import photos
+from app.bulk.acts import are, photos
 from app.bulk.operations import OperationRow
 from app.catalog import reading
 from app.catalog.tables import Catalog
@@ -110,7 +110,7 @@ def answer(
         return RedirectResponse(safe_next(next) if next else f"/catalogs/{selection.catalog_id}", 303)
     said = undoing.said(operation)
     if job is not None:
-        said = f"{photos(operation.count)} are being changed. It can be stopped, and taken back"
+        said = f"{photos(operation.count)} {are(operation.count)} being changed. It can be stopped, and taken back"
     facts = {"changed": operation.changed, "operation_id": operation.id, "job_id": job.id if job else None}
     return JSONResponse({"sentence": said} | facts, 202 if job else 200)
 
