@@ -92,8 +92,8 @@ def test_a_stop_half_way_says_so_and_the_rest_is_taken_back_from_the_list(site: 
 def test_picked_photos_are_captioned_anew_and_have_their_captions_back(site: Site, grid: Page) -> None:
     expect(grid.locator("[data-card]")).to_contain_text("No caption yet.")
     grid.keyboard.press("Space")
-    grid.get_by_text("Recaption", exact=True).click()
-    grid.get_by_role("button", name="Write captions anew").click()
+    grid.get_by_text("More", exact=True).click()
+    grid.get_by_role("button", name="Recaption").click()
     expect(grid.locator(".toast")).to_contain_text("Captioned 1 photo anew")
     expect(grid.locator("[data-card]")).to_contain_text("the facts captioner")
     grid.locator(".toast").get_by_role("button", name="Undo").click()
@@ -103,7 +103,7 @@ def test_picked_photos_are_captioned_anew_and_have_their_captions_back(site: Sit
 
 def test_picked_photos_are_assigned_and_found(site: Site, grid: Page) -> None:
     grid.keyboard.press("Space")
-    grid.get_by_text("Assign", exact=True).click()
+    grid.get_by_text("More", exact=True).click()
     grid.get_by_role("button", name=re.compile(r"\(you\)")).click()
     expect(grid.locator(".toast")).to_contain_text("Assigned 1 photo to Ana")
     expect(grid.locator(".tile .whose")).to_have_count(1)
