@@ -23,6 +23,8 @@ class Caption(Base):
         CheckConstraint("written_by in ('captioner','person','given')", name="written_by"),
         CheckConstraint(f"length(text) <= {MAX_CHARACTERS}", name="length"),
         Index("uq_caption_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
+        # For deleting: the database looks for what follows from a caption.
+        Index("ix_caption_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     )
 
     id: Mapped[BigId]
@@ -33,7 +35,7 @@ class Caption(Base):
     captioner: Mapped[str | None] = mapped_column(Text)  # "facts", or the model's name
     # What made it: of a captioner its knobs, of a given caption the file it stood in ("file") and the line ("line").
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
-    parent_id: Mapped[int | None] = mapped_column(BigInteger)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("caption.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
     undone_at: Mapped[Moment | None]  # taken back, with the operation that wrote it

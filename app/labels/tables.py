@@ -66,6 +66,8 @@ class Labelling(Base):
             "uq_labelling_current", "image_id", "set_id", unique=True, postgresql_where=text("superseded_at is null"),
         ),
         Index("ix_labelling_person_id_id", "person_id", "id"),
+        # For deleting: the database looks for what follows from a labelling.
+        Index("ix_labelling_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     )  # fmt: skip
 
     id: Mapped[BigId]
@@ -73,7 +75,7 @@ class Labelling(Base):
     set_id: Mapped[int] = mapped_column(ForeignKey(LabelSet.id, ondelete="CASCADE"), index=True)
     value_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
-    parent_id: Mapped[int | None] = mapped_column(BigInteger)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("labelling.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
     undone_at: Mapped[Moment | None]

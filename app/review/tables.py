@@ -30,6 +30,8 @@ class Decision(Base):
         CheckConstraint("(person_id is null) = (rule is not null)", name="one_author"),
         Index("uq_decision_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
         Index("ix_decision_person_id_id", "person_id", "id"),
+        # For deleting: the database looks for what follows from a decision.
+        Index("ix_decision_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     )
 
     id: Mapped[BigId]
@@ -38,13 +40,12 @@ class Decision(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     person_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     rule: Mapped[str | None] = mapped_column(Text)
-    # The one it took the place of. No foreign key: both are of one photo and go with it, never alone, and it would be
-    # looked up for each of a hundred thousand rows.
-    parent_id: Mapped[int | None] = mapped_column(BigInteger)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("decision.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
     undone_at: Mapped[Moment | None]
-    # The operation it is of. No foreign key either: an operation goes only with its catalog, after its photos.
+    # The operation it is of. No foreign key: it would be looked up for each of a hundred thousand rows, and an
+    # operation goes only with its catalog, after its photos.
     operation_id: Mapped[int | None] = mapped_column(BigInteger)
 
     @property
@@ -164,13 +165,14 @@ class Assignment(Base):
     __tablename__ = "assignment"
     __table_args__ = (
         Index("uq_assignment_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
+        Index("ix_assignment_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     )
 
     id: Mapped[BigId]
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), index=True)
     assignee_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
-    parent_id: Mapped[int | None] = mapped_column(BigInteger)
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("assignment.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
     undone_at: Mapped[Moment | None]
