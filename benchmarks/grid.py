@@ -27,12 +27,13 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from app import people
+from app.bulk import undoing
 from app.catalog.tables import Image
 from app.database import engine_for, transaction
 from app.desk import queue
 from app.host import servers
 from app.people import Person
-from app.review import decisions, rule_sets, undoing
+from app.review import decisions, rule_sets
 from app.review.rules import RuleSettings
 from app.selection import browse, rulings
 from app.selection.columns.memory import kept_catalogs

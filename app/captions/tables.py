@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -40,6 +40,8 @@ class Caption(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("caption.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
+    undone_at: Mapped[Moment | None]  # taken back, with the operation that wrote it
+    operation_id: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class CaptionCheck(Base):

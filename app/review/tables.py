@@ -135,7 +135,7 @@ class Operation(Base):
 
     id: Mapped[BigId]
     catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id, ondelete="CASCADE"))
-    kind: Mapped[str] = mapped_column(Text)  # of `app.review.acts`
+    kind: Mapped[str] = mapped_column(Text)  # of `app.bulk.operations.ACTS`
     value: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     query: Mapped[str] = mapped_column(Text)
     person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))

@@ -10,18 +10,18 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.captions.tables import Caption
 from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
 from app.catalog.tables import Catalog, MapSet
 from app.database import transaction
-from app.jobs import Job
 from app.people import Person
 from app.review import decisions
 from app.review.tables import Decision
 from app.selection import maps
 from app.selection.maps import LaidOut, NewSet
 from tests import cast
-from tests.browser.conftest import Site, Visit
+from tests.browser.conftest import Site, Visit, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -112,10 +112,13 @@ def test_a_lasso_takes_what_is_inside_though_it_was_not_drawn(
     page.mouse.up()
     expect(page.get_by_text("6 selected")).to_be_visible()
     page.get_by_role("button", name="Recaption").click()
-    expect(page.get_by_text("Writing captions")).to_be_visible()
+    wait_for(page, lambda: recaptioned(site) == lassos(site)[0])
+
+
+def recaptioned(site: Site) -> list[int]:
     with transaction(site.engine) as session:
-        job = session.scalars(select(Job).where(Job.kind == "captions.propose")).one()
-    assert job.arguments["image_ids"] == lassos(site)[0]
+        written = select(Caption.image_id).where(Caption.operation_id.is_not(None))
+        return list(session.scalars(written.order_by(Caption.image_id)))
 
 
 def test_what_the_legend_hides_is_not_taken(site: Site, page: Page, pile: Catalog) -> None:

@@ -10,13 +10,15 @@ import pytest
 from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
+from app.bulk import operations
+from app.bulk.undoing import undo
 from app.captions import writing
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
 from app.database import transaction, utc_now
 from app.errors import Conflict, Refused
 from app.people import Person
-from app.review import operations, rule_sets
+from app.review import rule_sets
 from app.review.decisions import (
     Applied,
     accept,
@@ -29,7 +31,6 @@ from app.review.decisions import (
 )
 from app.review.rules import RuleSettings
 from app.review.tables import Decision, Operation
-from app.review.undoing import undo
 from app.selection.query import Selection, parse
 from app.selection.tables import PhotoIndex
 from tests import cast

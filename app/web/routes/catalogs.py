@@ -15,6 +15,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app import people
+from app.bulk import operations
+from app.bulk.operations import OperationRow
 from app.catalog import reading
 from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog
@@ -22,9 +24,7 @@ from app.datasets import freezing
 from app.datasets.freezing import Offer
 from app.errors import NotFound
 from app.people import Person
-from app.review import operations
 from app.review.decisions import REASONS
-from app.review.operations import OperationRow
 from app.selection import assigned, browse, changes, saved_views
 from app.selection.browse import PAGE, SORTS, Order
 from app.selection.columns.memory import one_look
