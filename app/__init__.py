@@ -45,7 +45,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   **variant** differs in colour; **lookalikes** stand out from what is near them and so show one product. **Ruling**:
   what a person says of a group.
 - **Embedding**: what an **embedder** saw in an image, a vector; near ones look alike. **Space**: embedder, revision and
-  preprocessing together; vectors of one space can be compared. **Map**: photos laid out by their looks; on it a person
+  preprocessing together; vectors of one space can be compared. **Code**: a vector in 512 bits, by its space's **axes**;
+  what photos shall look like is an **aim**. **Map**: photos laid out by their looks; on it a person
   draws a **lasso**, and **clusters** and what is far from everything are found.
 - **Operation**: one **act** on many photos, as it is kept: whom it is by, what it changed, how to take it back.
   **Assignment**: whose a photo is to look at.

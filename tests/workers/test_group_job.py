@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.bulk import undoing
-from app.catalog import embeddings
+from app.catalog import embeddings, look_codes, look_pairs
 from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
 from app.catalog.embeddings import EmbedderFacts
-from app.catalog.tables import Catalog, Image, Signals
+from app.catalog.tables import Catalog, EmbeddingSpace, Image, Signals
 from app.database import transaction, utc_now
 from app.errors import Conflict, Refused
 from app.jobs import Job
@@ -223,9 +223,9 @@ def seen(near: int, share: float, count: int = 40) -> list[float]:
     return [float(value) for value in vector]
 
 
-@pytest.mark.parametrize("is_indexed", [False, True])
+@pytest.mark.parametrize("is_coded", [False, True])
 def test_looks_that_come_after_the_grouping_and_later_photos_join_the_product(
-    engine: Engine, settings: Settings, is_indexed: bool
+    engine: Engine, settings: Settings, is_coded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with transaction(engine) as session:
         pile = cast.catalog(session)
@@ -237,9 +237,11 @@ def test_looks_that_come_after_the_grouping_and_later_photos_join_the_product(
     vectors = {number: seen(at, 1.0) for at, number in enumerate(numbers)}
     vectors |= {other_view: seen(0, 0.9), variant: seen(1, 0.9)} | {copy: seen(2, 1.0) for copy in copies}
     embedded(engine, vectors)
-    if is_indexed:
+    if is_coded:
+        monkeypatch.setattr(look_pairs, "COMPARED_AT_MOST", 0)
+        monkeypatch.setattr(look_codes, "CODED_FROM", 1)
         with transaction(engine) as session:
-            session.execute(text("update embedding_space set is_indexed = true"))
+            assert look_codes.lay(session, session.scalars(select(EmbeddingSpace.id)).one())
     looked = group(engine, settings, pile)
     assert (looked.result["looked"], looked.result["groups"]) == (28, 2), looked.failure
     with transaction(engine) as session:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from sqlalchemy import Connection
 
 from app.selection.columns.asking import Asker
+from app.selection.columns.looks import AlikeRows, LooksInMemory
 from app.selection.columns.numbers import Array, NumberColumn
 from app.selection.columns.orders import ORDERED, SORTED_BY, Orders
 from app.selection.columns.rows import Columns
@@ -17,7 +20,7 @@ from app.selection.columns.shape import SHAPES, WORDS, digits, name_of
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
 from app.selection.kinds import NOTHING, Column, Label, Measure
 from app.selection.labelled import Labelled
-from app.selection.near import Inside, Looks, Similar
+from app.selection.near import Inside, Looking, Wished
 from app.selection.query import Selection
 from app.selection.tables import PhotoIndex
 from app.selection.when import When, Who
@@ -26,18 +29,29 @@ Counted = dict[str, dict[str | None, int]]
 _MASKS_KEPT: Final = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """A selection in an order, by its name; by likeness, with what it goes by."""
+
+    selection: Selection
+    sort: str
+    aims: Wished = ()
+
+
 class CatalogInMemory:
     """Answers for one catalog, each call with a connection in one repeatable-read transaction, after `catch_up`."""
 
     def __init__(self, catalog_id: int) -> None:
         self.columns = Columns(catalog_id)
-        self._asker = Asker(self.columns)
+        self.looks = LooksInMemory(self.columns)
+        self._asker = Asker(self.columns, self.looks)
         self._orders = Orders(self.columns)
         self._masks: OrderedDict[Selection, tuple[int, Array]] = OrderedDict()
 
     def catch_up(self, connection: Connection) -> None:
         """Follow what was committed until this connection's transaction began."""
         self._asker.follow(connection, self.columns.catch_up(connection))
+        self.looks.let_go(time.monotonic())
 
     def prefetch(self, connection: Connection) -> None:
         """Read what the facet pane and the sort orders ask for."""
@@ -60,7 +74,7 @@ class CatalogInMemory:
         for limit in self._asker.masks(connection, selection).values():
             mask &= limit
         # Who is nearest, what people and labels are called and which day it is change with what no column holds.
-        changing = Similar | Looks | Inside | When | Who | Labelled
+        changing = Looking | Inside | When | Who | Labelled
         if not any(isinstance(ASKED[term.key], changing) for term in selection.every_term):
             self._masks[selection] = (self.columns.changes, mask)
             if len(self._masks) > _MASKS_KEPT:
@@ -106,17 +120,19 @@ class CatalogInMemory:
         return dict(tallied)
 
     def beside(
-        self, connection: Connection, selection: Selection, sort: str, image_id: int | None, size: int, forwards: bool
+        self, connection: Connection, asked: Ordered, image_id: int | None, size: int, forwards: bool
     ) -> list[int] | None:
         """Numbers of up to `size` photos behind (or before) a photo, nearest first; of the first ones for None.
 
-        None where there is no such photo.
+        None where there is no such photo, or the order is none that columns tell.
         """
-        column, is_down = SORTED_BY[sort]
-        mask, rows = self.chosen(connection, selection), self._orders.rows(connection, column)
         row = None if image_id is None else self.columns.place(image_id)
         if row is None and image_id is not None:
             return None
+        if asked.aims:
+            return self._beside_alike(connection, asked, row, size, forwards)
+        column, is_down = SORTED_BY[asked.sort]
+        mask, rows = self.chosen(connection, asked.selection), self._orders.rows(connection, column)
         upwards = is_down != forwards
         count = self.columns.count
         start = (0 if upwards else count - 1) if row is None else self._orders.place(connection, column, row)
@@ -131,25 +147,56 @@ class CatalogInMemory:
                 break
         return chosen
 
-    def position(self, connection: Connection, selection: Selection, sort: str, image_id: int) -> int | None:
-        """How many photos stand before this one, counting from 1; None where there is no such photo."""
+    def position(self, connection: Connection, asked: Ordered, image_id: int) -> int | None:
+        """How many photos stand before this one, counting from 1; None as in `beside`."""
         row = self.columns.place(image_id)
         if row is None:
             return None
-        column, is_down = SORTED_BY[sort]
-        mask, rows = self.chosen(connection, selection), self._orders.rows(connection, column)
+        if asked.aims:
+            alike = self._alike(connection, asked, row)
+            return None if alike is None else alike.place(row) + 1
+        column, is_down = SORTED_BY[asked.sort]
+        mask, rows = self.chosen(connection, asked.selection), self._orders.rows(connection, column)
         place = self._orders.place(connection, column, row)
         before = slice(place + 1, None) if is_down else slice(0, place)
         return int(np.count_nonzero(mask[before] if rows is None else mask[rows[before]])) + 1
 
-    def at(self, connection: Connection, selection: Selection, sort: str, place: int) -> int | None:
-        """The photo just before `place` (from 2)."""
-        column, is_down = SORTED_BY[sort]
-        mask, rows = self.chosen(connection, selection), self._orders.rows(connection, column)
+    def at(self, connection: Connection, asked: Ordered, place: int) -> tuple[int | None] | None:
+        """The photo just before `place` (from 2), None where there is none; in brackets, for None alone is as above."""
+        if asked.aims:
+            alike = self._alike(connection, asked)
+            if alike is None:
+                return None
+            return (int(self.columns.ids[alike.up_to(place)[place - 2]]) if place - 2 < len(alike.rows) else None,)
+        column, is_down = SORTED_BY[asked.sort]
+        mask, rows = self.chosen(connection, asked.selection), self._orders.rows(connection, column)
         chosen = np.flatnonzero(mask) if rows is None else rows[mask[rows]]
         if place - 2 >= len(chosen):
+            return (None,)
+        return (int(self.columns.ids[chosen[-(place - 1)] if is_down else chosen[place - 2]]),)
+
+    def _beside_alike(
+        self, connection: Connection, asked: Ordered, row: int | None, size: int, forwards: bool
+    ) -> list[int] | None:
+        alike = self._alike(connection, asked, row)
+        if alike is None:
             return None
-        return int(self.columns.ids[chosen[-(place - 1)] if is_down else chosen[place - 2]])
+        if forwards:
+            start = 0 if row is None else alike.place(row) + 1
+            rows = alike.up_to(start + size)[start : start + size]
+        else:
+            end = len(alike.rows) if row is None else alike.place(row)
+            rows = alike.up_to(end)[max(0, end - size) : end][::-1]
+        near: list[int] = self.columns.ids[rows].tolist()
+        return near
+
+    def _alike(self, connection: Connection, asked: Ordered, row: int | None = None) -> AlikeRows | None:
+        """Rows of the selection by likeness, and this one at its place though the selection need not hold it."""
+        mask = self.chosen(connection, asked.selection)
+        if row is not None and not mask[row]:
+            mask = mask.copy()
+            mask[row] = True
+        return self.looks.ordered(connection, np.flatnonzero(mask).astype(np.int32), asked.aims)
 
     def facets(
         self, connection: Connection, selection: Selection, bins: int, measured: Mapping[str, Measure]

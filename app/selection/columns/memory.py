@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session
 
 from app.selection.columns.catalog import CatalogInMemory
+from app.selection.columns.looks import LooksNotRead, SpaceCodes
 from app.selection.columns.rows import Columns, NotReadYet
 
 Answer = TypeVar("Answer")
@@ -88,7 +89,7 @@ class KeptCatalogs:
         read: tuple[CatalogInMemory, Connection] | None,
         ask: Callable[[CatalogInMemory, Connection], Answer | None],
     ) -> Answer | None:
-        """What a catalog answers that `reading` gave; None while it, or a column that is asked for, is not there."""
+        """What a catalog answers that `reading` gave; None while it, or what is asked for of it, is not there."""
         if read is None:
             return None
         try:
@@ -96,14 +97,16 @@ class KeptCatalogs:
                 return ask(*read)
         except NotReadYet as missing:
             self._do_beside(catalog_id, partial(self.read_more, names=missing.names))
-            return None
+        except LooksNotRead as missing:
+            self._do_beside(catalog_id, partial(self._read_looks, space_id=missing.space_id))
+        return None
 
     @contextmanager
     def _dropping(self, catalog_id: int) -> Iterator[None]:
         """Drop a catalog where this fails: half followed is nothing, and it is read anew by whoever comes next."""
         try:
             yield
-        except NotReadYet:
+        except (NotReadYet, LooksNotRead):
             raise
         except BaseException:
             with self._lock:
@@ -166,6 +169,18 @@ class KeptCatalogs:
             catalog.catch_up(connection)
             catalog.columns.take_over(more)
         _give_back()
+
+    def _read_looks(self, catalog_id: int, space_id: int) -> None:
+        """Read the codes of how a catalog's photos look, and put them to it."""
+        codes = SpaceCodes(catalog_id, space_id)
+        with self._engine.connect() as connection:
+            codes.read(connection)
+        with self._lock:
+            kept = self._kept.get(catalog_id)
+        if kept is not None:
+            catalog, lock = kept
+            with lock:
+                catalog.looks.take_over(codes)
 
     def _do_beside(self, catalog_id: int, work: Callable[[int], None]) -> threading.Thread | None:
         """Have another thread do this with a catalog; None where one is at it, or it is kept and complete."""

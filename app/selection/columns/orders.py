@@ -49,4 +49,6 @@ SORTED_BY: Final[dict[str, tuple[str, bool]]] = {
     "sharpest": (SHARPNESS.name, True),
     "softest": (SHARPNESS.name, False),
     "largest": (PIXELS.name, True),
+    # Where nothing is looked for; otherwise see `LooksInMemory`.
+    "alike": ("", False),
 }

@@ -26,9 +26,10 @@ from app.errors import NotFound
 from app.people import Person
 from app.review.decisions import REASONS
 from app.selection import assigned, browse, changes, saved_views
-from app.selection.browse import PAGE, SORTS, Order
+from app.selection.browse import PAGE
 from app.selection.columns.memory import one_look
 from app.selection.kinds import NotUnderstood
+from app.selection.ordering import Order, order_named, orders_beside
 from app.selection.query import Selection, parse
 from app.selection.saved_views import SavedView
 from app.selection.wording import Description, describe, examples
@@ -152,7 +153,7 @@ def show(
 ) -> HTMLResponse:
     """The grid. `at` jumps to a place, `near` to a photo where it is in the selection; `part=grid` gives the inside."""
     catalog = reading.get(session, catalog_id)
-    browse.order_named(sort)
+    order_named(sort)
     view = _grid(session, catalog, me, q, sort, at, near, request.cookies.get(measures.COOKIE))
     if part == "grid":
         return page.fragment("catalog/_grid.html", view)
@@ -208,7 +209,7 @@ def _grid(
         query=query if refusal else chosen.query,
         refusal=refusal,
         sort=sort,
-        sorts=SORTS,
+        sorts=orders_beside(sort),
         facets=_facets(pane.draw(counted, chosen, sort), of_labels),
         measures=measures.choices(measured),
         total=counted.total,

@@ -12,6 +12,7 @@ from app.catalog import reading
 from app.selection import browse, changes, ranges
 from app.selection.browse import PAGE
 from app.selection.columns.memory import one_look
+from app.selection.ordering import order_named
 from app.selection.query import Selection, parse
 from app.web.dependencies import Page, Read
 from app.web.views import tiles
@@ -34,7 +35,7 @@ def show(
     """Up to `PAGE` photos as a fragment: those behind photo `after`, those before `before`, these by their numbers, or
     those from the place `at` on. `at` is the place of the first one in any case."""
     catalog, chosen = reading.get(session, catalog_id), parse(q, catalog_id)
-    browse.order_named(sort)
+    order_named(sort)
     if id:
         listed = browse.page(session, Selection(catalog_id).narrowed(id=id))
         shown = sorted(listed, key=lambda tile: id.index(tile.id))
