@@ -17,7 +17,8 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.captions.tables import Caption
+from app.captions.tables import Caption, CaptionTokens
+from app.captions.token_counts import ENCODERS
 from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, Signals
 from app.labels.tables import Labelling, LabelSet, LabelValue
 from app.people import Person
@@ -43,6 +44,8 @@ class PlainPhoto:
     labels: dict[str, set[str]] = field(default_factory=dict)
     """What people said of it by set, both as `_same` has them."""
     assignee: Person | None = None
+    tokens: dict[str, int] = field(default_factory=dict)
+    """Of its caption, by encoder."""
 
     @property
     def texts(self) -> list[str]:
@@ -86,6 +89,7 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
     )
     people = {row.id: row for row in session.scalars(select(Person))}
     labels = _labels_of(session)
+    counted = {row.caption_id: row.counts for row in session.scalars(select(CaptionTokens))}
     whose = select(Assignment.image_id, Person).join(Person, Person.id == Assignment.assignee_id)
     assignees = dict(session.execute(whose.where(Assignment.superseded_at.is_(None))).all())
     return [
@@ -99,6 +103,7 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
             people,
             labels.get(row.id, {}),
             assignees.get(row.id),
+            counted.get(captions[row.id].id, {}) if row.id in captions else {},
         )
         for row in images
     ]
@@ -374,6 +379,10 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "ratio": _measured(lambda photo: photo.image.width_px / photo.image.height_px),
     "captionlength": _measured(lambda photo: len(photo.caption.text) if photo.caption else None),
     "captionwords": _measured(lambda photo: len(photo.caption.text.split()) if photo.caption else None),
+    **{
+        f"tokens_{name}": _measured(lambda photo, name=name: photo.tokens.get(name))  # type: ignore[misc]
+        for name in ENCODERS
+    },
     "taken": _on(lambda photo: photo.image.taken_in_at),
     "decided": _on(lambda photo: decision.created_at if (decision := _by_person(photo)) else None),
     "captioned": _on(lambda photo: photo.caption.created_at if photo.caption else None),
