@@ -38,9 +38,9 @@ def current(session: Session, photo: Image) -> Caption:
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
-        (None, "2 words · tokens not counted yet"),
-        ({}, "2 words · tokens: cannot tell, no tokenizer is on this machine"),
-        ({"clip": 5, "t5": 1_200}, "2 words · 5 CLIP, 1,200 T5 tokens"),
+        (None, "Tokens not counted yet"),
+        ({}, "Tokens: cannot tell, no tokenizer is on this machine"),
+        ({"clip": 5, "t5": 1_200}, "Tokens: 5 CLIP, 1,200 T5"),
     ],
 )
 def test_the_page_says_how_long_a_caption_is_to_each_encoder(

@@ -27,7 +27,6 @@ from app.review.rules import LIMITS, RuleSettings
 from app.review.tables import Decision
 from app.selection import browse
 from app.selection.browse import Tile
-from app.web.formats import plural
 from app.web.views.labels import LabelStrip, strips
 
 # Where a gauge ends: offsets and colour differences beyond these are as bad as it gets.
@@ -133,16 +132,15 @@ class Photo:
     tokens: CaptionTokens | None = None
 
     @property
-    def length(self) -> str:
-        """How long the caption is: its words, and its tokens to each text encoder whose tokenizer is here."""
+    def tokens_said(self) -> str:
+        """How many tokens the caption is to each text encoder whose tokenizer is here; empty without a caption."""
         if self.caption is None:
             return ""
-        words = plural(len(self.caption.text.split()), "word")
         if self.tokens is None:
-            return f"{words} · tokens not counted yet"
+            return "Tokens not counted yet"
         counts = self.tokens.counts
         each = ", ".join(f"{counts[name]:,} {title}" for name, title in ENCODERS.items() if name in counts)
-        return f"{words} · {each} tokens" if each else f"{words} · tokens: cannot tell, no tokenizer is on this machine"
+        return f"Tokens: {each or 'cannot tell, no tokenizer is on this machine'}"
 
     @property
     def name(self) -> str:
