@@ -17,7 +17,9 @@ _IN_TURN: Final = frozenset({
     "intake.take_in", "intake.try_again", "signals.measure", "captions.propose", "captions.look", "operation.look",
     "review.apply_rules", "catalog.remove", "files.delete", "versions.export",
 })  # fmt: skip
-UNHURRIED: Final = frozenset({"photos.group", "photos.embed", "photos.encode", "photos.map", "photos.read_text"})
+UNHURRIED: Final = frozenset({
+    "photos.group", "photos.embed", "photos.encode", "photos.map", "photos.read_text", "captions.count",
+})  # fmt: skip
 # So many photos, named one by one, are somebody's work at the screen and not a catalog's.
 FEW: Final = 32
 

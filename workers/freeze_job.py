@@ -35,7 +35,7 @@ def freeze(work: Work) -> dict[str, Any]:
             gathered = freezing.gather(session, session.get_one(DatasetVersion, version.id))
     work.tell(total=len(gathered.candidates), note="Checking picture files")
     try:
-        placed = arranging.arrange(work.storage, gathered, seed)
+        placed = arranging.arrange(work.storage, gathered, seed, lambda done: work.tell(done=done))
     except Leak as leak:
         with work.transaction() as session:
             jobs.beat(session, work.claim)

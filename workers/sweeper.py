@@ -15,11 +15,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from app import broker, jobs
+from app.captions import token_counts
 from app.catalog import embeddings
 from app.database import engine_for, transaction
-from app.selection import changes
+from app.selection import changes, counting
 from app.settings import Settings
 from app.training import runs
+from workers.captions import tokenizers
 from workers.celery_app import database_url, redis_url
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ def sweep(engine: Engine, redis: str) -> None:
             requeued, ended = jobs.sweep(session)
             runs.settle_lost(session)
             changes.forget_old(session)
+            counting.request_due(session)
         if requeued or ended:
             log.warning("Jobs that lost their worker: %s put back, %s ended.", requeued, ended)
         broker.send_due(engine, redis)
@@ -59,6 +62,9 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    with transaction(engine) as session:
+        # A base that came or went brings other tokenizers.
+        token_counts.forget_others(session, tokenizers.named(tokenizers.on_this_machine(settings)))
     while not stop.is_set():
         sweep(engine, redis)
         stop.wait(EVERY_S)

@@ -44,6 +44,20 @@ class Caption(Base):
     operation_id: Mapped[int | None] = mapped_column(BigInteger)
 
 
+class CaptionTokens(Base):
+    """How many tokens a caption is to the tokenizers of text encoders, by the names of `token_counts.ENCODERS`, with
+    their marks of beginning and end. `counted_by` names these tokenizers and their versions. Encoders whose tokenizer
+    was not on the machine that counted are not there.
+    """
+
+    __tablename__ = "caption_tokens"
+
+    caption_id: Mapped[int] = mapped_column(ForeignKey(Caption.id, ondelete="CASCADE"), primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), index=True)
+    counts: Mapped[dict[str, int]] = mapped_column(JSONB)
+    counted_by: Mapped[str] = mapped_column(Text)
+
+
 class CaptionCheck(Base):
     """What a caption says otherwise than was measured, kept so that rules over many photos need not read texts again.
 

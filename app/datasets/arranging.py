@@ -7,7 +7,7 @@ tell to be copies.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Candidate:
     """A selected photo with the caption that is current as the version is frozen. `file` lies under the data folder;
     `frame_keys` and `frame_thumbs` are None for a photo that was not measured, or is too flat to tell. One that
     `is_compared` has its copies among the pairs of its catalog; the others are looked for. `repeats`, 1 or more, is how
-    often it is shown where it is trained on."""
+    often it is shown where it is trained on. `labels` are those of `label_ids` by name, "set=label"."""
 
     image_id: int
     file_name: str
@@ -55,7 +55,10 @@ class Candidate:
     mend_id: int | None = None
     mend_edits: Mapping[str, Any] | None = None
     mask_sha256: str | None = None
+    label_ids: Sequence[int] = ()
+    caption_by: str | None = None
     repeats: int = 1
+    labels: Sequence[str] = ()
 
     @property
     def sha256(self) -> str:
@@ -89,14 +92,17 @@ class Placed:
         return self.candidate.repeats if self.split == "train" else 1
 
 
-def arrange(storage: Storage, gathered: Gathered, seed: int = 0) -> list[Placed]:
-    """Every candidate in its group and split; the same photos and seed give the same.
+def arrange(
+    storage: Storage, gathered: Gathered, seed: int = 0, listen: Callable[[int], None] = lambda done: None
+) -> list[Placed]:
+    """Every candidate in its group and split; the same photos and seed give the same. `listen` hears how many picture
+    files were checked so far.
 
     Raises Refused, naming photos, when picture files are missing, changed or damaged, and Leak when a product or copies
     would be in both splits.
     """
     candidates = gathered.candidates
-    refuse_unsound(storage, candidates)
+    refuse_unsound(storage, candidates, listen)
     for candidate in candidates:
         mask = candidate.mask_sha256
         if mask is not None and not storage.path("masks", mask, MASK_SUFFIX).is_file():

@@ -59,7 +59,7 @@ def summarise(session: Session, version_id: int) -> dict[str, Any]:
         "background": (PhotoIndex.image_id, PhotoIndex.background, func.min(PhotoIndex.background)),
         "licence": (Image.id, Image.licence_key, func.min(Image.licence)),
         "source": (Image.id, _HOST, func.min(_HOST)),
-        "author": (Caption.id, _AUTHOR, func.min(_AUTHOR)),
+        "author": (Caption.id, AUTHOR, func.min(AUTHOR)),
         "opted_out": (Image.id, opted_out, func.min(opted_out)),
     }
     return {name: _counted(session, version_id, *asked) for name, asked in columns.items()}
@@ -69,7 +69,8 @@ def summarise(session: Session, version_id: int) -> dict[str, Any]:
 _HOST: Final = func.coalesce(
     func.lower(func.substring(Image.source, r"^https?://(?:[^/@]*@)?([^/:?#]+)")), Image.source
 )
-_AUTHOR: Final = case(
+# Who wrote a caption: "person", "given" by a file, or the captioner's name.
+AUTHOR: Final = case(
     (Caption.written_by == "captioner", func.coalesce(Caption.captioner, literal("captioner"))),
     else_=Caption.written_by,
 )

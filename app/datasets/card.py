@@ -43,6 +43,12 @@ def card(session: Session, version_id: int) -> str:
     return "\n\n".join([*parts, _limits(shown.version, summary)]) + "\n"
 
 
+def with_head(text: str, lines: str) -> str:
+    """A card with further lines of YAML at the end of its metadata."""
+    metadata, body = text.split("\n---\n", 1)
+    return f"{metadata}\n{lines}---\n{body}"
+
+
 def _metadata(shown: VersionRow, summary: Mapping[str, Any]) -> str:
     total = _total(shown.version)
     licences = [value for value, _, _ in summary["licence"]["values"]]
@@ -71,15 +77,15 @@ def _description(shown: VersionRow) -> str:
     frozen = f"{version.frozen_at:%-d %B %Y}" if version.frozen_at else "an unknown day"
     chosen = f"`{_code(version.selection)}`" if version.selection else "every photo"
     return "\n".join([
-        f"# Dataset card for {_plain(shown.catalog_name)}, version {version.number}",
+        f"# Dataset card for {plain(shown.catalog_name)}, version {version.number}",
         "",
         "## Dataset description",
         "",
         "Product photos with captions, for fine-tuning text-to-image models. The version never changes.",
         "",
-        f"- **Curated by:** {_plain(shown.by or 'Packshot')}",
+        f"- **Curated by:** {plain(shown.by or 'Packshot')}",
         f"- **Frozen:** {frozen}",
-        f"- **Chosen by:** {_plain(version.sentence)} In the filter language: {chosen}",
+        f"- **Chosen by:** {plain(version.sentence)} In the filter language: {chosen}",
         f"- **Content hash (SHA-256):** `{version.content_hash}`",
     ])  # fmt: skip
 
@@ -130,7 +136,7 @@ def _limits(version: DatasetVersion, summary: Mapping[str, Any]) -> str:
         "Copies were not looked for." if version.uncompared_count is None else f"Of copies, {COPIES_SEEN}.",
         "" if version.validation_count else "Nothing is held out for validation.",
     ]
-    return "\n".join(["## Bias, risks and limitations", "", *(f"- {_plain(fact)}" for fact in facts if fact)])
+    return "\n".join(["## Bias, risks and limitations", "", *(f"- {plain(fact)}" for fact in facts if fact)])
 
 
 def _table(title: str, head: str, counted: Mapping[str, Any], words: Mapping[str, str] | None = None) -> str:
@@ -140,10 +146,10 @@ def _table(title: str, head: str, counted: Mapping[str, Any], words: Mapping[str
 
 
 def _cell(value: str | None) -> str:
-    return _plain(value) if value else "not known"
+    return plain(value) if value else "not known"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text as Markdown that shows just that: one line, nothing in it marks up."""
     return re.sub(r"([\\`*_\[\]<>|#~!])", r"\\\1", " ".join(text.split()))
 

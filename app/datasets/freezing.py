@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -26,13 +26,15 @@ from app.catalog.tables import Catalog, Image, Signals
 from app.database import utc_now
 from app.datasets import repeats
 from app.datasets.arranging import Candidate, Gathered, Placed, arrange
-from app.datasets.balance import summarise
+from app.datasets.balance import AUTHOR, summarise
 from app.datasets.leaks import Leak
-from app.datasets.manifest import ManifestRow, content_hash, write_manifest
+from app.datasets.manifest import ManifestRow, hash_of_learned, learned, write_manifest
 from app.datasets.tables import DatasetVersion
 from app.errors import Conflict, NotFound, Refused
 from app.jobs import Job
+from app.labels.tables import LabelSet, LabelValue
 from app.people import Person
+from app.selection.labelled import joined
 from app.selection.query import Selection, parse
 from app.selection.tables import PhotoIndex
 from app.selection.tallies import tally
@@ -227,17 +229,34 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
             Image.mend_id,
             Mend.edits,
             Mend.mended_mask_sha256,
+            PhotoIndex.labels,
+            AUTHOR,
         )
         .outerjoin(Mend, Mend.id == Image.mend_id)
         .where(*allowed)
         .order_by(Image.id)
     )
-    candidates = [Candidate(*row) for row in rows]
+    names = _label_names(session, version.catalog_id)
+    places = {number: place for place, number in enumerate(names)}
     candidates = [
-        replace(photo, repeats=times[photo.image_id]) if photo.image_id in times else photo for photo in candidates
+        Candidate(
+            *(*row, times.get(row[0], 1), [names[number] for number in sorted(row.labels, key=places.__getitem__)])
+        )
+        for row in rows
     ]
     together = _together(session, version.catalog_id, {candidate.image_id for candidate in candidates})
     return Gathered(candidates, total - len(candidates), opted_out, together)
+
+
+def _label_names(session: Session, catalog_id: int) -> dict[int, str]:
+    """The labels of a catalog by number, each "set=label", in the order of its sets."""
+    rows = session.execute(
+        select(LabelValue.id, LabelSet.name, LabelValue.name)
+        .join(LabelSet, LabelSet.id == LabelValue.set_id)
+        .where(LabelSet.catalog_id == catalog_id)
+        .order_by(LabelSet.position, LabelSet.id, LabelValue.position, LabelValue.id)
+    )
+    return {number: joined(set_name, label) for number, set_name, label in rows}
 
 
 def _together(session: Session, catalog_id: int, chosen: set[int]) -> list[tuple[int, int]]:
@@ -277,13 +296,13 @@ def record(
         return
     folder = storage.dataset_folder(version.id)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = list(_manifest_rows(storage, folder, placed))
     _write_members(session, version.id, placed)
-    write_manifest(folder / MANIFEST, rows)
-    version.content_hash = content_hash(rows)
-    version.sentence = sentence(parse(version.selection, version.catalog_id), len(rows))
-    version.train_count = sum(row.split == "train" for row in rows)
-    version.validation_count = len(rows) - version.train_count
+    canonical: list[list[str]] = []
+    write_manifest(folder / MANIFEST, _noting(_manifest_rows(storage, folder, placed), canonical))
+    version.content_hash = hash_of_learned(canonical)
+    version.sentence = sentence(parse(version.selection, version.catalog_id), len(placed))
+    version.train_count = sum(placement.split == "train" for placement in placed)
+    version.validation_count = len(placed) - version.train_count
     version.unseen_count = sum(not placement.candidate.is_seen for placement in placed)
     version.uncompared_count = sum(placement.copies is None for placement in placed)
     version.opted_out_count = opted_out
@@ -345,27 +364,38 @@ def _count(session: Session, chosen: Selection) -> tuple[int, int, int]:
     return total, captioned, opted_out
 
 
+def _noting(rows: Iterator[ManifestRow], canonical: list[list[str]]) -> Iterator[ManifestRow]:
+    """The rows as they come; what is learned of each is added to `canonical`."""
+    for row in rows:
+        canonical.append(learned(row))
+        yield row
+
+
 def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> Iterator[ManifestRow]:
     """Rows whose files are relative to the manifest's folder, so that a data folder can be moved as a whole."""
-
-    def beside(path: Path) -> str:
-        return Path(os.path.relpath(path, folder)).as_posix()
-
+    root = Path(os.path.relpath(storage.root, folder)).as_posix()
     for placement in placed:
-        mend_id, mask = placement.candidate.mend_id, placement.candidate.mask_sha256
+        photo = placement.candidate
+        mask = storage.path("masks", photo.mask_sha256, MASK_SUFFIX) if photo.mask_sha256 is not None else None
         yield ManifestRow(
-            file=beside(storage.root / placement.candidate.file),
-            caption=placement.candidate.caption,
+            file=f"{root}/{photo.file}",
+            caption=photo.caption,
             split=placement.split,
             group=placement.group,
-            sha256=placement.candidate.sha256,
-            width_px=placement.candidate.width_px,
-            height_px=placement.candidate.height_px,
-            source=placement.candidate.source,
-            licence=placement.candidate.licence,
-            credit=placement.candidate.credit,
-            opt_out=rights.opt_out_said(placement.candidate.extra) or None,
+            sha256=photo.sha256,
+            width_px=photo.width_px,
+            height_px=photo.height_px,
+            source=photo.source,
+            licence=photo.licence,
+            credit=photo.credit,
+            opt_out=rights.opt_out_said(photo.extra) or None,
             repeats=placement.repeats,
-            mend={"id": mend_id, **(placement.candidate.mend_edits or {})} if mend_id is not None else None,
-            mask=beside(storage.path("masks", mask, MASK_SUFFIX)) if mask is not None else None,
+            mend={"id": photo.mend_id, **(photo.mend_edits or {})} if photo.mend_id is not None else None,
+            mask=f"{root}/{mask.relative_to(storage.root).as_posix()}" if mask is not None else None,
+            image_id=photo.image_id,
+            original_name=photo.file_name,
+            product=photo.product,
+            category=photo.category,
+            labels=list(photo.labels) or None,
+            caption_by=photo.caption_by,
         )

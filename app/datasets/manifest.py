@@ -12,7 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -32,7 +32,9 @@ class ManifestRow:
     photo, `opt_out` is how its owner opted out of training. `repeats`, 1 or more, is how often a walk through all
     members of the train split shows this one; 1 is not written. `mend` says what was done to the picture: the number of
     its mend, and its `catalog.mends.Edits`. `mask` is a grey PNG of the picture's shape, 255 where the product is,
-    named like `file`. Of these only what is known is written; the content hash depends on repeats and mask.
+    named like `file`. `image_id`, `original_name`, `product`, `category` and `labels` ("set=label") are what the
+    catalog knew of the photo as the version was frozen, `caption_by` who wrote the caption: "person", "given" by a
+    file, or the captioner's name. Of these only what is known is written; the content hash depends on repeats and mask.
     """
 
     file: str
@@ -49,15 +51,21 @@ class ManifestRow:
     repeats: int = 1
     mend: dict[str, Any] | None = None
     mask: str | None = None
+    image_id: int | None = None
+    original_name: str | None = None
+    product: str | None = None
+    category: str | None = None
+    labels: list[str] | None = None
+    caption_by: str | None = None
 
 
 def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
-    """Write `rows` to `path`, complete or not at all: a temporary file beside it, fsync, then rename."""
+    """Write `rows` to `path` as they come, complete or not at all: a temporary file beside it, fsync, then rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             for row in rows:
-                known = {name: value for name, value in asdict(row).items() if value is not None}
+                known = {name: value for name, value in vars(row).items() if value is not None}
                 if row.repeats == 1:
                     del known["repeats"]
                 file.write(json.dumps(known, ensure_ascii=False) + "\n")
@@ -91,18 +99,22 @@ def content_hash(rows: Iterable[ManifestRow]) -> str:
     Behind these stand how often a row is repeated, where that is more than once, and the name of its mask's file, which
     in a version is its own SHA-256, where it has one.
     """
-    canonical = sorted(
-        [
-            row.sha256,
-            row.caption,
-            row.split,
-            row.group,
-            *([str(row.repeats)] if row.repeats > 1 else []),
-            *([Path(row.mask).stem] if row.mask else []),
-        ]
-        for row in rows
-    )
-    text = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"))
+    return hash_of_learned(learned(row) for row in rows)
+
+
+def learned(row: ManifestRow) -> list[str]:
+    """What is learned of a row, of which the content hash is made."""
+    known = [row.sha256, row.caption, row.split, row.group]
+    if row.repeats > 1:
+        known.append(str(row.repeats))
+    if row.mask:
+        known.append(Path(row.mask).stem)
+    return known
+
+
+def hash_of_learned(canonical: Iterable[list[str]]) -> str:
+    """The content hash of rows of which this is learned, in any order."""
+    text = json.dumps(sorted(canonical), ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
@@ -143,11 +155,15 @@ def _host(source: str | None) -> str | None:
 
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_NUMBERS: Final = ("width_px", "height_px", "repeats")
-_KINDS: dict[str, type] = {f.name: int if f.name in _NUMBERS else str for f in fields(ManifestRow)} | {"mend": dict}
+_HALF: Final = re.compile("[\ud800-\udfff]")
+_NUMBERS: Final = ("width_px", "height_px", "repeats", "image_id")
+_KINDS: dict[str, type] = {f.name: int if f.name in _NUMBERS else str for f in fields(ManifestRow)} | {
+    "mend": dict,
+    "labels": list,
+}
 _OPTIONAL: Final = tuple(f.name for f in fields(ManifestRow) if f.default is None)
 RIGHTS: Final = ("source", "licence", "credit", "opt_out")
-_KIND_WORDS: Final = {int: "a whole number", str: "text", dict: "an object"}
+_KIND_WORDS: Final = {int: "a whole number", str: "text", dict: "an object", list: "a list of texts"}
 
 
 class _Twice(ValueError):
@@ -191,7 +207,10 @@ def _row(line: str, path: Path, number: int) -> ManifestRow:
             raise ManifestError(f"{where}: {name} must be {_KIND_WORDS[kind]}.")
         if kind is int and values[name] < 1:
             raise ManifestError(f"{where}: {name} must be at least 1.")
-        if kind is str and any("\ud800" <= letter <= "\udfff" for letter in values[name]):
+        if kind is list and any(type(each) is not str for each in values[name]):
+            raise ManifestError(f"{where}: {name} must be {_KIND_WORDS[kind]}.")
+        texts = values[name] if kind is list else [values[name]] if kind is str else []
+        if any(_HALF.search(text) for text in texts):
             raise ManifestError(f"{where}: {name} holds half a character.")
     values["sha256"] = values["sha256"].lower()
     if not _SHA256.fullmatch(values["sha256"]):

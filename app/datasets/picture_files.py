@@ -1,22 +1,27 @@
 """Whether the picture files of a version are there, the ones that were taken in, and whole; what is not is named.
 
-A file is known by the SHA-256 that is its name. Photos that earlier versions took in were not read strictly: such an
+A file is known by the SHA-256 that is its name, and read only where that was not done since it last changed
+(`checked_files`). Photos that earlier versions took in were not read strictly: such an
 original is read so once, as it is first frozen, for half of it may be black.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+import numpy as np
+
+from app.catalog.ahead import ahead
 from app.catalog.files import SUFFIXES
+from app.datasets import checked_files
 from app.errors import Refused
 from app.intake import memory
 from app.intake.decoding import Unreadable, read_picture
 from app.storage import Storage, sha256_of
 
 THREADS: Final = 4
+AT_ONCE: Final = 500
 NAMED_AT_MOST: Final = 5
 # Whatever was taken in is looked at again, also where the team's limit is lower now.
 _ANY_SIZE: Final = 2_000
@@ -39,10 +44,29 @@ class PictureFile(Protocol):
     def was_read_strictly(self) -> bool: ...
 
 
-def refuse_unsound(storage: Storage, pictures: Sequence[PictureFile]) -> None:
-    """Raises Refused, naming the photos, where a file is missing, not the one taken in any more, or damaged."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        faults = list(pool.map(lambda picture: _fault(storage, picture), pictures))
+def refuse_unsound(
+    storage: Storage, pictures: Sequence[PictureFile], listen: Callable[[int], None] = lambda done: None
+) -> None:
+    """Raises Refused, naming the photos, where a file is missing, not the one taken in any more, or damaged.
+
+    `listen` hears of how many it is known, every AT_ONCE files that were read.
+    """
+    stamps = checked_files.stamps_of([(f"{storage.root}/{picture.file}", picture.sha256) for picture in pictures])
+    is_known = checked_files.are_known(storage, stamps)
+    is_missing = stamps["size"] == 0
+    faults: list[str | None] = [MISSING if missing else None for missing in is_missing]
+    is_read = np.array([picture.was_read_strictly for picture in pictures], np.bool_)
+    waiting = np.flatnonzero(~is_missing & ~(is_known & is_read)).tolist()
+    done = len(pictures) - len(waiting)
+    some = [waiting[start : start + AT_ONCE] for start in range(0, len(waiting), AT_ONCE)]
+    for places, read in zip(some, ahead(lambda some: _faults(storage, pictures, some), some, THREADS), strict=True):
+        for place, fault in zip(places, read, strict=True):
+            faults[place] = fault
+        done += len(places)
+        listen(done)
+    whole = [place for place in waiting if faults[place] is None]
+    if whole:
+        checked_files.remember(storage, stamps[whole])
     bad = [(picture, fault) for picture, fault in zip(pictures, faults, strict=True) if fault]
     if not bad:
         return
@@ -68,12 +92,14 @@ def _advice(fault: str) -> str:
     return "Reject that photo, take in a whole copy of it, then freeze."
 
 
+def _faults(storage: Storage, pictures: Sequence[PictureFile], places: Sequence[int]) -> list[str | None]:
+    """Some at once: handing each to another thread on its own takes longer than reading it."""
+    return [_fault(storage, pictures[place]) for place in places]
+
+
 def _fault(storage: Storage, picture: PictureFile) -> str | None:
-    file = storage.root / picture.file
     try:
-        if file.stat().st_size == 0:
-            return MISSING
-        if sha256_of(file) != picture.sha256:
+        if sha256_of(storage.root / picture.file) != picture.sha256:
             return CHANGED
         return None if picture.was_read_strictly else _damage(storage, picture)
     except OSError:

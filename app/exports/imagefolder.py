@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from app.exports.members import Outgoing
@@ -20,6 +20,7 @@ class ImageFolder:
 
     SHARD_BYTES = 512 << 20
     SHARD_PHOTOS = 1_000
+    PARTS_REPEATS = False
 
     def place(self, outgoing: Outgoing, shard: Shard, wish: Wish) -> str:
         """A folder of the split's folder."""
@@ -41,6 +42,6 @@ class ImageFolder:
         return configured({split: f"{split}/**" for split in ("train", "validation") if outgoing.of(split)})
 
 
-def _without_split(facts: dict[str, object]) -> dict[str, object]:
+def _without_split(facts: Mapping[str, object]) -> dict[str, object]:
     """The folder says which split it is."""
     return {name: value for name, value in facts.items() if name != "split"}

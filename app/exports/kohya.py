@@ -12,7 +12,8 @@ from app.exports.shards import ExportPhoto, Shard, Wish
 
 
 class Kohya:
-    """`train/10_kettles-00000/KEY.jpg` and `KEY.txt`. The number in front is how often an epoch sees each photo.
+    """`train/10_kettles-00000/KEY.jpg` and `KEY.txt`. The number in front is how often an epoch sees each photo: as
+    often as the export is to repeat all, times as often as the version repeats this one.
 
     `train` is what a trainer is given as its folder (`--train_data_dir`). What is held out is seen once. Facts stand in
     `photos.jsonl` beside the folders, where no trainer takes them for a caption.
@@ -20,11 +21,13 @@ class Kohya:
 
     SHARD_BYTES = 512 << 20
     SHARD_PHOTOS = 1_000
+    PARTS_REPEATS = True
 
     def place(self, outgoing: Outgoing, shard: Shard, wish: Wish) -> str:
         """A folder of the split's folder, named as trainers read it: repeats, an underscore, a name."""
         slug = re.sub(r"[^a-z0-9]+", "-", outgoing.name.lower()).strip("-")[:60] or "photos"
-        return f"{shard.split}/{wish.repeats if shard.split == 'train' else 1}_{slug}-{shard.number:05d}"
+        repeats = wish.repeats * shard.repeats if shard.split == "train" else 1
+        return f"{shard.split}/{repeats}_{slug}-{shard.number:05d}"
 
     def write(self, path: Path, photos: Iterator[ExportPhoto]) -> None:
         """Write the folder: of each photo the picture and its caption, in one line as trainers read the first only."""

@@ -46,6 +46,7 @@ class Mds:
 
     SHARD_BYTES = 64 << 20
     SHARD_PHOTOS = 10_000
+    PARTS_REPEATS = False
 
     def place(self, outgoing: Outgoing, shard: Shard, wish: Wish) -> str:
         """A file of the split's folder."""
@@ -82,7 +83,7 @@ def _entry(path: Path) -> dict[str, Any]:
 def _sample(photo: ExportPhoto) -> bytes:
     """Sizes of the columns that have none of their own, then all values."""
     member, facts = photo.member, photo.member.facts
-    values = {
+    values: dict[str, bytes | memoryview] = {
         "caption": member.row.caption.encode(),
         "facts": json.dumps(facts, ensure_ascii=False).encode(),
         "height_px": struct.pack("<q", member.row.height_px),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,6 +13,8 @@ from sqlalchemy.orm import Session
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
 from app.datasets import freezing
+from app.datasets.balance import AUTHOR
+from app.datasets.card import card
 from app.datasets.manifest import ManifestError, ManifestRow, Split, content_hash, read_manifest
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
@@ -46,36 +47,45 @@ class ExportMember:
         return self.file.suffix
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What is known of the photo beside its picture, under the same names in every format; None: not known."""
+    def facts(self) -> dict[str, str | int | bool]:
+        """What is known of the photo beside its picture, under the same names in every format.
+
+        Each is of one kind in every photo, a text that is not known is empty: the loaders that guess kinds from the
+        first photos, or hold one split's against another's, break on null.
+        """
         row = self.row
         return {
             "key": self.key,
             "caption_by": self.caption_by,
             "split": row.split,
             "group": row.group,
-            "product": self.product,
-            "category": self.category,
+            "product": self.product or "",
+            "category": self.category or "",
+            "labels": LABELS_PARTED.join(row.labels or ()),
+            "repeats": row.repeats,
+            "mended": row.mend is not None and len(row.mend) > 1,
             "original_name": self.file_name,
             "sha256": row.sha256,
             "width_px": row.width_px,
             "height_px": row.height_px,
-            "source": row.source,
-            "licence": row.licence,
-            "credit": row.credit,
-            "opt_out": row.opt_out,
+            "source": row.source or "",
+            "licence": row.licence or "",
+            "credit": row.credit or "",
+            "opt_out": row.opt_out or "",
         }
+
+
+LABELS_PARTED = "; "
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A version as it goes out: `members` in the manifest's order. `removed` photos stay here: an owner took them out
-    of their catalog for good."""
+    """A version as it goes out: `members` in the manifest's order, `card` is its card. `removed` photos stay here: an
+    owner took them out of their catalog for good."""
 
     name: str
-    number: int
-    sentence: str
     content_hash: str
+    card: str
     members: Sequence[ExportMember]
     removed: int
 
@@ -98,17 +108,25 @@ def gather(session: Session, storage: Storage, version_id: int) -> Outgoing:
         raise Refused("This version is not frozen yet, so there is nothing to export.")
     folder = storage.dataset_folder(version_id)
     rows = _rows(folder / freezing.MANIFEST, version)
-    known = _known(session, version_id)
-    members, removed = [], 0
+    known = _KnownMembers(session, version_id)
+    members = []
     for row in rows:
-        image_id, file_name, product, category, caption_by, is_removed = known[_identity(row)].popleft()
-        removed += is_removed
-        if not is_removed:
-            file = folder / row.file
-            members.append(ExportMember(image_id, file, row, file_name, product, category, caption_by))
+        photo = known.take(row)
+        if photo.is_removed:
+            continue
+        if row.image_id is not None:
+            photo = replace(photo, product=row.product, category=row.category)  # as they were when it was frozen
+        file_name = PurePath(row.original_name or photo.file_name).name
+        caption_by = row.caption_by or photo.caption_by
+        members.append(
+            ExportMember(photo.image_id, folder / row.file, row, file_name, photo.product, photo.category, caption_by)
+        )
     if not members:
         raise Refused("Every photo of this version was removed from its catalog, so there is nothing to export.")
-    return Outgoing(name, version.number, version.sentence, version.content_hash, members, removed)
+    return Outgoing(name, version.content_hash, card(session, version_id), members, len(rows) - len(members))
+
+
+_CHANGED = "The manifest of this version is not the one that was frozen. Freeze the selection again."
 
 
 def _rows(manifest: Path, version: DatasetVersion) -> list[ManifestRow]:
@@ -119,42 +137,56 @@ def _rows(manifest: Path, version: DatasetVersion) -> list[ManifestRow]:
     except ManifestError as error:
         raise Refused(str(error)) from error
     if content_hash(rows) != version.content_hash:
-        raise Refused("The manifest of this version is not the one that was frozen. Freeze the selection again.")
+        raise Refused(_CHANGED)
     return rows
 
 
-_Identity = tuple[str, str, str]
-_Known = tuple[int, str, str | None, str | None, str, bool]
+@dataclass(frozen=True, slots=True)
+class _KnownPhoto:
+    """What the database knows of a member."""
+
+    image_id: int
+    sha256: str | None
+    file_name: str
+    product: str | None
+    category: str | None
+    caption_by: str
+    is_removed: bool
 
 
-def _identity(row: ManifestRow) -> _Identity:
-    return row.caption, row.split, row.group
+class _KnownMembers:
+    """The members of a version in the database, met by rows of its manifest: by the photo's number, which older
+    manifests do not tell; then by picture, caption, split and group, or without the picture where members of that time
+    do not tell theirs."""
 
+    def __init__(self, session: Session, version_id: int) -> None:
+        self.by_id: dict[int, _KnownPhoto] = {}
+        self.by_content: dict[tuple[str | None, ...], deque[_KnownPhoto]] = defaultdict(deque)
+        rows = session.execute(
+            select(
+                Image.id, Member.sha256, Image.file_name, Image.product, Image.category, AUTHOR,
+                Catalog.removed_at.is_not(None), Caption.text, Member.split, Member.group,
+            )
+            .join(Image, Image.id == Member.image_id)
+            .join(Catalog, Catalog.id == Image.catalog_id)
+            .join(Caption, Caption.id == Member.caption_id)
+            .where(Member.version_id == version_id)
+            .order_by(Member.image_id)
+        )  # fmt: skip
+        for *facts, text, split, group in rows:
+            photo = _KnownPhoto(*facts)
+            self.by_id[photo.image_id] = photo
+            self.by_content[photo.sha256, text, split, group].append(photo)
 
-def _known(session: Session, version_id: int) -> dict[_Identity, deque[_Known]]:
-    """What the database knows of the members, by what the manifest says of them too; both are in the photos' order."""
-    rows = session.execute(
-        select(
-            Caption.text,
-            Member.split,
-            Member.group,
-            Image.id,
-            Image.file_name,
-            Image.product,
-            Image.category,
-            Caption.written_by,
-            Caption.captioner,
-            Catalog.removed_at.is_not(None),
-        )
-        .join(Image, Image.id == Member.image_id)
-        .join(Catalog, Catalog.id == Image.catalog_id)
-        .join(Caption, Caption.id == Member.caption_id)
-        .where(Member.version_id == version_id)
-        .order_by(Member.image_id)
-    )
-    known: dict[_Identity, deque[_Known]] = defaultdict(deque)
-    for text, split, group, image_id, file_name, product, category, written_by, captioner, is_removed in rows:
-        by = captioner if written_by == "captioner" and captioner else written_by
-        facts = (image_id, PurePath(file_name).name, product, category, by, is_removed)
-        known[text, split, group].append(facts)
-    return known
+    def take(self, row: ManifestRow) -> _KnownPhoto:
+        """The member of a row. Raises Refused where there is none with its picture."""
+        if row.image_id is not None:
+            photo = self.by_id.pop(row.image_id, None)
+            if photo is None or photo.sha256 != row.sha256:
+                raise Refused(_CHANGED)
+            return photo
+        content = row.caption, row.split, row.group
+        alike = self.by_content[row.sha256, *content] or self.by_content[None, *content]
+        if not alike:
+            raise Refused(_CHANGED)
+        return alike.popleft()

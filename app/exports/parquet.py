@@ -18,20 +18,23 @@ from app.exports.webdataset import configured
 GROUP_PHOTOS: Final = 100
 GROUP_BYTES: Final = 64 << 20
 
-_NUMBERS: Final = ("width_px", "height_px")
+_NUMBERS: Final = ("repeats", "width_px", "height_px")
 _TEXTS: Final = (
-    "key", "caption_by", "group", "product", "category", "original_name", "sha256", "source", "licence", "credit",
-    "opt_out",
+    "key", "caption_by", "group", "product", "category", "labels", "original_name", "sha256", "source", "licence",
+    "credit", "opt_out",
 )  # fmt: skip
+_YES_NO: Final = ("mended",)
 
 
 def _schema() -> pa.Schema:
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     fields = [("image", image), ("text", pa.string())]
     fields += [(name, pa.string()) for name in _TEXTS] + [(name, pa.int32()) for name in _NUMBERS]
+    fields += [(name, pa.bool_()) for name in _YES_NO]
     features: dict[str, Any] = {"image": {"_type": "Image"}, "text": {"dtype": "string", "_type": "Value"}}
     features |= {name: {"dtype": "string", "_type": "Value"} for name in _TEXTS}
     features |= {name: {"dtype": "int32", "_type": "Value"} for name in _NUMBERS}
+    features |= {name: {"dtype": "bool", "_type": "Value"} for name in _YES_NO}
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
@@ -40,6 +43,7 @@ class Parquet:
 
     SHARD_BYTES = 512 << 20
     SHARD_PHOTOS = 50_000
+    PARTS_REPEATS = False
 
     def place(self, outgoing: Outgoing, shard: Shard, wish: Wish) -> str:
         """A file of the folder `data`."""
@@ -69,6 +73,7 @@ class Parquet:
 
 def _row(photo: ExportPhoto) -> dict[str, Any]:
     member = photo.member
-    image = {"bytes": photo.data, "path": f"{member.key}{member.suffix}"}
-    facts = {name: value for name, value in member.facts.items() if name != "split"}
+    image = {"bytes": bytes(photo.data), "path": f"{member.key}{member.suffix}"}
+    # Its columns have kinds of their own, so what is not known is null here.
+    facts = {name: None if value == "" else value for name, value in member.facts.items() if name != "split"}
     return {"image": image, "text": member.row.caption, **facts}

@@ -12,13 +12,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, get_args
 
-from app.catalog.ahead import ahead
 from app.datasets.manifest import Split
 from app.errors import DiskFull, Refused
 from app.exports.members import ExportMember, Outgoing
@@ -26,43 +27,53 @@ from app.storage import atomic_file, free_on, fsync_folder, saying_full
 
 NAMED_AT_MOST: Final = 5
 TOLD_EVERY: Final = 100
-_READERS: Final = 2
-_READ_AT_ONCE: Final = 4
+_READ_BYTES: Final = 1 << 20
 MISSING: Final = "missing"
 CHANGED: Final = "not the one that was frozen"
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Members `first` to before `stop` of one split; `number` counts the split's shards from 0."""
+    """Members `first` to before `stop` of one split; `number` counts the split's shards from 0.
+
+    `repeats` is how often each of them is shown, where the format parts them by that.
+    """
 
     split: Split
     number: int
     first: int
     stop: int
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ExportPhoto:
-    """A member with the bytes of its picture, which are the ones that were frozen."""
+    """A member with the bytes of its picture, which are the ones that were frozen.
+
+    They lie where the next picture is read to: whoever keeps them until then copies them.
+    """
 
     member: ExportMember
-    data: bytes
+    data: memoryview
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked for beside the format. `repeats` is for kohya's folders alone."""
+    """What is asked for beside the format. `repeats`, on top of those of the version, is for kohya's folders alone."""
 
     leaves_out: bool = False
     repeats: int = 1
 
 
 class Format(Protocol):
-    """A format: how large its shards are, where each lies, how it is written, and what is written around them."""
+    """A format: how large its shards are, where each lies, how it is written, and what is written around them.
+
+    One that `PARTS_REPEATS` holds in a shard only photos that are shown equally often.
+    """
 
     SHARD_BYTES: int
     SHARD_PHOTOS: int
+    PARTS_REPEATS: bool
 
     def place(self, outgoing: Outgoing, shard: Shard, wish: Wish) -> str:
         """The shard's path below the export's folder."""
@@ -123,13 +134,17 @@ def write(
         return _counted(folder, outgoing, _kept(state_file))
     with saying_full(folder.parent):
         part.mkdir(parents=True, exist_ok=True)
-        state = _begin(part, state_file, outgoing, form, wish)
-        _refuse_missing(outgoing.members, wish)
-        _refuse_full(folder, outgoing, part, reserve_bytes)
+        sizes = _sizes(outgoing)
+        splits = {split: _ordered(outgoing.of(split), form) for split in get_args(Split)}
+        state = _begin(part, state_file, outgoing, form, wish, lambda: list(_plan(splits, sizes, form)))
+        if not wish.leaves_out:
+            # All that are not there are named at once, before anything is written.
+            _refuse([f"{member.file_name} is {MISSING}" for member in outgoing.members if member.image_id not in sizes])
+        _refuse_full(folder, sum(sizes.values()), part, reserve_bytes)
         done = 0
         for shard in state.plan:
             place = part / form.place(outgoing, shard, wish)
-            members = outgoing.of(shard.split)[shard.first : shard.stop]
+            members = splits[shard.split][shard.first : shard.stop]
             if not place.exists():
                 _write_shard(place, members, form, state, state_file, wish, partial(_told_from, listener, done))
                 listener.paused()
@@ -174,16 +189,18 @@ def _keep(state_file: Path, state: _State) -> None:
         file.write(json.dumps(asdict(state)).encode())
 
 
-def _begin(part: Path, state_file: Path, outgoing: Outgoing, form: Format, wish: Wish) -> _State:
+def _begin(
+    part: Path, state_file: Path, outgoing: Outgoing, form: Format, wish: Wish, plan: Callable[[], list[Shard]]
+) -> _State:
     """The state to go on from. What was written of anything else than exactly this is taken away first."""
-    keys = [(member.key, member.row.sha256, member.caption_by) for member in outgoing.members]
-    what: list[Any] = [outgoing.content_hash, type(form).__name__, asdict(wish), keys]
+    facts = [member.facts for member in outgoing.members]
+    what: list[Any] = [outgoing.content_hash, type(form).__name__, asdict(wish), facts]
     of = hashlib.sha256(json.dumps(what).encode()).hexdigest()
     state = _kept(state_file)
     if state.of != of:
         shutil.rmtree(part)
         part.mkdir()
-        state = _State(of, list(_plan(outgoing, form)))
+        state = _State(of, plan())
         _keep(state_file, state)
     for leftover in part.rglob(".*.part"):
         # A worker was killed while it wrote this one.
@@ -191,29 +208,36 @@ def _begin(part: Path, state_file: Path, outgoing: Outgoing, form: Format, wish:
     return state
 
 
-def _plan(outgoing: Outgoing, form: Format) -> Iterator[Shard]:
+def _sizes(outgoing: Outgoing) -> dict[int, int]:
+    """The bytes of each picture file that is there, by the photo's number."""
+    sizes = {}
+    for member in outgoing.members:
+        with suppress(OSError):
+            entry = member.file.stat()
+            if stat.S_ISREG(entry.st_mode):
+                sizes[member.image_id] = entry.st_size
+    return sizes
+
+
+def _ordered(members: list[ExportMember], form: Format) -> list[ExportMember]:
+    return sorted(members, key=lambda member: member.row.repeats) if form.PARTS_REPEATS else members
+
+
+def _plan(splits: Mapping[Split, Sequence[ExportMember]], sizes: Mapping[int, int], form: Format) -> Iterator[Shard]:
     """Which members go into which shard: as many as fit by their pictures' bytes, one at least."""
-    for split in get_args(Split):
-        number, first, size_bytes = 0, 0, 0
-        members = outgoing.of(split)
+    for split, members in splits.items():
+        number, first, size_bytes, repeats = 0, 0, 0, 1
         for index, member in enumerate(members):
-            try:
-                grows_by = member.file.stat().st_size
-            except OSError:
-                grows_by = 0
+            grows_by = sizes.get(member.image_id, 0)
             is_full = size_bytes + grows_by > form.SHARD_BYTES or index - first >= form.SHARD_PHOTOS
-            if index > first and is_full:
-                yield Shard(split, number, first, index)
+            is_other = form.PARTS_REPEATS and member.row.repeats != repeats
+            if index > first and (is_full or is_other):
+                yield Shard(split, number, first, index, repeats)
                 number, first, size_bytes = number + 1, index, 0
+            repeats = member.row.repeats if form.PARTS_REPEATS else 1
             size_bytes += grows_by
         if members:
-            yield Shard(split, number, first, len(members))
-
-
-def _refuse_missing(members: Iterable[ExportMember], wish: Wish) -> None:
-    """Files that are not there are all named at once, before anything is written."""
-    if not wish.leaves_out:
-        _refuse([f"{member.file_name} is {MISSING}" for member in members if not member.file.is_file()])
+            yield Shard(split, number, first, len(members), repeats)
 
 
 def _refuse(faults: Sequence[str]) -> None:
@@ -226,12 +250,11 @@ def _refuse(faults: Sequence[str]) -> None:
         )
 
 
-def _refuse_full(folder: Path, outgoing: Outgoing, part: Path, reserve_bytes: int) -> None:
+def _refuse_full(folder: Path, pictures_bytes: int, part: Path, reserve_bytes: int) -> None:
     """Raises DiskFull before the first byte where the pictures would not leave the disk what is to be left free."""
-    needed = sum(member.file.stat().st_size for member in outgoing.members if member.file.is_file())
     there = sum(path.stat().st_size for path in part.rglob("*") if path.is_file())
     free_bytes = free_on(folder.parent)
-    if free_bytes - max(0, needed - there) < reserve_bytes:
+    if free_bytes - max(0, pictures_bytes - there) < reserve_bytes:
         raise DiskFull.below_reserve(folder.parent, free_bytes, reserve_bytes)
 
 
@@ -247,11 +270,11 @@ def _write_shard(
     faults: list[str] = []
 
     def photos() -> Iterator[ExportPhoto]:
-        few = [members[start : start + _READ_AT_ONCE] for start in range(0, len(members), _READ_AT_ONCE)]
-        read = (each for some in ahead(_read_some, few, _READERS) for each in some)
-        for number, (member, (data, fault)) in enumerate(zip(members, read, strict=True)):
+        reader = _PictureReader()
+        for number, member in enumerate(members):
             if number and number % TOLD_EVERY == 0:
                 told_of(number)
+            data, fault = reader.read(member)
             if fault is None:
                 yield ExportPhoto(member, data)
             else:
@@ -274,18 +297,28 @@ def _told_from(listener: Listener, before: int, count: int) -> None:
     listener.told(before + count)
 
 
-def _read_some(members: Sequence[ExportMember]) -> list[tuple[bytes, str | None]]:
-    """A few pictures at once: handing each to another thread on its own takes longer than reading it."""
-    return [_read(member) for member in members]
+class _PictureReader:
+    """Reads pictures one after another into the same memory: fresh pages for each cost four times the reading.
 
+    Threads that read ahead save nothing either: handing on what they read takes longer than its digest.
+    """
 
-def _read(member: ExportMember) -> tuple[bytes, str | None]:
-    """The picture's bytes, and what is wrong with them."""
-    try:
-        data = member.file.read_bytes()
-    except OSError:
-        return b"", MISSING
-    return data, None if hashlib.sha256(data).hexdigest() == member.row.sha256 else CHANGED
+    def __init__(self) -> None:
+        self._memory = bytearray(_READ_BYTES)
+
+    def read(self, member: ExportMember) -> tuple[memoryview, str | None]:
+        """The picture's bytes, until the next is read, and what is wrong with them."""
+        size = 0
+        try:
+            with member.file.open("rb", buffering=0) as file:
+                while count := file.readinto(memoryview(self._memory)[size:]):
+                    size += count
+                    if size == len(self._memory):
+                        self._memory = self._memory + bytearray(size)
+        except OSError:
+            return memoryview(b""), MISSING
+        data = memoryview(self._memory)[:size]
+        return data, None if hashlib.sha256(data).hexdigest() == member.row.sha256 else CHANGED
 
 
 def _flush(path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final
 
+from app.captions.token_counts import ENCODERS
 from app.catalog import notes
 from app.catalog.tables import Image
 from app.review import rules
@@ -172,6 +173,25 @@ def _sized(
             values[0], f"{name}", f"more than {words}", f"less than {words}", f"{{}} to {words}"
         ),
     )  # fmt: skip
+
+
+def _tokens(encoder: str, column: Column) -> Measure:
+    """Tokens of the caption to a text encoder; not known where its tokenizer is not on the machine of the worker."""
+    what, at_most = f"{ENCODERS[encoder]} tokens", 10_000.0
+    return Measure(
+        name=f"tokens_{encoder}", column=column, sample=(Range(low=77.0),), ends=("", ""), top=at_most,
+        full=at_most, end=512.0, example="20..77, >77 or <256",
+        say=lambda values, _: _bounds(
+            values[0], f"number of {what}", f"with a caption of more than {{}} {what}",
+            f"with a caption of less than {{}} {what}", f"with a caption of {{}} to {{}} {what}",
+        ),
+    )  # fmt: skip
+
+
+_TOKENS_OF: Final[dict[str, Column]] = {
+    "clip": PhotoIndex.tokens_clip, "t5": PhotoIndex.tokens_t5, "gemma": PhotoIndex.tokens_gemma,
+    "qwen": PhotoIndex.tokens_qwen, "nano": PhotoIndex.tokens_nano,
+}  # fmt: skip
 
 
 def _when(name: str, column: Column, what: str, sample: Period, who: str = "") -> When:
@@ -377,6 +397,7 @@ _DECLARED: Final[tuple[Key, ...]] = (
         "captionlength", PhotoIndex.caption_characters, "a caption", "characters", Range(high=40.0), 4e3, 4e3, end=400.0
     ),
     _measured("captionwords", PhotoIndex.caption_words, "a caption", "words", Range(5.0, 60.0), 4e3, 4e3, end=80.0),
+    *(_tokens(name, column) for name, column in _TOKENS_OF.items()),
     _when("taken", Image.taken_in_at, "taken in", Period(name="week")),
     _when("decided", PhotoIndex.decided_at, "decided", Period(name="today"), "decider"),
     _when("captioned", PhotoIndex.captioned_at, "captioned", Period(date(2026, 11, 1), date(2026, 11, 30)), "author"),

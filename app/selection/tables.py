@@ -27,6 +27,10 @@ class PhotoIndex(Base):
             "ix_photo_index_assignee_id_catalog_id", "assignee_id", "catalog_id",
             postgresql_where=text("assignee_id is not null"),
         ),
+        Index(
+            "ix_photo_index_uncounted", "catalog_id",
+            postgresql_where=text("captioned_by <> 'none' and tokens_by is null"),
+        ),
     )  # fmt: skip
 
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
@@ -48,6 +52,13 @@ class PhotoIndex(Base):
     author_id: Mapped[int | None] = mapped_column(BigInteger)  # of the caption, where it is a person
     caption_characters: Mapped[int | None]
     caption_words: Mapped[int | None]
+    # Tokens of the caption to text encoders, and by which tokenizers they were counted; None: not counted yet.
+    tokens_clip: Mapped[int | None]
+    tokens_t5: Mapped[int | None]
+    tokens_gemma: Mapped[int | None]
+    tokens_qwen: Mapped[int | None]
+    tokens_nano: Mapped[int | None]
+    tokens_by: Mapped[str | None] = mapped_column(Text)
     contrast: Mapped[float | None]
     longest_px: Mapped[float | None]
     shortest_px: Mapped[float | None]
@@ -96,6 +107,45 @@ class PhotoText(Base):
 
 
 # Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
+# Of the current captions of the photos `touched`, below the statement that keeps what else is known of them.
+_KEEP_TOKENS = """
+        update photo_index set (tokens_clip, tokens_t5, tokens_gemma, tokens_qwen, tokens_nano, tokens_by) =
+            (fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by)
+        from (
+            select touched.image_id, counted.counted_by, cast(counted.counts ->> 'clip' as integer) as clip,
+                cast(counted.counts ->> 't5' as integer) as t5,
+                cast(counted.counts ->> 'gemma' as integer) as gemma,
+                cast(counted.counts ->> 'qwen' as integer) as qwen,
+                cast(counted.counts ->> 'nano' as integer) as nano
+            from (select distinct image_id from changed) as touched
+            left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
+            left join caption_tokens as counted on counted.caption_id = caption.id
+        ) as fresh
+        where photo_index.image_id = fresh.image_id and (photo_index.tokens_clip, photo_index.tokens_t5,
+            photo_index.tokens_gemma, photo_index.tokens_qwen, photo_index.tokens_nano, photo_index.tokens_by)
+            is distinct from
+            (fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by)"""
+_KEEP_CAPTION = r"""
+        update photo_index set captioned_by = fresh.captioned_by, captioned_at = fresh.captioned_at,
+            author_id = fresh.author_id, caption_characters = fresh.characters, caption_words = fresh.words
+        from (
+            select touched.image_id, coalesce(caption.written_by, 'none') as captioned_by,
+                caption.created_at as captioned_at, caption.person_id as author_id, length(caption.text) as characters,
+                regexp_count(caption.text, '\S+') as words
+            from (select distinct image_id from changed) as touched
+            left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
+        ) as fresh
+        where photo_index.image_id = fresh.image_id and
+            (photo_index.captioned_by, photo_index.captioned_at, photo_index.author_id, photo_index.caption_characters,
+            photo_index.caption_words) is distinct from
+            (fresh.captioned_by, fresh.captioned_at, fresh.author_id, fresh.characters, fresh.words);
+        update photo_text set of_caption = fresh.words
+        from (
+            select touched.image_id, search_words(E'\x1f ' || coalesce(caption.text, '')) as words
+            from (select distinct image_id from changed) as touched
+            left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
+        ) as fresh
+        where photo_text.image_id = fresh.image_id and photo_text.of_caption is distinct from fresh.words;"""
 _KEEPERS = {
     "image": """
         insert into photo_index (image_id, catalog_id, category, category_key, longest_px, shortest_px)
@@ -125,27 +175,8 @@ _KEEPERS = {
         from (select distinct image_id from changed) as touched
         left join signals on signals.image_id = touched.image_id
         where photo_index.image_id = touched.image_id""",
-    "caption": r"""
-        update photo_index set captioned_by = fresh.captioned_by, captioned_at = fresh.captioned_at,
-            author_id = fresh.author_id, caption_characters = fresh.characters, caption_words = fresh.words
-        from (
-            select touched.image_id, coalesce(caption.written_by, 'none') as captioned_by,
-                caption.created_at as captioned_at, caption.person_id as author_id, length(caption.text) as characters,
-                regexp_count(caption.text, '\S+') as words
-            from (select distinct image_id from changed) as touched
-            left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
-        ) as fresh
-        where photo_index.image_id = fresh.image_id and
-            (photo_index.captioned_by, photo_index.captioned_at, photo_index.author_id, photo_index.caption_characters,
-            photo_index.caption_words) is distinct from
-            (fresh.captioned_by, fresh.captioned_at, fresh.author_id, fresh.characters, fresh.words);
-        update photo_text set of_caption = fresh.words
-        from (
-            select touched.image_id, search_words(E'\x1f ' || coalesce(caption.text, '')) as words
-            from (select distinct image_id from changed) as touched
-            left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
-        ) as fresh
-        where photo_text.image_id = fresh.image_id and photo_text.of_caption is distinct from fresh.words""",
+    "caption": _KEEP_CAPTION + _KEEP_TOKENS,
+    "caption_tokens": _KEEP_TOKENS,
     "caption_check": """
         update photo_index set is_contradicted = caption_check.contradiction is not null
         from (select distinct image_id from changed) as touched

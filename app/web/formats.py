@@ -79,6 +79,7 @@ JOBS = {
     "intake.try_again": "Trying refused files again",
     "signals.measure": "Measuring photos",
     "captions.propose": "Writing captions",
+    "captions.count": "Counting tokens",
     "captions.look": "Looking at photos",
     "photos.mend": "Mending the photo",
     "photos.group": "Grouping duplicates",

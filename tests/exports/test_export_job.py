@@ -79,7 +79,8 @@ def test_an_export_is_whole_and_the_same_bytes_each_time(
     card = (folder / "README.md").read_text("utf-8")
     assert "Autumn \\<b\\>& Co\\</b\\>, version 1" in card
     assert frozen.content_hash and frozen.content_hash in card
-    assert "| CC0 | 12 |" in card and "| person | 3 |" in card
+    assert "| CC0 | 12 |" in card and "| people | 3 |" in card
+    assert "Ana Lund" in card and "| `labels` |" in card
 
 
 def test_an_interrupted_export_goes_on_behind_its_last_whole_shard(

@@ -8,6 +8,7 @@ import json
 import sys
 import types
 import warnings
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from PIL import Image as Pillow
 from sqlalchemy.orm import Session
 
-from app.exports import parquet, writing
+from app.exports import formats, parquet, writing
 from app.exports.mds import Mds
 from app.exports.members import Outgoing, gather
 from app.exports.shards import Wish
@@ -26,7 +27,9 @@ from app.storage import Storage
 from tests.exports.cast import version
 
 PHOTOS = 12
-Told = dict[str, tuple[str, str, str]]
+Told = dict[str, tuple[Any, ...]]
+LATE = ("labels", "repeats", "mended", "source", "licence", "credit", "opt_out")
+"""Facts that only some photos have, or that differ between photos."""
 
 
 @pytest.fixture
@@ -36,9 +39,27 @@ def outgoing(session: Session, storage: Storage) -> Outgoing:
 
 
 def facts_of(outgoing: Outgoing) -> Told:
-    """Caption, split and author of each photo, by its key."""
+    """Caption, split, author and late facts of each photo, by its key."""
     members = outgoing.members
-    return {each.key: (each.row.caption, each.row.split, each.caption_by) for each in members}
+    return {each.key: (each.row.caption, each.row.split, each.caption_by, *late(each.facts)) for each in members}
+
+
+def late(facts: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The late facts; a table has null where other formats have an empty text."""
+    return tuple("" if facts[name] is None else facts[name] for name in LATE)
+
+
+def test_the_facts_are_what_was_frozen(outgoing: Outgoing) -> None:
+    held_out = {each.key for each in outgoing.of("validation")}
+    for number, each in enumerate(outgoing.members):
+        labels = "fit=slim; view=front" if number % 2 and number > 6 else ""
+        repeats = 3 if labels and each.key not in held_out else 1
+        credit = "Ana Lund" if number == PHOTOS - 1 else ""
+        source = f"https://shop.example/{number}"
+        assert late(each.facts) == (labels, repeats, number == PHOTOS - 2, source, "CC0", credit, "")
+        assert all(type(value) in (str, int, bool) for value in each.facts.values())
+        with Pillow.open(each.file) as opened:
+            assert opened.size == (each.row.width_px, each.row.height_px)
 
 
 def test_webdataset_reads_its_shards_back(outgoing: Outgoing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,26 +79,36 @@ def test_webdataset_reads_its_shards_back(outgoing: Outgoing, tmp_path: Path, mo
         (suffix,) = {"jpg", "png", "webp"} & sample.keys()
         facts = sample["json"]
         assert sample[suffix].size == (facts["width_px"], facts["height_px"])
-        assert (facts["caption"], facts["licence"], facts["opt_out"]) == (sample["txt"], "CC0", None)
-        assert facts["source"].startswith("https://shop.example/")
-        seen[sample["__key__"]] = (sample["txt"], facts["split"], facts["caption_by"])
+        assert facts["caption"] == sample["txt"]
+        seen[sample["__key__"]] = (sample["txt"], facts["split"], facts["caption_by"], *late(facts))
     assert seen == facts_of(outgoing)
-    assert {by for _, _, by in seen.values()} == {"facts", "person"}
+    assert {each[2] for each in seen.values()} == {"facts", "person"}
     assert (written.photos, written.files, written.left_out) == (PHOTOS, 5, [])
 
 
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several shards, so that what a loader guesses from the first has to hold for all."""
+    for form in formats.FORMATS.values():
+        monkeypatch.setattr(type(form), "SHARD_PHOTOS", 4)
+
+
+@pytest.mark.usefixtures("small_shards")
 def test_datasets_reads_webdataset_shards_back(outgoing: Outgoing, tmp_path: Path) -> None:
     rows = loaded(tmp_path, outgoing, "webdataset")
-    seen = {each["__key__"]: (each["txt"], each["split"], each["json"]["caption_by"]) for each in rows}
+    seen = {
+        each["__key__"]: (each["txt"], each["split"], each["json"]["caption_by"], *late(each["json"])) for each in rows
+    }
     assert seen == facts_of(outgoing)
 
 
+@pytest.mark.usefixtures("small_shards")
 @pytest.mark.parametrize("name", ["imagefolder", "parquet"])
 def test_datasets_reads_pictures_captions_and_facts_back(name: str, outgoing: Outgoing, tmp_path: Path) -> None:
     rows = loaded(tmp_path, outgoing, name)
-    assert {each["key"]: (each["text"], each["split"], each["caption_by"]) for each in rows} == facts_of(outgoing)
+    seen = {each["key"]: (each["text"], each["split"], each["caption_by"], *late(each)) for each in rows}
+    assert seen == facts_of(outgoing)
     assert all(each["image"].size == (each["width_px"], each["height_px"]) for each in rows)
-    assert {(each["licence"], each["opt_out"]) for each in rows} == {("CC0", None)}
 
 
 def test_row_groups_stay_far_under_what_the_viewer_reads_at_once(
@@ -101,15 +132,17 @@ def test_kohya_folders_hold_each_picture_with_its_caption_and_how_often_it_is_se
     # As sd-scripts reads a folder: what stands in front of the first underscore, each picture, the text of its name.
     for subset in (path for split in ("train", "validation") for path in (folder / split).iterdir()):
         repeats = int(subset.name.split("_")[0])
-        assert repeats == (10 if subset.parent.name == "train" else 1)
         for picture in (path for path in subset.iterdir() if path.suffix in (".jpg", ".png", ".webp")):
             with Pillow.open(picture) as opened:
                 row = members[picture.stem].row
                 assert opened.size == (row.width_px, row.height_px)
+                assert repeats == (10 * row.repeats if row.split == "train" else 1)
             seen[picture.stem] = picture.with_suffix(".txt").read_text("utf-8")
     assert seen == {key: " ".join(member.row.caption.split()) for key, member in members.items()}
+    assert {row.repeats for row in (member.row for member in outgoing.members)} == {1, 3}
     facts = [json.loads(line) for line in (folder / "photos.jsonl").read_text("utf-8").splitlines()]
-    assert {each["key"]: (each["caption"], each["split"], each["caption_by"]) for each in facts} == facts_of(outgoing)
+    given = {each["key"]: (each["caption"], each["split"], each["caption_by"], *late(each)) for each in facts}
+    assert given == facts_of(outgoing)
 
 
 def test_mds_is_read_back_by_the_librarys_own_reader(
@@ -130,7 +163,8 @@ def test_mds_is_read_back_by_the_librarys_own_reader(
                 assert sample["image"] == member.file.read_bytes()
                 assert (sample["width_px"], sample["height_px"]) == (member.row.width_px, member.row.height_px)
                 assert sample["facts"] == member.facts
-                seen[sample["key"]] = (sample["caption"], split, sample["facts"]["caption_by"])
+                facts = sample["facts"]
+                seen[sample["key"]] = (sample["caption"], split, facts["caption_by"], *late(facts))
     assert seen == facts_of(outgoing)
 
 

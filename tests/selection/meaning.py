@@ -17,7 +17,8 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.captions.tables import Caption
+from app.captions.tables import Caption, CaptionTokens
+from app.captions.token_counts import ENCODERS
 from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, PhotoMap, Signals
 from app.labels.tables import Labelling, LabelSet, LabelValue
 from app.people import Person
@@ -44,6 +45,8 @@ class PlainPhoto:
     """What people said of it by set, both as `_same` has them."""
     assignee: Person | None = None
     apart: float | None = None
+    tokens: dict[str, int] = field(default_factory=dict)
+    """Of its caption, by encoder."""
 
     @property
     def texts(self) -> list[str]:
@@ -87,6 +90,7 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
     )
     people = {row.id: row for row in session.scalars(select(Person))}
     labels = _labels_of(session)
+    counted = {row.caption_id: row.counts for row in session.scalars(select(CaptionTokens))}
     whose = select(Assignment.image_id, Person).join(Person, Person.id == Assignment.assignee_id)
     assignees = dict(session.execute(whose.where(Assignment.superseded_at.is_(None))).all())
     apart: dict[int, float] = {}
@@ -104,6 +108,7 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
             labels.get(row.id, {}),
             assignees.get(row.id),
             apart.get(row.id),
+            counted.get(captions[row.id].id, {}) if row.id in captions else {},
         )
         for row in images
     ]
@@ -388,6 +393,10 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "apart": _measured(lambda photo: photo.apart, top=1.0),
     "captionlength": _measured(lambda photo: len(photo.caption.text) if photo.caption else None),
     "captionwords": _measured(lambda photo: len(photo.caption.text.split()) if photo.caption else None),
+    **{
+        f"tokens_{name}": _measured(lambda photo, name=name: photo.tokens.get(name))  # type: ignore[misc]
+        for name in ENCODERS
+    },
     "taken": _on(lambda photo: photo.image.taken_in_at),
     "decided": _on(lambda photo: decision.created_at if (decision := _by_person(photo)) else None),
     "captioned": _on(lambda photo: photo.caption.created_at if photo.caption else None),

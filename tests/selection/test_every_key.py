@@ -21,7 +21,8 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from app.bulk import operations
-from app.captions.tables import Caption
+from app.captions import writing
+from app.captions.tables import Caption, CaptionTokens
 from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
 from app.catalog.tables import Catalog, Image, Lettering, MapSet, PhotoMap, Signals
@@ -143,6 +144,10 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
         measured.contrast, measured.confidence = draw.choice((None, 1.0, 7.0, 60.0)), draw.choice((0.3, 0.9))
         if number % 7 == 0:
             session.delete(measured)
+        written = writing.current(session, [photo.id]).get(photo.id)
+        if written is not None and number % 5:
+            counts = draw.choice(({}, {"clip": 5, "t5": 7, "nano": 90}, {"clip": 78, "gemma": 9, "qwen": 20}))
+            session.add(CaptionTokens(caption_id=written.id, image_id=photo.id, counts=counts, counted_by="drawn"))
         if number % 3 == 0:
             whose = ana.id if number % 2 else None
             session.add(Assignment(image_id=photo.id, assignee_id=whose, person_id=ana.id))

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from app.captions import writing
+from app.captions import token_counts, writing
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
 from app.jobs import Job
@@ -33,6 +33,23 @@ def photo(session: Session) -> Image:
 def current(session: Session, photo: Image) -> Caption:
     session.expire_all()
     return writing.current(session, [photo.id])[photo.id]
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (None, "Tokens not counted yet"),
+        ({}, "Tokens: cannot tell, no tokenizer is on this machine"),
+        ({"clip": 5, "t5": 1_200}, "Tokens: 5 CLIP, 1,200 T5"),
+    ],
+)
+def test_the_page_says_how_long_a_caption_is_to_each_encoder(
+    counts: dict[str, int] | None, words: str, client: TestClient, session: Session, photo: Image
+) -> None:
+    if counts is not None:
+        token_counts.record(session, {current(session, photo).id: counts}, "clip@1")
+    assert words in client.get(f"/images/{photo.id}").text
+    assert words in client.get(f"/images/{photo.id}/card").text
 
 
 def test_a_rewrite_answers_with_the_caption_that_is_current_now(

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from app.captions import checking, naming_history, rules, writing
 from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, Contradiction, Kind
-from app.captions.tables import Caption, NamingRule
+from app.captions.tables import Caption, CaptionTokens, NamingRule
+from app.captions.token_counts import ENCODERS
 from app.catalog import corrections, embeddings, lettering, notes, reading, rights, text_kinds
 from app.catalog import signals as measured
 from app.catalog.correction_tables import Correction
@@ -74,7 +75,8 @@ class Photo:
     """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors.
     `similar` are those that look most like it, the nearest first.
 
-    `named` is the rule by which the caption names the product from the file's name, and who accepted it.
+    `named` is the rule by which the caption names the product from the file's name, and who accepted it; `tokens` are
+    those of the caption.
 
     While a rule's `suggestion` stands, no person has decided: `decision` is None then. `claims` are the caption's.
     """
@@ -99,6 +101,18 @@ class Photo:
     facts: tuple[PhotoFact, ...] = ()
     corrections: tuple[tuple[Correction, str], ...] = ()
     named: tuple[NamingRule, str] | None = None
+    tokens: CaptionTokens | None = None
+
+    @property
+    def tokens_said(self) -> str:
+        """How many tokens the caption is to each text encoder whose tokenizer is here; empty without a caption."""
+        if self.caption is None:
+            return ""
+        if self.tokens is None:
+            return "Tokens not counted yet"
+        counts = self.tokens.counts
+        each = ", ".join(f"{counts[name]:,} {title}" for name, title in ENCODERS.items() if name in counts)
+        return f"Tokens: {each or 'cannot tell, no tokenizer is on this machine'}"
 
     @property
     def name(self) -> str:
@@ -188,6 +202,7 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
         facts=_facts(session, image),
         corrections=tuple(corrections.history(session, image_id)),
         named=_named(session, image, caption),
+        tokens=session.get(CaptionTokens, caption.id) if caption is not None else None,
     )
 
 

@@ -109,7 +109,7 @@ async function stay(at, sent, caption) {
   if (at.text.value === sent) say(saved, `saved ${now()}`);
   const html = await getFragment(at.address);
   const fresh = document.createRange().createContextualFragment(html);
-  for (const part of ["[data-author]", "[data-history]", ".decided"]) {
+  for (const part of ["[data-author]", "[data-tokens]", "[data-history]", ".decided"]) {
     const old = at.text.closest("article").querySelector(part);
     const isOpen = old.open;
     old.replaceWith(fresh.querySelector(part));
