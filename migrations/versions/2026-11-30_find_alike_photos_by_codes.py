@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "7c05e9a1d384"
-down_revision: str | None = "4f16bd0aa091"
+down_revision: str | None = "7d1c3a90be52"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "7d1c3a90be52"
-down_revision: str | None = "4f16bd0aa091"
+down_revision: str | None = "b7d1c05e93fa"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "b7d20c94e1f5"
-down_revision: str | None = "4f16bd0aa091"
+down_revision: str | None = "7c05e9a1d384"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
