@@ -18,10 +18,10 @@ from app.intake.finding import Wanted
 from app.intake.planning import Listed
 from app.intake.taking import Measuring, Share, take_share
 from workers.celery_app import Cut, Results, Work, cut_evenly, shared
-from workers.signals.measure import SIGNALS_VERSION, measure
+from workers.signals.measure import SIGNALS_VERSION, measure_pixels
 
 # A new photo is measured while its pixels are in memory, so that `signals.measure` need not decode it again.
-MEASURING: Final = Measuring(SIGNALS_VERSION, lambda view: asdict(measure(view)))
+MEASURING: Final = Measuring(SIGNALS_VERSION, lambda view: asdict(measure_pixels(view)))
 
 
 def take_in(work: Work) -> dict[str, Any] | Cut:

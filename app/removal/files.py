@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog.files import SUFFIXES, THUMB_FORMAT, view_path
+from app.catalog.files import original_of, thumb_path, view_path
 from app.catalog.mend_tables import Mend
 from app.catalog.tables import Image, SourceFile
 from app.jobs import Job
@@ -30,9 +31,9 @@ SETTLED_AFTER_S: Final = 120.0
 def of(storage: Storage, image: Image) -> list[str]:
     """The files of a photo, relative to the data folder, each once."""
     paths = (
-        storage.path("originals", image.sha256, SUFFIXES[image.format]),
+        original_of(storage, image),
         storage.root / image.render_path,
-        storage.path("thumbs", image.thumb_sha256, SUFFIXES[THUMB_FORMAT]),
+        thumb_path(storage, image.thumb_sha256),
         view_path(storage, image.view_sha256),
     )
     return sorted({path.relative_to(storage.root).as_posix() for path in paths})
@@ -40,7 +41,7 @@ def of(storage: Storage, image: Image) -> list[str]:
 
 def thumb(storage: Storage, sha256: str) -> str:
     """The file of a small picture, relative to the data folder."""
-    return storage.path("thumbs", sha256, SUFFIXES[THUMB_FORMAT]).relative_to(storage.root).as_posix()
+    return thumb_path(storage, sha256).relative_to(storage.root).as_posix()
 
 
 def request_deletion(
@@ -54,7 +55,10 @@ def request_deletion(
 
 def unneeded(session: Session, files: Iterable[str]) -> list[str]:
     """Those of these files that no photo of any catalog has, mended or not, nor a list of refused files."""
-    by_name = {Path(file).stem: file for file in files}
+    # A picture may lie among the originals and, as the view of another, among the views.
+    by_name: dict[str, list[str]] = {}
+    for file in files:
+        by_name.setdefault(Path(file).stem, []).append(file)
     needed: set[str] = set()
     for column in (
         Image.sha256, Image.thumb_sha256, Image.view_sha256, SourceFile.thumb_sha256,
@@ -63,8 +67,9 @@ def unneeded(session: Session, files: Iterable[str]) -> list[str]:
         needed.update(session.scalars(select(column).where(column.in_(by_name))))
     paths: set[str | None] = set()
     for path in (Image.render_path, Mend.render_path):
-        paths.update(session.scalars(select(path).where(path.in_(by_name.values()))))
-    return [file for name, file in by_name.items() if name not in needed and file not in paths]
+        paths.update(session.scalars(select(path).where(path.in_(chain.from_iterable(by_name.values())))))
+    unnamed = (some for name, some in by_name.items() if name not in needed)
+    return [file for file in chain.from_iterable(unnamed) if file not in paths]
 
 
 def delete(storage: Storage, files: Iterable[str], now: float | None = None) -> list[str]:

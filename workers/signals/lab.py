@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.catalog.colours import SRGB_TO_XYZ, WHITE_D65
+from app.catalog.colours import quantile as quantile
 
 # There are as many workers as cores: a thread more would only wait for the others.
 cv2.setNumThreads(1)
@@ -50,18 +51,6 @@ def steepness(lab: Planes) -> Field:
     np.maximum(steep[:, 1:], right, out=steep[:, 1:])
     np.maximum(steep[:, :-1], right, out=steep[:, :-1])
     return steep
-
-
-def quantile(values: Field, share: float) -> Field:
-    """The value below which a `share` of the last axis lies, between two of them in proportion: (..., n) to (...).
-
-    As `np.quantile`, which takes ten times as long. At least one value, and none that is no number.
-    """
-    place = share * (values.shape[-1] - 1)
-    low = int(place)
-    high = min(low + 1, values.shape[-1] - 1)
-    ordered = np.partition(values, (low, high), axis=-1)
-    return np.asarray(ordered[..., low] + (ordered[..., high] - ordered[..., low]) * np.float32(place - low))
 
 
 def averaged(fields: Field, side_px: int) -> Field:

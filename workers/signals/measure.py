@@ -117,7 +117,13 @@ def measure(picture: Pillow.Image) -> SignalValues:
 
     Raises OSError when the picture's pixels cannot be read.
     """
-    pixels = np.asarray(_on_white(picture))
+    return measure_pixels(np.asarray(_on_white(picture)))
+
+
+def measure_pixels(pixels: Pixels) -> SignalValues:
+    """Measure a picture by its pixels, sRGB, uint8 (h, w, 3) or, of a grey one, (h, w)."""
+    if pixels.ndim == 2:
+        pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     small = within(pixels, MASK_SIDE_PX)
     mark = fingerprint_of(pixels, small)
     return replace(_measured(pixels, small, lab_planes(small)), frame_keys=mark.keys, frame_thumbs=mark.thumbs)
