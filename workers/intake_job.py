@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from workers.celery_app import Cut, Results, Work, cut_evenly, shared
 from workers.signals.measure import SIGNALS_VERSION, measure_pixels
 
 # A new photo is measured while its pixels are in memory, so that `signals.measure` need not decode it again.
-MEASURING: Final = Measuring(SIGNALS_VERSION, lambda view: asdict(measure_pixels(view)))
+MEASURING: Final = Measuring(SIGNALS_VERSION, lambda view: measure_pixels(view).columns())
 
 
 def take_in(work: Work) -> dict[str, Any] | Cut:

@@ -39,7 +39,7 @@ Small subjects are not enlarged. Edges too faint to tell from noise give None.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 import cv2
 import numpy as np
@@ -110,6 +110,10 @@ class SignalValues:
     outline: str | None = None
     frame_keys: bytes | None = None
     frame_thumbs: bytes | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """The values by their names."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def measure(picture: Pillow.Image) -> SignalValues:
