@@ -19,21 +19,10 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final, Literal
 
-from sqlalchemy import (
-    CheckConstraint,
-    ColumnElement,
-    ForeignKey,
-    Index,
-    SmallInteger,
-    Text,
-    func,
-    or_,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, Text, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+from sqlalchemy.sql import ColumnElement
 
 from app import audit, urgency
 from app.database import Base, BigId, Moment, utc_now
