@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from sqlalchemy import Engine, or_, select, true
+from sqlalchemy import Engine, Integer, Select, bindparam, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from app.database import transaction, utc_now
@@ -77,6 +77,12 @@ def unsent(session: Session, limit: int = 100) -> list[Job]:
     Of the parts of one whole only the next `PARTS_AHEAD`. Rows another sender is just sending are passed over.
     """
     overdue = utc_now() - timedelta(seconds=RESEND_AFTER_S)
+    return list(session.scalars(_unsent(), {"overdue": overdue, "most": limit}))
+
+
+@cache
+def _unsent() -> Select[Job]:
+    """Built once: workers ask it at each part, and building it takes longer than asking it."""
     whole, part = aliased(Job), aliased(Job)
     ahead = (
         select(part.id)
@@ -88,12 +94,11 @@ def unsent(session: Session, limit: int = 100) -> list[Job]:
     next_parts = (
         select(ahead.c.id).select_from(whole).join(ahead, true()).where(whole.state == "running", whole.parts > 0)
     )
-    query = (
+    return (
         select(Job)
-        .where(Job.state == "queued", (Job.sent_at.is_(None)) | (Job.sent_at < overdue))
+        .where(Job.state == "queued", (Job.sent_at.is_(None)) | (Job.sent_at < bindparam("overdue")))
         .where(or_(Job.whole_id.is_(None), Job.id.in_(next_parts)))
         .order_by(Job.urgency, Job.id)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer()))
         .with_for_update(skip_locked=True)
     )
-    return list(session.scalars(query))

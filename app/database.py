@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from sqlalchemy import BigInteger, DateTime, Engine, Identity, MetaData, create_engine
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Engine,
+    Identity,
+    LargeBinary,
+    MetaData,
+    Subquery,
+    Text,
+    column,
+    create_engine,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
+from sqlalchemy.types import TypeEngine
 
 from app.settings import PROJECT
 
@@ -60,6 +76,33 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """A session in a transaction: commits when the block ends, rolls back when it raises."""
     with Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
+
+
+def recordset(table: type[Base], rows: Sequence[Mapping[str, Any]]) -> Subquery:
+    """Rows for a table, at least one, as one value in one statement: columns named, typed and ordered as in `rows[0]`.
+
+    A statement of many rows of parameters takes longer to write than to do, and one statement a row runs the table's
+    triggers for each.
+    """
+    types = {name: table.__table__.c[name].type for name in rows[0]}
+    packed = {name for name, of in types.items() if isinstance(of, LargeBinary)}
+    given = [{name: _as_json(row[name]) for name in types} for row in rows]
+    sent = (
+        func.jsonb_to_recordset(literal(given, JSONB()))
+        .table_valued(*(column(name, _sent_as(of)) for name, of in types.items()))
+        .render_derived(name="sent", with_types=True)
+    )
+    listed = (func.decode(sent.c[name], "hex") if name in packed else sent.c[name] for name in types)
+    return select(*(value.label(name) for name, value in zip(types, listed, strict=True))).subquery("given_rows")
+
+
+def _as_json(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value.isoformat() if isinstance(value, datetime) else value
+
+
+def _sent_as(of: TypeEngine[Any]) -> TypeEngine[Any]:
+    """The type that a column's values have on their way: bytes go as hex."""
+    return Text() if isinstance(of, LargeBinary) else JSONB() if isinstance(of, JSONB) else of
 
 
 def migrate(url: str) -> None:

@@ -16,23 +16,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final, Literal
 
-from sqlalchemy import (
-    CheckConstraint,
-    ColumnElement,
-    ForeignKey,
-    Index,
-    SmallInteger,
-    Text,
-    func,
-    or_,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, Text, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+from sqlalchemy.sql import ColumnElement
 
 from app import audit, urgency
 from app.database import Base, BigId, Moment, utc_now
@@ -398,19 +388,23 @@ def sweep(session: Session, now: datetime | None = None, is_counted: bool = True
 
 def _guarded(session: Session, claim: Claim, values: dict[str, Any]) -> bool:
     """Write to a running job only under the newest token. Returns whether a cancel was asked, of it or its whole."""
-    whole = aliased(Job)
-    of_whole: ColumnElement[bool] = (
-        select(whole.is_cancel_asked).where(whole.id == Job.whole_id).correlate(Job).scalar_subquery()
-    )
     asked = session.execute(
         update(Job)
         .where(Job.id == claim.job_id, Job.token == claim.token, Job.state == "running")
         .values(**values)
-        .returning(or_(Job.is_cancel_asked, func.coalesce(of_whole, False)))
+        .returning(_is_stop_asked())
     ).scalar_one_or_none()
     if asked is None:
         raise LeaseLost(f"Job {claim.job_id} is no longer this worker's.")
     return asked
+
+
+@cache
+def _is_stop_asked() -> ColumnElement[bool]:
+    """Whether a cancel was asked of a job or its whole. Built once: that takes longer than asking it."""
+    whole = aliased(Job)
+    of_whole = select(whole.is_cancel_asked).where(whole.id == Job.whole_id).correlate(Job).scalar_subquery()
+    return or_(Job.is_cancel_asked, func.coalesce(of_whole, False))
 
 
 def _beat_part(session: Session, claim: Claim, done: int, values: dict[str, Any]) -> bool:

@@ -17,11 +17,12 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol
+from uuid import uuid4
 
 from app.errors import DiskFull, Refused, is_disk_full
 
@@ -32,6 +33,13 @@ OWN_FOLDERS = frozenset({
 """What lies in a data folder and is Packshot's own; photos may lie beside it."""
 KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "masks", "samples")
 _CHUNK_BYTES = 1 << 20
+
+
+class Keeper(Protocol):
+    """Who keeps files by their content: at once, or together with others."""
+
+    def put(self, kind: Kind, data: bytes, suffix: str, sha256: str = "") -> str:
+        """Keep `data` and return its SHA-256 in hex. See `Storage.put`."""
 
 
 class Storage:
@@ -57,16 +65,22 @@ class Storage:
 
         Writing the same bytes again costs no disk. Raises DiskFull, also when only the reserve is left.
         """
-        sha256 = sha256 or hashlib.sha256(data).hexdigest()
-        target = self.path(kind, sha256, suffix)
-        if target.exists():
-            # Whoever deletes files that nobody needs passes over young ones: see `app/removal/files.py`.
-            os.utime(target)
-            return sha256
-        self.refuse_below_reserve(len(data))
-        with atomic_file(target) as file:
-            file.write(data)
-        return sha256
+        with self.together() as files:
+            return files.put(kind, data, suffix, sha256)
+
+    @contextmanager
+    def together(self) -> Iterator[Keeper]:
+        """Keep many files, put by any threads: all have their names, flushed, once the block ends.
+
+        One by one, each waits for the disk twice. Together, what the first waits for is most of what the others do.
+        Where it raises, or its process is killed, none of them has. Raises DiskFull, as `put` does.
+        """
+        files = _Together(self)
+        try:
+            yield files
+            files.name_all()
+        finally:
+            files.drop_rest()
 
     def put_file(self, kind: Kind, source: Path, sha256: str, suffix: str) -> Path:
         """Keep a copy of the bytes of `source`, whose SHA-256 the caller has just read. Returns where it lies.
@@ -110,6 +124,48 @@ class Storage:
         return self.root / "datasets" / str(version_id)
 
 
+class _Together:
+    """Files on their way: written under temporary names, with the names that they get."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._lock = threading.Lock()
+        self._temporary: dict[Path, Path] = {}
+
+    def put(self, kind: Kind, data: bytes, suffix: str, sha256: str = "") -> str:
+        sha256 = sha256 or hashlib.sha256(data).hexdigest()
+        target = self._storage.path(kind, sha256, suffix)
+        if target.exists():
+            # Whoever deletes files that nobody needs passes over young ones: see `app/removal/files.py`.
+            os.utime(target)
+            return sha256
+        self._storage.refuse_below_reserve(len(data))
+        with saying_full(target.parent), _temporary_file(target) as (file, temporary):
+            file.write(data)
+        with self._lock:
+            same = self._temporary.setdefault(target, temporary)
+        if same is not temporary:
+            temporary.unlink()
+        return sha256
+
+    def name_all(self) -> None:
+        """Flush the files, give them their names, and flush those."""
+        with saying_full(self._storage.root):
+            for temporary in self._temporary.values():
+                fsync(temporary)
+            folders = {target.parent for target in self._temporary}
+            for target in list(self._temporary):
+                self._temporary[target].replace(target)
+                del self._temporary[target]
+            for folder in folders:
+                fsync(folder)
+
+    def drop_rest(self) -> None:
+        """Delete what has no name yet."""
+        for temporary in self._temporary.values():
+            temporary.unlink(missing_ok=True)
+
+
 def is_data_folder(folder: Path) -> bool:
     """Whether this is a data folder of Packshot, this one's or another's: a copy, a backup."""
     if (folder / "postgres" / "PG_VERSION").is_file():
@@ -150,27 +206,38 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 
     Raises DiskFull with a sentence.
     """
-    temporary: Path | None = None
+    with saying_full(target.parent), _temporary_file(target) as (file, temporary):
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        temporary.replace(target)
+        fsync(target.parent)
+
+
+@contextmanager
+def _temporary_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A file beside `target` under a name that nobody reads, with its path; gone where the block raises."""
+    temporary = target.with_name(f".{uuid4().hex}.part")
     try:
-        with saying_full(target.parent):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-            temporary = Path(name)
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-            temporary = None
-            fsync_folder(target.parent)
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with os.fdopen(_created(temporary), "wb") as file:
+            yield file, temporary
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _created(file: Path) -> int:
+    """A descriptor of a new file, for this user alone, whose folder may be new too."""
+    try:
+        return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def fsync(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -43,7 +43,7 @@ from benchmarks.sharing import start
 from workers.signals.fingerprint import fingerprint_of
 from workers.signals.lab import lab_planes
 from workers.signals.mask import MASK_SIDE_PX, find_subject
-from workers.signals.measure import SIGNALS_VERSION, measure
+from workers.signals.measure import SIGNALS_VERSION, measure_pixels
 from workers.signals.scaling import within
 
 PHOTOS: Final = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -54,7 +54,14 @@ AGAINST_OPENCV: Final = 0.5
 LARGE_PER_S: Final = 60.0
 LARGE: Final = 240
 SEED: Final = 9
-POLL_S: Final = 0.2
+POLL_S: Final = 0.1
+# What a take-in leads to, groups and captions and text read for many minutes, is cancelled as it is asked for.
+ALONE: Final = """
+create function cancel_what_follows() returns trigger language plpgsql as $$ begin
+    if new.kind not in ('intake.take_in', 'signals.measure') then new.state := 'cancelled'; end if; return new;
+end $$;
+create trigger cancel_what_follows before insert on job for each row execute function cancel_what_follows()
+"""
 
 
 class Spent(NamedTuple):
@@ -122,15 +129,15 @@ def floors(photos: Sequence[Path], name: str) -> None:
     """Prints what each stage costs one thread, in ms of a processor a photo, with nothing beside it."""
     cost = dict.fromkeys(("reading and sizes", "mask", "fingerprint", "other signals"), 0.0)
     memory.share_one_heap()
-    measure(Pillow.open(photos[0]))
+    measure_pixels(np.asarray(Pillow.open(photos[0]).convert("RGB")))
     for photo in photos:
         data = photo.read_bytes()
         at = [time.thread_time()]
-        view = read_picture(data, 100).view_pixels.convert("RGB")
+        view = read_picture(data, 100).view_pixels
         at.append(time.thread_time())
-        measure(view)
+        measure_pixels(view)
         at.append(time.thread_time())
-        pixels = np.asarray(view)
+        pixels = view
         small = within(pixels, MASK_SIDE_PX)
         lab = lab_planes(small)
         at.append(time.thread_time())
@@ -167,15 +174,14 @@ def enlarged(photos: Sequence[Path], folder: Path) -> Path:
 
 
 def taken_in(place: Path, folder: Path) -> Spent:
-    """From asking for a folder until all of its photos are measured, by servers and a worker that begin anew.
-
-    What a take-in leads to, groups and captions and text read for many minutes, ends with its worker.
-    """
+    """From asking for a folder until all of its photos are measured, by servers and a worker that begin anew."""
     (place / "data").mkdir(parents=True)
     database, queue = servers.postgres(place / "data", is_durable=False), servers.redis(place / "data")
     with servers.run(database), servers.run(queue):
         migrate(database.url)
         engine = create_engine(database.url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(ALONE)
         worker = start(place, queue.url, database.url, PROCESSES)
         try:
             return one_folder(engine, queue.url, folder, worker.pid)

@@ -10,6 +10,8 @@ import os
 from typing import Final
 
 from celery.signals import worker_init
+from PIL import Image as Pillow
+from sqlalchemy.orm import configure_mappers
 
 from app.intake import memory
 from workers import export_job, freeze_job, group_job, intake_job, mend_job, operation_job, removal_job, rules_job
@@ -46,3 +48,6 @@ def step_back(**_: object) -> None:
     """Let everything else on this machine go first, and reuse memory; the processes that do the jobs inherit it."""
     os.nice(NICENESS)
     memory.share_one_heap()
+    # Once for them all, not by each at its first job.
+    configure_mappers()
+    Pillow.init()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +22,10 @@ from app.intake.planning import Listed
 from app.intake.streaming import Stream
 from app.intake.taking import Measuring, Share, take_share
 from workers.celery_app import Cut, Results, Work, cut_evenly, shared
-from workers.signals.measure import SIGNALS_VERSION, measure
+from workers.signals.measure import SIGNALS_VERSION, measure_pixels
 
 # A new photo is measured while its pixels are in memory, so that `signals.measure` need not decode it again.
-MEASURING: Final = Measuring(SIGNALS_VERSION, lambda view: asdict(measure(view)))
+MEASURING: Final = Measuring(SIGNALS_VERSION, lambda view: measure_pixels(view).columns())
 
 
 def take_in(work: Work) -> dict[str, Any] | Cut:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image as Pillow
 
 from app import jobs
 from app.catalog import mends
-from app.catalog.files import SUFFIXES, THUMB_FORMAT, THUMB_SIDE_PX, VIEW_FORMAT, VIEW_SIDE_PX
+from app.catalog.files import VIEW_SIDE_PX, put_thumb, put_view
 from app.catalog.mends import MASK_SIDE_PX, MASK_SUFFIX, Edits
 from app.errors import Refused
 from app.intake import memory
-from app.intake.thumbnails import encode, shrink, within
+from app.intake.thumbnails import encode, shrink, thumbnail, within
 from app.storage import Storage
 from workers.celery_app import Work
 from workers.mending import framed, mask_of, mended
@@ -72,13 +73,13 @@ def _made(storage: Storage, asked: _Asked) -> dict[str, Any]:
     mask = _mask(storage, asked)
     result = mended(picture, asked.edits, mask)
     view = shrink(result, VIEW_SIDE_PX)
-    files = encode(result, "PNG"), encode(view, VIEW_FORMAT), encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT)
+    files = encode(result, "PNG"), encode(view, "JPEG"), thumbnail(np.asarray(view))
     columns = {
         "width_px": result.width,
         "height_px": result.height,
         "render_path": _kept(storage, files[0]),
-        "view_sha256": storage.put("views", files[1], SUFFIXES[VIEW_FORMAT]),
-        "thumb_sha256": storage.put("thumbs", files[2], SUFFIXES[THUMB_FORMAT]),
+        "view_sha256": put_view(storage, files[1]),
+        "thumb_sha256": put_thumb(storage, files[2]),
         "made_bytes": sum(map(len, files)),
     }
     if mask is None:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Lab = NDArray[np.float64]
+Planes = NDArray[np.float32]
 
 SRGB_TO_XYZ = np.array(
     [
@@ -166,18 +167,33 @@ def leading_colour(labs: ArrayLike) -> LeadingColour:
     darken, it is the lighter half that counts, of a light one the lightest quarter: a white shirt is white though its
     folds are not. Of black all counts, for its light half is sheen.
     """
-    pixels = np.asarray(labs, dtype=np.float64).reshape(-1, 3)
-    strength = chroma(pixels)
-    is_coloured = strength > np.clip(_DARK_SATURATION * pixels[:, 0], NEUTRAL_CHROMA, COLOURED_CHROMA)
-    hued = _of_one_hue(pixels[is_coloured], strength[is_coloured])
-    neutral = _of_one_lightness(pixels[~is_coloured])
-    is_hue_clear = len(hued) >= len(pixels) * CLEAR_SHARE and len(hued) >= len(neutral) * _COLOUR_OVER_NEUTRAL
-    if is_hue_clear or len(neutral) == 0:
-        return LeadingColour(_paint(hued), len(hued) / len(pixels))
-    middle = float(np.median(neutral[:, 0]))
-    shaded = 75 if middle >= _LIGHT else 50 if middle >= _BLACK else 0
-    lit = neutral[neutral[:, 0] >= np.percentile(neutral[:, 0], shaded)]
-    return LeadingColour(np.asarray(np.median(lit, axis=0)), len(neutral) / len(pixels))
+    # Planes of single floats: exact to far less than a colour is told by, in a third of the time.
+    pixels = np.ascontiguousarray(np.asarray(labs, dtype=np.float32).reshape(-1, 3).T)
+    count = pixels.shape[1]
+    strength = np.hypot(pixels[1], pixels[2])
+    is_coloured = strength > np.clip(_DARK_SATURATION * pixels[0], NEUTRAL_CHROMA, COLOURED_CHROMA)
+    hued = _of_one_hue(pixels[:, is_coloured], strength[is_coloured])
+    neutral = _of_one_lightness(pixels[:, ~is_coloured])
+    hues, neutrals = hued.shape[1], neutral.shape[1]
+    is_hue_clear = hues >= count * CLEAR_SHARE and hues >= neutrals * _COLOUR_OVER_NEUTRAL
+    if is_hue_clear or neutrals == 0:
+        return LeadingColour(_paint(hued), hues / count)
+    middle = float(quantile(neutral[0], 0.5))
+    shaded = 0.75 if middle >= _LIGHT else 0.5 if middle >= _BLACK else 0.0
+    lit = neutral[:, neutral[0] >= quantile(neutral[0], shaded)] if shaded else neutral
+    return LeadingColour(quantile(lit, 0.5).astype(np.float64), neutrals / count)
+
+
+def quantile(values: Planes, share: float) -> Planes:
+    """The value below which a `share` of the last axis lies, between two of them in proportion: (..., n) to (...).
+
+    As `np.quantile`, which takes ten times as long. At least one value, and none that is no number.
+    """
+    place = share * (values.shape[-1] - 1)
+    low = int(place)
+    high = min(low + 1, values.shape[-1] - 1)
+    ordered = np.partition(values, (low, high), axis=-1)
+    return np.asarray(ordered[..., low] + (ordered[..., high] - ordered[..., low]) * np.float32(place - low))
 
 
 def dominant_colour(labs: ArrayLike) -> Lab:
@@ -223,35 +239,36 @@ def name_background(lab: Sequence[float] | Lab, busy: bool = False) -> str:
     return f"dark {name}" if lightness < 35 else name
 
 
-def _of_one_hue(pixels: Lab, strength: NDArray[np.float64]) -> Lab:
+def _of_one_hue(pixels: Planes, strength: Planes) -> Planes:
     """Of coloured pixels, those within 30 degrees of the hue that has the most chroma around it."""
-    if len(pixels) == 0:
+    if pixels.shape[1] == 0:
         return pixels
-    hues = np.degrees(np.arctan2(pixels[:, 2], pixels[:, 1])) % 360
-    weights = np.histogram(hues, bins=72, range=(0, 360), weights=strength)[0]
+    hues = np.degrees(np.arctan2(pixels[2], pixels[1])) % np.float32(360)
+    weights = np.bincount((hues / 5).astype(np.intp) % 72, strength, minlength=72)
     # Eleven bins of 5 degrees stay within reach of their middle, so at least one pixel is near.
     around = np.convolve(np.tile(weights, 3), np.ones(11), mode="same")[72:144]
     centre = (float(around.argmax()) + 0.5) * 5
     for _ in range(3):
-        away = (hues - centre + 180) % 360 - 180
-        is_near = np.abs(away) <= _HUE_REACH
-        centre += float(np.average(away[is_near], weights=strength[is_near]))
-    return pixels[np.abs((hues - centre + 180) % 360 - 180) <= _HUE_REACH]
+        away = (hues - np.float32(centre - 180)) % np.float32(360) - np.float32(180)
+        near = np.where(np.abs(away) <= _HUE_REACH, strength, 0)
+        centre += float(near @ away) / float(near.sum())
+    away = (hues - np.float32(centre - 180)) % np.float32(360) - np.float32(180)
+    return pixels[:, np.abs(away) <= _HUE_REACH]
 
 
-def _of_one_lightness(pixels: Lab) -> Lab:
+def _of_one_lightness(pixels: Planes) -> Planes:
     """Of neutral pixels, those around their most common lightness."""
-    lightness = pixels[:, 0]
-    counts = np.convolve(np.histogram(lightness, bins=25, range=(0, 100))[0], (1, 2, 3, 2, 1), mode="same")
+    bins = np.clip((pixels[0] / 4).astype(np.intp), 0, 24)
+    counts = np.convolve(np.bincount(bins, minlength=25), (1, 2, 3, 2, 1), mode="same")
     crest = (int(counts.argmax()) + 0.5) * 4
-    return pixels[np.abs(lightness - crest) <= _LIGHTNESS_REACH]
+    return pixels[:, np.abs(pixels[0] - np.float32(crest)) <= _LIGHTNESS_REACH]
 
 
-def _paint(pixels: Lab) -> Lab:
-    """The colour of a paint from its pixels, lit and shaded: Lab (n, 3), n >= 1, to Lab (3,)."""
-    strength = chroma(pixels)
-    level, a, b = np.median(pixels[strength >= np.median(strength)], axis=0)
-    all_level, all_a, all_b = np.median(pixels, axis=0)
+def _paint(pixels: Planes) -> Lab:
+    """The colour of a paint from its pixels, lit and shaded: planes (3, n), n >= 1, to Lab (3,)."""
+    strength = np.hypot(pixels[1], pixels[2])
+    level, a, b = quantile(pixels[:, strength >= quantile(strength, 0.5)], 0.5).astype(np.float64)
+    all_level, all_a, all_b = quantile(pixels, 0.5).astype(np.float64)
     # Satin shines over half of it: what is strongest there lies in the shade.
     level = max(level, all_level)
     turn = np.hypot(a, b) / np.hypot(all_a, all_b)

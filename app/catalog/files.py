@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from app.catalog.tables import Image
-from app.storage import Storage
+from app.storage import Keeper, Storage
 
 Shape = Literal["thumb", "view", "original"]
 
@@ -21,12 +21,11 @@ CONTENT_TYPES: Final = {
 # Formats that browsers do not show, or few of them: their pictures are shown, and learned from, as lossless renders.
 UNSHOWN: Final = ("TIFF", "HEIF", "JXL")
 
-# Thumbnails are many and small, views few and looked at closely. A JPEG view costs a tenth of the time of a WebP one
-# and, unlike WebP, keeps colour at full resolution.
+# Thumbnails and views are JPEG: a WebP costs some ten times the time of one.
 THUMB_SIDE_PX: Final = 256
-THUMB_FORMAT: Final = "WEBP"
 VIEW_SIDE_PX: Final = 1024
-VIEW_FORMAT: Final = "JPEG"
+# Thumbnails that versions before 1 December 2026 made.
+_WEBP_THUMB: Final = ".webp"
 
 
 def file_of(storage: Storage, image: Image, shape: Shape) -> tuple[Path, str]:
@@ -34,13 +33,12 @@ def file_of(storage: Storage, image: Image, shape: Shape) -> tuple[Path, str]:
 
     Of a format that browsers do not show, the original is its lossless render.
     """
-    if shape == "thumb":
-        return thumb_path(storage, image.thumb_sha256), CONTENT_TYPES[THUMB_FORMAT]
-    if shape == "view":
-        return view_path(storage, image.view_sha256), CONTENT_TYPES[VIEW_FORMAT]
-    if image.format in UNSHOWN:
-        return storage.root / image.render_path, CONTENT_TYPES["PNG"]
-    return original_of(storage, image), CONTENT_TYPES[image.format]
+    if shape == "original":
+        if image.format in UNSHOWN:
+            return storage.root / image.render_path, CONTENT_TYPES["PNG"]
+        return original_of(storage, image), CONTENT_TYPES[image.format]
+    path = thumb_path(storage, image.thumb_sha256) if shape == "thumb" else view_path(storage, image.view_sha256)
+    return path, content_type_of(path)
 
 
 def original_of(storage: Storage, image: Image) -> Path:
@@ -48,11 +46,30 @@ def original_of(storage: Storage, image: Image) -> Path:
     return storage.path("originals", image.sha256, SUFFIXES[image.format])
 
 
+def put_thumb(storage: Keeper, thumb: bytes) -> str:
+    """Keep a thumbnail; its SHA-256."""
+    return storage.put("thumbs", thumb, ".jpg")
+
+
+def put_view(storage: Keeper, view: bytes) -> str:
+    """Keep a view; its SHA-256."""
+    return storage.put("views", view, ".jpg")
+
+
 def thumb_path(storage: Storage, thumb_sha256: str) -> Path:
     """Where the thumbnail with these bytes lies."""
-    return storage.path("thumbs", thumb_sha256, SUFFIXES[THUMB_FORMAT])
+    path = storage.path("thumbs", thumb_sha256, ".jpg")
+    earlier = path.with_suffix(_WEBP_THUMB)
+    return earlier if not path.exists() and earlier.exists() else path
 
 
 def view_path(storage: Storage, view_sha256: str) -> Path:
-    """Where the view with these bytes lies."""
-    return storage.path("views", view_sha256, SUFFIXES[VIEW_FORMAT])
+    """Where the view with these bytes lies: among the originals where a small JPEG is its own view."""
+    path = storage.path("views", view_sha256, ".jpg")
+    original = storage.path("originals", view_sha256, ".jpg")
+    return original if not path.exists() and original.exists() else path
+
+
+def content_type_of(path: Path) -> str:
+    """The content type of a thumbnail or a view."""
+    return CONTENT_TYPES["WEBP" if path.suffix == _WEBP_THUMB else "JPEG"]

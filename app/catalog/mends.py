@@ -22,11 +22,10 @@ from app import jobs, people
 from app.catalog import reading
 from app.catalog.files import (
     CONTENT_TYPES,
-    THUMB_FORMAT,
     UNSHOWN,
-    VIEW_FORMAT,
     VIEW_SIDE_PX,
     Shape,
+    content_type_of,
     original_of,
     thumb_path,
     view_path,
@@ -173,13 +172,13 @@ def picture(session: Session, image: Image, mend_id: int | None) -> Mend:
 def file_of(session: Session, storage: Storage, image: Image, mend_id: int | None, shape: Shape) -> tuple[Path, str]:
     """As `files.file_of`, of the picture that one mend shows, or of the one taken in. Raises NotFound."""
     shown = picture(session, image, mend_id)
-    if shape == "thumb":
-        return thumb_path(storage, shown.thumb_sha256 or ""), CONTENT_TYPES[THUMB_FORMAT]
-    if shape == "view":
-        return view_path(storage, shown.view_sha256 or ""), CONTENT_TYPES[VIEW_FORMAT]
-    if shown.edits or image.format in UNSHOWN:
-        return storage.root / (shown.render_path or ""), CONTENT_TYPES["PNG"]
-    return original_of(storage, image), CONTENT_TYPES[image.format]
+    if shape == "original":
+        if shown.edits or image.format in UNSHOWN:
+            return storage.root / (shown.render_path or ""), CONTENT_TYPES["PNG"]
+        return original_of(storage, image), CONTENT_TYPES[image.format]
+    is_thumb = shape == "thumb"
+    path = thumb_path(storage, shown.thumb_sha256 or "") if is_thumb else view_path(storage, shown.view_sha256 or "")
+    return path, content_type_of(path)
 
 
 def request(

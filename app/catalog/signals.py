@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.catalog import reading
 from app.catalog.tables import Image, Signals
-from app.database import utc_now
+from app.database import recordset, utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ def record(
     ]
     if not rows:
         return
-    new = insert(Signals)
+    new = insert(Signals).from_select(list(rows[0]), select(recordset(Signals, rows)))
     changed = {column: new.excluded[column] for column in rows[0] if column != "image_id"}
-    session.execute(new.on_conflict_do_update(index_elements=["image_id"], set_=changed), rows)
+    session.execute(new.on_conflict_do_update(index_elements=["image_id"], set_=changed))
 
 
 def of(session: Session, image_id: int) -> Signals | None:

@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol, get_args
 from app.datasets.manifest import Split
 from app.errors import DiskFull, Refused
 from app.exports.members import ExportMember, Outgoing
-from app.storage import atomic_file, free_on, fsync_folder, saying_full
+from app.storage import atomic_file, free_on, fsync, saying_full
 
 NAMED_AT_MOST: Final = 5
 TOLD_EVERY: Final = 100
@@ -155,7 +155,7 @@ def write(
         with atomic_file(part / "README.md") as file:
             file.write(card(head, left_out).encode())
         part.rename(folder)
-        fsync_folder(folder.parent)
+        fsync(folder.parent)
         return _counted(folder, outgoing, state)
 
 
@@ -290,7 +290,7 @@ def _write_shard(
         _keep(state_file, state)
     _flush(temporary)
     temporary.rename(place)
-    fsync_folder(place.parent)
+    fsync(place.parent)
 
 
 def _told_from(listener: Listener, before: int, count: int) -> None:

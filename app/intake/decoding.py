@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 import numpy as np
 import pillow_heif
+from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,
     ImageCms,
@@ -27,12 +28,12 @@ from PIL import (
 )
 from PIL import Image as Pillow
 
-from app.catalog.files import THUMB_FORMAT, THUMB_SIDE_PX, UNSHOWN, VIEW_FORMAT, VIEW_SIDE_PX
+from app.catalog.files import UNSHOWN, VIEW_SIDE_PX
 from app.catalog.notes import Note
 from app.errors import Refused
 from app.intake import camera_raw, code_points, heif, jpeg_xl, libtiff, memory, soundness, tiff
 from app.intake.soundness import Damaged, Mended
-from app.intake.thumbnails import encode, shrink, within
+from app.intake.thumbnails import encode, shrink_pixels, thumbnail, within
 
 SMALLEST_SIDE_PX: Final = 32
 _ORIENTATION: Final = 0x0112
@@ -69,6 +70,8 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 _RAW: Final = "Camera raw files are not taken in; develop them and export JPEG or TIFF first."
 _STRIP_PIXELS: Final = 1 << 20
+# Views that are made take 2 to 4 bits a pixel.
+OWN_VIEW_BITS: Final = 4
 
 
 class Unreadable(Refused):
@@ -81,7 +84,8 @@ class DecodedPicture:
 
     `format` is one of JPEG, PNG, WEBP, TIFF, BMP, GIF, AVIF, HEIF, JXL; sizes are as a person sees the picture; `thumb`
     and `view` are encoded files of the formats in `catalog.files`, `render` a lossless PNG; `notes` say what had to be
-    assumed; `view_pixels` is the view before it was encoded, 8-bit RGB or L, for measuring without decoding again.
+    assumed; `view_pixels` is the view before it was encoded, uint8 (h, w, 3) or, grey, (h, w), for measuring without
+    decoding again. The view of a small JPEG is its own bytes, less what is not picture.
     """
 
     format: str
@@ -94,7 +98,7 @@ class DecodedPicture:
     view: bytes
     thumb: bytes
     notes: tuple[Note, ...]
-    view_pixels: Pillow.Image
+    view_pixels: NDArray[np.uint8]
 
 
 def read_picture(data: bytes, max_megapixels: int, name: str = "") -> DecodedPicture:
@@ -256,10 +260,12 @@ def _read(opened: Pillow.Image, notes: list[Note], still: heif.Still, checked: M
         notes = ["large-profile", *notes]
     width, height = opened.size
     if is_plain and transform is None and table is None:
-        view = shrink(opened if checked.pixels is None else checked.pixels, VIEW_SIDE_PX)
+        pixels = np.asarray(opened) if checked.pixels is None else checked.pixels
+        small = shrink_pixels(pixels, VIEW_SIDE_PX)
+        view = _own_view(checked.data, small) if file_format == "JPEG" and small is pixels else None
         return DecodedPicture(
-            file_format, width, height, False, profile is not None, False, None, encode(view, VIEW_FORMAT),
-            encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT), tuple(dict.fromkeys(notes)), view,
+            file_format, width, height, False, profile is not None, False, None,
+            view or encode(Pillow.fromarray(small), "JPEG"), thumbnail(small), tuple(dict.fromkeys(notes)), small,
         )  # fmt: skip
     if checked.pixels is not None and opened.mode != "CMYK":
         opened, checked.pixels = Pillow.fromarray(checked.pixels), None
@@ -269,12 +275,19 @@ def _read(opened: Pillow.Image, notes: list[Note], still: heif.Still, checked: M
         opened.close()  # its pixels go before more are made
     upright = flat if turn is None or file_format in _TURNED_BY_READER else flat.transpose(turn)
     del flat
-    view = shrink(upright, VIEW_SIDE_PX)
+    small = shrink_pixels(np.asarray(upright), VIEW_SIDE_PX)
     return DecodedPicture(
         file_format, upright.width, upright.height, had_alpha, profile is not None, turn is not None or still.is_turned,
-        encode(upright, "PNG"), encode(view, VIEW_FORMAT), encode(shrink(view, THUMB_SIDE_PX), THUMB_FORMAT),
-        tuple(dict.fromkeys([*notes, *assumed])), view,
+        encode(upright, "PNG"), encode(Pillow.fromarray(small), "JPEG"), thumbnail(small),
+        tuple(dict.fromkeys([*notes, *assumed])), small,
     )  # fmt: skip
+
+
+def _own_view(data: bytes, pixels: NDArray[np.uint8]) -> bytes | None:
+    """A small JPEG as its own view: its very bytes, or those less all that is not picture. None for one that is large
+    for its pixels, or of a kind that some browsers do not show."""
+    bare = soundness.bare_jpeg(data)
+    return bare if bare is not None and 8 * len(bare) <= OWN_VIEW_BITS * pixels.shape[0] * pixels.shape[1] else None
 
 
 def _check_size(size: tuple[int, int], max_megapixels: int) -> None:

@@ -11,11 +11,12 @@ import io
 from contextlib import suppress
 from typing import Final
 
+import numpy as np
 from PIL import Image as Pillow
 
-from app.catalog.files import THUMB_FORMAT, THUMB_SIDE_PX
+from app.catalog.files import THUMB_SIDE_PX
 from app.intake import camera_raw, memory
-from app.intake.thumbnails import encode, shrink
+from app.intake.thumbnails import thumbnail
 
 _FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _MAX_PIXELS: Final = 64_000_000
@@ -51,4 +52,4 @@ def _decode(data: bytes) -> bytes | None:
 
 
 def _thumbnail(picture: Pillow.Image) -> bytes:
-    return encode(shrink(picture.convert("RGB"), THUMB_SIDE_PX), THUMB_FORMAT)
+    return thumbnail(np.asarray(picture.convert("RGB")))

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.catalog import reading
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
+from app.database import recordset
 from app.errors import NotFound, Refused
 from app.intake import describing, refused_before
 from app.intake.folders import holds_none
@@ -125,13 +126,13 @@ def record_source_files(session: Session, rows: Iterable[dict[str, Any]]) -> Non
     files = {(row["file_name"], row["sha256"]): row for row in rows}
     if not files:
         return
-    new = insert(SourceFile)
+    sorted_rows = [files[key] for key in sorted(files)]
+    new = insert(SourceFile).from_select(list(sorted_rows[0]), select(recordset(SourceFile, sorted_rows)))
     changed = {name: new.excluded[name] for name in ("intake_id", "image_id", "outcome", "reason", "thumb_sha256")}
     session.execute(
         new.on_conflict_do_update(
             index_elements=["catalog_id", "file_name", "sha256"], set_=changed, where=SourceFile.outcome == "refused"
-        ),
-        [files[key] for key in sorted(files)],
+        )
     )
     refused_before.forget_replaced(session, next(iter(files.values()))["intake_id"], list(files))
 

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from sqlalchemy import Select, TableValuedAlias, Text, column, delete, func, literal, select, true, update
-from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
+from sqlalchemy import Select, delete, select, true, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.orm import Session, aliased
-from sqlalchemy.types import TypeEngine
 
 from app.captions import writing
 from app.catalog.tables import Intake
+from app.database import recordset
 from app.errors import Refused
 from app.intake.metadata import PhotoMetadata, is_metadata, key_of, row_said
 from app.intake.plain_files import Unread, read_plain
@@ -52,28 +52,14 @@ def stage(session: Session, intake_id: int, entries: Iterable[Entry]) -> None:
 def change(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Set columns of staged entries, which `id` names; all rows set the same ones. In one statement for them all."""
     if rows:
-        given = _recordset(rows, list(rows[0]))
+        given = recordset(IntakeFile, rows)
         values = {name: given.c[name] for name in rows[0] if name != "id"}
         changing = update(IntakeFile).where(IntakeFile.id == given.c.id).values(values)
         session.execute(changing, execution_options={"synchronize_session": False})
 
 
 def _inserting(rows: Sequence[dict[str, Any]]) -> Insert:
-    names = list(rows[0])
-    given = _recordset(rows, names)
-    listed = [func.decode(given.c.place, "hex") if name == "place" else given.c[name] for name in names]
-    return insert(IntakeFile).from_select(names, select(*listed))
-
-
-def _recordset(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> TableValuedAlias:
-    """Rows as one value: a statement of a thousand rows of parameters takes longer to write than to do."""
-    types: dict[str, TypeEngine[Any]] = {name: IntakeFile.__table__.c[name].type for name in names} | {"place": Text()}
-    columns = [column(name, types[name] if types[name].__class__ is not JSONB else JSONB()) for name in names]
-    return (
-        func.jsonb_to_recordset(literal(list(rows), JSONB()))
-        .table_valued(*columns)
-        .render_derived(name="given_rows", with_types=True)
-    )
+    return insert(IntakeFile).from_select(list(rows[0]), select(recordset(IntakeFile, rows)))
 
 
 def stage_photos(session: Session, intake_id: int, named: Iterable[tuple[str, int]]) -> None:
@@ -197,7 +183,7 @@ def _row(intake_id: int, entry: Entry) -> dict[str, Any]:
 def _columns(intake_id: int, kind: str, name: str, locator: dict[str, Any]) -> dict[str, Any]:
     return {
         "intake_id": intake_id,
-        "place": hashlib.sha256(json.dumps(locator, sort_keys=True).encode()).hexdigest(),
+        "place": hashlib.sha256(json.dumps(locator, sort_keys=True).encode()).digest(),
         "kind": kind,
         "name": name,
         "stem": stem_of(name),

@@ -12,17 +12,20 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
-from PIL import Image as Pillow
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.catalog import reading, signals
-from app.catalog.files import SUFFIXES, THUMB_FORMAT, VIEW_FORMAT
+from app.catalog.files import SUFFIXES, put_thumb, put_view
 from app.catalog.tables import Image
+from app.database import recordset
 from app.intake import describing, fetching, ingest, memory, planning, refused_before, settling, staging
 from app.intake.decoding import Unreadable, read_picture
 from app.intake.describing import Begin, IntakeRemarks, facts_of
@@ -31,11 +34,11 @@ from app.intake.ingest import Tell
 from app.intake.sources.entry import Unopened, located
 from app.intake.sources.opening import Fetch, Opener
 from app.intake.tables import IntakeFile
-from app.storage import Storage
+from app.storage import Keeper, Storage
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 32
+BATCH: Final = 96
 # A batch ends early where its files are large: they are held from when they are read until they are kept.
 BATCH_BYTES: Final = 64 * 1024 * 1024
 # While one thread waits for a disk to flush, another decodes: Pillow does both without the interpreter lock. More than
@@ -48,10 +51,11 @@ BEAT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """How a new photo is measured while its pixels are in memory: the version of signals, and from a view to them."""
+    """How a new photo is measured while its pixels are in memory: the version of signals, and from a view to them,
+    uint8 (h, w, 3) or, grey, (h, w)."""
 
     version: int
-    measure: Callable[[Pillow.Image], Mapping[str, Any]]
+    measure: Callable[[NDArray[np.uint8]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,9 @@ def take_share(
             # A picture whose file went missing gets it back.
             known = {key: row for key, row in known.items() if (storage.root / row.render_path).is_file()}
             fresh = {read.sha256: read for read in reversed(batch) if read.reason is None and read.sha256 not in known}
-            list(pool.map(lambda read: _keep(storage, read, max_megapixels, measuring), fresh.values()))
+            with storage.together() as files:
+                keep = partial(_keep, storage, files, max_megapixels, measuring)
+                list(pool.map(keep, fresh.values()))
             for read in batch:
                 # The same bytes under another name are refused for the same reason.
                 same = fresh.get(read.sha256, read)
@@ -219,7 +225,7 @@ def _refuse_removed(session: Session, catalog_id: int, batch: Sequence[_Read]) -
             read.reason = ingest.describe_removal(row.removed_at, row.reason)
 
 
-def _keep(storage: Storage, read: _Read, max_megapixels: int, measuring: Measuring | None) -> None:
+def _keep(storage: Storage, files: Keeper, max_megapixels: int, measuring: Measuring | None, read: _Read) -> None:
     """Decode a new picture, keep its files and measure it, or say why not. Raises Refused when the disk is full."""
     with memory.FILES.hold(len(read.data)):
         try:
@@ -227,19 +233,21 @@ def _keep(storage: Storage, read: _Read, max_megapixels: int, measuring: Measuri
         except Unreadable as refusal:
             read.reason = refusal.sentence
             if (seen := glimpse(read.data, read.row.name)) is not None:
-                read.thumb_sha256 = storage.put("thumbs", seen, SUFFIXES[THUMB_FORMAT])
+                read.thumb_sha256 = put_thumb(files, seen)
             return
         suffix = SUFFIXES[picture.format]
-        shown = storage.path("originals", storage.put("originals", read.data, suffix, read.sha256), suffix)
+        shown = storage.path("originals", files.put("originals", read.data, suffix, read.sha256), suffix)
         if picture.render is not None:
-            shown = storage.path("renders", storage.put("renders", picture.render, ".png"), ".png")
+            shown = storage.path("renders", files.put("renders", picture.render, ".png"), ".png")
+        # A small JPEG may be its own view.
+        made = [made for made in (picture.render, picture.view, picture.thumb) if made and made is not read.data]
         if measuring is not None:
             read.measured = _measured(measuring, picture.view_pixels, read.row.name)
         read.columns = {
             "sha256": read.sha256,
             "format": picture.format,
             "size_bytes": len(read.data),
-            "made_bytes": len(picture.render or b"") + len(picture.view) + len(picture.thumb),
+            "made_bytes": sum(map(len, made)),
             "width_px": picture.width_px,
             "height_px": picture.height_px,
             "had_alpha": picture.had_alpha,
@@ -247,14 +255,14 @@ def _keep(storage: Storage, read: _Read, max_megapixels: int, measuring: Measuri
             "was_turned": picture.was_turned,
             "notes": list(picture.notes),
             "render_path": shown.relative_to(storage.root).as_posix(),
-            "thumb_sha256": storage.put("thumbs", picture.thumb, SUFFIXES[THUMB_FORMAT]),
-            "view_sha256": storage.put("views", picture.view, SUFFIXES[VIEW_FORMAT]),
+            "thumb_sha256": put_thumb(files, picture.thumb),
+            "view_sha256": read.sha256 if picture.view is read.data else put_view(files, picture.view),
         }
 
 
-def _measured(measuring: Measuring, view: Pillow.Image, name: str) -> Mapping[str, Any] | None:
+def _measured(measuring: Measuring, view: NDArray[np.uint8], name: str) -> Mapping[str, Any] | None:
     try:
-        return measuring.measure(view.convert("RGB"))
+        return measuring.measure(view)
     except Exception:
         # The photo is taken in all the same; `signals.measure` finds it unmeasured and says what is wrong.
         log.exception("%s was not measured while it was taken in", name)
@@ -292,7 +300,8 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
              "extra": {**read.of_server, **facts["extra"]}, "catalog_id": catalog_id, "intake_id": intake_id}
             for read in stored
         ]  # fmt: skip
-        session.execute(insert(Image).on_conflict_do_nothing(), rows)
+        new = insert(Image).from_select(list(rows[0]), select(recordset(Image, rows)))
+        session.execute(new.on_conflict_do_nothing())
     known = _known(session, catalog_id, batch)
     there = reading.held(session, [image.image_id for image in known.values()])
     known = {sha256: image for sha256, image in known.items() if image.image_id in there}

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from app.catalog.files import THUMB_SIDE_PX
+
 Pixels = NDArray[np.uint8]
 
 _SAVE: Final = {
     "JPEG": {"quality": 92, "subsampling": 0},
-    "WEBP": {"quality": 82, "method": 1},
     "PNG": {"compress_level": 1},
 }
+_SAVE_THUMB: Final = {"quality": 85}
 
 
 def within(size: tuple[int, int], side_px: int) -> tuple[int, int]:
@@ -25,8 +28,14 @@ def within(size: tuple[int, int], side_px: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def shrink(picture: Pillow.Image | Pixels, side_px: int) -> Pillow.Image:
-    """The picture, mode RGB or L or its pixels as uint8 (h, w, 3) or (h, w), with its longest side at most `side_px`.
+def shrink(picture: Pillow.Image, side_px: int) -> Pillow.Image:
+    """The picture, mode RGB or L, with its longest side at most `side_px`. See `shrink_pixels`."""
+    is_small = max(picture.size) <= side_px
+    return picture if is_small else Pillow.fromarray(shrink_pixels(np.asarray(picture), side_px))
+
+
+def shrink_pixels(pixels: Pixels, side_px: int) -> Pixels:
+    """Pixels uint8 (h, w, 3) or (h, w) with their longest side at most `side_px`; those of a small picture as they are.
 
     What the smaller grid cannot show is smoothed away first, by a Gaussian. Its width was chosen on real photos: made
     1.5 to 3 times smaller they differ from those of Pillow's Hamming filter by under one level of 255 (root mean
@@ -36,24 +45,32 @@ def shrink(picture: Pillow.Image | Pixels, side_px: int) -> Pillow.Image:
     # Loaded here, for the pages know this file and never make a picture.
     import cv2
 
-    pixels = np.asarray(picture)
     height, width = pixels.shape[:2]
     size = within((width, height), side_px)
     if size == (width, height):
-        return picture if isinstance(picture, Pillow.Image) else Pillow.fromarray(picture)
+        return pixels
     times = max(width, height) / side_px
     if times > 3:
-        return Pillow.fromarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+        return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     reach = 3 if times < 2.2 else 5
     smooth = cv2.GaussianBlur(pixels, (reach, reach), 0.7 * (times - 1) ** 0.5)
-    return Pillow.fromarray(cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC))
+    return np.asarray(cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
-def encode(picture: Pillow.Image, file_format: str) -> bytes:
-    """The picture as a file: JPEG, WEBP or PNG. Nothing of the original but its pixels comes along."""
+def encode(picture: Pillow.Image, file_format: Literal["JPEG", "PNG"]) -> bytes:
+    """The picture as a file. Nothing of the original but its pixels comes along."""
+    return _encode(picture, file_format, _SAVE[file_format])
+
+
+def thumbnail(pixels: Pixels) -> bytes:
+    """Pixels uint8 (h, w, 3) or (h, w) made small, as a JPEG."""
+    return _encode(Pillow.fromarray(shrink_pixels(pixels, THUMB_SIDE_PX)), "JPEG", _SAVE_THUMB)
+
+
+def _encode(picture: Pillow.Image, file_format: str, options: Mapping[str, int]) -> bytes:
     buffer = io.BytesIO()
     # A fresh copy carries no profile and no EXIF block of the original along; what has none needs no copy.
     bare = picture.copy() if picture.info else picture
     bare.info.clear()
-    bare.save(buffer, file_format, **_SAVE[file_format])
+    bare.save(buffer, file_format, **options)
     return buffer.getvalue()

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog.files import SUFFIXES, THUMB_FORMAT, view_path
+from app.catalog.files import original_of, thumb_path, view_path
 from app.catalog.mend_tables import Mend
 from app.catalog.tables import Image, SourceFile
 from app.jobs import Job
@@ -30,9 +30,9 @@ SETTLED_AFTER_S: Final = 120.0
 def of(storage: Storage, image: Image) -> list[str]:
     """The files of a photo, relative to the data folder, each once."""
     paths = (
-        storage.path("originals", image.sha256, SUFFIXES[image.format]),
+        original_of(storage, image),
         storage.root / image.render_path,
-        storage.path("thumbs", image.thumb_sha256, SUFFIXES[THUMB_FORMAT]),
+        thumb_path(storage, image.thumb_sha256),
         view_path(storage, image.view_sha256),
     )
     return sorted({path.relative_to(storage.root).as_posix() for path in paths})
@@ -40,7 +40,7 @@ def of(storage: Storage, image: Image) -> list[str]:
 
 def thumb(storage: Storage, sha256: str) -> str:
     """The file of a small picture, relative to the data folder."""
-    return storage.path("thumbs", sha256, SUFFIXES[THUMB_FORMAT]).relative_to(storage.root).as_posix()
+    return thumb_path(storage, sha256).relative_to(storage.root).as_posix()
 
 
 def request_deletion(

@@ -38,7 +38,7 @@ def mended(session: Session, storage: Storage, photo: Image) -> Mend:
     mend = mends.request(session, photo.id, EDITS, mask, by, base.id if base else 0)
     render = storage.path("renders", storage.put("renders", b"mended", ".png"), ".png")
     mend.render_path = render.relative_to(storage.root).as_posix()
-    mend.thumb_sha256, mend.view_sha256 = storage.put("thumbs", b"t", ".webp"), storage.put("views", b"v", ".jpg")
+    mend.thumb_sha256, mend.view_sha256 = storage.put("thumbs", b"t", ".jpg"), storage.put("views", b"v", ".jpg")
     mend.width_px, mend.height_px = 360, 640
     mend.mended_mask_sha256 = storage.put("masks", b"in frame", ".png")
     mends.show(session, mend, by)

@@ -13,6 +13,7 @@ from PIL import ImageCms
 
 from app.intake import decoding, soundness
 from app.intake.decoding import DecodedPicture, Unreadable, read_picture
+from app.intake.thumbnails import within
 from tests.intake.conftest import encoded, picture, png_of_claimed_size
 
 
@@ -66,9 +67,42 @@ def test_a_plain_original_needs_no_render(mode: str) -> None:
 def test_thumb_and_view_have_their_sizes_and_formats_and_carry_nothing_along() -> None:
     found = read(encoded(picture(size=(2000, 1500)), exif=exif(1), quality=80))
     thumb, view = shown(found.thumb), shown(found.view)
-    assert (thumb.format, thumb.size) == ("WEBP", (256, 192))
+    assert (thumb.format, thumb.size) == ("JPEG", (256, 192))
     assert (view.format, view.size) == ("JPEG", (1024, 768))
     assert not view.getexif() and "icc_profile" not in view.info
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_a_small_jpeg_of_nothing_but_its_picture_is_its_own_view(mode: str, options: dict[str, Any]) -> None:
+    data = encoded(picture(size=(400, 300), mode=mode), **options)
+    assert read(data).view is data
+
+
+def test_the_view_of_a_small_jpeg_has_its_pixels_and_nothing_else_of_it() -> None:
+    bare = encoded(picture(size=(400, 300)))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = encoded(picture(size=(400, 300)), exif=exif(1), icc_profile=profile, comment=b"By Ana")
+    assert read(data).view == read(data + b"Behind its end \xff\xd9").view == bare
+
+
+@pytest.mark.parametrize(
+    ("size", "quality"), [((1025, 300), 75), ((400, 300), 100)], ids=["larger than a view", "large for its pixels"]
+)
+def test_the_view_of_other_jpegs_is_made_anew(size: tuple[int, int], quality: int) -> None:
+    grain = np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    data = encoded(Pillow.fromarray(grain), quality=quality)
+    assert read(data).view not in data and shown(read(data).view).size == within(size, 1024)
+
+
+def test_a_view_is_of_a_kind_that_browsers_show() -> None:
+    """Of 8 bits, and Huffman-coded."""
+    data = encoded(picture())
+    assert soundness.bare_jpeg(data) is data
+    at = data.index(b"\xff\xc0")
+    for changed in (data.replace(b"\xff\xc0", b"\xff\xc9"), data[: at + 4] + b"\x0c" + data[at + 5 :]):
+        assert soundness.bare_jpeg(changed) is None
+    assert soundness.bare_jpeg(data[:-2]) is None
 
 
 def test_small_pictures_are_not_enlarged() -> None:

@@ -124,6 +124,20 @@ def test_pictures_become_images_with_their_files(
     assert outcomes(session) == {"t-shirt/a.jpg": ("accepted", None)}
 
 
+def test_a_small_jpeg_is_kept_once_and_shown_as_it_came(
+    session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
+) -> None:
+    (folder / "a.jpg").write_bytes(original := encoded(picture(1, (300, 200))))
+    take_in(session, begin, storage, pile, folder)
+    photo = session.scalars(select(Image)).one()
+    path, content_type = file_of(storage, photo, "view")
+    assert (path.read_bytes(), content_type) == (original, "image/jpeg")
+    assert path == file_of(storage, photo, "original")[0]
+    thumb = file_of(storage, photo, "thumb")[0]
+    assert sorted(kept for kept in (storage.root / "files").rglob("*.*")) == sorted([path, thumb])
+    assert photo.made_bytes == thumb.stat().st_size, "a quota counts no byte twice"
+
+
 def test_a_picture_that_needs_it_gets_a_render_that_looks_right(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
 ) -> None:
@@ -362,20 +376,18 @@ def test_a_full_disk_stops_with_a_sentence_and_keeps_what_was_taken_in(
 ) -> None:
     monkeypatch.setattr(taking, "BATCH", 1)
     add(folder, "a.jpg", "b.jpg", "c.jpg")
-    kept: list[str] = []
-    put = Storage.put
+    asked: list[int] = []
 
-    def filling(self: Storage, kind: Any, data: bytes, suffix: str, sha256: str = "") -> str:
-        if len(kept) == 5:
+    def filling(self: Storage, wanted_bytes: int = 0) -> None:
+        asked.append(wanted_bytes)
+        if len(asked) == 4:  # the second photo's thumbnail
             raise Refused("The disk with /data is full. Nothing was lost; free some space and go on.")
-        kept.append(kind)
-        return put(self, kind, data, suffix, sha256)
 
-    monkeypatch.setattr(Storage, "put", filling)
+    monkeypatch.setattr(Storage, "refuse_below_reserve", filling)
     with pytest.raises(Refused, match="full"):
         take_in(session, begin, storage, pile, folder)
     assert [image.file_name for image in session.scalars(select(Image))] == ["a.jpg"]
-    monkeypatch.setattr(Storage, "put", put)
+    assert len(list((storage.root / "files").rglob("*.*"))) == 2, "nothing of the second photo"
     again, _ = take_in(session, begin, storage, pile, folder)
     assert (again.accepted, again.already_there) == (2, 1)
 

@@ -212,6 +212,24 @@ def test_files_that_another_photo_has_stay_and_young_ones_wait(session: Session,
     assert not file.exists()
 
 
+def test_the_same_bytes_as_original_and_as_view_are_two_files(session: Session, storage: Storage) -> None:
+    """Somebody takes in what the app showed of another photo."""
+    names = [f"files/{kind}/aa/{'a' * 64}.jpg" for kind in ("originals", "views")]
+    assert files.unneeded(session, names) == names
+    cast.image(session, cast.catalog(session)).view_sha256 = "a" * 64
+    session.flush()
+    assert files.unneeded(session, names) == []
+
+
+def test_a_photo_that_is_its_own_view_goes_with_one_file_less(session: Session, storage: Storage) -> None:
+    photo = cast.image(session, cast.catalog(session))
+    photo.sha256 = photo.view_sha256 = storage.put("originals", b"small", ".jpg")
+    photo.render_path = storage.path("originals", photo.sha256, ".jpg").relative_to(storage.root).as_posix()
+    photo.thumb_sha256 = storage.put("thumbs", b"smaller", ".webp")
+    there = {path.relative_to(storage.root).as_posix() for path in (storage.root / "files").rglob("*.*")}
+    assert set(files.of(storage, photo)) == there and len(there) == 2
+
+
 def test_putting_bytes_again_makes_their_file_young(storage: Storage) -> None:
     sha256 = storage.put("thumbs", b"picture", ".webp")
     file = storage.path("thumbs", sha256, ".webp")

@@ -34,7 +34,7 @@ def photo(session: Session, settings: Settings, tmp_path: Path) -> Image:
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind"), [("thumb", "image/webp"), ("view", "image/jpeg"), ("original", "image/jpeg")]
+    ("shape", "kind"), [("thumb", "image/jpeg"), ("view", "image/jpeg"), ("original", "image/jpeg")]
 )
 def test_each_shape_is_served_for_good(
     client: TestClient, photo: Image, settings: Settings, shape: str, kind: str
@@ -45,6 +45,16 @@ def test_each_shape_is_served_for_good(
     assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.content == file_of(Storage(settings.data_dir), photo, shape)[0].read_bytes()  # type: ignore[arg-type]
+
+
+def test_a_thumbnail_that_an_earlier_version_made_is_served_as_what_it_is(
+    client: TestClient, session: Session, photo: Image, settings: Settings
+) -> None:
+    storage = Storage(settings.data_dir)
+    photo.thumb_sha256 = storage.put("thumbs", data := encoded(picture(5), "WEBP"), ".webp")
+    session.flush()
+    answer = client.get(f"/images/{photo.id}/thumb")
+    assert (answer.content, answer.headers["content-type"]) == (data, "image/webp")
 
 
 def test_the_original_is_what_was_taken_in(client: TestClient, photo: Image) -> None:

@@ -92,7 +92,7 @@ def test_a_photo_is_turned_and_cropped_and_its_original_is_left_alone(bench: Men
     expected = drawn().transpose(Pillow.Transpose.ROTATE_270).crop((50, 30, 150, 180))
     assert np.array_equal(bench.shown(), np.asarray(expected))
     assert bench.original.read_bytes() == before
-    for kind, sha256, suffix in (("thumbs", photo.thumb_sha256, ".webp"), ("views", photo.view_sha256, ".jpg")):
+    for kind, sha256, suffix in (("thumbs", photo.thumb_sha256, ".jpg"), ("views", photo.view_sha256, ".jpg")):
         file = bench.storage.path(kind, sha256, suffix)  # type: ignore[arg-type]
         assert hashlib.sha256(file.read_bytes()).hexdigest() == sha256
         with Pillow.open(file) as opened:

@@ -44,7 +44,8 @@ def blockiness(grey: Grey) -> float | None:
     if min(grey.shape) < 64:
         return None
     some = tuple(max(1, side // LINES) for side in grey.shape)
-    values = [_grid(lines) for lines in (grey[:: some[0]], np.ascontiguousarray(grey[:, :: some[1]].T))]
+    turned = np.asarray(cv2.transpose(grey[:, :: some[1]]), dtype=np.uint8)
+    values = [_grid(lines) for lines in (grey[:: some[0]], turned)]
     known = [value for value in values if value is not None]
     return round(max(0.0, sum(known) / len(known)), 3) if known else None
 

@@ -94,7 +94,8 @@ def _without_border(small: Pixels, box: Box) -> Box | None:
     """The box in px that a plain border leaves of one; None without a border, and where all is border."""
     left, top, right, bottom = box
     inside = small[top:bottom, left:right]
-    red, green, blue = cv2.split(cv2.absdiff(inside, np.broadcast_to(inside[0, 0], inside.shape)))
+    corner = np.append(inside[0, 0].astype(np.float64), 0.0)
+    red, green, blue = cv2.split(cv2.absdiff(inside, corner))
     off = np.asarray(cv2.max(cv2.max(red, green), blue), dtype=np.uint8)
     if off.max() <= BORDER_LEVELS:
         return None
@@ -112,14 +113,14 @@ def _ends(off: NDArray[np.uint8], axis: int) -> tuple[int, int]:
     Beside a sharp edge, a compressed border bleeds for a few pixels: little next to what comes behind them. How far it
     may is a share of what is inside, which is the same where a copy has a wider border.
     """
-    is_inner = np.asarray(cv2.reduce(off, axis, cv2.REDUCE_MAX)).ravel() > BORDER_LEVELS
-    means = np.asarray(cv2.reduce(off, axis, cv2.REDUCE_AVG, dtype=cv2.CV_64F), dtype=np.float64).ravel()
+    is_inner = off.max(axis=axis) > BORDER_LEVELS
+    sums = np.asarray(cv2.reduce(off, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S), dtype=np.int32).ravel()
     inside = np.flatnonzero(is_inner)
     reach = max(1, int(inside[-1] - inside[0] + 1) // 32)
 
-    def end(inner: NDArray[np.bool_], mean: NDArray[np.float64]) -> int:
+    def end(inner: NDArray[np.bool_], sums: NDArray[np.int32]) -> int:
         first = int(np.argmax(inner))
         near = range(first, first + reach)
-        return next((at for at in near if mean[at] * 3 >= mean[at : at + reach + 1].max()), first + reach)
+        return next((at for at in near if sums[at] * 3 >= sums[at : at + reach + 1].max()), first + reach)
 
-    return end(is_inner, means), len(means) - 1 - end(is_inner[::-1], means[::-1])
+    return end(is_inner, sums), len(sums) - 1 - end(is_inner[::-1], sums[::-1])

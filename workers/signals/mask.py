@@ -234,10 +234,17 @@ def off_smooth(lab: Planes) -> Field:
     Least squares over some 4,000 pixels of the frame: a sheet of paper under uneven light comes close to it everywhere.
     """
     height, width = lab.shape[1:]
+    every, terms = _sheet_sample(height, width)
+    bowl = _least_squares(terms, lab[:, ::every, ::every].reshape(3, -1))
+    return distance(lab, _surface(bowl, height, width))
+
+
+@lru_cache(maxsize=64)
+def _sheet_sample(height: int, width: int) -> tuple[int, Field]:
+    """The step at which some 4,000 places of a frame lie, and their `_terms` (6, n)."""
     every = max(1, round((height * width / 4000) ** 0.5))
     y, x = np.mgrid[0:height:every, 0:width:every].reshape(2, -1)
-    bowl = _least_squares(_terms(x / width - 0.5, y / height - 0.5), lab[:, y, x])
-    return distance(lab, _surface(bowl, height, width))
+    return every, _terms(x / width - 0.5, y / height - 0.5)
 
 
 def _terms(x: NDArray[np.float64], y: NDArray[np.float64]) -> Field:

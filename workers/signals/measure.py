@@ -39,7 +39,7 @@ Small subjects are not enlarged. Edges too faint to tell from noise give None.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 import cv2
 import numpy as np
@@ -49,7 +49,7 @@ from PIL import Image as Pillow
 from app.catalog.colours import CLEAR_SHARE, leading_colour, name_background, name_colour
 from workers.signals.encoding import blockiness, detail
 from workers.signals.fingerprint import fingerprint_of
-from workers.signals.lab import Field, Pixels, Planes, averaged, distance, lab_planes, quantile
+from workers.signals.lab import Field, Pixels, Planes, averaged, distance, lab_planes, quantile, upper_quantile
 from workers.signals.layout import Layout, Line, layout_of, outline_of, parts_in
 from workers.signals.light import chroma_of, light_on
 from workers.signals.mask import MASK_SIDE_PX, Segmentation, find_subject, off_smooth
@@ -111,13 +111,23 @@ class SignalValues:
     frame_keys: bytes | None = None
     frame_thumbs: bytes | None = None
 
+    def columns(self) -> dict[str, Any]:
+        """The values by their names."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
 
 def measure(picture: Pillow.Image) -> SignalValues:
     """Measure one picture: any mode Pillow turns into RGB, any size from 1 x 1 px; alpha is laid on white.
 
     Raises OSError when the picture's pixels cannot be read.
     """
-    pixels = np.asarray(_on_white(picture))
+    return measure_pixels(np.asarray(_on_white(picture)))
+
+
+def measure_pixels(pixels: Pixels) -> SignalValues:
+    """Measure a picture by its pixels, sRGB, uint8 (h, w, 3) or, of a grey one, (h, w)."""
+    if pixels.ndim == 2:
+        pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     small = within(pixels, MASK_SIDE_PX)
     mark = fingerprint_of(pixels, small)
     return replace(_measured(pixels, small, lab_planes(small)), frame_keys=mark.keys, frame_thumbs=mark.thumbs)
@@ -261,7 +271,7 @@ def _sharpness(grey: Levels, subject: Mask) -> float | None:
         if len(places) < 200:
             continue
         slopes = slope.ravel()[places]
-        is_strong = slopes >= quantile(slopes, 0.95)
+        is_strong = slopes >= upper_quantile(slopes, 0.95)
         strongest = slopes[is_strong]
         if float(quantile(strongest, 0.5)) >= FAINTEST_EDGE:
             ratio = float(quantile(bend.ravel()[places[is_strong]] / strongest, 0.5))
@@ -272,10 +282,14 @@ def _sharpness(grey: Levels, subject: Mask) -> float | None:
 def _energies(grey: Levels) -> tuple[Field, Field]:
     """Gradient and Laplacian energy of a picture after a blur of 1 px, each a mean over 5 x 5 px, float32 (h, w)."""
     smooth = cv2.sepFilter2D(grey, cv2.CV_32F, _BLUR, _BLUR, borderType=cv2.BORDER_REFLECT)
-    across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
-    along = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
+    framed = np.asarray(cv2.copyMakeBorder(smooth, 1, 1, 1, 1, cv2.BORDER_REPLICATE), dtype=np.float32)
+    across, along = framed[1:-1, 2:] - framed[1:-1, :-2], framed[2:, 1:-1] - framed[:-2, 1:-1]
     bend = cv2.Laplacian(smooth, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REPLICATE)
-    return averaged(across * across + along * along, 5), averaged(bend * bend, 5)
+    across *= across
+    along *= along
+    across += along
+    across *= np.float32(0.25)
+    return averaged(across, 5), averaged(bend * bend, 5)
 
 
 def _close_up(grey: Levels, subject: Mask) -> tuple[Levels, Mask]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 from PIL import Image as Pillow
@@ -80,7 +79,7 @@ def measure_images(work: Work, waiting: Sequence[Unmeasured]) -> list[str]:
         for image in batch:
             try:
                 with Pillow.open(view_path(work.storage, image.view_sha256)) as view:
-                    measured[image.image_id] = asdict(measure(view))
+                    measured[image.image_id] = measure(view).columns()
             except (OSError, SyntaxError) as error:
                 log.warning("view of image %s cannot be read: %s", image.image_id, error)
                 passed_over.append(f"{image.file_name} cannot be read")

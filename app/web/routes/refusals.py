@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from app.catalog import reading
-from app.catalog.files import CONTENT_TYPES, SUFFIXES, THUMB_FORMAT
+from app.catalog.files import content_type_of, thumb_path
 from app.catalog.tables import Catalog, Intake, SourceFile
 from app.errors import NotFound
 from app.intake import ingest, quarantine
@@ -112,10 +112,10 @@ def table(
 def thumb(file_id: int, session: Read, files: Files) -> FileResponse:
     """What can be seen of a refused file, at most 256 px a side."""
     sha256 = quarantine.file(session, file_id).thumb_sha256
-    path = files.path("thumbs", sha256, SUFFIXES[THUMB_FORMAT]) if sha256 else None
+    path = thumb_path(files, sha256) if sha256 else None
     if path is None or not path.is_file():
         raise NotFound("No picture could be made of this file.")
-    return FileResponse(path, media_type=CONTENT_TYPES[THUMB_FORMAT], headers=KEPT_FOR_A_YEAR)
+    return FileResponse(path, media_type=content_type_of(path), headers=KEPT_FOR_A_YEAR)
 
 
 @router.post("/catalogs/{catalog_id}/refused/retries")

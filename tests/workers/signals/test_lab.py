@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from app.catalog.colours import delta_e76, lab_from_srgb
-from workers.signals.lab import averaged, distance, lab_planes, quantile, steepness
+from workers.signals.lab import averaged, distance, lab_planes, quantile, steepness, upper_quantile
 
 RNG = np.random.default_rng(3)
 
@@ -48,3 +48,17 @@ def test_differences_broadcast_and_leave_their_arguments_alone() -> None:
 def test_a_quantile_is_that_of_numpy(count: int, share: float) -> None:
     values = np.random.default_rng(count).normal(size=(3, count)).astype(np.float32)
     assert quantile(values, share) == pytest.approx(np.quantile(values, share, axis=-1), abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 999, 1000, 5000, 40_001])
+@pytest.mark.parametrize("share", [0.9, 0.95, 0.999, 1.0])
+@pytest.mark.parametrize("kind", ["any", "sorted", "one in sixteen", "all the same"])
+def test_an_upper_quantile_is_the_same_whatever_the_values_are(count: int, share: float, kind: str) -> None:
+    values = np.random.default_rng(count).normal(size=count).astype(np.float32)
+    if kind == "sorted":
+        values.sort()
+    elif kind == "one in sixteen":
+        values[::16] += 100
+    elif kind == "all the same":
+        values[:] = 3
+    assert float(upper_quantile(values, share)) == pytest.approx(float(quantile(values, share)), abs=1e-5)

@@ -1,0 +1,94 @@
+"""Files by content: kept by themselves or together, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app import storage as storage_module
+from app.errors import DiskFull
+from app.storage import Storage
+
+SOME = [bytes([number]) * 1000 for number in range(40)]
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from app.storage import Storage
+with Storage(Path(sys.argv[1])).together() as files:
+    for number in range(40):
+        files.put("thumbs", bytes([number]) * 1000, ".jpg")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def kept(root: Path) -> set[str]:
+    """The names of all files below, but for those on their way."""
+    return {path.name for path in (root / "files").rglob("*") if path.is_file() and not path.name.startswith(".")}
+
+
+def stray(root: Path) -> list[Path]:
+    return list((root / "files").rglob(".*"))
+
+
+def test_files_that_are_kept_together_have_their_names_at_the_end(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    with storage.together() as files:
+        names = {files.put("thumbs", data, ".jpg") for data in SOME}
+        assert kept(tmp_path) == set()
+    assert names == {hashlib.sha256(data).hexdigest() for data in SOME}
+    assert kept(tmp_path) == {f"{name}.jpg" for name in names} and not stray(tmp_path)
+    assert all(storage.path("thumbs", name, ".jpg").read_bytes() in SOME for name in names)
+
+
+def test_of_files_that_are_kept_together_none_is_where_that_fails(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), Storage(tmp_path).together() as files:
+        files.put("thumbs", b"1", ".jpg")
+        raise KeyError
+    assert kept(tmp_path) == set() and not stray(tmp_path)
+
+
+def test_of_files_that_are_kept_together_none_is_where_their_process_is_killed(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False)
+    assert done.returncode == -9
+    assert kept(tmp_path) == set() and len(stray(tmp_path)) == 40
+
+
+def test_the_same_bytes_from_many_threads_are_one_file(tmp_path: Path) -> None:
+    with Storage(tmp_path).together() as files, ThreadPoolExecutor(8) as pool:
+        names = set(pool.map(lambda _: files.put("views", b"same", ".jpg"), range(64)))
+    assert len(names) == 1 and kept(tmp_path) == {f"{names.pop()}.jpg"} and not stray(tmp_path)
+
+
+def test_bytes_that_are_there_stay_and_count_as_young(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    path = storage.path("views", storage.put("views", b"same", ".jpg"), ".jpg")
+    os.utime(path, (1, 1))
+    inode = path.stat().st_ino
+    with storage.together() as files:
+        files.put("views", b"same", ".jpg")
+    assert path.stat().st_ino == inode and path.stat().st_mtime > 1
+
+
+def test_files_are_flushed_before_they_have_their_names_and_folders_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut never leaves a name without its bytes."""
+    flushed: list[tuple[bool, set[str]]] = []
+    monkeypatch.setattr(storage_module, "fsync", lambda path: flushed.append((path.is_file(), kept(tmp_path))))
+    with Storage(tmp_path).together() as files:
+        names = {f"{files.put('thumbs', data, '.jpg')}.jpg" for data in SOME}
+    folders = {name[:2] for name in names}
+    assert flushed == [(True, set())] * len(names) + [(False, names)] * len(folders)
+
+
+def test_a_disk_that_is_nearly_full_keeps_nothing_more(tmp_path: Path) -> None:
+    with pytest.raises(DiskFull), Storage(tmp_path, reserve_bytes=1 << 60).together() as files:
+        files.put("thumbs", b"1", ".jpg")
+    assert not list(tmp_path.iterdir())
