@@ -65,8 +65,8 @@ _LIGHTNESS_REACH = 12.0
 _COLOUR_OVER_NEUTRAL = 0.85
 
 _PROTOTYPES: dict[str, tuple[str, ...]] = {
-    "red": ("d62628", "c81e28", "ff0000", "e34234", "b21a1e", "a83c4f", "9f1b30"),
-    "orange": ("f78716", "ff7f00", "e06c10", "ffa544", "d1701d", "e05d38", "de9d5b", "c98a12"),
+    "red": ("d62628", "c81e28", "ff0000", "e34234", "b21a1e", "a83c4f", "9f1b30", "a94a40"),
+    "orange": ("f78716", "ff7f00", "e06c10", "ffa544", "d1701d", "e05d38", "de9d5b", "d08719"),
     # The last: mustard cloth in shade.
     "yellow": ("f7d528", "ffe135", "ffff00", "e3c020", "fbf1a0", "d9b92a", "b5984e"),
     "green": (
@@ -77,7 +77,8 @@ _PROTOTYPES: dict[str, tuple[str, ...]] = {
     "teal": ("008080", "1a9e98", "0f6a6c", "40c4bf", "6d9a9d", "0b4456"),
     # The last: indigo cloth, washed, and blue cotton, on a screen called slate: darker than this they are seldom grey.
     "blue": (
-        "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb", "4a5a75", "515a68", "616c7a", "596577", "6e7c8c",
+        "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb", "4a5a75", "515a68", "616c7a", "596577",
+        "6e7c8c",
     ),
     "navy": ("000080", "16224d", "1f2a5c", "1b2131", "252d42", "33353f", "3c4862"),
     # The last: magenta leather, purple cloth in the dark, mauve.
