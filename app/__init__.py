@@ -28,7 +28,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 ----------------------------------------------------------------------------
 - **Catalog**: a named pile of product photos. **Intake**: one taking-in of a **source**: a folder, an archive, a
   table of photos. **Entry**: one thing in a source; a **share** is some of them. **Upload**: files on their way from
-  a browser to an intake. **Source file**: a file an intake met, accepted or refused with a reason. **Image**: an
+  a browser to an intake. **Haul**: files of a data set of a model hub that are on this machine at once, to be taken in
+  and removed. **Source file**: a file an intake met, accepted or refused with a reason. **Image**: an
   accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha; its
   **notes** are what had to be assumed to take it in.
 - **Signal**: a measured number about an image; its **scale** is its unit and range. **Outline**: the edge of the

@@ -22,6 +22,7 @@ Act = Literal[
     "cycle_started", "run_launched", "run_stopped", "run_discarded", "run_resumed", "run_extended",
     "job_asked", "job_cancelled", "naming_decided", "labels_defined",
     "photo_removed", "photo_allowed_again", "catalog_removed", "version_removed", "export_removed", "cache_emptied",
+    "backup_written",
 ]  # fmt: skip
 
 ACTS: Final[tuple[Act, ...]] = get_args(Act)

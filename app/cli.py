@@ -101,6 +101,9 @@ def parser() -> argparse.ArgumentParser:
     backup.add_argument("file", type=Path, help="the file to write")
     restore = data(command("restore", _restore, "Make a new data folder from a backup."))
     restore.add_argument("file", type=Path, help="the backup")
+    restore.add_argument(
+        "--removed", type=Path, help="the list of photos removed since, else the one beside the backup"
+    )
     worker = command("worker", _worker, "Run one worker, where PostgreSQL and Redis are your own.")
     worker.add_argument("queue", choices=("cpu", "gpu"))
     which = "of a gpu worker: a number or identifier that nvidia-smi lists, or cpu:0 (default: the first that is free)"
@@ -222,7 +225,7 @@ def _backup(options: argparse.Namespace) -> None:
 def _restore(options: argparse.Namespace) -> None:
     from app.host.backup import restore
 
-    print(restore(_settings(options), options.file.absolute()))
+    print(restore(_settings(options), options.file.absolute(), options.removed))
 
 
 def _export(options: argparse.Namespace) -> None:

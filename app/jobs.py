@@ -6,8 +6,8 @@ delivered twice finds nothing to claim. `sweep` puts jobs whose lease ran out ba
 
 Work on many photos is shared: its first claim *cuts* a job into parts, jobs of the same kind with a `whole_id`, which
 any number of workers claim. The whole waits meanwhile, running without a lease. Its progress is the sum of its parts',
-and a cancel of it reaches them all. When the last part is over the whole is queued once more, to be brought to its end;
-a part that failed fails it, after the others kept what they did.
+and a cancel of it reaches them all. When the last part is over the whole is queued once more, to be brought to its end
+or cut again; a part that failed fails it, after the others kept what they did.
 """
 
 from __future__ import annotations
@@ -234,10 +234,10 @@ def is_outranked(session: Session, claim: Claim) -> bool:
     return session.scalar(select(Job.id).where(*more_urgent).limit(1)) is not None
 
 
-def cut(session: Session, claim: Claim, parts: Sequence[JobPart]) -> None:
-    """The work under this claim is shared: it waits, without a worker, until its parts are over. Raises LeaseLost."""
-    values = {"parts": len(parts), "lease_until": None, "claimed_at": None, "worker": None, "attempts": 0, "done": 0}
-    _guarded(session, claim, values | {"total": sum(part.total for part in parts)})
+def cut(session: Session, claim: Claim, parts: Sequence[JobPart], done: int = 0, more: int = 0) -> None:
+    """It waits, without a worker, for its parts; `done` was before them, `more` is left behind. Raises LeaseLost."""
+    values = {"parts": len(parts), "lease_until": None, "claimed_at": None, "worker": None, "attempts": 0, "done": done}
+    _guarded(session, claim, values | {"total": done + sum(part.total for part in parts) + more})
     whole = get(session, claim.job_id)
     shared = {"kind": whole.kind, "queue": whole.queue, "urgency": whole.urgency, "whole_id": whole.id}
     session.add_all(

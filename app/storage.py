@@ -96,6 +96,10 @@ class Storage:
         """Encoded pictures and captions, shared by all runs. What is deleted here is only made again."""
         return self.root / "cache"
 
+    def encoded_folder(self, sha256: str) -> Path:
+        """What the cache holds of the picture file with these bytes, by whatever it was encoded."""
+        return self.cache_folder / "pictures" / sha256[:2] / sha256
+
     @property
     def exports_folder(self) -> Path:
         """Exports of versions. What is deleted here is only written again."""

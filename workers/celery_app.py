@@ -158,9 +158,14 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What a body answers whose work is to be shared: the parts, for any number of workers."""
+    """What a body answers whose work is to be shared: the parts, for any number of workers.
+
+    `done` was done before them, and so much `more` is left after them, for which it is cut again.
+    """
 
     parts: Sequence[jobs.JobPart]
+    done: int = 0
+    more: int = 0
 
 
 Body = Callable[[Work], dict[str, Any] | Cut | None]
@@ -260,7 +265,7 @@ def do(job_id: int, body: Body, settings: Settings, lease_s: float = jobs.LEASE_
             result = body(work)
         with transaction(engine) as session:
             if isinstance(result, Cut):
-                jobs.cut(session, claim, result.parts)
+                jobs.cut(session, claim, result.parts, result.done, result.more)
             else:
                 jobs.finish(session, claim, result)
     except jobs.LeaseLost:

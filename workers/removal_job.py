@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from app import jobs
 from app.catalog import reading
-from app.removal import catalogs, files, photos
+from app.removal import backups, caches, catalogs, files, photos
 from workers.celery_app import NotYet, Work
 
 # Each look goes over all photos, so few looks are better than many.
@@ -37,7 +37,8 @@ def remove_catalog(work: Work) -> dict[str, Any]:
             ids = catalogs.next_photos(session, catalog_id, last)
             removed = photos.take_away(session, work.storage, catalog_id, ids)
             # Asked for in the transaction that removes the rows: killed in between, no file is forgotten.
-            files.request_deletion(session, removed.files, jobs.asker(session, work.claim.job_id))
+            asker = jobs.asker(session, work.claim.job_id)
+            files.request_deletion(session, removed.files, asker, removed.folders)
         if not ids:
             break
         gone, kept, last = gone + removed.gone, kept + removed.kept, ids[-1]
@@ -56,6 +57,9 @@ def delete_files(work: Work) -> dict[str, Any]:
     """
     for folder in work.arguments["folders"]:
         shutil.rmtree(work.storage.root / folder, ignore_errors=True)
+    caches.drop_unnamed(work.storage)
+    with work.transaction() as session:
+        backups.tell_removed(session)
     _delete_settled(work, work.arguments["files"])
     return {}
 

@@ -56,7 +56,8 @@ class CaptionPiece:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One photo that two versions have differently. What was or is not there is None."""
+    """One photo that two versions have differently. What was or is not there is None; so is the mend of a photo that is
+    as it was taken in."""
 
     image_id: int
     title: str
@@ -66,6 +67,8 @@ class Change:
     split_now: str | None
     repeats_before: int | None
     repeats_now: int | None
+    mend_before: int | None
+    mend_now: int | None
 
 
 def others(session: Session, version: DatasetVersion) -> list[tuple[DatasetVersion, str]]:
@@ -127,6 +130,8 @@ def listed(
             split_now=row.split,
             repeats_before=row.older_repeats,
             repeats_now=row.repeats,
+            mend_before=row.older_mend_id,
+            mend_now=row.mend_id,
         )
         for row in rows
     ]
@@ -172,7 +177,7 @@ def _members(version: DatasetVersion, is_one_catalog: bool) -> Select[*tuple[Any
     # Two captions of one text are one caption, whoever wrote it.
     statement = select(
         key.label("key"), Member.image_id, Member.caption_id, func.md5(Caption.text).label("words"),
-        Member.split, Member.sha256, Member.repeats,
+        Member.split, Member.sha256, Member.repeats, Member.mend_id,
     ).join(Caption, Caption.id == Member.caption_id)  # fmt: skip
     if not is_one_catalog:
         statement = statement.join(Image, Image.id == Member.image_id)

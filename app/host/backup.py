@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -23,11 +23,14 @@ from typing import IO, Any, Final
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import NullPool, create_engine, inspect, make_url, text
 
-from app.database import transaction
+from app.database import migrate, transaction
 from app.errors import DiskFull, Refused, is_disk_full
 from app.host import servers
 from app.host.state import host_state, locked, make_folder
+from app.removal import backups, photos
+from app.removal.backups import TakenDown
 from app.settings import Settings
+from app.storage import Storage
 
 FOLDERS: Final = ("files", "datasets", "runs", "models")
 DUMP: Final = "database.dump"
@@ -56,6 +59,8 @@ def back_up(settings: Settings, file: Path) -> str:
             finally:
                 dump.unlink(missing_ok=True)
             count = sum(_add(archive, data_dir, path) for folder in FOLDERS for path in _files(data_dir / folder))
+            # A backup that is told of and is not there is passed over; one that nobody is told of is worse.
+            _note(url, file)
         size_bytes = unfinished.stat().st_size
         unfinished.rename(file)
     except OSError as error:
@@ -70,14 +75,26 @@ def back_up(settings: Settings, file: Path) -> str:
     )
 
 
-def restore(settings: Settings, file: Path) -> str:
+def _note(url: str, file: Path) -> None:
+    """Write down where the backup lies, so that who removes a photo is told; not in a database of long ago."""
+    engine = create_engine(url, poolclass=NullPool)
+    if inspect(engine).has_table("audit_entry"):
+        with transaction(engine) as session:
+            backups.note(session, file)
+
+
+def restore(settings: Settings, file: Path, removed: Path | None = None) -> str:
     """Make a data folder from a backup, whole or not at all; a sentence about it.
 
-    With a database of the team's own, that has to be empty. Raises Refused, DiskFull.
+    Photos that an owner removed after it was made are removed again: those of the list `removed`, or of the one beside
+    the backup. With a database of the team's own, that has to be empty. Raises Refused, DiskFull.
     """
     data_dir = settings.data_dir.resolve()
     if data_dir.exists() and any(data_dir.iterdir()):
         raise Refused(f"{data_dir} is not empty. Name a new folder with --data; nothing is ever written over.")
+    beside = file.parent / backups.LIST
+    listed = removed or (beside if beside.exists() else None)
+    taken_down = list(backups.read(listed)) if listed else []
     stage = data_dir.with_name(f".{data_dir.name}.{os.getpid()}.restoring")
     # As under `packshot up`: what root restores is walked through by PostgreSQL's user, and open to nobody else.
     before = os.umask(0o077)
@@ -91,6 +108,7 @@ def restore(settings: Settings, file: Path) -> str:
             with transaction(create_engine(url, poolclass=NullPool)) as session:
                 for table in ("sign_in", "sign_in_link"):
                     session.execute(text(f"delete from {table}"))  # noqa: S608 - names of ours
+            count = _remove_again(url, stage, taken_down) if taken_down else 0
         (stage / DUMP).unlink()
         if data_dir.exists():
             data_dir.rmdir()
@@ -102,10 +120,23 @@ def restore(settings: Settings, file: Path) -> str:
     finally:
         os.umask(before)
         shutil.rmtree(stage, ignore_errors=True)
+    removals = f"Photos removed again that an owner removed since: {count:,}."
+    if listed is None:
+        removals = f"Photos that were removed since are back: {beside}, the list of them, is not there."
     return (
-        f"{data_dir} is as it was at {at}. Everybody is signed out. Who had access then has it again: look at the "
-        f"team. Start it with: packshot up --data {data_dir}"
+        f"{data_dir} is as it was at {at}. {removals} Everybody is signed out. Who had access then has it again: look "
+        f"at the team. Start it with: packshot up --data {data_dir}"
     )
+
+
+def _remove_again(url: str, stage: Path, taken_down: Sequence[TakenDown]) -> int:
+    """Remove what an owner removed after the backup was made; how many photos that were."""
+    migrate(url)
+    with transaction(create_engine(url, poolclass=NullPool)) as session:
+        count, going = photos.remove_again(session, Storage(stage), taken_down)
+    for path in going:
+        (stage / path).unlink(missing_ok=True)
+    return count
 
 
 @contextmanager

@@ -20,20 +20,24 @@ from app.intake.staging import CAPTION_SUFFIXES, GivenText
 from app.intake.tables import IntakeFile
 
 _KINDS = ("picture", "photo", "caption")
+Stems = tuple[str, str]
 
 
-def give_captions(begin: Begin, remarks: IntakeRemarks) -> int:
+def give_captions(begin: Begin, remarks: IntakeRemarks, stems: Stems | None = None) -> int:
     """Put the texts of caption files with the pictures they stand beside, and say of the others why not.
 
-    Returns how many caption files stand beside a picture.
+    `stems`: only among the entries of these, the first and the last counted. Returns how many caption files stand
+    beside a picture.
     """
     with begin() as session:
-        is_caption = (IntakeFile.intake_id == remarks.intake_id, IntakeFile.kind == "caption")
+        is_caption = [IntakeFile.intake_id == remarks.intake_id, IntakeFile.kind == "caption"]
+        if stems is not None:
+            is_caption += [IntakeFile.stem >= stems[0], IntakeFile.stem <= stems[1]]
         if session.scalar(select(IntakeFile.id).where(*is_caption).limit(1)) is None:
             return 0
     used, left = 0, list[str]()
     changes: list[dict[str, object]] = []
-    for group in _groups(begin, remarks.intake_id):
+    for group in _groups(begin, remarks.intake_id, stems):
         beside, lonely = _beside(group)
         used += len({row.id for its in beside.values() for row in its})
         left += [row.name for row in lonely]
@@ -53,12 +57,13 @@ def _keep(begin: Begin, remarks: IntakeRemarks, changes: list[dict[str, object]]
     changes.clear()
 
 
-def _groups(begin: Begin, intake_id: int) -> Iterator[list[IntakeFile]]:
+def _groups(begin: Begin, intake_id: int, stems: Stems | None) -> Iterator[list[IntakeFile]]:
     """The pictures and captions whose names begin alike, where there are both."""
-    after, waiting = ("", 0), list[IntakeFile]()
+    first, last = stems or ("", None)
+    after, waiting = (first, 0), list[IntakeFile]()
     while True:
         with begin() as session:
-            rows = staging.page_by_stem(session, intake_id, _KINDS, after)
+            rows = staging.page_by_stem(session, intake_id, _KINDS, after, last)
         groups = [list(its) for _, its in groupby([*waiting, *rows], key=lambda row: row.stem)]
         # The last group may go on with the next page.
         waiting = groups.pop() if rows and groups else []

@@ -288,9 +288,14 @@ def _shown(value: Any) -> str:
     return f"“{text[:_SHOWN_CHARACTERS]}…”" if len(text) > _SHOWN_CHARACTERS else f"“{text}”"
 
 
-def forget_remarks(session: Session, intake_id: int) -> None:
-    """Forget what was remarked of the files themselves: a listing that is done again makes these remarks once more."""
-    mine = (IntakeRemark.intake_id == intake_id, IntakeRemark.kind.not_in(("changed", "unused")))
+def forget_remarks(session: Session, intake_id: int, after: int = 0) -> None:
+    """Forget what was remarked of the files themselves: a listing that is done again makes these remarks once more.
+
+    Those up to the one with the id `after` stay.
+    """
+    mine = (
+        IntakeRemark.intake_id == intake_id, IntakeRemark.kind.not_in(("changed", "unused")), IntakeRemark.id > after,
+    )  # fmt: skip
     session.execute(delete(IntakeRemark).where(*mine))
 
 

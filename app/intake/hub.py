@@ -1,48 +1,39 @@
-"""A data set on a model hub as the source of an intake: its files fetched one by one at one commit, then taken in.
+"""A data set on a model hub as a source: which files it has at one commit, and fetching some of them.
 
-Only files are read, never a loading script. They lie in a folder of their own below the data folder, which the intake
-takes in like any other and then removes; a job taken up again keeps to the commit it began with and fetches what is
-missing. Where the hub cannot be asked, what its cache on this machine holds will do.
+Only files are read, never a loading script. They lie below the data folder while they are taken in, some at a time
+(`hauls`, `streaming`). Where the hub cannot be asked, what its cache on this machine holds will do.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from sqlalchemy import JSON, cast, literal, update
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Session
-
-from app import jobs
-from app.catalog.tables import Catalog, Image, Intake
 from app.errors import DiskFull, Refused, is_disk_full
-from app.intake import ingest
-from app.intake.finding import Wanted
-from app.intake.sources.naming import PARQUETS, PICTURE_NAMES, TARS, ZIPS
-from app.people import Person
-from app.storage import Storage
+from app.intake.sources.naming import is_passed_over
+from app.storage import Storage, atomic_file
 
 FOLDER: Final = "hub"
 _NAME: Final = re.compile(
     r"(?:hf://datasets/|https://huggingface\.co/datasets/)([\w.-]{1,96}/[\w.-]{1,96})(?:@([\w./-]{1,200}))?/?"
 )
-# Pictures, what holds many of them, and words that stand beside them; the README says under which licence.
-_WANTED: Final = PICTURE_NAMES | ZIPS | TARS | PARQUETS | {".csv", ".tsv", ".jsonl", ".json", ".txt", ".caption"}
-_README: Final = "README.md"
-_COMMIT: Final = ".commit"
 _OFFLINE: Final = "The model hub cannot be reached from here, and {} is not on this machine."
+_GOES_ON: Final = "What was taken in stays; go on when that has passed."
 # The hub counts requests over five minutes, and a folder of photos has one for each.
 PATIENCE_S: Final = 1_200.0
 _WAIT_S: Final = 30.0
+# Small files are mostly waited for.
+_AT_ONCE: Final = 6
 
 Beat = Callable[[], None]
 
@@ -58,8 +49,16 @@ class HubDataset:
         return f"hf://datasets/{self.name}@{self.revision}"
 
     def folder(self, storage: Storage) -> Path:
-        """Where its files lie while they are taken in."""
+        """The folder that stands for it as a source; what intakes fetch of it lies below."""
         return storage.root / FOLDER / f"{quote(self.name, safe='')}@{quote(self.revision, safe='')}"
+
+
+@dataclass(frozen=True, slots=True)
+class HubListing:
+    """What a data set holds at a commit: the bytes of each file that may be read, by name."""
+
+    commit: str
+    sizes: dict[str, int]
 
 
 def named(text: str) -> HubDataset | None:
@@ -76,57 +75,56 @@ def of_folder(storage: Storage, folder: Path) -> HubDataset | None:
     return HubDataset(unquote(name), unquote(revision))
 
 
-def request_intake(session: Session, storage: Storage, catalog: Catalog, wanted: HubDataset, person: Person) -> Intake:
-    """Ask for a data set to be taken in; one that waits already is the same. Nothing is asked of the hub yet."""
-    folder = wanted.folder(storage)
-    if asked := ingest.waiting(session, catalog, folder):
-        return asked
-    intake = Intake(catalog_id=catalog.id, folder=str(folder))
-    session.add(intake)
-    session.flush()
-    intake.job_id = jobs.request(session, "intake.take_in", {"intake_id": intake.id}, person).id
-    session.flush()
-    return intake
+def listing(wanted: HubDataset, commit: str | None, kept: Path, beat: Beat) -> HubListing:
+    """The files of a data set at a commit; where that is None, at the commit that its revision means at this moment.
 
-
-def fetch(storage: Storage, wanted: HubDataset, beat: Beat, tried: Wanted | None = None) -> None:
-    """Fetch the files of a data set that its folder lacks. `beat` is called before each, and may raise.
-
-    `tried` are the entries for whose sake it is done again: of pictures, archives and tables of them only those.
-
-    Raises Refused where the hub cannot be reached, has no such data set, or keeps it for those who asked; and DiskFull.
+    It is asked once, and kept in the file `kept`. Raises Refused where the hub cannot be reached, has no such data set,
+    or keeps it for those who asked; and what `beat` does.
     """
-    # It takes a second to import.
-    from huggingface_hub import hf_hub_download
-
-    folder = wanted.folder(storage)
-    folder.mkdir(parents=True, exist_ok=True)
+    if kept.is_file():
+        return HubListing(**json.loads(kept.read_bytes()))
     beat()
-    commit, sizes = _listed(wanted, folder, beat)
-    files = {name: size for name, size in sizes.items() if _is_wanted(name)}
-    if tried is not None:
-        files = {name: size for name, size in files.items() if _may_concern(tried, name)}
-    if not any(name != _README for name in files):
-        raise Refused(f"{wanted} holds no pictures, archives or tables that can be taken in.")
-    missing = {name: size for name, size in files.items() if not (folder / name).exists()}
-    storage.refuse_below_reserve(sum(missing.values()))
+    listed = _ask(wanted, commit or wanted.revision, beat)
+    with atomic_file(kept) as file:
+        file.write(json.dumps(asdict(listed)).encode())
+    return listed
+
+
+def fetch(storage: Storage, wanted: HubDataset, commit: str, files: Mapping[str, int], into: Path, beat: Beat) -> None:
+    """Fetch those of these files, bytes by name, that a folder lacks. `beat` is called on the way, and may raise.
+
+    What is fetched half goes on where it was. Raises Refused where the hub does not give a file, and DiskFull.
+    """
+    missing = [name for name in files if not (into / name).is_file()]
+    storage.refuse_below_reserve(sum(files[name] for name in missing))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for start in range(0, len(missing), _AT_ONCE):
+            beat()
+            some = missing[start : start + _AT_ONCE]
+            storage.refuse_below_reserve(sum(files[name] for name in some))
+            for _ in pool.map(lambda name: _fetch_one(wanted, commit, name, into, beat), some):
+                pass
+
+
+def _fetch_one(wanted: HubDataset, commit: str, name: str, into: Path, beat: Beat) -> None:
+    # It takes a second to import.
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
     cache = os.environ.get("HF_HUB_CACHE")
-    for name in sorted(missing):
-        beat()
-        storage.refuse_below_reserve(missing[name])
-
-        def download(name: str = name) -> str:
-            return hf_hub_download(wanted.name, name, repo_type="dataset", revision=commit, cache_dir=cache)
-
-        try:
-            kept = _patiently(download, beat)
-        except _Unanswered as failure:
-            error = failure.error
-            if is_disk_full(error):
-                raise DiskFull(f"The disk of the hub's cache is full: {name} of {wanted} was not fetched.") from error
-            why = _why_answered(wanted, error) or _reason(error)
-            raise Refused(f"{name} of {wanted} cannot be fetched: {why}") from error
-        _place(Path(os.path.realpath(kept)), folder / name)
+    cached = try_to_load_from_cache(wanted.name, name, cache_dir=cache, revision=commit, repo_type="dataset")
+    try:
+        if isinstance(cached, str):
+            _place(Path(os.path.realpath(cached)), into / name)
+            return
+        # Into this very folder: in the hub's cache it would lie for good.
+        _patiently(
+            lambda: hf_hub_download(wanted.name, name, repo_type="dataset", revision=commit, local_dir=into), beat
+        )
+    except (_Unanswered, OSError) as failure:
+        error = failure.error if isinstance(failure, _Unanswered) else failure
+        if is_disk_full(error):
+            raise DiskFull(f"The disk is full: {name} of {wanted} was not fetched. {_GOES_ON}") from error
+        raise Refused(f"{name} of {wanted} cannot be fetched: {_why_unfetched(wanted, error)}") from error
 
 
 class _Unanswered(Exception):
@@ -188,19 +186,30 @@ def _why_answered(wanted: HubDataset, error: Exception) -> str:
     if isinstance(error, errors.RepositoryNotFoundError) or answer.status_code == 401:
         return f"The model hub has no data set {wanted.name}, or none that it shows here."
     if answer.status_code == 429:
-        return "The model hub has had too many requests from here. What was fetched is kept; take it in again later."
-    return f"The model hub answers {answer.status_code}. What was fetched is kept; take it in again later."
+        return f"The model hub has had too many requests from here. {_GOES_ON}"
+    return f"The model hub answers {answer.status_code}. {_GOES_ON}"
 
 
-def _listed(wanted: HubDataset, folder: Path, beat: Beat) -> tuple[str, dict[str, int]]:
-    """The commit that this intake keeps to, and the files of the data set there with their bytes."""
+def _why_unfetched(wanted: HubDataset, error: Exception) -> str:
+    from huggingface_hub import errors
+
+    if answered := _why_answered(wanted, error):
+        return answered
+    is_of_this_machine = isinstance(error, OSError) and not isinstance(
+        error, (ConnectionError, TimeoutError, errors.LocalEntryNotFoundError)
+    )
+    if is_of_this_machine:
+        return f"{' '.join(str(error).split())[:300]}"
+    return f"the model hub cannot be reached any more. {_GOES_ON}"
+
+
+def _ask(wanted: HubDataset, revision: str, beat: Beat) -> HubListing:
+    """The listing as the hub tells it, or its cache on this machine where that cannot be reached."""
     from huggingface_hub import HfApi, errors, snapshot_download
 
     def ask() -> Any:
         return HfApi().dataset_info(wanted.name, revision=revision, files_metadata=True, timeout=20)
 
-    kept = folder / _COMMIT
-    revision = kept.read_text() if kept.is_file() else wanted.revision
     try:
         about = _patiently(ask, beat)
         commit = str(about.sha)
@@ -220,22 +229,13 @@ def _listed(wanted: HubDataset, folder: Path, beat: Beat) -> tuple[str, dict[str
         commit = Path(place).name
         present = (path for path in Path(place).rglob("*") if path.is_file())
         sizes = {path.relative_to(place).as_posix(): path.stat().st_size for path in present}
-    kept.write_text(commit)
-    return commit, sizes
+    return HubListing(commit, {name: sizes[name] for name in sorted(sizes) if _may_be_read(name)})
 
 
-def _is_wanted(name: str) -> bool:
-    """Whether a file is one to take in, and its name one that stays in the folder."""
+def _may_be_read(name: str) -> bool:
+    """Whether a file's name stays in the folder, and is not one that is passed over."""
     parts = PurePosixPath(name).parts
-    if not parts or any(part.startswith(".") for part in parts) or name.startswith("/"):
-        return False
-    return name == _README or PurePosixPath(name).suffix.lower() in _WANTED
-
-
-def _may_concern(tried: Wanted, name: str) -> bool:
-    """Whether a file is tried again, holds what is, or may say something of it."""
-    is_words = PurePosixPath(name).suffix.lower() not in PICTURE_NAMES | ZIPS | TARS | PARQUETS
-    return is_words or tried.holds(name) or any(own.startswith(f"{name}/") for own in tried.names)
+    return bool(parts) and not name.startswith("/") and not any(map(is_passed_over, parts))
 
 
 def _place(kept: Path, target: Path) -> None:
@@ -254,25 +254,7 @@ def _place(kept: Path, target: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
-
-
-def mark(session: Session, storage: Storage, intake: Intake) -> None:
-    """Say of every photo of an intake which data set, at which commit, it is from, and under which licence that is;
-    what its own row says counts first (see `catalog.rights`)."""
-    folder = Path(intake.folder)
-    wanted = of_folder(storage, folder)
-    if wanted is None or not (folder / _COMMIT).is_file():
-        return
-    said = {"origin": str(HubDataset(wanted.name, (folder / _COMMIT).read_text()))}
-    if licence := _licence(folder / _README):
-        said["usage_terms"] = licence
-    more = cast(literal(said, JSON), JSONB).op("||")(Image.extra)
-    session.execute(update(Image).where(Image.intake_id == intake.id).values(extra=more))
-
-
-def _licence(readme: Path) -> str:
+def licence(readme: Path) -> str:
     """The licence that a data set's card names in its head; empty where it names none."""
     import yaml
 
@@ -283,9 +265,3 @@ def _licence(readme: Path) -> str:
     except (OSError, ValueError, AttributeError, yaml.YAMLError):
         return ""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
-
-
-def discard(storage: Storage, folder: Path) -> None:
-    """Remove the files of a data set that was taken in; leaves every other folder alone."""
-    if of_folder(storage, folder) is not None:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -21,6 +21,7 @@ from app.catalog import reading
 from app.catalog.tables import SourceFile
 from app.errors import Refused
 from app.intake import beside, describing, ingest, refused_before, staging
+from app.intake.beside import Stems
 from app.intake.describing import Begin, IntakeRemarks
 from app.intake.finding import Wanted
 from app.intake.ingest import Tell
@@ -48,24 +49,24 @@ class Listed:
     share_at_most: int
 
 
-def plan(begin: Begin, tell: Tell, intake_id: int) -> Listed:
-    """List an intake's source and read its metadata and captions.
+def plan(begin: Begin, tell: Tell, intake_id: int, folder: str | None = None) -> Listed:
+    """List an intake's source, or a folder in its place, and read its metadata and captions.
 
     Raises Refused with nothing taken in when the source cannot be read or a metadata file has a mistake, and NotFound
     where the catalog was removed since it was asked for.
     """
     with begin() as session:
         intake = ingest.get(session, intake_id)
-        source, catalog_id = intake.folder, reading.get(session, intake.catalog_id).id
+        source, catalog_id = folder or intake.folder, reading.get(session, intake.catalog_id).id
         staging.drop_leavings(session)
         describing.forget_remarks(session, intake_id)
     if not Path(source).exists():
         raise Refused(f"There is no folder {source} on this machine any more.")
     remarks = IntakeRemarks(intake_id)
     tables, rows, used, matched = put_together(begin, tell, remarks, source, catalog_id)
-    _remark(begin, remarks, rows, matched)
+    remark_rows(begin, remarks, rows, matched)
     record_refused(begin, catalog_id, intake_id)
-    others = _count(begin, intake_id, ("other", "caption")) - used - sum(is_metadata(entry) for entry in tables)
+    others = count(begin, intake_id, ("other", "caption")) - used - sum(is_metadata(entry) for entry in tables)
     with begin() as session:
         ingest.get(session, intake_id).listed = {
             "other_files": others,
@@ -87,7 +88,7 @@ def put_together(
     """
     intake_id = remarks.intake_id
     beat = beating(tell)
-    tables = _stage(begin, intake_id, walk(source, beat) if wanted is None else wanted.walk(source, beat))
+    tables = stage(begin, intake_id, walk(source, beat) if wanted is None else wanted.walk(source, beat))
     rows = read_metadata(tables)
     has_pictures = _has(begin, intake_id, "picture")
     if not has_pictures or wanted or any(table.is_catalogue for table in tables):
@@ -96,7 +97,7 @@ def put_together(
     if not has_pictures and not wanted and (rows.by_key or _has(begin, intake_id, "caption")):
         _stage_photos(begin, intake_id, catalog_id)
     used = beside.give_captions(begin, remarks)
-    matched = _match(begin, remarks, rows, _root(source), wanted) if rows.by_key else Matched({}, [], [])
+    matched = match_rows(begin, remarks, rows, _root(source), wanted) if rows.by_key else Matched({}, [], [])
     return tables, rows, used, matched
 
 
@@ -105,7 +106,7 @@ def listed(begin: Begin, tell: Tell, intake_id: int, note: str = "") -> Listed:
     with begin() as session:
         waiting = _waiting(session, intake_id)
     tell(done=0, total=len(waiting), note=note)
-    return Listed(waiting, max(256, -(-_packed(begin, intake_id) // PACKED_SHARES)))
+    return Listed(waiting, share_at_most(begin, intake_id))
 
 
 def _root(source: str) -> str:
@@ -113,7 +114,7 @@ def _root(source: str) -> str:
     return source if Path(source).is_dir() else str(Path(source).parent)
 
 
-def _stage(begin: Begin, intake_id: int, entries: Iterable[Entry]) -> list[Entry]:
+def stage(begin: Begin, intake_id: int, entries: Iterable[Entry]) -> list[Entry]:
     """Stage entries; returns the tables among them."""
     batch, tables = list[Entry](), list[Entry]()
 
@@ -161,15 +162,23 @@ def _stage_addresses(begin: Begin, intake_id: int, rows: Rows, wanted: Wanted | 
             staging.stage(session, intake_id, [Entry("picture", Path(), tidy(url), url=url) for url in some])
 
 
-def _match(begin: Begin, remarks: IntakeRemarks, rows: Rows, root: str, wanted: Wanted | None) -> Matched:
-    """Find the picture of each row, and stage what the row says with it."""
-    met: Iterable[Named] = (_AsMet(row) for row in _all(begin, remarks.intake_id, _MATCHED))
+def match_rows(
+    begin: Begin,
+    remarks: IntakeRemarks,
+    rows: Rows,
+    root: str,
+    wanted: Wanted | None = None,
+    stems: Stems | None = None,
+) -> Matched:
+    """Find the picture of each row, among the entries of these stems only where any are given, and stage what the row
+    says with it."""
+    met = as_met(begin, remarks.intake_id, stems)
     if wanted:
         # A row that names a photo exactly is no other's.
         met = chain(met, _recorded(begin, remarks.intake_id))
     matched = match(rows.by_key, met, root)
     changes: list[dict[str, Any]] = []
-    for row in _all(begin, remarks.intake_id, ("picture", "photo")):
+    for row in _all(begin, remarks.intake_id, ("picture", "photo"), stems):
         said = matched.rows.get(key_of(row.name))
         if said is None:
             continue
@@ -227,33 +236,48 @@ class _AsMet:
         return self.row.name
 
 
-def _all(begin: Begin, intake_id: int, kinds: Iterable[str]) -> Iterator[IntakeFile]:
+def as_met(begin: Begin, intake_id: int, stems: Stems | None = None) -> Iterable[Named]:
+    """What rows may mean, or say that it is none of: every staged entry, or those of these stems."""
+    return (_AsMet(row) for row in _all(begin, intake_id, _MATCHED, stems))
+
+
+def _all(begin: Begin, intake_id: int, kinds: Iterable[str], stems: Stems | None) -> Iterator[IntakeFile]:
     """Every staged entry of these kinds, a page at a time."""
-    after = 0
+    after, place = 0, (stems[0] if stems else "", 0)
     while True:
         with begin() as session:
-            rows = staging.page(session, intake_id, kinds, after)
+            if stems is None:
+                rows = staging.page(session, intake_id, kinds, after)
+            else:
+                rows = staging.page_by_stem(session, intake_id, kinds, place, stems[1])
         yield from rows
         if not rows:
             return
-        after = rows[-1].id
+        after, place = rows[-1].id, (rows[-1].stem, rows[-1].id)
 
 
-def _remark(begin: Begin, remarks: IntakeRemarks, rows: Rows, matched: Matched) -> None:
+def remark_rows(begin: Begin, remarks: IntakeRemarks, rows: Rows, matched: Matched, stems: Stems | None = None) -> None:
     """Say what was not read, and which rows name no picture or name it in another spelling."""
     for source, sentence in rows.unread.items():
         remarks.remark("unread", source, 0, source, sentence)
-    for kind, pairs in (("unmatched", matched.unmatched), ("respelled", matched.respelled)):
-        for row, sentence in pairs:
-            remarks.remark(kind, row.source, row.line, row.name, sentence)
+    remark_unmatched(remarks, matched)
     # Rows of pictures inside a table, each with a mistake of its own.
     with begin() as session:
         query = select(IntakeFile.name, IntakeFile.text).where(
             IntakeFile.intake_id == remarks.intake_id, IntakeFile.kind == "picture", IntakeFile.text.is_not(None)
         )
+        if stems is not None:
+            query = query.where(IntakeFile.stem >= stems[0], IntakeFile.stem <= stems[1])
         for mistaken in session.execute(query.order_by(IntakeFile.id).limit(describing.MAX_REMARKS)):
             remarks.remark("unread", mistaken.name, 0, mistaken.name, mistaken.text)
         remarks.keep(session)
+
+
+def remark_unmatched(remarks: IntakeRemarks, matched: Matched) -> None:
+    """Say which rows name no picture, or name it in another spelling."""
+    for kind, pairs in (("unmatched", matched.unmatched), ("respelled", matched.respelled)):
+        for row, sentence in pairs:
+            remarks.remark(kind, row.source, row.line, row.name, sentence)
 
 
 def _note(matched: Matched) -> str:
@@ -292,7 +316,8 @@ def _has(begin: Begin, intake_id: int, kind: str) -> bool:
         return session.scalar(query) is not None
 
 
-def _count(begin: Begin, intake_id: int, kinds: Iterable[str]) -> int:
+def count(begin: Begin, intake_id: int, kinds: Iterable[str]) -> int:
+    """How many staged entries of these kinds there are."""
     query = select(func.count()).where(IntakeFile.intake_id == intake_id, IntakeFile.kind.in_(list(kinds)))
     with begin() as session:
         return session.scalar(query) or 0
@@ -303,12 +328,18 @@ def _waiting(session: Session, intake_id: int) -> list[int]:
     return list(session.scalars(query.where(IntakeFile.outcome.is_(None)).order_by(IntakeFile.id)))
 
 
+def share_at_most(begin: Begin, intake_id: int) -> int:
+    """How many pictures one share may hold."""
+    return max(256, -(-_packed(begin, intake_id) // PACKED_SHARES))
+
+
 def _packed(begin: Begin, intake_id: int) -> int:
     """How many pictures lie in packed TARs, which can only be read from their start."""
     is_packed = (IntakeFile.locator["steps"][0][0].as_string() == "tar") & IntakeFile.locator[
         "path"
     ].as_string().not_ilike("%.tar")
-    query = select(func.count()).where(IntakeFile.intake_id == intake_id, IntakeFile.kind == "picture", is_packed)
+    waits = (IntakeFile.intake_id == intake_id, IntakeFile.kind == "picture", IntakeFile.outcome.is_(None))
+    query = select(func.count()).where(*waits, is_packed)
     with begin() as session:
         return session.scalar(query) or 0
 

@@ -17,7 +17,7 @@ from app import jobs
 from app.catalog.tables import Intake, SourceFile
 from app.database import utc_now
 from app.errors import AppError, NotAllowed, NotFound, Refused
-from app.intake import folders, hub, uploads
+from app.intake import folders, hub, streaming, uploads
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
@@ -182,7 +182,9 @@ def sources(
         .order_by(Intake.id)
     )
     return [
-        RefusedSource(intake, source_name(storage, intake), files, _obstacle(storage, settings, intake, person))
+        RefusedSource(
+            intake, source_name(storage, intake), files, _obstacle(session, storage, settings, intake, person)
+        )
         for intake, files in session.execute(query)
     ]
 
@@ -191,13 +193,18 @@ def source_name(storage: Storage, intake: Intake) -> str:
     """What an intake was taken from, in words."""
     folder = Path(intake.folder)
     if dataset := hub.of_folder(storage, folder):
-        return str(dataset)
+        commit = streaming.commit_of(intake)
+        return f"{dataset} at commit {commit[:12]}" if commit and commit != dataset.revision else str(dataset)
     return "Files from a browser" if uploads.is_upload(storage, folder) else intake.folder
 
 
-def _obstacle(storage: Storage, settings: Settings, intake: Intake, person: Person) -> AppError | None:
+def _obstacle(
+    session: Session, storage: Storage, settings: Settings, intake: Intake, person: Person
+) -> AppError | None:
     """What keeps this person from having an intake's files tried again."""
     folder = Path(intake.folder)
+    if streaming.goes_on(session, intake):
+        return Refused(f"{source_name(storage, intake)} is not taken in to its end. Go on with it first.")
     if not folder.exists() and not hub.of_folder(storage, folder):
         if uploads.is_upload(storage, folder):
             return Refused("What the browser sent is not kept any more. Choose these files again under “Take in”.")

@@ -29,17 +29,20 @@ _AT_ONCE: Final = 1_000
 GONE: Final = "The file is not in its folder any more."
 
 
-def plan(begin: Begin, tell: Tell, asked: dict[str, Any]) -> Listed:
+def plan(
+    begin: Begin, tell: Tell, asked: dict[str, Any], folder: str | None = None, some: set[str] | None = None
+) -> Listed:
     """Stage refused files once more: of the intake `asked["intake_id"]`, of one `reason` or one `file_id` where named.
 
     Only these, what lies below one that was refused whole, and the words beside them are looked for: see `finding`.
-    Raises Refused when the source is gone, NotFound when the catalog is.
+    `folder` holds them where the intake's own does not, and `some` are those of them that lie there now. Raises Refused
+    when the source is gone, NotFound when the catalog is.
     """
     with begin() as session:
         intake = ingest.get(session, int(asked["intake_id"]))
-        source, catalog_id, intake_id = intake.folder, reading.get(session, intake.catalog_id).id, intake.id
-        which = _which(intake, asked)
-        tried = names(session, asked)
+        catalog_id, intake_id = reading.get(session, intake.catalog_id).id, intake.id
+        source, which = folder or intake.folder, _which(intake, asked)
+        tried = names(session, asked) if some is None else some
         session.execute(delete(IntakeFile).where(IntakeFile.intake_id == intake_id, IntakeFile.outcome.is_(None)))
     if not Path(source).exists():
         raise Refused(f"There is no folder {source} on this machine any more.")

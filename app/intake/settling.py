@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, case, func, select, true, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -37,8 +37,21 @@ def settle(begin: Begin, intake_id: int) -> dict[str, Any]:
     """
     if result := settled(begin, intake_id):
         return result
+    remarks = describe(begin, intake_id)
     with begin() as session:
-        _name_after_the_first(session, intake_id)
+        result = _result(session, intake_id, remarks)
+        staging.drop(session, intake_id)
+    return result
+
+
+def describe(begin: Begin, intake_id: int, first: int = 0) -> IntakeRemarks:
+    """Give what was taken in so far its names and words, in the order in which it was listed.
+
+    `first`: entries before the one with this id have theirs. Killed, it goes on where it was. Returns what was
+    remarked.
+    """
+    with begin() as session:
+        _name_after_the_first(session, intake_id, first)
         listed = ingest.get(session, intake_id).listed
         counts = Counter(listed.get("remarks", {}))
         if "described" not in listed:
@@ -51,20 +64,20 @@ def settle(begin: Begin, intake_id: int) -> dict[str, Any]:
             if after is not None:
                 intake = ingest.get(session, intake_id)
                 intake.listed = {**intake.listed, "described": after, "remarks": dict(remarks.counts)}
-    with begin() as session:
-        result = _result(session, intake_id, remarks)
-        staging.drop(session, intake_id)
-    return result
+    return remarks
 
 
-def _name_after_the_first(session: Session, intake_id: int) -> None:
+def _name_after_the_first(session: Session, intake_id: int, since: int) -> None:
     """Call each new image what the first of its files is called, whichever share was quicker.
 
-    Files of the same bytes may lie in two shares, and the one that is recorded first names the image.
+    Files of the same bytes may lie in two shares, and the one that is recorded first names the image. Only images that
+    entries from the id `since` on are of may be called otherwise.
     """
+    changed = select(IntakeFile.image_id).where(IntakeFile.intake_id == intake_id, IntakeFile.id >= since)
     first = (
         select(IntakeFile.image_id, IntakeFile.id, IntakeFile.name, IntakeFile.said)
         .where(IntakeFile.intake_id == intake_id, IntakeFile.kind == "picture", IntakeFile.image_id.is_not(None))
+        .where(IntakeFile.image_id.in_(changed) if since else true())
         .ext(distinct_on(IntakeFile.image_id))
         .order_by(IntakeFile.image_id, IntakeFile.id)
         .subquery()

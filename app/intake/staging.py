@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from sqlalchemy import Select, TableValuedAlias, Text, column, delete, func, literal, select, update
+from sqlalchemy import Select, TableValuedAlias, Text, column, delete, func, literal, select, true, update
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.types import TypeEngine
@@ -29,6 +29,8 @@ from app.jobs import Job
 CAPTION_SUFFIXES: Final = (".txt", ".caption")
 MAX_CAPTION_BYTES: Final = 64 * 1024
 PAGE: Final = 2_000
+# Where an intake's `listed` names the commit of a data set that is taken in by hauls.
+COMMIT: Final = "commit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,16 @@ def page(session: Session, intake_id: int, kinds: Iterable[str], after: int = 0)
     return list(session.scalars(query))
 
 
-def page_by_stem(session: Session, intake_id: int, kinds: Iterable[str], after: tuple[str, int]) -> list[IntakeFile]:
-    """The same in the order of their stems, after this stem and id."""
+def page_by_stem(
+    session: Session, intake_id: int, kinds: Iterable[str], after: tuple[str, int], until: str | None = None
+) -> list[IntakeFile]:
+    """The same in the order of their stems, after this stem and id, up to the stem `until` where that is given."""
     stem, last_id = after
     query = (
         select(IntakeFile)
         .where(IntakeFile.intake_id == intake_id, IntakeFile.kind.in_(list(kinds)))
         .where((IntakeFile.stem > stem) | ((IntakeFile.stem == stem) & (IntakeFile.id > last_id)))
+        .where(IntakeFile.stem <= until if until is not None else true())
         .order_by(IntakeFile.stem, IntakeFile.id)
         .limit(PAGE)
         .execution_options(populate_existing=True)
@@ -133,11 +138,14 @@ def drop(session: Session, intake_id: int) -> None:
 
 
 def drop_leavings(session: Session) -> None:
-    """Forget what intakes staged that ended before their end: refused, cancelled, given up."""
+    """Forget what intakes staged that ended before their end: refused, cancelled, given up.
+
+    An intake of a data set goes on where it was, so what it staged stays as long as it is not done.
+    """
     over = (
         select(Intake.id)
         .join(Job, Job.id == Intake.job_id)
-        .where(Job.state.in_(("done", "failed", "cancelled")))
+        .where((Job.state == "done") | (Job.state.in_(("failed", "cancelled")) & ~Intake.listed.has_key(COMMIT)))
         .where(select(IntakeFile.id).where(IntakeFile.intake_id == Intake.id).exists())
         .where(~_is_tried_again().exists())
     )

@@ -17,7 +17,7 @@ from app.cycles.tables import Cycle
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import Refused
-from app.intake import uploads
+from app.intake import streaming, uploads
 from app.jobs import Job
 from app.people import Person, needs_owner
 from app.removal import files, photos, versions
@@ -48,6 +48,7 @@ def consequences(session: Session, catalog: Catalog) -> Consequences:
     )
     goes = [
         f"{counted(all_photos - (held or 0), 'photo')} with their files",
+        "what training keeps of them, encoded",
         f"{counted(written or 0, 'caption')} and {counted(decided or 0, 'decision')} of people",
         f"{counted(intakes, 'intake', 'intakes')} with what they refused, and the catalog's rules",
         *([f"{counted(unused, 'version')} that no run uses"] if unused else []),
@@ -138,8 +139,10 @@ def _drop_refused(session: Session, storage: Storage, catalog_id: int) -> None:
     its_thumbs = (SourceFile.catalog_id == catalog_id, SourceFile.thumb_sha256.is_not(None))
     seen = session.scalars(select(SourceFile.thumb_sha256).where(*its_thumbs).distinct()).all()
     thumbs = [files.thumb(storage, sha256) for sha256 in seen if sha256 is not None]
-    sources = session.scalars(select(Intake.folder).where(Intake.catalog_id == catalog_id).distinct())
-    sent = [Path(source) for source in sources if uploads.is_upload(storage, Path(source))]
+    intakes = session.scalars(select(Intake).where(Intake.catalog_id == catalog_id)).all()
+    sent = {Path(intake.folder) for intake in intakes if uploads.is_upload(storage, Path(intake.folder))}
+    # What a data set that was cut off left on this machine.
+    sent |= {streaming.scratch(storage, intake) for intake in intakes if streaming.commit_of(intake)}
     session.execute(delete(SourceFile).where(SourceFile.catalog_id == catalog_id))
     files.request_deletion(session, thumbs, None, [place.relative_to(storage.root).as_posix() for place in sent])
 

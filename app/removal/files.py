@@ -44,27 +44,35 @@ def thumb(storage: Storage, sha256: str) -> str:
 
 
 def request_deletion(
-    session: Session, files: Collection[str], person: Person | None, folders: Collection[str] = ()
+    session: Session,
+    files: Collection[str],
+    person: Person | None,
+    folders: Collection[str] = (),
+    is_takedown: bool = False,
 ) -> Job | None:
-    """Ask for files and folders to be deleted once this transaction is kept. None where there are none."""
-    if not files and not folders:
+    """Ask for files and folders to be deleted once this transaction is kept. None where there are none.
+
+    `is_takedown`: whatever there is to delete, the lists of removed photos beside backups are written anew.
+    """
+    if not files and not folders and not is_takedown:
         return None
     return jobs.request(session, KIND, {"files": sorted(files), "folders": sorted(folders)}, person, len(files))
 
 
 def unneeded(session: Session, files: Iterable[str]) -> list[str]:
     """Those of these files that no photo of any catalog has, mended or not, nor a list of refused files."""
-    by_name = {Path(file).stem: file for file in files}
+    # Several kinds of files may be called by the same bytes.
+    names = {file: Path(file).stem for file in files}
     needed: set[str] = set()
     for column in (
         Image.sha256, Image.thumb_sha256, Image.view_sha256, SourceFile.thumb_sha256,
         Mend.thumb_sha256, Mend.view_sha256, Mend.mask_sha256, Mend.mended_mask_sha256,
     ):  # fmt: skip
-        needed.update(session.scalars(select(column).where(column.in_(by_name))))
+        needed.update(session.scalars(select(column).where(column.in_(set(names.values())))))
     paths: set[str | None] = set()
     for path in (Image.render_path, Mend.render_path):
-        paths.update(session.scalars(select(path).where(path.in_(by_name.values()))))
-    return [file for name, file in by_name.items() if name not in needed and file not in paths]
+        paths.update(session.scalars(select(path).where(path.in_(names))))
+    return [file for file, name in names.items() if name not in needed and file not in paths]
 
 
 def delete(storage: Storage, files: Iterable[str], now: float | None = None) -> list[str]:

@@ -6,7 +6,7 @@ Such a photo moves into a hidden catalog beside its own, where no grid, desk, ru
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,14 +19,15 @@ from app.captions.tables import Caption
 from app.catalog import mends, reading
 from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
 from app.catalog.mend_tables import Mend
-from app.catalog.tables import Catalog, Embedding, Image, Lettering, MapSet, RemovedPhoto, SourceFile
+from app.catalog.tables import Catalog, Embedding, Image, Intake, Lettering, MapSet, RemovedPhoto, SourceFile
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
 from app.jobs import Job
 from app.labels.tables import Labelling
 from app.people import Person, needs_owner
-from app.removal import files
+from app.removal import backups, caches, files
+from app.removal.backups import TakenDown
 from app.removal.consequences import Consequences, counted
 from app.review import departures, duplicates
 from app.review.tables import Decision, GroupRuling
@@ -38,11 +39,12 @@ REASON_AT_MOST: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """How many photos are gone, how many stay for versions, and the files to delete afterwards."""
+    """How many photos are gone, how many stay for versions, and the files and folders to delete afterwards."""
 
     gone: int
     kept: int
     files: tuple[str, ...]
+    folders: tuple[str, ...] = ()
 
 
 def consequences(session: Session, image: Image) -> Consequences:
@@ -74,11 +76,24 @@ def consequences(session: Session, image: Image) -> Consequences:
         goes.append(counted(mended, "mend") + " of its picture")
     if holding:
         stays += [f"in {version}, with its file and the caption it had" for version in holding]
+        stays.append("what training keeps of it, encoded, which these need; it goes with the last of them")
         if runs := _runs_of(session, image.id):
             stays.append(f"what {counted(runs, 'run')} learned from it: checkpoints, models and samples")
     else:
         goes.insert(0, "its file as it came, and the pictures made of it")
+        goes.append("what training keeps of it, encoded")
+    stays += _in_backups(session, image)
     return Consequences(tuple(goes), tuple(stays), obstacle(session, image.catalog_id))
+
+
+def _in_backups(session: Session, image: Image) -> list[str]:
+    came = session.scalar(select(Intake.created_at).where(Intake.id == image.intake_id))
+    holding = backups.known(session, came)
+    lines = [
+        f"in the backup {backup.file} of {backup.at:%d %B %Y}, until that file is deleted; a restore removes it again"
+        for backup in holding[:5]
+    ]
+    return [*lines, f"in {counted(len(holding) - 5, 'older backup')}"] if len(holding) > 5 else lines
 
 
 def _runs_of(session: Session, image_id: int) -> int:
@@ -123,23 +138,56 @@ def remove(session: Session, storage: Storage, image_id: int, by: Person, reason
         raise Refused("This photo was removed before; it is kept for the versions that hold it.")
     if sentence := obstacle(session, image.catalog_id):
         raise Refused(sentence)
-    new = insert(RemovedPhoto).values(
-        catalog_id=image.catalog_id,
-        sha256=image.sha256,
-        file_name=image.file_name,
-        reason=reason.strip()[:REASON_AT_MOST],
-        removed_by_id=by.id,
-        removed_at=utc_now(),
-    )
-    session.execute(new.on_conflict_do_nothing())
-    audit.record(session, "photo_removed", by.id, photo=image.id, file=image.file_name, sha256=image.sha256)
-    catalog_id = image.catalog_id
-    departures.let_go(session, catalog_id, image_id)
-    removed = take_away(session, storage, catalog_id, [image_id])
+    return _remove(session, storage, image, by, reason.strip()[:REASON_AT_MOST])
+
+
+def _remove(session: Session, storage: Storage, image: Image, by: Person | None, reason: str) -> Removed:
+    catalog_id, by_id = image.catalog_id, by.id if by is not None else None
+    _bar(session, catalog_id, image.sha256, image.file_name, by_id, reason)
+    audit.record(
+        session, "photo_removed", by_id,
+        photo=image.id, file=image.file_name, sha256=image.sha256, catalog=catalog_id,
+    )  # fmt: skip
+    departures.let_go(session, catalog_id, image.id)
+    removed = take_away(session, storage, catalog_id, [image.id])
     # Groups that lost their best photo choose among the others.
     jobs.request_once(session, "photos.group", {"catalog_id": catalog_id}, by)
-    files.request_deletion(session, removed.files, by)
+    files.request_deletion(session, removed.files, by, removed.folders, is_takedown=True)
     return removed
+
+
+def _bar(session: Session, catalog_id: int, sha256: str, name: str, by_id: int | None, reason: str) -> None:
+    """See to it that no intake takes these bytes into the catalog again."""
+    columns = {"catalog_id": catalog_id, "sha256": sha256, "file_name": name, "reason": reason}
+    new = insert(RemovedPhoto).values(**columns, removed_by_id=by_id, removed_at=utc_now())
+    session.execute(new.on_conflict_do_nothing())
+
+
+def remove_again(session: Session, storage: Storage, taken_down: Iterable[TakenDown]) -> tuple[int, list[str]]:
+    """Remove the photos of a list from what an older backup brought back, and keep intakes from taking them in again.
+
+    Returns how many were there, and the files that nobody needs any more.
+    """
+    count, paths = 0, list[str]()
+    known = {(row.sha256, row.catalog) for row in backups.taken_down(session)}
+    for row in taken_down:
+        reason = f"Removed on {row.at[:10]}, after the backup was made that was restored."
+        is_it = (Image.id == row.photo) if row.catalog is None else or_(
+            Image.id == row.photo, Image.catalog_id == row.catalog
+        )  # fmt: skip
+        for image in session.scalars(select(Image).where(Image.sha256 == row.sha256, is_it)).all():
+            if not reading.is_removed(session, image.catalog_id):
+                known.add((row.sha256, image.catalog_id))
+                paths += _remove(session, storage, image, None, reason).files
+                count += 1
+        if (row.sha256, row.catalog) not in known:
+            # Not in this backup, but in others whose list is written anew from here.
+            audit.record(
+                session, "photo_removed", photo=row.photo, file=row.file, sha256=row.sha256, catalog=row.catalog
+            )
+        if row.catalog is not None and session.get(Catalog, row.catalog) is not None:
+            _bar(session, row.catalog, row.sha256, row.file, None, reason)
+    return count, files.unneeded(session, paths)
 
 
 def take_away(session: Session, storage: Storage, catalog_id: int, image_ids: Collection[int]) -> Removed:
@@ -148,8 +196,13 @@ def take_away(session: Session, storage: Storage, catalog_id: int, image_ids: Co
     going = [image_id for image_id in image_ids if image_id not in held]
     if reading.is_removed(session, catalog_id):
         duplicates.drop(session, catalog_id)
-    images: Sequence[Image] = session.scalars(select(Image).where(Image.id.in_(going))).all()
-    paths = {path for image in images for path in files.of(storage, image)} | mends.files_of(session, storage, going)
+    images: Sequence[Image] = session.scalars(select(Image).where(Image.id.in_(image_ids))).all()
+    of_each = {image.id: set(files.of(storage, image)) for image in images}
+    paths = {path for image_id in going for path in of_each.get(image_id, ())}
+    paths |= mends.files_of(session, storage, going)
+    # Also of photos that stay: pictures of theirs that no version holds.
+    seen = set().union(*of_each.values()) | mends.files_of(session, storage, image_ids)
+    encoded = caches.folders_of(session, storage, seen)
     session.execute(delete(SourceFile).where(SourceFile.image_id.in_(image_ids)))
     _forget_rulings(session, image_ids)
     session.execute(delete(Image).where(Image.id.in_(going)).execution_options(synchronize_session=False))
@@ -159,7 +212,7 @@ def take_away(session: Session, storage: Storage, catalog_id: int, image_ids: Co
         session.execute(update(Image).where(Image.id.in_(held)).values(catalog_id=hidden.id))
         _hide(session, held)
     session.flush()
-    return Removed(len(going), len(held), tuple(sorted(paths)))
+    return Removed(len(going), len(held), tuple(sorted(paths)), tuple(encoded))
 
 
 def _forget_rulings(session: Session, image_ids: Collection[int]) -> None:
@@ -197,9 +250,10 @@ def allow_again(session: Session, removed_id: int, by: Person) -> None:
     row = session.get(RemovedPhoto, removed_id)
     if row is None:
         raise NotFound("That photo may be taken in again already.")
-    audit.record(session, "photo_allowed_again", by.id, file=row.file_name, sha256=row.sha256)
+    audit.record(session, "photo_allowed_again", by.id, file=row.file_name, sha256=row.sha256, catalog=row.catalog_id)
     session.delete(row)
     session.flush()
+    files.request_deletion(session, (), by, is_takedown=True)
 
 
 def _hidden(session: Session, catalog_id: int, image_ids: Collection[int]) -> Catalog:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.catalog import mends
 from app.catalog.mend_tables import Mend
 from app.catalog.tables import Image
-from app.datasets import freezing, reading
+from app.datasets import comparing, freezing, reading
 from app.datasets.manifest import read_manifest
 from app.datasets.tables import Member
 from app.errors import Refused
@@ -64,6 +64,10 @@ def test_a_version_keeps_the_mended_picture_after_the_mend_was_taken_back(sessio
     mends.restore(session, first.id, session.scalars(select(Person).limit(1)).one(), mend.id)
     assert manifest.read_bytes() == before
     assert (manifest.parent / row.file).is_file()
+    (change,) = comparing.listed(session, version, plain, "mended")
+    assert (change.mend_before, change.mend_now) == (None, mend.id)
+    (change,) = comparing.listed(session, plain, version, "mended")
+    assert (change.mend_before, change.mend_now) == (mend.id, None)
     shown = {number: reading.members(session, number)[0].mend_id for number in (plain.id, version.id)}
     assert shown == {plain.id: None, version.id: mend.id}
     members = session.scalars(select(Member.mend_id).order_by(Member.version_id)).all()

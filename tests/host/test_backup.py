@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,17 @@ from sqlalchemy import NullPool, create_engine, select
 from sqlalchemy.orm import Session
 
 from app import people
+from app.catalog.tables import Image, RemovedPhoto
 from app.database import migrate, transaction
 from app.errors import Refused
 from app.host import backup, servers
 from app.people import Person, SignIn
+from app.removal import backups
+from app.removal.backups import TakenDown
 from app.settings import Settings
 from app.storage import Storage
 from tests import cast
+from tests.datasets import cast as datasets
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +39,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         with transaction(create_engine(server.url, poolclass=NullPool)) as session:
             ana = cast.person(session, "Ana", "owner")
             people.begin_session(session, ana)
-            cast.red_kettle(session, cast.catalog(session, "Autumn"))
+            pile = cast.catalog(session, "Autumn")
+            cast.red_kettle(session, pile)
+            taken_down = datasets.kept(session, storage, pile, caption="A lamp.")
+            gone = TakenDown(taken_down.id, taken_down.sha256, "lamp.jpg", pile.id, "2026-11-30T10:00:00+00:00")
     storage.put("originals", b"a photo", ".jpg")
     step = "runs/1/checkpoints"
     left_out = ("cache/ab", "uploads/1-00", "logs", f"{step}/.step-000020.7.new")
@@ -43,7 +52,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         path.write_bytes(name.encode())
     (data_dir / "runs" / "1" / "link").symlink_to("/etc/passwd")
     file = place / "kept.tar"
-    assert "2 files" in backup.back_up(Settings(data_dir=data_dir), file)
+    assert "the database and" in backup.back_up(Settings(data_dir=data_dir), file)
+    # Written anew when an owner removes a photo.
+    assert list(backups.read(place / backups.LIST)) == []
+    (place / backups.LIST).write_text(json.dumps(asdict(gone)) + "\n")
     return data_dir, file
 
 
@@ -52,7 +64,17 @@ def test_what_was_there_comes_back_and_nobody_is_signed_in(kept: tuple[Path, Pat
     data_dir, file = kept
     assert file.stat().st_mode & 0o077 == 0, "it holds hashes of passwords"
     new = tmp_path / "new"
-    assert "Everybody is signed out" in backup.restore(Settings(data_dir=new), file)
+    said = backup.restore(Settings(data_dir=new), file)
+    assert "Everybody is signed out" in said and "removed again that an owner removed since: 1." in said
+    (taken_down,) = backups.read(file.parent / backups.LIST)
+    lost = {
+        path
+        for path in (data_dir / "files").rglob("*")
+        if path.is_file() and not (new / path.relative_to(data_dir)).exists()
+    }
+    assert taken_down.sha256 in {path.stem for path in lost}
+    for path in lost:
+        path.unlink()
     for folder in ("files", "runs/1/checkpoints/step-000010"):
         before, after = (
             {path.relative_to(place): path.read_bytes() for path in (place / folder).rglob("*") if path.is_file()}
@@ -67,6 +89,11 @@ def test_what_was_there_comes_back_and_nobody_is_signed_in(kept: tuple[Path, Pat
         with Session(create_engine(server.url, poolclass=NullPool)) as session:
             assert session.scalars(select(Person.name)).all() == ["Ana"]
             assert session.scalars(select(SignIn)).all() == []
+            assert len(session.scalars(select(Image)).all()) == 1
+            assert [row.sha256 for row in session.scalars(select(RemovedPhoto))] == [taken_down.sha256]
+    server = servers.postgres(data_dir, is_durable=False)
+    with servers.run(server), Session(create_engine(server.url, poolclass=NullPool)) as session:
+        assert [known.file for known in backups.known(session)] == [str(file)]
     with pytest.raises(Refused, match="not empty"):
         backup.restore(Settings(data_dir=new), file)
     with pytest.raises(Refused, match="there already"):

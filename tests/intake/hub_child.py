@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from app.errors import AppError
-from app.intake import hub
+from app.intake import hauls, hub
 from app.intake.hub import HubDataset
 from app.storage import Storage
 
@@ -25,8 +25,13 @@ def main(root: Path) -> None:
             nonlocal beats
             beats += 1
 
+        storage = Storage(root)
+        folder = wanted.folder(storage)
         try:
-            hub.fetch(Storage(root), wanted, beat)
+            listed = hub.listing(wanted, None, folder / ".listing.json", beat)
+            plan = hauls.plan(listed.sizes, 1, 1)
+            for files in (plan.words, *(haul.files for haul in plan.hauls)):
+                hub.fetch(storage, wanted, listed.commit, files, folder, beat)
             came = "fetched"
         except AppError as refusal:
             came = f"{type(refusal).__name__}: {refusal.sentence}"

@@ -1,56 +1,18 @@
-"""Data sets of a model hub: read at one commit from the hub's own layout on this machine, without asking anybody."""
+"""Data sets of a model hub: what is asked of it, and what is fetched, from the hub's own layout on this machine."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import errno
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from app.catalog.tables import Image
 from app.errors import DiskFull, Refused
-from app.intake import hub
-from app.intake.finding import Wanted
-from app.intake.hub import HubDataset
-from app.intake.taking import take_in
+from app.intake import hauls, hub
+from app.intake.hub import HubDataset, HubListing
 from app.storage import Storage
-from tests import cast
+from tests.hub_cache import COMMIT, lay_out
 from tests.intake.conftest import encoded, picture
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-CARD = "---\nlicense: cc-by-4.0\npretty_name: Kettles\n---\n# Kettles\n"
-Begin = Callable[[], AbstractContextManager[Session]]
-
-
-@pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The hub's cache with one data set: a Parquet shard, an imagefolder, a script; files are links to blobs."""
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    place = tmp_path / "cache" / "datasets--shop--kettles"
-    shard = io.BytesIO()
-    rows = [{"bytes": encoded(picture(number)), "path": f"k{number}.jpg"} for number in range(2)]
-    pq.write_table(pa.table({"image": rows, "text": ["A red kettle.", "A blue kettle."]}), shard)
-    files = {
-        "README.md": CARD.encode(), "data/train-00000-of-00001.parquet": shard.getvalue(),
-        "images/lamp.png": encoded(picture(9), "PNG"), "kettles.py": b"raise SystemExit", ".gitattributes": b"",
-        "images/metadata.csv": b"file_name,title,license\nlamp.png,Lamp,CC0\n",
-    }  # fmt: skip
-    (place / "refs").mkdir(parents=True)
-    (place / "refs" / "main").write_text(COMMIT)
-    (place / "blobs").mkdir()
-    for number, (name, data) in enumerate(files.items()):
-        blob = place / "blobs" / f"{number:064x}"
-        blob.write_bytes(data)
-        target = place / "snapshots" / COMMIT / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(blob)
-    return place
 
 
 @pytest.mark.parametrize(
@@ -75,75 +37,92 @@ def test_its_folder_names_it_and_no_other_folder_does(storage: Storage) -> None:
     assert hub.of_folder(storage, storage.root / "uploads" / "a@b") is None
 
 
-def test_a_data_set_is_taken_in_at_its_commit_with_source_and_licence(
-    session: Session, storage: Storage, begin: Begin, kept: Path
-) -> None:
-    pile, wanted = cast.catalog(session), HubDataset("shop/kettles")
-    intake = hub.request_intake(session, storage, pile, wanted, cast.person(session))
-    assert hub.request_intake(session, storage, pile, wanted, cast.person(session)) is intake
-    hub.fetch(storage, wanted, lambda: None)
-    take_in(begin, lambda **_: None, storage, intake.id, 60)
-    hub.mark(session, storage, intake)
-    session.expire_all()
-    photos = session.scalars(select(Image).where(Image.catalog_id == pile.id)).all()
-    assert len(photos) == 3
-    assert {photo.source for photo in photos} == {f"hf://datasets/shop/kettles@{COMMIT}"}
-    assert sorted(str(photo.licence) for photo in photos) == ["CC0", "cc-by-4.0", "cc-by-4.0"]
-    hub.discard(storage, Path(intake.folder))
-    assert not Path(intake.folder).exists() and kept.exists()
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache with one data set; files are links to blobs."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    files = {
+        "README.md": b"", "images/lamp.png": encoded(picture(9), "PNG"), "kettles.py": b"raise SystemExit",
+        ".gitattributes": b"", "images/.x/lamp.png": b"", "Thumbs.db": b"",
+    }  # fmt: skip
+    return lay_out(tmp_path / "cache", "shop/kettles", files)
 
 
-def test_a_fetch_taken_up_again_keeps_its_commit_and_fetches_what_is_missing(storage: Storage, kept: Path) -> None:
-    wanted, beats = HubDataset("shop/kettles"), 0
+def listed(tmp_path: Path, name: str = "shop/kettles", commit: str | None = None) -> HubListing:
+    return hub.listing(HubDataset(name), commit, tmp_path / "listing.json", lambda: None)
+
+
+def test_what_a_data_set_holds_is_told_at_one_commit_and_asked_once(tmp_path: Path, kept: Path) -> None:
+    first = listed(tmp_path)
+    assert first.commit == COMMIT and set(first.sizes) == {"README.md", "images/lamp.png", "kettles.py"}
+    (kept / "refs" / "main").write_text("f" * 40)  # the branch moved on meanwhile
+    assert listed(tmp_path) == first
+    (tmp_path / "listing.json").unlink()
+    assert listed(tmp_path, commit=COMMIT) == first
+
+
+def test_what_is_missing_is_fetched_and_no_link_is_left(storage: Storage, tmp_path: Path, kept: Path) -> None:
+    beats = 0
 
     def killed() -> None:
         nonlocal beats
         beats += 1
-        if beats == 4:
+        if beats == 2:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        hub.fetch(storage, wanted, killed)
-    (kept / "refs" / "main").write_text("f" * 40)  # the branch moved on meanwhile
-    hub.fetch(storage, wanted, lambda: None)
-    names = {path.relative_to(wanted.folder(storage)).as_posix() for path in wanted.folder(storage).rglob("*.*")}
-    assert {"README.md", "images/lamp.png", "images/metadata.csv"} <= names
-    assert "kettles.py" not in names and not any(path.is_symlink() for path in wanted.folder(storage).rglob("*"))
+    files = {"README.md": 0, **{f"no{number}.jpg": 1 for number in range(6)}, "images/lamp.png": 100}
+    into = tmp_path / "haul"
+    with pytest.raises(Refused, match=r"no0.jpg of .* cannot be fetched: the model hub cannot be reached any more"):
+        hub.fetch(storage, HubDataset("shop/kettles"), COMMIT, files, into, lambda: None)
+    hub.fetch(storage, HubDataset("shop/kettles"), COMMIT, {"README.md": 0, "images/lamp.png": 9}, into, killed)
+    there = {path.name for path in into.rglob("*") if path.is_file() and ".cache" not in path.parts}
+    assert there == {"README.md", "lamp.png"}
+    assert not any(path.is_symlink() for path in into.rglob("*"))
 
 
-def test_what_cannot_be_reached_is_said_in_one_sentence(storage: Storage, kept: Path) -> None:
+def test_what_cannot_be_reached_is_said_in_one_sentence(tmp_path: Path, kept: Path) -> None:
     with pytest.raises(Refused, match=r"^The model hub cannot be reached from here, and hf://datasets/shop/lamps"):
-        hub.fetch(storage, HubDataset("shop/lamps"), lambda: None)
-
-
-def test_a_data_set_without_anything_to_take_in_is_refused(storage: Storage, kept: Path) -> None:
-    for path in (kept / "snapshots" / COMMIT).rglob("*"):
-        if path.is_symlink() and path.suffix != ".py":
-            path.unlink()
-    with pytest.raises(Refused, match="holds no pictures"):
-        hub.fetch(storage, HubDataset("shop/kettles"), lambda: None)
+        listed(tmp_path, "shop/lamps")
 
 
 def test_a_full_disk_is_said_before_anything_is_fetched(
-    storage: Storage, kept: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: Storage, wanted_bytes: int = 0) -> None:
         raise DiskFull("full")
 
     monkeypatch.setattr(Storage, "refuse_below_reserve", full)
     with pytest.raises(DiskFull):
-        hub.fetch(storage, HubDataset("shop/kettles"), lambda: None)
+        hub.fetch(storage, HubDataset("shop/kettles"), COMMIT, {"README.md": 1}, tmp_path / "haul", lambda: None)
+    assert not (tmp_path / "haul").exists()
 
 
-def test_what_is_tried_again_is_fetched_alone_with_the_words_beside_it(storage: Storage, kept: Path) -> None:
-    wanted = HubDataset("shop/kettles")
-    folder = wanted.folder(storage)
-    for name, files in {
-        "data/train-00000-of-00001.parquet/0000001 k0.jpg": {"data/train-00000-of-00001.parquet"},
-        "images/lamp.png": {"images/lamp.png"},
-        "images": {"images/lamp.png"},
-    }.items():
-        hub.fetch(storage, wanted, lambda: None, Wanted([name]))
-        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if path.is_file()}
-        assert there - {".commit"} == files | {"README.md", "images/metadata.csv"}
-        hub.discard(storage, folder)
+def test_a_disk_that_runs_full_on_the_way_is_said_in_one_sentence(
+    storage: Storage, tmp_path: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(kept: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hub, "_place", place)
+    with pytest.raises(
+        DiskFull, match=r"^The disk is full: README.md of hf://datasets/shop/kettles@main was not fetched"
+    ):
+        hub.fetch(storage, HubDataset("shop/kettles"), COMMIT, {"README.md": 1}, tmp_path / "haul", lambda: None)
+
+
+def test_hauls_keep_what_stands_beside_a_picture_with_it_and_shards_apart_from_loose_files() -> None:
+    sizes = {
+        "README.md": 1, "metadata.csv": 1, "a.jpg": 4, "a-1.jpg": 4, "a.txt": 1, "z/B.PNG": 9, "0.tar": 5, "1.tar": 50,
+        "x/metadata.parquet": 3, "notes.csv": 1, "run.py": 1, "old.7z": 1,
+    }  # fmt: skip
+    plan = hauls.plan(sizes, 10, 100)
+    assert (set(plan.words), set(plan.unread)) == (
+        {"README.md", "metadata.csv", "x/metadata.parquet"},
+        {"notes.csv", "old.7z"},
+    )
+    assert [(list(haul.files), haul.holds_many) for haul in plan.hauls] == [
+        (["a.jpg", "a.txt", "a-1.jpg"], False), (["z/B.PNG"], False), (["0.tar"], True), (["1.tar"], True),
+        (["x/metadata.parquet"], True),
+    ]  # fmt: skip
+    assert [len(haul.files) for haul in hauls.plan(sizes, 10**9, 1).hauls] == [2, 1, 1, 1, 1, 1]
+    assert hauls.plan({}, 1, 1).hauls == ()

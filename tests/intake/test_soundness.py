@@ -79,6 +79,24 @@ def test_every_flipped_bit_of_a_png_is_found(make: Callable[[Pillow.Image], byte
     assert [int(place) for place in places if not is_refused(flipped(data, int(place), int(place) % 8))] == []
 
 
+def test_a_flip_in_any_chunk_of_a_png_is_found() -> None:
+    """Few bits of a file lie in its small chunks: transparency, profile, gamma and orientation get a flip each."""
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    image = textured(3).quantize(32)
+    plain = encoded(image, "PNG", icc_profile=SRGB, exif=exif.tobytes(), transparency=bytes(range(0, 256, 8)))
+    first, *others = chunks_of(plain)
+    data = png_of(first, (b"gAMA", struct.pack(">I", 45455)), (b"pHYs", bytes(9)), *others)
+    assert not is_refused(data)
+    place, passed = 8, []
+    for kind, body in chunks_of(data):
+        if body and not is_refused(flipped(data, place + 8 + len(body) // 2)):
+            passed.append(kind)
+        place += 12 + len(body)
+    assert {b"PLTE", b"tRNS", b"eXIf", b"gAMA", b"IDAT"} <= {kind for kind, _ in chunks_of(data)}
+    assert passed == []
+
+
 @pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "lzma"])
 def test_every_flipped_bit_of_a_tiff_with_checksums_is_found_where_its_pixels_lie(compression: str) -> None:
     data = encoded(textured(1), "TIFF", compression=compression)

@@ -78,6 +78,7 @@ def test_a_photo_that_a_version_holds_is_hidden_and_marked(session: Session, sto
     catalog_id = image.catalog_id
     assert photos.consequences(session, image).stays == (
         f"in {reading.get(session, catalog_id).name}, version {version.number}, with its file and the caption it had",
+        "what training keeps of it, encoded, which these need; it goes with the last of them",
     )
     removed = photos.remove(session, storage, image.id, owner, "")
     assert (removed.gone, removed.kept, removed.files) == (0, 1, ())

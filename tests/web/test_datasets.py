@@ -109,6 +109,11 @@ def test_the_freeze_page_tells_what_no_person_has_seen_and_takes_it_only_when_to
     page = client.get(f"/catalogs/{pile.id}/freeze")
     assert "3 kept photos." in page.text
     assert "Take also 2 photos that no person has seen" in page.text and "1 without a caption stay out" in page.text
+    kinds = {each.key: [(part.value, part.count) for part in each.portions] for each in page.context["balances"]}
+    seen_kinds = {key: [part.count for part in each.portions] for key, each in page.context["seen"].items()}
+    assert [count for _, count in kinds["category"]] == [4] and seen_kinds["category"] == [3]
+    flat = " ".join(page.text.split())
+    assert '<b class="with num">4</b>' in flat and '<b class="without num">3</b>' in flat
     sent = {"q": "", "expected_seen": "3", "expected_unseen": "1"}
     answer = client.post(f"/catalogs/{pile.id}/versions", data=sent, follow_redirects=False)
     assert selection_of(session, answer.headers["location"]) == ("decision:kept", "3 kept photos.")

@@ -308,9 +308,10 @@ def text_name(family: Family, made_by: str, caption: str) -> str:
 
 
 def picture_name(family: Family, made_by: str, sha256: str, size: Size, enlarge_at_most: float = 0.0) -> str:
-    """A picture's name in the cache; `made_by` is the `identity` of the autoencoder's files."""
+    """A picture's name in the cache, below what is kept of its file; `made_by` is the `identity` of the autoencoder's
+    files."""
     bound = (enlarge_at_most,) if enlarge_at_most else ()
-    return name_of("picture", family.name, made_by, sha256, size, *bound)
+    return f"{sha256}/{name_of('picture', family.name, made_by, sha256, size, *bound)}"
 
 
 def first_sentence(caption: str) -> str:

@@ -3,7 +3,8 @@
 A name is the SHA-256 of everything that decides the content: the picture's bytes or the caption's words, the size, the
 files of the encoder, and what it computes in where that is not always the same. So nothing can go stale: another
 encoder, another size or another word is another name. A file appears whole or not at all, and one that cannot be read
-is made again.
+is made again. What is kept of a picture lies in one folder, called by the SHA-256 of its file (`picture_name`), so that
+all of it goes when the photo is removed: `app.storage.Storage.encoded_folder`.
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ class TensorCache:
             temporary.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        return self._folder / name[:2] / f"{name}.safetensors"
+        picture, _, own = name.rpartition("/")
+        if picture:
+            return self._folder / "pictures" / picture[:2] / picture / f"{own}.safetensors"
+        return self._folder / own[:2] / f"{own}.safetensors"
 
 
 def packed(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

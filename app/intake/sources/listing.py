@@ -33,7 +33,7 @@ def walk(source: str, beat: Beat = lambda: None) -> Iterator[Entry]:
     odd = set[str]()
     for entry in folders.walk(place, beat):
         if entry.kind != "archive":
-            yield entry if entry.name.isascii() else _told_apart(entry, odd)
+            yield entry if entry.name.isascii() else told_apart(entry, odd)
         else:
             yield from opened(entry, beat)
 
@@ -45,10 +45,10 @@ def opened(entry: Entry, beat: Beat) -> Iterator[Entry]:
         return
     met = set[str]()
     for member in expand(entry, beat):
-        yield _told_apart(member, met)
+        yield told_apart(member, met)
 
 
-def _told_apart(entry: Entry, met: set[str]) -> Entry:
+def told_apart(entry: Entry, met: set[str]) -> Entry:
     """A picture that is called like one that was met before it gets a number, for a name is what people know it by."""
     if entry.kind not in ("picture", "refused"):
         return entry

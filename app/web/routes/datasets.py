@@ -46,13 +46,17 @@ class DatasetsView:
 
 @dataclass(frozen=True)
 class FreezeView:
-    """What a selection has to freeze. `said` tells in words what is taken of it unless unseen photos are too."""
+    """What a selection has to freeze. `said` tells in words what is taken of it unless unseen photos are too.
+
+    `balances` are of all that can be taken, `seen` by their keys of what is taken unless unseen photos are too.
+    """
 
     catalog: Catalog
     offer: Offer
     said: str
     query: str
     balances: list[Balance]
+    seen: dict[str, Balance]
     times_at_most: int = TIMES_AT_MOST
     seed_at_most: int = freezing.SEED_AT_MOST
 
@@ -196,9 +200,14 @@ def offer(catalog_id: int, session: Read, page: Page, q: str = "") -> HTMLRespon
     catalog = catalogs.get(session, catalog_id)
     offered = freezing.offer(session, catalog_id, q)
     said = sentence(freezing.taken(offered.selection, takes_unseen=False), offered.seen)
-    taken = freezing.taken(offered.selection, takes_unseen=not offered.seen)
-    balances = balance.of_selection(session, taken) if offered.seen or offered.unseen else []
-    return page("datasets/freeze.html", FreezeView(catalog, offered, said, offered.selection.query, balances))
+    balances = {
+        takes_unseen: balance.of_selection(session, freezing.taken(offered.selection, takes_unseen=takes_unseen))
+        for takes_unseen in (False, True)
+        if offered.seen or offered.unseen
+    }
+    seen = {each.key: each for each in balances.get(False, [])}
+    view = FreezeView(catalog, offered, said, offered.selection.query, balances.get(True, []), seen)
+    return page("datasets/freeze.html", view)
 
 
 @router.post("/catalogs/{catalog_id}/versions")

@@ -17,7 +17,7 @@ from app.catalog.notes import SENTENCES
 from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog, Intake, IntakeRemark
 from app.errors import NotAllowed, Refused
-from app.intake import describing, folders, following, hub, ingest, quarantine, resuming, uploads
+from app.intake import describing, folders, following, hub, ingest, quarantine, resuming, streaming, uploads
 from app.intake.quarantine import ReasonCount, Which
 from app.intake.resuming import Arrived
 from app.intake.sources.entry import MAX_FILE_BYTES
@@ -112,7 +112,7 @@ class IntakeView:
 
     `met_again` files were refused here and are told about by a later intake. `noted` are notes on its photos: the words
     of the filter, their sentences, and how many photos have each. `naming` offers names from files, once all photos are
-    in, as long as nobody has decided about them.
+    in, as long as nobody has decided about them. Repeated, an intake of a data set that was cut off `goes_on`.
     """
 
     shown: IntakeRow
@@ -124,6 +124,7 @@ class IntakeView:
     remarks: Remarks
     naming: NamingView | None
     may_repeat: bool
+    goes_on: bool
 
 
 @router.get("/intakes")
@@ -196,7 +197,9 @@ def take_in(
             folders.refuse_outside(place, config.roots)
         named = hub.named(folder)
         asked = (
-            hub.request_intake(session, storage, catalog, named, me) if named else _request(session, catalog, place, me)
+            streaming.request_intake(session, storage, catalog, named, me)
+            if named
+            else _request(session, catalog, place, me)
         )
     return _answer(request, asked)
 
@@ -230,6 +233,7 @@ def show(
         remarks=_remarks(session, asked, job, (remarks, remarks_with.strip()), remarks_after),
         naming=_naming(session, intake_row),
         may_repeat=_may_repeat(storage, config, intake_row, me),
+        goes_on=streaming.goes_on(session, asked),
     )
     return page("intakes/intake.html", view)
 
@@ -262,7 +266,7 @@ def repeat(
     catalog = reading.get(session, before.catalog_id)
     if dataset := hub.of_folder(storage, folder):
         _refuse_members(me)
-        return _answer(request, hub.request_intake(session, storage, catalog, dataset, me))
+        return _answer(request, streaming.request_intake(session, storage, catalog, dataset, me))
     if not uploads.is_upload(storage, folder):
         _refuse_members(me)
         folders.refuse_outside(folder, config.roots)

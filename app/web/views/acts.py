@@ -36,6 +36,7 @@ _CHOICES: Final[dict[Act, str]] = {
     "version_removed": "Removed a version",
     "export_removed": "Deleted an export",
     "cache_emptied": "Emptied the cache",
+    "backup_written": "Wrote a backup",
     "naming_decided": "Decided how file names name photos",
     "labels_defined": "Changed a label set",
 }

@@ -16,11 +16,12 @@ import torch
 from PIL import Image
 
 from app.datasets.manifest import ManifestRow, read_manifest, write_manifest
+from app.storage import Storage
 from app.training.recipe import Recipe
 from workers.errors import InputError
 from workers.families.prx_pixel import PrxPixel, load
 from workers.finetune import batches
-from workers.finetune.batches import Batch, Members, Texts, captions_of, first_sentence, training_batches
+from workers.finetune.batches import Batch, Members, Texts, captions_of, first_sentence, picture_name, training_batches
 from workers.finetune.buckets import Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity, name_of, packed, unpacked
 from workers.finetune.pictures import read_fitted
@@ -375,6 +376,16 @@ def test_an_encoder_that_computes_in_bf16_does_not_find_what_one_in_fp32_made(
     assert torch.equal(Texts(captions(rows), narrow, cache, look).batch(["red box"])["tokens"][0], own["tokens"]), (
         "kept as well"
     )
+
+
+def test_what_is_kept_of_a_picture_lies_where_it_goes_with_the_photo(tmp_path: Path, family: PrxPixel) -> None:
+    storage = Storage(tmp_path)
+    cache, sha256 = TensorCache(storage.cache_folder), "ab" * 32
+    for made_by in ("one", "two"):
+        cache.put(name := picture_name(family, made_by, sha256, (16, 16)), {"clean": torch.ones(1)})
+        assert cache.has(name) and cache.get(name) is not None
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.parent for path in kept] == [storage.encoded_folder(sha256)] * 2
 
 
 def test_a_torn_cache_file_is_made_again(tmp_path: Path) -> None:
