@@ -28,6 +28,8 @@ from workers.signals.mask import Segmentation
 from workers.signals.regions import Mask, shrunk
 
 COLOURS_ENOUGH: Final = 4096
+# A share of these is true to 3 %, 95 times in 100.
+SHARES_ENOUGH: Final = 1024
 WHITE_AT_HOME: Final = 83.0
 LIKELY_OF_FRAME: Final = 0.05
 LIKELY_SHARE: Final = 0.5
@@ -85,19 +87,19 @@ def colour_of(lab: Planes, finding: Segmentation) -> Colour:
 def _unoutlined(lab: Planes, likely: Mask | None) -> LeadingColour | None:
     """The colour of what is likely product, or else of the frame's middle, where it leads clearly enough."""
     if likely is not None and np.count_nonzero(likely) >= LIKELY_OF_FRAME * likely.size:
-        leading = leading_colour(_colours_of(lab, likely).T)
+        leading = leading_colour(_colours_of(lab, likely, SHARES_ENOUGH).T)
         if leading.share >= LIKELY_SHARE and not _is_lamp_light(leading):
             return leading
     height, width = lab.shape[1:]
     top, left = round(height * MIDDLE_FROM), round(width * MIDDLE_FROM)
     middle = np.zeros((height, width), dtype=bool)
     middle[top : height - top, left : width - left] = True
-    leading = leading_colour(_colours_of(lab, middle).T)
+    leading = leading_colour(_colours_of(lab, middle, SHARES_ENOUGH).T)
     return leading if leading.share >= (HEAP_SHARE if _is_lamp_light(leading) else MIDDLE_SHARE) else None
 
 
-def _colours_of(lab: Planes, where: Mask) -> Planes:
-    return colours_at(lab, np.flatnonzero(where))
+def _colours_of(lab: Planes, where: Mask, enough: int = COLOURS_ENOUGH) -> Planes:
+    return colours_at(lab, np.flatnonzero(where), enough)
 
 
 def _is_mixed(colours: Planes, leading: LeadingColour) -> bool:
@@ -116,9 +118,9 @@ def _is_lamp_light(leading: LeadingColour) -> bool:
     return bool(LAMP_HUE[0] <= hue <= LAMP_HUE[1] and palest <= chroma <= strongest)
 
 
-def colours_at(lab: Planes, where: NDArray[np.intp]) -> Planes:
+def colours_at(lab: Planes, where: NDArray[np.intp], enough: int = COLOURS_ENOUGH) -> Planes:
     """The colours (3, n) at these places of a frame, or at every third, fifth ... of them: medians need no more.
 
     An even step would meet the same columns in each row.
     """
-    return lab.reshape(3, -1)[:, where[:: len(where) // COLOURS_ENOUGH | 1]]
+    return lab.reshape(3, -1)[:, where[:: len(where) // enough | 1]]
