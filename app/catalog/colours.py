@@ -94,7 +94,7 @@ _PROTOTYPES: dict[str, tuple[str, ...]] = {
     "beige": ("e5d2b2", "f5f5dc", "d8c3a0", "efe3cf", "c9b48f", "9f917a", "cfc8b6"),
     "maroon": ("800000", "6b1020", "7a1f2b", "3a1218", "5a2430", "5c363a"),
     # `name_colour` tells greys by lightness alone.
-    "grey": ("6f6d7e", "5a4e5e"),
+    "grey": ("6f6d7e", "5a4e5e", "818392"),
 }  # fmt: skip
 
 # The same from the survey, under the names that it gives them.

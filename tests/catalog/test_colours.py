@@ -69,6 +69,7 @@ def test_names_of_known_colours(code: str, name: str) -> None:
         ("696652", "green"), ("7d7857", "green"), ("ac8f92", "pink"), ("d0c9b7", "beige"), ("bebcaf", "light grey"),
         # Washed denim and blue cotton.
         ("5f6a79", "blue"), ("5d6873", "blue"), ("4d5462", "blue"), ("858f9a", "grey"),
+        ("828494", "grey"), ("707a8b", "blue"),
         # Pale pink in shade, and taupe.
         ("968184", "pink"), ("70625a", "brown"),
         # Washed denim, teal and sage, hardly coloured; pale pinkish beige; denim, which on a screen is called slate; a
