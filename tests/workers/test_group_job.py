@@ -9,6 +9,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from app import jobs
+from app.bulk import undoing
 from app.catalog import embeddings
 from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
 from app.catalog.embeddings import EmbedderFacts
@@ -138,7 +139,7 @@ def test_linked_photos_are_rejected_as_copies_and_come_back(
     group(engine, settings, pile)  # changes nothing of what people said
     with transaction(engine) as session:
         assert session.get_one(Image, copy.id).is_linked
-        assert duplicates.undo(session, ana).count == 1
+        assert undoing.undo(session, ana).count == 1
         now = decisions.current(session, copy.id)
         assert now is not None and now.verdict == "kept" and not session.get_one(Image, copy.id).is_linked
         assert decisions.current(session, best.id) is None
@@ -155,7 +156,7 @@ def test_what_is_no_duplicate_is_never_proposed_again(
     group(engine, settings, pile)
     with transaction(engine) as session:
         assert [grade for grade, _ in state(session, pile)] == ["product"]
-        duplicates.undo(session, ana)
+        undoing.undo(session, ana)
         assert duplicates.regroup(session, pile.id) == 2
 
 
@@ -172,9 +173,9 @@ def test_another_best_is_remembered_and_taken_back(
         assert session.get_one(DuplicateGroup, number).best_id == second and session.get_one(Image, second).is_best
         duplicates.rule(session, number, ana, "linked")
         assert session.get_one(Image, first).is_linked and not session.get_one(Image, second).is_linked
-        duplicates.undo(session, ana)
+        undoing.undo(session, ana)
         assert session.get_one(DuplicateGroup, number).best_id == second
-        duplicates.undo(session, ana)
+        undoing.undo(session, ana)
         assert session.get_one(DuplicateGroup, number).best_id == first and session.get_one(Image, first).is_best
 
 
@@ -192,7 +193,7 @@ def test_all_sure_groups_are_linked_at_once_and_come_back_at_once(
         with pytest.raises(Refused):
             duplicates.link_sure(session, pile.id, ana)
         assert session.scalar(select(Image.id).where(Image.is_linked).limit(1)) is not None
-        assert duplicates.undo(session, ana).count == 2
+        assert undoing.undo(session, ana).count == 2
         assert session.scalar(select(Image.id).where(Image.is_linked).limit(1)) is None
 
 
