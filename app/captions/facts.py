@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from app.captions import nouns
-from app.captions.colour_words import COLOUR_WORDS, may_name_a_colour, meaning, words_of
+from app.captions.colour_words import COLOUR_WORDS, UNCOMPARED, may_name_a_colour, meaning, words_of
 from app.captions.nouns import MATERIAL_WORDS
 from app.captions.titles import plain_title, seen_text
 
@@ -107,7 +107,7 @@ def sentence(catalogue: CatalogueFacts, measured: MeasuredFacts) -> str:
 def colour_conflict(catalogue: CatalogueFacts, measured: MeasuredFacts) -> str | None:
     """A sentence when the title names another colour than the picture shows, else None."""
     said = [colour for word in words_of(catalogue.title or "") if (colour := meaning(word))]
-    if not said or not measured.colour:
+    if not said or not measured.colour or measured.colour in UNCOMPARED:
         return None
     seen = measured.colour.split()[-1]
     if seen in said or frozenset({said[0], seen}) in NEIGHBOURS:

@@ -140,7 +140,12 @@ def measured_facts(signals: Signals | Row[*tuple[Any, ...]] | None) -> MeasuredF
     background = signals.background_colour if is_one_colour else "busy" if signals.background == "scene" else None
     if signals.confidence < SURE:
         return MeasuredFacts(background=background)
-    framing = facts.name_framing(*signals.box) if signals.box is not None else None
+    if signals.box is None:
+        framing = None
+    else:
+        left, top, right, bottom = signals.box
+        # Whether it is cut off was measured: a rough outline may reach the frame where the product does not.
+        framing = facts.name_framing(left, top, right, bottom, margin=-1.0)
     return MeasuredFacts(signals.subject_colour, background, "cropped at the edge" if signals.is_cropped else framing)
 
 

@@ -133,7 +133,7 @@ def _claims(caption: str, measured: MeasuredFacts) -> list[_Claim]:
 
 def _colour(text: str, measured: str | None) -> _Claim | None:
     """The one colour that the caption gives the product, against the measured one."""
-    if measured is None or len({english for _, english in _colours(text)}) != 1:
+    if measured is None or measured in UNCOMPARED or len({english for _, english in _colours(text)}) != 1:
         return None
     before_parts = _PART.split(text, maxsplit=1)[0]
     said = _colours(before_parts)

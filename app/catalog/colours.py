@@ -40,16 +40,25 @@ _DARK_SATURATION = 0.45
 # White cloth takes on the colour of lamps and of blue shade, which lie along b*. What is no white and yellower than
 # this is cream or beige: five of the six such garments of the half for tuning.
 _LIGHT = 68.0
-_WHITE = 85.0
+WHITE = 85.0
 _LIGHT_NEUTRAL_CHROMA = 10.0
 _BEIGE_B = 8.0
 _CAST_A = 4.0
+# Light tints along b*, or towards red under lamps; cloth that is off grey towards green has a colour by itself: washed
+# denim, teal and sage. Pale cloth that is off it towards red and yellow at once is beige.
+_TINT_CHROMA = 4.5
+_COOL = (45.0, 78.0)
+_COOL_A = -2.5
+_WARM = (62.0, 84.0)
+_WARM_A = 0.8
+_WARM_B = 3.0
 # Black cloth shines: of 30 dark garments of that half the black ones had a median lightness of 21 to 30, the dark grey
 # ones of 32 to 34. Paper does not, and backgrounds are called black below the second.
 _BLACK = 30.0
 _BLACK_PAPER = 27.0
-# A subject's colour is clear when a third of its pixels have it.
+# A subject's colour is clear when a third of its pixels have it; the name of a subject of which none is.
 CLEAR_SHARE = 1 / 3
+MULTICOLOUR = "multicolour"
 
 _HUE_REACH = 30.0
 _LIGHTNESS_REACH = 12.0
@@ -57,21 +66,22 @@ _LIGHTNESS_REACH = 12.0
 _COLOUR_OVER_NEUTRAL = 0.85
 
 _PROTOTYPES: dict[str, tuple[str, ...]] = {
-    "red": ("d62628", "c81e28", "ff0000", "e34234", "b21a1e", "a83c4f"),
-    "orange": ("f78716", "ff7f00", "e06c10", "ffa544", "d1701d", "e05d38", "de9d5b"),
+    "red": ("d62628", "c81e28", "ff0000", "e34234", "b21a1e", "a83c4f", "9f1b30", "a94a40"),
+    "orange": ("f78716", "ff7f00", "e06c10", "ffa544", "d1701d", "e05d38", "de9d5b", "d08719"),
     # The last: mustard cloth in shade.
     "yellow": ("f7d528", "ffe135", "ffff00", "e3c020", "fbf1a0", "d9b92a", "b5984e"),
     "green": (
         "30a042", "00a000", "1f7a34", "7dc142", "bfe0bf", "006400", "8fae8b", "00ff00", "556b2f",
-        # Olive and bottle green cloth, nearly black; faded olive, which on a screen is called greyish brown.
-        "2a2d18", "1c2a1e", "00c896", "47695a", "42422f", "6a6a53", "797a58",
+        # Olive and bottle green cloth, nearly black; faded olive, on a screen called greyish brown; pears and mangoes.
+        "2a2d18", "1c2a1e", "00c896", "47695a", "42422f", "6a6a53", "797a58", "9a9a2e", "8a8636", "68643a",
     ),
     "teal": ("008080", "1a9e98", "0f6a6c", "40c4bf", "6d9a9d", "0b4456"),
     # The last: indigo cloth, washed, and blue cotton, on a screen called slate: darker than this they are seldom grey.
     "blue": (
-        "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb", "4a5a75", "515a68", "616c7a",
+        "2262d2", "0000ff", "4a86e8", "b6d4f0", "7fa6d9", "1c51ae", "87ceeb", "4a5a75", "515a68", "616c7a", "596577",
+        "6e7c8c",
     ),
-    "navy": ("000080", "16224d", "1f2a5c", "1b2131", "252d42"),
+    "navy": ("000080", "16224d", "1f2a5c", "1b2131", "252d42", "33353f", "3c4862"),
     # The last: magenta leather, purple cloth in the dark, mauve.
     "purple": (
         "8038a8", "800080", "6a2d8c", "a064c8", "c9b3e0", "4b1f66", "963d80", "281a2c", "3b3145", "977882",
@@ -85,7 +95,7 @@ _PROTOTYPES: dict[str, tuple[str, ...]] = {
     "beige": ("e5d2b2", "f5f5dc", "d8c3a0", "efe3cf", "c9b48f", "9f917a", "cfc8b6"),
     "maroon": ("800000", "6b1020", "7a1f2b", "3a1218", "5a2430", "5c363a"),
     # `name_colour` tells greys by lightness alone.
-    "grey": ("6f6d7e",),
+    "grey": ("6f6d7e", "5a4e5e", "818392"),
 }  # fmt: skip
 
 # The same from the survey, under the names that it gives them.
@@ -201,19 +211,23 @@ def dominant_colour(labs: ArrayLike) -> Lab:
     return leading_colour(labs).lab
 
 
-def name_colour(lab: Sequence[float] | Lab) -> str:
-    """The plain name of one Lab colour (3 numbers).
+def name_colour(lab: Sequence[float] | Lab, white_from: float = WHITE) -> str:
+    """The plain name of one Lab colour (3 numbers). A grey from the lightness `white_from` on is white.
 
     One of: black, dark grey, grey, light grey, white, red, orange, yellow, green, teal, blue, navy, purple, pink,
-    brown, beige, maroon.
+    brown, beige, maroon. A photo's subject without a colour of its own is `MULTICOLOUR`.
     """
     colour = np.asarray(lab, dtype=np.float64)
-    is_cast = abs(colour[1]) < _CAST_A and (colour[0] >= _WHITE or (colour[0] >= _LIGHT and colour[2] < _BEIGE_B))
+    return _name_tint(colour) or _name_plain(colour, white_from)
+
+
+def _name_plain(colour: Lab, white_from: float = WHITE) -> str:
+    is_cast = abs(colour[1]) < _CAST_A and (colour[0] >= WHITE or (colour[0] >= _LIGHT and colour[2] < _BEIGE_B))
     limit = _LIGHT_NEUTRAL_CHROMA if is_cast else NEUTRAL_CHROMA
     if float(chroma(colour)) < limit or float(colour[0]) < 9:
-        return _name_neutral(float(colour[0]))
+        return _name_neutral(float(colour[0]), white_from)
     name = _NAMES[int(delta_e76(_PROTOTYPE_LABS, colour).argmin())]
-    return _name_neutral(float(colour[0])) if name == "grey" else name
+    return _name_neutral(float(colour[0]), white_from) if name == "grey" else name
 
 
 def name_background(lab: Sequence[float] | Lab, busy: bool = False) -> str:
@@ -227,7 +241,7 @@ def name_background(lab: Sequence[float] | Lab, busy: bool = False) -> str:
     lightness = float(colour[0])
     if lightness >= 99 and float(chroma(colour)) < 1.5:
         return "pure white"
-    name = name_colour(colour)
+    name = _name_plain(colour)
     if name == "white" and lightness < 93:
         return "light grey"
     if name == "black" and lightness >= _BLACK_PAPER:
@@ -275,14 +289,23 @@ def _paint(pixels: Planes) -> Lab:
     return np.array([level, all_a * turn, all_b * turn])
 
 
-def _name_neutral(lightness: float) -> str:
-    for limit, name in _NEUTRAL_STEPS:
-        if lightness < limit:
-            return name
-    return "white"
+def _name_tint(colour: Lab) -> str | None:
+    """The name of cloth near grey whose tint is no light's, else None."""
+    level, a, b = map(float, colour)
+    if not _TINT_CHROMA <= float(chroma(colour)) < _LIGHT_NEUTRAL_CHROMA:
+        return None
+    if _COOL[0] <= level < _COOL[1] and a < _COOL_A:
+        return "green" if b > 0 else "teal" if b > a else "blue"
+    return "beige" if _WARM[0] <= level < _WARM[1] and a > _WARM_A and b > _WARM_B else None
 
 
-_NEUTRAL_STEPS = ((_BLACK, "black"), (44.0, "dark grey"), (_LIGHT, "grey"), (_WHITE, "light grey"))
+def _name_neutral(lightness: float, white_from: float) -> str:
+    if lightness >= white_from:
+        return "white"
+    return next((name for limit, name in _NEUTRAL_STEPS if lightness < limit), "light grey")
+
+
+_NEUTRAL_STEPS = ((_BLACK, "black"), (44.0, "dark grey"), (_LIGHT, "grey"))
 _NEUTRALS = frozenset({"black", "dark grey", "grey", "light grey", "white"})
 _CODES = [(name, code) for name, codes in _PROTOTYPES.items() for code in (*codes, *SURVEYED.get(name, {}).values())]
 _NAMES = tuple(name for name, _ in _CODES)

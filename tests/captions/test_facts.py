@@ -103,6 +103,7 @@ def test_a_row_of_the_catalogue_is_read() -> None:
         ("Grey coat", "light grey", None),
         ("Kettle", "red", None),
         ("Blue kettle", None, None),
+        ("Blue kettle", "multicolour", None),
     ],
 )
 def test_a_title_of_another_colour_is_a_conflict(title: str, colour: str | None, conflict: str | None) -> None:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.captions import proposing, writing
+from app.catalog.colours import MULTICOLOUR
 from app.catalog.tables import Image, Signals
 from app.errors import NotFound, Refused
 from app.settings import Settings
@@ -31,6 +32,8 @@ def said(title: str | None, category: str | None, **measured: object) -> str:
         (None, "Hats", {"background": "scene"}, "Blue hat, centred on a busy background."),
         (None, "shoes", {"background": "cannot tell"}, "Blue shoes, centred."),
         (None, "pants", {"is_cropped": True}, "Blue pants, cropped at the edge on a pure white background."),
+        (None, "skirt", {"subject_colour": MULTICOLOUR}, "Multicolour skirt, centred on a pure white background."),
+        (None, "shirt", {"box": [0.0, 0.3, 0.7, 0.7]}, "Blue shirt, left of centre on a pure white background."),
         (None, "Summer Shorts", {"box": None, "is_cropped": None}, "Blue summer shorts on a pure white background."),
         (None, "shoes", {"confidence": 0.2}, "Shoes on a pure white background."),
         (None, "Not sure", {"subject_colour": None, "box": None}, "Product on a pure white background."),

@@ -69,8 +69,13 @@ def test_names_of_known_colours(code: str, name: str) -> None:
         ("696652", "green"), ("7d7857", "green"), ("ac8f92", "pink"), ("d0c9b7", "beige"), ("bebcaf", "light grey"),
         # Washed denim and blue cotton.
         ("5f6a79", "blue"), ("5d6873", "blue"), ("4d5462", "blue"), ("858f9a", "grey"),
+        ("828494", "grey"), ("707a8b", "blue"),
         # Pale pink in shade, and taupe.
         ("968184", "pink"), ("70625a", "brown"),
+        # Washed denim, teal and sage, hardly coloured; pale pinkish beige; denim, which on a screen is called slate; a
+        # blue so dark that it is nearly black; pears and green mangoes by lamp light, and peppers there.
+        ("9ba6ac", "blue"), ("92a3a5", "teal"), ("78837b", "green"), ("ada29d", "beige"), ("5a6576", "blue"),
+        ("343644", "navy"), ("9f9a26", "green"), ("8f8733", "green"), ("c78c1c", "orange"),
     ],
 )  # fmt: skip
 def test_names_of_cloth_as_cameras_see_it(code: str, name: str) -> None:
@@ -141,6 +146,11 @@ def test_a_tinted_grey_is_a_grey(lab: tuple[float, float, float], name: str) -> 
 )  # fmt: skip
 def test_names_of_backgrounds(code: str, name: str) -> None:
     assert name_background(lab_from_srgb(list(bytes.fromhex(code)))) == name
+
+
+def test_a_wall_has_the_tint_of_its_light() -> None:
+    assert name_background(lab_from_srgb((173, 162, 157))) == "grey"
+    assert name_colour(lab_from_srgb((173, 162, 157))) == "beige"
 
 
 def test_a_busy_background_has_no_colour() -> None:

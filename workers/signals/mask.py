@@ -50,8 +50,10 @@ LARGEST_SUBJECT: Final = 0.985
 SURE: Final = 1.0
 PALE_CONFIDENCE: Final = 0.6
 TRUSTED: Final = 0.85
-# The log odds of 0.62.
+ROUGH: Final = 0.7
+# The log odds of 0.62 and of 0.9.
 ODDS_AT_FRAME: Final = 0.49
+ODDS_SURELY: Final = 2.2
 # A plane that fits the border this well has no bowl to it.
 FLAT_NOISE: Final = 0.15
 
@@ -78,13 +80,15 @@ class Backdrop:
 class Segmentation:
     """A subject mask, bool (h, w), None where none can be told; all that is not product; and how sure it is, 0 to 1.
 
-    `is_plain` says that the border is one smooth colour, so that the flood decided and not the network.
+    `is_plain` says that the border is one smooth colour, so that the flood decided and not the network. `likely` is
+    where the network sees product whose outline it cannot tell, None where it can or sees hardly any.
     """
 
     subject: Mask | None
     background: Mask
     is_plain: bool
     confidence: float
+    likely: Mask | None = None
 
 
 def find_subject(pixels: Pixels, lab: Planes) -> Segmentation:
@@ -138,7 +142,9 @@ def by_network(pixels: Pixels) -> Segmentation:
     height, width = pixels.shape[:2]
     fine = cv2.resize(np.where(kept, abs(odds), -abs(odds)), (width, height), interpolation=cv2.INTER_LINEAR)
     subject = (fine > 0) & (~ring_of(height, width, share=0.0) | (fine > ODDS_AT_FRAME))
-    return _finding(subject, False, overlap if overlap > TRUSTED else 0.0)
+    if overlap > TRUSTED:
+        return _finding(subject, False, overlap)
+    return Segmentation(None, ~subject, False, 0.0, fine > ODDS_SURELY if overlap > ROUGH else None)
 
 
 def fit_backdrop(lab: Planes) -> Backdrop:

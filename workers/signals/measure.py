@@ -3,19 +3,11 @@
 Everything is measured on the picture as a person sees it (sRGB, upright, no alpha), scaled to a long side of at most
 320 px; sharpness alone looks at finer pixels. None means "cannot tell", never zero. No database, no torch.
 
-**Framing.** `box` is x0, y0, x1, y1 of the subject in shares of the frame; `offset_x`, `offset_y` its centre less the
-frame's (right and down positive); `fill` the larger of its two sides in shares of the frame's; `coverage` the share of
-the frame that the subject covers. `cropped_edges` are the frame edges of which the subject touches more than
-1 %, or 2.5 % where the network found it, whose outline is true to 1 % of the frame.
-
 **Background.** Measured 3 px away from the subject, for compression smears every edge. `background_delta_e` is the
 CIE 1976 difference of its median colour to pure white, `whiteness` the share of it whose darkest channel is 250 or
 more, `uniformity` 1 for one flat colour, falling to 0 where a tenth of it lies 20 or further (CIE 1976) from its
 median. `background` is *white* up to a difference of 3.5, *plain* where another single colour fits it, *scene* where
 none does, and *cannot tell* where no subject could be told from it.
-
-**Colour.** `subject_lab` and its name are those of the subject's largest part of one hue, or of one grey; None where
-no such part has a third of the subject.
 
 **Contrast** of the whole frame: the CIE 1976 difference to the smooth surface that fits it best, which 999 of 1,000
 pixels stay within, each taken as the mean of 3 x 3 against noise. An empty frame, of one colour or one gradient, has
@@ -31,7 +23,8 @@ the subject, scaled so that the subject is 512 px long:
 so 1 is as sharp as pixels can be, 0.5 (`SOFT_BELOW`) is a blur of one such pixel, 0.2 (`BLURRED_BELOW`) of two.
 Small subjects are not enlarged. Edges too faint to tell from noise give None.
 
-**Light, encoding, layout.** `workers/signals/light.py`, `encoding.py`, `layout.py`.
+**Framing, colour, light, encoding, layout.** `workers/signals/framing.py`, `colour.py`, `light.py`, `encoding.py`,
+`layout.py`.
 
 **Fingerprint.** Keys and thumbs by which copies are known again: `workers/signals/fingerprint.py`.
 """
@@ -46,9 +39,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from app.catalog.colours import CLEAR_SHARE, leading_colour, name_background, name_colour
+from app.catalog.colours import name_background
+from workers.signals.colour import colour_of, colours_at
 from workers.signals.encoding import blockiness, detail
 from workers.signals.fingerprint import fingerprint_of
+from workers.signals.framing import framing_of
 from workers.signals.lab import Field, Pixels, Planes, averaged, distance, lab_planes, quantile, upper_quantile
 from workers.signals.layout import Layout, Line, layout_of, outline_of, parts_in
 from workers.signals.light import chroma_of, light_on
@@ -59,19 +54,16 @@ from workers.signals.scaling import within
 Levels = NDArray[np.uint8]  # grey, (h, w)
 
 # Raise when a definition changes: images measured under an older version are measured again.
-SIGNALS_VERSION: Final = 7
+SIGNALS_VERSION: Final = 8
 
 SHARPNESS_SIDE_PX: Final = 512
 WHITE_DELTA_E: Final = 3.5
 PLAIN_DELTA_E: Final = 10.0
 WHITE_CHANNEL: Final = 250
-CROPPED_SHARE: Final = 0.01
-CROPPED_SHARE_ROUGHLY: Final = 0.025
 SOFT_BELOW: Final = 0.5
 BLURRED_BELOW: Final = 0.2
 FAINTEST_EDGE: Final = 0.3
 _BLUR: Final = cv2.getGaussianKernel(7, 1.0, cv2.CV_32F)
-COLOURS_ENOUGH: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +136,17 @@ def _measured(pixels: Pixels, small: Pixels, lab: Planes) -> SignalValues:
     finding = find_subject(small, lab)
     if finding.subject is None:
         kind = "cannot tell" if finding.is_plain else "scene"
-        return SignalValues(background=kind, confidence=0.0, sharpness=_sharpness(grey, _middle(lab)), **frame)
+        sharpness = _sharpness(grey, _middle(lab))
+        return SignalValues(background=kind, confidence=0.0, sharpness=sharpness, **frame, **colour_of(lab, finding))
     return SignalValues(
         confidence=round(finding.confidence, 3),
         sharpness=_sharpness(grey, finding.subject),
         parts=parts_in(finding.subject),
         outline=outline_of(finding.subject),
         **frame,
-        **_framing(finding.subject, CROPPED_SHARE if finding.is_plain else CROPPED_SHARE_ROUGHLY),
+        **framing_of(lab, finding.subject, finding.is_plain),
         **_background(small, lab, finding),
-        **_colour(lab, finding.subject),
+        **colour_of(lab, finding),
         **light_on(small, lab, finding.subject, finding),
     )
 
@@ -171,45 +164,12 @@ class _Frame(Layout):
     detail: float | None
 
 
-class _Framing(TypedDict):
-    box: list[float]
-    offset_x: float
-    offset_y: float
-    fill: float
-    coverage: float
-    is_cropped: bool
-    cropped_edges: list[str]
-
-
 class _Background(TypedDict):
     background: str
     background_colour: str | None
     background_delta_e: float | None
     whiteness: float | None
     uniformity: float | None
-
-
-class _Colour(TypedDict):
-    subject_lab: list[float] | None
-    subject_colour: str | None
-
-
-def _framing(subject: Mask, touched: float) -> _Framing:
-    height, width = subject.shape
-    columns, rows = np.flatnonzero(subject.any(axis=0)), np.flatnonzero(subject.any(axis=1))
-    x0, x1 = float(columns[0] / width), float((columns[-1] + 1) / width)
-    y0, y1 = float(rows[0] / height), float((rows[-1] + 1) / height)
-    lines = {"left": subject[:, 0], "top": subject[0], "right": subject[:, -1], "bottom": subject[-1]}
-    cropped = [name for name, line in lines.items() if float(line.mean()) > touched]
-    return {
-        "box": [round(edge, 4) for edge in (x0, y0, x1, y1)],
-        "offset_x": round((x0 + x1) / 2 - 0.5, 4),
-        "offset_y": round((y0 + y1) / 2 - 0.5, 4),
-        "fill": round(max(x1 - x0, y1 - y0), 4),
-        "coverage": round(float(subject.mean()), 4),
-        "is_cropped": bool(cropped),
-        "cropped_edges": cropped,
-    }
 
 
 def _background(pixels: Pixels, lab: Planes, finding: Segmentation) -> _Background:
@@ -220,7 +180,7 @@ def _background(pixels: Pixels, lab: Planes, finding: Segmentation) -> _Backgrou
             "uniformity": None,
         }  # fmt: skip
     where = np.flatnonzero(ground)
-    colours = _some(lab, where)
+    colours = colours_at(lab, where)
     middle = quantile(colours, 0.5)
     off = distance(colours, middle[:, None])
     most, nearly_all = float(quantile(off, 0.75)), float(quantile(off, 0.9))
@@ -235,25 +195,6 @@ def _background(pixels: Pixels, lab: Planes, finding: Segmentation) -> _Backgrou
         "whiteness": round(np.count_nonzero(_darkest(pixels).ravel()[where] >= WHITE_CHANNEL) / len(where), 4),
         "uniformity": round(1 - min(1.0, float(nearly_all) / 20), 4),
     }
-
-
-def _colour(lab: Planes, subject: Mask) -> _Colour:
-    core = shrunk(subject, 2)
-    leading = leading_colour(_some(lab, np.flatnonzero(core if core.sum() >= 50 else subject)).T)
-    if leading.share < CLEAR_SHARE:
-        return {"subject_lab": None, "subject_colour": None}
-    return {
-        "subject_lab": [round(float(value), 2) for value in leading.lab],
-        "subject_colour": name_colour(leading.lab),
-    }
-
-
-def _some(lab: Planes, where: NDArray[np.intp]) -> Planes:
-    """The colours (3, n) at these places of a frame, or at every third, fifth ... of them: medians need no more.
-
-    An even step would meet the same columns in each row.
-    """
-    return lab.reshape(3, -1)[:, where[:: len(where) // COLOURS_ENOUGH | 1]]
 
 
 def _darkest(pixels: Pixels) -> Pixels:
