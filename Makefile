@@ -78,6 +78,7 @@ bench: $(READY) ## Figures for the promises of the app
 bench-catalog: $(READY) ## Figures for the promises about photos, beside cleanvision, imagededup and OpenCV
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt cleanvision PyWavelets
 	@$(BIN)/python -m pip install --quiet --no-deps imagededup==0.3.3.post2  # its hashes alone; torchvision stays out
+	@$(BIN)/python -m benchmarks.grid 1000000 2000000
 	$(call run-benchmarks,$(BENCH_CATALOG))
 
 bench-training: $(READY) ## Figures for the promises of training

@@ -4,8 +4,8 @@ The map
 -------
 The import graph is the data flow, reversed: a later step may import an earlier one, never the other way.
 
-    catalog -> captions -> intake -> review -> labels -> selection -> desk, datasets -> exports -> training
-            -> evaluation -> cycles -> launch -> removal -> web -> host -> demo
+    catalog -> captions -> intake -> review -> labels -> bulk -> selection -> desk, datasets -> exports
+            -> training -> evaluation -> cycles -> launch -> removal -> web -> host -> demo
     beneath all of them: errors, units, logs, settings, storage, database, audit, passwords, people, guessing, jobs
     between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
 
@@ -14,7 +14,7 @@ The import graph is the data flow, reversed: a later step may import an earlier 
     selection   the filter language, and what it asks for in few rows  desk      the queue of one person
     datasets    frozen versions with exact captions and a split        training  runs, their events and limits
     evaluation  sheets of samples, comparisons                         cycles    the timed day and its ledger
-    exports     versions written out for other tools
+    exports     versions written out for other tools                   bulk      acts on many photos, and undo
     launch      facts and choices in, a recipe with reasons, a         web       pages: routes, and what they
                 preflight, an estimate and checks out                            show (web/views)
     host        what runs on this machine: `up`, its supervisor,       demo      the whole way on drawn photos
@@ -45,7 +45,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   **variant** differs in colour; **lookalikes** stand out from what is near them and so show one product. **Ruling**:
   what a person says of a group.
 - **Embedding**: what an **embedder** saw in an image, a vector; near ones look alike. **Space**: embedder, revision and
-  preprocessing together; vectors of one space can be compared. **Map**: photos laid out by their looks; on it a person
+  preprocessing together; vectors of one space can be compared. **Code**: a vector in 512 bits, by its space's **axes**;
+  what photos shall look like is an **aim**. **Map**: photos laid out by their looks; on it a person
   draws a **lasso**, and **clusters** and what is far from everything are found.
 - **Operation**: one **act** on many photos, as it is kept: whom it is by, what it changed, how to take it back.
   **Assignment**: whose a photo is to look at.
@@ -55,7 +56,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.
 - **Label**: what a person says of a photo in a **label set**, a question that a team asks of a catalog: one or many
   of its labels, yes or no, or a free text. What is said of a photo in one set is a **labelling**. **Correction**: a
-  fact of a photo as a person put it, in place of what its catalogue says.
+  fact of a photo as a person put it, in place of what its catalogue says. A **tag** is a label of the set “Tags”,
+  which the first one defines.
 - **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it; its
   **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads. **Split**: train
   or validation. **Repeat**: how often a trainer shows the photos that a filter gives in one time round. **Balance**:

@@ -277,8 +277,8 @@ class Signals(Base):
 class EmbeddingSpace(Base):
     """An embedder as it was when it looked: only vectors of one space can be compared.
 
-    `revision` is a commit or a hash of its weights, `preprocessing` the SHA-256 of how pictures are prepared. Where
-    `is_indexed`, an HNSW index finds neighbours in it; otherwise each search looks at every photo of the catalog.
+    `revision` is a commit or a hash of its weights, `preprocessing` the SHA-256 of how pictures are prepared.
+    `coded_photos` is how many photos there were when its codes were made (`look_codes`); 0 while it has none.
     """
 
     __tablename__ = "embedding_space"
@@ -290,7 +290,7 @@ class EmbeddingSpace(Base):
     preprocessing: Mapped[str] = mapped_column(Text)
     dimensions: Mapped[int]
     reads_words: Mapped[bool]
-    is_indexed: Mapped[bool] = mapped_column(default=False)
+    coded_photos: Mapped[int] = mapped_column(default=0)
 
 
 class Embedding(Base):

@@ -26,7 +26,6 @@ from app.selection.kinds import (
     Range,
     Say,
     SomeOf,
-    Teammate,
     Widening,
     Words,
     YesNo,
@@ -389,7 +388,7 @@ _DECLARED: Final[tuple[Key, ...]] = (
         name="author", column=PhotoIndex.author_id, sample=("ana@example.com",),
         say=lambda values, _: f"with a caption by {_named(values, 'no person')}",
     ),
-    Teammate(
+    Who(
         name="assigned", column=PhotoIndex.assignee_id, sample=("ana",),
         say=lambda values, _: f"assigned to {_named(values, 'nobody')}",
     ),

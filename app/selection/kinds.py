@@ -19,7 +19,6 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from app.catalog.spelling import is_unseen, label_key
 from app.catalog.tables import Image
 from app.errors import Refused
-from app.people import Person
 from app.selection.tables import PhotoIndex, PhotoText
 
 Column = InstrumentedAttribute[Any]
@@ -327,26 +326,6 @@ class Number(Key):
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
         return column.in_(values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Teammate(Key):
-    """A person of the team by name or e-mail, or None where there is none (`none`; in quotes it is a name).
-
-    `column` holds the person's number.
-    """
-
-    def read(self, text: str, is_quoted: bool, position: int) -> str | None:
-        return None if text.lower() == NOTHING and not is_quoted else seen_text(text, position)
-
-    def identity(self, value: Any) -> Any:
-        return None if value is None else value.lower()
-
-    def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
-        asked = [value.lower() for value in values if value is not None]
-        is_asked = or_(func.lower(Person.name).in_(asked), Person.email.in_(asked))
-        condition = column.in_(select(Person.id).where(is_asked))
-        return or_(condition, column.is_(None)) if None in values else condition
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,8 +32,8 @@ from app.selection.tables import PhotoIndex
 CORNERS_AT_MOST: Final = 2_000
 # Texts that are read for the words of a set; a share of more is no other share.
 READ_AT_MOST: Final = 5_000
-# What is shown at work beside the map: what it is made of, and captions asked for by what is selected on it.
-JOBS: Final = (*embeddings.KINDS, "photos.map", "photos.read_phrase", "captions.propose", "captions.look")
+# What is shown at work beside the map: what it is made of, and acts on what is selected on it.
+JOBS: Final = (*embeddings.KINDS, "photos.map", "photos.read_phrase", "operation.do", "operation.look")
 
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]

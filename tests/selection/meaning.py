@@ -393,14 +393,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "captioned": _on(lambda photo: photo.caption.created_at if photo.caption else None),
     "decider": _person(lambda photo: decision.person_id if (decision := _by_person(photo)) else None),
     "author": _person(lambda photo: photo.caption.person_id if photo.caption else None),
-    "assigned": Meaning(
-        lambda photo, asked: (
-            asked.lower() in (photo.assignee.name.lower(), photo.assignee.email)
-            if photo.assignee and asked is not None
-            else not photo.assignee and asked is None
-        ),
-        lambda photo: [photo.assignee.name.upper(), photo.assignee.email] if photo.assignee else [None],
-    ),
+    "assigned": _person(lambda photo: photo.assignee.id if photo.assignee else None),
     "id": _equal(lambda photo: photo.image.id),
     "words": Meaning(lambda photo, typed: _mentions(photo.texts, typed), _beginnings),
     # Together in `_is_labelled`.

@@ -15,6 +15,7 @@ from app.errors import NotFound, Refused
 from app.review.decisions import apply_rules, decide
 from app.review.tables import Decision
 from app.selection import browse
+from app.selection.ordering import SORTS
 from app.selection.query import joined, parse
 from app.selection.tables import PhotoIndex
 from tests import cast
@@ -65,14 +66,14 @@ AUTHORS = (
 )
 
 
-@pytest.mark.parametrize("sort", browse.SORTS)
+@pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("query", [*FILTERS, "decision:kept,needs_work by:rule"])
 def test_pages_by_key_give_everything_once_in_order(session: Session, pile: Catalog, sort: str, query: str) -> None:
     chosen = parse(query, pile.id)
     seen: list[int] = []
     while page := browse.page(session, chosen, sort, seen[-1] if seen else None, size=7):
         seen += [tile.id for tile in page]
-    order = browse.SORTS[sort]
+    order = SORTS[sort]
     ordering = [column.desc() if order.is_descending else column.asc() for column in (order.key, Image.id)]
     assert seen == list(session.scalars(chosen.select(Image.id).order_by(*ordering)))
     assert browse.count(session, chosen) == len(seen)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
+from app.bulk import operations
 from app.captions.tables import Caption
 from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
@@ -29,7 +30,6 @@ from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.labels import giving, sets
 from app.people import Person
-from app.review import operations
 from app.review.decisions import apply_rules, decide
 from app.review.tables import Assignment, Decision
 from app.selection import browse, near

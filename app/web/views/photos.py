@@ -211,7 +211,7 @@ def _facts(session: Session, image: Image) -> tuple[PhotoFact, ...]:
 
 
 def _similar(session: Session, image: Image) -> list[Tile]:
-    return browse.tiles(session, [near.image_id for near in embeddings.neighbours(session, image, SIMILAR)])
+    return browse.tiles(session, browse.alike(session, image.catalog_id, image.id, SIMILAR))
 
 
 def claims_of(signals: Signals | None, text: str) -> Claims:
