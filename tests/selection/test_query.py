@@ -406,3 +406,24 @@ def test_what_cannot_be_told_of_a_measure_is_a_value(session: Session) -> None:
     chosen = parse("shadow:none", pile.id)
     assert (chosen.query, chosen.values("shadow")) == ("shadow:none", (None,))
     assert "whose contact shadow cannot be told" in sentence(chosen, 2)
+
+
+@pytest.mark.parametrize(
+    "text", ["offsetx:-5..5", "offsetx:<-5", "-offsety:>-12.5", "offsetx:-50..-20", "offsety:none"]
+)
+def test_a_range_may_lie_below_zero_where_its_measure_does(text: str) -> None:
+    assert parse(text, 1).query == text
+    assert parse("offsetx:-0..5", 1).query == "offsetx:0..5", "no zero is negative"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sharpness:>-1", "to leave it out|not a range"),
+        ("offsetx:-60..0", "runs from -50 to 50"),
+        ("offsetx:5..-5", "above"),
+    ],
+)
+def test_a_range_below_its_measure_is_refused_in_words(text: str, said: str) -> None:
+    with pytest.raises(NotUnderstood, match=said):
+        parse(text, 1)
