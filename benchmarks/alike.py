@@ -38,7 +38,7 @@ from app.database import engine_for, transaction, utc_now
 from app.host import servers
 from app.selection import browse
 from app.selection.query import parse
-from benchmarks import grid
+from benchmarks import catalog_rows
 from workers.embedding import efficientnet
 
 LIMIT: Final = 25.0
@@ -148,7 +148,7 @@ def _same_kind(vectors: np.ndarray[Any, Any], kinds: Sequence[str]) -> float:
 
 def search(engine: Engine) -> None:
     """The first page of what looks like a photo, with its count, among many."""
-    grid.fill(engine, ROWS)
+    catalog_rows.fill(engine, ROWS)
     draw = np.random.default_rng(SEED)
     with transaction(engine) as session:
         space = embeddings.space_of(session, EmbedderFacts("made up", "1", "none", efficientnet.DIMENSIONS, False))

@@ -26,7 +26,7 @@ from app.people import Person
 from app.review import operations
 from app.review.tables import Operation
 from app.selection.query import parse
-from benchmarks.grid import fill
+from benchmarks.catalog_rows import fill
 
 LIMIT_S: Final = 5.0
 LIMIT_OF: Final = 100_000

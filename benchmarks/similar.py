@@ -35,7 +35,7 @@ from app.host import servers
 from app.selection import browse
 from app.selection.query import parse
 from app.selection.tables import PhotoIndex
-from benchmarks import grid
+from benchmarks import catalog_rows
 
 Array = np.ndarray[Any, Any]
 SEED: Final = 12
@@ -57,7 +57,7 @@ def main() -> None:
         server = servers.postgres(Path(folder), is_durable=False)
         with servers.run(server):
             engine = engine_for(server.url)
-            grid.fill(engine, count)
+            catalog_rows.fill(engine, count)
             report(engine, count)
             engine.dispose()
 

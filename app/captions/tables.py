@@ -23,6 +23,8 @@ class Caption(Base):
         CheckConstraint("written_by in ('captioner','person','given')", name="written_by"),
         CheckConstraint(f"length(text) <= {MAX_CHARACTERS}", name="length"),
         Index("uq_caption_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
+        # For taking back: a person's newest caption among a million.
+        Index("ix_caption_person_id_id", "person_id", "id", postgresql_where=text("person_id is not null")),
         # For deleting: the database looks for what follows from a caption.
         Index("ix_caption_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     )

@@ -29,9 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from app.captions.checking import contradictions
+from app.captions.checking import READ, contradictions
 from app.captions.tables import Caption
-from app.catalog.tables import Image, Signals
+from app.catalog.reading import among
+from app.catalog.tables import Image
 from app.errors import NotFound, Refused
 from app.review.tables import Decision
 from app.selection.columns.catalog import Counted
@@ -110,15 +111,15 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, from 0 to its top in equal steps.
-
-    Of `suggested` of the `total` photos a rule suggests something, while no person has decided.
-    """
+    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, in equal steps from its begin to its end;
+    of `untold` nobody can tell it. Of `suggested` of the `total` photos a rule suggests something, while no person has
+    decided."""
 
     total: int
     suggested: int
     options: dict[str, tuple[Option, ...]]
     bars: dict[str, tuple[int, ...]]
+    untold: dict[str, int]
 
 
 def mark_of(verdict: str | None, is_suggestion: bool) -> str:
@@ -166,20 +167,20 @@ def page(
 
 def tiles(session: Session, ids: list[int]) -> list[Tile]:
     """The tiles of these photos, in this order; numbers that are no photo are left out."""
+    # Plain columns: making objects of a photo's many signals takes longer than all else.
     statement: Select[*tuple[Any, ...]] = joined(
         select(
             Image.id, Image.title, Image.file_name, Image.width_px, Image.height_px, Decision.verdict, Decision.reason,
-            func.coalesce(Decision.id, 0), Decision.rule.is_not(None), Signals, Caption.text, Image.mend_id,
+            func.coalesce(Decision.id, 0).label("decision_id"), Decision.rule, Caption.text, Image.mend_id, *READ,
         )
-    ).where(Image.id.in_(ids))  # fmt: skip
+    ).where(among(Image.id, ids))  # fmt: skip
     tiles_by_id = {}
     for row in session.execute(statement):
-        *columns, signals, caption, mend_id = row
-        number, title, file_name, width, height, verdict, reason, decision_id, is_suggestion = columns
-        wrong = tuple(finding.sentence for finding in contradictions(signals, caption))
-        tiles_by_id[number] = Tile(
-            number, title or file_name, width, height, verdict, reason, decision_id, is_suggestion, wrong, mend_id
-        )
+        wrong = contradictions(row if row.measured_at is not None else None, row.text)
+        tiles_by_id[row.id] = Tile(
+            row.id, row.title or row.file_name, row.width_px, row.height_px, row.verdict, row.reason, row.decision_id,
+            row.rule is not None, tuple(finding.sentence for finding in wrong), row.mend_id,
+        )  # fmt: skip
     return [tiles_by_id[image_id] for image_id in ids if image_id in tiles_by_id]
 
 
@@ -245,8 +246,8 @@ def facets(session: Session, selection: Selection, measured: Mapping[str, Measur
 def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[str, Measure]) -> Counted:
     """The counts of every facet, in one statement.
 
-    Photos are counted by every combination of listed values, which are few however many photos there are, and in the
-    same pass by the bars of each histogram; each facet then sums combinations.
+    Photos are counted by every combination of listed values, which are few, and in the same pass by the bars of each
+    histogram; each facet then sums combinations.
     """
     clauses = selection.clauses()
     flags = {key: clauses.pop(key) for key in (*LISTED, *measured) if key in clauses}
@@ -258,6 +259,8 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
         *(clause.label(f"is_{key}") for key, clause in flags.items()),
         *(clause.label(f"is_{key}_wide") for key, clause in wide.items()),
     ).where(PhotoIndex.catalog_id == selection.catalog_id, *clauses.values())
+    if any(measure.column.class_ is Image for measure in measured.values()):
+        asked = asked.join(Image, Image.id == PhotoIndex.image_id)
     matching = asked.subquery("matching")
     listed_columns = [column for column in matching.c if column.key not in measured]
     held_columns = [column for column in listed_columns if column.key.startswith("is_")]
@@ -283,7 +286,7 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
     held = _Held(grouped.c, tuple(flags), tuple(wide))
     for key in measured:
         bar = grouped.c[key]
-        limits = [grouped.c[f"{key}_apart"] == 0, bar.is_not(None), *held.all_but(key)]
+        limits = [grouped.c[f"{key}_apart"] == 0, *held.all_but(key)]
         parts.append(select(literal(key), cast(bar, Text), func.sum(grouped.c.n)).where(*limits).group_by(bar))
     for key in SEVERAL:
         parts += _counts_of_several(selection, key)
@@ -299,7 +302,8 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
 def _bar(measure: Measure) -> ColumnElement[int]:
     """The place of a value's bar in its histogram, from 0; null where nothing was measured."""
     # `least` and `greatest` pass over nulls.
-    place = func.least(func.greatest(func.floor(measure.column * (BINS / measure.full)), 0), BINS - 1)
+    from_start = measure.column - measure.bars_from
+    place = func.least(func.greatest(func.floor(from_start * (BINS / measure.bars_over)), 0), BINS - 1)
     return case((measure.column.is_not(None), cast(place, Integer)))
 
 
@@ -341,12 +345,13 @@ def _counts_of_several(selection: Selection, key: str) -> list[Select[*tuple[Any
     owner: Any = listed.column.class_
     name = func.unnest(listed.column).table_valued("name").render_derived(f"each_{key}")
     free = selection.with_term(key, (), is_not=True).with_term(key, ())
+    number = owner.id if owner is Image else owner.image_id
     have = (
         select(literal(key), name.c.name, func.count())
         .select_from(owner)
         .join(name, true())
         .where(owner.catalog_id == selection.catalog_id, listed.column != [])
-        .where(owner.id.in_(_ids(free)))
+        .where(number.in_(_ids(free)))
         .group_by(name.c.name)
     )
     if NOTHING not in selection.values(key):
@@ -372,8 +377,7 @@ def _read_facets(selection: Selection, counted: Counted, measured: Mapping[str, 
         )
         for key, listed in LISTED.items()
     }
-    # Only what a photo has, or what is chosen: most catalogs have few.
-    options |= {
+    options |= {  # only what a photo has, or what is chosen: most catalogs have few
         key: tuple(
             Option(name, counted[key].get(name, 0), name in selection.values(key))
             for name in several.allowed
@@ -382,7 +386,8 @@ def _read_facets(selection: Selection, counted: Counted, measured: Mapping[str, 
         for key, several in SEVERAL.items()
     }
     bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in measured}
-    return Facets(sum(counted[TOTAL].values()), counted[TOTAL].get("rule", 0), options, bars)
+    untold = {key: counted[key].get(None, 0) for key in measured}
+    return Facets(sum(counted[TOTAL].values()), counted[TOTAL].get("rule", 0), options, bars, untold)
 
 
 def _options_of_name(listed: Label, counted: dict[str | None, int], chosen: Sequence[str | None]) -> tuple[Option, ...]:

@@ -34,7 +34,8 @@ def draw_map(session: Session, pile: Catalog, ids: Sequence[int]) -> None:
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     embeddings.record(session, space, dict(zip(ids, vectors.tolist(), strict=True)))
     points = np.stack([np.linspace(0, 1, count), np.full(count, 0.5)], axis=1).astype(np.float32)
-    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.7, 0.6, count, 3.0)
+    apart = np.linspace(0, 1, count, dtype=np.float32)
+    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.7, 0.6, count, 3.0, apart)
     half = list(ids[: count // 2])
     maps.record(session, pile.id, placed, [NewSet("cluster", half, "kettle, red", half[1]), NewSet("far", ids[-1:])])
 

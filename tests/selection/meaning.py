@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption, CaptionTokens
 from app.captions.token_counts import ENCODERS
-from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, Signals
+from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, PhotoMap, Signals
 from app.labels.tables import Labelling, LabelSet, LabelValue
 from app.people import Person
 from app.review.tables import Assignment, Decision
@@ -44,8 +44,8 @@ class PlainPhoto:
     labels: dict[str, set[str]] = field(default_factory=dict)
     """What people said of it by set, both as `_same` has them."""
     assignee: Person | None = None
-    tokens: dict[str, int] = field(default_factory=dict)
-    """Of its caption, by encoder."""
+    apart: float | None = None
+    tokens: dict[str, int] = field(default_factory=dict)  # of its caption, by encoder
 
     @property
     def texts(self) -> list[str]:
@@ -92,21 +92,17 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
     counted = {row.caption_id: row.counts for row in session.scalars(select(CaptionTokens))}
     whose = select(Assignment.image_id, Person).join(Person, Person.id == Assignment.assignee_id)
     assignees = dict(session.execute(whose.where(Assignment.superseded_at.is_(None))).all())
+    apart: dict[int, float] = {}
+    for made in session.scalars(select(PhotoMap).where(PhotoMap.catalog_id == catalog_id)):
+        apart |= dict(zip(made.image_ids, made.apart, strict=True))
     return [
         PlainPhoto(
-            row,
-            signals.get(row.id),
-            read.get(row.id),
-            captions.get(row.id),
-            decisions.get(row.id),
-            looks,
-            people,
-            labels.get(row.id, {}),
-            assignees.get(row.id),
-            counted.get(captions[row.id].id, {}) if row.id in captions else {},
+            row, signals.get(row.id), read.get(row.id), captions.get(row.id), decisions.get(row.id),
+            looks, people, labels.get(row.id, {}), assignees.get(row.id),
+            apart.get(row.id), counted.get(captions[row.id].id, {}) if row.id in captions else {},
         )
         for row in images
-    ]
+    ]  # fmt: skip
 
 
 def _labels_of(session: Session) -> dict[int, dict[str, set[str]]]:
@@ -264,23 +260,22 @@ def _within(value: float | None, bounds: Range | None, top: float) -> bool:
     return value > bounds.low / top if bounds.low is not None else value < (bounds.high or 0.0) / top
 
 
-def _around(value: float | None, top: float) -> list[Range | None]:
+def _around(value: float | None, top: float, highest: float) -> list[Range | None]:
     """Ranges with the value inside, at the edge and outside, and what asks for no value."""
     shown = round((0.5 if value is None else value) * top, 4)
-    return [
-        Range(low=shown),
-        Range(high=shown),
-        Range(round(shown * 0.7, 4), max(shown, min(max(top, shown), round(shown * 1.2, 4)))),
-        None,
-    ]
+    low, high = sorted((round(shown * 0.7, 4), max(shown, min(max(highest, shown), round(shown * 1.2, 4)))))
+    return [Range(low=shown), Range(high=shown), Range(low, high), None]
 
 
 def _equal(value: Callable[[PlainPhoto], Any]) -> Meaning:
     return Meaning(lambda photo, asked: value(photo) == asked, lambda photo: [value(photo)])
 
 
-def _measured(value: Callable[[PlainPhoto], float | None], top: float = 1.0) -> Meaning:
-    return Meaning(lambda photo, asked: _within(value(photo), asked, top), lambda photo: _around(value(photo), top))
+def _measured(value: Callable[[PlainPhoto], float | None], top: float = 1.0, highest: float | None = None) -> Meaning:
+    return Meaning(
+        lambda photo, asked: _within(value(photo), asked, top),
+        lambda photo: _around(value(photo), top, top if highest is None else highest),
+    )
 
 
 def _of_column(name: str) -> Callable[[PlainPhoto], float | None]:
@@ -331,6 +326,10 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "by": _equal(_author),
     "background": _equal(lambda photo: photo.signals.background if photo.signals else "cannot tell"),
     "sharpness": _measured(lambda photo: photo.signals.sharpness if photo.signals else None),
+    "backdrop": _labelled(lambda photo: photo.signals.background_colour if photo.signals else None),
+    "cropped": _equal(
+        lambda photo: {True: "yes", False: "no", None: "cannot tell"}[photo.signals and photo.signals.is_cropped]
+    ),
     "fill": _measured(lambda photo: photo.signals.fill if photo.signals else None, top=100.0),
     "category": _labelled(lambda photo: photo.image.category),
     "colour": _labelled(lambda photo: photo.signals.subject_colour if photo.signals else None),
@@ -376,7 +375,13 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "width": _measured(lambda photo: photo.image.width_px),
     "height": _measured(lambda photo: photo.image.height_px),
     "size": _measured(lambda photo: photo.image.size_bytes, top=1e-6),
+    "longside": _measured(lambda photo: max(photo.image.width_px, photo.image.height_px)),
+    "shortside": _measured(lambda photo: min(photo.image.width_px, photo.image.height_px)),
     "ratio": _measured(lambda photo: photo.image.width_px / photo.image.height_px),
+    "offsetx": _measured(_of_column("offset_x"), top=100.0, highest=50.0),
+    "offsety": _measured(_of_column("offset_y"), top=100.0, highest=50.0),
+    "textshare": _measured(lambda photo: photo.lettering.share if photo.lettering else None, top=100.0),
+    "apart": _measured(lambda photo: photo.apart, top=1.0),
     "captionlength": _measured(lambda photo: len(photo.caption.text) if photo.caption else None),
     "captionwords": _measured(lambda photo: len(photo.caption.text.split()) if photo.caption else None),
     **{
@@ -436,6 +441,10 @@ MEANINGS: Final[dict[str, Meaning]] = {
             ("border", "border", 100.0),
             ("seam", "seam", 100.0),
             ("parts", "parts", 1.0),
+            ("coverage", "coverage", 100.0),
+            ("offwhite", "background_delta_e", 1.0),
+            ("whiteness", "whiteness", 100.0),
+            ("uniformity", "uniformity", 1.0),
         )
     },
 }

@@ -178,7 +178,7 @@ def test_standing_repeats_what_it_stands_for(session: Session, pile: Catalog) ->
             select(
                 PhotoIndex.image_id, PhotoIndex.category, PhotoIndex.background, PhotoIndex.colour,
                 PhotoIndex.sharpness, PhotoIndex.fill, PhotoIndex.captioned_by, PhotoIndex.verdict, PhotoIndex.rule,
-                PhotoIndex.suggested, PhotoIndex.decided_by, PhotoIndex.confidence, PhotoIndex.is_cropped,
+                PhotoIndex.suggested, PhotoIndex.decided_by, PhotoIndex.confidence, PhotoIndex.cropped,
                 PhotoIndex.is_contradicted, Image.category,
                 func.coalesce(Signals.background, "cannot tell"), Signals.subject_colour, Signals.sharpness,
                 Signals.fill,
@@ -186,7 +186,7 @@ def test_standing_repeats_what_it_stands_for(session: Session, pile: Catalog) ->
                 case((Decision.person_id.is_not(None), Decision.verdict), else_="unseen"), Decision.rule,
                 case((Decision.rule.is_not(None), Decision.verdict)),
                 case((Decision.person_id.is_not(None), "person"), (Decision.rule.is_not(None), "rule"), else_="none"),
-                Signals.confidence, func.jsonb_array_length(Signals.cropped_edges) > 0,
+                Signals.confidence, case((Signals.is_cropped, "yes"), (~Signals.is_cropped, "no"), else_="cannot tell"),
                 func.coalesce(CaptionCheck.contradiction.is_not(None), False),
             )
             .outerjoin(CaptionCheck, CaptionCheck.image_id == PhotoIndex.image_id)

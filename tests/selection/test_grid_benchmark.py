@@ -24,19 +24,39 @@ def test_it_measures_every_act(
         connection.execute(text("create database grid"))
         try:
             own = engine_for(engine.url.set(database="grid").render_as_string(hide_password=False))
-            grid.fill(own, 120)
-            grid.report(own, 120)
-            map_benchmark.lay_out(own, 120)
+            grid.measure(own, [120, 600], is_filled=False)
+            made = indexed(own)
+            touch(own)
+            assert indexed(own) == made, "made-up rows are indexed as the triggers would"
+            map_benchmark.lay_out(own, 600)
             packed = map_benchmark.served(own, Settings())
             with transaction(own) as session:
                 session.execute(text("delete from embedding"))
             monkeypatch.setattr(embeddings, "EXACT_AT_MOST", 0)
-            similar.report(own, 120)
+            similar.report(own, 600)
             own.dispose()
         finally:
             connection.execute(text("drop database grid (force)"))
     measured = capsys.readouterr().out
     assert "grid page, file name" in measured
+    assert "5 times as many photos" in measured
     assert "page, what it asks of the database" in measured
     assert "signs, ranked again" in measured
-    assert np.frombuffer(packed, "<u4", 1).tolist() == [120]
+    assert np.frombuffer(packed, "<u4", 1).tolist() == [600]
+
+
+def indexed(engine: Engine) -> list[str]:
+    """What filters ask of each photo."""
+    with engine.connect() as connection:
+        return [
+            row
+            for table in ("photo_index", "photo_text")
+            for row in connection.scalars(text(f"select {table}::text from {table} order by image_id"))  # noqa: S608
+        ]
+
+
+def touch(engine: Engine) -> None:
+    """Have the triggers look at every row."""
+    with engine.begin() as connection:
+        for table, key in (("image", "id"), ("signals", "image_id"), ("caption", "id"), ("decision", "id")):
+            connection.execute(text(f"update {table} set {key} = {key}"))  # noqa: S608

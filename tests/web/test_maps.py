@@ -38,7 +38,8 @@ def mapped(session: Session, count: int = 6, reads_words: bool = False) -> tuple
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     embeddings.record(session, space, dict(zip(ids, vectors.tolist(), strict=True)))
     points = np.stack([np.linspace(0.1, 0.9, count), np.full(count, 0.5)], axis=1).astype(np.float32)
-    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.68, 0.66, count, 291.0)
+    apart = np.linspace(0, 1, count, dtype=np.float32)
+    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.68, 0.66, count, 291.0, apart)
     maps.record(session, pile.id, placed, [NewSet("cluster", ids[:3], "mug, red", ids[1]), NewSet("far", ids[5:])])
     return pile, ids
 

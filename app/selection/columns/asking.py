@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Select, select
 
 from app.catalog.tables import Image
 from app.selection.columns.labels import LabelPairs
+from app.selection.columns.numbers import Array
 from app.selection.columns.rows import Columns
-from app.selection.columns.shape import NEVER, SHAPES, Array, name_of
+from app.selection.columns.shape import NEVER, SHAPES, name_of
 from app.selection.keys import ASKED
 from app.selection.kinds import NOTHING, Around, Key, Label, Measure, Number, OneOf, Range, SomeOf, YesNo
 from app.selection.labelled import Labelled, numbers_of, sets_of
@@ -102,16 +103,18 @@ class Asker:
         if isinstance(key, OneOf):
             return self._coded(connection, name_of(key.column), values)
         if isinstance(key, Measure):
-            column = self.columns.column(connection, name_of(key.column))
-            within: Array = np.logical_or.reduce([_within(column, bounds, key.top / key.full) for bounds in values])
-            return within
+            unit = key.top / key.full
+            return self.columns.measured(connection, name_of(key.column)).each(
+                lambda numbers: np.logical_or.reduce([_within(numbers, bounds, unit) for bounds in values])
+            )
         if isinstance(key, When):
-            column = self.columns.column(connection, name_of(key.column))
-            happened: Array = np.logical_or.reduce([_happened(column, period) for period in values])
-            return happened
+            return self.columns.measured(connection, name_of(key.column)).each(
+                lambda days: np.logical_or.reduce([_happened(days, period) for period in values])
+            )
         if isinstance(key, Who):
             people = list(connection.scalars(key.people(values))) + [0] * (None in values)
-            return np.isin(self.columns.column(connection, name_of(key.column)), people)
+            of_person = self.columns.measured(connection, name_of(key.column))
+            return of_person.each(lambda numbers: np.isin(numbers, people))
         return None
 
     def _labelled(self, connection: Connection, term: Term) -> Array:
@@ -136,17 +139,17 @@ class Asker:
         return self.columns.names[name].chosen(list(values))[codes]
 
     def _coded(self, connection: Connection, name: str, values: Sequence[Any]) -> Array:
-        codes = self.columns.column(connection, name)
         is_chosen = np.zeros(256, bool)
         is_chosen[[place for place, value in enumerate(SHAPES[name].values, 1) if value in values]] = True
-        return is_chosen[codes]
+        return self.columns.words(connection, name).each(lambda codes: is_chosen[codes])
 
     def _listed(self, connection: Connection, key: SomeOf, values: Sequence[Any]) -> Array:
         name = name_of(key.column)
-        bits = self.columns.column(connection, name)
         wanted = sum(1 << place for place, value in enumerate(SHAPES[name].values) if value in values)
-        mask: Array = (bits & wanted) != 0
-        return mask | (bits == 0) if NOTHING in values else mask
+        is_nothing = NOTHING in values
+        return self.columns.measured(connection, name).each(
+            lambda bits: ((bits & wanted) != 0) | (is_nothing & (bits == 0))
+        )
 
     def _asked_of_database(self, connection: Connection, term: Term, around: AllOf, is_wide: bool) -> Array:
         key = ASKED[term.key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,11 +10,12 @@ import numpy as np
 from sqlalchemy import Connection
 
 from app.selection.columns.asking import Asker
+from app.selection.columns.numbers import Array, NumberColumn
 from app.selection.columns.orders import ORDERED, SORTED_BY, Orders
 from app.selection.columns.rows import Columns
-from app.selection.columns.shape import SHAPES, Array, name_of
+from app.selection.columns.shape import SHAPES, WORDS, digits, name_of
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
-from app.selection.kinds import NOTHING, Column, Label, Measure, OneOf
+from app.selection.kinds import NOTHING, Column, Label, Measure
 from app.selection.labelled import Labelled
 from app.selection.near import Inside, Looks, Similar
 from app.selection.query import Selection
@@ -40,14 +41,15 @@ class CatalogInMemory:
 
     def prefetch(self, connection: Connection) -> None:
         """Read what the facet pane and the sort orders ask for."""
-        columns = [
-            key.spelling if isinstance(key, Label) else key.column for key in (*LISTED.values(), *MEASURED.values())
-        ]
-        columns += [key.column for key in SEVERAL.values()]
-        columns += [key.widening.column for key in LISTED.values() if key.widening]
-        self.columns.prefetch(connection, [*map(name_of, columns), *ORDERED])
+        named = [key.spelling for key in LISTED.values() if isinstance(key, Label)]
+        columns = [*named, *(key.column for key in (*MEASURED.values(), *SEVERAL.values()))]
+        self.columns.prefetch(connection, [WORDS.name, *map(name_of, columns), *ORDERED])
         for ordered in ORDERED:
             self._orders.rows(connection, ordered)
+
+    def ready(self, connection: Connection, columns: Sequence[Column]) -> None:
+        """Have these columns read, at once where they were not yet. Raises NotReadYet, of all that are missing."""
+        self.columns.prefetch(connection, map(name_of, columns))
 
     def chosen(self, connection: Connection, selection: Selection) -> Array:
         """Whether the selection holds each row's photo (bool)."""
@@ -80,33 +82,28 @@ class CatalogInMemory:
         numbers = np.zeros(256, np.uint8)
         words = (None, *SHAPES[name].values)
         numbers[: len(words)] = [number(word) for word in words]
-        return numbers[self.columns.column(connection, name)]
+        return self.columns.words(connection, name).each(lambda codes: numbers[codes])
 
     def has(self, connection: Connection, column: Column, *words: Any) -> Array:
         """Whether a column of few words has one of these for a photo (bool); a missing value is none of them."""
         return self.coded(connection, column, lambda word: word in words).astype(bool)
 
-    def measured(self, connection: Connection, column: Column) -> Array:
-        """A measure's values, one for each photo: float64, NaN where nothing was measured."""
-        return self.columns.column(connection, name_of(column))
+    def measured(self, connection: Connection, column: Column) -> NumberColumn:
+        """A measure's values, one for each photo; NaN where nothing was measured."""
+        return self.columns.measured(connection, name_of(column))
 
     def tally(
         self, connection: Connection, selection: Selection, columns: Sequence[Column]
     ) -> dict[tuple[Any, ...], int]:
-        """How many photos of the selection there are of each combination of the values of columns of few words."""
-        mask = self.chosen(connection, selection)
-        words = [(None, *SHAPES[name_of(column)].values) for column in columns]
-        combined = np.zeros(int(np.count_nonzero(mask)), np.uint16)
-        for column, values in zip(columns, words, strict=True):
-            combined *= len(values)
-            combined += self.columns.column(connection, name_of(column))[mask]
-        counts = np.bincount(combined)
-        there = np.flatnonzero(counts)
-        places = np.stack(np.unravel_index(there, [len(values) for values in words]), axis=1)
-        return {
-            tuple(values[place] for values, place in zip(words, row, strict=True)): count
-            for row, count in zip(places.tolist(), counts[there].tolist(), strict=True)
-        }
+        """How many photos of the selection there are of each combination of the values of columns of `TOGETHER`."""
+        numbers, counts = self.columns.measured(connection, WORDS.name).tally(self.chosen(connection, selection))
+        names = [name_of(column) for column in columns]
+        words = [(None, *SHAPES[name].values) for name in names]
+        places = np.stack([digits(numbers, name) for name in names], axis=1)
+        tallied: Counter[tuple[Any, ...]] = Counter()
+        for row, photos in zip(places.tolist(), counts.tolist(), strict=True):
+            tallied[tuple(values[place] for values, place in zip(words, row, strict=True))] += photos
+        return dict(tallied)
 
     def beside(
         self, connection: Connection, selection: Selection, sort: str, image_id: int | None, size: int, forwards: bool
@@ -161,51 +158,47 @@ class CatalogInMemory:
 
         The counts of a facet follow every other filter but not its own.
         """
+        self.ready(connection, [measure.column for measure in measured.values()])
         counting = _Counting(self._asker, connection, selection)
-        every = counting.all_but()
-        by = name_of(PhotoIndex.decided_by)
-        counted: Counted = {"total": self._codes(connection, by, every)}
+        counted: Counted = {"total": counting.words(name_of(PhotoIndex.decided_by))}
         for key, listed in LISTED.items():
-            mask = counting.all_but(key)
-            counted[key] = self._values(connection, listed, mask)
+            if isinstance(listed, Label):
+                counted[key] = self._names(connection, listed, counting.all_but(key))
+                continue
+            counted[key] = counting.words(name_of(listed.column), key)
             if selection.is_wide(key) and listed.widening:
-                besides = self._codes(connection, name_of(listed.widening.column), mask)
-                for value, count in besides.items():
+                for value, count in counting.words(name_of(listed.widening.column), key).items():
                     if value is not None:
                         counted[key][value] = counted[key].get(value, 0) + count
         for key, measure in measured.items():
             counted[key] = self._bars(connection, measure, counting.all_but(key), bins)
         for key, several in SEVERAL.items():
-            bits = self.columns.column(connection, name_of(several.column))[counting.all_but(key)]
+            bits, counts = self.measured(connection, several.column).tally(counting.all_but(key))
             values = SHAPES[name_of(several.column)].values
-            counted[key] = {value: int(np.count_nonzero(bits & (1 << place))) for place, value in enumerate(values)}
-            counted[key] = {value: count for value, count in counted[key].items() if count}
+            of_values = {value: int(counts[bits & (1 << place) != 0].sum()) for place, value in enumerate(values)}
+            counted[key] = {value: count for value, count in of_values.items() if count}
             if NOTHING in selection.values(key):
-                counted[key][NOTHING] = int(np.count_nonzero(bits == 0))
+                counted[key][NOTHING] = int(counts[bits == 0].sum())
         return counted
 
     def labels(self, connection: Connection, selection: Selection) -> dict[int, int]:
         """How many photos have each label, by its number."""
         return self._asker.labels.counts(connection, self.chosen(connection, selection))
 
-    def _values(self, connection: Connection, key: OneOf | Label, mask: Array) -> dict[str | None, int]:
-        if not isinstance(key, Label):
-            return self._codes(connection, name_of(key.column), mask)
+    def _names(self, connection: Connection, key: Label, mask: Array | None) -> dict[str | None, int]:
         name = name_of(key.spelling)
-        counts = np.bincount(self.columns.column(connection, name)[mask])
+        codes = self.columns.column(connection, name)
+        counts = np.bincount(codes if mask is None else codes[mask])
         names = self.columns.names[name].values
         return {names[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()}
 
-    def _codes(self, connection: Connection, name: str, mask: Array) -> dict[str | None, int]:
-        counts = np.bincount(self.columns.column(connection, name)[mask], minlength=256)
-        values = (None, *SHAPES[name].values)
-        return {value: int(counts[code]) for code, value in enumerate(values) if counts[code]}
-
-    def _bars(self, connection: Connection, key: Measure, mask: Array, bins: int) -> dict[str | None, int]:
-        column = self.columns.column(connection, name_of(key.column))[mask]
-        bars = np.clip(np.floor(column[~np.isnan(column)] * (bins / key.full)), 0, bins - 1).astype(np.uint8)
-        counts = np.bincount(bars, minlength=bins)
-        return {str(bar): int(count) for bar, count in enumerate(counts.tolist()) if count}
+    def _bars(self, connection: Connection, key: Measure, mask: Array | None, bins: int) -> dict[str | None, int]:
+        column = self.measured(connection, key.column)
+        counts = column.bars(mask, lambda values: (values - key.bars_from) * (bins / key.bars_over), bins)
+        told: dict[str | None, int] = {str(bar): count for bar, count in enumerate(counts) if count}
+        photos = self.columns.count if mask is None else int(np.count_nonzero(mask))
+        untold = photos - sum(counts)
+        return told | {None: untold} if untold else told
 
 
 class _Counting:
@@ -215,6 +208,8 @@ class _Counting:
         self._left_out: dict[str, Array] = {}
         self._wide: dict[str, Array] = {}
         self._failures = np.zeros(asker.columns.count, np.uint8)
+        self._combined = asker.columns.measured(connection, WORDS.name)
+        self._tallies: dict[str, tuple[Array, Array]] = {}
         for key, mask in asker.masks(connection, selection).items():
             self._left_out[key] = ~mask
             self._failures += self._left_out[key]
@@ -224,15 +219,29 @@ class _Counting:
                 wide = [asker.term(connection, term, selection.asked, is_wide=True) for term in terms]
                 self._wide[key] = ~np.logical_and.reduce(wide)
 
-    def all_but(self, own: str = "") -> Array:
-        """The photos that every other key lets through (bool)."""
+    def all_but(self, own: str = "") -> Array | None:
+        """The photos that every other key lets through (bool); None for all of them."""
+        if not self._left_out or (list(self._left_out) == [own]):
+            return None
         failures = self._failures - self._left_out[own] if own in self._left_out else self._failures
         # Beside the options of the key that widens, each is widened: what it adds is of photos of that option alone.
-        for key, left_out in self._wide.items():
-            widening = ASKED[key].widening
-            if widening and widening.key == own:
-                failures = failures - self._left_out[key] + left_out
+        for key in self._widened(own):
+            failures = failures - self._left_out[key] + self._wide[key]
         return np.asarray(failures == 0)
+
+    def words(self, name: str, own: str = "") -> dict[str | None, int]:
+        """How many photos have each value of a column of `TOGETHER`, of those that every key but `own` lets through."""
+        known = own if own in self._left_out or self._widened(own) else ""
+        if known not in self._tallies:
+            self._tallies[known] = self._combined.tally(self.all_but(known))
+        numbers, tally = self._tallies[known]
+        counts = np.bincount(digits(numbers, name), tally, 256).astype(np.int64).tolist()
+        values = (None, *SHAPES[name].values)
+        return {value: counts[code] for code, value in enumerate(values) if counts[code]}
+
+    def _widened(self, own: str) -> list[str]:
+        """The keys that are widened beside the options of this one."""
+        return [key for key in self._wide if (widening := ASKED[key].widening) and widening.key == own]
 
 
 def _slices(start: int, count: int, upwards: bool) -> Iterator[tuple[int, int]]:

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from app.catalog import reading
 from app.selection import browse, changes, ranges
 from app.selection.browse import PAGE
+from app.selection.columns.memory import one_look
 from app.selection.query import Selection, parse
 from app.web.dependencies import Page, Read
 from app.web.views import tiles
@@ -40,8 +41,9 @@ def show(
     elif before is not None:
         shown = browse.tiles(session, browse.neighbours(session, chosen, sort, before, PAGE, 0)[0])
     else:
-        behind = after if after is not None else browse.at(session, chosen, sort, at)
-        shown = browse.page(session, chosen, sort, behind) if behind or at == 1 else []
+        with one_look(session, catalog_id):
+            behind = after if after is not None else browse.at(session, chosen, sort, at)
+            shown = browse.page(session, chosen, sort, behind) if behind or at == 1 else []
     return page.fragment("catalog/_tiles.html", tiles.of(session, catalog, chosen, sort, shown, at))
 
 
