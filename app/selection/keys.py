@@ -179,8 +179,8 @@ def _tokens(encoder: str, column: Column) -> Measure:
     """Tokens of the caption to a text encoder; not known where its tokenizer is not on the machine of the worker."""
     what, at_most = f"{ENCODERS[encoder]} tokens", 10_000.0
     return Measure(
-        name=f"tokens_{encoder}", column=column, sample=(Range(low=77.0),), ends=("", ""), top=at_most,
-        full=at_most, end=512.0, example="20..77, >77 or <256",
+        name=f"tokens_{encoder}", column=column, sample=(Range(low=77.0),), ends=("", ""), top=at_most, full=at_most,
+        end=512.0, example="20..77, >77 or <256",
         say=lambda values, _: _bounds(
             values[0], f"number of {what}", f"with a caption of more than {{}} {what}",
             f"with a caption of less than {{}} {what}", f"with a caption of {{}} to {{}} {what}",

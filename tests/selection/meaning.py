@@ -45,8 +45,7 @@ class PlainPhoto:
     """What people said of it by set, both as `_same` has them."""
     assignee: Person | None = None
     apart: float | None = None
-    tokens: dict[str, int] = field(default_factory=dict)
-    """Of its caption, by encoder."""
+    tokens: dict[str, int] = field(default_factory=dict)  # of its caption, by encoder
 
     @property
     def texts(self) -> list[str]:
@@ -98,20 +97,12 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
         apart |= dict(zip(made.image_ids, made.apart, strict=True))
     return [
         PlainPhoto(
-            row,
-            signals.get(row.id),
-            read.get(row.id),
-            captions.get(row.id),
-            decisions.get(row.id),
-            looks,
-            people,
-            labels.get(row.id, {}),
-            assignees.get(row.id),
-            apart.get(row.id),
-            counted.get(captions[row.id].id, {}) if row.id in captions else {},
+            row, signals.get(row.id), read.get(row.id), captions.get(row.id), decisions.get(row.id),
+            looks, people, labels.get(row.id, {}), assignees.get(row.id),
+            apart.get(row.id), counted.get(captions[row.id].id, {}) if row.id in captions else {},
         )
         for row in images
-    ]
+    ]  # fmt: skip
 
 
 def _labels_of(session: Session) -> dict[int, dict[str, set[str]]]:
