@@ -51,8 +51,9 @@ lint: $(READY) ## ruff, mypy, import contracts
 format: $(READY) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
 
-docs: $(READY) ## Write docs/files.md anew
+docs: $(READY) ## Write docs/files.md and docs/signals.md anew
 	@$(BIN)/python docs/list_files.py
+	@PYTHONPATH=. $(BIN)/python docs/list_signals.py
 
 # Slow tests: processes killed at chosen and at random moments, full disks, signals. PACKSHOT_KILLS=20 makes it shorter.
 faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PACKSHOT_KILLS=20 makes it shorter
@@ -77,6 +78,7 @@ bench: $(READY) ## Figures for the promises of the app
 bench-catalog: $(READY) ## Figures for the promises about photos, beside cleanvision, imagededup and OpenCV
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt cleanvision PyWavelets
 	@$(BIN)/python -m pip install --quiet --no-deps imagededup==0.3.3.post2  # its hashes alone; torchvision stays out
+	@$(BIN)/python -m benchmarks.grid 1000000 2000000
 	$(call run-benchmarks,$(BENCH_CATALOG))
 
 bench-training: $(READY) ## Figures for the promises of training

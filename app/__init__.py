@@ -4,8 +4,8 @@ The map
 -------
 The import graph is the data flow, reversed: a later step may import an earlier one, never the other way.
 
-    catalog -> captions -> intake -> review -> labels -> selection -> desk, datasets -> exports -> training
-            -> evaluation -> cycles -> launch -> removal -> web -> host -> demo
+    catalog -> captions -> intake -> review -> labels -> bulk -> selection -> desk, datasets -> exports
+            -> training -> evaluation -> cycles -> launch -> removal -> web -> host -> demo
     beneath all of them: errors, units, logs, settings, storage, database, audit, passwords, people, guessing, jobs
     between:             broker (sends jobs by name, after the commit), tables (all of them, for migrations)
 
@@ -14,7 +14,7 @@ The import graph is the data flow, reversed: a later step may import an earlier 
     selection   the filter language, and what it asks for in few rows  desk      the queue of one person
     datasets    frozen versions with exact captions and a split        training  runs, their events and limits
     evaluation  sheets of samples, comparisons                         cycles    the timed day and its ledger
-    exports     versions written out for other tools
+    exports     versions written out for other tools                   bulk      acts on many photos, and undo
     launch      facts and choices in, a recipe with reasons, a         web       pages: routes, and what they
                 preflight, an estimate and checks out                            show (web/views)
     host        what runs on this machine: `up`, its supervisor,       demo      the whole way on drawn photos
@@ -33,19 +33,20 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   accepted product photo, known by its SHA-256; its **render** is the picture upright, in sRGB and without alpha; its
   **notes** are what had to be assumed to take it in.
 - **Signal**: a measured number about an image; its **scale** is its unit and range. **Outline**: the edge of the
-  subject as it was measured. **Evidence**: what is drawn over a photo to show why it was measured so. **Border**: flat
-  bars or a frame around a picture. **Seam**: a line along which two pictures meet. **Lettering**: text that stands in
-  a picture, as read from its pixels; it is **trusted** from a score on, and of a kind: a price, a watermark or other
-  text. **Mend**: what a person had done to a photo's picture instead of rejecting it: its **edits**, made from the
-  picture as taken in; the **mask** says where the product is. **Caption**: text saying what an image shows;
-  history is appended. A **given** caption came with the photo, in a file. An intake's **remark**: what it says of
-  a metadata row or file.
+  subject as it was measured. **Evidence**: what is drawn over a photo to show why it was measured so; an **overlay**
+  is that of one signal. **Border**: flat bars or a frame around a picture. **Seam**: a line along which two pictures
+  meet. **Lettering**: text that stands in a picture, as read from its pixels; it is **trusted** from a score on, and
+  of a kind: a price, a watermark or other text. **Mend**: what a person had done to a photo's picture instead of
+  rejecting it: its **edits**, made from the picture as taken in; the **mask** says where the product is.
+  **Caption**: text saying what an image shows; history is appended. A **given** caption came with the photo, in a
+  file. An intake's **remark**: what it says of a metadata row or file.
 - **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Group**:
   duplicates in a **grade** (same bytes, pixels, photo, product); its **best** is kept, the rest **linked** to it; a
   **variant** differs in colour; **lookalikes** stand out from what is near them and so show one product. **Ruling**:
   what a person says of a group.
 - **Embedding**: what an **embedder** saw in an image, a vector; near ones look alike. **Space**: embedder, revision and
-  preprocessing together; vectors of one space can be compared. **Map**: photos laid out by their looks; on it a person
+  preprocessing together; vectors of one space can be compared. **Code**: a vector in 512 bits, by its space's **axes**;
+  what photos shall look like is an **aim**. **Map**: photos laid out by their looks; on it a person
   draws a **lasso**, and **clusters** and what is far from everything are found.
 - **Operation**: one **act** on many photos, as it is kept: whom it is by, what it changed, how to take it back.
   **Assignment**: whose a photo is to look at.
@@ -55,11 +56,14 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   **Photo index**: one row per image with all that selections ask for, kept by the database; **photo text**: its words.
 - **Label**: what a person says of a photo in a **label set**, a question that a team asks of a catalog: one or many
   of its labels, yes or no, or a free text. What is said of a photo in one set is a **labelling**. **Correction**: a
-  fact of a photo as a person put it, in place of what its catalogue says.
+  fact of a photo as a person put it, in place of what its catalogue says. A **tag** is a label of the set “Tags”,
+  which the first one defines.
 - **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it; its
-  **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads. **Split**: train or
-  validation. **Export**: a version written out in a **format** that other tools read; a **shard** is a file or folder
-  of it, there whole or not at all.
+  **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads. **Split**: train
+  or validation. **Repeat**: how often a trainer shows the photos that a filter gives in one time round. **Balance**:
+  what a version or a selection is made of, counted by value. **Card**: what a version is, in Markdown with the
+  fields of model hubs, for people and other tools. **Export**: a version written out in a **format** that other
+  tools read; a **shard** is a file or folder of it, there whole or not at all.
 - **Recipe**: every knob of a fine-tune, typed and hashed. **Run**: one training run. **Checkpoint**: saved weights
   of a run at a step; step 0 is the base model. **Base**: the model a run starts from.
 - **Knob**: one value of a recipe, with the reason for it; the **plan** derives all of them from three choices, of which

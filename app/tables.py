@@ -4,6 +4,7 @@ from app import audit, guessing, jobs, people
 from app.captions import tables as captions
 from app.catalog import correction_tables as corrections
 from app.catalog import duplicate_tables as duplicates
+from app.catalog import look_code_tables as look_codes
 from app.catalog import mend_tables as mends
 from app.catalog import tables as catalog
 from app.cycles import tables as cycles
@@ -32,6 +33,7 @@ __all__ = [
     "intake",
     "jobs",
     "labels",
+    "look_codes",
     "mends",
     "people",
     "review",

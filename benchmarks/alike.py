@@ -5,7 +5,7 @@
 Real photos (`clothing` and `grocery/in_store`) are embedded on one thread; the limit is 25 images a second of one
 core's time at 224 px, from views as they lie in a data folder. The share of photos whose nearest other one is of the
 same kind stands beside that of colours and gradients (8 x 8 CIELAB means and 8 x 8 x 9 gradient histograms).
-Then 100,000 made-up vectors (seed printed) are searched as a filter does, each looked at and by index.
+Then 100,000 made-up vectors (seed printed) are searched as a filter does, each looked at and by codes.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ from PIL import Image as Pillow
 from sqlalchemy import Engine, text
 
 import app.tables  # noqa: F401  (fills the metadata)
-from app.catalog import embeddings
+from app.catalog import embeddings, look_codes
 from app.catalog.colours import lab_from_srgb
 from app.catalog.embeddings import EmbedderFacts
 from app.catalog.files import VIEW_SIDE_PX
 from app.database import engine_for, transaction, utc_now
 from app.host import servers
 from app.selection import browse
+from app.selection.columns.memory import kept_catalogs
 from app.selection.query import parse
-from benchmarks import grid
+from benchmarks import catalog_rows
 from workers.embedding import efficientnet
 
 LIMIT: Final = 25.0
@@ -148,7 +149,7 @@ def _same_kind(vectors: np.ndarray[Any, Any], kinds: Sequence[str]) -> float:
 
 def search(engine: Engine) -> None:
     """The first page of what looks like a photo, with its count, among many."""
-    grid.fill(engine, ROWS)
+    catalog_rows.fill(engine, ROWS)
     draw = np.random.default_rng(SEED)
     with transaction(engine) as session:
         space = embeddings.space_of(session, EmbedderFacts("made up", "1", "none", efficientnet.DIMENSIONS, False))
@@ -164,16 +165,16 @@ def search(engine: Engine) -> None:
                 copy.write_row((number, 1, space, f"[{digits}]", utc_now()))
     _analyse(engine)
     exact, near = _timed(engine, "each vector looked at")
-    embeddings.EXACT_AT_MOST = 0  # type: ignore[misc]
     began = time.monotonic()
     with transaction(engine) as session:
-        embeddings.index_large(session, space)
-    print(f"index of {ROWS:,} vectors made in {time.monotonic() - began:.0f} s")
-    indexed, by_index = _timed(engine, "by index")
+        look_codes.lay(session, space)
+    print(f"codes of {ROWS:,} vectors made in {time.monotonic() - began:.0f} s")
+    kept_catalogs(engine).settle()
+    coded, by_codes = _timed(engine, "by codes")
     recall = statistics.mean(
-        len(set(exactly) & set(nearly)) / len(exactly) for exactly, nearly in zip(near, by_index, strict=True)
+        len(set(exactly) & set(nearly)) / len(exactly) for exactly, nearly in zip(near, by_codes, strict=True)
     )
-    print(f"recall of the index {recall:.3f}; exact {exact:.0f} ms, by index {indexed:.0f} ms, limit {SEARCH_MS} ms")
+    print(f"recall of codes {recall:.3f}; exact {exact:.0f} ms, by codes {coded:.0f} ms, limit {SEARCH_MS} ms")
     print(f"ratio {SEARCH_MS / exact:.2f}")
 
 

@@ -20,13 +20,14 @@ from typing import Any, Final
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from app.bulk import operations
 from app.database import engine_for, transaction
 from app.host import servers
+from app.labels import sets
 from app.people import Person
-from app.review import operations
 from app.review.tables import Operation
 from app.selection.query import parse
-from benchmarks.grid import fill
+from benchmarks.catalog_rows import fill
 
 LIMIT_S: Final = 5.0
 LIMIT_OF: Final = 100_000
@@ -34,6 +35,7 @@ ACTS: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("keep every photo", "decide", {"verdict": "kept", "reason": None}),
     ("accept every suggestion", "accept", {}),
     ("assign every photo", "assign", {"person_id": 1}),
+    ("tag every photo", "label", {"is_taken": False}),
 )
 
 
@@ -65,6 +67,9 @@ def report(engine: Engine, count: int) -> bool:
         start = time.perf_counter()
         with transaction(engine) as session:
             ana = session.get_one(Person, 1)
+            if kind == "label":
+                label_set, tag = sets.tag(session, 1, ana, "summer")
+                value = {**value, "set_id": label_set.id, "value_id": tag.id}
             number = operations.begin(session, parse("", 1), ana, kind, value, "").id
         asked_s = time.perf_counter() - start
         done = _batches(engine, operations.do_next, number)
@@ -76,7 +81,7 @@ def report(engine: Engine, count: int) -> bool:
         print(f"{name:26}{changed:10,}{asked_s:8.2f}{done_s:8.2f}{undone_s:8.2f}{max(done + undone):16.2f} s")
         is_met = is_met and max(asked_s + done_s, undone_s) <= limit_s
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("vacuum analyze decision, photo_index"))
+            connection.execute(text("vacuum analyze decision, labelling, assignment, photo_index"))
     return is_met
 
 

@@ -26,7 +26,7 @@ from app.datasets import arranging, card, comparing, freezing, verifying
 from app.datasets.tables import DatasetVersion
 from app.host import servers
 from app.storage import Storage
-from benchmarks.grid import fill
+from benchmarks.catalog_rows import fill
 
 LIMIT_S = 60.0
 _Result = TypeVar("_Result")

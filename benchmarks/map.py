@@ -37,7 +37,7 @@ from app.selection.maps import LaidOut, NewSet
 from app.selection.query import parse
 from app.settings import Settings
 from app.web.views import maps as pages
-from benchmarks import grid
+from benchmarks import catalog_rows
 
 SEED: Final = 12
 ISLANDS: Final = 30
@@ -85,7 +85,7 @@ def main() -> None:
         server = servers.postgres(Path(folder), is_durable=False)
         with servers.run(server):
             engine = engine_for(server.url)
-            grid.fill(engine, count)
+            catalog_rows.fill(engine, count)
             lay_out(engine, count)
             packed = served(engine, Settings(data_dir=Path(folder), database_url=server.url))
             engine.dispose()

@@ -15,7 +15,7 @@ from app.errors import AppError
 from app.launch import devices
 from app.settings import Settings
 from app.storage import Storage
-from workers.captions import caption_job
+from workers.captions import caption_job, recaption_job
 from workers.celery_app import Cancelled, Cut, Work, database_url, job_task, stopped_for_good
 from workers.devices import accelerator, lease
 from workers.devices.model_cache import ModelCache
@@ -36,6 +36,13 @@ def look_at_photos(work: Work) -> dict[str, Any] | Cut:
     """Caption photos with a model that looks at them."""
     with _own_device(work) as mine:
         return caption_job.look(work, mine)
+
+
+@job_task("operation.look")
+def look_again(work: Work) -> dict[str, Any] | Cut:
+    """Caption the photos of an operation anew with a model."""
+    with _own_device(work) as mine:
+        return recaption_job.look(work, mine)
 
 
 @job_task("photos.encode")

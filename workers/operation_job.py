@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.review import operations
+from app.bulk import operations
 from workers.celery_app import Work
 
 

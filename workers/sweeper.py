@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from app import broker, jobs
+from app.catalog import embeddings
 from app.database import engine_for, transaction
 from app.selection import changes
 from app.settings import Settings
@@ -40,11 +41,21 @@ def sweep(engine: Engine, redis: str) -> None:
         log.warning("The database does not answer: %s", str(error.orig).split("\n")[0])
 
 
+def begin(engine: Engine, settings: Settings) -> None:
+    """What an update may have left to do, asked for once."""
+    try:
+        with transaction(engine) as session:
+            embeddings.request_codes(session, settings)
+    except OperationalError as error:
+        log.warning("The database does not answer: %s", str(error.orig).split("\n")[0])
+
+
 def main() -> None:
     """Sweep until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = Settings()
     engine, redis = engine_for(database_url(settings)), redis_url(settings)
+    begin(engine, settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, DateTime, Text, and_, any_, cast, func, literal, or_, select
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Row, Text, and_, any_, cast, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
@@ -18,14 +18,17 @@ from app.captions.tables import Caption, CaptionCheck
 from app.catalog.tables import Signals
 
 # What `measured_facts` reads of a photo's signals, and what a check is known by.
-_READ: Final = (
+READ: Final = (
     Signals.image_id, Signals.measured_at, Signals.background, Signals.background_colour, Signals.confidence,
     Signals.box, Signals.is_cropped, Signals.subject_colour,
 )  # fmt: skip
 
 
-def contradictions(signals: Signals | None, caption: str | None) -> list[Contradiction]:
-    """What the caption says otherwise than the picture was measured; nothing without a caption or signals."""
+def contradictions(signals: Signals | Row[*tuple[Any, ...]] | None, caption: str | None) -> list[Contradiction]:
+    """What the caption says otherwise than the picture was measured; nothing without a caption or signals.
+
+    A row has the columns of `READ`.
+    """
     return rules.contradictions(caption, measured_facts(signals)) if caption and signals else []
 
 
@@ -33,7 +36,7 @@ def check(session: Session, image_ids: Collection[int]) -> int:
     """Check the current captions of these photos, as far as no check of them holds. Returns how many were checked."""
     # Plain columns: a catalog's first rules check every caption, and making objects of them takes most of the time.
     rows = session.execute(
-        select(*_READ, Caption.id.label("caption_id"), Caption.text)
+        select(*READ, Caption.id.label("caption_id"), Caption.text)
         .join(Caption, and_(Caption.image_id == Signals.image_id, Caption.superseded_at.is_(None)))
         .outerjoin(CaptionCheck, CaptionCheck.image_id == Signals.image_id)
         .where(Signals.image_id == any_(cast(list(image_ids), ARRAY(BigInteger))))

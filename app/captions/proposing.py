@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, ColumnElement, Row, and_, any_, cast, or_, select
@@ -18,9 +18,8 @@ from app.captions.tables import Caption
 from app.captions.writing import AUTHORS, author, current, propose
 from app.catalog import reading
 from app.catalog.colours import EMPTY_BELOW
-from app.catalog.reading import Chosen
 from app.catalog.tables import Catalog, Image, Signals
-from app.errors import Conflict, NotFound, Refused
+from app.errors import NotFound, Refused
 from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
@@ -65,27 +64,6 @@ def request_caption(session: Session, image_id: int, settings: Settings, person:
     return request_captions(session, image.catalog_id, settings, person, [image_id])
 
 
-def request_selection(
-    session: Session, selection: Chosen, settings: Settings, person: Person, expected_count: int | None = None
-) -> tuple[Job, int]:
-    """Ask for new captions of a selection's photos, as far as a captioner may caption them; the job, and of how many.
-
-    `expected_count` is how many photos the person was told. Raises Conflict when the selection holds another number
-    now, Refused where every photo has a person's or a given caption.
-    """
-    rows = session.execute(selection.select(Image.id, Caption.written_by)).all()
-    if expected_count is not None and len(rows) != expected_count:
-        raise Conflict(f"The filter gives {len(rows):,} photos now, not {expected_count:,}; no caption was asked for.")
-    ids = sorted(row.id for row in rows if row.written_by not in AUTHORS)
-    if not ids:
-        raise Refused(
-            "A captioner never replaces a person’s or a given caption, and each of these photos has one."
-            if rows
-            else "There is no photo to caption."
-        )
-    return request_captions(session, selection.catalog_id, settings, person, ids), len(ids)
-
-
 def awaiting(session: Session, catalog_id: int, image_ids: Sequence[int] | None = None) -> list[int]:
     """Ids of the photos that a captioner may caption, in the order of their taking in.
 
@@ -109,14 +87,25 @@ def awaiting(session: Session, catalog_id: int, image_ids: Sequence[int] | None 
 
 def propose_facts(session: Session, image_ids: Collection[int]) -> int:
     """Propose the facts captioner's caption for each photo; how many captions were new."""
+    return sum(
+        propose(session, image, text, FACTS, settings) is not None
+        for image, text, settings in _described(session, reading.held(session, image_ids))
+    )
+
+
+def facts_of(session: Session, image_ids: Collection[int]) -> dict[int, tuple[str, dict[str, Any]]]:
+    """The facts captioner's text and settings for each of these photos; nothing is kept."""
+    return {image.id: (text, settings) for image, text, settings in _described(session, image_ids)}
+
+
+def _described(session: Session, image_ids: Collection[int]) -> Iterator[tuple[Image, str, dict[str, Any]]]:
     rows = session.execute(
         select(Image, Signals)
         .outerjoin(Signals, Signals.image_id == Image.id)
-        .where(Image.id.in_(reading.held(session, image_ids)))
+        .where(Image.id == any_(_array(sorted(image_ids))))
         .order_by(Image.id)
     ).all()
     rules = naming_history.rules_of(session, {row[0].catalog_id for row in rows})
-    written = 0
     for image, signals in rows:
         rule = rules.get(image.catalog_id)
         settings: dict[str, Any] = {
@@ -125,8 +114,7 @@ def propose_facts(session: Session, image_ids: Collection[int]) -> int:
         }
         if rule is not None:
             settings["naming"] = rule.key
-        written += propose(session, image, describe(image, signals, rule), FACTS, settings) is not None
-    return written
+        yield image, describe(image, signals, rule), settings
 
 
 def describe(image: Image, signals: Signals | None, rule: NameRule | None = None) -> str:

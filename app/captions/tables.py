@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,6 +23,8 @@ class Caption(Base):
         CheckConstraint("written_by in ('captioner','person','given')", name="written_by"),
         CheckConstraint(f"length(text) <= {MAX_CHARACTERS}", name="length"),
         Index("uq_caption_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
+        # For taking back: a person's newest caption among a million.
+        Index("ix_caption_person_id_id", "person_id", "id", postgresql_where=text("person_id is not null")),
         # For deleting: the database looks for what follows from a caption.
         Index("ix_caption_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     )
@@ -38,6 +40,8 @@ class Caption(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("caption.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
+    undone_at: Mapped[Moment | None]  # taken back, with the operation that wrote it
+    operation_id: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class CaptionCheck(Base):

@@ -6,13 +6,15 @@ unique index allows one current caption per image. The second writer gets a Conf
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any, Final, Literal
 
-from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, ColumnElement, Text, and_, cast, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -64,6 +66,61 @@ def propose(session: Session, image: Image, text: str, captioner: str, settings:
         parent_id=before.id if before is not None else None,
     )  # fmt: skip
     return proposed if _is_first(session, proposed) else None
+
+
+def replace(
+    session: Session,
+    captions: Mapping[int, tuple[str, dict[str, Any]]],
+    captioner: str,
+    operation_id: int,
+    gives_way: ColumnElement[bool],
+) -> tuple[list[int], int]:
+    """A captioner's captions of many photos, text and settings by photo, in a few statements.
+
+    The photos that got theirs, and how many have the same words by the same captioner already. Where a caption stands
+    that does not give way, as the condition says, or somebody writes in this very moment, that stays; so it does
+    where `tidy` refuses the new text.
+    """
+    tidied = {}
+    for image_id, (text, settings) in sorted(captions.items()):
+        with suppress(Refused):
+            tidied[image_id] = (tidy(text), json.dumps(settings))
+    if not tidied:
+        return [], 0
+    columns = (
+        cast(list(tidied), ARRAY(BigInteger)),
+        *(cast([row[place] for row in tidied.values()], ARRAY(Text)) for place in (0, 1)),
+    )
+    fresh = select(func.unnest(*columns).table_valued("image_id", "text", "settings").render_derived()).cte("fresh")
+    is_same = and_(Caption.text == fresh.c.text, Caption.captioner.is_not_distinct_from(captioner))
+    is_current = (Caption.image_id == fresh.c.image_id, Caption.superseded_at.is_(None))
+    already = session.scalar(select(func.count()).select_from(Caption).where(*is_current, is_same)) or 0
+    now = utc_now()
+    old = (
+        update(Caption)
+        .where(*is_current, gives_way, ~is_same)
+        .values(superseded_at=now)
+        .returning(Caption.id, Caption.image_id)
+        .cte("superseded")
+    )
+    is_open = or_(old.c.id.is_not(None), ~select(1).where(*is_current).correlate(fresh).exists())
+    rows = (
+        select(
+            fresh.c.image_id, fresh.c.text, literal("captioner"), literal(captioner), cast(fresh.c.settings, JSONB),
+            old.c.id, literal(now), literal(operation_id),
+        )
+        .outerjoin_from(fresh, old, old.c.image_id == fresh.c.image_id)
+        .where(is_open)
+    )  # fmt: skip
+    names = ["image_id", "text", "written_by", "captioner", "settings", "parent_id", "created_at", "operation_id"]
+    new = (
+        insert(Caption)
+        .from_select(names, rows)
+        .on_conflict_do_nothing(index_elements=["image_id"], index_where=Caption.superseded_at.is_(None))
+    )
+    written = list(session.scalars(new.returning(Caption.image_id)))
+    session.expire_all()
+    return written, already
 
 
 def give(session: Session, image_id: int, text: str, file: str, line: int) -> Giving:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import BigInteger, Float, any_, cast, func, or_, select, text
+from sqlalchemy import BigInteger, any_, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog import reading
-from app.catalog.near import nearest_photos
+from app.catalog import look_codes, reading
 from app.catalog.signals import Unmeasured
 from app.catalog.tables import Catalog, EmbeddedPhrase, Embedding, EmbeddingSpace, Image
 from app.database import utc_now
@@ -23,8 +22,6 @@ from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
 
-# Above this a search that looks at every photo takes longer than a page may (benchmarks/alike.py); then an index does.
-EXACT_AT_MOST: Final = 100_000
 KINDS: Final = ("photos.embed", "photos.encode")
 PHRASE_MOST: Final = 300
 _READ_AT_ONCE: Final = 2_000
@@ -50,14 +47,6 @@ class Coverage:
     photos: int
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A photo near to another one, and how alike they are: the cosine of their vectors, at most 1."""
-
-    image_id: int
-    likeness: float
-
-
 def request(session: Session, catalog_id: int, settings: Settings, person: Person | None = None) -> Job:
     """Ask for the vectors of a catalog's photos that lack them: by the embedder of `settings`, or the built-in one.
 
@@ -71,6 +60,16 @@ def request(session: Session, catalog_id: int, settings: Settings, person: Perso
     return jobs.request_once(session, "photos.encode", arguments | {"model": settings.embedder}, person)
 
 
+def request_codes(session: Session, settings: Settings) -> list[Job]:
+    """Ask again where a space is large and has no codes, as after an update: the end of the job makes them."""
+    counted = select(Embedding.space_id, Embedding.catalog_id, func.count().label("photos"))
+    each = counted.group_by(Embedding.space_id, Embedding.catalog_id).subquery()
+    largest = select(each.c.space_id, func.max(each.c.catalog_id), func.sum(each.c.photos)).group_by(each.c.space_id)
+    uncoded = largest.join(EmbeddingSpace, EmbeddingSpace.id == each.c.space_id).where(EmbeddingSpace.coded_photos == 0)
+    rows = session.execute(uncoded).all()
+    return [request(session, row[1], settings) for row in rows if row[2] >= look_codes.CODED_FROM]
+
+
 def space_of(session: Session, facts: EmbedderFacts) -> int:
     """The number of an embedder's space, a new one where it has not looked before."""
     values = {
@@ -82,7 +81,7 @@ def space_of(session: Session, facts: EmbedderFacts) -> int:
     number = session.scalar(known)
     if number is not None:
         return number
-    new = values | {"dimensions": facts.dimensions, "reads_words": facts.reads_words, "is_indexed": False}
+    new = values | {"dimensions": facts.dimensions, "reads_words": facts.reads_words, "coded_photos": 0}
     session.execute(insert(EmbeddingSpace).values(**new).on_conflict_do_nothing())
     return session.scalars(known).one()
 
@@ -112,6 +111,7 @@ def record(
 
     Images that are gone, or no longer show what of `views` was looked at, are passed over.
     """
+    axes = look_codes.held_axes(session, space_id)
     showing = reading.showing(session, vectors, views or {})
     known = select(Image.id, Image.catalog_id).where(Image.id.in_(showing)).order_by(Image.id)
     there = session.execute(known).all()
@@ -124,31 +124,13 @@ def record(
     new = insert(Embedding).values([row | {"made_at": utc_now()} for row in rows])
     changed = {name: new.excluded[name] for name in ("space_id", "vector", "made_at")} | {"compared_at": None}
     session.execute(new.on_conflict_do_update(index_elements=["image_id"], set_=changed))
+    look_codes.keep(session, space_id, axes, {row.id: (row.catalog_id, vectors[row.id]) for row in there})
 
 
 def record_phrase(session: Session, space_id: int, phrase: str, vector: Sequence[float]) -> None:
     """Keep the vector of a phrase."""
     new = insert(EmbeddedPhrase).values(space_id=space_id, phrase=phrase, vector=vector, made_at=utc_now())
     session.execute(new.on_conflict_do_nothing())
-
-
-def index_large(session: Session, space_id: int) -> bool:
-    """Make the index of a space whose vectors have become too many to look at each. Returns whether it was made now."""
-    space = session.get_one(EmbeddingSpace, space_id, with_for_update=True)
-    count = session.scalar(select(func.count()).select_from(Embedding).where(Embedding.space_id == space_id)) or 0
-    if space.is_indexed or count <= EXACT_AT_MOST:
-        return False
-    # The graph is made in memory; half a gigabyte holds that of some 150,000 photos, and more go on more slowly.
-    session.execute(text("set local maintenance_work_mem = '512MB'"))
-    session.execute(
-        text(
-            f"create index if not exists ix_embedding_near_{space.id} on embedding "
-            f"using hnsw ((vector::halfvec({space.dimensions})) halfvec_cosine_ops) where space_id = {space.id}"
-        )
-    )
-    space.is_indexed = True
-    session.flush()
-    return True
 
 
 def coverage(session: Session, catalog_id: int) -> Coverage:
@@ -164,21 +146,6 @@ def coverage(session: Session, catalog_id: int) -> Coverage:
 def is_embedded(session: Session, image_id: int) -> bool:
     """Whether an embedder has looked at the photo."""
     return session.get(Embedding, image_id) is not None
-
-
-def neighbours(session: Session, image: Image, at_most: int = 12) -> list[Neighbour]:
-    """The photos of the same catalog that look most like this one, the nearest first; none while it is not embedded."""
-    own = select(Embedding.vector).where(Embedding.image_id == image.id).scalar_subquery()
-    near = nearest_photos(image.catalog_id, [image.id], at_most=at_most + 1)
-    likeness = 1 - Embedding.vector.op("<=>", return_type=Float())(own)
-    rows = session.execute(
-        select(Embedding.image_id, likeness.label("likeness"))
-        .join(near, near.c.image_id == Embedding.image_id)
-        .where(Embedding.image_id != image.id)
-        .order_by(likeness.desc(), Embedding.image_id)
-        .limit(at_most)
-    )
-    return [Neighbour(row.image_id, float(row.likeness)) for row in rows]
 
 
 def vectors_of(session: Session, space_id: int, image_ids: Sequence[int]) -> np.ndarray[Any, np.dtype[np.float16]]:

@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.catalog import reading, text_kinds
+from app.catalog import reading, text_kinds, text_lines
 from app.catalog.tables import Image, Lettering, Signals
 from app.catalog.text_lines import TextLine
 from app.database import utc_now
@@ -17,20 +17,23 @@ from app.database import utc_now
 
 @dataclass(frozen=True, slots=True)
 class UnreadImage:
-    """An image whose lettering is not read by this version: the SHA-256 of its view, and its subject's outline."""
+    """An image whose lettering is not read by this version: the SHA-256 of its view, and its subject's outline. `lines`
+    are those of an earlier reading that is as good, of which only more is told now; None without one."""
 
     image_id: int
     file_name: str
     view_sha256: str
     outline: str | None
+    lines: tuple[TextLine, ...] | None = None
 
 
 def unread(
-    session: Session, catalog_id: int, version: int, image_ids: Sequence[int] | None = None
+    session: Session, catalog_id: int, version: int, image_ids: Sequence[int] | None = None, as_good: int | None = None
 ) -> list[UnreadImage]:
-    """Images of a catalog whose lettering was not read by this version, by id; of `image_ids` alone where given."""
+    """Images of a catalog whose lettering was not read by this version, by id; of `image_ids` alone where given.
+    `as_good` is the version since which the reading itself is the same; None: this one."""
     query = (
-        select(Image.id, Image.file_name, Image.view_sha256, Signals.outline)
+        select(Image.id, Image.file_name, Image.view_sha256, Signals.outline, Lettering)
         .outerjoin(Signals, Signals.image_id == Image.id)
         .outerjoin(Lettering, Lettering.image_id == Image.id)
         .where(Image.catalog_id == catalog_id, or_(Lettering.version.is_(None), Lettering.version < version))
@@ -38,7 +41,12 @@ def unread(
     )
     if image_ids is not None:
         query = query.where(Image.id.in_(image_ids))
-    return [UnreadImage(row.id, row.file_name, row.view_sha256, row.outline) for row in session.execute(query)]
+    since = version if as_good is None else as_good
+    unread_images = []
+    for number, name, view, outline, read in session.execute(query):
+        lines = tuple(lines_of(read)) if read is not None and read.version >= since else None
+        unread_images.append(UnreadImage(number, name, view, outline, lines))
+    return unread_images
 
 
 def record(
@@ -57,7 +65,8 @@ def record(
             "lines": [asdict(line) for line in lines],
             "words": "\n".join(line.text for line in lines if line.is_trusted),
             "place": _place([line for line in lines if line.is_trusted]),
-            "kinds": sorted(set(text_kinds.kinds([line.text for line in lines if line.is_trusted]))),
+            "share": text_lines.share_of([line.box for line in lines if line.is_trusted]),
+            "kinds": sorted({kind for kind in text_kinds.kinds_of(lines) if kind}),
         }
         for image_id, lines in sorted(read.items())
         if image_id in there

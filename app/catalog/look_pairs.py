@@ -1,6 +1,6 @@
 """The tables of lookalikes: which photos wait to be held against all others by their looks, and what came of it.
 
-Where the space has an index (`EmbeddingSpace.is_indexed`), it is asked for the nearest ones; before, all are compared.
+Up to `COMPARED_AT_MOST` photos all are compared; beyond, the `_LOOKED_AT` whose codes differ least (`look_codes`).
 """
 
 from __future__ import annotations
@@ -11,21 +11,31 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import BigInteger, Float, any_, cast, delete, func, or_, select, update
-from sqlalchemy.dialects.postgresql import ARRAY, array, insert
+from numpy.typing import NDArray
+from sqlalchemy import BigInteger, any_, cast, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
-from app.catalog import lookalikes
+from app.catalog import look_codes, lookalikes
 from app.catalog.copies import components
 from app.catalog.duplicate_tables import CopyPair, LookPair
 from app.catalog.embeddings import vectors_of
 from app.catalog.fingerprints import Places
 from app.catalog.lookalikes import SURROUNDINGS, Lookalike, Nearest
-from app.catalog.near import nearest_photos
 from app.catalog.tables import Embedding, EmbeddingSpace
 
+COMPARED_AT_MOST: Final = 100_000
+# Photos of one product lie far nearer than what else does, so fewer are looked at than where people search.
+_LOOKED_AT: Final = 200
+_ASKED_AT_ONCE: Final = 64
 # Pairs known before are looked at again while that takes seconds: more photos may have come into what is near them.
 LOOKED_AGAIN_AT_MOST: Final = 400_000_000
+_LIKENESS: Final = text("""
+    select 1 - (ours.vector <=> other.vector)
+    from unnest(cast(:asked as bigint[]), cast(:others as bigint[])) with ordinality as pair (ours, other, n)
+    join embedding as ours on ours.image_id = pair.ours join embedding as other on other.image_id = pair.other
+    order by n""")
+Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +72,12 @@ def start(session: Session, catalog_id: int) -> LooksWaiting | None:
 
 def finder(session: Session, catalog_id: int, looks: LooksWaiting) -> Callable[[Session, Places], Nearest]:
     """What tells the nearest photos of some, by their places in `looks.ids`."""
-    if not looks.space.is_indexed:
+    if len(looks.ids) <= COMPARED_AT_MOST or not looks.space.coded_photos:
         vectors = vectors_of(session, looks.space.id, looks.ids)
         return lambda _session, places: lookalikes.nearest(vectors, places)
-    place_of = {number: place for place, number in enumerate(looks.ids)}
-    return lambda session, places: _by_index(session, catalog_id, looks.ids, place_of, places)
+    ids = np.array(looks.ids, np.int64)
+    codes = look_codes.codes_of(session, looks.space.id, looks.ids)
+    return lambda session, places: _by_codes(session, ids, codes, places)
 
 
 def record(
@@ -106,29 +117,15 @@ def _first_copies(session: Session, catalog_id: int) -> dict[int, int]:
     return {number: numbers[label] for number, label in zip(numbers, labels, strict=True)}
 
 
-def _by_index(
-    session: Session, catalog_id: int, ids: Sequence[int], place_of: dict[int, int], asked: Places
-) -> Nearest:
-    """The same by the index; copies among the nearest are passed over."""
-    wanted = [ids[place] for place in asked.tolist()]
-    of_asked = select(Embedding.image_id, Embedding.vector).where(
-        Embedding.image_id == any_(cast(wanted, ARRAY(BigInteger)))
-    )
-    ours = of_asked.subquery("ours")
-    near = nearest_photos(catalog_id, array([ours.c.image_id]), at_most=3 * SURROUNDINGS).lateral("near")
-    likeness = 1 - Embedding.vector.op("<=>", return_type=Float())(ours.c.vector)
-    rows = session.execute(
-        select(ours.c.image_id, Embedding.image_id, likeness)
-        .select_from(ours)
-        .join(near, near.c.image_id != ours.c.image_id)
-        .join(Embedding, Embedding.image_id == near.c.image_id)
-        .order_by(likeness.desc(), Embedding.image_id)
-    )
-    nearby: dict[int, list[tuple[int, float]]] = {number: [] for number in wanted}
-    for number, other, value in rows:
-        if other in place_of:
-            nearby[number].append((place_of[other], float(value)))
-    # With fewer that are no copies, nothing can stand out: what is near is as near as the photo itself.
-    some = [(nearby[number] + [(place_of[number], 1.0)] * SURROUNDINGS)[:SURROUNDINGS] for number in wanted]
-    packed = np.array(some, np.float64).reshape(len(wanted), SURROUNDINGS, 2)
-    return Nearest(packed[..., 0].astype(np.int64), packed[..., 1].astype(np.float32))
+def _by_codes(session: Session, ids: Places, codes: Words, asked: Places) -> Nearest:
+    """The same among those whose codes differ least. `codes` are (8, n) uint64."""
+    places, likeness = [], []
+    for start in range(0, len(asked), _ASKED_AT_ONCE):
+        some = asked[start : start + _ASKED_AT_ONCE]
+        few = np.stack([look_codes.nearest(codes, place, _LOOKED_AT) for place in some.tolist()])
+        pairs = {"asked": np.repeat(ids[some], few.shape[1]).tolist(), "others": ids[few].ravel().tolist()}
+        rows = np.array([row[0] for row in session.execute(_LIKENESS, pairs)], np.float32).reshape(few.shape)
+        order = np.lexsort((few, -rows), axis=1)[:, :SURROUNDINGS]
+        places.append(np.take_along_axis(few, order, axis=1))
+        likeness.append(np.take_along_axis(rows, order, axis=1))
+    return Nearest(np.concatenate(places), np.concatenate(likeness))

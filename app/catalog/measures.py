@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Unit = Literal["", "%", "L*", "C*", "ΔE"]
+Unit = Literal["", "%", "L*", "C*", "ΔE", "px", "MB", "characters", "words"]
+_PER_UNIT: Final[dict[Unit, float]] = {"%": 100.0, "MB": 1e-6}
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """One column of `Signals`: its name for people, its unit, what it runs from and to, and what a value says.
+    """One column of numbers: its name for people, its unit, what it runs from and to, and what a value says.
 
-    `low` and `high` are in the column's own values; percents are kept as shares, and shown times 100.
+    `low` and `high` are in the column's own values; percents are kept as shares, and shown times 100, MB as bytes.
     """
 
     column: str
@@ -40,8 +41,8 @@ class Scale:
         return f" {self.unit}" if self.unit else ""
 
     def _figure(self, value: float) -> str:
-        shown = value * 100 if self.unit == "%" else value
-        return f"{shown:g}" if value in (self.low, self.high) else f"{shown:.{self.places}f}"
+        shown = value * _PER_UNIT.get(self.unit, 1.0)
+        return f"{shown:,g}" if value in (self.low, self.high) else f"{shown:,.{self.places}f}"
 
 
 SCALES: Final = (
@@ -66,4 +67,19 @@ SCALES: Final = (
     Scale("parts", "Separate parts", "", 1, 20, 0, "Of the subject; a pair of shoes is two."),
     Scale("confidence", "Outline", "", 0, 1, 2, "How sure the outline of the subject is."),
 )  # fmt: skip
-SCALE_OF: Final = {scale.column: scale for scale in SCALES}
+# Of `Image`, of `Lettering` and `PhotoMap`, and of captions.
+OF_FILE: Final = (
+    Scale("width_px", "Width", "px", 1, 100_000, 0, "Upright."),
+    Scale("height_px", "Height", "px", 1, 100_000, 0, "Upright."),
+    Scale("ratio", "Width to height", "", 0, 1_000, 2, "1 is square, more is wide."),
+    Scale("size_bytes", "File", "MB", 0, 10_000_000_000, 2, "As it came."),
+)
+_OTHERS: Final = (
+    Scale("longest_px", "Longest side", "px", 1, 100_000, 0, "What small photos lack."),
+    Scale("shortest_px", "Shortest side", "px", 1, 100_000, 0, "What strips lack."),
+    Scale("text_share", "Text", "%", 0, 1, 1, "Of the frame, by text that was read."),
+    Scale("apart", "Unlike the others", "", 0, 2, 2, "How far the five photos are that look most like it."),
+    Scale("caption_characters", "Caption length", "characters", 0, 4_000, 0, "Of the current caption."),
+    Scale("caption_words", "Caption length in words", "words", 0, 4_000, 0, "Of the current caption."),
+)
+SCALE_OF: Final = {scale.column: scale for scale in (*SCALES, *OF_FILE, *_OTHERS)}

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, Select, any_, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, any_, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.catalog.tables import Catalog, Image, RemovedPhoto, SourceFile
 from app.errors import NotFound
@@ -111,10 +111,18 @@ def of_same_product(session: Session, image: Image, limit: int = 6) -> Sequence[
     ).all()
 
 
+def among(column: InstrumentedAttribute[Any], numbers: Collection[int]) -> ColumnElement[bool]:
+    """Whether a column holds one of these numbers, which are one value of the statement.
+
+    Written out, a page of them makes a statement that is taken apart anew each time, for longer than it runs.
+    """
+    return column == any_(cast(list(numbers), ARRAY(BigInteger)))
+
+
 def close_copies(session: Session, image_ids: Sequence[int]) -> dict[int, int]:
     """How many more photos show the very same photo, by photo; photos without any are left out."""
     rows = session.execute(
-        select(Image.id, Image.copy_count).where(Image.id.in_(image_ids), Image.copies.in_(("pixels", "photo")))
+        select(Image.id, Image.copy_count).where(among(Image.id, image_ids), Image.copies.in_(("pixels", "photo")))
     )
     return {row.id: row.copy_count for row in rows}
 
@@ -123,7 +131,7 @@ def copies(session: Session, image_ids: Sequence[int]) -> dict[int, int]:
     """How many more files of an intake had the same bytes, by photo; photos without copies are left out."""
     rows = session.execute(
         select(SourceFile.image_id, func.count())
-        .where(SourceFile.image_id.in_(image_ids), SourceFile.outcome == "same_bytes")
+        .where(among(SourceFile.image_id, image_ids), SourceFile.outcome == "same_bytes")
         .group_by(SourceFile.image_id)
     )
     return {image_id: count for image_id, count in rows if image_id is not None}

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
+    REAL,
     BigInteger,
     CheckConstraint,
     Computed,
@@ -276,8 +277,8 @@ class Signals(Base):
 class EmbeddingSpace(Base):
     """An embedder as it was when it looked: only vectors of one space can be compared.
 
-    `revision` is a commit or a hash of its weights, `preprocessing` the SHA-256 of how pictures are prepared. Where
-    `is_indexed`, an HNSW index finds neighbours in it; otherwise each search looks at every photo of the catalog.
+    `revision` is a commit or a hash of its weights, `preprocessing` the SHA-256 of how pictures are prepared.
+    `coded_photos` is how many photos there were when its codes were made (`look_codes`); 0 while it has none.
     """
 
     __tablename__ = "embedding_space"
@@ -289,7 +290,7 @@ class EmbeddingSpace(Base):
     preprocessing: Mapped[str] = mapped_column(Text)
     dimensions: Mapped[int]
     reads_words: Mapped[bool]
-    is_indexed: Mapped[bool] = mapped_column(default=False)
+    coded_photos: Mapped[int] = mapped_column(default=0)
 
 
 class Embedding(Base):
@@ -322,7 +323,8 @@ class PhotoMap(Base):
     """The map of a catalog: where each of `image_ids` lies, so that photos that look alike are near to each other.
 
     `points` are float32 pairs, little-endian, 0 to 1 across and up. `neighbours_kept` is the share of the `neighbours`
-    nearest in the embedding that are nearest on the map too; `same_kind` the share of the `categorised` photos whose
+    nearest in the embedding that are nearest on the map too; `apart` how far each of `image_ids` is from the five that
+    look most like it, 0 to 2 (`workers/embedding/layout.py`); `same_kind` the share of the `categorised` photos whose
     nearest photo is of the same category. Of `photos` in the catalog some may not be on the map. Of very many those
     that were laid out come first, and behind them, by chance, those that were placed among them.
     """
@@ -342,6 +344,7 @@ class PhotoMap(Base):
     categorised: Mapped[int]
     image_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
     points: Mapped[bytes] = mapped_column(LargeBinary)
+    apart: Mapped[list[float]] = mapped_column(ARRAY(REAL), default=list, server_default="{}")
 
 
 class MapSet(Base):
@@ -375,7 +378,7 @@ class Lettering(Base):
     whether it stands beside the product, as a watermark or a price tag does; None where no product is known. `words`
     are the lines whose score is `catalog.lettering.TRUSTED` or more, one a line; `place` says where those stand: `none`
     where there are none, `product`, `beside` (one of them at least), or `cannot tell`; `kinds` are those of
-    `catalog.text_kinds` that are among them.
+    `catalog.text_kinds` that are among them; `share` is how much of the frame their boxes cover, 0 to 1.
     """
 
     __tablename__ = "lettering"
@@ -388,3 +391,4 @@ class Lettering(Base):
     words: Mapped[str] = mapped_column(Text, default="", server_default="")
     place: Mapped[str] = mapped_column(Text)
     kinds: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
+    share: Mapped[float] = mapped_column(default=0.0, server_default="0")

@@ -1,7 +1,14 @@
-"""What a line of text in a photo is: a price, a watermark, or other text. Pure, by its words alone.
+"""What a line of text in a photo is: a price, a watermark, or other text. Pure, by its words and where they stand.
 
 A price is a number with a currency or with cents. A watermark names a web address or a right, is a word that only
 previews carry, or stands in the picture again and again.
+
+**Tiled** text is read row by row: the tiles of a row come as one line, of the same letters again and again, or, where
+the product behind them confuses the reader, as garbled lines that are garbled alike. So a line is of tiles that repeats
+itself, and so is one that two others are much like, as high as it and `WIDE` at the least. Tuned on 12 real packshots
+with tiles laid over them, 9 of which it told; none of 90 others (packshots, shelves, clothing; 30 November 2026) has
+any. Untrusted readings count here: that they are alike says enough. Of 20 others, 15 tiled ones were told and no plain
+one; two alike instead of three told no more.
 """
 
 from __future__ import annotations
@@ -9,7 +16,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import Final, Literal
+
+from app.catalog.text_lines import TextLine
 
 Kind = Literal["price", "watermark", "text"]
 KINDS: Final[tuple[Kind, ...]] = ("price", "watermark", "text")
@@ -30,10 +40,54 @@ _MARK: Final = re.compile(
 )
 # A word on a product stands there once or twice; a tiled mark stands everywhere.
 REPEATED: Final = 4
+# A line repeats itself from so many times on, by so many of its letters, in steps of four letters or more.
+TIMES_IN_LINE: Final = 2.4
+SAME_IN_LINE: Final = 0.75
+ROWS: Final = 3
+ALIKE: Final = 0.65
+WIDE: Final = 0.3
+_LONG: Final = 8  # letters of a row; of shorter ones many are alike by chance
+_AS_HIGH: Final = 1.6
+
+
+def kinds_of(lines: Sequence[TextLine]) -> list[Kind | None]:
+    """The kind of each line of a picture, in their order; None for a reading that is not trusted and of no tile."""
+    trusted = iter(kinds([line.text for line in lines if line.is_trusted]))
+    by_words: list[Kind | None] = [next(trusted) if line.is_trusted else None for line in lines]
+    return ["watermark" if is_tile else kind for kind, is_tile in zip(by_words, are_tiles(lines), strict=True)]
+
+
+def are_tiles(lines: Sequence[TextLine]) -> list[bool]:
+    """Whether each line of a picture is of a text that stands all over it."""
+    rows = [
+        line for line in lines if len(_bare(line.text)) >= _LONG and line.box[2] - line.box[0] >= WIDE and _high(line)
+    ]
+    alike = [[other for other in rows if _is_alike(line, other)] for line in rows]
+    tiled = {id(line) for of_one in alike if len(of_one) >= ROWS for line in of_one}
+    return [id(line) in tiled or repeats_itself(line.text) for line in lines]
+
+
+def repeats_itself(text: str) -> bool:
+    """Whether a text is of the same letters again and again, but for some that were misread."""
+    bare = _bare(text)
+    return any(
+        sum(one == other for one, other in zip(bare, bare[step:], strict=False)) >= SAME_IN_LINE * (len(bare) - step)
+        for step in range(4, int(len(bare) / TIMES_IN_LINE) + 1)
+    )
+
+
+def _is_alike(line: TextLine, other: TextLine) -> bool:
+    if not _high(line) / _AS_HIGH <= _high(other) <= _high(line) * _AS_HIGH:
+        return False
+    return SequenceMatcher(None, _bare(line.text), _bare(other.text), autojunk=False).ratio() >= ALIKE
+
+
+def _high(line: TextLine) -> float:
+    return line.box[3] - line.box[1]
 
 
 def kinds(texts: Sequence[str]) -> list[Kind]:
-    """The kind of each line of a picture, in their order."""
+    """The kind of each line of a picture by its words alone, in their order."""
     often = Counter(_bare(text) for text in texts)
     return [_kind(text, often[_bare(text)]) for text in texts]
 

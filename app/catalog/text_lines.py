@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +35,11 @@ class TextLine:
     def is_trusted(self) -> bool:
         """Whether the reading is sure enough to be searched for and held against a photo."""
         return self.score >= TRUSTED and sum(map(str.isalnum, self.text)) >= SHORTEST
+
+
+def share_of(boxes: Sequence[Box]) -> float:
+    """How much of the frame these boxes cover, 0 to 1: lines of text lie beside each other, so their areas add up."""
+    return round(min(1.0, sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes)), 4)
 
 
 def is_beside(outline: str | None, box: Box) -> bool | None:

@@ -1,4 +1,5 @@
-"""Giving labels: to one photo or to a selection, taken away, taken back; what others said is never lost in silence.
+"""Giving labels: to one photo, or to many for an operation, taken away, taken back; what others said is never lost in
+silence.
 
 Where a set takes one answer, another person's answer is replaced only by somebody who has seen it. Where it takes many,
 labels are added and taken away one by one, so that two people who label at once both are heard.
@@ -15,7 +16,6 @@ from sqlalchemy import BigInteger, ColumnElement, any_, cast, func, insert, lite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from app.catalog.reading import Chosen
 from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
@@ -48,15 +48,6 @@ class LabelAct:
 
 
 @dataclass(frozen=True, slots=True)
-class BulkLabelled:
-    """What a bulk act changed; `already` were so, and `others` keep what another person said."""
-
-    changed: int
-    already: int
-    others: int
-
-
-@dataclass(frozen=True, slots=True)
 class Said:
     """What was said of a photo in one set: labels by name, who said it and when."""
 
@@ -75,7 +66,7 @@ def give(
     a set or label that is retired, NotFound for a set of another catalog, and Conflict where another person has
     answered otherwise since.
     """
-    _check(act, image.catalog_id)
+    check(act, image.catalog_id)
     lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
     session.execute(select(Image.id).where(Image.id == image.id).with_for_update(key_share=True))
     before = current(session, image.id, act.label_set.id)
@@ -96,48 +87,6 @@ def give(
     session.add(labelling)
     session.flush()
     return labelling
-
-
-def give_selection(
-    session: Session,
-    selection: Chosen,
-    person: Person,
-    act: LabelAct,
-    expected_count: int | None = None,
-    replaces: bool = False,
-) -> BulkLabelled:
-    """Do this on every photo of a selection, as one act, in a few statements.
-
-    Photos that another person answered otherwise for keep that, unless it `replaces` them. Raises as `give`, and
-    Conflict when the selection holds another number of photos than the person was told; then nothing is done.
-    """
-    _check(act, selection.catalog_id)
-    lock(session, selection.catalog_id)
-    ids = [row[0] for row in session.execute(selection.select(Image.id)).all()]
-    if expected_count is not None and len(ids) != expected_count:
-        raise Conflict(f"The filter gives {len(ids):,} photos now, not {expected_count:,}; nothing was labelled.")
-    said = {
-        row.image_id: row
-        for row in session.execute(
-            select(Labelling.image_id, Labelling.value_ids, Labelling.person_id).where(
-                Labelling.set_id == act.label_set.id, Labelling.superseded_at.is_(None),
-                Labelling.image_id == any_(cast(ids, ARRAY(BigInteger))),
-            )
-        )
-    }  # fmt: skip
-    changing: list[int] = []
-    already = others = 0
-    for image_id in ids:
-        row = said.get(image_id)
-        before = row.value_ids if row is not None else []
-        if act.after(before) == before:
-            already += 1
-        elif row is not None and before and row.person_id != person.id and not act.adds and not replaces:
-            others += 1
-        else:
-            changing.append(image_id)
-    _replace(session, changing, act, person, utc_now())
-    return BulkLabelled(len(changing), already, others)
 
 
 def current(session: Session, image_id: int, set_id: int) -> Labelling | None:
@@ -211,8 +160,11 @@ def undo(session: Session, newest_one: Labelling) -> Undone:
     return Undone(f"Took back the labels of “{name}” on {len(undone):,} photos.", image.id, len(undone))
 
 
-def _replace(session: Session, ids: list[int], act: LabelAct, person: Person, now: datetime) -> None:
-    """Supersede and label anew, by the very statement that reads: the photo index follows each statement."""
+def replace(session: Session, ids: list[int], act: LabelAct, person_id: int, now: datetime, operation_id: int) -> None:
+    """Label many photos anew, by the very statement that supersedes: the photo index follows each statement.
+
+    The caller holds the catalog's decisions.
+    """
     if not ids:
         return
     chosen = func.unnest(cast(ids, ARRAY(BigInteger))).table_valued("id").render_derived()
@@ -227,12 +179,12 @@ def _replace(session: Session, ids: list[int], act: LabelAct, person: Person, no
     rows = (
         select(
             chosen.c.id, literal(act.label_set.id), old.c.id, literal(now), _after_in_sql(act, old.c.value_ids),
-            literal(person.id),
+            literal(person_id), literal(operation_id),
         )
         .select_from(chosen)
         .outerjoin(old, old.c.image_id == chosen.c.id)
     )  # fmt: skip
-    names = ["image_id", "set_id", "parent_id", "created_at", "value_ids", "person_id"]
+    names = ["image_id", "set_id", "parent_id", "created_at", "value_ids", "person_id", "operation_id"]
     session.execute(insert(Labelling).from_select(names, rows))
     session.expire_all()
 
@@ -251,7 +203,8 @@ def _after_in_sql(act: LabelAct, before: ColumnElement[list[int]]) -> ColumnElem
     return func.array(select(each).distinct().order_by(each).scalar_subquery())
 
 
-def _check(act: LabelAct, catalog_id: int) -> None:
+def check(act: LabelAct, catalog_id: int) -> None:
+    """Raises NotFound for a set of another catalog or a label of another set, Refused for what is retired."""
     label_set, value = act.label_set, act.value
     if label_set.catalog_id != catalog_id:
         raise NotFound(f"“{label_set.name}” is a label set of another catalog.")

@@ -28,6 +28,8 @@ YES_NO: Final = ("yes", "no")
 KEYS: Final = "cdhioqrtuv"
 """Letters that neither the grid nor the desk needs for something else (a test looks)."""
 DIGITS: Final = "1234567890"
+TAGS: Final = "Tags"
+"""The set that tags are labels of; it is defined by the first one."""
 MOST_SETS: Final = 30
 MOST_LABELS: Final = 200
 NAME_AT_MOST: Final = 60
@@ -182,6 +184,27 @@ def value_of_text(session: Session, label_set: LabelSet, text: str) -> LabelValu
     session.add(made)
     session.flush()
     return made
+
+
+def tag(session: Session, catalog_id: int, by: Person, name: str, is_new: bool = True) -> tuple[LabelSet, LabelValue]:
+    """The label of this name in the catalog's set of tags; both are made where they are not there yet.
+
+    Raises Refused for a name that a label cannot have, or is retired, and, unless it may be a new one (`is_new`), for
+    a tag that nobody gave yet.
+    """
+    _lock(session, catalog_id)
+    known = {label_key(each.name): each for each in of(session, catalog_id, with_retired=True)}
+    label_set = known.get(label_key(TAGS))
+    if label_set is None and is_new:
+        label_set = define(session, catalog_id, by, TAGS, "many")
+    if label_set is None:
+        raise Refused("No photo of this catalog has a tag yet.")
+    if label_set.kind != "many":
+        raise Refused(f"“{label_set.name}” is {IN_WORDS[label_set.kind]}; tags want a set that takes many labels.")
+    is_known = any(label_key(value.name) == label_key(name) for value in label_set.values)
+    if is_new and not is_known and label_set.retired_at is None:
+        add_label(session, label_set, by, name)
+    return label_set, value_of_text(session, label_set, name)
 
 
 def _label_to_change(session: Session, label_set: LabelSet, value_id: int) -> LabelValue:

@@ -79,3 +79,4 @@ class Labelling(Base):
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
     undone_at: Mapped[Moment | None]
+    operation_id: Mapped[int | None] = mapped_column(BigInteger)  # as of a decision

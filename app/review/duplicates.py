@@ -17,7 +17,6 @@ from sqlalchemy import BigInteger, and_, any_, cast, delete, exists, func, inser
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from app.captions.tables import Caption
 from app.catalog import duplicates, grouping
 from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
 from app.catalog.grouping import Edge
@@ -25,7 +24,7 @@ from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
-from app.review import best_order, decisions, operations, undoing
+from app.review import best_order, decisions, undoing
 from app.review.tables import Decision, GroupRuling
 from app.review.undoing import Undone
 
@@ -130,20 +129,18 @@ def drop(session: Session, catalog_id: int) -> None:
     session.execute(delete(DuplicateGroup).where(DuplicateGroup.catalog_id == catalog_id))
 
 
-def undo(session: Session, person: Person) -> Undone:
-    """Take back this person's newest act: a ruling on groups with its decisions, or else a decision or caption."""
-    ruling = session.scalars(
-        select(GroupRuling)
-        .where(GroupRuling.person_id == person.id, GroupRuling.superseded_at.is_(None))
-        .order_by(GroupRuling.id.desc())
-        .limit(1)
-    ).first()
-    if ruling is None or _did_since(session, person, ruling.created_at):
-        return undoing.undo(session, person)
+def newest(session: Session, person: Person) -> GroupRuling | None:
+    """The newest ruling of this person that still stands."""
+    mine = (GroupRuling.person_id == person.id, GroupRuling.superseded_at.is_(None))
+    return session.scalars(select(GroupRuling).where(*mine).order_by(GroupRuling.id.desc()).limit(1)).first()
+
+
+def undo(session: Session, ruling: GroupRuling) -> Undone:
+    """Take back the act that a ruling is of, with its decisions."""
     catalog_id = session.scalar(select(DuplicateGroup.catalog_id).where(DuplicateGroup.id == ruling.group_id)) or 0
     lock(session, catalog_id)
     now = utc_now()
-    of_act = (GroupRuling.person_id == person.id, GroupRuling.created_at == ruling.created_at)
+    of_act = (GroupRuling.person_id == ruling.person_id, GroupRuling.created_at == ruling.created_at)
     undone = session.execute(
         update(GroupRuling)
         .where(*of_act, GroupRuling.superseded_at.is_(None))
@@ -160,7 +157,7 @@ def undo(session: Session, person: Person) -> Undone:
     )
     decided = session.scalars(
         select(Decision)
-        .where(Decision.person_id == person.id, Decision.created_at == ruling.created_at)
+        .where(Decision.person_id == ruling.person_id, Decision.created_at == ruling.created_at)
         .where(Decision.superseded_at.is_(None))
         .limit(1)
     ).first()
@@ -171,22 +168,6 @@ def undo(session: Session, person: Person) -> Undone:
     many = f"{len(undone):,} groups are" if len(undone) > 1 else "The group is"
     back = "as before" if parents else "open again"
     return Undone(f"{many} {back}.", undone[0].best_id if undone else None, len(undone))
-
-
-def _did_since(session: Session, person: Person, at: datetime) -> bool:
-    """Whether this person decided or wrote something after this moment that still stands."""
-    operation = operations.newest_of(session, person)
-    if operation is not None and operation.created_at > at:
-        return True
-    return any(
-        session.scalar(
-            select(table.id)
-            .where(table.person_id == person.id, table.superseded_at.is_(None), table.created_at > at)
-            .limit(1)
-        )
-        is not None
-        for table in (Decision, Caption)
-    )
 
 
 def lock(session: Session, catalog_id: int) -> None:

@@ -18,7 +18,8 @@ from app.errors import Refused
 Verdict = Literal["kept", "rejected", "needs_work"]
 RuleName = Literal[
     "empty", "small", "blurred", "contradicted", "uncaptioned", "cropped", "busy", "bare", "dark", "clipped",
-    "shadowed", "blocky", "enlarged", "grey", "framed", "collage", "several", "lettered", "clean",
+    "crushed", "shadowed", "tinted", "tiny", "blocky", "enlarged", "grey", "framed", "collage", "several", "lettered",
+    "worded", "clean",
 ]  # fmt: skip
 Wanted = Literal["packshots", "scenes", "both"]
 
@@ -37,7 +38,10 @@ SUGGESTS: Final[dict[RuleName, Verdict]] = {
     "bare": "needs_work",
     "dark": "needs_work",
     "clipped": "needs_work",
+    "crushed": "needs_work",
     "shadowed": "needs_work",
+    "tinted": "needs_work",
+    "tiny": "needs_work",
     "blocky": "needs_work",
     "enlarged": "needs_work",
     "grey": "needs_work",
@@ -45,6 +49,7 @@ SUGGESTS: Final[dict[RuleName, Verdict]] = {
     "collage": "needs_work",
     "several": "needs_work",
     "lettered": "needs_work",
+    "worded": "needs_work",
     "clean": "kept",
 }
 # Those that are on or off by themselves. "busy" (a scene, where packshots are wanted) and "bare" (a packshot, where
@@ -55,7 +60,8 @@ SWITCHES: Final[tuple[RuleName, ...]] = (
 # Those that say nothing until a catalog chooses them: whether a border, a shadow or several products are a fault is for
 # the team to say, and what was kept by an older version goes on as it was.
 OPTIONAL: Final[tuple[RuleName, ...]] = (
-    "dark", "clipped", "shadowed", "blocky", "enlarged", "grey", "framed", "collage", "several", "lettered",
+    "dark", "clipped", "crushed", "shadowed", "tinted", "tiny", "blocky", "enlarged", "grey", "framed", "collage",
+    "several", "lettered", "worded",
 )  # fmt: skip
 
 
@@ -65,8 +71,8 @@ class Limit:
     and is shown and typed to `places` decimal places. The rule speaks below it, or above where `is_above`."""
 
     signal: Literal[
-        "contrast", "longest_px", "sharpness", "confidence", "brightness", "clipped_light", "shadow", "blockiness",
-        "detail", "chroma", "border", "seam",
+        "contrast", "longest_px", "sharpness", "confidence", "brightness", "clipped_light", "clipped_dark", "shadow",
+        "background_delta_e", "fill", "blockiness", "detail", "chroma", "border", "seam", "parts", "text_share",
     ]  # fmt: skip
     usual: float
     highest: float = 1.0
@@ -76,7 +82,11 @@ class Limit:
     @property
     def name(self) -> str:
         """The signal's name in sentences."""
-        return {"longest_px": "the longest side", "clipped_light": "clipping to white"}.get(self.signal, self.signal)
+        return {
+            "longest_px": "the longest side", "clipped_light": "clipping to white", "clipped_dark": "clipping to black",
+            "background_delta_e": "the background’s difference to white", "parts": "separate parts",
+            "text_share": "the share of text",
+        }.get(self.signal, self.signal)  # fmt: skip
 
 
 LIMITS: Final[dict[str, Limit]] = {
@@ -86,12 +96,17 @@ LIMITS: Final[dict[str, Limit]] = {
     "unsure_below": Limit("confidence", 0.35),
     "dark_below": Limit("brightness", 10.0, highest=100.0, places=1),
     "clipped_above": Limit("clipped_light", 0.05, is_above=True),
+    "crushed_above": Limit("clipped_dark", 0.2, is_above=True),
+    "tinted_above": Limit("background_delta_e", 3.5, highest=50.0, places=1, is_above=True),
+    "tiny_below": Limit("fill", 0.3),
     "shadow_above": Limit("shadow", 5.0, highest=50.0, places=1, is_above=True),
     "blocky_above": Limit("blockiness", 0.45, is_above=True),
     "enlarged_below": Limit("detail", 0.73),
     "grey_below": Limit("chroma", 3.0, highest=50.0, places=1),
     "framed_above": Limit("border", 0.01, highest=0.4, is_above=True),
     "collage_above": Limit("seam", 0.7, is_above=True),
+    "several_above": Limit("parts", 1.0, highest=20.0, places=0, is_above=True),
+    "worded_above": Limit("text_share", 0.02, is_above=True),
 }
 
 
@@ -123,8 +138,9 @@ class RuleSettings:
 
     The limits of the optional rules cut what `workers/signals/light.py`, `encoding.py` and `layout.py` measure, in the
     units and ranges of `app/catalog/measures.py`. `blocky_above`, `enlarged_below` and `collage_above` lie where 1 in
-    100 of the real photos they were tuned on would be spoken of wrongly; `clipped_above`, `dark_below` and
-    `shadow_above` are ours.
+    100 of the real photos they were tuned on would be spoken of wrongly; `tinted_above` lies
+    where `workers/signals/measure.py` ends white; `clipped_above`, `crushed_above`, `dark_below`, `shadow_above`,
+    `tiny_below` and `worded_above` are ours.
     """
 
     wants: Wanted = "packshots"
@@ -136,12 +152,17 @@ class RuleSettings:
     on: frozenset[RuleName] = frozenset()
     dark_below: float = LIMITS["dark_below"].usual
     clipped_above: float = LIMITS["clipped_above"].usual
+    crushed_above: float = LIMITS["crushed_above"].usual
+    tinted_above: float = LIMITS["tinted_above"].usual
+    tiny_below: float = LIMITS["tiny_below"].usual
     shadow_above: float = LIMITS["shadow_above"].usual
     blocky_above: float = LIMITS["blocky_above"].usual
     enlarged_below: float = LIMITS["enlarged_below"].usual
     grey_below: float = LIMITS["grey_below"].usual
     framed_above: float = LIMITS["framed_above"].usual
     collage_above: float = LIMITS["collage_above"].usual
+    several_above: float = LIMITS["several_above"].usual
+    worded_above: float = LIMITS["worded_above"].usual
 
     def __post_init__(self) -> None:
         """Raises Refused for a kind of photo or a rule that is none, and for a limit outside 0 to 1."""

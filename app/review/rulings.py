@@ -35,7 +35,8 @@ from app.review.tables import Decision
 Column = ColumnElement[Any] | InstrumentedAttribute[Any]
 # Columns that the tables and the photo index call the same.
 MEASURED: Final = (
-    "brightness", "clipped_light", "shadow", "blockiness", "detail", "chroma", "border", "seam", "parts",
+    "brightness", "clipped_light", "clipped_dark", "shadow", "background_delta_e", "fill", "blockiness", "detail",
+    "chroma", "border", "seam", "parts",
 )  # fmt: skip
 
 
@@ -59,13 +60,17 @@ class FactColumns:
     has_text_beside: Any
     brightness: Any
     clipped_light: Any
+    clipped_dark: Any
     shadow: Any
+    background_delta_e: Any
+    fill: Any
     blockiness: Any
     detail: Any
     chroma: Any
     border: Any
     seam: Any
     parts: Any
+    text_share: Any
 
 
 def speaking(facts: FactColumns, settings: RuleSettings) -> ColumnElement[Any]:
@@ -95,14 +100,18 @@ def conditions(facts: FactColumns, settings: RuleSettings) -> dict[RuleName, Any
         "bare": lambda: facts.is_packshot,
         "dark": lambda: is_sure & (facts.brightness < settings.dark_below),
         "clipped": lambda: is_sure & (facts.clipped_light > settings.clipped_above),
+        "crushed": lambda: is_sure & (facts.clipped_dark > settings.crushed_above),
+        "tinted": lambda: is_sure & facts.is_packshot & (facts.background_delta_e > settings.tinted_above),
+        "tiny": lambda: is_sure & (facts.fill < settings.tiny_below),
         "shadowed": lambda: is_sure & (facts.shadow > settings.shadow_above),
         "blocky": lambda: facts.blockiness > settings.blocky_above,
         "enlarged": lambda: facts.detail < settings.enlarged_below,
         "grey": lambda: facts.chroma < settings.grey_below,
         "framed": lambda: facts.border > settings.framed_above,
         "collage": lambda: facts.seam > settings.collage_above,
-        "several": lambda: is_sure & (facts.parts > 1),
+        "several": lambda: is_sure & (facts.parts > settings.several_above),
         "lettered": lambda: facts.has_text_beside,
+        "worded": lambda: facts.text_share > settings.worded_above,
         # Of a photo that was not measured nothing good is known either.
         "clean": lambda: facts.is_measured,
     }
@@ -137,14 +146,18 @@ def reason(
         "bare": literal("The background is white or plain, not a scene.", Text),
         "dark": literal("The subject is darker than the limit.", Text),
         "clipped": literal("More of the subject is clipped to white than the limit.", Text),
+        "crushed": literal("More of the subject is clipped to black than the limit.", Text),
+        "tinted": literal("The plain background is further from white than the limit.", Text),
+        "tiny": literal("The subject fills less of the frame than the limit.", Text),
         "shadowed": literal("The subject casts a contact shadow.", Text),
         "blocky": literal("Blocks of JPEG show.", Text),
         "enlarged": literal("It holds little detail for its size: enlarged, or out of focus.", Text),
         "grey": literal("The photo has no colour.", Text),
         "framed": literal("There are bars or a frame around the picture.", Text),
         "collage": literal("Two pictures seem to meet in the frame.", Text),
-        "several": literal("The subject has several separate parts.", Text),
+        "several": literal("The subject has more separate parts than the limit.", Text),
         "lettered": literal("Text stands beside the product.", Text),
+        "worded": literal("Text covers more of the picture than the limit.", Text),
         "clean": literal("No rule found a fault.", Text),
     }
     return case(said, value=rule)
@@ -161,10 +174,11 @@ def judged(settings: RuleSettings) -> Select[*tuple[Any, ...]]:
         is_measured=Signals.confidence.is_not(None),
         is_scene=Signals.background == "scene",
         is_packshot=Signals.background.in_(("white", "plain")),
-        is_cropped=func.jsonb_array_length(Signals.cropped_edges) > 0,
+        is_cropped=Signals.is_cropped,
         is_uncaptioned=Caption.id.is_(None),
         is_contradicted=CaptionCheck.contradiction.is_not(None),
         has_text_beside=Lettering.place == "beside",
+        text_share=Lettering.share,
         **{name: getattr(Signals, name) for name in MEASURED},
     )
     rule = speaking(facts, settings)

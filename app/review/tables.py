@@ -30,9 +30,14 @@ class Decision(Base):
         CheckConstraint("(person_id is null) = (rule is not null)", name="one_author"),
         Index("uq_decision_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
         Index("ix_decision_person_id_id", "person_id", "id"),
+        # For taking back: what one act of a person decided, among all that they did.
+        Index(
+            "ix_decision_person_id_created_at", "person_id", "created_at",
+            postgresql_where=text("superseded_at is null and person_id is not null"),
+        ),
         # For deleting: the database looks for what follows from a decision.
         Index("ix_decision_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
-    )
+    )  # fmt: skip
 
     id: Mapped[BigId]
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), index=True)
@@ -130,7 +135,7 @@ class Operation(Base):
 
     id: Mapped[BigId]
     catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id, ondelete="CASCADE"))
-    kind: Mapped[str] = mapped_column(Text)  # of `app.review.acts`
+    kind: Mapped[str] = mapped_column(Text)  # of `app.bulk.operations.ACTS`
     value: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     query: Mapped[str] = mapped_column(Text)
     person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))

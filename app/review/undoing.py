@@ -1,4 +1,4 @@
-"""Taking back: a person's newest act, be it one decision, a caption, or an operation on many photos."""
+"""Taking back one decision, with what belongs to it, or one caption. Whose turn it is: `app/bulk/undoing.py`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from app.catalog.tables import Image
 from app.database import utc_now
 from app.jobs import Job
 from app.people import Person
-from app.review import acts, decisions, operations
-from app.review.tables import Decision, Operation
+from app.review import decisions
+from app.review.tables import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,54 +31,16 @@ class Undone:
     job: Job | None = None
 
 
-def undo(session: Session, person: Person) -> Undone:
-    """Take back the newest decision, caption or act on many photos of this person that still stands, and put back what
-    was before it, as far as nobody changed it since. Undoing again goes further back.
-
-    Raises Refused while a worker is busy with that act.
-    """
+def newest_decision(session: Session, person: Person) -> Decision | None:
+    """The newest decision of this person that still stands."""
     mine = (Decision.person_id == person.id, Decision.superseded_at.is_(None))
-    decision = session.scalars(select(Decision).where(*mine).order_by(Decision.id.desc()).limit(1)).first()
-    caption = session.scalars(
-        select(Caption)
-        .where(Caption.person_id == person.id, Caption.superseded_at.is_(None))
-        .order_by(Caption.id.desc())
-        .limit(1)
-    ).first()
-    operation = operations.newest_of(session, person)
-    newest = max((row.created_at for row in (decision, caption) if row is not None), default=None)
-    if operation is not None and (newest is None or operation.created_at >= newest):
-        job = operations.undo(session, operation.id, person)
-        return undone(session, operation, job)
-    if caption is not None and (decision is None or caption.created_at > decision.created_at):
-        return _undo_caption(session, caption)
-    return undo_act(session, decision) if decision is not None else Undone("There is nothing of yours to undo.")
+    return session.scalars(select(Decision).where(*mine).order_by(Decision.id.desc()).limit(1)).first()
 
 
-def undone(session: Session, operation: Operation, job: Job | None) -> Undone:
-    """What an undo of an operation did, or does, in words."""
-    what = acts.act_of(operation).said(operation, operation.changed)
-    what = f"{what[0].lower()}{what[1:]}"
-    if job is not None:
-        return Undone(f"Taking back what was done: {what}.", None, operation.changed, job=job)
-    image = operations.only_photo(session, operation)
-    if image is not None and operation.taken_back and operation.kind != "assign":
-        return _of_one(session, image)
-    sentence = f"Took back on {acts.photos(operation.taken_back)}: {what}"
-    if operation.stayed:
-        sentence += f"; {operation.stayed:,} changed since and stay as they are"
-    return Undone(f"{sentence}.", image.id if image else None, operation.taken_back)
-
-
-def said(operation: Operation) -> str:
-    """What an operation did so far, in words: "Kept 1,200 photos; 3 were so already"."""
-    act = acts.act_of(operation)
-    sentence = act.said(operation, operation.changed)
-    if operation.already:
-        sentence += f"; {act.said_already(operation.already)}"
-    if operation.passed_over:
-        sentence += f"; {operation.passed_over:,} were changed meanwhile and stay as they are"
-    return sentence
+def newest_caption(session: Session, person: Person) -> Caption | None:
+    """The newest caption of this person that still stands."""
+    mine = (Caption.person_id == person.id, Caption.superseded_at.is_(None))
+    return session.scalars(select(Caption).where(*mine).order_by(Caption.id.desc()).limit(1)).first()
 
 
 def undo_act(session: Session, newest: Decision) -> Undone:
@@ -113,10 +75,10 @@ def undo_act(session: Session, newest: Decision) -> Undone:
         verdicts = {row.verdict for row in undone}
         what = decisions.SAID[newest.verdict] if len(verdicts) == 1 else "what was decided"
         return Undone(f"Took back {what} on {len(undone):,} photos.", image.id, len(undone))
-    return _of_one(session, image)
+    return of_one(session, image)
 
 
-def _of_one(session: Session, image: Image) -> Undone:
+def of_one(session: Session, image: Image) -> Undone:
     """What a photo is again."""
     before = decisions.current(session, image.id)
     if before is None:
@@ -128,7 +90,8 @@ def _of_one(session: Session, image: Image) -> Undone:
     return Undone(f"{decisions.name_of(image)} {state}.", image.id, 1, before)
 
 
-def _undo_caption(session: Session, caption: Caption) -> Undone:
+def undo_caption(session: Session, caption: Caption) -> Undone:
+    """Take one caption back, unless somebody has just written another."""
     image = session.get_one(Image, caption.image_id)
     decisions.lock(session, image.catalog_id)
     taken_back = session.execute(

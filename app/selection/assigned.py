@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.catalog.reading import among
 from app.people import Person
 from app.selection.tables import PhotoIndex
 
@@ -16,7 +17,7 @@ def names(session: Session, image_ids: Sequence[int]) -> dict[int, str]:
     rows = session.execute(
         select(PhotoIndex.image_id, Person.name)
         .join(Person, Person.id == PhotoIndex.assignee_id)
-        .where(PhotoIndex.image_id.in_(image_ids))
+        .where(among(PhotoIndex.image_id, image_ids))
     )
     return {row.image_id: row.name for row in rows}
 

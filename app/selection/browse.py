@@ -7,7 +7,7 @@ a facet follow every other filter but not its own, so that the other options sho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -29,48 +29,21 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from app.captions.checking import contradictions
+from app.captions.checking import READ, contradictions
 from app.captions.tables import Caption
-from app.catalog.tables import Image, Signals
-from app.errors import NotFound, Refused
+from app.catalog.reading import among
+from app.catalog.tables import Image
 from app.review.tables import Decision
-from app.selection.columns.catalog import Counted
+from app.selection.columns.catalog import Counted, Ordered
 from app.selection.columns.memory import in_memory
-from app.selection.columns.orders import SORTED_BY
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
 from app.selection.kinds import NOTHING, Label, Measure, OneOf
-from app.selection.near import Looks, Similar, Unlike, nearness
+from app.selection.ordering import ALIKE, Order, beyond, order_of, ordering, wished
 from app.selection.query import Selection, joined
 from app.selection.tables import PhotoIndex
-from app.selection.tree import asked_for
 
 PAGE: Final = 120
 BINS: Final = 20
-# Unmeasured photos stand where the softest do.
-SHARPNESS: Final = func.coalesce(PhotoIndex.sharpness, -1.0)
-PIXELS: Final = Image.width_px * Image.height_px
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A sort order: its name for people, its key, and its direction. Ties go by photo number, the same way."""
-
-    label: str
-    key: ColumnElement[Any] | InstrumentedAttribute[Any]
-    is_descending: bool
-    of_image: bool = False  # the key is in `Image`, not in `PhotoIndex`
-
-
-SORTS: Final[dict[str, Order]] = {
-    "newest": Order("Newest first", PhotoIndex.image_id, True),
-    "oldest": Order("Oldest first", PhotoIndex.image_id, False),
-    "name": Order("File name", Image.name_key, False, of_image=True),
-    "sharpest": Order("Sharpest first", SHARPNESS, True),
-    "softest": Order("Softest first", SHARPNESS, False),
-    "largest": Order("Largest first", PIXELS, True, of_image=True),
-    # Among photos that were asked for by their looks; see `_order`.
-    "alike": Order("Most alike first", PhotoIndex.image_id, False),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,47 +83,20 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Facets:
-    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, from 0 to its top in equal steps.
-
-    Of `suggested` of the `total` photos a rule suggests something, while no person has decided.
-    """
+    """Exact counts for the facet pane. `bars` has `BINS` counts per measure, in equal steps from its begin to its end;
+    of `untold` nobody can tell it. Of `suggested` of the `total` photos a rule suggests something, while no person has
+    decided."""
 
     total: int
     suggested: int
     options: dict[str, tuple[Option, ...]]
     bars: dict[str, tuple[int, ...]]
+    untold: dict[str, int]
 
 
 def mark_of(verdict: str | None, is_suggestion: bool) -> str:
     """The name of the mark that a decision or a suggestion has on a photo; empty without either."""
     return f"suggested-{verdict}" if verdict and is_suggestion else verdict or ""
-
-
-def order_named(name: str) -> Order:
-    """The sort order of this name. Raises Refused."""
-    if name not in SORTS:
-        raise Refused(f"“{name}” is not a sort order. Orders are: {', '.join(SORTS)}.")
-    return SORTS[name]
-
-
-def _is_in_columns(sort: str) -> bool:
-    """Whether an order lies in columns; likeness does not. Raises Refused for an unknown order."""
-    order_named(sort)
-    return sort in SORTED_BY
-
-
-def _order(selection: Selection, sort: str) -> Order:
-    """As `order_named`; by likeness, the order depends on what the selection asks for. Raises Refused."""
-    order = order_named(sort)
-    if sort != "alike":
-        return order
-    sets = [
-        some
-        for term, around in asked_for(selection.asked)
-        if isinstance(key := ASKED[term.key], Similar | Looks) and not isinstance(key, Unlike)
-        for some in key.sets(term.values, around.beside(term.key, selection.catalog_id))
-    ]
-    return replace(order, key=nearness(sets)) if sets else order
 
 
 def page(
@@ -166,20 +112,20 @@ def page(
 
 def tiles(session: Session, ids: list[int]) -> list[Tile]:
     """The tiles of these photos, in this order; numbers that are no photo are left out."""
+    # Plain columns: making objects of a photo's many signals takes longer than all else.
     statement: Select[*tuple[Any, ...]] = joined(
         select(
             Image.id, Image.title, Image.file_name, Image.width_px, Image.height_px, Decision.verdict, Decision.reason,
-            func.coalesce(Decision.id, 0), Decision.rule.is_not(None), Signals, Caption.text, Image.mend_id,
+            func.coalesce(Decision.id, 0).label("decision_id"), Decision.rule, Caption.text, Image.mend_id, *READ,
         )
-    ).where(Image.id.in_(ids))  # fmt: skip
+    ).where(among(Image.id, ids))  # fmt: skip
     tiles_by_id = {}
     for row in session.execute(statement):
-        *columns, signals, caption, mend_id = row
-        number, title, file_name, width, height, verdict, reason, decision_id, is_suggestion = columns
-        wrong = tuple(finding.sentence for finding in contradictions(signals, caption))
-        tiles_by_id[number] = Tile(
-            number, title or file_name, width, height, verdict, reason, decision_id, is_suggestion, wrong, mend_id
-        )
+        wrong = contradictions(row if row.measured_at is not None else None, row.text)
+        tiles_by_id[row.id] = Tile(
+            row.id, row.title or row.file_name, row.width_px, row.height_px, row.verdict, row.reason, row.decision_id,
+            row.rule is not None, tuple(finding.sentence for finding in wrong), row.mend_id,
+        )  # fmt: skip
     return [tiles_by_id[image_id] for image_id in ids if image_id in tiles_by_id]
 
 
@@ -194,16 +140,20 @@ def neighbours(
     return back[::-1], _beside(session, selection, sort, image_id, after, forwards=True)
 
 
+def alike(session: Session, catalog_id: int, image_id: int, size: int) -> list[int]:
+    """Numbers of up to `size` photos of the catalog that look most like one photo, the most alike first, without it."""
+    nearest = Selection(catalog_id).narrowed(similar=(image_id,))
+    return [other for other in _beside(session, nearest, ALIKE, None, size + 1, True) if other != image_id][:size]
+
+
 def position(session: Session, selection: Selection, sort: str, image_id: int) -> int:
     """How many photos of the selection stand before this one, counting from 1 with the photo itself."""
-    if _is_in_columns(sort):
-        place = in_memory(
-            session, selection.catalog_id, lambda held, link: held.position(link, selection, sort, image_id)
-        )
-        if place is not None:
-            return place
-    order = _order(selection, sort)
-    before = _ids(selection, order).where(_beyond(session, order, image_id, forwards=False))
+    in_order = Ordered(selection, sort, wished(selection, sort))
+    place = in_memory(session, selection.catalog_id, lambda held, link: held.position(link, in_order, image_id))
+    if place is not None:
+        return place
+    order = order_of(selection, sort)
+    before = _ids(selection, order).where(beyond(session, order, image_id, forwards=False))
     return (session.scalar(select(func.count()).select_from(before.subquery())) or 0) + 1
 
 
@@ -219,12 +169,12 @@ def at(session: Session, selection: Selection, sort: str, place: int) -> int | N
     """The number of the photo just before `place` (from 1), for a jump; None for the beginning."""
     if place <= 1:
         return None
-    if _is_in_columns(sort):
-        read = in_memory(session, selection.catalog_id, lambda held, link: (held.at(link, selection, sort, place),))
-        if read is not None:
-            return read[0]
-    order = _order(selection, sort)
-    in_order = _ids(selection, order).order_by(*_ordering(order, forwards=True))
+    asked = Ordered(selection, sort, wished(selection, sort))
+    read = in_memory(session, selection.catalog_id, lambda held, link: held.at(link, asked, place))
+    if read is not None:
+        return read[0]
+    order = order_of(selection, sort)
+    in_order = _ids(selection, order).order_by(*ordering(order, forwards=True))
     return session.scalars(in_order.offset(place - 2).limit(1)).first()
 
 
@@ -245,8 +195,8 @@ def facets(session: Session, selection: Selection, measured: Mapping[str, Measur
 def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[str, Measure]) -> Counted:
     """The counts of every facet, in one statement.
 
-    Photos are counted by every combination of listed values, which are few however many photos there are, and in the
-    same pass by the bars of each histogram; each facet then sums combinations.
+    Photos are counted by every combination of listed values, which are few, and in the same pass by the bars of each
+    histogram; each facet then sums combinations.
     """
     clauses = selection.clauses()
     flags = {key: clauses.pop(key) for key in (*LISTED, *measured) if key in clauses}
@@ -258,6 +208,8 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
         *(clause.label(f"is_{key}") for key, clause in flags.items()),
         *(clause.label(f"is_{key}_wide") for key, clause in wide.items()),
     ).where(PhotoIndex.catalog_id == selection.catalog_id, *clauses.values())
+    if any(measure.column.class_ is Image for measure in measured.values()):
+        asked = asked.join(Image, Image.id == PhotoIndex.image_id)
     matching = asked.subquery("matching")
     listed_columns = [column for column in matching.c if column.key not in measured]
     held_columns = [column for column in listed_columns if column.key.startswith("is_")]
@@ -283,7 +235,7 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
     held = _Held(grouped.c, tuple(flags), tuple(wide))
     for key in measured:
         bar = grouped.c[key]
-        limits = [grouped.c[f"{key}_apart"] == 0, bar.is_not(None), *held.all_but(key)]
+        limits = [grouped.c[f"{key}_apart"] == 0, *held.all_but(key)]
         parts.append(select(literal(key), cast(bar, Text), func.sum(grouped.c.n)).where(*limits).group_by(bar))
     for key in SEVERAL:
         parts += _counts_of_several(selection, key)
@@ -299,7 +251,8 @@ def _counted_in_sql(session: Session, selection: Selection, measured: Mapping[st
 def _bar(measure: Measure) -> ColumnElement[int]:
     """The place of a value's bar in its histogram, from 0; null where nothing was measured."""
     # `least` and `greatest` pass over nulls.
-    place = func.least(func.greatest(func.floor(measure.column * (BINS / measure.full)), 0), BINS - 1)
+    from_start = measure.column - measure.bars_from
+    place = func.least(func.greatest(func.floor(from_start * (BINS / measure.bars_over)), 0), BINS - 1)
     return case((measure.column.is_not(None), cast(place, Integer)))
 
 
@@ -341,12 +294,13 @@ def _counts_of_several(selection: Selection, key: str) -> list[Select[*tuple[Any
     owner: Any = listed.column.class_
     name = func.unnest(listed.column).table_valued("name").render_derived(f"each_{key}")
     free = selection.with_term(key, (), is_not=True).with_term(key, ())
+    number = owner.id if owner is Image else owner.image_id
     have = (
         select(literal(key), name.c.name, func.count())
         .select_from(owner)
         .join(name, true())
         .where(owner.catalog_id == selection.catalog_id, listed.column != [])
-        .where(owner.id.in_(_ids(free)))
+        .where(number.in_(_ids(free)))
         .group_by(name.c.name)
     )
     if NOTHING not in selection.values(key):
@@ -372,8 +326,7 @@ def _read_facets(selection: Selection, counted: Counted, measured: Mapping[str, 
         )
         for key, listed in LISTED.items()
     }
-    # Only what a photo has, or what is chosen: most catalogs have few.
-    options |= {
+    options |= {  # only what a photo has, or what is chosen: most catalogs have few
         key: tuple(
             Option(name, counted[key].get(name, 0), name in selection.values(key))
             for name in several.allowed
@@ -382,7 +335,8 @@ def _read_facets(selection: Selection, counted: Counted, measured: Mapping[str, 
         for key, several in SEVERAL.items()
     }
     bars = {key: tuple(counted[key].get(str(place), 0) for place in range(BINS)) for key in measured}
-    return Facets(sum(counted[TOTAL].values()), counted[TOTAL].get("rule", 0), options, bars)
+    untold = {key: counted[key].get(None, 0) for key in measured}
+    return Facets(sum(counted[TOTAL].values()), counted[TOTAL].get("rule", 0), options, bars, untold)
 
 
 def _options_of_name(listed: Label, counted: dict[str | None, int], chosen: Sequence[str | None]) -> tuple[Option, ...]:
@@ -417,30 +371,14 @@ def _beside(
     session: Session, selection: Selection, sort: str, image_id: int | None, size: int, forwards: bool
 ) -> list[int]:
     """Numbers of up to `size` photos behind (or before) a photo, nearest first; of the first ones for None."""
-    if _is_in_columns(sort):
-        ids = in_memory(
-            session,
-            selection.catalog_id,
-            lambda held, link: held.beside(link, selection, sort, image_id, size, forwards),
-        )
-        if ids is not None:
-            return ids
-    order = _order(selection, sort)
-    statement = _ids(selection, order).order_by(*_ordering(order, forwards)).limit(size)
+    asked = Ordered(selection, sort, wished(selection, sort))
+    ids = in_memory(
+        session, selection.catalog_id, lambda held, link: held.beside(link, asked, image_id, size, forwards)
+    )
+    if ids is not None:
+        return ids
+    order = order_of(selection, sort)
+    statement = _ids(selection, order).order_by(*ordering(order, forwards)).limit(size)
     if image_id is not None:
-        statement = statement.where(_beyond(session, order, image_id, forwards))
+        statement = statement.where(beyond(session, order, image_id, forwards))
     return list(session.scalars(statement))
-
-
-def _ordering(order: Order, forwards: bool) -> list[ColumnElement[Any]]:
-    is_down = order.is_descending == forwards
-    return [column.desc() if is_down else column.asc() for column in (order.key, PhotoIndex.image_id)]
-
-
-def _beyond(session: Session, order: Order, image_id: int, forwards: bool) -> ColumnElement[bool]:
-    """The condition of lying behind (or before) a photo in this order. Raises NotFound for an unknown photo."""
-    key = session.execute(joined(select(order.key)).where(PhotoIndex.image_id == image_id)).one_or_none()
-    if key is None:
-        raise NotFound(f"There is no photo {image_id}.")
-    here, there = tuple_(order.key, PhotoIndex.image_id), tuple_(literal(key[0]), literal(image_id))
-    return here < there if order.is_descending == forwards else here > there

@@ -55,6 +55,8 @@ def value(typed: str, key: Key) -> str:
         instead = f"“{inside[1]}:” begins another filter, with a space before it"
     elif typed[0] == "=" and bare:
         instead = f"write {key.name}:{bare}"
+    elif isinstance(key, Measure) and key.bottom < 0 and typed[0] == "-":
+        return ""
     elif typed[0] in "-!" + _DASHES and bare:
         instead = f"to leave it out, write -{key.name}:{bare}"
     elif not isinstance(key, Label | Part):

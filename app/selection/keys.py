@@ -26,7 +26,6 @@ from app.selection.kinds import (
     Range,
     Say,
     SomeOf,
-    Teammate,
     Widening,
     Words,
     YesNo,
@@ -57,10 +56,11 @@ _RULES: Final = {
     "empty": "Reject: empty", "small": "Reject: too small", "blurred": "Reject: blurred",
     "contradicted": "Look: caption contradicts", "uncaptioned": "Look: no caption",
     "cropped": "Look: cropped", "busy": "Look: a scene", "bare": "Look: a packshot",
-    "dark": "Look: dark", "clipped": "Look: clipped to white", "shadowed": "Look: contact shadow",
+    "dark": "Look: dark", "clipped": "Look: clipped to white", "crushed": "Look: clipped to black",
+    "shadowed": "Look: contact shadow", "tinted": "Look: off white", "tiny": "Look: small in the frame",
     "blocky": "Look: JPEG blocks", "enlarged": "Look: little detail", "grey": "Look: no colour",
     "framed": "Look: a border", "collage": "Look: a collage", "several": "Look: several parts",
-    "lettered": "Look: text beside it", "clean": "Keep: no fault found",
+    "lettered": "Look: text beside it", "worded": "Look: much text", "clean": "Keep: no fault found",
 }  # fmt: skip
 _LETTERING: Final = {
     "beside": "with text beside the product", "product": "with text on the product",
@@ -74,6 +74,10 @@ _WRITING: Final = {
 _COPIES: Final = {
     "pixels": "in a group of the same pixels", "photo": "in a group of the same photo",
     "product": "in a group of one product", NOTHING: "without duplicates",
+}  # fmt: skip
+_CROPPED: Final = {
+    "yes": "cropped by the frame", "no": "whole in the frame",
+    "cannot tell": "that may be cropped or not: it cannot be told",
 }  # fmt: skip
 _LINKED: Final = {"yes": "linked to another", "no": "not linked to another"}
 _BEST: Final = {"yes": "the best of its duplicates", "no": "not the best of any duplicates"}
@@ -135,9 +139,13 @@ def _of(what: str, unit: str = "") -> Say:
     return say
 
 
-def _measured(name: str, column: Column, what: str, unit: str, sample: Range, top: float, full: float) -> Measure:
-    """A measured value that has no facet: its histogram stands on the page of the rules."""
-    example = f"{figure(top / 10)}..{figure(top / 2)}, >{figure(top / 10)} or <{figure(top / 2)}"
+def _measured(
+    name: str, column: Column, what: str, unit: str, sample: Range, top: float, full: float, bottom: float = 0.0,
+    end: float | None = None,
+) -> Measure:  # fmt: skip
+    """A measured value whose histogram people choose for the facet pane."""
+    last = top if end is None else end
+    low, high = figure(bottom or last / 10), figure(last / 2)
     return Measure(
         name=name,
         column=column,
@@ -145,18 +153,20 @@ def _measured(name: str, column: Column, what: str, unit: str, sample: Range, to
         ends=("", ""),
         top=top,
         full=full,
-        example=example,
+        bottom=bottom,
+        end=end,
+        example=f"{low}..{high}, >{low} or <{high}",
         say=_of(what, unit),
     )
 
 
 def _sized(
-    name: str, column: Column, what: str, unit: str, sample: Range, top: float, per_unit: float = 1.0
+    name: str, column: Column, what: str, unit: str, sample: Range, top: float, end: float, per_unit: float = 1.0
 ) -> Measure:
     """A measure of the file: "more than 1024 px wide"."""
     words = f"{{}} {unit} {what}"
     return Measure(
-        name=name, column=column, sample=(sample,), ends=("", ""), top=top, full=top * per_unit,
+        name=name, column=column, sample=(sample,), ends=("", ""), top=top, full=top * per_unit, end=end,
         example=f"{figure(top / 100)}..{figure(top / 10)}, >{figure(top / 100)} or <{figure(top / 10)}",
         say=lambda values, _: _bounds(
             values[0], f"{name}", f"more than {words}", f"less than {words}", f"{{}} to {words}"
@@ -213,6 +223,16 @@ _DECLARED: Final[tuple[Key, ...]] = (
         choices={"white": "White", "plain": "Plain", "scene": "Scene", "cannot tell": "Cannot tell"},
         say=_background,
     ),
+    Label(
+        name="backdrop", title="Background colour", column=PhotoIndex.background_colour, sample=("pale blue",),
+        spelling=PhotoIndex.background_colour, missing="Cannot tell", is_closed=True,
+        say=lambda values, _: f"on {_named(values, 'a ground of unknown colour')}",
+    ),
+    OneOf(
+        name="cropped", title="Cropped", column=PhotoIndex.cropped, sample=("yes",), is_closed=True,
+        choices={"yes": "Cropped", "no": "Whole", "cannot tell": "Cannot tell"},
+        say=lambda values, _: alternatives([_CROPPED[value] for value in values]),
+    ),
     Measure(
         name="sharpness", title="Subject sharpness", column=PhotoIndex.sharpness, sample=(Range(low=0.4),),
         ends=("soft", "sharp"),
@@ -222,7 +242,7 @@ _DECLARED: Final[tuple[Key, ...]] = (
     ),
     Measure(
         name="fill", title="Longest-side fill", column=PhotoIndex.fill, sample=(Range(75.0, 96.0),),
-        ends=("0 %", "100 %"), top=100.0, step=1.0, shown="{:.0f} to {:.0f} %", example="75..96, >75 or <96",
+        ends=("0 %", "100 %"), top=100.0, example="75..96, >75 or <96",
         say=_fill,
     ),
     Label(
@@ -323,7 +343,7 @@ _DECLARED: Final[tuple[Key, ...]] = (
         say=lambda values, _: f"with {alternatives(_in_quotes(values))} written in the picture",
     ),
     SomeOf(
-        name="writing", column=PhotoText.kinds, sample=("price",),
+        name="writing", title="Kinds of text", column=PhotoIndex.writing, sample=("price",), is_closed=True,
         choices={"price": "A price", "watermark": "A watermark", "text": "Other text", NOTHING: "None"},
         say=lambda values, _: alternatives([_WRITING[value] for value in values]),
     ),
@@ -339,12 +359,24 @@ _DECLARED: Final[tuple[Key, ...]] = (
     _measured("border", PhotoIndex.border, "a border", "% of the side", Range(low=1.0), 100.0, 1.0),
     _measured("seam", PhotoIndex.seam, "a seam", "% of the frame", Range(low=70.0), 100.0, 1.0),
     _measured("parts", PhotoIndex.parts, "separate parts", "", Range(low=1.0), 20.0, 20.0),
-    _sized("width", Image.width_px, "wide", "px", Range(low=1024.0), 100_000.0),
-    _sized("height", Image.height_px, "high", "px", Range(low=1024.0), 100_000.0),
-    _sized("size", Image.size_bytes, "large", "MB", Range(low=2.5), 10_000.0, per_unit=1_000_000.0),
-    _measured("ratio", Image.ratio, "a width to height", "", Range(0.9, 1.1), 1_000.0, 1_000.0),
-    _measured("captionlength", PhotoIndex.caption_characters, "a caption", "characters", Range(high=40.0), 4e3, 4e3),
-    _measured("captionwords", PhotoIndex.caption_words, "a caption", "words", Range(5.0, 60.0), 4e3, 4e3),
+    _measured("coverage", PhotoIndex.coverage, "a coverage", "% of the frame", Range(high=10.0), 100.0, 1.0),
+    _measured("offsetx", PhotoIndex.offset_x, "an offset to the right", "%", Range(-5.0, 5.0), 50.0, 0.5, -50.0),
+    _measured("offsety", PhotoIndex.offset_y, "an offset down", "%", Range(-5.0, 5.0), 50.0, 0.5, -50.0),
+    _measured("offwhite", PhotoIndex.background_delta_e, "a background off white", "ΔE", Range(low=3.5), 100.0, 100.0),
+    _measured("whiteness", PhotoIndex.whiteness, "a pure white", "% of the background", Range(high=95.0), 100.0, 1.0),
+    _measured("uniformity", PhotoIndex.uniformity, "a background’s uniformity", "", Range(high=0.8), 1.0, 1.0),
+    _measured("textshare", PhotoIndex.text_share, "a share of text", "% of the frame", Range(low=2.0), 100.0, 1.0),
+    _measured("apart", PhotoIndex.apart, "a distance to what looks most like them", "", Range(low=0.9), 2.0, 2.0),
+    _sized("width", Image.width_px, "wide", "px", Range(low=1024.0), 100_000.0, 4_000.0),
+    _sized("height", Image.height_px, "high", "px", Range(low=1024.0), 100_000.0, 4_000.0),
+    _sized("longside", PhotoIndex.longest_px, "on the longest side", "px", Range(low=1024.0), 100_000.0, 4_000.0),
+    _sized("shortside", PhotoIndex.shortest_px, "on the shortest side", "px", Range(low=512.0), 100_000.0, 4_000.0),
+    _sized("size", Image.size_bytes, "large", "MB", Range(low=2.5), 10_000.0, 10.0, per_unit=1_000_000.0),
+    _measured("ratio", Image.ratio, "a width to height", "", Range(0.9, 1.1), 1_000.0, 1_000.0, end=4.0),
+    _measured(
+        "captionlength", PhotoIndex.caption_characters, "a caption", "characters", Range(high=40.0), 4e3, 4e3, end=400.0
+    ),
+    _measured("captionwords", PhotoIndex.caption_words, "a caption", "words", Range(5.0, 60.0), 4e3, 4e3, end=80.0),
     _when("taken", Image.taken_in_at, "taken in", Period(name="week")),
     _when("decided", PhotoIndex.decided_at, "decided", Period(name="today"), "decider"),
     _when("captioned", PhotoIndex.captioned_at, "captioned", Period(date(2026, 11, 1), date(2026, 11, 30)), "author"),
@@ -356,7 +388,7 @@ _DECLARED: Final[tuple[Key, ...]] = (
         name="author", column=PhotoIndex.author_id, sample=("ana@example.com",),
         say=lambda values, _: f"with a caption by {_named(values, 'no person')}",
     ),
-    Teammate(
+    Who(
         name="assigned", column=PhotoIndex.assignee_id, sample=("ana",),
         say=lambda values, _: f"assigned to {_named(values, 'nobody')}",
     ),
@@ -382,4 +414,6 @@ LISTED: Final = {
     if key.title and isinstance(key, OneOf | Label) and not isinstance(key, SomeOf)
 }
 SEVERAL: Final = {name: key for name, key in KEYS.items() if key.title and isinstance(key, SomeOf)}
-MEASURED: Final = {name: key for name, key in KEYS.items() if key.title and isinstance(key, Measure)}
+# Everything that a histogram can show, and those that a browser shows before somebody chooses others.
+MEASURES: Final = {name: key for name, key in KEYS.items() if isinstance(key, Measure)}
+MEASURED: Final = {name: key for name, key in MEASURES.items() if key.title}

@@ -19,7 +19,6 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from app.catalog.spelling import is_unseen, label_key
 from app.catalog.tables import Image
 from app.errors import Refused
-from app.people import Person
 from app.selection.tables import PhotoIndex, PhotoText
 
 Column = InstrumentedAttribute[Any]
@@ -30,7 +29,7 @@ NOTHING: Final = "none"  # the word for an empty list, and for what is missing
 CANNOT_TELL: Final = "cannot tell"
 # Tables a key may ask about beside the photo index, and their column that names the photo.
 _OTHERS: Final[dict[Any, str]] = {Image: "id", PhotoText: "image_id"}
-_NUMBER = r"\d{1,9}(?:\.\d{0,9})?|\.\d{1,9}"
+_NUMBER = r"-?(?:\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})"
 _RANGE = re.compile(rf"(?:(?P<sign>[<>])(?P<bound>{_NUMBER})|(?P<low>{_NUMBER})\.\.(?P<high>{_NUMBER}))")
 
 
@@ -242,14 +241,14 @@ class Label(Key):
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Key):
-    """A measured value in a range, or one that cannot be told (`none`). People see it from 0 to `top`, where the column
-    holds `full`."""
+    """A measured value in a range, or one that cannot be told (`none`). People see it from `bottom` to `top`, where the
+    column holds `full`. A histogram ends at `end`, and its last bar has what lies beyond; None: at the top."""
 
     top: float = 1.0
     full: float = 1.0
-    step: float = 0.01
+    bottom: float = 0.0
+    end: float | None = None
     ends: tuple[str, str]
-    shown: str = "{:.2f} to {:.2f}"
     example: str = "0.4..0.9, >0.4 or <0.9"
     most: int = 1
     is_any: ClassVar[bool] = False
@@ -257,19 +256,35 @@ class Measure(Key):
     def adds_up(self, is_not: bool) -> bool:
         return False
 
+    @property
+    def last(self) -> float:
+        """Where its histogram ends, as people see it."""
+        return self.top if self.end is None else self.end
+
+    @property
+    def bars_from(self) -> float:
+        """The column's value at which its histogram begins."""
+        return self.bottom * self.full / self.top
+
+    @property
+    def bars_over(self) -> float:
+        """How far its histogram reaches, in the column's values."""
+        return (self.last - self.bottom) * self.full / self.top
+
     def read(self, text: str, is_quoted: bool, position: int) -> Range | None:
         if text.lower() in (NOTHING, CANNOT_TELL):
             return None
         match = _RANGE.fullmatch(text)
-        if match is None:
+        if match is None or ("-" in text and self.bottom == 0):
             raise NotUnderstood(f"“{text}” is not a range; write {self.example}.", position)
-        highest = max(float(match[name] or 0.0) for name in ("bound", "low", "high"))
-        if highest > self.top:
-            raise NotUnderstood(f"“{self.name}” runs from 0 to {figure(self.top)}; write {self.example}.", position)
+        bounds = [float(match[name]) for name in ("bound", "low", "high") if match[name]]
+        if max(bounds) > self.top or min(bounds) < self.bottom:
+            runs = f"{figure(self.bottom)} to {figure(self.top)}"
+            raise NotUnderstood(f"“{self.name}” runs from {runs}; write {self.example}.", position)
         if match["sign"]:
-            bound = round(float(match["bound"]), 6)
+            bound = round(float(match["bound"]), 6) + 0.0  # no zero is negative
             return Range(low=bound) if match["sign"] == ">" else Range(high=bound)
-        low, high = round(float(match["low"]), 6), round(float(match["high"]), 6)
+        low, high = round(float(match["low"]), 6) + 0.0, round(float(match["high"]), 6) + 0.0
         if low > high:
             raise NotUnderstood(f"In “{text}” the lower bound is above the upper one.", position)
         return Range(low, high)
@@ -311,26 +326,6 @@ class Number(Key):
 
     def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
         return column.in_(values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Teammate(Key):
-    """A person of the team by name or e-mail, or None where there is none (`none`; in quotes it is a name).
-
-    `column` holds the person's number.
-    """
-
-    def read(self, text: str, is_quoted: bool, position: int) -> str | None:
-        return None if text.lower() == NOTHING and not is_quoted else seen_text(text, position)
-
-    def identity(self, value: Any) -> Any:
-        return None if value is None else value.lower()
-
-    def any_of(self, column: ColumnElement[Any] | Column, values: Sequence[Any]) -> ColumnElement[bool]:
-        asked = [value.lower() for value in values if value is not None]
-        is_asked = or_(func.lower(Person.name).in_(asked), Person.email.in_(asked))
-        condition = column.in_(select(Person.id).where(is_asked))
-        return or_(condition, column.is_(None)) if None in values else condition
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ same acts are done with them as with any other selection.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -31,8 +32,8 @@ from app.selection.tables import PhotoIndex
 CORNERS_AT_MOST: Final = 2_000
 # Texts that are read for the words of a set; a share of more is no other share.
 READ_AT_MOST: Final = 5_000
-# What is shown at work beside the map: what it is made of, and captions asked for by what is selected on it.
-JOBS: Final = (*embeddings.KINDS, "photos.map", "photos.read_phrase", "captions.propose", "captions.look")
+# What is shown at work beside the map: what it is made of, and acts on what is selected on it.
+JOBS: Final = (*embeddings.KINDS, "photos.map", "photos.read_phrase", "operation.do", "operation.look")
 
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
@@ -54,6 +55,7 @@ class LaidOut:
     same_kind: float | None
     categorised: int
     took_s: float
+    apart: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,11 @@ def of(session: Session, catalog_id: int) -> PhotoMap | None:
     return session.get(PhotoMap, catalog_id)
 
 
+def apart_of(session: Session, image_id: int) -> float | None:
+    """How far a photo is from those that look most like it (see `PhotoMap`); None where no map tells."""
+    return session.scalar(select(PhotoIndex.apart).where(PhotoIndex.image_id == image_id))
+
+
 def record(session: Session, catalog_id: int, placed: LaidOut, sets: Sequence[NewSet]) -> None:
     """Keep a new map in place of the one before, with what was found on it. Lassos stay."""
     values = {
@@ -117,6 +124,7 @@ def record(session: Session, catalog_id: int, placed: LaidOut, sets: Sequence[Ne
         "points": placed.points.astype("<f4").tobytes(), "method": placed.method, "seed": placed.seed,
         "neighbours": placed.neighbours, "neighbours_kept": placed.neighbours_kept, "same_kind": placed.same_kind,
         "categorised": placed.categorised, "took_s": placed.took_s, "made_at": utc_now(),
+        "apart": [None if math.isnan(far) else far for far in placed.apart.tolist()],
     }  # fmt: skip
     new = insert(PhotoMap).values(catalog_id=catalog_id, **values)
     session.execute(new.on_conflict_do_update(index_elements=["catalog_id"], set_=values))

@@ -6,44 +6,82 @@ is a set of photos, so that it is combined with every other key; which of them i
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, func, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Integer,
+    Select,
+    TableValuedAlias,
+    cast,
+    false,
+    func,
+    or_,
+    select,
+    true,
+)
 
-from app.catalog.near import nearest_photos
-from app.catalog.tables import MapSet
-from app.selection.kinds import Around, Column, NotUnderstood, Number, Part
+from app.catalog.near import look_aim, nearest_photos
+from app.catalog.tables import Embedding, MapSet
+from app.selection.kinds import Around, NotUnderstood, Number, Part
 from app.selection.tables import PhotoIndex
 
 NEAREST: Final = 200
 """How many photos "similar" takes in, the photo itself among them."""
 
 
-def nearest(
-    catalog_id: int, wanted: Sequence[int], unwanted: Sequence[int] = (), looks: str | None = None
-) -> Select[Any]:
-    """The nearest photos, the nearest first, as a statement of one column."""
-    return select(nearest_photos(catalog_id, wanted, unwanted, looks, NEAREST).c.image_id)
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What photos shall look like: the middle of `wanted`, away from that of `unwanted`, or what the words say."""
+
+    wanted: tuple[int, ...] = ()
+    unwanted: tuple[int, ...] = ()
+    looks: str | None = None
+
+    def nearest(self, catalog_id: int) -> Select[Any]:
+        """The `NEAREST` photos of a catalog, the nearest first, as a statement of one column."""
+        return select(nearest_photos(catalog_id, self.wanted, self.unwanted, self.looks, NEAREST).c.image_id)
+
+    def sought(self) -> TableValuedAlias:
+        """As a row of a statement; see `look_aim`."""
+        return look_aim(self.wanted, self.unwanted, self.looks)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Similar(Number):
-    """The photos that look most like one photo, or most like another one."""
+class Looking(ABC):
+    """What keys that ask how photos look have in common: each gives the photos nearest to one of some aims."""
 
-    most: int = 20
+    @abstractmethod
+    def aims(self, values: Sequence[Any], beside: Around) -> list[Aim]:
+        """What is looked for, in the order of the values."""
 
-    def sets(self, values: Sequence[Any], beside: Around) -> list[Select[Any]]:
-        """Statements of which each gives some photos, the nearest first; the key asks for all of these."""
-        return [nearest(beside.catalog_id, [value]) for value in values]
+    def limits(self, values: Sequence[Any], is_not: bool, beside: Around) -> tuple[list[Aim], bool]:
+        """The aims whose nearest photos are asked for, or, where the second is true, left out."""
+        return self.aims(values, beside), is_not
 
     def clause(
         self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Around = Around()
     ) -> ColumnElement[bool]:
-        condition = or_(*(PhotoIndex.image_id.in_(some) for some in self.sets(values, beside)))
-        return condition.is_not(true()) if is_not else condition
+        """The condition on a photo's row of `PhotoIndex`."""
+        aims, is_left_out = self.limits(values, is_not, beside)
+        near = or_(false(), *(PhotoIndex.image_id.in_(aim.nearest(beside.catalog_id)) for aim in aims))
+        return near.is_not(true()) if is_left_out else near
+
+
+@dataclass(frozen=True, kw_only=True)
+class Similar(Looking, Number):
+    """The photos that look most like one photo, or most like another one."""
+
+    most: int = 20
+
+    def aims(self, values: Sequence[Any], beside: Around) -> list[Aim]:
+        return [Aim((value,)) for value in values]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +95,8 @@ class Like(Similar):
     def adds_up(self, is_not: bool) -> bool:
         return False
 
-    def sets(self, values: Sequence[Any], beside: Around) -> list[Select[Any]]:
-        return [nearest(beside.catalog_id, values, beside.values)]
+    def aims(self, values: Sequence[Any], beside: Around) -> list[Aim]:
+        return [Aim(tuple(values), beside.values)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,33 +105,23 @@ class Unlike(Like):
 
     partner: str = "like"
 
-    def clause(
-        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Around = Around()
-    ) -> ColumnElement[bool]:
-        alone = Around(beside.catalog_id)
-        if beside.values and not is_not:
-            return true()
-        return super().clause(values, not is_not, is_wide, alone)
+    def aims(self, values: Sequence[Any], beside: Around) -> list[Aim]:
+        return [Aim(tuple(values))]
 
-    def sets(self, values: Sequence[Any], beside: Around) -> list[Select[Any]]:
-        return [nearest(beside.catalog_id, values)]
+    def limits(self, values: Sequence[Any], is_not: bool, beside: Around) -> tuple[list[Aim], bool]:
+        if beside.values and not is_not:
+            return [], True
+        return self.aims(values, beside), not is_not
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looks(Part):
+class Looks(Looking, Part):
     """The photos that look most like what words say, to an embedder that reads words."""
 
     most: int = 5
 
-    def sets(self, values: Sequence[Any], beside: Around) -> list[Select[Any]]:
-        """As those of `Similar`."""
-        return [nearest(beside.catalog_id, (), looks=value) for value in values]
-
-    def clause(
-        self, values: Sequence[Any], is_not: bool = False, is_wide: bool = False, beside: Around = Around()
-    ) -> ColumnElement[bool]:
-        condition = or_(*(PhotoIndex.image_id.in_(some) for some in self.sets(values, beside)))
-        return condition.is_not(true()) if is_not else condition
+    def aims(self, values: Sequence[Any], beside: Around) -> list[Aim]:
+        return [Aim(looks=value) for value in values]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +143,23 @@ class Inside(Part):
         return condition.is_not(true()) if is_not else condition
 
 
-def nearness(sets: Sequence[Select[Any]]) -> ColumnElement[int]:
-    """How near a photo is to what was asked for: its place in the nearest of the sets, from 1; a million outside."""
-    places: list[ColumnElement[Any]] = [_place(some, PhotoIndex.image_id) for some in sets]
-    return func.coalesce(func.least(*places), 1_000_000)
+FARTHEST: Final = 1_000_000
+"""How far apart a photo is of which nobody knows how it looks."""
+Wished = tuple[tuple[Aim, ...], ...]
+"""What an order by likeness goes by: of each tuple the aim that a photo is nearest to counts, and these add up."""
 
 
-def _place(some: Select[Any], column: Column) -> ColumnElement[Any]:
-    # The list is made once for a statement, and no photo of it costs more than its length.
-    listed: ScalarSelect[Any] = select(func.array(some.scalar_subquery())).scalar_subquery()
-    return func.array_position(listed, column)
+def apart(aim: Aim) -> ColumnElement[int]:
+    """How far a photo is from what is looked for, in hundred thousandths of cosine distance; `FARTHEST` without a
+    vector."""
+    sought = aim.sought()
+    distance = cast(func.round(Embedding.vector.op("<=>", return_type=Float())(sought.c.aim) * 100_000), Integer)
+    known = select(distance).select_from(sought).join(Embedding, Embedding.space_id == sought.c.aim_space)
+    own = known.where(Embedding.image_id == PhotoIndex.image_id).scalar_subquery()
+    return func.coalesce(own, FARTHEST)
+
+
+def nearness(aims: Wished) -> ColumnElement[int]:
+    """What an order by likeness sorts by, the most alike first."""
+    parts = [func.least(*(apart(aim) for aim in some)) for some in aims]
+    return functools.reduce(operator.add, parts)

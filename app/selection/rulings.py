@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -15,10 +16,13 @@ from app.review.rules import LIMITS, NAMES, RuleSettings
 from app.review.rulings import FactColumns
 from app.selection.columns.catalog import CatalogInMemory
 from app.selection.columns.memory import in_memory
+from app.selection.columns.numbers import Array
 from app.selection.tables import PhotoIndex
 
 BINS: Final = 50
-_MEASURES: Final = ("contrast", "longest_px", "shortest_px", "sharpness", "confidence", *rulings.MEASURED)
+_MEASURES: Final = ("contrast", "longest_px", "shortest_px", "sharpness", "confidence", "text_share", *rulings.MEASURED)
+# Read at once, for the page of the rules asks for all of them: what else they look at, every facet does too.
+_RULED: Final = (*(getattr(PhotoIndex, name) for name in _MEASURES), PhotoIndex.is_contradicted)
 Ruled = list[tuple[str | None, str | None, int]]
 """How many photos a rule speaks of now, and another one, or none, would then."""
 
@@ -52,12 +56,13 @@ def changes(session: Session, catalog_id: int, settings: RuleSettings) -> Change
 
 
 def _ruled_in_columns(held: CatalogInMemory, link: Connection, settings: RuleSettings) -> Ruled:
+    held.ready(link, _RULED)
     facts = FactColumns(
         **{name: held.measured(link, getattr(PhotoIndex, name)) for name in _MEASURES},
-        is_measured=~np.isnan(held.measured(link, PhotoIndex.confidence)),
+        is_measured=held.measured(link, PhotoIndex.confidence).is_told,
         is_scene=held.has(link, PhotoIndex.background, "scene"),
         is_packshot=held.has(link, PhotoIndex.background, "white", "plain"),
-        is_cropped=held.has(link, PhotoIndex.is_cropped, True),
+        is_cropped=held.has(link, PhotoIndex.cropped, "yes"),
         is_uncaptioned=held.has(link, PhotoIndex.captioned_by, "none"),
         is_contradicted=held.has(link, PhotoIndex.is_contradicted, True),
         has_text_beside=held.has(link, PhotoIndex.lettering, "beside"),
@@ -80,7 +85,7 @@ def _ruled_in_sql(session: Session, catalog_id: int, settings: RuleSettings) -> 
         is_measured=PhotoIndex.confidence.is_not(None),
         is_scene=PhotoIndex.background == "scene",
         is_packshot=PhotoIndex.background.in_(("white", "plain")),
-        is_cropped=PhotoIndex.is_cropped,
+        is_cropped=PhotoIndex.cropped == "yes",
         is_uncaptioned=PhotoIndex.captioned_by == "none",
         is_contradicted=PhotoIndex.is_contradicted,
         has_text_beside=PhotoIndex.lettering == "beside",
@@ -101,12 +106,17 @@ def histograms(session: Session, catalog_id: int) -> dict[str, tuple[int, ...]]:
 
 
 def _histograms_in_columns(held: CatalogInMemory, link: Connection) -> dict[str, tuple[int, ...]]:
+    held.ready(link, _RULED)
     counts = {}
     for name, limit in LIMITS.items():
-        values = held.measured(link, getattr(PhotoIndex, limit.signal))
-        steps = np.floor(values[~np.isnan(values)] / limit.highest * BINS).clip(0, BINS - 1).astype(np.uint8)
-        counts[name] = tuple(np.bincount(steps, minlength=BINS).tolist())
+        measured = held.measured(link, getattr(PhotoIndex, limit.signal))
+        counts[name] = tuple(measured.bars(None, partial(_steps, highest=limit.highest), BINS))
     return counts
+
+
+def _steps(values: Array, highest: float) -> Array:
+    """Values as fractions of a limit's steps, worked out as SQL does."""
+    return values / highest * BINS
 
 
 def _histograms_in_sql(session: Session, catalog_id: int) -> dict[str, tuple[int, ...]]:

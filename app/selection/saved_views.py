@@ -15,7 +15,7 @@ from app.catalog.tables import Catalog
 from app.database import Base, BigId, Moment, utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
-from app.selection.browse import order_named
+from app.selection.ordering import order_named
 from app.selection.query import parse
 
 NAME_MOST: Final = 60

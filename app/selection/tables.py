@@ -52,7 +52,14 @@ class PhotoIndex(Base):
     longest_px: Mapped[float | None]
     shortest_px: Mapped[float | None]
     confidence: Mapped[float | None]
-    is_cropped: Mapped[bool | None]
+    cropped: Mapped[str] = mapped_column(Text, server_default="cannot tell")  # yes, no
+    coverage: Mapped[float | None]
+    offset_x: Mapped[float | None]
+    offset_y: Mapped[float | None]
+    background_colour: Mapped[str | None] = mapped_column(Text)
+    background_delta_e: Mapped[float | None]
+    whiteness: Mapped[float | None]
+    uniformity: Mapped[float | None]
     is_contradicted: Mapped[bool] = mapped_column(server_default=false())
     brightness: Mapped[float | None]
     clipped_light: Mapped[float | None]
@@ -65,6 +72,9 @@ class PhotoIndex(Base):
     seam: Mapped[float | None]
     parts: Mapped[int | None]
     lettering: Mapped[str] = mapped_column(Text, server_default="not read")  # where text stands in the picture
+    writing: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")  # kinds of that text
+    text_share: Mapped[float | None]
+    apart: Mapped[float | None]  # from the photos that look most like it
     labels: Mapped[list[int]] = mapped_column(ARRAY(BigInteger), server_default="{}")  # numbers of `label_value`
     assignee_id: Mapped[int | None] = mapped_column(BigInteger)  # whose it is to look at
 
@@ -82,7 +92,6 @@ class PhotoText(Base):
     of_image: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     of_caption: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     of_picture: Mapped[str] = mapped_column(TSVECTOR, server_default="")
-    kinds: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")  # of the text in its picture
     words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption || of_picture", persisted=True))
 
 
@@ -104,7 +113,11 @@ _KEEPERS = {
     "signals": """
         update photo_index set background = coalesce(signals.background, 'cannot tell'),
             colour = signals.subject_colour, sharpness = signals.sharpness, fill = signals.fill,
-            confidence = signals.confidence, is_cropped = jsonb_array_length(signals.cropped_edges) > 0,
+            confidence = signals.confidence, cropped = case when signals.is_cropped then 'yes'
+                when not signals.is_cropped then 'no' else 'cannot tell' end,
+            coverage = signals.coverage, offset_x = signals.offset_x, offset_y = signals.offset_y,
+            background_colour = signals.background_colour, background_delta_e = signals.background_delta_e,
+            whiteness = signals.whiteness, uniformity = signals.uniformity,
             contrast = signals.contrast, brightness = signals.brightness, clipped_light = signals.clipped_light,
             clipped_dark = signals.clipped_dark, shadow = signals.shadow, chroma = signals.chroma,
             blockiness = signals.blockiness, detail = signals.detail, border = signals.border, seam = signals.seam,
@@ -140,20 +153,35 @@ _KEEPERS = {
         where photo_index.image_id = touched.image_id
             and photo_index.is_contradicted is distinct from (caption_check.contradiction is not null)""",
     "lettering": """
-        update photo_index set lettering = coalesce(lettering.place, 'not read')
-        from (select distinct image_id from changed) as touched
-        left join lettering on lettering.image_id = touched.image_id
-        where photo_index.image_id = touched.image_id
-            and photo_index.lettering is distinct from coalesce(lettering.place, 'not read');
-        update photo_text set of_picture = fresh.words, kinds = fresh.kinds
+        update photo_index set lettering = fresh.place, writing = fresh.kinds, text_share = fresh.share
         from (
-            select touched.image_id, coalesce(lettering.kinds, '{}') as kinds, search_words(
+            select touched.image_id, coalesce(lettering.place, 'not read') as place,
+                coalesce(lettering.kinds, '{}') as kinds, lettering.share
+            from (select distinct image_id from changed) as touched
+            left join lettering on lettering.image_id = touched.image_id
+        ) as fresh
+        where photo_index.image_id = fresh.image_id
+            and (photo_index.lettering, photo_index.writing, photo_index.text_share)
+            is distinct from (fresh.place, fresh.kinds, fresh.share);
+        update photo_text set of_picture = fresh.words
+        from (
+            select touched.image_id, search_words(
                 E'\\x1f ' || replace(coalesce(lettering.words, ''), E'\\n', E' \\x1f ')) as words
             from (select distinct image_id from changed) as touched
             left join lettering on lettering.image_id = touched.image_id
         ) as fresh
-        where photo_text.image_id = fresh.image_id and (photo_text.of_picture, photo_text.kinds)
-            is distinct from (fresh.words, fresh.kinds)""",
+        where photo_text.image_id = fresh.image_id and photo_text.of_picture is distinct from fresh.words""",
+    "photo_map": """
+        update photo_index set apart = fresh.apart
+        from (
+            select own.image_id, told.apart from photo_index as own
+            left join (
+                select each.image_id, each.apart from changed
+                cross join lateral unnest(changed.image_ids, changed.apart) as each (image_id, apart)
+            ) as told on told.image_id = own.image_id
+            where own.catalog_id in (select catalog_id from changed)
+        ) as fresh
+        where photo_index.image_id = fresh.image_id and photo_index.apart is distinct from fresh.apart""",
     "decision": """
         update photo_index set verdict = fresh.verdict, rule = fresh.rule, suggested = fresh.suggested,
             decided_by = fresh.decided_by, decided_at = fresh.decided_at, decider_id = fresh.decider_id

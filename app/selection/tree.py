@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 from app.selection.keys import ASKED, WORDS
 from app.selection.kinds import Around
+
+_PLACES: Final = {name: place for place, name in enumerate(ASKED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ def together(terms: Iterable[Term], groups: Iterable[Node]) -> AllOf:
             kept[part.key, part.is_not] = _with_values(there, part.values)
         else:
             others[part] = None
-    ordered = (kept.get((name, sign)) for name in ASKED for sign in (False, True))
-    return AllOf(tuple(term for term in ordered if term), tuple(others))
+    ordered = sorted(kept, key=lambda place: (_PLACES[place[0]], place[1]))
+    return AllOf(tuple(kept[place] for place in ordered), tuple(others))
 
 
 def either(parts: Sequence[Node]) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from app.selection.keys import ASKED, BY, alternatives
@@ -51,6 +52,7 @@ def sentence(selection: Selection, count: int) -> str:
     return str(describe(selection, count))
 
 
+@cache
 def examples() -> list[tuple[str, str]]:
     """The whole language by example: what to type for each key and each way of putting things, and what it gives."""
     typed = [Selection(0).with_term(name, key.sample).query for name, key in ASKED.items()]

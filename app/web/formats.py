@@ -84,6 +84,7 @@ JOBS = {
     "photos.group": "Grouping duplicates",
     "review.apply_rules": "Applying review rules",
     "operation.do": "Changing photos",
+    "operation.look": "Looking at photos",
     "operation.undo": "Taking back",
     "photos.embed": "Comparing how photos look",
     "photos.encode": "Comparing how photos look",

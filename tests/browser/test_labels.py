@@ -54,3 +54,19 @@ def test_letters_and_digits_label_on_the_desk_and_the_grid(scene: Scene, desk: P
     # The photo that is labelled "back" is this person's own answer, and is changed.
     wait_for(desk, lambda: count(scene, "label:view=front") == count(scene, ""))
     expect(desk.locator("[data-facet^=label-]").first).to_contain_text("front")
+
+
+def test_a_tag_is_typed_in_the_bar_and_enter_gives_it_and_nothing_else(scene: Scene, desk: Page) -> None:
+    desk.goto(f"{scene.site.url}/catalogs/{scene.pile.id}")
+    desk.keyboard.press("Control+a")
+    desk.keyboard.press("l")
+    desk.get_by_label("Tag", exact=True).fill("summer sale")
+    desk.keyboard.press("Enter")
+    expect(desk.locator(".toast")).to_contain_text("Gave Tags “summer sale” to 4 photos")
+    assert count(scene, 'label:"tags=summer sale"') == 4
+    desk.get_by_label("Note", exact=True).fill("second choice")
+    desk.keyboard.press("Enter")
+    expect(desk.locator(".toast").last).to_contain_text("Gave Note “second choice” to 4 photos")
+    desk.locator(".toast").last.get_by_role("button", name="Undo").click()
+    expect(desk.locator(".toast").last).to_contain_text("Took back on 4 photos: gave Note")
+    assert count(scene, "label:note") == 0 and count(scene, "decision:unseen") == 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,18 +12,18 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.captions.tables import Caption
 from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
-from app.catalog.tables import Catalog, MapSet
+from app.catalog.tables import Catalog, Image, MapSet
 from app.database import transaction
-from app.jobs import Job
 from app.people import Person
 from app.review import decisions
 from app.review.tables import Decision
 from app.selection import maps
 from app.selection.maps import LaidOut, NewSet
 from tests import cast
-from tests.browser.conftest import Site, Visit
+from tests.browser.conftest import Site, Visit, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +36,8 @@ def draw_map(session: Session, pile: Catalog, ids: Sequence[int]) -> None:
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     embeddings.record(session, space, dict(zip(ids, vectors.tolist(), strict=True)))
     points = np.stack([np.linspace(0, 1, count), np.full(count, 0.5)], axis=1).astype(np.float32)
-    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.7, 0.6, count, 3.0)
+    apart = np.linspace(0, 1, count, dtype=np.float32)
+    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.7, 0.6, count, 3.0, apart)
     half = list(ids[: count // 2])
     maps.record(session, pile.id, placed, [NewSet("cluster", half, "kettle, red", half[1]), NewSet("far", ids[-1:])])
 
@@ -111,10 +114,13 @@ def test_a_lasso_takes_what_is_inside_though_it_was_not_drawn(
     page.mouse.up()
     expect(page.get_by_text("6 selected")).to_be_visible()
     page.get_by_role("button", name="Recaption").click()
-    expect(page.get_by_text("Writing captions")).to_be_visible()
+    wait_for(page, lambda: recaptioned(site) == lassos(site)[0])
+
+
+def recaptioned(site: Site) -> list[int]:
     with transaction(site.engine) as session:
-        job = session.scalars(select(Job).where(Job.kind == "captions.propose")).one()
-    assert job.arguments["image_ids"] == lassos(site)[0]
+        written = select(Caption.image_id).where(Caption.operation_id.is_not(None))
+        return list(session.scalars(written.order_by(Caption.image_id)))
 
 
 def test_what_the_legend_hides_is_not_taken(site: Site, page: Page, pile: Catalog) -> None:
@@ -159,3 +165,27 @@ def test_without_webgl_clusters_and_filters_work(site: Site, page: Page, pile: C
     expect(page.get_by_text("This browser draws no map")).to_be_visible()
     page.get_by_role("link", name="kettle, red").click()
     expect(page.get_by_text("3 selected")).to_be_visible()
+
+
+def test_what_is_shown_is_sorted_by_its_likeness_to_a_photo(page: Page, site: Site, pile: Catalog) -> None:
+    with transaction(site.engine) as session:
+        ids = sorted(session.scalars(select(Image.id).where(Image.catalog_id == pile.id)))
+    page.goto(f"{site.url}/catalogs/{pile.id}?q=decision:unseen")
+    page.locator(f"[data-tile='{ids[3]}']").focus()
+    page.get_by_role("link", name="sort by it").click()
+    order = page.locator("select[data-sort]")
+    expect(order).to_have_value(re.compile("alike:similar:"))
+    first = int((order.input_value()).rpartition(":")[2])
+    expect(page.locator("[data-grid]")).to_have_attribute("data-query", "decision:unseen")
+    shown = [int(tile.get_attribute("data-tile") or 0) for tile in page.locator("[data-tile]").all()]
+    assert shown == sorted(ids[1:], key=lambda number: (abs(number - first), number))
+    order.select_option("oldest")
+    expect(page.locator("[data-tile]").first).to_have_attribute("data-tile", str(ids[1]))
+    if folder := os.environ.get("SHOTS"):
+        page.go_back()
+        for scheme in ("light", "dark"):
+            for width, height in ((1440, 900), (390, 844)):
+                page.emulate_media(color_scheme=scheme)
+                page.set_viewport_size({"width": width, "height": height})
+                page.wait_for_timeout(600)
+                page.screenshot(path=f"{folder}/similar_{scheme}_{width}.png")

@@ -9,10 +9,10 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from app import jobs
+from app.bulk import operations
 from app.catalog.tables import Catalog
 from app.database import transaction
 from app.people import Person
-from app.review import operations
 from app.review.tables import Operation
 from tests import cast
 from tests.browser.conftest import Site, Visit
@@ -89,9 +89,21 @@ def test_a_stop_half_way_says_so_and_the_rest_is_taken_back_from_the_list(site: 
     expect(grid.locator("table")).to_contain_text("taken back on 5 photos")
 
 
+def test_picked_photos_are_captioned_anew_and_have_their_captions_back(site: Site, grid: Page) -> None:
+    expect(grid.locator("[data-card]")).to_contain_text("No caption yet.")
+    grid.keyboard.press("Space")
+    grid.get_by_text("More", exact=True).click()
+    grid.get_by_role("button", name="Recaption").click()
+    expect(grid.locator(".toast")).to_contain_text("Captioned 1 photo anew")
+    expect(grid.locator("[data-card]")).to_contain_text("the facts captioner")
+    grid.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(grid.locator(".toast")).to_contain_text("Took back on 1 photo")
+    expect(grid.locator("[data-card]")).to_contain_text("No caption yet.")
+
+
 def test_picked_photos_are_assigned_and_found(site: Site, grid: Page) -> None:
     grid.keyboard.press("Space")
-    grid.get_by_text("Assign", exact=True).click()
+    grid.get_by_text("More", exact=True).click()
     grid.get_by_role("button", name=re.compile(r"\(you\)")).click()
     expect(grid.locator(".toast")).to_contain_text("Assigned 1 photo to Ana")
     expect(grid.locator(".tile .whose")).to_have_count(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from sqlalchemy.orm import Session
 
 from app.captions import writing
@@ -201,6 +201,26 @@ def test_the_card_follows_what_was_decided(scene: Scene, visit: Visit) -> None:
     expect(card).to_contain_text("kept by Ana")
     page.keyboard.press("f")
     expect(card).to_contain_text("needs work by Ana")
+
+
+def test_a_card_that_was_on_its_way_when_a_photo_was_decided_is_not_shown(scene: Scene, visit: Visit) -> None:
+    page = visit(scene.ana)
+    page.goto(f"{scene.site.url}/catalogs/{scene.pile.id}")
+    expect(page.locator("[data-card]")).to_contain_text("not seen yet")
+    last = f"**/images/{scene.photos[0].id}/card"
+    held: list[Route] = []
+    page.route(last, lambda route: route.continue_() if held else held.append(route))
+    page.keyboard.press("End")
+    wait_for(page, lambda: bool(held))
+    before = held[0].fetch()
+    page.keyboard.press("f")
+    expect(page.locator(".toast")).to_contain_text("needing work")
+    # The card as it was arrives last, or just before the one that tells what was decided is asked for.
+    held[0].fulfill(response=before)
+    page.keyboard.press("Home")
+    expect(page.locator("[data-card]")).to_contain_text("not seen yet")
+    page.keyboard.press("End")
+    expect(page.locator("[data-card]")).to_contain_text("needs work by Ana")
 
 
 def test_suggestions_are_hollow_and_y_accepts_them_in_the_grid(scene: Scene, visit: Visit) -> None:

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.bulk import undoing
 from app.catalog import corrections
 from app.catalog.tables import Catalog, Image
 from app.errors import Conflict, Refused
-from app.labels import undoing
 from app.people import Person
 from app.selection.query import parse
 from tests import cast

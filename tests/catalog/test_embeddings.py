@@ -3,14 +3,16 @@ from __future__ import annotations
 import math
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
-from app.catalog.tables import Embedding, EmbeddingSpace, Image
+from app.catalog.near import nearest_photos
+from app.catalog.tables import Embedding, Image
 from app.errors import NotFound
 from app.jobs import Job
+from app.selection import browse
 from app.settings import Settings
 from tests import cast
 
@@ -36,13 +38,17 @@ def test_a_space_is_known_again_and_another_preprocessing_is_another_one(session
     assert embeddings.space_of(session, EmbedderFacts("drawn", "2", "middle square", 3, False)) != one
 
 
+def nearest(session: Session, photo: Image, at_most: int = 12) -> list[int]:
+    asked = nearest_photos(photo.catalog_id, [photo.id], at_most=at_most + 1)
+    return [number for number in session.scalars(select(asked.c.image_id)) if number != photo.id]
+
+
 def test_the_nearest_photos_come_first_and_the_photo_itself_does_not(session: Session) -> None:
     photos = shelf(session, 0, 50, 10, 30)
-    near = embeddings.neighbours(session, photos[0])
-    assert [one.image_id for one in near] == [photos[2].id, photos[3].id, photos[1].id]
-    assert near[0].likeness == pytest.approx(math.cos(math.radians(10)), abs=1e-3)
-    assert [one.image_id for one in embeddings.neighbours(session, photos[0], at_most=1)] == [photos[2].id]
-    assert embeddings.neighbours(session, cast.image(session, cast.catalog(session))) == []
+    assert nearest(session, photos[0]) == [photos[2].id, photos[3].id, photos[1].id]
+    assert nearest(session, photos[0], at_most=1) == [photos[2].id]
+    assert browse.alike(session, photos[0].catalog_id, photos[0].id, 2) == [photos[2].id, photos[3].id]
+    assert nearest(session, cast.image(session, cast.catalog(session))) == []
 
 
 def test_another_embedder_takes_the_place_of_the_first_photo_by_photo(session: Session) -> None:
@@ -56,7 +62,7 @@ def test_another_embedder_takes_the_place_of_the_first_photo_by_photo(session: S
     assert cover.space is not None
     assert (cover.space.id, cover.embedded, cover.photos) == (other, 2, 3)
     # Vectors of two lengths are never compared.
-    assert [one.image_id for one in embeddings.neighbours(session, photos[0])] == [photos[1].id]
+    assert nearest(session, photos[0]) == [photos[1].id]
 
 
 def test_vectors_of_photos_that_are_gone_are_passed_over(session: Session) -> None:
@@ -66,19 +72,6 @@ def test_vectors_of_photos_that_are_gone_are_passed_over(session: Session) -> No
     session.delete(photos[1])
     session.flush()
     assert session.scalar(select(func.count()).select_from(Embedding)) == 1
-
-
-def test_many_vectors_get_an_index_that_finds_the_same(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    photos = shelf(session, *range(0, 120, 3))
-    exact = [one.image_id for one in embeddings.neighbours(session, photos[7], at_most=6)]
-    space = embeddings.space_of(session, FACTS)
-    assert not embeddings.index_large(session, space)
-    monkeypatch.setattr(embeddings, "EXACT_AT_MOST", 10)
-    assert embeddings.index_large(session, space)
-    assert not embeddings.index_large(session, space)
-    assert session.get_one(EmbeddingSpace, space).is_indexed
-    session.execute(text("set local enable_seqscan = off"))
-    assert [one.image_id for one in embeddings.neighbours(session, photos[7], at_most=6)] == exact
 
 
 def test_the_embedder_of_the_settings_is_asked_once(session: Session) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.catalog.text_kinds import kinds
+from app.catalog.text_kinds import are_tiles, kinds, kinds_of, repeats_itself
+from app.catalog.text_lines import TextLine
 
 
 @pytest.mark.parametrize("text", [
@@ -32,3 +33,34 @@ def test_other_text_stands_on_products(text: str) -> None:
 def test_what_stands_again_and_again_is_laid_over() -> None:
     assert kinds(["Kettleworld"] * 4) == ["watermark"] * 4
     assert kinds(["Kettleworld", "kettleworld", "TEA"]) == ["text"] * 3
+
+
+def row(text: str, top: float, score: float = 0.95, width: float = 0.8, height: float = 0.05) -> TextLine:
+    return TextLine(text, score, (0.1, top, 0.1 + width, top + height), None)
+
+
+@pytest.mark.parametrize(
+    "text", ["SAMPLESAMPLESAMPLE", "SAMPLESAMPLESAMDLE", "PREVIEWPREVIEVPREVIEW", "ana.photo ana.photo ana.photo"]
+)
+def test_a_line_of_tiles_repeats_itself(text: str) -> None:
+    assert repeats_itself(text)
+    assert kinds_of([row(text, 0.2)]) == ["watermark"]
+
+
+@pytest.mark.parametrize("text", [
+    "Coca-Cola", "Bonbon bonbon", "Mississippi", "no no no no", "100 % 100 %", "ORGANIC ORGANIC", "",
+])  # fmt: skip
+def test_words_on_products_do_not(text: str) -> None:
+    assert not repeats_itself(text)
+
+
+def test_rows_that_are_garbled_alike_are_of_tiles() -> None:
+    garbled = ["EVKERTIDEWORLLEWORLD", "EVKORTDEWERELEWORLD", "EVKORTDEKERLEWORLD"]
+    tiled = [row(text, 0.2 + 0.3 * place, score=0.6 + 0.16 * place) for place, text in enumerate(garbled)]
+    assert are_tiles([*tiled, row("alpro soya", 0.1)]) == [True, True, True, False]
+    assert kinds_of([*tiled, row("smudged words", 0.1, score=0.7)]) == ["watermark"] * 3 + [None]
+    assert not any(are_tiles(tiled[:2])), "twice is by chance"
+    assert not any(are_tiles([row(line.text, line.box[1], width=0.2) for line in tiled])), "labels are narrow"
+    assert not any(are_tiles([*tiled[:2], row(garbled[2], 0.8, height=0.2)])), "tiles are as high as each other"
+    flat = [row(text, 0.2, height=0.0) for text in garbled]
+    assert not any(are_tiles(flat))

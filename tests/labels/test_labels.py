@@ -122,29 +122,6 @@ def test_the_later_of_two_people_sees_what_the_earlier_said(
     assert giving.history(session, photos[0].id)[0].labels == ("creases", "stain")
 
 
-def test_a_selection_is_labelled_and_undone_as_one_and_others_keep_what_they_said(
-    session: Session, pile: Catalog, ana: Person, photos: list[Image], fit: LabelSet, faults: LabelSet
-) -> None:
-    bob = cast.person(session, "Bob")
-    giving.give(session, photos[0], bob, act(fit, "wide"))
-    giving.give(session, photos[1], ana, act(fit, "slim"))
-    with pytest.raises(Conflict, match="4 photos now, not 5"):
-        giving.give_selection(session, parse("", pile.id), ana, act(fit, "slim"), 5)
-    assert giving.give_selection(session, parse("", pile.id), ana, act(fit, "slim"), 4) == giving.BulkLabelled(2, 1, 1)
-    assert chosen(session, pile, "label:fit=slim") == [photo.id for photo in photos[1:]]
-    done = giving.newest(session, ana)
-    assert done is not None
-    assert giving.undo(session, done).count == 2
-    assert chosen(session, pile, "label:fit=slim") == [photos[1].id]
-    assert giving.give_selection(session, parse("", pile.id), ana, act(fit, "slim"), replaces=True).changed == 3
-    giving.give(session, photos[0], bob, act(faults, "stain"))
-    giving.give_selection(session, parse("", pile.id), ana, act(faults, "creases"))
-    assert chosen(session, pile, "label:faults=stain") == [photos[0].id], "many: added to"
-    giving.give_selection(session, parse("", pile.id), ana, act(faults, "stain", is_taken=True))
-    assert chosen(session, pile, "label:faults=creases") == [photo.id for photo in photos]
-    assert chosen(session, pile, "label:faults=stain") == []
-
-
 def test_free_text_is_one_label_however_it_is_spelled(
     session: Session, pile: Catalog, ana: Person, photos: list[Image]
 ) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
+from app.bulk import operations
+from app.bulk.undoing import undo
 from app.captions import writing
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
 from app.database import transaction, utc_now
 from app.errors import Conflict, Refused
 from app.people import Person
-from app.review import operations, rule_sets
+from app.review import rule_sets
 from app.review.decisions import (
     Applied,
     accept,
@@ -28,7 +31,6 @@ from app.review.decisions import (
 )
 from app.review.rules import RuleSettings
 from app.review.tables import Decision, Operation
-from app.review.undoing import undo
 from app.selection.query import Selection, parse
 from app.selection.tables import PhotoIndex
 from tests import cast
@@ -142,6 +144,32 @@ def test_bulk_refuses_when_the_filter_moved_meanwhile(session: Session, pile: Ca
     with pytest.raises(Conflict, match="1 photos now, not 2"):
         decide_selection(session, parse("", pile.id), ana, "rejected", expected_count=2)
     assert session.scalars(select(Decision)).all() == []
+
+
+def test_taking_back_reads_no_table_through(session: Session, pile: Catalog, ana: Person) -> None:
+    """Among a million captions and as many decisions that would take half a second."""
+    decide(session, cast.image(session, pile), ana, "kept")
+    session.flush()
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        asked.append((statement, parameters))
+
+    connection = session.connection()
+    event.listen(connection, "before_cursor_execute", note)
+    undo(session, ana)
+    event.remove(connection, "before_cursor_execute", note)
+    # The test has few rows, of which any way is short.
+    for way in ("seqscan", "bitmapscan", "sort"):
+        session.execute(text(f"set local enable_{way} = off"))
+    by_person = [each for each in asked if "caption.person_id =" in each[0] or "decision.created_at =" in each[0]]
+    assert len(by_person) == 2
+    plans = [
+        "\n".join(connection.exec_driver_sql(f"explain {statement}", parameters).scalars())
+        for statement, parameters in by_person
+    ]
+    assert "ix_caption_person_id_id" in plans[0]
+    assert "ix_decision_person_id_created_at" in plans[1]
 
 
 def test_undo_goes_back_step_by_step(session: Session, pile: Catalog, ana: Person) -> None:

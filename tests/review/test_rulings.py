@@ -31,6 +31,7 @@ SETTINGS = (
     RuleSettings("both", frozenset({"uncaptioned"}), blurred_below=1.0, unsure_below=0.0),
     RuleSettings("both", frozenset(SWITCHES), on=frozenset(OPTIONAL), unsure_below=0.2),
     RuleSettings("both", on=frozenset({"several"})),
+    RuleSettings("both", frozenset(SWITCHES), on=frozenset({"several"}), several_above=2.0),
     *(RuleSettings("both", frozenset(SWITCHES), on=frozenset({rule})) for rule in OPTIONAL),
 )
 
@@ -51,7 +52,7 @@ class Facts:
 
 
 def _optional(
-    values: dict[str, float | None], settings: RuleSettings, measured: bool, sure: bool
+    values: dict[str, float | None], settings: RuleSettings, measured: bool, sure: bool, is_packshot: bool
 ) -> dict[RuleName, bool]:
     def is_above(name: str, limit: float) -> bool:
         value = values[name]
@@ -64,14 +65,18 @@ def _optional(
     return {
         "dark": sure and is_below("brightness", settings.dark_below),
         "clipped": sure and is_above("clipped_light", settings.clipped_above),
+        "crushed": sure and is_above("clipped_dark", settings.crushed_above),
+        "tinted": sure and is_packshot and is_above("background_delta_e", settings.tinted_above),
+        "tiny": sure and is_below("fill", settings.tiny_below),
         "shadowed": sure and is_above("shadow", settings.shadow_above),
         "blocky": is_above("blockiness", settings.blocky_above),
         "enlarged": is_below("detail", settings.enlarged_below),
         "grey": is_below("chroma", settings.grey_below),
         "framed": is_above("border", settings.framed_above),
         "collage": is_above("seam", settings.collage_above),
-        "several": sure and is_above("parts", 1),
+        "several": sure and is_above("parts", settings.several_above),
         "lettered": values["lettered"] == 1.0,
+        "worded": values["lettered"] is not None and (values["text_share"] or 0.0) > settings.worded_above,
     }
 
 
@@ -92,7 +97,7 @@ def judge(facts: Facts, settings: RuleSettings) -> RuleName | None:
         "cropped": sure and bool(facts.edges),
         "busy": measured and facts.background == "scene",
         "bare": measured and facts.background in ("white", "plain"),
-        **_optional(facts.optional, settings, measured, sure),
+        **_optional(facts.optional, settings, measured, sure, facts.background in ("white", "plain")),
         "clean": measured,
     }
     return next((name for name, does in speaks.items() if does and settings.is_on(name)), None)
@@ -112,6 +117,7 @@ def drawn(session: Session) -> tuple[Catalog, dict[int, Facts]]:
         optional = {name: draw.choice((None, 0.001, 0.5, 0.95, 4.0, 60.0)) for name in MEASURED}
         optional["parts"] = draw.choice((None, 1, 3))
         optional["lettered"] = draw.choice((None, 0.0, 1.0))
+        optional["text_share"] = draw.choice((0.0, 0.01, 0.5))
         facts = Facts(*values, optional)
         photo = cast.image(session, pile, sharpness=facts.sharpness, background=facts.background, caption=facts.caption)
         signals = session.get_one(Signals, photo.id)
@@ -119,12 +125,13 @@ def drawn(session: Session) -> tuple[Catalog, dict[int, Facts]]:
             session.delete(signals)
         else:
             signals.confidence, signals.cropped_edges = facts.confidence, list(facts.edges)
-            signals.contrast = facts.contrast
+            signals.contrast, signals.is_cropped = facts.contrast, bool(facts.edges)
             for name in MEASURED:
                 setattr(signals, name, optional[name])
         if optional["lettered"] is not None:
             place = "beside" if optional["lettered"] else "product"
-            session.add(Lettering(image_id=photo.id, version=1, lines=[], words="SALE", place=place))
+            share = optional["text_share"]
+            session.add(Lettering(image_id=photo.id, version=1, lines=[], words="SALE", place=place, share=share))
         photo.width_px, photo.height_px = facts.size_px
         session.flush()
         if number % 6 == 0:
@@ -133,10 +140,10 @@ def drawn(session: Session) -> tuple[Catalog, dict[int, Facts]]:
     # An index row of a photo whose signals were deleted is as one of a photo that was never measured.
     unmeasured = [image_id for image_id, facts in photos.items() if facts.confidence is None]
     for row in session.scalars(select(PhotoIndex).where(PhotoIndex.image_id.in_(unmeasured))):
-        row.sharpness = row.confidence = row.is_cropped = row.contrast = None
+        row.sharpness = row.confidence = row.contrast = None
         for name in MEASURED:
             setattr(row, name, None)
-        row.background = "cannot tell"
+        row.background = row.cropped = "cannot tell"
     session.flush()
     return pile, photos
 
@@ -179,7 +186,8 @@ def test_a_suggestion_says_why(session: Session) -> None:
     said = {}
     for edges in ((), ("left",), ("left", "top"), ("left", "top", "right")):
         photo = cast.image(session, pile, sharpness=0.0412, caption="Red kettle.")
-        session.get_one(Signals, photo.id).cropped_edges = list(edges)
+        measured = session.get_one(Signals, photo.id)
+        measured.cropped_edges, measured.is_cropped = list(edges), bool(edges)
         said[photo.id] = edges
     session.flush()
     apply_rules(session, list(said))

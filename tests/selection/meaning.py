@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
-from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, Signals
+from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, PhotoMap, Signals
 from app.labels.tables import Labelling, LabelSet, LabelValue
 from app.people import Person
 from app.review.tables import Assignment, Decision
@@ -43,6 +43,7 @@ class PlainPhoto:
     labels: dict[str, set[str]] = field(default_factory=dict)
     """What people said of it by set, both as `_same` has them."""
     assignee: Person | None = None
+    apart: float | None = None
 
     @property
     def texts(self) -> list[str]:
@@ -88,6 +89,9 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
     labels = _labels_of(session)
     whose = select(Assignment.image_id, Person).join(Person, Person.id == Assignment.assignee_id)
     assignees = dict(session.execute(whose.where(Assignment.superseded_at.is_(None))).all())
+    apart: dict[int, float] = {}
+    for made in session.scalars(select(PhotoMap).where(PhotoMap.catalog_id == catalog_id)):
+        apart |= dict(zip(made.image_ids, made.apart, strict=True))
     return [
         PlainPhoto(
             row,
@@ -99,6 +103,7 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
             people,
             labels.get(row.id, {}),
             assignees.get(row.id),
+            apart.get(row.id),
         )
         for row in images
     ]
@@ -259,23 +264,22 @@ def _within(value: float | None, bounds: Range | None, top: float) -> bool:
     return value > bounds.low / top if bounds.low is not None else value < (bounds.high or 0.0) / top
 
 
-def _around(value: float | None, top: float) -> list[Range | None]:
+def _around(value: float | None, top: float, highest: float) -> list[Range | None]:
     """Ranges with the value inside, at the edge and outside, and what asks for no value."""
     shown = round((0.5 if value is None else value) * top, 4)
-    return [
-        Range(low=shown),
-        Range(high=shown),
-        Range(round(shown * 0.7, 4), max(shown, min(max(top, shown), round(shown * 1.2, 4)))),
-        None,
-    ]
+    low, high = sorted((round(shown * 0.7, 4), max(shown, min(max(highest, shown), round(shown * 1.2, 4)))))
+    return [Range(low=shown), Range(high=shown), Range(low, high), None]
 
 
 def _equal(value: Callable[[PlainPhoto], Any]) -> Meaning:
     return Meaning(lambda photo, asked: value(photo) == asked, lambda photo: [value(photo)])
 
 
-def _measured(value: Callable[[PlainPhoto], float | None], top: float = 1.0) -> Meaning:
-    return Meaning(lambda photo, asked: _within(value(photo), asked, top), lambda photo: _around(value(photo), top))
+def _measured(value: Callable[[PlainPhoto], float | None], top: float = 1.0, highest: float | None = None) -> Meaning:
+    return Meaning(
+        lambda photo, asked: _within(value(photo), asked, top),
+        lambda photo: _around(value(photo), top, top if highest is None else highest),
+    )
 
 
 def _of_column(name: str) -> Callable[[PlainPhoto], float | None]:
@@ -326,6 +330,10 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "by": _equal(_author),
     "background": _equal(lambda photo: photo.signals.background if photo.signals else "cannot tell"),
     "sharpness": _measured(lambda photo: photo.signals.sharpness if photo.signals else None),
+    "backdrop": _labelled(lambda photo: photo.signals.background_colour if photo.signals else None),
+    "cropped": _equal(
+        lambda photo: {True: "yes", False: "no", None: "cannot tell"}[photo.signals and photo.signals.is_cropped]
+    ),
     "fill": _measured(lambda photo: photo.signals.fill if photo.signals else None, top=100.0),
     "category": _labelled(lambda photo: photo.image.category),
     "colour": _labelled(lambda photo: photo.signals.subject_colour if photo.signals else None),
@@ -371,7 +379,13 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "width": _measured(lambda photo: photo.image.width_px),
     "height": _measured(lambda photo: photo.image.height_px),
     "size": _measured(lambda photo: photo.image.size_bytes, top=1e-6),
+    "longside": _measured(lambda photo: max(photo.image.width_px, photo.image.height_px)),
+    "shortside": _measured(lambda photo: min(photo.image.width_px, photo.image.height_px)),
     "ratio": _measured(lambda photo: photo.image.width_px / photo.image.height_px),
+    "offsetx": _measured(_of_column("offset_x"), top=100.0, highest=50.0),
+    "offsety": _measured(_of_column("offset_y"), top=100.0, highest=50.0),
+    "textshare": _measured(lambda photo: photo.lettering.share if photo.lettering else None, top=100.0),
+    "apart": _measured(lambda photo: photo.apart, top=1.0),
     "captionlength": _measured(lambda photo: len(photo.caption.text) if photo.caption else None),
     "captionwords": _measured(lambda photo: len(photo.caption.text.split()) if photo.caption else None),
     "taken": _on(lambda photo: photo.image.taken_in_at),
@@ -379,14 +393,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "captioned": _on(lambda photo: photo.caption.created_at if photo.caption else None),
     "decider": _person(lambda photo: decision.person_id if (decision := _by_person(photo)) else None),
     "author": _person(lambda photo: photo.caption.person_id if photo.caption else None),
-    "assigned": Meaning(
-        lambda photo, asked: (
-            asked.lower() in (photo.assignee.name.lower(), photo.assignee.email)
-            if photo.assignee and asked is not None
-            else not photo.assignee and asked is None
-        ),
-        lambda photo: [photo.assignee.name.upper(), photo.assignee.email] if photo.assignee else [None],
-    ),
+    "assigned": _person(lambda photo: photo.assignee.id if photo.assignee else None),
     "id": _equal(lambda photo: photo.image.id),
     "words": Meaning(lambda photo, typed: _mentions(photo.texts, typed), _beginnings),
     # Together in `_is_labelled`.
@@ -427,6 +434,10 @@ MEANINGS: Final[dict[str, Meaning]] = {
             ("border", "border", 100.0),
             ("seam", "seam", 100.0),
             ("parts", "parts", 1.0),
+            ("coverage", "coverage", 100.0),
+            ("offwhite", "background_delta_e", 1.0),
+            ("whiteness", "whiteness", 100.0),
+            ("uniformity", "uniformity", 1.0),
         )
     },
 }

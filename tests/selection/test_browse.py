@@ -15,6 +15,7 @@ from app.errors import NotFound, Refused
 from app.review.decisions import apply_rules, decide
 from app.review.tables import Decision
 from app.selection import browse
+from app.selection.ordering import SORTS
 from app.selection.query import joined, parse
 from app.selection.tables import PhotoIndex
 from tests import cast
@@ -65,14 +66,14 @@ AUTHORS = (
 )
 
 
-@pytest.mark.parametrize("sort", browse.SORTS)
+@pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("query", [*FILTERS, "decision:kept,needs_work by:rule"])
 def test_pages_by_key_give_everything_once_in_order(session: Session, pile: Catalog, sort: str, query: str) -> None:
     chosen = parse(query, pile.id)
     seen: list[int] = []
     while page := browse.page(session, chosen, sort, seen[-1] if seen else None, size=7):
         seen += [tile.id for tile in page]
-    order = browse.SORTS[sort]
+    order = SORTS[sort]
     ordering = [column.desc() if order.is_descending else column.asc() for column in (order.key, Image.id)]
     assert seen == list(session.scalars(chosen.select(Image.id).order_by(*ordering)))
     assert browse.count(session, chosen) == len(seen)
@@ -178,7 +179,7 @@ def test_standing_repeats_what_it_stands_for(session: Session, pile: Catalog) ->
             select(
                 PhotoIndex.image_id, PhotoIndex.category, PhotoIndex.background, PhotoIndex.colour,
                 PhotoIndex.sharpness, PhotoIndex.fill, PhotoIndex.captioned_by, PhotoIndex.verdict, PhotoIndex.rule,
-                PhotoIndex.suggested, PhotoIndex.decided_by, PhotoIndex.confidence, PhotoIndex.is_cropped,
+                PhotoIndex.suggested, PhotoIndex.decided_by, PhotoIndex.confidence, PhotoIndex.cropped,
                 PhotoIndex.is_contradicted, Image.category,
                 func.coalesce(Signals.background, "cannot tell"), Signals.subject_colour, Signals.sharpness,
                 Signals.fill,
@@ -186,7 +187,7 @@ def test_standing_repeats_what_it_stands_for(session: Session, pile: Catalog) ->
                 case((Decision.person_id.is_not(None), Decision.verdict), else_="unseen"), Decision.rule,
                 case((Decision.rule.is_not(None), Decision.verdict)),
                 case((Decision.person_id.is_not(None), "person"), (Decision.rule.is_not(None), "rule"), else_="none"),
-                Signals.confidence, func.jsonb_array_length(Signals.cropped_edges) > 0,
+                Signals.confidence, case((Signals.is_cropped, "yes"), (~Signals.is_cropped, "no"), else_="cannot tell"),
                 func.coalesce(CaptionCheck.contradiction.is_not(None), False),
             )
             .outerjoin(CaptionCheck, CaptionCheck.image_id == PhotoIndex.image_id)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
-from app.selection import browse, near
+from app.review.rules import RuleSettings
+from app.selection import browse, near, rulings
+from app.selection.columns import memory, numbers, rows
 from app.selection.columns.orders import SORTED_BY
 from app.selection.columns.shape import SHAPES
-from app.selection.keys import ASKED
+from app.selection.keys import ASKED, MEASURES
+from app.selection.kinds import Measure, SomeOf
 from app.selection.query import Selection
-from app.web.views import measures
+from app.selection.when import When, Who
 from tests import cast
 from tests.emptying import empty
 from tests.selection.test_every_key import SHARED, Shelf, facets_agree, fill
@@ -56,7 +58,7 @@ def test_columns_answer_as_plain_python(engine: Engine, shelf: Shelf, chance: ra
 
 
 def test_every_measure_has_bars_that_are_the_same_in_sql(engine: Engine, shelf: Shelf) -> None:
-    every = measures.ALL
+    every = MEASURES
     chosen = Selection(shelf.catalog_id)
     with Session(engine) as session, Session(engine) as plain:
         write_unseen(plain)
@@ -91,6 +93,30 @@ def answers_agree(session: Session, plain: Session, chosen: Selection, photos: l
     assert browse.facets(session, chosen) == browse.facets(plain, chosen), chosen.query
 
 
+@pytest.mark.parametrize("most_codes", [3, numbers.MOST_CODES], ids=["too many numbers", "few numbers"])
+def test_numbers_in_two_bytes_or_more_answer_the_same(
+    engine: Engine, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, most_codes: int
+) -> None:
+    """Also read in blocks of a few rows."""
+    monkeypatch.setattr(numbers, "MOST_CODES", most_codes)
+    monkeypatch.setattr(rows, "_BLOCK_ROWS", 7)
+    memory.kept_catalogs(engine).forget()
+    chance = random.Random(most_codes)
+    for key in [name for name, key in ASKED.items() if isinstance(key, Measure | When | Who | SomeOf)]:
+        chosen = shelf.drawn(chance, key, False, Selection(shelf.catalog_id))
+        with Session(engine) as session:
+            assert browse.count(session, chosen) == len(shelf.ids(chosen)), chosen.query
+    with Session(engine) as session, Session(engine) as plain:
+        write_unseen(plain)
+        everything = Selection(shelf.catalog_id)
+        answers_agree(session, plain, everything, [photo.image.id for photo in shelf.photos])
+        assert browse.facets(session, everything, MEASURES) == browse.facets(plain, everything, MEASURES)
+        tried = RuleSettings(blurred_below=0.5)
+        assert rulings.changes(session, shelf.catalog_id, tried) == rulings.changes(plain, shelf.catalog_id, tried)
+        assert rulings.histograms(session, shelf.catalog_id) == rulings.histograms(plain, shelf.catalog_id)
+    memory.kept_catalogs(engine).forget()
+
+
 def test_a_column_is_as_narrow_as_its_values() -> None:
     """Bytes a photo of every column there is. Those that nobody asks for are not read; the grid asks for a third."""
-    assert sum(np.dtype(shape.dtype).itemsize for shape in SHAPES.values()) <= 210
+    assert sum(each.kept_as.itemsize for each in SHAPES.values()) <= 120

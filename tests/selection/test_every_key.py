@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,20 +20,20 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
+from app.bulk import operations
 from app.captions.tables import Caption
 from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
-from app.catalog.tables import Catalog, Image, Lettering, MapSet, Signals
+from app.catalog.tables import Catalog, Image, Lettering, MapSet, PhotoMap, Signals
 from app.datasets import freezing
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.labels import giving, sets
 from app.people import Person
-from app.review import operations
 from app.review.decisions import apply_rules, decide
 from app.review.tables import Assignment, Decision
 from app.selection import browse, near
-from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
+from app.selection.keys import ASKED, LISTED, MEASURED, MEASURES, SEVERAL
 from app.selection.kinds import Column, Label
 from app.selection.query import Selection, parse
 from app.selection.tables import PhotoIndex
@@ -130,6 +131,15 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
         for name in ("brightness", "shadow", "chroma"):
             setattr(measured, name, draw.choice((None, 0.0, 7.0, 60.0)))
         measured.parts = draw.choice((None, 1, 3))
+        for name in ("offset_x", "offset_y"):
+            setattr(measured, name, draw.choice((None, -0.25, 0.0, 0.125)))
+        for name in ("coverage", "whiteness", "uniformity"):
+            setattr(measured, name, draw.choice((None, 0.0, 0.25, 0.9)))
+        measured.background_delta_e, measured.is_cropped = (
+            draw.choice((None, 1.5, 40.0)),
+            draw.choice((None, True, False)),
+        )
+        measured.background_colour = draw.choice((None, "pale blue", "pure white"))
         measured.contrast, measured.confidence = draw.choice((None, 1.0, 7.0, 60.0)), draw.choice((0.3, 0.9))
         if number % 7 == 0:
             session.delete(measured)
@@ -146,6 +156,7 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
                     words=words,
                     place=place,
                     kinds=draw.choice(([], ["price"], ["price", "text"])),
+                    share=draw.choice((0.0, 0.0625, 0.5)),
                 )
             )
         session.flush()
@@ -163,6 +174,12 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
             session.add(MapSet(catalog_id=catalog.id, name=name, kind="lasso", image_ids=ids, person_id=ana.id))
 
     note_times(session, catalog, ana)
+    ids = list(session.scalars(select(Image.id).where(Image.catalog_id == catalog.id)))
+    apart = [draw.choice((0.125, 0.75, None)) for _ in ids[1:]]
+    made = {"took_s": 1.0, "method": "pca", "seed": 1, "photos": 30, "neighbours": 5, "neighbours_kept": 0.5}
+    session.add(PhotoMap(catalog_id=catalog.id, space_id=space, image_ids=ids[1:], points=b"", apart=apart,
+                         same_kind=None, categorised=0, **made))  # fmt: skip
+    session.flush()
 
 
 def note_times(session: Session, catalog: Catalog, ana: Person) -> None:
@@ -261,6 +278,25 @@ def facets_agree(shelf: Shelf, chosen: Selection, facets: browse.Facets) -> None
         values = [value for photo in photos if (value := getattr(photo.signals, key, None)) is not None]
         bins = Counter(min(int(value * browse.BINS), browse.BINS - 1) for value in values)
         assert list(facets.bars[key]) == [bins[place] for place in range(browse.BINS)], (chosen.query, key)
+
+
+def test_every_measure_has_bars(session: Session, shelf: Shelf) -> None:
+    """From where a histogram begins to where it ends; what lies beyond is in its last bar."""
+    for query in ("", "cropped:yes", "width:>700 offsetx:-30..20"):
+        chosen = parse(query, shelf.catalog_id)
+        facets = browse.facets(session, chosen, MEASURES)
+        for name, key in MEASURES.items():
+            ids = shelf.ids(free_of(chosen, name))
+            owner: Any = key.column.class_
+            number = owner.id if owner is Image else owner.image_id
+            values = [
+                value for value in session.scalars(select(key.column).where(number.in_(ids))) if value is not None
+            ]
+            places = [int((value - key.bars_from) * (browse.BINS / key.bars_over)) for value in values]
+            bins = Counter(min(place, browse.BINS - 1) for place in places)
+            assert list(facets.bars[name]) == [bins[place] for place in range(browse.BINS)], (query, name)
+            assert values, name
+            assert facets.untold[name] == len(ids) - len(values), (query, name)
 
 
 def free_of(chosen: Selection, key: str) -> Selection:

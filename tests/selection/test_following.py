@@ -13,9 +13,10 @@ from app.catalog.tables import Catalog, Image, Signals
 from app.database import transaction
 from app.people import Person
 from app.review.decisions import decide
-from app.selection import browse, changes
+from app.review.rules import RuleSettings
+from app.selection import browse, changes, rulings
 from app.selection.changes import PhotoChange
-from app.selection.columns import memory, rows, shape
+from app.selection.columns import memory, numbers, rows, shape
 from app.selection.keys import ASKED
 from app.selection.kinds import Range
 from app.selection.query import Selection
@@ -33,8 +34,11 @@ def catalog_id(engine: Engine, emptied: None) -> int:
         return catalog.id
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_any_writes_are_followed(engine: Engine, catalog_id: int, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "most_codes"), [(0, numbers.MOST_CODES), (1, 20)])
+def test_any_writes_are_followed(
+    engine: Engine, catalog_id: int, seed: int, most_codes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbers, "MOST_CODES", most_codes)  # with few codes, columns outgrow them on the way
     chance = random.Random(seed)
     for _ in range(8):
         with transaction(engine) as session:
@@ -80,6 +84,30 @@ def test_what_was_undone_is_never_seen(engine: Engine, catalog_id: int) -> None:
         writer.rollback()
     with Session(engine) as session:
         assert browse.facets(session, Selection(catalog_id)) == before
+
+
+def test_one_page_is_of_one_moment(engine: Engine, catalog_id: int) -> None:
+    everything = Selection(catalog_id)
+    with Session(engine) as session:
+        before = browse.facets(session, everything)
+        with memory.one_look(session, catalog_id):
+            shown = [tile.id for tile in browse.page(session, everything)]
+            with transaction(engine) as other:
+                late = cast.image(other, other.get_one(Catalog, catalog_id))
+            assert browse.facets(session, everything) == before, "counts and photos belong together"
+            assert browse.count(session, everything) == len(shown)
+            assert [tile.id for tile in browse.page(session, everything)] == shown
+        assert browse.page(session, everything)[0].id == late.id
+        assert browse.count(session, everything) == before.total + 1
+
+
+def test_a_page_that_fails_drops_nothing(engine: Engine, catalog_id: int) -> None:
+    with Session(engine) as session:
+        with pytest.raises(ZeroDivisionError), memory.one_look(session, catalog_id):
+            browse.count(session, Selection(catalog_id))
+            raise ZeroDivisionError
+        assert memory.kept_catalogs(engine).known() == [catalog_id]
+        assert browse.count(session, Selection(catalog_id)) == 30
 
 
 def test_many_changes_are_read_anew(engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,6 +174,19 @@ def test_a_column_of_a_large_catalog_is_read_beside_the_request(
         assert browse.count(session, measured) == 0
 
 
+def test_what_rules_look_at_is_read_at_once(engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_WITHIN_REQUEST", 10)
+    kept = memory.kept_catalogs(engine)
+    kept.load(catalog_id)
+    with Session(engine) as session:
+        first = rulings.changes(session, catalog_id, RuleSettings())
+        kept.settle()
+        monkeypatch.setattr(rulings, "_ruled_in_sql", None)
+        monkeypatch.setattr(rulings, "_histograms_in_sql", None)
+        assert rulings.changes(session, catalog_id, RuleSettings()) == first
+        rulings.histograms(session, catalog_id)
+
+
 def test_a_web_process_reads_the_catalogs_at_its_start(engine: Engine, catalog_id: int) -> None:
     with transaction(engine) as session:
         cast.image(session, cast.catalog(session))
@@ -173,8 +214,8 @@ def test_an_error_half_way_leaves_nothing_half_followed(
     with Session(engine) as session:
         browse.facets(session, Selection(catalog_id))
     kept = memory.kept_catalogs(engine)
-    with pytest.raises(ZeroDivisionError), kept.reading(catalog_id):
-        raise ZeroDivisionError
+    with Session(engine) as session, pytest.raises(ZeroDivisionError):
+        memory.in_memory(session, catalog_id, lambda held, link: 1 // 0)
     assert not kept._kept
     with Session(engine) as session:
         assert browse.count(session, Selection(catalog_id)) == 30

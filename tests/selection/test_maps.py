@@ -43,7 +43,8 @@ class Mapped:
 
     def keep(self, session: Session) -> None:
         points = np.stack([np.linspace(0.05, 0.95, 10), np.full(10, 0.5)], axis=1).astype(np.float32)
-        placed = LaidOut(self.space, self.ids, points, 10, "pca", 12, 9, 0.5, 0.8, 10, 1.0)
+        apart = np.linspace(0, 1, 10, dtype=np.float32)
+        placed = LaidOut(self.space, self.ids, points, 10, "pca", 12, 9, 0.5, 0.8, 10, 1.0, apart)
         sets = [
             NewSet("cluster", self.ids[:4], "mug, red", self.ids[1]), NewSet("cluster", self.ids[4:9], "", self.ids[5]),
             NewSet("far", self.ids[9:]),

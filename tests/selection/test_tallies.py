@@ -22,7 +22,7 @@ from tests.selection.test_every_key import fill
 
 MEASURES = (
     "contrast", "longest_px", "shortest_px", "sharpness", "confidence", "brightness", "clipped_light", "shadow",
-    "blockiness", "detail", "chroma", "border", "seam",
+    "blockiness", "detail", "chroma", "border", "seam", "clipped_dark", "background_delta_e", "fill", "text_share",
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def catalog_id(engine: Engine, emptied: None) -> int:
         for number in session.scalars(text("select image_id from photo_index")).all():
             values = {name: chance.choice((None, 0.0, chance.random(), 60 * chance.random())) for name in MEASURES}
             values |= {
-                "parts": chance.choice((None, 1, 2)), "is_cropped": chance.choice((None, True, False)),
+                "parts": chance.choice((None, 1, 2)), "cropped": chance.choice(("yes", "no", "cannot tell")),
                 "is_contradicted": chance.random() < 0.2, "rule": chance.choice((None, "contradicted", *NAMES)),
                 "background": chance.choice(("white", "plain", "scene", "cannot tell")),
                 "lettering": chance.choice(("beside", "product", "not read")),

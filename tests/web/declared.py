@@ -49,6 +49,7 @@ ROUTES: dict[str, Who] = {
     "GET /catalogs/{catalog_id}/labels.csv": "member",
     "GET /catalogs/{catalog_id}/labels.jsonl": "member",
     "POST /catalogs/{catalog_id}/labels/imports": "member",
+    "POST /catalogs/{catalog_id}/tags": "member",
     "POST /catalogs/{catalog_id}/label-sets": "member",
     "POST /catalogs/{catalog_id}/label-sets/{set_id}": "member",
     "GET /catalogs/{catalog_id}/rules": "member",

@@ -265,13 +265,13 @@ TOLD_BY: dict[str, str] = {
     "POST /exports/{export_id}/retry": "job_asked",
     "POST /compare/{sheet_id}/drawing": "job_asked",
     "POST /images/{image_id}/recaption": "job_asked",
-    "POST /catalogs/{catalog_id}/recaption": "job_asked",
     "POST /intakes": "job_asked",
     "POST /intakes/{intake_id}/repetitions": "job_asked",
     "POST /preflights": "job_asked",
     "POST /runs/{run_id}/model": "job_asked",
     # Histories that are appended to, each row with its person; and what changes nothing yet.
     "POST /catalogs/{catalog_id}/assignments": "",  # the operation has its person
+    "POST /catalogs/{catalog_id}/recaption": "",  # the same
     "POST /catalogs/{catalog_id}/decisions": "decision",
     "POST /operations/{operation_id}/resumption": "job_asked",
     "POST /operations/{operation_id}/undo": "",  # the operation has who took it back
@@ -282,6 +282,7 @@ TOLD_BY: dict[str, str] = {
     "POST /catalogs/{catalog_id}/label-sets": "labels_defined",
     "POST /catalogs/{catalog_id}/label-sets/{set_id}": "labels_defined",
     "POST /catalogs/{catalog_id}/labels": "labelling",
+    "POST /catalogs/{catalog_id}/tags": "labelling",
     "POST /catalogs/{catalog_id}/labels/imports": "labelling",
     "POST /images/{image_id}/labels": "labelling",
     "POST /images/{image_id}/corrections": "correction",

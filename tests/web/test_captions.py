@@ -116,18 +116,26 @@ def test_a_captioner_is_asked_for_a_photo_that_no_person_wrote(
     assert "A captioner never replaces a person's caption" in refused.json()["error"]["sentence"]
 
 
-def test_a_captioner_is_asked_for_a_whole_selection_but_for_what_people_wrote(
+def test_a_selection_is_captioned_anew_but_for_what_people_wrote_and_taken_back(
     client: TestClient, session: Session, photo: Image, me: Person
 ) -> None:
     pile = session.get_one(Catalog, photo.catalog_id)
     mine = cast.image(session, pile, title="Mine", caption="By a machine.")
     writing.rewrite(session, mine.id, "My words.", me, current(session, mine).id)
+    before = current(session, photo).id
     address = f"/catalogs/{pile.id}/recaption"
     asked = client.post(address, data={"q": "", "expected_count": "2"}, headers=JSON)
-    assert asked.status_code == 202, asked.text
-    assert asked.json()["sentence"].startswith("Captions of 1 photo are asked for anew")
-    job = session.get_one(Job, asked.json()["job_id"])
-    assert (job.kind, job.arguments["image_ids"], job.requested_by_id) == ("captions.propose", [photo.id], me.id)
+    assert asked.status_code == 200, asked.text
+    assert asked.json()["sentence"].startswith("Captioned 1 photo anew; 1 keeps its caption, by a person, from a file")
+    assert current(session, photo).captioner == "facts" and current(session, mine).text == "My words."
+    page = client.get(f"/catalogs/{pile.id}/operations").text
+    assert "Captioned 1 photo anew" in page
+    assert client.post(f"/operations/{asked.json()['operation_id']}/undo", headers=JSON).json()["count"] == 1
+    assert current(session, photo).id == before
+    told = client.post(address, data={"q": f"id:{mine.id}", "replaces_people": "1"}, headers=JSON)
+    assert told.json()["changed"] == 1 and current(session, mine).captioner == "facts"
+    assert client.post("/undo", headers=JSON).json()["count"] == 1
+    assert current(session, mine).text == "My words."
     plain = client.post(address, data={"q": "", "next": f"/catalogs/{pile.id}/map"})
     assert (plain.status_code, plain.headers["location"]) == (303, f"/catalogs/{pile.id}/map")
     moved = client.post(address, data={"q": "", "expected_count": "3"}, headers=JSON)

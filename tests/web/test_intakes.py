@@ -419,3 +419,24 @@ def test_the_form_lists_what_was_taken_in_lately(client: TestClient, over: Calla
     asked = over(state)
     answer = client.get("/intakes")
     assert (answer.status_code, f'href="/intakes/{asked.id}"' in answer.text) == (200, True)
+
+
+def test_a_data_set_that_was_cut_off_says_its_commit_and_goes_on_as_the_same_intake(
+    client: TestClient, session: Session
+) -> None:
+    pile = cast.catalog(session)
+    form = {"catalog_id": pile.id, "source": "hub", "dataset_name": "shop/kettles"}
+    assert client.post("/intakes", data=form).status_code == 303
+    asked = newest(session)
+    asked.listed = {"commit": "0123456789abcdef" * 2}
+    failed = jobs.get(session, asked.job_id or 0)
+    failed.state, failed.failure, failed.failure_kind = "failed", "The model hub cannot be reached any more.", "refused"
+    session.flush()
+    page = client.get(f"/intakes/{asked.id}").text
+    assert "hf://datasets/shop/kettles@main at commit 0123456789ab" in page
+    assert "The model hub cannot be reached any more." in page and "Go on" in page
+    assert "Take this folder in again" not in page
+    assert client.post(f"/intakes/{asked.id}/repetitions").status_code == 303
+    again = newest(session)
+    assert again.id == asked.id and again.job_id != failed.id
+    assert "Go on" not in client.get(f"/intakes/{asked.id}").text

@@ -96,8 +96,27 @@ def test_the_grid_labels_what_is_selected_counts_it_and_takes_it_back(
     written = {"label": f"{note.id}:text", f"text-{note.id}": "second choice"}
     assert "second choice" in client.post(there, data=written, headers=JSON).json()["sentence"]
     assert client.post("/undo", headers=JSON).json()["count"] == 3
-    assert client.post("/undo", headers=JSON).json()["sentence"] == "Took back the labels of “View” on 2 photos."
+    assert (
+        client.post("/undo", headers=JSON).json()["sentence"] == "Took back on 2 photos: gave View “front” to 2 photos."
+    )
     assert client.post("/undo", headers=JSON).json()["image_id"] is None
+
+
+def test_a_tag_is_typed_given_filtered_and_taken_away(
+    client: TestClient, session: Session, pile: Catalog, photos: list[Image]
+) -> None:
+    there = f"/catalogs/{pile.id}/tags"
+    asked = {"tag": "summer sale", "q": f"id:{photos[0].id},{photos[1].id}", "expected_count": 2}
+    assert client.post(there, data=asked, headers=JSON).json()["sentence"] == "Gave Tags “summer sale” to 2 photos"
+    chosen = client.get(f"/catalogs/{pile.id}", params={"q": 'label:"tags=summer sale"'})
+    assert chosen.text.count("data-tile=") == 2 and ">summer sale" in chosen.text
+    taken = client.post(there, data=asked | {"q": "", "expected_count": 3, "takes": "1"}, headers=JSON).json()
+    assert taken["sentence"] == "Took Tags “summer sale” from 2 photos; 1 was so already"
+    assert client.post(f"/operations/{taken['operation_id']}/undo", headers=JSON).json()["count"] == 2
+    assert client.post(there, data=asked | {"tag": " "}, headers=JSON).status_code == 422
+    moved = client.post(there, data=asked | {"expected_count": 3}, headers=JSON)
+    assert moved.status_code == 409
+    assert "Gave Tags" in client.get(f"/catalogs/{pile.id}/operations").text
 
 
 def test_an_undo_takes_back_what_was_done_last_a_label_or_a_decision(

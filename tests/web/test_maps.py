@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from fastapi import FastAPI
@@ -38,7 +40,8 @@ def mapped(session: Session, count: int = 6, reads_words: bool = False) -> tuple
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     embeddings.record(session, space, dict(zip(ids, vectors.tolist(), strict=True)))
     points = np.stack([np.linspace(0.1, 0.9, count), np.full(count, 0.5)], axis=1).astype(np.float32)
-    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.68, 0.66, count, 291.0)
+    apart = np.linspace(0, 1, count, dtype=np.float32)
+    placed = LaidOut(space, ids, points, count, "umap", 12, 5, 0.68, 0.66, count, 291.0, apart)
     maps.record(session, pile.id, placed, [NewSet("cluster", ids[:3], "mug, red", ids[1]), NewSet("far", ids[5:])])
     return pile, ids
 
@@ -151,6 +154,22 @@ def test_similar_photos_stand_in_the_pane_of_a_photo(client: TestClient, session
     grid = client.get(f"/catalogs/{pile.id}", params={"q": f"similar:{ids[2]}", "sort": "alike"})
     assert "similar to photo" in grid.text
     assert grid.text.index(f'data-tile="{ids[2]}"') < grid.text.index(f'data-tile="{ids[0]}"')
+
+
+def test_any_selection_is_shown_from_the_most_alike_to_the_least(client: TestClient, session: Session) -> None:
+    pile, ids = mapped(session)
+    sort = f"alike:similar:{ids[3]}"
+    assert f"?sort={sort}" in client.get(f"/images/{ids[3]}/card").text
+    lone = cast.red_kettle(session, pile)
+    grid = client.get(f"/catalogs/{pile.id}", params={"q": "decision:unseen", "sort": sort}).text
+    assert f'<option value="{sort}" selected>Most alike first: similar to photo {ids[3]}</option>' in grid
+    shown = [int(number) for number in re.findall(r'data-tile="(\d+)"', grid)]
+    assert shown[0] == ids[3] and shown[-1] == lone.id and sorted(shown) == sorted([*ids, lone.id])
+    assert f"sort=alike%3Asimilar%3A{ids[3]}" in grid, "photos lead on in this order"
+    desk = client.get(f"/images/{ids[3]}", params={"q": "decision:unseen", "sort": sort})
+    assert desk.status_code == 200 and f"/images/{shown[1]}" in desk.text
+    refused = client.get(f"/catalogs/{pile.id}", params={"sort": "alike:category:lamps"})
+    assert refused.status_code == 422 and "similar, like, unlike and looks alone" in refused.text
 
 
 def test_words_are_read_by_a_model_that_reads_them(

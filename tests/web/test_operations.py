@@ -7,10 +7,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.bulk import operations
 from app.catalog.tables import Catalog, Image
 from app.jobs import Job
 from app.people import Person
-from app.review import operations
 from app.review.decisions import current
 from app.review.tables import Operation
 from app.selection.query import parse

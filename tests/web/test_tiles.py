@@ -117,7 +117,7 @@ def test_a_choice_is_found_in_a_long_facet(
 
 
 def test_histograms_are_those_that_a_browser_chose(client: TestClient, session: Session, pile: Catalog) -> None:
-    for contrast in (2.0, 2.0, 97.0):
+    for contrast in (2.0, 2.0, 97.0, None):
         photo = cast.image(session, pile)
         session.get_one(Signals, photo.id).contrast = contrast
     session.flush()
@@ -133,6 +133,9 @@ def test_histograms_are_those_that_a_browser_chose(client: TestClient, session: 
     client.cookies.set("packshot-measures", "contrast.lost")
     assert shown() == {"contrast": [2, *[0] * 18, 1]}
     text = client.get(f"/catalogs/{pile.id}").text
+    untold = re.search(r'href="([^"]*contrast(?:%3A|:)none[^"]*)" data-filter>(\d+) cannot be told', text)
+    assert untold and untold[2] == "1"
+    assert client.get(untold[1]).context["total"] == 1  # type: ignore[attr-defined]
     assert 'data-range="contrast" data-top="100" data-unit=" ΔE"' in text
     assert re.search(r'value="contrast" data-measure checked', text)
     client.cookies.set("packshot-measures", "")

@@ -9,10 +9,11 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.catalog import embeddings
+from app.bulk import undoing
+from app.catalog import embeddings, look_codes, look_pairs
 from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
 from app.catalog.embeddings import EmbedderFacts
-from app.catalog.tables import Catalog, Image, Signals
+from app.catalog.tables import Catalog, EmbeddingSpace, Image, Signals
 from app.database import transaction, utc_now
 from app.errors import Conflict, Refused
 from app.jobs import Job
@@ -138,7 +139,7 @@ def test_linked_photos_are_rejected_as_copies_and_come_back(
     group(engine, settings, pile)  # changes nothing of what people said
     with transaction(engine) as session:
         assert session.get_one(Image, copy.id).is_linked
-        assert duplicates.undo(session, ana).count == 1
+        assert undoing.undo(session, ana).count == 1
         now = decisions.current(session, copy.id)
         assert now is not None and now.verdict == "kept" and not session.get_one(Image, copy.id).is_linked
         assert decisions.current(session, best.id) is None
@@ -155,7 +156,7 @@ def test_what_is_no_duplicate_is_never_proposed_again(
     group(engine, settings, pile)
     with transaction(engine) as session:
         assert [grade for grade, _ in state(session, pile)] == ["product"]
-        duplicates.undo(session, ana)
+        undoing.undo(session, ana)
         assert duplicates.regroup(session, pile.id) == 2
 
 
@@ -172,9 +173,9 @@ def test_another_best_is_remembered_and_taken_back(
         assert session.get_one(DuplicateGroup, number).best_id == second and session.get_one(Image, second).is_best
         duplicates.rule(session, number, ana, "linked")
         assert session.get_one(Image, first).is_linked and not session.get_one(Image, second).is_linked
-        duplicates.undo(session, ana)
+        undoing.undo(session, ana)
         assert session.get_one(DuplicateGroup, number).best_id == second
-        duplicates.undo(session, ana)
+        undoing.undo(session, ana)
         assert session.get_one(DuplicateGroup, number).best_id == first and session.get_one(Image, first).is_best
 
 
@@ -192,7 +193,7 @@ def test_all_sure_groups_are_linked_at_once_and_come_back_at_once(
         with pytest.raises(Refused):
             duplicates.link_sure(session, pile.id, ana)
         assert session.scalar(select(Image.id).where(Image.is_linked).limit(1)) is not None
-        assert duplicates.undo(session, ana).count == 2
+        assert undoing.undo(session, ana).count == 2
         assert session.scalar(select(Image.id).where(Image.is_linked).limit(1)) is None
 
 
@@ -222,9 +223,9 @@ def seen(near: int, share: float, count: int = 40) -> list[float]:
     return [float(value) for value in vector]
 
 
-@pytest.mark.parametrize("is_indexed", [False, True])
+@pytest.mark.parametrize("is_coded", [False, True])
 def test_looks_that_come_after_the_grouping_and_later_photos_join_the_product(
-    engine: Engine, settings: Settings, is_indexed: bool
+    engine: Engine, settings: Settings, is_coded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with transaction(engine) as session:
         pile = cast.catalog(session)
@@ -236,9 +237,11 @@ def test_looks_that_come_after_the_grouping_and_later_photos_join_the_product(
     vectors = {number: seen(at, 1.0) for at, number in enumerate(numbers)}
     vectors |= {other_view: seen(0, 0.9), variant: seen(1, 0.9)} | {copy: seen(2, 1.0) for copy in copies}
     embedded(engine, vectors)
-    if is_indexed:
+    if is_coded:
+        monkeypatch.setattr(look_pairs, "COMPARED_AT_MOST", 0)
+        monkeypatch.setattr(look_codes, "CODED_FROM", 1)
         with transaction(engine) as session:
-            session.execute(text("update embedding_space set is_indexed = true"))
+            assert look_codes.lay(session, session.scalars(select(EmbeddingSpace.id)).one())
     looked = group(engine, settings, pile)
     assert (looked.result["looked"], looked.result["groups"]) == (28, 2), looked.failure
     with transaction(engine) as session:

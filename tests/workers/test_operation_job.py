@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import Engine, select
 
 from app import jobs
+from app.bulk import operations
 from app.catalog.tables import Catalog
 from app.database import transaction
 from app.jobs import Job
 from app.people import Person
-from app.review import operations
 from app.review.tables import Decision, Operation
 from app.selection.query import parse
 from app.settings import Settings

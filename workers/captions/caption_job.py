@@ -59,7 +59,7 @@ def _propose_part(work: Work) -> dict[str, Any]:
     # Of the photos of a whole catalog more are open than of photos that somebody named.
     ids, written = work.arguments["image_ids"], 0
     work.tell(total=len(ids))
-    for done, batch in _batches(ids[work.before :], FACTS_AT_ONCE):
+    for done, batch in batches(ids[work.before :], FACTS_AT_ONCE):
         with work.transaction() as session:
             work.keep(session, done)
             written += proposing.propose_facts(session, batch)
@@ -79,14 +79,10 @@ def look(work: Work, models: ModelCache, load: Load = captioner.load) -> dict[st
 def _look_part(work: Work, models: ModelCache, load: Load) -> dict[str, Any]:
     model, ids = str(work.arguments["model"]), work.arguments["image_ids"]
     work.tell(total=len(ids), note=f"Loading {model}")
-    try:
-        # The next part finds it loaded.
-        looking = models.other(model, lambda: load(model, best_device()))
-    except InputError as refusal:
-        raise Refused(str(refusal)) from refusal
+    looking = model_of(models, model, load)
     written, passed_over = 0, list[str]()
-    for done, batch in _batches(ids[work.before :], LOOKS_AT_ONCE):
-        photos, unread = _read(work, batch)
+    for done, batch in batches(ids[work.before :], LOOKS_AT_ONCE):
+        photos, unread = read(work, batch)
         passed_over += unread
         texts = looking.caption([photo.picture for photo in photos])
         for photo, text in zip(photos, texts, strict=True):
@@ -97,6 +93,24 @@ def _look_part(work: Work, models: ModelCache, load: Load) -> dict[str, Any]:
         work.tell(done=done, note=f"{len(passed_over)} passed over" if passed_over else "")
         work.go_on()
     return {"photos": len(ids), "written": written, "passed_over": passed_over}
+
+
+def model_of(models: ModelCache, model: str, load: Load) -> Captioner:
+    """The model, loaded; the next part finds it so. Raises Refused when it cannot be used."""
+    try:
+        return models.other(model, lambda: load(model, best_device()))
+    except InputError as refusal:
+        raise Refused(str(refusal)) from refusal
+
+
+def settings_of(looking: Captioner) -> dict[str, Any]:
+    """How a model wrote, as it is kept with each caption."""
+    return {
+        "prompt": captioner.PROMPT if looking.is_asked else None,
+        "max_new_tokens": captioner.MAX_NEW_TOKENS,
+        "longest_side_px": captioner.LONGEST_SIDE_PX,
+        **({"revision": looking.revision} if looking.revision else {}),
+    }
 
 
 def _end(work: Work, parts: Results) -> dict[str, Any]:
@@ -115,14 +129,14 @@ def _awaiting(work: Work) -> list[int]:
         return proposing.awaiting(session, int(work.arguments["catalog_id"]), work.arguments["image_ids"])
 
 
-def _batches(ids: Sequence[int], size: int) -> Iterator[tuple[int, Sequence[int]]]:
+def batches(ids: Sequence[int], size: int) -> Iterator[tuple[int, Sequence[int]]]:
     """Batches of ids, each with how many of these are done after it."""
     for start in range(0, len(ids), size):
         batch = ids[start : start + size]
         yield start + len(batch), batch
 
 
-def _read(work: Work, ids: Sequence[int]) -> tuple[list[ReadPhoto], list[str]]:
+def read(work: Work, ids: Sequence[int]) -> tuple[list[ReadPhoto], list[str]]:
     """The photos that can be read, and a sentence for each one that cannot."""
     with work.transaction() as session:
         rows = session.execute(
@@ -142,13 +156,7 @@ def _read(work: Work, ids: Sequence[int]) -> tuple[list[ReadPhoto], list[str]]:
 
 def _keep(work: Work, image_id: int, text: str, looking: Captioner) -> bool:
     """Propose one caption under the job's token. False when nothing was written."""
-    settings = {
-        "prompt": captioner.PROMPT if looking.is_asked else None,
-        "max_new_tokens": captioner.MAX_NEW_TOKENS,
-        "longest_side_px": captioner.LONGEST_SIDE_PX,
-        **({"revision": looking.revision} if looking.revision else {}),
-    }
     with work.transaction() as session:
         jobs.beat(session, work.claim)
         image = session.get(Image, image_id, with_for_update={"read": True, "key_share": True})
-        return image is not None and propose(session, image, text, looking.name, settings) is not None
+        return image is not None and propose(session, image, text, looking.name, settings_of(looking)) is not None

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from PIL.Image import Image as Picture
 
 from app import jobs
-from app.catalog import embeddings
+from app.catalog import embeddings, look_codes
 from app.catalog.embeddings import EmbedderFacts
 from app.catalog.files import view_path
 from app.catalog.signals import Unmeasured
@@ -143,14 +143,14 @@ def _read(work: Work, images: list[Unmeasured], wanted_px: int) -> tuple[dict[in
 
 
 def _end(work: Work, parts: Results) -> dict[str, Any]:
-    """Many vectors get their index, and few enough photos their map."""
+    """Many vectors get their codes, and few enough photos their map."""
     catalog_id = int(work.arguments["catalog_id"])
     photos = sum(part["photos"] for part in parts)
     passed_over = [sentence for part in parts for sentence in part["passed_over"]]
     with work.transaction() as session:
         jobs.beat(session, work.claim, note="Making it quick to search")
-        for space_id in {part["space_id"] for part in parts}:
-            embeddings.index_large(session, space_id)
+        if (space := embeddings.coverage(session, catalog_id).space) is not None:
+            look_codes.lay(session, space.id)
         asker = jobs.asker(session, work.claim.job_id)
         if photos:
             # What looks like one product joins the groups of duplicates.

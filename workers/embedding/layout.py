@@ -14,7 +14,6 @@ import numpy as np
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Numbers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-Booleans = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 SEED: Final = 12
 NEIGHBOURS: Final = 15
@@ -54,7 +53,8 @@ class Directions:
 class MapLayout:
     """A map of n photos: `points` (n, 2) float32, 0 to 1; `near` (n, k) places of the nearest in the embedding, nearest
     first; `kept` the mean share of these that are among the k nearest on the map; `clusters` (n,) numbers from 0, -1
-    for none; `is_far` (n,) bool. What is as far from its nearest as `far_from` is far from everything.
+    for none; `apart` (n,) float32, see `apart_from`. What is as far from its nearest as `far_from` is far from
+    everything.
 
     `strong` (n, at most 50) are their vectors along `directions`, by which others are placed; `index` finds the nearest
     of these, None where they are so few that all are compared."""
@@ -63,7 +63,7 @@ class MapLayout:
     near: Numbers
     kept: float
     clusters: Numbers
-    is_far: Booleans
+    apart: Floats
     method: str
     directions: Directions
     strong: Floats
@@ -84,15 +84,15 @@ def lay_out(vectors: np.ndarray[Any, Any], seed: int = SEED) -> MapLayout:
         method = "umap" if count > FEW else "pca"
         flat = _umap(strong, near, distances, seed) if method == "umap" else _flat(strong)
         points = _fitted(flat)
-        far_from = _far_from(distances)
+        apart = apart_from(distances)
         return MapLayout(
-            points, near, _kept(points, near), _clusters(points, seed), _is_far(distances, far_from), method,
-            directions, strong, far_from, index,
+            points, near, _kept(points, near), _clusters(points, seed), apart, method, directions, strong,
+            _far_from(apart), index,
         )  # fmt: skip
 
 
-def place(made: MapLayout, vectors: np.ndarray[Any, Any]) -> tuple[Floats, Numbers, Booleans]:
-    """Where (m, d) vectors lie on a map that they were not laid out on: points (m, 2), clusters (m,), is_far (m,)."""
+def place(made: MapLayout, vectors: np.ndarray[Any, Any]) -> tuple[Floats, Numbers, Floats]:
+    """Where (m, d) vectors lie on a map that they were not laid out on: points (m, 2), clusters (m,), apart (m,)."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
@@ -104,7 +104,7 @@ def place(made: MapLayout, vectors: np.ndarray[Any, Any]) -> tuple[Floats, Numbe
     around = made.points[near]
     is_close = np.linalg.norm(around - around[:, :1], axis=2) <= ISLAND
     points = (around * is_close[..., None]).sum(axis=1) / is_close.sum(axis=1)[:, None]
-    return points.astype(np.float32), made.clusters[near[:, 0]], _is_far(distances, made.far_from)
+    return points.astype(np.float32), made.clusters[near[:, 0]], apart_from(distances)
 
 
 def directions_of(vectors: np.ndarray[Any, Any]) -> Directions:
@@ -223,19 +223,19 @@ def _clusters(points: Floats, seed: int) -> Numbers:
     return np.array([by_size.get(label, -1) for label in labels], dtype=np.int64)
 
 
-def _far_from(distances: Floats) -> float:
+def apart_from(distances: Floats) -> Floats:
+    """How far each photo is from the five nearest to it, on average, of (n, k) distances, nearest first: (n,) float32,
+    0 to 2 for vectors of length 1; NaN where there is no other."""
+    if not distances.shape[1]:
+        return np.full(len(distances), np.nan, dtype=np.float32)
+    return np.asarray(distances[:, :PLACED_BY].mean(axis=1), dtype=np.float32)
+
+
+def _far_from(apart: Floats) -> float:
     """How far away its five nearest are for a photo to be far from everything: as those of the farthest hundredth.
 
     A share, for how far is far changes with the catalog: by Tukey's fence none of 1,192 pieces of clothing was."""
-    if len(distances) < FEW:
-        return float("inf")
-    return float(np.quantile(distances[:, :PLACED_BY].mean(axis=1), 1 - FAR_SHARE))
-
-
-def _is_far(distances: Floats, far_from: float) -> Booleans:
-    if far_from == float("inf"):
-        return np.zeros(len(distances), dtype=np.bool_)
-    return np.asarray(distances[:, :PLACED_BY].mean(axis=1) >= far_from)
+    return float(np.quantile(apart, 1 - FAR_SHARE)) if len(apart) >= FEW else float("inf")
 
 
 def middle_of(points: Floats, members: Numbers) -> int:

@@ -43,7 +43,7 @@ def map_photos(work: Work) -> dict[str, Any]:
     same_kind, categorised = _same_kind(made, [kinds.get(image_id) for image_id in laid])
     placed = LaidOut(
         space_id, placed_ids, everywhere.points, photos, made.method, layout.SEED, made.near.shape[1], made.kept,
-        same_kind, categorised, time.monotonic() - began,
+        same_kind, categorised, time.monotonic() - began, everywhere.apart,
     )  # fmt: skip
     sets = _sets(made, laid, words, placed_ids, everywhere)
     with work.transaction() as session:
@@ -56,26 +56,26 @@ def map_photos(work: Work) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Everywhere:
-    """All photos on a map, those laid out first: `points` (n, 2), `clusters` (n,), `is_far` (n,), as in MapLayout."""
+    """All photos on a map, those laid out first: `points` (n, 2), `clusters` (n,), `apart` (n,), as in MapLayout."""
 
     points: layout.Floats
     clusters: layout.Numbers
-    is_far: layout.Booleans
+    apart: layout.Floats
 
 
 def _place_others(
     work: Work, space_id: int, made: MapLayout, laid: Sequence[int], others: layout.Numbers
 ) -> tuple[list[int], Everywhere]:
     """The photos laid out and behind them the others, each where its like lie."""
-    ids, parts = list(laid), [(made.points, made.clusters, made.is_far)]
+    ids, parts = list(laid), [(made.points, made.clusters, made.apart)]
     for start in range(0, len(others), PLACED_AT_ONCE):
         some, vectors = _read(work, space_id, others[start : start + PLACED_AT_ONCE])
         if some:
             ids += some
             parts.append(layout.place(made, vectors))
         work.tell(done=len(ids), note="Placing the others")
-    points, clusters, is_far = zip(*parts, strict=True)
-    return ids, Everywhere(np.concatenate(points), np.concatenate(clusters), np.concatenate(is_far))
+    points, clusters, apart = zip(*parts, strict=True)
+    return ids, Everywhere(np.concatenate(points), np.concatenate(clusters), np.concatenate(apart))
 
 
 def _embedded(work: Work, catalog_id: int) -> tuple[int, layout.Numbers, int]:
@@ -135,5 +135,5 @@ def _sets(
         of_all = [ids[place] for place in np.flatnonzero(everywhere.clusters == number).tolist()]
         name = map_words.named(telling, [named.words for named in sets])
         sets.append(NewSet("cluster", of_all, name, centre))
-    far = [ids[place] for place in np.flatnonzero(everywhere.is_far).tolist()]
+    far = [ids[place] for place in np.flatnonzero(everywhere.apart >= made.far_from).tolist()]
     return [*sets, NewSet("far", far)] if far else sets

@@ -41,11 +41,13 @@ def _end(work: Work, parts: Results) -> dict[str, Any]:
 
 
 def _waiting(work: Work) -> list[UnreadImage]:
-    from workers.lettering.reader import LETTERING_VERSION
+    from workers.lettering.reader import LETTERING_VERSION, READ_SINCE
 
     with work.transaction() as session:
         catalog_id = int(work.arguments["catalog_id"])
-        return lettering.unread(session, catalog_id, LETTERING_VERSION, work.arguments.get("image_ids"))
+        return lettering.unread(
+            session, catalog_id, LETTERING_VERSION, work.arguments.get("image_ids"), as_good=READ_SINCE
+        )
 
 
 def _read_part(work: Work) -> dict[str, Any]:
@@ -59,6 +61,9 @@ def _read_part(work: Work) -> dict[str, Any]:
         batch = waiting[start : start + BATCH]
         lines: dict[int, list[TextLine]] = {}
         for image in batch:
+            if image.lines is not None:
+                lines[image.image_id] = list(image.lines)
+                continue
             try:
                 with Pillow.open(view_path(work.storage, image.view_sha256)) as view:
                     lines[image.image_id] = read(view, image.outline)

@@ -16,8 +16,10 @@ from PIL import Image as Pillow
 
 from app.catalog.text_lines import TextLine, is_beside
 
-# Raise when the reading changes: images read by an older version are read again.
-LETTERING_VERSION: Final = 2
+# Raise the first when more is told of what was read, both when the reading changes: images read by a version before
+# `READ_SINCE` are read again, of the others only more is told.
+LETTERING_VERSION: Final = 3
+READ_SINCE: Final = 2
 SIDE_PX: Final = 960
 # The detector enlarges a picture until its shorter side has 736 px: of a strip 20 px wide that took 5 GB and half a
 # minute. So a strip is laid on paper that is this share of its length wide.

@@ -11,12 +11,14 @@ from sqlalchemy import Connection, Select, select
 
 from app.catalog.tables import Image
 from app.selection.columns.labels import LabelPairs
+from app.selection.columns.looks import LooksInMemory
+from app.selection.columns.numbers import Array
 from app.selection.columns.rows import Columns
-from app.selection.columns.shape import NEVER, SHAPES, Array, name_of
+from app.selection.columns.shape import NEVER, SHAPES, name_of
 from app.selection.keys import ASKED
 from app.selection.kinds import NOTHING, Around, Key, Label, Measure, Number, OneOf, Range, SomeOf, YesNo
 from app.selection.labelled import Labelled, numbers_of, sets_of
-from app.selection.near import Similar
+from app.selection.near import Looking
 from app.selection.query import GROUPS, Selection
 from app.selection.tables import PhotoIndex, PhotoText
 from app.selection.tree import AllOf, AnyOf, Node, Term, Without, alone
@@ -30,8 +32,8 @@ _FEW: Final = 2_000
 class Asker:
     """Answers filters on the columns of one catalog. What PostgreSQL judged of texts is kept, and follows changes."""
 
-    def __init__(self, columns: Columns) -> None:
-        self.columns = columns
+    def __init__(self, columns: Columns, looks: LooksInMemory) -> None:
+        self.columns, self.looks = columns, looks
         self.labels = LabelPairs(columns)
         self._judged: OrderedDict[tuple[str, tuple[Any, ...]], Array] = OrderedDict()
 
@@ -78,6 +80,8 @@ class Asker:
         key = ASKED[term.key]
         if isinstance(key, Labelled):
             return self._labelled(connection, term)
+        if isinstance(key, Looking) and (mask := self._looking(connection, key, term, around)) is not None:
+            return mask
         mask = self._any_of(connection, key, term.values)
         if mask is None:
             return self._asked_of_database(connection, term, around, is_wide)
@@ -87,7 +91,7 @@ class Asker:
 
     def _any_of(self, connection: Connection, key: Key, values: Sequence[Any]) -> Array | None:
         """Whether the key's column holds one of the values; None where no column can tell."""
-        if isinstance(key, Number) and not isinstance(key, Similar):
+        if isinstance(key, Number) and not isinstance(key, Looking):
             mask = np.zeros(self.columns.count, bool)
             mask[self.columns.places(values)] = True
             return mask
@@ -102,17 +106,30 @@ class Asker:
         if isinstance(key, OneOf):
             return self._coded(connection, name_of(key.column), values)
         if isinstance(key, Measure):
-            column = self.columns.column(connection, name_of(key.column))
-            within: Array = np.logical_or.reduce([_within(column, bounds, key.top / key.full) for bounds in values])
-            return within
+            unit = key.top / key.full
+            return self.columns.measured(connection, name_of(key.column)).each(
+                lambda numbers: np.logical_or.reduce([_within(numbers, bounds, unit) for bounds in values])
+            )
         if isinstance(key, When):
-            column = self.columns.column(connection, name_of(key.column))
-            happened: Array = np.logical_or.reduce([_happened(column, period) for period in values])
-            return happened
+            return self.columns.measured(connection, name_of(key.column)).each(
+                lambda days: np.logical_or.reduce([_happened(days, period) for period in values])
+            )
         if isinstance(key, Who):
             people = list(connection.scalars(key.people(values))) + [0] * (None in values)
-            return np.isin(self.columns.column(connection, name_of(key.column)), people)
+            of_person = self.columns.measured(connection, name_of(key.column))
+            return of_person.each(lambda numbers: np.isin(numbers, people))
         return None
+
+    def _looking(self, connection: Connection, key: Looking, term: Term, around: AllOf) -> Array | None:
+        """As `Looking.clause`; None where SQL has to be asked."""
+        mask = np.zeros(self.columns.count, bool)
+        aims, is_left_out = key.limits(term.values, term.is_not, around.beside(term.key, self.columns.catalog_id))
+        for aim in aims:
+            ids = self.looks.nearest(connection, aim)
+            if ids is None:
+                return None
+            mask[self.columns.places(ids)] = True
+        return ~mask if is_left_out else mask
 
     def _labelled(self, connection: Connection, term: Term) -> Array:
         """As `Labelled.clause`. Names are looked up each time: a set that is renamed changes no photo."""
@@ -136,17 +153,17 @@ class Asker:
         return self.columns.names[name].chosen(list(values))[codes]
 
     def _coded(self, connection: Connection, name: str, values: Sequence[Any]) -> Array:
-        codes = self.columns.column(connection, name)
         is_chosen = np.zeros(256, bool)
         is_chosen[[place for place, value in enumerate(SHAPES[name].values, 1) if value in values]] = True
-        return is_chosen[codes]
+        return self.columns.words(connection, name).each(lambda codes: is_chosen[codes])
 
     def _listed(self, connection: Connection, key: SomeOf, values: Sequence[Any]) -> Array:
         name = name_of(key.column)
-        bits = self.columns.column(connection, name)
         wanted = sum(1 << place for place, value in enumerate(SHAPES[name].values) if value in values)
-        mask: Array = (bits & wanted) != 0
-        return mask | (bits == 0) if NOTHING in values else mask
+        is_nothing = NOTHING in values
+        return self.columns.measured(connection, name).each(
+            lambda bits: ((bits & wanted) != 0) | (is_nothing & (bits == 0))
+        )
 
     def _asked_of_database(self, connection: Connection, term: Term, around: AllOf, is_wide: bool) -> Array:
         key = ASKED[term.key]

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from sqlalchemy import Connection
 
 from app.selection.columns.asking import Asker
+from app.selection.columns.looks import AlikeRows, LooksInMemory
+from app.selection.columns.numbers import Array, NumberColumn
 from app.selection.columns.orders import ORDERED, SORTED_BY, Orders
 from app.selection.columns.rows import Columns
-from app.selection.columns.shape import SHAPES, Array, name_of
+from app.selection.columns.shape import SHAPES, WORDS, digits, name_of
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
-from app.selection.kinds import NOTHING, Column, Label, Measure, OneOf
+from app.selection.kinds import NOTHING, Column, Label, Measure
 from app.selection.labelled import Labelled
-from app.selection.near import Inside, Looks, Similar
+from app.selection.near import Inside, Looking, Wished
 from app.selection.query import Selection
 from app.selection.tables import PhotoIndex
 from app.selection.when import When, Who
@@ -25,29 +29,41 @@ Counted = dict[str, dict[str | None, int]]
 _MASKS_KEPT: Final = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """A selection in an order, by its name; by likeness, with what it goes by."""
+
+    selection: Selection
+    sort: str
+    aims: Wished = ()
+
+
 class CatalogInMemory:
     """Answers for one catalog, each call with a connection in one repeatable-read transaction, after `catch_up`."""
 
     def __init__(self, catalog_id: int) -> None:
         self.columns = Columns(catalog_id)
-        self._asker = Asker(self.columns)
+        self.looks = LooksInMemory(self.columns)
+        self._asker = Asker(self.columns, self.looks)
         self._orders = Orders(self.columns)
         self._masks: OrderedDict[Selection, tuple[int, Array]] = OrderedDict()
 
     def catch_up(self, connection: Connection) -> None:
         """Follow what was committed until this connection's transaction began."""
         self._asker.follow(connection, self.columns.catch_up(connection))
+        self.looks.let_go(time.monotonic())
 
     def prefetch(self, connection: Connection) -> None:
         """Read what the facet pane and the sort orders ask for."""
-        columns = [
-            key.spelling if isinstance(key, Label) else key.column for key in (*LISTED.values(), *MEASURED.values())
-        ]
-        columns += [key.column for key in SEVERAL.values()]
-        columns += [key.widening.column for key in LISTED.values() if key.widening]
-        self.columns.prefetch(connection, [*map(name_of, columns), *ORDERED])
+        named = [key.spelling for key in LISTED.values() if isinstance(key, Label)]
+        columns = [*named, *(key.column for key in (*MEASURED.values(), *SEVERAL.values()))]
+        self.columns.prefetch(connection, [WORDS.name, *map(name_of, columns), *ORDERED])
         for ordered in ORDERED:
             self._orders.rows(connection, ordered)
+
+    def ready(self, connection: Connection, columns: Sequence[Column]) -> None:
+        """Have these columns read, at once where they were not yet. Raises NotReadYet, of all that are missing."""
+        self.columns.prefetch(connection, map(name_of, columns))
 
     def chosen(self, connection: Connection, selection: Selection) -> Array:
         """Whether the selection holds each row's photo (bool)."""
@@ -58,7 +74,7 @@ class CatalogInMemory:
         for limit in self._asker.masks(connection, selection).values():
             mask &= limit
         # Who is nearest, what people and labels are called and which day it is change with what no column holds.
-        changing = Similar | Looks | Inside | When | Who | Labelled
+        changing = Looking | Inside | When | Who | Labelled
         if not any(isinstance(ASKED[term.key], changing) for term in selection.every_term):
             self._masks[selection] = (self.columns.changes, mask)
             if len(self._masks) > _MASKS_KEPT:
@@ -80,46 +96,43 @@ class CatalogInMemory:
         numbers = np.zeros(256, np.uint8)
         words = (None, *SHAPES[name].values)
         numbers[: len(words)] = [number(word) for word in words]
-        return numbers[self.columns.column(connection, name)]
+        return self.columns.words(connection, name).each(lambda codes: numbers[codes])
 
     def has(self, connection: Connection, column: Column, *words: Any) -> Array:
         """Whether a column of few words has one of these for a photo (bool); a missing value is none of them."""
         return self.coded(connection, column, lambda word: word in words).astype(bool)
 
-    def measured(self, connection: Connection, column: Column) -> Array:
-        """A measure's values, one for each photo: float64, NaN where nothing was measured."""
-        return self.columns.column(connection, name_of(column))
+    def measured(self, connection: Connection, column: Column) -> NumberColumn:
+        """A measure's values, one for each photo; NaN where nothing was measured."""
+        return self.columns.measured(connection, name_of(column))
 
     def tally(
         self, connection: Connection, selection: Selection, columns: Sequence[Column]
     ) -> dict[tuple[Any, ...], int]:
-        """How many photos of the selection there are of each combination of the values of columns of few words."""
-        mask = self.chosen(connection, selection)
-        words = [(None, *SHAPES[name_of(column)].values) for column in columns]
-        combined = np.zeros(int(np.count_nonzero(mask)), np.uint16)
-        for column, values in zip(columns, words, strict=True):
-            combined *= len(values)
-            combined += self.columns.column(connection, name_of(column))[mask]
-        counts = np.bincount(combined)
-        there = np.flatnonzero(counts)
-        places = np.stack(np.unravel_index(there, [len(values) for values in words]), axis=1)
-        return {
-            tuple(values[place] for values, place in zip(words, row, strict=True)): count
-            for row, count in zip(places.tolist(), counts[there].tolist(), strict=True)
-        }
+        """How many photos of the selection there are of each combination of the values of columns of `TOGETHER`."""
+        numbers, counts = self.columns.measured(connection, WORDS.name).tally(self.chosen(connection, selection))
+        names = [name_of(column) for column in columns]
+        words = [(None, *SHAPES[name].values) for name in names]
+        places = np.stack([digits(numbers, name) for name in names], axis=1)
+        tallied: Counter[tuple[Any, ...]] = Counter()
+        for row, photos in zip(places.tolist(), counts.tolist(), strict=True):
+            tallied[tuple(values[place] for values, place in zip(words, row, strict=True))] += photos
+        return dict(tallied)
 
     def beside(
-        self, connection: Connection, selection: Selection, sort: str, image_id: int | None, size: int, forwards: bool
+        self, connection: Connection, asked: Ordered, image_id: int | None, size: int, forwards: bool
     ) -> list[int] | None:
         """Numbers of up to `size` photos behind (or before) a photo, nearest first; of the first ones for None.
 
-        None where there is no such photo.
+        None where there is no such photo, or the order is none that columns tell.
         """
-        column, is_down = SORTED_BY[sort]
-        mask, rows = self.chosen(connection, selection), self._orders.rows(connection, column)
         row = None if image_id is None else self.columns.place(image_id)
         if row is None and image_id is not None:
             return None
+        if asked.aims:
+            return self._beside_alike(connection, asked, row, size, forwards)
+        column, is_down = SORTED_BY[asked.sort]
+        mask, rows = self.chosen(connection, asked.selection), self._orders.rows(connection, column)
         upwards = is_down != forwards
         count = self.columns.count
         start = (0 if upwards else count - 1) if row is None else self._orders.place(connection, column, row)
@@ -134,25 +147,56 @@ class CatalogInMemory:
                 break
         return chosen
 
-    def position(self, connection: Connection, selection: Selection, sort: str, image_id: int) -> int | None:
-        """How many photos stand before this one, counting from 1; None where there is no such photo."""
+    def position(self, connection: Connection, asked: Ordered, image_id: int) -> int | None:
+        """How many photos stand before this one, counting from 1; None as in `beside`."""
         row = self.columns.place(image_id)
         if row is None:
             return None
-        column, is_down = SORTED_BY[sort]
-        mask, rows = self.chosen(connection, selection), self._orders.rows(connection, column)
+        if asked.aims:
+            alike = self._alike(connection, asked, row)
+            return None if alike is None else alike.place(row) + 1
+        column, is_down = SORTED_BY[asked.sort]
+        mask, rows = self.chosen(connection, asked.selection), self._orders.rows(connection, column)
         place = self._orders.place(connection, column, row)
         before = slice(place + 1, None) if is_down else slice(0, place)
         return int(np.count_nonzero(mask[before] if rows is None else mask[rows[before]])) + 1
 
-    def at(self, connection: Connection, selection: Selection, sort: str, place: int) -> int | None:
-        """The photo just before `place` (from 2)."""
-        column, is_down = SORTED_BY[sort]
-        mask, rows = self.chosen(connection, selection), self._orders.rows(connection, column)
+    def at(self, connection: Connection, asked: Ordered, place: int) -> tuple[int | None] | None:
+        """The photo just before `place` (from 2), None where there is none; in brackets, for None alone is as above."""
+        if asked.aims:
+            alike = self._alike(connection, asked)
+            if alike is None:
+                return None
+            return (int(self.columns.ids[alike.up_to(place)[place - 2]]) if place - 2 < len(alike.rows) else None,)
+        column, is_down = SORTED_BY[asked.sort]
+        mask, rows = self.chosen(connection, asked.selection), self._orders.rows(connection, column)
         chosen = np.flatnonzero(mask) if rows is None else rows[mask[rows]]
         if place - 2 >= len(chosen):
+            return (None,)
+        return (int(self.columns.ids[chosen[-(place - 1)] if is_down else chosen[place - 2]]),)
+
+    def _beside_alike(
+        self, connection: Connection, asked: Ordered, row: int | None, size: int, forwards: bool
+    ) -> list[int] | None:
+        alike = self._alike(connection, asked, row)
+        if alike is None:
             return None
-        return int(self.columns.ids[chosen[-(place - 1)] if is_down else chosen[place - 2]])
+        if forwards:
+            start = 0 if row is None else alike.place(row) + 1
+            rows = alike.up_to(start + size)[start : start + size]
+        else:
+            end = len(alike.rows) if row is None else alike.place(row)
+            rows = alike.up_to(end)[max(0, end - size) : end][::-1]
+        near: list[int] = self.columns.ids[rows].tolist()
+        return near
+
+    def _alike(self, connection: Connection, asked: Ordered, row: int | None = None) -> AlikeRows | None:
+        """Rows of the selection by likeness, and this one at its place though the selection need not hold it."""
+        mask = self.chosen(connection, asked.selection)
+        if row is not None and not mask[row]:
+            mask = mask.copy()
+            mask[row] = True
+        return self.looks.ordered(connection, np.flatnonzero(mask).astype(np.int32), asked.aims)
 
     def facets(
         self, connection: Connection, selection: Selection, bins: int, measured: Mapping[str, Measure]
@@ -161,51 +205,47 @@ class CatalogInMemory:
 
         The counts of a facet follow every other filter but not its own.
         """
+        self.ready(connection, [measure.column for measure in measured.values()])
         counting = _Counting(self._asker, connection, selection)
-        every = counting.all_but()
-        by = name_of(PhotoIndex.decided_by)
-        counted: Counted = {"total": self._codes(connection, by, every)}
+        counted: Counted = {"total": counting.words(name_of(PhotoIndex.decided_by))}
         for key, listed in LISTED.items():
-            mask = counting.all_but(key)
-            counted[key] = self._values(connection, listed, mask)
+            if isinstance(listed, Label):
+                counted[key] = self._names(connection, listed, counting.all_but(key))
+                continue
+            counted[key] = counting.words(name_of(listed.column), key)
             if selection.is_wide(key) and listed.widening:
-                besides = self._codes(connection, name_of(listed.widening.column), mask)
-                for value, count in besides.items():
+                for value, count in counting.words(name_of(listed.widening.column), key).items():
                     if value is not None:
                         counted[key][value] = counted[key].get(value, 0) + count
         for key, measure in measured.items():
             counted[key] = self._bars(connection, measure, counting.all_but(key), bins)
         for key, several in SEVERAL.items():
-            bits = self.columns.column(connection, name_of(several.column))[counting.all_but(key)]
+            bits, counts = self.measured(connection, several.column).tally(counting.all_but(key))
             values = SHAPES[name_of(several.column)].values
-            counted[key] = {value: int(np.count_nonzero(bits & (1 << place))) for place, value in enumerate(values)}
-            counted[key] = {value: count for value, count in counted[key].items() if count}
+            of_values = {value: int(counts[bits & (1 << place) != 0].sum()) for place, value in enumerate(values)}
+            counted[key] = {value: count for value, count in of_values.items() if count}
             if NOTHING in selection.values(key):
-                counted[key][NOTHING] = int(np.count_nonzero(bits == 0))
+                counted[key][NOTHING] = int(counts[bits == 0].sum())
         return counted
 
     def labels(self, connection: Connection, selection: Selection) -> dict[int, int]:
         """How many photos have each label, by its number."""
         return self._asker.labels.counts(connection, self.chosen(connection, selection))
 
-    def _values(self, connection: Connection, key: OneOf | Label, mask: Array) -> dict[str | None, int]:
-        if not isinstance(key, Label):
-            return self._codes(connection, name_of(key.column), mask)
+    def _names(self, connection: Connection, key: Label, mask: Array | None) -> dict[str | None, int]:
         name = name_of(key.spelling)
-        counts = np.bincount(self.columns.column(connection, name)[mask])
+        codes = self.columns.column(connection, name)
+        counts = np.bincount(codes if mask is None else codes[mask])
         names = self.columns.names[name].values
         return {names[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()}
 
-    def _codes(self, connection: Connection, name: str, mask: Array) -> dict[str | None, int]:
-        counts = np.bincount(self.columns.column(connection, name)[mask], minlength=256)
-        values = (None, *SHAPES[name].values)
-        return {value: int(counts[code]) for code, value in enumerate(values) if counts[code]}
-
-    def _bars(self, connection: Connection, key: Measure, mask: Array, bins: int) -> dict[str | None, int]:
-        column = self.columns.column(connection, name_of(key.column))[mask]
-        bars = np.clip(np.floor(column[~np.isnan(column)] * (bins / key.full)), 0, bins - 1).astype(np.uint8)
-        counts = np.bincount(bars, minlength=bins)
-        return {str(bar): int(count) for bar, count in enumerate(counts.tolist()) if count}
+    def _bars(self, connection: Connection, key: Measure, mask: Array | None, bins: int) -> dict[str | None, int]:
+        column = self.measured(connection, key.column)
+        counts = column.bars(mask, lambda values: (values - key.bars_from) * (bins / key.bars_over), bins)
+        told: dict[str | None, int] = {str(bar): count for bar, count in enumerate(counts) if count}
+        photos = self.columns.count if mask is None else int(np.count_nonzero(mask))
+        untold = photos - sum(counts)
+        return told | {None: untold} if untold else told
 
 
 class _Counting:
@@ -215,6 +255,8 @@ class _Counting:
         self._left_out: dict[str, Array] = {}
         self._wide: dict[str, Array] = {}
         self._failures = np.zeros(asker.columns.count, np.uint8)
+        self._combined = asker.columns.measured(connection, WORDS.name)
+        self._tallies: dict[str, tuple[Array, Array]] = {}
         for key, mask in asker.masks(connection, selection).items():
             self._left_out[key] = ~mask
             self._failures += self._left_out[key]
@@ -224,15 +266,29 @@ class _Counting:
                 wide = [asker.term(connection, term, selection.asked, is_wide=True) for term in terms]
                 self._wide[key] = ~np.logical_and.reduce(wide)
 
-    def all_but(self, own: str = "") -> Array:
-        """The photos that every other key lets through (bool)."""
+    def all_but(self, own: str = "") -> Array | None:
+        """The photos that every other key lets through (bool); None for all of them."""
+        if not self._left_out or (list(self._left_out) == [own]):
+            return None
         failures = self._failures - self._left_out[own] if own in self._left_out else self._failures
         # Beside the options of the key that widens, each is widened: what it adds is of photos of that option alone.
-        for key, left_out in self._wide.items():
-            widening = ASKED[key].widening
-            if widening and widening.key == own:
-                failures = failures - self._left_out[key] + left_out
+        for key in self._widened(own):
+            failures = failures - self._left_out[key] + self._wide[key]
         return np.asarray(failures == 0)
+
+    def words(self, name: str, own: str = "") -> dict[str | None, int]:
+        """How many photos have each value of a column of `TOGETHER`, of those that every key but `own` lets through."""
+        known = own if own in self._left_out or self._widened(own) else ""
+        if known not in self._tallies:
+            self._tallies[known] = self._combined.tally(self.all_but(known))
+        numbers, tally = self._tallies[known]
+        counts = np.bincount(digits(numbers, name), tally, 256).astype(np.int64).tolist()
+        values = (None, *SHAPES[name].values)
+        return {value: counts[code] for code, value in enumerate(values) if counts[code]}
+
+    def _widened(self, own: str) -> list[str]:
+        """The keys that are widened beside the options of this one."""
+        return [key for key in self._wide if (widening := ASKED[key].widening) and widening.key == own]
 
 
 def _slices(start: int, count: int, upwards: bool) -> Iterator[tuple[int, int]]:

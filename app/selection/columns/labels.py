@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from sqlalchemy import Connection, text
 
+from app.selection.columns.numbers import Array
 from app.selection.columns.rows import Columns
-from app.selection.columns.shape import Array
 
 _READ: Final = """
     select image_id, unnest(labels) from photo_index

@@ -7,10 +7,11 @@ writes and every commit before. `in_memory` gives nothing where it could not be 
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary, finalize
@@ -19,9 +20,11 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session
 
 from app.selection.columns.catalog import CatalogInMemory
+from app.selection.columns.looks import LooksNotRead, SpaceCodes
 from app.selection.columns.rows import Columns, NotReadYet
 
 Answer = TypeVar("Answer")
+_LOOK: Final = "look"
 MOST_ROWS: Final = 5_000_000
 """How many photos a process keeps at most, of all catalogs; those not asked for longest go first."""
 
@@ -53,6 +56,7 @@ class KeptCatalogs:
             catalog.catch_up(connection)
             catalog.prefetch(connection)
         catalog.columns.is_complete = catalog.columns.count > _WITHIN_REQUEST
+        _give_back()
         with self._lock:
             self._kept[catalog_id] = (catalog, threading.Lock())
             self._being_read.pop(catalog_id, None)
@@ -75,17 +79,39 @@ class KeptCatalogs:
             kept = self._kept[catalog_id]
         catalog, lock = kept
         with lock, self._engine.connect() as connection:
-            try:
+            with self._dropping(catalog_id):
                 catalog.catch_up(connection)
-                yield catalog, connection
-            except NotReadYet as missing:
-                self._do_beside(catalog_id, partial(self._read_more, names=missing.names))
-                raise
-            except BaseException:
-                # Half followed is nothing: it is read anew by whoever comes next.
-                with self._lock:
-                    self._kept.pop(catalog_id, None)
-                raise
+            yield catalog, connection
+
+    def answered(
+        self,
+        catalog_id: int,
+        read: tuple[CatalogInMemory, Connection] | None,
+        ask: Callable[[CatalogInMemory, Connection], Answer | None],
+    ) -> Answer | None:
+        """What a catalog answers that `reading` gave; None while it, or what is asked for of it, is not there."""
+        if read is None:
+            return None
+        try:
+            with self._dropping(catalog_id):
+                return ask(*read)
+        except NotReadYet as missing:
+            self._do_beside(catalog_id, partial(self.read_more, names=missing.names))
+        except LooksNotRead as missing:
+            self._do_beside(catalog_id, partial(self._read_looks, space_id=missing.space_id))
+        return None
+
+    @contextmanager
+    def _dropping(self, catalog_id: int) -> Iterator[None]:
+        """Drop a catalog where this fails: half followed is nothing, and it is read anew by whoever comes next."""
+        try:
+            yield
+        except (NotReadYet, LooksNotRead):
+            raise
+        except BaseException:
+            with self._lock:
+                self._kept.pop(catalog_id, None)
+            raise
 
     def forget(self) -> None:
         """Keep nothing any more, and close what it was followed on."""
@@ -127,8 +153,8 @@ class KeptCatalogs:
             if reader := self._do_beside(catalog_id, self.load):
                 reader.join()
 
-    def _read_more(self, catalog_id: int, names: Sequence[str]) -> None:
-        """Read columns beside those that a catalog has, and put them to it as of one moment."""
+    def read_more(self, catalog_id: int, names: Sequence[str]) -> None:
+        """Read further columns beside those that a catalog has, and put them to it as of one moment."""
         more = Columns(catalog_id)
         with self._engine.connect() as connection:
             more.catch_up(connection)
@@ -142,6 +168,19 @@ class KeptCatalogs:
             more.catch_up(connection)
             catalog.catch_up(connection)
             catalog.columns.take_over(more)
+        _give_back()
+
+    def _read_looks(self, catalog_id: int, space_id: int) -> None:
+        """Read the codes of how a catalog's photos look, and put them to it."""
+        codes = SpaceCodes(catalog_id, space_id)
+        with self._engine.connect() as connection:
+            codes.read(connection)
+        with self._lock:
+            kept = self._kept.get(catalog_id)
+        if kept is not None:
+            catalog, lock = kept
+            with lock:
+                catalog.looks.take_over(codes)
 
     def _do_beside(self, catalog_id: int, work: Callable[[int], None]) -> threading.Thread | None:
         """Have another thread do this with a catalog; None where one is at it, or it is kept and complete."""
@@ -159,6 +198,15 @@ class KeptCatalogs:
         finally:
             with self._lock:
                 self._being_read.pop(catalog_id, None)
+
+
+def _give_back() -> None:
+    """Have the C library give back what reading used: it would keep about as much as the columns take.
+
+    `malloc_trim` is glibc's; others give memory back by themselves.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 _memories: WeakKeyDictionary[Engine, KeptCatalogs] = WeakKeyDictionary()
@@ -187,8 +235,27 @@ def in_memory(
         return None
     if session.in_transaction() and session.scalar(text("select pg_current_xact_id_if_assigned()::text")) is not None:
         return None
-    try:
-        with kept_catalogs(bind).reading(catalog_id) as read:
-            return None if read is None else ask(*read)
-    except NotReadYet:
-        return None
+    kept = kept_catalogs(bind)
+    look = session.info.get(_LOOK, {})
+    if catalog_id in look:
+        return kept.answered(catalog_id, look[catalog_id], ask)
+    with kept.reading(catalog_id) as read:
+        return kept.answered(catalog_id, read, ask)
+
+
+@contextmanager
+def one_look(session: Session, catalog_id: int) -> Iterator[None]:
+    """Have all that a session asks of a catalog meanwhile answered as of one moment: it is followed once for a page.
+
+    Who else asks for the catalog waits until then. A session looks at one catalog at a time.
+    """
+    bind = session.get_bind()
+    if not isinstance(bind, Engine):
+        yield
+        return
+    with kept_catalogs(bind).reading(catalog_id) as read:
+        session.info[_LOOK] = {catalog_id: read}
+        try:
+            yield
+        finally:
+            del session.info[_LOOK]

@@ -6,7 +6,7 @@ import numpy as np
 from sqlalchemy import Connection, text
 
 from app.catalog.spelling import label_key
-from app.selection.columns.shape import Array
+from app.selection.columns.numbers import Array
 
 
 class Names:

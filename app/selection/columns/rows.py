@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,11 +11,14 @@ from sqlalchemy import Connection, text
 
 from app.selection.changes import KEPT_HOURS
 from app.selection.columns.names import Names
-from app.selection.columns.shape import SHAPES, Array, Shape, read, statement
+from app.selection.columns.numbers import Array, NumberColumn, Numbers
+from app.selection.columns.shape import BIGINT, SHAPES, TOGETHER, WORDS, Shape, array_of, digits, statement
 
 # Above this share of changed photos, all are read anew: rows picked by number cost about four times as much each.
 _ANEW_ABOVE: Final = 0.25
 _FEW: Final = 2_000
+# So many photos are read at a time: read at once, they are many times what becomes of them.
+_BLOCK_ROWS: Final = 1 << 14
 # Room kept at the end of each column, so that photos being taken in do not move it each time.
 _SPARE: Final = 1.06
 
@@ -24,7 +27,10 @@ _CHANGED = text("""
         select distinct unnest(image_ids) from photo_change
         where catalog_id = :catalog and xact >= pg_snapshot_xmin(cast(:seen as pg_snapshot))::text::bigint
             and not pg_visible_in_snapshot(xact::text::xid8, cast(:seen as pg_snapshot)))""")
-_BY_NAME = "copy (select id from image where catalog_id = %(catalog)s order by name_key, id) to stdout (format binary)"
+_COUNT = text("select count(*) from photo_index where catalog_id = :catalog")
+_BY_NAME = (
+    "select array_agg(id) from (select id from image where catalog_id = %(catalog)s order by name_key, id) as named"
+)
 # The photo just before each new one in the order of names, found in the index; 0 for the first.
 _BEFORE_IN_NAMES = text("""
     select new.id, coalesce((
@@ -33,6 +39,7 @@ _BEFORE_IN_NAMES = text("""
         order by old.name_key desc, old.id desc limit 1), 0)
     from image as new where new.id = any(:ids) and new.catalog_id = :catalog order by new.name_key, new.id""")
 NAME_HASH: Final = Shape("name_hash", "hashtextextended(image.name_key, 0)", "int8", "int64", of_image=True)
+_OTHERS: Final = {shape.name: shape for shape in (NAME_HASH, WORDS)}
 
 
 class NotReadYet(Exception):
@@ -59,6 +66,8 @@ class Columns:
         self.is_complete = False
         """Whether a column that was not read yet is refused (`NotReadYet`): reading it would take a request seconds."""
         self.names: dict[str, Names] = {}
+        self.numbers: dict[str, Numbers] = {}
+        """Of the columns that are kept as codes of numbers."""
         self.stamps: dict[str, int] = {}
         self._kept: dict[str, Array] = {"id": np.empty(0, np.int64)}
         self._seen_at = 0.0
@@ -76,9 +85,15 @@ class Columns:
         return sum(kept.nbytes for kept in self._kept.values()) + by_name
 
     def column(self, connection: Connection, name: str) -> Array:
-        """A column, `count` long, of the dtype of its shape; it is read where it was not yet."""
+        """A column, `count` long, as it is kept; it is read where it was not yet."""
         self.prefetch(connection, [name])
         return self._kept[name][: self.count]
+
+    def measured(self, connection: Connection, name: str) -> NumberColumn:
+        """A column of numbers; it is read where it was not yet."""
+        kept = self.column(connection, name)
+        numbers = self.numbers.get(name)
+        return NumberColumn(kept, None) if numbers is None else NumberColumn(numbers.values, kept)
 
     def prefetch(self, connection: Connection, names: Iterable[str]) -> None:
         """Read the columns that were not yet, in one pass over the tables. Raises NotReadYet where that is refused."""
@@ -88,6 +103,13 @@ class Columns:
         if missing:
             self._read_all(connection, [_shape(name) for name in missing])
 
+    def words(self, connection: Connection, name: str) -> NumberColumn:
+        """The codes in a column of few words; it is read where it was not yet."""
+        if all(shape.name != name for shape in TOGETHER):
+            return NumberColumn(self.column(connection, name), None)
+        combined = self.measured(connection, WORDS.name)
+        return NumberColumn(digits(combined.values, name), combined.codes)
+
     def take_over(self, other: Columns) -> None:
         """Keep the columns that another one has read of the same photos, as of the same snapshot."""
         for name, kept in other._kept.items():
@@ -95,6 +117,8 @@ class Columns:
                 self._kept[name] = kept
                 if name in other.names:
                     self.names[name] = other.names[name]
+                if name in other.numbers:
+                    self.numbers[name] = other.numbers[name]
                 self._touch(name)
 
     def places(self, image_ids: Iterable[int]) -> Array:
@@ -113,8 +137,8 @@ class Columns:
         """Rows in the order of the photos' file names."""
         if self._by_name is None:
             self.column(connection, NAME_HASH.name)
-            ids = self._copied(connection, _BY_NAME, [])["id"].astype(np.int64)
-            self._by_name = np.searchsorted(self.ids, ids).astype(np.int32)
+            (ids,) = _arrays(connection, _BY_NAME, {"catalog": self.catalog_id}, [BIGINT])
+            self._by_name = np.searchsorted(self.ids, ids.astype(np.int64)).astype(np.int32)
         return self._by_name
 
     def catch_up(self, connection: Connection) -> Array | None:
@@ -146,34 +170,60 @@ class Columns:
         self.changes += 1
 
     def _read_all(self, connection: Connection, shapes: Sequence[Shape]) -> None:
-        rows = self._copied(connection, statement(shapes, only_changed=False), shapes)
-        if "id" not in self._kept:
-            self.count = len(rows)
-            self._kept["id"] = _with_room(rows["id"].astype(np.int64))
+        is_first = "id" not in self._kept
+        if is_first:
+            self.count = connection.scalar(_COUNT, {"catalog": self.catalog_id}) or 0
+        room = _room_for(self.count) if is_first else len(self._kept["id"])
+        fresh = {shape.name: np.empty(room, shape.kept_as) for shape in shapes}
+        ids = np.empty(room, np.int64) if is_first else self._kept["id"]
+        self.numbers |= {shape.name: Numbers(shape.wire.newbyteorder("=")) for shape in shapes if shape.is_number}
+        begin = 0
+        for rows in self._blocks(connection, shapes):
+            place = slice(begin, begin + len(rows["id"]))
+            ids[place] = rows["id"]
+            for shape in shapes:
+                values = self._as_kept(connection, shape, rows[shape.name], fresh)
+                fresh[shape.name][place] = values
+            begin = place.stop
+        self._kept |= {"id": ids} | fresh
         for shape in shapes:
-            values = self._as_kept(connection, shape, rows[shape.name])
-            self._kept[shape.name] = _with_room(values, len(self._kept["id"]))
             self._touch(shape.name)
 
-    def _copied(self, connection: Connection, asked: str, shapes: Sequence[Shape], ids: Array | None = None) -> Array:
-        values = {"catalog": self.catalog_id, "ids": [] if ids is None else ids.tolist()}
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(asked, values) as copy:
-            # Kept as pieces until the end, a million rows leave the process full of holes.
-            whole = bytearray()
-            for piece in copy:
-                whole += piece
-            return read(whole, shapes)
+    def _blocks(
+        self, connection: Connection, shapes: Sequence[Shape], ids: Array | None = None
+    ) -> Iterator[dict[str, Array]]:
+        """Blocks of rows by the photos' numbers, all or those of `ids`, as arrays by name; at least one block."""
+        asked = statement(shapes, only_changed=ids is not None)
+        values: dict[str, Any] = {"catalog": self.catalog_id, "after": 0, "rows": _BLOCK_ROWS}
+        if ids is not None:
+            values["ids"] = ids.tolist()
+        while True:
+            arrays = _arrays(connection, asked, values, [BIGINT, *(shape.wire for shape in shapes)])
+            yield dict(zip(["id", *(shape.name for shape in shapes)], arrays, strict=True))
+            if len(arrays[0]) < _BLOCK_ROWS:
+                return
+            values["after"] = int(arrays[0][-1])
 
-    def _as_kept(self, connection: Connection, shape: Shape, values: Array) -> Array:
+    def _as_kept(self, connection: Connection, shape: Shape, values: Array, kept: dict[str, Array]) -> Array:
+        """Values as they are kept in the column of `kept`, which becomes a wider one where they need that."""
         if shape.is_named:
             names = self.names.setdefault(shape.name, Names(self.catalog_id, shape.name))
             return names.codes(connection, values)
+        numbers = self.numbers.get(shape.name)
+        if numbers is not None:
+            codes = numbers.codes(values)
+            if codes is not None:
+                return codes
+            of_codes = np.append(numbers.values, 0).astype(shape.dtype)
+            # Behind the last row stands anything.
+            kept[shape.name] = np.take(of_codes, kept[shape.name], mode="clip")
+            del self.numbers[shape.name]
         return values.astype(shape.dtype)
 
     def _follow(self, connection: Connection, changed: Array) -> None:
         shapes = [_shape(name) for name in self._kept if name != "id"]
-        rows = self._copied(connection, statement(shapes, only_changed=True), shapes, changed)
+        blocks = list(self._blocks(connection, shapes, changed))
+        rows = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
         gone = np.setdiff1d(changed, rows["id"], assume_unique=True)
         if len(gone := self.places(gone)):
             self._take_out(gone)
@@ -181,7 +231,7 @@ class Columns:
         there = places < self.count
         there[there] = self.ids[places[there]] == rows["id"][there]
         for shape in shapes:
-            values = self._as_kept(connection, shape, rows[shape.name])
+            values = self._as_kept(connection, shape, rows[shape.name], self._kept)
             kept = self._kept[shape.name]
             if not np.array_equal(kept[places[there]], values[there], equal_nan=values.dtype.kind == "f"):
                 kept[places[there]] = values[there]
@@ -189,15 +239,16 @@ class Columns:
                 if shape is NAME_HASH:
                     self._by_name = None
         if not there.all():
-            self._put_in(connection, rows[~there], shapes)
+            self._put_in(connection, {name: values[~there] for name, values in rows.items()}, shapes)
         self.changes += 1
 
-    def _put_in(self, connection: Connection, rows: Array, shapes: Sequence[Shape]) -> None:
+    def _put_in(self, connection: Connection, rows: dict[str, Array], shapes: Sequence[Shape]) -> None:
         """Rows of new photos, behind the others where their numbers are higher, which is nearly always."""
         ids, before = rows["id"].astype(np.int64), self.count
         is_behind = not before or ids[0] > self.ids[-1]
         places = np.searchsorted(self.ids, ids)
-        fresh = {shape.name: self._as_kept(connection, shape, rows[shape.name]) for shape in shapes} | {"id": ids}
+        fresh = {shape.name: self._as_kept(connection, shape, rows[shape.name], self._kept) for shape in shapes}
+        fresh["id"] = ids
         self.count += len(ids)
         for name, values in fresh.items():
             kept = self._kept[name]
@@ -242,10 +293,22 @@ class Columns:
 
 
 def _shape(name: str) -> Shape:
-    return NAME_HASH if name == NAME_HASH.name else SHAPES[name]
+    return _OTHERS.get(name) or SHAPES[name]
 
 
-def _with_room(values: Array, room: int = 0) -> Array:
-    kept = np.empty(max(room, int(len(values) * _SPARE) + 64), values.dtype)
+def _arrays(connection: Connection, asked: str, values: dict[str, Any], wires: Sequence[np.dtype[Any]]) -> list[Array]:
+    """The arrays in the one row that a statement gives."""
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor(binary=True) as cursor:
+        cursor.execute(asked, values)
+        return [array_of(cursor.pgresult.get_value(0, place), wire) for place, wire in enumerate(wires)]
+
+
+def _room_for(count: int) -> int:
+    return int(count * _SPARE) + 64
+
+
+def _with_room(values: Array) -> Array:
+    kept = np.empty(_room_for(len(values)), values.dtype)
     kept[: len(values)] = values
     return kept

@@ -18,8 +18,9 @@ from app.cycles import spending
 from app.errors import NotFound
 from app.review import decisions
 from app.selection.query import parse
-from app.web import errors, formats
+from app.web import errors
 from app.web.dependencies import Config, CurrentPerson, Page, Read, Write
+from app.web.routes import operations
 from app.web.security import safe_next
 from app.web.views.photos import Claims, claims_of
 
@@ -83,17 +84,16 @@ def recaption_selection(
     me: CurrentPerson,
     q: Text = "",
     expected_count: Annotated[int | None, Form()] = None,
+    replaces_people: Annotated[bool, Form()] = False,
     next: Text = "",
 ) -> Response:
-    """Ask a captioner for new captions of every photo that matches `q`; people's and given ones stay."""
+    """Ask a captioner for new captions of every photo that matches `q`, as one act; people's and given captions stay
+    unless it `replaces_people` too."""
     reading.get(session, catalog_id)
     if config.caption_model is not None:
         spending.refuse(session, config, me)
-    job, photos = proposing.request_selection(session, parse(q, catalog_id), config, me, expected_count)
-    if not errors.wants_json(request):
-        return RedirectResponse(safe_next(next) if next else f"/catalogs/{catalog_id}", 303)
-    said = f"Captions of {formats.plural(photos, 'photo')} are asked for anew; people’s and given ones stay"
-    return JSONResponse({"job_id": job.id, "photos": photos, "sentence": said}, 202)
+    value = {"model": config.caption_model, "replaces": replaces_people}
+    return operations.answer(request, session, me, parse(q, catalog_id), "recaption", value, expected_count, next)
 
 
 @router.post("/images/{image_id}/contradictions")

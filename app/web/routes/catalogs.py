@@ -15,6 +15,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app import people
+from app.bulk import operations
+from app.bulk.operations import OperationRow
 from app.catalog import reading
 from app.catalog.reading import CatalogRow
 from app.catalog.tables import Catalog
@@ -22,12 +24,12 @@ from app.datasets import freezing
 from app.datasets.freezing import Offer
 from app.errors import NotFound
 from app.people import Person
-from app.review import operations
 from app.review.decisions import REASONS
-from app.review.operations import OperationRow
 from app.selection import assigned, browse, changes, saved_views
-from app.selection.browse import PAGE, SORTS, Order
+from app.selection.browse import PAGE
+from app.selection.columns.memory import one_look
 from app.selection.kinds import NotUnderstood
+from app.selection.ordering import Order, order_named, orders_beside
 from app.selection.query import Selection, parse
 from app.selection.saved_views import SavedView
 from app.selection.wording import Description, describe, examples
@@ -151,7 +153,7 @@ def show(
 ) -> HTMLResponse:
     """The grid. `at` jumps to a place, `near` to a photo where it is in the selection; `part=grid` gives the inside."""
     catalog = reading.get(session, catalog_id)
-    browse.order_named(sort)
+    order_named(sort)
     view = _grid(session, catalog, me, q, sort, at, near, request.cookies.get(measures.COOKIE))
     if part == "grid":
         return page.fragment("catalog/_grid.html", view)
@@ -187,28 +189,33 @@ def _grid(
     except NotUnderstood as error:
         refusal = _refusal(error, query)
         chosen = Selection(catalog.id)
-    change = changes.mark(session, catalog.id)  # before anything is counted
     measured = measures.shown(chosen_measures, chosen)
-    counted = browse.facets(session, chosen, measured)
-    if near is not None and not browse.holds(session, chosen, near):
-        near = None
-    if near is not None:
-        at = max(1, browse.position(session, chosen, sort, near) - PAGE // 2)
-    at = min(at, max(counted.total, 1))
-    shown = browse.page(session, chosen, sort, browse.at(session, chosen, sort, at))
+    change = changes.mark(session, catalog.id)  # before anything is counted
+    # What is counted and what is shown belong together: nobody's decision falls between them.
+    with one_look(session, catalog.id):
+        counted = browse.facets(session, chosen, measured)
+        if near is not None and not browse.holds(session, chosen, near):
+            near = None
+        if near is not None:
+            at = max(1, browse.position(session, chosen, sort, near) - PAGE // 2)
+        at = min(at, max(counted.total, 1))
+        shown = browse.page(session, chosen, sort, browse.at(session, chosen, sort, at))
+        of_labels = labels.facets(session, chosen, sort)
+        offer = _offer(session, chosen)
+        catalog_total = browse.count(session, Selection(catalog.id))
     return GridView(
         catalog=catalog,
         selection=chosen,
         query=query if refusal else chosen.query,
         refusal=refusal,
         sort=sort,
-        sorts=SORTS,
-        facets=_facets(pane.draw(counted, chosen, sort), labels.facets(session, chosen, sort)),
+        sorts=orders_beside(sort),
+        facets=_facets(pane.draw(counted, chosen, sort), of_labels),
         measures=measures.choices(measured),
         total=counted.total,
         suggested=counted.suggested,
-        offer=_offer(session, chosen),
-        catalog_total=browse.count(session, Selection(catalog.id)),
+        offer=offer,
+        catalog_total=catalog_total,
         said=describe(chosen, counted.total),
         tiles=tiles.of(session, catalog, chosen, sort, shown, at),
         near=near,
@@ -220,16 +227,20 @@ def _grid(
         reasons=REASONS,
         photo=photos.read(session, shown[0].id, is_compared=True) if shown else None,
         examples=examples(),
-        views=[
-            LinkedView(shown.view, shown.owner, shown.is_own, address(catalog.id, shown.view.query, shown.view.sort))
-            for shown in saved_views.visible(session, catalog.id, me)
-        ],
+        views=_views(session, catalog, me),
         label_sets=labels.strips(session, catalog.id),
         under_way=operations.under_way(session, catalog.id),
         team=people.everybody(session),
         me=me,
         yours=_yours(session, catalog, me),
     )
+
+
+def _views(session: Session, catalog: Catalog, me: Person) -> list[LinkedView]:
+    return [
+        LinkedView(shown.view, shown.owner, shown.is_own, address(catalog.id, shown.view.query, shown.view.sort))
+        for shown in saved_views.visible(session, catalog.id, me)
+    ]
 
 
 def _yours(session: Session, catalog: Catalog, me: Person) -> str | None:

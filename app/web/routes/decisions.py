@@ -11,9 +11,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
+from app.bulk import undoing
 from app.catalog import reading
 from app.desk import queue
-from app.labels import undoing
 from app.review import decisions
 from app.selection.query import parse
 from app.web import errors

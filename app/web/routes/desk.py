@@ -21,6 +21,7 @@ from app.people import Person
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import Tile
+from app.selection.columns.memory import one_look
 from app.selection.query import parse
 from app.selection.wording import sentence
 from app.web.dependencies import CurrentPerson, Page, Read
@@ -135,10 +136,12 @@ def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
     photo = photos.read(session, image_id)
     catalog_id = photo.image.catalog_id
     chosen = parse(q, catalog_id)
-    before, ahead = browse.neighbours(session, chosen, sort, image_id, BEFORE, AFTER)
-    total = browse.count(session, chosen)
-    is_in = browse.holds(session, chosen, image_id)
-    place = browse.position(session, chosen, sort, image_id) if is_in else 0
+    with one_look(session, catalog_id):
+        before, ahead = browse.neighbours(session, chosen, sort, image_id, BEFORE, AFTER)
+        total = browse.count(session, chosen)
+        is_in = browse.holds(session, chosen, image_id)
+        place = browse.position(session, chosen, sort, image_id) if is_in else 0
+        waiting = queue.waiting(session, catalog_id)
     # Back in the grid a few rows before the photo, and at the photo.
     there = {"at": place - ROWS_BEFORE} if place > browse.PAGE else {}
     grid = f"{address(catalog_id, chosen.query, sort, **there)}#photo-{image_id}"
@@ -147,7 +150,7 @@ def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
         catalog=reading.get(session, catalog_id),
         photo=photo,
         row=row,
-        waiting=queue.waiting(session, catalog_id),
+        waiting=waiting,
         reasons=REASONS,
         place=place,
         total=total,

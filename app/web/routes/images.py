@@ -16,7 +16,7 @@ from app.catalog.files import Shape, file_of
 from app.errors import NotFound
 from app.storage import Storage
 from app.web.dependencies import Files, Read
-from app.web.views.photos import marks_of
+from app.web.views.evidence import OVERLAYS, marks_of
 
 router = APIRouter()
 
@@ -45,14 +45,19 @@ def original(image_id: int, session: Read, files: Files, m: str = "") -> FileRes
 
 
 @router.get("/images/{image_id}/evidence", response_class=Response)
-def evidence(image_id: int, session: Read, files: Files) -> Response:
-    """The pixels that are clipped to white or black, and where blocks of JPEG show, as a PNG to lay over the view."""
+def evidence(image_id: int, session: Read, files: Files, of: str = "") -> Response:
+    """Pixels to lay over the view, as a PNG: those that show one signal, named by its key in filters, or those that are
+    clipped to white or black and where blocks of JPEG show."""
+    overlay = OVERLAYS.get(of)
+    if of and (overlay is None or overlay.mark is None):
+        raise NotFound(f"No pixels show “{of[:20]}”.")
     path, _ = file_of(files, reading.shown(session, image_id), "view")
     if not path.is_file():
         raise NotFound(GONE)
     measured = signals.of(session, image_id)
-    marks = marks_of(measured) if measured else ()
-    drawn = drawing.evidence_of(path, (measured.outline if measured else None) or "", marks)
+    marks = (overlay.mark,) if overlay and overlay.mark else marks_of(measured) if measured else ()
+    colour = measured.subject_lab if measured else None
+    drawn = drawing.evidence_of(path, (measured.outline if measured else None) or "", marks, colour)
     # Another outline may be measured.
     return Response(drawn, media_type="image/png", headers=ASKED_EACH_TIME)
 

@@ -22,8 +22,9 @@ from app.people import Person
 from app.review.decisions import name_of
 from app.selection import browse
 from app.selection.query import Selection, parse
-from app.web import errors, formats, tables
+from app.web import errors, tables
 from app.web.dependencies import CurrentPerson, Page, Read, Sent, Write
+from app.web.routes import operations
 from app.web.security import safe_next
 from app.web.views import labels as view
 
@@ -143,13 +144,26 @@ def give_selection(
     """A label on every photo that matches `q`, as one act; another person's other answer stays unless it `replaces`."""
     reading.get(session, catalog_id)
     act = _act(session, catalog_id, label, _typed(sent, label), takes)
-    done = giving.give_selection(session, parse(q, catalog_id), me, act, expected_count, replaces)
-    said = f"{_done(act)} {formats.plural(done.changed, 'photo')}"
-    said += f"; {done.already:,} were so already" if done.already else ""
-    said += f"; {done.others:,} keep what another person said" if done.others else ""
-    if not errors.wants_json(request):
-        return RedirectResponse(safe_next(next) if next else f"/catalogs/{catalog_id}", 303)
-    return JSONResponse({"changed": done.changed, "others": done.others, "sentence": said})
+    return _give_all(request, session, me, parse(q, catalog_id), act, replaces, expected_count, next)
+
+
+@router.post("/catalogs/{catalog_id}/tags")
+def tag_selection(
+    catalog_id: int,
+    request: Request,
+    session: Write,
+    me: CurrentPerson,
+    tag: Text = "",
+    q: Text = "",
+    expected_count: Annotated[int | None, Form()] = None,
+    takes: Annotated[bool, Form()] = False,
+    next: Text = "",
+) -> Response:
+    """A tag on every photo that matches `q`, or taken from them, as one act; a new tag is made by being given."""
+    reading.get(session, catalog_id)
+    selection = parse(q, catalog_id)
+    act = LabelAct(*sets.tag(session, catalog_id, me, tag, is_new=not takes), takes)
+    return _give_all(request, session, me, selection, act, False, expected_count, next)
 
 
 @router.post("/images/{image_id}/labels")
@@ -171,6 +185,23 @@ def give(
     if not errors.wants_json(request):
         return RedirectResponse(safe_next(next) if next else f"/images/{image_id}", 303)
     return JSONResponse({"sentence": f"{_done(act)} {name_of(image)}"})
+
+
+def _give_all(
+    request: Request,
+    session: Session,
+    me: Person,
+    selection: Selection,
+    act: LabelAct,
+    replaces: bool,
+    expected_count: int | None,
+    next: str,
+) -> Response:
+    value = {
+        "set_id": act.label_set.id, "value_id": act.value.id if act.value else None,
+        "is_taken": act.is_taken, "replaces": replaces,
+    }  # fmt: skip
+    return operations.answer(request, session, me, selection, "label", value, expected_count, next)
 
 
 def _typed(sent: Sent, label: str) -> str:

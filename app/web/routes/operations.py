@@ -9,11 +9,12 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
+from app.bulk import operations, undoing
+from app.bulk.acts import are, photos
+from app.bulk.operations import OperationRow
 from app.catalog import reading
 from app.catalog.tables import Catalog
 from app.people import Person
-from app.review import acts, operations, undoing
-from app.review.operations import OperationRow
 from app.review.undoing import Undone
 from app.selection.browse import mark_of
 from app.selection.query import Selection, parse
@@ -109,7 +110,7 @@ def answer(
         return RedirectResponse(safe_next(next) if next else f"/catalogs/{selection.catalog_id}", 303)
     said = undoing.said(operation)
     if job is not None:
-        said = f"{acts.photos(operation.count)} are being changed. It can be stopped, and taken back"
+        said = f"{photos(operation.count)} {are(operation.count)} being changed. It can be stopped, and taken back"
     facts = {"changed": operation.changed, "operation_id": operation.id, "job_id": job.id if job else None}
     return JSONResponse({"sentence": said} | facts, 202 if job else 200)
 

@@ -11,6 +11,8 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from app.catalog import reading
 from app.selection import browse, changes, ranges
 from app.selection.browse import PAGE
+from app.selection.columns.memory import one_look
+from app.selection.ordering import order_named
 from app.selection.query import Selection, parse
 from app.web.dependencies import Page, Read
 from app.web.views import tiles
@@ -33,15 +35,16 @@ def show(
     """Up to `PAGE` photos as a fragment: those behind photo `after`, those before `before`, these by their numbers, or
     those from the place `at` on. `at` is the place of the first one in any case."""
     catalog, chosen = reading.get(session, catalog_id), parse(q, catalog_id)
-    browse.order_named(sort)
+    order_named(sort)
     if id:
         listed = browse.page(session, Selection(catalog_id).narrowed(id=id))
         shown = sorted(listed, key=lambda tile: id.index(tile.id))
     elif before is not None:
         shown = browse.tiles(session, browse.neighbours(session, chosen, sort, before, PAGE, 0)[0])
     else:
-        behind = after if after is not None else browse.at(session, chosen, sort, at)
-        shown = browse.page(session, chosen, sort, behind) if behind or at == 1 else []
+        with one_look(session, catalog_id):
+            behind = after if after is not None else browse.at(session, chosen, sort, at)
+            shown = browse.page(session, chosen, sort, behind) if behind or at == 1 else []
     return page.fragment("catalog/_tiles.html", tiles.of(session, catalog, chosen, sort, shown, at))
 
 

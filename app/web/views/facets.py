@@ -8,8 +8,8 @@ from typing import Final
 from urllib.parse import urlencode
 
 from app.selection.browse import BINS, Facets
-from app.selection.keys import KEYS, LISTED, SEVERAL
-from app.selection.kinds import Label, Measure, OneOf, Range
+from app.selection.keys import KEYS, LISTED, MEASURES, SEVERAL
+from app.selection.kinds import Label, Measure, OneOf, Range, figure
 from app.selection.query import Selection
 from app.web.views import measures
 
@@ -71,9 +71,11 @@ class Listing:
 
 @dataclass(frozen=True)
 class Histogram:
-    """A facet over a measured value. `low` and `high` are the handles, in the unit people see; `top` is the end.
+    """A facet over a measured value. `low` and `high` are the handles, in the unit people see; `bottom` and `top` are
+    where the bars begin and end, and `most` is how far the value goes, as a filter says it: the last bar reaches there.
 
-    `whole` is the address that limits the value to all of 0 to `top`, `free` the one that does not limit it.
+    `untold` photos have no value, and `untold_href` gives these. `whole` is the address that limits the value to
+    all of `bottom` to `most`, `free` the one that does not limit it.
     """
 
     key: str
@@ -82,13 +84,17 @@ class Histogram:
     bars: tuple[Bar, ...]
     low: float
     high: float
+    bottom: float
     top: float
+    most: str
     step: float
     unit: str
     places: int
     ends: tuple[str, str]
     whole: str
     free: str
+    untold: int
+    untold_href: str
     is_open: bool = True
 
 
@@ -104,7 +110,7 @@ def draw(facets: Facets, selection: Selection, sort: str) -> list[Listing | Hist
     drawn: list[Listing | Histogram] = []
     for name in KEYS:
         if name in facets.bars:
-            drawn.append(_histogram(measures.ALL[name], facets.bars[name], selection, sort))
+            drawn.append(_histogram(MEASURES[name], facets, selection, sort))
         elif facets.options.get(name):
             drawn.append(listing(name, facets, selection, sort))
     return drawn
@@ -143,23 +149,24 @@ def _word(key: OneOf | Label, value: str | None) -> str:
     return key.missing if value is None else value[:1].upper() + value[1:]
 
 
-def _histogram(key: Measure, counts: tuple[int, ...], selection: Selection, sort: str) -> Histogram:
-    def href(*chosen: Range) -> str:
+def _histogram(key: Measure, facets: Facets, selection: Selection, sort: str) -> Histogram:
+    def href(*chosen: Range | None) -> str:
         return address(selection.catalog_id, selection.narrowed(**{key.name: chosen}).query, sort)
 
-    top, unit, places = key.top, measures.unit_of(key), measures.places_of(key)
+    counts = facets.bars[key.name]
+    bottom, top, unit, places = key.bottom, key.last, measures.unit_of(key), measures.places_of(key)
     chosen: Range | None = next(iter(selection.values(key.name)), Range())
     # Photos without a value stand in no bar.
     bounds = chosen if chosen is not None else Range()
-    low = 0.0 if bounds.low is None else min(bounds.low, top)
+    low = bottom if bounds.low is None else min(bounds.low, top)
     high = top if bounds.high is None else min(bounds.high, top)
     limited = f"{low:.{places}f} to {high:.{places}f}{unit}"
     highest = max(*counts, 1)
     bars = []
     for place, count in enumerate(counts):
-        left, right = round(top * place / BINS, 6), round(top * (place + 1) / BINS, 6)
+        left, right = (round(bottom + (top - bottom) * at / BINS, 6) for at in (place, place + 1))
         middle = (left + right) / 2
-        own = Range(left, right)
+        own = Range(left, key.top if place == BINS - 1 else right)
         bars.append(Bar(count, count / highest, low <= middle <= high, href(own), f"{own}: {count:,}"))
     return Histogram(
         key=key.name,
@@ -168,11 +175,17 @@ def _histogram(key: Measure, counts: tuple[int, ...], selection: Selection, sort
         bars=tuple(bars),
         low=low,
         high=high,
+        bottom=bottom,
         top=top,
-        step=0.01 if top <= 1 else 1.0,
+        most=figure(key.top),
+        step=10.0**-places,
         unit=unit,
         places=places,
-        ends=key.ends if any(key.ends) else (f"0{unit}", f"{top:g}{unit}"),
-        whole=href(Range(0.0, top)),
+        ends=key.ends
+        if any(key.ends)
+        else (f"{bottom:g}{unit}", f"{top:,g}{unit}" + (" and more" if top < key.top else "")),
+        whole=href(Range(bottom, key.top)),
         free=href(),
+        untold=facets.untold[key.name],
+        untold_href=href(None),
     )

@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.catalog.measures import SCALE_OF
-from app.selection.keys import KEYS, MEASURED
+from app.selection.keys import MEASURED, MEASURES
 from app.selection.kinds import Measure
 from app.selection.query import Selection
-from app.selection.tables import PhotoIndex
 
 COOKIE: Final = "packshot-measures"
-# Histograms are counted in the photo index; lengths and sizes have no end that a histogram could show.
-ALL: Final = {
-    name: key
-    for name, key in KEYS.items()
-    if isinstance(key, Measure) and key.column.class_ is PhotoIndex and key.top <= 200
-}
 
 
 @dataclass(frozen=True)
@@ -32,7 +25,7 @@ class MeasureChoice:
 
 def choices(shown: Container[str]) -> list[MeasureChoice]:
     """Every measure, by its name for people."""
-    every = [MeasureChoice(name, title_of(key), name in shown) for name, key in ALL.items()]
+    every = [MeasureChoice(name, title_of(key), name in shown) for name, key in MEASURES.items()]
     return sorted(every, key=lambda choice: choice.name)
 
 
@@ -41,7 +34,7 @@ def shown(cookie: str | None, selection: Selection) -> dict[str, Measure]:
     ones, and whichever the selection limits: what filters must be seen."""
     chosen = set(MEASURED) if cookie is None else set(cookie.split("."))
     chosen |= {term.key for term in selection.terms}
-    return {name: key for name, key in ALL.items() if name in chosen}
+    return {name: key for name, key in MEASURES.items() if name in chosen}
 
 
 def title_of(key: Measure) -> str:
@@ -57,5 +50,6 @@ def unit_of(key: Measure) -> str:
 
 
 def places_of(key: Measure) -> int:
-    """How many digits a handle's value has behind the point."""
-    return 2 if key.top <= 1 else 0
+    """How many digits a handle's value has behind the point: a hundred steps or more lie in any range."""
+    reach = key.last - key.bottom
+    return 2 if reach <= 4 else 1 if reach <= 10 else 0

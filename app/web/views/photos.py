@@ -15,29 +15,23 @@ from app.captions.tables import Caption, NamingRule
 from app.catalog import corrections, embeddings, lettering, notes, reading, rights, text_kinds
 from app.catalog import signals as measured
 from app.catalog.correction_tables import Correction
-from app.catalog.drawing import Mark
-from app.catalog.measures import SCALE_OF, SCALES, Scale
+from app.catalog.measures import OF_FILE, SCALES, Scale
 from app.catalog.tables import Image, Lettering, Signals
-from app.catalog.text_lines import TextLine
 from app.labels import giving
 from app.labels.giving import Said
 from app.review import decisions, rule_sets
-from app.review.rules import LIMITS, RuleSettings
+from app.review.rules import RuleSettings
 from app.review.tables import Decision
-from app.selection import browse
+from app.selection import browse, maps
 from app.selection.browse import Tile
+from app.web.views import evidence
+from app.web.views.evidence import KIND_WORDS, Evidence
 from app.web.views.labels import LabelStrip, strips
 
 # Where a gauge ends: offsets and colour differences beyond these are as bad as it gets.
 OFFSET_END: Final = 0.25
 DELTA_E_END: Final = 40.0
 SIMILAR: Final = 5
-# What is less is measured, and nothing that an eye would find: not drawn.
-BLOCKS_SHOW: Final = LIMITS["blocky_above"].usual
-SHADOW_SHOWS: Final = 2.0
-SHADOW_DEEP: Final = 0.04  # of the subject, as `workers/signals/light.py` looks for it
-_KIND_WORDS: Final = {"price": "a price", "watermark": "a watermark", "text": "other text"}
-PLACELESS: Final = (SCALE_OF["detail"], SCALE_OF["chroma"])
 
 
 @dataclass(frozen=True)
@@ -49,28 +43,6 @@ class Gauge:
     share: float | None
     limit: float | None = None
     fits: bool | None = None
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is drawn over a photo to show why it was measured so, in shares of the frame.
-
-    `outline` is a path in thousandths of it; `lines` are ends of borders and seams, each with a kind, "x" or "y" and a
-    place. `shadow_deep` is how far below the outline the shadow was looked for, None where none lies there. `marks` are
-    what `/images/N/evidence` shows: `light`, `dark`, `blocks`. `placeless` are measures that lie nowhere in it.
-    """
-
-    outline: str
-    lines: tuple[tuple[str, str, float], ...]
-    texts: tuple[TextLine, ...]
-    shadow_deep: float | None = None
-    marks: tuple[Mark, ...] = ()
-    placeless: tuple[str, ...] = ()
-
-    @property
-    def is_any(self) -> bool:
-        """Whether there is anything to draw."""
-        return bool(self.outline or self.lines or self.texts or self.marks)
 
 
 @dataclass(frozen=True)
@@ -151,10 +123,11 @@ class Photo:
 
     @property
     def measures(self) -> tuple[tuple[Scale, float | None], ...]:
-        """Everything that was measured, with what each runs from and to; nothing before that."""
+        """Everything that was measured, with what each runs from and to; of the file alone before that."""
+        of_file = tuple((scale, getattr(self.image, scale.column)) for scale in OF_FILE)
         if self.signals is None:
-            return ()
-        return tuple((scale, getattr(self.signals, scale.column)) for scale in SCALES)
+            return of_file
+        return tuple((scale, getattr(self.signals, scale.column)) for scale in SCALES) + of_file
 
     @property
     def printed(self) -> list[str]:
@@ -165,7 +138,7 @@ class Photo:
     def printed_kinds(self) -> str:
         """What kinds of text stand in the picture, in words; empty where none was read."""
         kinds = self.lettering.kinds if self.lettering else []
-        return ", ".join(_KIND_WORDS[kind] for kind in text_kinds.KINDS if kind in kinds)
+        return ", ".join(KIND_WORDS[kind] for kind in text_kinds.KINDS if kind in kinds)
 
     @property
     def decision_id(self) -> int:
@@ -209,7 +182,7 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
         similar=_similar(session, image) if is_compared else (),
         is_embedded=embeddings.is_embedded(session, image_id),
         lettering=read_text,
-        evidence=_evidence(signals, read_text),
+        evidence=evidence.read(image, signals, read_text, maps.apart_of(session, image_id)),
         labels=strips(session, image.catalog_id, image_id),
         said=tuple(giving.history(session, image_id)),
         facts=_facts(session, image),
@@ -238,35 +211,7 @@ def _facts(session: Session, image: Image) -> tuple[PhotoFact, ...]:
 
 
 def _similar(session: Session, image: Image) -> list[Tile]:
-    return browse.tiles(session, [near.image_id for near in embeddings.neighbours(session, image, SIMILAR)])
-
-
-def _evidence(signals: Signals | None, read_text: Lettering | None) -> Evidence:
-    texts = tuple(line for line in lettering.lines_of(read_text) if line.is_trusted) if read_text else ()
-    if signals is None:
-        return Evidence("", (), texts)
-    lines = tuple(
-        (kind, axis, place)
-        for kind, of_kind in (("border", signals.border_lines), ("seam", signals.seam_lines))
-        for axis, place in of_kind
-    )
-    has_shadow = (signals.shadow or 0.0) >= SHADOW_SHOWS and signals.box is not None
-    size = max(signals.box[2] - signals.box[0], signals.box[3] - signals.box[1]) if signals.box else 0.0
-    return Evidence(
-        signals.outline or "", lines, texts,
-        shadow_deep=round(SHADOW_DEEP * size, 4) if has_shadow else None,
-        marks=marks_of(signals),
-        placeless=tuple(f"{scale.title} {scale.written(getattr(signals, scale.column))}" for scale in PLACELESS),
-    )  # fmt: skip
-
-
-def marks_of(signals: Signals) -> tuple[Mark, ...]:
-    """What is marked pixel by pixel on a photo: what was measured of it, and nothing else that a filter might find."""
-    values: dict[Mark, float | None] = {
-        "light": signals.clipped_light, "dark": signals.clipped_dark,
-        "blocks": max(0.0, (signals.blockiness or 0.0) - BLOCKS_SHOW),
-    }  # fmt: skip
-    return tuple(mark for mark, value in values.items() if value)
+    return browse.tiles(session, browse.alike(session, image.catalog_id, image.id, SIMILAR))
 
 
 def claims_of(signals: Signals | None, text: str) -> Claims:

@@ -40,14 +40,18 @@ WORDS: Final[dict[RuleName, tuple[str, str]]] = {
     "bare": ("A packshot", "The background is white or plain, where scenes are wanted."),
     "dark": ("Dark", "The subject is darker than the limit. Black products are, too."),
     "clipped": ("Clipped to white", "Parts of the subject have lost their form to white."),
+    "crushed": ("Clipped to black", "Parts of the subject have lost their form to black. Black products do, too."),
+    "tinted": ("Off white", "The plain background is further from pure white than the limit."),
+    "tiny": ("Small in the frame", "The subject’s longer side fills less of the frame than the limit."),
     "shadowed": ("Contact shadow", "The plain ground is darker just below the subject."),
     "blocky": ("JPEG blocks", "Squares of 8 px show: the photo was saved too small."),
     "enlarged": ("Little detail", "Enlarged, or out of focus: there are more pixels than detail."),
     "grey": ("No colour", "A grey photo, whatever its file is."),
     "framed": ("Border", "Flat bars or a frame around the picture."),
     "collage": ("Collage", "Two pictures seem to meet along a straight line."),
-    "several": ("Several parts", "The subject has separate parts: several products, or a pair."),
+    "several": ("Several parts", "The subject has more separate parts than the limit: several products, or a pair."),
     "lettered": ("Text beside it", "A price tag, a watermark or another text stands beside the product."),
+    "worded": ("Much text", "Text covers more of the picture than the limit, wherever it stands."),
     "clean": ("Nothing found", "No other rule speaks of the photo, and it was measured."),
 }
 KINDS: Final = {
@@ -74,6 +78,13 @@ AXES: Final[dict[str, tuple[str, tuple[str, str], str]]] = {
     "clipped_above": (
         "Clipped to white above a share of", ("none", "all of it"), "Of the subject: all channels at 254 or more.",
     ),
+    "crushed_above": (
+        "Clipped to black above a share of", ("none", "all of it"), "Of the subject: all channels at 2 or less.",
+    ),
+    "tinted_above": (
+        "Off white above a difference of, ΔE", ("pure white", "50 or more"), "2.3 can just be seen; white ends at 3.5.",
+    ),
+    "tiny_below": ("Small in the frame below a fill of", ("a speck", "edge to edge"), "Of the frame’s longer side."),
     "shadow_above": ("Contact shadow above a fall of, L*", ("none", "50 or more"), "Some 3 can be seen."),
     "blocky_above": ("JPEG blocks above", ("none", "nothing else"), "Photos saved at quality 20 have 0.6 on average."),
     "enlarged_below": ("Little detail below", ("none", "all that fits"), "Photos enlarged twice have 0.66 on average."),
@@ -82,6 +93,8 @@ AXES: Final[dict[str, tuple[str, tuple[str, str], str]]] = {
     "collage_above": (
         "Collage above a seam of", ("none", "from edge to edge"), "The share of a line along which the picture steps.",
     ),
+    "several_above": ("Several parts above", ("1", "20 or more"), "A pair of shoes has two."),
+    "worded_above": ("Much text above a share of", ("none", "all of it"), "Of the frame, by text that was read."),
 }  # fmt: skip
 
 

@@ -179,15 +179,15 @@ def test_what_was_found_on_the_map_is_named_by_its_words() -> None:
 
     clusters = np.array([0] * 6 + [1] * 4 + [-1])
     points = np.stack([np.linspace(0, 1, 11)] * 2, axis=1).astype(np.float32)
-    is_far = np.array([False] * 10 + [True])
+    apart = np.array([0.1] * 10 + [2.0], np.float32)
     far_from, flat = 2.0, Directions(np.zeros(2, np.float32), np.eye(2, dtype=np.float32))
     made = MapLayout(
-        points, np.zeros((11, 1), dtype=np.int64), 0.5, clusters, is_far, "umap", flat, points, far_from, None
+        points, np.zeros((11, 1), dtype=np.int64), 0.5, clusters, apart, "umap", flat, points, far_from, None
     )
     # Two more were not laid out but placed, one of them in the second cluster.
     all_ids = [*range(100, 111), 120, 121]
     more = map_job.Everywhere(
-        np.concatenate([points, points[:2]]), np.append(clusters, [1, -1]), np.append(is_far, [False, True])
+        np.concatenate([points, points[:2]]), np.append(clusters, [1, -1]), np.append(apart, np.float32([0.1, 2.0]))
     )
     ids = list(range(100, 111))
     words = {number: {"mug", "red"} if number < 106 else {"lamp", "red"} for number in ids}

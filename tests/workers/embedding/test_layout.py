@@ -68,7 +68,10 @@ def test_what_is_unlike_everything_is_far() -> None:
     vectors = islands(50)
     vectors[7] = -vectors[7]
     _, far = layout.neighbours(strongest(vectors), 15)
-    assert np.flatnonzero(layout._is_far(far, layout._far_from(far))).tolist()[:1] == [7]
+    apart = layout.apart_from(far)
+    assert np.flatnonzero(apart >= layout._far_from(apart)).tolist()[:1] == [7]
+    assert apart.min() >= 0 and apart.max() <= 2
+    assert np.isnan(layout.apart_from(far[:1, :0])).all(), "of a single photo it cannot be told"
 
 
 @pytest.mark.parametrize("compared_at_most", [layout.COMPARED_AT_MOST, pytest.param(30, marks=pytest.mark.slow)])
@@ -81,11 +84,11 @@ def test_others_are_placed_on_the_island_of_what_they_are_like(
     made = layout.lay_out(vectors[::2])
     made = replace(made, clusters=np.arange(60) // 20, far_from=0.6)
     stranger = -vectors[:1]
-    points, clusters, is_far = layout.place(made, np.concatenate([vectors[1::2], stranger]))
+    points, clusters, apart = layout.place(made, np.concatenate([vectors[1::2], stranger]))
     assert points.shape == (61, 2) and points.dtype == np.float32
     middles = np.stack([made.points[20 * kind : 20 * kind + 20].mean(axis=0) for kind in range(3)])
     nearest = np.linalg.norm(points[:60, None] - middles, axis=2).argmin(axis=1)
     assert nearest.tolist() == clusters[:60].tolist() == (np.arange(60) // 20).tolist()
-    assert is_far.tolist() == [False] * 60 + [True]
+    assert (apart >= made.far_from).tolist() == [False] * 60 + [True]
     same, _, _ = layout.place(made, vectors[::2])
     assert np.abs(same - made.points).max() <= layout.ISLAND, "a photo that was laid out lies where it was"

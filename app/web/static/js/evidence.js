@@ -1,6 +1,38 @@
-// Why a photo was measured so, drawn over it: shown and hidden by one key, on the desk and beside the grid. The choice is kept.
+// Why a photo was measured so, drawn over it: shown and hidden by one key, on the desk and beside the grid; all that was found,
+// or one signal. Both choices are kept.
 const KEPT = "packshot-why";
+const KEPT_SIGNAL = "packshot-why-of";
 const page = document.documentElement;
+
+// The signal to show; of a photo that was not measured so far, all.
+function chosen(select) {
+  const kept = localStorage.getItem(KEPT_SIGNAL) ?? "";
+  return [...select.options].some((option) => option.value === kept) ? kept : "";
+}
+
+function drawOver(caps, isOn) {
+  const select = caps.querySelector("[data-why-of]");
+  const signal = chosen(select);
+  select.value = signal;
+  const says = caps.querySelector("[data-says-why]");
+  const { says: said = "", swatch = "" } = select.selectedOptions[0].dataset;
+  says.toggleAttribute("hidden", !signal);
+  says.querySelector("i").toggleAttribute("hidden", !swatch);
+  says.querySelector("i").style.background = swatch;
+  if (says.lastElementChild.textContent !== said) says.lastElementChild.textContent = said;
+  for (const part of caps.parentElement.querySelectorAll(".evidence [data-of]")) {
+    part.toggleAttribute("hidden", !part.dataset.of.split(" ").includes(signal || "all"));
+  }
+  // Drawn by the server only where somebody looks.
+  const picture = caps.parentElement.querySelector("image[data-drawn]");
+  if (!isOn || picture.hasAttribute("hidden")) return;
+  const address = picture.dataset.drawn + (signal ? `?of=${signal}` : "");
+  if (picture.getAttribute("href") === address) return;
+  // Another element, for a picture goes on showing its old pixels until the new ones have come.
+  const fresh = picture.cloneNode();
+  fresh.setAttribute("href", address);
+  picture.replaceWith(fresh);
+}
 
 function draw() {
   const isOn = localStorage.getItem(KEPT) === "on";
@@ -10,16 +42,17 @@ function draw() {
     button.classList.toggle("on", isOn);
     button.setAttribute("aria-pressed", String(isOn));
   }
-  // Drawn by the server only where somebody looks.
-  if (!isOn) return;
-  for (const picture of document.querySelectorAll("image[data-drawn]:not([href])")) {
-    picture.setAttribute("href", picture.dataset.drawn);
-  }
+  for (const caps of document.querySelectorAll(".caps.evidence")) drawOver(caps, isOn);
 }
 
 document.addEventListener("click", (event) => {
   if (!event.target.closest("[data-evidence]")) return;
   localStorage.setItem(KEPT, localStorage.getItem(KEPT) === "on" ? "off" : "on");
+  draw();
+});
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("[data-why-of]")) return;
+  localStorage.setItem(KEPT_SIGNAL, event.target.value);
   draw();
 });
 

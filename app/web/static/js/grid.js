@@ -13,7 +13,6 @@ import { Picks } from "./picks.js";
 import { askRange } from "./ranges.js";
 import { tally } from "./tally.js";
 import { onKey } from "./keys.js";
-import { recaption } from "./recaption.js";
 import { followOperations, sayUnderWay } from "./operations.js";
 import { forgetCard, leadToEditor, showCard } from "./card.js";
 
@@ -153,8 +152,7 @@ box.addEventListener("submit", (event) => {
   event.preventDefault();
   event.stopPropagation();
   for (const menu of event.target.querySelectorAll("details")) menu.open = false;
-  if (event.submitter.name === "recaption") recaption(event.submitter.formAction, picks, targets());
-  else decide(event.submitter.value);
+  decide(event.submitter.value);
 });
 
 box.addEventListener("click", (event) => {

@@ -17,7 +17,7 @@ async function tried(act) {
   }
 }
 
-function undoOf(operation) {
+export function undoOf(operation) {
   const run = () => tried(async () => {
     const said = await post(`/operations/${operation}/undo`);
     await showAnew();
@@ -49,7 +49,7 @@ export function followOperations(box, picks, targets) {
     event.stopImmediatePropagation();
     event.submitter.closest("details").open = false;
     const tiles = targets();
-    if (tiles.length) assign(event.submitter, picks, tiles);
+    if (tiles.length || picks.count) assign(event.submitter, picks, tiles);
   });
   box.addEventListener("job-over", async ({ target }) => {
     const { operation } = target.dataset;

@@ -3,12 +3,14 @@
 // they meet halfway between their values.
 const handlesOf = (box) => [...box.querySelectorAll("[data-handle]")];
 const topOf = (box) => Number(box.dataset.top);
+const bottomOf = (box) => Number(box.dataset.bottom);
+const reachOf = (box) => topOf(box) - bottomOf(box);
 const ends = (box) => handlesOf(box).map((handle) => Number(handle.value));
 
 function move(box) {
   const [low, high] = ends(box);
   box.querySelectorAll("rect:not(.hit)").forEach((bar, place, bars) => {
-    const middle = ((place + 0.5) / bars.length) * topOf(box);
+    const middle = bottomOf(box) + ((place + 0.5) / bars.length) * reachOf(box);
     bar.classList.toggle("in", middle >= low && middle <= high);
   });
   const said = box.closest("[data-facet]").querySelector(".range");
@@ -23,7 +25,7 @@ function share(box, used = null) {
   const step = Number(low.step);
   const between = Math.min(to, Math.max(from, Math.round((from + to) / 2 / step) * step));
   const meet = used === low ? to : used === high ? from : Number(between.toFixed(2));
-  bound(box, low, 0, meet);
+  bound(box, low, bottomOf(box), meet);
   bound(box, high, meet, topOf(box));
 }
 
@@ -31,16 +33,18 @@ function bound(box, handle, from, to) {
   const { value } = handle;
   Object.assign(handle, { min: from, max: to });
   handle.value = value;
-  handle.style.setProperty("--from", (from / topOf(box)) * 100);
-  handle.style.setProperty("--to", (to / topOf(box)) * 100);
+  handle.style.setProperty("--from", ((from - bottomOf(box)) / reachOf(box)) * 100);
+  handle.style.setProperty("--to", ((to - bottomOf(box)) / reachOf(box)) * 100);
 }
 
 function addressOf(box) {
   const [low, high] = ends(box);
-  if (low <= 0 && high >= topOf(box)) return box.dataset.free;
+  if (low <= bottomOf(box) && high >= topOf(box)) return box.dataset.free;
+  const { range, bottom, most } = box.dataset;
   const url = new URL(box.dataset.address, location.href);
-  const whole = `${box.dataset.range}:0..${topOf(box)}`;
-  url.searchParams.set("q", url.searchParams.get("q").replace(whole, `${box.dataset.range}:${low}..${high}`));
+  // The last bar has what lies beyond the histogram's end.
+  const chosen = `${range}:${low}..${high >= topOf(box) ? most : high}`;
+  url.searchParams.set("q", url.searchParams.get("q").replace(`${range}:${bottom}..${most}`, chosen));
   return url.href;
 }
 
@@ -64,10 +68,10 @@ function sweep(event) {
   const [from, to] = [swept.from, swept.to].sort((a, b) => a - b);
   const count = barsOf(swept.box);
   const [low, high] = handlesOf(swept.box);
-  bound(swept.box, low, 0, topOf(swept.box));
-  bound(swept.box, high, 0, topOf(swept.box));
-  low.value = (Math.floor(from * count) / count) * topOf(swept.box);
-  high.value = (Math.min(count, Math.floor(to * count) + 1) / count) * topOf(swept.box);
+  const [bottom, reach] = [bottomOf(swept.box), reachOf(swept.box)];
+  for (const handle of [low, high]) bound(swept.box, handle, bottom, topOf(swept.box));
+  low.value = bottom + (Math.floor(from * count) / count) * reach;
+  high.value = bottom + (Math.min(count, Math.floor(to * count) + 1) / count) * reach;
   move(swept.box);
 }
 

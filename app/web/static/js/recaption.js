@@ -1,19 +1,34 @@
-// Asking a captioner again, for what is picked in the grid, in one request. Captions come when a worker has written them;
-// nothing changes here meanwhile.
+// Asking a captioner again in the grid, for the current photo, the picked ones, or all by filter, in one request. Of many
+// photos captions come when a worker has written them; nothing changes here meanwhile.
+import { awaited, outdated, picks, recountSoon, targets } from "./grid.js";
 import { post, Refusal } from "./net.js";
+import { sayUnderWay, undoOf } from "./operations.js";
 import { toast } from "./toast.js";
-import { forgetCard } from "./card.js";
 import { trouble } from "./trouble.js";
 
-export async function recaption(address, picks, tiles) {
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (button?.name !== "recaption" || !event.target.matches("[data-bulk]")) return;
+  event.preventDefault();
+  event.stopPropagation();
+  button.closest("details").open = false;
+  awaited(recaption(button, targets()));
+}, true);
+
+async function recaption(button, tiles) {
+  if (!tiles.length && !picks.count) return;
   const isOne = picks.count === 0;
-  if (isOne && !tiles.length) return;
   trouble("");
   try {
-    const q = isOne ? `id:${tiles[0].dataset.tile}` : picks.query;
-    const said = await post(address, { q, expected_count: picks.count || 1 });
-    toast(said.sentence);
-    tiles.forEach((tile) => forgetCard(tile));
+    const said = await post(button.formAction, {
+      q: isOne ? `id:${tiles[0].dataset.tile}` : picks.query,
+      expected_count: picks.count || 1,
+      replaces_people: button.form.elements.replaces_people.checked ? "1" : null,
+    });
+    if (sayUnderWay(said)) return;
+    outdated(tiles);
+    toast(said.sentence, undoOf(said.operation_id));
+    recountSoon();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     trouble(error.message);

@@ -2,57 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.bulk import operations, undoing
 from app.catalog.tables import Catalog, Image, Signals
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
-from app.review import operations, rule_sets, undoing
+from app.review import rule_sets
 from app.review.decisions import accept, apply_rules, current, decide
 from app.review.rules import RuleSettings
-from app.review.tables import Decision, Operation, OperationBatch
+from app.review.tables import Decision, OperationBatch
 from app.selection import browse
 from app.selection.query import parse
 from app.selection.tables import PhotoIndex
 from tests import cast
-
-
-@pytest.fixture
-def pile(session: Session) -> Catalog:
-    return cast.catalog(session)
-
-
-@pytest.fixture
-def ana(session: Session) -> Person:
-    return cast.person(session, "Ana")
-
-
-@pytest.fixture
-def mei(session: Session) -> Person:
-    return cast.person(session, "Mei")
-
-
-@pytest.fixture(autouse=True)
-def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operations, "BATCH", 2)
-
-
-KEEP = {"verdict": "kept", "reason": None}
-
-
-def begin(session: Session, pile: Catalog, person: Person, kind: str, value: dict[str, Any], q: str = "") -> Operation:
-    return operations.begin(session, parse(q, pile.id), person, kind, value, q)
-
-
-def act(session: Session, pile: Catalog, person: Person, kind: str, value: dict[str, Any], q: str = "") -> Operation:
-    operation = begin(session, pile, person, kind, value, q)
-    operations.carry_out(session, operation, person)
-    return operation
+from tests.bulk.acting import KEEP, act, begin
 
 
 def verdicts(session: Session, photos: list[Image]) -> list[str]:
@@ -76,7 +43,7 @@ def test_an_undo_gives_back_exactly_what_was_before(session: Session, pile: Cata
     operation = act(session, pile, ana, "decide", KEEP)
     assert (operation.state, operation.count, operation.changed, operation.already) == ("done", 6, 5, 1)
     assert verdicts(session, photos) == ["kept"] * 5
-    assert undoing.said(operation) == "Kept 5 photos; 1 were so already"
+    assert undoing.said(operation) == "Kept 5 photos; 1 was so already"
     # By somebody else, who may decide too.
     operations.undo(session, operation.id, mei)
     assert standing(session, [*photos, shoe]) == before
@@ -96,7 +63,7 @@ def test_what_somebody_decided_since_stays_and_is_counted(
     assert verdicts(session, photos) == ["unseen", "rejected", "unseen"]
     assert (operation.taken_back, operation.stayed) == (2, 1)
     assert undoing.undone(session, operation, None).sentence == (
-        "Took back on 2 photos: kept 3 photos; 1 changed since and stay as they are."
+        "Took back on 2 photos: kept 3 photos; 1 changed since and stays as it is."
     )
     # Taken back later, hers lets this act's decision stand again, which can be taken back then.
     undoing.undo(session, mei)
@@ -117,7 +84,7 @@ def test_the_photos_are_those_that_were_chosen(session: Session, pile: Catalog, 
         pass
     assert verdicts(session, [*photos, late]) == ["kept"] * 3 + ["rejected", "unseen"]
     assert (operation.changed, operation.passed_over) == (3, 1)
-    assert undoing.said(operation) == "Kept 3 photos; 1 were changed meanwhile and stay as they are"
+    assert undoing.said(operation) == "Kept 3 photos; 1 changed meanwhile and stays as it is"
 
 
 def test_of_two_acts_the_one_asked_for_later_stands(session: Session, pile: Catalog, ana: Person, mei: Person) -> None:

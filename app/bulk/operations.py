@@ -8,6 +8,7 @@ anybody, also when the act was stopped half-way; whatever somebody changed since
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,22 +17,32 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from app import jobs
+from app.bulk.acts import Act, Did, TakenBack
+from app.bulk.assigning import Assign
+from app.bulk.deciding import Accept, Decide
+from app.bulk.labelling import GiveLabel
+from app.bulk.recaptioning import Recaption
 from app.catalog.reading import Chosen
 from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.jobs import Job
 from app.people import Person
-from app.review import acts, decisions
-from app.review.acts import Did, TakenBack
+from app.review import decisions
 from app.review.tables import Operation, OperationBatch
 
-# So many photos are changed in one transaction: about a second, after which a stop is heard.
+# So many photos are decided on in one transaction: about a second, after which a stop is heard. Of what takes longer
+# for each photo, fewer are (`Act.weight`).
 BATCH: Final = 5000
 # As many are done in the request itself; of more the person sees how far they are.
 AT_ONCE: Final = 2000
 DO: Final = "operation.do"
+LOOK: Final = "operation.look"
 UNDO: Final = "operation.undo"
+ACTS: Final[dict[str, Act]] = {
+    "decide": Decide(), "accept": Accept(), "assign": Assign(), "label": GiveLabel(), "recaption": Recaption(),
+}  # fmt: skip
+Step = Callable[[Session, Operation, Sequence[int]], Did | TakenBack]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +85,11 @@ def begin(
     `expected_count` is how many photos the person was told. Raises Refused for an unknown act or a value that makes no
     sense, and Conflict when the selection holds another number of photos now.
     """
-    act = acts.named(kind)
-    value = act.checked(session, value)
+    if kind not in ACTS:
+        raise Refused(f"“{kind}” is not an act on photos. Acts are: {', '.join(ACTS)}.")
+    act = ACTS[kind]
+    value = act.checked(session, selection.catalog_id, value)
+    size = max(1, BATCH // act.weight(value))
     decisions.lock(session, selection.catalog_id)
     operation = Operation(
         catalog_id=selection.catalog_id, kind=kind, value=value, query=query, person_id=person.id, created_at=utc_now()
@@ -83,7 +97,7 @@ def begin(
     session.add(operation)
     session.flush()
     numbered = selection.select(
-        Image.id.label("id"), ((func.row_number().over(order_by=Image.id) - 1) // BATCH).label("number")
+        Image.id.label("id"), ((func.row_number().over(order_by=Image.id) - 1) // size).label("number")
     ).subquery()
     batches = select(
         literal(operation.id), numbered.c.number, func.array_agg(aggregate_order_by(numbered.c.id, numbered.c.id))
@@ -94,15 +108,16 @@ def begin(
     if expected_count is not None and operation.count != expected_count:
         count = operation.count
         raise Conflict(f"The filter gives {count:,} photos now, not {expected_count:,}; nothing was changed.")
-    if sentence := act.obstacle(session, selection):
+    if sentence := act.obstacle(session, selection, value):
         raise Refused(sentence)
     return operation
 
 
 def carry_out(session: Session, operation: Operation, person: Person) -> Job | None:
     """Do what was begun: now, where it is little, or else by a job, which is returned."""
-    if operation.count > AT_ONCE:
-        return _request(session, operation, DO, person)
+    act = act_of(operation)
+    if act.is_for_a_model(operation.value) or operation.count > _at_once(operation):
+        return _request(session, operation, _doing(operation), person)
     while do_next(session, operation.id):
         pass
     return None
@@ -110,17 +125,30 @@ def carry_out(session: Session, operation: Operation, person: Person) -> Job | N
 
 def do_next(session: Session, operation_id: int) -> int:
     """Do the next batch; how many photos it held, 0 where nothing is left to do or somebody takes it back by now."""
+    return _next(session, operation_id, "open", "open", "done", lambda act: act.do)
+
+
+def do_batch(session: Session, operation_id: int, number: int, step: Step) -> int:
+    """Do one batch in this way; how many photos it held, 0 where it is done, or somebody takes it back by now."""
     operation = _held(session, operation_id)
-    batch = _next_batch(session, operation, "open")
-    if operation.state != "open":
-        return 0
-    if batch is None:
-        operation.state = "done"
-        session.flush()
-        return 0
-    did = acts.act_of(operation).do(session, operation, batch.image_ids)
-    _count(session, operation, batch, "done", did)
-    return len(batch.image_ids)
+    batch = session.get(OperationBatch, (operation_id, number), populate_existing=True)
+    is_open = operation.state == "open" and batch is not None and batch.state == "open"
+    return _keep(session, operation, batch, "done", step) if batch is not None and is_open else 0
+
+
+def open_batches(session: Session, operation_id: int) -> dict[int, int]:
+    """How many photos are in each batch that is still to be done, by its number."""
+    query = select(OperationBatch.number, func.cardinality(OperationBatch.image_ids))
+    is_open = (OperationBatch.operation_id == operation_id, OperationBatch.state == "open")
+    return {row[0]: row[1] for row in session.execute(query.where(*is_open).order_by(OperationBatch.number))}
+
+
+def photos_of(session: Session, operation_id: int, number: int) -> list[int]:
+    """The photos of a batch that is still to be done; none where it is not."""
+    operation = get(session, operation_id)
+    batch = session.get(OperationBatch, (operation_id, number))
+    is_open = operation.state == "open" and batch is not None and batch.state == "open"
+    return batch.image_ids if batch is not None and is_open else []
 
 
 def undo(session: Session, operation_id: int, person: Person) -> Job | None:
@@ -140,7 +168,7 @@ def undo(session: Session, operation_id: int, person: Person) -> Job | None:
     again = update(OperationBatch).where(OperationBatch.operation_id == operation.id, OperationBatch.state == "undone")
     session.execute(again.values(state="done"))
     session.flush()
-    if operation.changed > AT_ONCE:
+    if operation.changed > _at_once(operation):
         return _request(session, operation, UNDO, person)
     while undo_next(session, operation.id):
         pass
@@ -149,17 +177,7 @@ def undo(session: Session, operation_id: int, person: Person) -> Job | None:
 
 def undo_next(session: Session, operation_id: int) -> int:
     """Take the next batch back; how many photos it held, 0 where nothing is left."""
-    operation = _held(session, operation_id)
-    batch = _next_batch(session, operation, "done")
-    if operation.state != "undoing":
-        return 0
-    if batch is None:
-        operation.state = "undone"
-        session.flush()
-        return 0
-    back = acts.act_of(operation).take_back(session, operation, batch.image_ids)
-    _count(session, operation, batch, "undone", back)
-    return len(batch.image_ids)
+    return _next(session, operation_id, "undoing", "done", "undone", lambda act: act.take_back)
 
 
 def go_on(session: Session, operation_id: int, person: Person) -> Job:
@@ -167,7 +185,7 @@ def go_on(session: Session, operation_id: int, person: Person) -> Job:
     operation = _held(session, operation_id)
     if not row_of(session, operation).is_half_done:
         raise Refused("There is nothing left to do of this.")
-    return _request(session, operation, DO if operation.state == "open" else UNDO, person)
+    return _request(session, operation, _doing(operation) if operation.state == "open" else UNDO, person)
 
 
 def left(session: Session, operation_id: int, state: str) -> int:
@@ -231,27 +249,55 @@ def row_of(session: Session, operation: Operation) -> OperationRow:
     return OperationRow(operation, names[operation.person_id], undone_by, job)
 
 
+def act_of(operation: Operation) -> Act:
+    """The act that an operation is of."""
+    return ACTS[operation.kind]
+
+
+def _at_once(operation: Operation) -> int:
+    return max(1, AT_ONCE // act_of(operation).weight(operation.value))
+
+
+def _doing(operation: Operation) -> str:
+    """The kind of job that does it."""
+    return LOOK if act_of(operation).is_for_a_model(operation.value) else DO
+
+
+def _next(
+    session: Session, operation_id: int, state: str, batch_state: str, end: str, step_of: Callable[[Act], Step]
+) -> int:
+    """Take the next batch from its state to `end`, while the operation is in `state`; it is at its end without one."""
+    operation = _held(session, operation_id)
+    if operation.state != state:
+        return 0
+    waiting = (OperationBatch.operation_id == operation.id, OperationBatch.state == batch_state)
+    batch = session.scalars(select(OperationBatch).where(*waiting).order_by(OperationBatch.number).limit(1)).first()
+    if batch is None:
+        operation.state = end
+        session.flush()
+        return 0
+    return _keep(session, operation, batch, end, step_of(act_of(operation)))
+
+
+def _keep(session: Session, operation: Operation, batch: OperationBatch, end: str, step: Step) -> int:
+    """Do a batch and note what it came to; how many photos it held."""
+    more = step(session, operation, batch.image_ids)
+    for name in more.__slots__:
+        setattr(operation, name, getattr(operation, name) + getattr(more, name))
+    batch.state = end
+    session.flush()
+    return len(batch.image_ids)
+
+
 def _held(session: Session, operation_id: int) -> Operation:
     """The operation as it is now, nobody else's until the transaction ends; its catalog's decisions first."""
     decisions.lock(session, get(session, operation_id).catalog_id)
     return session.get_one(Operation, operation_id, with_for_update=True, populate_existing=True)
 
 
-def _next_batch(session: Session, operation: Operation, state: str) -> OperationBatch | None:
-    query = select(OperationBatch).where(OperationBatch.operation_id == operation.id, OperationBatch.state == state)
-    return session.scalars(query.order_by(OperationBatch.number).limit(1)).first()
-
-
-def _count(session: Session, operation: Operation, batch: OperationBatch, state: str, more: Did | TakenBack) -> None:
-    for name in more.__slots__:
-        setattr(operation, name, getattr(operation, name) + getattr(more, name))
-    batch.state = state
-    session.flush()
-
-
 def _request(session: Session, operation: Operation, kind: str, person: Person) -> Job:
     arguments = {"catalog_id": operation.catalog_id, "operation_id": operation.id}
-    total = left(session, operation.id, "open" if kind == DO else "done")
+    total = left(session, operation.id, "done" if kind == UNDO else "open")
     job = jobs.request(session, kind, arguments, person, total)
     operation.job_id = job.id
     session.flush()

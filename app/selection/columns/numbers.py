@@ -1,0 +1,108 @@
+"""Numbers of photos in few bytes: each different one is kept once, and two bytes a photo say which it has.
+
+What is measured is rounded to one to four places before it is kept, so a measure has some thousand different values
+however many photos there are. Nothing is rounded here: a code means the very number that PostgreSQL holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+CODE: Final = np.dtype(np.uint16)
+MOST_CODES: Final = 1 << 16
+
+
+class Numbers:
+    """The different numbers in one column by their codes, from 0 on; NaN is a number like others."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.values: Array = np.empty(0, dtype)
+        self._sorted: Array = self.values
+        self._codes: Array = np.empty(0, CODE)
+
+    def codes(self, numbers: Array) -> Array | None:
+        """Codes (uint16) for numbers; None where two bytes would not tell all of them apart any more."""
+        distinct, inverse = np.unique(numbers.astype(self.values.dtype), return_inverse=True)
+        fresh = distinct[~self._are_known(distinct)]
+        if len(self.values) + len(fresh) > MOST_CODES:
+            return None
+        if len(fresh):
+            self.values = np.concatenate([self.values, fresh])
+            order = np.argsort(self.values, kind="stable")
+            self._sorted, self._codes = self.values[order], order.astype(CODE)
+        known: Array = self._codes[np.searchsorted(self._sorted, distinct)]
+        return known[inverse]
+
+    def _are_known(self, distinct: Array) -> Array:
+        """Whether each is known; NaN stands last in a sorted array and equals nothing, not even itself."""
+        places = np.searchsorted(self._sorted, distinct)
+        known = places < len(self._sorted)
+        there, asked = self._sorted[places[known]], distinct[known]
+        known[known] = (there == asked) | ((there != there) & (asked != asked))
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class NumberColumn:
+    """One number of each photo: `codes` (uint16) say which of the different `values`.
+
+    Where they are too many for that, `codes` is None, and `values` are those of the photos themselves. It compares with
+    a bound as an array does: bool, one for each photo; NaN is neither below nor above anything.
+    """
+
+    values: Array
+    codes: Array | None
+
+    def each(self, of: Callable[[Array], Array]) -> Array:
+        """What `of` makes of each photo's number, worked out once for each different one."""
+        made = of(self.values)
+        return made if self.codes is None else made[self.codes]
+
+    def __lt__(self, bound: float) -> Array:
+        return self.each(lambda values: np.asarray(values < bound))
+
+    def __gt__(self, bound: float) -> Array:
+        return self.each(lambda values: np.asarray(values > bound))
+
+    def __ge__(self, bound: float) -> Array:
+        return self.each(lambda values: np.asarray(values >= bound))
+
+    @property
+    def is_told(self) -> Array:
+        """Whether each photo's number is one (bool), not NaN."""
+        return self.each(lambda values: ~np.isnan(values))
+
+    def tally(self, mask: Array | None = None) -> tuple[Array, Array]:
+        """The different numbers of the photos in `mask` (bool; None: all), and how many photos have each."""
+        if self.codes is None:
+            return np.unique(self.values if mask is None else self.values[mask], return_counts=True)
+        counts = np.bincount(self.codes if mask is None else self.codes[mask], minlength=len(self.values))
+        there = np.flatnonzero(counts)
+        return self.values[there], counts[there]
+
+    def bars(self, mask: Array | None, step: Callable[[Array], Array], bins: int) -> list[int]:
+        """How many photos of `mask` have a number in each of `bins` steps from 0; `step` gives the step of a number,
+        as a fraction. Those beyond are in the last one, NaN is in none."""
+        if self.codes is None:
+            values, counts = self.values if mask is None else self.values[mask], None
+        else:
+            values, counts = self.tally(mask)
+        is_told = ~np.isnan(values)
+        steps = np.clip(np.floor(step(values[is_told])), 0, bins - 1).astype(np.uint8)
+        weights = None if counts is None else counts[is_told]
+        bars: list[int] = np.bincount(steps, weights, bins).astype(np.int64).tolist()
+        return bars
+
+    def ascending(self, missing: float) -> Array:
+        """Rows in the order of their numbers (int32), ties by row; NaN stands where `missing` does."""
+        numbers = np.nan_to_num(self.values, nan=missing)
+        if self.codes is not None:
+            # Ranks in two bytes are sorted by their digits, ten times as fast as doubles by comparing.
+            numbers = np.unique(numbers, return_inverse=True)[1].astype(CODE)[self.codes]
+        return np.argsort(numbers, kind="stable").astype(np.int32)
