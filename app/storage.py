@@ -18,7 +18,8 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
@@ -33,6 +34,7 @@ OWN_FOLDERS = frozenset({
 """What lies in a data folder and is Packshot's own; photos may lie beside it."""
 KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "masks", "samples")
 _CHUNK_BYTES = 1 << 20
+_FLUSHED_AT_ONCE = 16
 
 
 class Keeper(Protocol):
@@ -151,19 +153,27 @@ class _Together:
     def name_all(self) -> None:
         """Flush the files, give them their names, and flush those."""
         with saying_full(self._storage.root):
-            for temporary in self._temporary.values():
-                fsync(temporary)
+            _flush(list(self._temporary.values()))
             folders = {target.parent for target in self._temporary}
             for target in list(self._temporary):
                 self._temporary[target].replace(target)
                 del self._temporary[target]
-            for folder in folders:
-                fsync(folder)
+            _flush(list(folders))
 
     def drop_rest(self) -> None:
         """Delete what has no name yet."""
         for temporary in self._temporary.values():
             temporary.unlink(missing_ok=True)
+
+
+def _flush(paths: Sequence[Path]) -> None:
+    """Flush files or folders; of several, some at once: a journal writes down together what waits for it together."""
+    if len(paths) <= 1:
+        for path in paths:
+            fsync(path)
+        return
+    with ThreadPoolExecutor(min(_FLUSHED_AT_ONCE, len(paths))) as flushing:
+        list(flushing.map(fsync, paths))
 
 
 def is_data_folder(folder: Path) -> bool:

@@ -101,7 +101,8 @@ def lay_out(engine: Engine, count: int) -> None:
         ids = list(session.scalars(text("select id from image order by id")))
         space = embeddings.space_of(session, EmbedderFacts("made up", "1", "none", 2, False))
         embeddings.record(session, space, {image_id: [1.0, 0.0] for image_id in ids[:100]})
-        placed = LaidOut(space, ids, points.astype(np.float32), count, "umap", SEED, 15, 0.7, 0.6, count, 60.0)
+        apart = draw.uniform(0, 2, count).astype(np.float32)
+        placed = LaidOut(space, ids, points.astype(np.float32), count, "umap", SEED, 15, 0.7, 0.6, count, 60.0, apart)
         members = [np.flatnonzero(island == number) for number in np.unique(island)]
         sets = [
             NewSet("cluster", [ids[at] for at in some], f"kind {n}", ids[some[0]]) for n, some in enumerate(members)

@@ -71,7 +71,7 @@ def repeats_itself(text: str) -> bool:
     """Whether a text is of the same letters again and again, but for some that were misread."""
     bare = _bare(text)
     return any(
-        sum(one == other for one, other in zip(bare, bare[step:], strict=False)) >= SAME_IN_LINE * (len(bare) - step)
+        sum(here == there for here, there in zip(bare, bare[step:], strict=False)) >= SAME_IN_LINE * (len(bare) - step)
         for step in range(4, int(len(bare) / TIMES_IN_LINE) + 1)
     )
 

@@ -126,6 +126,7 @@ def part_hashes(rows: Sequence[ManifestRow]) -> dict[str, str]:
         "split": [(row.sha256, row.split) for row in rows],
         "groups": [(row.sha256, row.group) for row in rows],
         "repeats": [(row.sha256, str(row.repeats)) for row in rows if row.repeats > 1],
+        "masks": [(row.sha256, Path(row.mask).stem) for row in rows if row.mask],
     }
     return {name: hashlib.sha256(json.dumps(sorted(part)).encode()).hexdigest() for name, part in parts.items()}
 

@@ -55,6 +55,7 @@ class MemberCounts:
 
     `uncompared`: members whose near copies could not be looked for; None where nobody looked for any.
     `long_sides` are the longest sides in px of the smaller photos, under `LARGE_PX`, each with how many have it.
+    `masks`: members to learn from that have a mask.
     """
 
     version_id: int
@@ -65,6 +66,7 @@ class MemberCounts:
     leaking_pictures: int
     long_sides: tuple[tuple[int, int], ...] = ()
     uncompared: int | None = 0
+    masks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def findings(
         _tokens(members, measured),
         _sizes(recipe, measured),
         *_enlarged(recipe, members),
+        *_masks(recipe, members),
         _leakage(members),
         _weights(base, place, measured),
         *_distilled(base),
@@ -210,6 +213,17 @@ def _enlarged(recipe: Recipe, members: MemberCounts) -> Iterator[Finding]:
         words = f"{many} under {learned_px} px; the smallest has {min(small)[0]}; {shown}{informed}"
         link = f"/datasets/{members.version_id}"
         yield Finding("Enlarged", "warning", words, link, "Open the version")
+
+
+def _masks(recipe: Recipe, members: MemberCounts) -> Iterator[Finding]:
+    """Where the background is to weigh less: how many photos say which part of them it is."""
+    if recipe.needs_masks and not members.masks:
+        words = "no photo has a mask, so the background weighs as much as the product; paint masks and freeze again"
+        yield Finding("Masks", "warning", words, f"/datasets/{members.version_id}", "Open the version")
+    elif recipe.needs_masks:
+        others = "" if members.masks == members.train else "; in the others all of a photo weighs the same"
+        have = "has" if members.masks == 1 else "have"
+        yield Finding("Masks", "passed", f"{members.masks:,} of {members.train:,} photos {have} one{others}")
 
 
 def _leakage(members: MemberCounts) -> Finding:

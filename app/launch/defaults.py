@@ -124,6 +124,7 @@ LABELS: Final[dict[str, str]] = {
     "timestep_uniform_share": "Drawn evenly",
     "timestep_shift": "Timestep shift",
     "min_snr_gamma": "Min-SNR",
+    "background_weight": "Background’s weight",
     "velocity_floor": "Velocity floor",
     "precision": "Precision",
     "checkpointing": "Recomputed blocks",

@@ -258,6 +258,7 @@ def _losses(start: Start, base: BaseFacts, data: DataFacts, method: str, resolut
             start.min_snr_gamma,
             "Hang et al. 2023" if start.min_snr_gamma else "the base learns velocities",
         ),
+        "background_weight": (1.0, "off: what lies behind the product is learned like the product"),
         "velocity_floor": (0.05, "what drawing divides by at least"),
         "route_share": (0.35 if routes else 0.0, "SimpleTuner saw more than this slow learning" if routes else few),
         "teacher": ("", "REPA helps from scratch; a short fine-tune of a taught model does without"),

@@ -6,6 +6,7 @@ from sqlalchemy import Integer, func, select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
+from app.catalog.mend_tables import Mend
 from app.catalog.tables import Image
 from app.datasets.tables import DatasetVersion, Member
 from app.launch.checks import LARGE_PX, MemberCounts
@@ -42,7 +43,7 @@ def facts(session: Session, version: DatasetVersion) -> DataFacts:
 
 
 def counted(session: Session, version: DatasetVersion) -> MemberCounts:
-    """What the checks look at: empty captions, what is in both splits, and how small photos are."""
+    """What the checks look at: empty captions, what is in both splits, how small photos are, and their masks."""
     of_version = Member.version_id == version.id
     empty = (
         select(func.count())
@@ -67,6 +68,12 @@ def counted(session: Session, version: DatasetVersion) -> MemberCounts:
         .group_by(side)
         .order_by(side)
     )
+    masks = (
+        select(func.count())
+        .select_from(Member)
+        .join(Mend, Mend.id == Member.mend_id)
+        .where(of_version, Member.split == "train", Mend.mended_mask_sha256.is_not(None))
+    )
     return MemberCounts(
         version_id=version.id,
         train=version.train_count,
@@ -76,4 +83,5 @@ def counted(session: Session, version: DatasetVersion) -> MemberCounts:
         leaking_pictures=session.scalar(select(func.count()).select_from(pictures.subquery())) or 0,
         long_sides=tuple((row[0], row[1]) for row in session.execute(small)),
         uncompared=version.uncompared_count,
+        masks=session.scalar(masks) or 0,
     )

@@ -43,7 +43,7 @@ _NOT_LEARNED = frozenset(
 
 # Knobs that recipes of before lack, and that do nothing unless they are turned: then only do they count, so that runs
 # and preflights of before keep their hashes.
-_CAME_LATER = frozenset({"patience", "base_revision", "enlarge_at_most", "route_to"})
+_CAME_LATER = frozenset({"patience", "base_revision", "enlarge_at_most", "route_to", "background_weight"})
 
 
 class RecipeError(ValueError):
@@ -147,6 +147,10 @@ class Recipe(BaseModel):
     min_snr_gamma: float = Field(
         default=0.0, ge=0.0, le=100.0, description="Bound on the weight of nearly clean pictures (sd15, sdxl); 0: none."
     )
+    background_weight: Share = Field(
+        default=1.0,
+        description="How much an error outside a photo’s mask counts, one on the product counting 1; needs masks.",
+    )
     velocity_floor: float = Field(
         gt=0.0, le=1.0, description="Smallest timestep the error is divided by, so that nearly clean pictures count."
     )
@@ -243,6 +247,11 @@ class Recipe(BaseModel):
         if self.sharding == "full" and (self.method, self.optimiser, self.teacher) != ("full", "adamw", ""):
             raise ValueError("sharding full needs method full, optimiser adamw and no teacher")
         return self
+
+    @property
+    def needs_masks(self) -> bool:
+        """Whether the members' masks weigh anything."""
+        return self.background_weight < 1.0
 
     def uneven_for(self, processes: int) -> str | None:
         """Why so many processes cannot share each step's micro-batches evenly, or None when they can."""

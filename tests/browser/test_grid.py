@@ -175,7 +175,9 @@ def test_two_handles_never_lie_on_each_other(scene: Scene, visit: Visit) -> None
     low = page.get_by_role("slider", name="Subject sharpness, from")
     high = page.get_by_role("slider", name="Subject sharpness, to")
     assert (low.input_value(), high.input_value()) == ("0.7", "0.9")
-    box = page.locator('[data-range="sharpness"]').bounding_box()
+    bars = page.locator('[data-range="sharpness"]')
+    bars.scroll_into_view_if_needed()
+    box = bars.bounding_box()
     assert box is not None
 
     def drag(start: float, end: float) -> None:

@@ -195,6 +195,7 @@ def test_every_line_of_the_catalog(scene: Scene, visit: Visit) -> None:
         "A": ("Keep", says("a", "Kept")),
         "X": ("Reject", presses("x", "[data-reject] .menu")),
         "F": ("Needs work", says("f", "needing work")),
+        "L": ("label", presses("l", "[data-labels-menu] .menu")),
         "Z": ("undo", says("z", "Crimson kettle is ", before="f")),
         "W": (WHY, presses("w", "[data-card] .caps.evidence .cap")),
         "E": ("edit the caption", leads("e", "**/images/*?q=&sort=newest")),

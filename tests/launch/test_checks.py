@@ -50,6 +50,18 @@ def saw(**facts: Any) -> dict[str, Any]:
     return {"measured": {**MEASURED, **facts}}
 
 
+def test_masks_are_counted_where_they_are_to_weigh() -> None:
+    weighed = RECIPE.model_copy(update={"background_weight": 0.1})
+    assert found("Masks") == []
+    finding = one("Masks", recipe=weighed)
+    assert finding.state == "warning"
+    assert finding.sentence.startswith("no photo has a mask, so the background weighs as much as the product")
+    for masks, words in ((300, "300 of 300 photos have one"),
+                         (1, "1 of 300 photos has one; in the others all of a photo weighs the same")):  # fmt: skip
+        finding = one("Masks", recipe=weighed, members=replace(MEMBERS, masks=masks))
+        assert (finding.state, finding.sentence) == ("passed", words)
+
+
 def test_photos_that_would_be_enlarged_are_counted() -> None:
     recipe = RECIPE.model_copy(update={"resolution_px": 512})
     small = replace(MEMBERS, long_sides=((96, 2), (511, 3), (512, 9), (800, 300)))

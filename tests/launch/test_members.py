@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
+from app.catalog.mend_tables import Mend
 from app.catalog.tables import Image
 from app.datasets.tables import Member
 from app.launch import devices, members
@@ -45,6 +46,19 @@ def test_empty_captions_and_leaks_are_found(session: Session) -> None:
     session.flush()
     found = members.counted(session, version)
     assert (found.empty_captions, found.leaking_products, found.leaking_pictures) == (1, 1, 0)
+
+
+def test_masks_of_photos_to_learn_from_are_counted(session: Session) -> None:
+    version = frozen_version(session, photos=4, validation=1)
+    rows = session.scalars(select(Member).where(Member.version_id == version.id).order_by(Member.split)).all()
+    for row, mask in zip(rows, ("ab", None, "cd", "ef"), strict=True):
+        mend = Mend(image_id=row.image_id, edits={}, mended_mask_sha256=mask)
+        session.add(mend)
+        session.flush()
+        row.mend_id = mend.id
+    session.flush()
+    assert [row.split for row in rows] == ["train"] * 3 + ["validation"]
+    assert members.counted(session, version).masks == 2
 
 
 def test_a_version_without_members_is_all_zeros(session: Session) -> None:

@@ -146,7 +146,7 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
             session.delete(measured)
         written = writing.current(session, [photo.id]).get(photo.id)
         if written is not None and number % 5:
-            counts = draw.choice(({}, {"clip": 5, "t5": 7, "nano": 90}, {"clip": 78, "gemma": 9, "qwen": 20}))
+            counts = ({}, {"clip": 5, "t5": 7, "nano": 90}, {"clip": 78, "gemma": 9, "qwen": 20})[number % 3]
             session.add(CaptionTokens(caption_id=written.id, image_id=photo.id, counts=counts, counted_by="drawn"))
         if number % 3 == 0:
             whose = ana.id if number % 2 else None

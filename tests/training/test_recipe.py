@@ -69,13 +69,13 @@ RECORDED = {
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_run_of_before_goes_on_where_its_numbers_are_what_they_were(name: str) -> None:
     recorded, base_shift, is_same = RECORDED[name]
-    later = {"enlarge_at_most": 0.0, "base_revision": "", "route_to": 0}
+    later = {"enlarge_at_most": 0.0, "base_revision": "", "route_to": 0, "background_weight": 1.0}
     made = changed(read_recipe(RECIPES / f"{name}.yaml"), **later)
     assert made.learning_hash(base_shift).startswith(recorded) is is_same
     assert bool(made.new_meanings(base_shift)) is not is_same
 
 
-@pytest.mark.parametrize("knobs", [{"enlarge_at_most": 1.5}, {"route_to": 3}])
+@pytest.mark.parametrize("knobs", [{"enlarge_at_most": 1.5}, {"route_to": 3}, {"background_weight": 0.2}])
 def test_later_knobs_are_hashed_where_they_are_turned(recipe: Recipe, knobs: dict[str, object]) -> None:
     turned = changed(recipe, **knobs)
     assert turned.recipe_hash() != recipe.recipe_hash()
@@ -126,6 +126,8 @@ def test_differences_are_named_with_both_values(recipe: Recipe) -> None:
         ("muon_lr", float("nan")),
         ("resolution_px", 63),
         ("guidance", 0.5),
+        ("background_weight", 1.5),
+        ("background_weight", -0.1),
         ("family", "unheard"),
         ("ema_decay", 1.0),
         ("optimizer", "muon"),
@@ -166,7 +168,7 @@ def test_patience_is_no_matter_of_learning_and_leaves_the_hashes_of_before(recip
     patient = changed(recipe, patience=3)
     assert patient.learning_hash() == recipe.learning_hash()
     assert patient.recipe_hash() != recipe.recipe_hash()
-    later = ("patience", "base_revision", "enlarge_at_most", "route_to")
+    later = ("patience", "base_revision", "enlarge_at_most", "route_to", "background_weight")
     before = {name: knob for name, knob in recipe.model_dump(mode="json").items() if name not in later}
     text = json.dumps(before, sort_keys=True, separators=(",", ":"))
     assert recipe.recipe_hash() == hashlib.sha256(text.encode()).hexdigest()

@@ -158,7 +158,7 @@ def test_what_can_be_seen_of_a_cut_off_file_is_kept(
     with transaction(engine) as session:
         thumbs = {file.file_name: file.thumb_sha256 for file in cast.refused(session, asked)}
     assert thumbs["empty.jpg"] is None and thumbs["2.jpg"] is not None
-    assert Storage(settings_of_worker.data_dir).path("thumbs", thumbs["2.jpg"], ".webp").is_file()
+    assert Storage(settings_of_worker.data_dir).path("thumbs", thumbs["2.jpg"], ".jpg").is_file()
 
 
 def test_of_an_upload_the_refused_files_stay_until_they_are_taken_in_or_left_out(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 
 from app.training.recipe import Recipe
-from workers.families.pipelines import Pipeline
+from workers.families.pipelines import Pipeline, picture_means
 
 
 class Flow(Pipeline):
@@ -54,9 +54,10 @@ class Flow(Pipeline):
         noise: torch.Tensor,
         timesteps: torch.Tensor,
         recipe: Recipe,
+        weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """In velocities, unweighted."""
-        return (prediction.float() - (noise - clean)).square().mean(dim=(1, 2, 3))
+        """In velocities; no timestep counts more than another."""
+        return picture_means((prediction.float() - (noise - clean)).square(), weights)
 
     def clean_from(self, prediction: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """Back along the line to its clean end: x = x_t - t v."""

@@ -160,6 +160,12 @@ class Pipeline:
         return tuple(folder for folder in there if folder.is_dir())
 
 
+def picture_means(squares: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """The mean of each picture's squared errors [B, C, h, w], float32 [B]; `weights` as in `Family.errors`."""
+    weighed = squares if weights is None else squares * weights
+    return weighed.mean(dim=(1, 2, 3))
+
+
 def load_pipeline(
     base: str,
     pipeline_class: Any,

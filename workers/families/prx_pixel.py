@@ -15,7 +15,7 @@ import torch
 from diffusers import PRXPixelPipeline
 
 from app.training.recipe import Recipe
-from workers.families.pipelines import load_pipeline, precisions
+from workers.families.pipelines import load_pipeline, picture_means, precisions
 from workers.families.prx import Prx
 
 # Smallest t the pipeline divides by when it turns x0 into a velocity (diffusers, pipeline_prx_pixel.py).
@@ -46,11 +46,12 @@ class PrxPixel(Prx):
         noise: torch.Tensor,
         timesteps: torch.Tensor,
         recipe: Recipe,
+        weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """In velocities: an error in x0 divided by t, or by the recipe's floor where t is smaller."""
         t = timesteps[:, None, None, None]
         velocity_error = (prediction.float() - clean) / t.clamp(min=recipe.velocity_floor)
-        return velocity_error.square().mean(dim=(1, 2, 3))
+        return picture_means(velocity_error.square(), weights)
 
     def clean_from(self, prediction: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """The answer itself."""

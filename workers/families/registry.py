@@ -100,8 +100,12 @@ class Family(Protocol):
         noise: torch.Tensor,
         timesteps: torch.Tensor,
         recipe: Recipe,
+        weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Mean squared error of each picture in the family's own target and weighting, float32 [B]."""
+        """Mean squared error of each picture in the family's own target and weighting, float32 [B].
+
+        `weights` float32 [B, 1, h, w] say how much each position counts, 1 in the mean of a picture; evenly without.
+        """
         ...
 
     def clean_from(self, prediction: torch.Tensor, noisy: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:

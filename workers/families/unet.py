@@ -23,7 +23,7 @@ from diffusers import DDPMScheduler
 
 from app.training.recipe import Recipe
 from workers.errors import InputError
-from workers.families.pipelines import ENCODED_AT_ONCE, Pipeline, load_pipeline
+from workers.families.pipelines import ENCODED_AT_ONCE, Pipeline, load_pipeline, picture_means
 from workers.families.registry import Text
 
 _ANSWERS = ("epsilon", "v_prediction")
@@ -107,11 +107,12 @@ class Unet(Pipeline):
         noise: torch.Tensor,
         timesteps: torch.Tensor,
         recipe: Recipe,
+        weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """In n or v, whichever the network answers with, weighted by min-SNR (Hang et al. 2023) if the recipe asks."""
         signal, sigma = self._shares(timesteps)
         wanted = noise if self.prediction_type == "epsilon" else signal * noise - sigma * clean
-        errors = (prediction.float() - wanted).square().mean(dim=(1, 2, 3))
+        errors = picture_means((prediction.float() - wanted).square(), weights)
         return errors * self.min_snr_weights(timesteps, recipe.min_snr_gamma) if recipe.min_snr_gamma else errors
 
     def min_snr_weights(self, timesteps: torch.Tensor, gamma: float) -> torch.Tensor:

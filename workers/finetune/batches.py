@@ -20,7 +20,7 @@ from workers.families.registry import Family, Text, stacked
 from workers.finetune.buckets import Size, Walk, nearest, sizes
 from workers.finetune.cache import TensorCache, identity, name_of, packed, unpacked
 from workers.finetune.loss import keyed_generator
-from workers.finetune.pictures import read_fitted
+from workers.finetune.pictures import read_fitted, read_fitted_mask
 from workers.finetune.ranks import ALONE, Ranks
 
 KEPT_IN_MEMORY_BYTES = 2 * 1024**3
@@ -35,7 +35,9 @@ class Batch:
     """Pictures uint8 [B, H, W, 3] or their clean inputs float32 [B, C, h, w], or both; text as `registry.stacked`.
 
     Beside the text stands `original_px` float32 [B, 2], the height and width that each photo had, which SDXL is told.
-    `places` are the pictures' positions in their step's whole batch, which their noise depends on.
+    `places` are the pictures' positions in their step's whole batch, which their noise depends on. `masks` uint8
+    [B, H, W], 255 where the product is, are there where they weigh and one of the pictures has one; 255 all over is
+    that of one without.
     """
 
     pictures: torch.Tensor | None
@@ -43,6 +45,7 @@ class Batch:
     text: dict[str, torch.Tensor]
     places: list[int]
     size: Size
+    masks: torch.Tensor | None = None
 
 
 class Texts:
@@ -133,9 +136,11 @@ class Members:
         needs_pictures: bool = False,
         enlarge_at_most: float = 0.0,
         room_bytes: float | None = None,
+        needs_masks: bool = False,
     ) -> None:
         self._files = [folder / row.file for row in rows]
         self._digests = [row.sha256 for row in rows]
+        self._mask_files = [folder / row.mask if row.mask and needs_masks else None for row in rows]
         self._captions = [row.caption for row in rows]
         # A member that nobody put into a group is one of its own.
         self.groups = [row.group.strip() or row.sha256 for row in rows]
@@ -151,6 +156,7 @@ class Members:
             [i for i, s in enumerate(self._sizes) if s == size for _ in range(rows[i].repeats)] for size in among
         ]
         self._pictures: dict[int, np.ndarray] = {}
+        self._masks: dict[int, np.ndarray] = {}
         self._clean: dict[int, torch.Tensor] = {}
         self._free_bytes = KEPT_IN_MEMORY_BYTES if room_bytes is None else room_bytes
         self._is_encoded = False
@@ -172,23 +178,26 @@ class Members:
     def encode(self, cache: TensorCache | None, look: Look, ranks: Ranks = ALONE) -> None:
         """Encode every picture with the autoencoder, or find it in the cache; several processes share them out.
 
-        Raises `InputError`, naming the file.
+        Masks are read, too. Raises `InputError`, naming the file.
         """
         self._is_encoded, self._cache = True, cache
         self._made_by = identity(self._family.autoencoder_files) if cache else ""
         order = list(dict.fromkeys(i for bucket in self.buckets for i in bucket))
         for turn in ranks.turns(len(self)):
-            self._encoded(order[turn % len(self)])
+            index = order[turn % len(self)]
+            self._encoded(index)
+            self._mask(index)
             look(min(turn + 1, len(self)), len(self))
         ranks.wait()
 
     def decode(self, look: Look, ranks: Ranks = ALONE) -> None:
         """Read every picture once, for models without an autoencoder; several processes share them out.
 
-        Raises `InputError`, naming the file.
+        Masks are read, too. Raises `InputError`, naming the file.
         """
         for turn in ranks.turns(len(self)):
             self._picture(turn % len(self))
+            self._mask(turn % len(self))
             look(min(turn + 1, len(self)), len(self))
 
     def batch(self, indices: Sequence[int], places: Sequence[int], captions: Sequence[str] | None = None) -> Batch:
@@ -200,11 +209,29 @@ class Members:
         if not self._is_encoded or self._needs_pictures:
             pictures = torch.from_numpy(np.stack([self._picture(i) for i in indices]))
         texts["original_px"] = self._originals[list(indices)]
-        return Batch(pictures, clean, texts, list(places), self._sizes[indices[0]])
+        size = self._sizes[indices[0]]
+        return Batch(pictures, clean, texts, list(places), size, self._masks_of(indices, size))
 
     def caption(self, index: int) -> str:
         """The member's caption."""
         return self._captions[index]
+
+    def _masks_of(self, indices: Sequence[int], size: Size) -> torch.Tensor | None:
+        masks = [self._mask(i) for i in indices]
+        if all(mask is None for mask in masks):
+            return None
+        even = np.full((size[1], size[0]), 255, dtype=np.uint8)
+        return torch.from_numpy(np.stack([even if mask is None else mask for mask in masks]))
+
+    def _mask(self, index: int) -> np.ndarray | None:
+        """The member's mask, fitted as its picture is; None where it has none or masks weigh nothing."""
+        file, mask = self._mask_files[index], self._masks.get(index)
+        if mask is None and file is not None:
+            height_px, width_px = map(int, self._originals[index].tolist())
+            mask = read_fitted_mask(file, self._sizes[index], (width_px, height_px), self._enlarge_at_most)
+            if self._has_room(mask.nbytes):
+                self._masks[index] = mask
+        return mask
 
     def _picture(self, index: int) -> np.ndarray:
         picture = self._pictures.get(index)

@@ -10,14 +10,17 @@ import torch
 from app.training.recipe import Recipe
 from workers.families.registry import Family, Text
 from workers.finetune.batches import Batch, Members
-from workers.finetune.loss import BAND_COUNT, draw_timesteps, key_number, keyed_generator, keyed_noise
+from workers.finetune.loss import BAND_COUNT, draw_timesteps, key_number, keyed_generator, keyed_noise, position_weights
 from workers.finetune.methods.auxiliary import AuxiliaryLosses
 from workers.finetune.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One micro-batch seen by the model: each picture's loss with its gradient, its plain error, its timestep; [B]."""
+    """One micro-batch seen by the model: each picture's loss with its gradient, its plain error, its timestep; [B].
+
+    The plain error knows no masks, so that it can be compared with the validation's and with other runs'.
+    """
 
     loss: torch.Tensor
     errors: torch.Tensor
@@ -67,7 +70,11 @@ def forward(
         pictures = batch.pictures.to(device) if batch.pictures is not None and auxiliary.needs_pictures else None
         extra = auxiliary.terms(family, prediction, noisy, clean, timesteps, pictures, step)
     errors = family.errors(prediction.float(), clean, noise, timesteps, recipe)
-    return Pass(errors if extra is None else errors + extra, errors.detach(), timesteps)
+    loss = errors
+    if batch.masks is not None:
+        weights = position_weights(batch.masks.to(device), clean.shape[2:], recipe.background_weight)
+        loss = family.errors(prediction.float(), clean, noise, timesteps, recipe, weights)
+    return Pass(loss if extra is None else loss + extra, errors.detach(), timesteps)
 
 
 @torch.no_grad()

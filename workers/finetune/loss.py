@@ -1,4 +1,4 @@
-"""Timesteps, noise, the course of the learning rate, and losses told apart by noise level."""
+"""Timesteps, noise, the weights of positions, the course of the learning rate, and losses told apart by noise level."""
 
 from __future__ import annotations
 
@@ -50,6 +50,26 @@ def draw_timesteps(count: int, recipe: Recipe, generator: torch.Generator, shift
     drawn = normal.sigmoid()
     shifted = shift * drawn / (1.0 + (shift - 1.0) * drawn)
     return torch.where(is_uniform, uniform, shifted).clamp(_SMALLEST_TIMESTEP, 1.0)
+
+
+def position_weights(masks: torch.Tensor, shape: Sequence[int], background_weight: float) -> torch.Tensor:
+    """How much the error at each position counts, float32 [B, 1, h, w] for `shape` (h, w): 1 in the mean of a picture.
+
+    `masks` uint8 [B, H, W], H and W multiples of h and w, are 255 where the product is. With m in [0, 1] the share of
+    a position's pixels that are the product's, and b the recipe's `background_weight`, a position's weight is
+
+        w = c / mean(c),    c = b + (1 - b) m
+
+    as in OneTrainer's masked training with its area normalised (`util/loss/masked_loss.py`, where c = max(m, b)). Here
+    c is a line in m, so that a position counts as its pixels do in the mean: at an eighth of the picture's size, thin
+    parts lie on positions that are hardly theirs. Without the division a small product would take small steps, and a
+    learning rate would mean something else at every b. Where nothing counts, b being 0 and no product there, all
+    positions count evenly.
+    """
+    covered = torch.nn.functional.adaptive_avg_pool2d(masks[:, None].float() / 255.0, (shape[0], shape[1]))
+    counts = 1.0 - (1.0 - background_weight) * (1.0 - covered)  # exactly 1 on the product
+    means = counts.mean(dim=(2, 3), keepdim=True)
+    return torch.where(means > 0.0, counts / means, 1.0)
 
 
 def lr_share(step: int, recipe: Recipe) -> float:

@@ -73,7 +73,13 @@ def notes(rows: Sequence[ManifestRow], recipe: Recipe, family: Family) -> list[s
     steps = 0 if family.folder is None else distilled.steps_of(family.folder, recipe.base, recipe.family)
     words = distilled.warning(steps)
     base = [f"{words[0].upper()}{words[1:]}."] if steps else []
-    return [*base, *_groups_in_both_splits(rows), *_small_pictures(rows, recipe, family), *_cut_captions(rows, family)]
+    return [
+        *base,
+        *_groups_in_both_splits(rows),
+        *_small_pictures(rows, recipe, family),
+        *_cut_captions(rows, family),
+        *_without_masks(rows, recipe),
+    ]
 
 
 def _groups_in_both_splits(rows: Sequence[ManifestRow]) -> Iterator[str]:
@@ -98,6 +104,16 @@ def _small_pictures(rows: Sequence[ManifestRow], recipe: Recipe, family: Family)
             f"{many} smaller than three quarters of what is trained at and {shown}; the first is {row.file}, "
             f"{row.width_px:,} × {row.height_px:,} px, of which {by:.1f} times as many a side would fill the frame."
         )
+
+
+def _without_masks(rows: Sequence[ManifestRow], recipe: Recipe) -> Iterator[str]:
+    learned = [row for row in rows if row.split == "train"]
+    bare = [row for row in learned if not row.mask]
+    if recipe.needs_masks and len(bare) == len(learned):
+        yield "No picture has a mask, so the background weighs as much as the product."
+    elif recipe.needs_masks and bare:
+        many = f"{len(bare):,} pictures have" if len(bare) > 1 else "One picture has"
+        yield f"{many} no mask, so there the background weighs as much as the product; the first is {bare[0].file}."
 
 
 def _cut_captions(rows: Sequence[ManifestRow], family: Family) -> Iterator[str]:

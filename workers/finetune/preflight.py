@@ -30,7 +30,7 @@ from workers.finetune.clock import Clock, RunEnded
 from workers.finetune.forward import validation_errors
 from workers.finetune.loop_state import Preview, draw_previews, read_previews
 from workers.finetune.members import faults, fitted, notes, read_rows, validation_rows
-from workers.finetune.pictures import read_fitted
+from workers.finetune.pictures import read_fitted, read_fitted_mask
 from workers.finetune.ranks import ALONE, Ranks
 from workers.finetune.report import Report, memory
 from workers.finetune.timing import WARM, Steps, timed
@@ -94,6 +94,8 @@ def _checked(rows: list[ManifestRow], folder: Path, recipe: Recipe, family: Fami
     for done, row in enumerate(rows):
         try:
             read_fitted(folder / row.file, (16, 16), row.sha256)
+            if row.mask and recipe.needs_masks and row.split == "train":
+                read_fitted_mask(folder / row.mask, (16, 16), (row.width_px, row.height_px))
         except InputError as refusal:
             undecodable.append({"file": row.file, "why": str(refusal)})
         clock.look("decode", done + 1, len(rows))
@@ -145,7 +147,7 @@ def _measure(
     texts, text_s = timed(lambda: Texts(captions, family, None, clock.looking("encode")), device)
     of = partial(
         Members, folder=folder, family=family, texts=texts, has_buckets=recipe.buckets,
-        needs_pictures=bool(recipe.teacher), enlarge_at_most=recipe.enlarge_at_most,
+        needs_pictures=bool(recipe.teacher), enlarge_at_most=recipe.enlarge_at_most, needs_masks=recipe.needs_masks,
     )  # fmt: skip
     room = _room_bytes(learned, probe, recipe, family)
     members = of(probe, resolution_px=_resolution(recipe), room_bytes=room)
@@ -287,7 +289,9 @@ def _room_bytes(learned: list[ManifestRow], probe: list[ManifestRow], recipe: Re
         return KEPT_IN_MEMORY_BYTES
 
     def picture_bytes(rows: list[ManifestRow]) -> int:
-        return sum(3 * width * height for width, height in fitted(rows, _resolution(recipe), recipe, family))
+        of_pixels = [4 if row.mask and recipe.needs_masks else 3 for row in rows]
+        shown = fitted(rows, _resolution(recipe), recipe, family)
+        return sum(n * width * height for n, (width, height) in zip(of_pixels, shown, strict=True))
 
     # Latents, where there are any, take their room first: four bytes for a number, about one for a pixel.
     of_latents = picture_bytes(learned) / 3 if is_encoded else 0.0

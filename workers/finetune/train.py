@@ -122,11 +122,14 @@ def encode(
     texts = Texts(captions, family, kept if recipe.cache else None, clock.looking("encode"), ranks)
     stages = sorted({recipe.stage(0), recipe.stage(recipe.steps - 1)}, key=lambda stage: stage.number)
     bound = recipe.enlarge_at_most
+    needs_pictures, needs_masks = bool(recipe.teacher), recipe.needs_masks
     training = [
-        Members(learned, folder, family, texts, stage.resolution_px, recipe.buckets, bool(recipe.teacher), bound)
+        Members(learned, folder, family, texts, stage.resolution_px, recipe.buckets, needs_pictures, bound,
+                needs_masks=needs_masks)
         for stage in stages
-    ]
-    # Validation stays at the first stage's size, so that its curve is one curve.
+    ]  # fmt: skip
+    # Validation stays at the first stage's size, so that its curve is one curve; and no mask weighs there, so that runs
+    # compare.
     validation = Members(held_out, folder, family, texts, recipe.resolution_px, recipe.buckets, False, bound)
     for members in (*training, validation):
         if family.autoencoder_files and recipe.cache:

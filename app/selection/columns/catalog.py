@@ -242,10 +242,10 @@ class CatalogInMemory:
     def _bars(self, connection: Connection, key: Measure, mask: Array | None, bins: int) -> dict[str | None, int]:
         column = self.measured(connection, key.column)
         counts = column.bars(mask, lambda values: (values - key.bars_from) * (bins / key.bars_over), bins)
-        told: dict[str | None, int] = {str(bar): count for bar, count in enumerate(counts) if count}
+        bars: dict[str | None, int] = {str(bar): count for bar, count in enumerate(counts) if count}
         photos = self.columns.count if mask is None else int(np.count_nonzero(mask))
         untold = photos - sum(counts)
-        return told | {None: untold} if untold else told
+        return bars | {None: untold} if untold else bars
 
 
 class _Counting:

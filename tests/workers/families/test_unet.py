@@ -104,18 +104,21 @@ def test_noise_is_added_as_the_base_was_trained(either: Unet) -> None:
 
 
 @pytest.mark.parametrize("gamma", [0.0, 5.0])
+@pytest.mark.parametrize("has_weights", [False, True])
 def test_errors_are_weighted_distances_from_what_the_base_answers_with(
-    either: Unet, recipe: Callable[..., Recipe], gamma: float
+    either: Unet, recipe: Callable[..., Recipe], gamma: float, has_weights: bool
 ) -> None:
     clean, noise, answer = latents(0), latents(1), latents(2)
     theirs = schedule(either)
     is_velocity = theirs.config.prediction_type == "v_prediction"
     target = theirs.get_velocity(clean, noise, LEVELS) if is_velocity else noise
-    errors = torch.nn.functional.mse_loss(answer, target, reduction="none").mean(dim=(1, 2, 3))
+    weights = torch.rand_like(answer[:, :1]) if has_weights else None
+    squares = torch.nn.functional.mse_loss(answer, target, reduction="none")
+    errors = (squares if weights is None else squares * weights).mean(dim=(1, 2, 3))
     if gamma:
         snr = compute_snr(theirs, LEVELS)
         errors *= torch.minimum(snr, torch.full_like(snr, gamma)) / (snr + 1 if is_velocity else snr)
-    ours = either.errors(answer, clean, noise, TIMESTEPS, recipe(family="sd15", min_snr_gamma=gamma))
+    ours = either.errors(answer, clean, noise, TIMESTEPS, recipe(family="sd15", min_snr_gamma=gamma), weights)
     torch.testing.assert_close(ours, errors, rtol=1e-4, atol=1e-7)
 
 

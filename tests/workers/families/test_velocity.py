@@ -323,3 +323,14 @@ def test_an_adapter_reaches_every_block(family: Velocity) -> None:
     wanted = {f"transformer_blocks.{index}" for index in range(len(family.model.transformer_blocks))}
     singles = getattr(family.model, "single_transformer_blocks", ())
     assert names == wanted | {f"single_transformer_blocks.{index}" for index in range(len(singles))}
+
+
+def test_positions_count_as_they_are_weighed(family: Velocity) -> None:
+    clean, noise, answer = torch.randn(3, 4, 4, 4), torch.randn(3, 4, 4, 4), torch.randn(3, 4, 4, 4)
+    weights = torch.rand(3, 1, 4, 4)
+    recipe: Any = None  # nothing in it is asked for
+    errors = family.errors(answer, clean, noise, torch.full((3,), 0.5), recipe, weights)
+    wanted = (weights * (answer - (noise - clean)) ** 2).mean(dim=(1, 2, 3))
+    torch.testing.assert_close(errors, wanted)
+    even = family.errors(answer, clean, noise, torch.full((3,), 0.5), recipe)
+    assert torch.equal(family.errors(answer, clean, noise, torch.full((3,), 0.5), recipe, torch.ones(3, 1, 4, 4)), even)

@@ -104,7 +104,7 @@ box.addEventListener("click", (event) => {
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   // A link inside a drawing has an address of its own kind.
-  const url = new URL(link.href.baseVal ?? link.href);
+  const url = new URL(link.href.baseVal ?? link.href, location.href);
   if ("keepsQuery" in link.dataset) {
     url.searchParams.set("q", box.querySelector("[data-grid]").dataset.query);
     show(url.href, { near: null });

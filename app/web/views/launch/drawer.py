@@ -18,7 +18,7 @@ _GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Learning": ("optimiser", "adamw_lr", "muon_lr", "adamw_beta1", "adamw_beta2", "weight_decay", "warmup_steps",
                  "constant_share", "final_lr_share", "clip_norm", "ema_decay", "ema_every"),
     "Noise and loss": ("timestep_mean", "timestep_sd", "timestep_uniform_share", "timestep_shift", "min_snr_gamma",
-                       "velocity_floor"),
+                       "background_weight", "velocity_floor"),
     "Device": ("precision", "checkpointing", "compile", "threads", "processes", "sharding"),
     "Additions": ("route_share", "route_from", "route_to", "teacher", "teacher_weight", "teacher_block",
                   "teacher_until", "lpips", "lpips_weight", "dino", "dino_weight", "second_from",
