@@ -17,7 +17,7 @@ from app.catalog.files import VIEW_SIDE_PX, put_thumb, put_view
 from app.catalog.mends import MASK_SIDE_PX, MASK_SUFFIX, Edits
 from app.errors import Refused
 from app.intake import memory
-from app.intake.thumbnails import encode, shrink, thumbnail, within
+from app.intake.thumbnails import as_png, shrink, thumbnail, view_file, within
 from app.storage import Storage
 from workers.celery_app import Work
 from workers.mending import framed, mask_of, mended
@@ -73,7 +73,8 @@ def _made(storage: Storage, asked: _Asked) -> dict[str, Any]:
     mask = _mask(storage, asked)
     result = mended(picture, asked.edits, mask)
     view = shrink(result, VIEW_SIDE_PX)
-    files = encode(result, "PNG"), encode(view, "JPEG"), thumbnail(np.asarray(view))
+    pixels = np.asarray(view)
+    files = as_png(result), view_file(pixels), thumbnail(pixels)
     columns = {
         "width_px": result.width,
         "height_px": result.height,
@@ -84,7 +85,7 @@ def _made(storage: Storage, asked: _Asked) -> dict[str, Any]:
     }
     if mask is None:
         return columns
-    in_frame = encode(framed(mask, asked.edits, "black"), "PNG")
+    in_frame = as_png(framed(mask, asked.edits, "black"))
     made_bytes = sum(map(len, files)) + len(in_frame)
     return columns | {"mended_mask_sha256": storage.put("masks", in_frame, MASK_SUFFIX), "made_bytes": made_bytes}
 

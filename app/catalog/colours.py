@@ -180,10 +180,10 @@ def leading_colour(labs: ArrayLike) -> LeadingColour:
     # Planes of single floats: exact to far less than a colour is told by, in a third of the time.
     pixels = np.ascontiguousarray(np.asarray(labs, dtype=np.float32).reshape(-1, 3).T)
     count = pixels.shape[1]
-    strength = np.hypot(pixels[1], pixels[2])
+    strength = _strength(pixels)
     is_coloured = strength > np.clip(_DARK_SATURATION * pixels[0], NEUTRAL_CHROMA, COLOURED_CHROMA)
-    hued = _of_one_hue(pixels[:, is_coloured], strength[is_coloured])
-    neutral = _of_one_lightness(pixels[:, ~is_coloured])
+    hued = _of_one_hue(pixels.compress(is_coloured, axis=1), strength[is_coloured])
+    neutral = _of_one_lightness(pixels.compress(~is_coloured, axis=1))
     hues, neutrals = hued.shape[1], neutral.shape[1]
     is_hue_clear = hues >= count * CLEAR_SHARE and hues >= neutrals * _COLOUR_OVER_NEUTRAL
     if is_hue_clear or neutrals == 0:
@@ -201,9 +201,12 @@ def quantile(values: Planes, share: float) -> Planes:
     """
     place = share * (values.shape[-1] - 1)
     low = int(place)
-    high = min(low + 1, values.shape[-1] - 1)
-    ordered = np.partition(values, (low, high), axis=-1)
-    return np.asarray(ordered[..., low] + (ordered[..., high] - ordered[..., low]) * np.float32(place - low))
+    # Asked for two places at once, numpy looks for the second without vector instructions: 700 us for 50 of 75,000.
+    ordered = np.partition(values, low, axis=-1)
+    value = ordered[..., low]
+    if low + 1 == values.shape[-1]:
+        return np.asarray(value)
+    return np.asarray(value + (ordered[..., low + 1 :].min(axis=-1) - value) * np.float32(place - low))
 
 
 def dominant_colour(labs: ArrayLike) -> Lab:
@@ -257,17 +260,25 @@ def _of_one_hue(pixels: Planes, strength: Planes) -> Planes:
     """Of coloured pixels, those within 30 degrees of the hue that has the most chroma around it."""
     if pixels.shape[1] == 0:
         return pixels
-    hues = np.degrees(np.arctan2(pixels[2], pixels[1])) % np.float32(360)
-    weights = np.bincount((hues / 5).astype(np.intp) % 72, strength, minlength=72)
+    hues = _round(np.degrees(np.arctan2(pixels[2], pixels[1])))
+    weights = np.bincount((hues / 5).astype(np.intp), strength, minlength=73)
+    weights[0] += weights[72]  # a hue just under 0, to the precision of a single float
+    weights = weights[:72]
     # Eleven bins of 5 degrees stay within reach of their middle, so at least one pixel is near.
     around = np.convolve(np.tile(weights, 3), np.ones(11), mode="same")[72:144]
     centre = (float(around.argmax()) + 0.5) * 5
     for _ in range(3):
-        away = (hues - np.float32(centre - 180)) % np.float32(360) - np.float32(180)
+        away = _round(hues - np.float32(centre - 180)) - np.float32(180)
         near = np.where(np.abs(away) <= _HUE_REACH, strength, 0)
         centre += float(near @ away) / float(near.sum())
-    away = (hues - np.float32(centre - 180)) % np.float32(360) - np.float32(180)
-    return pixels[:, np.abs(away) <= _HUE_REACH]
+    away = _round(hues - np.float32(centre - 180)) - np.float32(180)
+    return pixels.compress(np.abs(away) <= _HUE_REACH, axis=1)
+
+
+def _round(degrees: Planes) -> Planes:
+    """Angles above -360 and under 720 as from 0 to 360: the very remainder, which numpy takes ten times as long for."""
+    once = degrees + np.float32(360) * (degrees < 0)
+    return np.asarray(once - np.float32(360) * (once >= 360))
 
 
 def _of_one_lightness(pixels: Planes) -> Planes:
@@ -278,9 +289,14 @@ def _of_one_lightness(pixels: Planes) -> Planes:
     return pixels[:, np.abs(pixels[0] - np.float32(crest)) <= _LIGHTNESS_REACH]
 
 
+def _strength(pixels: Planes) -> Planes:
+    """Chroma of planes (3, n). A hypotenuse that minds overflow takes three times as long."""
+    return np.asarray(np.sqrt(pixels[1] * pixels[1] + pixels[2] * pixels[2]))
+
+
 def _paint(pixels: Planes) -> Lab:
     """The colour of a paint from its pixels, lit and shaded: planes (3, n), n >= 1, to Lab (3,)."""
-    strength = np.hypot(pixels[1], pixels[2])
+    strength = _strength(pixels)
     level, a, b = quantile(pixels[:, strength >= quantile(strength, 0.5)], 0.5).astype(np.float64)
     all_level, all_a, all_b = quantile(pixels, 0.5).astype(np.float64)
     # Satin shines over half of it: what is strongest there lies in the shade.

@@ -33,7 +33,7 @@ from app.catalog.notes import Note
 from app.errors import Refused
 from app.intake import camera_raw, code_points, heif, jpeg_xl, libtiff, memory, soundness, tiff
 from app.intake.soundness import Damaged, Mended
-from app.intake.thumbnails import encode, shrink_pixels, thumbnail, within
+from app.intake.thumbnails import as_png, shrink_pixels, thumbnail, view_file, within
 
 SMALLEST_SIDE_PX: Final = 32
 _ORIENTATION: Final = 0x0112
@@ -265,7 +265,7 @@ def _read(opened: Pillow.Image, notes: list[Note], still: heif.Still, checked: M
         view = _own_view(checked.data, small) if file_format == "JPEG" and small is pixels else None
         return DecodedPicture(
             file_format, width, height, False, profile is not None, False, None,
-            view or encode(Pillow.fromarray(small), "JPEG"), thumbnail(small), tuple(dict.fromkeys(notes)), small,
+            view or view_file(small), thumbnail(small), tuple(dict.fromkeys(notes)), small,
         )  # fmt: skip
     if checked.pixels is not None and opened.mode != "CMYK":
         opened, checked.pixels = Pillow.fromarray(checked.pixels), None
@@ -278,7 +278,7 @@ def _read(opened: Pillow.Image, notes: list[Note], still: heif.Still, checked: M
     small = shrink_pixels(np.asarray(upright), VIEW_SIDE_PX)
     return DecodedPicture(
         file_format, upright.width, upright.height, had_alpha, profile is not None, turn is not None or still.is_turned,
-        encode(upright, "PNG"), encode(Pillow.fromarray(small), "JPEG"), thumbnail(small),
+        as_png(upright), view_file(small), thumbnail(small),
         tuple(dict.fromkeys([*notes, *assumed])), small,
     )  # fmt: skip
 

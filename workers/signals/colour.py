@@ -69,7 +69,7 @@ def colour_of(lab: Planes, finding: Segmentation) -> Colour:
         leading = None if finding.is_plain else _unoutlined(lab, finding.likely)
     else:
         core = shrunk(finding.subject, 2)
-        colours = _colours_of(lab, core if core.sum() >= FEWEST else finding.subject)
+        colours = _colours_of(lab, core if np.count_nonzero(core) >= FEWEST else finding.subject)
         leading = leading_colour(colours.T)
         if leading.share < CLEAR_SHARE or _is_mixed(colours, leading):
             return {"subject_lab": None, "subject_colour": MULTICOLOUR}
@@ -107,7 +107,7 @@ def _is_mixed(colours: Planes, leading: LeadingColour) -> bool:
     if leading.share >= MIXED_SHARE:
         return False
     apart = distance(colours, leading.lab.astype(np.float32)[:, None])
-    return float((apart > MIXED_DELTA_E).mean()) >= MIXED_APART
+    return bool(np.count_nonzero(apart > MIXED_DELTA_E) / len(apart) >= MIXED_APART)
 
 
 def _is_lamp_light(leading: LeadingColour) -> bool:
@@ -123,4 +123,4 @@ def colours_at(lab: Planes, where: NDArray[np.intp], enough: int = COLOURS_ENOUG
 
     An even step would meet the same columns in each row.
     """
-    return lab.reshape(3, -1)[:, where[:: len(where) // enough | 1]]
+    return lab.reshape(3, -1).take(where[:: len(where) // enough | 1], axis=1)

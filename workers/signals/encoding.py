@@ -102,15 +102,8 @@ def _richest(grey: Grey, side: int) -> Grey:
     ]
     if len(places) == 1:
         return grey[:side, :side]
-    small = cv2.absdiff(grey[1:, 1:], grey[:-1, :-1])
-    sums = np.asarray(cv2.integral(small), dtype=np.int32)
-    end = side - 1
-    y, x = max(places, key=lambda at: _sum(sums, at[0], at[1], end))
-    return grey[y : y + side, x : x + side]
-
-
-def _sum(sums: NDArray[np.int32], y: int, x: int, side: int) -> int:
-    return int(sums[y + side, x + side]) - int(sums[y, x + side]) - int(sums[y + side, x]) + int(sums[y, x])
+    tiles = [grey[y : y + side, x : x + side] for y, x in places]
+    return max(tiles, key=lambda tile: cv2.norm(tile[1:, 1:], tile[:-1, :-1], cv2.NORM_L1))
 
 
 @cache

@@ -16,15 +16,14 @@ from typing import Final, TypedDict
 import cv2
 import numpy as np
 
-from workers.signals.lab import Planes, distance
-from workers.signals.regions import Mask
+from workers.signals.lab import Planes, distance, quantile
+from workers.signals.regions import Mask, box_of
 
 CROPPED_SHARE: Final = 0.01
 CROPPED_SHARE_ROUGHLY: Final = 0.025
 SHOWN_SHARE: Final = 0.6
 # Ground under this share of a line cannot speak for its colour.
 GROUND_SHARE: Final = 0.04
-_LINES: Final = 2
 _INSIDE: Final = (6, 10, 14)
 _APART: Final = np.ones((1, 9), dtype=np.uint8)
 
@@ -47,9 +46,8 @@ def framing_of(lab: Planes, subject: Mask, is_plain: bool) -> Framing:
     `is_plain`: whether its outline was flooded, and so is true to a pixel.
     """
     height, width = subject.shape
-    columns, rows = np.flatnonzero(subject.any(axis=0)), np.flatnonzero(subject.any(axis=1))
-    x0, x1 = float(columns[0] / width), float((columns[-1] + 1) / width)
-    y0, y1 = float(rows[0] / height), float((rows[-1] + 1) / height)
+    left, right, top, bottom = box_of(subject)
+    x0, x1, y0, y1 = left / width, (right + 1) / width, top / height, (bottom + 1) / height
     # Each edge as the first line of the frame turned so that it lies on top.
     turned = {
         "left": (lab.transpose(0, 2, 1), subject.T),
@@ -61,14 +59,14 @@ def framing_of(lab: Planes, subject: Mask, is_plain: bool) -> Framing:
     cropped = [
         name
         for name, (planes, mask) in turned.items()
-        if float(mask[0].mean()) > touched and (is_plain or _is_shown(planes, mask[0]))
+        if np.count_nonzero(mask[0]) / mask.shape[1] > touched and (is_plain or _is_shown(planes, mask[0]))
     ]
     return {
         "box": [round(edge, 4) for edge in (x0, y0, x1, y1)],
         "offset_x": round((x0 + x1) / 2 - 0.5, 4),
         "offset_y": round((y0 + y1) / 2 - 0.5, 4),
         "fill": round(max(x1 - x0, y1 - y0), 4),
-        "coverage": round(float(subject.mean()), 4),
+        "coverage": round(np.count_nonzero(subject) / subject.size, 4),
         "is_cropped": bool(cropped),
         "cropped_edges": cropped,
     }
@@ -76,10 +74,15 @@ def framing_of(lab: Planes, subject: Mask, is_plain: bool) -> Framing:
 
 def _is_shown(lab: Planes, touched: Mask) -> bool:
     """Whether the top lines of a frame (3, h, w) show the product where its mask touches them, bool (w,)."""
-    line = lab[:, :_LINES].mean(axis=1)
+    line = _line(lab, 0, 2)
     ground = line[:, cv2.dilate(touched[None].view(np.uint8), _APART)[0] == 0]
     if ground.shape[1] < GROUND_SHARE * len(touched) or lab.shape[1] < _INSIDE[-1] + 3:
         return True
-    off_ground = distance(line, np.median(ground, axis=1)[:, None])[touched]
-    off_product = np.min([distance(line, lab[:, y : y + 3].mean(axis=1)) for y in _INSIDE], axis=0)[touched]
-    return bool((off_product <= off_ground).mean() >= SHOWN_SHARE)
+    off_ground = distance(line, quantile(ground, 0.5)[:, None])[touched]
+    off_product = np.min([distance(line, _line(lab, y, 3)) for y in _INSIDE], axis=0)[touched]
+    return bool(np.count_nonzero(off_product <= off_ground) / len(off_ground) >= SHOWN_SHARE)
+
+
+def _line(lab: Planes, first: int, count: int) -> Planes:
+    """The mean of some lines of a frame (3, h, w), as (3, w)."""
+    return np.asarray(sum(lab[:, y] for y in range(first, first + count)) / np.float32(count), dtype=np.float32)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from app.catalog.colours import SRGB_TO_XYZ, WHITE_D65
 from app.catalog.colours import quantile as quantile
+from workers.signals.regions import Mask
 
 # There are as many workers as cores: a thread more would only wait for the others.
 cv2.setNumThreads(1)
@@ -53,16 +54,22 @@ def steepness(lab: Planes) -> Field:
     return steep
 
 
-def upper_quantile(values: Field, share: float) -> Field:
-    """The very same of many values (n,), for a share near 1: what clearly lies below it is not put in order."""
-    if len(values) < 1000:
-        return quantile(values, share)
+def strongest_places(field: Field, where: Mask, share: float) -> NDArray[np.intp]:
+    """Where of a mask (h, w) that is not empty a field lies at its `share` quantile there or above, as flat places.
+
+    The share is near 1. What clearly lies below that is neither gathered nor put in order.
+    """
+    count = np.count_nonzero(where)
+    above = (1 - share) * (count - 1)
     # A few values tell where so many lie that the one that is asked for is among them, nearly always.
-    upper = values[values >= quantile(values[::16], 1 - 2 * (1 - share))]
-    above = (1 - share) * (len(values) - 1)
-    if len(upper) < above + 2:
-        return quantile(values, share)
-    return quantile(upper, 1 - above / (len(upper) - 1))
+    some = field[::4, ::4][where[::4, ::4]]
+    least = quantile(some, 1 - 2 * (1 - share)) if len(some) >= 60 else np.float32(-np.inf)
+    places = np.flatnonzero(where & (field >= least))
+    if len(places) < above + 2:
+        places = np.flatnonzero(where)
+    values = field.take(places)
+    limit = quantile(values, 1 - above / (len(values) - 1)) if len(values) > 1 else values[0]
+    return np.asarray(places[values >= limit])
 
 
 def averaged(fields: Field, side_px: int) -> Field:

@@ -20,9 +20,9 @@ from typing import Final, TypedDict
 import cv2
 import numpy as np
 
-from workers.signals.lab import Field, Pixels, Planes
+from workers.signals.lab import Field, Pixels, Planes, quantile
 from workers.signals.mask import Segmentation
-from workers.signals.regions import Mask
+from workers.signals.regions import Mask, box_of
 
 CLIPPED_LIGHT: Final = 254
 CLIPPED_DARK: Final = 2
@@ -58,7 +58,7 @@ def light_on(pixels: Pixels, lab: Planes, subject: Mask, finding: Segmentation) 
 
 def _middle(values: Field) -> float:
     """The median of many values, of some 4,000 of them."""
-    return float(np.median(values[:: max(1, len(values) // 4000)]))
+    return float(quantile(values[:: max(1, len(values) // 4000)], 0.5))
 
 
 def chroma_of(lab: Planes) -> float:
@@ -71,25 +71,25 @@ def chroma_of(lab: Planes) -> float:
 
 def _shadow(lab: Planes, subject: Mask) -> float | None:
     height, _ = subject.shape
-    rows = np.flatnonzero(subject.any(axis=1))
+    left, right, top, bottom = box_of(subject)
     columns = np.flatnonzero(subject.any(axis=0))
-    size = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    size = max(bottom - top, right - left) + 1
     deep = max(3, round(FAR_SHARE * size))
-    below = height - 1 - rows[-1]
+    below = height - 1 - bottom
     if below < deep + 2:
         return None
     ground = ~subject
     lowest = height - 1 - np.argmax(subject[::-1, columns], axis=0)
     # Legs of a chair high above the ground cast no contact shadow; the lowest fifth of the subject stands on it.
-    lowest_fifth = lowest >= rows[-1] - size / 5
+    lowest_fifth = lowest >= bottom - size / 5
     columns, lowest = columns[lowest_fifth], lowest[lowest_fifth]
     # Compression and soft edges smear the product's last pixel over the next two.
     y = lowest[None, :] + 3 + np.arange(deep)[:, None]
     y = np.minimum(y, height - 1)
     x = np.broadcast_to(columns, y.shape)
     far = ground.copy()
-    far[max(0, rows[0] - deep) : rows[-1] + 2 * deep, max(0, columns[0] - deep) : columns[-1] + deep] = False
-    if far[::2, ::2].sum() < 50:
+    far[max(0, top - deep) : bottom + 2 * deep, max(0, columns[0] - deep) : columns[-1] + deep] = False
+    if np.count_nonzero(far[::2, ::2]) < 50:
         return None
     light, a, b = (_middle(plane[::2, ::2][far[::2, ::2]]) for plane in lab)
     level, tint_a, tint_b = (plane[y, x] for plane in lab)

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.signals.lab import Field, Pixels, Planes, distance, steepness
+from workers.signals.lab import Field, Pixels, Planes, distance, quantile, steepness
 from workers.signals.mask_network import log_odds
 from workers.signals.regions import (
     Mask,
@@ -121,10 +121,10 @@ def by_flood(lab: Planes, backdrop: Backdrop) -> Segmentation:
     walled = without_specks(~touching_border(like & (steep <= 0.4 + 1.5 * backdrop.noise)))
     subject = _without_holes(plain, off) | _pale_parts(plain, walled)
     rest = without_specks(subject & ~_shade(lab, surface, steep, subject))
-    if rest.sum() < 0.3 * subject.sum():
+    if np.count_nonzero(rest) < 0.3 * np.count_nonzero(subject):
         # All but the details of it looks like shade: a white product, not a shadow with a logo.
         return _finding(subject, True, PALE_CONFIDENCE)
-    return _finding(rest, True, PALE_CONFIDENCE if subject.sum() > 1.25 * plain.sum() else SURE)
+    return _finding(rest, True, PALE_CONFIDENCE if np.count_nonzero(subject) > 1.25 * np.count_nonzero(plain) else SURE)
 
 
 def by_network(pixels: Pixels) -> Segmentation:
@@ -138,7 +138,7 @@ def by_network(pixels: Pixels) -> Segmentation:
     share = 1 / (1 + np.exp(-odds))
     kept = _main_parts(odds > 0)
     sure = float(share[kept].sum())
-    overlap = sure / max(1.0, float(share.sum()) - sure + float(kept.sum()))
+    overlap = sure / max(1.0, float(share.sum()) - sure + np.count_nonzero(kept))
     height, width = pixels.shape[:2]
     fine = cv2.resize(np.where(kept, abs(odds), -abs(odds)), (width, height), interpolation=cv2.INTER_LINEAR)
     subject = (fine > 0) & (~ring_of(height, width, share=0.0) | (fine > ODDS_AT_FRAME))
@@ -154,9 +154,10 @@ def fit_backdrop(lab: Planes) -> Backdrop:
     ground is white, grey or black) and lets a plane grow along the border, so that soft gradients fit.
     """
     ring = _ring_sample(*lab.shape[1:])
-    colours = lab[:, ring.y, ring.x]
+    colours = lab.reshape(3, -1).take(ring.places, axis=1)
     candidates = colours[:, :: max(1, colours.shape[1] // RING_CANDIDATES)]
-    votes = (_squares(colours, candidates) <= FLOOD_DELTA_E**2).sum(axis=0)
+    is_like = _squares(candidates, colours) <= FLOOD_DELTA_E**2
+    votes = cv2.reduce(is_like.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
     plane = np.zeros((3, 6), dtype=np.float32)
     plane[:, 0] = candidates[:, int((votes * (1 + candidates[0] / 1000)).argmax())]
     fitted: Mask | None = None
@@ -166,16 +167,15 @@ def fit_backdrop(lab: Planes) -> Backdrop:
             plane, fitted = _fit_plane(ring, agrees, colours, plane), agrees
     off = distance(colours, plane @ ring.terms)
     agrees = off <= FLOOD_DELTA_E
-    noise = float(np.median(off[agrees])) if agrees.any() else 0.0
-    return Backdrop(plane, float(agrees.mean()), noise)
+    noise = float(quantile(off[agrees], 0.5)) if agrees.any() else 0.0
+    return Backdrop(plane, np.count_nonzero(agrees) / len(agrees), noise)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ring:
-    """Some `RING_SAMPLES` places in the border: indices (n), their `_terms` (6, n), which lie at which side (4, n)."""
+    """Some `RING_SAMPLES` flat places in the border (n), their `_terms` (6, n), which lie at which side (4, n)."""
 
-    y: NDArray[np.intp]
-    x: NDArray[np.intp]
+    places: NDArray[np.intp]
     terms: Field
     is_at_side: Mask
 
@@ -188,12 +188,15 @@ def _ring_sample(height: int, width: int) -> _Ring:
     y, x = y[::every], x[::every]
     terms = _terms(x / width - 0.5, y / height - 0.5)
     sides = [np.abs(terms[axis] - end) < 0.03 for axis in (1, 2) for end in (-0.5, 0.5)]
-    return _Ring(y, x, terms, np.stack(sides))
+    return _Ring(y * width + x, terms, np.stack(sides))
 
 
 def _squares(first: Planes, second: Planes) -> Field:
     """Squared CIE 1976 differences of each of some colours (3, n) to each of others (3, m), float32 (n, m)."""
-    return np.asarray((first * first).sum(axis=0)[:, None] + (second * second).sum(axis=0) - 2 * first.T @ second)
+    sums = [np.asarray(each * each).sum(axis=0, keepdims=True) for each in (first, second)]
+    # One product of matrices: -2 f s + 1 |s|^2 + |f|^2 1.
+    left = np.concatenate([-2 * first, np.ones_like(sums[0]), sums[0]])
+    return np.asarray(left.T @ np.concatenate([second, sums[1], np.ones_like(sums[1])]))
 
 
 def _fit_plane(ring: _Ring, agrees: Mask, colours: Planes, before: Field) -> Field:
@@ -203,19 +206,24 @@ def _fit_plane(ring: _Ring, agrees: Mask, colours: Planes, before: Field) -> Fie
         return before
     plane = np.zeros_like(before)
     if (np.count_nonzero(ring.is_at_side & agrees, axis=1) > 0.08 * count).sum() >= 3:
-        plane[:, :3] = _least_squares(ring.terms[:3, agrees], colours[:, agrees])
+        plane[:, :3] = _least_squares(ring.terms[:3].compress(agrees, axis=1), colours.compress(agrees, axis=1))
     else:
-        plane[:, 0] = np.median(colours[:, agrees], axis=1)
+        plane[:, 0] = quantile(colours.compress(agrees, axis=1), 0.5)
     return plane
 
 
 def _least_squares(terms: Field, values: Planes) -> Field:
     """Coefficients (3, k) with which terms (k, n) come closest to values (3, n), by the normal equations."""
     exact = terms.astype(np.float64)
-    square = exact @ exact.T
+    return np.linalg.solve(_normal(exact), exact @ values.T).T.astype(np.float32)
+
+
+def _normal(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix (k, k) of the normal equations of terms (k, n)."""
+    square = terms @ terms.T
     # Where places cannot tell two terms apart, as in a frame of a few columns, the smaller coefficients will do.
     square.flat[:: len(square) + 1] += 1e-9 * terms.shape[1]
-    return np.linalg.solve(square, exact @ values.T).T.astype(np.float32)
+    return np.asarray(square)
 
 
 def _refit(lab: Planes, surface: Field) -> Field:
@@ -240,17 +248,18 @@ def off_smooth(lab: Planes) -> Field:
     Least squares over some 4,000 pixels of the frame: a sheet of paper under uneven light comes close to it everywhere.
     """
     height, width = lab.shape[1:]
-    every, terms = _sheet_sample(height, width)
-    bowl = _least_squares(terms, lab[:, ::every, ::every].reshape(3, -1))
+    every, fit = _sheet_sample(height, width)
+    bowl = (fit @ lab[:, ::every, ::every].reshape(3, -1).T.astype(np.float64)).T.astype(np.float32)
     return distance(lab, _surface(bowl, height, width))
 
 
 @lru_cache(maxsize=64)
-def _sheet_sample(height: int, width: int) -> tuple[int, Field]:
-    """The step at which some 4,000 places of a frame lie, and their `_terms` (6, n)."""
+def _sheet_sample(height: int, width: int) -> tuple[int, NDArray[np.float64]]:
+    """The step at which some 4,000 places of a frame lie; and what makes of values there their coefficients, (6, n)."""
     every = max(1, round((height * width / 4000) ** 0.5))
     y, x = np.mgrid[0:height:every, 0:width:every].reshape(2, -1)
-    return every, _terms(x / width - 0.5, y / height - 0.5)
+    terms = _terms(x / width - 0.5, y / height - 0.5).astype(np.float64)
+    return every, np.asarray(np.linalg.solve(_normal(terms), terms), dtype=np.float64)
 
 
 def _terms(x: NDArray[np.float64], y: NDArray[np.float64]) -> Field:
@@ -279,7 +288,7 @@ def _pale_parts(plain: Mask, walled: Mask) -> Mask:
         return core
     pale = grown(core, 4) & lost
     parts, sizes = parts_of(pale)
-    return np.asarray((sizes > PALE_SHARE * plain.sum())[parts], dtype=bool)
+    return np.asarray((sizes > PALE_SHARE * np.count_nonzero(plain))[parts], dtype=bool)
 
 
 def _shade(lab: Planes, surface: Planes, steep: Field, subject: Mask) -> Mask:
@@ -312,7 +321,7 @@ def _without_holes(subject: Mask, off: Field) -> Mask:
 
 
 def _overlap(first: Mask, second: Mask) -> float:
-    return float((first & second).sum() / max(1, (first | second).sum()))
+    return int(np.count_nonzero(first & second)) / max(1, int(np.count_nonzero(first | second)))
 
 
 def _main_parts(mask: Mask) -> Mask:
@@ -324,6 +333,6 @@ def _main_parts(mask: Mask) -> Mask:
 
 
 def _finding(subject: Mask, is_plain: bool, confidence: float) -> Segmentation:
-    if confidence == 0 or not SMALLEST_SUBJECT <= float(subject.mean()) <= LARGEST_SUBJECT:
+    if confidence == 0 or not SMALLEST_SUBJECT <= np.count_nonzero(subject) / subject.size <= LARGEST_SUBJECT:
         return Segmentation(None, ~subject, is_plain, 0.0)
     return Segmentation(subject, ~subject, is_plain, confidence)

@@ -44,11 +44,11 @@ from workers.signals.colour import colour_of, colours_at
 from workers.signals.encoding import blockiness, detail
 from workers.signals.fingerprint import fingerprint_of
 from workers.signals.framing import framing_of
-from workers.signals.lab import Field, Pixels, Planes, averaged, distance, lab_planes, quantile, upper_quantile
+from workers.signals.lab import Field, Pixels, Planes, averaged, distance, lab_planes, quantile, strongest_places
 from workers.signals.layout import Layout, Line, layout_of, outline_of, parts_in
 from workers.signals.light import chroma_of, light_on
 from workers.signals.mask import MASK_SIDE_PX, Segmentation, find_subject, off_smooth
-from workers.signals.regions import Mask, grown, ring_of, shrunk
+from workers.signals.regions import Mask, box_of, grown, ring_of, shrunk
 from workers.signals.scaling import within
 
 Levels = NDArray[np.uint8]  # grey, (h, w)
@@ -174,7 +174,7 @@ class _Background(TypedDict):
 
 def _background(pixels: Pixels, lab: Planes, finding: Segmentation) -> _Background:
     ground = shrunk(finding.background, 3)
-    if ground.sum() < 50:
+    if np.count_nonzero(ground) < 50:
         return {
             "background": "cannot tell", "background_colour": None, "background_delta_e": None, "whiteness": None,
             "uniformity": None,
@@ -192,7 +192,7 @@ def _background(pixels: Pixels, lab: Planes, finding: Segmentation) -> _Backgrou
         "background": kind,
         "background_colour": name_background(middle.astype(np.float64), busy=kind == "scene"),
         "background_delta_e": round(delta_e, 2),
-        "whiteness": round(np.count_nonzero(_darkest(pixels).ravel()[where] >= WHITE_CHANNEL) / len(where), 4),
+        "whiteness": round(np.count_nonzero(ground & (_darkest(pixels) >= WHITE_CHANNEL)) / len(where), 4),
         "uniformity": round(1 - min(1.0, float(nearly_all) / 20), 4),
     }
 
@@ -200,7 +200,7 @@ def _background(pixels: Pixels, lab: Planes, finding: Segmentation) -> _Backgrou
 def _darkest(pixels: Pixels) -> Pixels:
     """The darkest channel of each pixel, uint8 (h, w)."""
     red, green, blue = cv2.split(pixels)
-    return np.minimum(np.minimum(red, green), blue)
+    return np.asarray(cv2.min(cv2.min(red, green), blue), dtype=np.uint8)
 
 
 def _sharpness(grey: Levels, subject: Mask) -> float | None:
@@ -208,14 +208,12 @@ def _sharpness(grey: Levels, subject: Mask) -> float | None:
     slope, bend = _energies(near)
     # Inside first: a cut-out has a crisp outline even where the product is out of focus.
     for where in (shrunk(mask, 5), grown(mask, 3)):
-        places = np.flatnonzero(where)
-        if len(places) < 200:
+        if np.count_nonzero(where) < 200:
             continue
-        slopes = slope.ravel()[places]
-        is_strong = slopes >= upper_quantile(slopes, 0.95)
-        strongest = slopes[is_strong]
+        places = strongest_places(slope, where, 0.95)
+        strongest = slope.take(places)
         if float(quantile(strongest, 0.5)) >= FAINTEST_EDGE:
-            ratio = float(quantile(bend.ravel()[places[is_strong]] / strongest, 0.5))
+            ratio = float(quantile(bend.take(places) / strongest, 0.5))
             return round(min(1.0, 2.5 * ratio), 4)
     return None
 
@@ -223,29 +221,34 @@ def _sharpness(grey: Levels, subject: Mask) -> float | None:
 def _energies(grey: Levels) -> tuple[Field, Field]:
     """Gradient and Laplacian energy of a picture after a blur of 1 px, each a mean over 5 x 5 px, float32 (h, w)."""
     smooth = cv2.sepFilter2D(grey, cv2.CV_32F, _BLUR, _BLUR, borderType=cv2.BORDER_REFLECT)
-    framed = np.asarray(cv2.copyMakeBorder(smooth, 1, 1, 1, 1, cv2.BORDER_REPLICATE), dtype=np.float32)
-    across, along = framed[1:-1, 2:] - framed[1:-1, :-2], framed[2:, 1:-1] - framed[:-2, 1:-1]
-    bend = cv2.Laplacian(smooth, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REPLICATE)
+    # Without a third row or column of its own, this is the plain difference of the neighbours on either side.
+    across = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 1, 0, ksize=1, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+    along = np.asarray(cv2.Sobel(smooth, cv2.CV_32F, 0, 1, ksize=1, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+    bend = np.asarray(cv2.Laplacian(smooth, cv2.CV_32F, ksize=1, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
     across *= across
     along *= along
     across += along
     across *= np.float32(0.25)
-    return averaged(across, 5), averaged(bend * bend, 5)
+    bend *= bend
+    return averaged(across, 5), averaged(bend, 5)
 
 
 def _close_up(grey: Levels, subject: Mask) -> tuple[Levels, Mask]:
     """Grey levels and mask of the subject's box with a margin, its longer side at most 512 px."""
     height, width = subject.shape
-    columns, rows = np.flatnonzero(subject.any(axis=0)), np.flatnonzero(subject.any(axis=1))
+    left, right, top, bottom = box_of(subject)
     across, down = grey.shape[1] / width, grey.shape[0] / height
     box = (
-        max(0, round((columns[0] - 4) * across)), max(0, round((rows[0] - 4) * down)),
-        min(grey.shape[1], round((columns[-1] + 5) * across)), min(grey.shape[0], round((rows[-1] + 5) * down)),
+        max(0, round((left - 4) * across)), max(0, round((top - 4) * down)),
+        min(grey.shape[1], round((right + 5) * across)), min(grey.shape[0], round((bottom + 5) * down)),
     )  # fmt: skip
     near = within(grey[box[1] : box[3], box[0] : box[2]], SHARPNESS_SIDE_PX)
     x = _nearest(box[0] / across, box[2] / across, near.shape[1])
     y = _nearest(box[1] / down, box[3] / down, near.shape[0])
-    return near, subject.take(y, axis=0).take(x, axis=1)
+    # Whole rows are copied, and turning is quick, where columns would be gathered pixel by pixel.
+    turned = np.asarray(cv2.transpose(subject.view(np.uint8)), dtype=np.uint8)
+    columns = np.asarray(cv2.transpose(turned.take(x, axis=0)), dtype=np.uint8)
+    return near, columns.take(y, axis=0).view(bool)
 
 
 def _nearest(first: float, last: float, count: int) -> NDArray[np.intp]:

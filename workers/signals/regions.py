@@ -22,6 +22,12 @@ def ring_of(height: int, width: int, share: float = RING_SHARE) -> Mask:
     return ring
 
 
+def box_of(mask: Mask) -> tuple[int, int, int, int]:
+    """The first and last column and the first and last row of a mask that is not empty."""
+    left, top, width, height = cv2.boundingRect(_levels(mask))
+    return left, left + width - 1, top, top + height - 1
+
+
 def hull_of(mask: Mask) -> Mask:
     """The convex hull of a mask, bool of the same shape; empty where the mask has no area."""
     stencil = np.zeros(mask.shape, dtype=np.uint8)
