@@ -8,7 +8,7 @@ Layout under the data folder:
     exports/<export id>/      a version in the format of another tool; what is deleted is only written again
 
 Everything is written to a temporary name on the same file system, fsynced and renamed, so a reader never meets half a
-file and a kill at any moment leaves at most a stray temporary file.
+file and a kill at any moment leaves at most temporary files, those of one batch, which `left_behind` finds.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ OWN_FOLDERS = frozenset({
 KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "masks", "samples")
 _CHUNK_BYTES = 1 << 20
 _FLUSHED_AT_ONCE = 16
+_LEFT_BEHIND_AFTER_S = 3_600.0
 
 
 class Keeper(Protocol):
@@ -83,6 +84,12 @@ class Storage:
             files.name_all()
         finally:
             files.drop_rest()
+
+    def left_behind(self, now: float) -> list[str]:
+        """Temporary files of writers that were killed, relative to the data folder: an hour old at `now`."""
+        there = (self.root / "files").glob("*/*/.*.part")
+        old = (path for path in there if now - path.stat().st_mtime > _LEFT_BEHIND_AFTER_S)
+        return [path.relative_to(self.root).as_posix() for path in old]
 
     def put_file(self, kind: Kind, source: Path, sha256: str, suffix: str) -> Path:
         """Keep a copy of the bytes of `source`, whose SHA-256 the caller has just read. Returns where it lies.
@@ -156,6 +163,8 @@ class _Together:
             _flush(list(self._temporary.values()))
             folders = {target.parent for target in self._temporary}
             for target in list(self._temporary):
+                # Young from now on: a batch may have taken long, and whoever deletes passes over young files.
+                os.utime(self._temporary[target])
                 self._temporary[target].replace(target)
                 del self._temporary[target]
             _flush(list(folders))

@@ -92,3 +92,13 @@ def test_a_disk_that_is_nearly_full_keeps_nothing_more(tmp_path: Path) -> None:
     with pytest.raises(DiskFull), Storage(tmp_path, reserve_bytes=1 << 60).together() as files:
         files.put("thumbs", b"1", ".jpg")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_killed_writers_left_behind_is_found_once_it_is_old(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    sha256 = storage.put("views", b"kept", ".jpg")
+    left = storage.path("views", sha256, ".jpg").with_name(".0123.part")
+    left.write_bytes(b"half")
+    now = left.stat().st_mtime
+    assert storage.left_behind(now + 60) == []
+    assert storage.left_behind(now + 7_200) == [left.relative_to(tmp_path).as_posix()]

@@ -6,6 +6,7 @@ Both may be done again from the start: they find less each time.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -58,6 +59,9 @@ def delete_files(work: Work) -> dict[str, Any]:
     for folder in work.arguments["folders"]:
         shutil.rmtree(work.storage.root / folder, ignore_errors=True)
     caches.drop_unnamed(work.storage)
+    # A batch that was killed may have left the bytes of a removed photo under no name.
+    for file in work.storage.left_behind(time.time()):
+        (work.storage.root / file).unlink(missing_ok=True)
     with work.transaction() as session:
         backups.tell_removed(session)
     _delete_settled(work, work.arguments["files"])

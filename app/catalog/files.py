@@ -24,7 +24,7 @@ UNSHOWN: Final = ("TIFF", "HEIF", "JXL")
 # Thumbnails and views are JPEG: a WebP costs some ten times the time of one.
 THUMB_SIDE_PX: Final = 256
 VIEW_SIDE_PX: Final = 1024
-# Thumbnails that versions before 1 December 2026 made.
+# Thumbnails that earlier versions made.
 _WEBP_THUMB: Final = ".webp"
 
 
@@ -64,10 +64,8 @@ def thumb_path(storage: Storage, thumb_sha256: str) -> Path:
 
 
 def view_path(storage: Storage, view_sha256: str) -> Path:
-    """Where the view with these bytes lies: among the originals where a small JPEG is its own view."""
-    path = storage.path("views", view_sha256, ".jpg")
-    original = storage.path("originals", view_sha256, ".jpg")
-    return original if not path.exists() and original.exists() else path
+    """Where the view with these bytes lies."""
+    return storage.path("views", view_sha256, ".jpg")
 
 
 def content_type_of(path: Path) -> str:

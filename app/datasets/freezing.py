@@ -107,6 +107,11 @@ def _allowed(chosen: Selection) -> ColumnElement[bool]:
     return true() if _names_opt_out(chosen) else Image.opt_out == "no"
 
 
+def allowed(chosen: Selection) -> Selection:
+    """The selection without photos whose owners opted out of training, as it is frozen."""
+    return chosen if _names_opt_out(chosen) else chosen.narrowed(optout=("no",))
+
+
 def offer(session: Session, catalog_id: int, selection_text: str = KEPT) -> Offer:
     """What there is to freeze, for the page that asks. Raises selection.NotUnderstood."""
     chosen = parse(selection_text.strip() or KEPT, catalog_id)

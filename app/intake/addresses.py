@@ -12,11 +12,20 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 # and the host of Azure that every machine there reaches.
 _INSIDE_V4: Final = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 # An address of IPv4 inside one of IPv6: a gateway somewhere leads there, and may be ours (RFC 4291, 6052, 8215, 3056,
-# 4380, 6676).
+# 4380, 6676). And what is for documents (RFC 9637), which Python 3.11 does not know yet.
 _WRAPPED: Final = tuple(
     map(
         ipaddress.IPv6Network,
-        ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"),
+        (
+            "::/96",
+            "::ffff:0:0/96",
+            "::ffff:0:0:0/96",
+            "64:ff9b::/96",
+            "64:ff9b:1::/48",
+            "2002::/16",
+            "2001::/32",
+            "3fff::/20",
+        ),
     )
 )
 _GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")

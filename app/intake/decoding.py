@@ -70,8 +70,6 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 _RAW: Final = "Camera raw files are not taken in; develop them and export JPEG or TIFF first."
 _STRIP_PIXELS: Final = 1 << 20
-# Views that are made take 2 to 4 bits a pixel.
-OWN_VIEW_BITS: Final = 4
 
 
 class Unreadable(Refused):
@@ -262,10 +260,9 @@ def _read(opened: Pillow.Image, notes: list[Note], still: heif.Still, checked: M
     if is_plain and transform is None and table is None:
         pixels = np.asarray(opened) if checked.pixels is None else checked.pixels
         small = shrink_pixels(pixels, VIEW_SIDE_PX)
-        view = _own_view(checked.data, small) if file_format == "JPEG" and small is pixels else None
         return DecodedPicture(
             file_format, width, height, False, profile is not None, False, None,
-            view or view_file(small), thumbnail(small), tuple(dict.fromkeys(notes)), small,
+            view_file(small), thumbnail(small), tuple(dict.fromkeys(notes)), small,
         )  # fmt: skip
     if checked.pixels is not None and opened.mode != "CMYK":
         opened, checked.pixels = Pillow.fromarray(checked.pixels), None
@@ -281,13 +278,6 @@ def _read(opened: Pillow.Image, notes: list[Note], still: heif.Still, checked: M
         as_png(upright), view_file(small), thumbnail(small),
         tuple(dict.fromkeys([*notes, *assumed])), small,
     )  # fmt: skip
-
-
-def _own_view(data: bytes, pixels: NDArray[np.uint8]) -> bytes | None:
-    """A small JPEG as its own view: its very bytes, or those less all that is not picture. None for one that is large
-    for its pixels, or of a kind that some browsers do not show."""
-    bare = soundness.bare_jpeg(data)
-    return bare if bare is not None and 8 * len(bare) <= OWN_VIEW_BITS * pixels.shape[0] * pixels.shape[1] else None
 
 
 def _check_size(size: tuple[int, int], max_megapixels: int) -> None:

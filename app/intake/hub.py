@@ -25,7 +25,9 @@ from app.storage import Storage, atomic_file
 
 FOLDER: Final = "hub"
 _NAME: Final = re.compile(
-    r"(?:hf://datasets/|https://huggingface\.co/datasets/)([\w.-]{1,96}/[\w.-]{1,96})(?:@([\w./-]{1,200}))?/?"
+    # As written by hand, and as copied from a browser: of the data set, of its viewer, of its files at a revision.
+    r"(?:hf://datasets/|https?://(?:www\.)?(?:huggingface\.co|hf\.co)/datasets/)([\w.-]{1,96}/[\w.-]{1,96})"
+    r"(?:@([\w./+-]{1,200})|/(?:tree|blob)/([\w.+-]{1,200})(?:/.*)?|/(?:viewer|discussions)(?:/.*)?)?/?(?:[?#].*)?"
 )
 _OFFLINE: Final = "The model hub cannot be reached from here, and {} is not on this machine."
 _GOES_ON: Final = "What was taken in stays; go on when that has passed."
@@ -64,7 +66,7 @@ class HubListing:
 def named(text: str) -> HubDataset | None:
     """The data set that a text names, `hf://datasets/MAKER/NAME@REVISION` or its page on the web; None for others."""
     match = _NAME.fullmatch(text.strip())
-    return HubDataset(match[1], match[2] or "main") if match and ".." not in text else None
+    return HubDataset(match[1], match[2] or match[3] or "main") if match and ".." not in text else None
 
 
 def of_folder(storage: Storage, folder: Path) -> HubDataset | None:

@@ -38,10 +38,6 @@ _PNG_CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _JPEG_END: Final = b"\xff\xd9"
 # A marker other than a restart; within pixels, 0xFF is followed by 0 (ITU-T T.81, B.1.1.2).
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-_SCAN, _END, _COMMENT, _APP_0, _APP_14, _APP_15 = 0xDA, 0xD9, 0xFE, 0xE0, 0xEE, 0xEF
-# SOF0 to SOF15 (T.81, table B.1), less DHT, JPG and DAC; browsers show Huffman-coded ones, sequential and progressive.
-_CODINGS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SHOWN_CODINGS: Final = frozenset((0xC0, 0xC1, 0xC2))
 # Encoders make a dozen scans. Each is a walk over the whole picture whatever it holds, and may hold nothing.
 MAX_SCANS: Final = 100
 _COLOURS: Final[dict[str, Literal["GRAY", "RGB", "CMYK"]]] = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
@@ -214,48 +210,12 @@ def check_jpeg(data: bytes, mode: str, least: tuple[int, int] = (1, 1)) -> Mende
 
 def _check_scans(data: bytes) -> None:
     """The first picture of a JPEG has at most `MAX_SCANS` scans; what follows it may be anything."""
-    scans = 0
-    for kind, _, _ in _segments(data):
-        scans += kind == _SCAN
+    position, scans = 2, 0
+    while (marker := _JPEG_MARKER.search(data, position)) and (kind := marker[0][1:]) != b"\xd9":
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+        scans += kind == b"\xda"
         if scans > MAX_SCANS:
             raise Damaged
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """The segments of a JPEG's first picture: each marker, where it begins, and where what it heads ends."""
-    position = 2
-    while (marker := _JPEG_MARKER.search(data, position)) and (kind := marker[0][1]) != _END:
-        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
-        yield kind, marker.start(), position
-
-
-def bare_jpeg(data: bytes) -> bytes | None:
-    """The bytes of a whole JPEG without what its pixels do not need: EXIF, profiles, comments, what follows its end.
-
-    The very same object where there is nothing of that. None for one that is coded as browsers do not show, or has no
-    end mark.
-    """
-    pieces, begin, end = [], 0, 2
-    for kind, start, end_of_head in _segments(data):
-        if kind in _CODINGS and (kind not in _SHOWN_CODINGS or data[start + 4] != 8):
-            return None
-        if kind == _COMMENT or (_APP_0 <= kind <= _APP_15 and not _is_of_pixels(data, kind, start)):
-            pieces.append(data[begin:start])
-            begin = end_of_head
-        end = end_of_head
-    end = data.find(_JPEG_END, end)
-    if end == -1:
-        return None
-    if not pieces and end + 2 == len(data):
-        return data
-    return b"".join([*pieces, data[begin : end + 2]])
-
-
-def _is_of_pixels(data: bytes, kind: int, start: int) -> bool:
-    """Whether an application's segment says how to read the pixels: JFIF without a small picture, Adobe's."""
-    if kind == _APP_0:
-        return data.startswith(b"\0\x10JFIF\0", start + 2)
-    return kind == _APP_14 and data.startswith(b"Adobe", start + 4)
 
 
 def _decoded(data: bytes, mode: str, size: tuple[int, int] = (1, 1)) -> NDArray[np.uint8] | None:

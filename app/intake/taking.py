@@ -18,12 +18,12 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.catalog import reading, signals
-from app.catalog.files import SUFFIXES, put_thumb, put_view
+from app.catalog.files import SUFFIXES, put_thumb, put_view, thumb_path, view_path
 from app.catalog.tables import Image
 from app.database import recordset
 from app.intake import describing, fetching, ingest, memory, planning, refused_before, settling, staging
@@ -121,8 +121,8 @@ def take_share(
                 batch = _without_left_out(session, catalog_id, batch)
                 known = _known(session, catalog_id, batch)
                 _refuse_removed(session, catalog_id, batch)
-            # A picture whose file went missing gets it back.
-            known = {key: row for key, row in known.items() if (storage.root / row.render_path).is_file()}
+            # A picture of which a file went missing gets all of them back.
+            known = {key: row for key, row in known.items() if row.is_whole(storage)}
             fresh = {read.sha256: read for read in reversed(batch) if read.reason is None and read.sha256 not in known}
             with storage.together() as files:
                 keep = partial(_keep, storage, files, max_megapixels, measuring)
@@ -239,15 +239,13 @@ def _keep(storage: Storage, files: Keeper, max_megapixels: int, measuring: Measu
         shown = storage.path("originals", files.put("originals", read.data, suffix, read.sha256), suffix)
         if picture.render is not None:
             shown = storage.path("renders", files.put("renders", picture.render, ".png"), ".png")
-        # A small JPEG may be its own view.
-        made = [made for made in (picture.render, picture.view, picture.thumb) if made and made is not read.data]
         if measuring is not None:
             read.measured = _measured(measuring, picture.view_pixels, read.row.name)
         read.columns = {
             "sha256": read.sha256,
             "format": picture.format,
             "size_bytes": len(read.data),
-            "made_bytes": sum(map(len, made)),
+            "made_bytes": len(picture.render or b"") + len(picture.view) + len(picture.thumb),
             "width_px": picture.width_px,
             "height_px": picture.height_px,
             "had_alpha": picture.had_alpha,
@@ -256,7 +254,7 @@ def _keep(storage: Storage, files: Keeper, max_megapixels: int, measuring: Measu
             "notes": list(picture.notes),
             "render_path": shown.relative_to(storage.root).as_posix(),
             "thumb_sha256": put_thumb(files, picture.thumb),
-            "view_sha256": read.sha256 if picture.view is read.data else put_view(files, picture.view),
+            "view_sha256": put_view(files, picture.view),
         }
 
 
@@ -271,20 +269,40 @@ def _measured(measuring: Measuring, view: NDArray[np.uint8], name: str) -> Mappi
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """An image that the catalog has, the intake and file it is from, and where its picture lies."""
+    """An image that the catalog has, the intake and file it is from, and where its pictures lie."""
 
     image_id: int
     intake_id: int
     file_name: str
     render_path: str
+    thumb_sha256: str
+    view_sha256: str
+    mend_id: int | None
+
+    def is_whole(self, storage: Storage) -> bool:
+        """Whether its files are there; of a mended photo, the one that is learned from."""
+        shown = [thumb_path(storage, self.thumb_sha256), view_path(storage, self.view_sha256)]
+        return all(path.is_file() for path in (storage.root / self.render_path, *(() if self.mend_id else shown)))
 
 
 def _known(session: Session, catalog_id: int, batch: Iterable[_Read]) -> dict[str, _Known]:
     """The catalog's images by SHA-256, of those among the files."""
-    query = select(Image.sha256, Image.id, Image.intake_id, Image.file_name, Image.render_path).where(
+    query = select(
+        Image.sha256, Image.id, Image.intake_id, Image.file_name, Image.render_path, Image.thumb_sha256,
+        Image.view_sha256, Image.mend_id,
+    ).where(
         Image.catalog_id == catalog_id, Image.sha256.in_({read.sha256 for read in batch if read.reason is None})
-    )
-    return {row.sha256: _Known(row.id, row.intake_id, row.file_name, row.render_path) for row in session.execute(query)}
+    )  # fmt: skip
+    return {row[0]: _Known(*row[1:]) for row in session.execute(query)}
+
+
+def _name_what_was_made_again(session: Session, stored: Iterable[_Read], known: Mapping[str, _Known]) -> None:
+    """A photo whose files were lost names those that were made in their place: another version makes other bytes."""
+    for read in stored:
+        image, made = known.get(read.sha256), read.columns or {}
+        names = {name: made[name] for name in ("render_path", "thumb_sha256", "view_sha256")}
+        if image and image.mend_id is None and any(getattr(image, name) != made[name] for name in names):
+            session.execute(update(Image).where(Image.id == image.image_id).values(names))
 
 
 def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], measuring: Measuring | None) -> None:
@@ -303,6 +321,7 @@ def _record(session: Session, intake: tuple[int, int], batch: Sequence[_Read], m
         new = insert(Image).from_select(list(rows[0]), select(recordset(Image, rows)))
         session.execute(new.on_conflict_do_nothing())
     known = _known(session, catalog_id, batch)
+    _name_what_was_made_again(session, stored, known)
     there = reading.held(session, [image.image_id for image in known.values()])
     known = {sha256: image for sha256, image in known.items() if image.image_id in there}
     if measuring is not None:

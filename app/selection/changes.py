@@ -61,20 +61,30 @@ _NOTERS = {
         ("update",),
     ),
 }
-TRIGGERS: tuple[str, ...] = tuple(
-    statement
-    for source, (body, events) in _NOTERS.items()
-    for statement in (
-        f"create or replace function note_change_of_{source}() returns trigger language plpgsql as "
-        f"$$ begin {body}; return null; end $$",
-        *(
-            # Behind the triggers that keep the index, for those of one table run in the order of their names.
-            f"create or replace trigger note_change_{event} after {event} on {source} "
-            f"referencing {'old' if event == 'delete' else 'new'} table as changed "
-            f"for each statement execute function note_change_of_{source}()"
-            for event in events
-        ),
-    )
+# A photo that moves to another catalog, as a removed one that a version holds, leaves the one that it was in.
+_LEFT = """
+    insert into photo_change (catalog_id, image_ids) select earlier.catalog_id, array_agg(earlier.id)
+    from earlier join changed on changed.id = earlier.id where earlier.catalog_id <> changed.catalog_id group by 1"""
+TRIGGERS: tuple[str, ...] = (
+    *(
+        statement
+        for source, (body, events) in _NOTERS.items()
+        for statement in (
+            f"create or replace function note_change_of_{source}() returns trigger language plpgsql as "
+            f"$$ begin {body}; return null; end $$",
+            *(
+                # Behind the triggers that keep the index, for those of one table run in the order of their names.
+                f"create or replace trigger note_change_{event} after {event} on {source} "
+                f"referencing {'old' if event == 'delete' else 'new'} table as changed "
+                f"for each statement execute function note_change_of_{source}()"
+                for event in events
+            ),
+        )
+    ),
+    f"create or replace function note_leaving_of_image() returns trigger language plpgsql as "
+    f"$$ begin {_LEFT}; return null; end $$",
+    "create or replace trigger note_leaving after update on image "
+    "referencing old table as earlier new table as changed for each statement execute function note_leaving_of_image()",
 )
 
 

@@ -17,6 +17,8 @@ from app.people import Person
 from app.selection import browse
 from app.selection.keys import KEYS, LISTED, SEVERAL
 from app.selection.kinds import NOTHING, Key, Label, OneOf
+from app.selection.label_facets import label_facets
+from app.selection.labelled import Labelled
 from app.selection.near import Inside
 from app.selection.query import Selection
 from app.selection.tree import Term
@@ -92,6 +94,10 @@ def _counts(session: Session, catalog_id: int, key: Key, begun: str) -> dict[str
         return dict.fromkeys([*people, None])
     if isinstance(key, When):
         return dict.fromkeys([*LATELY, None])
+    if isinstance(key, Labelled):
+        facets = label_facets(session, Selection(catalog_id))
+        named = {option.value: option.count for facet in facets for option in facet.options}
+        return dict.fromkeys([facet.label_set.name for facet in facets]) | named | {None: None}
     if isinstance(key, Inside):
         return dict.fromkeys(session.scalars(select(MapSet.name).where(MapSet.catalog_id == catalog_id).limit(200)))
     return {}

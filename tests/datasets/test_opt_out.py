@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy.orm import Session
 
-from app.datasets import freezing
+from app.datasets import balance, freezing
 from app.datasets.manifest import read_manifest
 from app.errors import Refused
 from app.storage import Storage
@@ -22,6 +22,8 @@ def test_photos_opted_out_of_training_stay_out_unless_asked_for(session: Session
     session.flush()
     offer = freezing.offer(session, pile.id)
     assert (offer.seen_captioned, offer.opted_out, offer.seen_opted_out) == (1, 1, 1)
+    counted = balance.of_selection(session, freezing.allowed(freezing.taken(offer.selection, takes_unseen=False)))
+    assert [sum(part.count for part in each.portions) for each in counted] == [1, 1, 1]
     version = freezing.request_freeze(session, pile.id, expected_count=1)
     freezing.freeze(session, storage, version)
     assert set(members(session, version)) == {free.id} and version.opted_out_count == 1

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -124,18 +124,21 @@ def test_pictures_become_images_with_their_files(
     assert outcomes(session) == {"t-shirt/a.jpg": ("accepted", None)}
 
 
-def test_a_small_jpeg_is_kept_once_and_shown_as_it_came(
+def test_a_photo_whose_files_were_lost_gets_all_of_them_back(
     session: Session, begin: Begin, storage: Storage, pile: Catalog, folder: Path
 ) -> None:
-    (folder / "a.jpg").write_bytes(original := encoded(picture(1, (300, 200))))
+    """Also where another version of Packshot made its view and its thumbnail, as other bytes."""
+    (folder / "a.jpg").write_bytes(encoded(picture(1, (300, 200))))
     take_in(session, begin, storage, pile, folder)
     photo = session.scalars(select(Image)).one()
-    path, content_type = file_of(storage, photo, "view")
-    assert (path.read_bytes(), content_type) == (original, "image/jpeg")
-    assert path == file_of(storage, photo, "original")[0]
-    thumb = file_of(storage, photo, "thumb")[0]
-    assert sorted(kept for kept in (storage.root / "files").rglob("*.*")) == sorted([path, thumb])
-    assert photo.made_bytes == thumb.stat().st_size, "a quota counts no byte twice"
+    shapes: tuple[Literal["thumb", "view", "original"], ...] = ("thumb", "view", "original")
+    assert photo.made_bytes == sum(file_of(storage, photo, shape)[0].stat().st_size for shape in shapes[:2])
+    photo.view_sha256, photo.thumb_sha256 = "a" * 64, "b" * 64
+    session.flush()
+    again, _ = take_in(session, begin, storage, pile, folder)
+    session.expire_all()
+    assert (again.accepted, again.already_there) == (0, 1)
+    assert all(file_of(storage, photo, shape)[0].is_file() for shape in shapes)
 
 
 def test_a_picture_that_needs_it_gets_a_render_that_looks_right(
@@ -380,14 +383,14 @@ def test_a_full_disk_stops_with_a_sentence_and_keeps_what_was_taken_in(
 
     def filling(self: Storage, wanted_bytes: int = 0) -> None:
         asked.append(wanted_bytes)
-        if len(asked) == 4:  # the second photo's thumbnail
+        if len(asked) == 5:  # the second photo's thumbnail
             raise Refused("The disk with /data is full. Nothing was lost; free some space and go on.")
 
     monkeypatch.setattr(Storage, "refuse_below_reserve", filling)
     with pytest.raises(Refused, match="full"):
         take_in(session, begin, storage, pile, folder)
     assert [image.file_name for image in session.scalars(select(Image))] == ["a.jpg"]
-    assert len(list((storage.root / "files").rglob("*.*"))) == 2, "nothing of the second photo"
+    assert len(list((storage.root / "files").rglob("*.*"))) == 3, "nothing of the second photo"
     again, _ = take_in(session, begin, storage, pile, folder)
     assert (again.accepted, again.already_there) == (2, 1)
 

@@ -221,15 +221,6 @@ def test_the_same_bytes_as_original_and_as_view_are_two_files(session: Session, 
     assert files.unneeded(session, names) == []
 
 
-def test_a_photo_that_is_its_own_view_goes_with_one_file_less(session: Session, storage: Storage) -> None:
-    photo = cast.image(session, cast.catalog(session))
-    photo.sha256 = photo.view_sha256 = storage.put("originals", b"small", ".jpg")
-    photo.render_path = storage.path("originals", photo.sha256, ".jpg").relative_to(storage.root).as_posix()
-    photo.thumb_sha256 = storage.put("thumbs", b"smaller", ".webp")
-    there = {path.relative_to(storage.root).as_posix() for path in (storage.root / "files").rglob("*.*")}
-    assert set(files.of(storage, photo)) == there and len(there) == 2
-
-
 def test_putting_bytes_again_makes_their_file_young(storage: Storage) -> None:
     sha256 = storage.put("thumbs", b"picture", ".webp")
     file = storage.path("thumbs", sha256, ".webp")

@@ -258,3 +258,15 @@ def test_an_order_by_looks_says_what_it_goes_by() -> None:
     assert label == "Most alike first: more like photos 12 or 15, not like photo 18"
     assert wished(Selection(1), "alike:like:12,15 unlike:18") == ((near.Aim((12, 15), (18,)),),)
     assert wished(Selection(1), "newest") == () == wished(Selection(1), "alike")
+
+
+def test_an_order_is_of_the_photos_that_are_there_now(engine: Engine, catalog_id: int) -> None:
+    """One without a code goes and another comes: as many rows as before, which are other photos."""
+    with Session(engine) as session:
+        ids = ids_of(session, catalog_id)
+    sort = f"alike:similar:{ids[5]}"
+    agree(engine, catalog_id, "", sort)
+    with transaction(engine) as session:
+        session.delete(session.get_one(Image, ids[10]))
+        cast.image(session, session.get_one(Catalog, catalog_id), background="white")
+    agree(engine, catalog_id, "", sort)

@@ -256,3 +256,18 @@ def change(session: Session, catalog_id: int, ana: Person, chance: random.Random
             session.delete(photo)
         case _:
             photo.width_px = chance.randint(1, 4000)
+
+
+def test_a_photo_that_leaves_for_another_catalog_is_followed(engine: Engine, catalog_id: int) -> None:
+    """So is one that an owner removes while a version holds it: it moves to a hidden catalog."""
+    everything = Selection(catalog_id)
+    with Session(engine) as session:
+        before = browse.count(session, everything)
+        gone = browse.page(session, everything).pop().id
+    with transaction(engine) as session:
+        other = cast.catalog(session).id
+        session.get_one(Image, gone).catalog_id = other
+    with Session(engine) as session:
+        assert browse.count(session, everything) == before - 1
+        assert gone not in [tile.id for tile in browse.page(session, everything)]
+        assert [tile.id for tile in browse.page(session, Selection(other))] == [gone]

@@ -11,6 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.catalog.tables import Catalog
+from app.labels import giving, sets
+from app.labels.giving import LabelAct
 from app.people import Person
 from app.selection.query import parse
 from app.selection.saved_views import SavedView
@@ -133,3 +135,12 @@ def completions(client: TestClient, pile: Catalog, typed: str) -> dict[str, Any]
     assert answer.status_code == 200
     body: dict[str, Any] = answer.json()
     return body
+
+
+def test_labels_are_offered_set_by_set_with_their_counts(client: TestClient, session: Session) -> None:
+    pile, ana = cast.catalog(session), cast.person(session)
+    fit = sets.define(session, pile.id, ana, "Fit", "one", ["slim", "wide"])
+    giving.give(session, cast.image(session, pile), ana, LabelAct(fit, fit.values[0]))
+    found = completions(client, pile, "label:f")["choices"]
+    assert [(each["text"], each["count"]) for each in found] == [("Fit", None), ("Fit=slim", 1), ("Fit=wide", 0)]
+    assert [each["text"] for each in completions(client, pile, "-label:fit=s")["choices"]] == ["Fit=slim"]

@@ -267,7 +267,9 @@ class LooksInMemory:
         parts = [[sought for aim in some if (sought := self._looked_up(connection, aim)) is not None] for some in aims]
         parts = [part for part in parts if part]
         coded = [self._codes(connection, sought) for part in parts for sought in part]
-        as_of = (tuple(map(tuple, parts)), *(codes and codes.changes for codes in coded))
+        # Rows are told by their places among the photos, which are other ones once photos came or went.
+        photos = (self.columns.stamps.get("id", 0), self.columns.count)
+        as_of = (tuple(map(tuple, parts)), photos, *(codes and codes.changes for codes in coded))
         known = self._orders.get(aims)
         if known is not None and all(coded) and known.as_of == as_of and np.array_equal(known.rows, rows):
             return known

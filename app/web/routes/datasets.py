@@ -201,8 +201,9 @@ def offer(catalog_id: int, session: Read, page: Page, q: str = "") -> HTMLRespon
     offered = freezing.offer(session, catalog_id, q)
     said = sentence(freezing.taken(offered.selection, takes_unseen=False), offered.seen)
     balances = {
-        takes_unseen: balance.of_selection(session, freezing.taken(offered.selection, takes_unseen=takes_unseen))
+        takes_unseen: balance.of_selection(session, freezing.allowed(taken))
         for takes_unseen in (False, True)
+        for taken in [freezing.taken(offered.selection, takes_unseen=takes_unseen)]
         if offered.seen or offered.unseen
     }
     seen = {each.key: each for each in balances.get(False, [])}
