@@ -25,7 +25,7 @@ from app.people import may_act_for as may
 from app.selection.browse import Tile
 from app.settings import PROJECT, Settings
 from app.storage import Storage
-from app.web import errors, formats, middleware, pages, security
+from app.web import access, errors, formats, middleware, pages, security
 from app.web.routes import (
     audit,
     captions,
@@ -114,7 +114,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        dependencies=[Depends(security.check_token)],
+        dependencies=[Depends(security.check_token), Depends(access.admit)],
     )
     engine = engine_for(settings.database_url)
     app.state.settings = settings
@@ -157,7 +157,7 @@ def digest_of(folder: Path) -> str:
 @lru_cache(maxsize=2)
 def templates(digest: str) -> Jinja2Templates:
     """The templates with what all of them see: `ui` (the macros), `static(path)`, `csrf_field()`,
-    `may_act_for(person_id)`, `is_owner()` and the formats."""
+    `may_act_for(person_id)`, `allows(route)` and the formats."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(("html",)),
@@ -183,8 +183,8 @@ def templates(digest: str) -> Jinja2Templates:
         return may(context["visitor"], asked_by_id)
 
     @pass_context
-    def is_owner(context: Context) -> bool:
-        return bool(context["visitor"].role == "owner")
+    def allows(context: Context, route: str) -> bool:
+        return access.allows(context["visitor"], route)
 
     # The macros use each other through `ui`, so it has to be there before they are.
     ui = SimpleNamespace()
@@ -194,7 +194,7 @@ def templates(digest: str) -> Jinja2Templates:
         "csrf_field": csrf_field,
         "ui": ui,
         "may_act_for": may_act_for,
-        "is_owner": is_owner,
+        "allows": allows,
     }
     environment.globals.update(known)
     for name in MACROS:

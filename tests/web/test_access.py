@@ -1,4 +1,5 @@
-"""Every route of the app as an owner, a member, and a stranger: what is declared in `declared.py`, no more and no less.
+"""Every route of the app as a viewer, an annotator, a lead, an owner and a stranger: what `declared.py` says, no more
+and no less.
 
 The routes are the app's own list: one that nobody declared fails, and so does one that is gone.
 """
@@ -24,6 +25,7 @@ from app.people import Person
 from app.settings import Settings
 from app.training import runs
 from app.training.tables import TrainingRun
+from app.web import access
 from tests import cast
 from tests.conftest import sign_in
 from tests.training.cast import frozen_version, take
@@ -64,8 +66,8 @@ def address(route: str, **values: object) -> tuple[str, str]:
 
 @pytest.fixture
 def ben(session: Session) -> Person:
-    """A member with a password."""
-    person = cast.person(session, "Ben")
+    """A lead with a password."""
+    person = cast.person(session, "Ben", "lead")
     people.set_password(session, person.id, PASSWORD)
     return person
 
@@ -82,17 +84,41 @@ def ask(browser: TestClient, route: str, **values: object) -> int:
 
 @pytest.mark.parametrize("route", sorted(ROUTES))
 def test_a_route_answers_whom_it_says(
-    route: str, stranger: TestClient, member: TestClient, client: TestClient, me: Person, ben: Person
+    route: str,
+    web: FastAPI,
+    session: Session,
+    settings: Settings,
+    stranger: TestClient,
+    member: TestClient,
+    client: TestClient,
+    me: Person,
+    ben: Person,
 ) -> None:
     """What does not exist is told only to whom the route answers; refused are those whom it does not."""
     who, is_own = ROUTES[route], {"person_id": me.id}
     assert (ask(stranger, route) == 401) == (who != "anybody" and route != "POST /sign-in"), "a stranger"
+    if route.startswith("POST /sign-"):
+        return
+    for role in ("viewer", "annotator"):
+        person = cast.person(session, role.title(), role)
+        people.set_password(session, person.id, PASSWORD)
+        status = ask(sign_in(web, session, settings, person), route, **is_own)
+        if who == "own":
+            assert status in (403, 404), role
+        elif who == "anybody":
+            assert status not in (401, 403), role
+        else:
+            assert (status == 403) == (people.ROLES.index(role) < people.ROLES.index(who)), (role, status)
+            assert status != 401
     if who in ("owner", "own"):
-        assert ask(member, route, **is_own) in ((403,) if who == "owner" else (403, 404)), "a member"
-    elif not route.startswith("POST /sign-"):
-        assert ask(member, route) not in (401, 403), "a member"
-    if not route.startswith("POST /sign-"):
-        assert ask(client, route, person_id=ben.id) not in (401, 403), "an owner"
+        assert ask(member, route, **is_own) in ((403,) if who == "owner" else (403, 404)), "a lead"
+    else:
+        assert ask(member, route) not in (401, 403), "a lead"
+    assert ask(client, route, person_id=ben.id) not in (401, 403), "an owner"
+
+
+def test_no_route_is_named_that_is_gone(web: FastAPI) -> None:
+    assert access.LEAST.keys() <= {re.sub(r":\w+\}", "}", route) for route in served(web)}
 
 
 def run_under_way(session: Session, person: Person, state: str = "running") -> TrainingRun:
