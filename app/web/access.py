@@ -17,6 +17,8 @@ from app.web.security import SAFE_METHODS
 
 # Read-only routes are for everybody on the team, but these.
 _READ: Final[dict[Role, tuple[str, ...]]] = {
+    "annotator": ("/images/{image_id}/mend",),
+    "lead": ("/catalogs/{catalog_id}/freeze", "/runs/new"),
     "owner": (
         "/audit", "/storage", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal",
         "/images/{image_id}/removal",
@@ -29,7 +31,7 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
     "viewer": (
         "/browsers/{key}/exit", "/password", "/sign-in", "/sign-out", "/sign-out/everywhere", "/links/{token}",
         "/people/{person_id}/links", "/catalogs/{catalog_id}/views", "/views/{view_id}", "/views/{view_id}/deletion",
-        "/images/{image_id}/contradictions", "/runs/new",
+        "/images/{image_id}/contradictions",
     ),
     # What the team's work rests on, or what takes a machine's time or money.
     "lead": (
@@ -43,7 +45,7 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/datasets/{version_id}/verification", "/datasets/{version_id}/exports", "/exports/{export_id}/retry",
         "/exports/{export_id}/removal", "/images/{image_id}/recaption", "/intakes",
         "/intakes/{intake_id}/repetitions", "/uploads", "/uploads/{upload}/files", "/uploads/{upload}/pieces",
-        "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/preflights", "/runs", "/runs/{run_id}/extension",
+        "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/preflights", "/runs", "/runs/new", "/runs/{run_id}/extension",
         "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
     ),
     "owner": (

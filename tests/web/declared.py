@@ -24,7 +24,7 @@ ROUTES: dict[str, Who] = {
     "POST /operations/{operation_id}/resumption": "annotator",
     "POST /operations/{operation_id}/undo": "annotator",
     "POST /catalogs/{catalog_id}/recaption": "lead",
-    "GET /catalogs/{catalog_id}/freeze": "viewer",
+    "GET /catalogs/{catalog_id}/freeze": "lead",
     "GET /catalogs/{catalog_id}/removal": "owner",
     "POST /catalogs/{catalog_id}/removal": "owner",
     "POST /catalogs/{catalog_id}/embeddings": "lead",
@@ -91,7 +91,7 @@ ROUTES: dict[str, Who] = {
     "POST /images/{image_id}/corrections": "annotator",
     "POST /images/{image_id}/decisions": "annotator",
     "GET /images/{image_id}/mask": "viewer",
-    "GET /images/{image_id}/mend": "viewer",
+    "GET /images/{image_id}/mend": "annotator",
     "POST /images/{image_id}/mends": "annotator",
     "POST /images/{image_id}/mends/{mend_id}/restoration": "annotator",
     "GET /images/{image_id}/original": "viewer",
@@ -124,8 +124,8 @@ ROUTES: dict[str, Who] = {
     "GET /refused/{file_id}/thumb": "viewer",
     "GET /runs": "viewer",
     "POST /runs": "lead",  # the same
-    "GET /runs/new": "viewer",
-    "POST /runs/new": "viewer",  # an address made of what was typed
+    "GET /runs/new": "lead",
+    "POST /runs/new": "lead",  # an address made of what was typed
     "GET /runs/{run_id}": "viewer",
     "GET /runs/{run_id}/curves": "viewer",
     "GET /runs/{run_id}/events": "viewer",
