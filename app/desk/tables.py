@@ -70,22 +70,22 @@ class QueuePhoto(Base):
     known: Mapped[str | None] = mapped_column(Text)
 
 
-class QueueClaim(Base):
+class QueueHold(Base):
     """A photo of a queue in a person's hands until `expires_at`, which every sign of life moves on.
 
     It ends with the person's answer, when they let go of it, or when it runs out; then the photo is free again.
     """
 
-    __tablename__ = "queue_claim"
+    __tablename__ = "queue_hold"
     __table_args__ = (
-        Index("ix_queue_claim_person_id", "person_id"),
-        Index("ix_queue_claim_expires_at", "expires_at"),
+        Index("ix_queue_hold_person_id", "person_id"),
+        Index("ix_queue_hold_expires_at", "expires_at"),
     )
 
     queue_id: Mapped[int] = mapped_column(ForeignKey(ReviewQueue.id, ondelete="CASCADE"), primary_key=True)
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True, index=True)
     person_id: Mapped[int] = mapped_column(ForeignKey(Person.id), primary_key=True)
-    claimed_at: Mapped[Moment] = mapped_column(default=utc_now)
+    held_since: Mapped[Moment] = mapped_column(default=utc_now)
     expires_at: Mapped[Moment]
 
 

@@ -45,8 +45,8 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/datasets/{version_id}/verification", "/datasets/{version_id}/exports", "/exports/{export_id}/retry",
         "/exports/{export_id}/removal", "/images/{image_id}/recaption", "/intakes",
         "/intakes/{intake_id}/repetitions", "/uploads", "/uploads/{upload}/files", "/uploads/{upload}/pieces",
-        "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/preflights", "/runs", "/runs/new", "/runs/{run_id}/extension",
-        "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
+        "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/preflights", "/runs", "/runs/new",
+        "/runs/{run_id}/extension", "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
     ),
     "owner": (
         "/cycles", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal", "/images/{image_id}/removal",

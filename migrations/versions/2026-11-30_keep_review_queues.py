@@ -1,4 +1,4 @@
-"""queues of photos, who works on them, claims, answers, and notes on photos"""
+"""queues of photos, who works on them, holds, answers, and notes on photos"""
 
 from collections.abc import Sequence
 
@@ -83,20 +83,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_queue_answer_image_id'), 'queue_answer', ['image_id'], unique=False)
     op.create_index('ix_queue_answer_person_id_id', 'queue_answer', ['person_id', 'id'], unique=False)
-    op.create_table('queue_claim',
+    op.create_table('queue_hold',
     sa.Column('queue_id', sa.BigInteger(), nullable=False),
     sa.Column('image_id', sa.BigInteger(), nullable=False),
     sa.Column('person_id', sa.BigInteger(), nullable=False),
-    sa.Column('claimed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('held_since', sa.DateTime(timezone=True), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
-    sa.ForeignKeyConstraint(['image_id'], ['image.id'], name=op.f('fk_queue_claim_image_id_image'), ondelete='CASCADE'),
-    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_queue_claim_person_id_person')),
-    sa.ForeignKeyConstraint(['queue_id'], ['review_queue.id'], name=op.f('fk_queue_claim_queue_id_review_queue'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('queue_id', 'image_id', 'person_id', name=op.f('pk_queue_claim'))
+    sa.ForeignKeyConstraint(['image_id'], ['image.id'], name=op.f('fk_queue_hold_image_id_image'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_queue_hold_person_id_person')),
+    sa.ForeignKeyConstraint(['queue_id'], ['review_queue.id'], name=op.f('fk_queue_hold_queue_id_review_queue'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('queue_id', 'image_id', 'person_id', name=op.f('pk_queue_hold'))
     )
-    op.create_index('ix_queue_claim_expires_at', 'queue_claim', ['expires_at'], unique=False)
-    op.create_index(op.f('ix_queue_claim_image_id'), 'queue_claim', ['image_id'], unique=False)
-    op.create_index('ix_queue_claim_person_id', 'queue_claim', ['person_id'], unique=False)
+    op.create_index('ix_queue_hold_expires_at', 'queue_hold', ['expires_at'], unique=False)
+    op.create_index(op.f('ix_queue_hold_image_id'), 'queue_hold', ['image_id'], unique=False)
+    op.create_index('ix_queue_hold_person_id', 'queue_hold', ['person_id'], unique=False)
     op.create_table('queue_photo',
     sa.Column('queue_id', sa.BigInteger(), nullable=False),
     sa.Column('image_id', sa.BigInteger(), nullable=False),
@@ -116,7 +116,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take it back."""
     op.drop_table('queue_photo')
-    op.drop_table('queue_claim')
+    op.drop_table('queue_hold')
     op.drop_table('queue_answer')
     op.drop_table('desk_note')
     op.drop_table('queue_person')
