@@ -20,7 +20,8 @@ Act = Literal[
     "password_set", "link_made",
     "person_added", "access_ended", "role_changed", "person_deleted",
     "cycle_started", "run_launched", "run_stopped", "run_discarded", "run_resumed", "run_extended",
-    "job_asked", "job_cancelled", "naming_decided", "labels_defined",
+    "job_asked", "job_cancelled", "queue_made", "queue_given", "queue_closed", "queue_opened",
+    "naming_decided", "labels_defined",
     "photo_removed", "photo_allowed_again", "catalog_removed", "version_removed", "export_removed", "cache_emptied",
     "backup_written",
 ]  # fmt: skip
