@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -88,7 +89,8 @@ def hold_at_desk(session: Session, person: Person, image_ids: Sequence[int]) -> 
     now = utc_now()
     lapsed = and_(QueueHold.image_id.in_(image_ids), QueueHold.expires_at <= now)
     _end(session, lapsed)
-    free = [image_id for image_id in image_ids if image_id not in others(session, person, image_ids)]
+    taken = others(session, person, image_ids)
+    free = [image_id for image_id in dict.fromkeys(image_ids) if image_id not in taken]
     if not free:
         return []
     rows = [{"image_id": image_id, "person_id": person.id, "held_since": now} for image_id in free]
@@ -124,7 +126,7 @@ def in_hands(session: Session, catalog_id: int) -> list[HeldPhoto]:
         .join(Person, Person.id == QueueHold.person_id)
         .join(Image, Image.id == QueueHold.image_id)
         .where(Image.catalog_id == catalog_id, QueueHold.expires_at > utc_now())
-        .distinct(QueueHold.person_id)
+        .ext(distinct_on(QueueHold.person_id))
         .order_by(QueueHold.person_id, QueueHold.held_since, QueueHold.id)
     )
     return [
@@ -163,15 +165,7 @@ def decide(
     ).one_or_none()
     if row is None:
         raise NotFound(f"{decisions.name_of(image)} is not in {queue.name}.")
-    said_before = session.scalar(
-        select(
-            exists().where(
-                QueueAnswer.queue_id == queue.id, QueueAnswer.image_id == image.id, QueueAnswer.person_id != person.id,
-                QueueAnswer.undone_at.is_(None), QueueAnswer.verdict.is_not(None),
-            )
-        )
-    )  # fmt: skip
-    is_blind = row.known is not None or bool(said_before and queue.overlap > 1)
+    is_blind = row.known is not None or (queue.overlap > 1 and _others_said(session, row, person))
     decision = None if is_blind else decisions.decide(session, image, person, verdict, reason, expected_id)
     was_new = _answered(session, queue, image, person, verdict, reason, is_blind, decision)
     if was_new:
@@ -179,6 +173,32 @@ def decide(
         session.flush()
     _end(session, _hold_of(queue, image, person))
     return QueueDecision(decision, is_blind)
+
+
+def answered(session: Session, queue: ReviewQueue, person: Person, count: int) -> list[int]:
+    """Photos of a queue that this person answered on last, the latest last."""
+    ids = session.scalars(
+        select(QueueAnswer.image_id)
+        .where(
+            QueueAnswer.queue_id == queue.id, QueueAnswer.person_id == person.id, QueueAnswer.undone_at.is_(None),
+            QueueAnswer.verdict.is_not(None),
+        )
+        .order_by(QueueAnswer.created_at.desc())
+        .limit(count)
+    )  # fmt: skip
+    return list(ids)[::-1]
+
+
+def is_blind(session: Session, queue: ReviewQueue, image_id: int, person: Person) -> bool:
+    """Whether a pass of this person on a photo is blind: its answer is known, or others answered before."""
+    row = session.get(QueuePhoto, (queue.id, image_id))
+    return row is not None and (row.known is not None or (queue.overlap > 1 and _others_said(session, row, person)))
+
+
+def until(session: Session, queue: ReviewQueue, image_id: int, person: Person) -> datetime | None:
+    """Until when a photo of a queue is in this person's hands; None: it is not."""
+    mine = (QueueHold.queue_id == queue.id, QueueHold.image_id == image_id, QueueHold.person_id == person.id)
+    return session.scalar(select(QueueHold.expires_at).where(*mine))
 
 
 def newest_answer(session: Session, person: Person) -> QueueAnswer | None:
@@ -201,6 +221,14 @@ def reopen(session: Session, answer: QueueAnswer) -> None:
             )
         )  # fmt: skip
     session.flush()
+
+
+def _others_said(session: Session, row: QueuePhoto, person: Person) -> bool:
+    answer = exists().where(
+        QueueAnswer.queue_id == row.queue_id, QueueAnswer.image_id == row.image_id, QueueAnswer.person_id != person.id,
+        QueueAnswer.undone_at.is_(None), QueueAnswer.verdict.is_not(None),
+    )  # fmt: skip
+    return bool(session.scalar(select(answer)))
 
 
 def _mine(session: Session, queue: ReviewQueue, person: Person) -> list[int]:

@@ -159,6 +159,13 @@ def states(session: Session, catalog_id: int, is_closed: bool = False) -> list[Q
     ]  # fmt: skip
 
 
+def state(session: Session, queue: ReviewQueue) -> QueueState:
+    """How far one queue is."""
+    return next(
+        each for each in states(session, queue.catalog_id, queue.closed_at is not None) if each.queue.id == queue.id
+    )
+
+
 def of_person(session: Session, catalog_id: int, person: Person) -> list[QueueState]:
     """The open queues that a person may work on, with photos left, those given to them by name first."""
     own = [

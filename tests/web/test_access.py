@@ -295,6 +295,12 @@ TOLD_BY: dict[str, str] = {
     "POST /intakes/{intake_id}/repetitions": "job_asked",
     "POST /preflights": "job_asked",
     "POST /runs/{run_id}/model": "job_asked",
+    "POST /catalogs/{catalog_id}/queues": "queue_made",
+    "POST /queues/{queue_id}/people": "queue_given",
+    "POST /queues/{queue_id}/closing": "queue_closed",
+    "POST /queues/{queue_id}/skips": "",  # the answer has its person
+    "POST /desk/holds": "",
+    "POST /desk/departure": "",
     # Histories that are appended to, each row with its person; and what changes nothing yet.
     "POST /catalogs/{catalog_id}/assignments": "",  # the operation has its person
     "POST /catalogs/{catalog_id}/recaption": "",  # the same

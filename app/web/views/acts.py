@@ -39,6 +39,10 @@ _CHOICES: Final[dict[Act, str]] = {
     "backup_written": "Wrote a backup",
     "naming_decided": "Decided how file names name photos",
     "labels_defined": "Changed a label set",
+    "queue_made": "Made a queue",
+    "queue_given": "Handed out a queue",
+    "queue_closed": "Closed a queue",
+    "queue_opened": "Opened a queue again",
 }
 CHOICES: Final[dict[str, str]] = {str(act): words for act, words in _CHOICES.items()}
 _ALARMING: Final = frozenset({"sign_in_failed", "access_ended", "person_deleted", "run_discarded", "catalog_removed"})
