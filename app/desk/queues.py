@@ -218,14 +218,20 @@ def _order(queue: ReviewQueue) -> tuple[ColumnElement[Any], ...]:
         .scalar_subquery()
     )
     contradicted = case((is_contradicted, 0), else_=1)
+    of_kind = func.coalesce(PhotoIndex.category_key, "")
+    sizes = (
+        select(of_kind.label("category"), func.count().label("photos"))
+        .where(PhotoIndex.catalog_id == queue.catalog_id)
+        .group_by(of_kind)
+        .cte("sizes")
+    )
+    size = select(sizes.c.photos).where(sizes.c.category == of_kind).correlate(PhotoIndex).scalar_subquery()
     orders: dict[First, tuple[ColumnElement[Any], ...]] = {
         "contradicted": (contradicted, doubt, chance),
         "disagreed": (said.desc(), contradicted, doubt, chance),
         "low_scores": (doubt, PhotoIndex.sharpness.asc().nulls_last(), chance),
         # Few of a category first; of one category what lies far from everything.
-        "rare": (
-            func.count().over(partition_by=PhotoIndex.category_key), PhotoIndex.apart.desc().nulls_last(), chance,
-        ),
+        "rare": (size, PhotoIndex.apart.desc().nulls_last(), chance),
         "chance": (chance,),
         "given": (PhotoIndex.image_id.desc(),),
     }  # fmt: skip

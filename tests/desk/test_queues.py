@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.catalog.tables import Catalog, Image
 from app.database import transaction, utc_now
 from app.desk import holding, queues
-from app.desk.tables import QueueAnswer, QueueHold, QueuePhoto, ReviewQueue
+from app.desk.tables import First, QueueAnswer, QueueHold, QueuePhoto, ReviewQueue
 from app.errors import Conflict, NotAllowed, Refused
 from app.people import Person
 from app.review import decisions
@@ -145,6 +145,18 @@ def test_contradictions_come_first_and_low_scores_where_asked(session: Session, 
     sharp = [cast.image(session, pile, sharpness=value).id for value in (0.9, 0.2, 0.5)]
     queue = queue_of(session, ana, pile, first="low_scores")
     assert holding.ahead(session, queue, ana) == [sharp[1], sharp[2], sharp[0]]
+
+
+@pytest.mark.parametrize("first", queues.FIRSTS)
+def test_every_order_hands_out_every_photo(session: Session, pile: Catalog, ana: Person, first: First) -> None:
+    many = [cast.image(session, pile, category="Kettles").id for _ in range(3)]
+    few = cast.image(session, pile, category="Lamps").id
+    handed_out = holding.ahead(session, queue_of(session, ana, pile, first=first), ana)
+    assert set(handed_out) == {*many, few}
+    if first == "rare":
+        assert handed_out[0] == few
+    if first == "given":
+        assert handed_out == [few, *many[::-1]]
 
 
 @pytest.mark.usefixtures("photos")

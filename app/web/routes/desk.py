@@ -177,7 +177,7 @@ def _handed_out(session: Session, image_id: int, asked: ReviewQueue, me: Person)
     photo = photos.read(session, image_id)
     mine = holding.ahead(session, asked, me)
     place = mine.index(image_id) if image_id in mine else -1
-    ahead = mine[place + 1 :] + mine[: max(place, 0)]
+    ahead = mine[place + 1 :]
     before = [photo_id for photo_id in holding.answered(session, asked, me, BEFORE) if photo_id not in ahead]
     if image_id in before:
         before = before[: before.index(image_id)]
