@@ -18,7 +18,7 @@ from app.captions import writing
 from app.catalog.tables import Intake, SourceFile
 from app.cycles import clock
 from app.database import transaction
-from app.desk import holding, queues
+from app.desk import holding, notes, queues
 from app.evaluation import sheets
 from app.people import Person
 from app.removal import photos as removal
@@ -101,6 +101,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     empty = cast.catalog(session, "Empty")
     queue = queues.make(session, me, parse("", pile.id), "Everything", person_ids=[me.id])
     holding.ahead(session, queue, me)
+    notes.ask(session, mei, photos[0], "Is the green fabric, or the lamp?")
     catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
     return {
         "/patterns": ["/patterns"], "/people": ["/people"], "/audit": ["/audit"],

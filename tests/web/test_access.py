@@ -298,6 +298,9 @@ TOLD_BY: dict[str, str] = {
     "POST /catalogs/{catalog_id}/queues": "queue_made",
     "POST /queues/{queue_id}/people": "queue_given",
     "POST /queues/{queue_id}/closing": "queue_closed",
+    "POST /images/{image_id}/notes": "",  # each has its author
+    "POST /notes/{note_id}/answers": "",
+    "POST /notes/{note_id}/closing": "",  # and who closed it
     "POST /queues/{queue_id}/skips": "",  # the answer has its person
     "POST /desk/holds": "",
     "POST /desk/departure": "",

@@ -5,6 +5,7 @@ Without `q` the desk follows the review queue; with it, the photos of that selec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
@@ -16,11 +17,12 @@ from sqlalchemy.orm import Session
 from app.catalog import reading
 from app.catalog.tables import Catalog
 from app.cycles import clock
-from app.desk import holding, queue, queues
+from app.desk import holding, notes, queue, queues
+from app.desk.notes import NoteThread
 from app.desk.queue import Waiting
 from app.desk.queues import QueueState
 from app.desk.tables import ReviewQueue
-from app.people import Person, at_least
+from app.people import Person, at_least, everybody
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import Tile
@@ -91,6 +93,8 @@ class DeskView:
     until: datetime | None = None
     is_blind: bool = False
     in_hands: str = ""
+    threads: Sequence[NoteThread] = ()
+    team: Sequence[Person] = ()
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ def show(
         view = _handed_out(session, image_id, queues.get(session, queue_id), me)
     else:
         view = _queued(session, image_id, me) if q is None else _selected(session, image_id, q, sort)
+    others = [person for person in everybody(session) if person.id != me.id]
+    view = replace(view, threads=notes.of_photo(session, image_id), team=others)
     if request.headers.get("x-fragment") == "1":
         return page.fragment("desk/_desk.html", view)
     return page("desk/desk.html", view)

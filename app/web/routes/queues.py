@@ -11,8 +11,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from app import people
 from app.catalog import reading
 from app.catalog.tables import Catalog
-from app.desk import holding, queues
+from app.desk import holding, notes, queues
 from app.desk.holding import HeldPhoto
+from app.desk.notes import NoteThread
 from app.desk.queues import FIRSTS, OVERLAP_MAX, QueueState
 from app.desk.tables import First
 from app.people import Person
@@ -49,6 +50,7 @@ class BoardView:
     said: str
     firsts: list[tuple[str, str]]
     overlap_max: int
+    notes: list[NoteThread]
     minutes: int = int(holding.HOLD_LASTS.total_seconds() // 60)
 
     @property
@@ -77,6 +79,7 @@ def board(
         BoardView(
             catalog, rows, closed, holding.in_hands(session, catalog_id), team, chosen.query, count,
             sentence(chosen, count), [(name, words) for name, words in FIRSTS.items()], OVERLAP_MAX,
+            notes.waiting(session, catalog_id, me),
         ),
     )  # fmt: skip
 
