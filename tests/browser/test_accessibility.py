@@ -117,6 +117,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
         "/catalogs/{catalog_id}/operations": [f"{catalog}/operations"],
         "/catalogs/{catalog_id}/labels": [f"{catalog}/labels"],
+        "/catalogs/{catalog_id}/agreement": [f"{catalog}/agreement"],
         "/catalogs/{catalog_id}/queues": [f"{catalog}/queues", f"/catalogs/{empty.id}/queues"],
         "/catalogs/{catalog_id}/duplicates": [f"{catalog}/duplicates", f"{catalog}/duplicates?grade=bytes"],
         "/catalogs/{catalog_id}/duplicates/{group_id}": [f"{catalog}/duplicates/{alike}"],

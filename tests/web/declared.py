@@ -80,6 +80,7 @@ ROUTES: dict[str, Who] = {
     "GET /desk": "viewer",
     "POST /desk/departure": "annotator",
     "POST /desk/holds": "annotator",
+    "GET /catalogs/{catalog_id}/agreement": "viewer",
     "GET /catalogs/{catalog_id}/queues": "viewer",
     "POST /catalogs/{catalog_id}/queues": "lead",
     "POST /queues/{queue_id}/closing": "lead",

@@ -11,10 +11,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from app import people
 from app.catalog import reading
 from app.catalog.tables import Catalog
-from app.desk import holding, notes, queues
+from app.desk import holding, notes, queues, reports
+from app.desk.agreement import LIMIT, MIN_PAIRS
 from app.desk.holding import HeldPhoto
 from app.desk.notes import NoteThread
 from app.desk.queues import FIRSTS, OVERLAP_MAX, QueueState
+from app.desk.reports import AgreementReport
 from app.desk.tables import First
 from app.people import Person
 from app.selection import browse
@@ -51,12 +53,24 @@ class BoardView:
     firsts: list[tuple[str, str]]
     overlap_max: int
     notes: list[NoteThread]
+    report: AgreementReport
+    limit: float
     minutes: int = int(holding.HOLD_LASTS.total_seconds() // 60)
 
     @property
     def left(self) -> int:
         """Photos left in all queues shown."""
         return sum(row.state.left for row in self.rows)
+
+
+@dataclass(frozen=True)
+class AgreementView:
+    """A catalog's agreement, and the team's limit of kappa."""
+
+    catalog: Catalog
+    report: AgreementReport
+    limit: float
+    min_pairs: int = MIN_PAIRS
 
 
 @router.get("/catalogs/{catalog_id}/queues")
@@ -79,9 +93,16 @@ def board(
         BoardView(
             catalog, rows, closed, holding.in_hands(session, catalog_id), team, chosen.query, count,
             sentence(chosen, count), [(name, words) for name, words in FIRSTS.items()], OVERLAP_MAX,
-            notes.waiting(session, catalog_id, me),
+            notes.waiting(session, catalog_id, me), reports.read(session, catalog_id, me), LIMIT,
         ),
     )  # fmt: skip
+
+
+@router.get("/catalogs/{catalog_id}/agreement")
+def agreement(catalog_id: int, session: Read, page: Page, me: CurrentPerson) -> HTMLResponse:
+    """How well the people who review a catalog agree; of others' reports only a lead sees any."""
+    catalog = reading.get(session, catalog_id)
+    return page("queues/agreement.html", AgreementView(catalog, reports.read(session, catalog_id, me), LIMIT))
 
 
 @router.post("/catalogs/{catalog_id}/queues")
