@@ -20,7 +20,7 @@ _READ: Final[dict[Role, tuple[str, ...]]] = {
     "annotator": ("/images/{image_id}/mend",),
     "lead": ("/catalogs/{catalog_id}/freeze", "/runs/new"),
     "owner": (
-        "/audit", "/storage", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal",
+        "/audit", "/audit.csv", "/storage", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal",
         "/images/{image_id}/removal",
     ),
 }  # fmt: skip

@@ -48,7 +48,7 @@ NOT_PAGES = {
     "/exports/{export_id}", "/exports/{export_id}/archive.tar",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
     "/compare/{sheet_id}/rows", "/samples/{sample_id}", "/catalogs/{catalog_id}/refused.csv",
-    "/refused/{file_id}/thumb",
+    "/refused/{file_id}/thumb", "/audit.csv",
     "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv",
 }  # fmt: skip
 PAGES = {route.path for router in ROUTERS for route in router.routes if "GET" in route.methods} - NOT_PAGES  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ Who = Literal["anybody", "viewer", "annotator", "lead", "owner", "own"]
 ROUTES: dict[str, Who] = {
     "GET /": "viewer",
     "GET /audit": "owner",
+    "GET /audit.csv": "owner",
     "POST /browsers/{key}/exit": "viewer",  # finds one's own only
     "GET /catalogs": "viewer",
     "GET /catalogs/{catalog_id}": "viewer",
