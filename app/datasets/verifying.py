@@ -91,12 +91,14 @@ def _hashed(row: ManifestRow, member: Sequence[Any]) -> ManifestRow:
 
 
 def faults(storage: Storage, version_id: int, rows: Sequence[ManifestRow]) -> Iterator[tuple[int, list[str]]]:
-    """How many picture files were read, after every FILES_AT_ONCE, and the names of those among them that are missing
-    or changed."""
+    """Of how many members picture file and mask were read, after every FILES_AT_ONCE, and the names of those files that
+    are missing or changed."""
     folder = storage.dataset_folder(version_id)
     for start in range(0, len(rows), FILES_AT_ONCE):
         some = rows[start : start + FILES_AT_ONCE]
-        yield start + len(some), [row.file for row in some if not _is_whole(folder / row.file, row.sha256)]
+        bad = [row.file for row in some if not _is_whole(folder / row.file, row.sha256)]
+        bad += [row.mask for row in some if row.mask and not _is_whole(folder / row.mask, Path(row.mask).stem)]
+        yield start + len(some), bad
 
 
 def _is_whole(file: Path, sha256: str) -> bool:

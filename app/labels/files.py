@@ -57,8 +57,11 @@ class LabelImport:
     @property
     def sentence(self) -> str:
         """What was done, in one sentence."""
-        refused = f"; {self.refused:,} rows were not taken" if self.refused else ""
-        return f"Gave {self.given:,} labels; {self.already:,} were given already{refused}."
+        rows = "1 row was" if self.refused == 1 else f"{self.refused:,} rows were"
+        refused = f"; {rows} not taken" if self.refused else ""
+        were = "was" if self.already == 1 else "were"
+        labels = "1 label" if self.given == 1 else f"{self.given:,} labels"
+        return f"Gave {labels}; {self.already:,} {were} given already{refused}."
 
     def refuse(self, line: int, why: str) -> None:
         """Count a row that was not taken, and name it among the first; line 0: what several rows came to."""
