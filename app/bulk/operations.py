@@ -158,11 +158,14 @@ def open_batches(session: Session, operation_id: int) -> dict[int, int]:
 
 
 def photos_of(session: Session, operation_id: int, number: int) -> list[int]:
-    """The photos of a batch that is still to be done; none where it is not."""
+    """The photos of a batch that is still to be done; none where it is not. Raises Refused or NotFound where the act
+    cannot be done any more, before a model looks at them."""
     operation = get(session, operation_id)
     batch = session.get(OperationBatch, (operation_id, number))
-    is_open = operation.state == "open" and batch is not None and batch.state == "open"
-    return batch.image_ids if batch is not None and is_open else []
+    if operation.state != "open" or batch is None or batch.state != "open":
+        return []
+    act_of(operation).look_again(session, operation)
+    return batch.image_ids
 
 
 def undo(session: Session, operation_id: int, person: Person) -> Job | None:
