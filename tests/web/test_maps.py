@@ -141,7 +141,7 @@ def test_a_filter_that_is_not_understood_is_shown_beside_the_map(client: TestCli
     answer = client.get(f"/catalogs/{pile.id}/map", params={"q": "in:somewhere"})
     assert answer.status_code == 422
     assert "names nothing on the map" in answer.text and "data-map=" in answer.text
-    assert "was found on an earlier map" in page(client, pile, "in:cluster-9")
+    assert "is not on this map; it may be of an earlier one" in page(client, pile, "in:cluster-9")
 
 
 def test_similar_photos_stand_in_the_pane_of_a_photo(client: TestClient, session: Session) -> None:
