@@ -84,7 +84,7 @@ def test_the_recipe_ends_in_a_file_that_the_app_can_read(
     said = capsys.readouterr().out
     assert "192 px: step 2 of 2" in said and "160 px: step 1 of 1" in said and "SHA-256" in said
     assert [path.name for path in target.parent.iterdir()] == ["network.onnx"]
-    assert all(b"mask_network.py" not in file for file in (shipped, target.read_bytes())), "they name no folders of a machine"
+    assert all(b"mask_network.py" not in file for file in (shipped, target.read_bytes())), "no folders"
     picture, _ = shirt_on("boards", (36, 40, 66))
     odds = log_odds(np.asarray(picture), target)
     assert odds.shape == (SIDE_PX // 2, SIDE_PX // 2) and np.isfinite(odds).all()
