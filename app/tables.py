@@ -10,6 +10,7 @@ from app.catalog import mend_tables as mends
 from app.catalog import tables as catalog
 from app.cycles import tables as cycles
 from app.datasets import tables as datasets
+from app.desk import comparison_tables as comparisons
 from app.desk import tables as desk
 from app.evaluation import tables as evaluation
 from app.exports import tables as exports
@@ -26,6 +27,7 @@ __all__ = [
     "captions",
     "catalog",
     "changes",
+    "comparisons",
     "corrections",
     "cycles",
     "datasets",
