@@ -38,8 +38,9 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   meet. **Lettering**: text that stands in a picture, as read from its pixels; it is **trusted** from a score on, and
   of a kind: a price, a watermark or other text. **Mend**: what a person had done to a photo's picture instead of
   rejecting it: its **edits**, made from the picture as taken in; the **mask** says where the product is.
-  **Caption**: text saying what an image shows; history is appended. A **given** caption came with the photo, in a
-  file. An intake's **remark**: what it says of a metadata row or file.
+  **Caption**: text saying what an image shows; history is appended. **Captioner**: what writes captions by itself; its
+  **asking** is how it is asked, a **caption run** what it answered over some photos. A **given** caption came with the
+  photo, in a file. An intake's **remark**: what it says of a metadata row or file.
 - **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Group**:
   duplicates in a **grade** (same bytes, pixels, photo, product); its **best** is kept, the rest **linked** to it; a
   **variant** differs in colour; **lookalikes** stand out from what is near them and so show one product. **Ruling**:
