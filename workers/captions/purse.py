@@ -48,9 +48,9 @@ class Purse:
                     return cost
                 if not self._asked:
                     raise SpendLimitReached(
-                        f"The spend limit is reached: {self.words} are spent, and another question might cost more than "
-                        "is left. What was written stays; an owner can raise PACKSHOT_CAPTION_SPEND_LIMIT, and asked "
-                        "again it goes on."
+                        f"The spend limit is reached: {self.words} are spent, and another question might cost more "
+                        "than is left. What was written stays; an owner can raise PACKSHOT_CAPTION_SPEND_LIMIT, and "
+                        "asked again it goes on."
                     )
                 self._settled.wait()
 
