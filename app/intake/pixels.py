@@ -41,6 +41,8 @@ def pixels_sha256(path: Path) -> str | None:
                 coloured = strip if strip.ndim == 3 else strip[..., None].repeat(3, axis=2)
                 digest.update(np.ascontiguousarray(coloured).data)
             return digest.hexdigest()
+    except FileNotFoundError:
+        return None
     except Exception as error:
         # Readers raise what they like on damaged files. The photo stays in its groups as one whose pixels are unknown.
         log.warning("The pixels of %s cannot be read: %s", path, error)
