@@ -26,7 +26,8 @@ from workers.signals.measure import SIGNALS_VERSION
 
 # A portion is recorded for good, and takes seconds.
 LOOKED_AT_ONCE: Final = 2_048
-HASHED_AT_ONCE: Final = 64
+# Of 24 megapixels they take 1.3 s of a processor as JPEG, 6 as PNG: who is more urgent waits for no more.
+HASHED_AT_ONCE: Final = 16
 
 
 def group(work: Work) -> dict[str, Any]:
