@@ -40,7 +40,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   rejecting it: its **edits**, made from the picture as taken in; the **mask** says where the product is.
   **Caption**: text saying what an image shows; history is appended. A **given** caption came with the photo, in a
   file. An intake's **remark**: what it says of a metadata row or file.
-- **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Group**:
+- **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Pixel hash**:
+  what all its pixels are known by, where a copy has its size. **Group**:
   duplicates in a **grade** (same bytes, pixels, photo, product); its **best** is kept, the rest **linked** to it; a
   **variant** differs in colour; **lookalikes** stand out from what is near them and so show one product. **Ruling**:
   what a person says of a group.
