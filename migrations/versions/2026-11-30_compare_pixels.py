@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "9d41f7c2a06b"
-down_revision: str | None = "c4e81a70d3f9"
+down_revision: str | None = "7d1f30c2a9be"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
