@@ -81,7 +81,7 @@ def test_files_are_flushed_before_they_have_their_names_and_folders_after(
 ) -> None:
     """A power cut never leaves a name without its bytes."""
     flushed: list[tuple[bool, set[str]]] = []
-    monkeypatch.setattr(storage_module, "fsync", lambda path: flushed.append((path.is_file(), kept(tmp_path))))
+    monkeypatch.setattr(storage_module, "fsync", lambda path: flushed.append((Path(path).is_file(), kept(tmp_path))))
     with Storage(tmp_path).together() as files:
         names = {f"{files.put('thumbs', data, '.jpg')}.jpg" for data in SOME}
     folders = {name[:2] for name in names}
