@@ -121,7 +121,7 @@ def take_share(
             known = {key: row for key, row in known.items() if row.is_whole(storage)}
             fresh = {read.sha256: read for read in reversed(batch) if read.reason is None and read.sha256 not in known}
             with storage.together() as files:
-                # One by one: there is a worker a core, and two threads of one spent 1 ms a photo on waiting for each other.
+                # By one thread: there is a worker a core, and two of one spent 1 ms a photo on waiting for each other.
                 for read in fresh.values():
                     _keep(storage, files, max_megapixels, measuring, read)
             for read in batch:
