@@ -94,6 +94,16 @@ def test_a_disk_that_is_nearly_full_keeps_nothing_more(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_the_disk_is_asked_once_for_many_small_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(Storage, "refuse_below_reserve", lambda _, wanted_bytes=0: asked.append(wanted_bytes))
+    with Storage(tmp_path).together() as files:
+        for data in SOME:
+            files.put("thumbs", data, ".jpg")
+        files.put("originals", bytes(20 << 20), ".jpg")
+    assert asked == [16 << 20, 20 << 20], "and again for what is more than was asked for"
+
+
 def test_what_killed_writers_left_behind_is_found_once_it_is_old(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     sha256 = storage.put("views", b"kept", ".jpg")

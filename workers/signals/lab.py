@@ -74,18 +74,8 @@ def strongest_places(field: Field, where: Mask, share: float) -> NDArray[np.intp
     return np.asarray(places[values >= limit])
 
 
-def averaged(field: Field, side_px: int) -> Field:
-    """Mean over a square of `side_px` around each pixel of (h, w); what lies outside is mirrored."""
-    return np.asarray(cv2.blur(field, (side_px, side_px), borderType=cv2.BORDER_REFLECT), dtype=np.float32)
-
-
-def squares_of(field: Field, side_px: int) -> Field:
-    """Means of the squares of `side_px` that lie side by side in (h, w), from its first pixel on.
-
-    float32 (h // side_px, w // side_px); what is smaller than a square is one pixel. Sides of whole pixels: a mean over
-    parts of them takes ten times as long.
-    """
-    side_px = min(side_px, *field.shape)
-    down, across = (side // side_px for side in field.shape)
-    whole = field[: down * side_px, : across * side_px]
-    return np.asarray(cv2.resize(whole, (across, down), interpolation=cv2.INTER_AREA), dtype=np.float32)
+def averaged(fields: Field, side_px: int) -> Field:
+    """Mean over a square of `side_px` around each pixel of (h, w) or (n, h, w); what lies outside is mirrored."""
+    if fields.ndim == 3:
+        return np.stack([averaged(field, side_px) for field in fields])
+    return np.asarray(cv2.blur(fields, (side_px, side_px), borderType=cv2.BORDER_REFLECT), dtype=np.float32)

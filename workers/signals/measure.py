@@ -44,17 +44,7 @@ from workers.signals.colour import colour_of, colours_at
 from workers.signals.encoding import blockiness, detail
 from workers.signals.fingerprint import fingerprint_of
 from workers.signals.framing import framing_of
-from workers.signals.lab import (
-    Field,
-    Pixels,
-    Planes,
-    averaged,
-    distance,
-    lab_planes,
-    quantile,
-    squares_of,
-    strongest_places,
-)
+from workers.signals.lab import Field, Pixels, Planes, averaged, distance, lab_planes, quantile, strongest_places
 from workers.signals.layout import Layout, Line, layout_of, outline_of, parts_in
 from workers.signals.light import chroma_of, light_on
 from workers.signals.mask import MASK_SIDE_PX, Segmentation, find_subject, off_smooth
@@ -64,7 +54,7 @@ from workers.signals.scaling import within
 Levels = NDArray[np.uint8]  # grey, (h, w)
 
 # Raise when a definition changes: images measured under an older version are measured again.
-# 9: outlines by the quantised network, contrast by squares side by side.
+# 9: outlines by the quantised network; fingerprints of a picture made smaller by interpolation.
 SIGNALS_VERSION: Final = 9
 
 SHARPNESS_SIDE_PX: Final = 512
@@ -163,7 +153,8 @@ def _measured(pixels: Pixels, small: Pixels, lab: Planes) -> SignalValues:
 
 
 def _contrast(lab: Planes) -> float:
-    means = np.stack([squares_of(plane, 3) for plane in lab])
+    # Each mean of 3 x 3 px is much the same as its neighbour's: a quarter of them tells as much.
+    means = np.ascontiguousarray(averaged(lab, 3)[:, ::2, ::2])
     return round(float(quantile(off_smooth(means).ravel(), 0.999)), 2)
 
 
