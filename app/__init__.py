@@ -59,7 +59,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   fact of a photo as a person put it, in place of what its catalogue says. A **tag** is a label of the set “Tags”,
   which the first one defines.
 - **Dataset version**: an immutable frozen selection with exact captions. **Member**: one training example in it; its
-  **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads. **Split**: train
+  **group** is what the split never cuts. **Manifest**: the members as a file that a trainer reads; its
+  **content hash** is of what is learned, its **facts hash** of what else it tells. **Split**: train
   or validation. **Repeat**: how often a trainer shows the photos that a filter gives in one time round. **Balance**:
   what a version or a selection is made of, counted by value. **Card**: what a version is, in Markdown with the
   fields of model hubs, for people and other tools. **Export**: a version written out in a **format** that other

@@ -59,7 +59,8 @@ def undone(session: Session, operation: Operation, job: Job | None) -> Undone:
 def said(operation: Operation) -> str:
     """What an operation did so far, in words: "Kept 1,200 photos; 3 were so already"."""
     act = operations.act_of(operation)
-    sentence = act.said(operation, operation.changed)
+    nothing = "Nothing was changed yet" if operation.state == "open" else "Nothing was changed"
+    sentence = act.said(operation, operation.changed) if operation.changed else nothing
     if operation.already:
         sentence += f"; {act.said_already(operation.already)}"
     if operation.passed_over:

@@ -21,20 +21,21 @@ WEIGHTS: Final = Path(__file__).with_suffix(".onnx")
 SIDE_PX: Final = 160
 
 
-def log_odds(pixels: Pixels) -> Field:
+def log_odds(pixels: Pixels, weights: Path = WEIGHTS) -> Field:
     """How likely each part of a photo is product: uint8 sRGB (h, w, 3), at least 1 px a side, to the log odds.
 
     float32 (SIDE_PX / 2, SIDE_PX / 2), above 0 where product is likelier than not: the photo pressed into a square.
+    `weights`: a network of the same form, in a file of its own.
     """
     square = cv2.resize(pixels, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
     batch = np.ascontiguousarray(square.transpose(2, 0, 1)[None], dtype=np.float32)
-    odds = np.asarray(_session().run(None, {"pixels": batch})[0], dtype=np.float32)
+    odds = np.asarray(_session(weights).run(None, {"pixels": batch})[0], dtype=np.float32)
     return odds.reshape(odds.shape[2:])
 
 
 @cache
-def _session() -> onnxruntime.InferenceSession:
-    """One for each process, with one thread: photos are shared among processes, not among threads."""
+def _session(weights: Path) -> onnxruntime.InferenceSession:
+    """One for each process and file, with one thread: photos are shared among processes, not among threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(WEIGHTS, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])

@@ -58,6 +58,8 @@ def state(operation_id: int, session: Read) -> JSONResponse:
         sentence = undoing.said(operation)
         if row.is_half_done:
             sentence += f"; stopped half-way, {operation.count - _met(row):,} were not reached"
+            if row.job is not None and row.job.state == "failed" and row.job.failure:
+                sentence += f": {row.job.failure.removesuffix('.')}"
     return JSONResponse({"sentence": sentence, "may_undo": row.may_be_undone and operation.state != "undone"})
 
 
