@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from app.bulk import undoing
 from app.catalog import reading
@@ -18,6 +18,7 @@ from app.review import decisions
 from app.selection.query import parse
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Write
+from app.web.leading import Receipt, lead
 from app.web.routes.operations import answer, undone
 from app.web.security import safe_next
 
@@ -45,10 +46,10 @@ def decide(
     else:
         kind, _, reason = verdict.partition(":")
         decision = decisions.decide(session, image, me, kind, reason, expected_id)
-    if not errors.wants_json(request):
-        return RedirectResponse(safe_next(next), 303)
-    left = queue.waiting(session, image.catalog_id)
     said = _said(decision.verdict, decisions.name_of(image), decision.reason)
+    if not errors.wants_json(request):
+        return lead(request, safe_next(next), Receipt(said, undo="/undo"))
+    left = queue.waiting(session, image.catalog_id)
     waiting = asdict(left) | {"total": left.total}
     said_of = {"decision_id": decision.id, "verdict": decision.verdict, "sentence": said, "waiting": waiting}
     return JSONResponse(said_of)
