@@ -351,6 +351,12 @@ def needs_owner(person: Person, deed: str) -> None:
         raise NotAllowed(f"Only an owner can {deed}.")
 
 
+def needs_lead(person: Person, deed: str) -> None:
+    """Raises NotAllowed for anybody but a lead or an owner."""
+    if not at_least(person, "lead"):
+        raise NotAllowed(f"Only a lead can {deed}.")
+
+
 def at_least(person: Person, role: Role) -> bool:
     """Whether somebody may do what `role` may."""
     return ROLES.index(person.role) >= ROLES.index(role)

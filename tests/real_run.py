@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from sqlalchemy import Engine
 
 from app.database import transaction
-from app.datasets.manifest import ManifestRow, write_manifest
+from app.datasets.manifest import ManifestRow, content_hash, write_manifest
 from app.storage import Storage
 from app.training import runs
 from app.training.limits import Limits
@@ -23,7 +23,7 @@ def ask(engine: Engine, data_dir: Path, steps: int, every: int, seed: int = 3, b
     """Freeze a version, write its manifest and ask for a run of so many steps; the run's and its job's ids."""
     with transaction(engine) as session:
         version = frozen_version(session)
-        _write_members(Storage(data_dir).dataset_folder(version.id))
+        version.content_hash = content_hash(_write_members(Storage(data_dir).dataset_folder(version.id)))
         wanted = recipe(steps, every, seed).model_copy(update={"batch_size": batch_size})
         run = runs.request_run(session, version, "models/nano", wanted, None, Limits(86_400.0))
         assert run.job_id is not None
@@ -37,7 +37,7 @@ def recipe(steps: int, every: int, seed: int = 3) -> Recipe:
     return Recipe.model_validate({**known, **knobs, "batch_size": 1, "max_wall_clock_s": 86_400.0})
 
 
-def _write_members(folder: Path) -> None:
+def _write_members(folder: Path) -> list[ManifestRow]:
     folder.mkdir(parents=True)
     rows = []
     for number, paint in enumerate(((200, 40, 40), (40, 60, 200), (40, 160, 60), (240, 200, 60), (90, 90, 90))):
@@ -49,3 +49,4 @@ def _write_members(folder: Path) -> None:
         split = "validation" if number == 4 else "train"
         rows.append(ManifestRow(file.name, f"Box number {number}.", split, str(number), digest, 64, 64))
     write_manifest(folder / "manifest.jsonl", rows)
+    return rows

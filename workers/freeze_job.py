@@ -60,5 +60,5 @@ def verify(work: Work) -> dict[str, Any]:
         bad += some
         work.tell(done=done)
     if bad:
-        raise verifying.refusal(bad, len(rows))
+        raise verifying.refusal(bad, len(rows) + sum(bool(row.mask) for row in rows))
     return {"files": len(rows)}

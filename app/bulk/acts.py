@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.captions.tables import CaptionText
+from app.catalog import reading
 from app.catalog.reading import Chosen
 from app.database import utc_now
 from app.labels.tables import Labelling
@@ -51,9 +52,17 @@ class Act(ABC):
     def checked(self, session: Session, catalog_id: int, value: dict[str, Any]) -> dict[str, Any]:
         """The value as it is kept. Raises Refused or NotFound for one that makes no sense."""
 
+    def look_again(self, session: Session, operation: Operation) -> None:
+        """Before each batch: what the act needs may be gone, retired or forbidden since it was asked for.
+
+        Raises Refused or NotFound, which says what; a batch that was done stays, and can be taken back.
+        """
+        reading.get(session, operation.catalog_id)
+        self.checked(session, operation.catalog_id, operation.value)
+
     @abstractmethod
     def do(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> Did:
-        """Do it to these photos."""
+        """Do it to these photos, but for those that are not in the operation's catalog any more."""
 
     @abstractmethod
     def said(self, operation: Operation, count: int) -> str:

@@ -30,7 +30,7 @@ class Assign(Act):
         return {"person_id": person.id, "name": person.name}
 
     def do(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> Did:
-        there = sorted(reading.held(session, image_ids))
+        there = sorted(reading.held(session, image_ids, operation.catalog_id))
         assignee = operation.value["person_id"]
         is_current = (Assignment.image_id == any_(array(there)), Assignment.superseded_at.is_(None))
         current = session.execute(

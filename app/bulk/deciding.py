@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Text, and_, any_, case, cast, insert, intersect, literal, null, or_, select, union
@@ -19,7 +18,8 @@ from app.review.tables import Decision, Operation, RuleSet
 
 
 class Decide(Act):
-    """The same decision on every photo: `verdict` and `reason`."""
+    """The same decision on every photo: `verdict` and `reason`. A reason takes the place of another one of the same
+    verdict; without one, those that were given stay."""
 
     table = Decision
 
@@ -27,23 +27,24 @@ class Decide(Act):
         return {"verdict": value["verdict"], "reason": decisions.checked(value["verdict"], value.get("reason"))}
 
     def do(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> Did:
-        there = reading.held(session, image_ids)
-        verdict = operation.value["verdict"]
+        there = reading.held(session, image_ids, operation.catalog_id)
+        verdict, reason = operation.value["verdict"], operation.value["reason"]
+        is_so = decisions.says(verdict, reason)
         people_s = session.execute(
-            select(Decision.image_id, Decision.verdict, Decision.created_at).where(
-                Decision.image_id == any_(array(image_ids)), Decision.superseded_at.is_(None),
-                Decision.person_id.is_not(None), _is_so_or_newer(verdict, operation.created_at),
+            select(Decision.image_id, is_so.label("is_so")).where(
+                Decision.image_id == any_(array(sorted(there))), Decision.superseded_at.is_(None),
+                Decision.person_id.is_not(None), or_(is_so, Decision.created_at > operation.created_at),
             )
         ).all()  # fmt: skip
         stays = {row.image_id for row in people_s}
-        already = sum(row.verdict == verdict for row in people_s)
+        already = sum(row.is_so for row in people_s)
         changing = sorted(there - stays)
         decisions.replace(
             session,
             changing,
             operation.created_at,
             verdict=verdict,
-            reason=operation.value["reason"],
+            reason=reason,
             person_id=operation.person_id,
             operation_id=operation.id,
         )
@@ -69,11 +70,11 @@ class Accept(Decide):
         return {}
 
     def do(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> Did:
+        there = reading.held(session, image_ids, operation.catalog_id)
         is_suggested = and_(
-            Decision.image_id == any_(array(image_ids)), Decision.superseded_at.is_(None),
+            Decision.image_id == any_(array(sorted(there))), Decision.superseded_at.is_(None),
             Decision.rule.is_not(None), Decision.created_at <= operation.created_at,
         )  # fmt: skip
-        there = reading.held(session, image_ids)
         old = decisions.superseding(operation.created_at, is_suggested)
         reason = case((old.c.verdict == "kept", cast(null(), Text)), else_=old.c.reason)
         rows = select(
@@ -96,10 +97,6 @@ class Accept(Decide):
         suggested = selection.select(Decision.id).where(Decision.rule.is_not(None)).limit(1)
         is_any = session.scalar(suggested) is not None
         return "" if is_any else "No rule suggests anything for these photos; nothing was changed."
-
-
-def _is_so_or_newer(verdict: str, since: datetime) -> Any:
-    return or_(Decision.verdict == verdict, Decision.created_at > since)
 
 
 def _stale(session: Session, operation: Operation, image_ids: Sequence[int]) -> list[int]:

@@ -33,7 +33,7 @@ class GiveLabel(Act):
         }  # fmt: skip
 
     def do(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> Did:
-        there = sorted(reading.held(session, image_ids))
+        there = sorted(reading.held(session, image_ids, operation.catalog_id))
         act = _act(session, operation.value)
         is_current = (Labelling.set_id == act.label_set.id, Labelling.superseded_at.is_(None))
         rows = session.execute(
@@ -74,7 +74,8 @@ class GiveLabel(Act):
 
 def _act(session: Session, value: dict[str, Any]) -> LabelAct:
     label_set = sets.get(session, value["set_id"])
-    label = session.get(LabelValue, value["value_id"]) if value["value_id"] is not None else None
-    if value["value_id"] is not None and label is None:
+    number = value["value_id"]
+    label = session.get(LabelValue, number, populate_existing=True) if number is not None else None
+    if number is not None and label is None:
         raise NotFound(f"“{label_set.name}” has no such label.")
     return LabelAct(label_set, label, bool(value["is_taken"]))

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy import func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
@@ -83,15 +84,31 @@ def begin(
 ) -> Operation:
     """Fix what an act is to be done to; nothing is changed yet. `query` is the selection as it is written.
 
-    `expected_count` is how many photos the person was told. Raises Refused for an unknown act or a value that makes no
-    sense, and Conflict when the selection holds another number of photos now.
+    `expected_count` is how many photos the person was told. Raises Refused for an unknown act, a value that makes no
+    sense or a selection of nothing, and Conflict when the selection holds another number of photos now.
     """
     if kind not in ACTS:
         raise Refused(f"“{kind}” is not an act on photos. Acts are: {', '.join(ACTS)}.")
     act = ACTS[kind]
     value = act.checked(session, selection.catalog_id, value)
-    size = max(1, BATCH // act.weight(value))
     decisions.lock(session, selection.catalog_id)
+    with session.begin_nested():  # what is refused leaves no line
+        operation = _fix(session, selection, person, kind, value, query)
+        if expected_count is not None and operation.count != expected_count:
+            count = operation.count
+            raise Conflict(f"The filter gives {count:,} photos now, not {expected_count:,}; nothing was changed.")
+        if not operation.count:
+            raise Refused("The filter gives no photo, so nothing was changed.")
+        if sentence := act.obstacle(session, selection, value):
+            raise Refused(sentence)
+    return operation
+
+
+def _fix(
+    session: Session, selection: Chosen, person: Person, kind: str, value: dict[str, Any], query: str
+) -> Operation:
+    """An operation with the photos that are chosen now, in batches."""
+    size = max(1, BATCH // ACTS[kind].weight(value))
     operation = Operation(
         catalog_id=selection.catalog_id, kind=kind, value=value, query=query, person_id=person.id, created_at=utc_now()
     )
@@ -106,11 +123,6 @@ def begin(
     fixed = insert(OperationBatch).from_select(["operation_id", "number", "image_ids"], batches)
     counts = session.scalars(fixed.returning(func.cardinality(OperationBatch.image_ids))).all()
     operation.count = sum(counts)
-    if expected_count is not None and operation.count != expected_count:
-        count = operation.count
-        raise Conflict(f"The filter gives {count:,} photos now, not {expected_count:,}; nothing was changed.")
-    if sentence := act.obstacle(session, selection, value):
-        raise Refused(sentence)
     return operation
 
 
@@ -126,15 +138,17 @@ def carry_out(session: Session, operation: Operation, person: Person) -> Job | N
 
 def do_next(session: Session, operation_id: int) -> int:
     """Do the next batch; how many photos it held, 0 where nothing is left to do or somebody takes it back by now."""
-    return _next(session, operation_id, "open", "open", "done", lambda act: act.do)
+    return _next(session, operation_id, "open", "open", "done", lambda act: partial(_do, act))
 
 
 def do_batch(session: Session, operation_id: int, number: int, step: Step) -> int:
     """Do one batch in this way; how many photos it held, 0 where it is done, or somebody takes it back by now."""
     operation = _held(session, operation_id)
     batch = session.get(OperationBatch, (operation_id, number), populate_existing=True)
-    is_open = operation.state == "open" and batch is not None and batch.state == "open"
-    return _keep(session, operation, batch, "done", step) if batch is not None and is_open else 0
+    if operation.state != "open" or batch is None or batch.state != "open":
+        return 0
+    act_of(operation).look_again(session, operation)
+    return _keep(session, operation, batch, "done", step)
 
 
 def open_batches(session: Session, operation_id: int) -> dict[int, int]:
@@ -145,11 +159,14 @@ def open_batches(session: Session, operation_id: int) -> dict[int, int]:
 
 
 def photos_of(session: Session, operation_id: int, number: int) -> list[int]:
-    """The photos of a batch that is still to be done; none where it is not."""
+    """The photos of a batch that is still to be done; none where it is not. Raises Refused or NotFound where the act
+    cannot be done any more, before a model looks at them."""
     operation = get(session, operation_id)
     batch = session.get(OperationBatch, (operation_id, number))
-    is_open = operation.state == "open" and batch is not None and batch.state == "open"
-    return batch.image_ids if batch is not None and is_open else []
+    if operation.state != "open" or batch is None or batch.state != "open":
+        return []
+    act_of(operation).look_again(session, operation)
+    return batch.image_ids
 
 
 def undo(session: Session, operation_id: int, person: Person) -> Job | None:
@@ -182,10 +199,13 @@ def undo_next(session: Session, operation_id: int) -> int:
 
 
 def go_on(session: Session, operation_id: int, person: Person) -> Job:
-    """Ask for the rest of an act, or of its undo, that ended half-way. Raises NotFound, and Refused otherwise."""
+    """Ask for the rest of an act, or of its undo, that ended half-way. Raises NotFound, and Refused otherwise, or where
+    the act cannot be done any more."""
     operation = _held(session, operation_id)
     if not row_of(session, operation).is_half_done:
         raise Refused("There is nothing left to do of this.")
+    if operation.state == "open":
+        act_of(operation).look_again(session, operation)
     return _request(session, operation, _doing(operation) if operation.state == "open" else UNDO, person)
 
 
@@ -212,8 +232,11 @@ def newest_of(session: Session, person: Person) -> Operation | None:
 
 
 def recent(session: Session, catalog_id: int, before: int | None = None, limit: int = 50) -> list[OperationRow]:
-    """A catalog's operations, newest first, from the one behind `before` on."""
-    query = select(Operation).where(Operation.catalog_id == catalog_id).order_by(Operation.id.desc()).limit(limit)
+    """A catalog's operations, newest first, from the one behind `before` on. What found nothing to change as it was
+    asked for is none of them."""
+    is_told = or_(Operation.changed > 0, Operation.state != "done", Operation.job_id.is_not(None))
+    query = select(Operation).where(Operation.catalog_id == catalog_id, is_told)
+    query = query.order_by(Operation.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Operation.id < before)
     return [row_of(session, operation) for operation in session.scalars(query)]
@@ -280,6 +303,11 @@ def _next(
         session.flush()
         return 0
     return _keep(session, operation, batch, end, step_of(act_of(operation)))
+
+
+def _do(act: Act, session: Session, operation: Operation, image_ids: Sequence[int]) -> Did:
+    act.look_again(session, operation)
+    return act.do(session, operation, image_ids)
 
 
 def _keep(session: Session, operation: Operation, batch: OperationBatch, end: str, step: Step) -> int:

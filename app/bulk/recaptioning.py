@@ -44,8 +44,6 @@ class Recaption(Act):
         return kept
 
     def obstacle(self, session: Session, selection: Chosen, value: dict[str, Any]) -> str:
-        if session.scalar(selection.select(Image.id).limit(1)) is None:
-            return "There is no photo to caption."
         is_open = or_(Caption.id.is_(None), Caption.written_by.not_in(writing.AUTHORS))
         if value["replaces"] or session.scalar(selection.select(Image.id).where(is_open).limit(1)) is not None:
             return ""
@@ -87,7 +85,7 @@ class Recaption(Act):
 
 def open_ones(session: Session, operation: Operation, image_ids: Sequence[int]) -> list[int]:
     """Those of these photos that the captioner is to caption."""
-    there = sorted(reading.held(session, image_ids))
+    there = sorted(reading.held(session, image_ids, operation.catalog_id))
     is_current = (Caption.image_id == any_(array(there)), Caption.superseded_at.is_(None))
     stays = set(session.scalars(select(Caption.image_id).where(*is_current, ~_gives_way(operation))))
     return [image_id for image_id in there if image_id not in stays]

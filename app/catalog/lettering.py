@@ -18,7 +18,7 @@ from app.database import utc_now
 @dataclass(frozen=True, slots=True)
 class UnreadImage:
     """An image whose lettering is not read by this version: the SHA-256 of its view, and its subject's outline. `lines`
-    are those of an earlier reading that is as good, of which only more is told now; None without one."""
+    are those of an earlier reading that is as good, to which only more is added now; None without one."""
 
     image_id: int
     file_name: str
@@ -63,7 +63,7 @@ def record(
             "version": version,
             "read_at": now,
             "lines": [asdict(line) for line in lines],
-            "words": "\n".join(line.text for line in lines if line.is_trusted),
+            "words": "\n".join(dict.fromkeys(line.text for line in lines if line.is_trusted)),
             "place": _place([line for line in lines if line.is_trusted]),
             "share": text_lines.share_of([line.box for line in lines if line.is_trusted]),
             "kinds": sorted({kind for kind in text_kinds.kinds_of(lines) if kind}),
@@ -87,7 +87,7 @@ def lines_of(lettering: Lettering) -> list[TextLine]:
     """The lines that were read, the surest first."""
     lines = [
         TextLine(line["text"], line["score"], (line["box"][0], line["box"][1], line["box"][2], line["box"][3]),
-                 line["is_beside"])
+                 line["is_beside"], line.get("is_tiled", False))
         for line in lettering.lines
     ]  # fmt: skip
     return sorted(lines, key=lambda line: -line.score)

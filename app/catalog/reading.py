@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, ColumnElement, Select, any_, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, any_, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -48,7 +48,9 @@ def is_removed(session: Session, catalog_id: int) -> bool:
 
 def removed(session: Session, catalog_id: int, sha256s: Collection[str]) -> dict[str, RemovedPhoto]:
     """Which of these bytes an owner removed from a catalog, so that nobody takes them in again."""
-    query = select(RemovedPhoto).where(RemovedPhoto.catalog_id == catalog_id, RemovedPhoto.sha256.in_(sha256s))
+    query = select(RemovedPhoto).where(
+        RemovedPhoto.catalog_id == catalog_id, RemovedPhoto.sha256 == any_(cast(sorted(sha256s), ARRAY(Text)))
+    )
     return {row.sha256: row for row in session.scalars(query)}
 
 
@@ -60,21 +62,27 @@ def photo(session: Session, image_id: int) -> Image:
     return image
 
 
-def held(session: Session, image_ids: Collection[int]) -> set[int]:
-    """Those of these photos that are there. Nobody removes or mends them until the transaction ends.
+def held(session: Session, image_ids: Collection[int], catalog_id: int | None = None) -> set[int]:
+    """Those of these photos that are there, and in this catalog where one is given. Nobody removes or mends them until
+    the transaction ends.
 
-    Whoever writes rows about photos that were chosen earlier asks first: an owner may have removed some meanwhile.
+    Whoever writes rows about photos that were chosen earlier asks first: an owner may have removed some meanwhile. One
+    that a version holds is there, hidden in another catalog.
     """
-    return showing(session, image_ids, {})
+    return showing(session, image_ids, {}, catalog_id)
 
 
-def showing(session: Session, image_ids: Collection[int], views: Mapping[int, str]) -> set[int]:
+def showing(
+    session: Session, image_ids: Collection[int], views: Mapping[int, str], catalog_id: int | None = None
+) -> set[int]:
     """As `held`, and those that show another view than `views` says, SHA-256s by photo, are left out.
 
     Whoever kept a photo's picture for long asks with the view it is of: somebody may have mended the photo meanwhile.
     """
     chosen = any_(cast(sorted(image_ids), ARRAY(BigInteger)))
     there = select(Image.id, Image.view_sha256).where(Image.id == chosen).order_by(Image.id)
+    if catalog_id is not None:
+        there = there.where(Image.catalog_id == catalog_id)
     rows = session.execute(there.with_for_update(read=True, key_share=True))
     return {row.id for row in rows if views.get(row.id, row.view_sha256) == row.view_sha256}
 

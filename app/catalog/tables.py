@@ -375,8 +375,9 @@ class Lettering(Base):
     """The text that stands in one image, as a machine read it from the pixels. No row: not read yet.
 
     `lines` are objects with `text`, `score` (0 to 1), `box` (x0, y0, x1, y1 in shares of the frame) and `is_beside`:
-    whether it stands beside the product, as a watermark or a price tag does; None where no product is known. `words`
-    are the lines whose score is `catalog.lettering.TRUSTED` or more, one a line; `place` says where those stand: `none`
+    whether it stands beside the product, as a watermark or a price tag does; None where no product is known; and
+    `is_tiled`: whether it is known to stand all over the picture (absent before version 4). `words` are the lines whose
+    score is `catalog.text_lines.TRUSTED` or more, one a line and each once; `place` says where those stand: `none`
     where there are none, `product`, `beside` (one of them at least), or `cannot tell`; `kinds` are those of
     `catalog.text_kinds` that are among them; `share` is how much of the frame their boxes cover, 0 to 1.
     """

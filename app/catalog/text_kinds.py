@@ -8,13 +8,12 @@ the product behind them confuses the reader, as garbled lines that are garbled a
 itself, and so is one that two others are much like, as high as it and `WIDE` at the least. Tuned on 12 real packshots
 with tiles laid over them, 9 of which it told; none of 90 others (packshots, shelves, clothing; 30 November 2026) has
 any. Untrusted readings count here: that they are alike says enough. Of 20 others, 15 tiled ones were told and no plain
-one; two alike instead of three told no more.
+one; two alike instead of three told no more. What `workers/lettering/tiled.py` read needs no such guess.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Final, Literal
@@ -38,7 +37,7 @@ _MARK: Final = re.compile(
     r"|depositphotos|gettyimages|getty images|adobe stock|123rf)\b",
     re.IGNORECASE,
 )
-# A word on a product stands there once or twice; a tiled mark stands everywhere.
+# A word on a product stands there once or twice; a tiled mark stands everywhere, and as high everywhere.
 REPEATED: Final = 4
 # A line repeats itself from so many times on, by so many of its letters, in steps of four letters or more.
 TIMES_IN_LINE: Final = 2.4
@@ -52,8 +51,10 @@ _AS_HIGH: Final = 1.6
 
 def kinds_of(lines: Sequence[TextLine]) -> list[Kind | None]:
     """The kind of each line of a picture, in their order; None for a reading that is not trusted and of no tile."""
-    trusted = iter(kinds([line.text for line in lines if line.is_trusted]))
-    by_words: list[Kind | None] = [next(trusted) if line.is_trusted else None for line in lines]
+    often = [sum(_is_same(line, other) for other in lines if other.is_trusted) for line in lines]
+    by_words: list[Kind | None] = [
+        _kind(line.text, times) if line.is_trusted else None for line, times in zip(lines, often, strict=True)
+    ]
     return ["watermark" if is_tile else kind for kind, is_tile in zip(by_words, are_tiles(lines), strict=True)]
 
 
@@ -64,7 +65,7 @@ def are_tiles(lines: Sequence[TextLine]) -> list[bool]:
     ]
     alike = [[other for other in rows if _is_alike(line, other)] for line in rows]
     tiled = {id(line) for of_one in alike if len(of_one) >= ROWS for line in of_one}
-    return [id(line) in tiled or repeats_itself(line.text) for line in lines]
+    return [line.is_tiled or id(line) in tiled or repeats_itself(line.text) for line in lines]
 
 
 def repeats_itself(text: str) -> bool:
@@ -77,19 +78,22 @@ def repeats_itself(text: str) -> bool:
 
 
 def _is_alike(line: TextLine, other: TextLine) -> bool:
-    if not _high(line) / _AS_HIGH <= _high(other) <= _high(line) * _AS_HIGH:
+    if not _is_as_high(line, other):
         return False
     return SequenceMatcher(None, _bare(line.text), _bare(other.text), autojunk=False).ratio() >= ALIKE
 
 
+def _is_same(line: TextLine, other: TextLine) -> bool:
+    # On a shelf the same word stands on many products, near ones and far ones.
+    return _bare(line.text) == _bare(other.text) and _is_as_high(line, other)
+
+
+def _is_as_high(line: TextLine, other: TextLine) -> bool:
+    return _high(line) / _AS_HIGH <= _high(other) <= _high(line) * _AS_HIGH
+
+
 def _high(line: TextLine) -> float:
     return line.box[3] - line.box[1]
-
-
-def kinds(texts: Sequence[str]) -> list[Kind]:
-    """The kind of each line of a picture by its words alone, in their order."""
-    often = Counter(_bare(text) for text in texts)
-    return [_kind(text, often[_bare(text)]) for text in texts]
 
 
 def _kind(text: str, times: int) -> Kind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from app.catalog.outlines import area_of, is_inside, points_of
@@ -23,13 +24,15 @@ Box = tuple[float, float, float, float]
 class TextLine:
     """A line of text: how sure its reading is, 0 to 1, and its box x0, y0, x1, y1 in shares of the frame.
 
-    `is_beside`: whether it stands beside the product; None where no product is known.
+    `is_beside`: whether it stands beside the product; None where no product is known. `is_tiled`: whether it is known
+    to stand all over the picture.
     """
 
     text: str
     score: float
     box: Box
     is_beside: bool | None = None
+    is_tiled: bool = False
 
     @property
     def is_trusted(self) -> bool:
@@ -38,8 +41,15 @@ class TextLine:
 
 
 def share_of(boxes: Sequence[Box]) -> float:
-    """How much of the frame these boxes cover, 0 to 1: lines of text lie beside each other, so their areas add up."""
-    return round(min(1.0, sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes)), 4)
+    """How much of the frame these boxes cover, 0 to 1; what lies under two of them counts once."""
+    edges = sorted({edge for x0, _, x1, _ in boxes for edge in (x0, x1)})
+    covered = 0.0
+    for left, right in pairwise(edges):
+        end = 0.0
+        for top, bottom in sorted((y0, y1) for x0, y0, x1, y1 in boxes if x0 <= left and right <= x1):
+            covered += (right - left) * max(0.0, bottom - max(top, end))
+            end = max(end, bottom)
+    return round(min(1.0, covered), 4)
 
 
 def is_beside(outline: str | None, box: Box) -> bool | None:

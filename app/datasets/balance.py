@@ -37,20 +37,22 @@ class Portion:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The values of one key, the most first; `others` photos have values that are not listed. `suggestion` is empty
-    where no value has nearly all."""
+    """The values of one key, the most first; `others` photos have values that are not listed, and are shown
+    `others_shown` times in one time round. `suggestion` is empty where no value has nearly all."""
 
     key: str
     title: str
     portions: Sequence[Portion]
     others: int
+    others_shown: int
     suggestion: str
 
 
 def summarise(session: Session, version_id: int) -> dict[str, Any]:
     """What the members of a version are, counted now; kept with the version, for photos change afterwards.
 
-    For each key a list of (value or None, photos, times shown), the most first, and how many photos are `others`.
+    For each key a list of (value or None, photos, times shown), the most first, and how many photos are `others`, shown
+    `others_shown` times.
     """
     opted_out = case((Image.opt_out == "no", literal("no")), else_=literal("yes"))
     columns: dict[str, tuple[Any, Any, ColumnElement[Any]]] = {
@@ -88,12 +90,17 @@ def _counted(session: Session, version_id: int, key: Any, by: Any, value: Column
     return {
         "values": [list(row) for row in rows[:LISTED_AT_MOST]],
         "others": sum(row[1] for row in rows[LISTED_AT_MOST:]),
+        "others_shown": sum(row[2] for row in rows[LISTED_AT_MOST:]),
     }
 
 
 def of_summary(summary: Mapping[str, Any]) -> list[Balance]:
-    """The balance of a frozen version, from what was counted."""
-    return [_balance(key, summary[key]["values"], summary[key]["others"]) for key in BALANCED]
+    """The balance of a frozen version, from what was counted; once for others in an older summary."""
+    return [
+        _balance(key, of["values"], of["others"], of.get("others_shown", of["others"]))
+        for key in BALANCED
+        for of in [summary[key]]
+    ]
 
 
 def of_selection(session: Session, chosen: Selection) -> list[Balance]:
@@ -113,19 +120,19 @@ def of_selection(session: Session, chosen: Selection) -> list[Balance]:
             .order_by(count.desc(), by)
         ).all()
         rest = sum(row[1] for row in rows[LISTED_AT_MOST:])
-        balances.append(_balance(key, rows[:LISTED_AT_MOST], rest))
+        balances.append(_balance(key, rows[:LISTED_AT_MOST], rest, rest))
     return balances
 
 
-def _balance(key: str, values: Sequence[Sequence[Any]], others: int) -> Balance:
+def _balance(key: str, values: Sequence[Sequence[Any]], others: int, others_shown: int) -> Balance:
     total = sum(value[1] for value in values) + others
     portions = [Portion(value, count, count / total, shown) for value, count, shown in values]
-    return Balance(key, BALANCED[key], portions, others, _suggestion(key, values, others))
+    return Balance(key, BALANCED[key], portions, others, others_shown, _suggestion(key, values, others_shown))
 
 
-def _suggestion(key: str, values: Sequence[Sequence[Any]], others: int) -> str:
+def _suggestion(key: str, values: Sequence[Sequence[Any]], others_shown: int) -> str:
     """By what a trainer is shown: where others are repeated enough, nothing is left to suggest."""
-    total = sum(value[2] for value in values) + others
+    total = sum(value[2] for value in values) + others_shown
     if len(values) < 2 or total < PHOTOS_TO_JUDGE:
         return ""
     value, _, shown = max(values, key=lambda each: each[2])

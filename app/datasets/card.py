@@ -87,6 +87,7 @@ def _description(shown: VersionRow) -> str:
         f"- **Frozen:** {frozen}",
         f"- **Chosen by:** {plain(version.sentence)} In the filter language: {chosen}",
         f"- **Content hash (SHA-256):** `{version.content_hash}`",
+        f"- **Facts hash (SHA-256):** {f'`{version.facts_hash}`' if version.facts_hash else 'not recorded'}",
     ])  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from app.datasets import repeats
 from app.datasets.arranging import Candidate, Gathered, Placed, arrange
 from app.datasets.balance import AUTHOR, summarise
 from app.datasets.leaks import Leak
-from app.datasets.manifest import ManifestRow, hash_of_learned, learned, write_manifest
+from app.datasets.manifest import ManifestRow, facts_digest, hash_of_facts, hash_of_learned, learned, write_manifest
 from app.datasets.tables import DatasetVersion
 from app.errors import Conflict, NotFound, Refused
 from app.jobs import Job
@@ -292,7 +292,7 @@ def note_leak(version: DatasetVersion, leak: Leak) -> None:
 def record(
     session: Session, storage: Storage, version: DatasetVersion, placed: Sequence[Placed], opted_out: int = 0
 ) -> None:
-    """Write members, manifest and content hash. A version that another worker froze meanwhile stays as it is.
+    """Write members, manifest and its hashes. A version that another worker froze meanwhile stays as it is.
 
     `opted_out` is how many photos were left out because they were opted out of training.
     """
@@ -303,8 +303,10 @@ def record(
     folder.mkdir(parents=True, exist_ok=True)
     _write_members(session, version.id, placed)
     canonical: list[list[str]] = []
-    write_manifest(folder / MANIFEST, _noting(_manifest_rows(storage, folder, placed), canonical))
+    digests: list[bytes] = []
+    write_manifest(folder / MANIFEST, _noting(_manifest_rows(storage, folder, placed), canonical, digests))
     version.content_hash = hash_of_learned(canonical)
+    version.facts_hash = hash_of_facts(digests)
     version.sentence = sentence(parse(version.selection, version.catalog_id), len(placed))
     version.train_count = sum(placement.split == "train" for placement in placed)
     version.validation_count = len(placed) - version.train_count
@@ -369,10 +371,11 @@ def _count(session: Session, chosen: Selection) -> tuple[int, int, int]:
     return total, captioned, opted_out
 
 
-def _noting(rows: Iterator[ManifestRow], canonical: list[list[str]]) -> Iterator[ManifestRow]:
-    """The rows as they come; what is learned of each is added to `canonical`."""
+def _noting(rows: Iterator[ManifestRow], canonical: list[list[str]], digests: list[bytes]) -> Iterator[ManifestRow]:
+    """The rows as they come; what is learned of each is added to `canonical`, what else it tells to `digests`."""
     for row in rows:
         canonical.append(learned(row))
+        digests.append(facts_digest(row))
         yield row
 
 

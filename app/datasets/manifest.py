@@ -1,7 +1,8 @@
 """The manifest: a dataset version as plain rows in a file that a trainer reads without any database.
 
 JSON Lines, one member per line. `file` is absolute or relative to the manifest's own folder. The content hash depends
-on what is learned (picture bytes, captions, split, group), not on the order of lines or on where files lie.
+on what is learned (picture bytes, captions, split, group), the facts hash on what else is told of each member (whose
+the photo is, its labels, ...); neither on the order of lines or on where files lie.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class ManifestRow:
     its mend, and its `catalog.mends.Edits`. `mask` is a grey PNG of the picture's shape, 255 where the product is,
     named like `file`. `image_id`, `original_name`, `product`, `category` and `labels` ("set=label") are what the
     catalog knew of the photo as the version was frozen, `caption_by` who wrote the caption: "person", "given" by a
-    file, or the captioner's name. Of these only what is known is written; the content hash depends on repeats and mask.
+    file, or the captioner's name. Of these only what is known is written; the content hash depends on repeats and mask,
+    the facts hash on the others.
     """
 
     file: str
@@ -118,6 +120,23 @@ def hash_of_learned(canonical: Iterable[list[str]]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
+def facts_digest(row: ManifestRow) -> bytes:
+    """SHA-256 (32 bytes) of what a row tells beyond what is learned, bound to that: no two rows can swap facts."""
+    facts = {name: value for name in _FACTS if (value := getattr(row, name)) is not None}
+    text = json.dumps([learned(row), facts], ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).digest()
+
+
+def facts_hash(rows: Iterable[ManifestRow]) -> str:
+    """SHA-256 (hex) of the facts of the rows: all but where files lie and what `content_hash` covers."""
+    return hash_of_facts(facts_digest(row) for row in rows)
+
+
+def hash_of_facts(digests: Iterable[bytes]) -> str:
+    """The facts hash of rows with these digests, in any order."""
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
 def part_hashes(rows: Sequence[ManifestRow]) -> dict[str, str]:
     """SHA-256 (hex) of what `content_hash` is made of, part by part: it tells in which of them two manifests differ."""
     parts: dict[str, list[tuple[str, ...]]] = {
@@ -163,6 +182,9 @@ _KINDS: dict[str, type] = {f.name: int if f.name in _NUMBERS else str for f in f
     "labels": list,
 }
 _OPTIONAL: Final = tuple(f.name for f in fields(ManifestRow) if f.default is None)
+_LEARNED: Final = ("caption", "split", "group", "sha256", "repeats", "mask")
+# Of any field that comes later, too.
+_FACTS: Final = tuple(f.name for f in fields(ManifestRow) if f.name not in ("file", *_LEARNED))
 RIGHTS: Final = ("source", "licence", "credit", "opt_out")
 _KIND_WORDS: Final = {int: "a whole number", str: "text", dict: "an object", list: "a list of texts"}
 

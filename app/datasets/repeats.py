@@ -34,7 +34,10 @@ def read(repeated: Sequence[Repeat], catalog_id: int) -> list[Repeat]:
         raise Refused(f"Photos are shown 1 to {TIMES_AT_MOST} times, not {wrong[0]:,}.")
     if len(asked) > RULES_AT_MOST:
         raise Refused(f"A version has at most {RULES_AT_MOST} kinds of repeated photos, not {len(asked):,}.")
-    written = {parse(repeat.query.strip(), catalog_id).query: repeat.times for repeat in asked}
+    written: dict[str, int] = {}
+    for repeat in asked:
+        query = parse(repeat.query.strip(), catalog_id).query
+        written[query] = max(written.get(query, 1), repeat.times)
     return [Repeat(query, times) for query, times in sorted(written.items())]
 
 

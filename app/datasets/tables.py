@@ -16,7 +16,8 @@ from app.people import Person
 
 
 class DatasetVersion(Base):
-    """A frozen selection of one catalog. `content_hash` is `manifest.content_hash` of its rows, None while freezing.
+    """A frozen selection of one catalog. `content_hash` is `manifest.content_hash` of its rows, None while freezing;
+    `facts_hash` is `manifest.facts_hash` of them, None also where the version was frozen before that was kept.
 
     `uncompared_count`: members without a fingerprint, whose near copies could not be found; None where the version was
     frozen before near copies were looked for. `opted_out_count`: photos that were left out because their owners opted
@@ -35,6 +36,7 @@ class DatasetVersion(Base):
     selection: Mapped[str] = mapped_column(Text)  # the query, in the filter language
     sentence: Mapped[str] = mapped_column(Text)  # the same in words
     content_hash: Mapped[str | None] = mapped_column(Text)
+    facts_hash: Mapped[str | None] = mapped_column(Text)
     train_count: Mapped[int] = mapped_column(default=0)
     validation_count: Mapped[int] = mapped_column(default=0)
     uncompared_count: Mapped[int | None]

@@ -1,4 +1,7 @@
-"""Verifying a version: its manifest, members and picture files still are what its content hash was made of."""
+"""Verifying a version: its manifest, members and picture files still are what its hashes were made of.
+
+Whoever reads the manifest of a version, to train or to export, reads it by `as_frozen`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from app import jobs
 from app.captions.tables import Caption
 from app.datasets import reading
 from app.datasets.freezing import MANIFEST
-from app.datasets.manifest import ManifestError, ManifestRow, content_hash, read_manifest
+from app.datasets.manifest import ManifestError, ManifestRow, content_hash, facts_hash, read_manifest
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import Refused
 from app.people import Person
@@ -37,18 +40,37 @@ def request(session: Session, version_id: int, person: Person) -> DatasetVersion
     return version
 
 
-def manifest_of(session: Session, storage: Storage, version: DatasetVersion) -> list[ManifestRow]:
-    """The rows of the manifest, where these and the members in the database both give the content hash of the version.
+def as_frozen(storage: Storage, version: DatasetVersion) -> list[ManifestRow]:
+    """The rows of the manifest, where they give the hashes that the version was frozen with.
 
-    Raises Refused, which says what differs.
+    A version that was frozen before facts had a hash is held against the other alone. Raises Refused, which says what
+    differs and what to do.
     """
-    name = f"version {version.number}"
+    name, manifest = f"version {version.number}", storage.dataset_folder(version.id) / MANIFEST
+    if not manifest.is_file():
+        raise Refused(f"The manifest of {name} is not in the data folder any more. {_ADVICE}")
     try:
-        rows = read_manifest(storage.dataset_folder(version.id) / MANIFEST)
+        rows = read_manifest(manifest)
     except ManifestError as error:
-        raise Refused(f"The manifest of {name} is not whole: {error}") from error
+        raise Refused(f"The manifest of {name} is not whole: {error} {_ADVICE}") from error
     if content_hash(rows) != version.content_hash:
-        raise Refused(f"The manifest of {name} was changed: it does not give the content hash any more.")
+        raise Refused(f"The manifest of {name} was changed: it does not give the content hash any more. {_ADVICE}")
+    if version.facts_hash is not None and facts_hash(rows) != version.facts_hash:
+        raise Refused(
+            f"The manifest of {name} was changed: what it tells of its photos, such as licence, opt-out, labels, "
+            f"product or category, does not give the facts hash any more. {_ADVICE}"
+        )
+    return rows
+
+
+_ADVICE: Final = "Restore it from a backup, or freeze the selection again."
+
+
+def manifest_of(session: Session, storage: Storage, version: DatasetVersion) -> list[ManifestRow]:
+    """The rows of the manifest, where these give the hashes of the version, and the members in the database its content
+    hash. Raises Refused, which says what differs.
+    """
+    name, rows = f"version {version.number}", as_frozen(storage, version)
     members = session.execute(
         select(Member.sha256, Caption.text, Member.split, Member.group, Member.repeats)
         .join(Caption, Caption.id == Member.caption_id)
@@ -69,12 +91,14 @@ def _hashed(row: ManifestRow, member: Sequence[Any]) -> ManifestRow:
 
 
 def faults(storage: Storage, version_id: int, rows: Sequence[ManifestRow]) -> Iterator[tuple[int, list[str]]]:
-    """How many picture files were read, after every FILES_AT_ONCE, and the names of those among them that are missing
-    or changed."""
+    """Of how many members picture file and mask were read, after every FILES_AT_ONCE, and the names of those files that
+    are missing or changed."""
     folder = storage.dataset_folder(version_id)
     for start in range(0, len(rows), FILES_AT_ONCE):
         some = rows[start : start + FILES_AT_ONCE]
-        yield start + len(some), [row.file for row in some if not _is_whole(folder / row.file, row.sha256)]
+        bad = [row.file for row in some if not _is_whole(folder / row.file, row.sha256)]
+        bad += [row.mask for row in some if row.mask and not _is_whole(folder / row.mask, Path(row.mask).stem)]
+        yield start + len(some), bad
 
 
 def _is_whole(file: Path, sha256: str) -> bool:

@@ -51,7 +51,8 @@ class QueuePerson(Base):
 
 
 class QueuePhoto(Base):
-    """A photo of a queue, at its place (0 is the first). `passes_left` people have still to review it.
+    """A photo of a queue, at its place (0 is the first). `passes_left` people have still to review it, `held` of them
+    have it in their hands.
 
     `known` is the right verdict where a lead knows it and the photo is in the queue to see who finds it.
     """
@@ -59,33 +60,39 @@ class QueuePhoto(Base):
     __tablename__ = "queue_photo"
     __table_args__ = (
         CheckConstraint("known in ('kept','rejected')", name="known"),
-        CheckConstraint("passes_left >= 0", name="passes_left"),
-        Index("ix_queue_photo_left", "queue_id", "place", postgresql_where=text("passes_left > 0")),
+        CheckConstraint("held >= 0 and passes_left >= 0", name="held"),
+        Index("ix_queue_photo_free", "queue_id", "place", postgresql_where=text("held < passes_left")),
+        Index("ix_queue_photo_left", "queue_id", postgresql_where=text("passes_left > 0")),
     )
 
     queue_id: Mapped[int] = mapped_column(ForeignKey(ReviewQueue.id, ondelete="CASCADE"), primary_key=True)
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True, index=True)
     place: Mapped[int]
     passes_left: Mapped[int] = mapped_column(SmallInteger, default=1)
+    held: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     known: Mapped[str | None] = mapped_column(Text)
 
 
-class QueueClaim(Base):
-    """A photo of a queue in a person's hands until `expires_at`, which every sign of life moves on.
+class QueueHold(Base):
+    """A photo in a person's hands until `expires_at`, which every sign of life moves on.
 
-    It ends with the person's answer, when they let go of it, or when it runs out; then the photo is free again.
+    In a queue, or (`queue_id` None) at the catalog's own desk, where one person at a time holds a photo. It ends with
+    the person's decision, when they let go of it, or when it runs out; then the photo is free again.
     """
 
-    __tablename__ = "queue_claim"
+    __tablename__ = "queue_hold"
     __table_args__ = (
-        Index("ix_queue_claim_person_id", "person_id"),
-        Index("ix_queue_claim_expires_at", "expires_at"),
+        UniqueConstraint("queue_id", "image_id", "person_id", name="uq_queue_hold_one_each"),
+        Index("uq_queue_hold_desk", "image_id", unique=True, postgresql_where=text("queue_id is null")),
+        Index("ix_queue_hold_person_id", "person_id"),
+        Index("ix_queue_hold_expires_at", "expires_at"),
     )
 
-    queue_id: Mapped[int] = mapped_column(ForeignKey(ReviewQueue.id, ondelete="CASCADE"), primary_key=True)
-    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True, index=True)
-    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id), primary_key=True)
-    claimed_at: Mapped[Moment] = mapped_column(default=utc_now)
+    id: Mapped[BigId]
+    queue_id: Mapped[int | None] = mapped_column(ForeignKey(ReviewQueue.id, ondelete="CASCADE"))
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), index=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
+    held_since: Mapped[Moment] = mapped_column(default=utc_now)
     expires_at: Mapped[Moment]
 
 

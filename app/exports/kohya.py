@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.exports.members import Outgoing
 from app.exports.shards import ExportPhoto, Shard, Wish
+from app.storage import atomic_file
 
 
 class Kohya:
@@ -40,8 +41,8 @@ class Kohya:
     def finish(self, folder: Path, outgoing: Outgoing) -> str:
         """Write what is known of each photo into one file beside the folders."""
         there = {caption.stem for caption in folder.rglob("*.txt")}
-        with (folder / "photos.jsonl").open("w", encoding="utf-8") as lines:
+        with atomic_file(folder / "photos.jsonl") as lines:
             for member in (each for each in outgoing.members if each.key in there):
                 facts = {"caption": member.row.caption, **member.facts}
-                lines.write(json.dumps(facts, ensure_ascii=False) + "\n")
+                lines.write(f"{json.dumps(facts, ensure_ascii=False)}\n".encode())
         return ""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from app.exports.members import Outgoing
 from app.exports.shards import ExportPhoto, Shard, Wish
+from app.storage import atomic_file
 
 # In the order of their names, as the library sorts them: encoding, and size in bytes where all values have the same.
 COLUMNS: Final[dict[str, tuple[str, int | None]]] = {
@@ -69,7 +70,8 @@ class Mds:
             if split.is_dir():
                 shards = [entry for path in sorted(split.glob("*.mds")) if (entry := _entry(path))["samples"]]
                 index = json.dumps({"version": 2, "shards": shards}, sort_keys=True)
-                (split / "index.json").write_text(index, encoding="utf-8")
+                with atomic_file(split / "index.json") as file:
+                    file.write(index.encode())
         return ""
 
 

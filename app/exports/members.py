@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
-from app.datasets import freezing
+from app.datasets import verifying
 from app.datasets.balance import AUTHOR
 from app.datasets.card import card
-from app.datasets.manifest import ManifestError, ManifestRow, Split, content_hash, read_manifest
+from app.datasets.manifest import ManifestRow, Split
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
 from app.storage import Storage
@@ -107,7 +107,7 @@ def gather(session: Session, storage: Storage, version_id: int) -> Outgoing:
     if version.content_hash is None:
         raise Refused("This version is not frozen yet, so there is nothing to export.")
     folder = storage.dataset_folder(version_id)
-    rows = _rows(folder / freezing.MANIFEST, version)
+    rows = verifying.as_frozen(storage, version)
     known = _KnownMembers(session, version_id)
     members = []
     for row in rows:
@@ -127,18 +127,6 @@ def gather(session: Session, storage: Storage, version_id: int) -> Outgoing:
 
 
 _CHANGED = "The manifest of this version is not the one that was frozen. Freeze the selection again."
-
-
-def _rows(manifest: Path, version: DatasetVersion) -> list[ManifestRow]:
-    if not manifest.is_file():
-        raise Refused("The manifest of this version is not in the data folder any more. Freeze the selection again.")
-    try:
-        rows = read_manifest(manifest)
-    except ManifestError as error:
-        raise Refused(str(error)) from error
-    if content_hash(rows) != version.content_hash:
-        raise Refused(_CHANGED)
-    return rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,11 @@ def write(
     """
     part, state_file = _workplace(folder) / "files", _workplace(folder) / "state.json"
     if folder.is_dir() and any(folder.iterdir()):
-        return _counted(folder, outgoing, _kept(state_file))
+        state = _kept(state_file)
+        if state.of in ("", _identity(outgoing, form, wish)):
+            return _counted(folder, outgoing, state)
+        # It was whole as its worker was killed, and an owner removed a photo before the next one came.
+        shutil.rmtree(folder)
     with saying_full(folder.parent):
         part.mkdir(parents=True, exist_ok=True)
         sizes = _sizes(outgoing)
@@ -193,9 +197,7 @@ def _begin(
     part: Path, state_file: Path, outgoing: Outgoing, form: Format, wish: Wish, plan: Callable[[], list[Shard]]
 ) -> _State:
     """The state to go on from. What was written of anything else than exactly this is taken away first."""
-    facts = [member.facts for member in outgoing.members]
-    what: list[Any] = [outgoing.content_hash, type(form).__name__, asdict(wish), facts]
-    of = hashlib.sha256(json.dumps(what).encode()).hexdigest()
+    of = _identity(outgoing, form, wish)
     state = _kept(state_file)
     if state.of != of:
         shutil.rmtree(part)
@@ -206,6 +208,13 @@ def _begin(
         # A worker was killed while it wrote this one.
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     return state
+
+
+def _identity(outgoing: Outgoing, form: Format, wish: Wish) -> str:
+    """What depends on all that the shards are made of, and on their names."""
+    facts = [member.facts for member in outgoing.members]
+    what: list[Any] = [outgoing.name, outgoing.content_hash, type(form).__name__, asdict(wish), facts]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
 def _sizes(outgoing: Outgoing) -> dict[int, int]:

@@ -86,6 +86,15 @@ def is_within(folder: Path, roots: Sequence[Path]) -> bool:
     return any(real.is_relative_to(os.path.realpath(root)) for root in roots)
 
 
+def outside(folder: Path, roots: Sequence[Path]) -> Refused:
+    """What is said of a folder outside the roots."""
+    named = ", ".join(str(root) for root in roots)
+    return Refused(
+        f"{folder} lies outside the folders that photos may be taken in from ({named}). "
+        "PACKSHOT_INTAKE_ROOTS names them."
+    )
+
+
 def refuse_outside(folder: Path, roots: Sequence[Path]) -> None:
     """Refuse a folder of this machine that a person names outside the roots, or that Packshot keeps for itself.
 
@@ -94,11 +103,7 @@ def refuse_outside(folder: Path, roots: Sequence[Path]) -> None:
     if "\0" in str(folder):
         raise Refused("A folder's name holds no null character.")
     if not is_within(folder, roots):
-        named = ", ".join(str(root) for root in roots)
-        raise Refused(
-            f"{folder} lies outside the folders that photos may be taken in from ({named}). "
-            "PACKSHOT_INTAKE_ROOTS names them."
-        )
+        raise outside(folder, roots)
     real = Path(os.path.realpath(folder))
     for inner in (real, *real.parents):
         if inner.name in OWN_FOLDERS and is_data_folder(inner.parent):

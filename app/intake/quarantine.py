@@ -210,6 +210,8 @@ def _obstacle(
             return Refused("What the browser sent is not kept any more. Choose these files again under “Take in”.")
         return Refused(f"There is no folder {intake.folder} on this machine any more.")
     if not may_read(storage, settings, folder, person):
+        if person.role == "owner":
+            return folders.outside(folder, settings.roots)
         return NotAllowed("Only an owner may take in a folder of the server. Ask one to try these files again.")
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,8 +31,13 @@ from app.review.decisions import lock
 FIELDS: Final = ("file", "sha256", "set", "kind", "key", "label", "retired", "by", "at")
 NAMED_AT_MOST: Final = 200
 _BATCH: Final = 5_000
-# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection").
-_FORMULA_STARTS: Final = ("'", "=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection"). An apostrophe before it says that it
+# is none, and is one more where it stands there already: what is read back is what was written, and '90s stays '90s.
+_FORMULA: Final = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+_GUARDED: Final = re.compile("'+[=+\\-@\t\r\n＝＋－＠]")
+# What JSON, spreadsheets and data frames make of yes and no.
+_YES_NO: Final = {"true": "yes", "1": "yes", "false": "no", "0": "no"}
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 Record = dict[str, str]
 
@@ -51,8 +57,11 @@ class LabelImport:
     @property
     def sentence(self) -> str:
         """What was done, in one sentence."""
-        refused = f"; {self.refused:,} rows were not taken" if self.refused else ""
-        return f"Gave {self.given:,} labels; {self.already:,} were given already{refused}."
+        rows = "1 row was" if self.refused == 1 else f"{self.refused:,} rows were"
+        refused = f"; {rows} not taken" if self.refused else ""
+        were = "was" if self.already == 1 else "were"
+        labels = "1 label" if self.given == 1 else f"{self.given:,} labels"
+        return f"Gave {labels}; {self.already:,} {were} given already{refused}."
 
     def refuse(self, line: int, why: str) -> None:
         """Count a row that was not taken, and name it among the first; line 0: what several rows came to."""
@@ -82,10 +91,10 @@ def records(session: Session, catalog_id: int) -> Iterator[Record]:
 
 
 def csv_rows(every: Iterable[Record]) -> Iterator[list[str]]:
-    """Records as rows under `FIELDS`; a cell that would run as a formula, or begins with ', gets a ' in front."""
+    """Records as rows under `FIELDS`; a cell that would run as a formula gets a ' in front."""
     for record in every:
         cells = [record.get(name, "") for name in FIELDS]
-        yield [f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell for cell in cells]
+        yield [f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells]
 
 
 def read(name: str, content: bytes) -> Iterator[tuple[int, Record]]:
@@ -99,21 +108,32 @@ def read(name: str, content: bytes) -> Iterator[tuple[int, Record]]:
     if name.lower().endswith((".jsonl", ".ndjson")):
         yield from _read_json(name, text)
         return
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", restval="")
+    first = text.lstrip("\r\n").partition("\n")[0]
+    separator = max(",;\t", key=first.count)  # of spreadsheets where a comma stands in numbers, the second
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, restkey="", restval="")
+    named = [head.strip().lower() for head in reader.fieldnames or ()]
+    if twice := [head for head in FIELDS if named.count(head) > 1]:
+        raise Refused(f"“{name}” has two columns named {twice[0]}.")
     heads = {head.strip().lower(): head for head in reader.fieldnames or ()}
     if missing := [head for head in ("set", "label") if head not in heads]:
         raise Refused(f"“{name}” has no column {missing[0]}. Columns are: {', '.join(FIELDS)}.")
     try:
         for row in reader:
-            yield reader.line_num, {head: row[heads[head]].removeprefix("'") for head in FIELDS if head in heads}
+            yield reader.line_num, {head: _plain(row[heads[head]]) for head in FIELDS if head in heads}
     except csv.Error as error:
         raise Refused(f"“{name}” cannot be read as CSV from line {reader.line_num} on: {error}.") from None
+
+
+def _plain(cell: str) -> str:
+    """A cell without the apostrophe by which `csv_rows`, or a spreadsheet, keeps it from being a formula."""
+    return cell[1:] if _GUARDED.match(cell) else cell
 
 
 def bring_in(session: Session, catalog_id: int, by: Person, rows: Iterable[tuple[int, Record]]) -> LabelImport:
     """Give what a file says. Sets and labels that are missing are made; what another person said otherwise stays.
 
-    A row that matches no photo, or contradicts an earlier one of the file, is named and not taken.
+    A row that matches no photo, contradicts an earlier one of the file, or would give what is retired, is named and not
+    taken.
     """
     lock(session, catalog_id)
     outcome = LabelImport()
@@ -126,9 +146,10 @@ def bring_in(session: Session, catalog_id: int, by: Person, rows: Iterable[tuple
         try:
             label_set = _set_of(session, catalog_id, by, record, known)
             label = " ".join(record.get("label", "").split())
+            label = _as_yes_no(label) if label_set.kind == "yes_no" else label
             is_new = (label_set.id, label_key(label)) not in values
             value_id = _value_of(session, by, label_set, label, values) if label else None
-            if record.get("retired") == "yes" and is_new:
+            if _as_yes_no(record.get("retired", "")) == "yes" and is_new:
                 retiring.append((label_set, value_id or 0))
             if not (record.get("file") or record.get("sha256")):
                 continue
@@ -146,6 +167,12 @@ def bring_in(session: Session, catalog_id: int, by: Person, rows: Iterable[tuple
         elif not value_id and label_set.retired_at is None:
             sets.retire(session, label_set, by)
     return outcome
+
+
+def _as_yes_no(text: str) -> str:
+    """ "yes" or "no" where a text means that; any other as it is."""
+    low = label_key(text)
+    return _YES_NO.get(low, low if low in sets.YES_NO else text)
 
 
 class _Photos:
@@ -176,10 +203,10 @@ def _set_of(session: Session, catalog_id: int, by: Person, record: Record, known
     if not name:
         raise Refused("it names no set.")
     label_set = known.get(label_key(name))
-    kind = record.get("kind") or "one"
+    kind = label_key(record.get("kind", "")) or "one"
     if label_set is None:
-        key = record.get("key") or ""
-        is_free = key in sets.KEYS and all(each.key != key for each in known.values())
+        key = label_key(record.get("key", ""))
+        is_free = len(key) == 1 and key in sets.KEYS and all(each.key != key for each in known.values())
         label_set = sets.define(session, catalog_id, by, name, kind, (), key if key and is_free else None)
         known[label_set.name_key] = label_set
     elif record.get("kind") and kind != label_set.kind:
@@ -218,6 +245,9 @@ def _give(
     said = (Labelling.image_id == ids, Labelling.set_id == label_set.id, Labelling.superseded_at.is_(None))
     before = {row.image_id: row for row in session.scalars(select(Labelling).where(*said))}
     names = {value.id: value.name for value in label_set.values}
+    retired = {
+        value.id for value in label_set.values if value.retired_at is not None or label_set.retired_at is not None
+    }
     fresh: list[dict[str, Any]] = []
     for image_id, labels in wanted.items():
         row = before.get(image_id)
@@ -231,6 +261,11 @@ def _give(
             said_by_other = ", ".join(names[number] for number in held)
             file_name = session.get_one(Image, image_id).file_name
             outcome.refuse(0, f"“{file_name}” stays {said_by_other} in “{label_set.name}”, as {other} said.")
+            continue
+        if refused := retired.intersection(after).difference(held):
+            what = ", ".join(names[number] for number in sorted(refused))
+            file_name = session.get_one(Image, image_id).file_name
+            outcome.refuse(0, f"“{file_name}” does not get {what} in “{label_set.name}”, which is retired.")
             continue
         outcome.given += len(set(after) - set(held))
         fresh.append({
@@ -263,4 +298,14 @@ def _read_json(name: str, text: str) -> Iterator[tuple[int, Record]]:
             raise Refused(f"“{name}” is no JSON in line {number}.") from None
         if not isinstance(row, dict):
             raise Refused(f"“{name}” has no object in line {number}.")
-        yield number, {head: str(row[head]) for head in FIELDS if row.get(head) is not None}
+        yield number, {head: _text(name, number, head, row[head]) for head in FIELDS if row.get(head) is not None}
+
+
+def _text(name: str, number: int, head: str, value: Any) -> str:
+    """A value of a JSON object as a text; true and false as JSON writes them. Raises Refused for what holds several."""
+    if isinstance(value, (list, dict)):
+        raise Refused(f"“{name}” has a list or an object as {head} in line {number}; write a row for each label.")
+    text = value if isinstance(value, str) else json.dumps(value)
+    if "\0" in text or _HALF.search(text):
+        raise Refused(f"“{name}” has a {head} in line {number} with a character that is none.")
+    return text

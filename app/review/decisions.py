@@ -77,7 +77,8 @@ def decide(
     reason: str | None = None,
     expected_id: int | None = None,
 ) -> Decision:
-    """A person's decision on one photo, in place of the current one. The same decision twice is one.
+    """A person's decision on one photo, in place of the current one. The same decision twice is one, and so are two
+    people's of one verdict, unless the second gives a reason of its own.
 
     `expected_id` is the decision that the person saw (0: none); None asks for no check. Raises Refused for an unknown
     verdict, and Conflict when another person has decided otherwise since.
@@ -88,7 +89,7 @@ def decide(
     before = current(session, image.id)
     if before is not None and before.person_id is not None:
         is_mine = before.person_id == person.id
-        if before.verdict == verdict and (not is_mine or before.reason == reason):
+        if before.verdict == verdict and (before.reason == reason or (reason is None and not is_mine)):
             return before
         if not is_mine and expected_id not in (None, before.id):
             raise _conflict(session, before)
@@ -123,7 +124,7 @@ def accept(session: Session, image: Image, person: Person, expected_id: int | No
         raise _conflict(session, suggestion)
     if expected_id not in (None, suggestion.id):
         raise Conflict(f"A rule suggests {SUGGESTED[suggestion.verdict]} now: {suggestion.reason}")
-    return decide(session, image, person, suggestion.verdict, _kept_reason(suggestion))
+    return decide(session, image, person, suggestion.verdict, kept_reason(suggestion))
 
 
 def current(session: Session, image_id: int) -> Decision | None:
@@ -237,6 +238,12 @@ def replace(session: Session, ids: Sequence[int], now: datetime, **author_and_ve
     session.expire_all()
 
 
+def says(verdict: str, reason: str | None) -> ColumnElement[bool]:
+    """Whether a decision says this already: the verdict, and the reason where one is given."""
+    is_same = Decision.verdict == verdict
+    return is_same if reason is None else and_(is_same, Decision.reason.is_not_distinct_from(reason))
+
+
 def superseding(now: datetime, *which: ColumnElement[bool]) -> CTE:
     """These decisions, superseded by the very statement that reads them: the photo index follows each statement."""
     statement = update(Decision).where(*which).values(superseded_at=now)
@@ -248,7 +255,7 @@ def name_of(image: Image) -> str:
     return image.title or image.file_name
 
 
-def _kept_reason(suggestion: Decision) -> str | None:
+def kept_reason(suggestion: Decision) -> str | None:
     """The reason that an accepted suggestion is kept with: to keep a photo needs none."""
     return None if suggestion.verdict == "kept" else suggestion.reason
 

@@ -1,7 +1,8 @@
 """The points of a map as a browser takes them: one file of numbers, which WebGL draws as it came.
 
 Of more photos than are drawn, all that the filter selects come first and then others by chance, so that what is looked
-for is never what was left out. A lasso takes the photos inside that were not drawn too.
+for is never what was left out. A lasso takes the photos inside that were not drawn too. A browser that has no time for
+all of them draws the first: they come by chance, one that the filter selects and one that it does not in turn.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def points(session: Session, made: PhotoMap, chosen: Selection, at_most: int) ->
         for key, names, of_key in zip(KEYS, (DECISIONS, categories, BACKGROUNDS), codes, strict=True)
     )
     # In the map's own order those that were laid out come first, and the others by chance.
-    drawn = np.sort(np.argsort(1 - is_chosen, kind="stable")[:at_most]) if len(ids) > at_most else slice(None)
+    drawn = np.sort(np.argsort(1 - is_chosen, kind="stable")[:at_most])
+    taken = is_chosen[drawn] == 1
+    drawn = drawn[np.argsort(np.where(taken, np.cumsum(taken), np.cumsum(~taken)), kind="stable")]
     return Points(
         ids[drawn].astype(np.float64), places[drawn], is_chosen[drawn], np.ascontiguousarray(codes[:, drawn]),
         colourings,

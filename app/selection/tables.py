@@ -205,15 +205,19 @@ _KEEPERS = {
             left join lettering on lettering.image_id = touched.image_id
         ) as fresh
         where photo_text.image_id = fresh.image_id and photo_text.of_picture is distinct from fresh.words""",
+    # An update locks what it reads, and for that carries each row of a transition table along whole: the numbers of a
+    # map with every one of its photos. A materialized query holds the two that are needed.
     "photo_map": """
+        with of as materialized (select distinct catalog_id from changed),
+        told as materialized (
+            select each.image_id, each.apart from changed
+            cross join lateral unnest(changed.image_ids, changed.apart) as each (image_id, apart)
+        )
         update photo_index set apart = fresh.apart
         from (
             select own.image_id, told.apart from photo_index as own
-            left join (
-                select each.image_id, each.apart from changed
-                cross join lateral unnest(changed.image_ids, changed.apart) as each (image_id, apart)
-            ) as told on told.image_id = own.image_id
-            where own.catalog_id in (select catalog_id from changed)
+            left join told on told.image_id = own.image_id
+            where own.catalog_id in (select catalog_id from of)
         ) as fresh
         where photo_index.image_id = fresh.image_id and photo_index.apart is distinct from fresh.apart""",
     "decision": """

@@ -17,8 +17,10 @@ from app.web.security import SAFE_METHODS
 
 # Read-only routes are for everybody on the team, but these.
 _READ: Final[dict[Role, tuple[str, ...]]] = {
+    "annotator": ("/images/{image_id}/mend",),
+    "lead": ("/catalogs/{catalog_id}/freeze", "/runs/new"),
     "owner": (
-        "/audit", "/storage", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal",
+        "/audit", "/audit.csv", "/storage", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal",
         "/images/{image_id}/removal",
     ),
 }  # fmt: skip
@@ -29,11 +31,12 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
     "viewer": (
         "/browsers/{key}/exit", "/password", "/sign-in", "/sign-out", "/sign-out/everywhere", "/links/{token}",
         "/people/{person_id}/links", "/catalogs/{catalog_id}/views", "/views/{view_id}", "/views/{view_id}/deletion",
-        "/images/{image_id}/contradictions", "/runs/new",
+        "/images/{image_id}/contradictions",
     ),
     # What the team's work rests on, or what takes a machine's time or money.
     "lead": (
-        "/catalogs/{catalog_id}/assignments", "/catalogs/{catalog_id}/recaption", "/catalogs/{catalog_id}/embeddings",
+        "/catalogs/{catalog_id}/assignments", "/catalogs/{catalog_id}/queues", "/queues/{queue_id}/people",
+        "/queues/{queue_id}/closing", "/catalogs/{catalog_id}/recaption", "/catalogs/{catalog_id}/embeddings",
         "/catalogs/{catalog_id}/map", "/catalogs/{catalog_id}/naming", "/catalogs/{catalog_id}/naming/withdrawal",
         "/catalogs/{catalog_id}/refused/exclusions", "/catalogs/{catalog_id}/refused/retries",
         "/catalogs/{catalog_id}/labels/imports", "/catalogs/{catalog_id}/label-sets",
@@ -43,8 +46,8 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/datasets/{version_id}/verification", "/datasets/{version_id}/exports", "/exports/{export_id}/retry",
         "/exports/{export_id}/removal", "/images/{image_id}/recaption", "/intakes",
         "/intakes/{intake_id}/repetitions", "/uploads", "/uploads/{upload}/files", "/uploads/{upload}/pieces",
-        "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/preflights", "/runs", "/runs/{run_id}/extension",
-        "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
+        "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/preflights", "/runs", "/runs/new",
+        "/runs/{run_id}/extension", "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
     ),
     "owner": (
         "/cycles", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal", "/images/{image_id}/removal",

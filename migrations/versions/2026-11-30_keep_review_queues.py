@@ -1,4 +1,4 @@
-"""queues of photos, who works on them, claims, answers, and notes on photos"""
+"""queues of photos, who works on them, holds, answers, and notes on photos"""
 
 from collections.abc import Sequence
 
@@ -83,40 +83,45 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_queue_answer_image_id'), 'queue_answer', ['image_id'], unique=False)
     op.create_index('ix_queue_answer_person_id_id', 'queue_answer', ['person_id', 'id'], unique=False)
-    op.create_table('queue_claim',
-    sa.Column('queue_id', sa.BigInteger(), nullable=False),
+    op.create_table('queue_hold',
+    sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
+    sa.Column('queue_id', sa.BigInteger(), nullable=True),
     sa.Column('image_id', sa.BigInteger(), nullable=False),
     sa.Column('person_id', sa.BigInteger(), nullable=False),
-    sa.Column('claimed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('held_since', sa.DateTime(timezone=True), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
-    sa.ForeignKeyConstraint(['image_id'], ['image.id'], name=op.f('fk_queue_claim_image_id_image'), ondelete='CASCADE'),
-    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_queue_claim_person_id_person')),
-    sa.ForeignKeyConstraint(['queue_id'], ['review_queue.id'], name=op.f('fk_queue_claim_queue_id_review_queue'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('queue_id', 'image_id', 'person_id', name=op.f('pk_queue_claim'))
+    sa.ForeignKeyConstraint(['image_id'], ['image.id'], name=op.f('fk_queue_hold_image_id_image'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], name=op.f('fk_queue_hold_person_id_person')),
+    sa.ForeignKeyConstraint(['queue_id'], ['review_queue.id'], name=op.f('fk_queue_hold_queue_id_review_queue'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_queue_hold')),
+    sa.UniqueConstraint('queue_id', 'image_id', 'person_id', name='uq_queue_hold_one_each')
     )
-    op.create_index('ix_queue_claim_expires_at', 'queue_claim', ['expires_at'], unique=False)
-    op.create_index(op.f('ix_queue_claim_image_id'), 'queue_claim', ['image_id'], unique=False)
-    op.create_index('ix_queue_claim_person_id', 'queue_claim', ['person_id'], unique=False)
+    op.create_index('ix_queue_hold_expires_at', 'queue_hold', ['expires_at'], unique=False)
+    op.create_index(op.f('ix_queue_hold_image_id'), 'queue_hold', ['image_id'], unique=False)
+    op.create_index('ix_queue_hold_person_id', 'queue_hold', ['person_id'], unique=False)
+    op.create_index('uq_queue_hold_desk', 'queue_hold', ['image_id'], unique=True, postgresql_where=sa.text('queue_id is null'))
     op.create_table('queue_photo',
     sa.Column('queue_id', sa.BigInteger(), nullable=False),
     sa.Column('image_id', sa.BigInteger(), nullable=False),
     sa.Column('place', sa.Integer(), nullable=False),
     sa.Column('passes_left', sa.SmallInteger(), nullable=False),
+    sa.Column('held', sa.SmallInteger(), server_default='0', nullable=False),
     sa.Column('known', sa.Text(), nullable=True),
     sa.CheckConstraint("known in ('kept','rejected')", name=op.f('ck_queue_photo_known')),
-    sa.CheckConstraint('passes_left >= 0', name=op.f('ck_queue_photo_passes_left')),
+    sa.CheckConstraint('held >= 0 and passes_left >= 0', name=op.f('ck_queue_photo_held')),
     sa.ForeignKeyConstraint(['image_id'], ['image.id'], name=op.f('fk_queue_photo_image_id_image'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['queue_id'], ['review_queue.id'], name=op.f('fk_queue_photo_queue_id_review_queue'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('queue_id', 'image_id', name=op.f('pk_queue_photo'))
     )
     op.create_index(op.f('ix_queue_photo_image_id'), 'queue_photo', ['image_id'], unique=False)
-    op.create_index('ix_queue_photo_left', 'queue_photo', ['queue_id', 'place'], unique=False, postgresql_where=sa.text('passes_left > 0'))
+    op.create_index('ix_queue_photo_free', 'queue_photo', ['queue_id', 'place'], unique=False, postgresql_where=sa.text('held < passes_left'))
+    op.create_index('ix_queue_photo_left', 'queue_photo', ['queue_id'], unique=False, postgresql_where=sa.text('passes_left > 0'))
 
 
 def downgrade() -> None:
     """Take it back."""
     op.drop_table('queue_photo')
-    op.drop_table('queue_claim')
+    op.drop_table('queue_hold')
     op.drop_table('queue_answer')
     op.drop_table('desk_note')
     op.drop_table('queue_person')

@@ -70,6 +70,17 @@ def test_everything_is_reached_in_a_small_window(scene: Scene, desk: Page, width
     expect(desk.get_by_text("History")).to_be_in_viewport()
 
 
+def test_a_picture_that_does_not_come_says_so_until_another_is_there(desk: Page) -> None:
+    picture = desk.locator(".plate > img")
+    before = picture.get_attribute("alt") or ""
+    desk.route("**/view*", lambda route: route.abort())
+    desk.reload()
+    expect(picture).to_have_attribute("alt", f"{before}: the picture did not come")
+    desk.unroute("**/view*")
+    picture.evaluate("(picture) => { picture.src = picture.src + '?again'; }")
+    expect(picture).to_have_attribute("alt", before)
+
+
 def test_decisions_without_a_network_are_named_and_sent_when_it_is_back(scene: Scene, desk: Page) -> None:
     order = scene.queue()
     names = {photo.id: photo.title or "" for photo in scene.photos}

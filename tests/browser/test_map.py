@@ -94,6 +94,7 @@ def test_a_lasso_counts_while_it_is_drawn_and_its_photos_are_kept(site: Site, pa
     assert page.url.endswith("/map?q=in%3Alasso-1")
     page.keyboard.press("a")
     expect(page.get_by_text("3 with a decision already")).to_be_visible()
+    expect(page.locator(".toast")).to_contain_text("Kept 3 photos")
     with transaction(site.engine) as session:
         kept = session.scalars(select(Decision.image_id).where(Decision.verdict == "kept")).all()
     assert sorted(kept) == lassos(site)[0]
@@ -115,6 +116,10 @@ def test_a_lasso_takes_what_is_inside_though_it_was_not_drawn(
     expect(page.get_by_text("6 selected")).to_be_visible()
     page.get_by_role("button", name="Recaption").click()
     wait_for(page, lambda: recaptioned(site) == lassos(site)[0])
+    expect(page.locator(".toast")).to_contain_text("Captioned 6 photos anew")
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.locator(".toast")).to_contain_text("Took back on 6 photos: captioned 6 photos anew.")
+    expect(page.locator(".selbar").get_by_text("6 selected")).to_be_visible()
 
 
 def recaptioned(site: Site) -> list[int]:
@@ -165,6 +170,63 @@ def test_without_webgl_clusters_and_filters_work(site: Site, page: Page, pile: C
     expect(page.get_by_text("This browser draws no map")).to_be_visible()
     page.get_by_role("link", name="kettle, red").click()
     expect(page.get_by_text("3 selected")).to_be_visible()
+
+
+# A painter whose clock stands still has time for ever more points, one whose clock runs for ever fewer.
+SLICES = """async (step) => {
+    const source = document.querySelector("script[src*='/map.js']").src;
+    const { Painter } = await import(new URL("map_gl.js", source));
+    let [now, state] = [0, 1];
+    const chance = () => (state = (state * 48271) % 2147483647) / 2147483647;
+    const count = 20000;
+    const points = {
+        count, places: Float32Array.from({ length: 2 * count }, chance),
+        chosen: Uint8Array.from({ length: count }, () => chance() > 0.5),
+    };
+    const canvas = Object.assign(document.createElement("canvas"), { style: "width: 300px; height: 200px" });
+    document.body.append(canvas);
+    const painter = Painter.on(canvas);
+    painter.take(points);
+    const colours = Array.from({ length: 9 }, (_, n) => [n / 9, 0.4, 1 - n / 9, n === 4 ? 0 : 1]);
+    const codes = Uint8Array.from({ length: count }, (_, n) => n % 9);
+    painter.colourBy(codes, colours, [0, 1, 2, 3, 4, 0, 1, 2, 3], [0.7, 0.7, 0.7, 0.35]);
+    performance.now = () => (now += step);
+    const slices = [];
+    for (let turn = 0; turn < 2; turn += 1) {
+        painter.draw({ x: 0.5, y: 0.5, scale: 190 });
+        slices.push([painter.drawn]);
+        for (let before = painter.drawn; !painter.isWhole; before = painter.drawn) {
+            painter.more();
+            slices[turn].push(painter.drawn - before);
+        }
+    }
+    delete performance.now;
+    const { gl } = painter;
+    const pixels = new Uint8Array(4 * canvas.width * canvas.height);
+    gl.readPixels(0, 0, canvas.width, canvas.height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", pixels));
+    return { slices, picture: [...digest].join(), lit: pixels.filter((value) => value).length };
+}"""
+
+
+def test_a_frame_draws_what_it_has_time_for_and_all_is_there_at_rest(site: Site, page: Page, pile: Catalog) -> None:
+    opened(page, site, pile)
+    slow, quick = page.evaluate(SLICES, 1000), page.evaluate(SLICES, 0)
+    assert slow["slices"][0][:5] == [4000, 2000, 1000, 500, 500]
+    assert slow["slices"][1] == [500] * 40, "the next picture begins with what a frame has time for"
+    assert quick["slices"] == [[4000, 8000, 8000], [16000, 4000]]
+    assert slow["picture"] == quick["picture"]
+    assert quick["lit"] > 10_000
+
+
+def test_points_that_do_not_come_are_told_and_the_rest_works(site: Site, page: Page, pile: Catalog) -> None:
+    page.route("**/map/points*", lambda route: route.abort())
+    page.goto(f"{site.url}/catalogs/{pile.id}/map")
+    expect(page.get_by_role("alert")).to_contain_text("did not come. Packshot does not answer.")
+    expect(page.locator("[data-canvas]")).to_be_hidden()
+    page.unroute("**/map/points*")
+    page.get_by_role("link", name="Load the map again").click()
+    expect(page.locator("[data-ready]")).to_be_visible()
 
 
 def test_what_is_shown_is_sorted_by_its_likeness_to_a_photo(page: Page, site: Site, pile: Catalog) -> None:

@@ -93,6 +93,37 @@ def test_what_was_labelled_since_stays_when_the_act_is_done_and_when_it_is_taken
     assert chosen(session, pile, "label:fit=slim") == []
 
 
+@pytest.mark.parametrize("gone", ["set", "label", "label deleted"])
+def test_each_batch_looks_again_whether_the_label_may_be_given(
+    gone: str, session: Session, pile: Catalog, ana: Person, photos: list[Image], fit: LabelSet
+) -> None:
+    operation = begin(session, pile, ana, "label", value(fit, 0))
+    operations.do_next(session, operation.id)
+    if gone == "set":
+        sets.retire(session, fit, ana)
+    elif gone == "label":
+        sets.retire_label(session, fit, fit.values[0].id, ana)
+    else:
+        session.delete(fit.values[0])
+        session.flush()
+    why = {"set": "“Fit” is retired; bring it", "label": "“slim” of “Fit” is retired; bring it"}
+    for step in (
+        lambda: operations.do_next(session, operation.id),
+        lambda: operations.go_on(session, operation.id, ana),
+    ):
+        with pytest.raises((Refused, NotFound), match=why.get(gone, "“Fit” has no such label")):
+            step()
+    row = operations.row_of(session, operation)
+    assert (row.is_half_done, row.may_be_undone, operation.changed) == (True, True, 2)
+    if gone == "set":
+        sets.retire(session, fit, ana, is_back=True)
+        assert operations.do_next(session, operation.id) == 2
+        sets.retire(session, fit, ana)
+    operations.undo(session, operation.id, ana)
+    assert (operation.taken_back, operation.state) == (operation.changed, "undone")
+    assert chosen(session, pile, "label:fit") == []
+
+
 def test_a_tag_is_made_by_being_given(session: Session, pile: Catalog, ana: Person, photos: list[Image]) -> None:
     with pytest.raises(Refused, match="No photo of this catalog has a tag yet"):
         sets.tag(session, pile.id, ana, "summer", is_new=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,7 +14,7 @@ from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
 from app.review import rule_sets
-from app.review.decisions import accept, apply_rules, current, decide
+from app.review.decisions import accept, apply_rules, current, decide, history
 from app.review.rules import RuleSettings
 from app.review.tables import Decision, OperationBatch
 from app.selection import browse
@@ -226,11 +228,98 @@ def test_acts_are_listed_newest_first(session: Session, pile: Catalog, ana: Pers
     assert [row.operation.id for row in operations.recent(session, pile.id, before=second.id)] == [first.id]
 
 
-def test_an_empty_selection_is_an_act_on_nothing(session: Session, pile: Catalog, ana: Person) -> None:
-    operation = act(session, pile, ana, "decide", KEEP)
-    assert (operation.state, operation.count) == ("done", 0)
-    assert session.scalars(select(OperationBatch).where(OperationBatch.operation_id == operation.id)).all() == []
-    assert operations.row_of(session, operation).may_be_undone is False
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("decide", KEEP), ("accept", {}), ("assign", {"person_id": None}), ("recaption", {"model": None})],
+)
+def test_an_act_on_nothing_is_refused_and_leaves_no_line(
+    kind: str, value: dict[str, Any], session: Session, pile: Catalog, ana: Person
+) -> None:
+    with pytest.raises(Refused, match="The filter gives no photo, so nothing was changed"):
+        act(session, pile, ana, kind, value)
+    assert operations.recent(session, pile.id) == []
+    assert session.scalars(select(OperationBatch)).all() == []
+
+
+def test_an_act_that_found_nothing_to_change_says_so_and_leaves_no_line(
+    session: Session, pile: Catalog, ana: Person
+) -> None:
+    photos = [cast.image(session, pile) for _ in range(2)]
+    first = act(session, pile, ana, "decide", KEEP)
+    again = act(session, pile, ana, "decide", KEEP)
+    assert undoing.said(again) == "Nothing was changed; 2 were so already"
+    assert [row.operation.id for row in operations.recent(session, pile.id)] == [first.id]
+    assert undoing.undo(session, ana).count == 2 and verdicts(session, photos) == ["unseen", "unseen"]
+
+
+def test_a_new_reason_takes_the_place_of_the_old_one_and_an_undo_brings_it_back(
+    session: Session, pile: Catalog, ana: Person, mei: Person
+) -> None:
+    photos = [cast.image(session, pile) for _ in range(4)]
+    decide(session, photos[0], mei, "rejected", "blurred")
+    decide(session, photos[1], ana, "rejected", "badly lit")
+    decide(session, photos[2], mei, "rejected")
+    decide(session, photos[3], mei, "rejected", "cropped")
+    before = standing(session, photos)
+    plain = act(session, pile, ana, "decide", {"verdict": "rejected", "reason": None})
+    assert (plain.changed, plain.already) == (0, 4) and standing(session, photos) == before
+    operation = act(session, pile, ana, "decide", {"verdict": "rejected", "reason": "cropped"})
+    assert (operation.changed, operation.already) == (3, 1)
+    assert [_reason(session, photo) for photo in photos] == ["cropped"] * 4
+    assert [was.reason for was, _ in history(session, photos[0].id)] == ["cropped", "blurred"]
+    operations.undo(session, operation.id, mei)
+    assert standing(session, photos) == before
+
+
+def _reason(session: Session, photo: Image) -> str | None:
+    now = current(session, photo.id)
+    return now.reason if now else None
+
+
+def test_an_act_whose_catalog_was_removed_meanwhile_ends_in_a_sentence(
+    session: Session, pile: Catalog, ana: Person
+) -> None:
+    photos = [cast.image(session, pile) for _ in range(4)]
+    operation = begin(session, pile, ana, "decide", KEEP)
+    operations.do_next(session, operation.id)
+    pile.removed_at = utc_now()
+    with pytest.raises(NotFound, match="This catalog was removed"):
+        operations.do_next(session, operation.id)
+    assert (operation.state, operation.changed) == ("open", 2)
+    operations.undo(session, operation.id, ana)
+    assert standing(session, photos) == [None] * 4
+
+
+def test_a_person_who_left_meanwhile_gets_no_more_photos(
+    session: Session, pile: Catalog, ana: Person, mei: Person
+) -> None:
+    for _ in range(4):
+        cast.image(session, pile)
+    operation = begin(session, pile, ana, "assign", {"person_id": mei.id})
+    operations.do_next(session, operation.id)
+    mei.deleted_at = utc_now()
+    with pytest.raises(NotFound, match="Mei is not on the team any more"):
+        operations.do_next(session, operation.id)
+    with pytest.raises(NotFound, match="Mei is not on the team any more"):
+        operations.go_on(session, operation.id, ana)
+    assert (operation.state, operation.changed) == ("open", 2)
+    operations.undo(session, operation.id, ana)
+    assert operation.taken_back == 2
+
+
+@pytest.mark.parametrize("kind", ["decide", "accept", "assign", "recaption"])
+def test_a_photo_that_an_owner_hid_meanwhile_is_passed_over(
+    kind: str, session: Session, pile: Catalog, ana: Person
+) -> None:
+    photos = [cast.blurred_shoe(session, pile) for _ in range(2)]
+    apply_rules(session, [photo.id for photo in photos])
+    value = {"decide": KEEP, "assign": {"person_id": ana.id}, "recaption": {"model": None}}.get(kind, {})
+    operation = begin(session, pile, ana, kind, value)
+    photos[1].catalog_id = cast.catalog(session).id
+    session.flush()
+    while operations.do_next(session, operation.id):
+        pass
+    assert (operation.changed, operation.passed_over) == (1, 1)
 
 
 def test_an_accepted_suggestion_is_no_longer_one(session: Session, pile: Catalog, ana: Person) -> None:

@@ -105,7 +105,7 @@ def test_what_cannot_be_captioned_is_refused(session: Session, pile: Catalog, an
     with pytest.raises(Refused, match="each of these photos has one"):
         begin(session, pile, ana, "recaption", FACTS, f"id:{photos[2].id},{photos[3].id}")
     assert begin(session, pile, ana, "recaption", ALL, f"id:{photos[2].id}").count == 1
-    with pytest.raises(Refused, match="no photo to caption"):
+    with pytest.raises(Refused, match="gives no photo"):
         begin(session, pile, ana, "recaption", FACTS, "id:0")
 
 

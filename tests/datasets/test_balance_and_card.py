@@ -49,6 +49,23 @@ def test_nothing_is_suggested_of_few_of_one_value_alone_or_where_others_are_repe
     assert coloured(session, storage, red, blue, repeats).suggestion == ""
 
 
+def test_others_count_as_often_as_they_are_shown(
+    session: Session, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(balance, "LISTED_AT_MOST", 2)
+    pile = cast.catalog(session)
+    for colour in ["red"] * 14 + ["blue"] * 2 + ["green"]:
+        photo = kept(session, storage, pile, product="P")
+        session.execute(update(Signals).where(Signals.image_id == photo.id).values(subject_colour=colour))
+    told = []
+    for times in (1, 10):
+        version = freezing.request_freeze(session, pile.id, repeated=[Repeat("colour:green", times)])
+        freezing.freeze(session, storage, version)
+        colours = balance.of_summary(version.summary or {})[1]
+        told.append((colours.others, colours.others_shown, colours.suggestion))
+    assert told == [(1, 1, "82 % are red: keep fewer, or repeat others."), (1, 10, "")]
+
+
 def test_a_version_keeps_what_was_counted_whatever_becomes_of_its_photos(session: Session, storage: Storage) -> None:
     pile = cast.catalog(session)
     photo = kept(session, storage, pile, category="Hats")

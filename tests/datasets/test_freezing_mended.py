@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.catalog import mends
 from app.catalog.mend_tables import Mend
 from app.catalog.tables import Image
-from app.datasets import comparing, freezing, reading
+from app.datasets import comparing, freezing, reading, verifying
 from app.datasets.manifest import read_manifest
 from app.datasets.tables import Member
 from app.errors import Refused
@@ -90,6 +90,18 @@ def test_a_mask_that_is_gone_is_named(session: Session, storage: Storage) -> Non
     storage.path("masks", mend.mended_mask_sha256 or "", ".png").unlink()
     with pytest.raises(Refused, match=f"The mask of {photo.file_name} is missing"):
         frozen(session, storage, pile)
+
+
+def test_a_mask_that_changed_since_is_not_whole(session: Session, storage: Storage) -> None:
+    pile = cast.catalog(session)
+    mend = mended(session, storage, kept(session, storage, pile))
+    version = frozen(session, storage, pile)
+    rows = verifying.manifest_of(session, storage, version)
+    assert list(verifying.faults(storage, version.id, rows)) == [(1, [])]
+    mask = storage.path("masks", mend.mended_mask_sha256 or "", ".png")
+    mask.chmod(0o600)
+    mask.write_bytes(b"another")
+    assert list(verifying.faults(storage, version.id, rows)) == [(1, [rows[0].mask])]
 
 
 def test_removing_a_photo_takes_its_mends_and_their_files_along(session: Session, storage: Storage) -> None:

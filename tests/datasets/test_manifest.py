@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.datasets.manifest import ManifestError, ManifestRow, content_hash, read_manifest, write_manifest
+from app.datasets.manifest import ManifestError, ManifestRow, content_hash, facts_hash, read_manifest, write_manifest
 
 KETTLE = ManifestRow("pictures/kettle.png", "Red kettle – „glänzend“.", "train", "red-kettle", "a" * 64, 64, 48)
 LAMP = ManifestRow("/photos/lamp.png", "Blue lamp.", "validation", "blue-lamp", "b" * 64, 64, 64)
@@ -47,6 +47,28 @@ def test_the_hash_ignores_order_and_place_of_files() -> None:
 )
 def test_the_hash_sees_what_is_learned(changes: dict[str, str]) -> None:
     assert content_hash([replace(KETTLE, **changes), LAMP]) != content_hash([KETTLE, LAMP])  # type: ignore[arg-type]
+
+
+FACTS = {
+    "width_px": 65, "height_px": 49, "source": "shop", "licence": "CC0", "credit": "Ana", "opt_out": "robots.txt",
+    "mend": {"id": 1, "turn": 90.5}, "image_id": 7, "original_name": "k.png", "product": "P", "category": "Kettles",
+    "labels": ["fit=slim"], "caption_by": "person",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(set(asdict(KETTLE)) - {"file"}))
+def test_one_of_both_hashes_sees_each_field(name: str, tmp_path: Path) -> None:
+    learned = {"caption": "Pot.", "split": "validation", "group": "pot", "sha256": "c" * 64, "repeats": 2, "mask": "m"}
+    other = replace(KETTLE, **{name: (FACTS | learned)[name]})
+    assert (content_hash([other]) != content_hash([KETTLE])) == (name in learned)
+    assert facts_hash([other, LAMP]) != facts_hash([KETTLE, LAMP])
+    write_manifest(tmp_path / "m.jsonl", [LAMP, replace(other, file="moved.png")])
+    assert facts_hash(read_manifest(tmp_path / "m.jsonl")) == facts_hash([other, LAMP])
+
+
+def test_facts_that_two_members_swap_are_seen() -> None:
+    swapped = [replace(KETTLE, licence="CC0"), LAMP], [KETTLE, replace(LAMP, licence="CC0")]
+    assert facts_hash(swapped[0]) != facts_hash(swapped[1])
 
 
 def test_the_hash_counts_a_member_that_is_there_twice() -> None:

@@ -52,7 +52,7 @@ def test_repeats_are_part_of_the_content_and_once_is_as_if_never_said(session: S
 def test_the_most_of_several_rules_counts(session: Session, storage: Storage) -> None:
     pile = cast.catalog(session)
     photo = kept(session, storage, pile, category="Hats")
-    asked = [Repeat("category:hats", 4), Repeat(f"id:{photo.id}", 2)]
+    asked = [Repeat("category:hats", 4), Repeat(f"id:{photo.id}", 2), Repeat(" category:hats", 3)]
     version = freezing.request_freeze(session, pile.id, repeated=asked)
     assert [each.repeats for each in freezing.gather(session, version).candidates] == [4]
 

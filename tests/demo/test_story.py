@@ -5,19 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from PIL import Image as Pillow
 from sqlalchemy import Engine
 
 from app import jobs
 from app.database import transaction
 from app.demo import story
+from app.demo.catalogue import BROKEN, NEAR_COPIES, draw_catalogue
 from app.demo.story import DemoApp, Hurry
 from app.launch import assessment, preflights
 from app.settings import Settings
 from app.training import runs
 from tests import cast
 from tests.training.cast import frozen_version, one_run
+from tests.workers import test_group_job
 from tests.workers.trainer import test_preflight_job, test_run_job
 from workers import celery_app
 from workers.celery_app import do
@@ -32,6 +36,23 @@ def stage(engine: Engine, emptied: None, settings: Settings, monkeypatch: pytest
     with transaction(engine) as session:
         owner = cast.person(session, "Ana", role="owner")
     return DemoApp(engine, "redis://nowhere", settings, owner)
+
+
+def test_the_planted_copies_are_told_to_be_known(stage: DemoApp, engine: Engine, tmp_path: Path) -> None:
+    truth = draw_catalogue(tmp_path, 60, 96, seed=1)
+    planted = [photo for photo in truth.photos if photo.fault in NEAR_COPIES]
+    with transaction(engine) as session:
+        pile = cast.catalog(session)
+        for photo in truth.photos:
+            # The broken file is refused, and the same bytes are taken in once.
+            if photo.fault in (BROKEN, "exact duplicate"):
+                continue
+            with Pillow.open(tmp_path / photo.file_name) as picture:
+                test_group_job.measured(session, pile, picture.convert("RGB")).file_name = photo.file_name
+    assert test_group_job.group(engine, stage.settings, pile).state == "done"
+    words = story._copies_in_words(stage, pile, tmp_path)
+    assert planted and f": {len(planted)} of the {len(planted)} copies that were planted" in words
+    assert words.endswith(", 0 that show something else")
 
 
 def done_at_once(monkeypatch: pytest.MonkeyPatch, stage: DemoApp, *behaviour: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from app.catalog.tables import Image
 from app.database import transaction
 from app.datasets.tables import DatasetVersion, Member
 from app.exports import asking, shards, writing
+from app.exports.kohya import Kohya
 from app.exports.members import gather
-from app.exports.shards import ExportPhoto, Wish
+from app.exports.shards import ExportPhoto, Listener, Wish
 from app.exports.tables import Export
 from app.exports.webdataset import WebDataset
 from app.jobs import Job
@@ -112,6 +114,28 @@ def test_an_interrupted_export_goes_on_behind_its_last_whole_shard(
     folder = asking.folder_of(files, export.id)
     assert (folder / "train-00000.tar").stat().st_mtime_ns == first.st_mtime_ns
     assert digest(folder) == undisturbed(engine, files, frozen, tmp_path / "again", "webdataset")
+
+
+def test_what_was_begun_under_another_name_or_with_a_removed_photo_is_written_anew(
+    engine: Engine, files: Storage, frozen: DatasetVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removed catalog has another name, and its photos stay in versions that runs use."""
+    monkeypatch.setattr(Kohya, "SHARD_PHOTOS", 4)
+    with transaction(engine) as session:
+        outgoing = gather(session, files, frozen.id)
+
+    def stop(count: int) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        writing.write(tmp_path / "a", outgoing, "kohya", Wish(), Listener(stop))
+    other = replace(outgoing, name="Removed")
+    writing.write(tmp_path / "a", other, "kohya", Wish())
+    writing.write(tmp_path / "b", other, "kohya", Wish())
+    assert digest(tmp_path / "a") == digest(tmp_path / "b")
+    fewer = replace(other, members=other.members[1:], removed=1)
+    assert writing.write(tmp_path / "a", fewer, "kohya", Wish()).photos == PHOTOS - 1
+    assert not list((tmp_path / "a").rglob(f"{other.members[0].key}.*"))
 
 
 def test_a_stopped_export_leaves_nothing(

@@ -42,6 +42,8 @@ def turn_round(storage: Storage, version: DatasetVersion, without: tuple[str, ..
     lines = [{name: value for name, value in row.items() if name not in without} for row in rows]
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     assert content_hash(read_manifest(manifest)) == version.content_hash
+    if without:
+        version.facts_hash = None
 
 
 @pytest.mark.parametrize("without", [(), NEW_FIELDS])
@@ -93,6 +95,19 @@ def test_a_row_that_is_no_member_is_refused(
     session.execute(delete(Member).where(Member.version_id == version.id, Member.image_id == first.id))
     with pytest.raises(Refused, match="not the one that was frozen"):
         gather(session, storage, version.id)
+
+
+def test_facts_that_were_changed_since_are_refused_where_they_were_recorded(
+    session: Session, storage: Storage, views: tuple[DatasetVersion, dict[str, Image]]
+) -> None:
+    version, _ = views
+    manifest = storage.dataset_folder(version.id) / freezing.MANIFEST
+    manifest.write_text(manifest.read_text("utf-8").replace('"product": "P"', '"product": "Q"'), "utf-8")
+    with pytest.raises(Refused, match="licence, opt-out, labels, product or category, does not give the facts hash"):
+        gather(session, storage, version.id)
+    version.facts_hash = None
+    assert {member.product for member in gather(session, storage, version.id).members} == {"Q"}
+    assert "- **Facts hash (SHA-256):** not recorded" in card.card(session, version.id)
 
 
 def test_the_readme_is_the_card_of_the_version_with_where_the_files_lie(

@@ -46,7 +46,7 @@ def without_authors(session: Session, catalog_id: int) -> list[dict[str, str]]:
 def test_a_round_trip_loses_nothing(session: Session, ending: str) -> None:
     ana, names = cast.person(session), ["a.jpg", "b,\n.jpg", "=c.jpg"]
     pile, other = pile_of(session, names), pile_of(session, names)
-    fit = sets.define(session, pile.id, ana, "Fit", "one", ["slim", "'-wide'", "-loose"])
+    fit = sets.define(session, pile.id, ana, "Fit", "one", ["'90s", "'-wide'", "-loose"])
     faults = sets.define(session, pile.id, ana, "Faults", "many", ["stain", "creases"])
     sets.define(session, pile.id, ana, "Empty", "yes_no")
     note = sets.define(session, pile.id, ana, "Note", "text")
@@ -90,9 +90,66 @@ def test_rows_that_are_not_taken_are_named_and_others_keep_what_they_said(sessio
     ]
 
 
+def given(session: Session, pile: Catalog) -> list[tuple[str, str]]:
+    return [(record["file"], record["label"]) for record in files.records(session, pile.id) if "file" in record]
+
+
+def test_a_foreign_table_keeps_its_apostrophes(session: Session) -> None:
+    ana, pile = cast.person(session), pile_of(session, ["'a.jpg", "=b.jpg", "-c.jpg"])
+    table = "file;set;label\r\n'a.jpg;Era;'90s\r\n'=b.jpg;Era;''70s'\r\n-c.jpg;Era;'+1\r\n"
+    outcome = files.bring_in(session, pile.id, ana, files.read("l.csv", table.encode()))
+    assert (outcome.given, outcome.named) == (3, [])
+    assert given(session, pile) == [("'a.jpg", "'90s"), ("=b.jpg", "''70s'"), ("-c.jpg", "+1")]
+    again = files.bring_in(session, pile.id, ana, files.read("l.csv", as_csv(session, pile.id)))
+    assert (again.given, again.already, again.refused) == (0, 3, 0)
+    assert all(
+        not cell.startswith(("=", "+", "-"))
+        for row in csv.reader(as_csv(session, pile.id).decode().splitlines()[1:])
+        for cell in row
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "l.jsonl",
+            '{"file":"a.jpg","set":"Worn","kind":"yes_no","label":true}\n{"file":"b.jpg","set":"worn","label":false}',
+        ),
+        ("l.csv", "file,set,kind,label\na.jpg,Worn,Yes_No,TRUE\nb.jpg,Worn,,False"),
+        ("l.csv", "file\tset\tkind\tlabel\na.jpg\tWorn\tyes_no\t1\nb.jpg\tWorn\tyes_no\t0"),
+    ],
+)
+def test_true_and_false_are_yes_and_no_where_a_set_asks_that(session: Session, name: str, content: str) -> None:
+    ana, pile = cast.person(session), pile_of(session, ["a.jpg", "b.jpg"])
+    outcome = files.bring_in(session, pile.id, ana, files.read(name, content.encode()))
+    assert (outcome.given, outcome.named) == (2, [])
+    assert given(session, pile) == [("a.jpg", "yes"), ("b.jpg", "no")]
+
+
+def test_what_is_retired_is_given_by_no_file(session: Session) -> None:
+    ana, pile = cast.person(session), pile_of(session, ["a.jpg", "b.jpg"])
+    fit = sets.define(session, pile.id, ana, "Fit", "one", ["slim", "wide"])
+    worn = sets.define(session, pile.id, ana, "Worn", "yes_no")
+    giving.give(session, photo(session, pile, "a.jpg"), ana, giving.LabelAct(fit, fit.values[0]))
+    sets.retire_label(session, fit, fit.values[0].id, ana)
+    sets.retire(session, worn, ana)
+    table = "file,set,label\na.jpg,fit,slim\nb.jpg,fit,slim\nb.jpg,worn,yes\n"
+    outcome = files.bring_in(session, pile.id, ana, files.read("l.csv", table.encode()))
+    assert (outcome.given, outcome.already) == (0, 1)
+    assert outcome.named == [
+        "“b.jpg” does not get slim in “Fit”, which is retired.",
+        "“b.jpg” does not get yes in “Worn”, which is retired.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "why"),
-    [("l.csv", b"file,label\na,b\n", "no column set"), ("l.jsonl", b"{}\n[1]\n", "no object in line 2"),
+    [("l.jsonl", b'{"set":"A","label":["x","y"]}', "a list or an object as label in line 1; write a row"),
+     ("l.jsonl", b'{"set":"A","label":"x\\u0000"}', "a character that is none"),
+     ("l.jsonl", b'{"set":"A","label":"x\\ud800"}', "a character that is none"),
+     ("l.csv", b"set,label,Label\na,b,c\n", "two columns named label"),
+     ("l.csv", b"file,label\na,b\n", "no column set"), ("l.jsonl", b"{}\n[1]\n", "no object in line 2"),
      ("l.jsonl", b"{", "no JSON in line 1"), ("l.csv", b"\xff\xfe\x00", "not UTF-8"), ("l.csv", b"set\0", "null")],
 )  # fmt: skip
 def test_what_is_no_such_file_is_refused(name: str, content: bytes, why: str) -> None:

@@ -115,6 +115,20 @@ def test_the_second_of_two_people_is_told(session: Session, pile: Catalog, ana: 
     assert decide(session, kettle, mei, "rejected", expected_id=hers.id).person_id == mei.id
 
 
+def test_a_new_reason_takes_the_place_of_the_old_one(session: Session, pile: Catalog, ana: Person, mei: Person) -> None:
+    kettle = cast.red_kettle(session, pile)
+    hers = decide(session, kettle, ana, "rejected", "blurred")
+    assert decide(session, kettle, mei, "rejected", expected_id=0).id == hers.id
+    assert decide(session, kettle, mei, "rejected", "blurred", expected_id=0).id == hers.id
+    with pytest.raises(Conflict, match="Ana rejected this photo a moment ago: blurred"):
+        decide(session, kettle, mei, "rejected", "badly lit", expected_id=0)
+    seen = decide(session, kettle, mei, "rejected", "badly lit", expected_id=hers.id)
+    assert (seen.person_id, seen.reason, seen.parent_id) == (mei.id, "badly lit", hers.id)
+    assert "is rejected again" in undo(session, mei).sentence
+    now = current(session, kettle.id)
+    assert now is not None and (now.id, now.reason) == (hers.id, "blurred")
+
+
 def test_a_rules_decision_never_conflicts(session: Session, pile: Catalog, ana: Person) -> None:
     shoe = cast.blurred_shoe(session, pile)
     apply_rules(session, [shoe.id])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from app import jobs
 from app.captions.tables import Caption
 from app.catalog.tables import Image
 from app.database import utc_now
+from app.datasets.manifest import content_hash, facts_hash, read_manifest
 from app.datasets.tables import DatasetVersion, Member
 from app.training import run_events, runs
 from app.training.tables import TrainingRun
@@ -20,12 +22,17 @@ BEGAN = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 CATEGORIES = ("Kettles", "Shoes", "Vases")
 
 
-def frozen_version(session: Session, photos: int = 12, validation: int = 6) -> DatasetVersion:
-    """A version of captioned photos in three categories; the last `validation` of them are held out."""
+def frozen_version(
+    session: Session, photos: int = 12, validation: int = 6, manifest: Path | None = None
+) -> DatasetVersion:
+    """A version of captioned photos in three categories; the last `validation` of them are held out. It is frozen with
+    the hashes of `manifest`, which takes the place of its own."""
+    rows = read_manifest(manifest) if manifest is not None else None
     pile = cast.catalog(session)
     version = DatasetVersion(
         catalog_id=pile.id, number=1, selection="decision:kept", sentence=f"The {photos} kept photos.",
-        content_hash="5e" * 32, train_count=photos - validation, validation_count=validation, frozen_at=utc_now(),
+        content_hash=content_hash(rows) if rows else "5e" * 32, facts_hash=facts_hash(rows) if rows else None,
+        train_count=photos - validation, validation_count=validation, frozen_at=utc_now(),
     )  # fmt: skip
     session.add(version)
     session.flush()

@@ -159,7 +159,7 @@ def test_a_selection_is_captioned_anew_but_for_what_people_wrote_and_taken_back(
     assert (plain.status_code, plain.headers["location"]) == (303, f"/catalogs/{pile.id}/map")
     moved = client.post(address, data={"q": "", "expected_count": "3"}, headers=JSON)
     assert (moved.status_code, "2 photos now, not 3" in moved.text) == (409, True)
-    for query, why in ((f"id:{mine.id}", "each of these photos has one"), ("id:0", "no photo to caption")):
+    for query, why in ((f"id:{mine.id}", "each of these photos has one"), ("id:0", "gives no photo")):
         refused = client.post(address, data={"q": query}, headers=JSON)
         assert (refused.status_code, why in refused.json()["error"]["sentence"]) == (422, True)
     assert client.post("/catalogs/999999/recaption", headers=JSON).status_code == 404

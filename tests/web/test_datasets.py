@@ -58,6 +58,10 @@ def test_a_frozen_version_shows_its_photos_captions_and_next_step(
     assert "&lt;b&gt;Kettle&lt;/b&gt; number 3." in answer.text
     assert "no product is in both" in answer.text
     assert (version.content_hash or "")[:4] in answer.text
+    assert f'<code class="mono">{(version.facts_hash or "")[:4]} ' in answer.text
+    version.facts_hash = None
+    session.flush()
+    assert "not recorded" in client.get(f"/datasets/{version.id}").text
     assert 'action="/runs"' in answer.text
     assert f'name="version_id" value="{version.id}"' in answer.text
 

@@ -43,6 +43,7 @@ def test_a_catalog_without_photos_or_groups_says_so(client: TestClient, session:
     shown = page(client, pile)
     assert "No open group" in shown and "1 photo has not been compared" in shown
     assert "No group is settled yet" in page(client, pile, state="settled")
+    assert "% settled" not in page(client, pile), "a share of no groups"
     assert client.get(f"/catalogs/{pile.id}/duplicates?grade=like").status_code == 404
 
 

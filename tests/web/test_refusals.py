@@ -166,6 +166,16 @@ def test_who_may_not_name_a_folder_may_not_have_it_tried_again(
     assert client.post(place, data={"reason": "another"}, headers=JSON).status_code == 422
 
 
+def test_an_owner_is_told_that_a_folder_lies_outside_and_not_to_ask_one(
+    client: TestClient, session: Session, asked: Intake
+) -> None:
+    refuse(session, asked, a=EMPTY)
+    asked.folder = "/usr"
+    session.flush()
+    page = client.get(f"/catalogs/{asked.catalog_id}/refused").text
+    assert "cannot be tried again: /usr lies outside the folders" in page and "Only an owner" not in page
+
+
 def test_it_is_said_of_which_source_files_can_be_tried_again_and_why_not(
     client: TestClient, session: Session, pile: Catalog, asked: Intake
 ) -> None:

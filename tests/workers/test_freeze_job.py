@@ -170,7 +170,12 @@ def test_a_version_that_is_whole_says_so_and_one_that_is_not_says_what(
     text = manifest.read_text()
     manifest.write_text(text.replace("Red kettle.", "Red mug."))
     assert "manifest of version 1 was changed" in (verified(engine, settings, version).failure or "")
+    other = re.sub(r'"image_id": (\d+)', lambda found: f'"image_id": {int(found[1]) + 900}', text)
+    manifest.write_text(other)
+    assert "does not give the facts hash any more. Restore it" in (verified(engine, settings, version).failure or "")
     manifest.unlink()
+    assert "is not in the data folder any more" in (verified(engine, settings, version).failure or "")
+    manifest.write_text(text[:-9])
     assert "is not whole" in (verified(engine, settings, version).failure or "")
     manifest.write_text(text)
     assert verified(engine, settings, version).state == "done"

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 from app import jobs
 from app.bulk import operations
 from app.catalog.tables import Catalog
-from app.database import transaction
+from app.database import transaction, utc_now
 from app.jobs import Job
 from app.people import Person
 from app.review.tables import Decision, Operation
@@ -91,6 +91,26 @@ def test_a_stop_half_way_keeps_what_was_done_and_the_rest_comes_when_it_is_asked
     operation, job = work_on(engine, settings, asked)
     assert (job.state, job.done, job.total) == ("done", 3, 3)
     assert (operation.state, operation.changed, kept(engine)) == ("done", PHOTOS, PHOTOS)
+
+
+def test_an_act_that_cannot_go_on_ends_in_a_sentence_and_is_taken_back(
+    engine: Engine, settings: Settings, asked: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = operations.do_next
+
+    def removed_meanwhile(session: operations.Session, operation_id: int) -> int:
+        count = done(session, operation_id)
+        session.get_one(Catalog, asked.catalog_id).removed_at = utc_now()
+        return count
+
+    with monkeypatch.context() as patch:
+        patch.setattr(operation_job.operations, "do_next", removed_meanwhile)
+        operation, job = work_on(engine, settings, asked)
+    assert (job.state, job.failure) == ("failed", "This catalog was removed. What its versions hold is kept with them.")
+    assert (operation.state, operation.changed, kept(engine)) == ("open", 2, 2)
+    undo(engine, asked)
+    operation, _ = work_on(engine, settings, asked)
+    assert (operation.state, kept(engine)) == ("undone", 0)
 
 
 def test_a_worker_that_lost_its_lease_keeps_nothing(

@@ -61,12 +61,9 @@ def _read_part(work: Work) -> dict[str, Any]:
         batch = waiting[start : start + BATCH]
         lines: dict[int, list[TextLine]] = {}
         for image in batch:
-            if image.lines is not None:
-                lines[image.image_id] = list(image.lines)
-                continue
             try:
                 with Pillow.open(view_path(work.storage, image.view_sha256)) as view:
-                    lines[image.image_id] = read(view, image.outline)
+                    lines[image.image_id] = read(view, image.outline, image.lines)
             except (OSError, SyntaxError) as error:
                 log.warning("view of image %s cannot be read: %s", image.image_id, error)
                 passed_over.append(f"{image.file_name} cannot be read")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from app import jobs
+from app.datasets import verifying
 from app.datasets.freezing import MANIFEST
-from app.datasets.manifest import ManifestError, ManifestRow, read_manifest
+from app.datasets.manifest import ManifestRow
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
 from app.settings import PROJECT
@@ -31,11 +32,12 @@ def write_model(work: Work, cache: ModelCache) -> dict[str, Any]:
         jobs.beat(session, work.claim, lease_s=work.lease_s)
         run = runs.get(session, run_id)
         recipe = Recipe.model_validate(run.recipe)
-        dataset_hash = session.get_one(DatasetVersion, run.version_id).content_hash or ""
+        version = session.get_one(DatasetVersion, run.version_id)
         saved = session.query(Checkpoint).filter_by(run_id=run_id, step=step).one_or_none()
         folder = None if saved is None or saved.folder is None else work.storage.root / saved.folder
     if folder is None or not folder.is_dir():
         raise Refused(f"The checkpoint of step {step:,} of run {run_id} is not there any more.")
+    photos = _photos(work, version)
     # torch takes seconds to import, and nothing before needs it.
     from workers.families.export import Origin, export
     from workers.families.fetch import kept_to
@@ -44,7 +46,7 @@ def write_model(work: Work, cache: ModelCache) -> dict[str, Any]:
     try:
         family = cache.family(recipe.family, base, revision=kept_to(recipe, work.storage.run_folder(run_id)))
         with replaced_whole(work.storage.run_folder(run_id) / models.FOLDER) as temporary:
-            origin = Origin(recipe, dataset_hash, step, _photos(work, run.version_id))
+            origin = Origin(recipe, version.content_hash or "", step, photos)
             export(family, folder / "weights", temporary, origin)
     except InputError as refusal:
         raise Refused(str(refusal)) from refusal
@@ -55,10 +57,8 @@ def write_model(work: Work, cache: ModelCache) -> dict[str, Any]:
     return {"step": step}
 
 
-def _photos(work: Work, version_id: int) -> list[ManifestRow]:
-    """The members of a version, whose rights go with the model. Raises Refused where its manifest cannot be read."""
-    manifest = work.storage.dataset_folder(version_id) / MANIFEST
-    try:
-        return read_manifest(manifest) if manifest.is_file() else []
-    except ManifestError as error:
-        raise Refused(str(error)) from error
+def _photos(work: Work, version: DatasetVersion) -> list[ManifestRow]:
+    """The members of a version, whose rights go with the model, none where its manifest is gone. Raises Refused where
+    that is not the one that was frozen."""
+    is_there = (work.storage.dataset_folder(version.id) / MANIFEST).is_file()
+    return verifying.as_frozen(work.storage, version) if is_there else []

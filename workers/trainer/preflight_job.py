@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 from app import jobs
 from app.cycles import hard_stop
 from app.database import transaction
+from app.datasets import verifying
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
@@ -145,10 +146,12 @@ def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Measurement:
     out = _folder(work.storage, asked.id)
     trainer = Trainer.find(out)
     if trainer is None:
+        manifest = work.storage.dataset_folder(asked.version_id) / MANIFEST
+        if changed := _changed(work, asked, manifest):
+            return Measurement({}, "refused", changed)
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         write_recipe(out / "recipe.yaml", recipe)
-        manifest = work.storage.dataset_folder(asked.version_id) / MANIFEST
         given = [str(out / "recipe.yaml"), str(manifest), str(out), *options(work.storage)]
         command = [*bench.engine, "preflight", *given]
         trainer = Trainer.start(command, out, work.settings.worker_threads, allocation=bench.hold())
@@ -159,6 +162,18 @@ def _try(bench: Bench, asked: Preflight, recipe: Recipe) -> Measurement:
         bench.spent_s += time.time() - began
         trainer.hand_over()
     return _outcome(out, events, trainer.exit_code(), began, recipe)
+
+
+def _changed(work: Work, asked: Preflight, manifest: Path) -> str:
+    """In what the manifest is not the one that was frozen; one that is not there the process names."""
+    with work.transaction() as session:
+        version = session.get_one(DatasetVersion, asked.version_id)
+    try:
+        if manifest.is_file():
+            verifying.as_frozen(work.storage, version)
+    except Refused as refusal:
+        return refusal.sentence
+    return ""
 
 
 def _folder(storage: Storage, preflight_id: int) -> Path:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.cycles import hard_stop
 from app.database import transaction
+from app.datasets import verifying
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import DiskFull, Refused, is_disk_full
@@ -203,6 +204,8 @@ def _sit(
         if task.plan.spent_s >= task.plan.limit_s:
             return _settle(work, run_id, out, TrainerEnd(None, is_past_limit=True), None, past.last_seq)
         end_unrecorded(out)
+        if changed := _other_manifest(work, run_id, task.manifest):
+            return changed
         resume = ["--resume"] if past.last_seq or (out / events.FILE).exists() else []
         command = [*engine, str(task.recipe), str(task.manifest), str(out), *options(work.storage), *resume]
         trainer = Trainer.start(command, out, work.settings.worker_threads, work.claim, hold(), past.last_seq)
@@ -331,6 +334,24 @@ def _pause(work: Work, run_id: int, sentence: str) -> Outcome:
         run = runs.get(session, run_id)
         outcome = Outcome("paused", f"{sentence} {PAUSED} {_snapshot(session, run).kept}", "disk_full")
         runs.end(session, run, outcome.state, outcome.reason, outcome.cause)
+    return outcome
+
+
+def _other_manifest(work: Work, run_id: int, manifest: Path) -> Outcome | None:
+    """The end of a run whose manifest is not the one that was frozen; one that is not there the trainer names."""
+    if not manifest.is_file():
+        return None
+    with work.transaction() as session:
+        version = session.get_one(DatasetVersion, runs.get(session, run_id).version_id)
+    try:
+        verifying.as_frozen(work.storage, version)
+    except Refused as refusal:
+        outcome = Outcome("failed", refusal.sentence, "refused")
+    else:
+        return None
+    with work.transaction() as session:
+        jobs.beat(session, work.claim, lease_s=work.lease_s)
+        runs.end(session, runs.get(session, run_id), outcome.state, outcome.reason, outcome.cause)
     return outcome
 
 

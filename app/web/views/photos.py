@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -153,6 +153,10 @@ class Photo:
         """What kinds of text stand in the picture, in words; empty where none was read."""
         kinds = self.lettering.kinds if self.lettering else []
         return ", ".join(KIND_WORDS[kind] for kind in text_kinds.KINDS if kind in kinds)
+
+    def unseen(self) -> Photo:
+        """It, as for somebody who shall not see what was decided."""
+        return replace(self, decision=None, suggestion=None, decisions=())
 
     @property
     def decision_id(self) -> int:

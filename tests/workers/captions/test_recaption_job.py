@@ -13,7 +13,7 @@ from app.bulk import operations
 from app.captions import writing
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
-from app.database import transaction
+from app.database import transaction, utc_now
 from app.jobs import Job
 from app.people import Person
 from app.review.tables import Operation
@@ -113,6 +113,21 @@ def test_a_stop_keeps_whole_batches_and_the_rest_goes_on_later(
         operations.go_on(session, asked.id, session.get_one(Person, asked.person_id))
     operation, job = work(engine, settings, asked, looking(Parrot()))
     assert (operation.state, operation.changed, operation.passed_over) == ("done", PHOTOS - 1, 1)
+
+
+def test_nothing_more_is_looked_at_of_a_catalog_that_was_removed(
+    engine: Engine, settings: Settings, asked: Operation
+) -> None:
+    parrot = Parrot()
+
+    def remove() -> None:
+        with transaction(engine) as session:
+            session.get_one(Catalog, asked.catalog_id).removed_at = utc_now()
+
+    parrot.on_look = remove
+    operation, job = work(engine, settings, asked, looking(parrot))
+    assert (job.state, "This catalog was removed" in (job.failure or "")) == ("failed", True)
+    assert (len(parrot.looks), operation.changed, operation.state) == (2, 0, "open")
 
 
 def test_a_batch_that_broke_is_looked_at_again_and_others_are_not(

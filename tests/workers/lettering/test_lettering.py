@@ -17,7 +17,7 @@ from app import broker, jobs
 from app.catalog import lettering
 from app.catalog.files import view_path
 from app.catalog.tables import Image, Lettering, Signals
-from app.catalog.text_lines import TextLine, is_beside
+from app.catalog.text_lines import TextLine, is_beside, share_of
 from app.database import transaction
 from app.jobs import Job
 from app.selection import browse
@@ -28,7 +28,7 @@ from app.storage import Storage
 from tests import cast
 from workers import celery_app, cpu
 from workers.lettering import reader
-from workers.lettering.reader import LETTERING_VERSION, read
+from workers.lettering.reader import LETTERING_VERSION, READ_SINCE, read
 from workers.signals.measure import measure
 
 SEND_DUE = broker.send_due
@@ -147,6 +147,35 @@ def test_a_catalog_is_read_once_and_its_words_are_searched_for(engine: Engine, s
         lettering.record(session, LETTERING_VERSION, {tagged_id: [], plain_id: []})
     again = job_of(engine, settings, catalog_id)
     assert again.result["photos"] == 1, "what was read is not read again"
+
+
+def test_to_what_an_earlier_version_read_only_tiles_are_added(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, tea = Storage(settings.data_dir), TextLine("TEA", 0.99, (0.1, 0.1, 0.2, 0.2), True)
+    mark = TextLine("ANA PHOTO", 0.98, (0.3, 0.3, 0.6, 0.4), False, is_tiled=True)
+    monkeypatch.setattr(reader, "_lines", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(reader, "with_tiled", lambda _, lines, read: [mark, *lines])
+    with transaction(engine) as session:
+        pile = cast.catalog(session)
+        catalog_id, photo = pile.id, cast.image(session, pile)
+        photo_id = photo.id
+        kept(storage, photo, labelled())
+        lettering.record(session, READ_SINCE, {photo_id: [tea]})
+        before = session.get_one(Lettering, photo_id)
+        before.lines = [{key: value for key, value in line.items() if key != "is_tiled"} for line in before.lines]
+    assert job_of(engine, settings, catalog_id).result == {"photos": 1, "passed_over": []}
+    with transaction(engine) as session:
+        now = session.get_one(Lettering, photo_id)
+        assert (now.version, now.kinds, now.words) == (LETTERING_VERSION, ["text", "watermark"], "ANA PHOTO\nTEA")
+        assert lettering.lines_of(now) == [tea, mark]
+
+
+def test_what_lies_under_two_boxes_is_covered_once() -> None:
+    assert share_of([(0.0, 0.0, 0.5, 0.2)] * 3) == 0.1
+    assert share_of([(0.0, 0.0, 0.5, 0.2), (0.25, 0.1, 0.75, 0.3)]) == pytest.approx(0.175)
+    assert share_of([(0.0, 0.0, 0.1, 0.1), (0.5, 0.5, 0.6, 0.6), (0.0, 0.5, 0.1, 0.6)]) == pytest.approx(0.03)
+    assert share_of([]) == 0.0
 
 
 def test_reading_comes_behind_everything_else(

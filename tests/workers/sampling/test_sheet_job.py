@@ -185,7 +185,7 @@ def test_the_real_engine_trains_a_run_and_the_real_sampler_draws_its_sheet(
 ) -> None:
     """From a frozen version to a whole sheet, with a base of a few thousand weights."""
     with transaction(engine) as session:
-        version = frozen_version(session, photos=4, validation=1)
+        version = frozen_version(session, photos=4, validation=1, manifest=manifest)
         run = runs.request_run(session, version, recipe().base, recipe(steps=4, checkpoint_every=2, validate_every=2))
         run_id, version_id, job_id = run.id, version.id, run.job_id or 0
     folder = Storage(settings.data_dir).dataset_folder(version_id)

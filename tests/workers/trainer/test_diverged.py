@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select
 
 from app import jobs
 from app.database import transaction
+from app.datasets.manifest import content_hash, read_manifest
 from app.errors import Conflict
 from app.evaluation import sheets
 from app.jobs import Job
@@ -37,7 +38,7 @@ HOT = {
 
 def ask(engine: Engine, data_dir: Path, manifest: Path, base: Path, recipe: Recipe) -> tuple[int, int]:
     with transaction(engine) as session:
-        version = frozen_version(session)
+        version = frozen_version(session, manifest=manifest)
         shutil.copytree(manifest.parent, Storage(data_dir).dataset_folder(version.id))
         run = runs.request_run(session, version, str(base), recipe)
         return run.id, run.job_id or 0
@@ -77,7 +78,9 @@ def test_a_run_that_explodes_is_red_and_its_good_checkpoints_are_usable(
     with transaction(engine) as session:
         assert jobs.get(session, export.id).state == "done"
     assert models.written_from(out) == earlier
-    assert json.loads((out / "model" / "packshot.json").read_text())["dataset_hash"] == "5e" * 32
+    assert json.loads((out / "model" / "packshot.json").read_text())["dataset_hash"] == content_hash(
+        read_manifest(manifest)
+    )
     assert ("model_written", f"The finished model is now that of step {earlier}.") in notes(engine, run_id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from decimal import Decimal
@@ -267,6 +268,19 @@ def test_nothing_is_measured_with_money_that_is_not_there(engine: Engine, settin
     refused, job = measure(engine, priced, late)
     assert (refused.state, refused.reason, job.state) == ("refused", preflights.NO_MONEY, "done")
     assert not (Storage(settings.data_dir).root / "preflights" / str(late.id)).exists()
+
+
+def test_nothing_is_measured_with_another_manifest(engine: Engine, settings: Settings, manifest: Path) -> None:
+    with transaction(engine) as session:
+        version = frozen_version(session, manifest=manifest)
+        folder = Storage(settings.data_dir).dataset_folder(version.id)
+        asked = preflights.request_preflight(session, version, RECIPE)
+    shutil.copytree(manifest.parent, folder)
+    text = (folder / manifest.name).read_text()
+    (folder / manifest.name).write_text(text.replace("}", ', "licence": "CC0"}', 1))
+    refused, _ = measure(engine, settings, asked)
+    assert "does not give the facts hash any more" in (refused.reason or "")
+    assert refused.measured == {} and refused.state != "passed"
 
 
 def test_asking_twice_is_one_preflight(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.database import transaction, utc_now
+from app.datasets.tables import DatasetVersion
 from app.evaluation import sheets
 from app.settings import Settings
 from app.storage import Storage
@@ -59,6 +61,17 @@ def test_a_run_is_trained_to_its_end(engine: Engine, settings: Settings, run_id:
         sheet = sheets.latest_of(session, run_id)
         assert sheet is not None, "the end of a run asks for its sheet"
         assert jobs.get(session, sheet.job_id or 0).kind == "sheet.draw"
+
+
+def test_a_run_learns_from_no_manifest_but_the_one_that_was_frozen(
+    engine: Engine, settings: Settings, run_id: int, out: Path, manifest: Path
+) -> None:
+    with transaction(engine) as session:
+        version = session.get_one(DatasetVersion, runs.get(session, run_id).version_id)
+        shutil.copytree(manifest.parent, Storage(settings.data_dir).dataset_folder(version.id))
+    run = train(engine, settings, run_id)
+    assert (run.state, run.cause, (out / "starts").exists()) == ("failed", "refused", False)
+    assert "does not give the content hash any more. Restore it from a backup" in (run.reason or "")
 
 
 def test_a_message_delivered_twice_starts_one_trainer(

@@ -94,7 +94,7 @@ async function decide(value) {
     if (!said || sayUnderWay(said)) return;
     if (isOne) tiles[0].dataset.decision = said.decision_id;
     outdated(tiles);
-    toast(said.sentence, { label: "Undo", key: "z", run: undo });
+    toast(said.sentence, said.changed === 0 ? null : { label: "Undo", key: "z", run: undo });
     picks.draw();
     recountSoon();
   } catch (error) {

@@ -39,7 +39,7 @@ async function label(button, form) {
     });
     if (sayUnderWay(said)) return;
     outdated(tiles);
-    toast(said.sentence, { label: "Undo", key: "z", run: undo });
+    toast(said.sentence, said.changed === 0 ? null : { label: "Undo", key: "z", run: undo });
     recountSoon();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;

@@ -6,34 +6,41 @@ import { fetchPoints, Lasso, nearestTo } from "./map_points.js";
 import { Painter } from "./map_gl.js";
 import { Legend } from "./map_legend.js";
 import { placeLabels } from "./map_labels.js";
+import { View } from "./map_view.js";
 
 const stage = document.querySelector("[data-map]");
 const STEP = 60; // CSS pixels that an arrow moves the map
 const MOST_CORNERS = 1000;
 const REACH = 10;
 
+function leave(canvas, said) {
+  said.hidden = false;
+  for (const part of [canvas, stage.querySelector(".map-tools"), stage.querySelector("#map-said")]) part.hidden = true;
+}
+
 async function start() {
   const canvas = stage.querySelector("[data-canvas]");
   const painter = Painter.on(canvas);
-  if (!painter) {
-    stage.querySelector("[data-none]").hidden = false;
-    stage.querySelector(".map-tools").hidden = true;
-    canvas.hidden = true;
-    return;
+  if (!painter) return leave(canvas, stage.querySelector("[data-none]"));
+  let points;
+  try {
+    points = await fetchPoints(stage.dataset.map);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const said = stage.querySelector("[data-failed]");
+    said.querySelector("span").textContent = error.message;
+    return leave(canvas, said);
   }
-  const points = await fetchPoints(stage.dataset.map);
   painter.take(points);
   const legend = new Legend(document.querySelector("[data-legend]"), points, paint);
-  const view = { x: 0.5, y: 0.5, scale: 1 };
+  const view = new View(canvas);
+  const { toScreen, toMap } = view;
   let mode = "lasso";
   let lasso = new Lasso(points); // the one that is being drawn; its corners are in the map's 0 to 1
   const drop = () => { lasso = new Lasso(points); };
   let drag = null;
   let waiting = 0;
-
-  const middle = () => [canvas.clientWidth / 2, canvas.clientHeight / 2];
-  const toScreen = (x, y) => [middle()[0] + (x - view.x) * view.scale, middle()[1] - (y - view.y) * view.scale];
-  const toMap = (left, top) => [view.x + (left - middle()[0]) / view.scale, view.y - (top - middle()[1]) / view.scale];
+  let isStale = true; // the picture is of another view, or in other colours
 
   function paint() {
     painter.colourBy(...legend.paint);
@@ -41,32 +48,29 @@ async function start() {
   }
 
   function redraw() {
+    isStale = true;
+    refresh();
+  }
+
+  // Draws the lasso anew, and of the points what is not there yet.
+  function refresh() {
     waiting ||= requestAnimationFrame(() => {
       waiting = 0;
-      painter.draw(view);
-      placeLabels(stage, toScreen);
+      if (isStale) {
+        painter.draw(view);
+        placeLabels(stage, toScreen);
+      } else painter.more();
+      isStale = false;
       drawLasso();
+      if (!painter.isWhole) refresh();
     });
-  }
-
-  function whole() {
-    Object.assign(view, { x: 0.5, y: 0.5, scale: Math.max(80, Math.min(canvas.clientWidth, canvas.clientHeight) - 90) });
-    redraw();
-  }
-
-  function zoom(factor, left = middle()[0], top = middle()[1]) {
-    const [x, y] = toMap(left, top);
-    view.scale = Math.min(60_000, Math.max(60, view.scale * factor));
-    view.x = x - (left - middle()[0]) / view.scale;
-    view.y = y + (top - middle()[1]) / view.scale;
-    redraw();
   }
 
   function drawLasso() {
     const { corners } = lasso;
     const drawn = corners.map(([x, y]) => toScreen(x, y).map((value) => value.toFixed(1)).join(","));
     stage.querySelector("[data-lasso] polygon").setAttribute("points", drawn.join(" "));
-    const [left, top] = middle();
+    const [left, top] = view.middle;
     const isByKeys = mode === "lasso" && document.activeElement === canvas && canvas.matches(":focus-visible");
     stage.querySelector("[data-lasso] .cross").setAttribute(
       "d", isByKeys ? `M${left - 8} ${top}h16M${left} ${top - 8}v16` : "");
@@ -82,7 +86,7 @@ async function start() {
   async function close(event) {
     const drawn = lasso.corners;
     drop();
-    redraw();
+    refresh();
     if (drawn.length < 3) return;
     const way = event.shiftKey && !event.isByKeys ? "add" : event.altKey ? "take" : "new";
     const q = [stage.dataset.query, way === "add" ? "" : legend.terms].filter(Boolean).join(" ");
@@ -125,25 +129,28 @@ async function start() {
     if (mode === "move") {
       view.x = drag.x - (offsetX - drag.left) / view.scale;
       view.y = drag.y + (offsetY - drag.top) / view.scale;
-    } else if (lasso.corners.length < MOST_CORNERS) lasso.push(toMap(offsetX, offsetY));
-    redraw();
+      return void redraw();
+    }
+    if (lasso.corners.length < MOST_CORNERS) lasso.push(toMap(offsetX, offsetY));
+    refresh();
   });
   canvas.addEventListener("pointerup", (event) => {
     const wasFar = drag?.isFar;
     drag = null;
     if (wasFar) return void (mode === "lasso" && close(event));
     drop();
-    redraw();
+    refresh();
     const found = look(event.offsetX, event.offsetY);
     if (found >= 0) location.assign(`/images/${points.ids[found]}?q=${encodeURIComponent(stage.dataset.query)}`);
   });
-  canvas.addEventListener("pointercancel", () => { drag = null; drop(); redraw(); });
+  canvas.addEventListener("pointercancel", () => { drag = null; drop(); refresh(); });
   canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
-    zoom(Math.exp(-event.deltaY / 400), event.offsetX, event.offsetY);
+    view.zoom(Math.exp(-event.deltaY / 400), [event.offsetX, event.offsetY]);
+    redraw();
   }, { passive: false });
-  for (const name of ["focus", "blur"]) canvas.addEventListener(name, redraw);
+  for (const name of ["focus", "blur"]) canvas.addEventListener(name, refresh);
 
   stage.addEventListener("click", ({ target }) => {
     const asked = target.closest("[data-mode]")?.dataset.mode;
@@ -157,8 +164,10 @@ async function start() {
       redraw();
     }
     const way = target.closest("[data-zoom]")?.dataset.zoom;
-    if (way === "whole") whole();
-    else if (way) zoom(way === "in" ? 1.5 : 1 / 1.5);
+    if (!way) return;
+    if (way === "whole") view.whole();
+    else view.zoom(way === "in" ? 1.5 : 1 / 1.5);
+    redraw();
   });
 
   const MOVES = { Left: [-1, 0], Right: [1, 0], Up: [0, 1], Down: [0, -1] };
@@ -173,11 +182,14 @@ async function start() {
     return true;
   });
 
+  // A GPU that slept, or was taken by others, has lost the points.
+  canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+  canvas.addEventListener("webglcontextrestored", () => location.reload());
   new ResizeObserver(redraw).observe(canvas);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
   new MutationObserver(paint).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  view.whole();
   paint();
-  whole();
   stage.dataset.ready = "1";
 }
 

@@ -1,5 +1,13 @@
-// Draws points with WebGL: one call for all of them, each with a colour and a shape by its value. Whoever does not tell
-// red from green tells a dot from a cross.
+// Draws points with WebGL, each with a colour and a shape by its value: whoever does not tell red from green tells a dot
+// from a cross.
+//
+// A frame draws as many as it has time for, and the frames behind it add the rest to the same picture. So the map follows
+// the hand where a program stands in for the GPU, which takes about a microsecond for a point: what moves is an even part
+// of the points, for they come in an order of chance, and what rests is all of them.
+
+const SLICE_MS = 6; // of a frame's 16: the page around the map is drawn in it too
+const FIRST = 4000;
+const LEAST = 500;
 
 const VERTEX = `
 attribute vec2 place; attribute float code; attribute float chosen;
@@ -8,11 +16,10 @@ uniform float isAll; uniform vec4 faint;
 varying vec4 colour; varying float shape;
 void main() {
   int value = int(code + 0.5);
-  vec4 own = faint; float form = 0.0;
-  for (int i = 0; i < 9; i++) { if (i == value) { own = colours[i]; form = shapes[i]; } }
+  vec4 own = colours[value];
   bool isLit = isAll > 0.5 || chosen > 0.5;
   colour = isLit ? own : vec4(faint.rgb, own.a * faint.a);
-  shape = form;
+  shape = shapes[value];
   vec2 at = place * scale + offset;
   gl_Position = own.a > 0.0 ? vec4(at, isLit ? 0.0 : 0.5, 1.0) : vec4(2.0, 2.0, 0.0, 1.0);
   gl_PointSize = isLit ? size : size * 0.75;
@@ -58,6 +65,8 @@ export class Painter {
     gl.useProgram(program);
     this.program = program;
     this.buffers = {};
+    this.slice = FIRST;
+    this.drawn = 0;
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.enable(gl.DEPTH_TEST);
@@ -90,7 +99,8 @@ export class Painter {
     gl.uniform4fv(gl.getUniformLocation(program, "faint"), new Float32Array(faint));
   }
 
-  // `view`: {x, y, scale}, the map's place in the middle of the canvas and CSS pixels for the map's whole side.
+  // `view`: {x, y, scale}, the map's place in the middle of the canvas and CSS pixels for the map's whole side. Begins
+  // a picture; `more` goes on with it.
   draw(view) {
     const { gl, canvas, program } = this;
     const ratio = devicePixelRatio || 1;
@@ -109,6 +119,26 @@ export class Painter {
     const crowd = Math.sqrt(4000 / Math.max(this.count, 1));
     const size = Math.min(14, Math.max(2.5, 4.6 * Math.min(1.4, crowd) * Math.sqrt(view.scale / Math.min(width, height))));
     gl.uniform1f(gl.getUniformLocation(program, "size"), size * ratio);
-    gl.drawArrays(gl.POINTS, 0, this.count);
+    this.drawn = 0;
+    this.more();
+  }
+
+  get isWhole() {
+    return this.drawn >= this.count;
+  }
+
+  // The next points of the picture, as many as the ones before say that a frame can draw. Reading a pixel waits for them.
+  more() {
+    const { gl } = this;
+    const many = Math.min(this.slice, this.count - this.drawn);
+    if (many <= 0) return;
+    const began = performance.now();
+    gl.drawArrays(gl.POINTS, this.drawn, many);
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
+    const fits = (many * SLICE_MS) / Math.max(performance.now() - began, 0.1);
+    this.drawn += many;
+    // The last slice of a picture may be of a few points, which say little of how many would fit.
+    if (many < this.slice && fits > many) return;
+    this.slice = Math.round(Math.max(LEAST, Math.min(this.slice * 2, Math.max(this.slice / 2, fits))));
   }
 }

@@ -1,9 +1,9 @@
 // The points of a map as they are sent: numbers, one after the other (app/selection/map_points.py).
 
+import { getBytes } from "./net.js";
+
 export async function fetchPoints(address) {
-  const answer = await fetch(address, { credentials: "same-origin" });
-  if (!answer.ok) throw new Error(`points: ${answer.status}`);
-  return unpack(await answer.arrayBuffer());
+  return unpack(await getBytes(address));
 }
 
 export function unpack(bytes) {

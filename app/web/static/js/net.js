@@ -57,6 +57,11 @@ export async function getJson(url, options = {}) {
   return (await request(url, options, "application/json")).json();
 }
 
+// Numbers, as they were packed: an ArrayBuffer.
+export async function getBytes(url) {
+  return (await request(url, {}, "application/octet-stream, application/json")).arrayBuffer();
+}
+
 // Post form fields; the answer as JSON (null when it is empty).
 export async function post(url, data, options = {}) {
   const sent = { ...options, method: "POST", body: body(data), headers: { "X-CSRF-Token": csrf(), ...options.headers } };

@@ -38,7 +38,7 @@ const assign = (button, picks, tiles) => tried(async () => {
   const said = await post(button.formAction, { q, person_id: button.value, expected_count: isOne ? 1 : picks.count });
   if (sayUnderWay(said)) return;
   await showAnew();
-  toast(said.sentence, undoOf(said.operation_id));
+  toast(said.sentence, said.changed ? undoOf(said.operation_id) : null);
 });
 
 // data-operation="12": when its job is over, the page is shown anew and what was done is said.

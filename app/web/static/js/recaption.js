@@ -28,7 +28,7 @@ async function recaption(button, tiles) {
     });
     if (sayUnderWay(said)) return;
     outdated(tiles);
-    toast(said.sentence, undoOf(said.operation_id));
+    toast(said.sentence, said.changed ? undoOf(said.operation_id) : null);
     recountSoon();
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;

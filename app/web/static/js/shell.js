@@ -10,3 +10,4 @@ import "./times.js";
 import "./forms.js";
 import "./toast.js";
 import "./dropping.js";
+import "./absent.js";
