@@ -46,6 +46,11 @@ class Spent:
     tokens_out: int = 0
     amount: float = 0.0
 
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(
+            self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out, self.amount + other.amount
+        )  # fmt: skip
+
 
 def place_of(captioner: str, settings: Settings) -> Place:
     """Where a captioner runs: the facts captioner in the database, others at the server, where one is set."""

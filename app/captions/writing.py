@@ -70,11 +70,18 @@ def propose(
     return proposed if _is_first(session, proposed) else None
 
 
+def propose_many(
+    session: Session, captions: Mapping[int, tuple[str, dict[str, Any]]], captioner: str, kind: Kind = "long"
+) -> list[int]:
+    """As `propose`, of many photos in a few statements, text and settings by photo. The photos that got theirs."""
+    return replace(session, captions, captioner, None, CaptionText.written_by.not_in(AUTHORS), kind)[0]
+
+
 def replace(
     session: Session,
     captions: Mapping[int, tuple[str, dict[str, Any]]],
     captioner: str,
-    operation_id: int,
+    operation_id: int | None,
     gives_way: ColumnElement[bool],
     kind: Kind = "long",
 ) -> tuple[list[int], int]:
@@ -102,7 +109,7 @@ def replace(
     rows = (
         select(
             fresh.c.image_id, fresh.c.text, literal("captioner"), literal(captioner), cast(fresh.c.settings, JSONB),
-            old.c.id, literal(now), literal(operation_id), literal(kind),
+            old.c.id, literal(now), literal(operation_id, BigInteger), literal(kind),
         )
         .outerjoin_from(fresh, old, old.c.image_id == fresh.c.image_id)
         .where(is_open)

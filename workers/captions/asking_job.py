@@ -7,7 +7,8 @@ again under the same run, however often a worker is killed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 # So many photos are looked up at once, and put in order by their size, so that those of a batch are alike.
 LOOKED_UP_AT_ONCE: Final = 256
 NAMED_AT_MOST: Final = 20
+# What a small model answers in less is kept together: a transaction for each would take as long as the model does.
+KEPT_EVERY_S: Final = 0.5
 OnKept = Callable[[Session, Sequence[Answered]], None]
 
 
@@ -74,6 +77,10 @@ class AskingRun:
     written: int = 0
     failed: int = 0
     passed_over: list[str] = field(default_factory=list)
+    note: str | None = None  # none was told yet: the one about loading stands
+    waiting: list[Answered] = field(default_factory=list)  # answered, and not kept yet
+    took: Spent = field(default_factory=Spent)  # what these took
+    kept_at: float = field(default_factory=time.monotonic)
 
     def all_of(self, image_ids: Sequence[int]) -> None:
         """Ask about each photo that the run has no text of. Raises Refused where the captioner can do no more,
@@ -89,9 +96,15 @@ class AskingRun:
             # So many threads that a whole batch is read while the one before it is asked about.
             threads = max(2, self.captioner.at_once // 2) if self.captioner.looks else 1
             with closing(ahead(self._read, rows, threads)) as photos:
-                for batch in _batches(photos, self.captioner.at_once):
-                    self._ask(batch)
-                    self.work.go_on()
+                try:
+                    for batch in _batches(photos, self.captioner.at_once):
+                        self._ask(batch)
+                        if not self.captioner.answers_together or time.monotonic() - self.kept_at >= KEPT_EVERY_S:
+                            self._keep()
+                            self.work.go_on()
+                finally:
+                    self._keep()
+            self.work.go_on()
 
     def _rows(self, image_ids: Sequence[int]) -> list[PhotoRow]:
         """The photos that are still there, in order of their size."""
@@ -123,26 +136,27 @@ class AskingRun:
     def _ask(self, batch: Sequence[ReadPhoto]) -> None:
         """Ask about a batch, and about those whose answers were broken once more."""
         unread = [photo for photo in batch if photo.picture is None and self.captioner.looks]
-        self._keep([self._offer(photo.row, failure="cannot be read") for photo in unread], batch, Spent())
-        again = self._ask_once([photo for photo in batch if photo not in unread], {}, batch)
+        self.waiting += [self._offer(photo.row, failure="cannot be read") for photo in unread]
+        again = self._ask_once([photo for photo in batch if photo not in unread], {})
         if again:
-            self._ask_once([photo for photo in batch if photo.row.image_id in again], again, batch)
+            self._ask_once([photo for photo in batch if photo.row.image_id in again], again)
         money = ""
         if isinstance(self.captioner, ServerCaptioner) and self.captioner.purse.prices.is_paid:
             money = self.captioner.purse.words
         counted = f"{self.failed} passed over" if self.failed else ""
-        self.work.tell(note=" · ".join(part for part in (counted, money) if part))
+        note = " · ".join(part for part in (counted, money) if part)
+        if note != self.note:
+            self.work.tell(note=note)
+            self.note = note
 
-    def _ask_once(
-        self, photos: Sequence[ReadPhoto], broken: dict[int, str], batch: Sequence[ReadPhoto]
-    ) -> dict[int, str]:
+    def _ask_once(self, photos: Sequence[ReadPhoto], broken: dict[int, str]) -> dict[int, str]:
         """Ask about these photos, `broken` by why their answers before were. Keeps what can be kept, and why what is
         broken again cannot; returns the newly broken."""
         rows = {photo.row.image_id: photo.row for photo in photos}
         questions = [self._question(photo, broken.get(photo.row.image_id, "")) for photo in photos]
         newly: dict[int, str] = {}
         try:
-            for some in _as_they_come(self.captioner.answer(questions)):
+            for some in self._as_they_come(questions):
                 offers = []
                 for answer in some:
                     row = rows[answer.image_id]
@@ -150,14 +164,26 @@ class AskingRun:
                         offers.append(self._judged(row, answer))
                     except BrokenAnswer as why:
                         if row.image_id in broken:
-                            failure = f"{broken[row.image_id]} AskingRun again: {why}"
+                            failure = f"{broken[row.image_id]} Asked again: {why}"
                             offers.append(self._offer(row, answer, failure=failure))
                         else:
                             newly[row.image_id] = str(why)
-                self._keep(offers, batch, self._spent(some))
+                self.waiting += offers
+                self.took += self._spent(some)
+                if not self.captioner.answers_together:
+                    self._keep()
         except InputError as refusal:
             raise Refused(str(refusal)) from refusal
         return newly
+
+    def _as_they_come(self, questions: Sequence[PhotoQuestion]) -> Iterator[list[PhotoAnswer]]:
+        """A model's answers come all at once; a server's come one by one, each paid for, and are kept so."""
+        answered = self.captioner.answer(questions)
+        if self.captioner.answers_together:
+            yield list(answered)
+            return
+        for answer in answered:
+            yield [answer]
 
     def _question(self, photo: ReadPhoto, broken: str) -> PhotoQuestion:
         asking, row = self.asking, photo.row
@@ -198,8 +224,10 @@ class AskingRun:
         prices = self.captioner.purse.prices if isinstance(self.captioner, ServerCaptioner) else Prices()
         return Spent(tokens_in, tokens_out, prices.of(tokens_in, tokens_out) if is_paid else 0.0)
 
-    def _keep(self, offers: Sequence[Answered], batch: Sequence[ReadPhoto], spent: Spent) -> None:
-        """Keep answers under the job's token, with what follows from them and what they took."""
+    def _keep(self) -> None:
+        """Keep what was answered under the job's token, with what follows from it and what it took."""
+        offers, spent = self.waiting, self.took
+        self.waiting, self.took, self.kept_at = [], Spent(), time.monotonic()
         if not offers and spent == Spent():
             return
         self.done += len(offers)
@@ -268,12 +296,3 @@ def _batches(photos: Iterator[ReadPhoto], size: int) -> Iterator[list[ReadPhoto]
             batch = []
     if batch:
         yield batch
-
-
-def _as_they_come(answers: Iterable[PhotoAnswer]) -> Iterator[list[PhotoAnswer]]:
-    """A model's answers come all at once and are kept together; a server's come one by one, each paid for."""
-    if isinstance(answers, list):
-        yield answers
-        return
-    for answer in answers:
-        yield [answer]

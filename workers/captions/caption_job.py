@@ -15,8 +15,8 @@ from app import jobs
 from app.captions import proposing, runs
 from app.captions.run_tables import CaptionRun
 from app.captions.runs import Answered, Place
-from app.captions.writing import propose
-from app.catalog.tables import Image
+from app.captions.tables import OF_KIND
+from app.captions.writing import propose_many
 from app.errors import Refused
 from workers.captions import transformer
 from workers.captions.asking_job import AskingRun, asking_of, at_server
@@ -42,9 +42,7 @@ def propose_all(work: Work) -> dict[str, Any] | Cut:
 
 
 def _plan(work: Work) -> list[jobs.JobPart]:
-    return [
-        jobs.JobPart({**work.arguments, "image_ids": list(some)}, len(some)) for some in cut_evenly(_awaiting(work))
-    ]
+    return [_part(work, some) for some in cut_evenly(_awaiting(work))]
 
 
 def _propose_part(work: Work) -> dict[str, Any]:
@@ -75,11 +73,9 @@ def ask(work: Work) -> dict[str, Any] | Cut:
 
 def _write(work: Work, place: Place, ready: Ready) -> dict[str, Any] | Cut:
     def plan(work: Work) -> list[jobs.JobPart]:
-        parts = _plan(work) if "run_id" not in work.arguments else [_part(work, work.arguments["image_ids"])]
-        if place == "server" and parts:
-            # Many workers would ask so many at once each.
-            return [_part(work, [image_id for part in parts for image_id in part.arguments["image_ids"]])]
-        return parts
+        ids = work.arguments["image_ids"] if "run_id" in work.arguments else _awaiting(work)
+        # Many workers would ask a server so many at once each.
+        return [_part(work, some) for some in ([ids] if place == "server" and ids else cut_evenly(ids))]
 
     return shared(work, plan, lambda part: _look_part(part, place, ready), _end)
 
@@ -117,13 +113,11 @@ def _run_of(work: Work, session: Session, place: Place) -> CaptionRun:
 
 def _propose(session: Session, asked: AskingRun, offers: Sequence[Answered]) -> None:
     """Make what was answered current, where no person's and no given caption stands."""
-    for offer in offers:
-        image = session.get_one(Image, offer.image_id)
-        new = [
-            propose(session, image, text, asked.captioner.name, offer.settings, kind)
-            for kind, text in offer.texts.items()
-        ]
-        asked.written += any(caption is not None for caption in new)
+    written: set[int] = set()
+    for kind in OF_KIND:
+        texts = {offer.image_id: (offer.texts[kind], offer.settings) for offer in offers if kind in offer.texts}
+        written.update(propose_many(session, texts, asked.captioner.name, kind))
+    asked.written += len(written)
 
 
 def model_of(models: ModelCache, model: str, load: Load) -> Captioner:

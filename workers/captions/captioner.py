@@ -62,6 +62,11 @@ class Captioner(Protocol):
         """Whether it looks at pictures: without, none are read for it."""
         ...
 
+    @property
+    def answers_together(self) -> bool:
+        """Whether the answers to all questions come at once, and not each by itself."""
+        ...
+
     def obstacle(self, asking: Asking) -> str:
         """Why it cannot be asked so, in a sentence; "" where it can."""
         ...

@@ -18,6 +18,7 @@ class FactsCaptioner:
     revision: str = ""
     at_once: int = 200
     looks: bool = False
+    answers_together: bool = True
 
     def obstacle(self, asking: Asking) -> str:
         """It writes the long caption, as it does."""

@@ -27,7 +27,8 @@ class Purse:
     currency: str = "€"
     _reserved: float = 0.0
     _dearest_in: int = _TOKENS_AT_FIRST
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _asked: int = 0
+    _settled: threading.Condition = field(default_factory=threading.Condition)
 
     @property
     def words(self) -> str:
@@ -36,21 +37,29 @@ class Purse:
         return f"{self.currency}{self.spent:,.2f}{of}"
 
     def reserve(self, most_tokens: int) -> float:
-        """Set aside what a question may cost at most, to go by the dearest so far. Raises SpendLimitReached."""
-        with self._lock:
-            cost = self.prices.of(self._dearest_in, most_tokens)
-            if self.limit is not None and self.spent + self._reserved + cost > self.limit:
-                raise SpendLimitReached(
-                    f"The spend limit is reached: {self.words} "
-                    "are spent, and another question might cost more than is left. What was written stays; an owner "
-                    "can raise PACKSHOT_CAPTION_SPEND_LIMIT, and asked again it goes on."
-                )
-            self._reserved += cost
-            return cost
+        """Set aside what a question may cost at most, to go by the dearest so far; what others have set aside is waited
+        for, for most cost less. Raises SpendLimitReached."""
+        with self._settled:
+            while True:
+                cost = self.prices.of(self._dearest_in, most_tokens)
+                if self.limit is None or self.spent + self._reserved + cost <= self.limit:
+                    self._asked += 1
+                    self._reserved += cost
+                    return cost
+                if not self._asked:
+                    raise SpendLimitReached(
+                        f"The spend limit is reached: {self.words} are spent, and another question might cost more "
+                        "than is left. What was written stays; an owner can raise PACKSHOT_CAPTION_SPEND_LIMIT, and "
+                        "asked again it goes on."
+                    )
+                self._settled.wait()
 
     def settle(self, reserved: float, tokens_in: int, tokens_out: int) -> None:
         """Put down what a question did cost."""
-        with self._lock:
-            self._reserved -= reserved
+        with self._settled:
+            self._asked -= 1
+            # Nothing is set aside where nobody asks: sums of fractions would leave some.
+            self._reserved = self._reserved - reserved if self._asked else 0.0
             self.spent += self.prices.of(tokens_in, tokens_out)
             self._dearest_in = max(self._dearest_in, tokens_in)
+            self._settled.notify_all()

@@ -67,6 +67,7 @@ class ServerCaptioner:
     first_pause_s: float = FIRST_PAUSE_S
     revision: str = ""
     looks: bool = True
+    answers_together: bool = False
     _limit_name: str = "max_tokens"
     _has_form: bool = True
     _silences: int = 0

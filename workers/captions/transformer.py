@@ -43,6 +43,7 @@ class TransformerCaptioner:
     revision: str = ""
     at_once: int = AT_ONCE
     looks: bool = True
+    answers_together: bool = True
 
     def obstacle(self, asking: Asking) -> str:
         """Why this family cannot be asked so."""

@@ -13,8 +13,8 @@ from typing import Any
 
 @dataclass
 class Said:
-    """One answer: a status, headers, and a body; `cut` leaves the connection before its end, `drips` sends it letter by
-    letter and never ends."""
+    """One answer: a status, headers, and a body; a cut one ends before its end, a dripping one comes letter
+    by letter, blanks first, for two seconds."""
 
     body: bytes = b""
     status: int = 200
@@ -80,12 +80,14 @@ def chat_server() -> Iterator[ChatServer]:
             self.send_response(said.status)
             for name, value in said.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(said.body) + (1000 if said.is_cut or said.is_dripping else 0)))
+            self.send_header("Content-Length", str(len(said.body) + (100 if said.is_cut or said.is_dripping else 0)))
             self.end_headers()
-            self.wfile.write(said.body)
-            while said.is_dripping and not ended.wait(0.02):
+            for _ in range(100 if said.is_dripping else 0):
                 self.wfile.write(b" ")
                 self.wfile.flush()
+                if ended.wait(0.02):
+                    return
+            self.wfile.write(said.body)
             if said.is_cut:
                 self.close_connection = True
 

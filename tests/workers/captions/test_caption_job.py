@@ -80,6 +80,7 @@ class Parrot:
     revision: str = ""
     at_once: int = 4
     looks: bool = True
+    answers_together: bool = True
     asked: list[PhotoQuestion] = field(default_factory=list)
     on_look: Callable[[], None] = lambda: None
     refuses: str = ""

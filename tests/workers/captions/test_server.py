@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_a_photo_that_is_always_answered_about_another_is_refused_with_the_reaso
 
 
 def test_a_slow_server_is_not_waited_for_longer_than_told(chat: ChatServer) -> None:
-    chat.says = then(Said(is_dripping=True))
+    chat.says = then(replace(completion("Too late."), is_dripping=True))
     (answer,) = answers(captioner(chat, timeout_s=0.2), 1)
     assert (answer.text, len(chat.asked)) == ("A red kettle.", 2)
 
