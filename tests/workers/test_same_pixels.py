@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -168,6 +168,9 @@ def taken_in(engine: Engine, settings: Settings, pile: Catalog, ana: Person, fol
     with transaction(engine) as session:
         job_id = ingest.request_intake(session, session.merge(pile), folder, session.merge(ana)).job_id
     celery_app.do(job_id or 0, cpu.take_in, settings)
+    with transaction(engine) as session:
+        # Grouping gives way to what follows taking in.
+        session.execute(update(Job).where(Job.state == "queued").values(state="cancelled"))
 
 
 def grades(session: Session) -> dict[str, set[str]]:
@@ -258,6 +261,22 @@ def test_groups_of_earlier_versions_are_asked_about_once(engine: Engine, setting
     celery_app.do(asked.id, cpu.group_photos, settings)
     with transaction(engine) as session:
         assert only_group(session).grade == "photo"
+        assert pixel_hashes.request_due(session) == []
+
+
+def test_flat_pictures_that_an_earlier_version_measured_stay_together(
+    engine: Engine, settings: Settings, pile: Catalog
+) -> None:
+    white = Pillow.new("RGB", (400, 320), (250, 250, 250))
+    copies(engine, settings, pile, {"a.png": white, "b.png": white})
+    with transaction(engine) as session:
+        session.execute(text("update signals set version = version - 1, frame_keys = null, frame_thumbs = null"))
+        session.execute(text("update signals set compared_at = measured_at"))
+        cast.alike(session, pile, session.scalars(select(Image).order_by(Image.id)).all(), "pixels")
+        (asked,) = pixel_hashes.request_due(session)
+    celery_app.do(asked.id, cpu.group_photos, settings)
+    with transaction(engine) as session:
+        assert only_group(session).grade == "pixels"
         assert pixel_hashes.request_due(session) == []
 
 
