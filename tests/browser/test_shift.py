@@ -50,7 +50,7 @@ class Shift:
                 .where(QueueAnswer.undone_at.is_(None), QueueAnswer.verdict.is_not(None))
             ).all()
         assert len({image_id for image_id, _ in rows}) == len(rows), "a photo that two were given"
-        return {image_id: name for image_id, name in rows}
+        return dict(rows)
 
 
 @pytest.fixture
