@@ -56,7 +56,11 @@ ACTS: dict[str, Act] = {
         "Rejected 8 photos: blurred",
     ),
     "recaption on the map": (lambda at: f"{at.here}/recaption", LOOKED_AT, "Captioned 8 photos anew"),
-    "assign without scripts": (lambda at: f"{at.here}/assignments", {"person_id": "0"}, "Assigned 0 photos to nobody"),
+    "assign without scripts": (
+        lambda at: f"{at.here}/assignments",
+        {"person_id": "0"},
+        "Nothing was changed; 8 were so already",
+    ),
     "tag without scripts": (lambda at: f"{at.here}/tags", {"tag": "hero"}, "Gave Tags “hero” to 8 photos"),
     "a group of copies": (
         lambda at: f"{at.here}/duplicates/{at.group_id}",

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from app.captions import proposing, writing
-from app.captions.tables import Caption
+from app.captions.tables import CaptionText
 from app.catalog import reading, signals
 from app.cycles import spending
 from app.errors import NotFound
@@ -103,7 +103,7 @@ def contradict(image_id: int, session: Read, page: Page, text: Text = "") -> HTM
     return page.fragment("desk/_claims.html", ClaimsView(claims_of(signals.of(session, image_id), text)))
 
 
-def _answer(request: Request, session: Write, caption: Caption, next: str) -> Response:
+def _answer(request: Request, session: Write, caption: CaptionText, next: str) -> Response:
     decisions.reconsider(session, caption.image_id)
     if errors.wants_json(request):
         said = {"caption_id": caption.id, "text": caption.text, "author": writing.author(session, caption)}

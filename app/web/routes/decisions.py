@@ -10,10 +10,13 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.orm import Session
 
-from app.bulk import undoing
 from app.catalog import reading
-from app.desk import queue
+from app.catalog.tables import Image
+from app.desk import holding, queue, queues, undoing
+from app.errors import Refused
+from app.people import Person
 from app.review import decisions
 from app.selection.query import parse
 from app.web import errors
@@ -38,21 +41,24 @@ def decide(
     verdict: Text,
     expected_id: Annotated[int | None, Form()] = None,
     next: Text = "/desk",
+    queue_id: Annotated[int | None, Form()] = None,
 ) -> Response:
-    """Keep, reject or needs work, or as a rule suggests. A rejection may carry its reason: `rejected:blurred`."""
+    """Keep, reject or needs work, or as a rule suggests. A rejection may carry its reason: `rejected:blurred`.
+
+    In a queue it is this person's answer, which others may not see.
+    """
     image = reading.photo(session, image_id)
-    if verdict == SUGGESTED:
-        decision = decisions.accept(session, image, me, expected_id)
-    else:
-        kind, _, reason = verdict.partition(":")
-        decision = decisions.decide(session, image, me, kind, reason, expected_id)
-    said = _said(decision.verdict, decisions.name_of(image), decision.reason)
-    if not errors.wants_json(request):
+    counted = None
+    if errors.wants_json(request):
+        # Before anything is written: afterwards the database would count it all anew.
+        counted = queue.waiting(session, image.catalog_id), queue.state_of(session, image_id)
+    kind, reason, decision_id = _decided(session, image, me, verdict, expected_id, queue_id)
+    said = _said(kind, decisions.name_of(image), reason)
+    if counted is None:
         return lead(request, safe_next(next), Receipt(said, undo="/undo"))
-    left = queue.waiting(session, image.catalog_id)
+    left = queue.waiting_after(*counted, kind) if decision_id else counted[0]
     waiting = asdict(left) | {"total": left.total}
-    said_of = {"decision_id": decision.id, "verdict": decision.verdict, "sentence": said, "waiting": waiting}
-    return JSONResponse(said_of)
+    return JSONResponse({"decision_id": decision_id, "verdict": kind, "sentence": said, "waiting": waiting})
 
 
 @router.post("/catalogs/{catalog_id}/decisions")
@@ -77,6 +83,27 @@ def decide_selection(
 def undo(request: Request, session: Write, me: CurrentPerson, next: Text = "") -> Response:
     """Take this person's last act back."""
     return undone(request, undoing.undo(session, me), next)
+
+
+def _decided(
+    session: Session, image: Image, me: Person, verdict: str, expected_id: int | None, queue_id: int | None
+) -> tuple[str, str | None, int]:
+    """Decide: the verdict, its reason, and the decision's number, 0 where the answer is blind and decides nothing."""
+    kind, _, given = verdict.partition(":")
+    reason: str | None = given
+    if verdict == SUGGESTED and queue_id is not None:
+        suggested = decisions.current(session, image.id)
+        if suggested is None:
+            raise Refused("No rule suggests anything for this photo.")
+        kind, reason = suggested.verdict, decisions.kept_reason(suggested)
+    if queue_id is not None:
+        answer = holding.decide(session, queues.get(session, queue_id), image, me, kind, reason, expected_id)
+        return kind, reason, answer.decision.id if answer.decision is not None else 0
+    if verdict == SUGGESTED:
+        decision = decisions.accept(session, image, me, expected_id)
+    else:
+        decision = decisions.decide(session, image, me, kind, reason, expected_id)
+    return decision.verdict, decision.reason, decision.id
 
 
 def _said(verdict: str, what: str, reason: str | None) -> str:
