@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageCms
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from app import jobs
@@ -168,9 +168,6 @@ def taken_in(engine: Engine, settings: Settings, pile: Catalog, ana: Person, fol
     with transaction(engine) as session:
         job_id = ingest.request_intake(session, session.merge(pile), folder, session.merge(ana)).job_id
     celery_app.do(job_id or 0, cpu.take_in, settings)
-    with transaction(engine) as session:
-        # Grouping gives way to what follows taking in.
-        session.execute(update(Job).where(Job.state == "queued").values(state="cancelled"))
 
 
 def grades(session: Session) -> dict[str, set[str]]:
