@@ -25,8 +25,9 @@ FEW: Final = 32
 
 
 def of(kind: str, arguments: Mapping[str, Any], is_asked_at_a_screen: bool) -> int:
-    """How urgent a job of this kind is; one that somebody asked for at a screen comes at least in turn."""
-    if kind in UNHURRIED:
+    """How urgent a job of this kind is; one that somebody asked for at a screen comes at least in turn. What is done
+    `again`, after an update, nobody waits for."""
+    if kind in UNHURRIED or arguments.get("again"):
         return IN_TURN if is_asked_at_a_screen else LATER
     if kind not in _IN_TURN or 0 < len(arguments.get("image_ids") or ()) <= FEW:
         return AT_ONCE

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from app import broker, jobs
 from app.captions import token_counts
-from app.catalog import embeddings, pixel_hashes
+from app.catalog import embeddings, pixel_hashes, signals
 from app.database import engine_for, transaction
 from app.selection import changes, counting
 from app.settings import Settings
@@ -46,8 +46,11 @@ def sweep(engine: Engine, redis: str) -> None:
 
 def begin(engine: Engine, settings: Settings) -> None:
     """What an update may have left to do, asked for once."""
+    from workers.signals.measure import SIGNALS_VERSION
+
     try:
         with transaction(engine) as session:
+            signals.request_again(session, SIGNALS_VERSION)
             embeddings.request_codes(session, settings)
             pixel_hashes.request_due(session)
     except OperationalError as error:

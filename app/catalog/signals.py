@@ -10,9 +10,11 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app import jobs
 from app.catalog import reading
 from app.catalog.tables import Image, Signals
 from app.database import recordset, utc_now
+from app.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,17 @@ def unmeasured(
     if image_ids is not None:
         query = query.where(Image.id.in_(image_ids))
     return [Unmeasured(row.id, row.file_name, row.view_sha256) for row in session.execute(query)]
+
+
+def request_again(session: Session, version: int) -> list[Job]:
+    """Ask for measuring where an earlier version measured, as after an update: values of two versions would stand
+    side by side. Photos on their way come first."""
+    older = select(Image.catalog_id).join(Signals, Signals.image_id == Image.id).where(Signals.version < version)
+    catalogs = session.scalars(older.distinct())
+    return [
+        jobs.request_once(session, "signals.measure", {"catalog_id": number, "again": True}, is_running_enough=True)
+        for number in catalogs
+    ]
 
 
 def record(

@@ -48,11 +48,15 @@ def decide(
     In a queue it is this person's answer, which others may not see.
     """
     image = reading.photo(session, image_id)
+    counted = None
+    if errors.wants_json(request):
+        # Before anything is written: afterwards the database would count it all anew.
+        counted = queue.waiting(session, image.catalog_id), queue.state_of(session, image_id)
     kind, reason, decision_id = _decided(session, image, me, verdict, expected_id, queue_id)
     said = _said(kind, decisions.name_of(image), reason)
-    if not errors.wants_json(request):
+    if counted is None:
         return lead(request, safe_next(next), Receipt(said, undo="/undo"))
-    left = queue.waiting(session, image.catalog_id)
+    left = queue.waiting_after(*counted, kind) if decision_id else counted[0]
     waiting = asdict(left) | {"total": left.total}
     return JSONResponse({"decision_id": decision_id, "verdict": kind, "sentence": said, "waiting": waiting})
 
