@@ -127,7 +127,7 @@ def test_nothing_more_is_looked_at_of_a_catalog_that_was_removed(
     parrot.on_look = remove
     operation, job = work(engine, settings, asked, looking(parrot))
     assert (job.state, "This catalog was removed" in (job.failure or "")) == ("failed", True)
-    assert (len(parrot.looks), operation.changed, operation.state) == (2, 0, "open")
+    assert (len(parrot.asked), operation.changed, operation.state) == (2, 0, "open")
 
 
 def test_a_batch_that_broke_is_looked_at_again_and_others_are_not(
