@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml; echo "$(TOR
 # Two cores are shared by two test processes, so each takes one.
 TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: help demo up dev test quick lint format docs bench bench-catalog bench-suite bench-training bench-gpu ablations faults nano-base mask-network install chromium
+.PHONY: help demo up dev test quick lint format docs bench bench-catalog bench-suite bench-training bench-desk bench-gpu ablations faults nano-base mask-network install chromium
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target words; do \
@@ -63,6 +63,7 @@ faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PA
 BENCH := startup grid intake known_truth run_page
 BENCH_CATALOG := sharing take_in quality masks colours signs copies copies_million keep_best same_product alike map similar bulk freeze export
 BENCH_TRAINING := training against_diffusers cancel day estimates ranks
+BENCH_DESK := captioners
 define run-benchmarks
 	@status=0; \
 	for one in $(1); do echo; echo "== $$one"; $(BIN)/python -m "benchmarks.$$one" || status=1; done; \
@@ -84,13 +85,17 @@ bench-catalog: $(READY) ## Figures for the promises about photos, beside cleanvi
 bench-training: $(READY) ## Figures for the promises of training
 	$(call run-benchmarks,$(BENCH_TRAINING))
 
+bench-desk: $(READY) ## Figures for the promises of the desk and its captioners
+	$(call run-benchmarks,$(BENCH_DESK))
+
 # What each training method does to the nano model: about half an hour.
 ablations: $(READY) ## What each training method does to the nano model: half an hour
 	@$(BIN)/python -m benchmarks.ablations
 
 # Needs a CUDA device; random weights are enough.
-bench-gpu: $(READY) ## PRX at full size with random weights, on a CUDA device
+bench-gpu: $(READY) ## PRX and a captioner at full size with random weights, on a CUDA device
 	@$(BIN)/python -m benchmarks.gpu
+	@$(BIN)/python -m benchmarks.gpu_captioner
 
 # The network of the masks, rebuilt from the photos that its card names, and measured beside the one in use.
 mask-network: $(READY) ## The network that finds products, trained again: a quarter of an hour, on the photos in ../shared/data

@@ -25,7 +25,7 @@ Act = Literal[
     "job_asked", "job_cancelled", "queue_made", "queue_given", "queue_closed", "queue_opened",
     "naming_decided", "labels_defined",
     "photo_removed", "photo_allowed_again", "catalog_removed", "version_removed", "export_removed", "cache_emptied",
-    "backup_written", "changed",
+    "backup_written", "changed", "captioner_adopted",
 ]  # fmt: skip
 
 ACTS: Final[tuple[Act, ...]] = get_args(Act)

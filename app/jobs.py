@@ -43,6 +43,7 @@ QUEUES: Final[dict[str, Queue]] = {
     **dict.fromkeys(("photos.mend", "photos.group", "photos.embed", "photos.map", "photos.read_text"), "cpu"),
     **dict.fromkeys(("review.apply_rules", "dataset.freeze", "dataset.verify", "versions.export"), "cpu"),
     **dict.fromkeys(("captions.count", "operation.do", "operation.undo", "catalog.remove", "files.delete"), "cpu"),
+    **dict.fromkeys(("captions.ask", "operation.ask"), "cpu"),
     **dict.fromkeys(("captions.look", "operation.look", "photos.encode", "photos.read_phrase", "sheet.draw"), "gpu"),
     **dict.fromkeys(("run.preflight", "run.train", "run.export"), "gpu"),
 }

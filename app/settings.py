@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
@@ -67,6 +67,30 @@ class Settings(BaseSettings):
         default=None,
         description="Image-to-text model for captions: a local folder, or a hub id, MAKER/MODEL or MAKER/MODEL@COMMIT. "
         "Unset: captions from facts only.",
+    )
+    caption_server: str | None = Field(
+        default=None,
+        description="Address of a server that speaks chat completions (vLLM, SGLang, Ollama, OpenAI), up to and with "
+        "/v1: caption_model names a model there then, and photos are sent to it. Unset: the model runs here.",
+    )
+    caption_server_key: SecretStr | None = Field(default=None, description="Key that the caption server asks for.")
+    caption_server_at_once: int = Field(
+        default=8, ge=1, le=256, description="Photos that the caption server is asked about at once."
+    )
+    caption_server_timeout_s: int = Field(
+        default=120, ge=1, le=3600, description="Seconds within which the caption server answers, or is asked again."
+    )
+    caption_price_in: Decimal = Field(
+        default=Decimal(0), ge=0, description="What a million tokens of questions and photos cost, in `currency`."
+    )
+    caption_price_out: Decimal = Field(
+        default=Decimal(0), ge=0, description="What a million tokens of answers cost, in `currency`."
+    )
+    caption_spend_limit: Decimal | None = Field(
+        default=None,
+        ge=0,
+        description="What captioning one selection may cost at the caption server, in `currency`; needs a price. "
+        "Unset: no limit.",
     )
     embedder: str | None = Field(
         default=None,
@@ -129,6 +153,33 @@ class Settings(BaseSettings):
         le=256,
         description="CPU threads the gpu worker's torch may use.",
     )
+
+    @field_validator("caption_server")
+    @classmethod
+    def _refuse_what_is_no_server(cls, url: str | None) -> str | None:
+        try:
+            parts = urlsplit(url or "http://localhost")
+            is_server = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_server = False
+        if not is_server or parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(
+                "PACKSHOT_CAPTION_SERVER must be an address like http://gpu.example.lan:8000/v1, without a name, "
+                "password or question mark; the key goes into PACKSHOT_CAPTION_SERVER_KEY."
+            )
+        return url.rstrip("/") if url else None
+
+    @model_validator(mode="after")
+    def _refuse_half_a_server(self) -> Settings:
+        if self.caption_server is not None and self.caption_model is None:
+            raise ValueError("PACKSHOT_CAPTION_SERVER needs PACKSHOT_CAPTION_MODEL: the model's name at the server.")
+        has_price = self.caption_price_in > 0 or self.caption_price_out > 0
+        if self.caption_spend_limit is not None and not has_price:
+            raise ValueError(
+                "PACKSHOT_CAPTION_SPEND_LIMIT needs a price: set PACKSHOT_CAPTION_PRICE_IN and "
+                "PACKSHOT_CAPTION_PRICE_OUT."
+            )
+        return self
 
     @field_validator("private_photo_hosts", mode="before")
     @classmethod

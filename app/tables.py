@@ -1,6 +1,7 @@
 """Imports every table once, for Alembic and for `Base.metadata` to be whole. Nothing else belongs here."""
 
 from app import audit, guessing, jobs, people
+from app.captions import run_tables as caption_runs
 from app.captions import tables as captions
 from app.catalog import correction_tables as corrections
 from app.catalog import duplicate_tables as duplicates
@@ -9,6 +10,7 @@ from app.catalog import mend_tables as mends
 from app.catalog import tables as catalog
 from app.cycles import tables as cycles
 from app.datasets import tables as datasets
+from app.desk import comparison_tables as comparisons
 from app.desk import tables as desk
 from app.evaluation import tables as evaluation
 from app.exports import tables as exports
@@ -21,9 +23,11 @@ from app.training import tables as training
 
 __all__ = [
     "audit",
+    "caption_runs",
     "captions",
     "catalog",
     "changes",
+    "comparisons",
     "corrections",
     "cycles",
     "datasets",

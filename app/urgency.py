@@ -14,8 +14,8 @@ IN_TURN: Final = 3
 LATER: Final = 9
 # Steps of photos on their way to people, and what takes long. What is named in neither is done at once.
 _IN_TURN: Final = frozenset({
-    "intake.take_in", "intake.try_again", "signals.measure", "captions.propose", "captions.look", "operation.look",
-    "review.apply_rules", "catalog.remove", "files.delete", "versions.export",
+    "intake.take_in", "intake.try_again", "signals.measure", "captions.propose", "captions.look", "captions.ask",
+    "operation.look", "operation.ask", "review.apply_rules", "catalog.remove", "files.delete", "versions.export",
 })  # fmt: skip
 UNHURRIED: Final = frozenset({
     "photos.group", "photos.embed", "photos.encode", "photos.map", "photos.read_text", "captions.count",

@@ -16,7 +16,8 @@ Tasks import jobs, jobs import what they are done with, and models know neither;
     embedding           efficientnet (built in), transformer (of the team's choice): pictures in, vectors out;
                         layout (vectors in, a map out); embed_job, map_job
     lettering           reader: the text that stands in a photo; lettering_job
-    captions            captioner: a model that looks at photos; caption_job
+    captions            captioner (the interface), from_facts, transformer, server: one file per kind of captioner;
+                        asking_job (asked about many photos), caption_job, recaption_job
     sampling            sampler (prompts and seeds to pictures), sheet_job, previews (drawn while a run goes on)
     devices             lease (who holds a device), model_cache (what is loaded on it), memory (what is still held),
                         accelerator (its name), torch_device

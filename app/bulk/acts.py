@@ -15,12 +15,14 @@ from sqlalchemy import BigInteger, any_, cast, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from app.captions.tables import Caption
+from app.captions.tables import CaptionText
 from app.catalog import reading
 from app.catalog.reading import Chosen
 from app.database import utc_now
 from app.labels.tables import Labelling
 from app.review.tables import Assignment, Decision, Operation
+
+History = type[Decision] | type[Assignment] | type[Labelling] | type[CaptionText]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class TakenBack:
 class Act(ABC):
     """One thing that can be done to many photos. The caller holds the catalog's decisions (`decisions.lock`)."""
 
-    table: ClassVar[type[Decision] | type[Assignment] | type[Labelling] | type[Caption]]
+    table: ClassVar[History]
 
     @abstractmethod
     def checked(self, session: Session, catalog_id: int, value: dict[str, Any]) -> dict[str, Any]:
@@ -88,26 +90,35 @@ class Act(ABC):
 
     def take_back(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> TakenBack:
         """Give these photos what they had before, but those that somebody changed since."""
-        now, table = utc_now(), self.table
-        of_act = (table.image_id == any_(array(image_ids)), table.operation_id == operation.id)
-        undone = (
-            update(table)
-            .where(*of_act, table.superseded_at.is_(None))
-            .values(superseded_at=now, undone_at=now)
-            .returning(table.image_id, table.parent_id)
-            .cte("undone")
-        )
-        # By one statement, for the photo index follows each.
-        former = update(table).where(table.id == undone.c.parent_id).values(superseded_at=None).returning(table.id)
-        rows = session.scalars(select(undone.c.image_id).add_cte(former.cte("former"))).all()
-        session.expire_all()
+        rows, stayed = give_back(session, self.table, operation, image_ids)
         self.after(session, operation, rows)
-        stayed = session.scalar(select(func.count()).where(*of_act, table.undone_at.is_(None))) or 0
         return TakenBack(len(rows), stayed)
 
     @abstractmethod
     def after(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> None:
         """What has to follow where these photos have what they had before."""
+
+
+def give_back(
+    session: Session, table: History, operation: Operation, image_ids: Sequence[int]
+) -> tuple[Sequence[int], int]:
+    """Give these photos what they had in a history before an operation: which got it back, and how many stay as they
+    are, for somebody changed them since."""
+    now = utc_now()
+    of_act = (table.image_id == any_(array(image_ids)), table.operation_id == operation.id)
+    undone = (
+        update(table)
+        .where(*of_act, table.superseded_at.is_(None))
+        .values(superseded_at=now, undone_at=now)
+        .returning(table.image_id, table.parent_id)
+        .cte("undone")
+    )
+    # By one statement, for the photo index follows each.
+    former = update(table).where(table.id == undone.c.parent_id).values(superseded_at=None).returning(table.id)
+    rows = session.scalars(select(undone.c.image_id).add_cte(former.cte("former"))).all()
+    session.expire_all()
+    stayed = session.scalar(select(func.count()).where(*of_act, table.undone_at.is_(None))) or 0
+    return rows, stayed
 
 
 def photos(count: int) -> str:

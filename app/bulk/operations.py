@@ -39,6 +39,7 @@ BATCH: Final = 5000
 AT_ONCE: Final = 2000
 DO: Final = "operation.do"
 LOOK: Final = "operation.look"
+ASK: Final = "operation.ask"
 UNDO: Final = "operation.undo"
 ACTS: Final[dict[str, Act]] = {
     "decide": Decide(), "accept": Accept(), "assign": Assign(), "label": GiveLabel(), "recaption": Recaption(),
@@ -283,7 +284,9 @@ def _at_once(operation: Operation) -> int:
 
 def _doing(operation: Operation) -> str:
     """The kind of job that does it."""
-    return LOOK if act_of(operation).is_for_a_model(operation.value) else DO
+    if not act_of(operation).is_for_a_model(operation.value):
+        return DO
+    return ASK if operation.value.get("place") == "server" else LOOK
 
 
 def _next(

@@ -13,9 +13,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, any_, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.bulk.acts import Act, Did, array, photos
-from app.captions import proposing, writing
-from app.captions.tables import Caption
+from app.bulk.acts import Act, Did, TakenBack, array, give_back, photos
+from app.captions import proposing, runs, writing
+from app.captions.asking import read_asking
+from app.captions.tables import OF_KIND, Caption, CaptionText, Kind
 from app.catalog import reading
 from app.catalog.reading import Chosen
 from app.catalog.tables import Image
@@ -25,6 +26,7 @@ from app.review.tables import Operation
 # A caption from facts is made in Python, and the rules look at the photo again; a model looks at pixels besides.
 _WEIGHT: Final = 10
 _WEIGHT_OF_LOOKING: Final = 80
+_OTHER_KINDS: Final[tuple[Kind, ...]] = ("short", "tags")
 
 
 class Recaption(Act):
@@ -34,7 +36,12 @@ class Recaption(Act):
     table = Caption
 
     def checked(self, session: Session, catalog_id: int, value: dict[str, Any]) -> dict[str, Any]:
-        return {"model": value.get("model"), "replaces": bool(value.get("replaces"))}
+        """`model` with where it runs (`place`) and how it is asked (`asking`), or None for facts."""
+        kept: dict[str, Any] = {"model": value.get("model"), "replaces": bool(value.get("replaces"))}
+        if kept["model"] is not None:
+            place = "server" if value.get("place") == "server" else "device"
+            kept |= {"place": place, "asking": read_asking(value.get("asking") or {}).model_dump(mode="json")}
+        return kept
 
     def obstacle(self, session: Session, selection: Chosen, value: dict[str, Any]) -> str:
         is_open = or_(Caption.id.is_(None), Caption.written_by.not_in(writing.AUTHORS))
@@ -62,6 +69,15 @@ class Recaption(Act):
         keeps = "keeps its caption" if count == 1 else "keep their captions"
         return f"{count:,} {keeps}, by a person, from a file or newer, or cannot be captioned"
 
+    def take_back(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> TakenBack:
+        """Those of the other kinds too; photos are counted by their long captions, where these were asked for."""
+        others = [give_back(session, OF_KIND[kind], operation, image_ids) for kind in _OTHER_KINDS]
+        long = super().take_back(session, operation, image_ids)
+        kinds = (operation.value.get("asking") or {}).get("kinds", ["long"])
+        if "long" in kinds:
+            return long
+        return max((TakenBack(len(rows), stayed) for rows, stayed in others), key=lambda taken: taken.taken_back)
+
     def after(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> None:
         if image_ids:
             decisions.apply_rules(session, image_ids)
@@ -73,6 +89,21 @@ def open_ones(session: Session, operation: Operation, image_ids: Sequence[int]) 
     is_current = (Caption.image_id == any_(array(there)), Caption.superseded_at.is_(None))
     stays = set(session.scalars(select(Caption.image_id).where(*is_current, ~_gives_way(operation))))
     return [image_id for image_id in there if image_id not in stays]
+
+
+def adopt(session: Session, operation: Operation, image_ids: Sequence[int], captioner: str, run_id: int) -> Did:
+    """What a caption run has of these photos as their current captions, kind by kind; the long one is counted."""
+    offers = runs.offers(session, run_id, image_ids)
+    for kind in _OTHER_KINDS:
+        of_kind = {number: (each.texts[kind], each.settings) for number, each in offers.items() if kind in each.texts}
+        writing.replace(session, of_kind, captioner, operation.id, _gives_way(operation), kind)
+    long = {number: (each.texts["long"], each.settings) for number, each in offers.items() if "long" in each.texts}
+    did = write(session, operation, image_ids, captioner, long)
+    if long or not any(each.texts for each in offers.values()):
+        return did
+    # The long caption was not asked for: photos that have texts at all are those that were changed.
+    changed = sum(bool(each.texts) for each in offers.values())
+    return Did(changed, 0, len(image_ids) - changed)
 
 
 def write(
@@ -92,7 +123,7 @@ def write(
 
 def _gives_way(operation: Operation) -> ColumnElement[bool]:
     """Whether a caption may be replaced: never one of an act that was asked for later."""
-    gives_way: ColumnElement[bool] = Caption.written_by.not_in(writing.AUTHORS)
+    gives_way: ColumnElement[bool] = CaptionText.written_by.not_in(writing.AUTHORS)
     if operation.value["replaces"]:
-        gives_way = or_(gives_way, Caption.created_at <= operation.created_at)
-    return and_(gives_way, func.coalesce(Caption.operation_id, 0) <= operation.id)
+        gives_way = or_(gives_way, CaptionText.created_at <= operation.created_at)
+    return and_(gives_way, func.coalesce(CaptionText.operation_id, 0) <= operation.id)

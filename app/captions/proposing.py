@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.captions import facts, naming_history
+from app.captions import facts, naming_history, runs
 from app.captions.facts import CatalogueFacts, MeasuredFacts
 from app.captions.naming_rules import NameRule
 from app.captions.nouns import is_of_folder
@@ -24,7 +24,7 @@ from app.jobs import Job
 from app.people import Person
 from app.settings import Settings
 
-FACTS: Final = "facts"
+FACTS: Final = runs.FACTS
 FACTS_VERSION: Final = 5
 # Below this confidence the subject's mask is a guess, and with it its colour and its place.
 SURE: Final = 0.35
@@ -53,7 +53,8 @@ def request_captions(
     if settings.caption_model is None:
         return jobs.request_once(session, "captions.propose", arguments, person, is_named)
     arguments |= {"model": settings.caption_model}
-    return jobs.request_once(session, "captions.look", arguments, person, is_named)
+    kind = runs.KIND_OF_JOB[runs.place_of(settings.caption_model, settings)]
+    return jobs.request_once(session, kind, arguments, person, is_named)
 
 
 def request_caption(session: Session, image_id: int, settings: Settings, person: Person | None = None) -> Job:

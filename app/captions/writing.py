@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any, Final, Literal
 
-from sqlalchemy import BigInteger, ColumnElement, Text, and_, cast, func, literal, or_, select, update
+from sqlalchemy import CTE, BigInteger, ColumnElement, Text, and_, cast, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -70,59 +70,84 @@ def propose(
     return proposed if _is_first(session, proposed) else None
 
 
+def propose_many(
+    session: Session, captions: Mapping[int, tuple[str, dict[str, Any]]], captioner: str, kind: Kind = "long"
+) -> list[int]:
+    """As `propose`, of many photos in a few statements, text and settings by photo. The photos that got theirs."""
+    return replace(session, captions, captioner, None, CaptionText.written_by.not_in(AUTHORS), kind)[0]
+
+
 def replace(
     session: Session,
     captions: Mapping[int, tuple[str, dict[str, Any]]],
     captioner: str,
-    operation_id: int,
+    operation_id: int | None,
     gives_way: ColumnElement[bool],
+    kind: Kind = "long",
 ) -> tuple[list[int], int]:
-    """A captioner's captions of many photos, text and settings by photo, in a few statements.
+    """A captioner's captions of a kind of many photos, text and settings by photo, in a few statements.
 
     The photos that got theirs, and how many have the same words by the same captioner already. Where a caption stands
     that does not give way, as the condition says, or somebody writes in this very moment, that stays; so it does
     where `tidy` refuses the new text.
     """
-    tidied = {}
-    for image_id, (text, settings) in sorted(captions.items()):
-        with suppress(Refused):
-            tidied[image_id] = (tidy(text), json.dumps(settings))
-    if not tidied:
+    table, fresh = OF_KIND[kind], _as_rows(captions)
+    if fresh is None:
         return [], 0
-    columns = (
-        cast(list(tidied), ARRAY(BigInteger)),
-        *(cast([row[place] for row in tidied.values()], ARRAY(Text)) for place in (0, 1)),
-    )
-    fresh = select(func.unnest(*columns).table_valued("image_id", "text", "settings").render_derived()).cte("fresh")
-    is_same = and_(Caption.text == fresh.c.text, Caption.captioner.is_not_distinct_from(captioner))
-    is_current = (Caption.image_id == fresh.c.image_id, Caption.superseded_at.is_(None))
-    already = session.scalar(select(func.count()).select_from(Caption).where(*is_current, is_same)) or 0
+    is_same = and_(table.text == fresh.c.text, table.captioner.is_not_distinct_from(captioner))
+    is_current = (table.image_id == fresh.c.image_id, table.superseded_at.is_(None))
+    already = session.scalar(select(func.count()).select_from(table).where(*is_current, is_same)) or 0
     now = utc_now()
     old = (
-        update(Caption)
+        update(table)
         .where(*is_current, gives_way, ~is_same)
         .values(superseded_at=now)
-        .returning(Caption.id, Caption.image_id)
+        .returning(table.id, table.image_id)
         .cte("superseded")
     )
     is_open = or_(old.c.id.is_not(None), ~select(1).where(*is_current).correlate(fresh).exists())
     rows = (
         select(
             fresh.c.image_id, fresh.c.text, literal("captioner"), literal(captioner), cast(fresh.c.settings, JSONB),
-            old.c.id, literal(now), literal(operation_id),
+            old.c.id, literal(now), literal(operation_id, BigInteger), literal(kind),
         )
         .outerjoin_from(fresh, old, old.c.image_id == fresh.c.image_id)
         .where(is_open)
     )  # fmt: skip
-    names = ["image_id", "text", "written_by", "captioner", "settings", "parent_id", "created_at", "operation_id"]
+    names = [
+        "image_id",
+        "text",
+        "written_by",
+        "captioner",
+        "settings",
+        "parent_id",
+        "created_at",
+        "operation_id",
+        "kind",
+    ]
     new = (
-        insert(Caption)
+        insert(table)
         .from_select(names, rows)
-        .on_conflict_do_nothing(index_elements=["image_id", "kind"], index_where=Caption.superseded_at.is_(None))
+        .on_conflict_do_nothing(index_elements=["image_id", "kind"], index_where=table.superseded_at.is_(None))
     )
-    written = list(session.scalars(new.returning(Caption.image_id)))
+    written = list(session.scalars(new.returning(table.image_id)))
     session.expire_all()
     return written, already
+
+
+def _as_rows(captions: Mapping[int, tuple[str, dict[str, Any]]]) -> CTE | None:
+    """Texts and settings by photo as rows of a statement, without those that `tidy` refuses; None without any."""
+    tidied = {}
+    for image_id, (text, settings) in sorted(captions.items()):
+        with suppress(Refused):
+            tidied[image_id] = (tidy(text), json.dumps(settings))
+    if not tidied:
+        return None
+    columns = (
+        cast(list(tidied), ARRAY(BigInteger)),
+        *(cast([row[place] for row in tidied.values()], ARRAY(Text)) for place in (0, 1)),
+    )
+    return select(func.unnest(*columns).table_valued("image_id", "text", "settings").render_derived()).cte("fresh")
 
 
 def give(session: Session, image_id: int, text: str, file: str, line: int) -> Giving:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
 
 
-def ahead(act: Callable[[_Asked], _Answer], asked: Iterable[_Asked], threads: int) -> Iterator[_Answer]:
+def ahead(act: Callable[[_Asked], _Answer], asked: Iterable[_Asked], threads: int) -> Generator[_Answer]:
     """What `act` answers to each, in their order, by so many threads, which are a few ahead of whoever takes it.
 
     NumPy lets other threads run while it counts, so that as many cores are at work.

@@ -31,7 +31,7 @@ State = Literal["done", "running", "failed", "next", "to come"]
 # A stage, its name on the page, and the kinds of job that belong to it, in the order of the day.
 STAGES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("take_in", "Take in", ("intake.take_in", "signals.measure")),
-    ("caption", "Caption", ("captions.propose", "captions.look", "operation.look")),
+    ("caption", "Caption", ("captions.propose", "captions.look", "captions.ask", "operation.look", "operation.ask")),
     ("review", "Review", ("review.apply_rules",)),
     ("freeze", "Freeze", ("dataset.freeze",)),
     ("train", "Train", ("run.preflight", "run.train")),

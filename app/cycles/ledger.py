@@ -72,6 +72,18 @@ def record(session: Session, job: Job, seconds: float, settings: Settings) -> Le
     return entry
 
 
+def spend(session: Session, job_id: int, amount: float) -> None:
+    """Write down money that a job has just spent outside, beside its seconds. Nothing when no cycle runs."""
+    cycle_id = session.scalar(select(Cycle.id).where(Cycle.ended_at.is_(None)))
+    if cycle_id is not None:
+        session.add(
+            LedgerEntry(
+                cycle_id=cycle_id, job_id=job_id, seconds=0.0, amount=Decimal(str(round(amount, 4))), at=utc_now()
+            )
+        )  # fmt: skip
+        session.flush()
+
+
 def spent(session: Session, cycle: Cycle) -> Decimal:
     """Money written down for the cycle; attempts that had no price count as nothing."""
     return session.scalar(select(func.sum(LedgerEntry.amount)).where(LedgerEntry.cycle_id == cycle.id)) or Decimal(0)

@@ -94,7 +94,7 @@ def read(session: Session, catalog_id: int | None) -> CycleReport:
 
 
 def _under_way(session: Session, catalog: Catalog) -> str | None:
-    kinds = ("signals.measure", "captions.propose", "captions.look")
+    kinds = ("signals.measure", "captions.propose", "captions.look", "captions.ask")
     query = (
         select(Job.kind)
         .outerjoin(Intake, Intake.job_id == Job.id)

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, select
 
 from app import jobs
 from app.broker import send_due
+from app.captions import runs as caption_runs
 from app.catalog.duplicate_tables import DuplicateGroup, DuplicateMember
 from app.catalog.tables import Catalog, Image
 from app.cycles import hard_stop
@@ -78,7 +79,8 @@ def take_in(stage: DemoApp, catalog: Catalog, photos: Path) -> None:
         f"{_count(done, 'refused')} refused with a reason"
     )
     before = done.id
-    captioning = "captions.look" if stage.settings.caption_model else "captions.propose"
+    captioner = stage.settings.caption_model or caption_runs.FACTS
+    captioning = caption_runs.KIND_OF_JOB[caption_runs.place_of(captioner, stage.settings)]
     follow_ups = (("signals.measure", "Signals"), (captioning, "Captions"), ("review.apply_rules", "Rules"))
     for kind, words in follow_ups:
         before = wait(stage, _follow_up(stage, kind, catalog.id, before), words).id

@@ -188,6 +188,8 @@ def _base_model(settings: Settings) -> Diagnosis:
 def _caption_model(settings: Settings) -> Diagnosis:
     if settings.caption_model is None:
         return Diagnosis(True, "Caption model: none; captions are written from facts.")
+    if settings.caption_server is not None:
+        return Diagnosis(True, f"Caption model: “{settings.caption_model}” at {settings.caption_server}.")
     return _model("Caption model", "PACKSHOT_CAPTION_MODEL", settings.caption_model, is_needed=False)
 
 

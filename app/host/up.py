@@ -147,7 +147,9 @@ class _Up:
             "PYTHONUNBUFFERED": "1",
         }
         if self.settings.caption_model:
-            variables["PACKSHOT_CAPTION_MODEL"] = model_folder(self.settings.caption_model)
+            is_here = self.settings.caption_server is None
+            name = self.settings.caption_model
+            variables["PACKSHOT_CAPTION_MODEL"] = model_folder(name) if is_here else name
         if self.settings.embedder:
             variables["PACKSHOT_EMBEDDER"] = model_folder(self.settings.embedder)
         return {**os.environ, **variables}

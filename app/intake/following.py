@@ -19,7 +19,7 @@ def working_on(session: Session, catalog_id: int, after_job_id: int = 0) -> list
     query = (
         select(Job)
         .where(
-            Job.kind.in_(("signals.measure", "captions.propose", "captions.look")),
+            Job.kind.in_(("signals.measure", "captions.propose", "captions.look", "captions.ask")),
             Job.state.in_(("queued", "running")),
             Job.whole_id.is_(None),
             Job.id > after_job_id,

@@ -35,7 +35,8 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
     ),
     # What the team's work rests on, or what takes a machine's time or money.
     "lead": (
-        "/catalogs/{catalog_id}/assignments", "/catalogs/{catalog_id}/queues", "/queues/{queue_id}/people",
+        "/catalogs/{catalog_id}/assignments", "/catalogs/{catalog_id}/comparisons",
+        "/comparisons/{comparison_id}/adoption", "/catalogs/{catalog_id}/queues", "/queues/{queue_id}/people",
         "/queues/{queue_id}/closing", "/catalogs/{catalog_id}/recaption", "/catalogs/{catalog_id}/embeddings",
         "/catalogs/{catalog_id}/map", "/catalogs/{catalog_id}/naming", "/catalogs/{catalog_id}/naming/withdrawal",
         "/catalogs/{catalog_id}/refused/exclusions", "/catalogs/{catalog_id}/refused/retries",

@@ -31,6 +31,7 @@ from tests import cast
 from tests.browser.conftest import Site, Visit
 from tests.browser.test_map import draw_map
 from tests.browser.test_viewer import paint
+from tests.desk.test_judging import compared
 from tests.evaluation.cast import finished_run, sheet_of
 from tests.training.cast import training
 
@@ -117,6 +118,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
         "/catalogs/{catalog_id}/operations": [f"{catalog}/operations"],
         "/catalogs/{catalog_id}/labels": [f"{catalog}/labels"],
+        "/catalogs/{catalog_id}/captioners": [f"{catalog}/captioners"],
+        "/comparisons/{comparison_id}": [f"/comparisons/{compared(session, me, pile, 2).id}"],
         "/catalogs/{catalog_id}/agreement": [f"{catalog}/agreement"],
         "/catalogs/{catalog_id}/queues": [f"{catalog}/queues", f"/catalogs/{empty.id}/queues"],
         "/catalogs/{catalog_id}/duplicates": [f"{catalog}/duplicates", f"{catalog}/duplicates?grade=bytes"],

@@ -299,6 +299,10 @@ TOLD_BY: dict[str, str] = {
     "POST /catalogs/{catalog_id}/queues": "queue_made",
     "POST /queues/{queue_id}/people": "queue_given",
     "POST /queues/{queue_id}/closing": "queue_closed",
+    "POST /catalogs/{catalog_id}/comparisons": "job_asked",
+    "POST /comparisons/{comparison_id}/votes": "changed",
+    "POST /comparisons/{comparison_id}/votes/undo": "changed",
+    "POST /comparisons/{comparison_id}/adoption": "captioner_adopted",
     "POST /images/{image_id}/notes": "changed",  # each has its author
     "POST /notes/{note_id}/answers": "changed",
     "POST /notes/{note_id}/closing": "changed",  # and who closed it

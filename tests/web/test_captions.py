@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -16,6 +17,7 @@ from app.catalog.tables import Catalog, Image
 from app.jobs import Job
 from app.people import Person
 from app.review import decisions
+from app.review.tables import Operation
 from app.settings import Settings
 from app.web.main import create_app
 from tests import cast
@@ -223,3 +225,28 @@ def test_a_plain_form_stays_in_its_row_and_in_this_house(client: TestClient, ses
     for next, leads in ((row, row), ("//evil.example", "/")):
         answer = client.post(f"/images/{photo.id}/captions/{seen}/restoration", data={"next": next})
         assert answer.headers["location"] == leads
+
+
+def test_a_selection_is_asked_about_as_the_form_says(
+    web: FastAPI, settings: Settings, client: TestClient, session: Session, photo: Image
+) -> None:
+    address = f"/catalogs/{photo.catalog_id}/recaption"
+    assert "data-bulk" in client.get(f"/catalogs/{photo.catalog_id}").text
+    web.state.settings = settings.model_copy(
+        update={"caption_model": "org/tiny", "caption_server": "http://127.0.0.1:9/v1"}
+    )
+    assert "Ask org/tiny" in client.get(f"/catalogs/{photo.catalog_id}").text
+    form = {"length": "long", "style": "photo", "facts": "1", "also": ["tags", "short"], "prompt": " What is it? "}
+    asked = client.post(address, data={"q": "", **form}, headers=JSON)
+    assert asked.status_code in (200, 202), asked.text
+    operation = session.get_one(Operation, asked.json()["operation_id"])
+    assert operation.value["asking"] == {
+        "prompt": "What is it?", "length": "long", "style": "photo", "facts": True, "kinds": ["long", "short", "tags"],
+    }  # fmt: skip
+    job = session.get_one(Job, operation.job_id)
+    assert (operation.value["place"], job.kind, job.queue) == ("server", "operation.ask", "cpu")
+    plain = client.post(address, data={"q": "", "from_facts": "1"}, headers=JSON)
+    assert session.get_one(Operation, plain.json()["operation_id"]).value["model"] is None
+    for wrong in ({"length": "endless"}, {"prompt": "x" * 2001}, {"also": ["poem"]}):
+        refused = client.post(address, data={"q": "", **wrong}, headers=JSON)
+        assert (refused.status_code, "cannot be read" in refused.text) == (422, True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from benchmarks import gpu
+from benchmarks import gpu, gpu_captioner
 
 
 def test_every_case_runs_in_small(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,3 +58,15 @@ def test_cards_are_found_by_name() -> None:
     assert gpu.sheet_rate("NVIDIA H100 80GB HBM3") == 989e12
     assert gpu.sheet_rate("NVIDIA H100 PCIe") == 756e12
     assert gpu.sheet_rate("NVIDIA Something Else") is None
+
+
+def test_the_captioners_benchmark_runs_in_small(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu_captioner.main(["--tiny"]) == 0
+    head, names, *rows = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert head.startswith("CPU, torch") and "attention sdpa" in head
+    assert "ours/bare" in names and [line.split()[0] for line in rows] == ["1", "2"]
+
+
+def test_the_captioner_is_of_a_real_ones_size(tmp_path: Path) -> None:
+    weights = gpu_captioner.full(tmp_path, torch.device("meta")).model.parameters()
+    assert 3.5e9 < sum(part.numel() for part in weights) < 4.1e9

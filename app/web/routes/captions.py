@@ -6,12 +6,12 @@ A script that asks for JSON gets the caption that is current now; a plain form i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from app.captions import proposing, writing
+from app.captions import proposing, runs, writing
 from app.captions.tables import CaptionText
 from app.catalog import reading, signals
 from app.cycles import spending
@@ -26,6 +26,25 @@ from app.web.views.photos import Claims, claims_of
 
 router = APIRouter()
 Text = Annotated[str, Form()]
+
+
+@dataclass
+class AskedForm:
+    """How a model is asked, as the form of a selection has it. `also` are kinds besides the long caption."""
+
+    from_facts: Annotated[bool, Form()] = False
+    prompt: Text = ""
+    style: Text = "plain"
+    length: Text = "medium"
+    facts: Annotated[bool, Form()] = False
+    also: Annotated[list[str] | None, Form()] = None
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """As an act keeps it, before it is checked."""
+        kinds = ["long", *(kind for words in self.also or () for kind in words.split())]
+        own = {"prompt": self.prompt, "style": self.style, "length": self.length}
+        return {**own, "facts": self.facts, "kinds": kinds}
 
 
 @dataclass(frozen=True)
@@ -85,14 +104,17 @@ def recaption_selection(
     q: Text = "",
     expected_count: Annotated[int | None, Form()] = None,
     replaces_people: Annotated[bool, Form()] = False,
+    asked: AskedForm = Depends(),
     next: Text = "",
 ) -> Response:
     """Ask a captioner for new captions of every photo that matches `q`, as one act; people's and given captions stay
     unless it `replaces_people` too."""
     reading.get(session, catalog_id)
-    if config.caption_model is not None:
+    model = None if asked.from_facts else config.caption_model
+    value: dict[str, Any] = {"model": model, "replaces": replaces_people}
+    if model is not None:
         spending.refuse(session, config, me)
-    value = {"model": config.caption_model, "replaces": replaces_people}
+        value |= {"place": runs.place_of(model, config), "asking": asked.value}
     return operations.answer(request, session, me, parse(q, catalog_id), "recaption", value, expected_count, next)
 
 

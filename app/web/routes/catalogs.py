@@ -33,7 +33,7 @@ from app.selection.ordering import Order, order_named, orders_beside
 from app.selection.query import Selection, parse
 from app.selection.saved_views import SavedView
 from app.selection.wording import Description, describe, examples
-from app.web.dependencies import CurrentPerson, Page, Read
+from app.web.dependencies import Config, CurrentPerson, Page, Read
 from app.web.views import facets as pane
 from app.web.views import labels, measures, photos, tiles
 from app.web.views.facets import Histogram, Listing, address
@@ -80,7 +80,8 @@ class GridView:
     `later` are the addresses of the pages around, for browsers without scripts. `suggested` of its photos wait for a
     person to accept what a rule suggests. `offer` is what it has to freeze. `examples` explain the filter language:
     what to type, and what it gives. `change` is the mark of the last change that is counted here. `under_way` are acts
-    on many photos that a worker has; `yours` is the filter that gives `me` what is assigned to them, where anything is.
+    on many photos that a worker has; `captioner` is the model that writes captions, where one is set; `yours` is the
+    filter that gives `me` what is assigned to them, where anything is.
     """
 
     catalog: Catalog
@@ -109,6 +110,7 @@ class GridView:
     views: list[LinkedView]
     label_sets: tuple[LabelStrip, ...]
     under_way: list[OperationRow]
+    captioner: str | None
     team: Sequence[Person]
     me: Person
     yours: str | None
@@ -145,6 +147,7 @@ def show(
     session: Read,
     page: Page,
     me: CurrentPerson,
+    config: Config,
     q: str = "",
     sort: str = "newest",
     at: Annotated[int, Query(ge=1)] = 1,
@@ -154,7 +157,7 @@ def show(
     """The grid. `at` jumps to a place, `near` to a photo where it is in the selection; `part=grid` gives the inside."""
     catalog = reading.get(session, catalog_id)
     order_named(sort)
-    view = _grid(session, catalog, me, q, sort, at, near, request.cookies.get(measures.COOKIE))
+    view = _grid(session, catalog, me, q, sort, at, near, request.cookies.get(measures.COOKIE), config.caption_model)
     if part == "grid":
         return page.fragment("catalog/_grid.html", view)
     return page("catalog/grid.html", view, status=422 if view.refusal else 200)
@@ -180,7 +183,7 @@ def card(image_id: int, session: Read, page: Page) -> HTMLResponse:
 
 def _grid(
     session: Session, catalog: Catalog, me: Person, query: str, sort: str, at: int, near: int | None,
-    chosen_measures: str | None,
+    chosen_measures: str | None, captioner: str | None,
 ) -> GridView:  # fmt: skip
     """The whole page. A query that is not understood shows what the whole catalog has, beside the refusal."""
     refusal = None
@@ -230,6 +233,7 @@ def _grid(
         views=_views(session, catalog, me),
         label_sets=labels.strips(session, catalog.id),
         under_way=operations.under_way(session, catalog.id),
+        captioner=captioner,
         team=people.everybody(session),
         me=me,
         yours=_yours(session, catalog, me),

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, select
 
 from app import jobs
 from app.captions import writing
+from app.captions.asking import Asking
 from app.captions.tables import Caption
 from app.catalog.tables import Catalog, Image
 from app.database import transaction
@@ -21,6 +22,7 @@ from app.storage import Storage
 from tests import cast
 from workers import celery_app, cpu
 from workers.captions import caption_job
+from workers.captions.captioner import PhotoAnswer, PhotoQuestion
 from workers.celery_app import Work
 from workers.devices.model_cache import ModelCache
 from workers.errors import InputError
@@ -75,16 +77,30 @@ class Parrot:
 
     says: Sequence[str] = ("A red kettle.",)
     name: str = "org/parrot"
-    is_asked: bool = True
     revision: str = ""
-    looks: list[tuple[int, int]] = field(default_factory=list)
+    at_once: int = 4
+    looks: bool = True
+    answers_together: bool = True
+    asked: list[PhotoQuestion] = field(default_factory=list)
     on_look: Callable[[], None] = lambda: None
+    refuses: str = ""
 
-    def caption(self, images: Sequence[Pillow.Image]) -> list[str]:
+    def obstacle(self, asking: Asking) -> str:
+        return self.refuses
+
+    def answer(self, questions: Sequence[PhotoQuestion]) -> list[PhotoAnswer]:
         self.on_look()
-        start = len(self.looks)
-        self.looks += [image.size for image in images]
-        return [self.says[(start + index) % len(self.says)] for index in range(len(images))]
+        start = len(self.asked)
+        self.asked += questions
+        return [
+            PhotoAnswer(each.image_id, self.says[(start + place) % len(self.says)], each.text, 100, 10)
+            for place, each in enumerate(questions)
+        ]
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Of the pictures it looked at."""
+        return [each.picture.size for each in self.asked if each.picture is not None]
 
 
 def looking(parrot: Parrot) -> Callable[[Work], Any]:
@@ -140,7 +156,7 @@ def test_a_model_looks_at_each_photo_and_says_how(engine: Engine, settings: Sett
     parrot = Parrot()
     job = do(engine, settings, looking(parrot), "captions.look", catalog_id=pile.id, model="org/parrot")
     assert job.result == {"photos": 6, "written": 6, "passed_over": []}
-    assert parrot.looks == [(8, 6)] * 6
+    assert parrot.sizes == [(8, 6)] * 6
     (caption,) = captions(engine)[photos[0].id]
     assert (caption.captioner, caption.text) == ("org/parrot", "A red kettle.")
     assert caption.settings["max_new_tokens"] == 96
@@ -176,7 +192,7 @@ def test_what_was_written_before_a_crash_stays_and_is_not_written_again(
     parrot = Parrot()
 
     def crash_at_the_second_batch() -> None:
-        if parrot.looks:
+        if parrot.asked:
             raise MemoryError("no memory left")
 
     parrot.on_look = crash_at_the_second_batch
@@ -185,7 +201,7 @@ def test_what_was_written_before_a_crash_stays_and_is_not_written_again(
     assert sum(len(history) for history in captions(engine).values()) == 4
     fresh = Parrot()
     job = do(engine, settings, looking(fresh), "captions.look", catalog_id=pile.id, model="org/parrot")
-    assert (len(fresh.looks), job.result["written"]) == (2, 2)
+    assert (len(fresh.asked), job.result["written"]) == (2, 2)
 
 
 def test_a_person_who_writes_while_the_model_looks_is_not_overwritten(

@@ -85,7 +85,7 @@ def test_a_model_captions_them_part_by_part_and_the_undo_leaves_none(
     operation, job = work(engine, settings, asked, looking(parrot))
     assert (job.state, job.parts, job.done, job.total) == ("done", 3, PHOTOS, PHOTOS), job.failure
     assert (operation.state, operation.changed, operation.passed_over) == ("done", PHOTOS - 1, 1)
-    assert len(parrot.looks) == PHOTOS - 1, "a photo with a person's caption is not looked at"
+    assert len(parrot.asked) == PHOTOS - 1, "a photo with a person's caption is not looked at"
     assert texts(engine) == ["A red kettle."] * (PHOTOS - 1) + ["Ana’s words."]
     with transaction(engine) as session:
         operations.undo(session, asked.id, session.get_one(Person, asked.person_id))
@@ -99,7 +99,7 @@ def test_a_stop_keeps_whole_batches_and_the_rest_goes_on_later(
     parrot = Parrot()
 
     def stop() -> None:
-        if len(parrot.looks) == 2:
+        if len(parrot.asked) == 2:
             with transaction(engine) as session:
                 jobs.cancel(session, session.get_one(Operation, asked.id).job_id or 0)
 
@@ -127,7 +127,7 @@ def test_nothing_more_is_looked_at_of_a_catalog_that_was_removed(
     parrot.on_look = remove
     operation, job = work(engine, settings, asked, looking(parrot))
     assert (job.state, "This catalog was removed" in (job.failure or "")) == ("failed", True)
-    assert (len(parrot.looks), operation.changed, operation.state) == (2, 0, "open")
+    assert (len(parrot.asked), operation.changed, operation.state) == (2, 0, "open")
 
 
 def test_a_batch_that_broke_is_looked_at_again_and_others_are_not(
@@ -136,7 +136,7 @@ def test_a_batch_that_broke_is_looked_at_again_and_others_are_not(
     parrot = Parrot()
 
     def crash() -> None:
-        if len(parrot.looks) == 2:
+        if len(parrot.asked) == 2:
             raise MemoryError("no memory left")
 
     parrot.on_look = crash
@@ -149,4 +149,4 @@ def test_a_batch_that_broke_is_looked_at_again_and_others_are_not(
     fresh = Parrot()
     operation, job = work(engine, settings, asked, looking(fresh))
     assert (job.state, operation.state, operation.changed) == ("done", "done", PHOTOS - 1)
-    assert len(fresh.looks) == 2 or len(texts(engine)) == PHOTOS
+    assert len(fresh.asked) == 2 or len(texts(engine)) == PHOTOS

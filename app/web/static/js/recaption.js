@@ -24,6 +24,7 @@ async function recaption(button, tiles) {
       q: isOne ? `id:${tiles[0].dataset.tile}` : picks.query,
       expected_count: picks.count || 1,
       replaces_people: button.form.elements.replaces_people.checked ? "1" : null,
+      ...asking(button.form),
     });
     if (sayUnderWay(said)) return;
     outdated(tiles);
@@ -33,4 +34,19 @@ async function recaption(button, tiles) {
     if (!(error instanceof Refusal)) throw error;
     trouble(error.message);
   }
+}
+
+// How the captioner is asked, of those fields that the page has. What it writes besides comes as one word list.
+function asking(form) {
+  const asked = form.querySelector(".asking");
+  if (!asked) return {};
+  const field = (name) => asked.querySelector(`[name=${name}]`);
+  return {
+    from_facts: field("from_facts").checked ? "1" : null,
+    length: field("length").value,
+    style: field("style").value,
+    facts: field("facts").checked ? "1" : null,
+    also: [...asked.querySelectorAll("[name=also]:checked")].map((each) => each.value).join(" "),
+    prompt: field("prompt").value,
+  };
 }
