@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
@@ -39,6 +41,12 @@ def undo(session: Session, person: Person) -> Undone:
     ]
     newest = max((act for act in acts if act is not None), key=lambda act: act.created_at, default=None)
     return _undo(session, newest, person) if newest else Undone("There is nothing of yours to undo.")
+
+
+def was_said(row: Labelling | Decision | Caption | None, person: Person, since: datetime) -> bool:
+    """Whether a row is what this person said since then. What stood there before, whoever said it, is nothing that an
+    undo offered beside it would take back: that would be the person's act before."""
+    return row is not None and row.person_id == person.id and row.created_at >= since
 
 
 def undone(session: Session, operation: Operation, job: Job | None) -> Undone:

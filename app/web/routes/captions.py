@@ -11,10 +11,12 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from app.bulk import undoing
 from app.captions import proposing, writing
 from app.captions.tables import Caption
 from app.catalog import reading, signals
 from app.cycles import spending
+from app.database import utc_now
 from app.errors import NotFound
 from app.review import decisions
 from app.selection.query import parse
@@ -46,8 +48,10 @@ def rewrite(
     next: Text = "",
 ) -> Response:
     """A person's caption in place of the one they saw, `expected_id`; without it they saw none."""
+    began = utc_now()
     decisions.hold(session, image_id)
-    return _answer(request, session, writing.rewrite(session, image_id, text, me, expected_id), next)
+    written = writing.rewrite(session, image_id, text, me, expected_id)
+    return _answer(request, session, written, undoing.was_said(written, me, began), next)
 
 
 @router.post("/images/{image_id}/captions/{caption_id}/restoration")
@@ -55,11 +59,12 @@ def restore(
     image_id: int, caption_id: int, request: Request, session: Write, me: CurrentPerson, next: Text = ""
 ) -> Response:
     """An older caption's text, current again."""
+    began = utc_now()
     decisions.hold(session, image_id)
     restored = writing.restore(session, caption_id, me)
     if restored.image_id != image_id:
         raise NotFound(f"Caption {caption_id} is not one of photo {image_id}.")
-    return _answer(request, session, restored, next)
+    return _answer(request, session, restored, undoing.was_said(restored, me, began), next)
 
 
 @router.post("/images/{image_id}/recaption")
@@ -103,9 +108,9 @@ def contradict(image_id: int, session: Read, page: Page, text: Text = "") -> HTM
     return page.fragment("desk/_claims.html", ClaimsView(claims_of(signals.of(session, image_id), text)))
 
 
-def _answer(request: Request, session: Write, caption: Caption, next: str) -> Response:
+def _answer(request: Request, session: Write, caption: Caption, is_new: bool, next: str) -> Response:
     decisions.reconsider(session, caption.image_id)
     if errors.wants_json(request):
         said = {"caption_id": caption.id, "text": caption.text, "author": writing.author(session, caption)}
-        return JSONResponse(said)
+        return JSONResponse(said | {"changed": int(is_new)})
     return RedirectResponse(safe_next(next) if next else f"/images/{caption.image_id}", 303)

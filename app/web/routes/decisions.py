@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 
 from app.bulk import undoing
 from app.catalog import reading
+from app.database import utc_now
 from app.desk import queue
 from app.review import decisions
 from app.selection.query import parse
@@ -40,19 +41,20 @@ def decide(
     next: Text = "/desk",
 ) -> Response:
     """Keep, reject or needs work, or as a rule suggests. A rejection may carry its reason: `rejected:blurred`."""
-    image = reading.photo(session, image_id)
+    image, began = reading.photo(session, image_id), utc_now()
     if verdict == SUGGESTED:
         decision = decisions.accept(session, image, me, expected_id)
     else:
         kind, _, reason = verdict.partition(":")
         decision = decisions.decide(session, image, me, kind, reason, expected_id)
     said = _said(decision.verdict, decisions.name_of(image), decision.reason)
+    is_new = undoing.was_said(decision, me, began)
     if not errors.wants_json(request):
-        return lead(request, safe_next(next), Receipt(said, undo="/undo"))
+        return lead(request, safe_next(next), Receipt(said, undo="/undo" if is_new else ""))
     left = queue.waiting(session, image.catalog_id)
     waiting = asdict(left) | {"total": left.total}
     said_of = {"decision_id": decision.id, "verdict": decision.verdict, "sentence": said, "waiting": waiting}
-    return JSONResponse(said_of)
+    return JSONResponse(said_of | {"changed": int(is_new)})
 
 
 @router.post("/catalogs/{catalog_id}/decisions")
