@@ -288,6 +288,7 @@ def test_an_error_beside_the_requests_leaves_nothing_half_followed(
     with pytest.raises(ZeroDivisionError):
         kept.read_more(catalog_id, [shape.name_of(PhotoIndex.contrast)])
     assert not kept._kept
+    kept._make_room(kept.most_bytes + 1)  # of nothing, nothing goes
 
 
 def test_changes_while_a_machine_slept_are_not_missed(

@@ -115,7 +115,7 @@ class KeptCatalogs:
         too_many = sum(catalog.memory_bytes for catalog, _ in kept.values()) + wanted_bytes - self.most_bytes
         if too_many <= 0:
             return
-        newest = next(reversed(kept))
+        newest = next(reversed(kept), None)
         locks = [(number, lock) for number, (_, lock) in kept.items() if number == held or lock.acquire(blocking=False)]
         try:
             parts: list[KeptPart] = []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from app.bulk import undoing
 from app.captions import proposing, writing
@@ -22,6 +22,7 @@ from app.review import decisions
 from app.selection.query import parse
 from app.web import errors
 from app.web.dependencies import Config, CurrentPerson, Page, Read, Write
+from app.web.leading import Receipt, lead
 from app.web.routes import operations
 from app.web.security import safe_next
 from app.web.views.photos import Claims, claims_of
@@ -51,7 +52,7 @@ def rewrite(
     began = utc_now()
     decisions.hold(session, image_id)
     written = writing.rewrite(session, image_id, text, me, expected_id)
-    return _answer(request, session, written, undoing.was_said(written, me, began), next)
+    return _answer(request, session, written, undoing.was_said(written, me, began), "Saved the caption of {}", next)
 
 
 @router.post("/images/{image_id}/captions/{caption_id}/restoration")
@@ -64,7 +65,8 @@ def restore(
     restored = writing.restore(session, caption_id, me)
     if restored.image_id != image_id:
         raise NotFound(f"Caption {caption_id} is not one of photo {image_id}.")
-    return _answer(request, session, restored, undoing.was_said(restored, me, began), next)
+    is_new = undoing.was_said(restored, me, began)
+    return _answer(request, session, restored, is_new, "An earlier caption of {} is current again", next)
 
 
 @router.post("/images/{image_id}/recaption")
@@ -77,7 +79,8 @@ def recaption(
     job = proposing.request_caption(session, image_id, config, me)
     if errors.wants_json(request):
         return JSONResponse({"job_id": job.id}, 202)
-    return RedirectResponse(safe_next(next) if next else f"/images/{image_id}", 303)
+    said = Receipt(f"A captioner is asked for another caption of {decisions.name_of(reading.photo(session, image_id))}")
+    return lead(request, safe_next(next) if next else f"/images/{image_id}", said)
 
 
 @router.post("/catalogs/{catalog_id}/recaption")
@@ -108,9 +111,12 @@ def contradict(image_id: int, session: Read, page: Page, text: Text = "") -> HTM
     return page.fragment("desk/_claims.html", ClaimsView(claims_of(signals.of(session, image_id), text)))
 
 
-def _answer(request: Request, session: Write, caption: Caption, is_new: bool, next: str) -> Response:
+def _answer(request: Request, session: Write, caption: Caption, is_new: bool, sentence: str, next: str) -> Response:
+    """The caption that is current now; in `sentence` stands {} for the photo's name."""
     decisions.reconsider(session, caption.image_id)
     if errors.wants_json(request):
         said = {"caption_id": caption.id, "text": caption.text, "author": writing.author(session, caption)}
         return JSONResponse(said | {"changed": int(is_new)})
-    return RedirectResponse(safe_next(next) if next else f"/images/{caption.image_id}", 303)
+    said = sentence.format(decisions.name_of(reading.photo(session, caption.image_id)))
+    back = safe_next(next) if next else f"/images/{caption.image_id}"
+    return lead(request, back, Receipt(said, undo="/undo" if is_new else ""))
