@@ -116,7 +116,7 @@ def read(name: str, content: bytes) -> Iterator[tuple[int, Record]]:
     try:
         heads = _heads(name, reader.fieldnames or ())
         for row in reader:
-            cells = {head: _plain(row[heads[head]]) for head in FIELDS if head in heads}
+            cells: Record = {head: _plain(row[heads[head]]) for head in FIELDS if head in heads}
             yield empty_lines + reader.line_num, cells
     except csv.Error as error:
         line = empty_lines + reader.line_num + 1

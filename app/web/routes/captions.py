@@ -117,6 +117,6 @@ def _answer(request: Request, session: Write, caption: Caption, is_new: bool, se
     if errors.wants_json(request):
         said = {"caption_id": caption.id, "text": caption.text, "author": writing.author(session, caption)}
         return JSONResponse(said | {"changed": int(is_new)})
-    said = sentence.format(decisions.name_of(reading.photo(session, caption.image_id)))
+    words = sentence.format(decisions.name_of(reading.photo(session, caption.image_id)))
     back = safe_next(next) if next else f"/images/{caption.image_id}"
-    return lead(request, back, Receipt(said, undo="/undo" if is_new else ""))
+    return lead(request, back, Receipt(words, undo="/undo" if is_new else ""))
