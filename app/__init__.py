@@ -38,8 +38,12 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   meet. **Lettering**: text that stands in a picture, as read from its pixels; it is **trusted** from a score on, and
   of a kind: a price, a watermark or other text. **Mend**: what a person had done to a photo's picture instead of
   rejecting it: its **edits**, made from the picture as taken in; the **mask** says where the product is.
-  **Caption**: text saying what an image shows; history is appended. A **given** caption came with the photo, in a
-  file. An intake's **remark**: what it says of a metadata row or file.
+  **Caption**: text saying what an image shows, of a **kind**: the long one is meant where no kind is named, which
+  models learn from; history is appended. A **given** caption came with the photo, in a file. An intake's
+  **remark**: what it says of a metadata row or file.
+- **Queue**: photos handed out one by one to the people it was given to. **Hold**: a photo in a person's hands for a
+  while. **Pass**: one person's review of it; with an **overlap** several make one each, those after the first
+  **blind**. **Answer**: what came of a pass. **Known answer**: a verdict that a lead knows, asked again unseen.
 - **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Pixel hash**:
   what all its pixels are known by, where a copy has its size. **Group**:
   duplicates in a **grade** (same bytes, pixels, photo, product); its **best** is kept, the rest **linked** to it; a
@@ -92,10 +96,11 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Device**: a GPU, a slice of one, or the CPU. **Device lock**: a gpu worker's sole right to a device. **Device
   allocation**: the devices that one job was given.
 - **Cycle**: one timed day from photos to a model, with a budget. **Ledger**: what its jobs cost.
-- **Person**: somebody who signs in; an **owner** or a **member**. **Link**: a one-time address that signs a browser in.
+- **Person**: somebody who signs in; a **viewer**, **annotator**, **lead** or **owner**, each
+  of whom may do what those before may (their **role**). **Link**: a one-time address that signs a browser in.
   **Known browser**: one in which a person signed in before. **Audit log**: who did what to money, access and other
   people's work.
 - **Removal**: taking a photo, a catalog, a version or the cache away for good; its **consequences** are told first. A
   removed photo that a version holds is hidden, and no intake takes its bytes in again.
-- **Reserve**: free space that what is large leaves on the disk. **Quota**: what a member's uploads may take.
+- **Reserve**: free space that what is large leaves on the disk. **Quota**: what a lead's uploads may take.
 """

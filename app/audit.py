@@ -1,4 +1,4 @@
-"""The audit log: who signed in, tried to, or did what touches money, access or other people's work. Only ever appended.
+"""The audit log: who signed in, tried to, and everything that somebody changed. Only ever appended.
 
 The database itself refuses to change or remove a line (a trigger, see the migration). Lines name people by number, so
 that a person who is deleted is in the log without a name.
@@ -6,10 +6,12 @@ that a person who is deleted is in the log without a name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import BigInteger, Text, select
+from sqlalchemy import BigInteger, ColumnElement, Text, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -20,12 +22,14 @@ Act = Literal[
     "password_set", "link_made",
     "person_added", "access_ended", "role_changed", "person_deleted",
     "cycle_started", "run_launched", "run_stopped", "run_discarded", "run_resumed", "run_extended",
-    "job_asked", "job_cancelled", "naming_decided", "labels_defined",
+    "job_asked", "job_cancelled", "queue_made", "queue_given", "queue_closed", "queue_opened",
+    "naming_decided", "labels_defined",
     "photo_removed", "photo_allowed_again", "catalog_removed", "version_removed", "export_removed", "cache_emptied",
-    "backup_written",
+    "backup_written", "changed",
 ]  # fmt: skip
 
 ACTS: Final[tuple[Act, ...]] = get_args(Act)
+_WRITTEN: Final = "audit_lines"
 FROM_ADDRESS: Final = "from_address"
 """Where `Session.info` holds the address that a request came from; the machine's own terminal has none."""
 
@@ -57,13 +61,52 @@ def record(
         )
     )
     session.flush()
+    session.info[_WRITTEN] = written(session) + 1
 
 
-def page(session: Session, before: int | None = None, act: str | None = None, limit: int = 100) -> Sequence[AuditEntry]:
-    """Lines of every act or of one, the newest first; those older than line `before`."""
-    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+def written(session: Session) -> int:
+    """How many lines this session has written: whether something told of itself."""
+    return int(session.info.get(_WRITTEN, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Which lines: of an act, by or about a person, since a day and up to a day, both included. None: any."""
+
+    act: str | None = None
+    person_id: int | None = None
+    since: date | None = None
+    until: date | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """It, as SQL."""
+        asked: list[ColumnElement[bool]] = []
+        if self.act is not None:
+            asked.append(AuditEntry.act == self.act)
+        if self.person_id is not None:
+            asked.append(or_(AuditEntry.by_id == self.person_id, AuditEntry.about_id == self.person_id))
+        if self.since is not None:
+            asked.append(AuditEntry.at >= _begin_of(self.since))
+        if self.until is not None:
+            asked.append(AuditEntry.at < _begin_of(self.until) + timedelta(days=1))
+        return asked
+
+
+def page(
+    session: Session, before: int | None = None, wanted: LogFilter | None = None, limit: int = 100
+) -> Sequence[AuditEntry]:
+    """Lines that are wanted, the newest first; those older than line `before`."""
+    query = select(AuditEntry).where(*(wanted or LogFilter()).conditions()).order_by(AuditEntry.id.desc()).limit(limit)
     if before is not None:
         query = query.where(AuditEntry.id < before)
-    if act is not None:
-        query = query.where(AuditEntry.act == act)
     return session.scalars(query).all()
+
+
+def every(session: Session, wanted: LogFilter) -> Iterator[AuditEntry]:
+    """All lines that are wanted, the newest first, read some at a time."""
+    query = select(AuditEntry).where(*wanted.conditions()).order_by(AuditEntry.id.desc())
+    yield from session.scalars(query.execution_options(yield_per=1000))
+
+
+def _begin_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from sqlalchemy import CheckConstraint, ForeignKey, Text, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -21,7 +21,9 @@ from app import audit, passwords
 from app.database import Base, BigId, Moment, utc_now
 from app.errors import Conflict, NotAllowed, NotFound, Refused
 
-Role = Literal["owner", "member"]
+Role = Literal["viewer", "annotator", "lead", "owner"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+"""From the one that only looks to the one that may do everything; each may do what those before it may."""
 SIGN_IN_LASTS: Final = timedelta(days=30)
 IDLE_LASTS: Final = timedelta(hours=72)
 LINK_LASTS: Final = timedelta(minutes=15)
@@ -36,12 +38,12 @@ class Person(Base):
     """Somebody who signs in. `email` is kept in lower case. Who is deleted keeps a number, and no name or e-mail."""
 
     __tablename__ = "person"
-    __table_args__ = (CheckConstraint("role in ('owner','member')", name="role"),)
+    __table_args__ = (CheckConstraint("role in ('viewer','annotator','lead','owner')", name="role"),)
 
     id: Mapped[BigId]
     name: Mapped[str] = mapped_column(Text)
     email: Mapped[str] = mapped_column(Text, unique=True)
-    role: Mapped[str] = mapped_column(Text, default="member")
+    role: Mapped[Role] = mapped_column(Text, default="annotator")
     password_hash: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     deleted_at: Mapped[Moment | None]
@@ -128,19 +130,19 @@ def make_owner(session: Session, name: str = "Owner", email: str = "owner@localh
     return owner
 
 
-def add(session: Session, by: Person, name: str, email: str) -> Person:
+def add(session: Session, by: Person, name: str, email: str, role: Role = "annotator") -> Person:
     """Add somebody to the team. Raises NotAllowed for anybody but an owner, Refused for bad values, Conflict."""
     needs_owner(by, "add people")
     name, email = " ".join(name.split()), tidy_email(email)
     if not name or len(name) > TEXT_MAX:
         raise Refused("A name is needed, of at most 254 characters.")
     added = session.scalar(
-        insert(Person).values(name=name, email=email, role="member").on_conflict_do_nothing().returning(Person.id)
+        insert(Person).values(name=name, email=email, role=role).on_conflict_do_nothing().returning(Person.id)
     )
     if added is None:
         there = session.scalars(select(Person).where(Person.email == email)).one()
         raise Conflict(f"{email} is on the team already.", other=there.name)
-    audit.record(session, "person_added", by.id, added)
+    audit.record(session, "person_added", by.id, added, role=role)
     return get(session, added)
 
 
@@ -158,15 +160,15 @@ def shut_out(session: Session, by: Person | None, person: Person) -> None:
 
 
 def set_role(session: Session, by: Person | None, person: Person, role: Role) -> None:
-    """Make somebody an owner, or a member again. `by` None: the machine's own terminal.
+    """Say what somebody may do. `by` None: the machine's own terminal.
 
     Raises NotAllowed for anybody but an owner, Refused where no owner would be left or for a person who was deleted.
     """
     if by is not None:
-        needs_owner(by, "say who is an owner")
+        needs_owner(by, "say what people may do")
     if person.deleted_at is not None:
         raise Refused("This person was deleted. Add them again first.")
-    if role == "member":
+    if role != "owner":
         _keep_an_owner(session, person)
     if person.role != role:
         person.role = role
@@ -186,7 +188,7 @@ def remove(session: Session, by: Person | None, person: Person) -> None:
             raise Refused("You cannot delete yourself. Another owner can.")
     _keep_an_owner(session, person)
     _take_access(session, person)
-    person.name, person.email, person.role = f"Person {person.id} (left)", f"left-{person.id}@invalid", "member"
+    person.name, person.email, person.role = f"Person {person.id} (left)", f"left-{person.id}@invalid", "viewer"
     person.deleted_at = utc_now()
     session.flush()
     audit.record(session, "person_deleted", by.id if by else None, person.id)
@@ -347,6 +349,17 @@ def needs_owner(person: Person, deed: str) -> None:
     """Raises NotAllowed for anybody but an owner."""
     if person.role != "owner":
         raise NotAllowed(f"Only an owner can {deed}.")
+
+
+def needs_lead(person: Person, deed: str) -> None:
+    """Raises NotAllowed for anybody but a lead or an owner."""
+    if not at_least(person, "lead"):
+        raise NotAllowed(f"Only a lead can {deed}.")
+
+
+def at_least(person: Person, role: Role) -> bool:
+    """Whether somebody may do what `role` may."""
+    return ROLES.index(person.role) >= ROLES.index(role)
 
 
 def may_act_for(person: Person, asked_by_id: int | None) -> bool:

@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         default=20_480,
         ge=1,
         le=1_000_000_000,
-        description="What a member's uploads may take of the disk, in MB: files on their way, photos taken in from "
+        description="What a lead's uploads may take of the disk, in MB: files on their way, photos taken in from "
         "them, and what is made of these. Owners have no quota.",
     )
     sign_in_idle_hours: int = Field(

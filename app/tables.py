@@ -9,6 +9,7 @@ from app.catalog import mend_tables as mends
 from app.catalog import tables as catalog
 from app.cycles import tables as cycles
 from app.datasets import tables as datasets
+from app.desk import tables as desk
 from app.evaluation import tables as evaluation
 from app.exports import tables as exports
 from app.intake import tables as intake
@@ -26,6 +27,7 @@ __all__ = [
     "corrections",
     "cycles",
     "datasets",
+    "desk",
     "duplicates",
     "evaluation",
     "exports",

@@ -16,12 +16,12 @@ from app.catalog.grouping import Grade, GroupMember, PhotoGroup
 from app.catalog.tables import Catalog, Image, Intake, Signals, SourceFile
 from app.intake import quarantine
 from app.intake.quarantine import Which
-from app.people import Person
+from app.people import Person, Role
 
 _numbers = itertools.count(1)
 
 
-def person(session: Session, name: str = "Ana", role: str = "member") -> Person:
+def person(session: Session, name: str = "Ana", role: Role = "lead") -> Person:
     """Somebody on the team."""
     someone = Person(name=name, email=f"{name.lower()}{next(_numbers)}@example.org", role=role)
     session.add(someone)

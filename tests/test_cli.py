@@ -252,7 +252,7 @@ def test_people_are_changed_from_the_terminal(running: Up) -> None:
     assert "no access" in told(mei.email, "--owner"), "an owner, without any way in yet"
     with transaction(create_engine(running.state.database_url, poolclass=NullPool)) as session:
         assert people.get(session, mei.id).role == "owner"
-    assert "only owner" not in told("owner@localhost", "--member")
+    assert "only owner" not in told("owner@localhost", "--annotator")
     assert "only owner" in told(mei.email, "--delete")
     told("owner@localhost", "--owner")
     assert mei.email not in told(mei.email, "--delete")

@@ -119,18 +119,18 @@ def test_a_browser_without_requests_is_signed_out(session: Session) -> None:
 def test_somebody_stays_an_owner(session: Session) -> None:
     """Whoever else is one, and whatever is done to them, in whatever order."""
     others = session.query(Person).filter(Person.role == "owner")
-    others.update({"role": "member"})
+    others.update({"role": "annotator"})
     ana, ben = cast.person(session, "Ana", "owner"), cast.person(session, "Ben")
     for by in (ana, None):
         with pytest.raises(Refused, match="only owner"):
-            people.set_role(session, by, ana, "member")
+            people.set_role(session, by, ana, "annotator")
     with pytest.raises(Refused, match="only owner"):
         people.remove(session, None, ana)
     people.set_role(session, ana, ben, "owner")
-    people.set_role(session, ben, ana, "member")
-    assert (ana.role, ben.role) == ("member", "owner")
+    people.set_role(session, ben, ana, "annotator")
+    assert (ana.role, ben.role) == ("annotator", "owner")
     with pytest.raises(NotAllowed):
-        people.set_role(session, ana, ben, "member")
+        people.set_role(session, ana, ben, "annotator")
 
 
 def test_a_deleted_person_has_no_name_and_what_they_did_stays(session: Session) -> None:

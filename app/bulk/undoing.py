@@ -30,6 +30,12 @@ def undo(session: Session, person: Person) -> Undone:
 
     Raises Refused while a worker is busy with that act.
     """
+    act = newest(session, person)
+    return _undo(session, act, person) if act else Undone("There is nothing of yours to undo.")
+
+
+def newest(session: Session, person: Person) -> Undoable | None:
+    """The newest act of this person that still stands."""
     # Of one moment are an operation and its rows, and a ruling and its decisions: the whole comes first.
     acts: list[Undoable | None] = [
         operations.newest_of(session, person),
@@ -39,8 +45,7 @@ def undo(session: Session, person: Person) -> Undone:
         undoing.newest_decision(session, person),
         undoing.newest_caption(session, person),
     ]
-    newest = max((act for act in acts if act is not None), key=lambda act: act.created_at, default=None)
-    return _undo(session, newest, person) if newest else Undone("There is nothing of yours to undo.")
+    return max((act for act in acts if act is not None), key=lambda act: act.created_at, default=None)
 
 
 def was_said(row: Labelling | Decision | Caption | None, person: Person, since: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, Literal
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -13,24 +13,32 @@ from app.database import Base, BigId, Moment, utc_now
 from app.people import Person
 
 MAX_CHARACTERS = 4000
+Kind = Literal["long", "short", "tags", "facts"]
 
 
-class Caption(Base):
-    """What an image is said to show. By a captioner, a person, or a file beside it; never edited, only superseded."""
+class CaptionText(Base):
+    """A text that goes with an image, of one kind. By a captioner, a person, or a file beside it; never edited, only
+    superseded.
+
+    An image has a history of each kind, and one current text of each. Ask for a kind by its class.
+    """
 
     __tablename__ = "caption"
     __table_args__ = (
         CheckConstraint("written_by in ('captioner','person','given')", name="written_by"),
+        CheckConstraint("kind in ('long','short','tags','facts')", name="kind"),
         CheckConstraint(f"length(text) <= {MAX_CHARACTERS}", name="length"),
-        Index("uq_caption_current", "image_id", unique=True, postgresql_where=text("superseded_at is null")),
+        Index("uq_caption_current", "image_id", "kind", unique=True, postgresql_where=text("superseded_at is null")),
         # For taking back: a person's newest caption among a million.
         Index("ix_caption_person_id_id", "person_id", "id", postgresql_where=text("person_id is not null")),
         # For deleting: the database looks for what follows from a caption.
         Index("ix_caption_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
     )
+    __mapper_args__ = {"polymorphic_on": "kind"}  # noqa: RUF012  # SQLAlchemy declares it so
 
     id: Mapped[BigId]
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), index=True)
+    kind: Mapped[Kind] = mapped_column(Text, server_default="long")
     text: Mapped[str] = mapped_column(Text)
     written_by: Mapped[str] = mapped_column(Text)
     person_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
@@ -42,6 +50,35 @@ class Caption(Base):
     superseded_at: Mapped[Moment | None]
     undone_at: Mapped[Moment | None]  # taken back, with the operation that wrote it
     operation_id: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Caption(CaptionText):
+    """The caption: the long one, which models learn from, filters ask and rules check."""
+
+    __mapper_args__ = {"polymorphic_identity": "long"}  # noqa: RUF012  # SQLAlchemy declares it so
+
+
+class ShortCaption(CaptionText):
+    """One sentence for a photo."""
+
+    __mapper_args__ = {"polymorphic_identity": "short"}  # noqa: RUF012  # SQLAlchemy declares it so
+
+
+class TagCaption(CaptionText):
+    """Words for a photo, between commas."""
+
+    __mapper_args__ = {"polymorphic_identity": "tags"}  # noqa: RUF012  # SQLAlchemy declares it so
+
+
+class FactCaption(CaptionText):
+    """What the catalogue knows of the product, in a sentence."""
+
+    __mapper_args__ = {"polymorphic_identity": "facts"}  # noqa: RUF012  # SQLAlchemy declares it so
+
+
+OF_KIND: Final[dict[Kind, type[CaptionText]]] = {
+    "long": Caption, "short": ShortCaption, "tags": TagCaption, "facts": FactCaption,
+}  # fmt: skip
 
 
 class CaptionTokens(Base):

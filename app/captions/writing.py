@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.captions.tables import MAX_CHARACTERS, Caption
+from app.captions.tables import MAX_CHARACTERS, OF_KIND, Caption, CaptionText, Kind
 from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Conflict, NotFound, Refused
@@ -49,19 +49,21 @@ def tidy(text: str) -> str:
     return tidied
 
 
-def propose(session: Session, image: Image, text: str, captioner: str, settings: dict[str, Any]) -> Caption | None:
-    """A captioner's caption. None where nothing was written.
+def propose(
+    session: Session, image: Image, text: str, captioner: str, settings: dict[str, Any], kind: Kind = "long"
+) -> CaptionText | None:
+    """A captioner's caption of a kind. None where nothing was written.
 
     A person's or a given caption stays, and so does the same text by the same captioner, and whatever somebody writes
     in this very moment. Raises Refused for a text that `tidy` refuses.
     """
     tidied = tidy(text)
-    before = _current_now(session, image.id)
+    before = _current_now(session, image.id, kind)
     if before is not None:
         is_same = before.text == tidied and before.captioner == captioner
         if before.written_by in AUTHORS or is_same or not _supersede(session, before.id):
             return None
-    proposed = Caption(
+    proposed = OF_KIND[kind](
         image_id=image.id, text=tidied, written_by="captioner", captioner=captioner, settings=settings,
         parent_id=before.id if before is not None else None,
     )  # fmt: skip
@@ -116,7 +118,7 @@ def replace(
     new = (
         insert(Caption)
         .from_select(names, rows)
-        .on_conflict_do_nothing(index_elements=["image_id"], index_where=Caption.superseded_at.is_(None))
+        .on_conflict_do_nothing(index_elements=["image_id", "kind"], index_where=Caption.superseded_at.is_(None))
     )
     written = list(session.scalars(new.returning(Caption.image_id)))
     session.expire_all()
@@ -160,7 +162,7 @@ def give_first(session: Session, given: Mapping[int, tuple[str, str, int]]) -> s
     new = (
         insert(Caption)
         .values(rows)
-        .on_conflict_do_nothing(index_elements=["image_id"], index_where=Caption.superseded_at.is_(None))
+        .on_conflict_do_nothing(index_elements=["image_id", "kind"], index_where=Caption.superseded_at.is_(None))
     )
     return set(session.scalars(new.returning(Caption.image_id)))
 
@@ -177,8 +179,10 @@ def keep_beneath(session: Session, image_id: int, text: str, file: str, line: in
         session.flush()
 
 
-def rewrite(session: Session, image_id: int, text: str, person: Person, expected_id: int | None) -> Caption:
-    """A person's caption in place of the one they saw, `expected_id` (None: they saw none).
+def rewrite(
+    session: Session, image_id: int, text: str, person: Person, expected_id: int | None, kind: Kind = "long"
+) -> CaptionText:
+    """A person's caption of a kind in place of the one they saw, `expected_id` (None: they saw none).
 
     Saving a captioner's text unchanged accepts it under the person's name; a text that a person's current caption
     already has adds nothing, so that a form sent twice does no harm. Raises NotFound for an unknown image, Refused for
@@ -187,44 +191,52 @@ def rewrite(session: Session, image_id: int, text: str, person: Person, expected
     tidied = tidy(text)
     if session.get(Image, image_id) is None:
         raise NotFound(f"There is no photo {image_id}.")
-    before = _current_now(session, image_id)
+    before = _current_now(session, image_id, kind)
     if before is not None and before.written_by == "person" and before.text == tidied:
         return before
     if (before.id if before is not None else None) != expected_id:
-        raise _conflict(session, image_id)
+        raise _conflict(session, image_id, kind)
     if before is not None and not _supersede(session, before.id):
-        raise _conflict(session, image_id)
-    rewritten = Caption(
+        raise _conflict(session, image_id, kind)
+    rewritten = OF_KIND[kind](
         image_id=image_id, text=tidied, written_by="person", person_id=person.id, settings={}, parent_id=expected_id
     )
     if not _is_first(session, rewritten):
-        raise _conflict(session, image_id)
+        raise _conflict(session, image_id, kind)
     return rewritten
 
 
-def restore(session: Session, caption_id: int, person: Person) -> Caption:
+def restore(session: Session, caption_id: int, person: Person) -> CaptionText:
     """An older caption's text, made current again as a new caption of this person.
 
     Raises NotFound for an unknown caption, and Conflict when somebody else writes in the same moment.
     """
-    older = session.get(Caption, caption_id)
+    older = session.get(CaptionText, caption_id)
     if older is None:
         raise NotFound(f"There is no caption {caption_id}.")
     if older.superseded_at is None:
         return older
-    before = _current_now(session, older.image_id)
-    return rewrite(session, older.image_id, older.text, person, before.id if before is not None else None)
+    before = _current_now(session, older.image_id, older.kind)
+    expected_id = before.id if before is not None else None
+    return rewrite(session, older.image_id, older.text, person, expected_id, older.kind)
 
 
-def history(session: Session, image_id: int) -> list[Caption]:
-    """Every caption of an image, the current one first, then from newest to oldest."""
+def history(session: Session, image_id: int, kind: Kind = "long") -> list[CaptionText]:
+    """Every caption of an image of a kind, the current one first, then from newest to oldest."""
+    own = OF_KIND[kind]
     return list(
         session.scalars(
-            select(Caption)
-            .where(Caption.image_id == image_id)
-            .order_by(Caption.superseded_at.is_not(None), Caption.id.desc())
+            select(own).where(own.image_id == image_id).order_by(own.superseded_at.is_not(None), own.id.desc())
         )
     )
+
+
+def current_kinds(session: Session, image_id: int) -> dict[Kind, CaptionText]:
+    """The current captions of an image, by kind."""
+    rows = session.scalars(
+        select(CaptionText).where(CaptionText.image_id == image_id, CaptionText.superseded_at.is_(None))
+    )
+    return {row.kind: row for row in rows}
 
 
 def current(session: Session, image_ids: Collection[int]) -> dict[int, Caption]:
@@ -233,7 +245,7 @@ def current(session: Session, image_ids: Collection[int]) -> dict[int, Caption]:
     return {caption.image_id: caption for caption in captions}
 
 
-def author(session: Session, caption: Caption) -> str:
+def author(session: Session, caption: CaptionText) -> str:
     """Who wrote it, in words: "Ana", "the facts captioner", the name of a model, or "metadata.csv"."""
     if caption.written_by == "person":
         person = session.get(Person, caption.person_id) if caption.person_id is not None else None
@@ -243,11 +255,12 @@ def author(session: Session, caption: Caption) -> str:
     return "the facts captioner" if caption.captioner == "facts" else caption.captioner or "a captioner"
 
 
-def _current_now(session: Session, image_id: int) -> Caption | None:
+def _current_now(session: Session, image_id: int, kind: Kind = "long") -> CaptionText | None:
     """The current caption as the database has it at this moment, not as this session once read it."""
+    own = OF_KIND[kind]
     return session.scalars(
-        select(Caption)
-        .where(Caption.image_id == image_id, Caption.superseded_at.is_(None))
+        select(own)
+        .where(own.image_id == image_id, own.superseded_at.is_(None))
         .execution_options(populate_existing=True)
     ).one_or_none()
 
@@ -255,15 +268,15 @@ def _current_now(session: Session, image_id: int) -> Caption | None:
 def _supersede(session: Session, caption_id: int) -> bool:
     """Mark a caption superseded. False when another transaction already did; waits for one that is about to."""
     marked = session.execute(
-        update(Caption)
-        .where(Caption.id == caption_id, Caption.superseded_at.is_(None))
+        update(CaptionText)
+        .where(CaptionText.id == caption_id, CaptionText.superseded_at.is_(None))
         .values(superseded_at=utc_now())
-        .returning(Caption.id)
+        .returning(CaptionText.id)
     ).scalar_one_or_none()
     return marked is not None
 
 
-def _is_first(session: Session, caption: Caption) -> bool:
+def _is_first(session: Session, caption: CaptionText) -> bool:
     """Add a caption as the current one. False when the unique index says that another was first."""
     try:
         with session.begin_nested():
@@ -276,8 +289,8 @@ def _is_first(session: Session, caption: Caption) -> bool:
     return True
 
 
-def _conflict(session: Session, image_id: int) -> Conflict:
-    winner = _current_now(session, image_id)
+def _conflict(session: Session, image_id: int, kind: Kind) -> Conflict:
+    winner = _current_now(session, image_id, kind)
     if winner is None:
         return Conflict("This caption is not the current one any more.")
     name = author(session, winner)

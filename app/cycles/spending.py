@@ -1,4 +1,4 @@
-"""Who may spend: an owner always; a member what a cycle, which an owner started, has set aside."""
+"""Who may spend: an owner always; a lead what a cycle, which an owner started, has set aside."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.settings import Settings
 
 
 def refuse(session: Session, settings: Settings, person: Person) -> None:
-    """Raises NotAllowed where a member asks for what costs money that no owner has set aside. Free work is free."""
+    """Raises NotAllowed where a lead asks for what costs money that no owner has set aside. Free work is free."""
     if person.role == "owner" or not settings.gpu_hour_price:
         return
     now = clock.read(session, settings)

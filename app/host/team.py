@@ -11,9 +11,10 @@ from app import people
 from app.database import transaction
 from app.errors import Refused
 from app.host.state import host_state
+from app.people import Role
 from app.settings import Settings
 
-Deed = Literal["owner", "member", "end", "delete"]
+Deed = Role | Literal["end", "delete"]
 
 
 def team(settings: Settings, email: str | None = None, deed: Deed | None = None) -> Iterator[str]:

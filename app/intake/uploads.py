@@ -36,7 +36,7 @@ from app.storage import Storage, atomic_file, saying_full
 
 FOLDER: Final = "uploads"
 FORGOTTEN_AFTER_S: Final = 2 * 24 * 3600
-# What was refused stays longer, to be tried again; it counts against a member's quota all that time.
+# What was refused stays longer, to be tried again; it counts against an uploader's quota all that time.
 REFUSED_FORGOTTEN_AFTER_S: Final = 30 * 24 * 3600
 # Lies in the folder of an upload that was taken in and of which only refused files are left.
 _IS_TAKEN_IN: Final = ".\x01taken-in"
@@ -49,7 +49,7 @@ _BLOCK_BYTES: Final = 4096
 
 
 class OverQuota(Refused):
-    """A member's uploads would take more of the disk than a member has."""
+    """A lead's uploads would take more of the disk than a lead has."""
 
     title = "Over your quota"
 
@@ -59,7 +59,7 @@ def refuse_without_room(
 ) -> None:
     """Raises DiskFull when so many bytes more would touch the disk's reserve, OverQuota when they exceed the person's.
 
-    A member's quota counts files on their way, photos taken in from them, and what was made of these: a render may take
+    A lead's quota counts files on their way, photos taken in from them, and what was made of these: a render may take
     many times what its original does. Owners may take in any folder anyway.
     """
     storage.refuse_below_reserve(wanted_bytes)
@@ -74,7 +74,7 @@ def refuse_without_room(
     used_bytes = int(taken_in) + _on_their_way(storage, person)
     if used_bytes + wanted_bytes > quota_bytes:
         raise OverQuota(
-            f"Your uploads take {used_bytes >> 20:,} of the {quota_bytes >> 20:,} MB that a member has, and these "
+            f"Your uploads take {used_bytes >> 20:,} of the {quota_bytes >> 20:,} MB that a lead has, and these "
             f"files {max(1, wanted_bytes >> 20):,} MB more. Ask an owner to take the folder in, or to raise the quota."
         )
 

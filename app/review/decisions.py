@@ -124,7 +124,7 @@ def accept(session: Session, image: Image, person: Person, expected_id: int | No
         raise _conflict(session, suggestion)
     if expected_id not in (None, suggestion.id):
         raise Conflict(f"A rule suggests {SUGGESTED[suggestion.verdict]} now: {suggestion.reason}")
-    return decide(session, image, person, suggestion.verdict, _kept_reason(suggestion))
+    return decide(session, image, person, suggestion.verdict, kept_reason(suggestion))
 
 
 def current(session: Session, image_id: int) -> Decision | None:
@@ -255,7 +255,7 @@ def name_of(image: Image) -> str:
     return image.title or image.file_name
 
 
-def _kept_reason(suggestion: Decision) -> str | None:
+def kept_reason(suggestion: Decision) -> str | None:
     """The reason that an accepted suggestion is kept with: to keep a photo needs none."""
     return None if suggestion.verdict == "kept" else suggestion.reason
 

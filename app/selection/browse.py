@@ -7,7 +7,7 @@ a facet follow every other filter but not its own, so that the other options sho
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -70,6 +70,10 @@ class Tile:
     def mark(self) -> str:
         """The mark it carries: a person's verdict, "suggested-" and a rule's, or none."""
         return mark_of(self.verdict, self.is_suggestion)
+
+    def unseen(self) -> Tile:
+        """It, as for somebody who shall not see what was decided."""
+        return replace(self, verdict=None, reason=None, decision_id=0, is_suggestion=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,8 @@ _KEEP_TOKENS = """
                 cast(counted.counts ->> 'qwen' as integer) as qwen,
                 cast(counted.counts ->> 'nano' as integer) as nano
             from (select distinct image_id from changed) as touched
-            left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
+            left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
+                and caption.superseded_at is null
             left join caption_tokens as counted on counted.caption_id = caption.id
         ) as fresh
         where photo_index.image_id = fresh.image_id and (photo_index.tokens_clip, photo_index.tokens_t5,
@@ -133,7 +134,8 @@ _KEEP_CAPTION = r"""
                 caption.created_at as captioned_at, caption.person_id as author_id, length(caption.text) as characters,
                 regexp_count(caption.text, '\S+') as words
             from (select distinct image_id from changed) as touched
-            left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
+            left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
+                and caption.superseded_at is null
         ) as fresh
         where photo_index.image_id = fresh.image_id and
             (photo_index.captioned_by, photo_index.captioned_at, photo_index.author_id, photo_index.caption_characters,
@@ -143,7 +145,8 @@ _KEEP_CAPTION = r"""
         from (
             select touched.image_id, search_words(E'\x1f ' || coalesce(caption.text, '')) as words
             from (select distinct image_id from changed) as touched
-            left join caption on caption.image_id = touched.image_id and caption.superseded_at is null
+            left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
+                and caption.superseded_at is null
         ) as fresh
         where photo_text.image_id = fresh.image_id and photo_text.of_caption is distinct from fresh.words;"""
 _KEEPERS = {

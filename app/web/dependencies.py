@@ -7,7 +7,7 @@ would still have answered 200.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 from fastapi import Depends, Request
 from sqlalchemy import event
@@ -22,6 +22,7 @@ from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
 from app.web.pages import Renderer
+from app.web.security import SAFE_METHODS
 
 _Result = TypeVar("_Result")
 
@@ -56,8 +57,12 @@ Read = Annotated[Session, Depends(read, scope="function")]
 
 
 def write(request: Request, session: Read) -> Iterator[Session]:
-    """The same session, committed before the answer; jobs asked for in it are sent right after the commit."""
+    """The same session, committed before the answer; jobs asked for in it are sent right after the commit.
+
+    Whatever a person changes is in the audit log: where nothing that was done told of itself, the route is told.
+    """
     asked = False
+    lines = audit.written(session)
 
     def note_jobs(session: Session, _: UOWTransaction) -> None:
         nonlocal asked
@@ -65,12 +70,24 @@ def write(request: Request, session: Read) -> Iterator[Session]:
 
     event.listen(session, "after_flush", note_jobs)
     yield session
+    if audit.written(session) == lines:
+        _tell(request, session)
     session.commit()
     if asked and request.app.state.redis_url:
         broker.send_due(request.app.state.engine, request.app.state.redis_url)
 
 
 Write = Annotated[Session, Depends(write, scope="function")]
+# Signs of life and pieces of a file: told by what they are of.
+UNTOLD: Final = frozenset({"/desk/holds", "/uploads/{upload}/pieces"})
+
+
+def _tell(request: Request, session: Session) -> None:
+    person, path = request.state.person, str(request.scope["route"].path)
+    if person is None or request.method in SAFE_METHODS or path in UNTOLD:
+        return
+    numbers = {name.removesuffix("_id"): str(value)[:80] for name, value in request.path_params.items()}
+    audit.record(session, "changed", person.id, None, route=f"{request.method} {path}", **numbers)
 
 
 def current_person(request: Request) -> Person:

@@ -26,7 +26,7 @@ from app.selection.browse import Tile
 from app.selection.columns.memory import kept_catalogs
 from app.settings import PROJECT, Settings
 from app.storage import Storage
-from app.web import errors, formats, middleware, pages, security
+from app.web import access, errors, formats, middleware, pages, security
 from app.web.routes import (
     audit,
     captions,
@@ -49,8 +49,10 @@ from app.web.routes import (
     maps,
     mends,
     naming,
+    notes,
     operations,
     people,
+    queues,
     refusals,
     removal,
     rules,
@@ -83,6 +85,7 @@ ROUTERS: Final = (
     tiles.router,
     maps.router,
     mends.router,
+    notes.router,
     intakes.router,
     uploads.router,
     refusals.router,
@@ -95,6 +98,7 @@ ROUTERS: Final = (
     rules.router,
     duplicates.router,
     desk.router,
+    queues.router,
     health.router,
     captions.router,
     datasets.router,
@@ -115,7 +119,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        dependencies=[Depends(security.check_token)],
+        dependencies=[Depends(security.check_token), Depends(access.admit)],
     )
     engine = engine_for(settings.database_url)
     app.state.settings = settings
@@ -159,7 +163,7 @@ def digest_of(folder: Path) -> str:
 @lru_cache(maxsize=2)
 def templates(digest: str) -> Jinja2Templates:
     """The templates with what all of them see: `ui` (the macros), `static(path)`, `csrf_field()`,
-    `may_act_for(person_id)`, `is_owner()` and the formats."""
+    `may_act_for(person_id)`, `allows(route)` and the formats."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(("html",)),
@@ -185,8 +189,8 @@ def templates(digest: str) -> Jinja2Templates:
         return may(context["visitor"], asked_by_id)
 
     @pass_context
-    def is_owner(context: Context) -> bool:
-        return bool(context["visitor"].role == "owner")
+    def allows(context: Context, route: str) -> bool:
+        return access.allows(context["visitor"], route)
 
     # The macros use each other through `ui`, so it has to be there before they are.
     ui = SimpleNamespace()
@@ -196,7 +200,7 @@ def templates(digest: str) -> Jinja2Templates:
         "csrf_field": csrf_field,
         "ui": ui,
         "may_act_for": may_act_for,
-        "is_owner": is_owner,
+        "allows": allows,
     }
     environment.globals.update(known)
     for name in MACROS:

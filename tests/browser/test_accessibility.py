@@ -18,10 +18,12 @@ from app.captions import writing
 from app.catalog.tables import Intake, SourceFile
 from app.cycles import clock
 from app.database import transaction
+from app.desk import holding, notes, queues
 from app.evaluation import sheets
 from app.people import Person
 from app.removal import photos as removal
 from app.review import decisions
+from app.selection.query import parse
 from app.settings import Settings
 from app.storage import Storage
 from app.web.main import ROUTERS
@@ -46,7 +48,7 @@ NOT_PAGES = {
     "/exports/{export_id}", "/exports/{export_id}/archive.tar",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
     "/compare/{sheet_id}/rows", "/samples/{sample_id}", "/catalogs/{catalog_id}/refused.csv",
-    "/refused/{file_id}/thumb",
+    "/refused/{file_id}/thumb", "/audit.csv",
     "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv",
 }  # fmt: skip
 PAGES = {route.path for router in ROUTERS for route in router.routes if "GET" in route.methods} - NOT_PAGES  # type: ignore[attr-defined]
@@ -97,6 +99,9 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     link = people.make_link(session, mei)
     draw_map(session, pile, [photo.id for photo in photos])
     empty = cast.catalog(session, "Empty")
+    queue = queues.make(session, me, parse("", pile.id), "Everything", person_ids=[me.id])
+    holding.ahead(session, queue, me)
+    notes.ask(session, mei, photos[0], "Is the green fabric, or the lamp?")
     catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
     return {
         "/patterns": ["/patterns"], "/people": ["/people"], "/audit": ["/audit"],
@@ -104,7 +109,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/catalogs/{catalog_id}/removal": [f"{catalog}/removal"],
         "/images/{image_id}/removal": [f"/images/{photos[0].id}/removal"],
         "/datasets/{version_id}/removal": [f"/datasets/{done.version_id}/removal"],
-        "/cycle": ["/cycle"], "/desk": ["/desk"],
+        "/cycle": ["/cycle"], "/desk": ["/desk", f"/desk?queue_id={queue.id}"],
         "/catalogs/{catalog_id}": [catalog, f"{catalog}?q=decision:lost", f"{catalog}?q=nothing+is+so", "/catalogs"],
         "/catalogs/{catalog_id}/map": [
             f"{catalog}/map", f"{catalog}/map?q=in:cluster-1", f"{catalog}/map?q=in:", f"/catalogs/{empty.id}/map",
@@ -112,6 +117,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
         "/catalogs/{catalog_id}/operations": [f"{catalog}/operations"],
         "/catalogs/{catalog_id}/labels": [f"{catalog}/labels"],
+        "/catalogs/{catalog_id}/agreement": [f"{catalog}/agreement"],
+        "/catalogs/{catalog_id}/queues": [f"{catalog}/queues", f"/catalogs/{empty.id}/queues"],
         "/catalogs/{catalog_id}/duplicates": [f"{catalog}/duplicates", f"{catalog}/duplicates?grade=bytes"],
         "/catalogs/{catalog_id}/duplicates/{group_id}": [f"{catalog}/duplicates/{alike}"],
         "/catalogs/{catalog_id}/freeze": [f"{catalog}/freeze?q=decision:kept"],

@@ -133,7 +133,7 @@ def test_a_member_has_a_quota_and_an_owner_has_none(
 
     assert send(member, "a.jpg", 600_000).status_code == 200
     refused = send(member, "b.jpg", 600_000)
-    assert refused.status_code == 422 and "of the 1 MB that a member has" in said(refused)
+    assert refused.status_code == 422 and "of the 1 MB that a lead has" in said(refused)
     assert send(member, "c.jpg", 300_000).status_code == 200, "what fits is taken"
     whole = {"files": ("d.jpg", b"x" * 600_000, "image/jpeg")}
     assert member.post("/intakes", data={"name": "New"}, files=whole, headers=JSON).status_code == 422

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from app.bulk import undoing
 from app.captions import proposing, writing
-from app.captions.tables import Caption
+from app.captions.tables import CaptionText
 from app.catalog import reading, signals
 from app.cycles import spending
 from app.database import utc_now
@@ -111,7 +111,7 @@ def contradict(image_id: int, session: Read, page: Page, text: Text = "") -> HTM
     return page.fragment("desk/_claims.html", ClaimsView(claims_of(signals.of(session, image_id), text)))
 
 
-def _answer(request: Request, session: Write, caption: Caption, is_new: bool, sentence: str, next: str) -> Response:
+def _answer(request: Request, session: Write, caption: CaptionText, is_new: bool, sentence: str, next: str) -> Response:
     """The caption that is current now; in `sentence` stands {} for the photo's name."""
     decisions.reconsider(session, caption.image_id)
     if errors.wants_json(request):

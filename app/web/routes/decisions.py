@@ -10,12 +10,17 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.orm import Session
 
-from app.bulk import undoing
+from app.bulk.undoing import was_said
 from app.catalog import reading
+from app.catalog.tables import Image
 from app.database import utc_now
-from app.desk import queue
+from app.desk import holding, queue, queues, undoing
+from app.errors import Refused
+from app.people import Person
 from app.review import decisions
+from app.review.tables import Decision
 from app.selection.query import parse
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Write
@@ -39,21 +44,26 @@ def decide(
     verdict: Text,
     expected_id: Annotated[int | None, Form()] = None,
     next: Text = "/desk",
+    queue_id: Annotated[int | None, Form()] = None,
 ) -> Response:
-    """Keep, reject or needs work, or as a rule suggests. A rejection may carry its reason: `rejected:blurred`."""
+    """Keep, reject or needs work, or as a rule suggests. A rejection may carry its reason: `rejected:blurred`.
+
+    In a queue it is this person's answer, which others may not see.
+    """
     image, began = reading.photo(session, image_id), utc_now()
-    if verdict == SUGGESTED:
-        decision = decisions.accept(session, image, me, expected_id)
-    else:
-        kind, _, reason = verdict.partition(":")
-        decision = decisions.decide(session, image, me, kind, reason, expected_id)
-    said = _said(decision.verdict, decisions.name_of(image), decision.reason)
-    is_new = undoing.was_said(decision, me, began)
+    kind, reason, decision = _decided(session, image, me, verdict, expected_id, queue_id)
+    said = _said(kind, decisions.name_of(image), reason)
+    is_new = queue_id is not None or was_said(decision, me, began)
     if not errors.wants_json(request):
         return lead(request, safe_next(next), Receipt(said, undo="/undo" if is_new else ""))
     left = queue.waiting(session, image.catalog_id)
     waiting = asdict(left) | {"total": left.total}
-    said_of = {"decision_id": decision.id, "verdict": decision.verdict, "sentence": said, "waiting": waiting}
+    said_of = {
+        "decision_id": decision.id if decision is not None else 0,
+        "verdict": kind,
+        "sentence": said,
+        "waiting": waiting,
+    }
     return JSONResponse(said_of | {"changed": int(is_new)})
 
 
@@ -79,6 +89,27 @@ def decide_selection(
 def undo(request: Request, session: Write, me: CurrentPerson, next: Text = "") -> Response:
     """Take this person's last act back."""
     return undone(request, undoing.undo(session, me), next)
+
+
+def _decided(
+    session: Session, image: Image, me: Person, verdict: str, expected_id: int | None, queue_id: int | None
+) -> tuple[str, str | None, Decision | None]:
+    """Decide: the verdict, its reason, and the decision, None where the answer is blind and decides nothing."""
+    kind, _, given = verdict.partition(":")
+    reason: str | None = given
+    if verdict == SUGGESTED and queue_id is not None:
+        suggested = decisions.current(session, image.id)
+        if suggested is None:
+            raise Refused("No rule suggests anything for this photo.")
+        kind, reason = suggested.verdict, decisions.kept_reason(suggested)
+    if queue_id is not None:
+        answer = holding.decide(session, queues.get(session, queue_id), image, me, kind, reason, expected_id)
+        return kind, reason, answer.decision
+    if verdict == SUGGESTED:
+        decision = decisions.accept(session, image, me, expected_id)
+    else:
+        decision = decisions.decide(session, image, me, kind, reason, expected_id)
+    return decision.verdict, decision.reason, decision
 
 
 def _said(verdict: str, what: str, reason: str | None) -> str:

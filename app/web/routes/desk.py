@@ -5,7 +5,9 @@ Without `q` the desk follows the review queue; with it, the photos of that selec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -15,16 +17,19 @@ from sqlalchemy.orm import Session
 from app.catalog import reading
 from app.catalog.tables import Catalog
 from app.cycles import clock
-from app.desk import queue
+from app.desk import holding, notes, queue, queues
+from app.desk.notes import NoteThread
 from app.desk.queue import Waiting
-from app.people import Person
+from app.desk.queues import QueueState
+from app.desk.tables import ReviewQueue
+from app.people import Person, at_least, everybody
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import Tile
 from app.selection.columns.memory import one_look
 from app.selection.query import parse
 from app.selection.wording import sentence
-from app.web.dependencies import CurrentPerson, Page, Read
+from app.web.dependencies import CurrentPerson, Page, Write
 from app.web.views import photos
 from app.web.views.facets import address
 from app.web.views.photos import Photo
@@ -33,6 +38,7 @@ router = APIRouter()
 
 BEFORE, AFTER = 5, 14
 ROWS_BEFORE = 28
+MANY = 60  # of which others may have some in hand
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Filmstrip:
     q: str | None
     sort: str
     grid: str
+    queue_id: int | None = None
 
     @property
     def previous_href(self) -> str:
@@ -55,17 +62,24 @@ class Filmstrip:
     @property
     def next_href(self) -> str:
         """The address of the photo behind this one; behind the last one, the head of the queue or the grid."""
+        if self.queue_id is not None:
+            return self.href(self.after[0]) if self.after else f"/desk?queue_id={self.queue_id}"
         return self.href(self.after[0]) if self.after else "/desk" if self.q is None else self.grid
 
     def href(self, tile: Tile) -> str:
         """The address of a photo on the desk, in this row."""
         asked = {"q": self.q, "sort": self.sort} if self.q is not None else {}
+        asked |= {"queue_id": str(self.queue_id)} if self.queue_id is not None else {}
         return f"/images/{tile.id}{'?' if asked else ''}{urlencode(asked)}"
 
 
 @dataclass(frozen=True)
 class DeskView:
-    """One photo on the desk. In a selection, `place` counts from 1 and is 0 for a photo that is not in it any more."""
+    """One photo on the desk. In a selection, `place` counts from 1 and is 0 for a photo that is not in it any more.
+
+    In a lead's queue that is `handed_out`, the photo is this person's `until` then (None: not in their hands).
+    `in_hands` names somebody else who has it. Where the pass `is_blind`, what was decided before is not shown.
+    """
 
     catalog: Catalog
     photo: Photo
@@ -75,6 +89,12 @@ class DeskView:
     place: int = 0
     total: int = 0
     said: str = ""
+    handed_out: QueueState | None = None
+    until: datetime | None = None
+    is_blind: bool = False
+    in_hands: str = ""
+    threads: Sequence[NoteThread] = ()
+    team: Sequence[Person] = ()
 
 
 @dataclass(frozen=True)
@@ -83,15 +103,26 @@ class DoneView:
 
     catalog: Catalog | None
     photos: int
+    handed_out: QueueState | None = None
 
 
 @router.get("/desk")
-def start(session: Read, page: Page, me: CurrentPerson) -> Response:
-    """The next photo to review."""
+def start(session: Write, page: Page, me: CurrentPerson, queue_id: int | None = None) -> Response:
+    """The next photo to review: of a queue, or where none is named of the first that was given to this person;
+    otherwise of the catalog."""
     catalog = _catalog(session)
+    if queue_id is not None:
+        asked = queues.get(session, queue_id)
+        if ids := holding.ahead(session, asked, me):
+            return RedirectResponse(f"/images/{ids[0]}?queue_id={queue_id}", 303)
+        state = queues.state(session, asked)
+        return page("desk/done.html", DoneView(reading.get(session, asked.catalog_id), state.photos, state))
     if catalog is None:
         return page("desk/done.html", DoneView(None, 0))
-    ids = queue.upcoming(session, catalog.id, me, count=1)
+    for state in queues.of_person(session, catalog.id, me):
+        if state.people and at_least(me, "annotator") and (ids := holding.ahead(session, state.queue, me)):
+            return RedirectResponse(f"/images/{ids[0]}?queue_id={state.queue.id}", 303)
+    ids = _free(session, me, queue.upcoming(session, catalog.id, me, count=MANY))
     if ids:
         return RedirectResponse(f"/images/{ids[0]}", 303)
     return page("desk/done.html", DoneView(catalog, queue.waiting(session, catalog.id).photos))
@@ -101,14 +132,20 @@ def start(session: Read, page: Page, me: CurrentPerson) -> Response:
 def show(
     image_id: int,
     request: Request,
-    session: Read,
+    session: Write,
     page: Page,
     me: CurrentPerson,
     q: str | None = None,
     sort: str = "newest",
+    queue_id: int | None = None,
 ) -> HTMLResponse:
-    """One photo on the desk."""
-    view = _queued(session, image_id, me) if q is None else _selected(session, image_id, q, sort)
+    """One photo on the desk: in the review queue, in a selection `q`, or in a queue of a lead's."""
+    if queue_id is not None:
+        view = _handed_out(session, image_id, queues.get(session, queue_id), me)
+    else:
+        view = _queued(session, image_id, me) if q is None else _selected(session, image_id, q, sort)
+    others = [person for person in everybody(session) if person.id != me.id]
+    view = replace(view, threads=notes.of_photo(session, image_id), team=others)
     if request.headers.get("x-fragment") == "1":
         return page.fragment("desk/_desk.html", view)
     return page("desk/desk.html", view)
@@ -122,13 +159,57 @@ def _queued(session: Session, image_id: int, me: Person) -> DeskView:
     if image_id in before:
         place = before.index(image_id)
         before, ahead = before[:place], before[place + 1 :]
-    ahead += queue.upcoming(session, catalog_id, me, after=image_id, count=AFTER - len(ahead))
+    ahead += _free(session, me, queue.upcoming(session, catalog_id, me, after=image_id, count=MANY))[
+        : AFTER - len(ahead)
+    ]
+    in_hands = holding.others(session, me, [image_id]).get(image_id, "")
+    if at_least(me, "annotator"):
+        # Whoever is here first has them; the rest is for others to begin with.
+        next_ones = [photo_id for photo_id in ahead if photo_id not in before][: holding.AHEAD - 1]
+        holding.hold_at_desk(session, me, [image_id, *next_ones])
     # What needs work lies behind as decided and ahead as waiting. It has one place: ahead only as the very next.
     before = [photo_id for photo_id in before if photo_id not in ahead[:1]]
     ahead = list(dict.fromkeys(ahead[:1] + [photo_id for photo_id in ahead[1:] if photo_id not in before]))
     row = _row(session, before, image_id, ahead, None, "newest", f"/catalogs/{catalog_id}")
     waiting = queue.waiting(session, catalog_id)
-    return DeskView(reading.get(session, catalog_id), photo, row, waiting, REASONS)
+    return DeskView(reading.get(session, catalog_id), photo, row, waiting, REASONS, in_hands=in_hands)
+
+
+def _handed_out(session: Session, image_id: int, asked: ReviewQueue, me: Person) -> DeskView:
+    """In a queue: the photos in this person's hands, this one's turn first; before it those that they answered on last.
+
+    Where others answered before, or the right answer is known, what was decided stays out of sight.
+    """
+    photo = photos.read(session, image_id)
+    mine = holding.ahead(session, asked, me)
+    place = mine.index(image_id) if image_id in mine else -1
+    ahead = mine[place + 1 :]
+    before = [photo_id for photo_id in holding.answered(session, asked, me, BEFORE) if photo_id not in ahead]
+    if image_id in before:
+        before = before[: before.index(image_id)]
+    is_blind = holding.is_blind(session, asked, image_id, me)
+    row = _row(session, before, image_id, ahead, None, "newest", f"/catalogs/{asked.catalog_id}", asked.id)
+    if is_blind:
+        photo, row = photo.unseen(), replace(row, here=row.here.unseen())
+    if asked.overlap > 1 or is_blind:
+        row = replace(row, after=[tile.unseen() for tile in row.after])
+    return DeskView(
+        catalog=reading.get(session, asked.catalog_id),
+        photo=photo,
+        row=row,
+        waiting=queue.waiting(session, asked.catalog_id),
+        reasons=REASONS,
+        handed_out=queues.state(session, asked),
+        until=holding.until(session, asked, image_id, me),
+        is_blind=is_blind,
+        in_hands=holding.others(session, me, [image_id]).get(image_id, ""),
+    )
+
+
+def _free(session: Session, me: Person, image_ids: list[int]) -> list[int]:
+    """Those of these photos that nobody else has in hand."""
+    taken = holding.others(session, me, image_ids)
+    return [image_id for image_id in image_ids if image_id not in taken]
 
 
 def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
@@ -159,11 +240,18 @@ def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
 
 
 def _row(
-    session: Session, before: list[int], here: int, after: list[int], q: str | None, sort: str, grid: str
+    session: Session,
+    before: list[int],
+    here: int,
+    after: list[int],
+    q: str | None,
+    sort: str,
+    grid: str,
+    queue_id: int | None = None,
 ) -> Filmstrip:
     tiles = browse.tiles(session, [*before, here, *after])
     place = len(before)
-    return Filmstrip(tiles[:place], tiles[place], tiles[place + 1 :], q, sort, grid)
+    return Filmstrip(tiles[:place], tiles[place], tiles[place + 1 :], q, sort, grid, queue_id)
 
 
 def _catalog(session: Session) -> Catalog | None:

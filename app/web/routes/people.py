@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.concurrency import run_in_threadpool
@@ -21,6 +21,14 @@ from app.web.hashing import in_slot
 from app.web.pages import Renderer
 from app.web.views import browsers
 from app.web.views.browsers import BrowserRow
+
+# From the one that may most; each may do what those below it may.
+MAY: Final[dict[Role, str]] = {
+    "owner": "adds people, says what they may do, starts cycles, removes for good, takes in folders of the server",
+    "lead": "takes in, sets rules and labels, hands out queues, freezes, exports, launches within a cycle’s money",
+    "annotator": "keeps, rejects, mends, labels and captions photos, and votes",
+    "viewer": "looks at everything, changes nothing",
+}
 
 router = APIRouter()
 Text = Annotated[str, Form()]
@@ -43,6 +51,8 @@ class PeopleView:
     asks_link: bool
     has_to_choose: bool
     idle_hours: int
+    roles: Sequence[tuple[Role, str]] = tuple(MAY.items())
+    role_names: Sequence[tuple[Role, Role]] = tuple((role, role) for role in MAY)
     link: str | None = None
     link_for: Person | None = None
     note: str | None = None
@@ -55,11 +65,19 @@ def show(session: Read, page: Page, me: CurrentPerson) -> HTMLResponse:
 
 
 @router.post("/people", dependencies=[Confirmed])
-def add(request: Request, session: Write, page: Page, me: CurrentPerson, name: Text, email: Text) -> HTMLResponse:
+def add(
+    request: Request,
+    session: Write,
+    page: Page,
+    me: CurrentPerson,
+    name: Text,
+    email: Text,
+    role: Annotated[Role, Form()] = "annotator",
+) -> HTMLResponse:
     """Add somebody, and show the link that lets them in."""
     people.needs_owner(me, "add people")
     people.needs_confirmed(session, me, request.state.token)
-    return _with_link(session, page, me, people.add(session, me, name, email))
+    return _with_link(session, page, me, people.add(session, me, name, email, role))
 
 
 @router.post("/people/{person_id}/links", dependencies=[Confirmed])
@@ -90,8 +108,8 @@ def shut_out(person_id: int, request: Request, session: Write, me: CurrentPerson
 def set_role(
     person_id: int, request: Request, session: Write, me: CurrentPerson, role: Annotated[Role, Form()]
 ) -> RedirectResponse:
-    """Make somebody an owner, or a member again."""
-    people.needs_owner(me, "say who is an owner")
+    """Say what somebody may do."""
+    people.needs_owner(me, "say what people may do")
     people.needs_confirmed(session, me, request.state.token)
     people.set_role(session, me, people.get(session, person_id), role)
     return RedirectResponse("/people", status_code=303)

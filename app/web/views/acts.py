@@ -39,6 +39,42 @@ _CHOICES: Final[dict[Act, str]] = {
     "backup_written": "Wrote a backup",
     "naming_decided": "Decided how file names name photos",
     "labels_defined": "Changed a label set",
+    "changed": "Changed something",
+    "queue_made": "Made a queue",
+    "queue_given": "Handed out a queue",
+    "queue_closed": "Closed a queue",
+    "queue_opened": "Opened a queue again",
+}
+# What was changed, by route, where no act of its own tells it.
+CHANGED: Final = {
+    "POST /catalogs/{catalog_id}/assignments": "Assigned photos",
+    "POST /catalogs/{catalog_id}/decisions": "Decided on photos",
+    "POST /catalogs/{catalog_id}/duplicates/sure": "Linked sure copies",
+    "POST /catalogs/{catalog_id}/duplicates/{group_id}": "Ruled on duplicates",
+    "POST /catalogs/{catalog_id}/labels": "Labelled photos",
+    "POST /catalogs/{catalog_id}/labels/imports": "Imported labels",
+    "POST /catalogs/{catalog_id}/lassos": "Drew a lasso",
+    "POST /catalogs/{catalog_id}/recaption": "Had photos captioned",
+    "POST /catalogs/{catalog_id}/refused/exclusions": "Left refused files out",
+    "POST /catalogs/{catalog_id}/tags": "Tagged photos",
+    "POST /catalogs/{catalog_id}/views": "Kept a view",
+    "POST /desk/departure": "Left the desk",
+    "POST /images/{image_id}/captions": "Wrote a caption",
+    "POST /images/{image_id}/captions/{caption_id}/restoration": "Brought a caption back",
+    "POST /images/{image_id}/corrections": "Corrected a fact",
+    "POST /images/{image_id}/decisions": "Decided",
+    "POST /images/{image_id}/labels": "Labelled",
+    "POST /images/{image_id}/notes": "Wrote a note",
+    "POST /notes/{note_id}/answers": "Answered a note",
+    "POST /notes/{note_id}/closing": "Closed a note",
+    "POST /operations/{operation_id}/undo": "Took an operation back",
+    "POST /queues/{queue_id}/skips": "Skipped a photo",
+    "POST /undo": "Undid",
+    "POST /uploads": "Began an upload",
+    "POST /uploads/{upload}/files": "Sent files",
+    "POST /uploads/{upload}/removal": "Removed an upload",
+    "POST /views/{view_id}": "Changed a view",
+    "POST /views/{view_id}/deletion": "Deleted a view",
 }
 CHOICES: Final[dict[str, str]] = {str(act): words for act, words in _CHOICES.items()}
 _ALARMING: Final = frozenset({"sign_in_failed", "access_ended", "person_deleted", "run_discarded", "catalog_removed"})
@@ -62,6 +98,7 @@ def line(entry: AuditEntry, names: Mapping[int, str]) -> AuditLine:
     """A line of the log as its page shows it. `names` are those of the people in it."""
     facts = dict(entry.facts)
     run, job, cycle = facts.pop("run", None), facts.pop("job", None), facts.pop("cycle", None)
+    route, image = facts.pop("route", None), facts.pop("image", None)
     about, href = "", ""
     if run is not None:
         about, href = f"Run {run}", f"/runs/{run}"
@@ -69,12 +106,14 @@ def line(entry: AuditEntry, names: Mapping[int, str]) -> AuditLine:
         about = f"Job {job}, {facts.pop('kind', '')}"
     elif cycle is not None:
         about, href = f"Cycle {cycle}", "/cycle"
+    elif image is not None:
+        about, href = f"Photo {image}", f"/images/{image}"
     elif entry.about_id is not None and entry.about_id != entry.by_id:
         about = _name(entry.about_id, names)
     return AuditLine(
         at=entry.at,
         by=_name(entry.by_id, names) if entry.by_id is not None else _nobody(entry),
-        what=CHOICES.get(entry.act, entry.act),
+        what=CHANGED.get(route, str(route)) if route is not None else CHOICES.get(entry.act, entry.act),
         about=about,
         href=href,
         facts=", ".join(_fact(name, value) for name, value in facts.items() if value is not None),

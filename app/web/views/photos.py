@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.captions import checking, naming_history, rules, writing
 from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, Contradiction, Kind
-from app.captions.tables import Caption, CaptionTokens, NamingRule
+from app.captions.tables import CaptionText, CaptionTokens, NamingRule
 from app.captions.token_counts import ENCODERS
 from app.catalog import corrections, embeddings, lettering, notes, reading, rights, text_kinds
 from app.catalog import signals as measured
@@ -83,10 +83,10 @@ class Photo:
 
     image: Image
     signals: Signals | None
-    caption: Caption | None
+    caption: CaptionText | None
     author: str
     claims: Claims
-    captions: tuple[tuple[Caption, str], ...]
+    captions: tuple[tuple[CaptionText, str], ...]
     decision: Decision | None
     suggestion: Decision | None
     decisions: tuple[tuple[Decision, str], ...]
@@ -154,6 +154,10 @@ class Photo:
         kinds = self.lettering.kinds if self.lettering else []
         return ", ".join(KIND_WORDS[kind] for kind in text_kinds.KINDS if kind in kinds)
 
+    def unseen(self) -> Photo:
+        """It, as for somebody who shall not see what was decided."""
+        return replace(self, decision=None, suggestion=None, decisions=())
+
     @property
     def decision_id(self) -> int:
         """The decision or suggestion that stands, 0 without either: what somebody who decides now has seen."""
@@ -206,7 +210,7 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
     )
 
 
-def _named(session: Session, image: Image, caption: Caption | None) -> tuple[NamingRule, str] | None:
+def _named(session: Session, image: Image, caption: CaptionText | None) -> tuple[NamingRule, str] | None:
     key = caption.settings.get("naming") if caption is not None and caption.written_by == "captioner" else None
     if key is None:
         return None

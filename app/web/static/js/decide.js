@@ -10,12 +10,12 @@ import { forgetQueue, made, takeIn, unmark } from "./row.js";
 const box = document.querySelector("[data-desk]");
 
 function decide(value, mark = value.split(":")[0]) {
-  const { photo, name, decision, next, address } = article().dataset;
+  const { photo, name, decision, next, address, queueId } = article().dataset;
   made.set(photo, mark);
   trouble("");
   send(async () => {
     try {
-      const fields = { verdict: value, expected_id: decision };
+      const fields = { verdict: value, expected_id: decision, ...(queueId ? { queue_id: queueId } : {}) };
       const said = await deliver({ address: `/images/${photo}/decisions`, fields, name, photo, href: address, mark });
       if (!said) return;
       toast(said.sentence, said.changed === 0 ? null : { label: "Undo", key: "z", run: undo });

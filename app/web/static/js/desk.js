@@ -1,6 +1,6 @@
 // The desk. The next photos are fetched and decoded beforehand, so that a key shows the next one on the following frame.
 // What is decided is sent after the page has moved on: decide.js.
-import { getFragment, Refusal } from "./net.js";
+import { getFragment, post, Refusal } from "./net.js";
 import { isTyping } from "./keys.js";
 import { isWaiting } from "./pending.js";
 import { markStrip, stamp, freshen } from "./row.js";
@@ -158,6 +158,8 @@ box.addEventListener("click", (event) => {
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   trouble("");
+  // A photo of a queue that is skipped is put down: another one comes first, and somebody else may take it.
+  if (link.dataset.skip) post(link.dataset.skip, { image_id: article().dataset.photo }, { keepalive: true }).catch(() => {});
   go(link.getAttribute("href"));
 });
 

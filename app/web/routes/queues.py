@@ -1,0 +1,167 @@
+"""Queues: the board of a catalog, making one, handing it out, closing it; signs of life from the desk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from app import people
+from app.catalog import reading
+from app.catalog.tables import Catalog
+from app.desk import holding, notes, queues, reports
+from app.desk.agreement import LIMIT, MIN_PAIRS
+from app.desk.holding import HeldPhoto
+from app.desk.notes import NoteThread
+from app.desk.queues import FIRSTS, OVERLAP_MAX, QueueState
+from app.desk.reports import AgreementReport
+from app.desk.tables import First
+from app.people import Person
+from app.selection import browse
+from app.selection.query import parse
+from app.selection.wording import sentence
+from app.web import errors
+from app.web.dependencies import CurrentPerson, Page, Read, Write
+
+router = APIRouter()
+Text = Annotated[str, Form()]
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """A queue on the board: its filter in words, and whether the reader may work on it."""
+
+    state: QueueState
+    said: str
+    is_mine: bool
+
+
+@dataclass(frozen=True)
+class BoardView:
+    """The board: queues, who holds what, and the form that makes a queue of `q`, which `count` photos match."""
+
+    catalog: Catalog
+    rows: list[BoardRow]
+    is_closed: bool
+    in_hands: list[HeldPhoto]
+    team: list[Person]
+    q: str
+    count: int
+    said: str
+    firsts: list[tuple[str, str]]
+    overlap_max: int
+    notes: list[NoteThread]
+    report: AgreementReport
+    limit: float
+    minutes: int = int(holding.HOLD_LASTS.total_seconds() // 60)
+
+    @property
+    def left(self) -> int:
+        """Photos left in all queues shown."""
+        return sum(row.state.left for row in self.rows)
+
+
+@dataclass(frozen=True)
+class AgreementView:
+    """A catalog's agreement, and the team's limit of kappa."""
+
+    catalog: Catalog
+    report: AgreementReport
+    limit: float
+    min_pairs: int = MIN_PAIRS
+
+
+@router.get("/catalogs/{catalog_id}/queues")
+def board(
+    catalog_id: int, session: Read, page: Page, me: CurrentPerson, q: str = "decision:unseen", closed: bool = False
+) -> HTMLResponse:
+    """The board of a catalog's queues."""
+    catalog = reading.get(session, catalog_id)
+    chosen = parse(q, catalog_id)
+    count = browse.count(session, chosen)
+    states = queues.states(session, catalog_id, closed)
+    mine = {state.queue.id for state in queues.of_person(session, catalog_id, me)}
+    rows = [
+        BoardRow(state, sentence(parse(state.queue.query, catalog_id), state.photos), state.queue.id in mine)
+        for state in states
+    ]
+    team = [person for person in people.everybody(session) if people.at_least(person, "annotator")]
+    return page(
+        "queues/board.html",
+        BoardView(
+            catalog, rows, closed, holding.in_hands(session, catalog_id), team, chosen.query, count,
+            sentence(chosen, count), [(name, words) for name, words in FIRSTS.items()], OVERLAP_MAX,
+            notes.waiting(session, catalog_id, me), reports.read(session, catalog_id, me), LIMIT,
+        ),
+    )  # fmt: skip
+
+
+@router.get("/catalogs/{catalog_id}/agreement")
+def agreement(catalog_id: int, session: Read, page: Page, me: CurrentPerson) -> HTMLResponse:
+    """How well the people who review a catalog agree; of others' reports only a lead sees any."""
+    catalog = reading.get(session, catalog_id)
+    return page("queues/agreement.html", AgreementView(catalog, reports.read(session, catalog_id, me), LIMIT))
+
+
+@router.post("/catalogs/{catalog_id}/queues")
+def make(
+    catalog_id: int,
+    session: Write,
+    me: CurrentPerson,
+    name: Text,
+    q: Text = "",
+    first: Annotated[First, Form()] = "contradicted",
+    overlap: Annotated[int, Form()] = 1,
+    known: Annotated[int, Form()] = 0,
+    person_id: Annotated[list[int] | None, Form()] = None,
+) -> Response:
+    """A queue of the photos that match `q`, for these people or for everybody."""
+    reading.get(session, catalog_id)
+    queues.make(session, me, parse(q, catalog_id), name, first, overlap, person_id or (), known)
+    return RedirectResponse(f"/catalogs/{catalog_id}/queues", 303)
+
+
+@router.post("/queues/{queue_id}/people")
+def give(
+    queue_id: int, session: Write, me: CurrentPerson, person_id: Annotated[list[int] | None, Form()] = None
+) -> Response:
+    """Give a queue to these people in place of those who had it; to nobody named: to everybody."""
+    queue = queues.get(session, queue_id)
+    queues.give(session, me, queue, person_id or ())
+    return RedirectResponse(f"/catalogs/{queue.catalog_id}/queues", 303)
+
+
+@router.post("/queues/{queue_id}/closing")
+def close(queue_id: int, session: Write, me: CurrentPerson) -> Response:
+    """Close a queue, or open it again."""
+    queue = queues.get(session, queue_id)
+    queues.close(session, me, queue)
+    return RedirectResponse(f"/catalogs/{queue.catalog_id}/queues", 303)
+
+
+@router.post("/queues/{queue_id}/skips")
+def skip(
+    queue_id: int, request: Request, session: Write, me: CurrentPerson, image_id: Annotated[int, Form()]
+) -> Response:
+    """Put a photo of a queue down undecided."""
+    queue = queues.get(session, queue_id)
+    holding.skip(session, queue, reading.photo(session, image_id), me)
+    if errors.wants_json(request):
+        return JSONResponse({})
+    return RedirectResponse(f"/desk?queue={queue_id}", 303)
+
+
+@router.post("/desk/holds")
+def keep_alive(session: Write, me: CurrentPerson) -> Response:
+    """A sign of life: what this person holds, they hold on."""
+    until = holding.keep_alive(session, me)
+    return JSONResponse({"until": until.isoformat() if until else None})
+
+
+@router.post("/desk/departure")
+def leave(session: Write, me: CurrentPerson) -> Response:
+    """Put down whatever this person holds."""
+    holding.let_go(session, me)
+    return RedirectResponse("/cycle", 303)

@@ -1,0 +1,113 @@
+"""Queues over the web: handed out, decided in, skipped, taken back, and seen on the board."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from app.catalog.tables import Catalog
+from app.desk import queues
+from app.people import Person
+from app.review import decisions
+from app.selection.query import parse
+from app.settings import Settings
+from tests import cast
+from tests.conftest import sign_in
+
+
+@pytest.fixture
+def pile(session: Session) -> Catalog:
+    pile = cast.catalog(session)
+    for n in range(4):
+        cast.image(session, pile, f"Kettle {n}", caption="A red kettle.")
+    return pile
+
+
+@pytest.fixture
+def mei(web: FastAPI, session: Session, settings: Settings) -> TestClient:
+    return sign_in(web, session, settings, cast.person(session, "Mei", "annotator"))
+
+
+def opened(browser: TestClient, queue_id: int) -> int:
+    """The photo that the queue hands out first."""
+    answer = browser.get(f"/desk?queue_id={queue_id}")
+    assert answer.status_code == 303, answer.text
+    return int(re.findall(r"/images/(\d+)", answer.headers["location"])[0])
+
+
+def decide(browser: TestClient, queue_id: int, image_id: int, verdict: str = "kept") -> dict[str, object]:
+    answer = browser.post(
+        f"/images/{image_id}/decisions", data={"verdict": verdict, "queue_id": queue_id, "expected_id": "0"},
+        headers={"Accept": "application/json"},
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
+    said: dict[str, object] = answer.json()
+    return said
+
+
+def test_a_lead_makes_a_queue_and_hands_it_out(
+    session: Session, client: TestClient, mei: TestClient, pile: Catalog
+) -> None:
+    form = {"name": "Kettles", "q": "", "first": "chance", "overlap": "1"}
+    assert client.post(f"/catalogs/{pile.id}/queues", data=form).status_code == 303
+    assert mei.post(f"/catalogs/{pile.id}/queues", data=form).status_code == 403
+    queue = queues.states(session, pile.id)[0].queue
+    board = mei.get(f"/catalogs/{pile.id}/queues").text
+    assert "Kettles" in board and "everybody" in board and "Make queue" not in board
+    assert client.post(f"/queues/{queue.id}/people", data={"person_id": "999999"}).status_code == 422
+    assert client.post(f"/queues/{queue.id}/closing").status_code == 303
+    assert "closed" in mei.get(f"/desk?queue_id={queue.id}").text
+
+
+def test_two_annotators_review_a_queue(
+    session: Session, client: TestClient, mei: TestClient, pile: Catalog, me: Person
+) -> None:
+    queue = queues.make(session, me, parse("", pile.id), "Kettles")
+    first = opened(mei, queue.id)
+    page = mei.get(f"/images/{first}?queue_id={queue.id}").text
+    assert "everybody’s queue" in page and "held for you until" in page and "0</b> of 4" in page
+    assert "free: 4 photos left" in client.get(f"/desk?queue_id={queue.id}").text, "all four are in Mei's hands"
+    assert decide(mei, queue.id, first)["verdict"] == "kept"
+    mei.post("/desk/departure")
+    assert opened(client, queue.id) != first
+    assert f"{me.name}</b> holds 3 photos" in re.sub(r"\s+", " ", client.get(f"/catalogs/{pile.id}/queues").text)
+
+
+def test_the_second_pass_does_not_see_the_first(
+    session: Session, client: TestClient, mei: TestClient, pile: Catalog, me: Person
+) -> None:
+    queue = queues.make(session, me, parse("", pile.id), "Twice", overlap=2)
+    first = opened(mei, queue.id)
+    decide(mei, queue.id, first, "rejected:blurred")
+    blind = client.get(f"/images/{first}?queue_id={queue.id}").text
+    assert "Blind" in blind and "blurred:" not in blind and "Rejected by Mei" not in blind
+    assert decide(client, queue.id, first, "kept")["decision_id"] == 0
+    current = decisions.current(session, first)
+    assert current is not None and current.verdict == "rejected"
+    undone = client.post("/undo", headers={"Accept": "application/json"}).json()
+    assert "Your answer on" in undone["sentence"] and undone["image_id"] == first
+    assert mei.post("/undo", headers={"Accept": "application/json"}).json()["image_id"] == first
+    assert decisions.current(session, first) is None
+    assert queues.state(session, queue).left == 4
+
+
+def test_what_is_skipped_is_put_down(session: Session, mei: TestClient, pile: Catalog, me: Person) -> None:
+    queue = queues.make(session, me, parse("", pile.id), "Kettles")
+    first = opened(mei, queue.id)
+    assert mei.post(f"/queues/{queue.id}/skips", data={"image_id": first}).status_code == 303
+    assert opened(mei, queue.id) != first
+    assert mei.post("/desk/holds").json()["until"]
+
+
+def test_the_catalogs_own_desk_gives_nobody_what_another_has_in_hand(
+    session: Session, client: TestClient, mei: TestClient, pile: Catalog
+) -> None:
+    assert pile
+    first = int(re.findall(r"/images/(\d+)", client.get("/desk").headers["location"])[0])
+    client.get(f"/images/{first}")
+    assert "has this photo in hand" in mei.get(f"/images/{first}").text
+    assert str(first) not in mei.get("/desk").headers.get("location", "")
