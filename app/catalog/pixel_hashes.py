@@ -28,8 +28,8 @@ def unhashed(session: Session, catalog_id: int, signals_version: int) -> dict[in
     """The photos that may have the pixels of another one and have no hash: their numbers, and the files of their
     pictures, relative to the data folder.
 
-    These are copies of one size that are neither turned nor cut, and pictures of one size in which this version of the
-    signals saw too little for copies of them to be known.
+    These are copies of one size that are neither turned nor cut, pictures of one size in which this version of the
+    signals saw too little for copies of them to be known, and those of which an earlier version said it.
     """
     first, second = aliased(Image), aliased(Image)
     pairs = (
@@ -49,9 +49,11 @@ def unhashed(session: Session, catalog_id: int, signals_version: int) -> dict[in
         .where(Signals.frame_keys.is_(None))
         .subquery()
     )
+    said = _said_to_be_the_same().where(DuplicateGroup.catalog_id == catalog_id)
     may_be = union(
-        select(pairs.c.first_id.label("id")), select(pairs.c.second_id), select(flat.c.id).where(flat.c.alike > 1)
-    ).subquery()
+        select(pairs.c.first_id.label("id")), select(pairs.c.second_id), select(flat.c.id).where(flat.c.alike > 1),
+        said.with_only_columns(DuplicateMember.image_id),
+    ).subquery()  # fmt: skip
     rows = session.execute(
         select(Image.id, Image.render_path)
         .join(may_be, may_be.c.id == Image.id)
@@ -84,12 +86,12 @@ def shared(catalog_id: int) -> Select[Any]:
 def request_due(session: Session) -> list[Job]:
     """Ask for grouping where groups are said to be of the same pixels whose pixels nobody compared, as after an update:
     earlier versions compared what is shown on the screen."""
-    unknown = (
-        select(DuplicateGroup.catalog_id)
-        .join(DuplicateMember, DuplicateMember.group_id == DuplicateGroup.id)
-        .join(Image, Image.id == DuplicateMember.image_id)
-        .outerjoin(PixelHash, IS_HASHED)
-        .where(DuplicateGroup.grade == "pixels", DuplicateGroup.is_current, PixelHash.image_id.is_(None))
-        .distinct()
-    )
+    unknown = _said_to_be_the_same().outerjoin(PixelHash, IS_HASHED).where(PixelHash.image_id.is_(None)).distinct()
     return [jobs.request_once(session, "photos.group", {"catalog_id": number}) for number in session.scalars(unknown)]
+
+
+def _said_to_be_the_same() -> Select[Any]:
+    """The catalogs of photos that are in a group of the same pixels."""
+    members = select(DuplicateGroup.catalog_id).join(DuplicateMember, DuplicateMember.group_id == DuplicateGroup.id)
+    of_pixels = members.join(Image, Image.id == DuplicateMember.image_id)
+    return of_pixels.where(DuplicateGroup.grade == "pixels", DuplicateGroup.is_current)

@@ -137,7 +137,9 @@ def in_hands(session: Session, catalog_id: int) -> list[HeldPhoto]:
 
 def skip(session: Session, queue: ReviewQueue, image: Image, person: Person) -> None:
     """Put a photo of a queue down undecided: another one comes first for this person, and others may take it."""
-    _answered(session, queue, image, person, None, None, is_blind=False)
+    mine = _answers(session, queue, image).get(person.id)
+    if mine is None or not _stands(mine):
+        _write(session, mine, queue, image, person, None, None, False, None)
     _end(session, _hold_of(queue, image, person))
 
 
@@ -165,13 +167,17 @@ def decide(
     ).one_or_none()
     if row is None:
         raise NotFound(f"{decisions.name_of(image)} is not in {queue.name}.")
-    is_blind = row.known is not None or (queue.overlap > 1 and _others_said(session, row, person))
+    said = _answers(session, queue, image)
+    others_said = any(_stands(answer) for person_id, answer in said.items() if person_id != person.id)
+    is_blind = row.known is not None or (queue.overlap > 1 and others_said)
     decision = None if is_blind else decisions.decide(session, image, person, verdict, reason, expected_id)
-    was_new = _answered(session, queue, image, person, verdict, reason, is_blind, decision)
-    if was_new:
+    mine = said.get(person.id)
+    if mine is None or not _stands(mine):
         row.passes_left = max(0, row.passes_left - 1)
-        session.flush()
-    _end(session, _hold_of(queue, image, person))
+    begun = _begun(session, queue, image, person)
+    if session.scalar(delete(QueueHold).where(_hold_of(queue, image, person)).returning(QueueHold.id)) is not None:
+        row.held = max(0, row.held - 1)
+    _write(session, mine, queue, image, person, verdict, reason, is_blind, begun, decision)
     return QueueDecision(decision, is_blind)
 
 
@@ -328,33 +334,49 @@ def _end(session: Session, which: ColumnElement[bool]) -> None:
     session.expire_all()
 
 
-def _answered(
+def _answers(session: Session, queue: ReviewQueue, image: Image) -> dict[int, QueueAnswer]:
+    """What was said of a photo in a queue, by person; skipped ones and those taken back, too."""
+    rows = session.scalars(
+        select(QueueAnswer)
+        .where(QueueAnswer.queue_id == queue.id, QueueAnswer.image_id == image.id)
+        .execution_options(populate_existing=True)
+    )
+    return {row.person_id: row for row in rows}
+
+
+def _stands(answer: QueueAnswer) -> bool:
+    return answer.undone_at is None and answer.verdict is not None
+
+
+def _begun(session: Session, queue: ReviewQueue, image: Image, person: Person) -> datetime | None:
+    """When this photo's turn came: with the hold, or, held ahead, with the answer before it. None: it was not held."""
+    last = (
+        select(QueueAnswer.created_at)
+        .where(QueueAnswer.person_id == person.id, QueueAnswer.verdict.is_not(None))
+        .order_by(QueueAnswer.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return session.scalar(select(func.greatest(QueueHold.held_since, last)).where(_hold_of(queue, image, person)))
+
+
+def _write(
     session: Session,
+    before: QueueAnswer | None,
     queue: ReviewQueue,
     image: Image,
     person: Person,
     verdict: str | None,
     reason: str | None,
     is_blind: bool,
+    begun: datetime | None,
     decision: Decision | None = None,
-) -> bool:
-    """Write an answer down. False where the person had answered before: theirs is another one now."""
-    before = session.scalars(
-        select(QueueAnswer).where(
-            QueueAnswer.queue_id == queue.id, QueueAnswer.image_id == image.id, QueueAnswer.person_id == person.id
-        )
-    ).one_or_none()
-    had = before is not None and before.undone_at is None and before.verdict is not None
-    if had and verdict is None:
-        return False
+) -> None:
+    """Write a person's answer down, in place of the one `before`; of one moment with the decision that it is."""
+    now = utc_now()
     answer = before or QueueAnswer(queue_id=queue.id, image_id=image.id, person_id=person.id)
     answer.verdict, answer.reason, answer.is_blind, answer.undone_at = verdict, reason, is_blind, None
-    answer.created_at = decision.created_at if decision is not None else utc_now()
-    held_since = session.scalar(select(QueueHold.held_since).where(_hold_of(queue, image, person)))
-    # Photos are held ahead: this one's turn came with the answer before it.
-    last = newest_answer(session, person)
-    begun = max([moment for moment in (held_since, last.created_at if last else None) if moment], default=None)
-    answer.seconds = (utc_now() - begun).total_seconds() if held_since and begun else None
+    answer.created_at = decision.created_at if decision is not None else now
+    answer.seconds = (now - begun).total_seconds() if begun is not None else None
     session.add(answer)
     session.flush()
-    return not had

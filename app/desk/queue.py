@@ -98,6 +98,27 @@ def waiting(session: Session, catalog_id: int) -> Waiting:
     return Waiting(**waiting, photos=counts.total())
 
 
+def waiting_after(before: Waiting, was: tuple[str, str | None, str | None], verdict: str) -> Waiting:
+    """What waits once a photo that was so (its verdict, rule and suggestion) has this verdict of a person.
+
+    Within its own transaction a decision would have the whole catalog counted again: what is kept in memory holds what
+    was committed.
+    """
+    counts = {tier: getattr(before, tier) for tier in TIERS}
+    for tier, step in ((_tier_of(*was), -1), (_tier_of(verdict, None, None), 1)):
+        if tier in counts:
+            counts[tier] += step
+    return Waiting(**counts, photos=before.photos)
+
+
+def state_of(session: Session, image_id: int) -> tuple[str, str | None, str | None]:
+    """A photo's verdict, rule and suggestion, as its queue goes by."""
+    row = session.execute(
+        select(PhotoIndex.verdict, PhotoIndex.rule, PhotoIndex.suggested).where(PhotoIndex.image_id == image_id)
+    ).one()
+    return row.verdict, row.rule, row.suggested
+
+
 def _tier_of(verdict: str, rule: str | None, suggested: str | None) -> str:
     """As `_NAME`, of one photo."""
     if verdict != "unseen":

@@ -175,7 +175,7 @@ def states(session: Session, catalog_id: int, is_closed: bool = False) -> list[Q
         )
         .group_by(QueueAnswer.queue_id)
     )  # fmt: skip
-    recent: dict[int, int] = dict(passes.tuples().all())
+    recent: dict[int, int] = dict(passes.all())
     return [
         QueueState(
             queue, tuple(given_to.get(queue.id, ())), counts[queue.id].photos if queue.id in counts else 0,

@@ -263,6 +263,22 @@ def test_groups_of_earlier_versions_are_asked_about_once(engine: Engine, setting
         assert pixel_hashes.request_due(session) == []
 
 
+def test_flat_pictures_that_an_earlier_version_measured_stay_together(
+    engine: Engine, settings: Settings, pile: Catalog
+) -> None:
+    white = Pillow.new("RGB", (400, 320), (250, 250, 250))
+    copies(engine, settings, pile, {"a.png": white, "b.png": white})
+    with transaction(engine) as session:
+        session.execute(text("update signals set version = version - 1, frame_keys = null, frame_thumbs = null"))
+        session.execute(text("update signals set compared_at = measured_at"))
+        cast.alike(session, pile, session.scalars(select(Image).order_by(Image.id)).all(), "pixels")
+        (asked,) = pixel_hashes.request_due(session)
+    celery_app.do(asked.id, cpu.group_photos, settings)
+    with transaction(engine) as session:
+        assert only_group(session).grade == "pixels"
+        assert pixel_hashes.request_due(session) == []
+
+
 def test_reading_pixels_gives_way_and_goes_on_where_it_was(
     engine: Engine, settings: Settings, pile: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

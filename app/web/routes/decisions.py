@@ -51,12 +51,16 @@ def decide(
     In a queue it is this person's answer, which others may not see.
     """
     image, began = reading.photo(session, image_id), utc_now()
+    counted = None
+    if errors.wants_json(request):
+        # Before anything is written: afterwards the database would count it all anew.
+        counted = queue.waiting(session, image.catalog_id), queue.state_of(session, image_id)
     kind, reason, decision = _decided(session, image, me, verdict, expected_id, queue_id)
     said = _said(kind, decisions.name_of(image), reason)
     is_new = queue_id is not None or was_said(decision, me, began)
-    if not errors.wants_json(request):
+    if counted is None:
         return lead(request, safe_next(next), Receipt(said, undo="/undo" if is_new else ""))
-    left = queue.waiting(session, image.catalog_id)
+    left = queue.waiting_after(*counted, kind) if decision is not None else counted[0]
     waiting = asdict(left) | {"total": left.total}
     said_of = {
         "decision_id": decision.id if decision is not None else 0,
