@@ -259,7 +259,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def _temporary_file(target: str) -> Iterator[tuple[BinaryIO, str]]:
     """A file beside `target` under a name that nobody reads, with its path; gone where the block raises."""
-    temporary = f"{os.path.dirname(target)}/.{uuid4().hex}.part"
+    temporary = os.path.join(os.path.dirname(target), f".{uuid4().hex}.part")
     try:
         with os.fdopen(_created(temporary), "wb") as file:
             yield file, temporary

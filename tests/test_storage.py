@@ -112,3 +112,11 @@ def test_what_killed_writers_left_behind_is_found_once_it_is_old(tmp_path: Path)
     now = left.stat().st_mtime
     assert storage.left_behind(now + 60) == []
     assert storage.left_behind(now + 7_200) == [left.relative_to(tmp_path).as_posix()]
+
+
+def test_a_file_in_the_current_folder_is_written_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with storage_module.atomic_file(Path("manifest.jsonl")) as file:
+        file.write(b"{}")
+        assert len(list(tmp_path.glob(".*.part"))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.jsonl"]

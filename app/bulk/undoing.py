@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from app.bulk import operations
 from app.bulk.acts import photos, stay
-from app.captions.tables import Caption
+from app.captions.tables import Caption, CaptionText
 from app.catalog import corrections
 from app.catalog.correction_tables import Correction
 from app.catalog.tables import Image
@@ -44,6 +46,12 @@ def newest(session: Session, person: Person) -> Undoable | None:
         undoing.newest_caption(session, person),
     ]
     return max((act for act in acts if act is not None), key=lambda act: act.created_at, default=None)
+
+
+def was_said(row: Labelling | Decision | CaptionText | None, person: Person, since: datetime) -> bool:
+    """Whether a row is what this person said since then. What stood there before, whoever said it, is nothing that an
+    undo offered beside it would take back: that would be the person's act before."""
+    return row is not None and row.person_id == person.id and row.created_at >= since
 
 
 def undone(session: Session, operation: Operation, job: Job | None) -> Undone:

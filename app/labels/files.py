@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -108,20 +108,29 @@ def read(name: str, content: bytes) -> Iterator[tuple[int, Record]]:
     if name.lower().endswith((".jsonl", ".ndjson")):
         yield from _read_json(name, text)
         return
-    first = text.lstrip("\r\n").partition("\n")[0]
-    separator = max(",;\t", key=first.count)  # of spreadsheets where a comma stands in numbers, the second
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, restkey="", restval="")
-    named = [head.strip().lower() for head in reader.fieldnames or ()]
+    begun = text.lstrip("\r\n")
+    empty_lines = text.count("\n", 0, len(text) - len(begun))
+    separator = max(",;\t", key=begun.partition("\n")[0].count)  # the second where a comma stands in numbers
+    # Strictly: a quote that nobody closes would take the rows behind it into one label, and say nothing.
+    reader = csv.DictReader(io.StringIO(begun, newline=""), delimiter=separator, restkey="", restval="", strict=True)
+    try:
+        heads = _heads(name, reader.fieldnames or ())
+        for row in reader:
+            cells: Record = {head: _plain(row[heads[head]]) for head in FIELDS if head in heads}
+            yield empty_lines + reader.line_num, cells
+    except csv.Error as error:
+        line = empty_lines + reader.line_num + 1
+        raise Refused(f"“{name}” cannot be read as CSV from line {line} on: {error}.") from None
+
+
+def _heads(name: str, given: Sequence[str]) -> dict[str, str]:
+    """The columns of a file as they are written there, by what they are called here. Raises Refused."""
+    named = [head.strip().lower() for head in given]
     if twice := [head for head in FIELDS if named.count(head) > 1]:
         raise Refused(f"“{name}” has two columns named {twice[0]}.")
-    heads = {head.strip().lower(): head for head in reader.fieldnames or ()}
-    if missing := [head for head in ("set", "label") if head not in heads]:
+    if missing := [head for head in ("set", "label") if head not in named]:
         raise Refused(f"“{name}” has no column {missing[0]}. Columns are: {', '.join(FIELDS)}.")
-    try:
-        for row in reader:
-            yield reader.line_num, {head: _plain(row[heads[head]]) for head in FIELDS if head in heads}
-    except csv.Error as error:
-        raise Refused(f"“{name}” cannot be read as CSV from line {reader.line_num} on: {error}.") from None
+    return dict(zip(named, given, strict=True))
 
 
 def _plain(cell: str) -> str:

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from fastapi import Request, Response
@@ -20,14 +20,16 @@ from app.settings import Settings
 from app.web import security
 
 LASTS_S: Final = 60
-# A cookie has room for 4,096 bytes; of a longer sentence, with a name or a reason in it, the beginning is said.
+# A browser drops a cookie of more than 4,096 bytes, its name and seal included. Of a longer sentence, with a name or a
+# reason in it, the beginning is said; an address that has no room, of a long filter, is left out.
 SENTENCE_MOST: Final = 400
+TEXT_MOST: Final = 3_900
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What was done, in words; `undo` is the address that takes it back, `follow` that of the page where it goes on,
-    called `follow_word`. `back` is where the form led, and where an undo leads again."""
+    called `follow_word`. `back` is where the form led, and where an undo leads again; empty where that is too long."""
 
     sentence: str
     undo: str = ""
@@ -42,8 +44,10 @@ def lead(request: Request, address: str, said: Receipt | None = None) -> Redirec
     token = request.state.token
     if said is not None and token is not None:
         settings: Settings = request.app.state.settings
-        parts = asdict(said) | {"sentence": said.sentence[:SENTENCE_MOST], "back": address}
-        text = base64.urlsafe_b64encode(json.dumps(parts, ensure_ascii=False).encode()).decode()
+        short = replace(said, sentence=said.sentence[:SENTENCE_MOST])
+        text = _written(replace(short, back=address))
+        if len(text) > TEXT_MOST:
+            text = _written(short)
         response.set_cookie(
             _name(settings), f"{text}.{_seal(token, text)}", max_age=LASTS_S, path="/", httponly=True, samesite="lax",
             secure=settings.has_https,
@@ -62,6 +66,10 @@ def said_before(request: Request) -> Receipt | None:
     if not text or token is None or not hmac.compare_digest(seal.encode(), _seal(token, text).encode()):
         return None
     return Receipt(**json.loads(base64.urlsafe_b64decode(text)))
+
+
+def _written(said: Receipt) -> str:
+    return base64.urlsafe_b64encode(json.dumps(asdict(said), ensure_ascii=False).encode()).decode()
 
 
 def forget(response: Response, settings: Settings) -> None:

@@ -149,12 +149,19 @@ def test_what_is_retired_is_given_by_no_file(session: Session) -> None:
      ("l.jsonl", b'{"set":"A","label":"x\\u0000"}', "a character that is none"),
      ("l.jsonl", b'{"set":"A","label":"x\\ud800"}', "a character that is none"),
      ("l.csv", b"set,label,Label\na,b,c\n", "two columns named label"),
+     ("l.csv", b"x" * 200_000 + b",set,label\n1,a,b\n", "from line 1 on: field larger"),
+     ("l.csv", b'\nset,label\na,b\na,"c\na,d\n', "from line 4 on: unexpected end"),
      ("l.csv", b"file,label\na,b\n", "no column set"), ("l.jsonl", b"{}\n[1]\n", "no object in line 2"),
      ("l.jsonl", b"{", "no JSON in line 1"), ("l.csv", b"\xff\xfe\x00", "not UTF-8"), ("l.csv", b"set\0", "null")],
 )  # fmt: skip
 def test_what_is_no_such_file_is_refused(name: str, content: bytes, why: str) -> None:
     with pytest.raises(Refused, match=why):
         list(files.read(name, content))
+
+
+def test_empty_lines_before_the_columns_are_passed_over() -> None:
+    record = {"set": "Fit", "label": "slim", "file": "a.jpg"}
+    assert list(files.read("l.csv", b"\r\n\r\nset,label,file\r\nFit,slim,a.jpg\r\n")) == [(4, record)]
 
 
 def test_a_person_is_told_who_said_what(session: Session) -> None:

@@ -246,6 +246,67 @@ def test_what_was_not_asked_for_longest_goes_first(
         assert columns() == {shape.name_of(PhotoIndex.contrast)} < both
 
 
+def test_who_waited_for_a_catalog_that_was_dropped_reads_it_anew(engine: Engine, catalog_id: int) -> None:
+    kept = memory.kept_catalogs(engine)
+    kept.load(catalog_id)
+    dropped, lock = kept._kept[catalog_id]
+    counts: list[int] = []
+    is_waiting = threading.Event()
+
+    class Lock:
+        """The catalog's lock, which tells when somebody comes to it."""
+
+        def __enter__(self) -> None:
+            is_waiting.set()
+            lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            lock.release()
+
+    kept._kept[catalog_id] = (dropped, Lock())  # type: ignore[assignment]
+
+    def count() -> None:
+        with Session(engine) as session:
+            counts.append(browse.count(session, Selection(catalog_id)))
+
+    with lock:
+        waiting = threading.Thread(target=count)
+        waiting.start()
+        is_waiting.wait(10)
+        dropped.columns.count = 7  # as a reading leaves it that was broken off
+        kept._drop(catalog_id)
+    waiting.join()
+    assert counts == [30]
+
+
+def test_an_error_beside_the_requests_leaves_nothing_half_followed(
+    engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = memory.kept_catalogs(engine)
+    kept.load(catalog_id)
+    monkeypatch.setattr(kept._kept[catalog_id][0]._asker, "follow", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        kept.read_more(catalog_id, [shape.name_of(PhotoIndex.contrast)])
+    assert not kept._kept
+    kept._make_room(kept.most_bytes + 1)  # of nothing, nothing goes
+
+
+def test_changes_while_a_machine_slept_are_not_missed(
+    engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Session(engine) as session:
+        browse.facets(session, Selection(catalog_id))
+    with transaction(engine) as session:
+        cast.image(session, session.get_one(Catalog, catalog_id))
+    with transaction(engine) as session:
+        session.execute(PhotoChange.__table__.delete())
+    # A day later, of which the clock of the process saw nothing.
+    later = rows._CHANGED.text.replace("now()", "now() + interval '25 hours'")
+    monkeypatch.setattr(rows, "_CHANGED", text(later))
+    with Session(engine) as session:
+        assert browse.count(session, Selection(catalog_id)) == 31
+
+
 def test_an_error_half_way_leaves_nothing_half_followed(
     engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,7 @@ def test_a_rewrite_answers_with_the_caption_that_is_current_now(
     )
     now = current(session, photo)
     assert answer.status_code == 200
-    assert answer.json() == {"caption_id": now.id, "text": "Maroon kettle.", "author": me.name}
+    assert answer.json() == {"caption_id": now.id, "text": "Maroon kettle.", "author": me.name, "changed": 1}
     assert now.person_id == me.id
 
 

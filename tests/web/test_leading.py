@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.bulk import operations
 from app.catalog.grouping import CRITERIA
 from app.catalog.tables import Catalog
+from app.labels import sets
 from app.people import Person
 from app.selection import saved_views
 from app.settings import Settings
@@ -110,6 +111,42 @@ def test_what_was_said_is_taken_back_from_there(client: TestClient, place: Place
     assert said(client.get(here)) == "Took back on 8 photos: kept 8 photos."
 
 
+SAID_TWICE = {
+    "a decision": ("decisions", {"verdict": "kept"}),
+    "a reason": ("decisions", {"verdict": "rejected:blurred"}),
+    "a caption": ("captions", {"text": "A red kettle"}),
+}
+
+
+@pytest.mark.parametrize("name", SAID_TWICE)
+def test_of_what_was_so_already_no_undo_is_offered(
+    web: FastAPI, session: Session, settings: Settings, client: TestClient, place: Place, name: str
+) -> None:
+    photo = cast.image(session, place.pile, "Bare kettle")  # without a caption
+    session.flush()
+    noun, fields = SAID_TWICE[name]
+    address = f"/images/{photo.id}/{noun}"
+    ours, other = {"accept": "application/json"}, sign_in(web, session, settings, cast.person(session, "Mei"))
+    assert other.post(address, data=fields, headers=ours).json()["changed"] == 1
+    # It would take back what this person did before.
+    assert client.post(address, data=fields, headers=ours).json()["changed"] == 0
+    page = client.get(client.post(address, data=fields | {"next": f"{place.here}/map"}).headers["location"])
+    assert "/undo" not in page.text.partition('<div class="toast">')[2].partition("</form>")[0]
+    assert said(page)
+
+
+def test_of_a_label_that_is_there_no_undo_is_offered(client: TestClient, session: Session, place: Place) -> None:
+    photo = cast.red_kettle(session, place.pile)
+    client.post(f"{place.here}/tags", data={"tag": "hero", "q": f"id:{photo.id}"})
+    label_set = sets.of(session, place.pile.id)[0]
+    label = f"{label_set.id}:{label_set.values[0].id}"
+    for fields, changed in (({}, 0), ({"takes": "1"}, 1), ({"takes": "1"}, 0)):
+        sent = client.post(
+            f"/images/{photo.id}/labels", data={"label": label, **fields}, headers={"accept": "application/json"}
+        )
+        assert sent.json()["changed"] == changed
+
+
 def test_of_what_a_worker_does_the_page_leads_to_the_operations(
     client: TestClient, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +169,13 @@ def test_nobody_else_is_told_and_what_somebody_made_up_is_not_said(
         answer = other.get(place.here)
         assert (answer.status_code, said(answer)) == (200, ""), value
     assert said(client.get(sent.headers["location"])) == "Saved the view “&lt;b&gt;Sharp&lt;/b&gt;”"
+
+
+def test_a_long_filter_leaves_room_for_the_words(client: TestClient, place: Place) -> None:
+    here = f"{place.here}/map?q={'title:' + 'kettle%20' * 400}"
+    answer = client.post(f"{place.here}/decisions", data={"verdict": "rejected:" + "模糊" * 100, "next": here})
+    assert len(answer.headers["set-cookie"].partition(";")[0]) <= 4096, "a browser drops it"
+    assert said(client.get(f"{place.here}/map")).startswith("Rejected 8 photos: 模糊")
 
 
 def test_a_fragment_leaves_it_for_the_page(client: TestClient, place: Place) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary, finalize
@@ -72,23 +72,37 @@ class KeptCatalogs:
     @contextmanager
     def reading(self, catalog_id: int) -> Iterator[tuple[CatalogInMemory, Connection] | None]:
         """A catalog as of now, and the connection to ask it with; None while it is being read."""
-        with self._lock:
-            kept = self._kept.get(catalog_id)
-            if kept is not None:
-                self._kept.move_to_end(catalog_id)
-        if kept is None:
-            if not self._is_small(catalog_id):
-                self._do_beside(catalog_id, "grid", self.load)
+        with ExitStack() as holding:
+            catalog = self._held(catalog_id, holding)
+            if catalog is None:
                 yield None
                 return
-            self.load(catalog_id)
-            kept = self._kept[catalog_id]
-        catalog, lock = kept
-        with lock, self._engine.connect() as connection:
+            connection = holding.enter_context(self._engine.connect())
             with self._dropping(catalog_id):
                 catalog.catch_up(connection)
             yield catalog, connection
             self._make_room(held=catalog_id)
+
+    def _held(self, catalog_id: int, holding: ExitStack) -> CatalogInMemory | None:
+        """A catalog with its lock, which `holding` gives back; None while it is being read."""
+        while True:
+            with self._lock:
+                kept = self._kept.get(catalog_id)
+                if kept is not None:
+                    self._kept.move_to_end(catalog_id)
+            if kept is None:
+                if not self._is_small(catalog_id):
+                    self._do_beside(catalog_id, "grid", self.load)
+                    return None
+                self.load(catalog_id)
+                continue
+            catalog, lock = kept
+            with ExitStack() as waiting:
+                waiting.enter_context(lock)
+                # Who had it while this waited may have failed, and left it half followed.
+                if self._kept.get(catalog_id) is kept:
+                    holding.enter_context(waiting.pop_all())
+                    return catalog
 
     def _make_room(self, wanted_bytes: int = 0, held: int | None = None) -> None:
         """Let go of what nobody asked for longest, until all that is kept, and this much more, is within `most_bytes`.
@@ -101,7 +115,7 @@ class KeptCatalogs:
         too_many = sum(catalog.memory_bytes for catalog, _ in kept.values()) + wanted_bytes - self.most_bytes
         if too_many <= 0:
             return
-        newest = next(reversed(kept))
+        newest = next(reversed(kept), None)
         locks = [(number, lock) for number, (_, lock) in kept.items() if number == held or lock.acquire(blocking=False)]
         try:
             parts: list[KeptPart] = []
@@ -205,7 +219,7 @@ class KeptCatalogs:
         if kept is None:
             return
         catalog, lock = kept
-        with lock, self._engine.connect() as connection:
+        with lock, self._dropping(catalog_id), self._engine.connect() as connection:
             more.catch_up(connection)
             catalog.catch_up(connection)
             catalog.columns.take_over(more)

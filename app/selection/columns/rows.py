@@ -25,8 +25,10 @@ _STREAMED: Final = {"stream_results": True, "max_row_buffer": 4}
 # Room kept at the end of each column, so that photos being taken in do not move it each time.
 _SPARE: Final = 1.06
 
+# The database's clock, by which notes of changes are taken away: that of a process stands still while a machine sleeps.
+_SNAPSHOT = text("select pg_current_snapshot()::text, extract(epoch from now())::float8")
 _CHANGED = text("""
-    select pg_current_snapshot()::text, array(
+    select pg_current_snapshot()::text, extract(epoch from now())::float8, array(
         select distinct unnest(image_ids) from photo_change
         where catalog_id = :catalog and xact >= pg_snapshot_xmin(cast(:seen as pg_snapshot))::text::bigint
             and not pg_visible_in_snapshot(xact::text::xid8, cast(:seen as pg_snapshot)))""")
@@ -175,12 +177,15 @@ class Columns:
 
         Gives the numbers of the photos that changed, or None where everything was read anew.
         """
-        if not self.snapshot or time.monotonic() - self._seen_at > KEPT_HOURS * 1800:
+        if not self.snapshot:
             self._begin(connection)
             return None
         asked = {"catalog": self.catalog_id, "seen": self.snapshot}
-        snapshot, listed = connection.execute(_CHANGED, asked).one()
-        self._seen_at = time.monotonic()
+        snapshot, now_s, listed = connection.execute(_CHANGED, asked).one()
+        if now_s - self._seen_at > KEPT_HOURS * 1800:
+            self._begin(connection)
+            return None
+        self._seen_at = now_s
         changed = np.sort(np.asarray(listed, np.int64))
         if len(changed) > max(_FEW, self.count * _ANEW_ABOVE):
             self._begin(connection)
@@ -191,8 +196,7 @@ class Columns:
         return changed
 
     def _begin(self, connection: Connection) -> None:
-        self.snapshot = str(connection.scalar(text("select pg_current_snapshot()::text")))
-        self._seen_at = time.monotonic()
+        self.snapshot, self._seen_at = connection.execute(_SNAPSHOT).one()
         shapes = [_shape(name) for name in self._kept if name != "id"]
         self._kept, self._by_name = {}, None
         self._read_all(connection, shapes)

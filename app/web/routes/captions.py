@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from app.bulk import undoing
 from app.captions import proposing, runs, writing
 from app.captions.tables import CaptionText
 from app.catalog import reading, signals
 from app.cycles import spending
+from app.database import utc_now
 from app.errors import NotFound
 from app.review import decisions
 from app.selection.query import parse
 from app.web import errors
 from app.web.dependencies import Config, CurrentPerson, Page, Read, Write
+from app.web.leading import Receipt, lead
 from app.web.routes import operations
 from app.web.security import safe_next
 from app.web.views.photos import Claims, claims_of
@@ -65,8 +68,10 @@ def rewrite(
     next: Text = "",
 ) -> Response:
     """A person's caption in place of the one they saw, `expected_id`; without it they saw none."""
+    began = utc_now()
     decisions.hold(session, image_id)
-    return _answer(request, session, writing.rewrite(session, image_id, text, me, expected_id), next)
+    written = writing.rewrite(session, image_id, text, me, expected_id)
+    return _answer(request, session, written, undoing.was_said(written, me, began), "Saved the caption of {}", next)
 
 
 @router.post("/images/{image_id}/captions/{caption_id}/restoration")
@@ -74,11 +79,13 @@ def restore(
     image_id: int, caption_id: int, request: Request, session: Write, me: CurrentPerson, next: Text = ""
 ) -> Response:
     """An older caption's text, current again."""
+    began = utc_now()
     decisions.hold(session, image_id)
     restored = writing.restore(session, caption_id, me)
     if restored.image_id != image_id:
         raise NotFound(f"Caption {caption_id} is not one of photo {image_id}.")
-    return _answer(request, session, restored, next)
+    is_new = undoing.was_said(restored, me, began)
+    return _answer(request, session, restored, is_new, "An earlier caption of {} is current again", next)
 
 
 @router.post("/images/{image_id}/recaption")
@@ -91,7 +98,8 @@ def recaption(
     job = proposing.request_caption(session, image_id, config, me)
     if errors.wants_json(request):
         return JSONResponse({"job_id": job.id}, 202)
-    return RedirectResponse(safe_next(next) if next else f"/images/{image_id}", 303)
+    said = Receipt(f"A captioner is asked for another caption of {decisions.name_of(reading.photo(session, image_id))}")
+    return lead(request, safe_next(next) if next else f"/images/{image_id}", said)
 
 
 @router.post("/catalogs/{catalog_id}/recaption")
@@ -125,9 +133,12 @@ def contradict(image_id: int, session: Read, page: Page, text: Text = "") -> HTM
     return page.fragment("desk/_claims.html", ClaimsView(claims_of(signals.of(session, image_id), text)))
 
 
-def _answer(request: Request, session: Write, caption: CaptionText, next: str) -> Response:
+def _answer(request: Request, session: Write, caption: CaptionText, is_new: bool, sentence: str, next: str) -> Response:
+    """The caption that is current now; in `sentence` stands {} for the photo's name."""
     decisions.reconsider(session, caption.image_id)
     if errors.wants_json(request):
         said = {"caption_id": caption.id, "text": caption.text, "author": writing.author(session, caption)}
-        return JSONResponse(said)
-    return RedirectResponse(safe_next(next) if next else f"/images/{caption.image_id}", 303)
+        return JSONResponse(said | {"changed": int(is_new)})
+    words = sentence.format(decisions.name_of(reading.photo(session, caption.image_id)))
+    back = safe_next(next) if next else f"/images/{caption.image_id}"
+    return lead(request, back, Receipt(words, undo="/undo" if is_new else ""))

@@ -12,12 +12,15 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.orm import Session
 
+from app.bulk.undoing import was_said
 from app.catalog import reading
 from app.catalog.tables import Image
+from app.database import utc_now
 from app.desk import holding, queue, queues, undoing
 from app.errors import Refused
 from app.people import Person
 from app.review import decisions
+from app.review.tables import Decision
 from app.selection.query import parse
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Write
@@ -47,18 +50,25 @@ def decide(
 
     In a queue it is this person's answer, which others may not see.
     """
-    image = reading.photo(session, image_id)
+    image, began = reading.photo(session, image_id), utc_now()
     counted = None
     if errors.wants_json(request):
         # Before anything is written: afterwards the database would count it all anew.
         counted = queue.waiting(session, image.catalog_id), queue.state_of(session, image_id)
-    kind, reason, decision_id = _decided(session, image, me, verdict, expected_id, queue_id)
+    kind, reason, decision = _decided(session, image, me, verdict, expected_id, queue_id)
     said = _said(kind, decisions.name_of(image), reason)
+    is_new = queue_id is not None or was_said(decision, me, began)
     if counted is None:
-        return lead(request, safe_next(next), Receipt(said, undo="/undo"))
-    left = queue.waiting_after(*counted, kind) if decision_id else counted[0]
+        return lead(request, safe_next(next), Receipt(said, undo="/undo" if is_new else ""))
+    left = queue.waiting_after(*counted, kind) if decision is not None else counted[0]
     waiting = asdict(left) | {"total": left.total}
-    return JSONResponse({"decision_id": decision_id, "verdict": kind, "sentence": said, "waiting": waiting})
+    said_of = {
+        "decision_id": decision.id if decision is not None else 0,
+        "verdict": kind,
+        "sentence": said,
+        "waiting": waiting,
+    }
+    return JSONResponse(said_of | {"changed": int(is_new)})
 
 
 @router.post("/catalogs/{catalog_id}/decisions")
@@ -87,8 +97,8 @@ def undo(request: Request, session: Write, me: CurrentPerson, next: Text = "") -
 
 def _decided(
     session: Session, image: Image, me: Person, verdict: str, expected_id: int | None, queue_id: int | None
-) -> tuple[str, str | None, int]:
-    """Decide: the verdict, its reason, and the decision's number, 0 where the answer is blind and decides nothing."""
+) -> tuple[str, str | None, Decision | None]:
+    """Decide: the verdict, its reason, and the decision, None where the answer is blind and decides nothing."""
     kind, _, given = verdict.partition(":")
     reason: str | None = given
     if verdict == SUGGESTED and queue_id is not None:
@@ -98,12 +108,12 @@ def _decided(
         kind, reason = suggested.verdict, decisions.kept_reason(suggested)
     if queue_id is not None:
         answer = holding.decide(session, queues.get(session, queue_id), image, me, kind, reason, expected_id)
-        return kind, reason, answer.decision.id if answer.decision is not None else 0
+        return kind, reason, answer.decision
     if verdict == SUGGESTED:
         decision = decisions.accept(session, image, me, expected_id)
     else:
         decision = decisions.decide(session, image, me, kind, reason, expected_id)
-    return decision.verdict, decision.reason, decision.id
+    return decision.verdict, decision.reason, decision
 
 
 def _said(verdict: str, what: str, reason: str | None) -> str:

@@ -13,7 +13,9 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
+from app.bulk import undoing
 from app.catalog import reading
+from app.database import utc_now
 from app.errors import NotFound, Refused
 from app.labels import files, giving, sets
 from app.labels.giving import LabelAct
@@ -180,13 +182,13 @@ def give(
     next: Text = "",
 ) -> Response:
     """A label on one photo, or taken from it. `expected_id` is what the person saw in that set."""
-    image = reading.photo(session, image_id)
+    image, began = reading.photo(session, image_id), utc_now()
     act = _act(session, image.catalog_id, label, _typed(sent, label), takes)
-    giving.give(session, image, me, act, expected_id)
+    given = giving.give(session, image, me, act, expected_id)
     sentence = f"{_done(act)} {name_of(image)}"
     if not errors.wants_json(request):
         return lead(request, safe_next(next) if next else f"/images/{image_id}", Receipt(sentence))
-    return JSONResponse({"sentence": sentence})
+    return JSONResponse({"sentence": sentence, "changed": int(undoing.was_said(given, me, began))})
 
 
 def _give_all(

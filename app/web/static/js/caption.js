@@ -83,7 +83,7 @@ function save(isNext) {
     try {
       const caption = await post(`/images/${at.photo}/captions`, fields, { keepalive: text.length < 20_000 });
       dropDraft(at.key);
-      toast(`Saved the caption of ${at.name}`, { label: "Undo", key: "z", run: undo });
+      toast(`Saved the caption of ${at.name}`, caption.changed === 0 ? null : { label: "Undo", key: "z", run: undo });
       if (!isNext) await stay(at, text, caption);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

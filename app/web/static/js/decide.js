@@ -18,7 +18,7 @@ function decide(value, mark = value.split(":")[0]) {
       const fields = { verdict: value, expected_id: decision, ...(queueId ? { queue_id: queueId } : {}) };
       const said = await deliver({ address: `/images/${photo}/decisions`, fields, name, photo, href: address, mark });
       if (!said) return;
-      toast(said.sentence, { label: "Undo", key: "z", run: undo });
+      toast(said.sentence, said.changed === 0 ? null : { label: "Undo", key: "z", run: undo });
       takeIn(box, said.waiting);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -71,8 +71,8 @@ function restore(action) {
   const { photo, name, address } = article().dataset;
   send(async () => {
     try {
-      await post(action);
-      toast(`An earlier caption of ${name} is current again`, { label: "Undo", key: "z", run: undo });
+      const said = await post(action);
+      toast(`An earlier caption of ${name} is current again`, said.changed === 0 ? null : { label: "Undo", key: "z", run: undo });
       await go(address, { push: false, isFresh: true });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;

@@ -57,7 +57,8 @@ document.addEventListener("submit", async (event) => {
   let refusal = "";
   try {
     const said = await post(form.getAttribute("action"), fields);
-    toast(said.sentence, { label: "Undo", key: "z", run: () => document.querySelector("[data-undo]")?.click() });
+    const undo = { label: "Undo", key: "z", run: () => document.querySelector("[data-undo]")?.click() };
+    toast(said.sentence, said.changed === 0 ? null : undo);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     refusal = error.message;
