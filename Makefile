@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml; echo "$(TOR
 # Two cores are shared by two test processes, so each takes one.
 TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: help demo up dev test quick lint format docs bench bench-catalog bench-suite bench-training bench-gpu ablations faults nano-base mask-network install chromium
+.PHONY: help demo up dev test quick lint format docs bench bench-catalog bench-desk bench-suite bench-training bench-gpu ablations faults nano-base mask-network install chromium
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target words; do \
@@ -62,6 +62,7 @@ faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PA
 # One benchmark for each promise; those of training take longer and have targets of their own.
 BENCH := startup grid intake known_truth run_page
 BENCH_CATALOG := sharing take_in quality masks colours signs copies copies_million keep_best same_product alike map similar bulk freeze export
+BENCH_DESK := caption_races
 BENCH_TRAINING := training against_diffusers cancel day estimates ranks
 define run-benchmarks
 	@status=0; \
@@ -81,6 +82,9 @@ bench-catalog: $(READY) ## Figures for the promises about photos, beside cleanvi
 	@$(BIN)/python -m benchmarks.grid 1000000 2000000
 	$(call run-benchmarks,$(BENCH_CATALOG))
 
+bench-desk: $(READY) ## Figures for the promises of the review and caption desk
+	$(call run-benchmarks,$(BENCH_DESK))
+
 bench-training: $(READY) ## Figures for the promises of training
 	$(call run-benchmarks,$(BENCH_TRAINING))
 
@@ -95,8 +99,9 @@ bench-gpu: $(READY) ## PRX at full size with random weights, on a CUDA device
 # The network of the masks, rebuilt from the photos that its card names, and measured beside the one in use.
 mask-network: $(READY) ## The network that finds products, trained again: a quarter of an hour, on the photos in ../shared/data
 	$(BIN)/python -m benchmarks.mask_training ../shared/data build/mask_network.onnx
-	-$(BIN)/python -m benchmarks.masks ../shared/data 150 build/mask_network.onnx
-	@echo "The network is in build; workers/signals/mask_network.onnx is a copy of such a file."
+	$(BIN)/python -m benchmarks.mask_quantised build/mask_network.onnx build/mask_quick.onnx
+	-$(BIN)/python -m benchmarks.masks ../shared/data 150 build/mask_quick.onnx
+	@echo "The network is build/mask_quick.onnx; workers/signals/mask_network.onnx is a copy of such a file."
 
 # The shipped base model, rebuilt from nothing: an hour and a half on one core.
 nano-base: $(READY) ## The shipped base model, rebuilt: an hour and a half

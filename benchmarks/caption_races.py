@@ -3,10 +3,10 @@
     python -m benchmarks.caption_races [races]
 
 The real web app on an embedded PostgreSQL. In each race two people who saw the same caption of a photo, of one kind or
-another, send theirs at the same moment from two threads. Counted are the conflicts that were shown, and the texts that are
-nowhere any more: the winner's has to be the caption that stands and be in the loser's answer, beside the one that both
-came from; with it the loser, who has what they wrote still, saves both together, and every text of all races is then in the
-histories. Target: as many conflicts as races (1,000), no text lost.
+another, send theirs at the same moment from two threads. Counted are the conflicts that were shown, and the texts that
+are nowhere any more: the winner's has to be the caption that stands and be in the loser's answer, beside the one that
+both came from. The loser, who has what they wrote still, then saves it over the winner's; at the end every text of all
+races is looked for in the histories. Target: as many conflicts as races (1,000), no text lost.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ KINDS: Final[tuple[Kind, ...]] = tuple(OF_KIND)
 def main() -> None:
     races = int(sys.argv[1]) if len(sys.argv) > 1 else RACES
     with tempfile.TemporaryDirectory() as folder:
-        server = servers.postgres(Path(folder) / "pg", is_durable=False)
+        server = servers.postgres(Path(folder), is_durable=False)
         with servers.run(server):
             fill(engine_for(server.url), PHOTOS)
             settings = Settings(
