@@ -49,7 +49,7 @@ def drafts(page: Page) -> int:
 
 def test_tabs_keep_what_is_typed_in_each_and_stay_from_photo_to_photo(scene: Scene, desk: Page) -> None:
     photo, text = on_desk(desk), desk.locator("[data-text]")
-    desk.keyboard.press("t")
+    desk.keyboard.press("Shift+e")
     expect(desk.locator("[data-kind-tab=short]")).to_have_attribute("aria-current", "true")
     desk.keyboard.press("e")
     desk.keyboard.type("Red kettle")
@@ -63,6 +63,8 @@ def test_tabs_keep_what_is_typed_in_each_and_stay_from_photo_to_photo(scene: Sce
     expect(text).to_have_value("Red kettle")  # kept before the pause was over, too
     desk.get_by_role("button", name="Save", exact=True).click()
     expect(desk.locator(".toast")).to_contain_text("Saved the short caption of Red kettle")
+    expect(desk.locator("[data-author]")).to_contain_text("By Ana")
+    expect(desk.get_by_text("1 version", exact=True)).to_be_visible()
     tab(desk, "Tags")
     expect(text).to_have_value("red,kettle")
     desk.keyboard.press("e")
@@ -83,7 +85,7 @@ def test_versions_show_what_changed_and_come_back(scene: Scene, desk: Page) -> N
     write(scene, photo, "Red steel kettle", scene.mei, "short")
     desk.reload()
     tab(desk, "Short")
-    desk.keyboard.press("v")
+    desk.keyboard.press("Shift+h")
     newest = desk.locator("[data-versions] li").first
     expect(newest).to_contain_text("Version 2 by Mei")
     expect(newest.locator("del")).to_have_text("Kettle")

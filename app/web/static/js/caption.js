@@ -93,6 +93,7 @@ function save(isNext) {
       const caption = await post(`/images/${at.photo}/captions`, fields, { keepalive: text.length < 20_000 });
       dropDraft(at.key);
       markDrafts();
+      trouble("");
       toast(`Saved the ${at.word} of ${at.name}`, { label: "Undo", key: "z", run: undo });
       if (!isNext) await stay(at, text, caption);
     } catch (error) {
