@@ -25,14 +25,16 @@ class NotFound(AppError):
 
 
 class Conflict(AppError):
-    """Somebody else changed it first. `other` holds the value that won, so that the page can show both."""
+    """Somebody else changed it first. `other` holds the value that won, so that the page can show both; `base`, where
+    it is known, the one that both came from."""
 
     status = 409
     title = "Changed by someone else"
 
-    def __init__(self, sentence: str, other: str | None = None) -> None:
+    def __init__(self, sentence: str, other: str | None = None, base: str | None = None) -> None:
         super().__init__(sentence)
         self.other = other
+        self.base = base
 
 
 class NotAllowed(AppError):

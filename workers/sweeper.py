@@ -15,13 +15,12 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from app import broker, jobs
-from app.captions import token_counts
+from app.captions import text_encoders, token_counts
 from app.catalog import embeddings, pixel_hashes, signals
 from app.database import engine_for, transaction
 from app.selection import changes, counting
 from app.settings import Settings
 from app.training import runs
-from workers.captions import tokenizers
 from workers.celery_app import database_url, redis_url
 
 log = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     with transaction(engine) as session:
         # A base that came or went brings other tokenizers.
-        token_counts.forget_others(session, tokenizers.named(tokenizers.on_this_machine(settings)))
+        token_counts.forget_others(session, text_encoders.named(text_encoders.on_this_machine(settings)))
     while not stop.is_set():
         sweep(engine, redis)
         stop.wait(EVERY_S)

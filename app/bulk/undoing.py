@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.bulk import operations
 from app.bulk.acts import photos, stay
-from app.captions.tables import Caption, CaptionText
+from app.captions.tables import CaptionText
 from app.catalog import corrections
 from app.catalog.correction_tables import Correction
 from app.catalog.tables import Image
@@ -21,7 +21,7 @@ from app.review import decisions, duplicates, undoing
 from app.review.tables import Decision, GroupRuling, Operation
 from app.review.undoing import Undone
 
-Undoable = Operation | Labelling | Correction | GroupRuling | Decision | Caption
+Undoable = Operation | Labelling | Correction | GroupRuling | Decision | CaptionText
 
 
 def undo(session: Session, person: Person) -> Undone:

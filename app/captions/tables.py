@@ -48,7 +48,7 @@ class CaptionText(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("caption.id"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]
-    undone_at: Mapped[Moment | None]  # taken back, with the operation that wrote it
+    undone_at: Mapped[Moment | None]  # taken back: alone, or with the operation that wrote it
     operation_id: Mapped[int | None] = mapped_column(BigInteger)
 
 
@@ -79,6 +79,12 @@ class FactCaption(CaptionText):
 OF_KIND: Final[dict[Kind, type[CaptionText]]] = {
     "long": Caption, "short": ShortCaption, "tags": TagCaption, "facts": FactCaption,
 }  # fmt: skip
+
+
+KIND_WORDS: Final[dict[Kind, str]] = {
+    "long": "caption", "short": "short caption", "tags": "tags", "facts": "facts caption",
+}  # fmt: skip
+"""What a caption of a kind is called in a sentence."""
 
 
 class CaptionTokens(Base):

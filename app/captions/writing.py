@@ -49,6 +49,17 @@ def tidy(text: str) -> str:
     return tidied
 
 
+def tidy_kind(text: str, kind: Kind) -> str:
+    """Text of a kind as it is kept: of tags, each once, between commas. Raises Refused as `tidy` does."""
+    tidied = tidy(text)
+    if kind != "tags":
+        return tidied
+    each: dict[str, str] = {}
+    for tag in re.split("[,;、，]", tidied):
+        each.setdefault(tag.strip().casefold(), tag.strip())
+    return tidy(", ".join(tag for tag in each.values() if tag))
+
+
 def propose(
     session: Session, image: Image, text: str, captioner: str, settings: dict[str, Any], kind: Kind = "long"
 ) -> CaptionText | None:
@@ -57,7 +68,7 @@ def propose(
     A person's or a given caption stays, and so does the same text by the same captioner, and whatever somebody writes
     in this very moment. Raises Refused for a text that `tidy` refuses.
     """
-    tidied = tidy(text)
+    tidied = tidy_kind(text, kind)
     before = _current_now(session, image.id, kind)
     if before is not None:
         is_same = before.text == tidied and before.captioner == captioner
@@ -211,23 +222,24 @@ def rewrite(
 
     Saving a captioner's text unchanged accepts it under the person's name; a text that a person's current caption
     already has adds nothing, so that a form sent twice does no harm. Raises NotFound for an unknown image, Refused for
-    a text that `tidy` refuses, and Conflict with the other text when the current caption is not the expected one.
+    a text that `tidy` refuses, and Conflict with the other text, and the one that both came from, when the current
+    caption is not the expected one.
     """
-    tidied = tidy(text)
+    tidied = tidy_kind(text, kind)
     if session.get(Image, image_id) is None:
         raise NotFound(f"There is no photo {image_id}.")
     before = _current_now(session, image_id, kind)
     if before is not None and before.written_by == "person" and before.text == tidied:
         return before
     if (before.id if before is not None else None) != expected_id:
-        raise _conflict(session, image_id, kind)
+        raise _conflict(session, image_id, kind, expected_id)
     if before is not None and not _supersede(session, before.id):
-        raise _conflict(session, image_id, kind)
+        raise _conflict(session, image_id, kind, expected_id)
     rewritten = OF_KIND[kind](
         image_id=image_id, text=tidied, written_by="person", person_id=person.id, settings={}, parent_id=expected_id
     )
     if not _is_first(session, rewritten):
-        raise _conflict(session, image_id, kind)
+        raise _conflict(session, image_id, kind, expected_id)
     return rewritten
 
 
@@ -254,6 +266,15 @@ def history(session: Session, image_id: int, kind: Kind = "long") -> list[Captio
             select(own).where(own.image_id == image_id).order_by(own.superseded_at.is_not(None), own.id.desc())
         )
     )
+
+
+def histories(session: Session, image_id: int) -> dict[Kind, list[CaptionText]]:
+    """Every caption of an image by kind, each kind from newest to oldest; a kind that was never written is empty."""
+    rows = session.scalars(select(CaptionText).where(CaptionText.image_id == image_id).order_by(CaptionText.id.desc()))
+    by_kind: dict[Kind, list[CaptionText]] = {kind: [] for kind in OF_KIND}
+    for row in rows:
+        by_kind[row.kind].append(row)
+    return by_kind
 
 
 def current_kinds(session: Session, image_id: int) -> dict[Kind, CaptionText]:
@@ -314,9 +335,11 @@ def _is_first(session: Session, caption: CaptionText) -> bool:
     return True
 
 
-def _conflict(session: Session, image_id: int, kind: Kind) -> Conflict:
+def _conflict(session: Session, image_id: int, kind: Kind, expected_id: int | None) -> Conflict:
+    seen = session.get(OF_KIND[kind], expected_id) if expected_id is not None else None
+    base = seen.text if seen is not None and seen.image_id == image_id else None
     winner = _current_now(session, image_id, kind)
     if winner is None:
-        return Conflict("This caption is not the current one any more.")
+        return Conflict("This caption is not the current one any more.", base=base)
     name = author(session, winner)
-    return Conflict(f"{name[0].upper()}{name[1:]} wrote another caption meanwhile.", winner.text)
+    return Conflict(f"{name[0].upper()}{name[1:]} wrote another caption meanwhile.", winner.text, base)

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, any_, cast, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from app.captions.tables import Caption, CaptionCheck
+from app.captions.tables import KIND_WORDS, CaptionCheck, CaptionText
 from app.catalog.tables import Image
 from app.database import utc_now
 from app.jobs import Job
@@ -37,10 +37,10 @@ def newest_decision(session: Session, person: Person) -> Decision | None:
     return session.scalars(select(Decision).where(*mine).order_by(Decision.id.desc()).limit(1)).first()
 
 
-def newest_caption(session: Session, person: Person) -> Caption | None:
-    """The newest caption of this person that still stands."""
-    mine = (Caption.person_id == person.id, Caption.superseded_at.is_(None))
-    return session.scalars(select(Caption).where(*mine).order_by(Caption.id.desc()).limit(1)).first()
+def newest_caption(session: Session, person: Person) -> CaptionText | None:
+    """The newest caption of this person that still stands, of whatever kind."""
+    mine = (CaptionText.person_id == person.id, CaptionText.superseded_at.is_(None))
+    return session.scalars(select(CaptionText).where(*mine).order_by(CaptionText.id.desc()).limit(1)).first()
 
 
 def undo_act(session: Session, newest: Decision) -> Undone:
@@ -90,22 +90,22 @@ def of_one(session: Session, image: Image) -> Undone:
     return Undone(f"{decisions.name_of(image)} {state}.", image.id, 1, before)
 
 
-def undo_caption(session: Session, caption: Caption) -> Undone:
+def undo_caption(session: Session, caption: CaptionText) -> Undone:
     """Take one caption back, unless somebody has just written another."""
     image = session.get_one(Image, caption.image_id)
     decisions.lock(session, image.catalog_id)
+    now, what = utc_now(), KIND_WORDS[caption.kind]
     taken_back = session.execute(
-        update(Caption)
-        .where(Caption.id == caption.id, Caption.superseded_at.is_(None))
-        .values(superseded_at=utc_now())
-        .returning(Caption.id)
+        update(CaptionText)
+        .where(CaptionText.id == caption.id, CaptionText.superseded_at.is_(None))
+        .values(superseded_at=now, undone_at=now)
+        .returning(CaptionText.id)
     ).scalar_one_or_none()
     if taken_back is None:
-        return Undone(f"Somebody has just written another caption for {decisions.name_of(image)}; it stays.", image.id)
+        return Undone(f"Somebody has just written another {what} for {decisions.name_of(image)}; it stays.", image.id)
     if caption.parent_id is not None:
-        session.get_one(Caption, caption.parent_id).superseded_at = None
+        session.get_one(CaptionText, caption.parent_id).superseded_at = None
         session.flush()
     decisions.reconsider(session, image.id)
-    return Undone(
-        f"{decisions.name_of(image)} has its earlier caption again.", image.id, 1, decisions.current(session, image.id)
-    )
+    state = f"has its earlier {what} again" if caption.parent_id is not None else f"has no {what} any more"
+    return Undone(f"{decisions.name_of(image)} {state}.", image.id, 1, decisions.current(session, image.id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final, cast
 from urllib.parse import quote
@@ -33,13 +33,15 @@ SENTENCES: Final = {
 
 @dataclass(frozen=True)
 class Problem:
-    """What an error page shows. `code` is set where the log says more; `other` is the text that won a conflict."""
+    """What an error page shows. `code` is set where the log says more; `other` is the text that won a conflict,
+    `base` the one that both came from."""
 
     status: int
     title: str
     sentence: str
     other: str | None = None
     code: str | None = None
+    base: str | None = None
 
 
 def install(app: FastAPI) -> None:
@@ -57,8 +59,10 @@ def answer(request: Request, error: AppError) -> Response:
     if isinstance(error, SignInNeeded) and is_page(request):
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse("/sign-in" + (f"?next={quote(here)}" if here != "/" else ""), status_code=303)
-    other = error.other if isinstance(error, Conflict) else None
-    return render(request, Problem(error.status, error.title, error.sentence, other))
+    problem = Problem(error.status, error.title, error.sentence)
+    if isinstance(error, Conflict):
+        problem = replace(problem, other=error.other, base=error.base)
+    return render(request, problem)
 
 
 def render(request: Request, problem: Problem) -> Response:
@@ -66,7 +70,10 @@ def render(request: Request, problem: Problem) -> Response:
     if request.headers.get("x-fragment") == "1":
         return pages.render(request, "errors/_error.html", {"problem": problem}, problem.status)
     if wants_json(request):
-        parts = {"title": problem.title, "sentence": problem.sentence, "other": problem.other, "code": problem.code}
+        parts = {
+            "title": problem.title, "sentence": problem.sentence, "other": problem.other, "base": problem.base,
+            "code": problem.code,
+        }  # fmt: skip
         return JSONResponse({"error": {k: v for k, v in parts.items() if v is not None}}, problem.status)
     context = {"problem": problem, "shell": pages.shell(request, clock=None)}
     return pages.render(request, "errors/error.html", context, problem.status)

@@ -306,7 +306,7 @@ def test_an_earlier_caption_comes_back_in_the_same_row(scene: Scene, visit: Visi
     page.locator("[data-text]").fill("Another text.")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".toast")).to_contain_text("Saved")
-    page.locator("[data-history] summary").click()
+    page.locator("[data-versions] summary").click()
     page.get_by_role("button", name="Use this one again").click()
     expect(page.locator(".toast")).to_contain_text("is current again")
     expect(page.locator("[data-text]")).to_have_value("Red kettle number 1.")
@@ -325,7 +325,7 @@ def test_without_scripts_captions_keep_the_row_too(scene: Scene, visit: Visit) -
     page.locator("[data-text]").fill("Another text.")
     page.get_by_role("button", name="Save", exact=True).click()
     assert page.url == address
-    page.locator("[data-history] summary").click()
+    page.locator("[data-versions] summary").click()
     page.get_by_role("button", name="Use this one again").click()
     assert page.url == address
     context.close()
@@ -346,7 +346,7 @@ def test_ctrl_s_saves_and_leaves_one_writing(scene: Scene, desk: Page) -> None:
     saved = scene.caption(photo)
     assert (saved.text[-16:], saved.person_id) == ("Seen from above.", scene.ana.id)
     expect(desk.locator("[data-author]")).to_contain_text("Ana")
-    expect(desk.locator("[data-history] summary")).to_contain_text("2 captions")
+    expect(desk.locator("[data-versions] summary")).to_have_text("2 versions")
     # What is typed behind it goes on from the saved caption: no conflict with oneself.
     desk.keyboard.type(" With a lid.")
     desk.keyboard.press("Control+s")

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.captions import writing
-from app.captions.tables import Caption, CaptionText
-from app.errors import Conflict
+from app.captions.tables import OF_KIND, Caption, CaptionText, Kind
+from app.errors import Conflict, Refused
 from app.selection.tables import PhotoIndex
 from tests import cast
 
@@ -39,3 +39,23 @@ def test_the_index_follows_the_long_caption_alone(session: Session) -> None:
     session.expire_all()
     row = session.get_one(PhotoIndex, photo.id)
     assert (row.caption_words, row.captioned_by) == (5, "captioner")
+
+
+@pytest.mark.parametrize("kind", list(OF_KIND))
+def test_a_machine_never_overwrites_a_person_of_any_kind(session: Session, kind: Kind) -> None:
+    photo = cast.image(session, cast.catalog(session))
+    proposed = writing.propose(session, photo, "Kettle", "org/model", {}, kind)
+    assert proposed is not None and proposed.kind == kind
+    person = writing.rewrite(session, photo.id, "Red kettle", cast.person(session), proposed.id, kind)
+    assert writing.propose(session, photo, "Pot", "org/other", {}, kind) is None
+    assert writing.current_kinds(session, photo.id) == {kind: person}
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"), [("red,kettle", "red, kettle"), (" a ;b、A，b, c ", "a, b, c"), ("size 1.5 l", "size 1.5 l")]
+)
+def test_tags_are_kept_once_each(raw: str, kept: str) -> None:
+    assert writing.tidy_kind(raw, "tags") == kept
+    assert writing.tidy_kind(kept, "tags") == kept
+    with pytest.raises(Refused, match="cannot be empty"):
+        writing.tidy_kind(" ,; ", "tags")

@@ -103,6 +103,7 @@ ROUTES: dict[str, Who] = {
     "POST /images/{image_id}/captions/{caption_id}/restoration": "annotator",
     "GET /images/{image_id}/card": "viewer",
     "POST /images/{image_id}/contradictions": "viewer",
+    "POST /captions/tokens": "viewer",
     "POST /images/{image_id}/corrections": "annotator",
     "POST /images/{image_id}/decisions": "annotator",
     "GET /images/{image_id}/mask": "viewer",

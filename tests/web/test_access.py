@@ -337,6 +337,7 @@ TOLD_BY: dict[str, str] = {
     "POST /images/{image_id}/mends": "job_asked",  # the row has its person
     "POST /images/{image_id}/mends/{mend_id}/restoration": "job_asked",  # the same
     "POST /images/{image_id}/contradictions": "",
+    "POST /captions/tokens": "",
     "POST /runs/new": "",
     "POST /uploads": "changed",  # until they are taken in
     "POST /uploads/{upload}/files": "changed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -12,7 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app.captions import token_counts, writing
-from app.captions.tables import Caption
+from app.captions.tables import Caption, Kind
 from app.catalog.tables import Catalog, Image
 from app.jobs import Job
 from app.people import Person
@@ -38,20 +39,83 @@ def current(session: Session, photo: Image) -> Caption:
 
 
 @pytest.mark.parametrize(
-    ("counts", "words"),
+    ("counts", "on_desk", "on_card"),
     [
-        (None, "Tokens not counted yet"),
-        ({}, "Tokens: cannot tell, no tokenizer is on this machine"),
-        ({"clip": 5, "t5": 1_200}, "Tokens: 5 CLIP, 1,200 T5"),
+        (None, "Tokens not counted yet", "Tokens not counted yet"),
+        ({}, "cannot tell: no tokenizer is here", "Tokens: cannot tell, no tokenizer is on this machine"),
+        ({"clip": 84, "t5": 90}, "84 / 77", "Tokens: 84 CLIP, 90 T5"),
     ],
 )
 def test_the_page_says_how_long_a_caption_is_to_each_encoder(
-    counts: dict[str, int] | None, words: str, client: TestClient, session: Session, photo: Image
+    counts: dict[str, int] | None, on_desk: str, on_card: str, client: TestClient, session: Session, photo: Image
 ) -> None:
     if counts is not None:
         token_counts.record(session, {current(session, photo).id: counts}, "clip@1")
-    assert words in client.get(f"/images/{photo.id}").text
-    assert words in client.get(f"/images/{photo.id}/card").text
+    page = client.get(f"/images/{photo.id}").text
+    assert on_desk in page and on_card in client.get(f"/images/{photo.id}/card").text
+    assert ("7 cut off" in page, "90 / 256" in page) == (counts is not None and "clip" in counts,) * 2
+
+
+def test_each_kind_is_written_shown_brought_back_and_undone(
+    client: TestClient, session: Session, photo: Image, me: Person
+) -> None:
+    long = current(session, photo)
+    address = f"/images/{photo.id}/captions"
+
+    def write(kind: str, text: str, expected: int | str = "") -> dict[str, Any]:
+        told = client.post(address, data={"text": text, "kind": kind, "expected_id": expected}, headers=JSON)
+        assert told.status_code == 200, told.text
+        return dict(told.json())
+
+    first = write("short", "Kettle")
+    second = write("short", "Red kettle", first["caption_id"])
+    assert write("tags", "red, kettle,, Red ,steel; kitchen")["text"] == "red, kettle, steel, kitchen"
+    write("facts", "Kettle, steel, 1.7 l")
+    card = client.get(f"/images/{photo.id}/card").text
+    assert all(words in card for words in ("Red kettle", "red, kettle, steel, kitchen", "Kettle, steel, 1.7 l"))
+    page = client.get(f"/images/{photo.id}?kind=short").text
+    shown = page.split("<template")[0]
+    assert "2 versions" in shown and "Version 2</b> by Ana" in shown and "from version 1" in shown
+    assert client.get(f"/images/{photo.id}?kind=verse").status_code == 422
+    assert client.post(address, data={"text": "x", "kind": "verse"}, headers=JSON).status_code == 422
+    again = client.post(f"{address}/{first['caption_id']}/restoration", headers=JSON).json()
+    assert again["text"] == "Kettle"
+    said = [client.post("/undo", headers=JSON).json()["sentence"] for _ in range(4)]
+    assert said == [
+        "Red kettle has its earlier short caption again.", "Red kettle has no facts caption any more.",
+        "Red kettle has no tags any more.", "Red kettle has its earlier short caption again.",
+    ]  # fmt: skip
+    session.expire_all()
+    assert {kind: row.text for kind, row in writing.current_kinds(session, photo.id).items()} == {
+        "long": long.text, "short": "Kettle",
+    }  # fmt: skip
+    assert second["caption_id"] in [row.id for row in writing.history(session, photo.id, "short")], "nothing is gone"
+    assert "taken back" in client.get(f"/images/{photo.id}?kind=short").text
+
+
+@pytest.mark.parametrize("kind", ["long", "short", "tags", "facts"])
+def test_a_conflict_of_any_kind_carries_both_texts_and_what_they_came_from(
+    kind: Kind, client: TestClient, session: Session, photo: Image
+) -> None:
+    mei = cast.person(session, "Mei")
+    seen = writing.current_kinds(session, photo.id).get(kind) or writing.propose(session, photo, "Pot", "m", {}, kind)
+    assert seen is not None
+    base = seen.text
+    writing.rewrite(session, photo.id, "Mei's", mei, seen.id, kind)
+    sent = {"text": "Mine", "kind": kind, "expected_id": seen.id}
+    error = client.post(f"/images/{photo.id}/captions", data=sent, headers=JSON).json()["error"]
+    assert (error["other"], error["base"]) == ("Mei's", base)
+    plain = client.post(f"/images/{photo.id}/captions", data=sent)
+    assert plain.status_code == 409 and "Mei&#39;s" in plain.text and base in plain.text
+    assert "stands in the form still" in plain.text
+
+
+def test_history_says_model_prompt_and_file(client: TestClient, session: Session, photo: Image) -> None:
+    writing.propose(session, photo, "A red kettle.", "org/model", {"prompt": "Describe <it>."})
+    writing.give(session, photo.id, "A kettle, red.", "shop/metadata.csv", 7)
+    shown = client.get(f"/images/{photo.id}").text.split("<template")[0]
+    assert "by org/model" in shown and "Prompt: Describe &lt;it&gt;." in shown
+    assert "by shop/metadata.csv" in shown and "line 7" in shown and "from version 2" in shown
 
 
 def test_a_rewrite_answers_with_the_caption_that_is_current_now(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from app.captions import token_counts
+from app.captions import text_encoders, token_counts
+from app.captions.text_encoders import EncoderTokenizer
 from workers.captions import tokenizers
 from workers.celery_app import Work
 
@@ -18,8 +19,8 @@ def count(work: Work) -> dict[str, Any]:
     Raises Cancelled and GivesWay between them; what was counted stays.
     """
     catalog_id, done, after = int(work.arguments["catalog_id"]), 0, 0
-    here = tokenizers.on_this_machine(work.settings)
-    counted_by = tokenizers.named(here)
+    here = text_encoders.on_this_machine(work.settings)
+    counted_by = text_encoders.named(here)
     counters = {each.encoder: counter for each in here if (counter := _loaded(each)) is not None}
     while True:
         with work.transaction() as session:
@@ -39,10 +40,10 @@ def count(work: Work) -> dict[str, Any]:
         work.go_on()
 
 
-def _loaded(tokenizer: tokenizers.EncoderTokenizer) -> tokenizers.Count | None:
+def _loaded(tokenizer: EncoderTokenizer) -> tokenizers.Count | None:
     """None where its files are broken: what it would count is not known then."""
     try:
-        return tokenizer.count
+        return tokenizers.counter(tokenizer)
     except Exception as error:  # of a library in Rust, and of transformers, of many kinds
         log.warning("The tokenizer %s cannot be read: %s", tokenizer.folder, error)
         return None

@@ -1,4 +1,5 @@
-"""Captions: a person's rewrite, an older one brought back, a captioner asked again for one photo or a selection.
+"""Captions of every kind: a person's rewrite, an older one brought back, a text weighed by tokens, a captioner asked
+again for one photo or a selection.
 
 A script that asks for JSON gets the caption that is current now; a plain form is led back to the desk.
 """
@@ -13,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from app.bulk import undoing
 from app.captions import proposing, runs, writing
-from app.captions.tables import CaptionText
+from app.captions.tables import CaptionText, Kind
 from app.catalog import reading, signals
 from app.cycles import spending
 from app.database import utc_now
@@ -25,6 +26,8 @@ from app.web.dependencies import Config, CurrentPerson, Page, Read, Write
 from app.web.leading import Receipt, lead
 from app.web.routes import operations
 from app.web.security import safe_next
+from app.web.views import meters
+from app.web.views.meters import Meter
 from app.web.views.photos import Claims, claims_of
 
 router = APIRouter()
@@ -57,6 +60,13 @@ class ClaimsView:
     claims: Claims
 
 
+@dataclass(frozen=True)
+class MetersView:
+    """A text by the measure of each text encoder."""
+
+    meters: tuple[Meter, ...]
+
+
 @router.post("/images/{image_id}/captions")
 def rewrite(
     image_id: int,
@@ -65,12 +75,13 @@ def rewrite(
     me: CurrentPerson,
     text: Text = "",
     expected_id: Annotated[int | None, Form()] = None,
+    kind: Annotated[Kind, Form()] = "long",
     next: Text = "",
 ) -> Response:
-    """A person's caption in place of the one they saw, `expected_id`; without it they saw none."""
+    """A person's caption of a kind in place of the one they saw, `expected_id`; without it they saw none."""
     began = utc_now()
     decisions.hold(session, image_id)
-    written = writing.rewrite(session, image_id, text, me, expected_id)
+    written = writing.rewrite(session, image_id, text, me, expected_id, kind)
     return _answer(request, session, written, undoing.was_said(written, me, began), "Saved the caption of {}", next)
 
 
@@ -131,6 +142,12 @@ def contradict(image_id: int, session: Read, page: Page, text: Text = "") -> HTM
     """What a text that is being written says otherwise than the picture was measured, as a fragment. Keeps nothing."""
     reading.photo(session, image_id)
     return page.fragment("desk/_claims.html", ClaimsView(claims_of(signals.of(session, image_id), text)))
+
+
+@router.post("/captions/tokens")
+def weigh(page: Page, config: Config, text: Text = "") -> HTMLResponse:
+    """How many tokens a text that is being written is to each text encoder, as a fragment. Keeps nothing."""
+    return page.fragment("desk/_meters.html", MetersView(meters.live(config, text)))
 
 
 def _answer(request: Request, session: Write, caption: CaptionText, is_new: bool, sentence: str, next: str) -> Response:

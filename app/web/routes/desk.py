@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
+from app.captions.tables import Kind
 from app.catalog import reading
 from app.catalog.tables import Catalog
 from app.cycles import clock
@@ -78,7 +79,8 @@ class DeskView:
     """One photo on the desk. In a selection, `place` counts from 1 and is 0 for a photo that is not in it any more.
 
     In a lead's queue that is `handed_out`, the photo is this person's `until` then (None: not in their hands).
-    `in_hands` names somebody else who has it. Where the pass `is_blind`, what was decided before is not shown.
+    `kind` is the kind of caption that is shown first. `in_hands` names somebody else who has the photo. Where the pass
+    `is_blind`, what was decided before is not shown.
     """
 
     catalog: Catalog
@@ -94,6 +96,7 @@ class DeskView:
     is_blind: bool = False
     in_hands: str = ""
     threads: Sequence[NoteThread] = ()
+    kind: Kind = "long"
     team: Sequence[Person] = ()
 
 
@@ -138,6 +141,7 @@ def show(
     q: str | None = None,
     sort: str = "newest",
     queue_id: int | None = None,
+    kind: Kind = "long",
 ) -> HTMLResponse:
     """One photo on the desk: in the review queue, in a selection `q`, or in a queue of a lead's."""
     if queue_id is not None:
@@ -145,7 +149,7 @@ def show(
     else:
         view = _queued(session, image_id, me) if q is None else _selected(session, image_id, q, sort)
     others = [person for person in everybody(session) if person.id != me.id]
-    view = replace(view, threads=notes.of_photo(session, image_id), team=others)
+    view = replace(view, threads=notes.of_photo(session, image_id), team=others, kind=kind)
     if request.headers.get("x-fragment") == "1":
         return page.fragment("desk/_desk.html", view)
     return page("desk/desk.html", view)

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from app.captions import checking, naming_history, rules, writing
+from app.captions import checking, naming_history, rules
 from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import CaptionText, CaptionTokens, NamingRule
@@ -25,8 +25,9 @@ from app.review.rules import RuleSettings
 from app.review.tables import Decision
 from app.selection import browse, maps
 from app.selection.browse import Tile
-from app.web.views import evidence
+from app.web.views import evidence, kinds
 from app.web.views.evidence import KIND_WORDS, Evidence
+from app.web.views.kinds import KindPanel
 from app.web.views.labels import LabelStrip, strips
 
 # Where a gauge ends: offsets and colour differences beyond these are as bad as it gets.
@@ -72,7 +73,8 @@ class PhotoFact:
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo, what was measured, its captions (the current one first) and decisions (newest first) with authors.
+    """A photo, what was measured, its captions of every kind (`panels`, the long ones first) and decisions (newest
+    first) with authors. `caption` is the long one that stands.
     `similar` are those that look most like it, the nearest first.
 
     `named` is the rule by which the caption names the product from the file's name, and who accepted it; `tokens` are
@@ -86,7 +88,7 @@ class Photo:
     caption: CaptionText | None
     author: str
     claims: Claims
-    captions: tuple[tuple[CaptionText, str], ...]
+    panels: tuple[KindPanel, ...]
     decision: Decision | None
     suggestion: Decision | None
     decisions: tuple[tuple[Decision, str], ...]
@@ -165,11 +167,6 @@ class Photo:
         return latest.id if latest is not None else 0
 
     @property
-    def machine_text(self) -> str:
-        """The newest caption by a captioner, or nothing."""
-        return next((caption.text for caption, _ in self.captions if caption.written_by == "captioner"), "")
-
-    @property
     def description(self) -> str:
         """What a reader of the page who does not see the picture is told."""
         return self.caption.text if self.caption else self.name
@@ -179,9 +176,9 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
     """Everything about one photo; `is_compared`: and what looks like it, which costs a search. Raises NotFound."""
     image = reading.shown(session, image_id)
     signals, read_text = measured.of(session, image_id), lettering.of(session, image_id)
-    captions = tuple((caption, writing.author(session, caption)) for caption in writing.history(session, image_id))
-    is_captioned = bool(captions) and captions[0][0].superseded_at is None
-    caption, author = captions[0] if is_captioned else (None, "")
+    panels = kinds.read(session, image_id)
+    current = panels[0].current
+    caption, author = (current.caption, current.author) if current is not None else (None, "")
     history = tuple(decisions.history(session, image_id))
     latest = next((decision for decision, _ in history if decision.superseded_at is None), None)
     is_suggested = latest is not None and latest.is_suggestion
@@ -191,7 +188,7 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
         caption=caption,
         author=author,
         claims=claims_of(signals, caption.text if caption else ""),
-        captions=captions,
+        panels=panels,
         decision=None if is_suggested else latest,
         suggestion=latest if is_suggested else None,
         decisions=history,

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.captions import token_counts, writing
+from app.captions import text_encoders, token_counts, writing
 from app.captions.tables import Caption, CaptionTokens
 from app.database import transaction, utc_now
 from app.jobs import Job
@@ -80,7 +80,7 @@ def test_captions_are_counted_once_and_again_where_they_or_the_tokenizers_are_ne
     shutil.rmtree(settings.data_dir / "models" / "large")
     with transaction(engine) as session:
         assert ids(session, pile.id, "tokens_clip:>77") == [short.id, long.id]
-        token_counts.forget_others(session, tokenizers.named(tokenizers.on_this_machine(settings)))
+        token_counts.forget_others(session, text_encoders.named(text_encoders.on_this_machine(settings)))
         assert ids(session, pile.id, "tokens_clip:>77") == []
         counting.request_due(session)
         last = session.scalars(select(Job).where(Job.kind == "captions.count").order_by(Job.id.desc())).first()
@@ -131,8 +131,8 @@ def test_sentences_tell_tokens(query: str, words: str) -> None:
 @pytest.mark.usefixtures("without_hub")
 def test_the_shipped_base_is_counted_as_its_pipeline_counts(settings: Settings) -> None:
     transformers = pytest.importorskip("transformers")
-    (here,) = tokenizers.on_this_machine(settings)
+    (here,) = text_encoders.on_this_machine(settings)
     assert here.encoder == "nano"
     whole = transformers.AutoTokenizer.from_pretrained(str(here.folder), local_files_only=True)
     texts = ["Red kettle.", "Crème brûlée, 新款 100 %", "a", LONG.replace("&amp;", "&").strip()]
-    assert here.count(texts) == [len(whole(text)["input_ids"]) for text in texts]
+    assert tokenizers.counter(here)(texts) == [len(whole(text)["input_ids"]) for text in texts]

@@ -1,28 +1,36 @@
-// The caption's editor. What is typed is kept in this browser after each pause, by photo and by the caption it started
+// The captions' editor. What is typed is kept in this browser after each pause, by photo, kind and the caption it started
 // from, until the server has it: nothing typed is lost to a fast key, a dead network, an ended sign-in or a colleague.
-import { getFragment, post, postFragment, swap, Refusal } from "./net.js";
+import { getFragment, post, Refusal } from "./net.js";
 import { toast } from "./toast.js";
-import { compare, draw } from "./diff.js";
 import { comeBack, forgetReady, go, send, trouble } from "./desk.js";
 import { undo } from "./decide.js";
+import { claim } from "./claims.js";
 import { showBoth } from "./conflict.js";
 import { draft, dropDraft, keepDraft, keyOf, olderDraft } from "./drafts.js";
+import { markDrafts, onKind, panel, show, showOwn } from "./kinds.js";
+import { follow, shift, weigh } from "./meters.js";
 import { isTyping, onKey } from "./keys.js";
+import { showDiff } from "./versions.js";
 
 const PAUSE_MS = 400;
+const REST_MS = 200; // on a photo, before its tokens are asked for
 let pause = 0;
+let resting = 0;
 
 function here() {
-  const section = document.querySelector("[data-caption]");
-  const photo = section.closest("[data-photo]");
+  const section = panel();
+  const photo = section.closest("[data-photo]").dataset;
   const text = section.querySelector("[data-text]");
-  return { section, text, photo: photo.dataset.photo, name: photo.dataset.name, address: photo.dataset.address,
-    next: photo.dataset.next, caption: section.dataset.caption, key: keyOf(photo.dataset.photo, section.dataset.caption) };
+  const { caption, kind, word, address } = section.dataset;
+  return { section, text, photo: photo.photo, name: photo.name, next: photo.next, address, row: photo.address, caption, kind, word,
+    key: keyOf(photo.photo, kind, caption) };
 }
 
+// By the caption that it goes on from now: it may have been saved since it was typed.
 function keep(at) {
-  if (!keepDraft(at.key, at.text)) say(at, "This browser keeps no draft: its storage is full or switched off.");
+  if (!keepDraft(keyOf(at.photo, at.kind, at.section.dataset.caption), at.text)) say(at, "This browser keeps no draft: its storage is full or switched off.");
   else if (at.text.value !== at.text.defaultValue) say(at, `draft saved ${now()}`);
+  markDrafts();
 }
 
 const now = () => new Date().toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
@@ -34,15 +42,18 @@ function say({ section }, sentence) {
 // What the page shows -------------------------------------------------------------------------------------------------
 function settle() {
   const at = here();
+  if (!at.text) return; // somebody who only looks
   const kept = draft(at.key);
   if (kept && kept.text !== at.text.value) {
     at.text.value = kept.text;
     say(at, "your draft, not saved yet");
   }
-  const [key, older] = olderDraft(at.photo, at.key);
+  const [key, older] = olderDraft(at.photo, at.kind, at.key);
   if (older) {
-    showBoth(at.section.querySelector("[data-conflict]"), at.text.defaultValue, older, (text) => {
+    const both = { current: at.text.defaultValue, author: at.section.dataset.writer, older, word: at.word };
+    showBoth(at.section.querySelector("[data-conflict]"), both, (text) => {
       dropDraft(key);
+      markDrafts();
       if (text === null) return;
       at.text.value = text;
       keep(at);
@@ -52,23 +63,21 @@ function settle() {
   }
   fit(at.text);
   showDiff(at);
-  if (at.text.value !== at.text.defaultValue) claim(at);
+  // What is said of the long caption as it was saved is in the page.
+  if (at.text.value !== at.text.defaultValue || document.querySelector("[data-claims]").dataset.of !== at.kind) claim(at);
+  const isOver = at.section.querySelector(".meter.over, [data-meters] > p");
+  clearTimeout(resting);
+  if (isOver || at.text.value !== at.text.defaultValue) resting = setTimeout(weigh, REST_MS, at.section, at.text);
   if (location.hash === "#text") {
     history.replaceState(null, "", location.pathname + location.search);
     focusEnd(at.text);
   }
 }
 
-function showDiff({ section, text }) {
-  const { machine } = section.dataset;
-  const pieces = machine && machine.trim() !== text.value.trim() ? compare(machine, text.value) : null;
-  section.querySelector("[data-diff-box]").hidden = !pieces;
-  if (pieces) draw(section.querySelector("[data-diff]"), pieces);
-}
-
 function fit(text) {
   text.style.height = "auto";
   text.style.height = `${Math.min(text.scrollHeight + 2, 260)}px`;
+  follow(panel(), text);
 }
 
 // Saving --------------------------------------------------------------------------------------------------------------
@@ -77,13 +86,15 @@ function save(isNext) {
   clearTimeout(pause);
   keep(at);
   const text = at.text.value;
-  const fields = { text, expected_id: at.caption || null };
+  const fields = { text, kind: at.kind, expected_id: at.caption || null };
   if (isNext) at.text.blur();
   send(async () => {
     try {
       const caption = await post(`/images/${at.photo}/captions`, fields, { keepalive: text.length < 20_000 });
       dropDraft(at.key);
-      toast(`Saved the caption of ${at.name}`, caption.changed === 0 ? null : { label: "Undo", key: "z", run: undo });
+      markDrafts();
+      trouble("");
+      toast(`Saved the ${at.word} of ${at.name}`, caption.changed === 0 ? null : { label: "Undo", key: "z", run: undo });
       if (!isNext) await stay(at, text, caption);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -98,51 +109,50 @@ function save(isNext) {
 
 // Saved and still here: what was typed meanwhile goes on from the saved caption, and what the page says of it follows.
 async function stay(at, sent, caption) {
-  forgetReady(at.address);
-  if (here().section !== at.section) return;
+  forgetReady(at.row);
   at.section.dataset.caption = caption.caption_id;
   at.text.defaultValue = sent; // as it was typed: the caption itself lost its double spaces
   const expected = at.section.querySelector("[data-expected]");
   if (expected) expected.value = caption.caption_id;
-  const saved = here();
-  keep(saved);
-  if (at.text.value === sent) say(saved, `saved ${now()}`);
+  keep(at);
+  if (here().section !== at.section) return;
+  if (at.text.value === sent) say(at, `saved ${now()}`);
   const html = await getFragment(at.address);
   const fresh = document.createRange().createContextualFragment(html);
-  for (const part of ["[data-author]", "[data-tokens]", "[data-history]", ".decided"]) {
-    const old = at.text.closest("article").querySelector(part);
-    const isOpen = old.open;
-    old.replaceWith(fresh.querySelector(part));
-    if (isOpen) at.text.closest("article").querySelector(part).open = true;
+  const article = at.text.closest("article");
+  if (!article) return; // another kind is shown by now
+  for (const part of ["[data-author]", "[data-versions-box]", "[data-history]", ".decided"]) {
+    const old = article.querySelector(part);
+    const isOpen = old.open ?? old.querySelector("details")?.open;
+    const made = fresh.querySelector(part);
+    old.replaceWith(made);
+    const details = made.matches("details") ? made : made.querySelector("details");
+    if (isOpen && details) details.open = true;
   }
   at.section.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
-}
-
-// What the text contradicts, as it stands now.
-let asking = null;
-async function claim(at) {
-  asking?.abort();
-  asking = new AbortController();
-  const place = document.querySelector("[data-claims]");
-  try {
-    const html = await postFragment(place.dataset.claims, { text: at.text.value }, { signal: asking.signal });
-    if (place.isConnected) swap(place, html);
-  } catch (error) {
-    // Without an answer the section keeps what it said of the last text.
-    if (error.name !== "AbortError" && !(error instanceof Refusal)) throw error;
-  }
 }
 
 document.addEventListener("input", (event) => {
   if (!event.target.matches("[data-text]")) return;
   const at = here();
   fit(at.text);
+  shift(at.section, at.text);
   clearTimeout(pause);
   pause = setTimeout(() => {
     keep(at);
+    if (!at.section.isConnected) return;
     showDiff(at);
     claim(at);
+    weigh(at.section, at.text);
   }, PAUSE_MS);
+});
+// A page that is left before the pause is over: for another one, or for signing in again.
+addEventListener("pagehide", () => here().text && keep(here()));
+
+onKind((kind) => {
+  if (here().text) keep(here());
+  show(kind);
+  settle();
 });
 
 document.addEventListener("keydown", (event) => {
@@ -159,28 +169,12 @@ document.addEventListener("keydown", (event) => {
 // The same beside the text: the browser's own "save page" would look like saving and keep nothing.
 onKey((event, name) => name === "Ctrl+s" && !isTyping(event.target) && (save(false), true));
 
-document.addEventListener("submit", async (event) => {
-  const isRecaption = event.target.matches("[data-recaption]");
-  if (!isRecaption && !event.target.matches("[data-caption-form]")) return;
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-caption-form]")) return;
   event.preventDefault();
   event.stopPropagation();
-  if (isRecaption) await recaption(event.target);
-  else save(event.submitter?.dataset.save === "next");
+  save(event.submitter?.dataset.save === "next");
 }, true);
-
-async function recaption(form) {
-  const said = form.querySelector("[data-recaption-said]");
-  try {
-    const { job_id: job } = await post(form.getAttribute("action"));
-    const box = Object.assign(document.createElement("div"), { textContent: "asked" });
-    box.dataset.job = `/jobs/${job}`;
-    said.replaceChildren(box);
-    said.dispatchEvent(new CustomEvent("swapped", { bubbles: true }));
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    said.textContent = error.message;
-  }
-}
 
 function focusEnd(text) {
   text.focus();
@@ -194,6 +188,12 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("swapped", (event) => {
-  if (event.target.matches("[data-desk]")) settle();
+  if (event.target.matches("[data-desk]")) begin();
 });
-settle();
+
+function begin() {
+  document.querySelector("[data-claims]").dataset.of ??= "long";
+  showOwn();
+  settle();
+}
+begin();
