@@ -230,7 +230,7 @@ def _grid(
         views=_views(session, catalog, me),
         label_sets=labels.strips(session, catalog.id),
         under_way=operations.under_way(session, catalog.id),
-        team=people.everybody(session),
+        team=people.enabled(session),
         me=me,
         yours=_yours(session, catalog, me),
     )
