@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, delete, func, select
@@ -13,7 +14,10 @@ from sqlalchemy.orm import Session
 from app import jobs, people
 from app.database import transaction, utc_now
 from app.errors import NotAllowed, NotFound, Refused
+from app.host.status import link
+from app.host.team import Deed, team
 from app.people import Person, SignIn
+from app.settings import Settings
 from tests import cast
 
 PASSWORD = "four words make one"
@@ -138,6 +142,19 @@ def test_who_is_disabled_has_no_way_in(session: Session) -> None:
     people.enable(session, ana, ben)
     assert people.signed_in(session, meanwhile) is None, "they begin anew"
     assert people.sign_in_by_link(session, people.make_link(session, ben)) is ben
+
+
+def test_the_terminal_disables_and_enables(database_url: str, committed: Person, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, database_url=database_url)
+
+    def line(deed: Deed) -> str:
+        return next(line for line in team(settings, committed.email, deed) if committed.email in line)
+
+    assert "disabled" in line("end") and "since" in line("end")
+    with pytest.raises(Refused, match="is disabled"):
+        link(settings, committed.email)
+    assert "no access" in line("enable")
+    assert "/links/" in link(settings, committed.email)
 
 
 def test_the_last_owner_who_can_sign_in_is_not_disabled(session: Session) -> None:

@@ -13,6 +13,7 @@ from app.review import decisions
 from app.selection.query import parse
 from tests import cast
 from tests.browser.conftest import Scene, Visit, on_desk
+from tests.browser.test_accessibility import LOOKS, faults
 from tests.browser.test_map import draw_map
 
 pytestmark = pytest.mark.browser
@@ -36,6 +37,7 @@ def test_a_viewer_looks_at_everything_and_nothing_fails(scene: Scene, visit: Vis
     page.goto(f"{scene.site.url}/images/{scene.photos[1].id}")
     first = on_desk(page)
     expect(page.locator("[data-caption]")).to_contain_text("Red kettle number 1.")
+    assert faults(page, "desk") == []
     page.keyboard.press("j")
     expect(page.locator(f'[data-photo="{first}"]')).to_have_count(0)
     page.keyboard.press("k")
@@ -67,6 +69,7 @@ def test_a_viewer_looks_at_everything_and_nothing_fails(scene: Scene, visit: Vis
     page.locator("[data-handle]").first.fill("0.5")
     expect(page.locator('[data-part="changes"]')).not_to_have_attribute("aria-busy", "true")
     expect(page.get_by_role("button", name="Save")).to_have_count(0)
+    assert faults(page, "rules", LOOKS[:1]) == []
     for place in ("labels", "duplicates", "operations", "queues", "agreement", "naming", "refused"):
         page.goto(f"{catalog}/{place}")
         expect(page.get_by_role("heading").first).to_be_attached()

@@ -13,10 +13,13 @@ from functools import cache
 from html.parser import HTMLParser
 
 from fastapi import FastAPI
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import jobs, people
 from app.bulk import operations
+from app.desk import queues
+from app.desk.tables import QueueHold
 from app.exports import asking
 from app.labels import sets
 from app.people import Person
@@ -201,3 +204,15 @@ def test_pages_offer_exactly_what_a_role_may_do(
                 f"{role}: {address} lacks {route} at {at}" for route, at in lacks if route not in (*PERSONAL, own)
             ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_look_takes_no_photo_out_of_a_queue(web: FastAPI, session: Session, settings: Settings, me: Person) -> None:
+    pile = cast.catalog(session)
+    photo = cast.red_kettle(session, pile)
+    queue = queues.make(session, me, parse("", pile.id), "Everything")
+    viewer = sign_in(web, session, settings, cast.person(session, "Vic", "viewer"))
+    for address in (f"/desk?queue_id={queue.id}", f"/images/{photo.id}?queue_id={queue.id}"):
+        answer = viewer.get(address)
+        assert answer.status_code == 422 and "you look only" in answer.text
+    assert viewer.get(f"/images/{photo.id}").status_code == 200
+    assert not session.scalars(select(QueueHold)).all()

@@ -18,8 +18,8 @@ export class Picks {
    */
   constructor(box, { changed, moved, askRange }) {
     Object.assign(this, { box, changed, moved, askRange, isAll: false, picked: new Set(), except: new Set() });
-    Object.assign(this, { currentId: null, currentPlace: 1, anchor: null, asking: null });
-    this.isFor = Boolean(box.querySelector("[data-bulk]")); // who only looks has nothing to do with what is picked
+    const isFor = Boolean(box.querySelector("[data-bulk]")); // who only looks has nothing to do with what is picked
+    Object.assign(this, { isFor, currentId: null, currentPlace: 1, anchor: null, asking: null });
     // Space and Enter belong to a focused link, and here the grid takes Space.
     box.addEventListener("keydown", (event) => {
       if (event.target.closest("[data-tile]") && this.press(nameOf(event))) event.preventDefault();
@@ -134,7 +134,6 @@ export class Picks {
   /** Pick these, or all by filter but these. */
   take({ ids, is_left_out: isLeftOut = false }) {
     this.asking = null;
-    if (!this.isFor) return;
     this.isAll = isLeftOut;
     const some = new Set(ids.map(String));
     this.picked = isLeftOut ? new Set() : some;
@@ -143,15 +142,14 @@ export class Picks {
   }
 
   toggle(tile) {
-    if (!this.isFor) return;
     const id = tile.dataset.tile;
     const some = this.isAll ? this.except : this.picked;
-    if (!some.delete(id)) some.add(id);
+    if (!some.delete(id) && this.isFor) some.add(id);
     if (this.isAll && !this.count) return this.none();
     this.draw();
   }
 
-  all() { this.take({ ids: [], is_left_out: true }); }
+  all() { if (this.isFor) this.take({ ids: [], is_left_out: true }); }
   none() { this.take({ ids: [] }); }
 
   remember() { return this.isAll ? { ids: [...this.except], is_left_out: true } : { ids: [...this.picked] }; }
