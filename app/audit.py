@@ -20,7 +20,7 @@ from app.database import Base, BigId, Moment, utc_now
 Act = Literal[
     "signed_in", "sign_in_failed", "signed_out", "signed_out_everywhere", "browser_ended",
     "password_set", "link_made",
-    "person_added", "access_ended", "role_changed", "person_deleted",
+    "person_added", "access_ended", "person_enabled", "role_changed", "person_deleted",
     "cycle_started", "run_launched", "run_stopped", "run_discarded", "run_resumed", "run_extended",
     "job_asked", "job_cancelled", "queue_made", "queue_given", "queue_closed", "queue_opened",
     "naming_decided", "labels_defined",

@@ -86,9 +86,7 @@ def parser() -> argparse.ArgumentParser:
     data(command("doctor", _doctor, "Check this machine and the settings, and tell how to mend what is wrong."))
     link = data(command("link", _link, "Make a link that signs a browser in once."))
     link.add_argument("email", nargs="?", help="whom to sign in (default: the owner)")
-    team = data(
-        command("people", _people, "List the team; say what somebody may do, end their access, or delete them.")
-    )
+    team = data(command("people", _people, "List the team; say what somebody may do, disable, enable or delete them."))
     team.add_argument("email", nargs="?", help="whom to change")
     deeds = team.add_mutually_exclusive_group()
     for deed, text in (
@@ -96,7 +94,8 @@ def parser() -> argparse.ArgumentParser:
         ("lead", "let them take in, freeze, launch, and steer what annotators do"),
         ("annotator", "let them review, label and caption"),
         ("viewer", "let them look"),
-        ("end", "end their access; a new link lets them in again"),
+        ("end", "disable them: signed out, and no link is made for them; what they did stays"),
+        ("enable", "let them in again; `packshot link` makes the link"),
         ("delete", "erase name and e-mail; what they did stays"),
     ):
         deeds.add_argument(f"--{deed}", dest="deed", action="store_const", const=deed, help=text)

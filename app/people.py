@@ -35,7 +35,11 @@ _OWNERS_LOCK: Final = 0x7061636D
 
 
 class Person(Base):
-    """Somebody who signs in. `email` is kept in lower case. Who is deleted keeps a number, and no name or e-mail."""
+    """Somebody who signs in. `email` is kept in lower case. Who is deleted keeps a number, and no name or e-mail.
+
+    Who is disabled has no way in, and no link can be made for them, until they are enabled again. `disabled_by_id` is
+    None where it was done at the machine's own terminal.
+    """
 
     __tablename__ = "person"
     __table_args__ = (CheckConstraint("role in ('viewer','annotator','lead','owner')", name="role"),)
@@ -47,6 +51,8 @@ class Person(Base):
     password_hash: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     deleted_at: Mapped[Moment | None]
+    disabled_at: Mapped[Moment | None]
+    disabled_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
 
 
 class SignIn(Base):
@@ -103,6 +109,11 @@ def everybody(session: Session) -> Sequence[Person]:
     return session.scalars(query).all()
 
 
+def enabled(session: Session) -> Sequence[Person]:
+    """Those of `everybody` whom work can be given to: all but the disabled."""
+    return [person for person in everybody(session) if person.disabled_at is None]
+
+
 def names(session: Session, ids: set[int]) -> dict[int, str]:
     """The names of these people, the deleted ones' too."""
     rows = session.execute(select(Person.id, Person.name).where(Person.id.in_(ids)))
@@ -115,13 +126,14 @@ def with_access(session: Session) -> set[int]:
     by_password = select(Person.id).where(Person.password_hash.is_not(None))
     by_browser = select(SignIn.person_id).where(SignIn.expires_at > now)
     by_link = select(SignInLink.person_id).where(SignInLink.expires_at > now, SignInLink.used_at.is_(None))
-    return set(session.scalars(by_password.union(by_browser, by_link)))
+    anyhow = by_password.union(by_browser, by_link).subquery()
+    return set(session.scalars(select(Person.id).where(Person.id.in_(select(anyhow)), Person.disabled_at.is_(None))))
 
 
 def make_owner(session: Session, name: str = "Owner", email: str = "owner@localhost") -> Person:
     """The owner: the first one there is, or a new one. Asked twice at the same moment, it is made once."""
-    query = select(Person).where(Person.role == "owner", Person.deleted_at.is_(None)).order_by(Person.id).limit(1)
-    owner = session.scalars(query).first()
+    query = select(Person).where(Person.role == "owner", Person.deleted_at.is_(None), Person.disabled_at.is_(None))
+    owner = session.scalars(query.order_by(Person.id).limit(1)).first()
     if owner is None:
         session.execute(insert(Person).values(name=name, email=email, role="owner").on_conflict_do_nothing())
         owner = session.scalars(select(Person).where(Person.email == email)).one()
@@ -146,17 +158,36 @@ def add(session: Session, by: Person, name: str, email: str, role: Role = "annot
     return get(session, added)
 
 
-def shut_out(session: Session, by: Person | None, person: Person) -> None:
-    """End somebody's access: sign-ins, links and password. What they decided and wrote stays; a new link lets them in.
+def disable(session: Session, by: Person | None, person: Person) -> None:
+    """End somebody's sign-ins, links and password, until they are enabled. What they decided and wrote stays.
 
-    `by` None: the machine's own terminal. Raises NotAllowed for anybody but an owner, Refused for oneself.
+    `by` None: the machine's own terminal. Raises NotAllowed for anybody but an owner, Refused for oneself or where no
+    owner would be left. Of who is disabled already, since when and by whom stays as it was.
     """
     if by is not None:
-        needs_owner(by, "end somebody's access")
+        needs_owner(by, "disable somebody")
         if by.id == person.id:
-            raise Refused("You cannot end your own access. Another owner can.")
+            raise Refused("You cannot disable yourself. Another owner can.")
+    _keep_an_owner(session, person)
     _take_access(session, person)
-    audit.record(session, "access_ended", by.id if by else None, person.id)
+    if person.disabled_at is None:
+        person.disabled_at, person.disabled_by_id = utc_now(), by.id if by else None
+        session.flush()
+        audit.record(session, "access_ended", by.id if by else None, person.id)
+
+
+def enable(session: Session, by: Person | None, person: Person) -> None:
+    """Let somebody who was disabled have links again; until one is used they have no way in.
+
+    `by` None: the machine's own terminal. Raises NotAllowed for anybody but an owner.
+    """
+    if by is not None:
+        needs_owner(by, "enable somebody")
+    if person.disabled_at is not None:
+        _take_access(session, person)  # what came to be while they were disabled
+        person.disabled_at = person.disabled_by_id = None
+        session.flush()
+        audit.record(session, "person_enabled", by.id if by else None, person.id)
 
 
 def set_role(session: Session, by: Person | None, person: Person, role: Role) -> None:
@@ -196,12 +227,17 @@ def remove(session: Session, by: Person | None, person: Person) -> None:
 
 def make_link(session: Session, person: Person, by: Person | None = None) -> str:
     """A token that signs `person` in once, within 15 minutes; older unused ones of theirs die. `by` None: the machine's
-    own terminal. Raises NotAllowed when `by` is neither an owner nor the person, Refused for a person who was deleted.
+    own terminal. Raises NotAllowed when `by` is neither an owner nor the person, Refused for who was deleted or is
+    disabled.
     """
     if by is not None and by.id != person.id:
         needs_owner(by, "make a link for somebody else")
     if person.deleted_at is not None:
         raise Refused("This person was deleted. Add them again first.")
+    # The lock waits for who disables them now.
+    disabled_at = select(Person.disabled_at).where(Person.id == person.id).with_for_update(key_share=True)
+    if session.scalar(disabled_at) is not None:
+        raise Refused(f"{person.name} is disabled, so no link lets them in. An owner can enable them again.")
     session.execute(delete(SignInLink).where(SignInLink.person_id == person.id, SignInLink.used_at.is_(None)))
     token = secrets.token_urlsafe(32)
     session.add(SignInLink(token_hash=hash_of(token), person_id=person.id, expires_at=utc_now() + LINK_LASTS))
@@ -287,6 +323,7 @@ def signed_in(session: Session, token: str, idle: timedelta = IDLE_LASTS) -> tup
         select(Person, SignIn)
         .join(SignIn, SignIn.person_id == Person.id)
         .where(SignIn.token_hash == hash_of(token), SignIn.expires_at > now, SignIn.seen_at > now - idle)
+        .where(Person.disabled_at.is_(None))  # also where they signed in while they were disabled
     ).first()
     return (row[0], row[1]) if row is not None else None
 
@@ -391,6 +428,7 @@ def _take_access(session: Session, person: Person) -> None:
 def _keep_an_owner(session: Session, person: Person) -> None:
     """Raises Refused where nobody else is an owner."""
     session.execute(select(func.pg_advisory_xact_lock(_OWNERS_LOCK)))
-    others = select(Person.id).where(Person.role == "owner", Person.id != person.id, Person.deleted_at.is_(None))
+    others = select(Person.id).where(Person.role == "owner", Person.id != person.id)
+    others = others.where(Person.deleted_at.is_(None), Person.disabled_at.is_(None))
     if person.role == "owner" and session.scalars(others).first() is None:
         raise Refused(f"{person.name} is the only owner. Make somebody else an owner first.")

@@ -255,6 +255,9 @@ def test_people_are_changed_from_the_terminal(running: Up) -> None:
     assert "only owner" not in told("owner@localhost", "--annotator")
     assert "only owner" in told(mei.email, "--delete")
     told("owner@localhost", "--owner")
+    assert "disabled" in told(mei.email, "--end")
+    assert "is disabled" in packshot("link", mei.email, "--data", str(running.data_dir)).stderr
+    assert "disabled" not in told(mei.email, "--enable")
     assert mei.email not in told(mei.email, "--delete")
     assert "Nobody here has the e-mail" in told(mei.email, "--end")
     assert "Name whom" in told("--end")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, delete, func, select
@@ -13,7 +14,10 @@ from sqlalchemy.orm import Session
 from app import jobs, people
 from app.database import transaction, utc_now
 from app.errors import NotAllowed, NotFound, Refused
+from app.host.status import link
+from app.host.team import Deed, team
 from app.people import Person, SignIn
+from app.settings import Settings
 from tests import cast
 
 PASSWORD = "four words make one"
@@ -114,6 +118,55 @@ def test_a_browser_without_requests_is_signed_out(session: Session) -> None:
     people.note_seen(session, token)
     session.expire_all()
     assert people.signed_in(session, token, idle=timedelta(hours=2)) is not None
+
+
+def test_who_is_disabled_has_no_way_in(session: Session) -> None:
+    """Neither by what they had, nor by what came to be at the same moment, nor by what is asked for them later."""
+    ana, ben = cast.person(session, "Ana", "owner"), cast.person(session, "Ben", "lead")
+    before, link = people.begin_session(session, ben), people.make_link(session, ben)
+    people.disable(session, ana, ben)
+    since = ben.disabled_at
+    people.disable(session, None, ben)
+    assert (ben.disabled_at, ben.disabled_by_id) == (since, ana.id), "the first one counts"
+    with pytest.raises(NotFound):
+        people.sign_in_by_link(session, link)
+    for by in (ana, ben, None):
+        with pytest.raises(Refused, match="is disabled"):
+            people.make_link(session, ben, by)
+    meanwhile = people.begin_session(session, ben)
+    assert people.signed_in(session, before) is None and people.signed_in(session, meanwhile) is None
+    assert ben.id not in people.with_access(session)
+    assert ben in people.everybody(session) and ben not in people.enabled(session)
+    with pytest.raises(NotAllowed):
+        people.enable(session, cast.person(session, "Lea", "lead"), ben)
+    people.enable(session, ana, ben)
+    assert people.signed_in(session, meanwhile) is None, "they begin anew"
+    assert people.sign_in_by_link(session, people.make_link(session, ben)) is ben
+
+
+def test_the_terminal_disables_and_enables(database_url: str, committed: Person, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, database_url=database_url)
+
+    def line(deed: Deed) -> str:
+        return next(line for line in team(settings, committed.email, deed) if committed.email in line)
+
+    assert "disabled" in line("end") and "since" in line("end")
+    with pytest.raises(Refused, match="is disabled"):
+        link(settings, committed.email)
+    assert "no access" in line("enable")
+    assert "/links/" in link(settings, committed.email)
+
+
+def test_the_last_owner_who_can_sign_in_is_not_disabled(session: Session) -> None:
+    session.query(Person).filter(Person.role == "owner").update({"role": "annotator"})
+    ana, ben = cast.person(session, "Ana", "owner"), cast.person(session, "Ben", "owner")
+    people.disable(session, ana, ben)
+    for act in (people.disable, people.remove):
+        with pytest.raises(Refused, match="only owner"):
+            act(session, None, ana)
+    with pytest.raises(Refused, match="yourself"):
+        people.disable(session, ana, ana)
+    assert people.make_owner(session) is ana
 
 
 def test_somebody_stays_an_owner(session: Session) -> None:

@@ -21,7 +21,7 @@ from app.database import utc_now
 from app.desk import queues
 from app.desk.tables import QueueAnswer, QueueHold, QueuePhoto, ReviewQueue
 from app.errors import NotFound, Refused
-from app.people import Person
+from app.people import Person, at_least
 from app.review import decisions
 from app.review.tables import Decision
 
@@ -56,6 +56,8 @@ def ahead(session: Session, queue: ReviewQueue, person: Person, count: int = AHE
 
     What they skipped comes back when nothing else is left. Raises Refused where the queue hands them nothing.
     """
+    if not at_least(person, "annotator"):
+        raise Refused(f"{queue.name} hands its photos to annotators, and you look only.")
     if not queues.may_work(session, queue, person):
         raise Refused(f"{queue.name} is closed." if queue.closed_at else f"{queue.name} was not given to you.")
     _let_go_of_lapsed(session, queue.id)

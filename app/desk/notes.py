@@ -38,7 +38,7 @@ def ask(
     """Say something about a photo. Raises Refused for an empty or a long text, or for nobody."""
     if (audience == "person") != (to_id is not None):
         raise Refused("Choose whom the note is for.")
-    if to_id is not None and to_id not in {person.id for person in people.everybody(session)}:
+    if to_id is not None and to_id not in {person.id for person in people.enabled(session)}:
         raise Refused("This person is not on the team any more.")
     note = DeskNote(image_id=image.id, author_id=by.id, audience=audience, to_id=to_id, text=_tidy(text))
     session.add(note)

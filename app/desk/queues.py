@@ -202,7 +202,9 @@ def of_person(session: Session, catalog_id: int, person: Person) -> list[QueueSt
 
 
 def may_work(session: Session, queue: ReviewQueue, person: Person) -> bool:
-    """Whether a queue hands photos to this person: it is open, and theirs or everybody's."""
+    """Whether a queue hands photos to this person, who reviews: it is open, and theirs or everybody's."""
+    if not people.at_least(person, "annotator"):
+        return False
     given_to = set(session.scalars(select(QueuePerson.person_id).where(QueuePerson.queue_id == queue.id)))
     return queue.closed_at is None and (not given_to or person.id in given_to)
 
@@ -210,7 +212,7 @@ def may_work(session: Session, queue: ReviewQueue, person: Person) -> bool:
 def _people(session: Session, person_ids: Collection[int]) -> Sequence[Person]:
     """Raises Refused for somebody who cannot review."""
     asked = set(person_ids)
-    given_to = [person for person in people.everybody(session) if person.id in asked]
+    given_to = [person for person in people.enabled(session) if person.id in asked]
     if len(given_to) != len(asked):
         raise Refused("Somebody of these is not on the team any more.")
     for person in given_to:

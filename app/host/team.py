@@ -14,7 +14,7 @@ from app.host.state import host_state
 from app.people import Role
 from app.settings import Settings
 
-Deed = Role | Literal["end", "delete"]
+Deed = Role | Literal["end", "enable", "delete"]
 
 
 def team(settings: Settings, email: str | None = None, deed: Deed | None = None) -> Iterator[str]:
@@ -29,11 +29,17 @@ def team(settings: Settings, email: str | None = None, deed: Deed | None = None)
         person = people.by_email(session, email) if email is not None else None
         if person is not None and deed is not None:
             if deed == "end":
-                people.shut_out(session, None, person)
+                people.disable(session, None, person)
+            elif deed == "enable":
+                people.enable(session, None, person)
             elif deed == "delete":
                 people.remove(session, None, person)
             else:
                 people.set_role(session, None, person, deed)
         allowed = people.with_access(session)
         for each in people.everybody(session):
-            yield f"{each.email:<32} {each.role if each.id in allowed else 'no access':<10} {each.name}"
+            access: str
+            access, since = each.role if each.id in allowed else "no access", ""
+            if each.disabled_at is not None:
+                access, since = "disabled", f", since {each.disabled_at:%Y-%m-%d}"
+            yield f"{each.email:<32} {access:<10} {each.name}{since}"

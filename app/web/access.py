@@ -52,7 +52,8 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
     ),
     "owner": (
         "/cycles", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal", "/images/{image_id}/removal",
-        "/people", "/people/{person_id}/deletion", "/people/{person_id}/exit", "/people/{person_id}/role",
+        "/people", "/people/{person_id}/deletion", "/people/{person_id}/exit", "/people/{person_id}/return",
+        "/people/{person_id}/role",
         "/storage/cache/removal", "/storage/exports/removal", "/storage/photos/{removed_id}/return",
     ),
 }  # fmt: skip

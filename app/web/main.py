@@ -21,6 +21,7 @@ from starlette.types import Scope
 from app.catalog.files import Shape
 from app.catalog.tables import Image
 from app.database import engine_for
+from app.people import at_least
 from app.people import may_act_for as may
 from app.selection.browse import Tile
 from app.selection.columns.memory import kept_catalogs
@@ -188,7 +189,8 @@ def templates(digest: str) -> Jinja2Templates:
 
     @pass_context
     def may_act_for(context: Context, asked_by_id: int | None) -> bool:
-        return may(context["visitor"], asked_by_id)
+        # A viewer acts for nobody, not even for who they were before.
+        return at_least(context["visitor"], "annotator") and may(context["visitor"], asked_by_id)
 
     @pass_context
     def allows(context: Context, route: str) -> bool:

@@ -137,6 +137,7 @@ ROUTES: dict[str, Who] = {
     "POST /people": "owner",
     "POST /people/{person_id}/deletion": "owner",
     "POST /people/{person_id}/exit": "owner",
+    "POST /people/{person_id}/return": "owner",
     "POST /people/{person_id}/links": "own",
     "POST /people/{person_id}/role": "owner",
     "POST /preflights": "lead",  # within a cycle's money: test_a_member_spends_what_an_owner_set_aside

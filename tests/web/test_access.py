@@ -269,6 +269,7 @@ TOLD_BY: dict[str, str] = {
     "POST /people": "person_added",
     "POST /people/{person_id}/deletion": "person_deleted",
     "POST /people/{person_id}/exit": "access_ended",
+    "POST /people/{person_id}/return": "person_enabled",
     "POST /people/{person_id}/links": "link_made",
     "POST /people/{person_id}/role": "role_changed",
     "POST /runs": "run_launched",

@@ -253,7 +253,7 @@ def test_ended_access_ends_open_streams(web: FastAPI, session: Session, ana: Per
 
     def end() -> None:
         if how == "shut out":
-            people.shut_out(session, None, ana)
+            people.disable(session, None, ana)
         elif how == "signed out everywhere":
             people.sign_out_everywhere(session, ana)
         else:

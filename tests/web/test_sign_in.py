@@ -237,7 +237,28 @@ def test_ended_access_is_ended_at_once(
     assert browser.get("/people").status_code == 303
     assert browser.post(f"/links/{token}").status_code == 404
     assert browser.post("/sign-in", data={"email": ana.email, "password": PASSWORD}).status_code == 401
-    assert "no access" in client.get("/people").text
+    page = client.get("/people").text
+    assert "disabled" in page and "by Ana" in page, "since when, and by whom"
+
+
+def test_who_is_disabled_stays_out_until_an_owner_enables_them(
+    web: FastAPI, client: TestClient, session: Session, settings: Settings, ana: Person, me: Person
+) -> None:
+    lead = sign_in(web, session, settings, cast.person(session, "Lea", "lead"))
+    client.post(f"/people/{ana.id}/exit")
+    session.refresh(ana)
+    assert ana.disabled_at is not None and ana.disabled_by_id == me.id
+    refused = client.post(f"/people/{ana.id}/links", headers={"Accept": "application/json"})
+    assert refused.status_code == 422 and "is disabled" in refused.json()["error"]["sentence"]
+    page = client.get("/people").text
+    assert f'action="/people/{ana.id}/links"' not in page and f'formaction="/people/{ana.id}/return"' in page
+    seen = lead.get("/people").text
+    assert "disabled" in seen and "/return" not in seen, "a lead sees it, and changes nothing"
+    assert lead.post(f"/people/{ana.id}/return").status_code == 403
+    assert client.post(f"/people/{ana.id}/return").status_code == 303
+    assert client.post(f"/people/{ana.id}/links").status_code == 200
+    session.expire_all()
+    assert (ana.disabled_at, ana.disabled_by_id, ana.role) == (None, None, "lead"), "as they were"
 
 
 def test_owner_stays(client: TestClient, me: Person) -> None:

@@ -234,7 +234,7 @@ def _grid(
         label_sets=labels.strips(session, catalog.id),
         under_way=operations.under_way(session, catalog.id),
         captioner=captioner,
-        team=people.everybody(session),
+        team=people.enabled(session),
         me=me,
         yours=_yours(session, catalog, me),
     )

@@ -23,7 +23,7 @@ from app.desk.notes import NoteThread
 from app.desk.queue import Waiting
 from app.desk.queues import QueueState
 from app.desk.tables import ReviewQueue
-from app.people import Person, at_least, everybody
+from app.people import Person, at_least, enabled
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import Tile
@@ -148,7 +148,7 @@ def show(
         view = _handed_out(session, image_id, queues.get(session, queue_id), me)
     else:
         view = _queued(session, image_id, me) if q is None else _selected(session, image_id, q, sort)
-    others = [person for person in everybody(session) if person.id != me.id]
+    others = [person for person in enabled(session) if person.id != me.id]
     view = replace(view, threads=notes.of_photo(session, image_id), team=others, kind=kind)
     if request.headers.get("x-fragment") == "1":
         return page.fragment("desk/_desk.html", view)

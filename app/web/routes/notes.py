@@ -76,5 +76,5 @@ def _answer(request: Request, session: Session, page: Renderer, image: Image, me
 
 
 def _section(session: Session, page: Renderer, image: Image, me: Person) -> HTMLResponse:
-    team = [person for person in people.everybody(session) if person.id != me.id]
+    team = [person for person in people.enabled(session) if person.id != me.id]
     return page.fragment("desk/_notes.html", NotesView(image, notes.of_photo(session, image.id), team))

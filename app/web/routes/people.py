@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Final
@@ -39,6 +39,8 @@ Confirmed = Depends(confirming.confirm)
 class PeopleView:
     """Oneself and the team. `link` is shown once, right after it was made for `link_for`.
 
+    `disabled_by`: by a person's number, the name of who disabled them; none where it was the machine's own terminal.
+
     `asks_password`: what gives or takes access wants it again, for it was last typed a while ago. `asks_link`: the same
     of somebody without a password, whom only a new link can prove to be there; `has_to_choose`: it will soon be so.
     """
@@ -46,6 +48,7 @@ class PeopleView:
     me: Person
     team: Sequence[Person]
     with_access: set[int]
+    disabled_by: Mapping[int, str]
     browsers: Sequence[BrowserRow]
     asks_password: bool
     asks_link: bool
@@ -96,11 +99,20 @@ def make_link(person_id: int, request: Request, session: Write, page: Page, me: 
 
 
 @router.post("/people/{person_id}/exit", dependencies=[Confirmed])
-def shut_out(person_id: int, request: Request, session: Write, me: CurrentPerson) -> RedirectResponse:
-    """End somebody's access."""
-    people.needs_owner(me, "end somebody's access")
+def disable(person_id: int, request: Request, session: Write, me: CurrentPerson) -> RedirectResponse:
+    """End somebody's access, until an owner enables them again."""
+    people.needs_owner(me, "disable somebody")
     people.needs_confirmed(session, me, request.state.token)
-    people.shut_out(session, me, people.get(session, person_id))
+    people.disable(session, me, people.get(session, person_id))
+    return RedirectResponse("/people", status_code=303)
+
+
+@router.post("/people/{person_id}/return", dependencies=[Confirmed])
+def enable(person_id: int, request: Request, session: Write, me: CurrentPerson) -> RedirectResponse:
+    """Let somebody who was disabled have links again."""
+    people.needs_owner(me, "enable somebody")
+    people.needs_confirmed(session, me, request.state.token)
+    people.enable(session, me, people.get(session, person_id))
     return RedirectResponse("/people", status_code=303)
 
 
@@ -164,11 +176,15 @@ def _view(
     token = page.request.state.token
     here = people.hash_of(token)[:16]
     idle_hours = page.settings.sign_in_idle_hours
+    team = people.everybody(session)
+    disabling = {person.id: person.disabled_by_id for person in team if person.disabled_by_id is not None}
+    names = people.names(session, set(disabling.values()))
     has_password, is_confirmed = me.password_hash is not None, people.is_confirmed(session, token)
     return PeopleView(
         me=me,
-        team=people.everybody(session),
+        team=team,
         with_access=people.with_access(session),
+        disabled_by={number: names[by_id] for number, by_id in disabling.items()},
         browsers=[browsers.row(row, here) for row in people.browsers(session, me, timedelta(hours=idle_hours))],
         asks_password=has_password and not is_confirmed,
         asks_link=not has_password and not is_confirmed,

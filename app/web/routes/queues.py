@@ -87,7 +87,7 @@ def board(
         BoardRow(state, sentence(parse(state.queue.query, catalog_id), state.photos), state.queue.id in mine)
         for state in states
     ]
-    team = [person for person in people.everybody(session) if people.at_least(person, "annotator")]
+    team = [person for person in people.enabled(session) if people.at_least(person, "annotator")]
     return page(
         "queues/board.html",
         BoardView(

@@ -14,12 +14,16 @@ _DOING: Final = {"intake.take_in": "Photos are being taken in", "signals.measure
 
 @dataclass(frozen=True)
 class Step:
-    """What to do, what is known about it, and the button that leads there."""
+    """What to do, what is known about it, and the button that leads there.
+
+    `route`: what the person must be allowed to call to do it, "METHOD /template"; "" where everybody may look.
+    """
 
     title: str
     detail: str
     label: str
     href: str
+    route: str = ""
 
 
 def next_steps(clock: CycleClock, report: CycleReport) -> list[Step]:
@@ -49,7 +53,8 @@ def next_steps(clock: CycleClock, report: CycleReport) -> list[Step]:
 
 def _take_in(report: CycleReport) -> Step:
     href = f"/catalogs/{report.catalog.id}" if report.catalog else "/catalogs"
-    return Step("Take in the photos", "Everything starts with a folder of product photos.", "Take in photos", href)
+    sentence = "Everything starts with a folder of product photos."
+    return Step("Take in the photos", sentence, "Take in photos", href, "POST /intakes")
 
 
 def _failed(clock: CycleClock, report: CycleReport) -> Step:
@@ -85,7 +90,7 @@ def _review(report: CycleReport) -> list[Step]:
     more = f" Rules suggest to keep {number(suggested)} more that no person has seen." if suggested else ""
     freeze = Step(
         to_freeze(kept, suggested), f"A frozen version never changes; runs are trained from it.{more}",
-        "See what is frozen", f"/catalogs/{catalog}/freeze",
+        "See what is frozen", f"/catalogs/{catalog}/freeze", "GET /catalogs/{catalog_id}/freeze",
     )  # fmt: skip
     if waiting == 0:
         return [freeze]
@@ -106,7 +111,7 @@ def _train(report: CycleReport) -> Step:
     version = report.version
     detail = f"{number(version.train_count)} photos to learn from, {number(version.validation_count)} held out."
     href = f"/runs/new?version_id={version.id}"
-    return Step(f"Fine-tune from version {version.number}", detail, "Plan the run", href)
+    return Step(f"Fine-tune from version {version.number}", detail, "Plan the run", href, "GET /runs/new")
 
 
 def _compare(report: CycleReport, *, is_drawn: bool = True) -> Step:

@@ -90,4 +90,3 @@ document.addEventListener("refused", ({ detail: { entry } }) => {
   made.delete(entry.photo);
   comeThrough();
 });
-addEventListener("online", comeThrough);

@@ -163,5 +163,6 @@ box.addEventListener("click", (event) => {
   go(link.getAttribute("href"));
 });
 
+addEventListener("online", comeThrough);
 addEventListener("popstate", () => go(location.pathname + location.search, { push: false }));
 settle();

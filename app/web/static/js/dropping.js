@@ -14,8 +14,9 @@ const mark = (isOver) => document.body.classList.toggle("dropping", isOver);
 addEventListener("dragover", (event) => {
   if (!hasFiles(event)) return;
   event.preventDefault();
-  event.dataTransfer.dropEffect = "copy";
-  mark(true);
+  const mayTakeIn = "takesIn" in document.body.dataset;
+  event.dataTransfer.dropEffect = mayTakeIn ? "copy" : "none"; // and the browser does not open the file instead
+  mark(mayTakeIn);
 });
 addEventListener("dragleave", (event) => event.relatedTarget || mark(false));
 addEventListener("drop", async (event) => {

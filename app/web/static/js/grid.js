@@ -138,7 +138,7 @@ export async function undo() {
   }
 }
 
-onKey((event, name) => name === "Ctrl+z" && Boolean(undo()));
+onKey((event, name) => name === "Ctrl+z" && Boolean(box.querySelector("[data-undo]")) && Boolean(undo()));
 
 let counting = 0;
 export function recountSoon() {

@@ -35,7 +35,7 @@ async function start() {
   const legend = new Legend(document.querySelector("[data-legend]"), points, paint);
   const view = new View(canvas);
   const { toScreen, toMap } = view;
-  let mode = "lasso";
+  let mode = stage.dataset.lassos ? "lasso" : "move"; // who only looks has no lasso
   let lasso = new Lasso(points); // the one that is being drawn; its corners are in the map's 0 to 1
   const drop = () => { lasso = new Lasso(points); };
   let drag = null;

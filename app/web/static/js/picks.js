@@ -18,7 +18,8 @@ export class Picks {
    */
   constructor(box, { changed, moved, askRange }) {
     Object.assign(this, { box, changed, moved, askRange, isAll: false, picked: new Set(), except: new Set() });
-    Object.assign(this, { currentId: null, currentPlace: 1, anchor: null, asking: null });
+    const isFor = Boolean(box.querySelector("[data-bulk]")); // who only looks has nothing to do with what is picked
+    Object.assign(this, { isFor, currentId: null, currentPlace: 1, anchor: null, asking: null });
     // Space and Enter belong to a focused link, and here the grid takes Space.
     box.addEventListener("keydown", (event) => {
       if (event.target.closest("[data-tile]") && this.press(nameOf(event))) event.preventDefault();
@@ -104,12 +105,12 @@ export class Picks {
   go(tile, { extend = false, focus = true } = {}) {
     if (!tile) return;
     const before = this.current;
-    if (extend) this.anchor ??= { id: this.currentId, place: this.currentPlace };
+    if (extend && this.isFor) this.anchor ??= { id: this.currentId, place: this.currentPlace };
     else this.anchor = null;
     this.currentId = tile.dataset.tile;
     this.currentPlace = Number(tile.dataset.place);
     this.draw([before, tile].filter(Boolean));
-    if (extend) this.pickRange();
+    if (extend && this.isFor) this.pickRange();
     if (focus) tile.focus({ preventScroll: true });
     tile.scrollIntoView({ block: "nearest" });
     this.moved(tile);
@@ -143,12 +144,12 @@ export class Picks {
   toggle(tile) {
     const id = tile.dataset.tile;
     const some = this.isAll ? this.except : this.picked;
-    if (!some.delete(id)) some.add(id);
+    if (!some.delete(id) && this.isFor) some.add(id);
     if (this.isAll && !this.count) return this.none();
     this.draw();
   }
 
-  all() { this.take({ ids: [], is_left_out: true }); }
+  all() { if (this.isFor) this.take({ ids: [], is_left_out: true }); }
   none() { this.take({ ids: [] }); }
 
   remember() { return this.isAll ? { ids: [...this.except], is_left_out: true } : { ids: [...this.picked] }; }

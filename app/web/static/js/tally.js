@@ -2,6 +2,7 @@
 const format = (count) => count.toLocaleString("en-GB");
 
 export function tally(form, picks) {
+  if (!form) return; // who only looks has no bar
   const { count, total } = picks;
   form.querySelector("[data-bulk-said]").textContent =
     picks.asking ? "Selecting …"
