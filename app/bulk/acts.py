@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, any_, cast, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from app.captions.tables import Caption
+from app.captions.tables import CaptionText
 from app.catalog import reading
 from app.catalog.reading import Chosen
 from app.database import utc_now
@@ -44,7 +44,9 @@ class TakenBack:
 class Act(ABC):
     """One thing that can be done to many photos. The caller holds the catalog's decisions (`decisions.lock`)."""
 
-    table: ClassVar[type[Decision] | type[Assignment] | type[Labelling] | type[Caption]]
+    table: ClassVar[type[Decision] | type[Assignment] | type[Labelling] | type[CaptionText]]
+    # What its rows are counted in; photos have one each of most.
+    noun: ClassVar[str] = "photo"
 
     @abstractmethod
     def checked(self, session: Session, catalog_id: int, value: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +67,10 @@ class Act(ABC):
     @abstractmethod
     def said(self, operation: Operation, count: int) -> str:
         """What was done to so many photos, in words: "Rejected 3 photos: blurred"."""
+
+    def counted(self, count: int) -> str:
+        """So many of what it changes, in words."""
+        return f"{count:,} {self.noun}{'' if count == 1 else 's'}"
 
     def said_already(self, count: int) -> str:
         """What is said of photos that needed nothing."""

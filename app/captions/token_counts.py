@@ -20,6 +20,8 @@ KIND: Final = "captions.count"
 ENCODERS: Final[dict[str, str]] = {"clip": "CLIP", "t5": "T5", "gemma": "T5Gemma", "qwen": "Qwen", "nano": "nano"}
 """Text encoders of the families that can be trained: CLIP of SD 1.5, SDXL, SD 3 and FLUX.1 (which read 77 tokens), T5
 of SD 3 and FLUX.1 (256 or 512), T5Gemma of PRX (256), Qwen of FLUX.2 klein (512), and the shipped base's own (48)."""
+CUT_OFFS: Final[dict[str, int]] = {"clip": 77, "t5": 256, "gemma": 256, "qwen": 512, "nano": 48}
+"""How many tokens each of them reads, at least; what stands behind is left off."""
 AT_ONCE: Final = 1_000
 
 
