@@ -47,6 +47,8 @@ class Act(ABC):
     """One thing that can be done to many photos. The caller holds the catalog's decisions (`decisions.lock`)."""
 
     table: ClassVar[History]
+    # What its rows are counted in; photos have one each of most.
+    noun: ClassVar[str] = "photo"
 
     @abstractmethod
     def checked(self, session: Session, catalog_id: int, value: dict[str, Any]) -> dict[str, Any]:
@@ -67,6 +69,10 @@ class Act(ABC):
     @abstractmethod
     def said(self, operation: Operation, count: int) -> str:
         """What was done to so many photos, in words: "Rejected 3 photos: blurred"."""
+
+    def counted(self, count: int) -> str:
+        """So many of what it changes, in words."""
+        return f"{count:,} {self.noun}{'' if count == 1 else 's'}"
 
     def said_already(self, count: int) -> str:
         """What is said of photos that needed nothing."""

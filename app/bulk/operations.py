@@ -8,7 +8,7 @@ anybody, also when the act was stopped half-way; whatever somebody changed since
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -21,8 +21,10 @@ from app import jobs
 from app.bulk.acts import Act, Did, TakenBack
 from app.bulk.assigning import Assign
 from app.bulk.deciding import Accept, Decide
+from app.bulk.filling import Fill
 from app.bulk.labelling import GiveLabel
 from app.bulk.recaptioning import Recaption
+from app.bulk.rewording import Reword
 from app.catalog.reading import Chosen
 from app.catalog.tables import Image
 from app.database import utc_now
@@ -43,6 +45,7 @@ ASK: Final = "operation.ask"
 UNDO: Final = "operation.undo"
 ACTS: Final[dict[str, Act]] = {
     "decide": Decide(), "accept": Accept(), "assign": Assign(), "label": GiveLabel(), "recaption": Recaption(),
+    "reword": Reword(), "fill": Fill(),
 }  # fmt: skip
 Step = Callable[[Session, Operation, Sequence[int]], Did | TakenBack]
 
@@ -55,6 +58,11 @@ class OperationRow:
     person: str
     undone_by: str | None
     job: Job | None
+
+    @property
+    def noun(self) -> str:
+        """What it counts."""
+        return act_of(self.operation).noun
 
     @property
     def is_under_way(self) -> bool:
@@ -231,14 +239,18 @@ def newest_of(session: Session, person: Person) -> Operation | None:
     return session.scalars(query.limit(1)).first()
 
 
-def recent(session: Session, catalog_id: int, before: int | None = None, limit: int = 50) -> list[OperationRow]:
-    """A catalog's operations, newest first, from the one behind `before` on. What found nothing to change as it was
-    asked for is none of them."""
+def recent(
+    session: Session, catalog_id: int, before: int | None = None, limit: int = 50, kinds: Collection[str] = ()
+) -> list[OperationRow]:
+    """A catalog's operations, of these kinds where some are named, newest first, from the one behind `before` on. What
+    found nothing to change as it was asked for is none of them."""
     is_told = or_(Operation.changed > 0, Operation.state != "done", Operation.job_id.is_not(None))
     query = select(Operation).where(Operation.catalog_id == catalog_id, is_told)
     query = query.order_by(Operation.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Operation.id < before)
+    if kinds:
+        query = query.where(Operation.kind.in_(kinds))
     return [row_of(session, operation) for operation in session.scalars(query)]
 
 

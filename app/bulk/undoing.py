@@ -8,7 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from app.bulk import operations
-from app.bulk.acts import photos, stay
+from app.bulk.acts import stay
 from app.captions.tables import CaptionText
 from app.catalog import corrections
 from app.catalog.correction_tables import Correction
@@ -63,7 +63,7 @@ def undone(session: Session, operation: Operation, job: Job | None) -> Undone:
     image = operations.only_photo(session, operation)
     if image is not None and operation.taken_back and operations.act_of(operation).table is Decision:
         return undoing.of_one(session, image)
-    sentence = f"Took back on {photos(operation.taken_back)}: {what}"
+    sentence = f"Took back on {operations.act_of(operation).counted(operation.taken_back)}: {what}"
     if operation.stayed:
         sentence += f"; {operation.stayed:,} changed since and {stay(operation.stayed)}"
     return Undone(f"{sentence}.", image.id if image else None, operation.taken_back)

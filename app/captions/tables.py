@@ -33,6 +33,8 @@ class CaptionText(Base):
         Index("ix_caption_person_id_id", "person_id", "id", postgresql_where=text("person_id is not null")),
         # For deleting: the database looks for what follows from a caption.
         Index("ix_caption_parent_id", "parent_id", postgresql_where=text("parent_id is not null")),
+        # For telling what of an operation still stands.
+        Index("ix_caption_operation_id", "operation_id", postgresql_where=text("operation_id is not null")),
     )
     __mapper_args__ = {"polymorphic_on": "kind"}  # noqa: RUF012  # SQLAlchemy declares it so
 
@@ -132,6 +134,27 @@ class NamingRule(Base):
     catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id, ondelete="CASCADE"), index=True)
     rule: Mapped[str | None] = mapped_column(Text)
     examples: Mapped[list[list[str | None]]] = mapped_column(JSONB)
+    person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
+    created_at: Mapped[Moment] = mapped_column(default=utc_now)
+    superseded_at: Mapped[Moment | None]
+
+
+class WordList(Base):
+    """Words that a catalog's captions are held to, of a kind: `locked` ones no bulk edit changes, `banned` phrases are
+    told of, `known` words are spelled right. Append-only; without a row of its kind the usual list holds."""
+
+    __tablename__ = "word_list"
+    __table_args__ = (
+        CheckConstraint("kind in ('locked','banned','known')", name="kind"),
+        Index(
+            "uq_word_list_current", "catalog_id", "kind", unique=True, postgresql_where=text("superseded_at is null")
+        ),
+    )
+
+    id: Mapped[BigId]
+    catalog_id: Mapped[int] = mapped_column(ForeignKey(Catalog.id, ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(Text)
+    words: Mapped[list[str]] = mapped_column(JSONB)
     person_id: Mapped[int] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]

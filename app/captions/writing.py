@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import CTE, BigInteger, ColumnElement, Text, and_, cast, func, literal, or_, select, update
@@ -39,9 +40,7 @@ def tidy(text: str) -> str:
 
     Raises Refused when nothing is left, or more than MAX_CHARACTERS characters are.
     """
-    one_line = re.sub(r"\s+", " ", text)
-    seen = "".join(c for c in one_line if c not in _UNSEEN and unicodedata.category(c) not in ("Cc", "Cs"))
-    tidied = unicodedata.normalize("NFC", re.sub(" +", " ", seen).strip())
+    tidied = unicodedata.normalize("NFC", re.sub(" +", " ", seen(text)).strip())
     if not tidied:
         raise Refused("A caption cannot be empty.")
     if len(tidied) > MAX_CHARACTERS:
@@ -58,6 +57,12 @@ def tidy_kind(text: str, kind: Kind) -> str:
     for tag in re.split("[,;、，]", tidied):
         each.setdefault(tag.strip().casefold(), tag.strip())
     return tidy(", ".join(tag for tag in each.values() if tag))
+
+
+def seen(text: str) -> str:
+    """Text with white space as spaces and without what nobody sees: control characters and marks that turn it round."""
+    one_line = re.sub(r"\s", " ", text)
+    return "".join(c for c in one_line if c not in _UNSEEN and unicodedata.category(c) not in ("Cc", "Cs"))
 
 
 def propose(
@@ -159,6 +164,66 @@ def _as_rows(captions: Mapping[int, tuple[str, dict[str, Any]]]) -> CTE | None:
         *(cast([row[place] for row in tidied.values()], ARRAY(Text)) for place in (0, 1)),
     )
     return select(func.unnest(*columns).table_valued("image_id", "text", "settings").render_derived()).cte("fresh")
+
+
+def rewrite_many(
+    session: Session, texts: Mapping[int, str], person_id: int, operation_id: int, until: datetime | None = None
+) -> list[int]:
+    """A person's texts in place of many current captions, by the numbers of these, in one statement; of which photos
+    they are. A caption that somebody replaces in this very moment stays theirs, and so does one written after `until`.
+
+    `by_hand` in a caption's settings says of what a bulk edit wrote whether a person had written the text before.
+    """
+    if not texts:
+        return []
+    columns = (cast(list(texts), ARRAY(BigInteger)), cast(list(texts.values()), ARRAY(Text)))
+    fresh = select(func.unnest(*columns).table_valued("caption_id", "text").render_derived()).cte("fresh")
+    now = utc_now()
+    old = (
+        update(CaptionText)
+        .where(CaptionText.id == fresh.c.caption_id, CaptionText.superseded_at.is_(None))
+        .where(CaptionText.created_at <= (until or now))
+        .values(superseded_at=now)
+        .returning(CaptionText.id, CaptionText.image_id, CaptionText.kind, fresh.c.text, by_hand().label("by_hand"))
+        .cte("superseded")
+    )
+    rows = select(
+        old.c.image_id, old.c.kind, old.c.text, literal("person"), literal(person_id),
+        func.jsonb_build_object("by_hand", old.c.by_hand), old.c.id, literal(now), literal(operation_id),
+    )  # fmt: skip
+    names = [
+        "image_id", "kind", "text", "written_by", "person_id", "settings", "parent_id", "created_at", "operation_id"
+    ]  # fmt: skip
+    new = insert(CaptionText).from_select(names, rows).returning(CaptionText.image_id)
+    written = list(session.scalars(new))
+    session.expire_all()
+    return written
+
+
+def write_first(session: Session, texts: Mapping[int, str], kind: Kind, person_id: int, operation_id: int) -> list[int]:
+    """A person's texts of a kind for photos that have none, by photo; which of them got theirs."""
+    if not texts:
+        return []
+    columns = (cast(list(texts), ARRAY(BigInteger)), cast(list(texts.values()), ARRAY(Text)))
+    fresh = select(func.unnest(*columns).table_valued("image_id", "text").render_derived()).cte("fresh")
+    rows = select(
+        fresh.c.image_id, literal(kind), fresh.c.text, literal("person"), literal(person_id),
+        func.jsonb_build_object("by_hand", False), literal(utc_now()), literal(operation_id),
+    )  # fmt: skip
+    names = ["image_id", "kind", "text", "written_by", "person_id", "settings", "created_at", "operation_id"]
+    new = insert(CaptionText).from_select(names, rows)
+    new = new.on_conflict_do_nothing(
+        index_elements=["image_id", "kind"], index_where=CaptionText.superseded_at.is_(None)
+    )
+    written = list(session.scalars(new.returning(CaptionText.image_id)))
+    session.expire_all()
+    return written
+
+
+def by_hand() -> ColumnElement[bool]:
+    """Whether a person wrote the words of a caption, other than by an act on many of which another wrote the text."""
+    said = func.coalesce(CaptionText.settings["by_hand"].as_boolean(), True)
+    return and_(CaptionText.written_by == "person", said)
 
 
 def give(session: Session, image_id: int, text: str, file: str, line: int) -> Giving:

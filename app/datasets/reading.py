@@ -92,6 +92,12 @@ def versions(session: Session) -> list[VersionRow]:
     return [VersionRow(*row) for row in rows]
 
 
+def count_of(session: Session, catalog_id: int) -> int:
+    """How many versions of a catalog are frozen."""
+    query = select(func.count()).select_from(DatasetVersion).where(DatasetVersion.catalog_id == catalog_id)
+    return session.scalar(query) or 0
+
+
 def piles(session: Session) -> list[Pile]:
     """What each catalog has to freeze, the newest catalog first; catalogs with nothing to keep are left out."""
     kept, suggested = PhotoIndex.verdict == "kept", PhotoIndex.suggested == "kept"

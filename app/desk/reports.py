@@ -169,7 +169,7 @@ def _changes(session: Session, catalog_id: int, person: Person) -> list[float]:
         .join(Image, Image.id == Caption.image_id)
         .where(
             Image.catalog_id == catalog_id, Caption.person_id == person.id, Caption.written_by == "person",
-            before.written_by == "captioner", Caption.undone_at.is_(None),
+            before.written_by == "captioner", Caption.undone_at.is_(None), Caption.operation_id.is_(None),
         )
         .order_by(Caption.id.desc())
         .limit(CAPTIONS_READ)

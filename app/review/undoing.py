@@ -38,8 +38,10 @@ def newest_decision(session: Session, person: Person) -> Decision | None:
 
 
 def newest_caption(session: Session, person: Person) -> CaptionText | None:
-    """The newest caption of this person that still stands, of whatever kind."""
-    mine = (CaptionText.person_id == person.id, CaptionText.superseded_at.is_(None))
+    """The newest caption of this person that still stands, of whatever kind, other than those of an act on many."""
+    mine = (
+        CaptionText.person_id == person.id, CaptionText.superseded_at.is_(None), CaptionText.operation_id.is_(None),
+    )  # fmt: skip
     return session.scalars(select(CaptionText).where(*mine).order_by(CaptionText.id.desc()).limit(1)).first()
 
 

@@ -38,6 +38,7 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/catalogs/{catalog_id}/assignments", "/catalogs/{catalog_id}/comparisons",
         "/comparisons/{comparison_id}/adoption", "/catalogs/{catalog_id}/queues", "/queues/{queue_id}/people",
         "/queues/{queue_id}/closing", "/catalogs/{catalog_id}/recaption", "/catalogs/{catalog_id}/embeddings",
+        "/catalogs/{catalog_id}/words",
         "/catalogs/{catalog_id}/map", "/catalogs/{catalog_id}/naming", "/catalogs/{catalog_id}/naming/withdrawal",
         "/catalogs/{catalog_id}/refused/exclusions", "/catalogs/{catalog_id}/refused/retries",
         "/catalogs/{catalog_id}/labels/imports", "/catalogs/{catalog_id}/label-sets",

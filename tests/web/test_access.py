@@ -313,6 +313,9 @@ TOLD_BY: dict[str, str] = {
     # Histories that are appended to, each row with its person; and what changes nothing yet.
     "POST /catalogs/{catalog_id}/assignments": "changed",  # the operation has its person
     "POST /catalogs/{catalog_id}/recaption": "changed",  # the same
+    "POST /catalogs/{catalog_id}/replace": "changed",  # the operation has its person
+    "POST /catalogs/{catalog_id}/template": "changed",  # the same
+    "POST /catalogs/{catalog_id}/words": "changed",  # the row has its person
     "POST /catalogs/{catalog_id}/decisions": "changed",
     "POST /operations/{operation_id}/resumption": "job_asked",
     "POST /operations/{operation_id}/undo": "changed",  # the operation has who took it back

@@ -140,8 +140,10 @@ def recaption_selection(
 @router.post("/images/{image_id}/contradictions")
 def contradict(image_id: int, session: Read, page: Page, text: Text = "") -> HTMLResponse:
     """What a text that is being written says otherwise than the picture was measured, as a fragment. Keeps nothing."""
-    reading.photo(session, image_id)
-    return page.fragment("desk/_claims.html", ClaimsView(claims_of(signals.of(session, image_id), text)))
+    image = reading.photo(session, image_id)
+    return page.fragment(
+        "desk/_claims.html", ClaimsView(claims_of(session, image, signals.of(session, image_id), text))
+    )
 
 
 @router.post("/captions/tokens")

@@ -57,7 +57,7 @@ def state(operation_id: int, session: Read) -> JSONResponse:
     else:
         sentence = undoing.said(operation)
         if row.is_half_done:
-            sentence += f"; stopped half-way, {operation.count - _met(row):,} were not reached"
+            sentence += f"; stopped half-way, {operations.left(session, operation.id, 'open'):,} were not reached"
             if row.job is not None and row.job.state == "failed" and row.job.failure:
                 sentence += f": {row.job.failure.removesuffix('.')}"
     return JSONResponse({"sentence": sentence, "may_undo": row.may_be_undone and operation.state != "undone"})
@@ -131,8 +131,3 @@ def undone(request: Request, back: Undone, next: str) -> Response:
         return JSONResponse(said | {"job_id": back.job.id}, 202) if back.job else JSONResponse(said)
     usual = f"/images/{back.image_id}" if back.image_id and back.count == 1 else "/catalogs"
     return lead(request, safe_next(next) if next else usual, Receipt(back.sentence))
-
-
-def _met(row: OperationRow) -> int:
-    operation = row.operation
-    return operation.changed + operation.already + operation.passed_over

@@ -8,7 +8,9 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from app.captions import checking, naming_history, rules
+from app.captions import checking, dictionary, naming_history, rules, word_lists
+from app.captions.colour_words import words_of
+from app.captions.lint import Lint, lint
 from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, Contradiction, Kind
 from app.captions.tables import CaptionText, CaptionTokens, NamingRule
@@ -50,11 +52,12 @@ class Gauge:
 @dataclass(frozen=True)
 class Claims:
     """What a text claims of its picture: `findings` are what the picture contradicts, `compared` all that could be held
-    against it. `is_written` where there is a text at all."""
+    against it. `is_written` where there is a text at all. `lints` are what else the text is better without."""
 
     is_written: bool
     findings: tuple[Contradiction, ...]
     compared: tuple[Kind, ...]
+    lints: tuple[Lint, ...] = ()
 
     @property
     def cannot_tell(self) -> tuple[Kind, ...]:
@@ -187,7 +190,7 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
         signals=signals,
         caption=caption,
         author=author,
-        claims=claims_of(signals, caption.text if caption else ""),
+        claims=claims_of(session, image, signals, caption.text if caption else ""),
         panels=panels,
         decision=None if is_suggested else latest,
         suggestion=latest if is_suggested else None,
@@ -230,11 +233,25 @@ def _similar(session: Session, image: Image) -> list[Tile]:
     return browse.tiles(session, browse.alike(session, image.catalog_id, image.id, SIMILAR))
 
 
-def claims_of(signals: Signals | None, text: str) -> Claims:
-    """A text held against what was measured of its picture."""
+def claims_of(session: Session, image: Image, signals: Signals | None, text: str) -> Claims:
+    """A text held against what was measured of its picture, against the words of its catalog and what is printed."""
     findings = tuple(checking.contradictions(signals, text))
     compared = rules.compared(text, measured_facts(signals)) if text and signals else ()
-    return Claims(bool(text.strip()), findings, compared)
+    return Claims(bool(text.strip()), findings, compared, tuple(_lints(session, image, text)))
+
+
+def _lints(session: Session, image: Image, text: str) -> list[Lint]:
+    if not text.strip():
+        return []
+    of_catalogue = (image.title, image.category, image.description, image.product)
+    own = (
+        *word_lists.current(session, image.catalog_id, "locked"),
+        *word_lists.current(session, image.catalog_id, "known"),
+    )
+    accepted = {word for words in (*of_catalogue, *own) if words for word in words_of(words)}
+    read = lettering.of(session, image.id)
+    banned = word_lists.current(session, image.catalog_id, "banned")
+    return lint(text, banned, accepted, read.words.splitlines() if read else (), dictionary.meant)
 
 
 def gauges(signals: Signals | None, settings: RuleSettings) -> tuple[Gauge, ...]:

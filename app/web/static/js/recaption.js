@@ -15,6 +15,15 @@ document.addEventListener("submit", (event) => {
   awaited(recaption(button, targets()));
 }, true);
 
+// A link that goes on with what is picked, where something is.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-picked]");
+  if (!link || !picks.count) return;
+  const address = new URL(link.href);
+  address.searchParams.set("q", picks.query);
+  link.href = address;
+});
+
 async function recaption(button, tiles) {
   if (!tiles.length && !picks.count) return;
   const isOne = picks.count === 0;
