@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, any_, cast, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from app.captions.tables import Caption
+from app.captions.tables import CaptionText
 from app.catalog import reading
 from app.catalog.reading import Chosen
 from app.database import utc_now
@@ -44,7 +44,7 @@ class TakenBack:
 class Act(ABC):
     """One thing that can be done to many photos. The caller holds the catalog's decisions (`decisions.lock`)."""
 
-    table: ClassVar[type[Decision] | type[Assignment] | type[Labelling] | type[Caption]]
+    table: ClassVar[type[Decision] | type[Assignment] | type[Labelling] | type[CaptionText]]
 
     @abstractmethod
     def checked(self, session: Session, catalog_id: int, value: dict[str, Any]) -> dict[str, Any]:

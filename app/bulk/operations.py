@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.bulk.acts import Act, Did, TakenBack
 from app.bulk.assigning import Assign
+from app.bulk.captioning import BringIn
 from app.bulk.deciding import Accept, Decide
 from app.bulk.labelling import GiveLabel
 from app.bulk.recaptioning import Recaption
@@ -42,6 +43,7 @@ LOOK: Final = "operation.look"
 UNDO: Final = "operation.undo"
 ACTS: Final[dict[str, Act]] = {
     "decide": Decide(), "accept": Accept(), "assign": Assign(), "label": GiveLabel(), "recaption": Recaption(),
+    "captions": BringIn(),
 }  # fmt: skip
 Step = Callable[[Session, Operation, Sequence[int]], Did | TakenBack]
 

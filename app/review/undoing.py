@@ -38,8 +38,8 @@ def newest_decision(session: Session, person: Person) -> Decision | None:
 
 
 def newest_caption(session: Session, person: Person) -> Caption | None:
-    """The newest caption of this person that still stands."""
-    mine = (Caption.person_id == person.id, Caption.superseded_at.is_(None))
+    """The newest caption of this person that still stands; what an operation wrote is taken back with it."""
+    mine = (Caption.person_id == person.id, Caption.superseded_at.is_(None), Caption.operation_id.is_(None))
     return session.scalars(select(Caption).where(*mine).order_by(Caption.id.desc()).limit(1)).first()
 
 

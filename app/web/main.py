@@ -28,6 +28,7 @@ from app.storage import Storage
 from app.web import access, errors, formats, middleware, pages, security
 from app.web.routes import (
     audit,
+    caption_files,
     captions,
     catalogs,
     compare,
@@ -100,6 +101,7 @@ ROUTERS: Final = (
     queues.router,
     health.router,
     captions.router,
+    caption_files.router,
     datasets.router,
     exports.router,
     launch.router,
