@@ -122,8 +122,34 @@ def _add_files(command: Callable[..., argparse.ArgumentParser], data: Callable[.
     """The commands that write files for other tools, or read theirs."""
     labels = data(command("labels", _labels, "Write a catalog’s labels to a file, or bring in what one says."))
     labels.add_argument("catalog", type=int, help="the number of the catalog")
-    labels.add_argument("file", type=Path, help="a new file to write, or the one to bring in: .csv or .jsonl")
+    labels.add_argument("file", type=Path, help="a new file to write, or the one to bring in: .csv, .jsonl or .zip")
+    labels.add_argument(
+        "--set", default="", metavar="NAME", help="of a .zip of sidecars: the set that its labels are of"
+    )
     labels.add_argument("--bring-in-as", metavar="EMAIL", help="bring the file in, in this person’s name")
+    captions = command("captions", None, "Write a catalog’s captions to a file, or bring in what one says.")
+    deeds = captions.add_subparsers(title="what to do", required=True, metavar="export|import")
+    for word, function, text in (
+        ("export", _captions_out, "Write captions: a table, JSON lines, or a ZIP of sidecars."),
+        ("import", _captions_in, "Bring captions in, as one operation that can be undone."),
+    ):
+        added = data(deeds.add_parser(word, help=text, description=text))
+        added.set_defaults(command=function)
+        added.add_argument("catalog", type=int, help="the number of the catalog")
+        added.add_argument("file", type=Path, help=".csv, .jsonl or .zip: a new file to write, or the one to bring in")
+        kinds = ("long", "short", "tags", "facts")
+        if word == "export":
+            added.add_argument(
+                "--kind", choices=kinds, action="append", help="only this kind (default: all; .zip: long)"
+            )
+            added.add_argument("--history", action="store_true", help="every earlier text too")
+            added.add_argument("--filter", default="", metavar="FILTER", help="only photos that match, as on the page")
+        else:
+            added.add_argument("--as", dest="email", required=True, metavar="EMAIL", help="in whose name")
+            added.add_argument("--kind", choices=kinds, default="long", help="of texts of which the file tells none")
+            added.add_argument("--mine", action="store_true", help="texts without an author are this person’s own")
+            added.add_argument("--take-over", action="store_true", help="replace what people wrote here otherwise")
+            added.add_argument("--look", action="store_true", help="only tell what it would do")
     export = data(command("export", _export, "Write a frozen version in a format that other tools read."))
     export.add_argument("version", type=int, help="the version's number in the address of its page")
     export.add_argument("--format", required=True, help="webdataset, imagefolder, parquet, mds or kohya")
@@ -149,6 +175,10 @@ def sentences(error: Exception) -> list[str]:
         return [f"The database cannot be used: {first_line(error)}. `packshot doctor` tells more."]
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return [f"“{str(error.filename)[:60]}…” is too long for the name of a file or a folder."]
+    if isinstance(error, FileExistsError):
+        return [f"{error.filename} is there already; nothing is ever written over."]
+    if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)):
+        return [f"{error.filename}: {error.strerror or 'it cannot be opened'}."]
     raise error
 
 
@@ -215,7 +245,24 @@ def _people(options: argparse.Namespace) -> None:
 def _labels(options: argparse.Namespace) -> None:
     from app.host.label_files import label_files
 
-    for line in label_files(_settings(options), options.catalog, options.file, options.bring_in_as):
+    for line in label_files(_settings(options), options.catalog, options.file, options.bring_in_as, options.set):
+        print(line)
+
+
+def _captions_out(options: argparse.Namespace) -> None:
+    from app.host.caption_files import CaptionsWanted, write
+
+    wanted = CaptionsWanted(tuple(options.kind or ()), options.history, options.filter)
+    print(write(_settings(options), options.catalog, options.file, wanted))
+
+
+def _captions_in(options: argparse.Namespace) -> None:
+    from app.host.caption_files import bring_in
+
+    for line in bring_in(
+        _settings(options), options.catalog, options.file, options.email, options.kind,
+        "person" if options.mine else "given", takes_over=options.take_over, looks=options.look,
+    ):  # fmt: skip
         print(line)
 
 

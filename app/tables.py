@@ -1,6 +1,7 @@
 """Imports every table once, for Alembic and for `Base.metadata` to be whole. Nothing else belongs here."""
 
 from app import audit, guessing, jobs, people
+from app.bulk import tables as bulk
 from app.captions import run_tables as caption_runs
 from app.captions import tables as captions
 from app.catalog import correction_tables as corrections
@@ -23,6 +24,7 @@ from app.training import tables as training
 
 __all__ = [
     "audit",
+    "bulk",
     "caption_runs",
     "captions",
     "catalog",

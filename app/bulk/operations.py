@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.bulk.acts import Act, Did, TakenBack
 from app.bulk.assigning import Assign
+from app.bulk.captioning import BringIn
 from app.bulk.deciding import Accept, Decide
 from app.bulk.filling import Fill
 from app.bulk.labelling import GiveLabel
@@ -45,7 +46,7 @@ ASK: Final = "operation.ask"
 UNDO: Final = "operation.undo"
 ACTS: Final[dict[str, Act]] = {
     "decide": Decide(), "accept": Accept(), "assign": Assign(), "label": GiveLabel(), "recaption": Recaption(),
-    "reword": Reword(), "fill": Fill(),
+    "reword": Reword(), "fill": Fill(), "captions": BringIn(),
 }  # fmt: skip
 Step = Callable[[Session, Operation, Sequence[int]], Did | TakenBack]
 

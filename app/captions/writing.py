@@ -359,6 +359,8 @@ def current(session: Session, image_ids: Collection[int]) -> dict[int, Caption]:
 def author(session: Session, caption: CaptionText) -> str:
     """Who wrote it, in words: "Ana", "the facts captioner", the name of a model, or "metadata.csv"."""
     if caption.written_by == "person":
+        if "by" in caption.settings:  # somebody who is not on the team, of whom a file told
+            return str(caption.settings["by"])
         person = session.get(Person, caption.person_id) if caption.person_id is not None else None
         return person.name if person is not None else "somebody"
     if caption.written_by == "given":

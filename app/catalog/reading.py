@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -93,6 +93,13 @@ def shown(session: Session, image_id: int) -> Image:
     if session.scalar(select(Catalog.removed_from_id).where(Catalog.id == image.catalog_id)) is not None:
         raise NotFound("This photo was removed. The versions that hold it keep its file, and nobody is shown it.")
     return image
+
+
+def named(session: Session, catalog_id: int) -> Iterator[tuple[int, str, str]]:
+    """The photos of a catalog, each its number, its file's name and its SHA-256."""
+    query = select(Image.id, Image.file_name, Image.sha256).where(Image.catalog_id == catalog_id)
+    rows = session.execute(query.execution_options(yield_per=5_000))
+    return ((row[0], row[1], row[2]) for row in rows)
 
 
 def everything(session: Session) -> list[CatalogRow]:

@@ -122,9 +122,20 @@ def _creation(shown: VersionRow, summary: Mapping[str, Any]) -> list[str]:
         _table("Sources", "Source", summary["source"]),
         _table("Licences", "Licence", summary["licence"]),
         f"### Opt-outs\n\n{said[0].upper()}{said[1:]}.",
-        _table("Captions by author", "Author", summary["author"], _AUTHORS),
+        f"{_table('Captions by author', 'Author', summary['author'], _AUTHORS)}\n\n{_by_kind(summary['author'])}",
         *(_table(balance.title, balance.title, summary[balance.key]) for balance in of_summary(summary)),
     ]
+
+
+def _by_kind(authors: Mapping[str, Any]) -> str:
+    """How many captions are whose, by kind; of models and people the table has the names, of people only how many."""
+    counts = {"person": 0, "given": 0, "captioner": authors["others"]}
+    for value, count, _ in authors["values"]:
+        counts[value if value in ("person", "given") else "captioner"] += count
+    return (
+        f"{counts['person']:,} were written by people, {counts['captioner']:,} by captioners, "
+        f"{counts['given']:,} came with the photos."
+    )
 
 
 def _limits(version: DatasetVersion, summary: Mapping[str, Any]) -> str:

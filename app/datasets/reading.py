@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
@@ -53,13 +53,23 @@ class CategoryCount:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptionWriter:
+    """Who or what wrote captions of a version, and how many: a person or a captioner by name, or files (`given`)."""
+
+    written_by: str
+    name: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
-    """What a frozen version holds. `leaking` counts products in both splits; `twin` is an older one of equal hash."""
+    """What a frozen version holds. `leaking` counts products in both splits; `twin` is an older one of equal hash;
+    `writers` are those of its captions, people first, each kind with the most first."""
 
     categories: list[CategoryCount]
     products: dict[str, int]
     leaking: int
-    by_people: int
+    writers: list[CaptionWriter]
     twin: DatasetVersion | None
 
 
@@ -127,18 +137,29 @@ def contents(session: Session, version: DatasetVersion) -> Contents:
     )
     splits = func.count(Member.split.distinct())
     cut = select(Member.group).where(of_version).group_by(Member.group).having(splits > 1)
-    by_people = (
-        select(func.count(Caption.id))
-        .join(Member, Member.caption_id == Caption.id)
-        .where(of_version, Caption.written_by == "person")
-    )
     return Contents(
         categories=_categories(session, version),
         products={"train": 0, "validation": 0, **{row[0]: row[1] for row in products}},
         leaking=session.scalar(select(func.count()).select_from(cut.subquery())) or 0,
-        by_people=session.scalar(by_people) or 0,
+        writers=writers(session, version.id),
         twin=_twin(session, version),
     )
+
+
+def writers(session: Session, version_id: int) -> list[CaptionWriter]:
+    """Who or what wrote the captions of a version."""
+    own = func.coalesce(Caption.settings["by"].astext, Person.name)
+    name = case((Caption.written_by == "person", own), else_=func.coalesce(Caption.captioner, ""))
+    rank = case((Caption.written_by == "person", 0), (Caption.written_by == "captioner", 1), else_=2)
+    rows = session.execute(
+        select(Caption.written_by, name, func.count())
+        .join(Member, Member.caption_id == Caption.id)
+        .outerjoin(Person, Person.id == Caption.person_id)
+        .where(Member.version_id == version_id)
+        .group_by(Caption.written_by, name, rank)
+        .order_by(rank, func.count().desc(), name)
+    )
+    return [CaptionWriter(row[0], row[1] or "", row[2]) for row in rows]
 
 
 def members(session: Session, version_id: int, split: str | None = None, after: int = 0) -> list[Shown]:

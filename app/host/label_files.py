@@ -14,13 +14,19 @@ from app.catalog import reading
 from app.database import transaction
 from app.errors import NotFound, Refused
 from app.host.state import host_state
-from app.labels import files
+from app.intake import sidecars
+from app.labels import files, sets
 from app.settings import Settings
 
 
-def label_files(settings: Settings, catalog_id: int, file: Path, email: str | None) -> Iterator[str]:
-    """Write the labels of a catalog to `file`, CSV or JSON lines by its ending; with `email`, bring in what it says in
-    that person's name. Tells what was done, a line each. Raises Refused, NotFound, OSError."""
+def label_files(
+    settings: Settings, catalog_id: int, file: Path, email: str | None, set_name: str = ""
+) -> Iterator[str]:
+    """Write the labels of a catalog to `file`, CSV or JSON lines by its ending, or those of the set `set_name` as a ZIP
+    of sidecars; with `email`, bring in what it says in that person's name. Tells what was done, a line each.
+
+    Raises Refused, NotFound, OSError.
+    """
     state = host_state(settings.data_dir.resolve())
     url = state.database_url if state else settings.database_url
     if not url:
@@ -31,9 +37,24 @@ def label_files(settings: Settings, catalog_id: int, file: Path, email: str | No
             person = people.by_email(session, email)
             if person is None:
                 raise NotFound(f"Nobody here has the address {email}.")
-            outcome = files.bring_in(session, catalog_id, person, files.read(file.name, file.read_bytes()))
+            with file.open("rb") as content:
+                is_zip = file.suffix.lower() == ".zip"
+                labels = (
+                    files.read_sidecars(session, catalog_id, content, set_name)
+                    if is_zip
+                    else files.read(file.name, content.read())
+                )
+                outcome = files.bring_in(session, catalog_id, person, labels)
             yield outcome.sentence
+            yield from filter(None, [outcome.assumed])
             yield from outcome.named
+            return
+        if file.suffix.lower() == ".zip":
+            texts = files.texts(session, sets.named(session, catalog_id, set_name))
+            names = sidecars.names_of(reading.named(session, catalog_id))
+            with file.open("xb") as packed:
+                packed.writelines(sidecars.packed((names[number], text) for number, text in texts))
+            yield f"Wrote {file}."
             return
         every = files.records(session, catalog_id)
         with file.open("x", encoding="utf-8", newline="") as out:

@@ -6,23 +6,24 @@ yet is kept too. Who said it and when stands in the file; brought back, labels a
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from itertools import islice
+from typing import IO, Any, Final
 
 from sqlalchemy import any_, cast, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT
 from sqlalchemy.orm import Session
 
+from app.catalog import reading, table_cells
 from app.catalog.spelling import label_key
+from app.catalog.table_cells import guarded
 from app.catalog.tables import Image
 from app.database import utc_now
 from app.errors import Refused
+from app.intake import sidecars
+from app.intake.meant import Meant, MeantPhotos
 from app.labels import sets
 from app.labels.tables import Labelling, LabelSet, LabelValue
 from app.people import Person
@@ -31,13 +32,13 @@ from app.review.decisions import lock
 FIELDS: Final = ("file", "sha256", "set", "kind", "key", "label", "retired", "by", "at")
 NAMED_AT_MOST: Final = 200
 _BATCH: Final = 5_000
-# A spreadsheet takes a cell that begins so for a formula (OWASP, "CSV Injection"). An apostrophe before it says that it
-# is none, and is one more where it stands there already: what is read back is what was written, and '90s stays '90s.
-_FORMULA: Final = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
-_GUARDED: Final = re.compile("'+[=+\\-@\t\r\n＝＋－＠]")
 # What JSON, spreadsheets and data frames make of yes and no.
 _YES_NO: Final = {"true": "yes", "1": "yes", "false": "no", "0": "no"}
-_HALF: Final = re.compile("[\ud800-\udfff]")
+# What else tables have the columns as; `photo` is the number in the address of its page.
+_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(FIELDS, ()), "file": ("file_name", "filename", "image", "image_path", "path"),
+    "photo": ("image_id", "photo_id"),
+}  # fmt: skip
 
 Record = dict[str, str]
 
@@ -46,9 +47,11 @@ Record = dict[str, str]
 class LabelImport:
     """What became of a file: labels `given`, those that were so `already`, and rows that were not taken, with why.
 
-    Of `refused` rows the first `NAMED_AT_MOST` are named, in the order of the file.
+    Of `refused` rows the first `NAMED_AT_MOST` are named, in the order of the file. `assumed` says how it was read,
+    where it does not say so itself.
     """
 
+    assumed: str = ""
     given: int = 0
     already: int = 0
     refused: int = 0
@@ -94,65 +97,51 @@ def csv_rows(every: Iterable[Record]) -> Iterator[list[str]]:
     """Records as rows under `FIELDS`; a cell that would run as a formula gets a ' in front."""
     for record in every:
         cells = [record.get(name, "") for name in FIELDS]
-        yield [f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells]
+        yield [guarded(cell) for cell in cells]
 
 
-def read(name: str, content: bytes) -> Iterator[tuple[int, Record]]:
-    """The records of a file with their line numbers, by its name's ending. Raises Refused where it is no such file."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Refused(f"“{name}” is not UTF-8 text.") from None
-    if "\0" in text:
-        raise Refused(f"“{name}” holds null characters; it is no text.")
-    if name.lower().endswith((".jsonl", ".ndjson")):
-        yield from _read_json(name, text)
-        return
-    begun = text.lstrip("\r\n")
-    empty_lines = text.count("\n", 0, len(text) - len(begun))
-    separator = max(",;\t", key=begun.partition("\n")[0].count)  # the second where a comma stands in numbers
-    # Strictly: a quote that nobody closes would take the rows behind it into one label, and say nothing.
-    reader = csv.DictReader(io.StringIO(begun, newline=""), delimiter=separator, restkey="", restval="", strict=True)
-    try:
-        heads = _heads(name, reader.fieldnames or ())
-        for row in reader:
-            cells: Record = {head: _plain(row[heads[head]]) for head in FIELDS if head in heads}
-            yield empty_lines + reader.line_num, cells
-    except csv.Error as error:
-        line = empty_lines + reader.line_num + 1
-        raise Refused(f"“{name}” cannot be read as CSV from line {line} on: {error}.") from None
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """The rows of a file with their lines, a sentence where one cannot be read; and what was assumed of the file."""
+
+    rows: Iterator[tuple[int, Record | str]]
+    assumed: str
 
 
-def _heads(name: str, given: Sequence[str]) -> dict[str, str]:
-    """The columns of a file as they are written there, by what they are called here. Raises Refused."""
-    named = [head.strip().lower() for head in given]
-    if twice := [head for head in FIELDS if named.count(head) > 1]:
-        raise Refused(f"“{name}” has two columns named {twice[0]}.")
-    if missing := [head for head in ("set", "label") if head not in named]:
-        raise Refused(f"“{name}” has no column {missing[0]}. Columns are: {', '.join(FIELDS)}.")
-    return dict(zip(named, given, strict=True))
+def read(name: str, content: bytes) -> LabelFile:
+    """The records of a file, by its name's ending. Raises Refused where it is no such file, also as rows are read."""
+    text, assumed = table_cells.decoded(name, content)
+    return LabelFile(_read(name, text), assumed)
 
 
-def _plain(cell: str) -> str:
-    """A cell without the apostrophe by which `csv_rows`, or a spreadsheet, keeps it from being a formula."""
-    return cell[1:] if _GUARDED.match(cell) else cell
+def _read(name: str, text: str) -> Iterator[tuple[int, Record | str]]:
+    needed = ("set",) if name.lower().endswith(table_cells.JSON_LINES) else ("set", "label")
+    for line, row in table_cells.rows(name, text, _COLUMNS, needed):
+        if isinstance(row, str):
+            yield line, row
+        elif several := next((key for key, value in row.items() if isinstance(value, (list, dict))), None):
+            yield line, f"it has a list or an object as {several}; write a row for each label."
+        else:
+            yield line, {key: value if isinstance(value, str) else json.dumps(value) for key, value in row.items()}
 
 
-def bring_in(session: Session, catalog_id: int, by: Person, rows: Iterable[tuple[int, Record]]) -> LabelImport:
+def bring_in(session: Session, catalog_id: int, by: Person, file: LabelFile) -> LabelImport:
     """Give what a file says. Sets and labels that are missing are made; what another person said otherwise stays.
 
     A row that matches no photo, contradicts an earlier one of the file, or would give what is retired, is named and not
     taken.
     """
     lock(session, catalog_id)
-    outcome = LabelImport()
+    outcome = LabelImport(file.assumed)
     known = {row.name_key: row for row in sets.of(session, catalog_id, with_retired=True)}
     values = {(row.id, value.name_key): value.id for row in known.values() for value in row.values}
     retiring: list[tuple[LabelSet, int]] = []
     wanted: dict[int, dict[int, list[int]]] = {}
-    photos = _Photos(session, catalog_id)
-    for line, record in rows:
+    photos = MeantPhotos(session, catalog_id)
+    for line, record, photo in _with_photos(photos, file.rows):
         try:
+            if isinstance(record, str):
+                raise Refused(record)
             label_set = _set_of(session, catalog_id, by, record, known)
             label = " ".join(record.get("label", "").split())
             label = _as_yes_no(label) if label_set.kind == "yes_no" else label
@@ -160,12 +149,13 @@ def bring_in(session: Session, catalog_id: int, by: Person, rows: Iterable[tuple
             value_id = _value_of(session, by, label_set, label, values) if label else None
             if _as_yes_no(record.get("retired", "")) == "yes" and is_new:
                 retiring.append((label_set, value_id or 0))
-            if not (record.get("file") or record.get("sha256")):
+            if not any(record.get(key) for key in ("file", "sha256", "photo")):
                 continue
-            image_id = photos.of(record)
+            if isinstance(photo, str):
+                raise Refused(photo)
             if value_id is None:
                 raise Refused("it names no label.")
-            _want(wanted.setdefault(label_set.id, {}).setdefault(image_id, []), value_id, label_set)
+            _want(wanted.setdefault(label_set.id, {}).setdefault(photo, []), value_id, label_set)
         except Refused as error:
             outcome.refuse(line, error.sentence)
     for set_id, by_photo in wanted.items():
@@ -184,27 +174,59 @@ def _as_yes_no(text: str) -> str:
     return _YES_NO.get(low, low if low in sets.YES_NO else text)
 
 
-class _Photos:
-    """Which photo of a catalog a row means: by its bytes, or else by its file's name where one alone is called so."""
+def check_parts(label_set: LabelSet) -> None:
+    """Raises Refused for a set with a label that has a comma in it: between commas nobody could read it again."""
+    odd = next((value.name for value in label_set.values if "," in value.name), None)
+    if odd and label_set.kind != "text":
+        raise Refused(f"Sidecars part labels by commas, and “{odd}” has one in it. Take the labels as a table.")
 
-    def __init__(self, session: Session, catalog_id: int) -> None:
-        rows = session.execute(
-            select(Image.id, Image.sha256, Image.file_name).where(Image.catalog_id == catalog_id)
-        ).all()
-        self._by_bytes: dict[str, int] = {row.sha256: row.id for row in rows}
-        self._by_name: dict[str, int] = {row.file_name: row.id for row in rows}
-        self._called = Counter(row.file_name for row in rows)
 
-    def of(self, record: Record) -> int:
-        """The number of the photo. Raises Refused with the name that matches none, or several."""
-        if (image_id := self._by_bytes.get(record.get("sha256", "").lower())) is not None:
-            return image_id
-        name = record.get("file", "")
-        if self._called[name] > 1:
-            raise Refused(f"{self._called[name]} photos are called “{name}”; give their sha256.")
-        if name not in self._by_name:
-            raise Refused(f"no photo is called “{name or record.get('sha256', '')}”.")
-        return self._by_name[name]
+def texts(session: Session, label_set: LabelSet) -> Iterator[tuple[int, str]]:
+    """What is said of each photo in a set, its labels between commas, by the photo's number. Raises Refused as
+    `check_parts` does."""
+    check_parts(label_set)
+    names = {value.id: value.name for value in label_set.values}
+    said = (
+        select(Labelling.image_id, Labelling.value_ids)
+        .join(Image, Image.id == Labelling.image_id)
+        .where(Labelling.set_id == label_set.id, Labelling.superseded_at.is_(None))
+        .where(Labelling.value_ids != [], Image.catalog_id == label_set.catalog_id)
+        .order_by(Image.name_key, Image.sha256)
+        .execution_options(yield_per=_BATCH)
+    )
+    return ((row[0], ", ".join(names[number] for number in row[1])) for row in session.execute(said))
+
+
+def read_sidecars(session: Session, catalog_id: int, file: IO[bytes], set_name: str) -> LabelFile:
+    """The labels in a ZIP of sidecars, between commas, as labels of one set; a set that is not there yet is one of
+    many labels. Raises Refused for no name, and as the rows are read for no such ZIP."""
+    if not (name := " ".join(set_name.split())):
+        raise Refused("Name the set that these labels are of.")
+    known = {row.name_key: row.kind for row in sets.of(session, catalog_id, with_retired=True)}
+    kind = known.get(label_key(name), "many")
+    beside = sidecars.Beside(reading.named(session, catalog_id))
+
+    def rows() -> Iterator[tuple[int, Record | str]]:
+        for place, (own, text, _, refusal) in enumerate(sidecars.read(file), 1):
+            photo = refusal if refusal else beside.of(own)
+            if isinstance(photo, str):
+                yield place, f"“{own}”: {photo}"
+                continue
+            labels = [text] if kind == "text" else text.replace("\n", ",").split(",")
+            for label in filter(None, map(str.strip, labels)):
+                yield place, {"photo": str(photo), "set": name, "kind": kind, "label": label}
+
+    return LabelFile(rows(), "")
+
+
+def _with_photos(
+    photos: MeantPhotos, rows: Iterator[tuple[int, Record | str]]
+) -> Iterator[tuple[int, Record | str, Meant]]:
+    """Rows with the photo that each means, looked up by the thousand."""
+    while batch := list(islice(rows, _BATCH)):
+        meant = photos.of([row if isinstance(row, dict) else {} for _, row in batch])
+        for (line, row), photo in zip(batch, meant, strict=True):
+            yield line, row, photo
 
 
 def _set_of(session: Session, catalog_id: int, by: Person, record: Record, known: dict[str, LabelSet]) -> LabelSet:
@@ -295,26 +317,3 @@ def _record(label_set: LabelSet, value: LabelValue | None = None) -> Record:
         "set": label_set.name, "kind": label_set.kind, "key": label_set.key or "",
         "label": value.name if value is not None else "", "retired": "yes" if is_retired else "",
     }  # fmt: skip
-
-
-def _read_json(name: str, text: str) -> Iterator[tuple[int, Record]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            raise Refused(f"“{name}” is no JSON in line {number}.") from None
-        if not isinstance(row, dict):
-            raise Refused(f"“{name}” has no object in line {number}.")
-        yield number, {head: _text(name, number, head, row[head]) for head in FIELDS if row.get(head) is not None}
-
-
-def _text(name: str, number: int, head: str, value: Any) -> str:
-    """A value of a JSON object as a text; true and false as JSON writes them. Raises Refused for what holds several."""
-    if isinstance(value, (list, dict)):
-        raise Refused(f"“{name}” has a list or an object as {head} in line {number}; write a row for each label.")
-    text = value if isinstance(value, str) else json.dumps(value)
-    if "\0" in text or _HALF.search(text):
-        raise Refused(f"“{name}” has a {head} in line {number} with a character that is none.")
-    return text

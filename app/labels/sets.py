@@ -54,6 +54,14 @@ def get(session: Session, set_id: int, catalog_id: int | None = None) -> LabelSe
     return row
 
 
+def named(session: Session, catalog_id: int, name: str) -> LabelSet:
+    """The set of this name, in whatever letter case, retired or not. Raises NotFound."""
+    for row in of(session, catalog_id, with_retired=True):
+        if row.name_key == label_key(name):
+            return row
+    raise NotFound(f"There is no label set “{name}” in this catalog.")
+
+
 def given_ways(label_set: LabelSet) -> list[LabelValue]:
     """The labels of a set that can be given now, in the order of their digits; of free text there are none."""
     return [] if label_set.kind == "text" else [value for value in label_set.values if value.retired_at is None]

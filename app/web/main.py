@@ -30,6 +30,7 @@ from app.storage import Storage
 from app.web import access, errors, formats, middleware, pages, security
 from app.web.routes import (
     audit,
+    caption_files,
     captions,
     catalogs,
     compare,
@@ -105,6 +106,7 @@ ROUTERS: Final = (
     queues.router,
     health.router,
     captions.router,
+    caption_files.router,
     comparisons.router,
     rewording.router,
     filling.router,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
+from app.catalog import reading
+from app.intake import sidecars
 from app.web.dependencies import opened
 
 CHUNK: Final = 2_000
@@ -34,7 +36,9 @@ def answer(request: Request, name: str, head: Row, rows: Callable[[Session], Ite
     return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def json_lines(request: Request, name: str, rows: Callable[[Session], Iterable[dict[str, str]]]) -> StreamingResponse:
+def json_lines(
+    request: Request, name: str, rows: Callable[[Session], Iterable[Mapping[str, Any]]]
+) -> StreamingResponse:
     """The same as JSON, an object a line."""
 
     def lines() -> Iterator[str]:
@@ -43,6 +47,20 @@ def json_lines(request: Request, name: str, rows: Callable[[Session], Iterable[d
 
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(lines(), media_type="application/jsonl", headers=headers)
+
+
+def sidecars_of(
+    request: Request, name: str, catalog_id: int, texts: Callable[[Session], Iterable[tuple[int, str]]]
+) -> StreamingResponse:
+    """A ZIP of texts by the number of their photo, each named like it, sent while it is made."""
+
+    def pieces() -> Iterator[bytes]:
+        with opened(request) as reader:
+            names = sidecars.names_of(reading.named(reader, catalog_id))
+            yield from sidecars.packed((names[number], text) for number, text in texts(reader))
+
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pieces(), media_type="application/zip", headers=headers)
 
 
 def plain_cell(text: str) -> str:

@@ -5,6 +5,7 @@ Each GET route that answers with a page is looked at; a new one that nobody list
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from playwright.sync_api import Page, Route
 from sqlalchemy.orm import Session
 
 from app import people
+from app.bulk import importing
 from app.captions import writing
 from app.catalog.tables import Intake, SourceFile
 from app.cycles import clock
@@ -104,6 +106,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     holding.ahead(session, queue, me)
     notes.ask(session, mei, photos[0], "Is the green fabric, or the lamp?")
     catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
+    table = f"photo,text\n{photos[0].id},In conflict.\n{photos[1].id},Changed.\n0,Of no photo.\n".encode()
+    read = importing.read_in(session, pile.id, me, "captions.csv", BytesIO(table))
     return {
         "/patterns": ["/patterns"], "/people": ["/people"], "/audit": ["/audit"],
         "/storage": ["/storage"],
@@ -120,6 +124,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/catalogs/{catalog_id}/labels": [f"{catalog}/labels"],
         "/catalogs/{catalog_id}/captioners": [f"{catalog}/captioners"],
         "/comparisons/{comparison_id}": [f"/comparisons/{compared(session, me, pile, 2).id}"],
+        "/catalogs/{catalog_id}/captions": [f"{catalog}/captions", f"{catalog}/captions?q=kettle"],
+        "/catalogs/{catalog_id}/captions/imports/{import_id}": [f"{catalog}/captions/imports/{read.id}"],
         "/catalogs/{catalog_id}/agreement": [f"{catalog}/agreement"],
         "/catalogs/{catalog_id}/queues": [f"{catalog}/queues", f"/catalogs/{empty.id}/queues"],
         "/catalogs/{catalog_id}/duplicates": [f"{catalog}/duplicates", f"{catalog}/duplicates?grade=bytes"],

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.captions import writing
-from app.datasets import freezing, reading
+from app.datasets import card, freezing, reading
 from app.errors import NotFound, Refused
 from app.storage import Storage
 from tests import cast
@@ -21,6 +21,8 @@ def test_contents_count_categories_products_and_people(session: Session, storage
     writing.rewrite(
         session, photos[0].id, "Ana's words.", cast.person(session), writing.history(session, photos[0].id)[0].id
     )
+    writing.propose(session, photos[1], "A model’s words.", "Qwen/Qwen2-VL", {})
+    writing.give(session, photos[2].id, "Given words.", "metadata.csv", 3)
     version = frozen(session, storage, pile)
 
     found = reading.contents(session, version)
@@ -28,7 +30,13 @@ def test_contents_count_categories_products_and_people(session: Session, storage
     assert [(one.category, one.train + one.validation) for one in found.categories] == [(None, 8), ("Shoes", 4)]
     assert sum(one.validation for one in found.categories) == version.validation_count > 0
     assert sum(found.products.values()) == 6
-    assert (found.leaking, found.by_people, found.twin) == (0, 1, None)
+    assert (found.leaking, found.twin) == (0, None)
+    assert [(one.written_by, one.name, one.count) for one in found.writers] == [
+        ("person", "Ana", 1), ("captioner", "facts", 9), ("captioner", "Qwen/Qwen2-VL", 1), ("given", "", 1),
+    ]  # fmt: skip
+    told = card.card(session, version.id)
+    assert "| Qwen/Qwen2-VL | 1 |" in told
+    assert "1 were written by people, 10 by captioners, 1 came with the photos." in told and "Ana" not in told
 
 
 def test_a_version_of_the_same_photos_knows_its_twin(session: Session, storage: Storage) -> None:

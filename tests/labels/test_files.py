@@ -9,8 +9,10 @@ import json
 import pytest
 from sqlalchemy.orm import Session
 
+from app.catalog import reading
 from app.catalog.tables import Catalog, Image
 from app.errors import Refused
+from app.intake import sidecars
 from app.labels import files, giving, sets
 from tests import cast
 
@@ -145,23 +147,41 @@ def test_what_is_retired_is_given_by_no_file(session: Session) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content", "why"),
-    [("l.jsonl", b'{"set":"A","label":["x","y"]}', "a list or an object as label in line 1; write a row"),
-     ("l.jsonl", b'{"set":"A","label":"x\\u0000"}', "a character that is none"),
-     ("l.jsonl", b'{"set":"A","label":"x\\ud800"}', "a character that is none"),
-     ("l.csv", b"set,label,Label\na,b,c\n", "two columns named label"),
-     ("l.csv", b"x" * 200_000 + b",set,label\n1,a,b\n", "from line 1 on: field larger"),
-     ("l.csv", b'\nset,label\na,b\na,"c\na,d\n', "from line 4 on: unexpected end"),
-     ("l.csv", b"file,label\na,b\n", "no column set"), ("l.jsonl", b"{}\n[1]\n", "no object in line 2"),
-     ("l.jsonl", b"{", "no JSON in line 1"), ("l.csv", b"\xff\xfe\x00", "not UTF-8"), ("l.csv", b"set\0", "null")],
+    [("l.csv", b"set,label,Label\na,b,c\n", "two columns for label"),
+     ("l.csv", b"file,label\na,b\n", "no column set"), ("l.jsonl", b" \n", "is empty"),
+     ("l.csv", b"\xff\xfe\x00", "begins like UTF-16"), ("l.csv", b"set\0", "null")],
 )  # fmt: skip
 def test_what_is_no_such_file_is_refused(name: str, content: bytes, why: str) -> None:
     with pytest.raises(Refused, match=why):
-        list(files.read(name, content))
+        list(files.read(name, content).rows)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [('{"set":"A","label":["x","y"]}', "it has a list or an object as label; write a row for each label."),
+     ('{"set":"A","label":"x\\u0000"}', "it is no JSON object."),
+     ('{"set":"A","label":"x\\ud800"}', "it is no JSON object."),
+     ("{}", "it has no set."), ("[1]", "it is no JSON object."), ("{", "it is no JSON object.")],
+)  # fmt: skip
+def test_a_line_that_cannot_be_read_costs_only_itself(session: Session, line: str, why: str) -> None:
+    ana, pile = cast.person(session), pile_of(session, ["a.jpg"])
+    content = f'{line}\n{{"file":"a.jpg","set":"Fit","label":"slim"}}\n'
+    outcome = files.bring_in(session, pile.id, ana, files.read("l.jsonl", content.encode()))
+    assert (outcome.given, outcome.named) == (1, [f"Row 1: {why}"])
+
+
+def test_a_table_in_another_encoding_is_read_and_that_is_told(session: Session) -> None:
+    ana, pile = cast.person(session), pile_of(session, ["ä.jpg"])
+    outcome = files.bring_in(
+        session, pile.id, ana, files.read("l.csv", "file;set;label\nÄ.JPG;Farbe;grün\n".encode("cp1252"))
+    )
+    assert (outcome.given, outcome.assumed) == (1, "“l.csv” is not UTF-8 and was read as Windows-1252.")
+    assert given(session, pile) == [("ä.jpg", "grün")]
 
 
 def test_empty_lines_before_the_columns_are_passed_over() -> None:
     record = {"set": "Fit", "label": "slim", "file": "a.jpg"}
-    assert list(files.read("l.csv", b"\r\n\r\nset,label,file\r\nFit,slim,a.jpg\r\n")) == [(4, record)]
+    assert list(files.read("l.csv", b"\r\n\r\nset,label,file\r\nFit,slim,a.jpg\r\n").rows) == [(4, record)]
 
 
 def test_a_person_is_told_who_said_what(session: Session) -> None:
@@ -169,3 +189,26 @@ def test_a_person_is_told_who_said_what(session: Session) -> None:
     fit = sets.define(session, pile.id, ana, "Fit", "one", ["slim"])
     giving.give(session, photo(session, pile, "a.jpg"), ana, giving.LabelAct(fit, fit.values[0]))
     assert [record["by"] for record in files.records(session, pile.id) if "by" in record] == ["Ana"]
+
+
+def test_labels_go_out_and_in_as_sidecars(session: Session) -> None:
+    ana, names = cast.person(session), ["a.jpg", "a.png", "b.jpg"]
+    pile, other = pile_of(session, names), pile_of(session, names)
+    tags = sets.define(session, pile.id, ana, "Tags", "many", ["red", "on a table"])
+    for name, value in (("a.jpg", 0), ("a.jpg", 1), ("b.jpg", 1)):
+        giving.give(session, photo(session, pile, name), ana, giving.LabelAct(tags, tags.values[value]))
+    said = dict(files.texts(session, tags))
+    beside = sidecars.names_of(reading.named(session, pile.id))
+    assert {beside[number]: text for number, text in said.items()} == {
+        "a.jpg.txt": "red, on a table",
+        "b.txt": "on a table",
+    }
+    packed = b"".join(sidecars.packed([*((beside[number], text) for number, text in said.items()), ("c.txt", "x")]))
+    outcome = files.bring_in(session, other.id, ana, files.read_sidecars(session, other.id, io.BytesIO(packed), "Tags"))
+    assert (outcome.given, outcome.named) == (3, ["Row 3: “c.txt”: no photo is called so."])
+    assert given(session, other) == given(session, pile)
+    sets.add_label(session, tags, ana, "red, white")
+    with pytest.raises(Refused, match="part labels by commas"):
+        files.texts(session, sets.get(session, tags.id))
+    with pytest.raises(Refused, match="Name the set"):
+        files.read_sidecars(session, other.id, io.BytesIO(packed), " ")

@@ -5,7 +5,7 @@ A script that asks for JSON gets what happened; a plain form is led on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Final
 
@@ -73,6 +73,18 @@ def as_json_lines(catalog_id: int, request: Request, session: Read) -> Response:
     return tables.json_lines(request, name, lambda reader: files.records(reader, catalog_id))
 
 
+@router.get("/catalogs/{catalog_id}/label-sets/{set_id}.zip")
+def as_sidecars(catalog_id: int, set_id: int, request: Request, session: Read) -> Response:
+    """The labels of one set as text files, each named like its photo, labels between commas."""
+    reading.get(session, catalog_id)
+    files.check_parts(sets.get(session, set_id, catalog_id))
+
+    def texts(reader: Session) -> Iterator[tuple[int, str]]:
+        return files.texts(reader, sets.get(reader, set_id, catalog_id))
+
+    return tables.sidecars_of(request, f"labels-of-set-{set_id}.zip", catalog_id, texts)
+
+
 @router.post("/catalogs/{catalog_id}/labels/imports", max_body_size=MAX_FILE_BYTES)
 def bring_in(
     catalog_id: int,
@@ -81,11 +93,17 @@ def bring_in(
     page: Page,
     me: CurrentPerson,
     chosen: Annotated[UploadFile, File()],
+    set_name: Text = "",
 ) -> Response:
-    """Give what a file says, and tell what it came to; rows that were not taken are named."""
-    catalog = reading.get(session, catalog_id)
-    rows = files.read(chosen.filename or "labels.csv", chosen.file.read())
-    outcome = files.bring_in(session, catalog_id, me, rows)
+    """Give what a file says, and tell what it came to; rows that were not taken are named.
+
+    A ZIP is one of sidecars, whose labels are of the set `set_name`."""
+    catalog, name = reading.get(session, catalog_id), chosen.filename or "labels.csv"
+    if name.lower().endswith(".zip"):
+        file = files.read_sidecars(session, catalog_id, chosen.file, set_name)
+    else:
+        file = files.read(name, chosen.file.read())
+    outcome = files.bring_in(session, catalog_id, me, file)
     if errors.wants_json(request):
         return JSONResponse(asdict(outcome) | {"sentence": outcome.sentence})
     photos = browse.count(session, Selection(catalog_id))

@@ -50,6 +50,8 @@ _CHOICES: Final[dict[Act, str]] = {
 # What was changed, by route, where no act of its own tells it.
 CHANGED: Final = {
     "POST /catalogs/{catalog_id}/assignments": "Assigned photos",
+    "POST /catalogs/{catalog_id}/captions/imports": "Read a file of captions",
+    "POST /catalogs/{catalog_id}/captions/imports/{import_id}": "Imported captions",
     "POST /catalogs/{catalog_id}/decisions": "Decided on photos",
     "POST /catalogs/{catalog_id}/duplicates/sure": "Linked sure copies",
     "POST /catalogs/{catalog_id}/duplicates/{group_id}": "Ruled on duplicates",
