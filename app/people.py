@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
 
 from sqlalchemy import CheckConstraint, ForeignKey, Text, delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app import audit, passwords
@@ -47,6 +47,8 @@ class Person(Base):
     password_hash: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     deleted_at: Mapped[Moment | None]
+    # By the name of an act in `app/own_keys.py`; acts with their usual keys are left out.
+    own_keys: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict, server_default="{}")
 
 
 class SignIn(Base):

@@ -7,7 +7,7 @@ import { comeBack, forgetReady, go, send, trouble } from "./desk.js";
 import { undo } from "./decide.js";
 import { showBoth } from "./conflict.js";
 import { draft, dropDraft, keepDraft, keyOf, olderDraft } from "./drafts.js";
-import { isTyping, onKey } from "./keys.js";
+import { isComposing, isTyping, onKey } from "./keys.js";
 
 const PAUSE_MS = 400;
 let pause = 0;
@@ -146,7 +146,7 @@ document.addEventListener("input", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (!event.target.matches("[data-text]") || event.isComposing) return;
+  if (!event.target.matches("[data-text]") || isComposing(event)) return;
   const isControl = event.ctrlKey || event.metaKey;
   const isEnter = isControl && event.key === "Enter";
   const isSave = isControl && event.key.toLowerCase() === "s";
