@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 
 from app.captions import proposing, writing
 from app.captions.tables import CaptionText
-from app.catalog import reading, signals
+from app.catalog import lettering, reading, signals
 from app.cycles import spending
 from app.errors import NotFound
 from app.review import decisions
@@ -99,8 +99,9 @@ def recaption_selection(
 @router.post("/images/{image_id}/contradictions")
 def contradict(image_id: int, session: Read, page: Page, text: Text = "") -> HTMLResponse:
     """What a text that is being written says otherwise than the picture was measured, as a fragment. Keeps nothing."""
-    reading.photo(session, image_id)
-    return page.fragment("desk/_claims.html", ClaimsView(claims_of(signals.of(session, image_id), text)))
+    image, read_text = reading.photo(session, image_id), lettering.of(session, image_id)
+    claims = claims_of(image, signals.of(session, image_id), read_text, text)
+    return page.fragment("desk/_claims.html", ClaimsView(claims))
 
 
 def _answer(request: Request, session: Write, caption: CaptionText, next: str) -> Response:

@@ -8,9 +8,8 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from app.captions import checking, naming_history, rules, writing
-from app.captions.proposing import measured_facts
-from app.captions.rules import KINDS, Contradiction, Kind
+from app.captions import checking, naming_history, writing
+from app.captions.rules import CaptionClaim, Kind
 from app.captions.tables import CaptionText, CaptionTokens, NamingRule
 from app.captions.token_counts import ENCODERS
 from app.catalog import corrections, embeddings, lettering, notes, reading, rights, text_kinds
@@ -46,19 +45,33 @@ class Gauge:
     fits: bool | None = None
 
 
+# By the kind of a claim, the signal whose evidence is drawn over the photo (`evidence.OVERLAYS`).
+_SHOWN_BY: Final[dict[Kind, str]] = {
+    "colour": "colour", "background": "backdrop", "framing": "offsetx", "count": "parts", "text": "lettering",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Claims:
-    """What a text claims of its picture: `findings` are what the picture contradicts, `compared` all that could be held
-    against it. `is_written` where there is a text at all."""
+    """What a text claims of its picture: `compared` is all that could be held against it, what the picture contradicts
+    first; of `cannot_tell` nobody knows. `is_written` where there is a text at all."""
 
     is_written: bool
-    findings: tuple[Contradiction, ...]
-    compared: tuple[Kind, ...]
+    compared: tuple[CaptionClaim, ...]
+    cannot_tell: tuple[Kind, ...] = ()
 
     @property
-    def cannot_tell(self) -> tuple[Kind, ...]:
-        """What the text may say or not, and nobody can hold against the picture."""
-        return tuple(kind for kind in KINDS if kind not in self.compared)
+    def findings(self) -> tuple[CaptionClaim, ...]:
+        """What the picture contradicts."""
+        return tuple(claim for claim in self.compared if claim.is_contradicted)
+
+    def shown_by(self, claim: CaptionClaim) -> str:
+        """The signal whose evidence shows why."""
+        if claim.kind == "framing" and "cropped" in f"{claim.says} {claim.measured}":
+            return "cropped"
+        if claim.kind == "framing" and claim.says in ("close up", "small in the frame"):
+            return "fill"
+        return _SHOWN_BY[claim.kind]
 
 
 @dataclass(frozen=True)
@@ -190,7 +203,7 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
         signals=signals,
         caption=caption,
         author=author,
-        claims=claims_of(signals, caption.text if caption else ""),
+        claims=claims_of(image, signals, read_text, caption.text if caption else ""),
         captions=captions,
         decision=None if is_suggested else latest,
         suggestion=latest if is_suggested else None,
@@ -233,11 +246,13 @@ def _similar(session: Session, image: Image) -> list[Tile]:
     return browse.tiles(session, browse.alike(session, image.catalog_id, image.id, SIMILAR))
 
 
-def claims_of(signals: Signals | None, text: str) -> Claims:
+def claims_of(image: Image, signals: Signals | None, read_text: Lettering | None, text: str) -> Claims:
     """A text held against what was measured of its picture."""
-    findings = tuple(checking.contradictions(signals, text))
-    compared = rules.compared(text, measured_facts(signals)) if text and signals else ()
-    return Claims(bool(text.strip()), findings, compared)
+    if not text.strip():
+        return Claims(is_written=False, compared=())
+    compared = checking.claims(signals, read_text, image, text)
+    contradicted_first = tuple(sorted(compared, key=lambda claim: not claim.is_contradicted))
+    return Claims(True, contradicted_first, checking.cannot_tell(image, text, compared))
 
 
 def gauges(signals: Signals | None, settings: RuleSettings) -> tuple[Gauge, ...]:
