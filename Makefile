@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml; echo "$(TOR
 # Two cores are shared by two test processes, so each takes one.
 TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: help demo up dev test quick lint format docs bench bench-catalog bench-suite bench-training bench-gpu ablations faults nano-base mask-network install chromium
+.PHONY: help demo up dev test quick lint format docs bench bench-catalog bench-desk bench-suite bench-training bench-gpu ablations faults nano-base mask-network install chromium
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target words; do \
@@ -62,6 +62,7 @@ faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PA
 # One benchmark for each promise; those of training take longer and have targets of their own.
 BENCH := startup grid intake known_truth run_page
 BENCH_CATALOG := sharing take_in quality masks colours signs copies copies_million keep_best same_product alike map similar bulk freeze export
+BENCH_DESK := desk
 BENCH_TRAINING := training against_diffusers cancel day estimates ranks
 define run-benchmarks
 	@status=0; \
@@ -74,6 +75,9 @@ bench-suite: $(READY) chromium ## How long the tests take, against those of an e
 
 bench: $(READY) ## Figures for the promises of the app
 	$(call run-benchmarks,$(BENCH))
+
+bench-desk: $(READY) chromium ## Figures for the promises of the review desk
+	$(call run-benchmarks,$(BENCH_DESK))
 
 bench-catalog: $(READY) ## Figures for the promises about photos, beside cleanvision, imagededup and OpenCV
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt cleanvision PyWavelets
