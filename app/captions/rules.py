@@ -216,7 +216,7 @@ def _framed(phrase: str, measured: MeasuredFacts) -> CaptionClaim | None:
         is_size = name in ("close up", "small in the frame")
         if not is_size and measured.is_cropped:
             return None  # where the middle of what is cut off lies, nobody knows
-        seen = (name_size(*measured.box) or measured.framing) if is_size else name_place(*measured.box)
+        seen = name_size(*measured.box) if is_size else name_place(*measured.box)
     if seen is None:
         return None
     is_opposite = frozenset({name, seen}) in _OPPOSITES or (name == "cropped at the edge" and seen != name)

@@ -247,6 +247,7 @@ LARGE_CUT = MeasuredFacts("red", "white", "cropped at the edge", box=(0.0, 0.1, 
         ("Mug, fully visible.", LARGE_CUT, "The caption says fully visible, the picture looks cropped at the edge."),
         ("Mug, cut off by the frame.", SMALL_LEFT, "The caption says cut off by, the picture looks whole."),
         ("Mug, cropped at the edge.", LARGE_CUT, "agrees"),
+        ("Mug, close-up.", MeasuredFacts(framing="centred", box=(0.2, 0.2, 0.8, 0.8), is_cropped=False), None),
         ("Mug, centred.", LARGE_CUT, None),  # where the middle of what is cut off lies, nobody knows
         ("Cropped trousers.", SMALL_LEFT, None),
     ],

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from app import own_keys
 from app.people import Person
+from app.web import errors
 from app.web.dependencies import CurrentPerson, Page, Write
 from app.web.pages import Renderer
 
@@ -37,7 +38,7 @@ def set_back(request: Request, session: Write, page: Page, me: CurrentPerson) ->
 
 
 def _answer(request: Request, page: Renderer, kept: Person) -> Response:
-    if request.headers.get("x-fragment") != "1":
+    if not errors.wants_json(request):
         return RedirectResponse("/people#own-keys", 303)
     request.state.person = kept  # as it is from now on
-    return page.fragment("people/_keys.html")
+    return JSONResponse({"list": bytes(page.fragment("people/_keys.html").body).decode()})

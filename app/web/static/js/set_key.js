@@ -1,5 +1,5 @@
 // Setting a key: press the button, then the key. Esc and Tab leave it as it was; a key that another act has can be swapped.
-import { postFragment, Refusal } from "./net.js";
+import { post, Refusal } from "./net.js";
 import { isComposing, typedName } from "./keys.js";
 import { obey, written } from "./own_keys.js";
 
@@ -26,7 +26,7 @@ function leave() {
 
 async function send(place, address, fields) {
   try {
-    const html = await postFragment(address, fields);
+    const { list: html } = await post(address, fields);
     const fresh = document.createRange().createContextualFragment(html).firstElementChild;
     place.replaceWith(fresh);
     obey(fresh.dataset.meanings);
