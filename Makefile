@@ -62,6 +62,7 @@ faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PA
 # One benchmark for each promise; those of training take longer and have targets of their own.
 BENCH := startup grid intake known_truth run_page
 BENCH_CATALOG := sharing take_in quality masks colours signs copies copies_million keep_best same_product alike map similar bulk freeze export
+BENCH_DESK := desk
 BENCH_TRAINING := training against_diffusers cancel day estimates ranks
 BENCH_DESK := captioners annotators caption_races replace
 define run-benchmarks
@@ -75,6 +76,9 @@ bench-suite: $(READY) chromium ## How long the tests take, against those of an e
 
 bench: $(READY) ## Figures for the promises of the app
 	$(call run-benchmarks,$(BENCH))
+
+bench-desk: $(READY) chromium ## Figures for the promises of the review desk
+	$(call run-benchmarks,$(BENCH_DESK))
 
 bench-catalog: $(READY) ## Figures for the promises about photos, beside cleanvision, imagededup and OpenCV
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt cleanvision PyWavelets

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
 
 from sqlalchemy import CheckConstraint, ForeignKey, Text, delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app import audit, passwords
@@ -53,6 +53,8 @@ class Person(Base):
     deleted_at: Mapped[Moment | None]
     disabled_at: Mapped[Moment | None]
     disabled_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    # By the name of an act in `app/own_keys.py`; acts with their usual keys are left out.
+    own_keys: Mapped[dict[str, str]] = mapped_column(JSONB, default=dict, server_default="{}")
 
 
 class SignIn(Base):

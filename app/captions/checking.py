@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,24 +13,56 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from app.captions import rules
+from app.captions.facts import MeasuredFacts
 from app.captions.proposing import measured_facts
-from app.captions.rules import Contradiction
+from app.captions.rules import KINDS, CaptionClaim, Kind
 from app.captions.tables import Caption, CaptionCheck
-from app.catalog.tables import Signals
+from app.catalog.tables import Image, Lettering, Signals
 
-# What `measured_facts` reads of a photo's signals, and what a check is known by.
+# As catalogues head the column; the first that is there.
+BRANDS: Final = ("brand", "Brand", "BRAND")
+_BRAND: Final = func.coalesce(*(Image.extra[name].astext for name in BRANDS))
+# What `contradictions` reads of a photo, and what a check is known by.
 READ: Final = (
     Signals.image_id, Signals.measured_at, Signals.background, Signals.background_colour, Signals.confidence,
-    Signals.box, Signals.is_cropped, Signals.subject_colour,
+    Signals.box, Signals.is_cropped, Signals.subject_colour, Signals.parts, Lettering.read_at, Lettering.words,
+    Lettering.place, _BRAND.label("brand"),
 )  # fmt: skip
 
 
-def contradictions(signals: Signals | Row[*tuple[Any, ...]] | None, caption: str | None) -> list[Contradiction]:
+def contradictions(row: Row[*tuple[Any, ...]], caption: str | None) -> list[CaptionClaim]:
     """What the caption says otherwise than the picture was measured; nothing without a caption or signals.
 
-    A row has the columns of `READ`.
+    The row has the columns of `READ`.
     """
-    return rules.contradictions(caption, measured_facts(signals)) if caption and signals else []
+    if not caption or row.measured_at is None:
+        return []
+    return rules.contradictions(caption, _measured(row, row if row.read_at is not None else None, row.brand))
+
+
+def claims(signals: Signals | None, read_text: Lettering | None, image: Image, caption: str) -> list[CaptionClaim]:
+    """Everything in a text that could be held against its picture; nothing before the picture was measured."""
+    return rules.claims(caption, _measured(signals, read_text, _brand_of(image))) if signals else []
+
+
+def cannot_tell(image: Image, caption: str, claims: Collection[CaptionClaim]) -> tuple[Kind, ...]:
+    """Of what nobody can tell whether caption and picture agree: what every caption could say, and what this one does
+    say of a count or of words."""
+    compared = {claim.kind for claim in claims}
+    asked = {"colour", "background", "framing"} | rules.claimed(caption, _brand_of(image))
+    return tuple(kind for kind in KINDS if kind in asked and kind not in compared)
+
+
+def _brand_of(image: Image) -> str | None:
+    return next((str(image.extra[name]) for name in BRANDS if image.extra.get(name) is not None), None)
+
+
+def _measured(signals: Any, read_text: Any, brand: str | None) -> MeasuredFacts:
+    """Facts of signals and lettering, as objects or as rows with their columns."""
+    facts = replace(measured_facts(signals), brand=brand)
+    if read_text is None:
+        return facts
+    return replace(facts, printed=tuple(read_text.words.splitlines()), is_printed_on=read_text.place == "product")
 
 
 def check(session: Session, image_ids: Collection[int]) -> int:
@@ -38,6 +71,8 @@ def check(session: Session, image_ids: Collection[int]) -> int:
     rows = session.execute(
         select(*READ, Caption.id.label("caption_id"), Caption.text)
         .join(Caption, and_(Caption.image_id == Signals.image_id, Caption.superseded_at.is_(None)))
+        .join(Image, Image.id == Signals.image_id)
+        .outerjoin(Lettering, Lettering.image_id == Signals.image_id)
         .outerjoin(CaptionCheck, CaptionCheck.image_id == Signals.image_id)
         .where(Signals.image_id == any_(cast(list(image_ids), ARRAY(BigInteger))))
         .where(or_(CaptionCheck.image_id.is_(None), CaptionCheck.version != rules.RULES_VERSION, ~holds()))
@@ -45,21 +80,25 @@ def check(session: Session, image_ids: Collection[int]) -> int:
     )
     checks = []
     for row in rows:
-        findings = rules.contradictions(row.text, measured_facts(row)) if row.text else []
+        findings = contradictions(row, row.text)
         sentence = findings[0].sentence if findings else None
-        checks.append((row.image_id, row.caption_id, row.measured_at, sentence))
+        checks.append((row.image_id, row.caption_id, row.measured_at, row.read_at, row.brand, sentence))
     if checks:
         _keep(session, checks)
     return len(checks)
 
 
-def _keep(session: Session, checks: Sequence[tuple[int, int, datetime, str | None]]) -> None:
-    """Checks as (image, caption, when measured, contradiction), in one statement that takes them as four arrays."""
-    kinds: tuple[TypeEngine[Any], ...] = (BigInteger(), BigInteger(), DateTime(timezone=True), Text())
+_Check = tuple[int, int, datetime, datetime | None, str | None, str | None]
+
+
+def _keep(session: Session, checks: Sequence[_Check]) -> None:
+    """Checks as (image, caption, when measured, when read, brand, contradiction), in one statement of six arrays."""
+    moment = DateTime(timezone=True)
+    kinds: tuple[TypeEngine[Any], ...] = (BigInteger(), BigInteger(), moment, moment, Text(), Text())
     arrays: list[Any] = [
         cast(list(column), ARRAY(kind)) for kind, column in zip(kinds, zip(*checks, strict=True), strict=True)
     ]
-    names = ("image_id", "caption_id", "measured_at", "contradiction")
+    names = ("image_id", "caption_id", "measured_at", "read_at", "brand", "contradiction")
     rows = func.unnest(*arrays).table_valued(*names).render_derived()
     new = insert(CaptionCheck).from_select(
         [*names, "version"], select(*(rows.c[name] for name in names), literal(rules.RULES_VERSION))
@@ -69,5 +108,10 @@ def _keep(session: Session, checks: Sequence[tuple[int, int, datetime, str | Non
 
 
 def holds() -> ColumnElement[bool]:
-    """The condition that a check is of this very caption beside these very measurements."""
-    return and_(CaptionCheck.caption_id == Caption.id, CaptionCheck.measured_at == Signals.measured_at)
+    """The condition that a check is of this very caption beside these very measurements, readings and brand."""
+    return and_(
+        CaptionCheck.caption_id == Caption.id,
+        CaptionCheck.measured_at == Signals.measured_at,
+        CaptionCheck.read_at.is_not_distinct_from(Lettering.read_at),
+        CaptionCheck.brand.is_not_distinct_from(_BRAND),
+    )

@@ -36,11 +36,22 @@ class CatalogueFacts:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredFacts:
-    """What was measured: names from `catalog.colours`, and a framing from `name_framing`."""
+    """What was measured: names from `catalog.colours`, and a framing from `name_framing`; None: cannot tell.
+
+    `box` is the subject's, as there; `is_cropped`: whether the frame cuts it off. `parts` counts its separate parts
+    (`Signals.parts`). `printed` are the lines of text that were read with certainty, `is_printed_on` whether all stand
+    on the product; `brand` is what the catalogue calls the maker.
+    """
 
     colour: str | None = None
     background: str | None = None
     framing: str | None = None
+    box: tuple[float, float, float, float] | None = None
+    is_cropped: bool | None = None
+    parts: int | None = None
+    printed: tuple[str, ...] | None = None
+    is_printed_on: bool = False
+    brand: str | None = None
 
 
 def read_catalogue(
@@ -69,14 +80,20 @@ def name_framing(left: float, top: float, right: float, bottom: float, margin: f
 
     A box within `margin` of any edge is cropped. Sizes compare the box's longer side with its frame side.
     """
-    longer = max(right - left, bottom - top)
-    across, down = (left + right) / 2 - 0.5, (top + bottom) / 2 - 0.5
     if min(left, top, 1 - right, 1 - bottom) <= margin:
         return "cropped at the edge"
-    if longer >= 0.885:
-        return "close up"
-    if longer <= 0.46:
-        return "small in the frame"
+    return name_size(left, top, right, bottom) or name_place(left, top, right, bottom)
+
+
+def name_size(left: float, top: float, right: float, bottom: float) -> str | None:
+    """A word for how much of the frame a box takes, its longer side against that of the frame; None: neither."""
+    longer = max(right - left, bottom - top)
+    return "close up" if longer >= 0.885 else "small in the frame" if longer <= 0.46 else None
+
+
+def name_place(left: float, top: float, right: float, bottom: float) -> str:
+    """A word for where the middle of a box lies."""
+    across, down = (left + right) / 2 - 0.5, (top + bottom) / 2 - 0.5
     if max(abs(across), abs(down)) < 0.08:
         return "centred"
     if abs(across) >= abs(down):

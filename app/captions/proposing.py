@@ -141,13 +141,15 @@ def measured_facts(signals: Signals | Row[*tuple[Any, ...]] | None) -> MeasuredF
     background = signals.background_colour if is_one_colour else "busy" if signals.background == "scene" else None
     if signals.confidence < SURE:
         return MeasuredFacts(background=background)
+    box = None
     if signals.box is None:
         framing = None
     else:
-        left, top, right, bottom = signals.box
+        left, top, right, bottom = box = (signals.box[0], signals.box[1], signals.box[2], signals.box[3])
         # Whether it is cut off was measured: a rough outline may reach the frame where the product does not.
         framing = facts.name_framing(left, top, right, bottom, margin=-1.0)
-    return MeasuredFacts(signals.subject_colour, background, "cropped at the edge" if signals.is_cropped else framing)
+    framing = "cropped at the edge" if signals.is_cropped else framing
+    return MeasuredFacts(signals.subject_colour, background, framing, box, signals.is_cropped, signals.parts)
 
 
 def _refuse_written(session: Session, catalog_id: int, image_ids: Sequence[int]) -> None:

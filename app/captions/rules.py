@@ -2,8 +2,8 @@
 
 Conservative on purpose: a rule speaks only where the caption makes one clear claim and the measurement is clearly
 another. Two colour words, an unmeasured background or an unknown phrase mean "cannot tell", which is no finding and is
-told apart from agreement (`compared`). Framings are understood in English, the captioners' language; colours, and the
-backgrounds they are given to, in those of `colour_words`.
+told apart from agreement (`compared`). Framings, counts and what is said to be written are understood in English, the
+captioners' language; colours, and the backgrounds they are given to, in those of `colour_words`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from app.captions.colour_words import COLOUR_WORDS, UNCOMPARED, listed, meaning, words_of
-from app.captions.facts import NEIGHBOURS, MeasuredFacts
+from app.captions.counted import count_said
+from app.captions.facts import NEIGHBOURS, MeasuredFacts, name_place, name_size
+from app.captions.printed import FEW_LINES, is_read, says_nothing_is_written, text_said
 
-Kind = Literal["colour", "background", "framing"]
-KINDS: Final[tuple[Kind, ...]] = ("colour", "background", "framing")
+Kind = Literal["colour", "background", "framing", "count", "text"]
+KINDS: Final[tuple[Kind, ...]] = ("colour", "background", "framing", "count", "text")
 
 # Raised when other captions contradict than before, so that every caption is checked again.
-RULES_VERSION: Final = 2
+RULES_VERSION: Final = 3
 
 _BACKGROUND: Final = re.compile(
     r"\b(?:on|against|over|in front of|with)\s+(?:an?\s+|the\s+)?((?:[\w-]+\s+){1,5})(?:background|backdrop)\b"
@@ -61,6 +63,11 @@ _FRAMINGS: Final = (
     "left of centre", "right of centre", "high in the frame", "low in the frame", "small in the frame", "close up",
     "cropped at the edge", "centred",
 )  # fmt: skip
+_WHOLE: Final = re.compile(
+    r"\b(?:uncropped|fully visible|fully in (?:the )?frame|entirely in (?:the )?frame|not cropped)\b"
+)
+# "Cropped trousers" are whole.
+_CROPPED: Final = re.compile(r"\b(?:cropped|cut off) (?:at|by)\b|\btightly cropped\b")
 _SPELLINGS: Final = {"center": "centre", "centered": "centred", "close-up": "close up", "gray": "grey"}
 _OFF_CENTRE: Final = frozenset({"left of centre", "right of centre", "high", "low"})
 _OPPOSITES: Final = frozenset(
@@ -77,61 +84,61 @@ _OPPOSITES: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Contradiction:
-    """One claim of a caption against one measurement, both in words."""
+class CaptionClaim:
+    """What a caption says of one thing beside what was measured of it; `is_contradicted`: that is clearly another."""
 
     kind: Kind
     says: str
     measured: str
+    is_contradicted: bool = True
 
     @property
     def sentence(self) -> str:
         """For the person at the screen: "The caption says red, the picture looks blue."."""
         if self.kind == "background":
             return f"The caption says the background is {self.says}, it looks {self.measured}."
+        if self.kind == "count":
+            return f"The caption says {self.says}, the picture shows {self.measured}."
+        if self.kind == "text":
+            return f"The caption says {self.says} is written there, {self.measured} was read."
         return f"The caption says {self.says}, the picture looks {self.measured}."
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What the caption says of one thing, and whether the measurement is clearly another."""
-
-    kind: Kind
-    says: str
-    measured: str
-    is_contradicted: bool
-
-
-def contradictions(caption: str, measured: MeasuredFacts) -> list[Contradiction]:
-    """What `caption` says otherwise than `measured`: at most one finding each for colour, background and framing."""
-    return [
-        Contradiction(claim.kind, claim.says, claim.measured)
-        for claim in _claims(caption, measured)
-        if claim.is_contradicted
-    ]
+def contradictions(caption: str, measured: MeasuredFacts) -> list[CaptionClaim]:
+    """What `caption` says otherwise than `measured`: at most one finding for each kind."""
+    return [claim for claim in claims(caption, measured) if claim.is_contradicted]
 
 
 def compared(caption: str, measured: MeasuredFacts) -> tuple[Kind, ...]:
     """What of `caption` could be held against `measured`. Of the other kinds nobody can tell whether they agree."""
-    return tuple(claim.kind for claim in _claims(caption, measured))
+    return tuple(claim.kind for claim in claims(caption, measured))
 
 
-def _claims(caption: str, measured: MeasuredFacts) -> list[_Claim]:
+def claimed(caption: str, brand: str | None) -> set[Kind]:
+    """Whether the caption says how many there are, and whether something is written there, told or not."""
+    kinds: set[Kind] = {"count"} if count_said(caption) is not None else set()
+    return kinds | ({"text"} if says_nothing_is_written(caption) or text_said(caption, brand) else set())
+
+
+def claims(caption: str, measured: MeasuredFacts) -> list[CaptionClaim]:
+    """Everything in `caption` that could be held against `measured`, at most one claim of each kind."""
     words = _TOKEN.findall(unicodedata.normalize("NFC", caption).lower())
     text, backgrounds = " ".join(_SPELLINGS.get(word, word) for word in words), list[str]()
     text = _LABEL.sub("", text)
     for pattern in (_BACKGROUND, _HINTERGRUND, _FONDO):
         backgrounds += [match.group(1).strip() for match in pattern.finditer(text)]
         text = pattern.sub(" ", text)
-    claims = (
+    held = (
         _colour(text, measured.colour),
         _background(backgrounds, measured.background),
-        _framing(text, measured.framing),
+        _framing(text, measured),
+        _count(caption, measured.parts),
+        _written(caption, measured),
     )
-    return [claim for claim in claims if claim is not None]
+    return [claim for claim in held if claim is not None]
 
 
-def _colour(text: str, measured: str | None) -> _Claim | None:
+def _colour(text: str, measured: str | None) -> CaptionClaim | None:
     """The one colour that the caption gives the product, against the measured one."""
     if measured is None or measured in UNCOMPARED or len({english for _, english in _colours(text)}) != 1:
         return None
@@ -140,7 +147,7 @@ def _colour(text: str, measured: str | None) -> _Claim | None:
     if not said or not UNCOMPARED.isdisjoint(words_of(before_parts)):
         return None
     word, english = said[0]
-    return _Claim("colour", _in_english(word, english), measured, not _is_near(english, measured.split()[-1]))
+    return CaptionClaim("colour", _in_english(word, english), measured, not _is_near(english, measured.split()[-1]))
 
 
 def _colours(text: str) -> list[tuple[str, str]]:
@@ -162,7 +169,7 @@ def _in_english(words: str, english: str) -> str:
     return words if english in words.split() else f"{words} ({english})"
 
 
-def _background(phrases: list[str], measured: str | None) -> _Claim | None:
+def _background(phrases: list[str], measured: str | None) -> CaptionClaim | None:
     """The one background that the caption names, against the measured one."""
     if measured is None or len(phrases) != 1:
         return None
@@ -174,24 +181,82 @@ def _background(phrases: list[str], measured: str | None) -> _Claim | None:
     if is_said_busy == is_said_plain or len(colours) > 1:
         return None
     if is_said_busy or measured == "busy":
-        return _Claim("background", phrase, measured, is_contradicted=is_said_busy != (measured == "busy"))
+        return CaptionClaim("background", phrase, measured, is_contradicted=is_said_busy != (measured == "busy"))
     if not colours:
-        return _Claim("background", phrase, measured, is_contradicted=False)
+        return CaptionClaim("background", phrase, measured, is_contradicted=False)
     (colour,) = colours
     # White and grey are neighbours on a product; as a background, only light grey may pass for white.
     is_grey_for_white = colour == "white" and measured in ("grey", "dark grey")
     is_near = _is_near(colour, measured.split()[-1]) and not is_grey_for_white
-    return _Claim("background", _in_english(phrase, colour), measured, not is_near)
+    return CaptionClaim("background", _in_english(phrase, colour), measured, not is_near)
 
 
-def _framing(text: str, measured: str | None) -> _Claim | None:
-    """The one framing that the caption names, against an opposite one."""
-    said = [phrase for phrase in _FRAMINGS if phrase in text]
-    if measured is None or len(said) != 1:
+def _framing(text: str, measured: MeasuredFacts) -> CaptionClaim | None:
+    """The framing that the caption names, against an opposite one. Of several, the one that is contradicted.
+
+    Where the subject's box is known, each word is held against its own measure: the place against where the middle
+    lies, the size against how much of the frame it takes, and both apart from whether it is cropped.
+    """
+    said = [_framed(phrase, measured) for phrase in _FRAMINGS if phrase in text]
+    cropped = measured.framing == "cropped at the edge" if measured.is_cropped is None else measured.is_cropped
+    is_known = measured.is_cropped is not None or measured.framing is not None
+    if is_known and (whole := _WHOLE.search(text)):
+        said.append(CaptionClaim("framing", whole.group(0), "cropped at the edge" if cropped else "whole", cropped))
+    elif is_known and "cropped at the edge" not in text and (cut := _CROPPED.search(text)):
+        said.append(CaptionClaim("framing", cut.group(0), "cropped at the edge" if cropped else "whole", not cropped))
+    held = [claim for claim in said if claim is not None]
+    return next((claim for claim in held if claim.is_contradicted), held[0] if held else None)
+
+
+def _framed(phrase: str, measured: MeasuredFacts) -> CaptionClaim | None:
+    """One phrase of `_FRAMINGS` against its measure; None where that cannot be told."""
+    name = phrase.removesuffix(" in the frame") if phrase.startswith(("high", "low")) else phrase
+    seen = measured.framing
+    if measured.box is not None and name != "cropped at the edge":
+        is_size = name in ("close up", "small in the frame")
+        if not is_size and measured.is_cropped:
+            return None  # where the middle of what is cut off lies, nobody knows
+        seen = name_size(*measured.box) if is_size else name_place(*measured.box)
+    if seen is None:
         return None
-    name = said[0].removesuffix(" in the frame") if said[0].startswith(("high", "low")) else said[0]
-    is_opposite = frozenset({name, measured}) in _OPPOSITES or (name == "cropped at the edge" and measured != name)
-    return _Claim("framing", said[0], measured, is_opposite)
+    is_opposite = frozenset({name, seen}) in _OPPOSITES or (name == "cropped at the edge" and seen != name)
+    return CaptionClaim("framing", phrase, seen, is_opposite)
+
+
+def _count(caption: str, parts: int | None) -> CaptionClaim | None:
+    """How many things the caption says there are, against the separate parts of the subject.
+
+    More parts than things contradict it, and one part where several things are said: of things that usually touch, and
+    of a few parts where more are said, nobody can tell.
+    """
+    said = count_said(caption)
+    if said is None or not parts:
+        return None
+    word, number, may_touch = said
+    if parts < number and (may_touch or parts > 1):
+        return None
+    measured = "one piece" if parts == 1 else f"{parts} separate pieces"
+    return CaptionClaim("count", word, measured, parts != number)
+
+
+def _written(caption: str, measured: MeasuredFacts) -> CaptionClaim | None:
+    """What the caption says is written there, against what was read. That nothing was read says nothing: small and
+    drawn letters are missed; and of one word among many lines nobody can tell."""
+    lines = measured.printed
+    if lines is None:
+        return None
+    quoted = "nothing" if not lines else "“" + "”, “".join(lines[:FEW_LINES]) + "”"
+    if says_nothing_is_written(caption):
+        if lines and not measured.is_printed_on:
+            return None
+        return CaptionClaim("text", "that nothing", quoted, bool(lines))
+    said = text_said(caption, measured.brand)
+    if not said or not lines:
+        return None
+    missing = [text for text in said if not is_read(text, lines)]
+    if not missing:
+        return CaptionClaim("text", f"“{said[0]}”", f"“{said[0]}”", is_contradicted=False)
+    return CaptionClaim("text", f"“{missing[0]}”", quoted) if len(lines) <= FEW_LINES else None
 
 
 def _is_near(first: str, second: str) -> bool:

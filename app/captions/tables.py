@@ -106,7 +106,8 @@ class CaptionTokens(Base):
 class CaptionCheck(Base):
     """What a caption says otherwise than was measured, kept so that rules over many photos need not read texts again.
 
-    It holds for that caption beside those measurements, by that version of the captions' rules; otherwise it is stale.
+    It holds for that caption beside those measurements, that reading of its text and that brand, by that version of the
+    captions' rules; otherwise it is stale.
     """
 
     __tablename__ = "caption_check"
@@ -114,6 +115,8 @@ class CaptionCheck(Base):
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     caption_id: Mapped[int] = mapped_column(ForeignKey(Caption.id, ondelete="CASCADE"), index=True)
     measured_at: Mapped[Moment]  # as the signals have it
+    read_at: Mapped[Moment | None]  # as the lettering has it
+    brand: Mapped[str | None] = mapped_column(Text)  # as the catalogue names it
     version: Mapped[int]
     contradiction: Mapped[str | None] = mapped_column(Text)  # the first finding in a sentence; None: nothing disagrees
 

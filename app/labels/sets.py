@@ -19,14 +19,15 @@ from app.catalog.spelling import is_unseen, label_key
 from app.database import utc_now
 from app.errors import NotFound, Refused
 from app.labels.tables import LabelSet, LabelValue
+from app.own_keys import LABEL_LETTERS
 from app.people import Person
 
 Kind = Literal["one", "many", "yes_no", "text"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 IN_WORDS: Final[dict[str, str]] = {"one": "one of", "many": "many of", "yes_no": "yes or no", "text": "free text"}
 YES_NO: Final = ("yes", "no")
-KEYS: Final = "cdhioqrtuv"
-"""Letters that neither the grid nor the desk needs for something else (a test looks)."""
+KEYS: Final = LABEL_LETTERS
+"""Letters that neither the grid nor the desk needs for something else (a test looks), and no person may take."""
 DIGITS: Final = "1234567890"
 TAGS: Final = "Tags"
 """The set that tags are labels of; it is defined by the first one."""

@@ -125,7 +125,7 @@ def tiles(session: Session, ids: list[int]) -> list[Tile]:
     ).where(among(Image.id, ids))  # fmt: skip
     tiles_by_id = {}
     for row in session.execute(statement):
-        wrong = contradictions(row if row.measured_at is not None else None, row.text)
+        wrong = contradictions(row, row.text)
         tiles_by_id[row.id] = Tile(
             row.id, row.title or row.file_name, row.width_px, row.height_px, row.verdict, row.reason, row.decision_id,
             row.rule is not None, tuple(finding.sentence for finding in wrong), row.mend_id,

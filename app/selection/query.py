@@ -25,7 +25,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, and_, or_, select, true
 
 from app.captions.tables import Caption
-from app.catalog.tables import Image, Signals
+from app.catalog.tables import Image, Lettering, Signals
 from app.review.tables import Decision
 from app.selection.keys import ASKED
 from app.selection.kinds import NotUnderstood
@@ -123,7 +123,7 @@ class Selection:
 
 
 def joined(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """`statement` over photos with their index row and, where there are any, signals, current caption and decision.
+    """`statement` over photos with their index row and, where there are any, signals, lettering, caption, decision.
 
     PostgreSQL leaves out a joined table that the statement does not use.
     """
@@ -131,6 +131,7 @@ def joined(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
         statement.select_from(PhotoIndex)
         .join(Image, Image.id == PhotoIndex.image_id)
         .outerjoin(Signals, Signals.image_id == Image.id)
+        .outerjoin(Lettering, Lettering.image_id == Image.id)
         .outerjoin(Caption, and_(Caption.image_id == Image.id, Caption.superseded_at.is_(None)))
         .outerjoin(Decision, and_(Decision.image_id == Image.id, Decision.superseded_at.is_(None)))
     )

@@ -31,7 +31,7 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
     "viewer": (
         "/browsers/{key}/exit", "/password", "/sign-in", "/sign-out", "/sign-out/everywhere", "/links/{token}",
         "/people/{person_id}/links", "/catalogs/{catalog_id}/views", "/views/{view_id}", "/views/{view_id}/deletion",
-        "/images/{image_id}/contradictions", "/captions/tokens",
+        "/images/{image_id}/contradictions", "/captions/tokens", "/keys", "/keys/defaults",
     ),
     # What the team's work rests on, or what takes a machine's time or money.
     "lead": (

@@ -48,6 +48,7 @@ from app.web.routes import (
     images,
     intakes,
     jobs,
+    keys,
     labels,
     launch,
     maps,
@@ -68,6 +69,8 @@ from app.web.routes import (
     uploads,
     views,
 )
+from app.web.views import own_keys as own_keys_view
+from app.web.views.own_keys import KeyRow
 
 STATIC: Final = Path(__file__).parent / "static"
 TEMPLATES: Final = PROJECT / "templates"
@@ -103,6 +106,7 @@ ROUTERS: Final = (
     rules.router,
     duplicates.router,
     desk.router,
+    keys.router,
     queues.router,
     health.router,
     captions.router,
@@ -202,6 +206,14 @@ def templates(digest: str) -> Jinja2Templates:
     def allows(context: Context, route: str) -> bool:
         return access.allows(context["visitor"], route)
 
+    @pass_context
+    def key_rows(context: Context) -> list[KeyRow]:
+        return own_keys_view.rows(context["visitor"])
+
+    @pass_context
+    def key_meanings(context: Context) -> str:
+        return own_keys_view.meanings(context["visitor"])
+
     # The macros use each other through `ui`, so it has to be there before they are.
     ui = SimpleNamespace()
     known: dict[str, Any] = {
@@ -211,6 +223,8 @@ def templates(digest: str) -> Jinja2Templates:
         "ui": ui,
         "may_act_for": may_act_for,
         "allows": allows,
+        "key_rows": key_rows,
+        "key_meanings": key_meanings,
     }
     environment.globals.update(known)
     for name in MACROS:

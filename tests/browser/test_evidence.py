@@ -8,7 +8,8 @@ from sqlalchemy import update
 
 from app.catalog.tables import Signals
 from app.database import transaction
-from tests.browser.conftest import Scene, Visit
+from tests import cast
+from tests.browser.conftest import Scene, Site, Visit
 
 pytestmark = pytest.mark.browser
 
@@ -60,3 +61,28 @@ def test_a_histogram_may_begin_below_zero_and_end_before_its_measure_does(scene:
     page.get_by_role("slider", name="Width, from").fill("500")
     page.wait_for_url("**width**100000**")
     expect(page.locator(".bar2")).to_contain_text("4 photos")
+
+
+def test_the_evidence_of_a_claim_is_drawn_while_its_line_is_looked_at(site: Site, visit: Visit) -> None:
+    with transaction(site.engine) as session:
+        pile = cast.catalog(session)
+        photo = site.photo(session, pile, "red", "Kettle", caption="Two blue kettles, close-up, small in the frame.")
+        signals = session.get_one(Signals, photo.id)
+        signals.parts, signals.outline = 3, "M300 300L700 300L700 700L300 700Z"
+        me, number = cast.person(session), photo.id
+    page = visit(me)
+    page.goto(f"{site.url}/images/{number}")
+    line = page.locator('[data-why-here="parts"]')
+    expect(line).to_contain_text("says two, measured 3 separate pieces")
+    outline, parts = page.locator(".plate path.outline.over"), page.locator(".plate rect.part.over").first
+    expect(outline).to_be_hidden()
+    line.focus()
+    expect(parts).to_be_visible()
+    expect(outline).to_be_hidden()
+    page.locator('[data-why-here="colour"]').hover()
+    expect(outline).to_be_visible()
+    expect(page.locator("[data-says-why] i")).to_be_visible()  # the colour that was measured
+    page.mouse.move(5, 5)
+    page.evaluate("document.activeElement.blur()")
+    expect(outline).to_be_hidden()
+    assert page.evaluate("localStorage.getItem('packshot-why')") is None, "what was looked at is not a choice"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.captions.facts import CatalogueFacts, MeasuredFacts, sentence
-from app.captions.rules import compared, contradictions
+from app.captions.rules import claims, compared, contradictions
 
 RED_ON_WHITE = MeasuredFacts("red", "pure white", "centred")
 
@@ -158,3 +158,99 @@ def test_what_could_not_be_compared_is_not_agreement() -> None:
     assert compared("כוס כחולה", RED_ON_WHITE) == ()
     assert compared("Gold kettle, centred.", RED_ON_WHITE) == ("framing",)
     assert compared("Red kettle, centred.", MeasuredFacts()) == ()
+
+
+def facts(**known: object) -> MeasuredFacts:
+    return MeasuredFacts("red", "pure white", "centred", **known)  # type: ignore[arg-type]
+
+
+def of_kind(kind: str, caption: str, measured: MeasuredFacts) -> str | None:
+    """The finding of this kind, "agrees", or None where nobody can tell."""
+    for claim in claims(caption, measured):
+        if claim.kind == kind:
+            return claim.sentence if claim.is_contradicted else "agrees"
+    return None
+
+
+@pytest.mark.parametrize(
+    ("caption", "parts", "said"),
+    [
+        ("Two red mugs on a white background.", 3, "The caption says two, the picture shows 3 separate pieces."),
+        ("Two red mugs.", 1, "The caption says two, the picture shows one piece."),
+        ("2 red mugs.", 2, "agrees"),
+        ("A single kettle.", 2, "The caption says single, the picture shows 2 separate pieces."),
+        ("A photo of one kettle.", 1, "agrees"),
+        ("A pair of mugs, centred.", 1, "The caption says pair, the picture shows one piece."),
+        ("A pair of red boots.", 3, "The caption says pair, the picture shows 3 separate pieces."),
+        ("A pair of red boots.", 2, "agrees"),
+        ("A pair of red boots.", 1, None),  # they touch
+        ("A pair of jeans.", 1, None),
+        ("A pair of sunglasses.", 2, None),
+        ("Five pencils.", 3, None),  # some touch
+        ("A kettle with two handles.", 1, None),
+        ("A two-tone kettle.", 1, None),
+        ("Two tone kettle.", 1, None),
+        ("A kettle.", 2, None),
+        ("2 l kettle.", 1, None),
+        ("Two mugs.", None, None),
+    ],
+)
+def test_a_count_is_held_against_the_parts(caption: str, parts: int | None, said: str | None) -> None:
+    assert of_kind("count", caption, facts(parts=parts)) == said
+
+
+@pytest.mark.parametrize(
+    ("caption", "lines", "brand", "said"),
+    [
+        ("Jar labelled “Acme”.", ("BOLT",), None, "The caption says “Acme” is written there, “BOLT” was read."),
+        ('A jar that reads "Fresh Mint".', ("FRESH", "MINT"), None, "agrees"),
+        ("A jar labelled Acme.", ("ACNE",), None, "agrees"),  # one letter misread
+        ("A shoe with a Nike logo.", ("adidas",), None, "The caption says “Nike” is written there, “adidas” was read."),
+        ("An Acme kettle.", ("BOLT",), "Acme", "The caption says “Acme” is written there, “BOLT” was read."),
+        ("An ACME kettle.", ("Acmé",), "Acme", "agrees"),
+        ("An Acme kettle.", ("BOLT",), None, None),  # nobody knows that it is a brand
+        ("A kettle.", ("BOLT",), "Acme", None),  # no claim
+        ("Jar labelled “Acme”.", (), None, None),  # small letters are missed
+        ("Jar labelled “Acme”.", None, None, None),
+        ("Jar labelled “Acme”.", ("oats", "honey", "nuts", "salt"), None, None),  # a drawn logo among many lines
+        (
+            "A plain jar without text.",
+            ("BOLT",),
+            None,
+            "The caption says that nothing is written there, “BOLT” was read.",
+        ),
+        ("A plain jar without text.", (), None, "agrees"),
+        ("A man’s shirt, a woman’s hat.", ("BOLT",), None, None),
+    ],
+)
+def test_words_are_held_against_what_was_read(
+    caption: str, lines: tuple[str, ...] | None, brand: str | None, said: str | None
+) -> None:
+    assert of_kind("text", caption, facts(printed=lines, brand=brand, is_printed_on=True)) == said
+
+
+SMALL_LEFT = MeasuredFacts("red", "white", "small in the frame", box=(0.1, 0.4, 0.4, 0.6), is_cropped=False)
+LARGE_CUT = MeasuredFacts("red", "white", "cropped at the edge", box=(0.0, 0.1, 0.95, 0.9), is_cropped=True)
+
+
+@pytest.mark.parametrize(
+    ("caption", "measured", "said"),
+    [
+        ("Mug, centred.", SMALL_LEFT, "The caption says centred, the picture looks left of centre."),
+        (
+            "Mug, close-up, left of centre.",
+            SMALL_LEFT,
+            "The caption says close up, the picture looks small in the frame.",
+        ),
+        ("Mug, small in the frame, left of centre.", SMALL_LEFT, "agrees"),
+        ("Mug, small in the frame.", LARGE_CUT, "The caption says small in the frame, the picture looks close up."),
+        ("Mug, fully visible.", LARGE_CUT, "The caption says fully visible, the picture looks cropped at the edge."),
+        ("Mug, cut off by the frame.", SMALL_LEFT, "The caption says cut off by, the picture looks whole."),
+        ("Mug, cropped at the edge.", LARGE_CUT, "agrees"),
+        ("Mug, close-up.", MeasuredFacts(framing="centred", box=(0.2, 0.2, 0.8, 0.8), is_cropped=False), None),
+        ("Mug, centred.", LARGE_CUT, None),  # where the middle of what is cut off lies, nobody knows
+        ("Cropped trousers.", SMALL_LEFT, None),
+    ],
+)
+def test_each_framing_is_held_against_its_own_measure(caption: str, measured: MeasuredFacts, said: str | None) -> None:
+    assert of_kind("framing", caption, measured) == said

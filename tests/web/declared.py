@@ -140,6 +140,8 @@ ROUTES: dict[str, Who] = {
     "POST /intakes/{intake_id}/repetitions": "lead",  # the same
     "GET /jobs/{job_id}": "viewer",
     "POST /jobs/{job_id}/cancel": "own",
+    "POST /keys": "viewer",  # one's own
+    "POST /keys/defaults": "viewer",
     "GET /links/{token}": "anybody",
     "POST /links/{token}": "anybody",
     "POST /password": "viewer",

@@ -298,6 +298,8 @@ TOLD_BY: dict[str, str] = {
     "POST /preflights": "job_asked",
     "POST /runs/{run_id}/model": "job_asked",
     "POST /catalogs/{catalog_id}/queues": "queue_made",
+    "POST /keys": "changed",
+    "POST /keys/defaults": "changed",
     "POST /queues/{queue_id}/people": "queue_given",
     "POST /queues/{queue_id}/closing": "queue_closed",
     "POST /catalogs/{catalog_id}/comparisons": "job_asked",

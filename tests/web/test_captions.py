@@ -13,8 +13,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app.captions import token_counts, writing
-from app.captions.tables import Caption, Kind
+from app.captions.tables import Caption, CaptionCheck, Kind
+from app.catalog import lettering
 from app.catalog.tables import Catalog, Image
+from app.catalog.text_lines import TextLine
 from app.jobs import Job
 from app.people import Person
 from app.review import decisions
@@ -314,3 +316,25 @@ def test_a_selection_is_asked_about_as_the_form_says(
     for wrong in ({"length": "endless"}, {"prompt": "x" * 2001}, {"also": ["poem"]}):
         refused = client.post(address, data={"q": "", **wrong}, headers=JSON)
         assert (refused.status_code, "cannot be read" in refused.text) == (422, True)
+
+
+def test_words_in_the_picture_and_the_brand_are_held_against_the_caption(client: TestClient, session: Session) -> None:
+    pile = cast.catalog(session)
+    photo = cast.image(session, pile, caption="Jar labelled “Acme”.")
+    there = f"/images/{photo.id}/contradictions"
+    told = client.post(there, data={"text": "Jar labelled “Acme”."}).text
+    assert "Cannot tell about" in told and " and text:" in " ".join(told.split()), "nobody has read it yet"
+    line = TextLine("BOLT", 0.99, (0.3, 0.3, 0.6, 0.4), is_beside=False)
+    lettering.record(session, 1, {photo.id: [line]})
+    told = client.post(there, data={"text": "Jar labelled “Acme”."}).text
+    assert "says <b>“Acme”</b>, measured <b>“BOLT”</b>" in told and 'data-why-here="lettering"' in told
+    # The rules find it as well, the check of before is not believed, and another brand in the catalogue is seen.
+    decisions.apply_rules(session, [photo.id])
+    assert session.get_one(CaptionCheck, photo.id).contradiction is not None
+    photo.extra = {"brand": "Acme"}
+    caption = writing.current(session, [photo.id])[photo.id]
+    caption.text = "Acme jar, two-tone."
+    session.flush()
+    decisions.apply_rules(session, [photo.id])
+    assert session.get_one(CaptionCheck, photo.id, populate_existing=True).brand == "Acme"
+    assert "“Acme” is written there, “BOLT” was read" in (session.get_one(CaptionCheck, photo.id).contradiction or "")

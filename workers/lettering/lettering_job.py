@@ -36,8 +36,15 @@ def _plan(work: Work) -> list[jobs.JobPart]:
 
 
 def _end(work: Work, parts: Results) -> dict[str, Any]:
+    photos = sum(part["photos"] for part in parts)
+    if photos:
+        # Rules look at what is written, and captions are held against it.
+        with work.transaction() as session:
+            jobs.beat(session, work.claim)
+            arguments = {"catalog_id": int(work.arguments["catalog_id"])}
+            jobs.request_once(session, "review.apply_rules", arguments, jobs.asker(session, work.claim.job_id))
     passed_over = [sentence for part in parts for sentence in part["passed_over"]]
-    return {"photos": sum(part["photos"] for part in parts), "passed_over": passed_over[:NAMED_AT_MOST]}
+    return {"photos": photos, "passed_over": passed_over[:NAMED_AT_MOST]}
 
 
 def _waiting(work: Work) -> list[UnreadImage]:

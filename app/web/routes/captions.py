@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from app.bulk import undoing
 from app.captions import proposing, runs, writing
 from app.captions.tables import CaptionText, Kind
-from app.catalog import reading, signals
+from app.catalog import lettering, reading, signals
 from app.cycles import spending
 from app.database import utc_now
 from app.errors import NotFound
@@ -140,10 +140,9 @@ def recaption_selection(
 @router.post("/images/{image_id}/contradictions")
 def contradict(image_id: int, session: Read, page: Page, text: Text = "") -> HTMLResponse:
     """What a text that is being written says otherwise than the picture was measured, as a fragment. Keeps nothing."""
-    image = reading.photo(session, image_id)
-    return page.fragment(
-        "desk/_claims.html", ClaimsView(claims_of(session, image, signals.of(session, image_id), text))
-    )
+    image, read_text = reading.photo(session, image_id), lettering.of(session, image_id)
+    claims = claims_of(session, image, signals.of(session, image_id), read_text, text)
+    return page.fragment("desk/_claims.html", ClaimsView(claims))
 
 
 @router.post("/captions/tokens")

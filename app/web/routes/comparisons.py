@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.captions import runs
 from app.captions.asking import LENGTHS, STYLES, Asking, read_asking
 from app.captions.run_tables import CaptionRun
-from app.catalog import reading, signals
+from app.catalog import lettering, reading, signals
 from app.catalog.tables import Catalog
 from app.cycles import spending
 from app.desk import judging
@@ -215,14 +215,15 @@ def adopt(comparison_id: int, session: Write, config: Config, me: CurrentPerson,
 def _view(session: Session, comparison: CaptionerComparison, me: Person, image_id: int | None) -> JudgeView:
     turn = judging.turn(session, comparison, me, image_id)
     measured = signals.of(session, turn.image.id) if turn is not None else None
+    read_text = lettering.of(session, turn.image.id) if turn is not None else None
     a, b = judging.runs_of(session, comparison)
     there, judged = judging.ready(session, comparison), judging.voted(session, comparison, me)
     return JudgeView(
         catalog=reading.get(session, comparison.catalog_id),
         comparison=comparison,
         turn=turn,
-        left_claims=claims_of(session, turn.image, measured, turn.left) if turn is not None else None,
-        right_claims=claims_of(session, turn.image, measured, turn.right) if turn is not None else None,
+        left_claims=claims_of(session, turn.image, measured, read_text, turn.left) if turn is not None else None,
+        right_claims=claims_of(session, turn.image, measured, read_text, turn.right) if turn is not None else None,
         judged=len(judged),
         there=len(there),
         sample=judging.sample_size(session, comparison),

@@ -74,6 +74,8 @@ CHANGED: Final = {
     "POST /images/{image_id}/decisions": "Decided",
     "POST /images/{image_id}/labels": "Labelled",
     "POST /images/{image_id}/notes": "Wrote a note",
+    "POST /keys": "Set a key of their own",
+    "POST /keys/defaults": "Set their keys back",
     "POST /notes/{note_id}/answers": "Answered a note",
     "POST /notes/{note_id}/closing": "Closed a note",
     "POST /operations/{operation_id}/undo": "Took an operation back",

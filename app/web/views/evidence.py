@@ -45,7 +45,7 @@ OVERLAYS: Final[dict[str, Overlay]] = {
     "backdrop": Overlay("What counts as background, whose middle colour it is.", mark="ground"),
     "cropped": Overlay("The edges of the frame that the subject touches.", ("outline", "sides")),
     "colour": Overlay(
-        "What has the subject’s leading colour; in the square, that colour.", mark="colour",
+        "What has the subject’s leading colour; in the square, that colour.", ("outline",), "colour",
         untold="No colour has a third of the subject, or no subject was told.",
     ),
     "contrast": Overlay("What differs most from one smooth surface.", mark="differing", untold=_UNMEASURED),

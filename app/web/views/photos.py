@@ -8,11 +8,10 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from app.captions import checking, dictionary, naming_history, rules, word_lists
+from app.captions import checking, dictionary, naming_history, word_lists
 from app.captions.colour_words import words_of
 from app.captions.lint import Lint, lint
-from app.captions.proposing import measured_facts
-from app.captions.rules import KINDS, Contradiction, Kind
+from app.captions.rules import CaptionClaim, Kind
 from app.captions.tables import CaptionText, CaptionTokens, NamingRule
 from app.captions.token_counts import ENCODERS
 from app.catalog import corrections, embeddings, lettering, notes, reading, rights, text_kinds
@@ -49,20 +48,35 @@ class Gauge:
     fits: bool | None = None
 
 
+# By the kind of a claim, the signal whose evidence is drawn over the photo (`evidence.OVERLAYS`).
+_SHOWN_BY: Final[dict[Kind, str]] = {
+    "colour": "colour", "background": "backdrop", "framing": "offsetx", "count": "parts", "text": "lettering",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Claims:
-    """What a text claims of its picture: `findings` are what the picture contradicts, `compared` all that could be held
-    against it. `is_written` where there is a text at all. `lints` are what else the text is better without."""
+    """What a text claims of its picture: `compared` is all that could be held against it, what the picture contradicts
+    first; of `cannot_tell` nobody knows. `is_written` where there is a text at all. `lints` are what else the text is
+    better without."""
 
     is_written: bool
-    findings: tuple[Contradiction, ...]
-    compared: tuple[Kind, ...]
+    compared: tuple[CaptionClaim, ...]
+    cannot_tell: tuple[Kind, ...] = ()
     lints: tuple[Lint, ...] = ()
 
     @property
-    def cannot_tell(self) -> tuple[Kind, ...]:
-        """What the text may say or not, and nobody can hold against the picture."""
-        return tuple(kind for kind in KINDS if kind not in self.compared)
+    def findings(self) -> tuple[CaptionClaim, ...]:
+        """What the picture contradicts."""
+        return tuple(claim for claim in self.compared if claim.is_contradicted)
+
+    def shown_by(self, claim: CaptionClaim) -> str:
+        """The signal whose evidence shows why."""
+        if claim.kind == "framing" and "cropped" in f"{claim.says} {claim.measured}":
+            return "cropped"
+        if claim.kind == "framing" and claim.says in ("close up", "small in the frame"):
+            return "fill"
+        return _SHOWN_BY[claim.kind]
 
 
 @dataclass(frozen=True)
@@ -190,7 +204,7 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
         signals=signals,
         caption=caption,
         author=author,
-        claims=claims_of(session, image, signals, caption.text if caption else ""),
+        claims=claims_of(session, image, signals, read_text, caption.text if caption else ""),
         panels=panels,
         decision=None if is_suggested else latest,
         suggestion=latest if is_suggested else None,
@@ -233,25 +247,29 @@ def _similar(session: Session, image: Image) -> list[Tile]:
     return browse.tiles(session, browse.alike(session, image.catalog_id, image.id, SIMILAR))
 
 
-def claims_of(session: Session, image: Image, signals: Signals | None, text: str) -> Claims:
+def claims_of(
+    session: Session, image: Image, signals: Signals | None, read_text: Lettering | None, text: str
+) -> Claims:
     """A text held against what was measured of its picture, against the words of its catalog and what is printed."""
-    findings = tuple(checking.contradictions(signals, text))
-    compared = rules.compared(text, measured_facts(signals)) if text and signals else ()
-    return Claims(bool(text.strip()), findings, compared, tuple(_lints(session, image, text)))
-
-
-def _lints(session: Session, image: Image, text: str) -> list[Lint]:
     if not text.strip():
-        return []
+        return Claims(is_written=False, compared=())
+    compared = checking.claims(signals, read_text, image, text)
+    contradicted_first = tuple(sorted(compared, key=lambda claim: not claim.is_contradicted))
+    lints = _lints(session, image, read_text, text)
+    if any(claim.kind == "text" and claim.is_contradicted for claim in compared):
+        lints = [each for each in lints if each.kind != "printed"]  # it is told already
+    return Claims(True, contradicted_first, checking.cannot_tell(image, text, compared), tuple(lints))
+
+
+def _lints(session: Session, image: Image, read_text: Lettering | None, text: str) -> list[Lint]:
     of_catalogue = (image.title, image.category, image.description, image.product)
     own = (
         *word_lists.current(session, image.catalog_id, "locked"),
         *word_lists.current(session, image.catalog_id, "known"),
     )
     accepted = {word for words in (*of_catalogue, *own) if words for word in words_of(words)}
-    read = lettering.of(session, image.id)
     banned = word_lists.current(session, image.catalog_id, "banned")
-    return lint(text, banned, accepted, read.words.splitlines() if read else (), dictionary.meant)
+    return lint(text, banned, accepted, read_text.words.splitlines() if read_text else (), dictionary.meant)
 
 
 def gauges(signals: Signals | None, settings: RuleSettings) -> tuple[Gauge, ...]:

@@ -126,6 +126,7 @@ def test_a_catalog_is_read_once_and_its_words_are_searched_for(engine: Engine, s
     job = job_of(engine, settings, catalog_id)
     assert (job.state, job.result["photos"], len(job.result["passed_over"])) == ("done", 3, 1)
     with transaction(engine) as session:
+        assert session.scalars(select(Job.kind).where(Job.kind == "review.apply_rules")).all(), "rules look at text too"
         places = {row[0]: row[1] for row in session.execute(select(PhotoIndex.image_id, PhotoIndex.lettering))}
         assert places == {tagged_id: "beside", plain_id: "none", gone_id: "not read"}
         for query in (

@@ -9,7 +9,7 @@ import { showBoth } from "./conflict.js";
 import { draft, dropDraft, keepDraft, keyOf, olderDraft } from "./drafts.js";
 import { markDrafts, onKind, panel, show, showOwn } from "./kinds.js";
 import { follow, shift, weigh } from "./meters.js";
-import { isTyping, onKey } from "./keys.js";
+import { isComposing, isTyping, onKey } from "./keys.js";
 import { showDiff } from "./versions.js";
 
 const PAUSE_MS = 400;
@@ -156,7 +156,7 @@ onKind((kind) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (!event.target.matches("[data-text]") || event.isComposing) return;
+  if (!event.target.matches("[data-text]") || isComposing(event)) return;
   const isControl = event.ctrlKey || event.metaKey;
   const isEnter = isControl && event.key === "Enter";
   const isSave = isControl && event.key.toLowerCase() === "s";

@@ -1,5 +1,6 @@
 // Completions in the filter field, as one types: keys, and values with their counts, at the cursor. Arrows choose, Tab or
 // Enter takes, Esc closes. Where the filter was not understood, the place is selected.
+import { isComposing } from "./keys.js";
 import { getJson } from "./net.js";
 
 const box = document.querySelector("[data-browse]");
@@ -90,7 +91,7 @@ box.addEventListener("input", (event) => {
 });
 // Before the grid's own keys, and only where there is something to choose from.
 box.addEventListener("keydown", (event) => {
-  if (event.target !== field() || !offered.choices.length || event.isComposing) return;
+  if (event.target !== field() || !offered.choices.length || isComposing(event)) return;
   const isMove = event.key === "ArrowDown" || event.key === "ArrowUp";
   const isTake = (event.key === "Enter" && current >= 0) || (event.key === "Tab" && !event.shiftKey);
   if (isMove) move(event.key === "ArrowDown" ? 1 : -1);

@@ -36,6 +36,17 @@ function prepare(address) {
   return coming.get(address);
 }
 
+// The head of a queue, which is asked for where what was fetched ahead ends: the page stays, and another photo comes into it.
+async function headOf(address) {
+  if (new URL(address, location.href).pathname !== "/desk") return null;
+  const html = await getFragment(address).catch(() => "");
+  const built = document.createRange().createContextualFragment(html).querySelector("article.dsk");
+  if (!built) return null; // nothing is left, or nobody answers: the page says so itself
+  await built.querySelector("[data-picture]").decode().catch(() => {});
+  ready.set(built.dataset.address, built);
+  return built.dataset.address;
+}
+
 function fetchAhead() {
   const behind = [...box.querySelectorAll("[data-cell].to-come")].slice(0, AHEAD);
   const wanted = new Set([article().dataset.next, ...behind.map((cell) => cell.getAttribute("href"))].filter(isPhoto));
@@ -48,7 +59,9 @@ export async function go(address, { push = true, isFresh = false } = {}) {
   if (!isPhoto(address)) {
     await sending;
     if (isWaiting()) return away(address);
-    location.assign(address);
+    const head = await headOf(address);
+    if (!head) location.assign(address);
+    else await go(head);
     return;
   }
   const mine = ++turn;

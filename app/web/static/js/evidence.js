@@ -3,10 +3,11 @@
 const KEPT = "packshot-why";
 const KEPT_SIGNAL = "packshot-why-of";
 const page = document.documentElement;
+let shownHere = null; // the signal whose evidence is shown while its line is hovered or focused; nothing of it is kept
 
 // The signal to show; of a photo that was not measured so far, all.
 function chosen(select) {
-  const kept = localStorage.getItem(KEPT_SIGNAL) ?? "";
+  const kept = shownHere ?? localStorage.getItem(KEPT_SIGNAL) ?? "";
   return [...select.options].some((option) => option.value === kept) ? kept : "";
 }
 
@@ -35,12 +36,13 @@ function drawOver(caps, isOn) {
 }
 
 function draw() {
-  const isOn = localStorage.getItem(KEPT) === "on";
+  const isKeptOn = localStorage.getItem(KEPT) === "on";
+  const isOn = isKeptOn || shownHere !== null;
   page.toggleAttribute("data-why", isOn);
   for (const button of document.querySelectorAll("[data-evidence]")) {
-    if (button.getAttribute("aria-pressed") === String(isOn)) continue;
-    button.classList.toggle("on", isOn);
-    button.setAttribute("aria-pressed", String(isOn));
+    if (button.getAttribute("aria-pressed") === String(isKeptOn)) continue;
+    button.classList.toggle("on", isKeptOn);
+    button.setAttribute("aria-pressed", String(isKeptOn));
   }
   for (const caps of document.querySelectorAll(".caps.evidence")) drawOver(caps, isOn);
 }
@@ -53,6 +55,21 @@ document.addEventListener("click", (event) => {
 document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-why-of]")) return;
   localStorage.setItem(KEPT_SIGNAL, event.target.value);
+  draw();
+});
+
+// What a caption is contradicted by, or borne out by, is drawn while one looks at its line.
+function showHere(event) {
+  const line = event.type === "focusout" || event.type === "pointerout" ? event.relatedTarget : event.target;
+  const signal = line?.closest?.("[data-why-here]")?.dataset.whyHere ?? null;
+  if (signal === shownHere) return;
+  shownHere = signal;
+  draw();
+}
+for (const kind of ["pointerover", "pointerout", "focusin", "focusout"]) document.addEventListener(kind, showHere);
+document.addEventListener("swapped", () => {
+  if (shownHere === null || document.querySelector("[data-why-here]:is(:hover, :focus)")) return;
+  shownHere = null;
   draw();
 });
 

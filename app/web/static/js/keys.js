@@ -2,6 +2,7 @@
 // Names: a letter as typed, "Space", "Enter", "Esc", "Left", "Right", "Up", "Down"; "Shift+Left", "Ctrl+z".
 // A key that is held acts once; only those that move go on moving. "g" and then a letter goes to a place of the rail.
 import "./keys_list.js";
+import { meant } from "./own_keys.js";
 
 const NAMES = { " ": "Space", Escape: "Esc", ArrowLeft: "Left", ArrowRight: "Right", ArrowUp: "Up", ArrowDown: "Down" };
 const MOVES = new Set(["Left", "Right", "Up", "Down", "j", "k", "PageUp", "PageDown"]);
@@ -9,12 +10,22 @@ const MAY_REPEAT = new Set([...MOVES, "Tab", "Ctrl++", "Ctrl+=", "Ctrl+-"]);
 const GO_WITHIN_MS = 1500;
 let goUntil = 0;
 
-export function nameOf(event) {
-  const name = NAMES[event.key] ?? (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+// The key as it was pressed. A letter of another alphabet goes by its place: "ф" is where "a" is.
+export function typedName(event) {
+  const { key } = event;
+  const isElsewhere = key.length === 1 && /^Key[A-Z]$/.test(event.code) && !/^[\u0000-\u024f]$/.test(key);
+  const name = NAMES[key] ?? (isElsewhere ? event.code[3].toLowerCase() : key.length === 1 ? key.toLowerCase() : key);
   // Shift is part of what a character key types already ("?", "+").
   const shift = event.shiftKey && (event.key.length > 1 || /^[a-z]$/i.test(event.key)) ? "Shift+" : "";
   return (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + (event.altKey ? "Alt+" : "") + shift + name;
 }
+
+// The usual key of what the person meant; empty for a key that has lost its act.
+export const nameOf = (event) => meant(typedName(event));
+
+// Whether a key belongs to an input method for Chinese, Japanese or Korean. Where the Enter that ends a composition comes after
+// the composition's end, it still has the number 229.
+export const isComposing = (event) => event.isComposing || event.keyCode === 229;
 
 // Whether a key belongs to the element it is pressed in. A slider takes only the keys that move it.
 export function isTyping(target, name = "") {
@@ -46,27 +57,27 @@ function press(name) {
 // A held key repeats itself. Before anything else on the page hears of it: it presses no button and decides nothing again.
 document.addEventListener("keydown", (event) => {
   const name = nameOf(event);
-  if (!event.repeat || isTyping(event.target, name) || MAY_REPEAT.has(name.replace("Shift+", ""))) return;
+  if (!event.repeat || isComposing(event) || isTyping(event.target, name) || MAY_REPEAT.has(name.replace("Shift+", ""))) return;
   event.stopImmediatePropagation();
   event.preventDefault();
 }, { capture: true });
 
 document.addEventListener("keydown", (event) => {
   const name = nameOf(event);
-  if (event.defaultPrevented || event.isComposing || isTyping(event.target, name)) return;
+  if (event.defaultPrevented || isComposing(event) || isTyping(event.target, name)) return;
   if (document.querySelector("dialog[open]")) return;
   // Space and Enter on a focused control belong to that control.
   if ((name === "Space" || name === "Enter") && event.target.closest("a, button, summary, [role=checkbox]")) return;
   if (performance.now() < goUntil) {
     goUntil = 0;
-    const place = document.querySelector(`[data-go="${CSS.escape(name)}"]`);
+    const place = document.querySelector(`[data-go="${CSS.escape(typedName(event))}"]`);
     if (place) {
       event.preventDefault();
       place.click();
       return;
     }
   }
-  if (handlers.some((run) => run(event, name)) || press(name)) {
+  if (handlers.some((run) => run(event, name)) || (name && press(name))) {
     event.preventDefault();
   } else if (name === "?") {
     event.preventDefault();

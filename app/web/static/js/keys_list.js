@@ -1,5 +1,7 @@
 // The list of this page's keys, opened by "?" or [data-keys-open]. Its lines come from what carries the keys: data-key with
 // data-key-word, its name or its words; data-key-info where a script alone knows the key; then the hints of the foot.
+import { pressed } from "./own_keys.js";
+
 const SHOWN = { Left: "←", Right: "→", Up: "↑", Down: "↓", PageUp: "Page ↑", PageDown: "Page ↓" };
 
 // "Ctrl+z" as the keys to press together.
@@ -24,7 +26,7 @@ function lines() {
   for (const element of document.querySelectorAll("[data-key], [data-key-info]")) {
     const { key, keyInfo } = element.dataset;
     if (!keyInfo && !isThere(element)) continue;
-    rows.push([(keyInfo ?? key).split(" ").map(chord), keyInfo ? element.textContent.trim() : wordOf(element)]);
+    rows.push([(keyInfo ?? key).split(" ").map(pressed).map(chord), keyInfo ? element.textContent.trim() : wordOf(element)]);
   }
   const known = new Set(rows.flatMap(([chords]) => chords.map((keys) => keys.join(" "))));
   for (const hint of document.querySelectorAll(".foot .key-hint")) {

@@ -3,6 +3,7 @@
 import "./labels.js";
 import { awaited, outdated, picks, recountSoon, targets, undo } from "./grid.js";
 import { sayUnderWay } from "./operations.js";
+import { isComposing } from "./keys.js";
 import { post, Refusal } from "./net.js";
 import { toast } from "./toast.js";
 import { trouble } from "./trouble.js";
@@ -17,6 +18,7 @@ document.addEventListener("submit", (event) => {
 
 // Enter in a text is that text's own button, and not the first one of the bar.
 document.addEventListener("keydown", (event) => {
+  if (isComposing(event)) return;
   const strip = event.key === "Enter" && event.target.matches("[data-bulk] input:not([type=checkbox])") && event.target.closest(".strip");
   if (!strip) return;
   event.preventDefault();

@@ -1,7 +1,7 @@
 // Labels by key: a letter goes to its set, a digit gives the label, Esc leaves the set. Only the set in use shows digits, so
 // that two sets never claim one key. On the desk each set is a form of its own; in the grid they are the bar's menu.
 import { getFragment, post, Refusal } from "./net.js";
-import { onKey } from "./keys.js";
+import { onKey, typedName } from "./keys.js";
 import { toast } from "./toast.js";
 
 const menu = () => document.querySelector("[data-labels-menu]");
@@ -17,7 +17,8 @@ function use(strip) {
 
 onKey((event, name) => {
   const strip = inUse();
-  const digit = /^[0-9]$/.test(name) && strip?.querySelector(`[data-digit="${name}"]`);
+  const typed = typedName(event); // labels go by what is written beside them, whatever the person's own keys are
+  const digit = /^[0-9]$/.test(typed) && strip?.querySelector(`[data-digit="${typed}"]`);
   if (digit && strip.checkVisibility()) {
     digit.click();
     return true;
@@ -28,7 +29,7 @@ onKey((event, name) => {
     if (box) box.open = false;
     return true;
   }
-  const other = /^[a-z]$/.test(name) && document.querySelector(`[data-strip][data-letter="${name}"]`);
+  const other = /^[a-z]$/.test(typed) && document.querySelector(`[data-strip][data-letter="${typed}"]`);
   if (!other || other.closest("[inert]")) return false;
   if (box) box.open = true;
   use(other);

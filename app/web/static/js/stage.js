@@ -58,7 +58,7 @@ document.addEventListener("click", (event) => {
 // Seen one to one, the photo is pulled about.
 document.addEventListener("pointerdown", (event) => {
   const plate = event.target.closest("[data-plate].close");
-  if (!plate || event.button) return;
+  if (!plate || event.button || event.pointerType === "touch") return; // a finger scrolls by itself
   event.preventDefault();
   plate.setPointerCapture(event.pointerId);
   const pull = (moved) => plate.scrollBy(-moved.movementX, -moved.movementY);
