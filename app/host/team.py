@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 from sqlalchemy import NullPool, create_engine
@@ -17,7 +16,7 @@ from app.settings import Settings
 Deed = Role | Literal["end", "enable", "delete"]
 
 
-def team(settings: Settings, email: str | None = None, deed: Deed | None = None) -> Iterator[str]:
+def team(settings: Settings, email: str | None = None, deed: Deed | None = None) -> list[str]:
     """Do what is asked, and list the team, a line for each. Raises Refused, NotFound."""
     if deed is not None and email is None:
         raise Refused("Name whom: packshot people EMAIL --owner")
@@ -37,9 +36,11 @@ def team(settings: Settings, email: str | None = None, deed: Deed | None = None)
             else:
                 people.set_role(session, None, person, deed)
         allowed = people.with_access(session)
+        lines = []
         for each in people.everybody(session):
             access: str
             access, since = each.role if each.id in allowed else "no access", ""
             if each.disabled_at is not None:
                 access, since = "disabled", f", since {each.disabled_at:%Y-%m-%d}"
-            yield f"{each.email:<32} {access:<10} {each.name}{since}"
+            lines.append(f"{each.email:<32} {access:<10} {each.name}{since}")
+    return lines  # after the commit: whoever reads only some of them has done the deed all the same
