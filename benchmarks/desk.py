@@ -188,8 +188,8 @@ def press(page: Page, wire: CDPSession, name: str, chance: random.Random, served
     print(
         f"{name:20} {len(times)} photos: p50 {p50:.0f} ms, p95 {p95:.0f} ms, limit {LIMIT_MS:.0f} ms"
         f"{'  over' if p95 > LIMIT_MS else ''}; the scripts till then p95 {moved:.0f} ms; paint by event timing p95 "
-        f"{painted:.0f} ms; processor a key: page {cpu:.0f} ms, server {of_server:.0f} ms; not there yet when asked for: "
-        f"{late}; not whole: {broken}; load {os.getloadavg()[0]:.1f}",
+        f"{painted:.0f} ms; processor a key: page {cpu:.0f} ms, server {of_server:.0f} ms; "
+        f"not there yet when asked for: {late}; not whole: {broken}; load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
     return p95 > LIMIT_MS or broken > 0
