@@ -6,7 +6,7 @@ import { isWaiting } from "./pending.js";
 import { markStrip, stamp, freshen } from "./row.js";
 
 const box = document.querySelector("[data-desk]");
-const AHEAD = 3;
+const AHEAD = 5; // as many as are held for a person
 const PAST = 5;
 const ready = new Map(); // address -> the article, built and decoded
 const coming = new Map(); // address -> the promise of it
