@@ -181,11 +181,11 @@ def test_the_intake_tells_what_came_of_each_file(client: TestClient) -> None:
 
 def test_a_caption_has_its_whole_history(client: TestClient) -> None:
     page = shown(client, "/images/2")
-    assert "3 captions" in page
+    assert "3 versions" in page
     told = [
-        f"Caption by Ana Lind · {THEN} · current {REWRITTEN}",
-        f"Caption by Ben Ode · {THEN} A product, photographed from the front.",
-        f"Caption by the facts captioner · {THEN} Orange matte backpack, front view, left of centre on a pure",
+        f"Version 3 by Ana Lind · {THEN} · from version 2 current {REWRITTEN}",
+        f"Version 2 by Ben Ode · {THEN} · from version 1 A product, photographed from the front.",
+        f"Version 1 by the facts captioner · {THEN} Orange matte backpack, front view, left of centre on a pure",
     ]
     places = [page.index(one) for one in told]
     assert places == sorted(places)
@@ -193,8 +193,8 @@ def test_a_caption_has_its_whole_history(client: TestClient) -> None:
 
 def test_a_caption_that_was_taken_back_is_no_more_than_history(client: TestClient) -> None:
     page = shown(client, "/images/8")
-    assert f"Caption by the facts captioner · {THEN} · current Orange backpack, front view, centred on a" in page
-    assert f"Caption by Ben Ode · {THEN} Words that Ben takes back." in page
+    assert f"by the facts captioner · {THEN} current Orange backpack, front view, centred on a" in page
+    assert f"by Ben Ode · {THEN} · from version 1 taken back Words that Ben takes back." in page
     assert found(client, "takes back") == set()
 
 

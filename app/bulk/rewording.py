@@ -15,8 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, any_, func, select
 from sqlalchemy.orm import Session, aliased
 
 from app.bulk.acts import Act, Did, array
-from app.captions import rules, word_lists, writing
-from app.captions.checking import READ
+from app.captions import checking, rules, word_lists, writing
 from app.captions.colour_words import meaning, words_of
 from app.captions.facts import MeasuredFacts
 from app.captions.proposing import measured_facts
@@ -25,7 +24,7 @@ from app.captions.tables import MAX_CHARACTERS, OF_KIND, CaptionText, CaptionTok
 from app.captions.token_counts import LIMITS
 from app.catalog import reading
 from app.catalog.reading import Chosen
-from app.catalog.tables import Image, Signals
+from app.catalog.tables import Image
 from app.errors import Refused
 from app.review import decisions
 from app.review.tables import Operation
@@ -215,7 +214,7 @@ def _names_a_colour(line: Rewording) -> bool:
 
 
 def _measured(session: Session, image_ids: set[int]) -> dict[int, MeasuredFacts]:
-    rows = session.execute(select(*READ).where(Signals.image_id == any_(array(sorted(image_ids))))) if image_ids else ()
+    rows = checking.rows_of(session, image_ids) if image_ids else ()
     return {row.image_id: measured_facts(row) for row in rows}
 
 

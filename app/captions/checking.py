@@ -40,6 +40,16 @@ def contradictions(row: Row[*tuple[Any, ...]], caption: str | None) -> list[Capt
     return rules.contradictions(caption, _measured(row, row if row.read_at is not None else None, row.brand))
 
 
+def rows_of(session: Session, image_ids: Collection[int]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """What `contradictions` reads of these photos, as far as they were measured."""
+    return session.execute(
+        select(*READ)
+        .join(Image, Image.id == Signals.image_id)
+        .outerjoin(Lettering, Lettering.image_id == Signals.image_id)
+        .where(Signals.image_id == any_(cast(sorted(image_ids), ARRAY(BigInteger))))
+    ).all()
+
+
 def claims(signals: Signals | None, read_text: Lettering | None, image: Image, caption: str) -> list[CaptionClaim]:
     """Everything in a text that could be held against its picture; nothing before the picture was measured."""
     return rules.claims(caption, _measured(signals, read_text, _brand_of(image))) if signals else []

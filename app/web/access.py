@@ -17,7 +17,10 @@ from app.web.security import SAFE_METHODS
 
 # Read-only routes are for everybody on the team, but these.
 _READ: Final[dict[Role, tuple[str, ...]]] = {
-    "annotator": ("/images/{image_id}/mend",),
+    "annotator": (
+        "/images/{image_id}/mend", "/catalogs/{catalog_id}/replace", "/catalogs/{catalog_id}/template",
+        "/catalogs/{catalog_id}/words",
+    ),
     "lead": ("/catalogs/{catalog_id}/freeze", "/runs/new"),
     "owner": (
         "/audit", "/audit.csv", "/storage", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal",

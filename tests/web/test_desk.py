@@ -124,7 +124,7 @@ def test_the_end_of_the_queue(client: TestClient, session: Session, photos: list
 
 
 def test_the_desk_without_photos(client: TestClient) -> None:
-    assert "No photos to review yet." in client.get("/desk").text
+    assert "No photos yet." in client.get("/desk").text
 
 
 def test_an_unknown_photo_and_an_unknown_verdict(client: TestClient, photos: list[Image]) -> None:
@@ -149,7 +149,7 @@ def test_history_shows_who_and_what(client: TestClient, session: Session, photos
     decide(session, photos[0], me, "kept")
     decide(session, photos[0], me, "rejected", "blurred")
     text = client.get(f"/images/{photos[0].id}").text
-    assert "1 caption, 2 decisions" in text
+    assert "2 decisions," in text
     assert "by Ana: blurred" in text
 
 
