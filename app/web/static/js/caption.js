@@ -28,8 +28,8 @@ function here() {
 
 // By the caption that it goes on from now: it may have been saved since it was typed.
 function keep(at) {
-  const isKept = keepDraft(keyOf(at.photo, at.kind, at.section.dataset.caption), at.text);
-  if (!isKept) say(at, "This browser keeps no draft: its storage is full or switched off.");
+  const key = keyOf(at.photo, at.kind, at.section.dataset.caption);
+  if (!keepDraft(key, at.text)) say(at, "This browser keeps no draft: its storage is full or switched off.");
   else if (at.text.value !== at.text.defaultValue) say(at, `draft saved ${now()}`);
   markDrafts();
 }
