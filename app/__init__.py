@@ -41,7 +41,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   **Caption**: text saying what an image shows, of a **kind**: the long one is meant where no kind is named, which
   models learn from; history is appended. **Captioner**: what writes captions by itself; its **asking** is how it is
   asked, a **caption run** what it answered over some photos. A **given** caption came with the photo, in a file. An
-  intake's **remark**: what it says of a metadata row or file.
+  intake's **remark**: what it says of a metadata row or file. A **sidecar**: a text file beside a photo, named like
+  it. An **import**: a file of captions that was read and shown, and then brought in or not.
 - **Queue**: photos handed out one by one to the people it was given to. **Hold**: a photo in a person's hands for a
   while. **Pass**: one person's review of it; with an **overlap** several make one each, those after the first
   **blind**. **Answer**: what came of a pass. **Known answer**: a verdict that a lead knows, asked again unseen.

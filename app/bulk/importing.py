@@ -266,7 +266,7 @@ def sentence(read: CaptionImport, shown: ImportPreview) -> str:
     parts = [f"{shown.counts[fate]:,} {word}" for fate, word in words.items() if shown.counts[fate]]
     parts += [f"{read.unknown:,} of no photo"] if read.unknown else []
     broken = read.refused - read.unknown
-    parts += [f"{broken:,} not readable"] if broken else []
+    parts += [f"{broken:,} not taken"] if broken else []
     return f"{', '.join(parts)}."
 
 

@@ -45,6 +45,8 @@ NOT_PAGES = {
     "/images/{image_id}/view", "/images/{image_id}/original", "/catalogs/{catalog_id}/map/points",
     "/catalogs/{catalog_id}/completions", "/catalogs/{catalog_id}/range", "/catalogs/{catalog_id}/tiles",
     "/catalogs/{catalog_id}/changes", "/catalogs/{catalog_id}/facets/{key}", "/operations/{operation_id}",
+    "/catalogs/{catalog_id}/captions.csv", "/catalogs/{catalog_id}/captions.jsonl",
+    "/catalogs/{catalog_id}/captions.zip", "/catalogs/{catalog_id}/label-sets/{set_id}.zip",
     "/catalogs/{catalog_id}/labels.csv", "/catalogs/{catalog_id}/labels.jsonl", "/datasets/{version_id}/card.md",
     "/images/{image_id}/evidence", "/images/{image_id}/mask",
     "/datasets/{version_id}/manifest.jsonl", "/datasets/{version_id}/exports",
