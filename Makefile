@@ -99,8 +99,9 @@ bench-gpu: $(READY) ## PRX at full size with random weights, on a CUDA device
 # The network of the masks, rebuilt from the photos that its card names, and measured beside the one in use.
 mask-network: $(READY) ## The network that finds products, trained again: a quarter of an hour, on the photos in ../shared/data
 	$(BIN)/python -m benchmarks.mask_training ../shared/data build/mask_network.onnx
-	-$(BIN)/python -m benchmarks.masks ../shared/data 150 build/mask_network.onnx
-	@echo "The network is in build; workers/signals/mask_network.onnx is a copy of such a file."
+	$(BIN)/python -m benchmarks.mask_quantised build/mask_network.onnx build/mask_quick.onnx
+	-$(BIN)/python -m benchmarks.masks ../shared/data 150 build/mask_quick.onnx
+	@echo "The network is build/mask_quick.onnx; workers/signals/mask_network.onnx is a copy of such a file."
 
 # The shipped base model, rebuilt from nothing: an hour and a half on one core.
 nano-base: $(READY) ## The shipped base model, rebuilt: an hour and a half

@@ -44,7 +44,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Queue**: photos handed out one by one to the people it was given to. **Hold**: a photo in a person's hands for a
   while. **Pass**: one person's review of it; with an **overlap** several make one each, those after the first
   **blind**. **Answer**: what came of a pass. **Known answer**: a verdict that a lead knows, asked again unseen.
-- **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Group**:
+- **Fingerprint**: keys and thumbs of an image's **frames**, by which its **near copies** are known. **Pixel hash**:
+  what all its pixels are known by, where a copy has its size. **Group**:
   duplicates in a **grade** (same bytes, pixels, photo, product); its **best** is kept, the rest **linked** to it; a
   **variant** differs in colour; **lookalikes** stand out from what is near them and so show one product. **Ruling**:
   what a person says of a group.

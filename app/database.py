@@ -86,7 +86,8 @@ def recordset(table: type[Base], rows: Sequence[Mapping[str, Any]]) -> Subquery:
     """
     types = {name: table.__table__.c[name].type for name in rows[0]}
     packed = {name for name, of in types.items() if isinstance(of, LargeBinary)}
-    given = [{name: _as_json(row[name]) for name in types} for row in rows]
+    unlike_json = [name for name, of in types.items() if isinstance(of, LargeBinary | DateTime)]
+    given = [{**row, **{name: _as_json(row[name]) for name in unlike_json}} for row in rows]
     sent = (
         func.jsonb_to_recordset(literal(given, JSONB()))
         .table_valued(*(column(name, _sent_as(of)) for name, of in types.items()))

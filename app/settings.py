@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PROJECT: Final = Path(__file__).resolve().parents[1]
 """The folder that holds `app`, `workers`, `templates`, `migrations` and `models`."""
 
+CATALOG_MEMORY_MB: Final = 200
+"""Room for every column and all codes of a million photos, with which a web process stays below 400 MB."""
 _RENAMED: Final = {"PACKSHOT_IS_PLAIN_HTTP_ALLOWED": "PACKSHOT_ALLOW_PLAIN_HTTP"}
 
 
@@ -90,6 +92,14 @@ class Settings(BaseSettings):
         le=10_000_000,
         description="Free space in MB that uploads, photos, checkpoints and samples leave on the data folder's disk, "
         "so that the database goes on.",
+    )
+    catalog_memory_mb: int = Field(
+        default=CATALOG_MEMORY_MB,
+        ge=1,
+        le=1_000_000,
+        description="What each web process keeps of catalogs in memory, in MB: columns that filters, counts and orders "
+        "ask for, and codes of how photos look. What nobody asked for longest goes first and is read again when it is "
+        "asked for; what each page asks for of the catalog shown last stays.",
     )
     upload_quota_mb: int = Field(
         default=20_480,

@@ -20,7 +20,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 from uuid import uuid4
@@ -35,6 +35,8 @@ OWN_FOLDERS = frozenset({
 KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "masks", "samples")
 _CHUNK_BYTES = 1 << 20
 _FLUSHED_AT_ONCE = 16
+# What the files of one batch may take before the disk is asked again how much is free.
+_ASKED_AHEAD_BYTES = 16 << 20
 _LEFT_BEHIND_AFTER_S = 3_600.0
 
 
@@ -61,7 +63,11 @@ class Storage:
 
     def path(self, kind: Kind, sha256: str, suffix: str) -> Path:
         """Where the file with these bytes lies, whether or not it is there. `suffix` starts with a dot."""
-        return self.root / "files" / kind / sha256[:2] / f"{sha256}{suffix}"
+        return self.root / self.place(kind, sha256, suffix)
+
+    def place(self, kind: Kind, sha256: str, suffix: str) -> str:
+        """The same, relative to the data folder, with forward slashes."""
+        return f"files/{kind}/{sha256[:2]}/{sha256}{suffix}"
 
     def put(self, kind: Kind, data: bytes, suffix: str, sha256: str = "") -> str:
         """Keep `data` and return its SHA-256 in hex, `sha256` where the caller has just made it of the very bytes.
@@ -134,48 +140,65 @@ class Storage:
 
 
 class _Together:
-    """Files on their way: written under temporary names, with the names that they get."""
+    """Files on their way: written under temporary names, with the names that they get. Paths are plain strings: of
+    three files a photo, making `Path`s of them took as long as writing them."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._root = str(storage.root)
         self._lock = threading.Lock()
-        self._temporary: dict[Path, Path] = {}
+        self._temporary: dict[str, str] = {}
+        self._may_write_bytes = 0
 
     def put(self, kind: Kind, data: bytes, suffix: str, sha256: str = "") -> str:
         sha256 = sha256 or hashlib.sha256(data).hexdigest()
-        target = self._storage.path(kind, sha256, suffix)
-        if target.exists():
+        target = f"{self._root}/{self._storage.place(kind, sha256, suffix)}"
+        with suppress(FileNotFoundError):
             # Whoever deletes files that nobody needs passes over young ones: see `app/removal/files.py`.
             os.utime(target)
             return sha256
-        self._storage.refuse_below_reserve(len(data))
-        with saying_full(target.parent), _temporary_file(target) as (file, temporary):
+        self._refuse_below_reserve(len(data))
+        with saying_full(os.path.dirname(target)), _temporary_file(target) as (file, temporary):
             file.write(data)
         with self._lock:
             same = self._temporary.setdefault(target, temporary)
         if same is not temporary:
-            temporary.unlink()
+            os.unlink(temporary)
         return sha256
 
     def name_all(self) -> None:
         """Flush the files, give them their names, and flush those."""
         with saying_full(self._storage.root):
             _flush(list(self._temporary.values()))
-            folders = {target.parent for target in self._temporary}
-            for target in list(self._temporary):
+            folders = {os.path.dirname(target) for target in self._temporary}
+            for target, temporary in list(self._temporary.items()):
                 # Young from now on: a batch may have taken long, and whoever deletes passes over young files.
-                os.utime(self._temporary[target])
-                self._temporary[target].replace(target)
+                os.utime(temporary)
+                os.replace(temporary, target)
                 del self._temporary[target]
             _flush(list(folders))
 
     def drop_rest(self) -> None:
         """Delete what has no name yet."""
         for temporary in self._temporary.values():
-            temporary.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+    def _refuse_below_reserve(self, wanted_bytes: int) -> None:
+        """As the storage's, asking the disk once for many small files."""
+        with self._lock:
+            if wanted_bytes > self._may_write_bytes:
+                ahead_bytes = max(wanted_bytes, _ASKED_AHEAD_BYTES)
+                try:
+                    self._storage.refuse_below_reserve(ahead_bytes)
+                except DiskFull:
+                    self._storage.refuse_below_reserve(wanted_bytes)
+                    ahead_bytes = wanted_bytes
+                self._may_write_bytes = ahead_bytes
+            self._may_write_bytes -= wanted_bytes
 
 
-def _flush(paths: Sequence[Path]) -> None:
+def _flush(paths: Sequence[str]) -> None:
     """Flush files or folders; of several, some at once: a journal writes down together what waits for it together."""
     if len(paths) <= 1:
         for path in paths:
@@ -209,7 +232,7 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def saying_full(folder: Path) -> Iterator[None]:
+def saying_full(folder: Path | str) -> Iterator[None]:
     """Raises DiskFull with a sentence where what is written below `folder` finds the disk full."""
     try:
         yield
@@ -225,36 +248,37 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 
     Raises DiskFull with a sentence.
     """
-    with saying_full(target.parent), _temporary_file(target) as (file, temporary):
+    with saying_full(target.parent), _temporary_file(str(target)) as (file, temporary):
         yield file
         file.flush()
         os.fsync(file.fileno())
-        temporary.replace(target)
+        os.replace(temporary, target)
         fsync(target.parent)
 
 
 @contextmanager
-def _temporary_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
+def _temporary_file(target: str) -> Iterator[tuple[BinaryIO, str]]:
     """A file beside `target` under a name that nobody reads, with its path; gone where the block raises."""
-    temporary = target.with_name(f".{uuid4().hex}.part")
+    temporary = f"{os.path.dirname(target)}/.{uuid4().hex}.part"
     try:
         with os.fdopen(_created(temporary), "wb") as file:
             yield file, temporary
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 
-def _created(file: Path) -> int:
+def _created(file: str) -> int:
     """A descriptor of a new file, for this user alone, whose folder may be new too."""
     try:
         return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileNotFoundError:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
         return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
-def fsync(path: Path) -> None:
+def fsync(path: Path | str) -> None:
     """Make a file, or the names in a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -30,6 +30,22 @@ _SIZES: Final = ((1600, 2132), (1200, 1200), (3000, 2000), (1024, 1536), (2400, 
 _SEEN: Final = "2026-11-01 12:00:00+00"
 _NULL: Final = r"\N"
 # What is measured, and how many of its places are kept: the same as `workers/signals` keeps.
+_SPACE: Final = (
+    "insert into embedding_space (id, model, revision, preprocessing, dimensions, reads_words, coded_photos)"
+    " values (1, 'drawn', '1', 'none', 64, false, 100000000)",
+    "select setval(pg_get_serial_sequence('embedding_space', 'id'), 1)",
+    "insert into look_axis (space_id, number, axis, bound) select 1, n,"
+    " array(select sin(n * 12.9898 + k * 78.233)::real from generate_series(1, 64) as k)::halfvec, 0"
+    " from generate_series(0, 511) as n",
+)
+_LOOKS: Final = (
+    "insert into embedding (image_id, catalog_id, space_id, vector, made_at) select n, 1, 1,"
+    " (array[n % 97 + 1, n % 31 + 1, n % 13 - 5, n % 7] || array_fill(0.5, array[60]))::halfvec, now()"
+    " from generate_series(cast(:first as int), :last) as n",
+    "insert into look_code (image_id, catalog_id, space_id, code) select n, 1, 1,"
+    " ('x' || md5(n || 'a') || md5(n || 'b') || md5(n || 'c') || md5(n || 'd'))::bit(512)"
+    " from generate_series(cast(:first as int), :last) as n",
+)
 _MEASURED: Final[dict[str, Callable[[random.Random], str]]] = {
     "sharpness": lambda draw: f"{draw.betavariate(4, 3):.4f}",
     "fill": lambda draw: f"{draw.betavariate(8, 2):.4f}",
@@ -99,6 +115,18 @@ def fill(engine: Engine, count: int, after: int = 0) -> None:
         connection.execute(text("select setval(pg_get_serial_sequence('image', 'id'), :last)"), last)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("vacuum analyze"))
+
+
+def fill_looks(engine: Engine, count: int, after: int = 0) -> None:
+    """Vectors of 64 numbers and codes for `count` photos behind photo `after`: for what searching costs, not finds."""
+    with engine.begin() as connection:
+        connection.execute(text("set local session_replication_role = replica"))
+        for statement in () if after else _SPACE:
+            connection.execute(text(statement))
+        for statement in _LOOKS:
+            connection.execute(text(statement), {"first": after + 1, "last": after + count})
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("vacuum analyze embedding, look_code"))
 
 
 def _begin(engine: Engine) -> None:

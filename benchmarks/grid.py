@@ -42,7 +42,7 @@ from app.selection.query import parse
 from app.settings import Settings
 from app.web import security
 from app.web.main import create_app
-from benchmarks.catalog_rows import fill
+from benchmarks.catalog_rows import fill, fill_looks
 from benchmarks.figures import Figures
 
 FILTERS = (
@@ -62,21 +62,32 @@ PROCESSES = 4
 STARTS_WITHIN_S = 600
 RULED_BATCHES = 10
 ADDRESS = "http://127.0.0.1"
-# A web process that reads a catalog's columns: its memory in MB without them, with those of the grid, with all.
+# A web process that reads a catalog: its memory in MB without it, with what the grid asks for, with every column that
+# anything asks for, with the codes of how photos look, labels and answers of broad words beside, and at most meanwhile.
 WEB_PROCESS = """
-import sys, psutil
+import re, sys, psutil
 from pathlib import Path
+from sqlalchemy.orm import Session
 from app.settings import Settings
 from app.web.main import create_app
+from app.selection import browse
 from app.selection.columns.memory import kept_catalogs
-from app.selection.columns.shape import SHAPES
+from app.selection.columns.shape import SHAPES, TOGETHER
+from app.selection.query import parse
 app, process, taken = create_app(Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[2])), psutil.Process(), []
 kept = kept_catalogs(app.state.engine)
 taken.append(process.memory_info().rss >> 20)
 kept.load(1)
 taken.append(process.memory_info().rss >> 20)
-kept.read_more(1, list(SHAPES))
+kept.read_more(1, [name for name, shape in SHAPES.items() if shape not in TOGETHER])
 taken.append(process.memory_info().rss >> 20)
+for query, sort in (("", "alike:similar:1"), ("label:none", "name"), ("daylight", "newest"), ("white", "largest")):
+    for _ in range(2):
+        with Session(app.state.engine) as session:
+            browse.page(session, parse(query, 1), sort)
+        kept.settle()
+taken.append(process.memory_info().rss >> 20)
+taken.append(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10)
 print(*taken)
 """
 TURNS = 8
@@ -101,6 +112,7 @@ def measure(engine: Engine, counts: list[int], is_filled: bool) -> None:
         if before or not is_filled:
             began = time.perf_counter()
             fill(engine, count - before, before)
+            fill_looks(engine, count - before, before)
             print(f"filled with {count - before:,} made-up photos in {time.perf_counter() - began:.0f} s")
         larger = report(engine, count)
         if figures is not None:
@@ -196,11 +208,12 @@ def at_the_start(engine: Engine, count: int) -> None:
         if any(process.returncode for process in started):
             raise RuntimeError("A web process failed.")
         spent = time.perf_counter() - began
-    empty, shown, every = (max(column) for column in zip(*taken, strict=True))
-    over = "  over" if every > MEMORY_MB and count <= MEMORY_OF else ""
+    empty, shown, every, together, most = (max(column) for column in zip(*taken, strict=True))
+    over = "  over" if most > MEMORY_MB and count <= MEMORY_OF else ""
     print(
         f"{PROCESSES} web processes at once, the largest: {empty} MB without a catalog, {shown} MB with what the grid "
-        f"asks for, {every} MB with every column, limit {MEMORY_MB} for a million{over}; {spent:.1f} s"
+        f"asks for, {every} MB with every column, {together} MB with codes of looks, labels and broad words too, "
+        f"{most} MB at most on the way, limit {MEMORY_MB} for a million{over}; {spent:.1f} s"
     )
 
 

@@ -81,7 +81,7 @@ def test_files_are_flushed_before_they_have_their_names_and_folders_after(
 ) -> None:
     """A power cut never leaves a name without its bytes."""
     flushed: list[tuple[bool, set[str]]] = []
-    monkeypatch.setattr(storage_module, "fsync", lambda path: flushed.append((path.is_file(), kept(tmp_path))))
+    monkeypatch.setattr(storage_module, "fsync", lambda path: flushed.append((Path(path).is_file(), kept(tmp_path))))
     with Storage(tmp_path).together() as files:
         names = {f"{files.put('thumbs', data, '.jpg')}.jpg" for data in SOME}
     folders = {name[:2] for name in names}
@@ -92,6 +92,16 @@ def test_a_disk_that_is_nearly_full_keeps_nothing_more(tmp_path: Path) -> None:
     with pytest.raises(DiskFull), Storage(tmp_path, reserve_bytes=1 << 60).together() as files:
         files.put("thumbs", b"1", ".jpg")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_disk_is_asked_once_for_many_small_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(Storage, "refuse_below_reserve", lambda _, wanted_bytes=0: asked.append(wanted_bytes))
+    with Storage(tmp_path).together() as files:
+        for data in SOME:
+            files.put("thumbs", data, ".jpg")
+        files.put("originals", bytes(20 << 20), ".jpg")
+    assert asked == [16 << 20, 20 << 20], "and again for what is more than was asked for"
 
 
 def test_what_killed_writers_left_behind_is_found_once_it_is_old(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from app import broker, jobs
 from app.captions import token_counts
-from app.catalog import embeddings
+from app.catalog import embeddings, pixel_hashes
 from app.database import engine_for, transaction
 from app.selection import changes, counting
 from app.settings import Settings
@@ -49,6 +49,7 @@ def begin(engine: Engine, settings: Settings) -> None:
     try:
         with transaction(engine) as session:
             embeddings.request_codes(session, settings)
+            pixel_hashes.request_due(session)
     except OperationalError as error:
         log.warning("The database does not answer: %s", str(error.orig).split("\n")[0])
 

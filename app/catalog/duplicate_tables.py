@@ -48,6 +48,20 @@ class LookPair(Base):
     margin: Mapped[float]
 
 
+class PixelHash(Base):
+    """What the pixels of a photo are known by, where it was compared with a near copy of its size.
+
+    `sha256` is of the picture in the file `render_path`, as `app/intake/pixels.py` says. It counts while the photo
+    shows that file: one that was mended since has no hash.
+    """
+
+    __tablename__ = "pixel_hash"
+
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
+    render_path: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(Text)
+
+
 class DuplicateGroup(Base):
     """Photos that belong together, in one of the grades `pixels`, `photo`, `product`, known by their members.
 

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from app.catalog import grouping, look_pairs, reading
 from app.catalog.copies import Match
-from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember, PixelHash
 from app.catalog.grouping import CRITERIA, PRODUCT_AT_MOST, Contender, Criterion, Edge, KnownPair, PhotoGroup
+from app.catalog.pixel_hashes import IS_HASHED, shared
 from app.catalog.tables import Image, Lettering, Signals
 from app.database import Base
 
@@ -107,13 +108,14 @@ def photos_of(session: Session, image_ids: Collection[int]) -> list[Contender]:
     chosen = any_(cast(sorted(image_ids), ARRAY(BigInteger)))
     rows = session.execute(
         select(
-            Image.id, Image.view_sha256, Image.width_px, Image.height_px, Image.size_bytes, Image.product_key,
+            Image.id, PixelHash.sha256, Image.width_px, Image.height_px, Image.size_bytes, Image.product_key,
             Signals.is_cropped, Signals.sharpness, Signals.fill, Signals.subject_lab, Signals.detail,
             Signals.blockiness, Signals.border, func.coalesce(Lettering.place == "beside", False),
             Image.format.in_(("PNG", "TIFF", "BMP")),
         )
         .outerjoin(Signals, Signals.image_id == Image.id)
         .outerjoin(Lettering, Lettering.image_id == Image.id)
+        .outerjoin(PixelHash, IS_HASHED)
         .where(Image.id == chosen)
         .order_by(Image.id)
     )  # fmt: skip
@@ -135,18 +137,19 @@ def pairs_of(session: Session, catalog_id: int, image_ids: Collection[int] | Non
 def current_groups(
     session: Session, catalog_id: int, apart: Collection[Edge], criteria: Sequence[Criterion] = CRITERIA
 ) -> list[PhotoGroup]:
-    """The groups that a catalog has by its pairs, pictures, products and looks."""
+    """The groups that a catalog has by its pairs, pixels, products and looks."""
     pairs, looks = pairs_of(session, catalog_id), look_pairs.pairs_of(session, catalog_id)
     wanted = {number for pair in pairs for number in (pair.first_id, pair.second_id)}
     wanted.update(number for look in looks for number in (look.first_id, look.second_id))
-    for columns, most in (((Image.view_sha256, Image.width_px, Image.height_px), None), ((Image.product_key,), True)):
-        of = [Image.catalog_id == catalog_id, *(column.is_not(None) for column in columns)]
-        count = func.count()
-        shared = select(func.array_agg(Image.id)).where(*of).group_by(*columns).having(count > 1)
-        if most:
-            # Copies among them stand for one; what then still is too many is no product.
-            shared = shared.having(count <= 3 * PRODUCT_AT_MOST)
-        wanted.update(number for numbers in session.scalars(shared) for number in numbers)
+    # Copies among the photos of a product stand for one; what then still is too many is no product.
+    of_product = (
+        select(func.array_agg(Image.id))
+        .where(Image.catalog_id == catalog_id, Image.product_key.is_not(None))
+        .group_by(Image.product_key)
+        .having(func.count() > 1, func.count() <= 3 * PRODUCT_AT_MOST)
+    )
+    for together in (of_product, shared(catalog_id)):
+        wanted.update(number for numbers in session.scalars(together) for number in numbers)
     wanted = reading.held(session, wanted)
     photos = [photo for some in _batches(sorted(wanted)) for photo in photos_of(session, some)]
     return grouping.groups(photos, pairs, apart, looks, criteria)
@@ -154,12 +157,17 @@ def current_groups(
 
 def keep(session: Session, catalog_id: int, groups: Sequence[PhotoGroup], ruled_ids: Collection[int]) -> None:
     """Make the catalog's groups these. A group that is there already stays; one that is gone, too, where a person
-    ruled on it (`ruled_ids`), but is no longer current."""
+    ruled on it (`ruled_ids`), but is no longer current. One whose photos are now known to be of the same pixels, or
+    not to be, stays too: what was said of it is said of these photos."""
     there = {
         (group.grade, group.members_hash): group
         for group in session.scalars(select(DuplicateGroup).where(DuplicateGroup.catalog_id == catalog_id))
     }
     wanted = {(group.grade, group.members_hash): group for group in groups}
+    for grade, before in (("pixels", "photo"), ("photo", "pixels")):
+        for key in [key for key in wanted if key[0] == grade and key not in there]:
+            if (old := there.pop((before, key[1]), None)) is not None:
+                old.grade, there[key] = grade, old
     gone = [old for key, old in there.items() if key not in wanted]
     for old in gone:
         old.is_current = False

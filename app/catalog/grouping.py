@@ -1,9 +1,9 @@
 """Groups of duplicates: what of a catalog belongs together, in which grade, and which photo of each group is the best.
 
-Grades, from the closest: `pixels`, the same picture in two files; `photo`, one photo saved again, made smaller, cut,
-bordered, turned or mirrored; `product`, other photos of one product, by what the catalog says or by how they look, of
-which colour variants stay apart. (Files of the
-same bytes never become two photos: take-in notes the second name.) A photo is in one group of pixels or photo at most,
+Grades, from the closest: `pixels`, one picture in two files, equal pixel for pixel; `photo`, one photo saved again,
+made smaller, cut, bordered, turned or mirrored; `product`, other photos of one product, by what the catalog says or by
+how they look, of which colour variants stay apart. (Files of the same bytes never become two photos: take-in notes the
+second name.) A photo is in one group of pixels or photo at most,
 and its best one stands for them in the group of the product. Pure; the tables are kept by `duplicates.py`.
 """
 
@@ -33,7 +33,8 @@ CRITERIA: Final[tuple[Criterion, ...]] = (
 REASONS: Final = (*CRITERIA, "first")
 # How a photo may differ from the best one.
 DIFFERENCES: Final = (
-    "mirrored", "turned", "cropped", "bordered", "smaller", "larger", "recompressed", "copy", "looks alike",
+    "mirrored", "turned", "cropped", "bordered", "smaller", "larger", "recompressed", "same pixels", "copy",
+    "looks alike",
 )  # fmt: skip
 # CIE 1976 difference of the subjects' colours above which photos of a product show variants.
 VARIANT_DELTA_E: Final = 12.0
@@ -60,11 +61,12 @@ SQUARES_ARE_DETAIL: Final = 0.24
 class Contender:
     """What the choice of the best and the groups need to know of a photo. None: not measured, or cannot be told.
 
-    `is_marked`: text stands beside the product, as a watermark does.
+    `pixels_hash` is the same for photos that are the same pixel for pixel, None where nobody has looked. `is_marked`:
+    text stands beside the product, as a watermark does.
     """
 
     image_id: int
-    pixels_hash: str
+    pixels_hash: str | None
     width_px: int
     height_px: int
     size_bytes: int
@@ -142,12 +144,14 @@ def groups(
     by_edge = {(pair.first_id, pair.second_id): pair for pair in pairs}
     copies = [edge for edge, pair in by_edge.items() if not pair.is_variant]
     kept_apart = set(apart)
-    of_pixels = list(_cliques(photos, lambda photo: f"{photo.pixels_hash} {photo.width_px} {photo.height_px}"))
+    hashed = [photo for photo in photos if photo.pixels_hash is not None]
+    of_pixels = list(_cliques(hashed, lambda photo: str(photo.pixels_hash)))
     made: list[PhotoGroup] = []
     stands_for = {number: number for number in known}
     for members in _joined(known, [*copies, *of_pixels], kept_apart):
         some = [known[number] for number in members]
-        grade: Grade = "pixels" if len({photo.pixels_hash for photo in some}) == 1 else "photo"
+        is_same = some[0].pixels_hash is not None and len({photo.pixels_hash for photo in some}) == 1
+        grade: Grade = "pixels" if is_same else "photo"
         group = _ranked(grade, some, by_edge, criteria)
         made.append(group)
         stands_for.update((number, group.members[0].image_id) for number in members)
@@ -256,7 +260,14 @@ def best_of(
         lacks = {photo.image_id: int(bool(photo.is_cropped)) + int(_is_bordered(photo)) for photo in photos}
     else:
         lacks = _lacking({photo.image_id: photo for photo in photos}, pairs) if grade == "photo" else {}
-    figures = {photo.image_id: _figures(grade, photo, photos, lacks) for photo in photos}
+    # Photos of the same pixels are one picture, measured once, and lost what the most compressed of them has lost.
+    same: dict[str, list[Contender]] = defaultdict(list)
+    for photo in sorted(photos, key=lambda photo: photo.image_id):
+        same[photo.pixels_hash or str(photo.image_id)].append(photo)
+    figures: dict[int, dict[Criterion, float]] = {}
+    for those_same in same.values():
+        figure = _figures(grade, those_same[0], min(photo.room for photo in those_same), photos, lacks)
+        figures.update((photo.image_id, figure) for photo in those_same)
     left = list(those)
     for criterion in criteria:
         top = max(figures[number][criterion] for number in left)
@@ -284,10 +295,10 @@ def _ranked(
 
 
 def _figures(
-    grade: Grade, photo: Contender, group: Sequence[Contender], lacks: Mapping[int, int]
+    grade: Grade, photo: Contender, room: float, group: Sequence[Contender], lacks: Mapping[int, int]
 ) -> dict[Criterion, float]:
     """How good a photo is by each criterion, as whole steps or, where a tie is a share, in their own size."""
-    # The same pixels are the same, however much room they take; what is not known is no fault.
+    # What is not known is no fault.
     is_copy = grade == "photo"
     most_blocks = max((other.blockiness or 0.0 for other in group), default=0.0)
     fewest = min((other.blockiness for other in group if other.blockiness is not None), default=0.0)
@@ -298,7 +309,7 @@ def _figures(
         "unmarked": -float(photo.is_marked),
         "not enlarged": -float(_is_enlarged(grade, photo, group)),
         "largest": float(max(photo.width_px, photo.height_px)) * ((photo.fill or 1.0) if uses_fill else 1.0),
-        "least compressed": 0.0 if grade == "pixels" else photo.room / (1000.0 if is_blocky else 1.0),
+        "least compressed": room / (1000.0 if is_blocky else 1.0),
         "sharpest": photo.sharpness or 0.0,
     }
 
@@ -308,7 +319,7 @@ def _is_bordered(photo: Contender) -> bool:
 
 
 def _is_enlarged(grade: Grade, photo: Contender, group: Sequence[Contender]) -> bool:
-    if photo.detail is None or grade == "pixels":
+    if photo.detail is None:
         return False
     if grade == "product":
         return photo.detail < ENLARGED_ALONE
@@ -365,8 +376,11 @@ def _member(grade: Grade, photo: Contender, best: Contender, pairs: Mapping[Edge
         return GroupMember(photo.image_id, () if is_named or is_variant else ("looks alike",), None, is_variant)
     if grade == "pixels":
         return GroupMember(photo.image_id, (), 0.0)
-    differs = []
-    if pair is not None:
+    differs: list[str | None] = []
+    is_same = photo.pixels_hash is not None and photo.pixels_hash == best.pixels_hash
+    if is_same:
+        differs.append("same pixels")
+    elif pair is not None:
         turned = {0: None, 1: "mirrored", 2: "mirrored", 3: "turned", 4: "mirrored", 7: "mirrored"}
         differs.append(turned.get(pair.pose, "turned"))
         both = {number.image_id: number for number in (photo, best)}
@@ -376,7 +390,7 @@ def _member(grade: Grade, photo: Contender, best: Contender, pairs: Mapping[Edge
         differs.append("smaller")
     if shares[0] > shares[1] * (1 + 2 * TIE) and "bordered" not in differs:
         differs.append("larger")
-    if photo.room < 0.9 * best.room:
+    if not is_same and photo.room < 0.9 * best.room:
         differs.append("recompressed")
     words = tuple(word for word in differs if word) or ("copy",)
     return GroupMember(photo.image_id, words, pair.rest if pair is not None else None)

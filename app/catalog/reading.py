@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, ColumnElement, Select, any_, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, any_, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -48,7 +48,9 @@ def is_removed(session: Session, catalog_id: int) -> bool:
 
 def removed(session: Session, catalog_id: int, sha256s: Collection[str]) -> dict[str, RemovedPhoto]:
     """Which of these bytes an owner removed from a catalog, so that nobody takes them in again."""
-    query = select(RemovedPhoto).where(RemovedPhoto.catalog_id == catalog_id, RemovedPhoto.sha256.in_(sha256s))
+    query = select(RemovedPhoto).where(
+        RemovedPhoto.catalog_id == catalog_id, RemovedPhoto.sha256 == any_(cast(sorted(sha256s), ARRAY(Text)))
+    )
     return {row.sha256: row for row in session.scalars(query)}
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, Final
 
 from app.exports.members import Outgoing
 from app.exports.shards import ExportPhoto, Shard, Wish
 from app.exports.webdataset import configured
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # The hub's viewer reads a row group whole, and refuses those over some 286 MiB (huggingface/dataset-viewer#1771).
 GROUP_PHOTOS: Final = 100
@@ -27,6 +27,9 @@ _YES_NO: Final = ("mended",)
 
 
 def _schema() -> pa.Schema:
+    # Only who writes the format needs it, and the web process, which lists formats, is spared 30 MB.
+    import pyarrow as pa
+
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     fields = [("image", image), ("text", pa.string())]
     fields += [(name, pa.string()) for name in _TEXTS] + [(name, pa.int32()) for name in _NUMBERS]
@@ -51,6 +54,9 @@ class Parquet:
 
     def write(self, path: Path, photos: Iterator[ExportPhoto]) -> None:
         """Write the file, row group by row group."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         schema = _schema()
         rows: list[dict[str, Any]] = []
         size_bytes = 0

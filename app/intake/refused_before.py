@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, any_, cast, delete, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from app.catalog.tables import Intake, SourceFile
@@ -18,7 +18,7 @@ def left_out(session: Session, catalog_id: int, keys: Sequence[Key]) -> set[Key]
     query = select(SourceFile.file_name, SourceFile.sha256).where(
         SourceFile.catalog_id == catalog_id,
         SourceFile.outcome == "left_out",
-        tuple_(SourceFile.file_name, SourceFile.sha256).in_(keys),
+        tuple_(SourceFile.file_name, SourceFile.sha256).in_(_unnested(keys)),
     )
     return {(row.file_name, row.sha256) for row in session.execute(query)}
 
@@ -36,10 +36,19 @@ def forget_replaced(session: Session, intake_id: int, keys: Sequence[Key]) -> No
         delete(SourceFile).where(
             SourceFile.catalog_id == now.catalog_id,
             SourceFile.outcome == "refused",
-            SourceFile.file_name.in_([name for name, _ in keys]),
-            tuple_(SourceFile.file_name, SourceFile.sha256).not_in(keys),
+            SourceFile.file_name == any_(_texts([name for name, _ in keys])),
+            tuple_(SourceFile.file_name, SourceFile.sha256).not_in(_unnested(keys)),
             SourceFile.intake_id.in_(
                 select(earlier.id).where(earlier.catalog_id == now.catalog_id, earlier.folder == now.folder)
             ),
         )
     )
+
+
+def _unnested(keys: Sequence[Key]) -> Select[tuple[str, str]]:
+    """The keys as rows. Two arrays are sent: a parameter for each name and hash took longer to write than to ask."""
+    return select(*(func.unnest(_texts([key[at] for key in keys])) for at in (0, 1)))
+
+
+def _texts(values: Sequence[str]) -> ColumnElement[Sequence[str]]:
+    return cast(list(values), ARRAY(Text))

@@ -12,13 +12,12 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, select, update
+from sqlalchemy import ARRAY, Text, any_, cast, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -41,9 +40,6 @@ log = logging.getLogger(__name__)
 BATCH: Final = 96
 # A batch ends early where its files are large: they are held from when they are read until they are kept.
 BATCH_BYTES: Final = 64 * 1024 * 1024
-# While one thread waits for a disk to flush, another decodes: Pillow does both without the interpreter lock. More than
-# two would take the cores of other workers, of which there is one a core.
-THREADS: Final = 2
 # Photos from the web that are waited for at once, and how often a sign of life is given meanwhile.
 FETCHES: Final = 6
 BEAT_S: Final = 10.0
@@ -115,7 +111,7 @@ def take_share(
         catalog_id = ingest.get(session, share.intake_id).catalog_id
     memory.share_one_heap()
     done = 0
-    with ThreadPoolExecutor(THREADS) as pool, Opener(fetch) as opener:
+    with Opener(fetch) as opener:
         for batch in _batches(opener, rows, tell):
             with begin() as session:
                 batch = _without_left_out(session, catalog_id, batch)
@@ -125,8 +121,9 @@ def take_share(
             known = {key: row for key, row in known.items() if row.is_whole(storage)}
             fresh = {read.sha256: read for read in reversed(batch) if read.reason is None and read.sha256 not in known}
             with storage.together() as files:
-                keep = partial(_keep, storage, files, max_megapixels, measuring)
-                list(pool.map(keep, fresh.values()))
+                # By one thread: there is a worker a core, and two of one spent 1 ms a photo on waiting for each other.
+                for read in fresh.values():
+                    _keep(storage, files, max_megapixels, measuring, read)
             for read in batch:
                 # The same bytes under another name are refused for the same reason.
                 same = fresh.get(read.sha256, read)
@@ -236,9 +233,9 @@ def _keep(storage: Storage, files: Keeper, max_megapixels: int, measuring: Measu
                 read.thumb_sha256 = put_thumb(files, seen)
             return
         suffix = SUFFIXES[picture.format]
-        shown = storage.path("originals", files.put("originals", read.data, suffix, read.sha256), suffix)
+        shown = storage.place("originals", files.put("originals", read.data, suffix, read.sha256), suffix)
         if picture.render is not None:
-            shown = storage.path("renders", files.put("renders", picture.render, ".png"), ".png")
+            shown = storage.place("renders", files.put("renders", picture.render, ".png"), ".png")
         if measuring is not None:
             read.measured = _measured(measuring, picture.view_pixels, read.row.name)
         read.columns = {
@@ -252,7 +249,7 @@ def _keep(storage: Storage, files: Keeper, max_megapixels: int, measuring: Measu
             "had_profile": picture.had_profile,
             "was_turned": picture.was_turned,
             "notes": list(picture.notes),
-            "render_path": shown.relative_to(storage.root).as_posix(),
+            "render_path": shown,
             "thumb_sha256": put_thumb(files, picture.thumb),
             "view_sha256": put_view(files, picture.view),
         }
@@ -287,11 +284,12 @@ class _Known:
 
 def _known(session: Session, catalog_id: int, batch: Iterable[_Read]) -> dict[str, _Known]:
     """The catalog's images by SHA-256, of those among the files."""
+    chosen = sorted({read.sha256 for read in batch if read.reason is None})
     query = select(
         Image.sha256, Image.id, Image.intake_id, Image.file_name, Image.render_path, Image.thumb_sha256,
         Image.view_sha256, Image.mend_id,
     ).where(
-        Image.catalog_id == catalog_id, Image.sha256.in_({read.sha256 for read in batch if read.reason is None})
+        Image.catalog_id == catalog_id, Image.sha256 == any_(cast(chosen, ARRAY(Text)))
     )  # fmt: skip
     return {row[0]: _Known(*row[1:]) for row in session.execute(query)}
 

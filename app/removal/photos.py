@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, aliased
 from app import audit, jobs
 from app.captions.tables import Caption
 from app.catalog import mends, reading
-from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember
+from app.catalog.duplicate_tables import CopyPair, DuplicateGroup, DuplicateMember, PixelHash
 from app.catalog.mend_tables import Mend
 from app.catalog.tables import Catalog, Embedding, Image, Intake, Lettering, MapSet, RemovedPhoto, SourceFile
 from app.database import utc_now
@@ -224,7 +224,7 @@ def _forget_rulings(session: Session, image_ids: Collection[int]) -> None:
 
 def _hide(session: Session, image_ids: Collection[int]) -> None:
     """Photos that versions hold are found no more: by their looks or words, as copies, in groups or on a map."""
-    for table in (Embedding, Lettering, DuplicateMember, Labelling):
+    for table in (Embedding, Lettering, DuplicateMember, PixelHash, Labelling):
         session.execute(delete(table).where(table.image_id.in_(image_ids)))
     session.execute(delete(CopyPair).where(or_(CopyPair.first_id.in_(image_ids), CopyPair.second_id.in_(image_ids))))
     # Without its best photo a group is made anew, as is one of which a single photo is left.

@@ -109,8 +109,8 @@ def _histograms_in_columns(held: CatalogInMemory, link: Connection) -> dict[str,
     held.ready(link, _RULED)
     counts = {}
     for name, limit in LIMITS.items():
-        measured = held.measured(link, getattr(PhotoIndex, limit.signal))
-        counts[name] = tuple(measured.bars(None, partial(_steps, highest=limit.highest), BINS))
+        column = getattr(PhotoIndex, limit.signal)
+        counts[name] = tuple(held.bars(link, column, None, partial(_steps, highest=limit.highest), BINS))
     return counts
 
 

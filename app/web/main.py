@@ -23,6 +23,7 @@ from app.catalog.tables import Image
 from app.database import engine_for
 from app.people import may_act_for as may
 from app.selection.browse import Tile
+from app.selection.columns.memory import kept_catalogs
 from app.settings import PROJECT, Settings
 from app.storage import Storage
 from app.web import access, errors, formats, middleware, pages, security
@@ -127,6 +128,7 @@ def create_app(settings: Settings) -> FastAPI:
     engine = engine_for(settings.database_url)
     app.state.settings = settings
     app.state.engine = engine
+    kept_catalogs(engine).most_bytes = settings.catalog_memory_mb << 20
     app.state.sessions = lambda: Session(engine, expire_on_commit=False)
     app.state.redis_url = settings.redis_url
     app.state.storage = Storage(settings.data_dir, settings.disk_reserve_bytes)

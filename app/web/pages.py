@@ -17,7 +17,8 @@ from app.cycles import clock as cycle_clock
 from app.cycles.clock import CycleClock
 from app.people import Person
 from app.settings import Settings
-from app.web import security
+from app.web import leading, security
+from app.web.leading import Receipt
 
 THEMES: Final = ("light", "dark")
 
@@ -45,7 +46,8 @@ PLACES: Final = (
 
 @dataclass(frozen=True)
 class Shell:
-    """Rail, top bar and head of a page. `person` and `clock` are None where there is none."""
+    """Rail, top bar and head of a page. `person` and `clock` are None where there is none; so is `said`, what the form
+    that led here did."""
 
     person: Person | None
     csrf: str
@@ -54,6 +56,7 @@ class Shell:
     here: Place | None
     clock: CycleClock | None
     path: str
+    said: Receipt | None = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,12 @@ class Renderer:
     ) -> HTMLResponse:
         """A whole page. `context` is a dataclass; the template sees its fields by name."""
         clock = cycle_clock.read(self.session, self.settings)
-        around = {"shell": shell(self.request, clock)}
-        return render(self.request, template, fields_of(context) | around, status, headers)
+        said = leading.said_before(self.request)
+        around = {"shell": dataclasses.replace(shell(self.request, clock), said=said)}
+        response = render(self.request, template, fields_of(context) | around, status, headers)
+        if said is not None:
+            leading.forget(response, self.settings)
+        return response
 
     def fragment(
         self, template: str, context: Any = None, status: int = 200, headers: dict[str, str] | None = None

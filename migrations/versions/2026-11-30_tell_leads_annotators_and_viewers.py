@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from alembic import op
 
 revision: str = "e3b95f0c71d2"
-down_revision: str | None = "7d1f30c2a9be"
+down_revision: str | None = "9d41f7c2a06b"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from app.catalog.tables import Catalog, Image
 from app.database import transaction
@@ -70,6 +71,46 @@ def test_only_what_is_near_is_in_the_page_and_the_scroll_bar_tells_the_place(lon
         "(all) => all.map((tile) => [tile.dataset.place, tile.dataset.tile])"
     )
     assert all(long.ids[int(place) - 1] == int(photo) for place, photo in shown)
+
+
+def test_what_is_scrolled_past_is_not_asked_for(long: Long) -> None:
+    """The first answer never comes; whoever scrolls on waits for it no more, and sees trays until photos come."""
+    page, asked, stopped, held = long.page, list[tuple[int, int]](), list[str](), list[Route]()
+    page.route("**/tiles?*", lambda route: held.append(route) if not held else route.continue_())
+    page.on("request", lambda request: asked.extend(places_asked(request.url)))
+    page.on("requestfailed", lambda request: stopped.append(request.url))
+    long.scroll(0.3)
+    wait_for(page, lambda: bool(held))
+    assert "linear-gradient" in page.locator("[data-below]").evaluate("(floor) => getComputedStyle(floor).background")
+    # At once, as a wheel that spins: the clock of the page stands still meanwhile.
+    page.locator("[data-grid]").evaluate(
+        """(grid) => {
+            for (let step = 31; step <= 80; step += 1) {
+                grid.scrollTop = (step / 100) * (grid.scrollHeight - grid.clientHeight);
+                grid.dispatchEvent(new Event("scroll"));
+            }
+        }"""
+    )
+    wait_for(page, lambda: abs(middle(long) - 0.8 * COUNT) < 60)
+    assert stopped == [held[0].request.url]
+    first, second, *others = asked
+    assert first[0] < 0.35 * COUNT and first[1] - first[0] < 119, "the rows that are seen, which are fewer than a page"
+    assert second[0] <= middle(long) <= second[1], "the rows that are seen now, before those around them"
+    assert all(end > 0.6 * COUNT for _, end in others), "nothing in between"
+    wait_for(page, lambda: len(long.seen()) > 120)
+    shown = page.locator("[data-tile]").evaluate_all(
+        "(all) => all.map((tile) => [tile.dataset.place, tile.dataset.tile])"
+    )
+    assert all(long.ids[int(place) - 1] == int(photo) for place, photo in shown)
+
+
+def places_asked(address: str) -> list[tuple[int, int]]:
+    """The first and the last place that a request for tiles asks for, in a list; empty for other requests."""
+    if "/tiles?" not in address:
+        return []
+    asked = parse_qs(urlsplit(address).query)
+    first, size = int(asked["at"][0]), int(asked.get("size", ["120"])[0])
+    return [(first, first + size - 1)]
 
 
 def middle(long: Long) -> float:

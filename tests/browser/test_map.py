@@ -94,6 +94,7 @@ def test_a_lasso_counts_while_it_is_drawn_and_its_photos_are_kept(site: Site, pa
     assert page.url.endswith("/map?q=in%3Alasso-1")
     page.keyboard.press("a")
     expect(page.get_by_text("3 with a decision already")).to_be_visible()
+    expect(page.locator(".toast")).to_contain_text("Kept 3 photos")
     with transaction(site.engine) as session:
         kept = session.scalars(select(Decision.image_id).where(Decision.verdict == "kept")).all()
     assert sorted(kept) == lassos(site)[0]
@@ -115,6 +116,10 @@ def test_a_lasso_takes_what_is_inside_though_it_was_not_drawn(
     expect(page.get_by_text("6 selected")).to_be_visible()
     page.get_by_role("button", name="Recaption").click()
     wait_for(page, lambda: recaptioned(site) == lassos(site)[0])
+    expect(page.locator(".toast")).to_contain_text("Captioned 6 photos anew")
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+    expect(page.locator(".toast")).to_contain_text("Took back on 6 photos: captioned 6 photos anew.")
+    expect(page.locator(".selbar").get_by_text("6 selected")).to_be_visible()
 
 
 def recaptioned(site: Site) -> list[int]:

@@ -12,8 +12,10 @@ from app import jobs
 from app.bulk import operations
 from app.catalog.tables import Catalog
 from app.database import transaction
+from app.labels import sets
 from app.people import Person
 from app.review.tables import Operation
+from app.selection.query import parse
 from tests import cast
 from tests.browser.conftest import Site, Visit
 
@@ -110,3 +112,45 @@ def test_picked_photos_are_assigned_and_found(site: Site, grid: Page) -> None:
     grid.get_by_role("link", name="Assigned to you").click()
     expect(grid.locator("[data-tile]")).to_have_count(1)
     assert grid.evaluate("window.stays") is True
+
+
+BOXES = "(parts) => parts.map((part) => part.getBoundingClientRect().toJSON())"
+
+
+def test_long_names_and_reasons_stay_in_their_places(site: Site, visit: Visit) -> None:
+    name = "Fotografie der Herbst-/Winterkollektion 2026 aus Regensburg"
+    with transaction(site.engine) as session:
+        pile = cast.catalog(session, name)
+        site.photo(session, pile, "red", "Kettle")
+        me = cast.person(session, "Maximiliane-Friederike von und zu Hohenstein-Wittgenstein", role="owner")
+        sets.define(session, pile.id, me, name, "many", [f"{name[:55]} {n}" for n in range(40)])
+        for kind, value in (
+            ("assign", {"person_id": me.id}),
+            ("decide", {"verdict": "kept"}),
+            ("decide", {"verdict": "rejected", "reason": "x" * 60}),
+        ):
+            query = f"title:{'w' * 200}" if kind == "decide" else ""
+            begun = operations.begin(session, parse("", pile.id), me, kind, value, query)
+            operations.carry_out(session, begun, me)
+        session.refresh(me)
+        session.refresh(pile)
+    page = visit(me)
+    page.goto(f"{site.url}/catalogs/{pile.id}")
+    whose, mark = (page.locator(f".tile {part}").bounding_box() for part in (".whose", ".dot"))
+    assert whose and mark and whose["y"] + whose["height"] <= mark["y"], "whose a photo is hides what was decided"
+    pane = page.locator(".detail").bounding_box()
+    said = page.locator(".detail dd").evaluate_all(BOXES)
+    assert pane and said and all(box["right"] <= pane["x"] + pane["width"] for box in said)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("[data-labels-menu] summary").click()
+    menu = page.locator(".labels-menu .menu").bounding_box()
+    assert menu and menu["x"] >= 0 and menu["x"] + menu["width"] <= 390
+    (strip,) = page.locator(".labels-menu [data-strip]").evaluate_all(BOXES)
+    assert strip["height"] < 300, "forty labels take the whole menu"
+    page.goto(f"{site.url}/catalogs/{pile.id}/operations")
+    assert page.locator(".scroll-x").evaluate("(box) => box.scrollWidth <= box.clientWidth")
+    for row in page.locator(".operations tbody tr").all():
+        when, _, what, _, query_of, _ = row.locator("td").evaluate_all(BOXES)
+        assert what["bottom"] <= when["top"] and query_of["right"] <= 390, "one part of a line lies over another one"
+    page.set_viewport_size({"width": 1440, "height": 900})
+    assert page.locator(".scroll-x").evaluate("(box) => box.scrollWidth <= box.clientWidth")

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from app import storage as storage_module
 from app.catalog.files import file_of
 from app.catalog.tables import Catalog, Image, Intake, SourceFile
 from app.database import transaction
@@ -387,6 +388,7 @@ def test_a_full_disk_stops_with_a_sentence_and_keeps_what_was_taken_in(
             raise Refused("The disk with /data is full. Nothing was lost; free some space and go on.")
 
     monkeypatch.setattr(Storage, "refuse_below_reserve", filling)
+    monkeypatch.setattr(storage_module, "_ASKED_AHEAD_BYTES", 0)
     with pytest.raises(Refused, match="full"):
         take_in(session, begin, storage, pile, folder)
     assert [image.file_name for image in session.scalars(select(Image))] == ["a.jpg"]

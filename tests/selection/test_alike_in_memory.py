@@ -154,6 +154,7 @@ def test_codes_follow_commits(engine: Engine, catalog_id: int) -> None:
     assert first() == [ids[5], new], "a new photo"
     with transaction(engine) as session:
         embeddings.record(session, space, {ids[10]: aim, new: unit(-np.array(aim))})
+    words = read._words
     assert first() == [ids[5], ids[10]], "one that waited, and one that looks otherwise now"
     with Session(engine) as early:
         embeddings.record(early, space, {ids[20]: aim})
@@ -173,6 +174,7 @@ def test_codes_follow_commits(engine: Engine, catalog_id: int) -> None:
     assert ids[30] not in first(), "seen by another embedder now"
     assert agree(engine, catalog_id, f"similar:{ids[31]}", "alike") == [ids[31], ids[30]]
     assert kept_codes(engine, catalog_id)[space] is read, "all this without reading them anew"
+    assert read._words is words, "nor copying them all, which would take as much again"
     with transaction(engine) as session:
         session.execute(text("update embedding_space set coded_photos = 1"))
         assert look_codes.lay(session, space)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.review.rules import RuleSettings
 from app.selection import browse, near, rulings
-from app.selection.columns import memory, numbers, rows
+from app.selection.columns import asking, labels, memory, numbers, room, rows
 from app.selection.columns.orders import SORTED_BY
 from app.selection.columns.shape import SHAPES
 from app.selection.keys import ASKED, MEASURES
@@ -115,6 +116,34 @@ def test_numbers_in_two_bytes_or_more_answer_the_same(
         assert rulings.changes(session, shelf.catalog_id, tried) == rulings.changes(plain, shelf.catalog_id, tried)
         assert rulings.histograms(session, shelf.catalog_id) == rulings.histograms(plain, shelf.catalog_id)
     memory.kept_catalogs(engine).forget()
+
+
+@given(st.randoms(use_true_random=False), st.lists(st.sampled_from(list(ASKED)), min_size=1, max_size=4))
+@settings(SHARED, max_examples=12)
+def test_what_was_let_go_answers_the_same(engine: Engine, shelf: Shelf, chance: random.Random, keys: list[str]) -> None:
+    """Nothing may stay but what each page asks for: all else goes behind every answer and comes again."""
+    kept, chosen = memory.kept_catalogs(engine), Selection(shelf.catalog_id)
+    for key in keys:
+        chosen = shelf.drawn(chance, key, chance.random() < 0.4, chosen)
+    with no_room(engine), Session(engine) as session, Session(engine) as plain:
+        write_unseen(plain)
+        for _ in range(2):
+            assert browse.count(session, chosen) == len(shelf.ids(chosen)), chosen.query
+            assert browse.facets(session, chosen, MEASURES) == browse.facets(plain, chosen, MEASURES), chosen.query
+            held, _ = kept._kept[shelf.catalog_id]
+            assert not list(held.parts())
+            assert held.columns._kept.keys() == held.columns.staying
+
+
+@contextmanager
+def no_room(engine: Engine) -> Iterator[None]:
+    """Nothing that can go by itself stays longer than an answer; read in blocks of a few rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory.kept_catalogs(engine), "most_bytes", 0)
+        patch.setattr(room, "STAYS_S", -1.0)
+        patch.setattr(labels, "_PHOTOS_AT_ONCE", 7)
+        patch.setattr(asking, "_AT_ONCE", 7)
+        yield
 
 
 def test_a_column_is_as_narrow_as_its_values() -> None:

@@ -320,6 +320,10 @@ def test_a_bulk_act_takes_the_photos_that_were_shown(session: Session, shelf: Sh
     ids = shelf.ids(chosen)
     ana = session.get_one(Person, shelf.person_id)
     value = {"verdict": "needs_work"}
+    if not ids:
+        with pytest.raises(Refused, match="no photo"):
+            operations.begin(session, chosen, ana, "decide", value, chosen.query, expected_count=0)
+        return
     decided = operations.begin(session, chosen, ana, "decide", value, chosen.query, expected_count=len(ids))
     operations.carry_out(session, decided, ana)
     assert decided.changed + decided.already == len(ids)

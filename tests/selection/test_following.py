@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import pytest
 from sqlalchemy import Engine, text
@@ -16,7 +17,7 @@ from app.review.decisions import decide
 from app.review.rules import RuleSettings
 from app.selection import browse, changes, rulings
 from app.selection.changes import PhotoChange
-from app.selection.columns import memory, numbers, rows, shape
+from app.selection.columns import memory, numbers, room, rows, shape
 from app.selection.keys import ASKED
 from app.selection.kinds import Range
 from app.selection.query import Selection
@@ -174,6 +175,20 @@ def test_a_column_of_a_large_catalog_is_read_beside_the_request(
         assert browse.count(session, measured) == 0
 
 
+def test_columns_do_not_wait_for_codes_of_looks(
+    engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_WITHIN_REQUEST", 10)
+    kept, are_read = memory.kept_catalogs(engine), threading.Event()
+    kept.load(catalog_id)
+    kept._do_beside(catalog_id, "looks", lambda _: are_read.wait())
+    with Session(engine) as session:
+        browse.count(session, Selection(catalog_id).narrowed(contrast=(Range(None, 1e9),)))
+        are_read.set()
+        kept.settle()
+    assert shape.name_of(PhotoIndex.contrast) in kept._kept[catalog_id][0].columns._kept
+
+
 def test_what_rules_look_at_is_read_at_once(engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_WITHIN_REQUEST", 10)
     kept = memory.kept_catalogs(engine)
@@ -198,14 +213,37 @@ def test_a_web_process_reads_the_catalogs_at_its_start(engine: Engine, catalog_i
 
 
 def test_a_process_keeps_only_so_many_photos(engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "MOST_ROWS", 30)
+    monkeypatch.setattr(room, "STAYS_S", -1.0)
     with transaction(engine) as session:
         other = cast.catalog(session)
         cast.image(session, other)
     kept = memory.kept_catalogs(engine)
+    monkeypatch.setattr(kept, "most_bytes", 0)
     for number in (catalog_id, other.id):
         kept.load(number)
     assert list(kept._kept) == [other.id]
+
+
+def test_what_was_not_asked_for_longest_goes_first(
+    engine: Engine, catalog_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = memory.kept_catalogs(engine)
+    contrast, width = (Selection(catalog_id).narrowed(**{key: (Range(None, 1e9),)}) for key in ("contrast", "width"))
+
+    def columns() -> set[str]:
+        held = kept._kept[catalog_id][0].columns
+        return {name for name in held._kept if name not in held.staying}
+
+    with Session(engine) as session:
+        for chosen in (width, contrast):
+            browse.count(session, chosen)
+        both = columns()
+        monkeypatch.setattr(kept, "most_bytes", kept._kept[catalog_id][0].memory_bytes - 1)
+        browse.count(session, contrast)
+        assert columns() == both, "what was just asked for stays"
+        monkeypatch.setattr(room, "STAYS_S", 0.0)
+        browse.count(session, Selection(catalog_id))
+        assert columns() == {shape.name_of(PhotoIndex.contrast)} < both
 
 
 def test_an_error_half_way_leaves_nothing_half_followed(

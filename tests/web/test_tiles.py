@@ -11,8 +11,6 @@ from sqlalchemy.orm import Session
 from app.catalog.tables import Catalog, Image, Signals
 from app.people import Person
 from app.review.decisions import decide
-from app.selection import browse
-from app.web.routes import tiles
 from app.web.views import facets
 from tests import cast
 
@@ -23,10 +21,8 @@ def pile(session: Session) -> Catalog:
 
 
 @pytest.fixture
-def ids(session: Session, pile: Catalog, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Ten photos, newest first; four come at once."""
-    monkeypatch.setattr(tiles, "PAGE", 4)
-    monkeypatch.setattr(browse.page, "__defaults__", ("newest", None, 4))
+def ids(session: Session, pile: Catalog) -> list[int]:
+    """Ten photos, newest first."""
     made = [cast.red_kettle(session, pile).id for _ in range(10)][::-1]
     session.flush()
     return made
@@ -42,7 +38,7 @@ def test_photos_come_from_a_place_behind_one_before_one_and_by_number(
     client: TestClient, pile: Catalog, ids: list[int]
 ) -> None:
     def asked(**parameters: int | list[int]) -> list[tuple[int, int]]:
-        return places(client.get(f"/catalogs/{pile.id}/tiles", params=parameters).text)
+        return places(client.get(f"/catalogs/{pile.id}/tiles", params={"size": 4} | parameters).text)
 
     assert asked(at=1) == list(enumerate(ids[:4], 1))
     assert asked(at=4) == list(enumerate(ids[3:7], 4))

@@ -265,7 +265,6 @@ def test_a_worker_that_lost_its_job_writes_nothing_more(
                 jobs.claim(session, job_id, "another")
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(taking, "THREADS", 1)
     monkeypatch.setattr(taking, "_read", read)
     celery_app.do(job_id, cpu.take_in, settings)
     with transaction(engine) as session:

@@ -33,7 +33,9 @@ def lab_planes(pixels: Pixels) -> Planes:
     is_toe = relative <= np.float32((6 / 29) ** 3)
     if is_toe.any():
         cubic[is_toe] = relative[is_toe] * np.float32(841 / 108) + np.float32(4 / 29)
-    return np.ascontiguousarray(cv2.transform(cubic, _TO_LAB).transpose(2, 0, 1), dtype=np.float32)
+    planes = np.empty((3, *pixels.shape[:2]), dtype=np.float32)
+    cv2.split(cv2.transform(cubic, _TO_LAB), list(planes))
+    return planes
 
 
 def distance(first: Planes, second: Planes) -> Field:

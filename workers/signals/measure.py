@@ -54,7 +54,8 @@ from workers.signals.scaling import within
 Levels = NDArray[np.uint8]  # grey, (h, w)
 
 # Raise when a definition changes: images measured under an older version are measured again.
-SIGNALS_VERSION: Final = 8
+# 9: outlines by the quantised network; fingerprints of a picture made smaller by interpolation.
+SIGNALS_VERSION: Final = 9
 
 SHARPNESS_SIDE_PX: Final = 512
 WHITE_DELTA_E: Final = 3.5

@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 
 from app.intake import folders
 from app.intake.metadata import is_address, read_metadata
-from app.intake.sources import parquet
 from app.intake.sources.archives import walk_archive
 from app.intake.sources.entry import Entry
 from app.intake.sources.naming import PARQUETS, tidy
@@ -90,6 +89,9 @@ def _walk_table(table: Entry, beat: Beat) -> Iterator[Entry]:
 def expand(entry: Entry, beat: Beat) -> Iterator[Entry]:
     """What a file that holds many others holds."""
     if PurePosixPath(entry.name.lower()).suffix in PARQUETS:
-        yield from parquet.walk_parquet(entry.path, entry.name, beat)
+        # Only who meets such a file needs it, and the web process, which lists no sources, is spared 30 MB.
+        from app.intake.sources.parquet import walk_parquet
+
+        yield from walk_parquet(entry.path, entry.name, beat)
     else:
         yield from walk_archive(entry.path, entry.name, beat)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
 from app.catalog.tables import Image
 from app.selection.columns.labels import LabelPairs
 from app.selection.columns.looks import LooksInMemory
 from app.selection.columns.numbers import Array
-from app.selection.columns.rows import Columns
+from app.selection.columns.room import KeptPart
+from app.selection.columns.rows import Columns, in_blocks
 from app.selection.columns.shape import NEVER, SHAPES, name_of
 from app.selection.keys import ASKED
 from app.selection.kinds import NOTHING, Around, Key, Label, Measure, Number, OneOf, Range, SomeOf, YesNo
@@ -27,6 +30,7 @@ from app.selection.when import Period, When, Who
 _ANSWERS_KEPT: Final = 24
 # Above this many changed photos, what PostgreSQL said of a text is asked again as a whole.
 _FEW: Final = 2_000
+_AT_ONCE: Final = 1 << 15
 
 
 class Asker:
@@ -36,20 +40,35 @@ class Asker:
         self.columns, self.looks = columns, looks
         self.labels = LabelPairs(columns)
         self._judged: OrderedDict[tuple[str, tuple[Any, ...]], Array] = OrderedDict()
+        self._judged_at: dict[tuple[str, tuple[Any, ...]], float] = {}
+
+    @property
+    def memory_bytes(self) -> int:
+        """What labels and what PostgreSQL judged take."""
+        return self.labels.memory_bytes + sum(ids.nbytes for ids in list(self._judged.values()))
+
+    def parts(self) -> Iterator[KeptPart]:
+        """The labels, and each answer of PostgreSQL: of a broad word, as large as four columns."""
+        yield from self.labels.parts()
+        for asked, ids in list(self._judged.items()):
+            yield KeptPart(self._judged_at[asked], ids.nbytes, partial(self._let_go, asked))
+
+    def _let_go(self, asked: tuple[str, tuple[Any, ...]]) -> None:
+        del self._judged[asked], self._judged_at[asked]
 
     def follow(self, connection: Connection, changed: Array | None) -> None:
         """Bring what PostgreSQL judged up to date for the photos that changed; None for all."""
         self.labels.follow(connection, changed)
         if changed is None or len(changed) > _FEW:
             self._judged.clear()
+            self._judged_at.clear()
             return
         if not len(changed):
             return
         for (name, values), ids in self._judged.items():
             statement = _judged_by_database(self.columns.catalog_id, ASKED[name], values)
-            again = connection.scalars(statement.where(PhotoIndex.image_id.in_(changed.tolist())))
-            fresh = np.fromiter(again, np.int64)
-            self._judged[name, values] = np.union1d(np.setdiff1d(ids, changed, assume_unique=True), fresh)
+            fresh = _ids(connection, statement.where(PhotoIndex.image_id.in_(changed.tolist())))
+            self._judged[name, values] = _narrow(np.union1d(np.setdiff1d(ids, changed, assume_unique=True), fresh))
 
     def masks(self, connection: Connection, selection: Selection) -> dict[str, Array]:
         """For each key that limits something, the photos it lets through: bool, one for each row."""
@@ -186,14 +205,28 @@ class Asker:
         ids = self._judged.get((key.name, values))
         if ids is None:
             statement = _judged_by_database(self.columns.catalog_id, key, values)
-            ids = np.sort(np.fromiter(connection.scalars(statement), np.int64))
+            ids = _ids(connection, statement)
             self._judged[key.name, values] = ids
             if len(self._judged) > _ANSWERS_KEPT:
-                self._judged.popitem(last=False)
+                self._let_go(next(iter(self._judged)))
+        self._judged_at[key.name, values] = time.monotonic()
         self._judged.move_to_end((key.name, values))
         mask = np.zeros(self.columns.count, bool)
         mask[np.searchsorted(self.columns.ids, ids)] = True
         return mask
+
+
+def _ids(connection: Connection, statement: Select[int]) -> Array:
+    """The numbers of photos that a statement gives, ascending: read as arrays, which are far less than rows."""
+    block = (func.row_number().over() // _AT_ONCE).label("block")
+    of = select(statement.subquery().c.image_id, block).subquery()
+    packed = select(func.array_send(func.array_agg(of.c.image_id))).group_by(of.c.block)
+    return _narrow(np.sort(np.concatenate([np.empty(0, np.int64), *in_blocks(connection, packed, {})])))
+
+
+def _narrow(ids: Array) -> Array:
+    """Ascending numbers of photos in four bytes each (uint32) where they are so low, else in eight (int64)."""
+    return ids.astype(np.uint32) if len(ids) and ids[-1] < 1 << 32 else ids
 
 
 def _judged_by_database(catalog_id: int, key: Key, values: tuple[Any, ...]) -> Select[int]:

@@ -11,10 +11,12 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy import Connection
 
+from app.selection.columns import numbers
 from app.selection.columns.asking import Asker
 from app.selection.columns.looks import AlikeRows, LooksInMemory
 from app.selection.columns.numbers import Array, NumberColumn
 from app.selection.columns.orders import ORDERED, SORTED_BY, Orders
+from app.selection.columns.room import KeptPart
 from app.selection.columns.rows import Columns
 from app.selection.columns.shape import SHAPES, WORDS, digits, name_of
 from app.selection.keys import ASKED, LISTED, MEASURED, SEVERAL
@@ -46,6 +48,7 @@ class CatalogInMemory:
         self.looks = LooksInMemory(self.columns)
         self._asker = Asker(self.columns, self.looks)
         self._orders = Orders(self.columns)
+        self._tallies: dict[str, tuple[tuple[int, int], tuple[Array, Array]]] = {}
         self._masks: OrderedDict[Selection, tuple[int, Array]] = OrderedDict()
 
     def catch_up(self, connection: Connection) -> None:
@@ -53,11 +56,27 @@ class CatalogInMemory:
         self._asker.follow(connection, self.columns.catch_up(connection))
         self.looks.let_go(time.monotonic())
 
+    @property
+    def memory_bytes(self) -> int:
+        """What it takes in all."""
+        worked_out = [mask for _, mask in list(self._masks.values())]
+        worked_out += [array for _, tally in list(self._tallies.values()) for array in tally]
+        kept_bytes = sum(kept.memory_bytes for kept in (self.columns, self.looks, self._asker, self._orders))
+        return kept_bytes + sum(array.nbytes for array in worked_out)
+
+    def parts(self) -> Iterator[KeptPart]:
+        """What can go while the rest stays: all but what each page of the grid asks for."""
+        yield from self.columns.parts()
+        yield from self.looks.parts()
+        yield from self._asker.parts()
+
     def prefetch(self, connection: Connection) -> None:
-        """Read what the facet pane and the sort orders ask for."""
+        """Read what the facet pane and the sort orders ask for, which stays as long as the catalog does."""
         named = [key.spelling for key in LISTED.values() if isinstance(key, Label)]
         columns = [*named, *(key.column for key in (*MEASURED.values(), *SEVERAL.values()))]
-        self.columns.prefetch(connection, [WORDS.name, *map(name_of, columns), *ORDERED])
+        asked = [WORDS.name, *map(name_of, columns), *ORDERED]
+        self.columns.prefetch(connection, asked)
+        self.columns.staying |= set(asked)
         for ordered in ORDERED:
             self._orders.rows(connection, ordered)
 
@@ -93,10 +112,10 @@ class CatalogInMemory:
     def coded(self, connection: Connection, column: Column, number: Callable[[Any], int]) -> Array:
         """For each photo, the number (0..255) that `number` gives the value of a column of few words; uint8."""
         name = name_of(column)
-        numbers = np.zeros(256, np.uint8)
+        of_codes = np.zeros(256, np.uint8)
         words = (None, *SHAPES[name].values)
-        numbers[: len(words)] = [number(word) for word in words]
-        return self.columns.words(connection, name).each(lambda codes: numbers[codes])
+        of_codes[: len(words)] = [number(word) for word in words]
+        return self.columns.words(connection, name).each(lambda codes: of_codes[codes])
 
     def has(self, connection: Connection, column: Column, *words: Any) -> Array:
         """Whether a column of few words has one of these for a photo (bool); a missing value is none of them."""
@@ -106,14 +125,27 @@ class CatalogInMemory:
         """A measure's values, one for each photo; NaN where nothing was measured."""
         return self.columns.measured(connection, name_of(column))
 
+    def bars(
+        self, connection: Connection, column: Column, mask: Array | None, step: Callable[[Array], Array], bins: int
+    ) -> list[int]:
+        """As `NumberColumn.bars`. How many of all photos have each number is kept while the column stays."""
+        measured, name = self.measured(connection, column), name_of(column)
+        if mask is not None or measured.codes is None:
+            return measured.bars(mask, step, bins)
+        stamp = (self.columns.stamps.get(name, 0), self.columns.count)
+        kept = self._tallies.get(name)
+        if kept is None or kept[0] != stamp:
+            kept = self._tallies[name] = (stamp, measured.tally())
+        return numbers.bars(*kept[1], step, bins)
+
     def tally(
         self, connection: Connection, selection: Selection, columns: Sequence[Column]
     ) -> dict[tuple[Any, ...], int]:
         """How many photos of the selection there are of each combination of the values of columns of `TOGETHER`."""
-        numbers, counts = self.columns.measured(connection, WORDS.name).tally(self.chosen(connection, selection))
+        combined, counts = self.columns.measured(connection, WORDS.name).tally(self.chosen(connection, selection))
         names = [name_of(column) for column in columns]
         words = [(None, *SHAPES[name].values) for name in names]
-        places = np.stack([digits(numbers, name) for name in names], axis=1)
+        places = np.stack([digits(combined, name) for name in names], axis=1)
         tallied: Counter[tuple[Any, ...]] = Counter()
         for row, photos in zip(places.tolist(), counts.tolist(), strict=True):
             tallied[tuple(values[place] for values, place in zip(words, row, strict=True))] += photos
@@ -240,8 +272,9 @@ class CatalogInMemory:
         return {names[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()}
 
     def _bars(self, connection: Connection, key: Measure, mask: Array | None, bins: int) -> dict[str | None, int]:
-        column = self.measured(connection, key.column)
-        counts = column.bars(mask, lambda values: (values - key.bars_from) * (bins / key.bars_over), bins)
+        counts = self.bars(
+            connection, key.column, mask, lambda values: (values - key.bars_from) * (bins / key.bars_over), bins
+        )
         bars: dict[str | None, int] = {str(bar): count for bar, count in enumerate(counts) if count}
         photos = self.columns.count if mask is None else int(np.count_nonzero(mask))
         untold = photos - sum(counts)
@@ -281,8 +314,8 @@ class _Counting:
         known = own if own in self._left_out or self._widened(own) else ""
         if known not in self._tallies:
             self._tallies[known] = self._combined.tally(self.all_but(known))
-        numbers, tally = self._tallies[known]
-        counts = np.bincount(digits(numbers, name), tally, 256).astype(np.int64).tolist()
+        combined, tally = self._tallies[known]
+        counts = np.bincount(digits(combined, name), tally, 256).astype(np.int64).tolist()
         values = (None, *SHAPES[name].values)
         return {value: counts[code] for code, value in enumerate(values) if counts[code]}
 

@@ -5,20 +5,29 @@ A photo has any number of labels, so they are pairs beside the columns. A pair t
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final
+import time
+from collections.abc import Collection, Iterator
+from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from app.selection.columns.numbers import Array
-from app.selection.columns.rows import Columns
+from app.selection.columns.room import KeptPart
+from app.selection.columns.rows import Columns, arrays_of
+from app.selection.columns.shape import BIGINT
 
+# Of so many photos at a time: as rows, pairs are many times what becomes of them.
+_PHOTOS_AT_ONCE: Final = 1 << 15
 _READ: Final = """
-    select image_id, unnest(labels) from photo_index
-    where catalog_id = :catalog and labels <> '{}'%s order by image_id"""
-_ALL = text(_READ % "")
-_SOME = text(_READ % " and image_id = any(:ids)")
+    select array_agg(image_id), array_agg(label) from (
+        select image_id, unnest(labels)::int8 as label from (
+            select image_id, labels from photo_index
+            where catalog_id = %(catalog)s and labels <> '{{}}' and image_id > %(after)s{some}
+            order by image_id limit %(photos)s) as labelled
+        order by image_id) as pairs"""
+_ALL: Final = _READ.format(some="")
+_SOME: Final = _READ.format(some=" and image_id = any(%(ids)s)")
 
 
 class LabelPairs:
@@ -26,9 +35,23 @@ class LabelPairs:
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
+        self.asked_at = time.monotonic()
         self._pairs: Array | None = None
         self._rows: Array | None = None
         self._rows_as_of = -1
+
+    @property
+    def memory_bytes(self) -> int:
+        """What they take."""
+        return sum(kept.nbytes for kept in (self._pairs, self._rows) if kept is not None)
+
+    def parts(self) -> Iterator[KeptPart]:
+        """All of them, where they were read."""
+        if self._pairs is not None:
+            yield KeptPart(self.asked_at, self.memory_bytes, self._let_go)
+
+    def _let_go(self) -> None:
+        self._pairs = self._rows = None
 
     def follow(self, connection: Connection, changed: Array | None) -> None:
         """Bring them up to date for the photos that changed; None: read them anew when they are asked for."""
@@ -62,6 +85,7 @@ class LabelPairs:
 
     def _placed(self, connection: Connection) -> tuple[Array, Array]:
         """The pairs, int64 N x 2, and the row of each pair's photo."""
+        self.asked_at = time.monotonic()
         if self._pairs is None:
             self._pairs = self._read(connection)
             self._rows = None
@@ -71,9 +95,13 @@ class LabelPairs:
         return self._pairs, self._rows
 
     def _read(self, connection: Connection, image_ids: Array | None = None) -> Array:
-        asked = {"catalog": self.columns.catalog_id}
+        asked: dict[str, Any] = {"catalog": self.columns.catalog_id, "after": 0, "photos": _PHOTOS_AT_ONCE}
         if image_ids is not None:
-            rows = connection.execute(_SOME, asked | {"ids": image_ids.tolist()}).all()
-        else:
-            rows = connection.execute(_ALL, asked).all()
-        return np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2)
+            asked["ids"] = image_ids.tolist()
+        blocks = [np.empty((0, 2), np.int64)]
+        while True:
+            pairs = arrays_of(connection, _ALL if image_ids is None else _SOME, asked, [BIGINT, BIGINT])
+            if not len(pairs[0]):
+                return np.concatenate(blocks)
+            blocks.append(np.stack(pairs, axis=1).astype(np.int64))
+            asked["after"] = int(pairs[0][-1])

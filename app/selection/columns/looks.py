@@ -11,8 +11,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +24,7 @@ from app.catalog.look_codes import BITS
 from app.catalog.near import LOOKED_AT
 from app.selection import near
 from app.selection.columns.numbers import Array
+from app.selection.columns.room import KeptPart
 from app.selection.columns.rows import Columns
 from app.selection.near import FARTHEST, Aim, Wished
 
@@ -109,11 +111,12 @@ class SpaceCodes:
         """What they take."""
         return self._ids.nbytes + self._words.nbytes + (self.placed[1].nbytes if self.placed else 0)
 
-    def read(self, connection: Connection) -> None:
-        """Read all of them, as this connection's transaction sees them."""
+    def read(self, connection: Connection, make_room: Callable[[int], None] = lambda size_bytes: None) -> None:
+        """Read all of them, as this connection's transaction sees them; before, what they will take is told."""
         asked = {"catalog": self.catalog_id, "space": self.space_id}
         self.snapshot = str(connection.scalar(_SNAPSHOT))
         room = int((connection.scalar(_COUNTED, asked) or 0) * _SPARE) + 64
+        make_room(room * (_WORDS + 1) * 8)
         self._ids, self._words, self.count = np.empty(room, np.int64), np.empty((_WORDS, room), np.uint64), 0
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor, cursor.copy(_ALL, asked) as copy:
@@ -131,7 +134,10 @@ class SpaceCodes:
 
     def drop(self, stays: Array) -> None:
         """Keep those alone of which `stays` (bool) is true."""
-        self._put(self.ids[stays], self._words[:, : self.count][:, stays], self.ids[:0], self._words[:, :0])
+        count = int(np.count_nonzero(stays))
+        for kept in (self._ids, *self._words):
+            kept[:count] = kept[: self.count][stays]
+        self.count = count
         self.changes = next(_CHANGES)
 
     def _take(self, waiting: bytearray) -> None:
@@ -143,42 +149,51 @@ class SpaceCodes:
         self.count = end
 
     def catch_up(self, connection: Connection) -> bool:
-        """Follow what was committed since the last look. False where that is so much that all is to be read anew."""
+        """Follow what was committed since the last look. False where that is so much, or so many photos are new, that
+        all is to be read anew."""
         asked = {"catalog": self.catalog_id, "seen": self.snapshot}
         snapshot, changed = connection.execute(_HOW_MANY, asked).one()
         if changed > max(_FEW, self.count // 4):
             return False
-        if changed:
-            self._follow(connection.execute(_CHANGED, asked).all())
+        if changed and not self._follow(connection.execute(_CHANGED, asked).all()):
+            return False
         self.snapshot = snapshot
         return True
 
-    def _follow(self, changed: Sequence[Any]) -> None:
-        """Put changed codes where they belong: replaced, taken out, or put in."""
+    def _follow(self, changed: Sequence[Any]) -> bool:
+        """Put changed codes where they belong: replaced, taken out, or put in; False where there is no room for them.
+
+        All in place: a copy of all for the sake of one would double what they take.
+        """
         ids = np.array([row[0] for row in changed], np.int64)
         is_ours = np.array([row[1] == self.space_id and row[2] is not None for row in changed])
         codes = [np.frombuffer(row[2], np.uint64, offset=4) for row, ours in zip(changed, is_ours, strict=True) if ours]
-        stays = ~np.isin(self.ids, ids)
-        kept_ids, kept_words = self.ids, self._words[:, : self.count]
-        if not stays.all():
-            kept_ids, kept_words = kept_ids[stays], kept_words[:, stays]
-        fresh_ids, fresh_words = ids[is_ours], np.array(codes, np.uint64).reshape(-1, _WORDS).T
-        self._put(kept_ids, kept_words, fresh_ids, fresh_words)
+        words = np.array(codes, np.uint64).reshape(-1, _WORDS).T
+        places = np.searchsorted(self.ids, ids)
+        is_known = places < self.count
+        is_known[is_known] = self.ids[places[is_known]] == ids[is_known]
+        self._words[:, places[is_known & is_ours]] = words[:, is_known[is_ours]]
+        if len(gone := places[is_known & ~is_ours]):
+            stays = np.ones(self.count, bool)
+            stays[gone] = False
+            self.drop(stays)
         self.changes = next(_CHANGES)
+        return self._put_in(ids[is_ours & ~is_known], words[:, ~is_known[is_ours]])
 
-    def _put(self, ids: Array, words: Array, fresh_ids: Array, fresh_words: Array) -> None:
-        count = len(ids) + len(fresh_ids)
-        is_behind = not len(ids) or not len(fresh_ids) or fresh_ids[0] > ids[-1]
-        if is_behind and len(ids) == self.count and count <= len(self._ids):
-            # New photos, which have the highest numbers: there is room behind the others.
-            self._ids[len(ids) : count], self._words[:, len(ids) : count] = fresh_ids, fresh_words
-        else:
-            places = np.searchsorted(ids, fresh_ids)
-            ids, words = np.insert(ids, places, fresh_ids), np.insert(words, places, fresh_words, axis=1)
-            room = int(count * _SPARE) + 64
-            self._ids, self._words = np.empty(room, np.int64), np.empty((_WORDS, room), np.uint64)
-            self._ids[:count], self._words[:, :count] = ids, words
+    def _put_in(self, ids: Array, words: Array) -> bool:
+        """Codes of photos that had none, most often of new photos, behind the others."""
+        count = self.count + len(ids)
+        if count > len(self._ids):
+            return False
+        places = np.searchsorted(self.ids, ids)
+        is_behind = not len(ids) or places[0] == self.count
+        for kept, fresh in zip((self._ids, *self._words), (ids, *words), strict=True):
+            if is_behind:
+                kept[self.count : count] = fresh
+            else:
+                kept[:count] = np.insert(kept[: self.count], places, fresh)
         self.count = count
+        return True
 
     def differing(self, code: bytes, places: Array | None = None) -> Array:
         """In how many bits each code differs from one: uint16, of those at `places`, or of all."""
@@ -193,6 +208,11 @@ class AlikeRows:
     rows: Array
     first: Array
     differing: Array | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        """What they take."""
+        return sum(kept.nbytes for kept in (self.rows, self.first, self.differing) if kept is not None)
 
     def up_to(self, count: int) -> Array:
         """At least the first `count`, where there are as many."""
@@ -228,15 +248,24 @@ class LooksInMemory:
 
     @property
     def memory_bytes(self) -> int:
-        """What the codes take."""
-        return sum(codes.memory_bytes for codes in self._spaces.values())
+        """What the codes take, and the orders by them."""
+        orders = sum(order.memory_bytes for order in list(self._orders.values()))
+        return sum(codes.memory_bytes for codes in list(self._spaces.values())) + orders
+
+    def parts(self) -> Iterator[KeptPart]:
+        """The codes of each space, with all orders, which are worked out by them in some milliseconds."""
+        for space_id, codes in list(self._spaces.items()):
+            yield KeptPart(codes.asked_at, codes.memory_bytes, partial(self._let_go, space_id))
+
+    def _let_go(self, space_id: int) -> None:
+        del self._spaces[space_id]
+        self._orders.clear()
 
     def let_go(self, now_s: float) -> None:
         """Let go of what nobody has asked for in a while, by the clock of `time.monotonic`."""
         for space_id, codes in list(self._spaces.items()):
             if now_s - codes.asked_at > LET_GO_AFTER_S:
-                del self._spaces[space_id]
-                self._orders.clear()
+                self._let_go(space_id)
 
     def take_over(self, codes: SpaceCodes) -> None:
         """Keep codes that were read beside the requests; they follow from their own snapshot."""

@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary, finalize
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session
 
+from app.selection.columns import room
 from app.selection.columns.catalog import CatalogInMemory
 from app.selection.columns.looks import LooksNotRead, SpaceCodes
+from app.selection.columns.room import KeptPart
 from app.selection.columns.rows import Columns, NotReadYet
+from app.settings import CATALOG_MEMORY_MB
 
 Answer = TypeVar("Answer")
 _LOOK: Final = "look"
-MOST_ROWS: Final = 5_000_000
-"""How many photos a process keeps at most, of all catalogs; those not asked for longest go first."""
+_GRID_BYTES: Final = 40
+"""About what a photo takes of what each page of the grid asks for."""
 
 _WITHIN_REQUEST: Final = 50_000
 """A catalog of more photos is read beside the request, which is answered in SQL."""
@@ -45,12 +49,15 @@ class KeptCatalogs:
             isolation_level="REPEATABLE READ", connect_args={"prepare_threshold": None},
         )  # fmt: skip
         finalize(engine, self._engine.dispose)
+        self.most_bytes = CATALOG_MEMORY_MB << 20
+        """What all catalogs may take, with everything that is kept of them."""
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, tuple[CatalogInMemory, threading.Lock]] = OrderedDict()
-        self._being_read: dict[int, threading.Thread] = {}
+        self._being_read: dict[tuple[int, str], threading.Thread] = {}
 
     def load(self, catalog_id: int) -> None:
         """Read a catalog now: what its first page asks for. Other columns come when they are asked for."""
+        _use_little()
         catalog = CatalogInMemory(catalog_id)
         with self._engine.connect() as connection:
             catalog.catch_up(connection)
@@ -59,9 +66,8 @@ class KeptCatalogs:
         _give_back()
         with self._lock:
             self._kept[catalog_id] = (catalog, threading.Lock())
-            self._being_read.pop(catalog_id, None)
-            while len(self._kept) > 1 and sum(kept.columns.count for kept, _ in self._kept.values()) > MOST_ROWS:
-                self._kept.popitem(last=False)
+            self._kept.move_to_end(catalog_id)
+        self._make_room()
 
     @contextmanager
     def reading(self, catalog_id: int) -> Iterator[tuple[CatalogInMemory, Connection] | None]:
@@ -72,7 +78,7 @@ class KeptCatalogs:
                 self._kept.move_to_end(catalog_id)
         if kept is None:
             if not self._is_small(catalog_id):
-                self._do_beside(catalog_id, self.load)
+                self._do_beside(catalog_id, "grid", self.load)
                 yield None
                 return
             self.load(catalog_id)
@@ -82,6 +88,41 @@ class KeptCatalogs:
             with self._dropping(catalog_id):
                 catalog.catch_up(connection)
             yield catalog, connection
+            self._make_room(held=catalog_id)
+
+    def _make_room(self, wanted_bytes: int = 0, held: int | None = None) -> None:
+        """Let go of what nobody asked for longest, until all that is kept, and this much more, is within `most_bytes`.
+
+        What each page asks for goes with its catalog, and that of the catalog asked for last stays. `held` is the
+        catalog whose lock the caller has; one that others ask at this moment is left alone.
+        """
+        with self._lock:
+            kept = dict(self._kept)
+        too_many = sum(catalog.memory_bytes for catalog, _ in kept.values()) + wanted_bytes - self.most_bytes
+        if too_many <= 0:
+            return
+        newest = next(reversed(kept))
+        locks = [(number, lock) for number, (_, lock) in kept.items() if number == held or lock.acquire(blocking=False)]
+        try:
+            parts: list[KeptPart] = []
+            for number, _ in locks:
+                catalog = kept[number][0]
+                own = list(catalog.parts())
+                parts += own
+                if number != newest:
+                    rest = catalog.memory_bytes - sum(part.size_bytes for part in own)
+                    parts.append(KeptPart(catalog.columns.asked_at, rest, partial(self._drop, number)))
+            freed = room.let_go(parts, too_many, time.monotonic())
+        finally:
+            for number, lock in locks:
+                if number != held:
+                    lock.release()
+        if freed:
+            _give_back()
+
+    def _drop(self, catalog_id: int) -> None:
+        with self._lock:
+            self._kept.pop(catalog_id, None)
 
     def answered(
         self,
@@ -96,9 +137,9 @@ class KeptCatalogs:
             with self._dropping(catalog_id):
                 return ask(*read)
         except NotReadYet as missing:
-            self._do_beside(catalog_id, partial(self.read_more, names=missing.names))
+            self._do_beside(catalog_id, "columns", partial(self.read_more, names=missing.names))
         except LooksNotRead as missing:
-            self._do_beside(catalog_id, partial(self._read_looks, space_id=missing.space_id))
+            self._do_beside(catalog_id, "looks", partial(self._read_looks, space_id=missing.space_id))
         return None
 
     @contextmanager
@@ -109,8 +150,7 @@ class KeptCatalogs:
         except (NotReadYet, LooksNotRead):
             raise
         except BaseException:
-            with self._lock:
-                self._kept.pop(catalog_id, None)
+            self._drop(catalog_id)
             raise
 
     def forget(self) -> None:
@@ -142,15 +182,15 @@ class KeptCatalogs:
         threading.Thread(target=self._load_largest, daemon=True).start()
 
     def _load_largest(self) -> None:
-        room = MOST_ROWS
+        left = self.most_bytes
         with self._engine.connect() as connection:
             there = connection.execute(_LARGEST).all()
         for catalog_id, photos in there:
-            room -= photos
-            if room < 0 and photos != there[0][1]:
+            left -= photos * _GRID_BYTES
+            if left < 0 and photos != there[0][1]:
                 return
             # One after another: what is shown first is most likely among the largest.
-            if reader := self._do_beside(catalog_id, self.load):
+            if reader := self._do_beside(catalog_id, "grid", self.load):
                 reader.join()
 
     def read_more(self, catalog_id: int, names: Sequence[str]) -> None:
@@ -158,6 +198,7 @@ class KeptCatalogs:
         more = Columns(catalog_id)
         with self._engine.connect() as connection:
             more.catch_up(connection)
+            self._make_room(more.size_bytes(names))
             more.prefetch(connection, names)
         with self._lock:
             kept = self._kept.get(catalog_id)
@@ -168,36 +209,57 @@ class KeptCatalogs:
             more.catch_up(connection)
             catalog.catch_up(connection)
             catalog.columns.take_over(more)
+            del more
+        self._make_room()
         _give_back()
 
     def _read_looks(self, catalog_id: int, space_id: int) -> None:
         """Read the codes of how a catalog's photos look, and put them to it."""
         codes = SpaceCodes(catalog_id, space_id)
         with self._engine.connect() as connection:
-            codes.read(connection)
+            codes.read(connection, self._make_room)
         with self._lock:
             kept = self._kept.get(catalog_id)
         if kept is not None:
             catalog, lock = kept
             with lock:
                 catalog.looks.take_over(codes)
+        self._make_room()
+        _give_back()
 
-    def _do_beside(self, catalog_id: int, work: Callable[[int], None]) -> threading.Thread | None:
-        """Have another thread do this with a catalog; None where one is at it, or it is kept and complete."""
+    def _do_beside(self, catalog_id: int, what: str, work: Callable[[int], None]) -> threading.Thread | None:
+        """Have another thread read this of a catalog; None where one is at it, or it is kept and complete.
+
+        Columns do not wait for codes: the first page of the grid has those read, which takes ten times as long.
+        """
         with self._lock:
-            if catalog_id in self._being_read or (work == self.load and catalog_id in self._kept):
+            if (catalog_id, what) in self._being_read or (what == "grid" and catalog_id in self._kept):
                 return None
-            thread = threading.Thread(target=self._done_beside, args=(catalog_id, work), daemon=True)
-            self._being_read[catalog_id] = thread
+            thread = threading.Thread(target=self._done_beside, args=(catalog_id, what, work), daemon=True)
+            self._being_read[catalog_id, what] = thread
             thread.start()
         return thread
 
-    def _done_beside(self, catalog_id: int, work: Callable[[int], None]) -> None:
+    def _done_beside(self, catalog_id: int, what: str, work: Callable[[int], None]) -> None:
         try:
             work(catalog_id)
         finally:
             with self._lock:
-                self._being_read.pop(catalog_id, None)
+                self._being_read.pop((catalog_id, what), None)
+
+
+@cache
+def _use_little() -> None:
+    """Have the C library keep little of what reading and counting use, and threads share it.
+
+    Of itself glibc learns to keep blocks as large as those that were freed before, up to 32 MB each, and eight pools
+    for each core: 40 MB more with all columns of a million photos. Larger than 2 MB, which masks of a million photos
+    are not, each block goes back as it is freed. The numbers are those of `mallopt` in its malloc.h.
+    """
+    trim_threshold, mmap_threshold, most_arenas = -1, -3, -8
+    with suppress(AttributeError, OSError):
+        for option, value in ((mmap_threshold, 2 << 20), (trim_threshold, 8 << 20), (most_arenas, 2)):
+            ctypes.CDLL(None).mallopt(option, value)
 
 
 def _give_back() -> None:

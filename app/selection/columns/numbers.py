@@ -18,6 +18,11 @@ CODE: Final = np.dtype(np.uint16)
 MOST_CODES: Final = 1 << 16
 
 
+def are_few(count: int) -> bool:
+    """Whether two bytes tell so many apart."""
+    return count <= MOST_CODES
+
+
 class Numbers:
     """The different numbers in one column by their codes, from 0 on; NaN is a number like others."""
 
@@ -30,7 +35,7 @@ class Numbers:
         """Codes (uint16) for numbers; None where two bytes would not tell all of them apart any more."""
         distinct, inverse = np.unique(numbers.astype(self.values.dtype), return_inverse=True)
         fresh = distinct[~self._are_known(distinct)]
-        if len(self.values) + len(fresh) > MOST_CODES:
+        if not are_few(len(self.values) + len(fresh)):
             return None
         if len(fresh):
             self.values = np.concatenate([self.values, fresh])
@@ -46,6 +51,15 @@ class Numbers:
         there, asked = self._sorted[places[known]], distinct[known]
         known[known] = (there == asked) | ((there != there) & (asked != asked))
         return known
+
+
+def bars(values: Array, counts: Array | None, step: Callable[[Array], Array], bins: int) -> list[int]:
+    """As `NumberColumn.bars`, of different numbers and how many photos have each; of photos' numbers for None."""
+    is_told = ~np.isnan(values)
+    steps = np.clip(np.floor(step(values[is_told])), 0, bins - 1).astype(np.uint8)
+    weights = None if counts is None else counts[is_told]
+    counted: list[int] = np.bincount(steps, weights, bins).astype(np.int64).tolist()
+    return counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +104,8 @@ class NumberColumn:
         """How many photos of `mask` have a number in each of `bins` steps from 0; `step` gives the step of a number,
         as a fraction. Those beyond are in the last one, NaN is in none."""
         if self.codes is None:
-            values, counts = self.values if mask is None else self.values[mask], None
-        else:
-            values, counts = self.tally(mask)
-        is_told = ~np.isnan(values)
-        steps = np.clip(np.floor(step(values[is_told])), 0, bins - 1).astype(np.uint8)
-        weights = None if counts is None else counts[is_told]
-        bars: list[int] = np.bincount(steps, weights, bins).astype(np.int64).tolist()
-        return bars
+            return bars(self.values if mask is None else self.values[mask], None, step, bins)
+        return bars(*self.tally(mask), step, bins)
 
     def ascending(self, missing: float) -> Array:
         """Rows in the order of their numbers (int32), ties by row; NaN stands where `missing` does."""

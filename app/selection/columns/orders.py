@@ -19,6 +19,11 @@ class Orders:
         self.columns = columns
         self._sorted: dict[str, tuple[tuple[int, ...], Array]] = {}
 
+    @property
+    def memory_bytes(self) -> int:
+        """What they take; that of names is counted with the columns."""
+        return sum(rows.nbytes for _, rows in list(self._sorted.values()))
+
     def rows(self, connection: Connection, column: str) -> Array | None:
         """Rows by a column of `ORDERED` (int32), ascending, ties by number; None for that of the numbers."""
         if not column:

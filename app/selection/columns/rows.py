@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Executable, text
 
 from app.selection.changes import KEPT_HOURS
 from app.selection.columns.names import Names
-from app.selection.columns.numbers import Array, NumberColumn, Numbers
+from app.selection.columns.numbers import CODE, Array, NumberColumn, Numbers, are_few
+from app.selection.columns.room import KeptPart
 from app.selection.columns.shape import BIGINT, SHAPES, TOGETHER, WORDS, Shape, array_of, digits, statement
 
 # Above this share of changed photos, all are read anew: rows picked by number cost about four times as much each.
@@ -19,6 +21,7 @@ _ANEW_ABOVE: Final = 0.25
 _FEW: Final = 2_000
 # So many photos are read at a time: read at once, they are many times what becomes of them.
 _BLOCK_ROWS: Final = 1 << 14
+_STREAMED: Final = {"stream_results": True, "max_row_buffer": 4}
 # Room kept at the end of each column, so that photos being taken in do not move it each time.
 _SPARE: Final = 1.06
 
@@ -28,9 +31,10 @@ _CHANGED = text("""
         where catalog_id = :catalog and xact >= pg_snapshot_xmin(cast(:seen as pg_snapshot))::text::bigint
             and not pg_visible_in_snapshot(xact::text::xid8, cast(:seen as pg_snapshot)))""")
 _COUNT = text("select count(*) from photo_index where catalog_id = :catalog")
-_BY_NAME = (
-    "select array_agg(id) from (select id from image where catalog_id = %(catalog)s order by name_key, id) as named"
-)
+_BY_NAME = text("""
+    select array_send(array_agg(id order by place)) from (
+        select id, row_number() over (order by name_key, id) as place from image where catalog_id = :catalog) as named
+    group by place / :rows order by place / :rows""")
 # The photo just before each new one in the order of names, found in the index; 0 for the first.
 _BEFORE_IN_NAMES = text("""
     select new.id, coalesce((
@@ -69,6 +73,11 @@ class Columns:
         self.numbers: dict[str, Numbers] = {}
         """Of the columns that are kept as codes of numbers."""
         self.stamps: dict[str, int] = {}
+        self.staying: frozenset[str] = frozenset({"id"})
+        """Columns that are asked for with every page, and go with the whole catalog alone."""
+        self.asked_at = time.monotonic()
+        """When any column was last asked for."""
+        self._column_asked_at: dict[str, float] = {}
         self._kept: dict[str, Array] = {"id": np.empty(0, np.int64)}
         self._seen_at = 0.0
         self._by_name: Array | None = None
@@ -82,7 +91,22 @@ class Columns:
     def memory_bytes(self) -> int:
         """What all columns take."""
         by_name = self._by_name.nbytes if self._by_name is not None else 0
-        return sum(kept.nbytes for kept in self._kept.values()) + by_name
+        return sum(kept.nbytes for kept in list(self._kept.values())) + by_name
+
+    def size_bytes(self, names: Iterable[str]) -> int:
+        """What further columns would take."""
+        return sum(_shape(name).kept_as.itemsize for name in names) * _room_for(self.count)
+
+    def parts(self) -> Iterator[KeptPart]:
+        """Each column that can go by itself."""
+        for name, kept in list(self._kept.items()):
+            if name not in self.staying:
+                yield KeptPart(self._column_asked_at.get(name, 0.0), kept.nbytes, partial(self._let_go, name))
+
+    def _let_go(self, name: str) -> None:
+        del self._kept[name]
+        self.numbers.pop(name, None)
+        self.names.pop(name, None)
 
     def column(self, connection: Connection, name: str) -> Array:
         """A column, `count` long, as it is kept; it is read where it was not yet."""
@@ -97,7 +121,10 @@ class Columns:
 
     def prefetch(self, connection: Connection, names: Iterable[str]) -> None:
         """Read the columns that were not yet, in one pass over the tables. Raises NotReadYet where that is refused."""
-        missing = [name for name in dict.fromkeys(names) if name not in self._kept]
+        asked = dict.fromkeys(names)
+        self.asked_at = time.monotonic()
+        self._column_asked_at |= dict.fromkeys(asked, self.asked_at)
+        missing = [name for name in asked if name not in self._kept]
         if missing and self.is_complete:
             raise NotReadYet(missing)
         if missing:
@@ -119,6 +146,7 @@ class Columns:
                     self.names[name] = other.names[name]
                 if name in other.numbers:
                     self.numbers[name] = other.numbers[name]
+                self._column_asked_at[name] = time.monotonic()
                 self._touch(name)
 
     def places(self, image_ids: Iterable[int]) -> Array:
@@ -137,8 +165,9 @@ class Columns:
         """Rows in the order of the photos' file names."""
         if self._by_name is None:
             self.column(connection, NAME_HASH.name)
-            (ids,) = _arrays(connection, _BY_NAME, {"catalog": self.catalog_id}, [BIGINT])
-            self._by_name = np.searchsorted(self.ids, ids.astype(np.int64)).astype(np.int32)
+            blocks = in_blocks(connection, _BY_NAME, {"catalog": self.catalog_id, "rows": _BLOCK_ROWS})
+            places = [np.searchsorted(self.ids, ids).astype(np.int32) for ids in blocks]
+            self._by_name = np.concatenate([np.empty(0, np.int32), *places])
         return self._by_name
 
     def catch_up(self, connection: Connection) -> Array | None:
@@ -198,7 +227,7 @@ class Columns:
         if ids is not None:
             values["ids"] = ids.tolist()
         while True:
-            arrays = _arrays(connection, asked, values, [BIGINT, *(shape.wire for shape in shapes)])
+            arrays = arrays_of(connection, asked, values, [BIGINT, *(shape.wire for shape in shapes)])
             yield dict(zip(["id", *(shape.name for shape in shapes)], arrays, strict=True))
             if len(arrays[0]) < _BLOCK_ROWS:
                 return
@@ -208,12 +237,15 @@ class Columns:
         """Values as they are kept in the column of `kept`, which becomes a wider one where they need that."""
         if shape.is_named:
             names = self.names.setdefault(shape.name, Names(self.catalog_id, shape.name))
-            return names.codes(connection, values)
+            codes = names.codes(connection, values)
+            if not are_few(len(names.values)) and kept[shape.name].dtype == CODE:
+                kept[shape.name] = kept[shape.name].astype(shape.dtype)
+            return codes.astype(kept[shape.name].dtype)
         numbers = self.numbers.get(shape.name)
         if numbers is not None:
-            codes = numbers.codes(values)
-            if codes is not None:
-                return codes
+            numbered = numbers.codes(values)
+            if numbered is not None:
+                return numbered
             of_codes = np.append(numbers.values, 0).astype(shape.dtype)
             # Behind the last row stands anything.
             kept[shape.name] = np.take(of_codes, kept[shape.name], mode="clip")
@@ -296,12 +328,23 @@ def _shape(name: str) -> Shape:
     return _OTHERS.get(name) or SHAPES[name]
 
 
-def _arrays(connection: Connection, asked: str, values: dict[str, Any], wires: Sequence[np.dtype[Any]]) -> list[Array]:
-    """The arrays in the one row that a statement gives."""
+def arrays_of(
+    connection: Connection, asked: str, values: Mapping[str, Any], wires: Sequence[np.dtype[Any]]
+) -> list[Array]:
+    """The arrays in the one row that a statement gives, an array of rows being many times smaller than rows."""
     driver: Any = connection.connection.driver_connection
     with driver.cursor(binary=True) as cursor:
         cursor.execute(asked, values)
         return [array_of(cursor.pgresult.get_value(0, place), wire) for place, wire in enumerate(wires)]
+
+
+def in_blocks(connection: Connection, asked: Executable, values: Mapping[str, Any]) -> Iterator[Array]:
+    """Numbers of photos (int64) that a statement gives as packed arrays in several rows, some rows at a time.
+
+    In one row they would be in memory three times, and the connection keeps a buffer of that size for good.
+    """
+    for packed in connection.execute(asked, values, execution_options=_STREAMED).scalars():
+        yield array_of(packed, BIGINT).astype(np.int64)
 
 
 def _room_for(count: int) -> int:

@@ -28,8 +28,8 @@ class Shape:
     """One column: how PostgreSQL gives it (`sql`, of SQL type `sql_type`), and what it is kept as (`dtype`).
 
     `values` are what the codes of a column of few words mean, from 1 on; 0 is a missing value, or one we do not know.
-    A column that `is_named` is read as hashes of names, which the reader numbers. One that `is_number` is kept as codes
-    of two bytes while its different numbers are few enough, and as `dtype` from then on.
+    A column that `is_named` is read as hashes of names, which the reader numbers. These numbers, and the codes of one
+    that `is_number`, take two bytes while they are few enough, and the column is kept as `dtype` from then on.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Shape:
     @property
     def kept_as(self) -> np.dtype[Any]:
         """Its type in memory, at first."""
-        return CODE if self.is_number else np.dtype(self.dtype)
+        return CODE if self.is_number or self.is_named else np.dtype(self.dtype)
 
     @property
     def wire(self) -> np.dtype[Any]:

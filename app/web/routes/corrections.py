@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy import func
 
 from app import jobs
@@ -14,6 +14,7 @@ from app.catalog import corrections, reading
 from app.review import decisions
 from app.web import errors
 from app.web.dependencies import Config, CurrentPerson, Write
+from app.web.leading import Receipt, lead
 from app.web.security import safe_next
 
 router = APIRouter()
@@ -44,7 +45,7 @@ def correct(
         proposing.request_captions(session, image.catalog_id, config, image_ids=[image_id])
     if correction is not None and correction.fact == "product":
         jobs.request_once(session, "photos.group", {"catalog_id": image.catalog_id})
+    sentence = f"{decisions.name_of(image)}: {fact} corrected"
     if not errors.wants_json(request):
-        return RedirectResponse(safe_next(next) if next else f"/images/{image_id}", 303)
-    seen = correction.id if correction is not None else 0
-    return JSONResponse({"correction_id": seen, "sentence": f"{decisions.name_of(image)}: {fact} corrected"})
+        return lead(request, safe_next(next) if next else f"/images/{image_id}", Receipt(sentence))
+    return JSONResponse({"correction_id": correction.id if correction is not None else 0, "sentence": sentence})

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy.orm import Session
 
 from app.catalog import reading
@@ -21,6 +21,7 @@ from app.review import decisions
 from app.selection.query import parse
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Write
+from app.web.leading import Receipt, lead
 from app.web.routes.operations import answer, undone
 from app.web.security import safe_next
 
@@ -48,10 +49,10 @@ def decide(
     """
     image = reading.photo(session, image_id)
     kind, reason, decision_id = _decided(session, image, me, verdict, expected_id, queue_id)
-    if not errors.wants_json(request):
-        return RedirectResponse(safe_next(next), 303)
-    left = queue.waiting(session, image.catalog_id)
     said = _said(kind, decisions.name_of(image), reason)
+    if not errors.wants_json(request):
+        return lead(request, safe_next(next), Receipt(said, undo="/undo"))
+    left = queue.waiting(session, image.catalog_id)
     waiting = asdict(left) | {"total": left.total}
     return JSONResponse({"decision_id": decision_id, "verdict": kind, "sentence": said, "waiting": waiting})
 

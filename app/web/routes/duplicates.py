@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Form, Query
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from app import jobs
+from app.bulk.acts import photos
 from app.catalog import reading
 from app.errors import Refused
 from app.review import best_order, duplicates
-from app.review.duplicates import Ruling
+from app.review.duplicates import Ruled, Ruling
 from app.web.dependencies import CurrentPerson, Page, Read, Write
+from app.web.leading import Receipt, lead
 from app.web.security import safe_next
 from app.web.views import duplicates as view
 
@@ -36,11 +38,12 @@ def show(
 
 
 @router.post("/catalogs/{catalog_id}/duplicates/order")
-def change_order(catalog_id: int, session: Write, me: CurrentPerson, order: Text) -> Response:
+def change_order(catalog_id: int, request: Request, session: Write, me: CurrentPerson, order: Text) -> Response:
     """Choose the best photos by these criteria, the first one first."""
     reading.get(session, catalog_id)
     best_order.change(session, catalog_id, best_order.read(order.split(",")), me)
-    return RedirectResponse(f"/catalogs/{catalog_id}/duplicates", 303)
+    said = Receipt("The best photo of each open group is chosen in this order now")
+    return lead(request, f"/catalogs/{catalog_id}/duplicates", said)
 
 
 @router.get("/catalogs/{catalog_id}/duplicates/{group_id}")
@@ -66,20 +69,22 @@ def look(catalog_id: int, session: Write, me: CurrentPerson) -> Response:
 @router.post("/catalogs/{catalog_id}/duplicates/sure")
 def link_sure(
     catalog_id: int,
+    request: Request,
     session: Write,
     me: CurrentPerson,
     expected_count: Annotated[int | None, Form()] = None,
 ) -> Response:
     """Keep the best of every sure group and link the rest, as one act."""
     reading.get(session, catalog_id)
-    duplicates.link_sure(session, catalog_id, me, expected_count)
-    return RedirectResponse(f"/catalogs/{catalog_id}/duplicates", 303)
+    ruled = duplicates.link_sure(session, catalog_id, me, expected_count)
+    return lead(request, f"/catalogs/{catalog_id}/duplicates", _said("linked", ruled))
 
 
 @router.post("/catalogs/{catalog_id}/duplicates/{group_id}")
 def rule(
     catalog_id: int,
     group_id: int,
+    request: Request,
     session: Write,
     me: CurrentPerson,
     kind: Text,
@@ -91,5 +96,15 @@ def rule(
     reading.get(session, catalog_id)
     if kind not in duplicates.SAID:
         raise Refused("That cannot be said of a group of duplicates.")
-    duplicates.rule(session, group_id, me, cast(Ruling, kind), best_id, seen_id)
-    return RedirectResponse(safe_next(next) if next else f"/catalogs/{catalog_id}/duplicates", 303)
+    ruled = duplicates.rule(session, group_id, me, cast(Ruling, kind), best_id, seen_id)
+    address = safe_next(next) if next else f"/catalogs/{catalog_id}/duplicates"
+    return lead(request, address, _said(cast(Ruling, kind), ruled))
+
+
+def _said(kind: Ruling, ruled: Ruled) -> Receipt:
+    """What was said of groups, and how it is taken back: "Kept the best and linked the rest: 3 photos"."""
+    sentence = duplicates.SAID[kind]
+    if kind == "linked":
+        groups = f" of {ruled.groups:,} groups" if ruled.groups > 1 else ""
+        sentence = f"Kept the best{groups} and linked {photos(ruled.linked)}"
+    return Receipt(sentence, undo="/undo")

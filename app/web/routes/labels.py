@@ -24,6 +24,7 @@ from app.selection import browse
 from app.selection.query import Selection, parse
 from app.web import errors, tables
 from app.web.dependencies import CurrentPerson, Page, Read, Sent, Write
+from app.web.leading import Receipt, lead
 from app.web.routes import operations
 from app.web.security import safe_next
 from app.web.views import labels as view
@@ -182,9 +183,10 @@ def give(
     image = reading.photo(session, image_id)
     act = _act(session, image.catalog_id, label, _typed(sent, label), takes)
     giving.give(session, image, me, act, expected_id)
+    sentence = f"{_done(act)} {name_of(image)}"
     if not errors.wants_json(request):
-        return RedirectResponse(safe_next(next) if next else f"/images/{image_id}", 303)
-    return JSONResponse({"sentence": f"{_done(act)} {name_of(image)}"})
+        return lead(request, safe_next(next) if next else f"/images/{image_id}", Receipt(sentence))
+    return JSONResponse({"sentence": sentence})
 
 
 def _give_all(

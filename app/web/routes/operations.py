@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from sqlalchemy.orm import Session
 
 from app.bulk import operations, undoing
@@ -20,6 +20,7 @@ from app.selection.browse import mark_of
 from app.selection.query import Selection, parse
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Page, Read, Write
+from app.web.leading import Receipt, lead
 from app.web.security import safe_next
 
 router = APIRouter()
@@ -89,10 +90,11 @@ def undo(operation_id: int, request: Request, session: Write, me: CurrentPerson,
 
 
 @router.post("/operations/{operation_id}/resumption")
-def go_on(operation_id: int, session: Write, me: CurrentPerson) -> Response:
+def go_on(operation_id: int, request: Request, session: Write, me: CurrentPerson) -> Response:
     """Ask for the rest of an operation, or of its undo, that ended half-way."""
-    operations.go_on(session, operation_id, me)
-    return RedirectResponse(f"/catalogs/{operations.get(session, operation_id).catalog_id}/operations", 303)
+    job = operations.go_on(session, operation_id, me)
+    said = Receipt(f"Going on with the {photos(job.total or 0)} that are left")
+    return lead(request, f"/catalogs/{operations.get(session, operation_id).catalog_id}/operations", said)
 
 
 def answer(
@@ -108,11 +110,13 @@ def answer(
     """Do an act on a selection, and say what was done; where it is much, which job does it."""
     operation = operations.begin(session, selection, me, kind, value, selection.query, expected_count)
     job = operations.carry_out(session, operation, me)
-    if not errors.wants_json(request):
-        return RedirectResponse(safe_next(next) if next else f"/catalogs/{selection.catalog_id}", 303)
     said = undoing.said(operation)
     if job is not None:
         said = f"{photos(operation.count)} {are(operation.count)} being changed. It can be stopped, and taken back"
+    if not errors.wants_json(request):
+        where = {"follow": f"/catalogs/{selection.catalog_id}/operations", "follow_word": "Operations"}
+        way = {"undo": f"/operations/{operation.id}/undo"} if job is None and operation.changed else where
+        return lead(request, safe_next(next) if next else f"/catalogs/{selection.catalog_id}", Receipt(said, **way))
     facts = {"changed": operation.changed, "operation_id": operation.id, "job_id": job.id if job else None}
     return JSONResponse({"sentence": said} | facts, 202 if job else 200)
 
@@ -126,4 +130,4 @@ def undone(request: Request, back: Undone, next: str) -> Response:
         said |= {"mark": mark, "decision_id": now.id if now is not None else 0}
         return JSONResponse(said | {"job_id": back.job.id}, 202) if back.job else JSONResponse(said)
     usual = f"/images/{back.image_id}" if back.image_id and back.count == 1 else "/catalogs"
-    return RedirectResponse(safe_next(next) if next else usual, 303)
+    return lead(request, safe_next(next) if next else usual, Receipt(back.sentence))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from app.catalog import reading
 from app.review import rule_sets
 from app.web.dependencies import CurrentPerson, Page, Read, Sent, Write
+from app.web.leading import Receipt, lead
 from app.web.views import rules as view
 
 router = APIRouter()
@@ -28,6 +29,7 @@ def show(catalog_id: int, request: Request, session: Read, page: Page, part: str
 @router.post("/catalogs/{catalog_id}/rules")
 def save(
     catalog_id: int,
+    request: Request,
     session: Write,
     page: Page,
     me: CurrentPerson,
@@ -42,4 +44,4 @@ def save(
     if shown.other:
         return page("rules/rules.html", shown, 409)
     rule_sets.save(session, catalog_id, me, shown.asked, expected_id)
-    return RedirectResponse(f"/catalogs/{catalog_id}/rules", 303)
+    return lead(request, f"/catalogs/{catalog_id}/rules", Receipt("Saved; the rules suggest by this from now on"))

@@ -30,9 +30,10 @@ def show(
     at: Annotated[int, Query(ge=1)] = 1,
     after: int | None = None,
     before: int | None = None,
+    size: Annotated[int, Query(ge=1, le=PAGE)] = PAGE,
     id: Annotated[list[int], Query(max_length=PAGE)] = [],  # noqa: B006  (FastAPI copies it)
 ) -> HTMLResponse:
-    """Up to `PAGE` photos as a fragment: those behind photo `after`, those before `before`, these by their numbers, or
+    """Up to `size` photos as a fragment: those behind photo `after`, those before `before`, these by their numbers, or
     those from the place `at` on. `at` is the place of the first one in any case."""
     catalog, chosen = reading.get(session, catalog_id), parse(q, catalog_id)
     order_named(sort)
@@ -40,11 +41,11 @@ def show(
         listed = browse.page(session, Selection(catalog_id).narrowed(id=id))
         shown = sorted(listed, key=lambda tile: id.index(tile.id))
     elif before is not None:
-        shown = browse.tiles(session, browse.neighbours(session, chosen, sort, before, PAGE, 0)[0])
+        shown = browse.tiles(session, browse.neighbours(session, chosen, sort, before, size, 0)[0])
     else:
         with one_look(session, catalog_id):
             behind = after if after is not None else browse.at(session, chosen, sort, at)
-            shown = browse.page(session, chosen, sort, behind) if behind or at == 1 else []
+            shown = browse.page(session, chosen, sort, behind, size) if behind or at == 1 else []
     return page.fragment("catalog/_tiles.html", tiles.of(session, catalog, chosen, sort, shown, at))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form
-from fastapi.responses import RedirectResponse, Response
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
 
 from app.catalog import reading
 from app.selection import saved_views
 from app.selection.completing import complete
 from app.web.dependencies import CurrentPerson, Read, Write
+from app.web.leading import Receipt, lead
 from app.web.views.facets import address
 
 router = APIRouter()
@@ -27,24 +28,39 @@ def completions(catalog_id: int, session: Read, q: str = "", at: int = 0) -> dic
 
 @router.post("/catalogs/{catalog_id}/views")
 def save(
-    catalog_id: int, session: Write, me: CurrentPerson, name: Text = "", q: Text = "", sort: Text = "newest",
+    catalog_id: int,
+    request: Request,
+    session: Write,
+    me: CurrentPerson,
+    name: Text = "",
+    q: Text = "",
+    sort: Text = "newest",
     is_shared: Annotated[bool, Form()] = False,
-) -> Response:  # fmt: skip
+) -> Response:
     """Keep a filter and an order by a name."""
     view = saved_views.save(session, catalog_id, me, name, q, sort, is_shared)
-    return RedirectResponse(address(catalog_id, view.query, view.sort), 303)
+    return lead(request, address(catalog_id, view.query, view.sort), Receipt(f"Saved the view “{view.name}”"))
 
 
 @router.post("/views/{view_id}")
 def change(
-    view_id: int, session: Write, me: CurrentPerson, name: Text = "", is_shared: Annotated[bool, Form()] = False
+    view_id: int,
+    request: Request,
+    session: Write,
+    me: CurrentPerson,
+    name: Text = "",
+    is_shared: Annotated[bool, Form()] = False,
 ) -> Response:
     """Give one's own view another name; share it, or no more."""
     view = saved_views.change(session, view_id, me, name, is_shared)
-    return RedirectResponse(address(view.catalog_id, view.query, view.sort), 303)
+    shared = "the team sees it" if view.is_shared else "only you see it"
+    return lead(
+        request, address(view.catalog_id, view.query, view.sort), Receipt(f"The view is “{view.name}”; {shared}")
+    )
 
 
 @router.post("/views/{view_id}/deletion")
-def delete(view_id: int, session: Write, me: CurrentPerson) -> Response:
+def delete(view_id: int, request: Request, session: Write, me: CurrentPerson) -> Response:
     """Take one's own view away."""
-    return RedirectResponse(address(saved_views.delete(session, view_id, me)), 303)
+    catalog_id = saved_views.delete(session, view_id, me)
+    return lead(request, address(catalog_id), Receipt("Deleted the view; its photos stay"))

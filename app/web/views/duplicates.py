@@ -23,7 +23,7 @@ SHOWN_AT_MOST: Final = 24
 # Each grade in words, and what is in a group of it.
 GRADES: Final[dict[str, tuple[str, str]]] = {
     "bytes": ("Same bytes", "kept once when they were taken in, under every name they came with"),
-    "pixels": ("Same pixels", "one picture in several files"),
+    "pixels": ("Same pixels", "one picture in several files, equal pixel for pixel"),
     "photo": ("Same photo", "one photo, saved, resized, cut, bordered or turned over"),
     "product": ("Same product", "other photos of one product; colour variants stay apart"),
 }

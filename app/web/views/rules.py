@@ -17,6 +17,7 @@ from app.review import rule_sets
 from app.review.rules import LIMITS, NAMES, OPTIONAL, SUGGESTS, SWITCHES, RuleName, RuleSettings, Verdict
 from app.review.tables import RuleSet
 from app.selection import browse, rulings
+from app.selection.columns.memory import one_look
 from app.selection.keys import KEYS
 from app.selection.kinds import Measure
 from app.selection.query import Selection
@@ -178,8 +179,9 @@ def read(session: Session, catalog: Catalog, fields: Fields, seen_id: int | None
     asked, refusal = settings_in(fields, saved)
     is_other = seen_id is not None and kept is not None and kept.id != seen_id and asked != saved
     history = rule_sets.history(session, catalog.id)
-    counted = rulings.changes(session, catalog.id, asked)
-    bars, photos = rulings.histograms(session, catalog.id), browse.count(session, Selection(catalog.id))
+    with one_look(session, catalog.id):
+        counted = rulings.changes(session, catalog.id, asked)
+        bars, photos = rulings.histograms(session, catalog.id), browse.count(session, Selection(catalog.id))
     return RulesView(
         catalog=catalog,
         expected_id=kept.id if kept is not None else 0,

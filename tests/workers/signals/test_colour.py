@@ -111,10 +111,10 @@ def test_white_cloth_at_home_is_darker_than_on_a_table_with_lamps() -> None:
 
 
 def test_photos_judged_by_eye_are_named_as_people_name_them(photos: Path) -> None:
-    """Every eighth of one lot; `python -m benchmarks.colours` takes all."""
+    """Every third of one lot; `python -m benchmarks.colours` takes all."""
     judged = read()["report"]
-    names = sorted(judged)[::8]
+    names = sorted(judged)[::3]
     measured = {name: measure(Pillow.open(photos / name)) for name in names}
     counts = tally(judged, measured)
     assert counts.named >= 0.6 * len(names)
-    assert counts.wrong <= 1 and counts.cropped_wrong <= 1
+    assert counts.wrong <= 2 and counts.cropped_wrong <= 2

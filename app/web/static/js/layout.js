@@ -46,6 +46,7 @@ export class Layout {
   lay() {
     const above = this.rowOf(this.first);
     const here = this.rowOf(this.last) - above + 1;
+    this.grid.style.setProperty("--row", `${this.row}px`);
     const space = Math.max(0, Math.min(this.rows * this.row, TALLEST) - here * this.row);
     const share = this.rows > here ? above / (this.rows - here) : 0;
     this.grid.querySelector("[data-above]").style.height = `${space * share}px`;
@@ -69,10 +70,18 @@ export class Layout {
     if (Math.abs(px) >= 1) this.grid.scrollTop += px;
   }
 
-  /** Bring the photo at a place that is here to the upper edge, or `past` px beyond it. */
+  /** Bring the photo at a place to the upper edge, or `past` px beyond it; where it is not here, where it will lie. */
   scrollTo(place, past = 0) {
     const tile = this.holder.children[place - this.first];
-    this.scrollBy(tile.getBoundingClientRect().top - this.grid.getBoundingClientRect().top + past);
+    const { clientHeight, scrollHeight } = this.grid;
+    if (!tile && this.isToScale) {
+      const share = this.rowOf(place) / Math.max(1, this.rows - clientHeight / this.row);
+      this.grid.scrollTop = share * (scrollHeight - clientHeight);
+      return;
+    }
+    const rows = tile ? 0 : this.rowOf(place) - this.rowOf(this.first);
+    const top = (tile ?? this.holder).getBoundingClientRect().top + rows * this.row;
+    this.scrollBy(top - this.grid.getBoundingClientRect().top + past);
   }
 
   /** The places that are seen now, in whole rows. */

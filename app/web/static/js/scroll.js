@@ -1,8 +1,7 @@
 // The grid's scrolling: photos near what is seen are fetched, those far behind are dropped, so that a million are as quick
 // as a hundred. What was seen once comes back as it was listed, whatever was decided since.
-import { getFragment, Refusal } from "./net.js";
+import { ask, fetchTiles, fit, moved, placed, rest, stop, stopIfPassed } from "./tile_requests.js";
 import { Layout } from "./layout.js";
-import { trouble } from "./trouble.js";
 import { showRail } from "./rail.js";
 
 const box = document.querySelector("[data-browse]");
@@ -28,7 +27,11 @@ export const shape = () => ({
 export async function reach(place) {
   const wanted = Math.min(Math.max(place, 1), list.total);
   const asked = list;
-  if (!asked.isHere(wanted)) await replace(asked, wanted, (high) => asked.scrollTo(wanted, -Math.floor(high / 2)));
+  if (!asked.isHere(wanted)) {
+    const last = Math.min(asked.total, Math.max(1, wanted - asked.page / 2) + asked.page - 1);
+    const middle = -Math.floor((asked.grid.clientHeight - asked.row) / 2);
+    await replace(asked, Math.max(1, last - asked.page + 1), last, () => asked.scrollTo(wanted, middle));
+  }
   return asked === list ? asked.tileAt(wanted) : null;
 }
 
@@ -39,68 +42,16 @@ export async function bringUp(place, past = 0) {
   if (list?.isHere(place)) list.scrollTo(place, past);
 }
 
-// Put the page around a place in place of what is here.
-async function replace(asked, place, scroll) {
-  const last = Math.min(asked.total, Math.max(1, place - asked.page / 2) + asked.page - 1);
-  const tiles = await fetchTiles(asked, Math.max(1, last - asked.page + 1), last);
-  if (!tiles || asked !== list) return false;
+// Put the photos from one place to another, a page at most, in place of what is here.
+async function replace(asked, from, to, scroll, signal = null) {
+  const tiles = await fetchTiles(asked, from, to, signal);
+  if (!tiles || asked !== list) return Boolean(signal?.aborted);
+  const seen = asked.seen();
   asked.holder.replaceChildren(...tiles);
   asked.lay();
-  scroll(asked.grid.clientHeight - asked.row);
+  scroll(seen);
   changed(asked);
   return true;
-}
-
-function addressOf(asked, from, to) {
-  const { query, sort } = asked.grid.dataset;
-  const url = new URL(`${box.dataset.browse}/tiles`, location.href);
-  for (const [name, value] of [["q", query], ["sort", sort], ["at", from]]) url.searchParams.set(name, value);
-  const ids = asked.known(from, to);
-  if (ids) ids.filter(Boolean).forEach((id) => url.searchParams.append("id", id));
-  else if (asked.ids[from - 1]) url.searchParams.set("after", asked.ids[from - 1]);
-  else if (asked.ids[to + 1]) url.searchParams.set("before", asked.ids[to + 1]);
-  return url;
-}
-
-// The tiles from one place to another; null when the answer was no. A photo that is gone leaves its place empty.
-async function fetchTiles(asked, from, to) {
-  const url = addressOf(asked, from, to);
-  let html;
-  try {
-    html = await getFragment(url);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    trouble(error.message);
-    return null;
-  }
-  const fresh = [...document.createRange().createContextualFragment(html).querySelectorAll("[data-tile]")];
-  const had = asked.known(from, to);
-  const here = new Set([...asked.holder.children].map((tile) => tile.dataset.tile));
-  const isKept = (tile) => Boolean(had) || !here.has(tile.dataset.tile);
-  const places = new Map();
-  fresh.filter(isKept).forEach((tile, index, all) => {
-    if (had) places.set(from + had.indexOf(tile.dataset.tile), tile);
-    else places.set(url.searchParams.has("before") ? to - all.length + 1 + index : from + index, tile);
-  });
-  return Array.from({ length: to - from + 1 }, (_, index) => placed(asked, from + index, places.get(from + index)));
-}
-
-function placed(asked, place, tile = null) {
-  const shown = tile ?? document.createElement("span");
-  if (!tile) {
-    shown.className = "tile gone";
-    shown.role = "presentation";
-  }
-  shown.dataset.place = place;
-  asked.ids[place] = tile?.dataset.tile ?? null;
-  fit(asked, shown);
-  return shown;
-}
-
-// A photo is asked for in the size in which it is shown.
-function fit(asked, tile) {
-  const picture = tile.querySelector("img");
-  if (picture) picture.sizes = `${Math.ceil(asked.side)}px`;
 }
 
 // What is missing near what is seen, one page after the other.
@@ -115,21 +66,35 @@ async function fill() {
 }
 
 async function fillOnce(asked) {
-  const { from, to } = asked.seen();
   const { first, last, page, total } = asked;
-  const ahead = Math.max(page, to - from) / 2;
-  if (to < first - page || from > last + page) {
-    return replace(asked, from, () => asked.isToScale && asked.scrollTo(from));
+  if (isFar(asked)) {
+    // What is scrolled past in between is never asked for.
+    await rest();
+    if (asked !== list || !isFar(asked)) return true;
+    const { from, to } = asked.seen();
+    const end = Math.min(to, from + page - 1);
+    const inside = (place) => Math.min(Math.max(place, from), end);
+    const scroll = (seen) => asked.isToScale && asked.scrollTo(inside(seen.from));
+    return ask(from, end, 0, (signal) => replace(asked, from, end, scroll, signal));
   }
-  if (first > 1 && from - ahead < first) return extend(asked, Math.max(1, first - page), first - 1);
-  if (last < total && to + ahead > last) return extend(asked, last + 1, Math.min(total, last + page));
+  const { from, to } = asked.seen();
+  const ahead = Math.max(page, to - from) / 2;
+  const more = (low, high) => ask(low, high, page, (signal) => extend(asked, low, high, signal));
+  if (last < total && to > last) return more(last + 1, Math.min(total, last + page));
+  if (first > 1 && from - ahead < first) return more(Math.max(1, first - page), first - 1);
+  if (last < total && to + ahead > last) return more(last + 1, Math.min(total, last + page));
   return false;
 }
 
-async function extend(asked, from, to) {
+const isFar = (asked) => {
+  const { from, to } = asked.seen();
+  return to < asked.first - asked.page || from > asked.last + asked.page;
+};
+
+async function extend(asked, from, to, signal) {
   const { first, last } = asked;
-  const tiles = await fetchTiles(asked, from, to);
-  if (!tiles) return false;
+  const tiles = await fetchTiles(asked, from, to, signal);
+  if (!tiles) return signal.aborted;
   // Somebody jumped meanwhile.
   if (asked !== list || asked.first !== first || asked.last !== last) return true;
   asked.still(() => {
@@ -159,7 +124,13 @@ function follow() {
   const seen = list.seen();
   list.top = seen.from;
   showRail(seen, list.total);
+  stopIfPassed(seen);
   fill();
+}
+
+function scrolled() {
+  moved();
+  follow();
 }
 
 // Other columns: the same photo stays at the upper edge.
@@ -170,7 +141,7 @@ function reshape() {
   list.lay();
   if (columns === list.columns && row === list.row) return follow();
   [...list.holder.children].forEach((tile) => fit(list, tile));
-  if (top >= list.first && top <= list.last) list.scrollTo(top);
+  list.scrollTo(top);
   follow();
 }
 const sized = new ResizeObserver(reshape);
@@ -180,12 +151,13 @@ function settle() {
   const grid = box.querySelector("[data-grid]");
   if (list?.grid === grid) return;
   sized.disconnect();
+  stop();
   list = grid?.querySelector("[data-tile]") ? new Layout(grid) : null;
   grid?.querySelectorAll("[data-plain]").forEach((link) => link.remove());
   if (!list) return;
   [...list.holder.children].forEach((tile) => placed(list, Number(tile.dataset.place), tile));
   list.lay();
-  grid.addEventListener("scroll", follow, { passive: true });
+  grid.addEventListener("scroll", scrolled, { passive: true });
   sized.observe(grid);
 }
 document.addEventListener("swapped", settle);

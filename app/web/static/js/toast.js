@@ -3,16 +3,9 @@
 const STAYS_MS = 8000;
 let timer = 0;
 
-export function toast(text, action = null) {
-  const region = document.getElementById("toasts");
-  if (!region) return;
+// Put it there for a while; leaving takes it away.
+function stay(region, box) {
   clearTimeout(timer);
-  const box = document.createElement("div");
-  box.className = "toast";
-  const words = document.createElement("span");
-  words.textContent = text;
-  box.append(words);
-  if (action) box.append(button(action, box));
   const leave = () => {
     clearTimeout(timer);
     timer = setTimeout(() => dismiss(box), STAYS_MS);
@@ -23,6 +16,25 @@ export function toast(text, action = null) {
   box.addEventListener("focusout", leave);
   region.replaceChildren(box);
   leave();
+}
+
+export function toast(text, action = null) {
+  const region = document.getElementById("toasts");
+  if (!region) return;
+  const box = document.createElement("div");
+  box.className = "toast";
+  const words = document.createElement("span");
+  words.textContent = text;
+  box.append(words);
+  if (action) box.append(button(action, box));
+  stay(region, box);
+}
+
+// What the form that led here did comes with the page. It is put there anew, for nobody is read what was there before.
+const brought = document.querySelector("#toasts .toast");
+if (brought) {
+  brought.remove();
+  requestAnimationFrame(() => stay(document.getElementById("toasts"), brought));
 }
 
 export function dismiss(box = document.querySelector(".toast")) {
