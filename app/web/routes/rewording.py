@@ -92,8 +92,10 @@ def replace(
     done = view.apply(session, catalog, sent, me, expected)
     if isinstance(done, str):
         return page("replace/replace.html", view.read(session, catalog, sent, done), 409)
-    said = undoing.said(done) if done.job_id is None else f"Replacing in captions of {photos(done.count)}"
-    return lead(request, f"{view.address(catalog, sent)}#before", Receipt(said, f"/operations/{done.id}/undo"))
+    receipt = Receipt(undoing.said(done), f"/operations/{done.id}/undo")
+    if done.job_id is not None:
+        receipt = Receipt(f"Replacing in captions of {photos(done.count)}. It can be stopped, and taken back")
+    return lead(request, f"{view.address(catalog, sent)}#before", receipt)
 
 
 @router.get("/catalogs/{catalog_id}/words")
