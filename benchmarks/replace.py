@@ -34,7 +34,7 @@ APPLY_S: Final = 10.0
 LIMIT_OF: Final = 100_000
 SEARCHES: Final[tuple[tuple[str, RewordWish], ...]] = (
     ("a colour, by an expression", RewordWish(find="(pure )?white", replacement="${1}ivory", is_expression=True)),
-    ("a word in every caption", RewordWish(find="centred", replacement="in the middle")),
+    ("a word in every caption", RewordWish(find="background", replacement="ground")),
     ("nothing", RewordWish(find="samovar", replacement="kettle")),
 )
 

@@ -6,8 +6,9 @@ changes, so that its number says which text was seen. One that is newer than wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, Literal, cast
 
@@ -117,7 +118,8 @@ class Rewording:
         return key_of(self.changes)
 
 
-def key_of(changes: Iterable[tuple[str, str]]) -> str:
+@lru_cache(maxsize=10_000)
+def key_of(changes: tuple[tuple[str, str], ...]) -> str:
     """A short name of some changes, the same for capitals and small letters."""
     said = "\0".join(part.casefold() for pair in changes for part in pair)
     return blake2b(said.encode(), digest_size=6).hexdigest()
@@ -210,7 +212,12 @@ def _weighed(session: Session, lines: list[Rewording], wish: RewordWish) -> list
 
 def _names_a_colour(line: Rewording) -> bool:
     """Whether what is replaced, or takes its place, is a colour: only then can another one be named than before."""
-    return any(meaning(word) for pair in line.changes for part in pair for word in words_of(part))
+    return any(_is_of_colours(before, after) for before, after in line.changes)
+
+
+@lru_cache(maxsize=10_000)
+def _is_of_colours(before: str, after: str) -> bool:
+    return any(meaning(word) for part in (before, after) for word in words_of(part))
 
 
 def _measured(session: Session, image_ids: set[int]) -> dict[int, MeasuredFacts]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Form
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, Response
 
 from app.bulk import filling as act
 from app.bulk import operations
@@ -23,6 +23,7 @@ from app.selection import browse
 from app.selection.query import Selection, parse
 from app.selection.wording import sentence
 from app.web.dependencies import CurrentPerson, Page, Read, Write
+from app.web.routes.operations import answer
 
 router = APIRouter()
 Text = Annotated[str, Form()]
@@ -82,6 +83,7 @@ def show(
 @router.post("/catalogs/{catalog_id}/template")
 def fill(
     catalog_id: int,
+    request: Request,
     session: Write,
     me: CurrentPerson,
     expected_count: Annotated[int, Form()],
@@ -94,6 +96,5 @@ def fill(
     reading.get(session, catalog_id)
     selection = parse(q, catalog_id)
     value = {"template": template, "kind": kind, "keeps_people": not replaces}
-    operation = operations.begin(session, selection, me, "fill", value, selection.query, expected_count)
-    operations.carry_out(session, operation, me)
-    return RedirectResponse(f"/catalogs/{catalog_id}/operations", 303)
+    back = f"/catalogs/{catalog_id}/operations"
+    return answer(request, session, me, selection, "fill", value, expected_count, back)

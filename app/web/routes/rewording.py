@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
+from app.bulk import undoing
+from app.bulk.acts import photos
 from app.captions import word_lists
 from app.captions.tables import WordList
 from app.captions.word_lists import USUAL, Words
@@ -16,6 +18,7 @@ from app.catalog.tables import Catalog
 from app.errors import Refused
 from app.review import decisions
 from app.web.dependencies import CurrentPerson, Page, Read, Sent, Write
+from app.web.leading import Receipt, lead
 from app.web.views import rewording as view
 from app.web.views.rewording import ChangeGroup
 
@@ -75,7 +78,13 @@ def show(catalog_id: int, request: Request, session: Read, page: Page, part: str
 
 @router.post("/catalogs/{catalog_id}/replace")
 def replace(
-    catalog_id: int, session: Write, page: Page, me: CurrentPerson, sent: Sent, expected: Annotated[int, Form()]
+    catalog_id: int,
+    request: Request,
+    session: Write,
+    page: Page,
+    me: CurrentPerson,
+    sent: Sent,
+    expected: Annotated[int, Form()],
 ) -> Response:
     """Replace in the captions that were shown, as one act."""
     catalog = reading.get(session, catalog_id)
@@ -83,7 +92,10 @@ def replace(
     done = view.apply(session, catalog, sent, me, expected)
     if isinstance(done, str):
         return page("replace/replace.html", view.read(session, catalog, sent, done), 409)
-    return RedirectResponse(f"{view.address(catalog, sent)}#before", 303)
+    receipt = Receipt(undoing.said(done), f"/operations/{done.id}/undo")
+    if done.job_id is not None:
+        receipt = Receipt(f"Replacing in captions of {photos(done.count)}. It can be stopped, and taken back")
+    return lead(request, f"{view.address(catalog, sent)}#before", receipt)
 
 
 @router.get("/catalogs/{catalog_id}/words")
@@ -95,6 +107,7 @@ def words(catalog_id: int, session: Read, page: Page) -> HTMLResponse:
 @router.post("/catalogs/{catalog_id}/words")
 def save_words(
     catalog_id: int,
+    request: Request,
     session: Write,
     me: CurrentPerson,
     kind: Annotated[str, Form()],
@@ -107,7 +120,7 @@ def save_words(
     if chosen is None:
         raise Refused(f"“{kind[:30]}” is no list of words. Lists are: {', '.join(USUAL)}.")
     word_lists.save(session, catalog_id, chosen, word_lists.read(text), me, expected_id)
-    return RedirectResponse(f"/catalogs/{catalog_id}/words#{chosen}", 303)
+    return lead(request, f"/catalogs/{catalog_id}/words#{chosen}", Receipt(f"{_LISTS[chosen][0]} saved"))
 
 
 def _words(session: Read, catalog: Catalog) -> WordsView:
