@@ -62,9 +62,8 @@ faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PA
 # One benchmark for each promise; those of training take longer and have targets of their own.
 BENCH := startup grid intake known_truth run_page
 BENCH_CATALOG := sharing take_in quality masks colours signs copies copies_million keep_best same_product alike map similar bulk freeze export
-BENCH_DESK := desk
 BENCH_TRAINING := training against_diffusers cancel day estimates ranks
-BENCH_DESK := captioners annotators caption_races replace
+BENCH_DESK := desk annotators caption_races replace captioners
 define run-benchmarks
 	@status=0; \
 	for one in $(1); do echo; echo "== $$one"; $(BIN)/python -m "benchmarks.$$one" || status=1; done; \

@@ -194,7 +194,7 @@ def test_a_caption_has_its_whole_history(client: TestClient) -> None:
 def test_a_caption_that_was_taken_back_is_no_more_than_history(client: TestClient) -> None:
     page = shown(client, "/images/8")
     assert f"by the facts captioner · {THEN} current Orange backpack, front view, centred on a" in page
-    assert f"by Ben Ode · {THEN} · from version 1 taken back Words that Ben takes back." in page
+    assert f"by Ben Ode · {THEN} · from version 1 Words that Ben takes back." in page
     assert found(client, "takes back") == set()
 
 
