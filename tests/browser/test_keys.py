@@ -110,6 +110,11 @@ def test_every_line_of_the_desk(scene: Scene, visit: Visit) -> None:
         page.keyboard.press("Escape")
         page.wait_for_url("**/catalogs/**")
 
+    def turns_in_the_text(page: Page) -> None:
+        edits(page)
+        page.keyboard.press("Alt+t")
+        expect(page.locator("[data-kind-tab=short]")).to_have_attribute("aria-current", "true")
+
     def saves(key: str) -> Try:
         def attempt(page: Page) -> None:
             page.keyboard.press("e")
@@ -140,6 +145,11 @@ def test_every_line_of_the_desk(scene: Scene, visit: Visit) -> None:
         "Ctrl Enter": ("in the text: save and next", saves("Control+Enter")),
         "Ctrl S": ("save the caption", saves("Control+s")),
         "X 1–9": ("reject with reason", says("1", "blurred", before="x")),
+        "N": ("ask a lead", presses("n", "[data-notes-box] textarea:focus")),
+        "Shift H": ("the versions of this caption", presses("Shift+h", "[data-versions] ol")),
+        # The kind stays from photo to photo, and from here on.
+        "Alt T": ("in the text: the next kind of caption", turns_in_the_text),
+        "Shift E": ("the next kind of caption", presses("Shift+e", "[data-kind-tab=tags][aria-current=true]")),
     })  # fmt: skip
 
 
