@@ -45,20 +45,25 @@ def decide(
 ) -> Response:
     """Keep, reject or needs work, or as a rule suggests. A rejection may carry its reason: `rejected:blurred`.
 
-    In a queue it is this person's answer, which others may not see.
+    In a queue it is this person's answer, which others may not see. A script is told how much waits: of the queue that
+    was answered in, otherwise of the catalog.
     """
     image = reading.photo(session, image_id)
-    counted = None
-    if errors.wants_json(request):
+    is_script, counted = errors.wants_json(request), None
+    if is_script and queue_id is None:
         # Before anything is written: afterwards the database would count it all anew.
         counted = queue.waiting(session, image.catalog_id), queue.state_of(session, image_id)
     kind, reason, decision_id = _decided(session, image, me, verdict, expected_id, queue_id)
     said = _said(kind, decisions.name_of(image), reason)
-    if counted is None:
+    if not is_script:
         return lead(request, safe_next(next), Receipt(said, undo="/undo"))
-    left = queue.waiting_after(*counted, kind) if decision_id else counted[0]
-    waiting = asdict(left) | {"total": left.total}
-    return JSONResponse({"decision_id": decision_id, "verdict": kind, "sentence": said, "waiting": waiting})
+    answer: dict[str, object] = {"decision_id": decision_id, "verdict": kind, "sentence": said}
+    if counted is not None:
+        left = queue.waiting_after(*counted, kind)
+        answer["waiting"] = asdict(left) | {"total": left.total}
+    elif queue_id is not None:
+        answer["queue"] = {"id": queue_id, "left": queues.count_left(session, queue_id)}
+    return JSONResponse(answer)
 
 
 @router.post("/catalogs/{catalog_id}/decisions")
