@@ -41,11 +41,11 @@ class QueueDecision:
 
 @dataclass(frozen=True, slots=True)
 class HeldPhoto:
-    """A photo in somebody's hands, for the board."""
+    """A photo in somebody's hands, for the board. `queue` is its name, None at the catalog's own desk."""
 
     person: Person
     image: Image
-    queue_id: int | None
+    queue: str | None
     since: datetime
     until: datetime
     count: int
@@ -124,16 +124,23 @@ def others(session: Session, person: Person, image_ids: Collection[int]) -> dict
 def in_hands(session: Session, catalog_id: int) -> list[HeldPhoto]:
     """What each person holds now in a catalog: the photo that they have held longest, and how many there are."""
     rows = session.execute(
-        select(QueueHold, Person, Image, func.count().over(partition_by=QueueHold.person_id).label("count"))
+        select(
+            QueueHold,
+            Person,
+            Image,
+            ReviewQueue.name,
+            func.count().over(partition_by=QueueHold.person_id).label("count"),
+        )
         .join(Person, Person.id == QueueHold.person_id)
         .join(Image, Image.id == QueueHold.image_id)
+        .outerjoin(ReviewQueue, ReviewQueue.id == QueueHold.queue_id)
         .where(Image.catalog_id == catalog_id, QueueHold.expires_at > utc_now())
         .ext(distinct_on(QueueHold.person_id))
         .order_by(QueueHold.person_id, QueueHold.held_since, QueueHold.id)
     )
     return [
-        HeldPhoto(person, image, hold.queue_id, hold.held_since, hold.expires_at, count)
-        for hold, person, image, count in rows
+        HeldPhoto(person, image, name, hold.held_since, hold.expires_at, count)
+        for hold, person, image, name, count in rows
     ]
 
 

@@ -89,7 +89,7 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class WinRate:
-    """A captioner over all comparisons of a catalog: how often it was found better, of the photos that were decided."""
+    """A captioner over comparisons: how often it was found better, of the photos that were decided."""
 
     captioner: str
     won: int
@@ -317,11 +317,12 @@ def jobs_of(session: Session, comparison: CaptionerComparison) -> list[Job]:
     return [session.get_one(Job, run.job_id) for run in runs_of(session, comparison) if run.job_id is not None]
 
 
-def win_rates(session: Session, catalog_id: int) -> list[WinRate]:
-    """Each captioner of a catalog's comparisons, the one that was found better most often first."""
+def win_rates(session: Session, comparisons: Sequence[CaptionerComparison]) -> list[WinRate]:
+    """Each captioner of these comparisons, the one that was found better most often first. Who has still to judge one
+    is not to be told of it."""
     won: Counter[str] = Counter()
     decided: Counter[str] = Counter()
-    for comparison in of_catalog(session, catalog_id):
+    for comparison in comparisons:
         said, (a, b) = verdicts(session, comparison), runs_of(session, comparison)
         if a.captioner == b.captioner:
             continue

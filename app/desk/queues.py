@@ -192,6 +192,12 @@ def state(session: Session, queue: ReviewQueue) -> QueueState:
     )
 
 
+def count_left(session: Session, queue_id: int) -> int:
+    """How many photos of a queue still wait for a pass."""
+    waits = (QueuePhoto.queue_id == queue_id, QueuePhoto.passes_left > 0)
+    return session.scalar(select(func.count()).select_from(QueuePhoto).where(*waits)) or 0
+
+
 def of_person(session: Session, catalog_id: int, person: Person) -> list[QueueState]:
     """The open queues that a person may work on, with photos left, those given to them by name first."""
     own = [

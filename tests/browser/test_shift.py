@@ -134,6 +134,9 @@ def test_a_queue_is_handed_over_on_the_board(shift: Shift, visit: Visit) -> None
     ben = sit_down(shift, visit, shift.ben)
     ben.keyboard.press("a")
     wait_for(ben, lambda: len(shift.answers()) == 1)
+    # The photo that lies here now was fetched before; how far the queue is follows the answer.
+    expect(ben.locator("[data-left]")).to_have_text(str(PHOTOS - 1))
+    expect(ben.locator("[data-done]")).to_have_text("1")
     lead = visit(shift.lead)
     with Session(shift.site.engine) as session:
         catalog_id = session.get_one(ReviewQueue, shift.queue_id).catalog_id

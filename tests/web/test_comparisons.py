@@ -41,6 +41,10 @@ def test_a_sample_is_judged_and_names_open_at_the_end(
     page = ben.get(here).text
     assert "That is all of the sample" in page and "tiny (long, plain)" in page
     assert "tiny" not in client.get(here).text, "not to one who has still to judge"
+    judging.runs_of(session, comparison)[1].captioner = "small"
+    session.flush()
+    listed = f"/catalogs/{comparison.catalog_id}/captioners"
+    assert "Found better" in ben.get(listed).text and "Found better" not in client.get(listed).text
     assert ben.post(f"{here}/adoption", data={"which": "a"}).status_code == 403
     assert "Adopt A for 3 photos" in client.get(here).text
     assert ben.post(f"{here}/votes/undo").headers["location"].endswith(f"?image_id={image_id}")

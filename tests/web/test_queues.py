@@ -71,7 +71,8 @@ def test_two_annotators_review_a_queue(
     page = mei.get(f"/images/{first}?queue_id={queue.id}").text
     assert "everybody’s queue" in page and "held for you until" in page and "0</b> of 4" in page
     assert "free: 4 photos left" in client.get(f"/desk?queue_id={queue.id}").text, "all four are in Mei's hands"
-    assert decide(mei, queue.id, first)["verdict"] == "kept"
+    said = decide(mei, queue.id, first)
+    assert (said["verdict"], said["queue"]) == ("kept", {"id": queue.id, "left": 3}) and "waiting" not in said
     mei.post("/desk/departure")
     assert opened(client, queue.id) != first
     assert f"{me.name}</b> holds 3 photos" in re.sub(r"\s+", " ", client.get(f"/catalogs/{pile.id}/queues").text)

@@ -133,10 +133,11 @@ def captioners(
                 judging.to_judge(session, comparison),
             )
         )  # fmt: skip
+    judged = [row.comparison for row in listed if row.is_open]
     return page(
         "captioners/captioners.html",
         CaptionersView(
-            catalog, listed, judging.win_rates(session, catalog_id), _choices(config),
+            catalog, listed, judging.win_rates(session, judged), _choices(config),
             [(name, name) for name in STYLES], [(name, name) for name in LENGTHS], chosen.query, count,
             sentence(chosen, count), judging.SAMPLE,
         ),

@@ -48,27 +48,29 @@ def decide(
 ) -> Response:
     """Keep, reject or needs work, or as a rule suggests. A rejection may carry its reason: `rejected:blurred`.
 
-    In a queue it is this person's answer, which others may not see.
+    In a queue it is this person's answer, which others may not see. A script is told how much waits: of the queue that
+    was answered in, otherwise of the catalog.
     """
     image, began = reading.photo(session, image_id), utc_now()
-    counted = None
-    if errors.wants_json(request):
+    is_script, counted = errors.wants_json(request), None
+    if is_script and queue_id is None:
         # Before anything is written: afterwards the database would count it all anew.
         counted = queue.waiting(session, image.catalog_id), queue.state_of(session, image_id)
     kind, reason, decision = _decided(session, image, me, verdict, expected_id, queue_id)
     said = _said(kind, decisions.name_of(image), reason)
     is_new = queue_id is not None or was_said(decision, me, began)
-    if counted is None:
+    if not is_script:
         return lead(request, safe_next(next), Receipt(said, undo="/undo" if is_new else ""))
-    left = queue.waiting_after(*counted, kind) if decision is not None else counted[0]
-    waiting = asdict(left) | {"total": left.total}
-    said_of = {
-        "decision_id": decision.id if decision is not None else 0,
-        "verdict": kind,
-        "sentence": said,
-        "waiting": waiting,
-    }
-    return JSONResponse(said_of | {"changed": int(is_new)})
+    answer: dict[str, object] = {
+        "decision_id": decision.id if decision is not None else 0, "verdict": kind, "sentence": said,
+        "changed": int(is_new),
+    }  # fmt: skip
+    if counted is not None:
+        left = queue.waiting_after(*counted, kind)
+        answer["waiting"] = asdict(left) | {"total": left.total}
+    elif queue_id is not None:
+        answer["queue"] = {"id": queue_id, "left": queues.count_left(session, queue_id)}
+    return JSONResponse(answer)
 
 
 @router.post("/catalogs/{catalog_id}/decisions")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -39,6 +40,17 @@ class BoardRow:
 
 
 @dataclass(frozen=True)
+class WorkLeft:
+    """What the queues shown have left: `photos` in `queues`. At the pace of late the last one ends at `ends_at`;
+    None: of none can it be told. Of `untold` it cannot."""
+
+    photos: int
+    queues: int
+    ends_at: datetime | None
+    untold: int
+
+
+@dataclass(frozen=True)
 class BoardView:
     """The board: queues, who holds what, and the form that makes a queue of `q`, which `count` photos match."""
 
@@ -55,12 +67,8 @@ class BoardView:
     notes: list[NoteThread]
     report: AgreementReport
     limit: float
+    work_left: WorkLeft
     minutes: int = int(holding.HOLD_LASTS.total_seconds() // 60)
-
-    @property
-    def left(self) -> int:
-        """Photos left in all queues shown."""
-        return sum(row.state.left for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ def board(
             catalog, rows, closed, holding.in_hands(session, catalog_id), team, chosen.query, count,
             sentence(chosen, count), [(name, words) for name, words in FIRSTS.items()], OVERLAP_MAX,
             notes.waiting(session, catalog_id, me), reports.read(session, catalog_id, me), LIMIT,
+            _work_left(states),
         ),
     )  # fmt: skip
 
@@ -165,3 +174,11 @@ def leave(session: Write, me: CurrentPerson) -> Response:
     """Put down whatever this person holds."""
     holding.let_go(session, me)
     return RedirectResponse("/cycle", 303)
+
+
+def _work_left(states: list[QueueState]) -> WorkLeft:
+    open_ones = [state for state in states if state.left]
+    ends = [state.ends_at for state in open_ones]
+    known = [end for end in ends if end is not None]
+    photos = sum(state.left for state in open_ones)
+    return WorkLeft(photos, len(open_ones), max(known, default=None), len(ends) - len(known))

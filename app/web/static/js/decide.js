@@ -19,7 +19,7 @@ function decide(value, mark = value.split(":")[0]) {
       const said = await deliver({ address: `/images/${photo}/decisions`, fields, name, photo, href: address, mark });
       if (!said) return;
       toast(said.sentence, said.changed === 0 ? null : { label: "Undo", key: "z", run: undo });
-      takeIn(box, said.waiting);
+      takeIn(box, said);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       made.delete(photo);
@@ -83,7 +83,7 @@ function restore(action) {
 
 document.addEventListener("delivered", ({ detail: { entry, answer } }) => {
   if (entry.photo === article().dataset.photo && answer.decision_id) article().dataset.decision = answer.decision_id;
-  if (answer.waiting) takeIn(box, answer.waiting);
+  takeIn(box, answer);
   comeThrough();
 });
 document.addEventListener("refused", ({ detail: { entry } }) => {
