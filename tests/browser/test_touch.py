@@ -113,3 +113,4 @@ def test_keys_faster_than_answers_do_not_load_the_page_anew(scene: Scene, visit:
             "(photo) => Number(document.querySelector('[data-photo]').dataset.photo) !== photo", arg=photo
         )
     assert page.evaluate("window.stayed") is True
+    page.unroute_all(behavior="ignoreErrors")  # the last decisions are on their way still
