@@ -84,7 +84,7 @@ def test_two_annotators_with_fast_keys_share_a_queue(shift: Shift, visit: Visit)
                 expect(page.locator("[data-photo]")).not_to_have_attribute("data-photo", str(here))
     wait_for(ben, lambda: len(shift.answers()) >= PHOTOS)
     for page in (ben, mei):
-        page.wait_for_load_state("networkidle")  # the last decision leads on by itself
+        page.wait_for_url(shift.address)  # the last decision leads on by itself
         page.goto(shift.address)
         expect(page.get_by_text("Kettles is done: 12 photos reviewed.")).to_be_visible()
     said = shift.answers()
