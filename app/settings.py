@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PROJECT: Final = Path(__file__).resolve().parents[1]
 """The folder that holds `app`, `workers`, `templates`, `migrations` and `models`."""
 
-CATALOG_MEMORY_MB: Final = 200
+CATALOG_MEMORY_MB: Final = 185
 """Room for every column and all codes of a million photos, with which a web process stays below 400 MB."""
 _RENAMED: Final = {"PACKSHOT_IS_PLAIN_HTTP_ALLOWED": "PACKSHOT_ALLOW_PLAIN_HTTP"}
 

@@ -159,6 +159,8 @@ def _queued(session: Session, image_id: int, me: Person) -> DeskView:
     """In the queue: behind the photo what waits, before it what this person decided on last."""
     photo = photos.read(session, image_id)
     catalog_id = photo.image.catalog_id
+    # Before anything is written: afterwards the database would count it all anew.
+    waiting = queue.waiting(session, catalog_id)
     before, ahead = queue.recent(session, catalog_id, me, BEFORE), []
     if image_id in before:
         place = before.index(image_id)
@@ -175,7 +177,6 @@ def _queued(session: Session, image_id: int, me: Person) -> DeskView:
     before = [photo_id for photo_id in before if photo_id not in ahead[:1]]
     ahead = list(dict.fromkeys(ahead[:1] + [photo_id for photo_id in ahead[1:] if photo_id not in before]))
     row = _row(session, before, image_id, ahead, None, "newest", f"/catalogs/{catalog_id}")
-    waiting = queue.waiting(session, catalog_id)
     return DeskView(reading.get(session, catalog_id), photo, row, waiting, REASONS, in_hands=in_hands)
 
 
@@ -185,6 +186,7 @@ def _handed_out(session: Session, image_id: int, asked: ReviewQueue, me: Person)
     Where others answered before, or the right answer is known, what was decided stays out of sight.
     """
     photo = photos.read(session, image_id)
+    waiting = queue.waiting(session, asked.catalog_id)  # before anything is written, as for the catalog's own
     mine = holding.ahead(session, asked, me)
     place = mine.index(image_id) if image_id in mine else -1
     ahead = mine[place + 1 :]
@@ -201,7 +203,7 @@ def _handed_out(session: Session, image_id: int, asked: ReviewQueue, me: Person)
         catalog=reading.get(session, asked.catalog_id),
         photo=photo,
         row=row,
-        waiting=queue.waiting(session, asked.catalog_id),
+        waiting=waiting,
         reasons=REASONS,
         handed_out=queues.state(session, asked),
         until=holding.until(session, asked, image_id, me),
