@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-STAYS_S: Final = 20.0
+STAYS_S: Final = 10.0
 """What was asked for so short a while ago stays: it was just read, and two people who ask for different things would
 have each other's read again and again."""
 
