@@ -159,7 +159,7 @@ def skip(
     holding.skip(session, queue, reading.photo(session, image_id), me)
     if errors.wants_json(request):
         return JSONResponse({})
-    return RedirectResponse(f"/desk?queue={queue_id}", 303)
+    return RedirectResponse(f"/desk?queue_id={queue_id}", 303)
 
 
 @router.post("/desk/holds")
