@@ -48,7 +48,7 @@ ELSEWHERE = {
     "POST /catalogs/{catalog_id}/phrases", "POST /images/{image_id}/mends/{mend_id}/restoration",
     "POST /views/{view_id}", "POST /views/{view_id}/deletion", "POST /compare/{sheet_id}/drawing",
     "POST /runs/{run_id}/extension", "POST /runs/{run_id}/model", "POST /datasets/{version_id}/removal",
-    "POST /catalogs/{catalog_id}/replace", "POST /catalogs/{catalog_id}/template", "POST /catalogs/{catalog_id}/words",
+    "POST /catalogs/{catalog_id}/replace", "POST /catalogs/{catalog_id}/template",
     "POST /comparisons/{comparison_id}/votes/undo", "POST /comparisons/{comparison_id}/adoption",
     "POST /captions/tokens", "POST /keys",
     "POST /storage/cache/removal", "POST /storage/exports/removal",
