@@ -31,8 +31,8 @@ class Candidate:
     """A selected photo with the caption that is current as the version is frozen. `file` lies under the data folder;
     `frame_keys` and `frame_thumbs` are None for a photo that was not measured, or is too flat to tell. One that
     `is_compared` has its copies among the pairs of its catalog; the others are looked for. `repeats`, 1 or more, is how
-    often it is shown where it is trained on. `labels` are those of `label_ids` by name, "set=label", `others` its current
-    captions of other kinds."""
+    often it is shown where it is trained on. `labels` are those of `label_ids` by name, "set=label", `others` the
+    captions of other kinds that are current."""
 
     image_id: int
     file_name: str

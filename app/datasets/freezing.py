@@ -246,10 +246,8 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
     others = kinds.current(session, chosen)
     candidates = [
         Candidate(
-            *row,
-            repeats=times.get(row[0], 1),
-            labels=[names[number] for number in sorted(row.labels, key=places.__getitem__)],
-            others=others.get(row[0], {}),
+            *(*row, times.get(row[0], 1), [names[number] for number in sorted(row.labels, key=places.__getitem__)]),
+            others=others.get(row[0], {}),  # type: ignore[misc]  # behind all that the row has
         )
         for row in rows
     ]

@@ -37,8 +37,9 @@ def picture(number: int, form: str, height_px: int = 64) -> bytes:
 def version(session: Session, storage: Storage, photos: int = 12) -> DatasetVersion:
     """A frozen version of photos in three formats, with captions of two kinds of authors and their rights.
 
-    Later photos have a short caption, one has tags. Of the later photos every second is labelled "fit=slim" and "view=front" and shown three times, the last but one is
-    mended, and the last alone tells whom to credit: what tells a loader of its kind comes late.
+    Later photos have a short caption, and one has tags. Every second of them is labelled "fit=slim" and "view=front"
+    and shown three times, the last but one is mended, and the last alone tells whom to credit: what tells a loader of
+    its kind comes late.
     """
     pile = cast.catalog(session, "Autumn <b>& Co</b>")
     by = cast.person(session)
