@@ -1,4 +1,4 @@
-"""Setting one's own keys over HTTP: what a script gets, what a form is led to, what is refused and whose keys they are."""
+"""Setting one's own keys over HTTP: what a script gets, what a form is led to, what is refused, whose keys they are."""
 
 from __future__ import annotations
 
