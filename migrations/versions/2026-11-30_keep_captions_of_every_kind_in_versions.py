@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "b84d07c3e6a9"
-down_revision: str | None = "3f0a6be1d27c"
+down_revision: str | None = "5d1c07be94a2"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
