@@ -8,9 +8,8 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from app.captions import checking, dictionary, naming_history, word_lists
-from app.captions.colour_words import words_of
-from app.captions.lint import Lint, lint
+from app.captions import checking, linting, naming_history
+from app.captions.lint import Lint
 from app.captions.rules import CaptionClaim, Kind
 from app.captions.tables import CaptionText, CaptionTokens, NamingRule
 from app.captions.token_counts import ENCODERS
@@ -277,13 +276,8 @@ def claims_of(
 
 def _lints(session: Session, image: Image, read_text: Lettering | None, text: str) -> list[Lint]:
     of_catalogue = (image.title, image.category, image.description, image.product)
-    own = (
-        *word_lists.current(session, image.catalog_id, "locked"),
-        *word_lists.current(session, image.catalog_id, "known"),
-    )
-    accepted = {word for words in (*of_catalogue, *own) if words for word in words_of(words)}
-    banned = word_lists.current(session, image.catalog_id, "banned")
-    return lint(text, banned, accepted, read_text.words.splitlines() if read_text else (), dictionary.meant)
+    printed = read_text.words.splitlines() if read_text else ()
+    return linting.found(text, linting.lists(session, image.catalog_id), of_catalogue, printed)
 
 
 def gauges(signals: Signals | None, settings: RuleSettings) -> tuple[Gauge, ...]:
