@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, Text, case, cast, func, insert, literal, or_, select
+from sqlalchemy import ColumnElement, Integer, ScalarSelect, Text, case, cast, func, insert, literal, or_, select
 from sqlalchemy.orm import Session
 
 from app import audit, people
@@ -192,10 +192,10 @@ def state(session: Session, queue: ReviewQueue) -> QueueState:
     )
 
 
-def count_left(session: Session, queue_id: int) -> int:
+def left_of(queue_id: int) -> ScalarSelect[int]:
     """How many photos of a queue still wait for a pass."""
     waits = (QueuePhoto.queue_id == queue_id, QueuePhoto.passes_left > 0)
-    return session.scalar(select(func.count()).select_from(QueuePhoto).where(*waits)) or 0
+    return select(func.count()).select_from(QueuePhoto).where(*waits).correlate(None).scalar_subquery()
 
 
 def of_person(session: Session, catalog_id: int, person: Person) -> list[QueueState]:
