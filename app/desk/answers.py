@@ -22,7 +22,7 @@ from app.review.tables import Decision
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AnswerState:
     """What stands on a photo of a queue: its decision, whether this person or others answered, when this person's turn
     with it began (None: it was not held), its passes left, and how many photos of the queue wait."""
 
@@ -50,7 +50,7 @@ def lock(session: Session, queue: ReviewQueue, image: Image) -> str | None:
     return known
 
 
-def read(session: Session, queue: ReviewQueue, image: Image, person: Person) -> Said:
+def read(session: Session, queue: ReviewQueue, image: Image, person: Person) -> AnswerState:
     """Read after `lock`, in a statement of its own: one that had waited for a lock would not see what it waited for.
 
     A photo's turn comes with the hold, or, held ahead, with the answer before it.
@@ -63,7 +63,7 @@ def read(session: Session, queue: ReviewQueue, image: Image, person: Person) -> 
         .scalar_subquery()
     )
     begun = select(func.greatest(QueueHold.held_since, last)).where(hold_of(queue, image, person)).scalar_subquery()
-    standing = (
+    stands = (
         select(QueueAnswer.person_id)
         .where(QueueAnswer.queue_id == queue.id, QueueAnswer.image_id == image.id, QueueAnswer.undone_at.is_(None))
         .where(QueueAnswer.verdict.is_not(None))
@@ -71,8 +71,8 @@ def read(session: Session, queue: ReviewQueue, image: Image, person: Person) -> 
     row = session.execute(
         select(
             Decision,
-            standing.where(QueueAnswer.person_id == person.id).exists().label("by_me"),
-            standing.where(QueueAnswer.person_id != person.id).exists().label("by_others"),
+            stands.where(QueueAnswer.person_id == person.id).exists().label("by_me"),
+            stands.where(QueueAnswer.person_id != person.id).exists().label("by_others"),
             begun.label("begun"),
             QueuePhoto.passes_left,
             queues.left_of(queue.id).label("left"),
@@ -82,7 +82,7 @@ def read(session: Session, queue: ReviewQueue, image: Image, person: Person) -> 
         .where(QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == image.id)
         .execution_options(populate_existing=True)
     ).one()
-    return Said(*row)
+    return AnswerState(*row)
 
 
 def passed(queue: ReviewQueue, image: Image, person: Person, passes: int) -> tuple[CTE, CTE]:

@@ -265,7 +265,7 @@ def _others_said(session: Session, row: QueuePhoto, person: Person) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _QueueLook:
     """A queue as one person finds it: whether it is theirs or everybody's, whether holds in it ran out, and the photos
     in their hands, each its place and number, in the queue's order."""
 
@@ -274,7 +274,7 @@ class _Look:
     mine: list[tuple[int, int]]
 
 
-def _look(session: Session, queue: ReviewQueue, person: Person) -> _Look:
+def _look(session: Session, queue: ReviewQueue, person: Person) -> _QueueLook:
     given = select(QueuePerson.person_id).where(QueuePerson.queue_id == queue.id)
     lapsed = select(QueueHold.id).where(QueueHold.queue_id == queue.id, QueueHold.expires_at <= utc_now())
     lapsed = lapsed.correlate(None)
@@ -294,7 +294,7 @@ def _look(session: Session, queue: ReviewQueue, person: Person) -> _Look:
         .order_by(QueuePhoto.place, QueuePhoto.image_id)
     ).all()
     mine = [(place, image_id) for _, _, place, image_id in rows if image_id is not None]
-    return _Look(rows[0][0], rows[0][1], mine)
+    return _QueueLook(rows[0][0], rows[0][1], mine)
 
 
 def _take(session: Session, queue: ReviewQueue, person: Person, count: int) -> list[tuple[int, int]]:
