@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import event
+from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
 from app import people
-from app.catalog.tables import Catalog
+from app.catalog.tables import Catalog, Image
+from app.database import utc_now
 from app.desk import holding, queues
+from app.desk.tables import QueueAnswer, QueuePhoto
 from app.people import Person
 from app.review import decisions
 from app.selection.query import parse
@@ -137,8 +140,28 @@ def test_the_desk_of_a_queue_asks_the_database_little(
     first = opened(mei, queue.id)
     asked.clear()
     page = mei.get(f"/images/{first}?queue_id={queue.id}", headers={"X-Fragment": "1"})
-    assert page.status_code == 200 and len(asked) <= 31, "a page: " + "\n".join(asked)
+    assert page.status_code == 200 and len(asked) <= 33, "a page: " + "\n".join(asked)
     asked.clear()
     decide(mei, queue.id, first)
     assert len(asked) <= 6, "a decision: " + "\n".join(asked)
     event.remove(connection, "before_cursor_execute", note)
+
+
+def test_the_board_draws_the_day_and_tells_the_end_as_an_interval(
+    session: Session, client: TestClient, mei: TestClient, pile: Catalog, me: Person
+) -> None:
+    for _ in range(40):
+        cast.image(session, pile)
+    queue = queues.make(session, me, parse("", pile.id), "Kettles")
+    photos = session.scalars(select(QueuePhoto).where(QueuePhoto.queue_id == queue.id)).all()
+    address = f"/catalogs/{pile.id}/queues"
+    assert "Nobody has decided on a photo" in client.get(address).text and "cannot tell" in client.get(address).text
+    for place, row in enumerate(photos[:30]):
+        holding.decide(session, queue, session.get_one(Image, row.image_id), me, "kept")
+        at = utc_now() - timedelta(seconds=30 * place + 5)
+        session.execute(update(QueueAnswer).where(QueueAnswer.image_id == row.image_id).values(created_at=at))
+    board = re.sub(r"\s+", " ", client.get(address).text)
+    assert "in 8 of 10 cases between <time" in board and "2.0 a minute" in board
+    assert 'class="quarters"' in board and 'class="span"' in board and f">{me.name}</th>" in board, "and as numbers"
+    theirs = mei.get(address).text
+    assert f">{me.name}</th>" not in theirs and ">All others</th>" in theirs

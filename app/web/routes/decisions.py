@@ -27,6 +27,7 @@ from app.web.dependencies import CurrentPerson, Write
 from app.web.leading import Receipt, lead
 from app.web.routes.operations import answer, undone
 from app.web.security import safe_next
+from app.web.views import blind
 
 router = APIRouter()
 Text = Annotated[str, Form()]
@@ -110,10 +111,11 @@ def _answered(
     reason: str | None = given
     if verdict == SUGGESTED:
         suggested = decisions.current(session, image.id)
-        if suggested is None:
+        if suggested is None or not suggested.is_suggestion:
             raise Refused("No rule suggests anything for this photo.")
         kind, reason = suggested.verdict, decisions.kept_reason(suggested)
-    answer = holding.decide(session, asked, image, me, kind, reason, expected_id)
+    with blind.unnamed(session, me, image.id):
+        answer = holding.decide(session, asked, image, me, kind, reason, expected_id)
     said = _said(kind, decisions.name_of(image), reason)
     if not errors.wants_json(request):
         return lead(request, safe_next(next), Receipt(said, undo="/undo"))
@@ -130,10 +132,11 @@ def _decided(
 ) -> tuple[str, str | None, Decision]:
     """Decide at the catalog's own desk: the verdict, its reason, and the decision."""
     kind, _, reason = verdict.partition(":")
-    if verdict == SUGGESTED:
-        decision = decisions.accept(session, image, me, expected_id)
-    else:
-        decision = decisions.decide(session, image, me, kind, reason, expected_id)
+    with blind.unnamed(session, me, image.id):
+        if verdict == SUGGESTED:
+            decision = decisions.accept(session, image, me, expected_id)
+        else:
+            decision = decisions.decide(session, image, me, kind, reason, expected_id)
     return decision.verdict, decision.reason, decision
 
 
