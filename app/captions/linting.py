@@ -50,13 +50,10 @@ class Unchecked:
 
 def lists(session: Session, catalog_id: int) -> Lists:
     """The lists of a catalog as they are now."""
-    own = [
-        word for kind in ("locked", "known") for words in word_lists.current(session, catalog_id, kind)
-        for word in words_of(words)
-    ]  # fmt: skip
-    numbers = [word_lists.number(session, catalog_id, kind) for kind in word_lists.USUAL]
-    version = "-".join(map(str, (LINT_VERSION, *numbers)))
-    return Lists(word_lists.current(session, catalog_id, "banned"), frozenset(own), version)
+    kept = word_lists.every(session, catalog_id)
+    own = frozenset(word for kind in ("locked", "known") for words in kept[kind][1] for word in words_of(words))
+    version = "-".join(map(str, (LINT_VERSION, *(number for number, _ in kept.values()))))
+    return Lists(kept["banned"][1], own, version)
 
 
 def found(caption: str, lists: Lists, of_catalogue: Sequence[str | None], printed: Sequence[str]) -> list[Lint]:

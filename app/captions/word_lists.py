@@ -39,6 +39,17 @@ def current(session: Session, catalog_id: int, kind: Words) -> tuple[str, ...]:
     return tuple(kept.words) if kept is not None else USUAL[kind]
 
 
+def every(session: Session, catalog_id: int) -> dict[Words, tuple[int, tuple[str, ...]]]:
+    """`number` and `current` of all kinds, in one statement."""
+    rows = session.execute(
+        select(WordList.kind, WordList.id, WordList.words).where(
+            WordList.catalog_id == catalog_id, WordList.superseded_at.is_(None)
+        )
+    )
+    kept = {row.kind: (row.id, tuple(row.words)) for row in rows}
+    return {kind: kept.get(kind, (0, usual)) for kind, usual in USUAL.items()}
+
+
 def number(session: Session, catalog_id: int, kind: Words) -> int:
     """The number of the list that is current; 0 where nobody has set one."""
     kept = _row(session, catalog_id, kind)

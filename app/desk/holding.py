@@ -7,20 +7,21 @@ row (`held < passes_left`, rows that others are busy with skipped), so 200 peopl
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, aliased
 
+from app.catalog import reading
 from app.catalog.tables import Image
 from app.database import utc_now
-from app.desk import queues
-from app.desk.tables import QueueAnswer, QueueHold, QueuePhoto, ReviewQueue
-from app.errors import NotFound, Refused
+from app.desk import answers, queues
+from app.desk.tables import QueueAnswer, QueueHold, QueuePerson, QueuePhoto, ReviewQueue
+from app.errors import Refused
 from app.people import Person, at_least
 from app.review import decisions
 from app.review.tables import Decision
@@ -33,10 +34,12 @@ AHEAD: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class QueueDecision:
-    """What came of an answer: the photo's decision where the answer is one, and whether it stays out of sight."""
+    """What came of an answer: the photo's decision where the answer is one, and whether it stays out of sight. `left`
+    photos of the queue still wait for a pass."""
 
     decision: Decision | None
     is_blind: bool
+    left: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +61,19 @@ def ahead(session: Session, queue: ReviewQueue, person: Person, count: int = AHE
     """
     if not at_least(person, "annotator"):
         raise Refused(f"{queue.name} hands its photos to annotators, and you look only.")
-    if not queues.may_work(session, queue, person):
+    look = _look(session, queue, person)
+    if queue.closed_at is not None or not look.is_given:
         raise Refused(f"{queue.name} is closed." if queue.closed_at else f"{queue.name} was not given to you.")
-    _let_go_of_lapsed(session, queue.id)
-    mine = _mine(session, queue, person)
+    mine = look.mine
+    if look.has_lapsed:
+        _let_go_of_lapsed(session, queue.id)
+        mine = _look(session, queue, person).mine
     if len(mine) < count:
         taken = _take(session, queue, person, count - len(mine))
         if not taken and not mine and _forget_skips(session, queue, person):
             taken = _take(session, queue, person, count)
-        if taken:
-            mine = _mine(session, queue, person)
-    return mine[:count]
+        mine = sorted(mine + taken)
+    return [image_id for _, image_id in mine[:count]]
 
 
 def keep_alive(session: Session, person: Person) -> datetime | None:
@@ -146,10 +151,17 @@ def in_hands(session: Session, catalog_id: int) -> list[HeldPhoto]:
 
 def skip(session: Session, queue: ReviewQueue, image: Image, person: Person) -> None:
     """Put a photo of a queue down undecided: another one comes first for this person, and others may take it."""
-    mine = _answers(session, queue, image).get(person.id)
-    if mine is None or not _stands(mine):
-        _write(session, mine, queue, image, person, None, None, False, None)
-    _end(session, _hold_of(queue, image, person))
+    mine = session.scalars(
+        select(QueueAnswer)
+        .where(
+            QueueAnswer.queue_id == queue.id, QueueAnswer.image_id == image.id, QueueAnswer.person_id == person.id
+        )
+        .execution_options(populate_existing=True)
+    ).one_or_none()  # fmt: skip
+    if mine is None or not (mine.undone_at is None and mine.verdict is not None):
+        answer = answers.written(queue, image, person, None, None, False, None, utc_now())
+        session.execute(select(literal(1)).add_cte(answer))
+    _end(session, answers.hold_of(queue, image, person))
 
 
 def decide(
@@ -167,27 +179,33 @@ def decide(
     Raises NotFound where the photo is not in the queue, and what `decisions.decide` raises.
     """
     reason = decisions.checked(verdict, reason)
-    decisions.lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
-    row = session.scalars(
-        select(QueuePhoto)
-        .where(QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == image.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
+    known = answers.lock(session, queue, image)
+    said = answers.read(session, queue, image, person)
+    is_blind = known is not None or (queue.overlap > 1 and said.by_others)
+    before, now, decision = said.decision, utc_now(), None
+    is_kept = is_blind or (before and decisions.is_said(session, before, person, verdict, reason, expected_id))
+    if is_kept and not is_blind:
+        decision = before
+    made_at = decision.created_at if decision is not None else now
+    seconds = (now - said.begun).total_seconds() if said.begun is not None else None
+    answer = answers.written(queue, image, person, verdict, reason, is_blind, seconds, made_at)
+    beside = (*answers.passed(queue, image, person, 0 if said.by_me else 1), answer)
+    if is_kept:
+        session.execute(select(literal(1)).add_cte(*beside))
+    else:
+        decision = decisions.put(session, image.id, person, verdict, reason, before, now, beside)
+    answers.forget_rows(session)
+    return QueueDecision(decision, is_blind, said.left - (said.passes_left == 1 and not said.by_me))
+
+
+def with_photo(session: Session, queue_id: int, image_id: int) -> tuple[ReviewQueue, Image]:
+    """A queue and a photo, in one statement. Raises NotFound where one of them is not there."""
+    row = session.execute(
+        select(ReviewQueue, Image).join(Image, Image.id == image_id).where(ReviewQueue.id == queue_id)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"{decisions.name_of(image)} is not in {queue.name}.")
-    said = _answers(session, queue, image)
-    others_said = any(_stands(answer) for person_id, answer in said.items() if person_id != person.id)
-    is_blind = row.known is not None or (queue.overlap > 1 and others_said)
-    decision = None if is_blind else decisions.decide(session, image, person, verdict, reason, expected_id)
-    mine = said.get(person.id)
-    if mine is None or not _stands(mine):
-        row.passes_left = max(0, row.passes_left - 1)
-    begun = _begun(session, queue, image, person)
-    if session.scalar(delete(QueueHold).where(_hold_of(queue, image, person)).returning(QueueHold.id)) is not None:
-        row.held = max(0, row.held - 1)
-    _write(session, mine, queue, image, person, verdict, reason, is_blind, begun, decision)
-    return QueueDecision(decision, is_blind)
+        return queues.get(session, queue_id), reading.photo(session, image_id)
+    return row[0], row[1]
 
 
 def answered(session: Session, queue: ReviewQueue, person: Person, count: int) -> list[int]:
@@ -267,23 +285,41 @@ def _others_said(session: Session, row: QueuePhoto, person: Person) -> bool:
     return bool(session.scalar(select(answer)))
 
 
-def _mine(session: Session, queue: ReviewQueue, person: Person) -> list[int]:
-    """Photos of the queue in this person's hands, in its order."""
-    return list(
-        session.scalars(
-            select(QueueHold.image_id)
-            .join(
-                QueuePhoto,
-                and_(QueuePhoto.queue_id == QueueHold.queue_id, QueuePhoto.image_id == QueueHold.image_id),
-            )
-            .where(QueueHold.queue_id == queue.id, QueueHold.person_id == person.id)
-            .order_by(QueuePhoto.place, QueuePhoto.image_id)
+@dataclass(frozen=True, slots=True)
+class _QueueLook:
+    """A queue as one person finds it: whether it is theirs or everybody's, whether holds in it ran out, and the photos
+    in their hands, each its place and number, in the queue's order."""
+
+    is_given: bool
+    has_lapsed: bool
+    mine: list[tuple[int, int]]
+
+
+def _look(session: Session, queue: ReviewQueue, person: Person) -> _QueueLook:
+    given = select(QueuePerson.person_id).where(QueuePerson.queue_id == queue.id)
+    lapsed = select(QueueHold.id).where(QueueHold.queue_id == queue.id, QueueHold.expires_at <= utc_now())
+    lapsed = lapsed.correlate(None)
+    rows = session.execute(
+        select(
+            or_(~given.exists(), given.where(QueuePerson.person_id == person.id).exists()),
+            lapsed.exists(),
+            QueuePhoto.place,
+            QueuePhoto.image_id,
         )
-    )
+        .select_from(ReviewQueue)
+        .outerjoin(QueueHold, and_(QueueHold.queue_id == ReviewQueue.id, QueueHold.person_id == person.id))
+        .outerjoin(
+            QueuePhoto, and_(QueuePhoto.queue_id == QueueHold.queue_id, QueuePhoto.image_id == QueueHold.image_id)
+        )
+        .where(ReviewQueue.id == queue.id)
+        .order_by(QueuePhoto.place, QueuePhoto.image_id)
+    ).all()
+    mine = [(place, image_id) for _, _, place, image_id in rows if image_id is not None]
+    return _QueueLook(rows[0][0], rows[0][1], mine)
 
 
-def _take(session: Session, queue: ReviewQueue, person: Person, count: int) -> list[int]:
-    """Put the first free photos of a queue into a person's hands."""
+def _take(session: Session, queue: ReviewQueue, person: Person, count: int) -> list[tuple[int, int]]:
+    """Put the first free photos of a queue into a person's hands, in one statement: each its place and number."""
     now = utc_now()
     of_photo = QueueHold.image_id == QueuePhoto.image_id
     is_mine = and_(QueueHold.queue_id == queue.id, QueueHold.person_id == person.id)
@@ -305,28 +341,21 @@ def _take(session: Session, queue: ReviewQueue, person: Person, count: int) -> l
         .with_for_update(skip_locked=True)
         .cte("free")
     )  # fmt: skip
-    taken = list(
-        session.scalars(
-            update(QueuePhoto)
-            .where(QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == free.c.image_id)
-            .values(held=QueuePhoto.held + 1)
-            .returning(QueuePhoto.image_id)
-            .execution_options(synchronize_session=False)
-        )
+    taken = (
+        update(QueuePhoto)
+        .where(QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == free.c.image_id)
+        .values(held=QueuePhoto.held + 1)
+        .returning(QueuePhoto.place, QueuePhoto.image_id)
+        .cte("taken")
     )
-    if taken:
-        session.execute(
-            insert(QueueHold).values(
-                [
-                    {
-                        "queue_id": queue.id, "image_id": image_id, "person_id": person.id, "held_since": now,
-                        "expires_at": now + HOLD_LASTS,
-                    }
-                    for image_id in taken
-                ]
-            )
-        )  # fmt: skip
-    return taken
+    hold = {"queue_id": queue.id, "person_id": person.id, "held_since": now, "expires_at": now + HOLD_LASTS}
+    given = (literal(value, QueueHold.__table__.c[name].type) for name, value in hold.items())
+    held = insert(QueueHold).from_select(["image_id", *hold], select(taken.c.image_id, *given))
+    rows = session.execute(
+        select(taken.c.place, taken.c.image_id).add_cte(held.returning(QueueHold.id).cte("held_now"))
+    ).all()
+    answers.forget_rows(session)
+    return [(row.place, row.image_id) for row in rows]
 
 
 def _let_go_of_lapsed(session: Session, queue_id: int) -> None:
@@ -339,12 +368,6 @@ def _forget_skips(session: Session, queue: ReviewQueue, person: Person) -> bool:
     """Let what a person skipped come back. False where they skipped nothing."""
     skipped = (QueueAnswer.queue_id == queue.id, QueueAnswer.person_id == person.id, QueueAnswer.verdict.is_(None))
     return bool(session.scalars(delete(QueueAnswer).where(*skipped).returning(QueueAnswer.id)).all())
-
-
-def _hold_of(queue: ReviewQueue, image: Image, person: Person) -> ColumnElement[bool]:
-    return and_(
-        QueueHold.queue_id == queue.id, QueueHold.image_id == image.id, QueueHold.person_id == person.id
-    )  # fmt: skip
 
 
 def _end(session: Session, which: ColumnElement[bool]) -> None:
@@ -361,52 +384,4 @@ def _end(session: Session, which: ColumnElement[bool]) -> None:
         .values(held=func.greatest(0, QueuePhoto.held - counted.c.count))
         .execution_options(synchronize_session=False)
     )
-    session.expire_all()
-
-
-def _answers(session: Session, queue: ReviewQueue, image: Image) -> dict[int, QueueAnswer]:
-    """What was said of a photo in a queue, by person; skipped ones and those taken back, too."""
-    rows = session.scalars(
-        select(QueueAnswer)
-        .where(QueueAnswer.queue_id == queue.id, QueueAnswer.image_id == image.id)
-        .execution_options(populate_existing=True)
-    )
-    return {row.person_id: row for row in rows}
-
-
-def _stands(answer: QueueAnswer) -> bool:
-    return answer.undone_at is None and answer.verdict is not None
-
-
-def _begun(session: Session, queue: ReviewQueue, image: Image, person: Person) -> datetime | None:
-    """When this photo's turn came: with the hold, or, held ahead, with the answer before it. None: it was not held."""
-    last = (
-        select(QueueAnswer.created_at)
-        .where(QueueAnswer.person_id == person.id, QueueAnswer.verdict.is_not(None))
-        .order_by(QueueAnswer.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    return session.scalar(select(func.greatest(QueueHold.held_since, last)).where(_hold_of(queue, image, person)))
-
-
-def _write(
-    session: Session,
-    before: QueueAnswer | None,
-    queue: ReviewQueue,
-    image: Image,
-    person: Person,
-    verdict: str | None,
-    reason: str | None,
-    is_blind: bool,
-    begun: datetime | None,
-    decision: Decision | None = None,
-) -> None:
-    """Write a person's answer down, in place of the one `before`; of one moment with the decision that it is."""
-    now = utc_now()
-    answer = before or QueueAnswer(queue_id=queue.id, image_id=image.id, person_id=person.id)
-    answer.verdict, answer.reason, answer.is_blind, answer.undone_at = verdict, reason, is_blind, None
-    answer.created_at = decision.created_at if decision is not None else now
-    answer.seconds = (now - begun).total_seconds() if begun is not None else None
-    session.add(answer)
-    session.flush()
+    answers.forget_rows(session)

@@ -107,6 +107,8 @@ def _threads(session: Session, which: ColumnElement[bool]) -> list[NoteThread]:
         .order_by(DeskNote.closed_at.is_not(None), DeskNote.id.desc())
         .limit(SHOWN_MAX)
     ).all()
+    if not rows:
+        return []
     ids = [note.id for note, _ in rows]
     said = session.scalars(select(DeskNote).where(DeskNote.parent_id.in_(ids)).order_by(DeskNote.id)).all()
     names = _names(session, [*(note for note, _ in rows), *said])

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, Text, case, cast, func, insert, literal, or_, select
+from sqlalchemy import ColumnElement, Integer, ScalarSelect, Text, case, cast, func, insert, literal, or_, select
 from sqlalchemy.orm import Session
 
 from app import audit, people
@@ -166,10 +166,24 @@ def state(session: Session, queue: ReviewQueue) -> QueueState:
     )
 
 
-def count_left(session: Session, queue_id: int) -> int:
+def progress(session: Session, queue: ReviewQueue) -> QueueState:
+    """How far one queue is, without its pace, in one statement."""
+    photos = select(func.count()).select_from(QueuePhoto).where(QueuePhoto.queue_id == queue.id).scalar_subquery()
+    rows = session.execute(
+        select(photos, left_of(queue.id), Person)
+        .select_from(ReviewQueue)
+        .outerjoin(QueuePerson, QueuePerson.queue_id == ReviewQueue.id)
+        .outerjoin(Person, Person.id == QueuePerson.person_id)
+        .where(ReviewQueue.id == queue.id)
+        .order_by(func.lower(Person.name), Person.id)
+    ).all()
+    return QueueState(queue, tuple(row[2] for row in rows if row[2] is not None), rows[0][0], rows[0][1])
+
+
+def left_of(queue_id: int) -> ScalarSelect[int]:
     """How many photos of a queue still wait for a pass."""
     waits = (QueuePhoto.queue_id == queue_id, QueuePhoto.passes_left > 0)
-    return session.scalar(select(func.count()).select_from(QueuePhoto).where(*waits)) or 0
+    return select(func.count()).select_from(QueuePhoto).where(*waits).correlate(None).scalar_subquery()
 
 
 def of_person(session: Session, catalog_id: int, person: Person) -> list[QueueState]:

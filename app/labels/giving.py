@@ -98,12 +98,6 @@ def current(session: Session, image_id: int, set_id: int) -> Labelling | None:
     ).one_or_none()
 
 
-def of_photo(session: Session, image_id: int) -> dict[int, Labelling]:
-    """What is said of a photo now, by set."""
-    rows = session.scalars(select(Labelling).where(Labelling.image_id == image_id, Labelling.superseded_at.is_(None)))
-    return {row.set_id: row for row in rows}
-
-
 def said_in(session: Session, label_set: LabelSet) -> int:
     """How many photos have a label in a set."""
     now = (
@@ -217,6 +211,8 @@ def check(act: LabelAct, catalog_id: int) -> None:
 
 
 def _names(session: Session, numbers: set[int]) -> dict[int, str]:
+    if not numbers:
+        return {}
     rows = session.execute(select(LabelValue.id, LabelValue.name).where(LabelValue.id.in_(numbers)))
     return {row.id: row.name for row in rows}
 

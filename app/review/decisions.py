@@ -19,6 +19,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Integer,
+    Subquery,
     and_,
     any_,
     cast,
@@ -27,10 +28,12 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app.captions import checking
 from app.catalog import reading
@@ -84,26 +87,51 @@ def decide(
     verdict, and Conflict when another person has decided otherwise since.
     """
     reason = checked(verdict, reason)
-    lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
-    session.execute(select(Image.id).where(Image.id == image.id).with_for_update(key_share=True))
+    lock_photo(session, image.id)
     before = current(session, image.id)
-    if before is not None and before.person_id is not None:
-        is_mine = before.person_id == person.id
-        if before.verdict == verdict and (before.reason == reason or (reason is None and not is_mine)):
-            return before
-        if not is_mine and expected_id not in (None, before.id):
-            raise _conflict(session, before)
-    now = utc_now()
-    if before is not None:
-        before.superseded_at = now
-        session.flush()
-    decision = Decision(
-        image_id=image.id, verdict=verdict, reason=reason, person_id=person.id, created_at=now,
-        parent_id=before.id if before is not None else None,
-    )  # fmt: skip
-    session.add(decision)
-    session.flush()
-    return decision
+    if before is not None and is_said(session, before, person, verdict, reason, expected_id):
+        return before
+    return put(session, image.id, person, verdict, reason, before, utc_now())
+
+
+def is_said(
+    session: Session, before: Decision, person: Person, verdict: str, reason: str | None, expected_id: int | None
+) -> bool:
+    """Whether the decision that stands says this already. Raises Conflict as `decide` does."""
+    if before.person_id is None:
+        return False
+    is_mine = before.person_id == person.id
+    if before.verdict == verdict and (before.reason == reason or (reason is None and not is_mine)):
+        return True
+    if not is_mine and expected_id not in (None, before.id):
+        raise _conflict(session, before)
+    return False
+
+
+def put(
+    session: Session,
+    image_id: int,
+    person: Person,
+    verdict: str,
+    reason: str | None,
+    before: Decision | None,
+    now: datetime,
+    beside: Sequence[CTE] = (),
+) -> Decision:
+    """A decision in place of the one `before`, in one statement, which does what is `beside` it too.
+
+    Whoever calls holds the photo (`lock_photo`) and has read `before` since.
+    """
+    row = {"verdict": verdict, "reason": reason, "person_id": person.id, "created_at": now}
+    if before is None:
+        statement = insert(Decision).values(image_id=image_id, **row)
+    else:
+        old = superseding(now, Decision.id == before.id)
+        given = (literal(value, Decision.__table__.c[name].type) for name, value in row.items())
+        names = ["image_id", "parent_id", *row]
+        statement = insert(Decision).from_select(names, select(literal(image_id, BigInteger()), old.c.id, *given))
+        set_committed_value(before, "superseded_at", now)
+    return session.scalars(statement.returning(Decision).add_cte(*beside)).one()
 
 
 def accept(session: Session, image: Image, person: Person, expected_id: int | None = None) -> Decision:
@@ -112,8 +140,7 @@ def accept(session: Session, image: Image, person: Person, expected_id: int | No
     `expected_id` is the suggestion that the person saw; None asks for no check. Raises Refused where there is none, and
     Conflict when it is another one now or somebody has decided since.
     """
-    lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
-    session.execute(select(Image.id).where(Image.id == image.id).with_for_update(key_share=True))
+    lock_photo(session, image.id)
     suggestion = current(session, image.id)
     if suggestion is None:
         raise Refused("No rule suggests anything for this photo.")
@@ -220,6 +247,22 @@ def in_batches(session: Session, catalog_id: int, size: int = 5000) -> Iterator[
 def lock(session: Session, catalog_id: int, kind: Any = func.pg_advisory_xact_lock) -> None:
     """Hold the catalog's decisions until the transaction ends."""
     session.execute(select(kind(literal(LOCK), cast(catalog_id, Integer))))
+
+
+def lock_photo(session: Session, image_id: int) -> None:
+    """Hold a photo, its catalog's decisions shared before it, until the transaction ends."""
+    held = shared_lock(image_id)
+    session.execute(
+        select(Image.id).join(held, true()).where(Image.id == image_id).with_for_update(key_share=True, of=Image)
+    )
+
+
+def shared_lock(image_id: int) -> Subquery:
+    """The lock of a photo's catalog, shared, as one row to join: rows that the statement locks are locked after it, for
+    the database locks what a join has given, and asks a function that changes something exactly once."""
+    of = Image.__table__.alias("locked_image")
+    held = func.pg_advisory_xact_lock_shared(literal(LOCK), cast(of.c.catalog_id, Integer)).label("held")
+    return select(held).where(of.c.id == image_id).subquery("held")
 
 
 def replace(session: Session, ids: Sequence[int], now: datetime, **author_and_verdict: Any) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
+from app import people
 from app.catalog.tables import Catalog, Image
 from app.database import utc_now
 from app.desk import holding, queues
@@ -117,6 +119,32 @@ def test_the_catalogs_own_desk_gives_nobody_what_another_has_in_hand(
     client.get(f"/images/{first}")
     assert "has this photo in hand" in mei.get(f"/images/{first}").text
     assert str(first) not in mei.get("/desk").headers.get("location", "")
+
+
+def test_the_desk_of_a_queue_asks_the_database_little(
+    session: Session, mei: TestClient, pile: Catalog, me: Person
+) -> None:
+    queue = queues.make(session, me, parse("", pile.id), "Kettles")
+    asked: list[str] = []
+    connection = session.connection()
+
+    def note(*given: Any) -> None:
+        if not given[2].startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")):
+            asked.append(given[2])
+
+    event.listen(connection, "before_cursor_execute", note)
+    person = next(each for each in people.everybody(session) if each.name == "Mei")
+    asked.clear()
+    holding.ahead(session, queue, person)
+    assert len(asked) <= 3, "a claim: " + "\n".join(asked)
+    first = opened(mei, queue.id)
+    asked.clear()
+    page = mei.get(f"/images/{first}?queue_id={queue.id}", headers={"X-Fragment": "1"})
+    assert page.status_code == 200 and len(asked) <= 33, "a page: " + "\n".join(asked)
+    asked.clear()
+    decide(mei, queue.id, first)
+    assert len(asked) <= 6, "a decision: " + "\n".join(asked)
+    event.remove(connection, "before_cursor_execute", note)
 
 
 def test_the_board_draws_the_day_and_tells_the_end_as_an_interval(

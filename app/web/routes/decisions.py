@@ -16,7 +16,7 @@ from app.bulk.undoing import was_said
 from app.catalog import reading
 from app.catalog.tables import Image
 from app.database import utc_now
-from app.desk import holding, queue, queues, undoing
+from app.desk import holding, queue, undoing
 from app.errors import Refused
 from app.people import Person
 from app.review import decisions
@@ -52,26 +52,23 @@ def decide(
     In a queue it is this person's answer, which others may not see. A script is told how much waits: of the queue that
     was answered in, otherwise of the catalog.
     """
+    is_script = errors.wants_json(request)
+    if queue_id is not None:
+        return _answered(request, session, me, queue_id, image_id, verdict, expected_id, next)
     image, began = reading.photo(session, image_id), utc_now()
-    is_script, counted = errors.wants_json(request), None
-    if is_script and queue_id is None:
-        # Before anything is written: afterwards the database would count it all anew.
-        counted = queue.waiting(session, image.catalog_id), queue.state_of(session, image_id)
-    kind, reason, decision = _decided(session, image, me, verdict, expected_id, queue_id)
-    said = _said(kind, decisions.name_of(image), reason)
-    is_new = queue_id is not None or was_said(decision, me, began)
-    if not is_script:
+    # Before anything is written: afterwards the database would count it all anew.
+    counted = (queue.waiting(session, image.catalog_id), queue.state_of(session, image_id)) if is_script else None
+    kind, reason, decision = _decided(session, image, me, verdict, expected_id)
+    said, is_new = _said(kind, decisions.name_of(image), reason), was_said(decision, me, began)
+    if counted is None:
         return lead(request, safe_next(next), Receipt(said, undo="/undo" if is_new else ""))
-    answer: dict[str, object] = {
-        "decision_id": decision.id if decision is not None else 0, "verdict": kind, "sentence": said,
-        "changed": int(is_new),
-    }  # fmt: skip
-    if counted is not None:
-        left = queue.waiting_after(*counted, kind)
-        answer["waiting"] = asdict(left) | {"total": left.total}
-    elif queue_id is not None:
-        answer["queue"] = {"id": queue_id, "left": queues.count_left(session, queue_id)}
-    return JSONResponse(answer)
+    left = queue.waiting_after(*counted, kind)
+    return JSONResponse(
+        {
+            "decision_id": decision.id, "verdict": kind, "sentence": said, "changed": int(is_new),
+            "waiting": asdict(left) | {"total": left.total},
+        }
+    )  # fmt: skip
 
 
 @router.post("/catalogs/{catalog_id}/decisions")
@@ -98,21 +95,43 @@ def undo(request: Request, session: Write, me: CurrentPerson, next: Text = "") -
     return undone(request, undoing.undo(session, me), next)
 
 
-def _decided(
-    session: Session, image: Image, me: Person, verdict: str, expected_id: int | None, queue_id: int | None
-) -> tuple[str, str | None, Decision | None]:
-    """Decide: the verdict, its reason, and the decision, None where the answer is blind and decides nothing."""
+def _answered(
+    request: Request,
+    session: Session,
+    me: Person,
+    queue_id: int,
+    image_id: int,
+    verdict: str,
+    expected_id: int | None,
+    next: str,
+) -> Response:
+    """Answer in a queue. What is blind decides nothing."""
+    asked, image = holding.with_photo(session, queue_id, image_id)
     kind, _, given = verdict.partition(":")
     reason: str | None = given
-    if verdict == SUGGESTED and queue_id is not None:
+    if verdict == SUGGESTED:
         suggested = decisions.current(session, image.id)
         if suggested is None or not suggested.is_suggestion:
             raise Refused("No rule suggests anything for this photo.")
         kind, reason = suggested.verdict, decisions.kept_reason(suggested)
-    if queue_id is not None:
-        with blind.unnamed(session, me, image.id):
-            answer = holding.decide(session, queues.get(session, queue_id), image, me, kind, reason, expected_id)
-        return kind, reason, answer.decision
+    with blind.unnamed(session, me, image.id):
+        answer = holding.decide(session, asked, image, me, kind, reason, expected_id)
+    said = _said(kind, decisions.name_of(image), reason)
+    if not errors.wants_json(request):
+        return lead(request, safe_next(next), Receipt(said, undo="/undo"))
+    return JSONResponse(
+        {
+            "decision_id": answer.decision.id if answer.decision is not None else 0, "verdict": kind, "sentence": said,
+            "changed": 1, "queue": {"id": queue_id, "left": answer.left},
+        }
+    )  # fmt: skip
+
+
+def _decided(
+    session: Session, image: Image, me: Person, verdict: str, expected_id: int | None
+) -> tuple[str, str | None, Decision]:
+    """Decide at the catalog's own desk: the verdict, its reason, and the decision."""
+    kind, _, reason = verdict.partition(":")
     with blind.unnamed(session, me, image.id):
         if verdict == SUGGESTED:
             decision = decisions.accept(session, image, me, expected_id)

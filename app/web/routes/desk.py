@@ -207,6 +207,7 @@ def _handed_out(session: Session, image_id: int, asked: ReviewQueue, me: Person)
 
     Where others answered before, or the right answer is known, what was decided stays out of sight.
     """
+    catalog = reading.get(session, asked.catalog_id)
     photo = photos.read(session, image_id)
     waiting = queue.waiting(session, asked.catalog_id)  # before anything is written, as for the catalog's own
     mine = holding.ahead(session, asked, me)
@@ -223,12 +224,12 @@ def _handed_out(session: Session, image_id: int, asked: ReviewQueue, me: Person)
         # Of those behind others may have decided meanwhile, of those before it is the others' decision that stands.
         row = replace(row, after=[tile.unseen() for tile in row.after], before=[tile.unseen() for tile in row.before])
     return DeskView(
-        catalog=reading.get(session, asked.catalog_id),
+        catalog=catalog,
         photo=photo,
         row=row,
         waiting=waiting,
         reasons=REASONS,
-        handed_out=queues.state(session, asked),
+        handed_out=queues.progress(session, asked),
         until=holding.until(session, asked, image_id, me),
         is_blind=is_blind,
         in_hands="" if is_blind else holding.others(session, me, [image_id]).get(image_id, ""),

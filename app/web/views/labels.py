@@ -98,14 +98,13 @@ def read(session: Session, catalog: Catalog, photos: int, outcome: LabelImport |
     )
 
 
-def strips(session: Session, catalog_id: int, image_id: int | None = None) -> tuple[LabelStrip, ...]:
-    """The sets that are asked, with what was said of a photo where one is given."""
-    now = giving.of_photo(session, image_id) if image_id is not None else {}
-    people = {said.labelling.id: said for said in giving.history(session, image_id)} if now and image_id else {}
+def strips(session: Session, catalog_id: int, history: Sequence[Said] = ()) -> tuple[LabelStrip, ...]:
+    """The sets that are asked, with what was said of a photo where its `history` is given."""
+    now = {each.labelling.set_id: each for each in history if each.labelling.superseded_at is None}
     drawn = []
     for label_set in sets.of(session, catalog_id):
-        labelling = now.get(label_set.id)
-        said: Said | None = people.get(labelling.id) if labelling is not None else None
+        said = now.get(label_set.id)
+        labelling = said.labelling if said is not None else None
         on = set(labelling.value_ids) if labelling is not None else set()
         ways = [Way(value, _digit(place), value.id in on) for place, value in enumerate(given_ways(label_set))]
         retired = [

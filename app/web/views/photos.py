@@ -210,6 +210,7 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
     current = panels[0].current
     caption, author = (current.caption, current.author) if current is not None else (None, "")
     history = tuple(decisions.history(session, image_id))
+    corrected, labelled = tuple(corrections.history(session, image_id)), tuple(giving.history(session, image_id))
     latest = next((decision for decision, _ in history if decision.superseded_at is None), None)
     is_suggested = latest is not None and latest.is_suggestion
     return Photo(
@@ -228,10 +229,10 @@ def read(session: Session, image_id: int, is_compared: bool = False) -> Photo:
         is_embedded=embeddings.is_embedded(session, image_id),
         lettering=read_text,
         evidence=evidence.read(image, signals, read_text, maps.apart_of(session, image_id)),
-        labels=strips(session, image.catalog_id, image_id),
-        said=tuple(giving.history(session, image_id)),
-        facts=_facts(session, image),
-        corrections=tuple(corrections.history(session, image_id)),
+        labels=strips(session, image.catalog_id, labelled),
+        said=labelled,
+        facts=_facts(image, corrected),
+        corrections=corrected,
         named=_named(session, image, caption),
         tokens=session.get(CaptionTokens, caption.id) if caption is not None else None,
     )
@@ -245,9 +246,9 @@ def _named(session: Session, image: Image, caption: CaptionText | None) -> tuple
     return next(((row, person) for row, person in history if row.rule == key), None)
 
 
-def _facts(session: Session, image: Image) -> tuple[PhotoFact, ...]:
+def _facts(image: Image, history: Sequence[tuple[Correction, str]]) -> tuple[PhotoFact, ...]:
     """What can be corrected: the fields, further columns, and what a person took away."""
-    latest = corrections.current(session, image.id)
+    latest = {row.fact: row for row, _ in history if row.superseded_at is None}
     further = [name for name in dict.fromkeys([*image.extra, *latest]) if not rights.is_of_rights(name)]
     names = dict.fromkeys([*corrections.FIELDS, *further])
     return tuple(

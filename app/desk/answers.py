@@ -1,0 +1,135 @@
+"""What an answer in a queue reads and writes: a statement for the locks, one that reads, and parts of one that writes.
+
+Fifty people answer twice a second each, and every statement is a way to the database and back: so they are few.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import CTE, ColumnElement, and_, delete, func, select, true, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from app.catalog.tables import Image
+from app.desk import queues
+from app.desk.tables import QueueAnswer, QueueHold, QueuePhoto, ReviewQueue
+from app.errors import NotFound
+from app.people import Person
+from app.review import decisions
+from app.review.tables import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerState:
+    """What stands on a photo of a queue: its decision, whether this person or others answered, when this person's turn
+    with it began (None: it was not held), its passes left, and how many photos of the queue wait."""
+
+    decision: Decision | None
+    by_me: bool
+    by_others: bool
+    begun: datetime | None
+    passes_left: int
+    left: int
+
+
+def lock(session: Session, queue: ReviewQueue, image: Image) -> str | None:
+    """Hold the catalog's decisions (shared), the photo in the queue and the photo itself, in this order; gives the
+    known answer. Raises NotFound where the photo is not in the queue."""
+    row = session.execute(
+        select(QueuePhoto.known)
+        .join(Image, Image.id == QueuePhoto.image_id)
+        .join(decisions.shared_lock(image.id), true())
+        .where(QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == image.id)
+        .with_for_update(key_share=True, of=[QueuePhoto, Image])
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"{decisions.name_of(image)} is not in {queue.name}.")
+    known: str | None = row.known
+    return known
+
+
+def read(session: Session, queue: ReviewQueue, image: Image, person: Person) -> AnswerState:
+    """Read after `lock`, in a statement of its own: one that had waited for a lock would not see what it waited for.
+
+    A photo's turn comes with the hold, or, held ahead, with the answer before it.
+    """
+    last = (
+        select(QueueAnswer.created_at)
+        .where(QueueAnswer.person_id == person.id, QueueAnswer.verdict.is_not(None))
+        .order_by(QueueAnswer.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    begun = select(func.greatest(QueueHold.held_since, last)).where(hold_of(queue, image, person)).scalar_subquery()
+    stands = (
+        select(QueueAnswer.person_id)
+        .where(QueueAnswer.queue_id == queue.id, QueueAnswer.image_id == image.id, QueueAnswer.undone_at.is_(None))
+        .where(QueueAnswer.verdict.is_not(None))
+    )
+    row = session.execute(
+        select(
+            Decision,
+            stands.where(QueueAnswer.person_id == person.id).exists().label("by_me"),
+            stands.where(QueueAnswer.person_id != person.id).exists().label("by_others"),
+            begun.label("begun"),
+            QueuePhoto.passes_left,
+            queues.left_of(queue.id).label("left"),
+        )
+        .select_from(QueuePhoto)
+        .outerjoin(Decision, and_(Decision.image_id == QueuePhoto.image_id, Decision.superseded_at.is_(None)))
+        .where(QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == image.id)
+        .execution_options(populate_existing=True)
+    ).one()
+    return AnswerState(*row)
+
+
+def passed(queue: ReviewQueue, image: Image, person: Person, passes: int) -> tuple[CTE, CTE]:
+    """So many passes fewer for a photo, and this person's hold of it at an end, to be done beside another statement."""
+    gone = delete(QueueHold).where(hold_of(queue, image, person)).returning(QueueHold.id).cte("gone")
+    counted = (
+        update(QueuePhoto)
+        .where(QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == image.id)
+        .values(
+            passes_left=func.greatest(0, QueuePhoto.passes_left - passes),
+            held=func.greatest(0, QueuePhoto.held - select(func.count()).select_from(gone).scalar_subquery()),
+        )
+        .returning(QueuePhoto.image_id)
+        .cte("passed")
+    )
+    return gone, counted
+
+
+def written(
+    queue: ReviewQueue,
+    image: Image,
+    person: Person,
+    verdict: str | None,
+    reason: str | None,
+    is_blind: bool,
+    seconds: float | None,
+    now: datetime,
+) -> CTE:
+    """A person's answer written down, in place of the one before; of one moment with the decision that it is."""
+    said = {"verdict": verdict, "reason": reason, "is_blind": is_blind, "seconds": seconds, "created_at": now}
+    fresh = upsert(QueueAnswer).values(
+        queue_id=queue.id, image_id=image.id, person_id=person.id, undone_at=None, **said
+    )  # fmt: skip
+    changed = {name: fresh.excluded[name] for name in (*said, "undone_at")}
+    statement = fresh.on_conflict_do_update(constraint="uq_queue_answer_one_each", set_=changed)
+    return statement.returning(QueueAnswer.id).cte("written")
+
+
+def forget_rows(session: Session) -> None:
+    """What a session holds of holds, places in queues and answers is read again: statements changed it."""
+    for row in list(session.identity_map.values()):
+        if isinstance(row, QueuePhoto | QueueHold | QueueAnswer):
+            session.expire(row)
+
+
+def hold_of(queue: ReviewQueue, image: Image, person: Person) -> ColumnElement[bool]:
+    """This person's hold of a photo in a queue."""
+    return and_(
+        QueueHold.queue_id == queue.id, QueueHold.image_id == image.id, QueueHold.person_id == person.id
+    )  # fmt: skip
