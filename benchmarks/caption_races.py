@@ -47,7 +47,7 @@ NAMES: Final = ("Ana", "Mei")
 ADDRESS: Final = "http://127.0.0.1:8700"
 KINDS: Final[tuple[Kind, ...]] = tuple(OF_KIND)
 # Captions by photo and kind: their numbers and texts.
-Standing = dict[tuple[int, Kind], tuple[int, str]]
+Latest = dict[tuple[int, Kind], tuple[int, str]]
 
 
 def main() -> None:
@@ -69,10 +69,10 @@ def report(web: FastAPI, settings: Settings, races: int) -> bool:
         photos = list(session.scalars(select(Image.id).order_by(Image.id)))
         tokens = [_signed_in(session, name) for name in NAMES]
         current = session.scalars(select(CaptionText).where(CaptionText.superseded_at.is_(None)))
-        standing = {(row.image_id, row.kind): (row.id, row.text) for row in current}
+        latest = {(row.image_id, row.kind): (row.id, row.text) for row in current}
     print(f"{races:,} races over {len(photos)} photos, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     begun, used = time.perf_counter(), time.process_time()
-    run = asyncio.run(_run(web, security.cookie_name(settings), tokens, photos, standing, races))
+    run = asyncio.run(_run(web, security.cookie_name(settings), tokens, photos, latest, races))
     wall_s, used_s = time.perf_counter() - begun, time.process_time() - used
     with transaction(web.state.engine) as session:
         stand = {(row[0], row[1]) for row in session.execute(select(CaptionText.image_id, CaptionText.text))}
@@ -88,14 +88,14 @@ class Races:
     """The writers, what stands, what was sent, and what came of it."""
 
     writers: list[httpx.AsyncClient]
-    standing: Standing
+    latest: Latest
     texts: set[tuple[int, str]] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
 
     async def race(self, photo: int, race: int) -> None:
         """One race, and what the loser does with what they are told."""
         kind = KINDS[race % len(KINDS)]
-        number, base = self.standing.get((photo, kind), (None, None))
+        number, base = self.latest.get((photo, kind), (None, None))
         words = [f"{who} wrote this in race {race}." for who in NAMES]
         self.texts |= {(photo, text) for text in words}
         answers = await asyncio.gather(*(self.save(place, photo, kind, words[place], number) for place in (0, 1)))
@@ -114,20 +114,18 @@ class Races:
         # Refused, were it not the winner's text that stands.
         over = await self.save(loser, photo, kind, words[loser], won["caption_id"])
         self.counts["not told"] += over.status_code != 200
-        self.standing[photo, kind] = (over.json()["caption_id"], words[loser])
+        self.latest[photo, kind] = (over.json()["caption_id"], words[loser])
 
     async def save(self, place: int, photo: int, kind: Kind, text: str, expected_id: int | None) -> httpx.Response:
         fields = {"text": text, "kind": kind, "expected_id": "" if expected_id is None else str(expected_id)}
         return await self.writers[place].post(f"/images/{photo}/captions", data=fields)
 
 
-async def _run(
-    web: FastAPI, cookie: str, tokens: list[str], photos: list[int], standing: Standing, races: int
-) -> Races:
+async def _run(web: FastAPI, cookie: str, tokens: list[str], photos: list[int], latest: Latest, races: int) -> Races:
     """All races, some at once, each lane over photos of its own: a race has two writers, not four."""
     async with AsyncExitStack() as stack:
         writers = [await stack.enter_async_context(_browser(web, cookie, token)) for token in tokens]
-        run = Races(writers, standing)
+        run = Races(writers, latest)
 
         async def lane(first: int) -> None:
             for race in range(first, races, AT_ONCE):
