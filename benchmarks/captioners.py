@@ -58,8 +58,9 @@ DRAWN_LIMIT, REAL_LIMIT, LOOP_LIMIT = 0.95, 0.85, 0.95
 ROWS: Final = 4_000
 DRAWN: Final = 120
 REAL: Final = 100
-PHOTOS: Final = 48
-TURNS: Final = 3
+# A job begins and ends once, so it is as long as one that people wait for.
+PHOTOS: Final = 240
+TURNS: Final = 5
 
 
 def main() -> None:

@@ -24,9 +24,9 @@ BRANDS: Final = ("brand", "Brand", "BRAND")
 _BRAND: Final = func.coalesce(*(Image.extra[name].astext for name in BRANDS))
 # What `contradictions` reads of a photo, and what a check is known by.
 READ: Final = (
-    Signals.image_id, Signals.measured_at, Signals.background, Signals.background_colour, Signals.confidence,
-    Signals.box, Signals.is_cropped, Signals.subject_colour, Signals.parts, Lettering.read_at, Lettering.words,
-    Lettering.place, _BRAND.label("brand"),
+    Signals.image_id, Signals.measured_at, Signals.background, Signals.background_colour, Signals.background_delta_e,
+    Signals.confidence, Signals.box, Signals.is_cropped, Signals.subject_colour, Signals.parts, Lettering.read_at,
+    Lettering.words, Lettering.place, _BRAND.label("brand"),
 )  # fmt: skip
 
 

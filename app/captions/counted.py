@@ -90,39 +90,10 @@ _OTHER: Final = frozenset(
         "quarter",
     ]
 )
-# Pairs that are worn side by side and usually lie so: they touch, and are one piece to whoever looks for outlines.
-_TOUCHING: Final = frozenset(
-    [
-        "shoes",
-        "boots",
-        "sneakers",
-        "trainers",
-        "sandals",
-        "slippers",
-        "heels",
-        "loafers",
-        "socks",
-        "gloves",
-        "mittens",
-        "flats",
-        "pumps",
-        "clogs",
-        "earbuds",
-        "cymbals",
-        "flip-flops",
-        "espadrilles",
-        "moccasins",
-        "brogues",
-        "oxfords",
-        "mules",
-        "skates",
-        "skis",
-    ]
-)
 
 
-def count_said(caption: str) -> tuple[str, int, bool] | None:
-    """How many things the caption says there are: its word, the number, and whether such things usually touch.
+def count_said(caption: str) -> tuple[str, int] | None:
+    """How many things the caption says there are: its word, and the number.
 
     None where it makes no plain claim of one to six things.
     """
@@ -133,8 +104,7 @@ def count_said(caption: str) -> tuple[str, int, bool] | None:
     word, things = match.group(1), re.split(r"\b(?:on|against|in|over|at|by|for|from)\b", match.group(2))[0].split()
     if not things or things[0] in _OTHER or not _ONE_PIECE.isdisjoint(things):
         return None
-    number = _NUMBERS[word]
     # "A single pair of boots", "two pairs of socks": how many pieces that is depends on the thing.
     if things[0] in ("pair", "pairs", "set", "sets", "box", "boxes", "bag", "bags"):
         return None
-    return word, number, number > 1 and not _TOUCHING.isdisjoint(things)
+    return word, _NUMBERS[word]

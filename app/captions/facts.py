@@ -38,9 +38,10 @@ class CatalogueFacts:
 class MeasuredFacts:
     """What was measured: names from `catalog.colours`, and a framing from `name_framing`; None: cannot tell.
 
-    `box` is the subject's, as there; `is_cropped`: whether the frame cuts it off. `parts` counts its separate parts
-    (`Signals.parts`). `printed` are the lines of text that were read with certainty, `is_printed_on` whether all stand
-    on the product; `brand` is what the catalogue calls the maker.
+    `from_white` is how far the middle colour of the background lies from white, in CIE 1976, where a subject was told
+    from it. `box` is the subject's, as there; `is_cropped`: whether the frame cuts it off. `parts` counts its separate
+    parts (`Signals.parts`). `printed` are the lines of text that were read with certainty, `is_printed_on` whether all
+    stand on the product; `brand` is what the catalogue calls the maker.
     """
 
     colour: str | None = None
@@ -52,6 +53,7 @@ class MeasuredFacts:
     printed: tuple[str, ...] | None = None
     is_printed_on: bool = False
     brand: str | None = None
+    from_white: float | None = None
 
 
 def read_catalogue(

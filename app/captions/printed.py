@@ -24,8 +24,10 @@ _NOTHING: Final = re.compile(
 )
 # A reading differs in a letter or two from what is written: 0.75 of the letters in the same order pass for the same.
 _ALIKE: Final = 0.75
-# Where more is written than this, one word that was not read is no surprise: a logo is drawn more often than set.
+# So many lines are shown of what was read.
 FEW_LINES: Final = 3
+# So many letters and fewer are found in a reading, or lost from it, by chance.
+SHORTEST: Final = 2
 
 
 def text_said(caption: str, brand: str | None) -> list[str]:
@@ -54,6 +56,23 @@ def is_read(text: str, lines: Sequence[str]) -> bool:
     wide = max(1, len(text.split()))
     runs += ["".join(words[start : start + wide]) for start in range(len(words))]
     return any(SequenceMatcher(None, wanted, run).ratio() >= _ALIKE for run in runs if run)
+
+
+def is_clear(text: str) -> bool:
+    """Whether a text is long enough to be missed: a reading has two letters of anything, or drops them."""
+    return len(_letters(text)) > SHORTEST
+
+
+def names_read(caption: str, lines: Sequence[str]) -> set[str]:
+    """What was read that may be a name: not what the caption says too ("apple", "vanilj"), nor dates and prices."""
+    there = _words(caption).split()
+    read = {_words(line) for line in lines if not any(map(str.isdigit, line)) and is_clear(line)}
+    return {words for words in read if not all(is_read(word, there) for word in words.split())}
+
+
+def is_partly_read(text: str, lines: Sequence[str]) -> bool:
+    """Whether a word of the text was read, but for a misread letter; of one or two letters none counts."""
+    return any(is_read(word, lines) for word in _words(text).split() if is_clear(word))
 
 
 def _words(text: str) -> str:

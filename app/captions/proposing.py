@@ -132,7 +132,7 @@ def measured_facts(signals: Signals | Row[*tuple[Any, ...]] | None) -> MeasuredF
     is_one_colour = signals.background in ("white", "plain")
     background = signals.background_colour if is_one_colour else "busy" if signals.background == "scene" else None
     if signals.confidence < SURE:
-        return MeasuredFacts(background=background)
+        return MeasuredFacts(background=background, from_white=signals.background_delta_e)
     box = None
     if signals.box is None:
         framing = None
@@ -141,7 +141,10 @@ def measured_facts(signals: Signals | Row[*tuple[Any, ...]] | None) -> MeasuredF
         # Whether it is cut off was measured: a rough outline may reach the frame where the product does not.
         framing = facts.name_framing(left, top, right, bottom, margin=-1.0)
     framing = "cropped at the edge" if signals.is_cropped else framing
-    return MeasuredFacts(signals.subject_colour, background, framing, box, signals.is_cropped, signals.parts)
+    return MeasuredFacts(
+        signals.subject_colour, background, framing, box, signals.is_cropped, signals.parts,
+        from_white=signals.background_delta_e,
+    )  # fmt: skip
 
 
 def _refuse_written(session: Session, catalog_id: int, image_ids: Sequence[int]) -> None:

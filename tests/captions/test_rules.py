@@ -22,8 +22,8 @@ RED_ON_WHITE = MeasuredFacts("red", "pure white", "centred")
         ),
         (
             "Red kettle against a plain blue backdrop.",
-            MeasuredFacts("red", "busy"),
-            "The caption says the background is plain blue, it looks busy.",
+            MeasuredFacts("red", "busy", from_white=5.0),
+            "The caption says the background is plain blue, it looks busy, not blue.",
         ),
         (
             "Red kettle on a busy background.",
@@ -176,11 +176,13 @@ def of_kind(kind: str, caption: str, measured: MeasuredFacts) -> str | None:
     ("caption", "parts", "said"),
     [
         ("Two red mugs on a white background.", 3, "The caption says two, the picture shows 3 separate pieces."),
-        ("Two red mugs.", 1, "The caption says two, the picture shows one piece."),
+        ("Two red mugs.", 1, None),  # they may touch, as three limes do
+        ("Three limes.", 1, None),
         ("2 red mugs.", 2, "agrees"),
         ("A single kettle.", 2, "The caption says single, the picture shows 2 separate pieces."),
         ("A photo of one kettle.", 1, "agrees"),
-        ("A pair of mugs, centred.", 1, "The caption says pair, the picture shows one piece."),
+        ("A pair of mugs, centred.", 1, None),
+        ("A pair of mugs, centred.", 3, "The caption says pair, the picture shows 3 separate pieces."),
         ("A pair of red boots.", 3, "The caption says pair, the picture shows 3 separate pieces."),
         ("A pair of red boots.", 2, "agrees"),
         ("A pair of red boots.", 1, None),  # they touch
@@ -200,6 +202,45 @@ def test_a_count_is_held_against_the_parts(caption: str, parts: int | None, said
 
 
 @pytest.mark.parametrize(
+    ("said_ground", "from_white", "said"),
+    [
+        ("red", 94.7, None),  # creased red cloth
+        ("grey wooden", 27.5, None),
+        ("white", 29.7, None),  # a white sheet in folds
+        ("plain", 33.9, None),
+        ("white", 76.3, "The caption says the background is white, it looks busy, not white."),
+        ("pure white", 27.0, "The caption says the background is pure white, it looks busy, not white."),
+        ("red", 27.5, "The caption says the background is red, it looks busy, not red."),
+        ("black", 44.9, "The caption says the background is black, it looks busy, not black."),
+        # No product was told from its ground, as on a shelf.
+        ("plain white", None, "The caption says the background is plain white, it looks busy, not white."),
+        ("plain", None, "The caption says the background is plain, it looks busy, not plain."),
+        ("red", None, None),
+        ("busy", 94.7, "agrees"),
+    ],
+)
+def test_a_ground_of_many_colours_may_be_called_by_one(said_ground: str, from_white: float, said: str | None) -> None:
+    measured = MeasuredFacts("red", "busy", from_white=from_white)
+    assert of_kind("background", f"A dress on a {said_ground} background.", measured) == said
+
+
+@pytest.mark.parametrize(
+    ("caption", "ground", "said"),
+    [
+        ("A coat on a grey background.", "beige", "agrees"),  # a wall under lamps
+        ("A coat on a black background.", "dark grey", "agrees"),
+        (
+            "A coat on a black background.",
+            "light grey",
+            "The caption says the background is black, it looks light grey.",
+        ),
+    ],
+)
+def test_grounds_are_near_in_their_own_way(caption: str, ground: str, said: str) -> None:
+    assert of_kind("background", caption, MeasuredFacts("red", ground)) == said
+
+
+@pytest.mark.parametrize(
     ("caption", "lines", "brand", "said"),
     [
         ("Jar labelled “Acme”.", ("BOLT",), None, "The caption says “Acme” is written there, “BOLT” was read."),
@@ -212,6 +253,17 @@ def test_a_count_is_held_against_the_parts(caption: str, parts: int | None, said
         ("A kettle.", ("BOLT",), "Acme", None),  # no claim
         ("Jar labelled “Acme”.", (), None, None),  # small letters are missed
         ("Jar labelled “Acme”.", None, None, None),
+        ("A carton that reads “God Morgon”.", ("GOD", "drink"), None, None),  # a part of it was read
+        ("A jacket that reads “US”.", ("UNCLESAA",), None, None),  # two letters are lost by chance
+        ("A Bravo carton.", ("ÄPPLE", "JUICE"), "Bravo", None),  # its logo is drawn
+        ("A Valio vanilla yoghurt.", ("VANILJ", "Vanilj"), "Valio", None),  # the caption says so too
+        ("A God Morgon apple juice.", ("apple", "21"), "God Morgon", None),
+        (
+            "A Heinz juice.",
+            ("Tropicana", "15.90"),
+            "Heinz",
+            "The caption says “Heinz” is written there, “Tropicana”, “15.90” was read.",
+        ),
         ("Jar labelled “Acme”.", ("oats", "honey", "nuts", "salt"), None, None),  # a drawn logo among many lines
         (
             "A plain jar without text.",

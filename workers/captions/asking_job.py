@@ -31,7 +31,7 @@ from app.labels.known import known_of
 from workers.captions.captioner import Captioner, PhotoAnswer, PhotoQuestion
 from workers.captions.purse import Purse
 from workers.captions.server import ServerCaptioner
-from workers.captions.shrinking import LONGEST_SIDE_PX
+from workers.captions.shrinking import LONGEST_SIDE_PX, shrink
 from workers.celery_app import Work, stopped_for_good
 from workers.errors import InputError
 
@@ -127,7 +127,8 @@ class AskingRun:
             return ReadPhoto(row, None)
         try:
             with Pillow.open(self.work.storage.root / row.render_path) as opened:
-                return ReadPhoto(row, opened.convert("RGB"))
+                # Here, in a thread: what comes after has less to copy.
+                return ReadPhoto(row, shrink(opened))
         # Pillow says SyntaxError of a broken PNG.
         except (OSError, SyntaxError, Pillow.DecompressionBombError) as error:
             log.warning("photo %s cannot be read: %s", row.image_id, error)

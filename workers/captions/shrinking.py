@@ -12,7 +12,10 @@ LONGEST_SIDE_PX: Final = 1024
 
 
 def shrink(image: Picture) -> Picture:
-    """RGB, its longest side at most LONGEST_SIDE_PX."""
+    """RGB, its longest side at most LONGEST_SIDE_PX, and its pixels read; the picture itself where it is so already."""
+    if image.mode == "RGB" and max(image.size) <= LONGEST_SIDE_PX:
+        image.load()
+        return image
     rgb = image.convert("RGB")
     rgb.thumbnail((LONGEST_SIDE_PX, LONGEST_SIDE_PX))
     return rgb
