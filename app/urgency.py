@@ -19,6 +19,7 @@ _IN_TURN: Final = frozenset({
 })  # fmt: skip
 UNHURRIED: Final = frozenset({
     "photos.group", "photos.embed", "photos.encode", "photos.map", "photos.read_text", "captions.count",
+    "captions.lint",
 })  # fmt: skip
 # So many photos, named one by one, are somebody's work at the screen and not a catalog's.
 FEW: Final = 32

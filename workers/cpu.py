@@ -15,7 +15,7 @@ from sqlalchemy.orm import configure_mappers
 
 from app.intake import memory
 from workers import export_job, freeze_job, group_job, intake_job, mend_job, operation_job, removal_job, rules_job
-from workers.captions import caption_job, recaption_job, token_job
+from workers.captions import caption_job, lint_job, recaption_job, token_job
 from workers.celery_app import job_task
 from workers.embedding import embed_job, map_job
 from workers.lettering import lettering_job
@@ -32,6 +32,7 @@ propose_captions = job_task("captions.propose")(caption_job.propose_all)
 ask_about_photos = job_task("captions.ask")(caption_job.ask)
 ask_again = job_task("operation.ask")(recaption_job.ask)
 count_tokens = job_task("captions.count")(token_job.count)
+lint_captions = job_task("captions.lint")(lint_job.check)
 apply_rules = job_task("review.apply_rules")(rules_job.apply_rules)
 embed = job_task("photos.embed")(embed_job.embed_all)
 map_photos = job_task("photos.map")(map_job.map_photos)

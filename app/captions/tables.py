@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.catalog.tables import Catalog, Image
@@ -119,6 +119,24 @@ class CaptionCheck(Base):
     brand: Mapped[str | None] = mapped_column(Text)  # as the catalogue names it
     version: Mapped[int]
     contradiction: Mapped[str | None] = mapped_column(Text)  # the first finding in a sentence; None: nothing disagrees
+
+
+class CaptionLint(Base):
+    """What a caption is better without, kept so that a filter over many photos need not read texts again: `kinds` of
+    `lint.LintKind`, with "any" where there is one.
+
+    It holds for that caption beside that reading of its photo's text and those texts of the catalogue, whose MD5 is
+    `catalogue`; otherwise it is stale. `version` says by which rules and lists of words (`linting.version`).
+    """
+
+    __tablename__ = "caption_lint"
+
+    image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
+    caption_id: Mapped[int] = mapped_column(ForeignKey(Caption.id, ondelete="CASCADE"), index=True)
+    read_at: Mapped[Moment | None]  # as the lettering has it
+    catalogue: Mapped[str] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text)
+    kinds: Mapped[list[str]] = mapped_column(ARRAY(Text))
 
 
 class NamingRule(Base):

@@ -8,6 +8,8 @@ from typing import Final, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import jobs
+from app.captions.lint import HEDGES
 from app.captions.tables import WordList
 from app.catalog.tables import Catalog
 from app.database import utc_now
@@ -21,11 +23,12 @@ USUAL: Final[dict[Words, tuple[str, ...]]] = {
     # models do unless they are told otherwise.
     "banned": (
         "the image shows", "the image features", "the image depicts", "this image", "in this image", "the photo shows",
-        "the picture shows", "a photo of", "a picture of", "an image of", "appears to be", "seems to be", "possibly",
-        "probably", "likely", "what looks like", "might be", "could be", "overall",
+        "the picture shows", "a photo of", "a picture of", "an image of", "overall", *HEDGES,
     ),
     "known": (),
 }  # fmt: skip
+CHECKED_BY: Final = "captions.lint"
+"""The kind of job that holds a catalog's captions against its lists."""
 MOST: Final = 2_000
 LONGEST: Final = 120
 
@@ -59,7 +62,8 @@ def read(text: str) -> tuple[str, ...]:
 def save(
     session: Session, catalog_id: int, kind: Words, words: tuple[str, ...], person: Person, expected_id: int
 ) -> None:
-    """Set the list of a kind; the one before stays as history. Saved unchanged it stays whose it was.
+    """Set the list of a kind, and ask to hold the captions against it; the one before stays as history. Saved unchanged
+    it stays whose it was.
 
     Raises NotFound, and Conflict where somebody has set another list since the one with number `expected_id`.
     """
@@ -77,6 +81,7 @@ def save(
         session.flush()
     session.add(WordList(catalog_id=catalog_id, kind=kind, words=list(words), person_id=person.id))
     session.flush()
+    jobs.request_once(session, CHECKED_BY, {"catalog_id": catalog_id}, person)
 
 
 def history(session: Session, catalog_id: int, kind: Words, limit: int = 5) -> list[tuple[WordList, str]]:

@@ -17,6 +17,7 @@ import numpy as np
 from app.catalog.copies import components, find
 from app.catalog.mends import MASK_SUFFIX
 from app.catalog.spelling import label_key
+from app.datasets.kinds import Kept
 from app.datasets.leaks import refuse_leaks
 from app.datasets.manifest import Split
 from app.datasets.picture_files import refuse_unsound
@@ -30,7 +31,8 @@ class Candidate:
     """A selected photo with the caption that is current as the version is frozen. `file` lies under the data folder;
     `frame_keys` and `frame_thumbs` are None for a photo that was not measured, or is too flat to tell. One that
     `is_compared` has its copies among the pairs of its catalog; the others are looked for. `repeats`, 1 or more, is how
-    often it is shown where it is trained on. `labels` are those of `label_ids` by name, "set=label"."""
+    often it is shown where it is trained on. `labels` are those of `label_ids` by name, "set=label", `others` the
+    captions of other kinds that are current."""
 
     image_id: int
     file_name: str
@@ -59,6 +61,7 @@ class Candidate:
     caption_by: str | None = None
     repeats: int = 1
     labels: Sequence[str] = ()
+    others: Kept = field(default_factory=dict)
 
     @property
     def sha256(self) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.captions.tables import Caption
 from app.catalog.tables import Image
+from app.datasets import kinds
 from app.datasets.tables import Member
 from app.selection.query import Selection
 from app.selection.tables import PhotoIndex
@@ -52,7 +53,7 @@ def summarise(session: Session, version_id: int) -> dict[str, Any]:
     """What the members of a version are, counted now; kept with the version, for photos change afterwards.
 
     For each key a list of (value or None, photos, times shown), the most first, and how many photos are `others`, shown
-    `others_shown` times.
+    `others_shown` times; of `kinds` how many have a caption of each kind beside the one that is learned.
     """
     opted_out = case((Image.opt_out == "no", literal("no")), else_=literal("yes"))
     columns: dict[str, tuple[Any, Any, ColumnElement[Any]]] = {
@@ -64,7 +65,8 @@ def summarise(session: Session, version_id: int) -> dict[str, Any]:
         "author": (Caption.id, AUTHOR, func.min(AUTHOR)),
         "opted_out": (Image.id, opted_out, func.min(opted_out)),
     }
-    return {name: _counted(session, version_id, *asked) for name, asked in columns.items()}
+    summary: dict[str, Any] = {name: _counted(session, version_id, *asked) for name, asked in columns.items()}
+    return summary | {"kinds": kinds.counted(session, version_id)}
 
 
 # A source that is a web address counts as its host.

@@ -13,9 +13,11 @@ from typing import Any, Final
 import yaml
 from sqlalchemy.orm import Session
 
+from app.captions.tables import KIND_WORDS
 from app.catalog.copies import COPIES_SEEN
 from app.datasets import reading
 from app.datasets.balance import of_summary, summarise
+from app.datasets.kinds import COLUMNS
 from app.datasets.reading import VersionRow
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
@@ -123,6 +125,7 @@ def _creation(shown: VersionRow, summary: Mapping[str, Any]) -> list[str]:
         _table("Licences", "Licence", summary["licence"]),
         f"### Opt-outs\n\n{said[0].upper()}{said[1:]}.",
         f"{_table('Captions by author', 'Author', summary['author'], _AUTHORS)}\n\n{_by_kind(summary['author'])}",
+        *_other_kinds(shown.version, summary),
         *(_table(balance.title, balance.title, summary[balance.key]) for balance in of_summary(summary)),
     ]
 
@@ -136,6 +139,16 @@ def _by_kind(authors: Mapping[str, Any]) -> str:
         f"{counts['person']:,} were written by people, {counts['captioner']:,} by captioners, "
         f"{counts['given']:,} came with the photos."
     )
+
+
+def _other_kinds(version: DatasetVersion, summary: Mapping[str, Any]) -> list[str]:
+    """How many photos have a caption of each other kind; nothing of a version that was frozen without them."""
+    if not version.keeps_kinds or "kinds" not in summary:
+        return []
+    rows = "\n".join(f"| {KIND_WORDS[kind]} | {summary['kinds'][kind]:,} |" for kind in COLUMNS)
+    return [
+        f"### Further captions\n\n| Kind | Photos |\n|---|---:|\n{rows}\n\nA training run learns from none of these."
+    ]
 
 
 def _limits(version: DatasetVersion, summary: Mapping[str, Any]) -> str:

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import Select, and_, case, func, select
+from sqlalchemy import Select, and_, case, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from app.captions.tables import Caption
+from app.captions.tables import KIND_WORDS, Caption
 from app.catalog.tables import Catalog, Image
+from app.datasets import kinds
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import Refused
 
 PAGE: Final = 40
 VERSIONS_AT_MOST: Final = 200
-ChangeKind = Literal["added", "removed", "mended", "recaptioned", "moved", "repeated"]
+ChangeKind = Literal["added", "removed", "mended", "recaptioned", "other_captions", "moved", "repeated"]
 KINDS: Final[tuple[ChangeKind, ...]] = get_args(ChangeKind)
 
 
 @dataclass(frozen=True, slots=True)
 class VersionChanges:
     """How many photos the newer version holds and the older did not (`added`), the other way round (`removed`), and of
-    those in both: with another picture file, caption, split or number of repeats."""
+    those in both: with another picture file, caption, caption of another kind, split or number of repeats. What was
+    frozen before it kept captions of other kinds has none of these changed."""
 
     added: int
     removed: int
     mended: int
     recaptioned: int
+    other_captions: int
     moved: int
     repeated: int
 
@@ -57,7 +60,7 @@ class CaptionPiece:
 @dataclass(frozen=True, slots=True)
 class Change:
     """One photo that two versions have differently. What was or is not there is None; so is the mend of a photo that is
-    as it was taken in."""
+    as it was taken in. `others` are captions of other kinds that differ, by the kinds' words."""
 
     image_id: int
     title: str
@@ -69,6 +72,7 @@ class Change:
     repeats_now: int | None
     mend_before: int | None
     mend_now: int | None
+    others: Mapping[str, Sequence[CaptionPiece]]
 
 
 def others(session: Session, version: DatasetVersion) -> list[tuple[DatasetVersion, str]]:
@@ -98,8 +102,8 @@ def before(session: Session, version: DatasetVersion) -> DatasetVersion | None:
 def changes(session: Session, newer: DatasetVersion, older: DatasetVersion) -> VersionChanges:
     """What `newer` has otherwise than `older`, counted. Raises Refused where one of them is not frozen."""
     both = _both(newer, older)
-    kinds = _kinds(both.c)
-    counts = session.execute(select(*(func.count().filter(kinds[kind]) for kind in KINDS)).select_from(both)).one()
+    is_of_kind = _kinds(both.c, newer, older)
+    counts = session.execute(select(*(func.count().filter(is_of_kind[kind]) for kind in KINDS)).select_from(both)).one()
     return VersionChanges(**dict(zip(KINDS, counts, strict=True)))
 
 
@@ -116,10 +120,11 @@ def listed(
         .join(Catalog, Catalog.id == Image.catalog_id)
         .outerjoin(now, now.id == both.c.caption_id)
         .outerjoin(then, then.id == both.c.older_caption_id)
-        .where(_kinds(both.c)[kind], image_id > after)
+        .where(_kinds(both.c, newer, older)[kind], image_id > after)
         .order_by(image_id)
         .limit(PAGE)
-    )
+    ).all()
+    others = _others(session, rows) if kind == "other_captions" else {}
     return [
         Change(
             image_id=row[0],
@@ -132,9 +137,24 @@ def listed(
             repeats_now=row.repeats,
             mend_before=row.older_mend_id,
             mend_now=row.mend_id,
+            others=others.get(row[0], {}),
         )
         for row in rows
     ]
+
+
+def _others(session: Session, rows: Sequence[Any]) -> dict[int, dict[str, list[CaptionPiece]]]:
+    """Captions of other kinds that differ in rows of `listed`, by photo and the kind's words."""
+    names = [column.key for column in kinds.COLUMNS.values()]
+    numbers = {getattr(row, f"{before}{name}") for row in rows for name in names for before in ("", "older_")}
+    texts = kinds.texts(session, numbers - {None})
+    pieces: dict[int, dict[str, list[CaptionPiece]]] = {}
+    for row in rows:
+        for kind, name in zip(kinds.COLUMNS, names, strict=True):
+            then, now = (texts.get(getattr(row, f"{before}{name}")) for before in ("older_", ""))
+            if then != now:
+                pieces.setdefault(row[0], {})[KIND_WORDS[kind]] = word_by_word(then, now)
+    return pieces
 
 
 def word_by_word(old: str | None, new: str | None) -> list[CaptionPiece]:
@@ -177,20 +197,31 @@ def _members(version: DatasetVersion, is_one_catalog: bool) -> Select[*tuple[Any
     # Two captions of one text are one caption, whoever wrote it.
     statement = select(
         key.label("key"), Member.image_id, Member.caption_id, func.md5(Caption.text).label("words"),
-        Member.split, Member.sha256, Member.repeats, Member.mend_id,
+        Member.split, Member.sha256, Member.repeats, Member.mend_id, *kinds.COLUMNS.values(),
     ).join(Caption, Caption.id == Member.caption_id)  # fmt: skip
     if not is_one_catalog:
         statement = statement.join(Image, Image.id == Member.image_id)
     return statement.where(Member.version_id == version.id)
 
 
-def _kinds(columns: ReadOnlyColumnCollection[str, Any]) -> dict[ChangeKind, Any]:
+def _kinds(
+    columns: ReadOnlyColumnCollection[str, Any], newer: DatasetVersion, older: DatasetVersion
+) -> dict[ChangeKind, Any]:
+    sides = [(columns[column.key], columns[f"older_{column.key}"]) for column in kinds.COLUMNS.values()]
+    # Two captions of one text are one, and hardly any has another number: texts are looked up for those alone.
+    is_told_otherwise = or_(
+        *(
+            and_(now.is_distinct_from(then), kinds.text_of(now).is_distinct_from(kinds.text_of(then)))
+            for now, then in sides
+        )
+    )
     is_in_both = and_(columns.image_id.is_not(None), columns.older_image_id.is_not(None))
     return {
         "added": columns.older_image_id.is_(None),
         "removed": columns.image_id.is_(None),
         "mended": and_(is_in_both, columns.sha256 != columns.older_sha256),
         "recaptioned": and_(is_in_both, columns.words != columns.older_words),
+        "other_captions": and_(literal(newer.keeps_kinds and older.keeps_kinds), is_in_both, is_told_otherwise),
         "moved": and_(is_in_both, columns.split != columns.older_split),
         "repeated": and_(is_in_both, columns.repeats != columns.older_repeats),
     }

@@ -24,7 +24,7 @@ from app.catalog.mend_tables import Mend
 from app.catalog.mends import MASK_SUFFIX
 from app.catalog.tables import Catalog, Image, Signals
 from app.database import utc_now
-from app.datasets import repeats
+from app.datasets import kinds, repeats
 from app.datasets.arranging import Candidate, Gathered, Placed, arrange
 from app.datasets.balance import AUTHOR, summarise
 from app.datasets.leaks import Leak
@@ -243,9 +243,11 @@ def gather(session: Session, version: DatasetVersion) -> Gathered:
     )
     names = _label_names(session, version.catalog_id)
     places = {number: place for place, number in enumerate(names)}
+    others = kinds.current(session, chosen)
     candidates = [
         Candidate(
-            *(*row, times.get(row[0], 1), [names[number] for number in sorted(row.labels, key=places.__getitem__)])
+            *(*row, times.get(row[0], 1), [names[number] for number in sorted(row.labels, key=places.__getitem__)]),
+            others=others.get(row[0], {}),  # type: ignore[misc]  # behind all that the row has
         )
         for row in rows
     ]
@@ -304,9 +306,11 @@ def record(
     _write_members(session, version.id, placed)
     canonical: list[list[str]] = []
     digests: list[bytes] = []
-    write_manifest(folder / MANIFEST, _noting(_manifest_rows(storage, folder, placed), canonical, digests))
+    rows = _noting(_manifest_rows(storage, folder, placed), canonical, digests)
+    version.file_sha256 = write_manifest(folder / MANIFEST, rows)
     version.content_hash = hash_of_learned(canonical)
     version.facts_hash = hash_of_facts(digests)
+    version.keeps_kinds = True
     version.sentence = sentence(parse(version.selection, version.catalog_id), len(placed))
     version.train_count = sum(placement.split == "train" for placement in placed)
     version.validation_count = len(placed) - version.train_count
@@ -329,7 +333,7 @@ def _write_members(session: Session, version_id: int, placed: Sequence[Placed]) 
         "digests": [place.candidate.sha256 for place in placed],
         "times": [place.repeats for place in placed],
         "mends": [place.candidate.mend_id for place in placed],
-    }
+    } | {kind: [place.candidate.others.get(kind, (None,))[0] for place in placed] for kind in kinds.COLUMNS}
     session.execute(_INSERT_MEMBERS, {"version_id": version_id, **columns})
     unread = [place.candidate.image_id for place in placed if not place.candidate.was_read_strictly]
     if unread:
@@ -339,13 +343,14 @@ def _write_members(session: Session, version_id: int, placed: Sequence[Placed]) 
 
 
 _INSERT_MEMBERS: Final = text("""
-    insert into member (version_id, image_id, caption_id, split, "group", sha256, repeats, mend_id)
-    select :version_id, image_id, caption_id, split, name, sha256, repeats, mend_id
+    insert into member (
+        version_id, image_id, caption_id, split, "group", sha256, repeats, mend_id, short_id, tags_id, facts_id)
+    select :version_id, image_id, caption_id, split, name, sha256, repeats, mend_id, short_id, tags_id, facts_id
     from unnest(
         cast(:images as bigint[]), cast(:captions as bigint[]), cast(:splits as text[]), cast(:groups as text[]),
         cast(:digests as text[]), cast(:times as smallint[]),
-        cast(:mends as bigint[])
-    ) as placed (image_id, caption_id, split, name, sha256, repeats, mend_id)
+        cast(:mends as bigint[]), cast(:short as bigint[]), cast(:tags as bigint[]), cast(:facts as bigint[])
+    ) as placed (image_id, caption_id, split, name, sha256, repeats, mend_id, short_id, tags_id, facts_id)
 """)
 
 
@@ -406,4 +411,5 @@ def _manifest_rows(storage: Storage, folder: Path, placed: Sequence[Placed]) -> 
             category=photo.category,
             labels=list(photo.labels) or None,
             caption_by=photo.caption_by,
+            **{f"caption_{kind}": text for kind, (_, text) in photo.others.items()},
         )

@@ -2,7 +2,7 @@
 
 JSON Lines, one member per line. `file` is absolute or relative to the manifest's own folder. The content hash depends
 on what is learned (picture bytes, captions, split, group), the facts hash on what else is told of each member (whose
-the photo is, its labels, ...); neither on the order of lines or on where files lie.
+the photo is, its labels, its captions of other kinds, ...); neither on the order of lines or on where files lie.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ class ManifestRow:
     its mend, and its `catalog.mends.Edits`. `mask` is a grey PNG of the picture's shape, 255 where the product is,
     named like `file`. `image_id`, `original_name`, `product`, `category` and `labels` ("set=label") are what the
     catalog knew of the photo as the version was frozen, `caption_by` who wrote the caption: "person", "given" by a
-    file, or the captioner's name. Of these only what is known is written; the content hash depends on repeats and mask,
-    the facts hash on the others.
+    file, or the captioner's name. `caption_short`, `caption_tags` (words between commas) and `caption_facts` are its
+    captions of the other kinds, which nothing learns from. Of these only what is known is written; the content hash
+    depends on repeats and mask, the facts hash on the others.
     """
 
     file: str
@@ -59,23 +60,33 @@ class ManifestRow:
     category: str | None = None
     labels: list[str] | None = None
     caption_by: str | None = None
+    caption_short: str | None = None
+    caption_tags: str | None = None
+    caption_facts: str | None = None
 
 
-def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> None:
-    """Write `rows` to `path` as they come, complete or not at all: a temporary file beside it, fsync, then rename."""
+def write_manifest(path: Path, rows: Iterable[ManifestRow]) -> str:
+    """Write `rows` to `path` as they come, complete or not at all: a temporary file beside it, fsync, then rename.
+
+    Returns the SHA-256 (hex) of the file's bytes.
+    """
+    sha256 = hashlib.sha256()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with temporary.open("wb") as file:
             for row in rows:
                 known = {name: value for name, value in vars(row).items() if value is not None}
                 if row.repeats == 1:
                     del known["repeats"]
-                file.write(json.dumps(known, ensure_ascii=False) + "\n")
+                line = (json.dumps(known, ensure_ascii=False) + "\n").encode()
+                file.write(line)
+                sha256.update(line)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    return sha256.hexdigest()
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:

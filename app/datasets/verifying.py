@@ -19,7 +19,7 @@ from app.datasets import reading
 from app.datasets.freezing import MANIFEST
 from app.datasets.manifest import ManifestError, ManifestRow, content_hash, facts_hash, read_manifest
 from app.datasets.tables import DatasetVersion, Member
-from app.errors import Refused
+from app.errors import NotFound, Refused
 from app.people import Person
 from app.storage import Storage, sha256_of
 
@@ -58,9 +58,22 @@ def as_frozen(storage: Storage, version: DatasetVersion) -> list[ManifestRow]:
     if version.facts_hash is not None and facts_hash(rows) != version.facts_hash:
         raise Refused(
             f"The manifest of {name} was changed: what it tells of its photos, such as licence, opt-out, labels, "
-            f"product or category, does not give the facts hash any more. {_ADVICE}"
+            f"product, category or short caption, does not give the facts hash any more. {_ADVICE}"
         )
     return rows
+
+
+def manifest_file(storage: Storage, version: DatasetVersion) -> Path:
+    """The manifest as a file, where it gives the hashes that the version was frozen with. Raises NotFound where it is
+    gone, and Refused, as `as_frozen` does: the file is read line by line only where its bytes are not those that were
+    written, for a line may have moved.
+    """
+    file = storage.dataset_folder(version.id) / MANIFEST
+    if not file.is_file():
+        raise NotFound(f"The manifest of version {version.number} is not in the data folder any more. {_ADVICE}")
+    if version.file_sha256 is None or not _is_whole(file, version.file_sha256):
+        as_frozen(storage, version)
+    return file
 
 
 _ADVICE: Final = "Restore it from a backup, or freeze the selection again."

@@ -13,6 +13,9 @@ _LISTED_AT_MOST: Final = 100
 COLUMNS: Final = {
     "key": "the photo’s number, the same in every version and export",
     "caption_by": "who wrote the caption: person, given (it came with the photo), or the captioner’s name",
+    "caption_short": "the short caption, like the next two as it was when the version was frozen",
+    "caption_tags": "tags: words between commas",
+    "caption_facts": "what the catalogue knew of the product, in a sentence",
     "split": "train or validation",
     "group": "photos of one product and their copies, never parted by the split",
     "product": "as the catalog had it when the version was frozen, like the next two",

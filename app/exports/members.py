@@ -57,6 +57,9 @@ class ExportMember:
         return {
             "key": self.key,
             "caption_by": self.caption_by,
+            "caption_short": row.caption_short or "",
+            "caption_tags": row.caption_tags or "",
+            "caption_facts": row.caption_facts or "",
             "split": row.split,
             "group": row.group,
             "product": self.product or "",

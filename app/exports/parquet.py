@@ -20,8 +20,8 @@ GROUP_BYTES: Final = 64 << 20
 
 _NUMBERS: Final = ("repeats", "width_px", "height_px")
 _TEXTS: Final = (
-    "key", "caption_by", "group", "product", "category", "labels", "original_name", "sha256", "source", "licence",
-    "credit", "opt_out",
+    "key", "caption_by", "caption_short", "caption_tags", "caption_facts", "group", "product", "category", "labels",
+    "original_name", "sha256", "source", "licence", "credit", "opt_out",
 )  # fmt: skip
 _YES_NO: Final = ("mended",)
 

@@ -14,6 +14,7 @@ from app.captions.token_counts import ENCODERS
 from app.catalog import notes
 from app.catalog.tables import Image
 from app.review import rules
+from app.selection import value_words
 from app.selection.kinds import (
     NOTHING,
     Column,
@@ -34,61 +35,9 @@ from app.selection.kinds import (
 )
 from app.selection.labelled import Labelled, said_of_labels
 from app.selection.near import Inside, Like, Looks, Similar, Unlike
-from app.selection.tables import PhotoIndex, PhotoText
+from app.selection.tables import UNCHECKED, PhotoIndex, PhotoText
+from app.selection.value_words import BY
 from app.selection.when import Period, When, Who, said
-
-_ARE: Final = {"kept": "are kept", "rejected": "are rejected", "needs_work": "need work", "unseen": "are unseen"}
-_IS: Final = {"kept": "is kept", "rejected": "is rejected", "needs_work": "needs work", "unseen": "is unseen"}
-_NOT: Final = {"kept": "kept", "rejected": "rejected", "needs_work": "needing work", "unseen": "unseen"}
-_CAPTIONS: Final = {
-    "none": "without a caption",
-    "captioner": "with a machine’s caption",
-    "given": "with a caption given in a file",
-    "person": "with a person’s caption",
-}
-
-BY: Final = {
-    "person": "decided by a person",
-    "rule": "with only a rule’s suggestion",
-    "none": "without a decision or a suggestion",
-}
-_OPTED_OUT: Final = {"yes": "opted out of training", "no": "not opted out of training"}
-_RULES: Final = {
-    "empty": "Reject: empty", "small": "Reject: too small", "blurred": "Reject: blurred",
-    "contradicted": "Look: caption contradicts", "uncaptioned": "Look: no caption",
-    "cropped": "Look: cropped", "busy": "Look: a scene", "bare": "Look: a packshot",
-    "dark": "Look: dark", "clipped": "Look: clipped to white", "crushed": "Look: clipped to black",
-    "shadowed": "Look: contact shadow", "tinted": "Look: off white", "tiny": "Look: small in the frame",
-    "blocky": "Look: JPEG blocks", "enlarged": "Look: little detail", "grey": "Look: no colour",
-    "framed": "Look: a border", "collage": "Look: a collage", "several": "Look: several parts",
-    "lettered": "Look: text beside it", "worded": "Look: much text", "clean": "Keep: no fault found",
-}  # fmt: skip
-_LETTERING: Final = {
-    "beside": "with text beside the product", "product": "with text on the product",
-    "cannot tell": "with text somewhere", "none": "without text in the picture",
-    "not read": "whose text is not read yet",
-}  # fmt: skip
-_WRITING: Final = {
-    "price": "with a price in the picture", "watermark": "with a watermark",
-    "text": "with other text in the picture", NOTHING: "without any text that was read",
-}  # fmt: skip
-_COPIES: Final = {
-    "pixels": "in a group of the same pixels", "photo": "in a group of the same photo",
-    "product": "in a group of one product", NOTHING: "without duplicates",
-}  # fmt: skip
-_CROPPED: Final = {
-    "yes": "cropped by the frame", "no": "whole in the frame",
-    "cannot tell": "that may be cropped or not: it cannot be told",
-}  # fmt: skip
-_LINKED: Final = {"yes": "linked to another", "no": "not linked to another"}
-_BEST: Final = {"yes": "the best of its duplicates", "no": "not the best of any duplicates"}
-_MENDED: Final = {"yes": "mended", "no": "not mended"}
-_NOTES: Final = {
-    "cmyk-without-profile": "CMYK without a profile", "broken-profile": "Broken profile",
-    "large-profile": "Large profile", "large-text": "Large text", "first-of-several": "First of several pictures",
-    "largest-page": "Largest page", "missing-end-mark": "End mark missing", "laid-on-white": "Laid on white",
-    "reduced-to-8-bit": "Reduced to 8 bit", "hdr-brought-down": "HDR brought down",
-}  # fmt: skip
 
 
 def alternatives(words: Sequence[Any]) -> str:
@@ -97,11 +46,11 @@ def alternatives(words: Sequence[Any]) -> str:
 
 
 def _decision(values: Sequence[Any], is_one: bool) -> str:
-    return f"that {alternatives([(_IS if is_one else _ARE)[verdict] for verdict in values])}"
+    return f"that {alternatives([(value_words.IS if is_one else value_words.ARE)[verdict] for verdict in values])}"
 
 
 def _not_decision(values: Sequence[Any], is_one: bool) -> str:
-    return f"that {'is' if is_one else 'are'} not {alternatives([_NOT[verdict] for verdict in values])}"
+    return f"that {'is' if is_one else 'are'} not {alternatives([value_words.NOT[verdict] for verdict in values])}"
 
 
 def _background(values: Sequence[Any], is_one: bool) -> str:
@@ -213,7 +162,24 @@ def _numbered(values: Sequence[Any]) -> str:
 
 
 def _copies(values: Sequence[Any], is_one: bool) -> str:
-    return alternatives([_COPIES[value] for value in values])
+    return alternatives([value_words.COPIES[value] for value in values])
+
+
+def _has(values: Sequence[Any], is_one: bool) -> str:
+    some = [value_words.KINDS[kind] for kind in values if kind != NOTHING]
+    nothing = ["without a caption of any kind"] if NOTHING in values else []
+    return alternatives([*([f"with {alternatives(some)}"] if some else []), *nothing])
+
+
+def _lacks(values: Sequence[Any], is_one: bool) -> str:
+    some = [value_words.KINDS[kind] for kind in values if kind != NOTHING]
+    nothing = ["with a caption of some kind"] if NOTHING in values else []
+    return " and ".join([*([f"without {alternatives(some)}"] if some else []), *nothing])
+
+
+def _said_in(caption: str) -> Say:
+    """Words in a caption of one kind: "with “red shoe” in the short caption"."""
+    return lambda values, _: f"with {alternatives(_in_quotes(values))} in the {caption}"
 
 
 def _in_quotes(values: Sequence[Any]) -> list[str]:
@@ -235,7 +201,7 @@ _DECLARED: Final[tuple[Key, ...]] = (
     ),
     OneOf(
         name="rule", title="Suggested by rules", column=PhotoIndex.rule, sample=("blurred",),
-        choices={name: _RULES[name] for name in rules.NAMES},
+        choices={name: value_words.RULES[name] for name in rules.NAMES},
         say=lambda values, _: f"found {alternatives(values)} by a rule",
     ),
     OneOf(
@@ -251,7 +217,7 @@ _DECLARED: Final[tuple[Key, ...]] = (
     OneOf(
         name="cropped", title="Cropped", column=PhotoIndex.cropped, sample=("yes",), is_closed=True,
         choices={"yes": "Cropped", "no": "Whole", "cannot tell": "Cannot tell"},
-        say=lambda values, _: alternatives([_CROPPED[value] for value in values]),
+        say=lambda values, _: alternatives([value_words.CROPPED[value] for value in values]),
     ),
     Measure(
         name="sharpness", title="Subject sharpness", column=PhotoIndex.sharpness, sample=(Range(low=0.4),),
@@ -280,7 +246,35 @@ _DECLARED: Final[tuple[Key, ...]] = (
         choices={
             "none": "No caption", "captioner": "By a captioner", "given": "Given in a file", "person": "By a person",
         },
-        say=lambda values, _: alternatives([_CAPTIONS[value] for value in values]),
+        say=lambda values, _: alternatives([value_words.CAPTIONS[value] for value in values]),
+    ),
+    SomeOf(
+        name="has", title="Kinds of captions", column=PhotoIndex.kinds, sample=("short",), is_closed=True,
+        choices={
+            "long": "Caption", "short": "Short caption", "tags": "Tags", "facts": "Facts caption", NOTHING: "None",
+        },
+        say=_has, say_left_out=_lacks,
+    ),
+    *(
+        Phrase(name=kind, column=column, sample=sample, say=_said_in(words))
+        for kind, words, column, sample in (
+            ("long", "caption", PhotoText.of_caption, ("enamel",)),
+            ("short", "short caption", PhotoText.of_short, ("red shoe",)),
+            ("tags", "tags", PhotoText.of_tags, ("leather",)),
+            ("facts", "facts caption", PhotoText.of_facts, ("cotton",)),
+        )
+    ),
+    SomeOf(
+        name="lint", title="In captions better changed", column=PhotoIndex.lints, sample=("hedging",), is_closed=True,
+        choices={
+            "any": "Anything", "banned": "A banned phrase", "hedging": "Hedging", "spelling": "A slip of spelling",
+            "printed": "Not what the photo says", UNCHECKED: "Not looked at yet", NOTHING: "Nothing",
+        },
+        say=lambda values, _: alternatives([value_words.LINT[value] for value in values]),
+    ),
+    YesNo(
+        name="contradicted", column=PhotoIndex.is_contradicted, sample=("yes",),
+        say=lambda values, _: alternatives([value_words.CONTRADICTED[value] for value in values]),
     ),
     OneOf(
         name="lettering", title="Text in the picture", column=PhotoIndex.lettering, sample=("beside",), is_closed=True,
@@ -288,11 +282,11 @@ _DECLARED: Final[tuple[Key, ...]] = (
             "beside": "Beside the product", "product": "On the product", "cannot tell": "Cannot tell where",
             "none": "None", "not read": "Not read yet",
         },
-        say=lambda values, _: alternatives([_LETTERING[value] for value in values]),
+        say=lambda values, _: alternatives([value_words.LETTERING[value] for value in values]),
     ),
     SomeOf(
         name="note", title="Noted at intake", column=Image.notes, sample=("laid-on-white",), is_closed=True,
-        choices={NOTHING: "No note"} | {name: _NOTES[name] for name in notes.NAMES},
+        choices={NOTHING: "No note"} | {name: value_words.NOTES[name] for name in notes.NAMES},
         say=_noted,
     ),
     OneOf(
@@ -302,15 +296,15 @@ _DECLARED: Final[tuple[Key, ...]] = (
     ),
     YesNo(
         name="linked", column=Image.is_linked, sample=("yes",),
-        say=lambda values, _: alternatives([_LINKED[value] for value in values]),
+        say=lambda values, _: alternatives([value_words.LINKED[value] for value in values]),
     ),
     YesNo(
         name="best", column=Image.is_best, sample=("yes",),
-        say=lambda values, _: alternatives([_BEST[value] for value in values]),
+        say=lambda values, _: alternatives([value_words.BEST[value] for value in values]),
     ),
     YesNo(
         name="mended", column=Image.is_mended, sample=("yes",),
-        say=lambda values, _: alternatives([_MENDED[value] for value in values]),
+        say=lambda values, _: alternatives([value_words.MENDED[value] for value in values]),
     ),
     Label(
         name="product", column=Image.product_key, sample=("K-12",), spelling=Image.product,
@@ -323,7 +317,7 @@ _DECLARED: Final[tuple[Key, ...]] = (
     OneOf(
         name="optout", column=Image.opt_out, sample=("yes",),
         choices={"yes": "Opted out of training", "no": "Not opted out"},
-        say=lambda values, _: alternatives([_OPTED_OUT[value] for value in values]),
+        say=lambda values, _: alternatives([value_words.OPTED_OUT[value] for value in values]),
     ),
     Part(
         name="source", column=Image.source_key, sample=("example.com",),
@@ -365,7 +359,7 @@ _DECLARED: Final[tuple[Key, ...]] = (
     SomeOf(
         name="writing", title="Kinds of text", column=PhotoIndex.writing, sample=("price",), is_closed=True,
         choices={"price": "A price", "watermark": "A watermark", "text": "Other text", NOTHING: "None"},
-        say=lambda values, _: alternatives([_WRITING[value] for value in values]),
+        say=lambda values, _: alternatives([value_words.WRITING[value] for value in values]),
     ),
     _measured("contrast", PhotoIndex.contrast, "a contrast", "ΔE", Range(high=3.0), 100.0, 100.0),
     _measured("outline", PhotoIndex.confidence, "an outline confidence", "", Range(high=0.5), 1.0, 1.0),

@@ -31,6 +31,7 @@ class PhotoIndex(Base):
             "ix_photo_index_uncounted", "catalog_id",
             postgresql_where=text("captioned_by <> 'none' and tokens_by is null"),
         ),
+        Index("ix_photo_index_unlinted", "catalog_id", postgresql_where=text("lints = '{unchecked}'")),
     )  # fmt: skip
 
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
@@ -59,6 +60,8 @@ class PhotoIndex(Base):
     tokens_qwen: Mapped[int | None]
     tokens_nano: Mapped[int | None]
     tokens_by: Mapped[str | None] = mapped_column(Text)
+    kinds: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")  # of its current captions
+    lints: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")  # what its caption is better without
     contrast: Mapped[float | None]
     longest_px: Mapped[float | None]
     shortest_px: Mapped[float | None]
@@ -91,17 +94,24 @@ class PhotoIndex(Base):
 
 
 class PhotoText(Base):
-    """The words of a photo's texts, of its current caption and in its picture, as `search_words` makes them.
+    """The words of a photo's texts, of its current captions and in its picture, as `search_words` makes them.
 
-    Kept by triggers like `PhotoIndex`, and apart from it, which would no longer be narrow.
+    Kept by triggers like `PhotoIndex`, and apart from it, which would no longer be narrow. `words` are those that are
+    searched where no text is named, which captions of other kinds are not among.
     """
 
     __tablename__ = "photo_text"
-    __table_args__ = (Index("ix_photo_text_words", "words", postgresql_using="gin"),)
+    __table_args__ = (
+        Index("ix_photo_text_words", "words", postgresql_using="gin"),
+        Index("ix_photo_text_of_kinds", "of_short", "of_tags", "of_facts", postgresql_using="gin"),
+    )
 
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     of_image: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     of_caption: Mapped[str] = mapped_column(TSVECTOR, server_default="")
+    of_short: Mapped[str] = mapped_column(TSVECTOR, server_default="")
+    of_tags: Mapped[str] = mapped_column(TSVECTOR, server_default="")
+    of_facts: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     of_picture: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption || of_picture", persisted=True))
 
@@ -126,31 +136,58 @@ _KEEP_TOKENS = """
             photo_index.tokens_gemma, photo_index.tokens_qwen, photo_index.tokens_nano, photo_index.tokens_by)
             is distinct from
             (fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by)"""
-_KEEP_CAPTION = r"""
+UNCHECKED = "unchecked"
+"""Stands in place of what a caption is better without while nobody looked at it as it stands."""
+_LINTS = rf"""case when caption.id is null then '{{}}'
+                when linted.caption_id = caption.id and linted.read_at is not distinct from lettering.read_at
+                    and linted.catalogue = md5(concat_ws(E'\x1f', image.title, image.category, image.description,
+                        image.product)) then linted.kinds
+                else '{{{UNCHECKED}}}' end"""
+_WITH_LINT = """
+            left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
+                and caption.superseded_at is null
+            left join caption_lint as linted on linted.image_id = touched.image_id
+            left join lettering on lettering.image_id = touched.image_id
+            left join image on image.id = touched.image_id"""
+_KEEP_LINTS = f"""
+        update photo_index set lints = fresh.lints
+        from (
+            select touched.image_id, {_LINTS} as lints
+            from (select distinct image_id from changed) as touched{_WITH_LINT}
+        ) as fresh
+        where photo_index.image_id = fresh.image_id and photo_index.lints is distinct from fresh.lints"""  # noqa: S608
+_KEEP_CAPTION = rf"""
         update photo_index set captioned_by = fresh.captioned_by, captioned_at = fresh.captioned_at,
-            author_id = fresh.author_id, caption_characters = fresh.characters, caption_words = fresh.words
+            author_id = fresh.author_id, caption_characters = fresh.characters, caption_words = fresh.words,
+            kinds = fresh.kinds, lints = fresh.lints
         from (
             select touched.image_id, coalesce(caption.written_by, 'none') as captioned_by,
                 caption.created_at as captioned_at, caption.person_id as author_id, length(caption.text) as characters,
-                regexp_count(caption.text, '\S+') as words
-            from (select distinct image_id from changed) as touched
-            left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
-                and caption.superseded_at is null
+                regexp_count(caption.text, '\S+') as words, array(
+                    select each.kind from caption as each
+                    where each.image_id = touched.image_id and each.superseded_at is null order by 1) as kinds,
+                {_LINTS} as lints
+            from (select distinct image_id from changed) as touched{_WITH_LINT}
         ) as fresh
         where photo_index.image_id = fresh.image_id and
             (photo_index.captioned_by, photo_index.captioned_at, photo_index.author_id, photo_index.caption_characters,
-            photo_index.caption_words) is distinct from
-            (fresh.captioned_by, fresh.captioned_at, fresh.author_id, fresh.characters, fresh.words);
-        update photo_text set of_caption = fresh.words
+            photo_index.caption_words, photo_index.kinds, photo_index.lints) is distinct from
+            (fresh.captioned_by, fresh.captioned_at, fresh.author_id, fresh.characters, fresh.words, fresh.kinds,
+            fresh.lints);"""  # noqa: S608
+# Of each kind by itself: hardly any statement writes captions of two.
+_KEEP_CAPTION_WORDS = "".join(
+    rf"""
+        update photo_text set {column} = fresh.words
         from (
             select touched.image_id, search_words(E'\x1f ' || coalesce(caption.text, '')) as words
-            from (select distinct image_id from changed) as touched
-            left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
+            from (select distinct image_id from changed where kind = '{kind}') as touched
+            left join caption on caption.image_id = touched.image_id and caption.kind = '{kind}'
                 and caption.superseded_at is null
         ) as fresh
-        where photo_text.image_id = fresh.image_id and photo_text.of_caption is distinct from fresh.words;"""
-_KEEPERS = {
-    "image": """
+        where photo_text.image_id = fresh.image_id and photo_text.{column} is distinct from fresh.words;"""  # noqa: S608
+    for kind, column in (("long", "of_caption"), ("short", "of_short"), ("tags", "of_tags"), ("facts", "of_facts"))
+)
+_KEEP_IMAGE = """
         insert into photo_index (image_id, catalog_id, category, category_key, longest_px, shortest_px)
         select id, catalog_id, category, category_key, greatest(width_px, height_px), least(width_px, height_px)
         from changed
@@ -162,7 +199,14 @@ _KEEPERS = {
         insert into photo_text (image_id, of_image)
         select id, search_words(concat_ws(E' \\x1f ', title, category, description, product, file_name)) from changed
         on conflict (image_id) do update set of_image = excluded.of_image
-        where photo_text.of_image is distinct from excluded.of_image""",
+        where photo_text.of_image is distinct from excluded.of_image;"""
+_KEEPERS = {
+    "image": _KEEP_IMAGE
+    # Of few: a caption that nobody looked at stays so whatever its photo is called.
+    + _KEEP_LINTS.replace(
+        "select distinct image_id from changed",
+        "select changed.id as image_id from changed join caption_lint on caption_lint.image_id = changed.id",
+    ),
     "signals": """
         update photo_index set background = coalesce(signals.background, 'cannot tell'),
             colour = signals.subject_colour, sharpness = signals.sharpness, fill = signals.fill,
@@ -178,8 +222,9 @@ _KEEPERS = {
         from (select distinct image_id from changed) as touched
         left join signals on signals.image_id = touched.image_id
         where photo_index.image_id = touched.image_id""",
-    "caption": _KEEP_CAPTION + _KEEP_TOKENS,
+    "caption": _KEEP_CAPTION + _KEEP_CAPTION_WORDS + _KEEP_TOKENS,
     "caption_tokens": _KEEP_TOKENS,
+    "caption_lint": _KEEP_LINTS,
     "caption_check": """
         update photo_index set is_contradicted = caption_check.contradiction is not null
         from (select distinct image_id from changed) as touched
@@ -204,7 +249,8 @@ _KEEPERS = {
             from (select distinct image_id from changed) as touched
             left join lettering on lettering.image_id = touched.image_id
         ) as fresh
-        where photo_text.image_id = fresh.image_id and photo_text.of_picture is distinct from fresh.words""",
+        where photo_text.image_id = fresh.image_id and photo_text.of_picture is distinct from fresh.words;"""  # noqa: S608
+    + _KEEP_LINTS,
     # An update locks what it reads, and for that carries each row of a transition table along whole: the numbers of a
     # map with every one of its photos. A materialized query holds the two that are needed.
     "photo_map": """

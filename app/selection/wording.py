@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from app.selection.keys import ASKED, BY, alternatives
+from app.selection.keys import ASKED, alternatives
 from app.selection.query import Selection, parse
 from app.selection.tree import AllOf, AnyOf, Node, Term, Without
+from app.selection.value_words import BY
 
 _ADJECTIVES: Final = ("kept", "rejected", "unseen")
 _TO: Final = {"kept": "keep", "rejected": "reject", "needs_work": "look at"}

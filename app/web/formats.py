@@ -80,6 +80,7 @@ JOBS = {
     "signals.measure": "Measuring photos",
     "captions.propose": "Writing captions",
     "captions.count": "Counting tokens",
+    "captions.lint": "Reading captions",
     "captions.look": "Looking at photos",
     "captions.ask": "Asking about photos",
     "photos.mend": "Mending the photo",

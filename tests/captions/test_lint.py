@@ -13,7 +13,10 @@ from app.captions.word_lists import USUAL
     ("text", "expected"),
     [
         ("The image shows a red kettle.", [("banned", "the image shows")]),
-        ("A kettle that appears to be red, possibly enamelled.", [("banned", "appears to be"), ("banned", "possibly")]),
+        (
+            "A kettle that appears to be red, possibly enamelled.",
+            [("hedging", "appears to be"), ("hedging", "possibly")],
+        ),
         ("A likeable kettle.", []),
         ("Bag with “the image shows” printed on it.", []),
         ("Red ketle with a leathr strap.", [("spelling", "ketle"), ("spelling", "leathr")]),

@@ -24,8 +24,14 @@ from tests.datasets.cast import frozen, kept
 def test_every_kind_of_change_is_counted_and_listed(session: Session, storage: Storage) -> None:
     pile = cast.catalog(session)
     photos = [kept(session, storage, pile, product="P") for _ in range(6)]
-    older = frozen(session, storage, pile)
     by = cast.person(session)
+    first = [
+        writing.rewrite(session, photos[number].id, "A red kettle.", by, None, kind)
+        for number, kind in ((2, "short"), (3, "short"), (4, "tags"))
+    ]
+    older = frozen(session, storage, pile)
+    writing.rewrite(session, photos[3].id, "A blue kettle.", by, first[1].id, "short")
+    writing.rewrite(session, photos[3].id, "tin", by, None, "tags")
     added = kept(session, storage, pile)
     decisions.decide(session, photos[0], by, "rejected")
     old = writing.current(session, [photos[1].id])[photos[1].id]
@@ -46,20 +52,29 @@ def test_every_kind_of_change_is_counted_and_listed(session: Session, storage: S
     ]
     freezing.record(session, storage, version, placed)
 
-    assert comparing.changes(session, version, older) == VersionChanges(1, 1, 1, 1, 1, 1)
+    assert comparing.changes(session, version, older) == VersionChanges(1, 1, 1, 1, 1, 1, 1)
     ids = {kind: [one.image_id for one in comparing.listed(session, version, older, kind)] for kind in KINDS}
     assert ids == {
         "added": [added.id],
         "removed": [photos[0].id],
         "mended": [photos[3].id],
         "recaptioned": [photos[1].id],
+        "other_captions": [photos[3].id],
         "moved": [photos[5].id],
         "repeated": [photos[4].id],
     }
     (change,) = comparing.listed(session, version, older, "recaptioned")
     assert list(change.pieces)[:2] == [CaptionPiece("gone", "Red "), CaptionPiece("new", "Blue ")]
-    assert comparing.changes(session, older, version) == VersionChanges(1, 1, 1, 1, 1, 1)
+    (change,) = comparing.listed(session, version, older, "other_captions")
+    assert change.others == {
+        "short caption": word_by_word("A red kettle.", "A blue kettle."),
+        "tags": [CaptionPiece("new", "tin")],
+    }
+    assert comparing.changes(session, older, version) == VersionChanges(1, 1, 1, 1, 1, 1, 1)
     assert comparing.changes(session, version, version).is_none
+    older.keeps_kinds = False  # frozen before captions of other kinds were kept: nothing is known of them
+    assert comparing.changes(session, version, older).other_captions == 0
+    assert comparing.listed(session, version, older, "other_captions") == []
 
 
 def test_versions_of_two_catalogs_are_compared_by_their_originals(session: Session, storage: Storage) -> None:

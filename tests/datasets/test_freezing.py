@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.captions import writing
 from app.catalog.duplicate_tables import DuplicateGroup, DuplicateMember
-from app.datasets import freezing
+from app.datasets import card, freezing, verifying
 from app.datasets.arranging import Placed, arrange
 from app.datasets.leaks import Leak, refuse_leaks
 from app.datasets.manifest import content_hash, read_manifest
@@ -356,3 +356,26 @@ def test_the_same_photos_and_seed_split_alike_and_another_seed_not(session: Sess
     assert held_out(3) == held_out(3) != held_out(4)
     with pytest.raises(Refused, match="seed of a split is a whole number"):
         freezing.request_freeze(session, pile.id, seed=-1)
+
+
+def test_a_version_keeps_the_captions_of_every_kind_as_they_were(session: Session, storage: Storage) -> None:
+    pile, by = cast.catalog(session), cast.person(session)
+    photos = [kept(session, storage, pile) for _ in range(2)]
+    short = writing.rewrite(session, photos[0].id, "A red kettle.", by, None, "short")
+    writing.rewrite(session, photos[0].id, "kettle, red", by, None, "tags")
+    version = frozen(session, storage, pile)
+    writing.rewrite(session, photos[0].id, "A pot.", by, short.id, "short")
+    first, second = verifying.manifest_of(session, storage, version)
+    assert (first.caption_short, first.caption_tags, first.caption_facts) == ("A red kettle.", "kettle, red", None)
+    assert (second.caption_short, second.caption_tags, second.caption_facts) == (None, None, None)
+    assert version.summary is not None and version.summary["kinds"] == {"short": 1, "tags": 1, "facts": 0}
+    assert "### Further captions\n\n| Kind | Photos |\n|---|---:|\n| short caption | 1 |" in card.card(
+        session, version.id
+    )
+    # What is learned is the same with and without them; a change of one of them is seen.
+    again = frozen(session, storage, pile)
+    assert again.content_hash == version.content_hash and again.facts_hash != version.facts_hash
+    manifest = storage.dataset_folder(version.id) / freezing.MANIFEST
+    manifest.write_text(manifest.read_text("utf-8").replace("A red kettle.", "A rad kettle."), "utf-8")
+    with pytest.raises(Refused, match="short caption, does not give the facts hash"):
+        verifying.as_frozen(storage, version)

@@ -52,7 +52,8 @@ def test_the_hash_sees_what_is_learned(changes: dict[str, str]) -> None:
 FACTS = {
     "width_px": 65, "height_px": 49, "source": "shop", "licence": "CC0", "credit": "Ana", "opt_out": "robots.txt",
     "mend": {"id": 1, "turn": 90.5}, "image_id": 7, "original_name": "k.png", "product": "P", "category": "Kettles",
-    "labels": ["fit=slim"], "caption_by": "person",
+    "labels": ["fit=slim"], "caption_by": "person", "caption_short": "Pot.", "caption_tags": "pot, red",
+    "caption_facts": "A pot of tin.",
 }  # fmt: skip
 
 

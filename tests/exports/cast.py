@@ -37,8 +37,9 @@ def picture(number: int, form: str, height_px: int = 64) -> bytes:
 def version(session: Session, storage: Storage, photos: int = 12) -> DatasetVersion:
     """A frozen version of photos in three formats, with captions of two kinds of authors and their rights.
 
-    Of the later photos every second is labelled "fit=slim" and "view=front" and shown three times, the last but one is
-    mended, and the last alone tells whom to credit: what tells a loader of its kind comes late.
+    Later photos have a short caption, and one has tags. Every second of them is labelled "fit=slim" and "view=front"
+    and shown three times, the last but one is mended, and the last alone tells whom to credit: what tells a loader of
+    its kind comes late.
     """
     pile = cast.catalog(session, "Autumn <b>& Co</b>")
     by = cast.person(session)
@@ -57,6 +58,10 @@ def version(session: Session, storage: Storage, photos: int = 12) -> DatasetVers
             captions.rewrite(
                 session, photo.id, f"By a person {number}.", by, captions.current(session, [photo.id])[photo.id].id
             )
+        if number > 6:
+            captions.propose(session, photo, f"Kettle {number}, short", "blip", {}, "short")
+        if number == 8:
+            captions.rewrite(session, photo.id, "kettle, “red”", by, None, "tags")
         session.flush()
         session.refresh(photo)
         if number % 2 and number > photos // 2:

@@ -28,7 +28,8 @@ from tests.exports.cast import version
 
 PHOTOS = 12
 Told = dict[str, tuple[Any, ...]]
-LATE = ("labels", "repeats", "mended", "source", "licence", "credit", "opt_out")
+KINDS = ("caption_short", "caption_tags", "caption_facts")
+LATE = ("labels", "repeats", "mended", "source", "licence", "credit", "opt_out", *KINDS)
 """Facts that only some photos have, or that differ between photos."""
 
 
@@ -56,7 +57,9 @@ def test_the_facts_are_what_was_frozen(outgoing: Outgoing) -> None:
         repeats = 3 if labels and each.key not in held_out else 1
         credit = "Ana Lund" if number == PHOTOS - 1 else ""
         source = f"https://shop.example/{number}"
-        assert late(each.facts) == (labels, repeats, number == PHOTOS - 2, source, "CC0", credit, "")
+        short = f"Kettle {number}, short" if number > 6 else ""
+        kinds = (short, "kettle, “red”" if number == 8 else "", "")
+        assert late(each.facts) == (labels, repeats, number == PHOTOS - 2, source, "CC0", credit, "", *kinds)
         assert all(type(value) in (str, int, bool) for value in each.facts.values())
         with Pillow.open(each.file) as opened:
             assert opened.size == (each.row.width_px, each.row.height_px)

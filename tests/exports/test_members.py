@@ -103,7 +103,9 @@ def test_facts_that_were_changed_since_are_refused_where_they_were_recorded(
     version, _ = views
     manifest = storage.dataset_folder(version.id) / freezing.MANIFEST
     manifest.write_text(manifest.read_text("utf-8").replace('"product": "P"', '"product": "Q"'), "utf-8")
-    with pytest.raises(Refused, match="licence, opt-out, labels, product or category, does not give the facts hash"):
+    with pytest.raises(
+        Refused, match="licence, opt-out, labels, product, category or short caption, does not give the facts hash"
+    ):
         gather(session, storage, version.id)
     version.facts_hash = None
     assert {member.product for member in gather(session, storage, version.id).members} == {"Q"}

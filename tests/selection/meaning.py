@@ -6,7 +6,6 @@ A key that is declared and not told of here fails `test_every_key.py`.
 from __future__ import annotations
 
 import itertools
-import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.captions.tables import Caption, CaptionTokens
+from app.captions.tables import Caption, CaptionCheck, CaptionLint, CaptionText, CaptionTokens
 from app.captions.token_counts import ENCODERS
 from app.catalog.tables import EmbeddedPhrase, Embedding, Image, Lettering, MapSet, PhotoMap, Signals
 from app.labels.tables import Labelling, LabelSet, LabelValue
@@ -28,6 +27,7 @@ from app.selection.query import Selection
 from app.selection.tree import AllOf, AnyOf, Node, Term, Without
 from app.selection.when import LATELY, Period
 from tests.selection.looking import Looks
+from tests.selection.plain_words import mentions, plain
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ class PlainPhoto:
     assignee: Person | None = None
     apart: float | None = None
     tokens: dict[str, int] = field(default_factory=dict)  # of its caption, by encoder
+    captions: dict[str, str] = field(default_factory=dict)  # the current ones, by kind
+    lints: list[str] = field(default_factory=list)
+    is_contradicted: bool = False
 
     @property
     def texts(self) -> list[str]:
@@ -95,11 +98,22 @@ def photos_of(session: Session, catalog_id: int) -> list[PlainPhoto]:
     apart: dict[int, float] = {}
     for made in session.scalars(select(PhotoMap).where(PhotoMap.catalog_id == catalog_id)):
         apart |= dict(zip(made.image_ids, made.apart, strict=True))
+    of_kinds: dict[int, dict[str, str]] = {}
+    for caption in session.scalars(select(CaptionText).where(CaptionText.superseded_at.is_(None))):
+        of_kinds.setdefault(caption.image_id, {})[caption.kind] = caption.text
+    lints = {
+        number: found.kinds if (found := session.get(CaptionLint, number)) and found.caption_id == caption.id
+        else ["unchecked"]
+        for number, caption in captions.items()
+    }  # fmt: skip
+    checks = select(CaptionCheck.image_id).where(CaptionCheck.contradiction.is_not(None))
+    contradicted = set(session.scalars(checks))
     return [
         PlainPhoto(
             row, signals.get(row.id), read.get(row.id), captions.get(row.id), decisions.get(row.id),
             looks, people, labels.get(row.id, {}), assignees.get(row.id),
             apart.get(row.id), counted.get(captions[row.id].id, {}) if row.id in captions else {},
+            of_kinds.get(row.id, {}), lints.get(row.id, []) if row.id in captions else [], row.id in contradicted,
         )
         for row in images
     ]  # fmt: skip
@@ -182,52 +196,6 @@ def _author(photo: PlainPhoto) -> str:
 
 def _decided(photo: PlainPhoto) -> str:
     return photo.decision.verdict if photo.decision and _author(photo) == "person" else "unseen"
-
-
-def plain(text: str) -> str:
-    """A text without letter case and accents."""
-    parts = unicodedata.normalize("NFKD", text).lower()
-    return "".join(part for part in parts if not unicodedata.combining(part)).replace("ß", "ss")
-
-
-SIGNS: Final = "%&+#€@🔥"
-
-
-def words(text: str) -> list[tuple[str, set[str]]]:
-    """The words of a text, plain, each with the signs before and behind it; each character of Chinese is one."""
-    parted: list[tuple[str, set[str]]] = []
-    before: set[str] = set()
-    for word, sign in re.findall(rf"([\u4e00-\u9fff]|[^\W_\u4e00-\u9fff]+)|([{SIGNS}])", plain(text)):
-        if word:
-            parted.append((word, before))
-            before = set()
-        else:
-            before.add(sign)
-            if parted:
-                parted[-1][1].add(sign)
-    return parted
-
-
-def _is_begun(word: tuple[str, set[str]], asked: tuple[str, set[str]], typed: str) -> bool:
-    """Whether a word begins as the last one of what was typed, or where a sign ends that one, is it."""
-    is_ended = plain(typed).rstrip()[-1:] in SIGNS
-    return (word[0] == asked[0] if is_ended else word[0].startswith(asked[0])) and asked[1] <= word[1]
-
-
-def _mentions(texts: list[str], typed: str) -> bool:
-    asked = words(typed)
-    if not asked:
-        return all(any(sign in text for text in texts) for sign in typed)
-    for text in texts:
-        there = words(text)
-        for start in range(len(there) - len(asked) + 1):
-            run = there[start : start + len(asked)]
-            pairs = zip(run[:-1], asked[:-1], strict=True)
-            if all(one[0] == other[0] and other[1] <= one[1] for one, other in pairs) and _is_begun(
-                run[-1], asked[-1], typed
-            ):
-                return True
-    return False
 
 
 def _beginnings(photo: PlainPhoto) -> list[str]:
@@ -317,6 +285,16 @@ def _person(number: Callable[[PlainPhoto], int | None]) -> Meaning:
     return Meaning(is_named, names)
 
 
+def _in_caption(kind: str) -> Meaning:
+    """Words, beginnings and phrases in the caption of one kind."""
+
+    def values(photo: PlainPhoto) -> list[str]:
+        words = photo.captions.get(kind, "enamel").split()
+        return [words[0][:3], words[-1].upper(), " ".join(words[:2])]
+
+    return Meaning(lambda photo, typed: kind in photo.captions and mentions([photo.captions[kind]], typed), values)
+
+
 def _by_person(photo: PlainPhoto) -> Decision | None:
     return photo.decision if photo.decision and not photo.decision.rule else None
 
@@ -334,6 +312,16 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "category": _labelled(lambda photo: photo.image.category),
     "colour": _labelled(lambda photo: photo.signals.subject_colour if photo.signals else None),
     "caption": _equal(lambda photo: photo.caption.written_by if photo.caption else "none"),
+    "has": Meaning(
+        lambda photo, asked: asked in photo.captions or (asked == "none" and not photo.captions),
+        lambda photo: list(photo.captions) or ["none"],
+    ),
+    "lint": Meaning(
+        lambda photo, asked: asked in photo.lints or (asked == "none" and not photo.lints),
+        lambda photo: photo.lints or ["none"],
+    ),
+    "contradicted": _equal(lambda photo: "yes" if photo.is_contradicted else "no"),
+    **{kind: _in_caption(kind) for kind in ("long", "short", "tags", "facts")},
     "rule": Meaning(
         lambda photo, asked: photo.decision is not None and photo.decision.rule == asked,
         lambda photo: [photo.decision.rule] if photo.decision and photo.decision.rule else ["clean"],
@@ -395,7 +383,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "author": _person(lambda photo: photo.caption.person_id if photo.caption else None),
     "assigned": _person(lambda photo: photo.assignee.id if photo.assignee else None),
     "id": _equal(lambda photo: photo.image.id),
-    "words": Meaning(lambda photo, typed: _mentions(photo.texts, typed), _beginnings),
+    "words": Meaning(lambda photo, typed: mentions(photo.texts, typed), _beginnings),
     # Together in `_is_labelled`.
     "label": Meaning(
         _has_label,
@@ -416,7 +404,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
         lambda photo: ["price", "watermark", "text", "none"],
     ),
     "text": Meaning(
-        lambda photo, typed: _mentions(photo.printed, typed),
+        lambda photo, typed: mentions(photo.printed, typed),
         lambda photo: [line.split()[0][:3] for line in photo.printed] or ["organic"],
     ),
     **{

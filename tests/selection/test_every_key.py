@@ -21,8 +21,9 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from app.bulk import operations
-from app.captions import writing
-from app.captions.tables import Caption, CaptionTokens
+from app.captions import linting, writing
+from app.captions.lint import Lint, LintKind
+from app.captions.tables import Caption, CaptionTokens, Kind
 from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
 from app.catalog.tables import Catalog, Image, Lettering, MapSet, PhotoMap, Signals
@@ -52,6 +53,11 @@ def _few_are_near() -> Iterator[None]:
 
 
 SHARED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+OTHER_CAPTIONS: dict[Kind, tuple[str, ...]] = {
+    "short": ("A red kettle.", "Blue crème mug"),
+    "tags": ("kettle, red", "leather, 新款"),
+    "facts": ("Kettle of cotton by AB.",),
+}
 TITLES = ("Red kettle", "Kettle & AB", "100 % wool", "Crème brûlée", "新款红色水壶 Pro", "lamp", None)
 
 
@@ -148,6 +154,9 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
         if written is not None and number % 5:
             counts = ({}, {"clip": 5, "t5": 7, "nano": 90}, {"clip": 78, "gemma": 9, "qwen": 20})[number % 3]
             session.add(CaptionTokens(caption_id=written.id, image_id=photo.id, counts=counts, counted_by="drawn"))
+        for kind, texts in OTHER_CAPTIONS.items():
+            if said := draw.choice((None, *texts)):
+                writing.rewrite(session, photo.id, said, ana, None, kind)
         if number % 3 == 0:
             whose = ana.id if number % 2 else None
             session.add(Assignment(image_id=photo.id, assignee_id=whose, person_id=ana.id))
@@ -178,12 +187,23 @@ def fill(session: Session, catalog: Catalog, ana: Person) -> None:
             ids = [photo.id, photo.id - 2, 10**6]
             session.add(MapSet(catalog_id=catalog.id, name=name, kind="lasso", image_ids=ids, person_id=ana.id))
 
+    look_at_captions(session, catalog)
     note_times(session, catalog, ana)
     ids = list(session.scalars(select(Image.id).where(Image.catalog_id == catalog.id)))
     apart = [draw.choice((0.125, 0.75, None)) for _ in ids[1:]]
     made = {"took_s": 1.0, "method": "pca", "seed": 1, "photos": 30, "neighbours": 5, "neighbours_kept": 0.5}
     session.add(PhotoMap(catalog_id=catalog.id, space_id=space, image_ids=ids[1:], points=b"", apart=apart,
                          same_kind=None, categorised=0, **made))  # fmt: skip
+    session.flush()
+
+
+def look_at_captions(session: Session, catalog: Catalog) -> None:
+    """Have most captions looked at: some found better without something, some not, one changed or read anew since."""
+    draw = random.Random(10)
+    lists = linting.lists(session, catalog.id)
+    some = [each for each in linting.unchecked(session, catalog.id, lists.version, 0) if draw.random() < 0.8]
+    kinds: list[list[LintKind]] = [draw.choice(([], ["hedging"], ["banned", "spelling"], ["printed"])) for _ in some]
+    linting.record(session, some, [[Lint(kind, "") for kind in each] for each in kinds], lists.version)
     session.flush()
 
 

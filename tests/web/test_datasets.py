@@ -193,6 +193,20 @@ def test_the_manifest_is_downloaded_as_a_file(client: TestClient, session: Sessi
     assert answer.text == file.read_text()
     assert len(read_manifest(file)) == 1
 
+    # Lines in another order are the same version; a changed one is told of and not sent, nor is half a file.
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b'", "', b'",  "'))
+    assert client.get(f"/datasets/{version.id}/manifest.jsonl").content == file.read_bytes()
+    for changed in (whole.replace(b'"caption": "', b'"caption": "Not '), whole[:-20], whole + whole, b""):
+        file.write_bytes(changed)
+        answer = client.get(f"/datasets/{version.id}/manifest.jsonl")
+        assert answer.status_code == 422 and "The manifest of version 1" in answer.text
+        assert "Restore it from a backup" in answer.text
+    version.file_sha256 = None  # frozen before the file's hash was kept
+    assert client.get(f"/datasets/{version.id}/manifest.jsonl").status_code == 422
+    file.write_bytes(whole)
+    assert client.get(f"/datasets/{version.id}/manifest.jsonl").content == whole
+
     file.unlink()
     assert client.get(f"/datasets/{version.id}/manifest.jsonl").status_code == 404
     unfrozen = freezing.request_freeze(session, pile.id)

@@ -24,7 +24,7 @@ from app.datasets.freezing import Offer
 from app.datasets.reading import Contents, Pile, Shown, VersionRow
 from app.datasets.repeats import TIMES_AT_MOST, Repeat
 from app.datasets.tables import DatasetVersion
-from app.errors import NotFound, Refused
+from app.errors import Refused
 from app.jobs import Job
 from app.selection.wording import sentence
 from app.training import runs
@@ -247,12 +247,10 @@ def freeze(
 
 @router.get("/datasets/{version_id}/manifest.jsonl")
 def manifest(version_id: int, session: Read, files: Files) -> Response:
-    """The manifest as a file; its paths are relative to the version's own folder."""
+    """The manifest as a file, where it still is what was frozen; its paths are relative to the version's own folder."""
     shown = reading.get(session, version_id)
     if shown.version.content_hash is None:
         raise Refused("This version is not frozen yet, so it has no manifest.")
-    file = files.dataset_folder(version_id) / freezing.MANIFEST
-    if not file.is_file():
-        raise NotFound("The manifest of this version is not in the data folder any more. Freeze the selection again.")
+    file = verifying.manifest_file(files, shown.version)
     name = re.sub(r"[^a-z0-9]+", "-", shown.catalog_name.lower()).strip("-") or "dataset"
     return FileResponse(file, media_type="application/x-ndjson", filename=f"{name}-v{shown.version.number}.jsonl")

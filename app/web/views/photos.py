@@ -8,9 +8,8 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from app.captions import checking, dictionary, naming_history, word_lists
-from app.captions.colour_words import words_of
-from app.captions.lint import Lint, lint
+from app.captions import checking, linting, naming_history
+from app.captions.lint import Lint
 from app.captions.rules import CaptionClaim, Kind
 from app.captions.tables import CaptionText, CaptionTokens, NamingRule
 from app.captions.token_counts import ENCODERS
@@ -97,6 +96,7 @@ class Photo:
     `named` is the rule by which the caption names the product from the file's name, and who accepted it; `tokens` are
     those of the caption.
 
+    Where it `is_unseen`, in a blind pass, it tells nothing of who or what was there before.
     While a rule's `suggestion` stands, no person has decided: `decision` is None then. `claims` are the caption's.
     """
 
@@ -121,6 +121,7 @@ class Photo:
     corrections: tuple[tuple[Correction, str], ...] = ()
     named: tuple[NamingRule, str] | None = None
     tokens: CaptionTokens | None = None
+    is_unseen: bool = False
 
     @property
     def tokens_said(self) -> str:
@@ -174,8 +175,20 @@ class Photo:
         return ", ".join(KIND_WORDS[kind] for kind in text_kinds.KINDS if kind in kinds)
 
     def unseen(self) -> Photo:
-        """It, as for somebody who shall not see what was decided."""
-        return replace(self, decision=None, suggestion=None, decisions=())
+        """It, as for somebody who shall not see what was decided, nor who or what wrote, labelled or corrected."""
+        return replace(
+            self,
+            author="",
+            panels=tuple(panel.unseen() for panel in self.panels),
+            decision=None,
+            suggestion=None,
+            decisions=(),
+            labels=tuple(strip.unseen() for strip in self.labels),
+            said=(),
+            corrections=(),
+            named=None,
+            is_unseen=True,
+        )
 
     @property
     def decision_id(self) -> int:
@@ -263,13 +276,8 @@ def claims_of(
 
 def _lints(session: Session, image: Image, read_text: Lettering | None, text: str) -> list[Lint]:
     of_catalogue = (image.title, image.category, image.description, image.product)
-    own = (
-        *word_lists.current(session, image.catalog_id, "locked"),
-        *word_lists.current(session, image.catalog_id, "known"),
-    )
-    accepted = {word for words in (*of_catalogue, *own) if words for word in words_of(words)}
-    banned = word_lists.current(session, image.catalog_id, "banned")
-    return lint(text, banned, accepted, read_text.words.splitlines() if read_text else (), dictionary.meant)
+    printed = read_text.words.splitlines() if read_text else ()
+    return linting.found(text, linting.lists(session, image.catalog_id), of_catalogue, printed)
 
 
 def gauges(signals: Signals | None, settings: RuleSettings) -> tuple[Gauge, ...]:
