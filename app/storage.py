@@ -34,7 +34,7 @@ OWN_FOLDERS = frozenset({
 """What lies in a data folder and is Packshot's own; photos may lie beside it."""
 KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "masks", "samples")
 _CHUNK_BYTES = 1 << 20
-_FLUSHED_AT_ONCE = 16
+_FLUSHED_AT_ONCE = 8
 # What the files of one batch may take before the disk is asked again how much is free.
 _ASKED_AHEAD_BYTES = 16 << 20
 _LEFT_BEHIND_AFTER_S = 3_600.0
@@ -199,13 +199,21 @@ class _Together:
 
 
 def _flush(paths: Sequence[str]) -> None:
-    """Flush files or folders; of several, some at once: a journal writes down together what waits for it together."""
-    if len(paths) <= 1:
-        for path in paths:
-            fsync(path)
+    """Flush files or folders; of several, some at once: a journal writes down together what waits for it together.
+
+    Each thread has a list of its own: handing over one path at a time took as long as flushing it.
+    """
+    shares = [paths[start::_FLUSHED_AT_ONCE] for start in range(min(_FLUSHED_AT_ONCE, len(paths)))]
+    if len(shares) <= 1:
+        _flush_each(paths)
         return
-    with ThreadPoolExecutor(min(_FLUSHED_AT_ONCE, len(paths))) as flushing:
-        list(flushing.map(fsync, paths))
+    with ThreadPoolExecutor(len(shares)) as flushing:
+        list(flushing.map(_flush_each, shares))
+
+
+def _flush_each(paths: Sequence[str]) -> None:
+    for path in paths:
+        fsync(path)
 
 
 def is_data_folder(folder: Path) -> bool:

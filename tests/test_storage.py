@@ -81,11 +81,18 @@ def test_files_are_flushed_before_they_have_their_names_and_folders_after(
 ) -> None:
     """A power cut never leaves a name without its bytes."""
     flushed: list[tuple[bool, set[str]]] = []
-    monkeypatch.setattr(storage_module, "fsync", lambda path: flushed.append((Path(path).is_file(), kept(tmp_path))))
+    paths: list[str] = []
+
+    def noted(path: str) -> None:
+        flushed.append((Path(path).is_file(), kept(tmp_path)))
+        paths.append(path)
+
+    monkeypatch.setattr(storage_module, "fsync", noted)
     with Storage(tmp_path).together() as files:
         names = {f"{files.put('thumbs', data, '.jpg')}.jpg" for data in SOME}
     folders = {name[:2] for name in names}
     assert flushed == [(True, set())] * len(names) + [(False, names)] * len(folders)
+    assert len(set(paths)) == len(names) + len(folders), "each once, whichever thread has it"
 
 
 def test_a_disk_that_is_nearly_full_keeps_nothing_more(tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ from app.intake.planning import Listed
 from app.intake.streaming import Stream
 from app.intake.taking import Measuring, Share, take_share
 from workers.celery_app import Cut, Results, Work, cut_evenly, shared
-from workers.signals.measure import SIGNALS_VERSION, measure_pixels
+from workers.signals.measure import SIGNALS_VERSION, measure_each
 
-# A new photo is measured while its pixels are in memory, so that `signals.measure` need not decode it again.
-MEASURING: Final = Measuring(SIGNALS_VERSION, lambda view: measure_pixels(view).columns())
+# New photos are measured while their pixels are in memory, so that `signals.measure` need not decode them again.
+MEASURING: Final = Measuring(SIGNALS_VERSION, lambda views: [values.columns() for values in measure_each(views)])
 
 
 def take_in(work: Work) -> dict[str, Any] | Cut:

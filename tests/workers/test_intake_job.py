@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 from sqlalchemy import Engine, delete, select
 
@@ -30,7 +32,7 @@ from app.selection.query import joined
 from app.settings import Settings
 from app.storage import Storage
 from tests import cast
-from workers import celery_app, cpu
+from workers import celery_app, cpu, intake_job
 from workers.signals import signal_job
 from workers.signals.measure import SIGNALS_VERSION
 
@@ -102,6 +104,25 @@ def test_what_is_measured_at_take_in_is_what_is_measured_on_the_view(
             assert [getattr(first, name) for name in names] == [getattr(later, name) for name in names]
             for name in near:
                 assert getattr(first, name) == pytest.approx(getattr(later, name), abs=0.02), name
+
+
+def test_photos_beside_one_that_cannot_be_measured_are_measured(
+    engine: Engine, pile: Catalog, ana: Person, folder: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are taken in: the one that failed waits for `signals.measure`."""
+    Pillow.new("RGB", (64, 48), "red").save(folder / "odd.png")
+    usual = intake_job.MEASURING.measure
+
+    def failing(views: Sequence[NDArray[np.uint8]]) -> Sequence[Mapping[str, Any]]:
+        assert all(view.shape[0] != 48 for view in views), "as of a picture that nobody foresaw"
+        return usual(views)
+
+    monkeypatch.setattr(intake_job, "MEASURING", taking.Measuring(SIGNALS_VERSION, failing))
+    celery_app.do(asked_intake(engine, pile, folder, ana), cpu.take_in, settings)
+    with transaction(engine) as session:
+        assert len(session.scalars(select(Image)).all()) == 4
+        measured = select(Image.file_name).join(Signals, Signals.image_id == Image.id).order_by(Image.file_name)
+        assert list(session.scalars(measured)) == ["0.png", "1.png", "2.png"]
 
 
 def test_a_folder_becomes_measured_photos_and_captions_are_asked_for(

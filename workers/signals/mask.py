@@ -10,6 +10,7 @@ Why a network and not GrabCut, and how each measures: `docs/decisions/mask-by-ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -91,20 +92,53 @@ class Segmentation:
     likely: Mask | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What is known of a photo before the network is asked: its backdrop, what the flood found, if that was tried."""
+
+    backdrop: Backdrop
+    flooded: Segmentation | None
+    is_network_asked: bool
+
+
 def find_subject(pixels: Pixels, lab: Planes) -> Segmentation:
     """The subject of a photo, uint8 sRGB (h, w, 3) and the same as CIELAB (3, h, w), at least 16 px a side.
 
     Its long side is meant to be `MASK_SIDE_PX`.
     """
+    return find_subjects([(pixels, lab)])[0]
+
+
+def find_subjects(photos: Sequence[tuple[Pixels, Planes]]) -> list[Segmentation]:
+    """The subject of each of some photos, as `find_subject` finds it.
+
+    The network sees them one right after the other: its weights and its code then lie in the processor's cache.
+    """
+    begun = [_begin(lab) for _, lab in photos]
+    odds = [
+        log_odds(pixels) if first.is_network_asked else None for (pixels, _), first in zip(photos, begun, strict=True)
+    ]
+    return [_decided(pixels, first, seen) for (pixels, _), first, seen in zip(photos, begun, odds, strict=True)]
+
+
+def _begin(lab: Planes) -> _Begun:
     backdrop = fit_backdrop(lab)
     if backdrop.agreement < RING_AGREES or backdrop.noise > PLAIN_NOISE:
-        return by_network(pixels)
+        return _Begun(backdrop, None, True)
     flooded = by_flood(lab, backdrop)
-    if backdrop.agreement >= RING_IS_ONE or backdrop.is_retouched or flooded.subject is None:
-        return flooded
+    is_clear = backdrop.agreement >= RING_IS_ONE or backdrop.is_retouched or flooded.subject is None
     # Something crosses the border: a product that leaves the frame, or tiles whose joints stop the flood.
-    second = by_network(pixels)
-    is_paper = backdrop.noise < PAPER_NOISE or second.subject is None
+    return _Begun(backdrop, flooded, not is_clear)
+
+
+def _decided(pixels: Pixels, begun: _Begun, odds: Field | None) -> Segmentation:
+    flooded = begun.flooded
+    if flooded is not None and odds is None:
+        return flooded
+    second = by_network(pixels, odds)
+    if flooded is None or flooded.subject is None:
+        return second
+    is_paper = begun.backdrop.noise < PAPER_NOISE or second.subject is None
     agrees = _overlap(flooded.subject, ~second.background) >= OPINIONS_AGREE
     return flooded if is_paper and agrees else second
 
@@ -127,14 +161,16 @@ def by_flood(lab: Planes, backdrop: Backdrop) -> Segmentation:
     return _finding(rest, True, PALE_CONFIDENCE if np.count_nonzero(subject) > 1.25 * np.count_nonzero(plain) else SURE)
 
 
-def by_network(pixels: Pixels) -> Segmentation:
+def by_network(pixels: Pixels, odds: Field | None = None) -> Segmentation:
     """What the network takes for the product, in a photo of any background: uint8 sRGB (h, w, 3).
+
+    `odds`: what `log_odds` said of it, where it was asked before.
 
     The confidence is the overlap (intersection over union) that the mask would have with the truth if each pixel's
     likelihood were right; under `TRUSTED` there is no mask. At the frame, where the network sees one side only, it
     takes a surer pixel to say that the product is cut off.
     """
-    odds = log_odds(pixels)
+    odds = log_odds(pixels) if odds is None else odds
     share = 1 / (1 + np.exp(-odds))
     kept = _main_parts(odds > 0)
     sure = float(share[kept].sum())

@@ -94,7 +94,7 @@ def test_white_without_grain_needs_no_second_opinion(monkeypatch: pytest.MonkeyP
     """A carton that fills a retouched packshot from edge to edge: what crosses pure white is product."""
     pixels = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
     pixels[:, 100:220] = (30, 90, 160)
-    monkeypatch.setattr("workers.signals.mask.by_network", lambda _: pytest.fail("the network was asked"))
+    monkeypatch.setattr("workers.signals.mask.log_odds", lambda _: pytest.fail("the network was asked"))
     finding = find_subject(pixels, lab_planes(pixels))
     assert finding.subject is not None
     assert finding.subject[:, 100:220].all()

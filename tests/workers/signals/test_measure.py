@@ -16,7 +16,7 @@ from app.catalog.tables import Signals
 from app.demo.drawing import draw
 from app.demo.worlds import base_world
 from workers.signals.mask import Segmentation
-from workers.signals.measure import BLURRED_BELOW, SOFT_BELOW, SignalValues, measure
+from workers.signals.measure import BLURRED_BELOW, SOFT_BELOW, SignalValues, measure, measure_each, measure_pixels
 
 WHITE = (255, 255, 255)
 RED = (200, 40, 40)
@@ -90,7 +90,7 @@ def test_a_rough_outline_has_to_touch_the_frame_longer(
     subject = np.zeros((320, 320), dtype=bool)
     subject[100:220, 40:280] = subject[150 : 150 + rows, :40] = True
     finding = Segmentation(subject, ~subject, is_plain, 0.95)
-    monkeypatch.setattr("workers.signals.measure.find_subject", lambda _pixels, _lab: finding)
+    monkeypatch.setattr("workers.signals.measure.find_subjects", lambda _: [finding])
     assert measure(packshot(0.5)).is_cropped is is_cropped
 
 
@@ -298,3 +298,15 @@ def test_a_core_measures_fifteen_photos_a_second() -> None:
     for _ in range(5):
         measure(picture)
     assert (time.thread_time() - before) / 5 < 2 / 15
+
+
+def test_pictures_measured_together_have_the_values_that_each_has_alone() -> None:
+    """Of any kind side by side: on paper, cut off on wood that only the network can tell, grey, and a sliver."""
+    rng = np.random.default_rng(5)
+    wood = np.clip(rng.normal(120, 40, (96, 1, 3)) + rng.normal(0, 8, (96, 128, 3)), 0, 255).astype(np.uint8)
+    with_cup = wood.copy()
+    with_cup[30:80, 40:90] = (30, 60, 200)
+    paper = np.asarray(packshot(0.6))[::4, ::4].copy()
+    pictures = [paper, with_cup, wood[:, :, 0].copy(), wood[:8].copy(), np.asarray(packshot(1.3))[::4, ::4].copy()]
+    assert measure_each(pictures) == [measure_pixels(pixels) for pixels in pictures]
+    assert measure_each([]) == []
