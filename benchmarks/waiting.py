@@ -108,7 +108,7 @@ def _next(session: Session, number: int) -> tuple[int, str]:
         job_id = freezing.request_freeze(session, pile.id, "decision:kept", person).job_id
         assert job_id is not None
         return job_id, "a version"
-    return proposing.request_caption(session, ids[number % len(ids)], Settings(), person).id, "a caption"
+    return proposing.request_captions(session, pile.id, Settings(), person, [ids[number % len(ids)]]).id, "a caption"
 
 
 if __name__ == "__main__":

@@ -57,14 +57,6 @@ def request_captions(
     return jobs.request_once(session, kind, arguments, person, is_named)
 
 
-def request_caption(session: Session, image_id: int, settings: Settings, person: Person | None = None) -> Job:
-    """Ask for a new caption of one photo. Raises NotFound, and Refused where a person's or a given one is current."""
-    image = session.get(Image, image_id)
-    if image is None:
-        raise NotFound(f"There is no photo {image_id}.")
-    return request_captions(session, image.catalog_id, settings, person, [image_id])
-
-
 def awaiting(session: Session, catalog_id: int, image_ids: Sequence[int] | None = None) -> list[int]:
     """Ids of the photos that a captioner may caption, in the order of their taking in.
 

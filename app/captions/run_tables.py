@@ -20,9 +20,9 @@ class CaptionRun(Base):
     """One captioner, asked in one way, over photos of a catalog.
 
     Its answers become current captions as they come, unless it `is_apart`: then they are only kept, to be compared
-    first. `place` is where it runs: `facts` (the database alone), `device`, or `server`. `asking` is an
-    `app.captions.asking.Asking`. `tokens_in`, `tokens_out` and `spent` count all that was asked, also what came to
-    nothing.
+    first. With an `image_id` it is of that photo alone, and its answer is shown there. `place` is where it runs:
+    `facts` (the database alone), `device`, or `server`. `asking` is an `app.captions.asking.Asking`. `tokens_in`,
+    `tokens_out` and `spent` count all that was asked, also what came to nothing.
     """
 
     __tablename__ = "caption_run"
@@ -35,6 +35,7 @@ class CaptionRun(Base):
             postgresql_where=text("operation_id is not null"),
         ),
         Index("ix_caption_run_catalog_id_id", "catalog_id", "id"),
+        Index("ix_caption_run_image_id", "image_id", "id", postgresql_where=text("image_id is not null")),
     )  # fmt: skip
 
     id: Mapped[BigId]
@@ -46,6 +47,7 @@ class CaptionRun(Base):
     person_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     job_id: Mapped[int | None] = mapped_column(ForeignKey(Job.id))
     operation_id: Mapped[int | None] = mapped_column(BigInteger)
+    image_id: Mapped[int | None] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     tokens_in: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     tokens_out: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")

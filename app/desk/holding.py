@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from app.catalog.tables import Image
 from app.database import utc_now
@@ -208,6 +208,27 @@ def is_blind(session: Session, queue: ReviewQueue, image_id: int, person: Person
     """Whether a pass of this person on a photo is blind: its answer is known, or others answered before."""
     row = session.get(QueuePhoto, (queue.id, image_id))
     return row is not None and (row.known is not None or (queue.overlap > 1 and _others_said(session, row, person)))
+
+
+def blind(session: Session, person: Person) -> dict[int, int]:
+    """The photos in this person's hands whose pass is blind, each with its queue: wherever they meet one, nothing is
+    told of who or what was there before."""
+    said = aliased(QueueAnswer)
+    others_said = exists().where(
+        said.queue_id == QueueHold.queue_id, said.image_id == QueueHold.image_id, said.person_id != person.id,
+        said.undone_at.is_(None), said.verdict.is_not(None),
+    )  # fmt: skip
+    of_photo = and_(QueuePhoto.queue_id == QueueHold.queue_id, QueuePhoto.image_id == QueueHold.image_id)
+    rows = session.execute(
+        select(QueueHold.image_id, QueueHold.queue_id)
+        .join(QueuePhoto, of_photo)
+        .join(ReviewQueue, ReviewQueue.id == QueueHold.queue_id)
+        .where(
+            QueueHold.person_id == person.id, QueueHold.expires_at > utc_now(),
+            or_(QueuePhoto.known.is_not(None), and_(ReviewQueue.overlap > 1, others_said)),
+        )
+    )  # fmt: skip
+    return {row.image_id: row.queue_id for row in rows}
 
 
 def until(session: Session, queue: ReviewQueue, image_id: int, person: Person) -> datetime | None:

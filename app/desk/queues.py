@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Integer, Text, case, cast, func, insert, literal, or_, select
@@ -33,32 +32,16 @@ FIRSTS: Final[dict[First, str]] = {
 OVERLAP_MAX: Final = 5
 NAME_MAX: Final = 80
 KNOWN_MAX: Final = 200
-PACE_OVER: Final = timedelta(minutes=15)
-PACE_FROM: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """A queue, who it was given to, and how many of its photos still wait for a pass. `recent` passes were made in the
-    last quarter of an hour."""
+    """A queue, who it was given to, and how many of its photos still wait for a pass."""
 
     queue: ReviewQueue
     people: tuple[Person, ...]
     photos: int
     left: int
-    recent: int = 0
-
-    @property
-    def a_minute(self) -> float:
-        """Passes a minute, of all who work on it together, over the last quarter of an hour."""
-        return self.recent / (PACE_OVER.total_seconds() / 60)
-
-    @property
-    def ends_at(self) -> datetime | None:
-        """When it is done at this pace; None: cannot tell, for fewer than ten passes were made of late."""
-        if self.recent < PACE_FROM or not self.left:
-            return None
-        return utc_now() + timedelta(minutes=self.left * self.queue.overlap / self.a_minute)
 
     @property
     def share(self) -> float:
@@ -167,19 +150,10 @@ def states(session: Session, catalog_id: int, is_closed: bool = False) -> list[Q
         .order_by(func.lower(Person.name), Person.id)
     ):
         given_to.setdefault(queue_id, []).append(person)
-    passes = session.execute(
-        select(QueueAnswer.queue_id, func.count())
-        .where(
-            QueueAnswer.queue_id.in_(ids), QueueAnswer.created_at > utc_now() - PACE_OVER,
-            QueueAnswer.undone_at.is_(None), QueueAnswer.verdict.is_not(None),
-        )
-        .group_by(QueueAnswer.queue_id)
-    )  # fmt: skip
-    recent: dict[int, int] = dict(passes.all())
     return [
         QueueState(
             queue, tuple(given_to.get(queue.id, ())), counts[queue.id].photos if queue.id in counts else 0,
-            counts[queue.id].left if queue.id in counts else 0, recent.get(queue.id, 0),
+            counts[queue.id].left if queue.id in counts else 0,
         )
         for queue in queues
     ]  # fmt: skip

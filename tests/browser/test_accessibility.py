@@ -16,12 +16,15 @@ from sqlalchemy.orm import Session
 
 from app import people
 from app.bulk import importing
-from app.captions import writing
+from app.captions import beside, runs, writing
+from app.captions.asking import Asking
+from app.captions.runs import Answered, Spent
 from app.catalog.tables import Intake, SourceFile
 from app.cycles import clock
 from app.database import transaction
 from app.desk import holding, notes, queues
 from app.evaluation import sheets
+from app.jobs import Job
 from app.people import Person
 from app.removal import photos as removal
 from app.review import decisions
@@ -106,6 +109,9 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     empty = cast.catalog(session, "Empty")
     queue = queues.make(session, me, parse("", pile.id), "Everything", person_ids=[me.id])
     holding.ahead(session, queue, me)
+    run = beside.request(session, photos[0], "facts", Asking(), Settings(), me)
+    runs.keep(session, run.id, [Answered(photos[0].id, {"long": "A red kettle."}, "", {})], Spent())
+    session.get_one(Job, run.job_id).state = "done"
     notes.ask(session, mei, photos[0], "Is the green fabric, or the lamp?")
     catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
     table = f"photo,text\n{photos[0].id},In conflict.\n{photos[1].id},Changed.\n0,Of no photo.\n".encode()

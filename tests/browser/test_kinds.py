@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.captions import writing
+from app.captions import beside, runs, writing
+from app.captions.runs import Answered, Spent
 from app.captions.tables import Kind
 from app.database import transaction
 from app.people import Person
@@ -233,3 +234,22 @@ def test_texts_are_merged_by_words(scene: Scene, desk: Page) -> None:
             assert {answer["mine"], answer["theirs"]} != {case.base}, case
         else:
             assert (answer["clashes"], answer["mine"]) == (0, case.merged), case
+
+
+def test_a_captioner_writes_beside_what_is_typed_and_goes_into_the_text_where_asked(scene: Scene, desk: Page) -> None:
+    photo, text = on_desk(desk), desk.locator("[data-text]")
+    text.fill("Half a sentence")
+    desk.get_by_role("button", name="for another one").click()
+    job = desk.locator("[data-beside] [data-job]")
+    expect(job).to_be_visible()
+    with transaction(scene.site.engine) as session:
+        asked = beside.newest(session, photo)
+        assert asked is not None
+        runs.keep(session, asked.run.id, [Answered(photo, {"long": "A kettle, seen anew."}, "", {})], Spent())
+        asked.job.state = "done"
+    into = desk.get_by_role("button", name="Put it in the text")
+    expect(into).to_be_visible()
+    expect(text).to_have_value("Half a sentence")
+    into.click()
+    expect(text).to_have_value("A kettle, seen anew.")
+    assert kept(scene, photo)["long"] != "A kettle, seen anew.", "a person saves it, or nobody does"

@@ -97,6 +97,31 @@ def test_two_annotators_with_fast_keys_share_a_queue(shift: Shift, visit: Visit)
     assert len(decided) == PHOTOS
 
 
+# Presses a key as a person does, and says whether another photo is there before the browser does anything else.
+AT_ONCE = """(key) => {
+  const before = document.querySelector("[data-photo]").dataset.photo;
+  document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  const { photo } = document.querySelector("[data-photo]").dataset;
+  const picture = document.querySelector("[data-picture]");
+  return photo !== before && picture.complete && picture.naturalWidth > 0;
+}"""
+
+
+def test_no_key_waits_for_the_network_while_photos_are_ahead(shift: Shift, visit: Visit) -> None:
+    """A queue hands out six at once. The seventh and those behind it lie ready, too, before their turn comes."""
+    ben = sit_down(shift, visit, shift.ben)
+    for turn in range(PHOTOS - 6):
+        expect(ben.locator("[data-cell].to-come")).to_have_count(5)
+        assert ben.evaluate(AT_ONCE, "aas"[turn % 3]), f"photo {turn + 2} was not there"
+    wait_for(ben, lambda: len(shift.answers()) == 4)
+    expect(ben.locator("[data-cell].to-come")).to_have_count(5)
+    ben.context.set_offline(True)
+    for _ in range(5):
+        assert ben.evaluate(AT_ONCE, "a"), "what is decided waits in the browser, and the next photo for nothing"
+    ben.context.set_offline(False)
+    wait_for(ben, lambda: len(shift.answers()) == 9)
+
+
 def test_who_walks_away_leaves_photos_and_keeps_the_draft(shift: Shift, visit: Visit) -> None:
     ben = sit_down(shift, visit, shift.ben)
     first = on_desk(ben)

@@ -147,20 +147,6 @@ def test_contradictions_come_first_and_low_scores_where_asked(session: Session, 
     assert holding.ahead(session, queue, ana) == [sharp[1], sharp[2], sharp[0]]
 
 
-def test_a_queue_tells_its_pace_and_when_it_ends(session: Session, pile: Catalog, ana: Person, ben: Person) -> None:
-    many = [cast.image(session, pile) for _ in range(30)]
-    queue = queue_of(session, ana, pile)
-    for photo in many[:9]:
-        holding.decide(session, queue, photo, ben, "kept")
-    assert queues.state(session, queue).ends_at is None, "too few to tell"
-    for photo in many[9:15]:
-        holding.decide(session, queue, photo, ben, "kept")
-    state = queues.state(session, queue)
-    assert (state.a_minute, state.left) == (1.0, 15)
-    assert state.ends_at is not None
-    assert abs((state.ends_at - utc_now()).total_seconds() - 15 * 60) < 5
-
-
 @pytest.mark.parametrize("first", queues.FIRSTS)
 def test_every_order_hands_out_every_photo(session: Session, pile: Catalog, ana: Person, first: First) -> None:
     many = [cast.image(session, pile, category="Kettles").id for _ in range(3)]

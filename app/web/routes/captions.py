@@ -13,12 +13,14 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from app.bulk import undoing
-from app.captions import proposing, runs, writing
+from app.captions import beside, runs, writing
+from app.captions.asking import Asking, read_asking
 from app.captions.tables import CaptionText, Kind
 from app.catalog import lettering, reading, signals
 from app.cycles import spending
 from app.database import utc_now
 from app.errors import NotFound
+from app.people import Person
 from app.review import decisions
 from app.selection.query import parse
 from app.web import errors
@@ -26,7 +28,7 @@ from app.web.dependencies import Config, CurrentPerson, Page, Read, Write
 from app.web.leading import Receipt, lead
 from app.web.routes import operations
 from app.web.security import safe_next
-from app.web.views import meters
+from app.web.views import blind, meters
 from app.web.views.meters import Meter
 from app.web.views.photos import Claims, claims_of
 
@@ -81,8 +83,9 @@ def rewrite(
     """A person's caption of a kind in place of the one they saw, `expected_id`; without it they saw none."""
     began = utc_now()
     decisions.hold(session, image_id)
-    written = writing.rewrite(session, image_id, text, me, expected_id, kind)
-    return _answer(request, session, written, undoing.was_said(written, me, began), "Saved the caption of {}", next)
+    with blind.unnamed(session, me, image_id, has_text=True):
+        written = writing.rewrite(session, image_id, text, me, expected_id, kind)
+    return _answer(request, session, me, written, undoing.was_said(written, me, began), "Saved the caption of {}", next)
 
 
 @router.post("/images/{image_id}/captions/{caption_id}/restoration")
@@ -92,24 +95,35 @@ def restore(
     """An older caption's text, current again."""
     began = utc_now()
     decisions.hold(session, image_id)
-    restored = writing.restore(session, caption_id, me)
+    with blind.unnamed(session, me, image_id, has_text=True):
+        restored = writing.restore(session, caption_id, me)
     if restored.image_id != image_id:
         raise NotFound(f"Caption {caption_id} is not one of photo {image_id}.")
     is_new = undoing.was_said(restored, me, began)
-    return _answer(request, session, restored, is_new, "An earlier caption of {} is current again", next)
+    return _answer(request, session, me, restored, is_new, "An earlier caption of {} is current again", next)
 
 
 @router.post("/images/{image_id}/recaption")
 def recaption(
-    image_id: int, request: Request, session: Write, config: Config, me: CurrentPerson, next: Text = ""
+    image_id: int,
+    request: Request,
+    session: Write,
+    config: Config,
+    me: CurrentPerson,
+    asked: AskedForm = Depends(),
+    next: Text = "",
 ) -> Response:
-    """Ask a captioner for a new caption of this photo."""
-    if config.caption_model is not None:  # it runs on a device; captions from facts cost nothing
+    """Ask a captioner for another caption of this photo: it is shown beside the one that stands, which stays."""
+    image = reading.photo(session, image_id)
+    if asked.from_facts or config.caption_model is None:
+        captioner, asking = runs.FACTS, Asking()
+    else:  # it runs on a device, or is paid for; captions from facts cost nothing
         spending.refuse(session, config, me)
-    job = proposing.request_caption(session, image_id, config, me)
+        captioner, asking = config.caption_model, read_asking(asked.value)
+    run = beside.request(session, image, captioner, asking, config, me)
     if errors.wants_json(request):
-        return JSONResponse({"job_id": job.id}, 202)
-    said = Receipt(f"A captioner is asked for another caption of {decisions.name_of(reading.photo(session, image_id))}")
+        return JSONResponse({"job_id": run.job_id}, 202)
+    said = Receipt(f"A captioner is asked for another caption of {decisions.name_of(image)}")
     return lead(request, safe_next(next) if next else f"/images/{image_id}", said)
 
 
@@ -151,11 +165,13 @@ def weigh(page: Page, config: Config, text: Text = "") -> HTMLResponse:
     return page.fragment("desk/_meters.html", MetersView(meters.live(config, text)))
 
 
-def _answer(request: Request, session: Write, caption: CaptionText, is_new: bool, sentence: str, next: str) -> Response:
+def _answer(
+    request: Request, session: Write, me: Person, caption: CaptionText, is_new: bool, sentence: str, next: str
+) -> Response:
     """The caption that is current now; in `sentence` stands {} for the photo's name."""
     decisions.reconsider(session, caption.image_id)
     if errors.wants_json(request):
-        said = {"caption_id": caption.id, "text": caption.text, "author": writing.author(session, caption)}
+        said = {"caption_id": caption.id, "text": caption.text, "author": blind.author(session, me, caption)}
         return JSONResponse(said | {"changed": int(is_new)})
     words = sentence.format(decisions.name_of(reading.photo(session, caption.image_id)))
     back = safe_next(next) if next else f"/images/{caption.image_id}"

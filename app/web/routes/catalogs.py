@@ -34,8 +34,8 @@ from app.selection.query import Selection, parse
 from app.selection.saved_views import SavedView
 from app.selection.wording import Description, describe, examples
 from app.web.dependencies import Config, CurrentPerson, Page, Read
+from app.web.views import blind, labels, measures, photos, tiles
 from app.web.views import facets as pane
-from app.web.views import labels, measures, photos, tiles
 from app.web.views.facets import Histogram, Listing, address
 from app.web.views.labels import LabelStrip
 from app.web.views.measures import MeasureChoice
@@ -176,9 +176,14 @@ def facet(
 
 
 @router.get("/images/{image_id}/card")
-def card(image_id: int, session: Read, page: Page) -> HTMLResponse:
+def card(image_id: int, session: Read, page: Page, me: CurrentPerson) -> HTMLResponse:
     """The detail pane of one photo, as a fragment."""
-    return page.fragment("catalog/_card.html", CardView(photos.read(session, image_id, is_compared=True)))
+    return page.fragment("catalog/_card.html", CardView(_card(session, image_id, me)))
+
+
+def _card(session: Session, image_id: int, me: Person) -> Photo:
+    photo = photos.read(session, image_id, is_compared=True)
+    return photo.unseen() if blind.is_held(session, me, image_id) else photo
 
 
 def _grid(
@@ -202,7 +207,7 @@ def _grid(
         if near is not None:
             at = max(1, browse.position(session, chosen, sort, near) - PAGE // 2)
         at = min(at, max(counted.total, 1))
-        shown = browse.page(session, chosen, sort, browse.at(session, chosen, sort, at))
+        shown = blind.tiles(session, me, browse.page(session, chosen, sort, browse.at(session, chosen, sort, at)))
         of_labels = labels.facets(session, chosen, sort)
         offer = _offer(session, chosen)
         catalog_total = browse.count(session, Selection(catalog.id))
@@ -228,7 +233,7 @@ def _grid(
         earlier=address(catalog.id, chosen.query, sort, at=max(1, at - PAGE)) if at > 1 else None,
         later=address(catalog.id, chosen.query, sort, at=at + PAGE) if at + PAGE <= counted.total else None,
         reasons=REASONS,
-        photo=photos.read(session, shown[0].id, is_compared=True) if shown else None,
+        photo=_card(session, shown[0].id, me) if shown else None,
         examples=examples(),
         views=_views(session, catalog, me),
         label_sets=labels.strips(session, catalog.id),

@@ -16,6 +16,7 @@ from app.web import errors
 from app.web.dependencies import Config, CurrentPerson, Write
 from app.web.leading import Receipt, lead
 from app.web.security import safe_next
+from app.web.views import blind
 
 router = APIRouter()
 Text = Annotated[str, Form()]
@@ -39,7 +40,8 @@ def correct(
     """
     image = reading.photo(session, image_id)
     decisions.lock(session, image.catalog_id, func.pg_advisory_xact_lock_shared)
-    correction = corrections.correct(session, image, me, fact, value, expected_id)
+    with blind.unnamed(session, me, image_id):
+        correction = corrections.correct(session, image, me, fact, value, expected_id)
     caption = writing.current(session, [image_id]).get(image_id)
     if caption is not None and caption.captioner == proposing.FACTS and config.caption_model is None:
         proposing.request_captions(session, image.catalog_id, config, image_ids=[image_id])

@@ -27,6 +27,7 @@ from app.web.dependencies import CurrentPerson, Write
 from app.web.leading import Receipt, lead
 from app.web.routes.operations import answer, undone
 from app.web.security import safe_next
+from app.web.views import blind
 
 router = APIRouter()
 Text = Annotated[str, Form()]
@@ -105,16 +106,18 @@ def _decided(
     reason: str | None = given
     if verdict == SUGGESTED and queue_id is not None:
         suggested = decisions.current(session, image.id)
-        if suggested is None:
+        if suggested is None or not suggested.is_suggestion:
             raise Refused("No rule suggests anything for this photo.")
         kind, reason = suggested.verdict, decisions.kept_reason(suggested)
     if queue_id is not None:
-        answer = holding.decide(session, queues.get(session, queue_id), image, me, kind, reason, expected_id)
+        with blind.unnamed(session, me, image.id):
+            answer = holding.decide(session, queues.get(session, queue_id), image, me, kind, reason, expected_id)
         return kind, reason, answer.decision
-    if verdict == SUGGESTED:
-        decision = decisions.accept(session, image, me, expected_id)
-    else:
-        decision = decisions.decide(session, image, me, kind, reason, expected_id)
+    with blind.unnamed(session, me, image.id):
+        if verdict == SUGGESTED:
+            decision = decisions.accept(session, image, me, expected_id)
+        else:
+            decision = decisions.decide(session, image, me, kind, reason, expected_id)
     return decision.verdict, decision.reason, decision
 
 

@@ -11,27 +11,29 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
+from app.captions import beside
+from app.captions.beside import AskedBeside
 from app.captions.tables import Kind
 from app.catalog import reading
 from app.catalog.tables import Catalog
 from app.cycles import clock
-from app.desk import holding, notes, queue, queues
+from app.desk import holding, queue, queues
 from app.desk.notes import NoteThread
 from app.desk.queue import Waiting
 from app.desk.queues import QueueState
 from app.desk.tables import ReviewQueue
-from app.people import Person, at_least, enabled
+from app.people import Person, at_least
 from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import Tile
 from app.selection.columns.memory import one_look
 from app.selection.query import parse
 from app.selection.wording import sentence
-from app.web.dependencies import CurrentPerson, Page, Write
-from app.web.views import photos
+from app.web.dependencies import Config, CurrentPerson, Page, Write
+from app.web.views import blind, photos
 from app.web.views.facets import address
 from app.web.views.photos import Photo
 
@@ -79,8 +81,9 @@ class DeskView:
     """One photo on the desk. In a selection, `place` counts from 1 and is 0 for a photo that is not in it any more.
 
     In a lead's queue that is `handed_out`, the photo is this person's `until` then (None: not in their hands).
-    `kind` is the kind of caption that is shown first. `in_hands` names somebody else who has the photo. Where the pass
-    `is_blind`, what was decided before is not shown.
+    `kind` is the kind of caption that is shown first; `beside` is what a captioner was asked of this photo alone.
+    `in_hands` names somebody else who has the photo. Where the pass `is_blind`, nothing of who or what was there before
+    is shown.
     """
 
     catalog: Catalog
@@ -98,6 +101,8 @@ class DeskView:
     threads: Sequence[NoteThread] = ()
     kind: Kind = "long"
     team: Sequence[Person] = ()
+    captioner: str | None = None
+    beside: AskedBeside | None = None
 
 
 @dataclass(frozen=True)
@@ -110,13 +115,21 @@ class DoneView:
 
 
 @router.get("/desk")
-def start(session: Write, page: Page, me: CurrentPerson, queue_id: int | None = None) -> Response:
+def start(
+    session: Write, page: Page, me: CurrentPerson, queue_id: int | None = None, behind: int | None = None
+) -> Response:
     """The next photo to review: of a queue, or where none is named of the first that was given to this person;
-    otherwise of the catalog."""
+    otherwise of the catalog. Of a queue also the one `behind` a photo in this person's hands, and nothing where there
+    is none."""
     catalog = _catalog(session)
     if queue_id is not None:
         asked = queues.get(session, queue_id)
-        if ids := holding.ahead(session, asked, me):
+        ids = holding.ahead(session, asked, me)
+        if behind is not None:
+            ids = ids[ids.index(behind) + 1 :] if behind in ids else []
+            if not ids:
+                return Response(status_code=204)
+        if ids:
             return RedirectResponse(f"/images/{ids[0]}?queue_id={queue_id}", 303)
         state = queues.state(session, asked)
         return page("desk/done.html", DoneView(reading.get(session, asked.catalog_id), state.photos, state))
@@ -137,19 +150,28 @@ def show(
     request: Request,
     session: Write,
     page: Page,
+    config: Config,
     me: CurrentPerson,
     q: str | None = None,
     sort: str = "newest",
     queue_id: int | None = None,
     kind: Kind = "long",
-) -> HTMLResponse:
+) -> Response:
     """One photo on the desk: in the review queue, in a selection `q`, or in a queue of a lead's."""
+    held = holding.blind(session, me)
+    if held.get(image_id, queue_id) != queue_id:
+        # Whichever way leads to a photo of a blind pass, it is seen as in its queue.
+        return RedirectResponse(f"/images/{image_id}?queue_id={held[image_id]}", 303)
     if queue_id is not None:
         view = _handed_out(session, image_id, queues.get(session, queue_id), me)
     else:
         view = _queued(session, image_id, me) if q is None else _selected(session, image_id, q, sort)
-    others = [person for person in enabled(session) if person.id != me.id]
-    view = replace(view, threads=notes.of_photo(session, image_id), team=others, kind=kind)
+    row = replace(view.row, before=blind.masked(held, view.row.before), after=blind.masked(held, view.row.after))
+    said, team = blind.threads(session, me, image_id, view.is_blind), blind.asked(session, me, view.is_blind)
+    asked = None if view.is_blind else beside.newest(session, image_id)
+    view = replace(
+        view, row=row, threads=said, team=team, kind=kind, captioner=config.caption_model, beside=asked
+    )  # fmt: skip
     if request.headers.get("x-fragment") == "1":
         return page.fragment("desk/_desk.html", view)
     return page("desk/desk.html", view)
@@ -198,7 +220,8 @@ def _handed_out(session: Session, image_id: int, asked: ReviewQueue, me: Person)
     if is_blind:
         photo, row = photo.unseen(), replace(row, here=row.here.unseen())
     if asked.overlap > 1 or is_blind:
-        row = replace(row, after=[tile.unseen() for tile in row.after])
+        # Of those behind others may have decided meanwhile, of those before it is the others' decision that stands.
+        row = replace(row, after=[tile.unseen() for tile in row.after], before=[tile.unseen() for tile in row.before])
     return DeskView(
         catalog=reading.get(session, asked.catalog_id),
         photo=photo,
@@ -208,7 +231,7 @@ def _handed_out(session: Session, image_id: int, asked: ReviewQueue, me: Person)
         handed_out=queues.state(session, asked),
         until=holding.until(session, asked, image_id, me),
         is_blind=is_blind,
-        in_hands=holding.others(session, me, [image_id]).get(image_id, ""),
+        in_hands="" if is_blind else holding.others(session, me, [image_id]).get(image_id, ""),
     )
 
 

@@ -29,6 +29,7 @@ from app.web.dependencies import CurrentPerson, Page, Read, Sent, Write
 from app.web.leading import Receipt, lead
 from app.web.routes import operations
 from app.web.security import safe_next
+from app.web.views import blind
 from app.web.views import labels as view
 
 router = APIRouter()
@@ -202,7 +203,8 @@ def give(
     """A label on one photo, or taken from it. `expected_id` is what the person saw in that set."""
     image, began = reading.photo(session, image_id), utc_now()
     act = _act(session, image.catalog_id, label, _typed(sent, label), takes)
-    given = giving.give(session, image, me, act, expected_id)
+    with blind.unnamed(session, me, image_id):
+        given = giving.give(session, image, me, act, expected_id)
     sentence = f"{_done(act)} {name_of(image)}"
     if not errors.wants_json(request):
         return lead(request, safe_next(next) if next else f"/images/{image_id}", Receipt(sentence))

@@ -26,9 +26,9 @@ Text = Annotated[str, Form()]
 
 
 @router.get("/catalogs/{catalog_id}/map")
-def show(catalog_id: int, session: Read, page: Page, config: Config, q: str = "") -> HTMLResponse:
+def show(catalog_id: int, session: Read, page: Page, config: Config, me: CurrentPerson, q: str = "") -> HTMLResponse:
     """The map, with what the filter selects lit."""
-    shown = view.read(session, catalog_id, q, config)
+    shown = view.read(session, catalog_id, q, config, me)
     return page("map/map.html", shown, status=422 if shown.refusal else 200)
 
 

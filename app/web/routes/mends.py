@@ -20,6 +20,7 @@ from app.storage import Storage
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Files, Page, Read, Write
 from app.web.routes.images import KEPT_FOR_A_YEAR
+from app.web.views import blind
 
 router = APIRouter()
 
@@ -45,12 +46,14 @@ class MendView:
 
 
 @router.get("/images/{image_id}/mend")
-def show(image_id: int, request: Request, session: Read, page: Page) -> HTMLResponse:
+def show(image_id: int, request: Request, session: Read, page: Page, me: CurrentPerson) -> HTMLResponse:
     """The page; as a fragment what was done so far, which the page asks for while a picture is made."""
     image = reading.shown(session, image_id)
     catalog = reading.get(session, image.catalog_id)
     past = mends.of(session, image_id)
     who = people.names(session, {mend.person_id for mend in past if mend.person_id is not None})
+    if blind.is_held(session, me, image_id):
+        who = {}
     now = past[0] if past else None
     is_in_the_making = now is not None and now.render_path is None
     view = MendView(
@@ -91,7 +94,9 @@ def mend(
     mask_sha256 = _mask(session, files, image, mask, keeps_mask)
     crop = [share / 100 for share in (left, top, right, bottom)]
     asked = mends.edits(turns, angle, crop, white, mask_sha256 is not None)
-    return _answer(request, image_id, mends.request(session, image_id, asked, mask_sha256, me, expected_id))
+    with blind.unnamed(session, me, image_id):
+        newest = mends.request(session, image_id, asked, mask_sha256, me, expected_id)
+    return _answer(request, image_id, newest)
 
 
 @router.post("/images/{image_id}/mends/{mend_id}/restoration")
@@ -106,7 +111,9 @@ def restore(
     """Show a photo as an earlier mend made it, or as it was taken in."""
     image = reading.shown(session, image_id)
     mends.picture(session, image, mend_id)
-    return _answer(request, image_id, mends.restore(session, mend_id, me, expected_id))
+    with blind.unnamed(session, me, image_id):
+        newest = mends.restore(session, mend_id, me, expected_id)
+    return _answer(request, image_id, newest)
 
 
 @router.get("/images/{image_id}/mask", response_class=FileResponse)

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app import people
 from app.catalog import reading
 from app.catalog.tables import Image
 from app.desk import notes
@@ -18,6 +17,7 @@ from app.people import Person
 from app.web.dependencies import CurrentPerson, Page, Write
 from app.web.pages import Renderer
 from app.web.security import safe_next
+from app.web.views import blind
 
 router = APIRouter()
 Text = Annotated[str, Form()]
@@ -76,5 +76,6 @@ def _answer(request: Request, session: Session, page: Renderer, image: Image, me
 
 
 def _section(session: Session, page: Renderer, image: Image, me: Person) -> HTMLResponse:
-    team = [person for person in people.enabled(session) if person.id != me.id]
-    return page.fragment("desk/_notes.html", NotesView(image, notes.of_photo(session, image.id), team))
+    is_blind = blind.is_held(session, me, image.id)
+    said, team = blind.threads(session, me, image.id, is_blind), blind.asked(session, me, is_blind)
+    return page.fragment("desk/_notes.html", NotesView(image, said, team))

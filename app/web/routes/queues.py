@@ -8,23 +8,28 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from sqlalchemy.orm import Session
 
 from app import people
 from app.catalog import reading
 from app.catalog.tables import Catalog
-from app.desk import holding, notes, queues, reports
+from app.database import utc_now
+from app.desk import forecast, holding, notes, queues, reports, timeline
 from app.desk.agreement import LIMIT, MIN_PAIRS
+from app.desk.forecast import CASES, PACE_MINUTES, QueueEnd
 from app.desk.holding import HeldPhoto
 from app.desk.notes import NoteThread
 from app.desk.queues import FIRSTS, OVERLAP_MAX, QueueState
 from app.desk.reports import AgreementReport
 from app.desk.tables import First
+from app.desk.timeline import Timeline
 from app.people import Person
 from app.selection import browse
 from app.selection.query import parse
 from app.selection.wording import sentence
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Page, Read, Write
+from app.web.views import blind
 
 router = APIRouter()
 Text = Annotated[str, Form()]
@@ -32,21 +37,31 @@ Text = Annotated[str, Form()]
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A queue on the board: its filter in words, and whether the reader may work on it."""
+    """A queue on the board: its filter in words, whether the reader may work on it, `recent` passes of the last quarter
+    of an hour, and its end. `span` is that from 0 (now) to 1 (the latest end of all): earliest, most likely, latest.
+    """
 
     state: QueueState
     said: str
     is_mine: bool
+    recent: int
+    end: QueueEnd | None
+    span: tuple[float, float, float] | None
+
+    @property
+    def a_minute(self) -> float:
+        """Passes a minute, of all who work on it together."""
+        return self.recent / PACE_MINUTES
 
 
 @dataclass(frozen=True)
 class WorkLeft:
-    """What the queues shown have left: `photos` in `queues`. At the pace of late the last one ends at `ends_at`;
-    None: of none can it be told. Of `untold` it cannot."""
+    """What the queues shown have left: `photos` in `queues`. At the pace of late the last one has its `end`; None: of
+    none can it be told. Of `untold` it cannot."""
 
     photos: int
     queues: int
-    ends_at: datetime | None
+    end: QueueEnd | None
     untold: int
 
 
@@ -68,6 +83,8 @@ class BoardView:
     report: AgreementReport
     limit: float
     work_left: WorkLeft
+    timeline: Timeline
+    cases: int = CASES
     minutes: int = int(holding.HOLD_LASTS.total_seconds() // 60)
 
 
@@ -89,20 +106,17 @@ def board(
     catalog = reading.get(session, catalog_id)
     chosen = parse(q, catalog_id)
     count = browse.count(session, chosen)
-    states = queues.states(session, catalog_id, closed)
-    mine = {state.queue.id for state in queues.of_person(session, catalog_id, me)}
-    rows = [
-        BoardRow(state, sentence(parse(state.queue.query, catalog_id), state.photos), state.queue.id in mine)
-        for state in states
-    ]
+    now = utc_now()
+    rows = _rows(session, queues.states(session, catalog_id, closed), catalog_id, me, now)
     team = [person for person in people.enabled(session) if people.at_least(person, "annotator")]
     return page(
         "queues/board.html",
         BoardView(
             catalog, rows, closed, holding.in_hands(session, catalog_id), team, chosen.query, count,
             sentence(chosen, count), [(name, words) for name, words in FIRSTS.items()], OVERLAP_MAX,
-            notes.waiting(session, catalog_id, me), reports.read(session, catalog_id, me), LIMIT,
-            _work_left(states),
+            blind.waiting(session, me, notes.waiting(session, catalog_id, me)),
+            reports.read(session, catalog_id, me), LIMIT,
+            _work_left(rows), timeline.read(session, catalog_id, me, now),
         ),
     )  # fmt: skip
 
@@ -176,9 +190,38 @@ def leave(session: Write, me: CurrentPerson) -> Response:
     return RedirectResponse("/cycle", 303)
 
 
-def _work_left(states: list[QueueState]) -> WorkLeft:
-    open_ones = [state for state in states if state.left]
-    ends = [state.ends_at for state in open_ones]
-    known = [end for end in ends if end is not None]
-    photos = sum(state.left for state in open_ones)
-    return WorkLeft(photos, len(open_ones), max(known, default=None), len(ends) - len(known))
+def _rows(session: Session, states: list[QueueState], catalog_id: int, me: Person, now: datetime) -> list[BoardRow]:
+    mine = {state.queue.id for state in queues.of_person(session, catalog_id, me)}
+    paces = timeline.paces(session, [state.queue.id for state in states], now)
+    ends = {
+        state.queue.id: forecast.end(now, state.left * state.queue.overlap, paces.get(state.queue.id, ()))
+        for state in states
+    }
+    latest = max((end.latest for end in ends.values() if end is not None), default=now)
+    return [
+        BoardRow(
+            state, sentence(parse(state.queue.query, catalog_id), state.photos), state.queue.id in mine,
+            sum(paces.get(state.queue.id, ())), ends[state.queue.id], _span(ends[state.queue.id], now, latest),
+        )
+        for state in states
+    ]  # fmt: skip
+
+
+def _span(end: QueueEnd | None, now: datetime, latest: datetime) -> tuple[float, float, float] | None:
+    if end is None:
+        return None
+    return (
+        (end.earliest - now) / (latest - now),
+        (end.ends_at - now) / (latest - now),
+        (end.latest - now) / (latest - now),
+    )
+
+
+def _work_left(rows: list[BoardRow]) -> WorkLeft:
+    open_ones = [row for row in rows if row.state.left]
+    ends = [row.end for row in open_ones if row.end is not None]
+    last = QueueEnd(
+        max(end.earliest for end in ends), max(end.ends_at for end in ends), max(end.latest for end in ends)
+    ) if ends else None  # fmt: skip
+    photos = sum(row.state.left for row in open_ones)
+    return WorkLeft(photos, len(open_ones), last, len(open_ones) - len(ends))

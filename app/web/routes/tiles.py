@@ -14,8 +14,8 @@ from app.selection.browse import PAGE
 from app.selection.columns.memory import one_look
 from app.selection.ordering import order_named
 from app.selection.query import Selection, parse
-from app.web.dependencies import Page, Read
-from app.web.views import tiles
+from app.web.dependencies import CurrentPerson, Page, Read
+from app.web.views import blind, tiles
 
 router = APIRouter()
 
@@ -25,6 +25,7 @@ def show(
     catalog_id: int,
     session: Read,
     page: Page,
+    me: CurrentPerson,
     q: str = "",
     sort: str = "newest",
     at: Annotated[int, Query(ge=1)] = 1,
@@ -46,6 +47,7 @@ def show(
         with one_look(session, catalog_id):
             behind = after if after is not None else browse.at(session, chosen, sort, at)
             shown = browse.page(session, chosen, sort, behind, size) if behind or at == 1 else []
+    shown = blind.tiles(session, me, shown)
     return page.fragment("catalog/_tiles.html", tiles.of(session, catalog, chosen, sort, shown, at))
 
 

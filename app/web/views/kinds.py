@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -43,11 +43,15 @@ class CaptionVersion:
 
 @dataclass(frozen=True)
 class KindPanel:
-    """The captions of one kind: every version, from newest to oldest, and the one that is current."""
+    """The captions of one kind: every version, from newest to oldest, and the one that is current.
+
+    Where it `is_unseen`, in a blind pass, it has the words that stand now and not who or what wrote any.
+    """
 
     kind: Kind
     versions: tuple[CaptionVersion, ...]
     meters: tuple[Meter, ...] = field(default=())
+    is_unseen: bool = False
 
     @property
     def title(self) -> str:
@@ -72,7 +76,15 @@ class KindPanel:
     @property
     def machine_text(self) -> str:
         """The newest by a captioner, or nothing."""
+        if self.is_unseen:
+            return ""
         return next((each.caption.text for each in self.versions if each.caption.written_by == "captioner"), "")
+
+    def unseen(self) -> KindPanel:
+        """It, as for somebody who shall not see who wrote it, nor what stood there before."""
+        now = self.current
+        versions = () if now is None else (CaptionVersion(1, now.caption, ""),)
+        return replace(self, versions=versions, is_unseen=True)
 
 
 def read(session: Session, image_id: int) -> tuple[KindPanel, ...]:

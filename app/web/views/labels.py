@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -75,6 +75,10 @@ class LabelStrip:
     seen: int
     text: str
     by: str
+
+    def unseen(self) -> LabelStrip:
+        """It, as for somebody who shall not see who said it."""
+        return replace(self, by="somebody" if self.by else "")
 
 
 def read(session: Session, catalog: Catalog, photos: int, outcome: LabelImport | None = None) -> LabelsView:

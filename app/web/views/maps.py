@@ -12,6 +12,7 @@ from app.catalog import embeddings, reading
 from app.catalog.embeddings import Coverage
 from app.catalog.tables import Catalog, EmbeddingSpace, PhotoMap
 from app.jobs import Job
+from app.people import Person
 from app.review.decisions import REASONS
 from app.selection import browse, maps
 from app.selection.browse import Tile
@@ -21,6 +22,7 @@ from app.selection.maps import SetCount, SetLooks
 from app.selection.query import Selection, parse
 from app.selection.wording import Description, describe
 from app.settings import Settings
+from app.web.views import blind
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class MapView:
     drawn: int
 
 
-def read(session: Session, catalog_id: int, query: str, settings: Settings) -> MapView:
+def read(session: Session, catalog_id: int, query: str, settings: Settings, me: Person) -> MapView:
     """The map's page for a filter. Raises NotFound."""
     catalog = reading.get(session, catalog_id)
     refusal = None
@@ -93,9 +95,9 @@ def read(session: Session, catalog_id: int, query: str, settings: Settings) -> M
         clusters=[linked for linked in shown if linked.count.kind == "cluster"],
         far=next((linked for linked in shown if linked.count.kind == "far"), None),
         looks=looks,
-        middle=browse.tiles(session, list(looks.middle)) if looks else (),
-        odd=browse.tiles(session, list(looks.odd)) if looks else (),
-        outside=browse.tiles(session, list(looks.outside)) if looks else (),
+        middle=_tiles(session, me, looks.middle) if looks else (),
+        odd=_tiles(session, me, looks.odd) if looks else (),
+        outside=_tiles(session, me, looks.outside) if looks else (),
         job=maps.under_way(session, catalog_id),
         embedder=settings.embedder,
         reads_words=coverage.space is not None and coverage.space.reads_words,
@@ -105,6 +107,10 @@ def read(session: Session, catalog_id: int, query: str, settings: Settings) -> M
         placed=placed,
         drawn=min(placed, DRAWN_AT_MOST),
     )
+
+
+def _tiles(session: Session, me: Person, image_ids: Sequence[int]) -> list[Tile]:
+    return blind.tiles(session, me, browse.tiles(session, list(image_ids)))
 
 
 def _sets_named(chosen: Selection) -> list[str]:

@@ -97,6 +97,7 @@ class Photo:
     `named` is the rule by which the caption names the product from the file's name, and who accepted it; `tokens` are
     those of the caption.
 
+    Where it `is_unseen`, in a blind pass, it tells nothing of who or what was there before.
     While a rule's `suggestion` stands, no person has decided: `decision` is None then. `claims` are the caption's.
     """
 
@@ -121,6 +122,7 @@ class Photo:
     corrections: tuple[tuple[Correction, str], ...] = ()
     named: tuple[NamingRule, str] | None = None
     tokens: CaptionTokens | None = None
+    is_unseen: bool = False
 
     @property
     def tokens_said(self) -> str:
@@ -174,8 +176,20 @@ class Photo:
         return ", ".join(KIND_WORDS[kind] for kind in text_kinds.KINDS if kind in kinds)
 
     def unseen(self) -> Photo:
-        """It, as for somebody who shall not see what was decided."""
-        return replace(self, decision=None, suggestion=None, decisions=())
+        """It, as for somebody who shall not see what was decided, nor who or what wrote, labelled or corrected."""
+        return replace(
+            self,
+            author="",
+            panels=tuple(panel.unseen() for panel in self.panels),
+            decision=None,
+            suggestion=None,
+            decisions=(),
+            labels=tuple(strip.unseen() for strip in self.labels),
+            said=(),
+            corrections=(),
+            named=None,
+            is_unseen=True,
+        )
 
     @property
     def decision_id(self) -> int:

@@ -122,10 +122,10 @@ async function stay(at, sent, caption) {
   const fresh = document.createRange().createContextualFragment(html);
   const article = at.text.closest("article");
   if (!article) return; // another kind is shown by now
-  for (const part of ["[data-author]", "[data-versions-box]", "[data-history]", ".decided"]) {
-    const old = article.querySelector(part);
+  for (const part of ["[data-author]", "[data-versions-box]", "[data-beside]", "[data-history]", ".decided"]) {
+    const [old, made] = [article, fresh].map((each) => each.querySelector(part));
+    if (!old || !made) continue; // not told in a blind pass
     const isOpen = old.open ?? old.querySelector("details")?.open;
-    const made = fresh.querySelector(part);
     old.replaceWith(made);
     const details = made.matches("details") ? made : made.querySelector("details");
     if (isOpen && details) details.open = true;

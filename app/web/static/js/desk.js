@@ -3,6 +3,7 @@
 import { getFragment, post, Refusal } from "./net.js";
 import { isTyping } from "./keys.js";
 import { isWaiting } from "./pending.js";
+import { bringPast, extend } from "./ahead.js";
 import { markStrip, stamp, freshen } from "./row.js";
 
 const box = document.querySelector("[data-desk]");
@@ -13,6 +14,7 @@ const coming = new Map(); // address -> the promise of it
 const left = new Map(); // address -> the article that was shown last, for going back while nothing can be fetched
 let wanted = null; // where to go as soon as Packshot answers again
 let sending = Promise.resolve();
+let extending = Promise.resolve();
 let turn = 0;
 
 export const article = () => box.firstElementChild;
@@ -84,7 +86,7 @@ export async function go(address, { push = true, isFresh = false } = {}) {
   left.delete(article().dataset.address);
   left.set(article().dataset.address, article());
   if (left.size > PAST) left.delete(left.keys().next().value);
-  bringPast(next);
+  bringPast(box, next);
   box.replaceChildren(next);
   if (push && location.pathname + location.search !== address) history.pushState(null, "", address);
   settle();
@@ -105,25 +107,6 @@ export function comeThrough() {
   go(wanted);
 }
 
-// A photo that was fetched before this one was decided does not know it as the one before.
-function bringPast(next) {
-  const here = box.querySelector(".cell.here");
-  const cells = next.querySelector(".cells");
-  const isThere = (cell) => cells.querySelector(`[data-cell="${cell.dataset.cell}"]`);
-  const past = [...box.querySelectorAll(".cell.past"), here];
-  if (isThere(here) || past.some((cell) => cell.dataset.cell === next.dataset.photo)) return;
-  cells.querySelectorAll(".past").forEach((cell) => cell.remove());
-  cells.prepend(...past.slice(-PAST).map((cell) => {
-    const copy = cell.cloneNode(true);
-    copy.classList.replace("here", "past");
-    copy.removeAttribute("aria-current");
-    return copy;
-  }));
-  const before = next.querySelector('[data-step="previous"]');
-  before.href = here.getAttribute("href");
-  before.hidden = false;
-}
-
 function settle() {
   const { name } = article().dataset;
   document.title = `${name} · Packshot`;
@@ -135,6 +118,7 @@ function settle() {
   cells.scrollLeft = here.offsetLeft - cells.clientWidth / 3;
   freshen(box, article());
   fetchAhead();
+  extending = Promise.all([extending, sending]).then(() => extend(box, ready, AHEAD)).catch(() => {}); // asked for again when needed
 }
 
 // What was fetched ahead of an address is not true any more.
@@ -172,7 +156,10 @@ box.addEventListener("click", (event) => {
   event.preventDefault();
   trouble("");
   // A photo of a queue that is skipped is put down: another one comes first, and somebody else may take it.
-  if (link.dataset.skip) post(link.dataset.skip, { image_id: article().dataset.photo }, { keepalive: true }).catch(() => {});
+  if (link.dataset.skip) {
+    const skipped = { image_id: article().dataset.photo };
+    send(() => post(link.dataset.skip, skipped, { keepalive: true }).catch(() => {}));
+  }
   go(link.getAttribute("href"));
 });
 
