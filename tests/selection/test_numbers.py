@@ -43,8 +43,25 @@ def test_codes_answer_as_the_numbers_do(measured: list[float], bound: float) -> 
         assert column.bars(mask, lambda values: values * 0.5, 20) == bars
         in_order = sorted(range(len(plain)), key=lambda row: -1.0 if plain[row] != plain[row] else plain[row])
         assert column.ascending(missing=-1.0).tolist() == in_order
-        values, counts = column.tally(mask)
-        assert counts.sum() == mask.sum() and len(values) == len(np.unique(plain[mask]))
+        for which in (mask, numbers.rows_of(mask)):
+            values, counts = column.tally(which)
+            assert counts.sum() == mask.sum() and len(values) == len(np.unique(plain[mask]))
+
+
+def test_photos_are_picked_and_counted_alike_in_one_block_and_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = (np.arange(101) * 7 % 5).astype(numbers.CODE)
+    column = NumberColumn(np.array([0.5, 1.5, np.nan, 3.5, 4.5]), codes)
+    mask: Array = np.arange(101) % 3 > 0
+    for rows_of_block in (7, 101, 1000):
+        monkeypatch.setattr(numbers, "_BLOCK_ROWS", rows_of_block)
+        assert numbers.rows_of(mask).tolist() == np.flatnonzero(mask).tolist()
+        assert numbers.rows_of(mask[:0]).tolist() == []
+        for which in (mask, np.flatnonzero(mask)):
+            assert numbers.picked(codes, which).tolist() == codes[mask].tolist()
+            assert numbers.counts_of(codes, which, 6).tolist() == np.bincount(codes[mask], minlength=6).tolist()
+        assert numbers.counts_of(codes, None, 6).tolist() == np.bincount(codes, minlength=6).tolist()
+        assert numbers.counts_of(codes, mask & False, 6).tolist() == [0] * 6
+        np.testing.assert_array_equal(column.each(lambda values: values * 2), (column.values * 2)[codes])
 
 
 def test_too_many_numbers_have_no_codes(monkeypatch: pytest.MonkeyPatch) -> None:

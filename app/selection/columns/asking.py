@@ -169,12 +169,12 @@ class Asker:
         """Whether a photo has one of these names, in any spelling."""
         name = name_of(key.spelling)
         codes = self.columns.column(connection, name)
-        return self.columns.names[name].chosen(list(values))[codes]
+        return self.columns.names[name].chosen(list(values)).take(codes)
 
     def _coded(self, connection: Connection, name: str, values: Sequence[Any]) -> Array:
         is_chosen = np.zeros(256, bool)
         is_chosen[[place for place, value in enumerate(SHAPES[name].values, 1) if value in values]] = True
-        return self.columns.words(connection, name).each(lambda codes: is_chosen[codes])
+        return self.columns.words(connection, name).each(is_chosen.take)
 
     def _listed(self, connection: Connection, key: SomeOf, values: Sequence[Any]) -> Array:
         name = name_of(key.column)
@@ -212,7 +212,9 @@ class Asker:
         self._judged_at[key.name, values] = time.monotonic()
         self._judged.move_to_end((key.name, values))
         mask = np.zeros(self.columns.count, bool)
-        mask[np.searchsorted(self.columns.ids, ids)] = True
+        # Part by part: places, and numbers made as wide as those they are looked for in, take eight bytes each.
+        for begin in range(0, len(ids), _AT_ONCE):
+            mask[np.searchsorted(self.columns.ids, ids[begin : begin + _AT_ONCE])] = True
         return mask
 
 
@@ -221,7 +223,11 @@ def _ids(connection: Connection, statement: Select[int]) -> Array:
     block = (func.row_number().over() // _AT_ONCE).label("block")
     of = select(statement.subquery().c.image_id, block).subquery()
     packed = select(func.array_send(func.array_agg(of.c.image_id))).group_by(of.c.block)
-    return _narrow(np.sort(np.concatenate([np.empty(0, np.int64), *in_blocks(connection, packed, {})])))
+    # Made narrow as they come: of a broad word, all at once in eight bytes were what a process takes at most.
+    blocks = [_narrow(np.sort(block)) for block in in_blocks(connection, packed, {})]
+    ids = np.concatenate([np.empty(0, np.uint32), *blocks])
+    ids.sort()
+    return ids
 
 
 def _narrow(ids: Array) -> Array:

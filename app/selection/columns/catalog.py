@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from sqlalchemy import Connection
 from app.selection.columns import numbers
 from app.selection.columns.asking import Asker
 from app.selection.columns.looks import AlikeRows, LooksInMemory
-from app.selection.columns.numbers import Array, NumberColumn
+from app.selection.columns.numbers import Array, NumberColumn, counts_of, rows_of
 from app.selection.columns.orders import ORDERED, SORTED_BY, Orders
 from app.selection.columns.room import KeptPart
 from app.selection.columns.rows import Columns
@@ -92,17 +93,22 @@ class CatalogInMemory:
         mask = np.ones(self.columns.count, bool)
         for limit in self._asker.masks(connection, selection).values():
             mask &= limit
+        self._keep_mask(selection, mask)
+        return mask
+
+    def _keep_mask(self, selection: Selection, mask: Array) -> None:
+        """Have it known which photos the selection holds, until one changes."""
         # Who is nearest, what people and labels are called and which day it is change with what no column holds.
         changing = Looking | Inside | When | Who | Labelled
         if not any(isinstance(ASKED[term.key], changing) for term in selection.every_term):
             self._masks[selection] = (self.columns.changes, mask)
             if len(self._masks) > _MASKS_KEPT:
                 self._masks.popitem(last=False)
-        return mask
 
     def count(self, connection: Connection, selection: Selection) -> int:
         """How many photos there are."""
-        return int(np.count_nonzero(self.chosen(connection, selection)))
+        which = self._which(connection, selection)
+        return self.columns.count if which is None else int(np.count_nonzero(which))
 
     def holds(self, connection: Connection, selection: Selection, image_id: int) -> bool:
         """Whether a photo is one of them."""
@@ -115,7 +121,7 @@ class CatalogInMemory:
         of_codes = np.zeros(256, np.uint8)
         words = (None, *SHAPES[name].values)
         of_codes[: len(words)] = [number(word) for word in words]
-        return self.columns.words(connection, name).each(lambda codes: of_codes[codes])
+        return self.columns.words(connection, name).each(of_codes.take)
 
     def has(self, connection: Connection, column: Column, *words: Any) -> Array:
         """Whether a column of few words has one of these for a photo (bool); a missing value is none of them."""
@@ -126,30 +132,42 @@ class CatalogInMemory:
         return self.columns.measured(connection, name_of(column))
 
     def bars(
-        self, connection: Connection, column: Column, mask: Array | None, step: Callable[[Array], Array], bins: int
+        self, connection: Connection, column: Column, which: Array | None, step: Callable[[Array], Array], bins: int
     ) -> list[int]:
-        """As `NumberColumn.bars`. How many of all photos have each number is kept while the column stays."""
-        measured, name = self.measured(connection, column), name_of(column)
-        if mask is not None or measured.codes is None:
-            return measured.bars(mask, step, bins)
+        """As `NumberColumn.bars`."""
+        measured = self.measured(connection, column)
+        if measured.codes is None:
+            return measured.bars(which, step, bins)
+        return numbers.bars(*self._tally(connection, name_of(column), which), step, bins)
+
+    def _tally(self, connection: Connection, name: str, which: Array | None) -> tuple[Array, Array]:
+        """As `NumberColumn.tally`. How many of all photos have each number is kept while the column stays."""
+        measured = self.columns.measured(connection, name)
+        if which is not None or measured.codes is None:
+            return measured.tally(which)
         stamp = (self.columns.stamps.get(name, 0), self.columns.count)
         kept = self._tallies.get(name)
         if kept is None or kept[0] != stamp:
             kept = self._tallies[name] = (stamp, measured.tally())
-        return numbers.bars(*kept[1], step, bins)
+        return kept[1]
 
     def tally(
         self, connection: Connection, selection: Selection, columns: Sequence[Column]
     ) -> dict[tuple[Any, ...], int]:
         """How many photos of the selection there are of each combination of the values of columns of `TOGETHER`."""
-        combined, counts = self.columns.measured(connection, WORDS.name).tally(self.chosen(connection, selection))
+        combined, counts = self._tally(connection, WORDS.name, self._which(connection, selection))
         names = [name_of(column) for column in columns]
         words = [(None, *SHAPES[name].values) for name in names]
-        places = np.stack([digits(combined, name) for name in names], axis=1)
-        tallied: Counter[tuple[Any, ...]] = Counter()
-        for row, photos in zip(places.tolist(), counts.tolist(), strict=True):
-            tallied[tuple(values[place] for values, place in zip(words, row, strict=True))] += photos
-        return dict(tallied)
+        places, row_of = np.unique([digits(combined, name) for name in names], axis=1, return_inverse=True)
+        photos = np.bincount(row_of, counts).astype(np.int64)
+        return {
+            tuple(values[place] for values, place in zip(words, row, strict=True)): count
+            for row, count in zip(places.T.tolist(), photos.tolist(), strict=True)
+        }
+
+    def _which(self, connection: Connection, selection: Selection) -> Array | None:
+        """The photos of a selection, as in `picked`."""
+        return None if selection.is_everything else self.chosen(connection, selection)
 
     def beside(
         self, connection: Connection, asked: Ordered, image_id: int | None, size: int, forwards: bool
@@ -191,7 +209,7 @@ class CatalogInMemory:
         mask, rows = self.chosen(connection, asked.selection), self._orders.rows(connection, column)
         place = self._orders.place(connection, column, row)
         before = slice(place + 1, None) if is_down else slice(0, place)
-        return int(np.count_nonzero(mask[before] if rows is None else mask[rows[before]])) + 1
+        return int(np.count_nonzero(mask[before] if rows is None else mask.take(rows[before]))) + 1
 
     def at(self, connection: Connection, asked: Ordered, place: int) -> tuple[int | None] | None:
         """The photo just before `place` (from 2), None where there is none; in brackets, for None alone is as above."""
@@ -202,10 +220,11 @@ class CatalogInMemory:
             return (int(self.columns.ids[alike.up_to(place)[place - 2]]) if place - 2 < len(alike.rows) else None,)
         column, is_down = SORTED_BY[asked.sort]
         mask, rows = self.chosen(connection, asked.selection), self._orders.rows(connection, column)
-        chosen = np.flatnonzero(mask) if rows is None else rows[mask[rows]]
-        if place - 2 >= len(chosen):
+        places = rows_of(mask if rows is None else mask.take(rows))
+        if place - 2 >= len(places):
             return (None,)
-        return (int(self.columns.ids[chosen[-(place - 1)] if is_down else chosen[place - 2]]),)
+        there = places[-(place - 1)] if is_down else places[place - 2]
+        return (int(self.columns.ids[there if rows is None else rows[there]]),)
 
     def _beside_alike(
         self, connection: Connection, asked: Ordered, row: int | None, size: int, forwards: bool
@@ -238,7 +257,8 @@ class CatalogInMemory:
         The counts of a facet follow every other filter but not its own.
         """
         self.ready(connection, [measure.column for measure in measured.values()])
-        counting = _Counting(self._asker, connection, selection)
+        counting = _Counting(self._asker, connection, selection, self._tally)
+        self._keep_mask(selection, counting.chosen)
         counted: Counted = {"total": counting.words(name_of(PhotoIndex.decided_by))}
         for key, listed in LISTED.items():
             if isinstance(listed, Label):
@@ -252,7 +272,7 @@ class CatalogInMemory:
         for key, measure in measured.items():
             counted[key] = self._bars(connection, measure, counting.all_but(key), bins)
         for key, several in SEVERAL.items():
-            bits, counts = self.measured(connection, several.column).tally(counting.all_but(key))
+            bits, counts = self._tally(connection, name_of(several.column), counting.all_but(key))
             values = SHAPES[name_of(several.column)].values
             of_values = {value: int(counts[bits & (1 << place) != 0].sum()) for place, value in enumerate(values)}
             counted[key] = {value: count for value, count in of_values.items() if count}
@@ -264,19 +284,18 @@ class CatalogInMemory:
         """How many photos have each label, by its number."""
         return self._asker.labels.counts(connection, self.chosen(connection, selection))
 
-    def _names(self, connection: Connection, key: Label, mask: Array | None) -> dict[str | None, int]:
+    def _names(self, connection: Connection, key: Label, which: Array | None) -> dict[str | None, int]:
         name = name_of(key.spelling)
-        codes = self.columns.column(connection, name)
-        counts = np.bincount(codes if mask is None else codes[mask])
-        names = self.columns.names[name].values
+        codes, names = self.columns.column(connection, name), self.columns.names[name].values
+        counts = counts_of(codes, which, len(names))
         return {names[code]: int(counts[code]) for code in np.flatnonzero(counts).tolist()}
 
-    def _bars(self, connection: Connection, key: Measure, mask: Array | None, bins: int) -> dict[str | None, int]:
+    def _bars(self, connection: Connection, key: Measure, rows: Array | None, bins: int) -> dict[str | None, int]:
         counts = self.bars(
-            connection, key.column, mask, lambda values: (values - key.bars_from) * (bins / key.bars_over), bins
+            connection, key.column, rows, lambda values: (values - key.bars_from) * (bins / key.bars_over), bins
         )
         bars: dict[str | None, int] = {str(bar): count for bar, count in enumerate(counts) if count}
-        photos = self.columns.count if mask is None else int(np.count_nonzero(mask))
+        photos = self.columns.count if rows is None else len(rows)
         untold = photos - sum(counts)
         return bars | {None: untold} if untold else bars
 
@@ -284,11 +303,18 @@ class CatalogInMemory:
 class _Counting:
     """The photos that every key but one lets through, for each: told from how many keys leave a photo out."""
 
-    def __init__(self, asker: Asker, connection: Connection, selection: Selection) -> None:
+    def __init__(
+        self,
+        asker: Asker,
+        connection: Connection,
+        selection: Selection,
+        tally: Callable[[Connection, str, Array | None], tuple[Array, Array]],
+    ) -> None:
         self._left_out: dict[str, Array] = {}
         self._wide: dict[str, Array] = {}
         self._failures = np.zeros(asker.columns.count, np.uint8)
-        self._combined = asker.columns.measured(connection, WORDS.name)
+        self._tally = partial(tally, connection, WORDS.name)
+        self._rows: dict[str, Array | None] = {}
         self._tallies: dict[str, tuple[Array, Array]] = {}
         for key, mask in asker.masks(connection, selection).items():
             self._left_out[key] = ~mask
@@ -299,21 +325,36 @@ class _Counting:
                 wide = [asker.term(connection, term, selection.asked, is_wide=True) for term in terms]
                 self._wide[key] = ~np.logical_and.reduce(wide)
 
+    @property
+    def chosen(self) -> Array:
+        """The photos that every key lets through (bool)."""
+        return np.asarray(self._failures == 0)
+
     def all_but(self, own: str = "") -> Array | None:
-        """The photos that every other key lets through (bool); None for all of them."""
+        """The rows of the photos that every other key lets through; None for all of them."""
+        known = self._known(own)
+        if known not in self._rows:
+            self._rows[known] = self._worked_out(known)
+        return self._rows[known]
+
+    def _known(self, own: str) -> str:
+        """The key under which it is known what every key but this one lets through: most limit nothing themselves."""
+        return own if own in self._left_out or self._widened(own) else ""
+
+    def _worked_out(self, own: str) -> Array | None:
         if not self._left_out or (list(self._left_out) == [own]):
             return None
         failures = self._failures - self._left_out[own] if own in self._left_out else self._failures
         # Beside the options of the key that widens, each is widened: what it adds is of photos of that option alone.
         for key in self._widened(own):
             failures = failures - self._left_out[key] + self._wide[key]
-        return np.asarray(failures == 0)
+        return rows_of(failures == 0)
 
     def words(self, name: str, own: str = "") -> dict[str | None, int]:
         """How many photos have each value of a column of `TOGETHER`, of those that every key but `own` lets through."""
-        known = own if own in self._left_out or self._widened(own) else ""
+        known = self._known(own)
         if known not in self._tallies:
-            self._tallies[known] = self._combined.tally(self.all_but(known))
+            self._tallies[known] = self._tally(self.all_but(known))
         combined, tally = self._tallies[known]
         counts = np.bincount(digits(combined, name), tally, 256).astype(np.int64).tolist()
         values = (None, *SHAPES[name].values)

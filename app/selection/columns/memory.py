@@ -309,24 +309,31 @@ def in_memory(
     bind = session.get_bind()
     if not isinstance(bind, Engine) or session.new or session.dirty or session.deleted:
         return None
-    if session.in_transaction() and session.scalar(text("select pg_current_xact_id_if_assigned()::text")) is not None:
-        return None
     kept = kept_catalogs(bind)
     look = session.info.get(_LOOK, {})
     if catalog_id in look:
         return kept.answered(catalog_id, look[catalog_id], ask)
+    if _has_written(session):
+        return None
     with kept.reading(catalog_id) as read:
         return kept.answered(catalog_id, read, ask)
+
+
+def _has_written(session: Session) -> bool:
+    """Whether a session has sent something to the database that no other connection can see yet."""
+    asked = text("select pg_current_xact_id_if_assigned()::text")
+    return session.in_transaction() and session.scalar(asked) is not None
 
 
 @contextmanager
 def one_look(session: Session, catalog_id: int) -> Iterator[None]:
     """Have all that a session asks of a catalog meanwhile answered as of one moment: it is followed once for a page.
 
-    Who else asks for the catalog waits until then. A session looks at one catalog at a time.
+    Who else asks for the catalog waits until then. A session looks at one catalog at a time, and writes nothing
+    meanwhile; what it wrote before is asked for in SQL, as in `in_memory`.
     """
     bind = session.get_bind()
-    if not isinstance(bind, Engine):
+    if not isinstance(bind, Engine) or _has_written(session):
         yield
         return
     with kept_catalogs(bind).reading(catalog_id) as read:

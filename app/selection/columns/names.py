@@ -16,6 +16,7 @@ class Names:
         self.values: list[str | None] = [None]
         self._catalog_id, self._table_column = catalog_id, column
         self._code_of_hash: dict[int, int] = {0: 0}
+        self._keys: list[str | None] = []
 
     def codes(self, connection: Connection, hashes: Array) -> Array:
         """Codes (int32) for hashes of names, as `shape` reads them. New names are read; one of each."""
@@ -29,7 +30,9 @@ class Names:
     def chosen(self, names: list[str | None]) -> Array:
         """For each code, whether it is one of these names in any spelling (bool)."""
         keys = {None if name is None else label_key(name) for name in names}
-        return np.array([(None if value is None else label_key(value)) in keys for value in self.values], bool)
+        fresh = self.values[len(self._keys) :]
+        self._keys += [None if value is None else label_key(value) for value in fresh]
+        return np.array([key in keys for key in self._keys], bool)
 
     def _learn(self, connection: Connection) -> None:
         table, column = self._table_column.split(".")

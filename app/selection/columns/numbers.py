@@ -16,6 +16,40 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 CODE: Final = np.dtype(np.uint16)
 MOST_CODES: Final = 1 << 16
+# So many photos are looked at together: what that takes besides stays in the processor's cache, where arrays of whole
+# numbers for a million photos, which numpy makes of codes, are new memory each time.
+_BLOCK_ROWS: Final = 1 << 15
+
+
+def rows_of(mask: Array) -> Array:
+    """The rows (int32) that a mask (bool) lets through, ascending."""
+    rows = [
+        (np.flatnonzero(mask[begin : begin + _BLOCK_ROWS]) + begin).astype(np.int32)
+        for begin in range(0, len(mask), _BLOCK_ROWS)
+    ]
+    return np.concatenate([np.empty(0, np.int32), *rows])
+
+
+def picked(values: Array, which: Array | None) -> Array:
+    """The values of some photos: those of a mask (bool, one for each), of rows (by number), or None for all.
+
+    As `values[which]`; but numpy picks by a mask with a branch, which half of the photos let through makes the
+    processor guess wrong each other time: three times as slowly as by the rows in it.
+    """
+    if which is None:
+        return values
+    chosen: Array = values.take(rows_of(which) if which.dtype == bool else which)
+    return chosen
+
+
+def counts_of(codes: Array, which: Array | None, kinds: int) -> Array:
+    """How many of some photos (as in `picked`) have each code below `kinds` (int64, `kinds` long)."""
+    rows = rows_of(which) if which is not None and which.dtype == bool else which
+    counts = np.zeros(kinds, np.int64)
+    for begin in range(0, len(codes if rows is None else rows), _BLOCK_ROWS):
+        part = slice(begin, begin + _BLOCK_ROWS)
+        counts += np.bincount(codes[part] if rows is None else codes.take(rows[part]), minlength=kinds)
+    return counts
 
 
 def are_few(count: int) -> bool:
@@ -76,7 +110,13 @@ class NumberColumn:
     def each(self, of: Callable[[Array], Array]) -> Array:
         """What `of` makes of each photo's number, worked out once for each different one."""
         made = of(self.values)
-        return made if self.codes is None else made[self.codes]
+        if self.codes is None:
+            return made
+        of_photos = np.empty(len(self.codes), made.dtype)
+        for begin in range(0, len(self.codes), _BLOCK_ROWS):
+            part = slice(begin, begin + _BLOCK_ROWS)
+            of_photos[part] = made.take(self.codes[part])
+        return of_photos
 
     def __lt__(self, bound: float) -> Array:
         return self.each(lambda values: np.asarray(values < bound))
@@ -92,25 +132,25 @@ class NumberColumn:
         """Whether each photo's number is one (bool), not NaN."""
         return self.each(lambda values: ~np.isnan(values))
 
-    def tally(self, mask: Array | None = None) -> tuple[Array, Array]:
-        """The different numbers of the photos in `mask` (bool; None: all), and how many photos have each."""
+    def tally(self, which: Array | None = None) -> tuple[Array, Array]:
+        """The different numbers of some photos (as in `picked`), and how many of them have each."""
         if self.codes is None:
-            return np.unique(self.values if mask is None else self.values[mask], return_counts=True)
-        counts = np.bincount(self.codes if mask is None else self.codes[mask], minlength=len(self.values))
+            return np.unique(picked(self.values, which), return_counts=True)
+        counts = counts_of(self.codes, which, len(self.values))
         there = np.flatnonzero(counts)
         return self.values[there], counts[there]
 
-    def bars(self, mask: Array | None, step: Callable[[Array], Array], bins: int) -> list[int]:
-        """How many photos of `mask` have a number in each of `bins` steps from 0; `step` gives the step of a number,
-        as a fraction. Those beyond are in the last one, NaN is in none."""
+    def bars(self, which: Array | None, step: Callable[[Array], Array], bins: int) -> list[int]:
+        """How many of some photos (as in `picked`) have a number in each of `bins` steps from 0; `step` gives the step
+        of a number, as a fraction. Those beyond are in the last one, NaN is in none."""
         if self.codes is None:
-            return bars(self.values if mask is None else self.values[mask], None, step, bins)
-        return bars(*self.tally(mask), step, bins)
+            return bars(picked(self.values, which), None, step, bins)
+        return bars(*self.tally(which), step, bins)
 
     def ascending(self, missing: float) -> Array:
         """Rows in the order of their numbers (int32), ties by row; NaN stands where `missing` does."""
         numbers = np.nan_to_num(self.values, nan=missing)
         if self.codes is not None:
             # Ranks in two bytes are sorted by their digits, ten times as fast as doubles by comparing.
-            numbers = np.unique(numbers, return_inverse=True)[1].astype(CODE)[self.codes]
+            numbers = np.unique(numbers, return_inverse=True)[1].astype(CODE).take(self.codes)
         return np.argsort(numbers, kind="stable").astype(np.int32)
