@@ -273,7 +273,7 @@ def _count(caption: str, parts: int | None) -> CaptionClaim | None:
     """How many things the caption says there are, against the separate parts of the subject.
 
     More parts than things contradict it. Of fewer nobody can tell: what is sold by twos and threes lies so that it
-    touches, as all five such packshots for tuning and all eighteen pairs of shoes did.
+    touches, as all three such packshots did on which the rule was set.
     """
     said = count_said(caption)
     if said is None or not parts or parts < said[1]:
