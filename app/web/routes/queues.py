@@ -21,7 +21,7 @@ from app.desk.reports import AgreementReport
 from app.desk.tables import First
 from app.people import Person
 from app.selection import browse
-from app.selection.query import parse
+from app.selection.query import NotUnderstood, parse
 from app.selection.wording import sentence
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Page, Read, Write
@@ -52,7 +52,8 @@ class WorkLeft:
 
 @dataclass(frozen=True)
 class BoardView:
-    """The board: queues, who holds what, and the form that makes a queue of `q`, which `count` photos match."""
+    """The board: queues, who holds what, and the form that makes a queue of `q`: `said` is its photos in
+    words, `refusal` why it is not understood."""
 
     catalog: Catalog
     rows: list[BoardRow]
@@ -60,7 +61,7 @@ class BoardView:
     in_hands: list[HeldPhoto]
     team: list[Person]
     q: str
-    count: int
+    refusal: str
     said: str
     firsts: list[tuple[str, str]]
     overlap_max: int
@@ -87,8 +88,12 @@ def board(
 ) -> HTMLResponse:
     """The board of a catalog's queues."""
     catalog = reading.get(session, catalog_id)
-    chosen = parse(q, catalog_id)
-    count = browse.count(session, chosen)
+    said, refusal = "", ""
+    try:
+        chosen = parse(q, catalog_id)
+        q, said = chosen.query, sentence(chosen, browse.count(session, chosen))
+    except NotUnderstood as error:
+        refusal = error.sentence
     states = queues.states(session, catalog_id, closed)
     mine = {state.queue.id for state in queues.of_person(session, catalog_id, me)}
     rows = [
@@ -99,11 +104,12 @@ def board(
     return page(
         "queues/board.html",
         BoardView(
-            catalog, rows, closed, holding.in_hands(session, catalog_id), team, chosen.query, count,
-            sentence(chosen, count), [(name, words) for name, words in FIRSTS.items()], OVERLAP_MAX,
+            catalog, rows, closed, holding.in_hands(session, catalog_id), team, q, refusal,
+            said, [(name, words) for name, words in FIRSTS.items()], OVERLAP_MAX,
             notes.waiting(session, catalog_id, me), reports.read(session, catalog_id, me), LIMIT,
             _work_left(states),
         ),
+        status=422 if refusal else 200,
     )  # fmt: skip
 
 
