@@ -64,6 +64,8 @@ def test_a_sample_is_judged_blind_with_sides_drawn_by_chance(session: Session, l
     judging.vote(session, comparison, lead, shown.image.id, "left")
     vote = session.scalars(select(CaptionVote)).one()
     assert vote.choice == ("a" if shown.left_is_a else "b")
+    judging.vote(session, comparison, lead, shown.image.id, "right")
+    assert session.scalars(select(CaptionVote)).one().choice == ("b" if shown.left_is_a else "a"), "thought again"
     following = judging.turn(session, comparison, lead)
     assert following is not None and following.image.id != shown.image.id
     assert judging.take_back(session, comparison, lead) == shown.image.id

@@ -164,7 +164,10 @@ def test_what_a_lead_does_with_queues_is_in_the_audit_log(
     queue = queue_of(session, ana, pile)
     queues.give(session, ana, queue, [ben.id])
     queues.close(session, ana, queue)
+    with pytest.raises(Refused, match="is closed"):
+        holding.ahead(session, queue, ben)
     queues.close(session, ana, queue)
+    assert holding.ahead(session, queue, ben), "opened again, it goes on"
     lines = session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
     assert [(line.act, line.by_id, line.facts["queue"]) for line in lines] == [
         (act, ana.id, queue.id) for act in ("queue_made", "queue_given", "queue_closed", "queue_opened")

@@ -23,7 +23,8 @@ from app.errors import Refused
 from app.jobs import Job
 from app.people import Person
 from app.selection import browse
-from app.selection.query import NotUnderstood, parse
+from app.selection.kinds import NotUnderstood
+from app.selection.query import parse
 from app.selection.wording import sentence
 from app.settings import Settings
 from app.web import errors

@@ -21,7 +21,8 @@ from app.desk.reports import AgreementReport
 from app.desk.tables import First
 from app.people import Person
 from app.selection import browse
-from app.selection.query import NotUnderstood, parse
+from app.selection.kinds import NotUnderstood
+from app.selection.query import parse
 from app.selection.wording import sentence
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Page, Read, Write
