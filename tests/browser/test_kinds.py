@@ -106,6 +106,7 @@ def test_a_conflict_shows_what_both_came_from_and_merges_by_words(scene: Scene, 
     desk.get_by_role("button", name="Save", exact=True).click()
     conflict = desk.locator("[data-conflict]")
     expect(conflict).to_contain_text("Now, by Mei")
+    expect(conflict).to_be_in_viewport()
     for words in ("A red kettle on a white table.", "steel", "dark", "choose there"):
         expect(conflict).to_contain_text(words)
     both = conflict.get_by_role("button", name="Put both in the editor")

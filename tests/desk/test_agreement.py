@@ -66,3 +66,18 @@ def test_a_report_is_for_its_person_and_for_leads(session: Session) -> None:
     assert by_name["Ben"].words_changed == pytest.approx(1 / 3) and by_name["Ben"].seconds is None
     own = reports.read(session, pile.id, mei)
     assert [each.person.name for each in own.persons] == ["Mei"]
+
+
+def test_pairs_are_for_the_two_and_for_leads_and_speed_for_oneself(session: Session) -> None:
+    pile = cast.catalog(session)
+    lead = cast.person(session, "Ana")
+    ben, mei, joe = (cast.person(session, name, "annotator") for name in ("Ben", "Mei", "Joe"))
+    photo = cast.image(session, pile)
+    queue = queues.make(session, lead, parse("", pile.id), "Twice", overlap=2)
+    for person in (ben, mei):
+        holding.ahead(session, queue, person)
+        holding.decide(session, queue, photo, person, "kept")
+    seen = {reader.name: reports.read(session, pile.id, reader) for reader in (lead, ben, joe)}
+    assert {name: len(report.pairs) for name, report in seen.items()} == {"Ana": 1, "Ben": 1, "Joe": 0}
+    assert [each.seconds is not None for each in seen["Ben"].persons] == [True], "one's own"
+    assert [each.seconds for each in seen["Ana"].persons] == [None, None], "not a lead's to see"

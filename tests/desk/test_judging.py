@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.audit import AuditEntry
 from app.captions import runs, writing
 from app.captions.asking import Asking
 from app.captions.runs import Answered, Spent
@@ -63,6 +64,8 @@ def test_a_sample_is_judged_blind_with_sides_drawn_by_chance(session: Session, l
     judging.vote(session, comparison, lead, shown.image.id, "left")
     vote = session.scalars(select(CaptionVote)).one()
     assert vote.choice == ("a" if shown.left_is_a else "b")
+    judging.vote(session, comparison, lead, shown.image.id, "right")
+    assert session.scalars(select(CaptionVote)).one().choice == ("b" if shown.left_is_a else "a"), "thought again"
     following = judging.turn(session, comparison, lead)
     assert following is not None and following.image.id != shown.image.id
     assert judging.take_back(session, comparison, lead) == shown.image.id
@@ -79,6 +82,10 @@ def test_captions_stay_until_one_is_adopted(session: Session, lead: Person, pile
         judging.vote(session, comparison, lead, image_id, "tie")
     operation, _ = judging.adopt(session, comparison, lead, "a", Settings(caption_model="tiny"))
     assert operation.value["asking"]["length"] == "long" and comparison.adopted == "a"
+    line = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1)).one()
+    assert (line.act, line.by_id, line.facts) == (
+        "captioner_adopted", lead.id, {"comparison": comparison.id, "captioner": "tiny"}
+    )  # fmt: skip
     with pytest.raises(Refused, match="adopted already"):
         judging.adopt(session, comparison, lead, "b", Settings(caption_model="tiny"))
     with pytest.raises(NotAllowed):

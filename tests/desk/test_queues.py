@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
+from app.audit import AuditEntry
 from app.catalog.tables import Catalog, Image
 from app.database import transaction, utc_now
 from app.desk import holding, queues
@@ -126,6 +127,52 @@ def test_known_answers_are_mixed_in_unseen(
     assert decided(session, photos[0]) == "rejected", "the answer that was known stays"
     with pytest.raises(Refused, match="Leads have kept or rejected 0 photos"):
         queue_of(session, ana, pile, known=1)
+
+
+@pytest.mark.usefixtures("photos")
+def test_an_answer_is_one_of_the_passes_asked_for(
+    session: Session, pile: Catalog, ana: Person, ben: Person, mei: Person
+) -> None:
+    queue = queue_of(session, ana, pile, overlap=2)
+    first = session.get_one(Image, holding.ahead(session, queue, ben, 1)[0])
+    holding.decide(session, queue, first, ben, "kept")
+    assert queues.state(session, queue).left == 8, "one more is to look at it"
+    assert holding.ahead(session, queue, mei, 1) == [first.id], "who comes later is handed it, too"
+    holding.decide(session, queue, first, mei, "kept")
+    assert first.id not in holding.ahead(session, queue, ana, 8), "two were asked for, and no third"
+
+
+def test_known_answers_lie_anywhere_and_are_asked_blind(
+    session: Session, pile: Catalog, photos: Sequence[Image], ana: Person, ben: Person
+) -> None:
+    known = [cast.image(session, pile, f"Known {n}") for n in range(12)]
+    for photo in known:
+        decisions.decide(session, photo, ana, "kept")
+    queue = queue_of(session, ana, pile, query="decision:unseen", known=12)
+    rows = session.execute(select(QueuePhoto.image_id, QueuePhoto.place)).all()
+    places = {row.image_id: row.place for row in rows}
+    last = max(places[photo.id] for photo in photos)
+    assert min(places[photo.id] for photo in known) < last, "not all of them behind the others"
+    assert holding.is_blind(session, queue, known[0].id, ben)
+    assert not holding.is_blind(session, queue, photos[0].id, ben)
+
+
+def test_what_a_lead_does_with_queues_is_in_the_audit_log(
+    session: Session, pile: Catalog, ana: Person, ben: Person
+) -> None:
+    cast.image(session, pile)
+    queue = queue_of(session, ana, pile)
+    queues.give(session, ana, queue, [ben.id])
+    queues.close(session, ana, queue)
+    with pytest.raises(Refused, match="is closed"):
+        holding.ahead(session, queue, ben)
+    queues.close(session, ana, queue)
+    assert holding.ahead(session, queue, ben), "opened again, it goes on"
+    lines = session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+    assert [(line.act, line.by_id, line.facts["queue"]) for line in lines] == [
+        (act, ana.id, queue.id) for act in ("queue_made", "queue_given", "queue_closed", "queue_opened")
+    ]
+    assert (lines[0].facts["name"], lines[1].facts["people"]) == ("Kettles", "Ben")
 
 
 @pytest.mark.usefixtures("photos")

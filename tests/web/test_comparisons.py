@@ -68,3 +68,14 @@ def test_a_lead_compares_what_is_configured(
     assert "being captioned" in client.get(answer.headers["location"]).text
     ben = sign_in(web, session, settings, cast.person(session, "Ben", "annotator"))
     assert ben.post(f"/catalogs/{pile.id}/comparisons", data=form).status_code == 403
+
+
+def test_who_looks_only_is_offered_no_key_of_the_vote(
+    web: FastAPI, session: Session, settings: Settings, client: TestClient, me: Person
+) -> None:
+    here = f"/comparisons/{compared(session, me, a_pile(session), 2).id}"
+    vera = sign_in(web, session, settings, cast.person(session, "Vera", "viewer"))
+    seen, judged = vera.get(here).text, client.get(here).text
+    for key in ("data-sentence=", "left is better", 'data-key="Left"', "take a sentence"):
+        assert key in judged and key not in seen
+    assert "It stands on wood." in seen and "annotators vote" in seen

@@ -165,3 +165,33 @@ def test_the_board_draws_the_day_and_tells_the_end_as_an_interval(
     assert 'class="quarters"' in board and 'class="span"' in board and f">{me.name}</th>" in board, "and as numbers"
     theirs = mei.get(address).text
     assert f">{me.name}</th>" not in theirs and ">All others</th>" in theirs
+
+
+@pytest.mark.parametrize("how", ["overlap", "known"])
+def test_a_blind_page_and_its_strip_tell_nothing_of_what_was_decided(
+    session: Session, client: TestClient, mei: TestClient, pile: Catalog, me: Person, how: str
+) -> None:
+    """Without the queue the same photo tells it: so the words looked for are the words of the page."""
+    photos = [cast.image(session, pile, f"Cup {n}") for n in range(2)]
+    for photo in photos:
+        decisions.decide(session, photo, me, "rejected", "blurred")
+    if how == "known":
+        queue = queues.make(session, me, parse("decision:unseen", pile.id), "Known", known=2)
+    else:
+        queue = queues.make(session, me, parse("cup", pile.id), "Twice", overlap=2)
+        decide(client, queue.id, photos[0].id, "rejected:blurred")
+    plain = mei.get(f"/images/{photos[0].id}").text
+    blind = mei.get(f"/images/{photos[0].id}?queue_id={queue.id}").text
+    given_away = re.compile(rf"by {me.name}|mark-rejected|rejected</")
+    assert given_away.search(plain)
+    assert "Blind" in blind and not given_away.search(blind.split('class="decide"')[0])
+
+
+def test_a_filter_that_is_not_understood_stays_in_its_form(client: TestClient, mei: TestClient, pile: Catalog) -> None:
+    for page in ("queues", "captioners"):
+        answer = client.get(f"/catalogs/{pile.id}/{page}?q=colour:")
+        assert answer.status_code == 422 and f"{page.capitalize()} of" in answer.text
+        assert 'value="colour:"' in answer.text and "“colour:” needs a value." in answer.text
+        assert re.search(r"disabled[^<]*>\s*(<svg.*?</svg>)?\s*(Make queue|Compare on)", answer.text, re.S)
+    assert mei.get(f"/catalogs/{pile.id}/queues?q=colour:").status_code == 422
+    assert "A lead makes a queue" in mei.get(f"/catalogs/{pile.id}/agreement").text

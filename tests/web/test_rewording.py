@@ -112,3 +112,14 @@ def test_the_desk_tells_of_phrases_slips_and_what_is_printed(
     client.post(f"/catalogs/{pile.id}/words", data={"kind": "known", "text": "ketle", "expected_id": "0"})
     again = client.post(f"/images/{photos[0].id}/contradictions", data={"text": "A red ketle."}).text
     assert "data-lint" not in again
+
+
+def test_a_template_begins_with_what_the_catalogue_knows(client: TestClient, session: Session, pile: Catalog) -> None:
+    photo = cast.image(session, pile, "Sky 12", category="Kettles", caption="A kettle.")
+    here = f"/catalogs/{pile.id}/template"
+    page = client.get(here).text
+    assert "{colour} {category}[ by {brand}]" in page and "<ins>Red kettle" in page
+    photo.file_name = "Kettles/1.jpg"  # a folder's name is no word of the catalogue's
+    session.flush()
+    page = client.get(here).text
+    assert "{title}[ by {brand}]" in page and "<ins>Sky 12, " in page

@@ -23,6 +23,7 @@ from app.errors import Refused
 from app.jobs import Job
 from app.people import Person
 from app.selection import browse
+from app.selection.kinds import NotUnderstood
 from app.selection.query import parse
 from app.selection.wording import sentence
 from app.settings import Settings
@@ -48,7 +49,8 @@ class ListedComparison:
 
 @dataclass(frozen=True)
 class CaptionersView:
-    """The captioners of a catalog: those there are, comparisons, win rates, and the form that begins another."""
+    """The captioners of a catalog: those there are, comparisons, win rates, and the form that begins another.
+    `refusal` says why its filter is not understood."""
 
     catalog: Catalog
     listed: list[ListedComparison]
@@ -57,6 +59,7 @@ class CaptionersView:
     styles: list[tuple[str, str]]
     lengths: list[tuple[str, str]]
     q: str
+    refusal: str
     count: int
     said: str
     sample: int
@@ -122,8 +125,13 @@ def captioners(
 ) -> HTMLResponse:
     """The captioners of a catalog, compared."""
     catalog = reading.get(session, catalog_id)
-    chosen = parse(q, catalog_id)
-    count = browse.count(session, chosen)
+    count, said, refusal = 0, "", ""
+    try:
+        chosen = parse(q, catalog_id)
+        count = browse.count(session, chosen)
+        q, said = chosen.query, sentence(chosen, count)
+    except NotUnderstood as error:
+        refusal = error.sentence
     listed = []
     for comparison in judging.of_catalog(session, catalog_id):
         a, b = judging.runs_of(session, comparison)
@@ -138,9 +146,10 @@ def captioners(
         "captioners/captioners.html",
         CaptionersView(
             catalog, listed, judging.win_rates(session, judged), _choices(config),
-            [(name, name) for name in STYLES], [(name, name) for name in LENGTHS], chosen.query, count,
-            sentence(chosen, count), judging.SAMPLE,
+            [(name, name) for name in STYLES], [(name, name) for name in LENGTHS], q, refusal, count,
+            said, judging.SAMPLE,
         ),
+        status=422 if refusal else 200,
     )  # fmt: skip
 
 

@@ -28,7 +28,9 @@ from app.web.routes.operations import answer
 router = APIRouter()
 Text = Annotated[str, Form()]
 SHOWN: Final = 30
-USUAL: Final = "{colour} {category}[ by {brand}], {framing}[ on a {background} background], lettered “{text}”."
+_REST: Final = "[ by {brand}], {framing}[ on a {background} background], lettered “{text}”."
+# By category where the catalogue has one; of catalogs whose categories are names of folders the titles tell more.
+USUAL: Final = ("{colour} {category}" + _REST, "{title}" + _REST)
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,16 @@ def show(
     """What a template would say; nothing is written."""
     catalog, selection = reading.get(session, catalog_id), parse(q, catalog_id)
     count, refusal, photos = browse.count(session, selection), "", list[Filled]()
-    asked = template or USUAL
     kind = kind if kind in OF_KIND else "long"
+    first = list(session.scalars(selection.select(Image.id).order_by(Image.id).limit(SHOWN)))
+
+    def said_by(asked: str) -> list[Filled]:
+        return act.filled(session, first, asked, kind, not replaces) if first else []
+
+    asked = template or max(USUAL, key=lambda usual: sum(len(photo.text) for photo in said_by(usual)))
     try:
         asked = filling.checked(asked)
-        first = list(session.scalars(selection.select(Image.id).order_by(Image.id).limit(SHOWN)))
-        photos = act.filled(session, first, asked, kind, not replaces) if first else []
+        photos = said_by(asked)
     except Refused as error:
         refusal = error.sentence
     rows = operations.recent(session, catalog_id, limit=5, kinds=("fill",))

@@ -25,6 +25,7 @@ from app.desk.tables import First
 from app.desk.timeline import Timeline
 from app.people import Person
 from app.selection import browse
+from app.selection.kinds import NotUnderstood
 from app.selection.query import parse
 from app.selection.wording import sentence
 from app.web import errors
@@ -67,7 +68,8 @@ class WorkLeft:
 
 @dataclass(frozen=True)
 class BoardView:
-    """The board: queues, who holds what, and the form that makes a queue of `q`, which `count` photos match."""
+    """The board: queues, who holds what, and the form that makes a queue of `q`: `said` is its photos in
+    words, `refusal` why it is not understood."""
 
     catalog: Catalog
     rows: list[BoardRow]
@@ -75,7 +77,7 @@ class BoardView:
     in_hands: list[HeldPhoto]
     team: list[Person]
     q: str
-    count: int
+    refusal: str
     said: str
     firsts: list[tuple[str, str]]
     overlap_max: int
@@ -104,20 +106,25 @@ def board(
 ) -> HTMLResponse:
     """The board of a catalog's queues."""
     catalog = reading.get(session, catalog_id)
-    chosen = parse(q, catalog_id)
-    count = browse.count(session, chosen)
+    said, refusal = "", ""
+    try:
+        chosen = parse(q, catalog_id)
+        q, said = chosen.query, sentence(chosen, browse.count(session, chosen))
+    except NotUnderstood as error:
+        refusal = error.sentence
     now = utc_now()
     rows = _rows(session, queues.states(session, catalog_id, closed), catalog_id, me, now)
     team = [person for person in people.enabled(session) if people.at_least(person, "annotator")]
     return page(
         "queues/board.html",
         BoardView(
-            catalog, rows, closed, holding.in_hands(session, catalog_id), team, chosen.query, count,
-            sentence(chosen, count), [(name, words) for name, words in FIRSTS.items()], OVERLAP_MAX,
+            catalog, rows, closed, holding.in_hands(session, catalog_id), team, q, refusal,
+            said, [(name, words) for name, words in FIRSTS.items()], OVERLAP_MAX,
             blind.waiting(session, me, notes.waiting(session, catalog_id, me)),
             reports.read(session, catalog_id, me), LIMIT,
             _work_left(rows), timeline.read(session, catalog_id, me, now),
         ),
+        status=422 if refusal else 200,
     )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ export function showBoth(place, { current, author, older, word }, take) {
     element("div", { className: "row wrap" }, merged, button("Put mine in the editor", older.text), button("Drop mine", null)),
   );
   place.hidden = false;
+  place.scrollIntoView({ block: "nearest" }); // where one of two texts is to be chosen, it does not lie out of sight
 }
 
 function drawMerged(place, pieces, choices, chosen) {
