@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Exists, and_, delete, exists, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app.catalog import reading
 from app.catalog.tables import Image
@@ -223,9 +223,15 @@ def answered(session: Session, queue: ReviewQueue, person: Person, count: int) -
 
 
 def is_blind(session: Session, queue: ReviewQueue, image_id: int, person: Person) -> bool:
-    """Whether a pass of this person on a photo is blind: its answer is known, or others answered before."""
-    row = session.get(QueuePhoto, (queue.id, image_id))
-    return row is not None and (row.known is not None or (queue.overlap > 1 and _others_said(session, row, person)))
+    """Whether a pass of this person on a photo is shown blind: others answered before, or the queue has known answers.
+
+    Then all of its passes are, for a page that differed would tell which answers are known.
+    """
+    this = (QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == image_id)
+    row = session.execute(select(QueuePhoto, _has_known(queue.id).label("has_known")).where(*this)).one_or_none()
+    if row is None:
+        return False
+    return bool(row.has_known) or (queue.overlap > 1 and _others_said(session, row.QueuePhoto, person))
 
 
 def blind(session: Session, person: Person) -> dict[int, int]:
@@ -243,10 +249,15 @@ def blind(session: Session, person: Person) -> dict[int, int]:
         .join(ReviewQueue, ReviewQueue.id == QueueHold.queue_id)
         .where(
             QueueHold.person_id == person.id, QueueHold.expires_at > utc_now(),
-            or_(QueuePhoto.known.is_not(None), and_(ReviewQueue.overlap > 1, others_said)),
+            or_(_has_known(ReviewQueue.id), and_(ReviewQueue.overlap > 1, others_said)),
         )
     )  # fmt: skip
     return {row.image_id: row.queue_id for row in rows}
+
+
+def _has_known(queue_id: int | InstrumentedAttribute[int]) -> Exists:
+    known = aliased(QueuePhoto)
+    return exists().where(known.queue_id == queue_id, known.known.is_not(None))
 
 
 def until(session: Session, queue: ReviewQueue, image_id: int, person: Person) -> datetime | None:

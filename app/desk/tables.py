@@ -63,6 +63,7 @@ class QueuePhoto(Base):
         CheckConstraint("held >= 0 and passes_left >= 0", name="held"),
         Index("ix_queue_photo_free", "queue_id", "place", postgresql_where=text("held < passes_left")),
         Index("ix_queue_photo_left", "queue_id", postgresql_where=text("passes_left > 0")),
+        Index("ix_queue_photo_known", "queue_id", postgresql_where=text("known is not null")),
     )
 
     queue_id: Mapped[int] = mapped_column(ForeignKey(ReviewQueue.id, ondelete="CASCADE"), primary_key=True)

@@ -19,10 +19,11 @@ from app.bulk import importing
 from app.captions import beside, runs, writing
 from app.captions.asking import Asking
 from app.captions.runs import Answered, Spent
-from app.catalog.tables import Intake, SourceFile
+from app.catalog.tables import Catalog, Intake, SourceFile
 from app.cycles import clock
 from app.database import transaction
-from app.desk import holding, notes, queues
+from app.desk import holding, judging, notes, queues
+from app.desk.comparison_tables import CaptionerComparison
 from app.evaluation import sheets
 from app.jobs import Job
 from app.people import Person
@@ -36,7 +37,7 @@ from tests import cast
 from tests.browser.conftest import Site, Visit
 from tests.browser.test_map import draw_map
 from tests.browser.test_viewer import paint
-from tests.desk.test_judging import compared
+from tests.desk.test_judging import LONG, SHORT, compared
 from tests.evaluation.cast import finished_run, sheet_of
 from tests.training.cast import training
 
@@ -79,6 +80,22 @@ RUN = """async (isAll) => {
 WITHOUT_SIGN_IN = ("/sign-in", "/links/{token}")
 
 
+def comparisons(session: Session, me: Person, pile: Catalog) -> list[CaptionerComparison]:
+    """One to judge, one that is judged, one that was adopted, one whose photos are being captioned."""
+    made = [compared(session, me, pile, 2) for _ in range(3)]
+    for comparison in made[1:]:
+        for image_id in judging.ready(session, comparison):
+            judging.vote(session, comparison, me, image_id, "left")
+    judging.adopt(session, made[2], me, "a", Settings(caption_model="tiny"))
+    for job in session.query(Job).filter(Job.kind.like("operation.%"), Job.state == "queued"):
+        job.state = "done"
+    # In a catalog of its own: one at which jobs are at work cannot be removed, and its page says so.
+    busy = cast.catalog(session, "Spring 2027")
+    cast.red_kettle(session, busy)
+    running, _ = judging.begin(session, me, parse("", busy.id), LONG, SHORT, Settings(), 2)
+    return [*made, running]
+
+
 def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     """People, photos in every state, a run that trains, one that is done, its sheet half drawn: addresses by route."""
     mei = cast.person(session, "Mei")
@@ -113,16 +130,31 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     runs.keep(session, run.id, [Answered(photos[0].id, {"long": "A red kettle."}, "", {})], Spent())
     session.get_one(Job, run.job_id).state = "done"
     notes.ask(session, mei, photos[0], "Is the green fabric, or the lamp?")
+    twice = queues.make(session, me, parse("", pile.id), "Twice", "chance", 2)
+    for person in (mei, me):
+        for photo in photos[3:5]:
+            current = decisions.current(session, photo.id)
+            holding.decide(session, twice, photo, person, "kept", None, current.id if current else 0)
+    once = queues.make(session, me, parse("category:mugs", pile.id), "Once", "chance")
+    queues.close(session, me, once)
+    said = notes.ask(session, mei, photos[1], "Is this the old label?")
+    notes.answer(session, me, said, "It is.")
+    notes.close(session, me, said)
+    standing = writing.current(session, [photos[2].id])[photos[2].id]
+    slips = "This image shows a botle in neon green, it seems to be glass. " * 12
+    writing.rewrite(session, photos[2].id, slips, me, standing.id)
+    people.disable(session, me, cast.person(session, "Otto"))
     catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
     table = f"photo,text\n{photos[0].id},In conflict.\n{photos[1].id},Changed.\n0,Of no photo.\n".encode()
     read = importing.read_in(session, pile.id, me, "captions.csv", BytesIO(table))
     return {
-        "/patterns": ["/patterns"], "/people": ["/people"], "/audit": ["/audit"],
+        "/patterns": ["/patterns"], "/people": ["/people"],
+        "/audit": ["/audit", "/audit?act=queue_made", "/audit?since=2999-01-01"],
         "/storage": ["/storage"],
         "/catalogs/{catalog_id}/removal": [f"{catalog}/removal"],
         "/images/{image_id}/removal": [f"/images/{photos[0].id}/removal"],
         "/datasets/{version_id}/removal": [f"/datasets/{done.version_id}/removal"],
-        "/cycle": ["/cycle"], "/desk": ["/desk", f"/desk?queue_id={queue.id}"],
+        "/cycle": ["/cycle"], "/desk": ["/desk", f"/desk?queue_id={queue.id}", f"/desk?queue_id={once.id}"],
         "/catalogs/{catalog_id}": [catalog, f"{catalog}?q=decision:lost", f"{catalog}?q=nothing+is+so", "/catalogs"],
         "/catalogs/{catalog_id}/map": [
             f"{catalog}/map", f"{catalog}/map?q=in:cluster-1", f"{catalog}/map?q=in:", f"/catalogs/{empty.id}/map",
@@ -130,15 +162,23 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/catalogs/{catalog_id}/rules": [f"{catalog}/rules"],
         "/catalogs/{catalog_id}/operations": [f"{catalog}/operations"],
         "/catalogs/{catalog_id}/labels": [f"{catalog}/labels"],
-        "/catalogs/{catalog_id}/replace": [f"{catalog}/replace?find=kettle&with=pot", f"{catalog}/replace"],
-        "/catalogs/{catalog_id}/template": [f"{catalog}/template"],
+        "/catalogs/{catalog_id}/replace": [
+            f"{catalog}/replace?find=kettle&with=pot&asked=1&kind=long", f"{catalog}/replace",
+            f"{catalog}/replace?find=(red&expression=1&asked=1&kind=long",
+        ],
+        "/catalogs/{catalog_id}/template": [f"{catalog}/template", f"{catalog}/template?template={{nosuch}}"],
         "/catalogs/{catalog_id}/words": [f"{catalog}/words"],
-        "/catalogs/{catalog_id}/captioners": [f"{catalog}/captioners"],
-        "/comparisons/{comparison_id}": [f"/comparisons/{compared(session, me, pile, 2).id}"],
+        "/catalogs/{catalog_id}/captioners": [
+            f"{catalog}/captioners", f"{catalog}/captioners?q=colour:", f"/catalogs/{empty.id}/captioners",
+        ],
+        "/comparisons/{comparison_id}": [f"/comparisons/{each.id}" for each in comparisons(session, me, pile)],
         "/catalogs/{catalog_id}/captions": [f"{catalog}/captions", f"{catalog}/captions?q=kettle"],
         "/catalogs/{catalog_id}/captions/imports/{import_id}": [f"{catalog}/captions/imports/{read.id}"],
-        "/catalogs/{catalog_id}/agreement": [f"{catalog}/agreement"],
-        "/catalogs/{catalog_id}/queues": [f"{catalog}/queues", f"/catalogs/{empty.id}/queues"],
+        "/catalogs/{catalog_id}/agreement": [f"{catalog}/agreement", f"/catalogs/{empty.id}/agreement"],
+        "/catalogs/{catalog_id}/queues": [
+            f"{catalog}/queues", f"{catalog}/queues?closed=1", f"{catalog}/queues?q=colour:",
+            f"/catalogs/{empty.id}/queues",
+        ],
         "/catalogs/{catalog_id}/duplicates": [f"{catalog}/duplicates", f"{catalog}/duplicates?grade=bytes"],
         "/catalogs/{catalog_id}/duplicates/{group_id}": [f"{catalog}/duplicates/{alike}"],
         "/catalogs/{catalog_id}/freeze": [f"{catalog}/freeze?q=decision:kept"],
@@ -146,7 +186,10 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/intakes/{intake_id}/refused": [f"/intakes/{intake.id}/refused"],
         "/catalogs/{catalog_id}/refused": [f"{catalog}/refused", f"{catalog}/refused?left_out=1"],
         "/catalogs/{catalog_id}/naming": [f"{catalog}/naming"],
-        "/images/{image_id}": [f"/images/{photos[0].id}?q=kettle", "/images/999999"],
+        "/images/{image_id}": [
+            f"/images/{photos[0].id}?q=kettle", f"/images/{photos[1].id}", f"/images/{photos[2].id}",
+            f"/images/{photos[4].id}?queue_id={twice.id}", "/images/999999",
+        ],
         "/images/{image_id}/mend": [f"/images/{photos[0].id}/mend"],
         "/datasets": ["/datasets"], "/datasets/{version_id}": [f"/datasets/{done.version_id}"],
         "/datasets/{version_id}/changes": [f"/datasets/{done.version_id}/changes?since={running.version_id}"],
@@ -207,4 +250,25 @@ def test_axe_finds_nothing_on_any_page(site: Site, visit: Visit) -> None:
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Filter", exact=True).click()
     seen += faults(page, "drawer", LOOKS[2:])
+    # What is drawn by scripts: a conflict to choose in, versions, a queue's dialog; and what others see of the board.
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(site.url + pages["/images/{image_id}"][0])
+    page.locator("[data-text]").fill("Red kettle, seen from above.")
+    with transaction(site.engine) as session:
+        photo_id = int(page.locator("[data-photo]").get_attribute("data-photo") or 0)
+        standing = writing.current(session, [photo_id])[photo_id]
+        writing.rewrite(session, photo_id, "Red kettle, seen from below.", me, standing.id)
+    page.keyboard.press("Control+s")
+    page.locator("[data-conflict] .merged").wait_for()
+    page.locator("[data-versions] summary").first.click()
+    seen += faults(page, "conflict and versions", LOOKS[:2])
+    page.goto(site.url + pages["/catalogs/{catalog_id}/queues"][0])
+    page.get_by_role("button", name="Change Twice").click()
+    seen += faults(page, "queue's dialog", LOOKS[1:])
+    with transaction(site.engine) as session:
+        viewer = cast.person(session, "Vera", "viewer")
+    page = visit(viewer)
+    for path in ("/catalogs/{catalog_id}/queues", "/comparisons/{comparison_id}", "/images/{image_id}", "/people"):
+        page.goto(site.url + pages[path][0])
+        seen += faults(page, f"{path} as a viewer", LOOKS[1:])
     assert not seen, "\n".join(seen)

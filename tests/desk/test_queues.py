@@ -154,7 +154,9 @@ def test_known_answers_lie_anywhere_and_are_asked_blind(
     last = max(places[photo.id] for photo in photos)
     assert min(places[photo.id] for photo in known) < last, "not all of them behind the others"
     assert holding.is_blind(session, queue, known[0].id, ben)
-    assert not holding.is_blind(session, queue, photos[0].id, ben)
+    assert holding.is_blind(session, queue, photos[0].id, ben), "a page that differed would tell which are known"
+    plain = queue_of(session, ana, pile, query="decision:unseen")
+    assert not holding.is_blind(session, plain, photos[0].id, ben)
 
 
 def test_what_a_lead_does_with_queues_is_in_the_audit_log(

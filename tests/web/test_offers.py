@@ -187,7 +187,10 @@ def test_pages_offer_exactly_what_a_role_may_do(
     web: FastAPI, session: Session, settings: Settings, storage: Storage, me: Person
 ) -> None:
     pages = fill(Site("", None, storage, ""), session, me)  # type: ignore[arg-type]
+    judged = pages["/comparisons/{comparison_id}"]
+    del judged[1:]  # the others are as their judge left them
     addresses = [at for path, some in pages.items() if path not in (*WITHOUT_SIGN_IN, PARTS) for at in some]
+    addresses = [at for at in addresses if not at.startswith("/images/") or "queue_id" not in at]  # one person's pass
     addresses += more(session, settings, me)
     owner = shown(web, session, settings, me, addresses)
     offered = {route for offers in owner.values() for route, _ in offers.calls if not route.startswith("GET")}
