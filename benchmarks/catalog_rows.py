@@ -101,8 +101,9 @@ def fill(engine: Engine, count: int, after: int = 0) -> None:
     another. Without any before them, tables, a person and a catalog are made too."""
     if not after:
         _begin(engine)
-    (words,) = Base.metadata.tables[PhotoText.__tablename__].indexes
-    words.drop(engine, checkfirst=True)
+    of_words = Base.metadata.tables[PhotoText.__tablename__].indexes
+    for index in of_words:
+        index.drop(engine, checkfirst=True)
     cuts = [after + count * part // WRITERS for part in range(WRITERS + 1)]
     with ThreadPoolExecutor(WRITERS) as writers:
         parts = pairwise(cuts)
@@ -110,7 +111,8 @@ def fill(engine: Engine, count: int, after: int = 0) -> None:
             written.result()
     with engine.begin() as connection:
         connection.execute(text("set local maintenance_work_mem = '512MB'"))
-        words.create(connection)
+        for index in of_words:
+            index.create(connection)
         last = {"last": after + count}
         connection.execute(text("select setval(pg_get_serial_sequence('image', 'id'), :last)"), last)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
