@@ -69,7 +69,7 @@ _INDEXED: Final = f"""
         image_id, catalog_id, category, category_key, longest_px, shortest_px, background, colour, confidence,
         cropped, background_colour, coverage, offset_x, offset_y, {", ".join(_MEASURED)},
         captioned_by, captioned_at, author_id, caption_characters, caption_words,
-        verdict, rule, suggested, decided_by, decided_at, decider_id)
+        verdict, rule, suggested, decided_by, decided_at, decider_id, kinds, lints)
     select image.id, image.catalog_id, image.category, image.category_key, greatest(width_px, height_px),
         least(width_px, height_px), background, subject_colour, confidence,
         case when is_cropped then 'yes' when not is_cropped then 'no' else 'cannot tell' end, background_colour,
@@ -79,7 +79,9 @@ _INDEXED: Final = f"""
         case when decision.person_id is null then 'unseen' else decision.verdict end, decision.rule,
         case when decision.rule is not null then decision.verdict end,
         case when decision.id is null then 'none' when decision.rule is null then 'person' else 'rule' end,
-        case when decision.person_id is not null then decision.created_at end, decision.person_id
+        case when decision.person_id is not null then decision.created_at end, decision.person_id,
+        case when caption.id is null then '{{}}' else '{{long}}' end::text[],
+        case when caption.id is null then '{{}}' else '{{unchecked}}' end::text[]
     from image join signals on signals.image_id = image.id left join caption on caption.image_id = image.id
         left join decision on decision.image_id = image.id
     where image.id between :first and :last"""  # noqa: S608 (names of ours)
