@@ -32,6 +32,7 @@ from app.catalog import embeddings
 from app.catalog.embeddings import EmbedderFacts
 from app.database import engine_for, transaction
 from app.host import servers
+from app.people import Person
 from app.selection import map_points, maps
 from app.selection.map_points import DRAWN_AT_MOST
 from app.selection.maps import LaidOut, NewSet
