@@ -13,6 +13,7 @@ from app.cycles import tables as cycles
 from app.datasets import tables as datasets
 from app.desk import comparison_tables as comparisons
 from app.desk import tables as desk
+from app.desk import tallies
 from app.evaluation import tables as evaluation
 from app.exports import tables as exports
 from app.intake import tables as intake
@@ -47,5 +48,6 @@ __all__ = [
     "review",
     "saved_views",
     "selection",
+    "tallies",
     "training",
 ]

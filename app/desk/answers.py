@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from app.catalog.tables import Image
-from app.desk import queues
+from app.desk import tallies
 from app.desk.tables import QueueAnswer, QueueHold, QueuePhoto, ReviewQueue
 from app.errors import NotFound
 from app.people import Person
@@ -75,7 +75,7 @@ def read(session: Session, queue: ReviewQueue, image: Image, person: Person) -> 
             stands.where(QueueAnswer.person_id != person.id).exists().label("by_others"),
             begun.label("begun"),
             QueuePhoto.passes_left,
-            queues.left_of(queue.id).label("left"),
+            tallies.left_of(queue.id).label("left"),
         )
         .select_from(QueuePhoto)
         .outerjoin(Decision, and_(Decision.image_id == QueuePhoto.image_id, Decision.superseded_at.is_(None)))

@@ -9,11 +9,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, ScalarSelect, Text, case, cast, func, insert, literal, or_, select
+from sqlalchemy import ColumnElement, Integer, Text, case, cast, func, insert, literal, or_, select
 from sqlalchemy.orm import Session
 
 from app import audit, people
 from app.database import utc_now
+from app.desk import tallies
 from app.desk.tables import First, QueueAnswer, QueuePerson, QueuePhoto, ReviewQueue
 from app.errors import NotFound, Refused
 from app.people import Person
@@ -131,17 +132,7 @@ def states(session: Session, catalog_id: int, is_closed: bool = False) -> list[Q
         select(ReviewQueue).where(ReviewQueue.catalog_id == catalog_id, asked).order_by(ReviewQueue.id)
     ).all()
     ids = [queue.id for queue in queues]
-    counts = {
-        row.queue_id: row
-        for row in session.execute(
-            select(
-                QueuePhoto.queue_id, func.count().label("photos"),
-                func.count().filter(QueuePhoto.passes_left > 0).label("left"),
-            )
-            .where(QueuePhoto.queue_id.in_(ids))
-            .group_by(QueuePhoto.queue_id)
-        )
-    }  # fmt: skip
+    counts = tallies.counts(session, ids)
     given_to: dict[int, list[Person]] = {}
     for queue_id, person in session.execute(
         select(QueuePerson.queue_id, Person)
@@ -152,8 +143,7 @@ def states(session: Session, catalog_id: int, is_closed: bool = False) -> list[Q
         given_to.setdefault(queue_id, []).append(person)
     return [
         QueueState(
-            queue, tuple(given_to.get(queue.id, ())), counts[queue.id].photos if queue.id in counts else 0,
-            counts[queue.id].left if queue.id in counts else 0,
+            queue, tuple(given_to.get(queue.id, ())), *counts.get(queue.id, (0, 0))
         )
         for queue in queues
     ]  # fmt: skip
@@ -168,9 +158,8 @@ def state(session: Session, queue: ReviewQueue) -> QueueState:
 
 def progress(session: Session, queue: ReviewQueue) -> QueueState:
     """How far one queue is, without its pace, in one statement."""
-    photos = select(func.count()).select_from(QueuePhoto).where(QueuePhoto.queue_id == queue.id).scalar_subquery()
     rows = session.execute(
-        select(photos, left_of(queue.id), Person)
+        select(tallies.photos_of(queue.id), tallies.left_of(queue.id), Person)
         .select_from(ReviewQueue)
         .outerjoin(QueuePerson, QueuePerson.queue_id == ReviewQueue.id)
         .outerjoin(Person, Person.id == QueuePerson.person_id)
@@ -178,12 +167,6 @@ def progress(session: Session, queue: ReviewQueue) -> QueueState:
         .order_by(func.lower(Person.name), Person.id)
     ).all()
     return QueueState(queue, tuple(row[2] for row in rows if row[2] is not None), rows[0][0], rows[0][1])
-
-
-def left_of(queue_id: int) -> ScalarSelect[int]:
-    """How many photos of a queue still wait for a pass."""
-    waits = (QueuePhoto.queue_id == queue_id, QueuePhoto.passes_left > 0)
-    return select(func.count()).select_from(QueuePhoto).where(*waits).correlate(None).scalar_subquery()
 
 
 def of_person(session: Session, catalog_id: int, person: Person) -> list[QueueState]:

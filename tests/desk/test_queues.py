@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.audit import AuditEntry
 from app.catalog.tables import Catalog, Image
 from app.database import transaction, utc_now
-from app.desk import holding, queues
+from app.desk import holding, queues, tallies, undoing
 from app.desk.tables import First, QueueAnswer, QueueHold, QueuePhoto, ReviewQueue
 from app.errors import Conflict, NotAllowed, Refused
 from app.people import Person
@@ -283,3 +283,28 @@ def test_forty_who_ask_at_once_get_forty_photos(engine: Engine) -> None:
             assert session.scalar(select(func.sum(QueuePhoto.held))) == 40
     finally:
         empty(engine)
+
+
+def test_tallies_are_what_counting_gives(
+    session: Session, pile: Catalog, photos: Sequence[Image], ana: Person, ben: Person
+) -> None:
+    def counted() -> dict[int, tuple[int, int]]:
+        rows = session.execute(
+            select(QueuePhoto.queue_id, func.count(), func.count().filter(QueuePhoto.passes_left > 0)).group_by(
+                QueuePhoto.queue_id
+            )
+        )
+        return {queue_id: (photos, left) for queue_id, photos, left in rows}
+
+    one, twice = queue_of(session, ana, pile), queue_of(session, ana, pile, overlap=2)
+    for person in (ana, ben):
+        for image_id in holding.ahead(session, twice, person, 2):
+            holding.decide(session, twice, session.get_one(Image, image_id), person, "kept")
+    holding.ahead(session, one, ben, 1)
+    assert tallies.counts(session, [one.id, twice.id]) == counted()
+    undoing.undo(session, ben)
+    assert tallies.counts(session, [one.id, twice.id]) == counted()
+    session.execute(delete(Image).where(Image.id == photos[0].id))
+    assert tallies.counts(session, [one.id, twice.id]) == counted()
+    session.execute(delete(ReviewQueue).where(ReviewQueue.id == one.id))
+    assert tallies.counts(session, [one.id, twice.id]) == counted()
