@@ -62,7 +62,7 @@ def photos_of(queue_id: int) -> ScalarSelect[int]:
 # A queue that goes takes its photos along, and its tally is deleted by then.
 _ADD = f"""
     insert into queue_tally as tally (queue_id, slot, photos, waiting)
-    select queue_id, pg_backend_pid() % {SLOTS}, sum(photos), sum(waits) from ({{}}) as changed
+    select queue_id, mod(pg_backend_pid(), {SLOTS}), sum(photos), sum(waits) from ({{}}) as changed
     where exists (select from review_queue where id = queue_id)
     group by queue_id having sum(photos) <> 0 or sum(waits) <> 0
     on conflict (queue_id, slot) do update

@@ -14,7 +14,7 @@ depends_on: str | Sequence[str] | None = None
 TRIGGERS = (
     """create or replace function tally_insert_of_queue_photo() returns trigger language plpgsql as $$ begin 
     insert into queue_tally as tally (queue_id, slot, photos, waiting)
-    select queue_id, pg_backend_pid() % 64, sum(photos), sum(waits) from (select queue_id, 1 as photos, (passes_left > 0)::int as waits from fresh) as changed
+    select queue_id, mod(pg_backend_pid(), 64), sum(photos), sum(waits) from (select queue_id, 1 as photos, (passes_left > 0)::int as waits from fresh) as changed
     where exists (select from review_queue where id = queue_id)
     group by queue_id having sum(photos) <> 0 or sum(waits) <> 0
     on conflict (queue_id, slot) do update
@@ -22,7 +22,7 @@ TRIGGERS = (
     """create or replace trigger tally_insert after insert on queue_photo referencing new table as fresh for each statement execute function tally_insert_of_queue_photo()""",
     """create or replace function tally_delete_of_queue_photo() returns trigger language plpgsql as $$ begin 
     insert into queue_tally as tally (queue_id, slot, photos, waiting)
-    select queue_id, pg_backend_pid() % 64, sum(photos), sum(waits) from (select queue_id, -1 as photos, -(passes_left > 0)::int as waits from earlier) as changed
+    select queue_id, mod(pg_backend_pid(), 64), sum(photos), sum(waits) from (select queue_id, -1 as photos, -(passes_left > 0)::int as waits from earlier) as changed
     where exists (select from review_queue where id = queue_id)
     group by queue_id having sum(photos) <> 0 or sum(waits) <> 0
     on conflict (queue_id, slot) do update
@@ -30,7 +30,7 @@ TRIGGERS = (
     """create or replace trigger tally_delete after delete on queue_photo referencing old table as earlier for each statement execute function tally_delete_of_queue_photo()""",
     """create or replace function tally_update_of_queue_photo() returns trigger language plpgsql as $$ begin 
     insert into queue_tally as tally (queue_id, slot, photos, waiting)
-    select queue_id, pg_backend_pid() % 64, sum(photos), sum(waits) from (select queue_id, 1 as photos, (passes_left > 0)::int as waits from fresh union all select queue_id, -1 as photos, -(passes_left > 0)::int as waits from earlier) as changed
+    select queue_id, mod(pg_backend_pid(), 64), sum(photos), sum(waits) from (select queue_id, 1 as photos, (passes_left > 0)::int as waits from fresh union all select queue_id, -1 as photos, -(passes_left > 0)::int as waits from earlier) as changed
     where exists (select from review_queue where id = queue_id)
     group by queue_id having sum(photos) <> 0 or sum(waits) <> 0
     on conflict (queue_id, slot) do update
