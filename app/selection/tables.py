@@ -102,12 +102,12 @@ class PhotoText(Base):
     image_id: Mapped[int] = mapped_column(ForeignKey(Image.id, ondelete="CASCADE"), primary_key=True)
     of_image: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     of_caption: Mapped[str] = mapped_column(TSVECTOR, server_default="")
+    caption_id: Mapped[int | None] = mapped_column(BigInteger)  # whose words these are; 0: none's; None: not noted yet
     of_picture: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption || of_picture", persisted=True))
 
 
 # Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
-# Of the current captions of the photos `touched`, below the statement that keeps what else is known of them.
 _KEEP_TOKENS = """
         update photo_index set (tokens_clip, tokens_t5, tokens_gemma, tokens_qwen, tokens_nano, tokens_by) =
             (fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by)
@@ -126,29 +126,32 @@ _KEEP_TOKENS = """
             photo_index.tokens_gemma, photo_index.tokens_qwen, photo_index.tokens_nano, photo_index.tokens_by)
             is distinct from
             (fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by)"""
+# A caption is never edited, so that its number tells whether its words are in the index already: a statement that
+# supersedes one and writes another comes here twice, and parting a text into words is most of what it costs.
 _KEEP_CAPTION = r"""
+        with fresh as materialized (
+            select touched.image_id, coalesce(caption.id, 0) as caption_id, caption.text,
+                coalesce(caption.written_by, 'none') as captioned_by, caption.created_at as captioned_at,
+                caption.person_id as author_id, counted.counts, counted.counted_by
+            from (select distinct image_id from changed) as touched
+            join photo_text on photo_text.image_id = touched.image_id
+            left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
+                and caption.superseded_at is null
+            left join caption_tokens as counted on counted.caption_id = caption.id
+            where photo_text.caption_id is distinct from coalesce(caption.id, 0)
+        ), worded as (
+            update photo_text set caption_id = fresh.caption_id,
+                of_caption = search_words(E'\x1f ' || coalesce(fresh.text, ''))
+            from fresh where photo_text.image_id = fresh.image_id
+        )
         update photo_index set captioned_by = fresh.captioned_by, captioned_at = fresh.captioned_at,
-            author_id = fresh.author_id, caption_characters = fresh.characters, caption_words = fresh.words
-        from (
-            select touched.image_id, coalesce(caption.written_by, 'none') as captioned_by,
-                caption.created_at as captioned_at, caption.person_id as author_id, length(caption.text) as characters,
-                regexp_count(caption.text, '\S+') as words
-            from (select distinct image_id from changed) as touched
-            left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
-                and caption.superseded_at is null
-        ) as fresh
-        where photo_index.image_id = fresh.image_id and
-            (photo_index.captioned_by, photo_index.captioned_at, photo_index.author_id, photo_index.caption_characters,
-            photo_index.caption_words) is distinct from
-            (fresh.captioned_by, fresh.captioned_at, fresh.author_id, fresh.characters, fresh.words);
-        update photo_text set of_caption = fresh.words
-        from (
-            select touched.image_id, search_words(E'\x1f ' || coalesce(caption.text, '')) as words
-            from (select distinct image_id from changed) as touched
-            left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
-                and caption.superseded_at is null
-        ) as fresh
-        where photo_text.image_id = fresh.image_id and photo_text.of_caption is distinct from fresh.words;"""
+            author_id = fresh.author_id, caption_characters = length(fresh.text),
+            caption_words = regexp_count(fresh.text, '\S+'), tokens_by = fresh.counted_by,
+            tokens_clip = cast(fresh.counts ->> 'clip' as integer), tokens_t5 = cast(fresh.counts ->> 't5' as integer),
+            tokens_gemma = cast(fresh.counts ->> 'gemma' as integer),
+            tokens_qwen = cast(fresh.counts ->> 'qwen' as integer),
+            tokens_nano = cast(fresh.counts ->> 'nano' as integer)
+        from fresh where photo_index.image_id = fresh.image_id"""
 _KEEPERS = {
     "image": """
         insert into photo_index (image_id, catalog_id, category, category_key, longest_px, shortest_px)
@@ -178,7 +181,7 @@ _KEEPERS = {
         from (select distinct image_id from changed) as touched
         left join signals on signals.image_id = touched.image_id
         where photo_index.image_id = touched.image_id""",
-    "caption": _KEEP_CAPTION + _KEEP_TOKENS,
+    "caption": _KEEP_CAPTION,
     "caption_tokens": _KEEP_TOKENS,
     "caption_check": """
         update photo_index set is_contradicted = caption_check.contradiction is not null
