@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     DateTime,
     Engine,
     Identity,
@@ -18,15 +19,16 @@ from sqlalchemy import (
     MetaData,
     Subquery,
     Text,
+    cast,
     column,
     create_engine,
     func,
     literal,
     select,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NullType, TypeEngine
 
 from app.settings import PROJECT
 
@@ -95,6 +97,25 @@ def recordset(table: type[Base], rows: Sequence[Mapping[str, Any]]) -> Subquery:
     )
     listed = (func.decode(sent.c[name], "hex") if name in packed else sent.c[name] for name in types)
     return select(*(value.label(name) for name, value in zip(types, listed, strict=True))).subquery("given_rows")
+
+
+def array(values: Iterable[Any], of: TypeEngine[Any] | None = None) -> ColumnElement[Any]:
+    """Values as one array of a statement: whole numbers, or what `of` says, of texts and moments; None is null.
+
+    It is sent as one text. A statement has room for 65,535 parameters, and psycopg writes a list item by item, at ten
+    times the cost (https://www.postgresql.org/docs/current/arrays.html, "Array Input and Output Syntax").
+    """
+    sent = "{" + ",".join(map(str, values) if of is None else map(_in_array, values)) + "}"
+    # Of no type of its own: a text that is cast would be read again for every row it is held against.
+    return cast(literal(sent, NullType()), ARRAY(of or BigInteger()))
+
+
+def _in_array(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f'"{value.isoformat()}"' if isinstance(value, datetime) else str(value)
 
 
 def _as_json(value: Any) -> Any:

@@ -87,13 +87,13 @@ _INDEXED: Final = f"""
     where image.id between :first and :last"""  # noqa: S608 (names of ours)
 # Captions are a few texts, each read for its words once.
 _WORDED: Final = r"""
-    insert into photo_text (image_id, of_image, of_caption)
+    insert into photo_text (image_id, of_image, of_caption, caption_id)
     with said as materialized (
         select text, search_words(E'\x1f ' || text) as words
         from (select distinct text from caption where image_id between :first and :last) as captions)
     select image.id,
         search_words(concat_ws(E' \x1f ', image.title, category, description, product, file_name)),
-        coalesce(said.words, '')
+        coalesce(said.words, ''), caption.id
     from image left join caption on caption.image_id = image.id left join said on said.text = caption.text
     where image.id between :first and :last"""
 

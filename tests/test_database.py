@@ -1,15 +1,15 @@
-"""Many rows in one statement."""
+"""Many rows, and many values, in one statement."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, event, func, select
+from sqlalchemy import DateTime, Text, delete, event, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.catalog.tables import Signals
-from app.database import recordset
+from app.database import array, recordset, utc_now
 from app.selection.changes import PhotoChange
 from tests import cast
 
@@ -44,3 +44,10 @@ def test_many_rows_are_one_statement_and_run_triggers_once(session: Session) -> 
     session.execute(insert(Signals).from_select(list(rows[0]), select(recordset(Signals, rows))))
     assert len(statements) == 1
     assert (session.scalar(notes) or 0) - before == 1
+
+
+def test_values_arrive_as_one_array(session: Session) -> None:
+    texts = ["", "NULL", None, 'a "quoted", {braced} \\ text', "naïve ’ 猫", "two\nlines"]
+    moments = [utc_now(), None]
+    arrays = (array([3, -1, 2**40]), array([]), array(texts, Text()), array(moments, DateTime(timezone=True)))
+    assert session.execute(select(*arrays)).one() == ([3, -1, 2**40], [], texts, moments)

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, any_, cast, func, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import any_, func, select, update
 from sqlalchemy.orm import Session
 
 from app.captions.tables import CaptionText
 from app.catalog import reading
 from app.catalog.reading import Chosen
-from app.database import utc_now
+from app.database import array, utc_now
 from app.labels.tables import Labelling
 from app.review.tables import Assignment, Decision, Operation
 
@@ -140,8 +139,3 @@ def are(count: int) -> str:
 def stay(count: int) -> str:
     """What so many photos do that nothing is done with."""
     return "stays as it is" if count == 1 else "stay as they are"
-
-
-def array(numbers: Sequence[int]) -> Any:
-    """Numbers as one value: a statement has room for 65,535."""
-    return cast(list(numbers), ARRAY(BigInteger))

@@ -9,8 +9,9 @@ from sqlalchemy import BigInteger, any_, cast, func, insert, literal, select, up
 from sqlalchemy.orm import Session
 
 from app import people
-from app.bulk.acts import Act, Did, array, photos
+from app.bulk.acts import Act, Did, photos
 from app.catalog import reading
+from app.database import array
 from app.errors import NotFound
 from app.review.tables import Assignment, Operation
 

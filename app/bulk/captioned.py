@@ -7,10 +7,10 @@ from collections.abc import Collection
 from sqlalchemy import and_, any_, func, select
 from sqlalchemy.orm import Session, aliased
 
-from app.bulk.acts import array
 from app.captions.tables import CaptionText, Kind
 from app.catalog.reading import Chosen
 from app.catalog.tables import Image
+from app.database import array
 from app.people import Person
 
 

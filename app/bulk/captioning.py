@@ -11,12 +11,12 @@ from sqlalchemy import any_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.bulk.acts import Act, Did, TakenBack, array, photos
+from app.bulk.acts import Act, Did, TakenBack, photos
 from app.bulk.tables import CaptionImport, ImportedCaption
 from app.captions.tables import CaptionText, Kind
 from app.captions.writing import AUTHORS
 from app.catalog import reading
-from app.database import recordset, utc_now
+from app.database import array, recordset, utc_now
 from app.errors import NotFound
 from app.review import decisions
 from app.review.tables import Operation

@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import Text, and_, any_, case, cast, insert, intersect, literal, null, or_, select, union
 from sqlalchemy.orm import Session
 
-from app.bulk.acts import Act, Did, array, photos
+from app.bulk.acts import Act, Did, photos
 from app.captions.tables import Caption, CaptionCheck
 from app.catalog import reading
 from app.catalog.reading import Chosen
 from app.catalog.tables import Lettering, Signals
+from app.database import array
 from app.review import decisions
 from app.review.tables import Decision, Operation, RuleSet
 

@@ -9,12 +9,13 @@ from typing import Any, Final, cast
 from sqlalchemy import any_, select
 from sqlalchemy.orm import Session
 
-from app.bulk.acts import Act, Did, array
+from app.bulk.acts import Act, Did
 from app.captions import filling, proposing, writing
 from app.captions.facts import FRAMING_PHRASES
 from app.captions.tables import OF_KIND, CaptionText, Kind
 from app.catalog import reading
 from app.catalog.tables import Image, Lettering, Signals
+from app.database import array
 from app.errors import Refused
 from app.review import decisions
 from app.review.tables import Operation

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import any_, select
 from sqlalchemy.orm import Session
 
-from app.bulk.acts import Act, Did, array, photos
+from app.bulk.acts import Act, Did, photos
 from app.catalog import reading
+from app.database import array
 from app.errors import NotFound
 from app.labels import giving, sets
 from app.labels.giving import LabelAct

@@ -13,13 +13,14 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, any_, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.bulk.acts import Act, Did, TakenBack, array, give_back, photos
+from app.bulk.acts import Act, Did, TakenBack, give_back, photos
 from app.captions import proposing, runs, writing
 from app.captions.asking import read_asking
 from app.captions.tables import OF_KIND, Caption, CaptionText, Kind
 from app.catalog import reading
 from app.catalog.reading import Chosen
 from app.catalog.tables import Image
+from app.database import array
 from app.review import decisions
 from app.review.tables import Operation
 

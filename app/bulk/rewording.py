@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, cast
 from sqlalchemy import ColumnElement, Select, and_, any_, func, select
 from sqlalchemy.orm import Session, aliased
 
-from app.bulk.acts import Act, Did, array
+from app.bulk.acts import Act, Did
 from app.captions import checking, rules, word_lists, writing
 from app.captions.colour_words import meaning, words_of
 from app.captions.facts import MeasuredFacts
@@ -26,6 +26,7 @@ from app.captions.token_counts import LIMITS
 from app.catalog import reading
 from app.catalog.reading import Chosen
 from app.catalog.tables import Image
+from app.database import array
 from app.errors import Refused
 from app.review import decisions
 from app.review.tables import Operation
@@ -131,14 +132,14 @@ def looked_at(session: Session, selection: Chosen, wish: RewordWish) -> tuple[li
     """
     finder = wish.finder()
     of_any = aliased(CaptionText)
-    query = selection.select(of_any.id, of_any.text).join(
+    query = selection.select(of_any.id, of_any.image_id, of_any.kind, of_any.text, writing.by_hand(of_any)).join(
         of_any,
         and_(of_any.image_id == Image.id, of_any.superseded_at.is_(None), of_any.kind.in_(wish.kinds)),
     )
-    # Numbers and texts alone, of which most are not looked at again.
     rows = session.execute(query).all()
-    holding = [row[0] for row in rows if finder.holds(row[1])]
-    return reworded(session, holding, wish, finder), len(rows), max((row[0] for row in rows), default=0)
+    lines = [line for line in (_line(row, wish, finder) for row in rows) if line is not None]
+    lines.sort(key=lambda line: (line.image_id, line.kind, line.caption_id))
+    return _weighed(session, lines, wish), len(rows), max((row[0] for row in rows), default=0)
 
 
 def reworded(session: Session, caption_ids: Sequence[int], wish: RewordWish, finder: Finder) -> list[Rewording]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, DateTime, Row, Text, and_, any_, cast, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Row, Text, and_, any_, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
@@ -18,6 +18,7 @@ from app.captions.proposing import measured_facts
 from app.captions.rules import KINDS, CaptionClaim, Kind
 from app.captions.tables import Caption, CaptionCheck
 from app.catalog.tables import Image, Lettering, Signals
+from app.database import array
 
 # As catalogues head the column; the first that is there.
 BRANDS: Final = ("brand", "Brand", "BRAND")
@@ -46,7 +47,7 @@ def rows_of(session: Session, image_ids: Collection[int]) -> Sequence[Row[*tuple
         select(*READ)
         .join(Image, Image.id == Signals.image_id)
         .outerjoin(Lettering, Lettering.image_id == Signals.image_id)
-        .where(Signals.image_id == any_(cast(sorted(image_ids), ARRAY(BigInteger))))
+        .where(Signals.image_id == any_(array(sorted(image_ids))))
     ).all()
 
 
@@ -84,7 +85,7 @@ def check(session: Session, image_ids: Collection[int]) -> int:
         .join(Image, Image.id == Signals.image_id)
         .outerjoin(Lettering, Lettering.image_id == Signals.image_id)
         .outerjoin(CaptionCheck, CaptionCheck.image_id == Signals.image_id)
-        .where(Signals.image_id == any_(cast(list(image_ids), ARRAY(BigInteger))))
+        .where(Signals.image_id == any_(array(image_ids)))
         .where(or_(CaptionCheck.image_id.is_(None), CaptionCheck.version != rules.RULES_VERSION, ~holds()))
         .order_by(Signals.image_id)
     )
@@ -105,9 +106,7 @@ def _keep(session: Session, checks: Sequence[_Check]) -> None:
     """Checks as (image, caption, when measured, when read, brand, contradiction), in one statement of six arrays."""
     moment = DateTime(timezone=True)
     kinds: tuple[TypeEngine[Any], ...] = (BigInteger(), BigInteger(), moment, moment, Text(), Text())
-    arrays: list[Any] = [
-        cast(list(column), ARRAY(kind)) for kind, column in zip(kinds, zip(*checks, strict=True), strict=True)
-    ]
+    arrays = [array(column, kind) for kind, column in zip(kinds, zip(*checks, strict=True), strict=True)]
     names = ("image_id", "caption_id", "measured_at", "read_at", "brand", "contradiction")
     rows = func.unnest(*arrays).table_valued(*names).render_derived()
     new = insert(CaptionCheck).from_select(

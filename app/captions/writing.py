@@ -15,13 +15,14 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import CTE, BigInteger, ColumnElement, Text, and_, cast, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.util import AliasedClass
 
 from app.captions.tables import MAX_CHARACTERS, OF_KIND, Caption, CaptionText, Kind
 from app.catalog.tables import Image
-from app.database import utc_now
+from app.database import array, utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
 
@@ -159,10 +160,7 @@ def _as_rows(captions: Mapping[int, tuple[str, dict[str, Any]]]) -> CTE | None:
             tidied[image_id] = (tidy(text), json.dumps(settings))
     if not tidied:
         return None
-    columns = (
-        cast(list(tidied), ARRAY(BigInteger)),
-        *(cast([row[place] for row in tidied.values()], ARRAY(Text)) for place in (0, 1)),
-    )
+    columns = (array(tidied), *(array((row[place] for row in tidied.values()), Text()) for place in (0, 1)))
     return select(func.unnest(*columns).table_valued("image_id", "text", "settings").render_derived()).cte("fresh")
 
 
@@ -176,7 +174,7 @@ def rewrite_many(
     """
     if not texts:
         return []
-    columns = (cast(list(texts), ARRAY(BigInteger)), cast(list(texts.values()), ARRAY(Text)))
+    columns = (array(texts), array(texts.values(), Text()))
     fresh = select(func.unnest(*columns).table_valued("caption_id", "text").render_derived()).cte("fresh")
     now = utc_now()
     old = (
@@ -204,7 +202,7 @@ def write_first(session: Session, texts: Mapping[int, str], kind: Kind, person_i
     """A person's texts of a kind for photos that have none, by photo; which of them got theirs."""
     if not texts:
         return []
-    columns = (cast(list(texts), ARRAY(BigInteger)), cast(list(texts.values()), ARRAY(Text)))
+    columns = (array(texts), array(texts.values(), Text()))
     fresh = select(func.unnest(*columns).table_valued("image_id", "text").render_derived()).cte("fresh")
     rows = select(
         fresh.c.image_id, literal(kind), fresh.c.text, literal("person"), literal(person_id),
@@ -220,10 +218,10 @@ def write_first(session: Session, texts: Mapping[int, str], kind: Kind, person_i
     return written
 
 
-def by_hand() -> ColumnElement[bool]:
+def by_hand(of: type[CaptionText] | AliasedClass[CaptionText] = CaptionText) -> ColumnElement[bool]:
     """Whether a person wrote the words of a caption, other than by an act on many of which another wrote the text."""
-    said = func.coalesce(CaptionText.settings["by_hand"].as_boolean(), True)
-    return and_(CaptionText.written_by == "person", said)
+    said = func.coalesce(of.settings["by_hand"].as_boolean(), True)
+    return and_(of.written_by == "person", said)
 
 
 def give(session: Session, image_id: int, text: str, file: str, line: int) -> Giving:

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, any_, cast, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Select, Text, any_, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.catalog.tables import Catalog, Image, RemovedPhoto, SourceFile
+from app.database import array
 from app.errors import NotFound
 
 
@@ -49,7 +49,7 @@ def is_removed(session: Session, catalog_id: int) -> bool:
 def removed(session: Session, catalog_id: int, sha256s: Collection[str]) -> dict[str, RemovedPhoto]:
     """Which of these bytes an owner removed from a catalog, so that nobody takes them in again."""
     query = select(RemovedPhoto).where(
-        RemovedPhoto.catalog_id == catalog_id, RemovedPhoto.sha256 == any_(cast(sorted(sha256s), ARRAY(Text)))
+        RemovedPhoto.catalog_id == catalog_id, RemovedPhoto.sha256 == any_(array(sorted(sha256s), Text()))
     )
     return {row.sha256: row for row in session.scalars(query)}
 
@@ -79,7 +79,7 @@ def showing(
 
     Whoever kept a photo's picture for long asks with the view it is of: somebody may have mended the photo meanwhile.
     """
-    chosen = any_(cast(sorted(image_ids), ARRAY(BigInteger)))
+    chosen = any_(array(sorted(image_ids)))
     there = select(Image.id, Image.view_sha256).where(Image.id == chosen).order_by(Image.id)
     if catalog_id is not None:
         there = there.where(Image.catalog_id == catalog_id)
@@ -131,7 +131,7 @@ def among(column: InstrumentedAttribute[Any], numbers: Collection[int]) -> Colum
 
     Written out, a page of them makes a statement that is taken apart anew each time, for longer than it runs.
     """
-    return column == any_(cast(list(numbers), ARRAY(BigInteger)))
+    return column == any_(array(numbers))
 
 
 def close_copies(session: Session, image_ids: Sequence[int]) -> dict[int, int]:

@@ -38,7 +38,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from app.captions import checking
 from app.catalog import reading
 from app.catalog.tables import Image
-from app.database import utc_now
+from app.database import array, utc_now
 from app.errors import Conflict, NotFound, Refused
 from app.people import Person
 from app.review import rule_sets, rules, rulings
@@ -179,7 +179,7 @@ def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
 
     A person's decision stays, and so does a suggestion that still holds; one for which no rule speaks any more is
     withdrawn. A few statements, however many photos. Raises NotFound when none of the photos exists."""
-    chosen = cast(sorted(image_ids := reading.held(session, image_ids)), ARRAY(BigInteger))
+    chosen = array(sorted(image_ids := reading.held(session, image_ids)))
     catalog_id = session.scalar(select(Image.catalog_id).where(Image.id == any_(chosen)).limit(1))
     if catalog_id is None:
         raise NotFound("There is no such photo.")

@@ -112,12 +112,12 @@ class PhotoText(Base):
     of_short: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     of_tags: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     of_facts: Mapped[str] = mapped_column(TSVECTOR, server_default="")
+    caption_id: Mapped[int | None] = mapped_column(BigInteger)  # whose words these are; 0: none's; None: not noted yet
     of_picture: Mapped[str] = mapped_column(TSVECTOR, server_default="")
     words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption || of_picture", persisted=True))
 
 
 # Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
-# Of the current captions of the photos `touched`, below the statement that keeps what else is known of them.
 _KEEP_TOKENS = """
         update photo_index set (tokens_clip, tokens_t5, tokens_gemma, tokens_qwen, tokens_nano, tokens_by) =
             (fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by)
@@ -174,8 +174,20 @@ _KEEP_CAPTION = rf"""
             photo_index.caption_words, photo_index.kinds, photo_index.lints) is distinct from
             (fresh.captioned_by, fresh.captioned_at, fresh.author_id, fresh.characters, fresh.words, fresh.kinds,
             fresh.lints);"""  # noqa: S608
-# Of each kind by itself: hardly any statement writes captions of two.
-_KEEP_CAPTION_WORDS = "".join(
+# A caption is never edited, so that its number tells whether its words are in the index already: a statement that
+# supersedes one and writes another comes here twice, and parting a text into words is most of what it costs.
+_KEEP_CAPTION_WORDS = r"""
+        update photo_text set of_caption = search_words(E'\x1f ' || coalesce(fresh.text, '')),
+            caption_id = fresh.caption_id
+        from (
+            select touched.image_id, coalesce(caption.id, 0) as caption_id, caption.text
+            from (select distinct image_id from changed where kind = 'long') as touched
+            left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
+                and caption.superseded_at is null
+        ) as fresh
+        where photo_text.image_id = fresh.image_id and photo_text.caption_id is distinct from fresh.caption_id;"""
+# Of each other kind by itself: hardly any statement writes captions of two.
+_KEEP_OTHER_WORDS = "".join(
     rf"""
         update photo_text set {column} = fresh.words
         from (
@@ -185,7 +197,7 @@ _KEEP_CAPTION_WORDS = "".join(
                 and caption.superseded_at is null
         ) as fresh
         where photo_text.image_id = fresh.image_id and photo_text.{column} is distinct from fresh.words;"""  # noqa: S608
-    for kind, column in (("long", "of_caption"), ("short", "of_short"), ("tags", "of_tags"), ("facts", "of_facts"))
+    for kind, column in (("short", "of_short"), ("tags", "of_tags"), ("facts", "of_facts"))
 )
 _KEEP_IMAGE = """
         insert into photo_index (image_id, catalog_id, category, category_key, longest_px, shortest_px)
@@ -222,7 +234,7 @@ _KEEPERS = {
         from (select distinct image_id from changed) as touched
         left join signals on signals.image_id = touched.image_id
         where photo_index.image_id = touched.image_id""",
-    "caption": _KEEP_CAPTION + _KEEP_CAPTION_WORDS + _KEEP_TOKENS,
+    "caption": _KEEP_CAPTION + _KEEP_CAPTION_WORDS + _KEEP_OTHER_WORDS + _KEEP_TOKENS,
     "caption_tokens": _KEEP_TOKENS,
     "caption_lint": _KEEP_LINTS,
     "caption_check": """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.bulk import operations, rewording, undoing
@@ -17,6 +17,7 @@ from app.errors import Conflict, Refused
 from app.people import Person
 from app.review.tables import Operation
 from app.selection.query import parse
+from app.selection.tables import PhotoText
 from tests import cast
 
 PINK = RewordWish(find="pink", replacement="rose")
@@ -184,3 +185,24 @@ def test_a_persons_undo_takes_the_whole_act_back_and_no_caption_of_it_alone(
     assert [text_of(session, photo) for photo in photos[:2]] == ["Pink vest.", "Cap in pink, pink peak."]
     assert session.scalars(select(CaptionText).where(CaptionText.undone_at.is_not(None))).all()
     assert undoing.newest(session, ana) is None
+
+
+def test_a_caption_is_parted_into_words_once(session: Session, pile: Catalog, ana: Person, photos: list[Image]) -> None:
+    def indexed() -> list[Any]:
+        query = select(PhotoText.of_caption, PhotoText.caption_id).where(PhotoText.image_id == photos[0].id)
+        return list(session.execute(query).one())
+
+    old = writing.current(session, [photos[0].id])[photos[0].id]
+    before = indexed()
+    assert before[1] == old.id
+    operation = replace(session, pile, ana)
+    words, number = indexed()
+    assert "'rose'" in words
+    assert number == writing.current(session, [photos[0].id])[photos[0].id].id
+    operations.undo(session, operation.id, ana)
+    assert indexed() == before
+    session.execute(update(PhotoText).where(PhotoText.image_id == photos[0].id).values(of_caption="noted"))
+    writing.rewrite(session, photos[0].id, "A vest.", ana, None, "short")
+    assert indexed() == ["'noted'", old.id], "what is there is not parted again for another kind"
+    writing.rewrite(session, photos[0].id, "A vest, red.", ana, old.id)
+    assert "'red'" in indexed()[0]
