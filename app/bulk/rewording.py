@@ -228,9 +228,10 @@ def _measured(session: Session, image_ids: set[int]) -> dict[int, MeasuredFacts]
 
 def _then_contradicted(text: str, reworded: str, facts: MeasuredFacts) -> str:
     """What was measured where the new text contradicts it, and the old one did not say the same; empty elsewhere."""
+    if not (after := rules.contradictions(reworded, facts)):
+        return ""
     before = rules.contradictions(text, facts)
-    fresh = (finding for finding in rules.contradictions(reworded, facts) if finding not in before)
-    return next((finding.measured for finding in fresh), "")
+    return next((finding.measured for finding in after if finding not in before), "")
 
 
 def _near_a_cut_off(session: Session, lines: Sequence[Rewording]) -> dict[int, dict[str, int]]:

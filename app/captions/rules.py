@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from app.captions.colour_words import COLOUR_WORDS, UNCOMPARED, listed, meaning, words_of
@@ -145,14 +146,9 @@ def claimed(caption: str, brand: str | None) -> set[Kind]:
 
 def claims(caption: str, measured: MeasuredFacts) -> list[CaptionClaim]:
     """Everything in `caption` that could be held against `measured`, at most one claim of each kind."""
-    words = _TOKEN.findall(unicodedata.normalize("NFC", caption).lower())
-    text, backgrounds = " ".join(_SPELLINGS.get(word, word) for word in words), list[str]()
-    text = _LABEL.sub("", text)
-    for pattern in (_BACKGROUND, _HINTERGRUND, _FONDO):
-        backgrounds += [match.group(1).strip() for match in pattern.finditer(text)]
-        text = pattern.sub(" ", text)
+    text, backgrounds, colours = _read(caption)
     held = (
-        _colour(text, measured.colour),
+        _colour(text, colours, measured.colour),
         _background(backgrounds, measured.background, measured.from_white),
         _framing(text, measured),
         _count(caption, measured.parts),
@@ -161,9 +157,22 @@ def claims(caption: str, measured: MeasuredFacts) -> list[CaptionClaim]:
     return [claim for claim in held if claim is not None]
 
 
-def _colour(text: str, measured: str | None) -> CaptionClaim | None:
+@lru_cache(maxsize=8_192)
+def _read(caption: str) -> tuple[str, tuple[str, ...], frozenset[str]]:
+    """What a caption says, whatever was measured: its words without those of backgrounds, these, and its colours in
+    English. A caption is held against its photo some times while many are changed, and reading it is most of that."""
+    words = _TOKEN.findall(unicodedata.normalize("NFC", caption).lower())
+    text, backgrounds = " ".join(_SPELLINGS.get(word, word) for word in words), list[str]()
+    text = _LABEL.sub("", text)
+    for pattern in (_BACKGROUND, _HINTERGRUND, _FONDO):
+        backgrounds += [match.group(1).strip() for match in pattern.finditer(text)]
+        text = pattern.sub(" ", text)
+    return text, tuple(backgrounds), frozenset(english for _, english in _colours(text))
+
+
+def _colour(text: str, colours: Collection[str], measured: str | None) -> CaptionClaim | None:
     """The one colour that the caption gives the product, against the measured one."""
-    if measured is None or measured in UNCOMPARED or len({english for _, english in _colours(text)}) != 1:
+    if measured is None or measured in UNCOMPARED or len(colours) != 1:
         return None
     before_parts = _PART.split(text, maxsplit=1)[0]
     said = _colours(before_parts)
@@ -192,7 +201,7 @@ def _in_english(words: str, english: str) -> str:
     return words if english in words.split() else f"{words} ({english})"
 
 
-def _background(phrases: list[str], measured: str | None, from_white: float | None) -> CaptionClaim | None:
+def _background(phrases: Sequence[str], measured: str | None, from_white: float | None) -> CaptionClaim | None:
     """The one background that the caption names, against the measured one and how far from white that is."""
     if measured is None or len(phrases) != 1:
         return None
