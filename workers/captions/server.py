@@ -121,6 +121,7 @@ class ServerCaptioner:
         picture = shrink(question.picture) if question.picture is not None else None
         said = ""
         for number in range(TRIES):
+            self._wait_until(self._not_before)
             try:
                 reply = self._try(client, question, picture)
                 break
@@ -216,14 +217,18 @@ class ServerCaptioner:
         return NoAnswer(f"The server refused the question ({status}){f': {said}' if said else '.'}")
 
     def _pause(self, number: int, asked_s: float | None) -> None:
-        """Wait before the next try, all together where the server asked for it. Raises InputError when stopped."""
+        """Wait before the next try; where the server asked for it, every question waits. Raises InputError when
+        stopped."""
         grown = min(LONGEST_PAUSE_S, self.first_pause_s * 2**number)
         wait_s = grown * random.uniform(0.5, 1.0) if asked_s is None else asked_s  # noqa: S311  # no secret
         until = time.monotonic() + wait_s
         with self._lock:
             if asked_s is not None:
                 self._not_before = max(self._not_before, until)
-            until = max(until, self._not_before)
+        self._wait_until(until)
+
+    def _wait_until(self, until: float) -> None:
+        """Raises InputError when stopped."""
         while (left := until - time.monotonic()) > 0:
             if self.is_stopped():
                 raise InputError("Stopped.")

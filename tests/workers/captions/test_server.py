@@ -132,6 +132,24 @@ def test_pauses_grow_and_a_retry_after_holds_for_all(chat: ChatServer, monkeypat
     assert sum(slept) == pytest.approx(1 + 2 + 4 + 7)
 
 
+def test_a_question_that_is_new_waits_as_long_as_the_server_asked_another_to(
+    chat: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, slept = 1000.0, list[float]()
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        slept.append(seconds)
+
+    monkeypatch.setattr(server.time, "sleep", sleep)
+    monkeypatch.setattr(server.time, "monotonic", lambda: now)
+    asked = captioner(chat)
+    asked._not_before = now + 7  # as a question asked beside this one was told
+    (answer,) = answers(asked, 1)
+    assert (answer.text, sum(slept)) == ("A red kettle.", pytest.approx(7))
+
+
 def test_a_server_that_asks_for_too_much_patience_ends_the_work_in_words(chat: ChatServer) -> None:
     chat.says = then(last=Said(b"", 429, {"Retry-After": "3600"}))
     with pytest.raises(InputError, match=r"asks to come back in 3,600 s\. What was written stays"):
