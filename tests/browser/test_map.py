@@ -92,7 +92,7 @@ def test_a_lasso_counts_while_it_is_drawn_and_its_photos_are_kept(site: Site, pa
     page.mouse.up()
     expect(page.get_by_text("3 selected")).to_be_visible()
     assert page.url.endswith("/map?q=in%3Alasso-1")
-    page.wait_for_load_state("networkidle")  # the address is another one: keys work once its scripts are there
+    expect(page.locator("[data-ready]")).to_be_visible()  # the page is another one: its keys work from then on
     page.keyboard.press("a")
     expect(page.get_by_text("3 with a decision already")).to_be_visible()
     expect(page.locator(".toast")).to_contain_text("Kept 3 photos")
