@@ -20,6 +20,7 @@ import asyncio
 import multiprocessing
 import os
 import random
+import socket
 import statistics
 import sys
 import tempfile
@@ -135,16 +136,10 @@ def begin(engine: Engine, name: str, count: int) -> tuple[int, list[int]]:
 def serve(url: str, folder: Path, port: multiprocessing.sharedctypes.Synchronized[int]) -> None:
     """The web process."""
     app = create_app(Settings(data_dir=folder / "data", database_url=url))
-    web = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
-
-    async def run() -> None:
-        serving = asyncio.create_task(web.serve())
-        while not web.started:
-            await asyncio.sleep(0.02)
-        port.value = web.servers[0].sockets[0].getsockname()[1]
-        await serving
-
-    asyncio.run(run())
+    web = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
+        port.value = listening.getsockname()[1]
+        web.run(sockets=[listening])
 
 
 async def shift(

@@ -11,7 +11,21 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Exists, and_, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Exists,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
@@ -30,6 +44,11 @@ HOLD_LASTS: Final = timedelta(minutes=12)
 """Without a sign of life. A photo takes seconds; who reads a long caption or takes a call comes back to it."""
 AHEAD: Final = 6
 """Photos that a person holds at once: the one they look at and the next, which the browser fetches ahead."""
+_WITH_PHOTO: Final = (
+    select(ReviewQueue, Image)
+    .join(Image, Image.id == bindparam("image_id", type_=BigInteger()))
+    .where(ReviewQueue.id == bindparam("queue_id", type_=BigInteger()))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +219,7 @@ def decide(
 
 def with_photo(session: Session, queue_id: int, image_id: int) -> tuple[ReviewQueue, Image]:
     """A queue and a photo, in one statement. Raises NotFound where one of them is not there."""
-    row = session.execute(
-        select(ReviewQueue, Image).join(Image, Image.id == image_id).where(ReviewQueue.id == queue_id)
-    ).one_or_none()
+    row = session.execute(_WITH_PHOTO, {"queue_id": queue_id, "image_id": image_id}).one_or_none()
     if row is None:
         return queues.get(session, queue_id), reading.photo(session, image_id)
     return row[0], row[1]
