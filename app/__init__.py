@@ -86,9 +86,15 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Validation**: the held-out photos asked about under noise that never changes. **Verdict**: what a run's validations
   prove beyond noise: best, overfitting, worse. **Patience**: so many of them without a better one end the run.
   **Diverged**: of a run whose loss has exploded.
-- **Suite**: fixed prompts and seeds. **Sheet**: a suite drawn by every checkpoint of a run. **Sample**: one drawn
-  picture. **Preview**: a sample that a run draws at each checkpoint while it goes on. **Comparison**: the page with
-  checkpoints as columns and prompt + seed as rows.
+- **Suite**: fixed prompts and seeds. Its **tier** is how much of it is drawn: preview, quick, full, hold-out; its
+  **atoms** what a prompt claims. **Sheet**: a suite drawn by its **columns**: the checkpoints of a run, or any that
+  people put side by side, real photos too. **Sample**: one drawn picture. **Preview**: a sample that a run draws at
+  each checkpoint while it goes on. **Comparison**: the page with columns and prompt + seed as rows.
+- **Profile**: what a marketplace asks of a picture, as limits of **rules**; what was measured of a sample is held
+  against it. **Failure**: what is wrong with a sample, in a word. **Vote**: which of two samples is better, seen
+  without names; **usable**: whether somebody would publish a picture. **Guest**: who votes by a link, without an
+  account. **Gate**: the limits a checkpoint has to meet to ship, set before votes; **baseline**: what it is compared
+  with. **Promotion**: a checkpoint made the **live** model of its catalog, signed off by a person.
 - **Model**: a neural network. Database classes live in `tables.py` files.
 - **Job**: queued work, a row; a **task** is the Celery function that does it. **Claim**: a worker's leased right to
   a job, with a fencing token. **Sweep**: finding jobs whose lease ran out or whose message was lost. **Part**: a share

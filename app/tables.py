@@ -14,7 +14,10 @@ from app.datasets import tables as datasets
 from app.desk import comparison_tables as comparisons
 from app.desk import tables as desk
 from app.desk import tallies
+from app.evaluation import measure_tables as measures
+from app.evaluation import promotion_tables as promotions
 from app.evaluation import tables as evaluation
+from app.evaluation import vote_tables as votes
 from app.exports import tables as exports
 from app.intake import tables as intake
 from app.labels import tables as labels
@@ -43,11 +46,14 @@ __all__ = [
     "jobs",
     "labels",
     "look_codes",
+    "measures",
     "mends",
     "people",
+    "promotions",
     "review",
     "saved_views",
     "selection",
     "tallies",
     "training",
+    "votes",
 ]

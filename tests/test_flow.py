@@ -21,7 +21,7 @@ from app.datasets import freezing
 from app.datasets.manifest import read_manifest
 from app.datasets.tables import DatasetVersion
 from app.demo.catalogue import draw_catalogue
-from app.evaluation import comparison, sheets
+from app.evaluation import comparison, sheets, suites
 from app.evaluation.tables import Sample, Sheet
 from app.intake import ingest
 from app.launch import preflights
@@ -136,8 +136,8 @@ def test_from_photos_to_compared_checkpoints(
 def _check_pulse(session: Session, run: TrainingRun, sheet: Sheet) -> None:
     """The trainer's own samples of each checkpoint were kept as they came; the sheet drew only the others."""
     asked_at = jobs.get(session, sheet.job_id or 0).requested_at
-    early = session.scalars(select(Sample).where(Sample.sheet_id == sheet.id, Sample.created_at < asked_at)).all()
-    prompts = sheets.preview_prompts(sheets.prompts_of(session, sheets.suite(session, sheet)))
+    early = session.scalars(select(Sample).where(Sample.created_at < asked_at)).all()
+    prompts = suites.preview_prompts(suites.prompts_of(session, sheets.suite(session, sheet)))
     saved = runs.checkpoints(session, run.id)
     assert {(one.checkpoint_id, one.prompt_id) for one in early} == {(c.id, p.id) for c in saved for p in prompts}
 

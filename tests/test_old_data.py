@@ -379,5 +379,7 @@ def test_a_run_goes_on_from_its_checkpoint_to_its_end(restore: Restore, monkeypa
     assert curves["validation"]["axes"]["step"] == [0, 30, 45, 60, 90, 120]
     assert curves["validation"]["mean"][:2] == LOSSES
     assert len(pictures(client, "/runs/3")) == 15, "three of each checkpoint but the one that the stop made"
-    assert "Run 3 Autumn, version 1, suite 1 15 of 36" in shown(client, "/compare"), "the others are asked for"
+    assert "Run 3 Autumn, version 1, suite 1 18 of 36" in shown(client, "/compare"), (
+        "the base was whole in run 1, the others are asked for"
+    )
     assert (settings.data_dir / "runs" / "3" / "model" / "model_index.json").is_file()

@@ -86,8 +86,8 @@ def reserved(
     return total
 
 
-def for_sheet(session: Session, settings: Settings, run: TrainingRun, job: Job) -> Allowance:
-    """What the attempt at drawing the run's sheet that begins may take.
+def for_sheet(session: Session, settings: Settings, run: TrainingRun | None, job: Job) -> Allowance:
+    """What the attempt at drawing a sheet that begins may take; `run` is None for a sheet of no single run.
 
     A sheet that follows its run has what the run left of its limits, and what the cycle has left; one that a person
     asked for has what the cycle has left.
@@ -97,7 +97,7 @@ def for_sheet(session: Session, settings: Settings, run: TrainingRun, job: Job) 
     costs = ledger.under_way(session, cycle, settings) if cycle else {}
     _, own = costs.pop(job.id, ("", Cost()))
     follows = bool(job.arguments.get("within_run"))
-    if follows:
+    if run is not None and follows:
         limits, drawn = runs.limits_of(run), _drawn(session, run, costs)
         left_s = limits.max_seconds - (run.actual_s or 0.0) - drawn.seconds
         bounds.append(Allowance(left_s, "the run\u2019s time limit ended it"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.evaluation.sheets import PREVIEWS, PROMPT_COUNT, SEEDS
+from app.evaluation.suites import PREVIEWS, PROMPT_COUNT, SEEDS
 from app.launch.estimate import PictureCounts, estimate
 from app.training.recipe import Recipe
 

@@ -25,7 +25,7 @@ from app.datasets.tables import DatasetVersion
 from app.demo import fitting
 from app.demo.catalogue import held_out_prompts, planted_in_words, read_truth
 from app.errors import Refused
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
 from app.intake import ingest
 from app.launch import assessment, preflights
 from app.people import Person
@@ -202,12 +202,12 @@ def _launched(stage: DemoApp, version: DatasetVersion, preflight_id: int, is_dra
         plan = assessment.planned(session, stage.settings, version, asked.base, changes)
         prompts = held_out_prompts(size.held_out) if is_drawn and size.held_out else []
         extra = [
-            sheets.PromptText(
+            suites.PromptText(
                 prompt.text, "Held out", {"kind": prompt.kind, "colour": prompt.colour, "background": prompt.background}
             )
             for prompt in prompts
         ]
-        sheets.suite_for(session, version, plan.recipe, extra)
+        suites.suite_for(session, version, plan.recipe, extra)
         known = assessment.assess(session, stage.settings, version, plan.recipe, preflight=asked)
         run = assessment.start(session, version, known, asked, stage.owner)
         words = f"{duration(run.estimated_low_s or 0)} to {duration(run.estimated_high_s or 0)}"

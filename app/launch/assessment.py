@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.cycles import clock, hard_stop
 from app.datasets.tables import DatasetVersion
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
 from app.launch import bases, checks, devices, members, preflights
 from app.launch.checks import Finding, Left, RunSite
 from app.launch.estimate import Estimate, PictureCounts, estimate
@@ -94,7 +94,7 @@ def assess(
 
 def drawn(recipe: Recipe) -> PictureCounts:
     """What is drawn for such a run: previews while it goes on, and its sheet afterwards."""
-    return PictureCounts(sheets.PREVIEWS, sheets.picture_count(recipe))
+    return PictureCounts(suites.PREVIEWS, sheets.picture_count(recipe))
 
 
 def limits_for(

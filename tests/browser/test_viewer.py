@@ -27,7 +27,7 @@ def paint(session: Session, site: Site, sheet: Sheet, count: int) -> None:
         file = io.BytesIO()
         Image.new("RGB", (64, 64), (number * 5 % 256, 200, number * 11 % 256)).save(file, "PNG")
         sha256 = site.storage.put("samples", file.getvalue(), ".png")
-        sheets.record(session, sheet, [sheets.DrawnCell(cell, sha256, 64, 64)])
+        sheets.record(session, [sheets.DrawnCell(cell, sha256, 64, 64)])
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from app.cycles.hard_stop import Allowance
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
 from app.launch import assessment
 from app.settings import Settings
 from app.training import runs
@@ -162,7 +162,7 @@ def following(session: Session, run: TrainingRun) -> jobs.Job:
     assert runs.count_attempt(session, run, "only", 3600.0)
     runs.end(session, run, "stopped", "Its money limit was reached.", "out_of_money")
     version = session.get_one(DatasetVersion, run.version_id)
-    suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
+    suite = suites.suite_for(session, version, Recipe.model_validate(run.recipe))
     return jobs.get(session, sheets.request_sheet(session, run, suite, within_run=True).job_id or 0)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
 from app.evaluation.tables import Sample, Sheet
 from app.training import run_events, runs
 from app.training.recipe import Recipe
@@ -57,12 +57,12 @@ def validation(step: int, loss: float, jitter: float = 0.0, training: float = 0.
 def sheet_of(session: Session, run: TrainingRun, drawn: int = 0, at: datetime | None = None) -> Sheet:
     """The run's sheet; its first `drawn` cells have samples whose files do not exist."""
     version = session.get_one(DatasetVersion, run.version_id)
-    sheet = sheets.request_sheet(session, run, sheets.suite_for(session, version, Recipe.model_validate(run.recipe)))
+    sheet = sheets.request_sheet(session, run, suites.suite_for(session, version, Recipe.model_validate(run.recipe)))
     for cell in sheets.missing(session, sheet)[:drawn]:
         sha256 = hashlib.sha256(repr(cell).encode()).hexdigest()
         session.add(
             Sample(
-                sheet_id=sheet.id, checkpoint_id=cell.checkpoint_id, prompt_id=cell.prompt_id, seed=cell.seed,
+                checkpoint_id=cell.checkpoint_id, prompt_id=cell.prompt_id, seed=cell.seed,
                 sha256=sha256, width_px=64, height_px=64, created_at=at or utc_now(),
             )
         )  # fmt: skip

@@ -72,7 +72,7 @@ def test_a_cell_to_come_says_when_measured_on_the_pictures_before_it(session: Se
     job = job_of(session, sheet)
     job.state, job.started_at = "running", began
     later = sheets.missing(session, sheet)[:4]
-    sheets.record(session, sheet, [sheets.DrawnCell(cell, "c" * 64, 64, 64) for cell in later])
+    sheets.record(session, [sheets.DrawnCell(cell, "c" * 64, 64, 64) for cell in later])
     page = comparison.compare(session, sheet)
     # Four pictures took 220 seconds after the first batch.
     assert page.seconds_left == pytest.approx(24 * 55, rel=0.02)

@@ -46,7 +46,7 @@ from app.cycles import clock, launching
 from app.database import migrate, transaction
 from app.datasets.tables import DatasetVersion
 from app.demo import catalogue
-from app.evaluation import sheets
+from app.evaluation import suites
 from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
@@ -175,8 +175,8 @@ def _train_to_the_end(engine: Engine, settings: Settings, ana: Person) -> int:
     with transaction(engine) as session:
         version = session.scalars(select(DatasetVersion)).one()
         prompts = catalogue.held_out_prompts(2)
-        held_out = [sheets.PromptText(one.text, "Held out", {"kind": one.kind}) for one in prompts]
-        sheets.suite_for(session, version, recipe, held_out)
+        held_out = [suites.PromptText(one.text, "Held out", {"kind": one.kind}) for one in prompts]
+        suites.suite_for(session, version, recipe, held_out)
         preflight_id = preflights.request_preflight(session, version, recipe, ana, WISH).id
     assert _work_off(engine, 1) == ["run.preflight"]
     with _Worker(engine, settings, 1) as worker:

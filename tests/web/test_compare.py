@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
 from app.evaluation.tables import Sample
 from app.settings import Settings
 from app.storage import Storage
@@ -102,8 +102,8 @@ def test_a_sample_is_an_immutable_png(client: TestClient, session: Session, sett
     sheet = sheet_of(session, finished_run(session))
     cell = sheets.missing(session, sheet)[0]
     sha256 = Storage(settings.data_dir).put("samples", b"\x89PNG picture", ".png")
-    sheets.record(session, sheet, [sheets.DrawnCell(cell, sha256, 64, 64)])
-    sample = session.query(Sample).filter_by(sheet_id=sheet.id).one()
+    sheets.record(session, [sheets.DrawnCell(cell, sha256, 64, 64)])
+    sample = session.query(Sample).one()
     answer = client.get(f"/samples/{sample.id}")
     assert answer.content == b"\x89PNG picture"
     assert answer.headers["content-type"] == "image/png"
@@ -112,8 +112,8 @@ def test_a_sample_is_an_immutable_png(client: TestClient, session: Session, sett
 
 
 def test_a_sample_that_is_not_there_is_not_here(client: TestClient, session: Session) -> None:
-    sheet = sheet_of(session, finished_run(session), drawn=1)
-    lost = session.query(Sample).filter_by(sheet_id=sheet.id).one()
+    sheet_of(session, finished_run(session), drawn=1)
+    lost = session.query(Sample).one()
     assert client.get(f"/samples/{lost.id}").status_code == 404
     assert client.get("/samples/4711").status_code == 404
     assert client.get("/compare/4711").status_code == 404
@@ -125,7 +125,7 @@ def test_strangers_see_no_sample(stranger: TestClient) -> None:
 
 def test_texts_are_shown_not_run(client: TestClient, session: Session) -> None:
     sheet = sheet_of(session, finished_run(session))
-    prompt = sheets.prompts_of(session, sheets.suite(session, sheet))[0]
+    prompt = suites.prompts_of(session, sheets.suite(session, sheet))[0]
     prompt.text = '"><script>alert(1)</script>'
     session.flush()
     assert "<script>alert" not in client.get(f"/compare/{sheet.id}").text

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.captions.tables import Caption
 from app.errors import DiskFull
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
 from app.intake import ingest, uploads
 from app.people import Person
 from app.settings import Settings
@@ -75,7 +75,7 @@ def _suite(session: Session, run: Any) -> Any:
     session.add(Checkpoint(run_id=run.id, step=10, folder="checkpoints/step-000010", size_bytes=1))
     session.flush()
     version = session.get_one(DatasetVersion, run.version_id)
-    return sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
+    return suites.suite_for(session, version, Recipe.model_validate(run.recipe))
 
 
 def test_captions_and_decisions_go_on(full: Settings, client: TestClient, session: Session) -> None:

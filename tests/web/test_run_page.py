@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.database import utc_now
 from app.datasets.tables import DatasetVersion
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
 from app.settings import Settings
 from app.storage import Storage
 from app.training import run_events, runs
@@ -147,7 +147,7 @@ def test_an_end_that_is_sure_to_the_minute_has_no_range(client: TestClient, sess
 def test_a_run_that_is_being_discarded_expects_and_offers_nothing(client: TestClient, session: Session) -> None:
     run = training(session)
     version = session.get_one(DatasetVersion, run.version_id)
-    sheets.request_sheet(session, run, sheets.suite_for(session, version, Recipe.model_validate(run.recipe)))
+    sheets.request_sheet(session, run, suites.suite_for(session, version, Recipe.model_validate(run.recipe)))
     assert "Open in compare" in text_of(client, run)
     runs.stop(session, run, keep=False)
     words = text_of(client, run)
@@ -306,12 +306,12 @@ def test_a_resumed_run_says_where_it_went_on(client: TestClient, session: Sessio
 def test_samples_to_come_have_a_place_and_a_time(client: TestClient, session: Session) -> None:
     run = training(session)
     version = session.get_one(DatasetVersion, run.version_id)
-    suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
-    sheet = sheets.open_sheet(session, run, suite)
+    suite = suites.suite_for(session, version, Recipe.model_validate(run.recipe))
+    sheets.open_sheet(session, run, suite)
     base, saved = runs.checkpoints(session, run.id)
-    for prompt in sheets.preview_prompts(sheets.prompts_of(session, suite)):
+    for prompt in suites.preview_prompts(suites.prompts_of(session, suite)):
         cell = sheets.Cell(base.id, prompt.id, suite.seeds[0])
-        sheets.record(session, sheet, [sheets.DrawnCell(cell, "5e" * 32, 64, 64)])
+        sheets.record(session, [sheets.DrawnCell(cell, "5e" * 32, 64, 64)])
     strip = client.get(f"/runs/{run.id}").context["live"].strip
     every = run.recipe["checkpoint_every"]
     assert strip.steps == [0, saved.step, every, 2 * every]
@@ -357,9 +357,7 @@ def test_a_run_that_is_over_says_how_far_its_sheet_is_and_what_comes_next(client
     words = text_of(client, run)
     assert "Drawing its sheet failed" in words and "The disk is full." in words and "Draw the missing" in words
     assert 'data-drawing="0"' in client.get(f"/runs/{run.id}/live").text
-    sheets.record(
-        session, sheet, [sheets.DrawnCell(cell, "ab" * 32, 64, 64) for cell in sheets.missing(session, sheet)]
-    )
+    sheets.record(session, [sheets.DrawnCell(cell, "ab" * 32, 64, 64) for cell in sheets.missing(session, sheet)])
     words, page = text_of(client, run), client.get(f"/runs/{run.id}").text
     assert "Its sheet is drawn: " in words and "Compare its checkpoints" in words and "Plan the next run" in words
     assert f'href="/compare/{sheet.id}"' in page and f"/runs/new?version_id={run.version_id}" in page

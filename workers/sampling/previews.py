@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
 from app.evaluation.tables import Sheet, Suite
 from app.storage import Storage, atomic_file
 from app.training.recipe import Recipe
@@ -44,7 +44,7 @@ def write(session: Session, run: TrainingRun, out: Path) -> None:
     except Refused as refusal:
         log.warning("run %s draws no samples while it goes on: %s", run.id, refusal)
         return
-    prompts = sheets.preview_prompts(sheets.prompts_of(session, suite))
+    prompts = suites.preview_prompts(suites.prompts_of(session, suite))
     asked = [{"prompt_id": prompt.id, "text": prompt.text, "seed": suite.seeds[0]} for prompt in prompts]
     with atomic_file(out / FILE) as file:
         file.write(json.dumps(asked, ensure_ascii=False).encode())
@@ -69,7 +69,7 @@ def keep(session: Session, storage: Storage, run: TrainingRun, event: Mapping[st
         return 0
     suite = _suite(session, run)
     sheet = sheets.open_sheet(session, run, suite)
-    known = {prompt.id for prompt in sheets.prompts_of(session, suite)}
+    known = {prompt.id for prompt in suites.prompts_of(session, suite)}
     already_drawn = sheets.drawn(session, sheet)
     drawn: list[sheets.DrawnCell] = []
     for sample in samples["files"]:
@@ -85,7 +85,7 @@ def keep(session: Session, storage: Storage, run: TrainingRun, event: Mapping[st
             continue
         cell = sheets.Cell(checkpoint.id, sample["prompt_id"], sample["seed"])
         drawn.append(sheets.DrawnCell(cell, sha256, picture.width, picture.height))
-    sheets.record(session, sheet, drawn)
+    sheets.record(session, drawn)
     return len(drawn)
 
 
@@ -95,7 +95,7 @@ def _suite(session: Session, run: TrainingRun) -> Suite:
     if sheet is not None:
         return sheets.suite(session, sheet)
     version = session.get_one(DatasetVersion, run.version_id)
-    return sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
+    return suites.suite_for(session, version, Recipe.model_validate(run.recipe))
 
 
 def _told(session: Session, run_id: int, step: int) -> Mapping[str, Any] | None:

@@ -9,18 +9,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from itertools import groupby, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app import jobs
 from app.cycles import hard_stop
 from app.cycles.hard_stop import Allowance
 from app.errors import Refused
-from app.evaluation import sheets
+from app.evaluation import columns, sheets, suites
 from app.evaluation.tables import Suite
 from app.settings import PROJECT
 from app.training import runs
 from app.training.recipe import Recipe
+from app.training.tables import TrainingRun
 from workers.celery_app import Cancelled, Transient, Work, stopped_for_good
 from workers.errors import InputError
 from workers.families.fetch import kept_to
@@ -38,8 +41,10 @@ class _Portion:
     """Prompts that miss the same seeds of one checkpoint."""
 
     source: Source
+    run_id: int
     step: int
     checkpoint_id: int
+    made_with: dict[str, Any]
     prompts: list[tuple[int, str]]  # id and text
     seeds: tuple[int, ...]
 
@@ -98,23 +103,32 @@ def _missing(work: Work, sheet_id: int) -> tuple[list[_Portion], dict[str, Any],
     with work.transaction() as session:
         sheet = sheets.get(session, sheet_id)
         suite = session.get_one(Suite, sheet.suite_id)
-        run = runs.get(session, sheet.run_id)
-        recipe = Recipe.model_validate(run.recipe)
-        texts = {prompt.id: prompt.text for prompt in sheets.prompts_of(session, suite)}
-        checkpoints = {checkpoint.id: checkpoint for checkpoint in runs.checkpoints(session, run.id)}
+        run = runs.get(session, sheet.run_id) if sheet.run_id else None
+        drawn_with = columns.drawn_columns(session, sheet)
+        sources = {each.id: _source(work, each) for each in sheets.runs_of(session, sheet)}
+        texts = {prompt.id: prompt.text for prompt in suites.prompts_of(session, suite)}
+        checkpoints = {checkpoint.id: checkpoint for checkpoint in drawn_with}
         todo = sheets.missing(session, sheet)
         total = sheets.cell_count(session, sheet)
         jobs.beat(session, work.claim, total - len(todo), total, lease_s=work.lease_s)
         allowed = hard_stop.for_sheet(session, work.settings, run, jobs.get(session, work.claim.job_id))
-    source = partial(Source, recipe.family, _found(run.base), revision=kept_to(recipe, work.storage.run_folder(run.id)))
+    made_with = {name: version(name) for name in ("torch", "diffusers", "transformers")}
     portions = []
     for checkpoint_id, cells in groupby(todo, key=lambda cell: cell.checkpoint_id):
         checkpoint = checkpoints[checkpoint_id]
         folder = work.storage.root / checkpoint.folder if checkpoint.folder else None
         for seeds, prompts in groupby(_seeds_by_prompt(cells), key=lambda pair: pair[1]):
             named = [(prompt_id, texts[prompt_id]) for prompt_id, _ in prompts]
-            portions.append(_Portion(source(folder), checkpoint.step, checkpoint_id, named, seeds))
+            source, run_id = sources[checkpoint.run_id](folder), checkpoint.run_id
+            portions.append(_Portion(source, run_id, checkpoint.step, checkpoint_id, made_with, named, seeds))
     return portions, suite.sampling, allowed
+
+
+def _source(work: Work, run: TrainingRun) -> Callable[[Path | None], Source]:
+    """What draws with a run's base, given the folder of one of its checkpoints, or None for the base itself."""
+    recipe = Recipe.model_validate(run.recipe)
+    revision = kept_to(recipe, work.storage.run_folder(run.id))
+    return partial(Source, recipe.family, _found(run.base), revision=revision)
 
 
 def _seeds_by_prompt(cells: Iterable[sheets.Cell]) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -128,13 +142,15 @@ def _keep(work: Work, sheet_id: int, portion: _Portion, batch: Sequence[Drawn]) 
     for sample in batch:
         cell = sheets.Cell(portion.checkpoint_id, portion.prompts[sample.prompt_index][0], sample.seed)
         sha256 = work.storage.put("samples", png(sample.picture), ".png")
-        drawn.append(sheets.DrawnCell(cell, sha256, sample.picture.width, sample.picture.height))
+        size = (sample.picture.width, sample.picture.height)
+        drawn.append(sheets.DrawnCell(cell, sha256, *size, made_with=portion.made_with))
     with work.transaction() as session:
         sheet = sheets.get(session, sheet_id)
-        sheets.record(session, sheet, drawn)
+        sheets.record(session, drawn)
         total = sheets.cell_count(session, sheet)
         done = total - len(sheets.missing(session, sheet))
-        note = "base" if portion.step == 0 else f"step {portion.step:,}"
+        step = "base" if portion.step == 0 else f"step {portion.step:,}"
+        note = step if sheet.run_id else f"run {portion.run_id}, {step}"
         is_cancel_asked = jobs.beat(session, work.claim, done, total, note, work.lease_s)
     if is_cancel_asked:
         raise Cancelled

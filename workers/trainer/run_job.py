@@ -22,7 +22,7 @@ from app.datasets import verifying
 from app.datasets.freezing import MANIFEST
 from app.datasets.tables import DatasetVersion
 from app.errors import DiskFull, Refused, is_disk_full
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
 from app.host.devices import DeviceAllocation
 from app.storage import Storage, atomic_file
 from app.training import run_events, runs, silence, trainer_limits
@@ -286,7 +286,7 @@ def _settle(
             runs.end(session, run, outcome.state, outcome.reason, outcome.cause)
             if outcome.state in ("completed", "stopped") and any(c.folder for c in runs.checkpoints(session, run.id)):
                 version = session.get_one(DatasetVersion, run.version_id)
-                suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
+                suite = suites.suite_for(session, version, Recipe.model_validate(run.recipe))
                 asker = jobs.asker(session, work.claim.job_id)
                 sheets.request_sheet(session, run, suite, asker, within_run=True)
     forget_record(out)

@@ -27,12 +27,14 @@ router = APIRouter()
 
 @dataclass(frozen=True)
 class ListedSheet:
-    """One sheet of the list. `warning` is a tag about its run's checkpoints."""
+    """One sheet of the list. `run` and `version` are None where it compares several; `warning` is a tag about its run's
+    checkpoints."""
 
     sheet: Sheet
     suite: Suite
-    run: TrainingRun
-    version: VersionRow
+    title: str
+    run: TrainingRun | None
+    version: VersionRow | None
     job: Job | None
     drawn: int
     wanted: int
@@ -52,8 +54,9 @@ class SheetView:
 
     sheet: Sheet
     suite: Suite
-    run: TrainingRun
-    version: VersionRow
+    title: str
+    run: TrainingRun | None  # None where several are compared
+    version: VersionRow | None
     page: Comparison
     job: Job | None
     is_live: bool
@@ -66,7 +69,7 @@ class SheetView:
 @router.get("/compare")
 def index(session: Read, page: Page) -> HTMLResponse:
     """All sheets."""
-    return page("compare/index.html", SheetsView([_listed(session, *row) for row in sheets.recent(session)]))
+    return page("compare/index.html", SheetsView([_listed(session, sheet) for sheet in sheets.recent(session)]))
 
 
 @router.get("/compare/{sheet_id}")
@@ -87,41 +90,57 @@ def draw(sheet_id: int, session: Write, files: Files, me: Spender) -> RedirectRe
     """Draw what is missing."""
     files.refuse_below_reserve()
     sheet = sheets.get(session, sheet_id)
-    sheets.request_sheet(session, runs.get(session, sheet.run_id), sheets.suite(session, sheet), me)
+    if sheet.run_id is None:
+        sheets.request_drawing(session, sheet, me)
+    else:
+        sheets.request_sheet(session, runs.get(session, sheet.run_id), sheets.suite(session, sheet), me)
     return RedirectResponse(f"/compare/{sheet_id}", 303)
 
 
 def _view(session: Session, files: Storage, sheet_id: int, category: str | None) -> SheetView:
     sheet = sheets.get(session, sheet_id)
-    run = runs.get(session, sheet.run_id)
+    run = runs.get(session, sheet.run_id) if sheet.run_id else None
     page = comparison.compare(session, sheet, category or None)
     job = jobs.get(session, sheet.job_id) if sheet.job_id else None
     return SheetView(
         sheet=sheet,
         suite=sheets.suite(session, sheet),
+        title=title_of(sheet),
         run=run,
-        version=reading.get(session, run.version_id),
+        version=reading.get(session, run.version_id) if run else None,
         page=page,
         job=job,
         is_live=job is not None and not job.is_over and page.drawn < page.wanted,
         wait="" if page.seconds_left is None else comparison.words_for(page.seconds_left),
-        left_out=len(validations.sound_checkpoints(session, run)) - len(page.columns),
-        notice=learning.notice(
-            page.insight, models.written_from(files.run_folder(run.id)), models.newest_job(session, run.id)
-        ),
-        ranking=learning.ranking(page.ranking),
+        left_out=len(validations.sound_checkpoints(session, run)) - len(page.columns) if run else 0,
+        notice=_notice(session, files, run, page),
+        ranking=learning.ranking(page.ranking) if page.ranking else "",
     )
 
 
-def _listed(session: Session, sheet: Sheet, drawn: int) -> ListedSheet:
-    run = runs.get(session, sheet.run_id)
+def title_of(sheet: Sheet) -> str:
+    """What a sheet is called: by its run, or as somebody named it."""
+    return f"Run {sheet.run_id}" if sheet.run_id else sheet.name or f"Comparison {sheet.id}"
+
+
+def _notice(session: Session, files: Storage, run: TrainingRun | None, page: Comparison) -> Notice | None:
+    if run is None or page.insight is None:
+        return None
+    written = models.written_from(files.run_folder(run.id))
+    return learning.notice(page.insight, written, models.newest_job(session, run.id))
+
+
+def _listed(session: Session, sheet: Sheet) -> ListedSheet:
+    run = runs.get(session, sheet.run_id) if sheet.run_id else None
+    wanted = sheets.cell_count(session, sheet)
     return ListedSheet(
         sheet=sheet,
         suite=sheets.suite(session, sheet),
+        title=title_of(sheet),
         run=run,
-        version=reading.get(session, run.version_id),
+        version=reading.get(session, run.version_id) if run else None,
         job=jobs.get(session, sheet.job_id) if sheet.job_id else None,
-        drawn=drawn,
-        wanted=sheets.cell_count(session, sheet),
-        warning=learning.tag(validations.insight(session, run)),
+        drawn=wanted - len(sheets.missing(session, sheet)),
+        wanted=wanted,
+        warning=learning.tag(validations.insight(session, run)) if run else None,
     )

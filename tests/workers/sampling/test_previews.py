@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.datasets.tables import DatasetVersion, Member
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
 from app.evaluation.tables import Sample, Sheet
 from app.storage import Storage
 from app.training import run_events, runs
@@ -71,8 +71,8 @@ def test_a_prompt_of_each_category_is_asked_for_with_the_first_seed(
 ) -> None:
     wanted = asked(session, run, out)
     version = session.get_one(DatasetVersion, run.version_id)
-    suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
-    prompts = {prompt.id: prompt for prompt in sheets.prompts_of(session, suite)}
+    suite = suites.suite_for(session, version, Recipe.model_validate(run.recipe))
+    prompts = {prompt.id: prompt for prompt in suites.prompts_of(session, suite)}
     assert [prompts[one["prompt_id"]].category for one in wanted] == ["Kettles", "Shoes", "Vases"]
     assert {one["seed"] for one in wanted} == {suite.seeds[0]}
     assert asked(session, run, out) == wanted
@@ -122,7 +122,7 @@ def test_the_sheet_draws_only_what_is_missing(session: Session, storage: Storage
     told(session, storage, run, out, draw(out, 0, wanted, 1), saved(10, 2), draw(out, 10, wanted, 3))
     runs.end(session, run, "completed", "All steps are done.")
     version = session.get_one(DatasetVersion, run.version_id)
-    suite = sheets.suite_for(session, version, Recipe.model_validate(run.recipe))
+    suite = suites.suite_for(session, version, Recipe.model_validate(run.recipe))
     sheet = sheets.request_sheet(session, run, suite)
     assert session.scalars(select(Sheet)).all() == [sheet]
     assert sheet.job_id is not None

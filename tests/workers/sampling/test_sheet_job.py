@@ -18,7 +18,8 @@ from app import jobs
 from app.cycles import clock, ledger
 from app.database import transaction
 from app.datasets.tables import DatasetVersion
-from app.evaluation import comparison, sheets
+from app.evaluation import comparison, sheets, suites
+from app.evaluation.tables import Sample
 from app.settings import Settings
 from app.storage import Storage
 from app.training import progress, runs
@@ -93,7 +94,7 @@ def test_every_checkpoint_draws_every_prompt_with_every_seed(engine: Engine, set
 def test_pictures_lie_in_the_files_as_png(engine: Engine, settings: Settings, sheet_id: int) -> None:
     draw(engine, settings, sheet_id, Brush())
     with transaction(engine) as session:
-        sample = session.query(sheets.Sample).filter_by(sheet_id=sheet_id).first()
+        sample = session.query(Sample).first()
     assert sample is not None
     with Image.open(Storage(settings.data_dir).path("samples", sample.sha256, ".png")) as picture:
         assert (picture.format, picture.size) == ("PNG", (64, 64))
@@ -132,7 +133,7 @@ def test_a_sheet_that_follows_its_run_ends_with_the_runs_limit(
     with transaction(engine) as session:
         run = finished_run(session)
         run.max_seconds, run.actual_s = 3600.0, spent_s
-        suite = sheets.suite_for(
+        suite = suites.suite_for(
             session, session.get_one(DatasetVersion, run.version_id), Recipe.model_validate(run.recipe)
         )
         sheet_id = sheets.request_sheet(session, run, suite, within_run=within_run).id

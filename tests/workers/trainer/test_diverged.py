@@ -14,7 +14,7 @@ from app import jobs
 from app.database import transaction
 from app.datasets.manifest import content_hash, read_manifest
 from app.errors import Conflict
-from app.evaluation import sheets
+from app.evaluation import columns, sheets
 from app.jobs import Job
 from app.settings import Settings
 from app.storage import Storage
@@ -69,7 +69,7 @@ def test_a_run_that_explodes_is_red_and_its_good_checkpoints_are_usable(
     with transaction(engine) as session:
         sheet = sheets.latest_of(session, run_id)
         assert sheet is not None
-        assert [checkpoint.step for checkpoint in sheets.columns(session, run_id)] == good
+        assert [checkpoint.step for checkpoint in columns.run_columns(session, run_id)] == good
         # And its model may be written from an earlier one.
         earlier = good[-2] or good[-1]
         export = models.request_model(session, runs.get(session, run_id), earlier)

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.evaluation import comparison, sheets
+from app.evaluation import comparison, sheets, suites
 from app.evaluation.tables import Prompt, Sheet
 from app.jobs import Job
 from app.training import runs
@@ -59,7 +59,7 @@ def strip(session: Session, run: TrainingRun, forecast: Forecast | None) -> Stri
     if sheet is None:
         return None
     suite = sheets.suite(session, sheet)
-    prompts = sheets.preview_prompts(sheets.prompts_of(session, suite))
+    prompts = suites.preview_prompts(suites.prompts_of(session, suite))
     if run.ended_at is None:
         return _live(session, run, sheet, prompts, suite.seeds[0], forecast)
     page = comparison.compare(session, sheet)
