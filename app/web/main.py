@@ -65,6 +65,7 @@ from app.web.routes import (
     runs,
     samples,
     sign_in,
+    suites,
     tiles,
     uploads,
     views,
@@ -119,6 +120,7 @@ ROUTERS: Final = (
     launch.router,
     runs.router,
     compare.router,
+    suites.router,
     samples.router,
 )
 
