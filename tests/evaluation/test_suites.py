@@ -157,6 +157,7 @@ def test_photos_beside_prompts_show_what_they_ask_for_and_are_never_trained_on(s
             PromptText("A red kettle on white.", "A", {"object": "kettle", "colour": "red", "background": "white"}),
             PromptText("A blue kettle.", "A", {"object": "kettle", "colour": "blue"}),
             PromptText("Two red kettles.", "D", {"object": "kettle", "colour": "red", "count": 2}),
+            PromptText("A red kettle that reads “TEA”.", "G", {"object": "kettle", "colour": "red", "text": "TEA"}),
         ],
         (1, 2, 3, 4), SAMPLING, pile.id,
     )  # fmt: skip
