@@ -86,8 +86,9 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
 - **Validation**: the held-out photos asked about under noise that never changes. **Verdict**: what a run's validations
   prove beyond noise: best, overfitting, worse. **Patience**: so many of them without a better one end the run.
   **Diverged**: of a run whose loss has exploded.
-- **Suite**: fixed prompts and seeds. Its **tier** is how much of it is drawn: preview, quick, full, hold-out; its
-  **atoms** what a prompt claims. **Sheet**: a suite drawn by its **columns**: the checkpoints of a run, or any that
+- **Suite**: fixed prompts and seeds; the **product suite** is filled with a catalog's **products**, what its photos
+  show. Its **tier** is how much of it is drawn: preview, quick, full, hold-out, which is hidden until an **opening**;
+  its **atoms** what a prompt claims. **Sheet**: a suite drawn by its **columns**: the checkpoints of a run, or any that
   people put side by side, real photos too. **Sample**: one drawn picture. **Preview**: a sample that a run draws at
   each checkpoint while it goes on. **Comparison**: the page with columns and prompt + seed as rows.
 - **Profile**: what a marketplace asks of a picture, as limits of **rules**; what was measured of a sample is held

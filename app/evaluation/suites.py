@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import func, select
@@ -18,8 +17,8 @@ from app.catalog.tables import Catalog, Image
 from app.datasets.tables import DatasetVersion, Member
 from app.errors import NotFound, Refused
 from app.evaluation import tiers
+from app.evaluation.prompt_texts import PromptText as PromptText
 from app.evaluation.tables import Prompt, Suite
-from app.evaluation.tiers import Tier
 from app.people import Person
 from app.training.recipe import Recipe
 
@@ -29,21 +28,6 @@ PREVIEWS: Final = 3
 """Prompts drawn by each checkpoint while its run goes on, with the first seed."""
 NO_CATEGORY: Final = "No category"
 _LOCK: Final = 0x5517E  # of pg_advisory_xact_lock: new versions of suites
-
-
-@dataclass(frozen=True)
-class PromptText:
-    """A prompt to be: its text, the category it is filed under, and the claims it makes (`atoms`).
-
-    `tier`, `weight` and `is_seen` as in `Prompt`.
-    """
-
-    text: str
-    category: str
-    atoms: dict[str, Any] = field(default_factory=dict)
-    tier: Tier = "full"
-    weight: float = 1.0
-    is_seen: bool | None = None
 
 
 def choose_prompts(session: Session, version: DatasetVersion, count: int = PROMPT_COUNT) -> list[PromptText]:
@@ -85,7 +69,7 @@ def suite_for(session: Session, version: DatasetVersion, recipe: Recipe, extra: 
     session.execute(select(DatasetVersion.id).where(DatasetVersion.id == version.id).with_for_update())
     catalog = session.get_one(Catalog, version.catalog_id)
     name = f"{catalog.name}, version {version.number}"
-    latest = session.scalars(select(Suite).where(Suite.name == name).order_by(Suite.version.desc())).first()
+    latest = newest(session, name)
     if latest is not None and not extra:
         wanted = [text_of(prompt) for prompt in prompts_of(session, latest)]
     else:
@@ -121,10 +105,10 @@ def keep(
     same = session.scalars(select(Suite).where(Suite.content_hash == content_hash)).first()
     if same is not None:
         return same
-    newest = session.scalar(select(func.max(Suite.version)).where(Suite.name == name))
+    last = session.scalar(select(func.max(Suite.version)).where(Suite.name == name))
     suite = Suite(
         name=name,
-        version=(newest or 0) + 1,
+        version=(last or 0) + 1,
         content_hash=content_hash,
         seeds=list(seeds),
         sampling=sampling,
@@ -150,6 +134,16 @@ def get(session: Session, suite_id: int) -> Suite:
     if suite is None:
         raise NotFound(f"There is no suite {suite_id}.")
     return suite
+
+
+def newest(session: Session, name: str) -> Suite | None:
+    """The newest version of the suite of this name."""
+    return session.scalars(select(Suite).where(Suite.name == name).order_by(Suite.version.desc())).first()
+
+
+def versions_of(session: Session, name: str) -> Sequence[Suite]:
+    """All versions of the suite of this name, the newest first."""
+    return session.scalars(select(Suite).where(Suite.name == name).order_by(Suite.version.desc())).all()
 
 
 def text_of(prompt: Prompt) -> PromptText:

@@ -21,7 +21,7 @@ _READ: Final[dict[Role, tuple[str, ...]]] = {
         "/images/{image_id}/mend", "/catalogs/{catalog_id}/replace", "/catalogs/{catalog_id}/template",
         "/catalogs/{catalog_id}/words",
     ),
-    "lead": ("/catalogs/{catalog_id}/freeze", "/runs/new"),
+    "lead": ("/catalogs/{catalog_id}/freeze", "/runs/new", "/suites/new", "/suites/{suite_id}/edit"),
     "owner": (
         "/audit", "/audit.csv", "/storage", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal",
         "/images/{image_id}/removal",
@@ -54,6 +54,7 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/intakes/{intake_id}/repetitions", "/uploads", "/uploads/{upload}/files", "/uploads/{upload}/pieces",
         "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/preflights", "/runs", "/runs/new",
         "/runs/{run_id}/extension", "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
+        "/suites", "/suites/imports", "/suites/{suite_id}", "/suites/{suite_id}/hold-out",
     ),
     "owner": (
         "/cycles", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal", "/images/{image_id}/removal",

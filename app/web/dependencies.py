@@ -22,7 +22,7 @@ from app.people import Person
 from app.settings import Settings
 from app.storage import Storage
 from app.web.pages import Renderer
-from app.web.security import SAFE_METHODS
+from app.web.security import FORM_FIELDS, SAFE_METHODS
 
 _Result = TypeVar("_Result")
 
@@ -147,7 +147,7 @@ Page = Annotated[Renderer, Depends(renderer)]
 
 async def sent(request: Request) -> FormData:
     """The fields of the form that was sent."""
-    return await request.form()
+    return await request.form(max_fields=FORM_FIELDS)
 
 
 Sent = Annotated[FormData, Depends(sent)]

@@ -68,6 +68,7 @@ from app.web.routes import (
     runs,
     samples,
     sign_in,
+    suites,
     tiles,
     uploads,
     views,
@@ -125,6 +126,7 @@ ROUTERS: Final = (
     launch.router,
     runs.router,
     compare.router,
+    suites.router,
     samples.router,
 )
 

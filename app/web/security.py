@@ -74,6 +74,10 @@ def check_origin(request: Request, settings: Settings) -> None:
         raise NotAllowed("This request did not come from a page of Packshot, so nothing was done.")
 
 
+FORM_FIELDS: Final = 20_000
+"""Of one form: an editor of many prompts has several for each. How long a body may be is limited elsewhere."""
+
+
 async def check_token(request: Request) -> None:
     """Dependency of the whole app. Raises NotAllowed when a signed-in change lacks its page's token.
 
@@ -86,7 +90,7 @@ async def check_token(request: Request) -> None:
     if given is None and request.headers.get("content-type", "").startswith(
         ("application/x-www-form-urlencoded", "multipart/form-data")
     ):
-        field = (await request.form()).get("csrf")
+        field = (await request.form(max_fields=FORM_FIELDS)).get("csrf")
         given = field if isinstance(field, str) else None
     if given is None or not hmac.compare_digest(given.encode(), csrf_token(request.state.token).encode()):
         raise NotAllowed("This page is from an earlier sign-in, so nothing was done. Reload it and try again.")

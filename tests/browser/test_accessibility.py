@@ -24,7 +24,9 @@ from app.cycles import clock
 from app.database import transaction
 from app.desk import holding, judging, notes, queues
 from app.desk.comparison_tables import CaptionerComparison
-from app.evaluation import sheets
+from app.evaluation import sheets, suites
+from app.evaluation.columns import ColumnWish
+from app.evaluation.tables import Suite
 from app.jobs import Job
 from app.people import Person
 from app.removal import photos as removal
@@ -39,6 +41,7 @@ from tests.browser.test_map import draw_map
 from tests.browser.test_viewer import paint
 from tests.desk.test_judging import LONG, SHORT, compared
 from tests.evaluation.cast import finished_run, sheet_of
+from tests.evaluation.test_suites import small
 from tests.training.cast import training
 
 pytestmark = pytest.mark.browser
@@ -57,7 +60,7 @@ NOT_PAGES = {
     "/exports/{export_id}", "/exports/{export_id}/archive.tar",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
     "/compare/{sheet_id}/rows", "/samples/{sample_id}", "/catalogs/{catalog_id}/refused.csv",
-    "/refused/{file_id}/thumb", "/audit.csv",
+    "/refused/{file_id}/thumb", "/audit.csv", "/suites/{suite_id}/suite.jsonl",
     "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv",
 }  # fmt: skip
 PAGES = {route.path for router in ROUTERS for route in router.routes if "GET" in route.methods} - NOT_PAGES  # type: ignore[attr-defined]
@@ -75,6 +78,16 @@ RUN = """async (isAll) => {
     return violations.map(({ id, nodes }) =>
         ({ id, nodes: nodes.map((node) => `${node.target.join(" ")}: ${node.failureSummary.replace(/\\s+/g, " ")}`) }));
 }"""
+
+
+def changed_suite(session: Session, me: Person) -> Suite:
+    """The second version of a suite, from which a sheet is drawn."""
+    suite = small(session, me)
+    sampling = {**suite.sampling, "steps": 9}
+    prompts = [suites.text_of(prompt) for prompt in suites.prompts_of(session, suite)][1:]
+    later = suites.keep(session, suite.name, prompts, suite.seeds, sampling, person=me)
+    sheets.make(session, later, [ColumnWish(None)], me, "For the decision")
+    return later
 
 
 WITHOUT_SIGN_IN = ("/sign-in", "/links/{token}")
@@ -121,6 +134,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     row = sheets.missing(session, sheet)[0]
     gone = site.photo(session, pile, "red", "Taken down")
     removal.remove(session, Storage(Path("unused")), gone.id, me, "The model asked for it.")
+    suite = changed_suite(session, me)
     link = people.make_link(session, mei)
     draw_map(session, pile, [photo.id for photo in photos])
     empty = cast.catalog(session, "Empty")
@@ -195,6 +209,9 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/datasets/{version_id}/changes": [f"/datasets/{done.version_id}/changes?since={running.version_id}"],
         "/runs": ["/runs"], "/runs/new": ["/runs/new"], "/runs/{run_id}": [f"/runs/{running.id}", f"/runs/{done.id}"],
         "/compare": ["/compare"],
+        "/suites": ["/suites", f"/suites?catalog_id={empty.id}"], "/suites/{suite_id}": [f"/suites/{suite.id}"],
+        "/suites/{suite_id}/edit": [f"/suites/{suite.id}/edit"],
+        "/suites/new": ["/suites/new", f"/suites/new?catalog_id={pile.id}"],
         "/compare/{sheet_id}": [f"{compare}#row={row.prompt_id}.{row.seed}&a=0&b=100", compare],
         "/sign-in": ["/sign-in"], "/links/{token}": [f"/links/{link}"],
     }  # fmt: skip

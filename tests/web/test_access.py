@@ -340,6 +340,10 @@ TOLD_BY: dict[str, str] = {
     "POST /views/{view_id}": "changed",
     "POST /views/{view_id}/deletion": "changed",
     "POST /undo": "changed",
+    "POST /suites": "changed",  # the row has its person
+    "POST /suites/imports": "changed",
+    "POST /suites/{suite_id}": "changed",
+    "POST /suites/{suite_id}/hold-out": "changed",  # the row has its person
     "POST /images/{image_id}/captions": "changed",
     "POST /images/{image_id}/captions/{caption_id}/restoration": "changed",
     "POST /images/{image_id}/mends": "job_asked",  # the row has its person
