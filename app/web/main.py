@@ -43,6 +43,7 @@ from app.web.routes import (
     duplicates,
     exports,
     filling,
+    guests,
     health,
     home,
     images,
@@ -68,6 +69,7 @@ from app.web.routes import (
     tiles,
     uploads,
     views,
+    votes,
 )
 from app.web.views import own_keys as own_keys_view
 from app.web.views.own_keys import KeyRow
@@ -120,6 +122,8 @@ ROUTERS: Final = (
     runs.router,
     compare.router,
     samples.router,
+    votes.router,
+    guests.router,
 )
 
 
