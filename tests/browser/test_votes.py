@@ -100,6 +100,8 @@ def test_a_guest_votes_on_a_phone(site: Site, chromium: Browser, sheet: Sheet) -
     page.get_by_label("Your name").fill("Mei")
     page.get_by_role("button", name="Begin").click()
     targets = page.locator("[data-vote] button")
+    expect(targets).to_have_count(4)
+    page.wait_for_load_state()
     assert all(
         box["height"] >= 60 and box["y"] + box["height"] <= 844
         for box in (t.bounding_box() for t in targets.all())
