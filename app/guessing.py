@@ -30,6 +30,7 @@ BROWSER_KNOWN_FOR: Final = timedelta(days=365)
 
 # One try after the other writes itself down: milliseconds each.
 _TRIES_LOCK: Final = 0x7061636C
+_LINKS_FROM: Final = "links from "
 
 
 class SignInAttempt(Base):
@@ -127,6 +128,21 @@ def know_browser(session: Session, person: Person, before: str | None) -> str:
     seen = insert(KnownBrowser).values(token_hash=hash_of(token), person_id=person.id, used_at=now)
     session.execute(seen.on_conflict_do_update(index_elements=["token_hash", "person_id"], set_={"used_at": now}))
     return token
+
+
+def note_wrong_link(session: Session, address: str) -> None:
+    """Somebody without an account came with a link that is none. Counted apart from passwords: a mistyped link keeps
+    nobody of the same network from signing in."""
+    session.execute(delete(SignInAttempt).where(SignInAttempt.at < utc_now() - timedelta(days=1)))
+    session.add(SignInAttempt(email="", address=_LINKS_FROM + _network(address), at=utc_now()))
+    session.flush()
+
+
+def guessed_links(session: Session, address: str) -> int:
+    """How many wrong links came from this address in the time for which guesses count."""
+    since = utc_now() - GUESSES_COUNT_FOR
+    wrong = (SignInAttempt.address == _LINKS_FROM + _network(address), SignInAttempt.at > since)
+    return session.scalar(select(func.count()).select_from(SignInAttempt).where(*wrong)) or 0
 
 
 def _known(session: Session, person: Person | None, browser: str | None) -> str | None:

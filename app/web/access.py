@@ -19,9 +19,13 @@ from app.web.security import SAFE_METHODS
 _READ: Final[dict[Role, tuple[str, ...]]] = {
     "annotator": (
         "/images/{image_id}/mend", "/catalogs/{catalog_id}/replace", "/catalogs/{catalog_id}/template",
-        "/catalogs/{catalog_id}/words",
+        "/catalogs/{catalog_id}/words", "/compare/{sheet_id}/vote", "/compare/{sheet_id}/usable",
+        "/compare/{sheet_id}/pictures/{name}",
     ),
-    "lead": ("/catalogs/{catalog_id}/freeze", "/runs/new", "/suites/new", "/suites/{suite_id}/edit"),
+    "lead": (
+        "/catalogs/{catalog_id}/freeze", "/compare/{sheet_id}/links", "/runs/new", "/suites/new",
+        "/suites/{suite_id}/edit",
+    ),
     "owner": (
         "/audit", "/audit.csv", "/storage", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal",
         "/images/{image_id}/removal",
@@ -35,6 +39,9 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/browsers/{key}/exit", "/password", "/sign-in", "/sign-out", "/sign-out/everywhere", "/links/{token}",
         "/people/{person_id}/links", "/catalogs/{catalog_id}/views", "/views/{view_id}", "/views/{view_id}/deletion",
         "/images/{image_id}/contradictions", "/captions/tokens", "/keys", "/keys/defaults",
+        # Guests of a link; who is signed in is not kept from what a stranger may do.
+        "/votes/{token}", "/votes/{token}/votes", "/votes/{token}/votes/undo", "/votes/{token}/usable",
+        "/votes/{token}/usable/undo", "/votes/{token}/failures",
     ),
     # What the team's work rests on, or what takes a machine's time or money.
     "lead": (
@@ -52,7 +59,8 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/datasets/{version_id}/verification", "/datasets/{version_id}/exports", "/exports/{export_id}/retry",
         "/exports/{export_id}/removal", "/images/{image_id}/recaption", "/intakes",
         "/intakes/{intake_id}/repetitions", "/uploads", "/uploads/{upload}/files", "/uploads/{upload}/pieces",
-        "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/preflights", "/runs", "/runs/new",
+        "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/compare/{sheet_id}/links",
+        "/compare/{sheet_id}/links/{link_id}/revocation", "/preflights", "/runs", "/runs/new",
         "/runs/{run_id}/extension", "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
         "/suites", "/suites/imports", "/suites/{suite_id}", "/suites/{suite_id}/hold-out",
     ),

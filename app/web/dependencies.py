@@ -84,7 +84,8 @@ UNTOLD: Final = frozenset({"/desk/holds", "/uploads/{upload}/pieces"})
 
 def _tell(request: Request, session: Session) -> None:
     person, path = request.state.person, str(request.scope["route"].path)
-    if person is None or request.method in SAFE_METHODS or path in UNTOLD:
+    # What is said by a link has its guest, and the link's token is in the address.
+    if person is None or request.method in SAFE_METHODS or path in UNTOLD or path.startswith("/votes/{token}"):
         return
     numbers = {name.removesuffix("_id"): str(value)[:80] for name, value in request.path_params.items()}
     audit.record(session, "changed", person.id, None, route=f"{request.method} {path}", **numbers)

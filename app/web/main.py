@@ -46,6 +46,7 @@ from app.web.routes import (
     duplicates,
     exports,
     filling,
+    guests,
     health,
     home,
     images,
@@ -72,6 +73,7 @@ from app.web.routes import (
     tiles,
     uploads,
     views,
+    votes,
 )
 from app.web.views import own_keys as own_keys_view
 from app.web.views.own_keys import KeyRow
@@ -128,6 +130,8 @@ ROUTERS: Final = (
     compare.router,
     suites.router,
     samples.router,
+    votes.router,
+    guests.router,
 )
 
 

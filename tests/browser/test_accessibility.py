@@ -24,7 +24,7 @@ from app.cycles import clock
 from app.database import transaction
 from app.desk import holding, judging, notes, queues
 from app.desk.comparison_tables import CaptionerComparison
-from app.evaluation import sheets, suites
+from app.evaluation import links, sheets, suites
 from app.evaluation.columns import ColumnWish
 from app.evaluation.tables import Suite
 from app.jobs import Job
@@ -59,7 +59,8 @@ NOT_PAGES = {
     "/datasets/{version_id}/manifest.jsonl", "/datasets/{version_id}/exports",
     "/exports/{export_id}", "/exports/{export_id}/archive.tar",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
-    "/compare/{sheet_id}/rows", "/samples/{sample_id}", "/catalogs/{catalog_id}/refused.csv",
+    "/compare/{sheet_id}/rows", "/samples/{sample_id}", "/compare/{sheet_id}/pictures/{name}",
+    "/votes/{token}/pictures/{name}", "/catalogs/{catalog_id}/refused.csv",
     "/refused/{file_id}/thumb", "/audit.csv", "/suites/{suite_id}/suite.jsonl",
     "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv",
 }  # fmt: skip
@@ -90,7 +91,7 @@ def changed_suite(session: Session, me: Person) -> Suite:
     return later
 
 
-WITHOUT_SIGN_IN = ("/sign-in", "/links/{token}")
+WITHOUT_SIGN_IN = ("/sign-in", "/links/{token}", "/votes/{token}", "/votes/{token}/usable")
 
 
 def comparisons(session: Session, me: Person, pile: Catalog) -> list[CaptionerComparison]:
@@ -132,6 +133,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     sheet = sheet_of(session, done)
     paint(session, site, sheet, 7)
     row = sheets.missing(session, sheet)[0]
+    voted = sheet_of(session, finished_run(session), 36)
+    _, vote_token = links.make(session, me, voted, "vote", 3)
     gone = site.photo(session, pile, "red", "Taken down")
     removal.remove(session, Storage(Path("unused")), gone.id, me, "The model asked for it.")
     suite = changed_suite(session, me)
@@ -213,6 +216,10 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/suites/{suite_id}/edit": [f"/suites/{suite.id}/edit"],
         "/suites/new": ["/suites/new", f"/suites/new?catalog_id={pile.id}"],
         "/compare/{sheet_id}": [f"{compare}#row={row.prompt_id}.{row.seed}&a=0&b=100", compare],
+        "/compare/{sheet_id}/vote": [f"/compare/{voted.id}/vote", f"/compare/{sheet.id}/vote"],
+        "/compare/{sheet_id}/usable": [f"/compare/{voted.id}/usable"],
+        "/compare/{sheet_id}/links": [f"/compare/{voted.id}/links", f"{compare}/links"],
+        "/votes/{token}": [f"/votes/{vote_token}"], "/votes/{token}/usable": [f"/votes/{vote_token}/usable"],
         "/sign-in": ["/sign-in"], "/links/{token}": [f"/links/{link}"],
     }  # fmt: skip
 

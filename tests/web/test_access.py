@@ -306,6 +306,14 @@ TOLD_BY: dict[str, str] = {
     "POST /comparisons/{comparison_id}/votes": "changed",
     "POST /comparisons/{comparison_id}/votes/undo": "changed",
     "POST /comparisons/{comparison_id}/adoption": "captioner_adopted",
+    "POST /compare/{sheet_id}/votes": "changed",  # each has its voter
+    "POST /compare/{sheet_id}/votes/undo": "changed",
+    "POST /compare/{sheet_id}/usable": "changed",
+    "POST /compare/{sheet_id}/usable/undo": "changed",
+    "POST /compare/{sheet_id}/failures": "changed",
+    "POST /compare/{sheet_id}/links": "changed",  # the row has who made it
+    "POST /compare/{sheet_id}/links/{link_id}/revocation": "changed",
+    **dict.fromkeys([route for route in ROUTES if route.startswith("POST /votes/")], ""),  # guests: each row has one
     "POST /images/{image_id}/notes": "changed",  # each has its author
     "POST /notes/{note_id}/answers": "changed",
     "POST /notes/{note_id}/closing": "changed",  # and who closed it

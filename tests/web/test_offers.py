@@ -52,6 +52,7 @@ ELSEWHERE = {
     "POST /comparisons/{comparison_id}/votes/undo", "POST /comparisons/{comparison_id}/adoption",
     "POST /captions/tokens", "POST /keys",
     "POST /storage/cache/removal", "POST /storage/exports/removal",
+    *(route for route in ROUTES if route.startswith("POST /votes/")),  # of guests
 }  # fmt: skip
 PARTS = "/patterns"  # each part in each state, of nothing that there is
 

@@ -17,7 +17,7 @@ let isSending = false;
 let timer = 0;
 
 const WORDS = { kept: "keep", needs_work: "needs work", suggested: "accept the suggestion" };
-const said = (verdict) => WORDS[verdict] ?? verdict.replace("rejected", "reject");
+const said = ({ words, fields: { verdict } }) => words ?? WORDS[verdict] ?? verdict.replace("rejected", "reject");
 
 // Entries in the order in which they were made.
 function read() {
@@ -51,7 +51,7 @@ export const isWaiting = () => waiting().length > 0;
 
 /**
  * Send a decision. Its answer, or null when it waits for the network; a Refusal is thrown as ever.
- * entry: { address, fields: { verdict, expected_id, … }, name, photo, href, mark }
+ * entry: { address, fields: { verdict, expected_id, … }, name, photo, href, mark }; where it is no verdict, `words` say what it is
  */
 export async function deliver(entry) {
   const isBehind = isWaiting();
@@ -170,9 +170,9 @@ function draw() {
   if (!bar) return;
   const list = waiting();
   const lines = read().filter((entry) => entry.refusal).map((entry) =>
-    line([link(entry), `: ${said(entry.fields.verdict)} was not done. ${entry.refusal}`], button("Seen", () => forget(entry.id))));
+    line([link(entry), `: ${said(entry)} was not done. ${entry.refusal}`], button("Seen", () => forget(entry.id))));
   if (list.length) {
-    const names = list.flatMap((entry, place) => [place ? ", " : "", link(entry), ` (${said(entry.fields.verdict)})`]);
+    const names = list.flatMap((entry, place) => [place ? ", " : "", link(entry), ` (${said(entry)})`]);
     const where = unkept.size ? "Leave this page open: this browser keeps nothing itself." : "Kept in this browser until Packshot answers.";
     const count = list.length === 1 ? "1 decision is not sent yet: " : `${list.length} decisions are not sent yet: `;
     lines.unshift(line([count, ...names, `. ${where}`], button("Send now", flush)));
