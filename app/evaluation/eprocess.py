@@ -1,8 +1,8 @@
 """Evidence that may be looked at after every vote: an e-process of wins against losses, and bounds that always hold.
 
-A mixture over all rates of winning: E = 2^n B(w + a, n - w + a) / B(a, a) with a = 5. If both were equally good, E would
-pass 20 at any time with a chance of at most 1 in 20 (Ville 1939; Ramdas et al. 2023, "Game-theoretic statistics and safe
-anytime-valid inference"). The bounds are the rates at which the same mixture is not refuted. Pure.
+A mixture over all rates of winning: E = 2^n B(w + a, n - w + a) / B(a, a) with a = 5. Of two that are equally good, E
+passes 20 at any time with a chance of at most 1 in 20 (Ville 1939; Ramdas et al. 2023, "Game-theoretic statistics and
+safe anytime-valid inference"). The bounds are the rates at which the same mixture is not refuted. Pure.
 """
 
 from __future__ import annotations

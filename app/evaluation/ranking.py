@@ -132,7 +132,7 @@ def next_pair(
     own = [(place, ballot) for place, ballot in enumerate(ballots) if ballot.voter == voter]
     if len(own) >= REPEATS_AFTER and rng.random() < REPEAT_SHARE:
         seen = Counter(_shown(ballot) for _, ballot in own)
-        once = [(place, ballot) for place, ballot in own[:-REPEATS_AFTER // 2] if seen[_shown(ballot)] == 1]
+        once = [(place, ballot) for place, ballot in own[: -REPEATS_AFTER // 2] if seen[_shown(ballot)] == 1]
         if once:
             place, ballot = once[int(rng.integers(len(once)))]
             return ballot.prompt, ballot.seed, ballot.right, ballot.left, place
@@ -213,7 +213,7 @@ def _wins(ballots: Sequence[Ballot], ids: Sequence[int]) -> _Wins:
 
 
 def _strengths(wins: Floats) -> Floats:
-    """Strengths (rounds, n) from wins (rounds, n, n), the row's over the column's: Newton's method, all rounds at once."""
+    """Strengths (rounds, n) from wins (rounds, n, n), the row's over the column's: Newton's method, all at once."""
     rounds, count, _ = wins.shape
     between = wins + wins.transpose(0, 2, 1)
     theta = np.zeros((rounds, count))
