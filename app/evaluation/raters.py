@@ -1,4 +1,4 @@
-"""How far voters can be trusted: with themselves on swapped repeats, with each other, and by which side they pick. Pure."""
+"""How far voters can be trusted: with themselves on swapped repeats, with each other, and by the side they pick. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Final
 
 from app.evaluation.ranking import Ballot
 
-LEFT_FROM: Final, LEFT_TO: Final = 0.4, 0.6
+LEFT_FROM: Final = 0.4
+LEFT_TO: Final = 0.6
 LEFT_COUNTED_FROM: Final = 40
 SHARED_FROM: Final = 20
 
