@@ -101,7 +101,7 @@ def row(name: str, wanted: Wanted, sides: Sides, rounds: int, limit: float | Non
         (seconds(sides.theirs, wanted, sides.device), seconds(sides.ours, wanted, sides.device)) for _ in range(rounds)
     ]
     theirs, ours = (len(wanted) / statistics.median(times) for times in zip(*pairs, strict=True))
-    ratio = statistics.median(one / other for one, other in pairs)
+    ratio = statistics.median(slow / quick for slow, quick in pairs)
     shown = "" if limit is None else f"{limit:8.1f}{'' if ratio >= limit else '  missed'}"
     print(f"{name:34}{theirs:10.2f}{ours:10.2f}{ratio:8.2f}{shown}", flush=True)
     return ratio

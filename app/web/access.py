@@ -21,7 +21,7 @@ _READ: Final[dict[Role, tuple[str, ...]]] = {
         "/images/{image_id}/mend", "/catalogs/{catalog_id}/replace", "/catalogs/{catalog_id}/template",
         "/catalogs/{catalog_id}/words",
     ),
-    "lead": ("/catalogs/{catalog_id}/freeze", "/runs/new"),
+    "lead": ("/catalogs/{catalog_id}/freeze", "/compare/new", "/runs/new"),
     "owner": (
         "/audit", "/audit.csv", "/storage", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal",
         "/images/{image_id}/removal",
@@ -52,7 +52,9 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/datasets/{version_id}/verification", "/datasets/{version_id}/exports", "/exports/{export_id}/retry",
         "/exports/{export_id}/removal", "/images/{image_id}/recaption", "/intakes",
         "/intakes/{intake_id}/repetitions", "/uploads", "/uploads/{upload}/files", "/uploads/{upload}/pieces",
-        "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/preflights", "/runs", "/runs/new",
+        "/uploads/{upload}/removal", "/compare", "/compare/new",
+        "/compare/{sheet_id}/drawing", "/preflights", "/runs", "/runs/new",
+        "/runs/{run_id}/drawing",
         "/runs/{run_id}/extension", "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
     ),
     "owner": (

@@ -145,7 +145,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/datasets": ["/datasets"], "/datasets/{version_id}": [f"/datasets/{done.version_id}"],
         "/datasets/{version_id}/changes": [f"/datasets/{done.version_id}/changes?since={running.version_id}"],
         "/runs": ["/runs"], "/runs/new": ["/runs/new"], "/runs/{run_id}": [f"/runs/{running.id}", f"/runs/{done.id}"],
-        "/compare": ["/compare"],
+        "/compare": ["/compare"], "/compare/new": ["/compare/new", f"/compare/new?from={sheet.id}"],
+        "/runs/compare": [f"/runs/compare?a={done.id}&b={running.id}"],
         "/compare/{sheet_id}": [f"{compare}#row={row.prompt_id}.{row.seed}&a=0&b=100", compare],
         "/sign-in": ["/sign-in"], "/links/{token}": [f"/links/{link}"],
     }  # fmt: skip
