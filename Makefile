@@ -15,7 +15,7 @@ READY := $(VENV)/ready-$(shell { cat constraints.txt pyproject.toml; echo "$(TOR
 # Two cores are shared by two test processes, so each takes one.
 TEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 
-.PHONY: help demo up dev test quick lint format docs bench bench-catalog bench-desk bench-suite bench-training bench-gpu ablations faults nano-base mask-network install chromium
+.PHONY: help demo up dev test quick lint format docs bench bench-catalog bench-desk bench-suite bench-training bench-evaluation bench-gpu ablations faults nano-base mask-network install chromium
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r target words; do \
@@ -63,6 +63,7 @@ faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PA
 BENCH := startup grid intake known_truth run_page
 BENCH_CATALOG := sharing take_in quality masks colours signs copies copies_million keep_best same_product alike map similar bulk freeze export
 BENCH_TRAINING := training against_diffusers cancel day estimates ranks
+BENCH_EVALUATION := sheet_drawing
 BENCH_DESK := desk annotators caption_races replace captioners claims
 define run-benchmarks
 	@status=0; \
@@ -87,6 +88,9 @@ bench-catalog: $(READY) ## Figures for the promises about photos, beside cleanvi
 
 bench-desk: $(READY) ## Figures for the promises of the review and caption desk
 	$(call run-benchmarks,$(BENCH_DESK))
+
+bench-evaluation: $(READY) ## Figures for the promises of comparing checkpoints
+	$(call run-benchmarks,$(BENCH_EVALUATION))
 
 bench-training: $(READY) ## Figures for the promises of training
 	$(call run-benchmarks,$(BENCH_TRAINING))

@@ -72,7 +72,8 @@ def samples(
     """A pipeline's pictures, in the order of `drawings`."""
     source = Source(FAMILY, base, checkpoint)
     texts = [prompt.text for prompt in prompts]
-    drawn = draw_samples(models, source, texts, range(seeds), SIZE_PX, STEPS, GUIDANCE)
+    wanted = [(text, seed) for text in texts for seed in range(seeds)]
+    drawn = draw_samples(models, source, wanted, SIZE_PX, STEPS, GUIDANCE)
     return [np.asarray(sample.picture) for sample in drawn]
 
 

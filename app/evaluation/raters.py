@@ -1,4 +1,4 @@
-"""How far voters can be trusted: with themselves on swapped repeats, with each other, and by the side they pick. Pure."""
+"""How far voters can be trusted: on swapped repeats, with each other, and by the side that they pick. Pure."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _READ: Final[dict[Role, tuple[str, ...]]] = {
         "/compare/{sheet_id}/pictures/{name}",
     ),
     "lead": (
-        "/catalogs/{catalog_id}/freeze", "/compare/{sheet_id}/links", "/runs/new", "/suites/new",
+        "/catalogs/{catalog_id}/freeze", "/compare/new", "/compare/{sheet_id}/links", "/runs/new", "/suites/new",
         "/suites/{suite_id}/edit",
     ),
     "owner": (
@@ -59,8 +59,9 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/datasets/{version_id}/verification", "/datasets/{version_id}/exports", "/exports/{export_id}/retry",
         "/exports/{export_id}/removal", "/images/{image_id}/recaption", "/intakes",
         "/intakes/{intake_id}/repetitions", "/uploads", "/uploads/{upload}/files", "/uploads/{upload}/pieces",
-        "/uploads/{upload}/removal", "/compare/{sheet_id}/drawing", "/compare/{sheet_id}/links",
-        "/compare/{sheet_id}/links/{link_id}/revocation", "/preflights", "/runs", "/runs/new",
+        "/uploads/{upload}/removal", "/compare", "/compare/new", "/compare/{sheet_id}/drawing",
+        "/compare/{sheet_id}/links", "/compare/{sheet_id}/links/{link_id}/revocation", "/preflights", "/runs",
+        "/runs/new", "/runs/{run_id}/drawing",
         "/runs/{run_id}/extension", "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
         "/suites", "/suites/imports", "/suites/{suite_id}", "/suites/{suite_id}/hold-out",
     ),

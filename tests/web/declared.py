@@ -92,6 +92,9 @@ ROUTES: dict[str, Who] = {
     "POST /suites/{suite_id}": "lead",
     "POST /suites/{suite_id}/hold-out": "lead",
     "GET /compare": "viewer",
+    "POST /compare": "lead",  # what it draws costs a machine's time
+    "GET /compare/new": "lead",
+    "POST /compare/new": "lead",
     "GET /compare/{sheet_id}": "viewer",
     "POST /compare/{sheet_id}/drawing": "lead",
     "GET /compare/{sheet_id}/rows": "viewer",
@@ -180,10 +183,12 @@ ROUTES: dict[str, Who] = {
     "GET /refused/{file_id}/thumb": "viewer",
     "GET /runs": "viewer",
     "POST /runs": "lead",  # the same
+    "GET /runs/compare": "viewer",
     "GET /runs/new": "lead",
     "POST /runs/new": "lead",  # an address made of what was typed
     "GET /runs/{run_id}": "viewer",
     "GET /runs/{run_id}/curves": "viewer",
+    "POST /runs/{run_id}/drawing": "lead",
     "GET /runs/{run_id}/events": "viewer",
     "POST /runs/{run_id}/extension": "own",
     "GET /runs/{run_id}/live": "viewer",

@@ -77,6 +77,10 @@ class Prx(Flow):
         self.to_device(*self.text_encoders, "vae")
         scheduler = self.pipeline.scheduler
         text, mask, no_text, no_mask = self._encoded(list(prompts), is_guided=guidance > 1.0)
+        # Nobody attends to padding, so it need not be computed: nothing is one token, and most prompts are short.
+        text, mask = _trimmed(text, mask)
+        if guidance > 1.0:
+            no_text, no_mask = _trimmed(no_text, no_mask)
         points = seeded_noise(self.noise_shape(size_px), seeds, self.device) * self.noise_scale
         scheduler.set_timesteps(steps, device=self.device)
         for t in scheduler.timesteps:
@@ -183,3 +187,10 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
+
+
+def _trimmed(text: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Encoded texts [B, T, D] and their mask [B, T] without the columns at the end that are padding in all of them."""
+    used = mask.bool().any(dim=0).nonzero()
+    longest = int(used[-1]) + 1 if len(used) else 1
+    return text[:, :longest], mask[:, :longest]

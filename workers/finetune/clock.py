@@ -19,6 +19,7 @@ from workers.finetune.report import Report
 
 Reason = Literal["completed", "stopped", "out_of_time", "out_of_money", "no_better"]
 SIGN_OF_LIFE_S = 5.0
+DRAW_NOW = "draw"
 _ENDS: tuple[Reason | None, ...] = (None, "stopped", "out_of_time", "out_of_money")
 
 
@@ -102,6 +103,17 @@ class Clock:
     def _tell(self, phase: str, done: int, total: int | None) -> None:
         self._report.tell("phase", phase=phase, done=done, total=total)
         self.heard()
+
+
+def asked_to_draw(out: Path, ranks: Ranks) -> bool:
+    """Whether somebody asked, by the file OUT/draw, for a checkpoint and its samples now; it is asked for once.
+
+    For all processes: the first one decides.
+    """
+    is_asked = bool(ranks.same(int((out / DRAW_NOW).exists())))
+    if is_asked and ranks.is_main:
+        (out / DRAW_NOW).unlink(missing_ok=True)
+    return is_asked
 
 
 def _given(out: Path) -> TrainerLimits:

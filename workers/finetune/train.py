@@ -13,7 +13,7 @@ from workers.families.fetch import kept_to
 from workers.families.registry import Family, load_family
 from workers.finetune.batches import Members, Texts, captions_of, training_batches
 from workers.finetune.cache import TensorCache
-from workers.finetune.clock import Clock, Reason, RunEnded
+from workers.finetune.clock import Clock, Reason, RunEnded, asked_to_draw
 from workers.finetune.forward import forward_batches
 from workers.finetune.loop_state import LoopState
 from workers.finetune.members import faults, notes, read_rows, validation_rows
@@ -70,7 +70,8 @@ def train(
                 run.validate(validation)
 
             # checkpoint, sample
-            if run.is_due(recipe.checkpoint_every):
+            is_asked = asked_to_draw(out, ranks)
+            if run.is_due(recipe.checkpoint_every) or is_asked:
                 run.save()
                 run.sample()
             progress.rest()

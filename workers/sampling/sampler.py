@@ -1,4 +1,4 @@
-"""Drawing samples: prompts x seeds from a base or from one of its checkpoints, the same way for both.
+"""Drawing samples: prompts with seeds from a base or from one of its checkpoints, the same way for both.
 
 Each picture has its own generator, so it depends on the weights, its prompt and its seed, and not on what else is
 drawn or in which order. (Batches of another size may round differently in the last bit of a pixel.)
@@ -35,24 +35,23 @@ class Source:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One sample: `prompts[prompt_index]` drawn with `seed`, RGB."""
+    """One sample: what was asked for at `index`, RGB."""
 
-    prompt_index: int
-    seed: int
+    index: int
     picture: Image.Image
 
 
 def draw(
     models: ModelCache,
     source: Source,
-    prompts: Sequence[str],
-    seeds: Sequence[int],
+    wanted: Sequence[tuple[str, int]],
     size_px: int,
     steps: int,
     guidance: float,
 ) -> Iterator[Drawn]:
-    """Every prompt with every seed, prompt by prompt, given out as soon as its batch is done.
+    """Each of the prompts in `wanted` with the seed beside it, in their order, given out as soon as its batch is done.
 
+    Whatever prompts and seeds they have, every batch but the last one is full.
     `size_px` is the side of the square picture, `steps` the denoising steps, `guidance` at least 1 (1: none).
     Raises `Refusal` when the base or the checkpoint is not there.
     """
@@ -60,11 +59,9 @@ def draw(
 
     weights = None if source.checkpoint is None else source.checkpoint / "weights"
     family = models.family(source.family, source.base, weights, source.revision)
-    wanted = [(index, seed) for index in range(len(prompts)) for seed in seeds]
     for start in range(0, len(wanted), AT_ONCE):
         batch = wanted[start : start + AT_ONCE]
-        pictures = family.draw(
-            [prompts[index] for index, _ in batch], [seed for _, seed in batch], size_px, steps, guidance
-        )
-        for (index, seed), picture in zip(batch, pictures.numpy(), strict=True):
-            yield Drawn(index, seed, Image.fromarray(picture))
+        texts, seeds = [text for text, _ in batch], [seed for _, seed in batch]
+        pictures = family.draw(texts, seeds, size_px, steps, guidance)
+        for index, picture in enumerate(pictures.numpy(), start=start):
+            yield Drawn(index, Image.fromarray(picture))

@@ -6,7 +6,7 @@ It ends between batches when what there is of time and money is used up.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -38,15 +38,14 @@ Draw = Callable[..., Iterator[Drawn]]
 
 @dataclass(frozen=True)
 class _Portion:
-    """Prompts that miss the same seeds of one checkpoint."""
+    """What one checkpoint misses, whichever prompts and seeds these are: its weights are loaded once for all of it."""
 
     source: Source
     run_id: int
     step: int
-    checkpoint_id: int
     made_with: dict[str, Any]
-    prompts: list[tuple[int, str]]  # id and text
-    seeds: tuple[int, ...]
+    cells: list[sheets.Cell]
+    wanted: list[tuple[str, int]]  # each cell's prompt and seed
 
 
 @dataclass
@@ -80,9 +79,8 @@ def draw_sheet(work: Work, models: ModelCache, draw: Draw = draw) -> dict[str, A
         for portion in portions:
             if not meter.is_open:
                 break
-            texts = [text for _, text in portion.prompts]
             size_px, steps, guidance = sampling["width_px"], sampling["steps"], sampling["guidance"]
-            pictures = draw(models, portion.source, texts, portion.seeds, size_px, steps, guidance)
+            pictures = draw(models, portion.source, portion.wanted, size_px, steps, guidance)
             for batch in meter.within(pictures):
                 _keep(work, sheet_id, portion, batch)
     except InputError as refusal:
@@ -114,13 +112,11 @@ def _missing(work: Work, sheet_id: int) -> tuple[list[_Portion], dict[str, Any],
         allowed = hard_stop.for_sheet(session, work.settings, run, jobs.get(session, work.claim.job_id))
     made_with = {name: version(name) for name in ("torch", "diffusers", "transformers")}
     portions = []
-    for checkpoint_id, cells in groupby(todo, key=lambda cell: cell.checkpoint_id):
-        checkpoint = checkpoints[checkpoint_id]
-        folder = work.storage.root / checkpoint.folder if checkpoint.folder else None
-        for seeds, prompts in groupby(_seeds_by_prompt(cells), key=lambda pair: pair[1]):
-            named = [(prompt_id, texts[prompt_id]) for prompt_id, _ in prompts]
-            source, run_id = sources[checkpoint.run_id](folder), checkpoint.run_id
-            portions.append(_Portion(source, run_id, checkpoint.step, checkpoint_id, made_with, named, seeds))
+    for checkpoint_id, group in groupby(todo, key=lambda cell: cell.checkpoint_id):
+        checkpoint, cells = checkpoints[checkpoint_id], list(group)
+        source = sources[checkpoint.run_id](work.storage.root / checkpoint.folder if checkpoint.folder else None)
+        asked = [(texts[cell.prompt_id], cell.seed) for cell in cells]
+        portions.append(_Portion(source, checkpoint.run_id, checkpoint.step, made_with, cells, asked))
     return portions, suite.sampling, allowed
 
 
@@ -131,19 +127,13 @@ def _source(work: Work, run: TrainingRun) -> Callable[[Path | None], Source]:
     return partial(Source, recipe.family, _found(run.base), revision=revision)
 
 
-def _seeds_by_prompt(cells: Iterable[sheets.Cell]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    for prompt_id, group in groupby(cells, key=lambda cell: cell.prompt_id):
-        yield prompt_id, tuple(cell.seed for cell in group)
-
-
 def _keep(work: Work, sheet_id: int, portion: _Portion, batch: Sequence[Drawn]) -> None:
     """Keep a batch under the job's token. Raises Cancelled, Transient, jobs.LeaseLost."""
     drawn = []
     for sample in batch:
-        cell = sheets.Cell(portion.checkpoint_id, portion.prompts[sample.prompt_index][0], sample.seed)
         sha256 = work.storage.put("samples", png(sample.picture), ".png")
         size = (sample.picture.width, sample.picture.height)
-        drawn.append(sheets.DrawnCell(cell, sha256, *size, made_with=portion.made_with))
+        drawn.append(sheets.DrawnCell(portion.cells[sample.index], sha256, *size, made_with=portion.made_with))
     with work.transaction() as session:
         sheet = sheets.get(session, sheet_id)
         sheets.record(session, drawn)

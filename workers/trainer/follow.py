@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy.exc import OperationalError
 
 from app import jobs
-from app.training import progress, run_events, runs
+from app.training import drawing, progress, run_events, runs
 from app.training.tables import TrainingRun
 from workers.celery_app import Work, stopped_for_good
 from workers.devices import memory
@@ -59,6 +59,7 @@ class Follower:
         self._hang: str | None = None
         self._is_past_limit = False
         self._has_progressed = False
+        self._drawing_asked = 0  # the note of the last asking that the trainer was told
         self._has_started = False
         self._beat_at = 0.0
         self._kills_before = memory.out_of_memory_kills()
@@ -106,6 +107,9 @@ class Follower:
                 self._has_progressed = True
             for event in events:
                 previews.keep(session, work.storage, run, event, self._trainer.out)
+            if (wish := drawing.asked(session, run)) is not None and wish.id != self._drawing_asked:
+                self._drawing_asked = wish.id
+                self._trainer.ask_to_draw()
             for remark in remarks:
                 runs.note(session, run, remark.kind, remark.sentence)
             return _Request(run.state, runs.stop_bound_s(run))

@@ -199,6 +199,11 @@ class Trainer:
         with suppress(DiskFull), atomic_file(self.out / "stop") as file:
             file.write(b"keep" if keep else b"discard")
 
+    def ask_to_draw(self) -> None:
+        """Ask for a checkpoint and its samples, which the trainer makes between two steps. On a full disk it is not."""
+        with suppress(DiskFull), atomic_file(self.out / "draw"):
+            pass
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the trainer and everything it started, in whatever session that is."""
         self._family |= self._all()

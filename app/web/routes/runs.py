@@ -14,8 +14,9 @@ from app.cycles import hard_stop
 from app.datasets import reading
 from app.datasets.reading import VersionRow
 from app.errors import Refused
+from app.evaluation import sheets
 from app.launch import assessment, devices, preflights
-from app.training import models, progress, run_events, runs, validations
+from app.training import drawing, models, progress, run_events, runs, validations
 from app.training.limits import Limits
 from app.training.tables import TrainingRun
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Sent, Spender, Write
@@ -140,6 +141,21 @@ def write_model(
     """Have the finished model written from another checkpoint; asked twice, it is written once."""
     models.request_model(session, runs.get(session, run_id), step, me)
     return RedirectResponse(f"/runs/{run_id}", 303)
+
+
+@router.post("/runs/{run_id}/drawing")
+def draw(run_id: int, session: Write, files: Files, me: Spender) -> RedirectResponse:
+    """Draw samples now: by the trainer between two steps where the run trains, else by a job of its sheet."""
+    files.refuse_below_reserve()
+    run = runs.get(session, run_id)
+    if run.ended_at is None:
+        drawing.ask(session, run, me)
+        return RedirectResponse(f"/runs/{run_id}", 303)
+    sheet = sheets.latest_of(session, run.id)
+    if sheet is None:
+        raise Refused(f"Run {run.id} has no sheet to draw.")
+    sheets.request_sheet(session, run, sheets.suite(session, sheet), me)
+    return RedirectResponse(f"/compare/{sheet.id}", 303)
 
 
 @router.post("/runs/{run_id}/resumption")

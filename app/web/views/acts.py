@@ -49,6 +49,8 @@ _CHOICES: Final[dict[Act, str]] = {
 }
 # What was changed, by route, where no act of its own tells it.
 CHANGED: Final = {
+    "POST /compare": "Put a comparison together",
+    "POST /runs/{run_id}/drawing": "Asked a run for samples",
     "POST /catalogs/{catalog_id}/assignments": "Assigned photos",
     "POST /catalogs/{catalog_id}/captions/imports": "Read a file of captions",
     "POST /catalogs/{catalog_id}/captions/imports/{import_id}": "Imported captions",

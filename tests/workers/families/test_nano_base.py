@@ -29,7 +29,7 @@ def test_it_loads_with_diffusers_alone_and_is_small() -> None:
 def test_it_draws_combinations_it_never_saw() -> None:
     prompts = prompts_for(BASE_WITHHELD, 6)
     source = Source("prx_pixel", str(BASE))
-    samples = draw(ModelCache(threads=1), source, [p.text for p in prompts], [1], size_px=64, steps=20, guidance=3.0)
+    samples = draw(ModelCache(threads=1), source, [(p.text, 1) for p in prompts], size_px=64, steps=20, guidance=3.0)
     right = [
         judge(np.asarray(sample.picture)).right(asked.kind, asked.colour, asked.background)
         for sample, asked in zip(samples, prompts, strict=True)

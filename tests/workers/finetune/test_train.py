@@ -425,3 +425,26 @@ def test_all_processes_go_on_from_the_first_ones_checkpoint(
 def test_a_missing_base_is_refused(recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any) -> None:
     with pytest.raises(InputError, match="is missing"):
         train(recipe(base=str(tmp_path / "nowhere")), manifest, tmp_path / "out", listener(), CPU, False)
+
+
+def test_samples_asked_for_between_two_checkpoints_are_drawn_after_the_step_and_change_nothing_learned(
+    recipe: MakeRecipe, manifest: Path, tmp_path: Path, listener: Any
+) -> None:
+    out, plain = tmp_path / "out", tmp_path / "plain"
+
+    class Asking(listener):  # type: ignore[misc]
+        def tell(self, kind: str, **facts: Any) -> None:
+            super().tell(kind, **facts)
+            if kind == "step" and facts["step"] == 2:
+                (out / "draw").touch()
+
+    report, knobs = Asking(), recipe(steps=4, checkpoint_every=4, report_every=1)
+    for folder in (out, plain):
+        folder.mkdir()
+        (folder / "previews.json").write_text(json.dumps([{"prompt_id": 7, "text": "a red box", "seed": 11}]))
+    train(knobs, manifest, out, report, CPU, False)
+    assert [facts["step"] for facts in report.facts("samples")] == [0, 2, 4]
+    assert (out / report.facts("samples")[1]["files"][0]["file"]).is_file()
+    assert is_complete(checkpoint(out, 2)) and not (out / "draw").exists()
+    train(knobs, manifest, plain, listener(), CPU, False)
+    assert_same(checkpoint(out, 4), checkpoint(plain, 4))

@@ -46,7 +46,8 @@ def adapted(base: Source, tmp_path: Path) -> Path:
 
 
 def drawn(source: Source, prompts: list[str], seeds: list[int], models: ModelCache | None = None) -> list[Drawn]:
-    return list(draw(models or ModelCache(threads=1), source, prompts, seeds, size_px=16, steps=4, guidance=3.0))
+    wanted = [(prompt, seed) for prompt in prompts for seed in seeds]
+    return list(draw(models or ModelCache(threads=1), source, wanted, size_px=16, steps=4, guidance=3.0))
 
 
 def differ(one: Drawn, other: Drawn) -> int:
@@ -54,18 +55,17 @@ def differ(one: Drawn, other: Drawn) -> int:
     return int(np.abs(np.asarray(one.picture).astype(int) - np.asarray(other.picture)).max())
 
 
-def test_every_prompt_is_drawn_with_every_seed_in_order(base: Source) -> None:
+def test_all_that_is_wanted_is_drawn_in_order(base: Source) -> None:
     samples = drawn(base, PROMPTS, [5, 1, 9, 4])
-    assert [(s.prompt_index, s.seed) for s in samples] == [(p, s) for p in range(3) for s in (5, 1, 9, 4)]
+    assert [sample.index for sample in samples] == list(range(3 * 4))
     assert {sample.picture.size for sample in samples} == {(16, 16)}
 
 
 def test_a_sample_does_not_depend_on_what_else_is_drawn(base: Source) -> None:
     together = drawn(base, PROMPTS, [1, 2, 3, 4])
     alone = drawn(base, [PROMPTS[1]], [3])[0]
-    same = next(s for s in together if (s.prompt_index, s.seed) == (1, 3))
-    assert differ(same, alone) <= 1
-    assert differ(same, together[0]) > 1
+    assert differ(together[4 + 2], alone) <= 1
+    assert differ(together[4 + 2], together[0]) > 1
 
 
 def test_switching_checkpoints_leaves_no_trace(base: Source, checkpoint: Path) -> None:

@@ -47,20 +47,19 @@ class Brush:
     """Draws plain squares and remembers what it was asked; may do something before the picture of a number."""
 
     def __init__(self, before: int = -1, do: Any = None) -> None:
-        self.calls: list[tuple[Source, int, tuple[int, ...], tuple[float, ...]]] = []
+        self.calls: list[tuple[Source, list[tuple[str, int]], tuple[float, ...]]] = []
         self.pictures = 0
         self.before, self.do = before, do
 
     def __call__(
-        self, models: ModelCache, source: Source, prompts: Sequence[str], seeds: Sequence[int], *settings: float
+        self, models: ModelCache, source: Source, wanted: Sequence[tuple[str, int]], *settings: float
     ) -> Iterator[Drawn]:
-        self.calls.append((source, len(prompts), tuple(seeds), settings))
-        for index in range(len(prompts)):
-            for seed in seeds:
-                if self.pictures == self.before:
-                    self.do()
-                self.pictures += 1
-                yield Drawn(index, seed, Image.new("RGB", (64, 64), (self.pictures, 0, 0)))
+        self.calls.append((source, list(wanted), settings))
+        for index in range(len(wanted)):
+            if self.pictures == self.before:
+                self.do()
+            self.pictures += 1
+            yield Drawn(index, Image.new("RGB", (64, 64), (self.pictures, 0, 0)))
 
 
 def draw(engine: Engine, settings: Settings, sheet_id: int, brush: Brush) -> jobs.Job:
@@ -87,8 +86,10 @@ def test_every_checkpoint_draws_every_prompt_with_every_seed(engine: Engine, set
     folders = [source.checkpoint for source, *_ in brush.calls]
     assert [folder and folder.name for folder in folders] == ["step-000100", None, "step-000050"]
     assert folders[0] is not None and folders[0].is_relative_to(settings.data_dir.resolve())
-    assert all((prompts, seeds) == (6, (11, 23)) for _, prompts, seeds, _ in brush.calls)
-    assert brush.calls[0][3] == (64, 25, 3.0), "size, steps, guidance"
+    for _, wanted, _ in brush.calls:
+        assert [seed for _, seed in wanted] == [11, 23] * 6
+        assert len({text for text, _ in wanted}) == 6
+    assert brush.calls[0][2] == (64, 25, 3.0), "size, steps, guidance"
 
 
 def test_pictures_lie_in_the_files_as_png(engine: Engine, settings: Settings, sheet_id: int) -> None:
@@ -108,6 +109,21 @@ def test_a_job_taken_up_again_draws_only_what_is_missing(engine: Engine, setting
     second = Brush()
     assert draw(engine, settings, sheet_id, second).state == "done"
     assert second.pictures == 36 - 12
+
+
+def test_what_a_checkpoint_misses_is_asked_for_at_once_whichever_seeds_it_is(
+    engine: Engine, settings: Settings, sheet_id: int
+) -> None:
+    """Drawn before: one seed of one prompt and the other seed of another. Batches are filled across what is left."""
+    with transaction(engine) as session:
+        todo = sheets.missing(session, sheets.get(session, sheet_id))
+        gone = [todo[0], todo[5], todo[6]]
+        sheets.record(session, [sheets.DrawnCell(cell, "a" * 64, 64, 64) for cell in gone])
+    brush = Brush()
+    assert draw(engine, settings, sheet_id, brush).state == "done"
+    assert [len(wanted) for _, wanted, _ in brush.calls] == [9, 12, 12]
+    with transaction(engine) as session:
+        assert {todo[0], todo[1], todo[6]} <= set(sheets.drawn_cells(session, sheets.get(session, sheet_id)))
 
 
 @pytest.mark.parametrize(

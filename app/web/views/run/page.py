@@ -21,7 +21,7 @@ from app.jobs import Job
 from app.launch.plan import written
 from app.settings import Settings
 from app.storage import Storage
-from app.training import models, phases, progress, runs, validations
+from app.training import drawing, models, phases, progress, runs, validations
 from app.training.causes import NEXT_ACTIONS, WITHOUT_CHECKPOINT
 from app.training.progress import Curves, Forecast, Series, Tail
 from app.training.recipe import Recipe
@@ -87,6 +87,7 @@ class Live:
     checkpoints: Sequence[Checkpoint]
     resumed_at: list[int]
     strip: Strip | None
+    is_drawing_asked: bool
     notice: Notice | None
     patience: str
     end: End | None
@@ -202,6 +203,7 @@ def _live(session: Session, run: TrainingRun, settings: Settings, storage: Stora
         checkpoints=saved,
         resumed_at=[event.data["step"] for event in events if event.kind == "started" and event.data.get("step")],
         strip=strip,
+        is_drawing_asked=drawing.asked(session, run) is not None,
         notice=learning.notice(known, models.written_from(folder), models.newest_job(session, run.id)),
         patience=wording.patience(run, progress.newest_events(session, run.id, 1, "validation")),
         end=_end(session, run, max(sound, default=0), bill),

@@ -50,6 +50,7 @@ _NOTES: Final = {
     "resumed": "let go on",
     "extended": "limit raised",
     "stop_asked": "stop asked",
+    "draw_asked": "samples asked",
     "discard_asked": "discarding asked",
     "model_asked": "model asked from another step",
     "model_written": "model written",

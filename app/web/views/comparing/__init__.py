@@ -1,0 +1,1 @@
+"""Putting a comparison together, and two runs held against each other."""
