@@ -91,7 +91,8 @@ def fitted(ballots: Sequence[Ballot], ids: Sequence[int]) -> Floats:
     count = len(ids)
     total = np.zeros(count * count)
     np.add.at(total, wins.pair, wins.share)
-    return _strengths(total.reshape(1, count, count))[0]
+    strengths: Floats = _strengths(total.reshape(1, count, count))[0]
+    return strengths
 
 
 def resampled(ballots: Sequence[Ballot], ids: Sequence[int], rounds: int, seed: int) -> Floats:
@@ -226,4 +227,5 @@ def _strengths(wins: Floats) -> Floats:
         hessian[:, range(count), range(count)] = curve.sum(axis=2)
         step = np.linalg.solve(hessian + ridge, slope[:, :, None])[:, :, 0]
         theta += np.clip(step, -2.0, 2.0)
-    return theta - theta.mean(axis=1, keepdims=True)
+    centred: Floats = theta - theta.mean(axis=1, keepdims=True)
+    return centred

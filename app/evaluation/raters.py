@@ -74,7 +74,7 @@ def with_each_other(ballots: Sequence[Ballot]) -> Agreement:
 
 
 def without(ballots: Sequence[Ballot], voter: str) -> list[Ballot]:
-    """The votes of everybody else: a result that hangs on one voter is told."""
+    """The votes of everybody else: a result that depends on one voter is told."""
     return [ballot for ballot in ballots if ballot.voter != voter]
 
 

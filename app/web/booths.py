@@ -17,7 +17,7 @@ from app.evaluation.tables import Sheet
 from app.evaluation.vote_tables import Guest, SheetLink
 from app.evaluation.voting import Voter
 from app.settings import Settings
-from app.web.dependencies import Files, Read, address_of, current_person, in_transaction
+from app.web.dependencies import Files, Read, address_of, in_transaction, signed_in
 from app.web.views.voting import Booth
 
 _LARGEST_NUMBER: Final = 18  # digits of a number of a row
@@ -54,7 +54,7 @@ def booth(request: Request, session: Read, files: Files) -> Booth:
     if token is None:
         number = str(request.path_params["sheet_id"])[:_LARGEST_NUMBER]
         sheet = sheets.get(session, int(number) if number.isdecimal() and number.isascii() else 0)
-        return Booth(session, files, sheet, Voter(person_id=current_person(request).id), f"/compare/{sheet.id}")
+        return Booth(session, files, sheet, Voter(person_id=signed_in(request).id), f"/compare/{sheet.id}")
     link = link_of(token, request, session)
     guest = guest_of(request, session, link)
     if guest is None:
