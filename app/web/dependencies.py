@@ -99,7 +99,7 @@ def signed_in(request: Request) -> Person:
     return person
 
 
-# What waits for nothing is asked for in the loop itself: a function without `async` would cost a way to a thread and back.
+# What waits for nothing is asked for in the loop itself: without `async` it would cost a way to a thread and back.
 async def current_person(request: Request) -> Person:
     """Who is signed in, detached from any session. Raises SignInNeeded."""
     return signed_in(request)
