@@ -23,6 +23,7 @@ from app.bulk.assigning import Assign
 from app.bulk.captioning import BringIn
 from app.bulk.deciding import Accept, Decide
 from app.bulk.filling import Fill
+from app.bulk.label_bringing import BringLabelsIn
 from app.bulk.labelling import GiveLabel
 from app.bulk.recaptioning import Recaption
 from app.bulk.rewording import Reword
@@ -47,6 +48,7 @@ UNDO: Final = "operation.undo"
 ACTS: Final[dict[str, Act]] = {
     "decide": Decide(), "accept": Accept(), "assign": Assign(), "label": GiveLabel(), "recaption": Recaption(),
     "reword": Reword(), "fill": Fill(), "captions": BringIn(),
+    "labels": BringLabelsIn(),
 }  # fmt: skip
 Step = Callable[[Session, Operation, Sequence[int]], Did | TakenBack]
 

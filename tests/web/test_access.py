@@ -330,8 +330,9 @@ TOLD_BY: dict[str, str] = {
     "POST /catalogs/{catalog_id}/labels": "changed",
     "POST /catalogs/{catalog_id}/tags": "changed",
     "POST /catalogs/{catalog_id}/labels/imports": "changed",
+    "POST /catalogs/{catalog_id}/labels/imports/{import_id}": "file_imported",
     "POST /catalogs/{catalog_id}/captions/imports": "changed",  # the file has its person
-    "POST /catalogs/{catalog_id}/captions/imports/{import_id}": "changed",  # and the operation
+    "POST /catalogs/{catalog_id}/captions/imports/{import_id}": "file_imported",
     "POST /images/{image_id}/labels": "changed",
     "POST /images/{image_id}/corrections": "changed",
     "POST /images/{image_id}/decisions": "changed",

@@ -6,18 +6,14 @@ A script that asks for JSON gets what a file would do, and what was done.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app.bulk import importing, operations, undoing
-from app.bulk.acts import are, photos
-from app.bulk.importing import ImportPreview
-from app.bulk.operations import OperationRow
-from app.bulk.tables import CaptionImport
+from app.bulk import importing, imports
 from app.captions import files
 from app.captions.tables import Kind
 from app.catalog import reading
@@ -26,11 +22,12 @@ from app.selection import browse
 from app.selection.query import Selection, parse
 from app.web import errors, tables
 from app.web.dependencies import CurrentPerson, Page, Read, Write
+from app.web.views import imports as view
 
 router = APIRouter()
 Text = Annotated[str, Form()]
 Kinds = Annotated[list[Kind] | None, Query()]
-MAX_REQUEST_BYTES: Final = importing.MAX_FILE_BYTES + (1 << 20)
+MAX_REQUEST_BYTES: Final = imports.MAX_FILE_BYTES + (1 << 20)
 
 
 @dataclass(frozen=True)
@@ -41,17 +38,6 @@ class CaptionFilesView:
     query: str
     photos: int
     counts: dict[Kind, int]
-
-
-@dataclass(frozen=True)
-class CaptionImportView:
-    """A file that was read: what it would do now, or the operation that it became, with what that did in words."""
-
-    catalog: Catalog
-    read: CaptionImport
-    preview: ImportPreview
-    row: OperationRow | None
-    said: str
 
 
 @router.get("/catalogs/{catalog_id}/captions")
@@ -116,21 +102,13 @@ def read_in(
     read = importing.read_in(session, catalog_id, me, chosen.filename or "captions.csv", chosen.file, kind, writer)
     if not errors.wants_json(request):
         return RedirectResponse(f"/catalogs/{catalog_id}/captions/imports/{read.id}", 303)
-    would = importing.preview(session, read)
-    about = {"import_id": read.id, "counts": would.counts, "clashes": [asdict(clash) for clash in would.clashes]}
-    return JSONResponse(about | {"refused": read.refused, "unknown": read.unknown, "named": read.named})
+    return JSONResponse(view.as_json(session, read))
 
 
 @router.get("/catalogs/{catalog_id}/captions/imports/{import_id}")
 def show_import(catalog_id: int, import_id: int, session: Read, page: Page) -> HTMLResponse:
     """What a file would do, or did."""
-    catalog = reading.get(session, catalog_id)
-    read = importing.get(session, catalog_id, import_id)
-    operation = operations.get(session, read.operation_id) if read.operation_id is not None else None
-    row = operations.row_of(session, operation) if operation is not None else None
-    would = importing.preview(session, read) if operation is None else ImportPreview()
-    said = undoing.said(operation) if operation is not None else ""
-    return page("captions/import.html", CaptionImportView(catalog, read, would, row, said))
+    return page("operations/import.html", view.read(session, catalog_id, "captions", import_id))
 
 
 @router.post("/catalogs/{catalog_id}/captions/imports/{import_id}")
@@ -143,16 +121,11 @@ def bring_in(
     takes_over: Annotated[bool, Form()] = False,
 ) -> Response:
     """Bring a file in that was shown, as one operation; with `takes_over` also where a person wrote otherwise."""
-    read = importing.get(session, catalog_id, import_id)
-    operation = importing.carry_out(session, read, me, takes_over=takes_over)
-    job = operations.carry_out(session, operation, me)
+    read = imports.get(session, catalog_id, "captions", import_id)
+    done, status = view.carried_out(session, imports.carry_out(session, read, me, takes_over=takes_over), me)
     if not errors.wants_json(request):
         return RedirectResponse(f"/catalogs/{catalog_id}/captions/imports/{import_id}", 303)
-    said = undoing.said(operation)
-    if job is not None:
-        said = f"{photos(operation.count)} {are(operation.count)} being changed. It can be stopped, and taken back"
-    facts = {"changed": operation.changed, "operation_id": operation.id, "job_id": job.id if job else None}
-    return JSONResponse({"sentence": said} | facts, 202 if job else 200)
+    return JSONResponse(done, status)
 
 
 def _chosen(session: Session, catalog_id: int, q: str) -> Selection:

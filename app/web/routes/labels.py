@@ -6,14 +6,13 @@ A script that asks for JSON gets what happened; a plain form is led on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Annotated, Final
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app.bulk import undoing
+from app.bulk import imports, label_importing, undoing
 from app.catalog import reading
 from app.database import utc_now
 from app.errors import NotFound, Refused
@@ -30,11 +29,12 @@ from app.web.leading import Receipt, lead
 from app.web.routes import operations
 from app.web.security import safe_next
 from app.web.views import blind
+from app.web.views import imports as imports_view
 from app.web.views import labels as view
 
 router = APIRouter()
 Text = Annotated[str, Form()]
-MAX_FILE_BYTES: Final = 64 << 20
+MAX_REQUEST_BYTES: Final = imports.MAX_FILE_BYTES + (1 << 20)
 
 Change = Callable[[Session, LabelSet, Person, str, int], object]
 _CHANGES: Final[dict[str, Change]] = {
@@ -86,29 +86,53 @@ def as_sidecars(catalog_id: int, set_id: int, request: Request, session: Read) -
     return tables.sidecars_of(request, f"labels-of-set-{set_id}.zip", catalog_id, texts)
 
 
-@router.post("/catalogs/{catalog_id}/labels/imports", max_body_size=MAX_FILE_BYTES)
-def bring_in(
+@router.post("/catalogs/{catalog_id}/labels/imports", max_body_size=MAX_REQUEST_BYTES)
+def read_in(
     catalog_id: int,
     request: Request,
     session: Write,
-    page: Page,
     me: CurrentPerson,
     chosen: Annotated[UploadFile, File()],
     set_name: Text = "",
 ) -> Response:
-    """Give what a file says, and tell what it came to; rows that were not taken are named.
+    """Read a file and keep what it says, to be shown; nothing is changed yet. A ZIP is one of sidecars, whose labels
+    are of the set `set_name`."""
+    reading.get(session, catalog_id)
+    read = label_importing.read_in(session, catalog_id, me, chosen.filename or "labels.csv", chosen.file, set_name)
+    if not errors.wants_json(request):
+        return RedirectResponse(f"/catalogs/{catalog_id}/labels/imports/{read.id}", 303)
+    return JSONResponse(imports_view.as_json(session, read))
 
-    A ZIP is one of sidecars, whose labels are of the set `set_name`."""
-    catalog, name = reading.get(session, catalog_id), chosen.filename or "labels.csv"
-    if name.lower().endswith(".zip"):
-        file = files.read_sidecars(session, catalog_id, chosen.file, set_name)
+
+@router.get("/catalogs/{catalog_id}/labels/imports/{import_id}")
+def show_import(catalog_id: int, import_id: int, session: Read, page: Page) -> HTMLResponse:
+    """What a file would do, or did."""
+    return page("operations/import.html", imports_view.read(session, catalog_id, "labels", import_id))
+
+
+@router.post("/catalogs/{catalog_id}/labels/imports/{import_id}")
+def bring_in(
+    catalog_id: int,
+    import_id: int,
+    request: Request,
+    session: Write,
+    me: CurrentPerson,
+    takes_over: Annotated[bool, Form()] = False,
+) -> Response:
+    """Bring a file in that was shown, as one operation; with `takes_over` also where somebody else answered otherwise.
+
+    A file that only names sets and labels has no photos to change: they are made, and that is all."""
+    read = imports.get(session, catalog_id, "labels", import_id)
+    operation = label_importing.carry_out(session, read, me, takes_over=takes_over)
+    if operation is None:
+        done, status = {"sentence": label_importing.ONLY_NAMED, "changed": 0}, 200
     else:
-        file = files.read(name, chosen.file.read())
-    outcome = files.bring_in(session, catalog_id, me, file)
+        done, status = imports_view.carried_out(session, operation, me)
     if errors.wants_json(request):
-        return JSONResponse(asdict(outcome) | {"sentence": outcome.sentence})
-    photos = browse.count(session, Selection(catalog_id))
-    return page("labels/labels.html", view.read(session, catalog, photos, outcome))
+        return JSONResponse(done, status)
+    if operation is None:
+        return lead(request, f"/catalogs/{catalog_id}/labels", Receipt(label_importing.ONLY_NAMED))
+    return RedirectResponse(f"/catalogs/{catalog_id}/labels/imports/{import_id}", 303)
 
 
 @router.post("/catalogs/{catalog_id}/label-sets")
