@@ -7,7 +7,7 @@ yet is kept too. Who said it and when stands in the file; brought back, labels a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -34,8 +34,9 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 Record = dict[str, str]
 
 
-def records(session: Session, catalog_id: int) -> Iterator[Record]:
-    """Everything there is: sets and their labels first, then what is said of each photo, in the order of the photos."""
+def records(session: Session, catalog_id: int, unseen: Collection[int] = ()) -> Iterator[Record]:
+    """Everything there is: sets and their labels first, then what is said of each photo, in the order of the photos; of
+    those `unseen`, in a blind pass, not by whom."""
     every = {row.id: row for row in sets.of(session, catalog_id, with_retired=True)}
     for row in every.values():
         yield _record(row)
@@ -50,7 +51,9 @@ def records(session: Session, catalog_id: int) -> Iterator[Record]:
         .execution_options(yield_per=_BATCH)
     )
     for file_name, sha256, labelling, person in session.execute(said):
-        about = {"file": file_name, "sha256": sha256, "by": person, "at": labelling.created_at.isoformat()}
+        about = {"file": file_name, "sha256": sha256}
+        if labelling.image_id not in unseen:
+            about |= {"by": person, "at": labelling.created_at.isoformat()}
         yield from (_record(every[labelling.set_id], values[number]) | about for number in labelling.value_ids)
 
 

@@ -18,10 +18,12 @@ from app.captions import files
 from app.captions.tables import Kind
 from app.catalog import reading
 from app.catalog.tables import Catalog, Image
+from app.people import Person
 from app.selection import browse
-from app.selection.query import Selection, parse
+from app.selection.query import Selection
 from app.web import errors, tables
 from app.web.dependencies import CurrentPerson, Page, Read, Write
+from app.web.views import blind
 from app.web.views import imports as view
 
 router = APIRouter()
@@ -41,23 +43,29 @@ class CaptionFilesView:
 
 
 @router.get("/catalogs/{catalog_id}/captions")
-def show(catalog_id: int, session: Read, page: Page, q: str = "") -> HTMLResponse:
+def show(catalog_id: int, session: Read, page: Page, me: CurrentPerson, q: str = "") -> HTMLResponse:
     """What there is to take out, and a form that brings in."""
     catalog = reading.get(session, catalog_id)
-    selection = parse(q, catalog_id)
+    selection = blind.chosen(session, me, q, catalog_id)
     counts = files.counts(session, selection.select(Image.id))
     return page("captions/files.html", CaptionFilesView(catalog, q, browse.count(session, selection), counts))
 
 
 @router.get("/catalogs/{catalog_id}/captions.csv")
 def as_table(
-    catalog_id: int, request: Request, session: Read, kind: Kinds = None, history: bool = False, q: str = ""
+    catalog_id: int,
+    request: Request,
+    session: Read,
+    me: CurrentPerson,
+    kind: Kinds = None,
+    history: bool = False,
+    q: str = "",
 ) -> Response:
     """Captions as a table, a row each."""
-    chosen = _chosen(session, catalog_id, q)
+    chosen, unseen = _chosen(session, me, catalog_id, q), blind.hidden(session, me)
 
     def rows(reader: Session) -> Iterator[list[str]]:
-        every = files.records(reader, chosen.select(Image.id), kind or files.KINDS, with_history=history)
+        every = files.records(reader, chosen.select(Image.id), kind or files.KINDS, with_history=history, unseen=unseen)
         return files.csv_rows(every)
 
     return tables.answer(request, f"captions-of-catalog-{catalog_id}.csv", files.FIELDS, rows)
@@ -65,21 +73,29 @@ def as_table(
 
 @router.get("/catalogs/{catalog_id}/captions.jsonl")
 def as_json_lines(
-    catalog_id: int, request: Request, session: Read, kind: Kinds = None, history: bool = False, q: str = ""
+    catalog_id: int,
+    request: Request,
+    session: Read,
+    me: CurrentPerson,
+    kind: Kinds = None,
+    history: bool = False,
+    q: str = "",
 ) -> Response:
     """Captions as JSON, an object a line."""
-    chosen = _chosen(session, catalog_id, q)
+    chosen, unseen = _chosen(session, me, catalog_id, q), blind.hidden(session, me)
 
     def rows(reader: Session) -> Iterator[dict[str, Any]]:
-        return files.records(reader, chosen.select(Image.id), kind or files.KINDS, with_history=history)
+        return files.records(reader, chosen.select(Image.id), kind or files.KINDS, with_history=history, unseen=unseen)
 
     return tables.json_lines(request, f"captions-of-catalog-{catalog_id}.jsonl", rows)
 
 
 @router.get("/catalogs/{catalog_id}/captions.zip")
-def as_sidecars(catalog_id: int, request: Request, session: Read, kind: Kind = "long", q: str = "") -> Response:
+def as_sidecars(
+    catalog_id: int, request: Request, session: Read, me: CurrentPerson, kind: Kind = "long", q: str = ""
+) -> Response:
     """The captions of one kind as text files, each named like its photo."""
-    chosen = _chosen(session, catalog_id, q)
+    chosen = _chosen(session, me, catalog_id, q)
 
     def texts(reader: Session) -> Iterator[tuple[int, str]]:
         return files.texts(reader, chosen.select(Image.id), kind)
@@ -128,6 +144,6 @@ def bring_in(
     return JSONResponse(done, status)
 
 
-def _chosen(session: Session, catalog_id: int, q: str) -> Selection:
+def _chosen(session: Session, me: Person, catalog_id: int, q: str) -> Selection:
     reading.get(session, catalog_id)
-    return parse(q, catalog_id)
+    return blind.chosen(session, me, q, catalog_id)

@@ -22,7 +22,7 @@ from app.labels.tables import LabelSet
 from app.people import Person
 from app.review.decisions import name_of
 from app.selection import browse
-from app.selection.query import Selection, parse
+from app.selection.query import Selection
 from app.web import errors, tables
 from app.web.dependencies import CurrentPerson, Page, Read, Sent, Write
 from app.web.leading import Receipt, lead
@@ -59,19 +59,23 @@ def show(catalog_id: int, session: Read, page: Page) -> HTMLResponse:
 
 
 @router.get("/catalogs/{catalog_id}/labels.csv")
-def as_table(catalog_id: int, request: Request, session: Read) -> Response:
+def as_table(catalog_id: int, request: Request, session: Read, me: CurrentPerson) -> Response:
     """All labels as a table, a row each."""
     reading.get(session, catalog_id)
-    name = f"labels-of-catalog-{catalog_id}.csv"
-    return tables.answer(request, name, files.FIELDS, lambda reader: files.csv_rows(files.records(reader, catalog_id)))
+    name, unseen = f"labels-of-catalog-{catalog_id}.csv", blind.hidden(session, me)
+
+    def rows(reader: Session) -> Iterator[list[str]]:
+        return files.csv_rows(files.records(reader, catalog_id, unseen))
+
+    return tables.answer(request, name, files.FIELDS, rows)
 
 
 @router.get("/catalogs/{catalog_id}/labels.jsonl")
-def as_json_lines(catalog_id: int, request: Request, session: Read) -> Response:
+def as_json_lines(catalog_id: int, request: Request, session: Read, me: CurrentPerson) -> Response:
     """All labels as JSON, an object a line."""
     reading.get(session, catalog_id)
-    name = f"labels-of-catalog-{catalog_id}.jsonl"
-    return tables.json_lines(request, name, lambda reader: files.records(reader, catalog_id))
+    name, unseen = f"labels-of-catalog-{catalog_id}.jsonl", blind.hidden(session, me)
+    return tables.json_lines(request, name, lambda reader: files.records(reader, catalog_id, unseen))
 
 
 @router.get("/catalogs/{catalog_id}/label-sets/{set_id}.zip")
@@ -190,7 +194,9 @@ def give_selection(
     """A label on every photo that matches `q`, as one act; another person's other answer stays unless it `replaces`."""
     reading.get(session, catalog_id)
     act = _act(session, catalog_id, label, _typed(sent, label), takes)
-    return _give_all(request, session, me, parse(q, catalog_id), act, replaces, expected_count, next)
+    return _give_all(
+        request, session, me, blind.chosen(session, me, q, catalog_id), act, replaces, expected_count, next
+    )
 
 
 @router.post("/catalogs/{catalog_id}/tags")
@@ -207,7 +213,7 @@ def tag_selection(
 ) -> Response:
     """A tag on every photo that matches `q`, or taken from them, as one act; a new tag is made by being given."""
     reading.get(session, catalog_id)
-    selection = parse(q, catalog_id)
+    selection = blind.chosen(session, me, q, catalog_id)
     act = LabelAct(*sets.tag(session, catalog_id, me, tag, is_new=not takes), takes)
     return _give_all(request, session, me, selection, act, False, expected_count, next)
 
