@@ -88,9 +88,10 @@ def _read() -> Select[Any]:
 
 
 # Built once: putting such a statement together took longer than the database's answer to it.
-_QUEUE: Final = bindparam("queue_id", type_=BigInteger())
-_IMAGE: Final = bindparam("image_id", type_=BigInteger())
-_PERSON: Final = bindparam("person_id", type_=BigInteger())
+# No name of a column: a statement inside another would take the value for one of its own.
+_QUEUE: Final = bindparam("of_queue", type_=BigInteger())
+_IMAGE: Final = bindparam("of_image", type_=BigInteger())
+_PERSON: Final = bindparam("of_person", type_=BigInteger())
 _LOCKED: Final = _locked()
 _READ: Final = _read()
 
@@ -98,7 +99,7 @@ _READ: Final = _read()
 def lock(session: Session, queue: ReviewQueue, image: Image) -> str | None:
     """Hold the catalog's decisions (shared), the photo in the queue and the photo itself, in this order; gives the
     known answer. Raises NotFound where the photo is not in the queue."""
-    row = session.execute(_LOCKED, {"queue_id": queue.id, "image_id": image.id}).one_or_none()
+    row = session.execute(_LOCKED, {"of_queue": queue.id, "of_image": image.id}).one_or_none()
     if row is None:
         raise NotFound(f"{decisions.name_of(image)} is not in {queue.name}.")
     known: str | None = row.known
@@ -110,7 +111,7 @@ def read(session: Session, queue: ReviewQueue, image: Image, person: Person) -> 
 
     A photo's turn comes with the hold, or, held ahead, with the answer before it.
     """
-    asked = {"queue_id": queue.id, "image_id": image.id, "person_id": person.id}
+    asked = {"of_queue": queue.id, "of_image": image.id, "of_person": person.id}
     row = session.execute(_READ, asked, execution_options={"populate_existing": True}).one()
     return AnswerState(*row)
 
