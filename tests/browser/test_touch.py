@@ -117,8 +117,11 @@ def test_keys_faster_than_answers_do_not_load_the_page_anew(scene: Scene, visit:
 
 
 # Fields that stick out of the place their name and they were given, over what stands beside them.
-STICK_OUT = """(places) => places.flatMap((place) => [...place.querySelectorAll("input, select, textarea")].filter(
-  (field) => field.getBoundingClientRect().right > place.getBoundingClientRect().right + 1).map((field) => field.name))"""
+STICK_OUT = """(places) => places.flatMap((place) => {
+  const { right } = place.getBoundingClientRect();
+  const fields = [...place.querySelectorAll("input, select, textarea")];
+  return fields.filter((field) => field.getBoundingClientRect().right > right + 1).map((field) => field.name);
+})"""
 
 
 @pytest.mark.parametrize("page", ["captioners", "queues", "replace", "freeze"])
