@@ -32,7 +32,7 @@ from workers.captions.captioner import Captioner, PhotoAnswer, PhotoQuestion
 from workers.captions.purse import Purse
 from workers.captions.server import ServerCaptioner
 from workers.captions.shrinking import LONGEST_SIDE_PX, shrink
-from workers.celery_app import Work, stopped_for_good
+from workers.celery_app import Work
 from workers.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -201,8 +201,6 @@ class AskingRun:
         if self.asking.is_structured:
             texts = answers.read_object(answer.text, self.asking.kinds, _mark(row.image_id), answer.is_cut)
             return self._offer(row, answer, {kind: texts[kind] for kind in self.asking.kinds})
-        if not answer.text.strip():
-            return self._offer(row, answer, failure="the model wrote nothing")
         return self._offer(row, answer, {"long": answers.read_sentence(answer.text, answer.is_cut)})
 
     def _offer(
@@ -279,7 +277,7 @@ def at_server(work: Work, model: str, run: CaptionRun) -> ServerCaptioner:
     key = settings.caption_server_key.get_secret_value() if settings.caption_server_key is not None else ""
     return ServerCaptioner(
         model, settings.caption_server, key, settings.caption_server_at_once, float(settings.caption_server_timeout_s),
-        purse, lambda: work.is_cancel_asked or stopped_for_good.is_set(),
+        purse, lambda: work.is_cancel_asked,
     )  # fmt: skip
 
 
