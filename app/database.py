@@ -62,13 +62,14 @@ def engine_for(url: str) -> Engine:
 
     Errors do not repeat the values of a statement: they end up in logs. No statement is prepared: PostgreSQL would plan
     it once for all values, and a filter's "white", which most photos mention, needs another plan than its "samovar".
+    Connections are kept: those beyond a pool's size would be opened anew for each request of a crowd.
     """
     return create_engine(
         url,
         hide_parameters=True,
         pool_pre_ping=True,
-        pool_size=10,
-        max_overflow=20,
+        pool_size=30,
+        max_overflow=0,
         connect_args={"prepare_threshold": None},
     )
 

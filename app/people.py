@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
 
-from sqlalchemy import CheckConstraint, ForeignKey, Text, delete, func, select, text, update
+from sqlalchemy import CheckConstraint, ForeignKey, Text, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -318,15 +318,20 @@ def begin_session(
     return token
 
 
+# Built once, for every request asks it.
+_SIGNED_IN: Final = (
+    select(Person, SignIn)
+    .join(SignIn, SignIn.person_id == Person.id)
+    .where(SignIn.token_hash == bindparam("token_hash"), SignIn.expires_at > bindparam("now"))
+    .where(SignIn.seen_at > bindparam("seen_after"))
+    .where(Person.disabled_at.is_(None))  # also where they signed in while they were disabled
+)
+
+
 def signed_in(session: Session, token: str, idle: timedelta = IDLE_LASTS) -> tuple[Person, SignIn] | None:
     """Whose browser holds this token, and since when; None when nobody's, or not any more, or idle for so long."""
     now = utc_now()
-    row = session.execute(
-        select(Person, SignIn)
-        .join(SignIn, SignIn.person_id == Person.id)
-        .where(SignIn.token_hash == hash_of(token), SignIn.expires_at > now, SignIn.seen_at > now - idle)
-        .where(Person.disabled_at.is_(None))  # also where they signed in while they were disabled
-    ).first()
+    row = session.execute(_SIGNED_IN, {"token_hash": hash_of(token), "now": now, "seen_after": now - idle}).first()
     return (row[0], row[1]) if row is not None else None
 
 

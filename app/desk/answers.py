@@ -7,8 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import CTE, ColumnElement, and_, delete, func, select, true, update
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -34,16 +47,59 @@ class AnswerState:
     left: int
 
 
+def _locked() -> Select[str | None]:
+    return (
+        select(QueuePhoto.known)
+        .join(Image, Image.id == QueuePhoto.image_id)
+        .join(decisions.shared_lock(_IMAGE), true())
+        .where(QueuePhoto.queue_id == _QUEUE, QueuePhoto.image_id == _IMAGE)
+        .with_for_update(key_share=True, of=[QueuePhoto, Image])
+    )
+
+
+def _read() -> Select[Any]:
+    last = (
+        select(QueueAnswer.created_at)
+        .where(QueueAnswer.person_id == _PERSON, QueueAnswer.verdict.is_not(None))
+        .order_by(QueueAnswer.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    mine = (QueueHold.queue_id == _QUEUE, QueueHold.image_id == _IMAGE, QueueHold.person_id == _PERSON)
+    begun = select(func.greatest(QueueHold.held_since, last)).where(*mine).scalar_subquery()
+    stands = (
+        select(QueueAnswer.person_id)
+        .where(QueueAnswer.queue_id == _QUEUE, QueueAnswer.image_id == _IMAGE, QueueAnswer.undone_at.is_(None))
+        .where(QueueAnswer.verdict.is_not(None))
+    )
+    return (
+        select(
+            Decision,
+            stands.where(QueueAnswer.person_id == _PERSON).exists().label("by_me"),
+            stands.where(QueueAnswer.person_id != _PERSON).exists().label("by_others"),
+            begun.label("begun"),
+            QueuePhoto.passes_left,
+            tallies.left_of(_QUEUE).label("left"),
+        )
+        .select_from(QueuePhoto)
+        .outerjoin(Decision, and_(Decision.image_id == QueuePhoto.image_id, Decision.superseded_at.is_(None)))
+        .where(QueuePhoto.queue_id == _QUEUE, QueuePhoto.image_id == _IMAGE)
+    )
+
+
+# Built once: putting such a statement together took longer than the database's answer to it.
+# No name of a column: a statement inside another would take the value for one of its own.
+_QUEUE: Final = bindparam("of_queue", type_=BigInteger())
+_IMAGE: Final = bindparam("of_image", type_=BigInteger())
+_PERSON: Final = bindparam("of_person", type_=BigInteger())
+_LOCKED: Final = _locked()
+_READ: Final = _read()
+
+
 def lock(session: Session, queue: ReviewQueue, image: Image) -> str | None:
     """Hold the catalog's decisions (shared), the photo in the queue and the photo itself, in this order; gives the
     known answer. Raises NotFound where the photo is not in the queue."""
-    row = session.execute(
-        select(QueuePhoto.known)
-        .join(Image, Image.id == QueuePhoto.image_id)
-        .join(decisions.shared_lock(image.id), true())
-        .where(QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == image.id)
-        .with_for_update(key_share=True, of=[QueuePhoto, Image])
-    ).one_or_none()
+    row = session.execute(_LOCKED, {"of_queue": queue.id, "of_image": image.id}).one_or_none()
     if row is None:
         raise NotFound(f"{decisions.name_of(image)} is not in {queue.name}.")
     known: str | None = row.known
@@ -55,33 +111,8 @@ def read(session: Session, queue: ReviewQueue, image: Image, person: Person) -> 
 
     A photo's turn comes with the hold, or, held ahead, with the answer before it.
     """
-    last = (
-        select(QueueAnswer.created_at)
-        .where(QueueAnswer.person_id == person.id, QueueAnswer.verdict.is_not(None))
-        .order_by(QueueAnswer.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    begun = select(func.greatest(QueueHold.held_since, last)).where(hold_of(queue, image, person)).scalar_subquery()
-    stands = (
-        select(QueueAnswer.person_id)
-        .where(QueueAnswer.queue_id == queue.id, QueueAnswer.image_id == image.id, QueueAnswer.undone_at.is_(None))
-        .where(QueueAnswer.verdict.is_not(None))
-    )
-    row = session.execute(
-        select(
-            Decision,
-            stands.where(QueueAnswer.person_id == person.id).exists().label("by_me"),
-            stands.where(QueueAnswer.person_id != person.id).exists().label("by_others"),
-            begun.label("begun"),
-            QueuePhoto.passes_left,
-            tallies.left_of(queue.id).label("left"),
-        )
-        .select_from(QueuePhoto)
-        .outerjoin(Decision, and_(Decision.image_id == QueuePhoto.image_id, Decision.superseded_at.is_(None)))
-        .where(QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == image.id)
-        .execution_options(populate_existing=True)
-    ).one()
+    asked = {"of_queue": queue.id, "of_image": image.id, "of_person": person.id}
+    row = session.execute(_READ, asked, execution_options={"populate_existing": True}).one()
     return AnswerState(*row)
 
 

@@ -11,7 +11,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, Exists, and_, delete, exists, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Exists,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
@@ -30,6 +46,71 @@ HOLD_LASTS: Final = timedelta(minutes=12)
 """Without a sign of life. A photo takes seconds; who reads a long caption or takes a call comes back to it."""
 AHEAD: Final = 6
 """Photos that a person holds at once: the one they look at and the next, which the browser fetches ahead."""
+
+# No name of a column: a statement inside another would take the value for one of its own.
+_QUEUE: Final = bindparam("of_queue", type_=BigInteger())
+_IMAGE: Final = bindparam("of_image", type_=BigInteger())
+_PERSON: Final = bindparam("of_person", type_=BigInteger())
+_NOW: Final = bindparam("now", type_=DateTime(timezone=True))
+_UNTIL: Final = bindparam("until", type_=DateTime(timezone=True))
+
+
+def _looked() -> Select[bool, bool, int, int]:
+    given = select(QueuePerson.person_id).where(QueuePerson.queue_id == _QUEUE)
+    lapsed = select(QueueHold.id).where(QueueHold.queue_id == _QUEUE, QueueHold.expires_at <= _NOW).correlate(None)
+    of_photo = and_(QueuePhoto.queue_id == QueueHold.queue_id, QueuePhoto.image_id == QueueHold.image_id)
+    return (
+        select(
+            or_(~given.exists(), given.where(QueuePerson.person_id == _PERSON).exists()),
+            lapsed.exists(),
+            QueuePhoto.place,
+            QueuePhoto.image_id,
+        )
+        .select_from(ReviewQueue)
+        .outerjoin(QueueHold, and_(QueueHold.queue_id == ReviewQueue.id, QueueHold.person_id == _PERSON))
+        .outerjoin(QueuePhoto, of_photo)
+        .where(ReviewQueue.id == _QUEUE)
+        .order_by(QueuePhoto.place, QueuePhoto.image_id)
+    )
+
+
+def _taken() -> Select[int, int]:
+    of_photo = QueueHold.image_id == QueuePhoto.image_id
+    is_mine = and_(QueueHold.queue_id == _QUEUE, QueueHold.person_id == _PERSON)
+    is_elsewhere = and_(
+        QueueHold.queue_id.is_distinct_from(_QUEUE), QueueHold.person_id != _PERSON, QueueHold.expires_at > _NOW
+    )
+    answered = exists().where(
+        QueueAnswer.queue_id == _QUEUE, QueueAnswer.image_id == QueuePhoto.image_id,
+        QueueAnswer.person_id == _PERSON, QueueAnswer.undone_at.is_(None),
+    )  # fmt: skip
+    free = (
+        select(QueuePhoto.image_id)
+        .where(
+            QueuePhoto.queue_id == _QUEUE, QueuePhoto.held < QueuePhoto.passes_left,
+            ~answered, ~exists().where(of_photo, or_(is_mine, is_elsewhere)),
+        )
+        .order_by(QueuePhoto.place, QueuePhoto.image_id)
+        .limit(bindparam("count", type_=BigInteger()))
+        .with_for_update(skip_locked=True)
+        .cte("free")
+    )  # fmt: skip
+    taken = (
+        update(QueuePhoto)
+        .where(QueuePhoto.queue_id == _QUEUE, QueuePhoto.image_id == free.c.image_id)
+        .values(held=QueuePhoto.held + 1)
+        .returning(QueuePhoto.place, QueuePhoto.image_id)
+        .cte("taken")
+    )
+    row = select(taken.c.image_id, _QUEUE, _PERSON, _NOW, _UNTIL)
+    held = insert(QueueHold).from_select(["image_id", "queue_id", "person_id", "held_since", "expires_at"], row)
+    return select(taken.c.place, taken.c.image_id).add_cte(held.returning(QueueHold.id).cte("held_now"))
+
+
+# Built once: putting such statements together took longer than the database's answer to them.
+_WITH_PHOTO: Final = select(ReviewQueue, Image).join(Image, Image.id == _IMAGE).where(ReviewQueue.id == _QUEUE)
+_LOOK: Final = _looked()
+_TAKE: Final = _taken()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +281,7 @@ def decide(
 
 def with_photo(session: Session, queue_id: int, image_id: int) -> tuple[ReviewQueue, Image]:
     """A queue and a photo, in one statement. Raises NotFound where one of them is not there."""
-    row = session.execute(
-        select(ReviewQueue, Image).join(Image, Image.id == image_id).where(ReviewQueue.id == queue_id)
-    ).one_or_none()
+    row = session.execute(_WITH_PHOTO, {"of_queue": queue_id, "of_image": image_id}).one_or_none()
     if row is None:
         return queues.get(session, queue_id), reading.photo(session, image_id)
     return row[0], row[1]
@@ -307,24 +386,7 @@ class _QueueLook:
 
 
 def _look(session: Session, queue: ReviewQueue, person: Person) -> _QueueLook:
-    given = select(QueuePerson.person_id).where(QueuePerson.queue_id == queue.id)
-    lapsed = select(QueueHold.id).where(QueueHold.queue_id == queue.id, QueueHold.expires_at <= utc_now())
-    lapsed = lapsed.correlate(None)
-    rows = session.execute(
-        select(
-            or_(~given.exists(), given.where(QueuePerson.person_id == person.id).exists()),
-            lapsed.exists(),
-            QueuePhoto.place,
-            QueuePhoto.image_id,
-        )
-        .select_from(ReviewQueue)
-        .outerjoin(QueueHold, and_(QueueHold.queue_id == ReviewQueue.id, QueueHold.person_id == person.id))
-        .outerjoin(
-            QueuePhoto, and_(QueuePhoto.queue_id == QueueHold.queue_id, QueuePhoto.image_id == QueueHold.image_id)
-        )
-        .where(ReviewQueue.id == queue.id)
-        .order_by(QueuePhoto.place, QueuePhoto.image_id)
-    ).all()
+    rows = session.execute(_LOOK, {"of_queue": queue.id, "of_person": person.id, "now": utc_now()}).all()
     mine = [(place, image_id) for _, _, place, image_id in rows if image_id is not None]
     return _QueueLook(rows[0][0], rows[0][1], mine)
 
@@ -332,39 +394,8 @@ def _look(session: Session, queue: ReviewQueue, person: Person) -> _QueueLook:
 def _take(session: Session, queue: ReviewQueue, person: Person, count: int) -> list[tuple[int, int]]:
     """Put the first free photos of a queue into a person's hands, in one statement: each its place and number."""
     now = utc_now()
-    of_photo = QueueHold.image_id == QueuePhoto.image_id
-    is_mine = and_(QueueHold.queue_id == queue.id, QueueHold.person_id == person.id)
-    is_elsewhere = and_(
-        QueueHold.queue_id.is_distinct_from(queue.id), QueueHold.person_id != person.id, QueueHold.expires_at > now
-    )
-    answered = exists().where(
-        QueueAnswer.queue_id == queue.id, QueueAnswer.image_id == QueuePhoto.image_id,
-        QueueAnswer.person_id == person.id, QueueAnswer.undone_at.is_(None),
-    )  # fmt: skip
-    free = (
-        select(QueuePhoto.image_id)
-        .where(
-            QueuePhoto.queue_id == queue.id, QueuePhoto.held < QueuePhoto.passes_left,
-            ~answered, ~exists().where(of_photo, or_(is_mine, is_elsewhere)),
-        )
-        .order_by(QueuePhoto.place, QueuePhoto.image_id)
-        .limit(count)
-        .with_for_update(skip_locked=True)
-        .cte("free")
-    )  # fmt: skip
-    taken = (
-        update(QueuePhoto)
-        .where(QueuePhoto.queue_id == queue.id, QueuePhoto.image_id == free.c.image_id)
-        .values(held=QueuePhoto.held + 1)
-        .returning(QueuePhoto.place, QueuePhoto.image_id)
-        .cte("taken")
-    )
-    hold = {"queue_id": queue.id, "person_id": person.id, "held_since": now, "expires_at": now + HOLD_LASTS}
-    given = (literal(value, QueueHold.__table__.c[name].type) for name, value in hold.items())
-    held = insert(QueueHold).from_select(["image_id", *hold], select(taken.c.image_id, *given))
-    rows = session.execute(
-        select(taken.c.place, taken.c.image_id).add_cte(held.returning(QueueHold.id).cte("held_now"))
-    ).all()
+    asked = {"of_queue": queue.id, "of_person": person.id, "now": now, "until": now + HOLD_LASTS, "count": count}
+    rows = session.execute(_TAKE, asked).all()
     answers.forget_rows(session)
     return [(row.place, row.image_id) for row in rows]
 

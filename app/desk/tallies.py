@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, MetaData, ScalarSelect, SmallInteger, event, func, select
+from sqlalchemy import BigInteger, BindParameter, Connection, MetaData, ScalarSelect, SmallInteger, event, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app.database import Base
@@ -47,7 +47,7 @@ def counts(session: Session, queue_ids: Iterable[int]) -> dict[int, QueueCount]:
     return {queue_id: QueueCount(photos, left) for queue_id, photos, left in rows}
 
 
-def left_of(queue_id: int) -> ScalarSelect[int]:
+def left_of(queue_id: int | BindParameter[int]) -> ScalarSelect[int]:
     """How many photos of a queue still wait for a pass, to be asked for beside other things."""
     waits = func.coalesce(func.sum(QueueTally.waiting), 0)
     return select(waits).where(QueueTally.queue_id == queue_id).correlate(None).scalar_subquery()

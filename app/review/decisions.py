@@ -17,6 +17,7 @@ from typing import Any, Final
 from sqlalchemy import (
     CTE,
     BigInteger,
+    BindParameter,
     ColumnElement,
     Integer,
     Subquery,
@@ -54,6 +55,7 @@ SUGGESTED: Final = {"kept": "to keep it", "rejected": "to reject it", "needs_wor
 REASON_MAX: Final = 300
 # Any fixed number does, it only has to be the same for everybody.
 LOCK: Final = 0x64656369
+_LOCKED_IMAGE: Final = Image.__table__.alias("locked_image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +259,11 @@ def lock_photo(session: Session, image_id: int) -> None:
     )
 
 
-def shared_lock(image_id: int) -> Subquery:
+def shared_lock(image_id: int | BindParameter[int]) -> Subquery:
     """The lock of a photo's catalog, shared, as one row to join: rows that the statement locks are locked after it, for
     the database locks what a join has given, and asks a function that changes something exactly once."""
-    of = Image.__table__.alias("locked_image")
-    held = func.pg_advisory_xact_lock_shared(literal(LOCK), cast(of.c.catalog_id, Integer)).label("held")
-    return select(held).where(of.c.id == image_id).subquery("held")
+    held = func.pg_advisory_xact_lock_shared(literal(LOCK), cast(_LOCKED_IMAGE.c.catalog_id, Integer)).label("held")
+    return select(held).where(_LOCKED_IMAGE.c.id == image_id).subquery("held")
 
 
 def replace(session: Session, ids: Sequence[int], now: datetime, **author_and_verdict: Any) -> None:

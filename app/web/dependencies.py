@@ -90,12 +90,18 @@ def _tell(request: Request, session: Session) -> None:
     audit.record(session, "changed", person.id, None, route=f"{request.method} {path}", **numbers)
 
 
-def current_person(request: Request) -> Person:
+def signed_in(request: Request) -> Person:
     """Who is signed in, detached from any session. Raises SignInNeeded."""
     person: Person | None = request.state.person
     if person is None:
         raise SignInNeeded("Sign in to go on.")
     return person
+
+
+# What waits for nothing is asked for in the loop itself: without `async` it would cost a way to a thread and back.
+async def current_person(request: Request) -> Person:
+    """Who is signed in, detached from any session. Raises SignInNeeded."""
+    return signed_in(request)
 
 
 CurrentPerson = Annotated[Person, Depends(current_person)]
@@ -110,7 +116,7 @@ def spender(session: Read, request: Request, person: CurrentPerson) -> Person:
 Spender = Annotated[Person, Depends(spender, scope="function")]
 
 
-def owner(person: CurrentPerson) -> Person:
+async def owner(person: CurrentPerson) -> Person:
     """Who is signed in, for what is an owner's alone. Raises NotAllowed."""
     people.needs_owner(person, "see this")
     return person
@@ -119,7 +125,7 @@ def owner(person: CurrentPerson) -> Person:
 Owner = Annotated[Person, Depends(owner)]
 
 
-def storage(request: Request) -> Storage:
+async def storage(request: Request) -> Storage:
     """The files."""
     app_storage: Storage = request.app.state.storage
     return app_storage
@@ -128,7 +134,7 @@ def storage(request: Request) -> Storage:
 Files = Annotated[Storage, Depends(storage)]
 
 
-def settings(request: Request) -> Settings:
+async def settings(request: Request) -> Settings:
     """The settings."""
     app_settings: Settings = request.app.state.settings
     return app_settings
@@ -137,7 +143,7 @@ def settings(request: Request) -> Settings:
 Config = Annotated[Settings, Depends(settings)]
 
 
-def renderer(request: Request, session: Read) -> Renderer:
+async def renderer(request: Request, session: Read) -> Renderer:
     """The way to render, on the request's own session."""
     return Renderer(request, session)
 

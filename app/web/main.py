@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
+import anyio.to_thread
 from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
@@ -76,6 +79,9 @@ STATIC: Final = Path(__file__).parent / "static"
 TEMPLATES: Final = PROJECT / "templates"
 # Larger bodies are refused before they are read; a route that takes uploads says so itself with `max_body_size`.
 MAX_BODY_BYTES: Final = 1 << 20
+# Requests in hand at once; others wait. With forty, the usual number, a crowd's threads fought for the interpreter, and
+# each decision took twice as long.
+THREADS: Final = 10
 
 # Templates whose macros make up `ui`.
 MACROS: Final = ("icons.html", "components.html", "marks.html", "fields.html", "shell.html")
@@ -132,6 +138,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        lifespan=_few_threads,
         dependencies=[Depends(security.check_token), Depends(access.admit)],
     )
     engine = engine_for(settings.database_url)
@@ -151,6 +158,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(middleware.AccessControl)
     app.state.places = pages.places_of(app)
     return app
+
+
+@asynccontextmanager
+async def _few_threads(_: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
 
 
 class Immutable(StaticFiles):
