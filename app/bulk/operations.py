@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import any_, func, insert, literal, or_, select, update
+from sqlalchemy import any_, func, insert, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
@@ -50,6 +50,9 @@ ACTS: Final[dict[str, Act]] = {
     "reword": Reword(), "fill": Fill(), "captions": BringIn(),
     "labels": BringLabelsIn(),
 }  # fmt: skip
+# The photos of a batch lie near each other: by their numbers they are found sooner than by reading a catalog's tables
+# whole, which the usual setting, of disks that turn, takes for cheaper from some 50,000 photos on.
+_NEAR: Final = text("set local random_page_cost = 1.1")
 Step = Callable[[Session, Operation, Sequence[int]], Did | TakenBack]
 
 
@@ -338,6 +341,7 @@ def _do(act: Act, session: Session, operation: Operation, image_ids: Sequence[in
 
 def _keep(session: Session, operation: Operation, batch: OperationBatch, end: str, step: Step) -> int:
     """Do a batch and note what it came to; how many photos it held."""
+    session.execute(_NEAR)
     more = step(session, operation, batch.image_ids)
     for name in more.__slots__:
         setattr(operation, name, getattr(operation, name) + getattr(more, name))

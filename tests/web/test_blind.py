@@ -230,6 +230,10 @@ def test_no_filter_and_no_count_tells(annotating: Second, asked: str, session: S
     assert f'data-id="{number}"' not in tiles
     csv = annotating.browser.get(f"{there}/captions.csv", params={"q": asked}).text
     assert "A kettle in red." not in csv
+    for bulk in ({"find": "kettle", "with": "pot"}, {}):
+        bulk_page = annotating.browser.get(f"{there}/{'replace' if bulk else 'template'}", params={"q": asked, **bulk})
+        selection = bulk_page.context["selection"]  # type: ignore[attr-defined]
+        assert number not in session.scalars(selection.select(Image.id)).all()
     holding.decide(session, annotating.queue, annotating.photo, annotating.person, "kept")
     page = annotating.browser.get(there, params={"q": f"id:{number} {asked}"}).context  # type: ignore[attr-defined]
     assert page["total"] == 1, "once decided, it is found"
