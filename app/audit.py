@@ -7,6 +7,7 @@ that a person who is deleted is in the log without a name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal, get_args
@@ -23,7 +24,7 @@ Act = Literal[
     "person_added", "access_ended", "person_enabled", "role_changed", "person_deleted",
     "cycle_started", "run_launched", "run_stopped", "run_discarded", "run_resumed", "run_extended",
     "job_asked", "job_cancelled", "queue_made", "queue_given", "queue_closed", "queue_opened",
-    "naming_decided", "labels_defined",
+    "naming_decided", "labels_defined", "file_imported",
     "photo_removed", "photo_allowed_again", "catalog_removed", "version_removed", "export_removed", "cache_emptied",
     "backup_written", "changed", "captioner_adopted",
 ]  # fmt: skip
@@ -62,6 +63,17 @@ def record(
     )
     session.flush()
     session.info[_WRITTEN] = written(session) + 1
+
+
+@contextmanager
+def trial(session: Session) -> Iterator[None]:
+    """Whatever is done inside is taken back at its end, with its lines and the count of them."""
+    lines, savepoint = written(session), session.begin_nested()
+    try:
+        yield
+    finally:
+        savepoint.rollback()
+        session.info[_WRITTEN] = lines
 
 
 def written(session: Session) -> int:

@@ -127,6 +127,10 @@ def _add_files(command: Callable[..., argparse.ArgumentParser], data: Callable[.
         "--set", default="", metavar="NAME", help="of a .zip of sidecars: the set that its labels are of"
     )
     labels.add_argument("--bring-in-as", metavar="EMAIL", help="bring the file in, in this person’s name")
+    labels.add_argument("--look", action="store_true", help="with --bring-in-as: only tell what the file would do")
+    labels.add_argument(
+        "--take-over", action="store_true", help="with --bring-in-as: also where somebody else answered otherwise"
+    )
     captions = command("captions", None, "Write a catalog’s captions to a file, or bring in what one says.")
     deeds = captions.add_subparsers(title="what to do", required=True, metavar="export|import")
     for word, function, text in (
@@ -243,9 +247,15 @@ def _people(options: argparse.Namespace) -> None:
 
 
 def _labels(options: argparse.Namespace) -> None:
-    from app.host.label_files import label_files
+    from app.host.label_files import bring_in, write
 
-    for line in label_files(_settings(options), options.catalog, options.file, options.bring_in_as, options.set):
+    if options.bring_in_as is None:
+        print(write(_settings(options), options.catalog, options.file, options.set))
+        return
+    for line in bring_in(
+        _settings(options), options.catalog, options.file, options.bring_in_as, options.set,
+        takes_over=options.take_over, looks=options.look,
+    ):  # fmt: skip
         print(line)
 
 

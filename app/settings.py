@@ -167,7 +167,11 @@ class Settings(BaseSettings):
                 "PACKSHOT_CAPTION_SERVER must be an address like http://gpu.example.lan:8000/v1, without a name, "
                 "password or question mark; the key goes into PACKSHOT_CAPTION_SERVER_KEY."
             )
-        return url.rstrip("/") if url else None
+        if not url:
+            return None
+        # People copy the whole address of a request, or the host alone.
+        address = url.rstrip("/").removesuffix("/chat/completions")
+        return address if urlsplit(address).path else f"{address}/v1"
 
     @model_validator(mode="after")
     def _refuse_half_a_server(self) -> Settings:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.bulk.acts import Act, Did, TakenBack, photos
-from app.bulk.tables import CaptionImport, ImportedCaption
+from app.bulk.tables import FileImport, ImportedCaption
 from app.captions.tables import CaptionText, Kind
 from app.captions.writing import AUTHORS
 from app.catalog import reading
@@ -62,7 +62,7 @@ class BringIn(Act):
     table = CaptionText
 
     def checked(self, session: Session, catalog_id: int, value: dict[str, Any]) -> dict[str, Any]:
-        read = session.get(CaptionImport, value["import_id"])
+        read = session.get(FileImport, value["import_id"])
         if read is None or read.catalog_id != catalog_id:
             raise NotFound("This file is not kept any more. Choose it again.")
         return {"import_id": read.id, "takes_over": bool(value.get("takes_over")), "file": read.file}
@@ -72,7 +72,7 @@ class BringIn(Act):
 
     def do(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> Did:
         there = sorted(reading.held(session, image_ids, operation.catalog_id))
-        read = session.get_one(CaptionImport, operation.value["import_id"])
+        read = session.get_one(FileImport, operation.value["import_id"])
         of_batch = (ImportedCaption.import_id == read.id, ImportedCaption.image_id == any_(array(there)))
         by_place: dict[Place, list[ImportedCaption]] = defaultdict(list)
         for row in session.scalars(select(ImportedCaption).where(*of_batch).order_by(ImportedCaption.line)):

@@ -6,7 +6,7 @@ changes, so that its number says which text was seen. One that is newer than wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from hashlib import blake2b
@@ -19,7 +19,6 @@ from app.bulk.acts import Act, Did
 from app.captions import checking, rules, word_lists, writing
 from app.captions.colour_words import meaning, words_of
 from app.captions.facts import MeasuredFacts
-from app.captions.proposing import measured_facts
 from app.captions.replacing import Finder, FindReplace, Occurrence, replaced
 from app.captions.tables import MAX_CHARACTERS, OF_KIND, CaptionText, CaptionTokens, Kind
 from app.captions.token_counts import LIMITS
@@ -31,8 +30,6 @@ from app.errors import Refused
 from app.review import decisions
 from app.review.tables import Operation
 
-# How many decisions take the time of one text with what the rules say of it.
-_WEIGHT: Final = 2
 # As many captions are ticked or left out one by one; whole groups of them by their change.
 MOST_PICKED: Final = 20_000
 
@@ -137,7 +134,8 @@ def looked_at(session: Session, selection: Chosen, wish: RewordWish) -> tuple[li
         and_(of_any.image_id == Image.id, of_any.superseded_at.is_(None), of_any.kind.in_(wish.kinds)),
     )
     rows = session.execute(query).all()
-    lines = [line for line in (_line(row, wish, finder) for row in rows) if line is not None]
+    made = _maker(finder)
+    lines = [line for line in (_line(row, wish, made) for row in rows) if line is not None]
     lines.sort(key=lambda line: (line.image_id, line.kind, line.caption_id))
     return _weighed(session, lines, wish), len(rows), max((row[0] for row in rows), default=0)
 
@@ -152,29 +150,44 @@ def reworded(session: Session, caption_ids: Sequence[int], wish: RewordWish, fin
         .where(own.id == any_(array(caption_ids)), own.superseded_at.is_(None))
         .order_by(own.image_id, own.kind, own.id)
     )
-    lines = [_line(row, wish, finder) for row in session.execute(query)]
+    made = _maker(finder)
+    lines = [_line(row, wish, made) for row in session.execute(query)]
     return _weighed(session, [line for line in lines if line is not None], wish)
 
 
-def _line(row: Any, wish: RewordWish, finder: Finder) -> Rewording | None:
+Made = tuple[tuple[Occurrence, ...], str]
+
+
+def _maker(finder: Finder) -> Callable[[str], Made]:
+    """What is found in a text, and the text as it would be. Captions from facts are often alike."""
+
+    @lru_cache(maxsize=10_000)
+    def made(text: str) -> Made:
+        places = tuple(finder.places(text))
+        return places, replaced(text, places) if any(place.hold is None for place in places) else text
+
+    return made
+
+
+def _line(row: Any, wish: RewordWish, made: Callable[[str], Made]) -> Rewording | None:
     number, image_id, kind, text, is_by_hand = tuple(row)
-    places = tuple(finder.places(text))
+    places, fresh = made(text)
     if not places:
         return None
-    fresh = text
     fate: Fate = "kept"
     reason: Reason | None = None
     if wish.keeps_people and is_by_hand:
         reason = "person"
-    elif (open_ones := [place for place in places if place.hold is None]) and (fresh := replaced(text, places)):
-        if fresh == text:
-            reason = "same"
-        elif len(fresh) > MAX_CHARACTERS:
-            reason = "long"
-        else:
-            fate = "changes"
+    elif all(place.hold is not None for place in places):
+        reason = places[0].hold
+    elif not fresh:
+        reason = "empty"
+    elif fresh == text:
+        reason = "same"
+    elif len(fresh) > MAX_CHARACTERS:
+        reason = "long"
     else:
-        reason = "empty" if open_ones else places[0].hold
+        fate = "changes"
     return Rewording(
         number, image_id, cast(Kind, kind), text, places, fresh if fate == "changes" else text, fate, reason
     )
@@ -182,20 +195,18 @@ def _line(row: Any, wish: RewordWish, finder: Finder) -> Rewording | None:
 
 def _weighed(session: Session, lines: list[Rewording], wish: RewordWish) -> list[Rewording]:
     """The same, doubted where the new text would contradict the picture, and left out where the person says so."""
-    measured = _measured(session, {line.image_id for line in lines if line.fate == "changes" and _names_a_colour(line)})
-    counts = _near_a_cut_off(session, [line for line in lines if line.fate == "changes"])
-    seen: dict[tuple[str, str, MeasuredFacts], str] = {}
+    changing = [line for line in lines if line.fate == "changes"]
+    of_colours = {line.caption_id: line.image_id for line in changing if _names_a_colour(line.changes)}
+    measured = checking.facts_of(session, set(of_colours.values())) if of_colours else {}
+    counts = _near_a_cut_off(session, changing)
     weighed = []
     for line in lines:
         if line.fate != "changes":
             weighed.append(line)
             continue
-        facts, contradicted = measured.get(line.image_id), ""
-        if facts is not None and _names_a_colour(line):
-            same = (line.text, line.reworded, facts)
-            if same not in seen:
-                seen[same] = _then_contradicted(line.text, line.reworded, facts)
-            contradicted = seen[same]
+        contradicted = ""
+        if line.caption_id in of_colours and (facts := measured.get(line.image_id)) is not None:
+            contradicted = _then_contradicted(line.text, line.reworded, facts)
         passes = _passes(line, counts.get(line.caption_id, {}))
         fate: Fate = "doubted" if contradicted else "changes"
         if line.caption_id in wish.ticked:
@@ -211,19 +222,10 @@ def _weighed(session: Session, lines: list[Rewording], wish: RewordWish) -> list
     return weighed
 
 
-def _names_a_colour(line: Rewording) -> bool:
-    """Whether what is replaced, or takes its place, is a colour: only then can another one be named than before."""
-    return any(_is_of_colours(before, after) for before, after in line.changes)
-
-
 @lru_cache(maxsize=10_000)
-def _is_of_colours(before: str, after: str) -> bool:
-    return any(meaning(word) for part in (before, after) for word in words_of(part))
-
-
-def _measured(session: Session, image_ids: set[int]) -> dict[int, MeasuredFacts]:
-    rows = checking.rows_of(session, image_ids) if image_ids else ()
-    return {row.image_id: measured_facts(row) for row in rows}
+def _names_a_colour(changes: tuple[tuple[str, str], ...]) -> bool:
+    """Whether what is replaced, or takes its place, is a colour: only then can another one be named than before."""
+    return any(meaning(word) for pair in changes for part in pair for word in words_of(part))
 
 
 def _then_contradicted(text: str, reworded: str, facts: MeasuredFacts) -> str:
@@ -276,9 +278,6 @@ class Reword(Act):
         wish.finder()
         return {**wish.as_json(), "newest": int(value["newest"])}
 
-    def weight(self, value: dict[str, Any]) -> int:
-        return _WEIGHT
-
     def do(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> Did:
         there = sorted(reading.held(session, image_ids, operation.catalog_id))
         wish, own = RewordWish.from_json(operation.value), CaptionText
@@ -301,7 +300,7 @@ class Reword(Act):
 
     def after(self, session: Session, operation: Operation, image_ids: Sequence[int]) -> None:
         if image_ids and "long" in operation.value["kinds"]:
-            decisions.apply_rules(session, image_ids)
+            decisions.follow_texts(session, image_ids)
 
 
 def wish_of(session: Session, catalog_id: int, wish: RewordWish) -> RewordWish:

@@ -10,8 +10,10 @@ from typing import Any, Final
 MAX_CHARACTERS: Final = 4000
 TAGS_AT_MOST: Final = 40
 TAG_AT_MOST: Final = 60
-_THOUGHTS: Final = re.compile(r"^\s*<think>.*?</think>", re.DOTALL)
-_FENCE: Final = re.compile(r"^```(?:json)?\s*\n(.*)\n\s*```$", re.DOTALL)
+_THOUGHTS: Final = re.compile(r"<think>.*?</think>", re.DOTALL)
+_FENCE: Final = re.compile(r"^```\w*\s*(.*?)\s*```$", re.DOTALL)
+# Control characters but white space, and halves of surrogate pairs: no database keeps them.
+_UNKEPT: Final = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _LAST_END: Final = re.compile(r"^(.*[.!?。！？])", re.DOTALL)
 
 
@@ -41,9 +43,10 @@ def schema_of(kinds: Sequence[str], mark: str) -> dict[str, Any]:
 def read_sentence(answer: str, is_cut: bool = False) -> str:
     """The caption in a plain answer: without what a model thought aloud, in one line; of one that was cut off, whole
     sentences where there are any. Raises BrokenAnswer where nothing is left."""
-    text = " ".join(_THOUGHTS.sub("", answer).split())
-    if "<think>" in text:
-        raise BrokenAnswer("The answer ended while the model was still thinking aloud.")
+    text = _without_thoughts(answer)
+    text = _line(fenced[1] if (fenced := _FENCE.match(text)) else text)
+    if is_cut and not text:
+        raise BrokenAnswer("The answer ended while the model was still thinking.")
     if is_cut and (whole := _LAST_END.match(text)):
         text = whole[1]
     if not text:
@@ -55,11 +58,9 @@ def read_sentence(answer: str, is_cut: bool = False) -> str:
 
 def read_object(answer: str, kinds: Sequence[str], mark: str, is_cut: bool = False) -> dict[str, str]:
     """The captions in a JSON answer, by kind; tags are words between commas. Raises BrokenAnswer."""
-    text = _THOUGHTS.sub("", answer).strip()
-    if fenced := _FENCE.match(text):
-        text = fenced[1]
+    text = _without_thoughts(answer)
     try:
-        given = json.loads(text)
+        given = _json_in(text)
     except (ValueError, RecursionError):
         why = "it was cut off" if is_cut else "it cannot be read"
         raise BrokenAnswer(f"The answer is no JSON object: {why}.") from None
@@ -74,11 +75,33 @@ def read_object(answer: str, kinds: Sequence[str], mark: str, is_cut: bool = Fal
     return {kind: _tags(given[kind]) if kind == "tags" else _text(kind, given[kind]) for kind in kinds}
 
 
+def _without_thoughts(answer: str) -> str:
+    """An answer without what a model thought aloud before or after it, also where its template began the thought.
+    Raises BrokenAnswer where a thought did not end."""
+    text = _THOUGHTS.sub("", answer).rpartition("</think>")[2].strip()
+    if "<think>" in text:
+        raise BrokenAnswer("The answer ended while the model was still thinking.")
+    return text
+
+
+def _json_in(text: str) -> Any:
+    """The JSON in a text, with a fence or words around it, and line breaks in its strings. Raises ValueError."""
+    try:
+        return json.loads(text, strict=False)
+    except ValueError:
+        return json.loads(text[text.find("{") : text.rfind("}") + 1], strict=False)
+
+
+def _line(text: str) -> str:
+    """In one line, without what cannot be kept."""
+    return " ".join(_UNKEPT.sub("", text).split())
+
+
 def _text(kind: str, value: Any) -> str:
     if not isinstance(value, str):
         raise BrokenAnswer(f"“{kind}” in the answer is no text.")
     most = 300 if kind == "short" else MAX_CHARACTERS
-    text = " ".join(value.split())
+    text = _line(value)
     if not text or len(text) > most:
         raise BrokenAnswer(f"“{kind}” in the answer has {len(text):,} characters, not 1 to {most:,}.")
     return text
@@ -88,7 +111,7 @@ def _tags(value: Any) -> str:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise BrokenAnswer("“tags” in the answer is no list of texts.")
     # A comma parts tags; one inside a tag would make two of it.
-    tidy = list(dict.fromkeys(" ".join(each.replace(",", " ").split()) for each in value))
+    tidy = list(dict.fromkeys(_line(each.replace(",", " ")) for each in value))
     if not 1 <= len(tidy) <= TAGS_AT_MOST or not all(1 <= len(each) <= TAG_AT_MOST for each in tidy):
         raise BrokenAnswer(f"“tags” in the answer are not 1 to {TAGS_AT_MOST} texts of 1 to {TAG_AT_MOST} characters.")
     return ", ".join(tidy)

@@ -23,11 +23,13 @@ from app.database import array
 # As catalogues head the column; the first that is there.
 BRANDS: Final = ("brand", "Brand", "BRAND")
 _BRAND: Final = func.coalesce(*(Image.extra[name].astext for name in BRANDS))
+_FACTS: Final = (
+    Signals.image_id, Signals.background, Signals.background_colour, Signals.background_delta_e, Signals.confidence,
+    Signals.box, Signals.is_cropped, Signals.subject_colour, Signals.parts,
+)  # fmt: skip
 # What `contradictions` reads of a photo, and what a check is known by.
 READ: Final = (
-    Signals.image_id, Signals.measured_at, Signals.background, Signals.background_colour, Signals.background_delta_e,
-    Signals.confidence, Signals.box, Signals.is_cropped, Signals.subject_colour, Signals.parts, Lettering.read_at,
-    Lettering.words, Lettering.place, _BRAND.label("brand"),
+    *_FACTS, Signals.measured_at, Lettering.read_at, Lettering.words, Lettering.place, _BRAND.label("brand")
 )  # fmt: skip
 
 
@@ -41,14 +43,10 @@ def contradictions(row: Row[*tuple[Any, ...]], caption: str | None) -> list[Capt
     return rules.contradictions(caption, _measured(row, row if row.read_at is not None else None, row.brand))
 
 
-def rows_of(session: Session, image_ids: Collection[int]) -> Sequence[Row[*tuple[Any, ...]]]:
-    """What `contradictions` reads of these photos, as far as they were measured."""
-    return session.execute(
-        select(*READ)
-        .join(Image, Image.id == Signals.image_id)
-        .outerjoin(Lettering, Lettering.image_id == Signals.image_id)
-        .where(Signals.image_id == any_(array(sorted(image_ids))))
-    ).all()
+def facts_of(session: Session, image_ids: Collection[int]) -> dict[int, MeasuredFacts]:
+    """What was measured of these photos, as far as they were; without what was read on them and their brands."""
+    rows = session.execute(select(*_FACTS).where(Signals.image_id == any_(array(sorted(image_ids)))))
+    return {row.image_id: measured_facts(row) for row in rows}
 
 
 def claims(signals: Signals | None, read_text: Lettering | None, image: Image, caption: str) -> list[CaptionClaim]:
@@ -70,17 +68,25 @@ def _brand_of(image: Image) -> str | None:
 
 def _measured(signals: Any, read_text: Any, brand: str | None) -> MeasuredFacts:
     """Facts of signals and lettering, as objects or as rows with their columns."""
-    facts = replace(measured_facts(signals), brand=brand)
-    if read_text is None:
-        return facts
-    return replace(facts, printed=tuple(read_text.words.splitlines()), is_printed_on=read_text.place == "product")
+    facts = measured_facts(signals)
+    if read_text is not None:
+        lines = tuple(read_text.words.splitlines())
+        return replace(facts, brand=brand, printed=lines, is_printed_on=read_text.place == "product")
+    # What is written is held against what was read, and the brand is for nothing else.
+    return facts
 
 
-def check(session: Session, image_ids: Collection[int]) -> int:
-    """Check the current captions of these photos, as far as no check of them holds. Returns how many were checked."""
+def check(session: Session, image_ids: Collection[int]) -> list[int]:
+    """Check the current captions of these photos, as far as no check of them holds.
+
+    Returns the photos of which something else is said than before: where only the text is another, those that
+    contradict it otherwise, or no more.
+    """
+    is_of_text = and_(CaptionCheck.version == rules.RULES_VERSION, _is_of_photo())
     # Plain columns: a catalog's first rules check every caption, and making objects of them takes most of the time.
     rows = session.execute(
         select(*READ, Caption.id.label("caption_id"), Caption.text)
+        .add_columns(func.coalesce(is_of_text, False).label("is_of_text"), CaptionCheck.contradiction.label("before"))
         .join(Caption, and_(Caption.image_id == Signals.image_id, Caption.superseded_at.is_(None)))
         .join(Image, Image.id == Signals.image_id)
         .outerjoin(Lettering, Lettering.image_id == Signals.image_id)
@@ -89,14 +95,16 @@ def check(session: Session, image_ids: Collection[int]) -> int:
         .where(or_(CaptionCheck.image_id.is_(None), CaptionCheck.version != rules.RULES_VERSION, ~holds()))
         .order_by(Signals.image_id)
     )
-    checks = []
+    checks, changed = [], []
     for row in rows:
         findings = contradictions(row, row.text)
         sentence = findings[0].sentence if findings else None
         checks.append((row.image_id, row.caption_id, row.measured_at, row.read_at, row.brand, sentence))
+        if not row.is_of_text or sentence != row.before:
+            changed.append(row.image_id)
     if checks:
         _keep(session, checks)
-    return len(checks)
+    return changed
 
 
 _Check = tuple[int, int, datetime, datetime | None, str | None, str | None]
@@ -118,8 +126,11 @@ def _keep(session: Session, checks: Sequence[_Check]) -> None:
 
 def holds() -> ColumnElement[bool]:
     """The condition that a check is of this very caption beside these very measurements, readings and brand."""
+    return and_(CaptionCheck.caption_id == Caption.id, _is_of_photo())
+
+
+def _is_of_photo() -> ColumnElement[bool]:
     return and_(
-        CaptionCheck.caption_id == Caption.id,
         CaptionCheck.measured_at == Signals.measured_at,
         CaptionCheck.read_at.is_not_distinct_from(Lettering.read_at),
         CaptionCheck.brand.is_not_distinct_from(_BRAND),

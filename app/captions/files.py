@@ -37,6 +37,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 AUTHORS: Final = ("person", "given", "captioner")
+_IN_A_BLIND_PASS: Final = ("file", "sha256", "kind", "text")
 _BATCH: Final = 5_000
 _MAX_SETTINGS: Final = 20_000
 _MAX_NAME: Final = 300
@@ -65,11 +66,17 @@ class WrittenCaption:
 
 
 def records(
-    session: Session, photos: Select[Any], kinds: Collection[Kind] = KINDS, *, with_history: bool = False
+    session: Session,
+    photos: Select[Any],
+    kinds: Collection[Kind] = KINDS,
+    *,
+    with_history: bool = False,
+    unseen: Collection[int] = (),
 ) -> Iterator[Record]:
     """The captions of photos, chosen by a query of their numbers: current ones, or all that were ever written.
 
-    Empty values are left out. Read as they are asked for, so that a million take no memory.
+    Of the photos `unseen`, in a blind pass, only the words that stand now, and not who or what wrote any. Empty values
+    are left out. Read as they are asked for, so that a million take no memory.
     """
     place = (
         func.row_number().over(partition_by=(CaptionText.image_id, CaptionText.kind), order_by=CaptionText.id)
@@ -80,7 +87,7 @@ def records(
     texts = every.cte("texts")
     query = (
         select(
-            Image.file_name, Image.sha256, texts.c.kind, texts.c.text, texts.c.written_by, Person.name,
+            Image.id, Image.file_name, Image.sha256, texts.c.kind, texts.c.text, texts.c.written_by, Person.name,
             texts.c.captioner, texts.c.settings, texts.c.created_at, texts.c.superseded_at, texts.c.undone_at,
         )
         .join(texts, texts.c.image_id == Image.id)
@@ -93,7 +100,12 @@ def records(
         query = query.outerjoin(before, before.c.id == texts.c.parent_id)
         query = query.add_columns(texts.c.version, before.c.version.label("parent"))
     for row in session.execute(query).mappings():
-        yield {name: value for name, value in _record(dict(row)).items() if value not in ("", None)}
+        record = _record(dict(row))
+        if row["id"] in unseen:
+            if row["superseded_at"] is not None:
+                continue
+            record = {name: record[name] for name in _IN_A_BLIND_PASS}
+        yield {name: value for name, value in record.items() if value not in ("", None)}
 
 
 def _record(row: Mapping[str, Any]) -> Record:

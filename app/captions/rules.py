@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
@@ -146,39 +146,62 @@ def claimed(caption: str, brand: str | None) -> set[Kind]:
 
 def claims(caption: str, measured: MeasuredFacts) -> list[CaptionClaim]:
     """Everything in `caption` that could be held against `measured`, at most one claim of each kind."""
-    text, backgrounds, colours = _read(caption)
+    said = _read(caption)
     held = (
-        _colour(text, colours, measured.colour),
-        _background(backgrounds, measured.background, measured.from_white),
-        _framing(text, measured),
-        _count(caption, measured.parts),
+        _colour(said.colour, measured.colour),
+        _background(said.background, measured.background, measured.from_white),
+        _framing(said, measured) if said.framings or said.whole or said.cut_off else None,
+        _count(said.count, measured.parts) if said.count is not None else None,
         _written(caption, measured),
     )
     return [claim for claim in held if claim is not None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a caption says, whatever was measured: the colour of the product, as it says it and in English, the phrase
+    of its background, its framings, words that the product is whole or cut off, and how many there are."""
+
+    colour: tuple[str, str] | None
+    background: str | None
+    framings: tuple[str, ...]
+    whole: str | None
+    cut_off: str | None
+    count: tuple[str, int] | None
+
+
 @lru_cache(maxsize=8_192)
-def _read(caption: str) -> tuple[str, tuple[str, ...], frozenset[str]]:
-    """What a caption says, whatever was measured: its words without those of backgrounds, these, and its colours in
-    English. A caption is held against its photo some times while many are changed, and reading it is most of that."""
+def _read(caption: str) -> _Said:
+    """Read by itself, for a caption is held against its photo some times while many are changed, and is written for
+    more than one: reading it is most of what that costs."""
     words = _TOKEN.findall(unicodedata.normalize("NFC", caption).lower())
     text, backgrounds = " ".join(_SPELLINGS.get(word, word) for word in words), list[str]()
     text = _LABEL.sub("", text)
     for pattern in (_BACKGROUND, _HINTERGRUND, _FONDO):
         backgrounds += [match.group(1).strip() for match in pattern.finditer(text)]
         text = pattern.sub(" ", text)
-    return text, tuple(backgrounds), frozenset(english for _, english in _colours(text))
+    framings = tuple(phrase for phrase in _FRAMINGS if phrase in text)
+    whole, cut_off = _WHOLE.search(text), _CROPPED.search(text)
+    return _Said(
+        _colour_said(text), backgrounds[0] if len(backgrounds) == 1 else None, framings,
+        whole and whole.group(0), cut_off and cut_off.group(0), count_said(caption),
+    )  # fmt: skip
 
 
-def _colour(text: str, colours: Collection[str], measured: str | None) -> CaptionClaim | None:
-    """The one colour that the caption gives the product, against the measured one."""
-    if measured is None or measured in UNCOMPARED or len(colours) != 1:
+def _colour_said(text: str) -> tuple[str, str] | None:
+    """The one colour that a text gives the product: its word, and what it means in English."""
+    if len({english for _, english in _colours(text)}) != 1:
         return None
     before_parts = _PART.split(text, maxsplit=1)[0]
     said = _colours(before_parts)
-    if not said or not UNCOMPARED.isdisjoint(words_of(before_parts)):
+    return said[0] if said and UNCOMPARED.isdisjoint(words_of(before_parts)) else None
+
+
+def _colour(said: tuple[str, str] | None, measured: str | None) -> CaptionClaim | None:
+    """The one colour that the caption gives the product, against the measured one."""
+    if said is None or measured is None or measured in UNCOMPARED:
         return None
-    word, english = said[0]
+    word, english = said
     return CaptionClaim("colour", _in_english(word, english), measured, not _is_near(english, measured.split()[-1]))
 
 
@@ -201,11 +224,10 @@ def _in_english(words: str, english: str) -> str:
     return words if english in words.split() else f"{words} ({english})"
 
 
-def _background(phrases: Sequence[str], measured: str | None, from_white: float | None) -> CaptionClaim | None:
+def _background(phrase: str | None, measured: str | None, from_white: float | None) -> CaptionClaim | None:
     """The one background that the caption names, against the measured one and how far from white that is."""
-    if measured is None or len(phrases) != 1:
+    if measured is None or phrase is None:
         return None
-    phrase = phrases[0]
     words = phrase.split()
     colours = {colour for word in words if (colour := meaning(word))}
     is_said_busy = not _BUSY_WORDS.isdisjoint(words)
@@ -246,19 +268,20 @@ def _on_busy(phrase: str, colour: str | None, from_white: float | None) -> Capti
     return CaptionClaim("background", said, f"busy, not {colour or 'plain'}")
 
 
-def _framing(text: str, measured: MeasuredFacts) -> CaptionClaim | None:
+def _framing(names: _Said, measured: MeasuredFacts) -> CaptionClaim | None:
     """The framing that the caption names, against an opposite one. Of several, the one that is contradicted.
 
     Where the subject's box is known, each word is held against its own measure: the place against where the middle
     lies, the size against how much of the frame it takes, and both apart from whether it is cropped.
     """
-    said = [_framed(phrase, measured) for phrase in _FRAMINGS if phrase in text]
+    said = [_framed(phrase, measured) for phrase in names.framings]
     cropped = measured.framing == "cropped at the edge" if measured.is_cropped is None else measured.is_cropped
     is_known = measured.is_cropped is not None or measured.framing is not None
-    if is_known and (whole := _WHOLE.search(text)):
-        said.append(CaptionClaim("framing", whole.group(0), "cropped at the edge" if cropped else "whole", cropped))
-    elif is_known and "cropped at the edge" not in text and (cut := _CROPPED.search(text)):
-        said.append(CaptionClaim("framing", cut.group(0), "cropped at the edge" if cropped else "whole", not cropped))
+    seen = "cropped at the edge" if cropped else "whole"
+    if is_known and names.whole:
+        said.append(CaptionClaim("framing", names.whole, seen, cropped))
+    elif is_known and "cropped at the edge" not in names.framings and names.cut_off:
+        said.append(CaptionClaim("framing", names.cut_off, seen, not cropped))
     held = [claim for claim in said if claim is not None]
     return next((claim for claim in held if claim.is_contradicted), held[0] if held else None)
 
@@ -278,16 +301,15 @@ def _framed(phrase: str, measured: MeasuredFacts) -> CaptionClaim | None:
     return CaptionClaim("framing", phrase, seen, is_opposite)
 
 
-def _count(caption: str, parts: int | None) -> CaptionClaim | None:
+def _count(said: tuple[str, int], parts: int | None) -> CaptionClaim | None:
     """How many things the caption says there are, against the separate parts of the subject.
 
     More parts than things contradict it. Of fewer nobody can tell: what is sold by twos and threes lies so that it
     touches, as all three such packshots did on which the rule was set.
     """
-    said = count_said(caption)
-    if said is None or not parts or parts < said[1]:
-        return None
     word, number = said
+    if not parts or parts < number:
+        return None
     measured = "one piece" if parts == 1 else f"{parts} separate pieces"
     return CaptionClaim("count", word, measured, parts != number)
 

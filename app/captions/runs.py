@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from sqlalchemy import BigInteger, any_, cast, func, select, update
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import BigInteger, Text, any_, cast, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.orm import Session
 
 from app import jobs
 from app.captions.asking import Asking
 from app.captions.run_tables import CaptionOffer, CaptionRun
 from app.captions.tables import Kind
-from app.database import utc_now
+from app.database import array, utc_now
 from app.errors import NotFound, Refused
 from app.jobs import Job
 from app.people import Person
@@ -141,17 +142,25 @@ def keep(session: Session, run_id: int, offers: Sequence[Answered], spent: Spent
         "spent": CaptionRun.spent + Decimal(str(round(spent.amount, 6))),
     }
     session.execute(update(CaptionRun).where(CaptionRun.id == run_id).values(add))
-    rows = [
-        {
-            "run_id": run_id, "image_id": offer.image_id, "texts": offer.texts, "failure": offer.failure,
-            "settings": offer.settings, "created_at": utc_now(),
-        }
-        for offer in sorted(offers, key=lambda offer: offer.image_id)
-    ]  # fmt: skip
-    if rows:
-        new = insert(CaptionOffer).values(rows)
-        changed = {name: new.excluded[name] for name in rows[0] if name not in ("run_id", "image_id")}
-        session.execute(new.on_conflict_do_update(index_elements=["run_id", "image_id"], set_=changed))
+    if not offers:
+        return
+    # As arrays it is one statement whatever their number, which SQLAlchemy puts together once.
+    ordered = sorted(offers, key=lambda offer: offer.image_id)
+    columns = (
+        array(offer.image_id for offer in ordered),
+        array((json.dumps(offer.texts) for offer in ordered), Text()),
+        array((offer.failure for offer in ordered), Text()),
+        array((json.dumps(offer.settings) for offer in ordered), Text()),
+    )
+    fresh = func.unnest(*columns).table_valued("image_id", "texts", "failure", "settings").render_derived()
+    rows = select(
+        literal(run_id, BigInteger), fresh.c.image_id, cast(fresh.c.texts, JSONB), fresh.c.failure,
+        cast(fresh.c.settings, JSONB), literal(utc_now()),
+    )  # fmt: skip
+    names = ["run_id", "image_id", "texts", "failure", "settings", "created_at"]
+    new = insert(CaptionOffer).from_select(names, rows)
+    changed = {name: new.excluded[name] for name in names[2:]}
+    session.execute(new.on_conflict_do_update(index_elements=names[:2], set_=changed))
 
 
 def count(session: Session, run_id: int) -> tuple[int, int]:

@@ -68,11 +68,11 @@ def _composed(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
 
-def _function(name: str, returns: str, body: str) -> str:
+def _function(name: str, returns: str, body: str, language: str = "sql") -> str:
     # A body calls none of ours by name: a dump is restored without the schema that they are in.
     return (
-        f"create or replace function {name}(t text) returns {returns} language sql immutable strict parallel safe as "
-        f"$$ {body} $$"
+        f"create or replace function {name}(t text) returns {returns} "
+        f"language {language} immutable strict parallel safe as $$ {body} $$"
     )
 
 
@@ -115,6 +115,21 @@ _WORDS: Final = """
         union all
         select distinct '''' || sign || ''':' || greatest(place, 1) || ',' || place + 1 from sign where is_told
     ) as lexemes (lexeme)"""
+# Texts of ASCII letters, digits and punctuation that only parts words, as most captions are, by PostgreSQL's own
+# parser, which takes a fifth of the time. That it gives the same is why some go the long way: it reads "1e5red" as two
+# words, a vector keeps no more than 255 places of a word, and words are cut at 200 letters.
+_PARTING: Final = r"""!"''()*,./:;?\[\]\\_`{}-"""
+_PLAIN_FIRST: Final = rf"""
+    begin
+        if length(t) <= 500 and t ~ '^[\x09\x0a\x0d{APART} 0-9A-Za-z{_PARTING}]*$' and t !~ '[0-9][Ee]'
+            and (length(t) <= 200 or t !~ '[0-9A-Za-z]{{201}}')
+        then
+            return array_to_tsvector(string_to_array(regexp_replace(t, '[^{_PARTING}]+', '', 'g'), null))
+                || ts_delete(to_tsvector('pg_catalog.simple',
+                    regexp_replace(replace(t, E'{APART}', ' ÿ '), '[{_PARTING}]', ' ', 'g')), 'ÿ');
+        end if;
+        return ({_PARTED + _WORDS});
+    end"""
 # The last word may go on, unless a sign ends it.
 _QUERY: Final = """
     select coalesce(
@@ -140,7 +155,7 @@ FUNCTIONS: Final[dict[str, str]] = {
     ),
     "search_text": _function("search_text", "text", f"select {_search_text()}"),
     "name_key": _function("name_key", "text", f"select {_name_key()}"),
-    "search_words": _function("search_words", "tsvector", _PARTED + _WORDS),
+    "search_words": _function("search_words", "tsvector", _PLAIN_FIRST, "plpgsql"),
     "search_query": _function("search_query", "tsquery", _PARTED + _QUERY),
 }  # fmt: skip
 

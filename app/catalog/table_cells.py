@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from app.errors import Refused
@@ -30,7 +30,7 @@ def guarded(cell: str) -> str:
 
 
 def bare(cell: str) -> str:
-    """A cell without the apostrophe by which `guarded`, or a spreadsheet, keeps it from being a formula."""
+    """A cell of a table that was written here, without the apostrophe of `guarded`."""
     return cell[1:] if _GUARDED.match(cell) else cell
 
 
@@ -66,22 +66,29 @@ def _encoding(data: bytes) -> tuple[str, str]:
     return "utf-8-sig", ""
 
 
-def rows(name: str, text: str, columns: Mapping[str, Sequence[str]], needed: Sequence[str]) -> Iterator[Row]:
+def rows(
+    name: str, text: str, columns: Mapping[str, Sequence[str]], needed: Sequence[str], own: Collection[str]
+) -> Iterator[Row]:
     """The rows of a table with their lines: CSV, or JSON lines by the name's ending. A row that cannot be read is a
     sentence in its place.
 
-    `columns` are those that are read, each with the headings it is known by, in lower case; others are left. Raises
-    Refused where a table has none of the `needed` ones.
+    `columns` are those that are read, each with the headings it is known by, in lower case; others are left. A CSV with
+    all headings of `own` was written here, and its cells lose the apostrophe of `guarded`; of any other, an apostrophe
+    is part of the text. Raises Refused where a table has none of the `needed` columns.
     """
-    read = _json_rows if name.lower().endswith(JSON_LINES) else _csv_rows
     known = {heading: column for column, headings in columns.items() for heading in (column, *headings)}
-    return read(name, text, known, needed)
+    if name.lower().endswith(JSON_LINES):
+        return _json_rows(name, text, known, needed)
+    return _csv_rows(name, text, known, needed, own)
 
 
-def _csv_rows(name: str, text: str, known: Mapping[str, str], needed: Sequence[str]) -> Iterator[Row]:
+def _csv_rows(
+    name: str, text: str, known: Mapping[str, str], needed: Sequence[str], own: Collection[str]
+) -> Iterator[Row]:
     text, skipped, separator = _separated(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     head: list[str | None] = []
+    read: Callable[[str], str] = str
     line = 1 + skipped
     try:
         for cells in reader:
@@ -90,11 +97,12 @@ def _csv_rows(name: str, text: str, known: Mapping[str, str], needed: Sequence[s
                 continue
             if not head:
                 head = _head(name, cells, known, needed)
+                read = bare if set(own) <= {cell.strip() for cell in cells} else str
             elif any(cell.strip() for cell in cells[len(head) :]):
                 hint = f"a text with “{separator}” in it stands between quotes"
                 yield start, f"it has {len(cells)} cells where the table has {len(head)} columns; {hint}."
             else:
-                yield start, {key: bare(cell) for key, cell in zip(head, cells, strict=False) if key}
+                yield start, {key: read(cell) for key, cell in zip(head, cells, strict=False) if key}
     except csv.Error as error:
         yield line, f"from here on the file cannot be read as CSV: {error}."
     if not head:

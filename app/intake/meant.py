@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Text, any_, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
+from app.catalog.table_cells import bare
 from app.catalog.tables import Image
 from app.intake import matching
 from app.intake.metadata import PhotoMetadata, key_of
@@ -80,6 +81,10 @@ class MeantPhotos:
         meant: dict[str, Meant] = {name: self._alone(name, numbers) for name, numbers in called.items()}
         if missing := names - {""} - called.keys():
             meant |= self._respelled(missing)
+            # Other tools too put an apostrophe before a name that would run as a formula.
+            guarded = {name: bare(name) for name in missing if bare(name) != name and isinstance(meant[name], str)}
+            again = self._respelled(guarded.values()) if guarded else {}
+            meant |= {name: again[own] for name, own in guarded.items() if isinstance(again[own], int)}
         return meant
 
     def _alone(self, name: str, numbers: list[int]) -> Meant:

@@ -83,8 +83,7 @@ def define(
     every = of(session, catalog_id, with_retired=True)
     if kind not in KINDS:
         raise Refused(f"“{kind}” is no kind of label set. Kinds are: {', '.join(KINDS)}.")
-    if len(every) >= MOST_SETS:
-        raise Refused(f"A catalog has at most {MOST_SETS} label sets.")
+    check_room(len(every))
     tidy = _unused_set_name(name, every)
     row = LabelSet(
         catalog_id=catalog_id, name=tidy, kind=kind, position=len(every), person_id=by.id,
@@ -184,15 +183,40 @@ def value_of_text(session: Session, label_set: LabelSet, text: str) -> LabelValu
     if label_set.kind != "text":
         possible = ", ".join(value.name for value in given_ways(label_set))
         raise Refused(f"“{tidy}” is no label of “{label_set.name}”. Labels are: {possible or 'none yet'}.")
-    if is_unseen(tidy):
-        raise Refused(f"Write something in “{label_set.name}”, or take it away.")
-    if len(tidy) > TEXT_AT_MOST:
-        raise Refused(f"A text has at most {TEXT_AT_MOST} characters.")
+    check_text(label_set, tidy)
     _lock(session, label_set.catalog_id)
     made = LabelValue(set_id=label_set.id, name=tidy, position=0)
     session.add(made)
     session.flush()
     return made
+
+
+def check_text(label_set: LabelSet, text: str) -> None:
+    """Raises Refused for what says nothing in a set of free text, or too much."""
+    if is_unseen(text):
+        raise Refused(f"Write something in “{label_set.name}”, or take it away.")
+    if len(text) > TEXT_AT_MOST:
+        raise Refused(f"A text has at most {TEXT_AT_MOST} characters.")
+
+
+def check_room(count: int, label_set: LabelSet | None = None) -> None:
+    """Raises Refused where a catalog with so many sets takes no other, or a set with so many labels."""
+    if label_set is None and count >= MOST_SETS:
+        raise Refused(f"A catalog has at most {MOST_SETS} label sets.")
+    if label_set is not None and count >= MOST_LABELS:
+        raise Refused(f"A label set has at most {MOST_LABELS} labels.")
+
+
+def tidy_name(name: str) -> str:
+    """A name as it is kept. Raises Refused for one that cannot be read, or not be written in a filter."""
+    tidy = " ".join(re.sub(r"[\0-\x1f]", " ", name).split())
+    if is_unseen(tidy):
+        raise Refused("A name needs a letter or a digit.")
+    if len(tidy) > NAME_AT_MOST:
+        raise Refused(f"A name has at most {NAME_AT_MOST} characters.")
+    if ASSIGNED in tidy:
+        raise Refused(f"A name cannot hold “{ASSIGNED}”, which parts sets and labels in filters.")
+    return tidy
 
 
 def tag(session: Session, catalog_id: int, by: Person, name: str, is_new: bool = True) -> tuple[LabelSet, LabelValue]:
@@ -232,8 +256,7 @@ def _values(session: Session, label_set: LabelSet) -> list[LabelValue]:
 
 def _add_value(session: Session, label_set: LabelSet, name: str) -> LabelValue:
     every = _values(session, label_set)
-    if len(every) >= MOST_LABELS:
-        raise Refused(f"A label set has at most {MOST_LABELS} labels.")
+    check_room(len(every), label_set)
     tidy = _unused_name(name, [(each.name, each.retired_at is not None) for each in every])
     value = LabelValue(set_id=label_set.id, name=tidy, position=len(every))
     session.add(value)
@@ -249,13 +272,7 @@ def _unused_set_name(name: str, others: Sequence[LabelSet]) -> str:
 
 def _unused_name(name: str, others: Sequence[tuple[str, bool]]) -> str:
     """The name as it is kept. Raises Refused where it cannot be told from another, or not be written in a filter."""
-    tidy = " ".join(re.sub(r"[\0-\x1f]", " ", name).split())
-    if is_unseen(tidy):
-        raise Refused("A name needs a letter or a digit.")
-    if len(tidy) > NAME_AT_MOST:
-        raise Refused(f"A name has at most {NAME_AT_MOST} characters.")
-    if ASSIGNED in tidy:
-        raise Refused(f"A name cannot hold “{ASSIGNED}”, which parts sets and labels in filters.")
+    tidy = tidy_name(name)
     for other, is_retired in others:
         if label_key(other) == label_key(tidy):
             raise Refused(f"“{other}” is there already{', retired: bring it back' if is_retired else ''}.")

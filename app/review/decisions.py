@@ -220,6 +220,15 @@ def apply_rules(session: Session, image_ids: Collection[int]) -> Applied:
     return Applied(**counts, withdrawn=withdrawn, unchanged=suggested - len(made), left_to_people=decided)
 
 
+def follow_texts(session: Session, image_ids: Collection[int]) -> None:
+    """After many captions got other texts: let the rules look again at the photos of which something else is said now.
+
+    Of the others no rule can suggest anything else: what a text says counts for rules as far as it contradicts its
+    photo, and all else of these photos is as it was when the rules looked."""
+    if changed := checking.check(session, reading.held(session, image_ids)):
+        apply_rules(session, changed)
+
+
 def hold(session: Session, image_id: int) -> None:
     """Before a caption of this photo changes: hold its catalog's decisions, as `reconsider` will, if it has one."""
     catalog_id = session.scalar(select(Image.catalog_id).where(Image.id == image_id))

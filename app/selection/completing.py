@@ -52,14 +52,15 @@ class Completions:
     choices: tuple[Completion, ...] = ()
 
 
-def complete(session: Session, catalog_id: int, text: str, cursor: int) -> Completions:
-    """What could stand at `cursor`, at most `SHOWN`; none where nothing is begun or nothing of ours fits."""
+def complete(session: Session, counted: Selection, text: str, cursor: int) -> Completions:
+    """What could stand at `cursor`, at most `SHOWN`, with how many of the photos `counted` have it; none where nothing
+    is begun or nothing of ours fits."""
     cursor = max(0, min(cursor, len(text)))
     before = text[:cursor]
     if (typed := _OF_KEY.search(before)) and (key := KEYS.get(typed[1].lower())):
         start = typed.start(3)
         begun = label_key(typed[3].lstrip('"'))
-        choices = list(itertools.islice(_values(session, catalog_id, key, begun), SHOWN))
+        choices = list(itertools.islice(_values(session, counted, key, begun), SHOWN))
         end = cursor
         if typed[3].startswith('"') and text.startswith('"', cursor):
             end += 1
@@ -72,34 +73,36 @@ def complete(session: Session, catalog_id: int, text: str, cursor: int) -> Compl
     return Completions(typed.start(1), cursor, keys)
 
 
-def _values(session: Session, catalog_id: int, key: Key, begun: str) -> Iterator[Completion]:
+def _values(session: Session, counted: Selection, key: Key, begun: str) -> Iterator[Completion]:
     """Values of a key that begin as typed, or have a word that does; those of most photos first."""
-    for value, count in _counts(session, catalog_id, key, begun).items():
+    for value, count in _counts(session, counted, key, begun).items():
         hint = key.choices.get(value or "", "") if isinstance(key, OneOf) else ""
         if f" {begun}" in f" {label_key(f'{value or NOTHING} {hint}')}":
             yield Completion(NOTHING if value is None else write_value(value, key), hint, count)
 
 
-def _counts(session: Session, catalog_id: int, key: Key, begun: str) -> dict[str | None, int | None]:
+def _counts(session: Session, counted: Selection, key: Key, begun: str) -> dict[str | None, int | None]:
     if key.name in LISTED or key.name in SEVERAL:
-        options = browse.facets(session, Selection(catalog_id)).options[key.name]
+        options = browse.facets(session, counted).options[key.name]
         ordered = sorted(options, key=lambda option: -option.count) if isinstance(key, Label) else options
         return {option.value: option.count for option in ordered}
     if isinstance(key, OneOf):
         return dict.fromkeys(key.allowed)
     if isinstance(key, Label):
-        return _names(session, catalog_id, key, begun)
+        return _names(session, counted.catalog_id, key, begun)
     if isinstance(key, Who):
         people = session.scalars(select(Person.name).where(Person.deleted_at.is_(None)).order_by(Person.name))
         return dict.fromkeys([*people, None])
     if isinstance(key, When):
         return dict.fromkeys([*LATELY, None])
     if isinstance(key, Labelled):
-        facets = label_facets(session, Selection(catalog_id))
+        facets = label_facets(session, counted)
         named = {option.value: option.count for facet in facets for option in facet.options}
         return dict.fromkeys([facet.label_set.name for facet in facets]) | named | {None: None}
     if isinstance(key, Inside):
-        return dict.fromkeys(session.scalars(select(MapSet.name).where(MapSet.catalog_id == catalog_id).limit(200)))
+        return dict.fromkeys(
+            session.scalars(select(MapSet.name).where(MapSet.catalog_id == counted.catalog_id).limit(200))
+        )
     return {}
 
 

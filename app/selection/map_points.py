@@ -8,7 +8,7 @@ all of them draws the first: they come by chance, one that the filter selects an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,8 +68,9 @@ class Points:
         return head + b"".join(part.tobytes() for part in parts)
 
 
-def points(session: Session, made: PhotoMap, chosen: Selection, at_most: int) -> Points:
-    """The map's points as they stand now, `at_most` of them; photos that are gone are left out."""
+def points(session: Session, made: PhotoMap, chosen: Selection, at_most: int, unseen: Collection[int] = ()) -> Points:
+    """The map's points as they stand now, `at_most` of them; photos that are gone are left out, and what was decided on
+    those `unseen` is not told."""
     catalog_id = made.catalog_id
     categories = _categories(session, catalog_id)
     rows = _facts(session, catalog_id, categories)
@@ -80,6 +81,7 @@ def points(session: Session, made: PhotoMap, chosen: Selection, at_most: int) ->
     ids, at = ids[is_there], at[is_there]
     places = np.frombuffer(made.points, dtype="<f4").reshape(-1, 2)[is_there]
     codes = np.stack([rows[key][at] for key in KEYS]).astype(np.uint8)
+    codes[KEYS.index("decision"), np.isin(ids, list(unseen))] = DECISIONS.index("unseen")
     is_chosen = np.ones(len(ids), dtype=np.uint8)
     if not chosen.is_everything:
         is_chosen = np.isin(ids, _ids(session, chosen)).astype(np.uint8)

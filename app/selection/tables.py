@@ -117,16 +117,18 @@ class PhotoText(Base):
     words: Mapped[str] = mapped_column(TSVECTOR, Computed("of_image || of_caption || of_picture", persisted=True))
 
 
-# Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
-_KEEP_TOKENS = """
-        update photo_index set (tokens_clip, tokens_t5, tokens_gemma, tokens_qwen, tokens_nano, tokens_by) =
-            (fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by)
-        from (
-            select touched.image_id, counted.counted_by, cast(counted.counts ->> 'clip' as integer) as clip,
+_COUNTS = """counted.counted_by,
+                cast(counted.counts ->> 'clip' as integer) as clip,
                 cast(counted.counts ->> 't5' as integer) as t5,
                 cast(counted.counts ->> 'gemma' as integer) as gemma,
                 cast(counted.counts ->> 'qwen' as integer) as qwen,
-                cast(counted.counts ->> 'nano' as integer) as nano
+                cast(counted.counts ->> 'nano' as integer) as nano"""
+# Each source table sets only its own columns, so that two writers of different sources never overwrite each other.
+_KEEP_TOKENS = f"""
+        update photo_index set (tokens_clip, tokens_t5, tokens_gemma, tokens_qwen, tokens_nano, tokens_by) =
+            (fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by)
+        from (
+            select touched.image_id, {_COUNTS}
             from (select distinct image_id from changed) as touched
             left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
                 and caption.superseded_at is null
@@ -135,7 +137,7 @@ _KEEP_TOKENS = """
         where photo_index.image_id = fresh.image_id and (photo_index.tokens_clip, photo_index.tokens_t5,
             photo_index.tokens_gemma, photo_index.tokens_qwen, photo_index.tokens_nano, photo_index.tokens_by)
             is distinct from
-            (fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by)"""
+            (fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by)"""  # noqa: S608
 UNCHECKED = "unchecked"
 """Stands in place of what a caption is better without while nobody looked at it as it stands."""
 _LINTS = rf"""case when caption.id is null then '{{}}'
@@ -156,24 +158,38 @@ _KEEP_LINTS = f"""
             from (select distinct image_id from changed) as touched{_WITH_LINT}
         ) as fresh
         where photo_index.image_id = fresh.image_id and photo_index.lints is distinct from fresh.lints"""  # noqa: S608
+# What takes the place of a caption is written by the statement that supersedes it, and of the two triggers that follow
+# the one of what is new says it all: the other would join a catalog's captions once more to find nothing to do.
+_UNLESS_REPLACED = """
+        if tg_op = 'UPDATE' and not exists (
+            select from changed where superseded_at is null or not exists (
+                select from caption as newer where newer.parent_id = changed.id and newer.superseded_at is null))
+        then
+            return null;
+        end if;"""
 _KEEP_CAPTION = rf"""
         update photo_index set captioned_by = fresh.captioned_by, captioned_at = fresh.captioned_at,
             author_id = fresh.author_id, caption_characters = fresh.characters, caption_words = fresh.words,
-            kinds = fresh.kinds, lints = fresh.lints
+            kinds = fresh.kinds, lints = fresh.lints,
+            tokens_clip = fresh.clip, tokens_t5 = fresh.t5, tokens_gemma = fresh.gemma, tokens_qwen = fresh.qwen,
+            tokens_nano = fresh.nano, tokens_by = fresh.counted_by
         from (
             select touched.image_id, coalesce(caption.written_by, 'none') as captioned_by,
                 caption.created_at as captioned_at, caption.person_id as author_id, length(caption.text) as characters,
                 regexp_count(caption.text, '\S+') as words, array(
                     select each.kind from caption as each
                     where each.image_id = touched.image_id and each.superseded_at is null order by 1) as kinds,
-                {_LINTS} as lints
+                {_LINTS} as lints, {_COUNTS}
             from (select distinct image_id from changed) as touched{_WITH_LINT}
+            left join caption_tokens as counted on counted.caption_id = caption.id
         ) as fresh
         where photo_index.image_id = fresh.image_id and
             (photo_index.captioned_by, photo_index.captioned_at, photo_index.author_id, photo_index.caption_characters,
-            photo_index.caption_words, photo_index.kinds, photo_index.lints) is distinct from
+            photo_index.caption_words, photo_index.kinds, photo_index.lints, photo_index.tokens_clip,
+            photo_index.tokens_t5, photo_index.tokens_gemma, photo_index.tokens_qwen, photo_index.tokens_nano,
+            photo_index.tokens_by) is distinct from
             (fresh.captioned_by, fresh.captioned_at, fresh.author_id, fresh.characters, fresh.words, fresh.kinds,
-            fresh.lints);"""  # noqa: S608
+            fresh.lints, fresh.clip, fresh.t5, fresh.gemma, fresh.qwen, fresh.nano, fresh.counted_by);"""  # noqa: S608
 # A caption is never edited, so that its number tells whether its words are in the index already: a statement that
 # supersedes one and writes another comes here twice, and parting a text into words is most of what it costs.
 _KEEP_CAPTION_WORDS = r"""
@@ -185,7 +201,7 @@ _KEEP_CAPTION_WORDS = r"""
             left join caption on caption.image_id = touched.image_id and caption.kind = 'long'
                 and caption.superseded_at is null
         ) as fresh
-        where photo_text.image_id = fresh.image_id and photo_text.caption_id is distinct from fresh.caption_id;"""
+        where photo_text.image_id = fresh.image_id and photo_text.caption_id is distinct from fresh.caption_id"""
 # Of each other kind by itself: hardly any statement writes captions of two.
 _KEEP_OTHER_WORDS = "".join(
     rf"""
@@ -234,7 +250,7 @@ _KEEPERS = {
         from (select distinct image_id from changed) as touched
         left join signals on signals.image_id = touched.image_id
         where photo_index.image_id = touched.image_id""",
-    "caption": _KEEP_CAPTION + _KEEP_CAPTION_WORDS + _KEEP_OTHER_WORDS + _KEEP_TOKENS,
+    "caption": _UNLESS_REPLACED + _KEEP_CAPTION + _KEEP_OTHER_WORDS + _KEEP_CAPTION_WORDS,
     "caption_tokens": _KEEP_TOKENS,
     "caption_lint": _KEEP_LINTS,
     "caption_check": """

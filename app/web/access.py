@@ -52,6 +52,7 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/catalogs/{catalog_id}/naming/withdrawal",
         "/catalogs/{catalog_id}/refused/exclusions", "/catalogs/{catalog_id}/refused/retries",
         "/catalogs/{catalog_id}/labels/imports", "/catalogs/{catalog_id}/captions/imports",
+        "/catalogs/{catalog_id}/labels/imports/{import_id}",
         "/catalogs/{catalog_id}/captions/imports/{import_id}", "/catalogs/{catalog_id}/label-sets",
         "/catalogs/{catalog_id}/label-sets/{set_id}", "/catalogs/{catalog_id}/rules",
         "/catalogs/{catalog_id}/duplicates", "/catalogs/{catalog_id}/duplicates/order",

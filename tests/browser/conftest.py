@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,16 +98,9 @@ class Site:
         return self.storage.put(kind, data.getvalue(), suffix)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="session")
-def _server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The app under uvicorn in a thread, on a database of its own beside the one of the other tests."""
-    maker = create_engine(database_url, isolation_level="AUTOCOMMIT")
-    with maker.connect() as connection:
-        connection.execute(text("create database browser"))
-    maker.dispose()
-    url = make_url(database_url).set(database="browser").render_as_string(hide_password=False)
-    migrate(url)
-    settings = Settings(data_dir=tmp_path_factory.mktemp("site"), database_url=url, port=0, worker_threads=1)
+@contextmanager
+def served(settings: Settings) -> Iterator[Site]:
+    """The app under uvicorn in a thread. A second one on the same settings is the first after a restart."""
     app = create_app(settings)
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -120,6 +114,24 @@ def _server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     server.should_exit = True
     thread.join()
     app.state.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def site_settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Of the running app, on a database of its own beside the one of the other tests."""
+    maker = create_engine(database_url, isolation_level="AUTOCOMMIT")
+    with maker.connect() as connection:
+        connection.execute(text("create database browser"))
+    maker.dispose()
+    url = make_url(database_url).set(database="browser").render_as_string(hide_password=False)
+    migrate(url)
+    return Settings(data_dir=tmp_path_factory.mktemp("site"), database_url=url, port=0, worker_threads=1)
+
+
+@pytest.fixture(scope="session")
+def _server(site_settings: Settings) -> Iterator[Site]:
+    with served(site_settings) as site:
+        yield site
 
 
 @pytest.fixture

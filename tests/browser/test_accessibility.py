@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route
 from sqlalchemy.orm import Session
 
 from app import people
-from app.bulk import importing
+from app.bulk import importing, label_importing
 from app.captions import beside, runs, writing
 from app.captions.asking import Asking
 from app.captions.runs import Answered, Spent
@@ -164,6 +164,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
     table = f"photo,text\n{photos[0].id},In conflict.\n{photos[1].id},Changed.\n0,Of no photo.\n".encode()
     read = importing.read_in(session, pile.id, me, "captions.csv", BytesIO(table))
+    table = f"photo,set,label\n{photos[0].id},Season,Winter\n0,Season,Summer\n".encode()
+    labels = label_importing.read_in(session, pile.id, me, "labels.csv", BytesIO(table))
     return {
         "/patterns": ["/patterns"], "/people": ["/people"],
         "/audit": ["/audit", "/audit?act=queue_made", "/audit?since=2999-01-01"],
@@ -191,6 +193,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/comparisons/{comparison_id}": [f"/comparisons/{each.id}" for each in comparisons(session, me, pile)],
         "/catalogs/{catalog_id}/captions": [f"{catalog}/captions", f"{catalog}/captions?q=kettle"],
         "/catalogs/{catalog_id}/captions/imports/{import_id}": [f"{catalog}/captions/imports/{read.id}"],
+        "/catalogs/{catalog_id}/labels/imports/{import_id}": [f"{catalog}/labels/imports/{labels.id}"],
         "/catalogs/{catalog_id}/agreement": [f"{catalog}/agreement", f"/catalogs/{empty.id}/agreement"],
         "/catalogs/{catalog_id}/queues": [
             f"{catalog}/queues", f"{catalog}/queues?closed=1", f"{catalog}/queues?q=colour:",

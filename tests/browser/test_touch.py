@@ -114,3 +114,17 @@ def test_keys_faster_than_answers_do_not_load_the_page_anew(scene: Scene, visit:
         )
     assert page.evaluate("window.stayed") is True
     page.unroute_all(behavior="ignoreErrors")  # the last decisions are on their way still
+
+
+# Fields that stick out of the place their name and they were given, over what stands beside them.
+STICK_OUT = """(places) => places.flatMap((place) => {
+  const { right } = place.getBoundingClientRect();
+  const fields = [...place.querySelectorAll("input, select, textarea")];
+  return fields.filter((field) => field.getBoundingClientRect().right > right + 1).map((field) => field.name);
+})"""
+
+
+@pytest.mark.parametrize("page", ["captioners", "queues", "replace", "freeze"])
+def test_no_field_lies_over_the_button_beside_it(scene: Scene, phone: Page, page: str) -> None:
+    phone.goto(f"{scene.site.url}/catalogs/{scene.pile.id}/{page}")
+    assert phone.locator(".labelled").evaluate_all(STICK_OUT) == []

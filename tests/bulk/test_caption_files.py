@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.bulk import importing, operations
-from app.bulk.tables import CaptionImport
+from app.bulk import importing, imports, operations
+from app.bulk.tables import FileImport
 from app.captions import files, writing
 from app.captions.tables import OF_KIND, CaptionText
 from app.catalog.tables import Catalog, Image
@@ -53,7 +53,7 @@ def as_zip(session: Session, pile: Catalog, kind: str = "long") -> bytes:
     return b"".join(sidecars.packed((names[number], text) for number, text in texts))
 
 
-def read(session: Session, pile: Catalog, by: Person, name: str, content: bytes, **how: str) -> CaptionImport:
+def read(session: Session, pile: Catalog, by: Person, name: str, content: bytes, **how: str) -> FileImport:
     return importing.read_in(session, pile.id, by, name, io.BytesIO(content), **how)
 
 
@@ -61,7 +61,7 @@ def bring(
     session: Session, pile: Catalog, by: Person, name: str, content: bytes, takes_over: bool = False, **how: str
 ) -> Operation:
     kept = read(session, pile, by, name, content, **how)
-    operation = importing.carry_out(session, kept, by, takes_over=takes_over)
+    operation = imports.carry_out(session, kept, by, takes_over=takes_over)
     operations.carry_out(session, operation, by)
     return operation
 
@@ -81,7 +81,7 @@ def current(session: Session, photo: Image, kind: str = "long") -> CaptionText |
     return writing.current_kinds(session, photo.id).get(kind)
 
 
-def counts(session: Session, kept: CaptionImport) -> dict[str, int]:
+def counts(session: Session, kept: FileImport) -> dict[str, int]:
     return dict(importing.preview(session, kept).counts)
 
 
@@ -195,14 +195,14 @@ def test_a_file_is_shown_first_and_people_are_not_written_over(session: Session)
         "Row 13: it has 6 cells where the table has 5 columns; a text with “;” in it stands between quotes.",
     ]
     assert current(session, fresh) is None, "nothing is changed by looking"
-    operation = importing.carry_out(session, kept, ana, takes_over=False)
+    operation = imports.carry_out(session, kept, ana, takes_over=False)
     operations.carry_out(session, operation, ana)
     assert (operation.changed, operation.already, operation.passed_over) == (3, 1, 1)
     assert [current(session, photo).text for photo in (fresh, machines, peoples, newer)] == [  # type: ignore[union-attr]
         "First.", "Given.", "Bob’s own words.", "Newer.",
     ]  # fmt: skip
     with pytest.raises(Refused, match="already"):
-        importing.carry_out(session, kept, ana, takes_over=False)
+        imports.carry_out(session, kept, ana, takes_over=False)
     operations.undo(session, operation.id, ana)
     assert current(session, fresh) is None
     assert [current(session, photo).text for photo in (machines, newer)] == ["A kettle.", "Bob’s own words."]  # type: ignore[union-attr]
@@ -219,7 +219,7 @@ def test_who_brings_in_may_say_otherwise_but_for_machines(session: Session) -> N
     kept = read(session, pile, ana, "t.csv", table.encode())
     assert counts(session, kept) == {"conflict": 2, "machine": 1}
     writing.rewrite(session, meanwhile.id, "Bob’s, since it was shown.", bob, current(session, meanwhile).id)  # type: ignore[union-attr]
-    operation = importing.carry_out(session, kept, ana, takes_over=True)
+    operation = imports.carry_out(session, kept, ana, takes_over=True)
     operations.carry_out(session, operation, ana)
     assert (operation.changed, operation.passed_over) == (1, 2)
     texts = [current(session, photo).text for photo in (mine, machine, meanwhile)]  # type: ignore[union-attr]
@@ -262,7 +262,7 @@ def test_tables_are_read_as_spreadsheets_save_them(session: Session, content: by
     (photo,) = named(session, pile, "a.jpg")
     operation = bring(session, pile, ana, "t.csv", content)
     assert current(session, photo).text == "Schön, “ü”"  # type: ignore[union-attr]
-    assert session.get_one(CaptionImport, operation.value["import_id"]).assumed == assumed
+    assert session.get_one(FileImport, operation.value["import_id"]).assumed == assumed
 
 
 def zipped(*members: tuple[str, bytes]) -> bytes:
@@ -292,7 +292,7 @@ def test_a_foreign_zip_is_matched_by_name_and_never_by_guess(session: Session) -
         "“big.txt”: it has 70,000 bytes; 65,536 are the most of a sidecar.",
         "“null.txt”: “null.txt” holds null characters; it is no text.",
     ]
-    operations.carry_out(session, importing.carry_out(session, kept, ana, takes_over=False), ana)
+    operations.carry_out(session, imports.carry_out(session, kept, ana, takes_over=False), ana)
     assert (current(session, flat).text, current(session, deep).text) == ("Flat.", "Dëep.")  # type: ignore[union-attr]
 
 
@@ -342,3 +342,13 @@ def test_a_bomb_is_refused_and_a_broken_line_costs_only_itself(session: Session)
     ]  # fmt: skip
     cut = read(session, pile, ana, "c.csv", b'file,text\na.jpg,A.\nb.jpg,"cut off')
     assert counts(session, cut) == {"new": 1} and cut.named[0].startswith("Row 3: from here on the file cannot be read")
+
+
+def test_apostrophes_of_a_foreign_table_are_part_of_the_text(session: Session) -> None:
+    ana, pile = cast.person(session), cast.catalog(session)
+    photo, other = named(session, pile, "=a.jpg", "'b.jpg")
+    bring(session, pile, ana, "t.csv", b"file,text\n'=a.jpg,'-50% is on the tag'\n'b.jpg,'90s jeans\n")
+    assert [caption.text for each in (photo, other) if (caption := current(session, each))] == [
+        "'-50% is on the tag'", "'90s jeans",
+    ]  # fmt: skip
+    assert counts(session, read(session, pile, ana, "t.csv", as_csv(session, pile, False))) == {"same": 2}

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as with_fields
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from app.bulk import operations, rewording, undoing
 from app.bulk.rewording import ListedPhotos, Rewording, RewordWish
 from app.captions import word_lists, writing
-from app.captions.tables import Caption, CaptionText, CaptionTokens, ShortCaption
-from app.catalog.tables import Catalog, Image
+from app.captions.tables import Caption, CaptionCheck, CaptionText, CaptionTokens, ShortCaption
+from app.catalog.tables import Catalog, Image, Signals
 from app.errors import Conflict, Refused
+from app.labels import giving, sets
 from app.people import Person
-from app.review.tables import Operation
+from app.review import decisions
+from app.review.tables import Decision, Operation
 from app.selection.query import parse
-from app.selection.tables import PhotoText
+from app.selection.tables import PhotoIndex, PhotoText
 from tests import cast
 
 PINK = RewordWish(find="pink", replacement="rose")
@@ -206,3 +209,125 @@ def test_a_caption_is_parted_into_words_once(session: Session, pile: Catalog, an
     assert indexed() == ["'noted'", old.id], "what is there is not parted again for another kind"
     writing.rewrite(session, photos[0].id, "A vest, red.", ana, old.id)
     assert "'red'" in indexed()[0]
+
+
+BLUE = RewordWish(find="pink", replacement="blue")
+
+
+def everything_of(session: Session, photos: list[Image]) -> dict[int, Any]:
+    """By photo: what its captions say and whose they are, what rules and people say of it, and all that filters ask."""
+    session.expire_all()
+    ids = [photo.id for photo in photos]
+    captions = select(Caption.image_id, Caption.id, Caption.text).where(Caption.superseded_at.is_(None))
+    verdicts = select(Decision.image_id, Decision.rule, Decision.person_id, Decision.verdict, Decision.reason)
+    checks = select(CaptionCheck.image_id, CaptionCheck.caption_id, CaptionCheck.contradiction)
+    of_kind: list[Any] = [
+        captions, verdicts.where(Decision.superseded_at.is_(None)), checks,
+        select(*PhotoIndex.__table__.c), select(*PhotoText.__table__.c),
+    ]  # fmt: skip
+    rows = [{row.image_id: tuple(row) for row in session.execute(query)} for query in of_kind]
+    return {number: tuple(each.get(number) for each in rows) for number in ids}
+
+
+def test_an_undo_brings_back_all_that_followed_from_the_texts_and_goes_on_where_it_was_killed(
+    session: Session, pile: Catalog, ana: Person, mei: Person, photos: list[Image]
+) -> None:
+    session.execute(
+        update(Signals).where(Signals.image_id.in_([photo.id for photo in photos])).values(subject_colour="pink")
+    )
+    tags, summer = sets.tag(session, pile.id, ana, "summer")
+    giving.give(session, photos[0], ana, giving.LabelAct(tags, summer))
+    decisions.decide(session, photos[1], ana, "kept", "fine")
+    decisions.apply_rules(session, [photo.id for photo in photos])
+    first = writing.current(session, [photos[0].id])[photos[0].id]
+    session.add(CaptionTokens(caption_id=first.id, image_id=photos[0].id, counts={"clip": 7}, counted_by="x"))
+    session.flush()
+    before = everything_of(session, photos)
+    assert is_contradicted(session, pile) == {photos[3].id}
+    numbers = [line.caption_id for line in preview(session, pile, BLUE) if line.fate == "doubted"]
+    wish = with_fields(BLUE, ticked=frozenset(numbers), keeps_quoted=False)
+    operation = replace(session, pile, ana, wish)
+    after = everything_of(session, photos)
+    assert operation.changed == 4 and after[photos[3].id] == before[photos[3].id]
+    assert after[photos[0].id][1][1] == "contradicted", "the rules looked at the new text"
+    assert after[photos[1].id][1] == before[photos[1].id][1], "a person has decided"
+    assert is_contradicted(session, pile) == {photos[0].id, photos[1].id, photos[3].id}
+    late = writing.rewrite(session, photos[2].id, "Apple, by hand.", mei, after[photos[2].id][0][1])
+    operation.state = "undoing"  # as a worker has it
+    session.flush()
+    with pytest.raises(KeyboardInterrupt), session.begin_nested():
+        assert operations.undo_next(session, operation.id) == 2
+        raise KeyboardInterrupt
+    session.expire_all()
+    assert everything_of(session, photos[:2]) == {photo.id: after[photo.id] for photo in photos[:2]}, "a batch is whole"
+    assert operations.undo_next(session, operation.id) == 2
+    assert everything_of(session, photos[:2]) == {photo.id: before[photo.id] for photo in photos[:2]}
+    while operations.undo_next(session, operation.id):
+        pass
+    back = everything_of(session, photos)
+    assert (operation.state, operation.taken_back, operation.stayed) == ("undone", 3, 1)
+    assert back.pop(photos[2].id)[0][1:] == (late.id, "Apple, by hand.")
+    assert back == {number: row for number, row in before.items() if number != photos[2].id}
+    assert is_contradicted(session, pile) == {photos[3].id}
+    history = session.scalars(select(Caption).where(Caption.operation_id == operation.id)).all()
+    assert {row.undone_at is not None for row in history if row.image_id != photos[2].id} == {True}
+    assert sum(row.undone_at is None for row in history) == 1, "what somebody wrote over is no part of the undo"
+    operations.undo(session, operation.id, mei)
+    assert (operation.taken_back, operation.stayed) == (3, 1), "asked again it finds the same one and changes nothing"
+    assert text_of(session, photos[2]) == "Apple, by hand."
+
+
+def is_contradicted(session: Session, pile: Catalog) -> set[int]:
+    query = select(PhotoIndex.image_id).where(PhotoIndex.catalog_id == pile.id, PhotoIndex.is_contradicted)
+    return set(session.scalars(query))
+
+
+def test_an_undo_leaves_a_later_acts_words_and_gives_the_right_ones_back_behind_it(
+    session: Session, pile: Catalog, ana: Person, mei: Person, photos: list[Image]
+) -> None:
+    first = replace(session, pile, ana)
+    second = replace(session, pile, mei, RewordWish(find="rose", replacement="coral"))
+    operations.undo(session, first.id, ana)
+    assert (first.taken_back, first.stayed, text_of(session, photos[0])) == (0, 3, "Coral vest.")
+    operations.undo(session, second.id, mei)
+    assert (second.taken_back, text_of(session, photos[0])) == (3, "Rose vest.")
+    operations.undo(session, first.id, ana)
+    assert (first.taken_back, first.stayed, text_of(session, photos[0])) == (3, 0, "Pink vest.")
+    with pytest.raises(Refused, match="nothing left"):
+        operations.undo(session, first.id, ana)
+
+
+def test_a_text_worked_out_from_a_caption_that_somebody_replaced_is_not_written(
+    session: Session, pile: Catalog, ana: Person, mei: Person, photos: list[Image]
+) -> None:
+    old = writing.current(session, [photo.id for photo in photos[:2]])
+    first, second = (old[photo.id] for photo in photos[:2])
+    texts = {first.id: "Rose vest.", second.id: "Rose cap."}
+    hers = writing.rewrite(session, photos[0].id, "Vest, by hand.", mei, first.id)
+    assert writing.rewrite_many(session, texts, ana.id, 1) == [photos[1].id]
+    assert [text_of(session, photo) for photo in photos[:2]] == ["Vest, by hand.", "Rose cap."]
+    late = writing.rewrite_many(session, {hers.id: "Rose vest."}, ana.id, 1, until=first.created_at)
+    assert (late, text_of(session, photos[0])) == ([], "Vest, by hand."), "newer than what was seen"
+    rows = session.scalars(select(Caption).where(Caption.image_id == photos[0].id).order_by(Caption.id)).all()
+    assert [(row.text, row.superseded_at is None) for row in rows] == [("Pink vest.", False), ("Vest, by hand.", True)]
+
+
+def test_the_index_follows_one_statement_that_replaces_some_captions_and_takes_others_away(
+    session: Session, pile: Catalog, ana: Person, photos: list[Image]
+) -> None:
+    old = writing.current(session, [photo.id for photo in photos[:2]])
+    replaced, gone = (old[photo.id].id for photo in photos[:2])
+    session.execute(
+        text(
+            "with old as (update caption set superseded_at = now() where id in (:replaced, :gone)"
+            " returning id, image_id)"
+            " insert into caption (image_id, text, written_by, person_id, settings, parent_id, created_at)"
+            " select image_id, 'A rose vest.', 'person', :person, '{}', id, now() from old where id = :replaced"
+        ),
+        {"replaced": replaced, "gone": gone, "person": ana.id},
+    )
+    of = (PhotoIndex.captioned_by, PhotoIndex.caption_words, PhotoIndex.kinds, PhotoText.of_caption)
+    query = select(*of).join(PhotoText, PhotoText.image_id == PhotoIndex.image_id)
+    rows = [tuple(session.execute(query.where(PhotoIndex.image_id == photo.id)).one()) for photo in photos[:2]]
+    assert rows[0] == ("person", 3, ["long"], "'.' 'a':2 'rose':3 'vest':4")
+    assert rows[1] == ("none", None, [], "")

@@ -67,8 +67,23 @@ def test_an_answer_is_held_against_its_schema(changed: dict[str, object], reason
 def test_what_models_put_around_an_answer_is_taken_off() -> None:
     body = json.dumps({**WHOLE, "tags": ["red", "steel, matt", "red"]}, indent=1)
     kept = {"long": "A red kettle.", "short": "Kettle.", "tags": "red, steel matt"}
-    for text in (body, f"```json\n{body}\n```", f"<think>Is it {{red}}?</think>\n\n{body}", f"```\n{body}\n```  "):
+    for text in (
+        body, f"```json\n{body}\n```", f"<think>Is it {{red}}?</think>\n\n{body}", f"```\n{body}\n```  ",
+        f"Is it {{red}}?\n</think>\n{body}", f"{body}<think>Was it {{red}}?</think>", f"```json{body}```",
+        f"Here is the JSON:\n```json\n{body}\n```\nTell me if {{more}} is wanted.".replace("{more}", "more"),
+        f"Sure! {body} I hope it helps.",
+    ):  # fmt: skip
         assert read_object(text, KINDS, "photo-1") == kept
+
+
+def test_what_no_database_keeps_is_taken_out_of_an_answer() -> None:
+    broken = {"photo": "photo-1", "long": "A\0 red\ud800 ket\x1btle.\nOn white.", "tags": ["re\0d", "\0"]}
+    kept = read_object(json.dumps({**broken, "tags": ["re\0d"]}), ("long", "tags"), "photo-1")
+    assert kept == {"long": "A red kettle. On white.", "tags": "red"}
+    assert read_object('{"photo": "photo-1", "long": "A\nkettle."}', ("long",), "photo-1") == {"long": "A kettle."}
+    assert read_sentence("A\0 red\ud800 kettle.") == "A red kettle."
+    with pytest.raises(BrokenAnswer, match="are not 1 to 40 texts"):
+        read_object(json.dumps(broken), ("long", "tags"), "photo-1")
 
 
 @pytest.mark.parametrize(
@@ -78,16 +93,36 @@ def test_what_models_put_around_an_answer_is_taken_off() -> None:
         ("A red kettle. It stands on wh", True, "A red kettle."),
         ("A red kettle on wh", True, "A red kettle on wh"),
         ("<think>Kettle?</think> A red kettle.", False, "A red kettle."),
+        ("Kettle? Red.\n</think>\n\nA red kettle.", False, "A red kettle."),
+        ("A red kettle.\n<think>Was it?</think>", False, "A red kettle."),
+        ("```\nA red kettle.\n```", False, "A red kettle."),
     ],
 )
 def test_a_sentence_is_kept_in_one_line_and_whole_where_it_can_be(answer: str, is_cut: bool, kept: str) -> None:
     assert read_sentence(answer, is_cut) == kept
 
 
-@pytest.mark.parametrize("answer", ["", " \n ", "<think>only thoughts", "<think>a</think>", "x" * 4001])
-def test_an_answer_without_a_caption_is_broken(answer: str) -> None:
+@pytest.mark.parametrize(
+    ("answer", "is_cut", "reason"),
+    [
+        ("", False, "was empty"),
+        (" \n ", False, "was empty"),
+        ("\0", False, "was empty"),
+        ("<think>only thoughts", True, "still thinking"),
+        ("", True, "still thinking"),
+        ("<think>a</think>", False, "was empty"),
+        ("x" * 1_000_000, False, "has 1,000,000 characters; 4,000 is the most"),
+    ],
+)
+def test_an_answer_without_a_caption_is_broken(answer: str, is_cut: bool, reason: str) -> None:
+    with pytest.raises(BrokenAnswer, match=reason):
+        read_sentence(answer, is_cut)
+
+
+@pytest.mark.parametrize("answer", ['[{"photo": "photo-1"}]', '"red"', "7", "{", "}{", "{" * 100_000, "<think>{}"])
+def test_what_holds_no_object_is_refused(answer: str) -> None:
     with pytest.raises(BrokenAnswer):
-        read_sentence(answer)
+        read_object(answer, KINDS, "photo-1")
 
 
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.text() | st.floats(), st.lists).map(json.dumps))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import unicodedata
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import Text, cast, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from app.catalog.spelling import is_unseen, label_key
@@ -56,3 +58,21 @@ def test_what_leaves_nothing_to_look_for_is_told(said: str) -> None:
 def test_letters_digits_and_signs_are_something_to_look_for(session: Session, said: str) -> None:
     assert not is_unseen(said)
     assert session.scalar(select(func.search_query(said)))
+
+
+def test_plain_texts_are_parted_as_all_others_are(session: Session) -> None:
+    """A letter that nobody sees sends a text the long way, which parts any script."""
+    draw = random.Random(7)
+    pieces = [
+        "a", "Red", "1", "22", "1.5", "-5", "1e5", "0x1f", "2e", "http", "www.a.com", "http://a.b/c", "x" * 250,
+        "%", "&", " ", "  ", "\x1f", "\t", ",", ".", "-", "_", "/", "\\", "'", '"', "(", "]", "{", ":", "*", "`", "1st",
+        "50x70cm", "1E-5", "U.S.A.", "\x1c", "é", "",
+    ]  # fmt: skip
+    texts = [
+        "".join(draw.choice(pieces) + draw.choice(["", " "]) for _ in range(draw.randrange(14))) for _ in range(3000)
+    ]
+    texts += ["a " * 300, "a b " * 9000, "A red vest.", ""]
+    own = select(func.unnest(cast(texts, ARRAY(Text))).column_valued("t")).subquery()
+    long_way = func.search_words(func.concat(own.c.t, "\u200b"))
+    differ = session.scalars(select(own.c.t).where(func.search_words(own.c.t).is_distinct_from(long_way))).all()
+    assert [each[:80] for each in differ] == []

@@ -48,12 +48,18 @@ def test_captions_and_labels_go_out_and_in(
     assert packshot("captions", "import", other.id, out, "--as", ana.email, "--look") == 0
     assert capsys.readouterr().out == "1 new, 1 of the history.\n"
     assert packshot("captions", "import", other.id, out, "--as", eve.email) == 2
-    assert "Only a lead can bring captions in." in capsys.readouterr().err
+    assert "Only a lead can bring such files in." in capsys.readouterr().err
     assert packshot("captions", "import", other.id, out, "--as", ana.email) == 0
     assert capsys.readouterr().out.endswith("Brought in captions of 1 photo from “c.jsonl”.\n")
     assert packshot("captions", "import", other.id, sidecars, "--as", ana.email) == 0
     assert capsys.readouterr().out == "1 the same.\nNothing was changed; 1 had them already.\n"
-    assert packshot("labels", other.id, labels, "--set", "Tags", "--bring-in-as", ana.email) == 0
+    into = ("labels", other.id, labels, "--set", "Tags", "--bring-in-as")
+    assert packshot(*into, eve.email) == 2
+    assert "Only a lead can bring such files in." in capsys.readouterr().err
+    assert packshot(*into, ana.email, "--look") == 0
+    assert capsys.readouterr().out == "1 new, 2 to be made, sets and labels.\n"
+    assert packshot(*into, ana.email) == 0
+    assert capsys.readouterr().out.endswith("Brought in labels of 1 photo from “l.zip”.\n")
     with Session(engine) as session:
         brought = writing.history(session, session.get_one(Image, twin.id).id)
         assert [(row.text, row.written_by) for row in brought] == [

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import dataclass
 
 import pytest
 from sqlalchemy.orm import Session
 
+from app.bulk import label_importing, operations, undoing
 from app.catalog import reading
 from app.catalog.tables import Catalog, Image
 from app.errors import Refused
 from app.intake import sidecars
 from app.labels import files, giving, sets
+from app.people import Person
 from tests import cast
 
 
@@ -25,6 +28,30 @@ def as_csv(session: Session, catalog_id: int) -> bytes:
 
 def as_jsonl(session: Session, catalog_id: int) -> bytes:
     return "\n".join(json.dumps(record) for record in files.records(session, catalog_id)).encode()
+
+
+@dataclass
+class Outcome:
+    """What a file came to: what is said of photos in sets by fate, rows refused and named, as it was brought in."""
+
+    counts: dict[str, int]
+    refused: int
+    named: list[str]
+    assumed: list[str]
+    clashes: list[str]
+
+
+def bring_in(
+    session: Session, catalog_id: int, by: Person, name: str, content: bytes, set_name: str = "", **how: bool
+) -> Outcome:
+    read = label_importing.read_in(session, catalog_id, by, name, io.BytesIO(content), set_name)
+    would = label_importing.preview(session, read)
+    clashes = [f"{each.file_name}: {each.theirs}, not {each.here}" for each in would.clashes]
+    outcome = Outcome(dict(would.counts), read.refused, list(read.named), list(read.assumed), clashes)
+    operation = label_importing.carry_out(session, read, by, takes_over=how.get("takes_over", False))
+    if operation is not None:
+        operations.carry_out(session, operation, by)
+    return outcome
 
 
 def pile_of(session: Session, names: list[str]) -> Catalog:
@@ -62,11 +89,11 @@ def test_a_round_trip_loses_nothing(session: Session, ending: str) -> None:
     sets.retire(session, faults, ana)
     content = as_csv(session, pile.id) if ending == "csv" else as_jsonl(session, pile.id)
 
-    outcome = files.bring_in(session, other.id, ana, files.read(f"labels.{ending}", content))
-    assert (outcome.given, outcome.already, outcome.refused, outcome.named) == (6, 0, 0, [])
+    outcome = bring_in(session, other.id, ana, f"labels.{ending}", content)
+    assert (outcome.counts, outcome.refused, outcome.named) == ({"new": 5, "named": 10}, 0, [])
     assert without_authors(session, other.id) == without_authors(session, pile.id)
-    again = files.bring_in(session, other.id, ana, files.read(f"labels.{ending}", content))
-    assert (again.given, again.already, again.refused) == (0, 6, 0)
+    again = bring_in(session, other.id, ana, f"labels.{ending}", content)
+    assert (again.counts, again.refused) == ({"same": 5}, 0)
 
 
 def test_rows_that_are_not_taken_are_named_and_others_keep_what_they_said(session: Session) -> None:
@@ -78,8 +105,8 @@ def test_rows_that_are_not_taken_are_named_and_others_keep_what_they_said(sessio
         "File,Set,Label,Kind\na.jpg,fit,wide,\nghost.jpg,fit,wide,\ntwin.jpg,fit,wide,\nb.jpg,FIT,wide,\n"
         "b.jpg,fit,slim,\nb.jpg,fit,slim,many\nb.jpg,,x,\nb.jpg,On,perhaps,yes_no\nb.jpg,Odd,x,riddle\n"
     )
-    outcome = files.bring_in(session, pile.id, ana, files.read("l.csv", table.encode()))
-    assert (outcome.given, outcome.refused) == (1, 8)
+    outcome = bring_in(session, pile.id, ana, "l.csv", table.encode())
+    assert (outcome.counts, outcome.refused) == ({"new": 1, "conflict": 1}, 7)
     assert outcome.named == [
         "Row 3: no photo is called “ghost.jpg”.",
         "Row 4: 2 photos are called “twin.jpg”; give their sha256.",
@@ -88,8 +115,8 @@ def test_rows_that_are_not_taken_are_named_and_others_keep_what_they_said(sessio
         "Row 8: it names no set.",
         "Row 9: “perhaps” is no label of “On”. Labels are: yes, no.",
         "Row 10: “riddle” is no kind of label set. Kinds are: one, many, yes_no, text.",
-        "“a.jpg” stays slim in “Fit”, as Bob said.",
     ]
+    assert outcome.clashes == ["a.jpg: wide, not slim"]
 
 
 def given(session: Session, pile: Catalog) -> list[tuple[str, str]]:
@@ -99,11 +126,11 @@ def given(session: Session, pile: Catalog) -> list[tuple[str, str]]:
 def test_a_foreign_table_keeps_its_apostrophes(session: Session) -> None:
     ana, pile = cast.person(session), pile_of(session, ["'a.jpg", "=b.jpg", "-c.jpg"])
     table = "file;set;label\r\n'a.jpg;Era;'90s\r\n'=b.jpg;Era;''70s'\r\n-c.jpg;Era;'+1\r\n"
-    outcome = files.bring_in(session, pile.id, ana, files.read("l.csv", table.encode()))
-    assert (outcome.given, outcome.named) == (3, [])
-    assert given(session, pile) == [("'a.jpg", "'90s"), ("=b.jpg", "''70s'"), ("-c.jpg", "+1")]
-    again = files.bring_in(session, pile.id, ana, files.read("l.csv", as_csv(session, pile.id)))
-    assert (again.given, again.already, again.refused) == (0, 3, 0)
+    outcome = bring_in(session, pile.id, ana, "l.csv", table.encode())
+    assert (outcome.counts["new"], outcome.named) == (3, [])
+    assert given(session, pile) == [("'a.jpg", "'90s"), ("=b.jpg", "''70s'"), ("-c.jpg", "'+1")]
+    again = bring_in(session, pile.id, ana, "l.csv", as_csv(session, pile.id))
+    assert (again.counts, again.refused) == ({"same": 3}, 0)
     assert all(
         not cell.startswith(("=", "+", "-"))
         for row in csv.reader(as_csv(session, pile.id).decode().splitlines()[1:])
@@ -124,8 +151,8 @@ def test_a_foreign_table_keeps_its_apostrophes(session: Session) -> None:
 )
 def test_true_and_false_are_yes_and_no_where_a_set_asks_that(session: Session, name: str, content: str) -> None:
     ana, pile = cast.person(session), pile_of(session, ["a.jpg", "b.jpg"])
-    outcome = files.bring_in(session, pile.id, ana, files.read(name, content.encode()))
-    assert (outcome.given, outcome.named) == (2, [])
+    outcome = bring_in(session, pile.id, ana, name, content.encode())
+    assert (outcome.counts["new"], outcome.named) == (2, [])
     assert given(session, pile) == [("a.jpg", "yes"), ("b.jpg", "no")]
 
 
@@ -137,12 +164,10 @@ def test_what_is_retired_is_given_by_no_file(session: Session) -> None:
     sets.retire_label(session, fit, fit.values[0].id, ana)
     sets.retire(session, worn, ana)
     table = "file,set,label\na.jpg,fit,slim\nb.jpg,fit,slim\nb.jpg,worn,yes\n"
-    outcome = files.bring_in(session, pile.id, ana, files.read("l.csv", table.encode()))
-    assert (outcome.given, outcome.already) == (0, 1)
-    assert outcome.named == [
-        "“b.jpg” does not get slim in “Fit”, which is retired.",
-        "“b.jpg” does not get yes in “Worn”, which is retired.",
-    ]
+    outcome = bring_in(session, pile.id, ana, "l.csv", table.encode())
+    assert outcome.counts == {"same": 1, "retired": 2}
+    assert outcome.clashes == ["b.jpg: slim, not nothing", "b.jpg: yes, not nothing"]
+    assert given(session, pile) == [("a.jpg", "slim")]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +176,10 @@ def test_what_is_retired_is_given_by_no_file(session: Session) -> None:
      ("l.csv", b"file,label\na,b\n", "no column set"), ("l.jsonl", b" \n", "is empty"),
      ("l.csv", b"\xff\xfe\x00", "begins like UTF-16"), ("l.csv", b"set\0", "null")],
 )  # fmt: skip
-def test_what_is_no_such_file_is_refused(name: str, content: bytes, why: str) -> None:
+def test_what_is_no_such_file_is_refused(session: Session, name: str, content: bytes, why: str) -> None:
+    ana, pile = cast.person(session), pile_of(session, ["a.jpg"])
     with pytest.raises(Refused, match=why):
-        list(files.read(name, content).rows)
+        label_importing.read_in(session, pile.id, ana, name, io.BytesIO(content))
 
 
 @pytest.mark.parametrize(
@@ -166,22 +192,21 @@ def test_what_is_no_such_file_is_refused(name: str, content: bytes, why: str) ->
 def test_a_line_that_cannot_be_read_costs_only_itself(session: Session, line: str, why: str) -> None:
     ana, pile = cast.person(session), pile_of(session, ["a.jpg"])
     content = f'{line}\n{{"file":"a.jpg","set":"Fit","label":"slim"}}\n'
-    outcome = files.bring_in(session, pile.id, ana, files.read("l.jsonl", content.encode()))
-    assert (outcome.given, outcome.named) == (1, [f"Row 1: {why}"])
+    outcome = bring_in(session, pile.id, ana, "l.jsonl", content.encode())
+    assert (outcome.counts["new"], outcome.named) == (1, [f"Row 1: {why}"])
 
 
 def test_a_table_in_another_encoding_is_read_and_that_is_told(session: Session) -> None:
     ana, pile = cast.person(session), pile_of(session, ["ä.jpg"])
-    outcome = files.bring_in(
-        session, pile.id, ana, files.read("l.csv", "file;set;label\nÄ.JPG;Farbe;grün\n".encode("cp1252"))
-    )
-    assert (outcome.given, outcome.assumed) == (1, "“l.csv” is not UTF-8 and was read as Windows-1252.")
+    outcome = bring_in(session, pile.id, ana, "l.csv", "file;set;label\nÄ.JPG;Farbe;grün\n".encode("cp1252"))
+    assert (outcome.counts["new"], outcome.assumed) == (1, ["“l.csv” is not UTF-8 and was read as Windows-1252."])
     assert given(session, pile) == [("ä.jpg", "grün")]
 
 
-def test_empty_lines_before_the_columns_are_passed_over() -> None:
-    record = {"set": "Fit", "label": "slim", "file": "a.jpg"}
-    assert list(files.read("l.csv", b"\r\n\r\nset,label,file\r\nFit,slim,a.jpg\r\n").rows) == [(4, record)]
+def test_empty_lines_before_the_columns_are_passed_over(session: Session) -> None:
+    ana, pile = cast.person(session), pile_of(session, ["a.jpg"])
+    outcome = bring_in(session, pile.id, ana, "l.csv", b"\r\n\r\nset,label,file\r\nFit,slim,a.jpg\r\nFit,,a.jpg\r\n")
+    assert (outcome.counts["new"], outcome.named) == (1, ["Row 5: it names no label."])
 
 
 def test_a_person_is_told_who_said_what(session: Session) -> None:
@@ -204,11 +229,70 @@ def test_labels_go_out_and_in_as_sidecars(session: Session) -> None:
         "b.txt": "on a table",
     }
     packed = b"".join(sidecars.packed([*((beside[number], text) for number, text in said.items()), ("c.txt", "x")]))
-    outcome = files.bring_in(session, other.id, ana, files.read_sidecars(session, other.id, io.BytesIO(packed), "Tags"))
-    assert (outcome.given, outcome.named) == (3, ["Row 3: “c.txt”: no photo is called so."])
+    outcome = bring_in(session, other.id, ana, "l.zip", packed, "Tags")
+    assert (outcome.counts["new"], outcome.named) == (2, ["“c.txt”: no photo is called so."])
     assert given(session, other) == given(session, pile)
     sets.add_label(session, tags, ana, "red, white")
     with pytest.raises(Refused, match="part labels by commas"):
         files.texts(session, sets.get(session, tags.id))
     with pytest.raises(Refused, match="Name the set"):
-        files.read_sidecars(session, other.id, io.BytesIO(packed), " ")
+        bring_in(session, other.id, ana, "l.zip", packed, " ")
+
+
+def test_an_import_is_taken_back_as_one_and_later_edits_stay(session: Session) -> None:
+    ana, bob = cast.person(session), cast.person(session, "Bob")
+    pile = pile_of(session, ["a.jpg", "b.jpg", "c.jpg"])
+    fit = sets.define(session, pile.id, ana, "Fit", "one", ["slim", "wide"])
+    giving.give(session, photo(session, pile, "a.jpg"), ana, giving.LabelAct(fit, fit.values[0]))
+    giving.give(session, photo(session, pile, "c.jpg"), bob, giving.LabelAct(fit, fit.values[0]))
+    table = (
+        b"file,set,kind,label\na.jpg,Fit,,wide\nb.jpg,Fit,,loose\nc.jpg,Fit,,wide\na.jpg,Note,text,x\n"
+        b"b.jpg,Note,text,y\na.jpg,Mood,many,calm\nb.jpg,Mood,,calm\nb.jpg,Mood,,odd\n"
+    )
+    outcome = bring_in(session, pile.id, ana, "l.csv", table)
+    assert outcome.counts == {"new": 5, "changed": 1, "conflict": 1, "named": 7}
+    before = [("a.jpg", "slim"), ("c.jpg", "slim")]
+    brought = [("a.jpg", "wide"), ("a.jpg", "x"), ("a.jpg", "calm"), ("b.jpg", "loose"), ("b.jpg", "y"),
+               ("b.jpg", "calm"), ("b.jpg", "odd"), ("c.jpg", "slim")]  # fmt: skip
+    assert given(session, pile) == brought
+    mood = sets.named(session, pile.id, "Mood")
+    giving.give(session, photo(session, pile, "a.jpg"), bob, giving.LabelAct(mood, mood.values[1]))
+    said = undoing.undo(session, ana)
+    assert said.sentence.startswith(
+        "Took back on 2 photos: brought in labels of 2 photos from “l.csv”; 1 changed since"
+    )
+    stays = [before[0], ("a.jpg", "calm"), ("a.jpg", "odd"), before[1]]
+    assert given(session, pile) == stays, "Bob’s edit holds what it was made on"
+    retired = {each.name: each.retired_at is not None for each in sets.of(session, pile.id, with_retired=True)}
+    assert retired == {"Fit": False, "Note": True, "Mood": False}
+    assert [each.name for each in sets.named(session, pile.id, "Fit").values if each.retired_at] == ["loose"]
+    again = bring_in(session, pile.id, ana, "l.csv", table)
+    assert (again.counts, again.refused) == ({"new": 4, "changed": 1, "same": 1, "conflict": 1}, 0)
+    assert given(session, pile) == [*brought[:3], ("a.jpg", "odd"), *brought[3:]], "what the undo retired is back"
+
+
+def test_another_persons_answer_gives_way_only_where_that_was_asked(session: Session) -> None:
+    ana, bob = cast.person(session), cast.person(session, "Bob")
+    pile = pile_of(session, ["a.jpg", "b.jpg"])
+    fit = sets.define(session, pile.id, bob, "Fit", "one", ["slim", "wide", "loose"])
+    giving.give(session, photo(session, pile, "a.jpg"), bob, giving.LabelAct(fit, fit.values[0]))
+    table = b"file,set,label\na.jpg,Fit,wide\nb.jpg,Fit,wide\n"
+    read = label_importing.read_in(session, pile.id, ana, "l.csv", io.BytesIO(table))
+    giving.give(session, photo(session, pile, "b.jpg"), bob, giving.LabelAct(fit, fit.values[2]))
+    operation = label_importing.carry_out(session, read, ana, takes_over=True)
+    assert operation is not None
+    operations.carry_out(session, operation, ana)
+    assert (operation.changed, operation.passed_over) == (1, 1), "what was said since the file was read stays"
+    assert given(session, pile) == [("a.jpg", "wide"), ("b.jpg", "loose")]
+    operations.undo(session, operation.id, ana)
+    assert given(session, pile) == [("a.jpg", "slim"), ("b.jpg", "loose")]
+
+
+def test_looking_makes_nothing_and_a_file_of_too_many_names_is_told_once_a_row(session: Session) -> None:
+    ana, pile = cast.person(session), pile_of(session, ["a.jpg"])
+    table = "file,set,label\n" + "".join(f"a.jpg,Fit {n},slim\n" for n in range(sets.MOST_SETS + 2))
+    read = label_importing.read_in(session, pile.id, ana, "l.csv", io.BytesIO(table.encode()))
+    assert sets.of(session, pile.id, with_retired=True) == []
+    assert (read.refused, read.named[0]) == (2, "Row 32: A catalog has at most 30 label sets.")
+    with pytest.raises(Refused, match="has no labels"):
+        label_importing.read_in(session, pile.id, ana, "l.csv", io.BytesIO(b"file,set,label\n"))

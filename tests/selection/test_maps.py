@@ -159,6 +159,15 @@ def test_points_follow_the_rows_and_leave_out_what_is_gone(session: Session, map
     assert set(backgrounds) == {map_points.BACKGROUNDS.index("white")}
 
 
+def test_points_do_not_tell_what_was_decided_on_photos_of_a_blind_pass(session: Session, mapped: Mapped) -> None:
+    decide(session, mapped.photos[1], mapped.ana, "rejected")
+    made = maps.of(session, mapped.catalog.id)
+    assert made is not None
+    points = map_points.points(session, made, mapped.chosen(""), 10, {mapped.ids[1]})
+    assert set(points.codes[0]) == {map_points.DECISIONS.index("unseen")}
+    assert points.colourings[0].counts[map_points.DECISIONS.index("rejected")] == 0
+
+
 def test_points_are_packed_as_the_browser_reads_them(session: Session, mapped: Mapped) -> None:
     made = maps.of(session, mapped.catalog.id)
     assert made is not None

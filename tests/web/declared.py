@@ -57,6 +57,8 @@ ROUTES: dict[str, Who] = {
     "GET /catalogs/{catalog_id}/labels.jsonl": "viewer",
     "GET /catalogs/{catalog_id}/label-sets/{set_id}.zip": "viewer",
     "POST /catalogs/{catalog_id}/labels/imports": "lead",
+    "GET /catalogs/{catalog_id}/labels/imports/{import_id}": "viewer",
+    "POST /catalogs/{catalog_id}/labels/imports/{import_id}": "lead",
     "GET /catalogs/{catalog_id}/captions": "viewer",
     "GET /catalogs/{catalog_id}/captions.csv": "viewer",
     "GET /catalogs/{catalog_id}/captions.jsonl": "viewer",

@@ -252,6 +252,33 @@ def test_what_touches_access_money_or_others_is_in_the_log(
     assert member.get("/audit").status_code != 200
 
 
+@pytest.mark.parametrize("role", ["viewer", "annotator", "lead"])
+def test_nobody_below_an_owner_says_what_people_may_do(
+    web: FastAPI, session: Session, settings: Settings, me: Person, role: people.Role
+) -> None:
+    """Neither lifted by oneself nor by another of one's kind, and no owner brought down."""
+    person, other = cast.person(session, "Eve", role), cast.person(session, "Otto", role)
+    browser = sign_in(web, session, settings, person)
+    for about, wanted in ((person, "owner"), (person, "lead"), (other, "owner"), (me, "viewer")):
+        assert browser.post(f"/people/{about.id}/role", data={"role": wanted}).status_code == 403
+    session.expire_all()
+    assert (person.role, other.role, me.role) == (role, role, "owner")
+
+
+def test_the_last_owner_stays_one_and_no_role_is_made_up(client: TestClient, session: Session, me: Person) -> None:
+    ana = cast.person(session, "Ana", "lead")
+    for wanted in ("lead", "annotator", "viewer"):
+        answer = client.post(f"/people/{me.id}/role", data={"role": wanted})
+        assert answer.status_code == 422 and "only owner" in answer.text
+    for wanted in ("admin", "", "OWNER"):
+        assert client.post(f"/people/{ana.id}/role", data={"role": wanted}).status_code == 422
+    session.expire_all()
+    assert (me.role, ana.role) == ("owner", "lead")
+    assert client.post(f"/people/{ana.id}/role", data={"role": "owner"}).status_code == 303
+    assert client.post(f"/people/{me.id}/role", data={"role": "lead"}).status_code == 303, "another owner is left"
+    assert client.post(f"/people/{me.id}/role", data={"role": "owner"}).status_code == 403, "nobody comes back alone"
+
+
 TOLD_BY: dict[str, str] = {
     "POST /browsers/{key}/exit": "browser_ended",
     "POST /catalogs/{catalog_id}/removal": "catalog_removed",
@@ -341,8 +368,9 @@ TOLD_BY: dict[str, str] = {
     "POST /catalogs/{catalog_id}/labels": "changed",
     "POST /catalogs/{catalog_id}/tags": "changed",
     "POST /catalogs/{catalog_id}/labels/imports": "changed",
+    "POST /catalogs/{catalog_id}/labels/imports/{import_id}": "file_imported",
     "POST /catalogs/{catalog_id}/captions/imports": "changed",  # the file has its person
-    "POST /catalogs/{catalog_id}/captions/imports/{import_id}": "changed",  # and the operation
+    "POST /catalogs/{catalog_id}/captions/imports/{import_id}": "file_imported",
     "POST /images/{image_id}/labels": "changed",
     "POST /images/{image_id}/corrections": "changed",
     "POST /images/{image_id}/decisions": "changed",

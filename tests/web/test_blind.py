@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,8 +10,10 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.bulk import operations
 from app.captions import beside, runs, writing
 from app.captions.asking import Asking
 from app.captions.runs import Answered, Spent
@@ -21,10 +24,14 @@ from app.desk.tables import ReviewQueue
 from app.labels import giving, sets
 from app.people import Person
 from app.review import decisions
+from app.review.tables import Operation
+from app.selection import browse
 from app.selection.query import parse
 from app.settings import Settings
+from app.web.views import blind
 from tests import cast
 from tests.conftest import sign_in
+from tests.web.declared import ROUTES
 
 NAME, MODEL, OLDER, REASON = "Zenobia Quartz", "hub/paligemma-9", "An older caption of hers.", "off-season, she says"
 SCRIPT, PIECE = {"accept": "application/json"}, {"x-fragment": "1"}
@@ -172,3 +179,90 @@ def test_once_decided_all_is_told(second: Second, session: Session) -> None:
     page = second.browser.get(f"/images/{second.photo.id}").text
     assert NAME in page and MODEL in page and REASON in page
     assert decisions.current(session, second.photo.id) is not None
+
+
+# What a route is asked with beside nothing: filters that would give the answer, files with their history.
+ASKED: dict[str, tuple[str, ...]] = {
+    "GET /catalogs/{catalog_id}/captions.csv": ("?history=true",),
+    "GET /catalogs/{catalog_id}/captions.jsonl": ("?history=true", "?q=id:{image_id}"),
+}
+
+
+@pytest.fixture
+def annotating(second: Second, session: Session, me: Person) -> Second:
+    """The same pass in an annotator's hands, who sees neither names of leads on boards; an act on the photo besides."""
+    second.person.role = "annotator"
+    first = session.query(Person).filter_by(name=NAME).one()
+    pile = parse(f"id:{second.photo.id}", second.photo.catalog_id)
+    value = {"verdict": "rejected", "reason": "dull"}
+    operation = operations.begin(session, pile, first, "decide", value, pile.query)
+    operations.carry_out(session, operation, first)
+    session.flush()
+    return second
+
+
+@pytest.mark.parametrize("route", sorted(route for route in ROUTES if route.startswith("GET ")))
+def test_no_route_tells_an_annotator_who_or_what_was_there_before(
+    annotating: Second, session: Session, route: str
+) -> None:
+    photo = annotating.photo
+    numbers = {
+        "catalog_id": photo.catalog_id, "image_id": photo.id, "queue_id": annotating.queue.id,
+        "note_id": annotating.note, "set_id": annotating.label.partition(":")[0], "key": "decision",
+        "operation_id": session.scalar(select(func.max(Operation.id))), "person_id": annotating.person.id,
+    }  # fmt: skip
+    path = re.sub(r"\{(\w+)\}", lambda name: str(numbers.get(name[1], 999_999_999)), route.removeprefix("GET "))
+    # The team is no secret, nor who holds what; which person was first on this photo is.
+    names = () if route in ("GET /people", "GET /catalogs/{catalog_id}/queues") else (NAME, "Zenobia")
+    for asked in ("", *ASKED.get(route, ())):
+        tells_nothing(annotating.browser.get(path + asked.format(**numbers)), names)
+
+
+@pytest.mark.parametrize(
+    "asked", ["decision:rejected", "-decision:unseen", "decider:zenobia", "author:zenobia", "caption:person",
+              "(decision:rejected or words)", "by:person", "decided:today"],
+)  # fmt: skip
+def test_no_filter_and_no_count_tells(annotating: Second, asked: str, session: Session) -> None:
+    there, number = f"/catalogs/{annotating.photo.catalog_id}", annotating.photo.id
+    page = annotating.browser.get(there, params={"q": f"id:{number} {asked}"}).context  # type: ignore[attr-defined]
+    assert page["total"] == 0 and not page["tiles"].tiles
+    tiles = annotating.browser.get(f"{there}/tiles", params={"q": asked}).text
+    assert f'data-id="{number}"' not in tiles
+    csv = annotating.browser.get(f"{there}/captions.csv", params={"q": asked}).text
+    assert "A kettle in red." not in csv
+    for bulk in ({"find": "kettle", "with": "pot"}, {}):
+        bulk_page = annotating.browser.get(f"{there}/{'replace' if bulk else 'template'}", params={"q": asked, **bulk})
+        selection = bulk_page.context["selection"]  # type: ignore[attr-defined]
+        assert number not in session.scalars(selection.select(Image.id)).all()
+    holding.decide(session, annotating.queue, annotating.photo, annotating.person, "kept")
+    page = annotating.browser.get(there, params={"q": f"id:{number} {asked}"}).context  # type: ignore[attr-defined]
+    assert page["total"] == 1, "once decided, it is found"
+
+
+def test_facets_completions_and_bulk_acts_count_without_it(annotating: Second, session: Session) -> None:
+    there, number = f"/catalogs/{annotating.photo.catalog_id}", annotating.photo.id
+    page = annotating.browser.get(there, params={"q": f"id:{number}"}).context  # type: ignore[attr-defined]
+    assert page["total"] == 1
+    counts = {
+        option.value: option.count
+        for option in browse.facets(
+            session, blind.narrowed(session, annotating.person, parse("", annotating.photo.catalog_id), is_counted=True)
+        ).options["decision"]
+    }
+    assert counts.get("rejected", 0) == 0
+    offered = annotating.browser.get(f"{there}/completions", params={"q": "decision:rej", "at": 12}).json()
+    assert [choice["count"] for choice in offered["choices"]] == [0]
+    answer = annotating.browser.post(
+        f"{there}/decisions", data={"verdict": "rejected", "q": f"id:{number}"}, headers=SCRIPT
+    )
+    assert answer.status_code == 422 and "already" not in answer.text
+
+
+def test_leads_see_everything(annotating: Second, session: Session) -> None:
+    annotating.person.role = "lead"
+    session.flush()
+    there = f"/catalogs/{annotating.photo.catalog_id}"
+    assert NAME in annotating.browser.get(f"{there}/labels.csv").text
+    assert MODEL in annotating.browser.get(f"{there}/captions.csv?history=true").text
+    page = annotating.browser.get(there, params={"q": "decision:rejected"}).context  # type: ignore[attr-defined]
+    assert page["total"] == 1

@@ -155,12 +155,35 @@ def test_labels_are_taken_away_and_brought_back_as_files(
         ("l.csv", table.content),
         ("l.jsonl", lines.content + b'{"file": "ghost.jpg", "set": "View"}'),
     ):
-        page = client.post(f"{there}/imports", files={"chosen": (name, content)})
-        assert page.status_code == 200 and "Gave " in page.text
-    assert "Row 5: no photo is called “ghost.jpg”." in page.text
+        sent = client.post(f"{there}/imports", files={"chosen": (name, content)})
+        page = client.get(sent.headers["location"]).text
+        assert ("1 new" if name == "l.csv" else "1 the same") in page and "nothing is changed yet" in page
+        if name == "l.csv":
+            assert not giving.current(session, photos[0].id, view.id).value_ids  # type: ignore[union-attr]
+            assert client.post(sent.headers["location"]).status_code == 303
+    assert "Row 5: no photo is called “ghost.jpg”." in page and "Bring in" not in page.split("What it would do")[1]
     now = giving.current(session, photos[0].id, view.id)
     assert now is not None and now.value_ids == [view.values[0].id]
+    undone = client.post("/undo", headers=JSON).json()["sentence"]
+    assert undone == "Took back on 1 photo: brought in labels of 1 photo from “l.csv”."
+    assert not giving.current(session, photos[0].id, view.id).value_ids  # type: ignore[union-attr]
     assert client.post(f"{there}/imports", files={"chosen": ("l.csv", b"a,b\n")}).status_code == 422
+
+
+def test_a_script_looks_at_labels_then_brings_them_in(
+    client: TestClient, session: Session, pile: Catalog, photos: list[Image], view: LabelSet
+) -> None:
+    there = f"/catalogs/{pile.id}/labels/imports"
+    table = f"photo,set,label\n{photos[0].id},Era,'90s\n{photos[1].id},View,oops=\n"
+    seen = client.post(there, files={"chosen": ("l.csv", table)}, headers=JSON).json()
+    assert (seen["counts"], seen["refused"]) == ({"new": 1, "named": 2}, 1)
+    assert client.get(f"/catalogs/{pile.id}/captions/imports/{seen['import_id']}").status_code == 404
+    done = client.post(f"{there}/{seen['import_id']}", headers=JSON)
+    assert (done.status_code, done.json()["sentence"]) == (200, "Brought in labels of 1 photo from “l.csv”")
+    assert client.post(f"{there}/{seen['import_id']}", headers=JSON).status_code == 422, "once"
+    alone = client.post(there, files={"chosen": ("l.csv", "set,label\nMood,calm\n")}, headers=JSON).json()
+    said = client.post(f"{there}/{alone['import_id']}", headers=JSON).json()["sentence"]
+    assert said == "Made the sets and labels that the file names; it says nothing of photos."
 
 
 def test_no_key_of_a_set_is_needed_by_the_grid_or_the_desk() -> None:

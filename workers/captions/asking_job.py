@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from PIL import Image as Pillow
-from sqlalchemy import select
+from sqlalchemy import any_, select
 from sqlalchemy.orm import Session
 
 from app.captions import answers, proposing, runs
@@ -26,13 +26,14 @@ from app.captions.tables import Kind
 from app.catalog.ahead import ahead
 from app.catalog.tables import Image
 from app.cycles import ledger
+from app.database import array
 from app.errors import Refused
 from app.labels.known import known_of
 from workers.captions.captioner import Captioner, PhotoAnswer, PhotoQuestion
 from workers.captions.purse import Purse
 from workers.captions.server import ServerCaptioner
 from workers.captions.shrinking import LONGEST_SIDE_PX, shrink
-from workers.celery_app import Work, stopped_for_good
+from workers.celery_app import Work
 from workers.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 LOOKED_UP_AT_ONCE: Final = 256
 NAMED_AT_MOST: Final = 20
 # What a small model answers in less is kept together: a transaction for each would take as long as the model does.
-KEPT_EVERY_S: Final = 0.5
+KEPT_EVERY_S: Final = 1.0
 OnKept = Callable[[Session, Sequence[Answered]], None]
 
 
@@ -111,7 +112,7 @@ class AskingRun:
         with self.work.transaction() as session:
             rows = session.execute(
                 select(Image.id, Image.file_name, Image.render_path)
-                .where(Image.id.in_(image_ids))
+                .where(Image.id == any_(array(image_ids)))
                 .order_by(Image.width_px * Image.height_px, Image.width_px, Image.id)
             ).all()
             ids = [row.id for row in rows]
@@ -201,8 +202,6 @@ class AskingRun:
         if self.asking.is_structured:
             texts = answers.read_object(answer.text, self.asking.kinds, _mark(row.image_id), answer.is_cut)
             return self._offer(row, answer, {kind: texts[kind] for kind in self.asking.kinds})
-        if not answer.text.strip():
-            return self._offer(row, answer, failure="the model wrote nothing")
         return self._offer(row, answer, {"long": answers.read_sentence(answer.text, answer.is_cut)})
 
     def _offer(
@@ -239,7 +238,7 @@ class AskingRun:
             there = set(
                 session.scalars(
                     select(Image.id)
-                    .where(Image.id.in_(ids))
+                    .where(Image.id == any_(array(ids)))
                     .order_by(Image.id)
                     .with_for_update(read=True, key_share=True)
                 )
@@ -279,7 +278,7 @@ def at_server(work: Work, model: str, run: CaptionRun) -> ServerCaptioner:
     key = settings.caption_server_key.get_secret_value() if settings.caption_server_key is not None else ""
     return ServerCaptioner(
         model, settings.caption_server, key, settings.caption_server_at_once, float(settings.caption_server_timeout_s),
-        purse, lambda: work.is_cancel_asked or stopped_for_good.is_set(),
+        purse, lambda: work.is_cancel_asked,
     )  # fmt: skip
 
 

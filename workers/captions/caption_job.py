@@ -28,6 +28,8 @@ from workers.devices.torch_device import best_device
 from workers.errors import InputError
 
 FACTS_AT_ONCE: Final = 200
+# A part begins with an empty pipeline and ends with a row or twenty; a model takes seconds for so many photos.
+LOOKED_AT_LEAST: Final = 64
 NAMED_AT_MOST: Final = 20
 
 Load = Callable[[str, Any], Captioner]
@@ -75,7 +77,9 @@ def _write(work: Work, place: Place, ready: Ready) -> dict[str, Any] | Cut:
     def plan(work: Work) -> list[jobs.JobPart]:
         ids = work.arguments["image_ids"] if "run_id" in work.arguments else _awaiting(work)
         # Many workers would ask a server so many at once each.
-        return [_part(work, some) for some in ([ids] if place == "server" and ids else cut_evenly(ids))]
+        return [
+            _part(work, some) for some in ([ids] if place == "server" and ids else cut_evenly(ids, LOOKED_AT_LEAST))
+        ]
 
     return shared(work, plan, lambda part: _look_part(part, place, ready), _end)
 

@@ -9,6 +9,7 @@ import base64
 import email.utils
 import io
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,18 +30,30 @@ class NoAnswer(Exception):
     """What came back is no answer to the question; the message says why, in a sentence."""
 
 
+class Declined(NoAnswer):
+    """The model, or what watches over it, will not answer this question, however often it is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What servers differ in: the name of the limit of an answer's length, whether they take a temperature, and whether
+    they hold answers to a schema."""
+
+    limit_name: str = "max_tokens"
+    has_temperature: bool = True
+    has_form: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer out of a body: its text, tokens (None: not told), and whether it was cut off."""
+    """An answer out of a body: its text, and whether it was cut off."""
 
     text: str
-    tokens_in: int | None
-    tokens_out: int | None
     is_cut: bool
 
 
-def body_of(question: PhotoQuestion, model: str, picture: Picture | None, limit_name: str, has_form: bool) -> bytes:
-    """A request for one answer, as JSON; `has_form` asks the server to hold the answer to its schema."""
+def body_of(question: PhotoQuestion, model: str, picture: Picture | None, dialect: Dialect) -> bytes:
+    """A request for one answer, as JSON."""
     content: list[dict[str, Any]] = []
     if picture is not None:
         file = io.BytesIO()
@@ -51,18 +64,20 @@ def body_of(question: PhotoQuestion, model: str, picture: Picture | None, limit_
     body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": content}],
-        limit_name: question.most_tokens,
-        "temperature": 0,
+        dialect.limit_name: question.most_tokens,
         "stream": False,
     }
-    if question.schema is not None and has_form:
+    if dialect.has_temperature:
+        body["temperature"] = 0
+    if question.schema is not None and dialect.has_form:
         form = {"name": "captions", "schema": question.schema, "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
     return json.dumps(body).encode()
 
 
 def read_reply(data: bytes, headers: Mapping[str, str], mark: str) -> Reply:
-    """The answer in a body. Raises NoAnswer where there is none, or it is one to another question than `mark`'s."""
+    """The answer in a body. Raises NoAnswer where there is none, or it is one to another question than `mark`'s, and
+    Declined where there will be none."""
     try:
         given = json.loads(data)
     except (ValueError, RecursionError):
@@ -76,16 +91,29 @@ def read_reply(data: bytes, headers: Mapping[str, str], mark: str) -> Reply:
         choice = given["choices"][0]
         message = choice["message"]
         content = message.get("content")
+        end, refusal = choice.get("finish_reason"), message.get("refusal")
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise NoAnswer("The server’s answer holds no message.") from None
+        said = said_in(data) if given.get("error") else ""
+        raise NoAnswer(f"The server’s answer holds no message{f': {said}' if said else '.'}") from None
+    if end == "content_filter" or (isinstance(refusal, str) and refusal):
+        said = _short(refusal) if isinstance(refusal, str) else ""
+        raise Declined(f"The model declines to answer{f': {said}' if said else '.'}")
+    if content is None and end == "length":
+        content = ""  # all of it were thoughts, which some servers tell apart
     if isinstance(content, list):
         content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     if not isinstance(content, str):
         raise NoAnswer("The server’s answer holds no text.")
-    usage = given.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    is_cut = choice.get("finish_reason") == "length"
-    return Reply(content, _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), is_cut)
+    return Reply(content, end == "length")
+
+
+def tokens_of(data: bytes) -> tuple[int | None, int | None]:
+    """The tokens of question and answer that a body counts, whatever else it holds; None where it does not tell."""
+    try:
+        usage = json.loads(data)["usage"]
+        return _count(usage["prompt_tokens"]), _count(usage["completion_tokens"])
+    except (ValueError, RecursionError, KeyError, IndexError, TypeError):
+        return None, None
 
 
 def said_in(data: bytes) -> str:
@@ -96,7 +124,11 @@ def said_in(data: bytes) -> str:
         text = error.get("message") or error.get("detail") if isinstance(error, dict) else error
     except (ValueError, RecursionError):
         text = data[:400].decode(errors="replace")
-    line = " ".join(str(text or "").split())
+    return _short(str(text or ""))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
     return "".join(letter for letter in line if letter.isprintable())[:200]
 
 
@@ -106,12 +138,12 @@ def wait_of(value: str | None, now: datetime | None = None) -> float | None:
         return None
     try:
         seconds = float(value)
-        return max(0.0, seconds) if seconds == seconds else None  # not a number is none
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:
         at = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())

@@ -41,6 +41,21 @@ def numbers_of(files: Iterable[Path]) -> Counter[str]:
     return counts
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The files that transformers would load: those of the index, or the one; some hubs put the same weights beside
+    them once more. Raises ValueError for a broken index."""
+    index, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if whole.is_file():
+        return [whole]
+    if not index.is_file():
+        return sorted(folder.glob("*.safetensors"))
+    try:
+        names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    except (KeyError, TypeError, AttributeError):
+        raise ValueError(f"{index.name} is no index of weights") from None
+    return [folder / str(name) for name in sorted(names)]
+
+
 def loaded_bytes(numbers: Mapping[str, int], float_bytes: int) -> int:
     """What the weights take once they are loaded, floats in `float_bytes` each."""
     return sum(count * (float_bytes if dtype in _FLOATS else _WIDTHS.get(dtype, 1)) for dtype, count in numbers.items())

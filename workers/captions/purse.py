@@ -9,7 +9,8 @@ from typing import Final
 from app.captions.asking import Prices
 from workers.errors import InputError
 
-# What a question with a picture takes, until answers have told: 1,024 px in patches of 28, and words.
+# What a question with a picture takes, until an answer has told: 1,024 px in patches of 28, and words. Some servers
+# count a picture as twenty times of it, so until then one question is asked alone.
 _TOKENS_AT_FIRST: Final = 2_000
 
 
@@ -27,6 +28,7 @@ class Purse:
     currency: str = "€"
     _reserved: float = 0.0
     _dearest_in: int = _TOKENS_AT_FIRST
+    _is_told: bool = False
     _asked: int = 0
     _settled: threading.Condition = field(default_factory=threading.Condition)
 
@@ -42,7 +44,8 @@ class Purse:
         with self._settled:
             while True:
                 cost = self.prices.of(self._dearest_in, most_tokens)
-                if self.limit is None or self.spent + self._reserved + cost <= self.limit:
+                may_be_asked = self._is_told or not self._asked
+                if self.limit is None or (may_be_asked and self.spent + self._reserved + cost <= self.limit):
                     self._asked += 1
                     self._reserved += cost
                     return cost
@@ -62,4 +65,5 @@ class Purse:
             self._reserved = self._reserved - reserved if self._asked else 0.0
             self.spent += self.prices.of(tokens_in, tokens_out)
             self._dearest_in = max(self._dearest_in, tokens_in)
+            self._is_told = self._is_told or tokens_in > 0
             self._settled.notify_all()

@@ -21,7 +21,7 @@ import httpx
 from app.captions.asking import Asking
 from workers.captions import chat_protocol
 from workers.captions.captioner import PhotoAnswer, PhotoQuestion
-from workers.captions.chat_protocol import MARK, NoAnswer, Reply
+from workers.captions.chat_protocol import MARK, Declined, Dialect, NoAnswer, Reply
 from workers.captions.purse import Purse
 from workers.captions.shrinking import shrink
 from workers.errors import InputError
@@ -40,16 +40,31 @@ CONNECT_S: Final = 10.0
 MOST_BYTES: Final = 4 << 20
 # So many photos in a row without any answer, and the server is taken to be gone: there may be a million.
 SILENCES: Final = 3
+# So many photos in a row refused, each for itself, and the server is taken to refuse them all.
+REFUSALS: Final = 20
 # Errors that may pass: too early, too many, the server's own (529: overloaded, as some say it).
 _PASSING: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
 class _Passing(Exception):
-    """A failure that may pass. `wait_s` is what the server asks for."""
+    """A failure that may pass. `wait_s` is what the server asks for; `may_cost`: it may have worked on the question."""
 
-    def __init__(self, sentence: str, wait_s: float | None = None) -> None:
+    def __init__(self, sentence: str, wait_s: float | None = None, *, may_cost: bool = False) -> None:
         super().__init__(sentence)
         self.wait_s = wait_s
+        self.may_cost = may_cost
+
+
+class _Stopped(InputError):
+    """Somebody asked to stop."""
+
+
+@dataclass
+class _Took:
+    """Tokens that a photo took, over all tries."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 @dataclass
@@ -68,9 +83,9 @@ class ServerCaptioner:
     revision: str = ""
     looks: bool = True
     answers_together: bool = False
-    _limit_name: str = "max_tokens"
-    _has_form: bool = True
+    _dialect: Dialect = field(default_factory=Dialect)
     _silences: int = 0
+    _refusals: int = 0
     _not_before: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -84,7 +99,7 @@ class ServerCaptioner:
         return ""
 
     def answer(self, questions: Sequence[PhotoQuestion]) -> Iterator[PhotoAnswer]:
-        """An answer to each as they come, also to those that failed.
+        """An answer to each as they come, also to those that failed; to fewer where a stop was asked.
 
         Raises SpendLimitReached behind the answers that were paid, and InputError where the server refuses the key, the
         model or everything, or does not answer any more.
@@ -95,13 +110,18 @@ class ServerCaptioner:
 
         def ask(question: PhotoQuestion) -> PhotoAnswer | None:
             # Once one is refused, the others are not sent; those on their way are paid, and so waited for.
-            if refusals:
+            if refusals or self.is_stopped():
                 return None
+            took = _Took()
             try:
-                return self._answer(client, question)
+                answer = self._answer(client, question, took)
             except InputError as refusal:
-                refusals.append(refusal)
-                return None
+                if not isinstance(refusal, _Stopped):
+                    refusals.append(refusal)
+                if took == _Took():
+                    return None
+                answer = PhotoAnswer(question.image_id, asked=question.text, failure=str(refusal))
+            return replace(answer, tokens_in=took.tokens_in, tokens_out=took.tokens_out)
 
         with (
             httpx.Client(timeout=timeout, headers=headers, follow_redirects=False) as client,
@@ -117,16 +137,17 @@ class ServerCaptioner:
         if refusals:
             raise refusals[0]
 
-    def _answer(self, client: httpx.Client, question: PhotoQuestion) -> PhotoAnswer:
+    def _answer(self, client: httpx.Client, question: PhotoQuestion, took: _Took) -> PhotoAnswer:
+        """An answer, by as many tries as it takes; what they took is counted. Raises InputError."""
         picture = shrink(question.picture) if question.picture is not None else None
         said = ""
         for number in range(TRIES):
             self._wait_until(self._not_before)
             try:
-                reply = self._try(client, question, picture)
+                reply = self._try(client, question, picture, took)
                 break
             except _Passing as passing:
-                said = str(passing)
+                said = self._without_key(str(passing))
                 log.warning("caption of photo %s, try %s: %s", question.image_id, number + 1, said)
                 if passing.wait_s is not None and passing.wait_s > MAX_PATIENCE_S:
                     raise InputError(
@@ -136,37 +157,47 @@ class ServerCaptioner:
                 if number + 1 < TRIES:
                     self._pause(number, passing.wait_s)
             except NoAnswer as refused:
-                return PhotoAnswer(question.image_id, asked=question.text, failure=str(refused))
+                said = self._without_key(str(refused))
+                self._refused_one(said)
+                return PhotoAnswer(question.image_id, asked=question.text, failure=said)
         else:
             self._silent(said)
             failure = f"{said} Tried {TRIES} times."
             return PhotoAnswer(question.image_id, asked=question.text, failure=failure)
-        self._silences = 0
-        return PhotoAnswer(
-            question.image_id, reply.text, question.text, reply.tokens_in or 0, reply.tokens_out or 0, reply.is_cut
-        )
+        self._silences = self._refusals = 0
+        return PhotoAnswer(question.image_id, reply.text, question.text, is_cut=reply.is_cut)
 
-    def _try(self, client: httpx.Client, question: PhotoQuestion, picture: Picture | None) -> Reply:
+    def _try(self, client: httpx.Client, question: PhotoQuestion, picture: Picture | None, took: _Took) -> Reply:
         """One request. Raises _Passing for what may pass, NoAnswer for what is refused for this photo, and InputError
         for what would be refused for all."""
         reserved = self.purse.reserve(question.most_tokens)
         tokens_in = tokens_out = 0
-        mark = f"{MARK}{uuid4().hex}"
+        mark, dialect = f"{MARK}{uuid4().hex}", self._dialect
+        # What a server does not count is counted by its length: four letters to a token, roughly.
+        about = len(question.text) // 4 + 1000
         try:
-            body = chat_protocol.body_of(question, self.name, picture, self._limit_name, self._has_form)
+            body = chat_protocol.body_of(question, self.name, picture, dialect)
             status, headers, data = self._send(client, body, mark)
-            if status == 200:
-                try:
-                    reply = chat_protocol.read_reply(data, headers, mark)
-                except NoAnswer as broken:
-                    raise _Passing(str(broken)) from None
-                # What a server does not count is counted by its length: four letters to a token, roughly.
-                tokens_in = reply.tokens_in if reply.tokens_in is not None else len(question.text) // 4 + 1000
-                tokens_out = reply.tokens_out if reply.tokens_out is not None else len(reply.text) // 4 + 1
-                return replace(reply, tokens_in=tokens_in, tokens_out=tokens_out)
-            raise self._refused(status, headers, data, question)
+            if status != 200:
+                raise self._refused(status, headers, data, question, dialect)
+            # It is paid for, whatever it is worth.
+            counted_in, counted_out = chat_protocol.tokens_of(data)
+            tokens_in = about if counted_in is None else counted_in
+            tokens_out = min(question.most_tokens, len(data) // 4 + 1) if counted_out is None else counted_out
+            try:
+                return chat_protocol.read_reply(data, headers, mark)
+            except Declined:
+                raise
+            except NoAnswer as broken:
+                raise _Passing(str(broken)) from None
+        except _Passing as passing:
+            if passing.may_cost:
+                tokens_in, tokens_out = about, question.most_tokens
+            raise
         finally:
             self.purse.settle(reserved, tokens_in, tokens_out)
+            took.tokens_in += tokens_in
+            took.tokens_out += tokens_out
 
     def _send(self, client: httpx.Client, body: bytes, mark: str) -> tuple[int, httpx.Headers, bytes]:
         """Status, headers and body of an answer. The whole of it comes within `timeout_s` and a few MB."""
@@ -180,19 +211,20 @@ class ServerCaptioner:
                     if len(data) > MOST_BYTES:
                         raise NoAnswer(f"The server’s answer is longer than {MOST_BYTES >> 20} MB.")
                     if time.monotonic() > deadline:
-                        raise _Passing(f"The server did not answer within {self.timeout_s:,.0f} s.")
+                        raise _Passing(f"The server did not answer within {self.timeout_s:,.0f} s.", may_cost=True)
                 return answer.status_code, answer.headers, bytes(data)
-        except httpx.TimeoutException:
-            raise _Passing(f"The server did not answer within {self.timeout_s:,.0f} s.") from None
-        except httpx.ConnectError:
+        except (httpx.ConnectError, httpx.ConnectTimeout):
             raise _Passing("The server takes no connections.") from None
+        except httpx.TimeoutException:
+            raise _Passing(f"The server did not answer within {self.timeout_s:,.0f} s.", may_cost=True) from None
         except httpx.HTTPError:  # cut off, or nothing that HTTP knows
-            raise _Passing("The server’s answer was cut off.") from None
+            raise _Passing("The server’s answer was cut off.", may_cost=True) from None
 
-    def _refused(self, status: int, headers: httpx.Headers, data: bytes, question: PhotoQuestion) -> Exception:
-        """What a status other than 200 means."""
-        said = chat_protocol.said_in(data)
-        said = said.replace(self.key, "…") if self.key else said
+    def _refused(
+        self, status: int, headers: httpx.Headers, data: bytes, question: PhotoQuestion, dialect: Dialect
+    ) -> Exception:
+        """What a status other than 200 means, of a question put in this dialect."""
+        said = self._without_key(chat_protocol.said_in(data))
         if status in _PASSING:
             busy = "is busy" if status in (429, 503, 529) else "broke"
             return _Passing(f"The server {busy} ({status}).", chat_protocol.wait_of(headers.get("retry-after")))
@@ -205,20 +237,23 @@ class ServerCaptioner:
                 f"The caption server answers with a redirect ({status}), which is not followed; set "
                 "PACKSHOT_CAPTION_SERVER to where it leads."
             )
-        if status == 400 and self._limit_name == "max_tokens" and "max_completion_tokens" in said:
-            self._limit_name = "max_completion_tokens"
+        # Others asked at the same time are told the same, and ask again too.
+        if status == 400 and dialect.limit_name == "max_tokens" and "max_completion_tokens" in said:
+            self._dialect = replace(self._dialect, limit_name="max_completion_tokens")
             return _Passing("The server wants another name for the limit.", 0.0)
-        if status in (400, 422, 501) and question.schema is not None and self._has_form and _is_about_form(said):
+        if status in (400, 422) and dialect.has_temperature and "temperature" in said:
+            self._dialect = replace(self._dialect, has_temperature=False)
+            return _Passing("The server takes no temperature.", 0.0)
+        if status in (400, 422, 501) and question.schema is not None and dialect.has_form and _is_about_form(said):
             # The schema is in the question too, and the answer is held against it here.
-            self._has_form = False
+            self._dialect = replace(self._dialect, has_form=False)
             return _Passing("The server holds no answer to a schema.", 0.0)
         if status == 402:
             return InputError(f"The caption server wants money first: {said or status}")
         return NoAnswer(f"The server refused the question ({status}){f': {said}' if said else '.'}")
 
     def _pause(self, number: int, asked_s: float | None) -> None:
-        """Wait before the next try; where the server asked for it, every question waits. Raises InputError when
-        stopped."""
+        """Wait before the next try; where the server asked for it, every question waits. Raises _Stopped."""
         grown = min(LONGEST_PAUSE_S, self.first_pause_s * 2**number)
         wait_s = grown * random.uniform(0.5, 1.0) if asked_s is None else asked_s  # noqa: S311  # no secret
         until = time.monotonic() + wait_s
@@ -228,10 +263,10 @@ class ServerCaptioner:
         self._wait_until(until)
 
     def _wait_until(self, until: float) -> None:
-        """Raises InputError when stopped."""
+        """Raises _Stopped."""
         while (left := until - time.monotonic()) > 0:
             if self.is_stopped():
-                raise InputError("Stopped.")
+                raise _Stopped("Stopped.")
             time.sleep(min(left, 0.2))
 
     def _silent(self, said: str) -> None:
@@ -243,6 +278,20 @@ class ServerCaptioner:
                     f"The caption server gave no answer for {SILENCES} photos in a row, each tried {TRIES} times. "
                     f"{said} What was written stays; asked again it goes on."
                 )
+
+    def _refused_one(self, said: str) -> None:
+        """Count a photo that was refused. Raises InputError where all are taken to be."""
+        with self._lock:
+            self._refusals += 1
+            if self._refusals >= REFUSALS:
+                raise InputError(
+                    f"The caption server refused {REFUSALS} photos in a row. {said} What was written stays; asked "
+                    "again it goes on."
+                )
+
+    def _without_key(self, said: str) -> str:
+        """What a server said, where it repeats the key."""
+        return said.replace(self.key, "…") if self.key else said
 
 
 def _is_about_form(said: str) -> bool:

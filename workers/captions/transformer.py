@@ -128,11 +128,12 @@ def load(model: str, device: str | torch.device) -> TransformerCaptioner:
 
     A hub id may name a commit, MAKER/MODEL@COMMIT; without one all parts are of the commit that is the newest now.
     With HF_HUB_OFFLINE set, only models already on this machine are found. Raises InputError in one sentence when the
-    model is not there, has no safetensors weights, wants to run code of its own, writes no text about images, or has
-    more weights than the device has memory; that is counted before they are fetched or loaded.
+    model is not there, has no safetensors weights or not all of them, wants to run code of its own, writes no text
+    about images, or has more weights than the device has memory; that is counted before they are fetched or loaded.
     """
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # else a hub model without safetensors is converted by a service
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForImageTextToText
     from transformers.utils.hub import cached_file, extract_commit_hash
 
@@ -149,17 +150,26 @@ def load(model: str, device: str | torch.device) -> TransformerCaptioner:
         needed = model_size.loaded_bytes(_numbers(source, revision), dtype.itemsize)
         if sentence := model_size.refusal(model, needed, model_size.free_bytes(target)):
             raise InputError(sentence)
-        network: Any = AutoModelForImageTextToText.from_pretrained(
+        network: Any
+        network, loaded = AutoModelForImageTextToText.from_pretrained(
             source,
             revision=revision,
             config=config,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below, in a sentence
         )
+        # transformers would fill the gaps with random numbers, and the captions would be gibberish.
+        if missing := sorted({*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])}):
+            raise InputError(
+                f"The caption model {model} lacks {len(missing)} of its weights, {missing[0]} the first; copy its "
+                "whole folder, or choose one made for transformers."
+            )
         options = {"revision": revision, "trust_remote_code": False}
         processor, tokenizer = families.processor_of(source, config, options)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise InputError(_why(model, error)) from error
     tokenizer.padding_side = "left"  # answers of a batch begin where its prompts end
     if tokenizer.pad_token is None:
@@ -187,7 +197,7 @@ def _numbers(source: str, revision: str | None) -> dict[str, int]:
             with suppress(OSError, ValueError, HfHubHTTPError, NotASafetensorsRepoError, OfflineModeIsEnabled):
                 counted = get_safetensors_metadata(source, revision=revision).parameter_count
                 return {str(dtype): number for dtype, number in counted.items()}
-    return dict(model_size.numbers_of(sorted(folder.glob("*.safetensors"))))
+    return dict(model_size.numbers_of(model_size.weight_files(folder)))
 
 
 def _source(model: str) -> tuple[str, str | None]:

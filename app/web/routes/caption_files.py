@@ -6,31 +6,30 @@ A script that asks for JSON gets what a file would do, and what was done.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app.bulk import importing, operations, undoing
-from app.bulk.acts import are, photos
-from app.bulk.importing import ImportPreview
-from app.bulk.operations import OperationRow
-from app.bulk.tables import CaptionImport
+from app.bulk import importing, imports
 from app.captions import files
 from app.captions.tables import Kind
 from app.catalog import reading
 from app.catalog.tables import Catalog, Image
+from app.people import Person
 from app.selection import browse
-from app.selection.query import Selection, parse
+from app.selection.query import Selection
 from app.web import errors, tables
 from app.web.dependencies import CurrentPerson, Page, Read, Write
+from app.web.views import blind
+from app.web.views import imports as view
 
 router = APIRouter()
 Text = Annotated[str, Form()]
 Kinds = Annotated[list[Kind] | None, Query()]
-MAX_REQUEST_BYTES: Final = importing.MAX_FILE_BYTES + (1 << 20)
+MAX_REQUEST_BYTES: Final = imports.MAX_FILE_BYTES + (1 << 20)
 
 
 @dataclass(frozen=True)
@@ -43,35 +42,30 @@ class CaptionFilesView:
     counts: dict[Kind, int]
 
 
-@dataclass(frozen=True)
-class CaptionImportView:
-    """A file that was read: what it would do now, or the operation that it became, with what that did in words."""
-
-    catalog: Catalog
-    read: CaptionImport
-    preview: ImportPreview
-    row: OperationRow | None
-    said: str
-
-
 @router.get("/catalogs/{catalog_id}/captions")
-def show(catalog_id: int, session: Read, page: Page, q: str = "") -> HTMLResponse:
+def show(catalog_id: int, session: Read, page: Page, me: CurrentPerson, q: str = "") -> HTMLResponse:
     """What there is to take out, and a form that brings in."""
     catalog = reading.get(session, catalog_id)
-    selection = parse(q, catalog_id)
+    selection = blind.chosen(session, me, q, catalog_id)
     counts = files.counts(session, selection.select(Image.id))
     return page("captions/files.html", CaptionFilesView(catalog, q, browse.count(session, selection), counts))
 
 
 @router.get("/catalogs/{catalog_id}/captions.csv")
 def as_table(
-    catalog_id: int, request: Request, session: Read, kind: Kinds = None, history: bool = False, q: str = ""
+    catalog_id: int,
+    request: Request,
+    session: Read,
+    me: CurrentPerson,
+    kind: Kinds = None,
+    history: bool = False,
+    q: str = "",
 ) -> Response:
     """Captions as a table, a row each."""
-    chosen = _chosen(session, catalog_id, q)
+    chosen, unseen = _chosen(session, me, catalog_id, q), blind.hidden(session, me)
 
     def rows(reader: Session) -> Iterator[list[str]]:
-        every = files.records(reader, chosen.select(Image.id), kind or files.KINDS, with_history=history)
+        every = files.records(reader, chosen.select(Image.id), kind or files.KINDS, with_history=history, unseen=unseen)
         return files.csv_rows(every)
 
     return tables.answer(request, f"captions-of-catalog-{catalog_id}.csv", files.FIELDS, rows)
@@ -79,21 +73,29 @@ def as_table(
 
 @router.get("/catalogs/{catalog_id}/captions.jsonl")
 def as_json_lines(
-    catalog_id: int, request: Request, session: Read, kind: Kinds = None, history: bool = False, q: str = ""
+    catalog_id: int,
+    request: Request,
+    session: Read,
+    me: CurrentPerson,
+    kind: Kinds = None,
+    history: bool = False,
+    q: str = "",
 ) -> Response:
     """Captions as JSON, an object a line."""
-    chosen = _chosen(session, catalog_id, q)
+    chosen, unseen = _chosen(session, me, catalog_id, q), blind.hidden(session, me)
 
     def rows(reader: Session) -> Iterator[dict[str, Any]]:
-        return files.records(reader, chosen.select(Image.id), kind or files.KINDS, with_history=history)
+        return files.records(reader, chosen.select(Image.id), kind or files.KINDS, with_history=history, unseen=unseen)
 
     return tables.json_lines(request, f"captions-of-catalog-{catalog_id}.jsonl", rows)
 
 
 @router.get("/catalogs/{catalog_id}/captions.zip")
-def as_sidecars(catalog_id: int, request: Request, session: Read, kind: Kind = "long", q: str = "") -> Response:
+def as_sidecars(
+    catalog_id: int, request: Request, session: Read, me: CurrentPerson, kind: Kind = "long", q: str = ""
+) -> Response:
     """The captions of one kind as text files, each named like its photo."""
-    chosen = _chosen(session, catalog_id, q)
+    chosen = _chosen(session, me, catalog_id, q)
 
     def texts(reader: Session) -> Iterator[tuple[int, str]]:
         return files.texts(reader, chosen.select(Image.id), kind)
@@ -116,21 +118,13 @@ def read_in(
     read = importing.read_in(session, catalog_id, me, chosen.filename or "captions.csv", chosen.file, kind, writer)
     if not errors.wants_json(request):
         return RedirectResponse(f"/catalogs/{catalog_id}/captions/imports/{read.id}", 303)
-    would = importing.preview(session, read)
-    about = {"import_id": read.id, "counts": would.counts, "clashes": [asdict(clash) for clash in would.clashes]}
-    return JSONResponse(about | {"refused": read.refused, "unknown": read.unknown, "named": read.named})
+    return JSONResponse(view.as_json(session, read))
 
 
 @router.get("/catalogs/{catalog_id}/captions/imports/{import_id}")
 def show_import(catalog_id: int, import_id: int, session: Read, page: Page) -> HTMLResponse:
     """What a file would do, or did."""
-    catalog = reading.get(session, catalog_id)
-    read = importing.get(session, catalog_id, import_id)
-    operation = operations.get(session, read.operation_id) if read.operation_id is not None else None
-    row = operations.row_of(session, operation) if operation is not None else None
-    would = importing.preview(session, read) if operation is None else ImportPreview()
-    said = undoing.said(operation) if operation is not None else ""
-    return page("captions/import.html", CaptionImportView(catalog, read, would, row, said))
+    return page("operations/import.html", view.read(session, catalog_id, "captions", import_id))
 
 
 @router.post("/catalogs/{catalog_id}/captions/imports/{import_id}")
@@ -143,18 +137,13 @@ def bring_in(
     takes_over: Annotated[bool, Form()] = False,
 ) -> Response:
     """Bring a file in that was shown, as one operation; with `takes_over` also where a person wrote otherwise."""
-    read = importing.get(session, catalog_id, import_id)
-    operation = importing.carry_out(session, read, me, takes_over=takes_over)
-    job = operations.carry_out(session, operation, me)
+    read = imports.get(session, catalog_id, "captions", import_id)
+    done, status = view.carried_out(session, imports.carry_out(session, read, me, takes_over=takes_over), me)
     if not errors.wants_json(request):
         return RedirectResponse(f"/catalogs/{catalog_id}/captions/imports/{import_id}", 303)
-    said = undoing.said(operation)
-    if job is not None:
-        said = f"{photos(operation.count)} {are(operation.count)} being changed. It can be stopped, and taken back"
-    facts = {"changed": operation.changed, "operation_id": operation.id, "job_id": job.id if job else None}
-    return JSONResponse({"sentence": said} | facts, 202 if job else 200)
+    return JSONResponse(done, status)
 
 
-def _chosen(session: Session, catalog_id: int, q: str) -> Selection:
+def _chosen(session: Session, me: Person, catalog_id: int, q: str) -> Selection:
     reading.get(session, catalog_id)
-    return parse(q, catalog_id)
+    return blind.chosen(session, me, q, catalog_id)

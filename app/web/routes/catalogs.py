@@ -7,7 +7,7 @@ One address serves the page and, with `part=grid`, its inside that scripts swap 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -30,7 +30,7 @@ from app.selection.browse import PAGE
 from app.selection.columns.memory import one_look
 from app.selection.kinds import NotUnderstood
 from app.selection.ordering import Order, order_named, orders_beside
-from app.selection.query import Selection, parse
+from app.selection.query import Selection
 from app.selection.saved_views import SavedView
 from app.selection.wording import Description, describe, examples
 from app.web.dependencies import Config, CurrentPerson, Page, Read
@@ -165,11 +165,18 @@ def show(
 
 @router.get("/catalogs/{catalog_id}/facets/{key}")
 def facet(
-    catalog_id: int, key: str, session: Read, page: Page, q: str = "", sort: str = "newest", find: str = ""
+    catalog_id: int,
+    key: str,
+    session: Read,
+    page: Page,
+    me: CurrentPerson,
+    q: str = "",
+    sort: str = "newest",
+    find: str = "",
 ) -> HTMLResponse:
     """The choices of one facet as a fragment: those that have `find` in their words."""
-    catalog, chosen = reading.get(session, catalog_id), parse(q, catalog_id)
-    counted = browse.facets(session, chosen, {})
+    catalog, chosen = reading.get(session, catalog_id), blind.chosen(session, me, q, catalog_id)
+    counted = browse.facets(session, blind.narrowed(session, me, chosen, is_counted=True), {})
     if not counted.options.get(key):
         raise NotFound(f"There is no facet “{key}”.")
     return page.fragment("catalog/_choices.html", FacetView(catalog, pane.listing(key, counted, chosen, sort, find)))
@@ -193,7 +200,7 @@ def _grid(
     """The whole page. A query that is not understood shows what the whole catalog has, beside the refusal."""
     refusal = None
     try:
-        chosen = parse(query, catalog.id)
+        chosen = blind.chosen(session, me, query, catalog.id)
     except NotUnderstood as error:
         refusal = _refusal(error, query)
         chosen = Selection(catalog.id)
@@ -201,7 +208,10 @@ def _grid(
     change = changes.mark(session, catalog.id)  # before anything is counted
     # What is counted and what is shown belong together: nobody's decision falls between them.
     with one_look(session, catalog.id):
-        counted = browse.facets(session, chosen, measured)
+        open_to_me = blind.narrowed(session, me, chosen, is_counted=True)
+        counted = browse.facets(session, open_to_me, measured)
+        if open_to_me is not chosen:
+            counted = replace(counted, total=browse.count(session, chosen))
         if near is not None and not browse.holds(session, chosen, near):
             near = None
         if near is not None:

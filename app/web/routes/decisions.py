@@ -21,7 +21,6 @@ from app.errors import Refused
 from app.people import Person
 from app.review import decisions
 from app.review.tables import Decision
-from app.selection.query import parse
 from app.web import errors
 from app.web.dependencies import CurrentPerson, Write
 from app.web.leading import Receipt, lead
@@ -86,7 +85,9 @@ def decide_selection(
     reading.get(session, catalog_id)
     kind, _, reason = verdict.partition(":")
     act = ("accept", {}) if kind == SUGGESTED else ("decide", {"verdict": kind, "reason": reason})
-    return answer(request, session, me, parse(q, catalog_id), *act, expected_count, next)
+    return answer(
+        request, session, me, blind.chosen(session, me, q, catalog_id, is_counted=True), *act, expected_count, next
+    )
 
 
 @router.post("/undo")

@@ -30,7 +30,6 @@ from app.review.decisions import REASONS
 from app.selection import browse
 from app.selection.browse import Tile
 from app.selection.columns.memory import one_look
-from app.selection.query import parse
 from app.selection.wording import sentence
 from app.web.dependencies import Config, CurrentPerson, Page, Write
 from app.web.views import blind, photos
@@ -165,7 +164,7 @@ def show(
     if queue_id is not None:
         view = _handed_out(session, image_id, queues.get(session, queue_id), me)
     else:
-        view = _queued(session, image_id, me) if q is None else _selected(session, image_id, q, sort)
+        view = _queued(session, image_id, me) if q is None else _selected(session, image_id, me, q, sort)
     row = replace(view.row, before=blind.masked(held, view.row.before), after=blind.masked(held, view.row.after))
     said, team = blind.threads(session, me, image_id, view.is_blind), blind.asked(session, me, view.is_blind)
     asked = None if view.is_blind else beside.newest(session, image_id)
@@ -242,11 +241,11 @@ def _free(session: Session, me: Person, image_ids: list[int]) -> list[int]:
     return [image_id for image_id in image_ids if image_id not in taken]
 
 
-def _selected(session: Session, image_id: int, q: str, sort: str) -> DeskView:
+def _selected(session: Session, image_id: int, me: Person, q: str, sort: str) -> DeskView:
     """In a selection, in its order."""
     photo = photos.read(session, image_id)
     catalog_id = photo.image.catalog_id
-    chosen = parse(q, catalog_id)
+    chosen = blind.chosen(session, me, q, catalog_id)
     with one_look(session, catalog_id):
         before, ahead = browse.neighbours(session, chosen, sort, image_id, BEFORE, AFTER)
         total = browse.count(session, chosen)

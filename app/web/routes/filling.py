@@ -20,10 +20,11 @@ from app.catalog import reading
 from app.catalog.tables import Catalog, Image
 from app.errors import Refused
 from app.selection import browse
-from app.selection.query import Selection, parse
+from app.selection.query import Selection
 from app.selection.wording import sentence
 from app.web.dependencies import CurrentPerson, Page, Read, Write
 from app.web.routes.operations import answer
+from app.web.views import blind
 
 router = APIRouter()
 Text = Annotated[str, Form()]
@@ -56,13 +57,14 @@ def show(
     catalog_id: int,
     session: Read,
     page: Page,
+    me: CurrentPerson,
     q: str = "",
     template: str = "",
     kind: str = "long",
     replaces: bool = False,
 ) -> HTMLResponse:
     """What a template would say; nothing is written."""
-    catalog, selection = reading.get(session, catalog_id), parse(q, catalog_id)
+    catalog, selection = reading.get(session, catalog_id), blind.chosen(session, me, q, catalog_id)
     count, refusal, photos = browse.count(session, selection), "", list[Filled]()
     kind = kind if kind in OF_KIND else "long"
     first = list(session.scalars(selection.select(Image.id).order_by(Image.id).limit(SHOWN)))
@@ -100,7 +102,7 @@ def fill(
 ) -> Response:
     """Write captions by a template for every photo that matches `q`, as one act."""
     reading.get(session, catalog_id)
-    selection = parse(q, catalog_id)
+    selection = blind.chosen(session, me, q, catalog_id)
     value = {"template": template, "kind": kind, "keeps_people": not replaces}
     back = f"/catalogs/{catalog_id}/operations"
     return answer(request, session, me, selection, "fill", value, expected_count, back)

@@ -6,14 +6,13 @@ A script that asks for JSON gets what happened; a plain form is led on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from typing import Annotated, Final
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from app.bulk import undoing
+from app.bulk import imports, label_importing, undoing
 from app.catalog import reading
 from app.database import utc_now
 from app.errors import NotFound, Refused
@@ -23,18 +22,19 @@ from app.labels.tables import LabelSet
 from app.people import Person
 from app.review.decisions import name_of
 from app.selection import browse
-from app.selection.query import Selection, parse
+from app.selection.query import Selection
 from app.web import errors, tables
 from app.web.dependencies import CurrentPerson, Page, Read, Sent, Write
 from app.web.leading import Receipt, lead
 from app.web.routes import operations
 from app.web.security import safe_next
 from app.web.views import blind
+from app.web.views import imports as imports_view
 from app.web.views import labels as view
 
 router = APIRouter()
 Text = Annotated[str, Form()]
-MAX_FILE_BYTES: Final = 64 << 20
+MAX_REQUEST_BYTES: Final = imports.MAX_FILE_BYTES + (1 << 20)
 
 Change = Callable[[Session, LabelSet, Person, str, int], object]
 _CHANGES: Final[dict[str, Change]] = {
@@ -59,19 +59,23 @@ def show(catalog_id: int, session: Read, page: Page) -> HTMLResponse:
 
 
 @router.get("/catalogs/{catalog_id}/labels.csv")
-def as_table(catalog_id: int, request: Request, session: Read) -> Response:
+def as_table(catalog_id: int, request: Request, session: Read, me: CurrentPerson) -> Response:
     """All labels as a table, a row each."""
     reading.get(session, catalog_id)
-    name = f"labels-of-catalog-{catalog_id}.csv"
-    return tables.answer(request, name, files.FIELDS, lambda reader: files.csv_rows(files.records(reader, catalog_id)))
+    name, unseen = f"labels-of-catalog-{catalog_id}.csv", blind.hidden(session, me)
+
+    def rows(reader: Session) -> Iterator[list[str]]:
+        return files.csv_rows(files.records(reader, catalog_id, unseen))
+
+    return tables.answer(request, name, files.FIELDS, rows)
 
 
 @router.get("/catalogs/{catalog_id}/labels.jsonl")
-def as_json_lines(catalog_id: int, request: Request, session: Read) -> Response:
+def as_json_lines(catalog_id: int, request: Request, session: Read, me: CurrentPerson) -> Response:
     """All labels as JSON, an object a line."""
     reading.get(session, catalog_id)
-    name = f"labels-of-catalog-{catalog_id}.jsonl"
-    return tables.json_lines(request, name, lambda reader: files.records(reader, catalog_id))
+    name, unseen = f"labels-of-catalog-{catalog_id}.jsonl", blind.hidden(session, me)
+    return tables.json_lines(request, name, lambda reader: files.records(reader, catalog_id, unseen))
 
 
 @router.get("/catalogs/{catalog_id}/label-sets/{set_id}.zip")
@@ -86,29 +90,53 @@ def as_sidecars(catalog_id: int, set_id: int, request: Request, session: Read) -
     return tables.sidecars_of(request, f"labels-of-set-{set_id}.zip", catalog_id, texts)
 
 
-@router.post("/catalogs/{catalog_id}/labels/imports", max_body_size=MAX_FILE_BYTES)
-def bring_in(
+@router.post("/catalogs/{catalog_id}/labels/imports", max_body_size=MAX_REQUEST_BYTES)
+def read_in(
     catalog_id: int,
     request: Request,
     session: Write,
-    page: Page,
     me: CurrentPerson,
     chosen: Annotated[UploadFile, File()],
     set_name: Text = "",
 ) -> Response:
-    """Give what a file says, and tell what it came to; rows that were not taken are named.
+    """Read a file and keep what it says, to be shown; nothing is changed yet. A ZIP is one of sidecars, whose labels
+    are of the set `set_name`."""
+    reading.get(session, catalog_id)
+    read = label_importing.read_in(session, catalog_id, me, chosen.filename or "labels.csv", chosen.file, set_name)
+    if not errors.wants_json(request):
+        return RedirectResponse(f"/catalogs/{catalog_id}/labels/imports/{read.id}", 303)
+    return JSONResponse(imports_view.as_json(session, read))
 
-    A ZIP is one of sidecars, whose labels are of the set `set_name`."""
-    catalog, name = reading.get(session, catalog_id), chosen.filename or "labels.csv"
-    if name.lower().endswith(".zip"):
-        file = files.read_sidecars(session, catalog_id, chosen.file, set_name)
+
+@router.get("/catalogs/{catalog_id}/labels/imports/{import_id}")
+def show_import(catalog_id: int, import_id: int, session: Read, page: Page) -> HTMLResponse:
+    """What a file would do, or did."""
+    return page("operations/import.html", imports_view.read(session, catalog_id, "labels", import_id))
+
+
+@router.post("/catalogs/{catalog_id}/labels/imports/{import_id}")
+def bring_in(
+    catalog_id: int,
+    import_id: int,
+    request: Request,
+    session: Write,
+    me: CurrentPerson,
+    takes_over: Annotated[bool, Form()] = False,
+) -> Response:
+    """Bring a file in that was shown, as one operation; with `takes_over` also where somebody else answered otherwise.
+
+    A file that only names sets and labels has no photos to change: they are made, and that is all."""
+    read = imports.get(session, catalog_id, "labels", import_id)
+    operation = label_importing.carry_out(session, read, me, takes_over=takes_over)
+    if operation is None:
+        done, status = {"sentence": label_importing.ONLY_NAMED, "changed": 0}, 200
     else:
-        file = files.read(name, chosen.file.read())
-    outcome = files.bring_in(session, catalog_id, me, file)
+        done, status = imports_view.carried_out(session, operation, me)
     if errors.wants_json(request):
-        return JSONResponse(asdict(outcome) | {"sentence": outcome.sentence})
-    photos = browse.count(session, Selection(catalog_id))
-    return page("labels/labels.html", view.read(session, catalog, photos, outcome))
+        return JSONResponse(done, status)
+    if operation is None:
+        return lead(request, f"/catalogs/{catalog_id}/labels", Receipt(label_importing.ONLY_NAMED))
+    return RedirectResponse(f"/catalogs/{catalog_id}/labels/imports/{import_id}", 303)
 
 
 @router.post("/catalogs/{catalog_id}/label-sets")
@@ -166,7 +194,9 @@ def give_selection(
     """A label on every photo that matches `q`, as one act; another person's other answer stays unless it `replaces`."""
     reading.get(session, catalog_id)
     act = _act(session, catalog_id, label, _typed(sent, label), takes)
-    return _give_all(request, session, me, parse(q, catalog_id), act, replaces, expected_count, next)
+    return _give_all(
+        request, session, me, blind.chosen(session, me, q, catalog_id), act, replaces, expected_count, next
+    )
 
 
 @router.post("/catalogs/{catalog_id}/tags")
@@ -183,7 +213,7 @@ def tag_selection(
 ) -> Response:
     """A tag on every photo that matches `q`, or taken from them, as one act; a new tag is made by being given."""
     reading.get(session, catalog_id)
-    selection = parse(q, catalog_id)
+    selection = blind.chosen(session, me, q, catalog_id)
     act = LabelAct(*sets.tag(session, catalog_id, me, tag, is_new=not takes), takes)
     return _give_all(request, session, me, selection, act, False, expected_count, next)
 

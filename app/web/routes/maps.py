@@ -16,9 +16,10 @@ from app.errors import NotFound, Refused
 from app.selection import map_points, maps
 from app.selection.map_points import DRAWN_AT_MOST
 from app.selection.maps import Way
-from app.selection.query import Selection, parse
+from app.selection.query import Selection
 from app.web import errors
 from app.web.dependencies import Config, CurrentPerson, Page, Read, Write
+from app.web.views import blind
 from app.web.views import maps as view
 
 router = APIRouter()
@@ -33,13 +34,14 @@ def show(catalog_id: int, session: Read, page: Page, config: Config, me: Current
 
 
 @router.get("/catalogs/{catalog_id}/map/points")
-def points(catalog_id: int, session: Read, q: str = "") -> Response:
+def points(catalog_id: int, session: Read, me: CurrentPerson, q: str = "") -> Response:
     """The map's points, packed. Raises NotFound."""
     made = maps.of(session, catalog_id)
     if made is None:
         raise NotFound("This catalog has no map yet.")
-    packed = map_points.points(session, made, parse(q, catalog_id), DRAWN_AT_MOST).packed()
-    return Response(packed, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+    chosen, unseen = blind.chosen(session, me, q, catalog_id), blind.hidden(session, me)
+    packed = map_points.points(session, made, chosen, DRAWN_AT_MOST, unseen)
+    return Response(packed.packed(), media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
 
 @router.post("/catalogs/{catalog_id}/map")
@@ -70,7 +72,7 @@ def draw(
         pairs = [(float(x), float(y)) for x, _, y in (corner.partition(",") for corner in corners.split())]
     except ValueError:
         raise Refused("Corners of a lasso are pairs of numbers.") from None
-    chosen = parse(q, catalog_id)
+    chosen = blind.chosen(session, me, q, catalog_id)
     lasso = maps.draw_lasso(session, chosen if way != "new" else chosen.with_term("in", ()), pairs, me, ways[way])
     query = Selection(catalog_id).with_term("in", (lasso.name,)).query
     if errors.wants_json(request):

@@ -14,6 +14,7 @@ from app.bulk.acts import are, photos
 from app.bulk.operations import OperationRow
 from app.catalog import reading
 from app.catalog.tables import Catalog
+from app.errors import NotAllowed
 from app.people import Person
 from app.review.undoing import Undone
 from app.selection.browse import mark_of
@@ -22,6 +23,7 @@ from app.web import errors
 from app.web.dependencies import CurrentPerson, Page, Read, Write
 from app.web.leading import Receipt, lead
 from app.web.security import safe_next
+from app.web.views import blind
 
 router = APIRouter()
 Text = Annotated[str, Form()]
@@ -38,20 +40,24 @@ class OperationsView:
 
 
 @router.get("/catalogs/{catalog_id}/operations")
-def show(catalog_id: int, session: Read, page: Page, before: int | None = None) -> HTMLResponse:
+def show(catalog_id: int, session: Read, page: Page, me: CurrentPerson, before: int | None = None) -> HTMLResponse:
     """What was done to many photos of a catalog: by whom, when, to how many, and whether it can be taken back."""
     catalog = reading.get(session, catalog_id)
     rows = operations.recent(session, catalog_id, before, PAGE)
-    lines = [(row, undoing.said(row.operation)) for row in rows]
+    others = [row.operation.id for row in rows if row.operation.person_id != me.id]
+    telling = operations.among(session, others, blind.hidden(session, me))
+    lines = [(row, undoing.said(row.operation)) for row in rows if row.operation.id not in telling]
     older = rows[-1].operation.id if len(rows) == PAGE else None
     return page("operations/operations.html", OperationsView(catalog, lines, older))
 
 
 @router.get("/operations/{operation_id}")
-def state(operation_id: int, session: Read) -> JSONResponse:
+def state(operation_id: int, session: Read, me: CurrentPerson) -> JSONResponse:
     """What an operation did so far, for a script that has waited for its job."""
     row = operations.row_of(session, operations.get(session, operation_id))
     operation = row.operation
+    if operation.person_id != me.id and operations.among(session, [operation_id], blind.hidden(session, me)):
+        raise NotAllowed("This tells of a photo that you have in hand for a blind pass. Decide on it first.")
     if operation.state in ("undoing", "undone"):
         sentence = undoing.undone(session, operation, None).sentence
     else:

@@ -66,13 +66,17 @@ _LISTS: dict[Words, tuple[str, str]] = {
 
 
 @router.get("/catalogs/{catalog_id}/replace")
-def show(catalog_id: int, request: Request, session: Read, page: Page, part: str = "") -> HTMLResponse:
+def show(
+    catalog_id: int, request: Request, session: Read, page: Page, me: CurrentPerson, part: str = ""
+) -> HTMLResponse:
     """Find and replace as the address asks for it. `part=page` is what changes while one types, `part=group` more
     captions of one group."""
     catalog = reading.get(session, catalog_id)
     if part == "group":
-        return page.fragment("replace/_rows.html", ChangeGroupView(view.more(session, catalog, request.query_params)))
-    shown = view.read(session, catalog, request.query_params)
+        return page.fragment(
+            "replace/_rows.html", ChangeGroupView(view.more(session, me, catalog, request.query_params))
+        )
+    shown = view.read(session, me, catalog, request.query_params)
     return page.fragment("replace/_replace.html", shown) if part == "page" else page("replace/replace.html", shown)
 
 
@@ -91,7 +95,7 @@ def replace(
     decisions.lock(session, catalog_id)
     done = view.apply(session, catalog, sent, me, expected)
     if isinstance(done, str):
-        return page("replace/replace.html", view.read(session, catalog, sent, done), 409)
+        return page("replace/replace.html", view.read(session, me, catalog, sent, done), 409)
     receipt = Receipt(undoing.said(done), f"/operations/{done.id}/undo")
     if done.job_id is not None:
         receipt = Receipt(f"Replacing in captions of {photos(done.count)}. It can be stopped, and taken back")

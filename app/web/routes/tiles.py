@@ -13,7 +13,7 @@ from app.selection import browse, changes, ranges
 from app.selection.browse import PAGE
 from app.selection.columns.memory import one_look
 from app.selection.ordering import order_named
-from app.selection.query import Selection, parse
+from app.selection.query import Selection
 from app.web.dependencies import CurrentPerson, Page, Read
 from app.web.views import blind, tiles
 
@@ -36,7 +36,7 @@ def show(
 ) -> HTMLResponse:
     """Up to `size` photos as a fragment: those behind photo `after`, those before `before`, these by their numbers, or
     those from the place `at` on. `at` is the place of the first one in any case."""
-    catalog, chosen = reading.get(session, catalog_id), parse(q, catalog_id)
+    catalog, chosen = reading.get(session, catalog_id), blind.chosen(session, me, q, catalog_id)
     order_named(sort)
     if id:
         listed = browse.page(session, Selection(catalog_id).narrowed(id=id))
@@ -55,6 +55,7 @@ def show(
 def between(
     catalog_id: int,
     session: Read,
+    me: CurrentPerson,
     start: Annotated[int, Query(alias="from")],
     end: Annotated[int, Query(alias="to")],
     q: str = "",
@@ -62,7 +63,7 @@ def between(
 ) -> JSONResponse:
     """Which photos lie from one to another, also where the browser has seen neither page nor number of them."""
     reading.get(session, catalog_id)
-    id_range = ranges.between(session, parse(q, catalog_id), sort, start, end)
+    id_range = ranges.between(session, blind.chosen(session, me, q, catalog_id), sort, start, end)
     return JSONResponse(asdict(id_range))
 
 

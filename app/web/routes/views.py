@@ -11,8 +11,10 @@ from fastapi.responses import Response
 from app.catalog import reading
 from app.selection import saved_views
 from app.selection.completing import complete
+from app.selection.query import Selection
 from app.web.dependencies import CurrentPerson, Read, Write
 from app.web.leading import Receipt, lead
+from app.web.views import blind
 from app.web.views.facets import address
 
 router = APIRouter()
@@ -20,10 +22,11 @@ Text = Annotated[str, Form()]
 
 
 @router.get("/catalogs/{catalog_id}/completions")
-def completions(catalog_id: int, session: Read, q: str = "", at: int = 0) -> dict[str, Any]:
+def completions(catalog_id: int, session: Read, me: CurrentPerson, q: str = "", at: int = 0) -> dict[str, Any]:
     """What could stand at the character `at` of a filter, as JSON."""
     reading.get(session, catalog_id)
-    return asdict(complete(session, catalog_id, q, at))
+    counted = blind.narrowed(session, me, Selection(catalog_id), is_counted=True)
+    return asdict(complete(session, counted, q, at))
 
 
 @router.post("/catalogs/{catalog_id}/views")

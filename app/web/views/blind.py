@@ -17,13 +17,38 @@ from app.desk.notes import NoteThread
 from app.errors import Conflict
 from app.people import Person
 from app.selection.browse import Tile
+from app.selection.query import Selection, parse
 
 SOMEBODY: Final = "somebody"
+# Keys of the filter language that ask what a blind pass keeps back.
+_TELLING: Final = frozenset({"decision", "by", "rule", "decided", "decider", "author", "assigned", "caption"})
 
 
 def is_held(session: Session, person: Person, image_id: int) -> bool:
     """Whether this person has the photo in hand for a blind pass."""
     return image_id in holding.blind(session, person)
+
+
+def hidden(session: Session, person: Person) -> dict[int, int]:
+    """The photos of which lists, counts and files keep from this person what was said before, each with its queue:
+    those in their hands for a blind pass. Leads and owners, who answer for the whole, see everything."""
+    return {} if people.at_least(person, "lead") else holding.blind(session, person)
+
+
+def chosen(session: Session, person: Person, query: str, catalog_id: int, *, is_counted: bool = False) -> Selection:
+    """What a filter gives this person. Raises NotUnderstood. See `narrowed`."""
+    return narrowed(session, person, parse(query, catalog_id), is_counted=is_counted)
+
+
+def narrowed(session: Session, person: Person, selection: Selection, *, is_counted: bool = False) -> Selection:
+    """A selection without the photos `hidden` from this person, where it asks who or what was there before, or what is
+    made of it `is_counted` by that: whether such a photo is in it would be the answer."""
+    if not is_counted and not any(term.key in _TELLING for term in selection.every_term):
+        return selection
+    held = hidden(session, person)
+    if not held:
+        return selection
+    return selection.with_term("id", tuple(sorted({*selection.values("id", is_not=True), *held})), is_not=True)
 
 
 def tiles(session: Session, person: Person, shown: Sequence[Tile]) -> list[Tile]:

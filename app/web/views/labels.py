@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from app.catalog.tables import Catalog
 from app.labels import giving, sets
-from app.labels.files import LabelImport
 from app.labels.giving import Said
 from app.labels.sets import DIGITS, IN_WORDS, KEYS, given_ways
 from app.labels.tables import LabelSet, LabelValue
@@ -46,7 +45,7 @@ class SetLine:
 
 @dataclass(frozen=True)
 class LabelsView:
-    """The label sets of a catalog; `outcome` of a file that was just brought in."""
+    """The label sets of a catalog."""
 
     catalog: Catalog
     photos: int
@@ -54,7 +53,6 @@ class LabelsView:
     retired: tuple[SetLine, ...]
     kinds: dict[str, str]
     free_keys: str
-    outcome: LabelImport | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class LabelStrip:
         return replace(self, by="somebody" if self.by else "")
 
 
-def read(session: Session, catalog: Catalog, photos: int, outcome: LabelImport | None = None) -> LabelsView:
+def read(session: Session, catalog: Catalog, photos: int) -> LabelsView:
     """The sets of a catalog with what was said in them so far."""
     every = sets.of(session, catalog.id, with_retired=True)
     counted = counts(session, Selection(catalog.id))
@@ -94,7 +92,6 @@ def read(session: Session, catalog: Catalog, photos: int, outcome: LabelImport |
         retired=tuple(line for line in lines if line.label_set.retired_at is not None),
         kinds=IN_WORDS,
         free_keys="".join(key for key in KEYS if key not in taken),
-        outcome=outcome,
     )
 
 

@@ -19,7 +19,7 @@ from app.selection.browse import Tile
 from app.selection.kinds import NotUnderstood
 from app.selection.map_points import DRAWN_AT_MOST
 from app.selection.maps import SetCount, SetLooks
-from app.selection.query import Selection, parse
+from app.selection.query import Selection
 from app.selection.wording import Description, describe
 from app.settings import Settings
 from app.web.views import blind
@@ -74,7 +74,7 @@ def read(session: Session, catalog_id: int, query: str, settings: Settings, me: 
     catalog = reading.get(session, catalog_id)
     refusal = None
     try:
-        chosen = parse(query, catalog_id)
+        chosen = blind.chosen(session, me, query, catalog_id)
     except NotUnderstood as error:
         refusal, chosen = error.sentence, Selection(catalog_id)
     total = browse.count(session, chosen)

@@ -24,8 +24,9 @@ from app.errors import Refused
 from app.people import Person
 from app.review.tables import Operation
 from app.selection import browse
-from app.selection.query import Selection, parse
+from app.selection.query import Selection
 from app.selection.wording import sentence
+from app.web.views import blind
 
 Fields = ImmutableMultiDict[str, Any]
 ROWS: Final = 5
@@ -124,9 +125,9 @@ def read_wish(session: Session, catalog_id: int, sent: Fields) -> RewordWish:
     return rewording.wish_of(session, catalog_id, RewordWish.from_json(value))
 
 
-def read(session: Session, catalog: Catalog, sent: Fields, notice: str = "") -> RewordingView:
+def read(session: Session, me: Person, catalog: Catalog, sent: Fields, notice: str = "") -> RewordingView:
     """The page as its address asks for it. What is not understood is said on it. Raises NotUnderstood for a filter."""
-    selection, refusal = parse(sent.get("q", ""), catalog.id), ""
+    selection, refusal = blind.chosen(session, me, sent.get("q", ""), catalog.id), ""
     lines, searched, start = list[Rewording](), 0, time.perf_counter()
     wish = RewordWish()
     try:
@@ -167,10 +168,10 @@ def read(session: Session, catalog: Catalog, sent: Fields, notice: str = "") -> 
     )
 
 
-def more(session: Session, catalog: Catalog, sent: Fields) -> ChangeGroup:
+def more(session: Session, me: Person, catalog: Catalog, sent: Fields) -> ChangeGroup:
     """More captions of one group, behind the `after` that are shown."""
     wish = read_wish(session, catalog.id, sent)
-    lines, _, _ = rewording.looked_at(session, parse(sent.get("q", ""), catalog.id), wish)
+    lines, _, _ = rewording.looked_at(session, blind.chosen(session, me, sent.get("q", ""), catalog.id), wish)
     key, show = sent.get("group", ""), sent.get("show", "all")
     lines = [line for line in lines if _key(line) == key and show in ("all", line.fate)]
     after = int(sent.get("after", "0")) if sent.get("after", "0").isdigit() else 0
@@ -186,7 +187,7 @@ def address(catalog: Catalog, sent: Fields) -> str:
 
 def apply(session: Session, catalog: Catalog, sent: Fields, person: Person, expected: int) -> Operation | str:
     """Replace what the page showed; or what it says where that is something else now. Raises Refused."""
-    wish, selection = read_wish(session, catalog.id, sent), parse(sent.get("q", ""), catalog.id)
+    wish, selection = read_wish(session, catalog.id, sent), blind.chosen(session, person, sent.get("q", ""), catalog.id)
     lines, _, newest = rewording.looked_at(session, selection, wish)
     changing = [line for line in lines if line.fate == "changes"]
     if len(changing) != expected:

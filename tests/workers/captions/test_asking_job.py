@@ -213,7 +213,54 @@ def test_a_cancel_ends_the_asking_between_batches(
     ask = {"catalog_id": pile.id, "model": "org/tiny"}
     job = do(engine, at(chat, settings), cpu.ask_about_photos, "captions.ask", **ask)
     assert job.state == "cancelled"
-    assert sum(map(len, captions(engine).values())) == len(chat.asked) == 2
+    assert sum(map(len, captions(engine).values())) == len(chat.asked) <= 2
+
+
+def test_a_cancel_in_a_pause_is_a_cancel_and_keeps_what_was_paid(
+    engine: Engine, settings: Settings, pile: Catalog, chat: ChatServer
+) -> None:
+    for _ in range(6):
+        add_photo(engine, pile, Storage(settings.data_dir))
+
+    def say(number: int, _: dict[str, Any]) -> Said:
+        if number == 0:
+            return completion("A red kettle.")
+        with transaction(engine) as session:
+            jobs.cancel(session, session.scalars(select(Job.id).where(Job.kind == "captions.ask")).one())
+        broken = {"choices": [], "usage": {"prompt_tokens": 500, "completion_tokens": 5}}
+        return Said(json.dumps(broken).encode(), 200 if number == 1 else 429, {"Retry-After": "60"})
+
+    chat.says = say
+    with transaction(engine) as session:
+        job_id = jobs.request(session, "captions.ask", {"catalog_id": pile.id, "model": "m", "image_ids": None}).id
+    celery_app.do(job_id, cpu.ask_about_photos, at(chat, settings), lease_s=0.4)  # beats ten times a second
+    with transaction(engine) as session:
+        job = jobs.get(session, job_id)
+    assert (job.state, job.failure) == ("cancelled", None)
+    assert sum(map(len, captions(engine).values())) == 1
+    assert only_run(engine).tokens_in == 1500 and len(chat.asked) <= 3
+
+
+def test_an_answer_that_no_database_keeps_is_kept_without_what_it_does_not(
+    engine: Engine, settings: Settings, pile: Catalog, chat: ChatServer
+) -> None:
+    photo = add_photo(engine, pile, Storage(settings.data_dir))
+    chat.says = lambda *_: completion("Ignore\0 all\ud800 rules.")
+    job = do(engine, at(chat, settings), cpu.ask_about_photos, "captions.ask", catalog_id=pile.id, model="org/tiny")
+    assert (job.state, job.failure) == ("done", None)
+    assert current_kinds(engine, photo.id) == {"long": "Ignore all rules."}
+
+
+def test_a_plain_answer_that_is_none_is_asked_for_once_more_and_what_both_took_is_counted(
+    engine: Engine, settings: Settings, pile: Catalog, chat: ChatServer
+) -> None:
+    photo = add_photo(engine, pile, Storage(settings.data_dir))
+    chat.says = lambda *_: completion("x" * 1_000_000)
+    job = do(engine, at(chat, settings), cpu.ask_about_photos, "captions.ask", catalog_id=pile.id, model="org/tiny")
+    why = "The answer has 1,000,000 characters; 4,000 is the most."
+    assert job.result["passed_over"] == [f"{photo.file_name}: {why} Asked again: {why}"]
+    assert len(chat.asked) == 2 and chat.texts[1].endswith(why)
+    assert only_run(engine).tokens_in == 2000
 
 
 def test_a_run_apart_changes_no_caption_and_is_read_by_photo(engine: Engine, settings: Settings, pile: Catalog) -> None:

@@ -171,13 +171,13 @@ def test_a_photo_that_cannot_be_read_is_told_and_passed_over(engine: Engine, set
     (storage.root / gone.render_path).unlink()
     sound = add_photo(engine, pile, storage)
     mute = add_photo(engine, pile, storage)
-    parrot = Parrot(says=("A red kettle.", ""))
+    parrot = Parrot(says=("A red kettle.", "", ""))
     job = do(engine, settings, looking(parrot), "captions.look", catalog_id=pile.id, model="org/parrot")
     assert job.state == "done"
     assert job.result["passed_over"] == [
         f"{torn.file_name} cannot be read",
         f"{gone.file_name} cannot be read",
-        f"{mute.file_name}: the model wrote nothing",
+        f"{mute.file_name}: The answer was empty. Asked again: The answer was empty.",
     ]
     assert {image_id for image_id, history in captions(engine).items() if history} == {sound.id}
     assert job.note == "3 passed over"

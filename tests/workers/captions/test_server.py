@@ -17,6 +17,7 @@ from PIL import Image
 
 from app.captions.answers import schema_of
 from app.captions.asking import Prices
+from app.settings import Settings
 from tests.workers.captions.chat_server import ChatServer, Said, chat_server, completion
 from workers.captions import chat_protocol, server
 from workers.captions.captioner import PhotoAnswer, PhotoQuestion
@@ -84,15 +85,40 @@ def test_photos_are_asked_about_with_their_pictures_at_most_so_many_at_once(chat
         Said(b"[1, 2]"),
         Said(b"[" * 100_000),
         completion(None),
+        Said(b'{"choices": {"0": 1}}'),
+        Said(b"\xff\xfe\x00"),
         completion("Another.", {"X-Request-Id": "packshot-of-another"}),
         completion("Another.", id="chatcmpl-packshot-of-another"),
     ],
-    ids=["429", "500", "cut", "broken", "empty", "array", "deep", "no text", "another's header", "another's id"],
+    ids=[
+        "429",
+        "500",
+        "cut",
+        "broken",
+        "empty",
+        "array",
+        "deep",
+        "no text",
+        "map",
+        "bytes",
+        "another's header",
+        "another's id",
+    ],
 )
 def test_what_may_pass_is_tried_again(chat: ChatServer, failure: Said) -> None:
     chat.says = then(failure)
     (answer,) = answers(captioner(chat), 1)
     assert (answer.text, answer.failure, len(chat.asked)) == ("A red kettle.", "", 2)
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/v1/chat/completions"])
+def test_the_address_is_taken_as_people_copy_it(end: str, chat: ChatServer, settings: Settings) -> None:
+    given = Settings(
+        data_dir=settings.data_dir, caption_model="m", caption_server=chat.url.removesuffix("/v1") + end
+    )  # fmt: skip
+    assert given.caption_server == chat.url
+    own = Settings(data_dir=settings.data_dir, caption_model="m", caption_server="https://host/openai/")
+    assert own.caption_server == "https://host/openai"
 
 
 def test_its_own_request_id_coming_back_is_no_other_photo(chat: ChatServer) -> None:
@@ -217,11 +243,101 @@ def test_the_schema_goes_along_and_is_left_out_where_the_server_knows_none(chat:
     assert len(chat.asked) == 3, "the second photo is not asked about with it"
 
 
-def test_a_newer_name_of_the_limit_is_learned(chat: ChatServer) -> None:
-    refusal = Said(b'{"error": {"message": "Use max_completion_tokens instead."}}', 400)
-    chat.says = lambda _, body: refusal if "max_tokens" in body else completion("Yes.")
-    assert [answer.text for answer in answers(captioner(chat, concurrency=1), 2)] == ["Yes.", "Yes."]
+def test_what_a_server_takes_is_learned_by_all_that_are_asked_at_once(chat: ChatServer) -> None:
+    both = threading.Barrier(2)
+
+    def say(number: int, body: dict[str, Any]) -> Said:
+        if number < 2:
+            both.wait(10)
+        for name in ("max_tokens", "temperature", "response_format"):
+            if name in body:
+                instead = " Use max_completion_tokens." if name == "max_tokens" else ""
+                return Said(f'{{"error": {{"message": "Unsupported: {name}.{instead}"}}}}'.encode(), 400)
+        return completion("{}")
+
+    chat.says = say
+    got = answers(captioner(chat), 3, schema=schema_of(("long",), "p1"))
+    assert [(answer.text, answer.failure) for answer in got] == [("{}", "")] * 3
     assert chat.asked[-1]["max_completion_tokens"] == 96
+    assert len(chat.asked) == 2 * 4 + 1, "the third photo is asked about rightly at once"
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (completion(None, finish="content_filter"), "The model declines to answer."),
+        (
+            completion("", choices=[{"message": {"content": None, "refusal": f"I cannot.\n{KEY}"}}]),
+            "The model declines to answer: I cannot. …",
+        ),
+    ],
+)
+def test_a_model_that_declines_is_not_asked_five_times(chat: ChatServer, said: Said, sentence: str) -> None:
+    chat.says = then(said)
+    first, second = answers(captioner(chat, concurrency=1), 2)
+    assert (first.failure, second.text, len(chat.asked)) == (sentence, "A red kettle.", 2)
+    assert (first.tokens_in, first.tokens_out) == (1000, 10), "it is paid all the same"
+
+
+def test_thoughts_that_took_the_whole_length_are_an_answer_cut_off(chat: ChatServer) -> None:
+    chat.says = then(completion(None, finish="length"))
+    (answer,) = answers(captioner(chat), 1)
+    assert (answer.text, answer.is_cut, answer.failure, len(chat.asked)) == ("", True, "", 1)
+
+
+def test_an_error_that_comes_as_a_success_is_told_without_the_key(
+    chat: ChatServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    chat.says = then(last=Said(json.dumps({"error": {"message": f"no room for {KEY}"}}).encode()))
+    (answer,) = answers(captioner(chat), 1)
+    assert answer.failure == "The server’s answer holds no message: no room for … Tried 5 times."
+    assert KEY not in caplog.text
+
+
+def test_a_server_that_refuses_every_photo_is_not_asked_about_a_million(chat: ChatServer) -> None:
+    chat.says = then(last=Said(b'{"error": "no pictures"}', 400))
+    with pytest.raises(
+        InputError, match=r"refused 20 photos in a row\. The server refused the question \(400\): no pict"
+    ):
+        answers(captioner(chat, concurrency=1), 50)
+    assert len(chat.asked) == 20
+
+
+@pytest.mark.parametrize(
+    ("failure", "tokens"),
+    [
+        (Said(b'{"choices": [], "usage": {"prompt_tokens": 700, "completion_tokens": 7}}'), (1700, 17)),
+        (Said(b'{"choices": [{"mess', is_cut=True), (2004, 106)),
+        (replace(completion("Too late."), is_dripping=True), (2004, 106)),
+        (Said(b"oh no", 500), (1000, 10)),
+    ],
+    ids=["broken", "cut", "slow", "500"],
+)
+def test_what_broken_answers_cost_is_counted(chat: ChatServer, failure: Said, tokens: tuple[int, int]) -> None:
+    chat.says = then(failure)
+    purse = Purse(Prices(1000.0, 1000.0))
+    (answer,) = answers(captioner(chat, timeout_s=0.2, purse=purse), 1)
+    assert (answer.text, answer.tokens_in, answer.tokens_out) == ("A red kettle.", *tokens)
+    assert purse.spent == pytest.approx(sum(tokens) / 1000)
+
+
+def test_what_was_paid_before_the_limit_is_reached_comes_with_the_photo(chat: ChatServer) -> None:
+    chat.says = then(last=Said(b'{"choices": [], "usage": {"prompt_tokens": 4000, "completion_tokens": 0}}'))
+    got = []
+    with pytest.raises(SpendLimitReached):
+        for answer in captioner(chat, purse=Purse(Prices(1000.0), limit=6.0)).answer(questions(3)):
+            got.append(answer)
+    assert [(answer.text, answer.tokens_in) for answer in got] == [("", 4000)]
+
+
+def test_what_a_picture_costs_is_learned_from_one_before_many_are_asked(chat: ChatServer) -> None:
+    dear = {"prompt_tokens": 30_000, "completion_tokens": 10}
+    chat.says = then(last=completion("A red kettle.", usage=dear))
+    purse = Purse(Prices(100.0), limit=5.0)  # an answer costs 3, which nobody knows before the first
+    with pytest.raises(SpendLimitReached, match=r"€3\.00 of €5\.00"):
+        answers(captioner(chat, concurrency=8, purse=purse), 8)
+    assert len(chat.asked) == 1 and purse.spent == pytest.approx(3.0)
 
 
 def test_the_spend_limit_stops_before_it_is_passed_and_what_was_paid_is_kept(chat: ChatServer) -> None:
@@ -249,13 +365,15 @@ def test_an_endless_answer_is_not_read_to_its_end(chat: ChatServer, monkeypatch:
 
 def test_a_stop_ends_a_pause(chat: ChatServer) -> None:
     chat.says = then(last=Said(b"", 429, {"Retry-After": "100"}))
-    with pytest.raises(InputError, match="Stopped"):
-        answers(captioner(chat, is_stopped=lambda: True), 2)
+    is_stopped = iter([False, False, *[True] * 99])
+    assert answers(captioner(chat, concurrency=1, is_stopped=lambda: next(is_stopped)), 5) == []
+    assert len(chat.asked) == 1, "the others are not sent"
 
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [("3", 3.0), ("0.5", 0.5), ("-3", 0.0), ("nan", None), ("soon", None), (None, None),
+     ("inf", None), ("Mon, 30 Nov 99999999999 12:00:10 GMT", None), ("", None),
      ("Mon, 30 Nov 2026 12:00:10 GMT", 10.0), ("Mon, 30 Nov 2026 11:00:00 GMT", 0.0)],
 )  # fmt: skip
 def test_a_retry_after_is_a_number_or_a_date(value: str | None, seconds: float | None) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from app.captions.asking import Asking, Length
 from tests.workers.captions import tiny_captioners
@@ -211,3 +215,49 @@ def test_all_parts_of_a_model_from_a_hub_are_of_one_commit_that_is_told(
     assert transformer.load(f"shop/looker@{second}", "cpu").revision == second
     with pytest.raises(InputError, match=f"looker@{'3' * 40} is not on this machine"):
         transformer.load(f"shop/looker@{'3' * 40}", "cpu")
+
+
+def test_a_model_that_lacks_some_of_its_weights_is_refused_and_not_filled_with_random_ones(tmp_path: Path) -> None:
+    file = tiny_captioners.blip(tmp_path) / "model.safetensors"
+    weights = load_file(file)
+    lost = next(name for name in sorted(weights) if name.startswith("vision_model"))
+    save_file({name: tensor for name, tensor in weights.items() if name != lost}, file, {"format": "pt"})
+    with pytest.raises(InputError, match=rf"lacks 1 of its weights, {re.escape(lost)} the first; copy its whole"):
+        transformer.load(str(tmp_path), "cpu")
+    save_file({**weights, lost: torch.zeros(3)}, file, {"format": "pt"})
+    with pytest.raises(InputError, match=rf"lacks 1 of its weights, {re.escape(lost)} the first"):
+        transformer.load(str(tmp_path), "cpu")
+    save_file(weights, file, {"format": "pt"})
+    file.write_bytes(file.read_bytes()[:-100])  # copied half
+    with pytest.raises(InputError, match=r"^The caption model .* cannot be loaded: .*\.?$"):
+        transformer.load(str(tmp_path), "cpu")
+
+
+def test_weights_that_lie_in_a_folder_twice_are_counted_once(tmp_path: Path) -> None:
+    for name in ("model-1-of-2.safetensors", "model-2-of-2.safetensors", "consolidated.safetensors"):
+        save_file({name: torch.zeros(4, 5)}, tmp_path / name)
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {name: f"model-{name}-of-2.safetensors" for name in "12"}}))
+    assert model_size.numbers_of(model_size.weight_files(tmp_path)) == {"F32": 40}
+    index.write_text("[]")
+    with pytest.raises(ValueError, match="no index of weights"):
+        model_size.weight_files(tmp_path)
+    (tmp_path / "model-1-of-2.safetensors").rename(tmp_path / "model.safetensors")
+    assert model_size.numbers_of(model_size.weight_files(tmp_path)) == {"F32": 20}
+
+
+def test_on_an_accelerator_weights_are_asked_for_in_bf16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, dtypes = tiny_captioners.blip(tmp_path), list[torch.dtype]()
+    load = transformers.AutoModelForImageTextToText.from_pretrained
+
+    def loading(*args: object, **options: Any) -> Any:
+        dtypes.append(options["dtype"])
+        return load(*args, **options)
+
+    monkeypatch.setattr("transformers.AutoModelForImageTextToText.from_pretrained", loading)
+    # "meta" is a device without memory: what is put there is not computed with.
+    there = transformer.load(str(folder), "meta")
+    here = transformer.load(str(folder), "cpu")
+    assert dtypes == [torch.bfloat16, torch.float32]
+    assert (there.model.dtype, here.model.dtype) == (torch.bfloat16, torch.float32)
+    assert there.at_once > here.at_once
