@@ -13,7 +13,7 @@ from sqlalchemy import Text
 from sqlalchemy.dialects import postgresql
 
 revision: str = "d20c7f4be915"
-down_revision: str | None = "7c41e9d02b6f"
+down_revision: str | None = "a94d06b3c7e1"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
