@@ -155,6 +155,22 @@ def next_pair(
     return None
 
 
+def duel(ballots: Sequence[Ballot], candidate: int, baseline: int) -> dict[int, list[float]]:
+    """A candidate's votes against the baseline by prompt: 1 won, 0 lost, 0.5 a tie; "both bad" is left out.
+
+    Two votes of one voter on the same two samples are one, their mean: who says both has not said which.
+    """
+    by_voter: dict[tuple[int, int, str], list[float]] = {}
+    for ballot in ballots:
+        if {ballot.left, ballot.right} == {candidate, baseline} and ballot.choice != "both_bad":
+            score = 0.5 if ballot.choice == "tie" else float((ballot.choice == "left") == (ballot.left == candidate))
+            by_voter.setdefault((ballot.prompt, ballot.seed, ballot.voter), []).append(score)
+    by_prompt: dict[int, list[float]] = {}
+    for (prompt, _, _), scores in by_voter.items():
+        by_prompt.setdefault(prompt, []).append(sum(scores) / len(scores))
+    return by_prompt
+
+
 def both_bad_share(ballots: Sequence[Ballot], number: int) -> tuple[int, int]:
     """How many of the votes that showed a column found both sides bad, and how many showed it."""
     shown = [ballot for ballot in ballots if number in (ballot.left, ballot.right)]
