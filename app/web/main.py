@@ -73,6 +73,7 @@ from app.web.routes import (
     suites,
     tiles,
     uploads,
+    verdicts,
     views,
     votes,
 )
@@ -134,6 +135,7 @@ ROUTERS: Final = (
     samples.router,
     votes.router,
     guests.router,
+    verdicts.router,
 )
 
 
