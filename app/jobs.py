@@ -44,7 +44,7 @@ QUEUES: Final[dict[str, Queue]] = {
     **dict.fromkeys(("review.apply_rules", "dataset.freeze", "dataset.verify", "versions.export"), "cpu"),
     **dict.fromkeys(("captions.count", "captions.lint"), "cpu"),
     **dict.fromkeys(("operation.do", "operation.undo", "catalog.remove", "files.delete"), "cpu"),
-    **dict.fromkeys(("captions.ask", "operation.ask"), "cpu"),
+    **dict.fromkeys(("captions.ask", "operation.ask", "sheet.measure"), "cpu"),
     **dict.fromkeys(("captions.look", "operation.look", "photos.encode", "photos.read_phrase", "sheet.draw"), "gpu"),
     **dict.fromkeys(("run.preflight", "run.train", "run.export"), "gpu"),
 }

@@ -16,6 +16,7 @@ LATER: Final = 9
 _IN_TURN: Final = frozenset({
     "intake.take_in", "intake.try_again", "signals.measure", "captions.propose", "captions.look", "captions.ask",
     "operation.look", "operation.ask", "review.apply_rules", "catalog.remove", "files.delete", "versions.export",
+    "sheet.measure",
 })  # fmt: skip
 UNHURRIED: Final = frozenset({
     "photos.group", "photos.embed", "photos.encode", "photos.map", "photos.read_text", "captions.count",

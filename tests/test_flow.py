@@ -113,7 +113,7 @@ def test_from_photos_to_compared_checkpoints(
         asked = preflights.request_preflight(
             session, version, recipe(steps=4, checkpoint_every=2), owner, RequestedLimits()
         )
-    assert work_off(engine) == ["run.preflight", "run.train", "sheet.draw"]
+    assert work_off(engine) == ["run.preflight", "run.train", "sheet.draw", "sheet.measure"]
 
     with transaction(engine) as session:
         asked = preflights.get(session, asked.id)

@@ -14,7 +14,17 @@ from PIL import Image as Pillow
 from sqlalchemy.orm import configure_mappers
 
 from app.intake import memory
-from workers import export_job, freeze_job, group_job, intake_job, mend_job, operation_job, removal_job, rules_job
+from workers import (
+    export_job,
+    freeze_job,
+    group_job,
+    intake_job,
+    mend_job,
+    operation_job,
+    removal_job,
+    rules_job,
+    sample_job,
+)
 from workers.captions import caption_job, lint_job, recaption_job, token_job
 from workers.celery_app import job_task
 from workers.embedding import embed_job, map_job
@@ -42,6 +52,7 @@ verify = job_task("dataset.verify")(freeze_job.verify)
 export = job_task("versions.export")(export_job.export)
 do_operation = job_task("operation.do")(operation_job.do)
 undo_operation = job_task("operation.undo")(operation_job.undo)
+measure_samples = job_task("sheet.measure")(sample_job.measure_sheet)
 remove_catalog = job_task("catalog.remove")(removal_job.remove_catalog)
 delete_files = job_task("files.delete")(removal_job.delete_files)
 

@@ -27,7 +27,7 @@ from app.evaluation.measure_tables import ColumnMetric, SampleMeasure
 from app.evaluation.tables import Prompt, PromptPhoto, Sample, Sheet
 from app.training.tables import Checkpoint, TrainingRun
 
-MetricName = Literal["variety", "likeness", "product", "distance", "words"]
+MetricName = Literal["likeness", "product", "distance", "words"]
 Vectors = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 METHOD: Final = 1
@@ -135,7 +135,6 @@ def _counted(
     near = {p: [each.nearest for each in own if each.nearest is not None] for p, own in piles.items()}
     reference = _held_out_photos(session, checkpoint, space_id)
     counted: dict[MetricName, Interval | None] = {
-        "variety": look_metrics.variety(vectors),
         "likeness": look_metrics.mean(
             {prompt: float(np.mean(own)) for prompt, own in near.items() if own}, sum(map(len, near.values()))
         ),

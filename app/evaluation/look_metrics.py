@@ -69,22 +69,6 @@ def distance(vectors: Vectors, prompts: Sequence[int], reference: Vectors) -> In
     return Interval(float(drawn[0]), float(low), float(high), len(vectors))
 
 
-def variety(by_prompt: Mapping[int, Vectors]) -> Interval | None:
-    """How much the seeds of a prompt differ: the mean of 1 - cosine over pairs of its pictures, then over prompts; 0
-    for the same picture again and again. None where no prompt has two pictures."""
-    return mean({prompt: spread for prompt, own in by_prompt.items() if (spread := spread_of(own)) is not None},
-                sum(len(own) for own in by_prompt.values() if len(own) > 1))  # fmt: skip
-
-
-def spread_of(vectors: Vectors) -> float | None:
-    """The mean of 1 - cosine over the pairs of these pictures (n, d); None for fewer than two."""
-    count = len(vectors)
-    if count < 2:
-        return None
-    alike = np.asarray(vectors, np.float64) @ np.asarray(vectors, np.float64).T
-    return float(1 - (alike.sum() - np.trace(alike)) / (count * (count - 1)))
-
-
 def mean(by_prompt: Mapping[int, float], count: int) -> Interval | None:
     """The mean over prompts of one number each; None without any."""
     if not by_prompt:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from app.evaluation import intervals, pareto
+from app.evaluation import intervals, measuring, pareto
 from app.evaluation.column_metrics import KeptMetric
 from app.evaluation.comparison import Column
 from app.evaluation.pareto import ParetoAim
@@ -71,7 +71,7 @@ def series(facts: SheetFacts, shown: Sequence[Column], metrics: Sequence[KeptMet
         StepSeries("passes", "checks", _shares(facts, own, passes)),
         StepSeries("product", "metric", _metric(metrics, "product")),
         StepSeries("copies", "checks", _shares(facts, own, copies)),
-        StepSeries("variety", "metric", _metric(metrics, "variety")),
+        StepSeries("variety", "metric", _metric(metrics, measuring.DIVERSITY)),
         StepSeries("loss", "validation", loss),
     ]
 

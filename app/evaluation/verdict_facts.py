@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from app.evaluation import hold_out, ranking, sample_checks, sheets, suites, voting
 from app.evaluation.gates import GateFacts
 from app.evaluation.promotion_tables import HoldOutUse
+from app.evaluation.prompt_claims import claims_of
 from app.evaluation.ranking import Ballot
-from app.evaluation.sample_checks import CheckedSamples
+from app.evaluation.sample_checks import MachineAnswers
 from app.evaluation.sheets import Cell
 from app.evaluation.tables import Prompt, Sheet
 from app.evaluation.vote_tables import FailureTag, UsableAnswer
@@ -33,7 +34,7 @@ class SheetFacts:
     usable: Mapping[int, bool]
     tags: Mapping[int, frozenset[str]]
     ballots: Sequence[Ballot]
-    checks: CheckedSamples
+    checks: MachineAnswers
     has_hold_out: bool
     is_opened: bool
 
@@ -97,15 +98,15 @@ def read(session: Session, sheet: Sheet) -> SheetFacts:
         usable=_usable(session, numbers),
         tags=_tags(session, numbers),
         ballots=voting.ballots(session, sheet),
-        checks=sample_checks.of_samples(session, numbers),
+        checks=sample_checks.of_sheet(session, sheet),
         has_hold_out=any(prompt.tier == hold_out.HOLD_OUT for prompt in prompts),
         is_opened=session.scalar(is_opened) is not None,
     )
 
 
 def is_packshot(prompt: Prompt) -> bool:
-    """Whether a prompt asks for one thing on white, which is what marketplaces want first."""
-    return prompt.atoms.get("background") == "white" and prompt.atoms.get("count") == 1
+    """Whether a prompt asks for the product alone on white, which is what marketplaces want first."""
+    return claims_of(prompt.text, prompt.atoms).is_packshot
 
 
 def _said(pictures: Mapping[int, Sequence[int]], known: Mapping[int, bool]) -> dict[int, list[bool | None]]:

@@ -101,6 +101,7 @@ JOBS = {
     "run.train": "Fine-tuning",
     "run.export": "Writing the model",
     "sheet.draw": "Drawing the sheet",
+    "sheet.measure": "Checking the pictures",
 }
 
 

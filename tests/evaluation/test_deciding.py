@@ -134,7 +134,7 @@ def test_nothing_ships_without_a_gate(session: Session, sheet: Sheet, lead: Pers
 def test_what_is_not_measured_passes_nothing(session: Session, sheet: Sheet) -> None:
     facts = verdict_facts.read(session, sheet)
     asked = facts.of(drawn_columns(session, sheet)[1].id, None)
-    assert asked.copies == {} and asked.hard_fails is None and asked.duel is None and asked.hold_out is None
+    assert asked.copies == {} and not asked.hard_fails and asked.duel is None and asked.hold_out is None
 
 
 def test_a_voter_who_turns_the_result_is_named(session: Session, sheet: Sheet) -> None:
@@ -183,11 +183,11 @@ def test_metrics_are_kept_by_column_and_counted_anew_in_place(session: Session, 
     assert column_metrics.measure(session, sheet) == 1
     assert column_metrics.measure(session, sheet) == 1
     kept = {each.name: each for each in column_metrics.kept(session, sheet)}
-    assert set(kept) == {"variety", "likeness", "product", "distance"}
+    assert set(kept) == {"likeness", "product", "distance"}
     assert kept["distance"].interval is None, "fewer than 64 pictures tell nothing"
     likeness = kept["likeness"].interval
     assert likeness is not None and likeness.value == 0.5 and likeness.count == len(own)
-    assert len(session.scalars(select(ColumnMetric)).all()) == 4
+    assert len(session.scalars(select(ColumnMetric)).all()) == 3
     assert column_metrics.space_of(session, sheet) is not None
 
 
@@ -199,3 +199,25 @@ def test_pairs_behind_votes_are_the_very_votes(session: Session, sheet: Sheet) -
     assert {row.outcome for row in rows} == {"lost"} and len(rows) == 12
     samples = {Cell(base.id, cell.prompt_id, cell.seed) for cell in facts.samples if cell.checkpoint_id == base.id}
     assert {row.sample_id for row in rows} <= {facts.samples[cell] for cell in samples}
+
+
+def test_a_copy_waits_to_be_looked_at_and_then_weighs(session: Session, sheet: Sheet) -> None:
+    column = drawn_columns(session, sheet)[1]
+    numbers = [number for cell, number in voting.drawn(session, sheet).items() if cell.checkpoint_id == column.id]
+    for place, number in enumerate(numbers):
+        alike = 0.99 if place < 2 else 0.4
+        session.add(SampleMeasure(sample_id=number, version=1, values={"copy_from": 0.93, "photos": 9}, evidence={},
+                                  nearest_similarity=alike))  # fmt: skip
+    session.flush()
+    facts = verdict_facts.read(session, sheet)
+    said = [answer for own in (facts.of(column.id, None).copies or {}).values() for answer in own]
+    assert said.count(None) == 2 and said.count(False) == len(numbers) - 2
+    unseen = evidence.pictures(facts, column.id, "copies_unseen")
+    assert {row.sample_id for row in unseen} == set(numbers[:2])
+    voter = Voter(person_id=cast.person(session, "Ben").id)
+    usable.tag(session, sheet, voter, SinglePicture(numbers[0]), "copy", True)
+    usable.answer(session, sheet, voter, SinglePicture(numbers[1]), True, 1.0)
+    looked = verdict_facts.read(session, sheet)
+    assert (looked.is_copy(numbers[0]), looked.is_copy(numbers[1])) == (True, False)
+    copies = next(measure for measure in deciding.decide(session, sheet).series if measure.key == "copies")
+    assert copies.readings[column.id].value == 1 / len(numbers)

@@ -53,9 +53,7 @@ def test_pictures_of_one_prompt_are_no_independent_draws() -> None:
     assert known.high - known.low > 1.4 * (alone.high - alone.low)
 
 
-def test_variety_is_between_the_seeds_of_a_prompt() -> None:
-    first, second = np.eye(3)[0], np.eye(3)[1]
-    known = look_metrics.variety({1: np.stack([first, second]), 2: np.stack([first, first]), 3: first[None]})
-    assert known is not None and known.value == pytest.approx(0.5) and known.count == 4
-    assert known.low == 0.0 and known.high == 1.0
-    assert look_metrics.variety({1: first[None]}) is None
+def test_a_mean_is_of_prompts_whatever_the_number_of_their_pictures() -> None:
+    known = look_metrics.mean({1: 0.0, 2: 1.0}, 12)
+    assert known is not None and (known.value, known.low, known.high, known.count) == (0.5, 0.0, 1.0, 12)
+    assert look_metrics.mean({}, 0) is None

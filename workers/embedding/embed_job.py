@@ -46,7 +46,7 @@ def embed_all(work: Work) -> dict[str, Any] | Cut:
     A photo whose view cannot be read is told and passed over. Raises Refused where torch or the weights are missing,
     Cancelled between batches.
     """
-    return _embed(work, lambda work: _usable(lambda: _built_in(work.storage.cache_folder)))
+    return _embed(work, lambda work: _usable(lambda: built_in(work.storage.cache_folder)))
 
 
 def encode_all(work: Work, models: ModelCache) -> dict[str, Any] | Cut:
@@ -63,12 +63,13 @@ def read_phrase(work: Work, models: ModelCache) -> dict[str, Any]:
     vector = embedder.read(phrase)
     with work.transaction() as session:
         jobs.beat(session, work.claim)
-        embeddings.record_phrase(session, embeddings.space_of(session, _facts(embedder)), phrase, vector.tolist())
+        embeddings.record_phrase(session, embeddings.space_of(session, facts_of(embedder)), phrase, vector.tolist())
     return {"phrase": phrase}
 
 
 @lru_cache(maxsize=1)
-def _built_in(cache: Path) -> Embedder:
+def built_in(cache: Path) -> Embedder:
+    """The embedder that comes with the installation, loaded once. Raises InputError where it cannot be."""
     return efficientnet.load(cache)
 
 
@@ -86,7 +87,8 @@ def _usable(load: Callable[[], Embedder]) -> Embedder:
         raise Refused(str(refusal)) from refusal
 
 
-def _facts(embedder: Embedder) -> EmbedderFacts:
+def facts_of(embedder: Embedder) -> EmbedderFacts:
+    """What tells its vectors from those of another."""
     return EmbedderFacts(
         embedder.name, embedder.revision, embedder.preprocessing, embedder.dimensions, embedder.reads_words
     )
@@ -95,7 +97,7 @@ def _facts(embedder: Embedder) -> EmbedderFacts:
 def _embed(work: Work, ready: Ready) -> dict[str, Any] | Cut:
     def plan(work: Work) -> list[jobs.JobPart]:
         with work.transaction() as session:
-            space_id = embeddings.space_of(session, _facts(ready(work)))
+            space_id = embeddings.space_of(session, facts_of(ready(work)))
         ids = [image.image_id for image in _waiting(work, space_id)]
         of_space = {**work.arguments, "space_id": space_id}
         return [

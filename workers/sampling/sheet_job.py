@@ -18,7 +18,7 @@ from app import jobs
 from app.cycles import hard_stop
 from app.cycles.hard_stop import Allowance
 from app.errors import Refused
-from app.evaluation import columns, sheets, suites
+from app.evaluation import columns, measuring, sheets, suites
 from app.evaluation.tables import Suite
 from app.settings import PROJECT
 from app.training import runs
@@ -69,6 +69,8 @@ class _Meter:
 def draw_sheet(work: Work, models: ModelCache, draw: Draw = draw) -> dict[str, Any]:
     """Draw every missing cell of the sheet. A job taken up again draws only what is still missing.
 
+    What was drawn is measured next.
+
     Returns a `sentence` where time or money ended it. Raises Refused when the base or a checkpoint is not there,
     Cancelled when a person stopped it, Transient when this worker was told to stop.
     """
@@ -85,6 +87,8 @@ def draw_sheet(work: Work, models: ModelCache, draw: Draw = draw) -> dict[str, A
                 _keep(work, sheet_id, portion, batch)
     except InputError as refusal:
         raise Refused(str(refusal)) from refusal
+    with work.transaction() as session:
+        measuring.request(session, sheets.get(session, sheet_id))
     return {} if meter.is_open else _told(work, sheet_id, allowed)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from app.catalog import lettering, text_kinds
 from app.catalog.drawing import Mark
 from app.catalog.measures import SCALE_OF
-from app.catalog.outlines import Points, area_of, is_inside, points_of
+from app.catalog.outlines import Points, area_of, outer_rings
 from app.catalog.tables import Image, Lettering, Signals
 from app.catalog.text_lines import Box, TextLine
 from app.review.rules import LIMITS
@@ -239,13 +239,8 @@ def marks_of(signals: Signals) -> tuple[Mark, ...]:
 
 def parts_of(outline: str) -> tuple[Box, ...]:
     """The boxes of an outline's parts, the largest first; holes are none."""
-    rings = sorted((ring for ring in points_of(outline) if len(ring) > 2), key=area_of, reverse=True)
-    outer = [ring for ring in rings if not any(_lies_in(ring, other) for other in rings if other is not ring)]
+    outer = outer_rings(outline)
     return tuple(_box(ring) for ring in outer if area_of(ring) >= PART_SHARE * area_of(outer[0]))
-
-
-def _lies_in(ring: Points, other: Points) -> bool:
-    return area_of(other) > area_of(ring) and is_inside(other, *ring[0])
 
 
 def _box(ring: Points) -> Box:

@@ -9,8 +9,8 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from app.catalog.tables import EmbeddingSpace
-from app.evaluation import column_metrics
-from app.evaluation.column_metrics import KeptMetric, MetricName
+from app.evaluation import column_metrics, measuring
+from app.evaluation.column_metrics import KeptMetric
 from app.evaluation.deciding import SheetVerdict
 from app.evaluation.tables import Sheet
 from app.settings import Settings
@@ -44,7 +44,7 @@ def shown(session: Session, settings: Settings, sheet: Sheet, verdict: SheetVerd
     product = f"{'DINO likeness' if is_dino else 'Likeness'} to the product’s photos"
     rows = [
         _measured(verdict, by_name, f"{distance}, unbiased, × 1,000", "distance", seen_by),
-        _measured(verdict, by_name, "Variety across the seeds", "variety", seen_by),
+        _measured(verdict, by_name, "Variety across the seeds", measuring.DIVERSITY, seen_by),
         _measured(verdict, by_name, "Likeness to training photos", "likeness", seen_by),
         _measured(verdict, by_name, product, "product", seen_by),
     ]
@@ -54,6 +54,8 @@ def shown(session: Session, settings: Settings, sheet: Sheet, verdict: SheetVerd
         rows.append(ShownMetric("CLIPScore or SigLIP", _no_words(settings, space), False, []))
     if space is None or column_metrics.is_built_in(space):
         why = "not configured: PACKSHOT_EMBEDDER names no CLIP or DINO model"
+        if settings.embedder is not None:
+            why = f"not active: samples are looked at by {column_metrics.BUILT_IN} alone"
         rows.append(ShownMetric("CMMD, DINO-MMD", why, False, []))
     rows.append(ShownMetric("Facts asked of a captioner", _no_captioner(settings), False, []))
     rows.append(ShownMetric("FID", _FID, False, []))
@@ -61,7 +63,7 @@ def shown(session: Session, settings: Settings, sheet: Sheet, verdict: SheetVerd
 
 
 def _measured(
-    verdict: SheetVerdict, by_name: dict[str, list[KeptMetric]], name: str, key: MetricName, seen_by: str
+    verdict: SheetVerdict, by_name: dict[str, list[KeptMetric]], name: str, key: str, seen_by: str
 ) -> ShownMetric:
     rows = _rows(verdict, by_name.get(key, []), 2 if key == "distance" else 3)
     return ShownMetric(name, f"active, {seen_by}" if rows else "not measured yet", bool(rows), rows)
@@ -70,15 +72,14 @@ def _measured(
 def _no_words(settings: Settings, space: EmbeddingSpace | None) -> str:
     if settings.embedder is None:
         return "not configured: PACKSHOT_EMBEDDER names no CLIP or SigLIP model"
-    if space is not None and not space.reads_words:
-        return f"not configured: {space.model} reads no words"
-    return "not measured yet"
+    looked = space.model if space is not None else column_metrics.BUILT_IN
+    return f"not active: samples are looked at by {looked}, which reads no words"
 
 
 def _no_captioner(settings: Settings) -> str:
     if settings.caption_model is None:
         return "not configured: PACKSHOT_CAPTION_MODEL names no model"
-    return "not asked: no captioner has been asked about these pictures"
+    return "not active: captioners are asked about photos, not yet about samples"
 
 
 def _rows(verdict: SheetVerdict, known: Sequence[KeptMetric], places: int) -> list[tuple[str, str, str, int]]:

@@ -138,7 +138,7 @@ def _pictures(
                     words=[WORDS[known(tag)] for tag in sorted(facts.tags.get(row.sample_id, ()))],
                     href=viewer_address(sheet, column, verdict.baseline, prompt, seeds[row.sample_id]),
                     beside_photo=nearest.image_id if nearest else None,
-                    beside_words=f"nearest training photo, {nearest.similarity:.3f}" if nearest else "",
+                    beside_words=_nearest(nearest.similarity) if nearest else "",
                 )
             )  # fmt: skip
         groups.append(EvidenceGroup(names[counts], shown))
@@ -165,3 +165,7 @@ def _votes(verdict: SheetVerdict, sheet: Sheet, column: Column) -> list[Evidence
             )  # fmt: skip
         groups.append(EvidenceGroup(_OUTCOMES[came_of_it], shown))
     return groups
+
+
+def _nearest(similarity: float | None) -> str:
+    return "nearest training photo" if similarity is None else f"nearest training photo, {similarity:.3f}"

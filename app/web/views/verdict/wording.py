@@ -49,7 +49,7 @@ def ship(verdict: SheetVerdict, decision: GateDecision) -> str:
         return "Not yet. No gate was set; a lead sets it before votes."
     if decision.kind == "train_more":
         failed = [line for line in decision.lines if line.passes is False]
-        return f"No. {plural(len(failed), 'gate')} {'fails' if len(failed) == 1 else 'fail'}."
+        return f"Not this one: {plural(len(failed), 'gate')} {'fails' if len(failed) == 1 else 'fail'}."
     rest = len(decision.lines) - passed
     passing = f"{plural(passed, 'gate')} {'passes' if passed == 1 else 'pass'}"
     return f"Not yet. {passing}; {rest} {'is' if rest == 1 else 'are'} open."
