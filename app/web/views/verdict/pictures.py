@@ -115,7 +115,7 @@ def address(sheet: Sheet, column: Column, of: EvidenceOf, category: str = "") ->
 
 def viewer_address(sheet: Sheet, column: Column, baseline: Column | None, prompt: Prompt, seed: int) -> str:
     """A cell of the sheet, open in its viewer beside the baseline."""
-    place = {"row": f"{prompt.position}.{seed}", "a": (baseline or column).step, "b": column.step}
+    place = {"row": f"{prompt.position}.{seed}", "a": (baseline or column).key, "b": column.key}
     return f"/compare/{sheet.id}#{urlencode(place)}"
 
 
