@@ -21,6 +21,7 @@ LEFT_COUNTED_FROM: Final = 40
 SHARED_FROM: Final = 20
 """Shared pairs below which agreement between people is not given: its interval spans most of the scale."""
 _TWO_SIDED: Final = 0.975
+_PROMPTS_FROM: Final = 5  # for an interval by prompts
 _DRAWS: Final = 2_000
 _WORDS: Final = ("first", "second", "tie", "both_bad")
 
@@ -28,86 +29,61 @@ Shown = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class SelfAgreement:
-    """How often a voter said the same of a pair with its sides swapped, of how many; `low` to `high` is the exact 95 %
-    interval of that share (Clopper and Pearson), 0 to 1 without any."""
-
-    same: int
-    count: int
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
 class Agreement:
-    """How often different voters said the same of a pair, of `count` pairs of votes on `pairs` pairs of samples.
+    """How often two votes on one pair were the same, of `count` such twos on `pairs` pairs of samples.
 
-    `kappa` is agreement beyond chance, 1 is all and 0 what chance gives, `low` to `high` its 95 % interval by prompts.
-    All three None: cannot tell, of fewer than `SHARED_FROM` pairs or where everybody always said the same.
+    Between people, `kappa` is agreement beyond chance, 1 is all and 0 what chance gives, `kappa_low` to `kappa_high`
+    its 95 % interval by prompts. None: cannot tell, of fewer than `SHARED_FROM` pairs, of hardly any prompts or where
+    everybody always said the same.
     """
 
     same: int
     count: int
-    pairs: int
     kappa: float | None = None
-    low: float | None = None
-    high: float | None = None
+    kappa_low: float | None = None
+    kappa_high: float | None = None
+    pairs: int = 0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The exact 95 % interval of the share that was the same (Clopper and Pearson); 0 to 1 without any."""
+        return _interval(self.same, self.count)
 
 
 @dataclass(frozen=True, slots=True)
 class SidePicks:
-    """How many decisive votes took the left side, with the exact 95 % interval of that share."""
+    """How many decisive votes took the left side."""
 
     left: int
     count: int
-    low: float
-    high: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The exact 95 % interval of that share; 0 to 1 without any."""
+        return _interval(self.left, self.count)
 
     @property
     def is_biased(self) -> bool:
         """Whether that is a fault of the votes: outside 40 to 60 %, of enough votes that chance hardly explains it."""
-        return (
-            self.count >= LEFT_COUNTED_FROM
-            and not LEFT_FROM <= self.left / self.count <= LEFT_TO
-            and not self.low <= 0.5 <= self.high
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Rater:
-    """One voter: how many votes they gave, how alike on swapped repeats, and which side they took."""
-
-    voter: str
-    votes: int
-    repeats: SelfAgreement
-    sides: SidePicks
-
-
-def raters(ballots: Sequence[Ballot]) -> list[Rater]:
-    """Everybody who voted, those with most votes first."""
-    by_voter: dict[str, list[Ballot]] = defaultdict(list)
-    for ballot in ballots:
-        by_voter[ballot.voter].append(ballot)
-    rows = [Rater(voter, len(own), with_themselves(own), side_picks(own)) for voter, own in by_voter.items()]
-    return sorted(rows, key=lambda row: (-row.votes, row.voter))
+        share, (low, high) = self.left / self.count if self.count else 0.5, self.interval
+        return self.count >= LEFT_COUNTED_FROM and not LEFT_FROM <= share <= LEFT_TO and not low <= 0.5 <= high
 
 
 def side_picks(ballots: Sequence[Ballot]) -> SidePicks:
     """Left against right among decisive votes: sides are drawn by chance, so each has half."""
     picks = Counter(ballot.choice for ballot in ballots)
-    left, count = picks["left"], picks["left"] + picks["right"]
-    return SidePicks(left, count, *_interval(left, count))
+    return SidePicks(picks["left"], picks["left"] + picks["right"])
 
 
-def with_themselves(ballots: Sequence[Ballot]) -> SelfAgreement:
-    """Votes on pairs that the same voter was shown again, first and second: the same column, or the same word. Of
-    several voters together it is all their repeats."""
+def with_themselves(ballots: Sequence[Ballot], voter: str | None = None) -> Agreement:
+    """Votes on pairs that the same voter was shown again with sides swapped, first and second: the same column, or the
+    same word. Of everybody's repeats where no voter is given."""
     said: dict[tuple[str, Shown], list[str]] = defaultdict(list)
     for ballot in ballots:
-        said[ballot.voter, ballot.shown].append(_meant(ballot))
+        if voter in (None, ballot.voter):
+            said[ballot.voter, ballot.shown].append(_meant(ballot))
     twice = [answers[:2] for answers in said.values() if len(answers) > 1]
-    same = sum(first == second for first, second in twice)
-    return SelfAgreement(same, len(twice), *_interval(same, len(twice)))
+    return Agreement(sum(first == second for first, second in twice), len(twice), pairs=len(twice))
 
 
 def with_each_other(ballots: Sequence[Ballot]) -> Agreement:
@@ -118,7 +94,7 @@ def with_each_other(ballots: Sequence[Ballot]) -> Agreement:
         said[ballot.shown].setdefault(ballot.voter, _meant(ballot))
     shared = {shown: list(words.values()) for shown, words in said.items() if len(words) > 1}
     both = [pair for words in shared.values() for pair in combinations(words, 2)]
-    agreement = Agreement(sum(first == second for first, second in both), len(both), len(shared))
+    agreement = Agreement(sum(first == second for first, second in both), len(both), pairs=len(shared))
     if len(shared) < SHARED_FROM:
         return agreement
     places = {prompt: place for place, prompt in enumerate(sorted({shown[0] for shown in shared}))}
@@ -129,9 +105,11 @@ def with_each_other(ballots: Sequence[Ballot]) -> Agreement:
     value = float(_kappas(together.sum(axis=0)[None])[0])
     if math.isnan(value):
         return agreement
+    if len(places) < _PROMPTS_FROM:
+        return replace(agreement, kappa=value)
     drawn = np.random.default_rng(0).multinomial(len(places), np.full(len(places), 1 / len(places)), size=_DRAWS)
     low, high = np.nanquantile(_kappas(np.tensordot(drawn.astype(np.float64), together, axes=1)), (0.025, 0.975))
-    return replace(agreement, kappa=value, low=float(min(low, value)), high=float(max(high, value)))
+    return replace(agreement, kappa=value, kappa_low=float(min(low, value)), kappa_high=float(max(high, value)))
 
 
 def without(ballots: Sequence[Ballot], voter: str) -> list[Ballot]:

@@ -22,17 +22,21 @@ def test_the_same_column_on_the_other_side_is_the_same_vote() -> None:
     ballots += [ballot(3, "tie"), swapped(3, "tie"), ballot(4, "both_bad"), swapped(4, "tie"), ballot(5, "left")]
     own = raters.with_themselves(ballots)
     assert (own.same, own.count) == (2, 4)
-    assert (own.low, own.high) == (intervals.lower(2, 4, 0.975), intervals.upper(2, 4, 0.975))
-    assert own.low < 0.07 < 0.93 < own.high, "four repeats say little"
+    low, high = own.interval
+    assert (low, high) == (intervals.lower(2, 4, 0.975), intervals.upper(2, 4, 0.975))
+    assert low < 0.07 < 0.93 < high, "four repeats say little"
+    others = [ballot(1, "left", "p2"), swapped(1, "left", "p2")]
+    both = raters.with_themselves([*ballots, *others])
+    assert (both.same, both.count) == (2, 5) and raters.with_themselves([*ballots, *others], "p1") == own
     assert raters.with_themselves([ballot(1, "left"), swapped(1, "right", "p2")]).count == 0, "two people are not one"
-    assert raters.with_themselves([]) == raters.SelfAgreement(0, 0, 0.0, 1.0)
+    assert raters.with_themselves([]).interval == raters.side_picks([]).interval == (0.0, 1.0)
 
 
 def test_the_interval_of_a_share_is_wrong_in_one_of_twenty_at_most() -> None:
     rng = np.random.default_rng(1)
     counted = rng.binomial(30, 0.8, 400)
     drawn = [raters.side_picks([ballot(n, "left" if n < k else "right") for n in range(30)]) for k in counted]
-    assert np.mean([not each.low <= 0.8 <= each.high for each in drawn]) <= 0.06
+    assert np.mean([not each.interval[0] <= 0.8 <= each.interval[1] for each in drawn]) <= 0.06
 
 
 @pytest.mark.parametrize(
@@ -76,10 +80,11 @@ def test_agreement_between_people_is_beyond_chance_and_has_an_interval(voters: i
     strangers, friends = (raters.with_each_other(people(agree, 300, voters)) for agree in (0.0, 0.8))
     assert strangers.kappa == pytest.approx(0, abs=0.12) and friends.kappa == pytest.approx(0.64, abs=0.1)
     for agreement in (strangers, friends):
-        assert agreement.low is not None and agreement.high is not None and agreement.kappa is not None
-        assert agreement.low <= agreement.kappa <= agreement.high and agreement.high - agreement.low < 0.3
+        low, high = agreement.kappa_low, agreement.kappa_high
+        assert low is not None and high is not None and agreement.kappa is not None
+        assert low <= agreement.kappa <= high and high - low < 0.3
         assert agreement.pairs == 300 and agreement.count == 300 * voters * (voters - 1) // 2
-    assert friends.low > 0.4 and (strangers.low or 0) < 0
+    assert (friends.kappa_low or 0) > 0.4 and (strangers.kappa_low or 0) < 0
 
 
 def test_kappa_is_the_textbooks() -> None:
@@ -96,17 +101,16 @@ def test_kappa_is_the_textbooks() -> None:
 
 def test_of_few_shared_pairs_or_of_one_word_there_is_no_kappa() -> None:
     few = raters.with_each_other(people(1.0, 19))
-    assert (few.same, few.count, few.pairs, few.kappa, few.low) == (19, 19, 19, None, None)
+    assert (few.same, few.count, few.pairs, few.kappa, few.kappa_low) == (19, 19, 19, None, None)
     same = [ballot(prompt, "left", voter) for prompt in range(30) for voter in ("p1", "p2")]
     assert raters.with_each_other(same).kappa is None, "chance alone explains it"
-    assert raters.with_each_other([]) == raters.Agreement(0, 0, 0)
+    assert raters.with_each_other([]) == raters.Agreement(0, 0)
+    one_prompt = [Ballot(1, b.prompt, b.left, b.right, b.choice, b.voter) for b in people(0.8, 40)]
+    assert raters.with_each_other(one_prompt).kappa_low is None, "of one prompt there is no interval by prompts"
     again = [*people(1.0, 25), *(swapped(prompt, "tie", "p1") for prompt in range(25))]
     assert raters.with_each_other(again).same == 25, "of a repeat the first vote counts"
 
 
-def test_every_voter_has_a_row_and_can_be_left_out() -> None:
-    ballots = [*people(0.9, 30), ballot(1, "left", "g7"), swapped(2, "tie", "p1")]
-    rows = raters.raters(ballots)
-    assert [row.voter for row in rows] == ["p1", "p0", "g7"] and [row.votes for row in rows] == [31, 30, 1]
-    assert (rows[0].repeats.count, rows[1].repeats.count) == (1, 0) and rows[0].sides.count == 30
+def test_a_voter_can_be_left_out() -> None:
+    ballots = [*people(0.9, 30), ballot(1, "left", "g7")]
     assert {each.voter for each in raters.without(ballots, "p1")} == {"p0", "g7"}
