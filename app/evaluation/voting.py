@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, get_args
 
@@ -21,7 +21,8 @@ from app.evaluation.promotion_tables import Gate
 from app.evaluation.ranking import Ballot
 from app.evaluation.sheets import Cell
 from app.evaluation.tables import Prompt, Sample, Sheet
-from app.evaluation.vote_tables import FailureTag, Side, UsableAnswer, Vote
+from app.evaluation.vote_tables import FailureTag, Guest, Side, UsableAnswer, Vote
+from app.people import Person
 
 CHOICES: Final[tuple[Side, ...]] = get_args(Side)
 ENOUGH: Final = 60
@@ -187,6 +188,15 @@ def take_back(session: Session, sheet: Sheet, voter: Voter, pair: VotePair | Non
     taken.withdrawn_at = utc_now()
     session.flush()
     return VotePair(taken.prompt_id, taken.seed, taken.left_checkpoint_id, taken.right_checkpoint_id, taken.repeats_id)
+
+
+def names_of(session: Session, voters: Collection[str]) -> dict[str, str]:
+    """What voters are called, by the keys of `Voter`; of guests the name that they gave themselves."""
+    numbers = {kind: [int(key[1:]) for key in voters if key[0] == kind] for kind in "pg"}
+    members = session.execute(select(Person.id, Person.name).where(Person.id.in_(numbers["p"])))
+    names = {f"p{number}": name for number, name in members}
+    guests = session.execute(select(Guest.id, Guest.name).where(Guest.id.in_(numbers["g"])))
+    return names | {f"g{number}": name for number, name in guests}
 
 
 def progress(session: Session, sheet: Sheet, voter: Voter) -> VoteProgress:

@@ -75,6 +75,7 @@ from app.web.routes import (
     suites,
     tiles,
     uploads,
+    verdicts,
     views,
     votes,
 )
@@ -138,6 +139,7 @@ ROUTERS: Final = (
     guests.router,
     reports.router,
     reads.router,
+    verdicts.router,
 )
 
 

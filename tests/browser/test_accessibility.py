@@ -238,6 +238,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/compare/{sheet_id}/usable": [f"/compare/{voted.id}/usable"],
         "/compare/{sheet_id}/report": [f"{compare}/report", f"/compare/{voted.id}/report?names=1"],
         "/reads/{token}": [f"/reads/{read_token}"],
+        "/compare/{sheet_id}/verdict": [f"/compare/{voted.id}/verdict", f"{compare}/verdict"],
+        "/compare/{sheet_id}/verdict/pictures": [f"/compare/{voted.id}/verdict/pictures?column=100&of=usable"],
         "/compare/{sheet_id}/links": [f"/compare/{voted.id}/links", f"{compare}/links"],
         "/votes/{token}": [f"/votes/{vote_token}"], "/votes/{token}/usable": [f"/votes/{vote_token}/usable"],
         "/sign-in": ["/sign-in"], "/links/{token}": [f"/links/{link}"],
