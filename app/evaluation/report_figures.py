@@ -1,6 +1,6 @@
 """What a report says in figures: each column with its intervals, the votes and how far they can be trusted, metrics.
 
-Names of voters are for whom the report is made: a lead sees them, anybody else reads “voter 1”.
+Names of voters are for whom the report is made: a lead may ask for them, anybody else reads “Voter 1”.
 """
 
 from __future__ import annotations
@@ -8,22 +8,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import people
-from app.evaluation import intervals, ranking, raters, sheets
+from app.evaluation import intervals, ranking, sheets, voting
 from app.evaluation.comparison import Column
+from app.evaluation.deciding import SheetVerdict
 from app.evaluation.hold_out import HOLD_OUT
 from app.evaluation.measure_tables import ColumnMetric
-from app.evaluation.promotion_tables import Gate
-from app.evaluation.ranking import Ballot, Rating
+from app.evaluation.promotion_tables import Promotion
+from app.evaluation.ranking import Rating
 from app.evaluation.raters import Agreement, SidePicks
 from app.evaluation.report_pictures import PlacedSample
 from app.evaluation.tables import Prompt, PromptPhoto, Sheet
-from app.evaluation.vote_tables import Guest, UsableAnswer
+from app.evaluation.vote_tables import UsableAnswer
+from app.people import Person
+from app.training.tables import Checkpoint
 
 MOST_VOTERS: Final = 30
 """Named one by one; the others are counted."""
@@ -58,13 +61,15 @@ class VoterLine:
 
 @dataclass(frozen=True, slots=True)
 class VoteFigures:
-    """All votes of a sheet. `voters` are the most diligent, `more` how many others voted."""
+    """All votes of a sheet. `voters` are the most diligent, `more` how many others voted; `leaning` how many there are
+    without whom another column would lead."""
 
     count: int
     ties: int
     both_bad: int
     voters: list[VoterLine]
     more: int
+    leaning: int
     repeats: Agreement
     between: Agreement
     sides: SidePicks
@@ -79,61 +84,77 @@ class MetricLine:
     of_columns: list[ColumnMetric | None]
 
 
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """A checkpoint of the sheet that was made the live model on its verdict: which, by whom and when, and whether it
+    still is."""
+
+    run_id: int
+    step: int
+    by: str
+    at: datetime
+    is_live: bool
+
+
 def of_columns(
-    session: Session,
-    sheet: Sheet,
-    shown: Sequence[Column],
-    places: Mapping[int, PlacedSample],
-    ballots: Sequence[Ballot],
+    session: Session, sheet: Sheet, verdict: SheetVerdict, places: Mapping[int, PlacedSample]
 ) -> list[ColumnFigures]:
     """The figures of every column, from left to right, real photos too."""
-    ids = [column.checkpoint_id for column in shown if column.checkpoint_id is not None]
-    baseline = _baseline(session, sheet, shown)
-    has_votes = len(ids) > 1 and any(ballot.choice != "both_bad" for ballot in ballots)
-    ratings = ranking.rate(ballots, ids, baseline) if has_votes and baseline is not None else {}
-    usable = _usable(session, places)
+    ballots = verdict.facts.ballots
+    has_votes = any(ballot.choice != "both_bad" for ballot in ballots)
+    usable = _usable(verdict, places)
     wanted: dict[int, int] = defaultdict(int)
     drawn: dict[int, int] = defaultdict(int)
-    there = sheets.drawn_cells(session, sheet)
     for cell in sheets.wanted(session, sheet):
         wanted[cell.checkpoint_id] += 1
-        drawn[cell.checkpoint_id] += cell in there
+        drawn[cell.checkpoint_id] += cell in verdict.facts.samples
     lines = []
-    for column in shown:
+    for column in verdict.columns:
         number = column.checkpoint_id or 0
         by_prompt = usable.get(number, {}) if number else _usable_photos(session, sheet)
         both_bad, seen = ranking.both_bad_share(ballots, number)
         lines.append(
             ColumnFigures(
-                column, number == baseline, drawn[number], wanted[number], sum(map(sum, by_prompt.values())),
+                column, column == verdict.baseline, drawn[number], wanted[number], sum(map(sum, by_prompt.values())),
                 sum(map(len, by_prompt.values())), intervals.clustered_lower(by_prompt) if by_prompt else 0.0,
-                ratings.get(number), both_bad, seen,
+                verdict.ratings.get(number) if has_votes else None, both_bad, seen,
             )
         )  # fmt: skip
     return lines
 
 
-def of_votes(session: Session, ballots: Sequence[Ballot], has_names: bool) -> VoteFigures:
+def of_votes(session: Session, verdict: SheetVerdict, has_names: bool) -> VoteFigures:
     """The votes and how far they can be trusted."""
-    own: dict[str, list[Ballot]] = defaultdict(list)
-    for ballot in ballots:
-        own[ballot.voter].append(ballot)
-    in_order = sorted(own, key=lambda key: (-len(own[key]), key))
-    names = _names(session, in_order) if has_names else {}
-    repeats = {key: raters.with_themselves(own[key], key) for key in in_order}
+    ballots, voters = verdict.facts.ballots, verdict.voters
+    in_order = sorted(voters.voters, key=lambda each: (-each.votes, each.key))
+    shown = in_order[:MOST_VOTERS]
+    names = voting.names_of(session, [each.key for each in shown]) if has_names else {}
     return VoteFigures(
         count=len(ballots),
         ties=sum(ballot.choice == "tie" for ballot in ballots),
         both_bad=sum(ballot.choice == "both_bad" for ballot in ballots),
         voters=[
-            VoterLine(names.get(key, f"Voter {place}"), len(own[key]), repeats[key], raters.side_picks(own[key]))
-            for place, key in enumerate(in_order[:MOST_VOTERS], start=1)
+            VoterLine(names.get(each.key, f"Voter {place}"), each.votes, each.repeats, each.sides)
+            for place, each in enumerate(shown, start=1)
         ],
-        more=max(0, len(in_order) - MOST_VOTERS),
-        repeats=Agreement(sum(r.same for r in repeats.values()), sum(r.count for r in repeats.values())),
-        between=raters.with_each_other(ballots),
-        sides=raters.side_picks(ballots),
+        more=len(in_order) - len(shown),
+        leaning=len(voters.leaning),
+        repeats=voters.repeats,
+        between=voters.between,
+        sides=voters.sides,
     )
+
+
+def sign_offs(session: Session, sheet: Sheet) -> list[SignOff]:
+    """What was made the live model on the verdict of this sheet, the newest first."""
+    rows = session.execute(
+        select(Checkpoint.run_id, Checkpoint.step, Person.name, Promotion.created_at, Promotion.ended_at)
+        .join(Checkpoint, Checkpoint.id == Promotion.checkpoint_id)
+        .join(Person, Person.id == Promotion.signed_by_id)
+        .where(Promotion.sheet_id == sheet.id)
+        .order_by(Promotion.id.desc())
+    )
+    return [SignOff(run_id, step, name, at, ended_at is None) for run_id, step, name, at, ended_at in rows]
 
 
 def metrics(session: Session, sheet: Sheet, shown: Sequence[Column]) -> list[MetricLine]:
@@ -153,32 +174,13 @@ def metrics(session: Session, sheet: Sheet, shown: Sequence[Column]) -> list[Met
     ]
 
 
-def _baseline(session: Session, sheet: Sheet, shown: Sequence[Column]) -> int | None:
-    """What columns are compared with: as the gate has it, else the base, else the first column."""
-    drawn = [column for column in shown if column.checkpoint_id is not None]
-    set_id = session.scalars(
-        select(Gate.baseline_id).where(Gate.sheet_id == sheet.id, Gate.superseded_at.is_(None))
-    ).first()
-    in_turn = [c for c in drawn if c.checkpoint_id == set_id] or [c for c in drawn if c.step == 0] or drawn
-    return in_turn[0].checkpoint_id if in_turn else None
-
-
-def _usable(session: Session, places: Mapping[int, PlacedSample]) -> dict[int, dict[int, list[bool]]]:
-    """By column and prompt: whether most of those who answered would publish each picture; half are not most."""
-    rows = session.execute(
-        select(UsableAnswer.sample_id, UsableAnswer.is_usable).where(
-            UsableAnswer.superseded_at.is_(None), UsableAnswer.sample_id.in_(list(places))
-        )
-    )
-    balance: dict[int, int] = defaultdict(int)
-    for number, is_usable in rows:
-        balance[number or 0] += 1 if is_usable else -1
-    prompts: dict[str, int] = {}
+def _usable(verdict: SheetVerdict, places: Mapping[int, PlacedSample]) -> dict[int, dict[int, list[bool]]]:
+    """By column and prompt: whether most of those who answered would publish each picture."""
+    prompts = {sample_id: cell.prompt_id for cell, sample_id in verdict.facts.samples.items()}
     by_column: dict[int, dict[int, list[bool]]] = defaultdict(lambda: defaultdict(list))
-    for number, more_yes in balance.items():
-        place = places[number]
-        prompt = prompts.setdefault(place.row.text, len(prompts))
-        by_column[place.column.checkpoint_id or 0][prompt].append(more_yes > 0)
+    for number, is_usable in verdict.facts.usable.items():
+        if number in places and number in prompts:
+            by_column[places[number].column.checkpoint_id or 0][prompts[number]].append(is_usable)
     return by_column
 
 
@@ -197,12 +199,3 @@ def _usable_photos(session: Session, sheet: Sheet) -> dict[int, list[bool]]:
     for (prompt_id, _), more_yes in balance.items():
         by_prompt[prompt_id].append(more_yes > 0)
     return by_prompt
-
-
-def _names(session: Session, keys: Sequence[str]) -> dict[str, str]:
-    """Voters by their key; guests are said to be some."""
-    persons = {int(key[1:]) for key in keys if key.startswith("p")}
-    guests = {int(key[1:]) for key in keys if key.startswith("g")}
-    rows = session.execute(select(Guest.id, Guest.name).where(Guest.id.in_(guests)))
-    names = {f"g{number}": f"{name}, guest" for number, name in rows}
-    return names | {f"p{number}": name for number, name in people.names(session, persons).items()}

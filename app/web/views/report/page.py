@@ -19,18 +19,19 @@ from app.catalog.tables import Image
 from app.database import utc_now
 from app.datasets import reading
 from app.errors import NotFound
-from app.evaluation import comparison, differing, report_figures, report_pictures, sheets, suites, voting
+from app.evaluation import comparison, deciding, differing, report_figures, report_pictures, sheets, suites
 from app.evaluation.comparison import ComparisonCell, ComparisonRow
 from app.evaluation.hold_out import HOLD_OUT
-from app.evaluation.report_figures import ColumnFigures, MetricLine, VoteFigures
+from app.evaluation.report_figures import ColumnFigures, MetricLine, SignOff, VoteFigures
 from app.evaluation.report_pictures import JudgedSample, PlacedSample
 from app.evaluation.tables import Sample, Sheet, Suite
 from app.people import Person, at_least
 from app.settings import Settings
 from app.storage import Storage
 from app.web.views.comparing.form import differences
-from app.web.views.report import costs
+from app.web.views.report import costs, outcome
 from app.web.views.report.costs import CostLine
+from app.web.views.report.outcome import ReportOutcome
 
 Reader = Literal["team", "link"]
 
@@ -87,6 +88,8 @@ class ReportView:
     made_at: datetime
     reader: Reader
     has_names: bool
+    outcome: ReportOutcome | None
+    sign_offs: list[SignOff]
     columns: list[ColumnFigures]
     row_count: int
     held_out: int
@@ -131,7 +134,7 @@ def view(
     best, worst = report_pictures.extremes(judged)
     cells = [cell for row in shown for cell in row.pictures]
     finder = _Finder.of(session, files, cells, [each.sample_id for each in (*best, *worst)])
-    ballots = voting.ballots(session, sheet)
+    verdict = deciding.decide(session, sheet)
     has_names = has_names and person is not None and at_least(person, "lead")
     spent = costs.read(session, settings, sheet)
     amounts = [line.amount for line in spent if line.amount is not None]
@@ -143,14 +146,16 @@ def view(
         made_at=utc_now(),
         reader="team" if person is not None else "link",
         has_names=has_names,
-        columns=report_figures.of_columns(session, sheet, page.columns, places, ballots),
+        outcome=outcome.read(verdict),
+        sign_offs=report_figures.sign_offs(session, sheet),
+        columns=report_figures.of_columns(session, sheet, verdict, places),
         row_count=len(rows),
         held_out=sum(prompt.tier == HOLD_OUT for prompt in suites.prompts_of(session, suite)),
         rows=[finder.row(row, [column.label for column in page.columns]) for row in shown],
         seed=sheet.id,
         best=[finder.extreme(each, places[each.sample_id]) for each in best],
         worst=[finder.extreme(each, places[each.sample_id]) for each in worst],
-        votes=report_figures.of_votes(session, ballots, has_names),
+        votes=report_figures.of_votes(session, verdict, has_names),
         metrics=report_figures.metrics(session, sheet, page.columns),
         runs=[_facts(session, run.id, run.recipe, run.version_id, run.base) for run in compared],
         differences=differences(session, compared),
