@@ -125,6 +125,14 @@ def decide(session: Session, sheet: Sheet, candidate: str | None = None) -> Shee
     )  # fmt: skip
 
 
+def judged(session: Session, sheet: Sheet, checkpoint_id: int) -> GateDecision | None:
+    """What the gate of a sheet says of one of its checkpoints, for whoever signs it off; None while none was set."""
+    gate = gate_setting.current(session, sheet)
+    if gate is None:
+        return None
+    return gates.judge(verdict_facts.read(session, sheet).of(checkpoint_id, gate.baseline_id), gate.limits)
+
+
 def _ratings(facts: SheetFacts, drawn: Sequence[Column], baseline: Column | None) -> dict[int, Rating]:
     ids = [column.checkpoint_id for column in drawn if column.checkpoint_id is not None]
     if baseline is None or baseline.checkpoint_id is None or len(ids) < 2:
@@ -187,4 +195,4 @@ def _voters(ballots: Sequence[Ballot], ids: Sequence[int]) -> VotersOfSheet:
 def _leader(ballots: Sequence[Ballot], ids: Sequence[int]) -> int | None:
     if not ids or not any(ballot.choice != "both_bad" for ballot in ballots):
         return None
-    return ids[int(ranking.fitted(ballots, ids).argmax())]
+    return ids[int(ranking.posterior(ballots, ids)[0].argmax())]

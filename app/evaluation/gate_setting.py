@@ -61,7 +61,7 @@ def history(session: Session, sheet: Sheet, limit: int = 20) -> Sequence[KeptGat
     return [
         KeptGate(
             gate.id, limits_of(gate), gate.baseline_id, name, gate.created_at,
-            int(gate.settings.get("answers_before", 0)), str(gate.settings.get("note", "")),
+            answers_in(session, sheet, gate.created_at), gate.note,
         )
         for gate, name in rows
     ]  # fmt: skip
@@ -69,7 +69,7 @@ def history(session: Session, sheet: Sheet, limit: int = 20) -> Sequence[KeptGat
 
 def limits_of(gate: Gate) -> GateLimits:
     """The limits that a gate was set to."""
-    return GateLimits.model_validate(gate.settings["limits"])
+    return GateLimits.model_validate(gate.settings)
 
 
 def usual() -> GateLimits:
@@ -108,17 +108,23 @@ def put(
         raise Refused(f"A note has at most {NOTE_MOST} characters.")
     session.query(Gate).filter_by(sheet_id=sheet.id, superseded_at=None).update({"superseded_at": utc_now()})
     session.flush()
-    settings = {"limits": limits.model_dump(), "answers_before": answers, "note": note}
-    session.add(Gate(sheet_id=sheet.id, baseline_id=baseline_id, settings=settings, created_by_id=person.id))
+    session.add(
+        Gate(
+            sheet_id=sheet.id, baseline_id=baseline_id, settings=limits.model_dump(), note=note, created_by_id=person.id
+        )
+    )  # fmt: skip
     session.flush()
     (kept,) = history(session, sheet, 1)
     return kept
 
 
-def answers_in(session: Session, sheet: Sheet) -> int:
+def answers_in(session: Session, sheet: Sheet, before: datetime | None = None) -> int:
     """How many votes and answers were given on a sheet, taken back or not: they were seen all the same."""
-    votes = session.scalar(select(func.count()).where(Vote.sheet_id == sheet.id)) or 0
-    return votes + (session.scalar(select(func.count()).where(UsableAnswer.sheet_id == sheet.id)) or 0)
+    counted = 0
+    for table in (Vote, UsableAnswer):
+        given = select(func.count()).where(table.sheet_id == sheet.id)
+        counted += session.scalar(given if before is None else given.where(table.created_at < before)) or 0
+    return counted
 
 
 def live_id(session: Session, sheet: Sheet) -> int | None:

@@ -96,10 +96,7 @@ def read(session: Session, sheet: Sheet) -> SheetFacts:
         samples=samples,
         usable=_usable(session, numbers),
         tags=_tags(session, numbers),
-        ballots=[
-            Ballot(cast.prompt, cast.seed, cast.left, cast.right, cast.choice, cast.voter)
-            for cast in voting.ballots(session, sheet)
-        ],
+        ballots=voting.ballots(session, sheet),
         checks=sample_checks.of_samples(session, numbers),
         has_hold_out=any(prompt.tier == hold_out.HOLD_OUT for prompt in prompts),
         is_opened=session.scalar(is_opened) is not None,
