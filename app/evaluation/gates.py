@@ -102,7 +102,16 @@ def judge(facts: GateFacts, limits: GateLimits) -> GateDecision:
     waiting = [line for line in lines if line.passes is None]
     votes = [line.more for line in waiting if line.key == "not_worse"]
     answers = [line.more for line in waiting if line.key in _ANSWERED]
-    return GateDecision(kind, _most(votes), _most(answers), tuple(lines), _against(facts.duel))
+    return GateDecision(kind, _most(votes), _most(answers), tuple(lines), against(facts.duel))
+
+
+def against(duel: ByPrompt | None) -> Against | None:
+    """Whether votes say better or worse than the baseline, at whatever vote one looks: false for equals in at most 5 %.
+    None without a baseline."""
+    if duel is None:
+        return None
+    low, high = eprocess.clustered_bounds(duel)
+    return "better" if low > 0.5 else "worse" if high < 0.5 else "unclear"
 
 
 def _lines(facts: GateFacts, limits: GateLimits) -> list[GateLine]:
@@ -271,14 +280,6 @@ def _not_worse(duel: ByPrompt, threshold: float, most_votes: int) -> GateLine:
     more = _until(would_pass, left)
     sofar = f"Wins surely {_floor(low)} so far" if n else "No votes yet"
     return line(None, f"{sofar}, about {more:,} more {'vote' if more == 1 else 'votes'}", more)
-
-
-def _against(duel: ByPrompt | None) -> Against | None:
-    """Better or worse than the baseline, at whatever vote one looks: false for two equal ones in at most 5 %."""
-    if duel is None:
-        return None
-    low, high = eprocess.clustered_bounds(duel)
-    return "better" if low > 0.5 else "worse" if high < 0.5 else "unclear"
 
 
 def _bounds(known: ByPrompt, is_all: bool) -> tuple[float, float]:

@@ -99,9 +99,9 @@ def posterior(ballots: Sequence[Ballot], ids: Sequence[int]) -> tuple[Floats, Fl
 def duel(ballots: Sequence[Ballot], candidate: int, baseline: int) -> dict[int, list[float]]:
     """A candidate's votes against the baseline by prompt: 1 won, 0 lost, 0.5 a tie; "both bad" is left out."""
     by_prompt: dict[int, list[float]] = {}
-    for (prompt, _, first, second), score in _scores(ballots):
-        if {first, second} == {candidate, baseline}:
-            by_prompt.setdefault(prompt, []).append(score if first == candidate else 1 - score)
+    sides = ((candidate, baseline), (baseline, candidate))
+    for (prompt, _, first, _), score in _scores([ballot for ballot in ballots if (ballot.left, ballot.right) in sides]):
+        by_prompt.setdefault(prompt, []).append(score if first == candidate else 1 - score)
     return by_prompt
 
 

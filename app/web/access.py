@@ -23,7 +23,8 @@ _READ: Final[dict[Role, tuple[str, ...]]] = {
         "/compare/{sheet_id}/pictures/{name}",
     ),
     "lead": (
-        "/catalogs/{catalog_id}/freeze", "/compare/new", "/compare/{sheet_id}/links", "/runs/new", "/suites/new",
+        "/catalogs/{catalog_id}/freeze", "/compare/new", "/compare/{sheet_id}/links",
+        "/compare/{sheet_id}/votes.csv", "/compare/{sheet_id}/answers.csv", "/runs/new", "/suites/new",
         "/suites/{suite_id}/edit",
     ),
     "owner": (

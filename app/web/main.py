@@ -63,8 +63,10 @@ from app.web.routes import (
     operations,
     people,
     queues,
+    reads,
     refusals,
     removal,
+    reports,
     rewording,
     rules,
     runs,
@@ -135,6 +137,8 @@ ROUTERS: Final = (
     samples.router,
     votes.router,
     guests.router,
+    reports.router,
+    reads.router,
     verdicts.router,
 )
 

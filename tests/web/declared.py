@@ -103,6 +103,13 @@ ROUTES: dict[str, Who] = {
     "GET /compare/{sheet_id}": "viewer",
     "POST /compare/{sheet_id}/drawing": "lead",
     "GET /compare/{sheet_id}/rows": "viewer",
+    "GET /compare/{sheet_id}/report": "viewer",
+    "GET /compare/{sheet_id}/report.html": "viewer",
+    "GET /compare/{sheet_id}/report.pdf": "viewer",
+    "GET /compare/{sheet_id}/report/pictures/{key}": "viewer",
+    "GET /compare/{sheet_id}/metrics.csv": "viewer",
+    "GET /compare/{sheet_id}/votes.csv": "lead",  # who voted how
+    "GET /compare/{sheet_id}/answers.csv": "lead",
     "GET /compare/{sheet_id}/vote": "annotator",
     "POST /compare/{sheet_id}/votes": "annotator",
     "POST /compare/{sheet_id}/votes/undo": "annotator",
@@ -216,6 +223,10 @@ ROUTES: dict[str, Who] = {
     "POST /uploads/{upload}/files": "lead",
     "POST /uploads/{upload}/pieces": "lead",
     "POST /uploads/{upload}/removal": "lead",
+    # By a link that is good: tests/web/test_reads.py
+    "GET /reads/{token}": "anybody",
+    "GET /reads/{token}/report.html": "anybody",
+    "GET /reads/{token}/pictures/{key}": "anybody",
     # By a link that is good, and a cookie of a guest: tests/web/test_votes.py
     "GET /votes/{token}": "anybody",
     "POST /votes/{token}": "anybody",
