@@ -148,7 +148,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     voted = sheet_of(session, finished_run(session), 36)
     _, vote_token = links.make(session, me, voted, "vote", 3)
     _, read_token = links.make(session, me, sheet, "read", 3)
-    vote_some(session, me, sheet)
+    vote_some(session, me, voted)
     gone = site.photo(session, pile, "red", "Taken down")
     removal.remove(session, Storage(Path("unused")), gone.id, me, "The model asked for it.")
     suite = changed_suite(session, me)
