@@ -148,7 +148,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     voted = sheet_of(session, finished_run(session), 36)
     _, vote_token = links.make(session, me, voted, "vote", 3)
     _, read_token = links.make(session, me, sheet, "read", 3)
-    vote_some(session, me, sheet)
+    vote_some(session, me, voted)
     gone = site.photo(session, pile, "red", "Taken down")
     removal.remove(session, Storage(Path("unused")), gone.id, me, "The model asked for it.")
     suite = changed_suite(session, me)
@@ -236,7 +236,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/compare/{sheet_id}": [f"{compare}#row={row.prompt_id}.{row.seed}&a=0&b=100", compare],
         "/compare/{sheet_id}/vote": [f"/compare/{voted.id}/vote", f"/compare/{sheet.id}/vote"],
         "/compare/{sheet_id}/usable": [f"/compare/{voted.id}/usable"],
-        "/compare/{sheet_id}/report": [f"{compare}/report", f"/compare/{voted.id}/report?names=1"],
+        "/compare/{sheet_id}/report": [f"{compare}/report", f"/compare/{voted.id}/report"],
         "/reads/{token}": [f"/reads/{read_token}"],
         "/compare/{sheet_id}/verdict": [f"/compare/{voted.id}/verdict", f"{compare}/verdict"],
         "/compare/{sheet_id}/verdict/pictures": [f"/compare/{voted.id}/verdict/pictures?column=100&of=usable"],

@@ -18,9 +18,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from app.errors import TooMany, Unavailable
-from app.evaluation import links, report_pictures, sheets, suites, usable, voting
+from app.evaluation import gate_setting, links, report_pictures, sheets, suites, usable, voting
 from app.evaluation.columns import ColumnWish, drawn_columns
+from app.evaluation.gates import GateLimits
 from app.evaluation.measure_tables import ColumnMetric, SampleMeasure
+from app.evaluation.promotion_tables import Promotion
 from app.evaluation.report_pictures import JudgedSample
 from app.evaluation.tables import Prompt, PromptPhoto, Sample, Sheet
 from app.evaluation.usable import SinglePicture
@@ -97,7 +99,14 @@ def test_the_file_holds_everything_and_asks_nobody(session: Session, sheet: Shee
     assert "url(" not in page and "@import" not in page
     assert page.count("</style>") == 1 and "&lt;/style&gt;" in page, "a prompt ends no stylesheet"
     assert "49</" not in page and "{{ 7 * 7 }}" in page, "and is no template"
-    for said in ("Not decided yet.", "no votes yet", "not asked yet", "Picked by chance", f"seed {sheet.id}"):
+    words = (
+        "Not decided yet: no gate was set",
+        "Usable at first try",
+        "no votes yet",
+        "not asked yet",
+        "Picked by chance",
+    )
+    for said in (*words, f"seed {sheet.id}"):
         assert said in page, said
     suite = sheets.suite(session, sheet)
     assert suite.content_hash in page and f"version {suite.version}" in page
@@ -180,6 +189,26 @@ def test_figures_say_intervals_and_what_people_said(
     assert f'src="/compare/{sheet.id}/report/pictures/s{first.id}"' in page
     shown = client.get(f"/compare/{sheet.id}/report/pictures/s{first.id}")
     assert shown.headers["content-type"] == "image/webp" and Pillow.open(BytesIO(shown.content)).size == (64, 64)
+
+
+def test_the_verdict_is_told_with_its_gate_and_who_signed_it_off(
+    session: Session, sheet: Sheet, client: TestClient, stranger: TestClient, me: Person
+) -> None:
+    base, candidate, _ = drawn_columns(session, sheet)
+    limits = GateLimits(usable=None, best_of=None, category=None, hold_out=None, hard_fails=None, copies=None)
+    gate_setting.put(session, sheet, me, limits, base.id)
+    vote(session, sheet, cast.person(session, "Jonas"), 6)
+    catalog = cast.catalog(session, "Signed")
+    signed = {"catalog_id": catalog.id, "sheet_id": sheet.id, "signed_by_id": me.id, "verdict": {}}
+    session.add(Promotion(checkpoint_id=candidate.id, **signed))
+    _, token = links.make(session, me, sheet, "read", 3)
+    session.flush()
+    page = client.get(f"/compare/{sheet.id}/report").text
+    assert "more votes" in page and "Not worse than the baseline" in page and "at least 40 %" in page
+    assert "before any vote" in page and f"by {me.name}" in page and "was made the live model" in page
+    assert "Usable at first try" not in page, "what is not asked has no line"
+    read = stranger.get(f"/reads/{token}").text
+    assert "Not worse than the baseline" in read and "was made the live model" in read and me.name not in read
 
 
 def test_names_are_for_leads(
