@@ -220,7 +220,9 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/suites": ["/suites", f"/suites?catalog_id={empty.id}"], "/suites/{suite_id}": [f"/suites/{suite.id}"],
         "/suites/{suite_id}/edit": [f"/suites/{suite.id}/edit"],
         "/suites/new": ["/suites/new", f"/suites/new?catalog_id={pile.id}"],
-        "/compare/{sheet_id}": [f"{compare}#row={row.prompt_id}.{row.seed}&a=0&b=100", compare],
+        "/compare/{sheet_id}": [
+            f"{compare}#row={row.prompt_id}.{row.seed}&a=0&b=100&with=50", compare, f"{compare}?failure=any",
+        ],
         "/compare/{sheet_id}/vote": [f"/compare/{voted.id}/vote", f"/compare/{sheet.id}/vote"],
         "/compare/{sheet_id}/usable": [f"/compare/{voted.id}/usable"],
         "/compare/{sheet_id}/links": [f"/compare/{voted.id}/links", f"{compare}/links"],

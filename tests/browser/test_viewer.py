@@ -204,7 +204,8 @@ def test_the_modes_are_keys_and_stand_in_the_address(drawn: Page) -> None:
     expect(box).to_have_attribute("data-mode", "onion")
     drawn.locator("[data-swipe]").fill("20")
     expect(drawn).to_have_url(re.compile("mode=onion&onion=20$"))
-    assert drawn.locator('[data-pane="b"]').evaluate("(pane) => getComputedStyle(pane).opacity") == "0.2"
+    faded = drawn.locator('[data-pane="b"] [data-wall]').evaluate("(wall) => getComputedStyle(wall).opacity")
+    assert faded == "0.2"
     drawn.reload()
     expect(box).to_have_attribute("data-mode", "onion")
     shows(drawn, "base", "step 100")
