@@ -273,6 +273,7 @@ def test_a_large_sheet_has_only_the_rows_near_what_is_seen(site: Site, visit: Vi
     assert rows.count() < 30
     page.locator("[data-grid]").evaluate("(grid) => { grid.scrollTop = grid.scrollHeight; }")
     expect(page.locator('[data-row="300.23"]')).to_be_visible()
+    expect(page.locator('[data-row="1.11"]')).to_have_count(0)
     assert rows.count() < 30
     expect(page).to_have_url(re.compile("#top=29"))
     page.locator('[data-row="300.23"] [data-cell]').last.click()
