@@ -63,8 +63,10 @@ from app.web.routes import (
     operations,
     people,
     queues,
+    reads,
     refusals,
     removal,
+    reports,
     rewording,
     rules,
     runs,
@@ -73,6 +75,7 @@ from app.web.routes import (
     suites,
     tiles,
     uploads,
+    verdicts,
     views,
     votes,
 )
@@ -134,6 +137,9 @@ ROUTERS: Final = (
     samples.router,
     votes.router,
     guests.router,
+    reports.router,
+    reads.router,
+    verdicts.router,
 )
 
 
