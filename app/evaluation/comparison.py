@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import jobs
-from app.evaluation import columns, suites, tiers
+from app.evaluation import columns, sheets, suites, tiers
 from app.evaluation.columns import ColumnPlace
-from app.evaluation.sheets import Cell, cell_count, drawn_cells, missing
+from app.evaluation.sheets import Cell, SheetState
 from app.evaluation.tables import Prompt, PromptPhoto, Sample, Sheet, Suite
 from app.evaluation.tiers import Tier
 from app.training.learning import Verdict, verdict
@@ -42,16 +42,25 @@ class Column:
     is_lowest: bool = False
     is_worse: bool = False  # since the held-out photos got worse, and as long as they do
 
+    @property
+    def name(self) -> str:
+        """What a picture of it is called: "base", "step 1,000", "run 3, step 50", "real photo"."""
+        if self.checkpoint_id is None:
+            return "real photo"
+        step = "base" if self.step == 0 else f"step {self.step:,}"
+        return step if self.key == str(self.step) else f"run {self.run_id}, {step}"
+
 
 @dataclass(frozen=True, slots=True)
 class ComparisonCell:
-    """A cell: the sample or the real photo, or the reason why there is none."""
+    """A cell: the sample or the real photo, or the reason why there is none. `is_due`: it is to be drawn."""
 
     key: str
     step: int
     sample_id: int | None
     why: str
     image_id: int | None = None
+    is_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +88,33 @@ class Comparison:
     drawn: int
     wanted: int
     seconds_left: float | None  # of drawing, measured; None when it does not go on or cannot be told
+    samples: dict[Cell, int]  # all of the sheet's columns
 
 
-def compare(session: Session, sheet: Sheet, category: str | None = None) -> Comparison:
-    """The sheet as it stands. An unknown category shows no rows."""
+def compare(
+    session: Session, sheet: Sheet, category: str | None = None, prompts: Sequence[Prompt] | None = None
+) -> Comparison:
+    """The sheet as it stands. An unknown category shows no rows; `prompts` are those that may be seen, all by default.
+
+    Whoever shows it to a person gives those of `hold_out.shown`.
+    """
     suite = suites.get(session, sheet.suite_id)
     places = columns.columns_of(session, sheet)
-    todo = missing(session, sheet)
+    state = sheets.read(session, sheet)
     run = session.get(TrainingRun, sheet.run_id) if sheet.run_id else None
     known = insight(session, run) if run else None
     steps = {place.checkpoint.step for place in places if place.checkpoint}
     ranking = verdict(looks(session, run.id, steps)) if run else None
     pairs = [
         (prompt, index)
-        for prompt in suites.prompts_of(session, suite)
+        for prompt in (suites.prompts_of(session, suite) if prompts is None else prompts)
         for index in range(len(suite.seeds))
         # The prompts held out are seen where a column was made to draw them, and nowhere else.
         if any(tiers.draws(place.tier, prompt.tier, index) for place in places)
     ]
     shown = [_column(place, is_of_run=run is not None, known=known, ranking=ranking) for place in places]
-    pictures = _Pictures.of(session, sheet, suite, todo, any(place.checkpoint is None for place in places))
+    pictures = _Pictures.of(session, sheet, suite, state, any(place.checkpoint is None for place in places))
     counted = Counter(prompt.category for prompt, _ in pairs)
-    total = cell_count(session, sheet)
     return Comparison(
         columns=shown,
         insight=known,
@@ -119,9 +133,10 @@ def compare(session: Session, sheet: Sheet, category: str | None = None) -> Comp
         row_count=counted.total(),
         categories=sorted(counted.items()),
         category=category,
-        drawn=total - len(todo),
-        wanted=total,
-        seconds_left=None if pictures.pace_s is None or not todo else pictures.pace_s * len(todo),
+        drawn=state.total - len(state.todo),
+        wanted=state.total,
+        seconds_left=None if pictures.pace_s is None or not state.todo else pictures.pace_s * len(state.todo),
+        samples=state.drawn,
     )
 
 
@@ -147,13 +162,13 @@ class _Pictures:
     pace_s: float | None
 
     @classmethod
-    def of(cls, session: Session, sheet: Sheet, suite: Suite, todo: Sequence[Cell], has_photos: bool) -> _Pictures:
+    def of(cls, session: Session, sheet: Sheet, suite: Suite, state: SheetState, has_photos: bool) -> _Pictures:
         job = session.get(jobs.Job, sheet.job_id) if sheet.job_id else None
         return cls(
             seeds=suite.seeds,
-            samples=drawn_cells(session, sheet),
+            samples=state.drawn,
             photos=_photos(session, suite) if has_photos else {},
-            due={cell: number for number, cell in enumerate(todo, start=1)},
+            due={cell: number for number, cell in enumerate(state.todo, start=1)},
             job=job,
             pace_s=_pace_s(session, sheet, job),
         )
@@ -167,7 +182,8 @@ class _Pictures:
         if sample_id := self.samples.get(cell):
             return ComparisonCell(column.key, column.step, sample_id, "")
         if cell in self.due:
-            return ComparisonCell(column.key, column.step, None, _why(self.job, self.due[cell], self.pace_s))
+            why = _why(self.job, self.due[cell], self.pace_s)
+            return ComparisonCell(column.key, column.step, None, why, is_due=True)
         why = tiers.why_not(column.tier, prompt.tier, cell.seed)
         return ComparisonCell(column.key, column.step, None, f"not drawn: {why}")
 

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from app import people
 from app.database import utc_now
-from app.errors import Refused
+from app.errors import NotFound, Refused
 from app.evaluation import suites
 from app.evaluation.promotion_tables import HoldOutUse
-from app.evaluation.tables import Prompt, Sheet, Suite
+from app.evaluation.tables import Prompt, Sample, Sheet, Suite
 from app.people import Person
 
 HOLD_OUT = "hold_out"
@@ -78,6 +78,22 @@ def shown(session: Session, suite: Suite, person: Person) -> Sequence[Prompt]:
     prompts = suites.prompts_of(session, suite)
     opened = opened_texts(session, suite) if people.at_least(person, "lead") else set()
     return [prompt for prompt in prompts if prompt.tier != HOLD_OUT or prompt.text in opened]
+
+
+def seen_sample(session: Session, sample_id: int, person: Person) -> Sample:
+    """A sample that a person may see. Raises NotFound, also for one of a held-out prompt that is hidden from them."""
+    row = session.execute(
+        select(Sample, Prompt).join(Prompt, Prompt.id == Sample.prompt_id).where(Sample.id == sample_id)
+    ).one_or_none()
+    if row is None or (row.Prompt.tier == HOLD_OUT and not _may_see(session, row.Prompt, person)):
+        raise NotFound(f"There is no sample {sample_id}.")
+    sample: Sample = row.Sample
+    return sample
+
+
+def _may_see(session: Session, prompt: Prompt, person: Person) -> bool:
+    suite = session.get_one(Suite, prompt.suite_id)
+    return people.at_least(person, "lead") and prompt.text in opened_texts(session, suite)
 
 
 def unopened(session: Session, suite: Suite) -> Sequence[Prompt]:

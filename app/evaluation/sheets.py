@@ -152,11 +152,25 @@ def missing(session: Session, sheet: Sheet) -> list[Cell]:
 
     In a run's sheet the last checkpoint comes first: where time or money ends the drawing, it is the one to see.
     """
-    there = set(drawn_cells(session, sheet))
-    todo = [cell for cell in wanted(session, sheet) if cell not in there]
-    if sheet.run_id is not None and (drawn_with := columns.drawn_columns(session, sheet)):
+    return read(session, sheet).todo
+
+
+@dataclass(frozen=True, slots=True)
+class SheetState:
+    """The cells of a sheet as they stand: what was drawn by its columns, how many it has, and what is missing."""
+
+    drawn: dict[Cell, int]
+    total: int
+    todo: list[Cell]
+
+
+def read(session: Session, sheet: Sheet) -> SheetState:
+    """All cells of a sheet at once, `todo` in the order of `missing`."""
+    there, every = drawn_cells(session, sheet), list(wanted(session, sheet))
+    todo = [cell for cell in every if cell not in there]
+    if todo and sheet.run_id is not None and (drawn_with := columns.drawn_columns(session, sheet)):
         todo.sort(key=lambda cell: cell.checkpoint_id != drawn_with[-1].id)
-    return todo
+    return SheetState(there, len(every), todo)
 
 
 def drawn_cells(session: Session, sheet: Sheet) -> dict[Cell, int]:

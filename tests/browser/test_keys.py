@@ -247,18 +247,21 @@ def test_every_line_of_the_comparison(site: Site, visit: Visit) -> None:
         page.keyboard.down(" ")
         expect(page.locator("[data-viewer][data-flicker='1']")).to_be_visible()
 
-    second = "[data-row]:nth-of-type(3)"
+    second = "[data-row]:nth-of-type(2)"
     check(page, {
         "← or →": ("another checkpoint; in the viewer: another prompt or seed",
-                   keys("ArrowRight", "ArrowRight", "ArrowLeft", viewer=False, shows='[data-step="50"]:focus')),
+                   keys("ArrowRight", "ArrowRight", "ArrowLeft", viewer=False, shows='[data-column="50"]:focus')),
         "↑ or ↓": ("another prompt or seed; in the viewer: B at another checkpoint",
                    keys("ArrowDown", viewer=False, shows=f"{second} [data-cell]:focus")),
         "Home or End": ("first checkpoint, last checkpoint",
-                        keys("End", viewer=False, shows='[data-step="100"]:focus')),
+                        keys("End", viewer=False, shows='[data-column="100"]:focus')),
         "Shift ↑ or Shift ↓": ("viewer: A at another checkpoint",
                                keys("Shift+ArrowDown", viewer=True, shows="[data-step-button='50'].a")),
-        "Space": ("viewer: hold to see the base in place of B", flickers),
-        "1 or 2": ("viewer: side by side, swipe", keys("2", viewer=True, shows="[data-mode=swipe]")),
+        "Space": ("viewer: hold to see A in place of B", flickers),
+        "1 or 2 or 3 or 4": ("viewer: side by side, swipe, onion, difference",
+                             keys("4", viewer=True, shows="[data-mode=difference]")),
+        "P": ("viewer: keep B beside the others, or no more",
+              keys("ArrowDown", "p", viewer=True, shows="[data-step-button='50'].pin")),
         "+ or -": ("viewer: zoom, locked", keys("+", viewer=True, shows='[data-say=zoom]:text("1.5×")')),
         "0": ("viewer: surround", keys("0", viewer=True, shows="html[data-stage=light] [data-viewer]")),
         "Enter": ("open", keys(viewer=True, shows="[data-viewer]")),

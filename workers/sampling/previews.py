@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.datasets.tables import DatasetVersion
 from app.errors import Refused
-from app.evaluation import sheets, suites
+from app.evaluation import sheets, suites, thumbs
 from app.evaluation.tables import Sheet, Suite
 from app.storage import Storage, atomic_file
 from app.training.recipe import Recipe
@@ -79,7 +79,9 @@ def keep(session: Session, storage: Storage, run: TrainingRun, event: Mapping[st
             if sample["prompt_id"] not in known or sample["seed"] not in suite.seeds:
                 raise Unfit("the suite has no such prompt and seed")
             picture = _read(out, str(sample["file"]), suite)
-            sha256 = storage.put("samples", png(picture), ".png")
+            drawn_png = png(picture)
+            sha256 = storage.put("samples", drawn_png, ".png")
+            thumbs.keep(storage, sha256, drawn_png)
         except (Unfit, Refused) as error:
             log.warning("run %s: %s at step %s is not kept: %s", run.id, sample["file"], samples["step"], error)
             continue

@@ -18,7 +18,7 @@ from app import jobs
 from app.cycles import hard_stop
 from app.cycles.hard_stop import Allowance
 from app.errors import Refused
-from app.evaluation import columns, measuring, sheets, suites
+from app.evaluation import columns, measuring, sheets, suites, thumbs
 from app.evaluation.tables import Suite
 from app.settings import PROJECT
 from app.training import runs
@@ -135,7 +135,9 @@ def _keep(work: Work, sheet_id: int, portion: _Portion, batch: Sequence[Drawn]) 
     """Keep a batch under the job's token. Raises Cancelled, Transient, jobs.LeaseLost."""
     drawn = []
     for sample in batch:
-        sha256 = work.storage.put("samples", png(sample.picture), ".png")
+        drawn_png = png(sample.picture)
+        sha256 = work.storage.put("samples", drawn_png, ".png")
+        thumbs.keep(work.storage, sha256, drawn_png)
         size = (sample.picture.width, sample.picture.height)
         drawn.append(sheets.DrawnCell(portion.cells[sample.index], sha256, *size, made_with=portion.made_with))
     with work.transaction() as session:

@@ -1,102 +1,113 @@
 // The comparison's grid: arrow keys move between cells, Enter opens the viewer, empty cells fill while they are drawn.
 // Attached to [data-compare]. Without it the cells are links to their pictures.
 
+import { SheetCells } from "./sheet_cells.js";
+import { SheetRows } from "./sheet_rows.js";
 import { Viewer } from "./viewer.js";
 
 const LOOK_AGAIN_MS = 3000;
-const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -99], End: [0, 99] };
+const REST_MS = 200;
+const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+const KEYS = new Set([...Object.keys(STEPS), "Home", "End", "PageUp", "PageDown"]);
 
 function attach(page) {
+  listenToFilters(page);
   const grid = page.querySelector("[data-grid]");
-  if (!grid) return; // a category without rows
-  const viewer = new Viewer(page, readSheet(grid), (row, column) => focusCell(grid, row, column));
+  if (!grid) return; // a filter that picks no rows
+  const cells = SheetCells.read(grid);
+  const rows = new SheetRows(grid, cells);
+  const viewer = new Viewer(page, cells, (row, column) => rows.focus(row, column));
 
   grid.addEventListener("click", (event) => {
-    const cell = event.target.closest("[data-cell]");
-    if (!cell || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const link = event.target.closest("[data-cell]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    const [row, column] = placeOf(grid, cell);
-    viewer.open(row, column);
+    viewer.open(...rows.placeOf(link));
   });
   grid.addEventListener("keydown", (event) => {
-    const cell = event.target.closest("[data-cell]");
-    if (!cell || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); cell.click(); return; }
-    const step = STEPS[event.key];
-    if (!step) return;
+    const link = event.target.closest("[data-cell]");
+    if (!link || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); link.click(); return; }
+    if (!KEYS.has(event.key)) return;
     event.preventDefault();
-    const [row, column] = placeOf(grid, cell);
-    focusCell(grid, row + step[0], column + step[1]);
+    rows.focus(...moved(rows, cells, link, event.key));
   });
   // The keys work from the start: with nothing focused, an arrow goes to the reachable cell and Enter opens it.
   document.addEventListener("keydown", (event) => {
     if (event.target !== document.body || viewer.isOpen || event.ctrlKey || event.metaKey || event.altKey) return;
-    const cell = grid.querySelector('[data-cell][tabindex="0"]');
-    if (!cell || !(event.key in STEPS || event.key === "Enter")) return;
+    const link = grid.querySelector('[data-cell][tabindex="0"]');
+    if (!link || !(KEYS.has(event.key) || event.key === "Enter")) return;
     event.preventDefault();
-    if (event.key === "Enter") cell.click(); else cell.focus();
+    if (event.key === "Enter") link.click(); else link.focus();
   });
   grid.addEventListener("focusin", (event) => {
-    const cell = event.target.closest("[data-cell]");
-    if (cell) makeReachable(grid, cell);
+    const link = event.target.closest("[data-cell]");
+    if (link) makeReachable(grid, link);
   });
-  grid.querySelectorAll("[data-cell]").forEach((cell) => { cell.tabIndex = -1; });
-  const first = grid.querySelector("[data-cell]");
-  if (first) makeReachable(grid, first);
-  if (page.dataset.live === "1") setTimeout(() => lookAgain(page, grid, viewer), LOOK_AGAIN_MS);
+  grid.querySelectorAll("[data-cell]").forEach((link) => { link.tabIndex = -1; });
+  makeReachable(grid, rows.linkAt(rows.top, 0));
+  keepPlace(grid, rows, cells, viewer);
+  if (page.dataset.live === "1") setTimeout(() => lookAgain(page, rows, cells, viewer), LOOK_AGAIN_MS);
 }
 
-/** What the rows hold: [{key, text, category, seed, cells: [{step, id, why}]}]. */
-function readSheet(grid) {
-  return [...grid.querySelectorAll("[data-row]")].map((row) => ({
-    key: row.dataset.row, text: row.dataset.text, category: row.dataset.category, seed: row.dataset.seed,
-    cells: [...row.querySelectorAll("[data-cell]")].map((cell) => ({
-      step: Number(cell.dataset.step), id: cell.dataset.sample ?? null, why: cell.dataset.why ?? "",
-    })),
-  }));
-}
-
-const rowsOf = (grid) => [...grid.querySelectorAll("[data-row]")];
-const cellsOf = (row) => [...row.querySelectorAll("[data-cell]")];
-
-function placeOf(grid, cell) {
-  const row = cell.closest("[data-row]");
-  return [rowsOf(grid).indexOf(row), cellsOf(row).indexOf(cell)];
-}
-
-function focusCell(grid, row, column) {
-  const rows = rowsOf(grid);
-  const cells = cellsOf(rows[Math.min(Math.max(row, 0), rows.length - 1)]);
-  const cell = cells[Math.min(Math.max(column, 0), cells.length - 1)];
-  cell.focus({ preventScroll: true });
-  cell.scrollIntoView({ block: "nearest", inline: "nearest" });
+// Where a key leads from a cell: row and column.
+function moved(rows, cells, link, key) {
+  const [row, column] = rows.placeOf(link);
+  const inside = (place, size) => Math.min(Math.max(place, 0), size - 1);
+  if (key === "Home") return [row, 0];
+  if (key === "End") return [row, cells.width - 1];
+  const high = link.closest("[data-row]").offsetHeight;
+  const page = Math.max(1, Math.floor(rows.grid.clientHeight / high) - 1);
+  const [down, right] = STEPS[key] ?? [key === "PageUp" ? -page : page, 0];
+  return [inside(row + down, cells.height), inside(column + right, cells.width)];
 }
 
 /** One cell is reached by Tab; the arrows do the rest. */
-function makeReachable(grid, cell) {
+function makeReachable(grid, link) {
   grid.querySelectorAll('[data-cell][tabindex="0"]').forEach((other) => { other.tabIndex = -1; });
-  cell.tabIndex = 0;
+  link.tabIndex = 0;
 }
 
-async function lookAgain(page, grid, viewer) {
-  const answer = await fetch(page.dataset.rows, { headers: { "X-Fragment": "1" } }).catch(() => null);
+// The row at the upper edge stands in the address, so that a copied link and Back lead to it.
+function keepPlace(grid, rows, cells, viewer) {
+  if (rows.isWhole) return;
+  const asked = cells.rowAt(new URLSearchParams(location.hash.slice(1)).get("top"));
+  if (asked >= 0) grid.scrollTop = asked * rows.high;
+  let resting = 0;
+  grid.addEventListener("scroll", () => {
+    clearTimeout(resting);
+    resting = setTimeout(() => {
+      if (!grid.querySelector('[data-cell][tabindex="0"]')) makeReachable(grid, rows.linkAt(rows.top, 0));
+      if (!viewer.isOpen) history.replaceState(history.state, "", placed(rows.top ? `#top=${cells.row(rows.top).key}` : ""));
+    }, REST_MS);
+  }, { passive: true });
+}
+
+const placed = (hash) => location.pathname + location.search + hash;
+
+// A choice shows its rows at once; the address keeps only what was chosen.
+function listenToFilters(page) {
+  const form = page.querySelector("[data-narrow]");
+  form?.addEventListener("change", () => {
+    const asked = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+    location.assign(`${form.getAttribute("action")}${asked.size ? `?${asked}` : ""}`);
+  });
+}
+
+async function lookAgain(page, rows, cells, viewer) {
+  const { changes } = page.dataset;
+  const address = `${changes}${changes.includes("?") ? "&" : "?"}${cells.asking}`;
+  const answer = await fetch(address, { headers: { Accept: "application/json" } }).catch(() => null);
   if (answer?.ok) {
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const cell of grid.querySelectorAll("[data-why]")) {
-      const row = cell.closest("[data-row]").dataset.row;
-      const now = fresh.querySelector(`[data-row="${row}"] [data-cell][data-step="${cell.dataset.step}"]`);
-      if (!now || now.outerHTML === cell.outerHTML) continue;
-      const hadFocus = cell === document.activeElement;
-      now.tabIndex = cell.tabIndex;
-      cell.replaceWith(now);
-      if (hadFocus) now.focus({ preventScroll: true });
-    }
-    const progress = fresh.querySelector("[data-progress]");
-    if (progress) page.querySelector("[data-progress]").replaceWith(progress);
-    viewer.renew(readSheet(grid));
-    if (!fresh.querySelector('[data-live="1"]')) { page.dataset.live = "0"; return; }
+    const fresh = await answer.json();
+    cells.renew(fresh);
+    rows.renew();
+    viewer.renew();
+    const progress = new DOMParser().parseFromString(fresh.progress, "text/html").querySelector("[data-progress]");
+    page.querySelector("[data-progress]").replaceWith(progress);
+    if (!fresh.isLive) { page.dataset.live = "0"; return; }
   }
-  setTimeout(() => lookAgain(page, grid, viewer), LOOK_AGAIN_MS);
+  setTimeout(() => lookAgain(page, rows, cells, viewer), LOOK_AGAIN_MS);
 }
 
 document.querySelectorAll("[data-compare]").forEach(attach);

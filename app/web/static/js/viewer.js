@@ -1,24 +1,29 @@
-// The viewer over the grid: two pictures of one prompt and seed, one of them steered with the keys.
+// The viewer over the grid: pictures of one prompt and seed, one of them steered with the keys.
 // Its whole state is in the address after #, so a copied link shows the same view.
 
 import { listen } from "./hands.js";
 import { Wall } from "./wall.js";
+import { MODES } from "./wall_labels.js";
 
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
 const GROUNDS = ["mid", "light", "black"];
+const MOST_PANES = 8;
+// Where the slider of each mode stands at first: the line of a swipe, how much of B an onion shows, how much a difference is
+// raised, each from 0 to 100.
+const USUAL = { swipe: 50, onion: 50, difference: 30 };
 
 /**
- * sheet: see readSheet in compare.js. leave(row, column) is told which cell was looked at last.
- * Columns are places in a row, 0 the base; A is what B is compared with.
+ * cells: a SheetCells. leave(row, column) is told which cell was looked at last.
+ * Columns are places in a row; A is the baseline that B is compared with, `pins` are those kept beside them.
  */
 export class Viewer {
-  constructor(page, sheet, leave) {
+  constructor(page, cells, leave) {
     this.box = page.querySelector("[data-viewer]");
     this.grid = page.querySelector("[data-behind]");
-    this.sheet = sheet;
+    this.cells = cells;
     this.leave = leave;
-    this.wall = new Wall(this.box, (row) => this.change({ row }));
-    this.state = { row: 0, a: 0, b: 0, mode: "side", swipe: 50, zoom: 1, x: 50, y: 50, ground: "mid" };
+    this.wall = new Wall(this.box, cells, (row) => this.change({ row }));
+    this.state = { row: 0, a: 0, b: 0, pins: [], mode: "side", ...USUAL, zoom: 1, x: 50, y: 50, ground: "mid" };
     this.isFlickering = this.cameFromGrid = false;
     listen(this);
     this.followAddress();
@@ -26,7 +31,7 @@ export class Viewer {
 
   get isOpen() { return !this.box.hidden; }
 
-  /** Show the cell as B, beside the base. */
+  /** Show the cell as B, beside the baseline. */
   open(row, column) {
     Object.assign(this.state, { row, b: column });
     history.pushState(null, "", this.address());
@@ -47,9 +52,8 @@ export class Viewer {
     this.leave(this.state.row, this.state.b);
   }
 
-  /** The sheet has more pictures than before. */
-  renew(sheet) {
-    this.sheet = sheet;
+  /** There are more pictures than before. */
+  renew() {
     if (this.isOpen) this.show();
   }
 
@@ -62,16 +66,18 @@ export class Viewer {
 
   followAddress() {
     const wanted = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
-    const row = this.sheet.findIndex((line) => line.key === wanted.row);
+    const row = this.cells.rowAt(wanted.row);
     if (row < 0) {
       if (this.isOpen) this.conceal();
       return;
     }
-    const column = (step) => this.sheet[row].cells.findIndex((cell) => String(cell.step) === step);
-    const within = (text, low, high, usual) => Math.min(high, Math.max(low, Number(text ?? usual) || usual));
+    const column = (key) => Math.max(0, this.cells.columnAt(key));
+    const within = (text, low, high, usual) => (Number.isFinite(parseFloat(text)) ? inside(parseFloat(text), low, high) : usual);
+    const pins = (wanted.with ?? "").split(",").map((key) => this.cells.columnAt(key)).filter((place) => place >= 0);
+    const shares = Object.entries(USUAL).map(([mode, usual]) => [mode, within(wanted[mode], 0, 100, usual)]);
     this.state = {
-      row, a: Math.max(0, column(wanted.a)), b: Math.max(0, column(wanted.b)),
-      mode: wanted.mode === "swipe" ? "swipe" : "side", swipe: within(wanted.swipe, 0, 100, 50),
+      row, a: column(wanted.a), b: column(wanted.b), pins: [...new Set(pins)].slice(0, MOST_PANES - 2),
+      mode: MODES.includes(wanted.mode) ? wanted.mode : "side", ...Object.fromEntries(shares),
       zoom: within(wanted.zoom, 1, 8, 1), x: within(wanted.x, 0, 100, 50), y: within(wanted.y, 0, 100, 50),
       ground: GROUNDS.includes(wanted.ground) ? wanted.ground : "mid",
     };
@@ -79,10 +85,11 @@ export class Viewer {
   }
 
   address() {
-    const { row, a, b, mode, swipe, zoom, x, y, ground } = this.state;
-    const cells = this.sheet[row].cells;
-    const words = { row: this.sheet[row].key, a: cells[a].step, b: cells[b].step };
-    if (mode === "swipe") Object.assign(words, { mode, swipe: Math.round(swipe) });
+    const { row, a, b, pins, mode, zoom, x, y, ground } = this.state;
+    const key = (column) => this.cells.columns[column].key;
+    const words = { row: this.cells.row(row).key, a: key(a), b: key(b) };
+    if (pins.length) words.with = pins.map(key).join(",");
+    if (mode !== "side") Object.assign(words, { mode, [mode]: Math.round(this.state[mode]) });
     if (zoom > 1) Object.assign(words, { zoom, x: Math.round(x), y: Math.round(y) });
     if (ground !== "mid") words.ground = ground;
     return `#${new URLSearchParams(words)}`;
@@ -95,18 +102,24 @@ export class Viewer {
   }
 
   step(rows, columns) {
-    const row = Math.min(Math.max(this.state.row + rows, 0), this.sheet.length - 1);
-    const b = Math.min(Math.max(this.state.b + columns, 0), this.sheet[row].cells.length - 1);
-    this.change({ row, b });
+    this.change({
+      row: inside(this.state.row + rows, 0, this.cells.height - 1),
+      b: inside(this.state.b + columns, 0, this.cells.width - 1),
+    });
   }
 
-  stepA(columns) {
-    this.change({ a: Math.min(Math.max(this.state.a + columns, 0), this.sheet[this.state.row].cells.length - 1) });
+  stepA(columns) { this.change({ a: inside(this.state.a + columns, 0, this.cells.width - 1) }); }
+
+  /** Keep B's column beside the others, or no more. */
+  pin() {
+    const { b, pins } = this.state;
+    if (pins.includes(b)) this.change({ pins: pins.filter((column) => column !== b) });
+    else if (pins.length < MOST_PANES - 2) this.change({ pins: [...pins, b].sort((one, other) => one - other) });
   }
 
-  zoomBy(direction) {
-    const at = ZOOMS.findIndex((zoom) => zoom >= this.state.zoom);
-    this.change({ zoom: ZOOMS[Math.min(Math.max(at + direction, 0), ZOOMS.length - 1)] });
+  zoomBy(direction, at = {}) {
+    const here = ZOOMS.findIndex((zoom) => zoom >= this.state.zoom);
+    this.change({ ...at, zoom: ZOOMS[inside(here + direction, 0, ZOOMS.length - 1)] });
   }
 
   nextGround() { this.change({ ground: GROUNDS[(GROUNDS.indexOf(this.state.ground) + 1) % GROUNDS.length] }); }
@@ -118,24 +131,12 @@ export class Viewer {
   }
 
   show() {
-    const { row, a, b, mode, zoom, x, y, swipe, ground } = this.state;
-    const line = this.sheet[row];
-    Object.assign(this.box.dataset, { mode, flicker: this.isFlickering ? "1" : "0" });
+    const { x, y, zoom, ground } = this.state;
     document.documentElement.dataset.stage = ground; // roles.css knows light and black, and is mid for the rest
-    for (const [name, value] of Object.entries({ zoom, x: `${x}%`, y: `${y}%`, swipe: `${swipe}%` })) {
-      this.box.style.setProperty(`--${name}`, value);
-    }
-    this.wall.hang("a", line.cells[a], "A");
-    this.wall.hang("b", line.cells[this.isFlickering ? 0 : b], "B");
-    this.wall.write({
-      prompt: line.text, category: line.category, seed: `seed ${line.seed}`,
-      place: `${row + 1} of ${this.sheet.length}`, zoom: zoom === 1 ? "Fit" : `${zoom}×`,
-    });
-    this.wall.mark(a, b, mode, ground);
-    this.wall.strip(this.sheet, row, b);
-    this.box.querySelector("[data-swipe]").value = swipe;
-    this.wall.fetchAhead(this.sheet, row, a, b);
-    this.wall.measure(zoom);
+    for (const [name, value] of Object.entries({ zoom, x: `${x}%`, y: `${y}%` })) this.box.style.setProperty(`--${name}`, value);
+    this.wall.show({ ...this.state, isFlickering: this.isFlickering });
     this.box.querySelector("[data-copy]").dataset.copy = location.href;
   }
 }
+
+const inside = (value, low, high) => Math.min(Math.max(value, low), high);
