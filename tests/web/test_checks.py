@@ -68,7 +68,7 @@ def test_a_sheet_counts_pass_fail_and_cannot_tell(client: TestClient, session: S
     assert "1 fail: White background" in page
     assert "1 pass: White background" in page
     assert "1 fail: No copy of a training photo" in page
-    assert "1 of 3 pictures is\n    not measured yet" in page
+    assert "1 of 3 pictures\n    is not measured yet" in page
     assert "1 cannot tell: Measured" in page
 
 
