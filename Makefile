@@ -63,7 +63,7 @@ faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PA
 BENCH := startup grid intake known_truth run_page
 BENCH_CATALOG := sharing take_in quality masks colours signs copies copies_million keep_best same_product alike map similar bulk freeze export
 BENCH_TRAINING := training against_diffusers cancel day estimates ranks
-BENCH_EVALUATION := sheet_drawing gallery ranking next_pairs peeking
+BENCH_EVALUATION := sheet_drawing gallery ranking next_pairs peeking sample_checks
 BENCH_DESK := desk annotators caption_races replace captioners claims
 define run-benchmarks
 	@status=0; \

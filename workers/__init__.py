@@ -5,7 +5,8 @@ The map
 Tasks import jobs, jobs import what they are done with, and models know neither; a contract in pyproject.toml holds it.
 
     cpu, gpu, sweeper   the tasks of each queue and the sweeper: a line or a few for each, no torch until it is needed
-    *_job.py            the body of one task each: intake, mend, group, freeze, rules here; the others in their rooms:
+    *_job.py            the body of one task each: intake, mend, group, freeze, rules, sample (what is measured of
+                        samples) here; the others in their rooms:
     mending             pictures turned, cropped, laid on white
     trainer             a run's trainer from outside: run_job, preflight_job; process (start, find, end it), follow
                         (its events into the database), watchdog (hangs, slow steps, late ends), outcome (what its end

@@ -57,6 +57,12 @@ def request(session: Session, sheet: Sheet, person: Person | None = None) -> job
     return jobs.request_once(session, KIND, {"sheet_id": sheet.id}, person)
 
 
+def newest_job(session: Session, sheet: Sheet) -> jobs.Job | None:
+    """The newest job that measures a sheet."""
+    mine = (jobs.Job.kind == KIND, jobs.Job.whole_id.is_(None), jobs.Job.arguments["sheet_id"].as_integer() == sheet.id)
+    return session.scalars(select(jobs.Job).where(*mine).order_by(jobs.Job.id.desc()).limit(1)).first()
+
+
 def of_sheet(session: Session, sheet: Sheet) -> tuple[ColumnElement[bool], ...]:
     """Which samples a sheet shows: those of its suite by its columns, whatever their tier."""
     checkpoint_ids = [checkpoint.id for checkpoint in columns.drawn_columns(session, sheet)]

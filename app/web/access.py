@@ -67,6 +67,7 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/runs/{run_id}/extension", "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
         "/suites", "/suites/imports", "/suites/{suite_id}", "/suites/{suite_id}/hold-out",
         "/compare/{sheet_id}/gate",
+        "/profiles/{key}", "/compare/{sheet_id}/measuring",
     ),
     "owner": (
         "/cycles", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal", "/images/{image_id}/removal",

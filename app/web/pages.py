@@ -40,7 +40,7 @@ PLACES: Final = (
     Place("/desk", "Desk", "desk", "d", re.compile(r"/(desk|images)\b")),
     Place("/datasets", "Datasets", "datasets", "s", re.compile(r"/(datasets|versions)\b")),
     Place("/runs", "Runs", "runs", "r", re.compile(r"/runs\b")),
-    Place("/compare", "Compare", "compare", "m", re.compile(r"/(compare|sheets|samples|suites)\b")),
+    Place("/compare", "Compare", "compare", "m", re.compile(r"/(compare|sheets|samples|suites|profiles)\b")),
 )
 
 

@@ -24,9 +24,11 @@ from app.cycles import clock
 from app.database import transaction
 from app.desk import holding, judging, notes, queues
 from app.desk.comparison_tables import CaptionerComparison
-from app.evaluation import links, sheets, suites, usable, voting
+from app.evaluation import links, measuring, sheets, suites, usable, voting
 from app.evaluation.columns import ColumnWish
-from app.evaluation.tables import Sheet, Suite
+from app.evaluation.measuring import MeasuredSample
+from app.evaluation.sample_rules import NearestPhoto
+from app.evaluation.tables import Sample, Sheet, Suite
 from app.jobs import Job
 from app.people import Person
 from app.removal import photos as removal
@@ -43,6 +45,7 @@ from tests.desk.test_judging import LONG, SHORT, compared
 from tests.evaluation.cast import finished_run, sheet_of
 from tests.evaluation.test_suites import small
 from tests.training.cast import training
+from tests.web.test_checks import OUTLINE, WHITE
 
 pytestmark = pytest.mark.browser
 
@@ -60,6 +63,7 @@ NOT_PAGES = {
     "/exports/{export_id}", "/exports/{export_id}/archive.tar",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
     "/compare/{sheet_id}/changes", "/samples/{sample_id}", "/samples/{sample_id}/thumb",
+    "/samples/{sample_id}/evidence",
     "/compare/{sheet_id}/pictures/{name}",
     "/votes/{token}/pictures/{name}", "/catalogs/{catalog_id}/refused.csv",
     "/refused/{file_id}/thumb", "/audit.csv", "/suites/{suite_id}/suite.jsonl",
@@ -146,6 +150,10 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     sheet = sheet_of(session, done)
     paint(session, site, sheet, 7)
     row = sheets.missing(session, sheet)[0]
+    checked = min(sheets.drawn_cells(session, sheet).values())
+    copied = NearestPhoto(photos[0].id, 0.99, 0.96, 12, rest=0.04)
+    measuring.record(session, 1, [MeasuredSample(checked, WHITE | {"whiteness": 0.2}, {"outline": OUTLINE})])
+    measuring.record_nearest(session, {checked: copied})
     voted = sheet_of(session, finished_run(session), 36)
     _, vote_token = links.make(session, me, voted, "vote", 3)
     _, read_token = links.make(session, me, sheet, "read", 3)
@@ -176,6 +184,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     slips = "This image shows a botle in neon green, it seems to be glass. " * 12
     writing.rewrite(session, photos[2].id, slips, me, standing.id)
     people.disable(session, me, cast.person(session, "Otto"))
+    column = session.get_one(Sample, checked).checkpoint_id
+    behind = f"profile=house&check=whiteness&column={column}&answer=failed"
     catalog, compare = f"/catalogs/{pile.id}", f"/compare/{sheet.id}"
     table = f"photo,text\n{photos[0].id},In conflict.\n{photos[1].id},Changed.\n0,Of no photo.\n".encode()
     read = importing.read_in(session, pile.id, me, "captions.csv", BytesIO(table))
@@ -237,6 +247,9 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/compare/{sheet_id}": [
             f"{compare}#row={row.prompt_id}.{row.seed}&a=0&b=100&with=50", compare, f"{compare}?failure=any",
         ],
+        "/compare/{sheet_id}/checks": [f"{compare}/checks?profile=amazon", f"{compare}/checks?{behind}"],
+        "/samples/{sample_id}/checks": [f"/samples/{checked}/checks", f"/samples/{checked}/checks?show=fill_least"],
+        "/profiles": ["/profiles"], "/profiles/{key}": ["/profiles/amazon"],
         "/compare/{sheet_id}/vote": [f"/compare/{voted.id}/vote", f"/compare/{sheet.id}/vote"],
         "/compare/{sheet_id}/usable": [f"/compare/{voted.id}/usable"],
         "/compare/{sheet_id}/report": [f"{compare}/report", f"/compare/{voted.id}/report"],

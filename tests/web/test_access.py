@@ -378,6 +378,8 @@ TOLD_BY: dict[str, str] = {
     "POST /views/{view_id}": "changed",
     "POST /views/{view_id}/deletion": "changed",
     "POST /undo": "changed",
+    "POST /compare/{sheet_id}/measuring": "job_asked",
+    "POST /profiles/{key}": "changed",  # the row has its person
     "POST /suites": "changed",  # the row has its person
     "POST /suites/imports": "changed",
     "POST /suites/{suite_id}": "changed",

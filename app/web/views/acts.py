@@ -68,6 +68,7 @@ CHANGED: Final = {
     "POST /catalogs/{catalog_id}/views": "Kept a view",
     "POST /suites": "Made a product suite",
     "POST /suites/imports": "Brought in a suite",
+    "POST /profiles/{key}": "Edited what a profile asks of pictures",
     "POST /suites/{suite_id}": "Edited a suite",
     "POST /suites/{suite_id}/hold-out": "Opened held-out prompts",
     "POST /comparisons/{comparison_id}/votes": "Voted on captions",
