@@ -58,6 +58,7 @@ from app.web.routes import (
     launch,
     maps,
     mends,
+    models,
     naming,
     notes,
     operations,
@@ -132,6 +133,7 @@ ROUTERS: Final = (
     compare.router,
     suites.router,
     samples.router,
+    models.router,
     votes.router,
     guests.router,
 )

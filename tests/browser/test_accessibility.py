@@ -24,7 +24,7 @@ from app.cycles import clock
 from app.database import transaction
 from app.desk import holding, judging, notes, queues
 from app.desk.comparison_tables import CaptionerComparison
-from app.evaluation import links, sheets, suites
+from app.evaluation import links, promoting, sheets, suites
 from app.evaluation.columns import ColumnWish
 from app.evaluation.tables import Suite
 from app.jobs import Job
@@ -34,6 +34,8 @@ from app.review import decisions
 from app.selection.query import parse
 from app.settings import Settings
 from app.storage import Storage
+from app.training import runs as runs_training
+from app.training.tables import TrainingRun
 from app.web.main import ROUTERS
 from tests import cast
 from tests.browser.conftest import Site, Visit
@@ -41,6 +43,7 @@ from tests.browser.test_map import draw_map
 from tests.browser.test_viewer import paint
 from tests.desk.test_judging import LONG, SHORT, compared
 from tests.evaluation.cast import finished_run, sheet_of
+from tests.evaluation.shipping_cast import WHY, save, saved_run, ship, steps_of
 from tests.evaluation.test_suites import small
 from tests.training.cast import training
 
@@ -59,10 +62,12 @@ NOT_PAGES = {
     "/datasets/{version_id}/manifest.jsonl", "/datasets/{version_id}/exports",
     "/exports/{export_id}", "/exports/{export_id}/archive.tar",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
-    "/compare/{sheet_id}/rows", "/samples/{sample_id}", "/compare/{sheet_id}/pictures/{name}",
+    "/compare/{sheet_id}/rows", "/samples/{sample_id}", "/samples/{sample_id}/{kind}",
+    "/compare/{sheet_id}/pictures/{name}",
     "/votes/{token}/pictures/{name}", "/catalogs/{catalog_id}/refused.csv",
     "/refused/{file_id}/thumb", "/audit.csv", "/suites/{suite_id}/suite.jsonl",
-    "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv",
+    "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv", "/models/{promotion_id}/diffusers.tar",
+    "/models/{promotion_id}/lora.tar", "/models/{promotion_id}/card.md",
 }  # fmt: skip
 PAGES = {route.path for router in ROUTERS for route in router.routes if "GET" in route.methods} - NOT_PAGES  # type: ignore[attr-defined]
 
@@ -108,6 +113,24 @@ def comparisons(session: Session, me: Person, pile: Catalog) -> list[CaptionerCo
     cast.red_kettle(session, busy)
     running, _ = judging.begin(session, me, parse("", busy.id), LONG, SHORT, Settings(), 2)
     return [*made, running]
+
+
+def models(site: Site, session: Session, me: Person, run: TrainingRun) -> dict[str, list[str]]:
+    """A live model with one before it, and a candidate that waits for its signature."""
+    storage = site.storage
+    saved = runs_training.checkpoints(session, run.id)
+    for checkpoint in saved[1:]:
+        save(storage.root / str(checkpoint.folder))
+    other = saved_run(session, storage)
+    ship(session, storage, saved[1], me)
+    newest = ship(session, storage, saved[2], me)
+    waiting = promoting.ask(session, storage, saved[1].id, cast.person(session, "Lea"), WHY)
+    elsewhere = promoting.ask(session, storage, steps_of(session, other)[50].id, me, WHY)
+    return {
+        "/models": ["/models", f"/models?shown={newest.id}", f"/models?catalog_id={elsewhere.catalog_id}"],
+        "/models/new": [f"/models/new?checkpoint_id={saved[1].id}", f"/models/new?run_id={other.id}"],
+        "/candidates/{candidacy_id}": [f"/candidates/{waiting.id}", f"/candidates/{elsewhere.id}"],
+    }
 
 
 def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
@@ -224,6 +247,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/compare/{sheet_id}/usable": [f"/compare/{voted.id}/usable"],
         "/compare/{sheet_id}/links": [f"/compare/{voted.id}/links", f"{compare}/links"],
         "/votes/{token}": [f"/votes/{vote_token}"], "/votes/{token}/usable": [f"/votes/{vote_token}/usable"],
+        **models(site, session, me, done),
         "/sign-in": ["/sign-in"], "/links/{token}": [f"/links/{link}"],
     }  # fmt: skip
 
