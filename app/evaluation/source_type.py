@@ -32,6 +32,9 @@ PACKET: Final = (
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _HEAD_BYTES: Final = 8 + 12 + 13  # the signature and the first chunk, IHDR
 _LOOKED_AT_BYTES: Final = 4096
+# Keyword, no compression, no language, no translated keyword (PNG, 11.3.3.4); length before it, checksum behind.
+_BODY: Final = b"iTXt" + _KEYWORD.encode() + b"\0\0\0\0\0" + PACKET.encode()
+_CHUNK: Final = struct.pack(">I", len(_BODY) - 4) + _BODY + struct.pack(">I", zlib.crc32(_BODY))
 
 
 def encoded(picture: Pillow.Image, kind: PictureFormat = "png") -> bytes:
@@ -62,7 +65,9 @@ def marked_png(data: bytes) -> bytes:
         raise ValueError("this is no PNG")
     if is_marked(data):
         return data
-    # Keyword, no compression, no language, no translated keyword (PNG, 11.3.3.4).
-    body = b"iTXt" + _KEYWORD.encode() + b"\0\0\0\0\0" + PACKET.encode()
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-    return data[:_HEAD_BYTES] + chunk + data[_HEAD_BYTES:]
+    return data[:_HEAD_BYTES] + _CHUNK + data[_HEAD_BYTES:]
+
+
+def unmarked_png(data: bytes) -> bytes:
+    """A PNG of ours without the chunk, for where nobody may tell a sample from a photo; any other stays as it is."""
+    return data.replace(_CHUNK, b"", 1)

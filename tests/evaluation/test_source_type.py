@@ -66,3 +66,11 @@ def test_the_chunk_lies_before_the_pixels_whole() -> None:
         names.append(body[:4])
         at += 12 + length
     assert names[:2] == [b"IHDR", b"iTXt"] and names[-1] == b"IEND"
+
+
+def test_where_nobody_may_tell_the_mark_is_taken_off_without_a_trace() -> None:
+    plain = io.BytesIO()
+    PICTURE.save(plain, "PNG")
+    for marked in (source_type.encoded(PICTURE), source_type.marked_png(plain.getvalue())):
+        assert source_type.unmarked_png(marked) == plain.getvalue()
+    assert source_type.unmarked_png(plain.getvalue()) == plain.getvalue()
