@@ -138,11 +138,13 @@ def view(
     refusal: str = "",
     note: str = "",
 ) -> ModelsView:
-    """The page of models: of one catalog, or of the first that has any; `shown_id` is a promotion of it."""
+    """The page of models: of one catalog, or of the first that has a live one; `shown_id` is a promotion of it."""
     there = promoting.catalogs(session)
     if shown_id is not None:
         catalog_id = promoting.get(session, shown_id).catalog_id
-    catalog = promoting.catalog(session, catalog_id) if catalog_id is not None else next(iter(there), None)
+    if catalog_id is None and there:
+        catalog_id = next((each.id for each in there if promoting.live(session, each.id)), there[0].id)
+    catalog = promoting.catalog(session, catalog_id) if catalog_id is not None else None
     if catalog is None:
         return ModelsView(None, there, [], [], None, None, 0, 0, 0, config.currency)
     past = list(promoting.history(session, catalog.id))
