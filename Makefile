@@ -63,7 +63,7 @@ faults: $(READY) ## The slow, rough tests: 200 kills of a trainer among them; PA
 BENCH := startup grid intake known_truth run_page
 BENCH_CATALOG := sharing take_in quality masks colours signs copies copies_million keep_best same_product alike map similar bulk freeze export
 BENCH_TRAINING := training against_diffusers cancel day estimates ranks
-BENCH_EVALUATION := sheet_drawing
+BENCH_EVALUATION := sheet_drawing ranking next_pairs peeking
 BENCH_DESK := desk annotators caption_races replace captioners claims
 define run-benchmarks
 	@status=0; \
@@ -77,7 +77,7 @@ bench-suite: $(READY) chromium ## How long the tests take, against those of an e
 bench: $(READY) ## Figures for the promises of the app
 	$(call run-benchmarks,$(BENCH))
 
-bench-desk: $(READY) chromium ## Figures for the promises of the review desk
+bench-desk: $(READY) chromium ## Figures for the promises of the desk and its captioners
 	$(call run-benchmarks,$(BENCH_DESK))
 
 bench-catalog: $(READY) ## Figures for the promises about photos, beside cleanvision, imagededup and OpenCV
@@ -86,17 +86,11 @@ bench-catalog: $(READY) ## Figures for the promises about photos, beside cleanvi
 	@$(BIN)/python -m benchmarks.grid 1000000 2000000
 	$(call run-benchmarks,$(BENCH_CATALOG))
 
-bench-desk: $(READY) ## Figures for the promises of the review and caption desk
-	$(call run-benchmarks,$(BENCH_DESK))
-
 bench-evaluation: $(READY) ## Figures for the promises of comparing checkpoints
 	$(call run-benchmarks,$(BENCH_EVALUATION))
 
 bench-training: $(READY) ## Figures for the promises of training
 	$(call run-benchmarks,$(BENCH_TRAINING))
-
-bench-desk: $(READY) ## Figures for the promises of the desk and its captioners
-	$(call run-benchmarks,$(BENCH_DESK))
 
 # What each training method does to the nano model: about half an hour.
 ablations: $(READY) ## What each training method does to the nano model: half an hour

@@ -97,6 +97,11 @@ class Settings(BaseSettings):
         description="Model by which photos are compared, SigLIP, CLIP or DINO: a local folder, or a hub id, "
         "MAKER/MODEL or MAKER/MODEL@COMMIT. Unset: EfficientNet-Lite0, which is built in and reads no words.",
     )
+    chromium: str | None = Field(
+        default=None,
+        description="Chromium or Chrome that prints reports as PDF: a path, or a name on the PATH. "
+        "Unset: the first that is on the PATH; without one there is no PDF.",
+    )
     max_image_megapixels: int = Field(
         default=60, ge=1, le=2000, description="Larger images are refused at intake, before they are decoded."
     )

@@ -356,11 +356,13 @@ def test_every_dependency_is_pinned() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", pin) for pin in pins)
     pinned = {plain(pin.partition("==")[0]) for pin in pins}
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    wanted = [
-        *project["dependencies"],
-        *(name for extra in project["optional-dependencies"].values() for name in extra),
-    ]
-    assert {plain(name.partition("[")[0]) for name in wanted} <= pinned
+    extras = (name for extra in project["optional-dependencies"].values() for name in extra)
+    assert {plain(name.partition("[")[0]) for name in [*project["dependencies"], *extras]} <= pinned
+
+
+def test_make_has_one_recipe_for_a_word() -> None:
+    words = re.findall(r"^([a-z][a-z-]*):.*##", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    assert len(words) == len(set(words)) > 10
 
 
 def test_the_page_of_files_is_what_the_files_say() -> None:

@@ -103,6 +103,16 @@ def by_kind(session: Session, cycle: Cycle) -> dict[str, Cost]:
     return {kind: Cost(seconds, device_s, amount) for kind, seconds, device_s, amount in rows}
 
 
+def of_sheet(session: Session, sheet_id: int) -> Cost:
+    """What drawing a sheet has cost in whichever cycles."""
+    seconds, amount = session.execute(
+        select(func.coalesce(func.sum(LedgerEntry.seconds), 0.0), func.sum(LedgerEntry.amount))
+        .join(Job, Job.id == LedgerEntry.job_id)
+        .where(Job.kind == "sheet.draw", Job.arguments["sheet_id"].as_integer() == sheet_id)
+    ).one()
+    return Cost(seconds, seconds, amount)
+
+
 def running(session: Session, cycle: Cycle, settings: Settings) -> dict[str, Cost]:
     """What the attempts under way have cost so far, by kind."""
     costs: dict[str, Cost] = {}

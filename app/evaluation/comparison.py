@@ -125,6 +125,16 @@ def compare(session: Session, sheet: Sheet, category: str | None = None) -> Comp
     )
 
 
+def columns_shown(session: Session, sheet: Sheet) -> list[Column]:
+    """The columns of a sheet as its pages show them, from left to right, without their pictures."""
+    places = columns.columns_of(session, sheet)
+    run = session.get(TrainingRun, sheet.run_id) if sheet.run_id else None
+    steps = {place.checkpoint.step for place in places if place.checkpoint}
+    ranking = verdict(looks(session, run.id, steps)) if run else None
+    known = insight(session, run) if run else None
+    return [_column(place, is_of_run=run is not None, known=known, ranking=ranking) for place in places]
+
+
 @dataclass(frozen=True)
 class _Pictures:
     """What is in the cells of a sheet, and why the others are empty."""

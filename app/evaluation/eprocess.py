@@ -2,26 +2,30 @@
 
 A mixture over all rates of winning: E = 2^n B(w + a, n - w + a) / B(a, a) with a = 5. Of two that are equally good, E
 passes 20 at any time with a chance of at most 1 in 20 (Ville 1939; Ramdas et al. 2023, "Game-theoretic statistics and
-safe anytime-valid inference"). The bounds are the rates at which the same mixture is not refuted. Pure.
+safe anytime-valid inference"). A tie may count half of a win and of a loss: the likelihood ratio is convex in the
+outcome, so anything between 0 and 1 only makes it smaller. The bounds are the rates at which the same mixture is not
+refuted. Pure.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
-import numpy as np
-from scipy.optimize import brentq
-from scipy.special import betaln
+from app.evaluation.intervals import ByPrompt, effective
 
 PRIOR: Final = 5.0
 ENOUGH: Final = 20.0
 """Evidence at which a difference is called: 1 / 0.05."""
+LEAST_CORRELATION: Final = 0.3
+"""Of votes on one prompt, where nothing more is known: what research on comparing checkpoints simulates with."""
+_LEAST_RATE: Final = 1e-12
 
 
 def evidence(wins: float, losses: float, rate: float = 0.5) -> float:
     """How much more likely the votes are under some other rate of winning than under `rate`, above 0."""
-    return math.exp(_log_evidence(wins, losses, rate))
+    return math.exp(min(_log_evidence(wins, losses, rate), 700.0))
 
 
 def bounds(wins: float, losses: float, enough: float = ENOUGH) -> tuple[float, float]:
@@ -29,37 +33,41 @@ def bounds(wins: float, losses: float, enough: float = ENOUGH) -> tuple[float, f
     count = wins + losses
     if count <= 0:
         return 0.0, 1.0
-    goal, middle = math.log(enough), min(max(wins / count, 1e-9), 1 - 1e-9)
+    middle = min(max(wins / count, _LEAST_RATE), 1 - _LEAST_RATE)
 
-    def above(rate: float) -> float:
-        return _log_evidence(wins, losses, rate) - goal
+    def is_refuted(rate: float) -> bool:
+        return _log_evidence(wins, losses, rate) >= math.log(enough)
 
-    least = 0.0 if wins <= 0 or above(1e-12) < 0 else float(brentq(above, 1e-12, middle))
-    most = 1.0 if losses <= 0 or above(1 - 1e-12) < 0 else float(brentq(above, middle, 1 - 1e-12))
-    return least, most
+    least, most = _LEAST_RATE, 1 - _LEAST_RATE
+    low = _edge(is_refuted, least, middle) if is_refuted(least) else 0.0
+    high = _edge(is_refuted, most, middle) if is_refuted(most) else 1.0
+    return low, high
 
 
-def votes_to(threshold: float, wins: float, losses: float, most: int = 2_000) -> int | None:
-    """How many more decisive votes until the lower bound passes `threshold`, if wins go on at their rate; None where
-    `most` more would not do."""
+def clustered_bounds(by_prompt: ByPrompt) -> tuple[float, float]:
+    """`bounds` of outcomes by prompt (1 won, 0 lost, 0.5 a tie), as if there were fewer by their design effect."""
+    wins, count = effective(by_prompt, LEAST_CORRELATION)
+    return bounds(wins, count - wins)
+
+
+def is_above(threshold: float, wins: float, losses: float, enough: float = ENOUGH) -> bool:
+    """Whether the lower of the `bounds` is above `threshold`."""
     count = wins + losses
-    rate = (wins + 1) / (count + 2)
-    for more in _steps(most):
-        if bounds(wins + rate * more, losses + (1 - rate) * more)[0] > threshold:
-            return more
-    return None
-
-
-def can_still(threshold: float, wins: float, losses: float, left: int) -> bool:
-    """Whether winning every one of the `left` votes would bring the lower bound above `threshold`."""
-    return bounds(wins + left, losses)[0] > threshold
+    return count > 0 and wins / count > threshold and _log_evidence(wins, losses, threshold) >= math.log(enough)
 
 
 def _log_evidence(wins: float, losses: float, rate: float) -> float:
     of_rate = wins * math.log(rate) + losses * math.log1p(-rate)
-    return float(betaln(wins + PRIOR, losses + PRIOR) - betaln(PRIOR, PRIOR)) - of_rate
+    return _log_beta(wins + PRIOR, losses + PRIOR) - _log_beta(PRIOR, PRIOR) - of_rate
 
 
-def _steps(most: int) -> list[int]:
-    """0, then about 4 % more each time: nobody plans votes more exactly."""
-    return [0, *dict.fromkeys(int(step) for step in np.geomspace(1, most, 120).round())]
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+def _edge(is_refuted: Callable[[float], bool], outside: float, inside: float) -> float:
+    """Where refuted rates end, between one that is refuted and one that is not; by halves, to 1e-9."""
+    for _ in range(30):
+        rate = (outside + inside) / 2
+        outside, inside = (rate, inside) if is_refuted(rate) else (outside, rate)
+    return outside

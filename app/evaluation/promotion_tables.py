@@ -20,7 +20,8 @@ EndCause = Literal["replaced", "rolled_back", "withdrawn"]
 class Gate(Base):
     """The limits that a sheet's candidates are held against, set before anybody votes. A change is a new row.
 
-    `settings` are those of `app.evaluation.gates`; `baseline_id` is the checkpoint they are compared with.
+    `settings` are those of `app.evaluation.gates`; `baseline_id` is the checkpoint they are compared with; `note` says
+    why they were changed, where votes were in.
     """
 
     __tablename__ = "gate"
@@ -32,6 +33,7 @@ class Gate(Base):
     sheet_id: Mapped[int] = mapped_column(ForeignKey(Sheet.id, ondelete="CASCADE"))
     baseline_id: Mapped[int | None] = mapped_column(ForeignKey(Checkpoint.id, ondelete="CASCADE"), index=True)
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey(Person.id))
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     superseded_at: Mapped[Moment | None]

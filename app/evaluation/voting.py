@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import random
+import zlib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, get_args
 
+import numpy as np
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from app.database import utc_now
 from app.errors import Refused
 from app.evaluation import columns, sheets, suites
-from app.evaluation.pairing import Ballot, next_pair
+from app.evaluation.gates import GateLimits
+from app.evaluation.pairing import VoteSpot, next_pair
+from app.evaluation.promotion_tables import Gate
+from app.evaluation.ranking import Ballot
 from app.evaluation.sheets import Cell
 from app.evaluation.tables import Prompt, Sample, Sheet
-from app.evaluation.vote_tables import FailureTag, Side, UsableAnswer, Vote
+from app.evaluation.vote_tables import FailureTag, Guest, Side, UsableAnswer, Vote
+from app.people import Person
 
 CHOICES: Final[tuple[Side, ...]] = get_args(Side)
 ENOUGH: Final = 60
@@ -102,43 +107,44 @@ def next_pairs(
     the answer is the same: nobody reloads a page until a pair pleases them.
     """
     cast = ballots(session, sheet)
-    cast += [Ballot(p.prompt_id, p.seed, p.left_id, p.right_id, "tie", voter.key) for p in held]
-    categories = {prompt.id: prompt.category for prompt in suites.prompts_of(session, sheets.suite(session, sheet))}
-    groups = _groups(drawn(session, sheet), categories)
+    # Handed out is seen, but says nothing yet of which is better, as "both bad" does not.
+    cast += [Ballot(p.prompt_id, p.seed, p.left_id, p.right_id, "both_bad", voter.key) for p in held]
+    spots, (baseline, threshold) = _spots(session, sheet), _held_against(session, sheet)
     pairs: list[VotePair] = []
-    while len(pairs) < count and (shown := _next(sheet, voter, cast, groups)) is not None:
-        prompt_id, seed, left, right, repeats = shown
-        original = None if repeats is None else _current(session, sheet, voter, VotePair(prompt_id, seed, right, left))
-        pairs.append(VotePair(prompt_id, seed, left, right, original.id if original else None))
-        cast.append(Ballot(prompt_id, seed, left, right, "tie", voter.key))
+    while len(pairs) < count:
+        own = sum(ballot.voter == voter.key for ballot in cast)
+        rng = np.random.default_rng(zlib.crc32(f"{sheet.id} {voter.key} {own}".encode()))
+        shown = next_pair(cast, spots, voter.key, rng, baseline, threshold)
+        if shown is None:
+            break
+        pair = VotePair(shown.prompt, shown.seed, shown.left, shown.right)
+        if shown.repeats is not None:
+            swapped = VotePair(shown.prompt, shown.seed, shown.right, shown.left)
+            original = _current(session, sheet, voter, swapped)
+            pair = replace(pair, repeats_id=original.id if original else None)
+        pairs.append(pair)
+        cast.append(Ballot(shown.prompt, shown.seed, shown.left, shown.right, "both_bad", voter.key))
     return pairs
 
 
-_Group = tuple[frozenset[int], list[tuple[int, int, str]]]
+def _spots(session: Session, sheet: Sheet) -> list[VoteSpot]:
+    """Where at least two columns have drawn the same prompt and seed."""
+    by_place: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for cell in drawn(session, sheet):
+        by_place[cell.prompt_id, cell.seed].add(cell.checkpoint_id)
+    categories = {prompt.id: prompt.category for prompt in suites.prompts_of(session, sheets.suite(session, sheet))}
+    return [
+        VoteSpot(prompt_id, seed, categories[prompt_id], frozenset(checkpoint_ids))
+        for (prompt_id, seed), checkpoint_ids in by_place.items()
+        if len(checkpoint_ids) > 1
+    ]
 
 
-def _groups(there: dict[Cell, int], categories: dict[int, str]) -> list[_Group]:
-    """Cells by the checkpoints that have drawn them, those with most checkpoints first."""
-    by_cell: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for cell in there:
-        by_cell[cell.prompt_id, cell.seed].add(cell.checkpoint_id)
-    groups: dict[frozenset[int], list[tuple[int, int, str]]] = defaultdict(list)
-    for (prompt_id, seed), checkpoint_ids in by_cell.items():
-        if len(checkpoint_ids) > 1:
-            groups[frozenset(checkpoint_ids)].append((prompt_id, seed, categories[prompt_id]))
-    return sorted(groups.items(), key=lambda group: (-len(group[0]), -len(group[1])))
-
-
-def _next(
-    sheet: Sheet, voter: Voter, cast: Sequence[Ballot], groups: Sequence[_Group]
-) -> tuple[int, int, int, int, int | None] | None:
-    own = sum(ballot.voter == voter.key for ballot in cast)
-    for ids, cells in groups:
-        rng = random.Random(f"{sheet.id} {voter.key} {own}")  # noqa: S311 - chance, not a secret
-        known = [ballot for ballot in cast if ballot.left in ids and ballot.right in ids]
-        if (shown := next_pair(known, sorted(ids), cells, voter.key, rng)) is not None:
-            return shown
-    return None
+def _held_against(session: Session, sheet: Sheet) -> tuple[int | None, float]:
+    """The baseline of the sheet's gate, and the share of votes to win against it; none where it asks for nothing."""
+    gate = session.scalars(select(Gate).where(Gate.sheet_id == sheet.id, Gate.superseded_at.is_(None))).first()
+    margin = GateLimits.model_validate(gate.settings).margin if gate is not None else None
+    return (gate.baseline_id, 0.5 - margin) if gate is not None and margin is not None else (None, 0.5)
 
 
 def vote(
@@ -182,6 +188,15 @@ def take_back(session: Session, sheet: Sheet, voter: Voter, pair: VotePair | Non
     taken.withdrawn_at = utc_now()
     session.flush()
     return VotePair(taken.prompt_id, taken.seed, taken.left_checkpoint_id, taken.right_checkpoint_id, taken.repeats_id)
+
+
+def names_of(session: Session, voters: Collection[str]) -> dict[str, str]:
+    """What voters are called, by the keys of `Voter`; of guests the name that they gave themselves."""
+    numbers = {kind: [int(key[1:]) for key in voters if key[0] == kind] for kind in "pg"}
+    members = session.execute(select(Person.id, Person.name).where(Person.id.in_(numbers["p"])))
+    names = {f"p{number}": name for number, name in members}
+    guests = session.execute(select(Guest.id, Guest.name).where(Guest.id.in_(numbers["g"])))
+    return names | {f"g{number}": name for number, name in guests}
 
 
 def progress(session: Session, sheet: Sheet, voter: Voter) -> VoteProgress:

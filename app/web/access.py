@@ -23,8 +23,8 @@ _READ: Final[dict[Role, tuple[str, ...]]] = {
         "/compare/{sheet_id}/pictures/{name}",
     ),
     "lead": (
-        "/catalogs/{catalog_id}/freeze", "/compare/new", "/compare/{sheet_id}/links", "/models/new", "/runs/new",
-        "/suites/new",
+        "/catalogs/{catalog_id}/freeze", "/compare/new", "/compare/{sheet_id}/links", "/models/new",
+        "/compare/{sheet_id}/votes.csv", "/compare/{sheet_id}/answers.csv", "/runs/new", "/suites/new",
         "/suites/{suite_id}/edit",
     ),
     "owner": (
@@ -67,6 +67,7 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/runs/{run_id}/extension", "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
         "/suites", "/suites/imports", "/suites/{suite_id}", "/suites/{suite_id}/hold-out",
         "/models", "/candidates/{candidacy_id}/end", "/models/{promotion_id}/export",
+        "/compare/{sheet_id}/gate",
     ),
     "owner": (
         "/candidates/{candidacy_id}/signature", "/models/{promotion_id}/rollback",

@@ -24,13 +24,23 @@ _LARGEST_NUMBER: Final = 18  # digits of a number of a row
 
 
 def link_of(token: str, request: Request, session: Read) -> SheetLink:
-    """The link behind the address. Raises NotFound where it is none or over, TooMany where links are guessed.
+    """The link to vote by behind the address. Raises NotFound where it is none or over, TooMany for who guesses links.
 
-    A wrong one is counted in a transaction of its own: what raises is rolled back. Whoever came in before is let in.
+    Whoever came in before is let in.
     """
     link = links.find(session, token, "vote")
     if link is not None and guest_of(request, session, link) is not None:
         return link
+    return _not_guessed(request, session, link)
+
+
+def read_link_of(token: str, request: Request, session: Read) -> SheetLink:
+    """The link to read by behind the address. Raises as `link_of` does."""
+    return _not_guessed(request, session, links.find(session, token, "read"))
+
+
+def _not_guessed(request: Request, session: Session, link: SheetLink | None) -> SheetLink:
+    """A link as it was found. A wrong one is counted in a transaction of its own: what raises is rolled back."""
     address = address_of(request)
     links.refuse_guesser(session, address)
     if link is None:
@@ -41,6 +51,7 @@ def link_of(token: str, request: Request, session: Read) -> SheetLink:
 
 
 Linked = Annotated[SheetLink, Depends(link_of)]
+ReadLinked = Annotated[SheetLink, Depends(read_link_of)]
 
 
 def guest_of(request: Request, session: Session, link: SheetLink) -> Guest | None:

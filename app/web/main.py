@@ -64,8 +64,10 @@ from app.web.routes import (
     operations,
     people,
     queues,
+    reads,
     refusals,
     removal,
+    reports,
     rewording,
     rules,
     runs,
@@ -74,6 +76,7 @@ from app.web.routes import (
     suites,
     tiles,
     uploads,
+    verdicts,
     views,
     votes,
 )
@@ -136,6 +139,9 @@ ROUTERS: Final = (
     models.router,
     votes.router,
     guests.router,
+    reports.router,
+    reads.router,
+    verdicts.router,
 )
 
 

@@ -32,7 +32,7 @@ LARGEST_BODY_BYTES: Final = 256 << 20
 # Asked by whatever watches the app, with or without a cookie; it tells nothing about anybody.
 ANONYMOUS: Final = re.compile(r"/healthz|/static/.*")
 # Only these answer somebody who is not signed in.
-PUBLIC: Final = re.compile(r"/sign-in|/healthz|/links/[^/]+|/votes/[^/]+(?:/.+)?|/static/.+")
+PUBLIC: Final = re.compile(r"/sign-in|/healthz|/links/[^/]+|/(?:votes|reads)/[^/]+(?:/.+)?|/static/.+")
 
 
 class AccessControl:

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy import Text
 
 revision = "7b3e95c10a6d"
-down_revision = "d20c7f4be915"
+down_revision = "5be2a90c41d7"
 branch_labels = None
 depends_on = None
 

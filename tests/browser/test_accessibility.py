@@ -24,9 +24,9 @@ from app.cycles import clock
 from app.database import transaction
 from app.desk import holding, judging, notes, queues
 from app.desk.comparison_tables import CaptionerComparison
-from app.evaluation import links, promoting, sheets, suites
+from app.evaluation import links, promoting, sheets, suites, usable, voting
 from app.evaluation.columns import ColumnWish
-from app.evaluation.tables import Suite
+from app.evaluation.tables import Sheet, Suite
 from app.jobs import Job
 from app.people import Person
 from app.removal import photos as removal
@@ -68,6 +68,9 @@ NOT_PAGES = {
     "/refused/{file_id}/thumb", "/audit.csv", "/suites/{suite_id}/suite.jsonl",
     "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv", "/models/{promotion_id}/diffusers.tar",
     "/models/{promotion_id}/lora.tar", "/models/{promotion_id}/card.md",
+    "/compare/{sheet_id}/report.html", "/compare/{sheet_id}/report.pdf", "/compare/{sheet_id}/report/pictures/{key}",
+    "/compare/{sheet_id}/votes.csv", "/compare/{sheet_id}/answers.csv", "/compare/{sheet_id}/metrics.csv",
+    "/reads/{token}/report.html", "/reads/{token}/pictures/{key}",
 }  # fmt: skip
 PAGES = {route.path for router in ROUTERS for route in router.routes if "GET" in route.methods} - NOT_PAGES  # type: ignore[attr-defined]
 
@@ -96,7 +99,7 @@ def changed_suite(session: Session, me: Person) -> Suite:
     return later
 
 
-WITHOUT_SIGN_IN = ("/sign-in", "/links/{token}", "/votes/{token}", "/votes/{token}/usable")
+WITHOUT_SIGN_IN = ("/sign-in", "/links/{token}", "/votes/{token}", "/votes/{token}/usable", "/reads/{token}")
 
 
 def comparisons(session: Session, me: Person, pile: Catalog) -> list[CaptionerComparison]:
@@ -133,6 +136,15 @@ def models(site: Site, session: Session, me: Person, run: TrainingRun) -> dict[s
     }
 
 
+def vote_some(session: Session, me: Person, sheet: Sheet) -> None:
+    """A vote on two pictures, and an answer for each of them."""
+    voter = voting.Voter(person_id=me.id)
+    for pair in voting.next_pairs(session, sheet, voter):
+        voting.vote(session, sheet, voter, pair, "left", 1.0)
+        for picture, is_usable in zip(voting.samples_of(session, pair) or (), (True, False), strict=False):
+            usable.answer(session, sheet, voter, usable.SinglePicture(sample_id=picture.id), is_usable, 1.0)
+
+
 def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     """People, photos in every state, a run that trains, one that is done, its sheet half drawn: addresses by route."""
     mei = cast.person(session, "Mei")
@@ -158,6 +170,8 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
     row = sheets.missing(session, sheet)[0]
     voted = sheet_of(session, finished_run(session), 36)
     _, vote_token = links.make(session, me, voted, "vote", 3)
+    _, read_token = links.make(session, me, sheet, "read", 3)
+    vote_some(session, me, sheet)
     gone = site.photo(session, pile, "red", "Taken down")
     removal.remove(session, Storage(Path("unused")), gone.id, me, "The model asked for it.")
     suite = changed_suite(session, me)
@@ -245,6 +259,10 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/compare/{sheet_id}": [f"{compare}#row={row.prompt_id}.{row.seed}&a=0&b=100", compare],
         "/compare/{sheet_id}/vote": [f"/compare/{voted.id}/vote", f"/compare/{sheet.id}/vote"],
         "/compare/{sheet_id}/usable": [f"/compare/{voted.id}/usable"],
+        "/compare/{sheet_id}/report": [f"{compare}/report", f"/compare/{voted.id}/report?names=1"],
+        "/reads/{token}": [f"/reads/{read_token}"],
+        "/compare/{sheet_id}/verdict": [f"/compare/{voted.id}/verdict", f"{compare}/verdict"],
+        "/compare/{sheet_id}/verdict/pictures": [f"/compare/{voted.id}/verdict/pictures?column=100&of=usable"],
         "/compare/{sheet_id}/links": [f"/compare/{voted.id}/links", f"{compare}/links"],
         "/votes/{token}": [f"/votes/{vote_token}"], "/votes/{token}/usable": [f"/votes/{vote_token}/usable"],
         **models(site, session, me, done),

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from app.catalog.tables import Image
 from app.database import transaction
@@ -284,6 +284,32 @@ def test_the_numbers_of_the_queue_agree(scene: Scene, desk: Page) -> None:
     expect(desk.locator("[data-queue] h2 span:visible")).to_have_text("Needs work")
     desk.keyboard.press("z")
     wait_for(desk, lambda: numbers(desk) == [3, 0, 0, 0, 0, 3])
+
+
+def test_what_was_asked_for_before_an_undo_is_not_shown_after_it(scene: Scene, desk: Page) -> None:
+    first = scene.queue()[0]
+    desk.keyboard.press("a")
+    wait_for(desk, lambda: kept(scene, first) == "kept" and on_desk(desk) != first)
+    desk.wait_for_load_state("networkidle")
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    desk.route(re.compile(rf"/images/{first}($|\?)"), hold_first)
+    desk.locator(f'[data-cell="{first}"]').click()
+    wait_for(desk, lambda: bool(held))
+    desk.keyboard.press("z")
+    wait_for(desk, lambda: kept(scene, first) is None)
+    old, answer = held[0]
+    expect(desk.locator("[data-photo]")).to_have_attribute("data-photo", str(first))
+    old.fulfill(response=answer)
+    desk.wait_for_load_state("networkidle")
+    expect(desk.locator("[data-photo]")).to_have_attribute("data-decision", "0")
+    assert numbers(desk)[0] == len(scene.queue())
 
 
 def test_contradictions_follow_what_is_typed(scene: Scene, desk: Page) -> None:

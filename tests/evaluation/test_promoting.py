@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from app.audit import AuditEntry
 from app.database import transaction
 from app.errors import AppError, Conflict, NotAllowed, Refused
-from app.evaluation import judging, promoting
+from app.evaluation import gate_setting, judging, promoting
+from app.evaluation.gates import GateLimits
 from app.evaluation.promotion_tables import Promotion
 from app.evaluation.shipping_tables import Candidacy
 from app.people import Person
@@ -285,3 +286,15 @@ def test_of_two_who_roll_back_at_once_one_wins(engine: Engine, files: Storage) -
         assert [row.end_cause for row in rows] == ["replaced", "replaced", "rolled_back", None], (
             "one step back, not two"
         )
+
+
+def test_the_gate_of_the_sheet_is_what_is_kept(session: Session, files: Storage, owner: Person) -> None:
+    run = saved_run(session, files)
+    sheet, best = sheet_of(session, run, drawn=36), steps_of(session, run)[50]
+    assert judging.decision(session, sheet.id, best.id) is None, "no gate was set"
+    gate_setting.put(session, sheet, owner, GateLimits(), None)
+    said = judging.decision(session, sheet.id, best.id)
+    assert said is not None and said["kind"] == "need_votes"
+    asked = promoting.ask(session, files, best.id, owner, WHY, sheet.id)
+    kept = promoting.sign(session, files, asked.id, owner, 0, WHY).verdict
+    assert kept["kind"] == "need_votes" and {"usable", "best_of"} <= {line["key"] for line in kept["lines"]}

@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 from app import guessing, people
 from app.database import utc_now
 from app.errors import NotAllowed, NotFound, Refused, TooMany
-from app.evaluation import columns, failures, links, pairing, sheets, usable, voting
+from app.evaluation import columns, failures, links, sheets, usable, voting
 from app.evaluation.columns import ColumnWish
+from app.evaluation.gates import GateLimits
+from app.evaluation.promotion_tables import Gate
 from app.evaluation.tables import PromptPhoto, Sample, Sheet
 from app.evaluation.usable import SaidOfPicture, SinglePicture
 from app.evaluation.vote_tables import FailureTag, UsableAnswer, Vote
@@ -57,8 +59,8 @@ def test_a_voter_sees_every_pair_of_one_prompt_and_seed_once(session: Session, s
     shown = vote_all(session, sheet, voter_of(ana))
     first = [pair for pair in shown if pair.repeats_id is None]
     assert len({same_two(pair) for pair in first}) == len(first) == 36, "three pairs of columns in each of 12 rows"
-    of_columns = [frozenset((pair.left_id, pair.right_id)) for pair in first[:3]]
-    assert len(set(of_columns)) == 3, "the pair with the fewest votes comes first"
+    prompts = [pair.prompt_id for pair in first[:12]]
+    assert max(prompts.count(prompt) for prompt in prompts) <= 4, "prompts take turns"
     assert {pair.left_id for pair in first} == {pair.right_id for pair in first}, "sides are drawn by chance"
 
 
@@ -78,9 +80,9 @@ def test_asked_again_without_a_vote_the_same_pair_comes(session: Session, sheet:
 
 
 def test_some_pairs_are_asked_again_with_swapped_sides(session: Session, sheet: Sheet, ana: Person) -> None:
-    shown = vote_all(session, sheet, voter_of(ana), pairing.REPEAT_EVERY)
+    shown = vote_all(session, sheet, voter_of(ana), 36)
     repeats = [pair for pair in shown if pair.repeats_id is not None]
-    assert len(repeats) == 1, "one in twenty"
+    assert len(repeats) == 3, "one in eleven"
     original = session.get_one(Vote, repeats[0].repeats_id)
     assert (original.left_checkpoint_id, original.right_checkpoint_id) == (repeats[0].right_id, repeats[0].left_id)
     kept = session.scalars(select(Vote).where(Vote.repeats_id == original.id)).one()
@@ -141,6 +143,30 @@ def test_columns_drawn_in_part_are_compared_where_they_meet(session: Session, sh
     shown = vote_all(session, some, voter_of(ana))
     of_base = {(pair.prompt_id, pair.seed) for pair in shown if base in (pair.left_id, pair.right_id)}
     assert len({(pair.prompt_id, pair.seed) for pair in shown}) == 12 > len(of_base)
+
+
+def test_a_column_drawn_in_part_does_not_keep_votes_to_its_part(session: Session, sheet: Sheet, ana: Person) -> None:
+    """What the best two have drawn beyond it is asked about from the first votes on."""
+    base, *others = (checkpoint.id for checkpoint in columns.drawn_columns(session, sheet))
+    wishes = [ColumnWish(base, "preview"), *(ColumnWish(other) for other in others)]
+    some = sheets.make(session, sheets.suite(session, sheet), wishes, ana)
+    of_base = {(cell.prompt_id, cell.seed) for cell in voting.drawn(session, some) if cell.checkpoint_id == base}
+    early = vote_all(session, some, voter_of(ana), 6)
+    assert {(pair.prompt_id, pair.seed) for pair in early} - of_base
+
+
+def test_the_baseline_of_the_gate_is_asked_about_until_it_is_decided(
+    session: Session, sheet: Sheet, ana: Person
+) -> None:
+    base, *_ = (checkpoint.id for checkpoint in columns.drawn_columns(session, sheet))
+    session.add(Gate(sheet_id=sheet.id, baseline_id=base, settings=GateLimits().model_dump()))
+    session.flush()
+    shown = vote_all(session, sheet, voter_of(ana), 16)
+    against = [pair for pair in shown if base in (pair.left_id, pair.right_id)]
+    assert 4 <= len(against) < 16
+    session.add(Gate(sheet_id=sheet_of(session, finished_run(session), 12).id, settings=GateLimits().model_dump()))
+    session.flush()
+    assert voting.next_pairs(session, sheet, voter_of(ana)), "the gate of another sheet, without a baseline"
 
 
 def test_usable_is_asked_of_samples_and_real_photos_alike(session: Session, sheet: Sheet, ana: Person) -> None:

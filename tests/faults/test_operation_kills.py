@@ -150,6 +150,8 @@ def state(engine: Engine, pile: Pile, operation: Operation | None = None) -> dic
             names = [column for column in table.__table__.columns if column.name not in OF_THE_DOING]
             # An undo lets rules say again what they said: other rows, but the same words.
             names = [column for column in names if operation is not None or column.name != "parent_id"]
+            # A caption's settings name the run that it came from, which is another one each time.
+            names = [column.op("-")("run") if column.name == "settings" else column for column in names]
             said[table.__tablename__] = hashed(session, names, table.superseded_at.is_(None))
             if operation is not None:
                 said[f"{table.__tablename__} by it"] = hashed(session, names, table.operation_id == operation.id)

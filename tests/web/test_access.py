@@ -327,8 +327,7 @@ TOLD_BY: dict[str, str] = {
     "POST /images/{image_id}/recaption": "job_asked",
     "POST /intakes": "job_asked",
     "POST /intakes/{intake_id}/repetitions": "job_asked",
-    "POST /preflights": "job_asked",
-    "POST /runs/{run_id}/model": "job_asked",
+    **dict.fromkeys(("POST /preflights", "POST /runs/{run_id}/model"), "job_asked"),
     "POST /catalogs/{catalog_id}/queues": "queue_made",
     **dict.fromkeys(("POST /keys", "POST /keys/defaults"), "changed"),
     "POST /queues/{queue_id}/people": "queue_given",
@@ -341,8 +340,8 @@ TOLD_BY: dict[str, str] = {
     **{f"POST /compare/{{sheet_id}}/{what}": "changed" for what in VOTED},
     **dict.fromkeys([route for route in ROUTES if route.startswith("POST /votes/")], ""),  # guests: each row has one
     "POST /images/{image_id}/notes": "changed",  # each has its author
-    "POST /notes/{note_id}/answers": "changed",
-    "POST /notes/{note_id}/closing": "changed",  # and who closed it
+    **dict.fromkeys(("POST /notes/{note_id}/answers", "POST /notes/{note_id}/closing"), "changed"),
+    "POST /compare/{sheet_id}/gate": "changed",  # the row has who set it
     "POST /queues/{queue_id}/skips": "changed",  # the answer has its person
     "POST /desk/holds": "",
     "POST /desk/departure": "changed",

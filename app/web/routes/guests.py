@@ -14,6 +14,7 @@ from app.errors import Refused
 from app.evaluation import links, sheets
 from app.evaluation.links import ListedLink
 from app.evaluation.tables import Sheet
+from app.evaluation.vote_tables import LinkKind, SheetLink
 from app.web import access, booths
 from app.web.booths import Linked
 from app.web.dependencies import Config, CurrentPerson, Files, Page, Read, Write
@@ -27,12 +28,13 @@ TITLE = "Blind vote"
 
 @dataclass(frozen=True)
 class LinksView:
-    """The links of a sheet. `address` is shown once, right after it was made."""
+    """The links of a sheet. `made` is the one that was made just now, its `address` is shown this once."""
 
     sheet: Sheet
     title: str
     links: Sequence[ListedLink]
     days: Sequence[int]
+    made: SheetLink | None = None
     address: str | None = None
 
 
@@ -53,12 +55,13 @@ def index(sheet_id: int, session: Read, page: Page) -> HTMLResponse:
 
 @router.post("/compare/{sheet_id}/links")
 def make(
-    sheet_id: int, session: Write, page: Page, me: CurrentPerson, days: Annotated[int, Form()] = 3
-) -> HTMLResponse:
-    """Make a link that lets people vote, and show it once."""
-    _, token = links.make(session, me, sheets.get(session, sheet_id), "vote", days)
+    sheet_id: int, session: Write, page: Page, me: CurrentPerson, days: Annotated[int, Form()] = 3,
+    kind: Annotated[LinkKind, Form()] = "vote",
+) -> HTMLResponse:  # fmt: skip
+    """Make a link that lets people vote, or read the report, and show it once."""
+    link, token = links.make(session, me, sheets.get(session, sheet_id), kind, days)
     base = (page.settings.public_url or str(page.request.base_url)).rstrip("/")
-    return page("votes/links.html", _links(session, sheet_id, f"{base}/votes/{token}"))
+    return page("votes/links.html", _links(session, sheet_id, link, f"{base}/{kind}s/{token}"))
 
 
 @router.post("/compare/{sheet_id}/links/{link_id}/revocation")
@@ -106,6 +109,6 @@ def single(
     return page("votes/guest.html", voting.view(booths.booth(request, session, files), TITLE, "single", turn))
 
 
-def _links(session: Session, sheet_id: int, address: str | None = None) -> LinksView:
+def _links(session: Session, sheet_id: int, made: SheetLink | None = None, address: str | None = None) -> LinksView:
     sheet = sheets.get(session, sheet_id)
-    return LinksView(sheet, title_of(sheet), links.of_sheet(session, sheet), links.LASTS_DAYS, address)
+    return LinksView(sheet, title_of(sheet), links.of_sheet(session, sheet), links.LASTS_DAYS, made, address)

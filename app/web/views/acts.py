@@ -83,6 +83,7 @@ CHANGED: Final = {
     "POST /compare/{sheet_id}/usable": "Said what they would publish",
     "POST /compare/{sheet_id}/usable/undo": "Took an answer back",
     "POST /compare/{sheet_id}/failures": "Said what is wrong with a sample",
+    "POST /compare/{sheet_id}/gate": "Set a gate",
     "POST /compare/{sheet_id}/links": "Made a link to vote by",
     "POST /compare/{sheet_id}/links/{link_id}/revocation": "Took a link to vote by back",
     "POST /desk/departure": "Left the desk",

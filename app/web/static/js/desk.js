@@ -28,12 +28,12 @@ function prepare(address) {
     const asked = getFragment(address).then(async (html) => {
       const built = document.createRange().createContextualFragment(html).querySelector("article");
       await built.querySelector("[data-picture]").decode().catch(() => {}); // a broken file still has its page
-      ready.set(address, built);
       mark(built);
+      if (coming.get(address) === asked) ready.set(address, built); // not forgotten meanwhile
       return built;
     });
     coming.set(address, asked);
-    asked.catch(() => {}).finally(() => coming.delete(address));
+    asked.catch(() => {}).finally(() => coming.get(address) === asked && coming.delete(address));
   }
   return coming.get(address);
 }
@@ -67,7 +67,7 @@ export async function go(address, { push = true, isFresh = false } = {}) {
     return;
   }
   const mine = ++turn;
-  if (isFresh) ready.delete(address);
+  if (isFresh) forgetReady(address);
   let next = ready.get(address);
   if (!next) {
     try {
@@ -121,8 +121,13 @@ function settle() {
   extending = Promise.all([extending, sending]).then(() => extend(box, ready, AHEAD)).catch(() => {}); // asked for again when needed
 }
 
-// What was fetched ahead of an address is not true any more.
-export const forgetReady = (...addresses) => (addresses.length ? addresses : [...ready.keys()]).forEach((each) => ready.delete(each));
+// What was fetched ahead of an address, or is on its way, is not true any more.
+export function forgetReady(...addresses) {
+  for (const each of addresses.length ? addresses : [...ready.keys(), ...coming.keys()]) {
+    ready.delete(each);
+    coming.delete(each);
+  }
+}
 
 // Where the photo lies in the row that is walked now.
 export function addressOf(photo) {

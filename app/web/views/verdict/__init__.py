@@ -1,0 +1,1 @@
+"""The verdict of a sheet: its gate, ranking, steps and voters, and the pictures behind each number."""
