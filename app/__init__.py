@@ -95,7 +95,8 @@ Glossary (one word per thing: table, URL, template folder, job name, button)
   against it. **Failure**: what is wrong with a sample, in a word. **Vote**: which of two samples is better, seen
   without names; **usable**: whether somebody would publish a picture. **Guest**: who votes by a link, without an
   account. **Gate**: the limits a checkpoint has to meet to ship, set before votes; **baseline**: what it is compared
-  with. **Promotion**: a checkpoint made the **live** model of its catalog, signed off by a person.
+  with. **Promotion**: a checkpoint made the **live** model of its catalog, signed off by an owner; until then it is a
+  **candidate**.
 - **Model**: a neural network. Database classes live in `tables.py` files.
 - **Job**: queued work, a row; a **task** is the Celery function that does it. **Claim**: a worker's leased right to
   a job, with a fencing token. **Sweep**: finding jobs whose lease ran out or whose message was lost. **Part**: a share

@@ -27,6 +27,7 @@ Act = Literal[
     "naming_decided", "labels_defined", "file_imported",
     "photo_removed", "photo_allowed_again", "catalog_removed", "version_removed", "export_removed", "cache_emptied",
     "backup_written", "changed", "captioner_adopted",
+    "candidate_asked", "candidate_ended", "model_promoted", "model_rolled_back", "model_withdrawn",
 ]  # fmt: skip
 
 ACTS: Final[tuple[Act, ...]] = get_args(Act)

@@ -46,7 +46,7 @@ QUEUES: Final[dict[str, Queue]] = {
     **dict.fromkeys(("operation.do", "operation.undo", "catalog.remove", "files.delete"), "cpu"),
     **dict.fromkeys(("captions.ask", "operation.ask", "sheet.measure"), "cpu"),
     **dict.fromkeys(("captions.look", "operation.look", "photos.encode", "photos.read_phrase", "sheet.draw"), "gpu"),
-    **dict.fromkeys(("run.preflight", "run.train", "run.export"), "gpu"),
+    **dict.fromkeys(("run.preflight", "run.train", "run.export", "model.export"), "gpu"),
 }
 
 

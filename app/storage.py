@@ -6,6 +6,7 @@ Layout under the data folder:
     runs/<run id>/            a run's own folder: recipe, manifest, events, checkpoints, model
     datasets/<version id>/    a frozen version's manifest
     exports/<export id>/      a version in the format of another tool; what is deleted is only written again
+    shipped/<checkpoint id>/  a checkpoint that was made live, written out for other tools; the same
 
 Everything is written to a temporary name on the same file system, fsynced and renamed, so a reader never meets half a
 file and a kill at any moment leaves at most temporary files, those of one batch, which `left_behind` finds.
@@ -29,7 +30,8 @@ from app.errors import DiskFull, Refused, is_disk_full
 
 Kind = Literal["originals", "renders", "thumbs", "views", "masks", "samples"]
 OWN_FOLDERS = frozenset({
-    "files", "runs", "datasets", "exports", "cache", "uploads", "hub", "preflights", "logs", "run", "locks", "postgres",
+    "files", "runs", "datasets", "exports", "shipped", "cache", "uploads", "hub", "preflights", "logs", "run", "locks",
+    "postgres",
 })  # fmt: skip
 """What lies in a data folder and is Packshot's own; photos may lie beside it."""
 KINDS: tuple[Kind, ...] = ("originals", "renders", "thumbs", "views", "masks", "samples")
@@ -133,6 +135,11 @@ class Storage:
     def exports_folder(self) -> Path:
         """Exports of versions. What is deleted here is only written again."""
         return self.root / "exports"
+
+    @property
+    def shipped_folder(self) -> Path:
+        """Checkpoints that were made live, written out. What is deleted here is only written again."""
+        return self.root / "shipped"
 
     def dataset_folder(self, version_id: int) -> Path:
         """The folder of one frozen dataset version."""

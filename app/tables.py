@@ -16,6 +16,7 @@ from app.desk import tables as desk
 from app.desk import tallies
 from app.evaluation import measure_tables as measures
 from app.evaluation import promotion_tables as promotions
+from app.evaluation import shipping_tables as shipping
 from app.evaluation import tables as evaluation
 from app.evaluation import vote_tables as votes
 from app.exports import tables as exports
@@ -53,6 +54,7 @@ __all__ = [
     "review",
     "saved_views",
     "selection",
+    "shipping",
     "tallies",
     "training",
     "votes",

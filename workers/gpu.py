@@ -21,7 +21,7 @@ from workers.devices import accelerator, lease
 from workers.devices.model_cache import ModelCache
 from workers.embedding import embed_job
 from workers.sampling import sheet_job
-from workers.trainer import export_job, preflight_job, run_job
+from workers.trainer import export_job, preflight_job, run_job, ship_job
 from workers.trainer.process import Patience
 
 
@@ -90,6 +90,13 @@ def write_model(work: Work) -> dict[str, Any]:
     """Write a run's finished model from another of its checkpoints."""
     with _own_device(work) as mine:
         return export_job.write_model(work, mine)
+
+
+@job_task("model.export")
+def ship_model(work: Work) -> dict[str, Any]:
+    """Write a checkpoint that was made live out for other tools."""
+    with _own_device(work) as mine:
+        return ship_job.ship(work, mine)
 
 
 @job_task("sheet.draw")

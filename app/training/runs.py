@@ -171,6 +171,9 @@ def why_not_resumed(run: TrainingRun) -> Obstacle | None:
     """Why the run cannot go on; None when it can."""
     seconds, binding = limits_of(run).hard_stop()
     nothing = "so going on would train nothing."
+    if run.shipped_at is not None:
+        kept = "a checkpoint of it was made the live model, so the run stays as it is. Launch another one."
+        return Obstacle("state", f"Run {run.id} does not go on: {kept}")
     if run.state == "completed":
         return Obstacle("done", f"Run {run.id} is completed: all {run.steps:,} steps are done, {nothing}")
     if run.state not in ("failed", "paused") and run.cause not in AT_THE_LIMIT:
@@ -214,6 +217,8 @@ def extend(session: Session, run: TrainingRun, limits: Limits, person: Person | 
     _lock(session, run)
     if run.state in UNDER_WAY:
         raise Conflict(f"Run {run.id} is {run.state}; its limits can be raised once it is over.")
+    if run.shipped_at is not None and (obstacle := why_not_resumed(run)) is not None:
+        raise Conflict(obstacle.sentence)
     seconds, binding = limits.hard_stop()
     if seconds <= (run.actual_s or 0.0) + bound_s(run.pace):
         raise Refused(f"Run {run.id} has used more than this {binding} limit allows; nothing would be trained.")
@@ -235,7 +240,7 @@ def stop(session: Session, run: TrainingRun, keep: bool, person: Person | None =
     """
     refuse_others(run, person)
     _lock(session, run)
-    if run.ended_at is not None and run.state != "paused":
+    if run.ended_at is not None and (run.state != "paused" or run.shipped_at is not None):
         raise Conflict(f"Run {run.id} is over already. {run.reason or ''}".strip())
     who, was = _who(person), run.state
     # What an earlier attempt learned lies in files, which only a worker deletes.

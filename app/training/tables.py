@@ -97,6 +97,8 @@ class TrainingRun(Base):
     created_at: Mapped[Moment] = mapped_column(default=utc_now)
     started_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
+    # Since when one of its checkpoints is, or was, a live model: from then on nothing of the run changes.
+    shipped_at: Mapped[Moment | None]
 
 
 class RunEvent(Base):

@@ -23,7 +23,7 @@ _READ: Final[dict[Role, tuple[str, ...]]] = {
         "/compare/{sheet_id}/pictures/{name}",
     ),
     "lead": (
-        "/catalogs/{catalog_id}/freeze", "/compare/new", "/compare/{sheet_id}/links",
+        "/catalogs/{catalog_id}/freeze", "/compare/new", "/compare/{sheet_id}/links", "/models/new",
         "/compare/{sheet_id}/votes.csv", "/compare/{sheet_id}/answers.csv", "/runs/new", "/suites/new",
         "/suites/{suite_id}/edit",
     ),
@@ -66,10 +66,12 @@ _CHANGE: Final[dict[Role, tuple[str, ...]]] = {
         "/runs/new", "/runs/{run_id}/drawing",
         "/runs/{run_id}/extension", "/runs/{run_id}/model", "/runs/{run_id}/resumption", "/runs/{run_id}/stop",
         "/suites", "/suites/imports", "/suites/{suite_id}", "/suites/{suite_id}/hold-out",
+        "/models", "/candidates/{candidacy_id}/end", "/models/{promotion_id}/export",
         "/compare/{sheet_id}/gate",
         "/profiles/{key}", "/compare/{sheet_id}/measuring",
     ),
     "owner": (
+        "/candidates/{candidacy_id}/signature", "/models/{promotion_id}/rollback",
         "/cycles", "/catalogs/{catalog_id}/removal", "/datasets/{version_id}/removal", "/images/{image_id}/removal",
         "/people", "/people/{person_id}/deletion", "/people/{person_id}/exit", "/people/{person_id}/return",
         "/people/{person_id}/role",

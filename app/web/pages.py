@@ -39,7 +39,7 @@ PLACES: Final = (
     Place("/catalogs", "Catalog", "catalog", "c", re.compile(r"/(catalogs|intakes|duplicates)\b")),
     Place("/desk", "Desk", "desk", "d", re.compile(r"/(desk|images)\b")),
     Place("/datasets", "Datasets", "datasets", "s", re.compile(r"/(datasets|versions)\b")),
-    Place("/runs", "Runs", "runs", "r", re.compile(r"/runs\b")),
+    Place("/runs", "Runs", "runs", "r", re.compile(r"/(runs|models|candidates)\b")),
     Place("/compare", "Compare", "compare", "m", re.compile(r"/(compare|sheets|samples|suites|profiles)\b")),
 )
 

@@ -24,7 +24,7 @@ from app.cycles import clock
 from app.database import transaction
 from app.desk import holding, judging, notes, queues
 from app.desk.comparison_tables import CaptionerComparison
-from app.evaluation import links, measuring, sheets, suites, usable, voting
+from app.evaluation import links, measuring, promoting, sheets, suites, usable, voting
 from app.evaluation.columns import ColumnWish
 from app.evaluation.measuring import MeasuredSample
 from app.evaluation.sample_rules import NearestPhoto
@@ -36,6 +36,8 @@ from app.review import decisions
 from app.selection.query import parse
 from app.settings import Settings
 from app.storage import Storage
+from app.training import runs as runs_training
+from app.training.tables import TrainingRun
 from app.web.main import ROUTERS
 from tests import cast
 from tests.browser.conftest import Site, Visit
@@ -43,6 +45,7 @@ from tests.browser.test_map import draw_map
 from tests.browser.test_viewer import paint
 from tests.desk.test_judging import LONG, SHORT, compared
 from tests.evaluation.cast import finished_run, sheet_of
+from tests.evaluation.shipping_cast import WHY, save, saved_run, ship, steps_of
 from tests.evaluation.test_suites import small
 from tests.training.cast import training
 from tests.web.test_checks import OUTLINE, WHITE
@@ -63,11 +66,12 @@ NOT_PAGES = {
     "/exports/{export_id}", "/exports/{export_id}/archive.tar",
     "/runs/{run_id}/live", "/runs/{run_id}/curves", "/runs/{run_id}/log", "/runs/{run_id}/events",
     "/compare/{sheet_id}/changes", "/samples/{sample_id}", "/samples/{sample_id}/thumb",
-    "/samples/{sample_id}/evidence",
+    "/samples/{sample_id}/evidence", "/samples/{sample_id}/{kind}",
     "/compare/{sheet_id}/pictures/{name}",
     "/votes/{token}/pictures/{name}", "/catalogs/{catalog_id}/refused.csv",
     "/refused/{file_id}/thumb", "/audit.csv", "/suites/{suite_id}/suite.jsonl",
-    "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv",
+    "/uploads/{upload}", "/intakes/{intake_id}/remarks.csv", "/models/{promotion_id}/diffusers.tar",
+    "/models/{promotion_id}/lora.tar", "/models/{promotion_id}/card.md",
     "/compare/{sheet_id}/report.html", "/compare/{sheet_id}/report.pdf", "/compare/{sheet_id}/report/pictures/{key}",
     "/compare/{sheet_id}/votes.csv", "/compare/{sheet_id}/answers.csv", "/compare/{sheet_id}/metrics.csv",
     "/reads/{token}/report.html", "/reads/{token}/pictures/{key}",
@@ -116,6 +120,24 @@ def comparisons(session: Session, me: Person, pile: Catalog) -> list[CaptionerCo
     cast.red_kettle(session, busy)
     running, _ = judging.begin(session, me, parse("", busy.id), LONG, SHORT, Settings(), 2)
     return [*made, running]
+
+
+def models(site: Site, session: Session, me: Person, run: TrainingRun) -> dict[str, list[str]]:
+    """A live model with one before it, and a candidate that waits for its signature."""
+    storage = site.storage
+    saved = runs_training.checkpoints(session, run.id)
+    for checkpoint in saved[1:]:
+        save(storage.root / str(checkpoint.folder))
+    other = saved_run(session, storage)
+    ship(session, storage, saved[1], me)
+    newest = ship(session, storage, saved[2], me)
+    waiting = promoting.ask(session, storage, saved[1].id, cast.person(session, "Lea"), WHY)
+    elsewhere = promoting.ask(session, storage, steps_of(session, other)[50].id, me, WHY)
+    return {
+        "/models": ["/models", f"/models?shown={newest.id}", f"/models?catalog_id={elsewhere.catalog_id}"],
+        "/models/new": [f"/models/new?checkpoint_id={saved[1].id}", f"/models/new?run_id={other.id}"],
+        "/candidates/{candidacy_id}": [f"/candidates/{waiting.id}", f"/candidates/{elsewhere.id}"],
+    }
 
 
 def vote_some(session: Session, me: Person, sheet: Sheet) -> None:
@@ -258,6 +280,7 @@ def fill(site: Site, session: Session, me: Person) -> dict[str, list[str]]:
         "/compare/{sheet_id}/verdict/pictures": [f"/compare/{voted.id}/verdict/pictures?column=100&of=usable"],
         "/compare/{sheet_id}/links": [f"/compare/{voted.id}/links", f"{compare}/links"],
         "/votes/{token}": [f"/votes/{vote_token}"], "/votes/{token}/usable": [f"/votes/{vote_token}/usable"],
+        **models(site, session, me, done),
         "/sign-in": ["/sign-in"], "/links/{token}": [f"/links/{link}"],
     }  # fmt: skip
 

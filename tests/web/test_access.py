@@ -33,6 +33,7 @@ from tests.training.cast import frozen_version, take
 from tests.web.declared import ROUTES
 
 PASSWORD = "four words make one"
+ABSENT = "999999"
 FORMS: dict[str, dict[str, str]] = {
     "POST /catalogs/{catalog_id}/naming": {"rule": "whole"},
     "POST /people": {"name": "Mei", "email": "mei@example.org"},
@@ -40,9 +41,9 @@ FORMS: dict[str, dict[str, str]] = {
     "POST /people/{person_id}/links": {"password": PASSWORD},
     "POST /runs/{run_id}/extension": {"hours": "2"},
     "POST /runs/{run_id}/model": {"step": "1"},
+    "POST /models": {"checkpoint_id": ABSENT},
     "POST /password": {"old": PASSWORD, "new": "another four words"},
 }
-ABSENT = "999999"
 
 
 def served(web: FastAPI) -> set[str]:
@@ -279,6 +280,7 @@ def test_the_last_owner_stays_one_and_no_role_is_made_up(client: TestClient, ses
     assert client.post(f"/people/{me.id}/role", data={"role": "owner"}).status_code == 403, "nobody comes back alone"
 
 
+VOTED = ("votes", "votes/undo", "usable", "usable/undo", "failures", "links", "links/{link_id}/revocation")
 TOLD_BY: dict[str, str] = {
     "POST /browsers/{key}/exit": "browser_ended",
     "POST /catalogs/{catalog_id}/removal": "catalog_removed",
@@ -327,21 +329,15 @@ TOLD_BY: dict[str, str] = {
     "POST /intakes/{intake_id}/repetitions": "job_asked",
     **dict.fromkeys(("POST /preflights", "POST /runs/{run_id}/model"), "job_asked"),
     "POST /catalogs/{catalog_id}/queues": "queue_made",
-    "POST /keys": "changed",
-    "POST /keys/defaults": "changed",
+    **dict.fromkeys(("POST /keys", "POST /keys/defaults"), "changed"),
     "POST /queues/{queue_id}/people": "queue_given",
     "POST /queues/{queue_id}/closing": "queue_closed",
     "POST /catalogs/{catalog_id}/comparisons": "job_asked",
     "POST /comparisons/{comparison_id}/votes": "changed",
     "POST /comparisons/{comparison_id}/votes/undo": "changed",
     "POST /comparisons/{comparison_id}/adoption": "captioner_adopted",
-    "POST /compare/{sheet_id}/votes": "changed",  # each has its voter
-    "POST /compare/{sheet_id}/votes/undo": "changed",
-    "POST /compare/{sheet_id}/usable": "changed",
-    "POST /compare/{sheet_id}/usable/undo": "changed",
-    "POST /compare/{sheet_id}/failures": "changed",
-    "POST /compare/{sheet_id}/links": "changed",  # the row has who made it
-    "POST /compare/{sheet_id}/links/{link_id}/revocation": "changed",
+    # Each has its voter, or who made it.
+    **{f"POST /compare/{{sheet_id}}/{what}": "changed" for what in VOTED},
     **dict.fromkeys([route for route in ROUTES if route.startswith("POST /votes/")], ""),  # guests: each row has one
     "POST /images/{image_id}/notes": "changed",  # each has its author
     **dict.fromkeys(("POST /notes/{note_id}/answers", "POST /notes/{note_id}/closing"), "changed"),
@@ -380,6 +376,11 @@ TOLD_BY: dict[str, str] = {
     "POST /undo": "changed",
     "POST /compare/{sheet_id}/measuring": "job_asked",
     "POST /profiles/{key}": "changed",  # the row has its person
+    "POST /models": "candidate_asked",
+    "POST /candidates/{candidacy_id}/signature": "model_promoted",
+    "POST /candidates/{candidacy_id}/end": "candidate_ended",
+    "POST /models/{promotion_id}/rollback": "model_rolled_back",
+    "POST /models/{promotion_id}/export": "job_asked",
     "POST /suites": "changed",  # the row has its person
     "POST /suites/imports": "changed",
     "POST /suites/{suite_id}": "changed",
@@ -391,10 +392,8 @@ TOLD_BY: dict[str, str] = {
     "POST /images/{image_id}/contradictions": "",
     "POST /captions/tokens": "",
     "POST /runs/new": "",
-    "POST /uploads": "changed",  # until they are taken in
-    "POST /uploads/{upload}/files": "changed",
+    **dict.fromkeys(("POST /uploads", "POST /uploads/{upload}/files", "POST /uploads/{upload}/removal"), "changed"),
     "POST /uploads/{upload}/pieces": "",
-    "POST /uploads/{upload}/removal": "changed",
 }
 
 

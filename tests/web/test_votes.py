@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.evaluation import links, sheets
+from app.evaluation import links, sheets, source_type
 from app.evaluation.columns import ColumnWish, drawn_columns
 from app.evaluation.tables import PromptPhoto, Sample, Sheet
 from app.evaluation.vote_tables import FailureTag, Guest, UsableAnswer, Vote
@@ -160,9 +160,8 @@ def test_single_pictures_and_real_photos_look_the_same(
     prompt_id = next(cell.prompt_id for cell in sheets.wanted(session, some))
     session.add(PromptPhoto(prompt_id=prompt_id, position=0, image_id=photo.id))
     for sample in session.scalars(select(Sample).where(Sample.checkpoint_id == base.id)):
-        drawing = BytesIO()
-        Pillow.new("RGB", size, "teal").save(drawing, "PNG")
-        sample.sha256 = files.put("samples", drawing.getvalue(), ".png")
+        drawing = source_type.encoded(Pillow.new("RGB", size, "teal"))
+        sample.sha256 = files.put("samples", drawing, ".png")
     session.flush()
     here, seen = f"/compare/{some.id}", []
     for _ in range(13):
@@ -170,7 +169,7 @@ def test_single_pictures_and_real_photos_look_the_same(
         answer = voter.get(turn["pictures"][0]["src"])
         assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
         opened = Pillow.open(BytesIO(answer.content))
-        seen.append((opened.format, opened.size))
+        seen.append((opened.format, opened.size, *opened.info))
         told = voter.post(f"{here}/usable", data={"picture": turn["ticket"], "is_usable": "true"})
         assert told.headers["location"] == f"{here}/usable"
     assert set(seen) == {("PNG", size)}

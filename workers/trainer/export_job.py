@@ -37,7 +37,7 @@ def write_model(work: Work, cache: ModelCache) -> dict[str, Any]:
         folder = None if saved is None or saved.folder is None else work.storage.root / saved.folder
     if folder is None or not folder.is_dir():
         raise Refused(f"The checkpoint of step {step:,} of run {run_id} is not there any more.")
-    photos = _photos(work, version)
+    photos = photos_of(work, version)
     # torch takes seconds to import, and nothing before needs it.
     from workers.families.export import Origin, export
     from workers.families.fetch import kept_to
@@ -57,7 +57,7 @@ def write_model(work: Work, cache: ModelCache) -> dict[str, Any]:
     return {"step": step}
 
 
-def _photos(work: Work, version: DatasetVersion) -> list[ManifestRow]:
+def photos_of(work: Work, version: DatasetVersion) -> list[ManifestRow]:
     """The members of a version, whose rights go with the model, none where its manifest is gone. Raises Refused where
     that is not the one that was frozen."""
     is_there = (work.storage.dataset_folder(version.id) / MANIFEST).is_file()

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.catalog import reading
 from app.catalog.files import file_of
 from app.errors import NotFound, Refused
-from app.evaluation import failures, sheets, usable, voting
+from app.evaluation import failures, sheets, source_type, usable, voting
 from app.evaluation.comparison import words_for
 from app.evaluation.tables import Prompt, PromptPhoto, Sample, Sheet
 from app.evaluation.usable import SaidOfPicture, SinglePicture
@@ -185,7 +185,8 @@ def picture_bytes(booth: Booth, name: str) -> bytes:
         path = booth.storage.path("samples", sheets.sample(booth.session, picture.sample_id).sha256, ".png")
         if not path.is_file():
             raise NotFound("The file of this picture is not in the data folder any more.")
-        return path.read_bytes()
+        # A photo has no such mark, and none may be put on it.
+        return source_type.unmarked_png(path.read_bytes())
     return _photo_bytes(booth, picture.prompt_photo_id or 0)
 
 
