@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 Choice = Literal["left", "right", "tie", "both_bad"]
 BASELINE_RATING: Final = 1000.0
 PER_UNIT: Final = 400 / math.log(10)
-RIDGE: Final = 0.1
+RIDGE: Final = 0.25
+"""Of a normal prior of two units of log odds around the mean: before any vote, columns lie within some 350 points."""
 _NEWTON_STEPS: Final = 8
 _AT_ONCE: Final = 100  # rounds drawn together
 
