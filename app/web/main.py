@@ -137,8 +137,8 @@ ROUTERS: Final = (
     runs.router,
     compare.router,
     suites.router,
-    samples.router,
     checks.router,
+    samples.router,  # behind others, for its formats are the last word of an address
     profiles.router,
     models.router,
     votes.router,

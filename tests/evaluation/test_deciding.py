@@ -52,11 +52,13 @@ def answer_all(session: Session, sheet: Sheet, checkpoint_id: int, good: int) ->
         usable.answer(session, sheet, voter, SinglePicture(number), place < good, 1.0)
 
 
-def vote_all(session: Session, sheet: Sheet, winner_id: int, loser_id: int, name: str = "Ben") -> Voter:
-    """On every prompt and seed of both the first wins, now left and now right."""
+def vote_all(
+    session: Session, sheet: Sheet, winner_id: int, loser_id: int, name: str = "Ben", most: int = 1_000
+) -> Voter:
+    """On every prompt and seed of both, or the first `most`, the first wins, now left and now right."""
     voter = Voter(person_id=cast.person(session, name).id)
     cells = [(cell.prompt_id, cell.seed) for cell in voting.drawn(session, sheet) if cell.checkpoint_id == winner_id]
-    for place, (prompt_id, seed) in enumerate(cells):
+    for place, (prompt_id, seed) in enumerate(cells[:most]):
         left, right = (winner_id, loser_id) if place % 2 else (loser_id, winner_id)
         voting.vote(
             session, sheet, voter, VotePair(prompt_id, seed, left, right), "left" if place % 2 else "right", 1.0

@@ -61,7 +61,7 @@ def found(client: TestClient, query: str) -> set[int]:
 
 def pictures(client: TestClient, page: str) -> list[str]:
     """The addresses of the drawn pictures on a page, each of which is a PNG that is there."""
-    addresses = sorted(set(re.findall(r'<img src="(/samples/\d+)"', client.get(page).text)))
+    addresses = sorted(set(re.findall(r'<img src="(/samples/\d+)(?:/thumb)?"', client.get(page).text)))
     assert all(client.get(address).content.startswith(b"\x89PNG") for address in addresses)
     return addresses
 

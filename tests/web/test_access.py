@@ -381,17 +381,14 @@ TOLD_BY: dict[str, str] = {
     "POST /candidates/{candidacy_id}/end": "candidate_ended",
     "POST /models/{promotion_id}/rollback": "model_rolled_back",
     "POST /models/{promotion_id}/export": "job_asked",
-    "POST /suites": "changed",  # the row has its person
-    "POST /suites/imports": "changed",
-    "POST /suites/{suite_id}": "changed",
-    "POST /suites/{suite_id}/hold-out": "changed",  # the row has its person
+    # The rows have their persons.
+    **dict.fromkeys(("POST /suites", "POST /suites/imports", "POST /suites/{suite_id}"), "changed"),
+    "POST /suites/{suite_id}/hold-out": "changed",
     "POST /images/{image_id}/captions": "changed",
     "POST /images/{image_id}/captions/{caption_id}/restoration": "changed",
     "POST /images/{image_id}/mends": "job_asked",  # the row has its person
     "POST /images/{image_id}/mends/{mend_id}/restoration": "job_asked",  # the same
-    "POST /images/{image_id}/contradictions": "",
-    "POST /captions/tokens": "",
-    "POST /runs/new": "",
+    **dict.fromkeys(("POST /images/{image_id}/contradictions", "POST /captions/tokens", "POST /runs/new"), ""),
     **dict.fromkeys(("POST /uploads", "POST /uploads/{upload}/files", "POST /uploads/{upload}/removal"), "changed"),
     "POST /uploads/{upload}/pieces": "",
 }

@@ -18,7 +18,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from app.errors import TooMany, Unavailable
-from app.evaluation import gate_setting, links, report_pictures, sheets, suites, usable, voting
+from app.evaluation import gate_setting, hold_out, links, report_pictures, sheets, suites, usable, voting
 from app.evaluation.columns import ColumnWish, drawn_columns
 from app.evaluation.gates import GateLimits
 from app.evaluation.measure_tables import ColumnMetric, SampleMeasure
@@ -37,7 +37,7 @@ from tests.conftest import sign_in
 from tests.evaluation.cast import finished_run, sheet_of
 from tests.waiting import until
 
-HOSTILE = '"><script>alert(1)</script><img src="http://evil.example/x.png" onerror=alert(2)>{{ 7 * 7 }}</style>'
+HOSTILE = '"><script>alert(1)</script><img src="http://evil.example/x.png" onerror=alert(2)>{{ 7919 * 7907 }}</style>'
 
 
 def png(colour: str = "teal", size: int = 64) -> bytes:
@@ -98,7 +98,7 @@ def test_the_file_holds_everything_and_asks_nobody(session: Session, sheet: Shee
     assert not seen.tags & {"script", "link", "iframe", "object", "base", "form", "a"} and seen.handlers == []
     assert "url(" not in page and "@import" not in page
     assert page.count("</style>") == 1 and "&lt;/style&gt;" in page, "a prompt ends no stylesheet"
-    assert "49</" not in page and "{{ 7 * 7 }}" in page, "and is no template"
+    assert "62615533" not in page and "{{ 7919 * 7907 }}" in page, "and is no template"
     words = (
         "Not decided yet: no gate was set",
         "Usable at first try",
@@ -119,7 +119,8 @@ def test_what_is_held_out_is_in_no_report(session: Session, sheet: Sheet, client
     held_out = session.scalars(select(Sample.id).join(Prompt).where(Prompt.tier == "hold_out")).first()
     usable.answer(session, opened, Voter(person_id=me.id), SinglePicture(sample_id=held_out), True, 1.0)
     vote(session, opened, me, 30)
-    assert "Secret prompt" in client.get(f"/compare/{opened.id}").text, "the sheet shows it"
+    hold_out.open_for(session, sheets.suite(session, sheet), opened, me)
+    assert "Secret prompt" in client.get(f"/compare/{opened.id}").text, "the sheet shows it, once it was opened"
     for kind in ("report", "report.html"):
         page = client.get(f"/compare/{opened.id}/{kind}").text
         assert "Secret prompt" not in page and f"/s{held_out}" not in page and "held out" in page

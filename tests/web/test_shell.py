@@ -88,7 +88,8 @@ def test_modules_import_files_that_exist() -> None:
 def test_templates_hold_nothing_that_the_content_policy_blocks() -> None:
     script = r'<script(?![^>]*(\ssrc=|type="application/json"))'
     blocked = re.compile(rf"""<\w[^>]*\sstyle=|<style|{script}|\son[a-z]+=["']|javascript:""")
-    for template in TEMPLATES.rglob("*.html"):
+    # A report is one file that brings its look along, and is sent with a policy of its own.
+    for template in set(TEMPLATES.rglob("*.html")) - {TEMPLATES / "report" / "file.html"}:
         found = blocked.search(template.read_text())
         assert found is None, f"{template.relative_to(TEMPLATES)}: {found.group() if found else ''}"
 

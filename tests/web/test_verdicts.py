@@ -119,12 +119,12 @@ def test_all_columns_are_ranked_and_what_cannot_be_told_is_said(
     session: Session, sheet: Sheet, viewer: TestClient
 ) -> None:
     base, _, last = drawn_columns(session, sheet)
-    vote_all(session, sheet, last.id, base.id)
-    assert "not distinguishable yet" in viewer.get(f"/compare/{sheet.id}/verdict").text, "twelve votes are few"
+    vote_all(session, sheet, last.id, base.id, most=4)
+    assert "not distinguishable yet" in viewer.get(f"/compare/{sheet.id}/verdict").text, "four votes are few"
     for name in ("Cid", "Dan"):
         vote_all(session, sheet, last.id, base.id, name)
     page = viewer.get(f"/compare/{sheet.id}/verdict").text
     table = page[page.index("ranking-title") : page.index("track-title")]
     assert table.index(">100</a>") < table.index(">50</a>"), "the likeliest best first"
     assert "better" in table and "baseline" in table and "no votes yet" in table
-    assert "Gate for step 100" in page and "won after 36 votes" in page
+    assert "Gate for step 100" in page and "won after 28 votes" in page

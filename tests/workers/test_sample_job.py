@@ -183,7 +183,7 @@ def test_seeds_of_one_prompt_tell_how_diverse_a_column_is(engine: Engine, settin
         measuring.request(session, sheet)
     work(engine, settings)
     with transaction(engine) as session:
-        metric = session.scalars(select(ColumnMetric)).one()
+        metric = session.scalars(select(ColumnMetric).where(ColumnMetric.name == "diversity")).one()
         assert (metric.name, metric.count, metric.checkpoint_id) == ("diversity", 1, cells[0].checkpoint_id)
         assert metric.value is not None and 0.05 < metric.value < 1
         assert metric.made_with.startswith("EfficientNet-Lite0 ")
