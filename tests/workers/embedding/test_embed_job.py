@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("committed")
 
 @pytest.fixture
 def averaging(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embed_job, "_built_in", lambda cache: Average())
+    monkeypatch.setattr(embed_job, "built_in", lambda cache: Average())
 
 
 @pytest.fixture
